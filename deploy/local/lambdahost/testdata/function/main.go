@@ -1,0 +1,201 @@
+// Command function is the Lambda function of the tests: what it does is said by its payload, and for the init phase by
+// the variable INIT.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+)
+
+type request struct {
+	Do    string `json:"do"`
+	Text  string `json:"text"`
+	Bytes int    `json:"bytes"`
+}
+
+type handler struct{ invocations int }
+
+func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	h.invocations++
+	var r request
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return nil, err
+	}
+	switch r.Do {
+	case "echo":
+		return payload, nil
+	case "error":
+		return nil, errors.New(r.Text)
+	case "panic":
+		panic(r.Text)
+	case "exit0":
+		os.Exit(0)
+	case "exit3":
+		fmt.Print("last words without an end")
+		os.Exit(3)
+	case "kill":
+		return nil, syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "hang":
+		fmt.Println("hanging")
+		select {}
+	case "nonsense":
+		return []byte("\x00 not JSON \xff"), nil
+	case "big":
+		return bytes.Repeat([]byte("x"), r.Bytes), nil
+	case "print":
+		fmt.Print(r.Text)
+		return []byte(`"printed"`), nil
+	case "orphan":
+		child := exec.Command("sleep", "60")
+		if err := child.Start(); err != nil {
+			return nil, err
+		}
+		fmt.Println(child.Process.Pid)
+		os.Exit(1)
+	case "wait":
+		// Until the file is there: a test's way to hold the invocation.
+		for ctx.Err() == nil {
+			if _, err := os.Stat(r.Text); err == nil {
+				return json.Marshal(os.Getpid())
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return nil, ctx.Err()
+	case "wrong":
+		return wrong(ctx)
+	case "report":
+		lc, _ := lambdacontext.FromContext(ctx)
+		deadline, _ := ctx.Deadline()
+		folder, _ := os.Getwd()
+		return json.Marshal(map[string]any{
+			"environment": os.Environ(),
+			"requestId":   lc.AwsRequestID,
+			"arn":         lc.InvokedFunctionArn,
+			"deadline":    deadline,
+			"trace":       ctx.Value("x-amzn-trace-id"),
+			"folder":      folder,
+			"invocations": h.invocations,
+		})
+	}
+	return nil, fmt.Errorf("cannot do %q", r.Do)
+}
+
+// wrong makes calls that the Runtime API has to refuse and returns its answers.
+func wrong(ctx context.Context) ([]byte, error) {
+	lc, _ := lambdacontext.FromContext(ctx)
+	const unknown = "/2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+	mine := "/2018-06-01/runtime/invocation/" + lc.AwsRequestID
+	err := printAnswers([]call{
+		{method: "GET", path: "/2018-06-01/runtime/invocation/next"},
+		{method: "POST", path: unknown + "/response"},
+		{method: "POST", path: unknown + "/error"},
+		{method: "POST", path: "/2018-06-01/runtime/init/error"},
+		{method: "POST", path: "/2020-01-01/extension/register", header: "Lambda-Extension-Name", value: "x", body: "{}"},
+		{method: "GET", path: "/2020-01-01/extension/event/next"},
+		{method: "GET", path: "/2018-06-01/runtime/nothing"},
+		{method: "POST", path: "/2018-06-01/runtime/invocation/next"},
+		{method: "POST", path: mine + "/response", body: `{"events":[]}`},
+		{method: "POST", path: mine + "/response"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	os.Exit(1)
+	return nil, nil
+}
+
+// extensions makes the calls of the Extensions API that are answered.
+func extensions() error {
+	const register, name = "/2020-01-01/extension/register", "Lambda-Extension-Name"
+	return printAnswers([]call{
+		{method: "POST", path: register, body: `{"events":[]}`},
+		{method: "POST", path: register, header: name, value: "x", body: `{`},
+		{method: "POST", path: register, header: name, value: "x", body: `{"events":["SHUTDOWN"]}`},
+		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
+		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
+		{method: "GET", path: "/2020-01-01/extension/event/next", header: "Lambda-Extension-Identifier", value: "nobody"},
+	})
+}
+
+// call is a call of the Runtime API or the Extensions API.
+type call struct{ method, path, header, value, body string }
+
+func printAnswers(calls []call) error {
+	for _, c := range calls {
+		answer, err := c.do()
+		if err != nil {
+			return err
+		}
+		fmt.Println(answer)
+	}
+	return nil
+}
+
+// do returns the status and the body of the answer.
+func (c call) do() (string, error) {
+	url := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + c.path
+	req, err := http.NewRequestWithContext(context.Background(), c.method, url, strings.NewReader(c.body))
+	if err != nil {
+		return "", err
+	}
+	if c.header != "" {
+		req.Header.Set(c.header, c.value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%d %s", resp.StatusCode, strings.TrimSpace(string(body))), errors.Join(err, resp.Body.Close())
+}
+
+func main() {
+	fmt.Println("init")
+	var options []lambda.Option
+	switch init := os.Getenv("INIT"); init {
+	case "exit":
+		os.Exit(7)
+	case "hang":
+		select {}
+	case "hang once":
+		// Only the second process finds the file.
+		if _, err := os.Stat(os.Getenv("MARK")); err != nil {
+			_ = os.WriteFile(os.Getenv("MARK"), nil, 0o600)
+			select {}
+		}
+	case "error", "error and stay":
+		answer, err := call{method: "POST", path: "/2018-06-01/runtime/init/error",
+			body: `{"errorType":"Settings","errorMessage":"TABLE_NAME is wrong"}`}.do()
+		fmt.Println("posted", answer, err)
+		if init == "error" {
+			os.Exit(1)
+		}
+		select {}
+	case "extensions":
+		if err := extensions(); err != nil {
+			log.Fatal(err)
+		}
+	case "sigterm":
+		options = append(options, lambda.WithEnableSIGTERM(func() {
+			fmt.Println("got SIGTERM")
+			os.Exit(0)
+		}))
+	case "deaf":
+		options = append(options, lambda.WithEnableSIGTERM(func() { fmt.Println("got SIGTERM and stay") }))
+	}
+	lambda.StartWithOptions(&handler{}, options...)
+}
