@@ -1,0 +1,223 @@
+package dynamodb
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The npm package that carries DynamoDB Local 1.25.1, and what its tarball must be.
+const (
+	packageName    = "amplify-dynamodb-simulator"
+	packageVersion = "2.9.30"
+	packageSHA512  = "c5379e44bbf311fab2779961ddb1f8734907bd21c79a6843e590ec1c52804398" +
+		"36665e89aa515dbad6908422c7cf1129e91cb5a3b4c1ea7888a17b9002749ec1"
+	tarball    = packageName + "-" + packageVersion + ".tgz"
+	emulator   = "package/emulator/" // where DynamoDB Local is in the tarball
+	jarFile    = "DynamoDBLocal.jar"
+	libDir     = "DynamoDBLocal_lib"
+	lockPeriod = 100 * time.Millisecond
+)
+
+// cache is the folder that keeps DynamoDB Local between runs. It appears all at once, by a rename: it is whole or absent.
+type cache struct{ dir string }
+
+func newCache(cfg Config) (cache, error) {
+	parent := cfg.CacheDir
+	if parent == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return cache{}, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
+		}
+		parent = filepath.Join(user, "userrequestapi")
+	}
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return cache{}, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
+	}
+	return cache{filepath.Join(parent, "dynamodb-local-"+packageVersion)}, nil
+}
+
+func (c cache) installed() bool {
+	info, err := os.Stat(filepath.Join(c.dir, jarFile))
+	return err == nil && info.Mode().IsRegular()
+}
+
+// install fetches DynamoDB Local unless the cache has it. Of several processes at once one fetches and the others wait.
+func (c cache) install(ctx context.Context, npm string, progress func(string)) (err error) {
+	if c.installed() {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(c.dir), 0o750); err != nil {
+		return fmt.Errorf("make the cache folder for DynamoDB Local: %w", err)
+	}
+	lock := flock.New(c.dir + ".lock")
+	locked, err := lock.TryLock()
+	if err == nil && !locked {
+		progress("Waiting for another run that downloads DynamoDB Local…")
+		_, err = lock.TryLockContext(ctx, lockPeriod)
+	}
+	if err != nil {
+		return fmt.Errorf("lock the cache folder for DynamoDB Local: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if c.installed() {
+		return nil
+	}
+
+	// Under the lock one fixed name does, and leftovers of a killed run go away.
+	partial := c.dir + ".partial"
+	if err := errors.Join(os.RemoveAll(partial), os.RemoveAll(c.dir), os.Mkdir(partial, 0o750)); err != nil {
+		return fmt.Errorf("prepare the cache folder for DynamoDB Local: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(partial)) }()
+	progress("Downloading DynamoDB Local (57 MB)…")
+	if err := download(ctx, npm, partial); err != nil {
+		return err
+	}
+	progress("Unpacking DynamoDB Local…")
+	program := filepath.Join(partial, "program")
+	if err := unpackFile(ctx, filepath.Join(partial, tarball), program); err != nil {
+		return fmt.Errorf("unpack DynamoDB Local: %w", err)
+	}
+	if err := os.Rename(program, c.dir); err != nil {
+		return fmt.Errorf("put DynamoDB Local into the cache folder: %w", err)
+	}
+	return nil
+}
+
+// download lets npm, with the user's registry settings, put the tarball into dir.
+func download(ctx context.Context, npm, dir string) error {
+	cmd := exec.Command(npm, "pack", packageName+"@"+packageVersion, "--pack-destination", dir, "--ignore-scripts")
+	cmd.Dir = dir
+	printed, err := output(ctx, cmd)
+	if ctx.Err() != nil {
+		return fmt.Errorf("download DynamoDB Local: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("download DynamoDB Local: npm pack %s@%s failed (%w): %s; "+
+			"check the network and npm's registry (npm config get registry), then run again",
+			packageName, packageVersion, err, npmErrors(printed))
+	}
+	return nil
+}
+
+// npmNoise matches what npm says beside the reason of a failure.
+var npmNoise = regexp.MustCompile(`^\s*($|at |syscall |errno |A complete log of this run)`)
+
+// npmErrors returns the first of npm's own error lines in one, without their prefix, stack traces and the pointer to npm's log.
+func npmErrors(printed string) string {
+	var reasons []string
+	last := ""
+	for line := range strings.Lines(printed) {
+		line = strings.TrimSpace(line)
+		if line != "" {
+			last = line
+		}
+		text, ok := strings.CutPrefix(line, "npm error ")
+		if !ok {
+			text, ok = strings.CutPrefix(line, "npm ERR! ") // before npm 10.8
+		}
+		if ok && !npmNoise.MatchString(text) {
+			reasons = append(reasons, strings.TrimSpace(text))
+		}
+	}
+	if len(reasons) == 0 {
+		return last
+	}
+	return strings.Join(reasons[:min(len(reasons), 4)], "; ")
+}
+
+// unpackFile checks the tarball against the pinned sum and then unpacks DynamoDB Local from it into dir, which it makes.
+func unpackFile(ctx context.Context, name, dir string) (err error) {
+	packed, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("npm pack did not leave %s: run again, or with another version of npm", tarball)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, packed.Close()) }()
+	hash := sha512.New()
+	size, err := io.Copy(hash, packed)
+	if err != nil {
+		return err
+	}
+	if sum := hex.EncodeToString(hash.Sum(nil)); sum != packageSHA512 {
+		return fmt.Errorf("the download (%d bytes) is not %s@%s as it was published: its SHA-512 is %s, not %s; "+
+			"it was cut off or changed on the way, and nothing of it was kept: run again, and if that does not help, "+
+			"see what serves it (npm config get registry)", size, packageName, packageVersion, sum, packageSHA512)
+	}
+	if _, err := packed.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return unpack(ctx, packed, root)
+}
+
+// unpack writes the files under package/emulator/ of an npm tarball into root, which no entry can leave.
+func unpack(ctx context.Context, packed io.Reader, root *os.Root) error {
+	unzipped, err := gzip.NewReader(packed)
+	if err != nil {
+		return err
+	}
+	for entries := tar.NewReader(unzipped); ; {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return unzipped.Close()
+		}
+		if err != nil {
+			return err
+		}
+		name, ok := strings.CutPrefix(header.Name, emulator)
+		if !ok || header.Typeflag == tar.TypeDir {
+			continue
+		}
+		if header.Typeflag != tar.TypeReg {
+			return fmt.Errorf("%s is not a regular file", header.Name)
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := writeFile(root, filepath.FromSlash(name), entries, header.Size); err != nil {
+			return err
+		}
+	}
+}
+
+func writeFile(root *os.Root, name string, content io.Reader, size int64) (err error) {
+	if err := root.MkdirAll(path.Dir(name), 0o750); err != nil {
+		return err
+	}
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := io.CopyN(file, content, size); err != nil {
+		return err
+	}
+	return file.Sync() // before the rename that declares it whole
+}

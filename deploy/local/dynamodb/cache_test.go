@@ -1,0 +1,258 @@
+package dynamodb_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
+)
+
+func TestFirstUse_Concurrent(t *testing.T) {
+	t.Parallel()
+	requireReal(t)
+	cache, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+	config := dynamodb.Config{CacheDir: cache, NPM: script(t, `echo "$*" >>`+calls+`; exec npm "$@"`)}
+	var mu sync.Mutex
+	var steps []string
+	config.Progress = func(step string) {
+		mu.Lock()
+		defer mu.Unlock()
+		steps = append(steps, step)
+	}
+	var group errgroup.Group
+	for range 2 {
+		group.Go(func() error {
+			s, err := dynamodb.Start(t.Context(), config)
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(read(t, calls), "\n"); got != 1 {
+		t.Errorf("npm ran %d times, want once:\n%s", got, read(t, calls))
+	}
+	if got := strings.Count(strings.Join(steps, "\n"), "Downloading DynamoDB Local (57 MB)…"); got != 1 {
+		t.Errorf("downloads shown: %d, want 1: %q", got, steps)
+	}
+	before := listing(t, cache)
+	if diff := cmp.Diff([]string{"dynamodb-local-2.9.30", "dynamodb-local-2.9.30.lock"}, before[""]); diff != "" {
+		t.Errorf("cache folder (-want +got):\n%s", diff)
+	}
+
+	// A complete cache needs no npm, and running leaves it as it is.
+	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
+	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
+		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
+	}
+}
+
+func TestDownloadFails(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		npm  string
+		want []string
+	}{
+		{
+			"npm fails",
+			`echo 'npm warn config x' >&2
+			echo 'npm error code ECONNREFUSED' >&2
+			echo 'npm error syscall connect' >&2
+			echo 'npm error errno ECONNREFUSED' >&2
+			echo 'npm error FetchError: request failed, reason: connect ECONNREFUSED 127.0.0.1:9' >&2
+			echo 'npm error     at ClientRequest.<anonymous> (/usr/lib/index.js:130:14)' >&2
+			echo 'npm error A complete log of this run can be found in: /home/someone/.npm/_logs/x.log' >&2
+			exit 1`,
+			[]string{
+				"npm pack amplify-dynamodb-simulator@2.9.30 failed (exit status 1): code ECONNREFUSED; FetchError: request failed, " +
+					"reason: connect ECONNREFUSED 127.0.0.1:9; check the network", "run again",
+			},
+		},
+		{"npm fails, in the manner of older ones", `echo 'npm ERR! code E404'; exit 1`, []string{"code E404; check"}},
+		{"npm crashes", `echo 'Segmentation fault'; kill -9 $$`, []string{"signal: killed", "Segmentation fault; check"}},
+		{
+			"another file", `printf changed >amplify-dynamodb-simulator-2.9.30.tgz`,
+			[]string{"the download (7 bytes) is not amplify-dynamodb-simulator@2.9.30 as it was published", "run again"},
+		},
+		{
+			"cut off", `: >amplify-dynamodb-simulator-2.9.30.tgz`,
+			[]string{"the download (0 bytes) is not amplify-dynamodb-simulator@2.9.30 as it was published", "SHA-512", "run again"},
+		},
+		{"no file", `exit 0`, []string{"npm pack did not leave amplify-dynamodb-simulator-2.9.30.tgz", "run again"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cache, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+			config := dynamodb.Config{
+				CacheDir: cache,
+				Java:     fakeJava(t, "17.0.15", ""),
+				NPM:      script(t, "echo call >>"+calls+"\n"+tt.npm),
+			}
+			for range 2 { // the second run tries again
+				_, err := dynamodb.Start(t.Context(), config)
+				wantMessage(t, err, tt.want...)
+				if diff := cmp.Diff([]string{"dynamodb-local-2.9.30.lock"}, listing(t, cache)[""]); diff != "" {
+					t.Errorf("cache folder (-want +got):\n%s", diff)
+				}
+			}
+			if got := strings.Count(read(t, calls), "\n"); got != 2 {
+				t.Errorf("npm ran %d times, want 2", got)
+			}
+		})
+	}
+}
+
+func TestDownload_Cancel(t *testing.T) {
+	t.Parallel()
+	cache, pidFile := t.TempDir(), filepath.Join(t.TempDir(), "pid")
+	config := dynamodb.Config{
+		CacheDir: cache,
+		Java:     fakeJava(t, "17.0.15", ""),
+		NPM:      script(t, `echo half >amplify-dynamodb-simulator-2.9.30.tgz; sleep 600 & echo $$ >`+pidFile+`; wait`),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	first := make(chan error, 1)
+	go func() {
+		_, err := dynamodb.Start(ctx, config)
+		first <- err
+	}()
+	npm := waitForPid(t, pidFile)
+
+	// Another run waits for the first, and can be stopped too.
+	waiting, stopWaiting := context.WithCancel(t.Context())
+	defer stopWaiting()
+	second := config
+	second.Progress = func(step string) {
+		if !strings.HasPrefix(step, "Waiting for another run") {
+			t.Errorf("step %q, want to wait", step)
+		}
+		stopWaiting()
+	}
+	if _, err := dynamodb.Start(waiting, second); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting: error = %v, want context.Canceled", err)
+	}
+
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("downloading: error = %v, want context.Canceled", err)
+	}
+	if err := syscall.Kill(npm, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("npm still runs: %v", err)
+	}
+	if diff := cmp.Diff([]string{"dynamodb-local-2.9.30.lock"}, listing(t, cache)[""]); diff != "" {
+		t.Errorf("cache folder (-want +got):\n%s", diff)
+	}
+}
+
+func TestUnpack(t *testing.T) {
+	t.Parallel()
+	file := func(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644} }
+	tests := []struct {
+		name    string
+		entries []tar.Header
+		want    map[string][]string
+		wantErr string
+	}{
+		{
+			name: "only the emulator",
+			entries: []tar.Header{
+				file("package/index.js"), file("package/emulator/a.jar"), file("package/emulator/lib/b.jar"), file("emulator/c.jar"),
+			},
+			want: map[string][]string{"": {"a.jar", "lib"}, "lib": {"b.jar"}},
+		},
+		{name: "above the folder", entries: []tar.Header{file("package/emulator/../../../evil")}, wantErr: "escapes"},
+		{name: "absolute", entries: []tar.Header{file("package/emulator//tmp/evil")}, wantErr: "escapes"},
+		{
+			name: "a link",
+			entries: []tar.Header{
+				{Name: "package/emulator/link", Typeflag: tar.TypeSymlink, Linkname: "/tmp"}, file("package/emulator/link/evil"),
+			},
+			wantErr: "package/emulator/link is not a regular file",
+		},
+		{
+			name:    "twice",
+			entries: []tar.Header{file("package/emulator/a.jar"), file("package/emulator/a.jar")},
+			wantErr: "exists",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var packed bytes.Buffer
+			zipped := gzip.NewWriter(&packed)
+			archive := tar.NewWriter(zipped)
+			for _, header := range tt.entries {
+				content := []byte(header.Name)
+				if header.Typeflag != tar.TypeReg {
+					content = nil
+				}
+				header.Size = int64(len(content))
+				if err := archive.WriteHeader(&header); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := archive.Write(content); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(archive.Close(), zipped.Close()); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = root.Close() }()
+			err = dynamodb.Unpack(t.Context(), &packed, root)
+			if tt.wantErr != "" {
+				wantMessage(t, err, tt.wantErr)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, listing(t, dir)); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// listing returns the names in dir and in each folder below it; the key "" is dir itself.
+func listing(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	names := map[string][]string{}
+	var list func(folder string)
+	list = func(folder string) {
+		entries, err := os.ReadDir(filepath.Join(dir, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			names[folder] = append(names[folder], entry.Name())
+			if entry.IsDir() {
+				list(filepath.Join(folder, entry.Name()))
+			}
+		}
+	}
+	list("")
+	return names
+}

@@ -1,0 +1,217 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const activeTimeout = time.Minute
+
+// Connect returns a client for a DynamoDB Local at endpoint. It signs with made-up credentials, which DynamoDB Local demands
+// but does not check, and reads nothing of the user's AWS settings.
+func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Client {
+	return dynamodb.New(dynamodb.Options{
+		BaseEndpoint:          aws.String(endpoint),
+		Region:                "us-east-1",
+		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
+		}),
+	}, options...)
+}
+
+// table holds the properties of AWS::DynamoDB::Table that are carried over, and by name those that are left out because
+// DynamoDB Local does not have them or they mean nothing on one machine.
+type table struct {
+	TableName              string
+	AttributeDefinitions   []types.AttributeDefinition
+	KeySchema              []types.KeySchemaElement
+	BillingMode            types.BillingMode
+	ProvisionedThroughput  *throughput
+	GlobalSecondaryIndexes []globalIndex
+	LocalSecondaryIndexes  []types.LocalSecondaryIndex
+	StreamSpecification    *stream
+
+	ContributorInsightsSpecification, DeletionProtectionEnabled, KinesisStreamSpecification, OnDemandThroughput,
+	PointInTimeRecoverySpecification, ResourcePolicy, SSESpecification, TableClass, Tags, WarmThroughput ignored
+}
+
+type globalIndex struct {
+	IndexName             string
+	KeySchema             []types.KeySchemaElement
+	Projection            *types.Projection
+	ProvisionedThroughput *throughput
+
+	ContributorInsightsSpecification, OnDemandThroughput, WarmThroughput ignored
+}
+
+type ignored = json.RawMessage
+
+// throughput takes numbers and strings: a resolved parameter is a string.
+type throughput struct{ ReadCapacityUnits, WriteCapacityUnits json.Number }
+
+type stream struct {
+	StreamViewType types.StreamViewType
+	ResourcePolicy ignored
+}
+
+// CreateTable makes a table as properties say, the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide)
+// with all intrinsic functions resolved, and waits until it is active. Properties that mean nothing on one machine are left
+// out; an unknown one is an error. A table that exists already is left as it is (created is false) if its keys and
+// indexes are those of properties, and is an error otherwise.
+func CreateTable(ctx context.Context, client *dynamodb.Client, properties map[string]any) (created bool, err error) {
+	input, err := createTableInput(properties)
+	if err != nil {
+		return false, fmt.Errorf("read the table definition: %w", err)
+	}
+	name := aws.ToString(input.TableName)
+	var exists *types.ResourceInUseException
+	if _, err = client.CreateTable(ctx, input); errors.As(err, &exists) {
+		return false, checkTable(ctx, client, input)
+	}
+	if err != nil {
+		return false, fmt.Errorf("create table %s: %w", name, err)
+	}
+	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 50*time.Millisecond, time.Second
+	})
+	if err := waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: input.TableName}, activeTimeout); err != nil {
+		return false, fmt.Errorf("wait for table %s: %w", name, err)
+	}
+	return true, nil
+}
+
+func createTableInput(properties map[string]any) (*dynamodb.CreateTableInput, error) {
+	// The decoder alone would name one unknown property only, and take names in any case.
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		if _, ok := reflect.TypeFor[table]().FieldByName(name); !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("unknown properties: %s", strings.Join(unknown, ", "))
+	}
+	document, err := json.Marshal(properties)
+	if err != nil {
+		return nil, err
+	}
+	var t table
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&t); err != nil {
+		return nil, err
+	}
+	if t.TableName == "" {
+		return nil, errors.New("TableName is missing")
+	}
+	input := &dynamodb.CreateTableInput{
+		TableName:             aws.String(t.TableName),
+		AttributeDefinitions:  t.AttributeDefinitions,
+		KeySchema:             t.KeySchema,
+		BillingMode:           t.BillingMode,
+		LocalSecondaryIndexes: t.LocalSecondaryIndexes,
+	}
+	if input.ProvisionedThroughput, err = t.ProvisionedThroughput.convert(); err != nil {
+		return nil, err
+	}
+	for _, index := range t.GlobalSecondaryIndexes {
+		throughput, err := index.ProvisionedThroughput.convert()
+		if err != nil {
+			return nil, fmt.Errorf("index %s: %w", index.IndexName, err)
+		}
+		input.GlobalSecondaryIndexes = append(input.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName:             aws.String(index.IndexName),
+			KeySchema:             index.KeySchema,
+			Projection:            index.Projection,
+			ProvisionedThroughput: throughput,
+		})
+	}
+	if t.StreamSpecification != nil {
+		input.StreamSpecification = &types.StreamSpecification{
+			StreamEnabled: aws.Bool(true), StreamViewType: t.StreamSpecification.StreamViewType,
+		}
+	}
+	return input, nil
+}
+
+func (t *throughput) convert() (*types.ProvisionedThroughput, error) {
+	if t == nil {
+		return nil, nil
+	}
+	read, readErr := t.ReadCapacityUnits.Int64()
+	write, writeErr := t.WriteCapacityUnits.Int64()
+	if err := errors.Join(readErr, writeErr); err != nil {
+		return nil, fmt.Errorf("ProvisionedThroughput: %w", err)
+	}
+	return &types.ProvisionedThroughput{ReadCapacityUnits: &read, WriteCapacityUnits: &write}, nil
+}
+
+// checkTable compares what cannot be changed by later requests: the keys of the table and of its indexes.
+func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.CreateTableInput) error {
+	name := aws.ToString(input.TableName)
+	described, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: input.TableName})
+	if err != nil {
+		return fmt.Errorf("describe table %s: %w", name, err)
+	}
+	found := described.Table
+	got := map[string]string{"": keys(found.KeySchema, found.AttributeDefinitions)}
+	for _, index := range found.GlobalSecondaryIndexes {
+		got[aws.ToString(index.IndexName)] = keys(index.KeySchema, found.AttributeDefinitions)
+	}
+	for _, index := range found.LocalSecondaryIndexes {
+		got[aws.ToString(index.IndexName)] = keys(index.KeySchema, found.AttributeDefinitions)
+	}
+	want := map[string]string{"": keys(input.KeySchema, input.AttributeDefinitions)}
+	for _, index := range input.GlobalSecondaryIndexes {
+		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
+	}
+	for _, index := range input.LocalSecondaryIndexes {
+		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
+	}
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("table %s exists with %s, but the template defines %s: start clean, without the data, by "+
+			"`RESET=1 go tool mage run`, or take the change back", name, describe(got), describe(want))
+	}
+	return nil
+}
+
+// keys returns a key schema in one line, such as "userId S HASH, at N RANGE".
+func keys(schema []types.KeySchemaElement, definitions []types.AttributeDefinition) string {
+	var parts []string
+	for _, key := range schema {
+		kind := "?"
+		for _, definition := range definitions {
+			if aws.ToString(definition.AttributeName) == aws.ToString(key.AttributeName) {
+				kind = string(definition.AttributeType)
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s %s %s", aws.ToString(key.AttributeName), kind, key.KeyType))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
+
+func describe(keysByIndex map[string]string) string {
+	var parts []string
+	for _, index := range slices.Sorted(maps.Keys(keysByIndex)) {
+		if index == "" {
+			parts = append(parts, "key ("+keysByIndex[index]+")")
+			continue
+		}
+		parts = append(parts, "index "+index+" ("+keysByIndex[index]+")")
+	}
+	return strings.Join(parts, ", ")
+}

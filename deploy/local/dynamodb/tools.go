@@ -1,0 +1,121 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/local/process"
+)
+
+const (
+	oldestJava = 17 // DynamoDB Local's requirement
+
+	// orUseAnother ends every message about a missing tool.
+	orUseAnother = ", or point DYNAMODB_ENDPOINT at a DynamoDB Local that already runs, such as the container:\n\n" +
+		"    docker run --rm -p 8000:8000 amazon/dynamodb-local\n" +
+		"    DYNAMODB_ENDPOINT=http://127.0.0.1:8000 go tool mage run"
+)
+
+// findTools returns the paths of java and, if the program must be fetched first, npm. All that is missing is named at once.
+func findTools(cfg Config, fetch bool) (java, npm string, err error) {
+	var missing []string
+	if java, err = findJava(cfg.Java); err != nil {
+		missing = append(missing, fmt.Sprintf("Java %d or newer", oldestJava))
+	}
+	if fetch {
+		if npm, err = find(cfg.NPM, "npm"); err != nil {
+			missing = append(missing, "npm (once, to download it)")
+		}
+	}
+	if len(missing) > 0 {
+		needs := strings.Join(missing, " and ")
+		return "", "", errors.New("DynamoDB Local needs " + needs + ", not found on this machine: install it" + orUseAnother)
+	}
+	return java, npm, nil
+}
+
+func findJava(configured string) (string, error) {
+	if home := os.Getenv("JAVA_HOME"); configured == "" && home != "" {
+		if java, err := find("", filepath.Join(home, "bin", "java")); err == nil {
+			return java, nil
+		}
+	}
+	return find(configured, "java")
+}
+
+// find returns the absolute path of the configured command, or else of the standard one.
+func find(configured, standard string) (string, error) {
+	if configured == "" {
+		configured = standard
+	}
+	found, err := exec.LookPath(configured)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(found)
+}
+
+// checkJava returns an error if java does not run or is too old.
+func checkJava(ctx context.Context, java string) error {
+	output, err := output(ctx, exec.Command(java, "-version"))
+	if err != nil && ctx.Err() == nil {
+		// macOS has a java command that only says that there is no Java.
+		return fmt.Errorf("%s does not run (%w: %s): install Java %d or newer"+orUseAnother,
+			java, err, causeLine(output), oldestJava)
+	}
+	if err != nil {
+		return fmt.Errorf("check the version of Java: %w", err)
+	}
+	version, major := javaVersion(output)
+	if major == 0 {
+		return fmt.Errorf("%s -version does not tell its version (%s): install Java %d or newer"+orUseAnother,
+			java, causeLine(output), oldestJava)
+	}
+	if major < oldestJava {
+		return fmt.Errorf("%s is Java %s, too old for DynamoDB Local: install Java %d or newer, set JAVA_HOME to its folder"+
+			orUseAnother, java, version, oldestJava)
+	}
+	return nil
+}
+
+var versionLine = regexp.MustCompile(`version "((?:1\.)?(\d+)[^"]*)"`)
+
+// javaVersion reads the output of java -version: "1.8.0_392" is Java 8, "17.0.15" Java 17, "26-ea" Java 26. Unknown: 0.
+func javaVersion(output string) (version string, major int) {
+	match := versionLine.FindStringSubmatch(output)
+	if match == nil {
+		return "", 0
+	}
+	major, err := strconv.Atoi(match[2])
+	if err != nil {
+		return "", 0
+	}
+	return match[1], major
+}
+
+// output runs cmd to its end and returns all that it printed. When ctx ends, cmd and its children are killed.
+func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
+	var printed bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &printed, &printed
+	cmd.WaitDelay = time.Second // a grandchild that keeps the pipe open must not keep us
+	child, err := process.Start(cmd)
+	if err != nil {
+		return "", err
+	}
+	select {
+	case <-child.Done():
+	case <-ctx.Done():
+		return "", errors.Join(context.Cause(ctx), child.Kill())
+	}
+	err = child.Wait()
+	return printed.String(), err
+}
