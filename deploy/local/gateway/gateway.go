@@ -1,0 +1,353 @@
+// Package gateway serves an API Gateway REST API (v1, Lambda proxy integration) on this machine.
+//
+// It reads the OpenAPI 3.0 document with AWS extensions that the deployed API is made from, and gives functions the
+// event, and clients the answers, that API Gateway gives. What it does not know it refuses in New, naming it: a route
+// that works here and not there, or the other way round, is a mistake to be found at start.
+//
+// Known differences from API Gateway:
+//   - Names of request headers reach the function in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
+//     keep the client's casing. Names of response headers keep the function's casing, save Content-Type.
+//   - X-Forwarded-Port and -Proto tell the port and protocol really used, not 443 and https.
+//   - Mapping templates substitute variables only; there is no Velocity engine.
+//   - Function permissions and integration credentials are not checked.
+//   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
+//     between the quotes of a JSON string.
+//
+// Not recorded from API Gateway, so not to be relied on: what the 413 and 431 answers say, and the x-amzn-ErrorType of
+// 413, 415, 431 and API_CONFIGURATION_ERROR.
+//
+// A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
+// content type is a binary media type, as JSON cannot carry it otherwise.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+)
+
+// Quotas of API Gateway REST APIs, in bytes ("Amazon API Gateway quotas").
+const (
+	maxHeader  = 10_240   // request line and header values together
+	maxPayload = 10 << 20 // of a request and of a response
+	maxTimeout = 29_000   // of an integration, in milliseconds
+	minTimeout = 50       // of an integration, in milliseconds
+	clfTime    = "02/Jan/2006:15:04:05 -0700"
+)
+
+// Invoker invokes functions synchronously, as Lambda's Invoke does with the invocation type RequestResponse.
+type Invoker interface {
+	// Invoke runs the function with the payload. functionError is the X-Amz-Function-Error of the answer, "" when the
+	// function succeeded; response is then its result. err means that Lambda did not run the function (throttled, not
+	// permitted, payload over 6 MB). It is called from several goroutines at once, and ctx does not end with the client.
+	Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
+		response []byte, functionError string, err error)
+}
+
+// Throttle limits requests to all methods of the stage together, as the stage's method settings for /*/* do.
+type Throttle struct {
+	Rate  float64 // requests per second; 0: no limit
+	Burst int     // requests at once; at least 1 when there is a rate
+}
+
+// Config says what to serve.
+type Config struct {
+	// Body is the OpenAPI 3.0 document in JSON, with x-amazon-apigateway-* extensions and no CloudFormation intrinsics.
+	Body []byte
+	// Stage is the stage's name, the first segment of every path: up to 128 of a-z A-Z 0-9 _ -.
+	Stage string
+	// StageVariables are given to functions and templates.
+	StageVariables map[string]string
+
+	// AccountID, Region, APIID and DeploymentID are what events and templates tell of where the API is.
+	AccountID, Region, APIID, DeploymentID string
+
+	// Invoker runs the functions of aws_proxy integrations.
+	Invoker Invoker
+	// Throttle limits the request rate.
+	Throttle Throttle
+	// Tracing is whether traces that begin here are sampled: X-Ray active at the stage.
+	Tracing bool
+	// AccessLog, unless nil, is called once per request, after the answer was written. Calls come from several
+	// goroutines at once.
+	AccessLog func(Record)
+}
+
+// Record is what the access log tells of one request.
+type Record struct {
+	Time              time.Time // when the request arrived
+	RequestID         string
+	ExtendedRequestID string
+	Method            string
+	Host              string
+	Path              string // with the stage, not URL-decoded
+	ResourcePath      string // such as /users/{userId}; "" when none matched
+	OperationName     string
+	Protocol          string
+	SourceIP          string
+	UserAgent         string
+
+	Status         int
+	ResponseLength int // bytes of body, also where HEAD leaves them out
+	Latency        time.Duration
+
+	FunctionARN        string // "" for other integrations than aws_proxy, or when none was reached
+	IntegrationLatency time.Duration
+	IntegrationError   string // why there was no answer from the integration; not told to the client
+
+	ErrorType       string // the gateway response type, such as THROTTLED, of an answer made by the gateway
+	ErrorMessage    string
+	ValidationError string
+
+	Trace Trace
+}
+
+// Gateway serves the stage of one API. It is an http.Handler whose paths begin with /{stage}.
+type Gateway struct {
+	cfg     Config
+	api     *api
+	limiter *rate.Limiter // nil: no limit
+	running sync.WaitGroup
+}
+
+// New reads the document and returns the gateway. The error names everything in the document that the gateway does not
+// serve, by method and path.
+func New(cfg Config) (*Gateway, error) {
+	if !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`).MatchString(cfg.Stage) {
+		return nil, fmt.Errorf("stage name %q: use 1 to 128 letters, digits, hyphens and underscores", cfg.Stage)
+	}
+	if cfg.Invoker == nil {
+		return nil, errors.New("the gateway needs an Invoker to run functions")
+	}
+	g := &Gateway{cfg: cfg}
+	switch t := cfg.Throttle; {
+	case t.Rate < 0 || t.Burst < 0 || t.Rate > 0 && t.Burst == 0 || t.Rate == 0 && t.Burst > 0:
+		return nil, fmt.Errorf("throttle rate %v with burst %d: set both above 0, or neither", t.Rate, t.Burst)
+	case t.Rate > 0:
+		g.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.Burst)
+	}
+	var err error
+	if g.api, err = parseDocument(cfg.Body); err != nil {
+		return nil, fmt.Errorf("read the API document:\n%w", err)
+	}
+	return g, nil
+}
+
+// Wait returns when every invocation has ended, also those whose client or time limit has gone. Call it after the
+// server has shut down.
+func (g *Gateway) Wait() { g.running.Wait() }
+
+// exchange is one request on its way through the gateway.
+type exchange struct {
+	gateway *Gateway
+	request *http.Request
+	started time.Time
+
+	requestID         string
+	extendedRequestID string
+	sourceIP          string
+	trace             Trace
+
+	stagePath  string // as it arrived, not URL-decoded
+	path       string // without the stage
+	query      values
+	parameters map[string]string // of the path, not URL-decoded
+	resource   *resource         // nil until routed
+	method     *method           // nil until routed
+	body       []byte
+
+	failure            *gatewayError // the answer that the gateway makes itself
+	functionARN        string
+	integrationLatency time.Duration
+}
+
+// response is an answer to the client. Header names keep their casing.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := g.newExchange(r)
+	answer := x.answer(w)
+	write(w, answer)
+	if g.cfg.AccessLog != nil {
+		g.cfg.AccessLog(x.record(answer))
+	}
+}
+
+func (g *Gateway) newExchange(r *http.Request) *exchange {
+	now := time.Now()
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = r.RemoteAddr
+	}
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") { // the absolute form, sent to proxies
+		path = r.URL.EscapedPath()
+	}
+	return &exchange{
+		gateway:           g,
+		request:           r,
+		started:           now,
+		requestID:         uuid.NewString(),
+		extendedRequestID: newExtendedRequestID(),
+		sourceIP:          ip,
+		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Tracing),
+		stagePath:         path,
+		query:             parseQuery(r.URL.RawQuery),
+	}
+}
+
+// answer never panics: a fault in the gateway is an answer 500, as it is on AWS.
+func (x *exchange) answer(w http.ResponseWriter) (answer *response) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			x.failure = internalServerError(http.StatusInternalServerError, fmt.Errorf("panic: %v", fault))
+			answer = x.gateway.api.responses.render(x)
+		}
+	}()
+	answer, err := x.execute(w)
+	if err != nil {
+		if !errors.As(err, &x.failure) {
+			x.failure = internalServerError(http.StatusInternalServerError, err)
+		}
+		return x.gateway.api.responses.render(x)
+	}
+	setHeader(answer.header, "x-amzn-RequestId", x.requestID)
+	setHeader(answer.header, "x-amz-apigw-id", x.extendedRequestID)
+	setHeader(answer.header, traceHeader, x.trace.Header())
+	return answer
+}
+
+func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
+	g := x.gateway
+	if headerSize(x.request) > maxHeader {
+		return nil, &gatewayError{fixed: true, status: http.StatusRequestHeaderFieldsTooLarge,
+			errorType: "BadRequestException", message: "Request Header Fields Too Large"}
+	}
+	path, inStage := strings.CutPrefix(x.stagePath, "/"+g.cfg.Stage)
+	if !inStage || path != "" && path[0] != '/' {
+		return nil, &gatewayError{fixed: true, status: http.StatusForbidden,
+			errorType: "ForbiddenException", message: "Forbidden"}
+	}
+	x.path = path
+	if path == "" {
+		x.path = "/"
+	}
+	if x.resource, x.parameters = g.api.root.match(x.path); x.resource != nil {
+		x.method = x.resource.method(x.request.Method)
+	}
+	if x.method == nil {
+		return nil, newGatewayError(missingAuthenticationToken, "Missing Authentication Token")
+	}
+	if g.limiter != nil && !g.limiter.Allow() {
+		return nil, newGatewayError(throttled, "Too Many Requests")
+	}
+	if err := x.readBody(w); err != nil {
+		return nil, err
+	}
+	for _, check := range x.method.checks {
+		if err := check(x); err != nil {
+			return nil, err
+		}
+	}
+	return x.method.integration.serve(x)
+}
+
+// headerSize is the size that API Gateway's quota speaks of: the request line and the header values.
+func headerSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  ") + len(r.Host)
+	for _, values := range r.Header {
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return size
+}
+
+func (x *exchange) readBody(w http.ResponseWriter) error {
+	tooLarge := &gatewayError{fixed: true, kind: requestTooLarge, status: http.StatusRequestEntityTooLarge,
+		errorType: "RequestTooLargeException", message: "Request Too Long"}
+	if x.request.ContentLength > maxPayload {
+		return tooLarge
+	}
+	var err error
+	x.body, err = io.ReadAll(http.MaxBytesReader(w, x.request.Body, maxPayload))
+	if limit := new(http.MaxBytesError); errors.As(err, &limit) {
+		return tooLarge
+	}
+	if err != nil {
+		return &gatewayError{kind: default4XX, status: http.StatusBadRequest, errorType: "BadRequestException",
+			message: "Bad Request"} // the client broke off, so nobody reads this
+	}
+	return nil
+}
+
+func write(w http.ResponseWriter, answer *response) {
+	header := w.Header()
+	for name, values := range answer.header {
+		if strings.EqualFold(name, "Content-Type") { // by any other name net/http would add one of its own
+			name = "Content-Type"
+		}
+		header[name] = values
+	}
+	if answer.status != http.StatusNoContent && answer.status != http.StatusNotModified {
+		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	}
+	w.WriteHeader(answer.status)
+	// An error means that the client has gone, or that the status or a HEAD request allows no body.
+	_, _ = w.Write(answer.body) //nolint:gosec // what the body says is up to the function, as on AWS
+}
+
+// setHeader sets the header, whatever the casing it is there with.
+func setHeader(header http.Header, name, value string) {
+	delete(header, existingName(header, name))
+	header[name] = []string{value}
+}
+
+func (x *exchange) record(answer *response) Record {
+	record := Record{
+		Time:               x.started,
+		RequestID:          x.requestID,
+		ExtendedRequestID:  x.extendedRequestID,
+		Method:             x.request.Method,
+		Host:               x.request.Host,
+		Path:               x.stagePath,
+		Protocol:           x.request.Proto,
+		SourceIP:           x.sourceIP,
+		UserAgent:          x.request.UserAgent(),
+		Status:             answer.status,
+		ResponseLength:     len(answer.body),
+		Latency:            time.Since(x.started),
+		FunctionARN:        x.functionARN,
+		IntegrationLatency: x.integrationLatency,
+		Trace:              x.trace,
+	}
+	if x.resource != nil {
+		record.ResourcePath = x.resource.path
+	}
+	if x.method != nil {
+		record.OperationName = x.method.operationName
+	}
+	if f := x.failure; f != nil {
+		record.ErrorType, record.ErrorMessage, record.ValidationError = string(f.kind), f.message, f.validation
+		if f.cause != nil {
+			record.IntegrationError = f.cause.Error()
+		}
+	}
+	return record
+}
