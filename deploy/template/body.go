@@ -1,0 +1,255 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// integrationTimeout is the longest that a REST API waits, in milliseconds. Each function must end before: Lambda ends a
+	// call without counting its cold start and tells why, the gateway does not.
+	integrationTimeout = 29_000
+
+	problemSchema = "Problem"
+	corsParameter = "CorsAllowOrigin" // the parameter of the template that has the origin
+
+	documentType = "'application/problem+json'"
+)
+
+// permissionID is the logical id of the permission that lets the API call the route's function.
+func (r route) permissionID() string {
+	return strings.ToUpper(r.operationID[:1]) + r.operationID[1:] + "Permission"
+}
+
+// permission lets the API call the route's function for the route alone
+// ("Control access to a REST API", ARN format of execute-api).
+func (r route) permission(api string, stage any) object {
+	path := inBraces.ReplaceAllString(r.path, "*")
+	arn := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${" + api + "}/${Stage}/" + r.method + path
+	return object{
+		"Type": "AWS::Lambda::Permission",
+		"Properties": object{
+			"Action":       "lambda:InvokeFunction",
+			"FunctionName": object{"Fn::GetAtt": []any{r.function, "Arn"}},
+			"Principal":    "apigateway.amazonaws.com",
+			"SourceArn":    object{"Fn::Sub": []any{arn, object{"Stage": clone(stage)}}},
+		},
+	}
+}
+
+// checkFunctions sees that each route has a function, each function a route, and none takes longer than the gateway waits.
+func (e *evaluator) checkFunctions(routes []route) error {
+	functions, err := e.all("AWS::Lambda::Function")
+	if err != nil {
+		return err
+	}
+	unused := slices.Clone(functions)
+	for _, r := range routes {
+		if !slices.Contains(functions, r.function) {
+			return fmt.Errorf("%s: %s %s: %s %s is no function of %s; there are %s", openAPIFile, r.method, r.path,
+				functionKey, r.function, templateFile, strings.Join(functions, ", "))
+		}
+		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.function })
+	}
+	if len(unused) > 0 {
+		return fmt.Errorf("%s: Resources.%s: no route of %s is served by it", templateFile, unused[0], openAPIFile)
+	}
+	for _, id := range functions {
+		timeout, err := e.property(id, "Timeout")
+		if err != nil {
+			return err
+		}
+		if seconds, err := parseNumber(timeout); err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
+			return fmt.Errorf("%s: Resources.%s.Properties.Timeout: it must be 1 to 28 seconds: API Gateway waits for 29",
+				templateFile, id)
+		}
+	}
+	return nil
+}
+
+// body renders the contract into what API Gateway imports ("OpenAPI extensions for API Gateway").
+func (a *openAPI) body(name any) (object, error) {
+	info := clone(member(a.document, "info")).(object) // a mapping stays one
+	// The description of a REST API is short; what follows its first paragraph is for readers of the contract.
+	if description, ok := info["description"].(string); ok {
+		first, _, _ := strings.Cut(strings.TrimSpace(description), "\n\n")
+		info["description"] = strings.Join(strings.Fields(first), " ")
+	}
+	if name != nil {
+		info["title"] = clone(name) // the name that the API gets by importing
+	}
+	schemas, err := a.importable("schemas", member(member(a.document, "components"), "schemas"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: components.schemas: %w", openAPIFile, err)
+	}
+	paths, err := a.paths()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", openAPIFile, err)
+	}
+	return object{
+		"openapi":      a.document["openapi"],
+		"info":         info,
+		"externalDocs": clone(a.document["externalDocs"]),
+		"paths":        paths,
+		"components":   object{"schemas": schemas},
+
+		// Bodies are validated by the functions: their problem documents point at each fault, the gateway's could not.
+		"x-amazon-apigateway-request-validators": object{
+			"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false},
+		},
+		"x-amazon-apigateway-request-validator": "parameters-only",
+		"x-amazon-apigateway-gateway-responses": gatewayResponses(),
+	}, nil
+}
+
+func (a *openAPI) paths() (object, error) {
+	paths := object{}
+	all := []string{"OPTIONS"}
+	var known []string
+	for _, item := range a.items {
+		known = append(known, strings.Join(item.methods[:len(item.methods)-1], ", ")+" "+item.path)
+		for _, method := range item.methods {
+			if !slices.Contains(all, method) {
+				all = append(all, method)
+			}
+		}
+	}
+	slices.Sort(all)
+	notFound := problem{
+		Status: 404, Code: "RouteNotFound",
+		Detail: fmt.Sprintf("There is no such route, but %s. The documentation is at %s.",
+			strings.Join(known, " and "), member(a.document, "externalDocs")["url"]),
+	}
+	for _, item := range a.items {
+		allow := strings.Join(item.methods, ", ")
+		notAllowed, err := mock(item.parameters, problem{
+			Status: 405, Code: "MethodNotAllowed", Detail: fmt.Sprintf("This address allows %s.", allow),
+		}, object{"Allow": literal(allow)})
+		if err != nil {
+			return nil, err
+		}
+		paths[item.path] = object{
+			"options":                        options(item.parameters, item.methods, item.methods, a.requestHeaders()),
+			"x-amazon-apigateway-any-method": notAllowed,
+		}
+	}
+	for _, r := range a.routes {
+		operation := clone(r.operation).(object) // a mapping stays one
+		operation["x-amazon-apigateway-integration"] = object{
+			"type":       "aws_proxy",
+			"httpMethod": "POST", // Lambda's Invoke, whatever the method of the route
+			"uri": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" +
+				r.function + ".Arn}/invocations"},
+			"timeoutInMillis": integrationTimeout,
+		}
+		member(paths, r.path)[strings.ToLower(r.method)] = operation
+	}
+	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
+	for path, parameters := range map[string][]any{
+		"/":         nil,
+		"/{proxy+}": {object{"name": "proxy", "in": "path", "required": true, "schema": object{"type": "string"}}},
+	} {
+		unknown, err := mock(parameters, notFound, object{})
+		if err != nil {
+			return nil, err
+		}
+		paths[path] = object{
+			"options":                        options(parameters, []string{"OPTIONS"}, all, a.requestHeaders()),
+			"x-amazon-apigateway-any-method": unknown,
+		}
+	}
+	return paths, nil
+}
+
+// requestHeaders are the headers that a page in a browser may send: those of the contract, and those of API Gateway's ways to
+// authenticate.
+func (a *openAPI) requestHeaders() []string {
+	headers := []string{"Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Security-Token", "X-Amzn-Trace-Id", "X-Api-Key"}
+	for _, r := range a.routes {
+		parameters, _ := r.operation["parameters"].([]any) // none is none
+		for _, p := range parameters {
+			p, _ := p.(object) // checked when read
+			if name, _ := scalarText(p["name"]); p["in"] == "header" && !slices.Contains(headers, name) {
+				headers = append(headers, name)
+			}
+		}
+	}
+	slices.Sort(headers)
+	return headers
+}
+
+// literal is a header's value in a mapping, which is a text in single quotes.
+func literal(value string) string { return "'" + value + "'" }
+
+// origin is the value of Access-Control-Allow-Origin in a mapping.
+func origin() object { return object{"Fn::Sub": literal("${" + corsParameter + "}")} }
+
+// options answers OPTIONS of an address, the preflight of a browser among them (Fetch, §3.2.2 HTTP requests).
+func options(parameters []any, allow, corsAllow, headers []string) object {
+	return mockMethod(parameters, 204, "", object{
+		"Allow":                        literal(strings.Join(allow, ", ")),
+		"Access-Control-Allow-Origin":  origin(),
+		"Access-Control-Allow-Methods": literal(strings.Join(corsAllow, ", ")),
+		"Access-Control-Allow-Headers": literal(strings.Join(headers, ", ")),
+		"Access-Control-Max-Age":       literal("7200"), // seconds; browsers keep it no longer
+		"Cache-Control":                literal("no-store"),
+	})
+}
+
+// mock answers any method with a problem.
+func mock(parameters []any, p problem, headers object) (object, error) {
+	document := p.document()
+	// In a mapping template these begin a reference and a directive of Velocity's; nothing escapes them everywhere.
+	if strings.ContainsAny(strings.ReplaceAll(document, requestID, ""), "$#") {
+		return nil, errors.New("paths and externalDocs.url must have neither $ nor #, which mean something in a mapping template")
+	}
+	for name, value := range problemHeaders() {
+		headers[name] = value
+	}
+	return mockMethod(parameters, p.Status, document, headers), nil
+}
+
+// mockMethod is a method that the gateway answers itself. What is mapped must be declared as a response of the method.
+func mockMethod(parameters []any, status int, document string, headers object) object {
+	declared, mapped := object{}, object{}
+	for name, value := range headers {
+		declared[name] = object{"schema": object{"type": "string"}}
+		mapped["method.response.header."+name] = value
+	}
+	response := object{"description": "Answered by the gateway", "headers": declared}
+	integrated := object{"statusCode": fmt.Sprint(status), "responseParameters": mapped}
+	if document != "" {
+		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
+		integrated["responseTemplates"] = object{"application/json": document}
+	}
+	// A mock takes its status from the mapped request, and there is a mapping for listed types of content only. Others are
+	// refused (never), for otherwise the request's own body would be taken for the mapped one.
+	requests := object{}
+	for _, mediaType := range mediaTypes() {
+		requests[mediaType] = fmt.Sprintf(`{"statusCode": %d}`, status)
+	}
+	method := object{
+		"responses": object{fmt.Sprint(status): response},
+		"x-amazon-apigateway-integration": object{
+			"type":                "mock",
+			"passthroughBehavior": "never",
+			"requestTemplates":    requests,
+			"responses":           object{"default": integrated},
+		},
+	}
+	if len(parameters) > 0 {
+		method["parameters"] = clone(parameters)
+	}
+	return method
+}
+
+// mediaTypes are the types of content that clients commonly send.
+func mediaTypes() []string {
+	return []string{
+		"application/json", "application/json-patch+json", "application/merge-patch+json", "application/octet-stream",
+		"application/problem+json", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data",
+		"text/html", "text/plain", "text/xml",
+	}
+}

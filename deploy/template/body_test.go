@@ -1,0 +1,438 @@
+package template_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+)
+
+// routes are the routes of the API and the functions that serve them.
+func routes() map[string]string {
+	return map[string]string{
+		"GET /users": "get", "HEAD /users": "get", "POST /users": "post", "PUT /users": "put", "DELETE /users": "delete",
+		"GET /users/{userId}": "get", "HEAD /users/{userId}": "get", "PUT /users/{userId}": "put", "DELETE /users/{userId}": "delete",
+	}
+}
+
+// contract is openapi.yaml as JSON has it.
+func contract(t *testing.T) []byte {
+	t.Helper()
+	data, err := os.ReadFile("../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document any
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+// TestIsOpenAPI checks both documents against the OpenAPI Initiative's own schema of OpenAPI 3.0.
+func TestIsOpenAPI(t *testing.T) {
+	t.Parallel()
+	schema, err := jsonschema.NewCompiler().Compile("testdata/openapi-3.0.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"openapi.yaml": contract(t), "Body": resolve(t, nil).API().Body} {
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(document); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestExamples checks each example of the contract against the schema beside it.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	data := contract(t)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft4)
+	compiler.AssertFormat()
+	if err := compiler.AddResource("https://example.org/openapi.json", document); err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	var walk func(pointer string, value any)
+	walk = func(pointer string, value any) {
+		switch v := value.(type) {
+		case []any:
+			for i, element := range v {
+				walk(fmt.Sprintf("%s/%d", pointer, i), element)
+			}
+		case object:
+			examples := map[string]any{}
+			if example, ok := v["example"]; ok {
+				examples["example"] = example
+			}
+			if several, ok := v["examples"].(object); ok {
+				for name, example := range several {
+					examples["examples/"+name] = at(t, example, "value")
+				}
+			}
+			for name, example := range examples {
+				schema, err := compiler.Compile("https://example.org/openapi.json#" + pointer + "/schema")
+				if err != nil {
+					t.Fatalf("%s: %v", pointer, err)
+				}
+				if err := schema.Validate(example); err != nil {
+					t.Errorf("%s/%s: %v", pointer, name, err)
+				}
+				checked++
+			}
+			for key, element := range v {
+				if key != "example" && key != "examples" {
+					walk(pointer+"/"+strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1"), element)
+				}
+			}
+		}
+	}
+	walk("", document)
+	if checked < 25 {
+		t.Errorf("only %d examples were found", checked)
+	}
+}
+
+// TestRoutes sees that each route is there, is served by its function, and that the API may call that function for it alone.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	const account = ":eu-central-1:123456789012:"
+	stack := resolve(t, nil)
+	body := decode(t, stack.API().Body)
+	integrations := map[string]string{}
+	for path, item := range at(t, body, "paths").(object) {
+		for key, operation := range item.(object) {
+			integration := at(t, operation, "x-amazon-apigateway-integration").(object)
+			if integration["type"] == "mock" {
+				continue
+			}
+			if integration["type"] != "aws_proxy" || integration["httpMethod"] != "POST" || integration["timeoutInMillis"] != 29000.0 {
+				t.Errorf("%s %s: the integration is %v", key, path, integration)
+			}
+			integrations[strings.ToUpper(key)+" "+path] = fmt.Sprint(integration["uri"])
+			if operation.(object)["x-function"] != nil {
+				t.Errorf("%s %s: x-function is still there", key, path)
+			}
+		}
+	}
+	wantIntegrations, wantPermissions := map[string]string{}, map[string][]string{}
+	for route, function := range routes() {
+		wantIntegrations[route] = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda" + account +
+			"function:UserRequestAPI-" + function + "/invocations"
+		method, path, _ := strings.Cut(route, " ")
+		id := strings.ToUpper(function[:1]) + function[1:] + "Function"
+		wantPermissions[id] = append(wantPermissions[id], method+strings.ReplaceAll(path, "{userId}", "*"))
+	}
+	if diff := cmp.Diff(wantIntegrations, integrations); diff != "" {
+		t.Errorf("integrations (-want +got):\n%s", diff)
+	}
+
+	permissions := map[string][]string{}
+	prefix := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/${Stage}/"
+	for id, resource := range at(t, decode(t, render(t, files(t), nil).JSON()), "Resources").(object) {
+		if at(t, resource, "Type") != "AWS::Lambda::Permission" {
+			continue
+		}
+		properties := at(t, resource, "Properties").(object)
+		if properties["Principal"] != "apigateway.amazonaws.com" || properties["Action"] != "lambda:InvokeFunction" {
+			t.Errorf("%s: %v", id, properties)
+		}
+		source := at(t, properties, "SourceArn", "Fn::Sub").([]any)
+		route, ok := strings.CutPrefix(source[0].(string), prefix)
+		if !ok || !cmp.Equal(source[1], any(object{"Stage": object{"Ref": "StageName"}})) {
+			t.Errorf("%s: SourceArn is %v", id, source)
+		}
+		function := at(t, properties, "FunctionName", "Fn::GetAtt").([]any)[0].(string)
+		permissions[function] = append(permissions[function], route)
+	}
+	for _, lists := range []map[string][]string{permissions, wantPermissions} {
+		for _, list := range lists {
+			slices.Sort(list)
+		}
+	}
+	if diff := cmp.Diff(wantPermissions, permissions); diff != "" {
+		t.Errorf("permissions (-want +got):\n%s", diff)
+	}
+}
+
+// TestMocks sees that every address answers OPTIONS and any other method, and declares what it answers with.
+func TestMocks(t *testing.T) {
+	t.Parallel()
+	paths := at(t, decode(t, resolve(t, nil).API().Body), "paths").(object)
+	if diff := cmp.Diff([]string{"/", "/users", "/users/{userId}", "/{proxy+}"}, slices.Sorted(maps.Keys(paths))); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+	for path, item := range paths {
+		for key, status := range map[string]string{"options": "204", "x-amazon-apigateway-any-method": ""} {
+			method := at(t, item, key)
+			if status == "" {
+				status = map[bool]string{true: "405", false: "404"}[strings.HasPrefix(path, "/users")]
+			}
+			integration := at(t, method, "x-amazon-apigateway-integration").(object)
+			if integration["type"] != "mock" || integration["passthroughBehavior"] != "never" {
+				t.Errorf("%s %s: the integration is %v", key, path, integration)
+			}
+			for mediaType, text := range at(t, integration, "requestTemplates").(object) {
+				if text != `{"statusCode": `+status+`}` {
+					t.Errorf("%s %s: the template of %s is %v", key, path, mediaType, text)
+				}
+			}
+			response := at(t, integration, "responses", "default").(object)
+			if response["statusCode"] != status {
+				t.Errorf("%s %s: the status is %v, want %s", key, path, response["statusCode"], status)
+			}
+			declared := at(t, method, "responses", status, "headers").(object)
+			for parameter := range at(t, response, "responseParameters").(object) {
+				if name, _ := strings.CutPrefix(parameter, "method.response.header."); declared[name] == nil {
+					t.Errorf("%s %s: %s is mapped and not declared", key, path, parameter)
+				}
+			}
+			var want []any
+			if name := regexp.MustCompile(`\{(\w+)\+?\}`).FindStringSubmatch(path); name != nil {
+				want = []any{name[1]}
+			}
+			var got []any
+			parameters, _ := method.(object)["parameters"].([]any)
+			for _, p := range parameters {
+				got = append(got, p.(object)["name"])
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s %s: parameters (-want +got):\n%s", key, path, diff)
+			}
+		}
+	}
+}
+
+// TestBodyIsImportable sees that the Body has nothing that API Gateway does not take.
+func TestBodyIsImportable(t *testing.T) {
+	t.Parallel()
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case nil:
+			t.Errorf("%s: null", path)
+		case []any:
+			for i, element := range v {
+				walk(fmt.Sprint(path, ".", i), element)
+			}
+		case object:
+			if reference, ok := v["$ref"].(string); ok && !strings.HasPrefix(reference, "#/components/schemas/") {
+				t.Errorf("%s: the reference to %s is left", path, reference)
+			}
+			for key, element := range v {
+				switch key {
+				case "example", "examples", "readOnly", "oneOf", "anyOf", "x-function", "servers", "Ref", "Fn::Sub":
+					t.Errorf("%s: %s is left", path, key)
+				}
+				walk(path+"."+key, element)
+			}
+		}
+	}
+	body := decode(t, resolve(t, nil).API().Body)
+	walk("Body", body)
+	want := object{"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false}}
+	if diff := cmp.Diff(any(want), body["x-amazon-apigateway-request-validators"]); diff != "" ||
+		body["x-amazon-apigateway-request-validator"] != "parameters-only" {
+		t.Errorf("validators (-want +got):\n%s", diff)
+	}
+	if description := fmt.Sprint(at(t, body, "info", "description")); len(description) > 1024 ||
+		!strings.Contains(description, "manages user data retrieval and manipulation") {
+		t.Errorf("the description is %q", description)
+	}
+}
+
+// TestGatewayResponses sees that every answer of the gateway itself is a problem document of the contract.
+func TestGatewayResponses(t *testing.T) {
+	t.Parallel()
+	stack := resolve(t, map[string]string{"CorsAllowOrigin": "https://app.example.org"})
+	responses := at(t, decode(t, stack.API().Body), "x-amazon-apigateway-gateway-responses").(object)
+	statuses := map[string]any{
+		"DEFAULT_4XX": nil, "DEFAULT_5XX": nil, "INTEGRATION_FAILURE": nil,
+		"BAD_REQUEST_PARAMETERS": "400", "BAD_REQUEST_BODY": "400", "UNAUTHORIZED": "401",
+		"ACCESS_DENIED": "403", "WAF_FILTERED": "403", "EXPIRED_TOKEN": "403", "INVALID_API_KEY": "403", "INVALID_SIGNATURE": "403",
+		"MISSING_AUTHENTICATION_TOKEN": "403", "RESOURCE_NOT_FOUND": "404", "REQUEST_TOO_LARGE": "413", "UNSUPPORTED_MEDIA_TYPE": "415",
+		"THROTTLED": "429", "QUOTA_EXCEEDED": "429",
+		"API_CONFIGURATION_ERROR": "500", "AUTHORIZER_CONFIGURATION_ERROR": "500", "AUTHORIZER_FAILURE": "500", "INTEGRATION_TIMEOUT": "504",
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(statuses)), slices.Sorted(maps.Keys(responses))); diff != "" {
+		t.Fatalf("types (-want +got):\n%s", diff)
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(contract(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft4)
+	if err := compiler.AddResource("https://example.org/openapi.json", document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("https://example.org/openapi.json#/components/schemas/Problem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := fmt.Sprint(at(t, document, "components", "schemas", "Problem", "properties", "code", "description"))
+	variables := strings.NewReplacer("$context.requestId", "7d9f8a52", "$context.error.messageString", `"a \"message\""`)
+	for name, response := range responses {
+		r := response.(object)
+		if r["statusCode"] != statuses[name] {
+			t.Errorf("%s: the status is %v, want %v", name, r["statusCode"], statuses[name])
+		}
+		problem := decode(t, []byte(variables.Replace(at(t, r, "responseTemplates", "application/json").(string))))
+		if err := schema.Validate(any(problem)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if r["statusCode"] != nil && fmt.Sprint(problem["status"]) != r["statusCode"] || r["statusCode"] == nil && problem["status"] != nil {
+			t.Errorf("%s: the document says the status is %v", name, problem["status"])
+		}
+		if problem["requestId"] != "7d9f8a52" || problem["type"] != fmt.Sprint("urn:problem-type:userrequestapi:", problem["code"]) {
+			t.Errorf("%s: the document is %v", name, problem)
+		}
+		if !strings.Contains(codes, fmt.Sprintf("`%v`", problem["code"])) {
+			t.Errorf("%s: the contract does not tell of the code %v", name, problem["code"])
+		}
+		want := object{
+			"gatewayresponse.header.Content-Type":                  "'application/problem+json'",
+			"gatewayresponse.header.Cache-Control":                 "'no-store'",
+			"gatewayresponse.header.X-Content-Type-Options":        "'nosniff'",
+			"gatewayresponse.header.Access-Control-Allow-Origin":   "'https://app.example.org'",
+			"gatewayresponse.header.Access-Control-Expose-Headers": "'Allow, Retry-After, x-amzn-RequestId'",
+		}
+		if name == "THROTTLED" {
+			want["gatewayresponse.header.Retry-After"] = "'1'"
+		}
+		if diff := cmp.Diff(want, r["responseParameters"]); diff != "" {
+			t.Errorf("%s: headers (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// nothing is a function that must not be called.
+type nothing struct{ t *testing.T }
+
+func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) ([]byte, string, error) {
+	n.t.Errorf("%s was invoked", arn)
+	return nil, "", nil
+}
+
+// TestGatewayServes sends requests that no function answers through the gateway of this machine.
+func TestGatewayServes(t *testing.T) {
+	t.Parallel()
+	api := resolve(t, nil).API()
+	g, err := gateway.New(gateway.Config{
+		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: nothing{t},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	const users, user, all = "GET, HEAD, POST, PUT, DELETE, OPTIONS", "GET, HEAD, PUT, DELETE, OPTIONS", "DELETE, GET, HEAD, OPTIONS, POST, PUT"
+	for _, test := range []struct {
+		method, path, contentType string
+		status                    int
+		code                      string
+		headers                   map[string]string
+		detail                    []string
+	}{
+		{method: "PATCH", path: "/users", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": users}},
+		{method: "PATCH", path: "/users", contentType: "application/merge-patch+json; charset=utf-8", status: 405, code: "MethodNotAllowed"},
+		{method: "PATCH", path: "/users", contentType: "image/png", status: 415, code: "UnsupportedMediaType"},
+		{method: "POST", path: "/users/1", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": user}},
+		{method: "GET", path: "/nothing", status: 404, code: "RouteNotFound", detail: []string{
+			"GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",
+		}},
+		{method: "POST", path: "/a/b/c", contentType: "text/plain", status: 404, code: "RouteNotFound"},
+		{method: "GET", path: "/", status: 404, code: "RouteNotFound"},
+		{method: "DELETE", path: "/users", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
+		{method: "DELETE", path: "/users?userId=", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
+		{method: "OPTIONS", path: "/users", status: 204, headers: map[string]string{
+			"Allow": users, "Access-Control-Allow-Methods": users, "Access-Control-Max-Age": "7200",
+			"Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Amz-Date, " +
+				"X-Amz-Security-Token, X-Amzn-Trace-Id, X-Api-Key",
+		}},
+		{method: "OPTIONS", path: "/users/1", status: 204, headers: map[string]string{"Allow": user, "Access-Control-Allow-Methods": user}},
+		{method: "OPTIONS", path: "/nothing", status: 204, headers: map[string]string{"Allow": "OPTIONS", "Access-Control-Allow-Methods": all}},
+		{method: "OPTIONS", path: "/", status: 204, headers: map[string]string{"Allow": "OPTIONS"}},
+	} {
+		t.Run(test.method+" "+test.path+" "+test.contentType, func(t *testing.T) {
+			t.Parallel()
+			var content io.Reader
+			if test.contentType != "" {
+				content = strings.NewReader(`{"statusCode": 200}`)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), test.method, server.URL+"/prod"+test.path, content)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.contentType != "" {
+				request.Header.Set("Content-Type", test.contentType)
+			}
+			response, err := server.Client().Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			if err := response.Body.Close(); err != nil {
+				t.Error(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if response.StatusCode != test.status {
+				t.Fatalf("the status is %d, want %d: %s", response.StatusCode, test.status, body)
+			}
+			want := map[string]string{"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
+			maps.Copy(want, test.headers)
+			if test.code == "" {
+				if len(body) > 0 {
+					t.Errorf("the body is %s", body)
+				}
+			} else {
+				want["Content-Type"], want["X-Content-Type-Options"] = "application/problem+json", "nosniff"
+				problem := decode(t, body)
+				if problem["code"] != test.code || problem["status"] != float64(test.status) ||
+					problem["requestId"] != response.Header.Get("x-amzn-RequestId") || problem["requestId"] == "" {
+					t.Errorf("the problem is %s", body)
+				}
+				for _, part := range test.detail {
+					if !strings.Contains(fmt.Sprint(problem["detail"]), part) {
+						t.Errorf("the detail %q has no %q", problem["detail"], part)
+					}
+				}
+			}
+			for name, value := range want {
+				if got := response.Header.Get(name); got != value {
+					t.Errorf("%s is %q, want %q", name, got, value)
+				}
+			}
+		})
+	}
+}

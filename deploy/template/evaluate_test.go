@@ -1,0 +1,264 @@
+package template_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// small is the least template there can be: its one function has a variable of its environment worked out.
+const small = `
+Parameters:
+  Word: {Type: String, Default: word}
+  Count: {Type: Number, Default: 7}
+  Words: {Type: CommaDelimitedList, Default: "a, b,c"}
+  CorsAllowOrigin: {Type: String, Default: "*"}
+  Required: {Type: String, MinLength: 2, MaxLength: 3}
+Mappings:
+  Sizes:
+    word: {small: 1, large: 2}
+Conditions:
+  IsWord: !Equals [!Ref Word, word]
+  IsSeven: !Equals [!Ref Count, 7]
+  IsNot: !Not [!Condition IsWord]
+  IsBoth: !And [!Condition IsWord, !Condition IsSeven]
+  IsEither: !Or [!Condition IsNot, !Equals [!Ref Required, xyz]]
+  Circular: !Not [!Condition Circular]
+Resources:
+  Function:
+    Type: AWS::Lambda::Function
+    Properties:
+      FunctionName: !Sub "f-${Word}"
+      Code: f
+      Timeout: !Ref Count
+      Environment:
+        Variables:
+          VALUE: %s
+  Table:
+    Type: AWS::DynamoDB::Table
+  Role:
+    Type: AWS::IAM::Role
+  Group:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: /group}
+  Gone:
+    Type: AWS::Logs::LogGroup
+    Condition: IsNot
+  Topic:
+    Type: AWS::SNS::Topic
+  Circle:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: !Sub "x${Circle}"}
+  Api:
+    Type: AWS::ApiGateway::RestApi
+  Deployment:
+    Type: AWS::ApiGateway::Deployment
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties: {StageName: live}
+`
+
+const smallContract = `
+openapi: 3.0.3
+info: {title: small, version: "1"}
+externalDocs: {url: https://example.org}
+paths:
+  /a:
+    get:
+      operationId: a
+      x-function: Function
+      responses: {"200": {description: a}}
+components:
+  schemas:
+    Problem: {type: object}
+`
+
+func resolveSmall(t *testing.T, expression string) (*template.Stack, error) {
+	t.Helper()
+	loaded, err := template.Load(fstest.MapFS{
+		"template.yaml": {Data: fmt.Appendf(nil, small, expression)},
+		"openapi.yaml":  {Data: []byte(smallContract)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := loaded.Render(map[string]string{"Required": "xyz"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered.Resolve(place())
+}
+
+func TestIntrinsicFunctions(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]string{
+		`plain`:                                "plain",
+		`010`:                                  "8", // an octal number of YAML 1.1, as CloudFormation reads it
+		`true`:                                 "true",
+		`2026-01-02`:                           "2026-01-02",
+		`!Ref Word`:                            "word",
+		`{Ref: Count}`:                         "7",
+		`!Ref AWS::Region`:                     "eu-central-1",
+		`!Ref AWS::AccountId`:                  "123456789012",
+		`!Ref AWS::Partition`:                  "aws",
+		`!Ref AWS::URLSuffix`:                  "amazonaws.com",
+		`!Ref AWS::StackName`:                  "users",
+		`!Ref Function`:                        "f-word",
+		`!Ref Stage`:                           "live",
+		`!GetAtt Function.Arn`:                 "arn:aws:lambda:eu-central-1:123456789012:function:f-word",
+		`!GetAtt [Function, Arn]`:              "arn:aws:lambda:eu-central-1:123456789012:function:f-word",
+		`{"Fn::GetAtt": [Group, Arn]}`:         "arn:aws:logs:eu-central-1:123456789012:log-group:/group:*",
+		`!Sub "${Word}-${AWS::Region}"`:        "word-eu-central-1",
+		`!Sub "${!Word}-${Group.Arn}"`:         "${Word}-arn:aws:logs:eu-central-1:123456789012:log-group:/group:*",
+		`!Sub ["${A}${Word}", {A: !Ref Word}]`: "wordword",
+		`!Join ["-", [a, !Ref Word, 3]]`:       "a-word-3",
+		`!Join ["+", !Ref Words]`:              "a+b+c",
+		`!Select [1, !Ref Words]`:              "b",
+		`!Select ["2", !Split [".", a.b.c]]`:   "c",
+		`!FindInMap [Sizes, !Ref Word, large]`: "2",
+		`!If [IsWord, yes, no]`:                "yes",
+		`!If [IsNot, yes, no]`:                 "no",
+		`!If [IsBoth, yes, no]`:                "yes",
+		`!If [IsEither, yes, no]`:              "yes",
+		`!If [IsNot, !Ref Topic, other]`:       "other", // what is not taken is not worked out
+	} {
+		stack, err := resolveSmall(t, expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
+			t.Errorf("%s is %q, want %q", expression, got, want)
+		}
+	}
+}
+
+func TestNoValue(t *testing.T) {
+	t.Parallel()
+	stack, err := resolveSmall(t, "!Ref AWS::NoValue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stack.Functions()[0].Environment; len(got) != 0 {
+		t.Errorf("the variable is there: %v", got)
+	}
+	if stack, err = resolveSmall(t, `!Join ["", [a, !Ref AWS::NoValue, b]]`); err != nil {
+		t.Fatal(err)
+	}
+	if got := stack.Functions()[0].Environment["VALUE"]; got != "ab" {
+		t.Errorf("joined with no value it is %q, want ab", got)
+	}
+}
+
+// TestMadeNames sees that what has no name of its own gets one as CloudFormation makes them, the same each time.
+func TestMadeNames(t *testing.T) {
+	t.Parallel()
+	for expression, prefix := range map[string]string{
+		"!Ref Table":        "users-Table-",
+		"!GetAtt Role.Arn":  "arn:aws:iam::123456789012:role/users-Role-",
+		"!GetAtt Table.Arn": "arn:aws:dynamodb:eu-central-1:123456789012:table/users-Table-",
+	} {
+		var values []string
+		for range 2 {
+			stack, err := resolveSmall(t, expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, stack.Functions()[0].Environment["VALUE"])
+		}
+		if !strings.HasPrefix(values[0], prefix) || values[0] == prefix || values[0] != values[1] {
+			t.Errorf("%s is %q, want %s…, twice the same", expression, values, prefix)
+		}
+	}
+}
+
+func TestWhatCannotBeWorkedOut(t *testing.T) {
+	t.Parallel()
+	const path = "Resources.Function.Properties.Environment.Variables.VALUE."
+	for expression, want := range map[string]string{
+		`!ImportValue other`:               path + "Fn::ImportValue: this intrinsic function cannot be worked out here",
+		`!Base64 text`:                     path + "Fn::Base64",
+		`{"Fn::Transform": {Name: x}}`:     path + "Fn::Transform",
+		`{"Fn::Sub": a, Other: b}`:         "VALUE: Fn::Sub must be the only key",
+		`!Ref Nowhere`:                     path + "Ref: there is no parameter or resource Nowhere",
+		`!Ref [Word]`:                      path + "Ref: it takes a name",
+		`!Ref Topic`:                       "what Ref gives for AWS::SNS::Topic is not known here",
+		`!Ref Gone`:                        "with these parameters there is no resource Gone",
+		`!Ref Circle`:                      "Resources.Circle depends on itself",
+		`!GetAtt Function.Version`:         "the attribute Version of AWS::Lambda::Function is not known here",
+		`!GetAtt Nowhere.Arn`:              path + "Fn::GetAtt: there is no parameter or resource Nowhere",
+		`!Sub "${Nowhere}"`:                path + "Fn::Sub: there is no parameter or resource Nowhere",
+		`!Sub "${Words}"`:                  path + "Fn::Sub: ${Words} is no text",
+		`!Sub [a]`:                         path + "Fn::Sub: it takes a list of 2",
+		`!Select [3, !Ref Words]`:          path + "Fn::Select: there is no element 3",
+		`!Select [-1, !Ref Words]`:         path + "Fn::Select: there is no element -1",
+		`!Select [a, !Ref Words]`:          path + "Fn::Select: there is no element a",
+		`!Join [a]`:                        path + "Fn::Join: it takes a list of 2",
+		`!Join ["", [[a]]]`:                path + "Fn::Join.1.0: it must be a text",
+		`!Split ["", a]`:                   path + "Fn::Split",
+		`!FindInMap [Sizes, other, large]`: path + `Fn::FindInMap: Mappings has no entry "other"`,
+		`!If [Nowhere, a, b]`:              "there is no condition Nowhere",
+		`!If [Circular, a, b]`:             "Conditions.Circular depends on itself",
+		`!If [IsWord, a]`:                  path + "Fn::If: it takes a list of 3",
+		`[a, list]`:                        "VALUE: it must be a text",
+	} {
+		if _, err := resolveSmall(t, expression); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v\nwant one with %q", expression, err, want)
+		}
+	}
+}
+
+func TestSmallDefaults(t *testing.T) {
+	t.Parallel()
+	stack, err := resolveSmall(t, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := stack.Functions()[0]
+	if f.MemoryMB != 128 || f.Architecture != "x86_64" || f.Tracing || f.ReservedConcurrency != nil {
+		t.Errorf("the function has not Lambda's defaults: %+v", f)
+	}
+	if diff := cmp.Diff(template.Logging{Group: "/aws/lambda/f-word", Format: "Text"}, f.Logging); diff != "" {
+		t.Errorf("Logging (-want +got):\n%s", diff)
+	}
+	if a := stack.API(); a.ThrottlingRateLimit != 0 || a.Tracing || a.Stage != "live" {
+		t.Errorf("the API has not the defaults: %+v", a)
+	}
+}
+
+func TestRequiredParameter(t *testing.T) {
+	t.Parallel()
+	loaded, err := template.Load(fstest.MapFS{
+		"template.yaml": {Data: fmt.Appendf(nil, small, "x")},
+		"openapi.yaml":  {Data: []byte(smallContract)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		given map[string]string
+		want  string
+	}{
+		{nil, "parameter Required: it has no default"},
+		{map[string]string{"Required": "x"}, `"x" has fewer than 2 characters`},
+		{map[string]string{"Required": "xxxx"}, `"xxxx" has more than 3 characters`},
+	} {
+		if _, err := loaded.Render(test.given); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v: the error is %v\nwant one with %q", test.given, err, test.want)
+		}
+	}
+	rendered, err := loaded.Render(map[string]string{"Required": "äöü"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, incomplete := range []template.PseudoParameters{{}, {Region: "r", AccountID: "1"}, {Region: "r", StackName: "s"}} {
+		if _, err := rendered.Resolve(incomplete); err == nil {
+			t.Errorf("%+v: there is no error", incomplete)
+		}
+	}
+}

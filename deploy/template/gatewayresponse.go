@@ -1,0 +1,64 @@
+package template
+
+import "fmt"
+
+// gatewayResponses are the answers to requests that reach no function, one for each of API Gateway's types of them
+// ("Gateway response types for API Gateway"), each with the status that it has by default.
+//
+// Templates of gateway responses are not Velocity's: only variables are replaced. The document of a type that comes with
+// several statuses says none.
+func gatewayResponses() object {
+	const (
+		notFunction = "The function that serves this route failed, or could not be called. " +
+			"Try again; if it stays, tell us the requestId."
+		ourFault = "Something went wrong on our side. Try again later; if it stays, tell us the requestId."
+	)
+	forbidden := problem{Status: 403, Code: "Forbidden", Detail: errorMessage}
+	internal := problem{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}
+	badGateway := problem{Title: "No answer from the function", Code: "BadGateway", Detail: notFunction}
+	responses := object{}
+	for name, p := range map[string]problem{
+		"DEFAULT_4XX": {Title: "Request refused", Code: "RequestRefused", Detail: errorMessage},
+		"DEFAULT_5XX": badGateway,
+
+		"BAD_REQUEST_PARAMETERS": {Status: 400, Title: "A parameter is not valid", Code: "InvalidParameter", Detail: errorMessage},
+		"BAD_REQUEST_BODY":       {Status: 400, Title: "The body is not a JSON object", Code: "InvalidBody", Detail: errorMessage},
+		"UNAUTHORIZED":           {Status: 401, Code: "Unauthorized", Detail: errorMessage},
+		"ACCESS_DENIED":          forbidden,
+		"WAF_FILTERED":           forbidden,
+		"EXPIRED_TOKEN":          {Status: 403, Code: "ExpiredToken", Detail: errorMessage},
+		"INVALID_API_KEY":        {Status: 403, Code: "InvalidApiKey", Detail: "Send a valid API key in the header X-Api-Key."},
+		"INVALID_SIGNATURE":      {Status: 403, Code: "InvalidSignature", Detail: errorMessage},
+		"MISSING_AUTHENTICATION_TOKEN": {Status: 403, Code: "MissingAuthenticationToken",
+			Detail: "The request carries no authentication token, or there is no such route."},
+		"RESOURCE_NOT_FOUND": {Status: 404, Code: "RouteNotFound", Detail: errorMessage},
+		"REQUEST_TOO_LARGE":  {Status: 413, Code: "RequestTooLarge", Detail: errorMessage},
+		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Title: "The body is not JSON", Code: "UnsupportedMediaType",
+			Detail: "A body of this type is not understood here. Send application/json."},
+		"THROTTLED": {Status: 429, Code: "Throttled",
+			Detail: "There are more requests than this stage takes at once. Try again after a second."},
+		"QUOTA_EXCEEDED": {Status: 429, Code: "QuotaExceeded",
+			Detail: "The quota of this API key is used up. Try again when its next period begins."},
+
+		"API_CONFIGURATION_ERROR":        internal,
+		"AUTHORIZER_CONFIGURATION_ERROR": internal,
+		"AUTHORIZER_FAILURE":             internal,
+		"INTEGRATION_FAILURE":            badGateway,
+		"INTEGRATION_TIMEOUT": {Status: 504, Code: "GatewayTimeout",
+			Detail: "The answer took too long. Try again; whether a write took effect is not known."},
+	} {
+		parameters := object{}
+		for header, value := range problemHeaders() {
+			parameters["gatewayresponse.header."+header] = value
+		}
+		if name == "THROTTLED" {
+			parameters["gatewayresponse.header.Retry-After"] = literal("1") // second, in which the bucket of tokens fills again
+		}
+		response := object{"responseParameters": parameters, "responseTemplates": object{"application/json": p.document()}}
+		if p.Status != 0 {
+			response["statusCode"] = fmt.Sprint(p.Status)
+		}
+		responses[name] = response
+	}
+	return responses
+}

@@ -1,0 +1,218 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// parameter is what template.yaml says of a parameter ("CloudFormation template Parameters syntax").
+type parameter struct {
+	name          string
+	list          bool // of values separated by commas, each of which is checked
+	number        bool
+	defaultValue  *string
+	allowedValues []string
+	pattern       *regexp.Regexp // matches the whole value
+	minValue      float64
+	maxValue      float64
+	minLength     float64 // in characters
+	maxLength     float64
+	constraint    string // says in words what is allowed
+}
+
+func parseParameters(section object) (map[string]parameter, error) {
+	parameters := map[string]parameter{}
+	for _, name := range sortedKeys(section) {
+		p, err := parseParameter(name, member(section, name))
+		if err != nil {
+			return nil, fmt.Errorf("Parameters.%s%w", name, err)
+		}
+		parameters[name] = p
+	}
+	return parameters, nil
+}
+
+func parseParameter(name string, attributes object) (parameter, error) {
+	p := parameter{name: name, minValue: math.Inf(-1), maxValue: math.Inf(1), maxLength: math.Inf(1)}
+	for _, attribute := range sortedKeys(attributes) {
+		value := attributes[attribute]
+		text, isScalar := scalarText(value)
+		var err error
+		switch attribute {
+		case "Type":
+			switch text {
+			case "String":
+			case "Number":
+				p.number = true
+			case "CommaDelimitedList":
+				p.list = true
+			case "List<Number>":
+				p.list, p.number = true, true
+			default:
+				err = fmt.Errorf("the type %s is not supported", text)
+			}
+		case "Default":
+			if p.defaultValue = &text; !isScalar {
+				err = errors.New("it must be a text or a number")
+			}
+		case "AllowedValues":
+			list, ok := value.([]any)
+			if !ok {
+				err = errors.New("it must be a list")
+			}
+			for _, v := range list {
+				allowed, _ := scalarText(v)
+				p.allowedValues = append(p.allowedValues, allowed)
+			}
+		case "AllowedPattern":
+			p.pattern, err = regexp.Compile(`^(?:` + text + `)$`)
+		case "MinValue":
+			p.minValue, err = parseNumber(value)
+		case "MaxValue":
+			p.maxValue, err = parseNumber(value)
+		case "MinLength":
+			p.minLength, err = parseNumber(value)
+		case "MaxLength":
+			p.maxLength, err = parseNumber(value)
+		case "ConstraintDescription":
+			p.constraint = text
+		case "Description", "NoEcho":
+		default:
+			err = errors.New("there is no such attribute of a parameter")
+		}
+		if err != nil {
+			return parameter{}, fmt.Errorf(".%s: %w", attribute, err)
+		}
+	}
+	if attributes["Type"] == nil {
+		return parameter{}, errors.New(": its Type is missing")
+	}
+	if p.defaultValue != nil {
+		if err := p.check(*p.defaultValue); err != nil {
+			return parameter{}, fmt.Errorf(".Default: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// parameterValues returns the value of each parameter as Ref gives it, a string or a list of strings. The error joins all
+// faults.
+func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]any, error) {
+	var faults []error
+	for _, name := range sortedKeys(given) {
+		if _, ok := parameters[name]; !ok {
+			faults = append(faults, fmt.Errorf("parameter %s: the template has none of this name, but %s",
+				name, strings.Join(sortedKeys(parameters), ", ")))
+		}
+	}
+	values := map[string]any{}
+	for _, name := range sortedKeys(parameters) {
+		p := parameters[name]
+		value, ok := given[name]
+		switch {
+		case !ok && p.defaultValue == nil:
+			faults = append(faults, fmt.Errorf("parameter %s: it has no default; give it a value", name))
+			continue
+		case !ok:
+			value = *p.defaultValue
+		}
+		if err := p.check(value); err != nil {
+			faults = append(faults, fmt.Errorf("parameter %s: %w", name, err))
+			continue
+		}
+		if !p.list {
+			values[name] = value
+			continue
+		}
+		list := []any{}
+		for _, v := range p.split(value) {
+			list = append(list, v)
+		}
+		values[name] = list
+	}
+	return values, errors.Join(faults...)
+}
+
+func (p parameter) split(value string) []string {
+	if !p.list {
+		return []string{value}
+	}
+	if value == "" {
+		return nil
+	}
+	elements := strings.Split(value, ",")
+	for i := range elements {
+		elements[i] = strings.TrimSpace(elements[i])
+	}
+	return elements
+}
+
+func (p parameter) check(value string) error {
+	for _, v := range p.split(value) {
+		if err := p.checkOne(v); err != nil {
+			if p.constraint != "" {
+				return fmt.Errorf("%w: %s", err, p.constraint)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (p parameter) checkOne(value string) error {
+	length := float64(utf8.RuneCountInString(value))
+	switch {
+	case p.allowedValues != nil && !slices.Contains(p.allowedValues, value):
+		return fmt.Errorf("%q is none of %s", value, strings.Join(p.allowedValues, ", "))
+	case p.pattern != nil && !p.pattern.MatchString(value):
+		return fmt.Errorf("%q does not match %s", value, p.pattern)
+	case length < p.minLength:
+		return fmt.Errorf("%q has fewer than %v characters", value, p.minLength)
+	case length > p.maxLength:
+		return fmt.Errorf("%q has more than %v characters", value, p.maxLength)
+	case !p.number:
+		return nil
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	switch {
+	case err != nil || math.IsNaN(n) || math.IsInf(n, 0):
+		return fmt.Errorf("%q is no number", value)
+	case n < p.minValue:
+		return fmt.Errorf("%s is less than %v", value, p.minValue)
+	case n > p.maxValue:
+		return fmt.Errorf("%s is more than %v", value, p.maxValue)
+	}
+	return nil
+}
+
+// scalarText is a scalar as CloudFormation makes text of it.
+func scalarText(value any) (string, bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case int64:
+		return strconv.FormatInt(v, 10), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	default:
+		return "", false
+	}
+}
+
+// parseNumber reads a number, which a parameter gives as text.
+func parseNumber(value any) (float64, error) {
+	text, _ := scalarText(value)
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%v is no number", value)
+	}
+	return n, nil
+}

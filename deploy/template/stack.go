@@ -1,0 +1,377 @@
+package template
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// PseudoParameters say where a stack is ("Pseudo parameters reference").
+type PseudoParameters struct {
+	Region    string // AWS::Region
+	AccountID string // AWS::AccountId
+	Partition string // AWS::Partition; empty means aws
+	URLSuffix string // AWS::URLSuffix; empty means amazonaws.com
+	StackName string // AWS::StackName
+	StackID   string // AWS::StackId; empty means one made of the others
+}
+
+// Stack is what the template makes, as plain data.
+type Stack struct {
+	functions []Function
+	table     Table
+	api       API
+}
+
+// Functions returns the functions in the order of their logical ids.
+func (s *Stack) Functions() []Function { return s.functions }
+
+// Table returns the table that keeps the users.
+func (s *Stack) Table() Table { return s.table }
+
+// API returns the REST API and its stage.
+func (s *Stack) API() API { return s.api }
+
+// Function is a function as Lambda is told it (AWS::Lambda::Function).
+type Function struct {
+	LogicalID           string
+	Name                string
+	ARN                 string
+	Source              string // the folder of its main package, relative to the folder of template.yaml
+	Runtime             string // such as provided.al2023
+	Handler             string
+	Architecture        string // arm64 or x86_64
+	MemoryMB            int
+	Timeout             time.Duration
+	Environment         map[string]string
+	ReservedConcurrency *int // nil where nothing is reserved
+	Tracing             bool // active: Lambda samples what arrives without a decision
+	Logging             Logging
+}
+
+// Logging is where and how a function logs (LoggingConfig).
+type Logging struct {
+	Group            string
+	Format           string // Text or JSON
+	ApplicationLevel string // the least that the platform keeps of the function's own lines; empty where Format is Text
+}
+
+// Table is a DynamoDB table.
+type Table struct {
+	LogicalID  string
+	Name       string
+	ARN        string
+	Properties map[string]any // of AWS::DynamoDB::Table, which hold what CreateTable takes
+}
+
+// API is a REST API with its one stage.
+type API struct {
+	ID             string
+	Name           string
+	Body           []byte // the OpenAPI document with API Gateway's extensions, in JSON
+	DeploymentID   string
+	Stage          string
+	StageVariables map[string]string
+	Tracing        bool
+
+	// Requests of the whole stage that are taken each second in the long run, and at once; 0 where neither is limited.
+	ThrottlingRateLimit  float64
+	ThrottlingBurstLimit int
+}
+
+// Resolve works out what the stack would be in a place, by CloudFormation's rules. The error names the place in the
+// template, and the intrinsic function where one cannot be worked out.
+func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
+	place.Partition = cmp.Or(place.Partition, "aws")
+	place.URLSuffix = cmp.Or(place.URLSuffix, "amazonaws.com")
+	if place.Region == "" || place.AccountID == "" || place.StackName == "" {
+		return nil, errors.New("resolve: Region, AccountID and StackName must be given")
+	}
+	place.StackID = cmp.Or(place.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
+		place.Partition, place.Region, place.AccountID, place.StackName, identifier(10, place.StackName)))
+	e := &evaluator{
+		document:   r.document,
+		parameters: r.parameters,
+		pseudo: map[string]any{
+			"AWS::Region":           place.Region,
+			"AWS::AccountId":        place.AccountID,
+			"AWS::Partition":        place.Partition,
+			"AWS::URLSuffix":        place.URLSuffix,
+			"AWS::StackName":        place.StackName,
+			"AWS::StackId":          place.StackID,
+			"AWS::NotificationARNs": []any{},
+			"AWS::NoValue":          absent{},
+		},
+		physical: placed{place},
+	}
+	s := &Stack{}
+	ids, err := e.all("AWS::Lambda::Function")
+	if err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	for _, id := range ids {
+		f, err := e.function(id)
+		if err != nil {
+			return nil, fmt.Errorf("resolve: %w", err)
+		}
+		s.functions = append(s.functions, f)
+	}
+	if s.table, err = e.table(); err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	if s.api, err = e.api(); err != nil {
+		return nil, fmt.Errorf("resolve: %w", err)
+	}
+	return s, nil
+}
+
+// placed gives resources the names and ARNs that they have in a place ("Return values" of each type of resource).
+type placed struct{ PseudoParameters }
+
+func (p placed) ref(e *evaluator, id string) (any, error) {
+	switch resourceType := e.resource(id)["Type"]; resourceType {
+	case "AWS::Lambda::Function":
+		return p.name(e, id, "FunctionName")
+	case "AWS::DynamoDB::Table":
+		return p.name(e, id, "TableName")
+	case "AWS::IAM::Role":
+		return p.name(e, id, "RoleName")
+	case "AWS::Logs::LogGroup":
+		return p.name(e, id, "LogGroupName")
+	case "AWS::ApiGateway::Stage":
+		return p.name(e, id, "StageName")
+	case "AWS::ApiGateway::RestApi":
+		return identifier(10, p.StackName, id), nil
+	case "AWS::ApiGateway::Deployment":
+		return identifier(6, p.StackName, id), nil
+	default:
+		return nil, fmt.Errorf("what Ref gives for %s is not known here", resourceType)
+	}
+}
+
+func (p placed) attribute(e *evaluator, id, name string) (any, error) {
+	resourceType := e.resource(id)["Type"]
+	ref, err := p.ref(e, id)
+	if err != nil {
+		return nil, err
+	}
+	arn := func(service, resource string) (any, error) {
+		return fmt.Sprintf("arn:%s:%s:%s:%s:%s%v", p.Partition, service, p.Region, p.AccountID, resource, ref), nil
+	}
+	switch fmt.Sprint(resourceType, ".", name) {
+	case "AWS::Lambda::Function.Arn":
+		return arn("lambda", "function:")
+	case "AWS::DynamoDB::Table.Arn":
+		return arn("dynamodb", "table/")
+	case "AWS::Logs::LogGroup.Arn":
+		text, err := arn("logs", "log-group:")
+		return fmt.Sprint(text, ":*"), err
+	case "AWS::IAM::Role.Arn": // global: it has no region
+		return fmt.Sprintf("arn:%s:iam::%s:role/%v", p.Partition, p.AccountID, ref), nil
+	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":
+		return ref, nil
+	case "AWS::ApiGateway::RestApi.RootResourceId":
+		return identifier(10, p.StackName, id, name), nil
+	default:
+		return nil, fmt.Errorf("the attribute %s of %v is not known here", name, resourceType)
+	}
+}
+
+// name is the resource's own, or else one that CloudFormation would make.
+func (p placed) name(e *evaluator, id, property string) (any, error) {
+	value, err := e.property(id, property)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := scalarText(value); ok {
+		return name, nil
+	}
+	return strings.Join([]string{p.StackName, id, strings.ToUpper(identifier(12, p.StackName, id))}, "-"), nil
+}
+
+// identifier makes an id of so many lower-case letters and digits, always the same for the same words.
+func identifier(length int, words ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:length]
+}
+
+// reader reads values of properties, and keeps the first fault.
+type reader struct {
+	path  string
+	value object
+	err   error
+}
+
+func (e *evaluator) reader(id string) *reader {
+	properties, err := e.properties(id)
+	return &reader{path: "Resources." + id + ".Properties", value: properties, err: err}
+}
+
+func (r *reader) fail(key, format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s.%s: %s", r.path, key, fmt.Sprintf(format, args...))
+	}
+}
+
+// text is "" where there is none.
+func (r *reader) text(key string) string {
+	value, ok := r.value[key]
+	text, isScalar := scalarText(value)
+	if ok && !isScalar {
+		r.fail(key, "it must be a text")
+	}
+	return text
+}
+
+// number is the default where there is none.
+func (r *reader) number(key string, byDefault float64) float64 {
+	value, ok := r.value[key]
+	if !ok {
+		return byDefault
+	}
+	n, err := parseNumber(value)
+	if err != nil {
+		r.fail(key, "%v", err)
+	}
+	return n
+}
+
+func (r *reader) list(key string) []any {
+	value, ok := r.value[key]
+	elements, isList := value.([]any)
+	if ok && !isList {
+		r.fail(key, "it must be a list")
+	}
+	return elements
+}
+
+// below reads the mapping under a key.
+func (r *reader) below(key string) *reader {
+	value, ok := r.value[key]
+	mapping, isMapping := value.(object)
+	if ok && !isMapping {
+		r.fail(key, "it must be a mapping")
+	}
+	return &reader{path: r.path + "." + key, value: mapping, err: r.err}
+}
+
+// texts is the mapping itself, with its values as text.
+func (r *reader) texts() map[string]string {
+	texts := map[string]string{}
+	for _, key := range sortedKeys(r.value) {
+		texts[key] = r.text(key)
+	}
+	return texts
+}
+
+func (e *evaluator) nameAndARN(id string) (name, arn string, err error) {
+	ref, err := e.ref("Resources."+id, id)
+	if err != nil {
+		return "", "", err
+	}
+	attribute, err := e.getAtt("Resources."+id, []any{id, "Arn"})
+	if err != nil {
+		return "", "", err
+	}
+	return fmt.Sprint(ref), fmt.Sprint(attribute), nil
+}
+
+func (e *evaluator) function(id string) (Function, error) {
+	name, arn, err := e.nameAndARN(id)
+	if err != nil {
+		return Function{}, err
+	}
+	r := e.reader(id)
+	f := Function{
+		LogicalID:    id,
+		Name:         name,
+		ARN:          arn,
+		Source:       r.text("Code"),
+		Runtime:      r.text("Runtime"),
+		Handler:      r.text("Handler"),
+		Architecture: "x86_64", // and the other values that Lambda takes where nothing is said
+		MemoryMB:     int(r.number("MemorySize", 128)),
+		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
+	}
+	if f.Source == "" {
+		r.fail("Code", "it must be the folder of the function")
+	}
+	if architectures := r.list("Architectures"); len(architectures) > 0 {
+		f.Architecture = fmt.Sprint(architectures[0])
+	}
+	if _, ok := r.value["ReservedConcurrentExecutions"]; ok {
+		reserved := int(r.number("ReservedConcurrentExecutions", 0))
+		f.ReservedConcurrency = &reserved
+	}
+	variables := r.below("Environment").below("Variables")
+	f.Environment = variables.texts()
+	tracing := r.below("TracingConfig")
+	f.Tracing = tracing.text("Mode") == "Active"
+	logging := r.below("LoggingConfig")
+	f.Logging = Logging{
+		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+name),
+		Format: cmp.Or(logging.text("LogFormat"), "Text"),
+	}
+	if f.Logging.Format == "JSON" {
+		f.Logging.ApplicationLevel = cmp.Or(logging.text("ApplicationLogLevel"), "INFO")
+	}
+	return f, cmp.Or(r.err, variables.err, tracing.err, logging.err)
+}
+
+func (e *evaluator) table() (Table, error) {
+	id, err := e.only("AWS::DynamoDB::Table")
+	if err != nil {
+		return Table{}, err
+	}
+	name, arn, err := e.nameAndARN(id)
+	if err != nil {
+		return Table{}, err
+	}
+	properties, err := e.properties(id)
+	return Table{LogicalID: id, Name: name, ARN: arn, Properties: properties}, err
+}
+
+func (e *evaluator) api() (API, error) {
+	var ids [3]string
+	for i, resourceType := range []string{"AWS::ApiGateway::RestApi", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"} {
+		var err error
+		if ids[i], err = e.only(resourceType); err != nil {
+			return API{}, err
+		}
+	}
+	var refs [3]string
+	for i, id := range ids {
+		ref, err := e.ref("Resources."+id, id)
+		if err != nil {
+			return API{}, err
+		}
+		refs[i] = fmt.Sprint(ref)
+	}
+	restAPI, stage := e.reader(ids[0]), e.reader(ids[2])
+	variables := stage.below("Variables")
+	a := API{
+		ID:             refs[0],
+		Name:           restAPI.text("Name"),
+		DeploymentID:   refs[1],
+		Stage:          refs[2],
+		StageVariables: variables.texts(),
+		Tracing:        stage.text("TracingEnabled") == "true",
+	}
+	body, err := encodeJSON(restAPI.value["Body"])
+	a.Body = body
+	for i, setting := range stage.list("MethodSettings") {
+		settings, _ := setting.(object) // refused below
+		s := &reader{path: fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), value: settings}
+		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
+			s.fail("ResourcePath", "settings of single methods cannot be worked out here, only those of all: * and /*")
+		}
+		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
+		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
+		err = cmp.Or(err, s.err)
+	}
+	return a, cmp.Or(restAPI.err, stage.err, variables.err, err)
+}

@@ -1,0 +1,333 @@
+package template_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+type object = map[string]any
+
+func place() template.PseudoParameters {
+	return template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"}
+}
+
+// files are the project's own template.yaml and openapi.yaml.
+func files(t *testing.T) fstest.MapFS {
+	t.Helper()
+	result := fstest.MapFS{}
+	for _, name := range []string{"template.yaml", "openapi.yaml"} {
+		data, err := os.ReadFile(path.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result[name] = &fstest.MapFile{Data: data}
+	}
+	return result
+}
+
+// edit replaces a text in a file, which must be there.
+func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
+	t.Helper()
+	text := string(in[name].Data)
+	if !strings.Contains(text, old) {
+		t.Fatalf("%s has no %q to replace", name, old)
+	}
+	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, replacement, 1))}
+}
+
+func render(t *testing.T, in fstest.MapFS, parameters map[string]string) *template.Rendered {
+	t.Helper()
+	loaded, err := template.Load(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := loaded.Render(parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered
+}
+
+func resolve(t *testing.T, parameters map[string]string) *template.Stack {
+	t.Helper()
+	stack, err := render(t, files(t), parameters).Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+func decode(t *testing.T, data []byte) object {
+	t.Helper()
+	var document object
+	if err := json.Unmarshal(data, &document); err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// at follows keys down a document.
+func at(t *testing.T, document any, keys ...string) any {
+	t.Helper()
+	for _, key := range keys {
+		mapping, ok := document.(object)
+		if !ok {
+			t.Fatalf("%v: %s is in no mapping", keys, key)
+		}
+		if document, ok = mapping[key]; !ok {
+			t.Fatalf("%v: there is no %s, but %v", keys, key, slices.Sorted(maps.Keys(mapping)))
+		}
+	}
+	return document
+}
+
+func TestFunctions(t *testing.T) {
+	t.Parallel()
+	stack := resolve(t, map[string]string{"StageName": "dev", "Architecture": "x86_64", "RequireIfMatch": "true", "LogLevel": "DEBUG"})
+	var want []template.Function
+	for _, f := range []struct{ id, name string }{
+		{"DeleteFunction", "delete"}, {"GetFunction", "get"}, {"PostFunction", "post"}, {"PutFunction", "put"},
+	} {
+		want = append(want, template.Function{
+			LogicalID:    f.id,
+			Name:         "UserRequestAPI-dev-" + f.name,
+			ARN:          "arn:aws:lambda:eu-central-1:123456789012:function:UserRequestAPI-dev-" + f.name,
+			Source:       "../functions/" + f.name,
+			Runtime:      "provided.al2023",
+			Handler:      "bootstrap",
+			Architecture: "x86_64",
+			MemoryMB:     256,
+			Timeout:      10 * time.Second,
+			Environment: map[string]string{
+				"TABLE_NAME": "UserData-dev", "LOG_LEVEL": "DEBUG", "SERVICE_NAME": "UserRequestAPI", "STAGE": "dev",
+				"REQUIRE_IF_MATCH": "true", "CORS_ALLOW_ORIGIN": "*", "GOGC": "400", "GOMAXPROCS": "1",
+			},
+			Tracing: true,
+			Logging: template.Logging{Group: "/aws/lambda/UserRequestAPI-dev-" + f.name, Format: "JSON", ApplicationLevel: "DEBUG"},
+		})
+	}
+	if diff := cmp.Diff(want, stack.Functions()); diff != "" {
+		t.Errorf("Functions (-want +got):\n%s", diff)
+	}
+	for _, f := range stack.Functions() {
+		if _, err := os.Stat(path.Join("..", f.Source)); err != nil {
+			t.Errorf("%s: the folder of its source: %v", f.LogicalID, err)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	table := resolve(t, nil).Table()
+	want := template.Table{
+		LogicalID: "Table",
+		Name:      "UserData",
+		ARN:       "arn:aws:dynamodb:eu-central-1:123456789012:table/UserData",
+		Properties: object{
+			"TableName":                        "UserData",
+			"AttributeDefinitions":             []any{object{"AttributeName": "userId", "AttributeType": "S"}},
+			"KeySchema":                        []any{object{"AttributeName": "userId", "KeyType": "HASH"}},
+			"BillingMode":                      "PAY_PER_REQUEST",
+			"DeletionProtectionEnabled":        true,
+			"PointInTimeRecoverySpecification": object{"PointInTimeRecoveryEnabled": true},
+			"SSESpecification":                 object{"SSEEnabled": true},
+			"Tags": []any{
+				object{"Key": "Service", "Value": "UserRequestAPI"}, object{"Key": "Stage", "Value": "prod"},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, table); diff != "" {
+		t.Errorf("Table (-want +got):\n%s", diff)
+	}
+	resource := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "Table").(object)
+	if resource["DeletionPolicy"] != "Retain" || resource["UpdateReplacePolicy"] != "Retain" {
+		t.Errorf("the table is not retained: %v", resource)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	t.Parallel()
+	api := resolve(t, map[string]string{"StageName": "dev", "ThrottlingRateLimit": "7.5", "ThrottlingBurstLimit": "9"}).API()
+	if len(api.ID) != 10 || len(api.DeploymentID) != 6 {
+		t.Errorf("ID is %q, DeploymentID %q; want 10 and 6 characters", api.ID, api.DeploymentID)
+	}
+	if title := at(t, decode(t, api.Body), "info", "title"); title != "UserRequestAPI-dev" {
+		t.Errorf("the title, which becomes the name of the API, is %v", title)
+	}
+	api.ID, api.DeploymentID, api.Body = "", "", nil
+	want := template.API{
+		Name: "UserRequestAPI-dev", Stage: "dev", StageVariables: map[string]string{}, Tracing: true,
+		ThrottlingRateLimit: 7.5, ThrottlingBurstLimit: 9,
+	}
+	if diff := cmp.Diff(want, api); diff != "" {
+		t.Errorf("API (-want +got):\n%s", diff)
+	}
+}
+
+// TestRoles sees that each function may do with the table just what it needs, and write to its own log only.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	document := decode(t, render(t, files(t), nil).JSON())
+	for function, actions := range map[string][]any{
+		"Get":    {"dynamodb:GetItem", "dynamodb:Scan"},
+		"Post":   {"dynamodb:GetItem", "dynamodb:PutItem"},
+		"Put":    {"dynamodb:GetItem", "dynamodb:PutItem"},
+		"Delete": {"dynamodb:GetItem", "dynamodb:DeleteItem"},
+	} {
+		want := []any{
+			object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::GetAtt": []any{"Table", "Arn"}}},
+			object{
+				"Effect": "Allow", "Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"},
+				"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
+			},
+			object{"Effect": "Allow", "Action": []any{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "Resource": "*"},
+		}
+		properties := at(t, document, "Resources", function+"Role", "Properties").(object)
+		policies := properties["Policies"].([]any)
+		if diff := cmp.Diff(want, at(t, policies[0], "PolicyDocument", "Statement")); diff != "" || len(policies) != 1 {
+			t.Errorf("%sRole (-want +got):\n%s", function, diff)
+		}
+		if properties["ManagedPolicyArns"] != nil {
+			t.Errorf("%sRole has managed policies", function)
+		}
+		if role := at(t, document, "Resources", function+"Function", "Properties", "Role"); !cmp.Equal(role,
+			any(object{"Fn::GetAtt": []any{function + "Role", "Arn"}})) {
+			t.Errorf("%sFunction has the role %v", function, role)
+		}
+		assumed := at(t, properties, "AssumeRolePolicyDocument", "Statement").([]any)
+		if principal := at(t, assumed[0], "Principal"); !cmp.Equal(principal, any(object{"Service": "lambda.amazonaws.com"})) {
+			t.Errorf("%sRole is assumed by %v", function, principal)
+		}
+	}
+}
+
+func TestRenderingIsReproducible(t *testing.T) {
+	t.Parallel()
+	first, second := render(t, files(t), nil), render(t, files(t), nil)
+	if !bytes.Equal(first.JSON(), second.JSON()) {
+		t.Error("the template is not the same the second time")
+	}
+	one, err := first.Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := first.Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Stack{})); diff != "" {
+		t.Errorf("the stack is not the same the second time:\n%s", diff)
+	}
+}
+
+// deployment returns the logical id of the API's deployment, and sees that the stage refers to it.
+func deployment(t *testing.T, rendered *template.Rendered) string {
+	t.Helper()
+	document := decode(t, rendered.JSON())
+	var ids []string
+	for id, resource := range at(t, document, "Resources").(object) {
+		if at(t, resource, "Type") == "AWS::ApiGateway::Deployment" {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) != 1 {
+		t.Fatalf("there are the deployments %v", ids)
+	}
+	ref := at(t, document, "Resources", "ApiStage", "Properties", "DeploymentId", "Ref")
+	if ref != ids[0] {
+		t.Errorf("the stage has the deployment %v, not %s", ref, ids[0])
+	}
+	return ids[0]
+}
+
+func TestDeploymentFollowsTheAPI(t *testing.T) {
+	t.Parallel()
+	plain := deployment(t, render(t, files(t), nil))
+	for _, test := range []struct {
+		name       string
+		file       string
+		old, new   string
+		parameters map[string]string
+		changes    bool
+	}{
+		{name: "nothing"},
+		{name: "a description in the contract", file: "openapi.yaml", old: "summary: Create a user", new: "summary: Make a user", changes: true},
+		{name: "what the Body refers to", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
+		{name: "what it does not", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
+		{name: "a function's memory", file: "template.yaml", old: "&memory 256", new: "&memory 512"},
+		{name: "a comment", file: "openapi.yaml", old: "openapi: 3.0.3", new: "openapi: 3.0.3 # as it is"},
+		{name: "an example, which is not deployed", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			in := files(t)
+			if test.file != "" {
+				edit(t, in, test.file, test.old, test.new)
+			}
+			if got := deployment(t, render(t, in, test.parameters)); (got != plain) != test.changes {
+				t.Errorf("the deployment is %s, without the change %s; want a change: %v", got, plain, test.changes)
+			}
+		})
+	}
+}
+
+func TestRenamedDeploymentIsFollowed(t *testing.T) {
+	t.Parallel()
+	in := files(t)
+	edit(t, in, "template.yaml", "  ApiStage:\n", "  ApiStage:\n    DependsOn: [Api, ApiDeployment]\n")
+	edit(t, in, "template.yaml", "    Value: !Ref Api\n", `    Value: !Join ["", [!GetAtt ApiDeployment.DeploymentId, !Sub "${ApiDeployment}", !Sub ["${ApiDeployment.DeploymentId}", {}]]]`+"\n")
+	rendered := render(t, in, nil)
+	id := deployment(t, rendered)
+	document := decode(t, rendered.JSON())
+	if got := at(t, document, "Resources", "ApiStage", "DependsOn"); !cmp.Equal(got, any([]any{"Api", id})) {
+		t.Errorf("DependsOn is %v", got)
+	}
+	want := any([]any{"", []any{
+		object{"Fn::GetAtt": []any{id, "DeploymentId"}},
+		object{"Fn::Sub": "${" + id + "}"},
+		object{"Fn::Sub": []any{"${" + id + ".DeploymentId}", object{}}},
+	}})
+	if diff := cmp.Diff(want, at(t, document, "Outputs", "ApiId", "Value", "Fn::Join")); diff != "" {
+		t.Errorf("references (-want +got):\n%s", diff)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := render(t, files(t), nil).JSON()
+	results := make(chan []byte)
+	for range 4 {
+		go func() {
+			rendered, err := loaded.Render(nil)
+			if err == nil {
+				_, err = rendered.Resolve(place())
+			}
+			if err != nil {
+				results <- []byte(err.Error())
+				return
+			}
+			results <- rendered.JSON()
+		}()
+	}
+	for range 4 {
+		if got := <-results; !bytes.Equal(got, want) {
+			t.Errorf("rendered at once with others, it differs: %.200s", got)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// parseYAML reads one YAML document into object, []any, string, bool, int64, float64 and nil. Where intrinsics is true, the
+// short forms of CloudFormation's intrinsic functions (!Ref) become their long ones ({"Ref": …}).
+func parseYAML(data []byte, intrinsics bool) (any, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, fmt.Errorf("read YAML: %w", err)
+	}
+	if len(document.Content) != 1 {
+		return nil, errors.New("read YAML: there is no document")
+	}
+	return parser{intrinsics}.value(document.Content[0])
+}
+
+type parser struct{ intrinsics bool }
+
+func (p parser) value(node *yaml.Node) (any, error) {
+	if strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!") {
+		return p.intrinsic(node)
+	}
+	switch node.Kind {
+	case yaml.AliasNode:
+		return p.value(node.Alias)
+	case yaml.MappingNode:
+		return p.mapping(node)
+	case yaml.SequenceNode:
+		list := make([]any, len(node.Content))
+		for i, element := range node.Content {
+			var err error
+			if list[i], err = p.value(element); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	default:
+		return scalar(node)
+	}
+}
+
+func (p parser) mapping(node *yaml.Node) (any, error) {
+	m := object{}
+	for i := 0; i < len(node.Content); i += 2 {
+		key := node.Content[i]
+		if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
+			return nil, at(key, "a key must be a plain word; merge keys are not supported")
+		}
+		if _, ok := m[key.Value]; ok {
+			return nil, at(key, "the key %s is there twice", key.Value)
+		}
+		value, err := p.value(node.Content[i+1])
+		if err != nil {
+			return nil, err
+		}
+		m[key.Value] = value
+	}
+	return m, nil
+}
+
+func scalar(node *yaml.Node) (any, error) {
+	switch tag := node.ShortTag(); tag {
+	case "!!str", "!!timestamp": // CloudFormation and OpenAPI know times as text only
+		return node.Value, nil
+	case "!!null":
+		return nil, nil
+	case "!!bool":
+		return decode[bool](node)
+	case "!!int":
+		return decode[int64](node)
+	case "!!float":
+		return decode[float64](node)
+	default:
+		return nil, at(node, "values of the type %s are not supported", tag)
+	}
+}
+
+func decode[T any](node *yaml.Node) (any, error) {
+	var v T
+	if err := node.Decode(&v); err != nil {
+		return nil, at(node, "%v", err)
+	}
+	return v, nil
+}
+
+// intrinsic turns a short form into the long one ("Intrinsic function reference").
+func (p parser) intrinsic(node *yaml.Node) (any, error) {
+	name := strings.TrimPrefix(node.Tag, "!")
+	if !p.intrinsics {
+		return nil, at(node, "the tag !%s is CloudFormation's; here are no intrinsic functions", name)
+	}
+	plain := *node
+	plain.Tag = ""
+	if node.Kind == yaml.ScalarNode {
+		plain.Tag = "!!str"
+	}
+	argument, err := p.value(&plain)
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "Ref", "Condition":
+		return object{name: argument}, nil
+	case "GetAtt":
+		if text, ok := argument.(string); ok {
+			resource, attribute, found := strings.Cut(text, ".")
+			if !found {
+				return nil, at(node, "!GetAtt %s: write Resource.Attribute", text)
+			}
+			argument = []any{resource, attribute}
+		}
+		return object{"Fn::GetAtt": argument}, nil
+	case "Sub", "If", "Equals", "Not", "And", "Or", "Join", "Select", "Split", "FindInMap", "Base64", "Cidr", "GetAZs",
+		"ImportValue":
+		return object{"Fn::" + name: argument}, nil
+	default:
+		return nil, at(node, "the tag !%s is no intrinsic function", name)
+	}
+}
+
+func at(node *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("line %d, column %d: %s", node.Line, node.Column, fmt.Sprintf(format, args...))
+}
