@@ -1,0 +1,194 @@
+package tracing_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"github.com/userrequestapi/userdata/shared/logging"
+	"github.com/userrequestapi/userdata/shared/tracing"
+)
+
+// The SDK reads its environment while the process initialises, so what a function does runs in a process of its own:
+// this test binary once more, with the environment that Lambda gives and a socket of the test as the daemon.
+const functionVariable = "TRACING_TEST_FUNCTION"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(functionVariable); name != "" {
+		if err := runFunction(name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// runFunction is the other process: one invocation of the named function.
+func runFunction(name string) error {
+	address := os.Getenv("AWS_XRAY_DAEMON_ADDRESS")
+	logger, err := logging.New(os.Stdout, logging.Config{Level: os.Getenv("LOG_LEVEL")})
+	if err != nil {
+		return err
+	}
+	if os.Getenv("TRACING_TEST_UNCONFIGURED") == "" {
+		if err := tracing.Configure(logger); err != nil {
+			logger.Warn("no daemon", zap.Error(err), zap.String("address", address))
+		}
+	}
+	ctx := context.Background()
+	if header, ok := os.LookupEnv("TRACING_TEST_HEADER"); ok {
+		ctx = invocation{ctx, header}
+	}
+	if err := run(ctx, name); err != nil {
+		return err
+	}
+	return goleak.Find()
+}
+
+// invocation is a context like the one that aws-lambda-go gives to a handler.
+type invocation struct {
+	context.Context //nolint:containedctx // It is a context.
+	header          any
+}
+
+func (i invocation) Value(key any) any {
+	if key == "x-amzn-trace-id" {
+		return i.header
+	}
+	return i.Context.Value(key)
+}
+
+const (
+	traceID = "1-5759e988-bd862e3fe1be46a994272793"
+	parent  = "53995c3f42cd8ad8"
+	sampled = "Root=" + traceID + ";Parent=" + parent + ";Sampled=1;Lineage=1:a87bd80c:0"
+)
+
+// daemon stands for the X-Ray daemon: a UDP socket on this machine.
+type daemon struct{ conn *net.UDPConn }
+
+func listen(t *testing.T) daemon {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return daemon{conn}
+}
+
+func (d daemon) address() string { return d.conn.LocalAddr().String() }
+
+// received returns the payloads sent so far. The kernel queues a datagram on the loopback before the sender goes on, so
+// a last one, sent from here, is behind all others.
+func (d daemon) received(t *testing.T) []string {
+	t.Helper()
+	sender, err := net.DialUDP("udp", nil, d.conn.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sender.Close() }()
+	if _, err := sender.Write([]byte("end")); err != nil {
+		t.Fatal(err)
+	}
+	var payloads []string
+	buffer := make([]byte, 1<<16)
+	for {
+		n, err := d.conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(buffer[:n]) == "end" {
+			return payloads
+		}
+		payloads = append(payloads, string(buffer[:n]))
+	}
+}
+
+// invoke runs the function in its process and returns what it printed. Settings are NAME=value and win over Lambda's.
+func invoke(t *testing.T, name string, settings ...string) string {
+	t.Helper()
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var output bytes.Buffer
+	command := exec.CommandContext(t.Context(), executable)
+	command.Stdout, command.Stderr = &output, &output
+	command.Env = append([]string{
+		functionVariable + "=" + name,
+		"LAMBDA_TASK_ROOT=/var/task",
+		"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
+		"AWS_REGION=eu-central-1",
+		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE",
+		"AWS_SECRET_ACCESS_KEY=secret",
+	}, settings...)
+	// Built with -cover, the binary complains without a folder for its counters; with -race, it sleeps a second at its end.
+	command.Env = append(command.Env, "GOCOVERDIR="+t.TempDir(), "GORACE=atexit_sleep_ms=0")
+	if err := command.Run(); err != nil {
+		t.Fatalf("function %s: %v\n%s", name, err, &output)
+	}
+	return output.String()
+}
+
+// document is a subsegment document in all the fields that the service may send.
+type document struct {
+	ID          string         `json:"id"`
+	TraceID     string         `json:"trace_id"`
+	ParentID    string         `json:"parent_id"`
+	Type        string         `json:"type"`
+	Name        string         `json:"name"`
+	Namespace   string         `json:"namespace"`
+	StartTime   float64        `json:"start_time"`
+	EndTime     float64        `json:"end_time"`
+	Error       bool           `json:"error"`
+	Throttle    bool           `json:"throttle"`
+	Fault       bool           `json:"fault"`
+	Cause       *cause         `json:"cause"`
+	HTTP        map[string]any `json:"http"`
+	AWS         map[string]any `json:"aws"`
+	Annotations map[string]any `json:"annotations"`
+	Subsegments []document     `json:"subsegments"`
+	Dummy       bool           `json:"Dummy"`
+}
+
+type cause struct {
+	Exceptions []exception `json:"exceptions"`
+}
+
+type exception struct {
+	ID      string `json:"id"`
+	Type    string `json:"type"`
+	Message string `json:"message"`
+	Remote  bool   `json:"remote"`
+}
+
+// documents decodes what the daemon received, strictly, so that nothing unexpected is in it.
+func documents(t *testing.T, payloads []string) []document {
+	t.Helper()
+	var decoded []document
+	for _, payload := range payloads {
+		body, ok := strings.CutPrefix(payload, `{"format": "json", "version": 1}`+"\n")
+		if !ok {
+			t.Fatalf("payload has no header: %q", payload)
+		}
+		decoder := json.NewDecoder(strings.NewReader(body))
+		decoder.DisallowUnknownFields()
+		var d document
+		if err := decoder.Decode(&d); err != nil {
+			t.Fatalf("document %s: %v", body, err)
+		}
+		decoded = append(decoded, d)
+	}
+	return decoded
+}
