@@ -32,7 +32,6 @@ func gatewayResponses() object {
 		"MISSING_AUTHENTICATION_TOKEN": {Status: 403, Code: "MissingAuthenticationToken",
 			Detail: "The request carries no authentication token, or there is no such route."},
 		"RESOURCE_NOT_FOUND": {Status: 404, Code: "RouteNotFound", Detail: errorMessage},
-		"REQUEST_TOO_LARGE":  {Status: 413, Code: "RequestTooLarge", Detail: errorMessage},
 		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Title: "The body is not JSON", Code: "UnsupportedMediaType",
 			Detail: "A body of this type is not understood here. Send application/json."},
 		"THROTTLED": {Status: 429, Code: "Throttled",

@@ -182,8 +182,8 @@ func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.Cr
 		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
 	}
 	if !maps.Equal(got, want) {
-		return fmt.Errorf("table %s exists with %s, but the template defines %s: start clean, without the data, by "+
-			"`RESET=1 go tool mage run`, or take the change back", name, describe(got), describe(want))
+		return fmt.Errorf("table %s exists with %s, but the template defines %s: start clean (RESET=1 for "+
+			"the stack's own data), choose another STAGE, or take the change back", name, describe(got), describe(want))
 	}
 	return nil
 }

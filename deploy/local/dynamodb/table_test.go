@@ -127,7 +127,7 @@ func TestCreateTable_Refuses(t *testing.T) {
 		{
 			"another key", `{"LocalSecondaryIndexes": null,
 				"KeySchema": [{"AttributeName": "number", "KeyType": "HASH"}, {"AttributeName": "customer", "KeyType": "RANGE"}]}`,
-			[]string{"key (customer S HASH, number N RANGE)", "key (customer S RANGE, number N HASH)", "RESET=1 go tool mage run"},
+			[]string{"key (customer S HASH, number N RANGE)", "key (customer S RANGE, number N HASH)", "RESET=1"},
 		},
 		{
 			"another type of key", `{"AttributeDefinitions": [

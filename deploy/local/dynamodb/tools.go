@@ -21,7 +21,7 @@ const (
 
 	// orUseAnother ends every message about a missing tool.
 	orUseAnother = ", or point DYNAMODB_ENDPOINT at a DynamoDB Local that already runs, such as the container:\n\n" +
-		"    docker run --rm -p 8000:8000 amazon/dynamodb-local\n" +
+		"    docker run -d --rm -p 127.0.0.1:8000:8000 amazon/dynamodb-local -jar DynamoDBLocal.jar -sharedDb -inMemory\n" +
 		"    DYNAMODB_ENDPOINT=http://127.0.0.1:8000 go tool mage run"
 )
 

@@ -13,7 +13,7 @@ const none = "/nonexistent/command"
 func TestStart_Missing(t *testing.T) {
 	t.Parallel()
 	ways := []string{
-		"install it", "docker run --rm -p 8000:8000 amazon/dynamodb-local",
+		"install it", "docker run -d --rm -p 127.0.0.1:8000:8000 amazon/dynamodb-local",
 		"DYNAMODB_ENDPOINT=http://127.0.0.1:8000 go tool mage run",
 	}
 	java := fakeJava(t, "17.0.15", "")

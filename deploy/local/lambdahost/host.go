@@ -55,27 +55,24 @@ type Function struct {
 	Environment map[string]string // configured variables; the names that Lambda reserves are refused
 	MemoryMB    int               // reported, not enforced; 0: 128
 	Timeout     time.Duration     // of one invocation; 0: 3 s
-	Concurrency int               // most environments at once (Lambda's reserved concurrency); 0: Options.MaxEnvironments
+	Concurrency *int              // most environments at once (Lambda's reserved concurrency); nil: Options.MaxEnvironments
 	Handler     string            // value of _HANDLER; "": "bootstrap"
 	Tracing     bool              // whether REPORT names the X-Ray trace of a sampled invocation
+	LogGroup    string            // name of the log group; "": /aws/lambda/<Name>
+	LogFormat   string            // "JSON" or "Text", told to the function; "": neither it nor LogLevel is
+	LogLevel    string            // the lowest level of the function's own lines that Lambda keeps where LogFormat is JSON
 }
 
 // Options configures a [Host]. The zero value is usable.
 type Options struct {
-	AccountID         string // in ARNs; "": 000000000000
-	Region            string // "": us-east-1
-	XRayDaemonAddress string // host:port told to the functions; "": 127.0.0.1:2000
-	MaxEnvironments   int    // most environments of a function that names no Concurrency; 0: 10
-	Credentials       Credentials
+	AccountID         string        // in ARNs; "": 000000000000
+	Region            string        // "": us-east-1
+	XRayDaemonAddress string        // host:port told to the functions; "": 127.0.0.1:2000
+	MaxEnvironments   int           // most environments of a function that names no Concurrency; 0: 10
 	InitTimeout       time.Duration // limit of the init phase; 0: Lambda's 10 s
 	// Log gets every log event, one call at a time and in order. It holds up the functions while it runs and must not
 	// call the Host. nil: events are dropped.
 	Log func(Event)
-}
-
-// Credentials are the role credentials that every function finds in its environment. Empty values become dummies.
-type Credentials struct {
-	AccessKeyID, SecretAccessKey, SessionToken string
 }
 
 // Environment describes an execution environment.
@@ -168,9 +165,6 @@ func (o Options) withDefaults() Options {
 	o.XRayDaemonAddress = cmp.Or(o.XRayDaemonAddress, defaultXRayDaemon)
 	o.MaxEnvironments = cmp.Or(o.MaxEnvironments, defaultMaxEnvironments)
 	o.InitTimeout = cmp.Or(o.InitTimeout, defaultInitTimeout)
-	o.Credentials.AccessKeyID = cmp.Or(o.Credentials.AccessKeyID, "local")
-	o.Credentials.SecretAccessKey = cmp.Or(o.Credentials.SecretAccessKey, "local")
-	o.Credentials.SessionToken = cmp.Or(o.Credentials.SessionToken, "local")
 	return o
 }
 
@@ -178,8 +172,12 @@ func newFunction(f Function, opts Options) (*function, error) {
 	f.MemoryMB = cmp.Or(f.MemoryMB, defaultMemoryMB)
 	f.Timeout = cmp.Or(f.Timeout, defaultTimeout)
 	f.Handler = cmp.Or(f.Handler, "bootstrap")
+	f.LogGroup = cmp.Or(f.LogGroup, "/aws/lambda/"+f.Name)
 	f.Environment = maps.Clone(f.Environment)
-	limit := cmp.Or(f.Concurrency, opts.MaxEnvironments)
+	limit := opts.MaxEnvironments
+	if f.Concurrency != nil {
+		limit = *f.Concurrency
+	}
 	if f.Name == "" || strings.ContainsAny(f.Name, ":/") {
 		return nil, errors.New("the name must be set, without colon or slash")
 	}
@@ -309,7 +307,7 @@ func (h *Host) dispatch(ctx context.Context, fn *function, inv *invocation) erro
 
 func (fn *function) throttled() error {
 	reason := "ConcurrentInvocationLimitExceeded"
-	if fn.Concurrency > 0 {
+	if fn.Concurrency != nil {
 		reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
 	}
 	return &Error{Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Reason: reason, Message: "Rate Exceeded."}

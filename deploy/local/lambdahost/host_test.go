@@ -464,7 +464,7 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 		f.Environment = map[string]string{"TABLE_NAME": "UserData", "TZ": "Europe/Zurich"}
 		f.Handler = "main"
 		opts.XRayDaemonAddress = "127.0.0.1:2345"
-		opts.Credentials = lambdahost.Credentials{AccessKeyID: "key", SecretAccessKey: "secret", SessionToken: "token"}
+		f.LogGroup, f.LogFormat, f.LogLevel = "/functions", "JSON", "WARN"
 	})
 	type seen struct {
 		Environment []string  `json:"environment"`
@@ -511,11 +511,12 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 		t.Errorf("log stream = %s", environment.LogStream)
 	}
 	want := map[string]string{
-		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token",
+		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local",
+		"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "WARN",
 		"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
 		"AWS_LAMBDA_FUNCTION_NAME": function, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
 		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME":      "/aws/lambda/" + function, "AWS_LAMBDA_LOG_STREAM_NAME": environment.LogStream,
+		"AWS_LAMBDA_LOG_GROUP_NAME":      "/functions", "AWS_LAMBDA_LOG_STREAM_NAME": environment.LogStream,
 		"AWS_LAMBDA_RUNTIME_API":   api,
 		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2345",
 		"_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1", "_AWS_XRAY_DAEMON_PORT": "2345", "_X_AMZN_TRACE_ID": trace,
@@ -631,7 +632,7 @@ func TestInvoke_LongLines(t *testing.T) {
 func TestInvoke_Concurrency(t *testing.T) {
 	t.Parallel()
 	const limit = 3
-	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Concurrency = limit })
+	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Concurrency = new(limit) })
 
 	// As many as there may be are held: each has an environment of its own, and one more is refused.
 	gate := filepath.Join(t.TempDir(), "gate")

@@ -9,7 +9,10 @@ import (
 	"strconv"
 )
 
-const version = "$LATEST"
+const (
+	version    = "$LATEST"
+	credential = "local" // what a role's credentials are here: DynamoDB Local takes anything
+)
 
 // checkVariables refuses the names that Lambda reserves ("Using Lambda environment variables").
 func checkVariables(configured map[string]string) error {
@@ -33,18 +36,18 @@ func (e *environment) variables() []string {
 	root := filepath.Dir(fn.Bootstrap)
 	daemonHost, daemonPort, _ := net.SplitHostPort(opts.XRayDaemonAddress) // checked by Start
 	all := map[string]string{
-		"AWS_ACCESS_KEY_ID":               opts.Credentials.AccessKeyID,
+		"AWS_ACCESS_KEY_ID":               credential,
 		"AWS_DEFAULT_REGION":              opts.Region,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemoryMB),
 		"AWS_LAMBDA_FUNCTION_NAME":        fn.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION":     version,
 		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
-		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/" + fn.Name,
+		"AWS_LAMBDA_LOG_GROUP_NAME":       fn.LogGroup,
 		"AWS_LAMBDA_LOG_STREAM_NAME":      e.logStream,
 		"AWS_LAMBDA_RUNTIME_API":          e.host.address + "/" + e.id,
 		"AWS_REGION":                      opts.Region,
-		"AWS_SECRET_ACCESS_KEY":           opts.Credentials.SecretAccessKey,
-		"AWS_SESSION_TOKEN":               opts.Credentials.SessionToken,
+		"AWS_SECRET_ACCESS_KEY":           credential,
+		"AWS_SESSION_TOKEN":               credential,
 		"AWS_XRAY_CONTEXT_MISSING":        "LOG_ERROR",
 		"AWS_XRAY_DAEMON_ADDRESS":         opts.XRayDaemonAddress,
 		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
@@ -56,6 +59,12 @@ func (e *environment) variables() []string {
 		"_AWS_XRAY_DAEMON_ADDRESS":        daemonHost,
 		"_AWS_XRAY_DAEMON_PORT":           daemonPort,
 		"_HANDLER":                        fn.Handler,
+	}
+	if fn.LogFormat != "" {
+		all["AWS_LAMBDA_LOG_FORMAT"] = fn.LogFormat
+	}
+	if fn.LogLevel != "" {
+		all["AWS_LAMBDA_LOG_LEVEL"] = fn.LogLevel
 	}
 	maps.Copy(all, fn.Environment)
 	list := make([]string, 0, len(all))
