@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+
+	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
+	"github.com/userrequestapi/userdata/shared/response"
+)
+
+func remove(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+	id, err := req.UserID()
+	if err != nil {
+		return response.Response{}, err
+	}
+	if id == "" {
+		return response.Response{}, problem.New(problem.InvalidParameter, "Say which user: DELETE /users/{userId}, or ?userId=.")
+	}
+	ifMatch, err := req.IfMatch(api.RequireIfMatch)
+	if err != nil {
+		return response.Response{}, err
+	}
+	if err := api.Users.Delete(ctx, id, ifMatch); err != nil {
+		return response.Response{}, err
+	}
+	return response.NoContent(), nil
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/function/functiontest"
+	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/response"
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+)
+
+func serving(users ...user.Attributes) functiontest.Handler {
+	return functiontest.Handler{Handle: retrieve, Users: usertest.NewMemory(users...)}
+}
+
+func ada() user.Attributes {
+	return user.Attributes{"userId": "1", "name": "Ada", "n": user.Number("12345678901234567890.123456789"), "tags": user.StringSet{"b", "a"}}
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	etag := `"` + string(ada().Hash()) + `"`
+	want := response.Response{
+		StatusCode: 200,
+		Headers: map[string]string{
+			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "Content-Type": "application/json", "ETag": etag,
+			"X-Content-Type-Options": "nosniff",
+		},
+		Body: `{"n":12345678901234567890.123456789,"name":"Ada","tags":{"$SS":["b","a"]},"userId":"1"}`,
+	}
+	notModified := response.Response{
+		StatusCode: 304,
+		Headers: map[string]string{
+			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "ETag": etag, "X-Content-Type-Options": "nosniff",
+		},
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1"} {
+			for value, want := range map[string]response.Response{
+				"":             want,
+				`"another"`:    want,
+				etag:           notModified,
+				"W/" + etag:    notModified,
+				`"a", ` + etag: notModified,
+				"*":            notModified,
+			} {
+				var headers []string
+				if value != "" {
+					headers = []string{"If-None-Match", value}
+				}
+				got := serving(ada()).Serve(t, requesttest.Event(method, target, "", headers...))
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s %s, If-None-Match: %s (-want +got):\n%s", method, target, value, diff)
+				}
+			}
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]struct {
+		status int
+		code   user.Code
+	}{
+		"/users/2":                                   {404, user.NotFound},
+		"/users?userId=2":                            {404, user.NotFound},
+		"/users?userId=":                             {400, user.InvalidUserID},
+		"/users?userId=%20":                          {400, user.InvalidUserID},
+		"/users?userId=1&userId=1":                   {400, problem.InvalidParameter},
+		"/users/1?userId=2":                          {400, problem.InvalidParameter},
+		"/users/1?userId=":                           {400, user.InvalidUserID},
+		"/users/a%40b":                               {400, user.InvalidUserID},
+		"/users/a%2Fb":                               {400, user.InvalidUserID},
+		"/users/" + strings.Repeat("x", 129):         {400, user.InvalidUserID},
+		"/users?limit=0":                             {400, problem.InvalidParameter},
+		"/users?limit=101":                           {400, problem.InvalidParameter},
+		"/users?limit=abc":                           {400, problem.InvalidParameter},
+		"/users?cursor=forged":                       {400, problem.InvalidParameter},
+		"/users?cursor=":                             {400, problem.InvalidParameter},
+		"/users?cursor=" + strings.Repeat("A", 8000): {400, problem.InvalidParameter},
+	} {
+		event := requesttest.Event("GET", target, "")
+		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), want.status, want.code)
+	}
+	event := requesttest.Event("GET", "/users/1", "", "If-None-Match", "without-quotes")
+	functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, problem.InvalidParameter)
+}
+
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"/users/1", "/users"} {
+		event := requesttest.Event("GET", target, "")
+		fails := func(err error) response.Response {
+			return functiontest.Handler{Handle: retrieve, Users: usertest.Failing{Err: err}}.Serve(t, event)
+		}
+		inside := errors.New("MARKED")
+		for _, answer := range []response.Response{
+			fails(&user.Error{Code: user.Unavailable, Detail: "Try again later.", Err: inside}), fails(inside),
+		} {
+			if answer.StatusCode != http.StatusInternalServerError || strings.Contains(answer.Body, "MARKED") {
+				t.Errorf("got %v", answer)
+			}
+		}
+		busy := fails(&user.Error{Code: user.Throttled, Detail: "Try again later.", Err: inside})
+		functiontest.WantProblem(t, event, busy, 503, user.Throttled, "Retry-After", "1")
+	}
+}
+
+// page is what a client sees of a page of the list.
+type page struct {
+	Items []map[string]any
+	Next  *string
+}
+
+func readPage(t *testing.T, h functiontest.Handler, target string) (page, response.Response) {
+	t.Helper()
+	answer := h.Serve(t, requesttest.Event("GET", target, ""))
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: got %v", target, answer)
+	}
+	var p page
+	if err := json.Unmarshal([]byte(answer.Body), &p); err != nil {
+		t.Fatalf("%s: %v", target, err)
+	}
+	headers := map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+	if p.Next != nil {
+		headers["Link"] = answer.Headers["Link"]
+		link, isNext := strings.CutSuffix(answer.Headers["Link"], `>; rel="next"`)
+		if !isNext || !strings.HasPrefix(link, "</prod/users?") || !strings.Contains(link, "cursor="+*p.Next) {
+			t.Errorf("%s: got Link %s and next %s", target, answer.Headers["Link"], *p.Next)
+		}
+	}
+	if diff := cmp.Diff(headers, answer.Headers); diff != "" {
+		t.Errorf("%s: headers (-want +got):\n%s", target, diff)
+	}
+	return p, answer
+}
+
+// listAll follows the pages from target, and returns the ids that they have and how many pages there are.
+func listAll(t *testing.T, h functiontest.Handler, target string) (ids []string, pages int) {
+	t.Helper()
+	for range 1000 {
+		p, answer := readPage(t, h, target)
+		pages++
+		for _, item := range p.Items {
+			ids = append(ids, item["userId"].(string))
+		}
+		if p.Next == nil {
+			return ids, pages
+		}
+		target, _, _ = strings.Cut(strings.TrimPrefix(answer.Headers["Link"], "</prod"), ">")
+	}
+	t.Fatal("the pages do not end")
+	return nil, 0
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	var users []user.Attributes
+	var want []string
+	for i := range 60 {
+		id := fmt.Sprintf("%03d", i)
+		users, want = append(users, user.Attributes{"userId": id}), append(want, id)
+	}
+	h := serving(users...)
+	for target, wantPages := range map[string]int{
+		"/users": 3, "/users/": 3, "/users?limit=1": 60, "/users?limit=20": 3, "/users?limit=59": 2, "/users?limit=60": 1, "/users?limit=100": 1,
+	} {
+		got, pages := listAll(t, h, target)
+		if diff := cmp.Diff(want, got); diff != "" || pages != wantPages {
+			t.Errorf("%s: got %d pages, want %d (-want +got):\n%s", target, pages, wantPages, diff)
+		}
+	}
+
+	first, _ := readPage(t, h, "/users?limit=10")
+	second, _ := readPage(t, h, "/users?limit=5&cursor="+*first.Next)
+	if len(second.Items) != 5 || second.Items[0]["userId"] != want[10] {
+		t.Errorf("got %v", second.Items)
+	}
+	if _, answer := readPage(t, serving(), "/users"); answer.Body != `{"items":[]}` {
+		t.Errorf("got %s of no users", answer.Body)
+	}
+}
+
+// A page is no larger than what Lambda can answer with.
+func TestListLarge(t *testing.T) {
+	t.Parallel()
+	var users []user.Attributes
+	var want []string
+	for _, id := range []string{"1", "2", "3", "4"} {
+		users, want = append(users, user.Attributes{"userId": id, "x": strings.Repeat("\x00", 390_000)}), append(want, id)
+	}
+	h := serving(users...)
+	got, pages := listAll(t, h, "/users?limit=100")
+	if diff := cmp.Diff(want, got); diff != "" || pages != len(users) {
+		t.Errorf("got %d pages, want %d (-want +got):\n%s", pages, len(users), diff)
+	}
+	for _, character := range []string{`"`, "<", "\x7f", "é", "\u2028", "😀", "\ufffd"} {
+		users := slices.Clone(users)
+		for i := range users {
+			users[i] = user.Attributes{"userId": want[i], "x": strings.Repeat(character, 400_000/len(character))}
+		}
+		_, answer := readPage(t, serving(users...), "/users")
+		var payload bytes.Buffer
+		encoder := json.NewEncoder(&payload)
+		encoder.SetEscapeHTML(false) // as aws-lambda-go has it
+		if err := encoder.Encode(answer); err != nil {
+			t.Fatal(err)
+		}
+		if payload.Len() > 6_000_000 {
+			t.Errorf("a page of %q takes %d bytes", character, payload.Len())
+		}
+	}
+}

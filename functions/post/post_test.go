@@ -1,0 +1,182 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/function/functiontest"
+	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/response"
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+)
+
+func serving(users ...user.Attributes) functiontest.Handler {
+	return functiontest.Handler{Handle: create, Users: usertest.NewMemory(users...)}
+}
+
+func post(t *testing.T, h functiontest.Handler, body string, headers ...string) response.Response {
+	t.Helper()
+	return h.Serve(t, requesttest.Event("POST", "/users", body, headers...))
+}
+
+// wantCreated checks the answer and what is stored, and returns the user's id.
+func wantCreated(t *testing.T, h functiontest.Handler, answer response.Response, replayed bool) string {
+	t.Helper()
+	var sent map[string]any
+	if err := json.Unmarshal([]byte(answer.Body), &sent); err != nil || answer.StatusCode != http.StatusCreated {
+		t.Fatalf("got %v, error %v", answer, err)
+	}
+	id, _ := sent["userId"].(string)
+	stored, err := h.Users.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(stored.Attributes.AppendJSON(nil)); text != answer.Body {
+		t.Errorf("got %s, but stored is %s", answer.Body, text)
+	}
+	want := map[string]string{
+		"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
+		"Location": "/prod/users/" + id, "Content-Location": "/prod/users/" + id, "ETag": `"` + string(stored.ETag) + `"`,
+	}
+	if replayed {
+		want["Idempotent-Replayed"] = "true"
+	}
+	if diff := cmp.Diff(want, answer.Headers); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	return id
+}
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	h := serving()
+	answer := post(t, h, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`, "If-None-Match", "*")
+	if id := wantCreated(t, h, answer, false); id != "1" {
+		t.Errorf("got id %s", id)
+	}
+	if !strings.HasPrefix(answer.Body, `{"createdAt":"`) || !strings.Contains(answer.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
+		t.Errorf("got %s", answer.Body)
+	}
+	if id := wantCreated(t, h, h.Serve(t, requesttest.Event("POST", "/users/", `{"userId":"2"}`)), false); id != "2" {
+		t.Errorf("got id %s", id)
+	}
+}
+
+func TestCreateWithoutID(t *testing.T) {
+	t.Parallel()
+	h := serving()
+	first, second := wantCreated(t, h, post(t, h, `{}`), false), wantCreated(t, h, post(t, h, `{}`), false)
+	if first == second || first[14] != '7' { // UUIDv7
+		t.Errorf("got ids %s and %s", first, second)
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{"with id": `{"userId":"1","n":1}`, "without": `{"n":1}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serving()
+			first := wantCreated(t, h, post(t, h, body, "Idempotency-Key", "key"), false)
+			for _, again := range []response.Response{
+				post(t, h, body, "Idempotency-Key", "key"),
+				post(t, h, " "+strings.Replace(body, "1}", "1.0 }", 1), "idempotency-key", `"key"`),
+			} {
+				if id := wantCreated(t, h, again, true); id != first {
+					t.Errorf("got id %s, and %s before", id, first)
+				}
+			}
+			event := requesttest.Event("POST", "/users", strings.Replace(body, "1}", "2}", 1), "Idempotency-Key", "key")
+			functiontest.WantProblem(t, event, h.Serve(t, event), 422, user.IdempotencyKeyReused)
+			page, err := h.Users.List(t.Context(), "", 10)
+			if err != nil || len(page.Users) != 1 {
+				t.Errorf("got users %v, error %v", page.Users, err)
+			}
+		})
+	}
+
+	// The same key of another caller is another key.
+	h := serving()
+	event := requesttest.Event("POST", "/users", `{}`, "Idempotency-Key", "key")
+	first := wantCreated(t, h, h.Serve(t, event), false)
+	event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/other"
+	if second := wantCreated(t, h, h.Serve(t, event), false); second == first {
+		t.Errorf("got id %s for both callers", second)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	one := func(pointer string) []string { return []string{pointer} }
+	for name, test := range map[string]struct {
+		body    string
+		headers []string
+		status  int
+		code    user.Code
+		faults  []string
+	}{
+		"not JSON":           {"userId=1", nil, 400, user.InvalidBody, one("InvalidJSON #")},
+		"empty":              {"", nil, 400, user.InvalidBody, one("Empty #")},
+		"array":              {"[]", nil, 400, user.InvalidBody, one("NotAnObject #")},
+		"duplicate names":    {`{"a":1,"a":1}`, nil, 400, user.InvalidBody, one("DuplicateName #/a")},
+		"trailing data":      {`{}{}`, nil, 400, user.InvalidBody, one("TrailingData #")},
+		"invalid UTF-8":      {"{\"a\":\"\ufffd\"}", nil, 400, user.InvalidBody, one("InvalidUTF8 #")},
+		"base64":             {"eyJ1c2VySWQiOiIxIn0=", nil, 400, user.InvalidBody, one("Base64 #")},
+		"39 digits":          {`{"a":123456789012345678901234567890123456789}`, nil, 400, user.InvalidUser, one("NumberPrecision #/a")},
+		"out of range":       {`{"a":1e126}`, nil, 400, user.InvalidUser, one("NumberRange #/a")},
+		"too deep":           {strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33), nil, 400, user.InvalidUser, one("TooDeep #")},
+		"reserved":           {`{"_rev":"1"}`, nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
+		"read-only":          {`{"createdAt":"2026-01-02T03:04:05.678Z"}`, nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
+		"id with a slash":    {`{"userId":"a/b"}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id of 129":          {`{"userId":"` + strings.Repeat("x", 129) + `"}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id a number":        {`{"userId":2}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id null":            {`{"userId":null}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"name and email":     {`{"name":"","email":"ada"}`, nil, 400, user.InvalidUser, []string{"InvalidEmail #/email", "InvalidName #/name"}},
+		"exists":             {`{"userId":"1"}`, nil, 409, user.Exists, nil},
+		"exists, with a key": {`{"userId":"1"}`, []string{"Idempotency-Key", "key"}, 409, user.Exists, nil},
+		"large body":         {`{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
+		"large user":         {`{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
+		"text":               {`{}`, []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
+		"malformed key":      {`{}`, []string{"Idempotency-Key", `"`}, 400, problem.InvalidParameter, nil},
+		"If-None-Match":      {`{}`, []string{"If-None-Match", `"a"`}, 400, problem.InvalidParameter, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serving(user.Attributes{"userId": "1"})
+			event := requesttest.Event("POST", "/users", test.body, test.headers...)
+			faults := functiontest.WantProblem(t, event, h.Serve(t, event), test.status, test.code)
+			if diff := cmp.Diff(test.faults, faults); diff != "" {
+				t.Errorf("errors (-want +got):\n%s", diff)
+			}
+			page, err := h.Users.List(t.Context(), "", 10)
+			if err != nil || len(page.Users) != 1 || len(page.Users[0].Attributes) != 1 {
+				t.Errorf("the table was changed: %v, error %v", page.Users, err)
+			}
+		})
+	}
+}
+
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	event := requesttest.Event("POST", "/users", "{}")
+	for _, test := range []struct {
+		code    user.Code
+		status  int
+		headers []string
+	}{{user.Unavailable, 500, nil}, {user.Throttled, 503, []string{"Retry-After", "1"}}} {
+		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
+		h := functiontest.Handler{Handle: create, Users: failing}
+		answer := h.Serve(t, event)
+		functiontest.WantProblem(t, event, answer, test.status, test.code, test.headers...)
+		if strings.Contains(answer.Body, "inside") {
+			t.Errorf("got %s", answer.Body)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/function/functiontest"
+	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+)
+
+const createdAt = "2026-01-02T03:04:05.678Z"
+
+func ada() user.Attributes {
+	return user.Attributes{"userId": "1", "name": "Ada", "createdAt": createdAt, "updatedAt": createdAt, "_ttl": user.Number("5")}
+}
+
+func serving() functiontest.Handler {
+	return functiontest.Handler{Handle: replace, Users: usertest.NewMemory(ada())}
+}
+
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	etag := `"` + string(ada().Hash()) + `"`
+	for name, test := range map[string]struct {
+		target  string
+		body    string
+		headers []string
+	}{
+		"in the path":             {"/users/1", `{"n":1.50}`, nil},
+		"with a slash":            {"/users/1/", `{"n":1.50}`, nil},
+		"encoded":                 {"/users/%31", `{"n":1.50}`, nil},
+		"in the query":            {"/users?userId=1", `{"n":1.50}`, nil},
+		"in the body":             {"/users", `{"n":1.50,"userId":"1"}`, nil},
+		"everywhere":              {"/users/1?userId=1", `{"n":1.50,"userId":"1"}`, nil},
+		"as it was read":          {"/users/1", `{"n":1.50,"createdAt":"` + createdAt + `","updatedAt":"` + createdAt + `","_ttl":5}`, nil},
+		"If-Match":                {"/users/1", `{"n":1.50}`, []string{"If-Match", etag}},
+		"If-Match, one of":        {"/users/1", `{"n":1.50}`, []string{"if-match", `"a", ` + etag}},
+		"If-Match, any":           {"/users/1", `{"n":1.50}`, []string{"If-Match", "*"}},
+		"If-Match, weak and this": {"/users/1", `{"n":1.50}`, []string{"If-Match", `W/"a", ` + etag}},
+	} {
+		for _, required := range []bool{false, true} {
+			if required && test.headers == nil {
+				continue
+			}
+			h := serving()
+			h.RequireIfMatch = required
+			answer := h.Serve(t, requesttest.Event("PUT", test.target, test.body, test.headers...))
+			stored, err := h.Users.Get(t.Context(), "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			updatedAt := stored.Attributes["updatedAt"]
+			want := user.Attributes{
+				"userId": "1", "n": user.Number("1.50"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
+			}
+			if diff := cmp.Diff(want, stored.Attributes); diff != "" || updatedAt == createdAt {
+				t.Errorf("%s: updated at %v, stored (-want +got):\n%s", name, updatedAt, diff)
+			}
+			wantHeaders := map[string]string{
+				"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
+				"Content-Location": "/prod/users/1", "ETag": `"` + string(stored.ETag) + `"`,
+			}
+			if diff := cmp.Diff(wantHeaders, answer.Headers); diff != "" || answer.StatusCode != http.StatusOK {
+				t.Errorf("%s: got status %d, headers (-want +got):\n%s", name, answer.StatusCode, diff)
+			}
+			if text := string(stored.Attributes.AppendJSON(nil)); text != answer.Body || !json.Valid([]byte(text)) {
+				t.Errorf("%s: got %s, but stored is %s", name, answer.Body, text)
+			}
+		}
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	const laterCreated = `{"createdAt":"2026-01-02T03:04:05.679Z"}`
+	weak := `W/"` + string(ada().Hash()) + `"`
+	one := func(fault string) []string { return []string{fault} }
+	for name, test := range map[string]struct {
+		target  string
+		body    string
+		headers []string
+		status  int
+		code    user.Code
+		faults  []string
+	}{
+		"unknown":                     {"/users/2", "{}", nil, 404, user.NotFound, nil},
+		"unknown, If-Match":           {"/users/2", "{}", []string{"If-Match", "*"}, 404, user.NotFound, nil},
+		"nobody":                      {"/users", "{}", nil, 400, problem.InvalidParameter, nil},
+		"blank":                       {"/users?userId=", "{}", nil, 400, user.InvalidUserID, nil},
+		"twice":                       {"/users?userId=1&userId=1", "{}", nil, 400, problem.InvalidParameter, nil},
+		"malformed":                   {"/users/a%40b", "{}", nil, 400, user.InvalidUserID, nil},
+		"path and query differ":       {"/users/1?userId=2", "{}", nil, 400, problem.InvalidParameter, nil},
+		"path and body differ":        {"/users/1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
+		"query and body differ":       {"/users?userId=1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
+		"id in the body a number":     {"/users/1", `{"userId":1}`, nil, 400, problem.InvalidParameter, nil},
+		"id in the body alone, wrong": {"/users", `{"userId":"a b"}`, nil, 400, user.InvalidUserID, nil},
+		"id in the body alone, null":  {"/users", `{"userId":null}`, nil, 400, user.InvalidUserID, nil},
+		"changed since":               {"/users/1", "{}", []string{"If-Match", `"a"`}, 412, user.PreconditionFailed, nil},
+		"weak":                        {"/users/1", "{}", []string{"If-Match", weak}, 412, user.PreconditionFailed, nil},
+		"malformed If-Match":          {"/users/1", "{}", []string{"If-Match", "a"}, 400, problem.InvalidParameter, nil},
+		"not JSON":                    {"/users/1", "name=Ada", nil, 400, user.InvalidBody, one("InvalidJSON #")},
+		"changed createdAt":           {"/users/1", laterCreated, nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
+		"reserved":                    {"/users/1", `{"_rev":"a"}`, nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
+		"changed reserved":            {"/users/1", `{"_ttl":6}`, nil, 400, user.InvalidUser, one("ReservedName #/_ttl")},
+		"name a number":               {"/users/1", `{"name":1,"a":1}`, nil, 400, user.InvalidUser, one("InvalidName #/name")},
+		"large user":                  {"/users/1", `{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
+		"large body":                  {"/users/1", `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
+		"text":                        {"/users/1", "{}", []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := serving()
+			event := requesttest.Event("PUT", test.target, test.body, test.headers...)
+			event.Path = strings.TrimSuffix(event.Path, "/")
+			faults := functiontest.WantProblem(t, event, h.Serve(t, event), test.status, test.code)
+			if diff := cmp.Diff(test.faults, faults); diff != "" {
+				t.Errorf("errors (-want +got):\n%s", diff)
+			}
+			wantUnchanged(t, h)
+		})
+	}
+}
+
+func wantUnchanged(t *testing.T, h functiontest.Handler) {
+	t.Helper()
+	page, err := h.Users.List(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]user.User{{Attributes: ada(), ETag: ada().Hash()}}, page.Users); diff != "" {
+		t.Errorf("the table was changed (-want +got):\n%s", diff)
+	}
+}
+
+func TestIfMatchRequired(t *testing.T) {
+	t.Parallel()
+	h := serving()
+	h.RequireIfMatch = true
+	event := requesttest.Event("PUT", "/users/1", "{}")
+	functiontest.WantProblem(t, event, h.Serve(t, event), 428, problem.PreconditionRequired)
+	wantUnchanged(t, h)
+}
+
+func TestStoreFails(t *testing.T) {
+	t.Parallel()
+	event := requesttest.Event("PUT", "/users/1", "{}")
+	for _, test := range []struct {
+		code    user.Code
+		status  int
+		headers []string
+	}{{user.Unavailable, 500, nil}, {user.Throttled, 503, []string{"Retry-After", "1"}}} {
+		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
+		h := functiontest.Handler{Handle: replace, Users: failing}
+		answer := h.Serve(t, event)
+		functiontest.WantProblem(t, event, answer, test.status, test.code, test.headers...)
+		if strings.Contains(answer.Body, "inside") {
+			t.Errorf("got %s", answer.Body)
+		}
+	}
+}

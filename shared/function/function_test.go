@@ -1,0 +1,414 @@
+package function_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/logging"
+	"github.com/userrequestapi/userdata/shared/request"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/response"
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+)
+
+// newFunction returns a function with one user, "1", and its log.
+func newFunction(t *testing.T, handler function.Handler, change ...func(*function.Settings)) (*function.Function, *bytes.Buffer) {
+	t.Helper()
+	log := &bytes.Buffer{}
+	settings := function.Settings{
+		Service: "userdata",
+		Stage:   "prod",
+		Log:     logging.Config{Service: "userdata", Function: "userdata-test", Version: "7"},
+	}
+	for _, f := range change {
+		f(&settings)
+	}
+	logger, err := logging.New(log, settings.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := usertest.NewMemory(user.Attributes{"userId": "1"})
+	return function.New(handler, users, settings, logger), log
+}
+
+func handle(ctx context.Context, t *testing.T, f *function.Function, event events.APIGatewayProxyRequest) response.Response {
+	t.Helper()
+	answer, err := f.Handle(ctx, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func lines(t *testing.T, log *bytes.Buffer) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("log line %q: %v", line, err)
+		}
+		found = append(found, fields)
+	}
+	log.Reset()
+	return found
+}
+
+// read answers with the user.
+func read(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+	id, err := req.UserID()
+	if err != nil {
+		return response.Response{}, err
+	}
+	u, err := api.Users.Get(ctx, id)
+	if err != nil {
+		return response.Response{}, err
+	}
+	return response.Read(u, req.UserPath(id)), nil
+}
+
+func fails(err error) function.Handler {
+	return func(context.Context, function.API, *request.Request) (response.Response, error) {
+		return response.Response{}, err
+	}
+}
+
+func panics(value any) function.Handler {
+	return func(context.Context, function.API, *request.Request) (response.Response, error) { panic(value) }
+}
+
+// traceHeaderKey is the key under which aws-lambda-go puts the trace header into the context.
+func traceHeaderKey() any { return "x-amzn-trace-id" }
+
+func TestLogLine(t *testing.T) {
+	t.Parallel()
+	const traceID = "1-5759e988-bd862e3fe1be46a994272793"
+	for name, test := range map[string]struct {
+		handler function.Handler
+		target  string
+		want    map[string]any
+	}{
+		"success": {read, "/users/1", map[string]any{
+			"level": "INFO", "route": "/users/{userId}", "status": 200.0, "outcome": "Success", "userIdHash": "6b86b273ff34fce1",
+		}},
+		"refused": {read, "/users?userId=2", map[string]any{
+			"level": "INFO", "route": "/users", "status": 404.0, "outcome": "Error", "userIdHash": "d4735e3a265e16ee",
+			"errorCode": "UserNotFound",
+		}},
+		"no user": {read, "/users?userId=a%20b", map[string]any{
+			"level": "INFO", "route": "/users", "status": 400.0, "outcome": "Error", "errorCode": "InvalidUserId",
+		}},
+		"throttled": {fails(&user.Error{Code: user.Throttled, Detail: "Wait.", Err: errors.New("why")}), "/users", map[string]any{
+			"level": "ERROR", "route": "/users", "status": 503.0, "outcome": "Fault", "errorCode": "StoreThrottled",
+			"error": "StoreThrottled: why",
+		}},
+		"failed": {fails(errors.New("why")), "/users", map[string]any{
+			"level": "ERROR", "route": "/users", "status": 500.0, "outcome": "Fault", "errorCode": "InternalError", "error": "why",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, log := newFunction(t, test.handler)
+			ctx := context.WithValue(t.Context(), traceHeaderKey(), "Root="+traceID+";Parent=53995c3f42cd8ad8;Sampled=0")
+			handle(ctx, t, f, requesttest.Event("GET", test.target, ""))
+			got := lines(t, log)
+			if len(got) != 1 {
+				t.Fatalf("got %d lines, want 1: %v", len(got), got)
+			}
+			for _, key := range []string{"durationMs", "storeMs"} {
+				if v, ok := got[0][key].(float64); !ok || v < 0 {
+					t.Errorf("%s is %v", key, got[0][key])
+				}
+				delete(got[0], key)
+			}
+			if _, err := time.Parse(time.RFC3339, fmt.Sprint(got[0]["timestamp"])); err != nil {
+				t.Errorf("timestamp: %v", err)
+			}
+			delete(got[0], "timestamp")
+			maps.Copy(test.want, map[string]any{
+				"message": "request", "service": "userdata", "function": "userdata-test", "version": "7",
+				"requestId": requesttest.RequestID, "xrayTraceId": traceID, "coldStart": true, "method": "GET", "operation": "GET", "retries": 0.0,
+			})
+			if diff := cmp.Diff(test.want, got[0]); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestColdStart(t *testing.T) {
+	t.Parallel()
+	f, log := newFunction(t, read)
+	for range 3 {
+		handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+	}
+	var got []any
+	for _, line := range lines(t, log) {
+		got = append(got, line["coldStart"])
+	}
+	if diff := cmp.Diff([]any{true, false, false}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	var list []int
+	for name, test := range map[string]struct {
+		handler function.Handler
+		want    string
+	}{
+		"of the runtime": {func(context.Context, function.API, *request.Request) (response.Response, error) {
+			return response.Response{StatusCode: list[3]}, nil
+		}, "panic: runtime error: index out of range [3] with length 0"},
+		"string": {panics("MARKED"), "panic: string"},
+		"error":  {panics(errors.New("MARKED")), "panic: *errors.errorString"},
+		"nil":    {panics(nil), "panic: " + new(runtime.PanicNilError).Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := true
+			f, log := newFunction(t, func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+				if first {
+					first = false
+					return test.handler(ctx, api, req)
+				}
+				return read(ctx, api, req)
+			})
+			event := requesttest.Event("GET", "/users/1", "")
+			wantProblem(t, handle(t.Context(), t, f, event), http.StatusInternalServerError, "InternalError")
+			if strings.Contains(log.String(), "MARKED") {
+				t.Errorf("the log has what the panic said: %s", log)
+			}
+			got := lines(t, log)
+			if len(got) != 2 {
+				t.Fatalf("got %d lines, want 2: %v", len(got), got)
+			}
+			stack, _ := got[0]["stack"].(string)
+			if got[0]["level"] != "ERROR" || got[0]["message"] != "panic" || got[0]["error"] != test.want ||
+				got[0]["requestId"] != requesttest.RequestID || !strings.Contains(stack, "function_test.go") {
+				t.Errorf("got %v", got[0])
+			}
+			if got[1]["message"] != "request" || got[1]["status"] != 500.0 || got[1]["errorCode"] != "InternalError" {
+				t.Errorf("got %v", got[1])
+			}
+			if next := handle(t.Context(), t, f, event); next.StatusCode != http.StatusOK {
+				t.Errorf("the next request: got %v", next)
+			}
+		})
+	}
+}
+
+func wantProblem(t *testing.T, answer response.Response, status int, code string) {
+	t.Helper()
+	var got map[string]any
+	if err := json.Unmarshal([]byte(answer.Body), &got); err != nil {
+		t.Fatalf("body %q: %v", answer.Body, err)
+	}
+	for _, key := range []string{"title", "detail"} {
+		if text, _ := got[key].(string); text == "" || strings.Contains(text, "MARKED") {
+			t.Errorf("%s is %v", key, got[key])
+		}
+		delete(got, key)
+	}
+	want := map[string]any{
+		"type": "urn:problem-type:userrequestapi:" + code, "status": float64(status), "code": code,
+		"instance": "/prod/users/1", "requestId": requesttest.RequestID,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || answer.StatusCode != status || answer.Headers["Content-Type"] != "application/problem+json" {
+		t.Errorf("got status %d, headers %v, and a problem (-want +got):\n%s", answer.StatusCode, answer.Headers, diff)
+	}
+}
+
+func TestProblem(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("MARKED")
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		code   string
+	}{
+		"refused":     {&user.Error{Code: user.NotFound, Detail: "There is none."}, 404, "UserNotFound"},
+		"throttled":   {&user.Error{Code: user.Throttled, Detail: "Wait.", Err: secret}, 503, "StoreThrottled"},
+		"unavailable": {&user.Error{Code: user.Unavailable, Detail: "Wait.", Err: secret}, 500, "StoreUnavailable"},
+		"failed":      {secret, 500, "InternalError"},
+		"too late":    {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), 500, "InternalError"},
+	} {
+		f, _ := newFunction(t, fails(test.err))
+		answer := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1?x=y", ""))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantProblem(t, answer, test.status, test.code)
+		})
+	}
+}
+
+// The gateway takes the body away from the answer to HEAD.
+func TestHead(t *testing.T) {
+	t.Parallel()
+	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("why")), "panic": panics("why")} {
+		f, _ := newFunction(t, handler)
+		get := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+		head := handle(t.Context(), t, f, requesttest.Event("HEAD", "/users/1", ""))
+		if diff := cmp.Diff(get, head); diff != "" || get.Body == "" {
+			t.Errorf("%s: GET and HEAD differ (-get +head):\n%s", name, diff)
+		}
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	var got time.Time
+	var limited bool
+	f, _ := newFunction(t, func(ctx context.Context, _ function.API, _ *request.Request) (response.Response, error) {
+		got, limited = ctx.Deadline()
+		return response.NoContent(), nil
+	})
+	deadline := time.Now().Add(time.Hour)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	defer cancel()
+	handle(ctx, t, f, requesttest.Event("GET", "/users", ""))
+	if want := deadline.Add(-500 * time.Millisecond); !limited || !got.Equal(want) {
+		t.Errorf("got deadline %v, want %v", got, want)
+	}
+	handle(t.Context(), t, f, requesttest.Event("GET", "/users", ""))
+	if limited {
+		t.Error("got a deadline without Lambda's")
+	}
+
+	// With too little time left, the client still gets an answer.
+	f, _ = newFunction(t, read)
+	ctx, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	wantProblem(t, handle(ctx, t, f, requesttest.Event("GET", "/users/1", "")), http.StatusInternalServerError, "StoreUnavailable")
+}
+
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+	const allow, expose = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
+	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("why"))} {
+		f, _ := newFunction(t, handler)
+		closed := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+		if closed.Headers[allow] != "" || closed.Headers[expose] != "" {
+			t.Errorf("%s: got %v without the setting", name, closed.Headers)
+		}
+		f, _ = newFunction(t, handler, func(s *function.Settings) { s.AllowOrigin = "https://example.org" })
+		open := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+		if open.Headers[allow] != "https://example.org" {
+			t.Errorf("%s: got %v", name, open.Headers)
+		}
+		for _, header := range []string{
+			"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId",
+		} {
+			if !slices.Contains(strings.Split(open.Headers[expose], ", "), header) {
+				t.Errorf("%s: %s is not exposed", name, header)
+			}
+		}
+	}
+}
+
+func TestRequireIfMatch(t *testing.T) {
+	t.Parallel()
+	for _, required := range []bool{false, true} {
+		f, _ := newFunction(t, func(_ context.Context, api function.API, _ *request.Request) (response.Response, error) {
+			if api.RequireIfMatch != required {
+				t.Errorf("got %t, want %t", api.RequireIfMatch, required)
+			}
+			return response.NoContent(), nil
+		}, func(s *function.Settings) { s.RequireIfMatch = required })
+		handle(t.Context(), t, f, requesttest.Event("GET", "/users", ""))
+	}
+}
+
+// Whatever comes with a request, and whatever becomes of it, no value of it gets into the log.
+func TestNothingPersonalIsLogged(t *testing.T) {
+	t.Parallel()
+	const secret = "MARKED"
+	// everything does all that a handler can do with a request, and fails with the error of the step that is asked for.
+	steps := []func(context.Context, function.API, *request.Request) error{
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			_, err := req.UserID()
+			return err
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			_, _, err := req.Page()
+			return err
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error { _, err := req.User(); return err },
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			_, err := req.Idempotency()
+			return err
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			_, err := req.IfMatch(true)
+			return err
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			_, err := req.NotModified(secret)
+			return err
+		},
+		func(ctx context.Context, api function.API, _ *request.Request) error {
+			_, _, err := api.Users.Create(ctx, user.Attributes{"userId": secret, "email": secret, secret: secret}, nil)
+			return err
+		},
+		func(ctx context.Context, api function.API, _ *request.Request) error {
+			_, err := api.Users.Replace(ctx, "1", user.Attributes{"_" + secret: secret}, []user.ETag{secret})
+			return err
+		},
+		func(ctx context.Context, api function.API, _ *request.Request) error {
+			_, err := api.Users.Get(ctx, secret)
+			return err
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			panic(fmt.Sprint(secret, req))
+		},
+		func(_ context.Context, _ function.API, req *request.Request) error {
+			panic(fmt.Errorf("%s %v", secret, req)) //nolint:err113 // what a library might say
+		},
+		func(context.Context, function.API, *request.Request) error {
+			var v any = secret
+			return v.(error) // panics
+		},
+	}
+	for i, step := range steps {
+		f, log := newFunction(t, func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+			return response.NoContent(), step(ctx, api, req)
+		})
+		for _, target := range []string{
+			"/users/" + secret + "?limit=" + secret + "&cursor=" + secret + "&" + secret + "=1",
+			"/users?userId=" + secret + "&userId=" + secret, "/users/%40" + secret, "/users/" + secret + "?userId=1",
+		} {
+			for _, body := range []string{`{"name":"` + secret + `"}`, secret, `{"` + secret + `":1e999,"b":{"$B":"` + secret + `"}}`} {
+				event := requesttest.Event("PUT", target, body, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+`"`,
+					"Content-Type", "application/json", "Authorization", secret, "User-Agent", secret, "X-Forwarded-For", secret, secret, secret)
+				event.RequestContext.Identity = events.APIGatewayRequestIdentity{
+					SourceIP: secret, UserArn: secret, UserAgent: secret, APIKey: secret, APIKeyID: secret, Caller: secret, User: secret,
+				}
+				event.RequestContext.Authorizer = map[string]any{"claims": map[string]any{"sub": secret, "email": secret}}
+				event.StageVariables = map[string]string{secret: secret}
+				handle(t.Context(), t, f, event)
+			}
+		}
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("step %d: the log has a value: %s", i, log)
+		}
+		if log.Len() == 0 {
+			t.Errorf("step %d: nothing was logged", i)
+		}
+	}
+}

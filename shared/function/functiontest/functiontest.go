@@ -1,0 +1,72 @@
+// Package functiontest answers events with a function's handler, as the deployed function does, and checks the answers.
+package functiontest
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/response"
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+// Handler is a handler and what it answers from.
+type Handler struct {
+	Handle         function.Handler
+	Users          user.Store
+	RequireIfMatch bool
+}
+
+// Serve returns the answer to event.
+func (h Handler) Serve(t *testing.T, event events.APIGatewayProxyRequest) response.Response {
+	t.Helper()
+	f := function.New(h.Handle, h.Users, function.Settings{RequireIfMatch: h.RequireIfMatch}, zap.NewNop())
+	answer, err := f.Handle(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// WantProblem checks that the answer to event is a problem document with this status and code, and with nothing else in its head
+// than headers, names and values in turn. It returns the codes and pointers of its errors: "InvalidName #/name".
+func WantProblem(
+	t *testing.T, event events.APIGatewayProxyRequest, answer response.Response, status int, code user.Code, headers ...string,
+) []string {
+	t.Helper()
+	type fault struct{ Pointer, Code, Detail string }
+	var got struct {
+		Type, Title, Detail, Instance, RequestID string
+		Status                                   int
+		Code                                     user.Code
+		Errors                                   []fault
+	}
+	if err := json.Unmarshal([]byte(answer.Body), &got); err != nil {
+		t.Fatalf("status %d, body %q: %v", answer.StatusCode, answer.Body, err)
+	}
+	if answer.StatusCode != status || got.Status != status || got.Code != code {
+		t.Errorf("got status %d and %s, want %d and %s", answer.StatusCode, answer.Body, status, code)
+	}
+	if got.Title == "" || got.Detail == "" || got.RequestID != requesttest.RequestID || got.Instance != "/"+requesttest.Stage+event.Path {
+		t.Errorf("the problem is not complete: %s", answer.Body)
+	}
+	want := map[string]string{
+		"Cache-Control": "no-store", "Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff",
+	}
+	for i := 0; i < len(headers); i += 2 {
+		want[headers[i]] = headers[i+1]
+	}
+	if diff := cmp.Diff(want, answer.Headers); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	var faults []string
+	for _, f := range got.Errors {
+		faults = append(faults, f.Code+" "+f.Pointer)
+	}
+	return faults
+}

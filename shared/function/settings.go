@@ -1,0 +1,71 @@
+package function
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+
+	"github.com/userrequestapi/userdata/shared/logging"
+)
+
+// Settings are what a function is told by its environment.
+type Settings struct {
+	Service        string // SERVICE_NAME
+	Stage          string // STAGE
+	Table          string // TABLE_NAME, default UserData
+	Endpoint       string // DYNAMODB_ENDPOINT; "": the region's own
+	RequireIfMatch bool   // REQUIRE_IF_MATCH: whether PUT and DELETE without If-Match are refused; default false
+	AllowOrigin    string // CORS_ALLOW_ORIGIN; "": no cross-origin use
+	Region         string // AWS_REGION
+	Log            logging.Config
+}
+
+// tableName is DynamoDB's rule ("Supported data types and naming rules in Amazon DynamoDB").
+var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+
+// origin is RFC 6454 §7's serialized-origin, of a scheme that browsers load pages from; or any.
+var origin = regexp.MustCompile(`^(\*|https?://[A-Za-z0-9.:\[\]-]+)$`)
+
+// ReadSettings reads the settings with getenv, such as [os.Getenv]. The error tells everything that is missing or wrong.
+func ReadSettings(getenv func(string) string) (Settings, error) {
+	var faults []error
+	required := func(name string) string {
+		value := getenv(name)
+		if value == "" {
+			faults = append(faults, fmt.Errorf("%s is not set", name))
+		}
+		return value
+	}
+	s := Settings{
+		Service:     required("SERVICE_NAME"),
+		Stage:       required("STAGE"),
+		Region:      required("AWS_REGION"),
+		Table:       cmp.Or(getenv("TABLE_NAME"), "UserData"),
+		Endpoint:    getenv("DYNAMODB_ENDPOINT"),
+		AllowOrigin: getenv("CORS_ALLOW_ORIGIN"),
+	}
+	s.Log = logging.Config{
+		Level:       getenv("LOG_LEVEL"),
+		LambdaLevel: getenv("AWS_LAMBDA_LOG_LEVEL"),
+		Service:     s.Service,
+		Function:    getenv("AWS_LAMBDA_FUNCTION_NAME"),
+		Version:     getenv("AWS_LAMBDA_FUNCTION_VERSION"),
+	}
+	if !tableName.MatchString(s.Table) {
+		faults = append(faults, errors.New("TABLE_NAME is not the name of a DynamoDB table (3 to 255 of A-Z a-z 0-9 _ . -)"))
+	}
+	if u, err := url.Parse(s.Endpoint); s.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		faults = append(faults, errors.New("DYNAMODB_ENDPOINT is not an http or https URL such as http://127.0.0.1:8000"))
+	}
+	if s.AllowOrigin != "" && !origin.MatchString(s.AllowOrigin) {
+		faults = append(faults, errors.New("CORS_ALLOW_ORIGIN is neither * nor one origin such as https://app.example.org"))
+	}
+	var err error
+	if s.RequireIfMatch, err = strconv.ParseBool(cmp.Or(getenv("REQUIRE_IF_MATCH"), "false")); err != nil {
+		faults = append(faults, errors.New("REQUIRE_IF_MATCH is neither true nor false"))
+	}
+	return s, errors.Join(faults...)
+}

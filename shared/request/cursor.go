@@ -1,0 +1,43 @@
+package request
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"unicode/utf8"
+
+	"github.com/userrequestapi/userdata/shared/problem"
+)
+
+// A cursor is base64url of: a version, a checksum, and the id after which the page begins. The checksum tells a cursor of
+// ours from anything else; it is no secret, because a cursor opens nothing that the list itself does not show.
+const (
+	cursorVersion  = 1
+	checksumLength = 8
+	maxKey         = 2048 // bytes of a table's key ("Quotas in Amazon DynamoDB"); others may have written ids that CheckID refuses
+)
+
+func encodeCursor(after string) string {
+	return base64.RawURLEncoding.EncodeToString(append(append([]byte{cursorVersion}, checksum(after)...), after...))
+}
+
+func decodeCursor(cursor string) (after string, err error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(b) <= 1+checksumLength || b[0] != cursorVersion {
+		return "", invalidCursor()
+	}
+	after = string(b[1+checksumLength:])
+	if !bytes.Equal(b[1:1+checksumLength], checksum(after)) || len(after) > maxKey || !utf8.ValidString(after) {
+		return "", invalidCursor()
+	}
+	return after, nil
+}
+
+func checksum(after string) []byte {
+	sum := sha256.Sum256([]byte("cursor\x00" + after))
+	return sum[:checksumLength]
+}
+
+func invalidCursor() error {
+	return problem.New(problem.InvalidParameter, "The cursor is not one of ours. Take it from next, as it is; leave it out to begin anew.")
+}

@@ -1,0 +1,485 @@
+package request_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+func get(target string, headers ...string) *request.Request {
+	event := requesttest.Event("GET", target, "", headers...)
+	return request.New(&event)
+}
+
+// code is what a client is told, "" without an error. It also checks that the error is one for the client.
+func code(t *testing.T, err error) user.Code {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	p := problem.From(err)
+	if p.Status >= 500 || p.Detail == "" {
+		t.Errorf("got error %v, which the client is told as %d", err, p.Status)
+	}
+	return p.Code
+}
+
+func TestUserID(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 128)
+	for target, want := range map[string]struct {
+		id   string
+		code user.Code
+	}{
+		"/users":                           {"", ""},
+		"/users?limit=1":                   {"", ""},
+		"/users/1":                         {"1", ""},
+		"/users/1/":                        {"1", ""},
+		"/users?userId=1":                  {"1", ""},
+		"/users/1?userId=1":                {"1", ""},
+		"/users/%31":                       {"1", ""},
+		"/users/%61%2E%7e?userId=a.~":      {"a.~", ""},
+		"/users/" + long:                   {long, ""},
+		"/users?userId=" + long:            {long, ""},
+		"/users/1?userId=2":                {"", problem.InvalidParameter},
+		"/users?userId=1&userId=1":         {"", problem.InvalidParameter},
+		"/users/1?userId=1&userId=1":       {"", problem.InvalidParameter},
+		"/users?userId=1&userId=":          {"", problem.InvalidParameter},
+		"/users?userId=":                   {"", user.InvalidUserID},
+		"/users?userId":                    {"", user.InvalidUserID},
+		"/users?userId=%20%09+":            {"", user.InvalidUserID},
+		"/users/1?userId=":                 {"", user.InvalidUserID},
+		"/users?userId=a%40b":              {"", user.InvalidUserID},
+		"/users?userId=a+b":                {"", user.InvalidUserID},
+		"/users/a%40b":                     {"", user.InvalidUserID},
+		"/users/a%2Fb":                     {"", user.InvalidUserID},
+		"/users/a%20b":                     {"", user.InvalidUserID},
+		"/users/a+b":                       {"", user.InvalidUserID},
+		"/users/%zz":                       {"", user.InvalidUserID},
+		"/users/%":                         {"", user.InvalidUserID},
+		"/users/%2e%2e":                    {"", user.InvalidUserID},
+		"/users/%2531":                     {"", user.InvalidUserID}, // decoded once
+		"/users/%C3%A9":                    {"", user.InvalidUserID},
+		"/users/" + long + "x":             {"", user.InvalidUserID},
+		"/users?userId=" + long + "x":      {"", user.InvalidUserID},
+		"/users?userID=1":                  {"", problem.InvalidParameter}, // not a list of all users
+		"/users/1?limit=1&limit=2&cursor=": {"1", ""},
+	} {
+		id, err := get(target).UserID()
+		if got := code(t, err); got != want.code || err == nil && id != want.id {
+			t.Errorf("%s: got %q, error %v, want %q, %s", target, id, err, want.id, want.code)
+		}
+	}
+}
+
+// API Gateway's test console sends the maps with single values alone.
+func TestSingleValueMaps(t *testing.T) {
+	t.Parallel()
+	event := events.APIGatewayProxyRequest{
+		QueryStringParameters: map[string]string{"userId": "1"},
+		Headers:               map[string]string{"IF-MATCH": `"a"`},
+	}
+	req := request.New(&event)
+	id, err := req.UserID()
+	tags, tagErr := req.IfMatch(true)
+	if err := errors.Join(err, tagErr); err != nil || id != "1" || !cmp.Equal(tags, []user.ETag{"a"}) {
+		t.Errorf("got %q and %q, error %v", id, tags, err)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string][2]string{
+		"/users":            {"/prod/users", "/prod/users/2"},
+		"/users/":           {"/prod/users", "/prod/users/2"},
+		"/users?userId=1":   {"/prod/users", "/prod/users/2"},
+		"/users/1":          {"/prod/users/1", "/prod/users/2"},
+		"/users/1/":         {"/prod/users/1", "/prod/users/2"},
+		"/users/a%2Fb?x=/y": {"/prod/users/a%2Fb", "/prod/users/2"},
+	} {
+		req := get(target)
+		if diff := cmp.Diff(want, [2]string{req.Path(), req.UserPath("2")}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", target, diff)
+		}
+	}
+	if got, want := get("/users").UserPath("a b/c?~"), "/prod/users/a%20b%2Fc%3F~"; got != want { // others may have written it
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	event := requesttest.Event("DELETE", "/users/1", "")
+	req := request.New(&event)
+	got := []string{req.Method(), req.Operation(), req.Route(), req.ID()}
+	if diff := cmp.Diff([]string{"DELETE", "DELETE", "/users/{userId}", requesttest.RequestID}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	event.RequestContext.OperationName = "deleteUser"
+	if got := req.Operation(); got != "deleteUser" {
+		t.Errorf("got operation %s", got)
+	}
+}
+
+func TestCaller(t *testing.T) {
+	t.Parallel()
+	type identity = events.APIGatewayRequestIdentity
+	seen := map[string]bool{}
+	for name, context := range map[string]events.APIGatewayProxyRequestContext{
+		"nobody":  {},
+		"cognito": {Authorizer: map[string]any{"claims": map[string]any{"sub": "1"}}, Identity: identity{APIKeyID: "1"}},
+		"another": {Authorizer: map[string]any{"claims": map[string]any{"sub": "2"}}},
+		"iam":     {Identity: identity{UserArn: "1", APIKeyID: "1"}},
+		"key":     {Identity: identity{APIKeyID: "1"}},
+	} {
+		caller := request.New(&events.APIGatewayProxyRequest{RequestContext: context}).Caller()
+		if seen[caller] || (caller == "") != (name == "nobody") {
+			t.Errorf("%s: got caller %q", name, caller)
+		}
+		seen[caller] = true
+	}
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	_, cursor := get("/users").NextPage(10, "a.b")
+	for query, want := range map[string]struct {
+		limit int
+		after string
+		code  user.Code
+	}{
+		"":                                 {25, "", ""},
+		"limit=1":                          {1, "", ""},
+		"limit=100":                        {100, "", ""},
+		"cursor=" + cursor:                 {25, "a.b", ""},
+		"cursor=" + cursor + "&limit=7":    {7, "a.b", ""},
+		"limit=0":                          {0, "", problem.InvalidParameter},
+		"limit=101":                        {0, "", problem.InvalidParameter},
+		"limit=-1":                         {0, "", problem.InvalidParameter},
+		"limit=abc":                        {0, "", problem.InvalidParameter},
+		"limit=":                           {0, "", problem.InvalidParameter},
+		"limit=1.5":                        {0, "", problem.InvalidParameter},
+		"limit=1e1":                        {0, "", problem.InvalidParameter},
+		"limit=+5":                         {0, "", problem.InvalidParameter},
+		"limit=%2B5":                       {0, "", problem.InvalidParameter},
+		"limit=99999999999999999999":       {0, "", problem.InvalidParameter},
+		"limit=5&limit=5":                  {0, "", problem.InvalidParameter},
+		"cursor=":                          {0, "", problem.InvalidParameter},
+		"cursor=abc":                       {0, "", problem.InvalidParameter},
+		"cursor=a%20b":                     {0, "", problem.InvalidParameter},
+		"cursor=1&cursor=2":                {0, "", problem.InvalidParameter},
+		"cursor=" + cursor + "%3D":         {0, "", problem.InvalidParameter},
+		"cursor=" + cursor[:len(cursor)-2]: {0, "", problem.InvalidParameter},
+		"cursor=" + flip(cursor):           {0, "", problem.InvalidParameter},
+		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte("\x0112345678a")):  {0, "", problem.InvalidParameter},
+		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"1"}`)): {0, "", problem.InvalidParameter},
+	} {
+		limit, after, err := get("/users?" + query).Page()
+		if got := code(t, err); got != want.code || limit != want.limit || after != want.after {
+			t.Errorf("%s: got %d, %q, error %v, want %d, %q, %s", query, limit, after, err, want.limit, want.after, want.code)
+		}
+	}
+}
+
+// flip changes the cursor's version.
+func flip(cursor string) string { return "B" + cursor[1:] }
+
+func TestNextPage(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"1", "a b/é&?", strings.Repeat("x", 2048)} {
+		location, cursor := get("/users/").NextPage(7, id)
+		if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil || !strings.HasPrefix(location, "/prod/users?") {
+			t.Errorf("got %s, %s", location, cursor)
+		}
+		limit, after, err := get(strings.TrimPrefix(location, "/prod")).Page()
+		if err != nil || limit != 7 || after != id {
+			t.Errorf("%s: got %d, %q, error %v", id, limit, after, err)
+		}
+	}
+	for _, id := range []string{"", strings.Repeat("x", 2049), "\xff"} { // no key of a table
+		_, cursor := get("/users").NextPage(7, id)
+		if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != problem.InvalidParameter {
+			t.Errorf("got %q, error %v", after, err)
+		}
+	}
+}
+
+func TestUser(t *testing.T) {
+	t.Parallel()
+	const body = `{"userId":"1","email":"ada@example.org"}`
+	want := user.Attributes{"userId": "1", "email": "ada@example.org"}
+	for name, test := range map[string]struct {
+		headers []string
+		code    user.Code
+	}{
+		"none":                      {nil, ""},
+		"JSON":                      {[]string{"Content-Type", "application/json"}, ""},
+		"lower case":                {[]string{"content-type", "application/json"}, ""},
+		"any case":                  {[]string{"cOnTeNt-TyPe", "Application/JSON"}, ""},
+		"UTF-8":                     {[]string{"Content-Type", "application/json; charset=utf-8"}, ""},
+		"UTF-8, quoted":             {[]string{"Content-Type", `application/json;charset="UTF-8"`}, ""},
+		"unknown parameter":         {[]string{"Content-Type", "application/json; profile=x"}, ""},
+		"another charset":           {[]string{"Content-Type", "application/json; charset=iso-8859-1"}, problem.UnsupportedMediaType},
+		"text":                      {[]string{"Content-Type", "text/plain"}, problem.UnsupportedMediaType},
+		"form":                      {[]string{"Content-Type", "application/x-www-form-urlencoded"}, problem.UnsupportedMediaType},
+		"merge patch":               {[]string{"Content-Type", "application/merge-patch+json"}, problem.UnsupportedMediaType},
+		"blank":                     {[]string{"Content-Type", ""}, problem.UnsupportedMediaType},
+		"no media type":             {[]string{"Content-Type", "json"}, problem.UnsupportedMediaType},
+		"malformed parameter":       {[]string{"Content-Type", "application/json; charset"}, problem.UnsupportedMediaType},
+		"two":                       {[]string{"Content-Type", "application/json", "Content-Type", "text/plain"}, problem.UnsupportedMediaType},
+		"two, in different letters": {[]string{"Content-Type", "application/json", "content-type", "text/plain"}, problem.UnsupportedMediaType},
+	} {
+		event := requesttest.Event("POST", "/users", body, test.headers...)
+		got, err := request.New(&event).User()
+		if c := code(t, err); c != test.code {
+			t.Errorf("%s: got error %v, want %s", name, err, test.code)
+		}
+		if diff := cmp.Diff(want, got); err == nil && diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+
+	event := requesttest.Event("POST", "/users", base64.StdEncoding.EncodeToString([]byte(body)))
+	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
+		t.Errorf("base64: got error %v", err)
+	}
+	event.IsBase64Encoded = true // by the gateway
+	got, err := request.New(&event).User()
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("base64 by the gateway: %v (-want +got):\n%s", err, diff)
+	}
+	event.Body = "*"
+	if got, err := request.New(&event).User(); err == nil {
+		t.Errorf("no base64 by the gateway: got %v", got)
+	}
+	event = requesttest.Event("POST", "/users", "")
+	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
+		t.Errorf("no body: got error %v", err)
+	}
+}
+
+func TestIdempotency(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("k", 255)
+	for name, test := range map[string]struct {
+		headers []string
+		want    string
+		code    user.Code
+	}{
+		"none":              {nil, "", ""},
+		"bare":              {[]string{"Idempotency-Key", "8e03978e-40d5"}, "8e03978e-40d5", ""},
+		"quoted":            {[]string{"idempotency-key", `"8e03978e-40d5"`}, "8e03978e-40d5", ""},
+		"with spaces":       {[]string{"Idempotency-Key", "a b,c"}, "a b,c", ""},
+		"longest":           {[]string{"Idempotency-Key", long}, long, ""},
+		"longest, quoted":   {[]string{"Idempotency-Key", `"` + long + `"`}, long, ""},
+		"too long":          {[]string{"Idempotency-Key", long + "k"}, "", problem.InvalidParameter},
+		"too long, quoted":  {[]string{"Idempotency-Key", `"k` + long + `"`}, "", problem.InvalidParameter},
+		"empty":             {[]string{"Idempotency-Key", ""}, "", problem.InvalidParameter},
+		"blank":             {[]string{"Idempotency-Key", "  "}, "", problem.InvalidParameter},
+		"empty, quoted":     {[]string{"Idempotency-Key", `""`}, "", problem.InvalidParameter},
+		"quote":             {[]string{"Idempotency-Key", `"`}, "", problem.InvalidParameter},
+		"quote on the left": {[]string{"Idempotency-Key", `"a`}, "", problem.InvalidParameter},
+		"quote at the end":  {[]string{"Idempotency-Key", `a"`}, "", problem.InvalidParameter},
+		"quote within":      {[]string{"Idempotency-Key", `"a"b"`}, "", problem.InvalidParameter},
+		"two":               {[]string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, "", problem.InvalidParameter},
+		"two spellings":     {[]string{"Idempotency-Key", "a", "IDEMPOTENCY-KEY", "a"}, "", problem.InvalidParameter},
+		"control character": {[]string{"Idempotency-Key", "a\tb"}, "", problem.InvalidParameter},
+		"not ASCII":         {[]string{"Idempotency-Key", "é"}, "", problem.InvalidParameter},
+	} {
+		got, err := get("/users", test.headers...).Idempotency()
+		if c := code(t, err); c != test.code || got != test.want {
+			t.Errorf("%s: got %q, error %v, want %q, %s", name, got, err, test.want, test.code)
+		}
+	}
+}
+
+func TestIfMatch(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		values   []string
+		required bool
+		want     []user.ETag
+		code     user.Code
+	}{
+		"none":                    {nil, false, nil, ""},
+		"none, required":          {nil, true, nil, problem.PreconditionRequired},
+		"one":                     {[]string{`"a"`}, true, []user.ETag{"a"}, ""},
+		"list":                    {[]string{`"a","b" , "c,d"`}, false, []user.ETag{"a", "b", "c,d"}, ""},
+		"several headers":         {[]string{`"a", "b"`, `"c"`}, false, []user.ETag{"a", "b", "c"}, ""},
+		"empty elements":          {[]string{`, "a",, "b",`}, false, []user.ETag{"a", "b"}, ""},
+		"any":                     {[]string{"*"}, true, nil, ""},
+		"any, with spaces":        {[]string{" * "}, false, nil, ""},
+		"weak never matches":      {[]string{`W/"a"`}, false, []user.ETag{""}, ""},
+		"weak and strong":         {[]string{`W/"a", "b"`}, false, []user.ETag{"b"}, ""},
+		"all visible characters":  {[]string{`"!#~é/\"`}, false, []user.ETag{`!#~é/\`}, ""},
+		"without quotes":          {[]string{"a"}, false, nil, problem.InvalidParameter},
+		"quote on the left":       {[]string{`"a`}, false, nil, problem.InvalidParameter},
+		"quote on the right":      {[]string{`a"`}, false, nil, problem.InvalidParameter},
+		"space within":            {[]string{`"a b"`}, false, nil, problem.InvalidParameter},
+		"no comma":                {[]string{`"a" "b"`}, false, nil, problem.InvalidParameter},
+		"any among others":        {[]string{`*, "a"`}, false, nil, problem.InvalidParameter},
+		"any after others":        {[]string{`"a", *`}, false, nil, problem.InvalidParameter},
+		"weak in lower case":      {[]string{`w/"a"`}, false, nil, problem.InvalidParameter},
+		"single quotes":           {[]string{`'a'`}, false, nil, problem.InvalidParameter},
+		"empty":                   {[]string{""}, false, nil, problem.InvalidParameter},
+		"empty, required":         {[]string{""}, true, nil, problem.InvalidParameter},
+		"nothing but commas":      {[]string{" , ,"}, false, nil, problem.InvalidParameter},
+		"something after the tag": {[]string{`"a"; x`}, false, nil, problem.InvalidParameter},
+	} {
+		for _, header := range []string{"If-Match", "if-match"} {
+			var headers []string
+			for _, v := range test.values {
+				headers = append(headers, header, v)
+			}
+			got, err := get("/users/1", headers...).IfMatch(test.required)
+			if c := code(t, err); c != test.code {
+				t.Errorf("%s: got error %v, want %s", name, err, test.code)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	}
+}
+
+func TestIfNoneMatch(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]struct {
+		notModified bool
+		code        user.Code // for a read
+		createCode  user.Code // for a creation
+	}{
+		`"a"`:            {true, "", problem.InvalidParameter},
+		`W/"a"`:          {true, "", problem.InvalidParameter},
+		`"b", W/"a"`:     {true, "", problem.InvalidParameter},
+		`"b"`:            {false, "", problem.InvalidParameter},
+		`"A"`:            {false, "", problem.InvalidParameter},
+		`*`:              {true, "", ""},
+		`a`:              {false, problem.InvalidParameter, problem.InvalidParameter},
+		``:               {false, problem.InvalidParameter, problem.InvalidParameter},
+		`"b", "a`:        {false, problem.InvalidParameter, problem.InvalidParameter},
+		`*, *`:           {false, problem.InvalidParameter, problem.InvalidParameter},
+		`"b" , "c","a" `: {true, "", problem.InvalidParameter},
+	} {
+		req := get("/users/1", "If-None-Match", value)
+		notModified, err := req.NotModified("a")
+		if c := code(t, err); c != want.code || notModified != want.notModified {
+			t.Errorf("read %s: got %t, error %v, want %t, %s", value, notModified, err, want.notModified, want.code)
+		}
+		if c := code(t, req.CheckNoneMatch()); c != want.createCode {
+			t.Errorf("create %s: got %s, want %s", value, c, want.createCode)
+		}
+	}
+	req := get("/users/1")
+	if notModified, err := req.NotModified("a"); notModified || err != nil || req.CheckNoneMatch() != nil {
+		t.Errorf("without the header: got %t, errors %v and %v", notModified, err, req.CheckNoneMatch())
+	}
+}
+
+// Nothing that was sent is in an error's text, which gets into the log.
+func TestErrorsHaveNoValues(t *testing.T) {
+	t.Parallel()
+	const secret = "MARKED"
+	event := requesttest.Event("PUT", "/users/"+secret+"%40?userId="+secret+"&limit="+secret+"&cursor="+secret, "{"+secret,
+		"Content-Type", secret, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+"\"")
+	for name, err := range everyMethod(request.New(&event)) {
+		if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(problem.From(err).Detail, secret) {
+			t.Errorf("%s: got error %v", name, err)
+		}
+	}
+}
+
+// everyMethod calls everything that reads what a client sent.
+func everyMethod(req *request.Request) map[string]error {
+	_, userID := req.UserID()
+	_, _, page := req.Page()
+	_, body := req.User()
+	_, key := req.Idempotency()
+	_, ifMatch := req.IfMatch(true)
+	_, notModified := req.NotModified("a")
+	return map[string]error{
+		"UserID": userID, "Page": page, "User": body, "Idempotency": key, "IfMatch": ifMatch, "NotModified": notModified,
+		"CheckNoneMatch": req.CheckNoneMatch(),
+	}
+}
+
+func FuzzEvent(f *testing.F) {
+	for _, event := range []events.APIGatewayProxyRequest{
+		{},
+		{PathParameters: map[string]string{"userId": ""}},
+		requesttest.Event("GET", "/users/a%40b?userId=1&userId=2&limit=100&cursor=AQ", ""),
+		requesttest.Event("POST", "/users/", `{"name":"Ada"}`, "Content-Type", "application/json; charset=utf-8", "Idempotency-Key", `"k"`,
+			"If-None-Match", "*"),
+		requesttest.Event("PUT", "/users/1", `{"n":1e5}`, "IF-MATCH", `W/"a", "b"`, "if-match", "*", "If-None-Match", `"c"`),
+	} {
+		seed, err := json.Marshal(event)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+	}
+	f.Add([]byte(`{"requestContext":{"authorizer":{"claims":{"sub":1}},"identity":{"userArn":"a"}},"multiValueHeaders":{"If-Match":null},` +
+		`"headers":{"if-match":""},"pathParameters":null,"isBase64Encoded":true,"body":"e30="}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var event events.APIGatewayProxyRequest
+		if json.Unmarshal(text, &event) != nil {
+			t.Skip("no event")
+		}
+		req := request.New(&event)
+		_, _, _, _, _, _ = req.Method(), req.Operation(), req.Route(), req.ID(), req.Path(), req.Caller()
+		everyMethod(req)
+		id, err := req.UserID()
+		if err == nil && id != "" && user.CheckID(id) != nil {
+			t.Errorf("got id %q", id)
+		}
+		if path := req.UserPath("1"); !strings.HasSuffix(path, "/1") {
+			t.Errorf("got path %q", path)
+		}
+		if limit, after, err := req.Page(); err == nil {
+			if limit < 1 || limit > 100 {
+				t.Errorf("got limit %d", limit)
+			}
+			if location, _ := req.NextPage(limit, after); !strings.Contains(location, "limit="+strconv.Itoa(limit)) {
+				t.Errorf("got location %q", location)
+			}
+		}
+		if tags, err := req.IfMatch(true); err != nil && tags != nil {
+			t.Errorf("got tags %q with error %v", tags, err)
+		}
+	})
+}
+
+func FuzzCursor(f *testing.F) {
+	for _, id := range []string{"1", "é", strings.Repeat("x", 128)} {
+		_, cursor := get("/users").NextPage(1, id)
+		f.Add(cursor)
+	}
+	f.Add("")
+	f.Add("AQ==")
+	f.Fuzz(func(t *testing.T, cursor string) {
+		event := requesttest.Event("GET", "/users", "")
+		event.MultiValueQueryStringParameters = map[string][]string{"cursor": {cursor}}
+		req := request.New(&event)
+		_, after, err := req.Page()
+		if err != nil {
+			if code(t, err) != problem.InvalidParameter || after != "" {
+				t.Errorf("got %q, error %v", after, err)
+			}
+			return
+		}
+		if _, again := req.NextPage(1, after); after == "" || again != cursor {
+			t.Errorf("%q leads to %q, whose cursor is %q", cursor, after, again)
+		}
+	})
+}

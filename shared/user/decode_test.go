@@ -1,0 +1,341 @@
+package user_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+// nested is a user with a value of so many levels in all, the user itself included.
+func nested(levels int, open, bottom, closing string) string {
+	return `{"v":` + strings.Repeat(open, levels-2) + bottom + strings.Repeat(closing, levels-2) + `}`
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", 1<<16)
+	for name, test := range map[string]struct {
+		body    string
+		code    user.Code
+		fault   string // the code of the violation
+		pointer string
+	}{
+		"empty":        {"", user.InvalidBody, "Empty", "#"},
+		"blank":        {" \r\n\t", user.InvalidBody, "Empty", "#"},
+		"not JSON":     {"name=Ada", user.InvalidBody, "InvalidJSON", "#"},
+		"not null":     {"nobody", user.InvalidBody, "InvalidJSON", "#"},
+		"not a string": {`"Ada`, user.InvalidBody, "InvalidJSON", "#"},
+		"XML":          {"<user/>", user.InvalidBody, "InvalidJSON", "#"},
+		"byte order":   {"\ufeff{}", user.InvalidBody, "InvalidJSON", "#"},
+		"array":        {`[{"userId":"1"}]`, user.InvalidBody, "NotAnObject", "#"},
+		"string":       {`"1"`, user.InvalidBody, "NotAnObject", "#"},
+		"number":       {"-1", user.InvalidBody, "NotAnObject", "#"},
+		"null":         {"null", user.InvalidBody, "NotAnObject", "#"},
+		"true":         {"true", user.InvalidBody, "NotAnObject", "#"},
+		"false":        {" false ", user.InvalidBody, "NotAnObject", "#"},
+		"base64":       {base64.StdEncoding.EncodeToString([]byte(`{"userId":"1"}`)), user.InvalidBody, "Base64", "#"},
+		"base64 line":  {base64.StdEncoding.EncodeToString([]byte(`{"userId":"12"}`)) + "\n", user.InvalidBody, "Base64", "#"},
+
+		"comments":              {`{"a":1/**/}`, user.InvalidBody, "InvalidJSON", "#"},
+		"comma at the end":      {`{"a":1,}`, user.InvalidBody, "InvalidJSON", "#"},
+		"comma in a list":       {`{"a":[1,]}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"no comma":              {`{"a":1 "b":2}`, user.InvalidBody, "InvalidJSON", "#"},
+		"single quotes":         {`{'a':1}`, user.InvalidBody, "InvalidJSON", "#"},
+		"name without quotes":   {`{a:1}`, user.InvalidBody, "InvalidJSON", "#"},
+		"name that is a number": {`{1:1}`, user.InvalidBody, "InvalidJSON", "#"},
+		"NaN":                   {`{"a":NaN}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"leading zero":          {`{"a":01}`, user.InvalidBody, "InvalidJSON", "#"},
+		"leading plus":          {`{"a":+1}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"leading point":         {`{"a":.5}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"hexadecimal":           {`{"a":0x1}`, user.InvalidBody, "InvalidJSON", "#"},
+		"upper case":            {`{"a":True}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"control character":     {"{\"a\":\"\n\"}", user.InvalidBody, "InvalidJSON", "#/a"},
+		"unknown escape":        {`{"a":"\x41"}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"wrong bracket":         {`{"a":[1}`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"cut off":               {`{"a":[1,{"b":`, user.InvalidBody, "InvalidJSON", "#/a/1/b"},
+		"cut off in a string":   {`{"a":"`, user.InvalidBody, "InvalidJSON", "#/a"},
+		"cut off at once":       {`{`, user.InvalidBody, "InvalidJSON", "#"},
+
+		"name twice":            {`{"a":1,"a":2}`, user.InvalidBody, "DuplicateName", "#/a"},
+		"name twice, escaped":   {`{"ab":1,"\u0061b":1}`, user.InvalidBody, "DuplicateName", "#/ab"},
+		"name twice, nested":    {`{"a":[{},{"b c":{"d":1,"e":2,"d":3}}]}`, user.InvalidBody, "DuplicateName", "#/a/1/b%20c/d"},
+		"trailing object":       {`{}{}`, user.InvalidBody, "TrailingData", "#"},
+		"trailing bracket":      {`{}}`, user.InvalidBody, "TrailingData", "#"},
+		"trailing text":         {`{} x`, user.InvalidBody, "TrailingData", "#"},
+		"trailing zero byte":    {"{}\x00", user.InvalidBody, "TrailingData", "#"},
+		"invalid UTF-8":         {"{\"a\":\"\xff\"}", user.InvalidBody, "InvalidUTF8", "#"},
+		"invalid UTF-8 in name": {"{\"\xc3\x28\":1}", user.InvalidBody, "InvalidUTF8", "#"},
+		"overlong UTF-8":        {"{\"a\":\"\xc0\xaf\"}", user.InvalidBody, "InvalidUTF8", "#"},
+		"surrogate in UTF-8":    {"{\"a\":\"\xed\xa0\x80\"}", user.InvalidBody, "InvalidUTF8", "#"},
+		"replaced UTF-8":        {"{\"a\":\"\ufffd\"}", user.InvalidBody, "InvalidUTF8", "#"},
+		"lone surrogate":        {`{"a":["\ud83d"]}`, user.InvalidBody, "InvalidUTF8", "#/a/0"},
+		"surrogates turned":     {`{"a":"\ude00\ud83d"}`, user.InvalidBody, "InvalidUTF8", "#/a"},
+
+		"33 lists":           {nested(34, "[", "1", "]"), user.InvalidUser, "TooDeep", "#"},
+		"33 maps":            {nested(34, `{"a":`, "1", "}"), user.InvalidUser, "TooDeep", "#"},
+		"deep and empty":     {nested(33, "[", "[]", "]"), user.InvalidUser, "TooDeep", "#"},
+		"a set below 32":     {nested(34, "[", `{"$SS":["a"]}`, "]"), user.InvalidUser, "TooDeep", "#"},
+		"hostile lists":      {`{"a":` + strings.Repeat("[", 100_000), user.InvalidUser, "TooDeep", "#"},
+		"hostile maps":       {strings.Repeat(`{"a":`, 100_000), user.InvalidUser, "TooDeep", "#"},
+		"empty name":         {`{"":1}`, user.InvalidUser, "EmptyName", "#/"},
+		"empty name, nested": {`{"a":{"":{"b":1}}}`, user.InvalidUser, "EmptyName", "#/a/"},
+		"long name":          {`{"a":{"` + long + `":1}}`, user.InvalidUser, "NameTooLong", "#/a"},
+
+		"39 digits":                {`{"n":123456789012345678901234567890123456789}`, user.InvalidUser, "NumberPrecision", "#/n"},
+		"39 digits in a fraction":  {`{"n":0.000123456789012345678901234567890123456789}`, user.InvalidUser, "NumberPrecision", "#/n"},
+		"39 digits, zeros between": {`{"n":-1.00000000000000000000000000000000000001}`, user.InvalidUser, "NumberPrecision", "#/n"},
+		"too large":                {`{"n":1e126}`, user.InvalidUser, "NumberRange", "#/n"},
+		"too large, negative":      {`{"n":[0,-10e125]}`, user.InvalidUser, "NumberRange", "#/n/1"},
+		"too large, written out":   {`{"n":1` + strings.Repeat("0", 126) + `}`, user.InvalidUser, "NumberRange", "#/n"},
+		"too small":                {`{"n":9e-131}`, user.InvalidUser, "NumberRange", "#/n"},
+		"too small, written out":   {`{"n":0.` + strings.Repeat("0", 130) + `1}`, user.InvalidUser, "NumberRange", "#/n"},
+		"hostile exponent":         {`{"n":1e999999999999}`, user.InvalidUser, "NumberRange", "#/n"},
+		"hostile small exponent":   {`{"n":1e-999999999999}`, user.InvalidUser, "NumberRange", "#/n"},
+		"exponent of 20 digits":    {`{"n":1e99999999999999999999}`, user.InvalidUser, "NumberRange", "#/n"},
+		"exponent of 64 bits":      {`{"n":0.1e-9223372036854775808}`, user.InvalidUser, "NumberRange", "#/n"},
+
+		"binary, no base64":          {`{"b":{"$B":"*"}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, no padding":         {`{"b":{"$B":"YQ"}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, bits at the end":    {`{"b":{"$B":"YR=="}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, base64url":          {`{"b":{"$B":"-_-_"}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, a line end":         {`{"b":{"$B":"YQ\n=="}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, a number":           {`{"b":{"$B":1}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"binary, null":               {`{"b":{"$B":null}}`, user.InvalidUser, "InvalidTypedValue", "#/b"},
+		"string set, empty":          {`{"s":{"$SS":[]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"string set, no list":        {`{"s":{"$SS":"a"}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"string set, a number":       {`{"s":{"$SS":["a",1]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"string set, twice":          {`{"s":[{"$SS":["a","b","\u0061"]}]}`, user.InvalidUser, "InvalidTypedValue", "#/s/0"},
+		"number set, a string":       {`{"s":{"$NS":["1"]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"number set, twice":          {`{"s":{"$NS":[1,1.0]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"number set, zero twice":     {`{"s":{"$NS":[0,-0e5]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"binary set, twice":          {`{"s":{"$BS":["YQ==","YQ=="]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"binary set, a map":          {`{"s":{"$BS":[{"$B":"YQ=="}]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
+		"set in a map, long pointer": {`{"` + long[1:] + `":{"$SS":[]}}`, user.InvalidUser, "InvalidTypedValue", "#"},
+		"pointer with all sorts":     {`{"a/b~c d\"é%":1e126}`, user.InvalidUser, "NumberRange", "#/a~1b~0c%20d%22%C3%A9%25"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := user.Decode([]byte(test.body))
+			var refused *user.Error
+			if !errors.As(err, &refused) {
+				t.Fatalf("got %v, error %v", got, err)
+			}
+			if got != nil {
+				t.Errorf("got %v with an error", got)
+			}
+			if refused.Code != test.code || refused.Detail == "" {
+				t.Errorf("got code %s, detail %q, want code %s", refused.Code, refused.Detail, test.code)
+			}
+			v := refused.Violations
+			if len(v) != 1 || v[0].Code != test.fault || v[0].Pointer != test.pointer || v[0].Detail != refused.Detail {
+				t.Errorf("got violations %+v, want %s at %s", v, test.fault, test.pointer)
+			}
+		})
+	}
+}
+
+func TestDecodeTellsSeveralFaults(t *testing.T) {
+	t.Parallel()
+	_, err := user.Decode([]byte(`{"a":1e126,"b":[{"$SS":[]}],"c":{"":1}}`))
+	var refused *user.Error
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range refused.Violations {
+		got = append(got, v.Code+" "+v.Pointer)
+	}
+	want := []string{"NumberRange #/a", "InvalidTypedValue #/b/0", "EmptyName #/c/"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+
+	// Each fault is told with a pointer; telling all of them, below a long name, would take minutes.
+	_, err = user.Decode([]byte(`{"` + strings.Repeat("a", 60_000) + `":[` + strings.Repeat("1e126,", 250_000) + `1]}`))
+	if !errors.As(err, &refused) || len(refused.Violations) != 10 {
+		t.Errorf("got error %v with %d violations, want 10 of 1000", err, len(refused.Violations))
+	}
+}
+
+func TestDecodeTooLarge(t *testing.T) {
+	t.Parallel()
+	tooLarge := &user.Error{Code: user.BodyTooLarge}
+	if _, err := user.Decode([]byte(strings.Repeat(" ", user.MaxBody-2) + "{}")); err != nil {
+		t.Errorf("%d bytes: %v", user.MaxBody, err)
+	}
+	for name, body := range map[string]string{
+		"a byte more than is read":  strings.Repeat(" ", user.MaxBody-1) + "{}",
+		"a byte more than is kept":  `{"a":"` + strings.Repeat("x", 409_600) + `"}`,
+		"a long text":               `{"a":"` + strings.Repeat("x", 2_000_000) + `"}`,
+		"a long list of objects":    `{"a":[` + strings.Repeat("{},", 800_000) + `{}]}`,
+		"a long list of lists":      `{"a":[` + strings.Repeat("[],", 800_000) + `[]]}`,
+		"a long list of numbers":    `{"a":[` + strings.Repeat("1,", 1_000_000) + `1]}`,
+		"a long list of small maps": `{"a":[` + strings.Repeat(`{"a":1},`, 300_000) + `1]}`,
+	} {
+		if _, err := user.Decode([]byte(body)); !errors.Is(err, tooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The largest sets and binary, whose JSON takes the most for what it stands for.
+	var elements []string
+	for size, i := 0, 0; size+3 <= 409_600-len("userId1a"); i++ {
+		b := binary.BigEndian.AppendUint32(nil, uint32(i))[1:]
+		switch {
+		case i < 1<<8:
+			b = b[2:]
+		case i < 1<<16:
+			b = b[1:]
+		}
+		size += len(b)
+		elements = append(elements, base64.StdEncoding.EncodeToString(b))
+	}
+	if _, err := user.Decode([]byte(`{"userId":"1","a":{"$BS":["` + strings.Join(elements, `","`) + `"]}}`)); err != nil {
+		t.Errorf("the largest set: %v", err)
+	}
+	// A user of the largest size in the longest text for it.
+	attributes, err := user.Decode([]byte(`{"userId":"1","a":"` + strings.Repeat(`\u0000`, 409_600-len("userId1a")) + `"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attributes.Size() != 409_600 {
+		t.Errorf("got size %d", attributes.Size())
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	n := func(text string) user.Attributes { return user.Attributes{"n": user.Number(text)} }
+	for body, want := range map[string]user.Attributes{
+		"{}":                       {},
+		" \n{ \"a\" :\t\"b\" }\r ": {"a": "b"},
+		`{"a":null,"b":true,"c":false,"d":"","e":[],"f":{}}`: {
+			"a": nil, "b": true, "c": false, "d": "", "e": []any{}, "f": map[string]any{}},
+		`{"a":{"b":[1,"2",{"c":null}]}}`: {
+			"a": map[string]any{"b": []any{user.Number("1"), "2", map[string]any{"c": nil}}}},
+		`{"\u0061":"\"\\\/\b\f\n\r\t\u20ac\ud83d\ude00 é 😀\ufffd"}`: {"a": "\"\\/\b\f\n\r\t€😀 é 😀\ufffd"},
+
+		`{"n":12345678901234567890.123456789}`:            n("12345678901234567890.123456789"),
+		`{"n":12345678901234567890123456789012345678}`:    n("12345678901234567890123456789012345678"),
+		`{"n":0.012345678901234567890123456789012345678}`: n("0.012345678901234567890123456789012345678"),
+		`{"n":1e125}`: n("1e125"),
+		`{"n":-9.9999999999999999999999999999999999999E+125}`: n("-9.9999999999999999999999999999999999999E+125"),
+		`{"n":1e-130}`:   n("1e-130"),
+		`{"n":0.1e-129}`: n("0.1e-129"),
+		`{"n":1.50}`:     n("1.50"),
+		`{"n":1` + strings.Repeat("0", 125) + `}`: n("1" + strings.Repeat("0", 125)),
+		`{"n":-0}`:                          n("0"),
+		`{"n":0e999}`:                       n("0"),
+		`{"n":0.00e-999999999999999999999}`: n("0"),
+		`{"n":12` + strings.Repeat("0", 300) + `e-300}`:    n("1.2e1"),
+		`{"n":-0.` + strings.Repeat("0", 300) + `123e301}`: n("-1.23e0"),
+
+		`{"b":{"$B":"AP8="}}`:                       {"b": user.Binary{0, 0xff}},
+		`{"b":{"$B":""}}`:                           {"b": user.Binary{}},
+		`{"s":{"$SS":["a",""]}}`:                    {"s": user.StringSet{"a", ""}},
+		`{"s":{"$NS":[1,2.5,-1e5]}}`:                {"s": user.NumberSet{"1", "2.5", "-1e5"}},
+		`{"s":{"$BS":["YQ==","Yg=="]}}`:             {"s": user.BinarySet{[]byte("a"), []byte("b")}},
+		`{"s":[{"$SS":["a"]},{"m":{"$B":"YQ=="}}]}`: {"s": []any{user.StringSet{"a"}, map[string]any{"m": user.Binary("a")}}},
+		`{"s":{"$$SS":["a"]}}`:                      {"s": map[string]any{"$SS": []any{"a"}}},
+		`{"s":{"$$$SS":["a"]}}`:                     {"s": map[string]any{"$$SS": []any{"a"}}},
+		`{"s":{"$$B":{"$B":"YQ=="}}}`:               {"s": map[string]any{"$B": user.Binary("a")}},
+		`{"s":{"$SS":["a"],"x":1}}`:                 {"s": map[string]any{"$SS": []any{"a"}, "x": user.Number("1")}},
+		`{"s":{"$S":"a"}}`:                          {"s": map[string]any{"$S": "a"}},
+		`{"s":{"SS":["a"]}}`:                        {"s": map[string]any{"SS": []any{"a"}}},
+		`{"s":{"$ss":["a"]}}`:                       {"s": map[string]any{"$ss": []any{"a"}}},
+		`{"$SS":["a"]}`:                             {"$SS": []any{"a"}}, // a user is a map, whatever its names
+	} {
+		got, err := user.Decode([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+		again, err := user.Decode(got.AppendJSON(nil))
+		if diff := cmp.Diff(want, again); diff != "" || err != nil {
+			t.Errorf("%s: written and read again: %v (-want +got):\n%s", body, err, diff)
+		}
+	}
+}
+
+func TestDecodeDepth(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"lists":          nested(33, "[", "1", "]"),
+		"empty lists":    nested(32, "[", "[]", "]"),
+		"maps":           nested(33, `{"a":`, "1", "}"),
+		"escaped maps":   nested(33, `{"$$SS":`, "1", "}"),
+		"sets in lists":  nested(33, "[", `{"$SS":["a"]}`, "]"),
+		"binary in maps": nested(33, `{"a":`, `{"$B":"YQ=="}`, "}"),
+	} {
+		got, err := user.Decode([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if again, err := user.Decode(got.AppendJSON(nil)); err != nil || again.Hash() != got.Hash() {
+			t.Errorf("%s: written and read again: %v", name, err)
+		}
+	}
+}
+
+// Nothing that was sent is in an error's text, which gets into the log.
+func TestDecodeErrorsHaveNoValues(t *testing.T) {
+	t.Parallel()
+	const secret = "MARKED"
+	for _, format := range []string{
+		`%s`, `"%s"`, `{"%s"`, `{"%s":1,"%[1]s":2}`, `{"%s":1e126}`, `{"a":"%s\q"}`, `{"a":{"$B":"%s*"}}`, `{"a":{"%s":01}}`, `{}%s`, `{"a":%s}`,
+	} {
+		_, err := user.Decode(fmt.Appendf(nil, format, secret))
+		var refused *user.Error
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: got error %v", format, err)
+			continue
+		}
+		if strings.Contains(err.Error(), secret) || strings.Contains(refused.Detail, secret) {
+			t.Errorf("%s: got error %v, detail %s", format, err, refused.Detail)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"userId":"1","name":"Ada","email":"ada@example.org","age":36,"tags":{"$SS":["a","b"]},"b":{"$B":"AP8="}}`,
+		`{"n":{"$NS":[1,-2.50,1e-130,0e99]},"bs":{"$BS":["YQ==",""]},"m":{"$$B":[null,true,false,[],{}]},"$B":"x"}`,
+		`{"a":"\ud83d\ude00\u0000\ufffd\/","a\u0062":"é","n":12345678901234567890123456789012345678}`,
+		`{"a":"\ud83d"}`, `{"a":1,"\u0061":2}`, `{"a":1}}`, `[1]`, `null`, "{\"a\":\"\xff\"}", `{"":{"":""}}`, `{"$SS":{"$SS":["a"]}}`,
+		nested(33, "[", "1", "]"), nested(33, `{"a":`, `{"$SS":["a"]}`, "}"), strings.Repeat("[", 50), `eyJ1c2VySWQiOiIxIn0=`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		attributes, err := user.Decode(body)
+		if err != nil {
+			var refused *user.Error
+			if attributes != nil || !errors.As(err, &refused) || refused.Detail == "" {
+				t.Fatalf("got %v with error %v", attributes, err)
+			}
+			return
+		}
+		text := attributes.AppendJSON(nil)
+		again, err := user.Decode(text)
+		if err != nil {
+			t.Fatalf("written as %s, it is refused: %v", text, err)
+		}
+		if !reflect.DeepEqual(attributes, again) { // cmp takes exponential time in the depth of lists
+			t.Fatalf("got %#v, written as %s it reads %#v", attributes, text, again)
+		}
+		if attributes.Size() != again.Size() || attributes.Hash() != again.Hash() {
+			t.Errorf("written as %s, it has another size or hash", text)
+		}
+	})
+}

@@ -1,0 +1,51 @@
+package user
+
+import "context"
+
+// Store keeps users. Every error that a caller can do something about is an [*Error]; its code is named at each method.
+// All of them besides: [Throttled] where the store asks to come back later, [Unavailable] where it cannot be reached or fails.
+//
+// A write that was repeated below this interface because its first answer was lost has happened once, and reports success.
+type Store interface {
+	// Get returns the user with this id, as the last completed write left it. Codes: [NotFound].
+	Get(ctx context.Context, id string) (User, error)
+
+	// List returns up to limit users, in no particular order, that come after the user with the id after ("": from the
+	// start). Users that exist all the while from the first page to the last come exactly once.
+	List(ctx context.Context, after string, limit int) (Page, error)
+
+	// Create adds a user with what a client sent, including its id. Codes: [InvalidUser], [BodyTooLarge], [Exists] where there
+	// is a user with this id. With idempotency not nil, a user that the same request made is returned as it is now, with
+	// replayed true; [IdempotencyKeyReused] where the key made this user from another body.
+	Create(ctx context.Context, sent Attributes, idempotency *Idempotency) (u User, replayed bool, err error)
+
+	// Replace replaces the user with this id by what a client sent. With ifMatch not empty, only where the user's ETag is one
+	// of them. Codes: [InvalidUser], [BodyTooLarge], [NotFound], [PreconditionFailed]; [Throttled] also where others kept
+	// changing the user between every reading and writing of it.
+	Replace(ctx context.Context, id string, sent Attributes, ifMatch []ETag) (User, error)
+
+	// Delete deletes the user with this id. With ifMatch not empty, only where the user's ETag is one of them. Codes:
+	// [NotFound], [PreconditionFailed]; [Throttled] as for Replace.
+	Delete(ctx context.Context, id string, ifMatch []ETag) error
+}
+
+// Page is a part of the list of all users.
+type Page struct {
+	Users []User
+	More  bool   // whether others follow
+	Next  string // the id after which they follow, where More
+}
+
+// CheckMatch returns an [*Error] with the code [PreconditionFailed] unless ifMatch is empty or has the user's ETag.
+func (u User) CheckMatch(ifMatch []ETag) error {
+	for _, tag := range ifMatch {
+		if tag == u.ETag {
+			return nil
+		}
+	}
+	if len(ifMatch) == 0 {
+		return nil
+	}
+	return &Error{Code: PreconditionFailed, Detail: "The user was changed since it was read: its ETag is none of those in If-Match. " +
+		"Read it again, make the change anew, and send it with the ETag that came with it."}
+}

@@ -1,0 +1,116 @@
+package user_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+// The sizes are those that DynamoDB counts, found by how much beside a value fits into an item.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		value any
+		want  int
+	}{
+		"string":         {"abc", 3},
+		"empty string":   {"", 0},
+		"UTF-8":          {"é", 2},
+		"1":              {user.Number("1"), 2},
+		"123":            {user.Number("123"), 3},
+		"38 digits":      {user.Number("12345678901234567890123456789012345678"), 20},
+		"-1":             {user.Number("-1"), 3},
+		"0.5":            {user.Number("0.5"), 2},
+		"100":            {user.Number("100"), 2},
+		"true":           {true, 1},
+		"null":           {nil, 1},
+		"empty list":     {[]any{}, 3},
+		"empty map":      {map[string]any{}, 3},
+		"list of one":    {[]any{"a"}, 5},
+		"list of two":    {[]any{"a", "b"}, 7},
+		"map":            {map[string]any{"k": "a"}, 6},
+		"string set":     {user.StringSet{"a", "b"}, 2},
+		"number set":     {user.NumberSet{"1", "2"}, 4},
+		"binary":         {user.Binary("abc"), 3},
+		"binary set":     {user.BinarySet{[]byte("a"), []byte("bc")}, 3},
+		"nested":         {[]any{map[string]any{"k": []any{true}}}, 3 + 1 + 3 + 1 + 1 + 3 + 1 + 1},
+		"number of zero": {user.Number("0"), 2},
+	} {
+		if got := (user.Attributes{"é": test.value}).Size(); got != 2+test.want {
+			t.Errorf("%s: got %d, want %d", name, got-2, test.want)
+		}
+	}
+}
+
+func TestCheckSize(t *testing.T) {
+	t.Parallel()
+	// Measured: DynamoDB takes an item of this size, and not of a byte more.
+	largest := user.Attributes{"userId": "d", "a": strings.Repeat("x", 409592)}
+	if size := largest.Size(); size != 409600 || largest.CheckSize() != nil {
+		t.Errorf("got size %d, error %v", size, largest.CheckSize())
+	}
+	largest["b"] = ""
+	if err := largest.CheckSize(); !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestAppendJSON(t *testing.T) {
+	t.Parallel()
+	got := string(user.Attributes{
+		"z": nil, "é": true, "a\"": false, "n": user.Number("1.50"), "m": map[string]any{"b": []any{}, "a": map[string]any{}},
+		"s": "\u2028</script>\ufffd\x00", "b": user.Binary("\x00"), "ss": user.StringSet{"b", "a"}, "ns": user.NumberSet{"2", ".5"},
+		"bs": user.BinarySet{{1}}, "e": map[string]any{"$B": "x"}, "$B": "x", "dynamodb": user.Number("-.5E+3"),
+	}.AppendJSON([]byte("before ")))
+	want := `before {"$B":"x","a\"":false,"b":{"$B":"AA=="},"bs":{"$BS":["AQ=="]},"dynamodb":-5e2,"e":{"$$B":"x"},` +
+		`"m":{"a":{},"b":[]},"n":1.50,"ns":{"$NS":[2,5e-1]},"s":"` + "\u2028" + `</script>\ufffd\u0000","ss":{"$SS":["b","a"]},"z":null,"é":true}`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	for want, numbers := range map[string][]user.Number{
+		"0":           {"0", "-0", "0.00", "0e999", "-0.0E-99999999999999999999", "000"},
+		"1e0":         {"1", "1.0", "10e-1", "0.1E1", "0001", "1e+0", "1" + user.Number(strings.Repeat("0", 50)) + "e-50"},
+		"-1.25e3":     {"-1250", "-1.250e3", "-0.00125e+6"},
+		"1e-130":      {"1e-130", "0." + user.Number(strings.Repeat("0", 129)) + "1"},
+		"9.99e125":    {"9.99e125", "999" + user.Number(strings.Repeat("0", 123))},
+		"not a digit": {"not a digit"}, // what cannot be is left as it is
+		"1e1e1":       {"1e1e1"},
+	} {
+		for _, n := range numbers {
+			if got := n.Canonical(); got != want {
+				t.Errorf("%s: got %s, want %s", n, got, want)
+			}
+		}
+	}
+}
+
+func TestHash(t *testing.T) {
+	t.Parallel()
+	base := user.Attributes{"a": user.Number("10"), "s": user.NumberSet{"1", "2"}, "m": map[string]any{"x": "1", "y": "2"}}
+	same := user.Attributes{"m": map[string]any{"y": "2", "x": "1"}, "s": user.NumberSet{"2.0", "1"}, "a": user.Number("1e1")}
+	if base.Hash() != same.Hash() {
+		t.Error("equal users have different hashes")
+	}
+	for _, other := range []user.Attributes{
+		{"a": "10", "s": user.NumberSet{"1", "2"}, "m": map[string]any{"x": "1", "y": "2"}},
+		{"a": user.Number("10"), "s": []any{user.Number("1"), user.Number("2")}, "m": map[string]any{"x": "1", "y": "2"}},
+		{"a": user.Number("10"), "s": user.NumberSet{"1"}, "m": map[string]any{"x": "1", "y": "2"}},
+		{},
+	} {
+		if base.Hash() == other.Hash() {
+			t.Errorf("%v has the hash of another", other)
+		}
+	}
+	if escaped := (user.Attributes{"a": map[string]any{"$B": "YQ=="}}).Hash(); escaped == (user.Attributes{"a": user.Binary("a")}).Hash() {
+		t.Error("a map that looks like binary has its hash")
+	}
+	if null := (user.Attributes{"a": user.Binary(nil)}).Hash(); null == (user.Attributes{"a": nil}).Hash() {
+		t.Error("empty binary has the hash of null")
+	}
+}

@@ -1,0 +1,144 @@
+package userdata
+
+import (
+	"regexp"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+// The attributes that the store keeps with a user and shows to nobody.
+const (
+	revisionAttribute    = "_rev"         // S: the ETag of the item's present state
+	idempotencyAttribute = "_idempotency" // M: the request that made the item
+	keyMember            = "key"
+	bodyMember           = "body"
+)
+
+type item = map[string]types.AttributeValue
+
+// encode returns an attribute's value as DynamoDB takes it.
+func encode(v any) types.AttributeValue {
+	switch v := v.(type) {
+	case bool:
+		return &types.AttributeValueMemberBOOL{Value: v}
+	case string:
+		return &types.AttributeValueMemberS{Value: v}
+	case user.Number:
+		return &types.AttributeValueMemberN{Value: string(v)}
+	case user.Binary:
+		return &types.AttributeValueMemberB{Value: v}
+	case user.StringSet:
+		return &types.AttributeValueMemberSS{Value: v}
+	case user.NumberSet:
+		set := make([]string, len(v))
+		for i, n := range v {
+			set[i] = string(n)
+		}
+		return &types.AttributeValueMemberNS{Value: set}
+	case user.BinarySet:
+		return &types.AttributeValueMemberBS{Value: v}
+	case []any:
+		list := make([]types.AttributeValue, len(v))
+		for i, e := range v {
+			list[i] = encode(e)
+		}
+		return &types.AttributeValueMemberL{Value: list}
+	case map[string]any:
+		return &types.AttributeValueMemberM{Value: encodeMembers(v)}
+	default: // nil is the only type that is left
+		return &types.AttributeValueMemberNULL{Value: true}
+	}
+}
+
+func encodeMembers[M ~map[string]any](m M) item {
+	members := make(item, len(m))
+	for name, v := range m {
+		members[name] = encode(v)
+	}
+	return members
+}
+
+// decode is the reverse of encode.
+func decode(v types.AttributeValue) any {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberBOOL:
+		return v.Value
+	case *types.AttributeValueMemberS:
+		return v.Value
+	case *types.AttributeValueMemberN:
+		return user.Number(v.Value)
+	case *types.AttributeValueMemberB:
+		return user.Binary(v.Value)
+	case *types.AttributeValueMemberSS:
+		return user.StringSet(v.Value)
+	case *types.AttributeValueMemberNS:
+		set := make(user.NumberSet, len(v.Value))
+		for i, n := range v.Value {
+			set[i] = user.Number(n)
+		}
+		return set
+	case *types.AttributeValueMemberBS:
+		return user.BinarySet(v.Value)
+	case *types.AttributeValueMemberL:
+		list := make([]any, len(v.Value))
+		for i, e := range v.Value {
+			list[i] = decode(e)
+		}
+		return list
+	case *types.AttributeValueMemberM:
+		return decodeMembers(v.Value)
+	default: // NULL, the only type that is left
+		return nil
+	}
+}
+
+func decodeMembers(members item) map[string]any {
+	m := make(map[string]any, len(members))
+	for name, v := range members {
+		m[name] = decode(v)
+	}
+	return m
+}
+
+// revisionPattern is the form of [rand.Text]. Attributes of others that have the same name have another form.
+var revisionPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// ownRevision returns the revision that the store has given to an item, "" for an item written by others.
+func ownRevision(it item) user.ETag {
+	revision, _ := it[revisionAttribute].(*types.AttributeValueMemberS)
+	if revision == nil || !revisionPattern.MatchString(revision.Value) {
+		return ""
+	}
+	return user.ETag(revision.Value)
+}
+
+// toAttributes returns what clients see of an item, whoever wrote it.
+func toAttributes(it item) user.Attributes {
+	attributes := user.Attributes(decodeMembers(it))
+	if ownRevision(it) != "" {
+		delete(attributes, revisionAttribute)
+	}
+	if _, ok := toIdempotency(it); ok {
+		delete(attributes, idempotencyAttribute)
+	}
+	return attributes
+}
+
+// toUser returns the user that an item holds, whoever wrote it.
+func toUser(it item) user.User {
+	u := user.User{Attributes: toAttributes(it), ETag: ownRevision(it)}
+	if u.ETag == "" {
+		u.ETag = u.Attributes.Hash()
+	}
+	return u
+}
+
+// toIdempotency returns the request that made the item, where one with an idempotency key did.
+func toIdempotency(it item) (user.Idempotency, bool) {
+	m, _ := decode(it[idempotencyAttribute]).(map[string]any)
+	key, isKey := m[keyMember].(string)
+	body, isBody := m[bodyMember].(string)
+	return user.Idempotency{Key: key, Body: body}, isKey && isBody
+}

@@ -1,0 +1,175 @@
+package userdata_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/userdata"
+)
+
+type attribute = map[string]any
+
+func TestETagOfOthersItems(t *testing.T) {
+	t.Parallel()
+	one, null := attribute{"N": "1"}, attribute{"NULL": true}
+	etag := func(it attribute) user.ETag {
+		it["userId"] = attribute{"S": "1"}
+		u, err := newDatabase(t, item(it)).store.Get(t.Context(), "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u.ETag
+	}
+	base := func() attribute {
+		return attribute{
+			"n":  attribute{"N": "10"},
+			"ss": attribute{"SS": []string{"a", "b"}},
+			"ns": attribute{"NS": []string{"1", "2.5"}},
+			"bs": attribute{"BS": []string{"YQ==", "Yg=="}},
+			"m":  attribute{"M": attribute{"l": attribute{"L": []any{one, null}}}},
+		}
+	}
+	want := etag(base())
+	for name, test := range map[string]struct {
+		attribute string
+		value     any
+		same      bool
+	}{
+		"the same":              {"n", attribute{"N": "10"}, true},
+		"number written longer": {"n", attribute{"N": "1.0E+1"}, true},
+		"string set turned":     {"ss", attribute{"SS": []string{"b", "a"}}, true},
+		"number set turned":     {"ns", attribute{"NS": []string{"2.50", "1.0"}}, true},
+		"binary set turned":     {"bs", attribute{"BS": []string{"Yg==", "YQ=="}}, true},
+		"another number":        {"n", attribute{"N": "11"}, false},
+		"a string":              {"n", attribute{"S": "10"}, false},
+		"list turned":           {"m", attribute{"M": attribute{"l": attribute{"L": []any{null, one}}}}, false},
+		"list for set":          {"ss", attribute{"L": []any{attribute{"S": "a"}, attribute{"S": "b"}}}, false},
+		"binary for string":     {"ss", attribute{"BS": []string{"YQ==", "Yg=="}}, false},
+		"one more":              {"_rev", attribute{"N": "1"}, false},
+		"a revision of others":  {"_rev", attribute{"S": "1-abc \"def\""}, false},
+	} {
+		changed := base()
+		changed[test.attribute] = test.value
+		if got := etag(changed); (got == want) != test.same {
+			t.Errorf("%s: got ETag %q, and %q before", name, got, want)
+		}
+	}
+	revised := base()
+	const revision = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
+	revised["_rev"] = attribute{"S": revision}
+	if got := etag(revised); got != revision {
+		t.Errorf("got ETag %q of an item with a revision", got)
+	}
+}
+
+func TestReplaceOthersItem(t *testing.T) {
+	t.Parallel()
+	others := attribute{
+		"userId":       attribute{"S": "1"},
+		"_rev":         attribute{"N": "5"},
+		"_ttl":         attribute{"N": "1767225600"},
+		"_idempotency": attribute{"S": "another meaning"},
+		"name":         attribute{"S": "Ada"},
+	}
+	d := newDatabase(t, item(others), item(others), ok(map[string]any{}))
+	read, err := d.store.Get(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := user.Attributes{
+		"userId": "1", "_rev": user.Number("5"), "_ttl": user.Number("1767225600"), "_idempotency": "another meaning", "name": "Ada",
+	}
+	if diff := cmp.Diff(want, read.Attributes); diff != "" {
+		t.Errorf("what others wrote (-want +got):\n%s", diff)
+	}
+
+	replaced, err := d.store.Replace(t.Context(), "1", read.Attributes, []user.ETag{read.ETag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "_rev")
+	want["updatedAt"] = replaced.Attributes["updatedAt"]
+	if diff := cmp.Diff(want, replaced.Attributes); diff != "" {
+		t.Errorf("the replacement (-want +got):\n%s", diff)
+	}
+	put := d.calls[2].Input
+	wantItem := attribute{
+		"userId":       others["userId"],
+		"name":         others["name"],
+		"_ttl":         others["_ttl"],
+		"_idempotency": others["_idempotency"],
+		"_rev":         attribute{"S": string(replaced.ETag)},
+		"updatedAt":    attribute{"S": replaced.Attributes["updatedAt"]},
+	}
+	if diff := cmp.Diff(wantItem, put.Item); diff != "" {
+		t.Errorf("what was written (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{":rev": others["_rev"]}, put.ExpressionAttributeValues); diff != "" {
+		t.Errorf("the condition (-want +got):\n%s", diff)
+	}
+}
+
+// An item that others have put straight into the table, with every type there is and nothing of the service's.
+func TestOthersItemInTable(t *testing.T) {
+	t.Parallel()
+	client := dynamoDB(t)
+	table := newTable(t, client)
+	put := func(it map[string]types.AttributeValue) {
+		t.Helper()
+		if _, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: it}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	its := map[string]types.AttributeValue{
+		"userId": &types.AttributeValueMemberS{Value: "1"},
+		"n":      &types.AttributeValueMemberN{Value: "12345678901234567890123456789012345678"},
+		"ss":     &types.AttributeValueMemberSS{Value: []string{"a", ""}},
+		"ns":     &types.AttributeValueMemberNS{Value: []string{"1e-130", "2"}},
+		"b":      &types.AttributeValueMemberB{Value: []byte{0, 0xff}},
+		"null":   &types.AttributeValueMemberNULL{Value: true},
+		"m":      &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"$SS": &types.AttributeValueMemberBOOL{Value: true}}},
+	}
+	put(its)
+	store := userdata.New(client, table)
+	first, err := store.Get(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := user.Attributes{
+		"userId": "1",
+		"n":      user.Number("12345678901234567890123456789012345678"),
+		"ss":     user.StringSet{"a", ""},
+		"ns":     user.NumberSet{"1e-130", "2"},
+		"b":      user.Binary{0, 0xff},
+		"null":   nil,
+		"m":      map[string]any{"$SS": true},
+	}
+	if first.ETag != want.Hash() {
+		t.Errorf("got %s, want %s", first.Attributes.AppendJSON(nil), want.AppendJSON(nil))
+	}
+
+	// The hash tells that others have written again.
+	its["n"] = &types.AttributeValueMemberN{Value: "1"}
+	put(its)
+	if err := store.Delete(t.Context(), "1", []user.ETag{first.ETag}); err == nil {
+		t.Error("deleted in spite of If-Match")
+	}
+	second, err := store.Get(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, err := store.Replace(t.Context(), "1", second.Attributes, []user.ETag{second.ETag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := replaced.Attributes["createdAt"]; ok {
+		t.Error("createdAt of a user that others created")
+	}
+	if err := store.Delete(t.Context(), "1", []user.ETag{replaced.ETag}); err != nil {
+		t.Error(err)
+	}
+}
