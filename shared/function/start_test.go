@@ -49,8 +49,8 @@ func TestStartWithWrongSettings(t *testing.T) {
 		settings []string
 		faults   []string
 	}{
-		"none":                         {nil, []string{"SERVICE_NAME", "STAGE", "AWS_REGION"}},
-		"one":                          {[]string{"STAGE=prod", "AWS_REGION=eu-central-1"}, []string{"SERVICE_NAME"}},
+		"none": {nil, []string{"SERVICE_NAME", "STAGE", "AWS_REGION"}},
+		"one":  {[]string{"STAGE=prod", "AWS_REGION=eu-central-1"}, []string{"SERVICE_NAME"}},
 		"log level": {
 			[]string{"STAGE=prod", "SERVICE_NAME=userdata", "AWS_REGION=eu-central-1", "LOG_LEVEL=loud"},
 			[]string{"LOG_LEVEL"},

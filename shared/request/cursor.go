@@ -1,7 +1,6 @@
 package request
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"unicode/utf8"
@@ -22,12 +21,12 @@ func encodeCursor(after string) string {
 }
 
 func decodeCursor(cursor string) (after string, err error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) <= 1+checksumLength || b[0] != cursorVersion {
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) <= 1+checksumLength {
 		return "", invalidCursor()
 	}
 	after = string(b[1+checksumLength:])
-	if !bytes.Equal(b[1:1+checksumLength], checksum(after)) || len(after) > maxKey || !utf8.ValidString(after) {
+	if encodeCursor(after) != cursor || len(after) > maxKey || !utf8.ValidString(after) {
 		return "", invalidCursor()
 	}
 	return after, nil

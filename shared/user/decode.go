@@ -69,7 +69,10 @@ func Decode(body []byte) (Attributes, error) {
 	if depth(map[string]any(attributes)) > maxDepth {
 		return nil, invalidUser([]Violation{tooDeep()})
 	}
-	return attributes, attributes.CheckSize()
+	if err := attributes.CheckSize(); err != nil {
+		return nil, err
+	}
+	return attributes, nil
 }
 
 // decoder reads values, and collects what is wrong with them beyond their syntax.

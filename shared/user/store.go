@@ -5,7 +5,8 @@ import "context"
 // Store keeps users. Every error that a caller can do something about is an [*Error]; its code is named at each method.
 // All of them besides: [Throttled] where the store asks to come back later, [Unavailable] where it cannot be reached or fails.
 //
-// A write that was repeated below this interface because its first answer was lost has happened once, and reports success.
+// A write that was repeated below this interface because its first answer was lost has happened once, and reports success; or
+// [Unavailable], where another write has followed so that it cannot be told.
 type Store interface {
 	// Get returns the user with this id, as the last completed write left it. Codes: [NotFound].
 	Get(ctx context.Context, id string) (User, error)

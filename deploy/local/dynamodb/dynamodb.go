@@ -28,7 +28,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/gofrs/flock"
 
-	"github.com/userrequestapi/userdata/deploy/local/process"
+	"github.com/userrequestapi/userdata/deploy/process"
 )
 
 //go:embed server.xml

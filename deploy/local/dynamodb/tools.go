@@ -11,9 +11,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/userrequestapi/userdata/deploy/local/process"
+	"github.com/userrequestapi/userdata/deploy/process"
 )
 
 const (
@@ -102,20 +101,10 @@ func javaVersion(output string) (version string, major int) {
 	return match[1], major
 }
 
-// output runs cmd to its end and returns all that it printed. When ctx ends, cmd and its children are killed.
+// output runs cmd to its end and returns all that it printed.
 func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, &printed
-	cmd.WaitDelay = time.Second // a grandchild that keeps the pipe open must not keep us
-	child, err := process.Start(cmd)
-	if err != nil {
-		return "", err
-	}
-	select {
-	case <-child.Done():
-	case <-ctx.Done():
-		return "", errors.Join(context.Cause(ctx), child.Kill())
-	}
-	err = child.Wait()
+	err := process.Run(ctx, cmd)
 	return printed.String(), err
 }

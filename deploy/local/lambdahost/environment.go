@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/userrequestapi/userdata/deploy/local/process"
+	"github.com/userrequestapi/userdata/deploy/process"
 )
 
 // state is where a runtime stands in the lifecycle; the values are the names in the Runtime API's error messages.

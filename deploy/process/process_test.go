@@ -2,6 +2,8 @@ package process_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -9,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/local/process"
+	"github.com/userrequestapi/userdata/deploy/process"
 )
 
 func TestStop(t *testing.T) {
@@ -61,7 +63,7 @@ func TestWait_LeavesNoGrandchildren(t *testing.T) {
 	waitGone(t, grandchild)
 }
 
-// waitGone polls, as a grandchild cannot be waited for.
+// waitGone polls, as a grandchild cannot be waited for; a negative pid is that of a group.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
@@ -94,3 +96,44 @@ func start(t *testing.T, script string) (*process.Process, int) {
 	}
 	return p, pid
 }
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped")
+	tests := []struct {
+		name   string
+		script string
+		stop   bool
+		want   func(error) bool
+	}{
+		{"ends by itself", "true", false, func(err error) bool { return err == nil }},
+		{"fails", "exit 3", false, func(err error) bool {
+			var exit *exec.ExitError
+			return errors.As(err, &exit) && exit.ExitCode() == 3
+		}},
+		{"is interrupted", "echo; sleep 60", true, func(err error) bool { return errors.Is(err, stopped) }},
+		{"is killed when it ignores that", "trap '' INT; echo; sleep 60 & wait; wait", true,
+			func(err error) bool { return errors.Is(err, stopped) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cmd := exec.Command("sh", "-c", tt.script)
+			cmd.Stdout = writerFunc(func(p []byte) (int, error) {
+				if tt.stop {
+					cancel(stopped)
+				}
+				return len(p), nil
+			})
+			if err := process.Run(ctx, cmd); !tt.want(err) {
+				t.Errorf("got error %v", err)
+			}
+			waitGone(t, -cmd.Process.Pid)
+		})
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

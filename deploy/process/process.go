@@ -1,6 +1,6 @@
-// Package process runs the child processes of the local stack so that none of them outlives it.
+// Package process runs child processes so that none of them outlives this one.
 //
-// Each child leads a process group of its own: a terminal's Ctrl-C reaches only the stack, which then stops its children
+// Each child leads a process group of its own: a terminal's Ctrl-C reaches only this process, which then stops its children
 // in order, and a signal sent to a child reaches the child's own children too.
 package process
 
@@ -85,8 +85,10 @@ func (p *Process) Signal(sig syscall.Signal) error {
 }
 
 // Stop asks the process to end with SIGTERM, kills its group after grace, and returns when it has ended.
-func (p *Process) Stop(grace time.Duration) error {
-	err := p.Signal(syscall.SIGTERM)
+func (p *Process) Stop(grace time.Duration) error { return p.stop(syscall.SIGTERM, grace) }
+
+func (p *Process) stop(sig syscall.Signal, grace time.Duration) error {
+	err := p.Signal(sig)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -1,0 +1,219 @@
+// Package build compiles the functions as AWS Lambda runs them: one executable named bootstrap for each, linked statically
+// and the same byte for byte wherever it is built with the same version of Go.
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/userrequestapi/userdata/deploy/process"
+)
+
+// Executable is the name of the file that an OS-only runtime such as provided.al2023 starts.
+const Executable = "bootstrap"
+
+// Function is a module that holds the main package of one function.
+type Function struct {
+	Name string // the folder below Options.Out that the executable is put in
+	Dir  string // the module's folder; a relative one starts at Options.Root
+}
+
+// Target is the system that is built for, in Go's names, as "linux" and "arm64".
+type Target struct{ OS, Arch string }
+
+// Host is the system that this program runs on.
+func Host() Target { return Target{OS: runtime.GOOS, Arch: runtime.GOARCH} }
+
+// ParseTarget reads a target as go tool dist list prints it, such as "linux/arm64". Whether Go knows it, the build shows.
+func ParseTarget(text string) (Target, error) {
+	system, arch, _ := strings.Cut(text, "/")
+	if system == "" || arch == "" {
+		return Target{}, fmt.Errorf("target %q: want a system and an architecture, such as linux/arm64", text)
+	}
+	return Target{OS: system, Arch: arch}, nil
+}
+
+// String returns the target as [ParseTarget] reads it.
+func (t Target) String() string { return t.OS + "/" + t.Arch }
+
+// Options say what to build for and where to.
+type Options struct {
+	Root     string         // the workspace; paths in a [CompileError] are relative to it
+	Out      string         // the folder that gets <function>/bootstrap
+	Target   Target         // the zero value is [Host]
+	Progress func(Artifact) // is told of each function that is ready, one at a time; may be nil
+}
+
+// Artifact is a function that was compiled.
+type Artifact struct {
+	Name string        // of the function
+	Path string        // of the executable
+	Size int64         // of the executable, in bytes
+	Took time.Duration // by the go command
+}
+
+// CompileError says why functions could not be compiled.
+type CompileError struct {
+	Functions []string // that failed in this same way, which for a fault in a shared package is all that import it
+	Output    string   // of the go command, its paths relative to Options.Root
+}
+
+// Error returns the functions' names and below them what the compiler said.
+func (e *CompileError) Error() string {
+	return fmt.Sprintf("compile %s:\n%s", strings.Join(e.Functions, ", "), e.Output)
+}
+
+// Find returns the functions below root: each folder of functions/ that is a module, in the order of their names.
+func Find(root string) ([]Function, error) {
+	modules, err := filepath.Glob(filepath.Join(root, "functions", "*", "go.mod"))
+	if err != nil {
+		return nil, fmt.Errorf("find functions: %w", err)
+	}
+	if len(modules) == 0 {
+		return nil, fmt.Errorf("find functions: no module in %s", filepath.Join(root, "functions"))
+	}
+	functions := make([]Function, len(modules))
+	for i, file := range modules {
+		dir := filepath.Dir(file)
+		functions[i] = Function{Name: filepath.Base(dir), Dir: dir}
+	}
+	return functions, nil
+}
+
+// Functions compiles functions, several at a time, and returns the artifacts in the order of functions. A failure does not
+// stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an executable that an
+// earlier call made stays in place until a newer one is complete. When ctx ends, the builds stop and the error is its cause.
+func Functions(ctx context.Context, functions []Function, options Options) ([]Artifact, error) {
+	root, err := filepath.Abs(options.Root)
+	if err != nil {
+		return nil, fmt.Errorf("build functions: %w", err)
+	}
+	out, err := filepath.Abs(options.Out)
+	if err != nil {
+		return nil, fmt.Errorf("build functions: %w", err)
+	}
+	if options.Target == (Target{}) {
+		options.Target = Host()
+	}
+	var (
+		artifacts = make([]Artifact, len(functions))
+		failures  = make([]error, len(functions))
+		mu        sync.Mutex
+		group     errgroup.Group
+	)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, function := range functions {
+		group.Go(func() error {
+			artifacts[i], failures[i] = compile(ctx, function, root, out, options.Target)
+			if failures[i] == nil && options.Progress != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				options.Progress(artifacts[i])
+			}
+			return nil // so that one broken function does not hide what is wrong with another
+		})
+		if i == 0 {
+			// The first build leaves what all share in the build cache; side by side, each would compile it anew.
+			_ = group.Wait()
+		}
+	}
+	_ = group.Wait()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("build functions: %w", context.Cause(ctx))
+	}
+	if err := join(failures); err != nil {
+		return nil, err
+	}
+	return artifacts, nil
+}
+
+// compile runs the go command in the function's module. GOWORK=off: the workspace raises every dependency to the highest
+// version that any module wants, the linters among them; the executable shall hold just what its own go.mod says.
+func compile(ctx context.Context, function Function, root, out string, target Target) (Artifact, error) {
+	start := time.Now()
+	dir := function.Dir
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(root, dir)
+	}
+	path := filepath.Join(out, function.Name, Executable)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
+	}
+	unfinished := path + ".new"
+	var output bytes.Buffer
+	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with it
+	// html/template, which keeps the linker from leaving out methods that nobody calls.
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc,grpcnotrace", "-trimpath", "-ldflags", "-s -w -buildid=", "-buildvcs=false", "-o", unfinished, ".")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
+	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+target.OS, "GOARCH="+target.Arch,
+		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off")
+	if err := process.Run(ctx, cmd); err != nil {
+		if output.Len() == 0 || ctx.Err() != nil {
+			return Artifact{}, fmt.Errorf("build %s: go build: %w", function.Name, err)
+		}
+		return Artifact{}, &CompileError{
+			Functions: []string{function.Name},
+			Output:    relative(strings.TrimSpace(output.String()), dir, root),
+		}
+	}
+	info, err := os.Stat(unfinished)
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
+	if err != nil {
+		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
+	}
+	return Artifact{Name: function.Name, Path: path, Size: info.Size(), Took: time.Since(start)}, nil
+}
+
+// position is where a compiler message points to: the go command prints paths relative to the folder that it runs in.
+var position = regexp.MustCompile(`(?m)([^\s:]+\.(?:go|s|mod))(:\d+)`)
+
+// relative returns the go command's output with paths that are relative to root instead of dir. A path outside of root
+// stays as it is.
+func relative(output, dir, root string) string {
+	return position.ReplaceAllStringFunc(output, func(match string) string {
+		file, line, _ := strings.Cut(match, ":")
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		path, err := filepath.Rel(root, file)
+		if err != nil || !filepath.IsLocal(path) {
+			return match
+		}
+		return path + ":" + line
+	})
+}
+
+// join joins failures, those with the same compiler output into one.
+func join(failures []error) error {
+	var joined []error
+	seen := make(map[string]*CompileError)
+	for _, err := range failures {
+		failure, ok := errors.AsType[*CompileError](err)
+		if !ok {
+			joined = append(joined, err)
+			continue
+		}
+		if earlier := seen[failure.Output]; earlier != nil {
+			earlier.Functions = append(earlier.Functions, failure.Functions...)
+			continue
+		}
+		seen[failure.Output] = failure
+		joined = append(joined, failure)
+	}
+	return errors.Join(joined...)
+}

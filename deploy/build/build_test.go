@@ -1,0 +1,294 @@
+package build_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const hello = `package main
+
+import "example.com/shared"
+
+func main() { println(shared.Greeting) }
+`
+
+// workspace writes two functions and the module that they share, as the workspace lays them out.
+func workspace(t *testing.T, changes map[string]string) string {
+	t.Helper()
+	files := map[string]string{
+		"shared/go.mod":         "module example.com/shared\n\ngo 1.26.0\n",
+		"shared/shared.go":      "package shared\n\nconst Greeting = \"hello\"\n",
+		"functions/get/go.mod":  module("get"),
+		"functions/get/main.go": hello,
+		"functions/put/go.mod":  module("put"),
+		"functions/put/main.go": hello,
+	}
+	maps.Copy(files, changes)
+	root := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func module(name string) string {
+	return "module example.com/" + name + `
+
+go 1.26.0
+
+require example.com/shared v0.0.0
+
+replace example.com/shared => ../../shared
+`
+}
+
+func TestFunctions(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, nil)
+	functions, err := build.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	var progress []string
+	artifacts, err := build.Functions(t.Context(), functions, build.Options{
+		Root:     root,
+		Out:      out,
+		Progress: func(a build.Artifact) { progress = append(progress, a.Name) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, artifact := range artifacts {
+		names = append(names, artifact.Name)
+		if want := filepath.Join(out, artifact.Name, "bootstrap"); artifact.Path != want {
+			t.Errorf("path = %s, want %s", artifact.Path, want)
+		}
+		if info, err := os.Stat(artifact.Path); err != nil || info.Size() != artifact.Size || info.Mode()&0o111 == 0 {
+			t.Errorf("artifact %+v is not the executable: %v, %v", artifact, info, err)
+		}
+		got, err := exec.CommandContext(t.Context(), artifact.Path).CombinedOutput()
+		if err != nil || string(got) != "hello\n" {
+			t.Errorf("%s printed %q, %v", artifact.Name, got, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"get", "put"}, names); diff != "" {
+		t.Errorf("artifacts (-want +got):\n%s", diff)
+	}
+	if len(progress) != len(functions) {
+		t.Errorf("progress = %q, want each function once", progress)
+	}
+	if left, _ := filepath.Glob(filepath.Join(out, "*", "*")); len(left) != len(functions) {
+		t.Errorf("out holds %q, want the executables alone", left)
+	}
+}
+
+func TestFunctions_Reproducible(t *testing.T) {
+	t.Parallel()
+	var executables [2][]byte
+	for i := range executables {
+		artifacts, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/get"}},
+			build.Options{Root: workspace(t, nil), Out: t.TempDir(), Target: build.Target{OS: "linux", Arch: "arm64"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if executables[i], err = os.ReadFile(artifacts[0].Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(executables[0], executables[1]) {
+		t.Error("builds in two folders differ")
+	}
+	file, err := elf.NewFile(bytes.NewReader(executables[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Machine != elf.EM_AARCH64 {
+		t.Errorf("machine = %v, want %v", file.Machine, elf.EM_AARCH64)
+	}
+	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("linked to %q, %v, want a static executable", libraries, err)
+	}
+}
+
+func TestFunctions_CompileErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		changes   map[string]string
+		functions []string
+		output    string
+	}{
+		{
+			"in one function",
+			map[string]string{"functions/put/main.go": "package main\n\nfunc main() { undefined() }\n"},
+			[]string{"put"},
+			"functions/put/main.go:3:15: undefined: undefined",
+		},
+		{
+			"in the shared module, for both functions",
+			map[string]string{"shared/shared.go": "package shared\n\nvar Greeting string = 1\n"},
+			[]string{"get", "put"},
+			"shared/shared.go:3:23: cannot use 1",
+		},
+		{
+			"with a second position",
+			map[string]string{"functions/get/main.go": "package main\n\nfunc main() {}\n\nfunc main() {}\n"},
+			[]string{"get"},
+			"\tfunctions/get/main.go:3:6: other declaration of main",
+		},
+		{
+			"in go.mod",
+			map[string]string{"functions/get/go.mod": "module example.com/get\n\nnonsense\n"},
+			[]string{"get"},
+			"functions/get/go.mod:3: unknown directive: nonsense",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := workspace(t, nil)
+			functions, err := build.Find(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			options := build.Options{Root: root, Out: t.TempDir()}
+			artifacts, err := build.Functions(t.Context(), functions, options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, content := range tt.changes {
+				if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = build.Functions(t.Context(), functions, options)
+			failure, ok := errors.AsType[*build.CompileError](err)
+			if !ok {
+				t.Fatalf("error = %v, want a CompileError", err)
+			}
+			if diff := cmp.Diff(tt.functions, failure.Functions); diff != "" {
+				t.Errorf("functions (-want +got):\n%s", diff)
+			}
+			if !strings.Contains(failure.Output, tt.output) {
+				t.Errorf("output = %q, want it to contain %q", failure.Output, tt.output)
+			}
+			if strings.Contains(failure.Output, "..") || strings.Contains(failure.Output, root) {
+				t.Errorf("output = %q, want paths relative to the root", failure.Output)
+			}
+			for _, artifact := range artifacts {
+				if _, err := os.Stat(artifact.Path); err != nil {
+					t.Errorf("the previous executable is gone: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestFunctions_AllFailuresAreReported(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{
+		"functions/get/main.go": "package main\n\nfunc main() { one() }\n",
+		"functions/put/main.go": "package main\n\nfunc main() { two() }\n",
+	})
+	functions, err := build.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = build.Functions(t.Context(), functions, build.Options{Root: root, Out: t.TempDir()})
+	for _, want := range []string{"undefined: one", "undefined: two"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want it to contain %q", err, want)
+		}
+	}
+}
+
+// The compiler hangs, as it may seem to with a large module: its process must end with the build.
+func TestFunctions_Cancel(t *testing.T) {
+	root, started := workspace(t, nil), filepath.Join(t.TempDir(), "pid")
+	hang := filepath.Join(t.TempDir(), "hang")
+	script := "#!/bin/sh\necho $$ > " + started + ".new && mv " + started + ".new " + started + "\nexec sleep 600\n"
+	if err := os.WriteFile(hang, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "-toolexec="+hang)
+
+	stop := errors.New("stop pressed")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := build.Functions(ctx, []build.Function{{Name: "get", Dir: "functions/get"}},
+			build.Options{Root: root, Out: t.TempDir()})
+		ended <- err
+	}()
+	var compiler int
+	eventually(t, "the compiler runs", func() bool {
+		content, err := os.ReadFile(started)
+		if err != nil {
+			return false
+		}
+		compiler, err = strconv.Atoi(strings.TrimSpace(string(content)))
+		return err == nil
+	})
+	cancel(stop)
+	if err := <-ended; !errors.Is(err, stop) {
+		t.Errorf("error = %v, want %v", err, stop)
+	}
+	eventually(t, "the compiler has ended", func() bool { return errors.Is(syscall.Kill(compiler, 0), syscall.ESRCH) })
+}
+
+func eventually(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !happened() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+		time.Sleep(time.Millisecond) // poll: another process does it
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	t.Parallel()
+	want := build.Target{OS: "linux", Arch: "arm64"}
+	if got, err := build.ParseTarget(want.String()); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	for _, text := range []string{"", "linux", "/arm64", "linux/"} {
+		if got, err := build.ParseTarget(text); err == nil {
+			t.Errorf("%q: got %v, want an error", text, got)
+		}
+	}
+}
+
+func TestFind_NoFunctions(t *testing.T) {
+	t.Parallel()
+	if _, err := build.Find(t.TempDir()); err == nil {
+		t.Error("no error for a folder without functions")
+	}
+}

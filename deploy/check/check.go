@@ -1,0 +1,72 @@
+// Package check tests, fuzzes and lints all modules of a Go workspace at once.
+package check
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/process"
+)
+
+// everything is the go command's pattern for all packages of the workspace's modules.
+const everything = "work"
+
+// command is a program to run in a folder.
+type command struct {
+	dir  string
+	env  []string // added to this process's own
+	args []string // the program first
+}
+
+// run passes on what the program prints; the error names the program and says why it failed.
+func (c command) run(ctx context.Context, stdout, stderr io.Writer) error {
+	cmd := exec.Command(c.args[0], c.args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = c.dir, stdout, stderr
+	cmd.Env = append(os.Environ(), c.env...)
+	if err := process.Run(ctx, cmd); err != nil {
+		name := filepath.Base(c.args[0])
+		if name == "go" {
+			name += " " + c.args[1]
+		}
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// output returns what the program printed; the error has what it wrote to the standard error.
+func (c command) output(ctx context.Context) (string, error) {
+	var stdout, stderr bytes.Buffer
+	if err := c.run(ctx, &stdout, &stderr); err != nil {
+		return "", fmt.Errorf("%w\n%s%s", err, stdout.Bytes(), stderr.Bytes())
+	}
+	return stdout.String(), nil
+}
+
+// modules returns the folders of the workspace's modules, relative to root.
+func modules(ctx context.Context, root string) ([]string, error) {
+	listed, err := command{dir: root, args: []string{"go", "list", "-m", "-f", "{{.Dir}}"}}.output(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
+	}
+	if root, err = filepath.Abs(root); err == nil {
+		root, err = filepath.EvalSymlinks(root) // as the go command does
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
+	}
+	var dirs []string
+	for dir := range strings.Lines(listed) {
+		dir, err := filepath.Rel(root, strings.TrimSpace(dir))
+		if err != nil {
+			return nil, fmt.Errorf("list the modules of the workspace: %w", err)
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}

@@ -1,0 +1,482 @@
+package check_test
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/check"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clean is a workspace of two modules in which there is nothing to find.
+func clean() map[string]string {
+	return map[string]string{
+		"go.work":  "go 1.26.0\n\nuse (\n\t.\n\t./a\n)\n",
+		"go.mod":   "module example.com/root\n\ngo 1.26.0\n",
+		"root.go":  "// Package root is empty.\npackage root\n",
+		"a/go.mod": "module example.com/a\n\ngo 1.26.0\n",
+		"a/a.go":   "// Package a adds.\npackage a\n\n// Add returns the sum.\nfunc Add(x, y int) int { return x + y }\n",
+		"a/a_test.go": `package a_test
+
+import (
+	"testing"
+
+	"example.com/a"
+)
+
+func TestAdd(t *testing.T) {
+	if got := a.Add(1, 2); got != 3 {
+		t.Errorf("got %d, want 3", got)
+	}
+}
+`,
+	}
+}
+
+// workspace writes the clean workspace with changes.
+func workspace(t *testing.T, changes map[string]string) string {
+	t.Helper()
+	root, files := t.TempDir(), clean()
+	maps.Copy(files, changes)
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestTest(t *testing.T) {
+	t.Parallel()
+	const header = "package a_test\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\n"
+	tests := []struct {
+		name  string
+		file  string
+		short bool
+		fails bool
+		want  string
+	}{
+		{
+			"passes the endpoint on",
+			header + `func TestB(t *testing.T) {
+	if got := os.Getenv("DYNAMODB_ENDPOINT"); got != "http://127.0.0.1:1" || testing.Short() {
+		t.Error(got, testing.Short())
+	}
+}`, false, false, "ok  \texample.com/a",
+		},
+		{
+			"passes short on",
+			header + `func TestB(t *testing.T) {
+	if !testing.Short() {
+		t.Error(os.Args)
+	}
+}`, true, false, "ok  \texample.com/a",
+		},
+		{
+			"fails with a test",
+			header + `func TestB(t *testing.T) { t.Error(os.Getppid()) }`, false, true, "--- FAIL: TestB",
+		},
+		{
+			"fails with a data race",
+			header + `func TestB(*testing.T) {
+	done, n := make(chan bool), os.Getppid()
+	go func() { n++; done <- true }()
+	n++
+	<-done
+	_ = n
+}`, false, true, "WARNING: DATA RACE",
+		},
+		{
+			"fails with a panic in another module than the root", header + `func init() { panic(os.Args[0]) }
+func TestB(*testing.T) {}`, false, true, "panic: ",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			err := check.Test(t.Context(), check.TestOptions{
+				Root:     workspace(t, map[string]string{"a/b_test.go": tt.file}),
+				Short:    tt.short,
+				Endpoint: "http://127.0.0.1:1",
+				Out:      &out,
+			})
+			if (err != nil) != tt.fails {
+				t.Errorf("error = %v, want one: %t", err, tt.fails)
+			}
+			if !strings.Contains(out.String(), tt.want) {
+				t.Errorf("output does not contain %q:\n%s", tt.want, out.String())
+			}
+		})
+	}
+}
+
+func TestTest_StartsDynamoDBLocal(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs Java")
+	}
+	var out strings.Builder
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"net/http"
+	"os"
+	"testing"
+)
+
+func TestEndpoint(t *testing.T) {
+	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
+	response, err := http.Get(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := os.WriteFile("endpoint", []byte(endpoint), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+`})
+	if err := check.Test(t.Context(), check.TestOptions{Root: root, Out: &out}); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	endpoint, err := os.ReadFile(filepath.Join(root, "a", "endpoint"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, string(endpoint), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err == nil {
+		_ = response.Body.Close()
+		t.Errorf("DynamoDB Local still answers at %s", endpoint)
+	}
+}
+
+func TestTest_Cancel(t *testing.T) {
+	t.Parallel()
+	stop := errors.New("stop pressed")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestHang(*testing.T) {
+	_ = os.Mkdir("hangs", 0o700)
+	select {}
+}
+
+func TestKeepsTheRuntimeFromSeeingADeadlock(t *testing.T) {
+	t.Parallel()
+	select {}
+}
+`})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- check.Test(ctx, check.TestOptions{Root: root, Short: true, Out: io.Discard})
+	}()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		if _, err := os.Stat(filepath.Join(root, "a", "hangs")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the test does not run after 2 minutes")
+		}
+		time.Sleep(time.Millisecond) // poll: another process does it
+	}
+	cancel(stop)
+	if err := <-ended; !errors.Is(err, stop) {
+		t.Errorf("error = %v, want %v", err, stop)
+	}
+}
+
+func TestFuzz(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"testing"
+
+	"example.com/a"
+)
+
+func FuzzAdd(f *testing.F) {
+	f.Fuzz(func(t *testing.T, x, y int) {
+		if a.Add(x, y) != a.Add(y, x) {
+			t.Error(x, y)
+		}
+	})
+}
+
+func FuzzBreaks(f *testing.F) {
+	f.Add(1)
+	f.Fuzz(func(t *testing.T, x int) {
+		if a.Add(x, x) != 0 {
+			t.Error(x)
+		}
+	})
+}
+`})
+	var out strings.Builder
+	err := check.Fuzz(t.Context(), check.FuzzOptions{Root: root, Time: time.Second, Out: &out})
+	if err == nil || !strings.Contains(err.Error(), "FuzzBreaks in example.com/a") ||
+		strings.Contains(err.Error(), "FuzzAdd") {
+		t.Errorf("error = %v, want FuzzBreaks alone", err)
+	}
+	if !strings.Contains(out.String(), "FuzzAdd in example.com/a\n") {
+		t.Errorf("FuzzAdd did not run:\n%s", out.String())
+	}
+}
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		linter  string
+		changes map[string]string
+		want    []string // in the output; none: nothing is found
+	}{
+		{"formatted", "gofmt", nil, nil},
+		{
+			"not formatted", "gofmt", map[string]string{"a/b.go": "package a\nvar  B = 1\n"},
+			[]string{"FAIL  gofmt", "a/b.go\n"},
+		},
+		{"not Go", "gofmt", map[string]string{"a/b.go": "package a\nvar"}, []string{"FAIL  gofmt", "a/b.go:2:"}},
+		{"tidy", "go mod tidy", nil, nil},
+		{
+			"not tidy", "go mod tidy",
+			map[string]string{
+				"a/go.mod":   "module example.com/a\n\ngo 1.26.0\n\nrequire example.com/b v1.0.0\n\nreplace example.com/b => ../b\n",
+				"b/go.mod":   "module example.com/b\n\ngo 1.26.0\n",
+				"b/b.go":     "package b\n",
+				"a/.ignored": "",
+			},
+			[]string{"-require example.com/b v1.0.0", "run GOWORK=off go mod tidy in a\n"},
+		},
+		{"in sync", "go work sync", nil, nil},
+		{
+			"not in sync", "go work sync",
+			map[string]string{
+				"go.mod":   "module example.com/root\n\ngo 1.26.0\n\nrequire example.com/b v1.1.0\n\nreplace example.com/b => ./b\n",
+				"root.go":  "package root\n\nimport _ \"example.com/b\"\n",
+				"a/go.mod": "module example.com/a\n\ngo 1.26.0\n\nrequire example.com/b v1.0.0\n\nreplace example.com/b => ../b\n",
+				"a/b.go":   "package a\n\nimport _ \"example.com/b\"\n",
+				"b/go.mod": "module example.com/b\n\ngo 1.26.0\n",
+				"b/b.go":   "package b\n",
+			},
+			[]string{"a/go.mod\n", "run go work sync"},
+		},
+		{"nothing to vet", "go vet", nil, nil},
+		{
+			"vet finds a wrong verb", "go vet",
+			map[string]string{"a/b.go": "package a\n\nimport \"fmt\"\n\n// B prints.\nfunc B() { fmt.Printf(\"%d\", \"x\") }\n"},
+			[]string{"a/b.go:6:", "wrong type string"},
+		},
+		{
+			"vet looks at the magefile", "go vet",
+			map[string]string{"root.go": "//go:build mage\n\npackage main\n\nfunc Target() { undefined() }\n"},
+			[]string{"root.go:5:17"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := workspace(t, tt.changes)
+			before := snapshot(t, root)
+			var out strings.Builder
+			err := check.Lint(t.Context(), check.LintOptions{Root: root, Only: []string{tt.linter}, Out: &out})
+			if (err != nil) != (tt.want != nil) {
+				t.Errorf("error = %v, want one: %t", err, tt.want != nil)
+			}
+			if tt.want == nil && !strings.HasPrefix(out.String(), "ok    "+tt.linter) {
+				t.Errorf("output = %q, want ok", out.String())
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("output does not contain %q:\n%s", want, out.String())
+				}
+			}
+			if after := snapshot(t, root); !maps.Equal(before, after) {
+				t.Errorf("the workspace changed: %v, was %v", after, before)
+			}
+		})
+	}
+}
+
+// snapshot returns the content of all files below root.
+func snapshot(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	fsys := os.DirFS(root)
+	err := fs.WalkDir(fsys, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(fsys, path)
+		files[path] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestLint_ReportsAllAtTheEnd(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{"a/b.go": "package a\nfunc b() int { return \"\" }\n"})
+	var out strings.Builder
+	err := check.Lint(t.Context(), check.LintOptions{
+		Root: root, Only: []string{"gofmt", "go vet", "go work sync"}, Color: true, Out: &out,
+	})
+	if want := "lint: failed: gofmt, go vet"; err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
+	}
+	rest := out.String()
+	for _, want := range []string{
+		"\x1b[31mFAIL\x1b[0m  gofmt (", "\x1b[32mok\x1b[0m    go work sync (", "\x1b[31mFAIL\x1b[0m  go vet (",
+		"\x1b[1m== gofmt\x1b[0m\na/b.go\n", "\x1b[1m== go vet\x1b[0m\n", "a/b.go:2:",
+	} {
+		_, after, found := strings.Cut(rest, want)
+		if !found {
+			t.Fatalf("output does not contain %q in its place:\n%s", want, out.String())
+		}
+		rest = after
+	}
+}
+
+func TestLint_UnknownLinter(t *testing.T) {
+	t.Parallel()
+	err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, nil), Only: []string{"golint"}, Out: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), `no linter "golint": choose from gofmt, `) {
+		t.Errorf("error = %v, want the names to choose from", err)
+	}
+}
+
+func TestLint_VulnerabilityDatabaseOutOfReach(t *testing.T) {
+	t.Parallel()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(proxy.Close)
+	for _, database := range []string{closed.URL, proxy.URL} {
+		var out strings.Builder
+		err := check.Lint(t.Context(), check.LintOptions{
+			Root: workspace(t, nil), Only: []string{"govulncheck"}, Vulnerabilities: database, Out: &out,
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		want := "skip  govulncheck: " + database + " cannot be reached: "
+		if got := out.String(); !strings.HasPrefix(got, want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("output = %q, want one line that begins with %q", got, want)
+		}
+	}
+}
+
+func TestLint_Vulnerability(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("may download the tool")
+	}
+	tests := []struct {
+		name  string
+		fixed string // the version of Go that fixes what is wrong with os.Getppid
+		fails bool
+	}{
+		{"vulnerable", "1.999.0", true},
+		{"fixed", "1.1.0", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			database := httptest.NewServer(vulnerability(tt.fixed))
+			t.Cleanup(database.Close)
+			files := tools(t)
+			files["a/b.go"] = "package a\n\nimport \"os\"\n\n// B returns an id.\nfunc B() int { return os.Getppid() }\n"
+			var out strings.Builder
+			err := check.Lint(t.Context(), check.LintOptions{
+				Root: workspace(t, files), Only: []string{"govulncheck"}, Vulnerabilities: database.URL, Out: &out,
+			})
+			if (err != nil) != tt.fails || strings.Contains(out.String(), "GO-2026-0001") != tt.fails {
+				t.Errorf("error = %v, want one: %t; output:\n%s", err, tt.fails, out.String())
+			}
+		})
+	}
+}
+
+// tools returns a root module that names this workspace's tools.
+func tools(t *testing.T) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = string(content)
+	}
+	deploy, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["go.mod"] = strings.Replace(files["go.mod"], "=> ./deploy", "=> "+deploy, 1)
+	return files
+}
+
+// vulnerability serves a database (https://go.dev/doc/security/vuln/database) with one entry, for os.Getppid.
+func vulnerability(fixed string) http.Handler {
+	const date = `"2026-01-01T00:00:00Z"`
+	return serve(map[string]string{
+		"/index/db.json":      `{"modified":` + date + `}`,
+		"/index/modules.json": `[{"path":"stdlib","vulns":[{"id":"GO-2026-0001","modified":` + date + `,"fixed":"` + fixed + `"}]}]`,
+		"/index/vulns.json":   `[{"id":"GO-2026-0001","modified":` + date + `}]`,
+		"/ID/GO-2026-0001.json": `{"schema_version":"1.3.1","id":"GO-2026-0001","modified":` + date + `,"published":` + date + `,
+			"summary":"os is broken","details":"os is broken",
+			"affected":[{"package":{"name":"stdlib","ecosystem":"Go"},
+				"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"` + fixed + `"}]}],
+				"ecosystem_specific":{"imports":[{"path":"os","symbols":["Getppid"]}]}}]}`,
+	})
+}
+
+// serve answers with files, and with what gzip makes of them at their names with .gz.
+func serve(files map[string]string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, compressed := strings.CutSuffix(r.URL.Path, ".gz")
+		content, found := files[name]
+		switch {
+		case !found:
+			http.NotFound(w, r)
+		case compressed:
+			zipped := gzip.NewWriter(w)
+			_, _ = io.WriteString(zipped, content)
+			_ = zipped.Close()
+		default:
+			_, _ = io.WriteString(w, content)
+		}
+	})
+}
