@@ -76,7 +76,7 @@ func write(page user.Page, next func(last string) (location, cursor string)) (bo
 		var cursor string
 		link, cursor = next(last)
 		body = append(body, `,"next":`...)
-		body, _ = jsontext.AppendQuote(body, cursor) //nolint:errcheck // ASCII
+		body, _ = jsontext.AppendQuote(body, cursor) // no error: it is ASCII
 	}
 	return append(body, '}'), link
 }

@@ -40,7 +40,7 @@ func initialize(handler Handler) (*Function, error) {
 	if err = errors.Join(err, logErr); err != nil {
 		err = fmt.Errorf("settings: %w", err)
 		settings.Log.Level, settings.Log.LambdaLevel = "", "" // they may be what is wrong, and must not hide it
-		logger, _ = logging.New(os.Stdout, settings.Log)      //nolint:errcheck // only levels can be wrong
+		logger, _ = logging.New(os.Stdout, settings.Log)      // only levels can be wrong
 		logger.Error("init failed", zap.Error(err))
 		if reportErr := reportInitError(os.Getenv("AWS_LAMBDA_RUNTIME_API"), err); reportErr != nil {
 			logger.Error("init error not reported", zap.Error(reportErr))

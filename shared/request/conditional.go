@@ -60,9 +60,11 @@ func (r *Request) IfMatch(required bool) ([]user.ETag, error) {
 	case err != nil:
 		return nil, err
 	case len(r.header("If-None-Match")) > 0:
-		return nil, problem.New(problem.InvalidParameter, "If-None-Match has no use here: PUT and DELETE are for users that exist. POST creates one.")
+		return nil, problem.New(problem.InvalidParameter,
+			"If-None-Match has no use here: PUT and DELETE are for users that exist. POST creates one.")
 	case required && !t.sent:
-		return nil, problem.New(problem.PreconditionRequired, "Say with If-Match which state of the user is meant: the ETag that came with it when it was read.")
+		return nil, problem.New(problem.PreconditionRequired,
+			"Say with If-Match which state of the user is meant: the ETag that came with it when it was read.")
 	case len(t.strong) == 0 && len(t.weak) > 0:
 		// If-Match compares strongly, so that a weak tag never matches; and no user's ETag is empty.
 		return []user.ETag{""}, nil

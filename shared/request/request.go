@@ -123,7 +123,8 @@ func (r *Request) single(name string) (value string, sent bool, err error) {
 	case 1:
 		return values[0], true, nil
 	default:
-		return "", true, problem.New(problem.InvalidParameter, fmt.Sprintf("The query parameter %s is given %d times; give it once.", name, len(values)))
+		return "", true, problem.New(problem.InvalidParameter,
+			fmt.Sprintf("The query parameter %s is given %d times; give it once.", name, len(values)))
 	}
 }
 

@@ -129,10 +129,9 @@ func (d *decoder) value(level int) (any, error) {
 			return nil, err
 		}
 		var v any
-		switch token.Kind() {
-		case '"':
+		if kind := token.Kind(); kind == '"' {
 			v = token.String()
-		case 't', 'f':
+		} else if kind != 'n' {
 			v = token.Bool()
 		}
 		return v, d.count(valueSize(v))

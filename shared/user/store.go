@@ -1,6 +1,9 @@
 package user
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Store keeps users. Every error that a caller can do something about is an [*Error]; its code is named at each method.
 // All of them besides: [Throttled] where the store asks to come back later, [Unavailable] where it cannot be reached or fails.
@@ -39,12 +42,7 @@ type Page struct {
 
 // CheckMatch returns an [*Error] with the code [PreconditionFailed] unless ifMatch is empty or has the user's ETag.
 func (u User) CheckMatch(ifMatch []ETag) error {
-	for _, tag := range ifMatch {
-		if tag == u.ETag {
-			return nil
-		}
-	}
-	if len(ifMatch) == 0 {
+	if len(ifMatch) == 0 || slices.Contains(ifMatch, u.ETag) {
 		return nil
 	}
 	return &Error{Code: PreconditionFailed, Detail: "The user was changed since it was read: its ETag is none of those in If-Match. " +

@@ -167,7 +167,7 @@ func appendList[T any](dst []byte, list []T, element func([]byte, T) []byte) []b
 func appendString(dst []byte, s string) []byte {
 	// The only possible error is invalid UTF-8, which is then replaced; DynamoDB holds none.
 	start := len(dst)
-	dst, _ = jsontext.AppendQuote(dst, s) //nolint:errcheck
+	dst, _ = jsontext.AppendQuote(dst, s)
 	if strings.ContainsRune(s, utf8.RuneError) {
 		// Escaped, so that what was read can be sent back: Decode takes the character itself for a broken text.
 		dst = append(dst[:start], bytes.ReplaceAll(dst[start:], []byte("\uFFFD"), []byte(`\ufffd`))...)

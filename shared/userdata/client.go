@@ -96,7 +96,8 @@ func (r replayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		usage.tries.Add(1)
 		connections := 0
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if connections++; connections > 1 {
+			connections++
+			if connections > 1 {
 				usage.tries.Add(1)
 			}
 		}})
@@ -110,7 +111,7 @@ func (r replayer) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("read request body: %w", err)
 		}
 		again.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		again.Body, _ = again.GetBody() //nolint:errcheck // never fails
+		again.Body, _ = again.GetBody() // never fails
 	}
 	return r.next.RoundTrip(again)
 }

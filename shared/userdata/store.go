@@ -233,7 +233,7 @@ func pause(ctx context.Context, round int) error {
 	if round == 0 {
 		return nil
 	}
-	timer := time.NewTimer(mathrand.N(firstPause << (round - 1)))
+	timer := time.NewTimer(mathrand.N(firstPause << (round - 1))) //nolint:gosec // it is no secret
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
