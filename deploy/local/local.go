@@ -1,0 +1,328 @@
+// Package local runs the whole stack on this machine: the functions' real binaries in package lambdahost, before them the API in
+// package gateway, behind them DynamoDB Local in package dynamodb. What there is to run is read from the same rendered template
+// that CloudFormation is given.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// Config says what to run, and where. Root and DataDir must be set; any other field has a default, its zero value.
+type Config struct {
+	// Root is the workspace: the folder that has deploy and functions in it.
+	Root string
+	// Parameters are the template's; StageName is the stage.
+	Parameters map[string]string
+	// Port on 127.0.0.1; 0 takes a free one.
+	Port int
+	// DataDir keeps the built functions, the tables and the database's log between runs.
+	DataDir string
+	// Reset deletes the tables that DataDir has.
+	Reset bool
+	// DynamoDBEndpoint is a DynamoDB that runs already. Empty: DynamoDB Local is started, and stopped with the stack.
+	DynamoDBEndpoint string
+	// Bootstraps are binaries that are run as they are instead of built, by the function's logical id in the template.
+	Bootstraps map[string]string
+	// Environments is how many environments of a function there can be at once.
+	Environments int
+	// XRayDaemonAddress is where the functions send their subsegments, host:port.
+	XRayDaemonAddress string
+	// Log gets what the functions log, and what Lambda logs of them, one call at a time.
+	Log func(lambdahost.Event)
+	// Progress gets one line before each step that takes time.
+	Progress func(step string)
+}
+
+// Stack is a running stack.
+type Stack struct {
+	// URL is the invoke URL, stage included, without a slash at its end.
+	URL string
+	// Table is the name of the table of users, and Database the address of the DynamoDB that has it.
+	Table, Database string
+	// TableCreated tells whether the table was not there before.
+	TableCreated bool
+	// Host runs the functions, whose names by their logical ids are in Functions.
+	Host      *lambdahost.Host
+	Functions map[string]string
+
+	server   *http.Server
+	served   chan error
+	gateway  *gateway.Gateway
+	database *dynamodb.Server // nil: it is not ours
+
+	close    sync.Once
+	closeErr error
+}
+
+// Start builds what must be built and starts everything. ctx ends only the start.
+func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
+	if cfg.Progress == nil {
+		cfg.Progress = func(string) {}
+	}
+	resources, err := load(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// First of all, because it fails at once or never.
+	listener, err := listen(ctx, cfg.Port)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{served: make(chan error, 1), Functions: map[string]string{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreClosed(listener.Close()), s.Close())
+		}
+	}()
+
+	var bootstraps map[string]string
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		bootstraps, err = buildFunctions(groupCtx, cfg, resources.Functions())
+		return err
+	})
+	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	// Only now: a table that was made by a start that failed would look like that of an earlier run.
+	if err := s.createTable(ctx, cfg, resources.Table()); err != nil {
+		return nil, err
+	}
+	if err := s.startFunctions(cfg, resources, bootstraps); err != nil {
+		return nil, err
+	}
+	if s.gateway, err = newGateway(resources.API(), s.Host); err != nil {
+		return nil, err
+	}
+	s.URL = "http://" + listener.Addr().String() + "/" + resources.API().Stage
+	s.server = &http.Server{Handler: s.gateway, ReadHeaderTimeout: 30 * time.Second}
+	go func() { s.served <- s.server.Serve(listener) }()
+	return s, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &PortInUseError{Port: port}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen for requests: %w", err)
+	}
+	return listener, nil
+}
+
+// PortInUseError says that another program listens on the port.
+type PortInUseError struct{ Port int }
+
+// Error says how to choose another.
+func (e *PortInUseError) Error() string {
+	return fmt.Sprintf("port %d is in use by another program: stop that, or choose another port, such as PORT=%d; PORT=0 takes a free one",
+		e.Port, e.Port%65535+1)
+}
+
+// The account and region of the stack on this machine. DynamoDB Local keeps all regions in one.
+const (
+	accountID = "000000000000"
+	region    = "us-east-1"
+)
+
+// load reads the template and works out what there is to run.
+func load(cfg Config) (*template.Stack, error) {
+	source, err := template.Load(os.DirFS(filepath.Join(cfg.Root, "deploy")))
+	if err != nil {
+		return nil, err
+	}
+	rendered, err := source.Render(cfg.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID, StackName: "UserRequestAPI"})
+}
+
+// buildFunctions returns each function's binary by its logical id.
+func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]string, error) {
+	bootstraps := map[string]string{}
+	var missing []build.Function
+	for _, f := range functions {
+		if path, ok := cfg.Bootstraps[f.LogicalID]; ok {
+			bootstraps[f.LogicalID] = path
+			continue
+		}
+		missing = append(missing, build.Function{Name: f.LogicalID, Dir: filepath.Join(cfg.Root, "deploy", f.Source)})
+	}
+	if len(missing) == 0 {
+		return bootstraps, nil
+	}
+	cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
+	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: filepath.Join(cfg.DataDir, "functions")})
+	for _, a := range artifacts {
+		bootstraps[a.Name] = a.Path
+	}
+	return bootstraps, err
+}
+
+// attemptTimeout is how long the database may take to answer a request for the table: what listens at an address that the user
+// has named may be no database at all.
+const attemptTimeout = 10 * time.Second
+
+// startDatabase makes sure that there is a database.
+func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
+	s.Database = cfg.DynamoDBEndpoint
+	if s.Database != "" {
+		return nil
+	}
+	logFile := filepath.Join(cfg.DataDir, "logs", "dynamodb.log")
+	if err := os.MkdirAll(filepath.Dir(logFile), 0o750); err != nil {
+		return fmt.Errorf("make the folder of logs: %w", err)
+	}
+	s.database, err = dynamodb.Start(ctx, dynamodb.Config{
+		DataDir:  filepath.Join(cfg.DataDir, "dynamodb"),
+		Reset:    cfg.Reset,
+		LogFile:  logFile,
+		Progress: cfg.Progress,
+	})
+	if err != nil {
+		return err
+	}
+	s.Database = s.database.Endpoint()
+	return nil
+}
+
+// createTable makes sure that the database has the table.
+func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Table) (err error) {
+	s.Table = table.Name
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := dynamodb.Connect(s.Database, func(o *awsdynamodb.Options) {
+		o.HTTPClient = &http.Client{Transport: transport, Timeout: attemptTimeout}
+	})
+	s.TableCreated, err = dynamodb.CreateTable(ctx, client, table.Properties)
+	var refused *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
+		return fmt.Errorf("no DynamoDB answers at DYNAMODB_ENDPOINT=%s (%w): start it, or leave DYNAMODB_ENDPOINT out", s.Database, refused)
+	}
+	return fmt.Errorf("make the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
+}
+
+func (s *Stack) startFunctions(cfg Config, stack *template.Stack, bootstraps map[string]string) (err error) {
+	var functions []lambdahost.Function
+	for _, f := range stack.Functions() {
+		if !strings.HasPrefix(f.Runtime, "provided.") {
+			return fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
+		}
+		s.Functions[f.LogicalID] = f.Name
+		environment := maps.Clone(f.Environment)
+		environment["DYNAMODB_ENDPOINT"] = s.Database
+		functions = append(functions, lambdahost.Function{
+			Name:        f.Name,
+			Bootstrap:   bootstraps[f.LogicalID],
+			Environment: environment,
+			MemoryMB:    f.MemoryMB,
+			Timeout:     f.Timeout,
+			Concurrency: f.ReservedConcurrency,
+			Handler:     f.Handler,
+			Tracing:     f.Tracing,
+			LogGroup:    f.Logging.Group,
+			LogFormat:   f.Logging.Format,
+			LogLevel:    f.Logging.ApplicationLevel,
+		})
+	}
+	s.Host, err = lambdahost.Start(functions, lambdahost.Options{
+		AccountID:         accountID,
+		Region:            region,
+		XRayDaemonAddress: cfg.XRayDaemonAddress,
+		MaxEnvironments:   cfg.Environments,
+		Log:               cfg.Log,
+	})
+	return err
+}
+
+func newGateway(api template.API, host *lambdahost.Host) (*gateway.Gateway, error) {
+	return gateway.New(gateway.Config{
+		Body:           api.Body,
+		Stage:          api.Stage,
+		StageVariables: api.StageVariables,
+		AccountID:      accountID,
+		Region:         region,
+		APIID:          api.ID,
+		DeploymentID:   api.DeploymentID,
+		Invoker:        host,
+		Throttle:       gateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
+		Tracing:        api.Tracing,
+	})
+}
+
+// shutdownTime is how long requests under way may take when the stack stops.
+const shutdownTime = 2 * time.Second
+
+// Close stops everything, the last started first. It takes a few seconds at most, and nothing is left after it. Later calls
+// return the result of the first.
+func (s *Stack) Close() error {
+	s.close.Do(func() { s.closeErr = s.stop() })
+	return s.closeErr
+}
+
+func (s *Stack) stop() error {
+	var errs []error
+	if s.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		if err := s.server.Shutdown(ctx); err != nil {
+			errs = append(errs, s.server.Close())
+		}
+		if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
+			errs = append(errs, fmt.Errorf("serve requests: %w", err))
+		}
+	}
+	if s.Host != nil {
+		errs = append(errs, s.Host.Close())
+	}
+	if s.gateway != nil {
+		s.gateway.Wait()
+	}
+	if s.database != nil {
+		errs = append(errs, s.database.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// databaseDone is closed when the stack's own database has ended; never where it has none.
+func (s *Stack) databaseDone() <-chan struct{} {
+	if s.database == nil {
+		return nil
+	}
+	return s.database.Done()
+}

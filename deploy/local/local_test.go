@@ -1,0 +1,339 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
+)
+
+const (
+	root     = "../.."
+	patience = 2 * time.Minute // for what takes seconds on an idle machine
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+// processes are the command lines of the processes that have dir in theirs.
+func processes(t *testing.T, dir string) []string {
+	t.Helper()
+	out, err := exec.Command("ps", "-ww", "-A", "-o", "pid=,args=").Output()
+	if err != nil {
+		t.Fatalf("ps: %v", err)
+	}
+	var found []string
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, dir) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// nothingToBuild are binaries for all functions. They are not started before the first request.
+func nothingToBuild(t *testing.T) map[string]string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"GetFunction": self, "PostFunction": self, "PutFunction": self, "DeleteFunction": self}
+}
+
+// silentDatabase listens and answers nothing. It tells when the first request has come.
+func silentDatabase(t *testing.T) (endpoint string, asked <-chan struct{}) {
+	t.Helper()
+	came := make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server see that the client has gone
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, came
+}
+
+// workspace makes a workspace with the template and the API document, and one function with this source.
+func workspace(t *testing.T, function, source string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"deploy/openapi.yaml", "deploy/template.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(name, string(text))
+	}
+	write("functions/"+function+"/go.mod", "module example.org/"+function+"\n\ngo 1.26\n")
+	write("functions/"+function+"/main.go", source)
+	return dir
+}
+
+func TestStart_PortInUse(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	port := listener.Addr().(*net.TCPAddr).Port
+	_, err = local.Start(t.Context(), local.Config{Root: root, Port: port, DataDir: t.TempDir()})
+	var inUse *local.PortInUseError
+	if !errors.As(err, &inUse) || inUse.Port != port {
+		t.Fatalf("error = %v, want that port %d is in use", err, port)
+	}
+	if !strings.Contains(err.Error(), "choose another port, such as PORT=") {
+		t.Errorf("%q does not say how to choose another", err)
+	}
+}
+
+func TestStart_WrongConfig(t *testing.T) {
+	t.Parallel()
+	stage := func(name string) local.Config {
+		return local.Config{Root: root, Parameters: map[string]string{"StageName": name}}
+	}
+	tests := []struct {
+		name   string
+		config local.Config
+		want   string // in the message
+	}{
+		{"stage in capitals", stage("Prod"), "a stage name has 1 to 32 lower-case letters"},
+		{"stage with a space", stage("my stage"), "a stage name has 1 to 32 lower-case letters"},
+		{"stage with a slash", stage("a/b"), "a stage name has 1 to 32 lower-case letters"},
+		{"stage too long", stage(strings.Repeat("a", 33)), "a stage name has 1 to 32 lower-case letters"},
+		{"unknown parameter", local.Config{Root: root, Parameters: map[string]string{"Stagename": "prod"}}, "Stagename"},
+		{"no workspace", local.Config{Root: t.TempDir()}, "no such file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.config.DataDir = t.TempDir()
+			stack, err := local.Start(t.Context(), tt.config)
+			if err == nil {
+				t.Fatalf("started %s, want an error; closed: %v", stack.URL, stack.Close())
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
+// A function that does not compile ends the start at once, the database that is still starting with it.
+func TestStart_CompileError(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := silentDatabase(t)
+	bootstraps := nothingToBuild(t)
+	delete(bootstraps, "GetFunction")
+	dataDir := t.TempDir()
+	_, err := local.Start(t.Context(), local.Config{
+		Root:             workspace(t, "get", "package main\n\nfunc main() { undefined() }\n"),
+		DataDir:          dataDir,
+		DynamoDBEndpoint: endpoint,
+		Bootstraps:       bootstraps,
+	})
+	failure, ok := errors.AsType[*build.CompileError](err)
+	if !ok {
+		t.Fatalf("error = %v, want a compile error", err)
+	}
+	if want := "functions/get/main.go:3:15: undefined: undefined"; !strings.Contains(failure.Output, want) {
+		t.Errorf("output = %s, want %q in it", failure.Output, want)
+	}
+	if left := processes(t, dataDir); len(left) != 0 {
+		t.Errorf("processes left: %q", left)
+	}
+}
+
+// Not parallel: the environment variable is for the whole process.
+func TestStart_CancelledDuringBuild(t *testing.T) {
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	compiler := filepath.Join(dir, "compiler")
+	script := "#!/bin/sh\ntouch '" + started + "'\nwhile :; do sleep 0.1; done\n"
+	if err := os.WriteFile(compiler, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "-toolexec="+compiler)
+	endpoint, _ := silentDatabase(t)
+	bootstraps := nothingToBuild(t)
+	delete(bootstraps, "GetFunction")
+
+	wantCancelled(t, dir, func() bool {
+		_, err := os.Stat(started)
+		return err == nil
+	}, local.Config{
+		Root:             workspace(t, "get", "package main\n\nfunc main() {}\n"),
+		DataDir:          filepath.Join(dir, "data"),
+		DynamoDBEndpoint: endpoint,
+		Bootstraps:       bootstraps,
+	})
+}
+
+func TestStart_CancelledDuringDatabaseStart(t *testing.T) {
+	t.Parallel()
+	requireJava(t)
+	dataDir := t.TempDir()
+	wantCancelled(t, dataDir, func() bool { return len(processes(t, dataDir)) > 0 }, local.Config{
+		Root:       root,
+		DataDir:    dataDir,
+		Bootstraps: nothingToBuild(t),
+	})
+}
+
+func TestStart_CancelledWhileDatabaseIsSilent(t *testing.T) {
+	t.Parallel()
+	endpoint, asked := silentDatabase(t)
+	dataDir := t.TempDir()
+	wantCancelled(t, dataDir, func() bool { return len(asked) > 0 }, local.Config{
+		Root:             root,
+		DataDir:          dataDir,
+		DynamoDBEndpoint: endpoint,
+		Bootstraps:       nothingToBuild(t),
+	})
+}
+
+// wantCancelled starts a stack, cancels the start when underWay says so, and checks that no process is left that has dir in its
+// command line. That no goroutine is, TestMain checks.
+func wantCancelled(t *testing.T, dir string, underWay func() bool, config local.Config) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	started := make(chan error, 1)
+	go func() {
+		stack, err := local.Start(ctx, config)
+		if err == nil {
+			err = errors.Join(errors.New("started"), stack.Close())
+		}
+		started <- err
+	}()
+	eventually(t, "the start", func() bool {
+		select {
+		case err := <-started:
+			t.Fatalf("ended before it was cancelled: %v", err)
+		default:
+		}
+		return underWay()
+	})
+	if len(processes(t, dir)) == 0 && config.DynamoDBEndpoint == "" {
+		t.Fatal("nothing is running that could be left")
+	}
+	cancel()
+	if err := <-started; !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want %v", err, context.Canceled)
+	}
+	if left := processes(t, dir); len(left) != 0 {
+		t.Errorf("processes left: %q", left)
+	}
+}
+
+func requireJava(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Java, and npm and the network once")
+	}
+}
+
+func TestStart_KeepsData(t *testing.T) {
+	t.Parallel()
+	requireJava(t)
+	config := local.Config{Root: root, DataDir: t.TempDir(), Bootstraps: nothingToBuild(t)}
+	id := map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: "1"}}
+	open := func() *local.Stack {
+		t.Helper()
+		stack, err := local.Start(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = stack.Close() }) // for a test that fails in between
+		return stack
+	}
+	has := func(stack *local.Stack) bool {
+		t.Helper()
+		out, err := connect(t, stack).GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &stack.Table, Key: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Item != nil
+	}
+	closeStack := func(stack *local.Stack) {
+		t.Helper()
+		if err := stack.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if left := processes(t, config.DataDir); len(left) != 0 {
+			t.Errorf("processes left: %q", left)
+		}
+	}
+
+	first := open()
+	if !first.TableCreated || first.Table != "UserData" || !strings.HasSuffix(first.URL, "/prod") {
+		t.Errorf("first run: table %s created = %t at %s, want UserData at /prod", first.Table, first.TableCreated, first.URL)
+	}
+	if _, err := connect(t, first).PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &first.Table, Item: id}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "in use by another run") {
+		t.Errorf("a second stack with the same data: error = %v, want that it is in use", err)
+	}
+	closeStack(first)
+
+	second := open()
+	if second.TableCreated || !has(second) {
+		t.Errorf("second run: table created = %t, user there = %t, want the data of the first", second.TableCreated, has(second))
+	}
+	closeStack(second)
+
+	config.Reset = true
+	third := open()
+	if !third.TableCreated || has(third) {
+		t.Errorf("after a reset: table created = %t, user there = %t, want an empty table", third.TableCreated, has(third))
+	}
+	closeStack(third)
+}
+
+// connect returns a client of a stack's database, whose connections are closed after the test.
+func connect(t *testing.T, stack *local.Stack) *awsdynamodb.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return dynamodb.Connect(stack.Database, func(o *awsdynamodb.Options) {
+		o.HTTPClient = &http.Client{Transport: transport}
+	})
+}

@@ -1,0 +1,228 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+)
+
+const (
+	defaultPort = 3000
+	// As many clients at once as a person tries by hand or in a load test; a new AWS account has 10, an old one 1000.
+	defaultEnvironments = 100
+	defaultStage        = "prod"
+	dataFolder          = ".local"
+)
+
+// exampleUser is what the first run puts into the table.
+const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@example.org"}`
+
+// Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the functions' logs
+// to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are environment
+// variables: PORT, STAGE, RESET, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
+func Run(ctx context.Context, root string) (err error) {
+	cfg, err := configure(root, os.Getenv)
+	if err != nil {
+		return err
+	}
+	logs := filepath.Join(cfg.DataDir, "logs", "functions.jsonl")
+	log, err := openLog(logs, os.Stdout)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.close()) }()
+	cfg.Log = log.write
+	cfg.Progress = say
+
+	signal.Ignore(syscall.SIGPIPE) // by default Go ends a process whose stdout nobody reads any more
+	stack, err := Start(ctx, cfg)
+	if err != nil && ctx.Err() != nil {
+		say("Stopped.")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stack.Close()) }()
+	// Not before: another stack may be writing to it, which Start then tells.
+	if err := log.file.Truncate(0); err != nil {
+		return fmt.Errorf("empty the log: %w", err)
+	}
+	if stack.TableCreated {
+		if err := stack.seed(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	if ctx.Err() == nil {
+		say(stack.describe(cfg, logs))
+	}
+	select {
+	case <-ctx.Done():
+		say("Stopping…")
+		return nil
+	case <-stack.databaseDone():
+		return fmt.Errorf("%w\nStart again with go tool mage run", stack.database.Err())
+	}
+}
+
+func say(text string) {
+	fmt.Fprintln(os.Stderr, text)
+}
+
+// configure reads the settings of [Run].
+func configure(root string, getenv func(string) string) (Config, error) {
+	cfg := Config{
+		Root:              root,
+		DataDir:           filepath.Join(root, dataFolder),
+		Parameters:        map[string]string{"StageName": defaultStage},
+		Port:              defaultPort,
+		Environments:      defaultEnvironments,
+		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),
+		XRayDaemonAddress: getenv("AWS_XRAY_DAEMON_ADDRESS"),
+	}
+	if dir := getenv("DATA_DIR"); dir != "" {
+		cfg.DataDir = dir
+	}
+	if stage := getenv("STAGE"); stage != "" {
+		cfg.Parameters["StageName"] = stage
+	}
+	var faults []error
+	number := func(name string, value *int, lowest, highest int) {
+		text := getenv(name)
+		if text == "" {
+			return
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < lowest || n > highest {
+			faults = append(faults, fmt.Errorf("%s is %q: it must be a number from %d to %d", name, text, lowest, highest))
+			return
+		}
+		*value = n
+	}
+	if u, err := url.Parse(cfg.DynamoDBEndpoint); cfg.DynamoDBEndpoint != "" && (err != nil || u.Host == "" || u.Scheme == "") {
+		faults = append(faults, fmt.Errorf("DYNAMODB_ENDPOINT is %q: it must be a URL such as http://127.0.0.1:8000", cfg.DynamoDBEndpoint))
+	}
+	number("PORT", &cfg.Port, 0, 65535)
+	number("CONCURRENCY", &cfg.Environments, 1, 1000)
+	reset := getenv("RESET")
+	switch reset {
+	case "", "0", "false":
+	case "1", "true":
+		cfg.Reset = true
+		if cfg.DynamoDBEndpoint != "" {
+			faults = append(faults, errors.New("RESET deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT"))
+		}
+	default:
+		faults = append(faults, fmt.Errorf("RESET is %q: it must be 1 or 0", reset))
+	}
+	return cfg, errors.Join(faults...)
+}
+
+// eventLog writes log events to a file, and to stdout in the form that suits it.
+type eventLog struct {
+	file  *os.File
+	shown chan lambdahost.Event
+	done  chan struct{} // closed when all was shown
+}
+
+// backlog is how many events wait for a stdout that nobody reads; more are in the file alone. The functions must not wait.
+const backlog = 10_000
+
+func openLog(path string, stdout *os.File) (*eventLog, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // a file for the user and their tools
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	log := &eventLog{file: file, shown: make(chan lambdahost.Event, backlog), done: make(chan struct{})}
+	show := func(event lambdahost.Event) error { return writeJSON(stdout, event) }
+	if term.IsTerminal(int(stdout.Fd())) {
+		show = reader{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
+	}
+	go func() {
+		defer close(log.done)
+		for event := range log.shown {
+			_ = show(event) // a closed pipe must not stop the functions
+		}
+	}()
+	return log, nil
+}
+
+func (l *eventLog) write(event lambdahost.Event) {
+	_ = writeJSON(l.file, event) // nor must a full disk
+	select {
+	case l.shown <- event:
+	default:
+	}
+}
+
+// close returns when all is shown, or when nobody reads it.
+func (l *eventLog) close() error {
+	close(l.shown)
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+	}
+	return l.file.Close()
+}
+
+// seed puts the example user in, as a client would.
+func (s *Stack) seed(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", bytes.NewReader([]byte(exampleUser)))
+	if err != nil {
+		return fmt.Errorf("create the example user: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("create the example user: %w", err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusCreated {
+		err = fmt.Errorf("status %d: %s", res.StatusCode, answer)
+	}
+	if err != nil {
+		return fmt.Errorf("create the example user: %w", err)
+	}
+	return nil
+}
+
+// describe tells a person where everything is, and what to do first.
+func (s *Stack) describe(cfg Config, logs string) string {
+	data := s.Database + ", table " + s.Table
+	if s.database != nil {
+		data += " (kept in " + filepath.Join(cfg.DataDir, "dynamodb") + "; RESET=1 starts clean)"
+	}
+	return fmt.Sprintf(`
+UserRequestAPI is at %[1]s
+
+  curl '%[1]s/users?userId=1'
+  curl -X POST %[1]s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'
+  curl '%[1]s/users?limit=10'
+
+  Data  %[2]s
+  Logs  %[3]s
+
+Ctrl-C stops it.
+`, s.URL, data, logs)
+}

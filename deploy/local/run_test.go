@@ -1,0 +1,334 @@
+package local_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+)
+
+// run is a stack that was started as a person starts it.
+type run struct {
+	cmd     *exec.Cmd
+	dataDir string
+	stdout  io.ReadCloser
+	stderr  buffer
+	ended   chan struct{} // closed when cmd has ended
+}
+
+// buffer is a [bytes.Buffer] for two goroutines.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// startRun runs a command as the leader of a process group, as a shell does, with these environment variables beside some that
+// keep it from the user's own data.
+func startRun(t *testing.T, command []string, variables ...string) *run {
+	t.Helper()
+	dataDir := t.TempDir()
+	r := &run{cmd: exec.Command(command[0], command[1:]...), dataDir: dataDir, ended: make(chan struct{})}
+	r.cmd.Dir = root
+	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "RESET=", "CONCURRENCY=", "AWS_XRAY_DAEMON_ADDRESS=")
+	r.cmd.Env = append(r.cmd.Env, variables...)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	r.cmd.Stderr = &r.stderr
+	var (
+		stdout *os.File
+		err    error
+	)
+	if r.stdout, stdout, err = os.Pipe(); err != nil {
+		t.Fatal(err)
+	}
+	r.cmd.Stdout = stdout
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = stdout.Close()
+	go func() {
+		_ = r.cmd.Wait()
+		close(r.ended)
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // nothing is left of it unless the test has failed
+		<-r.ended
+		_ = r.stdout.Close()
+		if t.Failed() {
+			t.Logf("stderr:\n%s", r.stderr.String())
+		}
+	})
+	return r
+}
+
+// ready waits for the block that tells where the stack is, and returns the invoke URL and the lines to paste.
+func (r *run) ready(t *testing.T) (url string, curls []string) {
+	t.Helper()
+	eventually(t, "the block with the URL", func() bool {
+		select {
+		case <-r.ended:
+			t.Fatalf("ended: %v", r.cmd.ProcessState)
+		default:
+		}
+		return strings.Contains(r.stderr.String(), "Ctrl-C stops it.")
+	})
+	for line := range strings.Lines(r.stderr.String()) {
+		line = strings.TrimSpace(line)
+		if after, ok := strings.CutPrefix(line, "UserRequestAPI is at "); ok {
+			url = after
+		}
+		if strings.HasPrefix(line, "curl ") {
+			curls = append(curls, line)
+		}
+	}
+	return url, curls
+}
+
+// stopped waits until it has ended, checks that nothing is left, and returns the exit status.
+func (r *run) stopped(t *testing.T) int {
+	t.Helper()
+	eventually(t, "the end", func() bool {
+		select {
+		case <-r.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	eventually(t, "the end of the process group", func() bool { return syscall.Kill(-r.cmd.Process.Pid, 0) != nil })
+	if left := processes(t, r.dataDir); len(left) != 0 {
+		t.Errorf("processes left: %q", left)
+	}
+	return r.cmd.ProcessState.ExitCode()
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url) //nolint:noctx // the test's deadline is enough
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+// Not parallel, as all that calls mage: it puts a file into the folder of the magefile while it compiles that.
+//
+// The whole way of a new user, with the database of the stack's own; then Ctrl-C, twice, as a terminal sends it.
+func TestRun(t *testing.T) { //nolint:paralleltest // see above
+	requireJava(t)
+	r := startRun(t, []string{"go", "tool", "mage", "run"}, "DYNAMODB_ENDPOINT=")
+	url, curls := r.ready(t)
+	if !strings.HasSuffix(url, "/prod") || len(curls) != 3 {
+		t.Fatalf("URL %q and lines to paste %q, want a URL that ends in /prod, and three lines", url, curls)
+	}
+	if status, body := get(t, url+"/users?userId=1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
+		t.Errorf("the example user: %d %s", status, body)
+	}
+	if _, err := exec.LookPath("curl"); err == nil {
+		for i, want := range []struct{ status, text string }{{"200", "Ada Lovelace"}, {"201", "Grace Hopper"}, {"200", `"items":[`}} {
+			out, err := exec.Command("sh", "-c", curls[i]+` --silent --show-error --write-out '\n%{http_code}'`).Output()
+			if err != nil || !strings.HasSuffix(string(out), "\n"+want.status) || !strings.Contains(string(out), want.text) {
+				t.Errorf("%s\n%s, %v; want %s with %s", curls[i], out, err, want.status, want.text)
+			}
+		}
+	}
+	if running := processes(t, r.dataDir); len(running) < 2 {
+		t.Errorf("processes %q, want the functions and the database", running)
+	}
+	for range 2 {
+		if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.stopped(t); got != 0 {
+		t.Errorf("exit status %d, want 0", got)
+	}
+	printed, err := io.ReadAll(r.stdout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "functions.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(printed, kept) {
+		t.Errorf("stdout and the log file differ:\n%s\n%s", printed, kept)
+	}
+	wantLog(t, printed)
+}
+
+// wantLog checks that a log has JSON objects only, one of them a request's.
+func wantLog(t *testing.T, log []byte) {
+	t.Helper()
+	requests := 0
+	lines := bufio.NewScanner(bytes.NewReader(log))
+	for lines.Scan() {
+		var line struct{ Message string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Errorf("no JSON object: %q", lines.Text())
+		}
+		if line.Message == "request" {
+			requests++
+		}
+	}
+	if err := lines.Err(); err != nil || requests == 0 {
+		t.Errorf("%d requests in the log, error %v", requests, err)
+	}
+}
+
+// compile returns the program that mage makes of the magefile.
+func compile(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "mage")
+	cmd := exec.Command("go", "tool", "mage", "-compile", program)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return program
+}
+
+func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magefile
+	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
+	if testing.Short() || endpoint == "" {
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+	}
+	mage := []string{"go", "tool", "mage", "run"}
+	compiled := []string{compile(t), "run"}
+	tests := []struct {
+		name    string
+		command []string
+		group   bool // whether the signals go to the process group, or to the one process
+		signal  syscall.Signal
+	}{
+		// mage ends and does not pass on the signal.
+		{"SIGTERM to the go command", mage, false, syscall.SIGTERM},
+		{"SIGTERM to the group of the go command", mage, true, syscall.SIGTERM},
+		{"SIGINT to the one process", compiled, false, syscall.SIGINT},
+		{"SIGTERM to the one process", compiled, false, syscall.SIGTERM},
+		{"SIGHUP to the process group", compiled, true, syscall.SIGHUP},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.command[0] != mage[0] {
+				t.Parallel()
+			}
+			stage := "t" + strings.ToLower(rand.Text()[:12])
+			r := startRun(t, tt.command, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint)
+			url, _ := r.ready(t)
+			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
+			// Nobody reads the log any more: that stops nothing.
+			if err := r.stdout.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
+					t.Errorf("the example user: %d %s", status, body)
+				}
+			}
+			pid := r.cmd.Process.Pid
+			if tt.group {
+				pid = -pid
+			}
+			for range 2 { // twice, as the impatient do
+				_ = syscall.Kill(pid, tt.signal) // the second may find nobody
+			}
+			if status := r.stopped(t); status != 0 {
+				t.Errorf("exit status %d, want 0", status)
+			}
+			log, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "functions.jsonl"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantLog(t, log)
+		})
+	}
+}
+
+func deleteTable(t *testing.T, endpoint, table string) {
+	t.Helper()
+	client := connect(t, &local.Stack{Database: endpoint})
+	_, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &table})
+	if err != nil {
+		t.Errorf("delete the table: %v", err)
+	}
+}
+
+// What is wrong with the settings is said in one line that tells what to do.
+func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // compiles the magefile
+	if testing.Short() {
+		t.Skip("compiles the magefile")
+	}
+	command := []string{compile(t), "run"}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	port := listener.Addr().(*net.TCPAddr).Port
+	tests := []struct {
+		name      string
+		variables []string
+		want      []string
+	}{
+		{"port", []string{"PORT=abc"}, []string{`PORT is "abc": it must be a number from 0 to 65535`}},
+		{"all at once", []string{"PORT=65536", "CONCURRENCY=0", "RESET=maybe"}, []string{
+			`PORT is "65536": it must be a number from 0 to 65535`, `CONCURRENCY is "0": it must be a number from 1 to 1000`,
+			`RESET is "maybe": it must be 1 or 0`,
+		}},
+		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 32 lower-case letters"}},
+		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
+		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET deletes only"}},
+		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"in the DynamoDB at http://127.0.0.1:1", "refused"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := startRun(t, command, tt.variables...)
+			if status := r.stopped(t); status != 1 {
+				t.Errorf("exit status %d, want 1", status)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(r.stderr.String(), want) {
+					t.Errorf("stderr %q, want %q in it", r.stderr.String(), want)
+				}
+			}
+			if strings.Contains(r.stderr.String(), "goroutine ") {
+				t.Errorf("stderr has a stack trace: %s", r.stderr.String())
+			}
+		})
+	}
+}

@@ -1,0 +1,144 @@
+// Package conformance_test holds the DynamoDB store to what [user.Store] promises, on a table as the template defines it.
+package conformance_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+	"github.com/userrequestapi/userdata/shared/userdata"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }
+
+// newStore returns a store with the client that functions have, and the table that it keeps users in.
+func newStore(t *testing.T) (user.Store, stacktest.Items) {
+	t.Helper()
+	items := stacktest.NewTable(t)
+	client := userdata.NewClient(userdata.ClientConfig{
+		Region:   "us-east-1",
+		Endpoint: stacktest.Endpoint(t),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
+		}),
+	})
+	connections, ok := client.Options().HTTPClient.(interface{ CloseIdleConnections() })
+	if !ok {
+		t.Fatal("the client cannot close its connections")
+	}
+	t.Cleanup(connections.CloseIdleConnections)
+	return userdata.New(client, items.TableName), items
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	usertest.Run(t, func(t *testing.T) user.Store {
+		t.Helper()
+		store, _ := newStore(t)
+		return store
+	})
+}
+
+func s(text string) types.AttributeValue { return &types.AttributeValueMemberS{Value: text} }
+
+func n(number string) types.AttributeValue { return &types.AttributeValueMemberN{Value: number} }
+
+// TestForeignItem is about an item of every attribute type that another client has put into the table.
+func TestForeignItem(t *testing.T) {
+	t.Parallel()
+	store, items := newStore(t)
+	item := stacktest.Item{
+		"userId":  s("1"),
+		"string":  s("text"),
+		"empty":   s(""),
+		"number":  n("-12345678901234567890.123456789012345678"),
+		"binary":  &types.AttributeValueMemberB{Value: []byte{0, 255}},
+		"bool":    &types.AttributeValueMemberBOOL{Value: true},
+		"null":    &types.AttributeValueMemberNULL{Value: true},
+		"map":     &types.AttributeValueMemberM{Value: stacktest.Item{"a": n("1"), "m": &types.AttributeValueMemberM{Value: stacktest.Item{}}}},
+		"list":    &types.AttributeValueMemberL{Value: []types.AttributeValue{s("a"), &types.AttributeValueMemberL{}}},
+		"strings": &types.AttributeValueMemberSS{Value: []string{"a"}},
+		"numbers": &types.AttributeValueMemberNS{Value: []string{"17"}},
+		"bytes":   &types.AttributeValueMemberBS{Value: [][]byte{{7}}},
+		"_theirs": s("kept"),
+	}
+	items.PutItem(t, item)
+	want := user.Attributes{
+		"userId":  "1",
+		"string":  "text",
+		"empty":   "",
+		"number":  user.Number("-12345678901234567890.123456789012345678"),
+		"binary":  user.Binary{0, 255},
+		"bool":    true,
+		"null":    nil,
+		"map":     map[string]any{"a": user.Number("1"), "m": map[string]any{}},
+		"list":    []any{"a", []any{}},
+		"strings": user.StringSet{"a"},
+		"numbers": user.NumberSet{"17"},
+		"bytes":   user.BinarySet{{7}},
+		"_theirs": "kept",
+	}
+
+	read, err := store.Get(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(want, read.Attributes); d != "" {
+		t.Errorf("Get (-want +got):\n%s", d)
+	}
+	page, err := store.List(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(user.Page{Users: []user.User{read}}, page); d != "" {
+		t.Errorf("List (-want +got):\n%s", d)
+	}
+	if _, _, err := store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, &user.Error{Code: user.Exists}) {
+		t.Errorf("Create: got error %v, want %s", err, user.Exists)
+	}
+
+	// A change by another client is a change, although it sets no revision.
+	item["string"] = s("changed")
+	items.PutItem(t, item)
+	changed, err := store.Get(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed.ETag == read.ETag {
+		t.Error("the ETag is the same although the item was changed")
+	}
+	_, err = store.Replace(t.Context(), "1", read.Attributes, []user.ETag{read.ETag})
+	if !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
+		t.Errorf("Replace: got error %v, want %s", err, user.PreconditionFailed)
+	}
+
+	replaced, err := store.Replace(t.Context(), "1", changed.Attributes, []user.ETag{changed.ETag})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := items.Item(t, "1")
+	item["_rev"], item["updatedAt"] = s(string(replaced.ETag)), got["updatedAt"]
+	if d := gocmp.Diff(stacktest.Comparable(item), stacktest.Comparable(got)); d != "" {
+		t.Errorf("the item after it was sent back (-want +got):\n%s", d)
+	}
+
+	// Another client takes the item as the service left it, and puts it back without the revision.
+	delete(item, "_rev")
+	items.PutItem(t, item)
+	if err := store.Delete(t.Context(), "1", []user.ETag{replaced.ETag}); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
+		t.Errorf("Delete: got error %v, want %s", err, user.PreconditionFailed)
+	}
+	if err := store.Delete(t.Context(), "1", nil); err != nil {
+		t.Error(err)
+	}
+	if got := items.Item(t, "1"); got != nil {
+		t.Errorf("the table still has %v", stacktest.Comparable(got))
+	}
+}

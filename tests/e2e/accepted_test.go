@@ -1,0 +1,93 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// TestAddresses are the ways to name one user.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	for name, test := range map[string]struct{ method, path, body string }{
+		"GET, path":              {"GET", "/users/ID", ""},
+		"GET, query":             {"GET", "/users?userId=ID", ""},
+		"GET, both":              {"GET", "/users/ID?userId=ID", ""},
+		"GET, encoded path":      {"GET", "/users/%41ID", ""},
+		"GET, query and others":  {"GET", "/users?limit=5&userId=ID&other=1", ""},
+		"PUT, path":              {"PUT", "/users/ID", `{"n": 1}`},
+		"PUT, path and body":     {"PUT", "/users/ID", `{"n": 1, "userId": "ID"}`},
+		"PUT, path, query, body": {"PUT", "/users/ID?userId=ID", `{"n": 1, "userId": "ID"}`},
+		"PUT, query":             {"PUT", "/users?userId=ID", `{"n": 1}`},
+		"PUT, query and body":    {"PUT", "/users?userId=ID", `{"n": 1, "userId": "ID"}`},
+		"PUT, body alone":        {"PUT", "/users", `{"n": 1, "userId": "ID"}`},
+		"DELETE, path":           {"DELETE", "/users/ID", ""},
+		"DELETE, query":          {"DELETE", "/users?userId=ID", ""},
+		"DELETE, both":           {"DELETE", "/users/ID?userId=ID", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := strings.ToUpper(stacktest.StageName())
+			if strings.Contains(test.path, "%41") {
+				id = "A" + id
+			}
+			in := func(text string) string { return strings.ReplaceAll(text, "ID", strings.TrimPrefix(id, "A")) }
+			s.Do(t, "POST", "/users", fmt.Sprintf(`{"userId": %q}`, id)).Want(t, 201)
+			r := s.Do(t, test.method, in(test.path), in(test.body))
+			if test.method == "DELETE" {
+				r.Want(t, 204)
+				s.Do(t, "GET", "/users/"+id, "").Problem(t, 404, "UserNotFound")
+				return
+			}
+			user := r.Want(t, 200).JSON(t)
+			if got := userPath(t, r); user["userId"] != id || got != "/users/"+id {
+				t.Errorf("got user %v at %s, want %s", user["userId"], got, id)
+			}
+			if test.method == "PUT" && fmt.Sprint(user["n"]) != "1" {
+				t.Errorf("n is %v", user["n"])
+			}
+		})
+	}
+}
+
+// TestAccepted is what is unusual, and yet right.
+func TestAccepted(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	for name, test := range map[string]struct {
+		body    string
+		headers stacktest.Headers
+	}{
+		"no content type":          {`{}`, contentType("")},
+		"content type in capitals": {`{}`, contentType("APPLICATION/JSON")},
+		"with charset":             {`{}`, contentType(`application/json; charset="UTF-8"`)},
+		"with other parameter":     {`{}`, contentType("application/json; version=1")},
+		"If-None-Match":            {`{}`, ifNoneMatch("*")},
+		"white space":              {" \r\n\t{ } \n", nil},
+		"id of all characters":     {`{"userId": "AZaz09._~-"}`, nil},
+		"id of 128":                {`{"userId": "` + strings.Repeat("i", 128) + `"}`, nil},
+		"id of three dots":         {`{"userId": "..."}`, nil},
+		"name of 256":              {`{"name": "` + strings.Repeat("👍", 256) + `"}`, nil},
+		"email, quoted":            {`{"email": "\"ada lovelace\"@example.org"}`, nil},
+		"email, literal":           {`{"email": "ada@[IPv6:2001:db8::1]"}`, nil},
+		"almost 400 KB":            {`{"x": "` + strings.Repeat("x", 400<<10-200) + `"}`, nil},
+		"400 KB, all escaped":      {`{"x": "` + strings.Repeat(`\u0001`, 400<<10-200) + `"}`, nil},
+		"key of 255":               {`{}`, idempotencyKey(strings.Repeat("k", 255))},
+		"underscore within":        {`{"m": {"_rev": 1}}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			created := s.Do(t, "POST", "/users", test.body, test.headers).Want(t, 201)
+			read := s.Do(t, "GET", userPath(t, created), "").Want(t, 200)
+			if d := gocmp.Diff(string(created.Body), string(read.Body)); d != "" {
+				t.Errorf("what was read differs from what was created (-want +got):\n%.2000s", d)
+			}
+			s.Do(t, "PUT", userPath(t, created), string(read.Body)).Want(t, 200)
+		})
+	}
+}

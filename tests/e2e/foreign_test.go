@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// foreign is an item that others put into the table: every attribute type, no createdAt, no revision.
+func foreign(id string) stacktest.Item {
+	return stacktest.Item{
+		"userId":       str(id),
+		"name":         str("Ada Lovelace"),
+		"empty":        str(""),
+		"emoji 👍":      str("👩🏽‍🚀"),
+		"number":       n("12345678901234567890.123456789"),
+		"digits":       n("-1234567890123456789012345678901234567.8"),
+		"small":        n("1e-130"),
+		"binary":       &types.AttributeValueMemberB{Value: []byte{0, 255, 'b'}},
+		"empty binary": &types.AttributeValueMemberB{Value: []byte{}},
+		"true":         &types.AttributeValueMemberBOOL{Value: true},
+		"false":        &types.AttributeValueMemberBOOL{Value: false},
+		"null":         &types.AttributeValueMemberNULL{Value: true},
+		"map": &types.AttributeValueMemberM{Value: stacktest.Item{
+			"list":  list(n("1"), str("two"), list(), &types.AttributeValueMemberNULL{Value: true}),
+			"inner": &types.AttributeValueMemberM{Value: stacktest.Item{}},
+			"set":   &types.AttributeValueMemberNS{Value: []string{"0.5"}},
+			"_name": str("not at the top"),
+		}},
+		"looks like a set": &types.AttributeValueMemberM{Value: stacktest.Item{"$SS": list(str("a"))}},
+		"strings":          &types.AttributeValueMemberSS{Value: []string{"b", "a", ""}},
+		"numbers":          &types.AttributeValueMemberNS{Value: []string{"3", "1e2", "99999999999999999999999999999999999999"}},
+		"binaries":         &types.AttributeValueMemberBS{Value: [][]byte{{2}, {1}, []byte("text")}},
+		"$B":               str("a name of its own"),
+		"_legacy":          str("of others"),
+	}
+}
+
+const foreignJSON = `{
+	"userId": "1", "name": "Ada Lovelace", "empty": "", "emoji 👍": "👩🏽‍🚀",
+	"number": 12345678901234567890.123456789, "digits": -1234567890123456789012345678901234567.8, "small": 1e-130,
+	"binary": {"$B": "AP9i"}, "empty binary": {"$B": ""}, "true": true, "false": false, "null": null,
+	"map": {"list": [1, "two", [], null], "inner": {}, "set": {"$NS": [0.5]}, "_name": "not at the top"},
+	"looks like a set": {"$$SS": ["a"]},
+	"strings": {"$SS": ["", "a", "b"]}, "numbers": {"$NS": [3, 100, 99999999999999999999999999999999999999]},
+	"binaries": {"$BS": ["AQ==", "Ag==", "dGV4dA=="]},
+	"$B": "a name of its own", "_legacy": "of others"
+}`
+
+// TestForeignItem is the contract that clients have had all along: what is in the table, whoever put it there, is what
+// GET /users?userId= answers.
+func TestForeignItem(t *testing.T) {
+	t.Parallel()
+	testForeignItem(t, stacktest.Start(t))
+}
+
+// TestDefaultStage is the same on the stage prod, whose table is UserData, with the database that the stack starts of itself.
+func TestDefaultStage(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, func(cfg *local.Config) {
+		cfg.Parameters, cfg.DynamoDBEndpoint, cfg.DataDir = nil, "", t.TempDir()
+	})
+	if s.TableName != "UserData" {
+		t.Errorf("the table is %s, want UserData", s.TableName)
+	}
+	base, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base.Path != "/prod" {
+		t.Errorf("the stage is at %s, want /prod", base.Path)
+	}
+	testForeignItem(t, s)
+}
+
+func testForeignItem(t *testing.T, s *stacktest.Stack) {
+	t.Helper()
+	s.Do(t, "GET", "/users?userId=1", "").Problem(t, 404, "UserNotFound")
+	s.PutItem(t, foreign("1"))
+
+	read := s.Do(t, "GET", "/users?userId=1", "").Want(t, 200)
+	wantHeaders(t, read, stacktest.Headers{"Content-Type": "application/json"})
+	want := normal(stacktest.Decode(t, []byte(foreignJSON)))
+	if d := gocmp.Diff(want, normal(read.JSON(t))); d != "" {
+		t.Errorf("the user (-want +got):\n%s", d)
+	}
+	tag := etag(t, read)
+	again := s.Do(t, "GET", "/users/1", "").Want(t, 200)
+	wantHeaders(t, again, stacktest.Headers{"ETag": tag})
+	if d := gocmp.Diff(want, normal(again.JSON(t))); d != "" {
+		t.Errorf("the user at its canonical address (-want +got):\n%s", d)
+	}
+	s.Do(t, "GET", "/users?userId=1", "", ifNoneMatch(tag)).Want(t, 304)
+	listed := s.Do(t, "GET", "/users", "").Want(t, 200).JSON(t)
+	if d := gocmp.Diff(map[string]any{"items": []any{want}}, normal(listed)); d != "" {
+		t.Errorf("the list (-want +got):\n%s", d)
+	}
+	s.Do(t, "POST", "/users", `{"userId": "1"}`).Problem(t, 409, "UserExists")
+
+	// Sent back as it was read, it is what it was, and what the service keeps with a user besides.
+	replaced := s.Do(t, "PUT", "/users?userId=1", string(read.Body), ifMatch(tag)).Want(t, 200)
+	wantItem := stacktest.Comparable(foreign("1"))
+	gotItem := stacktest.Comparable(s.Item(t, "1"))
+	for _, name := range []string{"_rev", "updatedAt"} {
+		if gotItem[name] == nil {
+			t.Errorf("in the table, %s is missing", name)
+		}
+		delete(gotItem, name)
+	}
+	if d := gocmp.Diff(wantItem, gotItem); d != "" {
+		t.Errorf("the item after it was sent back (-want +got):\n%s", d)
+	}
+	s.Do(t, "PUT", "/users?userId=1", `{}`, ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
+
+	// Another client of the table changes it, without a thought of revisions.
+	changed := foreign("1")
+	changed["name"] = str("Ada King")
+	s.PutItem(t, changed)
+	s.Do(t, "PUT", "/users?userId=1", `{}`, ifMatch(etag(t, replaced))).Problem(t, 412, "PreconditionFailed")
+	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
+	read = s.Do(t, "GET", "/users?userId=1", "", ifNoneMatch(tag)).Want(t, 200)
+	if name := read.JSON(t)["name"]; name != "Ada King" {
+		t.Errorf("name is %v after it was changed in the table", name)
+	}
+	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(etag(t, read))).Want(t, 204)
+	if item := s.Item(t, "1"); item != nil {
+		t.Errorf("the table still has %v", stacktest.Comparable(item))
+	}
+}
+
+// TestForeignOddities are items that the API itself would not have written.
+func TestForeignOddities(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	for name, test := range map[string]struct {
+		attribute string
+		value     types.AttributeValue
+		want      string
+	}{
+		"name is a number":      {"name", n("7"), `7`},
+		"name is empty":         {"name", str(""), `""`},
+		"email is no mailbox":   {"email", str("nobody"), `"nobody"`},
+		"createdAt is a number": {"createdAt", n("1577836800"), `1577836800`},
+		"createdAt is no time":  {"createdAt", str("long ago"), `"long ago"`},
+		"updatedAt is null":     {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`},
+		"_rev is a number":      {"_rev", n("3"), `3`},
+		"_idempotency is text":  {"_idempotency", str("x"), `"x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id := stacktest.StageName()
+			s.PutItem(t, stacktest.Item{"userId": str(id), test.attribute: test.value})
+			read := s.Do(t, "GET", "/users/"+id, "").Want(t, 200)
+			want := stacktest.Decode(t, []byte(`{"userId": "`+id+`", "`+test.attribute+`": `+test.want+`}`))
+			if d := gocmp.Diff(want, read.JSON(t)); d != "" {
+				t.Errorf("the user (-want +got):\n%s", d)
+			}
+			s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Want(t, 200)
+			s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Problem(t, 412, "PreconditionFailed")
+			s.Do(t, "DELETE", "/users/"+id, "").Want(t, 204)
+		})
+	}
+}

@@ -1,0 +1,213 @@
+package e2e_test
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+var (
+	strongTag = regexp.MustCompile(`^"[\x21\x23-\x7e]+"$`)
+	uuid      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+)
+
+// userPath returns the path of the user in the answer, below the stage.
+func userPath(t *testing.T, r stacktest.Response) string {
+	t.Helper()
+	location := r.Header.Get("Content-Location")
+	_, path, found := strings.Cut(location, "/users/")
+	if !found {
+		t.Fatalf("Content-Location is %q; status %d: %s", location, r.Status, r.Body)
+	}
+	return "/users/" + path
+}
+
+// etag returns the ETag of an answer, which must be a strong one.
+func etag(t *testing.T, r stacktest.Response) string {
+	t.Helper()
+	tag := r.Header.Get("ETag")
+	if !strongTag.MatchString(tag) {
+		t.Errorf("ETag is %s, want a strong one", tag)
+	}
+	return tag
+}
+
+func ifMatch(tag string) stacktest.Headers { return stacktest.Headers{"If-Match": tag} }
+
+func ifNoneMatch(tag string) stacktest.Headers { return stacktest.Headers{"If-None-Match": tag} }
+
+// wantHeaders checks header fields; "" stands for none.
+func wantHeaders(t *testing.T, r stacktest.Response, want stacktest.Headers) {
+	t.Helper()
+	got := stacktest.Headers{}
+	for name := range want {
+		got[name] = strings.Join(r.Header.Values(name), " | ")
+	}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("header (-want +got):\n%s", d)
+	}
+}
+
+// TestLifeCycle takes one user from POST to DELETE, by each of its addresses.
+func TestLifeCycle(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
+	for _, address := range []string{"/users/", "/users?userId="} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			created := s.Do(t, "POST", "/users", `{"name": "Ada", "email": "ada@example.org", "age": 36}`).Want(t, 201)
+			made := created.JSON(t)
+			id, _ := made["userId"].(string)
+			if !uuid.MatchString(id) {
+				t.Fatalf("userId is %v, want a UUID", made["userId"])
+			}
+			first := etag(t, created)
+			location := stage + "/users/" + id
+			common := stacktest.Headers{
+				"Content-Type": "application/json", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
+				"Content-Location": location,
+			}
+			wantHeaders(t, created, common)
+			wantHeaders(t, created, stacktest.Headers{"Location": location, "Cache-Control": "no-store", "Idempotent-Replayed": ""})
+			createdAt := wantTime(t, made, "createdAt")
+			if updatedAt := wantTime(t, made, "updatedAt"); !updatedAt.Equal(createdAt) {
+				t.Errorf("updatedAt is %v, want createdAt, %v", updatedAt, createdAt)
+			}
+			if want := []string{"age", "createdAt", "email", "name", "updatedAt", "userId"}; !slices.Equal(want, stacktest.Names(made)) {
+				t.Errorf("created with %v, want %v", stacktest.Names(made), want)
+			}
+
+			path := address + id
+			read := s.Do(t, "GET", path, "").Want(t, 200)
+			wantHeaders(t, read, common)
+			wantHeaders(t, read, stacktest.Headers{"ETag": first, "Cache-Control": "private, no-cache", "Location": ""})
+			if d := gocmp.Diff(made, read.JSON(t)); d != "" {
+				t.Errorf("what was read differs from what was created (-want +got):\n%s", d)
+			}
+			head := s.Do(t, "HEAD", path, "").Want(t, 200)
+			if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
+				t.Errorf("HEAD has a body of %d bytes, and header (-GET +HEAD):\n%s", len(head.Body), d)
+			}
+
+			for _, tags := range []string{first, "W/" + first, "*", `"other", ` + first} {
+				unchanged := s.Do(t, "GET", path, "", ifNoneMatch(tags)).Want(t, 304)
+				wantHeaders(t, unchanged, stacktest.Headers{
+					"ETag": first, "Cache-Control": "private, no-cache", "Content-Location": location,
+				})
+				if len(unchanged.Body) != 0 {
+					t.Errorf("304 has the body %q", unchanged.Body)
+				}
+				s.Do(t, "HEAD", path, "", ifNoneMatch(tags)).Want(t, 304)
+			}
+			s.Do(t, "GET", path, "", ifNoneMatch(`"other"`)).Want(t, 200)
+
+			replaced := s.Do(t, "PUT", path, `{"name": "Ada King"}`, ifMatch(first)).Want(t, 200)
+			second := etag(t, replaced)
+			if second == first {
+				t.Error("PUT left the ETag as it was")
+			}
+			wantHeaders(t, replaced, common)
+			wantHeaders(t, replaced, stacktest.Headers{"Cache-Control": "no-store", "Location": ""})
+			now := replaced.JSON(t)
+			if updatedAt := wantTime(t, now, "updatedAt"); updatedAt.Before(createdAt) {
+				t.Errorf("updatedAt is %v, before createdAt, %v", updatedAt, createdAt)
+			}
+			want := map[string]any{"userId": id, "name": "Ada King", "createdAt": made["createdAt"], "updatedAt": now["updatedAt"]}
+			if d := gocmp.Diff(want, now); d != "" {
+				t.Errorf("replaced (-want +got):\n%s", d)
+			}
+			read = s.Do(t, "GET", path, "", ifNoneMatch(first)).Want(t, 200)
+			wantHeaders(t, read, stacktest.Headers{"ETag": second})
+			if d := gocmp.Diff(now, read.JSON(t)); d != "" {
+				t.Errorf("what was read differs from what was replaced (-want +got):\n%s", d)
+			}
+
+			for _, tags := range []string{first, "W/" + second, `"other", "others"`} {
+				s.Do(t, "PUT", path, `{}`, ifMatch(tags)).Problem(t, 412, "PreconditionFailed")
+				s.Do(t, "DELETE", path, "", ifMatch(tags)).Problem(t, 412, "PreconditionFailed")
+			}
+			wantHeaders(t, s.Do(t, "GET", path, ""), stacktest.Headers{"ETag": second})
+			third := etag(t, s.Do(t, "PUT", path, `{"userId": "`+id+`"}`, ifMatch(`"other", `+second)).Want(t, 200))
+			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Want(t, 200)
+			s.Do(t, "PUT", path, `{}`, ifMatch(third)).Problem(t, 412, "PreconditionFailed")
+			// Without If-Match it is no fault that the user was read before another write: createdAt is as it was read, updatedAt was once.
+			last := s.Do(t, "PUT", path, string(read.Body)).Want(t, 200)
+			if got := last.JSON(t)["createdAt"]; got != made["createdAt"] {
+				t.Errorf("createdAt is %v, want %v", got, made["createdAt"])
+			}
+
+			deleted := s.Do(t, "DELETE", path, "", ifMatch(etag(t, last))).Want(t, 204)
+			wantHeaders(t, deleted, stacktest.Headers{"Cache-Control": "no-store", "ETag": ""})
+			if len(deleted.Body) != 0 {
+				t.Errorf("204 has the body %q", deleted.Body)
+			}
+			if item := s.Item(t, id); item != nil {
+				t.Errorf("the table still has %v", stacktest.Comparable(item))
+			}
+			s.Do(t, "GET", path, "").Problem(t, 404, "UserNotFound")
+			s.Do(t, "PUT", path, `{}`).Problem(t, 404, "UserNotFound")
+			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Problem(t, 404, "UserNotFound")
+			s.Do(t, "DELETE", path, "").Problem(t, 404, "UserNotFound")
+			if head := s.Do(t, "HEAD", path, "").Want(t, 404); len(head.Body) != 0 {
+				t.Errorf("HEAD has the body %q", head.Body)
+			}
+			again := s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
+			if tag := etag(t, again); slices.Contains([]string{first, second, third}, tag) {
+				t.Errorf("the new user has the ETag of the old one, %s", tag)
+			}
+		})
+	}
+}
+
+// TestRequireIfMatch is about a stage that demands If-Match.
+func TestRequireIfMatch(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"RequireIfMatch": "true"}))
+	created := s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	before := s.AllItems(t)
+	for _, path := range []string{"/users/ada", "/users?userId=ada"} {
+		s.Do(t, "PUT", path, `{"name": "Ada"}`).Problem(t, 428, "PreconditionRequired")
+		s.Do(t, "DELETE", path, "").Problem(t, 428, "PreconditionRequired")
+	}
+	s.Do(t, "PUT", "/users", `{"userId": "ada"}`).Problem(t, 428, "PreconditionRequired")
+	if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
+		t.Errorf("the table was changed (-want +got):\n%s", d)
+	}
+	replaced := s.Do(t, "PUT", "/users/ada", `{"name": "Ada"}`, ifMatch(etag(t, created))).Want(t, 200)
+	s.Do(t, "PUT", "/users/ada", `{}`, ifMatch("*")).Want(t, 200)
+	s.Do(t, "DELETE", "/users/ada", "", ifMatch(etag(t, replaced))).Problem(t, 412, "PreconditionFailed")
+	s.Do(t, "DELETE", "/users/ada", "", ifMatch("*")).Want(t, 204)
+}
+
+// wantTime returns one of the service's times, which are RFC 3339 in UTC to the millisecond.
+func wantTime(t *testing.T, user map[string]any, name string) time.Time {
+	t.Helper()
+	const format = "2006-01-02T15:04:05.000Z"
+	text, _ := user[name].(string)
+	parsed, err := time.Parse(format, text)
+	if err != nil {
+		t.Errorf("%s is %v, want a time such as %s", name, user[name], format)
+	}
+	return parsed
+}
+
+// lasting leaves out the fields that differ from answer to answer.
+func lasting(header http.Header) http.Header {
+	header = maps.Clone(header)
+	for _, name := range []string{"Date", "X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id"} {
+		if header.Get(name) == "" {
+			header.Set("Missing", name)
+		}
+		header.Del(name)
+	}
+	return header
+}

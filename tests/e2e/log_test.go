@@ -1,0 +1,354 @@
+package e2e_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// marked stands for a personal value: no line of a log and no trace must have it, in capitals or not.
+const marked = "mark3d-p3rs0nal"
+
+func isMarked(text string) bool { return strings.Contains(strings.ToLower(text), marked) }
+
+// sendMarked sends requests that have a marked value in every place that a client can put one, refused ones among them, and
+// returns how many of them a function has seen.
+func sendMarked(t *testing.T, s *stacktest.Stack) int {
+	t.Helper()
+	const (
+		user = `{"userId": "` + marked + `", "name": "` + marked + `", "email": "` + marked + `@example.org", "` + marked + `": ["` +
+			marked + `", {"$SS": ["` + marked + `"]}]}`
+		path = "/users/" + marked
+	)
+	everywhere := stacktest.Headers{
+		"Authorization": marked, "Cookie": marked, "User-Agent": marked, "Referer": marked, "X-Forwarded-For": marked, "X-Api-Key": marked,
+	}
+	requests := []refusal{
+		{method: "POST", body: user, status: 201, headers: idempotencyKey(marked)},
+		{method: "POST", body: user, status: 201, headers: idempotencyKey(marked)},
+		{method: "POST", body: `{"userId": "` + marked + `"}`, status: 422, headers: idempotencyKey(marked)},
+		{method: "POST", body: `{"userId": "` + marked + `"}`, status: 409},
+		{method: "POST", body: `{"name": ["` + marked + `"], "email": "` + marked + `", "_` + marked + `": 1}`, status: 400},
+		{method: "POST", body: `{"` + marked + `": {"$B": "` + marked + `"}}`, status: 400},
+		{method: "POST", body: `{"` + marked + `": 1, "` + marked + `": 1}`, status: 400},
+		{method: "POST", body: `{"` + marked + `": ` + marked, status: 400},
+		{method: "POST", body: marked, status: 400},
+		{method: "POST", body: "\"" + marked + "\xff\"", status: 400},
+		{method: "POST", body: `{"userId": "` + marked + ` ` + marked + `"}`, status: 400},
+		{method: "POST", body: `{"x": "` + strings.Repeat(marked, 30_000) + `"}`, status: 413},
+		{method: "POST", body: `{}`, status: 415, headers: contentType("text/" + marked)},
+		{method: "POST", body: `{}`, status: 400, headers: idempotencyKey(`"` + marked)},
+		{method: "POST", body: `{}`, status: 400, headers: ifNoneMatch(marked)},
+		{method: "GET", path: path, status: 200},
+		{method: "GET", path: path, status: 304, headers: ifNoneMatch("*")},
+		{method: "GET", path: path, status: 400, headers: ifNoneMatch(marked)},
+		{method: "GET", path: "/users?userId=" + marked, status: 200},
+		{method: "GET", path: "/users?userId=not-" + marked, status: 404},
+		{method: "GET", path: "/users?userId=" + marked + "%20", status: 400},
+		{method: "GET", path: "/users/" + marked + "%40example.org", status: 400},
+		{method: "GET", path: path + "?userId=" + marked + "2", status: 400},
+		{method: "GET", path: "/users?" + marked + "=" + marked, status: 200},
+		{method: "GET", path: "/users?limit=" + marked, status: 400},
+		{method: "GET", path: "/users?cursor=" + marked, status: 400},
+		{method: "HEAD", path: path, status: 200},
+		{method: "PUT", path: path, body: user, status: 200},
+		{method: "PUT", path: path, body: user, status: 412, headers: ifMatch(`"` + marked + `"`)},
+		{method: "PUT", path: path, body: user, status: 400, headers: ifMatch(marked)},
+		{method: "PUT", path: path, body: `{"userId": "other-` + marked + `"}`, status: 400},
+		{method: "PUT", path: path, body: `{"createdAt": "` + marked + `"}`, status: 400},
+		{method: "PUT", path: "/users/not-" + marked, body: `{}`, status: 404},
+		{method: "DELETE", path: path, status: 412, headers: ifMatch(`"` + marked + `"`)},
+		{method: "DELETE", path: path, status: 204},
+	}
+	for _, r := range requests {
+		if r.path == "" {
+			r.path = "/users"
+		}
+		s.Do(t, r.method, r.path, r.body, everywhere, r.headers).Want(t, r.status)
+	}
+	// These reach no function.
+	s.Do(t, "GET", "/"+marked, "", everywhere).Want(t, 404)
+	s.Do(t, "PATCH", path, user, everywhere).Want(t, 405)
+	s.Do(t, "DELETE", "/users?"+marked+"="+marked, "", everywhere).Want(t, 400)
+	return len(requests)
+}
+
+// requestLines returns the lines of a stopped stack that tell of a request, by its id.
+func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any {
+	t.Helper()
+	lines := map[string][]map[string]any{}
+	for _, line := range s.Lines() {
+		fields := stacktest.Decode(t, []byte(line))
+		for _, name := range []string{"timestamp", "level", "message"} {
+			if text, _ := fields[name].(string); text == "" {
+				t.Errorf("a line without %s: %s", name, line)
+			}
+		}
+		if fields["message"] == "request" {
+			id, _ := fields["requestId"].(string)
+			lines[id] = append(lines[id], fields)
+		}
+	}
+	return lines
+}
+
+// TestLogs looks at the line that each request leaves.
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	hash := sha256.Sum256([]byte("ada"))
+	adaHash := hex.EncodeToString(hash[:8])
+	type request struct {
+		method, path, body string
+		status             int
+		function, route    string
+		operation          string
+		outcome, code      string
+		cold               bool
+		user               string
+	}
+	requests := []request{ // in this order
+		{"POST", "/users", `{"userId": "ada"}`, 201, "post", "/users", "createUser", "Success", "", true, adaHash},
+		{"POST", "/users", `{"userId": "ada"}`, 409, "post", "/users", "createUser", "Error", "UserExists", false, adaHash},
+		{"POST", "/users", `[]`, 400, "post", "/users", "createUser", "Error", "InvalidBody", false, ""},
+		{"GET", "/users/ada", "", 200, "get", "/users/{userId}", "getUser", "Success", "", true, adaHash},
+		{"GET", "/users?userId=ada", "", 200, "get", "/users", "getUsers", "Success", "", false, adaHash},
+		{"GET", "/users", "", 200, "get", "/users", "getUsers", "Success", "", false, ""},
+		{"HEAD", "/users/a%20b", "", 400, "get", "/users/{userId}", "headUser", "Error", "InvalidUserId", false, ""},
+		{"PUT", "/users/ada", `{}`, 200, "put", "/users/{userId}", "replaceUser", "Success", "", true, adaHash},
+		{"DELETE", "/users?userId=ada", "", 204, "delete", "/users", "deleteUserByQuery", "Success", "", true, adaHash},
+	}
+	answers := make([]stacktest.Response, len(requests))
+	for i, r := range requests {
+		answers[i] = s.Do(t, r.method, r.path, r.body).Want(t, r.status)
+	}
+	s.Stop(t)
+	lines := requestLines(t, s)
+	invocations := map[string]bool{}
+	for _, event := range s.Events() {
+		if start, ok := event.Record.(lambdahost.InvocationStart); ok {
+			invocations[start.RequestID] = true
+		}
+	}
+	for i, r := range requests {
+		id := answers[i].Header.Get("X-Amzn-Requestid")
+		if len(lines[id]) != 1 {
+			t.Errorf("%s %s: %d lines, want 1", r.method, r.path, len(lines[id]))
+			continue
+		}
+		got := lines[id][0]
+		delete(lines, id)
+		for _, name := range []string{"durationMs", "storeMs"} {
+			number, _ := got[name].(json.Number)
+			if value, err := number.Float64(); err != nil || value < 0 {
+				t.Errorf("%s is %v", name, got[name])
+			}
+			delete(got, name)
+		}
+		if _, err := time.Parse("2006-01-02T15:04:05.000Z", fmt.Sprint(got["timestamp"])); err != nil {
+			t.Error(err)
+		}
+		delete(got, "timestamp")
+		invocation, _ := got["lambdaRequestId"].(string)
+		if !invocations[invocation] {
+			t.Errorf("lambdaRequestId is %q, want that of an invocation", invocation)
+		}
+		delete(invocations, invocation)
+		delete(got, "lambdaRequestId")
+		want := map[string]any{
+			"level": "INFO", "message": "request", "service": "UserRequestAPI",
+			"function": "UserRequestAPI-" + stage + "-" + r.function, "version": "$LATEST",
+			"requestId": id, "xrayTraceId": traceFields(answers[i].Header.Get("X-Amzn-Trace-Id"))["Root"],
+			"coldStart": r.cold, "method": r.method, "route": r.route, "operation": r.operation,
+			"status": json.Number(strconv.Itoa(r.status)), "outcome": r.outcome, "retries": json.Number("0"),
+		}
+		if r.code != "" {
+			want["errorCode"] = r.code
+		}
+		if r.user != "" {
+			want["userIdHash"] = r.user
+		}
+		if d := gocmp.Diff(want, got); d != "" {
+			t.Errorf("%s %s (-want +got):\n%s", r.method, r.path, d)
+		}
+	}
+	if len(lines) > 0 {
+		t.Errorf("lines of requests that nobody sent: %v", lines)
+	}
+	if got, want := len(s.Lines()), len(requests); got != want {
+		t.Errorf("the functions logged %d lines, want %d: %q", got, want, s.Lines())
+	}
+}
+
+// TestLogsHoldNothingPersonal sends marked values and looks for them in all that is logged.
+func TestLogsHoldNothingPersonal(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"LogLevel": "DEBUG"}))
+	count := sendMarked(t, s)
+	s.Stop(t)
+	if lines := requestLines(t, s); len(lines) != count {
+		t.Errorf("lines of %d requests, want %d", len(lines), count)
+	}
+	wantNothingMarked(t, s)
+}
+
+func wantNothingMarked(t *testing.T, s *stacktest.Stack) {
+	t.Helper()
+	if len(s.Events()) == 0 {
+		t.Error("nothing was logged")
+	}
+	for _, event := range s.Events() {
+		if isMarked(event.Text()) {
+			t.Errorf("personal data was logged: %.2000s", event.Text())
+		}
+	}
+}
+
+// failing stands before the database and answers in its place.
+type failing struct {
+	*httptest.Server
+	answer atomic.Pointer[failure] // nil: the database answers
+}
+
+// failure is an answer of DynamoDB.
+type failure struct {
+	status int
+	kind   string // of error, "" for an answer that cannot be read
+	quotes bool   // whether the message quotes the request, as DynamoDB does where that is what is wrong
+}
+
+func (f failure) body(request []byte) string {
+	if f.kind == "" {
+		return `{"Item": {"name": {"S": "` + marked // and there it ends
+	}
+	message := "refused"
+	if f.quotes {
+		message = string(request)
+	}
+	return fmt.Sprintf(`{"__type": "com.amazonaws.dynamodb.v20120810#%s", "message": %q}`, f.kind, message)
+}
+
+func newFailing(t *testing.T, database string) *failing {
+	t.Helper()
+	target, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: transport,
+	}
+	f := &failing{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := f.answer.Load()
+		if answer == nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the function has gone
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(answer.status)
+		_, _ = io.WriteString(w, answer.body(body))
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+// TestStoreFailures is about a database that refuses: what the client is told, and what nobody is.
+func TestStoreFailures(t *testing.T) {
+	t.Parallel()
+	database := newFailing(t, stacktest.Endpoint(t))
+	xray := newDaemon(t)
+	s := stacktest.Start(t, xray.with, func(cfg *local.Config) { cfg.DynamoDBEndpoint = database.URL })
+	requests := []refusal{
+		{method: "POST", path: "/users", body: `{"userId": "` + marked + `", "name": "` + marked + `"}`, status: 201},
+		{method: "GET", path: "/users/" + marked, status: 200},
+		{method: "GET", path: "/users", status: 200},
+		{method: "PUT", path: "/users/" + marked, body: `{"name": "` + marked + `"}`, status: 200},
+		{method: "DELETE", path: "/users/" + marked, status: 204},
+	}
+	s.Do(t, "POST", "/users", `{"userId": "`+marked+`-2"}`).Want(t, 201)
+	before := s.AllItems(t)
+	failures := []struct {
+		answer failure
+		status int
+		code   string
+	}{
+		{failure{400, "ValidationException", true}, 500, "StoreUnavailable"},
+		{failure{400, "SerializationException", true}, 500, "StoreUnavailable"},
+		{failure{400, "AccessDeniedException", false}, 500, "StoreUnavailable"},
+		{failure{400, "ResourceNotFoundException", false}, 500, "StoreUnavailable"},
+		{failure{500, "InternalServerError", false}, 500, "StoreUnavailable"},
+		{failure{200, "", false}, 500, "StoreUnavailable"},
+		{failure{400, "ProvisionedThroughputExceededException", false}, 503, "StoreThrottled"},
+		{failure{400, "ThrottlingException", false}, 503, "StoreThrottled"},
+		{failure{400, "RequestLimitExceeded", false}, 503, "StoreThrottled"},
+	}
+	for _, test := range failures {
+		database.answer.Store(&test.answer)
+		clients(len(requests), len(requests), func(i int, _ func(func())) {
+			r := s.Do(t, requests[i].method, requests[i].path, requests[i].body)
+			p := r.Problem(t, test.status, test.code)
+			retryAfter := ""
+			if test.status == http.StatusServiceUnavailable {
+				retryAfter = "1"
+			}
+			wantHeaders(t, r, stacktest.Headers{"Retry-After": retryAfter, "Cache-Control": "no-store"})
+			p.Instance = "" // the client's own path
+			told := fmt.Sprint(p)
+			for _, inside := range []string{marked, test.answer.kind, s.TableName, database.URL, "DynamoDB"} {
+				if inside != "" && strings.Contains(told, inside) {
+					t.Errorf("%s: the client is told %s: %s", test.answer.kind, inside, told)
+				}
+			}
+		})
+	}
+	database.answer.Store(nil)
+	if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
+		t.Errorf("the table was changed (-want +got):\n%s", d)
+	}
+	for _, r := range requests { // with the same functions
+		s.Do(t, r.method, r.path, r.body).Want(t, r.status)
+	}
+	for _, payload := range xray.received(t) {
+		if isMarked(payload) {
+			t.Errorf("personal data was sent to X-Ray: %s", payload)
+		}
+	}
+	s.Stop(t)
+	wantNothingMarked(t, s)
+	logged := 0
+	for _, line := range slices.Concat(slices.Collect(maps.Values(requestLines(t, s)))...) {
+		if line["level"] == "ERROR" && line["errorCode"] != nil && line["error"] != nil && line["outcome"] == "Fault" {
+			logged++
+		}
+	}
+	if want := len(failures) * len(requests); logged != want {
+		t.Errorf("%d failures are in the log, want %d", logged, want)
+	}
+}

@@ -1,0 +1,263 @@
+package e2e_test
+
+import (
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// refusal is a request that is refused, and how.
+type refusal struct {
+	method  string // "": POST
+	path    string // "": /users
+	body    string
+	headers stacktest.Headers
+	status  int // 0: 400
+	code    string
+	errors  []string // code and pointer of each
+	detail  string   // a part of it; or of the first error's
+}
+
+func post(body, code string, errors ...string) refusal {
+	return refusal{body: body, code: code, errors: errors}
+}
+
+func put(path, body, code string, errors ...string) refusal {
+	return refusal{method: http.MethodPut, path: path, body: body, code: code, errors: errors}
+}
+
+func get(path, code string) refusal {
+	return refusal{method: http.MethodGet, path: path, code: code}
+}
+
+func (r refusal) saying(detail string) refusal {
+	r.detail = detail
+	return r
+}
+
+func (r refusal) with(headers stacktest.Headers) refusal {
+	r.headers = headers
+	return r
+}
+
+func (r refusal) as(status int) refusal {
+	r.status = status
+	return r
+}
+
+func contentType(mediaType string) stacktest.Headers {
+	return stacktest.Headers{"Content-Type": mediaType}
+}
+
+// TestRefusals is what clients can get wrong. None of it changes anything in the table.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	s.Do(t, "POST", "/users", `{"userId": "ada", "name": "Ada", "n": 1}`).Want(t, 201)
+	s.PutItem(t, foreign("foreign"))
+	const mega = 1 << 20
+	nested := func(levels int) string { // the user itself being the first
+		return strings.Repeat(`{"a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1)
+	}
+	cursor := base64.RawURLEncoding.EncodeToString
+	refusals := map[string]refusal{
+		// The body is not one JSON object.
+		"no body":            post(``, "InvalidBody", "Empty #"),
+		"blank body":         post(" \n", "InvalidBody", "Empty #"),
+		"not JSON":           post(`userId=1&name=Ada`, "InvalidBody", "InvalidJSON #"),
+		"cut off":            post(`{"name": "Ada"`, "InvalidBody", "InvalidJSON #"),
+		"single quotes":      post(`{'name': 'Ada'}`, "InvalidBody", "InvalidJSON #"),
+		"trailing comma":     post(`{"name": "Ada",}`, "InvalidBody", "InvalidJSON #"),
+		"not a number":       post(`{"n": NaN}`, "InvalidBody", "InvalidJSON #/n"),
+		"leading zero":       post(`{"n": 01}`, "InvalidBody", "InvalidJSON #"),
+		"control character":  post("{\"n\": \"\x01\"}", "InvalidBody", "InvalidJSON #/n"),
+		"byte order mark":    post("\ufeff{}", "InvalidBody", "InvalidJSON #"),
+		"array":              post(`[{"userId": "1"}]`, "InvalidBody", "NotAnObject #"),
+		"string":             post(`"ada"`, "InvalidBody", "NotAnObject #"),
+		"number":             post(`1`, "InvalidBody", "NotAnObject #"),
+		"null":               post(`null`, "InvalidBody", "NotAnObject #"),
+		"true":               post(`true`, "InvalidBody", "NotAnObject #"),
+		"duplicate key":      post(`{"a": 1, "b": 2, "a": 3}`, "InvalidBody", "DuplicateName #/a"),
+		"duplicate, escaped": post(`{"a": 1, "\u0061": 3}`, "InvalidBody", "DuplicateName #/a"),
+		"duplicate within":   post(`{"m": [{"x": 1, "x": 1}]}`, "InvalidBody", "DuplicateName #/m/0/x"),
+		"trailing data":      post(`{"name": "Ada"} {"name": "Eve"}`, "InvalidBody", "TrailingData #"),
+		"trailing bracket":   post(`{"name": "Ada"}]`, "InvalidBody", "TrailingData #"),
+		"invalid UTF-8":      post("{\"name\": \"Ad\xe4\"}", "InvalidBody", "InvalidUTF8 #"),
+		"overlong UTF-8":     post("{\"name\": \"\xc0\x80\"}", "InvalidBody", "InvalidUTF8 #"),
+		"Latin-1 name":       post("{\"na\xefve\": 1}", "InvalidBody", "InvalidUTF8 #"),
+		"half a surrogate":   post(`{"name": "\ud83d"}`, "InvalidBody", "InvalidUTF8 #/name"),
+		"base64":             post(base64.StdEncoding.EncodeToString([]byte(`{"name": "Ada"}`)), "InvalidBody", "Base64 #"),
+
+		// The body is JSON under a name of something else.
+		"plain text":  post(`{}`, "UnsupportedMediaType").with(contentType("text/plain")).as(415),
+		"form":        post(`{}`, "UnsupportedMediaType").with(contentType("application/x-www-form-urlencoded")).as(415),
+		"patch":       put("/users/ada", `{}`, "UnsupportedMediaType").with(contentType("application/merge-patch+json")).as(415),
+		"Latin-1":     post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset=iso-8859-1")).as(415),
+		"broken type": post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset")).as(415),
+
+		// The body is too large.
+		"401 KB":         post(`{"x": "`+strings.Repeat("x", 401<<10)+`"}`, "BodyTooLarge").as(413).saying("409600"),
+		"401 KB, PUT":    put("/users/ada", `{"x": "`+strings.Repeat("x", 401<<10)+`"}`, "BodyTooLarge").as(413).saying("409600"),
+		"401 KB of list": post(`{"x": [`+strings.Repeat("0,", 140_000)+`0]}`, "BodyTooLarge").as(413).saying("409600"),
+		"5 MB":           post(`{"x": "`+strings.Repeat("x", 5*mega)+`"}`, "BodyTooLarge").as(413).saying("409600"),
+
+		// The values are not allowed.
+		"_rev":                   post(`{"_rev": "x"}`, "InvalidUser", "ReservedName #/_rev"),
+		"_rev, PUT":              put("/users/ada", `{"_rev": "x"}`, "InvalidUser", "ReservedName #/_rev"),
+		"_idempotency":           put("/users/ada", `{"_idempotency": {"key": "", "body": ""}}`, "InvalidUser", "ReservedName #/_idempotency"),
+		"underscore":             post(`{"_": 1}`, "InvalidUser", "ReservedName #/_"),
+		"another's underscore":   put("/users/foreign", `{"_legacy": "mine"}`, "InvalidUser", "ReservedName #/_legacy"),
+		"createdAt":              post(`{"createdAt": "2026-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/createdAt"),
+		"changed createdAt":      put("/users/ada", `{"createdAt": "2026-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/createdAt"),
+		"createdAt is null":      put("/users/ada", `{"createdAt": null}`, "InvalidUser", "ReadOnly #/createdAt"),
+		"createdAt of a foreign": put("/users/foreign", `{"createdAt": "2026-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/createdAt"),
+		"changed updatedAt":      put("/users/ada", `{"updatedAt": "2100-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/updatedAt"),
+		"name is empty":          post(`{"name": ""}`, "InvalidUser", "InvalidName #/name"),
+		"name is a number":       post(`{"name": 1}`, "InvalidUser", "InvalidName #/name"),
+		"name has 257":           post(`{"name": "`+strings.Repeat("é", 257)+`"}`, "InvalidUser", "InvalidName #/name"),
+		"email":                  put("/users/ada", `{"email": "ada at example.org"}`, "InvalidUser", "InvalidEmail #/email"),
+		"email of 255":           post(`{"email": "a@`+strings.Repeat("a.", 126)+`a"}`, "InvalidUser", "InvalidEmail #/email"),
+		"several": post(`{"name": null, "email": "x", "_x": 1, "updatedAt": 1}`, "InvalidUser",
+			"ReservedName #/_x", "InvalidEmail #/email", "InvalidName #/name", "ReadOnly #/updatedAt"),
+		"userId is a number": post(`{"userId": 1}`, "InvalidUser", "InvalidUserId #/userId"),
+		"userId is empty":    post(`{"userId": ""}`, "InvalidUser", "InvalidUserId #/userId"),
+		"userId is null":     post(`{"userId": null}`, "InvalidUser", "InvalidUserId #/userId"),
+		"depth 33":           post(nested(33), "InvalidUser", "TooDeep #").saying("32"),
+		"depth 1000":         post(nested(1000), "InvalidUser", "TooDeep #").saying("32"),
+		"lists of depth 33":  post(`{"a":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, "InvalidUser", "TooDeep #").saying("32"),
+		"39 digits": post(`{"n": 123456789012345678901234567890123456789}`, "InvalidUser",
+			"NumberPrecision #/n").saying("38 significant digits"),
+		"39 decimals": put("/users/ada", `{"a": {"b": [1, 0.123456789012345678901234567890123456789]}}`, "InvalidUser",
+			"NumberPrecision #/a/b/1").saying("38 significant digits"),
+		"1e126":                post(`{"n": 1e126}`, "InvalidUser", "NumberRange #/n").saying("range"),
+		"-1e126":               post(`{"n": -1e126}`, "InvalidUser", "NumberRange #/n").saying("range"),
+		"1e-131":               post(`{"n": 1e-131}`, "InvalidUser", "NumberRange #/n").saying("range"),
+		"1e999999999999":       post(`{"n": 1e999999999999}`, "InvalidUser", "NumberRange #/n").saying("range"),
+		"39 digits in a set":   post(`{"n": {"$NS": [123456789012345678901234567890123456789]}}`, "InvalidUser", "NumberPrecision #/n/$NS/0"),
+		"empty name":           post(`{"": 1}`, "InvalidUser", "EmptyName #/"),
+		"empty set":            post(`{"s": {"$SS": []}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"twice in a set":       post(`{"s": {"$NS": [1, 1.0]}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"number among strings": post(`{"s": {"$SS": ["a", 1]}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"not base64":           post(`{"s": {"$B": "a"}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"URL's base64":         post(`{"s": {"$BS": ["-_-_"]}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"name to be escaped":   post(`{"a/b~c %": {"é": 1e126}}`, "InvalidUser", "NumberRange #/a~1b~0c%20%25/%C3%A9"),
+
+		// Which user?
+		"blank query":          get("/users?userId=", "InvalidUserId"),
+		"query of spaces":      get("/users?userId=%20+", "InvalidUserId"),
+		"query without value":  get("/users?userId", "InvalidUserId"),
+		"query with a space":   get("/users?userId=a%20b", "InvalidUserId"),
+		"repeated query":       get("/users?userId=ada&userId=ada", "InvalidParameter"),
+		"path and query":       get("/users/ada?userId=eve", "InvalidParameter"),
+		"path and blank query": get("/users/ada?userId=", "InvalidUserId"),
+		"path and query, PUT":  put("/users/ada?userId=eve", `{}`, "InvalidParameter"),
+		"path and body":        put("/users/ada", `{"userId": "eve"}`, "InvalidParameter"),
+		"path and odd body":    put("/users/ada", `{"userId": 1}`, "InvalidParameter"),
+		"query and body":       put("/users?userId=ada", `{"userId": "eve"}`, "InvalidParameter"),
+		"no userId, PUT":       put("/users", `{"name": "Ada"}`, "InvalidParameter"),
+		"no userId, DELETE":    {method: http.MethodDelete, code: "InvalidParameter"},
+		"blank, DELETE":        {method: http.MethodDelete, path: "/users?userId=", code: "InvalidParameter"},
+		"repeated, DELETE":     {method: http.MethodDelete, path: "/users?userId=ada&userId=ada", code: "InvalidParameter"},
+		"path, query, DELETE":  {method: http.MethodDelete, path: "/users/ada?userId=eve", code: "InvalidParameter"},
+
+		// The list.
+		"limit=0":           get("/users?limit=0", "InvalidParameter").saying("1 to 100"),
+		"limit=101":         get("/users?limit=101", "InvalidParameter").saying("1 to 100"),
+		"limit=-1":          get("/users?limit=-1", "InvalidParameter").saying("1 to 100"),
+		"limit=1.5":         get("/users?limit=1.5", "InvalidParameter").saying("1 to 100"),
+		"limit=abc":         get("/users?limit=abc", "InvalidParameter").saying("1 to 100"),
+		"limit=":            get("/users?limit=", "InvalidParameter").saying("1 to 100"),
+		"limit, enormous":   get("/users?limit=99999999999999999999", "InvalidParameter").saying("1 to 100"),
+		"limit twice":       get("/users?limit=1&limit=2", "InvalidParameter"),
+		"cursor of nothing": get("/users?cursor=", "InvalidParameter").saying("cursor"),
+		"cursor of text":    get("/users?cursor=ada", "InvalidParameter").saying("cursor"),
+		"cursor of JSON":    get("/users?cursor="+cursor([]byte(`{"userId":{"S":"ada"}}`)), "InvalidParameter").saying("cursor"),
+		"cursor of no sum":  get("/users?cursor="+cursor([]byte("\x0100000000ada")), "InvalidParameter").saying("cursor"),
+		"cursor, padded":    get("/users?cursor=YWRh%3D%3D", "InvalidParameter").saying("cursor"),
+		"cursor twice":      get("/users?cursor=a&cursor=b", "InvalidParameter"),
+
+		// Conditions and keys.
+		"If-Match bare":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch("bare")),
+		"If-Match open":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch(`"open`)),
+		"If-None-Match bare":    get("/users/ada", "InvalidParameter").with(ifNoneMatch("bare")),
+		"If-None-Match of tags": post(`{}`, "InvalidParameter").with(ifNoneMatch(`"tag"`)),
+		"blank key":             post(`{}`, "InvalidParameter").with(idempotencyKey(`""`)),
+		"key of 256":            post(`{}`, "InvalidParameter").with(idempotencyKey(strings.Repeat("k", 256))),
+		"key with one quote":    post(`{}`, "InvalidParameter").with(idempotencyKey(`"k`)),
+		"key with é":            post(`{}`, "InvalidParameter").with(idempotencyKey("é")),
+
+		// There it is, or is not.
+		"exists":                post(`{"userId": "ada"}`, "UserExists").as(409),
+		"exists, If-None-Match": post(`{"userId": "ada"}`, "UserExists").with(ifNoneMatch("*")).as(409),
+		"exists, foreign":       post(`{"userId": "foreign"}`, "UserExists").as(409),
+		"unknown":               get("/users?userId=eve", "UserNotFound").as(404),
+		"unknown, PUT":          put("/users/eve", `{}`, "UserNotFound").as(404),
+		"unknown, by body":      put("/users", `{"userId": "eve"}`, "UserNotFound").as(404),
+		"unknown, DELETE":       {method: http.MethodDelete, path: "/users/eve", status: 404, code: "UserNotFound"},
+		"changed since":         put("/users/ada", `{}`, "PreconditionFailed").with(ifMatch(`"old"`)).as(412),
+	}
+	for name, id := range map[string]string{
+		"slash": "a%2Fb", "space": "a%20b", "129 characters": strings.Repeat("a", 129), "at sign": "ada%40example.org", "bare at sign": "a@b",
+		"dot": "%2E", "two dots": "%2e%2E", "plus": "a+b", "é": "%C3%A9", "NUL": "%00", "invalid UTF-8": "%ff",
+		"encoded percent": "%2561", "colon": "a:b", "quote": "%22", "only spaces": "%20",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			r := refusal{method: method, path: "/users/" + id, code: "InvalidUserId"}
+			if method == http.MethodPut {
+				r.body = `{}`
+			}
+			refusals[fmt.Sprintf("id with %s, %s", name, method)] = r
+		}
+		decoded, err := url.PathUnescape(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(name, "UTF-8") {
+			refusals["id in body with "+name] = post(fmt.Sprintf(`{"userId": %s}`, quote(decoded)), "InvalidUser", "InvalidUserId #/userId")
+		}
+	}
+
+	before := s.AllItems(t)
+	for name, r := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := s.Do(t, cmp.Or(r.method, http.MethodPost), cmp.Or(r.path, "/users"), r.body, r.headers)
+			p := got.Problem(t, cmp.Or(r.status, http.StatusBadRequest), r.code)
+			wantHeaders(t, got, stacktest.Headers{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+			var errors []string
+			for _, violation := range p.Errors {
+				errors = append(errors, violation.Code+" "+violation.Pointer)
+			}
+			if d := gocmp.Diff(r.errors, errors); d != "" {
+				t.Errorf("errors (-want +got):\n%s", d)
+			}
+			if !strings.Contains(p.Detail, r.detail) {
+				t.Errorf("detail is %q, want it to say %q", p.Detail, r.detail)
+			}
+			if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
+				t.Errorf("the table was changed (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// quote returns text as a JSON string.
+func quote(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if c < ' ' || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, `\u%04x`, c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return `"` + b.String() + `"`
+}

@@ -1,0 +1,146 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+const (
+	usersMethods = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+	userMethods  = "GET, HEAD, PUT, DELETE, OPTIONS"
+)
+
+// TestRoutes is about addresses and methods that there are not.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	for path, allow := range map[string]string{"/users": usersMethods, "/users/": usersMethods, "/users/ada": userMethods} {
+		for _, method := range []string{"PATCH", "POST"} {
+			if strings.Contains(allow, method) {
+				continue
+			}
+			t.Run(method+" "+path, func(t *testing.T) {
+				t.Parallel()
+				r := s.Do(t, method, path, "")
+				p := r.Problem(t, 405, "MethodNotAllowed")
+				wantHeaders(t, r, stacktest.Headers{"Allow": allow, "Cache-Control": "no-store"})
+				if !strings.Contains(p.Detail, allow) {
+					t.Errorf("detail is %q, want it to name %s", p.Detail, allow)
+				}
+			})
+		}
+	}
+	for _, path := range []string{
+		"", "/", "/user", "/Users", "/users/ada/roles", "/users/ada/roles/1?userId=ada", "/users//ada", "/favicon.ico",
+	} {
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
+			t.Run(method+" "+path, func(t *testing.T) {
+				t.Parallel()
+				p := s.Do(t, method, path, "").Problem(t, 404, "RouteNotFound")
+				for _, want := range []string{"/users", "/users/{userId}", "https://"} {
+					if !strings.Contains(p.Detail, want) {
+						t.Errorf("detail is %q, want it to name %s", p.Detail, want)
+					}
+				}
+			})
+		}
+	}
+	t.Run("HEAD", func(t *testing.T) {
+		t.Parallel()
+		for path, status := range map[string]int{
+			"/nothing": 404, "/users/eve": 404, "/users/a%40b": 400, "/users?limit=0": 400, "/users?userId=": 400,
+		} {
+			head, read := s.Do(t, "HEAD", path, "").Want(t, status), s.Do(t, "GET", path, "")
+			// The body has the id of its request, and the path that it names as HEAD's is GET's too.
+			if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
+				t.Errorf("%s: HEAD has a body of %d bytes, and header (-GET +HEAD):\n%s", path, len(head.Body), d)
+			}
+		}
+	})
+	t.Run("trailing slash", func(t *testing.T) {
+		t.Parallel()
+		for _, path := range []string{"/users/ada/", "/users/?userId=ada"} {
+			r := s.Do(t, "GET", path, "").Want(t, 200)
+			if got := userPath(t, r); got != "/users/ada" {
+				t.Errorf("%s is at %s, want /users/ada", path, got)
+			}
+		}
+	})
+	t.Run("outside the stage", func(t *testing.T) {
+		t.Parallel()
+		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]))
+		for _, path := range []string{"/", "/users", "/other/users"} {
+			outside.Do(t, "GET", path, "").Want(t, http.StatusForbidden)
+		}
+	})
+}
+
+// TestTooLarge is about bodies that no function gets to see.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	const mega = 1 << 20
+	// API Gateway's own answer, which cannot be customised.
+	r := s.Do(t, "POST", "/users", `{"x": "`+strings.Repeat("x", 11*mega)+`"}`).Want(t, 413)
+	if message, _ := r.JSON(t)["message"].(string); message == "" {
+		t.Errorf("413 without a message: %s", r.Body)
+	}
+	// More than Lambda takes: API Gateway could not call the function.
+	r = s.Do(t, "POST", "/users", `{"x": "`+strings.Repeat("x", 7*mega)+`"}`)
+	r.Problem(t, 500, "BadGateway")
+	if items := s.AllItems(t); len(items) > 0 {
+		t.Errorf("the table has %v", items)
+	}
+}
+
+// TestCrossOrigin is about pages of another origin, which a browser lets read an answer only with its headers' consent.
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+	const origin = "https://app.example.org"
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"CorsAllowOrigin": origin}))
+	sent := stacktest.Headers{"Origin": origin}
+	for path, allow := range map[string]string{"/users": usersMethods, "/users/ada": userMethods, "/users?userId=ada": usersMethods} {
+		r := s.Do(t, "OPTIONS", path, "", sent, stacktest.Headers{
+			"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "if-match, content-type",
+		}).Want(t, 204)
+		wantHeaders(t, r, stacktest.Headers{
+			"Allow": allow, "Access-Control-Allow-Methods": allow, "Access-Control-Allow-Origin": origin, "Vary": "",
+		})
+		allowed := strings.ToLower(r.Header.Get("Access-Control-Allow-Headers"))
+		for _, name := range []string{"content-type", "if-match", "if-none-match", "idempotency-key", "authorization"} {
+			if !strings.Contains(allowed, name) {
+				t.Errorf("OPTIONS %s allows %s, want %s among them", path, allowed, name)
+			}
+		}
+		if len(r.Body) != 0 {
+			t.Errorf("204 has the body %q", r.Body)
+		}
+	}
+	for name, test := range map[string]struct {
+		method, path, body string
+		status             int
+		exposed            []string
+	}{
+		"POST":          {"POST", "/users", `{}`, 201, []string{"ETag", "Location", "Idempotent-Replayed", "x-amzn-RequestId"}},
+		"list":          {"GET", "/users", "", 200, []string{"Link", "x-amzn-RequestId"}},
+		"problem":       {"GET", "/users/eve", "", 404, []string{"Retry-After", "x-amzn-RequestId"}},
+		"unknown route": {"GET", "/nothing", "", 404, []string{"x-amzn-RequestId"}},
+		"wrong method":  {"PATCH", "/users", "", 405, []string{"Allow", "x-amzn-RequestId"}},
+		"gateway's own": {"DELETE", "/users", "", 400, []string{"x-amzn-RequestId"}},
+	} {
+		r := s.Do(t, test.method, test.path, test.body, sent).Want(t, test.status)
+		wantHeaders(t, r, stacktest.Headers{"Access-Control-Allow-Origin": origin})
+		exposed := r.Header.Get("Access-Control-Expose-Headers")
+		for _, header := range test.exposed {
+			if !strings.Contains(exposed, header) {
+				t.Errorf("%s: exposes %q, want %s among them", name, exposed, header)
+			}
+		}
+	}
+}

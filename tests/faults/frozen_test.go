@@ -1,0 +1,170 @@
+package faults_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// Lambda freezes an environment between invocations, and DynamoDB closes the connections that it keeps. The request that thaws
+// it must not notice.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	const rounds = 4 // whether the function sees first that the connection is dead, or sends on it, is open each time
+	tests := []struct {
+		name      string
+		withReset bool
+	}{
+		{"connections are closed", false},
+		{"connections are reset", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t)
+			s := startWarm(t, p, "a")
+			for range rounds {
+				for _, r := range requests("a") {
+					environment := freeze(t, s, r.function)
+					eventually(t, "kept connections", func() bool { return p.kept() > 0 })
+					p.cutConnections(t, tt.withReset)
+					eventually(t, "the end of all connections", func() bool { return p.kept() == 0 })
+					p.forget()
+
+					res := sendThawing(t, s, r, environment)
+					res.Want(t, r.status)
+					var want []operation
+					for _, name := range r.operations {
+						want = append(want, operation{Name: name, Attempt: "1"})
+					}
+					if diff := cmp.Diff(want, p.seen()); diff != "" {
+						t.Errorf("%s: requests to the database (-want +got):\n%s", r.name, diff)
+					}
+					if line := requestLine(t, s, res); line.Retries > 1 || line.ColdStart {
+						t.Errorf("%s: log has %+v, want at most one retry in an environment that is warm", r.name, line)
+					}
+					if r.name == "put" || r.name == "post" {
+						wantRevision(t, s, "a", res)
+					}
+					if r.name == "delete" {
+						wantUsers(t, s, 0)
+					} else {
+						wantUsers(t, s, 1)
+					}
+				}
+			}
+			wantNoFaults(t, s)
+		})
+	}
+}
+
+// freeze stops the one environment of a function, which must be idle, as Lambda does between invocations.
+func freeze(t *testing.T, s *stacktest.Stack, function string) lambdahost.Environment {
+	t.Helper()
+	var environment lambdahost.Environment
+	eventually(t, "one idle environment", func() bool {
+		all := s.Host.Environments(s.Functions[function])
+		if len(all) != 1 || all[0].Busy {
+			return false
+		}
+		environment = all[0]
+		return true
+	})
+	if err := syscall.Kill(environment.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// Its threads may go on for a moment after the signal was sent.
+	eventually(t, "the stop", func() bool {
+		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(environment.PID)).Output()
+		if err != nil {
+			t.Fatalf("ps: %v", err)
+		}
+		return strings.HasPrefix(string(state), "T")
+	})
+	return environment
+}
+
+// sendThawing sends a request to a frozen environment, and lets it go on when the request is there.
+func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambdahost.Environment) stacktest.Response {
+	t.Helper()
+	answer := make(chan stacktest.Response)
+	go func() { answer <- r.send(t, s) }()
+	eventually(t, "the request", func() bool {
+		all := s.Host.Environments(s.Functions[r.function])
+		return len(all) == 1 && all[0].Busy
+	})
+	if err := syscall.Kill(frozen.PID, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	return <-answer
+}
+
+// logLine is what of a request's line in the log is of interest here.
+type logLine struct {
+	Level     string `json:"level"`
+	Message   string `json:"message"`
+	RequestID string `json:"requestId"`
+	Status    int    `json:"status"`
+	ErrorCode string `json:"errorCode"`
+	Error     string `json:"error"`
+	Retries   int    `json:"retries"`
+	ColdStart bool   `json:"coldStart"`
+}
+
+// requestLine returns the line that the function has logged about the request with this answer.
+func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLine {
+	t.Helper()
+	var found logLine
+	eventually(t, "the line of the request in the log", func() bool {
+		for _, text := range s.Lines() {
+			var line logLine
+			if json.Unmarshal([]byte(text), &line) == nil && line.Message == "request" &&
+				line.RequestID == res.Header.Get("X-Amzn-Requestid") {
+				found = line
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// wantRevision checks that the table has the very state of the user that the answer tells.
+func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Response) {
+	t.Helper()
+	out, err := s.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
+		TableName:      &s.Table,
+		Key:            map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: id}},
+		ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision, _ := out.Item["_rev"].(*types.AttributeValueMemberS)
+	if revision == nil || `"`+revision.Value+`"` != res.Header.Get("Etag") {
+		t.Errorf("the table has %v, the answer has the ETag %s", out.Item, res.Header.Get("Etag"))
+	}
+}
+
+// wantUsers checks how many users the table has.
+func wantUsers(t *testing.T, s *stacktest.Stack, want int) {
+	t.Helper()
+	out, err := s.DynamoDB.Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.Table, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Items) != want {
+		t.Errorf("the table has %v, want %d users", out.Items, want)
+	}
+}

@@ -1,0 +1,73 @@
+// Command faulty is a Lambda function that breaks as the query parameter "fault" of the request tells it to, and in init as the
+// variable INIT does.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+type handler struct{}
+
+// Invoke implements lambda.Handler: what it returns goes to Lambda as it is.
+func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var event struct {
+		Query map[string]string `json:"queryStringParameters"`
+	}
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return nil, err
+	}
+	switch fault := event.Query["fault"]; fault {
+	case "":
+		return []byte(`{"statusCode":200,"headers":{"Content-Type":"text/plain"},"body":"well"}`), nil
+	case "panic":
+		panic("secret of the inside")
+	case "error":
+		return nil, fmt.Errorf("secret of the inside")
+	case "exit0":
+		os.Exit(0)
+	case "exit3":
+		os.Exit(3)
+	case "hang":
+		select {}
+	case "not JSON":
+		return []byte("\x00 not JSON \xff"), nil
+	case "no object":
+		return []byte(`"a string"`), nil
+	case "unknown key":
+		return []byte(`{"statusCode":200,"status":"fine"}`), nil
+	case "no status":
+		return []byte(`{"statusCode":"fine"}`), nil
+	case "large":
+		return fmt.Appendf(nil, `{"statusCode":200,"body":%q}`, bytes.Repeat([]byte("x"), 6_291_557)), nil
+	case "wait":
+		// Until the file is there: a test's way to hold the invocation.
+		for ctx.Err() == nil {
+			if _, err := os.Stat(event.Query["file"]); err == nil {
+				return []byte(`{"statusCode":200,"body":"waited"}`), nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("cannot do %q", event.Query["fault"])
+}
+
+func main() {
+	switch os.Getenv("INIT") {
+	case "exit":
+		log.Fatal("no start")
+	case "panic":
+		panic("no start")
+	case "hang":
+		select {}
+	}
+	lambda.Start(handler{})
+}

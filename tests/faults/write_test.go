@@ -1,0 +1,109 @@
+package faults_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// The answer to a write is lost after the database has carried it out: the client gets the answer as if nothing had happened.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	faults := []struct {
+		name     string
+		fault    fault
+		times    int
+		attempts []string // of the SDK, of the requests for the write
+	}{
+		{"closed once", lose, 1, []string{"1", "1"}}, // sent again by net/http
+		{"reset once", reset, 1, []string{"1", "1"}},
+		{"closed twice", lose, 2, []string{"1", "1", "2"}}, // the new connection too: sent again by the SDK
+		{"closed in the middle", cut, 1, []string{"1", "2"}},
+		{"never comes", withhold, 1, []string{"1", "2"}},
+	}
+	writes := []struct {
+		name, method, path, body string
+		headers                  stacktest.Headers
+		ifMatch                  bool
+		operation                string
+		status                   int
+	}{
+		{name: "post", method: http.MethodPost, path: "/users", body: `{"userId":"new","name":"Ada"}`,
+			operation: "PutItem", status: http.StatusCreated},
+		{name: "post, id by the service", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+			operation: "PutItem", status: http.StatusCreated},
+		{name: "post with a key", method: http.MethodPost, path: "/users", body: `{"userId":"keyed","name":"Ada"}`,
+			headers: stacktest.Headers{"Idempotency-Key": "one"}, operation: "PutItem", status: http.StatusCreated},
+		{name: "post with a key, id by the service", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+			headers: stacktest.Headers{"Idempotency-Key": "two"}, operation: "PutItem", status: http.StatusCreated},
+		{name: "put", method: http.MethodPut, path: "/users/old", body: `{"name":"Ada"}`,
+			operation: "PutItem", status: http.StatusOK},
+		{name: "put with If-Match", method: http.MethodPut, path: "/users/old", body: `{"name":"Grace"}`, ifMatch: true,
+			operation: "PutItem", status: http.StatusOK},
+		{name: "delete", method: http.MethodDelete, path: "/users/old", operation: "DeleteItem", status: http.StatusNoContent},
+		{name: "delete with If-Match", method: http.MethodDelete, path: "/users/old", ifMatch: true,
+			operation: "DeleteItem", status: http.StatusNoContent},
+	}
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t)
+			s := startWarm(t, p, "old")
+			users := 1
+			for _, w := range writes {
+				if f.fault == withhold && (w.ifMatch || w.headers != nil) {
+					continue // each takes the whole time limit of an attempt
+				}
+				before := s.Do(t, http.MethodGet, "/users/old", "")
+				if before.Status == http.StatusNotFound { // deleted by the write before
+					before = s.Do(t, http.MethodPost, "/users", `{"userId":"old"}`).Want(t, http.StatusCreated)
+					users++
+				}
+				headers := stacktest.Headers{}
+				if w.ifMatch {
+					headers["If-Match"] = before.Header.Get("Etag")
+				}
+				p.forget()
+				p.fail(first(f.times, w.operation, f.fault))
+				res := s.Do(t, w.method, w.path, w.body, w.headers, headers)
+				p.fail(nil)
+
+				if res.Status != w.status {
+					t.Fatalf("%s: got status %d, want %d: %s", w.name, res.Status, w.status, res.Body)
+				}
+				var attempts []string
+				for _, o := range p.seen() {
+					if o.Name == w.operation {
+						attempts = append(attempts, o.Attempt)
+					}
+				}
+				if diff := cmp.Diff(f.attempts, attempts); diff != "" {
+					t.Errorf("%s: attempts (-want +got):\n%s", w.name, diff)
+				}
+				if line := requestLine(t, s, res); line.Retries != len(f.attempts)-1 {
+					t.Errorf("%s: the log says %d retries, want %d", w.name, line.Retries, len(f.attempts)-1)
+				}
+				switch w.method {
+				case http.MethodPost:
+					users++
+					if replayed := res.Header.Get("Idempotent-Replayed"); replayed != "" {
+						t.Errorf("%s: Idempotent-Replayed = %s, want none: the client has sent it once", w.name, replayed)
+					}
+					wantRevision(t, s, res.JSON(t)["userId"].(string), res)
+				case http.MethodPut:
+					if got, want := res.JSON(t)["createdAt"], before.JSON(t)["createdAt"]; got != want {
+						t.Errorf("%s: createdAt = %v, want %v", w.name, got, want)
+					}
+					wantRevision(t, s, "old", res)
+				case http.MethodDelete:
+					users--
+				}
+				wantUsers(t, s, users)
+			}
+			wantNoFaults(t, s)
+		})
+	}
+}

@@ -1,0 +1,198 @@
+package stacktest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
+)
+
+// requestTimeout is longer than any answer of the gateway takes, on a machine that does much else.
+const requestTimeout = time.Minute
+
+// newTransport keeps the connections of many parallel requests, and closes them after the test.
+func newTransport(tb testing.TB) *http.Transport {
+	tb.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// Connect returns a client of the DynamoDB Local at endpoint, whose connections are closed after the test.
+func Connect(tb testing.TB, endpoint string) *dynamodb.Client {
+	tb.Helper()
+	client := &http.Client{Transport: newTransport(tb), Timeout: requestTimeout}
+	return localdynamodb.Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = client })
+}
+
+// Client sends requests to a stage. Its methods may be called from several goroutines.
+type Client struct {
+	url  string // invoke URL
+	http *http.Client
+}
+
+// NewClient returns a client of the stage with this invoke URL, which follows no redirects.
+func NewClient(tb testing.TB, invokeURL string) *Client {
+	tb.Helper()
+	return &Client{url: invokeURL, http: &http.Client{
+		Transport:     newTransport(tb),
+		Timeout:       requestTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Headers are the header fields of a request.
+type Headers map[string]string
+
+// Response is an answer.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends a request. path begins with a slash, and follows the invoke URL as it is. A body that is not empty is sent as
+// application/json unless headers has another Content-Type, where "" stands for none. Where no answer comes, the test fails
+// but goes on, with the zero Response.
+func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers) Response {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, c.url+path, strings.NewReader(body))
+	if err != nil {
+		tb.Errorf("%s %s: %v", method, path, err)
+		return Response{}
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		for name, value := range h {
+			req.Header.Set(name, value)
+		}
+	}
+	if req.Header.Get("Content-Type") == "" {
+		req.Header.Del("Content-Type")
+	}
+	return c.Send(tb, req)
+}
+
+// Send sends a request as it is. Where no answer comes, the test fails but goes on, with the zero Response.
+func (c *Client) Send(tb testing.TB, req *http.Request) Response {
+	tb.Helper()
+	res, err := c.http.Do(req)
+	if err != nil {
+		tb.Errorf("%s %s: %v", req.Method, req.URL, err)
+		return Response{}
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		tb.Errorf("%s %s: read the answer: %v", req.Method, req.URL, err)
+		return Response{}
+	}
+	return Response{Status: res.StatusCode, Header: res.Header, Body: body}
+}
+
+// Want fails the test unless the response has this status, and returns the response.
+func (r Response) Want(tb testing.TB, status int) Response {
+	tb.Helper()
+	if r.Status != status {
+		tb.Errorf("got status %d, want %d; body: %.2000s", r.Status, status, r.Body)
+	}
+	return r
+}
+
+// JSON returns the object in the body, its numbers with all their digits as [json.Number].
+func (r Response) JSON(tb testing.TB) map[string]any {
+	tb.Helper()
+	return Decode(tb, r.Body)
+}
+
+// Decode returns the one object that text is, its numbers with all their digits as [json.Number].
+func Decode(tb testing.TB, text []byte) map[string]any {
+	tb.Helper()
+	var object map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&object); err != nil {
+		tb.Errorf("not a JSON object: %v: %.2000s", err, text)
+		return nil
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		tb.Errorf("more than one JSON object: %.2000s", text)
+	}
+	return object
+}
+
+// Problem is a problem document (RFC 9457).
+type Problem struct {
+	Type      string      `json:"type"`
+	Title     string      `json:"title"`
+	Status    int         `json:"status"`
+	Detail    string      `json:"detail"`
+	Instance  string      `json:"instance"`
+	Code      string      `json:"code"`
+	RequestID string      `json:"requestId"`
+	Errors    []Violation `json:"errors"`
+}
+
+// Violation is a fault that a problem document tells.
+type Violation struct {
+	Pointer string `json:"pointer"`
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
+}
+
+// Problem fails the test unless the response is a whole problem document with this status and code, and returns it.
+func (r Response) Problem(tb testing.TB, status int, code string) Problem {
+	tb.Helper()
+	var p Problem
+	decoder := json.NewDecoder(bytes.NewReader(r.Body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		tb.Errorf("got status %d, want a problem document: %v: %.2000s", r.Status, err, r.Body)
+		return p
+	}
+	type facts struct {
+		Status, Document        int
+		Code, Type, ContentType string
+		RequestID               string
+		Title, Detail           bool
+	}
+	want := facts{
+		Status: status, Document: status, Code: code, Type: "urn:problem-type:userrequestapi:" + code,
+		ContentType: "application/problem+json", RequestID: r.Header.Get("X-Amzn-Requestid"),
+		Title: true, Detail: true,
+	}
+	if code == "BadGateway" || code == "RequestRefused" {
+		want.Document = 0 // the gateway writes one document for several statuses
+	}
+	got := facts{
+		Status: r.Status, Document: p.Status, Code: p.Code, Type: p.Type,
+		ContentType: r.Header.Get("Content-Type"), RequestID: cmp.Or(p.RequestID, "none"),
+		Title: p.Title != "", Detail: p.Detail != "",
+	}
+	if d := gocmp.Diff(want, got); d != "" {
+		tb.Errorf("problem document (-want +got):\n%s\n%.2000s", d, r.Body)
+	}
+	for _, violation := range p.Errors {
+		if violation.Code == "" || violation.Detail == "" {
+			tb.Errorf("an error without code or detail: %.2000s", r.Body)
+		}
+	}
+	return p
+}
+
+// Names returns the names of an object, sorted.
+func Names(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

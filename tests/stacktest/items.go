@@ -1,0 +1,154 @@
+package stacktest
+
+import (
+	"bytes"
+	"context"
+	"math/big"
+	"slices"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
+)
+
+// Item is an item as the table has it.
+type Item = map[string]types.AttributeValue
+
+// Items are a table of users, as clients other than the API see it.
+type Items struct {
+	DynamoDB  *dynamodb.Client // of the database itself, wherever the functions are told to find it
+	TableName string
+}
+
+// NewTable makes a table as the template defines it, and deletes it after the test. It skips the test with -short.
+func NewTable(tb testing.TB) Items {
+	tb.Helper()
+	items := Items{DynamoDB: Connect(tb, Endpoint(tb))}
+	root, err := Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stack, err := resolve(root, StageName())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := localdynamodb.CreateTable(tb.Context(), items.DynamoDB, stack.Table().Properties); err != nil {
+		tb.Fatal(err)
+	}
+	items.TableName = stack.Table().Name
+	tb.Cleanup(func() { items.deleteTable(tb) })
+	return items
+}
+
+func (i Items) deleteTable(tb testing.TB) {
+	tb.Helper()
+	// The test's own context has ended by now.
+	_, err := i.DynamoDB.DeleteTable(context.WithoutCancel(tb.Context()), &dynamodb.DeleteTableInput{TableName: &i.TableName})
+	if err != nil {
+		tb.Errorf("delete the table %s: %v", i.TableName, err)
+	}
+}
+
+// PutItem puts an item into the table, as other clients than the API do.
+func (i Items) PutItem(tb testing.TB, item Item) {
+	tb.Helper()
+	if _, err := i.DynamoDB.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &i.TableName, Item: item}); err != nil {
+		tb.Errorf("put item: %v", err)
+	}
+}
+
+// Item returns the item with this userId, nil where there is none.
+func (i Items) Item(tb testing.TB, id string) Item {
+	tb.Helper()
+	out, err := i.DynamoDB.GetItem(tb.Context(), &dynamodb.GetItemInput{
+		TableName:      &i.TableName,
+		Key:            Item{"userId": &types.AttributeValueMemberS{Value: id}},
+		ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		tb.Errorf("get item: %v", err)
+		return nil
+	}
+	return out.Item
+}
+
+// AllItems returns all items by their userId, to be compared.
+func (i Items) AllItems(tb testing.TB) map[string]any {
+	tb.Helper()
+	items := map[string]any{}
+	pages := dynamodb.NewScanPaginator(i.DynamoDB, &dynamodb.ScanInput{TableName: &i.TableName, ConsistentRead: aws.Bool(true)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(tb.Context())
+		if err != nil {
+			tb.Errorf("scan: %v", err)
+			return nil
+		}
+		for _, item := range page.Items {
+			id, ok := item["userId"].(*types.AttributeValueMemberS)
+			if !ok {
+				tb.Errorf("an item without userId: %v", Comparable(item))
+				continue
+			}
+			items[id.Value] = Comparable(item)
+		}
+	}
+	return items
+}
+
+// Comparable returns an item in DynamoDB's own JSON form ({"S": "text"}), the same for items that are equal in value: sets
+// whatever their order, and numbers however they are written.
+func Comparable(item Item) map[string]any {
+	members := make(map[string]any, len(item))
+	for name, value := range item {
+		members[name] = attribute(value)
+	}
+	return members
+}
+
+func attribute(value types.AttributeValue) map[string]any {
+	switch v := value.(type) {
+	case *types.AttributeValueMemberS:
+		return map[string]any{"S": v.Value}
+	case *types.AttributeValueMemberN:
+		return map[string]any{"N": Rational(v.Value)}
+	case *types.AttributeValueMemberB:
+		return map[string]any{"B": string(v.Value)}
+	case *types.AttributeValueMemberBOOL:
+		return map[string]any{"BOOL": v.Value}
+	case *types.AttributeValueMemberNULL:
+		return map[string]any{"NULL": v.Value}
+	case *types.AttributeValueMemberM:
+		return map[string]any{"M": Comparable(v.Value)}
+	case *types.AttributeValueMemberL:
+		list := make([]any, len(v.Value))
+		for i, element := range v.Value {
+			list[i] = attribute(element)
+		}
+		return map[string]any{"L": list}
+	case *types.AttributeValueMemberSS:
+		return map[string]any{"SS": slices.Sorted(slices.Values(v.Value))}
+	case *types.AttributeValueMemberNS:
+		set := make([]string, len(v.Value))
+		for i, number := range v.Value {
+			set[i] = Rational(number)
+		}
+		slices.Sort(set)
+		return map[string]any{"NS": set}
+	case *types.AttributeValueMemberBS:
+		return map[string]any{"BS": slices.SortedFunc(slices.Values(v.Value), bytes.Compare)}
+	default:
+		return map[string]any{"unknown": v}
+	}
+}
+
+// Rational returns the same text for decimal numbers that are equal in value; a text that is no number, as it is.
+func Rational(number string) string {
+	value, ok := new(big.Rat).SetString(number)
+	if !ok {
+		return number
+	}
+	return value.RatString()
+}
