@@ -155,7 +155,8 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 	var output bytes.Buffer
 	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with it
 	// html/template, which keeps the linker from leaving out methods that nobody calls.
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc,grpcnotrace", "-trimpath", "-ldflags", "-s -w -buildid=", "-buildvcs=false", "-o", unfinished, ".")
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc,grpcnotrace", "-trimpath",
+		"-ldflags", "-s -w -buildid=", "-buildvcs=false", "-o", unfinished, ".")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
 	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+target.OS, "GOARCH="+target.Arch,

@@ -91,6 +91,7 @@ func TestContext(t *testing.T) {
 }
 
 func TestContext_Stop(t *testing.T) {
+	t.Parallel()
 	parent, cancel := context.WithCancel(t.Context())
 	ctx, stop := interrupt.Context(parent)
 	cancel()

@@ -312,7 +312,7 @@ func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // co
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 32 lower-case letters"}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
 		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET deletes only"}},
-		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"in the DynamoDB at http://127.0.0.1:1", "refused"}},
+		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,7 +3,9 @@ package template
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -205,9 +207,7 @@ func mock(parameters []any, p problem, headers object) (object, error) {
 	if strings.ContainsAny(strings.ReplaceAll(document, requestID, ""), "$#") {
 		return nil, errors.New("paths and externalDocs.url must have neither $ nor #, which mean something in a mapping template")
 	}
-	for name, value := range problemHeaders() {
-		headers[name] = value
-	}
+	maps.Copy(headers, problemHeaders())
 	return mockMethod(parameters, p.Status, document, headers), nil
 }
 
@@ -219,7 +219,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 		mapped["method.response.header."+name] = value
 	}
 	response := object{"description": "Answered by the gateway", "headers": declared}
-	integrated := object{"statusCode": fmt.Sprint(status), "responseParameters": mapped}
+	integrated := object{"statusCode": strconv.Itoa(status), "responseParameters": mapped}
 	if document != "" {
 		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
 		integrated["responseTemplates"] = object{"application/json": document}
@@ -231,7 +231,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 		requests[mediaType] = fmt.Sprintf(`{"statusCode": %d}`, status)
 	}
 	method := object{
-		"responses": object{fmt.Sprint(status): response},
+		"responses": object{strconv.Itoa(status): response},
 		"x-amazon-apigateway-integration": object{
 			"type":                "mock",
 			"passthroughBehavior": "never",

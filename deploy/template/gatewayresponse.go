@@ -1,6 +1,8 @@
 package template
 
-import "fmt"
+import (
+	"strconv"
+)
 
 // gatewayResponses are the answers to requests that reach no function, one for each of API Gateway's types of them
 // ("Gateway response types for API Gateway"), each with the status that it has by default.
@@ -55,7 +57,7 @@ func gatewayResponses() object {
 		}
 		response := object{"responseParameters": parameters, "responseTemplates": object{"application/json": p.document()}}
 		if p.Status != 0 {
-			response["statusCode"] = fmt.Sprint(p.Status)
+			response["statusCode"] = strconv.Itoa(p.Status)
 		}
 		responses[name] = response
 	}

@@ -211,7 +211,7 @@ func (e *evaluator) reader(id string) *reader {
 	return &reader{path: "Resources." + id + ".Properties", value: properties, err: err}
 }
 
-func (r *reader) fail(key, format string, args ...any) {
+func (r *reader) failf(key, format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%s.%s: %s", r.path, key, fmt.Sprintf(format, args...))
 	}
@@ -222,7 +222,7 @@ func (r *reader) text(key string) string {
 	value, ok := r.value[key]
 	text, isScalar := scalarText(value)
 	if ok && !isScalar {
-		r.fail(key, "it must be a text")
+		r.failf(key, "it must be a text")
 	}
 	return text
 }
@@ -235,7 +235,7 @@ func (r *reader) number(key string, byDefault float64) float64 {
 	}
 	n, err := parseNumber(value)
 	if err != nil {
-		r.fail(key, "%v", err)
+		r.failf(key, "%v", err)
 	}
 	return n
 }
@@ -244,7 +244,7 @@ func (r *reader) list(key string) []any {
 	value, ok := r.value[key]
 	elements, isList := value.([]any)
 	if ok && !isList {
-		r.fail(key, "it must be a list")
+		r.failf(key, "it must be a list")
 	}
 	return elements
 }
@@ -254,7 +254,7 @@ func (r *reader) below(key string) *reader {
 	value, ok := r.value[key]
 	mapping, isMapping := value.(object)
 	if ok && !isMapping {
-		r.fail(key, "it must be a mapping")
+		r.failf(key, "it must be a mapping")
 	}
 	return &reader{path: r.path + "." + key, value: mapping, err: r.err}
 }
@@ -298,7 +298,7 @@ func (e *evaluator) function(id string) (Function, error) {
 		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
 	}
 	if f.Source == "" {
-		r.fail("Code", "it must be the folder of the function")
+		r.failf("Code", "it must be the folder of the function")
 	}
 	if architectures := r.list("Architectures"); len(architectures) > 0 {
 		f.Architecture = fmt.Sprint(architectures[0])
@@ -367,7 +367,7 @@ func (e *evaluator) api() (API, error) {
 		settings, _ := setting.(object) // refused below
 		s := &reader{path: fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), value: settings}
 		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
-			s.fail("ResourcePath", "settings of single methods cannot be worked out here, only those of all: * and /*")
+			s.failf("ResourcePath", "settings of single methods cannot be worked out here, only those of all: * and /*")
 		}
 		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
 		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // The files that are rendered.
@@ -200,7 +201,7 @@ func refuseNull(path string, value any) error {
 		}
 	case []any:
 		for i, e := range v {
-			if err := refuseNull(join(path, fmt.Sprint(i)), e); err != nil {
+			if err := refuseNull(join(path, strconv.Itoa(i)), e); err != nil {
 				return err
 			}
 		}
