@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,18 +102,5 @@ func TestRefused(t *testing.T) {
 
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
-	event := requesttest.Event("DELETE", "/users/1", "")
-	for _, test := range []struct {
-		code    user.Code
-		status  int
-		headers []string
-	}{{user.Unavailable, 500, nil}, {user.Throttled, 503, []string{"Retry-After", "1"}}} {
-		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
-		h := functiontest.Handler{Handle: remove, Users: failing}
-		answer := h.Serve(t, event)
-		functiontest.WantProblem(t, event, answer, test.status, test.code, test.headers...)
-		if strings.Contains(answer.Body, "inside") {
-			t.Errorf("got %s", answer.Body)
-		}
-	}
+	functiontest.StoreFails(t, remove, requesttest.Event("DELETE", "/users/1", ""))
 }

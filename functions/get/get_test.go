@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -101,20 +100,7 @@ func TestRefused(t *testing.T) {
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/users/1", "/users"} {
-		event := requesttest.Event("GET", target, "")
-		fails := func(err error) response.Response {
-			return functiontest.Handler{Handle: retrieve, Users: usertest.Failing{Err: err}}.Serve(t, event)
-		}
-		inside := errors.New("MARKED")
-		for _, answer := range []response.Response{
-			fails(&user.Error{Code: user.Unavailable, Detail: "Try again later.", Err: inside}), fails(inside),
-		} {
-			if answer.StatusCode != http.StatusInternalServerError || strings.Contains(answer.Body, "MARKED") {
-				t.Errorf("got %v", answer)
-			}
-		}
-		busy := fails(&user.Error{Code: user.Throttled, Detail: "Try again later.", Err: inside})
-		functiontest.WantProblem(t, event, busy, 503, user.Throttled, "Retry-After", "1")
+		functiontest.StoreFails(t, retrieve, requesttest.Event("GET", target, ""))
 	}
 }
 

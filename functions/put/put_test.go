@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -151,18 +150,5 @@ func TestIfMatchRequired(t *testing.T) {
 
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
-	event := requesttest.Event("PUT", "/users/1", "{}")
-	for _, test := range []struct {
-		code    user.Code
-		status  int
-		headers []string
-	}{{user.Unavailable, 500, nil}, {user.Throttled, 503, []string{"Retry-After", "1"}}} {
-		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
-		h := functiontest.Handler{Handle: replace, Users: failing}
-		answer := h.Serve(t, event)
-		functiontest.WantProblem(t, event, answer, test.status, test.code, test.headers...)
-		if strings.Contains(answer.Body, "inside") {
-			t.Errorf("got %s", answer.Body)
-		}
-	}
+	functiontest.StoreFails(t, replace, requesttest.Event("PUT", "/users/1", "{}"))
 }

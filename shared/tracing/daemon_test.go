@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -73,47 +72,6 @@ const (
 	parent  = "53995c3f42cd8ad8"
 	sampled = "Root=" + traceID + ";Parent=" + parent + ";Sampled=1;Lineage=1:a87bd80c:0"
 )
-
-// daemon stands for the X-Ray daemon: a UDP socket on this machine.
-type daemon struct{ conn *net.UDPConn }
-
-func listen(t *testing.T) daemon {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return daemon{conn}
-}
-
-func (d daemon) address() string { return d.conn.LocalAddr().String() }
-
-// received returns the payloads sent so far. The kernel queues a datagram on the loopback before the sender goes on, so
-// a last one, sent from here, is behind all others.
-func (d daemon) received(t *testing.T) []string {
-	t.Helper()
-	sender, err := net.DialUDP("udp", nil, d.conn.LocalAddr().(*net.UDPAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = sender.Close() }()
-	if _, err := sender.Write([]byte("end")); err != nil {
-		t.Fatal(err)
-	}
-	var payloads []string
-	buffer := make([]byte, 1<<16)
-	for {
-		n, err := d.conn.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(buffer[:n]) == "end" {
-			return payloads
-		}
-		payloads = append(payloads, string(buffer[:n]))
-	}
-}
 
 // invoke runs the function in its process and returns what it printed. Settings are NAME=value and win over Lambda's.
 func invoke(t *testing.T, name string, settings ...string) string {

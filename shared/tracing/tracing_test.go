@@ -25,6 +25,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/tracing"
+	"github.com/userrequestapi/userdata/shared/tracing/tracingtest"
 )
 
 type outcome string
@@ -340,12 +341,12 @@ func TestDocuments(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.function, func(t *testing.T) {
 			t.Parallel()
-			daemon := listen(t)
-			output := invoke(t, tt.function, "AWS_XRAY_DAEMON_ADDRESS="+daemon.address(), "TRACING_TEST_HEADER="+sampled)
+			daemon := tracingtest.Listen(t)
+			output := invoke(t, tt.function, "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address(), "TRACING_TEST_HEADER="+sampled)
 			if output != "" {
 				t.Errorf("printed %q, want nothing", output)
 			}
-			payloads := daemon.received(t)
+			payloads := daemon.Received(t)
 			for _, payload := range payloads {
 				if strings.Contains(payload, "example.com") {
 					t.Errorf("personal data was sent: %s", payload)
@@ -397,11 +398,11 @@ func checkAndClear(t *testing.T, d *document) {
 
 func TestManySubsegmentsArriveOnceEach(t *testing.T) {
 	t.Parallel()
-	daemon := listen(t)
-	invoke(t, "many", "AWS_XRAY_DAEMON_ADDRESS="+daemon.address(), "TRACING_TEST_HEADER="+sampled)
+	daemon := tracingtest.Listen(t)
+	invoke(t, "many", "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address(), "TRACING_TEST_HEADER="+sampled)
 	var handler document
 	var children []document
-	for _, d := range documents(t, daemon.received(t)) {
+	for _, d := range documents(t, daemon.Received(t)) {
 		if d.Name == "handler" {
 			handler = d
 			children = append(children, d.Subsegments...)
@@ -441,12 +442,12 @@ func TestNothingIsSentWithoutASampledTrace(t *testing.T) {
 	for name, settings := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			daemon := listen(t)
-			output := invoke(t, "all", append(settings, "AWS_XRAY_DAEMON_ADDRESS="+daemon.address())...)
+			daemon := tracingtest.Listen(t)
+			output := invoke(t, "all", append(settings, "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address())...)
 			if output != "" {
 				t.Errorf("printed %q, want nothing", output)
 			}
-			if got := daemon.received(t); len(got) != 0 {
+			if got := daemon.Received(t); len(got) != 0 {
 				t.Errorf("sent %q, want nothing", got)
 			}
 		})
@@ -476,9 +477,9 @@ func TestUnconfiguredIsSilentToo(t *testing.T) {
 
 func TestNoDaemon(t *testing.T) {
 	t.Parallel()
-	daemon := listen(t)
-	address := daemon.address()
-	if err := daemon.conn.Close(); err != nil {
+	daemon := tracingtest.Listen(t)
+	address := daemon.Address()
+	if err := daemon.Close(); err != nil {
 		t.Fatal(err)
 	}
 	settings := []string{"AWS_XRAY_DAEMON_ADDRESS=" + address, "TRACING_TEST_HEADER=" + sampled}
@@ -509,12 +510,12 @@ func TestDaemonAddressForms(t *testing.T) {
 	for _, form := range []string{"%s", "udp:%s tcp:127.0.0.1:1"} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
-			daemon := listen(t)
-			setting := "AWS_XRAY_DAEMON_ADDRESS=" + fmt.Sprintf(form, daemon.address())
+			daemon := tracingtest.Listen(t)
+			setting := "AWS_XRAY_DAEMON_ADDRESS=" + fmt.Sprintf(form, daemon.Address())
 			if output := invoke(t, "get", setting, "TRACING_TEST_HEADER="+sampled); output != "" {
 				t.Errorf("printed %q, want nothing", output)
 			}
-			if got := len(daemon.received(t)); got != 1 {
+			if got := len(daemon.Received(t)); got != 1 {
 				t.Errorf("got %d documents, want 1", got)
 			}
 		})

@@ -335,7 +335,7 @@ func TestStoreFailures(t *testing.T) {
 	for _, r := range requests { // with the same functions
 		s.Do(t, r.method, r.path, r.body).Want(t, r.status)
 	}
-	for _, payload := range xray.received(t) {
+	for _, payload := range xray.Received(t) {
 		if isMarked(payload) {
 			t.Errorf("personal data was sent to X-Ray: %s", payload)
 		}

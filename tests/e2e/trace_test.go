@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -11,51 +10,19 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/shared/tracing/tracingtest"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// daemon stands for the X-Ray daemon: a UDP socket on this machine.
-type daemon struct{ conn *net.UDPConn }
+// daemon is where the functions of a stack send their subsegments.
+type daemon struct{ tracingtest.Daemon }
 
 func newDaemon(t *testing.T) daemon {
 	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return daemon{conn}
+	return daemon{tracingtest.Listen(t)}
 }
 
-func (d daemon) with(cfg *local.Config) { cfg.XRayDaemonAddress = d.conn.LocalAddr().String() }
-
-// received returns the payloads that were sent since the last call. A function sends before it answers, and the kernel has a
-// datagram on the loopback in the queue before the sender goes on: one that is sent from here now is behind all others.
-func (d daemon) received(t *testing.T) []string {
-	t.Helper()
-	sender, err := net.DialUDP("udp", nil, d.conn.LocalAddr().(*net.UDPAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = sender.Close() }()
-	const end = "end"
-	if _, err := sender.Write([]byte(end)); err != nil {
-		t.Fatal(err)
-	}
-	var payloads []string
-	buffer := make([]byte, 1<<16)
-	for {
-		size, err := d.conn.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		payload := string(buffer[:size])
-		if payload == end {
-			return payloads
-		}
-		payloads = append(payloads, payload)
-	}
-}
+func (d daemon) with(cfg *local.Config) { cfg.XRayDaemonAddress = d.Address() }
 
 // segment is what these tests look at in a subsegment document.
 type segment struct {
@@ -76,7 +43,7 @@ type segment struct {
 // receivedSegment returns the one document that was sent since the last call.
 func (d daemon) receivedSegment(t *testing.T) segment {
 	t.Helper()
-	payloads := d.received(t)
+	payloads := d.Received(t)
 	if len(payloads) != 1 {
 		t.Fatalf("got %d documents, want 1: %q", len(payloads), payloads)
 	}
@@ -183,7 +150,7 @@ func TestTracesOfCallers(t *testing.T) {
 		}
 		s.Do(t, method, "/users/ada", body, trace("0"))
 	}
-	if got := xray.received(t); len(got) > 0 {
+	if got := xray.Received(t); len(got) > 0 {
 		t.Errorf("sent of traces that are not sampled: %q", got)
 	}
 
@@ -201,7 +168,7 @@ func TestTracesHoldNothingPersonal(t *testing.T) {
 	if sendMarked(t, s) == 0 {
 		t.Fatal("no requests")
 	}
-	payloads := xray.received(t)
+	payloads := xray.Received(t)
 	if len(payloads) == 0 {
 		t.Error("nothing was sent")
 	}
