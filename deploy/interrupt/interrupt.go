@@ -29,7 +29,7 @@ func Context(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	received := make(chan os.Signal, 1)
 	take := func() {
-		signal.Reset(signals...)
+		signal.Ignore(signals...) // takes them from everybody, and unlike Reset leaves no moment in which one would kill
 		signal.Notify(received, signals...)
 	}
 	take()
@@ -44,8 +44,8 @@ func Context(parent context.Context) (ctx context.Context, stop func()) {
 		for started := os.Getppid(); ; {
 			select {
 			case <-received:
-				cancel(ErrStopped)
 				take()
+				cancel(ErrStopped)
 			case <-ticker.C:
 				if !taken {
 					take()
