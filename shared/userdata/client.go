@@ -91,18 +91,16 @@ func (r replayer) CloseIdleConnections() { r.next.CloseIdleConnections() }
 
 // RoundTrip implements [http.RoundTripper].
 func (r replayer) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	if usage, ok := ctx.Value(usageKey{}).(*Usage); ok {
-		usage.tries.Add(1)
-		connections := 0
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			connections++
-			if connections > 1 {
-				usage.tries.Add(1)
-			}
-		}})
-	}
-	again := req.Clone(ctx)
+	usage := usageOf(req.Context())
+	usage.tries.Add(1)
+	connections := 0
+	again := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		connections++
+		if connections > 1 { // the one before broke off
+			usage.tries.Add(1)
+			usage.doubtful.Add(1)
+		}
+	}}))
 	// An empty list marks the request as safe to send again, and is not sent itself (net/http.Transport).
 	again.Header["X-Idempotency-Key"] = nil
 	if req.Body != nil && req.GetBody == nil {
@@ -113,5 +111,9 @@ func (r replayer) RoundTrip(req *http.Request) (*http.Response, error) {
 		again.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		again.Body, _ = again.GetBody() // never fails
 	}
-	return r.next.RoundTrip(again)
+	res, err := r.next.RoundTrip(again)
+	if err != nil || res.StatusCode < 400 || res.StatusCode >= 500 {
+		usage.doubtful.Add(1)
+	}
+	return res, err
 }

@@ -323,6 +323,18 @@ func TestLostAnswer(t *testing.T) {
 			},
 			replace, user.NotFound, []string{"GetItem 1", "PutItem 1", "PutItem 2", "GetItem 1"},
 		},
+		"replace, throttled, then changed by others": { // what was throttled was not carried out
+			func(map[string]any) []answer {
+				return []answer{item(before), throttle(), conflict(others), item(others)}
+			},
+			replaceMatch, user.PreconditionFailed, []string{"GetItem 1", "PutItem 1", "PutItem 2", "GetItem 1"},
+		},
+		"delete, throttled, then deleted by others": {
+			func(map[string]any) []answer {
+				return []answer{item(before), throttle(), conflict(nil), ok(map[string]any{})}
+			},
+			remove, user.NotFound, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "GetItem 1"},
+		},
 		"replace again, changed by others": {
 			func(map[string]any) []answer {
 				return []answer{item(before), conflict(others), item(others), ok(map[string]any{})}

@@ -185,7 +185,7 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		})
 		var failed *types.ConditionalCheckFailedException
-		if errors.As(err, &failed) && failed.Item == nil && usageOf(ctx).tries.Load() > 1 {
+		if errors.As(err, &failed) && failed.Item == nil && usageOf(ctx).doubtful.Load() > 0 {
 			return nil // it was there when it was read, and an earlier try of this very write has lost its answer
 		}
 		return err
@@ -193,7 +193,7 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 }
 
 // change reads a user's item, checks ifMatch, and has it written by write, which must be conditional on the item being
-// unchanged and whose context counts the tries of this one write. It starts anew when the item was changed in between.
+// unchanged and whose context has the usage of this one write. It starts anew when the item was changed in between.
 func (s *Store) change(ctx context.Context, id string, ifMatch []user.ETag, write func(ctx context.Context, old item) error) error {
 	for round := range maxRounds {
 		if err := pause(ctx, round); err != nil {
@@ -217,7 +217,7 @@ func (s *Store) change(ctx context.Context, id string, ifMatch []user.ETag, writ
 			return nil
 		case !errors.As(err, &failed):
 			return storeError("change user", err)
-		case usage.tries.Load() > 1 && failed.Item != nil:
+		case usage.doubtful.Load() > 0 && failed.Item != nil:
 			// An earlier try may have been carried out, and then been followed by the write of another. Writing again would
 			// undo that; saying that there is a conflict would say that nothing was written.
 			return &user.Error{Code: user.Unavailable, Err: errors.New("change user: sent more than once, then found changed"),

@@ -11,6 +11,7 @@ import (
 // Usage is what a request has asked of DynamoDB. It is safe for concurrent use.
 type Usage struct {
 	calls, tries atomic.Int64
+	doubtful     atomic.Int64 // tries that DynamoDB has not refused: it may have carried them out, whether it said so or not
 	duration     atomic.Int64 // nanoseconds
 }
 
@@ -39,6 +40,7 @@ func usageOf(ctx context.Context) *Usage {
 func (u *Usage) add(other *Usage) {
 	u.calls.Add(other.calls.Load())
 	u.tries.Add(other.tries.Load())
+	u.doubtful.Add(other.doubtful.Load())
 	u.duration.Add(other.duration.Load())
 }
 
