@@ -119,6 +119,9 @@ func TestB(*testing.T) {}`, false, true, "panic: ",
 				Endpoint: "http://127.0.0.1:1",
 				Out:      &out,
 			})
+			if strings.Contains(tt.want, "RACE") && strings.Contains(out.String(), "without the race detector") {
+				t.Skip("no C compiler")
+			}
 			if (err != nil) != tt.fails {
 				t.Errorf("error = %v, want one: %t", err, tt.fails)
 			}
@@ -126,6 +129,21 @@ func TestB(*testing.T) {}`, false, true, "panic: ",
 				t.Errorf("output does not contain %q:\n%s", tt.want, out.String())
 			}
 		})
+	}
+}
+
+// Without a C compiler there is no race detector, but there are tests.
+func TestTest_WithoutRaceDetector(t *testing.T) {
+	t.Setenv("CGO_ENABLED", "0")
+	root := workspace(t, map[string]string{"a/b_test.go": "package a_test\n\nimport \"testing\"\n\nfunc TestB(*testing.T) {}\n"})
+	var out strings.Builder
+	if err := check.Test(t.Context(), check.TestOptions{Root: root, Short: true, Out: &out}); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, want := range []string{"without the race detector", "ok  \texample.com/a"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output = %q, want it to contain %q", out.String(), want)
+		}
 	}
 }
 

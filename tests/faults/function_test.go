@@ -59,7 +59,7 @@ func withVariables(t *testing.T, function string, variables ...string) func(*loc
 	}
 }
 
-// withTimeout gives all functions a time limit of one second.
+// withTimeout gives all functions a time limit that a test can wait for.
 func withTimeout(t *testing.T) func(*local.Config) {
 	t.Helper()
 	return func(cfg *local.Config) {
@@ -72,7 +72,7 @@ func withTimeout(t *testing.T) func(*local.Config) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := regexp.MustCompile(`Timeout: &timeout \d+`).ReplaceAll(text, []byte("Timeout: &timeout 1"))
+			changed := regexp.MustCompile(`Timeout: &timeout \d+`).ReplaceAll(text, []byte("Timeout: &timeout 3"))
 			if err := os.WriteFile(filepath.Join(root, "deploy", name), changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func TestFaultyFunction_Hangs(t *testing.T) {
 	wantGatewayProblem(t, get(t, s, "hang"), http.StatusBadGateway)
 	get(t, s, "").Want(t, http.StatusOK)
 	wantLog(t, s, 2,
-		initStarted, started, `20..-..-..T..:..:..\....Z <id> Task timed out after 1\.00 seconds`,
+		initStarted, started, `20..-..-..T..:..:..\....Z <id> Task timed out after 3\.00 seconds`,
 		ended, reported+initTime+"\tStatus: timeout"+traced,
 		initStarted, started, ended, reported+initTime+traced)
 }

@@ -24,9 +24,10 @@ import (
 )
 
 const (
-	function = "UserRequestAPI-get"
-	arn      = "arn:aws:lambda:eu-west-1:123456789012:function:UserRequestAPI-get"
-	patience = 20 * time.Second // for what comes within milliseconds on an idle machine
+	function  = "UserRequestAPI-get"
+	arn       = "arn:aws:lambda:eu-west-1:123456789012:function:UserRequestAPI-get"
+	timeLimit = 3 * time.Second  // of functions that are to exceed it, and by which the others have surely started and answered
+	patience  = 20 * time.Second // for what comes within milliseconds on an idle machine
 )
 
 // bootstrap is the binary of testdata/function.
@@ -287,17 +288,17 @@ func TestInvoke(t *testing.T) {
 
 func TestInvoke_Timeout(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Timeout = 250 * time.Millisecond })
+	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Timeout = timeLimit })
 	got, functionError := h.invoke(`{"do":"hang"}`)
 	checkLog(t, []string{got, functionError}, []string{
-		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 0.25 seconds"}`, "Unhandled",
+		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`, "Unhandled",
 	})
 	if left := h.Environments(function); len(left) != 0 {
 		t.Errorf("environments after a timeout: %v", left)
 	}
 	checkLog(t, h.log(1, "platform.report"), []string{
 		"INIT_START Runtime Version: provided:al2023", "init", started, "hanging",
-		`20..-..-..T..:..:..\....Z <id> Task timed out after 0\.25 seconds`, ended,
+		`20..-..-..T..:..:..\....Z <id> Task timed out after 3\.00 seconds`, ended,
 		reported + "\tInit Duration: <ms>\tStatus: timeout",
 	})
 	if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
@@ -308,7 +309,7 @@ func TestInvoke_Timeout(t *testing.T) {
 // A frozen environment can be thawed and used, and one that stays frozen times out like any other.
 func TestInvoke_Frozen(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Timeout = time.Second })
+	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Timeout = timeLimit })
 	h.invoke(`{"do":"echo"}`)
 	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
 	pid := h.Environments(function)[0].PID
@@ -322,7 +323,7 @@ func TestInvoke_Frozen(t *testing.T) {
 
 	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
 	h.freeze(pid)
-	if got, _ := h.invoke(`{"do":"echo"}`); !strings.Contains(got, "Task timed out after 1.00 seconds") {
+	if got, _ := h.invoke(`{"do":"echo"}`); !strings.Contains(got, "Task timed out after 3.00 seconds") {
 		t.Errorf("frozen: %s, want a timeout", got)
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
@@ -360,11 +361,11 @@ func TestInvoke_Init(t *testing.T) {
 				"init", posted, "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: error\tError Type: Settings",
 				started, ended, "REPORT .*\tStatus: error\tError Type: Settings",
 			}},
-		{"hang", `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 1.00 seconds"}`,
+		{"hang", `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`,
 			[]string{
 				initStart, "init", "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: timeout",
 				"init", "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: timeout",
-				started, ".* <id> Task timed out after 1.00 seconds", ended, "REPORT .*\tStatus: timeout",
+				started, ".* <id> Task timed out after 3.00 seconds", ended, "REPORT .*\tStatus: timeout",
 			}},
 	}
 	for _, tt := range tests {
@@ -372,8 +373,9 @@ func TestInvoke_Init(t *testing.T) {
 			t.Parallel()
 			h := start(t, func(f *lambdahost.Function, opts *lambdahost.Options) {
 				f.Environment = map[string]string{"INIT": tt.init}
-				f.Timeout = time.Second
-				opts.InitTimeout = time.Second
+				if tt.init == "hang" {
+					f.Timeout, opts.InitTimeout = timeLimit, timeLimit
+				}
 			})
 			got, functionError := h.invoke(`{"do":"echo"}`)
 			checkLog(t, []string{got, functionError}, []string{tt.want, "Unhandled"})
@@ -390,7 +392,7 @@ func TestInvoke_InitRepeated(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambdahost.Function, opts *lambdahost.Options) {
 		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
-		opts.InitTimeout = time.Second
+		opts.InitTimeout = timeLimit
 	})
 	if got, functionError := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` || functionError != "" {
 		t.Errorf("got %s %s", got, functionError)
