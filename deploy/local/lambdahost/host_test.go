@@ -48,6 +48,7 @@ func run(m *testing.M) int {
 	}
 	bootstrap = filepath.Join(folder, "bootstrap")
 	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/function")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as functions are deployed
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the test function: %v\n%s", err, out)
 		return 1

@@ -51,7 +51,7 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		return nil, syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	case "hang":
 		fmt.Println("hanging")
-		select {}
+		hang()
 	case "nonsense":
 		return []byte("\x00 not JSON \xff"), nil
 	case "big":
@@ -170,12 +170,12 @@ func main() {
 	case "exit":
 		os.Exit(7)
 	case "hang":
-		select {}
+		hang()
 	case "hang once":
 		// Only the second process finds the file.
 		if _, err := os.Stat(os.Getenv("MARK")); err != nil {
 			_ = os.WriteFile(os.Getenv("MARK"), nil, 0o600)
-			select {}
+			hang()
 		}
 	case "error", "error and stay":
 		answer, err := call{method: "POST", path: "/2018-06-01/runtime/init/error",
@@ -184,7 +184,7 @@ func main() {
 		if init == "error" {
 			os.Exit(1)
 		}
-		select {}
+		hang()
 	case "extensions":
 		if err := extensions(); err != nil {
 			log.Fatal(err)
@@ -198,4 +198,11 @@ func main() {
 		options = append(options, lambda.WithEnableSIGTERM(func() { fmt.Println("got SIGTERM and stay") }))
 	}
 	lambda.StartWithOptions(&handler{}, options...)
+}
+
+// hang sleeps, since waiting for nothing at all is a deadlock that the Go runtime ends the process for.
+func hang() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
