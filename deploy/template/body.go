@@ -25,54 +25,75 @@ func (r route) permissionID() string {
 	return strings.ToUpper(r.operationID[:1]) + r.operationID[1:] + "Permission"
 }
 
-// permission lets the API call the route's function for the route alone
+// permission lets the API call the route's function, by its alias, for the route alone
 // ("Control access to a REST API", ARN format of execute-api).
-func (r route) permission(api string, stage any) object {
+func (r route) permission(alias, api string, stage any) object {
 	path := inBraces.ReplaceAllString(r.path, "*")
 	arn := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${" + api + "}/${Stage}/" + r.method + path
 	return object{
 		"Type": "AWS::Lambda::Permission",
 		"Properties": object{
 			"Action":       "lambda:InvokeFunction",
-			"FunctionName": object{"Fn::GetAtt": []any{r.function, "Arn"}},
+			"FunctionName": object{"Ref": alias},
 			"Principal":    "apigateway.amazonaws.com",
 			"SourceArn":    object{"Fn::Sub": []any{arn, object{"Stage": clone(stage)}}},
 		},
 	}
 }
 
-// checkFunctions sees that each route has a function, each function a route, and none takes longer than the gateway waits.
-func (e *evaluator) checkFunctions(routes []route) error {
-	functions, err := e.all("AWS::Lambda::Function")
+// permit adds a permission for each route.
+func (e *evaluator) permit(routes []route, aliases map[string]string, api string) error {
+	stage, err := e.only("AWS::ApiGateway::Stage")
 	if err != nil {
 		return err
+	}
+	resources := member(e.document, "Resources")
+	for _, r := range routes {
+		id := r.permissionID()
+		if _, ok := resources[id]; ok {
+			return fmt.Errorf("%s: Resources.%s: the name is that of the permission for %s %s; call it otherwise",
+				templateFile, id, r.method, r.path)
+		}
+		resources[id] = r.permission(aliases[r.function], api, member(e.resource(stage), "Properties")["StageName"])
+	}
+	return nil
+}
+
+// checkFunctions sees that each route has a function, each function a route, and none takes longer than the gateway waits. It
+// returns the functions.
+func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
+	functions, err := e.all(functionType)
+	if err != nil {
+		return nil, err
 	}
 	unused := slices.Clone(functions)
 	for _, r := range routes {
 		if !slices.Contains(functions, r.function) {
-			return fmt.Errorf("%s: %s %s: %s %s is no function of %s; there are %s", openAPIFile, r.method, r.path,
+			return nil, fmt.Errorf("%s: %s %s: %s %s is no function of %s; there are %s", openAPIFile, r.method, r.path,
 				functionKey, r.function, templateFile, strings.Join(functions, ", "))
 		}
 		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.function })
 	}
 	if len(unused) > 0 {
-		return fmt.Errorf("%s: Resources.%s: no route of %s is served by it", templateFile, unused[0], openAPIFile)
+		return nil, fmt.Errorf("%s: Resources.%s: no route of %s is served by it", templateFile, unused[0], openAPIFile)
 	}
 	for _, id := range functions {
 		timeout, err := e.property(id, "Timeout")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if seconds, err := parseNumber(timeout); err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
-			return fmt.Errorf("%s: Resources.%s.Properties.Timeout: it must be 1 to 28 seconds: API Gateway waits for 29",
+			return nil, fmt.Errorf("%s: Resources.%s.Properties.Timeout: it must be 1 to 28 seconds: API Gateway waits for 29",
 				templateFile, id)
 		}
 	}
-	return nil
+	return functions, nil
 }
 
 // body renders the contract into what API Gateway imports ("OpenAPI extensions for API Gateway").
-func (a *openAPI) body(name any) (object, error) {
+//
+// aliases are those of the functions, by the functions' ids.
+func (a *openAPI) body(name any, aliases map[string]string, authorization securityScheme) (object, error) {
 	info := clone(member(a.document, "info")).(object) // a mapping stays one
 	// The description of a REST API is short; what follows its first paragraph is for readers of the contract.
 	if description, ok := info["description"].(string); ok {
@@ -86,7 +107,11 @@ func (a *openAPI) body(name any) (object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: components.schemas: %w", openAPIFile, err)
 	}
-	paths, err := a.paths()
+	components := object{"schemas": schemas}
+	if authorization.name != "" {
+		components["securitySchemes"] = object{authorization.name: authorization.definition}
+	}
+	paths, err := a.paths(aliases, authorization)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", openAPIFile, err)
 	}
@@ -95,7 +120,7 @@ func (a *openAPI) body(name any) (object, error) {
 		"info":         info,
 		"externalDocs": clone(a.document["externalDocs"]),
 		"paths":        paths,
-		"components":   object{"schemas": schemas},
+		"components":   components,
 
 		// Bodies are validated by the functions: their problem documents point at each fault, the gateway's could not.
 		"x-amazon-apigateway-request-validators": object{
@@ -106,7 +131,7 @@ func (a *openAPI) body(name any) (object, error) {
 	}, nil
 }
 
-func (a *openAPI) paths() (object, error) {
+func (a *openAPI) paths(aliases map[string]string, authorization securityScheme) (object, error) {
 	paths := object{}
 	all := []string{"OPTIONS"}
 	var known []string
@@ -143,8 +168,11 @@ func (a *openAPI) paths() (object, error) {
 			"type":       "aws_proxy",
 			"httpMethod": "POST", // Lambda's Invoke, whatever the method of the route
 			"uri": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" +
-				r.function + ".Arn}/invocations"},
+				aliases[r.function] + "}/invocations"}, // Ref of an alias is its ARN
 			"timeoutInMillis": integrationTimeout,
+		}
+		if authorization.name != "" {
+			operation["security"] = []any{object{authorization.name: []any{}}}
 		}
 		member(paths, r.path)[strings.ToLower(r.method)] = operation
 	}

@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // routes are the routes of the API and the functions that serve them.
@@ -146,9 +147,9 @@ func TestRoutes(t *testing.T) {
 	wantIntegrations, wantPermissions := map[string]string{}, map[string][]string{}
 	for route, function := range routes() {
 		wantIntegrations[route] = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda" + account +
-			"function:UserRequestAPI-" + function + "/invocations"
+			"function:UserRequestAPI-" + function + ":live/invocations"
 		method, path, _ := strings.Cut(route, " ")
-		id := strings.ToUpper(function[:1]) + function[1:] + "Function"
+		id := strings.ToUpper(function[:1]) + function[1:] + "Alias"
 		wantPermissions[id] = append(wantPermissions[id], method+strings.ReplaceAll(path, "{userId}", "*"))
 	}
 	if diff := cmp.Diff(wantIntegrations, integrations); diff != "" {
@@ -170,8 +171,8 @@ func TestRoutes(t *testing.T) {
 		if !ok || !cmp.Equal(source[1], any(object{"Stage": object{"Ref": "StageName"}})) {
 			t.Errorf("%s: SourceArn is %v", id, source)
 		}
-		function := at(t, properties, "FunctionName", "Fn::GetAtt").([]any)[0].(string)
-		permissions[function] = append(permissions[function], route)
+		alias := at(t, properties, "FunctionName", "Ref").(string)
+		permissions[alias] = append(permissions[alias], route)
 	}
 	for _, lists := range []map[string][]string{permissions, wantPermissions} {
 		for _, list := range lists {
@@ -345,7 +346,7 @@ func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) ([]byte, str
 // TestGatewayServes sends requests that no function answers through the gateway of this machine.
 func TestGatewayServes(t *testing.T) {
 	t.Parallel()
-	api := resolve(t, nil).API()
+	api := resolve(t, map[string]string{"Authorization": template.AuthorizationNone}).API()
 	g, err := gateway.New(gateway.Config{
 		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: nothing{t},
 	})

@@ -30,13 +30,31 @@ type physical interface {
 // absent is the value of AWS::NoValue: it takes away what it is the value of.
 type absent struct{}
 
-// symbols stand for what only CloudFormation knows: each resource and attribute is its own reference.
+// symbols stand for what only CloudFormation knows: each resource and attribute is its own reference, with the names that
+// it is made anew for when they change.
 type symbols struct{}
 
-func (symbols) ref(_ *evaluator, id string) (any, error) { return "${" + id + "}", nil }
+func (symbols) ref(e *evaluator, id string) (any, error) {
+	if property := nameProperty(e.resource(id)["Type"]); property != "" {
+		name, err := e.property(id, property)
+		if _, ok := scalarText(name); ok || err != nil {
+			return name, err
+		}
+	}
+	if e.resource(id)["Type"] != aliasType {
+		return "${" + id + "}", nil
+	}
+	function, err := e.property(id, "FunctionName")
+	if err != nil {
+		return nil, err
+	}
+	name, err := e.property(id, "Name")
+	return fmt.Sprintf("${%s %v %v}", id, function, name), err
+}
 
-func (symbols) attribute(_ *evaluator, id, name string) (any, error) {
-	return "${" + id + "." + name + "}", nil
+func (s symbols) attribute(e *evaluator, id, name string) (any, error) {
+	ref, err := s.ref(e, id)
+	return fmt.Sprintf("${%s.%s %v}", id, name, ref), err
 }
 
 // symbolic returns an evaluator that knows the parameters, and leaves open what depends on the place of the stack.
@@ -457,6 +475,9 @@ func (e *evaluator) namedCondition(path string, argument any) (bool, error) {
 	return holds, err
 }
 
+// digestLength is how many characters a digest has.
+const digestLength = 10
+
 // digest returns a short text that changes with the value and with the parameters that it depends on.
 func (e *evaluator) digest(path string, value any) (string, error) {
 	value, err := e.value(path, value)
@@ -468,11 +489,14 @@ func (e *evaluator) digest(path string, value any) (string, error) {
 		return "", err
 	}
 	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:5]), nil
+	return hex.EncodeToString(sum[:digestLength/2]), nil
 }
 
 // rename gives a resource another id, and all that refer to it the new one.
 func (e *evaluator) rename(from, to string) {
+	if from == to {
+		return
+	}
 	resources := member(e.document, "Resources")
 	resources[to] = resources[from]
 	delete(resources, from)

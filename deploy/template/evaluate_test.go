@@ -19,6 +19,7 @@ Parameters:
   Words: {Type: CommaDelimitedList, Default: "a, b,c"}
   CorsAllowOrigin: {Type: String, Default: "*"}
   Required: {Type: String, MinLength: 2, MaxLength: 3}
+  Authorization: {Type: String, Default: NONE}
 Mappings:
   Sizes:
     word: {small: 1, large: 2}
@@ -39,6 +40,12 @@ Resources:
       Environment:
         Variables:
           VALUE: %s
+  Version:
+    Type: AWS::Lambda::Version
+    Properties: {FunctionName: !Ref Function}
+  Alias:
+    Type: AWS::Lambda::Alias
+    Properties: {FunctionName: !Ref Function, FunctionVersion: !GetAtt Version.Version, Name: live}
   Table:
     Type: AWS::DynamoDB::Table
   Role:
@@ -87,9 +94,9 @@ func resolveSmall(t *testing.T, expression string) (*template.Stack, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := loaded.Render(map[string]string{"Required": "xyz"})
+	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "xyz"}})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	return rendered.Resolve(place())
 }
@@ -110,6 +117,7 @@ func TestIntrinsicFunctions(t *testing.T) {
 		`!Ref AWS::StackName`:                  "users",
 		`!Ref Function`:                        "f-word",
 		`!Ref Stage`:                           "live",
+		`!Ref Alias`:                           "arn:aws:lambda:eu-central-1:123456789012:function:f-word:live",
 		`!GetAtt Function.Arn`:                 "arn:aws:lambda:eu-central-1:123456789012:function:f-word",
 		`!GetAtt [Function, Arn]`:              "arn:aws:lambda:eu-central-1:123456789012:function:f-word",
 		`{"Fn::GetAtt": [Group, Arn]}`:         "arn:aws:logs:eu-central-1:123456789012:log-group:/group:*",
@@ -248,17 +256,36 @@ func TestRequiredParameter(t *testing.T) {
 		{map[string]string{"Required": "x"}, `"x" has fewer than 2 characters`},
 		{map[string]string{"Required": "xxxx"}, `"xxxx" has more than 3 characters`},
 	} {
-		if _, err := loaded.Render(test.given); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := loaded.Render(template.Options{Parameters: test.given}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: the error is %v\nwant one with %q", test.given, err, test.want)
 		}
 	}
-	rendered, err := loaded.Render(map[string]string{"Required": "äöü"})
+	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "äöü"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, incomplete := range []template.PseudoParameters{{}, {Region: "r", AccountID: "1"}, {Region: "r", StackName: "s"}} {
 		if _, err := rendered.Resolve(incomplete); err == nil {
 			t.Errorf("%+v: there is no error", incomplete)
+		}
+	}
+}
+
+// TestMergeKeys sees that a mapping's own keys come before those that are merged into it, wherever they stand.
+func TestMergeKeys(t *testing.T) {
+	t.Parallel()
+	for expression, want := range map[string]string{
+		`!Sub ["${A}${B}", {<<: {A: 1, B: 2}, B: 3}]`:                 "13",
+		`!Sub ["${A}${B}", {B: 3, <<: {A: 1, B: 2}}]`:                 "13",
+		`!Sub ["${A}${B}${C}", {<<: {<<: {A: 1, B: 2}, B: 3}, C: 4}]`: "134",
+	} {
+		stack, err := resolveSmall(t, expression)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
+			t.Errorf("%s is %q, want %q", expression, got, want)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type parameter struct {
 	minLength     float64 // in characters
 	maxLength     float64
 	constraint    string // says in words what is allowed
+	late          bool   // only CloudFormation needs its value
 }
 
 func parseParameters(section object) (map[string]parameter, error) {
@@ -39,7 +40,7 @@ func parseParameters(section object) (map[string]parameter, error) {
 }
 
 func parseParameter(name string, attributes object) (parameter, error) {
-	p := parameter{name: name, minValue: math.Inf(-1), maxValue: math.Inf(1), maxLength: math.Inf(1)}
+	p := parameter{name: name, late: name == bucketParameter, minValue: math.Inf(-1), maxValue: math.Inf(1), maxLength: math.Inf(1)}
 	for _, attribute := range sortedKeys(attributes) {
 		value := attributes[attribute]
 		text, isScalar := scalarText(value)
@@ -101,9 +102,8 @@ func parseParameter(name string, attributes object) (parameter, error) {
 	return p, nil
 }
 
-// parameterValues returns the value of each parameter as Ref gives it, a string or a list of strings. The error joins all
-// faults.
-func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]any, error) {
+// parameterValues returns the value of each parameter, as it is given to CloudFormation. The error joins all faults.
+func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]string, error) {
 	var faults []error
 	for _, name := range sortedKeys(given) {
 		if _, ok := parameters[name]; !ok {
@@ -111,11 +111,13 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 				name, strings.Join(sortedKeys(parameters), ", ")))
 		}
 	}
-	values := map[string]any{}
+	values := map[string]string{}
 	for _, name := range sortedKeys(parameters) {
 		p := parameters[name]
 		value, ok := given[name]
 		switch {
+		case !ok && p.late:
+			continue
 		case !ok && p.defaultValue == nil:
 			faults = append(faults, fmt.Errorf("parameter %s: it has no default; give it a value", name))
 			continue
@@ -126,17 +128,26 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 			faults = append(faults, fmt.Errorf("parameter %s: %w", name, err))
 			continue
 		}
+		values[name] = value
+	}
+	return values, errors.Join(faults...)
+}
+
+// referred returns what Ref gives for each parameter, a string or a list of strings.
+func referred(parameters map[string]parameter, values map[string]string) map[string]any {
+	result := map[string]any{}
+	for name, p := range parameters {
 		if !p.list {
-			values[name] = value
+			result[name] = values[name]
 			continue
 		}
 		list := []any{}
-		for _, v := range p.split(value) {
+		for _, v := range p.split(values[name]) {
 			list = append(list, v)
 		}
-		values[name] = list
+		result[name] = list
 	}
-	return values, errors.Join(faults...)
+	return result
 }
 
 func (p parameter) split(value string) []string {
@@ -215,4 +226,36 @@ func parseNumber(value any) (float64, error) {
 		return 0, fmt.Errorf("%v is no number", value)
 	}
 	return n, nil
+}
+
+// checkTogether refuses what no parameter shows by itself: those that contradict each other, and fractions, which
+// CloudFormation's numbers may have and these may not. The error joins all faults.
+func checkTogether(values map[string]string) error {
+	const monitoring, preference, email = "Monitoring", "DeploymentPreference", "AlarmEmail"
+	var faults []error
+	refuse := func(parameter, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("parameter %s: %s", parameter, fmt.Sprintf(format, args...)))
+	}
+	for _, name := range []string{"MemorySize", "ReservedConcurrency", "ThrottlingBurstLimit", "TracingReservoir"} {
+		if n, err := strconv.ParseFloat(values[name], 64); err == nil && n != math.Trunc(n) {
+			refuse(name, "%s is no whole number", values[name])
+		}
+	}
+	switch authorization, pool := values[authorizationParameter], values[userPoolParameter]; {
+	case authorization == AuthorizationCognito && pool == "":
+		refuse(userPoolParameter, "%s=%s needs the ARN of the user pool whose tokens are accepted",
+			authorizationParameter, authorization)
+	case authorization != AuthorizationCognito && pool != "":
+		refuse(userPoolParameter, "%s=%s has no user pool: leave it out, or ask for %s",
+			authorizationParameter, authorization, AuthorizationCognito)
+	}
+	if values[monitoring] == "false" {
+		if p := values[preference]; p != "" && p != "AllAtOnce" {
+			refuse(preference, "%s goes back when an alarm goes off, and with %s=false there is none", p, monitoring)
+		}
+		if values[email] != "" {
+			refuse(email, "with %s=false there are no alarms to tell of", monitoring)
+		}
+	}
+	return errors.Join(faults...)
 }

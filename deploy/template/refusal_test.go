@@ -50,10 +50,11 @@ func TestRefusals(t *testing.T) {
 		{"unknown tag", resources, "!GetAtt GetRole.Arn", "!GetAt GetRole.Arn", "the tag !GetAt is no intrinsic function"},
 		{"GetAtt without attribute", resources, "!GetAtt GetRole.Arn", "!GetAtt GetRole", "write Resource.Attribute"},
 		{"null", resources, "      Description: Creates users", "      Description:", "Resources.PostFunction.Properties.Description: CloudFormation allows no null"},
-		{"merge key", resources, "          TABLE_NAME: !Ref Table", "          <<: {A: b}", "merge keys are not supported"},
+		{"merged text", resources, "      <<: *function\n", "      <<: text\n", "only one mapping can be merged"},
+		{"merged list", resources, "      <<: *function\n", "      <<: [*function]\n", "only one mapping can be merged"},
 		{"Transform", resources, "Metadata:\n", "Transform: AWS::Serverless-2016-10-31\nMetadata:\n", "the section Transform is not supported"},
 		{"broken YAML", resources, "Conditions:\n", "Conditions: [\n", "load template.yaml: read YAML"},
-		{"timeout", resources, "&timeout 10", "&timeout 29", "Resources.DeleteFunction.Properties.Timeout: it must be 1 to 28 seconds"},
+		{"timeout", resources, "Timeout: 10 ", "Timeout: 29 ", "Resources.DeleteFunction.Properties.Timeout: it must be 1 to 28 seconds"},
 		{"own body", resources, "        Types: [REGIONAL]\n", "        Types: [REGIONAL]\n      Body: {}\n", "Resources.Api.Properties.Body: leave it out"},
 		{"name of a permission", resources, "  ApiDeployment:", "  CreateUserPermission: {Type: \"AWS::SNS::Topic\"}\n  ApiDeployment:",
 			"Resources.CreateUserPermission: the name is that of the permission for POST /users"},
@@ -61,7 +62,7 @@ func TestRefusals(t *testing.T) {
 			"there must be one AWS::ApiGateway::RestApi, not 2"},
 		{"parameter that the Body needs", resources, "  CorsAllowOrigin:\n", "  Origin:\n", "there is no parameter or resource CorsAllowOrigin"},
 		{"parameter type", resources, "Type: Number", "Type: AWS::EC2::VPC::Id", "Parameters.LogRetentionDays.Type: the type AWS::EC2::VPC::Id is not supported"},
-		{"parameter attribute", resources, "    MinValue: 1", "    Minimum: 1", "Parameters.ThrottlingRateLimit.Minimum: there is no such attribute"},
+		{"parameter attribute", resources, "    MinValue: 128", "    Minimum: 128", "Parameters.MemorySize.Minimum: there is no such attribute"},
 		{"parameter default", resources, "    Default: arm64", "    Default: arm", `Parameters.Architecture.Default: "arm" is none of arm64, x86_64`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func renderError(in fs.FS) (*template.Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loaded.Render(nil)
+	return loaded.Render(template.Options{})
 }
 
 func TestMissingFile(t *testing.T) {
@@ -108,9 +109,9 @@ func TestParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ name, value, want string }{
-		{"Stage", "dev", "parameter Stage: the template has none of this name, but Architecture,"},
+		{"Stage", "dev", "parameter Stage: the template has none of this name, but AlarmEmail,"},
 		{"StageName", "Dev", "parameter StageName: \"Dev\" does not match"},
-		{"StageName", "dev/1", "a stage name has 1 to 32"},
+		{"StageName", "dev/1", "a stage name has 1 to 17"},
 		{"StageName", "", "parameter StageName"},
 		{"Architecture", "x86", `parameter Architecture: "x86" is none of arm64, x86_64`},
 		{"RequireIfMatch", "yes", "parameter RequireIfMatch"},
@@ -122,12 +123,14 @@ func TestParameters(t *testing.T) {
 		{"CorsAllowOrigin", "https://a.example/'", "parameter CorsAllowOrigin"},
 		{"CorsAllowOrigin", "https://a.example\n*", "parameter CorsAllowOrigin"},
 	} {
-		_, err := loaded.Render(map[string]string{test.name: test.value})
+		_, err := loaded.Render(template.Options{Parameters: map[string]string{test.name: test.value}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s=%q: the error is %v\nwant one with %q", test.name, test.value, err, test.want)
 		}
 	}
-	_, err = loaded.Render(map[string]string{"Stage": "dev", "Architecture": "x86", "LogLevel": "LOUD"})
+	_, err = loaded.Render(template.Options{
+		Parameters: map[string]string{"Stage": "dev", "Architecture": "x86", "LogLevel": "LOUD"},
+	})
 	for _, want := range []string{"parameter Stage:", "parameter Architecture:", "parameter LogLevel:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("of several faults %q is not told: %v", want, err)

@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+// Types of resources.
+const (
+	functionType = "AWS::Lambda::Function"
+	versionType  = "AWS::Lambda::Version"
+	aliasType    = "AWS::Lambda::Alias"
+	tableType    = "AWS::DynamoDB::Table"
+)
+
+// existingTableParameter is the parameter that names a table which is not the stack's own.
+const existingTableParameter = "ExistingTableName"
+
 // PseudoParameters say where a stack is ("Pseudo parameters reference").
 type PseudoParameters struct {
 	Region    string // AWS::Region
@@ -40,8 +51,8 @@ func (s *Stack) API() API { return s.api }
 type Function struct {
 	LogicalID           string
 	Name                string
-	ARN                 string
-	Source              string // the folder of its main package, relative to the folder of template.yaml
+	ARN                 string // by which it is invoked: that of its alias
+	Source              string // the folder of its main package, relative to the folder of template.yaml; "" where it is packaged
 	Runtime             string // such as provided.al2023
 	Handler             string
 	Architecture        string // arm64 or x86_64
@@ -62,7 +73,7 @@ type Logging struct {
 
 // Table is a DynamoDB table.
 type Table struct {
-	LogicalID  string
+	LogicalID  string // "" where it is not the stack's own (ExistingTableName): then Properties are what it should have
 	Name       string
 	ARN        string
 	Properties map[string]any // of AWS::DynamoDB::Table, which hold what CreateTable takes
@@ -109,7 +120,7 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 		physical: placed{place},
 	}
 	s := &Stack{}
-	ids, err := e.all("AWS::Lambda::Function")
+	ids, err := e.all(functionType)
 	if err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
@@ -133,23 +144,44 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 type placed struct{ PseudoParameters }
 
 func (p placed) ref(e *evaluator, id string) (any, error) {
-	switch resourceType := e.resource(id)["Type"]; resourceType {
-	case "AWS::Lambda::Function":
-		return p.name(e, id, "FunctionName")
-	case "AWS::DynamoDB::Table":
-		return p.name(e, id, "TableName")
-	case "AWS::IAM::Role":
-		return p.name(e, id, "RoleName")
-	case "AWS::Logs::LogGroup":
-		return p.name(e, id, "LogGroupName")
-	case "AWS::ApiGateway::Stage":
-		return p.name(e, id, "StageName")
+	resourceType := e.resource(id)["Type"]
+	if property := nameProperty(resourceType); property != "" {
+		return p.name(e, id, property)
+	}
+	switch resourceType {
+	case aliasType: // its ARN
+		function, err := e.property(id, "FunctionName")
+		if err != nil {
+			return nil, err
+		}
+		name, err := e.property(id, "Name")
+		return fmt.Sprintf("arn:%s:lambda:%s:%s:function:%v:%v", p.Partition, p.Region, p.AccountID, function, name), err
 	case "AWS::ApiGateway::RestApi":
 		return identifier(10, p.StackName, id), nil
 	case "AWS::ApiGateway::Deployment":
 		return identifier(6, p.StackName, id), nil
+	case "AWS::ApiGateway::Account":
+		return p.AccountID, nil
 	default:
 		return nil, fmt.Errorf("what Ref gives for %s is not known here", resourceType)
+	}
+}
+
+// nameProperty is the property that gives resources of a type the name that Ref gives; "" where Ref gives another thing.
+func nameProperty(resourceType any) string {
+	switch resourceType {
+	case functionType:
+		return "FunctionName"
+	case tableType:
+		return "TableName"
+	case "AWS::IAM::Role":
+		return "RoleName"
+	case "AWS::Logs::LogGroup":
+		return "LogGroupName"
+	case "AWS::ApiGateway::Stage":
+		return "StageName"
+	default:
+		return ""
 	}
 }
 
@@ -268,37 +300,34 @@ func (r *reader) texts() map[string]string {
 	return texts
 }
 
-func (e *evaluator) nameAndARN(id string) (name, arn string, err error) {
-	ref, err := e.ref("Resources."+id, id)
-	if err != nil {
-		return "", "", err
-	}
-	attribute, err := e.getAtt("Resources."+id, []any{id, "Arn"})
-	if err != nil {
-		return "", "", err
-	}
-	return fmt.Sprint(ref), fmt.Sprint(attribute), nil
-}
-
 func (e *evaluator) function(id string) (Function, error) {
-	name, arn, err := e.nameAndARN(id)
+	name, err := e.ref("Resources."+id, id)
+	if err != nil {
+		return Function{}, err
+	}
+	alias, err := e.referring(aliasType, id)
+	if err != nil {
+		return Function{}, err
+	}
+	arn, err := e.ref("Resources."+alias, alias)
 	if err != nil {
 		return Function{}, err
 	}
 	r := e.reader(id)
 	f := Function{
 		LogicalID:    id,
-		Name:         name,
-		ARN:          arn,
-		Source:       r.text("Code"),
+		Name:         fmt.Sprint(name),
+		ARN:          fmt.Sprint(arn),
 		Runtime:      r.text("Runtime"),
 		Handler:      r.text("Handler"),
 		Architecture: "x86_64", // and the other values that Lambda takes where nothing is said
 		MemoryMB:     int(r.number("MemorySize", 128)),
 		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
 	}
-	if f.Source == "" {
-		r.failf("Code", "it must be the folder of the function")
+	if _, isPackaged := r.value["Code"].(object); !isPackaged {
+		if f.Source = r.text("Code"); f.Source == "" {
+			r.failf("Code", "it must be the folder of the function")
+		}
 	}
 	if architectures := r.list("Architectures"); len(architectures) > 0 {
 		f.Architecture = fmt.Sprint(architectures[0])
@@ -313,7 +342,7 @@ func (e *evaluator) function(id string) (Function, error) {
 	f.Tracing = tracing.text("Mode") == "Active"
 	logging := r.below("LoggingConfig")
 	f.Logging = Logging{
-		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+name),
+		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+f.Name),
 		Format: cmp.Or(logging.text("LogFormat"), "Text"),
 	}
 	if f.Logging.Format == "JSON" {
@@ -323,16 +352,41 @@ func (e *evaluator) function(id string) (Function, error) {
 }
 
 func (e *evaluator) table() (Table, error) {
-	id, err := e.only("AWS::DynamoDB::Table")
+	adopted, _ := e.parameters[existingTableParameter].(string) // a template without it adopts none
+	if adopted != "" {
+		return e.adoptedTable(adopted)
+	}
+	id, err := e.only(tableType)
 	if err != nil {
 		return Table{}, err
 	}
-	name, arn, err := e.nameAndARN(id)
+	name, err := e.ref("Resources."+id, id)
+	if err != nil {
+		return Table{}, err
+	}
+	arn, err := e.getAtt("Resources."+id, []any{id, "Arn"})
 	if err != nil {
 		return Table{}, err
 	}
 	properties, err := e.properties(id)
-	return Table{LogicalID: id, Name: name, ARN: arn, Properties: properties}, err
+	return Table{LogicalID: id, Name: fmt.Sprint(name), ARN: fmt.Sprint(arn), Properties: properties}, err
+}
+
+// adoptedTable is one that is there already, which has what the template would give to its own.
+func (e *evaluator) adoptedTable(name string) (Table, error) {
+	t := Table{Name: name, ARN: fmt.Sprintf("arn:%v:dynamodb:%v:%v:table/%s",
+		e.pseudo["AWS::Partition"], e.pseudo["AWS::Region"], e.pseudo["AWS::AccountId"], name)}
+	for _, id := range sortedKeys(member(e.document, "Resources")) {
+		if e.resource(id)["Type"] != tableType {
+			continue
+		}
+		var err error
+		if t.Properties, err = e.properties(id); err != nil {
+			return Table{}, err
+		}
+		t.Properties["TableName"] = name
+	}
+	return t, nil
 }
 
 func (e *evaluator) api() (API, error) {

@@ -2,8 +2,9 @@
 // from that same template what the stack on this machine needs: the functions, the table and the API.
 //
 // openapi.yaml alone says which routes there are and which function serves each (x-function). Rendering turns it into the
-// Body of the REST API with API Gateway's extensions, adds a permission for each route, and gives the deployment of the API
-// an id that changes with the API.
+// Body of the REST API with API Gateway's extensions and the stage's authorization, adds a permission for each route, names the
+// functions' packages, and gives the functions' versions and the deployment of the API ids that change with their content:
+// CloudFormation makes each of these once for an id.
 package template
 
 import (
@@ -77,39 +78,61 @@ func load(files fs.FS, name string, intrinsics bool) (object, error) {
 	return document, nil
 }
 
-// Rendered is the template as CloudFormation is given it, and the parameters it was rendered for. It is safe for concurrent
-// use.
-type Rendered struct {
-	document   object
-	parameters map[string]any
-	json       []byte
+// Parameters returns the names of the template's parameters that a stage may set, sorted.
+func (t *Template) Parameters() []string { return sortedKeys(t.parameters) }
+
+// Options say what the template is rendered for.
+type Options struct {
+	// Parameters are values of the template's parameters by name; one that is left out has its default. They matter because
+	// ids of resources must change with what they are made of, and because Authorization is written into the API's Body.
+	Parameters map[string]string
+	// Code is the S3 key of each function's package by the function's logical id, in the bucket that the parameter
+	// ArtifactBucket names. Nil: Code stays the folder of the function's source, for the stack on this machine and linters.
+	Code map[string]string
+	// Metadata is put into the template's Metadata under the key Release.
+	Metadata map[string]any
 }
 
-// Render completes the template for these parameters; one that is left out has its default. The errors tell every parameter
-// that is unknown, missing or not allowed, or the place in the files that cannot be rendered.
-//
-// The parameters matter because the id of the API's deployment must change with those that the API's Body refers to.
-func (t *Template) Render(parameters map[string]string) (*Rendered, error) {
-	values, err := parameterValues(t.parameters, parameters)
+// Render completes the template. The errors tell every parameter that is unknown, missing or not allowed, what parameters
+// contradict each other, or the place in the files that cannot be rendered.
+func (t *Template) Render(options Options) (*Rendered, error) {
+	r, err := t.render(options)
 	if err != nil {
-		return nil, fmt.Errorf("render: %w", err)
-	}
-	r := &Rendered{document: clone(t.document).(object), parameters: values}
-	if err := r.complete(t.openAPI); err != nil {
-		return nil, fmt.Errorf("render: %w", err)
-	}
-	if err := refuseNull("", r.document); err != nil {
-		return nil, fmt.Errorf("render: %w", err)
-	}
-	if r.json, err = encodeJSON(r.document); err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}
 	return r, nil
 }
 
-// JSON returns the template as CloudFormation takes it, the same bytes for the same files and parameters. Where it is longer
-// than the 51,200 bytes of TemplateBody it must be given by TemplateURL ("CloudFormation quotas").
-func (r *Rendered) JSON() []byte { return bytes.Clone(r.json) }
+func (t *Template) render(options Options) (*Rendered, error) {
+	document := clone(t.document).(object) // a mapping stays one
+	if options.Code != nil {
+		if err := setPackages(document, options.Code); err != nil {
+			return nil, err
+		}
+	}
+	r, err := newRendered(document, options.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTogether(r.values); err != nil {
+		return nil, err
+	}
+	if err := r.complete(t.openAPI); err != nil {
+		return nil, err
+	}
+	if options.Metadata != nil {
+		if err := r.setMetadata(options.Metadata); err != nil {
+			return nil, err
+		}
+	}
+	if err := refuseNull("", r.document); err != nil {
+		return nil, err
+	}
+	if err := r.encode(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
 
 // complete adds to the template what follows from the contract of the API.
 func (r *Rendered) complete(contract *openAPI) error {
@@ -122,11 +145,16 @@ func (r *Rendered) complete(contract *openAPI) error {
 	if err != nil {
 		return err
 	}
-	stage, err := e.only("AWS::ApiGateway::Stage")
+	functions, err := e.checkFunctions(contract.routes)
 	if err != nil {
 		return err
 	}
-	if err := e.checkFunctions(contract.routes); err != nil {
+	aliases, err := e.nameVersions(functions)
+	if err != nil {
+		return err
+	}
+	authorization, err := r.pinAuthorization()
+	if err != nil {
 		return err
 	}
 	properties := member(e.resource(api), "Properties")
@@ -138,20 +166,13 @@ func (r *Rendered) complete(contract *openAPI) error {
 		return fmt.Errorf("%s: Resources.%s.Properties.Body: leave it out, it is rendered from %s",
 			templateFile, api, openAPIFile)
 	}
-	body, err := contract.body(properties["Name"])
+	body, err := contract.body(properties["Name"], aliases, authorization)
 	if err != nil {
 		return err
 	}
 	properties["Body"] = body
-
-	resources := member(r.document, "Resources")
-	for _, route := range contract.routes {
-		id := route.permissionID()
-		if _, ok := resources[id]; ok {
-			return fmt.Errorf("%s: Resources.%s: the name is that of the permission for %s %s; call it otherwise",
-				templateFile, id, route.method, route.path)
-		}
-		resources[id] = route.permission(api, member(e.resource(stage), "Properties")["StageName"])
+	if err := e.permit(contract.routes, aliases, api); err != nil {
+		return err
 	}
 	digest, err := e.digest("Resources."+api+".Properties.Body", body)
 	if err != nil {

@@ -53,7 +53,7 @@ func render(t *testing.T, in fstest.MapFS, parameters map[string]string) *templa
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := loaded.Render(parameters)
+	rendered, err := loaded.Render(template.Options{Parameters: parameters})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestFunctions(t *testing.T) {
 		want = append(want, template.Function{
 			LogicalID:    f.id,
 			Name:         "UserRequestAPI-dev-" + f.name,
-			ARN:          "arn:aws:lambda:eu-central-1:123456789012:function:UserRequestAPI-dev-" + f.name,
+			ARN:          "arn:aws:lambda:eu-central-1:123456789012:function:UserRequestAPI-dev-" + f.name + ":live",
 			Source:       "../functions/" + f.name,
 			Runtime:      "provided.al2023",
 			Handler:      "bootstrap",
@@ -187,7 +187,10 @@ func TestRoles(t *testing.T) {
 		"Delete": {"dynamodb:GetItem", "dynamodb:DeleteItem"},
 	} {
 		want := []any{
-			object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::GetAtt": []any{"Table", "Arn"}}},
+			object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::If": []any{
+				"OwnsTable", object{"Fn::GetAtt": []any{"Table", "Arn"}},
+				object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTableName}"},
+			}}},
 			object{
 				"Effect": "Allow", "Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"},
 				"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
@@ -266,7 +269,7 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 		{name: "a description in the contract", file: "openapi.yaml", old: "summary: Create a user", new: "summary: Make a user", changes: true},
 		{name: "what the Body refers to", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
 		{name: "what it does not", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
-		{name: "a function's memory", file: "template.yaml", old: "&memory 256", new: "&memory 512"},
+		{name: "a function's memory", file: "template.yaml", old: "MemorySize: !Ref MemorySize", new: "MemorySize: 512"},
 		{name: "a comment", file: "openapi.yaml", old: "openapi: 3.0.3", new: "openapi: 3.0.3 # as it is"},
 		{name: "an example, which is not deployed", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron"},
 	} {
@@ -286,7 +289,7 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 func TestRenamedDeploymentIsFollowed(t *testing.T) {
 	t.Parallel()
 	in := files(t)
-	edit(t, in, "template.yaml", "  ApiStage:\n", "  ApiStage:\n    DependsOn: [Api, ApiDeployment]\n")
+	edit(t, in, "template.yaml", "DependsOn: ApiExecutionLogGroup", "DependsOn: [Api, ApiDeployment]")
 	edit(t, in, "template.yaml", "    Value: !Ref Api\n", `    Value: !Join ["", [!GetAtt ApiDeployment.DeploymentId, !Sub "${ApiDeployment}", !Sub ["${ApiDeployment.DeploymentId}", {}]]]`+"\n")
 	rendered := render(t, in, nil)
 	id := deployment(t, rendered)
@@ -314,7 +317,7 @@ func TestConcurrentUse(t *testing.T) {
 	results := make(chan []byte)
 	for range 4 {
 		go func() {
-			rendered, err := loaded.Render(nil)
+			rendered, err := loaded.Render(template.Options{})
 			if err == nil {
 				_, err = rendered.Resolve(place())
 			}

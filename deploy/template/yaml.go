@@ -48,10 +48,22 @@ func (p parser) value(node *yaml.Node) (any, error) {
 
 func (p parser) mapping(node *yaml.Node) (any, error) {
 	m := object{}
+	var merged object
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
-		if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-			return nil, at(key, "a key must be a plain word; merge keys are not supported")
+		if key.Kind != yaml.ScalarNode {
+			return nil, at(key, "a key must be a plain word")
+		}
+		if key.ShortTag() == "!!merge" {
+			value, err := p.value(node.Content[i+1])
+			if err != nil {
+				return nil, err
+			}
+			var ok bool
+			if merged, ok = value.(object); !ok {
+				return nil, at(key, "only one mapping can be merged")
+			}
+			continue
 		}
 		if _, ok := m[key.Value]; ok {
 			return nil, at(key, "the key %s is there twice", key.Value)
@@ -61,6 +73,11 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 			return nil, err
 		}
 		m[key.Value] = value
+	}
+	for key, value := range merged { // a mapping's own keys come first
+		if _, ok := m[key]; !ok {
+			m[key] = value
+		}
 	}
 	return m, nil
 }

@@ -1,0 +1,89 @@
+package template
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Resources returns the types of the resources that the conditions leave in, by their logical ids.
+func (r *Rendered) Resources() (map[string]string, error) {
+	e := r.symbolic()
+	resources := map[string]string{}
+	for id := range member(r.document, "Resources") {
+		exists, err := e.exists(id)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			resources[id], _ = scalarText(e.resource(id)["Type"]) // checked when read
+		}
+	}
+	return resources, nil
+}
+
+// Dependencies returns the logical ids of the resources that each resource refers to, on whatever branch of a condition, and that CloudFormation
+// therefore makes first.
+func (r *Rendered) Dependencies() map[string][]string {
+	resources := member(r.document, "Resources")
+	dependencies := map[string][]string{}
+	for id := range resources {
+		found := map[string]bool{}
+		references(resources[id], func(name string) {
+			if _, ok := resources[name]; ok && name != id {
+				found[name] = true
+			}
+		})
+		dependencies[id] = slices.Sorted(maps.Keys(found))
+	}
+	return dependencies
+}
+
+// references calls found for each name that a value refers to.
+func references(value any, found func(name string)) {
+	switch v := value.(type) {
+	case object:
+		for key, element := range v {
+			switch key {
+			case "Ref":
+				each(element, found)
+			case "Fn::GetAtt":
+				if arguments, ok := element.([]any); ok && len(arguments) > 0 {
+					each(arguments[0], found)
+				}
+			case "DependsOn":
+				each(element, found)
+			case "Fn::Sub":
+				text := element
+				if arguments, ok := element.([]any); ok && len(arguments) > 0 {
+					text = arguments[0]
+				}
+				if text, ok := text.(string); ok {
+					for _, match := range variable.FindAllStringSubmatch(text, -1) {
+						if match[1] == "" { // not meant literally
+							name, _, _ := strings.Cut(match[2], ".")
+							found(name)
+						}
+					}
+				}
+			}
+			references(element, found)
+		}
+	case []any:
+		for _, element := range v {
+			references(element, found)
+		}
+	}
+}
+
+// each calls found for a name, or for each of a list.
+func each(value any, found func(name string)) {
+	switch v := value.(type) {
+	case string:
+		found(v)
+	case []any:
+		for _, element := range v {
+			each(element, found)
+		}
+	}
+}

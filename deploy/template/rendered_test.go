@@ -1,0 +1,465 @@
+package template_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// packages are S3 keys for all functions.
+func packages() map[string]string {
+	return map[string]string{
+		"GetFunction": "functions/get/1.zip", "PostFunction": "functions/post/1.zip",
+		"PutFunction": "functions/put/1.zip", "DeleteFunction": "functions/delete/1.zip",
+	}
+}
+
+// packaged renders the project's own template with packages.
+func packaged(t *testing.T, parameters map[string]string) *template.Rendered {
+	t.Helper()
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: packages()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered
+}
+
+// versions returns the logical id of each function's version, and sees that the function's alias refers to it.
+func versions(t *testing.T, rendered *template.Rendered) map[string]string {
+	t.Helper()
+	result := map[string]string{}
+	aliased := map[string]any{}
+	for id, resource := range at(t, decode(t, rendered.JSON()), "Resources").(object) {
+		switch at(t, resource, "Type") {
+		case "AWS::Lambda::Version":
+			result[at(t, resource, "Properties", "FunctionName", "Ref").(string)] = id
+		case "AWS::Lambda::Alias":
+			version := at(t, resource, "Properties", "FunctionVersion", "Fn::GetAtt").([]any)
+			if version[1] != "Version" || at(t, resource, "Properties", "Name") != "live" {
+				t.Errorf("%s: %v", id, resource)
+			}
+			aliased[at(t, resource, "Properties", "FunctionName", "Ref").(string)] = version[0]
+		}
+	}
+	if len(result) != 4 || len(aliased) != 4 {
+		t.Fatalf("there are the versions %v and the aliases %v", result, aliased)
+	}
+	for function, version := range result {
+		if aliased[function] != version {
+			t.Errorf("the alias of %s is at %v, not at %s", function, aliased[function], version)
+		}
+	}
+	return result
+}
+
+// TestVersionsFollowTheFunctions sees that a version is published when Lambda has something new to publish, and only then: it
+// refuses to publish what has not changed.
+func TestVersionsFollowTheFunctions(t *testing.T) {
+	t.Parallel()
+	plain := versions(t, render(t, files(t), nil))
+	none, all := []string(nil), []string{"DeleteFunction", "GetFunction", "PostFunction", "PutFunction"}
+	const file = "template.yaml"
+	for _, test := range []struct {
+		name       string
+		old, new   string
+		parameters map[string]string
+		want       []string
+	}{
+		{name: "nothing", want: none},
+		{name: "memory", parameters: map[string]string{"MemorySize": "512"}, want: all},
+		{name: "architecture", parameters: map[string]string{"Architecture": "x86_64"}, want: all},
+		{name: "log level, in environment and logging", parameters: map[string]string{"LogLevel": "WARN"}, want: all},
+		{name: "environment", parameters: map[string]string{"RequireIfMatch": "true"}, want: all},
+		{name: "the same value", parameters: map[string]string{"RequireIfMatch": "false"}, want: none},
+		{name: "another table", parameters: map[string]string{"ExistingTableName": "Other"}, want: all},
+		{name: "the same table, adopted", parameters: map[string]string{"ExistingTableName": "UserData"}, want: none},
+		{name: "the table's name", old: "[IsProd, UserData, ", new: "[IsProd, Users, ", want: all},
+		{name: "the table's properties", old: "BillingMode: PAY_PER_REQUEST", new: "BillingMode: PROVISIONED", want: none},
+		{name: "timeout", old: "Timeout: 10 ", new: "Timeout: 12 ", want: all},
+		{name: "runtime", old: "Runtime: provided.al2023", new: "Runtime: provided.al2027", want: all},
+		{name: "tracing", old: "Mode: Active", new: "Mode: PassThrough", want: all},
+		{name: "one function's code", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: []string{"PutFunction"}},
+		{name: "one function's role", old: "Role: !GetAtt PutRole.Arn", new: "Role: !GetAtt PostRole.Arn", want: []string{"PutFunction"}},
+		{name: "one function's layers", old: "      Code: ../functions/get\n", new: "      Code: ../functions/get\n      Layers: [a]\n",
+			want: []string{"GetFunction"}},
+		{name: "one function's name", old: `FunctionName: !Sub ["${Name}-get"`, new: `FunctionName: !Sub ["${Name}-read"`,
+			want: []string{"GetFunction"}},
+		{name: "one function's log group", old: "- /aws/lambda/${Name}-get", new: "- /lambda/${Name}-get", want: []string{"GetFunction"}},
+		{name: "a role's policy", old: "[dynamodb:GetItem, dynamodb:Scan]", new: "[dynamodb:GetItem]", want: none},
+		{name: "a description", old: "Description: Creates users", new: "Description: Makes users", want: none},
+		{name: "tags", old: "- Key: Service\n", new: "- Key: Product\n", want: none},
+		{name: "reserved concurrency", parameters: map[string]string{"ReservedConcurrency": "5"}, want: none},
+		{name: "what is not a function's", parameters: map[string]string{
+			"ThrottlingRateLimit": "7", "LogRetentionDays": "7", "Authorization": "API_KEY", "Monitoring": "false",
+		}, want: none},
+		{name: "gradual release", parameters: map[string]string{"DeploymentPreference": "Canary10Percent5Minutes"}, want: none},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			in := files(t)
+			if test.old != "" {
+				edit(t, in, file, test.old, test.new)
+			}
+			var changed []string
+			for function, id := range versions(t, render(t, in, test.parameters)) {
+				if id != plain[function] {
+					changed = append(changed, function)
+				}
+			}
+			slices.Sort(changed)
+			if diff := cmp.Diff(test.want, changed); diff != "" {
+				t.Errorf("new versions (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPackages(t *testing.T) {
+	t.Parallel()
+	rendered := packaged(t, nil)
+	if diff := cmp.Diff(packages(), rendered.Code()); diff != "" {
+		t.Errorf("Code (-want +got):\n%s", diff)
+	}
+	if code := render(t, files(t), nil).Code(); len(code) != 0 {
+		t.Errorf("without packages, Code is %v", code)
+	}
+	document := decode(t, rendered.JSON())
+	want := object{"S3Bucket": object{"Ref": "ArtifactBucket"}, "S3Key": "functions/get/1.zip"}
+	if diff := cmp.Diff(any(want), at(t, document, "Resources", "GetFunction", "Properties", "Code")); diff != "" {
+		t.Errorf("the function's Code (-want +got):\n%s", diff)
+	}
+	if _, ok := rendered.Parameters()["ArtifactBucket"]; ok {
+		t.Error("there is a bucket that nobody gave")
+	}
+	bucket := map[string]string{"ArtifactBucket": "the-bucket"}
+	same := packaged(t, bucket)
+	if same.Parameters()["ArtifactBucket"] != "the-bucket" || !bytes.Equal(same.JSON(), rendered.JSON()) {
+		t.Error("the bucket is no parameter, or the template is another one for it")
+	}
+	stack, err := rendered.Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := stack.Functions()[1]; f.Source != "" || f.Name != "UserRequestAPI-get" {
+		t.Errorf("the packaged function is %+v", f)
+	}
+
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(loaded.Parameters(), "ArtifactBucket") || !slices.Contains(loaded.Parameters(), "StageName") ||
+		!slices.IsSorted(loaded.Parameters()) {
+		t.Errorf("a stage can set %v", loaded.Parameters())
+	}
+	missing, unknown := packages(), packages()
+	delete(missing, "PutFunction")
+	unknown["Table"] = "functions/table/1.zip"
+	for want, options := range map[string]template.Options{
+		"the function PutFunction has no package":                           {Code: missing},
+		"functions/table/1.zip is for Table, which is no function":          {Code: unknown},
+		"parameter ArtifactBucket: \"A\" does not match":                    {Code: packages(), Parameters: map[string]string{"ArtifactBucket": "A"}},
+		"parameter ArtifactBucket: the template has none of this name, but": {Parameters: bucket},
+	} {
+		if _, err := loaded.Render(options); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v\nwant one with %q", err, want)
+		}
+	}
+}
+
+// differences returns the paths at which two documents differ.
+func differences(where string, one, two any) []string {
+	first, isFirst := one.(object)
+	second, isSecond := two.(object)
+	if !isFirst || !isSecond {
+		if cmp.Equal(one, two) {
+			return nil
+		}
+		return []string{where}
+	}
+	keys := map[string]bool{}
+	for _, o := range []object{first, second} {
+		for key := range o {
+			keys[key] = true
+		}
+	}
+	var result []string
+	for key := range keys {
+		result = append(result, differences(path.Join(where, key), first[key], second[key])...)
+	}
+	slices.Sort(result)
+	return result
+}
+
+// TestSetCode sees that one function's package is replaced, and what follows from it; nothing else.
+func TestSetCode(t *testing.T) {
+	t.Parallel()
+	before := packaged(t, map[string]string{"ArtifactBucket": "the-bucket"})
+	after, err := template.Open(before.JSON(), before.Parameters())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := after.SetCode("GetFunction", "functions/get/2.zip"); err != nil {
+		t.Fatal(err)
+	}
+	was, is := versions(t, before)["GetFunction"], versions(t, after)["GetFunction"]
+	want := []string{
+		"Resources/GetAlias/Properties/FunctionVersion/Fn::GetAtt",
+		"Resources/GetFunction/Properties/Code/S3Key",
+		"Resources/" + was,
+		"Resources/" + is,
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, differences("", decode(t, before.JSON()), decode(t, after.JSON()))); diff != "" {
+		t.Errorf("what differs (-want +got):\n%s", diff)
+	}
+	// The ids are those that rendering gives, so that a deployment after it has nothing to change.
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := packages()
+	code["GetFunction"] = "functions/get/2.zip"
+	rendered, err := loaded.Render(template.Options{Code: code, Parameters: before.Parameters()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(rendered.JSON(), after.JSON()) {
+		t.Errorf("rendered with that package, these differ: %v", differences("", decode(t, rendered.JSON()), decode(t, after.JSON())))
+	}
+	for _, key := range []string{"functions/get/1.zip", "functions/get/1.zip"} { // back, and once more
+		if err := after.SetCode("GetFunction", key); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(after.JSON(), before.JSON()) {
+			t.Errorf("set back, it is not as before: %v", differences("", decode(t, before.JSON()), decode(t, after.JSON())))
+		}
+	}
+	if err := after.SetCode("Table", "x"); err == nil || !strings.Contains(err.Error(), "no such function with a package, but DeleteFunction, GetFunction") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	rendered := packaged(t, map[string]string{"ArtifactBucket": "the-bucket", "StageName": "dev", "TracingSamplingRate": "0.125"})
+	parameters := rendered.Parameters()
+	for name, want := range map[string]string{
+		"StageName": "dev", "TracingSamplingRate": "0.125", "LogLevel": "INFO", "AlarmEmail": "", "ThrottlingRateLimit": "2000",
+	} {
+		if got, ok := parameters[name]; got != want || !ok {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	opened, err := template.Open(rendered.JSON(), parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(opened.JSON(), rendered.JSON()) {
+		t.Error("opened, it is not the same")
+	}
+	for what, diff := range map[string]string{
+		"Code":       cmp.Diff(rendered.Code(), opened.Code()),
+		"Parameters": cmp.Diff(parameters, opened.Parameters()),
+	} {
+		if diff != "" {
+			t.Errorf("opened, %s is not the same:\n%s", what, diff)
+		}
+	}
+	one, err := rendered.Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := opened.Resolve(place())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Stack{})); diff != "" {
+		t.Errorf("opened, it resolves otherwise:\n%s", diff)
+	}
+	for document, want := range map[string]string{
+		"Resources: {}": "open the template: read JSON",
+		"{} {}":         "something follows",
+		"[]":            "it is not an object",
+		`{"Parameters": {"A": {"Type": "String"}}}`:                                                         "parameter A: it has no default",
+		`{"Parameters": {"A": {"Type": "Strong"}}}`:                                                         "Parameters.A.Type",
+		`{"Resources": {"T": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": {"Ref": "A"}}}}}`: "there is no parameter or resource A",
+	} {
+		if _, err := template.Open([]byte(document), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v\nwant one with %q", document, err, want)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type previous struct {
+		Number int               `json:"number"`
+		Code   map[string]string `json:"code"`
+	}
+	rendered, err := loaded.Render(template.Options{Code: packages(), Metadata: object{
+		"commit": "abc", "previous": []previous{{Number: 1, Code: packages()}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := object{}
+	for id, key := range packages() {
+		code[id] = key
+	}
+	want := object{"commit": "abc", "previous": []any{object{"number": int64(1), "code": code}}}
+	opened, err := template.Open(rendered.JSON(), rendered.Parameters())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]*template.Rendered{"rendered": rendered, "opened": opened} {
+		if diff := cmp.Diff(want, r.Metadata()); diff != "" {
+			t.Errorf("%s: Metadata (-want +got):\n%s", name, diff)
+		}
+		r.Metadata()["commit"] = "changed by the caller"
+		if err := r.SetMetadata(object{"commit": "def"}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(any(object{"commit": "def"}), at(t, decode(t, r.JSON()), "Metadata", "Release")); diff != "" {
+			t.Errorf("%s: Metadata in JSON (-want +got):\n%s", name, diff)
+		}
+		if err := r.SetMetadata(object{"commit": nil}); err == nil || !strings.Contains(err.Error(), "Metadata.Release.commit: CloudFormation allows no null") {
+			t.Errorf("%s: the error is %v", name, err)
+		}
+		if err := r.SetMetadata(object{"commit": func() {}}); err == nil || r.Metadata()["commit"] != "def" {
+			t.Errorf("%s: the error is %v, and Metadata %v", name, err, r.Metadata())
+		}
+	}
+	if metadata := packaged(t, nil).Metadata(); metadata != nil {
+		t.Errorf("without any, Metadata is %v", metadata)
+	}
+}
+
+func TestTableOnly(t *testing.T) {
+	t.Parallel()
+	rendered := packaged(t, map[string]string{"StageName": "dev"})
+	alone, id, name, ok := rendered.TableOnly()
+	if id != "Table" || name != "UserData-dev" || !ok {
+		t.Fatalf("the table is %q, %q, %v", id, name, ok)
+	}
+	document, whole := decode(t, alone.JSON()), decode(t, rendered.JSON())
+	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Parameters", "Resources"},
+		slices.Sorted(maps.Keys(document))); diff != "" {
+		t.Errorf("sections (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(any(object{"Table": at(t, whole, "Resources", "Table")}), document["Resources"]); diff != "" {
+		t.Errorf("Resources (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(rendered.Parameters(), alone.Parameters()); diff != "" {
+		t.Errorf("Parameters (-want +got):\n%s", diff)
+	}
+	if _, err := template.Open(alone.JSON(), alone.Parameters()); err != nil {
+		t.Error(err)
+	}
+	if _, _, _, ok := packaged(t, map[string]string{"ExistingTableName": "Other"}).TableOnly(); ok {
+		t.Error("there is a table to import where it is not the stack's own")
+	}
+}
+
+// TestConditions sees what there is with some parameters, beyond what there always is.
+func TestConditions(t *testing.T) {
+	t.Parallel()
+	const pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"
+	release := []string{"DeleteRelease", "GetRelease", "PostRelease", "PutRelease", "ReleaseApplication", "ReleaseRole"}
+	document := decode(t, packaged(t, nil).JSON())
+	of := map[string][]string{}
+	for _, section := range []string{"Resources", "Outputs"} {
+		for id, thing := range at(t, document, section).(object) {
+			if condition, ok := thing.(object)["Condition"].(string); ok {
+				of[condition] = append(of[condition], id)
+			}
+		}
+	}
+	for condition, want := range map[string][]string{
+		"OwnsTable":       {"Table"},
+		"UsesApiKey":      {"ApiKey", "ApiKeyId", "UsagePlan", "UsagePlanKey"},
+		"UsesUserPool":    {"UserPool"},
+		"IsGradual":       release,
+		"HasAlarmEmail":   {"AlarmKey", "AlarmTopic", "AlarmTopicPolicy"},
+		"CreatesLogsRole": {"ApiAccount", "ApiLogsRole"},
+	} {
+		slices.Sort(of[condition])
+		if diff := cmp.Diff(want, of[condition]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", condition, diff)
+		}
+	}
+	// All that an emulated account cannot make.
+	for id, resource := range at(t, document, "Resources").(object) {
+		service := strings.Split(at(t, resource, "Type").(string), "::")[1]
+		condition, _ := resource.(object)["Condition"].(string)
+		if slices.Contains([]string{"CloudWatch", "XRay", "CodeDeploy", "SNS", "KMS"}, service) &&
+			!slices.Contains([]string{"IsMonitored", "IsGradual", "HasAlarmEmail"}, condition) {
+			t.Errorf("%s, of %s, is there without monitoring", id, service)
+		}
+	}
+	for _, test := range []struct {
+		parameters map[string]string
+		want       map[string]bool
+	}{
+		{nil, map[string]bool{"IsProd": true, "OwnsTable": true, "IsMonitored": true}},
+		{map[string]string{"StageName": "dev", "Monitoring": "false"}, map[string]bool{"OwnsTable": true}},
+		{map[string]string{"StageName": "dev", "ExistingTableName": "Other"}, map[string]bool{"IsMonitored": true}},
+		{map[string]string{"StageName": "dev", "Authorization": "API_KEY", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "1"},
+			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesApiKey": true, "CreatesLogsRole": true, "ReservesConcurrency": true}},
+		{map[string]string{"StageName": "dev", "Authorization": "COGNITO_USER_POOLS", "UserPoolArn": pool, "AlarmEmail": "a@example.org"},
+			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesUserPool": true, "HasAlarmEmail": true}},
+		{map[string]string{"StageName": "dev", "DeploymentPreference": "Linear10PercentEvery1Minute"},
+			map[string]bool{"OwnsTable": true, "IsMonitored": true, "IsGradual": true}},
+	} {
+		// Variables of the functions' environment tell which conditions hold.
+		var variables strings.Builder
+		for condition := range at(t, document, "Conditions").(object) {
+			fmt.Fprintf(&variables, "\n            Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
+		}
+		in := files(t)
+		edit(t, in, "template.yaml", `GOMAXPROCS: "1"`, `GOMAXPROCS: "1"`+variables.String())
+		stack, err := render(t, in, test.parameters).Resolve(place())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for variable, value := range stack.Functions()[0].Environment {
+			if condition, ok := strings.CutPrefix(variable, "Is"); ok && value == "yes" {
+				got[condition] = true
+			}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("with %v (-want +got):\n%s", test.parameters, diff)
+		}
+	}
+}
+
+func TestAdoptedTable(t *testing.T) {
+	t.Parallel()
+	stack := resolve(t, map[string]string{"ExistingTableName": "Other"})
+	own := resolve(t, nil).Table()
+	want := template.Table{Name: "Other", ARN: "arn:aws:dynamodb:eu-central-1:123456789012:table/Other", Properties: own.Properties}
+	want.Properties["TableName"] = "Other"
+	if diff := cmp.Diff(want, stack.Table()); diff != "" {
+		t.Errorf("Table (-want +got):\n%s", diff)
+	}
+	if name := stack.Functions()[0].Environment["TABLE_NAME"]; name != "Other" {
+		t.Errorf("the functions have the table %q", name)
+	}
+}
