@@ -32,11 +32,12 @@ import (
 type Config struct {
 	// Root is the workspace: the folder that has deploy and functions in it.
 	Root string
-	// Parameters are the template's; StageName is the stage.
+	// Parameters are the template's; StageName is the stage. Authorization is NONE by default, and UserPoolArn that of a pool
+	// that exists here alone.
 	Parameters map[string]string
 	// Port on 127.0.0.1; 0 takes a free one.
 	Port int
-	// DataDir keeps the built functions, the tables and the database's log between runs.
+	// DataDir keeps the built functions, the tables, the database's log and the user pool's key between runs.
 	DataDir string
 	// Reset deletes the tables that DataDir has.
 	Reset bool
@@ -71,6 +72,8 @@ type Stack struct {
 	gateway  *gateway.Gateway
 	database *dynamodb.Server // nil: it is not ours
 
+	authorization authorization
+
 	close    sync.Once
 	closeErr error
 }
@@ -80,6 +83,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
+	cfg.Parameters = withDefaults(cfg.Parameters)
 	resources, err := load(cfg)
 	if err != nil {
 		return nil, err
@@ -113,7 +117,10 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err := s.startFunctions(cfg, resources, bootstraps); err != nil {
 		return nil, err
 	}
-	if s.gateway, err = newGateway(resources.API(), s.Host); err != nil {
+	if s.authorization, err = newAuthorization(cfg.Parameters, cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if s.gateway, err = newGateway(resources.API(), s.Host, s.authorization); err != nil {
 		return nil, err
 	}
 	s.URL = "http://" + listener.Addr().String() + "/" + resources.API().Stage
@@ -162,7 +169,7 @@ func load(cfg Config) (*template.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := source.Render(cfg.Parameters)
+	rendered, err := source.Render(template.Options{Parameters: cfg.Parameters})
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +185,7 @@ func buildFunctions(ctx context.Context, cfg Config, functions []template.Functi
 			bootstraps[f.LogicalID] = path
 			continue
 		}
-		missing = append(missing, build.Function{Name: f.LogicalID, Dir: filepath.Join(cfg.Root, "deploy", f.Source)})
+		missing = append(missing, build.Function{Name: f.LogicalID, Dir: filepath.Join("deploy", f.Source)})
 	}
 	if len(missing) == 0 {
 		return bootstraps, nil
@@ -270,8 +277,8 @@ func (s *Stack) startFunctions(cfg Config, stack *template.Stack, bootstraps map
 	return err
 }
 
-func newGateway(api template.API, host *lambdahost.Host) (*gateway.Gateway, error) {
-	return gateway.New(gateway.Config{
+func newGateway(api template.API, host *lambdahost.Host, authorization authorization) (*gateway.Gateway, error) {
+	cfg := gateway.Config{
 		Body:           api.Body,
 		Stage:          api.Stage,
 		StageVariables: api.StageVariables,
@@ -282,7 +289,9 @@ func newGateway(api template.API, host *lambdahost.Host) (*gateway.Gateway, erro
 		Invoker:        host,
 		Throttle:       gateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
 		Tracing:        api.Tracing,
-	})
+	}
+	authorization.configure(&cfg)
+	return gateway.New(cfg)
 }
 
 // shutdownTime is how long requests under way may take when the stack stops.

@@ -134,12 +134,16 @@ func TestStart_WrongConfig(t *testing.T) {
 		config local.Config
 		want   string // in the message
 	}{
-		{"stage in capitals", stage("Prod"), "a stage name has 1 to 32 lower-case letters"},
-		{"stage with a space", stage("my stage"), "a stage name has 1 to 32 lower-case letters"},
-		{"stage with a slash", stage("a/b"), "a stage name has 1 to 32 lower-case letters"},
-		{"stage too long", stage(strings.Repeat("a", 33)), "a stage name has 1 to 32 lower-case letters"},
+		{"stage in capitals", stage("Prod"), "a stage name has 1 to 17 lower-case letters"},
+		{"stage with a space", stage("my stage"), "a stage name has 1 to 17 lower-case letters"},
+		{"stage with a slash", stage("a/b"), "a stage name has 1 to 17 lower-case letters"},
+		{"stage too long", stage(strings.Repeat("a", 18)), "a stage name has 1 to 17 lower-case letters"},
 		{"unknown parameter", local.Config{Root: root, Parameters: map[string]string{"Stagename": "prod"}}, "Stagename"},
 		{"no workspace", local.Config{Root: t.TempDir()}, "no such file"},
+		{"unknown authorization", local.Config{Root: root, Parameters: map[string]string{"Authorization": "BASIC"}}, "Authorization"},
+		{"user pool for nothing", local.Config{Root: root, Parameters: map[string]string{
+			"UserPoolArn": "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_AbCdEfGhI",
+		}}, "UserPoolArn"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

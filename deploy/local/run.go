@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 const (
@@ -34,7 +35,7 @@ const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@examp
 
 // Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the functions' logs
 // to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are environment
-// variables: PORT, STAGE, RESET, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
+// variables: PORT, STAGE, AUTH, RESET, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
 func Run(ctx context.Context, root string) (err error) {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -69,7 +70,11 @@ func Run(ctx context.Context, root string) (err error) {
 		}
 	}
 	if ctx.Err() == nil {
-		say(stack.describe(cfg, logs))
+		description, err := stack.describe(cfg, logs)
+		if err != nil {
+			return err
+		}
+		say(description)
 	}
 	select {
 	case <-ctx.Done():
@@ -102,6 +107,14 @@ func configure(root string, getenv func(string) string) (Config, error) {
 		cfg.Parameters["StageName"] = stage
 	}
 	var faults []error
+	switch authorization := getenv("AUTH"); authorization {
+	case "":
+	case template.AuthorizationIAM, template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone:
+		cfg.Parameters[authorizationParameter] = authorization
+	default:
+		faults = append(faults, fmt.Errorf("AUTH is %q: it must be %s, %s, %s or %s", authorization, template.AuthorizationIAM,
+			template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone))
+	}
 	number := func(name string, value *int, lowest, highest int) {
 		text := getenv(name)
 		if text == "" {
@@ -192,6 +205,9 @@ func (s *Stack) seed(ctx context.Context) error {
 		return fmt.Errorf("create the example user: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if err := s.Authorize(req); err != nil {
+		return fmt.Errorf("create the example user: %w", err)
+	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("create the example user: %w", err)
@@ -208,7 +224,14 @@ func (s *Stack) seed(ctx context.Context) error {
 }
 
 // describe tells a person where everything is, and what to do first.
-func (s *Stack) describe(cfg Config, logs string) string {
+func (s *Stack) describe(cfg Config, logs string) (string, error) {
+	before, curl, err := s.authorization.curl()
+	if err != nil {
+		return "", err
+	}
+	if before != "" {
+		before = "  " + before + "\n"
+	}
 	data := s.Database + ", table " + s.Table
 	if s.database != nil {
 		data += " (kept in " + filepath.Join(cfg.DataDir, "dynamodb") + "; RESET=1 starts clean)"
@@ -216,13 +239,13 @@ func (s *Stack) describe(cfg Config, logs string) string {
 	return fmt.Sprintf(`
 UserRequestAPI is at %[1]s
 
-  curl '%[1]s/users?userId=1'
-  curl -X POST %[1]s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'
-  curl '%[1]s/users?limit=10'
+%[4]s  %[5]s '%[1]s/users?userId=1'
+  %[5]s -X POST %[1]s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'
+  %[5]s '%[1]s/users?limit=10'
 
   Data  %[2]s
   Logs  %[3]s
 
 Ctrl-C stops it.
-`, s.URL, data, logs)
+`, s.URL, data, logs, before, curl), nil
 }

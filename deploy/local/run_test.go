@@ -57,7 +57,7 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 	dataDir := t.TempDir()
 	r := &run{cmd: exec.Command(command[0], command[1:]...), dataDir: dataDir, ended: make(chan struct{})}
 	r.cmd.Dir = root
-	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "RESET=", "CONCURRENCY=", "AWS_XRAY_DAEMON_ADDRESS=")
+	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "CONCURRENCY=", "AWS_XRAY_DAEMON_ADDRESS=")
 	r.cmd.Env = append(r.cmd.Env, variables...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.Stderr = &r.stderr
@@ -278,6 +278,48 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magef
 	}
 }
 
+// The lines to paste work whatever the authorization, and the first of them finds the example user; without what they have for it
+// the same request is refused.
+func TestRun_Authorization(t *testing.T) { //nolint:paralleltest,tparallel // compiles the magefile
+	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
+	if testing.Short() || endpoint == "" {
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+	}
+	help, err := exec.Command("curl", "--help", "all").Output()
+	if err != nil {
+		t.Skip("there is no curl")
+	}
+	command := []string{compile(t), "run"}
+	for authorization, status := range map[string]int{"AWS_IAM": 403, "COGNITO_USER_POOLS": 401, "API_KEY": 403, "NONE": 200} {
+		t.Run(authorization, func(t *testing.T) {
+			t.Parallel()
+			if authorization == "AWS_IAM" && !bytes.Contains(help, []byte("--aws-sigv4")) {
+				t.Skip("this curl has no --aws-sigv4")
+			}
+			stage := "t" + strings.ToLower(rand.Text()[:12])
+			r := startRun(t, command, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, "AUTH="+authorization)
+			url, curls := r.ready(t)
+			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
+			if len(curls) != 3 {
+				t.Fatalf("lines to paste: %q", curls)
+			}
+			_, block, _ := strings.Cut(r.stderr.String(), url+"\n")
+			block, _, _ = strings.Cut(block, "  Data")
+			// What they answer is one JSON object a request, and nothing else.
+			script := `set -e; curl() { command curl -sS --fail -w '\n' "$@"; }` + "\n" + block
+			out, err := exec.Command("sh", "-c", script).CombinedOutput()
+			answers := strings.Split(strings.TrimSpace(string(out)), "\n")
+			if err != nil || len(answers) != 3 || !strings.Contains(answers[0], "Ada Lovelace") ||
+				!strings.Contains(answers[1], "Grace Hopper") || !strings.Contains(answers[2], `"items":[`) {
+				t.Errorf("%s\n%s, %v", block, out, err)
+			}
+			if got, body := get(t, url+"/users/1"); got != status {
+				t.Errorf("without authorization: %d %s, want %d", got, body, status)
+			}
+		})
+	}
+}
+
 func deleteTable(t *testing.T, endpoint, table string) {
 	t.Helper()
 	client := connect(t, &local.Stack{Database: endpoint})
@@ -309,7 +351,8 @@ func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // co
 			`PORT is "65536": it must be a number from 0 to 65535`, `CONCURRENCY is "0": it must be a number from 1 to 1000`,
 			`RESET is "maybe": it must be 1 or 0`,
 		}},
-		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 32 lower-case letters"}},
+		{"authorization", []string{"AUTH=iam"}, []string{`AUTH is "iam": it must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE`}},
+		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
 		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET deletes only"}},
 		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},

@@ -175,7 +175,7 @@ func resolve(root, stage string) (*template.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := source.Render(map[string]string{"StageName": stage})
+	rendered, err := source.Render(template.Options{Parameters: map[string]string{"StageName": stage}})
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,9 @@ type openAPI struct {
 	Paths      map[string]map[string]json.RawMessage `json:"paths"`
 	Security   []map[string][]string                 `json:"security"`
 	Components struct {
-		Parameters    map[string]parameter   `json:"parameters"`
-		RequestBodies map[string]requestBody `json:"requestBodies"`
+		Parameters      map[string]parameter       `json:"parameters"`
+		RequestBodies   map[string]requestBody     `json:"requestBodies"`
+		SecuritySchemes map[string]json.RawMessage `json:"securitySchemes"`
 	} `json:"components"`
 
 	BinaryMediaTypes  binaryMediaTypes           `json:"x-amazon-apigateway-binary-media-types"`
@@ -65,6 +66,7 @@ type parser struct {
 	document   openAPI
 	schemas    *schemaCompiler
 	validators map[string]requestValidator
+	pools      map[string]UserPool
 	refused    []error
 }
 
@@ -72,8 +74,8 @@ func (p *parser) refuse(where string, err error) {
 	p.refused = append(p.refused, fmt.Errorf("%s: %w", where, err))
 }
 
-func parseDocument(body []byte) (*api, error) {
-	p := &parser{validators: map[string]requestValidator{}}
+func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
+	p := &parser{validators: map[string]requestValidator{}, pools: pools}
 	if err := json.Unmarshal(body, &p.document); err != nil {
 		return nil, err
 	}
@@ -86,7 +88,11 @@ func parseDocument(body []byte) (*api, error) {
 	}
 	p.refuseUnknownExtensions("document", body, "binary-media-types", "documentation", "gateway-responses",
 		"request-validator", "request-validators")
-	p.refuseSecurity("document", p.document.Security)
+	for _, requirement := range p.document.Security {
+		if len(requirement) > 0 {
+			p.refuse("document", errors.New("security: API Gateway ignores it here: say it at each operation"))
+		}
+	}
 	for _, name := range sortedKeys(p.document.RequestValidators) {
 		var v requestValidator
 		if err := decodeStrict(p.document.RequestValidators[name], &v); err != nil {
@@ -151,8 +157,7 @@ func (p *parser) parseMethod(where, pointer string, raw json.RawMessage, shared 
 		return nil
 	}
 	p.refuseUnknownExtensions(where, raw, "integration", "request-validator")
-	p.refuseSecurity(where, o.Security)
-	m := &method{operationName: o.OperationID}
+	m := &method{operationName: o.OperationID, authorize: p.authorizer(where, o.Security)}
 
 	name := p.document.RequestValidator
 	if o.RequestValidator != nil {
@@ -230,14 +235,6 @@ func (p *parser) refuseUnknownExtensions(where string, object json.RawMessage, k
 	for _, key := range sortedKeys(keys) {
 		if name, ok := strings.CutPrefix(key, extensionPrefix); ok && !slices.Contains(known, name) {
 			p.refuse(where, fmt.Errorf("the extension %s is not supported", key))
-		}
-	}
-}
-
-func (p *parser) refuseSecurity(where string, requirements []map[string][]string) {
-	for _, requirement := range requirements {
-		for _, scheme := range sortedKeys(requirement) {
-			p.refuse(where, fmt.Errorf("the security scheme %s: authorization is not supported yet", scheme))
 		}
 	}
 }

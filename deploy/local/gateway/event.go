@@ -49,10 +49,19 @@ type requestContext struct {
 	DomainName        string   `json:"domainName"`
 	DeploymentID      string   `json:"deploymentId"`
 	APIID             string   `json:"apiId"`
+
+	Authorizer *authorizerContext `json:"authorizer,omitempty"`
 }
 
-// identity has null in every field that tells of a caller: authorization would fill them.
+// authorizerContext is what an authorizer of the type COGNITO_USER_POOLS tells.
+type authorizerContext struct {
+	Claims map[string]string `json:"claims"`
+}
+
+// identity has null in every field that authorization has not filled; those of API keys are left out.
 type identity struct {
+	APIKey                        string  `json:"apiKey,omitempty"`
+	APIKeyID                      string  `json:"apiKeyId,omitempty"`
 	CognitoIdentityPoolID         *string `json:"cognitoIdentityPoolId"`
 	AccountID                     *string `json:"accountId"`
 	CognitoIdentityID             *string `json:"cognitoIdentityId"`
@@ -102,7 +111,7 @@ func unescape(s string) string {
 func (x *exchange) headers() values {
 	var headers values
 	for name, list := range x.request.Header {
-		if !dropped(name) {
+		if !dropped(name) && (name != "Authorization" || x.identity.AccessKey == nil) { // a signature is the gateway's alone
 			headers.add(name, list...)
 		}
 	}
@@ -166,14 +175,14 @@ func (x *exchange) event() ([]byte, error) {
 			DomainPrefix:      x.domainPrefix(),
 			RequestTimeEpoch:  x.started.UnixMilli(),
 			RequestID:         x.requestID,
-			Identity:          identity{SourceIP: x.sourceIP},
+			Identity:          x.identity,
 			DomainName:        x.domainName(),
 			DeploymentID:      cfg.DeploymentID,
 			APIID:             cfg.APIID,
 		},
 	}
-	if agent := x.request.UserAgent(); agent != "" {
-		e.RequestContext.Identity.UserAgent = &agent
+	if x.claims != nil {
+		e.RequestContext.Authorizer = &authorizerContext{x.claims}
 	}
 	if len(x.parameters) > 0 {
 		e.PathParameters = x.parameters

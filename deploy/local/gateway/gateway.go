@@ -4,17 +4,29 @@
 // event, and clients the answers, that API Gateway gives. What it does not know it refuses in New, naming it: a route
 // that works here and not there, or the other way round, is a mistake to be found at start.
 //
+// Methods are open, or take AWS_IAM (Signature Version 4 in the header or in the query), COGNITO_USER_POOLS (identity tokens)
+// or an API key, as their security scheme says. A request is authorized first, then throttled, then validated.
+//
 // Known differences from API Gateway:
 //   - Names of request headers reach the function in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
 //     keep the client's casing. Names of response headers keep the function's casing, save Content-Type.
 //   - X-Forwarded-Port and -Proto tell the port and protocol really used, not 443 and https.
 //   - Mapping templates substitute variables only; there is no Velocity engine.
-//   - Function permissions and integration credentials are not checked.
+//   - Function permissions and integration credentials are not checked, nor are the policies of who signs a request: each
+//     credential of the configuration may call every method, and nothing is ever ACCESS_DENIED.
+//   - Credentials are long-lived: a request with X-Amz-Security-Token is refused, and no key expires (EXPIRED_TOKEN).
+//   - A signature has its time in X-Amz-Date, not in Date, and does not cover Authorization, Expect, Transfer-Encoding,
+//     User-Agent and X-Amzn-Trace-Id, which AWS's SDKs leave out too. Its path is not normalized (//, /./, /../).
+//   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
 //   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
 //     between the quotes of a JSON string.
 //
 // Not recorded from API Gateway, so not to be relied on: what the 413 and 431 answers say, and the x-amzn-ErrorType of
-// 413, 415, 431 and API_CONFIGURATION_ERROR.
+// 413, 415, 431 and API_CONFIGURATION_ERROR. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
+// those that AWS is known to send; not recorded is that the response type of every fault of a signature but its absence is
+// INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED, the validity of presigned URLs (X-Amz-Expires, else 5
+// minutes), and that Authorization does not reach the function when it has a signature. Nor is recorded that bodies are read,
+// and too large ones refused, before authorization, and that the stage's throttle comes after it.
 //
 // A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
 // content type is a binary media type, as JSON cannot carry it otherwise.
@@ -73,6 +85,13 @@ type Config struct {
 	// AccountID, Region, APIID and DeploymentID are what events and templates tell of where the API is.
 	AccountID, Region, APIID, DeploymentID string
 
+	// Credentials are the access keys of those who may call methods with the authorization type AWS_IAM, by access key id.
+	Credentials map[string]Credential
+	// APIKeys are those that methods with an API key take.
+	APIKeys []APIKey
+	// UserPools are those whose tokens methods with the authorization type COGNITO_USER_POOLS take, by ARN.
+	UserPools map[string]UserPool
+
 	// Invoker runs the functions of aws_proxy integrations.
 	Invoker Invoker
 	// Throttle limits the request rate.
@@ -97,6 +116,8 @@ type Record struct {
 	Protocol          string
 	SourceIP          string
 	UserAgent         string
+	UserARN           string // of who has signed the request
+	APIKeyID          string
 
 	Status         int
 	ResponseLength int // bytes of body, also where HEAD leaves them out
@@ -138,7 +159,7 @@ func New(cfg Config) (*Gateway, error) {
 		g.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.Burst)
 	}
 	var err error
-	if g.api, err = parseDocument(cfg.Body); err != nil {
+	if g.api, err = parseDocument(cfg.Body, cfg.UserPools); err != nil {
 		return nil, fmt.Errorf("read the API document:\n%w", err)
 	}
 	return g, nil
@@ -166,6 +187,9 @@ type exchange struct {
 	resource   *resource         // nil until routed
 	method     *method           // nil until routed
 	body       []byte
+
+	identity identity
+	claims   map[string]string // of a user pool's token
 
 	failure            *gatewayError // the answer that the gateway makes itself
 	functionARN        string
@@ -199,7 +223,7 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 	if !strings.HasPrefix(path, "/") { // the absolute form, sent to proxies
 		path = r.URL.EscapedPath()
 	}
-	return &exchange{
+	x := &exchange{
 		gateway:           g,
 		request:           r,
 		started:           now,
@@ -209,7 +233,12 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Tracing),
 		stagePath:         path,
 		query:             parseQuery(r.URL.RawQuery),
+		identity:          identity{SourceIP: ip},
 	}
+	if agent := r.UserAgent(); agent != "" {
+		x.identity.UserAgent = &agent
+	}
+	return x
 }
 
 // answer never panics: a fault in the gateway is an answer 500, as it is on AWS.
@@ -254,11 +283,14 @@ func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 	if x.method == nil {
 		return nil, newGatewayError(missingAuthenticationToken, "Missing Authentication Token")
 	}
-	if g.limiter != nil && !g.limiter.Allow() {
-		return nil, newGatewayError(throttled, "Too Many Requests")
-	}
 	if err := x.readBody(w); err != nil {
 		return nil, err
+	}
+	if err := x.method.authorize(x); err != nil {
+		return nil, err
+	}
+	if g.limiter != nil && !g.limiter.Allow() {
+		return nil, newGatewayError(throttled, "Too Many Requests")
 	}
 	for _, check := range x.method.checks {
 		if err := check(x); err != nil {
@@ -330,12 +362,16 @@ func (x *exchange) record(answer *response) Record {
 		Protocol:           x.request.Proto,
 		SourceIP:           x.sourceIP,
 		UserAgent:          x.request.UserAgent(),
+		APIKeyID:           x.identity.APIKeyID,
 		Status:             answer.status,
 		ResponseLength:     len(answer.body),
 		Latency:            time.Since(x.started),
 		FunctionARN:        x.functionARN,
 		IntegrationLatency: x.integrationLatency,
 		Trace:              x.trace,
+	}
+	if x.identity.UserARN != nil {
+		record.UserARN = *x.identity.UserARN
 	}
 	if x.resource != nil {
 		record.ResourcePath = x.resource.path

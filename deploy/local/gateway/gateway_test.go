@@ -214,11 +214,13 @@ func (r reply) wantError(t *testing.T, status int, errorType, message string) {
 }
 
 func quote(s string) string {
-	quoted, err := json.Marshal(s)
-	if err != nil {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(s); err != nil {
 		panic(err)
 	}
-	return string(quoted)
+	return strings.TrimSpace(b.String())
 }
 
 var (

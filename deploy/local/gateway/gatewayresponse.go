@@ -16,9 +16,12 @@ const (
 	badRequestBody             responseType = "BAD_REQUEST_BODY"
 	badRequestParameters       responseType = "BAD_REQUEST_PARAMETERS"
 	integrationTimeout         responseType = "INTEGRATION_TIMEOUT"
+	invalidAPIKey              responseType = "INVALID_API_KEY" //nolint:gosec // a name
+	invalidSignature           responseType = "INVALID_SIGNATURE"
 	missingAuthenticationToken responseType = "MISSING_AUTHENTICATION_TOKEN"
 	requestTooLarge            responseType = "REQUEST_TOO_LARGE"
 	throttled                  responseType = "THROTTLED"
+	unauthorized               responseType = "UNAUTHORIZED"
 	unsupportedMediaType       responseType = "UNSUPPORTED_MEDIA_TYPE"
 )
 
@@ -28,8 +31,14 @@ func (t responseType) defaults() (status int, errorType string, known bool) {
 	switch t {
 	case badRequestBody, badRequestParameters:
 		return http.StatusBadRequest, "BadRequestException", true
+	case unauthorized:
+		return http.StatusUnauthorized, "UnauthorizedException", true
 	case missingAuthenticationToken:
 		return http.StatusForbidden, "MissingAuthenticationTokenException", true
+	case invalidAPIKey:
+		return http.StatusForbidden, "ForbiddenException", true
+	case invalidSignature:
+		return http.StatusForbidden, "InvalidSignatureException", true
 	case unsupportedMediaType:
 		return http.StatusUnsupportedMediaType, "BadRequestException", true
 	case throttled:
@@ -40,7 +49,7 @@ func (t responseType) defaults() (status int, errorType string, known bool) {
 		return http.StatusInternalServerError, "ApiConfigurationException", true
 	case default4XX, default5XX, requestTooLarge,
 		"ACCESS_DENIED", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE", "EXPIRED_TOKEN", "INTEGRATION_FAILURE",
-		"INVALID_API_KEY", "INVALID_SIGNATURE", "QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "UNAUTHORIZED", "WAF_FILTERED":
+		"QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "WAF_FILTERED":
 		return 0, "", true
 	}
 	return 0, "", false

@@ -26,7 +26,8 @@ const anyMethod = "ANY"
 // method is what one method of a resource does.
 type method struct {
 	operationName string
-	// checks run in order before the integration; the first error is the answer. Authorization belongs in front.
+	authorize     authorizer
+	// checks are those of the request validator. They run in order before the integration; the first error is the answer.
 	checks      []func(*exchange) error
 	integration integration
 }

@@ -1,0 +1,208 @@
+package local
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// Who may call the stack on this machine. The values are the same everywhere, so that lines can be pasted: they protect nothing.
+const (
+	accessKeyID     = "AKIAIOSFODNN7EXAMPLE"                     //nolint:gosec // the example of AWS's documentation
+	secretAccessKey = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" //nolint:gosec // the same
+	userID          = "AIDACKCEVSQ6C2EXAMPLE"
+	userARN         = "arn:aws:iam::" + accountID + ":user/local"
+
+	apiKeyID = "local00001"
+	apiKey   = "local-api-key-that-is-no-secret" //nolint:gosec // it says so
+
+	userPoolARN   = "arn:aws:cognito-idp:" + region + ":" + accountID + ":userpool/" + region + "_Local0001"
+	userPoolUser  = "00000000-0000-4000-8000-000000000001" // the claim sub
+	tokenLifetime = 12 * time.Hour
+)
+
+// The names of the template's parameters that decide who may call.
+const (
+	authorizationParameter = "Authorization"
+	userPoolParameter      = "UserPoolArn"
+)
+
+// withDefaults are the template's parameters with those for this machine, where they are not said: anybody may call, or who has
+// a token of the user pool that there is here.
+func withDefaults(given map[string]string) map[string]string {
+	parameters := map[string]string{authorizationParameter: template.AuthorizationNone}
+	maps.Copy(parameters, given)
+	if parameters[authorizationParameter] == template.AuthorizationCognito && parameters[userPoolParameter] == "" {
+		parameters[userPoolParameter] = userPoolARN
+	}
+	return parameters
+}
+
+// authorization is how requests are authorized, and what a client needs for that.
+type authorization struct {
+	kind string // the value of the template's parameter
+	pool userPool
+}
+
+func newAuthorization(parameters map[string]string, dataDir string) (authorization, error) {
+	a := authorization{kind: parameters[authorizationParameter]}
+	if a.kind != template.AuthorizationCognito {
+		return a, nil
+	}
+	var err error
+	a.pool, err = openUserPool(parameters[userPoolParameter], filepath.Join(dataDir, "userpool.json"))
+	return a, err
+}
+
+// configure tells the gateway who may call.
+func (a authorization) configure(cfg *gateway.Config) {
+	cfg.Credentials = map[string]gateway.Credential{
+		accessKeyID: {SecretAccessKey: secretAccessKey, AccountID: accountID, UserID: userID, UserARN: userARN},
+	}
+	cfg.APIKeys = []gateway.APIKey{{ID: apiKeyID, Value: apiKey}}
+	if a.kind == template.AuthorizationCognito {
+		keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{a.pool.key.Public()}}
+		cfg.UserPools = map[string]gateway.UserPool{a.pool.arn: {Issuer: a.pool.issuer, Keys: keys}}
+	}
+}
+
+// Authorize makes req a request that the stack serves: it signs it, or adds a token or the API key, or does nothing, as the
+// template's parameter Authorization says. Do not change req after that. Its body, if any, must have GetBody.
+func (s *Stack) Authorize(req *http.Request) error {
+	switch s.authorization.kind {
+	case template.AuthorizationIAM:
+		return sign(req)
+	case template.AuthorizationCognito:
+		token, err := s.authorization.pool.token(time.Now())
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", token)
+	case template.AuthorizationAPIKey:
+		req.Header.Set("X-Api-Key", apiKey)
+	}
+	return nil
+}
+
+func sign(req *http.Request) error {
+	digest := sha256.New()
+	if req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+		if _, err := io.Copy(digest, body); err != nil {
+			return fmt.Errorf("sign: %w", err)
+		}
+	}
+	credentials := aws.Credentials{AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey}
+	err := sigv4.NewSigner().SignHTTP(req.Context(), credentials, req, hex.EncodeToString(digest.Sum(nil)), "execute-api", region, time.Now())
+	if err != nil {
+		return fmt.Errorf("sign: %w", err)
+	}
+	return nil
+}
+
+// curl is the beginning of a curl command whose request is served, and what the shell must be told before.
+func (a authorization) curl() (before, command string, err error) {
+	switch a.kind {
+	case template.AuthorizationIAM:
+		return "", fmt.Sprintf(`curl --aws-sigv4 "aws:amz:%s:execute-api" --user "%s:%s"`, region, accessKeyID, secretAccessKey), nil
+	case template.AuthorizationAPIKey:
+		return "", fmt.Sprintf("curl -H 'x-api-key: %s'", apiKey), nil
+	case template.AuthorizationCognito:
+		token, err := a.pool.token(time.Now())
+		return fmt.Sprintf("token='%s'", token), `curl -H "Authorization: $token"`, err
+	}
+	return "", "curl", nil
+}
+
+// userPool stands for a Cognito user pool: it has one key, which is made once and kept.
+type userPool struct {
+	arn, issuer string
+	key         jose.JSONWebKey
+}
+
+func openUserPool(poolARN, keyFile string) (userPool, error) {
+	name, err := arn.Parse(poolARN)
+	if err != nil {
+		return userPool{}, fmt.Errorf("the user pool %s: %w", poolARN, err)
+	}
+	id := strings.TrimPrefix(name.Resource, "userpool/")
+	pool := userPool{arn: poolARN, issuer: "https://cognito-idp." + name.Region + ".amazonaws.com/" + id}
+	text, err := os.ReadFile(keyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = makeKey(keyFile)
+	}
+	if err != nil {
+		return userPool{}, fmt.Errorf("the key of the user pool: %w", err)
+	}
+	if err := json.Unmarshal(text, &pool.key); err != nil || !pool.key.Valid() || pool.key.IsPublic() {
+		return userPool{}, fmt.Errorf("the key of the user pool: %s has no private key: delete the file, to have a new one made", keyFile)
+	}
+	return pool, nil
+}
+
+// makeKey makes a key and writes it into the file, whole or not at all, for the user alone.
+func makeKey(file string) (text []byte, err error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	text, err = json.Marshal(jose.JSONWebKey{Key: key, KeyID: rand.Text(), Algorithm: string(jose.RS256), Use: "sig"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return nil, err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+"-*") // which only the user can read
+	if err != nil {
+		return nil, err
+	}
+	_, err = temporary.Write(text)
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = os.Rename(temporary.Name(), file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return text, nil
+}
+
+// token makes an identity token with the claims that Cognito's have.
+func (p userPool) token(now time.Time) (string, error) {
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: p.key}, nil)
+	if err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	text, err := jwt.Signed(signer).Claims(map[string]any{
+		"iss": p.issuer, "sub": userPoolUser, "cognito:username": userPoolUser, "aud": "local", "token_use": "id",
+		"auth_time": now.Unix(), "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix(),
+	}).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	return text, nil
+}

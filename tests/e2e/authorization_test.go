@@ -1,0 +1,123 @@
+package e2e_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// TestAuthorization is about each of the template's ways to authorize: who is allowed does all there is to do, anybody else gets a
+// problem document, and what needs no permission stays open.
+func TestAuthorization(t *testing.T) {
+	t.Parallel()
+	token := func(header string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", header) }
+	}
+	key := func(value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("X-Api-Key", value) }
+	}
+	unchanged := func(*http.Request) {}
+	type refusal struct {
+		change func(*http.Request) // of an authorized request
+		status int
+		code   string
+	}
+	for authorization, refusals := range map[string]map[string]refusal{
+		"NONE": nil,
+		"AWS_IAM": {
+			"unsigned":       {func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationToken"},
+			"a token":        {token("Bearer abc"), 403, "InvalidSignature"},
+			"another query":  {func(r *http.Request) { r.URL.RawQuery = "userId=eve" }, 403, "InvalidSignature"},
+			"another method": {func(r *http.Request) { r.Method = http.MethodPut }, 403, "InvalidSignature"},
+			"a key":          {func(r *http.Request) { r.Header = http.Header{"X-Api-Key": {"abc"}} }, 403, "MissingAuthenticationToken"},
+		},
+		"COGNITO_USER_POOLS": {
+			"no token":         {func(r *http.Request) { r.Header.Del("Authorization") }, 401, "Unauthorized"},
+			"no token at all":  {token("Bearer abc"), 401, "Unauthorized"},
+			"a changed token":  {func(r *http.Request) { r.Header.Set("Authorization", r.Header.Get("Authorization")+"A") }, 401, "Unauthorized"},
+			"a token unsigned": {token("eyJhbGciOiJub25lIn0.e30."), 401, "Unauthorized"},
+		},
+		"API_KEY": {
+			"no key":    {func(r *http.Request) { r.Header.Del("X-Api-Key") }, 403, "InvalidApiKey"},
+			"wrong key": {key("abc"), 403, "InvalidApiKey"},
+		},
+	} {
+		t.Run(authorization, func(t *testing.T) {
+			t.Parallel()
+			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}),
+				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
+			send := func(method, path, body string, change func(*http.Request)) stacktest.Response {
+				t.Helper()
+				req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body != "" {
+					req.Header.Set("Content-Type", "application/json")
+				}
+				if err := s.Authorize(req); err != nil {
+					t.Fatal(err)
+				}
+				change(req)
+				return s.Send(t, req)
+			}
+			call := func(method, path, body string) stacktest.Response {
+				t.Helper()
+				return send(method, path, body, unchanged)
+			}
+
+			const path = "/users/a~b.c_d-e"
+			call("POST", "/users", `{"userId": "a~b.c_d-e", "name": "Ada"}`).Want(t, 201)
+			call("GET", path, "").Want(t, 200)
+			call("GET", "/users?userId=a~b.c_d-e", "").Want(t, 200)
+			call("HEAD", "/users/a%7Eb.c_d-e", "").Want(t, 200)
+			call("GET", "/users?limit=10", "").Want(t, 200)
+			call("PUT", path, `{"name": "Ada Lovelace"}`).Want(t, 200)
+
+			for name, r := range refusals {
+				t.Run(name, func(t *testing.T) {
+					got := send("DELETE", "/users?userId=a~b.c_d-e", "", r.change)
+					got.Problem(t, r.status, r.code)
+					wantHeaders(t, got, stacktest.Headers{
+						"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
+					})
+				})
+			}
+			if refusals == nil {
+				s.Do(t, "GET", path, "").Want(t, 200)
+			}
+			call("DELETE", path, "").Want(t, 204)
+			call("GET", path, "").Problem(t, 404, "UserNotFound")
+
+			s.Do(t, "OPTIONS", path, "").Want(t, 204)
+			s.Do(t, "GET", "/nothing", "").Problem(t, 404, "RouteNotFound")
+			s.Do(t, "PATCH", path, "").Problem(t, 405, "MethodNotAllowed")
+		})
+	}
+}
+
+// TestIdempotencyKeyOfCaller is about the callers of an Idempotency-Key, which the function is told by the gateway.
+func TestIdempotencyKeyOfCaller(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	create := func() stacktest.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/users", strings.NewReader(`{"name": "Ada"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", "4f4d0c3f")
+		if err := s.Authorize(req); err != nil {
+			t.Fatal(err)
+		}
+		return s.Send(t, req).Want(t, 201)
+	}
+	first, again := create(), create()
+	if userPath(t, first) != userPath(t, again) || again.Header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("the same key made %s and %s, want the second to be the first", userPath(t, first), userPath(t, again))
+	}
+}
