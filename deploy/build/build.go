@@ -1,5 +1,5 @@
-// Package build compiles the functions as AWS Lambda runs them: one executable named bootstrap for each, linked statically
-// and the same byte for byte wherever it is built with the same version of Go.
+// Package build compiles the functions as AWS Lambda runs them: one executable named bootstrap for each, linked statically,
+// and packed into an archive. Both are the same byte for byte wherever they are built with the same version of Go.
 package build
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -19,7 +20,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
+
+// templateFolder is where the template is in the workspace; the folders of its functions are relative to it.
+const templateFolder = "deploy"
 
 // Executable is the name of the file that an OS-only runtime such as provided.al2023 starts.
 const Executable = "bootstrap"
@@ -43,6 +48,18 @@ func ParseTarget(text string) (Target, error) {
 		return Target{}, fmt.Errorf("target %q: want a system and an architecture, such as linux/arm64", text)
 	}
 	return Target{OS: system, Arch: arch}, nil
+}
+
+// Lambda returns the target for an architecture as Lambda names it: arm64 or x86_64.
+func Lambda(architecture string) (Target, error) {
+	switch architecture {
+	case "arm64":
+		return Target{OS: "linux", Arch: "arm64"}, nil
+	case "x86_64":
+		return Target{OS: "linux", Arch: "amd64"}, nil
+	default:
+		return Target{}, fmt.Errorf("architecture %q: Lambda has arm64 and x86_64", architecture)
+	}
 }
 
 // String returns the target as [ParseTarget] reads it.
@@ -75,21 +92,32 @@ func (e *CompileError) Error() string {
 	return fmt.Sprintf("compile %s:\n%s", strings.Join(e.Functions, ", "), e.Output)
 }
 
-// Find returns the functions below root: each folder of functions/ that is a module, in the order of their names.
+// Find returns the functions of the template in root's folder deploy, in the order of their logical ids there.
 func Find(root string) ([]Function, error) {
-	modules, err := filepath.Glob(filepath.Join(root, "functions", "*", "go.mod"))
+	source, err := template.Load(os.DirFS(filepath.Join(root, templateFolder)))
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	if len(modules) == 0 {
-		return nil, fmt.Errorf("find functions: no module in %s", filepath.Join(root, "functions"))
+	rendered, err := source.Render(template.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	functions := make([]Function, len(modules))
-	for i, file := range modules {
-		dir := filepath.Dir(file)
-		functions[i] = Function{Name: filepath.Base(dir), Dir: dir}
+	// Where the stack would be changes nothing about the source of its functions.
+	stack, err := rendered.Resolve(template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: "build"})
+	if err != nil {
+		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	return functions, nil
+	return FromTemplate(stack.Functions()), nil
+}
+
+// FromTemplate returns the modules that functions of a template are built from, in the same order. Each is named as its
+// folder is, such as get.
+func FromTemplate(functions []template.Function) []Function {
+	modules := make([]Function, len(functions))
+	for i, f := range functions {
+		modules[i] = Function{Name: path.Base(f.Source), Dir: filepath.Join(templateFolder, filepath.FromSlash(f.Source))}
+	}
+	return modules
 }
 
 // Functions compiles functions, several at a time, and returns the artifacts in the order of functions. A failure does not
@@ -106,6 +134,13 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	}
 	if options.Target == (Target{}) {
 		options.Target = Host()
+	}
+	names := make(map[string]bool, len(functions))
+	for _, f := range functions {
+		if names[f.Name] { // two builds would write the same file
+			return nil, fmt.Errorf("build functions: two are named %s", f.Name)
+		}
+		names[f.Name] = true
 	}
 	var (
 		artifacts = make([]Artifact, len(functions))
@@ -147,11 +182,11 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(root, dir)
 	}
-	path := filepath.Join(out, function.Name, Executable)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	executable := filepath.Join(out, function.Name, Executable)
+	if err := os.MkdirAll(filepath.Dir(executable), 0o755); err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
-	unfinished := path + ".new"
+	unfinished := executable + ".new"
 	var output bytes.Buffer
 	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with it
 	// html/template, which keeps the linker from leaving out methods that nobody calls.
@@ -172,12 +207,12 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 	}
 	info, err := os.Stat(unfinished)
 	if err == nil {
-		err = os.Rename(unfinished, path)
+		err = os.Rename(unfinished, executable)
 	}
 	if err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
-	return Artifact{Name: function.Name, Path: path, Size: info.Size(), Took: time.Since(start)}, nil
+	return Artifact{Name: function.Name, Path: executable, Size: info.Size(), Took: time.Since(start)}, nil
 }
 
 // position is where a compiler message points to: the go command prints paths relative to the folder that it runs in.
@@ -191,11 +226,11 @@ func relative(output, dir, root string) string {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(dir, file)
 		}
-		path, err := filepath.Rel(root, file)
-		if err != nil || !filepath.IsLocal(path) {
+		local, err := filepath.Rel(root, file)
+		if err != nil || !filepath.IsLocal(local) {
 			return match
 		}
-		return path + ":" + line
+		return local + ":" + line
 	})
 }
 

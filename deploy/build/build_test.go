@@ -5,6 +5,7 @@ import (
 	"context"
 	"debug/elf"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -55,6 +56,11 @@ func workspace(t *testing.T, changes map[string]string) string {
 	return root
 }
 
+// modules are those of the workspace that has no other.
+func modules() []build.Function {
+	return []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
+}
+
 func module(name string) string {
 	return "module example.com/" + name + `
 
@@ -69,10 +75,7 @@ replace example.com/shared => ../../shared
 func TestFunctions(t *testing.T) {
 	t.Parallel()
 	root := workspace(t, nil)
-	functions, err := build.Find(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	functions := modules()
 	out := t.TempDir()
 	var progress []string
 	artifacts, err := build.Functions(t.Context(), functions, build.Options{
@@ -173,10 +176,7 @@ func TestFunctions_CompileErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			root := workspace(t, nil)
-			functions, err := build.Find(root)
-			if err != nil {
-				t.Fatal(err)
-			}
+			functions := modules()
 			options := build.Options{Root: root, Out: t.TempDir()}
 			artifacts, err := build.Functions(t.Context(), functions, options)
 			if err != nil {
@@ -216,11 +216,7 @@ func TestFunctions_AllFailuresAreReported(t *testing.T) {
 		"functions/get/main.go": "package main\n\nfunc main() { one() }\n",
 		"functions/put/main.go": "package main\n\nfunc main() { two() }\n",
 	})
-	functions, err := build.Find(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = build.Functions(t.Context(), functions, build.Options{Root: root, Out: t.TempDir()})
+	_, err := build.Functions(t.Context(), modules(), build.Options{Root: root, Out: t.TempDir()})
 	for _, want := range []string{"undefined: one", "undefined: two"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want it to contain %q", err, want)
@@ -286,9 +282,54 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-func TestFind_NoFunctions(t *testing.T) {
+func TestLambda(t *testing.T) {
 	t.Parallel()
-	if _, err := build.Find(t.TempDir()); err == nil {
-		t.Error("no error for a folder without functions")
+	for architecture, want := range map[string]string{"arm64": "linux/arm64", "x86_64": "linux/amd64"} {
+		if got, err := build.Lambda(architecture); err != nil || got.String() != want {
+			t.Errorf("%s: got %v, %v, want %s", architecture, got, err, want)
+		}
+	}
+	if got, err := build.Lambda("amd64"); err == nil {
+		t.Errorf("got %v for what Go calls x86_64, want an error", got)
+	}
+}
+
+func TestFunctions_SameName(t *testing.T) {
+	t.Parallel()
+	functions := []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "get", Dir: "functions/put"}}
+	_, err := build.Functions(t.Context(), functions, build.Options{Root: workspace(t, nil), Out: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "two are named get") {
+		t.Errorf("error = %v, want one that tells the name", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	functions, err := build.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := filepath.Glob(filepath.Join(root, "functions", "*", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, file := range modules {
+		want[filepath.Base(filepath.Dir(file))] = filepath.Dir(file)
+	}
+	got := map[string]string{}
+	for _, f := range functions {
+		got[f.Name] = filepath.Join(root, f.Dir)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("functions of the template (-modules +got):\n%s", diff)
+	}
+}
+
+func TestFind_NoTemplate(t *testing.T) {
+	t.Parallel()
+	if _, err := build.Find(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error = %v, want %v", err, fs.ErrNotExist)
 	}
 }
