@@ -1,0 +1,201 @@
+// Package account opens the AWS account that a stage is deployed to: whose it is, where, and how it is called.
+package account
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/userrequestapi/userdata/deploy/awserror"
+)
+
+// Account is an AWS account, as one who has credentials of it sees it.
+type Account struct {
+	ID        string // 12 digits
+	ARN       string // of who calls
+	Region    string
+	Partition string     // such as aws
+	Profile   string     // of the shared configuration that has the credentials; empty where the environment has them
+	Endpoint  string     // that is called instead of AWS's own (AWS_ENDPOINT_URL); empty: AWS's
+	Config    aws.Config // for the clients of the services; it retries patiently
+}
+
+// Options complete what the environment and the shared configuration files say.
+type Options struct {
+	// Region is used where nothing else names one.
+	Region string
+	// Ask asks a person for the code that a role demands (MFA); nil where there is nobody to ask.
+	Ask func(question string) (string, error)
+}
+
+// How AWS is called. A deployment makes few calls, each of which it cannot do without: it waits rather than gives up.
+const (
+	attempts   = 10
+	maxBackoff = 20 * time.Second
+	// To see who is calling is the first thing that is done; a person waits for it.
+	firstAttempts   = 3
+	dialTimeout     = 5 * time.Second
+	responseTimeout = time.Minute // from the end of the request to the first byte of the answer
+)
+
+// Open finds the credentials as the AWS CLI does, in the environment first (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION,
+// AWS_ENDPOINT_URL and the others of "AWS SDKs and Tools Reference Guide"), and asks AWS whose they are. Its errors tell the
+// cause and what to do; those of the SDK are an [*awserror.Error].
+func Open(ctx context.Context, options Options) (*Account, error) {
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithDefaultRegion(options.Region),
+		config.WithRetryer(retryer),
+		config.WithHTTPClient(httpClient()),
+		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
+			if options.Ask != nil {
+				o.TokenProvider = func() (string, error) { return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ") }
+			}
+		}),
+		config.WithLogger(logging.Nop{}), // what matters comes as an error
+	)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of AWS: %w", explain(err, nil))
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("read the settings of AWS: %w", &awserror.Error{
+			Kind:  awserror.Region,
+			Cause: "no Region is set",
+			Next:  "set one, such as AWS_REGION=eu-central-1, or have the profile name one (aws configure set region eu-central-1)",
+			Err:   &aws.MissingRegionError{},
+		})
+	}
+	identity, err := sts.NewFromConfig(cfg, func(o *sts.Options) { o.RetryMaxAttempts = firstAttempts }).
+		GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", explain(err, &cfg))
+	}
+	caller, err := arn.Parse(aws.ToString(identity.Arn))
+	if err != nil {
+		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", err)
+	}
+	return &Account{
+		ID:        aws.ToString(identity.Account),
+		ARN:       aws.ToString(identity.Arn),
+		Region:    cfg.Region,
+		Partition: caller.Partition,
+		Profile:   sourceOf(cfg).profile,
+		Endpoint:  aws.ToString(cfg.BaseEndpoint),
+		Config:    cfg,
+	}, nil
+}
+
+// retryer has no quota of retries: the SDK's would be used up by the looks at a long deployment while the network is away.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = attempts
+		o.MaxBackoff = maxBackoff
+		o.RateLimiter = ratelimit.None
+	})
+}
+
+// httpClient gives up on an address that does not answer sooner than the SDK's own. It leaves AWS_CA_BUNDLE and HTTPS_PROXY in
+// force.
+func httpClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = responseTimeout })
+}
+
+// explain says how to get better credentials, which depends on where they are from.
+func explain(err error, cfg *aws.Config) error {
+	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
+		return fmt.Errorf("%w: the role of the profile demands an MFA code, and there is no terminal to ask for it; "+
+			"get credentials by aws configure export-credentials first", err)
+	}
+	e, ok := errors.AsType[*awserror.Error](awserror.Explain(err))
+	if !ok {
+		return err
+	}
+	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		e.Next = fmt.Sprintf("set AWS_PROFILE to one of those that aws configure list-profiles lists, or make it with aws configure --profile %s",
+			profile.Profile)
+	}
+	if cfg == nil {
+		return e
+	}
+	switch endpoint := aws.ToString(cfg.BaseEndpoint); {
+	case e.Kind == awserror.NoCredentials, e.Kind == awserror.Expired, e.Kind == awserror.Invalid:
+		e.Next = sourceOf(*cfg).signIn(e.Kind)
+	case e.Kind == awserror.Unreachable && endpoint != "":
+		e.Next = "is there a service at AWS_ENDPOINT_URL=" + endpoint + "? Start it, or leave AWS_ENDPOINT_URL out for AWS itself"
+	}
+	return e
+}
+
+// source is where credentials are from.
+type source struct {
+	environment bool   // they are variables
+	profile     string // that is in use; empty where environment
+	command     string // that signs in anew
+}
+
+// sourceOf looks where the SDK has looked ("Standardized credential providers").
+func sourceOf(cfg aws.Config) source {
+	var found source
+	for _, s := range cfg.ConfigSources {
+		switch c := s.(type) {
+		case config.EnvConfig:
+			if c.Credentials.HasKeys() {
+				return source{environment: true}
+			}
+		case config.SharedConfig:
+			found.profile = c.Profile
+			origin := &c
+			for origin.Source != nil { // the profile whose credentials assume the role of this one
+				origin = origin.Source
+			}
+			switch {
+			case origin.SSOSessionName != "" || origin.SSOStartURL != "":
+				found.command = "aws sso login"
+			case origin.LoginSession != "":
+				found.command = "aws login"
+			default:
+				found.command = "aws configure"
+			}
+			if name := origin.Profile; name != "" && name != defaultProfile {
+				found.command += " --profile " + name
+			}
+		}
+	}
+	return found
+}
+
+const defaultProfile = "default"
+
+// signIn says what to do about credentials that are of no use.
+func (s source) signIn(kind awserror.Kind) string {
+	switch {
+	case s.environment && kind == awserror.Expired:
+		return "set new ones (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), or unset these for those of a profile"
+	case s.environment:
+		return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them for those of a profile; " +
+			"and whether AWS_REGION is enabled in the account"
+	case kind == awserror.NoCredentials:
+		return fmt.Sprintf("run %s for the profile %s, choose another with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+			s.command, cmp.Or(s.profile, defaultProfile))
+	default:
+		return fmt.Sprintf("run %s for new ones, or choose another profile with AWS_PROFILE", s.command)
+	}
+}

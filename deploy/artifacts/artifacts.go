@@ -1,0 +1,118 @@
+// Package artifacts keeps what is deployed in a bucket of the account: the functions' packages and the templates.
+package artifacts
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/userrequestapi/userdata/deploy/account"
+	"github.com/userrequestapi/userdata/deploy/awserror"
+)
+
+// Bucket is the one bucket for all stages in an account and Region. It is safe for concurrent use, by several deployers too.
+//
+// The name of a bucket is unique in all of AWS, and anybody can have made one of this name: every call but the one that makes it
+// names the owner that it must have, so that nothing is read from, or given to, somebody else (ExpectedBucketOwner).
+type Bucket struct {
+	name      string
+	owner     string // the account
+	partition string
+	region    string
+	url       *url.URL
+	client    *s3.Client
+}
+
+// New returns the bucket of an account, whether it exists or not.
+func New(a *account.Account) (*Bucket, error) {
+	client := s3.NewFromConfig(a.Config, func(o *s3.Options) {
+		o.UsePathStyle = o.BaseEndpoint != nil // names below a given host resolve to nothing
+	})
+	b := &Bucket{
+		name:      fmt.Sprintf("userrequestapi-artifacts-%s-%s", a.ID, a.Region),
+		owner:     a.ID,
+		partition: a.Partition,
+		region:    a.Region,
+		client:    client,
+	}
+	endpoint, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), s3.EndpointParameters{
+		Bucket: &b.name, Region: &b.region, Endpoint: client.Options().BaseEndpoint,
+		ForcePathStyle: aws.Bool(client.Options().UsePathStyle),
+	}.WithDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("find the address of the bucket %s: %w", b.name, err)
+	}
+	b.url = &endpoint.URI
+	return b, nil
+}
+
+// Name returns the bucket's name.
+func (b *Bucket) Name() string { return b.name }
+
+// URL returns an object's address, as CloudFormation takes a TemplateURL.
+func (b *Bucket) URL(key string) string { return b.url.JoinPath(key).String() }
+
+// Upload puts an object into the bucket, unless it is there with this content already. An upload that is interrupted leaves
+// nothing.
+func (b *Bucket) Upload(ctx context.Context, key string, content []byte) (uploaded bool, err error) {
+	digest := sha256.Sum256(content)
+	checksum := base64.StdEncoding.EncodeToString(digest[:])
+	there, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner, ChecksumMode: types.ChecksumModeEnabled,
+	})
+	switch _, absent := errors.AsType[*types.NotFound](err); {
+	case err == nil && aws.ToString(there.ChecksumSHA256) == checksum:
+		return false, nil
+	case err != nil && !absent:
+		return false, b.explain(ctx, "look for "+key+" (s3:GetObject and s3:ListBucket)", err)
+	}
+	_, err = b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner,
+		Body: bytes.NewReader(content), ChecksumSHA256: &checksum, // by which S3 sees whether all of it has arrived
+	})
+	if err != nil {
+		return false, b.explain(ctx, "upload "+key, err)
+	}
+	return true, nil
+}
+
+// Get returns an object. The error is an [fs.ErrNotExist] where there is none.
+func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
+	object, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner})
+	if _, absent := errors.AsType[*types.NoSuchKey](err); absent {
+		return nil, fmt.Errorf("bucket %s: get %s: %w", b.name, key, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, b.explain(ctx, "get "+key, err)
+	}
+	defer func() { _ = object.Body.Close() }()
+	content, err := io.ReadAll(object.Body)
+	if err != nil {
+		return nil, b.explain(ctx, "get "+key, err)
+	}
+	return content, nil
+}
+
+// explain says what an error of a call means, the end of ctx as its cause.
+func (b *Bucket) explain(ctx context.Context, doing string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("bucket %s: %s: %w", b.name, doing, context.Cause(ctx))
+	}
+	err = awserror.Explain(err)
+	// S3 names the action that one of the account itself lacks, and says no more than this to others.
+	if e, ok := errors.AsType[*awserror.Error](err); ok && e.Kind == awserror.Denied && !strings.Contains(e.Err.Error(), "is not authorized") {
+		e.Next += "; or the bucket belongs to another account than " + b.owner + ", which can see what is put there: then nothing was"
+	}
+	return fmt.Errorf("bucket %s: %s: %w", b.name, doing, err)
+}

@@ -1,0 +1,36 @@
+package stage
+
+import "strings"
+
+// nearest returns the candidate that the word was most likely meant to be: one that few edits make of it, whatever the case of
+// letters. ok is false where none is near.
+func nearest(word string, candidates []string) (candidate string, ok bool) {
+	least := min(max(2, len(word)/3)+1, len(word)) // so many edits would make it another word
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least {
+			least, candidate, ok = d, c, true
+		}
+	}
+	return candidate, ok
+}
+
+// distance is Levenshtein's: how many bytes must be added, taken away or replaced to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
