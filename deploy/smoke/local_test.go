@@ -1,0 +1,85 @@
+package smoke_test
+
+import (
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/smoke"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// The real functions behind the real routes, however they are authorized, and where If-Match is demanded.
+func TestRun_Local(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds the functions and starts DynamoDB Local")
+	}
+	// One database and one build for all.
+	first := start(t, local.Config{Parameters: map[string]string{"Authorization": template.AuthorizationNone}})
+	if err := smoke.Run(t.Context(), target(t, first, template.AuthorizationNone)); err != nil {
+		t.Error(err)
+	}
+	for _, authorization := range []string{template.AuthorizationIAM, template.AuthorizationAPIKey, template.AuthorizationCognito} {
+		t.Run(authorization, func(t *testing.T) {
+			t.Parallel()
+			stack := start(t, local.Config{
+				DynamoDBEndpoint: first.Database,
+				Parameters: map[string]string{
+					"Authorization": authorization, "RequireIfMatch": "true",
+				},
+			})
+			if err := smoke.Run(t.Context(), target(t, stack, authorization)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func start(t *testing.T, cfg local.Config) *local.Stack {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Root, cfg.DataDir = root, t.TempDir()
+	stack, err := local.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return stack
+}
+
+// target authenticates as the stack's own requests are.
+func target(t *testing.T, stack *local.Stack, authorization string) smoke.Target {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.URL+"/users", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stack.Authorize(req); err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	target := smoke.Target{
+		URL: stack.URL, Authorization: authorization, APIKey: req.Header.Get("X-Api-Key"), Progress: func(text string) { t.Log(text) },
+		Config: aws.Config{Region: "us-east-1", HTTPClient: &http.Client{Transport: transport}},
+	}
+	switch authorization {
+	case template.AuthorizationCognito:
+		target.Token = req.Header.Get("Authorization")
+	case template.AuthorizationIAM: // the example of AWS's documentation, which the stack on this machine takes
+		target.Config.Credentials = credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "")
+	}
+	return target
+}
