@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -342,6 +343,108 @@ func TestLint(t *testing.T) {
 				t.Errorf("the workspace changed: %v, was %v", after, before)
 			}
 		})
+	}
+}
+
+// TestLint_Template sees that what is wrong with the template or the contract is told by the linter that is for it.
+func TestLint_Template(t *testing.T) {
+	t.Parallel()
+	const source, contract = "deploy/template.yaml", "deploy/openapi.yaml"
+	tests := []struct {
+		name   string
+		linter string
+		python bool // the linter is written in it
+		file   string
+		old    string // in the file
+		new    string
+		want   []string // in the output; none: nothing is found
+	}{
+		{name: "sound", linter: "house rules"},
+		{
+			"breaks a house rule", "house rules", false, source, "TracingEnabled: true", "TracingEnabled: false",
+			[]string{"FAIL  house rules", "Resources.ApiStage.Properties.TracingEnabled: ", "(stage-tracing)\n    with ", "Authorization=AWS_IAM"},
+		},
+		{
+			"breaks a house rule in one variant", "house rules", false, source, "            Principal:\n              Service: codedeploy", "            Principal:\n              Service: lambda",
+			[]string{"Resources.ReleaseRole.Properties.AssumeRolePolicyDocument: ", "DeploymentPreference=Canary10Percent5Minutes"},
+		},
+		{
+			"cannot be rendered", "house rules", false, contract, "x-function: PostFunction", "x-function: NoFunction",
+			[]string{"NoFunction is no function of template.yaml"},
+		},
+		{name: "sound", linter: "cfn-lint", python: true},
+		{
+			"no such value", "cfn-lint", true, source, "BillingMode: PAY_PER_REQUEST", "BillingMode: PAY_PER_USER",
+			[]string{"FAIL  cfn-lint", "'PAY_PER_USER' is not one of", source + ":", "API_KEY.json:", "AWS_IAM.json:", "COGNITO_USER_POOLS.json:", "NONE.json:"},
+		},
+		{name: "sound", linter: "OpenAPI", python: true},
+		{
+			"no such type", "OpenAPI", true, contract, "type: string", "type: text",
+			[]string{"FAIL  OpenAPI", contract + ": ", "'text' is not"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.linter+", "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.python && testing.Short() {
+				t.Skip("may download the linter")
+			}
+			files := template(t)
+			if !strings.Contains(files[tt.file], tt.old) {
+				t.Fatalf("%s has no %q to replace", tt.file, tt.old)
+			}
+			if tt.file != "" {
+				files[tt.file] = strings.Replace(files[tt.file], tt.old, tt.new, 1)
+			}
+			var out strings.Builder
+			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, files), Only: []string{tt.linter}, Out: &out})
+			if strings.HasPrefix(out.String(), "skip  ") {
+				t.Skip(out.String())
+			}
+			if (err != nil) != (tt.want != nil) {
+				t.Errorf("error = %v, want one: %t\n%s", err, tt.want != nil, out.String())
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("output does not contain %q:\n%s", want, out.String())
+				}
+			}
+		})
+	}
+}
+
+// template returns this workspace's template and contract, for another one.
+func template(t *testing.T) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	for _, name := range []string{"template.yaml", "openapi.yaml"} {
+		content, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["deploy/"+name] = string(content)
+	}
+	return files
+}
+
+func TestLint_WithoutPython(t *testing.T) {
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(tool)) // in which there is no Python
+	if path, err := exec.LookPath("python3"); err == nil {
+		t.Skipf("%s is where the go command is", path)
+	}
+	for _, linter := range []string{"cfn-lint", "OpenAPI"} {
+		var out strings.Builder
+		err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, template(t)), Only: []string{linter}, Out: &out})
+		if err != nil {
+			t.Error(err)
+		}
+		if got := out.String(); !strings.HasPrefix(got, "skip  "+linter+": ") || strings.Count(got, "\n") != 1 {
+			t.Errorf("output = %q, want one line that says that it is skipped", got)
+		}
 	}
 }
 

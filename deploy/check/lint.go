@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/python"
 )
 
 const (
@@ -33,8 +35,8 @@ type LintOptions struct {
 }
 
 // Lint runs every linter, even after one has failed, and prints what they found at the end. The error names those that found
-// something. Nothing in the workspace is changed. When the vulnerability database is out of reach, one line says so, and
-// that is no failure.
+// something. Nothing in the workspace is changed. When the vulnerability database is out of reach, or there is no Python for
+// the linters that are written in it, one line says so, and that is no failure.
 func Lint(ctx context.Context, options LintOptions) error {
 	dirs, err := modules(ctx, options.Root)
 	if err != nil {
@@ -54,7 +56,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 		}
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
-		case errors.Is(err, errOutOfReach):
+		case errors.Is(err, errOutOfReach) || errors.Is(err, python.ErrAbsent):
 			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(yellow, "skip"), linter.name, err)
 		case err != nil:
 			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(red, "FAIL"), linter.name, took)
@@ -101,6 +103,9 @@ func linters(options LintOptions, dirs []string) []linter {
 		{"go vet", tool("vet", "-tags=mage", everything)},
 		{"staticcheck", tool("tool", "staticcheck", "-tags=mage", everything)},
 		{"golangci-lint", tool("tool", append([]string{"golangci-lint", "run", "--color=" + color}, packages...)...)},
+		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
+		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
+		{"OpenAPI", func(ctx context.Context) (string, error) { return openAPI(ctx, options) }},
 		{"govulncheck", func(ctx context.Context) (string, error) { return govulncheck(ctx, options, dirs) }},
 	}
 }

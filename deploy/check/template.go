@@ -1,0 +1,176 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	_ "embed" // for the requirements
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/userrequestapi/userdata/deploy/python"
+	"github.com/userrequestapi/userdata/deploy/rules"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+//go:embed requirements.txt
+var requirements []byte
+
+// contract and source are what is rendered, relative to the workspace.
+const (
+	contract = "deploy/openapi.yaml"
+	source   = "deploy/template.yaml"
+)
+
+// variant is the workspace's template as CloudFormation is given it.
+type variant struct {
+	parameters map[string]string
+	rendered   *template.Rendered // with a package for each function
+	stack      *template.Stack
+}
+
+// String names the parameters, such as "Authorization=NONE Monitoring=true".
+func (v variant) String() string {
+	words := make([]string, 0, len(v.parameters))
+	for _, name := range slices.Sorted(maps.Keys(v.parameters)) {
+		words = append(words, name+"="+v.parameters[name])
+	}
+	return strings.Join(words, " ")
+}
+
+// variants renders the workspace's template for each combination of parameters that gives it another shape.
+func variants(root string) ([]variant, error) {
+	loaded, err := template.Load(os.DirFS(filepath.Join(root, filepath.Dir(source))))
+	if err != nil {
+		return nil, err
+	}
+	var found []variant
+	for _, parameters := range rules.Variants() {
+		v := variant{parameters: parameters}
+		plain, err := loaded.Render(template.Options{Parameters: parameters})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v, err)
+		}
+		v.stack, err = plain.Resolve(template.PseudoParameters{
+			Region: "eu-central-1", AccountID: "123456789012", StackName: "UserRequestAPI",
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v, err)
+		}
+		code := map[string]string{}
+		for _, function := range v.stack.Functions() {
+			code[function.LogicalID] = "functions/" + function.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
+		}
+		if v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code}); err != nil {
+			return nil, fmt.Errorf("%s: %w", v, err)
+		}
+		found = append(found, v)
+	}
+	return found, nil
+}
+
+// houseRules applies package rules to all variants, and says each violation once.
+func houseRules(root string) (string, error) {
+	variants, err := variants(root)
+	if err != nil {
+		return "", err
+	}
+	var found strings.Builder
+	said := map[string]bool{}
+	for _, v := range variants {
+		violations, err := rules.Check(v.rendered.JSON(), v.rendered.Parameters())
+		if err != nil {
+			return found.String(), err
+		}
+		for _, violation := range violations {
+			if text := violation.String(); !said[text] {
+				said[text] = true
+				_, _ = fmt.Fprintf(&found, "%s\n    with %s\n", text, v)
+			}
+		}
+	}
+	if len(said) > 0 {
+		return found.String(), fmt.Errorf("%s and %s break %d rules", source, contract, len(said))
+	}
+	return "", nil
+}
+
+// cfnLint looks at the template as it is written and as CloudFormation is given it. CloudFormation's conditions are in it still,
+// so that only the ways to authorize, which are rendered, make a difference.
+func cfnLint(ctx context.Context, options LintOptions) (string, error) {
+	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source, func(v variant) []byte { return v.rendered.JSON() })
+}
+
+// openAPI looks at the contract and at what API Gateway is given to import. The plus sign of a parameter that takes the rest of a
+// path, {proxy+}, is API Gateway's own and left out.
+func openAPI(ctx context.Context, options LintOptions) (string, error) {
+	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
+	return pythonProgram(ctx, options, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
+		func(v variant) []byte { return greedy.ReplaceAll(v.stack.API().Body, []byte("{$1}")) })
+}
+
+// pythonProgram runs a program of the requirements on a file of the workspace, and on what is made of one variant for each way to
+// authorize.
+func pythonProgram(
+	ctx context.Context, options LintOptions, args []string, file string, content func(variant) []byte,
+) (found string, err error) {
+	environment, err := python.Environment(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp("", "rendered-")
+	if err != nil {
+		return "", fmt.Errorf("write the rendered template: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	rendered, err := write(dir, options.Root, content)
+	if err != nil {
+		return "", err
+	}
+	files := append([]string{file}, rendered...)
+	args[0] = environment.Program(args[0])
+	findings := make([]string, len(files))
+	var programs errgroup.Group
+	programs.SetLimit(runtime.GOMAXPROCS(0)) // each takes seconds of one processor
+	for i, file := range files {
+		programs.Go(func() (err error) {
+			findings[i], err = command{dir: options.Root, args: append(slices.Clone(args), file)}.findings(ctx)
+			return err
+		})
+	}
+	err = programs.Wait()
+	return strings.Join(findings, ""), err
+}
+
+// write writes what is made of one variant for each way to authorize, each into a file of that name, in lines by which a finding
+// has its place.
+func write(dir, root string, content func(variant) []byte) (files []string, err error) {
+	variants, err := variants(root)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range variants {
+		file := filepath.Join(dir, v.parameters["Authorization"]+".json")
+		if slices.Contains(files, file) {
+			continue
+		}
+		var lines bytes.Buffer
+		if err := json.Indent(&lines, content(v), "", "  "); err != nil {
+			return nil, fmt.Errorf("write the rendered template: %w", err)
+		}
+		if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
+			return nil, fmt.Errorf("write the rendered template: %w", err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}

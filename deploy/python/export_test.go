@@ -1,0 +1,8 @@
+package python
+
+import "context"
+
+// EnvironmentIn is [Environment] with another folder than the user's cache.
+func EnvironmentIn(ctx context.Context, parent string, requirements []byte, progress func(string)) (*Env, error) {
+	return environment(ctx, parent, requirements, progress)
+}

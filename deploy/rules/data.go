@@ -1,0 +1,89 @@
+package rules
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const tableType = "AWS::DynamoDB::Table"
+
+// retention sees that data is kept when its resource goes or is replaced, and logs for a time that was chosen.
+func retention(s *stack, report report) {
+	for _, id := range sortedKeys(s.resources) {
+		r := s.resources[id]
+		for _, key := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
+			policy := r.attributes[key]
+			switch r.kind {
+			case tableType, "AWS::S3::Bucket":
+				if policy != "Retain" {
+					report("Resources."+id+"."+key, "its data would go with it: set it to Retain")
+				}
+			case logGroupType, keyType:
+				if policy == nil {
+					report("Resources."+id+"."+key, "say what is to become of it: without it, it is deleted")
+				}
+			}
+		}
+		if _, ok := number(r.properties["RetentionInDays"]); r.kind == logGroupType && !ok {
+			report(r.path("RetentionInDays"), "its lines would be kept for ever: set it")
+		}
+	}
+}
+
+// table sees that a table can be recovered, is encrypted, and is not deleted by mistake.
+func table(s *stack, report report) {
+	for _, t := range s.all(tableType) {
+		for _, keys := range [][]string{
+			{"PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"},
+			{"SSESpecification", "SSEEnabled"},
+			{"DeletionProtectionEnabled"},
+		} {
+			if text(at(t.properties, keys...)) != "true" {
+				report(t.path(keys...), "set it to true")
+			}
+		}
+		if len(list(t.properties["Tags"])) == 0 {
+			report(t.path("Tags"), "tag it with what it belongs to")
+		}
+	}
+}
+
+var (
+	secretName  = regexp.MustCompile(`(?i)(secret|passwo?r?d|token|credential|private_?key|access_?key|api_?key(_?value)?$)`)
+	secretValue = regexp.MustCompile(`\{\{resolve:(secretsmanager|ssm-secure):|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN`)
+)
+
+// secret keeps secrets out of what anyone who may read the stack or a function's configuration sees.
+func secret(s *stack, report report) {
+	suspicious := func(name string, value any) bool {
+		return secretName.MatchString(name) || secretValue.MatchString(text(value)) || s.hidden(text(value))
+	}
+	for _, id := range sortedKeys(s.outputs) {
+		if suspicious(id, at(s.outputs[id], "Value")) {
+			report("Outputs."+id, "it looks like a secret, which an output shows to all who may see the stack: put out its id")
+		}
+	}
+	for _, f := range s.all(functionType) {
+		variables := mapping(at(f.properties, "Environment", "Variables"))
+		for _, name := range sortedKeys(variables) {
+			if suspicious(name, variables[name]) {
+				report(f.path("Environment", "Variables", name),
+					"it looks like a secret, which the function's configuration shows: let the function read it where it is kept")
+			}
+		}
+	}
+	for _, key := range s.all("AWS::ApiGateway::ApiKey") {
+		if _, ok := key.properties["Value"]; ok {
+			report(key.path("Value"), "it is in the template for all to see: let API Gateway make it")
+		}
+	}
+}
+
+// hidden tells whether a value holds that of a parameter that is not to be shown.
+func (s *stack) hidden(value string) bool {
+	return slices.ContainsFunc(sortedKeys(mapping(s.document["Parameters"])), func(name string) bool {
+		return text(at(s.document, "Parameters", name, "NoEcho")) == "true" && s.parameters[name] != "" &&
+			strings.Contains(value, s.parameters[name])
+	})
+}

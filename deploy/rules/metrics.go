@@ -1,0 +1,186 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// metric is one of CloudWatch's, as an alarm or a dashboard names it.
+type metric struct {
+	path       string
+	namespace  string
+	name       string
+	dimensions map[string]string
+}
+
+// metrics returns those that an alarm watches.
+func metrics(alarm resource) []metric {
+	var found []metric
+	add := func(path string, o any) {
+		if at(o, "MetricName") == nil {
+			return // an expression, or Metrics instead
+		}
+		m := metric{path: path, namespace: text(at(o, "Namespace")), name: text(at(o, "MetricName")), dimensions: map[string]string{}}
+		for _, dimension := range list(at(o, "Dimensions")) {
+			m.dimensions[text(at(dimension, "Name"))] = text(at(dimension, "Value"))
+		}
+		found = append(found, m)
+	}
+	add(alarm.path(), alarm.properties)
+	for i, query := range list(alarm.properties["Metrics"]) {
+		add(alarm.path("Metrics", strconv.Itoa(i), "MetricStat", "Metric"), at(query, "MetricStat", "Metric"))
+	}
+	return found
+}
+
+// dimensionSets returns the sets of dimensions, each sorted and joined by spaces, that AWS publishes a metric with; nil for one
+// that it does not publish ("Amazon API Gateway dimensions and metrics", "Types of metrics for Lambda functions", "DynamoDB
+// metrics and dimensions", "Monitoring Amazon SNS topics using CloudWatch").
+func dimensionSets(namespace, name string) []string {
+	for _, published := range []struct {
+		namespace, names string
+		sets             []string
+	}{
+		{
+			"AWS/ApiGateway", "4XXError 5XXError CacheHitCount CacheMissCount Count IntegrationLatency Latency",
+			[]string{"ApiName", "ApiName Stage", "ApiName Method Resource Stage"},
+		},
+		{
+			"AWS/Lambda", "ConcurrentExecutions Duration Errors Invocations Throttles RecursiveInvocationsDropped " +
+				"PostRuntimeExtensionsDuration ProvisionedConcurrencyInvocations ProvisionedConcurrencySpilloverInvocations " +
+				"ProvisionedConcurrencyUtilization ProvisionedConcurrentExecutions",
+			[]string{"", "FunctionName", "FunctionName Resource", "ExecutedVersion FunctionName Resource"},
+		},
+		{"AWS/Lambda", "ClaimedAccountConcurrency UnreservedConcurrentExecutions", []string{""}},
+		{"AWS/DynamoDB", "SuccessfulRequestLatency SystemErrors ThrottledRequests", []string{"Operation TableName"}},
+		{
+			"AWS/DynamoDB", "ConsumedReadCapacityUnits ConsumedWriteCapacityUnits ReadThrottleEvents WriteThrottleEvents " +
+				"ReadKeyRangeThroughputThrottleEvents WriteKeyRangeThroughputThrottleEvents " +
+				"ReadAccountLimitThrottleEvents WriteAccountLimitThrottleEvents " +
+				"ReadMaxOnDemandThroughputThrottleEvents WriteMaxOnDemandThroughputThrottleEvents",
+			[]string{"TableName", "GlobalSecondaryIndexName TableName"},
+		},
+		{"AWS/DynamoDB", "ConditionalCheckFailedRequests TimeToLiveDeletedItemCount TransactionConflict", []string{"TableName"}},
+		{"AWS/DynamoDB", "UserErrors", []string{""}},
+		{"AWS/SNS", "NumberOfMessagesPublished NumberOfNotificationsDelivered NumberOfNotificationsFailed", []string{"TopicName"}},
+	} {
+		if published.namespace == namespace && slices.Contains(strings.Fields(published.names), name) {
+			return published.sets
+		}
+	}
+	return nil
+}
+
+// checkMetric sees that a metric is published, with these dimensions, and by a resource of this stack.
+func (s *stack) checkMetric(m metric, report report) {
+	sets, given := dimensionSets(m.namespace, m.name), strings.Join(sortedKeys(m.dimensions), " ")
+	switch _, ok := s.subject(m); {
+	case sets == nil:
+		report(m.path, "AWS publishes no metric %s in %s", m.name, m.namespace)
+	case !slices.Contains(sets, given):
+		report(m.path, "AWS publishes %s with the dimensions %q, not %q", m.name, sets, given)
+	case given != "" && !ok && m.namespace != "AWS/SNS" && !s.adopted(m):
+		report(m.path, "its dimensions %v name nothing in this template", m.dimensions)
+	}
+}
+
+// adopted tells whether a metric is that of a table that the stack uses but did not make.
+func (s *stack) adopted(m metric) bool {
+	name := s.parameters["ExistingTableName"]
+	return name != "" && m.dimensions["TableName"] == name
+}
+
+// subject returns the resource that a metric tells of.
+func (s *stack) subject(m metric) (resource, bool) {
+	switch m.namespace {
+	case "AWS/Lambda":
+		f, ok := s.function(m.dimensions["FunctionName"])
+		if qualified, given := m.dimensions["Resource"]; given && ok {
+			name, qualifier, _ := strings.Cut(strings.TrimPrefix(qualified, "${"+f.id+"}"), ":")
+			ok = name == "" && slices.ContainsFunc(s.all(aliasType), func(alias resource) bool {
+				of, isAlias := s.function(alias.properties["FunctionName"])
+				return isAlias && of.id == f.id && text(alias.properties["Name"]) == qualifier
+			})
+		}
+		return f, ok
+	case "AWS/ApiGateway":
+		for _, api := range s.all(restAPIType) {
+			if text(api.properties["Name"]) == m.dimensions["ApiName"] { // not the id
+				stage, given := m.dimensions["Stage"]
+				return api, !given || slices.ContainsFunc(s.all(stageType), func(r resource) bool {
+					return stage == "${"+r.id+"}" || stage == text(r.properties["StageName"])
+				})
+			}
+		}
+	case "AWS/DynamoDB":
+		for _, table := range s.all(tableType) {
+			if name := m.dimensions["TableName"]; name == "${"+table.id+"}" || name == text(table.properties["TableName"]) {
+				return table, name != ""
+			}
+		}
+	}
+	return resource{}, false
+}
+
+// dashboardMetric sees that each graph of a dashboard is of metrics that there are ("Dashboard body structure and syntax").
+func dashboardMetric(s *stack, report report) {
+	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
+		path := dashboard.path("DashboardBody")
+		var body object
+		if err := json.Unmarshal([]byte(text(dashboard.properties["DashboardBody"])), &body); err != nil {
+			report(path, "it must be JSON: %v", err)
+			continue
+		}
+		for i, widget := range list(body["widgets"]) {
+			var above []string
+			for j, row := range list(at(widget, "properties", "metrics")) {
+				words := expand(list(row), above)
+				if len(words) == 0 {
+					continue // an expression
+				}
+				above = words
+				place := fmt.Sprintf("%s.widgets.%d.properties.metrics.%d", path, i, j)
+				if len(words)%2 != 0 {
+					report(place, "it is %q; it must be a namespace, a metric, and names and values of dimensions", words)
+					continue
+				}
+				m := metric{path: place, namespace: words[0], name: words[1], dimensions: map[string]string{}}
+				for k := 2; k < len(words); k += 2 {
+					m.dimensions[words[k]] = words[k+1]
+				}
+				s.checkMetric(m, report)
+			}
+		}
+	}
+}
+
+// expand returns the words of a row of metrics, in which . stands for the word above and ... for all that are not given.
+func expand(row []any, above []string) []string {
+	var words []string
+	for i, element := range row {
+		word, ok := element.(string)
+		switch {
+		case !ok: // how to draw it
+		case word == "..." && len(above) >= len(row)-1:
+			words = append(words, above[len(words):len(above)-countTexts(row[i+1:])]...)
+		case word == "." && len(words) < len(above):
+			words = append(words, above[len(words)])
+		default:
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+func countTexts(row []any) int {
+	n := 0
+	for _, element := range row {
+		if _, ok := element.(string); ok {
+			n++
+		}
+	}
+	return n
+}

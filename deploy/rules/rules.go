@@ -1,0 +1,148 @@
+// Package rules checks what CloudFormation is given against the rules of this house: mistakes that linters let pass because
+// each part is right by itself, and only together with another part, or with how AWS behaves, it is wrong.
+//
+// A rule sees the template as its conditions make it for given parameters: only the resources that exist, with the branches
+// of Fn::If that are taken, parameters replaced by their values, and what else is referred to as text such as
+// ${GetFunction.Arn}. To see all of a template, check it for each combination of parameters that matters.
+package rules
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Violation is one place in a template that breaks a rule.
+type Violation struct {
+	Rule    string // one of [Names]
+	Path    string // the place, such as Resources.GetFunction.Properties.Role
+	Message string // what is wrong there and what to do
+}
+
+// String returns the violation in one line.
+func (v Violation) String() string { return fmt.Sprintf("%s: %s (%s)", v.Path, v.Message, v.Rule) }
+
+// Check returns what is wrong with a rendered template, in JSON, when it is given to CloudFormation with these parameters; one
+// that is left out has its default. The violations are in the order of their paths. The error is about a document that is no
+// template.
+func Check(document []byte, parameters map[string]string) ([]Violation, error) {
+	var decoded object
+	if err := json.Unmarshal(document, &decoded); err != nil {
+		return nil, fmt.Errorf("check the template: %w", err)
+	}
+	if mapping(decoded["Resources"]) == nil {
+		return nil, errors.New("check the template: it has no Resources")
+	}
+	var violations []Violation
+	s := newStack(decoded, parameters)
+	for _, rule := range all() {
+		rule.check(s, func(path, format string, args ...any) {
+			violations = append(violations, Violation{Rule: rule.name, Path: path, Message: fmt.Sprintf(format, args...)})
+		})
+	}
+	slices.SortFunc(violations, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(violations), nil
+}
+
+// Names returns the names of all rules.
+func Names() []string {
+	var names []string
+	for _, rule := range all() {
+		names = append(names, rule.name)
+	}
+	return names
+}
+
+// report tells of a violation.
+type report func(path, format string, args ...any)
+
+type rule struct {
+	name  string
+	check func(*stack, report)
+}
+
+func all() []rule {
+	return []rule{
+		{"reference", references},
+
+		{"integration-method", integrationMethod},
+		{"integration-uri", integrationURI},
+		{"integration-timeout", integrationTimeout},
+		{"integration-missing", integrationMissing},
+		{"body-reference", bodyReference},
+		{"request-validator", requestValidator},
+		{"authorization", authorization},
+		{"preflight", preflight},
+		{"permission", permission},
+		{"deployment", deployment},
+		{"usage-plan", usagePlan},
+		{"stage-tracing", stageTracing},
+		{"stage-log", stageLog},
+		{"stage-metrics", stageMetrics},
+		{"stage-throttle", stageThrottle},
+		{"data-trace", dataTrace},
+
+		{"function-tracing", functionTracing},
+		{"function-log", functionLog},
+		{"function-version", functionVersion},
+		{"function-alias", functionAlias},
+		{"gradual-release", gradualRelease},
+
+		{"assume-role", assumeRole},
+		{"shared-role", sharedRole},
+		{"wildcard-action", wildcardAction},
+		{"wildcard-resource", wildcardResource},
+		{"principal", principal},
+		{"role-scope", roleScope},
+
+		{"alarm", alarm},
+		{"alarm-metric", alarmMetric},
+		{"alarm-threshold", alarmThreshold},
+		{"alarm-composite", alarmComposite},
+		{"dashboard-metric", dashboardMetric},
+
+		{"retention", retention},
+		{"table", table},
+		{"secret", secret},
+	}
+}
+
+// Variants returns the combinations of parameters that give the project's template another shape: its conditions and the
+// rendering hold other parts for each. The stage is prod in some and not in others.
+func Variants() []map[string]string {
+	var variants []map[string]string
+	for _, authorization := range []map[string]string{
+		{"Authorization": "AWS_IAM"},
+		{
+			"Authorization": "COGNITO_USER_POOLS",
+			"UserPoolArn":   "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Ab1Cd2Ef3",
+		},
+		{"Authorization": "API_KEY"},
+		{"Authorization": "NONE"},
+	} {
+		for _, monitoring := range []map[string]string{
+			{"Monitoring": "false"},
+			{"Monitoring": "true", "DeploymentPreference": "AllAtOnce"},
+			{"Monitoring": "true", "DeploymentPreference": "Canary10Percent5Minutes", "AlarmEmail": "alarms@example.org"},
+			{"Monitoring": "true", "DeploymentPreference": "Linear10PercentEvery1Minute"},
+		} {
+			for _, place := range []map[string]string{
+				{"StageName": "prod", "ApiGatewayLogsRole": "Existing"},
+				{"StageName": "dev", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "5"},
+				{"StageName": "dev", "ExistingTableName": "People"},
+			} {
+				variant := map[string]string{}
+				for _, part := range []map[string]string{authorization, monitoring, place} {
+					maps.Copy(variant, part)
+				}
+				variants = append(variants, variant)
+			}
+		}
+	}
+	return variants
+}
