@@ -17,6 +17,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check"
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/release"
 )
 
 // Run serves the API on this machine until Ctrl-C; PORT, STAGE and RESET=1 are honoured (see docs/run.md).
@@ -48,6 +49,49 @@ func Build(ctx context.Context) error {
 		},
 	})
 	return err
+}
+
+// Deploy builds what has changed and brings the stage STAGE (prod) on AWS to what the source says (see docs/deploy.md).
+func Deploy(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Deploy) }
+
+// Plan shows what deploy would change.
+func Plan(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Plan) }
+
+// DeployFunction deploys the code of one function, such as get, and nothing else.
+func DeployFunction(ctx context.Context, name string) error {
+	return onStage(ctx, os.Stdout, func(ctx context.Context, settings release.Settings) error {
+		return release.Function(ctx, settings, name)
+	})
+}
+
+// Rollback makes the release before the present one the present one again.
+func Rollback(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Rollback) }
+
+// Status tells how the stage is: its stack, versions, drift and alarms.
+func Status(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Status) }
+
+// Smoke tries the deployed stage out with a user that it creates and deletes.
+func Smoke(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Smoke) }
+
+// Destroy removes the stage; the table with the users stays unless DELETE_TABLE names it.
+func Destroy(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Destroy) }
+
+// Template prints the template of the stage as CloudFormation is given it.
+func Template(ctx context.Context) error {
+	return onStage(ctx, os.Stderr, func(ctx context.Context, settings release.Settings) error {
+		return release.Template(ctx, settings, os.Stdout)
+	})
+}
+
+// onStage runs what works on a stage of AWS, and shows on out how it goes.
+func onStage(ctx context.Context, out *os.File, target func(context.Context, release.Settings) error) error {
+	ctx, stop := interrupt.Context(ctx)
+	defer stop()
+	settings, err := release.FromEnvironment(".", out, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return target(ctx, settings)
 }
 
 // Test runs all tests with the race detector; SHORT=1 leaves out what needs Java, npm or the network.

@@ -1,0 +1,199 @@
+// Package progress shows how work on a stage goes: to a person at a terminal, as plain lines that are only ever added to, or
+// as JSON lines to a program.
+package progress
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/userrequestapi/userdata/deploy/stack"
+)
+
+// Options say how to show.
+type Options struct {
+	JSON  bool       // one object a line, instead of text
+	Color bool       // ANSI's colors
+	Width func() int // the terminal's columns, for a part that is redrawn each second; nil: lines are only added
+}
+
+// Printer writes what happens. It is safe for concurrent use. What cannot be written is lost: the work itself matters more.
+type Printer struct {
+	options Options
+
+	mu    sync.Mutex // guards what follows
+	out   io.Writer
+	drawn int             // lines at the end of the output that are redrawn
+	draw  func() []string // gives them anew; nil: there are none
+}
+
+// New returns a printer to out.
+func New(out io.Writer, options Options) *Printer { return &Printer{out: out, options: options} }
+
+// Open returns a printer to a file as it suits it: lines that are redrawn on a terminal only, colors there unless the
+// environment has NO_COLOR, and JSON where it is asked for.
+func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
+	options := Options{JSON: asJSON}
+	if term.IsTerminal(int(file.Fd())) && !asJSON && getenv("TERM") != "dumb" {
+		options.Color = getenv("NO_COLOR") == ""
+		options.Width = func() int {
+			width, _, err := term.GetSize(int(file.Fd()))
+			if err != nil {
+				return 80
+			}
+			return width
+		}
+	}
+	return New(file, options)
+}
+
+// The colors are ANSI's, by their codes.
+const (
+	bold   = "1"
+	faint  = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+func (p *Printer) paint(color, text string) string {
+	if !p.options.Color {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+// Stepf tells that something begins.
+func (p *Printer) Stepf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.print(message{Event: "step", Message: text}, p.paint(bold, "==> "+text))
+}
+
+// Notef tells something about the step.
+func (p *Printer) Notef(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.print(message{Event: "note", Message: text}, "    "+strings.ReplaceAll(text, "\n", "\n    "))
+}
+
+// Result gives what was asked for: value to a program, text to a person.
+func (p *Printer) Result(value any, text string) {
+	p.print(message{Event: "result", Result: value}, text)
+}
+
+// Plan shows what a change set changes, replacements and removals in red.
+func (p *Printer) Plan(plan *stack.Plan) {
+	var b strings.Builder
+	width := 0
+	for _, change := range plan.Changes {
+		width = max(width, len(change.LogicalID))
+	}
+	for i, change := range plan.Changes {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		sign, color := "~", yellow
+		note := strings.Join(change.Properties, ", ")
+		switch change.Action {
+		case "Add", "Import":
+			sign, color = "+", green
+		case "Remove":
+			sign, color = "-", red
+		}
+		switch change.Replacement {
+		case "True":
+			sign, color, note = "!", red, "REPLACED: "+note
+		case "Conditional":
+			sign, color, note = "!", red, "may be REPLACED: "+note
+		}
+		line := fmt.Sprintf("    %s %-*s  %s", sign, width, change.LogicalID, change.Type)
+		if note != "" {
+			line += "  (" + note + ")"
+		}
+		b.WriteString(p.paint(color, line))
+	}
+	changes := plan.Changes
+	if changes == nil {
+		changes = []stack.Change{}
+	}
+	text := b.String()
+	if text == "" {
+		text = "    nothing"
+	}
+	p.print(message{Event: "plan", Changes: changes}, text)
+}
+
+// message is a line of the JSON form.
+type message struct {
+	Time     string         `json:"time"`
+	Event    string         `json:"event"` // step, note, plan, resource, stack, result
+	Message  string         `json:"message,omitempty"`
+	Changes  []stack.Change `json:"changes,omitempty"`
+	Resource string         `json:"resource,omitempty"`
+	Type     string         `json:"type,omitempty"`
+	Status   string         `json:"status,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Result   any            `json:"result,omitempty"`
+}
+
+// print writes the message in the form that was chosen.
+func (p *Printer) print(m message, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.options.JSON {
+		m.Time = time.Now().UTC().Format(time.RFC3339)
+		encoder := json.NewEncoder(p.out)
+		encoder.SetEscapeHTML(false)
+		_ = encoder.Encode(m)
+		return
+	}
+	if text == "" {
+		return
+	}
+	p.erase()
+	_, _ = fmt.Fprintln(p.out, text)
+	p.redraw()
+}
+
+// erase takes the redrawn lines away.
+func (p *Printer) erase() {
+	if p.drawn > 0 {
+		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
+		p.drawn = 0
+	}
+}
+
+func (p *Printer) redraw() {
+	if p.draw == nil || p.options.Width == nil {
+		return
+	}
+	p.erase()
+	width := p.options.Width()
+	for _, line := range p.draw() {
+		if runes := []rune(line); len(runes) >= width { // a line that wraps would be two to erase
+			line = string(runes[:max(0, width-1)])
+		}
+		_, _ = fmt.Fprintln(p.out, p.paint(faint, line))
+		p.drawn++
+	}
+}
+
+// setDraw has these lines redrawn at the end; nil takes them away.
+func (p *Printer) setDraw(draw func() []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	p.draw = draw
+	p.redraw()
+}
+
+func (p *Printer) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.redraw()
+}

@@ -1,0 +1,133 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
+func Destroy(ctx context.Context, settings Settings) error {
+	return finish(ctx, destroy(ctx, settings))
+}
+
+func destroy(ctx context.Context, settings Settings) error {
+	s, err := open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	table, ours, err := s.ownTable()
+	if err != nil {
+		return err
+	}
+	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
+		return withCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made", s.DeleteTable, s.stage.Name))
+	}
+	if err := s.confirm(table); err != nil {
+		return err
+	}
+	s.Printer.Stepf("Deleting the stack %s", stackName(s.stage.Name))
+	now, err := s.settle(ctx)
+	if err != nil {
+		return err
+	}
+	if now == nil {
+		s.Printer.Notef("there is none")
+	} else if err := s.delete(ctx); err != nil {
+		return err
+	}
+	if s.DeleteTable != "" {
+		return s.deleteTable(ctx, table)
+	}
+	if ours {
+		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (DELETE_TABLE=%[1]s deletes it too)", table)
+	}
+	s.Printer.Notef("the bucket %s stays: other stages may use it (docs/deploy.md says how to remove it)", s.bucket.Name())
+	return nil
+}
+
+// ownTable returns the name of the stage's table, and whether it is one that the stage has made.
+func (s *session) ownTable() (name string, ours bool, err error) {
+	if name := s.stage.Parameters[tableParameter]; name != "" {
+		return name, false, nil
+	}
+	rendered, err := s.source.Render(template.Options{Parameters: s.parameters()})
+	if err != nil {
+		return "", false, err
+	}
+	_, _, name, ours = rendered.TableOnly()
+	return name, ours, nil
+}
+
+// confirm has the user give the stage's name.
+func (s *session) confirm(table string) error {
+	answer := s.Confirm
+	if answer == "" && s.Ask != nil {
+		what := "The table " + table + " stays."
+		if s.DeleteTable != "" {
+			what = "The table " + table + " is deleted too, with ALL USERS in it."
+		}
+		var err error
+		answer, err = s.Ask(fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\nType the stage's name to go on: ",
+			s.stage.Name, s.account.ID, s.account.Region, what))
+		if err != nil {
+			return withCode(CodeRefused, err)
+		}
+	}
+	if answer == s.stage.Name {
+		return nil
+	}
+	if answer == "" {
+		return withCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as CONFIRM=%s", s.stage.Name))
+	}
+	return withCode(CodeRefused, fmt.Errorf("nothing was deleted: the stage is called %s, not %s", s.stage.Name, answer))
+}
+
+func (s *session) delete(ctx context.Context) error {
+	resources, err := s.stack.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	var changes []stack.Change
+	for _, r := range resources {
+		changes = append(changes, stack.Change{Action: "Remove", LogicalID: r.LogicalID, Type: r.Type})
+	}
+	s.watch = s.Printer.Watch(changes, nil)
+	defer func() {
+		s.watch.Close()
+		s.watch = nil
+	}()
+	return s.stack.Delete(ctx)
+}
+
+// tableDeleted is how long DynamoDB may take to delete a table.
+const tableDeleted = 10 * time.Minute
+
+func (s *session) deleteTable(ctx context.Context, name string) error {
+	s.Printer.Stepf("Deleting the table %s", name)
+	client := dynamodb.NewFromConfig(s.account.Config)
+	_, err := client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
+	if err == nil {
+		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
+	}
+	if _, absent := errors.AsType[*dbtypes.ResourceNotFoundException](err); absent {
+		s.Printer.Notef("there is none")
+		return nil
+	}
+	if err == nil {
+		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, tableDeleted)
+	}
+	if err != nil {
+		return fmt.Errorf("delete the table %s: %w", name, awserror.Explain(err))
+	}
+	return nil
+}

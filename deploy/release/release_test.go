@@ -1,0 +1,243 @@
+package release_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/release"
+)
+
+func getenv(variables map[string]string) func(string) string {
+	return func(name string) string { return variables[name] }
+}
+
+func TestFromEnvironment(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		variables map[string]string
+		want      release.Settings
+	}{
+		{"defaults", nil, release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true}},
+		{
+			"all",
+			map[string]string{
+				"STAGE": "dev", "SMOKE": "0", "DRIFT": "false", "JSON": "1", "INVOKE_URL": "http://127.0.0.1:1", "TOKEN": "t", "REPLACE_TABLE": "r",
+				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls",
+			},
+			release.Settings{
+				Root: "root", Stage: "dev", InvokeURL: "http://127.0.0.1:1", Token: "t", ReplaceTable: "r", DeleteTable: "d", Confirm: "c", CallsFile: "calls",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := release.FromEnvironment("root", os.Stdout, getenv(tt.variables))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask")); diff != "" {
+				t.Errorf("settings (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("all faults at once", func(t *testing.T) {
+		t.Parallel()
+		_, err := release.FromEnvironment("root", os.Stdout, getenv(map[string]string{"SMOKE": "no", "JSON": "yes"}))
+		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "SMOKE") || !strings.Contains(err.Error(), "JSON") {
+			t.Errorf("error = %v with code %d", err, code(err))
+		}
+	})
+}
+
+// code is what mage exits with: it looks at the outermost error.
+func code(err error) int {
+	if err == nil {
+		return 0
+	}
+	if coded, ok := err.(interface{ ExitStatus() int }); ok { //nolint:errorlint // as mage does it
+		return coded.ExitStatus()
+	}
+	return -1
+}
+
+// workspace is one with the project's template and one stage.
+func workspace(t *testing.T, stage string) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, name := range []string{"template.yaml", "openapi.yaml"} {
+		content, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, "deploy", name), content)
+	}
+	write(t, filepath.Join(root, "deploy", "stages", "test.yaml"), []byte(stage))
+	return root
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// identity answers sts:GetCallerIdentity, and nothing else.
+func identity(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+		<Arn>arn:aws:iam::123456789012:user/deployer</Arn><UserId>AIDA</UserId><Account>123456789012</Account>
+		</GetCallerIdentityResult></GetCallerIdentityResponse>`)
+}
+
+func refusal(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, `<ErrorResponse><Error><Code>%s</Code><Message>no</Message></Error></ErrorResponse>`, code)
+	}
+}
+
+// Whatever is wrong with the settings, the credentials or the place shows before anything is built or changed.
+func TestRefusedAtFirst(t *testing.T) { //nolint:paralleltest // of the environment that the SDK reads
+	tests := []struct {
+		name      string
+		stage     string // the content of its file
+		settings  release.Settings
+		variables map[string]string
+		account   http.HandlerFunc
+		code      int
+		want      string
+	}{
+		{name: "no such stage", settings: release.Settings{Stage: "tset"}, code: release.CodeSettings, want: `there is no stage "tset", but test`},
+		{name: "unknown parameter", stage: "parameters: {Loglevel2: INFO}", code: release.CodeSettings, want: "did you mean LogLevel?"},
+		{name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: release.CodeSettings, want: `"LOUD" is none of`},
+		{name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: release.CodeSettings, want: "UserPoolArn"},
+		{
+			name: "no credentials", variables: map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+			code: release.CodeAccount, want: "there are no AWS credentials",
+		},
+		{name: "no region", variables: map[string]string{"AWS_REGION": ""}, code: release.CodeAccount, want: "AWS_REGION"},
+		{name: "expired", account: refusal(http.StatusForbidden, "ExpiredToken"), code: release.CodeAccount, want: "expired"},
+		{name: "invalid", account: refusal(http.StatusForbidden, "InvalidClientTokenId"), code: release.CodeAccount, want: "InvalidClientTokenId"},
+		{name: "another account", stage: `account: "999999999999"`, code: release.CodeAccount, want: "belongs to account 999999999999"},
+		{name: "another region", stage: "region: us-west-2", code: release.CodeAccount, want: "belongs to us-west-2"},
+		{
+			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
+			code: release.CodeSettings, want: "is not the table that stage test has made",
+		},
+		{name: "not confirmed", code: release.CodeRefused, want: "confirm with the stage's name, as CONFIRM=test"},
+		{name: "confirmed for another", settings: release.Settings{Confirm: "prod"}, code: release.CodeRefused, want: "the stage is called test, not prod"},
+		{
+			name: "not confirmed by the user", settings: release.Settings{Ask: func(string) (string, error) { return "no", nil }},
+			code: release.CodeRefused, want: "the stage is called test, not no",
+		},
+	}
+	for _, tt := range tests { //nolint:paralleltest // of the environment that the SDK reads
+		t.Run(tt.name, func(t *testing.T) {
+			account := tt.account
+			if account == nil {
+				account = identity
+			}
+			server := httptest.NewServer(account)
+			defer server.Close()
+			for name, value := range map[string]string{
+				"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
+				"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
+				"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+			} {
+				if given, ok := tt.variables[name]; ok {
+					value = given
+				}
+				t.Setenv(name, value)
+			}
+			settings := tt.settings
+			settings.Root = workspace(t, tt.stage)
+			if settings.Stage == "" {
+				settings.Stage = "test"
+			}
+			var out bytes.Buffer
+			settings.Printer = progress.New(&out, progress.Options{})
+			// Of all targets, it is the one with the most to refuse.
+			err := release.Destroy(t.Context(), settings)
+			if code(err) != tt.code || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error = %v with code %d, want %q with code %d", err, code(err), tt.want, tt.code)
+			}
+		})
+	}
+}
+
+func TestInterrupted(t *testing.T) { //nolint:paralleltest // of the environment that the SDK reads
+	ctx, cancel := context.WithCancelCause(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only after that does the server notice that the client has gone
+		cancel(interrupt.ErrStopped)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	t.Setenv("AWS_REGION", "eu-central-1")
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_PROFILE", "")
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	err := release.Deploy(ctx, release.Settings{
+		Root: workspace(t, ""), Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
+	})
+	if code(err) != release.CodeInterrupted {
+		t.Errorf("error = %v with code %d, want %d", err, code(err), release.CodeInterrupted)
+	}
+}
+
+// The template needs no account, and is what CloudFormation would be given: with the packages' keys.
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("compiles the functions")
+	}
+	var out bytes.Buffer
+	err := release.Template(t.Context(), release.Settings{
+		Root: "../..", Stage: "dev", Printer: progress.New(io.Discard, progress.Options{}),
+	}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Resources map[string]struct {
+			Type       string
+			Properties struct{ Code struct{ S3Key string } }
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &document); err != nil {
+		t.Fatal(err)
+	}
+	functions := 0
+	for id, resource := range document.Resources {
+		if resource.Type != "AWS::Lambda::Function" {
+			continue
+		}
+		functions++
+		if key := resource.Properties.Code.S3Key; !strings.HasPrefix(key, "functions/") || !strings.HasSuffix(key, ".zip") {
+			t.Errorf("%s: the package is %q", id, key)
+		}
+	}
+	if functions != 4 {
+		t.Errorf("%d functions, want 4", functions)
+	}
+}

@@ -1,0 +1,318 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"github.com/userrequestapi/userdata/deploy/account"
+	"github.com/userrequestapi/userdata/deploy/artifacts"
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/stage"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// What the template calls its parts.
+const (
+	aliasName = "live"
+	tableType = "AWS::DynamoDB::Table"
+
+	tableParameter         = "ExistingTableName"
+	authorizationParameter = "Authorization"
+
+	// Set here, not in the stage's file.
+	stageNameParameter = "StageName"
+	bucketParameter    = "ArtifactBucket"
+	logsRoleParameter  = "ApiGatewayLogsRole"
+	logsRoleCreate     = "Create"
+	logsRoleExisting   = "Existing"
+)
+
+// session is what a target works with.
+type session struct {
+	Settings
+	stage   stage.Stage
+	source  *template.Template
+	account *account.Account
+	stack   *stack.Stack
+	bucket  *artifacts.Bucket
+	watch   *progress.Watch // of the operation under way; nil: none
+}
+
+// open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is done.
+func open(ctx context.Context, settings Settings) (*session, error) {
+	s := &session{Settings: settings}
+	if err := s.load(); err != nil {
+		return nil, withCode(CodeSettings, err)
+	}
+	var err error
+	if s.account, err = account.Open(ctx, account.Options{Region: s.stage.Region, Ask: s.Ask}); err != nil {
+		return nil, err
+	}
+	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, s.account.ARN)
+	if s.account.Endpoint != "" {
+		s.Printer.Notef("through %s", s.account.Endpoint)
+	}
+	if s.stage.Account != "" && s.stage.Account != s.account.ID {
+		return nil, withCode(CodeAccount, fmt.Errorf("stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: choose others, as with AWS_PROFILE",
+			s.stage.Name, s.stage.Account, s.stage.Name, s.account.ID))
+	}
+	if s.stage.Region != "" && s.stage.Region != s.account.Region {
+		return nil, withCode(CodeAccount, fmt.Errorf("stage %s belongs to %s (deploy/stages/%s.yaml), the settings of AWS say %s: leave AWS_REGION out, or set it to %[2]s",
+			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
+	}
+	if s.CallsFile != "" {
+		recordCalls(&s.account.Config, s.CallsFile)
+	}
+	if s.bucket, err = artifacts.New(s.account); err != nil {
+		return nil, err
+	}
+	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), stackName(s.stage.Name), stack.Options{Progress: s.event})
+	return s, nil
+}
+
+// load reads what the stage is made from.
+func (s *session) load() error {
+	files := os.DirFS(filepath.Join(s.Root, "deploy"))
+	var err error
+	if s.source, err = template.Load(files); err != nil {
+		return err
+	}
+	if s.stage, err = stage.Load(files, s.Stage, s.source.Parameters()); err != nil {
+		return err
+	}
+	_, err = s.source.Render(template.Options{Parameters: s.parameters()})
+	return err
+}
+
+// parameters are the values of the template's parameters that do not depend on the account.
+func (s *session) parameters() map[string]string {
+	parameters := maps.Clone(s.stage.Parameters)
+	if parameters == nil {
+		parameters = map[string]string{}
+	}
+	parameters[stageNameParameter] = s.stage.Name
+	return parameters
+}
+
+// stackName is the name of a stage's stack.
+func stackName(stage string) string {
+	if stage == defaultStage {
+		return "UserRequestAPI"
+	}
+	return "UserRequestAPI-" + stage
+}
+
+func (s *session) event(event stack.Event) {
+	if s.watch != nil {
+		s.watch.Event(event)
+	}
+}
+
+// functions returns the functions of the template, by what people call them: the name of their folder.
+func (s *session) functions() (map[string]template.Function, error) {
+	rendered, err := s.source.Render(template.Options{Parameters: s.parameters()})
+	if err != nil {
+		return nil, err
+	}
+	// Where the stack would be has no part in what is built.
+	resources, err := rendered.Resolve(template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: stackName(s.stage.Name)})
+	if err != nil {
+		return nil, err
+	}
+	functions := map[string]template.Function{}
+	for _, f := range resources.Functions() {
+		functions[filepath.Base(f.Source)] = f
+	}
+	return functions, nil
+}
+
+// packages builds and packages functions, and returns the packages by the functions' logical ids. The caller calls remove when it is
+// done with them.
+func (s *session) packages(ctx context.Context, functions map[string]template.Function) (_ map[string]build.Package, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "userrequestapi-build-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("build: %w", err)
+	}
+	remove = func() { _ = os.RemoveAll(dir) } // in the system's folder for what may be left
+	defer func() {
+		if err != nil {
+			remove()
+		}
+	}()
+	names := slices.Sorted(maps.Keys(functions))
+	target, err := build.Lambda(functions[names[0]].Architecture) // one for all, by the template's parameter
+	if err != nil {
+		return nil, nil, err
+	}
+	var sources []template.Function
+	for _, name := range names {
+		sources = append(sources, functions[name])
+	}
+	s.Printer.Stepf("Building %s for %s", strings.Join(names, ", "), target)
+	executables, err := build.Functions(ctx, build.FromTemplate(sources), build.Options{Root: s.Root, Out: dir, Target: target})
+	if err != nil {
+		return nil, nil, err
+	}
+	packages := map[string]build.Package{}
+	for _, artifact := range executables {
+		p, err := build.PackageFunction(artifact)
+		if err != nil {
+			return nil, nil, err
+		}
+		packages[functions[artifact.Name].LogicalID] = p
+		s.Printer.Notef("%s: %.1f MB, %.12s", p.Name, float64(p.Size)/1e6, p.SHA256)
+	}
+	return packages, remove, nil
+}
+
+// upload puts packages into the bucket, but for those that are there.
+func (s *session) upload(ctx context.Context, packages map[string]build.Package) error {
+	s.Printer.Stepf("Uploading to the bucket %s", s.bucket.Name())
+	made, err := s.bucket.Ensure(ctx)
+	if err != nil {
+		return err
+	}
+	if made {
+		s.Printer.Notef("the bucket is made")
+	}
+	for _, id := range slices.Sorted(maps.Keys(packages)) {
+		p := packages[id]
+		content, err := os.ReadFile(p.Path)
+		if err != nil {
+			return fmt.Errorf("upload %s: %w", p.Name, err)
+		}
+		uploaded, err := s.bucket.Upload(ctx, p.Key, content)
+		if err != nil {
+			return err
+		}
+		if uploaded {
+			s.Printer.Notef("%s is uploaded", p.Name)
+		} else {
+			s.Printer.Notef("%s is unchanged", p.Name)
+		}
+	}
+	return nil
+}
+
+// record is what a stack's template tells of the release that it is, in its Metadata.
+type record struct {
+	Number     int               // counts the stage's releases
+	Key        string            // of the template in the bucket
+	Previous   string            // the key of the release before it; empty for the first
+	Digest     string            // of the template without this record, SHA-256 in hexadecimal
+	Source     string            // the commit it was made from; empty where git does not tell
+	Parameters map[string]string // of the template
+}
+
+func (r record) metadata() map[string]any {
+	encoded, err := json.Marshal(r)
+	if err != nil { // texts and a number only
+		panic(err)
+	}
+	var metadata map[string]any
+	if err := json.Unmarshal(encoded, &metadata); err != nil {
+		panic(err)
+	}
+	return metadata
+}
+
+func recordOf(r *template.Rendered) record {
+	var result record
+	encoded, err := json.Marshal(r.Metadata())
+	if err == nil {
+		err = json.Unmarshal(encoded, &result)
+	}
+	if err != nil { // not ours: as if there were none
+		return record{}
+	}
+	return result
+}
+
+// current is the stack as it is.
+type current struct {
+	*stack.Description
+	template *template.Rendered // nil: it has none of ours yet, as after an import
+	record   record
+}
+
+// settle brings the stack to where it can be changed, and tells what it is; nil: there is none.
+func (s *session) settle(ctx context.Context) (*current, error) {
+	s.watch = s.Printer.Watch(nil, nil)
+	err := s.stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
+	s.watch.Close()
+	s.watch = nil
+	if err != nil {
+		return nil, err
+	}
+	return s.look(ctx)
+}
+
+// look tells what the stack is; nil: there is none.
+func (s *session) look(ctx context.Context) (*current, error) {
+	description, err := s.stack.Describe(ctx)
+	if errors.Is(err, stack.ErrAbsent) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &current{Description: description}
+	if c.Status == cftypes.StackStatusReviewInProgress { // a plan that nobody has carried out: nothing is there yet
+		return c, nil
+	}
+	document, err := s.stack.Template(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.template, err = template.Open(document, description.Parameters); err != nil {
+		return nil, fmt.Errorf("read the template of the stack: %w", err)
+	}
+	c.record = recordOf(c.template)
+	return c, nil
+}
+
+// deployed is look for what needs a stage that is there.
+func (s *session) deployed(ctx context.Context) (*current, error) {
+	c, err := s.look(ctx)
+	if err == nil && (c == nil || c.Outputs["ApiId"] == "") {
+		status := "there is no stack " + stackName(s.stage.Name)
+		if c != nil {
+			status = fmt.Sprintf("its stack is in %s", c.Status)
+		}
+		err = withCode(CodeSettings, fmt.Errorf("stage %s is not deployed in account %s, %s (%s): deploy it with %s",
+			s.stage.Name, s.account.ID, s.account.Region, status, s.command("deploy")))
+	}
+	return c, err
+}
+
+// command is what a person types for a target on this stage.
+func (s *session) command(target string) string {
+	if s.stage.Name == defaultStage {
+		return "go tool mage " + target
+	}
+	return "STAGE=" + s.stage.Name + " go tool mage " + target
+}
+
+// commit names the source by its commit, as far as git knows it.
+func (s *session) commit(ctx context.Context) string {
+	cmd := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--tags")
+	cmd.Dir = s.Root
+	output, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(output))
+}

@@ -1,0 +1,152 @@
+// Package release takes a stage of the API from its source to AWS, and looks after it there: each of mage's targets for that
+// is one function of it.
+package release
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/progress"
+)
+
+const defaultStage = "prod"
+
+// Settings say what to work on, and how. AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and whatever else the AWS SDK heeds apply too.
+type Settings struct {
+	Root  string // the workspace
+	Stage string // deploy/stages has its parameters
+
+	Smoke bool // whether to try the stage out after a deployment
+	Drift bool // whether to have AWS compare the stage with its template, which takes a while
+
+	// InvokeURL is where the stage answers, with {ApiId} and {StageName} in it: for emulators, which serve APIs at other addresses than
+	// AWS. Empty: the stack's output tells.
+	InvokeURL string
+	// Token is what the smoke test authenticates with where a user pool does it.
+	Token string
+
+	ReplaceTable string // the name of the table that may be replaced or taken out of the stack
+	DeleteTable  string // the name of the table that [Destroy] deletes with all users in it
+	Confirm      string // the stage's name, which [Destroy] would ask for otherwise
+
+	CallsFile string // gets the name of each call to AWS; empty: none does
+
+	Printer *progress.Printer
+	// Ask asks a person; nil where there is none.
+	Ask func(question string) (string, error)
+}
+
+// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, INVOKE_URL, TOKEN, REPLACE_TABLE,
+// DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
+func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
+	s := Settings{
+		Root:         root,
+		Stage:        defaultStage,
+		InvokeURL:    getenv("INVOKE_URL"),
+		Token:        getenv("TOKEN"),
+		ReplaceTable: getenv("REPLACE_TABLE"),
+		DeleteTable:  getenv("DELETE_TABLE"),
+		Confirm:      getenv("CONFIRM"),
+		CallsFile:    getenv("AWS_CALLS"),
+	}
+	if stage := getenv("STAGE"); stage != "" {
+		s.Stage = stage
+	}
+	var faults []error
+	flag := func(name string, byDefault bool) bool {
+		switch text := getenv(name); text {
+		case "":
+			return byDefault
+		case "1", "true":
+			return true
+		case "0", "false":
+			return false
+		default:
+			faults = append(faults, fmt.Errorf("%s is %q: it must be 1 or 0", name, text))
+			return byDefault
+		}
+	}
+	s.Smoke = flag("SMOKE", true)
+	s.Drift = flag("DRIFT", true)
+	s.Printer = progress.Open(out, flag("JSON", false), getenv)
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		s.Ask = ask(os.Stdin, os.Stderr)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return Settings{}, withCode(CodeSettings, err)
+	}
+	return s, nil
+}
+
+func ask(in io.Reader, out io.Writer) func(string) (string, error) {
+	return func(question string) (string, error) {
+		_, _ = fmt.Fprint(out, question) // nobody answers what nobody sees
+		line, err := bufio.NewReader(in).ReadString('\n')
+		if err != nil {
+			return "", fmt.Errorf("read the answer: %w", err)
+		}
+		return strings.TrimSpace(line), nil
+	}
+}
+
+// The codes that mage exits with, besides 0.
+const (
+	CodeFailed      = 1   // AWS or the build could not do it; the stage is as it was, or as the message says
+	CodeSettings    = 2   // a setting, a parameter or a file is wrong; nothing was done
+	CodeAccount     = 3   // credentials, permissions or the region do not allow it
+	CodeRefused     = 4   // it could lose data, and was not asked for by name
+	CodeInterrupted = 130 // Ctrl-C
+)
+
+// Error is an error with the code to exit with.
+type Error struct {
+	code int
+	err  error
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *Error) Unwrap() error { return e.err }
+
+// ExitStatus is what mage exits with.
+func (e *Error) ExitStatus() int { return e.code }
+
+// withCode gives an error a code, unless it has one.
+func withCode(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return &Error{code, err}
+}
+
+// finish gives the error of a target its code. It must be the outermost: mage looks at that alone.
+func finish(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, interrupt.ErrStopped)):
+		return &Error{CodeInterrupted, err}
+	}
+	if coded, ok := errors.AsType[*Error](err); ok {
+		return &Error{coded.code, err}
+	}
+	switch awserror.KindOf(err) {
+	case awserror.NoCredentials, awserror.Expired, awserror.Invalid, awserror.Clock, awserror.Denied, awserror.Region:
+		return &Error{CodeAccount, err}
+	}
+	return &Error{CodeFailed, err}
+}

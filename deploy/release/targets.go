@@ -1,0 +1,254 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+
+	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/smoke"
+	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// Plan shows what [Deploy] would change. It changes nothing.
+func Plan(ctx context.Context, settings Settings) error {
+	return finish(ctx, plan(ctx, settings))
+}
+
+func plan(ctx context.Context, settings Settings) error {
+	s, err := open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	functions, err := s.functions()
+	if err != nil {
+		return err
+	}
+	packages, remove, err := s.packages(ctx, functions)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	now, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	rendered, err := s.render(ctx, now, packages)
+	if err != nil {
+		return err
+	}
+	s.Printer.Stepf("Changes to the stack %s", stackName(s.stage.Name))
+	if now == nil || now.Outputs["ApiId"] == "" { // never deployed: there is nothing to compare with
+		all, err := everything(rendered)
+		if err != nil {
+			return err
+		}
+		s.Printer.Plan(all)
+		return nil
+	}
+	if now.InProgress() {
+		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended", now.Status, s.command("deploy"))
+	}
+	if err := s.sign(rendered, record{Number: now.record.Number + 1, Previous: now.record.Key, Source: now.record.Source}); err != nil {
+		return err
+	}
+	input, err := s.input(ctx, rendered)
+	if err != nil {
+		return err
+	}
+	planned, err := s.stack.Plan(ctx, input)
+	if err != nil {
+		return err
+	}
+	s.Printer.Plan(planned)
+	if planned.Empty() {
+		return nil
+	}
+	return s.stack.Discard(ctx, planned)
+}
+
+// everything is the plan of a stack that is not there.
+func everything(rendered *template.Rendered) (*stack.Plan, error) {
+	resources, err := rendered.Resources()
+	if err != nil {
+		return nil, err
+	}
+	plan := &stack.Plan{New: true}
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		plan.Changes = append(plan.Changes, stack.Change{Action: "Add", LogicalID: id, Type: resources[id]})
+	}
+	return plan, nil
+}
+
+// Function deploys the code of one function, named by its folder, and nothing else.
+func Function(ctx context.Context, settings Settings, name string) error {
+	return finish(ctx, function(ctx, settings, name))
+}
+
+func function(ctx context.Context, settings Settings, name string) error {
+	s, err := open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	functions, err := s.functions()
+	if err != nil {
+		return err
+	}
+	f, ok := functions[name]
+	if !ok {
+		return withCode(CodeSettings, fmt.Errorf("there is no function %q, but %s", name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
+	}
+	now, err := s.deployed(ctx)
+	if err != nil {
+		return err
+	}
+	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f})
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if err := s.upload(ctx, packages); err != nil {
+		return err
+	}
+	s.Printer.Stepf("Changing the function %s", f.Name)
+	if now, err = s.settle(ctx); err != nil {
+		return err
+	}
+	if now == nil || now.template == nil {
+		return fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command("deploy"))
+	}
+	// What is deployed, but for this one function: other changes of the source stay out.
+	rendered, err := template.Open(now.template.JSON(), now.Parameters)
+	if err != nil {
+		return err
+	}
+	if err := rendered.SetCode(f.LogicalID, packages[f.LogicalID].Key); err != nil {
+		return err
+	}
+	if err := s.release(ctx, now, rendered); err != nil {
+		return err
+	}
+	s.Printer.Result(map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key}, "\nFunction "+f.Name+" is deployed.")
+	return nil
+}
+
+// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched. Called again, it goes
+// back further.
+func Rollback(ctx context.Context, settings Settings) error {
+	return finish(ctx, rollback(ctx, settings))
+}
+
+func rollback(ctx context.Context, settings Settings) error {
+	s, err := open(ctx, settings)
+	if err != nil {
+		return err
+	}
+	s.Printer.Stepf("Taking back the release of stage %s", s.stage.Name)
+	now, err := s.settle(ctx)
+	if err != nil {
+		return err
+	}
+	if now == nil || now.template == nil {
+		return withCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
+	}
+	if now.record.Previous == "" {
+		return withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it", now.record.Number, s.stage.Name))
+	}
+	document, err := s.bucket.Get(ctx, now.record.Previous)
+	if err != nil {
+		return fmt.Errorf("get the release before: %w", awserror.Explain(err))
+	}
+	previous, err := template.Open(document, nil)
+	if err != nil {
+		return fmt.Errorf("read the release before: %w", err)
+	}
+	previous, err = template.Open(document, recordOf(previous).Parameters)
+	if err != nil {
+		return fmt.Errorf("read the release before: %w", err)
+	}
+	s.Printer.Notef("from release %d to release %d", now.record.Number, recordOf(previous).Number)
+	if err := s.change(ctx, now, previous); err != nil {
+		return err
+	}
+	if now, err = s.deployed(ctx); err != nil {
+		return err
+	}
+	s.Printer.Result(now.Outputs, s.describe(now))
+	return nil
+}
+
+// Smoke tries the deployed stage out: it creates, reads, replaces and deletes a user.
+func Smoke(ctx context.Context, settings Settings) error {
+	s, err := open(ctx, settings)
+	if err != nil {
+		return finish(ctx, err)
+	}
+	now, err := s.deployed(ctx)
+	if err != nil {
+		return finish(ctx, err)
+	}
+	return finish(ctx, s.smoke(ctx, now))
+}
+
+func (s *session) smoke(ctx context.Context, now *current) error {
+	target := smoke.Target{
+		URL:           s.invokeURL(now),
+		Authorization: now.Parameters[authorizationParameter],
+		Config:        s.account.Config,
+		Token:         s.Token,
+		Progress:      func(text string) { s.Printer.Notef("%s", text) },
+	}
+	s.Printer.Stepf("Trying out %s", target.URL)
+	if target.Authorization == "API_KEY" {
+		key, err := apigateway.NewFromConfig(s.account.Config).GetApiKey(ctx,
+			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
+		if err != nil {
+			return fmt.Errorf("read the API key: %w", awserror.Explain(err))
+		}
+		target.APIKey = aws.ToString(key.Value)
+	}
+	return smoke.Run(ctx, target)
+}
+
+// Template writes the template as CloudFormation is given it, to out. It needs no account: the bucket is a parameter.
+func Template(ctx context.Context, settings Settings, out io.Writer) error {
+	return finish(ctx, printTemplate(ctx, settings, out))
+}
+
+func printTemplate(ctx context.Context, settings Settings, out io.Writer) error {
+	s := &session{Settings: settings}
+	if err := s.load(); err != nil {
+		return withCode(CodeSettings, err)
+	}
+	functions, err := s.functions()
+	if err != nil {
+		return err
+	}
+	packages, remove, err := s.packages(ctx, functions)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	rendered, err := s.source.Render(template.Options{Parameters: s.parameters(), Code: keys(packages)})
+	if err != nil {
+		return err
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, rendered.JSON(), "", "  "); err != nil {
+		return fmt.Errorf("print the template: %w", err)
+	}
+	indented.WriteByte('\n')
+	if _, err := indented.WriteTo(out); err != nil {
+		return fmt.Errorf("print the template: %w", err)
+	}
+	return nil
+}
