@@ -1,0 +1,244 @@
+package deployment_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/tests/emulator"
+)
+
+const stageName = "emulator"
+
+// checkout is a copy of the workspace that a test may change, and the account that it is deployed to.
+type checkout struct {
+	t       *testing.T
+	dir     string
+	account *emulator.Account
+}
+
+func newCheckout(t *testing.T) *checkout {
+	t.Helper()
+	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
+	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
+	c := &checkout{t: t, dir: t.TempDir(), account: deployer}
+	root := os.DirFS("../..")
+	for _, dir := range []string{"deploy", "functions", "shared"} {
+		err := fs.WalkDir(root, dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			if strings.HasSuffix(path, "_test.go") || !entry.Type().IsRegular() {
+				return nil
+			}
+			content, err := fs.ReadFile(root, path)
+			if err != nil {
+				return err
+			}
+			return c.put(path, content)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.setStage(nil)
+	return c
+}
+
+func (c *checkout) put(path string, content []byte) error {
+	path = filepath.Join(c.dir, path)
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600))
+}
+
+// write writes a file of the checkout.
+func (c *checkout) write(path, content string) {
+	c.t.Helper()
+	if err := c.put(path, []byte(content)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// edit replaces a text that the file has once.
+func (c *checkout) edit(path, old, replacement string) {
+	c.t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.dir, path))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if n := strings.Count(string(content), old); n != 1 {
+		c.t.Fatalf("%s has %q %d times, want once", path, old, n)
+	}
+	c.write(path, strings.Replace(string(content), old, replacement, 1))
+}
+
+// setStage writes the stage's parameters: those that an emulated account on this machine needs, and others.
+func (c *checkout) setStage(others map[string]string) {
+	c.t.Helper()
+	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	parameters := map[string]string{"Architecture": architecture, "Monitoring": "false"}
+	for name, value := range others {
+		parameters[name] = value
+	}
+	encoded, err := json.Marshal(map[string]any{"parameters": parameters}) // JSON is YAML too
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("deploy/stages/"+stageName+".yaml", string(encoded))
+}
+
+// result is how a target ended.
+type result struct {
+	code   int
+	stdout string
+	stderr string
+}
+
+func (r result) String() string { return r.stdout + r.stderr }
+
+// command is a target as a process.
+func (c *checkout) command(environment []string, target string, args ...string) *exec.Cmd {
+	cmd := exec.Command(executable(c.t), args...) // of this very program
+	cmd.Dir = c.dir
+	cmd.Env = append(os.Environ(), c.account.Env()...)
+	cmd.Env = append(cmd.Env, targetVariable+"="+target, "STAGE="+stageName,
+		"INVOKE_URL="+c.account.InvokeURL("{ApiId}", "{StageName}"), "AWS_CALLS="+c.callsFile())
+	cmd.Env = append(cmd.Env, environment...)
+	return cmd
+}
+
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// run runs a target and returns how it ended.
+func (c *checkout) run(environment []string, target string, args ...string) result {
+	c.t.Helper()
+	cmd := c.command(environment, target, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		c.t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// must runs a target that succeeds.
+func (c *checkout) must(environment []string, target string, args ...string) result {
+	c.t.Helper()
+	r := c.run(environment, target, args...)
+	if r.code != 0 {
+		c.t.Fatalf("%s %v: exit code %d\n%s", target, args, r.code, r)
+	}
+	return r
+}
+
+// message is a line of what a target says with JSON=1.
+type message struct {
+	Event    string
+	Message  string
+	Resource string
+	Status   string
+	Changes  []change
+	Result   json.RawMessage
+}
+
+type change struct{ Action, LogicalID, Type, Replacement string }
+
+func (r result) messages(t *testing.T) []message {
+	t.Helper()
+	var messages []message
+	decoder := json.NewDecoder(strings.NewReader(r.stdout))
+	for {
+		var m message
+		err := decoder.Decode(&m)
+		if errors.Is(err, io.EOF) {
+			return messages
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, r)
+		}
+		messages = append(messages, m)
+	}
+}
+
+// planned returns the changes to functions and their versions that a plan names, as "Modify GetFunction", in order; the ids of versions without what
+// their contents add. The emulator's plans are not to be trusted with the rest: they name resources whose condition does not hold, and leave out
+// those that change only because another one does.
+func (r result) planned(t *testing.T) []string {
+	t.Helper()
+	changes := []string{}
+	for _, m := range r.messages(t) {
+		if m.Event != "plan" {
+			continue
+		}
+		for _, c := range m.Changes {
+			switch c.Type {
+			case "AWS::Lambda::Function", "AWS::DynamoDB::Table":
+				changes = append(changes, c.Action+" "+c.LogicalID)
+			case "AWS::Lambda::Version":
+				changes = append(changes, c.Action+" "+c.LogicalID[:len(c.LogicalID)-digestLength])
+			}
+		}
+	}
+	slices.Sort(changes)
+	return changes
+}
+
+// said tells whether a note of the target contains the text.
+func (r result) said(text string) bool { return strings.Contains(r.String(), text) }
+
+// outputs returns what the target ended with.
+func (r result) outputs(t *testing.T) map[string]string {
+	t.Helper()
+	messages := r.messages(t)
+	outputs := map[string]string{}
+	if len(messages) == 0 {
+		t.Fatalf("no message: %s", r)
+	}
+	if err := json.Unmarshal(messages[len(messages)-1].Result, &outputs); err != nil {
+		t.Fatalf("%v in\n%s", err, r)
+	}
+	return outputs
+}
+
+// call sends a request to the deployed stage.
+func (c *checkout) call(apiID, method, path, body string) (status int, header http.Header, answer string) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.account.InvokeURL(apiID, stageName)+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	client := c.account.SignedClient()
+	client.Timeout = time.Minute
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, string(content)
+}

@@ -1,0 +1,157 @@
+package deployment_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// digestLength is how much of a digest the ids have that change with their content.
+const digestLength = 10
+
+// The life of a stage, each step as a user would take it.
+func TestStage(t *testing.T) {
+	t.Parallel()
+	c := newCheckout(t)
+	asJSON := []string{"JSON=1"}
+
+	// Nothing is there yet.
+	r := c.must(asJSON, "plan")
+	if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
+		t.Errorf("plan = %q, want everything added", changes)
+	}
+	for _, target := range []string{"status", "smoke", "rollback"} {
+		if r := c.run(nil, target); r.code != 2 || !r.said("not deployed") {
+			t.Errorf("%s before the first deployment: exit code %d\n%s", target, r.code, r)
+		}
+	}
+
+	// First deployment.
+	r = c.must(asJSON, "deploy")
+	api := r.outputs(t)["ApiId"]
+	c.crud(api)
+
+	// No change.
+	r = c.must(nil, "deploy")
+	for _, want := range []string{"get is unchanged", "put is unchanged", "nothing to change"} {
+		if !r.said(want) {
+			t.Errorf("second deployment: want %q in\n%s", want, r)
+		}
+	}
+	if r := c.must(asJSON, "plan"); len(r.planned(t)) != 0 {
+		t.Errorf("plan = %q, want nothing", r.planned(t))
+	}
+
+	// A function changes, and it alone is deployed.
+	c.edit("functions/get/get.go", "rel=\"next\"", "rel=\"next\"; title=\"changed\"")
+	oneFunction := []string{"Add GetVersion", "Modify GetFunction", "Remove GetVersion"}
+	r = c.must(asJSON, "plan")
+	if diff := cmp.Diff(oneFunction, r.planned(t)); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	r = c.must(asJSON, "deploy")
+	if diff := cmp.Diff(oneFunction, r.planned(t)); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	if r.said("put is uploaded") || !r.said("get is uploaded") {
+		t.Errorf("want get uploaded alone:\n%s", r)
+	}
+	if link := c.link(api); !strings.Contains(link, "changed") {
+		t.Errorf("Link = %s, want that of the new code", link)
+	}
+
+	// One function by itself; other changes stay out.
+	c.edit("functions/get/get.go", "title=\"changed\"", "title=\"again\"")
+	c.edit("deploy/template.yaml", "Description: Replaces users", "Description: Replaces users altogether")
+	r = c.must(asJSON, "deployFunction", "get")
+	if diff := cmp.Diff(oneFunction, r.planned(t)); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	if link := c.link(api); !strings.Contains(link, "again") {
+		t.Errorf("Link = %s, want that of the newest code", link)
+	}
+	if r := c.run(nil, "deployFunction", "got"); r.code != 2 || !r.said("delete, get, post, put") {
+		t.Errorf("unknown function: exit code %d\n%s", r.code, r)
+	}
+
+	// Back, and further back.
+	c.must(nil, "rollback")
+	if link := c.link(api); !strings.Contains(link, "changed") {
+		t.Errorf("Link = %s, want that of the release before", link)
+	}
+	c.must(nil, "rollback")
+	if link := c.link(api); strings.Contains(link, "title") {
+		t.Errorf("Link = %s, want that of the first release", link)
+	}
+	if r := c.run(nil, "rollback"); r.code != 2 || !r.said("is the first") {
+		t.Errorf("rollback of the first release: exit code %d\n%s", r.code, r)
+	}
+
+	// A change that fails is rolled back, and the cause is the last thing said.
+	c.write("deploy/template.yaml", strings.Replace(c.read("deploy/template.yaml"), "\nResources:\n", `
+Resources:
+  Broken:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      ComparisonOperator: GreaterThanThreshold
+      EvaluationPeriods: 1
+      Threshold: 1
+      Metrics:
+        - Id: sum
+          Expression: "1 + 1"
+`, 1))
+	r = c.run(nil, "deploy")
+	if r.code != 1 || !strings.Contains(r.stderr, "Broken") {
+		t.Errorf("failing deployment: exit code %d, want 1 and the cause\n%s", r.code, r)
+	}
+	c.crud(api)
+	c.write("deploy/template.yaml", original(t, "deploy/template.yaml"))
+	c.must(nil, "deploy")
+
+	// Status.
+	r = c.must(nil, "status")
+	for _, want := range []string{"UPDATE_COMPLETE", "UserRequestAPI-emulator-get", "version "} {
+		if !r.said(want) {
+			t.Errorf("status: want %q in\n%s", want, r)
+		}
+	}
+
+	// The table is guarded.
+	c.setStage(map[string]string{"ExistingTableName": "Another"})
+	if r := c.run(nil, "deploy"); r.code != 4 || !r.said("REPLACE_TABLE=UserData-emulator") {
+		t.Errorf("deployment without the table: exit code %d, want a refusal\n%s", r.code, r)
+	}
+	c.setStage(nil)
+
+	// Nothing goes without its name.
+	for _, environment := range [][]string{nil, {"CONFIRM=prod"}} {
+		if r := c.run(environment, "destroy"); r.code != 4 || !r.said("nothing was deleted") {
+			t.Errorf("destroy with %q: exit code %d\n%s", environment, r.code, r)
+		}
+	}
+	if r := c.run([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData"}, "destroy"); r.code != 2 {
+		t.Errorf("destroy with another table: exit code %d\n%s", r.code, r)
+	}
+	c.create(api, "stays")
+	r = c.must([]string{"CONFIRM=emulator"}, "destroy")
+	if !r.said("the table UserData-emulator stays") {
+		t.Errorf("destroy: want the table to stay\n%s", r)
+	}
+	if r := c.run(nil, "status"); r.code != 2 {
+		t.Errorf("status after destroy: exit code %d\n%s", r.code, r)
+	}
+	c.must([]string{"CONFIRM=emulator"}, "destroy") // nothing to do
+
+	// The users are there again after the next deployment.
+	r = c.must(asJSON, "deploy")
+	api = r.outputs(t)["ApiId"]
+	if status, _, body := c.call(api, http.MethodGet, "/users/stays", ""); status != http.StatusOK {
+		t.Errorf("GET of a user from before: %d %s", status, body)
+	}
+	c.must([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData-emulator"}, "destroy")
+
+	readPolicy(t).checkCalls(t, c.callsFile())
+}

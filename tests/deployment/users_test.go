@@ -1,0 +1,82 @@
+package deployment_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// crud takes a user through its life on the deployed stage.
+func (c *checkout) crud(apiID string) {
+	c.t.Helper()
+	var user map[string]any
+	status, header, body := c.call(apiID, http.MethodPost, "/users", `{"name": "Ada Lovelace"}`)
+	if err := json.Unmarshal([]byte(body), &user); err != nil || status != http.StatusCreated {
+		c.t.Fatalf("POST: %d %s, %v", status, body, err)
+	}
+	if header.Get("ETag") == "" {
+		c.t.Error("POST: no ETag")
+	}
+	path := fmt.Sprint("/users/", user["userId"])
+	for _, step := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{http.MethodGet, path, "", http.StatusOK},
+		{http.MethodGet, fmt.Sprint("/users?userId=", user["userId"]), "", http.StatusOK},
+		{http.MethodPut, path, `{"name": "Ada King"}`, http.StatusOK},
+		{http.MethodGet, "/users?limit=1", "", http.StatusOK},
+		{http.MethodDelete, path, "", http.StatusNoContent},
+		{http.MethodGet, path, "", http.StatusNotFound},
+	} {
+		if status, _, body := c.call(apiID, step.method, step.path, step.body); status != step.want {
+			c.t.Errorf("%s %s: %d %s, want %d", step.method, step.path, status, body, step.want)
+		}
+	}
+}
+
+func (c *checkout) create(apiID, userID string) {
+	c.t.Helper()
+	if status, _, body := c.call(apiID, http.MethodPost, "/users", fmt.Sprintf(`{"userId": %q}`, userID)); status != http.StatusCreated {
+		c.t.Fatalf("POST: %d %s", status, body)
+	}
+}
+
+// link returns the header Link of a page that is not the last: what the code of one function writes.
+func (c *checkout) link(apiID string) string {
+	c.t.Helper()
+	for _, id := range []string{"link-1", "link-2"} {
+		if status, _, body := c.call(apiID, http.MethodPut, "/users/"+id, "{}"); status == http.StatusNotFound {
+			c.create(apiID, id)
+		} else if status != http.StatusOK {
+			c.t.Fatalf("PUT: %d %s", status, body)
+		}
+	}
+	status, header, body := c.call(apiID, http.MethodGet, "/users?limit=1", "")
+	if status != http.StatusOK {
+		c.t.Fatalf("GET: %d %s", status, body)
+	}
+	return header.Get("Link")
+}
+
+func (c *checkout) read(path string) string {
+	c.t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.dir, path))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// original is a file of the workspace itself.
+func original(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("../..", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}

@@ -1,0 +1,336 @@
+// Package emulator starts an AWS account that exists on this machine alone, for tests: ministack, a free emulator of AWS's
+// services, which runs the functions' packages as processes of this machine.
+package emulator
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	_ "embed"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+
+	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/python"
+)
+
+//go:embed requirements.txt
+var requirements []byte
+
+const (
+	accountID    = "123456789012"
+	region       = "eu-central-1"
+	startTimeout = time.Minute
+	stopGrace    = 5 * time.Second
+	poll         = 10 * time.Millisecond
+	maxTries     = 5
+	maxLog       = 64 << 10 // bytes of the log that a failed test shows
+)
+
+// Account is an AWS account and somebody in it, who for [Start] and [StartTLS] is its root user. The account is empty at first,
+// and is gone after the test. It heeds the policies of users, roles and buckets, but lets its root user do everything.
+type Account struct {
+	Endpoint string // of all its services, such as http://127.0.0.1:4566
+	Region   string
+	ID       string // 12 digits
+
+	credentials aws.Credentials
+	certificate string       // the file that has the endpoint's certificate; "" without TLS
+	client      *http.Client // trusts the certificate
+}
+
+// Start starts an account for a test, which it skips with -short and where there is no Python to run it. What the account
+// printed is shown when the test fails.
+func Start(tb testing.TB) *Account {
+	tb.Helper()
+	return start(tb, false)
+}
+
+// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport).
+func StartTLS(tb testing.TB) *Account {
+	tb.Helper()
+	return start(tb, true)
+}
+
+func start(tb testing.TB, secure bool) *Account {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs an emulated AWS account")
+	}
+	env, err := python.Environment(tb.Context(), requirements, func(text string) { tb.Log(text) })
+	if errors.Is(err, python.ErrAbsent) {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := tb.TempDir()
+	logFile := filepath.Join(dir, "log")
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the emulated account printed:\n%s", tail(logFile))
+		}
+	})
+	account := Account{
+		Region:      region,
+		ID:          accountID,
+		credentials: aws.Credentials{AccessKeyID: accountID, SecretAccessKey: "root"}, // the key tells the account
+		client:      &http.Client{Transport: &http.Transport{}},
+	}
+	var variables []string
+	if secure {
+		if variables, err = account.secure(dir); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tb.Cleanup(account.client.CloseIdleConnections)
+	for try := 1; ; try++ {
+		err := account.run(tb, exec.Command(env.Program("ministack")), dir, logFile, variables)
+		if err == nil {
+			return &account
+		}
+		if try == maxTries || !errors.Is(err, errPortTaken) {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// secure makes the certificate of the endpoint, and returns the environment variables that have the emulator use it.
+func (a *Account) secure(dir string) ([]string, error) {
+	server := httptest.NewTLSServer(nil) // only for its certificate, and a client that trusts it
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("make the key of the endpoint: %w", err)
+	}
+	a.client = server.Client()
+	a.certificate = filepath.Join(dir, "certificate.pem")
+	keyFile := filepath.Join(dir, "key.pem")
+	err = errors.Join(
+		os.WriteFile(a.certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make the certificate of the endpoint: %w", err)
+	}
+	return []string{"USE_SSL=1", "MINISTACK_SSL_CERT=" + a.certificate, "MINISTACK_SSL_KEY=" + keyFile}, nil
+}
+
+// errPortTaken tells that another process took the port that was free before.
+var errPortTaken = errors.New("the port is taken")
+
+// run starts the emulator at a port that is free, and waits until it listens there.
+func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variables []string) error {
+	tb.Helper()
+	port, err := freePort(tb.Context())
+	if err != nil {
+		return err
+	}
+	a.Endpoint = "http://127.0.0.1:" + port
+	if a.certificate != "" {
+		a.Endpoint = "https://127.0.0.1:" + port
+	}
+	output, err := os.Create(logFile)
+	if err != nil {
+		return fmt.Errorf("make the emulator's log: %w", err)
+	}
+	defer func() { _ = output.Close() }()
+	cmd.Dir = dir
+	cmd.Stdout, cmd.Stderr = output, output
+	// Nothing of this process's environment, which the functions would get.
+	cmd.Env = slices.Concat(a.Env(), variables, []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + dir,
+		"TMPDIR=" + dir,
+		"PYTHONUNBUFFERED=1",
+		"BIND_HOST=127.0.0.1",
+		"GATEWAY_PORT=" + port,
+		"MINISTACK_REGION=" + region,
+		"MINISTACK_ACCOUNT_ID=" + accountID,
+		"AUTH=true",          // heed policies
+		"IOT_MTLS_ENABLED=0", // it would listen on all addresses
+		"SFTP_ENABLED=0",
+		"LAMBDA_EXECUTOR=local",
+		"DYNAMODB_ENDPOINT=" + a.Endpoint, // for the functions, which know no AWS_ENDPOINT_URL
+	})
+	p, err := process.Start(cmd)
+	if err != nil {
+		return err
+	}
+	if err := ready(tb.Context(), p, logFile, a.Endpoint); err != nil {
+		return errors.Join(err, p.Kill())
+	}
+	tb.Cleanup(func() {
+		if err := p.Stop(stopGrace); err != nil {
+			tb.Errorf("stop the emulated account: %v", err)
+		}
+	})
+	return nil
+}
+
+// ready waits until p says that it listens: at the endpoint another process might answer.
+func ready(ctx context.Context, p *process.Process, logFile, endpoint string) error {
+	timeout := time.NewTimer(startTimeout)
+	defer timeout.Stop()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		printed, err := os.ReadFile(logFile)
+		switch {
+		case err != nil:
+			return fmt.Errorf("read the emulator's log: %w", err)
+		case strings.Contains(string(printed), "Running on "+endpoint):
+			return nil
+		case strings.Contains(string(printed), "already in use"):
+			return fmt.Errorf("start the emulator: %w", errPortTaken)
+		}
+		select {
+		case <-p.Done():
+			return fmt.Errorf("the emulator ended before it was ready: %v", p.State())
+		case <-timeout.C:
+			return fmt.Errorf("the emulator is not ready after %v", startTimeout)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func freePort(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err := errors.Join(err, listener.Close()); err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return port, nil
+}
+
+func tail(file string) []byte {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return content[max(0, len(content)-maxLog):]
+}
+
+// Config returns the settings of the SDK's clients of the account.
+func (a *Account) Config() aws.Config {
+	return aws.Config{
+		Region:       a.Region,
+		BaseEndpoint: aws.String(a.Endpoint),
+		HTTPClient:   a.client,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return a.credentials, nil
+		}),
+	}
+}
+
+// Client returns a client for what the endpoint serves, the APIs of the account too, which trusts its certificate.
+func (a *Account) Client() *http.Client { return a.client }
+
+// SignedClient returns a client for APIs of the account that ask for the authorization AWS_IAM: it is [Account.Client] and
+// signs each request with Signature Version 4.
+func (a *Account) SignedClient() *http.Client {
+	return &http.Client{Transport: signing{account: a, signer: sigv4.NewSigner()}}
+}
+
+type signing struct {
+	account *Account
+	signer  *sigv4.Signer
+}
+
+// RoundTrip sends a copy of req, which it must not change.
+func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
+	var body []byte
+	if req.Body != nil {
+		var err error
+		body, err = io.ReadAll(req.Body)
+		if err := errors.Join(err, req.Body.Close()); err != nil {
+			return nil, fmt.Errorf("read the body to sign: %w", err)
+		}
+	}
+	signed := req.Clone(req.Context())
+	signed.Body = io.NopCloser(bytes.NewReader(body))
+	sum := sha256.Sum256(body)
+	err := s.signer.SignHTTP(req.Context(), s.account.credentials, signed, hex.EncodeToString(sum[:]), "execute-api",
+		s.account.Region, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("sign the request: %w", err)
+	}
+	return s.account.client.Transport.RoundTrip(signed)
+}
+
+// Env returns the environment variables that lead the AWS SDKs and tools of a child process to the account and keep the
+// user's own profile and settings from them, to be appended to [os.Environ].
+func (a *Account) Env() []string {
+	variables := []string{
+		"AWS_ENDPOINT_URL=" + a.Endpoint,
+		"AWS_REGION=" + a.Region,
+		"AWS_DEFAULT_REGION=" + a.Region,
+		"AWS_ACCESS_KEY_ID=" + a.credentials.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + a.credentials.SecretAccessKey,
+		"AWS_SESSION_TOKEN=",
+		"AWS_PROFILE=",
+		"AWS_CONFIG_FILE=" + os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	if a.certificate != "" {
+		// The SDKs, and Go's programs, which read the system's folders besides.
+		variables = append(variables, "AWS_CA_BUNDLE="+a.certificate, "SSL_CERT_FILE="+a.certificate)
+	}
+	return variables
+}
+
+// User makes a user who may do what policy, a JSON document, allows, and returns the account as that user sees it.
+func (a *Account) User(tb testing.TB, name, policy string) *Account {
+	tb.Helper()
+	client := iam.NewFromConfig(a.Config())
+	if _, err := client.CreateUser(tb.Context(), &iam.CreateUserInput{UserName: &name}); err != nil {
+		tb.Fatal(err)
+	}
+	_, err := client.PutUserPolicy(tb.Context(), &iam.PutUserPolicyInput{
+		UserName: &name, PolicyName: aws.String("policy"), PolicyDocument: &policy,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	made, err := client.CreateAccessKey(tb.Context(), &iam.CreateAccessKeyInput{UserName: &name})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	user := *a
+	user.credentials = aws.Credentials{
+		AccessKeyID:     aws.ToString(made.AccessKey.AccessKeyId),
+		SecretAccessKey: aws.ToString(made.AccessKey.SecretAccessKey),
+	}
+	return &user
+}
+
+// InvokeURL returns the address of a stage of an API, in place of https://{api}.execute-api.{region}.amazonaws.com/{stage}.
+func (a *Account) InvokeURL(apiID, stage string) string {
+	return a.Endpoint + "/_aws/execute-api/" + apiID + "/" + stage
+}

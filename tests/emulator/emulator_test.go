@@ -1,0 +1,352 @@
+package emulator_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/tests/emulator"
+)
+
+// asChild is the variable that has this program only tell its account and region.
+const asChild = "TEST_AS_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) == "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := tellAccount(context.Background()); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func tellAccount(ctx context.Context) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	identity, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return err
+	}
+	fmt.Println(aws.ToString(identity.Account), "in", cfg.Region)
+	return nil
+}
+
+func TestStart_AccountsAreApart(t *testing.T) {
+	t.Parallel()
+	one, other := emulator.Start(t), emulator.Start(t)
+	createBucket(t, one, "packages")
+	for account, want := range map[*emulator.Account]int{one: 1, other: 0} {
+		buckets, err := s3.NewFromConfig(account.Config()).ListBuckets(t.Context(), &s3.ListBucketsInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(buckets.Buckets) != want {
+			t.Errorf("got %d buckets, want %d", len(buckets.Buckets), want)
+		}
+	}
+}
+
+func TestStart_ListensOnThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	endpoint, err := url.Parse(emulator.Start(t).Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		ip, ok := address.(*net.IPNet)
+		if !ok || ip.IP.String() == endpoint.Hostname() || ip.IP.IsLinkLocalUnicast() {
+			continue
+		}
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
+		if err == nil {
+			t.Errorf("it listens at %s too", ip.IP)
+			_ = conn.Close()
+		}
+	}
+}
+
+func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // what follows the subtest needs its end
+	t.Parallel()
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	var endpoint string
+	t.Run("account", func(t *testing.T) {
+		account := emulator.Start(t)
+		endpoint = account.Endpoint
+		client := lambda.NewFromConfig(account.Config())
+		role, err := iam.NewFromConfig(account.Config()).CreateRole(t.Context(), &iam.CreateRoleInput{
+			RoleName: aws.String("hanging"),
+			AssumeRolePolicyDocument: aws.String(`{
+				"Version": "2012-10-17",
+				"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+			}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+			FunctionName: aws.String("hanging"),
+			Runtime:      types.RuntimeProvidedal2023,
+			Handler:      aws.String("bootstrap"),
+			Role:         role.Role.Arn,
+			Timeout:      aws.Int32(900),
+			Code:         &types.FunctionCode{ZipFile: bootstrap(t, "#!/bin/sh\necho $$ >'"+pidFile+"'\nsleep 900 & wait\n")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.Invoke(t.Context(), &lambda.InvokeInput{
+			FunctionName: aws.String("hanging"), InvocationType: types.InvocationTypeEvent,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "the function's process", func() bool {
+			content, err := os.ReadFile(pidFile)
+			return err == nil && bytes.HasSuffix(content, []byte("\n"))
+		})
+	})
+	content, err := os.ReadFile(pidFile)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("no account was started")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the end of the function's process", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	var dialer net.Dialer
+	if conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(endpoint, "http://")); err == nil {
+		t.Errorf("%s still listens", endpoint)
+		_ = conn.Close()
+	}
+}
+
+func TestAccount_Env(t *testing.T) {
+	t.Parallel()
+	for _, start := range []func(testing.TB) *emulator.Account{emulator.Start, emulator.StartTLS} {
+		account := start(t)
+		child := exec.Command(os.Args[0])
+		child.Env = slices.Concat(os.Environ(), []string{"AWS_PROFILE=other", "AWS_SESSION_TOKEN=other", asChild + "=1"}, account.Env())
+		out, err := child.CombinedOutput()
+		want := account.ID + " in " + account.Region + "\n"
+		if got := string(out); err != nil || got != want {
+			t.Errorf("%s: got %q, %v, want %q", account.Endpoint, got, err, want)
+		}
+	}
+}
+
+// What makes tests of the deployer's and the functions' permissions worth something.
+func TestAccount_UserPolicyIsHeeded(t *testing.T) {
+	t.Parallel()
+	account := emulator.StartTLS(t)
+	user := account.User(t, "reader", `{
+		"Version": "2012-10-17",
+		"Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::packages"}]
+	}`)
+	createBucket(t, account, "packages")
+	createBucket(t, account, "others")
+	tests := []struct {
+		name    string
+		account *emulator.Account
+		bucket  string
+		want    string // the code of the error
+	}{
+		{"root user", account, "others", ""},
+		{"user", user, "packages", ""},
+		{"user, another bucket", user, "others", "AccessDenied"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := s3.NewFromConfig(tt.account.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &tt.bucket})
+			if got := code(err); got != tt.want {
+				t.Errorf("got error %v, want the code %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAccount_PolicyDemandsTLS(t *testing.T) {
+	t.Parallel()
+	for want, start := range map[string]func(testing.TB) *emulator.Account{
+		"": emulator.StartTLS, "AccessDenied": emulator.Start,
+	} {
+		account := start(t)
+		createBucket(t, account, "packages")
+		_, err := s3.NewFromConfig(account.Config()).PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{
+			Bucket: aws.String("packages"),
+			Policy: aws.String(`{
+				"Version": "2012-10-17",
+				"Statement": [{
+					"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::packages",
+					"Condition": {"Bool": {"aws:SecureTransport": "false"}}
+				}]
+			}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		user := account.User(t, "user", `{
+			"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+		}`)
+		_, err = s3.NewFromConfig(user.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("packages")})
+		if got := code(err); got != want {
+			t.Errorf("%s: got error %v, want the code %q", account.Endpoint, err, want)
+		}
+	}
+}
+
+func TestAccount_SignedClient(t *testing.T) {
+	t.Parallel()
+	account := emulator.StartTLS(t)
+	client := cloudformation.NewFromConfig(account.Config())
+	stack := aws.String("api")
+	if _, err := client.CreateStack(t.Context(), &cloudformation.CreateStackInput{StackName: stack, TemplateBody: aws.String(`{
+		"Resources": {
+			"Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "api", "Body": {
+				"openapi": "3.0.1", "info": {"title": "api", "version": "1"},
+				"paths": {"/users": {"post": {
+					"responses": {}, "security": [{"sigv4": []}], "x-amazon-apigateway-integration": {"type": "mock"}
+				}}},
+				"components": {"securitySchemes": {"sigv4": {
+					"type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"
+				}}}
+			}}},
+			"Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": {"RestApiId": {"Ref": "Api"}}},
+			"Stage": {"Type": "AWS::ApiGateway::Stage", "Properties": {
+				"RestApiId": {"Ref": "Api"}, "DeploymentId": {"Ref": "Deployment"}, "StageName": "prod"
+			}}
+		},
+		"Outputs": {"ApiId": {"Value": {"Ref": "Api"}}}
+	}`)}); err != nil {
+		t.Fatal(err)
+	}
+	waiter := cloudformation.NewStackCreateCompleteWaiter(client, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 10*time.Millisecond, time.Second
+	})
+	described, err := waiter.WaitForOutput(t.Context(), &cloudformation.DescribeStacksInput{StackName: stack}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := account.InvokeURL(aws.ToString(described.Stacks[0].Outputs[0].OutputValue), "prod") + "/users?b=2&a=%20"
+
+	const policy = `{"Version": "2012-10-17", "Statement": [{"Effect": %q, "Action": "execute-api:Invoke", "Resource": "*"}]}`
+	for name, tt := range map[string]struct {
+		client *http.Client
+		want   int
+	}{
+		"not signed":   {account.Client(), http.StatusForbidden},
+		"user":         {account.User(t, "user", fmt.Sprintf(policy, "Allow")).SignedClient(), http.StatusOK},
+		"refused user": {account.User(t, "refused", fmt.Sprintf(policy, "Deny")).SignedClient(), http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(`{"a": 1}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			res, err := tt.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = res.Body.Close() }()
+			if res.StatusCode != tt.want {
+				body, err := io.ReadAll(res.Body)
+				t.Errorf("got status %d, want %d; body: %s, %v", res.StatusCode, tt.want, body, err)
+			}
+		})
+	}
+}
+
+func createBucket(t *testing.T, account *emulator.Account, name string) {
+	t.Helper()
+	_, err := s3.NewFromConfig(account.Config()).CreateBucket(t.Context(), &s3.CreateBucketInput{
+		Bucket: &name,
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{
+			LocationConstraint: s3types.BucketLocationConstraint(account.Region),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// code returns the code of AWS's error; "" for none.
+func code(err error) string {
+	if apiError, ok := errors.AsType[smithy.APIError](err); ok {
+		return apiError.ErrorCode()
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// bootstrap returns the package of a function whose executable is script.
+func bootstrap(t *testing.T, script string) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	archive := zip.NewWriter(&packed)
+	header := &zip.FileHeader{Name: "bootstrap"}
+	header.SetMode(0o755)
+	file, err := archive.CreateHeader(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write([]byte(script)); err != nil {
+		t.Fatal(err)
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+func wait(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
