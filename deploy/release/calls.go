@@ -14,7 +14,8 @@ import (
 func recordCalls(config *aws.Config, path string) {
 	config.APIOptions = append(config.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RecordCalls",
-			func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+			) (middleware.InitializeOutput, middleware.Metadata, error) {
 				if err := appendLine(path, awsmiddleware.GetServiceID(ctx)+"."+awsmiddleware.GetOperationName(ctx)); err != nil {
 					return middleware.InitializeOutput{}, middleware.Metadata{}, err
 				}

@@ -22,8 +22,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Deploy brings the stage to what the source says: it builds and uploads what has changed, has CloudFormation change the stack, and
-// tries the stage out. Nothing to change is a success. Ended in the middle, it can be run again.
+// Deploy brings the stage to what the source says: it builds and uploads what has changed, has CloudFormation change the
+// stack, and tries the stage out. Nothing to change is a success. Ended in the middle, it can be run again.
 func Deploy(ctx context.Context, settings Settings) error {
 	return finish(ctx, deploy(ctx, settings))
 }
@@ -45,7 +45,7 @@ func deploy(ctx context.Context, settings Settings) error {
 	if err := s.upload(ctx, packages); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Changing the stack %s", stackName(s.stage.Name))
+	s.Printer.Stepf("Changing the stack %s", s.stackName())
 	now, err := s.settle(ctx)
 	if err != nil {
 		return err
@@ -67,7 +67,8 @@ func deploy(ctx context.Context, settings Settings) error {
 	}
 	if s.Smoke {
 		if err := s.smoke(ctx, now); err != nil {
-			return fmt.Errorf("the stage is deployed, but does not work as it should: %w\nTake the release back with %s", err, s.command("rollback"))
+			return fmt.Errorf("the stage is deployed, but does not work as it should: %w\nTake the release back with %s",
+				err, s.command("rollback"))
 		}
 	}
 	s.Printer.Result(now.Outputs, s.describe(now))
@@ -96,8 +97,8 @@ func keys(packages map[string]build.Package) map[string]string {
 	return keys
 }
 
-// logsRole chooses whether the stack makes the role by which API Gateway writes access logs. There is one for all APIs of the account in
-// the region: a stack that has made it keeps it, and another is not replaced.
+// logsRole chooses whether the stack makes the role by which API Gateway writes access logs. There is one for all APIs of
+// the account in the region: a stack that has made it keeps it, and another is not replaced.
 func (s *session) logsRole(ctx context.Context, now *current) (string, error) {
 	if now != nil && now.Parameters[logsRoleParameter] == logsRoleCreate {
 		return logsRoleCreate, nil
@@ -112,8 +113,8 @@ func (s *session) logsRole(ctx context.Context, now *current) (string, error) {
 	return logsRoleExisting, nil
 }
 
-// adopt takes the stage's table into a new stack where there is one already: that of a stage that was destroyed, for its table stays, or of
-// a first deployment that failed.
+// adopt takes the stage's table into a new stack where there is one already: that of a stage that was destroyed, for its
+// table stays, or of a first deployment that failed.
 func (s *session) adopt(ctx context.Context, rendered *template.Rendered) (*current, error) {
 	table, logicalID, name, ok := rendered.TableOnly()
 	if !ok {
@@ -128,7 +129,8 @@ func (s *session) adopt(ctx context.Context, rendered *template.Rendered) (*curr
 	}
 	key := described.Table.KeySchema
 	if len(key) != 1 || aws.ToString(key[0].AttributeName) != "userId" {
-		return nil, withCode(CodeRefused, fmt.Errorf("there is a table %s already, whose key is not userId alone: it cannot keep the users. Rename the stage, or move that table away", name))
+		return nil, withCode(CodeRefused, fmt.Errorf("there is a table %s already, whose key is not userId alone: "+
+			"it cannot keep the users. Rename the stage, or move that table away", name))
 	}
 	s.Printer.Notef("the table %s is there already: it is taken into the stack as it is", name)
 	plan, err := s.stack.Plan(ctx, stack.Input{
@@ -169,7 +171,7 @@ func (s *session) sign(rendered *template.Rendered, r record) error {
 	}
 	digest := sha256.Sum256(rendered.JSON())
 	r.Digest = hex.EncodeToString(digest[:])
-	r.Key = fmt.Sprintf("templates/%s/%06d-%.16s.json", stackName(s.stage.Name), r.Number, r.Digest)
+	r.Key = fmt.Sprintf("templates/%s/%06d-%.16s.json", s.stackName(), r.Number, r.Digest)
 	r.Parameters = rendered.Parameters()
 	return rendered.SetMetadata(r.metadata())
 }
@@ -179,7 +181,8 @@ const attempts = 3
 
 // change makes the stack what the template says.
 func (s *session) change(ctx context.Context, now *current, rendered *template.Rendered) error {
-	// CloudFormation says the same of a plan without changes, but takes its time for it. After a failure it must have its say.
+	// CloudFormation says the same of a plan without changes, but takes its time for it. After a failure it must have its
+	// say.
 	steady := now != nil && (now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
 	if next := recordOf(rendered); steady && now.record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters) {
 		s.Printer.Notef("nothing to change")
@@ -234,8 +237,8 @@ func (s *session) execute(ctx context.Context, plan *stack.Plan, rendered *templ
 	return s.stack.Apply(ctx, plan)
 }
 
-// guard refuses what would replace the table or take it away, unless that was asked for by the table's name. It does not rely on the plan alone:
-// by its template, the stack has a table of its own or not.
+// guard refuses what would replace the table or take it away, unless that was asked for by the table's name. It does not
+// rely on the plan alone: by its template, the stack has a table of its own or not.
 func (s *session) guard(now *current, rendered *template.Rendered, plan *stack.Plan) error {
 	if now == nil || now.template == nil {
 		return nil
@@ -260,7 +263,8 @@ func (s *session) guard(now *current, rendered *template.Rendered, plan *stack.P
 		s.Printer.Notef("the table %s may go, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return withCode(CodeRefused, fmt.Errorf("refused, nothing was done: the change %s the table %s, which has the users%s. If that is what you want, say so with REPLACE_TABLE=%[2]s",
+	return withCode(CodeRefused, fmt.Errorf("refused, nothing was done: the change %s the table %s, which has the users%s. "+
+		"If that is what you want, say so with REPLACE_TABLE=%[2]s",
 		what, name, properties))
 }
 

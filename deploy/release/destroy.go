@@ -30,12 +30,13 @@ func destroy(ctx context.Context, settings Settings) error {
 		return err
 	}
 	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
-		return withCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made", s.DeleteTable, s.stage.Name))
+		return withCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
+			s.DeleteTable, s.stage.Name))
 	}
 	if err := s.confirm(table); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Deleting the stack %s", stackName(s.stage.Name))
+	s.Printer.Stepf("Deleting the stack %s", s.stackName())
 	now, err := s.settle(ctx)
 	if err != nil {
 		return err
@@ -49,7 +50,8 @@ func destroy(ctx context.Context, settings Settings) error {
 		return s.deleteTable(ctx, table)
 	}
 	if ours {
-		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (DELETE_TABLE=%[1]s deletes it too)", table)
+		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (DELETE_TABLE=%[1]s deletes it too)",
+			table)
 	}
 	s.Printer.Notef("the bucket %s stays: other stages may use it (docs/deploy.md says how to remove it)", s.bucket.Name())
 	return nil
@@ -77,7 +79,8 @@ func (s *session) confirm(table string) error {
 			what = "The table " + table + " is deleted too, with ALL USERS in it."
 		}
 		var err error
-		answer, err = s.Ask(fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\nType the stage's name to go on: ",
+		answer, err = s.Ask(fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\n"+
+			"Type the stage's name to go on: ",
 			s.stage.Name, s.account.ID, s.account.Region, what))
 		if err != nil {
 			return withCode(CodeRefused, err)

@@ -71,7 +71,7 @@ func code(err error) int {
 	if err == nil {
 		return 0
 	}
-	if coded, ok := err.(interface{ ExitStatus() int }); ok { //nolint:errorlint // as mage does it
+	if coded, ok := err.(interface{ ExitStatus() int }); ok {
 		return coded.ExitStatus()
 	}
 	return -1
@@ -114,7 +114,7 @@ func refusal(status int, code string) http.HandlerFunc {
 }
 
 // Whatever is wrong with the settings, the credentials or the place shows before anything is built or changed.
-func TestRefusedAtFirst(t *testing.T) { //nolint:paralleltest // of the environment that the SDK reads
+func TestRefusedAtFirst(t *testing.T) {
 	tests := []struct {
 		name      string
 		stage     string // the content of its file
@@ -148,7 +148,7 @@ func TestRefusedAtFirst(t *testing.T) { //nolint:paralleltest // of the environm
 			code: release.CodeRefused, want: "the stage is called test, not no",
 		},
 	}
-	for _, tt := range tests { //nolint:paralleltest // of the environment that the SDK reads
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			account := tt.account
 			if account == nil {
@@ -182,7 +182,7 @@ func TestRefusedAtFirst(t *testing.T) { //nolint:paralleltest // of the environm
 	}
 }
 
-func TestInterrupted(t *testing.T) { //nolint:paralleltest // of the environment that the SDK reads
+func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only after that does the server notice that the client has gone

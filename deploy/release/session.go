@@ -51,7 +51,8 @@ type session struct {
 	watch   *progress.Watch // of the operation under way; nil: none
 }
 
-// open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is done.
+// open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is
+// done.
 func open(ctx context.Context, settings Settings) (*session, error) {
 	s := &session{Settings: settings}
 	if err := s.load(); err != nil {
@@ -66,11 +67,13 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		s.Printer.Notef("through %s", s.account.Endpoint)
 	}
 	if s.stage.Account != "" && s.stage.Account != s.account.ID {
-		return nil, withCode(CodeAccount, fmt.Errorf("stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: choose others, as with AWS_PROFILE",
+		return nil, withCode(CodeAccount, fmt.Errorf(
+			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: choose others, as with AWS_PROFILE",
 			s.stage.Name, s.stage.Account, s.stage.Name, s.account.ID))
 	}
 	if s.stage.Region != "" && s.stage.Region != s.account.Region {
-		return nil, withCode(CodeAccount, fmt.Errorf("stage %s belongs to %s (deploy/stages/%s.yaml), the settings of AWS say %s: leave AWS_REGION out, or set it to %[2]s",
+		return nil, withCode(CodeAccount, fmt.Errorf(
+			"stage %s belongs to %s (deploy/stages/%s.yaml), the settings of AWS say %s: leave AWS_REGION out, or set it to %[2]s",
 			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
 	}
 	if s.CallsFile != "" {
@@ -79,7 +82,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	if s.bucket, err = artifacts.New(s.account); err != nil {
 		return nil, err
 	}
-	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), stackName(s.stage.Name), stack.Options{Progress: s.event})
+	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{Progress: s.event})
 	return s, nil
 }
 
@@ -107,12 +110,12 @@ func (s *session) parameters() map[string]string {
 	return parameters
 }
 
-// stackName is the name of a stage's stack.
-func stackName(stage string) string {
-	if stage == defaultStage {
+// stackName is the name of the stage's stack.
+func (s *session) stackName() string {
+	if s.stage.Name == defaultStage {
 		return "UserRequestAPI"
 	}
-	return "UserRequestAPI-" + stage
+	return "UserRequestAPI-" + s.stage.Name
 }
 
 func (s *session) event(event stack.Event) {
@@ -128,7 +131,8 @@ func (s *session) functions() (map[string]template.Function, error) {
 		return nil, err
 	}
 	// Where the stack would be has no part in what is built.
-	resources, err := rendered.Resolve(template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: stackName(s.stage.Name)})
+	place := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
+	resources, err := rendered.Resolve(place)
 	if err != nil {
 		return nil, err
 	}
@@ -139,9 +143,11 @@ func (s *session) functions() (map[string]template.Function, error) {
 	return functions, nil
 }
 
-// packages builds and packages functions, and returns the packages by the functions' logical ids. The caller calls remove when it is
-// done with them.
-func (s *session) packages(ctx context.Context, functions map[string]template.Function) (_ map[string]build.Package, remove func(), err error) {
+// packages builds and packages functions, and returns the packages by the functions' logical ids. The caller calls remove
+// when it is done with them.
+func (s *session) packages(
+	ctx context.Context, functions map[string]template.Function,
+) (_ map[string]build.Package, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "userrequestapi-build-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("build: %w", err)
@@ -288,7 +294,7 @@ func (s *session) look(ctx context.Context) (*current, error) {
 func (s *session) deployed(ctx context.Context) (*current, error) {
 	c, err := s.look(ctx)
 	if err == nil && (c == nil || c.Outputs["ApiId"] == "") {
-		status := "there is no stack " + stackName(s.stage.Name)
+		status := "there is no stack " + s.stackName()
 		if c != nil {
 			status = fmt.Sprintf("its stack is in %s", c.Status)
 		}

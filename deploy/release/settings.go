@@ -20,7 +20,8 @@ import (
 
 const defaultStage = "prod"
 
-// Settings say what to work on, and how. AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and whatever else the AWS SDK heeds apply too.
+// Settings say what to work on, and how. AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and whatever else the AWS SDK heeds
+// apply too.
 type Settings struct {
 	Root  string // the workspace
 	Stage string // deploy/stages has its parameters
@@ -28,8 +29,8 @@ type Settings struct {
 	Smoke bool // whether to try the stage out after a deployment
 	Drift bool // whether to have AWS compare the stage with its template, which takes a while
 
-	// InvokeURL is where the stage answers, with {ApiId} and {StageName} in it: for emulators, which serve APIs at other addresses than
-	// AWS. Empty: the stack's output tells.
+	// InvokeURL is where the stage answers, with {ApiId} and {StageName} in it: for emulators, which serve APIs at other
+	// addresses than AWS. Empty: the stack's output tells.
 	InvokeURL string
 	// Token is what the smoke test authenticates with where a user pool does it.
 	Token string
@@ -45,8 +46,8 @@ type Settings struct {
 	Ask func(question string) (string, error)
 }
 
-// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, INVOKE_URL, TOKEN, REPLACE_TABLE,
-// DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
+// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, INVOKE_URL,
+// TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -145,6 +146,7 @@ func finish(ctx context.Context, err error) error {
 		return &Error{coded.code, err}
 	}
 	switch awserror.KindOf(err) {
+	default:
 	case awserror.NoCredentials, awserror.Expired, awserror.Invalid, awserror.Clock, awserror.Denied, awserror.Region:
 		return &Error{CodeAccount, err}
 	}

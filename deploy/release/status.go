@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -88,7 +89,7 @@ func (s *session) functionStatus(ctx context.Context, now *current) ([]FunctionS
 	}
 	var functions []FunctionStatus
 	for _, r := range resources {
-		if r.Type != "AWS::Lambda::Function" {
+		if r.Type != "AWS::Lambda::Function" || r.Status == cftypes.ResourceStatusDeleteComplete {
 			continue
 		}
 		alias, err := client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &r.PhysicalID, Name: aws.String(aliasName)})
@@ -119,6 +120,9 @@ func (s *session) alarms(ctx context.Context) (map[string]string, error) {
 	}
 	var names []string
 	for _, r := range resources {
+		if r.Status == cftypes.ResourceStatusDeleteComplete {
+			continue
+		}
 		if r.Type == "AWS::CloudWatch::Alarm" || r.Type == "AWS::CloudWatch::CompositeAlarm" {
 			names = append(names, path.Base(r.PhysicalID))
 		}
@@ -152,7 +156,8 @@ func (r StageStatus) text() string {
 	if r.Reason != "" {
 		fmt.Fprintf(&b, " (%s)", r.Reason)
 	}
-	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n\nFunctions\n", r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
+	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n\nFunctions\n",
+		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
 	for _, f := range r.Functions {
 		fmt.Fprintf(&b, "  %-30s version %s, %s, %s", f.Name, f.Version, f.State, f.Package)
 		for _, version := range slices.Sorted(maps.Keys(f.Shifting)) {

@@ -46,7 +46,7 @@ func plan(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	s.Printer.Stepf("Changes to the stack %s", stackName(s.stage.Name))
+	s.Printer.Stepf("Changes to the stack %s", s.stackName())
 	if now == nil || now.Outputs["ApiId"] == "" { // never deployed: there is nothing to compare with
 		all, err := everything(rendered)
 		if err != nil {
@@ -56,7 +56,8 @@ func plan(ctx context.Context, settings Settings) error {
 		return nil
 	}
 	if now.InProgress() {
-		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended", now.Status, s.command("deploy"))
+		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended",
+			now.Status, s.command("deploy"))
 	}
 	if err := s.sign(rendered, record{Number: now.record.Number + 1, Previous: now.record.Key, Source: now.record.Source}); err != nil {
 		return err
@@ -105,10 +106,10 @@ func function(ctx context.Context, settings Settings, name string) error {
 	}
 	f, ok := functions[name]
 	if !ok {
-		return withCode(CodeSettings, fmt.Errorf("there is no function %q, but %s", name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
+		return withCode(CodeSettings, fmt.Errorf("there is no function %q, but %s",
+			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
-	now, err := s.deployed(ctx)
-	if err != nil {
+	if _, err := s.deployed(ctx); err != nil { // before anything is built for nothing
 		return err
 	}
 	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f})
@@ -120,7 +121,8 @@ func function(ctx context.Context, settings Settings, name string) error {
 		return err
 	}
 	s.Printer.Stepf("Changing the function %s", f.Name)
-	if now, err = s.settle(ctx); err != nil {
+	now, err := s.settle(ctx)
+	if err != nil {
 		return err
 	}
 	if now == nil || now.template == nil {
@@ -141,8 +143,8 @@ func function(ctx context.Context, settings Settings, name string) error {
 	return nil
 }
 
-// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched. Called again, it goes
-// back further.
+// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched.
+// Called again, it goes back further.
 func Rollback(ctx context.Context, settings Settings) error {
 	return finish(ctx, rollback(ctx, settings))
 }
@@ -161,7 +163,8 @@ func rollback(ctx context.Context, settings Settings) error {
 		return withCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
 	}
 	if now.record.Previous == "" {
-		return withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it", now.record.Number, s.stage.Name))
+		return withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
+			now.record.Number, s.stage.Name))
 	}
 	document, err := s.bucket.Get(ctx, now.record.Previous)
 	if err != nil {

@@ -22,8 +22,8 @@ func (r *Rendered) Resources() (map[string]string, error) {
 	return resources, nil
 }
 
-// Dependencies returns the logical ids of the resources that each resource refers to, on whatever branch of a condition, and that CloudFormation
-// therefore makes first.
+// Dependencies returns the logical ids of the resources that each resource refers to, on whatever branch of a condition,
+// and that CloudFormation therefore makes first.
 func (r *Rendered) Dependencies() map[string][]string {
 	resources := member(r.document, "Resources")
 	dependencies := map[string][]string{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -87,9 +88,7 @@ func (c *checkout) setStage(others map[string]string) {
 	c.t.Helper()
 	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	parameters := map[string]string{"Architecture": architecture, "Monitoring": "false"}
-	for name, value := range others {
-		parameters[name] = value
-	}
+	maps.Copy(parameters, others)
 	encoded, err := json.Marshal(map[string]any{"parameters": parameters}) // JSON is YAML too
 	if err != nil {
 		c.t.Fatal(err)

@@ -53,7 +53,7 @@ func run(target string, args []string) int {
 		return 0
 	}
 	_, _ = fmt.Fprintln(os.Stderr, "Error:", err)
-	if coded, ok := err.(interface{ ExitStatus() int }); ok { //nolint:errorlint // as mage does it
+	if coded, ok := err.(interface{ ExitStatus() int }); ok {
 		return coded.ExitStatus()
 	}
 	return 1

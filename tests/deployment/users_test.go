@@ -74,7 +74,7 @@ func (c *checkout) read(path string) string {
 // original is a file of the workspace itself.
 func original(t *testing.T, path string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("../..", path))
+	content, err := os.ReadFile(filepath.Join("..", "..", path))
 	if err != nil {
 		t.Fatal(err)
 	}
