@@ -33,7 +33,7 @@ func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 	// A call of which the answer was lost is recognised by its token, so it can be repeated safely.
 	err = s.persist(ctx, func(ctx context.Context) error {
 		_, err := s.client.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{
-			ChangeSetName: &plan.ID, ClientRequestToken: &plan.Name, DisableRollback: aws.Bool(false),
+			StackName: &s.name, ChangeSetName: &plan.Name, ClientRequestToken: &plan.Name, DisableRollback: aws.Bool(false),
 		})
 		return err
 	})
@@ -72,7 +72,7 @@ func (s *Stack) begun(ctx context.Context, plan *Plan, op operation) (bool, erro
 	if slices.ContainsFunc(events, func(e observation) bool { return e.token == op.token }) {
 		return true, nil
 	}
-	out, err := s.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{ChangeSetName: &plan.ID})
+	out, err := s.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
 	if err != nil {
 		return false, err
 	}

@@ -225,7 +225,7 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
 	}
-	_, err := s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{ChangeSetName: &plan.ID})
+	_, err := s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
 	if err != nil && !raced(err) {
 		return s.failed(ctx, "discard the plan of", err)
 	}
@@ -279,7 +279,7 @@ func (s *Stack) sweep(ctx context.Context) {
 		executed := strings.HasPrefix(string(set.ExecutionStatus), "EXECUTE_")
 		ours := strings.HasPrefix(aws.ToString(set.ChangeSetName), prefix)
 		if ours && !executed && time.Since(aws.ToTime(set.CreationTime)) > abandoned {
-			_, _ = s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{ChangeSetName: set.ChangeSetId})
+			_, _ = s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName})
 		}
 	}
 }
