@@ -10,8 +10,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-// testTimeout is for one package; a test that hangs shows its stacks before a build server gives up.
-const testTimeout = "5m"
+// testTimeout is for one package, on a slow machine with nothing cached; a test that hangs shows its stacks before a build server gives up.
+const testTimeout = "15m"
 
 // TestOptions say how to test.
 type TestOptions struct {

@@ -128,12 +128,18 @@ func (p *Printer) Plan(plan *stack.Plan) {
 	p.print(message{Event: "plan", Changes: changes}, text)
 }
 
+// Error tells a program why all ends here, and with which exit code; a person is told by who prints the error.
+func (p *Printer) Error(code int, err error) {
+	p.print(message{Event: "error", Message: err.Error(), Code: code}, "")
+}
+
 // message is a line of the JSON form.
 type message struct {
 	Time     string         `json:"time"`
-	Event    string         `json:"event"` // step, note, plan, resource, stack, result
+	Event    string         `json:"event"` // step, note, plan, resource, stack, result, error
 	Message  string         `json:"message,omitempty"`
-	Changes  []stack.Change `json:"changes,omitempty"`
+	Code     int            `json:"code,omitempty"`
+	Changes  []stack.Change `json:"changes,omitzero"` // nil is none, empty is a plan of nothing
 	Resource string         `json:"resource,omitempty"`
 	Type     string         `json:"type,omitempty"`
 	Status   string         `json:"status,omitempty"`

@@ -2,9 +2,7 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -17,7 +15,7 @@ import (
 
 // Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
 func Destroy(ctx context.Context, settings Settings) error {
-	return finish(ctx, destroy(ctx, settings))
+	return finish(ctx, settings, destroy(ctx, settings))
 }
 
 func destroy(ctx context.Context, settings Settings) error {
@@ -37,7 +35,7 @@ func destroy(ctx context.Context, settings Settings) error {
 		return err
 	}
 	s.Printer.Stepf("Deleting the stack %s", s.stackName())
-	now, err := s.settle(ctx)
+	now, err := s.look(ctx) // refuses a stack that is somebody else's
 	if err != nil {
 		return err
 	}
@@ -112,22 +110,29 @@ func (s *session) delete(ctx context.Context) error {
 	return s.stack.Delete(ctx)
 }
 
-// tableDeleted is how long DynamoDB may take to delete a table.
-const tableDeleted = 10 * time.Minute
-
 func (s *session) deleteTable(ctx context.Context, name string) error {
 	s.Printer.Stepf("Deleting the table %s", name)
 	client := dynamodb.NewFromConfig(s.account.Config)
-	_, err := client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
-	if err == nil {
-		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
+	table, err := describeTable(ctx, client, name)
+	if err != nil {
+		return err
 	}
-	if _, absent := errors.AsType[*dbtypes.ResourceNotFoundException](err); absent {
+	if table == nil {
 		s.Printer.Notef("there is none")
 		return nil
 	}
+	input := &dynamodb.DescribeTableInput{TableName: &name}
+	if aws.ToBool(table.DeletionProtectionEnabled) && table.TableStatus != dbtypes.TableStatusDeleting {
+		_, err = client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
+		if err == nil {
+			err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTime)
+		}
+	}
+	if err == nil && table.TableStatus != dbtypes.TableStatusDeleting {
+		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
+	}
 	if err == nil {
-		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, tableDeleted)
+		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTime)
 	}
 	if err != nil {
 		return fmt.Errorf("delete the table %s: %w", name, awserror.Explain(err))

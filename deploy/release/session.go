@@ -26,8 +26,15 @@ import (
 
 // What the template calls its parts.
 const (
-	aliasName = "live"
-	tableType = "AWS::DynamoDB::Table"
+	aliasName   = "live"
+	tableType   = "AWS::DynamoDB::Table"
+	accountType = "AWS::ApiGateway::Account"
+
+	userIDAttribute = "userId" // the key of the table
+
+	preferenceParameter   = "DeploymentPreference"
+	allAtOnce             = "AllAtOnce"
+	architectureParameter = "Architecture"
 
 	tableParameter         = "ExistingTableName"
 	authorizationParameter = "Authorization"
@@ -62,7 +69,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	if s.account, err = account.Open(ctx, account.Options{Region: s.stage.Region, Ask: s.Ask}); err != nil {
 		return nil, err
 	}
-	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, s.account.ARN)
+	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, withoutSession(s.account.ARN))
 	if s.account.Endpoint != "" {
 		s.Printer.Notef("through %s", s.account.Endpoint)
 	}
@@ -82,8 +89,16 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	if s.bucket, err = artifacts.New(s.account); err != nil {
 		return nil, err
 	}
-	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{Progress: s.event})
+	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{Progress: s.event, Poll: s.Poll})
 	return s, nil
+}
+
+// withoutSession cuts the name of the session off the ARN of an assumed role: it can be a person's e-mail address.
+func withoutSession(arn string) string {
+	if parts := strings.SplitN(arn, "/", 3); strings.Contains(parts[0], ":assumed-role") && len(parts) == 3 {
+		return parts[0] + "/" + parts[1]
+	}
+	return arn
 }
 
 // load reads what the stage is made from.
@@ -107,6 +122,9 @@ func (s *session) parameters() map[string]string {
 		parameters = map[string]string{}
 	}
 	parameters[stageNameParameter] = s.stage.Name
+	if s.AtOnce {
+		parameters[preferenceParameter] = allAtOnce
+	}
 	return parameters
 }
 
@@ -143,10 +161,10 @@ func (s *session) functions() (map[string]template.Function, error) {
 	return functions, nil
 }
 
-// packages builds and packages functions, and returns the packages by the functions' logical ids. The caller calls remove
-// when it is done with them.
+// packages builds and packages functions for an architecture, or for that of the template where it is empty, and returns the packages
+// by the functions' logical ids. The caller calls remove when it is done with them.
 func (s *session) packages(
-	ctx context.Context, functions map[string]template.Function,
+	ctx context.Context, functions map[string]template.Function, architecture string,
 ) (_ map[string]build.Package, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "userrequestapi-build-")
 	if err != nil {
@@ -159,7 +177,10 @@ func (s *session) packages(
 		}
 	}()
 	names := slices.Sorted(maps.Keys(functions))
-	target, err := build.Lambda(functions[names[0]].Architecture) // one for all, by the template's parameter
+	if architecture == "" {
+		architecture = functions[names[0]].Architecture // one for all, by the template's parameter
+	}
+	target, err := build.Lambda(architecture)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -254,8 +275,28 @@ type current struct {
 	record   record
 }
 
+// differs tells whether a deployment has changed the stack since it was looked at. As long as there are nothing but plans of it, it
+// is for CloudFormation to say which of them comes first.
+func (c *current) differs(after *stack.Description) bool {
+	if c == nil || c.Status == cftypes.StackStatusReviewInProgress {
+		return false
+	}
+	return after.ID != c.ID || !after.Updated.Equal(c.Updated) || after.Status != c.Status
+}
+
+// next is the record of the release after this one.
+func (c *current) next(source string) record {
+	if c == nil || c.record.Number == 0 { // there is none, or one that was taken in and no more
+		return record{Number: 1, Source: source}
+	}
+	return record{Number: c.record.Number + 1, Previous: c.record.Key, Source: source}
+}
+
 // settle brings the stack to where it can be changed, and tells what it is; nil: there is none.
 func (s *session) settle(ctx context.Context) (*current, error) {
+	if _, err := s.look(ctx); err != nil { // before anything is done to a stack that may be somebody else's
+		return nil, err
+	}
 	s.watch = s.Printer.Watch(nil, nil)
 	err := s.stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
 	s.watch.Close()
@@ -283,8 +324,9 @@ func (s *session) look(ctx context.Context) (*current, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.template, err = template.Open(document, description.Parameters); err != nil {
-		return nil, fmt.Errorf("read the template of the stack: %w", err)
+	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
+		return nil, withCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not made by this tool: "+
+			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))
 	}
 	c.record = recordOf(c.template)
 	return c, nil

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -35,6 +37,10 @@ type Settings struct {
 	// Token is what the smoke test authenticates with where a user pool does it.
 	Token string
 
+	AtOnce bool // whether new code takes over at once, whatever the stage's DeploymentPreference is
+	// Poll is how often it is looked how far AWS is; 0: every 2 seconds.
+	Poll time.Duration
+
 	ReplaceTable string // the name of the table that may be replaced or taken out of the stack
 	DeleteTable  string // the name of the table that [Destroy] deletes with all users in it
 	Confirm      string // the stage's name, which [Destroy] would ask for otherwise
@@ -46,8 +52,8 @@ type Settings struct {
 	Ask func(question string) (string, error)
 }
 
-// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, INVOKE_URL,
-// TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
+// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
+// REPLACE_TABLE, DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -78,6 +84,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	}
 	s.Smoke = flag("SMOKE", true)
 	s.Drift = flag("DRIFT", true)
+	s.AtOnce = flag("AT_ONCE", false)
 	s.Printer = progress.Open(out, flag("JSON", false), getenv)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.Ask = ask(os.Stdin, os.Stderr)
@@ -134,21 +141,28 @@ func withCode(code int, err error) error {
 	return &Error{code, err}
 }
 
-// finish gives the error of a target its code. It must be the outermost: mage looks at that alone.
-func finish(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
+// finish gives the error of a target its code, which must be the outermost: mage looks at that alone. It tells programs of it.
+func finish(ctx context.Context, settings Settings, err error) error {
+	if err == nil {
 		return nil
+	}
+	result := &Error{CodeFailed, err}
+	coded, ok := errors.AsType[*Error](err)
+	switch kind := awserror.KindOf(err); {
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, interrupt.ErrStopped)):
-		return &Error{CodeInterrupted, err}
+		result.code = CodeInterrupted
+	case ok:
+		result.code = coded.code
+	case slices.Contains(accountKinds(), kind):
+		result.code = CodeAccount
 	}
-	if coded, ok := errors.AsType[*Error](err); ok {
-		return &Error{coded.code, err}
+	settings.Printer.Error(result.code, err)
+	return result
+}
+
+// accountKinds are the errors that other credentials or permissions would not have.
+func accountKinds() []awserror.Kind {
+	return []awserror.Kind{
+		awserror.NoCredentials, awserror.Expired, awserror.Invalid, awserror.Clock, awserror.Denied, awserror.Region,
 	}
-	switch awserror.KindOf(err) {
-	default:
-	case awserror.NoCredentials, awserror.Expired, awserror.Invalid, awserror.Clock, awserror.Denied, awserror.Region:
-		return &Error{CodeAccount, err}
-	}
-	return &Error{CodeFailed, err}
 }

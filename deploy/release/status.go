@@ -21,17 +21,20 @@ import (
 
 // StageStatus is what [Status] tells.
 type StageStatus struct {
-	Stage     string            `json:"stage"`
-	Stack     string            `json:"stack"`
-	Status    string            `json:"status"`
-	Reason    string            `json:"reason,omitempty"`
-	Updated   time.Time         `json:"updated"`
-	Release   int               `json:"release"`
-	Source    string            `json:"source,omitempty"`
-	Functions []FunctionStatus  `json:"functions"`
-	Drift     []stack.Drift     `json:"drift"` // the resources that are not as the template has them; null where nobody looked
-	Alarms    map[string]string `json:"alarms"`
-	URL       string            `json:"url"`
+	Stage     string           `json:"stage"`
+	Stack     string           `json:"stack"`
+	Status    string           `json:"status"`
+	Reason    string           `json:"reason,omitempty"`
+	Failure   string           `json:"failure,omitempty"` // why the latest deployment failed
+	Updated   time.Time        `json:"updated"`
+	Release   int              `json:"release"`
+	Source    string           `json:"source,omitempty"`
+	Functions []FunctionStatus `json:"functions"`
+	Drift     []stack.Drift    `json:"drift"` // the resources that are not as the template has them; null where nobody looked
+	// DriftError is why not all resources could be compared.
+	DriftError string            `json:"driftError,omitempty"`
+	Alarms     map[string]string `json:"alarms"`
+	URL        string            `json:"url"`
 }
 
 // FunctionStatus is a function's version that serves requests.
@@ -45,7 +48,7 @@ type FunctionStatus struct {
 
 // Status tells how the stage is: its stack, the versions that serve, what was changed by other means, and its alarms.
 func Status(ctx context.Context, settings Settings) error {
-	return finish(ctx, status(ctx, settings))
+	return finish(ctx, settings, status(ctx, settings))
 }
 
 func status(ctx context.Context, settings Settings) error {
@@ -53,7 +56,10 @@ func status(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	now, err := s.deployed(ctx)
+	now, err := s.look(ctx)
+	if err == nil && now == nil {
+		_, err = s.deployed(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +67,26 @@ func status(ctx context.Context, settings Settings) error {
 		Stage: s.stage.Name, Stack: now.Name, Status: string(now.Status), Reason: now.Reason, Updated: now.Updated,
 		Release: now.record.Number, Source: now.record.Source, URL: s.invokeURL(now),
 	}
+	if result.Updated.IsZero() {
+		result.Updated = now.Created
+	}
+	switch failure, err := s.stack.LastFailure(ctx); {
+	case err != nil:
+		return err
+	case failure != nil:
+		result.Failure = failure.Error()
+	}
+	if now.record.Number > 0 && now.Outputs["ApiId"] != "" { // not in the middle of the first deployment
+		if err := s.detail(ctx, now, &result); err != nil {
+			return err
+		}
+	}
+	s.Printer.Result(result, result.text())
+	return nil
+}
+
+// detail adds what a stage that was deployed has.
+func (s *session) detail(ctx context.Context, now *current, result *StageStatus) (err error) {
 	if result.Functions, err = s.functionStatus(ctx, now); err != nil {
 		return err
 	}
@@ -69,12 +95,11 @@ func status(ctx context.Context, settings Settings) error {
 	}
 	if s.Drift && !now.InProgress() {
 		s.Printer.Notef("comparing the stage with its template (DRIFT=0 leaves that out)…")
-		if result.Drift, err = s.stack.Drift(ctx); err != nil {
-			return err
+		if result.Drift, err = s.stack.Drift(ctx); err != nil && ctx.Err() == nil {
+			result.DriftError, err = err.Error(), nil
 		}
 	}
-	s.Printer.Result(result, result.text())
-	return nil
+	return err
 }
 
 func (s *session) functionStatus(ctx context.Context, now *current) ([]FunctionStatus, error) {
@@ -156,6 +181,13 @@ func (r StageStatus) text() string {
 	if r.Reason != "" {
 		fmt.Fprintf(&b, " (%s)", r.Reason)
 	}
+	if r.Failure != "" {
+		fmt.Fprintf(&b, "\nFailure  %s", r.Failure)
+	}
+	if r.Release == 0 {
+		b.WriteString("\nNothing is deployed yet.\n")
+		return b.String()
+	}
 	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n\nFunctions\n",
 		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
 	for _, f := range r.Functions {
@@ -172,7 +204,11 @@ func (r StageStatus) text() string {
 	if len(r.Alarms) == 0 {
 		b.WriteString("  none\n")
 	}
+	if r.DriftError != "" {
+		fmt.Fprintf(&b, "\nNot everything could be compared with the template: %s\n", r.DriftError)
+	}
 	switch {
+	case r.DriftError != "" && len(r.Drift) == 0:
 	case r.Drift == nil:
 		b.WriteString("\nDrift    not looked for\n")
 	case len(r.Drift) == 0:

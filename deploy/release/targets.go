@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
 	"github.com/userrequestapi/userdata/deploy/smoke"
@@ -21,7 +24,7 @@ import (
 
 // Plan shows what [Deploy] would change. It changes nothing.
 func Plan(ctx context.Context, settings Settings) error {
-	return finish(ctx, plan(ctx, settings))
+	return finish(ctx, settings, plan(ctx, settings))
 }
 
 func plan(ctx context.Context, settings Settings) error {
@@ -33,7 +36,7 @@ func plan(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	packages, remove, err := s.packages(ctx, functions)
+	packages, remove, err := s.packages(ctx, functions, "")
 	if err != nil {
 		return err
 	}
@@ -47,8 +50,8 @@ func plan(ctx context.Context, settings Settings) error {
 		return err
 	}
 	s.Printer.Stepf("Changes to the stack %s", s.stackName())
-	if now == nil || now.Outputs["ApiId"] == "" { // never deployed: there is nothing to compare with
-		all, err := everything(rendered)
+	if now == nil || now.template == nil || now.record.Number == 0 { // never deployed: there is nothing to compare with
+		all, err := s.everything(ctx, rendered)
 		if err != nil {
 			return err
 		}
@@ -59,14 +62,15 @@ func plan(ctx context.Context, settings Settings) error {
 		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended",
 			now.Status, s.command("deploy"))
 	}
-	if err := s.sign(rendered, record{Number: now.record.Number + 1, Previous: now.record.Key, Source: now.record.Source}); err != nil {
+	next := now.next("")
+	next.Key = "plans/" + s.stackName() + ".json"
+	if err := s.sign(rendered, next); err != nil {
 		return err
 	}
-	input, err := s.input(ctx, rendered)
-	if err != nil {
+	if _, err := s.bucket.Ensure(ctx); err != nil {
 		return err
 	}
-	planned, err := s.stack.Plan(ctx, input)
+	planned, err := s.plan(ctx, now, rendered)
 	if err != nil {
 		return err
 	}
@@ -78,21 +82,35 @@ func plan(ctx context.Context, settings Settings) error {
 }
 
 // everything is the plan of a stack that is not there.
-func everything(rendered *template.Rendered) (*stack.Plan, error) {
+func (s *session) everything(ctx context.Context, rendered *template.Rendered) (*stack.Plan, error) {
 	resources, err := rendered.Resources()
 	if err != nil {
 		return nil, err
 	}
+	adopted := ""
+	if _, id, name, ok := rendered.TableOnly(); ok {
+		table, err := describeTable(ctx, dynamodb.NewFromConfig(s.account.Config), name)
+		if err != nil {
+			return nil, err
+		}
+		if table != nil {
+			adopted = id
+		}
+	}
 	plan := &stack.Plan{New: true}
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
-		plan.Changes = append(plan.Changes, stack.Change{Action: "Add", LogicalID: id, Type: resources[id]})
+		change := stack.Change{Action: "Add", LogicalID: id, Type: resources[id]}
+		if id == adopted {
+			change.Action = "Import"
+		}
+		plan.Changes = append(plan.Changes, change)
 	}
 	return plan, nil
 }
 
 // Function deploys the code of one function, named by its folder, and nothing else.
 func Function(ctx context.Context, settings Settings, name string) error {
-	return finish(ctx, function(ctx, settings, name))
+	return finish(ctx, settings, function(ctx, settings, name))
 }
 
 func function(ctx context.Context, settings Settings, name string) error {
@@ -109,10 +127,12 @@ func function(ctx context.Context, settings Settings, name string) error {
 		return withCode(CodeSettings, fmt.Errorf("there is no function %q, but %s",
 			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
-	if _, err := s.deployed(ctx); err != nil { // before anything is built for nothing
+	now, err := s.deployed(ctx)
+	if err != nil {
 		return err
 	}
-	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f})
+	// For the architecture that is deployed: that of the source may be another by now.
+	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f}, now.Parameters[architectureParameter])
 	if err != nil {
 		return err
 	}
@@ -121,32 +141,35 @@ func function(ctx context.Context, settings Settings, name string) error {
 		return err
 	}
 	s.Printer.Stepf("Changing the function %s", f.Name)
-	now, err := s.settle(ctx)
+	_, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
+		if now == nil || now.template == nil {
+			return nil, fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command("deploy"))
+		}
+		// What is deployed, but for this one function: other changes of the source stay out.
+		parameters := maps.Clone(now.Parameters)
+		if s.AtOnce {
+			parameters[preferenceParameter] = allAtOnce
+		}
+		rendered, err := template.Open(now.template.JSON(), parameters)
+		if err != nil {
+			return nil, err
+		}
+		if err := rendered.SetCode(f.LogicalID, packages[f.LogicalID].Key); err != nil {
+			return nil, err
+		}
+		return rendered, s.sign(rendered, now.next(s.commit(ctx)))
+	})
 	if err != nil {
-		return err
-	}
-	if now == nil || now.template == nil {
-		return fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command("deploy"))
-	}
-	// What is deployed, but for this one function: other changes of the source stay out.
-	rendered, err := template.Open(now.template.JSON(), now.Parameters)
-	if err != nil {
-		return err
-	}
-	if err := rendered.SetCode(f.LogicalID, packages[f.LogicalID].Key); err != nil {
-		return err
-	}
-	if err := s.release(ctx, now, rendered); err != nil {
 		return err
 	}
 	s.Printer.Result(map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key}, "\nFunction "+f.Name+" is deployed.")
 	return nil
 }
 
-// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched.
-// Called again, it goes back further.
+// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched. Called again,
+// it goes back further. The way back is not gradual: the alarm that may be the reason for it would stop it.
 func Rollback(ctx context.Context, settings Settings) error {
-	return finish(ctx, rollback(ctx, settings))
+	return finish(ctx, settings, rollback(ctx, settings))
 }
 
 func rollback(ctx context.Context, settings Settings) error {
@@ -155,51 +178,64 @@ func rollback(ctx context.Context, settings Settings) error {
 		return err
 	}
 	s.Printer.Stepf("Taking back the release of stage %s", s.stage.Name)
-	now, err := s.settle(ctx)
+	from := 0
+	now, err := s.change(ctx, func(now *current) (*template.Rendered, error) {
+		switch {
+		case now == nil || now.record.Number == 0:
+			return nil, withCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
+		case now.record.Previous == "":
+			return nil, withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
+				now.record.Number, s.stage.Name))
+		case from != 0 && from != now.record.Number:
+			return nil, fmt.Errorf("release %d has come in between: look whether it still is to be taken back, and repeat", now.record.Number)
+		}
+		from = now.record.Number
+		return s.before(ctx, now)
+	})
 	if err != nil {
-		return err
-	}
-	if now == nil || now.template == nil {
-		return withCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
-	}
-	if now.record.Previous == "" {
-		return withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
-			now.record.Number, s.stage.Name))
-	}
-	document, err := s.bucket.Get(ctx, now.record.Previous)
-	if err != nil {
-		return fmt.Errorf("get the release before: %w", awserror.Explain(err))
-	}
-	previous, err := template.Open(document, nil)
-	if err != nil {
-		return fmt.Errorf("read the release before: %w", err)
-	}
-	previous, err = template.Open(document, recordOf(previous).Parameters)
-	if err != nil {
-		return fmt.Errorf("read the release before: %w", err)
-	}
-	s.Printer.Notef("from release %d to release %d", now.record.Number, recordOf(previous).Number)
-	if err := s.change(ctx, now, previous); err != nil {
-		return err
-	}
-	if now, err = s.deployed(ctx); err != nil {
 		return err
 	}
 	s.Printer.Result(now.Outputs, s.describe(now))
 	return nil
 }
 
+// before returns the release before the present one, as it was.
+func (s *session) before(ctx context.Context, now *current) (*template.Rendered, error) {
+	document, err := s.bucket.Get(ctx, now.record.Previous)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the release before is no longer in the bucket %s: check out its source, and deploy that with %s",
+			s.bucket.Name(), s.command("deploy"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	previous, err := template.Open(document, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read the release before: %w", err)
+	}
+	r := recordOf(previous)
+	parameters := maps.Clone(r.Parameters)
+	if _, ok := parameters[preferenceParameter]; ok {
+		parameters[preferenceParameter] = allAtOnce
+	}
+	if previous, err = template.Open(document, parameters); err != nil {
+		return nil, fmt.Errorf("read the release before: %w", err)
+	}
+	s.Printer.Notef("from release %d to release %d", now.record.Number, r.Number)
+	return previous, nil
+}
+
 // Smoke tries the deployed stage out: it creates, reads, replaces and deletes a user.
 func Smoke(ctx context.Context, settings Settings) error {
 	s, err := open(ctx, settings)
 	if err != nil {
-		return finish(ctx, err)
+		return finish(ctx, settings, err)
 	}
 	now, err := s.deployed(ctx)
 	if err != nil {
-		return finish(ctx, err)
+		return finish(ctx, settings, err)
 	}
-	return finish(ctx, s.smoke(ctx, now))
+	return finish(ctx, settings, s.smoke(ctx, now))
 }
 
 func (s *session) smoke(ctx context.Context, now *current) error {
@@ -224,7 +260,7 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 
 // Template writes the template as CloudFormation is given it, to out. It needs no account: the bucket is a parameter.
 func Template(ctx context.Context, settings Settings, out io.Writer) error {
-	return finish(ctx, printTemplate(ctx, settings, out))
+	return finish(ctx, settings, printTemplate(ctx, settings, out))
 }
 
 func printTemplate(ctx context.Context, settings Settings, out io.Writer) error {
@@ -236,7 +272,7 @@ func printTemplate(ctx context.Context, settings Settings, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	packages, remove, err := s.packages(ctx, functions)
+	packages, remove, err := s.packages(ctx, functions, "")
 	if err != nil {
 		return err
 	}

@@ -45,10 +45,8 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 				return nil, s.failed(ctx, "compare", err)
 			}
 		case types.StackDriftDetectionStatusDetectionFailed: // some resources could not be looked at; the others tell all the same
-			if status.StackDriftStatus == "" {
-				return nil, s.failed(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason)))
-			}
-			done = true
+			drifts, err := s.drifted(ctx)
+			return drifts, errors.Join(err, s.failed(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
 		default:
 			done = true
 		}

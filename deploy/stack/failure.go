@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -22,18 +23,21 @@ type Failure struct {
 // Error returns the root cause, what state the stack is in and what to do.
 func (f *Failure) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "stack %s: ", f.Stack)
-	if f.Cause.Stack {
-		b.WriteString(plain(f.Cause.Reason))
-	} else {
-		fmt.Fprintf(&b, "%s (%s): %s", f.Cause.LogicalID, f.Cause.Type, plain(f.Cause.Reason))
-	}
+	fmt.Fprintf(&b, "stack %s: %s", f.Stack, f.cause())
 	for _, text := range []string{consequence(f.Status), f.Hint} {
 		if text != "" {
 			b.WriteString("; " + text)
 		}
 	}
 	return b.String()
+}
+
+// cause names what has failed, and why.
+func (f *Failure) cause() string {
+	if f.Cause.Stack {
+		return plain(f.Cause.Reason)
+	}
+	return fmt.Sprintf("%s (%s): %s", f.Cause.LogicalID, f.Cause.Type, plain(f.Cause.Reason))
 }
 
 // consequence says what a status means to whoever has just failed to change the stack.
@@ -100,6 +104,40 @@ func adverse(status types.ResourceStatus) bool {
 	return strings.HasSuffix(string(status), "_FAILED") || strings.Contains(string(status), "ROLLBACK")
 }
 
+// LastFailure says why the latest operation on the stack has failed; nil where it has not, or not yet.
+func (s *Stack) LastFailure(ctx context.Context) (*Failure, error) {
+	d, err := s.Describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.lastFailure(ctx, d)
+}
+
+func (s *Stack) lastFailure(ctx context.Context, d *Description) (*Failure, error) {
+	events, err := s.since(ctx, d.ID, "")
+	if err != nil {
+		return nil, s.failed(ctx, "read the events of", err)
+	}
+	end := outcome{status: d.Status}
+	for _, e := range events {
+		switch types.StackStatus(e.Status) {
+		default:
+		case types.StackStatusCreateInProgress, types.StackStatusUpdateInProgress, types.StackStatusImportInProgress,
+			types.StackStatusDeleteInProgress:
+			if e.Stack { // an operation begins
+				end.events = nil
+			}
+		}
+		end.events = append(end.events, e.Event)
+	}
+	for _, e := range end.events {
+		if !e.Stack && e.failure() {
+			return s.explain(end), nil
+		}
+	}
+	return nil, nil
+}
+
 // hints are what to do about frequent reasons, the first that matches.
 //
 //nolint:gochecknoglobals // compiled once, never changed
@@ -124,6 +162,8 @@ var hints = []struct {
 		"API Gateway does not accept the API document: `go tool mage template` prints it, and `go tool mage lint` checks it"},
 	{regexp.MustCompile(`(?i)\balarms?\b.*(ALARM|activated|breach|stopp)|CodeDeploy.*(fail|roll|stop)|deployment .*(was stopped|failed)`),
 		"the new version has set off an alarm, and the earlier one serves again: see `go tool mage status` and the functions' logs"},
+	{regexp.MustCompile(`(?i)CodeStorageExceeded|code storage`),
+		"the account's room for Lambda code is used up: docs/deploy.md says how to delete old versions"},
 	{regexp.MustCompile(`(?i)quota|limit ?exceeded|LimitExceeded|TooManyRequests|maximum number of|exceeds? the (maximum|limit)`),
 		"a quota of the account is reached: free some of it, or have it raised under Service Quotas"},
 	{regexp.MustCompile(`(?i)Rate exceeded|Throttl|Too Many Requests`),

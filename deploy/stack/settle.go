@@ -87,6 +87,9 @@ func exists(status types.ResourceStatus) bool {
 
 // clear deletes the remains of a stack. What cannot be deleted even now is left behind, so that it is in nobody's way.
 func (s *Stack) clear(ctx context.Context, d *Description, tell func(string)) error {
+	if failure, err := s.lastFailure(ctx, d); err == nil && failure != nil { // after this nobody can look it up
+		tell("why it failed: " + failure.cause())
+	}
 	tell(fmt.Sprintf("stack %s is %s: deleting the remains", s.name, d.Status))
 	left, err := s.remove(ctx, d, func(string) bool { return true })
 	for _, r := range left {

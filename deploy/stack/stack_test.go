@@ -353,7 +353,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if got := b.cfn.Status(name); got != "ROLLBACK_COMPLETE" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
+		}, told: []string{"why it failed: ", "ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
 		{name: "ROLLBACK_FAILED", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Fail(stacktest.Create, "Role", "no")
@@ -366,7 +366,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if got := b.cfn.Status(name); got != "ROLLBACK_FAILED" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, anew: true},
+		}, told: []string{"why it failed: ", "ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, anew: true},
 		{name: "CREATE_FAILED", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_FAILED", template(role).TemplateBody)
 		}, told: []string{"CREATE_FAILED: deleting the remains"}, anew: true},
@@ -399,7 +399,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if err := b.Delete(within(t)); err == nil || !strings.Contains(err.Error(), "Role (AWS::IAM::Role): in use") {
 				t.Errorf("got error %v", err)
 			}
-		}, told: []string{"DELETE_FAILED: deleting the remains"}, anew: true},
+		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains"}, anew: true},
 		{name: "DELETE_FAILED for good", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
@@ -408,7 +408,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if err := b.Delete(within(t)); err == nil {
 				t.Error("the deletion has not failed")
 			}
-		}, told: []string{"DELETE_FAILED: deleting the remains", "Role (AWS::IAM::Role, "}, anew: true},
+		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains", "Role (AWS::IAM::Role, "}, anew: true},
 		{name: "IMPORT_ROLLBACK_COMPLETE of a new stack", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Exists("AWS::DynamoDB::Table", "Adopted")
@@ -419,7 +419,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_COMPLETE" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
+		}, told: []string{"why it failed: ", "IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
 		{name: "IMPORT_ROLLBACK_COMPLETE of a stack that serves", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "IMPORT_ROLLBACK_COMPLETE", template(role).TemplateBody)
 		}},

@@ -26,6 +26,7 @@ const stageName = "emulator"
 type checkout struct {
 	t       *testing.T
 	dir     string
+	temp    string
 	account *emulator.Account
 }
 
@@ -33,7 +34,7 @@ func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
-	c := &checkout{t: t, dir: t.TempDir(), account: deployer}
+	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), account: deployer}
 	root := os.DirFS("../..")
 	for _, dir := range []string{"deploy", "functions", "shared"} {
 		err := fs.WalkDir(root, dir, func(path string, entry fs.DirEntry, err error) error {
@@ -111,6 +112,7 @@ func (c *checkout) command(environment []string, target string, args ...string) 
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.account.Env()...)
 	cmd.Env = append(cmd.Env, targetVariable+"="+target, "STAGE="+stageName,
+		"TMPDIR="+c.temp, // what a killed deployment leaves there goes with the test
 		"INVOKE_URL="+c.account.InvokeURL("{ApiId}", "{StageName}"), "AWS_CALLS="+c.callsFile())
 	cmd.Env = append(cmd.Env, environment...)
 	return cmd

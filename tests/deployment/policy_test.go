@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,15 +15,16 @@ import (
 
 // policy is the deployer's, deploy/policy.json.
 type policy struct {
-	actions []string // that are allowed, with IAM's wildcards
+	actions    []string // that are allowed, with IAM's wildcards
+	everywhere []string // those that are allowed for all resources
 }
 
 func readPolicy(t *testing.T) policy {
 	t.Helper()
 	var document struct {
 		Statement []struct {
-			Effect string
-			Action any
+			Effect           string
+			Action, Resource any
 		}
 	}
 	if err := json.Unmarshal([]byte(original(t, "deploy/policy.json")), &document); err != nil {
@@ -33,20 +35,39 @@ func readPolicy(t *testing.T) policy {
 		if s.Effect != "Allow" {
 			t.Errorf("effect %s: the test does not know it", s.Effect)
 		}
+		var actions []string
 		switch action := s.Action.(type) {
 		case string:
-			p.actions = append(p.actions, action)
+			actions = []string{action}
 		case []any:
 			for _, a := range action {
-				p.actions = append(p.actions, a.(string))
+				actions = append(actions, a.(string))
 			}
+		}
+		p.actions = append(p.actions, actions...)
+		if s.Resource == "*" {
+			p.everywhere = append(p.everywhere, actions...)
 		}
 	}
 	return p
 }
 
+// withoutResource are the actions that IAM does not let anybody limit to resources ("Actions, resources, and condition keys for AWS
+// services"; for PutCompositeAlarm its API reference).
+func withoutResource() []string {
+	return []string{
+		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm", "kms:CreateKey",
+		"logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition", "logs:DeleteQueryDefinition",
+		"sns:Unsubscribe", "xray:GetGroups", "xray:GetSamplingRules",
+	}
+}
+
 func (p policy) allows(action string) bool {
-	for _, pattern := range p.actions {
+	patterns := p.actions
+	if slices.Contains(withoutResource(), action) {
+		patterns = p.everywhere
+	}
+	for _, pattern := range patterns {
 		// IAM knows * and ? only, and no letter's case; an action has none of the characters that mean more here.
 		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(action)); err == nil && ok {
 			return true
@@ -108,7 +129,7 @@ func needed() map[string][]string {
 		"AWS::ApiGateway::ApiKey":          {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
 		"AWS::ApiGateway::Deployment":      {"apigateway:GET", "apigateway:POST", "apigateway:PATCH", "apigateway:DELETE"},
 		"AWS::ApiGateway::RestApi":         {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::Stage":           {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
+		"AWS::ApiGateway::Stage":           {"iam:CreateServiceLinkedRole", "apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
 		"AWS::ApiGateway::UsagePlan":       {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
 		"AWS::ApiGateway::UsagePlanKey":    {"apigateway:GET", "apigateway:POST", "apigateway:DELETE"},
 		"AWS::CloudWatch::Alarm":           {"cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource", "cloudwatch:UntagResource", "cloudwatch:ListTagsForResource"},
@@ -116,7 +137,7 @@ func needed() map[string][]string {
 		"AWS::CloudWatch::Dashboard":       {"cloudwatch:PutDashboard", "cloudwatch:GetDashboard", "cloudwatch:DeleteDashboards"},
 		"AWS::CodeDeploy::Application":     {"codedeploy:CreateApplication", "codedeploy:GetApplication", "codedeploy:UpdateApplication", "codedeploy:DeleteApplication", "codedeploy:TagResource"},
 		"AWS::CodeDeploy::DeploymentGroup": {"codedeploy:CreateDeploymentGroup", "codedeploy:CreateDeployment", "codedeploy:GetDeployment", "codedeploy:StopDeployment", "codedeploy:DeleteDeploymentGroup", "iam:PassRole"},
-		"AWS::DynamoDB::Table":             {"dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTable", "dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:ListTagsOfResource"},
+		"AWS::DynamoDB::Table":             {"dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTable", "dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:ListTagsOfResource", "dynamodb:GetResourcePolicy"},
 		"AWS::IAM::Role":                   {"iam:CreateRole", "iam:GetRole", "iam:DeleteRole", "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:ListAttachedRolePolicies", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:TagRole", "iam:UntagRole"},
 		"AWS::KMS::Key":                    {"kms:CreateKey", "kms:DescribeKey", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:GetKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UpdateKeyDescription"},
 		"AWS::Lambda::Alias":               {"lambda:CreateAlias", "lambda:GetAlias", "lambda:UpdateAlias", "lambda:DeleteAlias"},

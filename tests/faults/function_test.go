@@ -72,7 +72,7 @@ func withTimeout(t *testing.T) func(*local.Config) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := regexp.MustCompile(`Timeout: &timeout \d+`).ReplaceAll(text, []byte("Timeout: &timeout 3"))
+			changed := regexp.MustCompile(`\bTimeout: \d+`).ReplaceAll(text, []byte("Timeout: 3"))
 			if err := os.WriteFile(filepath.Join(root, "deploy", name), changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
