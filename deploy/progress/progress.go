@@ -36,6 +36,8 @@ type Printer struct {
 // New returns a printer to out.
 func New(out io.Writer, options Options) *Printer { return &Printer{out: out, options: options} }
 
+const defaultWidth = 80 // columns
+
 // Open returns a printer to a file as it suits it: lines that are redrawn on a terminal only, colors there unless the
 // environment has NO_COLOR, and JSON where it is asked for.
 func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
@@ -44,8 +46,8 @@ func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
 		options.Color = getenv("NO_COLOR") == ""
 		options.Width = func() int {
 			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil {
-				return 80
+			if err != nil || width <= 0 { // some terminals do not say
+				return defaultWidth
 			}
 			return width
 		}
