@@ -1,5 +1,6 @@
 // Package build compiles the functions as AWS Lambda runs them: one executable named bootstrap for each, linked statically,
-// and packed into an archive. Both are the same byte for byte wherever they are built with the same version of Go.
+// and packed into an archive. Both are the same byte for byte wherever they are built with the same version of Go, whatever
+// the builder's own settings are, but for -toolexec in GOFLAGS.
 package build
 
 import (
@@ -103,7 +104,9 @@ func Find(root string) ([]Function, error) {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
 	// Where the stack would be changes nothing about the source of its functions.
-	stack, err := rendered.Resolve(template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: "build"})
+	stack, err := rendered.Resolve(template.PseudoParameters{
+		Region: "us-east-1", AccountID: "000000000000", StackName: "build",
+	})
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
@@ -188,14 +191,15 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 	}
 	unfinished := executable + ".new"
 	var output bytes.Buffer
-	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with it
-	// html/template, which keeps the linker from leaving out methods that nobody calls.
+	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with
+	// it html/template, which keeps the linker from leaving out methods that nobody calls.
 	cmd := exec.Command("go", "build", "-tags", "lambda.norpc,grpcnotrace", "-trimpath",
 		"-ldflags", "-s -w -buildid=", "-buildvcs=false", "-o", unfinished, ".")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
 	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
+	// What is empty would be as go env -w says; the comma names no experiment.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+target.OS, "GOARCH="+target.Arch,
-		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off")
+		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOEXPERIMENT=,", "GOFLAGS="+flags(os.Getenv("GOFLAGS")))
 	if err := process.Run(ctx, cmd); err != nil {
 		if output.Len() == 0 || ctx.Err() != nil {
 			return Artifact{}, fmt.Errorf("build %s: go build: %w", function.Name, err)
@@ -213,6 +217,17 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
 	return Artifact{Name: function.Name, Path: executable, Size: info.Size(), Took: time.Since(start)}, nil
+}
+
+// flags returns what is left of GOFLAGS: the program that runs the compiler, which may be a cache. Else it is as by default.
+func flags(given string) string {
+	left := []string{"-mod=readonly"}
+	for flag := range strings.FieldsSeq(given) {
+		if strings.HasPrefix(flag, "-toolexec=") {
+			left = append(left, flag)
+		}
+	}
+	return strings.Join(left, " ")
 }
 
 // position is where a compiler message points to: the go command prints paths relative to the folder that it runs in.

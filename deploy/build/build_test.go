@@ -139,6 +139,38 @@ func TestFunctions_Reproducible(t *testing.T) {
 	}
 }
 
+// Not parallel: the environment variables are for the whole process.
+func TestFunctions_IndependentOfSettings(t *testing.T) {
+	compile := func() []byte {
+		t.Helper()
+		artifacts, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/get"}},
+			build.Options{Root: workspace(t, nil), Out: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		executable, err := os.ReadFile(artifacts[0].Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return executable
+	}
+	plain := compile()
+	written := filepath.Join(t.TempDir(), "env") // as go env -w does
+	settings := "GOEXPERIMENT=fieldtrack\nGOFLAGS=-gcflags=-N\n"
+	if err := os.WriteFile(written, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range []string{"GOFLAGS=-gcflags=-N", "GOEXPERIMENT=fieldtrack", "GOENV=" + written} {
+		t.Run(variable, func(t *testing.T) {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv(name, value)
+			if !bytes.Equal(plain, compile()) {
+				t.Error("the executable is another one")
+			}
+		})
+	}
+}
+
 func TestFunctions_CompileErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -25,8 +25,8 @@ type Package struct {
 // packed is when every archive says that its file was changed: the first moment that the format can tell.
 func packed() time.Time { return time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// PackageFunction puts an executable into an archive beside it. The same executable gives the same archive, byte for byte, with the same
-// version of Go.
+// PackageFunction puts an executable into an archive beside it. The same executable gives the same archive, byte for byte,
+// with the same version of Go.
 func PackageFunction(artifact Artifact) (_ Package, err error) {
 	p := Package{Name: artifact.Name, Path: artifact.Path + ".zip"}
 	unfinished, err := os.Create(p.Path + ".new")

@@ -143,6 +143,7 @@ func TestEnvironment_WaitingIsInterrupted(t *testing.T) {
 	var group sync.WaitGroup
 	_, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(string) { // it has the lock now
 		group.Go(func() {
+			defer cancel(stopped) // or the other would wait for ever if this one never waits
 			_, err := python.EnvironmentIn(ctx, parent, []byte(six), func(string) { cancel(stopped) })
 			if !errors.Is(err, stopped) {
 				t.Errorf("got error %v, want %v", err, stopped)

@@ -16,9 +16,9 @@ const (
 func assumeRole(s *stack, report report) {
 	users := map[string][]string{} // services by ids of roles
 	for kind, use := range map[string]struct{ property, service string }{
-		functionType:               {"Role", "lambda.amazonaws.com"},
-		groupType:                  {"ServiceRoleArn", "codedeploy.amazonaws.com"},
-		"AWS::ApiGateway::Account": {"CloudWatchRoleArn", "apigateway.amazonaws.com"},
+		functionType: {"Role", "lambda.amazonaws.com"},
+		groupType:    {"ServiceRoleArn", "codedeploy.amazonaws.com"},
+		accountType:  {"CloudWatchRoleArn", "apigateway.amazonaws.com"},
 	} {
 		for _, user := range s.all(kind) {
 			role, ok := s.referred(user.properties[use.property], roleType, "Arn")

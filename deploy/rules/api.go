@@ -11,6 +11,7 @@ import (
 const (
 	restAPIType = "AWS::ApiGateway::RestApi"
 	stageType   = "AWS::ApiGateway::Stage"
+	accountType = "AWS::ApiGateway::Account"
 
 	// gatewayLimit is the longest that a REST API waits for an integration, in milliseconds.
 	gatewayLimit = 29_000
@@ -364,6 +365,40 @@ func stageLog(s *stack, report report) {
 		}
 		if !strings.Contains(text(at(settings, "Format")), "$context.requestId") {
 			report(stage.path("AccessLogSetting", "Format"), "without $context.requestId no line can be found by a client's report")
+		}
+	}
+}
+
+// stageExecutionLog sees that API Gateway finds what it logs to and with: it makes the log group, which would keep its lines
+// for ever, when there is none of the name ("CloudWatch log formats for API Gateway"), and writes with the account's role.
+func stageExecutionLog(s *stack, report report) {
+	for _, stage := range s.all(stageType) {
+		if !slices.ContainsFunc(list(stage.properties["MethodSettings"]), func(setting any) bool {
+			level := text(at(setting, "LoggingLevel"))
+			return level != "" && level != "OFF"
+		}) {
+			continue
+		}
+		name := "API-Gateway-Execution-Logs_" + text(stage.properties["RestApiId"]) + "/" + text(stage.properties["StageName"])
+		if !slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
+			return text(group.properties["LogGroupName"]) == name && stage.after(group)
+		}) {
+			report("Resources."+stage.id+".DependsOn", "its log group would be made without retention: let it depend on one that is named %s",
+				name)
+		}
+		for _, account := range s.all(accountType) {
+			if !stage.after(account) {
+				report("Resources."+stage.id, "it logs before the account has a role to log with: let it refer to %s", account.id)
+			}
+		}
+	}
+}
+
+// accountRole sees that an account has an API when it is given a role, which API Gateway demands of one that never had any.
+func accountRole(s *stack, report report) {
+	for _, account := range s.all(accountType) {
+		if !slices.ContainsFunc(s.all(restAPIType), account.after) {
+			report("Resources."+account.id+".DependsOn", "an account that never had an API takes no role: let it depend on the API")
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 const tableType = "AWS::DynamoDB::Table"
 
-// retention sees that data is kept when its resource goes or is replaced, and logs for a time that was chosen.
+// retention sees that data is kept when its resource goes or is replaced, logs for a time that was chosen, and versions to
+// go back to: all but that of a deployment that fails, which Lambda would not publish again.
 func retention(s *stack, report report) {
 	for _, id := range sortedKeys(s.resources) {
 		r := s.resources[id]
@@ -18,6 +19,11 @@ func retention(s *stack, report report) {
 			case tableType, "AWS::S3::Bucket":
 				if policy != "Retain" {
 					report("Resources."+id+"."+key, "its data would go with it: set it to Retain")
+				}
+			case versionType:
+				want := map[string]string{"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}[key]
+				if policy != want {
+					report("Resources."+id+"."+key, "versions are kept, but for one that a failed deployment made: set it to %s", want)
 				}
 			case logGroupType, keyType:
 				if policy == nil {

@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -198,15 +198,24 @@ func alarmThreshold(s *stack, report report) {
 	}
 }
 
-// alarmComposite sees that all alarms are under the composite one, which is where people are told.
+var alarmTerm = regexp.MustCompile(`^ALARM\("([^"]+)"\)$`)
+
+// alarmComposite sees that all alarms are under the composite one, which is where people are told: any of them sets it off.
 func alarmComposite(s *stack, report report) {
-	var rules strings.Builder
+	var told []string // names, ARNs and references
 	for _, composite := range s.all("AWS::CloudWatch::CompositeAlarm") {
-		fmt.Fprintln(&rules, text(composite.properties["AlarmRule"]))
+		for term := range strings.SplitSeq(text(composite.properties["AlarmRule"]), " OR ") {
+			if match := alarmTerm.FindStringSubmatch(term); match != nil {
+				told = append(told, match[1])
+			} else {
+				report(composite.path("AlarmRule"), `%q is in it; join terms such as ALARM("name") by OR, and nothing else`, term)
+			}
+		}
 	}
 	for _, a := range s.all(alarmType) {
-		if name := text(a.properties["AlarmName"]); !strings.Contains(rules.String(), "${"+a.id+"}") &&
-			!strings.Contains(rules.String(), "${"+a.id+".Arn}") && (name == "" || !strings.Contains(rules.String(), name)) {
+		if !slices.ContainsFunc([]string{"${" + a.id + "}", "${" + a.id + ".Arn}", text(a.properties["AlarmName"])}, func(name string) bool {
+			return slices.Contains(told, name)
+		}) {
 			report("Resources."+a.id, "nobody is told of it: name it in the AlarmRule of a composite alarm")
 		}
 	}

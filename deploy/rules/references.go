@@ -8,8 +8,8 @@ import (
 // references sees that all names in the template, on branches that are not taken too, are those of a parameter, a resource or
 // a condition, and that what exists refers to what exists.
 func references(s *stack, report report) {
-	for path, id := range s.missing {
-		report(path, "it refers to %s, which does not exist with these parameters: put both under one condition", id)
+	for path, fault := range s.faults {
+		report(path, "%s", fault)
 	}
 	for _, section := range []string{"Resources", "Outputs"} {
 		for _, id := range sortedKeys(mapping(s.document[section])) {

@@ -4,6 +4,10 @@
 // A rule sees the template as its conditions make it for given parameters: only the resources that exist, with the branches
 // of Fn::If that are taken, parameters replaced by their values, and what else is referred to as text such as
 // ${GetFunction.Arn}. To see all of a template, check it for each combination of parameters that matters.
+//
+// Package template works values out too, for one place and with the names that things have there, and gives up at the first
+// fault. Here references stay visible, as they are what most rules are about, and the rest of a template with a fault is
+// checked all the same. What cannot be worked out here is a violation of the rule reference.
 package rules
 
 import (
@@ -83,6 +87,8 @@ func all() []rule {
 		{"usage-plan", usagePlan},
 		{"stage-tracing", stageTracing},
 		{"stage-log", stageLog},
+		{"stage-execution-log", stageExecutionLog},
+		{"account-role", accountRole},
 		{"stage-metrics", stageMetrics},
 		{"stage-throttle", stageThrottle},
 		{"data-trace", dataTrace},

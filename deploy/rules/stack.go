@@ -12,14 +12,13 @@ import (
 // object is a mapping of JSON.
 type object = map[string]any
 
-// stack is a template as its conditions make it for given parameters. What cannot be worked out stays as it is: that is for
-// the rule reference, and for cfn-lint, to tell.
+// stack is a template as its conditions make it for given parameters.
 type stack struct {
 	document   object
 	parameters map[string]string
 	resources  map[string]resource // that exist
 	outputs    object              // that exist
-	missing    map[string]string   // what exists refers to resources that do not: their ids by path
+	faults     map[string]string   // what cannot be worked out, by path: the rule reference tells
 	deciding   []string            // the conditions that are being worked out
 }
 
@@ -36,6 +35,15 @@ func (r resource) path(keys ...string) string {
 	return strings.Join(append([]string{"Resources", r.id, "Properties"}, keys...), ".")
 }
 
+// after tells whether it is made after another, because it says so or refers to that.
+func (r resource) after(other resource) bool {
+	found := slices.Contains(list(r.attributes["DependsOn"]), any(other.id))
+	visitTexts(r.properties, func(value string) {
+		found = found || strings.Contains(value, "${"+other.id+"}") || strings.Contains(value, "${"+other.id+".")
+	})
+	return found
+}
+
 // absent is the value of AWS::NoValue: it takes away what it is the value of.
 type absent struct{}
 
@@ -45,7 +53,7 @@ func newStack(document object, given map[string]string) *stack {
 		parameters: map[string]string{},
 		resources:  map[string]resource{},
 		outputs:    object{},
-		missing:    map[string]string{},
+		faults:     map[string]string{},
 	}
 	for name, p := range mapping(document["Parameters"]) {
 		s.parameters[name] = text(mapping(p)["Default"])
@@ -53,9 +61,12 @@ func newStack(document object, given map[string]string) *stack {
 			s.parameters[name] = value
 		}
 	}
+	for name := range mapping(document["Conditions"]) {
+		s.condition("Conditions."+name, name)
+	}
 	for _, id := range sortedKeys(mapping(document["Resources"])) {
 		raw := mapping(mapping(document["Resources"])[id])
-		if !s.exists(raw) {
+		if !s.exists("Resources."+id, raw) {
 			continue
 		}
 		attributes := mapping(s.value("Resources."+id, raw))
@@ -64,7 +75,7 @@ func newStack(document object, given map[string]string) *stack {
 		}
 	}
 	for id, output := range mapping(document["Outputs"]) {
-		if s.exists(mapping(output)) {
+		if s.exists("Outputs."+id, mapping(output)) {
 			s.outputs[id] = s.value("Outputs."+id, output)
 		}
 	}
@@ -72,39 +83,64 @@ func newStack(document object, given map[string]string) *stack {
 }
 
 // exists tells whether a resource or an output is there under the conditions.
-func (s *stack) exists(o object) bool {
-	name, ok := o["Condition"].(string)
-	return !ok || s.condition(name)
+func (s *stack) exists(path string, o object) bool {
+	name, ok := o["Condition"]
+	return !ok || s.condition(path+".Condition", name)
 }
 
-// condition tells whether a named condition holds.
-func (s *stack) condition(name string) bool {
-	expression, ok := mapping(s.document["Conditions"])[name]
-	if !ok || slices.Contains(s.deciding, name) {
-		return true // a violation, or for cfn-lint
+// condition tells whether a named condition holds. One that cannot be decided does, besides being a fault: what it decides
+// on is checked.
+func (s *stack) condition(path string, name any) bool {
+	expression, ok := mapping(s.document["Conditions"])[text(name)]
+	switch {
+	case !ok:
+		s.faults[path] = fmt.Sprintf("there is no condition %v", name)
+		return true
+	case slices.Contains(s.deciding, text(name)):
+		s.faults[path] = fmt.Sprintf("the condition %v depends on itself", name)
+		return true
 	}
-	s.deciding = append(s.deciding, name)
+	s.deciding = append(s.deciding, text(name))
 	defer func() { s.deciding = s.deciding[:len(s.deciding)-1] }()
-	return s.holds(expression)
+	return s.holds("Conditions."+text(name), expression)
 }
 
-func (s *stack) holds(expression any) bool {
-	for name, argument := range mapping(expression) {
-		arguments := list(argument)
+func (s *stack) holds(path string, expression any) bool {
+	o := mapping(expression)
+	for name, argument := range o {
+		path, arguments := path+"."+name, list(argument)
+		each := func(want bool) bool { // whether one of the conditions is as wanted
+			found := false
+			for i, a := range arguments { // all of them, for their faults
+				found = s.holds(fmt.Sprintf("%s.%d", path, i), a) == want || found
+			}
+			return found
+		}
 		switch {
+		case len(o) != 1:
 		case name == "Condition":
-			return s.condition(text(argument))
+			return s.condition(path, argument)
 		case name == "Fn::Equals" && len(arguments) == 2:
-			return text(s.value("", arguments[0])) == text(s.value("", arguments[1]))
+			return s.text(path+".0", arguments[0]) == s.text(path+".1", arguments[1])
 		case name == "Fn::Not" && len(arguments) == 1:
-			return !s.holds(arguments[0])
-		case name == "Fn::And":
-			return !slices.ContainsFunc(arguments, func(a any) bool { return !s.holds(a) })
-		case name == "Fn::Or":
-			return slices.ContainsFunc(arguments, s.holds)
+			return each(false)
+		case name == "Fn::And" && len(arguments) > 1:
+			return !each(false)
+		case name == "Fn::Or" && len(arguments) > 1:
+			return each(true)
 		}
 	}
+	s.faults[path] = "it is no condition that can be decided"
 	return true
+}
+
+// text works out a value that must be a text.
+func (s *stack) text(path string, value any) string {
+	value = s.value(path, value)
+	if !scalar(value) {
+		s.faults[path] = "it must be a text"
+	}
+	return text(value)
 }
 
 // value works out a value: parameters by their values, and what only CloudFormation knows as text such as ${Table.Arn}.
@@ -149,7 +185,7 @@ func (s *stack) call(path, name string, argument any) any {
 		return s.sub(path, arguments)
 	case name == "Fn::If" && len(arguments) == 3:
 		branch := 2
-		if s.condition(text(arguments[0])) {
+		if s.condition(path+".Fn::If.0", arguments[0]) {
 			branch = 1
 		}
 		return s.value(fmt.Sprintf("%s.Fn::If.%d", path, branch), arguments[branch])
@@ -160,11 +196,42 @@ func (s *stack) call(path, name string, argument any) any {
 		}
 		texts := make([]string, len(parts))
 		for i, part := range parts {
-			texts[i] = text(part)
+			texts[i] = s.text(fmt.Sprintf("%s.Fn::Join.1.%d", path, i), part)
 		}
-		return strings.Join(texts, text(arguments[0]))
+		return strings.Join(texts, s.text(path+".Fn::Join.0", arguments[0]))
+	case name == "Fn::FindInMap" && len(arguments) == 3:
+		return s.findInMap(path+"."+name, arguments)
 	}
+	s.faults[path+"."+name] = "it cannot be worked out here"
 	return object{name: s.value(path+"."+name, argument)}
+}
+
+// findInMap returns what Mappings has. Where the place of the stack decides, all entries must have a text under the last key,
+// for which a reference to it stands.
+func (s *stack) findInMap(path string, arguments []any) any {
+	var keys [3]string
+	for i := range keys {
+		keys[i] = s.text(fmt.Sprintf("%s.%d", path, i), arguments[i])
+	}
+	entries := mapping(at(s.document, "Mappings", keys[0]))
+	if entry, ok := entries[keys[1]]; ok || !strings.HasPrefix(keys[1], "${AWS::") {
+		entries = object{keys[1]: entry}
+	}
+	var found any
+	for _, entry := range entries {
+		if found = at(entry, keys[2]); !scalar(found) {
+			break
+		}
+	}
+	switch {
+	case !scalar(found):
+		s.faults[path] = "Mappings has no " + strings.Join(keys[:], ".") + " for each case"
+		return ""
+	case len(entries) > 1:
+		return "${" + strings.Join(keys[:], ".") + "}"
+	default:
+		return found
+	}
 }
 
 // attribute returns the argument of Fn::GetAtt in its short form, such as Table.Arn.
@@ -185,8 +252,8 @@ func (s *stack) ref(path, name string) any {
 		return absent{}
 	}
 	id, _, _ := strings.Cut(name, ".")
-	if raw, ok := mapping(s.document["Resources"])[id]; ok && !s.exists(mapping(raw)) {
-		s.missing[path] = id
+	if raw, ok := mapping(s.document["Resources"])[id]; ok && !s.exists("Resources."+id, mapping(raw)) {
+		s.faults[path] = "it refers to " + id + ", which does not exist with these parameters: put both under one condition"
 	}
 	return "${" + name + "}"
 }
@@ -204,10 +271,14 @@ func (s *stack) sub(path string, arguments []any) any {
 	}
 	return variable.ReplaceAllStringFunc(text(arguments[0]), func(match string) string {
 		name := variable.FindStringSubmatch(match)[1]
-		if value, ok := own[name]; ok {
-			return text(value)
+		value, ok := own[name]
+		if !ok {
+			value = s.ref(path, name)
 		}
-		return text(s.ref(path, name))
+		if !scalar(value) {
+			s.faults[path] = match + " is no text"
+		}
+		return text(value)
 	})
 }
 
@@ -276,12 +347,38 @@ func text(value any) string {
 	}
 }
 
+// scalar tells whether [text] is of something.
+func scalar(value any) bool {
+	switch value.(type) {
+	case string, float64, bool:
+		return true
+	default:
+		return false
+	}
+}
+
 func number(value any) (float64, bool) {
 	n, err := strconv.ParseFloat(text(value), 64)
 	return n, err == nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// visitTexts calls visit with each text in a value.
+func visitTexts(value any, visit func(string)) {
+	switch v := value.(type) {
+	case object:
+		for _, element := range v {
+			visitTexts(element, visit)
+		}
+	case []any:
+		for _, element := range v {
+			visitTexts(element, visit)
+		}
+	case string:
+		visit(v)
+	}
+}
 
 // walk calls visit with each mapping in a value and its path.
 func walk(path string, value any, visit func(path string, o object)) {

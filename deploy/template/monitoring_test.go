@@ -2,14 +2,16 @@ package template_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // resourcesOf returns the resources of a type by their logical ids.
@@ -111,6 +113,55 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
+// TestAlarmTopic sees that CloudWatch can use the key for the alarms' topic, and for no other.
+func TestAlarmTopic(t *testing.T) {
+	t.Parallel()
+	document := decode(t, render(t, files(t), nil).JSON())
+	topic := at(t, document, "Resources", "AlarmTopic", "Properties")
+	if diff := cmp.Diff(any(object{"Ref": "AlarmKey"}), at(t, topic, "KmsMasterKeyId")); diff != "" {
+		t.Errorf("the topic's key (-want +got):\n%s", diff)
+	}
+	var conditions []any
+	for _, statement := range at(t, document, "Resources", "AlarmKey", "Properties", "KeyPolicy", "Statement").([]any) {
+		if cmp.Equal(at(t, statement, "Principal"), any(object{"Service": "cloudwatch.amazonaws.com"})) {
+			conditions = append(conditions, at(t, statement, "Condition", "StringEquals", "kms:EncryptionContext:aws:sns:topicArn"))
+		}
+	}
+	if len(conditions) != 1 {
+		t.Fatalf("there are %d statements for CloudWatch", len(conditions))
+	}
+	for _, stage := range []string{"prod", "dev"} {
+		got := resolveValues(t, map[string]any{"ARN": conditions[0], "NAME": at(t, topic, "TopicName")},
+			map[string]string{"StageName": stage}, place())
+		if want := "arn:aws:sns:eu-central-1:123456789012:" + got["NAME"]; got["ARN"] != want {
+			t.Errorf("%s: the key is for the topic %q, want %q", stage, got["ARN"], want)
+		}
+	}
+}
+
+// TestConsoles sees that addresses in the console are those of the stack's partition.
+func TestConsoles(t *testing.T) {
+	t.Parallel()
+	outputs := at(t, decode(t, render(t, files(t), nil).JSON()), "Outputs")
+	traces := at(t, outputs, "TracesConsole", "Value")
+	for partition, want := range map[string]string{
+		"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com",
+		"aws-eusc": "console.amazonaws-eusc.eu",
+	} {
+		in := place()
+		in.Partition, in.Region = partition, "there-1"
+		got := resolveValues(t, map[string]any{"TRACES": traces}, nil, in)["TRACES"]
+		if want := "https://there-1." + want + "/cloudwatch/home?region=there-1#xray:traces/query"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	dashboard := at(t, outputs, "DashboardConsole", "Value", "Fn::Sub").([]any)
+	if diff := cmp.Diff(traces.(object)["Fn::Sub"].([]any)[1], dashboard[1]); diff != "" ||
+		!strings.HasPrefix(dashboard[0].(string), "https://${AWS::Region}.${Console}/") {
+		t.Errorf("the dashboard's address is %v", dashboard)
+	}
+}
+
 // TestReleaseGroups sees that each function goes back on its own alarms and the API's.
 func TestReleaseGroups(t *testing.T) {
 	t.Parallel()
@@ -138,13 +189,48 @@ func TestReleaseGroups(t *testing.T) {
 	}
 }
 
-var variables = regexp.MustCompile(`\$\{[^}]+\}`)
+// resolveValues works values of the template out as those of the stage's variables.
+func resolveValues(t *testing.T, values map[string]any, parameters map[string]string, in template.PseudoParameters) map[string]string {
+	t.Helper()
+	var lines strings.Builder
+	for name, value := range values {
+		encoded, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines.WriteString("        " + name + ": " + string(encoded) + "\n")
+	}
+	source := files(t)
+	const before = "      TracingEnabled: true\n"
+	edit(t, source, "template.yaml", before, before+"      Variables:\n"+lines.String())
+	stack, err := render(t, source, parameters).Resolve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack.API().StageVariables
+}
 
-// TestDashboard sees that the dashboard is JSON, overlaps nowhere, and shows each alarm.
+// TestDashboard sees that the dashboard is JSON, overlaps nowhere, and shows each alarm, whatever the parameters are.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
+	for _, parameters := range []map[string]string{
+		nil,
+		{"ErrorRateAlarm": "0", "LatencyAlarmMilliseconds": "1", "StageName": "s"},
+		{"ErrorRateAlarm": "1", "LatencyAlarmMilliseconds": "29000", "StageName": strings.Repeat("s", 17)},
+		{"ErrorRateAlarm": "0.0001", "LatencyAlarmMilliseconds": "999.5", "ExistingTableName": "a.b-c_d", "ServiceName": "-_"},
+	} {
+		t.Run(fmt.Sprint(parameters), func(t *testing.T) {
+			t.Parallel()
+			wantDashboard(t, parameters)
+		})
+	}
+}
+
+func wantDashboard(t *testing.T, parameters map[string]string) {
+	t.Helper()
 	document := decode(t, render(t, files(t), nil).JSON())
-	text := at(t, document, "Resources", "Dashboard", "Properties", "DashboardBody", "Fn::Sub").([]any)[0].(string)
+	value := at(t, document, "Resources", "Dashboard", "Properties", "DashboardBody")
+	text := resolveValues(t, map[string]any{"DASHBOARD": value}, parameters, place())["DASHBOARD"]
 	var body struct {
 		Widgets []struct {
 			X, Y, Width, Height int
@@ -155,8 +241,11 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(variables.ReplaceAllString(text, "1")), &body); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(text), &body); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	if strings.Contains(text, "${") {
+		t.Errorf("it has what is not resolved: %s", text)
 	}
 	taken := map[[2]int]string{}
 	alarms := 0
@@ -225,6 +314,28 @@ func TestStage(t *testing.T) {
 	}
 }
 
+// TestExecutionLog sees that a stage is made after what it logs to and with.
+func TestExecutionLog(t *testing.T) {
+	t.Parallel()
+	for _, choice := range []string{"Create", "Existing"} {
+		rendered := render(t, files(t), map[string]string{"ApiGatewayLogsRole": choice})
+		dependencies := rendered.Dependencies()
+		for _, pair := range [][2]string{
+			{"ApiStage", "ApiExecutionLogGroup"}, {"ApiStage", "ApiAccount"}, {"ApiAccount", "Api"}, {"ApiAccount", "ApiLogsRole"},
+		} {
+			if !slices.Contains(dependencies[pair[0]], pair[1]) {
+				t.Errorf("%s is not made after %s, but after %v", pair[0], pair[1], dependencies[pair[0]])
+			}
+		}
+		// Working the reference out fails where there is no such resource.
+		description := at(t, decode(t, rendered.JSON()), "Resources", "ApiStage", "Properties", "Description")
+		got := resolveValues(t, map[string]any{"STAGE": description}, map[string]string{"ApiGatewayLogsRole": choice}, place())["STAGE"]
+		if refers := strings.Contains(got, place().AccountID); refers != (choice == "Create") {
+			t.Errorf("%s: the stage is described as %q", choice, got)
+		}
+	}
+}
+
 // TestNames sees that every stage has names of its own, within the limits of their services ("quotas" of each).
 func TestNames(t *testing.T) {
 	t.Parallel()
@@ -236,14 +347,14 @@ func TestNames(t *testing.T) {
 		"AWS::Logs::LogGroup LogGroupName": 512, "AWS::Logs::QueryDefinition Name": 255, "AWS::DynamoDB::Table TableName": 255,
 		"AWS::ApiGateway::RestApi Name": 1024, "AWS::ApiGateway::ApiKey Name": 1024, "AWS::ApiGateway::UsagePlan UsagePlanName": 1024,
 	}
-	longest := strings.Repeat("s", 17)
 	seen := map[string]bool{}
-	for _, stage := range []string{"prod", "dev", longest} {
-		in := files(t)
-		document := decode(t, render(t, in, nil).JSON())
-		// Names are worked out as values of a function's environment.
-		var lines strings.Builder
-		kinds := map[string]string{}
+	for _, stage := range []string{
+		"prod", "dev", strings.Repeat("s", 17),
+		// As names end, after prod's or another stage's.
+		"latency", "server-errors", "get-errors", "errors", "get-duration", "table-errors", "get", "latency-latency", "alarm",
+	} {
+		document := decode(t, render(t, files(t), nil).JSON())
+		names, kinds := map[string]any{}, map[string]string{}
 		for id, resource := range at(t, document, "Resources").(object) {
 			properties, _ := resource.(object)["Properties"].(object)
 			if rule, ok := properties["SamplingRule"].(object); ok {
@@ -258,25 +369,20 @@ func TestNames(t *testing.T) {
 				if _, ok := limits[kind]; !ok || err != nil || strings.Contains(string(value), "${Api}") {
 					continue
 				}
-				kinds["N"+id] = kind
-				lines.WriteString("\n            N" + id + ": " + string(value))
+				kinds["N"+id], names["N"+id] = kind, properties[property]
 			}
 		}
-		edit(t, in, "template.yaml", `GOMAXPROCS: "1"`, `GOMAXPROCS: "1"`+lines.String())
-		stack, err := render(t, in, map[string]string{"StageName": stage}).Resolve(place())
-		if err != nil {
-			t.Fatal(err)
-		}
-		environment := stack.Functions()[0].Environment
+		resolved := resolveValues(t, names, map[string]string{"StageName": stage}, place())
 		for id, kind := range kinds {
-			name := environment[id]
+			name := resolved[id]
 			if len(name) > limits[kind] || name == "" {
 				t.Errorf("%s, %s: the name %q is too long, or empty", stage, kind, name)
 			}
 			if strings.Contains(name, stage) == (stage == "prod") {
 				t.Errorf("%s, %s: the name is %q", stage, kind, name)
 			}
-			if key := kind + strconv.Quote(name); seen[key] {
+			// Alarms of both types are in one name space.
+			if key := strings.Replace(kind, "CompositeAlarm", "Alarm", 1) + strconv.Quote(name); seen[key] {
 				t.Errorf("%s, %s: the name %q is taken", stage, kind, name)
 			} else {
 				seen[key] = true

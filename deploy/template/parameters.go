@@ -190,10 +190,10 @@ func (p parameter) checkOne(value string) error {
 	case !p.number:
 		return nil
 	}
-	n, err := strconv.ParseFloat(value, 64)
+	n, err := parseNumber(value)
 	switch {
-	case err != nil || math.IsNaN(n) || math.IsInf(n, 0):
-		return fmt.Errorf("%q is no number", value)
+	case err != nil:
+		return err
 	case n < p.minValue:
 		return fmt.Errorf("%s is less than %v", value, p.minValue)
 	case n > p.maxValue:
@@ -218,12 +218,15 @@ func scalarText(value any) (string, bool) {
 	}
 }
 
+// decimal is how numbers are written in JSON but for exponents: where they are referred to, there may be JSON around them.
+var decimal = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?$`)
+
 // parseNumber reads a number, which a parameter gives as text.
 func parseNumber(value any) (float64, error) {
 	text, _ := scalarText(value)
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%v is no number", value)
+	if err != nil || !decimal.MatchString(text) {
+		return 0, fmt.Errorf("%q is no number such as 12 or 0.5", fmt.Sprint(value))
 	}
 	return n, nil
 }
@@ -237,7 +240,7 @@ func checkTogether(values map[string]string) error {
 		faults = append(faults, fmt.Errorf("parameter %s: %s", parameter, fmt.Sprintf(format, args...)))
 	}
 	for _, name := range []string{"MemorySize", "ReservedConcurrency", "ThrottlingBurstLimit", "TracingReservoir"} {
-		if n, err := strconv.ParseFloat(values[name], 64); err == nil && n != math.Trunc(n) {
+		if strings.Contains(values[name], ".") {
 			refuse(name, "%s is no whole number", values[name])
 		}
 	}

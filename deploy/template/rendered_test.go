@@ -90,7 +90,7 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 		{name: "timeout", old: "Timeout: 10 ", new: "Timeout: 12 ", want: all},
 		{name: "runtime", old: "Runtime: provided.al2023", new: "Runtime: provided.al2027", want: all},
 		{name: "tracing", old: "Mode: Active", new: "Mode: PassThrough", want: all},
-		{name: "one function's code", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: []string{"PutFunction"}},
+		{name: "where one function's code is", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: none},
 		{name: "one function's role", old: "Role: !GetAtt PutRole.Arn", new: "Role: !GetAtt PostRole.Arn", want: []string{"PutFunction"}},
 		{name: "one function's layers", old: "      Code: ../functions/get\n", new: "      Code: ../functions/get\n      Layers: [a]\n",
 			want: []string{"GetFunction"}},
@@ -123,6 +123,35 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 				t.Errorf("new versions (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestVersionsFollowThePackages sees that a package's name counts, which is a digest, and not its folder.
+func TestVersionsFollowThePackages(t *testing.T) {
+	t.Parallel()
+	loaded, err := template.Load(files(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string][]string{
+		"functions/get/1.zip": nil, "functions/read/1.zip": nil, "1.zip": nil, "functions/get/2.zip": {"GetFunction"},
+	} {
+		code := packages()
+		code["GetFunction"] = key
+		rendered, err := loaded.Render(template.Options{Code: code})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var changed []string
+		plain := versions(t, packaged(t, nil))
+		for function, id := range versions(t, rendered) {
+			if id != plain[function] {
+				changed = append(changed, function)
+			}
+		}
+		if diff := cmp.Diff(want, changed); diff != "" {
+			t.Errorf("%s: new versions (-want +got):\n%s", key, diff)
+		}
 	}
 }
 
@@ -359,7 +388,7 @@ func TestTableOnly(t *testing.T) {
 		t.Fatalf("the table is %q, %q, %v", id, name, ok)
 	}
 	document, whole := decode(t, alone.JSON()), decode(t, rendered.JSON())
-	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Parameters", "Resources"},
+	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Parameters", "Resources"},
 		slices.Sorted(maps.Keys(document))); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}

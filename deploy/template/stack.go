@@ -180,6 +180,8 @@ func nameProperty(resourceType any) string {
 		return "LogGroupName"
 	case "AWS::ApiGateway::Stage":
 		return "StageName"
+	case "AWS::CloudWatch::Alarm":
+		return "AlarmName"
 	default:
 		return ""
 	}
@@ -202,6 +204,8 @@ func (p placed) attribute(e *evaluator, id, name string) (any, error) {
 	case "AWS::Logs::LogGroup.Arn":
 		text, err := arn("logs", "log-group:")
 		return fmt.Sprint(text, ":*"), err
+	case "AWS::CloudWatch::Alarm.Arn":
+		return arn("cloudwatch", "alarm:")
 	case "AWS::IAM::Role.Arn": // global: it has no region
 		return fmt.Sprintf("arn:%s:iam::%s:role/%v", p.Partition, p.AccountID, ref), nil
 	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":

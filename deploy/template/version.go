@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -134,11 +135,11 @@ func (e *evaluator) nameVersion(function, version, base string) error {
 	for name, value := range member(e.resource(function), "Properties") {
 		switch name {
 		case "Description", "ReservedConcurrentExecutions", "RecursiveLoop", "Tags": // the function's, not a version's
-		case "Code":
-			if code, ok := value.(object); ok { // the bucket says where the package is, not what
-				value = code["S3Key"]
+		case "Code": // the folder, here or in the bucket, says where the package is; its name is a digest and says what
+			if code, ok := value.(object); ok {
+				key, _ := code["S3Key"].(string) // rendered so
+				content[name] = path.Base(key)
 			}
-			content[name] = value
 		default:
 			content[name] = value
 		}

@@ -64,7 +64,8 @@ func Start(tb testing.TB) *Account {
 	return start(tb, false)
 }
 
-// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport).
+// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport). The emulator
+// then listens at port 443 of 127.0.0.1 too, where it may and no other does; it cannot be told not to.
 func StartTLS(tb testing.TB) *Account {
 	tb.Helper()
 	return start(tb, true)

@@ -79,24 +79,26 @@ func TestStart_AccountsAreApart(t *testing.T) {
 
 func TestStart_ListensOnThisMachineOnly(t *testing.T) {
 	t.Parallel()
-	endpoint, err := url.Parse(emulator.Start(t).Endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range addresses {
-		ip, ok := address.(*net.IPNet)
-		if !ok || ip.IP.String() == endpoint.Hostname() || ip.IP.IsLinkLocalUnicast() {
-			continue
+	for _, start := range []func(testing.TB) *emulator.Account{emulator.Start, emulator.StartTLS} {
+		endpoint, err := url.Parse(start(t).Endpoint)
+		if err != nil {
+			t.Fatal(err)
 		}
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
-		if err == nil {
-			t.Errorf("it listens at %s too", ip.IP)
-			_ = conn.Close()
+		for _, address := range addresses {
+			ip, ok := address.(*net.IPNet)
+			if !ok || ip.IP.String() == endpoint.Hostname() || ip.IP.IsLinkLocalUnicast() {
+				continue
+			}
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
+			if err == nil {
+				t.Errorf("%s: it listens at %s too", endpoint, ip.IP)
+				_ = conn.Close()
+			}
 		}
 	}
 }

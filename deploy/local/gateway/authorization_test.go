@@ -217,11 +217,12 @@ func TestSignatureV4Refusals(t *testing.T) {
 		return base64.StdEncoding.EncodeToString(sum[:])
 	}
 	today := time.Now().UTC().Format("20060102")
-	tests := map[string]struct {
+	type refusal struct {
 		request   *http.Request
 		errorType string
 		message   string // how it begins
-	}{
+	}
+	tests := map[string]refusal{
 		"method": {tampered(get(), func(r *http.Request) { r.Method = "DELETE" }), invalid, mismatch + "DELETE\n/prod/users/1\n"},
 		"path":   {tampered(get(), func(r *http.Request) { r.URL.Path += "2" }), invalid, mismatch + "GET\n/prod/users/12\na=1\n"},
 		"path, only encoded otherwise": {tampered(get(), func(r *http.Request) { r.URL.RawPath = "/prod/users/%31" }), invalid,
@@ -281,9 +282,23 @@ func TestSignatureV4Refusals(t *testing.T) {
 			r.Header.Del("Authorization")
 			r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256"
 		}), incomplete, "AWS query-string parameters must include 'X-Amz-Credential'. AWS query-string parameters must include 'X-Amz-Signature'. AWS query-string parameters must include 'X-Amz-SignedHeaders'. AWS query-string parameters must include 'X-Amz-Date'. Re-examine the query-string parameters."},
+		"signature in the query": {tampered(get(), query("a=1&X-Amz-Signature=x")), invalid, mismatch},
 		"presigned and expired": {s.request("GET", "/users?X-Amz-Expires=60", "", nil, presigned,
 			func(s *signing) { s.at = s.at.Add(-2 * time.Minute) }), invalid, "Signature expired: "},
 		"presigned for a month": {s.request("GET", "/users?X-Amz-Expires=2592000", "", nil, presigned), incomplete, "X-Amz-Expires must be a number of seconds"},
+	}
+	for _, name := range []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token", "X-Amz-Signature", "X-Amz-SignedHeaders",
+	} {
+		twice := tampered(get(presigned), func(r *http.Request) {
+			given := r.URL.Query()
+			if !given.Has(name) {
+				given.Add(name, "60")
+			}
+			given.Add(name, given.Get(name))
+			r.URL.RawQuery = given.Encode()
+		})
+		tests["presigned, twice "+name] = refusal{twice, incomplete, "AWS query-string parameters must include '" + name + "' only once."}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -25,8 +25,9 @@
 // 413, 415, 431 and API_CONFIGURATION_ERROR. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
 // those that AWS is known to send; not recorded is that the response type of every fault of a signature but its absence is
 // INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED, the validity of presigned URLs (X-Amz-Expires, else 5
-// minutes), and that Authorization does not reach the function when it has a signature. Nor is recorded that bodies are read,
-// and too large ones refused, before authorization, and that the stage's throttle comes after it.
+// minutes), that they are refused where one of their parameters is there twice, and that Authorization does not reach the
+// function when it has a signature. Nor is recorded that bodies are read, and too large ones refused, before authorization,
+// and that the stage's throttle comes after it.
 //
 // A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
 // content type is a binary media type, as JSON cannot carry it otherwise.

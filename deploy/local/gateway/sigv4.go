@@ -135,6 +135,13 @@ func readPresigned(query url.Values) (signature, error) {
 	if missing.Len() > 0 {
 		return signature{}, refuseIncomplete(missing.String() + "Re-examine the query-string parameters.")
 	}
+	for _, name := range []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate, "X-Amz-Expires", "X-Amz-Security-Token",
+	} {
+		if len(query[name]) > 1 { // only the first is verified, but the function would see all
+			return signature{}, refuseIncomplete(fmt.Sprintf("AWS query-string parameters must include '%s' only once.", name))
+		}
+	}
 	s := signature{
 		algorithm: query.Get("X-Amz-Algorithm"), credential: query.Get("X-Amz-Credential"),
 		signedHeaders: query.Get("X-Amz-SignedHeaders"), value: query.Get("X-Amz-Signature"),
@@ -211,7 +218,9 @@ type calculation struct{ value, signedHeaders, canonicalRequest, stringToSign st
 
 // sign signs the request as its client must have, with just the headers that the client says it has signed.
 func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials aws.Credentials) (signed calculation, err error) {
-	query.Del("X-Amz-Signature")
+	if s.presigned {
+		query.Del("X-Amz-Signature") // in any other request it is a parameter of the client's, which is signed
+	}
 	request := &http.Request{
 		Method: x.request.Method,
 		Host:   x.request.Host,
