@@ -275,6 +275,11 @@ type current struct {
 	record   record
 }
 
+// serves tells whether there is a release that serves: not before the first one is complete.
+func (c *current) serves() bool {
+	return c != nil && c.record.Number > 0 && c.Outputs["ApiId"] != ""
+}
+
 // differs tells whether a deployment has changed the stack since it was looked at. As long as there are nothing but plans of it, it
 // is for CloudFormation to say which of them comes first.
 func (c *current) differs(after *stack.Description) bool {
@@ -335,7 +340,7 @@ func (s *session) look(ctx context.Context) (*current, error) {
 // deployed is look for what needs a stage that is there.
 func (s *session) deployed(ctx context.Context) (*current, error) {
 	c, err := s.look(ctx)
-	if err == nil && (c == nil || c.Outputs["ApiId"] == "") {
+	if err == nil && !c.serves() {
 		status := "there is no stack " + s.stackName()
 		if c != nil {
 			status = fmt.Sprintf("its stack is in %s", c.Status)

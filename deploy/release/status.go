@@ -76,7 +76,7 @@ func status(ctx context.Context, settings Settings) error {
 	case failure != nil:
 		result.Failure = failure.Error()
 	}
-	if now.record.Number > 0 && now.Outputs["ApiId"] != "" { // not in the middle of the first deployment
+	if now.serves() {
 		if err := s.detail(ctx, now, &result); err != nil {
 			return err
 		}
@@ -184,8 +184,8 @@ func (r StageStatus) text() string {
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "\nFailure  %s", r.Failure)
 	}
-	if r.Release == 0 {
-		b.WriteString("\nNothing is deployed yet.\n")
+	if r.Functions == nil {
+		b.WriteString("\nNothing serves yet.\n")
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n\nFunctions\n",

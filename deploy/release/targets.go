@@ -50,7 +50,7 @@ func plan(ctx context.Context, settings Settings) error {
 		return err
 	}
 	s.Printer.Stepf("Changes to the stack %s", s.stackName())
-	if now == nil || now.template == nil || now.record.Number == 0 { // never deployed: there is nothing to compare with
+	if !now.serves() { // there is nothing to compare with
 		all, err := s.everything(ctx, rendered)
 		if err != nil {
 			return err
