@@ -170,10 +170,10 @@ func (s *session) packages(
 	if err != nil {
 		return nil, nil, fmt.Errorf("build: %w", err)
 	}
-	remove = func() { _ = os.RemoveAll(dir) } // in the system's folder for what may be left
+	clean := func() { _ = os.RemoveAll(dir) } // in the system's folder for what may be left
 	defer func() {
 		if err != nil {
-			remove()
+			clean()
 		}
 	}()
 	names := slices.Sorted(maps.Keys(functions))
@@ -202,7 +202,7 @@ func (s *session) packages(
 		packages[functions[artifact.Name].LogicalID] = p
 		s.Printer.Notef("%s: %.1f MB, %.12s", p.Name, float64(p.Size)/1e6, p.SHA256)
 	}
-	return packages, remove, nil
+	return packages, clean, nil
 }
 
 // upload puts packages into the bucket, but for those that are there.
