@@ -329,6 +329,9 @@ func (s *session) look(ctx context.Context) (*current, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(document) == 0 { // nobody's yet
+		return c, nil
+	}
 	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
 		return nil, withCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not made by this tool: "+
 			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))

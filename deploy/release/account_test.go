@@ -1,0 +1,486 @@
+package release_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/smithy-go/encoding/cbor"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Of the stage test.
+const (
+	stackName  = "UserRequestAPI-test"
+	tableName  = "UserData-test"
+	bucketName = "userrequestapi-artifacts-" + stacktest.Account + "-" + stacktest.Region
+)
+
+// account is an AWS account behind one address, as AWS_ENDPOINT_URL names it, and a workspace that is deployed there. Its
+// CloudFormation makes nothing and takes no notice of conditions: the other services have what a test has put there.
+type account struct {
+	*stacktest.CloudFormation
+	root string
+
+	mu       sync.Mutex
+	calls    []string          // service and operation, in order
+	faults   map[string]fault  // by call
+	objects  map[string][]byte // of S3, by bucket and key
+	settings map[string][]byte // of buckets, by bucket and what is set
+	table    *table            // nil: there is none
+	logsRole string            // of API Gateway; "" where the account has none
+	alarming string            // the part of a name that alarms have which have gone off
+	document string            // that GetTemplate gives instead of CloudFormation's own; "" for that
+}
+
+// fault is an error that a service answers with.
+type fault struct {
+	status        int
+	code, message string
+}
+
+// table is the table of the stage in DynamoDB.
+type table struct {
+	key, keyType string
+	// statuses are what one look after the other finds; "" is that the table is gone. The last one stays.
+	statuses               []string
+	protected, recoverable bool
+}
+
+// users returns a table that can keep users, on which nothing is switched on.
+func users(statuses ...string) *table { return &table{key: "userId", keyType: "S", statuses: statuses} }
+
+// newAccount returns an account with nothing in it, whose credentials the environment of the test has.
+func newAccount(t *testing.T) *account {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("compiles functions")
+	}
+	a := &account{
+		CloudFormation: stacktest.New(t), root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
+		settings: map[string][]byte{}, logsRole: "arn:aws:iam::" + stacktest.Account + ":role/logs",
+	}
+	a.Page(10)
+	server := httptest.NewServer(a)
+	server.Config.SetKeepAlivesEnabled(false)
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": stacktest.Region, "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
+		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	return a
+}
+
+// functions returns a workspace with functions that build fast.
+func functions(t *testing.T) string {
+	t.Helper()
+	root := workspace(t, "parameters: {Authorization: NONE}")
+	for _, name := range []string{"get", "post", "put", "delete"} {
+		write(t, filepath.Join(root, "functions", name, "go.mod"), []byte("module example.org/"+name+"\n\ngo 1.26\n"))
+		setCode(t, root, name, "first")
+	}
+	return root
+}
+
+// setCode changes the code of a function.
+func setCode(t *testing.T, root, name, text string) {
+	t.Helper()
+	write(t, filepath.Join(root, "functions", name, "main.go"), fmt.Appendf(nil, "package main\n\nfunc main() { println(%q) }\n", text))
+}
+
+// setStage changes the parameters of the stage.
+func setStage(t *testing.T, root, parameters string) {
+	t.Helper()
+	write(t, filepath.Join(root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: NONE, "+parameters+"}"))
+}
+
+// setTemplate replaces what matches in the template by another text.
+func setTemplate(t *testing.T, root, pattern, text string) {
+	t.Helper()
+	file := filepath.Join(root, "deploy", "template.yaml")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := regexp.MustCompile(pattern).ReplaceAll(before, []byte(text))
+	if bytes.Equal(before, after) {
+		t.Fatalf("the template has no %q", pattern)
+	}
+	write(t, file, after)
+}
+
+// target is one of mage's.
+type target = func(context.Context, release.Settings) error
+
+// run carries out a target on the stage and returns what it shows.
+func (a *account) run(ctx context.Context, do target, changes ...func(*release.Settings)) (string, error) {
+	var out bytes.Buffer
+	settings := release.Settings{
+		Root: a.root, Stage: "test", Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
+	}
+	for _, change := range changes {
+		change(&settings)
+	}
+	err := do(ctx, settings)
+	return out.String(), err
+}
+
+// succeed is run for a target that must not fail.
+func (a *account) succeed(t *testing.T, do target, changes ...func(*release.Settings)) string {
+	t.Helper()
+	out, err := a.run(t.Context(), do, changes...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return out
+}
+
+// fail is run for a target that must fail with a code and a message that has all of these parts. It returns the message and
+// what was shown.
+func (a *account) fail(t *testing.T, do target, want int, parts []string, changes ...func(*release.Settings)) string {
+	t.Helper()
+	out, err := a.run(t.Context(), do, changes...)
+	if code(err) != want {
+		t.Fatalf("error = %v with code %d, want code %d\n%s", err, code(err), want, out)
+	}
+	contains(t, err.Error(), parts...)
+	return out
+}
+
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is missing in:\n%s", part, text)
+		}
+	}
+}
+
+// deployed is the release that the stack has.
+type deployed struct {
+	Number           int
+	Key, Previous    string
+	Status, ID       string
+	parameters, code map[string]string // of the stack; keys of the packages by functions
+}
+
+// deployed returns the release that the stack has.
+func (a *account) deployed(t *testing.T) deployed {
+	t.Helper()
+	s := stack.New(a.Client(), stackName, stack.Options{})
+	description, err := s.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := s.Template(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var content struct {
+		Metadata  struct{ Release deployed }
+		Resources map[string]struct {
+			Properties struct{ Code struct{ S3Key string } }
+		}
+	}
+	if len(document) > 0 { // a creation that failed leaves none in the fake
+		if err := json.Unmarshal(document, &content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := content.Metadata.Release
+	d.Status, d.ID, d.parameters, d.code = string(description.Status), description.ID, description.Parameters, map[string]string{}
+	for id, r := range content.Resources {
+		if r.Properties.Code.S3Key != "" {
+			d.code[id] = r.Properties.Code.S3Key
+		}
+	}
+	return d
+}
+
+// is reports as errors what the stage is not: this release, after that one, in that state of the stack.
+func (d deployed) is(t *testing.T, number int, previous, status string) {
+	t.Helper()
+	if d.Number != number || d.Previous != previous || d.Status != status {
+		t.Errorf("release %d after %q, stack %s; want release %d after %q, stack %s", d.Number, d.Previous, d.Status, number, previous, status)
+	}
+}
+
+// object returns what is in the bucket; nil: nothing.
+func (a *account) object(key string) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.objects[path.Join(bucketName, key)]
+}
+
+// executable returns what is in the package of a function.
+func (a *account) executable(t *testing.T, key string) []byte {
+	t.Helper()
+	content := a.object(key)
+	archive, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatalf("package %s: %v", key, err)
+	}
+	file, err := archive.Open("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	executable, err := io.ReadAll(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return executable
+}
+
+// remove takes an object out of the bucket.
+func (a *account) remove(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.objects, path.Join(bucketName, key))
+}
+
+// set changes what the account has.
+func (a *account) set(change func(*account)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(a)
+}
+
+// taken returns the calls since the last time that begin with one of these texts, such as "s3 PUT".
+func (a *account) taken(beginnings ...string) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	calls := a.calls
+	a.calls = nil
+	return slices.DeleteFunc(calls, func(call string) bool {
+		return !slices.ContainsFunc(beginnings, func(text string) bool { return strings.HasPrefix(call, text) })
+	})
+}
+
+// scope is where a signature names the service.
+var scope = regexp.MustCompile(`Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request`)
+
+// ServeHTTP answers for the service that the request is signed for. What is not signed is CloudFormation reading from S3.
+func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	service := "s3"
+	if signed := scope.FindStringSubmatch(r.Header.Get("Authorization")); signed != nil {
+		service = signed[1]
+	}
+	if service == "cloudformation" || service == "sts" {
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	call := service + " " + operation(r)
+	a.mu.Lock()
+	a.calls = append(a.calls, call)
+	f, faulty := a.faults[call]
+	delete(a.faults, call)
+	document := a.document
+	a.mu.Unlock()
+	switch {
+	case faulty:
+		refuse(w, r, f)
+	case document != "" && call == "cloudformation GetTemplate":
+		query(w, "GetTemplate", "<TemplateBody>"+document+"</TemplateBody>")
+	case service == "cloudformation": // it calls back, so the lock must be free
+		a.CloudFormation.ServeHTTP(w, r)
+	default:
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.answer(w, r, service, operation(r))
+	}
+}
+
+// operation names what a request asks for: by a form, a header or the address, as the service's protocol has it.
+func operation(r *http.Request) string {
+	if action := r.PostForm.Get("Action"); action != "" {
+		return action
+	}
+	if _, operation, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
+		return operation
+	}
+	if r.Header.Get("Smithy-Protocol") != "" {
+		return path.Base(r.URL.Path)
+	}
+	return r.Method + " " + strings.TrimRight(r.URL.Path, "/") + setting(r)
+}
+
+func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operation string) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client has gone
+	}
+	switch service {
+	case "s3":
+		a.s3(w, r, body)
+	case "sts":
+		query(w, "GetCallerIdentity", "<Arn>arn:aws:iam::"+stacktest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
+			stacktest.Account+"</Account>")
+	case "dynamodb":
+		a.dynamodb(w, r, operation, body)
+	case "apigateway":
+		reply(w, map[string]any{"cloudwatchRoleArn": a.logsRole, "value": "the-key"})
+	case "lambda":
+		reply(w, map[string]any{"Name": "live", "FunctionVersion": "7", "State": "Active"})
+	case "monitoring":
+		a.cloudwatch(w, r, body)
+	default:
+		http.Error(w, "no such service: "+service, http.StatusNotImplemented)
+	}
+}
+
+// setting returns what a request to S3 is about where that is not an object, such as "?tagging".
+func setting(r *http.Request) string {
+	for name := range r.URL.Query() {
+		if name != "x-id" { // which tells the operation, for logs
+			return "?" + name
+		}
+	}
+	return ""
+}
+
+// s3 keeps one bucket, at a path-style address.
+func (a *account) s3(w http.ResponseWriter, r *http.Request, body []byte) {
+	name := strings.Trim(r.URL.Path, "/")
+	switch about := setting(r); {
+	case r.Method == http.MethodPut && name == bucketName:
+		a.settings[name+about] = body
+	case a.settings[bucketName] == nil:
+		refuse(w, r, fault{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"})
+	case about != "" && a.settings[name+about] == nil:
+		refuse(w, r, fault{http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist"})
+	case about != "":
+		_, _ = w.Write(a.settings[name+about])
+	case r.Method == http.MethodPut:
+		a.objects[name] = body
+	case a.objects[name] == nil:
+		refuse(w, r, fault{http.StatusNotFound, "NoSuchKey", "The specified key does not exist."})
+	default:
+		digest := sha256.Sum256(a.objects[name])
+		w.Header().Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(digest[:]))
+		_, _ = w.Write(a.objects[name])
+	}
+}
+
+// dynamodb keeps one table.
+func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation string, body []byte) {
+	var input struct {
+		TableName                        string
+		DeletionProtectionEnabled        *bool
+		PointInTimeRecoverySpecification struct{ PointInTimeRecoveryEnabled bool }
+	}
+	if err := json.Unmarshal(body, &input); err != nil {
+		refuse(w, r, fault{http.StatusBadRequest, "SerializationException", err.Error()})
+		return
+	}
+	t := a.table
+	if t == nil || input.TableName != tableName || t.statuses[0] == "" {
+		refuse(w, r, fault{
+			http.StatusBadRequest, "ResourceNotFoundException", "Requested resource not found: Table: " + input.TableName + " not found",
+		})
+		return
+	}
+	status := t.statuses[0]
+	switch operation {
+	case "DescribeTable":
+		t.statuses = t.statuses[min(1, len(t.statuses)-1):]
+	case "UpdateContinuousBackups":
+		t.recoverable = input.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled
+	case "UpdateTable":
+		t.protected = *input.DeletionProtectionEnabled
+	case "DeleteTable":
+		if t.protected {
+			refuse(w, r, fault{http.StatusBadRequest, "ValidationException", "Resource cannot be deleted as it is currently protected against deletion."})
+			return
+		}
+		status, t.statuses = "DELETING", []string{""}
+	}
+	description := map[string]any{
+		"TableName": tableName, "TableStatus": status, "DeletionProtectionEnabled": t.protected,
+		"TableArn":             "arn:aws:dynamodb:" + stacktest.Region + ":" + stacktest.Account + ":table/" + tableName,
+		"KeySchema":            []any{map[string]any{"AttributeName": t.key, "KeyType": "HASH"}},
+		"AttributeDefinitions": []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}},
+	}
+	reply(w, map[string]any{"Table": description, "TableDescription": description})
+}
+
+// cloudwatch has every alarm that it is asked for.
+func (a *account) cloudwatch(w http.ResponseWriter, r *http.Request, body []byte) {
+	input, err := cbor.Decode(body)
+	if err != nil {
+		refuse(w, r, fault{http.StatusBadRequest, "SerializationException", err.Error()})
+		return
+	}
+	names, _ := input.(cbor.Map)["AlarmNames"].(cbor.List)
+	alarms := cbor.List{}
+	for _, name := range names {
+		state := "OK"
+		if text, _ := name.(cbor.String); a.alarming != "" && strings.Contains(string(text), a.alarming) {
+			state = "ALARM"
+		}
+		alarms = append(alarms, cbor.Map{"AlarmName": name, "StateValue": cbor.String(state)})
+	}
+	w.Header().Set("Content-Type", "application/cbor")
+	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
+	_, _ = w.Write(cbor.Encode(cbor.Map{"MetricAlarms": alarms}))
+}
+
+// reply answers in JSON.
+func reply(w http.ResponseWriter, content any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(content)
+}
+
+// query answers as the Query protocol does.
+func query(w http.ResponseWriter, operation, content string) {
+	w.Header().Set("Content-Type", "text/xml")
+	_, _ = fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult>%[2]s</%[1]sResult></%[1]sResponse>", operation, content)
+}
+
+// refuse answers with an error as the protocol of the service has it; that to a HEAD has no body.
+func refuse(w http.ResponseWriter, r *http.Request, f fault) {
+	if r.Header.Get("X-Amz-Target") != "" || strings.Contains(r.Header.Get("Authorization"), "/apigateway/") {
+		w.Header().Set("X-Amzn-Errortype", f.code)
+		w.WriteHeader(f.status)
+		reply(w, map[string]any{"message": f.message})
+		return
+	}
+	type document struct {
+		XMLName xml.Name `xml:"Error"`
+		Code    string
+		Message string
+	}
+	w.WriteHeader(f.status)
+	if r.Method != http.MethodHead {
+		_ = xml.NewEncoder(w).Encode(document{Code: f.code, Message: f.message})
+	}
+}

@@ -1,0 +1,933 @@
+//nolint:paralleltest // where AWS is, only the environment of the process can say
+package release_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+)
+
+// The keys of templates in the bucket are what a release is known by.
+func TestReleases(t *testing.T) {
+	a := newAccount(t)
+	out := a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	first.is(t, 1, "", "CREATE_COMPLETE")
+	contains(t, out, "the bucket is made", "get is uploaded", "delete is uploaded", "Stage test is release 1")
+	if a.object(first.Key) == nil {
+		t.Errorf("the template is not in the bucket as %s", first.Key)
+	}
+	for id, key := range first.code {
+		if executable := a.executable(t, key); !bytes.HasPrefix(executable, []byte(elf.ELFMAG)) {
+			t.Errorf("%s: the package has no executable", id)
+		}
+	}
+
+	a.taken()
+	contains(t, a.succeed(t, release.Deploy), "nothing to change", "get is unchanged")
+	if calls := a.taken("s3 PUT", "cloudformation Create", "cloudformation Execute"); len(calls) > 0 {
+		t.Errorf("without a change there was %q", calls)
+	}
+	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+
+	setCode(t, a.root, "get", "second")
+	out = a.succeed(t, release.Deploy)
+	second := a.deployed(t)
+	second.is(t, 2, first.Key, "UPDATE_COMPLETE")
+	contains(t, out, "get is uploaded", "post is unchanged", "Stage test is release 2")
+	if got, want := changed(first.code, second.code), []string{"GetFunction"}; !slices.Equal(got, want) {
+		t.Errorf("changed are %q, want %q", got, want)
+	}
+	if calls := a.taken("s3 PUT"); len(calls) != 2 {
+		t.Errorf("uploaded are %q, want one function and the template", calls)
+	}
+
+	setCode(t, a.root, "put", "third")
+	a.Fail(stacktest.Update, "PutFunction", "the disk is full")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "everything is as it was before"})
+	after := a.deployed(t)
+	after.is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
+	if diff := cmp.Diff(second.code, after.code); diff != "" {
+		t.Errorf("what serves after the failure (-want +got):\n%s", diff)
+	}
+
+	a.succeed(t, release.Deploy)
+	third := a.deployed(t)
+	third.is(t, 3, second.Key, "UPDATE_COMPLETE")
+	if got, want := changed(second.code, third.code), []string{"PutFunction"}; !slices.Equal(got, want) {
+		t.Errorf("changed are %q, want %q", got, want)
+	}
+}
+
+// changed returns the functions that have another package.
+func changed(before, after map[string]string) []string {
+	var ids []string
+	for id, key := range after {
+		if before[id] != key {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func TestFirstDeploymentFailed(t *testing.T) {
+	a := newAccount(t)
+	a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
+	if got := a.Status(stackName); got != "ROLLBACK_COMPLETE" {
+		t.Fatalf("the stack is %s", got)
+	}
+	failed := a.deployed(t).ID
+	a.set(func(a *account) { a.table = users("ACTIVE") }) // it was made, and is retained
+	contains(t, a.succeed(t, release.Deploy), "ROLLBACK_COMPLETE", "there is no role for logs", "is taken into the stack")
+	now := a.deployed(t)
+	now.is(t, 1, "", "UPDATE_COMPLETE")
+	if now.ID == failed {
+		t.Error("it is the stack that has failed")
+	}
+	if got := a.Resources(stackName)["Table"]; got != tableName {
+		t.Errorf("the table is %s, want %s", got, tableName)
+	}
+}
+
+// What serves is never deleted: a rollback that has failed is continued, whatever the next deployment brings.
+func TestRollbackOfUpdateFailed(t *testing.T) {
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	setCode(t, a.root, "put", "second")
+	a.Fail(stacktest.Update, "PutFunction", "the disk is full")
+	a.Fail(stacktest.Rollback, "PutFunction", "the key is disabled")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "UPDATE_ROLLBACK_FAILED"})
+	contains(t, a.succeed(t, release.Deploy), "continuing the rollback")
+	now := a.deployed(t)
+	now.is(t, 2, first.Key, "UPDATE_COMPLETE")
+	if now.ID != first.ID {
+		t.Error("it is another stack")
+	}
+}
+
+// A deployment that was killed between the creation of a change set and its execution leaves a stack with nothing in it.
+func TestKilledBeforeExecution(t *testing.T) {
+	for _, name := range []string{"creation", "import"} {
+		t.Run(name, func(t *testing.T) {
+			a := newAccount(t)
+			if name == "import" {
+				a.table = users("ACTIVE")
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			a.Before("ExecuteChangeSet", func() { cancel(interrupt.ErrStopped) })
+			a.Fault("ExecuteChangeSet", stacktest.Hang())
+			if out, err := a.run(ctx, release.Deploy); code(err) != release.CodeInterrupted {
+				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
+			}
+			if got := a.Status(stackName); got != "REVIEW_IN_PROGRESS" {
+				t.Fatalf("the stack is %s", got)
+			}
+			a.succeed(t, release.Deploy)
+			if name == "import" {
+				a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
+			} else {
+				a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+			}
+			if got := a.Resources(stackName)["Table"] == tableName; got != (name == "import") {
+				t.Errorf("the table was imported: %t", got)
+			}
+		})
+	}
+}
+
+func TestTableThatIsThere(t *testing.T) {
+	other := func(key, keyType string) *table {
+		found := users("ACTIVE")
+		found.key, found.keyType = key, keyType
+		return found
+	}
+	tests := []struct {
+		name     string
+		table    *table
+		code     int
+		want     string // in the output, or the error
+		imported bool
+	}{
+		{name: "active", table: users("ACTIVE"), want: "is there already", imported: true},
+		{name: "being made", table: users("CREATING", "ACTIVE"), want: "is CREATING", imported: true},
+		{name: "being changed", table: users("UPDATING", "ACTIVE"), want: "is UPDATING", imported: true},
+		{name: "being deleted", table: users("DELETING", ""), want: "is being deleted"},
+		{name: "another key", table: other("id", "S"), code: release.CodeRefused, want: "whose key is not the string userId alone"},
+		{name: "a number as the key", table: other("userId", "N"), code: release.CodeRefused, want: "whose key is not the string userId alone"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAccount(t)
+			a.table = tt.table
+			if tt.code != 0 {
+				a.fail(t, release.Deploy, tt.code, []string{tt.want, tableName})
+				if got := a.Status(stackName); got != "" {
+					t.Errorf("the stack is %s", got)
+				}
+				if calls := a.taken("dynamodb Up"); len(calls) > 0 {
+					t.Errorf("the table was changed: %q", calls)
+				}
+				return
+			}
+			contains(t, a.succeed(t, release.Deploy), tt.want)
+			now := a.deployed(t)
+			if got := a.Resources(stackName)["Table"] == tableName; got != tt.imported {
+				t.Errorf("the table was imported: %t", got)
+			}
+			if !tt.imported {
+				now.is(t, 1, "", "CREATE_COMPLETE")
+				return
+			}
+			now.is(t, 1, "", "UPDATE_COMPLETE")
+			if !tt.table.protected || !tt.table.recoverable {
+				t.Errorf("deletion protection is %t, point-in-time recovery %t", tt.table.protected, tt.table.recoverable)
+			}
+			want := []string{"dynamodb UpdateContinuousBackups", "dynamodb UpdateTable", "cloudformation CreateChangeSet", "cloudformation CreateChangeSet"}
+			if diff := cmp.Diff(want, a.taken("dynamodb Up", "cloudformation Create")); diff != "" {
+				t.Errorf("order (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// in has a target work with the source in another workspace.
+func in(root string) func(*release.Settings) { return func(s *release.Settings) { s.Root = root } }
+
+// race has another deployer, whose source differs in the function put, deploy before the next call of an action.
+func (a *account) race(t *testing.T, action string) {
+	t.Helper()
+	root := functions(t)
+	setCode(t, root, "put", "faster")
+	a.Before(action, func() {
+		if out, err := a.run(t.Context(), release.Deploy, in(root)); err != nil {
+			t.Errorf("the other deployment: %v\n%s", err, out)
+		}
+	})
+}
+
+func TestAnotherDeploymentInBetween(t *testing.T) {
+	for _, action := range []string{"CreateChangeSet", "ExecuteChangeSet"} {
+		t.Run("first deployments before "+action, func(t *testing.T) {
+			a := newAccount(t)
+			a.race(t, action)
+			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
+			now := a.deployed(t)
+			if now.Number != 2 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000001-") || now.Status != "UPDATE_COMPLETE" {
+				t.Errorf("it is release %d after %q, stack %s", now.Number, now.Previous, now.Status)
+			}
+			if sets := a.ChangeSets(stackName); len(sets) > 1 { // one that has become obsolete may stay
+				t.Errorf("change sets %q are left", sets)
+			}
+		})
+		t.Run("deploy before "+action, func(t *testing.T) {
+			a := newAccount(t)
+			a.succeed(t, release.Deploy)
+			setCode(t, a.root, "get", "slower")
+			a.race(t, action)
+			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
+			now := a.deployed(t)
+			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
+				t.Errorf("it is release %d after %q", now.Number, now.Previous)
+			}
+			if executable := a.executable(t, now.code["GetFunction"]); !bytes.Contains(executable, []byte("slower")) {
+				t.Error("it is not what was deployed last")
+			}
+		})
+		t.Run("deployFunction before "+action, func(t *testing.T) {
+			a := newAccount(t)
+			a.succeed(t, release.Deploy)
+			setCode(t, a.root, "get", "slower")
+			a.race(t, action)
+			contains(t, a.succeed(t, function("get")), "another deployment has come in between")
+			now := a.deployed(t)
+			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
+				t.Errorf("it is release %d after %q", now.Number, now.Previous)
+			}
+			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "faster", "PostFunction": "first"} {
+				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
+					t.Errorf("%s is not the one that says %q", id, text)
+				}
+			}
+		})
+		t.Run("rollback before "+action, func(t *testing.T) {
+			a := newAccount(t)
+			a.succeed(t, release.Deploy)
+			setCode(t, a.root, "get", "slower")
+			a.succeed(t, release.Deploy)
+			a.race(t, action)
+			a.fail(t, release.Rollback, release.CodeFailed, []string{"release 3 has come in between"})
+			if now := a.deployed(t); now.Number != 3 {
+				t.Errorf("it is release %d, want 3", now.Number)
+			}
+		})
+	}
+}
+
+// function is the target for one function.
+func function(name string) target {
+	return func(ctx context.Context, s release.Settings) error { return release.Function(ctx, s, name) }
+}
+
+func TestLogsRole(t *testing.T) {
+	const role = "arn:aws:iam::" + stacktest.Account + ":role/logs"
+	parameter := func(t *testing.T, a *account, want string) {
+		t.Helper()
+		if got := a.deployed(t).parameters["ApiGatewayLogsRole"]; got != want {
+			t.Errorf("ApiGatewayLogsRole is %s, want %s", got, want)
+		}
+	}
+	t.Run("the account has one", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		parameter(t, a, "Existing")
+	})
+	t.Run("the account has none", func(t *testing.T) {
+		a := newAccount(t)
+		a.logsRole = ""
+		a.succeed(t, release.Deploy)
+		parameter(t, a, "Create")
+		a.set(func(a *account) { a.logsRole = role }) // the stack's own
+		setCode(t, a.root, "get", "second")
+		a.succeed(t, release.Deploy)
+		parameter(t, a, "Create")
+	})
+	t.Run("the stage's file says it", func(t *testing.T) {
+		a := newAccount(t)
+		setStage(t, a.root, "ApiGatewayLogsRole: Create")
+		a.succeed(t, release.Deploy)
+		parameter(t, a, "Create")
+	})
+	t.Run("no more than the table was taken in", func(t *testing.T) {
+		a := newAccount(t)
+		a.logsRole, a.table = "", users("ACTIVE")
+		a.Fail(stacktest.Create, "Api", "no")
+		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+		parameter(t, a, "Create")
+		a.set(func(a *account) { a.logsRole = role }) // another stage's, by now
+		a.succeed(t, release.Deploy)
+		parameter(t, a, "Existing")
+		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
+	})
+}
+
+func TestTableIsGuarded(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(t *testing.T, root string)
+		want   string
+	}{
+		{"taken out", func(t *testing.T, root string) { setStage(t, root, "ExistingTableName: Others") }, "takes out of the stack"},
+		{"renamed", func(t *testing.T, root string) { setTemplate(t, root, `"UserData-\$`, `"Users-$$`) }, "replaces the table " + tableName},
+		{
+			"under another id",
+			func(t *testing.T, root string) {
+				setTemplate(t, root, `(?m)^(  |.*!Ref |.*!GetAtt )Table\b`, `${1}UserTable`)
+			},
+			"takes out of the stack",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAccount(t)
+			a.succeed(t, release.Deploy)
+			before := a.deployed(t)
+			tt.change(t, a.root)
+			a.fail(t, release.Deploy, release.CodeRefused, []string{"nothing was done", tt.want, "REPLACE_TABLE=" + tableName})
+			a.fail(t, release.Deploy, release.CodeRefused, []string{"nothing was done"},
+				func(s *release.Settings) { s.ReplaceTable = "UserData" })
+			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+			if sets := a.ChangeSets(stackName); len(sets) > 0 {
+				t.Errorf("change sets %q are left", sets)
+			}
+			contains(t, a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName }), "REPLACE_TABLE")
+			a.deployed(t).is(t, 2, before.Key, "UPDATE_COMPLETE")
+		})
+	}
+}
+
+func TestRollback(t *testing.T) {
+	a := newAccount(t)
+	a.fail(t, release.Rollback, release.CodeSettings, []string{"is not deployed"})
+	setStage(t, a.root, "DeploymentPreference: Canary10Percent5Minutes, LogLevel: DEBUG")
+	a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
+	setCode(t, a.root, "get", "second")
+	a.succeed(t, release.Deploy)
+	second := a.deployed(t)
+	setStage(t, a.root, "DeploymentPreference: Canary10Percent5Minutes, LogLevel: ERROR")
+	setCode(t, a.root, "put", "third")
+	a.succeed(t, release.Deploy)
+
+	for _, want := range []deployed{second, first} {
+		contains(t, a.succeed(t, release.Rollback), fmt.Sprintf("to release %d", want.Number), fmt.Sprintf("Stage test is release %d", want.Number))
+		now := a.deployed(t)
+		now.is(t, want.Number, want.Previous, "UPDATE_COMPLETE")
+		want.parameters["DeploymentPreference"] = "AllAtOnce" // it is not gradual, and all else is as it was
+		if diff := cmp.Diff(want.parameters, now.parameters); diff != "" {
+			t.Errorf("parameters of release %d (-want +got):\n%s", want.Number, diff)
+		}
+		if diff := cmp.Diff(want.code, now.code); diff != "" {
+			t.Errorf("packages of release %d (-want +got):\n%s", want.Number, diff)
+		}
+	}
+	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
+
+	// What is deployed after that follows the release that it replaces.
+	a.succeed(t, release.Deploy)
+	now := a.deployed(t)
+	if now.Previous != first.Key || now.parameters["DeploymentPreference"] != "Canary10Percent5Minutes" {
+		t.Errorf("the release before is %q, want %q; parameters %v", now.Previous, first.Key, now.parameters)
+	}
+	a.remove(first.Key)
+	a.fail(t, release.Rollback, release.CodeFailed, []string{"no longer in the bucket " + bucketName, "go tool mage deploy"})
+	if got := a.deployed(t); got.Key != now.Key {
+		t.Errorf("it is release %d", got.Number)
+	}
+}
+
+// A rollback that fails leaves the release that was to be taken back, and can be repeated.
+func TestRollbackFails(t *testing.T) {
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	setCode(t, a.root, "get", "second")
+	a.succeed(t, release.Deploy)
+	a.Fail(stacktest.Update, "GetFunction", "the package is gone")
+	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "everything is as it was before"})
+	a.deployed(t).is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
+	a.succeed(t, release.Rollback)
+	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
+}
+
+func TestFunction(t *testing.T) {
+	a := newAccount(t)
+	a.fail(t, function("get"), release.CodeSettings, []string{"is not deployed"})
+	setStage(t, a.root, "Architecture: x86_64, LogLevel: DEBUG")
+	a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	a.fail(t, function("gte"), release.CodeSettings, []string{`no function "gte"`, "delete, get, post, put"})
+
+	// The source has gone on, but only one function is asked for.
+	setStage(t, a.root, "Architecture: arm64, LogLevel: ERROR")
+	setCode(t, a.root, "get", "second")
+	setCode(t, a.root, "put", "second")
+	contains(t, a.succeed(t, function("get")), "Building get for linux/amd64", "is deployed")
+	second := a.deployed(t)
+	second.is(t, 2, first.Key, "UPDATE_COMPLETE")
+	if got, want := changed(first.code, second.code), []string{"GetFunction"}; !slices.Equal(got, want) {
+		t.Errorf("changed are %q, want %q", got, want)
+	}
+	if diff := cmp.Diff(first.parameters, second.parameters); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	file, err := elf.NewFile(bytes.NewReader(a.executable(t, second.code["GetFunction"])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Machine != elf.EM_X86_64 {
+		t.Errorf("it is built for %s", file.Machine)
+	}
+	contains(t, a.succeed(t, function("get")), "nothing to change")
+
+}
+
+// A source that does not compile changes nothing, and the message names the place.
+func TestBrokenSource(t *testing.T) {
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
+	a.taken()
+	for _, do := range []target{release.Deploy, release.Plan, function("get")} {
+		a.fail(t, do, release.CodeFailed, []string{"functions/get/main.go:3", "broken"})
+	}
+	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
+		t.Errorf("there was %q", calls)
+	}
+}
+
+func confirm(s *release.Settings) { s.Confirm = "test" }
+
+func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
+
+func TestDestroy(t *testing.T) {
+	const nothing = ""
+	tests := []struct {
+		name   string
+		table  *table
+		change func(*release.Settings)
+		want   string
+		calls  []string // that change the table
+		left   string   // the status of the table
+	}{
+		{name: "the table stays", table: users("ACTIVE"), change: confirm, want: "the table " + tableName + " stays", left: "ACTIVE"},
+		{
+			name: "with its table", table: &table{key: "userId", keyType: "S", statuses: []string{"ACTIVE"}, protected: true}, change: deleteTable,
+			want: "Deleting the table " + tableName, calls: []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}, left: nothing,
+		},
+		{
+			name: "with a table that is not protected", table: users("ACTIVE"), change: deleteTable,
+			want: "Deleting the table", calls: []string{"dynamodb DeleteTable"}, left: nothing,
+		},
+		{name: "with a table that is being deleted", table: users("DELETING", ""), change: deleteTable, want: "Deleting the table", left: nothing},
+		{name: "with a table that is gone", change: deleteTable, want: "there is none", left: nothing},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAccount(t)
+			a.succeed(t, release.Deploy)
+			a.set(func(a *account) { a.table = tt.table })
+			a.taken()
+			contains(t, a.succeed(t, release.Destroy, tt.change), tt.want)
+			if got := a.Status(stackName); got != "" {
+				t.Errorf("the stack is %s", got)
+			}
+			if diff := cmp.Diff(tt.calls, a.taken("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if tt.table != nil && tt.table.statuses[0] != tt.left {
+				t.Errorf("the table is %q, want %q", tt.table.statuses[0], tt.left)
+			}
+			contains(t, a.succeed(t, release.Destroy, confirm), "there is none")
+		})
+	}
+	t.Run("then deployed again", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.set(func(a *account) { a.table = users("ACTIVE") })
+		a.succeed(t, release.Destroy, confirm)
+		contains(t, a.succeed(t, release.Deploy), "is taken into the stack")
+		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
+	})
+	t.Run("a resource stays", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
+		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
+		if got := a.Status(stackName); got != "DELETE_FAILED" {
+			t.Errorf("the stack is %s", got)
+		}
+		a.succeed(t, release.Destroy, confirm)
+		if got := a.Status(stackName); got != "" {
+			t.Errorf("the stack is %s", got)
+		}
+	})
+	t.Run("a resource stays, and it is deployed again", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
+		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup"}, confirm)
+		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
+		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+	})
+	t.Run("what was never made", func(t *testing.T) {
+		a := newAccount(t)
+		a.Fail(stacktest.Create, "Api", "no")
+		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+		a.succeed(t, release.Destroy, confirm)
+		if got := a.Status(stackName); got != "" {
+			t.Errorf("the stack is %s", got)
+		}
+	})
+	t.Run("while a deployment is under way", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		setCode(t, a.root, "get", "second")
+		a.interrupted(t)
+		a.succeed(t, release.Destroy, confirm)
+		if got := a.Status(stackName); got != "" {
+			t.Errorf("the stack is %s", got)
+		}
+	})
+}
+
+// interrupted deploys, and is interrupted when CloudFormation has begun.
+func (a *account) interrupted(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	a.Before("ExecuteChangeSet", func() {
+		a.Before("DescribeStackEvents", func() {})
+		a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) })
+	})
+	out, err := a.run(ctx, release.Deploy)
+	if code(err) != release.CodeInterrupted {
+		t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
+	}
+	contains(t, err.Error(), "goes on in AWS")
+	if got := a.Status(stackName); !strings.HasSuffix(got, "_IN_PROGRESS") {
+		t.Fatalf("the stack is %s", got)
+	}
+}
+
+func TestInterruptedInTheMiddle(t *testing.T) {
+	a := newAccount(t)
+	a.interrupted(t)
+	contains(t, a.succeed(t, release.Deploy), "waiting for it to end", "nothing to change", "Stage test is release 1")
+	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+	setCode(t, a.root, "get", "second")
+	a.interrupted(t)
+	a.fail(t, release.Plan, release.CodeFailed, []string{"a deployment is under way"})
+	setCode(t, a.root, "get", "third")
+	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")
+	if now := a.deployed(t); now.Number != 3 || now.Status != "UPDATE_COMPLETE" {
+		t.Errorf("it is release %d, stack %s", now.Number, now.Status)
+	}
+}
+
+func TestForeignStack(t *testing.T) {
+	targets := map[string]target{
+		"deploy": release.Deploy, "deployFunction": function("get"), "plan": release.Plan, "rollback": release.Rollback, "destroy": release.Destroy,
+		"smoke": release.Smoke, "status": release.Status,
+	}
+	const yaml = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+	for _, tt := range []struct{ status, document string }{
+		{status: "CREATE_COMPLETE"}, {"CREATE_COMPLETE", yaml}, {status: "ROLLBACK_COMPLETE"}, {"ROLLBACK_COMPLETE", yaml},
+		{status: "UPDATE_ROLLBACK_FAILED"}, {status: "DELETE_FAILED"},
+	} {
+		t.Run(fmt.Sprintf("%s %.9s", tt.status, tt.document), func(t *testing.T) {
+			a := newAccount(t)
+			a.document = tt.document
+			a.Put(stackName, tt.status, []byte(`{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}`))
+			for name, do := range targets {
+				t.Run(name, func(t *testing.T) {
+					a.fail(t, do, release.CodeSettings, []string{"the stack " + stackName, "was not made by this tool"}, confirm)
+				})
+			}
+			if got := a.Status(stackName); got != tt.status || len(a.Resources(stackName)) != 1 {
+				t.Errorf("the stack is %s with %v", got, a.Resources(stackName))
+			}
+			changing := []string{
+				"cloudformation Create", "cloudformation Execute", "cloudformation Delete", "cloudformation Continue", "dynamodb Up", "dynamodb Delete",
+			}
+			if calls := a.taken(changing...); len(calls) > 0 {
+				t.Errorf("there was %q", calls)
+			}
+		})
+	}
+}
+
+func drift(s *release.Settings) { s.Drift = true }
+
+func TestStatus(t *testing.T) {
+	t.Run("good", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.set(func(a *account) { a.alarming = "GetErrorsAlarm" })
+		a.Drift(stackName, "GetFunction", "/Timeout")
+		out := a.succeed(t, release.Status, drift)
+		contains(t, out, "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/", "ALARM", "OK", "MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout")
+		contains(t, a.succeed(t, release.Status), "Drift    not looked for")
+	})
+	t.Run("no drift", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		contains(t, a.succeed(t, release.Status, drift), "Drift    none")
+	})
+	t.Run("no drift can be detected", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
+		out, _ := a.run(t.Context(), release.Status, drift)
+		contains(t, out, "CREATE_COMPLETE", "Release  1", "functions/get/", "OK", "cloudformation:DetectStackDrift")
+	})
+	t.Run("in creation", func(t *testing.T) {
+		a := newAccount(t)
+		a.interrupted(t)
+		out, err := a.run(t.Context(), release.Status, drift)
+		contains(t, out+fmt.Sprint(err), "CREATE_IN_PROGRESS")
+	})
+	t.Run("failed", func(t *testing.T) {
+		a := newAccount(t)
+		a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
+		a.fail(t, release.Deploy, release.CodeFailed, []string{"there is no role for logs"})
+		out, err := a.run(t.Context(), release.Status, drift)
+		contains(t, out+fmt.Sprint(err), "ROLLBACK_COMPLETE", "there is no role for logs")
+	})
+	t.Run("failed update", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		setCode(t, a.root, "get", "second")
+		a.Fail(stacktest.Update, "GetFunction", "the disk is full")
+		a.fail(t, release.Deploy, release.CodeFailed, []string{"the disk is full"})
+		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1")
+	})
+	t.Run("none", func(t *testing.T) {
+		a := newAccount(t)
+		a.fail(t, release.Status, release.CodeSettings, []string{"is not deployed", "there is no stack " + stackName})
+	})
+}
+
+func TestPlan(t *testing.T) {
+	a := newAccount(t)
+	out := a.succeed(t, release.Plan)
+	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ")
+	if got := a.Status(stackName); got != "" {
+		t.Errorf("the stack is %s", got)
+	}
+	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
+		t.Errorf("there was %q", calls)
+	}
+	a.succeed(t, release.Deploy)
+	before := a.deployed(t)
+	a.taken()
+	setCode(t, a.root, "get", "second")
+	setTemplate(t, a.root, `"UserData-\$`, `"Users-$$`)
+	contains(t, a.succeed(t, release.Plan), "~ GetFunction ", "(Code)", "! Table ", "REPLACED: TableName")
+	if got := a.deployed(t); got.Key != before.Key || got.Status != before.Status {
+		t.Errorf("it is release %d, stack %s", got.Number, got.Status)
+	}
+	if sets := a.ChangeSets(stackName); len(sets) > 0 {
+		t.Errorf("change sets %q are left", sets)
+	}
+	for _, call := range a.taken("s3 PUT", "cloudformation Execute") { // the template must be somewhere for CloudFormation to read
+		if !strings.HasPrefix(call, "s3 PUT /"+bucketName+"/plans/") {
+			t.Errorf("there was %q", call)
+		}
+	}
+	// What was planned only is no release: none that follows goes back to it.
+	a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName })
+	a.deployed(t).is(t, 2, before.Key, "UPDATE_COMPLETE")
+}
+
+// lines returns the JSON lines of a target with JSON=1.
+func (a *account) lines(t *testing.T, do target, changes ...func(*release.Settings)) ([]map[string]any, error) {
+	t.Helper()
+	var out bytes.Buffer
+	_, err := a.run(t.Context(), do, append(changes, func(s *release.Settings) {
+		s.Printer = progress.New(&out, progress.Options{JSON: true})
+	})...)
+	var lines []map[string]any
+	for line := range strings.Lines(out.String()) {
+		var content map[string]any
+		if err := json.Unmarshal([]byte(line), &content); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if _, err := time.Parse(time.RFC3339, fmt.Sprint(content["time"])); err != nil || content["event"] == "" {
+			t.Errorf("%q: %v", line, err)
+		}
+		lines = append(lines, content)
+	}
+	return lines, err
+}
+
+// with returns the lines of an event.
+func with(event string, lines []map[string]any) []map[string]any {
+	return slices.DeleteFunc(slices.Clone(lines), func(line map[string]any) bool { return line["event"] != event })
+}
+
+func TestJSON(t *testing.T) {
+	a := newAccount(t)
+	for _, tt := range []struct {
+		name   string
+		do     target
+		before func()
+		events []string
+		code   int
+		want   string // in the message of the error
+	}{
+		{name: "refused", do: release.Rollback, events: []string{"step"}, code: release.CodeSettings, want: "is not deployed"},
+		{
+			name: "failed", do: release.Deploy, before: func() { a.Fail(stacktest.Create, "Api", "no such thing") },
+			events: []string{"step", "note", "plan", "resource", "stack"}, code: release.CodeFailed, want: "no such thing",
+		},
+		{name: "deployed", do: release.Deploy, events: []string{"step", "note", "plan", "resource", "stack", "result"}},
+		{name: "status", do: release.Status, events: []string{"step", "result"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.before != nil {
+				tt.before()
+			}
+			lines, err := a.lines(t, tt.do)
+			if code(err) != tt.code {
+				t.Fatalf("error = %v with code %d", err, code(err))
+			}
+			for _, event := range tt.events {
+				if len(with(event, lines)) == 0 {
+					t.Errorf("no event %q", event)
+				}
+			}
+			failures := with("error", lines)
+			if tt.code == 0 {
+				if len(failures) > 0 {
+					t.Errorf("errors %v", failures)
+				}
+				return
+			}
+			if last := lines[len(lines)-1]; len(failures) != 1 || last["event"] != "error" || last["code"] != float64(tt.code) ||
+				!strings.Contains(fmt.Sprint(last["message"]), tt.want) {
+				t.Errorf("errors %v, and the last line is %v", failures, last)
+			}
+		})
+	}
+	lines, err := a.lines(t, release.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plans := with("plan", lines); len(plans) != 1 || !cmp.Equal(plans[0]["changes"], []any{}) {
+		t.Errorf("the plan of nothing is %v", plans)
+	}
+	setCode(t, a.root, "get", "second")
+	if lines, err = a.lines(t, release.Plan); err != nil {
+		t.Fatal(err)
+	}
+	if plans := with("plan", lines); len(plans) != 1 || len(plans[0]["changes"].([]any)) == 0 {
+		t.Errorf("the plan of a change is %v", plans)
+	}
+}
+
+// What goes wrong with AWS in the middle ends in a message that says so, or is got over; and the next deployment goes on.
+func TestFaults(t *testing.T) {
+	watching := func(faults ...stacktest.Fault) func(*account) {
+		return func(a *account) {
+			a.Before("ExecuteChangeSet", func() { a.Fault("DescribeStackEvents", faults...) })
+		}
+	}
+	denied := func(call, action string) func(*account) {
+		return func(a *account) {
+			a.faults[call] = fault{http.StatusForbidden, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: " + action + " on resource: y"}
+		}
+	}
+	tests := []struct {
+		name string
+		set  func(*account)
+		code int
+		want []string // in the error
+		next string   // in the output of the next deployment
+	}{
+		{
+			name: "expired before the plan", set: func(a *account) { a.Fault("CreateChangeSet", stacktest.ExpiredToken()) },
+			code: release.CodeAccount, want: []string{"expired"},
+		},
+		{
+			name: "expired before the execution", set: func(a *account) { a.Fault("ExecuteChangeSet", stacktest.ExpiredToken()) },
+			code: release.CodeAccount, want: []string{"expired"},
+		},
+		{
+			name: "expired while watching", set: watching(stacktest.ExpiredToken()),
+			code: release.CodeAccount, want: []string{"expired", "goes on in AWS"}, next: "nothing to change",
+		},
+		{
+			name: "no permission to plan", set: func(a *account) { a.Fault("CreateChangeSet", stacktest.AccessDenied("cloudformation:CreateChangeSet")) },
+			code: release.CodeAccount, want: []string{"cloudformation:CreateChangeSet", "docs/deploy.md"},
+		},
+		{
+			name: "no permission to watch", set: watching(stacktest.AccessDenied("cloudformation:DescribeStackEvents")),
+			code: release.CodeAccount, want: []string{"cloudformation:DescribeStackEvents"}, next: "nothing to change",
+		},
+		{
+			name: "no permission to make the bucket", set: denied("s3 PUT /"+bucketName, "s3:CreateBucket"),
+			code: release.CodeAccount, want: []string{"s3:CreateBucket"},
+		},
+		{
+			name: "no permission to see the table", set: denied("dynamodb DescribeTable", "dynamodb:DescribeTable"),
+			code: release.CodeAccount, want: []string{"dynamodb:DescribeTable"},
+		},
+		{
+			name: "no permission to see the account's settings", set: denied("apigateway GET /account", "apigateway:GET"),
+			code: release.CodeAccount, want: []string{"apigateway:GET"},
+		},
+		{name: "throttled", set: func(a *account) {
+			a.Fault("CreateChangeSet", stacktest.Throttling())
+			watching(stacktest.Throttling())(a)
+		}},
+		{name: "the connection breaks", set: func(a *account) {
+			a.Fault("ExecuteChangeSet", stacktest.Reset())
+			watching(stacktest.Reset())(a)
+		}},
+		{name: "answers are lost", set: func(a *account) {
+			a.Fault("CreateChangeSet", stacktest.LostAnswer())
+			a.Fault("ExecuteChangeSet", stacktest.LostAnswer())
+		}},
+		{name: "a fault of AWS", set: watching(stacktest.Unavailable())},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAccount(t)
+			tt.set(a)
+			if tt.code == 0 {
+				a.succeed(t, release.Deploy)
+			} else {
+				a.fail(t, release.Deploy, tt.code, tt.want)
+				contains(t, a.succeed(t, release.Deploy), tt.next)
+			}
+			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+			contains(t, a.succeed(t, release.Deploy), "nothing to change")
+		})
+	}
+}
+
+func TestAtOnce(t *testing.T) {
+	a := newAccount(t)
+	setStage(t, a.root, "DeploymentPreference: Linear10PercentEvery1Minute")
+	preference := func(want string) {
+		t.Helper()
+		if got := a.deployed(t).parameters["DeploymentPreference"]; got != want {
+			t.Errorf("DeploymentPreference is %s, want %s", got, want)
+		}
+	}
+	a.succeed(t, release.Deploy)
+	preference("Linear10PercentEvery1Minute")
+	atOnce := func(s *release.Settings) { s.AtOnce = true }
+	setCode(t, a.root, "get", "second")
+	a.succeed(t, release.Deploy, atOnce)
+	preference("AllAtOnce")
+	setCode(t, a.root, "get", "third")
+	a.succeed(t, release.Deploy)
+	preference("Linear10PercentEvery1Minute")
+	setCode(t, a.root, "get", "fourth")
+	a.succeed(t, function("get"), atOnce)
+	preference("AllAtOnce")
+}
+
+// A stage that does not answer as it should is deployed all the same: the message says what to do about it.
+func TestSmokeAfterDeployment(t *testing.T) {
+	a := newAccount(t)
+	requests := make(chan string, 10) // the addresses and keys of the first ones
+	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case requests <- r.URL.Path + " " + r.Header.Get("X-Api-Key"):
+		default:
+		}
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer stage.Close()
+	stage.Config.SetKeepAlivesEnabled(false)
+	smoke := func(s *release.Settings) { s.Smoke, s.InvokeURL = true, stage.URL+"/{ApiId}/{StageName}" }
+	write(t, a.root+"/deploy/stages/test.yaml", []byte("parameters: {Authorization: API_KEY}"))
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"the stage is deployed, but does not work as it should", "418"}, smoke)
+	first := a.deployed(t)
+	first.is(t, 1, "", "CREATE_COMPLETE")
+	if got := <-requests; !regexp.MustCompile(`^/` + stackName + `-Api-\d+/test/users/\S+ the-key$`).MatchString(got) {
+		t.Errorf("the stage was asked for %q", got)
+	}
+	setCode(t, a.root, "get", "second")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"STAGE=test go tool mage rollback"}, smoke)
+	a.fail(t, release.Smoke, release.CodeFailed, []string{"418"}, smoke)
+
+	write(t, a.root+"/deploy/stages/test.yaml", []byte(
+		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}"))
+	contains(t, a.succeed(t, release.Deploy, smoke), "the stage is not tried out", "TOKEN")
+}
