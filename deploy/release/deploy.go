@@ -28,11 +28,7 @@ func deploy(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	functions, err := s.functions()
-	if err != nil {
-		return err
-	}
-	packages, remove, err := s.packages(ctx, functions, "")
+	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}

@@ -161,8 +161,17 @@ func (s *session) functions() (map[string]template.Function, error) {
 	return functions, nil
 }
 
-// packages builds and packages functions for an architecture, or for that of the template where it is empty, and returns the packages
-// by the functions' logical ids. The caller calls remove when it is done with them.
+// allPackages is packages for all functions of the template.
+func (s *session) allPackages(ctx context.Context) (_ map[string]build.Package, remove func(), err error) {
+	functions, err := s.functions()
+	if err != nil {
+		return nil, nil, err
+	}
+	architecture := functions[slices.Min(slices.Collect(maps.Keys(functions)))].Architecture // of all, by the template's parameter
+	return s.packages(ctx, functions, architecture)
+}
+
+// packages builds and packages functions for an architecture, and returns the packages by the functions' logical ids. The caller calls remove when it is done with them.
 func (s *session) packages(
 	ctx context.Context, functions map[string]template.Function, architecture string,
 ) (_ map[string]build.Package, remove func(), err error) {
@@ -177,9 +186,6 @@ func (s *session) packages(
 		}
 	}()
 	names := slices.Sorted(maps.Keys(functions))
-	if architecture == "" {
-		architecture = functions[names[0]].Architecture // one for all, by the template's parameter
-	}
 	target, err := build.Lambda(architecture)
 	if err != nil {
 		return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -214,13 +215,13 @@ func TestTableThatIsThere(t *testing.T) {
 // in has a target work with the source in another workspace.
 func in(root string) func(*release.Settings) { return func(s *release.Settings) { s.Root = root } }
 
-// race has another deployer, whose source differs in the function put, deploy before the next call of an action.
-func (a *account) race(t *testing.T, action string) {
+// race has another deployer, whose source differs in the function put, carry out a target before the next call of an action.
+func (a *account) race(t *testing.T, action string, do target) {
 	t.Helper()
 	root := functions(t)
 	setCode(t, root, "put", "faster")
 	a.Before(action, func() {
-		if out, err := a.run(t.Context(), release.Deploy, in(root)); err != nil {
+		if out, err := a.run(t.Context(), do, in(root)); err != nil {
 			t.Errorf("the other deployment: %v\n%s", err, out)
 		}
 	})
@@ -230,7 +231,7 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 	for _, action := range []string{"CreateChangeSet", "ExecuteChangeSet"} {
 		t.Run("first deployments before "+action, func(t *testing.T) {
 			a := newAccount(t)
-			a.race(t, action)
+			a.race(t, action, release.Deploy)
 			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
 			now := a.deployed(t)
 			if now.Number != 2 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000001-") || now.Status != "UPDATE_COMPLETE" {
@@ -244,21 +245,23 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
 			setCode(t, a.root, "get", "slower")
-			a.race(t, action)
+			a.race(t, action, function("put"))
 			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
 				t.Errorf("it is release %d after %q", now.Number, now.Previous)
 			}
-			if executable := a.executable(t, now.code["GetFunction"]); !bytes.Contains(executable, []byte("slower")) {
-				t.Error("it is not what was deployed last")
+			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "first"} { // as its own source has it
+				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
+					t.Errorf("%s is not the one that says %q", id, text)
+				}
 			}
 		})
 		t.Run("deployFunction before "+action, func(t *testing.T) {
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
 			setCode(t, a.root, "get", "slower")
-			a.race(t, action)
+			a.race(t, action, function("put"))
 			contains(t, a.succeed(t, function("get")), "another deployment has come in between")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
@@ -274,8 +277,8 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
 			setCode(t, a.root, "get", "slower")
-			a.succeed(t, release.Deploy)
-			a.race(t, action)
+			a.succeed(t, function("get"))
+			a.race(t, action, function("put"))
 			a.fail(t, release.Rollback, release.CodeFailed, []string{"release 3 has come in between"})
 			if now := a.deployed(t); now.Number != 3 {
 				t.Errorf("it is release %d, want 3", now.Number)
@@ -347,23 +350,25 @@ func TestTableIsGuarded(t *testing.T) {
 			"takes out of the stack",
 		},
 	}
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	first, root := a.deployed(t), a.root
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t)
-			a.succeed(t, release.Deploy)
-			before := a.deployed(t)
+			a.root = functions(t)
 			tt.change(t, a.root)
-			a.fail(t, release.Deploy, release.CodeRefused, []string{"nothing was done", tt.want, "REPLACE_TABLE=" + tableName})
-			a.fail(t, release.Deploy, release.CodeRefused, []string{"nothing was done"},
+			a.fail(t, release.Deploy, release.CodeRefused, []string{"nothing was done", tt.want, "REPLACE_TABLE=" + tableName},
 				func(s *release.Settings) { s.ReplaceTable = "UserData" })
 			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			if sets := a.ChangeSets(stackName); len(sets) > 0 {
 				t.Errorf("change sets %q are left", sets)
 			}
-			contains(t, a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName }), "REPLACE_TABLE")
-			a.deployed(t).is(t, 2, before.Key, "UPDATE_COMPLETE")
 		})
 	}
+	a.root = root
+	tests[0].change(t, root)
+	contains(t, a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName }), "REPLACE_TABLE")
+	a.deployed(t).is(t, 2, first.Key, "UPDATE_COMPLETE")
 }
 
 func TestRollback(t *testing.T) {
@@ -374,7 +379,7 @@ func TestRollback(t *testing.T) {
 	first := a.deployed(t)
 	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
 	setCode(t, a.root, "get", "second")
-	a.succeed(t, release.Deploy)
+	a.succeed(t, function("get"))
 	second := a.deployed(t)
 	setStage(t, a.root, "DeploymentPreference: Canary10Percent5Minutes, LogLevel: ERROR")
 	setCode(t, a.root, "put", "third")
@@ -413,7 +418,7 @@ func TestRollbackFails(t *testing.T) {
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
 	setCode(t, a.root, "get", "second")
-	a.succeed(t, release.Deploy)
+	a.succeed(t, function("get"))
 	a.Fail(stacktest.Update, "GetFunction", "the package is gone")
 	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "everything is as it was before"})
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
@@ -472,54 +477,56 @@ func confirm(s *release.Settings) { s.Confirm = "test" }
 func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
 
 func TestDestroy(t *testing.T) {
-	const nothing = ""
-	tests := []struct {
-		name   string
-		table  *table
-		change func(*release.Settings)
-		want   string
-		calls  []string // that change the table
-		left   string   // the status of the table
-	}{
-		{name: "the table stays", table: users("ACTIVE"), change: confirm, want: "the table " + tableName + " stays", left: "ACTIVE"},
-		{
-			name: "with its table", table: &table{key: "userId", keyType: "S", statuses: []string{"ACTIVE"}, protected: true}, change: deleteTable,
-			want: "Deleting the table " + tableName, calls: []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}, left: nothing,
-		},
-		{
-			name: "with a table that is not protected", table: users("ACTIVE"), change: deleteTable,
-			want: "Deleting the table", calls: []string{"dynamodb DeleteTable"}, left: nothing,
-		},
-		{name: "with a table that is being deleted", table: users("DELETING", ""), change: deleteTable, want: "Deleting the table", left: nothing},
-		{name: "with a table that is gone", change: deleteTable, want: "there is none", left: nothing},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t)
-			a.succeed(t, release.Deploy)
-			a.set(func(a *account) { a.table = tt.table })
-			a.taken()
-			contains(t, a.succeed(t, release.Destroy, tt.change), tt.want)
-			if got := a.Status(stackName); got != "" {
-				t.Errorf("the stack is %s", got)
-			}
-			if diff := cmp.Diff(tt.calls, a.taken("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("calls (-want +got):\n%s", diff)
-			}
-			if tt.table != nil && tt.table.statuses[0] != tt.left {
-				t.Errorf("the table is %q, want %q", tt.table.statuses[0], tt.left)
-			}
-			contains(t, a.succeed(t, release.Destroy, confirm), "there is none")
-		})
-	}
-	t.Run("then deployed again", func(t *testing.T) {
+	t.Run("the table stays, and is taken up again", func(t *testing.T) {
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.set(func(a *account) { a.table = users("ACTIVE") })
-		a.succeed(t, release.Destroy, confirm)
+		contains(t, a.succeed(t, release.Destroy, confirm), "the table "+tableName+" stays")
+		if got := a.Status(stackName); got != "" {
+			t.Errorf("the stack is %s", got)
+		}
+		if calls := a.taken("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
+			t.Errorf("the table was changed: %q", calls)
+		}
+		contains(t, a.succeed(t, release.Destroy, confirm), "there is none")
 		contains(t, a.succeed(t, release.Deploy), "is taken into the stack")
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
+	t.Run("with its table", func(t *testing.T) {
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.set(func(a *account) { a.table = users("ACTIVE") })
+		a.table.protected = true
+		contains(t, a.succeed(t, release.Destroy, deleteTable), "Deleting the table "+tableName)
+		if got := a.Status(stackName); got != "" || a.table.statuses[0] != "" {
+			t.Errorf("the stack is %s, the table %s", got, a.table.statuses[0])
+		}
+		want := []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}
+		if diff := cmp.Diff(want, a.taken("dynamodb Up", "dynamodb Delete")); diff != "" {
+			t.Errorf("calls (-want +got):\n%s", diff)
+		}
+	})
+	for _, tt := range []struct {
+		name  string
+		table *table
+		want  []string // calls that change the table
+	}{
+		{"a table that is not protected", users("ACTIVE"), []string{"dynamodb DeleteTable"}},
+		{"a table that is being deleted", users("DELETING", ""), nil},
+		{"a table that is gone", nil, nil},
+	} {
+		t.Run(tt.name+" and no stack", func(t *testing.T) {
+			a := newAccount(t)
+			a.table = tt.table
+			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is none")
+			if diff := cmp.Diff(tt.want, a.taken("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if tt.table != nil && tt.table.statuses[0] != "" {
+				t.Errorf("the table is %s", tt.table.statuses[0])
+			}
+		})
+	}
 	t.Run("a resource stays", func(t *testing.T) {
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
@@ -552,9 +559,7 @@ func TestDestroy(t *testing.T) {
 	})
 	t.Run("while a deployment is under way", func(t *testing.T) {
 		a := newAccount(t)
-		a.succeed(t, release.Deploy)
-		setCode(t, a.root, "get", "second")
-		a.interrupted(t)
+		a.interrupted(t, release.Deploy)
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
 			t.Errorf("the stack is %s", got)
@@ -562,8 +567,8 @@ func TestDestroy(t *testing.T) {
 	})
 }
 
-// interrupted deploys, and is interrupted when CloudFormation has begun.
-func (a *account) interrupted(t *testing.T) {
+// interrupted carries out a target, which is interrupted when CloudFormation has begun.
+func (a *account) interrupted(t *testing.T, do target) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -571,7 +576,7 @@ func (a *account) interrupted(t *testing.T) {
 		a.Before("DescribeStackEvents", func() {})
 		a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) })
 	})
-	out, err := a.run(ctx, release.Deploy)
+	out, err := a.run(ctx, do)
 	if code(err) != release.CodeInterrupted {
 		t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 	}
@@ -583,11 +588,11 @@ func (a *account) interrupted(t *testing.T) {
 
 func TestInterruptedInTheMiddle(t *testing.T) {
 	a := newAccount(t)
-	a.interrupted(t)
+	a.interrupted(t, release.Deploy)
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end", "nothing to change", "Stage test is release 1")
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	setCode(t, a.root, "get", "second")
-	a.interrupted(t)
+	a.interrupted(t, function("get"))
 	a.fail(t, release.Plan, release.CodeFailed, []string{"a deployment is under way"})
 	setCode(t, a.root, "get", "third")
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")
@@ -598,9 +603,9 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 
 func TestForeignStack(t *testing.T) {
 	targets := map[string]target{
-		"deploy": release.Deploy, "deployFunction": function("get"), "plan": release.Plan, "rollback": release.Rollback, "destroy": release.Destroy,
-		"smoke": release.Smoke, "status": release.Status,
+		"deployFunction": function("get"), "rollback": release.Rollback, "destroy": release.Destroy, "smoke": release.Smoke, "status": release.Status,
 	}
+	builds := map[string]target{"deploy": release.Deploy, "plan": release.Plan} // before they look
 	const yaml = "Resources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
 	for _, tt := range []struct{ status, document string }{
 		{status: "CREATE_COMPLETE"}, {"CREATE_COMPLETE", yaml}, {status: "ROLLBACK_COMPLETE"}, {"ROLLBACK_COMPLETE", yaml},
@@ -610,7 +615,11 @@ func TestForeignStack(t *testing.T) {
 			a := newAccount(t)
 			a.document = tt.document
 			a.Put(stackName, tt.status, []byte(`{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}`))
-			for name, do := range targets {
+			all := maps.Clone(targets)
+			if tt.document == "" && tt.status == "ROLLBACK_COMPLETE" {
+				maps.Copy(all, builds)
+			}
+			for name, do := range all {
 				t.Run(name, func(t *testing.T) {
 					a.fail(t, do, release.CodeSettings, []string{"the stack " + stackName, "was not made by this tool"}, confirm)
 				})
@@ -631,30 +640,29 @@ func TestForeignStack(t *testing.T) {
 func drift(s *release.Settings) { s.Drift = true }
 
 func TestStatus(t *testing.T) {
-	t.Run("good", func(t *testing.T) {
+	t.Run("deployed", func(t *testing.T) {
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		a.set(func(a *account) { a.alarming = "GetErrorsAlarm" })
-		a.Drift(stackName, "GetFunction", "/Timeout")
-		out := a.succeed(t, release.Status, drift)
-		contains(t, out, "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/", "ALARM", "OK", "MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout")
 		contains(t, a.succeed(t, release.Status), "Drift    not looked for")
-	})
-	t.Run("no drift", func(t *testing.T) {
-		a := newAccount(t)
-		a.succeed(t, release.Deploy)
 		contains(t, a.succeed(t, release.Status, drift), "Drift    none")
-	})
-	t.Run("no drift can be detected", func(t *testing.T) {
-		a := newAccount(t)
-		a.succeed(t, release.Deploy)
+
 		a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
 		out, _ := a.run(t.Context(), release.Status, drift)
 		contains(t, out, "CREATE_COMPLETE", "Release  1", "functions/get/", "OK", "cloudformation:DetectStackDrift")
+
+		a.set(func(a *account) { a.alarming = "GetErrorsAlarm" })
+		a.Drift(stackName, "GetFunction", "/Timeout")
+		contains(t, a.succeed(t, release.Status, drift), "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/", "ALARM", "OK",
+			"MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout")
+
+		setCode(t, a.root, "get", "second")
+		a.Fail(stacktest.Update, "GetFunction", "the disk is full")
+		a.fail(t, function("get"), release.CodeFailed, []string{"the disk is full"})
+		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1", "the disk is full")
 	})
 	t.Run("in creation", func(t *testing.T) {
 		a := newAccount(t)
-		a.interrupted(t)
+		a.interrupted(t, release.Deploy)
 		out, err := a.run(t.Context(), release.Status, drift)
 		contains(t, out+fmt.Sprint(err), "CREATE_IN_PROGRESS")
 	})
@@ -664,14 +672,6 @@ func TestStatus(t *testing.T) {
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"there is no role for logs"})
 		out, err := a.run(t.Context(), release.Status, drift)
 		contains(t, out+fmt.Sprint(err), "ROLLBACK_COMPLETE", "there is no role for logs")
-	})
-	t.Run("failed update", func(t *testing.T) {
-		a := newAccount(t)
-		a.succeed(t, release.Deploy)
-		setCode(t, a.root, "get", "second")
-		a.Fail(stacktest.Update, "GetFunction", "the disk is full")
-		a.fail(t, release.Deploy, release.CodeFailed, []string{"the disk is full"})
-		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1")
 	})
 	t.Run("none", func(t *testing.T) {
 		a := newAccount(t)
@@ -804,11 +804,6 @@ func TestFaults(t *testing.T) {
 			a.Before("ExecuteChangeSet", func() { a.Fault("DescribeStackEvents", faults...) })
 		}
 	}
-	denied := func(call, action string) func(*account) {
-		return func(a *account) {
-			a.faults[call] = fault{http.StatusForbidden, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: " + action + " on resource: y"}
-		}
-	}
 	tests := []struct {
 		name string
 		set  func(*account)
@@ -836,18 +831,6 @@ func TestFaults(t *testing.T) {
 			name: "no permission to watch", set: watching(stacktest.AccessDenied("cloudformation:DescribeStackEvents")),
 			code: release.CodeAccount, want: []string{"cloudformation:DescribeStackEvents"}, next: "nothing to change",
 		},
-		{
-			name: "no permission to make the bucket", set: denied("s3 PUT /"+bucketName, "s3:CreateBucket"),
-			code: release.CodeAccount, want: []string{"s3:CreateBucket"},
-		},
-		{
-			name: "no permission to see the table", set: denied("dynamodb DescribeTable", "dynamodb:DescribeTable"),
-			code: release.CodeAccount, want: []string{"dynamodb:DescribeTable"},
-		},
-		{
-			name: "no permission to see the account's settings", set: denied("apigateway GET /account", "apigateway:GET"),
-			code: release.CodeAccount, want: []string{"apigateway:GET"},
-		},
 		{name: "throttled", set: func(a *account) {
 			a.Fault("CreateChangeSet", stacktest.Throttling())
 			watching(stacktest.Throttling())(a)
@@ -862,20 +845,48 @@ func TestFaults(t *testing.T) {
 		}},
 		{name: "a fault of AWS", set: watching(stacktest.Unavailable())},
 	}
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAccount(t)
+			before := a.deployed(t)
+			setCode(t, a.root, "get", tt.name)
 			tt.set(a)
 			if tt.code == 0 {
-				a.succeed(t, release.Deploy)
+				a.succeed(t, function("get"))
 			} else {
-				a.fail(t, release.Deploy, tt.code, tt.want)
-				contains(t, a.succeed(t, release.Deploy), tt.next)
+				a.fail(t, function("get"), tt.code, tt.want)
+				contains(t, a.succeed(t, function("get")), tt.next)
 			}
-			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
-			contains(t, a.succeed(t, release.Deploy), "nothing to change")
+			now := a.deployed(t)
+			now.is(t, before.Number+1, before.Key, "UPDATE_COMPLETE")
+			if executable := a.executable(t, now.code["GetFunction"]); !bytes.Contains(executable, []byte(tt.name)) {
+				t.Error("it is not what was deployed last")
+			}
 		})
 	}
+}
+
+// A permission that is missing is named, and once it is there the deployment goes on.
+func TestPermissionIsMissing(t *testing.T) {
+	a := newAccount(t)
+	for _, tt := range []struct{ call, action string }{
+		{"s3 PUT /" + bucketName, "s3:CreateBucket"},
+		{"s3 PUT /" + bucketName + "?policy", "s3:PutBucketPolicy"},
+		{"apigateway GET /account", "apigateway:GET"},
+		{"dynamodb DescribeTable", "dynamodb:DescribeTable"},
+		{"dynamodb UpdateContinuousBackups", "dynamodb:UpdateContinuousBackups"},
+	} {
+		a.set(func(a *account) {
+			a.table = users("ACTIVE")
+			a.faults[tt.call] = fault{
+				http.StatusForbidden, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
+			}
+		})
+		a.fail(t, release.Deploy, release.CodeAccount, []string{tt.action, "docs/deploy.md"})
+	}
+	a.succeed(t, release.Deploy)
+	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 }
 
 func TestAtOnce(t *testing.T) {

@@ -32,11 +32,7 @@ func plan(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	functions, err := s.functions()
-	if err != nil {
-		return err
-	}
-	packages, remove, err := s.packages(ctx, functions, "")
+	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,11 +264,7 @@ func printTemplate(ctx context.Context, settings Settings, out io.Writer) error 
 	if err := s.load(); err != nil {
 		return withCode(CodeSettings, err)
 	}
-	functions, err := s.functions()
-	if err != nil {
-		return err
-	}
-	packages, remove, err := s.packages(ctx, functions, "")
+	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
