@@ -171,7 +171,8 @@ func (s *session) allPackages(ctx context.Context) (_ map[string]build.Package, 
 	return s.packages(ctx, functions, architecture)
 }
 
-// packages builds and packages functions for an architecture, and returns the packages by the functions' logical ids. The caller calls remove when it is done with them.
+// packages builds and packages functions for an architecture, and returns the packages by the functions' logical ids. The caller calls
+// remove when it is done with them.
 func (s *session) packages(
 	ctx context.Context, functions map[string]template.Function, architecture string,
 ) (_ map[string]build.Package, remove func(), err error) {
