@@ -98,7 +98,8 @@ func newAccount(t *testing.T) *account {
 	return a
 }
 
-// functions returns a workspace with functions that build fast.
+// functions returns a workspace whose functions build fast: they are no programs, so that there is nothing to link, and what
+// is deployed as their executables has a few kB.
 func functions(t *testing.T) string {
 	t.Helper()
 	root := workspace(t, "parameters: {Authorization: NONE}")
@@ -112,7 +113,7 @@ func functions(t *testing.T) string {
 // setCode changes the code of a function.
 func setCode(t *testing.T, root, name, text string) {
 	t.Helper()
-	write(t, filepath.Join(root, "functions", name, "main.go"), fmt.Appendf(nil, "package main\n\nfunc main() { println(%q) }\n", text))
+	write(t, filepath.Join(root, "functions", name, "main.go"), fmt.Appendf(nil, "package function\n\nfunc Text() string { return %q }\n", text))
 }
 
 // setStage changes the parameters of the stage.
