@@ -266,7 +266,9 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magef
 			for range 2 { // twice, as the impatient do
 				_ = syscall.Kill(pid, tt.signal) // the second may find nobody
 			}
-			if status := r.stopped(t); status != 0 {
+			// Once its tool has ended, the go command no longer handles signals: the second may end it before it ends by itself.
+			const bySignal = -1
+			if status := r.stopped(t); status != 0 && (status != bySignal || tt.command[0] != mage[0]) {
 				t.Errorf("exit status %d, want 0", status)
 			}
 			log, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "functions.jsonl"))

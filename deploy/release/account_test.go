@@ -163,16 +163,14 @@ func (a *account) succeed(t *testing.T, do target, changes ...func(*release.Sett
 	return out
 }
 
-// fail is run for a target that must fail with a code and a message that has all of these parts. It returns the message and
-// what was shown.
-func (a *account) fail(t *testing.T, do target, want int, parts []string, changes ...func(*release.Settings)) string {
+// fail is run for a target that must fail with a code and a message that has all of these parts.
+func (a *account) fail(t *testing.T, do target, want int, parts []string, changes ...func(*release.Settings)) {
 	t.Helper()
 	out, err := a.run(t.Context(), do, changes...)
 	if code(err) != want {
 		t.Fatalf("error = %v with code %d, want code %d\n%s", err, code(err), want, out)
 	}
 	contains(t, err.Error(), parts...)
-	return out
 }
 
 func contains(t *testing.T, text string, parts ...string) {
