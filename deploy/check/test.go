@@ -11,7 +11,7 @@ import (
 )
 
 // testTimeout is for one package, on a slow machine with nothing cached; a test that hangs shows its stacks before a build server gives up.
-const testTimeout = "20m"
+const testTimeout = "40m"
 
 // TestOptions say how to test.
 type TestOptions struct {
