@@ -27,6 +27,7 @@ type checkout struct {
 	t       *testing.T
 	dir     string
 	temp    string
+	target  string // the program that runs the targets
 	account *emulator.Account
 }
 
@@ -34,7 +35,10 @@ func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
-	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), account: deployer}
+	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), target: filepath.Join(t.TempDir(), "target"), account: deployer}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.target, "./target").CombinedOutput(); err != nil {
+		t.Fatalf("build the targets: %v\n%s", err, out)
+	}
 	root := os.DirFS("../..")
 	for _, dir := range []string{"deploy", "functions", "shared"} {
 		err := fs.WalkDir(root, dir, func(path string, entry fs.DirEntry, err error) error {
@@ -108,23 +112,14 @@ func (r result) String() string { return r.stdout + r.stderr }
 
 // command is a target as a process.
 func (c *checkout) command(environment []string, target string, args ...string) *exec.Cmd {
-	cmd := exec.Command(executable(c.t), args...) // of this very program
+	cmd := exec.Command(c.target, append([]string{target}, args...)...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.account.Env()...)
-	cmd.Env = append(cmd.Env, targetVariable+"="+target, "STAGE="+stageName,
+	cmd.Env = append(cmd.Env, "STAGE="+stageName,
 		"TMPDIR="+c.temp, // what a killed deployment leaves there goes with the test
 		"INVOKE_URL="+c.account.InvokeURL("{ApiId}", "{StageName}"), "AWS_CALLS="+c.callsFile())
 	cmd.Env = append(cmd.Env, environment...)
 	return cmd
-}
-
-func executable(t *testing.T) string {
-	t.Helper()
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // run runs a target and returns how it ended.

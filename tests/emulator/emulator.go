@@ -45,6 +45,12 @@ const (
 	maxLog       = 64 << 10 // bytes of the log that a failed test shows
 )
 
+// ministack runs the emulator. With TLS it would listen at port 443 besides its own wherever it may, and end where another one
+// takes that port at the same moment; it has no setting for that.
+const ministack = `from ministack import app
+app._port_is_bindable = lambda host, port: False
+app.main()`
+
 // Account is an AWS account and somebody in it, who for [Start] and [StartTLS] is its root user. The account is empty at first,
 // and is gone after the test. It heeds the policies of users, roles and buckets, but lets its root user do everything.
 type Account struct {
@@ -64,8 +70,7 @@ func Start(tb testing.TB) *Account {
 	return start(tb, false)
 }
 
-// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport). The emulator
-// then listens at port 443 of 127.0.0.1 too, where it may and no other does; it cannot be told not to.
+// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport).
 func StartTLS(tb testing.TB) *Account {
 	tb.Helper()
 	return start(tb, true)
@@ -104,7 +109,7 @@ func start(tb testing.TB, secure bool) *Account {
 	}
 	tb.Cleanup(account.client.CloseIdleConnections)
 	for try := 1; ; try++ {
-		err := account.run(tb, exec.Command(env.Program("ministack")), dir, logFile, variables)
+		err := account.run(tb, exec.Command(env.Program("python"), "-c", ministack), dir, logFile, variables)
 		if err == nil {
 			return &account
 		}

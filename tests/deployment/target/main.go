@@ -1,26 +1,17 @@
-// Package deployment_test deploys the API into an emulated account by the very targets that mage runs, each in a process of its
-// own, and looks at what is there afterwards: through the API, and through the targets' output and exit codes.
-package deployment_test
+// Command target runs one of the magefile's targets on a stage, for the tests: a program of its own, as a test binary with the race
+// detector takes several times as long.
+package main
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// targetVariable names the target that this program runs instead of the tests.
-const targetVariable = "DEPLOYMENT_TEST_TARGET"
-
-func TestMain(m *testing.M) {
-	if target := os.Getenv(targetVariable); target != "" {
-		os.Exit(run(target, os.Args[1:]))
-	}
-	os.Exit(m.Run())
-}
+func main() { os.Exit(run(os.Args[1], os.Args[2:])) }
 
 // run is what the magefile does for a target, and how mage exits.
 func run(target string, args []string) int {
