@@ -1,0 +1,216 @@
+package trace
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Map is the service map of traces as X-Ray draws it: who calls whom, how often, and how it goes.
+type Map struct {
+	Traces int       `json:"traces"` // how many it is made of
+	Start  time.Time `json:"start"`  // of the first of them
+	End    time.Time `json:"end"`    // of the last
+	Nodes  []Node    `json:"nodes"`  // callers before those that they call
+	Edges  []Edge    `json:"edges"`
+}
+
+// Node is a service, or a resource that a service calls.
+type Node struct {
+	ID         string     `json:"id"`   // within the map
+	Name       string     `json:"name"` // such as that of the function or table
+	Type       string     `json:"type"` // "client", "AWS::Lambda::Function", "AWS::DynamoDB::Table", "remote"…
+	Statistics Statistics `json:"statistics"`
+}
+
+// Edge is the calls from one node to another, as the caller sees them.
+type Edge struct {
+	Source     string     `json:"source"` // id of a node
+	Target     string     `json:"target"` // id of a node
+	Statistics Statistics `json:"statistics"`
+}
+
+// Statistics are about requests that have ended. OK, Error, Fault and Throttle add up to Count: a request that failed in more
+// than one way is a fault rather than a throttle rather than an error. Latencies are in milliseconds.
+type Statistics struct {
+	Count     int     `json:"count"`
+	OK        int     `json:"ok"`
+	Error     int     `json:"error"`
+	Fault     int     `json:"fault"`
+	Throttle  int     `json:"throttle"`
+	AverageMs float64 `json:"averageMs"`
+	P50Ms     float64 `json:"p50Ms"`
+	P95Ms     float64 `json:"p95Ms"`
+	P99Ms     float64 `json:"p99Ms"`
+}
+
+// NewMap draws the map of traces. Services that send segments are nodes, and so is what subsegments say was called and sent
+// none: a DynamoDB table, for instance. Calls that nothing is known about the caller of are left out.
+func NewMap(traces []*Trace) Map {
+	d := drawing{nodes: map[string]*place{}, edges: map[[2]string]*tally{}}
+	m := Map{Traces: len(traces)}
+	for i, t := range traces {
+		start, end := t.Start(), t.End()
+		if i == 0 || start.Before(m.Start) {
+			m.Start = start
+		}
+		if end.After(m.End) {
+			m.End = end
+		}
+		for _, root := range t.Roots {
+			if root.IsSubsegment() {
+				continue
+			}
+			client := d.node("client", "client")
+			client.add(root)
+			d.segment(client.id, root, root)
+		}
+	}
+	m.Nodes, m.Edges = d.result()
+	return m
+}
+
+// drawing is a map in the making. Nodes and edges are in the order in which they are met.
+type drawing struct {
+	nodes     map[string]*place
+	nodeOrder []*place
+	edges     map[[2]string]*tally
+	edgeOrder [][2]string
+}
+
+// place is a node in the making.
+type place struct {
+	tally
+	id, name, kind string
+}
+
+func (d *drawing) node(kind, name string) *place {
+	id := kind + "/" + name
+	if d.nodes[id] == nil {
+		d.nodes[id] = &place{id: id, name: name, kind: kind}
+		d.nodeOrder = append(d.nodeOrder, d.nodes[id])
+	}
+	return d.nodes[id]
+}
+
+func (d *drawing) edge(source, target string) *tally {
+	ends := [2]string{source, target}
+	if d.edges[ends] == nil {
+		d.edges[ends] = &tally{}
+		d.edgeOrder = append(d.edgeOrder, ends)
+	}
+	return d.edges[ends]
+}
+
+// segment adds a service, which the caller called as the call says.
+func (d *drawing) segment(caller string, call, s *Span) {
+	kind := s.Origin
+	if kind == "" {
+		kind = "service"
+	}
+	node := d.node(kind, s.Name)
+	node.add(s)
+	d.edge(caller, node.id).add(call)
+	for _, child := range s.Children {
+		d.below(node.id, nil, child)
+	}
+}
+
+// below adds what the caller called in a span below it. The call is the one that the span is part of, nil if none.
+func (d *drawing) below(caller string, call, s *Span) {
+	if !s.IsSubsegment() {
+		if call == nil {
+			call = s
+		}
+		d.segment(caller, call, s)
+		return
+	}
+	if call == nil && s.Namespace != "" {
+		call = s
+		if !slices.ContainsFunc(s.Children, isSegment) {
+			node := d.node(called(s))
+			node.add(s)
+			d.edge(caller, node.id).add(s)
+		}
+	}
+	for _, child := range s.Children {
+		d.below(caller, call, child)
+	}
+}
+
+func isSegment(s *Span) bool { return !s.IsSubsegment() }
+
+// called returns type and name of what a subsegment calls.
+func called(s *Span) (kind, name string) {
+	if s.Namespace != "aws" {
+		return s.Namespace, s.Name
+	}
+	for _, resource := range [][2]string{
+		{"table_name", "AWS::DynamoDB::Table"},
+		{"queue_url", "AWS::SQS::Queue"},
+		{"function_name", "AWS::Lambda"},
+	} {
+		if name, _ := s.AWS[resource[0]].(string); name != "" {
+			return resource[1], name
+		}
+	}
+	return "AWS::" + s.Name, s.Name
+}
+
+func (d *drawing) result() ([]Node, []Edge) {
+	nodes := make([]Node, 0, len(d.nodeOrder))
+	for _, p := range d.nodeOrder {
+		nodes = append(nodes, Node{ID: p.id, Name: p.name, Type: p.kind, Statistics: p.statistics()})
+	}
+	edges := make([]Edge, 0, len(d.edgeOrder))
+	for _, ends := range d.edgeOrder {
+		edges = append(edges, Edge{Source: ends[0], Target: ends[1], Statistics: d.edges[ends].statistics()})
+	}
+	return nodes, edges
+}
+
+// tally counts requests.
+type tally struct {
+	counts  Statistics
+	latency []time.Duration
+}
+
+func (t *tally) add(s *Span) {
+	if s.EndTime == 0 {
+		return
+	}
+	t.counts.Count++
+	switch {
+	case s.Fault:
+		t.counts.Fault++
+	case s.Throttle:
+		t.counts.Throttle++
+	case s.Error:
+		t.counts.Error++
+	default:
+		t.counts.OK++
+	}
+	t.latency = append(t.latency, s.Duration())
+}
+
+func (t *tally) statistics() Statistics {
+	result := t.counts
+	if len(t.latency) == 0 {
+		return result
+	}
+	slices.Sort(t.latency)
+	var sum time.Duration
+	for _, l := range t.latency {
+		sum += l
+	}
+	result.AverageMs = milliseconds(sum) / float64(len(t.latency))
+	result.P50Ms = milliseconds(percentile(t.latency, 0.50))
+	result.P95Ms = milliseconds(percentile(t.latency, 0.95))
+	result.P99Ms = milliseconds(percentile(t.latency, 0.99))
+	return result
+}
+
+// percentile returns the least value that the share p of all is not above.
+func percentile(sorted []time.Duration, p float64) time.Duration {
+	return sorted[int(math.Ceil(p*float64(len(sorted))))-1]
+}
