@@ -338,9 +338,9 @@ func TestGatewayResponses(t *testing.T) {
 // nothing is a function that must not be called.
 type nothing struct{ t *testing.T }
 
-func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) ([]byte, string, error) {
+func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (payload []byte, requestID, functionError string, err error) {
 	n.t.Errorf("%s was invoked", arn)
-	return nil, "", nil
+	return nil, "", "", nil
 }
 
 // TestGatewayServes sends requests that no function answers through the gateway of this machine.

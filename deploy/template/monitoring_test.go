@@ -286,9 +286,9 @@ func TestStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"requestId", "extendedRequestId", "xrayTraceId", "requestTime", "ip", "caller", "userArn", "httpMethod", "resourcePath",
-		"protocol", "status", "responseLength", "responseLatency", "integrationLatency", "integrationStatus", "integrationRequestId",
-		"integrationError", "errorResponseType",
+		"requestId", "extendedRequestId", "xrayTraceId", "requestTime", "ip", "caller", "userArn", "apiKeyId", "userPoolSub",
+		"httpMethod", "resourcePath", "protocol", "status", "responseLength", "responseLatency", "integrationLatency",
+		"integrationStatus", "functionStatus", "integrationRequestId", "integrationError", "errorResponseType",
 	} {
 		if !strings.HasPrefix(fields[name], "$context.") {
 			t.Errorf("%s is %q", name, fields[name])

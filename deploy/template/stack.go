@@ -16,6 +16,8 @@ const (
 	versionType  = "AWS::Lambda::Version"
 	aliasType    = "AWS::Lambda::Alias"
 	tableType    = "AWS::DynamoDB::Table"
+
+	samplingRuleType = "AWS::XRay::SamplingRule"
 )
 
 // existingTableParameter is the parameter that names a table which is not the stack's own.
@@ -88,10 +90,20 @@ type API struct {
 	Stage          string
 	StageVariables map[string]string
 	Tracing        bool
+	Sampling       Sampling
+
+	// AccessLogFormat is one line of text with $context variables; "" where the stage has no access log.
+	AccessLogFormat string
 
 	// Requests of the whole stage that are taken each second in the long run, and at once; 0 where neither is limited.
 	ThrottlingRateLimit  float64
 	ThrottlingBurstLimit int
+}
+
+// Sampling says which requests of a stage are traced of those on which nobody has decided (AWS::XRay::SamplingRule).
+type Sampling struct {
+	ReservoirSize int     // so many in each second
+	FixedRate     float64 // and this share of the others, 0 to 1
 }
 
 // Resolve works out what the stack would be in a place, by CloudFormation's rules. The error names the place in the
@@ -419,6 +431,13 @@ func (e *evaluator) api() (API, error) {
 		StageVariables: variables.texts(),
 		Tracing:        stage.text("TracingEnabled") == "true",
 	}
+	accessLog := stage.below("AccessLogSetting")
+	a.AccessLogFormat = accessLog.text("Format")
+	sampling, err := e.sampling()
+	if err != nil {
+		return API{}, err
+	}
+	a.Sampling = sampling
 	body, err := encodeJSON(restAPI.value["Body"])
 	a.Body = body
 	for i, setting := range stage.list("MethodSettings") {
@@ -431,5 +450,21 @@ func (e *evaluator) api() (API, error) {
 		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
 		err = cmp.Or(err, s.err)
 	}
-	return a, cmp.Or(restAPI.err, stage.err, variables.err, err)
+	return a, cmp.Or(restAPI.err, stage.err, variables.err, accessLog.err, err)
+}
+
+// sampling is what the template's one rule says, also where the parameters exclude the rule; X-Ray's default where there is
+// none in the template.
+func (e *evaluator) sampling() (Sampling, error) {
+	s := Sampling{ReservoirSize: 1, FixedRate: 0.05}
+	for _, id := range sortedKeys(member(e.document, "Resources")) {
+		if e.resource(id)["Type"] != samplingRuleType {
+			continue
+		}
+		rule := e.reader(id).below("SamplingRule")
+		s.ReservoirSize = int(rule.number("ReservoirSize", 0))
+		s.FixedRate = rule.number("FixedRate", 0)
+		return s, rule.err
+	}
+	return s, nil
 }

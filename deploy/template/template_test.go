@@ -166,13 +166,29 @@ func TestAPI(t *testing.T) {
 	if title := at(t, decode(t, api.Body), "info", "title"); title != "UserRequestAPI-dev" {
 		t.Errorf("the title, which becomes the name of the API, is %v", title)
 	}
-	api.ID, api.DeploymentID, api.Body = "", "", nil
+	if want := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "ApiStage", "Properties", "AccessLogSetting", "Format"); api.AccessLogFormat != want {
+		t.Errorf("the access log's format is %s, want %s", api.AccessLogFormat, want)
+	}
+	api.ID, api.DeploymentID, api.Body, api.AccessLogFormat = "", "", nil, ""
 	want := template.API{
 		Name: "UserRequestAPI-dev", Stage: "dev", StageVariables: map[string]string{}, Tracing: true,
+		Sampling:            template.Sampling{ReservoirSize: 1, FixedRate: 0.05},
 		ThrottlingRateLimit: 7.5, ThrottlingBurstLimit: 9,
 	}
 	if diff := cmp.Diff(want, api); diff != "" {
 		t.Errorf("API (-want +got):\n%s", diff)
+	}
+}
+
+// TestSampling sees that the parameters decide which requests are traced, also where there is no rule of the stage's own.
+func TestSampling(t *testing.T) {
+	t.Parallel()
+	for _, monitoring := range []string{"true", "false"} {
+		parameters := map[string]string{"TracingReservoir": "7", "TracingSamplingRate": "0.125", "Monitoring": monitoring}
+		want := template.Sampling{ReservoirSize: 7, FixedRate: 0.125}
+		if got := resolve(t, parameters).API().Sampling; got != want {
+			t.Errorf("Monitoring %s: %+v, want %+v", monitoring, got, want)
+		}
 	}
 }
 

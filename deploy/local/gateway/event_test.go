@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -253,6 +254,8 @@ func TestBody(t *testing.T) {
 	}
 }
 
+var segmentID = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	const rootID, parent = "1-5759e988-bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
@@ -279,7 +282,11 @@ func TestTrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			function := &recorder{}
-			s := serve(t, anything(), function, func(c *gateway.Config) { c.Tracing = test.tracing })
+			s := serve(t, anything(), function, func(c *gateway.Config) {
+				if test.tracing {
+					c.Sample = func() bool { return true }
+				}
+			})
 			var headers []string
 			if test.header != "" {
 				headers = []string{"X-Amzn-Trace-Id", test.header}
@@ -294,7 +301,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("event: %v", inEvent)
 			}
 			if (got.Root == rootID) != test.continued || got.Caller != test.caller || got.Sampled != test.sampled ||
-				got.Parent == parent {
+				got.Parent == parent || !segmentID.MatchString(got.Segment) || got.Segment == got.Parent {
 				t.Errorf("trace %+v", got)
 			}
 		})

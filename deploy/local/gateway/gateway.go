@@ -20,6 +20,8 @@
 //   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
 //   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
 //     between the quotes of a JSON string.
+//   - The access log has no variables about the time and outcome of authorization, nor about WAF, TLS and custom domains, and
+//     never the API key.
 //
 // Not recorded from API Gateway, so not to be relied on: what the 413 and 431 answers say, and the x-amzn-ErrorType of
 // 413, 415, 431 and API_CONFIGURATION_ERROR. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
@@ -27,7 +29,7 @@
 // INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED, the validity of presigned URLs (X-Amz-Expires, else 5
 // minutes), that they are refused where one of their parameters is there twice, and that Authorization does not reach the
 // function when it has a signature. Nor is recorded that bodies are read, and too large ones refused, before authorization,
-// and that the stage's throttle comes after it.
+// and that the stage's throttle comes after it; nor how values in the access log are escaped.
 //
 // A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
 // content type is a binary media type, as JSON cannot carry it otherwise.
@@ -61,11 +63,12 @@ const (
 
 // Invoker invokes functions synchronously, as Lambda's Invoke does with the invocation type RequestResponse.
 type Invoker interface {
-	// Invoke runs the function with the payload. functionError is the X-Amz-Function-Error of the answer, "" when the
-	// function succeeded; response is then its result. err means that Lambda did not run the function (throttled, not
-	// permitted, payload over 6 MB). It is called from several goroutines at once, and ctx does not end with the client.
+	// Invoke runs the function with the payload. requestID is Lambda's, "" when it is not known. functionError is the
+	// X-Amz-Function-Error of the answer, "" when the function succeeded; response is then its result. err means that
+	// Lambda did not run the function (throttled, not permitted, payload over 6 MB); it has a method StatusCode() int when
+	// Lambda answered so. Invoke is called from several goroutines at once, and ctx does not end with the client.
 	Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
-		response []byte, functionError string, err error)
+		response []byte, requestID, functionError string, err error)
 }
 
 // Throttle limits requests to all methods of the stage together, as the stage's method settings for /*/* do.
@@ -97,14 +100,20 @@ type Config struct {
 	Invoker Invoker
 	// Throttle limits the request rate.
 	Throttle Throttle
-	// Tracing is whether traces that begin here are sampled: X-Ray active at the stage.
-	Tracing bool
-	// AccessLog, unless nil, is called once per request, after the answer was written. Calls come from several
-	// goroutines at once.
-	AccessLog func(Record)
+	// Sample decides whether requests are traced that bring no decision; nil traces none of them. Calls come from several
+	// goroutines at once. See [NewSampler].
+	Sample func() bool
+	// AccessLogFormat is the format of the lines of AccessLog, as the stage's AccessLogSetting has it: $context variables
+	// in one line of text. Their values are escaped as in JSON strings, and "-" where a request has none.
+	AccessLogFormat string
+	// AccessLog, unless nil, is called once per request, after the answer was written, with the line of the access log (""
+	// without a format). Calls come from several goroutines at once.
+	AccessLog func(line string, r Record)
+	// NoTimeLimit lets integrations take as long as they take, which a person with a debugger needs.
+	NoTimeLimit bool
 }
 
-// Record is what the access log tells of one request.
+// Record is what is known of one request when it was answered: for the access log, and for the stage's segment in a trace.
 type Record struct {
 	Time              time.Time // when the request arrived
 	RequestID         string
@@ -124,8 +133,12 @@ type Record struct {
 	ResponseLength int // bytes of body, also where HEAD leaves them out
 	Latency        time.Duration
 
-	FunctionARN        string // "" for other integrations than aws_proxy, or when none was reached
+	FunctionARN        string    // "" for other integrations than aws_proxy, or when none was reached
+	FunctionRequestID  string    // Lambda's id of the invocation; "" when there is none, or no answer in time
+	FunctionStatus     int       // that the function has answered with; 0 when it has not
+	IntegrationTime    time.Time // when the function was invoked; zero when it was not
 	IntegrationLatency time.Duration
+	IntegrationStatus  int    // of Lambda's answer, 200 also where the function failed; 0 when there was none
 	IntegrationError   string // why there was no answer from the integration; not told to the client
 
 	ErrorType       string // the gateway response type, such as THROTTLED, of an answer made by the gateway
@@ -139,6 +152,7 @@ type Record struct {
 type Gateway struct {
 	cfg     Config
 	api     *api
+	log     accessLog     // empty: no format
 	limiter *rate.Limiter // nil: no limit
 	running sync.WaitGroup
 }
@@ -160,6 +174,9 @@ func New(cfg Config) (*Gateway, error) {
 		g.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.Burst)
 	}
 	var err error
+	if g.log, err = parseAccessLog(cfg.AccessLogFormat); err != nil {
+		return nil, fmt.Errorf("access log format: %w", err)
+	}
 	if g.api, err = parseDocument(cfg.Body, cfg.UserPools); err != nil {
 		return nil, fmt.Errorf("read the API document:\n%w", err)
 	}
@@ -192,9 +209,16 @@ type exchange struct {
 	identity identity
 	claims   map[string]string // of a user pool's token
 
-	failure            *gatewayError // the answer that the gateway makes itself
-	functionARN        string
-	integrationLatency time.Duration
+	failure     *gatewayError // the answer that the gateway makes itself
+	integration integrationRecord
+}
+
+// integrationRecord is the part of a [Record] that a proxy integration tells.
+type integrationRecord struct {
+	functionARN, requestID string
+	functionStatus, status int
+	started                time.Time
+	latency                time.Duration
 }
 
 // response is an answer to the client. Header names keep their casing.
@@ -210,7 +234,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := x.answer(w)
 	write(w, answer)
 	if g.cfg.AccessLog != nil {
-		g.cfg.AccessLog(x.record(answer))
+		record := x.record(answer)
+		g.cfg.AccessLog(g.log.render(x, &record), record)
 	}
 }
 
@@ -231,7 +256,7 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 		requestID:         uuid.NewString(),
 		extendedRequestID: newExtendedRequestID(),
 		sourceIP:          ip,
-		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Tracing),
+		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Sample),
 		stagePath:         path,
 		query:             parseQuery(r.URL.RawQuery),
 		identity:          identity{SourceIP: ip},
@@ -367,8 +392,12 @@ func (x *exchange) record(answer *response) Record {
 		Status:             answer.status,
 		ResponseLength:     len(answer.body),
 		Latency:            time.Since(x.started),
-		FunctionARN:        x.functionARN,
-		IntegrationLatency: x.integrationLatency,
+		FunctionARN:        x.integration.functionARN,
+		FunctionRequestID:  x.integration.requestID,
+		FunctionStatus:     x.integration.functionStatus,
+		IntegrationTime:    x.integration.started,
+		IntegrationLatency: x.integration.latency,
+		IntegrationStatus:  x.integration.status,
 		Trace:              x.trace,
 	}
 	if x.identity.UserARN != nil {

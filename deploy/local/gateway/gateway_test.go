@@ -67,8 +67,12 @@ func anything(more ...object) object {
 
 type invokerFunc func(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, error)
 
-func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, error) {
-	return f(ctx, arn, trace, payload)
+// functionRequestID is Lambda's id of every invocation.
+const functionRequestID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+
+func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
+	response, functionError, err := f(ctx, arn, trace, payload)
+	return response, functionRequestID, functionError, err
 }
 
 // answering is an invoker that always answers the same.
@@ -86,11 +90,11 @@ type recorder struct {
 	payload []byte
 }
 
-func (r *recorder) Invoke(_ context.Context, arn, trace string, payload []byte) ([]byte, string, error) {
+func (r *recorder) Invoke(_ context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.arn, r.trace, r.payload = arn, trace, payload
-	return []byte(`{}`), "", nil
+	return []byte(`{}`), functionRequestID, "", nil
 }
 
 func (r *recorder) event(t *testing.T) object {
@@ -110,6 +114,7 @@ type stack struct {
 	url     string // with the stage
 	server  *httptest.Server
 	records chan gateway.Record
+	lines   chan string // of the access log, one for each record
 }
 
 func serve(t *testing.T, doc object, invoker gateway.Invoker, change ...func(*gateway.Config)) *stack {
@@ -118,10 +123,13 @@ func serve(t *testing.T, doc object, invoker gateway.Invoker, change ...func(*ga
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{t: t, records: make(chan gateway.Record, 100)}
+	s := &stack{t: t, records: make(chan gateway.Record, 100), lines: make(chan string, 100)}
 	cfg := gateway.Config{
 		Body: body, Stage: "prod", AccountID: "123456789012", Region: "eu-west-1", APIID: "a1b2c3d4e5",
-		DeploymentID: "dep123", Invoker: invoker, AccessLog: func(r gateway.Record) { s.records <- r },
+		DeploymentID: "dep123", Invoker: invoker, AccessLog: func(line string, r gateway.Record) {
+			s.lines <- line
+			s.records <- r
+		},
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -248,6 +256,16 @@ func TestNewRefusesConfig(t *testing.T) {
 		"rate without a burst": {func(c *gateway.Config) { c.Throttle.Rate = 1 }, "throttle rate 1 with burst 0"},
 		"burst without a rate": {func(c *gateway.Config) { c.Throttle.Burst = 1 }, "throttle rate 0 with burst 1"},
 		"no document":          {func(c *gateway.Config) { c.Body = nil }, "read the API document"},
+		"log variable": {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestId $context.identity.apiKey" },
+			"access log format: the variable $context.identity.apiKey is not supported"},
+		"log variable of templates": {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestId $context.operationName" },
+			"the variable $context.operationName is not supported"},
+		"log variable of another kind": {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestId $stageVariables.a" },
+			"the variable $stageVariables.a is not supported: there are only those of $context"},
+		"log variable in braces": {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestId ${context.status}" },
+			"the variable ${context.status} is not supported"},
+		"log of two lines":  {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestId\n" }, "it must be one line"},
+		"log without an id": {func(c *gateway.Config) { c.AccessLogFormat = "$context.requestIdx" }, "it must have $context.requestId"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -345,14 +363,14 @@ func TestAccessLog(t *testing.T) {
 	})
 	base := gateway.Record{
 		Host: "api.example.com", Path: "/prod/users/1", ResourcePath: "/users/{userId}", Protocol: "HTTP/1.1", SourceIP: "127.0.0.1",
-		UserAgent: "test/1", FunctionARN: functionARN,
+		UserAgent: "test/1", FunctionARN: functionARN, FunctionRequestID: functionRequestID, IntegrationStatus: 200,
 	}
 	for name, test := range map[string]struct {
 		method string
 		want   func(*gateway.Record)
 	}{
 		"success": {"GET", func(r *gateway.Record) {
-			r.OperationName, r.Status, r.ResponseLength = "getUser", 200, 5
+			r.OperationName, r.Status, r.ResponseLength, r.FunctionStatus = "getUser", 200, 5, 200
 		}},
 		"function error": {"POST", func(r *gateway.Record) {
 			r.OperationName, r.Status, r.ResponseLength = "createUser", 502, 35
@@ -360,7 +378,7 @@ func TestAccessLog(t *testing.T) {
 			r.IntegrationError = "function error: Unhandled"
 		}},
 		"unknown method": {"PUT", func(r *gateway.Record) {
-			r.FunctionARN, r.Status, r.ResponseLength = "", 403, 42
+			r.FunctionARN, r.FunctionRequestID, r.IntegrationStatus, r.Status, r.ResponseLength = "", "", 0, 403, 42
 			r.ErrorType, r.ErrorMessage = "MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token"
 		}},
 	} {
@@ -378,13 +396,15 @@ func TestAccessLog(t *testing.T) {
 			if got.Time.Before(before) || got.Latency <= 0 || got.Latency < got.IntegrationLatency {
 				t.Errorf("time %v, latency %v, integration latency %v", got.Time, got.Latency, got.IntegrationLatency)
 			}
-			if (got.IntegrationLatency > 0) != (want.FunctionARN != "") {
-				t.Errorf("integration latency %v", got.IntegrationLatency)
+			invoked := want.FunctionARN != ""
+			if (got.IntegrationLatency > 0) != invoked || got.IntegrationTime.After(got.Time) != invoked {
+				t.Errorf("integration at %v, latency %v", got.IntegrationTime, got.IntegrationLatency)
 			}
 			if !fullTrace.MatchString(got.Trace.Header()) {
 				t.Errorf("trace %+v", got.Trace)
 			}
-			got.Time, got.Latency, got.IntegrationLatency, got.Trace = time.Time{}, 0, 0, gateway.Trace{}
+			got.Time, got.Latency, got.Trace = time.Time{}, 0, gateway.Trace{}
+			got.IntegrationTime, got.IntegrationLatency = time.Time{}, 0
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("record (-want +got):\n%s", diff)
 			}

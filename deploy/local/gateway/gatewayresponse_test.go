@@ -11,12 +11,16 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 )
 
-func newGateway(doc object) (*gateway.Gateway, error) {
+func newGateway(doc object, change ...func(*gateway.Config)) (*gateway.Gateway, error) {
 	body, err := json.Marshal(doc)
 	if err != nil {
 		return nil, err
 	}
-	return gateway.New(gateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)})
+	cfg := gateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return gateway.New(cfg)
 }
 
 func TestGatewayResponses(t *testing.T) {

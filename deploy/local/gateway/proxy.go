@@ -47,35 +47,41 @@ func parseProxy(raw json.RawMessage) (integration, error) {
 // result is what an invocation came to.
 type result struct {
 	response      []byte
+	requestID     string
 	functionError string
 	err           error
 }
 
 func (p *proxy) serve(x *exchange) (*response, error) {
-	x.functionARN = p.functionARN
 	payload, err := x.event()
 	if err != nil {
 		return nil, err
 	}
-	started := time.Now()
+	record := &x.integration
+	record.functionARN, record.started = p.functionARN, time.Now()
 	invoked := make(chan result, 1) // buffered: an invocation past its limit finds nobody waiting
 	x.gateway.running.Go(func() {
 		// The invocation goes on when the client or the time limit is gone, as on AWS.
 		ctx := context.WithoutCancel(x.request.Context())
 		invoked <- invoke(ctx, x.gateway.cfg.Invoker, p.functionARN, x.trace.Header(), payload)
 	})
-	timer := time.NewTimer(p.limit)
-	defer timer.Stop()
+	var limit <-chan time.Time
+	if !x.gateway.cfg.NoTimeLimit {
+		timer := time.NewTimer(p.limit)
+		defer timer.Stop()
+		limit = timer.C
+	}
 	var outcome result
 	select {
 	case outcome = <-invoked:
-		x.integrationLatency = time.Since(started)
-	case <-timer.C:
-		x.integrationLatency = time.Since(started)
+		record.latency = time.Since(record.started)
+	case <-limit:
+		record.latency = time.Since(record.started)
 		timeout := newGatewayError(integrationTimeout, "Endpoint request timed out")
 		timeout.cause = fmt.Errorf("no answer from the function within %v", p.limit)
 		return nil, timeout
 	}
+	record.requestID, record.status = outcome.requestID, outcome.status()
 	switch {
 	case outcome.err != nil:
 		return nil, internalServerError(http.StatusInternalServerError, fmt.Errorf("invoke: %w", outcome.err))
@@ -85,7 +91,23 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 		return nil, internalServerError(http.StatusInternalServerError,
 			fmt.Errorf("the function's response has %d bytes, over the limit of %d", len(outcome.response), maxPayload))
 	}
-	return x.mapResponse(outcome.response)
+	answer, err := x.mapResponse(outcome.response)
+	if err == nil {
+		record.functionStatus = answer.status
+	}
+	return answer, err
+}
+
+// status is that of Lambda's answer; 0 when there was none.
+func (r result) status() int {
+	var refusal interface{ StatusCode() int }
+	switch {
+	case r.err == nil:
+		return http.StatusOK
+	case errors.As(r.err, &refusal):
+		return refusal.StatusCode()
+	}
+	return 0
 }
 
 // invoke turns a panic into an error: it runs where no server would recover it.
@@ -95,7 +117,7 @@ func invoke(ctx context.Context, invoker Invoker, arn, trace string, payload []b
 			outcome = result{err: fmt.Errorf("panic: %v", fault)}
 		}
 	}()
-	outcome.response, outcome.functionError, outcome.err = invoker.Invoke(ctx, arn, trace, payload)
+	outcome.response, outcome.requestID, outcome.functionError, outcome.err = invoker.Invoke(ctx, arn, trace, payload)
 	return outcome
 }
 

@@ -14,7 +14,8 @@ const traceHeader = "X-Amzn-Trace-Id"
 type Trace struct {
 	Root    string // the trace id: 1-8hex-24hex
 	Caller  string // the id of the caller's segment, 16 hex digits; "" when the trace begins here
-	Parent  string // the id, 16 hex digits, that the function is given as its parent
+	Segment string // the id, 16 hex digits, of the stage's own segment, whose parent is Caller
+	Parent  string // the id, 16 hex digits, of its subsegment for the call of Lambda, which Lambda is given as the parent
 	Sampled bool
 }
 
@@ -27,9 +28,11 @@ func (t Trace) Header() string {
 	return fmt.Sprintf("Root=%s;Parent=%s;Sampled=%d", t.Root, t.Parent, sampled)
 }
 
-// newTrace continues the trace of the client's header, if that names one, and else begins a trace.
-func newTrace(header string, now time.Time, sampled bool) Trace {
-	trace := Trace{Sampled: sampled, Parent: randomHex(8)}
+// newTrace continues the trace of the client's header, if that names one, and else begins a trace. sample decides where the
+// header does not; nil never samples.
+func newTrace(header string, now time.Time, sample func() bool) Trace {
+	trace := Trace{Segment: randomHex(8), Parent: randomHex(8)}
+	decided := false
 	for field := range strings.SplitSeq(header, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(field), "=")
 		switch {
@@ -38,15 +41,14 @@ func newTrace(header string, now time.Time, sampled bool) Trace {
 		case key == "Parent" && isHex(value, 16):
 			trace.Caller = value
 		case key == "Sampled" && (value == "0" || value == "1"):
-			trace.Sampled = value == "1"
+			trace.Sampled, decided = value == "1", true
 		}
 	}
 	if trace.Root == "" {
-		return Trace{
-			Root:    fmt.Sprintf("1-%08x-%s", now.Unix(), randomHex(12)),
-			Parent:  trace.Parent,
-			Sampled: sampled,
-		}
+		trace.Root, trace.Caller, decided = fmt.Sprintf("1-%08x-%s", now.Unix(), randomHex(12)), "", false
+	}
+	if !decided {
+		trace.Sampled = sample != nil && sample()
 	}
 	return trace
 }

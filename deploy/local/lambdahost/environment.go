@@ -36,14 +36,30 @@ const (
 // lifecycle"). It is also the time that a runtime gets to exit after it reported an init error.
 const shutdownTimeout = 500 * time.Millisecond
 
+// debuggerTimeout is what a debugger gets after SIGTERM, to end the function too: that may be in a process group of its own.
+const debuggerTimeout = 2 * time.Second
+
 // invocation is one call of a function.
 type invocation struct {
-	id          string
-	arn         string
-	traceHeader string
-	payload     []byte
-	result      chan result // has room for the one result
-	started     time.Time
+	id       string
+	function string // function name
+	arn      string
+	trace    traceContext
+	payload  []byte
+	result   chan result // has room for the one result
+	received time.Time
+
+	// Owned by the environment that runs it.
+	started   time.Time
+	responded time.Time
+}
+
+// origin of the lines that are written meanwhile; inv may be nil.
+func (inv *invocation) origin() origin {
+	if inv == nil {
+		return origin{}
+	}
+	return origin{requestID: inv.id, traceID: inv.trace.id}
 }
 
 // result is what an Invoke returns.
@@ -57,7 +73,9 @@ type result struct {
 type failure struct {
 	status    string // "error" or "timeout", as in platform.report
 	errorType string
-	document  []byte // the error document for the caller
+	message   string          // for traces; "" where the words are the function's
+	document  []byte          // the error document for the caller
+	cause     json.RawMessage // what the runtime says for X-Ray; nil: nothing
 }
 
 // environment is an execution environment: a process, and the goroutine (run) that owns it. The process's calls of the
@@ -77,7 +95,8 @@ type environment struct {
 	// Set before run, then owned by it.
 	logStream  string
 	phase      string
-	invocation *invocation // nil when idle
+	invocation *invocation    // nil when idle
+	after      []*environment // that must have ended before the process starts
 
 	process    *process.Process
 	output     *output
@@ -86,14 +105,17 @@ type environment struct {
 	extensions map[string]string // names of the registered extensions by identifier
 	timer      *time.Timer
 	initStart  time.Time
+	initEnd    time.Time     // zero while init runs
 	initTime   time.Duration // to be reported with the first invocation
+	cold       bool          // until an invocation is over
 	initError  *failure      // posted by the runtime
 	failed     *failure      // how the running invocation failed, when the runtime has said so
 	memory     int           // largest peak seen, in bytes
 	over       bool
 }
 
-// newEnvironment returns an environment whose first invocation is inv; Host.add starts it.
+// newEnvironment returns an environment whose first invocation is inv, or which waits for one when inv is nil; Host.add
+// starts it.
 func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
 	return &environment{
 		host:        h,
@@ -106,6 +128,7 @@ func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
 		phase:       phaseInit,
 		invocation:  inv,
 		state:       stateStarted,
+		cold:        true,
 		extensions:  make(map[string]string),
 	}
 }
@@ -115,6 +138,10 @@ func randomHex() string { return strings.ReplaceAll(uuid.NewString(), "-", "") }
 // run starts the process and serves it until it has ended.
 func (e *environment) run() {
 	defer close(e.ended)
+	if !e.awaitPlace() {
+		e.shutdown()
+		return
+	}
 	if err := e.start(); err != nil {
 		e.initFailed(e.invocationFailure("Runtime.InvalidEntrypoint", err.Error()))
 		return
@@ -131,31 +158,56 @@ func (e *environment) run() {
 			e.expire()
 		case <-e.process.Done():
 			e.exited()
+		case <-e.retired():
+			e.shutdown()
 		case <-e.host.closing:
 			e.shutdown()
 		}
 	}
 }
 
+// retired is closed when the function's configuration was replaced, of which an environment hears between invocations only.
+func (e *environment) retired() <-chan struct{} {
+	if e.invocation != nil {
+		return nil
+	}
+	return e.function.retired
+}
+
+// awaitPlace waits for the environments before this one to end; false when this one is not wanted any more.
+func (e *environment) awaitPlace() bool {
+	for _, before := range e.after {
+		select {
+		case <-before.ended:
+		case <-e.retired():
+			return false
+		case <-e.host.closing:
+			return false
+		}
+	}
+	e.after = nil
+	return true
+}
+
 func (e *environment) start() error {
 	e.initStart = time.Now()
-	limit := e.host.opts.InitTimeout
 	if e.phase == phaseInvoke {
-		limit = e.function.Timeout
 		e.invocation.started = e.initStart
 	} else {
 		e.log(InitStart{InitializationType: "on-demand", Phase: e.phase, RuntimeVersion: "provided:al2023"})
 	}
-	out, err := newOutput(func(line, requestID string) {
+	out, err := newOutput(func(line string, of origin) {
 		e.host.log(Event{
-			Time: time.Now(), Function: e.function.Name, LogStream: e.logStream, RequestID: requestID, Record: Line(line),
+			Time: time.Now(), Function: e.function.Name, LogStream: e.logStream,
+			RequestID: of.requestID, TraceID: of.traceID, Record: Line(line),
 		})
 	})
 	if err != nil {
 		return err
 	}
-	out.setRequestID(e.invocation.id)
-	cmd := exec.Command(e.function.Bootstrap)
+	out.setOrigin(e.invocation.origin())
+	command := e.function.command()
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = filepath.Dir(e.function.Bootstrap)
 	cmd.Env = e.variables()
 	cmd.Stdout, cmd.Stderr = out.writer, out.writer
@@ -165,7 +217,7 @@ func (e *environment) start() error {
 		out.close()
 		return err
 	}
-	e.process, e.output, e.timer = p, out, time.NewTimer(limit)
+	e.process, e.output, e.timer = p, out, time.NewTimer(e.limit())
 	e.host.mu.Lock()
 	e.pid = p.Pid()
 	e.host.mu.Unlock()
@@ -177,8 +229,9 @@ func (e *environment) ready(answers chan<- answer) {
 	switch e.state {
 	case stateStarted:
 		e.measure()
+		e.initEnd = time.Now()
 		if e.phase == phaseInit {
-			e.initTime = time.Since(e.initStart)
+			e.initTime = e.initEnd.Sub(e.initStart)
 		}
 	case stateResponseSent:
 		e.report(e.failed)
@@ -207,7 +260,7 @@ func (e *environment) begin() {
 	}
 	deadline := inv.started.Add(e.function.Timeout)
 	e.timer.Reset(time.Until(deadline))
-	e.output.setRequestID(inv.id)
+	e.output.setOrigin(inv.origin())
 	e.log(InvocationStart{RequestID: inv.id, Version: version, Tracing: e.tracing()})
 	header := http.Header{
 		"Content-Type":                        {"application/json"},
@@ -215,8 +268,8 @@ func (e *environment) begin() {
 		"Lambda-Runtime-Deadline-Ms":          {strconv.FormatInt(deadline.UnixMilli(), 10)},
 		"Lambda-Runtime-Invoked-Function-Arn": {inv.arn},
 	}
-	if inv.traceHeader != "" {
-		header.Set("Lambda-Runtime-Trace-Id", inv.traceHeader)
+	if trace := inv.trace.functionHeader(); trace != "" {
+		header.Set("Lambda-Runtime-Trace-Id", trace)
 	}
 	e.state = stateRunning
 	e.next <- answer{status: http.StatusOK, header: header, body: inv.payload}
@@ -248,7 +301,7 @@ func (e *environment) respond(requestID string, body []byte, failed *failure, an
 		failed = newFailure("error", "Function.ResponseSizeTooLarge",
 			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxResponseBytes))
 	}
-	e.state, e.failed = stateResponseSent, failed
+	e.state, e.failed, e.invocation.responded = stateResponseSent, failed, time.Now()
 	e.host.markAnswered(e) // first, so that the caller's next invocation waits for this environment
 	if failed != nil {
 		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
@@ -273,7 +326,7 @@ func (e *environment) reportInitError(failed *failure, answers chan<- answer) {
 
 // limit is the time that the init phase may take.
 func (e *environment) limit() time.Duration {
-	if e.phase == phaseInvoke {
+	if e.phase == phaseInvoke || len(e.function.Debugger) > 0 {
 		return e.function.Timeout
 	}
 	return e.host.opts.InitTimeout
@@ -349,8 +402,13 @@ func (e *environment) fail(failed *failure) {
 func (e *environment) initFailed(failed *failure) {
 	e.log(e.initReport(failed))
 	e.over = true
-	if e.phase == phaseInit {
+	switch {
+	case e.invocation == nil:
+		e.end()
+		return
+	case e.phase == phaseInit:
 		if !e.host.replace(e, e.invocation) {
+			e.host.trace(e.invocation.closed())
 			e.invocation.result <- result{err: ErrClosed}
 		}
 		return
@@ -359,7 +417,7 @@ func (e *environment) initFailed(failed *failure) {
 	e.fail(failed)
 }
 
-// shutdown ends the environment because the host closes.
+// shutdown ends the environment because the host closes, or because the function has another configuration now.
 func (e *environment) shutdown() {
 	e.terminate()
 	answered := e.state == stateResponseSent
@@ -368,6 +426,7 @@ func (e *environment) shutdown() {
 	}
 	e.end()
 	if e.invocation != nil && !answered {
+		e.host.trace(e.invocation.closed())
 		e.invocation.result <- result{err: ErrClosed}
 	}
 }
@@ -375,9 +434,14 @@ func (e *environment) shutdown() {
 // terminate ends the process. SIGTERM is only for functions with an extension ("Lambda Extensions API", shutdown phase).
 // No error can help here: a signal fails only when the process has ended.
 func (e *environment) terminate() {
-	if len(e.extensions) > 0 {
+	switch {
+	case e.process == nil: // not started yet
+		return
+	case len(e.function.Debugger) > 0:
+		_ = e.process.Stop(debuggerTimeout)
+	case len(e.extensions) > 0:
 		_ = e.process.Stop(shutdownTimeout)
-	} else {
+	default:
 		_ = e.process.Kill()
 	}
 	e.output.finish()
@@ -393,7 +457,7 @@ func (e *environment) end() {
 func (e *environment) report(failed *failure) {
 	e.measure()
 	if e.output != nil {
-		e.output.setRequestID("") // what was written until now belongs to this invocation
+		e.output.setOrigin(origin{}) // what was written until now belongs to this invocation
 	}
 	duration := min(time.Since(e.invocation.started), e.function.Timeout) // without the shutdown after a timeout
 	r := Report{
@@ -415,9 +479,10 @@ func (e *environment) report(failed *failure) {
 			r.ErrorType = ""
 		}
 	}
-	e.initTime = 0
 	e.log(InvocationEnd{RequestID: e.invocation.id})
 	e.log(r)
+	e.host.trace(e.record(failed))
+	e.initTime, e.cold = 0, false
 }
 
 func (e *environment) initReport(failed *failure) InitReport {
@@ -432,19 +497,19 @@ func (e *environment) initReport(failed *failure) InitReport {
 
 // tracing is the X-Ray part of the invocation's events; nil when the invocation is not sampled.
 func (e *environment) tracing() *Tracing {
-	header := e.invocation.traceHeader
-	if !e.function.Tracing || traceField(header, "Sampled") != "1" {
+	trace := e.invocation.trace
+	if !e.function.Tracing || !trace.sampled {
 		return nil
 	}
-	return &Tracing{SpanID: traceField(header, "Parent"), Type: "X-Amzn-Trace-Id", Value: header}
+	return &Tracing{SpanID: trace.functionSegment, Type: "X-Amzn-Trace-Id", Value: trace.header}
 }
 
 func (e *environment) log(record Record) {
-	event := Event{Time: time.Now(), Function: e.function.Name, LogStream: e.logStream, Record: record}
-	if e.invocation != nil {
-		event.RequestID = e.invocation.id
-	}
-	e.host.log(event)
+	of := e.invocation.origin()
+	e.host.log(Event{
+		Time: time.Now(), Function: e.function.Name, LogStream: e.logStream,
+		RequestID: of.requestID, TraceID: of.traceID, Record: record,
+	})
 }
 
 // measure notes the peak of the process's resident memory.
@@ -464,7 +529,7 @@ func (e *environment) invocationFailure(errorType, message string) *failure {
 }
 
 func newFailure(status, errorType, message string) *failure {
-	return &failure{status: status, errorType: errorType, document: errorDocument(errorType, message)}
+	return &failure{status: status, errorType: errorType, message: message, document: errorDocument(errorType, message)}
 }
 
 func errorDocument(errorType, message string) []byte {

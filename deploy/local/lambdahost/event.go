@@ -17,6 +17,7 @@ type Event struct {
 	Function  string // function name
 	LogStream string // of the execution environment
 	RequestID string // of the invocation that the event belongs to; "" outside of one
+	TraceID   string // of the X-Ray trace of that invocation; "" where it has none
 	Record    Record
 }
 
@@ -126,9 +127,9 @@ type ReportMetrics struct {
 
 // Tracing says to which X-Ray trace an invocation belongs.
 type Tracing struct {
-	SpanID string `json:"spanId,omitempty"`
-	Type   string `json:"type"` // "X-Amzn-Trace-Id"
-	Value  string `json:"value"`
+	SpanID string `json:"spanId,omitempty"` // of Lambda's segment of the function: the parent of what the function sends
+	Type   string `json:"type"`             // "X-Amzn-Trace-Id"
+	Value  string `json:"value"`            // the header that the invocation came with
 }
 
 // Type returns "platform.report".
@@ -189,16 +190,6 @@ func (r Line) MarshalJSON() ([]byte, error) {
 		return []byte(r), nil
 	}
 	return json.Marshal(string(r))
-}
-
-// traceField returns a field of an X-Amzn-Trace-Id value.
-func traceField(header, name string) string {
-	for field := range strings.SplitSeq(header, ";") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(field), "="); key == name {
-			return value
-		}
-	}
-	return ""
 }
 
 // milliseconds returns d in milliseconds with two decimals, as Lambda reports durations.

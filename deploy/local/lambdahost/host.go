@@ -5,8 +5,13 @@
 // environments busy gets a new one, up to the function's concurrency; beyond it Lambda's 429 is returned. Init limit,
 // timeout, crash and payload limits end as they end on Lambda, with the same error documents and the same log lines.
 //
+// Each invocation gets the ids of the two segments that Lambda sends to X-Ray of it. The host sends none: it tells
+// [Options].Trace what would be in them. [Host.Update] replaces functions while they are used, and [Function].Debugger runs one
+// under a debugger.
+//
 // What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, an environment that waits for the
-// next invocation is not frozen, and idle environments are kept until [Host.Close].
+// next invocation is not frozen, and idle environments are kept until [Host.Update] or [Host.Close] ends them. Whether a trace
+// is sampled is decided by who calls: what comes without a decision is not.
 package lambdahost
 
 import (
@@ -20,6 +25,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +42,7 @@ const (
 	defaultMemoryMB        = 128             // Lambda's default
 	defaultTimeout         = 3 * time.Second // Lambda's default
 	defaultInitTimeout     = 10 * time.Second
+	debugTimeout           = 24 * time.Hour // of the init and of an invocation of a function that is debugged
 
 	maxRequestBytes  = 6291456 // Lambda quotas: 6 MB each way for a synchronous invocation; the response may
 	maxResponseBytes = 6291556 // have 100 bytes more (recorded in the error message of Function.ResponseSizeTooLarge)
@@ -61,6 +68,14 @@ type Function struct {
 	LogGroup    string            // name of the log group; "": /aws/lambda/<Name>
 	LogFormat   string            // "JSON" or "Text", told to the function; "": neither it nor LogLevel is
 	LogLevel    string            // the lowest level of the function's own lines that Lambda keeps where LogFormat is JSON
+	// Revision says which binary Bootstrap is, such as a hash of it: [Host.Update] takes functions with different revisions
+	// for different ones.
+	Revision string
+	// Debugger is a command that runs the binary under a debugger: {bootstrap} in it stands for the path, which is appended
+	// where it has none. Such a function has one environment, which Start or Update starts at once, and for which
+	// invocations wait; neither its init nor its invocations have a time limit to speak of (24 h), whatever Timeout says.
+	// When the debugger ends, the next invocation starts it again.
+	Debugger []string
 }
 
 // Options configures a [Host]. The zero value is usable.
@@ -73,6 +88,9 @@ type Options struct {
 	// Log gets every log event, one call at a time and in order. It holds up the functions while it runs and must not
 	// call the Host. nil: events are dropped.
 	Log func(Event)
+	// Trace gets every invocation once, when it is over, also one that was refused (but none of an unknown function or of a
+	// closed host). It is called like Log, never at the same time, and after the invocation's last event. nil: nobody hears.
+	Trace func(Invocation)
 }
 
 // Environment describes an execution environment.
@@ -91,6 +109,9 @@ type Error struct {
 	Message string
 }
 
+// StatusCode is the HTTP status of Lambda's answer.
+func (e *Error) StatusCode() int { return e.Status }
+
 // Error implements error.
 func (e *Error) Error() string {
 	return fmt.Sprintf("lambda invoke: %s (%d): %s", e.Type, e.Status, e.Message)
@@ -105,7 +126,7 @@ type Host struct {
 	closing  chan struct{}
 	running  sync.WaitGroup // goroutines of environments
 	close    func() error
-	logMutex sync.Mutex // keeps calls of opts.Log apart
+	logMutex sync.Mutex // keeps calls of opts.Log and opts.Trace apart
 
 	mu           sync.Mutex // guards what follows and the fields of functions and environments that say so
 	closed       bool
@@ -123,29 +144,25 @@ type function struct {
 	idle         []*environment // the most recently used last
 	answered     int            // environments whose response is known, but which have not asked for the next invocation
 	changed      chan struct{}  // closed and replaced when an environment becomes idle or ends
+
+	retired chan struct{} // closed, with Host.mu held, when Update has replaced or removed the function
 }
 
-// Start checks the functions and starts to serve the Runtime API. Processes are started by the first invocations.
+// Start checks the functions and starts to serve the Runtime API. Processes are started by the first invocations, save
+// those with a debugger.
 func Start(functions []Function, opts Options) (*Host, error) {
 	h := &Host{
 		opts:         opts.withDefaults(),
 		served:       make(chan error, 1),
 		closing:      make(chan struct{}),
-		functions:    make(map[string]*function, len(functions)),
 		environments: make(map[string]*environment),
 	}
 	if _, _, err := net.SplitHostPort(h.opts.XRayDaemonAddress); err != nil {
 		return nil, fmt.Errorf("X-Ray daemon address: %w", err)
 	}
-	for _, f := range functions {
-		if _, twice := h.functions[f.Name]; twice {
-			return nil, fmt.Errorf("function %s is configured twice", f.Name)
-		}
-		fn, err := newFunction(f, h.opts)
-		if err != nil {
-			return nil, fmt.Errorf("function %q: %w", f.Name, err)
-		}
-		h.functions[f.Name] = fn
+	configured, err := newFunctions(functions, h.opts)
+	if err != nil {
+		return nil, err
 	}
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -156,7 +173,47 @@ func Start(functions []Function, opts Options) (*Host, error) {
 	h.server = &http.Server{Handler: h.routes(), ReadHeaderTimeout: time.Minute}
 	go func() { h.served <- h.server.Serve(listener) }()
 	h.close = sync.OnceValue(h.shutdown)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.serve(configured)
 	return h, nil
+}
+
+// Update replaces the configuration of all functions: what is given holds for every invocation that begins from now, and
+// no invocation is lost or refused because of it. Functions that are not given are removed. The environments of a function
+// whose configuration is another one end, as [Host.Close] ends them: those that are idle at once, the others after their
+// invocation; they do not count against the limit of the new ones. An error means that nothing was changed.
+func (h *Host) Update(functions []Function) error {
+	configured, err := newFunctions(functions, h.opts)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return ErrClosed
+	}
+	h.serve(configured)
+	return nil
+}
+
+// serve makes these the functions. Host.mu must be held.
+func (h *Host) serve(configured map[string]*function) {
+	before := h.functions
+	h.functions = configured
+	for name, old := range before {
+		if fn := configured[name]; fn != nil && reflect.DeepEqual(fn.Function, old.Function) {
+			configured[name] = old
+			continue
+		}
+		close(old.retired)
+		old.announce() // to those who wait for one of its environments
+	}
+	for name, fn := range configured {
+		if len(fn.Debugger) > 0 && fn != before[name] {
+			h.add(newEnvironment(h, fn, nil))
+		}
+	}
 }
 
 func (o Options) withDefaults() Options {
@@ -168,12 +225,27 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+func newFunctions(functions []Function, opts Options) (map[string]*function, error) {
+	configured := make(map[string]*function, len(functions))
+	for _, f := range functions {
+		if _, twice := configured[f.Name]; twice {
+			return nil, fmt.Errorf("function %s is configured twice", f.Name)
+		}
+		fn, err := newFunction(f, opts)
+		if err != nil {
+			return nil, fmt.Errorf("function %q: %w", f.Name, err)
+		}
+		configured[f.Name] = fn
+	}
+	return configured, nil
+}
+
 func newFunction(f Function, opts Options) (*function, error) {
 	f.MemoryMB = cmp.Or(f.MemoryMB, defaultMemoryMB)
 	f.Timeout = cmp.Or(f.Timeout, defaultTimeout)
 	f.Handler = cmp.Or(f.Handler, "bootstrap")
 	f.LogGroup = cmp.Or(f.LogGroup, "/aws/lambda/"+f.Name)
-	f.Environment = maps.Clone(f.Environment)
+	f.Environment, f.Debugger = maps.Clone(f.Environment), slices.Clone(f.Debugger)
 	limit := opts.MaxEnvironments
 	if f.Concurrency != nil {
 		limit = *f.Concurrency
@@ -199,81 +271,120 @@ func newFunction(f Function, opts Options) (*function, error) {
 		return nil, fmt.Errorf("bootstrap: %s is not an executable file", path)
 	}
 	f.Bootstrap = path
+	if len(f.Debugger) > 0 {
+		f.Timeout, limit = debugTimeout, 1
+	}
 	return &function{
 		Function:     f,
 		limit:        limit,
 		environments: make(map[*environment]struct{}),
 		changed:      make(chan struct{}),
+		retired:      make(chan struct{}),
 	}, nil
+}
+
+// command is what an environment's process runs.
+func (fn *function) command() []string {
+	const placeholder = "{bootstrap}"
+	if len(fn.Debugger) == 0 {
+		return []string{fn.Bootstrap}
+	}
+	command := slices.Clone(fn.Debugger)
+	for i, word := range command {
+		command[i] = strings.ReplaceAll(word, placeholder, fn.Bootstrap)
+	}
+	if slices.Equal(command, fn.Debugger) {
+		command = append(command, fn.Bootstrap)
+	}
+	return command
 }
 
 // Invoke runs a function synchronously, as Lambda's Invoke API does with RequestResponse. The function is given by name
 // or ARN, either with or without a qualifier (which selects nothing here); traceHeader is the X-Amzn-Trace-Id value to
 // pass on, or "". An empty payload is sent as {}.
 //
-// When the function ran and failed, functionError is "Unhandled" and response is the error document. When Lambda would
-// refuse the call, err is an [*Error]; when the host is closed it is [ErrClosed]; when ctx ends first it is ctx's
-// error, and the invocation goes on to its end, as it does on Lambda; payload must not be changed then.
+// requestID is Lambda's, "" for an unknown function. When the function ran and failed, functionError is "Unhandled" and
+// response is the error document. When Lambda would refuse the call, err is an [*Error]; when the host is closed it is
+// [ErrClosed]; when ctx ends first it is ctx's error, and the invocation goes on to its end, as it does on Lambda; payload
+// must not be changed then.
 func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
-	response []byte, functionError string, err error,
+	response []byte, requestID, functionError string, err error,
 ) {
-	fn, arn, err := h.resolve(functionARN)
+	name, arn, err := h.resolve(functionARN)
 	if err != nil {
-		return nil, "", err
-	}
-	switch {
-	case len(payload) == 0:
-		payload = []byte("{}")
-	case len(payload) > maxRequestBytes:
-		return nil, "", &Error{Status: http.StatusRequestEntityTooLarge, Type: "RequestEntityTooLargeException",
-			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", maxRequestBytes)}
-	case !json.Valid(payload):
-		return nil, "", &Error{Status: http.StatusBadRequest, Type: "InvalidRequestContentException",
-			Message: "Could not parse request body into json"}
+		return nil, "", "", err
 	}
 	inv := &invocation{
-		id:          uuid.NewString(),
-		arn:         arn,
-		traceHeader: traceHeader,
-		payload:     payload,
-		result:      make(chan result, 1),
+		id:       uuid.NewString(),
+		function: name,
+		arn:      arn,
+		trace:    newTraceContext(traceHeader),
+		received: time.Now(),
+		result:   make(chan result, 1),
 	}
-	if err := h.dispatch(ctx, fn, inv); err != nil {
-		return nil, "", err
+	if inv.payload, err = checkPayload(payload); err == nil {
+		err = h.dispatch(ctx, inv)
+	}
+	if err != nil {
+		if refusal, ok := errors.AsType[*Error](err); ok {
+			h.trace(inv.refused(refusal))
+		}
+		return nil, inv.id, "", err
 	}
 	select {
 	case r := <-inv.result:
-		return r.payload, r.functionError, r.err
+		return r.payload, inv.id, r.functionError, r.err
 	case <-ctx.Done():
-		return nil, "", ctx.Err()
+		return nil, inv.id, "", ctx.Err()
 	}
 }
 
-// resolve finds a function by name or ARN and returns the ARN as it was invoked.
-func (h *Host) resolve(ref string) (*function, string, error) {
+// checkPayload returns what the function is given.
+func checkPayload(payload []byte) ([]byte, error) {
+	switch {
+	case len(payload) == 0:
+		return []byte("{}"), nil
+	case len(payload) > maxRequestBytes:
+		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Type: "RequestEntityTooLargeException",
+			Message: fmt.Sprintf("Request must be smaller than %d bytes for the InvokeFunction operation", maxRequestBytes)}
+	case !json.Valid(payload):
+		return nil, &Error{Status: http.StatusBadRequest, Type: "InvalidRequestContentException",
+			Message: "Could not parse request body into json"}
+	}
+	return payload, nil
+}
+
+// resolve returns the name of a function that is given by name or ARN, and the ARN as it was invoked.
+func (h *Host) resolve(ref string) (name, arn string, err error) {
 	prefix := fmt.Sprintf("arn:aws:lambda:%s:%s:function:", h.opts.Region, h.opts.AccountID)
 	qualified := strings.TrimPrefix(ref, prefix)
-	name, _, _ := strings.Cut(qualified, ":")
+	name, _, _ = strings.Cut(qualified, ":")
 	h.mu.Lock()
-	fn := h.functions[name]
-	h.mu.Unlock()
-	if fn == nil {
-		return nil, "", &Error{Status: http.StatusNotFound, Type: "ResourceNotFoundException",
-			Message: "Function not found: " + ref}
+	defer h.mu.Unlock()
+	if h.functions[name] == nil {
+		return "", "", notFound(ref)
 	}
-	return fn, prefix + qualified, nil
+	return name, prefix + qualified, nil
+}
+
+func notFound(ref string) error {
+	return &Error{Status: http.StatusNotFound, Type: "ResourceNotFoundException", Message: "Function not found: " + ref}
 }
 
 // dispatch gives inv to an idle environment, else to a new one.
-func (h *Host) dispatch(ctx context.Context, fn *function, inv *invocation) error {
+func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 	patience := time.NewTimer(reuseWait)
 	defer patience.Stop()
 	for patient := true; ; {
 		h.mu.Lock()
+		fn := h.functions[inv.function] // Update may have replaced it meanwhile
 		switch {
 		case h.closed:
 			h.mu.Unlock()
 			return ErrClosed
+		case fn == nil:
+			h.mu.Unlock()
+			return notFound(inv.arn)
 		case len(fn.idle) > 0:
 			last := len(fn.idle) - 1
 			e := fn.idle[last]
@@ -282,7 +393,16 @@ func (h *Host) dispatch(ctx context.Context, fn *function, inv *invocation) erro
 			select {
 			case e.invocations <- inv:
 				return nil
-			case <-e.ended: // it died while idle
+			case <-e.ended: // it died while idle, or has another configuration than the function now
+			}
+		case len(fn.Debugger) > 0 && len(fn.environments) > 0:
+			changed := fn.changed
+			h.mu.Unlock()
+			select {
+			case <-changed:
+			case <-h.closing:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		case fn.answered > 0 && patient:
 			changed := fn.changed
@@ -315,6 +435,13 @@ func (fn *function) throttled() error {
 
 // add starts e. Host.mu must be held, and the host not closed.
 func (h *Host) add(e *environment) {
+	if len(e.function.Debugger) > 0 { // which listens where the one before it does
+		for _, other := range h.environments {
+			if other.function.Name == e.function.Name {
+				e.after = append(e.after, other)
+			}
+		}
+	}
 	h.environments[e.id] = e
 	e.function.environments[e] = struct{}{}
 	h.running.Go(e.run)
@@ -350,7 +477,7 @@ func (h *Host) replace(e *environment, inv *invocation) bool {
 	return true
 }
 
-// markIdle makes e available for invocations.
+// markIdle makes e available for invocations. (Where the function has another configuration now, none comes here.)
 func (h *Host) markIdle(e *environment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -383,17 +510,21 @@ func (fn *function) announce() {
 	fn.changed = make(chan struct{})
 }
 
-// Environments lists the execution environments of a function, given as for [Host.Invoke], by id.
+// Environments lists the execution environments of a function, given as for [Host.Invoke], by id, with those that are about
+// to end because of [Host.Update].
 func (h *Host) Environments(function string) []Environment {
-	fn, _, err := h.resolve(function)
+	name, _, err := h.resolve(function)
 	if err != nil {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := make([]Environment, 0, len(fn.environments))
-	for e := range fn.environments {
-		list = append(list, Environment{ID: e.id, PID: e.pid, LogStream: e.logStream, Busy: !slices.Contains(fn.idle, e)})
+	var list []Environment
+	for _, e := range h.environments {
+		if e.function.Name == name {
+			idle := slices.Contains(e.function.idle, e)
+			list = append(list, Environment{ID: e.id, PID: e.pid, LogStream: e.logStream, Busy: !idle})
+		}
 	}
 	slices.SortFunc(list, func(a, b Environment) int { return strings.Compare(a.ID, b.ID) })
 	return list

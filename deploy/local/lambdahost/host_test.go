@@ -64,10 +64,12 @@ func run(m *testing.M) int {
 // host is a Host with one function and its log.
 type host struct {
 	*lambdahost.Host
-	t *testing.T
+	t        *testing.T
+	function lambdahost.Function
 
 	mu     sync.Mutex
 	events []lambdahost.Event
+	traced []lambdahost.Invocation
 }
 
 // start starts a host; change may alter the configuration.
@@ -79,10 +81,15 @@ func start(t *testing.T, change func(*lambdahost.Function, *lambdahost.Options))
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.events = append(h.events, e)
+	}, Trace: func(i lambdahost.Invocation) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.traced = append(h.traced, i)
 	}}
 	if change != nil {
 		change(&f, &opts)
 	}
+	h.function = f
 	var err error
 	if h.Host, err = lambdahost.Start([]lambdahost.Function{f}, opts); err != nil {
 		t.Fatal(err)
@@ -99,7 +106,7 @@ func (h *host) invoke(payload string) (response, functionError string) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	r, functionError, err := h.Invoke(ctx, function, "", []byte(payload))
+	r, _, functionError, err := h.Invoke(ctx, function, "", []byte(payload))
 	if err != nil {
 		h.t.Errorf("invoke %.100s: %v", payload, err)
 	}
@@ -434,7 +441,7 @@ func TestInvoke_Refused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, _, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
+			_, _, _, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
 			var got *lambdahost.Error
 			if !errors.As(err, &got) || got.Message == "" || !strings.Contains(err.Error(), got.Type) {
 				t.Fatalf("error = %v, want a refusal with a message", err)
@@ -480,7 +487,7 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 	}
 	report := func(function, trace string) seen {
 		t.Helper()
-		response, functionError, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
+		response, requestID, functionError, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
 		if err != nil || functionError != "" {
 			t.Fatal(string(response), functionError, err)
 		}
@@ -488,11 +495,14 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 		if err := json.Unmarshal(response, &s); err != nil {
 			t.Fatal(err)
 		}
+		if s.RequestID != requestID {
+			t.Errorf("the function sees the request id %s, the caller %s", s.RequestID, requestID)
+		}
 		return s
 	}
-	const trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 	before := time.Now()
-	s := report(function, trace)
+	s := report(function, traceHeader+";Lineage=a87bd80c:1|68fd508a:5")
+	trace := "Root=" + traceID + ";Parent=" + h.invocations(1)[0].FunctionSegment + ";Sampled=1;Lineage=a87bd80c:1|68fd508a:5"
 	if left := s.Deadline.Sub(before); left < time.Minute-time.Second || left > time.Minute+patience {
 		t.Errorf("deadline in %v, want in one minute", left)
 	}
@@ -646,7 +656,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 		held.Go(func() { pids[i], _ = h.invoke(hold) })
 	}
 	h.eventually("the environments", func() bool { return len(h.Environments(function)) == limit })
-	_, _, err := h.Invoke(t.Context(), function, "", nil)
+	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
 	var refused *lambdahost.Error
 	if !errors.As(err, &refused) || refused.Status != 429 || refused.Type != "TooManyRequestsException" ||
 		refused.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
@@ -725,7 +735,7 @@ func TestInvoke_AccountLimit(t *testing.T) {
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	h.eventually("the environment", func() bool { return len(h.Environments(function)) == 1 })
-	_, _, err := h.Invoke(t.Context(), function, "", nil)
+	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
 	var refused *lambdahost.Error
 	if !errors.As(err, &refused) || refused.Status != 429 || refused.Reason != "ConcurrentInvocationLimitExceeded" {
 		t.Errorf("error = %v, want 429", err)
@@ -748,7 +758,7 @@ func TestInvoke_CallerGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, _, err := h.Invoke(ctx, function, "", fmt.Appendf(nil, `{"do":"wait","text":%q}`, gate))
+		_, _, _, err := h.Invoke(ctx, function, "", fmt.Appendf(nil, `{"do":"wait","text":%q}`, gate))
 		failed <- err
 	}()
 	h.log(1, "platform.start")
@@ -836,7 +846,7 @@ func TestClose(t *testing.T) {
 				lines = append(lines, e.Text())
 			}
 			checkLog(t, lines, tt.wantLog)
-			if _, _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambdahost.ErrClosed) {
+			if _, _, _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambdahost.ErrClosed) {
 				t.Errorf("invoke after close: %v, want %v", err, lambdahost.ErrClosed)
 			}
 		})
@@ -852,7 +862,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 			failed := make(chan error)
 			for range 2 {
 				go func() {
-					_, _, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"hang"}`))
+					_, _, _, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"hang"}`))
 					failed <- err
 				}()
 			}

@@ -15,17 +15,20 @@ const maxLineBytes = 256 << 10
 // output reads the pipe that is a process's stdout and stderr, and passes it on line by line.
 type output struct {
 	reader, writer *os.File
-	emit           func(line, requestID string)
+	emit           func(line string, of origin)
 	done           chan struct{} // closed when nothing waits for the pipe any more
 
-	mu        sync.Mutex // guards what follows and the reading of the pipe
-	fd        int        // of reader; -1 when there is nothing more to read
-	buffer    []byte     // for one read
-	line      []byte     // the line that has begun
-	requestID string
+	mu     sync.Mutex // guards what follows and the reading of the pipe
+	fd     int        // of reader; -1 when there is nothing more to read
+	buffer []byte     // for one read
+	line   []byte     // the line that has begun
+	origin origin
 }
 
-func newOutput(emit func(line, requestID string)) (*output, error) {
+// origin is the invocation that a line belongs to; the zero value is none.
+type origin struct{ requestID, traceID string }
+
+func newOutput(emit func(line string, of origin)) (*output, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("pipe for the output: %w", err)
@@ -86,17 +89,17 @@ func (o *output) split(data []byte) {
 
 func (o *output) flush() {
 	if len(o.line) > 0 {
-		o.emit(string(o.line), o.requestID)
+		o.emit(string(o.line), o.origin)
 	}
 	o.line = o.line[:0]
 }
 
-// setRequestID passes on what the process has written until now; what follows belongs to another invocation.
-func (o *output) setRequestID(id string) {
+// setOrigin passes on what the process has written until now; what follows belongs to another invocation.
+func (o *output) setOrigin(of origin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.read()
-	o.requestID = id
+	o.origin = of
 }
 
 // finish passes on what a process that has ended has left, the last line even when it is not terminated.

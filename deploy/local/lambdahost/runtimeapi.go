@@ -136,5 +136,9 @@ func readFailure(r *http.Request) (*failure, error) {
 		_ = json.Unmarshal(document, &fields) // it may be anything
 		failed.errorType = fields.ErrorType
 	}
+	var cause map[string]json.RawMessage
+	if raw := []byte(r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause")); json.Unmarshal(raw, &cause) == nil && cause != nil {
+		failed.cause = raw
+	}
 	return failed, nil
 }

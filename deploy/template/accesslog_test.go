@@ -1,0 +1,86 @@
+package template_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// refusing is a function that answers every request as one about a user who is not there.
+type refusing struct{}
+
+func (refusing) Invoke(context.Context, string, string, []byte) (payload []byte, requestID, functionError string, err error) {
+	return []byte(`{"statusCode":404,"body":"{}"}`), "8fbe593b", "", nil
+}
+
+// TestAccessLog logs requests through the gateway of this machine: the format is one that it knows, and a line is JSON that has
+// what explains an answer, and nothing about the user whom a request is about.
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	const marked = `marked"`
+	api := resolve(t, map[string]string{"Authorization": template.AuthorizationAPIKey}).API()
+	var lines []string
+	g, err := gateway.New(gateway.Config{
+		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: refusing{},
+		APIKeys:         []gateway.APIKey{{ID: "key1", Value: "secret"}},
+		AccessLogFormat: api.AccessLogFormat,
+		AccessLog:       func(line string, _ gateway.Record) { lines = append(lines, line) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := `[0-9]+`
+	for _, test := range []struct {
+		method, path, key string
+		want              map[string]string // patterns
+	}{
+		{"GET", "/users/marked%22?limit=marked", "secret", map[string]string{
+			"status": "404", "functionStatus": "404", "integrationStatus": "200", "integrationRequestId": "8fbe593b", "apiKeyId": "key1",
+			"resourcePath": `/users/\{userId\}`, "integrationLatency": number, "errorResponseType": "-", "integrationError": "-",
+		}},
+		{"GET", "/users?userId=marked", "wrong", map[string]string{
+			"status": "403", "functionStatus": "-", "integrationStatus": "-", "integrationRequestId": "-", "apiKeyId": "-",
+			"resourcePath": "/users", "integrationLatency": "-", "errorResponseType": "INVALID_API_KEY",
+		}},
+		{"DELETE", "/users?x=marked", "secret", map[string]string{
+			"status": "400", "resourcePath": "/users", "errorResponseType": "BAD_REQUEST_PARAMETERS", "apiKeyId": "key1",
+		}},
+	} {
+		lines = nil
+		request := httptest.NewRequestWithContext(t.Context(), test.method, "/prod"+test.path, strings.NewReader(`{"name":"marked"}`))
+		for _, name := range []string{"User-Agent", "Referer", "Idempotency-Key", "If-Match", "X-Forwarded-For", "Authorization"} {
+			request.Header.Set(name, marked)
+		}
+		request.Header.Set("X-Api-Key", test.key)
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, request)
+		if len(lines) != 1 || strings.Contains(lines[0], "marked") || strings.Contains(lines[0], test.key) {
+			t.Fatalf("%s %s: %q", test.method, test.path, lines)
+		}
+		fields := map[string]string{}
+		if err := json.Unmarshal([]byte(lines[0]), &fields); err != nil {
+			t.Fatalf("%s: %v", lines[0], err)
+		}
+		want := map[string]string{
+			"requestId": "[0-9a-f-]{36}", "xrayTraceId": "1-[0-9a-f]{8}-[0-9a-f]{24}", "responseLatency": number,
+			"responseLength": number, "httpMethod": test.method, "ip": `192\.0\.2\.1`, "userArn": "-", "caller": "-", "userPoolSub": "-",
+		}
+		maps.Copy(want, test.want)
+		for name, pattern := range want {
+			if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(fields[name]) {
+				t.Errorf("%s %s: %s is %q, want %s", test.method, test.path, name, fields[name], pattern)
+			}
+		}
+		if w.Code == http.StatusOK {
+			t.Errorf("%s %s: %d", test.method, test.path, w.Code)
+		}
+	}
+}
