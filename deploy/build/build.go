@@ -6,8 +6,12 @@ package build
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	gobuild "go/build"
+	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -66,20 +70,37 @@ func Lambda(architecture string) (Target, error) {
 // String returns the target as [ParseTarget] reads it.
 func (t Target) String() string { return t.OS + "/" + t.Arch }
 
+// Context returns what decides which files of a folder are compiled for the target; the zero value is [Host].
+func (t Target) Context() gobuild.Context {
+	if t == (Target{}) {
+		t = Host()
+	}
+	settings := gobuild.Default
+	settings.GOOS, settings.GOARCH, settings.CgoEnabled, settings.BuildTags = t.OS, t.Arch, false, tags()
+	return settings
+}
+
+// tags are those that the functions are built with: lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of
+// gRPC's, which the X-Ray SDK brings along, and with it html/template, which keeps the linker from leaving out methods that
+// nobody calls.
+func tags() []string { return []string{"lambda.norpc", "grpcnotrace"} }
+
 // Options say what to build for and where to.
 type Options struct {
 	Root     string         // the workspace; paths in a [CompileError] are relative to it
 	Out      string         // the folder that gets <function>/bootstrap
 	Target   Target         // the zero value is [Host]
+	Debug    bool           // for a debugger: not optimized, with symbols and the sources' paths, which differ by machine
 	Progress func(Artifact) // is told of each function that is ready, one at a time; may be nil
 }
 
 // Artifact is a function that was compiled.
 type Artifact struct {
-	Name string        // of the function
-	Path string        // of the executable
-	Size int64         // of the executable, in bytes
-	Took time.Duration // by the go command
+	Name   string        // of the function
+	Path   string        // of the executable
+	SHA256 string        // of the executable, 64 hexadecimal digits: another for other content
+	Size   int64         // of the executable, in bytes
+	Took   time.Duration // by the go command
 }
 
 // CompileError says why functions could not be compiled.
@@ -152,9 +173,13 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 		group     errgroup.Group
 	)
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	if len(functions) > 1 {
+		// Builds side by side would each compile anew what they share. What is wrong with it, they will tell.
+		_ = goCommand(ctx, "list", functions[0].dir(root), options, io.Discard, "-export", ".")
+	}
 	for i, function := range functions {
 		group.Go(func() error {
-			artifacts[i], failures[i] = compile(ctx, function, root, out, options.Target)
+			artifacts[i], failures[i] = compile(ctx, function, root, out, options)
 			if failures[i] == nil && options.Progress != nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -162,10 +187,6 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 			}
 			return nil // so that one broken function does not hide what is wrong with another
 		})
-		if i == 0 {
-			// The first build leaves what all share in the build cache; side by side, each would compile it anew.
-			_ = group.Wait()
-		}
 	}
 	_ = group.Wait()
 	if ctx.Err() != nil {
@@ -177,30 +198,29 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	return artifacts, nil
 }
 
-// compile runs the go command in the function's module. GOWORK=off: the workspace raises every dependency to the highest
-// version that any module wants, the linters among them; the executable shall hold just what its own go.mod says.
-func compile(ctx context.Context, function Function, root, out string, target Target) (Artifact, error) {
-	start := time.Now()
-	dir := function.Dir
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(root, dir)
+// dir returns the function's folder.
+func (f Function) dir(root string) string {
+	if filepath.IsAbs(f.Dir) {
+		return f.Dir
 	}
+	return filepath.Join(root, f.Dir)
+}
+
+// compile makes the executable of a function.
+func compile(ctx context.Context, function Function, root, out string, options Options) (Artifact, error) {
+	start := time.Now()
 	executable := filepath.Join(out, function.Name, Executable)
 	if err := os.MkdirAll(filepath.Dir(executable), 0o755); err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
 	unfinished := executable + ".new"
+	dir := function.dir(root)
 	var output bytes.Buffer
-	// lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of gRPC's, which the X-Ray SDK brings along, and with
-	// it html/template, which keeps the linker from leaving out methods that nobody calls.
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc,grpcnotrace", "-trimpath",
-		"-ldflags", "-s -w -buildid=", "-buildvcs=false", "-o", unfinished, ".")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
-	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
-	// What is empty would be as go env -w says; the comma names no experiment.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+target.OS, "GOARCH="+target.Arch,
-		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOEXPERIMENT=,", "GOFLAGS="+flags(os.Getenv("GOFLAGS")))
-	if err := process.Run(ctx, cmd); err != nil {
+	arguments := []string{"-o", unfinished, "."}
+	if !options.Debug {
+		arguments = append([]string{"-ldflags", "-s -w -buildid="}, arguments...)
+	}
+	if err := goCommand(ctx, "build", dir, options, &output, arguments...); err != nil {
 		if output.Len() == 0 || ctx.Err() != nil {
 			return Artifact{}, fmt.Errorf("build %s: go build: %w", function.Name, err)
 		}
@@ -209,14 +229,50 @@ func compile(ctx context.Context, function Function, root, out string, target Ta
 			Output:    relative(strings.TrimSpace(output.String()), dir, root),
 		}
 	}
-	info, err := os.Stat(unfinished)
+	took := time.Since(start)
+	digest, size, err := sum(unfinished)
 	if err == nil {
 		err = os.Rename(unfinished, executable)
 	}
 	if err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
-	return Artifact{Name: function.Name, Path: executable, Size: info.Size(), Took: time.Since(start)}, nil
+	return Artifact{Name: function.Name, Path: executable, SHA256: digest, Size: size, Took: took}, nil
+}
+
+// sum returns the SHA-256 of a file in hexadecimal digits, and how many bytes it has.
+func sum(file string) (digest string, size int64, err error) {
+	content, err := os.Open(file)
+	if err != nil {
+		return "", 0, err
+	}
+	defer func() { _ = content.Close() }()
+	hash := sha256.New()
+	size, err = io.Copy(hash, content)
+	return hex.EncodeToString(hash.Sum(nil)), size, err
+}
+
+// goCommand runs the go command, which compiles the same way whichever its verb is. GOWORK=off: the workspace raises every
+// dependency to the highest version that any module wants, the linters among them; the executable shall hold just what its
+// own go.mod says.
+func goCommand(ctx context.Context, verb, dir string, options Options, output io.Writer, arguments ...string) error {
+	given := []string{verb, "-tags", strings.Join(tags(), ","), "-buildvcs=false"}
+	if options.Debug {
+		given = append(given, "-gcflags=all=-N -l")
+	} else {
+		given = append(given, "-trimpath")
+	}
+	cmd := exec.Command("go", append(given, arguments...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
+	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
+	// What is empty would be as go env -w says; the comma names no experiment.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+options.Target.OS, "GOARCH="+options.Target.Arch,
+		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOEXPERIMENT=,", "GOFLAGS="+flags(os.Getenv("GOFLAGS")))
+	if os.Getenv("GOGC") == "" {
+		// The compiler and the linker live for a second: to collect less of their garbage saves a fifth of it.
+		cmd.Env = append(cmd.Env, "GOGC=400")
+	}
+	return process.Run(ctx, cmd)
 }
 
 // flags returns what is left of GOFLAGS: the program that runs the compiler, which may be a cache. Else it is as by default.

@@ -3,8 +3,11 @@ package build_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"debug/elf"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -139,6 +142,105 @@ func TestFunctions_Reproducible(t *testing.T) {
 	}
 }
 
+// The real functions, from two folders: their executables must not tell where they were built. What is packed says nothing
+// more, which TestPackageFunction shows.
+func TestFunctions_ReproducibleElsewhere(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("compiles all functions several times")
+	}
+	source := filepath.Join("..", "..")
+	functions, err := build.Find(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := build.Lambda("arm64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compile := func(root string) map[string]build.Artifact {
+		t.Helper()
+		artifacts, err := build.Functions(t.Context(), functions, build.Options{Root: root, Out: t.TempDir(), Target: target})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byName := map[string]build.Artifact{}
+		for _, artifact := range artifacts {
+			byName[artifact.Name] = artifact
+		}
+		return byName
+	}
+	roots := []string{copyWorkspace(t, source, "a"), copyWorkspace(t, source, filepath.Join("another", "place"))}
+	first, second := compile(roots[0]), compile(roots[1])
+	if len(first) == 0 {
+		t.Fatal("there are no functions")
+	}
+	digests := map[string]bool{}
+	for name, artifact := range first {
+		executable := read(t, artifact.Path)
+		if !bytes.Equal(executable, read(t, second[name].Path)) {
+			t.Errorf("%s: executables of two folders differ", name)
+		}
+		if sum := sha256.Sum256(executable); artifact.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: digest = %s, want %x", name, artifact.SHA256, sum)
+		}
+		digests[artifact.SHA256] = true
+		for _, root := range roots {
+			if bytes.Contains(executable, []byte(root)) {
+				t.Errorf("%s: the executable has the folder's path in it", name)
+			}
+		}
+	}
+	if len(digests) != len(first) {
+		t.Errorf("%d different executables of %d functions", len(digests), len(first))
+	}
+
+	main := filepath.Join(roots[1], "functions", "get", "main.go")
+	if err := os.WriteFile(main, append(read(t, main), "\nfunc init() { println(\"changed\") }\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	changed := map[string]bool{}
+	for name, artifact := range compile(roots[1]) {
+		changed[name] = artifact.SHA256 != first[name].SHA256
+	}
+	want := map[string]bool{"get": true, "post": false, "put": false, "delete": false}
+	if diff := cmp.Diff(want, changed); diff != "" {
+		t.Errorf("what a change of get changes (-want +got):\n%s", diff)
+	}
+}
+
+// copyWorkspace copies what the functions are made of into a folder of its own.
+func copyWorkspace(t *testing.T, source, name string) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), name)
+	for _, folder := range []string{"functions", "shared"} {
+		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join(source, folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// What the functions share takes most of the time of a build. Not parallel: the environment variable is for the whole process.
+func TestFunctions_CompileOnceWhatTheyShare(t *testing.T) {
+	dir := t.TempDir()
+	tool, log := filepath.Join(dir, "tool"), filepath.Join(dir, "log")
+	script := "#!/bin/sh\ncase \"$*\" in *' -p example.com/shared '*) echo compiled >> " + log + ";; esac\nexec \"$@\"\n"
+	if err := os.WriteFile(tool, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "-toolexec="+tool)
+	root := workspace(t, map[string]string{ // which is in no cache yet
+		"shared/shared.go": fmt.Sprintf("package shared\n\nconst Greeting = \"hello at %v\"\n", time.Now().UnixNano()),
+	})
+	if _, err := build.Functions(t.Context(), modules(), build.Options{Root: root, Out: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(read(t, log)); got != "compiled\n" {
+		t.Errorf("the compiler was called %d times for the shared package, want once", strings.Count(got, "\n"))
+	}
+}
+
 // Not parallel: the environment variables are for the whole process.
 func TestFunctions_IndependentOfSettings(t *testing.T) {
 	compile := func() []byte {
@@ -270,8 +372,7 @@ func TestFunctions_Cancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := build.Functions(ctx, []build.Function{{Name: "get", Dir: "functions/get"}},
-			build.Options{Root: root, Out: t.TempDir()})
+		_, err := build.Functions(ctx, modules(), build.Options{Root: root, Out: t.TempDir()})
 		ended <- err
 	}()
 	var compiler int

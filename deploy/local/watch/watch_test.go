@@ -1,0 +1,464 @@
+package watch_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local/watch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const timeout = 30 * time.Second
+
+// workspace is one of two functions: both import shared/user, and put alone shared/store.
+func workspace(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"deploy/openapi.yaml":      "openapi: 3.0.1\n",
+		"deploy/template.yaml":     "Resources: {}\n",
+		"deploy/policy.json":       "{}\n",
+		"functions/get/go.mod":     module("get"),
+		"functions/get/main.go":    get,
+		"functions/put/go.mod":     module("put"),
+		"functions/put/main.go":    put,
+		"shared/go.mod":            "module example.com/shared\n\ngo 1.26.0\n",
+		"shared/extra/extra.go":    "package extra\n\nconst Name = \"extra\"\n",
+		"shared/store/store.go":    "package store\n\nimport _ \"embed\"\n\n//go:embed roots/*.pem\nvar Name string\n",
+		"shared/store/roots/a.pem": "a",
+		"shared/user/user.go":      "package user\n\nconst Name = \"user\"\n",
+		"shared/user/user_test.go": "package user\n",
+	} {
+		write(t, root, name, content)
+	}
+	return root
+}
+
+func module(name string) string {
+	return "module example.com/" + name + `
+
+go 1.26.0
+
+require example.com/shared v0.0.0
+
+replace example.com/shared => ../../shared
+`
+}
+
+const (
+	get = "package main\n\nimport \"example.com/shared/user\"\n\nfunc main() { println(user.Name) }\n"
+	put = "package main\n\nimport (\n\t\"example.com/shared/store\"\n\t\"example.com/shared/user\"\n)\n\n" +
+		"func main() { println(user.Name, store.Name) }\n"
+)
+
+func write(t *testing.T, root, name, content string) {
+	t.Helper()
+	file := filepath.Join(root, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t *testing.T, root, from, to string) {
+	t.Helper()
+	if err := os.Rename(filepath.Join(root, from), filepath.Join(root, to)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, root, name string) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func functions() []build.Function {
+	return []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
+}
+
+func start(t *testing.T, config watch.Config) *watch.Watcher {
+	t.Helper()
+	config.Functions = functions()
+	config.Target = build.Target{OS: "linux", Arch: "arm64"}
+	config.Failed = func(err error) { t.Error(err) }
+	w, err := watch.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// step is an edit and what it changes.
+type step struct {
+	edit func(*testing.T, string)
+	want watch.Change
+}
+
+func writes(name, content string) func(*testing.T, string) {
+	return func(t *testing.T, root string) { t.Helper(); write(t, root, name, content) }
+}
+
+func TestWatcher(t *testing.T) {
+	t.Parallel()
+	var (
+		nothing watch.Change
+		both    = []string{"get", "put"}
+		one     = []string{"get"}
+		other   = []string{"put"}
+	)
+	const user, edited = "shared/user/user.go", "package user\n\nconst Name = \"edited\"\n"
+	tests := []struct {
+		name  string
+		steps []step
+	}{
+		{"a function's file", []step{
+			{writes("functions/get/main.go", get+"// edited\n"), watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
+		}},
+		{"what all import", []step{{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}}}},
+		{"what one imports", []step{
+			{writes("shared/store/store.go", "package store\n\nvar Name string\n"),
+				watch.Change{Functions: other, Files: []string{"shared/store/roots/a.pem", "shared/store/store.go"}}},
+			{writes("shared/store/roots/a.pem", "it is not embedded any more"), nothing},
+		}},
+		{"what nobody imports", []step{{writes("shared/extra/extra.go", "package extra\n"), nothing}}},
+		{"a test", []step{
+			{writes("shared/user/user_test.go", "package user\n\nimport \"testing\"\n"), nothing},
+			{writes("functions/get/main_test.go", "what is no Go"), nothing},
+		}},
+		{"what is for another system", []step{
+			{writes("functions/get/main_windows.go", "package main\n"), nothing},
+			{writes("functions/get/main_amd64.go", "package main\n"), nothing},
+			{writes("functions/get/tool.go", "//go:build ignore\n\npackage main\n"), nothing},
+			{writes("functions/get/rpc.go", "//go:build !lambda.norpc\n\npackage main\n"), nothing},
+			{writes("functions/get/norpc.go", "//go:build lambda.norpc\n\npackage main\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/norpc.go"}}},
+			{writes("functions/get/norpc.go", "//go:build ignore\n\npackage main\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/norpc.go"}}},
+		}},
+		{"modules", []step{
+			{writes("functions/get/go.mod", module("get")+"\n// comment\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
+			{writes("functions/put/go.sum", "example.com/a v1.0.0 h1:\n"),
+				watch.Change{Functions: other, Files: []string{"functions/put/go.sum"}}},
+			{writes("shared/go.mod", "module example.com/shared\n\ngo 1.26.1\n"),
+				watch.Change{Functions: both, Files: []string{"shared/go.mod"}}},
+			{writes("shared/go.sum", "is that of the main module alone"), nothing},
+		}},
+		{"replaced by renaming", []step{
+			{func(t *testing.T, root string) {
+				t.Helper()
+				write(t, root, "shared/user/user.go~", edited)
+				rename(t, root, "shared/user/user.go~", user)
+			}, watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"moved to a backup and written anew", []step{
+			{func(t *testing.T, root string) {
+				t.Helper()
+				rename(t, root, user, user+".bak")
+				write(t, root, user, edited)
+				remove(t, root, user+".bak")
+			}, watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"deleted and created", []step{
+			{func(t *testing.T, root string) { t.Helper(); remove(t, root, user); write(t, root, user, edited) },
+				watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"deleted", []step{
+			{func(t *testing.T, root string) { t.Helper(); remove(t, root, user) },
+				watch.Change{Functions: both, Files: []string{user}}},
+			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"saved as it was", []step{
+			{func(t *testing.T, root string) {
+				t.Helper()
+				file := filepath.Join(root, user)
+				content, err := os.ReadFile(file)
+				if err == nil {
+					// Not in place: between the two steps of that it is another file.
+					write(t, root, "shared/user/user.go~", string(content))
+					rename(t, root, "shared/user/user.go~", user)
+					err = errors.Join(os.Chmod(file, 0o644), os.Chtimes(file, time.Time{}, time.Unix(1e9, 0)))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}, nothing},
+		}},
+		{"an editor's own files", []step{
+			{writes("functions/get/.main.go.swp", "b0VIM"), nothing},
+			{writes("functions/get/4913", ""), nothing},
+			{writes("functions/get/main.go~", "package main"), nothing},
+			{writes("functions/get/.#main.go", "package main"), nothing},
+		}},
+		{"a new file", []step{
+			{writes("shared/user/more.go", "package user\n"), watch.Change{Functions: both, Files: []string{"shared/user/more.go"}}},
+			{writes("shared/user/more.s", ""), watch.Change{Functions: both, Files: []string{"shared/user/more.s"}}},
+		}},
+		{"what does not parse", []step{
+			{writes("functions/get/main.go", "package main\n\nimport (\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
+			{writes("functions/get/main.go", "no package"),
+				watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
+			{writes("functions/get/main.go", get),
+				watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
+			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"what is embedded", []step{
+			{writes("shared/store/roots/a.pem", "another"), watch.Change{Functions: other, Files: []string{"shared/store/roots/a.pem"}}},
+			{writes("shared/store/roots/b.pem", "new"), watch.Change{Functions: other, Files: []string{"shared/store/roots/b.pem"}}},
+			{writes("shared/store/roots/b.txt", "new"), nothing},
+		}},
+		{"a new import", []step{
+			{writes("functions/get/more.go", "package main\n\nimport _ \"example.com/shared/extra\"\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/more.go", "shared/extra/extra.go"}}},
+			{writes("shared/extra/extra.go", "package extra\n"),
+				watch.Change{Functions: one, Files: []string{"shared/extra/extra.go"}}},
+		}},
+		{"an import that is made later", []step{
+			{writes(user, "package user\n\nimport _ \"example.com/shared/a/b\"\n"), watch.Change{Functions: both, Files: []string{user}}},
+			{writes("shared/a/b/b.go", "package b\n"), watch.Change{Functions: both, Files: []string{"shared/a/b/b.go"}}},
+			{writes("shared/a/b/b.go", "package b\n\nfunc B() {}\n"),
+				watch.Change{Functions: both, Files: []string{"shared/a/b/b.go"}}},
+		}},
+		{"a folder that is moved away and back", []step{
+			{func(t *testing.T, root string) { t.Helper(); rename(t, root, "shared/user", "shared/old") },
+				watch.Change{Functions: both, Files: []string{user}}},
+			{func(t *testing.T, root string) { t.Helper(); rename(t, root, "shared/old", "shared/user") },
+				watch.Change{Functions: both, Files: []string{user}}},
+			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
+		}},
+		{"a folder that is replaced", []step{
+			{func(t *testing.T, root string) {
+				t.Helper()
+				write(t, root, "shared/new/user.go", edited)
+				rename(t, root, "shared/user", "shared/old")
+				rename(t, root, "shared/new", "shared/user")
+			}, watch.Change{Functions: both, Files: []string{user}}},
+			{writes(user, "package user\n"), watch.Change{Functions: both, Files: []string{user}}},
+			{writes("shared/old/user.go", "package user\n"), nothing},
+		}},
+		{"a module that is made later", []step{
+			{writes("functions/get/go.mod", module("get")+"\nreplace example.com/own => ../own\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
+			{writes("functions/get/own.go", "package main\n\nimport _ \"example.com/own\"\n"),
+				watch.Change{Functions: one, Files: []string{"functions/get/own.go"}}},
+			{writes("functions/own/own.go", "package own\n"),
+				watch.Change{Functions: one, Files: []string{"functions/own/own.go"}}},
+			{writes("functions/own/go.mod", "module example.com/own\n"),
+				watch.Change{Functions: one, Files: []string{"functions/own/go.mod"}}},
+		}},
+		{"a go.mod that is broken for a while", []step{
+			{writes("functions/get/go.mod", "nonsense\n"), watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
+			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
+			{writes("functions/get/go.mod", module("get")), watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
+		}},
+		{"the API", []step{
+			{writes("deploy/template.yaml", "Resources: {A: {}}\n"), watch.Change{API: true, Files: []string{"deploy/template.yaml"}}},
+			{writes("deploy/policy.json", "[]\n"), nothing},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := workspace(t)
+			changes := make(chan watch.Change)
+			w := start(t, watch.Config{Root: root, Changed: func(_ context.Context, c watch.Change) { changes <- c }})
+			for i, step := range tt.steps {
+				step.edit(t, root)
+				// What is to change nothing cannot be waited for: this, which is saved after it, can.
+				const last = "deploy/openapi.yaml"
+				write(t, root, last, fmt.Sprintln("openapi:", i))
+				want := step.want
+				want.API, want.Files = true, append([]string{last}, want.Files...)
+				slices.Sort(want.Files)
+				if diff := cmp.Diff(want, until(t, changes, last), cmpopts.EquateEmpty()); diff != "" {
+					t.Fatalf("edit %d (-want +got):\n%s", i, diff)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// until returns the changes up to one of a file as one.
+func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change {
+	t.Helper()
+	var joined watch.Change
+	deadline := time.After(timeout)
+	for !slices.Contains(joined.Files, file) {
+		select {
+		case c := <-changes:
+			joined.API = joined.API || c.API
+			joined.Files = append(joined.Files, c.Files...)
+			joined.Functions = append(joined.Functions, c.Functions...)
+		case <-deadline:
+			t.Fatalf("no change of %s within %v; there was %+v", file, timeout, joined)
+		}
+	}
+	slices.Sort(joined.Files)
+	slices.Sort(joined.Functions)
+	joined.Files, joined.Functions = slices.Compact(joined.Files), slices.Compact(joined.Functions)
+	return joined
+}
+
+// A build takes seconds, in which the next file is saved.
+func TestWatcher_ChangedWhileAtWork(t *testing.T) {
+	t.Parallel()
+	root := workspace(t)
+	calls, ended := make(chan watch.Change), make(chan error, 3)
+	start(t, watch.Config{Root: root, Changed: func(ctx context.Context, c watch.Change) {
+		calls <- c
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+	}})
+	receive := func(want watch.Change) {
+		t.Helper()
+		select {
+		case got := <-calls:
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("change (-want +got):\n%s", diff)
+			}
+		case <-time.After(timeout):
+			t.Fatalf("not told within %v: %+v", timeout, want)
+		}
+	}
+	rename := func(name, content string) { // at once, not in the two steps of a write
+		t.Helper()
+		write(t, root, "new", content)
+		rename(t, root, "new", name)
+	}
+	rename("functions/put/main.go", put+"// edited\n")
+	receive(watch.Change{Functions: []string{"put"}, Files: []string{"functions/put/main.go"}})
+	rename("deploy/template.yaml", "Resources: {A: {}}\n")
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first call's context ended with %v", err)
+	}
+	receive(watch.Change{
+		Functions: []string{"put"}, API: true, Files: []string{"deploy/template.yaml", "functions/put/main.go"},
+	})
+	rename("functions/get/main.go", get+"// edited\n")
+	receive(watch.Change{
+		Functions: []string{"get", "put"}, API: true,
+		Files: []string{"deploy/template.yaml", "functions/get/main.go", "functions/put/main.go"},
+	})
+}
+
+func TestWatcher_CloseWaits(t *testing.T) {
+	t.Parallel()
+	root := workspace(t)
+	began := make(chan struct{})
+	returned := false
+	w := start(t, watch.Config{Root: root, Changed: func(ctx context.Context, _ watch.Change) {
+		close(began)
+		<-ctx.Done()
+		returned = true // not guarded: Close happens after it
+	}})
+	write(t, root, "deploy/openapi.yaml", "openapi: 3.1.0\n")
+	<-began
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if !returned {
+		t.Error("closed while a call was at work")
+	}
+}
+
+// The watcher must see just what the go command compiles.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions, err := build.Find(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := watch.Sources(t.Context(), watch.Config{Root: root, Functions: functions})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{}
+	for _, f := range functions {
+		want[f.Name] = listed(t, filepath.Join(root, f.Dir))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sources (-go list +got):\n%s", diff)
+	}
+}
+
+// listed returns the files of the workspace that the go command makes the function in dir from, in order.
+func listed(t *testing.T, dir string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "-tags", "lambda.norpc,grpcnotrace", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]bool{filepath.Join(dir, "go.sum"): true}
+	type module struct {
+		GoMod   string
+		Main    bool
+		Replace *module
+	}
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var p struct {
+			Dir                                            string
+			Module                                         *module
+			GoFiles, SFiles, HFiles, SysoFiles, EmbedFiles []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if p.Module == nil || !p.Module.Main && p.Module.Replace == nil {
+			continue
+		}
+		for _, name := range slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.SysoFiles, p.EmbedFiles) {
+			files[filepath.Join(p.Dir, name)] = true
+		}
+		files[p.Module.GoMod] = true
+	}
+	return slices.Sorted(maps.Keys(files))
+}
+
+func TestStart_NoFolder(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "absent")
+	_, err := watch.Start(t.Context(), watch.Config{Root: root, Functions: functions()})
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error = %v, want %v", err, fs.ErrNotExist)
+	}
+}
