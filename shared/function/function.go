@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/userrequestapi/userdata/shared/logging"
+	"github.com/userrequestapi/userdata/shared/metrics"
 	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/response"
@@ -41,79 +43,138 @@ type Function struct {
 	settings Settings
 	logger   *zap.Logger
 	warm     atomic.Bool // whether a request came before
+	current  atomic.Pointer[zap.Logger]
 }
 
 // New returns a function that answers with handler, from users.
 func New(handler Handler, users user.Store, settings Settings, logger *zap.Logger) *Function {
-	return &Function{
+	f := &Function{
 		handler:  handler,
 		api:      API{Users: users, RequireIfMatch: settings.RequireIfMatch},
 		settings: settings,
 		logger:   logger,
 	}
+	f.current.Store(logger)
+	return f
 }
 
-// reserve is kept of the time that Lambda gives, to answer and to log after the handler has run out of it.
+// reserve is kept of the time that Lambda gives, to answer and to log after the handler has run out of it. A handler that has
+// not noticed by the half of it is overdue.
 const reserve = 500 * time.Millisecond
 
 // Handle answers one event. It always returns an answer and never an error: a failure of the handler, a panic included, is a
-// problem document for the client and an error in the log.
+// problem document for the client and an error in the log. What there is to tell of a handler that does not return in time is
+// told while there is time.
 func (f *Function) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (response.Response, error) {
-	start := time.Now()
-	coldStart := !f.warm.Swap(true)
-	req := request.New(&event)
-	logger := f.logger.With(
-		zap.String("requestId", req.ID()),
+	i := &invocation{function: f, request: request.New(&event), start: time.Now(), coldStart: !f.warm.Swap(true)}
+	i.logger = f.logger.With(
+		zap.String("requestId", i.request.ID()),
 		zap.String("xrayTraceId", tracing.ID(ctx)),
 		lambdaRequestID(ctx),
 	)
-	ctx = logging.With(ctx, logger)
-	ctx, usage := userdata.WithUsage(ctx)
+	f.current.Store(i.logger)
+	defer f.current.Store(f.logger)
+	ctx = logging.With(ctx, i.logger)
+	ctx, i.usage = userdata.WithUsage(ctx)
+	ctx, i.span = tracing.Start(ctx, i.request.Operation())
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
+		overdue := time.AfterFunc(time.Until(deadline.Add(-reserve/2)), func() {
+			i.finish(response.Response{}, problem.From(fmt.Errorf("handler is overdue: %w", context.DeadlineExceeded)), "")
+		})
+		defer overdue.Stop()
 	}
-	ctx, span := tracing.Start(ctx, req.Operation())
-	defer span.End()
+	answer, failure := f.answer(ctx, i.request)
+	return i.finish(answer, failure, i.request.Subject()), nil
+}
 
-	answer, failure := f.answer(ctx, req)
+// currentLogger returns the logger of the request that is being answered, else the function's own. Lambda gives an environment
+// one request at a time.
+func (f *Function) currentLogger() *zap.Logger { return f.current.Load() }
+
+// invocation is the answering of one request.
+type invocation struct {
+	function  *Function
+	request   *request.Request
+	start     time.Time
+	coldStart bool
+	logger    *zap.Logger
+	usage     *userdata.Usage
+	span      *tracing.Span
+
+	finished sync.Once
+	answer   response.Response
+}
+
+// finish tells the log and the trace how the request ends, and returns the answer. Only the first call counts: the others, also
+// those at the same time, return its answer.
+func (i *invocation) finish(answer response.Response, failure *problem.Problem, subject string) response.Response {
+	i.finished.Do(func() {
+		if failure != nil {
+			failure.Instance, failure.RequestID = i.request.Path(), i.request.ID()
+			answer = response.Problem(failure)
+		}
+		// The body of an answer to HEAD stays: the gateway does not send it, but tells its length (RFC 9110 §8.6).
+		maps.Copy(answer.Headers, i.function.crossOrigin())
+		i.trace(answer.StatusCode, failure)
+		i.log(answer.StatusCode, failure, subject)
+		i.answer = answer
+	})
+	return i.answer
+}
+
+func (i *invocation) trace(status int, failure *problem.Problem) {
+	i.span.Annotate("Service", i.function.settings.Service)
+	i.span.Annotate("Stage", i.function.settings.Stage)
+	i.span.Annotate("Version", i.function.settings.Log.Version)
+	i.span.Annotate("Operation", i.request.Operation())
+	i.span.Annotate("Outcome", outcome(status))
+	i.span.Annotate("ColdStart", i.coldStart)
 	if failure != nil {
-		failure.Instance, failure.RequestID = req.Path(), req.ID()
-		answer = response.Problem(failure)
+		i.span.Annotate("ErrorCode", failure.Code)
+		i.span.SetError(tracing.KindOf(failure.Status), string(failure.Code))
 	}
-	// The body of an answer to HEAD stays: the gateway does not send it, but tells its length (RFC 9110 §8.6).
-	maps.Copy(answer.Headers, f.crossOrigin())
+	i.span.End()
+}
 
-	result := outcome(answer.StatusCode)
-	span.Annotate("Service", f.settings.Service)
-	span.Annotate("Stage", f.settings.Stage)
-	span.Annotate("Version", f.settings.Log.Version)
-	span.Annotate("Operation", req.Operation())
-	span.Annotate("Outcome", result)
-	span.Annotate("ColdStart", coldStart)
+func (i *invocation) log(status int, failure *problem.Problem, subject string) {
+	end := time.Now()
 	fields := []zap.Field{
-		zap.Bool("coldStart", coldStart),
-		zap.String("method", req.Method()),
-		zap.String("route", req.Route()),
-		zap.String("operation", req.Operation()),
-		zap.Int("status", answer.StatusCode),
-		zap.String("outcome", result),
-		zap.Duration("durationMs", time.Since(start)),
-		zap.Duration("storeMs", usage.Duration()),
-		zap.Int("retries", usage.Retries()),
-		logging.UserID(req.Subject()),
+		zap.Bool("coldStart", i.coldStart),
+		zap.String("method", i.request.Method()),
+		zap.String("route", i.request.Route()),
+		zap.String("operation", i.request.Operation()),
+		zap.Int("status", status),
+		zap.String("outcome", outcome(status)),
+		zap.Duration("durationMs", end.Sub(i.start)),
+		zap.Duration("storeMs", i.usage.Duration()),
+		zap.Int("retries", i.usage.Retries()),
+		logging.UserID(subject),
 	}
 	if failure != nil {
-		span.Annotate("ErrorCode", failure.Code)
-		span.SetError(tracing.KindOf(failure.Status), string(failure.Code))
 		fields = append(fields, zap.String("errorCode", string(failure.Code)))
-		if answer.StatusCode >= http.StatusInternalServerError {
+		if status >= http.StatusInternalServerError {
 			fields = append(fields, zap.NamedError("error", failure))
 		}
 	}
-	logger.Log(level(answer.StatusCode), "request", fields...)
-	return answer, nil
+	fields = append(fields, i.metrics(end, status)...)
+	i.logger.Log(level(status), "request", fields...)
+}
+
+// metrics are the line's custom metrics: the outcome by operation, and the cold start as Powertools for AWS Lambda has it.
+func (i *invocation) metrics(at time.Time, status int) []zap.Field {
+	namespace := i.function.settings.MetricsNamespace
+	if namespace == "" {
+		return nil
+	}
+	requests := metrics.Counter{Namespace: namespace, Name: outcome(status), Dimensions: []string{"service", "operation"}}
+	if !i.coldStart {
+		return metrics.Fields(at, requests)
+	}
+	coldStart := metrics.Counter{Namespace: namespace, Name: "ColdStart", Dimensions: []string{"service", "function_name"}}
+	return append(metrics.Fields(at, requests, coldStart), zap.String("function_name", i.function.settings.Log.Function))
 }
 
 // lambdaRequestID is the id in Lambda's own lines, which is not API Gateway's.

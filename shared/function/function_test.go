@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -296,6 +297,81 @@ func TestDeadline(t *testing.T) {
 	ctx, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	wantProblem(t, handle(ctx, t, f, requesttest.Event("GET", "/users/1", "")), http.StatusInternalServerError, "StoreUnavailable")
+}
+
+// A handler that does not notice that its time is over is told of while there is time, and only once.
+func TestOverdue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var after []map[string]any
+		var log *bytes.Buffer
+		var f *function.Function
+		f, log = newFunction(t, func(_ context.Context, _ function.API, req *request.Request) (response.Response, error) {
+			if _, err := req.UserID(); err != nil {
+				return response.Response{}, err
+			}
+			time.Sleep(9800 * time.Millisecond)
+			synctest.Wait()
+			after = lines(t, log)
+			return response.NoContent(), nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		wantProblem(t, handle(ctx, t, f, requesttest.Event("GET", "/users/1", "")), http.StatusInternalServerError, "InternalError")
+		if len(after) != 1 || after[0]["status"] != 500.0 || after[0]["errorCode"] != "InternalError" || after[0]["outcome"] != "Fault" ||
+			after[0]["error"] != "handler is overdue: context deadline exceeded" || after[0]["durationMs"] != 9750.0 {
+			t.Errorf("got %v", after)
+		}
+		if log.Len() > 0 {
+			t.Errorf("logged twice: %s", log)
+		}
+	})
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	directive := func(name string, dimensions ...any) any {
+		return map[string]any{
+			"Namespace":  "UserRequestAPI",
+			"Dimensions": []any{dimensions},
+			"Metrics":    []any{map[string]any{"Name": name, "Unit": "Count"}},
+		}
+	}
+	f, log := newFunction(t, read, func(s *function.Settings) { s.MetricsNamespace = "UserRequestAPI" })
+	for _, target := range []string{"/users/1", "/users/2", "/users/1"} {
+		handle(t.Context(), t, f, requesttest.Event("GET", target, ""))
+	}
+	wants := []struct {
+		values     map[string]any
+		directives []any
+	}{
+		{map[string]any{"Success": 1.0, "ColdStart": 1.0, "function_name": "userdata-test"},
+			[]any{directive("Success", "service", "operation"), directive("ColdStart", "service", "function_name")}},
+		{map[string]any{"Error": 1.0}, []any{directive("Error", "service", "operation")}},
+		{map[string]any{"Success": 1.0}, []any{directive("Success", "service", "operation")}},
+	}
+	got := lines(t, log)
+	if len(got) != len(wants) {
+		t.Fatalf("got %d lines, want %d", len(got), len(wants))
+	}
+	for i, want := range wants {
+		line := got[i]
+		metadata, _ := line["_aws"].(map[string]any)
+		if at, _ := metadata["Timestamp"].(float64); time.Since(time.UnixMilli(int64(at))) > time.Hour {
+			t.Errorf("line %d: the time is %v", i, metadata["Timestamp"])
+		}
+		if diff := cmp.Diff(want.directives, metadata["CloudWatchMetrics"]); diff != "" {
+			t.Errorf("line %d: directives (-want +got):\n%s", i, diff)
+		}
+		for _, name := range []string{"Success", "Error", "Fault", "ColdStart", "function_name"} {
+			if line[name] != want.values[name] {
+				t.Errorf("line %d: %s is %v, want %v", i, name, line[name], want.values[name])
+			}
+		}
+		if line["service"] == nil || line["operation"] == nil {
+			t.Errorf("line %d lacks a dimension: %v", i, line)
+		}
+	}
 }
 
 func TestCrossOrigin(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/userrequestapi/userdata/shared/logging"
 )
@@ -20,7 +21,9 @@ type Settings struct {
 	RequireIfMatch bool   // REQUIRE_IF_MATCH: whether PUT and DELETE without If-Match are refused; default false
 	AllowOrigin    string // CORS_ALLOW_ORIGIN; "": no cross-origin use
 	Region         string // AWS_REGION
-	Log            logging.Config
+	// MetricsNamespace is the namespace of the custom metrics that request lines hold: POWERTOOLS_METRICS_NAMESPACE; "": none.
+	MetricsNamespace string
+	Log              logging.Config
 }
 
 // tableName is DynamoDB's rule ("Supported data types and naming rules in Amazon DynamoDB").
@@ -28,6 +31,9 @@ var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
 
 // origin is RFC 6454 §7's serialized-origin, of a scheme that browsers load pages from; or any.
 var origin = regexp.MustCompile(`^(\*|https?://[A-Za-z0-9.:\[\]-]+)$`)
+
+// metricsNamespace is CloudWatch's rule ("MetricDatum", "PutMetricData"), without the namespaces of AWS itself.
+var metricsNamespace = regexp.MustCompile(`^[A-Za-z0-9._/#-][A-Za-z0-9._/#:-]{0,254}$`)
 
 // ReadSettings reads the settings with getenv, such as [os.Getenv]. The error tells everything that is missing or wrong.
 func ReadSettings(getenv func(string) string) (Settings, error) {
@@ -46,6 +52,8 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		Table:       cmp.Or(getenv("TABLE_NAME"), "UserData"),
 		Endpoint:    getenv("DYNAMODB_ENDPOINT"),
 		AllowOrigin: getenv("CORS_ALLOW_ORIGIN"),
+
+		MetricsNamespace: getenv("POWERTOOLS_METRICS_NAMESPACE"),
 	}
 	s.Log = logging.Config{
 		Level:       getenv("LOG_LEVEL"),
@@ -62,6 +70,9 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	}
 	if s.AllowOrigin != "" && !origin.MatchString(s.AllowOrigin) {
 		faults = append(faults, errors.New("CORS_ALLOW_ORIGIN is neither * nor one origin such as https://app.example.org"))
+	}
+	if s.MetricsNamespace != "" && (!metricsNamespace.MatchString(s.MetricsNamespace) || strings.HasPrefix(s.MetricsNamespace, "AWS/")) {
+		faults = append(faults, errors.New("POWERTOOLS_METRICS_NAMESPACE is not a namespace of CloudWatch (1 to 255 of A-Z a-z 0-9 . - _ / # :)"))
 	}
 	var err error
 	if s.RequireIfMatch, err = strconv.ParseBool(cmp.Or(getenv("REQUIRE_IF_MATCH"), "false")); err != nil {

@@ -38,9 +38,11 @@ func TestReadSettings(t *testing.T) {
 		"everything": {map[string]string{
 			"TABLE_NAME": "my.Table_1-", "DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "LOG_LEVEL": "debug", "AWS_LAMBDA_LOG_LEVEL": "INFO",
 			"REQUIRE_IF_MATCH": "true", "CORS_ALLOW_ORIGIN": "*",
+			"POWERTOOLS_METRICS_NAMESPACE": "UserRequestAPI-dev",
 		}, with(func(s *function.Settings) {
 			s.Table, s.Endpoint, s.RequireIfMatch, s.AllowOrigin = "my.Table_1-", "http://127.0.0.1:8000", true, "*"
 			s.Log.Level, s.Log.LambdaLevel = "debug", "INFO"
+			s.MetricsNamespace = "UserRequestAPI-dev"
 		})},
 		"not required": {map[string]string{"REQUIRE_IF_MATCH": "false"}, with(func(*function.Settings) {})},
 		"another endpoint": {map[string]string{"DYNAMODB_ENDPOINT": "https://vpce-1.example.org"}, with(func(s *function.Settings) {
@@ -66,6 +68,8 @@ func TestReadSettingsRefuses(t *testing.T) {
 		"TABLE_NAME":        {"ab", "a/b", "a b", strings.Repeat("x", 256)},
 		"DYNAMODB_ENDPOINT": {"127.0.0.1:8000", "localhost", "ftp://127.0.0.1", "http://", "://", "http://%zz"},
 		"REQUIRE_IF_MATCH":  {"yes", "maybe"},
+
+		"POWERTOOLS_METRICS_NAMESPACE": {"User API", "AWS/Lambda", ":x", strings.Repeat("x", 256)},
 	} {
 		for _, value := range values {
 			_, err := function.ReadSettings(environment(map[string]string{name: value}))

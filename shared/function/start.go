@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"os"
 	"time"
@@ -47,11 +48,13 @@ func initialize(handler Handler) (*Function, error) {
 		}
 		return nil, err
 	}
-	if err := tracing.Configure(logger); err != nil {
-		logger.Warn("tracing goes to the default daemon address", zap.Error(err))
-	}
 	users := userdata.New(newClient(settings), settings.Table)
 	f := New(handler, users, settings, logger)
+	log.SetFlags(log.Llongfile)
+	log.SetOutput(logging.Standard(f.currentLogger))
+	if err := tracing.Configure(f.currentLogger); err != nil {
+		logger.Warn("tracing goes to the default daemon address", zap.Error(err))
+	}
 	warmUp(users, settings)
 	return f, nil
 }

@@ -1,7 +1,10 @@
 package function_test
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,9 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
 )
@@ -25,10 +29,23 @@ import (
 const asFunction = "TEST_AS_FUNCTION"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asFunction) != "" {
-		function.Start(read)
+	if name := os.Getenv(asFunction); name != "" {
+		function.Start(handlers()[name])
 	}
 	os.Exit(m.Run())
+}
+
+// handlers are what another process can answer with.
+func handlers() map[string]function.Handler {
+	return map[string]function.Handler{
+		"read":   read,
+		"panics": panics("MARKED"),
+		// hangs does not notice that its time is over.
+		"hangs": func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+			_, _ = read(ctx, api, req)
+			select {}
+		},
+	}
 }
 
 // functionCommand returns a process that is a function with these settings and no others.
@@ -36,7 +53,7 @@ func functionCommand(t *testing.T, runtimeAPI string, settings ...string) *exec.
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append([]string{
-		asFunction + "=1",
+		asFunction + "=read",
 		"GOCOVERDIR=" + t.TempDir(), // or the coverage of this test is warned about
 		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(runtimeAPI, "http://"),
 	}, settings...)
@@ -107,7 +124,7 @@ func TestStartWithWrongSettings(t *testing.T) {
 			if len(reports) != 1 {
 				t.Fatalf("got %d reports, want 1", len(reports))
 			}
-			if diff := cmp.Diff(want, <-reports); diff != "" {
+			if diff := gocmp.Diff(want, <-reports); diff != "" {
 				t.Errorf("the report (-want +got):\n%s", diff)
 			}
 		})
@@ -133,9 +150,63 @@ func TestStartWithoutRuntime(t *testing.T) {
 	}
 }
 
-func TestStart(t *testing.T) {
-	t.Parallel()
-	tables := make(chan string, 10)
+// invocation is what Lambda has a function answer.
+type invocation struct {
+	event   []byte
+	header  string        // X-Amzn-Trace-Id, "" for none
+	timeout time.Duration // a minute, if it is 0
+}
+
+// lambdaRuntime hands out invocations and takes the answers and errors.
+type lambdaRuntime struct {
+	*httptest.Server
+	invocations chan invocation
+	answers     chan response.Response
+	failures    chan string
+}
+
+func newRuntime(t *testing.T) lambdaRuntime {
+	t.Helper()
+	r := lambdaRuntime{nil, make(chan invocation, 10), make(chan response.Response, 10), make(chan string, 10)}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/2018-06-01/runtime/invocation/next":
+			select {
+			case i := <-r.invocations:
+				w.Header().Set("Lambda-Runtime-Aws-Request-Id", "id")
+				deadline := time.Now().Add(cmp.Or(i.timeout, time.Minute))
+				w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline.UnixMilli(), 10))
+				w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:userdata-get")
+				w.Header().Set("Lambda-Runtime-Trace-Id", i.header)
+				_, _ = w.Write(i.event)
+			case <-req.Context().Done():
+			}
+		case "/2018-06-01/runtime/invocation/id/response":
+			var answer response.Response
+			if err := json.NewDecoder(req.Body).Decode(&answer); err != nil {
+				t.Error(err)
+			}
+			w.WriteHeader(http.StatusAccepted)
+			r.answers <- answer
+		case "/2018-06-01/runtime/invocation/id/error":
+			body, err := io.ReadAll(req.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			w.WriteHeader(http.StatusAccepted)
+			r.failures <- string(body)
+		default:
+			t.Errorf("unexpected %s", req.URL.Path)
+		}
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// newDatabase returns DynamoDB with the one user "1" of the table Users, and the tables that are asked for.
+func newDatabase(t *testing.T) (url string, tables chan string) {
+	t.Helper()
+	tables = make(chan string, 10)
 	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			TableName string
@@ -154,61 +225,132 @@ func TestStart(t *testing.T) {
 		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
 	}))
 	t.Cleanup(database.Close)
+	return database.URL, tables
+}
+
+// runningFunction is a process that answers invocations.
+type runningFunction struct {
+	lambdaRuntime
+	tables  chan string
+	cmd     *exec.Cmd
+	printed chan string // each line on stdout
+	stderr  bytes.Buffer
+}
+
+func startFunction(t *testing.T, settings ...string) *runningFunction {
+	t.Helper()
+	f := &runningFunction{lambdaRuntime: newRuntime(t), printed: make(chan string, 1000)}
+	var database string
+	database, f.tables = newDatabase(t)
+	f.cmd = functionCommand(t, f.URL, append([]string{
+		"SERVICE_NAME=userdata", "STAGE=prod", "AWS_REGION=eu-central-1", "TABLE_NAME=Users", "DYNAMODB_ENDPOINT=" + database,
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_LAMBDA_FUNCTION_VERSION=7",
+	}, settings...)...)
+	f.cmd.Stderr = &f.stderr
+	stdout, err := f.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(f.printed)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			f.printed <- scanner.Text()
+		}
+	}()
+	return f
+}
+
+// invoke sends a request for the user "1".
+func (f *runningFunction) invoke(t *testing.T, header string, timeout time.Duration) {
+	t.Helper()
 	event, err := json.Marshal(requesttest.Event("GET", "/users/1", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers := make(chan response.Response)
-	events := make(chan []byte, 1)
-	events <- event
-	runtimeAPI := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/2018-06-01/runtime/invocation/next":
-			select {
-			case event := <-events:
-				w.Header().Set("Lambda-Runtime-Aws-Request-Id", "id")
-				w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10))
-				w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:userdata-get")
-				_, _ = w.Write(event)
-			case <-r.Context().Done():
-			}
-		case "/2018-06-01/runtime/invocation/id/response":
-			var answer response.Response
-			if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
-				t.Error(err)
-			}
-			w.WriteHeader(http.StatusAccepted)
-			answers <- answer
-		default:
-			t.Errorf("unexpected %s", r.URL.Path)
-		}
-	}))
-	t.Cleanup(runtimeAPI.Close)
+	f.invocations <- invocation{event, header, timeout}
+}
 
-	var log bytes.Buffer
-	cmd := functionCommand(t, runtimeAPI.URL, "SERVICE_NAME=userdata", "STAGE=prod", "AWS_REGION=eu-central-1", "TABLE_NAME=Users",
-		"DYNAMODB_ENDPOINT="+database.URL, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
-	cmd.Stdout = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	answer := <-answers
-	if err := cmd.Process.Kill(); err != nil {
+// stop ends the process, and returns the lines of its log, which is all that it may have printed.
+func (f *runningFunction) stop(t *testing.T) []map[string]any {
+	t.Helper()
+	if err := f.cmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
-	_ = cmd.Wait() // it was killed
+	log := f.log(t)
+	_ = f.cmd.Wait() // it was killed
+	if f.stderr.Len() > 0 {
+		t.Errorf("printed on stderr: %s", &f.stderr)
+	}
+	return log
+}
+
+// log returns the lines of a process that is ending.
+func (f *runningFunction) log(t *testing.T) []map[string]any {
+	t.Helper()
+	var stdout bytes.Buffer
+	for line := range f.printed {
+		stdout.WriteString(line + "\n")
+	}
+	if strings.Contains(stdout.String(), "MARKED") {
+		t.Errorf("printed what is personal: %s", &stdout)
+	}
+	return lines(t, &stdout)
+}
+
+func TestStart(t *testing.T) {
+	t.Parallel()
+	f := startFunction(t)
+	f.invoke(t, "", 0)
+	answer := <-f.answers
+	log := f.stop(t)
 	if answer.StatusCode != http.StatusOK || answer.Body != `{"userId":"1"}` || answer.Headers["ETag"] != `"REVISIONREVISIONREVISIONRE"` {
 		t.Errorf("got %+v", answer)
 	}
-	close(tables)
+	close(f.tables)
 	var calls []string
-	for table := range tables {
+	for table := range f.tables {
 		calls = append(calls, table)
 	}
-	if diff := cmp.Diff([]string{"Users", "Users"}, calls); diff != "" {
+	if diff := gocmp.Diff([]string{"Users", "Users"}, calls); diff != "" {
 		t.Errorf("tables that were read, once to warm up (-want +got):\n%s", diff)
 	}
-	if got := lines(t, &log); len(got) != 1 || got[0]["status"] != 200.0 || got[0]["service"] != "userdata" {
-		t.Errorf("got log %v", got)
+	if len(log) != 1 || log[0]["status"] != 200.0 || log[0]["service"] != "userdata" {
+		t.Errorf("got log %v", log)
+	}
+}
+
+// What the Lambda runtime client prints are lines of the log, too.
+func TestStartWithMalformedEvent(t *testing.T) {
+	t.Parallel()
+	f := startFunction(t)
+	f.invocations <- invocation{event: []byte(`{"httpMethod": 1}`)}
+	failure := <-f.failures
+	f.invoke(t, "", 0)
+	<-f.answers
+	log := f.stop(t)
+	if len(log) != 2 || log[0]["level"] != "ERROR" || log[0]["message"] != "lambda runtime client" || log[0]["service"] != "userdata" ||
+		log[0]["error"] != failure || log[0]["requestId"] != nil || log[1]["message"] != "request" {
+		t.Errorf("got log %v, want the failure %s and the request", log, failure)
+	}
+}
+
+// Also when it gives up, because Lambda is gone.
+func TestStartUntilRuntimeEnds(t *testing.T) {
+	t.Parallel()
+	f := startFunction(t)
+	f.invoke(t, "", 0)
+	<-f.answers
+	f.CloseClientConnections()
+	f.Close()
+	log := f.log(t)
+	var exit *exec.ExitError
+	if err := f.cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || f.stderr.Len() > 0 {
+		t.Errorf("got error %v and stderr %s, want exit status 1", err, &f.stderr)
+	}
+	if len(log) != 2 || log[1]["message"] != "lambda runtime client" {
+		t.Errorf("got log %v", log)
 	}
 }

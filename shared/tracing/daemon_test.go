@@ -40,7 +40,7 @@ func runFunction(name string) error {
 		return err
 	}
 	if os.Getenv("TRACING_TEST_UNCONFIGURED") == "" {
-		if err := tracing.Configure(logger); err != nil {
+		if err := tracing.Configure(func() *zap.Logger { return logger }); err != nil {
 			logger.Warn("no daemon", zap.Error(err), zap.String("address", address))
 		}
 	}

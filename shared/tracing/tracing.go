@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"sync"
 
 	"github.com/aws/aws-xray-sdk-go/header"
 	"github.com/aws/aws-xray-sdk-go/strategy/exception"
@@ -28,24 +29,25 @@ func init() {
 	daemonaddress.Restore()
 }
 
-// Configure sends the SDK's own messages to the logger, at debug level, and connects to the daemon that
+// Configure sends the SDK's own messages, at debug level, to what logger returns at that time, which is the logger of the
+// request that is being answered: the SDK itself does not know whose segment it tells of. It connects to the daemon that
 // AWS_XRAY_DAEMON_ADDRESS names (host:port, or "tcp:host:port udp:host:port"; 127.0.0.1:2000 if unset). It configures the
 // whole process: call it once, before any trace. An error means that the address is not usable, and that subsegments go to
 // 127.0.0.1:2000 instead, as they do without Configure; the function can serve all the same.
-func Configure(logger *zap.Logger) error {
-	xray.SetLogger(sdkLogger{logger})
+func Configure(logger func() *zap.Logger) error {
+	xray.SetLogger(sdkLogger(logger))
 	if err := xray.Configure(xray.Config{}); err != nil {
 		return fmt.Errorf("tracing: %s: %w: set it to host:port", daemonaddress.Variable, err)
 	}
 	return nil
 }
 
-type sdkLogger struct{ *zap.Logger }
+type sdkLogger func() *zap.Logger
 
 // Log implements [xraylog.Logger]. No message of the SDK matters to who runs the service: without a daemon, as on a
 // developer's machine, every second subsegment is an error for it.
 func (l sdkLogger) Log(level xraylog.LogLevel, message fmt.Stringer) {
-	if entry := l.Check(zap.DebugLevel, "x-ray sdk"); entry != nil {
+	if entry := l().Check(zap.DebugLevel, "x-ray sdk"); entry != nil {
 		entry.Write(zap.Stringer("sdkLevel", level), zap.Stringer("sdkMessage", message))
 	}
 }
@@ -61,27 +63,45 @@ func ID(ctx context.Context) string {
 	return traceHeader(ctx).TraceID
 }
 
-// sampled tells whether a subsegment that begins in ctx has a parent and is wanted.
+// sampled tells whether a subsegment that begins directly below the function has a parent and is wanted.
 func sampled(ctx context.Context) bool {
-	if segment := xray.GetSegment(ctx); segment != nil {
-		return segment.Sampled
-	}
 	h := traceHeader(ctx)
 	return h.SamplingDecision == header.Sampled && h.TraceID != "" && h.ParentID != ""
 }
 
 // Span is a subsegment of the invocation's trace. All methods may be called on a nil Span, which is what there is when the
 // trace is not sampled, and from any goroutine.
-type Span struct{ segment *xray.Segment }
+type Span struct {
+	segment *xray.Segment
+
+	mu       sync.Mutex
+	ended    bool
+	children []*Span
+}
+
+type spanKey struct{}
 
 // Start begins a subsegment below the one that ctx carries, else directly below the function, and returns a context for
-// what belongs to it. Names have up to 200 characters. The caller ends it, after its children.
+// what belongs to it. Names have up to 200 characters. The caller ends it, after its children. Below one that has ended,
+// nothing begins any more.
 func Start(ctx context.Context, name string) (context.Context, *Span) {
-	if !sampled(ctx) {
+	parent, _ := ctx.Value(spanKey{}).(*Span)
+	switch {
+	case parent != nil:
+		parent.mu.Lock()
+		defer parent.mu.Unlock()
+		if parent.ended {
+			return ctx, nil
+		}
+	case !sampled(ctx):
 		return ctx, nil
 	}
 	ctx, segment := xray.BeginSubsegment(ctx, name)
-	return ctx, &Span{segment}
+	span := &Span{segment: segment}
+	if parent != nil {
+		parent.children = append(parent.children, span)
+	}
+	return context.WithValue(ctx, spanKey{}, span), span
 }
 
 // Annotate adds an indexed value, by which X-Ray finds traces (at most 50 in a trace). The key is of letters, digits and
@@ -153,9 +173,27 @@ func (s *Span) fail(kind Kind, code string, remote bool) {
 	s.segment.GetCause().Exceptions = []exception.Exception{cause}
 }
 
-// End ends the subsegment. The outermost one is then sent, with those below it.
+// End ends the subsegment. The outermost one is then sent, with those below it; one of these that has not ended yet, as when
+// the time runs out, is ended as a fault with the code Unfinished. Only the first call counts.
 func (s *Span) End() {
 	if s != nil {
-		s.segment.Close(nil)
+		s.end("")
 	}
+}
+
+// end flags a subsegment that has not ended yet as a fault with this code, unless that is empty.
+func (s *Span) end(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	for _, child := range s.children {
+		child.end("Unfinished")
+	}
+	if code != "" {
+		s.fail(Fault, code, false)
+	}
+	s.segment.Close(nil)
 }

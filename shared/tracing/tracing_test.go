@@ -86,6 +86,41 @@ func functions() map[string]func(context.Context) error {
 			defer span.End()
 			panic("ada@example.com")
 		},
+		"unfinished": func(ctx context.Context) error {
+			ctx, handler := tracing.Start(ctx, "handler")
+			storeCtx, store := tracing.Start(ctx, "store")
+			_, inner := tracing.Start(storeCtx, "inner")
+			_, done := tracing.Start(storeCtx, "done")
+			done.End()
+			handler.End()
+			inner.SetError(tracing.Throttle, "late")
+			inner.End()
+			store.End()
+			handler.End()
+			if got, late := tracing.Start(storeCtx, "late"); late != nil || got != storeCtx {
+				return errors.New("a subsegment began below one that has ended")
+			}
+			return withTable(func(client *dynamodb.Client) error { return get(storeCtx, client) }, throttled, ok)
+		},
+		// The handler's time is over while a call waits for its answer, and the next attempt goes on.
+		"overtaken": func(ctx context.Context) error {
+			ctx, handler := tracing.Start(ctx, "handler")
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				handler.End()
+				w.WriteHeader(http.StatusInternalServerError)
+			}))
+			defer server.Close()
+			return wantError(get(ctx, newClient(server.URL, server.Client())))
+		},
+		// More datagrams than any receiver's queue holds that does not read.
+		"flood": func(ctx context.Context) error {
+			for range 500 {
+				_, span := tracing.Start(ctx, "handler")
+				span.SetError(tracing.Fault, strings.Repeat("x", 1000))
+				span.End()
+			}
+			return nil
+		},
 		// More than the 20 subsegments that the SDK puts into one datagram.
 		"many": func(ctx context.Context) error {
 			ctx, handler := tracing.Start(ctx, "handler")
@@ -253,6 +288,33 @@ func wantError(err error) error {
 	return nil
 }
 
+// attempts are the documents of a retried call's attempts. An answer that is empty is none at all.
+func attempts(answers ...answer) func(*document) {
+	return func(d *document) {
+		d.AWS["retries"] = float64(len(answers) - 1)
+		for i, a := range answers {
+			attempt := document{Name: "attempt"}
+			if a == "" {
+				failed("RequestSendError", false)(&attempt)
+				isFault(&attempt)
+				d.Subsegments = append(d.Subsegments, attempt)
+				continue
+			}
+			answered(a)(&attempt)
+			attempt.AWS = map[string]any{"request_id": fmt.Sprintf("REQUEST-%d", len(answers)-i)}
+			if a == broken {
+				failed("InternalServerError", true)(&attempt)
+				isFault(&attempt)
+			}
+			if a == throttled {
+				failed("ProvisionedThroughputExceededException", true)(&attempt)
+				isThrottle(&attempt)
+			}
+			d.Subsegments = append(d.Subsegments, attempt)
+		}
+	}
+}
+
 // call is the document of a DynamoDB call, with what differs from one that succeeds at once.
 func call(operation string, differences ...func(*document)) document {
 	d := document{
@@ -268,8 +330,6 @@ func call(operation string, differences ...func(*document)) document {
 	}
 	return d
 }
-
-func retries(n float64) func(*document) { return func(d *document) { d.AWS["retries"] = n } }
 
 func answered(a answer) func(*document) {
 	return func(d *document) {
@@ -288,6 +348,10 @@ func failed(code string, remote bool) func(*document) {
 	return func(d *document) {
 		d.Cause = &cause{Exceptions: []exception{{Type: code, Message: code, Remote: remote}}}
 	}
+}
+
+func unfinished() *cause {
+	return &cause{Exceptions: []exception{{Type: "Unfinished", Message: "Unfinished"}}}
 }
 
 func isError(d *document)    { d.Error = true }
@@ -315,25 +379,35 @@ func TestDocuments(t *testing.T) {
 			{Name: "500", Fault: true, Cause: &cause{[]exception{{Type: "code_500", Message: "code_500"}}}},
 		}},
 		{"panicking", []document{{Name: "handler"}}},
+		{"unfinished", []document{{Name: "handler", Subsegments: []document{
+			{Name: "store", Fault: true, Cause: unfinished(), Subsegments: []document{
+				{Name: "inner", Fault: true, Cause: unfinished()},
+				{Name: "done"},
+			}},
+		}}}},
+		{"overtaken", []document{{Name: "handler", Subsegments: []document{
+			call("GetItem", unanswered, failed("Unfinished", false), isFault, func(d *document) { delete(d.AWS, "retries") }),
+		}}}},
 		{"get", []document{{Name: "handler", Subsegments: []document{call("GetItem")}}}},
 		{"get alone", []document{call("GetItem")}},
 		{"condition failed", []document{
 			call("PutItem", answered(conditionFailed), failed("ConditionalCheckFailedException", true), isError),
 		}},
-		{"throttled once", []document{call("GetItem", retries(1))}},
+		{"throttled once", []document{call("GetItem", attempts(throttled, ok))}},
 		{"throttled", []document{
-			call("GetItem", answered(throttled), retries(2),
+			call("GetItem", answered(throttled), attempts(throttled, throttled, throttled),
 				failed("ProvisionedThroughputExceededException", true), isThrottle),
 		}},
-		{"broken once", []document{call("GetItem", retries(1))}},
+		{"broken once", []document{call("GetItem", attempts(broken, ok))}},
 		{"broken", []document{
-			call("GetItem", answered(broken), retries(2), failed("InternalServerError", true), isFault),
+			call("GetItem", answered(broken), attempts(broken, broken, broken),
+				failed("InternalServerError", true), isFault),
 		}},
 		{"unreadable", []document{
 			call("GetItem", answered(unreadable), failed("ClientError", true), isFault),
 		}},
 		{"refused", []document{
-			call("GetItem", unanswered, retries(2), failed("RequestSendError", false), isFault),
+			call("GetItem", unanswered, attempts("", "", ""), failed("RequestSendError", false), isFault),
 		}},
 		{"too late", []document{call("GetItem", unanswered, failed("DeadlineExceeded", false), isFault)}},
 		{"canceled", []document{call("GetItem", unanswered, failed("Canceled", false), isFault)}},
@@ -379,10 +453,15 @@ func checkAndClear(t *testing.T, d *document) {
 	if now := float64(time.Now().UnixNano()) / 1e9; d.StartTime <= 0 || d.EndTime < d.StartTime || d.EndTime > now {
 		t.Errorf("%s: from %f to %f", d.Name, d.StartTime, d.EndTime)
 	}
+	end := 0.
 	for i := range d.Subsegments {
 		if s := d.Subsegments[i]; s.StartTime < d.StartTime || s.EndTime > d.EndTime {
 			t.Errorf("%s is not within %s", s.Name, d.Name)
 		}
+		if s := d.Subsegments[i]; s.Name == "attempt" && i > 0 && s.StartTime < end {
+			t.Errorf("attempt %d begins at %f, before the one before it ends, at %f", i+1, s.StartTime, end)
+		}
+		end = d.Subsegments[i].EndTime
 		checkAndClear(t, &d.Subsegments[i])
 	}
 	if d.Cause != nil {
@@ -502,6 +581,49 @@ func TestNoDaemon(t *testing.T) {
 	}
 	if !refused {
 		t.Errorf("no line tells that the daemon refused:\n%s", output)
+	}
+}
+
+// A daemon that does not read, and whose queue is full, costs documents and nothing else.
+func TestFullSocket(t *testing.T) {
+	t.Parallel()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetReadBuffer(1 << 12); err != nil {
+		t.Fatal(err)
+	}
+	output := invoke(t, "flood", "AWS_XRAY_DAEMON_ADDRESS="+conn.LocalAddr().String(), "TRACING_TEST_HEADER="+sampled)
+	if output != "" {
+		t.Errorf("printed %q, want nothing", output)
+	}
+	if output := invoke(t, "all", "AWS_XRAY_DAEMON_ADDRESS="+conn.LocalAddr().String(), "TRACING_TEST_HEADER="+sampled); output != "" {
+		t.Errorf("printed %q, want nothing", output)
+	}
+	// What is queued is read without waiting: a datagram that comes in between is small enough to be taken.
+	sender, err := new(net.Dialer).DialContext(t.Context(), "udp", conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sender.Close() })
+	received := 0
+	for buffer := make([]byte, 1<<16); ; {
+		if _, err := sender.Write([]byte("end")); err != nil {
+			t.Fatal(err)
+		}
+		n, err := conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(buffer[:n]) == "end" {
+			break
+		}
+		received++
+	}
+	if received == 0 || received >= 500 {
+		t.Errorf("%d of more than 500 documents were queued, want some that were not", received)
 	}
 }
 

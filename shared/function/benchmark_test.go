@@ -1,0 +1,95 @@
+package function_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"go.uber.org/zap"
+
+	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/logging"
+	"github.com/userrequestapi/userdata/shared/request/requesttest"
+	"github.com/userrequestapi/userdata/shared/tracing"
+	"github.com/userrequestapi/userdata/shared/userdata"
+)
+
+// BenchmarkTracing is what a request costs that reads a user over HTTP from a database that answers at once: with a daemon
+// that reads, with one that does not and whose queue is full, with none, and in a trace that is not sampled.
+func BenchmarkTracing(b *testing.B) {
+	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"name":{"S":"Ada"},"_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
+	}))
+	b.Cleanup(database.Close)
+	logger, err := logging.New(io.Discard, logging.Config{Service: "userdata"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	users := userdata.New(userdata.NewClient(userdata.ClientConfig{
+		Region:   "eu-central-1",
+		Endpoint: database.URL,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
+		}),
+		Trace: tracing.Middleware("Users"),
+	}), "Users")
+	f := function.New(read, users, function.Settings{Service: "userdata", Stage: "prod"}, logger)
+
+	for _, bench := range []struct {
+		name   string
+		daemon func(*testing.B, *net.UDPConn)
+		header string
+	}{
+		{"not sampled", reads, "Root=" + traceID + ";Parent=53995c3f42cd8ad8;Sampled=0"},
+		{"daemon reads", reads, traceHeader},
+		{"daemon is full", func(b *testing.B, conn *net.UDPConn) {
+			b.Helper()
+			if err := conn.SetReadBuffer(1); err != nil { // the kernel's least
+				b.Fatal(err)
+			}
+		}, traceHeader},
+		{"port is dead", func(b *testing.B, conn *net.UDPConn) {
+			b.Helper()
+			if err := conn.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}, traceHeader},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = conn.Close() })
+			b.Setenv("AWS_XRAY_DAEMON_ADDRESS", conn.LocalAddr().String())
+			if err := tracing.Configure(func() *zap.Logger { return logger }); err != nil {
+				b.Fatal(err)
+			}
+			bench.daemon(b, conn)
+			ctx := context.WithValue(b.Context(), traceHeaderKey(), bench.header)
+			event := requesttest.Event("GET", "/users/1", "")
+			b.ReportAllocs()
+			for b.Loop() {
+				if answer, err := f.Handle(ctx, event); err != nil || answer.StatusCode != http.StatusOK {
+					b.Fatalf("got %v and error %v", answer, err)
+				}
+			}
+		})
+	}
+}
+
+func reads(b *testing.B, conn *net.UDPConn) {
+	b.Helper()
+	go func() {
+		for buffer := make([]byte, 1<<16); ; {
+			if _, err := conn.Read(buffer); err != nil {
+				return
+			}
+		}
+	}()
+}
