@@ -337,8 +337,8 @@ func (o operation) name() string { return strings.TrimSpace(o.service + " " + o.
 // operations that differ in name from their actions.
 func (o operation) action() string {
 	prefixes := map[string]string{
-		"API Gateway": "apigateway", "CloudFormation": "cloudformation", "CloudWatch": "cloudwatch", "DynamoDB": "dynamodb",
-		"Lambda": "lambda", "S3": "s3", "STS": "sts",
+		"API Gateway": "apigateway", "CloudFormation": "cloudformation", "CloudWatch": "cloudwatch",
+		"CloudWatch Logs": "logs", "DynamoDB": "dynamodb", "Lambda": "lambda", "S3": "s3", "STS": "sts", "XRay": "xray",
 	}
 	renamed := map[string]string{
 		"s3:HeadBucket": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket",

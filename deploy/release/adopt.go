@@ -83,7 +83,7 @@ func (s *session) adoptable(ctx context.Context, client *dynamodb.Client, name s
 		}
 	}
 	if !key {
-		return false, withCode(CodeRefused, fmt.Errorf("there is a table %s already, whose key is not the string userId alone: "+
+		return false, WithCode(CodeRefused, fmt.Errorf("there is a table %s already, whose key is not the string userId alone: "+
 			"it cannot keep the users. Rename the stage, or move that table away", name))
 	}
 	return true, nil

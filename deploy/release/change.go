@@ -134,7 +134,7 @@ func (s *session) guard(now *current, rendered *template.Rendered, plan *stack.P
 		s.Printer.Notef("the table %s may go, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return withCode(CodeRefused, fmt.Errorf("refused, nothing was done: the change %s the table %s, which has the users%s. "+
+	return WithCode(CodeRefused, fmt.Errorf("refused, nothing was done: the change %s the table %s, which has the users%s. "+
 		"If that is what you want, say so with REPLACE_TABLE=%[2]s",
 		what, name, properties))
 }

@@ -28,7 +28,7 @@ func destroy(ctx context.Context, settings Settings) error {
 		return err
 	}
 	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
-		return withCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
+		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
 			s.DeleteTable, s.stage.Name))
 	}
 	if err := s.confirm(table); err != nil {
@@ -81,16 +81,16 @@ func (s *session) confirm(table string) error {
 			"Type the stage's name to go on: ",
 			s.stage.Name, s.account.ID, s.account.Region, what))
 		if err != nil {
-			return withCode(CodeRefused, err)
+			return WithCode(CodeRefused, err)
 		}
 	}
 	if answer == s.stage.Name {
 		return nil
 	}
 	if answer == "" {
-		return withCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as CONFIRM=%s", s.stage.Name))
+		return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as CONFIRM=%s", s.stage.Name))
 	}
-	return withCode(CodeRefused, fmt.Errorf("nothing was deleted: the stage is called %s, not %s", s.stage.Name, answer))
+	return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: the stage is called %s, not %s", s.stage.Name, answer))
 }
 
 func (s *session) delete(ctx context.Context) error {

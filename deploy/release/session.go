@@ -26,9 +26,10 @@ import (
 
 // What the template calls its parts.
 const (
-	aliasName   = "live"
-	tableType   = "AWS::DynamoDB::Table"
-	accountType = "AWS::ApiGateway::Account"
+	aliasName    = "live"
+	tableType    = "AWS::DynamoDB::Table"
+	accountType  = "AWS::ApiGateway::Account"
+	logGroupType = "AWS::Logs::LogGroup"
 
 	userIDAttribute = "userId" // the key of the table
 
@@ -63,7 +64,7 @@ type session struct {
 func open(ctx context.Context, settings Settings) (*session, error) {
 	s := &session{Settings: settings}
 	if err := s.load(); err != nil {
-		return nil, withCode(CodeSettings, err)
+		return nil, WithCode(CodeSettings, err)
 	}
 	var err error
 	if s.account, err = account.Open(ctx, account.Options{Region: s.stage.Region, Ask: s.Ask}); err != nil {
@@ -74,12 +75,12 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		s.Printer.Notef("through %s", s.account.Endpoint)
 	}
 	if s.stage.Account != "" && s.stage.Account != s.account.ID {
-		return nil, withCode(CodeAccount, fmt.Errorf(
+		return nil, WithCode(CodeAccount, fmt.Errorf(
 			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: choose others, as with AWS_PROFILE",
 			s.stage.Name, s.stage.Account, s.stage.Name, s.account.ID))
 	}
 	if s.stage.Region != "" && s.stage.Region != s.account.Region {
-		return nil, withCode(CodeAccount, fmt.Errorf(
+		return nil, WithCode(CodeAccount, fmt.Errorf(
 			"stage %s belongs to %s (deploy/stages/%s.yaml), the settings of AWS say %s: leave AWS_REGION out, or set it to %[2]s",
 			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
 	}
@@ -340,7 +341,7 @@ func (s *session) look(ctx context.Context) (*current, error) {
 		return c, nil
 	}
 	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
-		return nil, withCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not made by this tool: "+
+		return nil, WithCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not made by this tool: "+
 			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))
 	}
 	c.record = recordOf(c.template)
@@ -355,7 +356,7 @@ func (s *session) deployed(ctx context.Context) (*current, error) {
 		if c != nil {
 			status = fmt.Sprintf("its stack is in %s", c.Status)
 		}
-		err = withCode(CodeSettings, fmt.Errorf("stage %s is not deployed in account %s, %s (%s): deploy it with %s",
+		err = WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed in account %s, %s (%s): deploy it with %s",
 			s.stage.Name, s.account.ID, s.account.Region, status, s.command("deploy")))
 	}
 	return c, err

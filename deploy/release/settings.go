@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/environment"
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/progress"
 )
@@ -68,29 +69,16 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	if stage := getenv("STAGE"); stage != "" {
 		s.Stage = stage
 	}
-	var faults []error
-	flag := func(name string, byDefault bool) bool {
-		switch text := getenv(name); text {
-		case "":
-			return byDefault
-		case "1", "true":
-			return true
-		case "0", "false":
-			return false
-		default:
-			faults = append(faults, fmt.Errorf("%s is %q: it must be 1 or 0", name, text))
-			return byDefault
-		}
-	}
-	s.Smoke = flag("SMOKE", true)
-	s.Drift = flag("DRIFT", true)
-	s.AtOnce = flag("AT_ONCE", false)
-	s.Printer = progress.Open(out, flag("JSON", false), getenv)
+	variables := environment.New(getenv)
+	s.Smoke = variables.Flag("SMOKE", true)
+	s.Drift = variables.Flag("DRIFT", true)
+	s.AtOnce = variables.Flag("AT_ONCE", false)
+	s.Printer = progress.Open(out, variables.Flag("JSON", false), getenv)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.Ask = ask(os.Stdin, os.Stderr)
 	}
-	if err := errors.Join(faults...); err != nil {
-		return Settings{}, withCode(CodeSettings, err)
+	if err := variables.Err(); err != nil {
+		return Settings{}, WithCode(CodeSettings, err)
 	}
 	return s, nil
 }
@@ -130,8 +118,8 @@ func (e *Error) Unwrap() error { return e.err }
 // ExitStatus is what mage exits with.
 func (e *Error) ExitStatus() int { return e.code }
 
-// withCode gives an error a code, unless it has one.
-func withCode(code int, err error) error {
+// WithCode gives an error a code, unless it has one.
+func WithCode(code int, err error) error {
 	if err == nil {
 		return nil
 	}

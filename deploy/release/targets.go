@@ -120,7 +120,7 @@ func function(ctx context.Context, settings Settings, name string) error {
 	}
 	f, ok := functions[name]
 	if !ok {
-		return withCode(CodeSettings, fmt.Errorf("there is no function %q, but %s",
+		return WithCode(CodeSettings, fmt.Errorf("there is no function %q, but %s",
 			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
 	now, err := s.deployed(ctx)
@@ -178,9 +178,9 @@ func rollback(ctx context.Context, settings Settings) error {
 	now, err := s.change(ctx, func(now *current) (*template.Rendered, error) {
 		switch {
 		case now == nil || now.record.Number == 0:
-			return nil, withCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
+			return nil, WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
 		case now.record.Previous == "":
-			return nil, withCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
+			return nil, WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
 				now.record.Number, s.stage.Name))
 		case from != 0 && from != now.record.Number:
 			return nil, fmt.Errorf("release %d has come in between: look whether it still is to be taken back, and repeat", now.record.Number)
@@ -262,7 +262,7 @@ func Template(ctx context.Context, settings Settings, out io.Writer) error {
 func printTemplate(ctx context.Context, settings Settings, out io.Writer) error {
 	s := &session{Settings: settings}
 	if err := s.load(); err != nil {
-		return withCode(CodeSettings, err)
+		return WithCode(CodeSettings, err)
 	}
 	packages, remove, err := s.allPackages(ctx)
 	if err != nil {

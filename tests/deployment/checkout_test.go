@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/tests/emulator"
+	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 const stageName = "emulator"
@@ -35,42 +35,18 @@ func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
-	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), target: filepath.Join(t.TempDir(), "target"), account: deployer}
+	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), target: filepath.Join(t.TempDir(), "target"), account: deployer}
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.target, "./target").CombinedOutput(); err != nil {
 		t.Fatalf("build the targets: %v\n%s", err, out)
-	}
-	root := os.DirFS("../..")
-	for _, dir := range []string{"deploy", "functions", "shared"} {
-		err := fs.WalkDir(root, dir, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			if strings.HasSuffix(path, "_test.go") || !entry.Type().IsRegular() {
-				return nil
-			}
-			content, err := fs.ReadFile(root, path)
-			if err != nil {
-				return err
-			}
-			return c.put(path, content)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	c.setStage(nil)
 	return c
 }
 
-func (c *checkout) put(path string, content []byte) error {
-	path = filepath.Join(c.dir, path)
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600))
-}
-
 // write writes a file of the checkout.
 func (c *checkout) write(path, content string) {
 	c.t.Helper()
-	if err := c.put(path, []byte(content)); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dir, path), []byte(content), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 }

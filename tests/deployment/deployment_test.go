@@ -33,6 +33,7 @@ func TestStage(t *testing.T) {
 	r = c.must(asJSON, "deploy")
 	api := r.outputs(t)["ApiId"]
 	c.crud(api)
+	c.checkLogs(api)
 
 	// No change.
 	r = c.must(nil, "deploy")

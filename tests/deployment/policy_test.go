@@ -58,7 +58,7 @@ func withoutResource() []string {
 	return []string{
 		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm", "kms:CreateKey",
 		"logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition", "logs:DeleteQueryDefinition",
-		"sns:Unsubscribe", "xray:GetGroups", "xray:GetSamplingRules",
+		"sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups", "xray:GetSamplingRules", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
 	}
 }
 
@@ -93,6 +93,8 @@ func action(call string) string {
 		}
 	case "API Gateway":
 		return "apigateway:GET" // the tool itself only reads
+	case "CloudWatch Logs":
+		return "logs:" + operation
 	case "STS":
 		return "" // GetCallerIdentity is allowed to everybody
 	}
@@ -115,7 +117,8 @@ func (p policy) checkCalls(t *testing.T, file string) {
 		}
 		seen[call] = true
 	}
-	for _, call := range []string{"S3.PutObject", "CloudFormation.ExecuteChangeSet", "Lambda.GetAlias", "API Gateway.GetAccount", "DynamoDB.DescribeTable"} {
+	for _, call := range []string{"S3.PutObject", "CloudFormation.ExecuteChangeSet", "Lambda.GetAlias", "API Gateway.GetAccount", "DynamoDB.DescribeTable",
+		"CloudWatch Logs.FilterLogEvents"} {
 		if !seen[call] {
 			t.Errorf("%s was not called: is everything recorded?", call)
 		}
@@ -171,6 +174,11 @@ func TestPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, needed := readPolicy(t), needed()
+	for _, a := range []string{"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries"} { // the emulated account has no X-Ray
+		if !p.allows(a) {
+			t.Errorf("deploy/policy.json does not allow %s, which the tool needs to show traces", a)
+		}
+	}
 	used := map[string]bool{}
 	for id, resource := range document.Resources {
 		used[resource.Type] = true

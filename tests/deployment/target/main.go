@@ -9,6 +9,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/telemetry"
 )
 
 func main() { os.Exit(run(os.Args[1], os.Args[2:])) }
@@ -36,6 +37,11 @@ func run(target string, args []string) int {
 			err = release.Destroy(ctx, settings)
 		case "template":
 			err = release.Template(ctx, settings, os.Stdout)
+		case "logs":
+			var asked telemetry.Settings
+			if asked, err = telemetry.FromEnvironment(".", os.Stdout, os.Getenv); err == nil {
+				err = telemetry.Logs(ctx, asked)
+			}
 		default:
 			err = fmt.Errorf("no target %s", target)
 		}
