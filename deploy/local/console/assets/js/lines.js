@@ -1,0 +1,63 @@
+// Log lines, as people read them: what happened first, then the remaining fields by their names.
+import { copyButton, h } from "./dom.js";
+import { clock, duration, statusKind } from "./format.js";
+import { fields } from "./span.js";
+
+// What a line says elsewhere, or to programs alone: it is in the whole line.
+const said = new Set(["timestamp", "time", "level", "message", "service", "function", "version", "xrayTraceId", "requestId", "lambdaRequestId",
+  "stack", "_aws", "logStream", "userIdHash", "extendedRequestId", "integrationRequestId", "requestTime", "protocol"]);
+// What is said only when it is out of the ordinary.
+const usual = { outcome: "Success", retries: 0, coldStart: false, integrationStatus: "200" };
+const levels = { DEBUG: "debug", INFO: "info", WARN: "warn", WARNING: "warn", ERROR: "bad", DPANIC: "bad", PANIC: "bad", FATAL: "bad" };
+
+const word = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
+
+// read takes a line to pieces: its level, what it says, and the facts that go with it.
+export function read(line) {
+  const it = fields(line);
+  if (!it) { // plain text: of Lambda, mostly
+    const bad = line.type === "platform.fault" || /\tStatus: (error|timeout|failure)/.test(line.text);
+    return { level: bad ? "ERROR" : "", message: [line.text.split("\n", 1)[0].replace(/RequestId: \S+\s*/, "").replaceAll("\t", "  ")], facts: [] };
+  }
+  if (it.record) { // of the platform
+    const { metrics, status, errorType, phase } = it.record;
+    const bad = (status && status !== "success") || it.type === "platform.fault";
+    return {
+      level: bad ? "ERROR" : "", message: [it.type],
+      facts: typeof it.record === "string" ? [["", it.record]] : Object.entries({ phase, status, errorType, ...metrics }).filter(([, v]) => v !== undefined),
+    };
+  }
+  const taken = new Set(said);
+  const message = [];
+  const request = it.status !== undefined && (it.message === "request" || it.message === undefined);
+  if (request) {
+    const { status } = it, ms = it.durationMs ?? it.responseLatency;
+    ["status", "durationMs", "responseLatency", "method", "httpMethod", "route", "resourcePath", "errorCode", "coldStart", "functionStatus"].forEach((name) => taken.add(name));
+    message.push(h("b", {}, it.method ?? it.httpMethod ?? ""), ` ${it.route ?? it.resourcePath ?? ""} `,
+      h("span", { class: `status ${statusKind(Number(status))}` }, word(status)));
+    if (ms !== undefined && Number.isFinite(Number(ms))) message.push(` ${duration(Number(ms))}`);
+    if (it.errorCode) message.push(" ", h("span", { class: `badge ${statusKind(Number(status))}` }, it.errorCode));
+    if (it.coldStart === true) message.push(" ", h("span", { class: "badge cold" }, "cold start"));
+  } else {
+    message.push(it.message === undefined ? "" : word(it.message));
+  }
+  const facts = Object.entries(it).filter(([name, value]) => !taken.has(name) && value !== "" && value !== "-" && value !== null && usual[name] !== value);
+  return { level: it.level ?? "", message, facts };
+}
+
+// lineElement is a line that opens to all that it says. extra comes behind what it says: links, mostly.
+export function lineElement(line, { time = clock(line.time, true), title, extra = [] } = {}) {
+  const { level, message, facts } = read(line);
+  const it = fields(line);
+  return h("details", { class: `line ${levels[level] ?? "plain"}` },
+    h("summary", {},
+      h("time", { datetime: line.time, title: title ?? line.time }, time),
+      h("span", { class: "level" }, level),
+      h("span", { class: "source", title: line.stream || undefined }, line.source),
+      h("span", { class: "text" }, message, " ",
+        h("span", { class: "more" }, facts.slice(0, 8).map(([name, value]) => [name && h("i", {}, `${name}=`), `${word(value).slice(0, 120)} `])))),
+    h("div", { class: "whole" },
+      h("div", { class: "actions" }, extra, copyButton(line.text, "Copy the line")),
+      it?.stack && h("pre", { class: "stack" }, it.stack),
+      h("pre", {}, it ? JSON.stringify(it, null, 2) : line.text)));
+}

@@ -1,0 +1,136 @@
+// What all pages share: live update, and keys.
+import { $ } from "./dom.js";
+
+const pause = 500; // milliseconds from one update to the next
+
+// live calls refresh now, and when something has changed: never twice at once, and not while paused or out of sight.
+export function live(refresh) {
+  let source, running = false, dirty = true, paused = false;
+
+  const state = (name, text) => {
+    $("live").dataset.state = name;
+    $("live").setAttribute("aria-pressed", String(!paused));
+    $("live-state").textContent = text;
+  };
+  const run = async () => {
+    if (running || !dirty) return;
+    running = true;
+    dirty = false;
+    try {
+      await refresh();
+    } catch (err) {
+      // The stack is gone or restarts: the stream of events says so, and comes back with it.
+      if (!(err instanceof TypeError)) console.error(err);
+    }
+    setTimeout(() => { running = false; run(); }, pause);
+  };
+  const change = () => { dirty = true; run(); };
+  const connect = () => {
+    source?.close();
+    source = undefined;
+    if (paused) return state("paused", "Paused");
+    // A browser has six connections to a server: tabs that nobody sees leave theirs to others.
+    if (document.hidden) return;
+    source = new EventSource("/_local/api/events");
+    source.onopen = () => state("live", "Live");
+    source.onmessage = change;
+    source.onerror = () => state("lost", "Reconnecting");
+  };
+  const toggle = () => { paused = !paused; connect(); };
+
+  document.addEventListener("visibilitychange", connect);
+  $("live").addEventListener("click", toggle);
+  keys({ p: toggle });
+  connect();
+  run();
+  return { change };
+}
+
+const bindings = {};
+let leader = false;
+const places = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs" };
+
+// keys binds keys by name; they do nothing while text is entered.
+export function keys(more) {
+  Object.assign(bindings, more);
+}
+
+keys({
+  "?": () => $("help").showModal(),
+  "/": () => $("search")?.select(),
+});
+
+$("keys").addEventListener("click", bindings["?"]);
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("help").open) return;
+  const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
+  if (typing) {
+    if (event.key === "Escape") {
+      event.preventDefault(); // which would empty the field
+      typing.blur();
+    }
+    return;
+  }
+  if (leader && places[event.key]) {
+    location.assign(places[event.key]);
+    return;
+  }
+  leader = event.key === "g";
+  const action = bindings[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action(event);
+});
+
+// step moves the focus among elements by n, from the one that has it, or from the one given; and returns the one that gets it.
+export function step(elements, n, from = document.activeElement) {
+  const at = elements.indexOf(from);
+  const next = elements[at < 0 ? 0 : Math.min(Math.max(at + n, 0), elements.length - 1)];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+  return next;
+}
+
+// filters keeps the form #filters and the address in step, and calls changed after each change.
+export function filters(changed) {
+  const form = $("filters"), reset = form.querySelector("[type=reset]");
+  const read = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim() !== ""));
+  const show = (parameters) => {
+    for (const input of form.elements) {
+      if (!input.name) continue;
+      const value = parameters.get(input.name) ?? "";
+      if (input.type === "checkbox") {
+        input.checked = value !== "";
+        continue;
+      }
+      if (input instanceof HTMLSelectElement && ![...input.options].some((option) => option.value === value)) offer(input, [value]);
+      input.value = value;
+    }
+    reset.hidden = read().size === 0;
+  };
+  const enter = () => {
+    const parameters = read();
+    reset.hidden = parameters.size === 0;
+    history.replaceState(history.state, "", location.pathname + (parameters.size ? `?${parameters}` : ""));
+    changed(parameters);
+  };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", enter);
+  form.addEventListener("reset", () => setTimeout(enter)); // the form is reset after the event
+  window.addEventListener("popstate", () => show(new URLSearchParams(location.search)));
+  show(new URLSearchParams(location.search));
+  return {
+    read,
+    set: (name, value) => { form.elements[name].value = value; enter(); },
+    offer: (name, values) => offer(form.elements[name], values),
+    query: () => { const q = read(); return q.size ? `?${q}` : ""; },
+  };
+}
+
+// offer adds options to a select.
+function offer(select, values) {
+  for (const value of values) {
+    if (value && ![...select.options].some((option) => option.value === value)) select.add(new Option(value));
+  }
+}

@@ -1,0 +1,45 @@
+// A trace in a list of traces.
+import { h, reconcile } from "./dom.js";
+import { clock, duration, full, kind, route, statusKind } from "./format.js";
+
+// badges are words for what is out of the ordinary in a trace.
+export function badges(summary) {
+  const words = [];
+  if (summary.errorCode) words.push([kind(summary) === "ok" ? "error" : kind(summary), summary.errorCode]);
+  else if (kind(summary) !== "ok") words.push([kind(summary), kind(summary)]);
+  if (summary.throttle && !words.some(([, text]) => text === "throttle")) words.push(["throttle", "throttle"]);
+  if (summary.coldStart) words.push(["cold", "cold start"]);
+  if (!summary.complete) words.push(["none", "in progress"]);
+  return words.map(([name, text]) => h("span", { class: `badge ${name}` }, text));
+}
+
+// status is a trace's HTTP status, coloured as it went.
+export const status = (summary) =>
+  h("span", { class: `status ${summary.status ? statusKind(summary.status) : kind(summary)}` }, summary.status ? String(summary.status) : "–");
+
+// showTraces makes list that of the traces: each a link, which open is called for on a plain click.
+export function showTraces(list, traces, { query = "", current, open } = {}) {
+  // A logarithmic scale from 1 ms on: one request that ran into its timeout must not make all others alike.
+  const longest = Math.log10(Math.max(10, ...traces.map((it) => it.durationMs)));
+  const length = (ms) => Math.round(Math.max(2, (100 * Math.log10(Math.max(1, ms))) / longest));
+  reconcile(list, traces, (it) => it.id,
+    (it) => JSON.stringify([it, it.id === current, query, length(it.durationMs)]),
+    (it) => h("li", { class: `trace ${kind(it)}` },
+      h("a", {
+        href: `/_local/traces/${encodeURIComponent(it.id)}${query}`,
+        "aria-current": it.id === current ? "true" : undefined,
+        onclick: (event) => {
+          if (!open || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          open(it.id, event.detail === 0); // 0: by the keyboard
+        },
+      },
+      status(it),
+      h("span", { class: "what" }, h("b", {}, it.method || "–"), " ", h("span", { class: "route" }, route(it.route) || it.operation || it.id)),
+      h("span", { class: "operation" }, it.operation),
+      h("span", { class: "badges" }, badges(it)),
+      h("span", { class: "extent", "aria-hidden": "true" },
+        h("span", { style: { width: `${length(it.durationMs)}%` } })),
+      h("span", { class: "time" }, duration(it.durationMs)),
+      h("time", { datetime: it.start, title: full(it.start) }, clock(it.start)))));
+}

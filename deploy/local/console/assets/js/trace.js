@@ -1,0 +1,156 @@
+// One trace: its timeline, what a span has to say, the log lines beside it, and the documents as they were received.
+import { copyButton, h } from "./dom.js";
+import { clock, duration, full, kind, plural, route, statusKind } from "./format.js";
+import { lineElement } from "./lines.js";
+import { badges, status } from "./row.js";
+import { about, extent, flatten, look, spanOf, times } from "./span.js";
+import { timeline } from "./timeline.js";
+
+// showTrace fills pane with a trace as the API has it. It selects the span that has the id, or the first that explains a
+// failure. chosen is called with the id of each span that is selected; the result has what keys need.
+export function showTrace(pane, { summary, trace, documents, lines: logged }, { id, chosen, back }) {
+  const lines = logged.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
+  const rows = flatten(trace.roots ?? []);
+  const { start, end } = extent(rows);
+  const owners = new Map(lines.map((line) => [line, spanOf(line, rows)]));
+
+  // What is open stays open when more of the trace arrives.
+  const opened = [...pane.querySelectorAll("details[open]")].map((it) => it.dataset.key);
+  const held = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
+
+  const facts = h("div", { class: "facts-of-span" });
+  const spanTitle = h("h3", { id: "span-title" });
+  const raw = h("section", { class: "raw", "aria-labelledby": "raw-title" },
+    h("h3", { id: "raw-title" }, "Raw JSON", h("span", { class: "muted count" }, plural(documents.length, "document"))),
+    documents.map((document) => {
+      const text = JSON.stringify(document, null, 2);
+      return h("details", { "data-key": document.id },
+        h("summary", {}, h("strong", {}, document.name), h("span", { class: "muted" }, document.origin ?? document.type ?? ""), h("code", {}, document.id)),
+        h("div", { class: "whole" }, h("div", { class: "actions" }, copyButton(text, "Copy the document")), h("pre", { tabindex: 0 }, text)));
+    }));
+
+  // The lines of a span, or else those of the nearest span around it that has any: a call's are those of the handler.
+  const linesOf = (row) => {
+    const under = (it) => it !== undefined && (it === row || under(it.parent));
+    const found = lineElements.filter(([line]) => under(owners.get(line))).map(([, element]) => element);
+    return found.length > 0 || !row.parent ? found : linesOf(row.parent);
+  };
+  const select = (row) => {
+    const { span } = row;
+    spanTitle.replaceChildren(h("span", { class: `swatch ${look(span)}`, "aria-hidden": "true" }), span.name);
+    facts.replaceChildren(...spanFacts(row, { start, end, focus: view.focus }), h("p", { class: "actions" },
+      h("button", { type: "button", class: "button", onclick: () => showDocument(row) }, "Raw JSON"),
+      h("button", { type: "button", class: "button", onclick: () => show(linesOf(row)[0]) }, "Log lines")));
+    const related = linesOf(row);
+    // To mark all lines would tell nothing.
+    lineElements.forEach(([, it]) => it.classList.toggle("related", related.length < lines.length && related.includes(it)));
+    chosen?.(span.id);
+  };
+  const show = (details) => {
+    details?.scrollIntoView({ block: "nearest" });
+    details?.querySelector("summary").focus();
+  };
+  const showDocument = ({ span }) => {
+    const details = [...raw.querySelectorAll("details")].find((it) => it.dataset.key === documentOf(span, documents));
+    if (details) details.open = true;
+    show(details);
+  };
+
+  const lineElements = lines.map((line) => {
+    const owner = owners.get(line);
+    const time = Date.parse(line.time);
+    const element = lineElement(line, {
+      time: `${time >= start ? "+" : "−"}${duration(Math.abs(time - start))}`, title: clock(line.time, true),
+      extra: owner && h("button", { type: "button", class: "button to-span", onclick: () => view.focus(owner) }, `Span: ${owner.span.name}`),
+    });
+    element.dataset.key = `line ${line.sequence}`;
+    return [line, element];
+  });
+
+  const view = timeline(rows, select);
+  const failed = rows.findLast(({ span }) => span.fault || span.throttle || span.error);
+  const cause = failed?.span.cause?.exceptions?.[0] ?? rows.find(({ span }) => span.cause?.exceptions?.length)?.span.cause.exceptions[0];
+  pane.replaceChildren(
+    h("header", { class: "trace-head" },
+      h("a", { class: "back", href: `/_local/traces${location.search}`, onclick: (event) => { event.preventDefault(); back(); } }, "← Traces"),
+      h("h2", { id: "trace-title" }, status(summary), " ", summary.method, " ", h("span", { class: "route" }, route(summary.route) || summary.operation || summary.id), h("span", { class: "badges" }, badges(summary))),
+      h("dl", { class: "facts inline" },
+        fact("Duration", duration(summary.durationMs)),
+        fact("At", full(summary.start)),
+        fact("Operation", summary.operation),
+        fact("Version", summary.version),
+        fact("Spans", String(rows.length)),
+        fact("Trace", h("code", { class: "id" }, summary.id), " ", copyButton(summary.id, "Copy the trace id")))),
+    kind(summary) !== "ok" && failed
+      ? h("p", { class: `verdict ${kind(summary)}` },
+        h("strong", {}, summary.errorCode || { fault: "Fault", throttle: "Throttled", error: "Error" }[kind(summary)]),
+        cause && ` ${[...new Set([cause.type, cause.message])].filter((it) => it && it !== summary.errorCode).join(": ")}`,
+        " ", h("button", { type: "button", class: "button", onclick: () => view.focus(failed) }, `Go to ${failed.span.name}`))
+      : "",
+    h("section", { "aria-labelledby": "timeline-title" },
+      h("h3", { id: "timeline-title", class: "hidden" }, "Timeline"), view.element),
+    h("div", { class: "beside" },
+      h("section", { class: "of-span", "aria-labelledby": "span-title" }, spanTitle, facts),
+      h("section", { class: "of-trace", "aria-labelledby": "lines-title" },
+        h("h3", { id: "lines-title" }, "Log lines", h("span", { class: "muted count" }, String(lines.length)),
+          h("a", { class: "more-link", href: `/_local/logs?trace=${encodeURIComponent(summary.id)}` }, "in the logs")),
+        lines.length > 0
+          ? h("ol", { class: "lines boxed" }, lineElements.map(([, element]) => h("li", {}, element)))
+          : h("p", { class: "muted" }, "No line was logged, or none has arrived yet."))),
+    raw);
+
+  const details = [...pane.querySelectorAll("details")];
+  details.forEach((it) => { it.open = opened.includes(it.dataset.key); });
+  details.find((it) => it.dataset.key === held)?.querySelector("summary").focus();
+  const first = rows.find(({ span }) => span.id === id) ?? (kind(summary) !== "ok" ? failed : undefined) ?? rows[0];
+  if (first) view.choose(first);
+  return { spans: view.elements, focus: () => view.focus(first) };
+}
+
+const fact = (name, ...value) => (value[0] === undefined || value[0] === "" ? "" : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+
+// documentOf is the id of the document that a span came in.
+function documentOf(span, documents) {
+  const holds = (document) => document.id === span.id || (document.subsegments ?? []).some(holds);
+  return documents.find(holds)?.id;
+}
+
+const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
+// spanFacts are what is known of a span, in groups.
+function spanFacts({ span, parent }, { start, end, focus }) {
+  const t = times(span, end);
+  const group = (title, entries) => {
+    const list = entries.filter(([, value]) => value !== undefined && value !== null && value !== "");
+    return list.length === 0 ? [] : [title && h("h4", {}, title), h("dl", { class: "facts" }, list.map(([name, value]) => fact(name, value instanceof Node ? value : text(value))))];
+  };
+  const { request, response } = span.http ?? {};
+  const flags = ["error", "throttle", "fault", "in_progress"].filter((name) => span[name])
+    .map((name) => h("span", { class: `badge ${name === "in_progress" ? "none" : name}` }, name.replace("_", " ")));
+  const exceptions = span.cause?.exceptions ?? [];
+  const flat = (value, prefix = "") => Object.entries(value ?? {}).flatMap(([name, it]) =>
+    it !== null && typeof it === "object" && !Array.isArray(it) ? flat(it, `${prefix}${name}.`) : [[prefix + name, it]]);
+  return [
+    exceptions.map((it) => h("div", { class: `exception ${look(span)}` },
+      h("strong", {}, it.type ?? "Exception"), it.message && it.message !== it.type && h("p", {}, it.message))),
+    group("", [
+      ["Kind", about(span)],
+      ["Result", flags.length > 0 ? h("span", {}, flags) : "ok"],
+      ["Duration", duration(t.end - t.start)],
+      ["Begins", `+${duration(t.start - start)}`],
+      ["Within", parent && h("button", { type: "button", class: "link", onclick: () => focus(parent) }, parent.span.name)],
+      ["Span", h("code", {}, span.id)],
+      ["Parent", span.orphan && h("span", {}, h("code", {}, span.parent_id), " (not received)")],
+    ].filter(([, value]) => value)),
+    group("HTTP", [
+      ["Request", request && `${request.method ?? ""} ${request.url ?? ""}`.trim()],
+      ["Status", response?.status && h("span", { class: `status ${statusKind(response.status)}` }, String(response.status))],
+      ["Length", response?.content_length && `${response.content_length} bytes`],
+      ["Client", request?.client_ip],
+      ["User agent", request?.user_agent],
+    ]),
+    group("Annotations", Object.entries(span.annotations ?? {}).sort()),
+    group("AWS", [...flat(span.aws).map(([name, value]) => [name.slice(name.lastIndexOf(".") + 1), value]), ["resource_arn", span.resource_arn]]),
+    group("Metadata", flat(span.metadata)),
+  ].flat(Infinity).filter(Boolean);
+}

@@ -1,0 +1,384 @@
+package console_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/local/console"
+	"github.com/userrequestapi/userdata/deploy/trace"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const traceID = "1-6b036893-f9c7520967698c2c89b59906"
+
+// running is a console that is served, and what it shows.
+type running struct {
+	*console.Console
+	collector *collector.Collector
+	url       string
+	client    *http.Client
+}
+
+// serve serves a console of a stack that has got one request.
+func serve(t *testing.T) running {
+	t.Helper()
+	c, err := collector.Listen(collector.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Add(trace.Document{
+		Name: "UserRequestAPI/prod", ID: "4c6eda647412bf72", TraceID: traceID, StartTime: 1795397154.0625, EndTime: 1795397154.125,
+		Origin: "AWS::ApiGateway::Stage", Error: true,
+		HTTP: &trace.HTTP{
+			Request:  &trace.HTTPRequest{Method: "GET", URL: "http://127.0.0.1:3000/prod/users/{userId}"},
+			Response: &trace.HTTPResponse{Status: 404},
+		},
+	})
+	c.Log(collector.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
+	handler := console.New(console.Config{Collector: c, Stack: func() console.Stack {
+		return console.Stack{
+			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod", Document: []byte("openapi: 3.0.3\n"),
+			Routes:   []console.Route{{Method: "GET", Path: "/users", Function: "UserRequestAPI-get", Summary: "List users"}},
+			Failures: []console.Failure{{Functions: []string{"GetFunction"}, Output: "handler.go:1:1: <no>"}},
+		}
+	}})
+	server := httptest.NewServer(handler)
+	server.Config.RegisterOnShutdown(handler.Close)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := server.Config.Shutdown(ctx); err != nil {
+			t.Errorf("the server does not shut down: %v", err)
+		}
+		server.Close()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return running{handler, c, server.URL, server.Client()}
+}
+
+// answer is a response that was read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request. change may be nil.
+func (r running) do(t *testing.T, method, path string, change func(*http.Request)) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(req)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
+func accept(mediaTypes string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("Accept", mediaTypes) }
+}
+
+// browser is what browsers send when an address is entered.
+const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	for _, test := range []struct {
+		name, method, path string
+		accept             string
+		status             int
+		contentType        string
+		body               string // a part of it
+	}{
+		{"first page", "GET", "/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
+		{"first page, HEAD", "HEAD", "/", browser, 200, "text/html; charset=utf-8", ""},
+		{"a client that missed the stage", "GET", "/", "*/*", 404, "application/problem+json", "http://127.0.0.1:3000/prod"},
+		{"without Accept", "GET", "/", "", 404, "application/problem+json", "RouteNotFound"},
+		{"HTML refused", "GET", "/", "text/html;q=0, application/json", 404, "application/problem+json", "RouteNotFound"},
+		{"other address", "GET", "/users", browser, 404, "application/problem+json", "RouteNotFound"},
+		{"other page", "GET", "/_local/nothing", browser, 404, "application/problem+json", "RouteNotFound"},
+		{"list of traces", "GET", "/_local/traces", browser, 200, "text/html; charset=utf-8", `id="traces"`},
+		{"trace", "GET", "/_local/traces/" + traceID, "", 200, "text/html; charset=utf-8", `id="detail"`},
+		{"map", "GET", "/_local/map", browser, 200, "text/html; charset=utf-8", `id="map"`},
+		{"logs", "GET", "/_local/logs", browser, 200, "text/html; charset=utf-8", `id="lines"`},
+		{"document for programs", "GET", "/_local/docs/openapi.yaml", "*/*", 200, "application/yaml", "openapi: 3.0.3\n"},
+		{"document for people", "GET", "/_local/docs/openapi.yaml", browser, 200, "text/plain; charset=utf-8", "openapi: 3.0.3\n"},
+		{"style", "GET", "/_local/assets/console.css", "", 200, "text/css; charset=utf-8", "color-scheme"},
+		{"script", "GET", "/_local/assets/js/traces.js", "", 200, "text/javascript; charset=utf-8", "import"},
+		{"icon", "GET", "/favicon.ico", "", 200, "image/svg+xml", "<svg"},
+		{"no asset", "GET", "/_local/assets/js/nothing.js", "", 404, "application/problem+json", "RouteNotFound"},
+		{"no folder", "GET", "/_local/assets/js", "", 404, "application/problem+json", "RouteNotFound"},
+		{"trace as JSON", "GET", "/_local/api/traces/" + traceID, "", 200, "application/json", `"name":"UserRequestAPI/prod"`},
+		{"no trace", "GET", "/_local/api/traces/1-0-0", "", 404, "application/problem+json", "TraceNotFound"},
+		{"wrong filter", "GET", "/_local/api/traces?min=much", "", 400, "application/problem+json", "InvalidFilter"},
+		{"wrong filter of the map", "GET", "/_local/api/map?nothing=1", "", 400, "application/problem+json", "InvalidFilter"},
+		{"wrong filter of lines", "GET", "/_local/api/logs?limit=x", "", 400, "application/problem+json", "InvalidFilter"},
+		{"map as JSON", "GET", "/_local/api/map", "", 200, "application/json", `"AWS::ApiGateway::Stage"`},
+		{"stack", "GET", "/_local/api/stack", "", 200, "application/json", `"path":"/users"`},
+		{"wrong method", "GET", "/_local/api/clear", "", 405, "application/problem+json", "takes POST only"},
+		{"wrong method of a page", "DELETE", "/_local/traces", "", 405, "application/problem+json", "takes GET, HEAD only"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := c.do(t, test.method, test.path, accept(test.accept))
+			if contentType := got.header.Get("Content-Type"); got.status != test.status || contentType != test.contentType {
+				t.Errorf("got %d, %s; want %d, %s", got.status, contentType, test.status, test.contentType)
+			}
+			if !strings.Contains(got.body, test.body) {
+				t.Errorf("got %s, want %q in it", got.body, test.body)
+			}
+			if test.status >= 400 {
+				var problem struct{ Status int }
+				if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != test.status {
+					t.Errorf("got the problem %s (%v), want one with the status %d", got.body, err, test.status)
+				}
+			}
+			if got.header.Get("X-Content-Type-Options") != "nosniff" || got.header.Get("Content-Security-Policy") == "" {
+				t.Errorf("got the headers %v, want those that protect", got.header)
+			}
+		})
+	}
+}
+
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	for query, want := range map[string]int{"": 1, "?status=4xx&error=1": 1, "?fault=1": 0, "?text=users&limit=10": 1, "?operation=getUser": 0} {
+		body := c.do(t, "GET", "/_local/api/traces"+query, nil).body
+		var answer struct{ Traces []trace.Summary }
+		if err := json.Unmarshal([]byte(body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if answer.Traces == nil || len(answer.Traces) != want {
+			t.Errorf("%s: got %s, want %d traces", query, body, want)
+		}
+	}
+}
+
+func TestTraceWithItsLines(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	body := c.do(t, "GET", "/_local/api/traces/"+traceID, nil).body
+	var got struct {
+		Summary   struct{ ID, Method, Route string }
+		Trace     struct{ Roots []struct{ Name string } }
+		Documents []struct{ ID string }
+		Lines     []struct{ Source string }
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := got
+	want.Summary.ID, want.Summary.Method, want.Summary.Route = traceID, "GET", "/prod/users/{userId}"
+	want.Trace.Roots = []struct{ Name string }{{"UserRequestAPI/prod"}}
+	want.Documents = []struct{ ID string }{{"4c6eda647412bf72"}}
+	want.Lines = []struct{ Source string }{{"access log"}}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if lines := c.do(t, "GET", "/_local/api/logs?trace="+traceID, nil).body; !strings.Contains(lines, `"source":"access log"`) {
+		t.Errorf("got the lines %s", lines)
+	}
+}
+
+// TestPagesHoldNoInlineCode looks for what the Content-Security-Policy would not let run.
+func TestPagesHoldNoInlineCode(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	inline := regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:|https?://[^1]`)
+	for _, path := range []string{"/", "/_local/traces", "/_local/map", "/_local/logs"} {
+		body := c.do(t, "GET", path, accept(browser)).body
+		if found := inline.FindString(body); found != "" {
+			t.Errorf("%s: found %q", path, found)
+		}
+		for _, asset := range regexp.MustCompile(`/_local/assets/[^"]+`).FindAllString(body, -1) {
+			if got := c.do(t, "GET", asset, nil); got.status != http.StatusOK {
+				t.Errorf("%s names %s, which answers %d", path, asset, got.status)
+			}
+		}
+	}
+}
+
+// TestScriptsImportWhatIsThere follows the imports of modules: a browser tells of a wrong one in its console only.
+func TestScriptsImportWhatIsThere(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	imports := regexp.MustCompile(`(?m)^import [^;]*"\./([^"]+)";`)
+	seen := map[string]bool{}
+	for next := []string{"home.js", "traces.js", "map.js", "logs.js"}; len(next) > 0; next = next[1:] {
+		if seen[next[0]] {
+			continue
+		}
+		seen[next[0]] = true
+		got := c.do(t, "GET", "/_local/assets/js/"+next[0], nil)
+		if got.status != http.StatusOK {
+			t.Errorf("%s: %d", next[0], got.status)
+		}
+		for _, match := range imports.FindAllStringSubmatch(got.body, -1) {
+			next = append(next, match[1])
+		}
+	}
+	if !seen["dom.js"] {
+		t.Errorf("saw %v, want the modules that are imported too", seen)
+	}
+}
+
+func TestAssetsAreCachedByContent(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	etag := c.do(t, "GET", "/_local/assets/console.css", nil).header.Get("ETag")
+	again := c.do(t, "GET", "/_local/assets/console.css", func(r *http.Request) { r.Header.Set("If-None-Match", etag) })
+	if etag == "" || again.status != http.StatusNotModified || again.body != "" {
+		t.Errorf("got %d, want 304 for the ETag %s", again.status, etag)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	for host, want := range map[string]int{
+		"127.0.0.1": 200, "127.0.0.1:3000": 200, "localhost:3000": 200, "LocalHost": 200, "[::1]:3000": 200, "[::1]": 200,
+		"evil.example": 421, "evil.example:3000": 421, "127.0.0.1.evil.example": 421, "10.0.0.1:3000": 421, "localhost.evil.example": 421,
+	} {
+		got := c.do(t, "GET", "/_local/api/traces", func(r *http.Request) { r.Host = host })
+		if got.status != want {
+			t.Errorf("%s: got %d, want %d: %s", host, got.status, want, got.body)
+		}
+	}
+}
+
+func TestClear(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		headers map[string]string
+		status  int
+	}{
+		"a program":         {nil, 204},
+		"the page":          {map[string]string{"Sec-Fetch-Site": "same-origin"}, 204},
+		"another site":      {map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403},
+		"another port":      {map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}, 403},
+		"an old browser":    {map[string]string{"Origin": "https://evil.example"}, 403},
+		"a page of no site": {map[string]string{"Origin": "null"}, 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := serve(t)
+			got := c.do(t, "POST", "/_local/api/clear", func(r *http.Request) {
+				for name, value := range test.headers {
+					r.Header.Set(name, value)
+				}
+			})
+			if got.status != test.status {
+				t.Errorf("got %d, want %d: %s", got.status, test.status, got.body)
+			}
+			if _, there := c.collector.Trace(traceID); there != (test.status == 403) {
+				t.Errorf("the trace is there: %t", there)
+			}
+		})
+	}
+}
+
+// TestEvents reads the stream as a page does, which ends when the server shuts down.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	c := serve(t)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+"/_local/api/events", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
+		t.Errorf("got the type %s", got)
+	}
+	scanner, lines := bufio.NewScanner(res.Body), make(chan string)
+	go func() {
+		defer close(lines)
+		for scanner.Scan() {
+			lines <- scanner.Text()
+		}
+	}()
+	next := func(what string) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); ; {
+			select {
+			case line, open := <-lines:
+				if !open {
+					t.Fatalf("the stream has ended, want an event: %s", what)
+				}
+				if line == "data: change" {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("no event: %s", what)
+			}
+		}
+	}
+	next("at the beginning")
+	c.collector.Log(collector.Line{Source: "test", Text: "a line"})
+	next("of a line")
+	c.Changed()
+	next("of the stack")
+	c.Close()
+	c.Close()
+	for deadline := time.After(10 * time.Second); ; {
+		select {
+		case _, open := <-lines:
+			if !open {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the stream goes on after Close")
+		}
+	}
+}
+
+// TestStackHidesNothingButTheDocument guards the names that the first page reads.
+func TestStackHidesNothingButTheDocument(t *testing.T) {
+	t.Parallel()
+	body := serve(t).do(t, "GET", "/_local/api/stack", nil).body
+	var stack map[string]any
+	if err := json.Unmarshal([]byte(body), &stack); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range stack {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	want := []string{"authorization", "curl", "dataDir", "database", "failures", "logFile", "name", "reload", "routes", "stage", "table", "url"}
+	if d := gocmp.Diff(want, names); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

@@ -1,0 +1,230 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// patience is how long something may take to appear, on a machine that does much else.
+const patience = 30 * time.Second
+
+// chromium returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{
+		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
+		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium",
+	} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const missing = "no Chromium or Chrome was found: install one, such as the package chromium, to run the tests of the pages"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// page is a page in a browser of its own, in which nothing is wrong: the test fails where the page complains in the console, or
+// asks anything but the stack.
+type page struct {
+	t   *testing.T
+	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
+
+	mu         sync.Mutex
+	complaints []string
+	foreign    []string
+}
+
+// open starts a browser at an address of the stack's pages, such as "_local/traces".
+func open(t *testing.T, s *stacktest.Stack, address string) *page {
+	t.Helper()
+	options := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
+	options = append(options, chromedp.ExecPath(chromium(t)),
+		chromedp.NoSandbox, // which containers do not allow, and which pages of our own do not need
+		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	p := &page{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		defer stop()
+		defer cancel()
+		closing, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := chromedp.Cancel(closing); err != nil {
+			t.Errorf("close the browser: %v", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, complaint := range p.complaints {
+			t.Errorf("in the console: %s", complaint)
+		}
+		for _, url := range p.foreign {
+			t.Errorf("the page asked %s", url)
+		}
+	})
+	if err := chromedp.Listen(ctx, func(event any) { p.heard(s.Console, event) }); err != nil {
+		t.Fatalf("start the browser: %v", err)
+	}
+	p.focus()
+	p.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(s.Console+address))
+	return p
+}
+
+// heard keeps what is wrong.
+func (p *page) heard(console string, event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch event := event.(type) {
+	case *runtime.EventExceptionThrown:
+		p.complaints = append(p.complaints, (&chromedp.ExceptionError{ExceptionDetails: event.ExceptionDetails}).Error())
+	case *runtime.EventConsoleAPICalled:
+		var words []string
+		for _, arg := range event.Args {
+			words = append(words, string(arg.Value)+arg.Description)
+		}
+		p.complaints = append(p.complaints, strings.Join(words, " "))
+	case *log.EventEntryAdded:
+		p.complaints = append(p.complaints, event.Entry.Text+" "+event.Entry.URL)
+	case *network.EventRequestWillBeSent:
+		if url := event.Request.URL; !strings.HasPrefix(url, console) {
+			p.foreign = append(p.foreign, url)
+		}
+	}
+}
+
+// focus has the page behave as that in front of the user.
+func (p *page) focus() {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+		p.t.Fatalf("focus the page: %v", err)
+	}
+}
+
+// scheme has the page prefer dark or light.
+func (p *page) scheme(name string) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+	if err != nil {
+		p.t.Fatalf("prefer %s: %v", name, err)
+	}
+}
+
+func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// evaluate returns what a JavaScript expression says as a string.
+func (p *page) evaluate(expression string) (string, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
+}
+
+func (p *page) text(expression string) string {
+	p.t.Helper()
+	text, err := p.evaluate(expression)
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return text
+}
+
+// want waits until a JavaScript expression says what it should. On the way from one page to the next there is nobody to ask.
+func (p *page) want(expression, want string) {
+	p.t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); ; <-ticker.C {
+		got, err := p.evaluate(expression)
+		if err == nil && got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, p.text("document.body.innerText"))
+		}
+	}
+}
+
+// sees waits until an element that the CSS selector finds is in sight and has the text.
+func (p *page) sees(selector, text string) {
+	p.t.Helper()
+	p.want(fmt.Sprintf("[...document.querySelectorAll(%s)].some((it) => it.checkVisibility() && it.textContent.includes(%s))",
+		strconv.Quote(selector), strconv.Quote(text)), "true")
+}
+
+// click clicks the first element that the CSS selector finds, once it is there.
+func (p *page) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// keys presses keys one after the other, wherever the focus is.
+func (p *page) keys(keys string) {
+	p.t.Helper()
+	for _, r := range keys {
+		events := kb.Encode(r)
+		down, up := *events[0], *events[len(events)-1]
+		if len(events) > 2 { // the text goes with the key, so that none is entered where the page takes the key for itself
+			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+		}
+		for _, event := range []input.DispatchKeyEventParams{down, up} {
+			if _, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, event); err != nil {
+				p.t.Fatalf("press %q: %v", r, err)
+			}
+		}
+	}
+}
+
+// choose chooses an option of a filter.
+func (p *page) choose(name, value string) {
+	p.t.Helper()
+	p.text(fmt.Sprintf(`(() => {
+		const select = document.querySelector("select[name=%s]");
+		select.value = %s;
+		select.dispatchEvent(new Event("input", { bubbles: true }));
+	})()`, name, strconv.Quote(value)))
+}
+
+// picture writes a picture of the page into the folder that SCREENSHOTS names, for people to look at.
+func (p *page) picture(name string) {
+	p.t.Helper()
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)
+	}
+	if err != nil {
+		p.t.Errorf("take a picture: %v", err)
+	}
+}
