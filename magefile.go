@@ -18,6 +18,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/telemetry"
 )
 
 // Run serves the API on this machine until Ctrl-C; PORT, STAGE and RESET=1 are honoured (see docs/run.md).
@@ -25,6 +26,13 @@ func Run(ctx context.Context) error {
 	ctx, stop := interrupt.Context(ctx)
 	defer stop()
 	return local.Run(ctx, ".")
+}
+
+// Debug serves the API as run does, with one function, such as get, under the debugger Delve (see docs/change.md).
+func Debug(ctx context.Context, function string) error {
+	ctx, stop := interrupt.Context(ctx)
+	defer stop()
+	return local.Debug(ctx, ".", function)
 }
 
 // Build compiles the functions as they are deployed into bin/, for this machine or for TARGET, such as linux/arm64.
@@ -88,6 +96,23 @@ func onStage(ctx context.Context, out *os.File, target func(context.Context, rel
 	ctx, stop := interrupt.Context(ctx)
 	defer stop()
 	settings, err := release.FromEnvironment(".", out, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return target(ctx, settings)
+}
+
+// Traces shows the stage's recent traces, those with FAULT=1, SLOWER=500ms and so on, or one of them by TRACE (see docs/operate.md).
+func Traces(ctx context.Context) error { return observe(ctx, telemetry.Traces) }
+
+// Logs shows the lines of the stage's logs, those of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).
+func Logs(ctx context.Context) error { return observe(ctx, telemetry.Logs) }
+
+// observe runs what shows how a stage on AWS is doing.
+func observe(ctx context.Context, target func(context.Context, telemetry.Settings) error) error {
+	ctx, stop := interrupt.Context(ctx)
+	defer stop()
+	settings, err := telemetry.FromEnvironment(".", os.Stdout, os.Getenv)
 	if err != nil {
 		return err
 	}

@@ -42,16 +42,17 @@ const (
 	tokenLifetime = 12 * time.Hour
 )
 
-// The names of the template's parameters that decide who may call.
+// The names of the template's parameters that have other values here than on AWS by default.
 const (
+	samplingRateParameter  = "TracingSamplingRate"
 	authorizationParameter = "Authorization"
 	userPoolParameter      = "UserPoolArn"
 )
 
 // withDefaults are the template's parameters with those for this machine, where they are not said: anybody may call, or who has
-// a token of the user pool that there is here.
+// a token of the user pool that there is here, and each request is traced.
 func withDefaults(given map[string]string) map[string]string {
-	parameters := map[string]string{authorizationParameter: template.AuthorizationNone}
+	parameters := map[string]string{authorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
 	maps.Copy(parameters, given)
 	if parameters[authorizationParameter] == template.AuthorizationCognito && parameters[userPoolParameter] == "" {
 		parameters[userPoolParameter] = userPoolARN

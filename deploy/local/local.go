@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,9 +23,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/watch"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -47,18 +51,28 @@ type Config struct {
 	Bootstraps map[string]string
 	// Environments is how many environments of a function there can be at once.
 	Environments int
-	// XRayDaemonAddress is where the functions send their subsegments, host:port.
+	// XRayDaemonAddress is another X-Ray daemon, host:port, that gets a copy of each segment document.
 	XRayDaemonAddress string
+	// Watch rebuilds and replaces what is changed on disk.
+	Watch bool
+	// Debug is the function, by its logical id, that runs under Debugger, the command of [lambdahost.Function]; there are no time
+	// limits then. Empty: none does.
+	Debug    string
+	Debugger []string
 	// Log gets what the functions log, and what Lambda logs of them, one call at a time.
 	Log func(lambdahost.Event)
+	// LogFile is where Log and AccessLog write, for the pages that tell it.
+	LogFile string
+	// AccessLog gets the lines of the gateway's access log, from several goroutines at once.
+	AccessLog func(line string, r gateway.Record)
 	// Progress gets one line before each step that takes time.
 	Progress func(step string)
 }
 
 // Stack is a running stack.
 type Stack struct {
-	// URL is the invoke URL, stage included, without a slash at its end.
-	URL string
+	// URL is the invoke URL, stage included, without a slash at its end, and Console that of the pages about the stack.
+	URL, Console string
 	// Table is the name of the table of users, and Database the address of the DynamoDB that has it.
 	Table, Database string
 	// TableCreated tells whether the table was not there before.
@@ -66,13 +80,24 @@ type Stack struct {
 	// Host runs the functions, whose names by their logical ids are in Functions.
 	Host      *lambdahost.Host
 	Functions map[string]string
+	// Collector has the traces of the last requests, and the log.
+	Collector *collector.Collector
+
+	cfg           Config
+	bootstraps    map[string]string // the functions' binaries by their logical ids
+	authorization authorization
+	resources     atomic.Pointer[template.Stack]
+	gateway       atomic.Pointer[gateway.Gateway]
+	failures      failures
 
 	server   *http.Server
 	served   chan error
-	gateway  *gateway.Gateway
 	database *dynamodb.Server // nil: it is not ours
+	watcher  *watch.Watcher   // nil: nobody watches
+	pages    *console.Console
+	ready    chan struct{} // closed when the start is over
 
-	authorization authorization
+	gateways []*gateway.Gateway // all there have been; changed by the start and the watcher only
 
 	close    sync.Once
 	closeErr error
@@ -83,27 +108,38 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
-	cfg.Parameters = withDefaults(cfg.Parameters)
 	resources, err := load(cfg)
 	if err != nil {
 		return nil, err
 	}
 	// First of all, because it fails at once or never.
-	listener, err := listen(ctx, cfg.Port)
+	listener, err := listen(ctx, cfg.Port, "PORT")
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{served: make(chan error, 1), Functions: map[string]string{}}
+	s := &Stack{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
+	s.resources.Store(resources)
 	defer func() {
+		close(s.ready)
 		if err != nil {
 			err = errors.Join(err, ignoreClosed(listener.Close()), s.Close())
 		}
 	}()
-
-	var bootstraps map[string]string
+	s.Collector, err = collector.Listen(collector.Options{
+		Forward: cfg.XRayDaemonAddress,
+		Refused: func(err error) { cfg.Progress("X-Ray would refuse a document: " + err.Error()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Watch {
+		if err := s.watch(ctx); err != nil {
+			return nil, err
+		}
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		bootstraps, err = buildFunctions(groupCtx, cfg, resources.Functions())
+		s.bootstraps, err = buildFunctions(groupCtx, cfg, resources.Functions())
 		return err
 	})
 	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
@@ -114,17 +150,19 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err := s.createTable(ctx, cfg, resources.Table()); err != nil {
 		return nil, err
 	}
-	if err := s.startFunctions(cfg, resources, bootstraps); err != nil {
+	if err := s.startFunctions(resources); err != nil {
 		return nil, err
 	}
-	if s.authorization, err = newAuthorization(cfg.Parameters, cfg.DataDir); err != nil {
+	if s.authorization, err = newAuthorization(withDefaults(cfg.Parameters), cfg.DataDir); err != nil {
 		return nil, err
 	}
-	if s.gateway, err = newGateway(resources.API(), s.Host, s.authorization); err != nil {
+	if err := s.serveAPI(resources.API()); err != nil {
 		return nil, err
 	}
-	s.URL = "http://" + listener.Addr().String() + "/" + resources.API().Stage
-	s.server = &http.Server{Handler: s.gateway, ReadHeaderTimeout: 30 * time.Second}
+	s.Console = "http://" + listener.Addr().String() + "/"
+	s.URL = s.Console + resources.API().Stage
+	s.server = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 30 * time.Second}
+	s.server.RegisterOnShutdown(s.pages.Close)
 	go func() { s.served <- s.server.Serve(listener) }()
 	return s, nil
 }
@@ -136,11 +174,12 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-func listen(ctx context.Context, port int) (net.Listener, error) {
+// listen listens at the port, which the variable has named.
+func listen(ctx context.Context, port int, variable string) (net.Listener, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &PortInUseError{Port: port}
+		return nil, &PortInUseError{Port: port, Variable: variable}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for requests: %w", err)
@@ -149,12 +188,15 @@ func listen(ctx context.Context, port int) (net.Listener, error) {
 }
 
 // PortInUseError says that another program listens on the port.
-type PortInUseError struct{ Port int }
+type PortInUseError struct {
+	Port     int
+	Variable string // by which another is chosen
+}
 
 // Error says how to choose another.
 func (e *PortInUseError) Error() string {
-	return fmt.Sprintf("port %d is in use by another program: stop that, or choose another port, such as PORT=%d; PORT=0 takes a free one",
-		e.Port, e.Port%65535+1)
+	return fmt.Sprintf("port %d is in use by another program: stop that, or choose another port, such as %s=%d",
+		e.Port, e.Variable, e.Port%65535+1)
 }
 
 // The account and region of the stack on this machine. DynamoDB Local keeps all regions in one.
@@ -169,12 +211,15 @@ func load(cfg Config) (*template.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := source.Render(template.Options{Parameters: cfg.Parameters})
+	rendered, err := source.Render(template.Options{Parameters: withDefaults(cfg.Parameters)})
 	if err != nil {
 		return nil, err
 	}
 	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID, StackName: "UserRequestAPI"})
 }
+
+// builds is the folder of the functions' binaries.
+func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
 
 // buildFunctions returns each function's binary by its logical id.
 func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]string, error) {
@@ -185,13 +230,13 @@ func buildFunctions(ctx context.Context, cfg Config, functions []template.Functi
 			bootstraps[f.LogicalID] = path
 			continue
 		}
-		missing = append(missing, build.Function{Name: f.LogicalID, Dir: filepath.Join("deploy", f.Source)})
+		missing = append(missing, module(f))
 	}
 	if len(missing) == 0 {
 		return bootstraps, nil
 	}
 	cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
-	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: filepath.Join(cfg.DataDir, "functions")})
+	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: cfg.builds()})
 	for _, a := range artifacts {
 		bootstraps[a.Name] = a.Path
 	}
@@ -244,18 +289,41 @@ func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Tabl
 	return fmt.Errorf("make the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
 }
 
-func (s *Stack) startFunctions(cfg Config, stack *template.Stack, bootstraps map[string]string) (err error) {
+func (s *Stack) startFunctions(resources *template.Stack) error {
+	functions, err := s.lambdaFunctions(resources)
+	if err != nil {
+		return err
+	}
+	s.Host, err = lambdahost.Start(functions, lambdahost.Options{
+		AccountID:         accountID,
+		Region:            region,
+		XRayDaemonAddress: s.Collector.Address(),
+		MaxEnvironments:   s.cfg.Environments,
+		Log:               s.log,
+		Trace:             s.trace,
+	})
+	return err
+}
+
+// lambdaFunctions are the functions as they are told to the host.
+func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambdahost.Function, error) {
 	var functions []lambdahost.Function
-	for _, f := range stack.Functions() {
+	for _, f := range resources.Functions() {
 		if !strings.HasPrefix(f.Runtime, "provided.") {
-			return fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
+			return nil, fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
+		}
+		bootstrap := s.bootstraps[f.LogicalID]
+		revision, err := revision(bootstrap)
+		if err != nil {
+			return nil, fmt.Errorf("function %s: %w", f.LogicalID, err)
 		}
 		s.Functions[f.LogicalID] = f.Name
 		environment := maps.Clone(f.Environment)
 		environment["DYNAMODB_ENDPOINT"] = s.Database
-		functions = append(functions, lambdahost.Function{
+		function := lambdahost.Function{
 			Name:        f.Name,
-			Bootstrap:   bootstraps[f.LogicalID],
+			Bootstrap:   bootstrap,
+			Revision:    revision,
 			Environment: environment,
 			MemoryMB:    f.MemoryMB,
 			Timeout:     f.Timeout,
@@ -265,33 +333,42 @@ func (s *Stack) startFunctions(cfg Config, stack *template.Stack, bootstraps map
 			LogGroup:    f.Logging.Group,
 			LogFormat:   f.Logging.Format,
 			LogLevel:    f.Logging.ApplicationLevel,
-		})
+		}
+		if f.LogicalID == s.cfg.Debug {
+			function.Debugger = s.cfg.Debugger
+		}
+		functions = append(functions, function)
 	}
-	s.Host, err = lambdahost.Start(functions, lambdahost.Options{
-		AccountID:         accountID,
-		Region:            region,
-		XRayDaemonAddress: cfg.XRayDaemonAddress,
-		MaxEnvironments:   cfg.Environments,
-		Log:               cfg.Log,
-	})
-	return err
+	return functions, nil
 }
 
-func newGateway(api template.API, host *lambdahost.Host, authorization authorization) (*gateway.Gateway, error) {
+// serveAPI serves requests by the API from now on. Those under way end as they have begun.
+func (s *Stack) serveAPI(api template.API) error {
 	cfg := gateway.Config{
-		Body:           api.Body,
-		Stage:          api.Stage,
-		StageVariables: api.StageVariables,
-		AccountID:      accountID,
-		Region:         region,
-		APIID:          api.ID,
-		DeploymentID:   api.DeploymentID,
-		Invoker:        host,
-		Throttle:       gateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
-		Tracing:        api.Tracing,
+		Body:            api.Body,
+		Stage:           api.Stage,
+		StageVariables:  api.StageVariables,
+		AccountID:       accountID,
+		Region:          region,
+		APIID:           api.ID,
+		DeploymentID:    api.DeploymentID,
+		Invoker:         invoker{s},
+		Throttle:        gateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
+		AccessLogFormat: api.AccessLogFormat,
+		AccessLog:       func(line string, r gateway.Record) { s.access(line, r, api) },
+		NoTimeLimit:     s.cfg.Debug != "",
 	}
-	authorization.configure(&cfg)
-	return gateway.New(cfg)
+	if api.Tracing {
+		cfg.Sample = gateway.NewSampler(api.Sampling.ReservoirSize, api.Sampling.FixedRate)
+	}
+	s.authorization.configure(&cfg)
+	g, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	s.gateways = append(s.gateways, g)
+	s.gateway.Store(g)
+	return nil
 }
 
 // shutdownTime is how long requests under way may take when the stack stops.
@@ -306,6 +383,9 @@ func (s *Stack) Close() error {
 
 func (s *Stack) stop() error {
 	var errs []error
+	if s.watcher != nil {
+		errs = append(errs, s.watcher.Close())
+	}
 	if s.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 		defer cancel()
@@ -319,8 +399,11 @@ func (s *Stack) stop() error {
 	if s.Host != nil {
 		errs = append(errs, s.Host.Close())
 	}
-	if s.gateway != nil {
-		s.gateway.Wait()
+	for _, g := range s.gateways {
+		g.Wait()
+	}
+	if s.Collector != nil {
+		errs = append(errs, s.Collector.Close())
 	}
 	if s.database != nil {
 		errs = append(errs, s.database.Close())

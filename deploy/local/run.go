@@ -13,11 +13,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -33,21 +35,28 @@ const (
 // exampleUser is what the first run puts into the table.
 const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@example.org"}`
 
-// Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the functions' logs
-// to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are environment
-// variables: PORT, STAGE, AUTH, RESET, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
-func Run(ctx context.Context, root string) (err error) {
+// Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the logs of the
+// functions and the gateway to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are
+// environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and
+// NO_COLOR.
+func Run(ctx context.Context, root string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
 		return err
 	}
-	logs := filepath.Join(cfg.DataDir, "logs", "functions.jsonl")
-	log, err := openLog(logs, os.Stdout)
+	return run(ctx, cfg, "")
+}
+
+// run is [Run] with settings. It tells a person of the note beside all else.
+func run(ctx context.Context, cfg Config, note string) (err error) {
+	cfg.LogFile = filepath.Join(cfg.DataDir, "logs", "stack.jsonl")
+	log, err := openLog(cfg.LogFile, os.Stdout)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
 	cfg.Log = log.write
+	cfg.AccessLog = log.access
 	cfg.Progress = say
 
 	signal.Ignore(syscall.SIGPIPE) // by default Go ends a process whose stdout nobody reads any more
@@ -70,11 +79,11 @@ func Run(ctx context.Context, root string) (err error) {
 		}
 	}
 	if ctx.Err() == nil {
-		description, err := stack.describe(cfg, logs)
+		description, err := stack.description()
 		if err != nil {
 			return err
 		}
-		say(description)
+		say(description + note + "\nCtrl-C stops it.\n")
 	}
 	select {
 	case <-ctx.Done():
@@ -97,6 +106,7 @@ func configure(root string, getenv func(string) string) (Config, error) {
 		Parameters:        map[string]string{"StageName": defaultStage},
 		Port:              defaultPort,
 		Environments:      defaultEnvironments,
+		Watch:             true,
 		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),
 		XRayDaemonAddress: getenv("AWS_XRAY_DAEMON_ADDRESS"),
 	}
@@ -132,25 +142,38 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	}
 	number("PORT", &cfg.Port, 0, 65535)
 	number("CONCURRENCY", &cfg.Environments, 1, 1000)
-	reset := getenv("RESET")
-	switch reset {
-	case "", "0", "false":
-	case "1", "true":
-		cfg.Reset = true
-		if cfg.DynamoDBEndpoint != "" {
-			faults = append(faults, errors.New("RESET deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT"))
+	flag := func(name string, value *bool) {
+		switch text := getenv(name); text {
+		case "":
+		case "0", "false":
+			*value = false
+		case "1", "true":
+			*value = true
+		default:
+			faults = append(faults, fmt.Errorf("%s is %q: it must be 1 or 0", name, text))
 		}
-	default:
-		faults = append(faults, fmt.Errorf("RESET is %q: it must be 1 or 0", reset))
+	}
+	flag("WATCH", &cfg.Watch)
+	flag("RESET", &cfg.Reset)
+	if cfg.Reset && cfg.DynamoDBEndpoint != "" {
+		faults = append(faults, errors.New("RESET deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT"))
 	}
 	return cfg, errors.Join(faults...)
 }
 
-// eventLog writes log events to a file, and to stdout in the form that suits it.
+// eventLog writes the log to a file, and to stdout in the form that suits it.
 type eventLog struct {
 	file  *os.File
-	shown chan lambdahost.Event
+	mu    sync.Mutex // keeps lines of the file apart
+	shown chan entry
 	done  chan struct{} // closed when all was shown
+}
+
+// entry is an event of a function's log, or a line of the access log.
+type entry struct {
+	event  lambdahost.Event
+	access string
+	record gateway.Record
 }
 
 // backlog is how many events wait for a stdout that nobody reads; more are in the file alone. The functions must not wait.
@@ -164,24 +187,34 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	log := &eventLog{file: file, shown: make(chan lambdahost.Event, backlog), done: make(chan struct{})}
-	show := func(event lambdahost.Event) error { return writeJSON(stdout, event) }
+	log := &eventLog{file: file, shown: make(chan entry, backlog), done: make(chan struct{})}
+	show := func(e entry) error { return writeJSON(stdout, e) }
 	if term.IsTerminal(int(stdout.Fd())) {
 		show = reader{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
 	}
 	go func() {
 		defer close(log.done)
-		for event := range log.shown {
-			_ = show(event) // a closed pipe must not stop the functions
+		for e := range log.shown {
+			_ = show(e) // a closed pipe must not stop the functions
 		}
 	}()
 	return log, nil
 }
 
-func (l *eventLog) write(event lambdahost.Event) {
-	_ = writeJSON(l.file, event) // nor must a full disk
+// write takes an event of a function's log.
+func (l *eventLog) write(event lambdahost.Event) { l.take(entry{event: event}) }
+
+// access takes a line of the access log.
+func (l *eventLog) access(line string, record gateway.Record) {
+	l.take(entry{access: line, record: record})
+}
+
+func (l *eventLog) take(e entry) {
+	l.mu.Lock() // so that both places have the lines in the same order
+	defer l.mu.Unlock()
+	_ = writeJSON(l.file, e) // nor must a full disk
 	select {
-	case l.shown <- event:
+	case l.shown <- e:
 	default:
 	}
 }
@@ -223,29 +256,24 @@ func (s *Stack) seed(ctx context.Context) error {
 	return nil
 }
 
-// describe tells a person where everything is, and what to do first.
-func (s *Stack) describe(cfg Config, logs string) (string, error) {
-	before, curl, err := s.authorization.curl()
+// description tells a person where everything is, and what to do first.
+func (s *Stack) description() (string, error) {
+	lines, err := s.curl()
 	if err != nil {
 		return "", err
 	}
-	if before != "" {
-		before = "  " + before + "\n"
-	}
 	data := s.Database + ", table " + s.Table
 	if s.database != nil {
-		data += " (kept in " + filepath.Join(cfg.DataDir, "dynamodb") + "; RESET=1 starts clean)"
+		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 starts clean)"
 	}
 	return fmt.Sprintf(`
-UserRequestAPI is at %[1]s
+UserRequestAPI is at %s
 
-%[4]s  %[5]s '%[1]s/users?userId=1'
-  %[5]s -X POST %[1]s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'
-  %[5]s '%[1]s/users?limit=10'
+  %s
 
-  Data  %[2]s
-  Logs  %[3]s
-
-Ctrl-C stops it.
-`, s.URL, data, logs, before, curl), nil
+  Pages   %s
+  Traces  %s_local/traces
+  Data    %s
+  Logs    %s
+`, s.URL, strings.Join(lines, "\n  "), s.Console, s.Console, data, s.cfg.LogFile), nil
 }

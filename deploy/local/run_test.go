@@ -180,7 +180,7 @@ func TestRun(t *testing.T) { //nolint:paralleltest // see above
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "functions.jsonl"))
+	kept, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "stack.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magef
 			if status := r.stopped(t); status != 0 && (status != bySignal || tt.command[0] != mage[0]) {
 				t.Errorf("exit status %d, want 0", status)
 			}
-			log, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "functions.jsonl"))
+			log, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "stack.jsonl"))
 			if err != nil {
 				t.Fatal(err)
 			}

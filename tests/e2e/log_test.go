@@ -200,10 +200,63 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// TestMetrics looks at the custom metrics of a stage that publishes them: the specification of the embedded metric format has
+// each value and dimension that a directive names among the members of the line.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Metrics": "true"}))
+	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 409)
+	s.Do(t, "GET", "/users/ada", "").Want(t, 200)
+	s.Stop(t)
+	var got []string
+	for _, lines := range requestLines(t, s) {
+		for _, line := range lines {
+			raw, err := json.Marshal(line["_aws"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var metadata struct {
+				Timestamp         int64
+				CloudWatchMetrics []struct {
+					Namespace  string
+					Dimensions [][]string
+					Metrics    []struct{ Name, Unit string }
+				}
+			}
+			if err := json.Unmarshal(raw, &metadata); err != nil || metadata.Timestamp == 0 {
+				t.Fatalf("_aws is %s: %v", raw, err)
+			}
+			for _, directive := range metadata.CloudWatchMetrics {
+				var dimensions []string
+				for _, name := range directive.Dimensions[0] {
+					dimensions = append(dimensions, fmt.Sprintf("%s=%s", name, line[name]))
+				}
+				for _, metric := range directive.Metrics {
+					got = append(got, fmt.Sprintf("%s %s %s %v %s", directive.Namespace, strings.Join(dimensions, ","), metric.Name, line[metric.Name], metric.Unit))
+				}
+			}
+		}
+	}
+	slices.Sort(got)
+	name := "UserRequestAPI-" + stage
+	want := []string{
+		name + " service=UserRequestAPI,function_name=" + name + "-get ColdStart 1 Count",
+		name + " service=UserRequestAPI,function_name=" + name + "-post ColdStart 1 Count",
+		name + " service=UserRequestAPI,operation=createUser Error 1 Count",
+		name + " service=UserRequestAPI,operation=createUser Success 1 Count",
+		name + " service=UserRequestAPI,operation=getUser Success 1 Count",
+	}
+	if d := gocmp.Diff(want, got); d != "" {
+		t.Errorf("metrics (-want +got):\n%s", d)
+	}
+}
+
 // TestLogsHoldNothingPersonal sends marked values and looks for them in all that is logged.
 func TestLogsHoldNothingPersonal(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"LogLevel": "DEBUG"}))
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"LogLevel": "DEBUG", "Metrics": "true"}))
 	count := sendMarked(t, s)
 	s.Stop(t)
 	if lines := requestLines(t, s); len(lines) != count {
@@ -283,8 +336,7 @@ func newFailing(t *testing.T, database string) *failing {
 func TestStoreFailures(t *testing.T) {
 	t.Parallel()
 	database := newFailing(t, stacktest.Endpoint(t))
-	xray := newDaemon(t)
-	s := stacktest.Start(t, xray.with, func(cfg *local.Config) { cfg.DynamoDBEndpoint = database.URL })
+	s := stacktest.Start(t, func(cfg *local.Config) { cfg.DynamoDBEndpoint = database.URL })
 	requests := []refusal{
 		{method: "POST", path: "/users", body: `{"userId": "` + marked + `", "name": "` + marked + `"}`, status: 201},
 		{method: "GET", path: "/users/" + marked, status: 200},
@@ -335,13 +387,9 @@ func TestStoreFailures(t *testing.T) {
 	for _, r := range requests { // with the same functions
 		s.Do(t, r.method, r.path, r.body).Want(t, r.status)
 	}
-	for _, payload := range xray.Received(t) {
-		if isMarked(payload) {
-			t.Errorf("personal data was sent to X-Ray: %s", payload)
-		}
-	}
 	s.Stop(t)
 	wantNothingMarked(t, s)
+	wantNothingPersonalCollected(t, s)
 	logged := 0
 	for _, line := range slices.Concat(slices.Collect(maps.Values(requestLines(t, s)))...) {
 		if line["level"] == "ERROR" && line["errorCode"] != nil && line["error"] != nil && line["outcome"] == "Fault" {

@@ -2,61 +2,14 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/shared/tracing/tracingtest"
+	"github.com/userrequestapi/userdata/deploy/local/collector"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
-
-// daemon is where the functions of a stack send their subsegments.
-type daemon struct{ tracingtest.Daemon }
-
-func newDaemon(t *testing.T) daemon {
-	t.Helper()
-	return daemon{tracingtest.Listen(t)}
-}
-
-func (d daemon) with(cfg *local.Config) { cfg.XRayDaemonAddress = d.Address() }
-
-// segment is what these tests look at in a subsegment document.
-type segment struct {
-	Name        string         `json:"name"`
-	Type        string         `json:"type"`
-	TraceID     string         `json:"trace_id"`
-	ParentID    string         `json:"parent_id"`
-	StartTime   float64        `json:"start_time"`
-	EndTime     float64        `json:"end_time"`
-	Namespace   string         `json:"namespace"`
-	Error       bool           `json:"error"`
-	Fault       bool           `json:"fault"`
-	Annotations map[string]any `json:"annotations"`
-	AWS         map[string]any `json:"aws"`
-	Subsegments []segment      `json:"subsegments"`
-}
-
-// receivedSegment returns the one document that was sent since the last call.
-func (d daemon) receivedSegment(t *testing.T) segment {
-	t.Helper()
-	payloads := d.Received(t)
-	if len(payloads) != 1 {
-		t.Fatalf("got %d documents, want 1: %q", len(payloads), payloads)
-	}
-	header, document, _ := strings.Cut(payloads[0], "\n")
-	if header != `{"format": "json", "version": 1}` {
-		t.Errorf("the header of the document is %q", header)
-	}
-	var s segment
-	if err := json.Unmarshal([]byte(document), &s); err != nil {
-		t.Fatalf("document %s: %v", document, err)
-	}
-	return s
-}
 
 // traceFields returns the fields of an X-Amzn-Trace-Id.
 func traceFields(header string) map[string]string {
@@ -68,64 +21,74 @@ func traceFields(header string) map[string]string {
 	return fields
 }
 
-// TestTraces looks at what the functions tell X-Ray of each kind of request.
+// tree is what the trace of a request that a function has answered looks like.
+func tree(function, status, handler string, cold bool, calls ...string) string {
+	start := "ColdStart=false"
+	lines := []string{
+		"UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage " + status,
+		"  Lambda Invoke 200",
+		"    UserRequestAPI-STAGE-" + function + " AWS::Lambda 200",
+		"      UserRequestAPI-STAGE-" + function + " AWS::Lambda::Function",
+	}
+	if cold {
+		start = "ColdStart=true"
+		lines = append(lines, "        Initialization")
+	}
+	lines = append(lines, "        Invocation", "        "+strings.Replace(handler, "COLD", start, 1))
+	for _, call := range calls {
+		lines = append(lines, "          DynamoDB "+strings.Replace(call, " ", " TABLE ", 1))
+	}
+	return strings.Join(append(lines, "        Overhead"), "\n")
+}
+
+// TestTraces looks at the whole trace of each kind of request.
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	xray := newDaemon(t)
-	s := stacktest.Start(t, xray.with)
+	s := stacktest.Start(t)
 	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
 	for _, test := range []struct { // in this order
 		method, path, body string
 		headers            stacktest.Headers
 		status             int
-		operation, code    string
-		cold               bool
-		calls              []string
+		operation          string
+		want               string
 	}{
-		{"POST", "/users", `{"userId": "` + marked + `", "name": "` + marked + `"}`, nil, 201, "createUser", "", true, []string{"PutItem"}},
-		{"POST", "/users", `{"userId": "` + marked + `"}`, nil, 409, "createUser", "UserExists", false, []string{"PutItem"}},
-		{"POST", "/users", `{"` + marked + `": 1e126}`, nil, 400, "createUser", "InvalidUser", false, nil},
-		{"GET", "/users/" + marked, "", nil, 200, "getUser", "", true, []string{"GetItem"}},
-		{"GET", "/users?userId=" + marked, "", nil, 200, "getUsers", "", false, []string{"GetItem"}},
-		{"GET", "/users?userId=not-" + marked, "", nil, 404, "getUsers", "UserNotFound", false, []string{"GetItem"}},
-		{"HEAD", "/users", "", nil, 200, "headUsers", "", false, []string{"Scan"}},
-		{"PUT", "/users/" + marked, `{"email": "` + marked + `@example.org"}`, nil, 200, "replaceUser", "", true, []string{"GetItem", "PutItem"}},
-		{"PUT", "/users?userId=" + marked, `{}`, ifMatch(`"` + marked + `"`), 412, "replaceUserByQuery", "PreconditionFailed", false,
-			[]string{"GetItem"}},
-		{"DELETE", "/users/" + marked, "", nil, 204, "deleteUser", "", true, []string{"GetItem", "DeleteItem"}},
+		{"POST", "/users", `{"userId": "` + marked + `", "name": "` + marked + `"}`, nil, 201, "createUser",
+			tree("post", "201", "createUser Outcome=Success COLD", true, "PutItem 200")},
+		{"POST", "/users", `{"userId": "` + marked + `"}`, nil, 409, "createUser",
+			tree("post", "409 error", "createUser Outcome=Error ErrorCode=UserExists COLD error cause:UserExists", false,
+				"PutItem 400 error cause:ConditionalCheckFailedException")},
+		{"POST", "/users", `{"` + marked + `": 1e126}`, nil, 400, "createUser",
+			tree("post", "400 error", "createUser Outcome=Error ErrorCode=InvalidUser COLD error cause:InvalidUser", false)},
+		{"GET", "/users/" + marked, "", nil, 200, "getUser", tree("get", "200", "getUser Outcome=Success COLD", true, "GetItem 200")},
+		{"GET", "/users?userId=" + marked, "", nil, 200, "getUsers", tree("get", "200", "getUsers Outcome=Success COLD", false, "GetItem 200")},
+		{"GET", "/users?userId=not-" + marked, "", nil, 404, "getUsers",
+			tree("get", "404 error", "getUsers Outcome=Error ErrorCode=UserNotFound COLD error cause:UserNotFound", false, "GetItem 200")},
+		{"HEAD", "/users", "", nil, 200, "headUsers", tree("get", "200", "headUsers Outcome=Success COLD", false, "Scan 200")},
+		{"PUT", "/users/" + marked, `{"email": "` + marked + `@example.org"}`, nil, 200, "replaceUser",
+			tree("put", "200", "replaceUser Outcome=Success COLD", true, "GetItem 200", "PutItem 200")},
+		{"PUT", "/users?userId=" + marked, `{}`, ifMatch(`"` + marked + `"`), 412, "replaceUserByQuery",
+			tree("put", "412 error", "replaceUserByQuery Outcome=Error ErrorCode=PreconditionFailed COLD error cause:PreconditionFailed", false,
+				"GetItem 200")},
+		{"DELETE", "/users/" + marked, "", nil, 204, "deleteUser",
+			tree("delete", "204", "deleteUser Outcome=Success COLD", true, "GetItem 200", "DeleteItem 200")},
 	} {
 		r := s.Do(t, test.method, test.path, test.body, test.headers).Want(t, test.status)
-		sent := traceFields(r.Header.Get("X-Amzn-Trace-Id"))
-		got := xray.receivedSegment(t)
-		annotations := map[string]any{
-			"Service": "UserRequestAPI", "Stage": stage, "Version": "$LATEST", "Operation": test.operation, "Outcome": "Success",
-			"ColdStart": test.cold,
-		}
-		if test.code != "" {
-			annotations["Outcome"], annotations["ErrorCode"] = "Error", test.code
-		}
-		want := segment{
-			Name: test.operation, Type: "subsegment", TraceID: sent["Root"], ParentID: sent["Parent"],
-			Error: test.code != "", Annotations: annotations,
-		}
-		calls := got.Subsegments
-		if got.StartTime <= 0 || got.EndTime < got.StartTime {
-			t.Errorf("%s: from %f to %f", test.operation, got.StartTime, got.EndTime)
-		}
-		got.StartTime, got.EndTime, got.Subsegments = 0, 0, nil
-		if d := gocmp.Diff(want, got); d != "" {
-			t.Errorf("%s %s: the handler's subsegment (-want +got):\n%s", test.method, test.path, d)
-		}
-		var operations []string
-		for _, call := range calls {
-			operations = append(operations, fmt.Sprint(call.AWS["operation"]))
-			if call.Name != "DynamoDB" || call.Namespace != "aws" || call.AWS["table_name"] != s.TableName {
-				t.Errorf("%s %s: the subsegment of a call is %s in %s about the table %v, want DynamoDB in aws about %s",
-					test.method, test.path, call.Name, call.Namespace, call.AWS["table_name"], s.TableName)
+		id := traceFields(r.Header.Get("X-Amzn-Trace-Id"))["Root"]
+		s.WantTrace(t, id, test.want)
+		detail, _ := s.Collector.Trace(id)
+		for _, span := range detail.Trace.Walk {
+			if span.Name != test.operation {
+				continue
 			}
-		}
-		if !slices.Equal(test.calls, operations) {
-			t.Errorf("%s %s: calls %v, want %v", test.method, test.path, operations, test.calls)
+			got := map[string]any{}
+			for _, key := range []string{"Service", "Stage", "Version", "Operation"} {
+				got[key] = span.Annotations[key]
+			}
+			want := map[string]any{"Service": "UserRequestAPI", "Stage": stage, "Version": "$LATEST", "Operation": test.operation}
+			if d := gocmp.Diff(want, got); d != "" {
+				t.Errorf("%s %s: annotations (-want +got):\n%s", test.method, test.path, d)
+			}
 		}
 	}
 }
@@ -133,48 +96,84 @@ func TestTraces(t *testing.T) {
 // TestTracesOfCallers is about requests that belong to a trace already, which the caller samples or not.
 func TestTracesOfCallers(t *testing.T) {
 	t.Parallel()
-	xray := newDaemon(t)
-	s := stacktest.Start(t, xray.with)
-	const root = "1-5759e988-bd862e3fe1be46a994272793"
-	trace := func(sampled string) stacktest.Headers {
-		return stacktest.Headers{"X-Amzn-Trace-Id": "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=" + sampled}
+	s := stacktest.Start(t)
+	const parent = "53995c3f42cd8ad8"
+	decided := func(sampled string) (id string, header stacktest.Headers) {
+		id, _ = stacktest.NewTrace()
+		return id, stacktest.Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Parent=" + parent + ";Sampled=" + sampled}
 	}
-	r := s.Do(t, "POST", "/users", `{"userId": "ada"}`, trace("0")).Want(t, 201)
-	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id")); got["Root"] != root || got["Sampled"] != "0" {
+	unwanted, header := decided("0")
+	r := s.Do(t, "POST", "/users", `{"userId": "ada"}`, header).Want(t, 201)
+	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id")); got["Root"] != unwanted || got["Sampled"] != "0" {
 		t.Errorf("answered with the trace %v, want the caller's", got)
 	}
-	for _, method := range []string{"GET", "PUT", "DELETE"} {
-		body := ""
-		if method == "PUT" {
-			body = `{}`
-		}
-		s.Do(t, method, "/users/ada", body, trace("0"))
-	}
-	if got := xray.Received(t); len(got) > 0 {
-		t.Errorf("sent of traces that are not sampled: %q", got)
-	}
+	s.Do(t, "GET", "/users/ada", "", header).Want(t, 200)
+	s.Do(t, "PUT", "/users/ada", `{}`, header).Want(t, 200)
+	s.Do(t, "DELETE", "/users/ada", "", header).Want(t, 204)
 
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`, trace("1")).Want(t, 201)
-	if got := xray.receivedSegment(t); got.TraceID != root {
-		t.Errorf("the subsegment is in the trace %s, want the caller's, %s", got.TraceID, root)
+	wanted, header := decided("1")
+	s.Do(t, "GET", "/users/ada", "", header).Want(t, 404)
+	whole := tree("get", "404 error", "getUser Outcome=Error ErrorCode=UserNotFound COLD error cause:UserNotFound", false, "GetItem 200")
+	s.WantTrace(t, wanted, strings.Replace(whole, "STAGE/STAGE", "STAGE/STAGE (of a caller)", 1))
+	if detail, _ := s.Collector.Trace(wanted); detail.Trace.Roots[0].ParentID != parent {
+		t.Errorf("the parent is %s, want the caller's, %s", detail.Trace.Roots[0].ParentID, parent)
+	}
+	if _, ok := s.Collector.Trace(unwanted); ok || len(s.Collector.Traces(collector.Filter{})) != 1 {
+		t.Errorf("%d traces, want the one that is sampled", len(s.Collector.Traces(collector.Filter{})))
 	}
 }
 
-// TestTracesHoldNothingPersonal sends marked values and looks for them in all that is sent to X-Ray.
-func TestTracesHoldNothingPersonal(t *testing.T) {
+// TestSampling is about requests that bring no decision: the stage's sampling rule makes it.
+func TestSampling(t *testing.T) {
 	t.Parallel()
-	xray := newDaemon(t)
-	s := stacktest.Start(t, xray.with)
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"TracingReservoir": "0", "TracingSamplingRate": "0"}))
+	r := s.Do(t, "GET", "/users", "").Want(t, 200)
+	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id"))["Sampled"]; got != "0" {
+		t.Errorf("Sampled=%s, want 0", got)
+	}
+	id, header := stacktest.NewTrace() // its caller wants it
+	s.Do(t, "GET", "/users", "", header).Want(t, 200)
+	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200"))
+	if all := s.Collector.Traces(collector.Filter{}); len(all) != 1 {
+		t.Errorf("%d traces, want the one that is sampled", len(all))
+	}
+}
+
+// TestNothingPersonalIsCollected sends marked values, and looks for them in all traces, logs and metrics.
+func TestNothingPersonalIsCollected(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
 	if sendMarked(t, s) == 0 {
 		t.Fatal("no requests")
 	}
-	payloads := xray.Received(t)
-	if len(payloads) == 0 {
-		t.Error("nothing was sent")
+	id, header := stacktest.NewTrace()
+	s.Do(t, "GET", "/users?limit=1", "", header).Want(t, 200)
+	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200")) // all before it is there, too
+	wantNothingPersonalCollected(t, s)
+}
+
+// wantNothingPersonalCollected looks for marked values in the traces, and in all lines of the logs.
+func wantNothingPersonalCollected(t *testing.T, s *stacktest.Stack) {
+	t.Helper()
+	everything := s.AccessLog()
+	for _, line := range s.Collector.Lines(collector.LineFilter{}) {
+		everything = append(everything, line.Text)
 	}
-	for _, payload := range payloads {
-		if isMarked(payload) {
-			t.Errorf("personal data was sent: %s", payload)
+	traces := s.Collector.Traces(collector.Filter{})
+	for _, summary := range traces {
+		detail, _ := s.Collector.Trace(summary.ID)
+		text, err := json.Marshal(detail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		everything = append(everything, string(text))
+	}
+	if len(traces) == 0 || len(s.AccessLog()) == 0 || len(everything) < 3*len(traces) {
+		t.Errorf("%d traces, %d lines of the access log, %d texts in all", len(traces), len(s.AccessLog()), len(everything))
+	}
+	for _, text := range everything {
+		if isMarked(text) {
+			t.Errorf("personal data: %s", text)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -313,23 +314,41 @@ func TestTooManyRequests(t *testing.T) {
 	get(t, s, "").Want(t, http.StatusOK)
 }
 
-// With nobody listening where the X-Ray daemon would, a function prints nothing but its own lines of JSON.
+// Where the functions' X-Ray daemon is absent, or takes nothing any more, no request fails, and a function prints nothing but its own
+// lines of JSON.
 func TestNoXRayDaemon(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, func(cfg *local.Config) { cfg.XRayDaemonAddress = "127.0.0.1:1" })
-	const rounds = 3 // of two packets to a closed port, the second is told that it is closed
-	s.Do(t, http.MethodPost, "/users", `{"userId":"a"}`).Want(t, http.StatusCreated)
-	for range rounds {
-		wantAllWell(t, s, "a")
+	full, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Do(t, http.MethodGet, "/users/nobody", "").Want(t, http.StatusNotFound)
-	sent := 2 + rounds*len(requests("a"))
-	eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
-	for _, text := range s.Lines() {
-		var line logLine
-		if err := json.Unmarshal([]byte(text), &line); err != nil || line.Message != "request" || line.Level != "INFO" {
-			t.Errorf("line %q, want only the requests' own", text)
-		}
+	t.Cleanup(func() { _ = full.Close() })
+	if err := full.SetReadBuffer(1); err != nil { // which nobody reads, and has room for a packet or two
+		t.Fatal(err)
 	}
-	wantNoFaults(t, s)
+	for name, address := range map[string]string{"absent": "127.0.0.1:1", "full": full.LocalAddr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var changes []func(*local.Config)
+			for _, function := range []string{"GetFunction", "PostFunction", "PutFunction", "DeleteFunction"} {
+				changes = append(changes, withVariables(t, function, "AWS_XRAY_DAEMON_ADDRESS="+address))
+			}
+			s := stacktest.Start(t, changes...)
+			const rounds = 3 // of two packets to a closed port, the second is told that it is closed
+			s.Do(t, http.MethodPost, "/users", `{"userId":"a"}`).Want(t, http.StatusCreated)
+			for range rounds {
+				wantAllWell(t, s, "a")
+			}
+			s.Do(t, http.MethodGet, "/users/nobody", "").Want(t, http.StatusNotFound)
+			sent := 2 + rounds*len(requests("a"))
+			eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
+			for _, text := range s.Lines() {
+				var line logLine
+				if err := json.Unmarshal([]byte(text), &line); err != nil || line.Message != "request" || line.Level != "INFO" {
+					t.Errorf("line %q, want only the requests' own", text)
+				}
+			}
+			wantNoFaults(t, s)
+		})
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -197,6 +198,7 @@ type Stack struct {
 
 	mu     sync.Mutex
 	events []lambdahost.Event
+	access []string
 }
 
 // Start starts a stack on a free port, and stops it after the test, which fails where that fails. configure changes what is
@@ -220,6 +222,12 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 		},
 		Bootstraps: Bootstraps(tb),
 		Log:        s.collect,
+		AccessLog:  s.collectAccess,
+		Progress: func(step string) {
+			if strings.HasPrefix(step, "X-Ray would refuse") {
+				tb.Error(step)
+			}
+		},
 	}
 	for _, change := range configure {
 		change(&cfg)
@@ -263,6 +271,19 @@ func (s *Stack) collect(event lambdahost.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, event)
+}
+
+func (s *Stack) collectAccess(line string, _ gateway.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.access = append(s.access, line)
+}
+
+// AccessLog returns the lines of the gateway's access log so far.
+func (s *Stack) AccessLog() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.access)
 }
 
 // Events returns what the functions, and Lambda about them, have logged so far.

@@ -1,0 +1,94 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local/delve"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+const defaultDebugPort = 2345 // as editors have it for Delve
+
+// Debug is [Run] with one function, such as get, under the debugger Delve, to which editors attach at DEBUG_PORT of 127.0.0.1. That
+// function is built for it, has one environment, and takes as long as it takes; nothing is reloaded meanwhile.
+func Debug(ctx context.Context, root, name string) error {
+	cfg, err := configure(root, os.Getenv)
+	if err != nil {
+		return err
+	}
+	port, err := debugPort(os.Getenv("DEBUG_PORT"))
+	if err != nil {
+		return err
+	}
+	resources, err := load(cfg)
+	if err != nil {
+		return err
+	}
+	function, err := findFunction(resources.Functions(), name)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, port, "DEBUG_PORT") // the debugger would say it too late
+	if err != nil {
+		return err
+	}
+	if err := listener.Close(); err != nil {
+		return fmt.Errorf("try the debugger's port: %w", err)
+	}
+	dir := filepath.Join(cfg.DataDir, "debugger")
+	dlv, err := delve.Build(ctx, root, dir, say)
+	if err != nil {
+		return err
+	}
+	say("Building " + name + " for the debugger, which takes a minute the first time…")
+	built, err := build.Functions(ctx, []build.Function{module(function)}, build.Options{Root: root, Out: dir, Debug: true})
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	cfg.Bootstraps = map[string]string{function.LogicalID: built[0].Path}
+	cfg.Debug, cfg.Debugger = function.LogicalID, delve.Command(dlv, address)
+	cfg.Watch = false
+	ctx, cancel := context.WithCancel(ctx)
+	var supervisor sync.WaitGroup
+	supervisor.Go(func() { delve.Supervise(ctx, address) })
+	defer supervisor.Wait()
+	defer cancel()
+	return run(ctx, cfg, fmt.Sprintf(`  Delve   %s has %s: attach to it, set a breakpoint, and send a request (docs/change.md, "Debugging")
+`, address, name))
+}
+
+func debugPort(text string) (int, error) {
+	if text == "" {
+		return defaultDebugPort, nil
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return 0, fmt.Errorf("DEBUG_PORT is %q: it must be a number from 1 to 65535", text)
+	}
+	return port, nil
+}
+
+// findFunction finds a function by its folder's name.
+func findFunction(functions []template.Function, name string) (template.Function, error) {
+	var names []string
+	for _, f := range functions {
+		folder := path.Base(f.Source)
+		if folder == name {
+			return f, nil
+		}
+		names = append(names, folder)
+	}
+	slices.Sort(names)
+	return template.Function{}, fmt.Errorf("there is no function %s: it is one of %s", name, strings.Join(names, ", "))
+}

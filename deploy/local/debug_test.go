@@ -1,0 +1,99 @@
+package local_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"net/rpc/jsonrpc"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// state is what Delve's API tells of the debugged process.
+type state struct {
+	State struct {
+		Running       bool
+		CurrentThread *struct {
+			Function *struct {
+				Name string `json:"name"`
+			} `json:"function"`
+		} `json:"currentThread"`
+	}
+}
+
+// A breakpoint holds a request for as long as the debugger wants, and then the request is answered.
+func TestDebug(t *testing.T) { //nolint:paralleltest // compiles the magefile
+	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
+	if testing.Short() || endpoint == "" {
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+	}
+	stage := "t" + strings.ToLower(rand.Text()[:12])
+	port := freePort(t)
+	r := startRun(t, []string{compile(t), "debug", "get"}, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, fmt.Sprintf("DEBUG_PORT=%d", port))
+	url, _ := r.ready(t)
+	t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	if !strings.Contains(r.stderr.String(), address) {
+		t.Errorf("the debugger's address %s is not told", address)
+	}
+	if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
+		t.Fatalf("without a breakpoint: %d %s", status, body)
+	}
+
+	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	debugger := jsonrpc.NewClient(connection)
+	t.Cleanup(func() { _ = debugger.Close() })
+	call := func(method string, arguments, result any) {
+		t.Helper()
+		if err := debugger.Call("RPCServer."+method, arguments, result); err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+	}
+	var ignored, now state
+	command := func(name string) { call("Command", map[string]any{"name": name}, &ignored) }
+	command("halt")
+	call("CreateBreakpoint", map[string]any{"Breakpoint": map[string]any{"functionName": "main.list", "line": -1}}, &struct{}{})
+	resumed := debugger.Go("RPCServer.Command", map[string]any{"name": "continue"}, &now, nil)
+
+	answered := make(chan string, 1)
+	go func() {
+		status, body := get(t, url+"/users?limit=1")
+		answered <- fmt.Sprint(status, " ", body)
+	}()
+	<-resumed.Done // at the breakpoint
+	if resumed.Error != nil || now.State.CurrentThread == nil || now.State.CurrentThread.Function.Name != "main.list" {
+		t.Fatalf("the debugger stopped at %+v, %v; want main.list", now, resumed.Error)
+	}
+	select {
+	case early := <-answered:
+		t.Errorf("answered while it is at the breakpoint: %s", early)
+	default:
+	}
+	call("ClearBreakpoint", map[string]any{"Id": 1}, &struct{}{})
+	debugger.Go("RPCServer.Command", map[string]any{"name": "continue"}, &ignored, nil)
+	if got := <-answered; !strings.HasPrefix(got, "200 ") {
+		t.Errorf("after the breakpoint: %s", got)
+	}
+	if err := syscall.Kill(r.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if status := r.stopped(t); status != 0 {
+		t.Errorf("exit status %d, want 0", status)
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,174 @@
+package local
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/trace"
+)
+
+// stageSegment is what API Gateway sends X-Ray of a request, and of its call of Lambda. The address has the path of the resource
+// instead of the request's own path and query, which name users.
+func stageSegment(r gateway.Record, api template.API) trace.Document {
+	d := trace.Document{
+		Name:        api.Name + "/" + api.Stage,
+		ID:          r.Trace.Segment,
+		TraceID:     r.Trace.Root,
+		ParentID:    r.Trace.Caller,
+		StartTime:   trace.Seconds(r.Time),
+		EndTime:     trace.Seconds(r.Time.Add(r.Latency)),
+		Origin:      "AWS::ApiGateway::Stage",
+		ResourceARN: fmt.Sprintf("arn:aws:apigateway:%s::/restapis/%s/stages/%s", region, api.ID, api.Stage),
+		HTTP: &trace.HTTP{
+			Request: &trace.HTTPRequest{
+				Method:        r.Method,
+				URL:           truncate("http://" + r.Host + "/" + api.Stage + r.ResourcePath),
+				ClientIP:      r.SourceIP,
+				XForwardedFor: true,
+			},
+			Response: &trace.HTTPResponse{Status: r.Status, ContentLength: r.ResponseLength},
+		},
+		AWS: map[string]any{"api_gateway": map[string]any{
+			"account_id": accountID, "rest_api_id": api.ID, "stage": api.Stage, "request_id": r.RequestID,
+		}},
+	}
+	flagStatus(&d, r.Status)
+	if r.FunctionARN == "" {
+		return d
+	}
+	call := trace.Document{
+		Name:      "Lambda",
+		ID:        r.Trace.Parent,
+		Namespace: "aws",
+		StartTime: trace.Seconds(r.IntegrationTime),
+		EndTime:   trace.Seconds(r.IntegrationTime.Add(r.IntegrationLatency)),
+		HTTP: &trace.HTTP{
+			Request: &trace.HTTPRequest{
+				Method: http.MethodPost,
+				URL:    fmt.Sprintf("https://lambda.%s.amazonaws.com/2015-03-31/functions/%s/invocations", region, r.FunctionARN),
+				Traced: true, // Lambda sends a segment of its own
+			},
+		},
+		AWS: map[string]any{
+			"operation": "Invoke", "region": region, "function_name": functionName(r.FunctionARN),
+			"resource_names": []string{functionName(r.FunctionARN)}, "request_id": r.FunctionRequestID,
+		},
+	}
+	if r.IntegrationStatus != 0 {
+		call.HTTP.Response = &trace.HTTPResponse{Status: r.IntegrationStatus}
+	}
+	flagStatus(&call, r.IntegrationStatus)
+	call.Fault = call.Fault || r.IntegrationError != "" && !call.Error // no answer, or not a usable one
+	d.Subsegments = []trace.Document{call}
+	return d
+}
+
+// truncate cuts a text that comes from outside to what X-Ray takes.
+func truncate(text string) string {
+	const limit = 250 // bytes
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+}
+
+// functionName returns the name in the ARN of a function, an alias or a version.
+func functionName(functionARN string) string {
+	const namePart = 6 // arn:aws:lambda:region:account:function:name:qualifier
+	if parts := strings.Split(functionARN, ":"); len(parts) > namePart {
+		return parts[namePart]
+	}
+	return functionARN
+}
+
+// flagStatus flags a failure as X-Ray means the flags.
+func flagStatus(d *trace.Document, status int) {
+	switch {
+	case status == http.StatusTooManyRequests:
+		d.Error, d.Throttle = true, true
+	case status >= http.StatusInternalServerError:
+		d.Fault = true
+	case status >= http.StatusBadRequest:
+		d.Error = true
+	}
+}
+
+// lambdaSegments are what Lambda sends X-Ray of an invocation: a segment of the service, and one of the function where it was run.
+func lambdaSegments(i lambdahost.Invocation) []trace.Document {
+	responded := i.Responded
+	if responded.IsZero() {
+		responded = i.Ended
+	}
+	service := trace.Document{
+		Name:        i.Function,
+		ID:          i.LambdaSegment,
+		TraceID:     i.TraceID,
+		ParentID:    i.Parent,
+		StartTime:   trace.Seconds(i.Received),
+		EndTime:     trace.Seconds(responded),
+		Origin:      "AWS::Lambda",
+		ResourceARN: i.ARN,
+		HTTP:        &trace.HTTP{Response: &trace.HTTPResponse{Status: i.Status}},
+		AWS:         map[string]any{"request_id": i.RequestID, "resource_names": []string{i.Function}},
+	}
+	flagStatus(&service, i.Status)
+	if i.Started.IsZero() {
+		service.Cause = cause(i)
+		return []trace.Document{service}
+	}
+	function := trace.Document{
+		Name:        i.Function,
+		ID:          i.FunctionSegment,
+		TraceID:     i.TraceID,
+		ParentID:    i.LambdaSegment,
+		StartTime:   trace.Seconds(i.Started),
+		EndTime:     trace.Seconds(i.Ended),
+		Origin:      "AWS::Lambda::Function",
+		ResourceARN: i.ARN,
+		AWS: map[string]any{
+			"account_id": accountID, "function_arn": i.ARN, "request_id": i.RequestID, "resource_names": []string{i.Function},
+		},
+		Cause: cause(i),
+	}
+	part := func(name string, start, end time.Time) {
+		function.Subsegments = append(function.Subsegments, trace.Document{
+			Name: name, ID: trace.NewID(), StartTime: trace.Seconds(start), EndTime: trace.Seconds(end),
+		})
+	}
+	if !i.InitStarted.IsZero() {
+		part("Initialization", i.InitStarted, i.InitEnded)
+	}
+	part("Invocation", i.Started, responded)
+	if i.Error != nil {
+		service.Fault, function.Fault = true, true
+		function.Subsegments[len(function.Subsegments)-1].Fault = true
+	}
+	if responded.Before(i.Ended) {
+		part("Overhead", responded, i.Ended)
+	}
+	return []trace.Document{service, function}
+}
+
+// cause is why an invocation failed. What a function itself says about it can be about a person, so only the names of its
+// exceptions are taken.
+func cause(i lambdahost.Invocation) *trace.Cause {
+	if i.Error == nil {
+		return nil
+	}
+	said := struct {
+		Exceptions []struct {
+			Type string `json:"type"`
+		} `json:"exceptions"`
+	}{}
+	_ = json.Unmarshal(i.Cause, &said) // it may be absent, or anything
+	exceptions := []trace.Exception{{ID: trace.NewID(), Type: truncate(i.Error.Type), Message: truncate(i.Error.Message)}}
+	for _, e := range said.Exceptions {
+		if e.Type != "" && e.Type != i.Error.Type {
+			exceptions = append(exceptions, trace.Exception{ID: trace.NewID(), Type: truncate(e.Type)})
+		}
+	}
+	return &trace.Cause{Exceptions: exceptions}
+}

@@ -1,0 +1,142 @@
+package local
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/local/console"
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// routes serves the pages about the stack, and the API at all other addresses: where no stage is, it answers as API Gateway does.
+func (s *Stack) routes() http.Handler {
+	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/", path == "/favicon.ico", path == "/_local", strings.HasPrefix(path, "/_local/"):
+			s.pages.ServeHTTP(w, r)
+		default:
+			s.gateway.Load().ServeHTTP(w, r)
+		}
+	})
+}
+
+// access takes a request that was answered.
+func (s *Stack) access(line string, r gateway.Record, api template.API) {
+	traceID := ""
+	if r.Trace.Sampled {
+		traceID = r.Trace.Root
+		s.Collector.Add(stageSegment(r, api))
+	}
+	s.Collector.Log(collector.Line{
+		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: traceID, Type: "access", Text: line,
+	})
+	if s.cfg.AccessLog != nil {
+		s.cfg.AccessLog(line, r)
+	}
+}
+
+// trace takes an invocation that is over.
+func (s *Stack) trace(i lambdahost.Invocation) {
+	if i.Sampled {
+		s.Collector.Add(lambdaSegments(i)...)
+	}
+}
+
+// log takes an event of a function's log.
+func (s *Stack) log(e lambdahost.Event) {
+	line := collector.Line{Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
+	if _, own := e.Record.(lambdahost.Line); !own {
+		line.RequestID = e.RequestID // a function's own lines tell the gateway's id
+	}
+	s.Collector.Log(line)
+	if s.cfg.Log != nil {
+		s.cfg.Log(e)
+	}
+}
+
+// state is what the pages tell of the stack.
+func (s *Stack) state() console.Stack {
+	api := s.resources.Load().API()
+	curl, err := s.curl()
+	if err != nil {
+		curl = []string{"# " + err.Error()}
+	}
+	source, err := os.ReadFile(filepath.Join(s.cfg.Root, "deploy", "openapi.yaml"))
+	if err != nil {
+		source = []byte("# " + err.Error() + "\n")
+	}
+	description := console.Stack{
+		Name:          api.Name,
+		URL:           s.URL,
+		Stage:         api.Stage,
+		Authorization: s.authorization.kind,
+		Routes:        routes(api, s.resources.Load().Functions()),
+		Curl:          curl,
+		Database:      s.Database,
+		Table:         s.Table,
+		LogFile:       s.cfg.LogFile,
+		Document:      source,
+		Failures:      s.failures.all(),
+		Reload:        s.watcher != nil,
+	}
+	if s.database != nil {
+		description.DataDir = filepath.Join(s.cfg.DataDir, "dynamodb")
+	}
+	return description
+}
+
+// curl are lines that call the API, to paste into a shell one after the other.
+func (s *Stack) curl() ([]string, error) {
+	before, curl, err := s.authorization.curl()
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	if before != "" {
+		lines = append(lines, before)
+	}
+	return append(lines,
+		fmt.Sprintf("%s '%s/users?userId=1'", curl, s.URL),
+		fmt.Sprintf(`%s -X POST %s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'`, curl, s.URL),
+		fmt.Sprintf("%s '%s/users?limit=10'", curl, s.URL),
+	), nil
+}
+
+// routes are the methods of the API that functions serve, by path.
+func routes(api template.API, functions []template.Function) []console.Route {
+	var document struct {
+		Paths map[string]map[string]struct {
+			Summary     string
+			Integration struct{ URI string } `json:"x-amazon-apigateway-integration"`
+		}
+	}
+	if err := json.Unmarshal(api.Body, &document); err != nil {
+		return nil // the gateway has refused such a document
+	}
+	var routes []console.Route
+	for path, methods := range document.Paths {
+		for method, operation := range methods {
+			for _, f := range functions {
+				if strings.Contains(operation.Integration.URI, f.ARN+"/invocations") {
+					routes = append(routes, console.Route{
+						Method: strings.ToUpper(method), Path: path, Function: f.Name, Summary: operation.Summary,
+					})
+				}
+			}
+		}
+	}
+	slices.SortFunc(routes, func(a, b console.Route) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	return routes
+}

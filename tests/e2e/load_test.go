@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// TestLoad sends many requests at once and looks at the trace of each: it has the spans of its own request, all of them ended, and no
+// others. The memory of the functions and of the stack levels off meanwhile.
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	const (
+		requests = 10_000
+		senders  = 8
+	)
+	memory := functionMemory{}
+	s := stacktest.Start(t, func(cfg *local.Config) {
+		cfg.Log, cfg.AccessLog = memory.note, nil // which keeps nothing
+	})
+	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	kinds := []struct {
+		method, path, body string
+		status             int
+		want               string // spans that are the function's own
+	}{
+		{"GET", "/users/ada", "", 200, "getUser Success; DynamoDB GetItem"},
+		{"GET", "/users/nobody", "", 404, "getUser Error UserNotFound; DynamoDB GetItem"},
+		{"POST", "/users", `{"userId": "ada"}`, 409, "createUser Error UserExists; DynamoDB PutItem"},
+		{"DELETE", "/users/nobody", "", 404, "deleteUser Error UserNotFound; DynamoDB GetItem"},
+		{"PUT", "/users/nobody", `{}`, 404, "replaceUser Error UserNotFound; DynamoDB GetItem"},
+	}
+	var (
+		next  atomic.Int64
+		group sync.WaitGroup
+		half  sync.Once
+		heap  uint64
+	)
+	for range senders {
+		group.Go(func() {
+			for i := next.Add(1); i <= requests && !t.Failed(); i = next.Add(1) {
+				if i > requests/2 {
+					half.Do(func() { heap = heapInUse(); memory.mark() })
+				}
+				kind := kinds[int(i)%len(kinds)]
+				id, header := stacktest.NewTrace()
+				s.Do(t, kind.method, kind.path, kind.body, header).Want(t, kind.status)
+				wantOwnSpans(t, s, id, kind.want)
+			}
+		})
+	}
+	group.Wait()
+	const tolerance = 16 << 20 // bytes: what the garbage collector has not got to
+	if after := heapInUse(); after > heap+tolerance {
+		t.Errorf("the stack's memory goes on to grow: %d MB after half of the requests, %d MB after all", heap>>20, after>>20)
+	}
+	memory.wantLevel(t)
+}
+
+// wantOwnSpans waits for the whole trace and looks at the spans that the function has sent.
+func wantOwnSpans(t *testing.T, s *stacktest.Stack, id, want string) {
+	var got []string
+	eventually(t, "the trace "+id, func() bool {
+		detail, ok := s.Collector.Trace(id)
+		if !ok || !detail.Trace.Summary().Complete {
+			return false
+		}
+		got = nil
+		for _, span := range detail.Trace.Walk {
+			if span.EndTime < span.StartTime || span.InProgress || span.Orphan {
+				t.Errorf("the span %s of %s has no end or no place", span.Name, id)
+			}
+			switch outcome, operation := span.Annotations["Outcome"], span.AWS["table_name"]; {
+			case outcome != nil && span.Annotations["ErrorCode"] != nil:
+				got = append(got, fmt.Sprint(span.Name, " ", outcome, " ", span.Annotations["ErrorCode"]))
+			case outcome != nil:
+				got = append(got, fmt.Sprint(span.Name, " ", outcome))
+			case operation != nil:
+				got = append(got, fmt.Sprint(span.Name, " ", span.AWS["operation"]))
+			}
+		}
+		return len(got) > 0
+	})
+	if text := strings.Join(got, "; "); text != want {
+		t.Errorf("trace %s has %q, want %q", id, text, want)
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// functionMemory is the most memory that an environment of a function has used.
+type functionMemory struct {
+	mu          sync.Mutex
+	most, until int // in MB, of all so far and when mark was called
+}
+
+func (m *functionMemory) note(e lambdahost.Event) {
+	if report, ok := e.Record.(lambdahost.Report); ok {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.most = max(m.most, report.Metrics.MaxMemoryUsedMB)
+	}
+}
+
+func (m *functionMemory) mark() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.until = m.most
+}
+
+func (m *functionMemory) wantLevel(t *testing.T) {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	const tolerance = 10 // MB
+	t.Logf("functions used at most %d MB, of which %d MB in the first half", m.most, m.until)
+	if m.until == 0 || m.most > m.until+tolerance {
+		t.Errorf("the memory of the functions goes on to grow: at most %d MB in the first half, then %d MB", m.until, m.most)
+	}
+}

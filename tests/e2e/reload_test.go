@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// reloadPatience is for the build of four functions on a machine that does much else.
+const reloadPatience = 3 * time.Minute
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(reloadPatience); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+// edit replaces a text that the file has once.
+func edit(t *testing.T, file, old, replacement string) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(content), old); n != 1 {
+		t.Fatalf("%s has %q %d times, want once", file, old, n)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(content), old, replacement, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReload saves changes while clients send requests, none of which may be lost.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	root := stacktest.Checkout(t)
+	s := stacktest.Start(t, func(cfg *local.Config) {
+		cfg.Root, cfg.DataDir, cfg.Watch = root, t.TempDir(), true
+	})
+	clients := []string{"ada", "grace"}
+	for _, id := range clients {
+		s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
+	}
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	for _, id := range clients { // of a function that is not broken meanwhile
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.Do(t, "PUT", "/users?userId="+id, `{}`).Want(t, 200)
+				}
+			}
+		})
+	}
+	defer others.Wait()
+	defer close(stop)
+
+	get := filepath.Join(root, "functions", "get", "get.go")
+	list := func() string { return string(s.Do(t, "GET", "/users", "").Body) }
+
+	edit(t, get, `{"items":[`, `{"changed":[`)
+	eventually(t, "the changed function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
+
+	edit(t, get, "page.More, page.Next", "page.More, page.Missing")
+	eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
+	failed := s.Do(t, "GET", "/users", "")
+	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
+		p.Instance != "/users" {
+		t.Errorf("problem %+v, want file and line", p)
+	}
+
+	edit(t, get, "page.More, page.Missing", "page.More, page.Next")
+	eventually(t, "the mended function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
+
+	// All functions are made of this.
+	edit(t, filepath.Join(root, "shared", "response", "response.go"), `"nosniff"`, `"changed"`)
+	for _, request := range [][3]string{{"GET", "/users", ""}, {"PUT", "/users/ada", `{}`}, {"POST", "/users", `[]`}, {"DELETE", "/users/nobody", ""}} {
+		eventually(t, "all changed functions", func() bool {
+			r := s.Do(t, request[0], request[1], request[2])
+			return r.Header.Get("X-Content-Type-Options") == "changed"
+		})
+	}
+
+	document := filepath.Join(root, "deploy", "openapi.yaml")
+	s.Do(t, "GET", "/people/ada", "").Want(t, 404)
+	edit(t, document, "\n  /users/{userId}:\n", "\n  /people/{userId}:\n")
+	eventually(t, "the changed route", func() bool { return s.Do(t, "GET", "/people/ada", "").Status == 200 })
+	edit(t, document, "\n  /people/{userId}:\n", "\n  : people/{userId}:\n") // no YAML any more: what runs goes on
+	edit(t, get, `{"changed":[`, `{"last":[`)
+	eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
+	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
+}

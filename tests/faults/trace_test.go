@@ -1,0 +1,123 @@
+package faults_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// The first lines of the traces of requests that reach the function that reads users.
+const (
+	toFunction = `
+UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
+	throughLambda = `
+  Lambda Invoke 200
+    UserRequestAPI-STAGE-get AWS::Lambda 200
+      UserRequestAPI-STAGE-get AWS::Lambda::Function
+        Invocation
+        getUser `
+	overhead = `
+        Overhead`
+)
+
+// Each way in which a request can go, as its trace tells it.
+func TestTrace_Database(t *testing.T) {
+	t.Parallel()
+	const (
+		deadline  = "fault cause:DeadlineExceeded"
+		throttled = "error throttle cause:ProvisionedThroughputExceededException"
+		getItem   = "\n          DynamoDB GetItem TABLE "
+		attempt   = "\n            attempt "
+	)
+	tests := []struct {
+		name         string
+		fault        func(string) fault
+		method, path string
+		status       int
+		want         string
+	}{
+		{"found", all(none), "GET", "/users/a", 200,
+			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" + getItem + "200" + overhead},
+		{"not found", all(none), "GET", "/users/nobody", 404,
+			toFunction + "404 error" + throughLambda + "Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" +
+				getItem + "200" + overhead},
+		{"refused by the gateway", all(none), "DELETE", "/users", 400, toFunction + "400 error"},
+		{"answered by the gateway", all(none), "PATCH", "/users/a", 405, toFunction + "405 error"},
+		{"throttled", all(throttle), "GET", "/users/a", 503,
+			toFunction + "503 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
+				getItem + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + overhead},
+		{"throttled once", first(1, "GetItem", throttle), "GET", "/users/a", 200,
+			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" +
+				getItem + "200" + attempt + "400 " + throttled + attempt + "200" + overhead},
+		{"no answer", all(ignore), "GET", "/users/a", 500,
+			toFunction + "500 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
+				getItem + deadline + attempt + deadline + attempt + deadline + attempt + deadline + overhead},
+	}
+	p := newProxy(t)
+	s := startWarm(t, p, "a")
+	for _, tt := range tests { // in this order, as they share the proxy
+		p.fail(tt.fault)
+		id, header := stacktest.NewTrace()
+		s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
+		t.Log(tt.name)
+		s.WantTrace(t, id, tt.want)
+	}
+}
+
+// Each way in which a function itself can fail.
+func TestTrace_Function(t *testing.T) {
+	t.Parallel()
+	failed := func(cause string) string {
+		return toFunction + `502 fault
+  Lambda Invoke 200 fault
+    UserRequestAPI-STAGE-get AWS::Lambda 200 fault
+      UserRequestAPI-STAGE-get AWS::Lambda::Function fault cause:` + cause + `
+        Initialization
+        Invocation fault`
+	}
+	tests := []struct{ fault, want string }{
+		{"panic", failed("string") + overhead},
+		{"error", failed("errorString") + overhead},
+		{"exit3", failed("Runtime.ExitError")},
+		{"hang", failed("Sandbox.Timedout")},
+		{"no object", toFunction + `502 fault
+  Lambda Invoke 200 fault
+    UserRequestAPI-STAGE-get AWS::Lambda 200
+      UserRequestAPI-STAGE-get AWS::Lambda::Function
+        Initialization
+        Invocation` + overhead},
+	}
+	for _, tt := range tests {
+		t.Run(tt.fault, func(t *testing.T) {
+			t.Parallel()
+			s := stacktest.Start(t, faulty, withTimeout(t))
+			id, header := stacktest.NewTrace()
+			s.Do(t, http.MethodGet, "/users/1?"+url.Values{"fault": {tt.fault}}.Encode(), "", header).Want(t, http.StatusBadGateway)
+			s.WantTrace(t, id, tt.want)
+		})
+	}
+}
+
+func TestTrace_TooManyRequests(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, faulty, withEnvironments(1))
+	file := filepath.Join(t.TempDir(), "gate")
+	first := make(chan stacktest.Response)
+	go func() { first <- get(t, s, "wait", "file", file) }()
+	eventually(t, "the first request", func() bool {
+		return len(s.Host.Environments(s.Functions["GetFunction"])) == 1 && len(s.Events()) >= 2
+	})
+	id, header := stacktest.NewTrace()
+	s.Do(t, http.MethodGet, "/users/1", "", header).Want(t, http.StatusInternalServerError)
+	s.WantTrace(t, id, toFunction+`500 fault
+  Lambda Invoke 429 error throttle
+    UserRequestAPI-STAGE-get AWS::Lambda 429 error throttle cause:TooManyRequestsException`)
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	(<-first).Want(t, http.StatusOK)
+}

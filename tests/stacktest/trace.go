@@ -1,0 +1,89 @@
+package stacktest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/trace"
+)
+
+const (
+	tracePatience = 30 * time.Second // for what comes within milliseconds on an idle machine
+	tracePoll     = time.Millisecond
+)
+
+// NewTrace returns the id of a new trace, and the header by which a request becomes part of it, sampled.
+func NewTrace() (id string, header Headers) {
+	var unique [12]byte
+	_, _ = rand.Read(unique[:]) // never fails: crypto/rand
+	id = fmt.Sprintf("1-%08x-%s", time.Now().Unix(), hex.EncodeToString(unique[:]))
+	return id, Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Sampled=1"}
+}
+
+// WantTrace waits until the trace looks as wanted by [Tree], in which STAGE and TABLE stand for the stack's own, and fails the test when
+// it does not come to that.
+func (s *Stack) WantTrace(tb testing.TB, id, want string) {
+	tb.Helper()
+	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	names := strings.NewReplacer(s.Table, "TABLE", stage, "STAGE")
+	want = strings.TrimSpace(want) + "\n"
+	for deadline := time.Now().Add(tracePatience); ; time.Sleep(tracePoll) {
+		detail, _ := s.Collector.Trace(id)
+		got := names.Replace(Tree(detail.Trace))
+		if got == want && detail.Trace.Summary().Complete {
+			return
+		}
+		if time.Now().After(deadline) {
+			tb.Errorf("trace %s (-want +got):\n%s", id, gocmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+			return
+		}
+	}
+}
+
+// Tree is a trace as text, a line for each span below that of its parent: name, origin, DynamoDB's operation and table, HTTP status,
+// annotations that tell how it went, flags and the types of causes. What differs each time is left out.
+func Tree(t *trace.Trace) string {
+	if t == nil {
+		return "nothing\n"
+	}
+	var b strings.Builder
+	for depth, span := range t.Walk {
+		words := []string{span.Name}
+		add := func(condition bool, text string) {
+			if condition {
+				words = append(words, text)
+			}
+		}
+		add(span.Orphan, "(of a caller)")
+		add(span.InProgress, "IN PROGRESS")
+		add(span.Origin != "", span.Origin)
+		for _, key := range []string{"operation", "table_name"} {
+			value, ok := span.AWS[key]
+			add(ok, fmt.Sprint(value))
+		}
+		if span.HTTP != nil && span.HTTP.Response != nil {
+			add(true, strconv.Itoa(span.HTTP.Response.Status))
+		}
+		for _, key := range []string{"Outcome", "ErrorCode", "ColdStart"} {
+			value, ok := span.Annotations[key]
+			add(ok, fmt.Sprintf("%s=%v", key, value))
+		}
+		add(span.Error, "error")
+		add(span.Throttle, "throttle")
+		add(span.Fault, "fault")
+		if span.Cause != nil {
+			for _, e := range span.Cause.Exceptions {
+				words = append(words, "cause:"+e.Type)
+			}
+		}
+		b.WriteString(strings.Repeat("  ", depth) + strings.Join(words, " ") + "\n")
+	}
+	return b.String()
+}
