@@ -49,6 +49,20 @@ func (r *Reader) Count(name string, byDefault int) int {
 	return int(n)
 }
 
+// Number reads a whole number from lowest to highest.
+func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
+	text := r.getenv(name)
+	if text == "" {
+		return byDefault
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < lowest || n > highest {
+		r.Faultf(name, "it must be a number from %d to %d", lowest, highest)
+		return byDefault
+	}
+	return n
+}
+
 const day = 24 * time.Hour
 
 // Duration reads a time of more than 0 as [time.ParseDuration] knows it, or days, such as 7d.

@@ -54,6 +54,24 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text string
+		want int
+		ok   bool
+	}{
+		{"", 7, true}, {"1", 1, true}, {"9", 9, true}, {"0", 7, false}, {"10", 7, false}, {"1.5", 7, false}, {"many", 7, false},
+	}
+	for _, tt := range tests {
+		r := reader(tt.text)
+		if got := r.Number("NAME", 7, 1, 9); got != tt.want {
+			t.Errorf("Number of %q = %d, want %d", tt.text, got, tt.want)
+		}
+		check(t, r, tt.text, tt.ok)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

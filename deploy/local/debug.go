@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/environment"
 	"github.com/userrequestapi/userdata/deploy/local/delve"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -26,8 +26,9 @@ func Debug(ctx context.Context, root, name string) error {
 	if err != nil {
 		return err
 	}
-	port, err := debugPort(os.Getenv("DEBUG_PORT"))
-	if err != nil {
+	env := environment.New(os.Getenv)
+	port := env.Number("DEBUG_PORT", defaultDebugPort, 1, 65535)
+	if err := env.Err(); err != nil {
 		return err
 	}
 	resources, err := load(cfg)
@@ -68,26 +69,15 @@ func Debug(ctx context.Context, root, name string) error {
 `, address, name))
 }
 
-func debugPort(text string) (int, error) {
-	if text == "" {
-		return defaultDebugPort, nil
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil || port < 1 || port > 65535 {
-		return 0, fmt.Errorf("DEBUG_PORT is %q: it must be a number from 1 to 65535", text)
-	}
-	return port, nil
-}
-
 // findFunction finds a function by its folder's name.
 func findFunction(functions []template.Function, name string) (template.Function, error) {
 	var names []string
 	for _, f := range functions {
-		folder := path.Base(f.Source)
-		if folder == name {
+		m := module(f)
+		if m.Name == name {
 			return f, nil
 		}
-		names = append(names, folder)
+		names = append(names, m.Name)
 	}
 	slices.Sort(names)
 	return template.Function{}, fmt.Errorf("there is no function %s: it is one of %s", name, strings.Join(names, ", "))

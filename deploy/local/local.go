@@ -223,22 +223,25 @@ func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
 
 // buildFunctions returns each function's binary by its logical id.
 func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]string, error) {
-	bootstraps := map[string]string{}
+	bootstraps := maps.Clone(cfg.Bootstraps)
+	if bootstraps == nil {
+		bootstraps = map[string]string{}
+	}
 	var missing []build.Function
+	var ids []string
 	for _, f := range functions {
-		if path, ok := cfg.Bootstraps[f.LogicalID]; ok {
-			bootstraps[f.LogicalID] = path
-			continue
+		if bootstraps[f.LogicalID] == "" {
+			missing = append(missing, module(f))
+			ids = append(ids, f.LogicalID)
 		}
-		missing = append(missing, module(f))
 	}
 	if len(missing) == 0 {
 		return bootstraps, nil
 	}
 	cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
 	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: cfg.builds()})
-	for _, a := range artifacts {
-		bootstraps[a.Name] = a.Path
+	for i, a := range artifacts {
+		bootstraps[ids[i]] = a.Path
 	}
 	return bootstraps, err
 }

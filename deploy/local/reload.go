@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -28,8 +27,8 @@ import (
 // document is the key in [failures] of the template and the API document, beside those of the functions.
 const document = ""
 
-// failures are why parts of the source cannot be used: those of functions that do not compile, by their logical ids, and that of
-// the template and the API document.
+// failures are why parts of the source cannot be used: those of functions that do not compile, by their folders' names, and that
+// of the template and the API document.
 type failures struct {
 	mu    sync.Mutex
 	byKey map[string]console.Failure
@@ -138,12 +137,14 @@ func (s *Stack) reload(ctx context.Context, change watch.Change) {
 	}
 }
 
-// rebuild builds the functions with these logical ids, and returns the names of those that compile.
-func (s *Stack) rebuild(ctx context.Context, functions []template.Function, ids []string) []string {
+// rebuild builds the functions with these names, and returns the names of those that compile.
+func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string) []string {
 	var modules []build.Function
+	ids := map[string]string{}
 	for _, f := range functions {
-		if slices.Contains(ids, f.LogicalID) {
-			modules = append(modules, module(f))
+		if m := module(f); slices.Contains(names, m.Name) {
+			modules = append(modules, m)
+			ids[m.Name] = f.LogicalID
 		}
 	}
 	if len(modules) == 0 {
@@ -161,8 +162,8 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, ids 
 		failure := failureOf(m.Name, err)
 		s.failures.note(m.Name, failure)
 		if failure == nil {
-			s.bootstraps[m.Name] = filepath.Join(s.cfg.builds(), m.Name, build.Executable)
-			built = append(built, path.Base(m.Dir))
+			s.bootstraps[ids[m.Name]] = filepath.Join(s.cfg.builds(), m.Name, build.Executable)
+			built = append(built, m.Name)
 		}
 	}
 	return built
@@ -182,10 +183,8 @@ func failureOf(name string, err error) error {
 	return nil
 }
 
-// module is what the function is built from.
-func module(f template.Function) build.Function {
-	return build.Function{Name: f.LogicalID, Dir: path.Join("deploy", f.Source)}
-}
+// module is what the function is built from, named as its folder is.
+func module(f template.Function) build.Function { return build.FromTemplate([]template.Function{f})[0] }
 
 // revision tells one build of a function from another.
 func revision(bootstrap string) (string, error) {
@@ -209,7 +208,7 @@ func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, pa
 	response []byte, requestID, functionError string, err error,
 ) {
 	for _, f := range i.stack.resources.Load().Functions() {
-		if failure, failed := i.stack.failures.of(f.LogicalID); failed && f.ARN == functionARN {
+		if failure, failed := i.stack.failures.of(module(f).Name); failed && f.ARN == functionARN {
 			response, err = buildFailed(failure, payload)
 			return response, "", "", err
 		}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/userrequestapi/userdata/deploy/environment"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -100,65 +101,33 @@ func say(text string) {
 
 // configure reads the settings of [Run].
 func configure(root string, getenv func(string) string) (Config, error) {
+	env := environment.New(getenv)
 	cfg := Config{
 		Root:              root,
-		DataDir:           filepath.Join(root, dataFolder),
-		Parameters:        map[string]string{"StageName": defaultStage},
-		Port:              defaultPort,
-		Environments:      defaultEnvironments,
-		Watch:             true,
+		DataDir:           cmp.Or(getenv("DATA_DIR"), filepath.Join(root, dataFolder)),
+		Parameters:        map[string]string{"StageName": cmp.Or(getenv("STAGE"), defaultStage)},
+		Port:              env.Number("PORT", defaultPort, 0, 65535),
+		Environments:      env.Number("CONCURRENCY", defaultEnvironments, 1, 1000),
+		Watch:             env.Flag("WATCH", true),
+		Reset:             env.Flag("RESET", false),
 		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),
 		XRayDaemonAddress: getenv("AWS_XRAY_DAEMON_ADDRESS"),
 	}
-	if dir := getenv("DATA_DIR"); dir != "" {
-		cfg.DataDir = dir
-	}
-	if stage := getenv("STAGE"); stage != "" {
-		cfg.Parameters["StageName"] = stage
-	}
-	var faults []error
 	switch authorization := getenv("AUTH"); authorization {
 	case "":
 	case template.AuthorizationIAM, template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone:
 		cfg.Parameters[authorizationParameter] = authorization
 	default:
-		faults = append(faults, fmt.Errorf("AUTH is %q: it must be %s, %s, %s or %s", authorization, template.AuthorizationIAM,
-			template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone))
-	}
-	number := func(name string, value *int, lowest, highest int) {
-		text := getenv(name)
-		if text == "" {
-			return
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < lowest || n > highest {
-			faults = append(faults, fmt.Errorf("%s is %q: it must be a number from %d to %d", name, text, lowest, highest))
-			return
-		}
-		*value = n
+		env.Faultf("AUTH", "it must be %s, %s, %s or %s", template.AuthorizationIAM, template.AuthorizationCognito,
+			template.AuthorizationAPIKey, template.AuthorizationNone)
 	}
 	if u, err := url.Parse(cfg.DynamoDBEndpoint); cfg.DynamoDBEndpoint != "" && (err != nil || u.Host == "" || u.Scheme == "") {
-		faults = append(faults, fmt.Errorf("DYNAMODB_ENDPOINT is %q: it must be a URL such as http://127.0.0.1:8000", cfg.DynamoDBEndpoint))
+		env.Faultf("DYNAMODB_ENDPOINT", "it must be a URL such as http://127.0.0.1:8000")
 	}
-	number("PORT", &cfg.Port, 0, 65535)
-	number("CONCURRENCY", &cfg.Environments, 1, 1000)
-	flag := func(name string, value *bool) {
-		switch text := getenv(name); text {
-		case "":
-		case "0", "false":
-			*value = false
-		case "1", "true":
-			*value = true
-		default:
-			faults = append(faults, fmt.Errorf("%s is %q: it must be 1 or 0", name, text))
-		}
-	}
-	flag("WATCH", &cfg.Watch)
-	flag("RESET", &cfg.Reset)
 	if cfg.Reset && cfg.DynamoDBEndpoint != "" {
-		faults = append(faults, errors.New("RESET deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT"))
+		env.Faultf("RESET", "it deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT")
 	}
-	return cfg, errors.Join(faults...)
+	return cfg, env.Err()
 }
 
 // eventLog writes the log to a file, and to stdout in the form that suits it.

@@ -356,7 +356,7 @@ func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // co
 		{"authorization", []string{"AUTH=iam"}, []string{`AUTH is "iam": it must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE`}},
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
-		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET deletes only"}},
+		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"it deletes only the stack's own data"}},
 		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},
 	}
 	for _, tt := range tests {

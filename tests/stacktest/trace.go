@@ -1,8 +1,6 @@
 package stacktest
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,9 +19,7 @@ const (
 
 // NewTrace returns the id of a new trace, and the header by which a request becomes part of it, sampled.
 func NewTrace() (id string, header Headers) {
-	var unique [12]byte
-	_, _ = rand.Read(unique[:]) // never fails: crypto/rand
-	id = fmt.Sprintf("1-%08x-%s", time.Now().Unix(), hex.EncodeToString(unique[:]))
+	id = trace.NewTraceID(time.Now())
 	return id, Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Sampled=1"}
 }
 

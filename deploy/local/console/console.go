@@ -59,7 +59,8 @@ type Route struct {
 	Summary  string `json:"summary"`
 }
 
-// Failure is a change that could not be taken over, while what was there before goes on serving.
+// Failure is a change that could not be taken over. Functions that do not build are told to their clients; all else goes on as
+// before.
 type Failure struct {
 	Functions []string  `json:"functions"` // that do not build; none: the API document or the template is at fault
 	Output    string    `json:"output"`

@@ -1,11 +1,12 @@
 package gateway
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
 const traceHeader = "X-Amzn-Trace-Id"
@@ -31,26 +32,23 @@ func (t Trace) Header() string {
 // newTrace continues the trace of the client's header, if that names one, and else begins a trace. sample decides where the
 // header does not; nil never samples.
 func newTrace(header string, now time.Time, sample func() bool) Trace {
-	trace := Trace{Segment: randomHex(8), Parent: randomHex(8)}
-	decided := false
-	for field := range strings.SplitSeq(header, ";") {
-		key, value, _ := strings.Cut(strings.TrimSpace(field), "=")
-		switch {
-		case key == "Root" && isRoot(value):
-			trace.Root = value
-		case key == "Parent" && isHex(value, 16):
-			trace.Caller = value
-		case key == "Sampled" && (value == "0" || value == "1"):
-			trace.Sampled, decided = value == "1", true
+	place := Trace{Segment: trace.NewID(), Parent: trace.NewID()}
+	sampled := ""
+	if root := trace.HeaderField(header, "Root"); isRoot(root) {
+		place.Root, sampled = root, trace.HeaderField(header, "Sampled")
+		if caller := trace.HeaderField(header, "Parent"); isHex(caller, 16) {
+			place.Caller = caller
 		}
+	} else {
+		place.Root = trace.NewTraceID(now)
 	}
-	if trace.Root == "" {
-		trace.Root, trace.Caller, decided = fmt.Sprintf("1-%08x-%s", now.Unix(), randomHex(12)), "", false
+	switch sampled {
+	case "0", "1":
+		place.Sampled = sampled == "1"
+	default:
+		place.Sampled = sample != nil && sample()
 	}
-	if !decided {
-		trace.Sampled = sample != nil && sample()
-	}
-	return trace
+	return place
 }
 
 func isRoot(s string) bool {
@@ -61,10 +59,4 @@ func isRoot(s string) bool {
 func isHex(s string, length int) bool {
 	_, err := hex.DecodeString(s)
 	return err == nil && len(s) == length && s == strings.ToLower(s)
-}
-
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	_, _ = rand.Read(b) // never fails: crypto/rand
-	return hex.EncodeToString(b)
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
 // timeFormat is the form of times in Lambda's logs.
@@ -151,7 +153,7 @@ func (r Report) Text() string {
 		b.WriteString(statusText(r.Status, r.ErrorType))
 	}
 	if r.Tracing != nil {
-		fmt.Fprintf(&b, "\nXRAY TraceId: %s\tSegmentId: %s\tSampled: true", traceField(r.Tracing.Value, "Root"), r.Tracing.SpanID)
+		fmt.Fprintf(&b, "\nXRAY TraceId: %s\tSegmentId: %s\tSampled: true", trace.HeaderField(r.Tracing.Value, "Root"), r.Tracing.SpanID)
 	}
 	return b.String()
 }

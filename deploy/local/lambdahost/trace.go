@@ -1,12 +1,12 @@
 package lambdahost
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
 // Invocation is one call of a function that is over, with what the segments tell that Lambda itself sends to X-Ray of it:
@@ -74,17 +74,17 @@ type traceContext struct {
 }
 
 func newTraceContext(header string) traceContext {
-	id := traceField(header, "Root")
+	id := trace.HeaderField(header, "Root")
 	if id == "" {
 		return traceContext{}
 	}
 	return traceContext{
 		header:          header,
 		id:              id,
-		parent:          traceField(header, "Parent"),
-		sampled:         traceField(header, "Sampled") == "1",
-		lambdaSegment:   segmentID(),
-		functionSegment: segmentID(),
+		parent:          trace.HeaderField(header, "Parent"),
+		sampled:         trace.HeaderField(header, "Sampled") == "1",
+		lambdaSegment:   trace.NewID(),
+		functionSegment: trace.NewID(),
 	}
 }
 
@@ -108,23 +108,6 @@ func (t traceContext) functionHeader() string {
 		}
 	}
 	return strings.Join(fields, ";")
-}
-
-// segmentID makes the id of a segment ("AWS X-Ray segment documents").
-func segmentID() string {
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails: crypto/rand
-	return hex.EncodeToString(id[:])
-}
-
-// traceField returns a field of an X-Amzn-Trace-Id value.
-func traceField(header, name string) string {
-	for field := range strings.SplitSeq(header, ";") {
-		if key, value, _ := strings.Cut(strings.TrimSpace(field), "="); key == name {
-			return value
-		}
-	}
-	return ""
 }
 
 // record is what is known of the invocation without the environment that ran it.

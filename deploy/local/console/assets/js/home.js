@@ -16,7 +16,8 @@ function showStack(stack) {
   $("url").textContent = stack.url;
   reconcile($("failures"), stack.failures ?? [], (it) => (it.functions ?? []).join(" "), JSON.stringify, (it) => h("div", { class: "failure" },
     h("h2", {}, it.functions?.length ? `${it.functions.join(", ")} ${it.functions.length > 1 ? "do" : "does"} not build` : "The change could not be applied"),
-    h("p", { class: "muted" }, `Since ${clock(it.time)}`),
+    h("p", { class: "muted" }, `Since ${clock(it.time)}. `, it.functions?.length
+      ? "Requests for what does not build are answered with the problem BuildFailed; all else goes on." : "What ran before goes on."),
     h("div", { class: "whole" }, h("div", { class: "actions" }, copyButton(it.output)), h("pre", { tabindex: 0 }, it.output))));
   $("authorization").textContent = stack.authorization && stack.authorization !== "NONE" ? `Requests must be authorized: ${stack.authorization}.` : "";
   reconcile($("curl"), stack.curl ?? [], (it) => it, (it) => it, (it) => h("li", {}, h("pre", { tabindex: 0 }, h("code", {}, it)), copyButton(it)));
