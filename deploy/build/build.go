@@ -146,7 +146,8 @@ func FromTemplate(functions []template.Function) []Function {
 
 // Functions compiles functions, several at a time, and returns the artifacts in the order of functions. A failure does not
 // stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an executable that an
-// earlier call made stays in place until a newer one is complete. When ctx ends, the builds stop and the error is its cause.
+// earlier call made stays in place until a newer one is complete. Beside such an error the artifacts of the failed functions are zero, and
+// the others are as they should be. When ctx ends, the builds stop and the error is its cause.
 func Functions(ctx context.Context, functions []Function, options Options) ([]Artifact, error) {
 	root, err := filepath.Abs(options.Root)
 	if err != nil {
@@ -192,10 +193,7 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("build functions: %w", context.Cause(ctx))
 	}
-	if err := join(failures); err != nil {
-		return nil, err
-	}
-	return artifacts, nil
+	return artifacts, join(failures)
 }
 
 // dir returns the function's folder.

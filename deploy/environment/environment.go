@@ -35,20 +35,6 @@ func (r *Reader) Flag(name string, byDefault bool) bool {
 	}
 }
 
-// Count reads a whole number from 0.
-func (r *Reader) Count(name string, byDefault int) int {
-	text := r.getenv(name)
-	if text == "" {
-		return byDefault
-	}
-	n, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		r.Faultf(name, "it must be a whole number from 0")
-		return byDefault
-	}
-	return int(n)
-}
-
 // Number reads a whole number from lowest to highest.
 func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 	text := r.getenv(name)
@@ -71,6 +57,16 @@ func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
 	if text == "" {
 		return byDefault
 	}
+	d, err := ParseDuration(text)
+	if err != nil || d <= 0 {
+		r.Faultf(name, "it must be a time, such as 500ms, 15m, 6h or 7d")
+		return byDefault
+	}
+	return d
+}
+
+// ParseDuration reads a time as [time.ParseDuration] knows it, or days, such as 7d.
+func ParseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		var n float64
@@ -80,11 +76,7 @@ func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
 			err = strconv.ErrRange
 		}
 	}
-	if err != nil || d <= 0 {
-		r.Faultf(name, "it must be a time, such as 500ms, 15m, 6h or 7d")
-		return byDefault
-	}
-	return d
+	return d, err
 }
 
 // Faultf adds that the value of a variable is wrong, and what it must be.

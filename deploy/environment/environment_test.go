@@ -36,24 +36,6 @@ func TestFlag(t *testing.T) {
 	}
 }
 
-func TestCount(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		text string
-		want int
-		ok   bool
-	}{
-		{"", 7, true}, {"0", 0, true}, {"25", 25, true}, {"-1", 7, false}, {"1.5", 7, false}, {"all", 7, false}, {"2147483648", 7, false},
-	}
-	for _, tt := range tests {
-		r := reader(tt.text)
-		if got := r.Count("NAME", 7); got != tt.want {
-			t.Errorf("Count of %q = %d, want %d", tt.text, got, tt.want)
-		}
-		check(t, r, tt.text, tt.ok)
-	}
-}
-
 func TestNumber(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -108,7 +90,7 @@ func TestErr_JoinsAll(t *testing.T) {
 	t.Parallel()
 	r := reader("wrong")
 	r.Flag("NAME", false)
-	r.Count("OTHER", 0)
+	r.Number("OTHER", 0, 0, 9)
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "NAME") || !strings.Contains(err.Error(), "OTHER") {
 		t.Errorf("error = %v, want both", err)
 	}

@@ -52,7 +52,7 @@ func Debug(ctx context.Context, root, name string) error {
 		return err
 	}
 	say("Building " + name + " for the debugger, which takes a minute the first time…")
-	built, err := build.Functions(ctx, []build.Function{module(function)}, build.Options{Root: root, Out: dir, Debug: true})
+	built, err := build.Functions(ctx, build.FromTemplate([]template.Function{function}), build.Options{Root: root, Out: dir, Debug: true})
 	if err != nil {
 		return err
 	}
@@ -72,10 +72,9 @@ func Debug(ctx context.Context, root, name string) error {
 // findFunction finds a function by its folder's name.
 func findFunction(functions []template.Function, name string) (template.Function, error) {
 	var names []string
-	for _, f := range functions {
-		m := module(f)
+	for i, m := range build.FromTemplate(functions) {
 		if m.Name == name {
-			return f, nil
+			return functions[i], nil
 		}
 		names = append(names, m.Name)
 	}

@@ -84,7 +84,7 @@ type Stack struct {
 	Collector *collector.Collector
 
 	cfg           Config
-	bootstraps    map[string]string // the functions' binaries by their logical ids
+	bootstraps    map[string]bootstrap // by the functions' logical ids
 	authorization authorization
 	resources     atomic.Pointer[template.Stack]
 	gateway       atomic.Pointer[gateway.Gateway]
@@ -95,7 +95,7 @@ type Stack struct {
 	database *dynamodb.Server // nil: it is not ours
 	watcher  *watch.Watcher   // nil: nobody watches
 	pages    *console.Console
-	ready    chan struct{} // closed when the start is over
+	ready    chan struct{} // closed when everything has started
 
 	gateways []*gateway.Gateway // all there have been; changed by the start and the watcher only
 
@@ -118,9 +118,11 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
+	for _, f := range resources.Functions() {
+		s.Functions[f.LogicalID] = f.Name
+	}
 	s.resources.Store(resources)
 	defer func() {
-		close(s.ready)
 		if err != nil {
 			err = errors.Join(err, ignoreClosed(listener.Close()), s.Close())
 		}
@@ -156,14 +158,17 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if s.authorization, err = newAuthorization(withDefaults(cfg.Parameters), cfg.DataDir); err != nil {
 		return nil, err
 	}
-	if err := s.serveAPI(resources.API()); err != nil {
-		return nil, err
-	}
 	s.Console = "http://" + listener.Addr().String() + "/"
 	s.URL = s.Console + resources.API().Stage
+	g, err := s.newGateway(resources.API())
+	if err != nil {
+		return nil, err
+	}
+	s.serve(g)
 	s.server = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 30 * time.Second}
 	s.server.RegisterOnShutdown(s.pages.Close)
 	go func() { s.served <- s.server.Serve(listener) }()
+	close(s.ready)
 	return s, nil
 }
 
@@ -221,19 +226,27 @@ func load(cfg Config) (*template.Stack, error) {
 // builds is the folder of the functions' binaries.
 func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
 
+// bootstrap is the binary of a function.
+type bootstrap struct {
+	path     string
+	revision string // that it differs from others by; "" for one that is not built here, and never changes
+	before   string // the path of the one that this one has replaced
+}
+
 // buildFunctions returns each function's binary by its logical id.
-func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]string, error) {
-	bootstraps := maps.Clone(cfg.Bootstraps)
-	if bootstraps == nil {
-		bootstraps = map[string]string{}
-	}
-	var missing []build.Function
-	var ids []string
-	for _, f := range functions {
-		if bootstraps[f.LogicalID] == "" {
-			missing = append(missing, module(f))
-			ids = append(ids, f.LogicalID)
+func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]bootstrap, error) {
+	var (
+		bootstraps = map[string]bootstrap{}
+		missing    []build.Function
+		ids        []string
+	)
+	for i, m := range build.FromTemplate(functions) {
+		id := functions[i].LogicalID
+		if path, ok := cfg.Bootstraps[id]; ok {
+			bootstraps[id] = bootstrap{path: path}
+			continue
 		}
+		missing, ids = append(missing, m), append(ids, id)
 	}
 	if len(missing) == 0 {
 		return bootstraps, nil
@@ -241,7 +254,7 @@ func buildFunctions(ctx context.Context, cfg Config, functions []template.Functi
 	cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
 	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: cfg.builds()})
 	for i, a := range artifacts {
-		bootstraps[ids[i]] = a.Path
+		bootstraps[ids[i]] = bootstrap{path: a.Path, revision: a.SHA256}
 	}
 	return bootstraps, err
 }
@@ -315,18 +328,12 @@ func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambdahost.Functio
 		if !strings.HasPrefix(f.Runtime, "provided.") {
 			return nil, fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
 		}
-		bootstrap := s.bootstraps[f.LogicalID]
-		revision, err := revision(bootstrap)
-		if err != nil {
-			return nil, fmt.Errorf("function %s: %w", f.LogicalID, err)
-		}
-		s.Functions[f.LogicalID] = f.Name
 		environment := maps.Clone(f.Environment)
 		environment["DYNAMODB_ENDPOINT"] = s.Database
 		function := lambdahost.Function{
 			Name:        f.Name,
-			Bootstrap:   bootstrap,
-			Revision:    revision,
+			Bootstrap:   s.bootstraps[f.LogicalID].path,
+			Revision:    s.bootstraps[f.LogicalID].revision,
 			Environment: environment,
 			MemoryMB:    f.MemoryMB,
 			Timeout:     f.Timeout,
@@ -345,8 +352,7 @@ func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambdahost.Functio
 	return functions, nil
 }
 
-// serveAPI serves requests by the API from now on. Those under way end as they have begun.
-func (s *Stack) serveAPI(api template.API) error {
+func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
 	cfg := gateway.Config{
 		Body:            api.Body,
 		Stage:           api.Stage,
@@ -365,13 +371,13 @@ func (s *Stack) serveAPI(api template.API) error {
 		cfg.Sample = gateway.NewSampler(api.Sampling.ReservoirSize, api.Sampling.FixedRate)
 	}
 	s.authorization.configure(&cfg)
-	g, err := gateway.New(cfg)
-	if err != nil {
-		return err
-	}
+	return gateway.New(cfg)
+}
+
+// serve has a gateway answer requests from now on. Those under way end as they have begun.
+func (s *Stack) serve(g *gateway.Gateway) {
 	s.gateways = append(s.gateways, g)
 	s.gateway.Store(g)
-	return nil
 }
 
 // shutdownTime is how long requests under way may take when the stack stops.

@@ -12,7 +12,7 @@ import (
 )
 
 // writeJSON writes an entry as one line of JSON: a line of the access log, or a function's own, as it is, where that is JSON, and all
-// else as Lambda's JSON logs have it, with what on AWS the place of the log tells: the function and the log stream.
+// else as Lambda's JSON logs have it, with what on AWS the place of the log tells, the function and the log stream, and the ids that join it to the others.
 func writeJSON(w io.Writer, e entry) error {
 	if e.access != "" {
 		if _, err := io.WriteString(w, e.access+"\n"); err != nil {
@@ -28,9 +28,11 @@ func writeJSON(w io.Writer, e entry) error {
 			return fmt.Errorf("encode log event: %w", err)
 		}
 		place, err := json.Marshal(struct {
-			Function  string `json:"function"`
-			LogStream string `json:"logStream"`
-		}{event.Function, event.LogStream})
+			Function        string `json:"function"`
+			LogStream       string `json:"logStream"`
+			TraceID         string `json:"xrayTraceId,omitempty"`
+			LambdaRequestID string `json:"lambdaRequestId,omitempty"`
+		}{event.Function, event.LogStream, event.TraceID, event.RequestID})
 		if err != nil {
 			return fmt.Errorf("encode log event: %w", err)
 		}

@@ -2,15 +2,13 @@ package local
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -75,13 +73,9 @@ func (f *failures) all() []console.Failure {
 
 // watch reloads what changes on disk, once the start is over, until the stack is closed.
 func (s *Stack) watch(ctx context.Context) (err error) {
-	var modules []build.Function
-	for _, f := range s.resources.Load().Functions() {
-		modules = append(modules, module(f))
-	}
 	s.watcher, err = watch.Start(ctx, watch.Config{
 		Root:      s.cfg.Root,
-		Functions: modules,
+		Functions: build.FromTemplate(s.resources.Load().Functions()),
 		Changed: func(ctx context.Context, change watch.Change) {
 			select {
 			case <-s.ready:
@@ -97,60 +91,93 @@ func (s *Stack) watch(ctx context.Context) (err error) {
 	return nil
 }
 
-// reload brings what runs to what the source says, as far as the source can be used.
+// reload brings what runs to what the source says, as far as the source can be used. What could not be used before is tried again.
 func (s *Stack) reload(ctx context.Context, change watch.Change) {
+	defer s.pages.Changed()
 	began := time.Now()
-	resources, loaded := s.resources.Load(), false
-	if change.API {
-		changed, err := load(s.cfg)
+	_, failed := s.failures.of(document)
+	resources, api := s.resources.Load(), change.API || failed
+	if api {
+		changed, err := s.loadAgain()
 		s.failures.note(document, err)
 		if err != nil {
 			s.cfg.Progress(fmt.Sprintf("The API stays as it was: %v", err))
+			api = false
 		} else {
-			if !reflect.DeepEqual(changed.Table(), resources.Table()) {
-				s.cfg.Progress("The table stays as it was until the next start; one that exists already is not changed then either.")
-			}
-			resources, loaded = changed, true
+			resources = changed
 		}
 	}
 	reloaded := s.rebuild(ctx, resources.Functions(), change.Functions)
 	if ctx.Err() != nil {
-		return
+		return // a newer change takes this one in
 	}
-	functions, err := s.lambdaFunctions(resources)
-	if err == nil {
-		err = s.Host.Update(functions)
-	}
-	if err == nil && loaded {
-		err = s.serveAPI(resources.API())
-		reloaded = append(reloaded, "the API")
-	}
-	if err != nil {
+	if err := s.replace(resources, api); err != nil {
 		s.failures.note(document, err)
 		s.cfg.Progress(fmt.Sprintf("What runs stays as it was: %v", err))
 		return
 	}
-	s.resources.Store(resources)
-	s.pages.Changed()
+	if api {
+		reloaded = append(reloaded, "the API")
+	}
 	if len(reloaded) > 0 {
 		s.cfg.Progress(fmt.Sprintf("Reloaded %s in %.1f s.", strings.Join(reloaded, ", "), time.Since(began).Seconds()))
 	}
 }
 
-// rebuild builds the functions with these names, and returns the names of those that compile.
+// loadAgain reads the template and the API document, whose functions must be those that there were at the start.
+func (s *Stack) loadAgain() (*template.Stack, error) {
+	present := s.resources.Load()
+	changed, err := load(s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(build.FromTemplate(changed.Functions()), build.FromTemplate(present.Functions())) {
+		return nil, errors.New("functions were added, removed or moved in deploy/template.yaml: start the stack again for that")
+	}
+	if !reflect.DeepEqual(changed.Table(), present.Table()) {
+		s.cfg.Progress("The table stays as it was until the next start; one that exists already is not changed then either.")
+	}
+	return changed, nil
+}
+
+// replace replaces the functions, where they have changed, and the API if it has: all of it or nothing.
+func (s *Stack) replace(resources *template.Stack, api bool) error {
+	functions, err := s.lambdaFunctions(resources)
+	if err != nil {
+		return err
+	}
+	g := s.gateway.Load()
+	if api {
+		if g, err = s.newGateway(resources.API()); err != nil {
+			return err
+		}
+	}
+	if err := s.Host.Update(functions); err != nil {
+		return err
+	}
+	s.resources.Store(resources)
+	if api {
+		s.serve(g)
+	}
+	return nil
+}
+
+// rebuild builds the functions with these names, and those that did not compile before, and returns the names of those that do.
 func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string) []string {
-	var modules []build.Function
-	ids := map[string]string{}
-	for _, f := range functions {
-		if m := module(f); slices.Contains(names, m.Name) {
-			modules = append(modules, m)
-			ids[m.Name] = f.LogicalID
+	var (
+		modules []build.Function
+		ids     []string
+	)
+	for i, m := range build.FromTemplate(functions) {
+		if _, failed := s.failures.of(m.Name); failed || slices.Contains(names, m.Name) {
+			modules, ids = append(modules, m), append(ids, functions[i].LogicalID)
 		}
 	}
 	if len(modules) == 0 {
 		return nil
 	}
-	_, err := build.Functions(ctx, modules, build.Options{Root: s.cfg.Root, Out: s.cfg.builds()})
+	// Not where the binaries are that run: a build that is given up must not leave some of its own there.
+	artifacts, err := build.Functions(ctx, modules, build.Options{Root: s.cfg.Root, Out: filepath.Join(s.cfg.builds(), "next")})
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -158,15 +185,41 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 		s.cfg.Progress(err.Error())
 	}
 	var built []string
-	for _, m := range modules {
+	for i, m := range modules {
 		failure := failureOf(m.Name, err)
+		if failure == nil {
+			failure = s.install(ids[i], artifacts[i])
+		}
 		s.failures.note(m.Name, failure)
 		if failure == nil {
-			s.bootstraps[ids[m.Name]] = filepath.Join(s.cfg.builds(), m.Name, build.Executable)
 			built = append(built, m.Name)
 		}
 	}
 	return built
+}
+
+// install moves the binary of a function to a place of its own, which no other build overwrites, and removes the one before the
+// present one, which no environment is started from any more.
+func (s *Stack) install(logicalID string, a build.Artifact) error {
+	dir := filepath.Join(s.cfg.builds(), a.Name+"-"+a.SHA256[:12])
+	path := filepath.Join(dir, build.Executable)
+	present := s.bootstraps[logicalID]
+	if path == present.path {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("install %s: %w", a.Name, err)
+	}
+	if err := os.Rename(a.Path, path); err != nil {
+		return fmt.Errorf("install %s: %w", a.Name, err)
+	}
+	s.bootstraps[logicalID] = bootstrap{path: path, revision: a.SHA256, before: present.path}
+	if present.before != "" && present.before != path {
+		if err := os.RemoveAll(filepath.Dir(present.before)); err != nil {
+			return fmt.Errorf("install %s: %w", a.Name, err)
+		}
+	}
+	return nil
 }
 
 // failureOf is why the function could not be built, by what [build.Functions] says of several; nil when it could.
@@ -183,23 +236,6 @@ func failureOf(name string, err error) error {
 	return nil
 }
 
-// module is what the function is built from, named as its folder is.
-func module(f template.Function) build.Function { return build.FromTemplate([]template.Function{f})[0] }
-
-// revision tells one build of a function from another.
-func revision(bootstrap string) (string, error) {
-	file, err := os.Open(bootstrap)
-	if err != nil {
-		return "", fmt.Errorf("read the function: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return "", fmt.Errorf("read the function: %w", err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
 // invoker runs functions, but answers in the place of those that do not compile.
 type invoker struct{ stack *Stack }
 
@@ -208,16 +244,18 @@ func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, pa
 	response []byte, requestID, functionError string, err error,
 ) {
 	for _, f := range i.stack.resources.Load().Functions() {
-		if failure, failed := i.stack.failures.of(module(f).Name); failed && f.ARN == functionARN {
-			response, err = buildFailed(failure, payload)
+		if failure, failed := i.stack.failures.of(path.Base(f.Source)); failed && f.ARN == functionARN {
+			response, err = buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
 			return response, "", "", err
 		}
 	}
 	return i.stack.Host.Invoke(ctx, functionARN, traceHeader, payload)
 }
 
+const buildFailedCode = "BuildFailed"
+
 // buildFailed is the answer of a function that does not compile: a problem document (RFC 9457) as the functions' own are.
-func buildFailed(failure console.Failure, payload []byte) ([]byte, error) {
+func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
 	var event struct {
 		Path           string `json:"path"`
 		RequestContext struct {
@@ -228,23 +266,25 @@ func buildFailed(failure console.Failure, payload []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
 	problem, err := json.Marshal(map[string]any{
-		"type":      "urn:problem-type:userrequestapi:BuildFailed",
+		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
 		"title":     "The function does not compile",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,
 		"instance":  event.Path,
-		"code":      "BuildFailed",
+		"code":      buildFailedCode,
 		"requestId": event.RequestContext.RequestID,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the problem: %w", err)
 	}
+	headers := map[string]string{
+		"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+	}
+	if allowOrigin != "" {
+		headers["Access-Control-Allow-Origin"] = allowOrigin
+	}
 	response, err := json.Marshal(map[string]any{
-		"statusCode": http.StatusInternalServerError,
-		"headers": map[string]string{
-			"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-		},
-		"body": string(problem),
+		"statusCode": http.StatusInternalServerError, "headers": headers, "body": string(problem),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the answer: %w", err)

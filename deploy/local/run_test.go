@@ -306,7 +306,7 @@ func TestRun_Authorization(t *testing.T) { //nolint:paralleltest,tparallel // co
 				t.Fatalf("lines to paste: %q", curls)
 			}
 			_, block, _ := strings.Cut(r.stderr.String(), url+"\n")
-			block, _, _ = strings.Cut(block, "  Data")
+			block, _, _ = strings.Cut(block, "  Pages")
 			// What they answer is one JSON object a request, and nothing else.
 			script := `set -e; curl() { command curl -sS --fail -w '\n' "$@"; }` + "\n" + block
 			out, err := exec.Command("sh", "-c", script).CombinedOutput()

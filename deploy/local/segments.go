@@ -13,9 +13,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
-// stageSegment is what API Gateway sends X-Ray of a request, and of its call of Lambda. The address has the path of the resource
-// instead of the request's own path and query, which name users.
-func stageSegment(r gateway.Record, api template.API) trace.Document {
+// stageSegment is what API Gateway sends X-Ray of a request, and of its call of Lambda. The request's URL begins with the address of
+// the stack, and has the path of the resource; API Gateway's own segment has the path and query that the client sent, which name users.
+func stageSegment(r gateway.Record, api template.API, address string) trace.Document {
 	d := trace.Document{
 		Name:        api.Name + "/" + api.Stage,
 		ID:          r.Trace.Segment,
@@ -27,8 +27,8 @@ func stageSegment(r gateway.Record, api template.API) trace.Document {
 		ResourceARN: fmt.Sprintf("arn:aws:apigateway:%s::/restapis/%s/stages/%s", region, api.ID, api.Stage),
 		HTTP: &trace.HTTP{
 			Request: &trace.HTTPRequest{
-				Method:        r.Method,
-				URL:           truncate("http://" + r.Host + "/" + api.Stage + r.ResourcePath),
+				Method:        truncate(r.Method),
+				URL:           address + api.Stage + r.ResourcePath,
 				ClientIP:      r.SourceIP,
 				XForwardedFor: true,
 			},
@@ -52,13 +52,19 @@ func stageSegment(r gateway.Record, api template.API) trace.Document {
 			Request: &trace.HTTPRequest{
 				Method: http.MethodPost,
 				URL:    fmt.Sprintf("https://lambda.%s.amazonaws.com/2015-03-31/functions/%s/invocations", region, r.FunctionARN),
-				Traced: true, // Lambda sends a segment of its own
+				Traced: r.FunctionRequestID != "" || r.IntegrationStatus == 0, // Lambda sends a segment of its own
 			},
 		},
 		AWS: map[string]any{
 			"operation": "Invoke", "region": region, "function_name": functionName(r.FunctionARN),
-			"resource_names": []string{functionName(r.FunctionARN)}, "request_id": r.FunctionRequestID,
+			"resource_names": []string{functionName(r.FunctionARN)},
 		},
+	}
+	if r.FunctionRequestID != "" {
+		call.AWS["request_id"] = r.FunctionRequestID
+	}
+	if r.IntegrationStatus == http.StatusOK && r.FunctionRequestID == "" { // see invoker
+		call.Fault, call.Cause = true, &trace.Cause{Exceptions: []trace.Exception{{ID: trace.NewID(), Type: buildFailedCode}}}
 	}
 	if r.IntegrationStatus != 0 {
 		call.HTTP.Response = &trace.HTTPResponse{Status: r.IntegrationStatus}

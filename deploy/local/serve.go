@@ -32,13 +32,14 @@ func (s *Stack) routes() http.Handler {
 
 // access takes a request that was answered.
 func (s *Stack) access(line string, r gateway.Record, api template.API) {
-	traceID := ""
 	if r.Trace.Sampled {
-		traceID = r.Trace.Root
-		s.Collector.Add(stageSegment(r, api))
+		s.Collector.Add(stageSegment(r, api, s.Console))
+	}
+	if line == "" { // the stage has no access log
+		return
 	}
 	s.Collector.Log(collector.Line{
-		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: traceID, Type: "access", Text: line,
+		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root, Type: "access", Text: line,
 	})
 	if s.cfg.AccessLog != nil {
 		s.cfg.AccessLog(line, r)

@@ -183,6 +183,7 @@ func (s Settings) follow(ctx context.Context, l *logs) error {
 		case <-ticker.C:
 		}
 		now := time.Now()
+		err = nil
 		for line, searchErr := range l.search(ctx, q) {
 			if err = searchErr; err != nil {
 				break

@@ -33,10 +33,11 @@ type Settings struct {
 	// Limit is how many of the latest to show at most; 0: 50 traces, and all lines, but 100 to begin with where Follow is set.
 	Limit int
 
-	// Which traces. Of Fault, Error and Throttle any one will do, if one is set.
-	Fault     bool          // answered with 5xx
-	Error     bool          // answered with 4xx
-	Throttle  bool          // answered with 429
+	// Which traces. Of Fault, Error and Throttle any one will do, if one is set. They are about any part of a trace: a call of
+	// DynamoDB that was throttled, and succeeded in the end, is a throttle. Status is about the answer.
+	Fault     bool          // 5xx, or no answer
+	Error     bool          // 4xx
+	Throttle  bool          // too many requests
 	ColdStart bool          // the function was started for it
 	Slower    time.Duration // than this; 0: or not
 	Operation string        // such as getUser, as the API document names it
@@ -72,7 +73,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		Out:       out,
 		JSON:      variables.Flag("JSON", false),
 		Since:     variables.Duration("SINCE", 0),
-		Limit:     variables.Count("LIMIT", 0),
+		Limit:     variables.Number("LIMIT", 0, 0, maxLimit),
 		Fault:     variables.Flag("FAULT", false),
 		Error:     variables.Flag("ERROR", false),
 		Throttle:  variables.Flag("THROTTLE", false),
@@ -101,8 +102,8 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	if s.Level != "" && !slices.Contains(logline.Levels(), s.Level) {
 		variables.Faultf("LEVEL", "it must be one of %s", strings.Join(logline.Levels(), ", "))
 	}
-	if term.IsTerminal(int(out.Fd())) && getenv("TERM") != "dumb" {
-		s.Color = getenv("NO_COLOR") == "" && !s.JSON
+	if term.IsTerminal(int(out.Fd())) {
+		s.Color = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && !s.JSON
 		s.Width = defaultWidth
 		if width, _, err := term.GetSize(int(out.Fd())); err == nil && width > 0 { // some terminals do not say
 			s.Width = width
@@ -110,12 +111,18 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	}
 	// Whoever names one request wants what there is of it.
 	s.Follow = variables.Flag("FOLLOW", s.Width > 0 && !s.JSON && cmp.Or(s.TraceID, s.RequestID) == "")
+	if s.Follow && cmp.Or(s.TraceID, s.RequestID) != "" {
+		variables.Faultf("FOLLOW", "one request is over: leave it out with TRACE and REQUEST")
+	}
 	if err := variables.Err(); err != nil {
 		return Settings{}, release.WithCode(release.CodeSettings, fmt.Errorf("read the settings: %w", err))
 	}
 	return s, nil
 }
 
-const defaultWidth = 80 // columns
+const (
+	defaultWidth = 80 // columns
+	maxLimit     = 100_000
+)
 
 func (s Settings) style() logline.Style { return logline.Style{Color: s.Color} }

@@ -47,11 +47,15 @@ func TestFromEnvironment(t *testing.T) {
 		{
 			"logs",
 			map[string]string{"STAGE": "dev", "TRACE": "Root=" + id + ";Parent=53995c3f42cd8ad8;Sampled=1", "REQUEST": "8fbe593b-1c0a", "LEVEL": "warn",
-				"FUNCTION": "get,put access", "FOLLOW": "1", "SINCE": "7d"},
+				"FUNCTION": "get,put access", "SINCE": "7d"},
 			telemetry.Settings{
 				Settings: release.Settings{Root: "root", Stage: "dev", Smoke: true, Drift: true}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
-				Functions: []string{"get", "put", "access"}, Follow: true, Since: 168 * time.Hour,
+				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour,
 			},
+		},
+		{
+			"follow", map[string]string{"FOLLOW": "1"},
+			telemetry.Settings{Settings: release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true}, Follow: true},
 		},
 	}
 	for _, tt := range tests {
@@ -70,6 +74,13 @@ func TestFromEnvironment(t *testing.T) {
 			}
 		})
 	}
+	t.Run("follow of what is over", func(t *testing.T) {
+		t.Parallel()
+		_, err := telemetry.FromEnvironment("root", out, getenv(map[string]string{"FOLLOW": "1", "REQUEST": "8fbe593b-1c0a"}))
+		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "one request is over") {
+			t.Errorf("error = %v with code %d", err, code(err))
+		}
+	})
 	t.Run("all faults at once", func(t *testing.T) {
 		t.Parallel()
 		wrong := map[string]string{

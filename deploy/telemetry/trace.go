@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,7 +167,7 @@ func (s Settings) tree(t *trace.Trace) error {
 	var b strings.Builder
 	words := []string{
 		"Trace " + t.ID, sum.Start.Local().Format("2006-01-02 15:04:05.000"), sum.Method,
-		logline.Printable(cmp.Or(sum.Operation, sum.Route)),
+		logline.Printable(sum.Operation),
 		style.Status(statusText(sum.Status)), milliseconds(sum.Duration), s.remarks(sum),
 	}
 	b.WriteString(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), "  ") + "\n")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,10 +134,8 @@ func summary(t types.TraceSummary) trace.Summary {
 		s.Start = startOf(s.ID)
 	}
 	if t.Http != nil {
+		// Not the URL, which API Gateway gives X-Ray with the path and the query: they name users.
 		s.Method, s.Status = aws.ToString(t.Http.HttpMethod), int(aws.ToInt32(t.Http.HttpStatus))
-		if u, err := url.Parse(aws.ToString(t.Http.HttpURL)); err == nil {
-			s.Route = u.Path
-		}
 	}
 	for name, field := range map[string]*string{
 		"Operation": &s.Operation, "Outcome": &s.Outcome, "ErrorCode": &s.ErrorCode, "Stage": &s.Stage, "Version": &s.Version,
@@ -218,7 +215,7 @@ func (s Settings) table(summaries []trace.Summary) error {
 			{text: t.Start.Local().Format(time.Stamp), look: style.Faint},
 			{text: statusText(t.Status), look: style.Status},
 			{text: t.Method},
-			{text: logline.Printable(cmp.Or(t.Operation, t.Route))},
+			{text: logline.Printable(cmp.Or(t.Operation, "-"))},
 			{text: milliseconds(t.Duration), right: true},
 			{text: t.ID},
 			{text: s.remarks(t)},

@@ -79,8 +79,8 @@ func TestTraces(t *testing.T) {
 	want := "TIME             STATUS  METHOD  OPERATION            TOOK  TRACE\n" +
 		line(time.Minute, "200     GET     getUser           48.2 ms  "+ok) +
 		line(2*time.Minute, "500     POST    createUser      1500.0 ms  "+failed+"  StoreUnavailable, cold start, throttled") +
-		line(3*time.Minute, "502     GET     /test/users/�[1m    48.2 ms  "+timeout+"  Sandbox.Timedout, in part") +
-		line(4*time.Minute, "404     GET     /test/nothing     48.2 ms  "+refused)
+		line(3*time.Minute, "502     GET     -    48.2 ms  "+timeout+"  Sandbox.Timedout, in part") +
+		line(4*time.Minute, "404     GET     -     48.2 ms  "+refused)
 	if diff := cmp.Diff(columns(want), columns(shown)); diff != "" {
 		t.Errorf("table (-want +got):\n%s\n%s", diff, shown)
 	}
@@ -103,11 +103,11 @@ func TestTraces(t *testing.T) {
 	}
 	wantSummaries := []trace.Summary{
 		{
-			ID: ok, Start: at(time.Minute).UTC(), Duration: 48200 * time.Microsecond, Method: "GET", Route: "/test/users/u-1", Status: 200, Operation: "getUser",
+			ID: ok, Start: at(time.Minute).UTC(), Duration: 48200 * time.Microsecond, Method: "GET", Status: 200, Operation: "getUser",
 			Outcome: "Success", Stage: "test", Complete: true,
 		},
 		{
-			ID: failed, Start: at(2 * time.Minute).UTC(), Duration: 1500 * time.Millisecond, Method: "POST", Route: "/test/users", Status: 500,
+			ID: failed, Start: at(2 * time.Minute).UTC(), Duration: 1500 * time.Millisecond, Method: "POST", Status: 500,
 			Operation: "createUser", ErrorCode: "StoreUnavailable", ColdStart: true, Fault: true, Throttle: true, Complete: true,
 		},
 	}

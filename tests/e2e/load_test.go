@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
@@ -15,8 +16,7 @@ import (
 
 // TestLoad sends many requests at once and looks at the trace of each: it has the spans of its own request, all of them ended, and no
 // others. The memory of the functions and of the stack levels off meanwhile.
-func TestLoad(t *testing.T) {
-	t.Parallel()
+func TestLoad(t *testing.T) { //nolint:paralleltest // it measures the memory of this process, so it has it to itself
 	const (
 		requests = 10_000
 		senders  = 8
@@ -66,13 +66,17 @@ func TestLoad(t *testing.T) {
 
 // wantOwnSpans waits for the whole trace and looks at the spans that the function has sent.
 func wantOwnSpans(t *testing.T, s *stacktest.Stack, id, want string) {
+	t.Helper()
 	var got []string
-	eventually(t, "the trace "+id, func() bool {
+	for deadline := time.Now().Add(time.Minute); len(got) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("the trace %s is not complete", id)
+			return
+		}
 		detail, ok := s.Collector.Trace(id)
 		if !ok || !detail.Trace.Summary().Complete {
-			return false
+			continue
 		}
-		got = nil
 		for _, span := range detail.Trace.Walk {
 			if span.EndTime < span.StartTime || span.InProgress || span.Orphan {
 				t.Errorf("the span %s of %s has no end or no place", span.Name, id)
@@ -86,8 +90,7 @@ func wantOwnSpans(t *testing.T, s *stacktest.Stack, id, want string) {
 				got = append(got, fmt.Sprint(span.Name, " ", span.AWS["operation"]))
 			}
 		}
-		return len(got) > 0
-	})
+	}
 	if text := strings.Join(got, "; "); text != want {
 		t.Errorf("trace %s has %q, want %q", id, text, want)
 	}

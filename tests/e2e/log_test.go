@@ -85,11 +85,16 @@ func sendMarked(t *testing.T, s *stacktest.Stack) int {
 		}
 		s.Do(t, r.method, r.path, r.body, everywhere, r.headers).Want(t, r.status)
 	}
+	for _, header := range []string{
+		"Root=" + marked, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=" + marked + ";Sampled=1;Self=" + marked + ";" + marked + "=1", marked,
+	} {
+		s.Do(t, "GET", path, "", everywhere, stacktest.Headers{"X-Amzn-Trace-Id": header}).Want(t, 404)
+	}
 	// These reach no function.
 	s.Do(t, "GET", "/"+marked, "", everywhere).Want(t, 404)
 	s.Do(t, "PATCH", path, user, everywhere).Want(t, 405)
 	s.Do(t, "DELETE", "/users?"+marked+"="+marked, "", everywhere).Want(t, 400)
-	return len(requests)
+	return len(requests) + 3
 }
 
 // requestLines returns the lines of a stopped stack that tell of a request, by its id.

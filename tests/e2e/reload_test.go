@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -59,7 +60,7 @@ func TestReload(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-time.After(5 * time.Millisecond): // the builds need the processor too
 					s.Do(t, "PUT", "/users?userId="+id, `{}`).Want(t, 200)
 				}
 			}
@@ -102,4 +103,8 @@ func TestReload(t *testing.T) {
 	edit(t, get, `{"changed":[`, `{"last":[`)
 	eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
 	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
+	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/")).Do(t, "GET", "/_local/api/stack", "")
+	if failures, err := json.Marshal(told.JSON(t)["failures"]); err != nil || !strings.Contains(string(failures), "openapi.yaml") {
+		t.Errorf("the failures are %s, want that of openapi.yaml", failures)
+	}
 }

@@ -75,8 +75,13 @@ func TestRoutes(t *testing.T) {
 	t.Run("outside the stage", func(t *testing.T) {
 		t.Parallel()
 		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]))
-		for _, path := range []string{"/", "/users", "/other/users"} {
+		for _, path := range []string{"/users", "/other/users", "/prodigal"} {
 			outside.Do(t, "GET", path, "").Want(t, http.StatusForbidden)
+		}
+		// There are the pages about the stack, which are not for clients of the API.
+		r := outside.Do(t, "GET", "/", "", stacktest.Headers{"Accept": "application/json"}).Want(t, http.StatusNotFound)
+		if code := r.JSON(t)["code"]; code != "RouteNotFound" || r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("/ answers with %s, want the problem RouteNotFound", r.Body)
 		}
 	})
 }

@@ -31,9 +31,12 @@ func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	names := strings.NewReplacer(s.Table, "TABLE", stage, "STAGE")
 	want = strings.TrimSpace(want) + "\n"
 	for deadline := time.Now().Add(tracePatience); ; time.Sleep(tracePoll) {
-		detail, _ := s.Collector.Trace(id)
+		detail, known := s.Collector.Trace(id)
 		got := names.Replace(Tree(detail.Trace))
-		if got == want && detail.Trace.Summary().Complete {
+		if known && !detail.Trace.Summary().Complete {
+			got += "(not complete)\n"
+		}
+		if got == want {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/environment"
+	"github.com/userrequestapi/userdata/deploy/logline"
+	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
 // Filter selects traces. The zero value selects all.
@@ -47,7 +51,7 @@ func ParseFilter(query url.Values) (Filter, error) {
 		"method":    text(&f.Method),
 		"operation": text(&f.Operation),
 		"status":    status(&f.Status),
-		"text":      text(&f.Text),
+		"text":      words(&f.Text),
 		"min":       duration(&f.MinDuration),
 		"max":       duration(&f.MaxDuration),
 		"error":     flag(&f.Error),
@@ -105,6 +109,14 @@ func text(to *string) func(string) error {
 	}
 }
 
+// words reads what to search for, of a whole X-Amzn-Trace-Id the trace's id.
+func words(to *string) func(string) error {
+	return func(value string) error {
+		*to = cmp.Or(trace.HeaderField(value, "Root"), value)
+		return nil
+	}
+}
+
 func status(to *string) func(string) error {
 	return func(value string) error {
 		value = strings.ToLower(value)
@@ -142,13 +154,13 @@ func flag(to *bool) func(string) error {
 
 func since(to *time.Time) func(string) error {
 	return func(value string) error {
-		if ago, err := time.ParseDuration(value); err == nil && ago >= 0 {
+		if ago, err := environment.ParseDuration(value); err == nil && ago >= 0 {
 			*to = time.Now().Add(-ago)
 			return nil
 		}
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return errors.New("use a time such as 2006-01-02T15:04:05Z, or how long ago, such as 15m")
+			return errors.New("use a time such as 2006-01-02T15:04:05Z, or how long ago, such as 15m or 1d")
 		}
 		*to = at
 		return nil
@@ -189,7 +201,7 @@ func level(to *string) func(string) error {
 
 // rank orders the levels, -1 for what is none.
 func rank(level string) int {
-	return slices.Index([]string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}, strings.ToUpper(level))
+	return slices.Index(logline.Levels(), strings.ToUpper(level))
 }
 
 func (f *Filter) matches(k *kept) bool {

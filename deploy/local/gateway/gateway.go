@@ -183,8 +183,8 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Wait returns when every invocation has ended, also those whose client or time limit has gone. Call it after the
-// server has shut down.
+// Wait returns when every request and every invocation has ended, also those whose client or time limit has gone. Call it
+// after the server has shut down or was closed.
 func (g *Gateway) Wait() { g.running.Wait() }
 
 // exchange is one request on its way through the gateway.
@@ -230,6 +230,8 @@ type response struct {
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.running.Add(1)
+	defer g.running.Done()
 	x := g.newExchange(r)
 	answer := x.answer(w)
 	write(w, answer)

@@ -108,6 +108,7 @@ type environment struct {
 	initEnd    time.Time     // zero while init runs
 	initTime   time.Duration // to be reported with the first invocation
 	cold       bool          // until an invocation is over
+	expired    time.Time     // when the time for init or for the invocation was over; zero: it is not
 	initError  *failure      // posted by the runtime
 	failed     *failure      // how the running invocation failed, when the runtime has said so
 	memory     int           // largest peak seen, in bytes
@@ -230,6 +231,9 @@ func (e *environment) ready(answers chan<- answer) {
 	case stateStarted:
 		e.measure()
 		e.initEnd = time.Now()
+		if e.invocation == nil {
+			e.cold = false // it was started by itself, maybe hours before its first invocation
+		}
 		if e.phase == phaseInit {
 			e.initTime = e.initEnd.Sub(e.initStart)
 		}
@@ -334,6 +338,7 @@ func (e *environment) limit() time.Duration {
 
 // expire handles the end of the time for init or for the invocation.
 func (e *environment) expire() {
+	e.expired = time.Now() // before the process has ended, which may take its time
 	e.measure()
 	e.terminate()
 	switch {

@@ -149,6 +149,9 @@ func (inv *invocation) closed() Invocation {
 func (e *environment) record(failed *failure) Invocation {
 	r := e.invocation.record(http.StatusOK, nil)
 	r.LogStream = e.logStream
+	if !e.expired.IsZero() {
+		r.Ended = e.expired
+	}
 	if e.cold {
 		r.InitStarted, r.InitEnded = e.initStart, e.initEnd
 		if r.InitEnded.IsZero() { // it failed, and the invocation with it

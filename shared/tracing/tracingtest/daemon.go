@@ -54,16 +54,27 @@ func (d Daemon) Close() error { return d.conn.Close() }
 // endPrefix begins what the daemon sends to itself.
 const endPrefix = "end "
 
+// patience is for what comes within milliseconds on an idle machine.
+const patience = time.Minute
+
 // Next waits for a payload.
 func (d Daemon) Next(t *testing.T) string {
 	t.Helper()
-	for payload := range d.payloads {
-		if !strings.HasPrefix(payload, endPrefix) {
-			return payload
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		select {
+		case payload, open := <-d.payloads:
+			if !open {
+				t.Fatal("the daemon is closed")
+			}
+			if !strings.HasPrefix(payload, endPrefix) {
+				return payload
+			}
+		case <-timeout.C:
+			t.Fatal("nothing was sent")
 		}
 	}
-	t.Fatal("the daemon is closed")
-	return ""
 }
 
 // Received returns the payloads that were sent since the last call. The kernel queues a datagram on the loopback before its
