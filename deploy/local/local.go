@@ -230,7 +230,7 @@ func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
 type bootstrap struct {
 	path     string
 	revision string // that it differs from others by; "" for one that is not built here, and never changes
-	before   string // the path of the one that this one has replaced
+	before   string // the path of the one that this one has replaced, if that was built here too
 }
 
 // buildFunctions returns each function's binary by its logical id.

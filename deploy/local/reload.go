@@ -213,7 +213,11 @@ func (s *Stack) install(logicalID string, a build.Artifact) error {
 	if err := os.Rename(a.Path, path); err != nil {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
-	s.bootstraps[logicalID] = bootstrap{path: path, revision: a.SHA256, before: present.path}
+	next := bootstrap{path: path, revision: a.SHA256}
+	if present.revision != "" { // else it is not ours, and stays
+		next.before = present.path
+	}
+	s.bootstraps[logicalID] = next
 	if present.before != "" && present.before != path {
 		if err := os.RemoveAll(filepath.Dir(present.before)); err != nil {
 			return fmt.Errorf("install %s: %w", a.Name, err)

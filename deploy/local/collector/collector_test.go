@@ -483,6 +483,28 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// API Gateway and Lambda have an id each for one request: either finds all its lines.
+func TestLines_OneRequest(t *testing.T) {
+	t.Parallel()
+	c := listen(t, collector.Options{})
+	c.Log(collector.Line{Type: "platform.start", RequestID: "l1", Text: "START"})
+	c.Log(collector.Line{Type: "platform.start", RequestID: "l2", Text: "START"})
+	c.Log(collector.Line{Type: "function", Text: `{"requestId":"g1","lambdaRequestId":"l1"}`})
+	c.Log(collector.Line{Type: "access", Text: `{"requestId":"g1","integrationRequestId":"l1"}`})
+	c.Log(collector.Line{Type: "access", Text: `{"requestId":"g2","integrationRequestId":"l2"}`})
+	c.Log(collector.Line{Type: "access", Text: `{"requestId":"g3","integrationRequestId":"-"}`})
+	c.Log(collector.Line{Type: "access", Text: `{"requestId":"g4","integrationRequestId":"-"}`})
+	for id, want := range map[string][]uint64{"g1": {1, 3, 4}, "l1": {1, 3, 4}, "g2": {2, 5}, "g3": {6}, "nobody": nil} {
+		var got []uint64
+		for _, l := range c.Lines(collector.LineFilter{RequestID: id}) {
+			got = append(got, l.Sequence)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+	}
+}
+
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
 	c := listen(t, collector.Options{})

@@ -34,7 +34,7 @@ type Filter struct {
 // LineFilter selects log lines. The zero value selects all.
 type LineFilter struct {
 	TraceID   string
-	RequestID string
+	RequestID string // API Gateway's or Lambda's: lines with the other one match too
 	Source    string
 	Level     string // this level or a higher one: DEBUG, INFO, WARN, ERROR, FATAL; lines without a level are INFO
 	Text      string // words that must all occur in the text, in any case
@@ -69,11 +69,11 @@ func ParseFilter(query url.Values) (Filter, error) {
 func ParseLineFilter(query url.Values) (LineFilter, error) {
 	var f LineFilter
 	err := parse(query, map[string]func(string) error{
-		"trace":   text(&f.TraceID),
+		"trace":   words(&f.TraceID),
 		"request": text(&f.RequestID),
 		"source":  text(&f.Source),
 		"level":   level(&f.Level),
-		"text":    text(&f.Text),
+		"text":    words(&f.Text),
 		"after":   sequence(&f.After),
 		"limit":   limit(&f.Limit),
 	})
@@ -90,7 +90,7 @@ func parse(query url.Values, parameters map[string]func(string) error) error {
 			continue
 		}
 		for _, value := range values {
-			if value == "" {
+			if value = strings.TrimSpace(value); value == "" {
 				continue
 			}
 			if err := read(value); err != nil {
@@ -232,9 +232,9 @@ func hasWords(text, words string) bool {
 	return true
 }
 
+// matches tells whether a line matches all but the request's id.
 func (f *LineFilter) matches(l Line) bool {
 	return (f.TraceID == "" || f.TraceID == l.TraceID) &&
-		(f.RequestID == "" || f.RequestID == l.RequestID) &&
 		(f.Source == "" || f.Source == l.Source) &&
 		(f.Level == "" || rank(cmp.Or(l.Level, "INFO")) >= rank(f.Level)) &&
 		(f.Text == "" || hasWords(strings.ToLower(l.Text), f.Text))

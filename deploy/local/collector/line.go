@@ -19,7 +19,13 @@ type Line struct {
 	Level     string    `json:"level,omitempty"`     // the same
 	Type      string    `json:"type"`                // such as "function" or "platform.report"
 	Text      string    `json:"text"`                // as it was written, JSON if it was JSON
+
+	// LambdaRequestID is Lambda's id of the request whose id by API Gateway is RequestID; set by Log from a line of JSON.
+	LambdaRequestID string `json:"lambdaRequestId,omitempty"`
 }
+
+// absent stands in the access log for what a request has not.
+const absent = "-"
 
 // complete takes from the text what is not said beside it.
 func (l *Line) complete() {
@@ -28,12 +34,18 @@ func (l *Line) complete() {
 			Level       string `json:"level"`
 			RequestID   string `json:"requestId"`
 			XRayTraceID string `json:"xrayTraceId"`
+			// Of a function's line, and of the access log's.
+			LambdaRequestID      string `json:"lambdaRequestId"`
+			IntegrationRequestID string `json:"integrationRequestId"`
 		}
 		// A line may be anything, also what only begins like JSON.
 		if json.Unmarshal([]byte(l.Text), &fields) == nil {
 			l.Level = cmp.Or(l.Level, fields.Level)
 			l.RequestID = cmp.Or(l.RequestID, fields.RequestID)
 			l.TraceID = cmp.Or(l.TraceID, fields.XRayTraceID)
+			if id := cmp.Or(fields.LambdaRequestID, fields.IntegrationRequestID); id != absent {
+				l.LambdaRequestID = id
+			}
 		}
 	}
 	if l.Type == "platform.fault" {
@@ -95,15 +107,29 @@ func (s *lines) clear() {
 
 // matching returns what matches, oldest first.
 func (s *lines) matching(f LineFilter) []Line {
-	found := []Line{}
+	found, requests := []Line{}, s.requests(f.RequestID)
 	for _, l := range slices.Backward(s.all) {
 		if l.Sequence <= f.After || f.Limit > 0 && len(found) == f.Limit {
 			break
 		}
-		if f.matches(l) {
+		if (f.RequestID == "" || requests[l.RequestID]) && f.matches(l) {
 			found = append(found, l)
 		}
 	}
 	slices.Reverse(found)
 	return found
+}
+
+// requests are the ids that lines tell of one request, API Gateway's and Lambda's, by either of them.
+func (s *lines) requests(id string) map[string]bool {
+	ids := map[string]bool{id: true}
+	if id == "" {
+		return ids
+	}
+	for _, l := range s.all {
+		if l.LambdaRequestID != "" && (l.RequestID == id || l.LambdaRequestID == id) {
+			ids[l.RequestID], ids[l.LambdaRequestID] = true, true
+		}
+	}
+	return ids
 }
