@@ -583,6 +583,7 @@ func vulnerability(fixed string) http.Handler {
 		"/index/vulns.json":   `[{"id":"GO-2026-0001","modified":` + date + `}]`,
 		"/ID/GO-2026-0001.json": `{"schema_version":"1.3.1","id":"GO-2026-0001","modified":` + date + `,"published":` + date + `,
 			"summary":"os is broken","details":"os is broken",
+			"database_specific":{"url":"https://pkg.go.dev/vuln/GO-2026-0001","review_status":"REVIEWED"},
 			"affected":[{"package":{"name":"stdlib","ecosystem":"Go"},
 				"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"` + fixed + `"}]}],
 				"ecosystem_specific":{"imports":[{"path":"os","symbols":["Getppid"]}]}}]}`,
