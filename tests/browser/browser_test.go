@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/userrequestapi/userdata/deploy/local/collector"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -140,6 +141,95 @@ func TestKeyboard(t *testing.T) {
 	p.sees("#nodes th", s.TableName)
 	p.keys("gh")
 	p.want(address, "/")
+}
+
+// TestReturn comes back to a trace: by keys, by the history, and by the address of another of its spans.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	use(t, s)
+	const role = `document.activeElement.getAttribute("role")`
+	const title = `document.title.split(" · ")[0]`
+	p := open(t, s, "_local/traces?status=2xx&nothing=1")
+	p.want(address, "/_local/traces?status=2xx")
+	p.want(statuses, "204 200 201")
+	p.keys("j" + kb.Enter)
+	p.want(title, "DELETE /users/{userId}")
+	p.want(role, "treeitem")
+	p.keys(kb.Escape)
+	p.want(title, "Traces")
+	p.keys(kb.Enter)
+	p.want(title, "DELETE /users/{userId}")
+	p.want(role, "treeitem")
+	p.keys(kb.End)
+	p.want(selected, "Overhead")
+	p.text(`location.hash = document.querySelector("[data-name=Lambda]").dataset.id`)
+	p.want(selected, "Lambda")
+	p.keys(kb.End)
+	p.want(selected, "Overhead")
+	p.keys(kb.Enter + kb.Enter) // to its document
+	p.sees(".raw details[open] summary", "")
+	p.keys(kb.Escape)
+	p.want(`document.querySelectorAll(".raw details[open]").length`, "0")
+	p.want(title, "DELETE /users/{userId}")
+	p.keys(kb.Escape)
+	p.want(title, "Traces")
+	p.do(chromedp.NavigateBack())
+	p.want(title, "DELETE /users/{userId}")
+	p.allow("status of 404")
+	s.Collector.Clear()
+	p.sees(".trace-head", "no longer kept")
+	p.sees("[data-name=DynamoDB]", "DeleteItem")
+	p.want(title, "DELETE /users/{userId}")
+}
+
+// TestRefusal shows what the stack says of a filter that is none.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	use(t, s)
+	p := open(t, s, "_local/map")
+	p.sees("#nodes th", s.TableName)
+	p.allow("status of 400")
+	for _, name := range []string{"map", "traces"} {
+		p.do(chromedp.Navigate(s.Console + "_local/" + name + "?min=much"))
+		p.sees("#empty", "min=much")
+	}
+	p.click("#filters [type=reset]")
+	p.want(statuses, "204 412 404 200 201")
+	p.want(`document.getElementById("empty").checkVisibility()`, "false")
+}
+
+// TestReading has many lines come in while one is read.
+func TestReading(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	logged := 0
+	log := func(n int) {
+		for range n {
+			logged++
+			s.Collector.Log(collector.Line{Source: "test", Type: "function", Text: fmt.Sprintf("line %d", logged)})
+		}
+	}
+	const place = `document.querySelector("details[open]").getBoundingClientRect().top`
+	const newest = `document.querySelector("#lines .text").textContent.trim()`
+	log(100)
+	p := open(t, s, "_local/logs")
+	p.want(newest, "line 100")
+	p.keys("jjj" + kb.Enter)
+	p.sees("details[open] pre", "line 98")
+	p.text(`document.activeElement.blur()`) // it is read all the same
+	want := p.text(place)
+	for _, n := range []int{1, 30} {
+		log(n)
+		p.want(newest, fmt.Sprintf("line %d", logged))
+		p.want(fmt.Sprintf("Math.abs(%s - %s) < 10", place, want), "true") // a line is higher
+	}
+	log(600) // more than are shown: what is read is the last then
+	p.want(newest, fmt.Sprintf("line %d", logged))
+	p.want(`document.querySelectorAll("#lines li").length`, "501")
+	p.sees("#lines li:last-child details[open] pre", "line 98")
+	p.want(fmt.Sprintf("%s > 0 && %[1]s < innerHeight", place), "true")
 }
 
 // TestLive leaves pages open while requests come in.

@@ -52,6 +52,7 @@ type page struct {
 	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
 
 	mu         sync.Mutex
+	allowed    string // what the browser may complain of: part of its words
 	complaints []string
 	foreign    []string
 }
@@ -105,12 +106,21 @@ func (p *page) heard(console string, event any) {
 		}
 		p.complaints = append(p.complaints, strings.Join(words, " "))
 	case *log.EventEntryAdded:
-		p.complaints = append(p.complaints, event.Entry.Text+" "+event.Entry.URL)
+		if p.allowed == "" || !strings.Contains(event.Entry.Text, p.allowed) {
+			p.complaints = append(p.complaints, event.Entry.Text+" "+event.Entry.URL)
+		}
 	case *network.EventRequestWillBeSent:
 		if url := event.Request.URL; !strings.HasPrefix(url, console) {
 			p.foreign = append(p.foreign, url)
 		}
 	}
+}
+
+// allow has the browser complain of a refusal that the test is about, such as "status of 404".
+func (p *page) allow(complaint string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allowed = complaint
 }
 
 // focus has the page behave as that in front of the user.

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -93,6 +94,9 @@ func New(cfg Config) *Console {
 	c.page("GET /{$}", "home", "Home", needHTML)
 	c.page("GET /_local/traces", "traces", "Traces")
 	c.page("GET /_local/traces/{id}", "traces", "Traces")
+	c.redirect("GET /_local", "/")
+	c.redirect("GET /_local/{$}", "/")
+	c.redirect("GET /_local/traces/{$}", "/_local/traces")
 	c.page("GET /_local/map", "map", "Service map")
 	c.page("GET /_local/logs", "logs", "Logs")
 	c.mux.HandleFunc("GET /_local/docs/openapi.yaml", c.document)
@@ -195,6 +199,18 @@ func (c *Console) page(pattern, name, title string, conditions ...func(http.Head
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = page.WriteTo(w) // a client that has gone
+	})
+}
+
+// redirect sends a browser to a page that has another path.
+func (c *Console) redirect(pattern, to string) {
+	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if !needHTML(w.Header(), r) {
+			c.notFound(w, r)
+			return
+		}
+		target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, target.String(), http.StatusFound)
 	})
 }
 

@@ -52,14 +52,19 @@ export function reconcile(parent, items, key, signature, make) {
 
 // copyButton copies text, and says so.
 export function copyButton(text, label = "Copy") {
-  const button = h("button", { type: "button", class: "copy", "aria-label": `${label}: ${text.slice(0, 120)}` }, "Copy");
+  const name = `${label}: ${text.slice(0, 120)}`;
+  const button = h("button", { type: "button", class: "copy", "aria-label": name }, "Copy");
   button.addEventListener("click", async (event) => {
     event.stopPropagation();
     await navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Not allowed"));
   });
   const say = (word) => {
     button.textContent = word;
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    button.setAttribute("aria-label", word);
+    setTimeout(() => {
+      button.textContent = "Copy";
+      button.setAttribute("aria-label", name);
+    }, 1500);
   };
   return button;
 }

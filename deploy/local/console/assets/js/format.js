@@ -5,7 +5,8 @@ export function duration(ms) {
   if (ms < 9.95) return `${ms.toFixed(ms < 0.995 ? 2 : 1)} ms`;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(ms < 9995 ? 2 : 1)} s`;
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -15,6 +16,12 @@ const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", tim
 export function clock(time, milliseconds = false) {
   const date = new Date(time);
   return clockFormat.format(date) + (milliseconds ? `.${String(date.getMilliseconds()).padStart(3, "0")}` : "");
+}
+
+// instant is a time as the API writes it (RFC 3339), in milliseconds since 1970: with the microseconds that a Date has not.
+export function instant(time) {
+  const fraction = /\.\d+/.exec(time)?.[0] ?? "";
+  return Date.parse(time.replace(fraction, "")) + 1000 * Number(`0${fraction}`);
 }
 
 // full is date and time.

@@ -20,7 +20,7 @@ const updates = live(async () => {
   const [map, { traces }] = await Promise.all([get("map", filter.read()), get("traces")]);
   filter.offer("operation", [...new Set(traces.map((it) => it.operation))].sort());
   const text = JSON.stringify(map);
-  if (text === drawn) return;
+  if (text === drawn && $("empty").hidden) return;
   drawn = text;
   draw(map);
 });

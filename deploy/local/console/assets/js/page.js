@@ -1,5 +1,5 @@
 // What all pages share: live update, and keys.
-import { $ } from "./dom.js";
+import { $, h } from "./dom.js";
 
 const pause = 500; // milliseconds from one update to the next
 
@@ -9,7 +9,6 @@ export function live(refresh) {
 
   const state = (name, text) => {
     $("live").dataset.state = name;
-    $("live").setAttribute("aria-pressed", String(!paused));
     $("live-state").textContent = text;
   };
   const run = async () => {
@@ -20,7 +19,8 @@ export function live(refresh) {
       await refresh();
     } catch (err) {
       // The stack is gone or restarts: the stream of events says so, and comes back with it.
-      if (!(err instanceof TypeError)) console.error(err);
+      if (err.status) refused(err.message);
+      else if (!(err instanceof TypeError)) console.error(err);
     }
     setTimeout(() => { running = false; run(); }, pause);
   };
@@ -33,7 +33,7 @@ export function live(refresh) {
     if (document.hidden) return;
     source = new EventSource("/_local/api/events");
     source.onopen = () => state("live", "Live");
-    source.onmessage = change;
+    source.onmessage = () => { $("count")?.removeAttribute("role"); change(); };
     source.onerror = () => state("lost", "Reconnecting");
   };
   const toggle = () => { paused = !paused; connect(); };
@@ -44,6 +44,12 @@ export function live(refresh) {
   connect();
   run();
   return { change };
+}
+
+// refused tells why there is nothing to show: what a filter of the address has wrong, mostly.
+function refused(reason) {
+  $("empty")?.replaceChildren(h("p", {}, h("strong", {}, "That cannot be shown")), h("p", { class: "muted" }, reason));
+  $("empty")?.removeAttribute("hidden");
 }
 
 const bindings = {};
@@ -92,6 +98,14 @@ export function step(elements, n, from = document.activeElement) {
   return next;
 }
 
+// shut closes what is open and has the focus, and tells whether there was something.
+export function shut() {
+  const details = document.activeElement.closest("details[open]");
+  details?.removeAttribute("open");
+  details?.querySelector("summary").focus();
+  return Boolean(details);
+}
+
 // filters keeps the form #filters and the address in step, and calls changed after each change.
 export function filters(changed) {
   const form = $("filters"), reset = form.querySelector("[type=reset]");
@@ -109,22 +123,25 @@ export function filters(changed) {
     }
     reset.hidden = read().size === 0;
   };
+  const query = () => { const q = read(); return q.size ? `?${q}` : ""; };
+  const tell = () => history.replaceState(history.state, "", location.pathname + query() + location.hash);
   const enter = () => {
-    const parameters = read();
-    reset.hidden = parameters.size === 0;
-    history.replaceState(history.state, "", location.pathname + (parameters.size ? `?${parameters}` : ""));
-    changed(parameters);
+    reset.hidden = read().size === 0;
+    tell();
+    $("count").setAttribute("role", "status"); // to be told of what was asked for, but not of each request that comes in
+    changed();
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", enter);
   form.addEventListener("reset", () => setTimeout(enter)); // the form is reset after the event
   window.addEventListener("popstate", () => show(new URLSearchParams(location.search)));
   show(new URLSearchParams(location.search));
+  tell(); // what is no filter here is not in the address either
   return {
     read,
     set: (name, value) => { form.elements[name].value = value; enter(); },
     offer: (name, values) => offer(form.elements[name], values),
-    query: () => { const q = read(); return q.size ? `?${q}` : ""; },
+    query,
   };
 }
 

@@ -1,5 +1,5 @@
 // Spans of a trace: what they are called, what is known of them, and where they belong.
-import { kind } from "./format.js";
+import { instant, kind } from "./format.js";
 
 // flatten lists the spans of a trace, parents before their children, each with its depth and its parent.
 export function flatten(roots) {
@@ -61,8 +61,8 @@ export function spanOf(line, rows) {
   const owner = rows.findLast((row) => named(row) && rows.some((it) => asked(it) && under(row, it))) ?? rows.findLast(asked) ?? rows.findLast(named);
   if (!owner || line.type !== "function") return owner;
   const own = rows.filter((row) => row !== owner && under(row, owner) && !ofPlatform(row.span) && !isInit(row.span));
-  const time = Date.parse(line.time); // in whole milliseconds, of which the span must have been under way for all
-  return own.findLast(({ span }) => times(span).start <= time && time + 1 <= times(span, Infinity).end) ?? own[0] ?? owner;
+  const time = instant(line.time);
+  return own.findLast(({ span }) => times(span).start <= time && time <= times(span, Infinity).end) ?? own[0] ?? owner;
 }
 
 // fields are those of a line that is a JSON object.

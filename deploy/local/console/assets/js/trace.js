@@ -1,20 +1,21 @@
 // One trace: its timeline, what a span has to say, the log lines beside it, and the documents as they were received.
 import { copyButton, h } from "./dom.js";
-import { clock, duration, full, kind, plural, route, statusKind } from "./format.js";
+import { clock, duration, full, instant, kind, plural, route, statusKind } from "./format.js";
 import { lineElement } from "./lines.js";
 import { badges, status } from "./row.js";
 import { about, extent, flatten, look, spanOf, times } from "./span.js";
 import { timeline } from "./timeline.js";
 
 // showTrace fills pane with a trace as the API has it. It selects the span that has the id, or the first that explains a
-// failure. chosen is called with the id of each span that is selected; the result has what keys need.
-export function showTrace(pane, { summary, trace, documents, lines: logged }, { id, chosen, back }) {
-  const lines = logged.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
+// failure. again says that pane shows the same trace, as it was. chosen is called with the id of each span that is selected; the result has what keys need.
+export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, chosen, back }) {
+  const lines = logged.toSorted((a, b) => instant(a.time) - instant(b.time));
   const rows = flatten(trace.roots ?? []);
   const { start, end } = extent(rows);
   const owners = new Map(lines.map((line) => [line, spanOf(line, rows)]));
 
   // What is open stays open when more of the trace arrives.
+  const scrolled = again && pane.querySelector(".timeline")?.scrollTop;
   const opened = [...pane.querySelectorAll("details[open]")].map((it) => it.dataset.key);
   const held = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
 
@@ -58,7 +59,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged }, { 
 
   const lineElements = lines.map((line) => {
     const owner = owners.get(line);
-    const time = Date.parse(line.time);
+    const time = instant(line.time);
     const element = lineElement(line, {
       time: `${time >= start ? "+" : "−"}${duration(Math.abs(time - start))}`, title: clock(line.time, true),
       extra: owner && h("button", { type: "button", class: "button to-span", onclick: () => view.focus(owner) }, `Span: ${owner.span.name}`),
@@ -87,6 +88,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged }, { 
         cause && ` ${[...new Set([cause.type, cause.message])].filter((it) => it && it !== summary.errorCode).join(": ")}`,
         " ", h("button", { type: "button", class: "button", onclick: () => view.focus(failed) }, `Go to ${failed.span.name}`))
       : "",
+    truncated ? h("p", { class: "verdict none" }, "There was more of this trace than is kept of one: the last of it is left out.") : "",
     h("section", { "aria-labelledby": "timeline-title" },
       h("h3", { id: "timeline-title", class: "hidden" }, "Timeline"), view.element),
     h("div", { class: "beside" },
@@ -104,6 +106,8 @@ export function showTrace(pane, { summary, trace, documents, lines: logged }, { 
   details.find((it) => it.dataset.key === held)?.querySelector("summary").focus();
   const first = rows.find(({ span }) => span.id === id) ?? (kind(summary) !== "ok" ? failed : undefined) ?? rows[0];
   if (first) view.choose(first);
+  if (again) view.element.scrollTop = scrolled;
+  else view.elements[rows.indexOf(first)]?.scrollIntoView({ block: "nearest" });
   return { spans: view.elements, focus: () => view.focus(first) };
 }
 

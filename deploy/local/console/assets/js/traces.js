@@ -2,7 +2,7 @@
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
-import { filters, keys, live, step } from "./page.js";
+import { filters, keys, live, shut, step } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
@@ -13,10 +13,22 @@ const main = $("main"), list = $("traces"), detail = $("detail");
 let traces = [];
 let current = idOf(location); // id of the trace that is open
 let span = location.hash.slice(1); // id of the span that is selected
-let shown = { id: undefined, text: "", spans: [], focus() {} };
+let shown; // what detail shows: nothing, until note says so
+note({});
 
 function idOf({ pathname }) {
-  return decodeURIComponent(pathname.slice("/_local/traces".length).replace(/^\//, ""));
+  const id = pathname.slice("/_local/traces".length).replace(/^\//, "");
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id; // not of UTF-8: no trace is called so
+  }
+}
+
+// note keeps what detail shows, and names the page after it.
+function note(it) {
+  shown = { id: undefined, text: "", spans: [], focus() {}, ...it };
+  document.title = it.summary ? `${it.summary.method ?? ""} ${route(it.summary.route) ?? ""} · ${title}` : title;
 }
 
 const filter = filters(() => updates.change());
@@ -54,31 +66,40 @@ async function refreshTrace(focus = false) {
     if (!err.status) throw err;
     text = err.message;
   }
-  if (id !== current || (shown.id === id && shown.text === text)) return;
-  const held = detail.contains(document.activeElement);
-  shown = { id, text, spans: [], focus() {} };
-  if (answer) {
-    Object.assign(shown, showTrace(detail, answer, {
+  if (id !== current) return;
+  if (answer === undefined && shown.id === id && shown.summary) { // it is read still
+    if (shown.text) detail.querySelector(".trace-head").append(h("p", { class: "muted", role: "status" }, "This trace is no longer kept."));
+    shown.text = "";
+    return;
+  }
+  const same = shown.id === id && shown.text === text;
+  const lost = !same && detail.contains(document.activeElement);
+  if (!same && answer) {
+    const { summary } = answer;
+    const view = showTrace(detail, answer, {
       id: span,
+      again: shown.id === id,
       back,
       chosen: (it) => {
         span = it;
         history.replaceState(null, "", `${location.pathname}${location.search}#${it}`);
       },
-    }));
-    document.title = `${answer.summary.method ?? ""} ${route(answer.summary.route) ?? ""} · ${title}`;
-  } else {
+    });
+    note({ id, text, summary, ...view });
+  } else if (!same) {
     detail.replaceChildren(h("div", { class: "empty" },
       h("h2", { id: "trace-title" }, "This trace is not here"),
       h("p", { class: "muted" }, text),
       h("p", {}, h("a", { href: "/_local/traces", onclick: (event) => { event.preventDefault(); back(); } }, "All traces"))));
+    note({ id, text });
   }
-  if (focus || (held && !detail.contains(document.activeElement))) shown.focus();
+  if (focus || (lost && !detail.contains(document.activeElement))) shown.focus();
 }
 
 function open(id, keyboard) {
   current = id;
   span = "";
+  note({});
   history.pushState(null, "", `/_local/traces/${encodeURIComponent(id)}${filter.query()}`);
   render();
   list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
@@ -90,7 +111,7 @@ function back() {
   const last = current;
   if (!last) return;
   current = span = "";
-  document.title = title;
+  note({});
   history.pushState(null, "", `/_local/traces${filter.query()}`);
   render();
   const link = links().find((it) => it.closest("li").dataset.key === last);
@@ -101,6 +122,7 @@ function back() {
 window.addEventListener("popstate", () => {
   current = idOf(location);
   span = location.hash.slice(1);
+  note({});
   render();
   updates.change();
   refreshTrace().catch(console.error);
@@ -123,12 +145,11 @@ function move(n) {
   step(links(), n, links().includes(document.activeElement) ? document.activeElement : list.querySelector("[aria-current]"));
 }
 
-
-keys({ j: () => move(1), k: () => move(-1), Escape: back });
+keys({ j: () => move(1), k: () => move(-1), Escape: () => shut() || back() });
 detail.addEventListener("keydown", (event) => {
   if (event.target.getAttribute("role") !== "treeitem") return;
   const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
-  if (event.key === "Enter") detail.querySelector(".of-span button")?.focus();
+  if (event.key === "Enter") detail.querySelector(".of-span .actions button")?.focus();
   else if (steps[event.key]) step(shown.spans, steps[event.key]);
   else return;
   event.preventDefault();
