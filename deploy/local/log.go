@@ -12,7 +12,8 @@ import (
 )
 
 // writeJSON writes an entry as one line of JSON: a line of the access log, or a function's own, as it is, where that is JSON, and all
-// else as Lambda's JSON logs have it, with what on AWS the place of the log tells, the function and the log stream, and the ids that join it to the others.
+// else as Lambda's JSON logs have it, with what on AWS the place of the log tells, the function and the log stream, and the ids
+// that join it to the others.
 func writeJSON(w io.Writer, e entry) error {
 	if e.access != "" {
 		if _, err := io.WriteString(w, e.access+"\n"); err != nil {

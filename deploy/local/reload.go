@@ -202,23 +202,23 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 // present one, which no environment is started from any more.
 func (s *Stack) install(logicalID string, a build.Artifact) error {
 	dir := filepath.Join(s.cfg.builds(), a.Name+"-"+a.SHA256[:12])
-	path := filepath.Join(dir, build.Executable)
+	executable := filepath.Join(dir, build.Executable)
 	present := s.bootstraps[logicalID]
-	if path == present.path {
+	if executable == present.path {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
-	if err := os.Rename(a.Path, path); err != nil {
+	if err := os.Rename(a.Path, executable); err != nil {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
-	next := bootstrap{path: path, revision: a.SHA256}
+	next := bootstrap{path: executable, revision: a.SHA256}
 	if present.revision != "" { // else it is not ours, and stays
 		next.before = present.path
 	}
 	s.bootstraps[logicalID] = next
-	if present.before != "" && present.before != path {
+	if present.before != "" && present.before != executable {
 		if err := os.RemoveAll(filepath.Dir(present.before)); err != nil {
 			return fmt.Errorf("install %s: %w", a.Name, err)
 		}
