@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/ansi"
 	"github.com/userrequestapi/userdata/deploy/python"
 )
 
@@ -58,14 +59,14 @@ func Lint(ctx context.Context, options LintOptions) error {
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
 		case errors.Is(err, errOutOfReach) || errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "":
-			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(yellow, "skip"), linter.name, err)
+			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(ansi.Yellow, "skip"), linter.name, err)
 		case err != nil:
-			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(red, "FAIL"), linter.name, took)
-			_, _ = fmt.Fprintf(&findings, "\n%s\n%s\n", options.paint(bold, "== "+linter.name), strings.TrimSpace(found))
+			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(ansi.Red, "FAIL"), linter.name, took)
+			_, _ = fmt.Fprintf(&findings, "\n%s\n%s\n", options.paint(ansi.Bold, "== "+linter.name), strings.TrimSpace(found))
 			_, _ = fmt.Fprintln(&findings, err)
 			failed = append(failed, linter.name)
 		default:
-			_, _ = fmt.Fprintf(options.Out, "%s    %s (%v)\n", options.paint(green, "ok"), linter.name, took)
+			_, _ = fmt.Fprintf(options.Out, "%s    %s (%v)\n", options.paint(ansi.Green, "ok"), linter.name, took)
 		}
 	}
 	if failed == nil {
@@ -300,17 +301,9 @@ func hidden(entry fs.DirEntry) bool {
 	return strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
 }
 
-// The colors are ANSI's, by their codes.
-const (
-	bold   = "1"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-)
-
-func (o LintOptions) paint(color, text string) string {
+func (o LintOptions) paint(style ansi.Style, text string) string {
 	if !o.Color {
 		return text
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return style.Paint(text)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/userrequestapi/userdata/deploy/ansi"
 )
 
 // fields are those of a JSON object; numbers keep their digits. A nil one has none.
@@ -19,32 +21,24 @@ type Style struct {
 	Color bool // ANSI's colors
 }
 
-// The colors are ANSI's, by their codes (ECMA-48, "Select graphic rendition").
-const (
-	faint  = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-)
-
-func (s Style) paint(color, text string) string {
-	if !s.Color || text == "" || color == "" {
+func (s Style) paint(style ansi.Style, text string) string {
+	if !s.Color || text == "" {
 		return text
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return style.Paint(text)
 }
 
 // Faint returns a text that is less important.
-func (s Style) Faint(text string) string { return s.paint(faint, text) }
+func (s Style) Faint(text string) string { return s.paint(ansi.Faint, text) }
 
 // Good returns a text about a success.
-func (s Style) Good(text string) string { return s.paint(green, text) }
+func (s Style) Good(text string) string { return s.paint(ansi.Green, text) }
 
 // Warning returns a text about what a caller did wrong, or what is unusual.
-func (s Style) Warning(text string) string { return s.paint(yellow, text) }
+func (s Style) Warning(text string) string { return s.paint(ansi.Yellow, text) }
 
 // Bad returns a text about a failure.
-func (s Style) Bad(text string) string { return s.paint(red, text) }
+func (s Style) Bad(text string) string { return s.paint(ansi.Red, text) }
 
 // Status returns the status code of an answer, by its class.
 func (s Style) Status(status string) string {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/userrequestapi/userdata/deploy/ansi"
 	"github.com/userrequestapi/userdata/deploy/stack"
 )
 
@@ -55,26 +56,17 @@ func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
 	return New(file, options)
 }
 
-// The colors are ANSI's, by their codes.
-const (
-	bold   = "1"
-	faint  = "2"
-	red    = "31"
-	green  = "32"
-	yellow = "33"
-)
-
-func (p *Printer) paint(color, text string) string {
+func (p *Printer) paint(style ansi.Style, text string) string {
 	if !p.options.Color {
 		return text
 	}
-	return "\x1b[" + color + "m" + text + "\x1b[0m"
+	return style.Paint(text)
 }
 
 // Stepf tells that something begins.
 func (p *Printer) Stepf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	p.print(message{Event: "step", Message: text}, p.paint(bold, "==> "+text))
+	p.print(message{Event: "step", Message: text}, p.paint(ansi.Bold, "==> "+text))
 }
 
 // Notef tells something about the step.
@@ -99,19 +91,19 @@ func (p *Printer) Plan(plan *stack.Plan) {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		sign, color := "~", yellow
+		sign, color := "~", ansi.Yellow
 		note := strings.Join(change.Properties, ", ")
 		switch change.Action {
 		case "Add", "Import":
-			sign, color = "+", green
+			sign, color = "+", ansi.Green
 		case "Remove":
-			sign, color = "-", red
+			sign, color = "-", ansi.Red
 		}
 		switch change.Replacement {
 		case "True":
-			sign, color, note = "!", red, "REPLACED: "+note
+			sign, color, note = "!", ansi.Red, "REPLACED: "+note
 		case "Conditional":
-			sign, color, note = "!", red, "may be REPLACED: "+note
+			sign, color, note = "!", ansi.Red, "may be REPLACED: "+note
 		}
 		line := fmt.Sprintf("    %s %-*s  %s", sign, width, change.LogicalID, change.Type)
 		if note != "" {
@@ -186,7 +178,7 @@ func (p *Printer) redraw() {
 		if runes := []rune(line); len(runes) >= width { // a line that wraps would be two to erase
 			line = string(runes[:max(0, width-1)])
 		}
-		_, _ = fmt.Fprintln(p.out, p.paint(faint, line))
+		_, _ = fmt.Fprintln(p.out, p.paint(ansi.Faint, line))
 		p.drawn++
 	}
 }

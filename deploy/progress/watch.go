@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/ansi"
 	"github.com/userrequestapi/userdata/deploy/stack"
 )
 
@@ -88,7 +89,7 @@ func (w *Watch) Event(event stack.Event) {
 		m.Event = "stack"
 		text := ""
 		if strings.Contains(status, "ROLLBACK") || strings.HasSuffix(status, "_FAILED") { // the others are shown as steps
-			text = p.paint(red, "    stack "+status)
+			text = p.paint(ansi.Red, "    stack "+status)
 			if event.Reason != "" {
 				text += ": " + event.Reason
 			}
@@ -106,9 +107,9 @@ func (w *Watch) Event(event stack.Event) {
 		if event.Reason != "" {
 			text += ": " + event.Reason
 		}
-		p.print(m, p.paint(red, text))
+		p.print(m, p.paint(ansi.Red, text))
 	default:
-		p.print(m, fmt.Sprintf("    %s %s %s, %s", p.paint(green, "ok"), name, verb(status), w.finish(event)))
+		p.print(m, fmt.Sprintf("    %s %s %s, %s", p.paint(ansi.Green, "ok"), name, verb(status), w.finish(event)))
 	}
 }
 
