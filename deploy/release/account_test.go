@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path"
 	"path/filepath"
@@ -85,16 +84,7 @@ func newAccount(t *testing.T) *account {
 		settings: map[string][]byte{}, logsRole: "arn:aws:iam::" + stacktest.Account + ":role/logs",
 	}
 	a.Page(10)
-	server := httptest.NewServer(a)
-	server.Config.SetKeepAlivesEnabled(false)
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": stacktest.Region, "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
-		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, value)
-	}
+	stacktest.Serve(t, a)
 	return a
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,16 +94,7 @@ func newFake(t *testing.T) *fake {
 		},
 		"Outputs": {"ApiId": {"Value": "api1"}, "StageName": {"Value": "test"}}
 	}`, getGroup, putGroup, accessGroup, executionGroup))
-	server := httptest.NewServer(f)
-	server.Config.SetKeepAlivesEnabled(false)
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": stacktest.Region, "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",
-		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-	} {
-		t.Setenv(name, value)
-	}
+	stacktest.Serve(t, f)
 	return f
 }
 
