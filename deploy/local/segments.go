@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -83,9 +85,9 @@ func truncate(text string) string {
 
 // functionName returns the name in the ARN of a function, an alias or a version.
 func functionName(functionARN string) string {
-	const namePart = 6 // arn:aws:lambda:region:account:function:name:qualifier
-	if parts := strings.Split(functionARN, ":"); len(parts) > namePart {
-		return parts[namePart]
+	name, err := arn.Parse(functionARN)
+	if parts := strings.Split(name.Resource, ":"); err == nil && len(parts) > 1 { // function:name:qualifier
+		return parts[1]
 	}
 	return functionARN
 }

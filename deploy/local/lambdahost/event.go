@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/logline"
 	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
@@ -188,7 +189,7 @@ func (r Line) Text() string { return string(r) }
 // MarshalJSON encodes a line that is a JSON object as that object, as Lambda does with the log format JSON, and any other
 // as a string.
 func (r Line) MarshalJSON() ([]byte, error) {
-	if strings.HasPrefix(string(r), "{") && json.Valid([]byte(r)) {
+	if logline.IsObject(string(r)) {
 		return []byte(r), nil
 	}
 	return json.Marshal(string(r))
