@@ -12,10 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/gofrs/flock"
-
+	"github.com/userrequestapi/userdata/deploy/cache"
 	"github.com/userrequestapi/userdata/deploy/process"
 )
 
@@ -23,10 +21,9 @@ import (
 var ErrAbsent = errors.New("no suitable Python")
 
 const (
-	command    = "python3"
-	marker     = "installed" // the file that says that the environment is whole
-	lockPeriod = 100 * time.Millisecond
-	install    = "install Python 3.11 or later with its venv module (on Debian and Ubuntu the package python3-venv), " +
+	command = "python3"
+	marker  = "installed" // the file that says that the environment is whole
+	install = "install Python 3.11 or later with its venv module (on Debian and Ubuntu the package python3-venv), " +
 		"so that python3 is in the PATH"
 )
 
@@ -49,14 +46,14 @@ func (e *Env) Program(name string) string { return filepath.Join(e.dir, "bin", n
 // once, in other processes too, one makes it and the others wait. The error wraps [ErrAbsent] where there is no Python 3.11
 // or later with its venv module. When ctx ends, the error is its cause.
 func Environment(ctx context.Context, requirements []byte, progress func(string)) (*Env, error) {
-	parent, err := os.UserCacheDir()
+	parent, err := cache.Dir("python")
 	if err != nil {
-		return nil, fmt.Errorf("find the cache folder for Python environments: %w", err)
+		return nil, err
 	}
-	return environment(ctx, filepath.Join(parent, "userrequestapi", "python"), requirements, progress)
+	return environment(ctx, parent, requirements, progress)
 }
 
-func environment(ctx context.Context, parent string, requirements []byte, progress func(string)) (env *Env, err error) {
+func environment(ctx context.Context, parent string, requirements []byte, progress func(string)) (*Env, error) {
 	version, err := run(ctx, command, "-I", "-c", probe)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("look for Python: %w", err)
@@ -65,30 +62,10 @@ func environment(ctx context.Context, parent string, requirements []byte, progre
 		return nil, fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
 	}
 	digest := sha256.Sum256(append([]byte(version+"\n"), requirements...))
-	env = &Env{filepath.Join(parent, hex.EncodeToString(digest[:8]))}
-	if env.whole() {
-		return env, nil
-	}
-	if err := os.MkdirAll(parent, 0o750); err != nil {
-		return nil, fmt.Errorf("make the cache folder for Python environments: %w", err)
-	}
-	lock := flock.New(env.dir + ".lock")
-	locked, err := lock.TryLock()
-	if err == nil && !locked {
-		progress("Waiting for another run that installs Python programs…")
-		_, err = lock.TryLockContext(ctx, lockPeriod)
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock the cache folder for Python environments: %w", err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if env.whole() {
-		return env, nil
-	}
-	if err := env.install(ctx, requirements, progress); err != nil {
+	env := &Env{filepath.Join(parent, hex.EncodeToString(digest[:8]))}
+	// It is made where it will be used, as it cannot be moved: the marker, not its existence, tells that it is whole.
+	entry := cache.Entry{Path: env.dir, What: "Python programs", Has: env.whole}
+	if err := entry.Fill(ctx, progress, func() error { return env.install(ctx, requirements, progress) }); err != nil {
 		return nil, err
 	}
 	return env, nil
@@ -99,8 +76,6 @@ func (e *Env) whole() bool {
 	return err == nil
 }
 
-// install makes the environment where it will be used, as it cannot be moved: the marker, not its existence, tells that it is
-// whole.
 func (e *Env) install(ctx context.Context, requirements []byte, progress func(string)) error {
 	if err := os.RemoveAll(e.dir); err != nil {
 		return fmt.Errorf("remove a Python environment that is not whole: %w", err)

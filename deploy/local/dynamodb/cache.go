@@ -16,9 +16,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
-	"github.com/gofrs/flock"
+	"github.com/userrequestapi/userdata/deploy/cache"
 )
 
 // The npm package that carries DynamoDB Local 1.25.1, and what its tarball must be.
@@ -27,78 +26,52 @@ const (
 	packageVersion = "2.9.30"
 	packageSHA512  = "c5379e44bbf311fab2779961ddb1f8734907bd21c79a6843e590ec1c52804398" +
 		"36665e89aa515dbad6908422c7cf1129e91cb5a3b4c1ea7888a17b9002749ec1"
-	tarball    = packageName + "-" + packageVersion + ".tgz"
-	emulator   = "package/emulator/" // where DynamoDB Local is in the tarball
-	jarFile    = "DynamoDBLocal.jar"
-	libDir     = "DynamoDBLocal_lib"
-	lockPeriod = 100 * time.Millisecond
+	tarball  = packageName + "-" + packageVersion + ".tgz"
+	emulator = "package/emulator/" // where DynamoDB Local is in the tarball
+	jarFile  = "DynamoDBLocal.jar"
+	libDir   = "DynamoDBLocal_lib"
 )
 
-// cache is the folder that keeps DynamoDB Local between runs. It appears all at once, by a rename: it is whole or absent.
-type cache struct{ dir string }
+// program is DynamoDB Local in the cache.
+type program struct{ dir string }
 
-func newCache(cfg Config) (cache, error) {
-	parent := cfg.CacheDir
-	if parent == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return cache{}, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
-		}
-		parent = filepath.Join(user, "userrequestapi")
+// newProgram takes the folder of the cache; empty: that of the user.
+func newProgram(cacheDir string) (program, error) {
+	var err error
+	if cacheDir == "" {
+		cacheDir, err = cache.Dir()
+	} else {
+		cacheDir, err = filepath.Abs(cacheDir)
 	}
-	parent, err := filepath.Abs(parent)
 	if err != nil {
-		return cache{}, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
+		return program{}, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
 	}
-	return cache{filepath.Join(parent, "dynamodb-local-"+packageVersion)}, nil
+	return program{filepath.Join(cacheDir, "dynamodb-local-"+packageVersion)}, nil
 }
 
-func (c cache) installed() bool {
-	info, err := os.Stat(filepath.Join(c.dir, jarFile))
+func (p program) installed() bool {
+	info, err := os.Stat(filepath.Join(p.dir, jarFile))
 	return err == nil && info.Mode().IsRegular()
 }
 
-// install fetches DynamoDB Local unless the cache has it. Of several processes at once one fetches and the others wait.
-func (c cache) install(ctx context.Context, npm string, progress func(string)) (err error) {
-	if c.installed() {
+// install fetches DynamoDB Local unless the cache has it.
+func (p program) install(ctx context.Context, npm string, progress func(string)) error {
+	entry := cache.Entry{Path: p.dir, What: "DynamoDB Local", Has: p.installed}
+	return entry.FillAtOnce(ctx, progress, func(dir string) error {
+		progress("Downloading DynamoDB Local (57 MB)…")
+		if err := download(ctx, npm, dir); err != nil {
+			return err
+		}
+		progress("Unpacking DynamoDB Local…")
+		packed := filepath.Join(dir, tarball)
+		if err := unpackFile(ctx, packed, dir); err != nil {
+			return fmt.Errorf("unpack DynamoDB Local: %w", err)
+		}
+		if err := os.Remove(packed); err != nil {
+			return fmt.Errorf("remove what DynamoDB Local was packed in: %w", err)
+		}
 		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(c.dir), 0o750); err != nil {
-		return fmt.Errorf("make the cache folder for DynamoDB Local: %w", err)
-	}
-	lock := flock.New(c.dir + ".lock")
-	locked, err := lock.TryLock()
-	if err == nil && !locked {
-		progress("Waiting for another run that downloads DynamoDB Local…")
-		_, err = lock.TryLockContext(ctx, lockPeriod)
-	}
-	if err != nil {
-		return fmt.Errorf("lock the cache folder for DynamoDB Local: %w", err)
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	if c.installed() {
-		return nil
-	}
-
-	// Under the lock one fixed name does, and leftovers of a killed run go away.
-	partial := c.dir + ".partial"
-	if err := errors.Join(os.RemoveAll(partial), os.RemoveAll(c.dir), os.Mkdir(partial, 0o750)); err != nil {
-		return fmt.Errorf("prepare the cache folder for DynamoDB Local: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(partial)) }()
-	progress("Downloading DynamoDB Local (57 MB)…")
-	if err := download(ctx, npm, partial); err != nil {
-		return err
-	}
-	progress("Unpacking DynamoDB Local…")
-	program := filepath.Join(partial, "program")
-	if err := unpackFile(ctx, filepath.Join(partial, tarball), program); err != nil {
-		return fmt.Errorf("unpack DynamoDB Local: %w", err)
-	}
-	if err := os.Rename(program, c.dir); err != nil {
-		return fmt.Errorf("put DynamoDB Local into the cache folder: %w", err)
-	}
-	return nil
+	})
 }
 
 // download lets npm, with the user's registry settings, put the tarball into dir.
@@ -143,7 +116,7 @@ func npmErrors(printed string) string {
 	return strings.Join(reasons[:min(len(reasons), 4)], "; ")
 }
 
-// unpackFile checks the tarball against the pinned sum and then unpacks DynamoDB Local from it into dir, which it makes.
+// unpackFile checks the tarball against the pinned sum and then unpacks DynamoDB Local from it into dir.
 func unpackFile(ctx context.Context, name, dir string) (err error) {
 	packed, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -164,9 +137,6 @@ func unpackFile(ctx context.Context, name, dir string) (err error) {
 			"see what serves it (npm config get registry)", size, packageName, packageVersion, sum, packageSHA512)
 	}
 	if _, err := packed.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o750); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(dir)

@@ -88,11 +88,11 @@ type Server struct {
 // Start starts DynamoDB Local and returns when it answers; ctx ends only the start. The first run downloads 57 MB.
 // Every error is one message for the person at the terminal, with what to do next.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
-	cache, err := newCache(cfg)
+	program, err := newProgram(cfg.CacheDir)
 	if err != nil {
 		return nil, err
 	}
-	java, npm, err := findTools(cfg, !cache.installed())
+	java, npm, err := findTools(cfg, !program.installed())
 	if err != nil {
 		return nil, err
 	}
@@ -114,11 +114,11 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	defer func() { _ = socket.Close() }() // the JVM has its own copy by then
-	if err := cache.install(ctx, npm, cfg.progress); err != nil {
+	if err := program.install(ctx, npm, cfg.progress); err != nil {
 		return nil, err
 	}
 	cfg.progress("Starting DynamoDB Local…")
-	if err := s.run(java, cache.dir, cfg.LogFile, socket); err != nil {
+	if err := s.run(java, program.dir, cfg.LogFile, socket); err != nil {
 		return nil, err
 	}
 	// From here on the JVM alone holds the socket: when it dies, clients are refused instead of left waiting.

@@ -1,0 +1,8 @@
+package node
+
+import "context"
+
+// EnvironmentIn is [Environment] with another folder than the user's cache.
+func EnvironmentIn(ctx context.Context, parent string, packageJSON, lock []byte, progress func(string)) (*Env, error) {
+	return environment(ctx, parent, packageJSON, lock, progress)
+}
