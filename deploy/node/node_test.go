@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -56,34 +55,20 @@ func wantSemver(t *testing.T, env *node.Env) {
 	}
 }
 
-func TestEnvironment_OneOfManyCallersMakesIt(t *testing.T) {
+func TestEnvironment_IsMadeOnce(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
-	call := func() (told []string) {
+	for _, want := range []int{1, 0} {
+		var told []string
 		env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { told = append(told, text) })
 		if err != nil {
-			t.Error(err)
-			return told
+			t.Fatal(err)
 		}
 		wantSemver(t, env)
-		return told
-	}
-	var group sync.WaitGroup
-	var told [3][]string
-	for i := range told {
-		group.Go(func() { told[i] = call() })
-	}
-	group.Wait()
-	installed := 0
-	for _, lines := range told {
-		installed += strings.Count(strings.Join(lines, "\n"), "Installing")
-	}
-	if installed != 1 {
-		t.Errorf("installed %d times, want once; told %q", installed, told)
-	}
-	if again := call(); len(again) > 0 {
-		t.Errorf("told %q of packages that are there", again)
+		if len(told) != want {
+			t.Errorf("told %q, want %d lines", told, want)
+		}
 	}
 }
 
@@ -137,29 +122,6 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	wantSemver(t, env)
 	if _, err := os.Stat(env.Path("..", "leftover")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got error %v, want that nothing of the old folder is there", err)
-	}
-}
-
-func TestEnvironment_WaitingIsInterrupted(t *testing.T) {
-	t.Parallel()
-	requireNPM(t)
-	parent := t.TempDir()
-	stopped := errors.New("stopped")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	var group sync.WaitGroup
-	_, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(string) { // it has the lock now
-		group.Go(func() {
-			defer cancel(stopped) // or the other would wait for ever if this one never waits
-			_, err := node.EnvironmentIn(ctx, parent, []byte(packageJSON), []byte(lock), func(string) { cancel(stopped) })
-			if !errors.Is(err, stopped) {
-				t.Errorf("got error %v, want %v", err, stopped)
-			}
-		})
-		<-ctx.Done()
-	})
-	group.Wait()
-	if err != nil {
-		t.Error(err)
 	}
 }
 

@@ -43,34 +43,20 @@ func wantSix(t *testing.T, env *python.Env) {
 	}
 }
 
-func TestEnvironment_OneOfManyCallersMakesIt(t *testing.T) {
+func TestEnvironment_IsMadeOnce(t *testing.T) {
 	t.Parallel()
 	requirePython(t)
 	parent := t.TempDir()
-	call := func() (told []string) {
+	for _, want := range []int{1, 0} {
+		var told []string
 		env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(text string) { told = append(told, text) })
 		if err != nil {
-			t.Error(err)
-			return told
+			t.Fatal(err)
 		}
 		wantSix(t, env)
-		return told
-	}
-	var group sync.WaitGroup
-	var told [3][]string
-	for i := range told {
-		group.Go(func() { told[i] = call() })
-	}
-	group.Wait()
-	installed := 0
-	for _, lines := range told {
-		installed += strings.Count(strings.Join(lines, "\n"), "Installing")
-	}
-	if installed != 1 {
-		t.Errorf("installed %d times, want once; told %q", installed, told)
-	}
-	if again := call(); len(again) > 0 {
-		t.Errorf("told %q of an environment that is there", again)
+		if len(told) != want {
+			t.Errorf("told %q, want %d lines", told, want)
+		}
 	}
 }
 
@@ -131,29 +117,6 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	wantSix(t, env)
 	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got error %v, want that the new environment has nothing of the old one", err)
-	}
-}
-
-func TestEnvironment_WaitingIsInterrupted(t *testing.T) {
-	t.Parallel()
-	requirePython(t)
-	parent := t.TempDir()
-	stopped := errors.New("stopped")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	var group sync.WaitGroup
-	_, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(string) { // it has the lock now
-		group.Go(func() {
-			defer cancel(stopped) // or the other would wait for ever if this one never waits
-			_, err := python.EnvironmentIn(ctx, parent, []byte(six), func(string) { cancel(stopped) })
-			if !errors.Is(err, stopped) {
-				t.Errorf("got error %v, want %v", err, stopped)
-			}
-		})
-		<-ctx.Done()
-	})
-	group.Wait()
-	if err != nil {
-		t.Error(err)
 	}
 }
 
