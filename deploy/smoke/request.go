@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +12,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
-	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
+	"github.com/userrequestapi/userdata/deploy/sigv4"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -132,7 +128,7 @@ func (r *run) send(ctx context.Context, req request) (answer, error) {
 		message.Header.Set("Content-Type", "application/json")
 	}
 	if !req.anonymous {
-		if err := r.authorize(message, body); err != nil {
+		if err := r.authorize(message); err != nil {
 			return answer{}, err
 		}
 	}
@@ -150,16 +146,10 @@ func (r *run) send(ctx context.Context, req request) (answer, error) {
 }
 
 // authorize makes the stage accept a request.
-func (r *run) authorize(message *http.Request, body []byte) error {
+func (r *run) authorize(message *http.Request) error {
 	switch r.target.Authorization {
 	case template.AuthorizationIAM:
-		credentials, err := r.target.Config.Credentials.Retrieve(message.Context())
-		if err != nil {
-			return fmt.Errorf("sign the request: %w", err)
-		}
-		digest := sha256.Sum256(body)
-		return sigv4.NewSigner().SignHTTP(message.Context(), credentials, message, hex.EncodeToString(digest[:]),
-			"execute-api", r.target.Config.Region, time.Now())
+		return sigv4.Sign(message, r.target.Config.Credentials, r.target.Config.Region)
 	case template.AuthorizationCognito:
 		message.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
 	case template.AuthorizationAPIKey:

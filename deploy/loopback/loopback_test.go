@@ -1,0 +1,62 @@
+package loopback_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/loopback"
+)
+
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	handler := loopback.Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	for _, test := range []struct {
+		name, method, host, site, origin string
+		status                           int
+	}{
+		{"a program", "POST", "127.0.0.1:3000", "", "", 204},
+		{"the page", "POST", "localhost:3000", "same-origin", "http://localhost:3000", 204},
+		{"an address that was entered", "GET", "[::1]:3000", "none", "", 204},
+		{"a name that was made to mean this machine", "GET", "evil.example:3000", "same-origin", "", 421},
+		{"the address of the network", "GET", "10.0.0.1", "", "", 421},
+		{"another site", "POST", "127.0.0.1:3000", "cross-site", "https://evil.example", 403},
+		{"another port", "POST", "127.0.0.1:3000", "same-site", "http://127.0.0.1:1", 403},
+		{"an old browser", "DELETE", "127.0.0.1:3000", "", "https://evil.example", 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), test.method, "/", http.NoBody)
+			r.Host = test.host
+			r.Header.Set("Sec-Fetch-Site", test.site)
+			r.Header.Set("Origin", test.origin)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != test.status {
+				t.Errorf("got %d %s, want %d", w.Code, w.Body, test.status)
+			}
+			if got := w.Header().Get("Content-Type"); test.status >= 400 && got != "application/problem+json" {
+				t.Errorf("got the type %s", got)
+			}
+			for _, name := range []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "X-Content-Type-Options"} {
+				if w.Header().Get(name) == "" {
+					t.Errorf("there is no %s", name)
+				}
+			}
+		})
+	}
+}
+
+func TestAcceptsHTML(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]bool{
+		"": false, "*/*": false, "text/html": true, "application/xhtml+xml, text/html;q=0.9": true, "text/html;q=0, application/json": false,
+		"text/html;q=x": true, "text/plain": false,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Accept", accept)
+		if got := loopback.AcceptsHTML(r); got != want {
+			t.Errorf("%q: %t, want %t", accept, got, want)
+		}
+	}
+}
