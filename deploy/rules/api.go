@@ -63,6 +63,19 @@ func (s *stack) routes() []operation {
 	return found
 }
 
+// documented returns the methods of all APIs that readers are told of.
+func (s *stack) documented() []operation {
+	var found []operation
+	for _, api := range s.all(restAPIType) {
+		for _, o := range operations(api) {
+			if o.method != "OPTIONS" && !strings.EqualFold(o.method, anyMethod) {
+				found = append(found, o)
+			}
+		}
+	}
+	return found
+}
+
 func (o operation) at(key string) string { return o.path + "." + integrationKey + "." + key }
 
 // Lambda's Invoke is a POST, whatever the method of the route; with any other, each call fails with a 500.
@@ -168,8 +181,8 @@ func requestValidator(s *stack, report report) {
 	}
 }
 
-// authorization sees that each operation that a function serves asks for what the parameter Authorization says. API Gateway
-// ignores what the Body says for all operations.
+// authorization sees that each operation asks for what the parameter Authorization says, but for those that answer what there is
+// not, and OPTIONS. API Gateway ignores what the Body says for all operations.
 func authorization(s *stack, report report) {
 	mode, ok := s.parameters["Authorization"]
 	if !ok {
@@ -180,7 +193,7 @@ func authorization(s *stack, report report) {
 			report(api.path("Body", "security"), "API Gateway ignores it here: say it for each operation")
 		}
 	}
-	for _, o := range s.routes() {
+	for _, o := range s.documented() {
 		path, requirements := o.path+".security", list(o.content["security"])
 		if mode == "NONE" {
 			if len(requirements) > 0 {

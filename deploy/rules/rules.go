@@ -84,6 +84,8 @@ func all() []rule {
 		{"preflight", preflight},
 		{"permission", permission},
 		{"deployment", deployment},
+		{"documentation-parts", documentationParts},
+		{"documentation-version", documentationVersion},
 		{"usage-plan", usagePlan},
 		{"stage-tracing", stageTracing},
 		{"stage-log", stageLog},

@@ -45,9 +45,17 @@ func load(t *testing.T) *template.Template {
 // render returns the template as CloudFormation is given it, and all of its parameters.
 func render(t *testing.T, loaded *template.Template, parameters map[string]string) ([]byte, map[string]string) {
 	t.Helper()
+	plain, err := loaded.Render(template.Options{Parameters: parameters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := plain.Resolve(template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	code := map[string]string{}
-	for _, name := range []string{"Get", "Post", "Put", "Delete"} {
-		code[name+"Function"] = "functions/" + name + ".zip"
+	for _, f := range stack.Functions() {
+		code[f.LogicalID] = "functions/" + f.LogicalID + ".zip"
 	}
 	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: code})
 	if err != nil {
@@ -201,6 +209,7 @@ func getAtt(id, attribute string) object { return object{"Fn::GetAtt": []any{id,
 const (
 	post        = "Resources Api Properties Body paths /users post"
 	integration = post + " x-amazon-apigateway-integration"
+	parts       = "Resources Api Properties Body x-amazon-apigateway-documentation documentationParts "
 	getPolicy   = "Resources GetRole Properties Policies 0 PolicyDocument Statement "
 	schemes     = "Resources Api Properties Body components securitySchemes "
 	variables   = "Resources GetFunction Properties Environment Variables "
@@ -232,7 +241,7 @@ func mutations() []mutation {
 		{"Fn::Sub with variables", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{"${A}${Apis.Id}", object{"A": "a"}}}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
 		{"Fn::Sub of nothing", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{}}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
 		{"pseudo parameter", nil, set("Outputs ApiId Value", ref("AWS::Regio")), "reference", "Outputs.ApiId.Value.Ref"},
-		{"DependsOn", nil, set("Resources ApiStage DependsOn", []any{"ApiExecutionLogGroup", "Apis"}), "reference", "Resources.ApiStage.DependsOn"},
+		{"DependsOn", nil, set("Resources ApiStage DependsOn 0", "Apis"), "reference stage-execution-log", "Resources.ApiStage.DependsOn"},
 		{"Condition", nil, set("Outputs ApiId Condition", "Maybe"), "reference", "Outputs.ApiId.Condition"},
 		{"Condition of a condition", nil, set("Conditions Other", object{"Fn::Not": []any{object{"Condition": "Maybe"}}}), "reference", "Conditions.Other.Fn::Not.0.Condition"},
 		{"parameter of a condition", nil, set("Conditions Other", object{"Fn::Equals": []any{ref("StageNames"), "prod"}}), "reference", "Conditions.Other.Fn::Equals.0.Ref"},
@@ -264,7 +273,7 @@ func mutations() []mutation {
 		{"integration that waits too short", nil, set(integration+" timeoutInMillis", 10000), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
 		{"function that takes longer than the gateway waits", nil, all(drop(integration+" timeoutInMillis"), set("Resources PostFunction Properties Timeout", 29)), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
 		{"operation without integration", nil, drop("Resources Api Properties Body paths /users options x-amazon-apigateway-integration"), "integration-missing", api + ".paths./users.options.x-amazon-apigateway-integration.type"},
-		{"API without operations", none, all(set("Resources Api Properties Body paths", object{})), "integration-missing permission", api},
+		{"API without operations", none, all(set("Resources Api Properties Body paths", object{})), "documentation-parts integration-missing permission", api},
 		{"$ref", nil, set(post+" requestBody", object{"$ref": "#/components/schemas/Nobody"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
 		{"$ref to a file", nil, set(post+" requestBody", object{"$ref": "openapi.yaml#/components/schemas/User"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
 		{"validator", nil, set("Resources Api Properties Body x-amazon-apigateway-request-validator", "all"), "request-validator", api + ".x-amazon-apigateway-request-validator"},
@@ -273,6 +282,7 @@ func mutations() []mutation {
 		{"operation without security", nil, drop(post + " security"), "authorization", api + ".paths./users.post.security"},
 		{"operation with no requirement", nil, set(post+" security", []any{object{}}), "authorization", api + ".paths./users.post.security"},
 		{"operation with a choice", nil, set(post+" security", []any{object{"sigv4": []any{}}, object{}}), "authorization", api + ".paths./users.post.security"},
+		{"index without security", nil, drop("Resources Api Properties Body paths / get security"), "authorization", api + ".paths./.get.security"},
 		{"security scheme that is not there", nil, set(post+" security", []any{object{"sigv2": []any{}}}), "authorization", api + ".paths./users.post.security"},
 		{"security for all", nil, set("Resources Api Properties Body security", []any{object{"sigv4": []any{}}}), "authorization", api + ".security"},
 		{"IAM without its type", nil, drop(schemes + "sigv4 x-amazon-apigateway-authtype"), "authorization", api + ".paths./users.post.security"},
@@ -293,7 +303,23 @@ func mutations() []mutation {
 
 		{"deployment that is none", nil, set("Resources ApiStage Properties DeploymentId", ref("Api")), "deployment", "Resources.ApiStage.Properties.DeploymentId"},
 		{"deployment of another API", nil, set("Resources ApiDeployment Properties RestApiId", "a1b2c3d4e5"), "deployment", "Resources.ApiDeployment"},
-		{"stage of another API", nil, set("Resources ApiStage Properties RestApiId", "a1b2c3d4e5"), "deployment permission stage-execution-log", "Resources.ApiStage.Properties.RestApiId"},
+		{"stage of another API", nil, set("Resources ApiStage Properties RestApiId", "a1b2c3d4e5"), "deployment documentation-version permission stage-execution-log", "Resources.ApiStage.Properties.RestApiId"},
+		{"documentation of nothing", nil, set(parts+"1 location path", "/nothing"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown type", nil, set(parts+"1 location type", "THING"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown model", nil, set(parts+"1 location", object{"type": "MODEL", "name": "Nobody"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an authorizer that is none", nil, set(parts+"1 location", object{"type": "AUTHORIZER", "name": "sigv4"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of a status that is not there", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/users", "method": "POST", "statusCode": "299"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of a header that is not there", nil, set(parts+"1 location", object{"type": "RESPONSE_HEADER", "name": "X"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of a parameter of another kind", nil, set(parts+"1 location", object{"type": "PATH_PARAMETER", "name": "limit"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of a resource", nil, set(parts+"1 location", object{"type": "RESOURCE", "path": "/users"}), "", ""},
+		{"documentation twice", nil, set(parts+"1 location", object{"type": "API"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation that is a text", nil, set(parts+"1 properties", "text"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.properties"},
+		{"more documentation than there may be", nil, set(strings.TrimSpace(parts), slices.Repeat([]any{object{"location": object{"type": "API"}, "properties": object{}}}, 2001)), "documentation-parts", api + ".x-amazon-apigateway-documentation"},
+		{"stage without documentation", nil, drop("Resources ApiStage Properties DocumentationVersion"), "documentation-version", "Resources.ApiStage.Properties.DocumentationVersion"},
+		{"stage with other documentation", nil, set("Resources ApiStage Properties DocumentationVersion", "1.0.0"), "documentation-version", "Resources.ApiStage.Properties.DocumentationVersion"},
+		{"documentation of another API", nil, set("Resources ApiDocumentation Properties RestApiId", "a1b2c3d4e5"), "documentation-version", "Resources.ApiDocumentation"},
+		{"stage before its documentation", nil, set("Resources ApiStage DependsOn 1", "Api"), "documentation-version", "Resources.ApiStage.DependsOn"},
+		{"documentation that never changes", nil, all(set("Resources ApiDocumentation Properties DocumentationVersion", "1.0.0"), set("Resources ApiStage Properties DocumentationVersion", "1.0.0")), "documentation-version", "Resources.ApiDocumentation"},
 		{"plan before its stage", key, set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), "usage-plan", "Resources.UsagePlan.Properties.ApiStages.0"},
 		{"plan after its stage", key, all(set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), set("Resources UsagePlan DependsOn", "ApiStage")), "", ""},
 		{"plan without a stage", key, drop("Resources UsagePlan Properties ApiStages"), "usage-plan", "Resources.ApiStage"},
@@ -312,13 +338,13 @@ func mutations() []mutation {
 
 		{"execution log without a group", nil, drop("Resources ApiExecutionLogGroup"), "reference stage-execution-log", "Resources.ApiStage"},
 		{"execution log of another name", nil, set("Resources ApiExecutionLogGroup Properties LogGroupName", object{"Fn::Sub": "API-Gateway-Execution-Logs/${Api}/${StageName}"}), "stage-execution-log", "Resources.ApiStage.DependsOn"},
-		{"execution log before its group", nil, drop("Resources ApiStage DependsOn"), "stage-execution-log", "Resources.ApiStage.DependsOn"},
-		{"execution log of single methods before its group", nil, all(drop("Resources ApiStage DependsOn"), set(settings+"LoggingLevel", "OFF"),
+		{"execution log before its group", nil, set("Resources ApiStage DependsOn 0", "Api"), "stage-execution-log", "Resources.ApiStage.DependsOn"},
+		{"execution log of single methods before its group", nil, all(set("Resources ApiStage DependsOn 0", "Api"), set(settings+"LoggingLevel", "OFF"),
 			set("Resources ApiStage Properties MethodSettings", []any{
 				object{"HttpMethod": "*", "ResourcePath": "/*", "MetricsEnabled": true, "ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1},
 				object{"HttpMethod": "GET", "ResourcePath": "/users", "LoggingLevel": "INFO"},
 			})), "stage-execution-log", "Resources.ApiStage.DependsOn"},
-		{"no execution log", nil, all(drop("Resources ApiStage DependsOn"), drop("Resources ApiStage Properties Description"), set(settings+"LoggingLevel", "OFF")), "", ""},
+		{"no execution log", nil, all(set("Resources ApiStage DependsOn 0", "Api"), drop("Resources ApiStage Properties Description"), set(settings+"LoggingLevel", "OFF")), "", ""},
 		{"execution log for ever", nil, drop("Resources ApiExecutionLogGroup Properties RetentionInDays"), "retention", "Resources.ApiExecutionLogGroup.Properties.RetentionInDays"},
 		{"execution log before the account's role", nil, drop("Resources ApiStage Properties Description"), "stage-execution-log", "Resources.ApiStage"},
 		{"execution log with the role that the account has", with(map[string]string{"ApiGatewayLogsRole": "Existing"}), drop("Resources ApiStage Properties Description"), "", ""},

@@ -1,10 +1,16 @@
 package template
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/userrequestapi/userdata/deploy/openapi"
+)
 
 const (
 	authorizationParameter = "Authorization"
 	userPoolParameter      = "UserPoolArn"
+
+	authorizerKey = "x-amazon-apigateway-authorizer"
 )
 
 // The values of the parameter Authorization.
@@ -21,24 +27,32 @@ type securityScheme struct {
 	definition object
 }
 
+// secure has an operation ask for the authorization.
+func (s securityScheme) secure(operation object) {
+	if s.name != "" {
+		operation["security"] = []any{object{s.name: []any{}}}
+	}
+}
+
 // scheme returns how API Gateway is told of an authorization ("x-amazon-apigateway-authtype property",
 // "x-amazon-apigateway-authorizer object").
 func scheme(authorization string) (securityScheme, error) {
 	header := func(name string) object { return object{"type": "apiKey", "name": name, "in": "header"} }
+	name := openapi.SecurityScheme(authorization)
 	switch authorization {
 	case AuthorizationIAM:
 		definition := header("Authorization")
 		definition["x-amazon-apigateway-authtype"] = "awsSigv4"
-		return securityScheme{"sigv4", definition}, nil
+		return securityScheme{name, definition}, nil
 	case AuthorizationCognito:
 		definition := header("Authorization")
 		definition["x-amazon-apigateway-authtype"] = "cognito_user_pools"
-		definition["x-amazon-apigateway-authorizer"] = object{
+		definition[authorizerKey] = object{
 			"type": "cognito_user_pools", "providerARNs": []any{object{"Ref": userPoolParameter}},
 		}
-		return securityScheme{"userPool", definition}, nil
+		return securityScheme{name, definition}, nil
 	case AuthorizationAPIKey:
-		return securityScheme{"apiKey", header("x-api-key")}, nil
+		return securityScheme{name, header("x-api-key")}, nil
 	case AuthorizationNone:
 		return securityScheme{}, nil
 	default:

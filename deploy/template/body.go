@@ -17,6 +17,9 @@ const (
 	problemSchema = "Problem"
 	corsParameter = "CorsAllowOrigin" // the parameter of the template that has the origin
 
+	integrationKey = "x-amazon-apigateway-integration"
+	anyMethodKey   = "x-amazon-apigateway-any-method"
+
 	documentType = "'application/problem+json'"
 )
 
@@ -103,11 +106,7 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 	if name != nil {
 		info["title"] = clone(name) // the name that the API gets by importing
 	}
-	schemas, err := a.importable("schemas", member(member(a.document, "components"), "schemas"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: components.schemas: %w", openAPIFile, err)
-	}
-	components := object{"schemas": schemas}
+	components := object{"schemas": importable("schemas", a.schemas)}
 	if authorization.name != "" {
 		components["securitySchemes"] = object{authorization.name: authorization.definition}
 	}
@@ -158,36 +157,43 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 			return nil, err
 		}
 		paths[item.path] = object{
-			"options":                        options(item.parameters, item.methods, item.methods, a.requestHeaders()),
-			"x-amazon-apigateway-any-method": notAllowed,
+			"options":    options(item.parameters, item.methods, item.methods, a.requestHeaders()),
+			anyMethodKey: notAllowed,
 		}
 	}
 	for _, r := range a.routes {
 		operation := clone(r.operation).(object) // a mapping stays one
-		operation["x-amazon-apigateway-integration"] = object{
+		operation[integrationKey] = object{
 			"type":       "aws_proxy",
 			"httpMethod": "POST", // Lambda's Invoke, whatever the method of the route
 			"uri": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" +
 				aliases[r.function] + "}/invocations"}, // Ref of an alias is its ARN
 			"timeoutInMillis": integrationTimeout,
 		}
-		if authorization.name != "" {
-			operation["security"] = []any{object{authorization.name: []any{}}}
-		}
+		authorization.secure(operation)
 		member(paths, r.path)[strings.ToLower(r.method)] = operation
 	}
-	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
-	for path, parameters := range map[string][]any{
-		"/":         nil,
+	unrouted := map[string][]any{
 		"/{proxy+}": {object{"name": "proxy", "in": "path", "required": true, "schema": object{"type": "string"}}},
-	} {
+	}
+	if a.index == nil {
+		unrouted[indexPath] = nil
+	} else {
+		index, err := a.indexMethod(authorization)
+		if err != nil {
+			return nil, err
+		}
+		member(paths, indexPath)["get"] = index
+	}
+	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
+	for path, parameters := range unrouted {
 		unknown, err := mock(parameters, notFound, object{})
 		if err != nil {
 			return nil, err
 		}
 		paths[path] = object{
-			"options":                        options(parameters, []string{"OPTIONS"}, all, a.requestHeaders()),
-			"x-amazon-apigateway-any-method": unknown,
+			"options":    options(parameters, []string{"OPTIONS"}, all, a.requestHeaders()),
+			anyMethodKey: unknown,
 		}
 	}
 	return paths, nil
@@ -231,12 +237,19 @@ func options(parameters []any, allow, corsAllow, headers []string) object {
 // mock answers any method with a problem.
 func mock(parameters []any, p problem, headers object) (object, error) {
 	document := p.document()
-	// In a mapping template these begin a reference and a directive of Velocity's; nothing escapes them everywhere.
-	if strings.ContainsAny(strings.ReplaceAll(document, requestID, ""), "$#") {
-		return nil, errors.New("paths and externalDocs.url must have neither $ nor #, which mean something in a mapping template")
+	if err := checkVelocity(strings.ReplaceAll(document, requestID, "")); err != nil {
+		return nil, err
 	}
 	maps.Copy(headers, problemHeaders())
 	return mockMethod(parameters, p.Status, document, headers), nil
+}
+
+// checkVelocity refuses what begins a reference or a directive in a mapping template; nothing escapes them everywhere.
+func checkVelocity(text string) error {
+	if strings.ContainsAny(text, "$#") {
+		return errors.New("info, paths and externalDocs.url must have neither $ nor #, which mean something in a mapping template")
+	}
+	return nil
 }
 
 // mockMethod is a method that the gateway answers itself. What is mapped must be declared as a response of the method.
@@ -260,7 +273,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	}
 	method := object{
 		"responses": object{strconv.Itoa(status): response},
-		"x-amazon-apigateway-integration": object{
+		integrationKey: object{
 			"type":                "mock",
 			"passthroughBehavior": "never",
 			"requestTemplates":    requests,

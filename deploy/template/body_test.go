@@ -195,7 +195,7 @@ func TestMocks(t *testing.T) {
 		for key, status := range map[string]string{"options": "204", "x-amazon-apigateway-any-method": ""} {
 			method := at(t, item, key)
 			if status == "" {
-				status = map[bool]string{true: "405", false: "404"}[strings.HasPrefix(path, "/users")]
+				status = map[bool]string{true: "404", false: "405"}[path == "/{proxy+}"]
 			}
 			integration := at(t, method, "x-amazon-apigateway-integration").(object)
 			if integration["type"] != "mock" || integration["passthroughBehavior"] != "never" {
@@ -258,7 +258,9 @@ func TestBodyIsImportable(t *testing.T) {
 		}
 	}
 	body := decode(t, resolve(t, nil).API().Body)
-	walk("Body", body)
+	undocumented := maps.Clone(body)
+	delete(undocumented, "x-amazon-apigateway-documentation") // the values of its parts are free
+	walk("Body", undocumented)
 	want := object{"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false}}
 	if diff := cmp.Diff(any(want), body["x-amazon-apigateway-request-validators"]); diff != "" ||
 		body["x-amazon-apigateway-request-validator"] != "parameters-only" {
@@ -299,8 +301,9 @@ func TestGatewayResponses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codes := fmt.Sprint(at(t, document, "components", "schemas", "Problem", "properties", "code", "description"))
-	variables := strings.NewReplacer("$context.requestId", "7d9f8a52", "$context.error.messageString", `"a \"message\""`)
+	codes := fmt.Sprint(at(t, document, "info", "description"))
+	const requestID = "7d9f8a52-6f3c-4b0e-9d39-2f1c1f6a7b10"
+	variables := strings.NewReplacer("$context.requestId", requestID, "$context.error.messageString", `"a \"message\""`)
 	for name, response := range responses {
 		r := response.(object)
 		if r["statusCode"] != statuses[name] {
@@ -313,7 +316,7 @@ func TestGatewayResponses(t *testing.T) {
 		if r["statusCode"] != nil && fmt.Sprint(problem["status"]) != r["statusCode"] || r["statusCode"] == nil && problem["status"] != nil {
 			t.Errorf("%s: the document says the status is %v", name, problem["status"])
 		}
-		if problem["requestId"] != "7d9f8a52" || problem["type"] != fmt.Sprint("urn:problem-type:userrequestapi:", problem["code"]) {
+		if problem["requestId"] != requestID || problem["type"] != fmt.Sprint("urn:problem-type:userrequestapi:", problem["code"]) {
 			t.Errorf("%s: the document is %v", name, problem)
 		}
 		if !strings.Contains(codes, fmt.Sprintf("`%v`", problem["code"])) {
@@ -343,6 +346,45 @@ func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (payload []b
 	return nil, "", "", nil
 }
 
+// TestIndex sees that the index is what the contract has as its example, on whatever stage, and as closed as all else.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	document := decode(t, contract(t))
+	info := at(t, document, "info")
+	for stage, authorization := range map[string]string{"prod": template.AuthorizationNone, "dev": template.AuthorizationIAM} {
+		api := resolve(t, map[string]string{"Authorization": authorization, "StageName": stage}).API()
+		g, err := gateway.New(gateway.Config{
+			Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: nothing{t},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+stage, http.NoBody))
+		if authorization == template.AuthorizationIAM {
+			if w.Code != http.StatusForbidden {
+				t.Errorf("without a signature: %d %s", w.Code, w.Body)
+			}
+			continue
+		}
+		want := object{"name": at(t, info, "title"), "version": at(t, info, "version"), "links": object{
+			"self": "/" + stage + "/", "users": "/" + stage + "/users", "documentation": at(t, document, "externalDocs", "url"),
+		}}
+		if diff := cmp.Diff(want, decode(t, w.Body.Bytes())); diff != "" || w.Code != http.StatusOK {
+			t.Errorf("%d (-want +got):\n%s", w.Code, diff)
+		}
+		headers := map[string]string{
+			"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "x-amzn-RequestId",
+		}
+		for name, value := range headers {
+			if got := w.Header().Get(name); got != value {
+				t.Errorf("%s is %q, want %q", name, got, value)
+			}
+		}
+	}
+}
+
 // TestGatewayServes sends requests that no function answers through the gateway of this machine.
 func TestGatewayServes(t *testing.T) {
 	t.Parallel()
@@ -368,10 +410,10 @@ func TestGatewayServes(t *testing.T) {
 		{method: "PATCH", path: "/users", contentType: "image/png", status: 415, code: "UnsupportedMediaType"},
 		{method: "POST", path: "/users/1", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": user}},
 		{method: "GET", path: "/nothing", status: 404, code: "RouteNotFound", detail: []string{
-			"GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",
+			"GET / and GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",
 		}},
 		{method: "POST", path: "/a/b/c", contentType: "text/plain", status: 404, code: "RouteNotFound"},
-		{method: "GET", path: "/", status: 404, code: "RouteNotFound"},
+		{method: "POST", path: "/", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": "GET, OPTIONS"}},
 		{method: "DELETE", path: "/users", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
 		{method: "DELETE", path: "/users?userId=", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
 		{method: "OPTIONS", path: "/users", status: 204, headers: map[string]string{
@@ -381,7 +423,9 @@ func TestGatewayServes(t *testing.T) {
 		}},
 		{method: "OPTIONS", path: "/users/1", status: 204, headers: map[string]string{"Allow": user, "Access-Control-Allow-Methods": user}},
 		{method: "OPTIONS", path: "/nothing", status: 204, headers: map[string]string{"Allow": "OPTIONS", "Access-Control-Allow-Methods": all}},
-		{method: "OPTIONS", path: "/", status: 204, headers: map[string]string{"Allow": "OPTIONS"}},
+		{method: "OPTIONS", path: "/", status: 204, headers: map[string]string{
+			"Allow": "GET, OPTIONS", "Access-Control-Allow-Methods": "GET, OPTIONS",
+		}},
 	} {
 		t.Run(test.method+" "+test.path+" "+test.contentType, func(t *testing.T) {
 			t.Parallel()

@@ -70,6 +70,16 @@ func (r *Rendered) symbolic() *evaluator {
 
 func (e *evaluator) resource(id string) object { return member(member(e.document, "Resources"), id) }
 
+// written returns a resource's properties as they are written, to be completed.
+func (e *evaluator) written(id string) object {
+	properties := member(e.resource(id), "Properties")
+	if properties == nil {
+		properties = object{}
+		e.resource(id)["Properties"] = properties
+	}
+	return properties
+}
+
 // properties returns the value of a resource's properties.
 func (e *evaluator) properties(id string) (object, error) {
 	value, err := e.value("Resources."+id+".Properties", e.resource(id)["Properties"])

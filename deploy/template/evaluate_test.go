@@ -65,6 +65,8 @@ Resources:
     Type: AWS::ApiGateway::RestApi
   Deployment:
     Type: AWS::ApiGateway::Deployment
+  Documentation:
+    Type: AWS::ApiGateway::DocumentationVersion
   Stage:
     Type: AWS::ApiGateway::Stage
     Properties: {StageName: live}

@@ -10,11 +10,17 @@ import (
 
 const functionKey = "x-function"
 
+// indexPath is the address of the index: what the API is and where to go from here. The contract has GET of it without
+// x-function.
+const indexPath = "/"
+
 // openAPI is the contract of the API, checked against what API Gateway can import
 // ("Amazon API Gateway important notes", REST APIs).
 type openAPI struct {
 	document object
-	routes   []route
+	schemas  object  // all that the contract says of them
+	routes   []route // which functions serve
+	index    *route  // which the gateway answers itself; nil where the contract has none
 	items    []pathItem
 }
 
@@ -23,6 +29,7 @@ type pathItem struct {
 	path       string
 	methods    []string // in upper case, OPTIONS among them: what Allow says
 	parameters []any    // of the path itself
+	content    object   // all that the contract says of the path itself: summary, description, parameters
 }
 
 // route is a method of an address, which a function serves.
@@ -30,8 +37,9 @@ type route struct {
 	path        string
 	method      string // in upper case
 	operationID string
-	function    string // the logical id
-	operation   object // as API Gateway imports it, but for its integration
+	function    string // the logical id; "" of the index
+	content     object // all that the contract says of it, with the parameters of its path
+	operation   object // what API Gateway imports of that, but for its integration
 }
 
 // methods are those that a route can have, in the order in which Allow names them. API Gateway knows no TRACE, and OPTIONS
@@ -48,11 +56,12 @@ func parseOpenAPI(document object) (*openAPI, error) {
 	if version, ok := document["openapi"].(string); !ok || !strings.HasPrefix(version, "3.0.") {
 		return nil, errors.New("openapi: API Gateway imports version 3.0, as 3.0.3")
 	}
-	if err := only(document, "", "openapi", "info", "externalDocs", "servers", "paths", "components"); err != nil {
+	if err := only(document, "",
+		"openapi", "info", "externalDocs", "servers", "tags", "security", "paths", "components"); err != nil {
 		return nil, err
 	}
 	if err := only(member(document, "components"), "components",
-		"examples", "headers", "parameters", "requestBodies", "responses", "schemas"); err != nil {
+		"examples", "headers", "parameters", "requestBodies", "responses", "schemas", "securitySchemes"); err != nil {
 		return nil, err
 	}
 	for name := range member(member(document, "components"), "schemas") {
@@ -67,6 +76,14 @@ func parseOpenAPI(document object) (*openAPI, error) {
 		return nil, errors.New("externalDocs.url: it is missing; the answer to an unknown route names it")
 	}
 	api := &openAPI{document: document}
+	if api.version() == "" {
+		return nil, errors.New("info.version: it is missing; the version of the documentation begins with it")
+	}
+	schemas, err := api.resolve("schemas", member(member(document, "components"), "schemas"))
+	if err != nil {
+		return nil, fmt.Errorf("components.schemas: %w", err)
+	}
+	api.schemas = schemas.(object) // a mapping stays one
 	operations := map[string]string{}
 	for _, path := range sortedKeys(member(document, "paths")) {
 		item, routes, err := api.pathItem(path, member(member(document, "paths"), path))
@@ -80,6 +97,10 @@ func parseOpenAPI(document object) (*openAPI, error) {
 			operations[r.operationID] = r.method + " " + path
 		}
 		api.items = append(api.items, item)
+		if path == indexPath {
+			api.index = &routes[0]
+			continue
+		}
 		api.routes = append(api.routes, routes...)
 	}
 	if len(api.routes) == 0 {
@@ -88,25 +109,43 @@ func parseOpenAPI(document object) (*openAPI, error) {
 	return api, nil
 }
 
+// version is that of the API.
+func (a *openAPI) version() string {
+	version, _ := scalarText(member(a.document, "info")["version"]) // checked when read
+	return version
+}
+
 func (a *openAPI) pathItem(path string, content object) (pathItem, []route, error) {
 	if err := checkPath(path); err != nil {
 		return pathItem{}, nil, err
 	}
+	allowed := methods()
+	if path == indexPath {
+		allowed = []string{"GET"}
+		if member(content, "get") == nil {
+			return pathItem{}, nil, errors.New(": get is missing")
+		}
+	}
 	known := []string{"parameters", "summary", "description"}
-	for _, method := range methods() {
+	for _, method := range allowed {
 		known = append(known, strings.ToLower(method))
 	}
 	if err := only(content, "", known...); err != nil {
 		return pathItem{}, nil, fmt.Errorf(": %w (OPTIONS is rendered)", err)
 	}
-	shared, err := a.importable("", content["parameters"])
-	if err != nil {
-		return pathItem{}, nil, fmt.Errorf(".parameters: %w", err)
+	item := pathItem{path: path, content: object{}}
+	for _, key := range known[:3] {
+		if value, ok := content[key]; ok {
+			resolved, err := a.resolve("", value)
+			if err != nil {
+				return pathItem{}, nil, fmt.Errorf(".%s: %w", key, err)
+			}
+			item.content[key] = resolved
+		}
 	}
-	item := pathItem{path: path}
-	item.parameters, _ = shared.([]any) // none is none
+	item.parameters, _ = importable("", item.content["parameters"]).([]any) // none is none
 	var routes []route
-	for _, method := range methods() {
+	for _, method := range allowed {
 		operation, ok := content[strings.ToLower(method)].(object)
 		if !ok {
 			continue
@@ -126,8 +165,11 @@ func checkPath(path string) error {
 	if path == "/ping" || path == "/sping" {
 		return errors.New(": API Gateway keeps this path for its health checks")
 	}
-	if !strings.HasPrefix(path, "/") || path == "/" {
-		return errors.New(": a path begins with / and has a segment")
+	if path == indexPath {
+		return nil
+	}
+	if !strings.HasPrefix(path, "/") {
+		return errors.New(": a path begins with /")
 	}
 	for s := range strings.SplitSeq(path[1:], "/") {
 		if !segment.MatchString(s) {
@@ -140,11 +182,18 @@ func checkPath(path string) error {
 func (a *openAPI) route(item pathItem, method string, operation object) (route, error) {
 	r := route{path: item.path, method: method}
 	var ok bool
-	if r.function, ok = operation[functionKey].(string); !ok {
+	r.function, ok = operation[functionKey].(string)
+	switch {
+	case item.path == indexPath && operation[functionKey] != nil:
+		return route{}, fmt.Errorf(".%s: leave it out, the gateway itself answers with the index", functionKey)
+	case item.path != indexPath && !ok:
 		return route{}, fmt.Errorf(": %s is missing: name the function of %s that serves it", functionKey, templateFile)
 	}
 	if r.operationID, ok = operation["operationId"].(string); !ok || !alphanumeric.MatchString(r.operationID) {
 		return route{}, errors.New(".operationId: it must be there and have letters and digits only")
+	}
+	if _, ok := operation["security"]; ok {
+		return route{}, errors.New(".security: leave it out: which authorization an operation asks for is the stage's")
 	}
 	content := object{}
 	for key, value := range operation {
@@ -152,19 +201,21 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 			content[key] = value
 		}
 	}
-	imported, err := a.importable("", content)
+	resolved, err := a.resolve("", content)
 	if err != nil {
 		return route{}, fmt.Errorf(": %w", err)
 	}
-	r.operation = imported.(object)             // a mapping stays one
-	own, _ := r.operation["parameters"].([]any) // none is none
-	parameters := slices.Concat(item.parameters, own)
+	r.content = resolved.(object)                   // a mapping stays one
+	shared, _ := item.content["parameters"].([]any) // none is none
+	own, _ := r.content["parameters"].([]any)
+	parameters := slices.Concat(shared, own)
 	if err := checkParameters(item.path, parameters); err != nil {
 		return route{}, fmt.Errorf(".parameters: %w", err)
 	}
 	if len(parameters) > 0 {
-		r.operation["parameters"] = parameters
+		r.content["parameters"] = parameters
 	}
+	r.operation = structure(r.content)
 	responses := member(r.operation, "responses")
 	if len(responses) == 0 {
 		return route{}, errors.New(".responses: there must be one")
@@ -175,6 +226,26 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 		}
 	}
 	return r, nil
+}
+
+// structure returns what API Gateway imports of an operation. What else there is to say of it is documentation.
+func structure(content object) object {
+	o := importable("", pick(content, "operationId", "parameters", "requestBody", "responses")).(object) // a mapping stays one
+	parameters, _ := o["parameters"].([]any)                                                             // none is none
+	for i, p := range parameters {
+		parameters[i] = pick(p.(object), "name", "in", "required", "schema") // checked before
+	}
+	if body := member(o, "requestBody"); body != nil {
+		o["requestBody"] = pick(body, "required", "content")
+	}
+	responses := member(o, "responses")
+	for status := range responses {
+		headers := member(member(responses, status), "headers")
+		for name := range headers {
+			headers[name] = object{"schema": object{"type": "string"}}
+		}
+	}
+	return o
 }
 
 // checkParameters sees that names are unique and that those of the path are the path's.
@@ -213,9 +284,9 @@ func only(o object, path string, keys ...string) error {
 
 const schemaPrefix = "#/components/schemas/"
 
-// importable returns a part of the document as API Gateway can import it: without what its models do not know, and with
-// references replaced by what they refer to, but for those to schemas, which become models. It refuses extensions.
-func (a *openAPI) importable(parent string, value any, references ...string) (any, error) {
+// resolve returns a part of the document with references replaced by what they refer to, but for those to schemas, which become
+// models. It refuses extensions.
+func (a *openAPI) resolve(parent string, value any, references ...string) (any, error) {
 	switch v := value.(type) {
 	case object:
 		if reference, ok := v["$ref"].(string); ok {
@@ -223,23 +294,17 @@ func (a *openAPI) importable(parent string, value any, references ...string) (an
 		}
 		result := object{}
 		for _, key := range sortedKeys(v) {
-			if !namesAnything(parent) {
-				if unknownToModels(key) {
-					continue
-				}
-				if strings.HasPrefix(key, "x-") {
-					return nil, fmt.Errorf("%s: extensions do not belong in the contract", key)
-				}
-			}
 			inner := key
 			if namesAnything(parent) { // a name, which says nothing of what is below
 				inner = ""
+			} else if strings.HasPrefix(key, "x-") {
+				return nil, fmt.Errorf("%s: extensions do not belong in the contract", key)
 			}
 			if isData(inner) {
 				result[key] = v[key]
 				continue
 			}
-			element, err := a.importable(inner, v[key], references...)
+			element, err := a.resolve(inner, v[key], references...)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
@@ -250,7 +315,7 @@ func (a *openAPI) importable(parent string, value any, references ...string) (an
 		result := make([]any, len(v))
 		for i, element := range v {
 			var err error
-			if result[i], err = a.importable("", element, references...); err != nil {
+			if result[i], err = a.resolve("", element, references...); err != nil {
 				return nil, fmt.Errorf("%d: %w", i, err)
 			}
 		}
@@ -278,20 +343,54 @@ func (a *openAPI) dereference(reference string, o object, parent string, referen
 	if strings.HasPrefix(reference, schemaPrefix) {
 		return object{"$ref": reference}, nil
 	}
-	return a.importable(parent, target, append(references, reference)...)
+	return a.resolve(parent, target, append(references, reference)...)
+}
+
+// importable returns a resolved part as API Gateway can import it: without what its models do not know.
+func importable(parent string, value any) any {
+	switch v := value.(type) {
+	case object:
+		result := object{}
+		for key, element := range v {
+			switch {
+			case namesAnything(parent): // a name, which says nothing of what is below
+				result[key] = importable("", element)
+			case unknownToModels(key):
+			case isData(key):
+				result[key] = element
+			default:
+				result[key] = importable(key, element)
+			}
+		}
+		return result
+	case []any:
+		result := make([]any, len(v))
+		for i, element := range v {
+			result[i] = importable("", element)
+		}
+		return result
+	default:
+		return value
+	}
 }
 
 // namesAnything tells the keys below which there are names that people chose.
 func namesAnything(key string) bool {
 	switch key {
-	case "properties", "schemas", "headers", "responses", "content":
+	case "properties", "schemas", "headers", "responses", "content", "examples":
 		return true
 	}
 	return false
 }
 
 // isData tells the keys below which there is data, not description.
-func isData(key string) bool { return key == "default" || key == "enum" }
+func isData(key string) bool {
+	switch key {
+	case "default", "enum", "example", "value":
+		return true
+	}
+	return false
+}
 
 // unknownToModels tells the keys that API Gateway does not support ("Amazon API Gateway important notes", REST APIs).
 func unknownToModels(key string) bool {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // releaseKey is where the metadata of a release is in the template's Metadata.
@@ -61,13 +63,30 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 	return r, nil
 }
 
-// JSON returns the template as CloudFormation takes it, the same bytes for the same files and options. Where it is longer
+// JSON returns the template as CloudFormation takes it, in ASCII, the same bytes for the same files and options. Where it is longer
 // than the 51,200 bytes of TemplateBody it must be given by TemplateURL ("CloudFormation quotas").
 func (r *Rendered) JSON() []byte { return bytes.Clone(r.json) }
 
-func (r *Rendered) encode() (err error) {
-	r.json, err = encodeJSON(r.document)
+func (r *Rendered) encode() error {
+	encoded, err := encodeJSON(r.document)
+	r.json = escapeUnicode(encoded)
 	return err
+}
+
+// escapeUnicode returns a JSON text in ASCII. CloudFormation takes others as well, but has question marks when it gives them back
+// (GetTemplate), and a release is made of what it gives back.
+func escapeUnicode(text []byte) []byte {
+	escaped := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if r < utf8.RuneSelf {
+			escaped = utf8.AppendRune(escaped, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
+		}
+	}
+	return escaped
 }
 
 // Parameters returns the value of every parameter, those left to their defaults included: the full set that CloudFormation is

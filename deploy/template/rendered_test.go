@@ -15,11 +15,13 @@ import (
 )
 
 // packages are S3 keys for all functions.
-func packages() map[string]string {
-	return map[string]string{
-		"GetFunction": "functions/get/1.zip", "PostFunction": "functions/post/1.zip",
-		"PutFunction": "functions/put/1.zip", "DeleteFunction": "functions/delete/1.zip",
+func packages(t *testing.T) map[string]string {
+	t.Helper()
+	keys := map[string]string{}
+	for _, f := range resolve(t, nil).Functions() {
+		keys[f.LogicalID] = "functions/" + path.Base(f.Source) + "/1.zip"
 	}
+	return keys
 }
 
 // packaged renders the project's own template with packages.
@@ -29,7 +31,7 @@ func packaged(t *testing.T, parameters map[string]string) *template.Rendered {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: packages()})
+	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: packages(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,7 @@ func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 			aliased[at(t, resource, "Properties", "FunctionName", "Ref").(string)] = version[0]
 		}
 	}
-	if len(result) != 4 || len(aliased) != 4 {
+	if want := len(packages(t)); len(result) != want || len(aliased) != want {
 		t.Fatalf("there are the versions %v and the aliases %v", result, aliased)
 	}
 	for function, version := range result {
@@ -69,7 +71,7 @@ func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 func TestVersionsFollowTheFunctions(t *testing.T) {
 	t.Parallel()
 	plain := versions(t, render(t, files(t), nil))
-	none, all := []string(nil), []string{"DeleteFunction", "GetFunction", "PostFunction", "PutFunction"}
+	none, all := []string(nil), slices.Sorted(maps.Keys(packages(t)))
 	const file = "template.yaml"
 	for _, test := range []struct {
 		name       string
@@ -136,7 +138,7 @@ func TestVersionsFollowThePackages(t *testing.T) {
 	for key, want := range map[string][]string{
 		"functions/get/1.zip": nil, "functions/read/1.zip": nil, "1.zip": nil, "functions/get/2.zip": {"GetFunction"},
 	} {
-		code := packages()
+		code := packages(t)
 		code["GetFunction"] = key
 		rendered, err := loaded.Render(template.Options{Code: code})
 		if err != nil {
@@ -158,7 +160,7 @@ func TestVersionsFollowThePackages(t *testing.T) {
 func TestPackages(t *testing.T) {
 	t.Parallel()
 	rendered := packaged(t, nil)
-	if diff := cmp.Diff(packages(), rendered.Code()); diff != "" {
+	if diff := cmp.Diff(packages(t), rendered.Code()); diff != "" {
 		t.Errorf("Code (-want +got):\n%s", diff)
 	}
 	if code := render(t, files(t), nil).Code(); len(code) != 0 {
@@ -193,13 +195,13 @@ func TestPackages(t *testing.T) {
 		!slices.IsSorted(loaded.Parameters()) {
 		t.Errorf("a stage can set %v", loaded.Parameters())
 	}
-	missing, unknown := packages(), packages()
+	missing, unknown := packages(t), packages(t)
 	delete(missing, "PutFunction")
 	unknown["Table"] = "functions/table/1.zip"
 	for want, options := range map[string]template.Options{
 		"the function PutFunction has no package":                           {Code: missing},
 		"functions/table/1.zip is for Table, which is no function":          {Code: unknown},
-		"parameter ArtifactBucket: \"A\" does not match":                    {Code: packages(), Parameters: map[string]string{"ArtifactBucket": "A"}},
+		"parameter ArtifactBucket: \"A\" does not match":                    {Code: packages(t), Parameters: map[string]string{"ArtifactBucket": "A"}},
 		"parameter ArtifactBucket: the template has none of this name, but": {Parameters: bucket},
 	} {
 		if _, err := loaded.Render(options); err == nil || !strings.Contains(err.Error(), want) {
@@ -259,7 +261,7 @@ func TestSetCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := packages()
+	code := packages(t)
 	code["GetFunction"] = "functions/get/2.zip"
 	rendered, err := loaded.Render(template.Options{Code: code, Parameters: before.Parameters()})
 	if err != nil {
@@ -342,14 +344,14 @@ func TestMetadata(t *testing.T) {
 		Number int               `json:"number"`
 		Code   map[string]string `json:"code"`
 	}
-	rendered, err := loaded.Render(template.Options{Code: packages(), Metadata: object{
-		"commit": "abc", "previous": []previous{{Number: 1, Code: packages()}},
+	rendered, err := loaded.Render(template.Options{Code: packages(t), Metadata: object{
+		"commit": "abc", "previous": []previous{{Number: 1, Code: packages(t)}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	code := object{}
-	for id, key := range packages() {
+	for id, key := range packages(t) {
 		code[id] = key
 	}
 	want := object{"commit": "abc", "previous": []any{object{"number": int64(1), "code": code}}}

@@ -2,9 +2,9 @@
 // from that same template what the stack on this machine needs: the functions, the table and the API.
 //
 // openapi.yaml alone says which routes there are and which function serves each (x-function). Rendering turns it into the
-// Body of the REST API with API Gateway's extensions and the stage's authorization, adds a permission for each route, names the
-// functions' packages, and gives the functions' versions and the deployment of the API ids that change with their content:
-// CloudFormation makes each of these once for an id.
+// Body of the REST API with API Gateway's extensions, the API's documentation and the stage's authorization, adds a permission for
+// each route, names the functions' packages, and gives the functions' versions, the deployment of the API and the version of its
+// documentation ids that change with their content: CloudFormation makes each of these once for an id.
 package template
 
 import (
@@ -157,11 +157,7 @@ func (r *Rendered) complete(contract *openAPI) error {
 	if err != nil {
 		return err
 	}
-	properties := member(e.resource(api), "Properties")
-	if properties == nil {
-		properties = object{}
-		e.resource(api)["Properties"] = properties
-	}
+	properties := e.written(api)
 	if _, ok := properties["Body"]; ok {
 		return fmt.Errorf("%s: Resources.%s.Properties.Body: leave it out, it is rendered from %s",
 			templateFile, api, openAPIFile)
@@ -179,7 +175,12 @@ func (r *Rendered) complete(contract *openAPI) error {
 		return err
 	}
 	e.rename(deployment, deployment+digest)
-	return nil
+	documentation, err := contract.documentation(member(body, "paths"), authorization)
+	if err != nil {
+		return err
+	}
+	body[documentationKey] = documentation
+	return e.nameDocumentation(api, contract.version(), documentation)
 }
 
 // member returns the mapping under a key; nil where there is none, which reads as an empty one.

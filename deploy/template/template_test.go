@@ -251,43 +251,71 @@ func TestRenderingIsReproducible(t *testing.T) {
 	}
 }
 
-// deployment returns the logical id of the API's deployment, and sees that the stage refers to it.
-func deployment(t *testing.T, rendered *template.Rendered) string {
+// only returns the logical id of the one resource of a type.
+func only(t *testing.T, document object, resourceType string) string {
 	t.Helper()
-	document := decode(t, rendered.JSON())
 	var ids []string
 	for id, resource := range at(t, document, "Resources").(object) {
-		if at(t, resource, "Type") == "AWS::ApiGateway::Deployment" {
+		if at(t, resource, "Type") == resourceType {
 			ids = append(ids, id)
 		}
 	}
 	if len(ids) != 1 {
-		t.Fatalf("there are the deployments %v", ids)
-	}
-	ref := at(t, document, "Resources", "ApiStage", "Properties", "DeploymentId", "Ref")
-	if ref != ids[0] {
-		t.Errorf("the stage has the deployment %v, not %s", ref, ids[0])
+		t.Fatalf("of %s there are %v", resourceType, ids)
 	}
 	return ids[0]
 }
 
+// deployment returns the logical id of the API's deployment, and sees that the stage refers to it.
+func deployment(t *testing.T, rendered *template.Rendered) string {
+	t.Helper()
+	document := decode(t, rendered.JSON())
+	id := only(t, document, "AWS::ApiGateway::Deployment")
+	if ref := at(t, document, "Resources", "ApiStage", "Properties", "DeploymentId", "Ref"); ref != id {
+		t.Errorf("the stage has the deployment %v, not %s", ref, id)
+	}
+	return id
+}
+
+// documentation returns the logical id of the documentation's version, and sees that the stage shows that, and waits for it.
+func documentation(t *testing.T, rendered *template.Rendered) string {
+	t.Helper()
+	document := decode(t, rendered.JSON())
+	id := only(t, document, "AWS::ApiGateway::DocumentationVersion")
+	version := at(t, document, "Resources", id, "Properties", "DocumentationVersion").(string)
+	stage := at(t, document, "Resources", "ApiStage")
+	if shown := at(t, stage, "Properties", "DocumentationVersion"); shown != version {
+		t.Errorf("the stage shows the documentation %v, not %s", shown, version)
+	}
+	if !slices.Contains(at(t, stage, "DependsOn").([]any), any(id)) {
+		t.Errorf("the stage is made before %s", id)
+	}
+	if digest := strings.TrimPrefix(id, "ApiDocumentation"); version != "1.0.0-"+digest {
+		t.Errorf("the version of %s is %s", id, version)
+	}
+	return id
+}
+
 func TestDeploymentFollowsTheAPI(t *testing.T) {
 	t.Parallel()
-	plain := deployment(t, render(t, files(t), nil))
+	plain := render(t, files(t), nil)
 	for _, test := range []struct {
 		name       string
 		file       string
 		old, new   string
 		parameters map[string]string
-		changes    bool
+		changes    bool // the deployment
+		documents  bool // the documentation
 	}{
 		{name: "nothing"},
-		{name: "a description in the contract", file: "openapi.yaml", old: "summary: Create a user", new: "summary: Make a user", changes: true},
+		{name: "a description in the contract", file: "openapi.yaml", old: "summary: Create a user", new: "summary: Make a user", documents: true},
+		{name: "a status", file: "openapi.yaml", old: `        "504":`, new: `        "505":`, changes: true, documents: true},
 		{name: "what the Body refers to", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
 		{name: "what it does not", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
 		{name: "a function's memory", file: "template.yaml", old: "MemorySize: !Ref MemorySize", new: "MemorySize: 512"},
 		{name: "a comment", file: "openapi.yaml", old: "openapi: 3.0.3", new: "openapi: 3.0.3 # as it is"},
-		{name: "an example, which is not deployed", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron"},
+		{name: "an example, which is documentation only", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron", documents: true},
+		{name: "the authorization", parameters: map[string]string{"Authorization": "NONE"}, changes: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -295,8 +323,12 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 			if test.file != "" {
 				edit(t, in, test.file, test.old, test.new)
 			}
-			if got := deployment(t, render(t, in, test.parameters)); (got != plain) != test.changes {
-				t.Errorf("the deployment is %s, without the change %s; want a change: %v", got, plain, test.changes)
+			changed := render(t, in, test.parameters)
+			if was, is := deployment(t, plain), deployment(t, changed); (is != was) != test.changes {
+				t.Errorf("the deployment is %s, without the change %s; want a change: %v", is, was, test.changes)
+			}
+			if was, is := documentation(t, plain), documentation(t, changed); (is != was) != test.documents {
+				t.Errorf("the documentation is %s, without the change %s; want a change: %v", is, was, test.documents)
 			}
 		})
 	}
@@ -305,12 +337,12 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 func TestRenamedDeploymentIsFollowed(t *testing.T) {
 	t.Parallel()
 	in := files(t)
-	edit(t, in, "template.yaml", "DependsOn: ApiExecutionLogGroup", "DependsOn: [Api, ApiDeployment]")
+	edit(t, in, "template.yaml", "DependsOn: [ApiExecutionLogGroup, ", "DependsOn: [Api, ApiDeployment, ")
 	edit(t, in, "template.yaml", "    Value: !Ref Api\n", `    Value: !Join ["", [!GetAtt ApiDeployment.DeploymentId, !Sub "${ApiDeployment}", !Sub ["${ApiDeployment.DeploymentId}", {}]]]`+"\n")
 	rendered := render(t, in, nil)
 	id := deployment(t, rendered)
 	document := decode(t, rendered.JSON())
-	if got := at(t, document, "Resources", "ApiStage", "DependsOn"); !cmp.Equal(got, any([]any{"Api", id})) {
+	if got := at(t, document, "Resources", "ApiStage", "DependsOn").([]any); len(got) != 3 || !cmp.Equal(got[:2], []any{"Api", id}) {
 		t.Errorf("DependsOn is %v", got)
 	}
 	want := any([]any{"", []any{

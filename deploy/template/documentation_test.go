@@ -1,0 +1,165 @@
+package template_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+const documentedContract = `
+openapi: 3.0.3
+info: {title: small, version: "1"}
+externalDocs: {url: https://example.org}
+tags: [{name: Things}]
+paths:
+  /a:
+    description: A thing.
+    get:
+      operationId: getA
+      x-function: Function
+      summary: Read a
+      tags: [Things]
+      parameters:
+        - {name: q, in: query, description: A query., schema: {type: integer, minimum: 1}, example: 1}
+      responses:
+        "200": {$ref: "#/components/responses/A"}
+        "404": {description: There is none.}
+    put:
+      operationId: putA
+      x-function: Function
+      summary: Write a
+      requestBody: {required: true, content: {application/json: {schema: {$ref: "#/components/schemas/A"}, example: {b: 1}}}}
+      responses:
+        "200": {$ref: "#/components/responses/A"}
+        "404": {description: There is none.}
+  /a/b:
+    get:
+      operationId: getB
+      x-function: Function
+      summary: Read b
+      responses:
+        "200": {description: b, headers: {X-Age: {$ref: "#/components/headers/Age"}}}
+        "404": {description: There is no b.}
+  /a/b/c:
+    get:
+      operationId: getC
+      x-function: Function
+      summary: Read c
+      responses:
+        "200": {$ref: "#/components/responses/A"}
+        "404": {description: There is no b.}
+components:
+  headers:
+    Age: {description: How old it is., schema: {type: string, maxLength: 3}}
+  responses:
+    A:
+      description: The thing.
+      headers: {X-Age: {$ref: "#/components/headers/Age"}}
+      content: {application/json: {schema: {$ref: "#/components/schemas/A"}, examples: {one: {value: {b: 1}}}}}
+  schemas:
+    Problem: {type: object}
+    A:
+      type: object
+      description: A thing.
+      properties:
+        b: {type: integer, readOnly: true}
+        example: {type: string, example: named so}
+  securitySchemes:
+    userPool: {type: http, scheme: bearer, description: A token.}
+`
+
+// TestDocumentation sees that what API Gateway does not import is said where it belongs, and once for all of which it is true.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	parts := func(authorization, userPool string) map[string]any {
+		in := files(t)
+		in["openapi.yaml"].Data = []byte(documentedContract)
+		text := strings.Replace(small, "Parameters:\n", "Parameters:\n  UserPoolArn: {Type: String, Default: \"\"}\n", 1)
+		in["template.yaml"].Data = fmt.Appendf(nil, text, "plain")
+		loaded, err := template.Load(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "xyz", "Authorization": authorization, "UserPoolArn": userPool}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]any{}
+		body := at(t, decode(t, rendered.JSON()), "Resources", "Api", "Properties", "Body")
+		for _, part := range at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any) {
+			var words []string
+			for _, key := range []string{"type", "method", "path", "statusCode", "name"} {
+				if word, ok := at(t, part, "location").(object)[key].(string); ok {
+					words = append(words, word)
+				}
+			}
+			found[strings.Join(words, " ")] = at(t, part, "properties")
+		}
+		return found
+	}
+	description := func(text string) object { return object{"description": text} }
+	example := object{"content": object{"application/json": object{"examples": object{"one": object{"value": object{"b": 1.0}}}}}}
+	want := map[string]any{
+		"API": object{
+			"info": object{"title": "small", "version": "1"}, "externalDocs": object{"url": "https://example.org"},
+			"tags": []any{object{"name": "Things"}},
+		},
+		"RESOURCE /a":       description("A thing."),
+		"METHOD GET /a":     object{"summary": "Read a", "tags": []any{"Things"}},
+		"METHOD PUT /a":     object{"summary": "Write a"},
+		"METHOD GET /a/b":   object{"summary": "Read b"},
+		"METHOD GET /a/b/c": object{"summary": "Read c"},
+		"QUERY_PARAMETER GET /a q": object{
+			"description": "A query.", "schema": object{"type": "integer", "minimum": 1.0}, "example": 1.0,
+		},
+		"REQUEST_BODY PUT /a": object{
+			"required": true, "content": object{"application/json": object{"example": object{"b": 1.0}}},
+		},
+		// Three of the four.
+		"RESPONSE 200":            description("The thing."),
+		"RESPONSE GET /a/b 200":   description("b"),
+		"RESPONSE GET /a/b/c 200": description("The thing."), // else it would be that of the path above
+		"RESPONSE_BODY 200":       example,
+		"RESPONSE_HEADER X-Age":   object{"description": "How old it is.", "schema": object{"maxLength": 3.0}},
+		// Of two that are said of as many the first, and what is below a path as that is.
+		"RESPONSE 404":          description("There is no b."),
+		"RESPONSE GET /a 404":   description("There is none."),
+		"RESPONSE PUT /a 404":   description("There is none."),
+		"RESPONSE GET /a/b 404": description("There is no b."),
+		// The gateway's own.
+		"RESPONSE 204": description("Answered by the gateway"),
+		"MODEL A": object{"description": "A thing.", "properties": object{
+			"b": object{"readOnly": true}, "example": object{"example": "named so"},
+		}},
+	}
+	if diff := cmp.Diff(want, parts("NONE", "")); diff != "" {
+		t.Errorf("documentation (-want +got):\n%s", diff)
+	}
+	want["AUTHORIZER userPool"] = description("A token.")
+	if diff := cmp.Diff(want, parts("COGNITO_USER_POOLS", "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_A")); diff != "" {
+		t.Errorf("documentation with an authorizer (-want +got):\n%s", diff)
+	}
+}
+
+// TestSize sees that the template stays below what AWS takes: CloudFormation a template, and API Gateway parts of documentation.
+func TestSize(t *testing.T) {
+	t.Parallel()
+	rendered := render(t, files(t), nil)
+	if size := len(rendered.JSON()); size > 1_000_000 { // "CloudFormation quotas"
+		t.Errorf("the template has %d bytes", size)
+	}
+	body := at(t, decode(t, rendered.JSON()), "Resources", "Api", "Properties", "Body")
+	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
+	if len(parts) > 2000 { // "Amazon API Gateway quotas"
+		t.Errorf("the documentation has %d parts", len(parts))
+	}
+	if i := bytes.IndexFunc(rendered.JSON(), func(r rune) bool { return r > '~' }); i >= 0 {
+		t.Errorf("at byte %d the template is not ASCII, which CloudFormation does not give back as it was", i)
+	}
+	t.Logf("%d bytes, %d parts", len(rendered.JSON()), len(parts))
+}

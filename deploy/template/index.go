@@ -1,0 +1,54 @@
+package template
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
+
+// stagePath is the address of the stage in a mapping template.
+const stagePath = "/$context.stage/"
+
+// indexMethod answers with the index: what the API is, and where to go from here.
+func (a *openAPI) indexMethod(authorization securityScheme) (object, error) {
+	info := member(a.document, "info")
+	type links struct {
+		Self          string `json:"self"`
+		Users         string `json:"users"`
+		Documentation any    `json:"documentation"`
+	}
+	document, err := encodeJSON(struct {
+		Name    any   `json:"name"`
+		Version any   `json:"version"`
+		Links   links `json:"links"`
+	}{info["title"], info["version"], links{stagePath, stagePath + "users", member(a.document, "externalDocs")["url"]}})
+	if err != nil {
+		return nil, fmt.Errorf("paths.%s: %w", indexPath, err)
+	}
+	if err := checkVelocity(strings.ReplaceAll(string(document), stagePath, "")); err != nil {
+		return nil, err
+	}
+	answer := mockMethod(nil, 200, string(document), object{
+		"Content-Type":                  literal("application/json"),
+		"Cache-Control":                 literal("no-store"),
+		"X-Content-Type-Options":        literal("nosniff"),
+		"Access-Control-Allow-Origin":   origin(),
+		"Access-Control-Expose-Headers": literal("x-amzn-RequestId"),
+	})
+	operation := clone(a.index.operation).(object) // a mapping stays one
+	// What is mapped must be declared; what else the contract says of the answer stays.
+	responses := member(answer, "responses")
+	for status := range responses {
+		said := member(member(operation, "responses"), status)
+		if said == nil {
+			return nil, fmt.Errorf("paths.%s.get.responses.%s: it is missing; the index is such", indexPath, status)
+		}
+		headers := object{}
+		maps.Copy(headers, member(member(responses, status), "headers"))
+		maps.Copy(headers, member(said, "headers"))
+		said["headers"] = headers
+	}
+	operation[integrationKey] = answer[integrationKey]
+	authorization.secure(operation)
+	return operation, nil
+}
