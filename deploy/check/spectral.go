@@ -1,0 +1,58 @@
+package check
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/node"
+)
+
+// spectralFiles are what to install and how it lints.
+//
+//go:embed spectral
+var spectralFiles embed.FS
+
+// spectral looks at the contract with the rules of Spectral for OpenAPI, and of OWASP for the security of APIs. The ruleset names
+// its exceptions by the contract's path in the workspace, and the packages with rules as those that are installed beside it.
+func spectral(ctx context.Context, options LintOptions) (found string, err error) {
+	files := make(map[string][]byte)
+	for _, name := range []string{"package.json", "package-lock.json", "ruleset.yaml"} {
+		if files[name], err = spectralFiles.ReadFile("spectral/" + name); err != nil {
+			return "", fmt.Errorf("spectral: %w", err)
+		}
+	}
+	environment, err := node.Environment(ctx, files["package.json"], files["package-lock.json"],
+		func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
+	if err != nil {
+		return "", err
+	}
+	document, err := os.ReadFile(filepath.Join(options.Root, contract))
+	if err != nil {
+		return "", fmt.Errorf("spectral: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "spectral-")
+	if err != nil {
+		return "", fmt.Errorf("spectral: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as findings name it
+		return "", fmt.Errorf("spectral: %w", err)
+	}
+	if err := errors.Join(
+		os.Symlink(environment.Path(), filepath.Join(dir, "node_modules")),
+		os.WriteFile(filepath.Join(dir, "ruleset.yaml"), files["ruleset.yaml"], 0o600),
+		os.Mkdir(filepath.Join(dir, filepath.Dir(contract)), 0o750),
+		os.WriteFile(filepath.Join(dir, contract), document, 0o600),
+	); err != nil {
+		return "", fmt.Errorf("spectral: %w", err)
+	}
+	found, err = command{dir: dir, args: []string{
+		environment.Program("spectral"), "lint", "--ruleset", "ruleset.yaml", "--fail-severity", "hint", "--format", "text", "--quiet", contract,
+	}}.findings(ctx)
+	return strings.ReplaceAll(found, dir+string(filepath.Separator), ""), err
+}
