@@ -1,0 +1,83 @@
+package collection
+
+import (
+	"fmt"
+	"strings"
+)
+
+// HTTP returns the collection as a .http file, in what the HTTP clients of Visual Studio Code, Visual Studio and JetBrains, and httpYac
+// have in common: variables, requests that begin with ###, and comments that begin with #.
+func (c *Collection) HTTP() []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s %s. Generated from the API document: do not edit, but for the values of the variables.\n#\n", c.title, c.version)
+	b.WriteString("# Send the requests one by one, or all in this order: what is created is also deleted.\n")
+	b.WriteString("# Add to them what the stage asks for, if anything:\n")
+	for _, a := range c.authorizations {
+		comment(&b, "- "+a.value+": "+a.description)
+	}
+	b.WriteString("\n")
+	for _, v := range c.variables {
+		comment(&b, v.description)
+		fmt.Fprintf(&b, "@%s = %s\n", v.name, v.value)
+	}
+	for _, f := range c.folders {
+		for _, r := range f.requests {
+			b.WriteString("\n")
+			r.writeHTTP(&b)
+		}
+	}
+	return []byte(b.String())
+}
+
+func (r request) writeHTTP(b *strings.Builder) {
+	fmt.Fprintf(b, "### %s\n", r.name)
+	comment(b, r.description)
+	query, optional := split(r.query, "=")
+	if len(optional) > 0 {
+		comment(b, "Optional in the query: "+strings.Join(optional, ", "))
+	}
+	header, optional := split(r.header, ": ")
+	for _, line := range optional {
+		comment(b, "Optional header: "+line)
+	}
+	address := r.path
+	if len(query) > 0 {
+		address += "?" + strings.Join(query, "&")
+	}
+	fmt.Fprintf(b, "%s {{%s}}%s\n", r.method, baseURL, address)
+	for _, line := range header {
+		b.WriteString(line + "\n")
+	}
+	if r.body != "" {
+		fmt.Fprintf(b, "\n%s\n", r.body)
+	}
+}
+
+// split returns parameters as they are sent: those that must be, and those that may be.
+func split(parameters []parameter, separator string) (required, optional []string) {
+	for _, p := range parameters {
+		text := p.name + separator + p.value.value
+		if p.required {
+			required = append(required, text)
+		} else {
+			optional = append(optional, text)
+		}
+	}
+	return required, optional
+}
+
+// comment writes a text as comments, wrapped.
+func comment(b *strings.Builder, text string) {
+	const width = 120
+	line := "#"
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + word
+	}
+	if line != "#" {
+		b.WriteString(line + "\n")
+	}
+}

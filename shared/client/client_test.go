@@ -1,0 +1,309 @@
+package client_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/shared/client/api"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv(invokeURL) == "" {
+		fmt.Printf("The examples are skipped: %s has no invoke URL of a stage, such as http://127.0.0.1:3000/prod.\n", invokeURL)
+		if err := flag.Set("test.skip", "^Example"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// stage answers requests one after the other; the last answer is for all that follow.
+type stage struct {
+	answers  []answer
+	requests []*http.Request
+	bodies   []string
+}
+
+type answer struct {
+	status     int // 0: none
+	retryAfter string
+	mediaType  string // application/json where empty
+	body       string // {} where empty
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	next := s.answers[min(len(s.requests), len(s.answers)-1)]
+	s.requests, s.bodies = append(s.requests, r), append(s.bodies, string(body))
+	if next.status == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	header := http.Header{"Content-Type": {cmp.Or(next.mediaType, "application/json")}, "X-Amzn-Requestid": {"r-1"}}
+	if next.retryAfter != "" {
+		header.Set("Retry-After", next.retryAfter)
+	}
+	return &http.Response{
+		StatusCode: next.status, Header: header, Body: io.NopCloser(strings.NewReader(cmp.Or(next.body, "{}"))), Request: r,
+	}, nil
+}
+
+func connect(t *testing.T, s *stage, options ...client.Option) *client.Client {
+	t.Helper()
+	c, err := client.New("http://127.0.0.1/prod", append(options, client.WithHTTPClient(&http.Client{Transport: s}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// calls are the operations by name, each of them called once.
+func calls(ctx context.Context, c *client.Client) map[string]func() error {
+	return map[string]func() error{
+		"get": func() error { _, err := c.GetUser(ctx, "1"); return err },
+		"list": func() error {
+			for _, err := range c.Users(ctx, 0) {
+				return err
+			}
+			return nil
+		},
+		"create":  func() error { _, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada")}, ""); return err },
+		"replace": func() error { _, err := c.ReplaceUser(ctx, "1", client.UserInput{Name: new("Ada")}, `"E"`); return err },
+		"delete":  func() error { return c.DeleteUser(ctx, "1", "") },
+	}
+}
+
+// TestRetries tells what is repeated: what was refused with the time to come again, and of what may come twice, whatever the service
+// failed at.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	safe, all := []string{"get", "list", "create"}, []string{"get", "list", "create", "replace", "delete"}
+	tests := []struct {
+		name     string
+		answer   answer
+		repeated []string // operations
+		wait     time.Duration
+	}{
+		{"no answer", answer{}, safe, 200 * time.Millisecond},
+		{"throttled", answer{status: 429, retryAfter: "1"}, all, time.Second},
+		{"busy", answer{status: 503, retryAfter: "2"}, all, 2 * time.Second},
+		{"a quota is used up", answer{status: 429}, nil, 0},
+		{"failed", answer{status: 500}, safe, 200 * time.Millisecond},
+		{"no answer from the function", answer{status: 502}, safe, 200 * time.Millisecond},
+		{"out of service", answer{status: 503}, safe, 200 * time.Millisecond},
+		{"timed out", answer{status: 504}, safe, 200 * time.Millisecond},
+		{"refused", answer{status: 400}, nil, 0},
+		{"forbidden", answer{status: 403}, nil, 0},
+	}
+	for _, tt := range tests {
+		for _, operation := range all {
+			t.Run(tt.name+", "+operation, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s, began := &stage{answers: []answer{tt.answer}}, time.Now()
+					err := calls(t.Context(), connect(t, s, client.WithRetries(1)))[operation]()
+					want := 1
+					if slices.Contains(tt.repeated, operation) {
+						want = 2
+					}
+					if len(s.requests) != want {
+						t.Errorf("got %d requests, want %d", len(s.requests), want)
+					}
+					if waited := time.Since(began); want == 2 && (waited < tt.wait || waited >= tt.wait+200*time.Millisecond) {
+						t.Errorf("waited for %v, want %v and up to 200ms to be out of step", waited, tt.wait)
+					}
+					problem, ok := errors.AsType[*client.Problem](err)
+					if tt.answer.status == 0 {
+						if !errors.Is(err, io.ErrUnexpectedEOF) {
+							t.Errorf("got error %v, want %v", err, io.ErrUnexpectedEOF)
+						}
+					} else if !ok || problem.Status != tt.answer.status {
+						t.Errorf("got error %v, want a problem with status %d", err, tt.answer.status)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestRetries_SameRequest sees that what is sent again is the request that was sent, key and body included, authorized anew.
+func TestRetries_SameRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{answers: []answer{{}, {status: 502}, {status: 201, body: `{"userId": "7", "name": "Ada"}`}}}
+		tokens := 0
+		c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) {
+			tokens++
+			return fmt.Sprintf("token-%d", tokens), nil
+		})))
+		user, err := c.CreateUser(t.Context(), client.UserInput{Name: new("Ada")}, "")
+		if err != nil || user.UserID != "7" {
+			t.Fatalf("got %v, %v, want the user 7", user, err)
+		}
+		if len(s.requests) != 3 {
+			t.Fatalf("got %d requests, want 3", len(s.requests))
+		}
+		key := s.requests[0].Header.Get("Idempotency-Key")
+		for i, r := range s.requests {
+			if got, want := r.Header.Get("Authorization"), fmt.Sprintf("Bearer token-%d", i+1); got != want {
+				t.Errorf("request %d: got Authorization %q, want %q", i, got, want)
+			}
+			if got := r.Header.Get("Idempotency-Key"); got == "" || got != key {
+				t.Errorf("request %d: got Idempotency-Key %q, want %q", i, got, key)
+			}
+			if s.bodies[i] != `{"name":"Ada"}` {
+				t.Errorf("request %d: got body %s", i, s.bodies[i])
+			}
+		}
+	})
+}
+
+func TestRetries_ContextEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for name, call := range calls(ctx, connect(t, &stage{answers: []answer{{status: 503, retryAfter: "3600"}}})) {
+			if err := call(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: got error %v, want %v", name, err, context.DeadlineExceeded)
+			}
+		}
+	})
+}
+
+func TestAuthorization_Fails(t *testing.T) {
+	t.Parallel()
+	expired := errors.New("the refresh token has expired")
+	s := &stage{answers: []answer{{status: 200}}}
+	c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) { return "", expired })), client.WithRetries(0))
+	for name, call := range calls(t.Context(), c) {
+		if err := call(); !errors.Is(err, expired) {
+			t.Errorf("%s: got error %v, want %v", name, err, expired)
+		}
+	}
+	if len(s.requests) > 0 {
+		t.Errorf("got %d requests, want none", len(s.requests))
+	}
+}
+
+func TestProblem(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer answer
+		want   api.Problem
+		text   string
+	}{
+		{
+			"a problem document",
+			answer{status: 400, body: `{"type": "urn:problem-type:userrequestapi:InvalidUser", "title": "The user is not valid", "status": 400,
+				"detail": "One value.", "code": "InvalidUser", "requestId": "r-2",
+				"errors": [{"pointer": "#/name", "code": "InvalidName", "detail": "Too long."}]}`},
+			api.Problem{Status: 400, Code: "InvalidUser", RequestID: "r-2"},
+			"get a user: status 400 InvalidUser: One value. #/name InvalidName: Too long. (request r-2)",
+		},
+		{
+			"one that does not know its status",
+			answer{status: 502, body: `{"type": "urn:problem-type:userrequestapi:BadGateway", "title": "No answer", "code": "BadGateway", "requestId": "r-3"}`},
+			api.Problem{Status: 502, Code: "BadGateway", RequestID: "r-3"},
+			"get a user: status 502 BadGateway (request r-3)",
+		},
+		{
+			"API Gateway's own",
+			answer{status: 431, body: `{"message": "Request Header Fields Too Large"}`},
+			api.Problem{Status: 431, RequestID: "r-1"},
+			"get a user: status 431: Request Header Fields Too Large (request r-1)",
+		},
+		{
+			"of another server",
+			answer{status: 403, mediaType: "text/html", body: "<html>"},
+			api.Problem{Status: 403, RequestID: "r-1"},
+			"get a user: status 403: the answer is no problem document but \"<html>\" (request r-1)",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := connect(t, &stage{answers: []answer{tt.answer}}, client.WithRetries(0)).GetUser(t.Context(), "1")
+			problem, ok := errors.AsType[*client.Problem](err)
+			if !ok {
+				t.Fatalf("got error %v, want a problem", err)
+			}
+			got := api.Problem{Status: problem.Status, Code: problem.Code, RequestID: problem.RequestID}
+			if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+			if err.Error() != tt.text {
+				t.Errorf("got %q, want %q", err, tt.text)
+			}
+		})
+	}
+}
+
+// TestUpdateUser_GivesUp sees that a service that never takes the user back is not asked for ever.
+func TestUpdateUser_GivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		changed := 0
+		s := &stage{}
+		for range 100 {
+			s.answers = append(s.answers, answer{status: 200, body: `{"userId": "1", "createdAt": "2026-01-02T03:04:05.670Z", "n": 1.10}`},
+				answer{status: 412})
+		}
+		_, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { changed++; return nil })
+		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 412 || changed != 10 {
+			t.Errorf("got error %v after %d changes, want status 412 after 10", err, changed)
+		}
+		if want := `{"n":1.10,"userId":"1"}`; s.bodies[1] != want {
+			t.Errorf("sent back %s, want %s", s.bodies[1], want)
+		}
+	})
+}
+
+func TestGetUser_NoUser(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"[]", "7", `{"userId": "1"`} {
+		if user, err := connect(t, &stage{answers: []answer{{status: 200, body: body}}}).GetUser(t.Context(), "1"); err == nil {
+			t.Errorf("%s: got %v, want an error", body, user)
+		}
+	}
+}
+
+func TestUpdateUser_ErrorOfChange(t *testing.T) {
+	t.Parallel()
+	s, refused := &stage{answers: []answer{{status: 200, body: `{"userId": "1"}`}}}, errors.New("refused")
+	if _, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return refused }); !errors.Is(err, refused) {
+		t.Errorf("got error %v, want %v", err, refused)
+	}
+	if len(s.requests) != 1 {
+		t.Errorf("got %d requests, want 1", len(s.requests))
+	}
+}
+
+func TestNew_Refuses(t *testing.T) {
+	t.Parallel()
+	for _, invokeURL := range []string{"", "/prod", "127.0.0.1:3000/prod", "http://127.0.0.1:port/prod"} {
+		if _, err := client.New(invokeURL); err == nil || !strings.Contains(err.Error(), invokeURL) {
+			t.Errorf("%q: got error %v, want one that names it", invokeURL, err)
+		}
+	}
+}

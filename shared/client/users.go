@@ -1,0 +1,229 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	mathrand "math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/userrequestapi/userdata/shared/client/api"
+)
+
+const (
+	idempotencyKey = "Idempotency-Key"
+
+	updateAttempts = 10                    // of which each fails only where another client has succeeded
+	updateWait     = 50 * time.Millisecond // at most, and more with each attempt, so that clients get out of each other's way
+)
+
+// User is a user as the service has it. The attributes that are not among the fields are in AdditionalProperties, as they came. So are
+// those that are among them but not as the API document has them: others may have put such users into the table.
+type User struct {
+	api.User
+
+	// ETag names this state of the user. It is empty in lists.
+	ETag string
+}
+
+// UserInput is a user as it is sent: without what the service sets.
+type UserInput = api.UserInput
+
+// Input returns the user as it is sent back, to be changed before.
+func (u *User) Input() (UserInput, error) {
+	content, err := json.Marshal(u.User)
+	if err != nil {
+		return UserInput{}, fmt.Errorf("take over the user %s: %w", u.UserID, err)
+	}
+	input, err := decode[UserInput](content)
+	if err != nil {
+		return UserInput{}, fmt.Errorf("take over the user %s: %w", u.UserID, err)
+	}
+	delete(input.AdditionalProperties, "createdAt")
+	delete(input.AdditionalProperties, "updatedAt")
+	return input, nil
+}
+
+// Index reads what the API is, and where its parts are.
+func (c *Client) Index(ctx context.Context) (*api.Index, error) {
+	answer, err := c.operations.GetIndexWithResponse(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the index: %w", err)
+	}
+	if answer.JSON200 == nil {
+		return nil, fmt.Errorf("read the index: %w", problem(answer.HTTPResponse, answer.Body))
+	}
+	return answer.JSON200, nil
+}
+
+// CreateUser creates a user, whom the service names where input does not. key, the request's Idempotency-Key of up to 255 characters, keeps
+// it from taking effect twice when it is repeated. Where key is empty a new one is made; a caller that may itself call again, after a
+// restart for instance, keeps one. The error is a [*Problem] where the request was refused, as UserExists.
+func (c *Client) CreateUser(ctx context.Context, input UserInput, key string) (*User, error) {
+	if key == "" {
+		key = rand.Text()
+	}
+	answer, err := c.operations.CreateUserWithResponse(ctx, &api.CreateUserParams{IdempotencyKey: &key}, input)
+	if err != nil {
+		return nil, fmt.Errorf("create a user: %w", err)
+	}
+	return user("create a user", answer.JSON201, answer.HTTPResponse, answer.Body)
+}
+
+// GetUser reads a user. The error is a [*Problem] where the request was refused, as UserNotFound.
+func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
+	answer, err := c.operations.GetUserWithResponse(ctx, id, nil)
+	if err != nil {
+		return nil, fmt.Errorf("get a user: %w", err)
+	}
+	return user("get a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+}
+
+// ReplaceUser replaces a user: attributes that input leaves out are gone. Unless etag is empty the user is replaced only where it still has
+// this [User.ETag]. The error is a [*Problem] where the request was refused, as UserNotFound and PreconditionFailed. After another error
+// it is not known whether the user was replaced.
+func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, etag string) (*User, error) {
+	answer, err := c.operations.ReplaceUserWithResponse(ctx, id, &api.ReplaceUserParams{IfMatch: optional(etag)}, input)
+	if err != nil {
+		return nil, fmt.Errorf("replace a user: %w", err)
+	}
+	return user("replace a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+}
+
+// UpdateUser reads a user, calls change with it, and writes it back. Where another client has written in between all of it is done again,
+// at most 10 times, so that no write is lost: change may be called several times. An error of change ends it, and is returned.
+func (c *Client) UpdateUser(ctx context.Context, id string, change func(*UserInput) error) (*User, error) {
+	for attempt := 1; ; attempt++ {
+		user, err := c.updateOnce(ctx, id, change)
+		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != http.StatusPreconditionFailed || attempt == updateAttempts {
+			return user, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("update a user: %w", context.Cause(ctx))
+		case <-time.After(mathrand.N(time.Duration(attempt) * updateWait)): //nolint:gosec // it is no secret
+		}
+	}
+}
+
+func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInput) error) (*User, error) {
+	before, err := c.GetUser(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	input, err := before.Input()
+	if err != nil {
+		return nil, err
+	}
+	if err := change(&input); err != nil {
+		return nil, err
+	}
+	return c.ReplaceUser(ctx, id, input, before.ETag)
+}
+
+// DeleteUser deletes a user. Unless etag is empty the user is deleted only where it still has this [User.ETag]. The error is a [*Problem]
+// where the request was refused, as UserNotFound and PreconditionFailed. After another error it is not known whether the user was deleted.
+func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
+	answer, err := c.operations.DeleteUserWithResponse(ctx, id, &api.DeleteUserParams{IfMatch: optional(etag)})
+	if err != nil {
+		return fmt.Errorf("delete a user: %w", err)
+	}
+	if answer.StatusCode() != http.StatusNoContent {
+		return fmt.Errorf("delete a user: %w", problem(answer.HTTPResponse, answer.Body))
+	}
+	return nil
+}
+
+// Users lists all users, in no particular order and without their ETags, by as many requests as that takes. pageSize is how many users one
+// answer has at most, 1 to 100; 0 leaves that to the service. An error is the last of the sequence.
+func (c *Client) Users(ctx context.Context, pageSize int) iter.Seq2[*User, error] {
+	return func(yield func(*User, error) bool) {
+		params := &api.GetUsersParams{Limit: optional(pageSize)}
+		for {
+			answer, err := c.operations.GetUsersWithResponse(ctx, params)
+			if err == nil && answer.JSON200 == nil {
+				err = problem(answer.HTTPResponse, answer.Body)
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("list users: %w", err))
+				return
+			}
+			for _, item := range answer.JSON200.Items {
+				content, err := decode[api.User](item)
+				if err != nil {
+					yield(nil, fmt.Errorf("list users: %w", err))
+					return
+				}
+				if !yield(&User{User: content}, nil) {
+					return
+				}
+			}
+			if answer.JSON200.Next == "" {
+				return
+			}
+			params.Cursor = &answer.JSON200.Next
+		}
+	}
+}
+
+// user returns the user that an operation was answered with.
+func user(operation string, content *json.RawMessage, response *http.Response, body []byte) (*User, error) {
+	if content == nil {
+		return nil, fmt.Errorf("%s: %w", operation, problem(response, body))
+	}
+	u, err := decode[api.User](*content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return &User{User: u, ETag: response.Header.Get("ETag")}, nil
+}
+
+// open is an object with fields and further members.
+type open[T any] interface {
+	*T
+	json.Unmarshaler
+	Set(name string, member json.RawMessage)
+}
+
+// decode reads an open object. A member that does not fit its field becomes a further one.
+func decode[T any, P open[T]](content []byte) (object T, err error) {
+	if json.Unmarshal(content, P(&object)) == nil {
+		return object, nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(content, &members); err != nil {
+		return object, fmt.Errorf("decode a user: %w", err)
+	}
+	fitting := maps.Clone(members)
+	maps.DeleteFunc(fitting, func(name string, member json.RawMessage) bool {
+		alone, err := json.Marshal(map[string]json.RawMessage{name: member})
+		return err != nil || json.Unmarshal(alone, P(new(T))) != nil
+	})
+	if content, err = json.Marshal(fitting); err == nil {
+		object = *new(T)
+		err = json.Unmarshal(content, P(&object))
+	}
+	if err != nil {
+		return object, fmt.Errorf("decode a user: %w", err)
+	}
+	for name, member := range members {
+		if _, fits := fitting[name]; !fits {
+			P(&object).Set(name, member)
+		}
+	}
+	return object, nil
+}
+
+// optional returns what stands for a parameter that is left out where it is zero.
+func optional[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
