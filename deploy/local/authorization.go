@@ -3,12 +3,9 @@ package local
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -17,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/sigv4"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -91,53 +88,51 @@ func (a authorization) configure(cfg *gateway.Config) {
 // Authorize makes req a request that the stack serves: it signs it, or adds a token or the API key, or does nothing, as the
 // template's parameter Authorization says. Do not change req after that. Its body, if any, must have GetBody.
 func (s *Stack) Authorize(req *http.Request) error {
+	credential, err := s.authorization.credential()
+	if err != nil {
+		return err
+	}
 	switch s.authorization.kind {
 	case template.AuthorizationIAM:
-		return sign(req)
+		return sigv4.Sign(req, credentials.NewStaticCredentialsProvider(accessKeyID, secretAccessKey, ""), region)
 	case template.AuthorizationCognito:
-		token, err := s.authorization.pool.token(time.Now())
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", token)
+		req.Header.Set("Authorization", credential)
 	case template.AuthorizationAPIKey:
-		req.Header.Set("X-Api-Key", apiKey)
+		req.Header.Set("X-Api-Key", credential)
 	}
 	return nil
 }
 
-func sign(req *http.Request) error {
-	digest := sha256.New()
-	if req.GetBody != nil {
-		body, err := req.GetBody()
-		if err != nil {
-			return fmt.Errorf("sign: %w", err)
-		}
-		if _, err := io.Copy(digest, body); err != nil {
-			return fmt.Errorf("sign: %w", err)
-		}
+// credential is the token or the API key that a client needs; empty where it needs neither.
+func (a authorization) credential() (string, error) {
+	switch a.kind {
+	case template.AuthorizationCognito:
+		return a.pool.token(time.Now())
+	case template.AuthorizationAPIKey:
+		return apiKey, nil
 	}
-	credentials := aws.Credentials{AccessKeyID: accessKeyID, SecretAccessKey: secretAccessKey}
-	err := sigv4.NewSigner().SignHTTP(req.Context(), credentials, req, hex.EncodeToString(digest.Sum(nil)), "execute-api", region, time.Now())
-	if err != nil {
-		return fmt.Errorf("sign: %w", err)
-	}
-	return nil
+	return "", nil
 }
 
 // curl is the beginning of a curl command whose request is served, and what the shell must be told before.
 func (a authorization) curl() (before, command string, err error) {
+	credential, err := a.credential()
+	if err != nil {
+		return "", "", err
+	}
 	switch a.kind {
 	case template.AuthorizationIAM:
-		return "", fmt.Sprintf(`curl --aws-sigv4 "aws:amz:%s:execute-api" --user "%s:%s"`, region, accessKeyID, secretAccessKey), nil
+		return "", "curl " + signedCurl(), nil
 	case template.AuthorizationAPIKey:
-		return "", fmt.Sprintf("curl -H 'x-api-key: %s'", apiKey), nil
+		return "", fmt.Sprintf("curl -H 'x-api-key: %s'", credential), nil
 	case template.AuthorizationCognito:
-		token, err := a.pool.token(time.Now())
-		return fmt.Sprintf("token='%s'", token), `curl -H "Authorization: $token"`, err
+		return fmt.Sprintf("token='%s'", credential), `curl -H "Authorization: $token"`, nil
 	}
 	return "", "curl", nil
 }
+
+// signedCurl are options of curl that sign requests.
+func signedCurl() string { return sigv4.Curl(region, accessKeyID+":"+secretAccessKey) }
 
 // userPool stands for a Cognito user pool: it has one key, which is made once and kept.
 type userPool struct {

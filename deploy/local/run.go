@@ -241,8 +241,9 @@ UserRequestAPI is at %s
   %s
 
   Pages   %s
+  Docs    %s_local/docs/
   Traces  %s_local/traces
   Data    %s
   Logs    %s
-`, s.URL, strings.Join(lines, "\n  "), s.Console, s.Console, data, s.cfg.LogFile), nil
+`, s.URL, strings.Join(lines, "\n  "), s.Console, s.Console, s.Console, data, s.cfg.LogFile), nil
 }

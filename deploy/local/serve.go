@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,12 +15,14 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/reference"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // routes serves the pages about the stack, and the API at all other addresses: where no stage is, it answers as API Gateway does.
 func (s *Stack) routes() http.Handler {
-	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state})
+	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/", path == "/favicon.ico", path == "/_local", strings.HasPrefix(path, "/_local/"):
@@ -28,6 +31,50 @@ func (s *Stack) routes() http.Handler {
 			s.gateway.Load().ServeHTTP(w, r)
 		}
 	})
+}
+
+// docs serves the reference of the API below a path, and where the stack demands signed requests, what signs those that it sends.
+func (s *Stack) docs(mux *http.ServeMux, path string) {
+	reference.Handle(mux, path, s.page)
+	if s.authorization.kind == template.AuthorizationIAM {
+		stage, err := url.Parse(s.URL)
+		if err != nil { // it was made of the address of a listener
+			panic(err)
+		}
+		proxy := reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true})
+		mux.Handle(path+proxyPath+"/", http.StripPrefix(path+proxyPath, proxy))
+	}
+}
+
+// proxyPath is where the reference sends requests that are to be signed, below its own path.
+const proxyPath = "stage"
+
+// page is the reference as it is now, for who has asked by one of the names of this machine.
+func (s *Stack) page(r *http.Request) (reference.Page, error) {
+	document, err := openapi.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
+	if err != nil {
+		return reference.Page{}, err
+	}
+	credential, err := s.authorization.credential()
+	if err != nil {
+		return reference.Page{}, err
+	}
+	stage := s.resources.Load().API().Stage
+	page := reference.Page{
+		Document: document.ForStage("http://"+r.Host+"/"+stage, "The stack on this machine", s.authorization.kind),
+		Links: []reference.Link{
+			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
+			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
+		},
+	}
+	switch scheme := openapi.SecurityScheme(s.authorization.kind); {
+	case s.authorization.kind == template.AuthorizationIAM:
+		page.Proxy, page.Curl = proxyPath, signedCurl()
+		page.Note = "Requests are signed on their way to the stage, with the example credentials of this stack."
+	case credential != "":
+		page.Credentials = map[string]string{scheme: credential}
+	}
+	return page, nil
 }
 
 // access takes a request that was answered.
@@ -72,10 +119,6 @@ func (s *Stack) state() console.Stack {
 	if err != nil {
 		curl = []string{"# " + err.Error()}
 	}
-	source, err := os.ReadFile(filepath.Join(s.cfg.Root, "deploy", "openapi.yaml"))
-	if err != nil {
-		source = []byte("# " + err.Error() + "\n")
-	}
 	description := console.Stack{
 		Name:          api.Name,
 		URL:           s.URL,
@@ -86,7 +129,6 @@ func (s *Stack) state() console.Stack {
 		Database:      s.Database,
 		Table:         s.Table,
 		LogFile:       s.cfg.LogFile,
-		Document:      source,
 		Failures:      s.failures.all(),
 		Reload:        s.watcher != nil,
 	}

@@ -337,6 +337,10 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 	case "dynamodb":
 		a.dynamodb(w, r, operation, body)
 	case "apigateway":
+		if strings.HasSuffix(r.URL.Path, "/exports/oas30") {
+			export(w, r)
+			return
+		}
 		reply(w, map[string]any{"cloudwatchRoleArn": a.logsRole, "value": "the-key"})
 	case "lambda":
 		reply(w, map[string]any{"Name": "live", "FunctionVersion": "7", "State": "Active"})
@@ -345,6 +349,14 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 	default:
 		http.Error(w, "no such service: "+service, http.StatusNotImplemented)
 	}
+}
+
+// export replies with a document as API Gateway exports it, which says how it was asked for.
+func export(w http.ResponseWriter, r *http.Request) {
+	reply(w, map[string]any{
+		"openapi": "3.0.1", "paths": map[string]any{"/exported": map[string]any{}}, "servers": []any{},
+		"info": map[string]any{"version": json.Number("1.10"), "title": "<" + r.URL.Path + "> " + r.URL.RawQuery},
+	})
 }
 
 // setting returns what a request to S3 is about where that is not an object, such as "?tagging".

@@ -33,15 +33,16 @@ func TestFromEnvironment(t *testing.T) {
 		variables map[string]string
 		want      release.Settings
 	}{
-		{"defaults", nil, release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true}},
+		{"defaults", nil, release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}},
 		{
 			"all",
 			map[string]string{
 				"STAGE": "dev", "SMOKE": "0", "DRIFT": "false", "JSON": "1", "INVOKE_URL": "http://127.0.0.1:1", "TOKEN": "t", "REPLACE_TABLE": "r",
-				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls",
+				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls", "PORT": "3001", "SERVE": "0",
 			},
 			release.Settings{
 				Root: "root", Stage: "dev", InvokeURL: "http://127.0.0.1:1", Token: "t", ReplaceTable: "r", DeleteTable: "d", Confirm: "c", CallsFile: "calls",
+				Port: 3001,
 			},
 		},
 	}
@@ -52,7 +53,7 @@ func TestFromEnvironment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask")); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse")); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cli/browser"
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
@@ -46,6 +47,12 @@ type Settings struct {
 	DeleteTable  string // the name of the table that [Destroy] deletes with all users in it
 	Confirm      string // the stage's name, which [Destroy] would ask for otherwise
 
+	// Port is where [Docs] serves the reference, on 127.0.0.1; 0 takes a free one. Serve is false where it only writes the documents.
+	Port  int
+	Serve bool
+	// Browse opens an address in a browser; nil: nobody looks.
+	Browse func(url string) error
+
 	CallsFile string // gets the name of each call to AWS; empty: none does
 
 	Printer *progress.Printer
@@ -54,7 +61,8 @@ type Settings struct {
 }
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
-// REPLACE_TABLE, DELETE_TABLE, CONFIRM, AWS_CALLS and NO_COLOR. What happens is shown on out.
+// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser is opened
+// only from a terminal, and not with BROWSER=none.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -73,6 +81,11 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	s.Smoke = variables.Flag("SMOKE", true)
 	s.Drift = variables.Flag("DRIFT", true)
 	s.AtOnce = variables.Flag("AT_ONCE", false)
+	s.Serve = variables.Flag("SERVE", true)
+	s.Port = variables.Number("PORT", 0, 0, 65535)
+	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" {
+		s.Browse = browser.OpenURL
+	}
 	s.Printer = progress.Open(out, variables.Flag("JSON", false), getenv)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.Ask = ask(os.Stdin, os.Stderr)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/loopback"
 	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
@@ -28,11 +29,13 @@ var pages embed.FS
 //go:embed assets
 var assets embed.FS
 
-// Config says what there is to show. Both fields must be set.
+// Config says what there is to show. All fields must be set.
 type Config struct {
 	Collector *collector.Collector
 	// Stack returns the present state of the stack. It may be called from any goroutine.
 	Stack func() Stack
+	// Docs adds the reference of the API to what is served, below a path such as /_local/docs/.
+	Docs func(mux *http.ServeMux, path string)
 }
 
 // Stack is what the first page tells of a stack.
@@ -47,7 +50,6 @@ type Stack struct {
 	Table         string    `json:"table"`
 	DataDir       string    `json:"dataDir"` // "": the database is not the stack's own
 	LogFile       string    `json:"logFile"`
-	Document      []byte    `json:"-"` // openapi.yaml
 	Failures      []Failure `json:"failures"`
 	Reload        bool      `json:"reload"` // what is saved is built and swapped in
 }
@@ -71,10 +73,11 @@ type Failure struct {
 // Console is the handler for all that is not below the stage's path. It must be closed before a server of it can shut down
 // gracefully: [http.Server.RegisterOnShutdown] with Close.
 type Console struct {
-	cfg   Config
-	mux   *http.ServeMux
-	pages map[string]*template.Template
-	etags map[string]string // by path below assets
+	cfg     Config
+	mux     *http.ServeMux
+	guarded http.Handler // serves what mux has to whom it is for
+	pages   map[string]*template.Template
+	etags   map[string]string // by path below assets
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, by Changed
@@ -89,6 +92,7 @@ func New(cfg Config) *Console {
 		changed: make(chan struct{}), closed: make(chan struct{}),
 	}
 	c.close = sync.OnceFunc(func() { close(c.closed) })
+	c.guarded = loopback.Guard(http.HandlerFunc(c.serve))
 	c.hash()
 
 	c.page("GET /{$}", "home", "Home", needHTML)
@@ -99,7 +103,8 @@ func New(cfg Config) *Console {
 	c.redirect("GET /_local/traces/{$}", "/_local/traces")
 	c.page("GET /_local/map", "map", "Service map")
 	c.page("GET /_local/logs", "logs", "Logs")
-	c.mux.HandleFunc("GET /_local/docs/openapi.yaml", c.document)
+	c.redirect("GET /_local/docs", docsPath)
+	cfg.Docs(c.mux, docsPath)
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, r.PathValue("file")) })
 	// Browsers ask for it where no page names another, as with the document.
 	c.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, "icon.svg") })
@@ -115,6 +120,8 @@ func New(cfg Config) *Console {
 	})
 	return c
 }
+
+const docsPath = "/_local/docs/"
 
 // Changed tells the pages that are open that the state of the stack is another now.
 func (c *Console) Changed() {
@@ -136,15 +143,16 @@ func (c *Console) Close() { c.close() }
 // ServeHTTP answers requests to this machine by a name of this machine. Whatever else finds nothing gets a problem document that
 // tells where the API is.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	protect(w.Header())
-	if err := checkHost(r.Host); err != nil {
-		writeProblem(w, http.StatusMisdirectedRequest, "HostRefused", err.Error())
-		return
-	}
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		writeProblem(w, http.StatusForbidden, "OriginRefused", "Only the pages of this stack may do that: "+err.Error()+".")
-		return
-	}
+	c.guarded.ServeHTTP(w, r)
+}
+
+// policy lets pages use what the console serves, no inline script or style, and no markup that a script makes of text; nobody may
+// frame them.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+func (c *Console) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", policy)
 	handler, pattern := c.mux.Handler(r)
 	if pattern != "" {
 		c.mux.ServeHTTP(w, r)
@@ -153,7 +161,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refusal := refusal{header: w.Header()}
 	handler.ServeHTTP(&refusal, r)
 	if refusal.status == http.StatusMethodNotAllowed {
-		writeProblem(w, refusal.status, "MethodNotAllowed", fmt.Sprintf("%s takes %s only.", r.URL.Path, w.Header().Get("Allow")))
+		loopback.WriteProblem(w, refusal.status, "MethodNotAllowed", fmt.Sprintf("%s takes %s only.", r.URL.Path, w.Header().Get("Allow")))
 		return
 	}
 	c.notFound(w, r)
@@ -172,7 +180,7 @@ func (r *refusal) Write(text []byte) (int, error) { return len(text), nil }
 // notFound tells a client that missed the stage where it is.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 	stack := c.cfg.Stack()
-	writeProblem(w, http.StatusNotFound, "RouteNotFound", fmt.Sprintf(
+	loopback.WriteProblem(w, http.StatusNotFound, "RouteNotFound", fmt.Sprintf(
 		"There is nothing at %s. The API is at %s, such as GET %[2]s/users; pages about it are at / for a browser.", r.URL.Path, stack.URL))
 }
 
@@ -194,7 +202,7 @@ func (c *Console) page(pattern, name, title string, conditions ...func(http.Head
 			Stack       Stack
 		}{name, title, c.cfg.Stack()}
 		if err := c.pages[name].ExecuteTemplate(&page, "layout", data); err != nil {
-			writeProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
+			loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -216,16 +224,7 @@ func (c *Console) redirect(pattern, to string) {
 
 func needHTML(header http.Header, r *http.Request) bool {
 	header.Set("Vary", "Accept")
-	return acceptsHTML(r)
-}
-
-// document serves the API document: to be read where a browser asks, which would save application/yaml (RFC 9512) to a file.
-func (c *Console) document(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/yaml")
-	if needHTML(w.Header(), r) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	}
-	_, _ = w.Write(c.cfg.Stack().Document)
+	return loopback.AcceptsHTML(r)
 }
 
 // hash gives each asset a tag: embedded files have no time of change.
@@ -262,7 +261,7 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
 func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
 	filter, err := collector.ParseFilter(r.URL.Query())
 	if err != nil {
-		writeProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
+		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
 	}
 	writeJSON(w, struct {
@@ -273,7 +272,7 @@ func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
 func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 	detail, ok := c.cfg.Collector.Trace(r.PathValue("id"))
 	if !ok {
-		writeProblem(w, http.StatusNotFound, "TraceNotFound", "It has not arrived yet, or made way for newer ones.")
+		loopback.WriteProblem(w, http.StatusNotFound, "TraceNotFound", "It has not arrived yet, or made way for newer ones.")
 		return
 	}
 	writeJSON(w, struct {
@@ -285,7 +284,7 @@ func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
 	filter, err := collector.ParseFilter(r.URL.Query())
 	if err != nil {
-		writeProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
+		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
 	}
 	writeJSON(w, c.cfg.Collector.Map(filter))
@@ -295,7 +294,7 @@ func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
 func (c *Console) logs(w http.ResponseWriter, r *http.Request) {
 	filter, err := collector.ParseLineFilter(r.URL.Query())
 	if err != nil {
-		writeProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
+		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
 	}
 	writeJSON(w, struct {
@@ -354,7 +353,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
-		writeProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
+		loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -51,10 +51,12 @@ func serve(t *testing.T) running {
 	c.Log(collector.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
 	handler := console.New(console.Config{Collector: c, Stack: func() console.Stack {
 		return console.Stack{
-			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod", Document: []byte("openapi: 3.0.3\n"),
+			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod",
 			Routes:   []console.Route{{Method: "GET", Path: "/users", Function: "UserRequestAPI-get", Summary: "List users"}},
 			Failures: []console.Failure{{Functions: []string{"GetFunction"}, Output: "handler.go:1:1: <no>"}},
 		}
+	}, Docs: func(mux *http.ServeMux, path string) {
+		mux.HandleFunc("GET "+path+"{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the reference")) })
 	}})
 	server := httptest.NewServer(handler)
 	server.Config.RegisterOnShutdown(handler.Close)
@@ -133,8 +135,9 @@ func TestAnswers(t *testing.T) {
 		{"folder for programs", "GET", "/_local/traces/", "*/*", 404, "application/problem+json", "RouteNotFound"},
 		{"map", "GET", "/_local/map", browser, 200, "text/html; charset=utf-8", `id="map"`},
 		{"logs", "GET", "/_local/logs", browser, 200, "text/html; charset=utf-8", `id="lines"`},
-		{"document for programs", "GET", "/_local/docs/openapi.yaml", "*/*", 200, "application/yaml", "openapi: 3.0.3\n"},
-		{"document for people", "GET", "/_local/docs/openapi.yaml", browser, 200, "text/plain; charset=utf-8", "openapi: 3.0.3\n"},
+		{"reference", "GET", "/_local/docs/", browser, 200, "text/plain; charset=utf-8", "the reference"},
+		{"reference, without a slash", "GET", "/_local/docs", browser, 200, "text/plain; charset=utf-8", "the reference"},
+		{"no page of the reference", "GET", "/_local/docs/nothing", browser, 404, "application/problem+json", "RouteNotFound"},
 		{"style", "GET", "/_local/assets/console.css", "", 200, "text/css; charset=utf-8", "color-scheme"},
 		{"script", "GET", "/_local/assets/js/traces.js", "", 200, "text/javascript; charset=utf-8", "import"},
 		{"icon", "GET", "/favicon.ico", "", 200, "image/svg+xml", "<svg"},

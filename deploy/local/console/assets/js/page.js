@@ -54,7 +54,7 @@ function refused(reason) {
 
 const bindings = {};
 let leader = false;
-const places = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs" };
+const places = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
 
 // keys binds keys by name; they do nothing while text is entered.
 export function keys(more) {

@@ -1,0 +1,67 @@
+// Starts Swagger UI with what the page says (the element with the id "page").
+"use strict";
+(() => {
+  const page = JSON.parse(document.getElementById("page").textContent);
+  const servers = (page.document.servers ?? []).map((it) => it.url);
+  const server = servers[0];
+
+  // resolved returns what a reference within the document stands for.
+  const resolved = (it) => (it?.$ref ? it.$ref.slice(2).split("/").reduce((at, name) => at[name], page.document) : it);
+
+  // offered gives the examples of a parameter in words: Swagger UI would send them in each request, such as an If-Match of another user.
+  const offered = (parameter) => {
+    const { example, ...rest } = resolved(parameter);
+    if (rest.required || example === undefined) return parameter;
+    const { example: _, ...schema } = resolved(rest.schema);
+    return { ...rest, schema, description: `${rest.description} For example \`${example}\`.` };
+  };
+  // The parameters of a path go to its operations: Swagger UI would drop those that share their name with one of the operation's.
+  for (const path of Object.values(page.document.paths)) {
+    for (const it of Object.values(path)) {
+      if (it.responses) it.parameters = [...(path.parameters ?? []), ...(it.parameters ?? [])].map(offered);
+    }
+    delete path.parameters;
+  }
+
+  // forwarded has a request to the stage go through the server of this page, which alone may be asked with the header.
+  const forwarded = (request) => {
+    if (page.proxy && request.url.startsWith(server)) {
+      request.url = new URL(page.proxy + request.url.slice(server.length), location.href).href;
+      request.headers["X-Requested-With"] = "reference";
+    }
+    return request;
+  };
+
+  // Where the server of this page authorizes requests, nobody need do it here, but curl must.
+  const authorized = () => ({
+    wrapComponents: {
+      authorizeBtn: () => () => null,
+      authorizeOperationBtn: () => () => null,
+      curl: (Curl, { React, Im }) => (props) =>
+        React.createElement(Curl, { ...props, request: props.request.set("curlOptions", Im.List([page.curl])) }),
+    },
+  });
+
+  // Swagger UI leaves some controls without a name that a screen reader could say.
+  const root = document.getElementById("reference");
+  new MutationObserver(() => {
+    for (const it of root.querySelectorAll("input[placeholder]:not([aria-label])")) it.setAttribute("aria-label", it.placeholder);
+    for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
+  }).observe(root, { childList: true, subtree: true });
+
+  const ui = SwaggerUIBundle({
+    spec: page.document,
+    dom_id: "#reference",
+    plugins: page.curl ? [authorized] : [],
+    deepLinking: true,
+    displayRequestDuration: true,
+    syntaxHighlight: { theme: "tomorrow-night" },
+    tryItOutEnabled: true,
+    showMutatedRequest: !page.proxy, // what is shown to be pasted into a shell goes to the stage
+    requestInterceptor: forwarded,
+    validatorUrl: null,
+    onComplete: () => {
+      for (const [scheme, value] of Object.entries(page.credentials ?? {})) ui.preauthorizeApiKey(scheme, value);
+    },
+  });
+})();

@@ -1,0 +1,262 @@
+package reference_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/reference"
+)
+
+// page is that of a document that tries to end the element which it is in.
+func page(t *testing.T) reference.Page {
+	t.Helper()
+	document, err := openapi.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things & </script>", "version": "1"}, "paths": {}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reference.Page{
+		Document: document, Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Here"}}, Note: "Mind <this>.",
+		Credentials: map[string]string{"apiKey": "key"}, Proxy: "stage", Curl: `--user "a:b"`,
+	}
+}
+
+var (
+	local = regexp.MustCompile(`(?:href|src)="([^"/#:]+(?:/[^"]*)?)"`)
+	data  = regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`)
+)
+
+// The folder has all that the page names, and nothing of it is elsewhere.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a", "folder")
+	p := page(t)
+	if err := reference.Write(dir, p); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	html := string(content)
+	names := local.FindAllStringSubmatch(html, -1)
+	if len(names) < 6 {
+		t.Errorf("found %q in the page, want its style, scripts and documents", names)
+	}
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(dir, name[1])); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, want := range []string{
+		`<a href="" aria-current="page">Here</a>`, `<a href="/">Home</a>`, "Mind &lt;this&gt;.", "Things &amp; &lt;/script&gt;",
+		`http-equiv="Content-Security-Policy"`, `connect-src &#39;self&#39;;`,
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("%s is missing in:\n%s", want, html)
+		}
+	}
+	var said struct {
+		Document    struct{ Info struct{ Title string } }
+		Credentials map[string]string
+		Proxy, Curl string
+	}
+	text := data.FindStringSubmatch(html)
+	if text == nil {
+		t.Fatalf("the page has no data:\n%s", html)
+	}
+	if err := json.Unmarshal([]byte(text[1]), &said); err != nil || said.Document.Info.Title != p.Document.Title() ||
+		said.Credentials["apiKey"] != "key" || said.Proxy != "stage" || said.Curl != p.Curl {
+		t.Errorf("the page's data is %+v (%v)", said, err)
+	}
+	for name, want := range map[string][]byte{"openapi.json": p.Document.JSON(), "openapi.yaml": p.Document.YAML()} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %s (%v)", name, got, err)
+		}
+	}
+
+	p.CrossOrigin = true
+	if err := reference.Write(dir, p); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil || !strings.Contains(string(content), "connect-src &#39;self&#39; https:") {
+		t.Errorf("requests to other origins are not allowed: %v", err)
+	}
+}
+
+// ask sends a request to a handler.
+func ask(t *testing.T, handler http.Handler, method, target, body string, header map[string]string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
+	for name, value := range header {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w
+}
+
+func TestHandle(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	p := page(t)
+	reference.Handle(mux, "/docs/", func(r *http.Request) (reference.Page, error) {
+		if r.Host == "broken" {
+			return reference.Page{}, errors.New("line 3: not a mapping")
+		}
+		return p, nil
+	})
+	const browser = "text/html,*/*;q=0.8"
+	for _, test := range []struct {
+		path, accept, contentType, body string
+		status                          int
+	}{
+		{"/docs/", browser, "text/html; charset=utf-8", `id="reference"`, 200},
+		{"/docs/openapi.json", "*/*", "application/json", `"openapi": "3.0.3"`, 200},
+		{"/docs/openapi.yaml", "*/*", "application/yaml", `"openapi": "3.0.3"`, 200},
+		{"/docs/openapi.yaml", browser, "text/plain; charset=utf-8", `"openapi": "3.0.3"`, 200},
+		{"/docs/assets/swagger-ui.css", "*/*", "text/css; charset=utf-8", ".swagger-ui", 200},
+		{"/docs/assets/swagger-ui-bundle.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
+		{"/docs/assets/reference.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
+		{"/docs/assets/favicon-32x32.png", "*/*", "image/png", "PNG", 200},
+		{"/docs/assets/page.html", "*/*", "text/plain; charset=utf-8", "not found", 404},
+		{"http://broken/docs/", browser, "application/problem+json", "line 3: not a mapping", 500},
+		{"http://broken/docs/openapi.json", "*/*", "application/problem+json", "line 3: not a mapping", 500},
+	} {
+		res := ask(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
+		if got := res.Header().Get("Content-Type"); res.Code != test.status || got != test.contentType {
+			t.Errorf("%s: %d, %s; want %d, %s", test.path, res.Code, got, test.status, test.contentType)
+		}
+		if body := res.Body.String(); !strings.Contains(body, test.body) {
+			t.Errorf("%s: %.200s; want %q in it", test.path, body, test.body)
+		}
+	}
+	if policy := ask(t, mux, "GET", "/docs/", "", nil).Header().Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self';") ||
+		!strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("the page may do %s", policy)
+	}
+}
+
+// Files are sent compressed where the client takes that, and not again where it has them.
+func TestHandle_Assets(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil })
+	plain := ask(t, mux, "GET", "/assets/swagger-ui.css", "", nil)
+	compressed := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip, br"})
+	if compressed.Header().Get("Content-Encoding") != "gzip" || compressed.Header().Get("ETag") == plain.Header().Get("ETag") {
+		t.Fatalf("got %v, want another form than %v", compressed.Header(), plain.Header())
+	}
+	reader, err := gzip.NewReader(compressed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(reader)
+	if err != nil || string(content) != plain.Body.String() {
+		t.Errorf("the two forms differ (%v)", err)
+	}
+	again := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"If-None-Match": plain.Header().Get("ETag")})
+	if again.Code != http.StatusNotModified {
+		t.Errorf("got %d for the ETag that it has", again.Code)
+	}
+}
+
+// asked is what a stage was asked, last.
+type asked struct {
+	method, url, body string
+	header            http.Header
+}
+
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	var got asked
+	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got = asked{r.Method, r.URL.String(), string(body), r.Header}
+		w.Header().Set("ETag", `"1"`)
+		w.WriteHeader(http.StatusPreconditionFailed)
+	}))
+	t.Cleanup(stage.Close)
+	target, err := url.Parse(stage.URL + "/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("the credentials have expired")
+	proxy := http.StripPrefix("/stage", reference.Proxy(target, func(r *http.Request) error {
+		if r.Method == http.MethodDelete {
+			return refused
+		}
+		body := ""
+		if r.GetBody != nil {
+			reader, err := r.GetBody()
+			if err != nil {
+				return err
+			}
+			content, err := io.ReadAll(reader)
+			if err != nil {
+				return err
+			}
+			body = string(content)
+		}
+		r.Header.Set("Authorization", "for "+r.URL.Host+" "+body)
+		return nil
+	}, &http.Transport{DisableKeepAlives: true}))
+	fromPage := map[string]string{
+		"X-Requested-With": "reference", "Cookie": "c", "Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin", "If-Match": `"0"`,
+		"Authorization": "mine",
+	}
+
+	res := ask(t, proxy, "PUT", "/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
+	if res.Code != http.StatusPreconditionFailed || res.Header().Get("ETag") != `"1"` {
+		t.Errorf("the page got %d %v", res.Code, res.Header())
+	}
+	if got.method != "PUT" || got.url != "/prod/users/a%2Fb?userId=%20" || got.body != `{"name": "Ada"}` {
+		t.Errorf("the stage was asked %+v", got)
+	}
+	if authorization := got.header.Get("Authorization"); authorization != "for "+target.Host+` {"name": "Ada"}` {
+		t.Errorf("the request was authorized by %s", authorization)
+	}
+	if got.header.Get("If-Match") != `"0"` {
+		t.Error("the header If-Match is missing")
+	}
+	for _, name := range []string{"X-Requested-With", "Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For"} {
+		if value, there := got.header[http.CanonicalHeaderKey(name)]; there {
+			t.Errorf("the stage was told %s: %s", name, value)
+		}
+	}
+
+	got = asked{}
+	for name, test := range map[string]struct {
+		method, body string
+		header       map[string]string
+		status       int
+		says         string
+	}{
+		"without the page's header":   {"GET", "", nil, 403, "OriginRefused"},
+		"a preflight":                 {"OPTIONS", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
+		"what cannot be authorized":   {"DELETE", "", fromPage, 502, refused.Error()},
+		"more than API Gateway takes": {"PUT", strings.Repeat(" ", 17<<20), fromPage, 413, "ContentTooLarge"},
+	} {
+		res := ask(t, proxy, test.method, "/stage/users", test.body, test.header)
+		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.says) {
+			t.Errorf("%s: %d %s, want %d %s", name, res.Code, body, test.status, test.says)
+		}
+	}
+	if got.method != "" {
+		t.Errorf("the stage was asked %+v", got)
+	}
+}
