@@ -1,0 +1,151 @@
+package site
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	first   = "README.md" // the first page of a folder
+	folder  = "docs"
+	branch  = "main"
+	extname = ".md"
+
+	gatewayName = ".apigateway.json" // how the names of stages' documents with API Gateway's extensions end
+)
+
+// repository is what the guides are written in, and lead into.
+type repository struct {
+	files     fs.FS
+	url       string            // where people see it
+	published map[string]string // by paths in it: those of the site that show the same
+}
+
+// read makes the guides, in their order, and adds to files what else there is below docs.
+func (r *repository) read(files map[string][]byte) ([]*guide, error) {
+	sources := []string{first}
+	err := fs.WalkDir(r.files, folder, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil || entry.IsDir():
+			return err
+		case path.Ext(name) == extname:
+			sources = append(sources, name)
+			return nil
+		case strings.HasSuffix(name, gatewayName):
+			return nil // it names the account and its functions
+		default:
+			r.published[name] = name
+			files[name], err = fs.ReadFile(r.files, name)
+			return err
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the guides: %w", err)
+	}
+	for _, source := range sources {
+		r.published[source] = address(source)
+		if dir, name := path.Split(source); name == first && dir != "" {
+			r.published[path.Clean(dir)] = address(source)
+		}
+	}
+	var guides []*guide
+	var dead []error
+	for _, source := range sources {
+		markdown, err := fs.ReadFile(r.files, source)
+		if err != nil {
+			return nil, fmt.Errorf("read a guide: %w", err)
+		}
+		guide, err := read(source, markdown, func(link string) (string, string, error) { return r.resolve(source, link) })
+		if err != nil {
+			dead = append(dead, err)
+			continue
+		}
+		guides = append(guides, guide)
+	}
+	if dead != nil {
+		return nil, errors.Join(dead...)
+	}
+	sort(guides)
+	return guides, nil
+}
+
+// sort puts the guides into the order in which the first page names them, those of a folder below the folder's first page. Those that it
+// does not name follow, by their names.
+func sort(guides []*guide) {
+	order := map[string]int{}
+	for i, link := range slices.Backward(guides[0].Links) {
+		order[link] = i - len(guides[0].Links)
+	}
+	place := func(guide *guide) int {
+		if guide.nested() {
+			return order[path.Join(path.Dir(guide.Source), first)]
+		}
+		return order[guide.Source]
+	}
+	slices.SortFunc(guides[1:], func(a, b *guide) int {
+		before := cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(path.Dir(a.Source), path.Dir(b.Source)))
+		switch {
+		case before != 0:
+			return before
+		case path.Base(a.Source) == first:
+			return -1
+		case path.Base(b.Source) == first:
+			return 1
+		default:
+			return strings.Compare(a.Source, b.Source)
+		}
+	})
+}
+
+// address returns where the site has the page of a Markdown file.
+func address(source string) string {
+	if dir, name := path.Split(source); name == first {
+		return dir + "index.html"
+	}
+	return strings.TrimSuffix(source, extname) + ".html"
+}
+
+// resolve tells where a link in a Markdown file leads in the site: to what the site has of the repository, or else to where people see
+// the repository. For a link within the repository it returns the path there too.
+func (r *repository) resolve(source, link string) (address, target string, err error) {
+	to, err := url.Parse(link)
+	switch {
+	case err != nil:
+		return "", "", err
+	case to.Scheme != "" || to.Host != "":
+		return link, "", wellFormed(to)
+	case to.Path == "":
+		return link, source, nil
+	case path.IsAbs(to.Path):
+		return "", "", errors.New("a path is relative to the page")
+	}
+	target = path.Join(path.Dir(source), to.Path)
+	if !fs.ValidPath(target) {
+		return "", "", errors.New("it leaves the repository")
+	}
+	info, err := fs.Stat(r.files, target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "", fmt.Errorf("there is no %s", target)
+	case err != nil:
+		return "", "", err
+	}
+	if page, ok := r.published[target]; ok {
+		if info.IsDir() {
+			target = path.Join(target, first)
+		}
+		return (&url.URL{Path: relative(r.published[source], page), Fragment: to.Fragment}).String(), target, nil
+	}
+	kind := "blob"
+	if info.IsDir() {
+		kind = "tree"
+	}
+	to.Path, to.RawPath = path.Join("/", kind, branch, target), ""
+	return r.url + to.String(), target, nil
+}
