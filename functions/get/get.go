@@ -44,6 +44,9 @@ func list(ctx context.Context, api function.API, req *request.Request) (response
 	if err != nil {
 		return response.Response{}, err
 	}
+	if _, err := req.NotModified(""); err != nil { // a list has no ETag, but a client should hear of a condition that is none
+		return response.Response{}, err
+	}
 	page, err := api.Users.List(ctx, after, limit)
 	if err != nil {
 		return response.Response{}, err

@@ -93,8 +93,10 @@ func TestRefused(t *testing.T) {
 		event := requesttest.Event("GET", target, "")
 		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), want.status, want.code)
 	}
-	event := requesttest.Event("GET", "/users/1", "", "If-None-Match", "without-quotes")
-	functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, problem.InvalidParameter)
+	for _, target := range []string{"/users/1", "/users"} {
+		event := requesttest.Event("GET", target, "", "If-None-Match", "without-quotes")
+		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, problem.InvalidParameter)
+	}
 }
 
 func TestStoreFails(t *testing.T) {

@@ -188,6 +188,7 @@ func TestRefusals(t *testing.T) {
 		"If-Match bare":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch("bare")),
 		"If-Match open":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch(`"open`)),
 		"If-None-Match bare":    get("/users/ada", "InvalidParameter").with(ifNoneMatch("bare")),
+		"If-None-Match, list":   get("/users", "InvalidParameter").with(ifNoneMatch("bare")),
 		"If-None-Match of tags": post(`{}`, "InvalidParameter").with(ifNoneMatch(`"tag"`)),
 		"blank key":             post(`{}`, "InvalidParameter").with(idempotencyKey(`""`)),
 		"key of 256":            post(`{}`, "InvalidParameter").with(idempotencyKey(strings.Repeat("k", 256))),

@@ -49,6 +49,7 @@ func TestReload(t *testing.T) {
 		cfg.Root, cfg.DataDir, cfg.Watch = root, t.TempDir(), true
 	})
 	clients := []string{"ada", "grace"}
+	s.Client = stacktest.NewClient(t, s.URL, nil) // the changes have it answer as it is not documented
 	for _, id := range clients {
 		s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
 	}
@@ -103,7 +104,7 @@ func TestReload(t *testing.T) {
 	edit(t, get, `{"changed":[`, `{"last":[`)
 	eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
 	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
-	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/")).Do(t, "GET", "/_local/api/stack", "")
+	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil).Do(t, "GET", "/_local/api/stack", "")
 	if failures, err := json.Marshal(told.JSON(t)["failures"]); err != nil || !strings.Contains(string(failures), "openapi.yaml") {
 		t.Errorf("the failures are %s, want that of openapi.yaml", failures)
 	}

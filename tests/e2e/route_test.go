@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	indexMethods = "GET, OPTIONS"
 	usersMethods = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 	userMethods  = "GET, HEAD, PUT, DELETE, OPTIONS"
 )
@@ -20,8 +21,10 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
-	for path, allow := range map[string]string{"/users": usersMethods, "/users/": usersMethods, "/users/ada": userMethods} {
-		for _, method := range []string{"PATCH", "POST"} {
+	for path, allow := range map[string]string{
+		"": indexMethods, "/": indexMethods, "/users": usersMethods, "/users/": usersMethods, "/users/ada": userMethods,
+	} {
+		for _, method := range []string{"PATCH", "POST", "DELETE"} {
 			if strings.Contains(allow, method) {
 				continue
 			}
@@ -37,7 +40,7 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"", "/", "/user", "/Users", "/users/ada/roles", "/users/ada/roles/1?userId=ada", "/users//ada", "/favicon.ico",
+		"/user", "/Users", "/users/ada/roles", "/users/ada/roles/1?userId=ada", "/users//ada", "/favicon.ico",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "PATCH"} {
 			t.Run(method+" "+path, func(t *testing.T) {
@@ -51,6 +54,17 @@ func TestRoutes(t *testing.T) {
 			})
 		}
 	}
+	t.Run("index", func(t *testing.T) {
+		t.Parallel()
+		stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
+		for _, path := range []string{"", "/"} {
+			r := s.Do(t, "GET", path, "").Want(t, 200)
+			if links, _ := r.JSON(t)["links"].(map[string]any); links["self"] != stage+"/" || links["users"] != stage+"/users" {
+				t.Errorf("the index leads to %v, want to the stage %s", links, stage)
+			}
+			s.Do(t, "HEAD", path, "").Want(t, 405)
+		}
+	})
 	t.Run("HEAD", func(t *testing.T) {
 		t.Parallel()
 		for path, status := range map[string]int{
@@ -74,7 +88,7 @@ func TestRoutes(t *testing.T) {
 	})
 	t.Run("outside the stage", func(t *testing.T) {
 		t.Parallel()
-		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]))
+		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]), nil)
 		for _, path := range []string{"/users", "/other/users", "/prodigal"} {
 			outside.Do(t, "GET", path, "").Want(t, http.StatusForbidden)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 const patience = 30 * time.Second // for what comes within milliseconds on an idle machine
@@ -52,9 +53,9 @@ func requests(id string) []request {
 }
 
 // startWarm starts a stack behind a proxy, makes the user that requests are about, and sends each of them once.
-func startWarm(t *testing.T, p *proxy, id string) *stacktest.Stack {
+func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.Stack {
 	t.Helper()
-	s := stacktest.Start(t, p.with)
+	s := stacktest.Start(t, p.With)
 	s.Do(t, http.MethodPost, "/users", `{"userId":"`+id+`"}`).Want(t, http.StatusCreated)
 	wantAllWell(t, s, id)
 	return s
@@ -98,12 +99,12 @@ func processes(s *stacktest.Stack) map[int]bool {
 }
 
 // wantUnavailable checks that an answer says that the database cannot be reached, and nothing else of it.
-func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *proxy, s *stacktest.Stack) {
+func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *unreliable.Database, s *stacktest.Stack) {
 	t.Helper()
 	problem := res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
 	said := strings.ToLower(problem.Title + " " + problem.Detail)
 	for _, inside := range []string{
-		p.address, "127.0.0.1", s.Table, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline", "context",
+		p.Address, "127.0.0.1", s.Table, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline", "context",
 		"operation error", "smithy", "exceeded", "http",
 	} {
 		if strings.Contains(said, strings.ToLower(inside)) {
@@ -120,41 +121,41 @@ func TestDatabaseDown(t *testing.T) {
 	tests := []struct {
 		name string
 		// fault breaks the database for the requests that send sends.
-		fault func(t *testing.T, p *proxy, send func() map[string]stacktest.Response) map[string]stacktest.Response
+		fault func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response
 	}{
-		{"connections are refused", func(t *testing.T, p *proxy, send func() map[string]stacktest.Response) map[string]stacktest.Response {
-			p.down(t)
-			defer p.up(t)
+		{"connections are refused", func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
+			p.Down(t)
+			defer p.Up(t)
 			return send()
 		}},
 		{"connections are cut in the middle of a request, then refused",
-			func(t *testing.T, p *proxy, send func() map[string]stacktest.Response) map[string]stacktest.Response {
-				p.fail(all(ignore))
-				p.forget()
+			func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
+				p.Fail(unreliable.All(unreliable.Ignore))
+				p.Forget()
 				answers := make(chan map[string]stacktest.Response)
 				go func() { answers <- send() }()
-				eventually(t, "a request of each kind", func() bool { return len(p.seen()) >= len(requests("")) })
-				p.down(t)
-				defer p.up(t)
+				eventually(t, "a request of each kind", func() bool { return len(p.Seen()) >= len(requests("")) })
+				p.Down(t)
+				defer p.Up(t)
 				return <-answers
 			}},
 		{"connections are accepted and nothing is answered",
-			func(_ *testing.T, p *proxy, send func() map[string]stacktest.Response) map[string]stacktest.Response {
-				p.fail(all(ignore))
+			func(_ *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
+				p.Fail(unreliable.All(unreliable.Ignore))
 				return send()
 			}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t)
+			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "a")
 			before := processes(s)
 
 			for name, res := range tt.fault(t, p, func() map[string]stacktest.Response { return sendAll(t, s, "a") }) {
 				wantUnavailable(t, name, res, p, s)
 			}
-			p.fail(nil)
+			p.Fail(nil)
 			wantAllWell(t, s, "a")
 			for pid := range before {
 				if !processes(s)[pid] {
@@ -183,9 +184,9 @@ func wantNoFaults(t *testing.T, s *stacktest.Stack) {
 
 func TestThrottled(t *testing.T) {
 	t.Parallel()
-	p := newProxy(t)
+	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	p.fail(all(throttle))
+	p.Fail(unreliable.All(unreliable.Throttle))
 	for name, res := range sendAll(t, s, "a") {
 		res.Problem(t, http.StatusServiceUnavailable, "StoreThrottled")
 		if got := res.Header.Get("Retry-After"); got != "1" {
@@ -194,8 +195,8 @@ func TestThrottled(t *testing.T) {
 	}
 	for _, r := range requests("a") {
 		last := r.operations[len(r.operations)-1]
-		p.fail(first(1, last, throttle))
-		p.forget()
+		p.Fail(unreliable.First(1, last, unreliable.Throttle))
+		p.Forget()
 		res := r.send(t, s).Want(t, r.status)
 		if line := requestLine(t, s, res); line.Retries != 1 {
 			t.Errorf("%s: the log says %d retries, want 1", r.name, line.Retries)

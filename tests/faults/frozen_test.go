@@ -15,6 +15,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // Lambda freezes an environment between invocations, and DynamoDB closes the connections that it keeps. The request that thaws
@@ -32,23 +33,23 @@ func TestFrozen(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t)
+			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "a")
 			for range rounds {
 				for _, r := range requests("a") {
 					environment := freeze(t, s, r.function)
-					eventually(t, "kept connections", func() bool { return p.kept() > 0 })
-					p.cutConnections(t, tt.withReset)
-					eventually(t, "the end of all connections", func() bool { return p.kept() == 0 })
-					p.forget()
+					eventually(t, "kept connections", func() bool { return p.Kept() > 0 })
+					p.CutConnections(t, tt.withReset)
+					eventually(t, "the end of all connections", func() bool { return p.Kept() == 0 })
+					p.Forget()
 
 					res := sendThawing(t, s, r, environment)
 					res.Want(t, r.status)
-					var want []operation
+					var want []unreliable.Operation
 					for _, name := range r.operations {
-						want = append(want, operation{Name: name, Attempt: "1"})
+						want = append(want, unreliable.Operation{Name: name, Attempt: "1"})
 					}
-					if diff := cmp.Diff(want, p.seen()); diff != "" {
+					if diff := cmp.Diff(want, p.Seen()); diff != "" {
 						t.Errorf("%s: requests to the database (-want +got):\n%s", r.name, diff)
 					}
 					if line := requestLine(t, s, res); line.Retries > 1 || line.ColdStart {

@@ -190,7 +190,7 @@ func TestFaultyFunction(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, faulty)
 			wantGatewayProblem(t, get(t, s, tt.fault), http.StatusBadGateway)
-			if res := get(t, s, "").Want(t, http.StatusOK); string(res.Body) != "well" {
+			if res := get(t, s, "").Want(t, http.StatusOK); res.JSON(t)["userId"] != "well" {
 				t.Errorf("the next request: %s", res.Body)
 			}
 			log := append([]string{initStarted, started}, tt.wantLog...)
@@ -308,7 +308,7 @@ func TestTooManyRequests(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if res := (<-first).Want(t, http.StatusOK); string(res.Body) != "waited" {
+	if res := (<-first).Want(t, http.StatusOK); res.JSON(t)["userId"] != "waited" {
 		t.Errorf("the first request: %s", res.Body)
 	}
 	get(t, s, "").Want(t, http.StatusOK)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // The first lines of the traces of requests that reach the function that reads users.
@@ -35,32 +36,32 @@ func TestTrace_Database(t *testing.T) {
 	)
 	tests := []struct {
 		name         string
-		fault        func(string) fault
+		fault        func(string) unreliable.Fault
 		method, path string
 		status       int
 		want         string
 	}{
-		{"found", all(none), "GET", "/users/a", 200,
+		{"found", unreliable.All(unreliable.None), "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" + getItem + "200" + overhead},
-		{"not found", all(none), "GET", "/users/nobody", 404,
+		{"not found", unreliable.All(unreliable.None), "GET", "/users/nobody", 404,
 			toFunction + "404 error" + throughLambda + "Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" +
 				getItem + "200" + overhead},
-		{"refused by the gateway", all(none), "DELETE", "/users", 400, toFunction + "400 error"},
-		{"answered by the gateway", all(none), "PATCH", "/users/a", 405, toFunction + "405 error"},
-		{"throttled", all(throttle), "GET", "/users/a", 503,
+		{"refused by the gateway", unreliable.All(unreliable.None), "DELETE", "/users", 400, toFunction + "400 error"},
+		{"answered by the gateway", unreliable.All(unreliable.None), "PATCH", "/users/a", 405, toFunction + "405 error"},
+		{"throttled", unreliable.All(unreliable.Throttle), "GET", "/users/a", 503,
 			toFunction + "503 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
 				getItem + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + overhead},
-		{"throttled once", first(1, "GetItem", throttle), "GET", "/users/a", 200,
+		{"throttled once", unreliable.First(1, "GetItem", unreliable.Throttle), "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" +
 				getItem + "200" + attempt + "400 " + throttled + attempt + "200" + overhead},
-		{"no answer", all(ignore), "GET", "/users/a", 500,
+		{"no answer", unreliable.All(unreliable.Ignore), "GET", "/users/a", 500,
 			toFunction + "500 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
 				getItem + deadline + attempt + deadline + attempt + deadline + attempt + deadline + overhead},
 	}
-	p := newProxy(t)
+	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
 	for _, tt := range tests { // in this order, as they share the proxy
-		p.fail(tt.fault)
+		p.Fail(tt.fault)
 		id, header := stacktest.NewTrace()
 		s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
 		t.Log(tt.name)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // The answer to a write is lost after the database has carried it out: the client gets the answer as if nothing had happened.
@@ -14,15 +15,15 @@ func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	faults := []struct {
 		name     string
-		fault    fault
+		fault    unreliable.Fault
 		times    int
 		attempts []string // of the SDK, of the requests for the write
 	}{
-		{"closed once", lose, 1, []string{"1", "1"}}, // sent again by net/http
-		{"reset once", reset, 1, []string{"1", "1"}},
-		{"closed twice", lose, 2, []string{"1", "1", "2"}}, // the new connection too: sent again by the SDK
-		{"closed in the middle", cut, 1, []string{"1", "2"}},
-		{"never comes", withhold, 1, []string{"1", "2"}},
+		{"closed once", unreliable.Lose, 1, []string{"1", "1"}}, // sent again by net/http
+		{"reset once", unreliable.Reset, 1, []string{"1", "1"}},
+		{"closed twice", unreliable.Lose, 2, []string{"1", "1", "2"}}, // the new connection too: sent again by the SDK
+		{"closed in the middle", unreliable.Cut, 1, []string{"1", "2"}},
+		{"never comes", unreliable.Withhold, 1, []string{"1", "2"}},
 	}
 	writes := []struct {
 		name, method, path, body string
@@ -50,11 +51,11 @@ func TestLostAnswer(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			p := newProxy(t)
+			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "old")
 			users := 1
 			for _, w := range writes {
-				if f.fault == withhold && (w.ifMatch || w.headers != nil) {
+				if f.fault == unreliable.Withhold && (w.ifMatch || w.headers != nil) {
 					continue // each takes the whole time limit of an attempt
 				}
 				before := s.Do(t, http.MethodGet, "/users/old", "")
@@ -66,16 +67,16 @@ func TestLostAnswer(t *testing.T) {
 				if w.ifMatch {
 					headers["If-Match"] = before.Header.Get("Etag")
 				}
-				p.forget()
-				p.fail(first(f.times, w.operation, f.fault))
+				p.Forget()
+				p.Fail(unreliable.First(f.times, w.operation, f.fault))
 				res := s.Do(t, w.method, w.path, w.body, w.headers, headers)
-				p.fail(nil)
+				p.Fail(nil)
 
 				if res.Status != w.status {
 					t.Fatalf("%s: got status %d, want %d: %s", w.name, res.Status, w.status, res.Body)
 				}
 				var attempts []string
-				for _, o := range p.seen() {
+				for _, o := range p.Seen() {
 					if o.Name == w.operation {
 						attempts = append(attempts, o.Attempt)
 					}

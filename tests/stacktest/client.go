@@ -37,16 +37,18 @@ func Connect(tb testing.TB, endpoint string) *dynamodb.Client {
 	return localdynamodb.Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = client })
 }
 
-// Client sends requests to a stage. Its methods may be called from several goroutines.
+// Client sends requests. Its methods may be called from several goroutines.
 type Client struct {
-	url  string // invoke URL
-	http *http.Client
+	url      string // before the path of each request
+	contract *Contract
+	http     *http.Client
 }
 
-// NewClient returns a client of the stage with this invoke URL, which follows no redirects.
-func NewClient(tb testing.TB, invokeURL string) *Client {
+// NewClient returns a client of the stage with this invoke URL, or of any other address where contract is nil. It follows no
+// redirects. An answer that is not as the contract has it fails the test.
+func NewClient(tb testing.TB, invokeURL string, contract *Contract) *Client {
 	tb.Helper()
-	return &Client{url: invokeURL, http: &http.Client{
+	return &Client{url: invokeURL, contract: contract, http: &http.Client{
 		Transport:     newTransport(tb),
 		Timeout:       requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -101,7 +103,13 @@ func (c *Client) Send(tb testing.TB, req *http.Request) Response {
 		tb.Errorf("%s %s: read the answer: %v", req.Method, req.URL, err)
 		return Response{}
 	}
-	return Response{Status: res.StatusCode, Header: res.Header, Body: body}
+	answer := Response{Status: res.StatusCode, Header: res.Header, Body: body}
+	if path, ok := strings.CutPrefix(req.URL.String(), c.url); ok && c.contract != nil {
+		if err := c.contract.Check(req.Method, path, answer); err != nil {
+			tb.Errorf("%s %s: the answer is not as it is documented: %v", req.Method, path, err)
+		}
+	}
+	return answer
 }
 
 // Want fails the test unless the response has this status, and returns the response.

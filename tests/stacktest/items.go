@@ -27,14 +27,7 @@ type Items struct {
 func NewTable(tb testing.TB) Items {
 	tb.Helper()
 	items := Items{DynamoDB: Connect(tb, Endpoint(tb))}
-	root, err := Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stack, err := resolve(root, StageName())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	stack := Resolve(tb, map[string]string{"StageName": StageName()})
 	if _, err := localdynamodb.CreateTable(tb.Context(), items.DynamoDB, stack.Table().Properties); err != nil {
 		tb.Fatal(err)
 	}
@@ -73,6 +66,19 @@ func (i Items) Item(tb testing.TB, id string) Item {
 		return nil
 	}
 	return out.Item
+}
+
+// Clear deletes all items.
+func (i Items) Clear(tb testing.TB) {
+	tb.Helper()
+	for id := range i.AllItems(tb) {
+		_, err := i.DynamoDB.DeleteItem(tb.Context(), &dynamodb.DeleteItemInput{
+			TableName: &i.TableName, Key: Item{"userId": &types.AttributeValueMemberS{Value: id}},
+		})
+		if err != nil {
+			tb.Errorf("delete item: %v", err)
+		}
+	}
 }
 
 // AllItems returns all items by their userId, to be compared.

@@ -104,7 +104,7 @@ func Functions(ctx context.Context) (stop func() error, err error) {
 		return nil, fmt.Errorf("build functions: %w", err)
 	}
 	remove := func() error { return os.RemoveAll(dir) }
-	resources, err := resolve(root, StageName())
+	resources, err := resolve(root, map[string]string{"StageName": StageName()})
 	if err == nil {
 		var functions []build.Function
 		for _, f := range resources.Functions() {
@@ -171,12 +171,12 @@ func Bootstraps(tb testing.TB) map[string]string {
 }
 
 // resolve works out what a stage of the template is made of. DynamoDB Local has one region and one account for all.
-func resolve(root, stage string) (*template.Stack, error) {
+func resolve(root string, parameters map[string]string) (*template.Stack, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := source.Render(template.Options{Parameters: map[string]string{"StageName": stage}})
+	rendered, err := source.Render(template.Options{Parameters: parameters})
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +185,25 @@ func resolve(root, stage string) (*template.Stack, error) {
 	})
 }
 
+// Resolve works out what a stage of the template is made of on this machine.
+func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
+	tb.Helper()
+	root, err := Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	stack, err := resolve(root, parameters)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return stack
+}
+
 // StageName is a new name for a stage, which gives a table of its own.
 func StageName() string { return "t" + strings.ToLower(rand.Text()[:12]) }
 
-// Stack is a stack that runs for one test. Its methods may be called from several goroutines.
+// Stack is a stack that runs for one test, whose answers are held to the API document that it was started with. Its methods may be
+// called from several goroutines.
 type Stack struct {
 	*local.Stack
 	*Client
@@ -238,7 +253,11 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	if cfg.DynamoDBEndpoint == "" { // the stack has a database of its own, which ends with it
 		endpoint = s.Database
 	}
-	s.Client = NewClient(tb, s.URL)
+	contract, err := LoadContract(tb.Context(), cfg.Root)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.Client = NewClient(tb, s.URL, contract)
 	s.Items = Items{DynamoDB: Connect(tb, endpoint), TableName: s.Table}
 	tb.Cleanup(func() {
 		if cfg.DynamoDBEndpoint != "" {

@@ -26,7 +26,7 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	switch fault := event.Query["fault"]; fault {
 	case "":
-		return []byte(`{"statusCode":200,"headers":{"Content-Type":"text/plain"},"body":"well"}`), nil
+		return user("well"), nil
 	case "panic":
 		panic("secret of the inside")
 	case "error":
@@ -51,13 +51,20 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		// Until the file is there: a test's way to hold the invocation.
 		for ctx.Err() == nil {
 			if _, err := os.Stat(event.Query["file"]); err == nil {
-				return []byte(`{"statusCode":200,"body":"waited"}`), nil
+				return user("waited"), nil
 			}
 			time.Sleep(time.Millisecond)
 		}
 		return nil, ctx.Err()
 	}
 	return nil, fmt.Errorf("cannot do %q", event.Query["fault"])
+}
+
+// user is the answer of a function that is not broken, as the API document has it.
+func user(id string) []byte {
+	return fmt.Appendf(nil, `{"statusCode": 200, "headers": {"ETag": "\"1\"", "Content-Location": "/prod/users/%[1]s",
+		"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
+		"Access-Control-Expose-Headers": "ETag, Content-Location, x-amzn-RequestId"}, "body": "{\"userId\": \"%[1]s\"}"}`, id)
 }
 
 func main() {

@@ -1,0 +1,396 @@
+package contract_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
+)
+
+// TestContract makes each answer that the document has, and fails for those that it cannot make.
+func TestContract(t *testing.T) {
+	t.Parallel()
+	stacktest.Endpoint(t) // or it is skipped
+	root, err := stacktest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	contract, err := stacktest.LoadContract(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCoverage(contract.Document())
+	t.Cleanup(func() { c.report(t) })
+	for name, test := range map[string]func(*testing.T, *coverage){
+		"answers": answers, "authorization": authorization, "If-Match is required": required, "throttled": throttled,
+		"no function": noFunction, "no database": noDatabase, "no time": func(t *testing.T, c *coverage) { noTime(t, c, contract) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, c)
+		})
+	}
+}
+
+// stage is a stage that the requests of a test go to.
+type stage struct {
+	t      *testing.T
+	c      *coverage
+	client *stacktest.Client
+	name   string
+}
+
+func start(t *testing.T, c *coverage, configure ...func(*local.Config)) (stage, *stacktest.Stack) {
+	t.Helper()
+	s := stacktest.Start(t, configure...)
+	return stage{t, c, s.Client, path.Base(s.URL)}, s
+}
+
+// want sends the request of an operation, as change has it, and compares the answer with the example that it is to be.
+func (s stage) want(id string, status int, example string, change func(*request)) {
+	s.t.Helper()
+	r := s.c.operation(s.t, id).request(s.t, "")
+	change(&r)
+	s.compare(answer{id, status, example}, r, s.send(r))
+}
+
+func (s stage) send(r request) stacktest.Response {
+	s.t.Helper()
+	return s.client.Do(s.t, r.method, r.path, r.body, r.headers)
+}
+
+// compare compares an answer with the example that it is to be. What is masked, members of the body, need not be equal, but there.
+func (s stage) compare(a answer, r request, got stacktest.Response, masked ...string) {
+	s.t.Helper()
+	if r.method == http.MethodHead {
+		a.example = "" // it has no body
+	}
+	example, ok := s.c.wanted[a]
+	if !ok {
+		s.t.Errorf("the document has no %v", a)
+		return
+	}
+	if got.Status != a.status {
+		s.t.Errorf("%v: %s %s is answered with %d: %.1000s", a, r.method, r.path, got.Status, got.Body)
+		return
+	}
+	if example != nil {
+		body := stacktest.Decode(s.t, bytes.ReplaceAll(got.Body, []byte(`"/`+s.name+`/`), []byte(`"/prod/`)))
+		want := stacktest.Decode(s.t, encode(s.t, example))
+		for _, name := range append(masked, "requestId") {
+			if text, ok := body[name].(string); ok && text != "" && want[name] != nil {
+				body[name] = want[name]
+			}
+		}
+		if diff := gocmp.Diff(want, body); diff != "" {
+			s.t.Errorf("%v: the answer to %s %s is not the example (-example +answer):\n%s", a, r.method, r.path, diff)
+			return
+		}
+	}
+	s.c.note(a)
+}
+
+// each wants the same of all operations that functions serve, at the same time.
+func (s stage) each(status int, example string, change func(*request)) {
+	s.t.Helper()
+	var senders sync.WaitGroup
+	for _, o := range s.c.operations {
+		if o.OperationID == index {
+			continue
+		}
+		r := o.request(s.t, "")
+		change(&r)
+		senders.Go(func() { s.compare(answer{o.OperationID, status, example}, r, s.send(r)) })
+	}
+	senders.Wait()
+}
+
+// all is each, and the same of the one operation that the gateway itself answers.
+func (s stage) all(status int, example string, change func(*request)) {
+	s.t.Helper()
+	s.each(status, example, change)
+	s.want(index, status, example, change)
+}
+
+const index = "getIndex" // operationId
+
+func unchanged(*request) {}
+
+func at(path string) func(*request) { return func(r *request) { r.path = path } }
+
+func sending(body string) func(*request) { return func(r *request) { r.body = body } }
+
+func having(header, value string) func(*request) {
+	return func(r *request) {
+		r.headers = maps.Clone(r.headers)
+		if r.headers == nil {
+			r.headers = stacktest.Headers{}
+		}
+		r.headers[header] = value
+	}
+}
+
+// both makes several changes.
+func both(changes ...func(*request)) func(*request) {
+	return func(r *request) {
+		for _, change := range changes {
+			change(r)
+		}
+	}
+}
+
+// known is the state that the document's examples are about: the one user of its first example, with the ETag that is the example of
+// all ETags.
+func known(t *testing.T, c *coverage) stacktest.Item {
+	t.Helper()
+	user, ok := c.wanted[answer{"getUser", http.StatusOK, "User"}].(map[string]any)
+	if !ok {
+		t.Fatal("getUser has no example User, which the others begin with")
+	}
+	item := stacktest.Item{"_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
+	for name, value := range user {
+		text, ok := value.(string)
+		if !ok {
+			t.Fatalf("the example User of getUser: %s is no text", name)
+		}
+		item[name] = &types.AttributeValueMemberS{Value: text}
+	}
+	return item
+}
+
+func etag(t *testing.T, c *coverage) string {
+	t.Helper()
+	header := c.operation(t, "getUser").Responses.Status(http.StatusOK).Value.Headers["ETag"]
+	if header == nil {
+		t.Fatal("getUser has no ETag")
+	}
+	return fmt.Sprint(header.Value.Example)
+}
+
+// answers are those that any stage gives while nothing is broken. Each request finds the known state.
+func answers(t *testing.T, c *coverage) {
+	s, stack := start(t, c)
+	user := known(t, c)
+	begin := func(items ...stacktest.Item) {
+		t.Helper()
+		stack.Clear(t)
+		for _, item := range append(items, user) {
+			stack.PutItem(t, item)
+		}
+	}
+	want := func(id string, status int, example string, change func(*request)) {
+		t.Helper()
+		begin()
+		s.want(id, status, example, change)
+	}
+	const (
+		nobody     = "/users/2"
+		nobodyToo  = "/users?userId=2"
+		malformed  = "/users/Ada%20Lovelace"
+		twice      = `{"name": "Ada", "name": "Eve"}`
+		notAllowed = `{"name": "", "email": "Ada"}`
+	)
+	large := `{"userId": "1", "x": "` + strings.Repeat("x", 410_000-len("userId1x")) + `"}` // bytes in the table
+
+	want(index, 200, "Index", unchanged)
+	want("getUsers", 200, "LastPage", unchanged)
+	want("getUsers", 200, "User", at("/users?userId=1"))
+	begin(stacktest.Item{"userId": &types.AttributeValueMemberS{Value: following}})
+	s.want("getUsers", 200, "Page", at("/users?limit=1"))
+	want("headUsers", 200, "", unchanged)
+	want("getUser", 200, "User", unchanged)
+	want("headUser", 200, "", unchanged)
+	for _, o := range c.operations {
+		if o.RequestBody != nil {
+			for name := range examples(o.RequestBody.Value.Content) {
+				status, masked := 201, []string{"createdAt", "updatedAt"}
+				if o.method == http.MethodPut {
+					status, masked = 200, []string{"updatedAt"}
+				}
+				begin()
+				r := o.request(t, name)
+				if !strings.Contains(r.body, `"userId"`) && o.method == http.MethodPost {
+					masked = append(masked, "userId")
+				}
+				s.compare(answer{o.OperationID, status, name}, r, s.send(r), masked...)
+			}
+		}
+		for _, p := range o.parameters {
+			begin()
+			r := o.request(t, "")
+			if !p.Required {
+				r = r.with(t, p)
+			}
+			if got := s.send(r); got.Status >= http.StatusBadRequest {
+				t.Errorf("%s: the example of %s is refused with %d: %s", o.OperationID, p.Name, got.Status, got.Body)
+			}
+		}
+	}
+	want("deleteUser", 204, "", unchanged)
+	want("deleteUserByQuery", 204, "", unchanged)
+
+	for _, id := range []string{"getUser", "headUser"} {
+		want(id, 304, "", having("If-None-Match", etag(t, c)))
+	}
+	for _, id := range []string{"getUsers", "headUsers"} {
+		want(id, 304, "", both(at("/users?userId=1"), having("If-None-Match", etag(t, c))))
+	}
+
+	for _, id := range []string{"getUsers", "headUsers", "replaceUserByQuery"} {
+		want(id, 400, "InvalidUserId", at("/users?userId="))
+	}
+	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
+		want(id, 400, "InvalidUserId", at(malformed))
+		want(id, 400, "InvalidParameter", at("/users/1?userId=2"))
+	}
+	for _, id := range []string{"getUsers", "headUsers"} {
+		want(id, 400, "InvalidParameter", at("/users?limit=0"))
+	}
+	want("createUser", 400, "InvalidParameter", having("Idempotency-Key", `"8e03978e`))
+	want("replaceUserByQuery", 400, "InvalidParameter", sending(`{"name": "Ada King"}`))
+	want("deleteUserByQuery", 400, "InvalidUserId", at("/users?userId=Ada%20Lovelace"))
+	want("deleteUserByQuery", 400, "InvalidParameter", at("/users"))
+	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
+		want(id, 400, "InvalidBody", sending(twice))
+		want(id, 415, "UnsupportedMediaType", having("Content-Type", "text/plain"))
+	}
+	want("createUser", 400, "InvalidUser", sending(notAllowed))
+	want("replaceUser", 400, "InvalidUser", sending(notAllowed))
+	want("replaceUserByQuery", 400, "InvalidUser", both(at("/users?userId=1"), sending(notAllowed)))
+	want(index, 415, "UnsupportedMediaType", having("Content-Type", "image/png"))
+
+	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
+		want(id, 404, "UserNotFound", at(nobody))
+	}
+	for _, id := range []string{"getUsers", "headUsers", "deleteUserByQuery"} {
+		want(id, 404, "UserNotFound", at(nobodyToo))
+	}
+	want("replaceUserByQuery", 404, "UserNotFound", both(at(nobodyToo), sending(`{}`)))
+	want("createUser", 409, "UserExists", sending(`{"userId": "1"}`))
+	for _, id := range []string{"replaceUser", "replaceUserByQuery", "deleteUser", "deleteUserByQuery"} {
+		want(id, 412, "PreconditionFailed", having("If-Match", `"of-an-earlier-state"`))
+	}
+	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
+		want(id, 413, "BodyTooLarge", sending(large))
+	}
+
+	begin()
+	key := having("Idempotency-Key", "8e03978e")
+	first := c.operation(t, "createUser").request(t, "")
+	key(&first)
+	s.send(first).Want(t, 201)
+	s.want("createUser", 422, "IdempotencyKeyReused", both(key, sending(`{"userId": "2"}`)))
+
+	const mega = 1 << 20
+	s.all(413, "RequestTooLong", sending(strings.Repeat(" ", 10*mega+1)))
+	s.all(431, "RequestHeaderFieldsTooLarge", having("X-Large", strings.Repeat("x", 11<<10)))
+	s.each(500, "BadGateway", sending(strings.Repeat(" ", 7*mega))) // more than Lambda takes
+}
+
+// following is the id of a user that the table has after the user "1": it keeps them in the order of a hash.
+const following = "3"
+
+// authorization is what a stage answers to those who may not call it.
+func authorization(t *testing.T, c *coverage) {
+	now := time.Now().UTC()
+	for _, test := range []struct {
+		authorization, example string
+		status                 int
+		change                 func(*request)
+	}{
+		{"AWS_IAM", "MissingAuthenticationToken", 403, unchanged},
+		{"AWS_IAM", "InvalidSignature", 403, both(
+			having("X-Amz-Date", now.Format("20060102T150405Z")),
+			having("Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"+now.Format("20060102")+"/us-east-1/execute-api/aws4_request, "+
+				"SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64)),
+		)},
+		{"COGNITO_USER_POOLS", "Unauthorized", 401, unchanged},
+		{"API_KEY", "InvalidApiKey", 403, unchanged},
+	} {
+		t.Run(test.authorization+" "+test.example, func(t *testing.T) {
+			t.Parallel()
+			s, _ := start(t, c, stacktest.Parameters(map[string]string{"Authorization": test.authorization}),
+				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
+			s.all(test.status, test.example, test.change)
+		})
+	}
+}
+
+func required(t *testing.T, c *coverage) {
+	s, _ := start(t, c, stacktest.Parameters(map[string]string{"RequireIfMatch": "true"}))
+	for _, id := range []string{"replaceUser", "replaceUserByQuery", "deleteUser", "deleteUserByQuery"} {
+		s.want(id, 428, "PreconditionRequired", unchanged)
+	}
+}
+
+// throttled is what a stage answers that takes one request a second.
+func throttled(t *testing.T, c *coverage) {
+	s, _ := start(t, c, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "1", "ThrottlingBurstLimit": "1"}))
+	for _, o := range c.operations {
+		r := o.request(t, "")
+		got := s.send(r)
+		for deadline := time.Now().Add(patience); got.Status != http.StatusTooManyRequests && time.Now().Before(deadline); {
+			got = s.send(r)
+		}
+		s.compare(answer{o.OperationID, 429, "Throttled"}, r, got)
+	}
+}
+
+const patience = 30 * time.Second // for what comes at once on an idle machine
+
+// noFunction is what a stage answers whose functions do not start.
+func noFunction(t *testing.T, c *coverage) {
+	s, _ := start(t, c, func(cfg *local.Config) {
+		for function := range cfg.Bootstraps {
+			cfg.Bootstraps[function] = "/bin/false"
+		}
+	})
+	s.each(502, "BadGateway", unchanged)
+}
+
+// noDatabase is what a stage answers whose database is busy, and then gone.
+func noDatabase(t *testing.T, c *coverage) {
+	database := unreliable.NewDatabase(t)
+	s, _ := start(t, c, database.With)
+	database.Fail(unreliable.All(unreliable.Throttle))
+	s.each(503, "StoreThrottled", unchanged)
+	database.Down(t)
+	s.each(500, "StoreUnavailable", unchanged)
+}
+
+// noTime is what a stage answers when a function takes longer than the gateway waits.
+func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
+	database := unreliable.NewDatabase(t)
+	s, stack := start(t, c, database.With)
+	database.Fail(unreliable.All(unreliable.Ignore))
+	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
+	g, err := gateway.New(gateway.Config{
+		Body:  bytes.ReplaceAll(api.Body, []byte(`"timeoutInMillis":29000`), []byte(`"timeoutInMillis":50`)),
+		Stage: s.name, Invoker: stack.Host,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g)
+	t.Cleanup(func() {
+		server.Close()
+		stack.Stop(t) // and with it what the functions still do
+		g.Wait()
+	})
+	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
+	s.each(504, "GatewayTimeout", unchanged)
+}

@@ -1,0 +1,78 @@
+package contract_test
+
+import (
+	"cmp"
+	_ "embed"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/python"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+//go:embed requirements.txt
+var requirements []byte
+
+// How long requests are made at random: build servers take the time.
+const (
+	briefly = 30 * time.Second
+	atCI    = 5 * time.Minute
+)
+
+// TestRandomRequests sends requests that Schemathesis makes of the document at random, and follows what answers lead to. None may be
+// answered with 5xx, or as it is not documented; those that the document allows are not refused, and others are. SCHEMATHESIS_SEED
+// repeats a run.
+func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds is a matter of time, so it has that to itself
+	s := stacktest.Start(t)
+	env, err := python.Environment(t.Context(), requirements, func(text string) { t.Log(text) })
+	if errors.Is(err, python.ErrAbsent) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := stacktest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := openapi.Read(os.DirFS(filepath.Join(root, "deploy")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := filepath.Join(t.TempDir(), "openapi.json")
+	if err := os.WriteFile(document, source.ForStage(s.URL, "The stack of the test", "NONE").JSON(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	duration := briefly
+	if os.Getenv("CI") != "" {
+		duration = atCI
+	}
+	settings, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(env.Program("schemathesis"), "--config-file", filepath.Join(settings, "schemathesis.toml"), "run", document, "--url", s.URL,
+		"--max-time", strconv.Itoa(int(duration.Seconds())), "--seed", seed(), "--continue-on-failure", "--no-color",
+		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"+
+			"response_schema_conformance,positive_data_acceptance,negative_data_rejection,missing_required_header,unsupported_method,"+
+			"allow_header_conformance,use_after_free,ensure_resource_availability")
+	cmd.Dir = t.TempDir() // where it keeps what it has found
+	cmd.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS="+filepath.Join(settings, "hooks.py"), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	if err := process.Run(t.Context(), cmd); err != nil {
+		t.Errorf("schemathesis: %v", err)
+	}
+}
+
+// seed is what the requests of a run follow from.
+func seed() string {
+	return cmp.Or(os.Getenv("SCHEMATHESIS_SEED"), strconv.Itoa(rand.IntN(1<<31)))
+}

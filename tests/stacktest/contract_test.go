@@ -1,0 +1,118 @@
+package stacktest_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+const document = `
+openapi: 3.0.3
+info: {title: Things, version: 1.0.0}
+paths:
+  /things/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      operationId: getThing
+      responses:
+        "200":
+          description: The thing.
+          headers:
+            ETag: {required: true, schema: {type: string, pattern: '^"[0-9]+"$'}}
+            Age: {schema: {type: integer}}
+          content: {application/json: {schema: {$ref: "#/components/schemas/Thing"}}}
+        "304":
+          description: It is the same.
+          headers: {ETag: {required: true, schema: {type: string}}}
+        "404":
+          description: There is none, ` + "`NoThing`" + `.
+          content: {application/problem+json: {schema: {$ref: "#/components/schemas/Problem"}}}
+    head:
+      operationId: headThing
+      responses: {"200": {description: As GET.}}
+components:
+  schemas:
+    Thing: {type: object, required: [id], additionalProperties: false, properties: {id: {type: string}}}
+    Problem: {type: object, required: [code], properties: {code: {type: string}}}
+`
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "deploy"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "deploy", "openapi.yaml"), []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	contract, err := stacktest.LoadContract(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		thing     = "Content-Type: application/json\nETag: \"1\""
+		refused   = "Content-Type: application/problem+json"
+		preflight = "Allow: GET\nCache-Control: no-store\nx-amzn-RequestId: 1\nAccess-Control-Allow-Origin: *\n" +
+			"Access-Control-Allow-Methods: GET\nAccess-Control-Allow-Headers: ETag\nAccess-Control-Max-Age: 1"
+		unknown = refused + "\nCache-Control: no-store\nx-amzn-RequestId: 1\nX-Content-Type-Options: nosniff\n" +
+			"Access-Control-Allow-Origin: *\nAccess-Control-Expose-Headers: Allow"
+	)
+	for name, test := range map[string]struct {
+		method, path, headers, body string
+		status                      int
+		want                        string // in the fault; "": none
+	}{
+		"as documented":          {"GET", "/things/1", thing + "\nAge: 7\nDate: now", `{"id": "1"}`, 200, ""},
+		"with a query":           {"GET", "/things/1?a=/b", thing, `{"id": "1"}`, 200, ""},
+		"with a slash":           {"GET", "/things/1/", thing, `{"id": "1"}`, 200, ""},
+		"status":                 {"GET", "/things/1", thing, `{"id": "1"}`, 201, "the status 201"},
+		"header":                 {"GET", "/things/1", thing + "\nServer: x", `{"id": "1"}`, 200, "Server is not documented"},
+		"header is missing":      {"GET", "/things/1", "Content-Type: application/json", `{"id": "1"}`, 200, "ETag is missing"},
+		"header is malformed":    {"GET", "/things/1", "Content-Type: application/json\nETag: 1", `{"id": "1"}`, 200, "the header ETag"},
+		"header is no number":    {"GET", "/things/1", thing + "\nAge: old", `{"id": "1"}`, 200, "the header Age"},
+		"header comes twice":     {"GET", "/things/1", thing + "\nAge: 1\nAge: 2", `{"id": "1"}`, 200, "Age comes 2 times"},
+		"member":                 {"GET", "/things/1", thing, `{"id": "1", "name": "x"}`, 200, `"name" is unsupported`},
+		"member is missing":      {"GET", "/things/1", thing, `{}`, 200, `"id" is missing`},
+		"member is malformed":    {"GET", "/things/1", thing, `{"id": 1}`, 200, "must be a string"},
+		"media type":             {"GET", "/things/1", strings.Replace(thing, "json", "xml", 1), `<id/>`, 200, "application/xml is not documented"},
+		"no JSON":                {"GET", "/things/1", thing, `{`, 200, "the body"},
+		"no body":                {"GET", "/things/1", thing, ``, 200, "the body"},
+		"not modified":           {"GET", "/things/1", `ETag: "1"`, ``, 304, ""},
+		"not modified, no ETag":  {"GET", "/things/1", ``, ``, 304, "ETag is missing"},
+		"body without a schema":  {"GET", "/things/1", thing, `{}`, 304, "a body of application/json"},
+		"problem":                {"GET", "/things/1", refused, `{"code": "NoThing"}`, 404, ""},
+		"problem of no code":     {"GET", "/things/1", refused, `{"code": "Nothing"}`, 404, "the code Nothing"},
+		"HEAD":                   {"HEAD", "/things/1", "Content-Type: application/json", ``, 200, ""},
+		"HEAD, header":           {"HEAD", "/things/1", thing, ``, 200, "Etag is not documented"},
+		"HEAD, status":           {"HEAD", "/things/1", "", ``, 404, "the status 404"},
+		"preflight":              {"OPTIONS", "/things/1", preflight, ``, 204, ""},
+		"preflight, header":      {"OPTIONS", "/things/1", preflight + "\nServer: x", ``, 204, "Server is not documented"},
+		"preflight, missing":     {"OPTIONS", "/things/1", "Allow: GET", ``, 204, "Cache-Control is missing"},
+		"unknown address":        {"GET", "/others/1", unknown, `{"code": "RouteNotFound"}`, 404, ""},
+		"unknown address, HEAD":  {"HEAD", "/others/1", unknown, ``, 404, ""},
+		"unknown address, 405":   {"GET", "/others/1", unknown + "\nAllow: GET", `{"code": "MethodNotAllowed"}`, 405, "status 405"},
+		"empty parameter":        {"GET", "/things/", unknown, `{"code": "RouteNotFound"}`, 404, ""},
+		"wrong method":           {"PUT", "/things/1", unknown + "\nAllow: GET", `{"code": "MethodNotAllowed"}`, 405, ""},
+		"wrong method, no Allow": {"PUT", "/things/1", unknown, `{"code": "MethodNotAllowed"}`, 405, "Allow is missing"},
+		"wrong method, 404":      {"PUT", "/things/1", unknown, `{"code": "RouteNotFound"}`, 404, "status 404"},
+		"wrong method, 200":      {"PUT", "/things/1", thing, `{"id": "1"}`, 200, "status 200"},
+		"wrong method, no code":  {"PUT", "/things/1", unknown + "\nAllow: GET", `{}`, 405, `"code" is missing`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{}
+			for line := range strings.Lines(test.headers) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+				header.Add(name, value)
+			}
+			err := contract.Check(test.method, test.path, stacktest.Response{Status: test.status, Header: header, Body: []byte(test.body)})
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got the fault %v, want %q", err, test.want)
+			}
+		})
+	}
+}
