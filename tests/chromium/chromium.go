@@ -1,4 +1,6 @@
-package browser_test
+// Package chromium opens pages in a browser, for tests that use them as people do. SCREENSHOTS names a folder that gets the pictures
+// which tests take.
+package chromium
 
 import (
 	"context"
@@ -19,15 +21,13 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // patience is how long something may take to appear, on a machine that does much else.
 const patience = 30 * time.Second
 
-// chromium returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
-func chromium(t *testing.T) string {
+// executable returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
+func executable(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{
 		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
@@ -45,9 +45,9 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// page is a page in a browser of its own, in which nothing is wrong: the test fails where the page complains in the console, or
-// asks anything but the stack.
-type page struct {
+// Page is a page in a browser of its own, in which nothing is wrong: the test fails where the page complains in the console, or
+// asks anything but its own server.
+type Page struct {
 	t   *testing.T
 	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
 
@@ -57,16 +57,17 @@ type page struct {
 	foreign    []string
 }
 
-// open starts a browser at an address of the stack's pages, such as "_local/traces".
-func open(t *testing.T, s *stacktest.Stack, address string) *page {
+// Open starts a browser at an address, such as "_local/traces", below base, where all that the page asks for must be. The window is
+// 1280 pixels wide and 900 high. The browser is closed when the test ends.
+func Open(t *testing.T, base, address string, options ...chromedp.ExecAllocatorOption) *Page {
 	t.Helper()
-	options := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
-	options = append(options, chromedp.ExecPath(chromium(t)),
+	flags := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
+	flags = append(flags, chromedp.ExecPath(executable(t)),
 		chromedp.NoSandbox, // which containers do not allow, and which pages of our own do not need
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(flags, options...)...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	p := &page{t: t, ctx: ctx}
+	p := &Page{t: t, ctx: ctx}
 	t.Cleanup(func() {
 		defer stop()
 		defer cancel()
@@ -84,16 +85,16 @@ func open(t *testing.T, s *stacktest.Stack, address string) *page {
 			t.Errorf("the page asked %s", url)
 		}
 	})
-	if err := chromedp.Listen(ctx, func(event any) { p.heard(s.Console, event) }); err != nil {
+	if err := chromedp.Listen(ctx, func(event any) { p.heard(base, event) }); err != nil {
 		t.Fatalf("start the browser: %v", err)
 	}
 	p.focus()
-	p.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(s.Console+address))
+	p.Do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(base+address))
 	return p
 }
 
 // heard keeps what is wrong.
-func (p *page) heard(console string, event any) {
+func (p *Page) heard(base string, event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch event := event.(type) {
@@ -110,29 +111,31 @@ func (p *page) heard(console string, event any) {
 			p.complaints = append(p.complaints, event.Entry.Text+" "+event.Entry.URL)
 		}
 	case *network.EventRequestWillBeSent:
-		if url := event.Request.URL; !strings.HasPrefix(url, console) {
+		url := event.Request.URL
+		if !strings.HasPrefix(url, base) && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:") { // which ask nobody
 			p.foreign = append(p.foreign, url)
 		}
 	}
 }
 
-// allow has the browser complain of a refusal that the test is about, such as "status of 404".
-func (p *page) allow(complaint string) {
+// Allow has the browser complain of a refusal that the test is about, such as "status of 404".
+func (p *Page) Allow(complaint string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.allowed = complaint
 }
 
 // focus has the page behave as that in front of the user.
-func (p *page) focus() {
+func (p *Page) focus() {
 	p.t.Helper()
-	if _, err := chromedp.Call(p.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+	focus := emulation.SetFocusEmulationEnabledParams{Enabled: true}
+	if _, err := chromedp.Call(p.ctx, emulation.SetFocusEmulationEnabled, focus); err != nil {
 		p.t.Fatalf("focus the page: %v", err)
 	}
 }
 
-// scheme has the page prefer dark or light.
-func (p *page) scheme(name string) {
+// Scheme has the page prefer the colour scheme dark or light.
+func (p *Page) Scheme(name string) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
@@ -142,7 +145,8 @@ func (p *page) scheme(name string) {
 	}
 }
 
-func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+// Do has the browser do things.
+func (p *Page) Do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
@@ -151,14 +155,14 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// evaluate returns what a JavaScript expression says as a string.
-func (p *page) evaluate(expression string) (string, error) {
+func (p *Page) evaluate(expression string) (string, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
 }
 
-func (p *page) text(expression string) string {
+// Text returns what a JavaScript expression says as a string.
+func (p *Page) Text(expression string) string {
 	p.t.Helper()
 	text, err := p.evaluate(expression)
 	if err != nil {
@@ -167,8 +171,8 @@ func (p *page) text(expression string) string {
 	return text
 }
 
-// want waits until a JavaScript expression says what it should. On the way from one page to the next there is nobody to ask.
-func (p *page) want(expression, want string) {
+// Want waits until a JavaScript expression says what it should. On the way from one page to the next there is nobody to ask.
+func (p *Page) Want(expression, want string) {
 	p.t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
@@ -178,26 +182,26 @@ func (p *page) want(expression, want string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, p.text("document.body.innerText"))
+			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, p.Text("document.body.innerText"))
 		}
 	}
 }
 
-// sees waits until an element that the CSS selector finds is in sight and has the text.
-func (p *page) sees(selector, text string) {
+// Sees waits until an element that the CSS selector finds is in sight and has the text.
+func (p *Page) Sees(selector, text string) {
 	p.t.Helper()
-	p.want(fmt.Sprintf("[...document.querySelectorAll(%s)].some((it) => it.checkVisibility() && it.textContent.includes(%s))",
+	p.Want(fmt.Sprintf("[...document.querySelectorAll(%s)].some((it) => it.checkVisibility() && it.textContent.includes(%s))",
 		strconv.Quote(selector), strconv.Quote(text)), "true")
 }
 
-// click clicks the first element that the CSS selector finds, once it is there.
-func (p *page) click(selector string) {
+// Click clicks the first element that the CSS selector finds, once it is there.
+func (p *Page) Click(selector string) {
 	p.t.Helper()
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	p.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// keys presses keys one after the other, wherever the focus is.
-func (p *page) keys(keys string) {
+// Keys presses keys one after the other, wherever the focus is.
+func (p *Page) Keys(keys string) {
 	p.t.Helper()
 	for _, r := range keys {
 		events := kb.Encode(r)
@@ -213,18 +217,20 @@ func (p *page) keys(keys string) {
 	}
 }
 
-// choose chooses an option of a filter.
-func (p *page) choose(name, value string) {
+// Looks writes a picture of the page for people to look at, and fails the test where the page is wider than its window, where a text
+// is too pale, or where a control has no name.
+func (p *Page) Looks(picture string) {
 	p.t.Helper()
-	p.text(fmt.Sprintf(`(() => {
-		const select = document.querySelector("select[name=%s]");
-		select.value = %s;
-		select.dispatchEvent(new Event("input", { bubbles: true }));
-	})()`, name, strconv.Quote(value)))
+	p.Picture(picture)
+	for what, expression := range map[string]string{"beyond the window": TooWide, "pale": Pale, "nameless": Nameless} {
+		if got := p.Text(expression); got != "" && got != "0" {
+			p.t.Errorf("%s: %s: %s", picture, what, got)
+		}
+	}
 }
 
-// picture writes a picture of the page into the folder that SCREENSHOTS names, for people to look at.
-func (p *page) picture(name string) {
+// Picture writes a picture of the page for people to look at.
+func (p *Page) Picture(name string) {
 	p.t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {

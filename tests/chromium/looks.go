@@ -1,0 +1,38 @@
+package chromium
+
+// TooWide is an expression that says how much of a page is beyond its window.
+const TooWide = `document.scrollingElement.scrollWidth - innerWidth`
+
+// Pale is an expression that lists texts whose contrast with what is behind them is less than 4.5:1, as WCAG 2.2 asks of text
+// ("1.4.3 Contrast (Minimum)"), by its formulas.
+const Pale = `(() => {
+	const colour = (text) => text.match(/[\d.]+/g).map(Number);
+	const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+		.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+		.reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+	const behind = (element) => {
+		for (let it = element; it; it = it.parentElement) {
+			const [r, g, b, a = 1] = colour(getComputedStyle(it).backgroundColor);
+			if (a === 1) return [r, g, b];
+		}
+		return [255, 255, 255];
+	};
+	const found = new Set();
+	for (const element of document.querySelectorAll("body *:not(svg *, option, script)")) {
+		const own = [...element.childNodes].some((it) => it.nodeType === Node.TEXT_NODE && it.data.trim());
+		if (!own || !element.checkVisibility()) continue;
+		const a = luminance(colour(getComputedStyle(element).color)), b = luminance(behind(element));
+		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (ratio < 4.5) found.add(element.className + " " + element.textContent.slice(0, 40) + " " + ratio.toFixed(2));
+	}
+	return [...found].join("\n");
+})()`
+
+// Nameless is an expression that lists controls that a screen reader could not name, and ids that are there twice.
+const Nameless = `[
+	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
+		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() || [...(it.labels ?? [])].some((label) => label.textContent.trim())))
+		.map((it) => it.outerHTML),
+	...[...document.querySelectorAll("[id]")].filter((it) => document.querySelectorAll("#" + CSS.escape(it.id)).length > 1).map((it) => it.id),
+	...(document.querySelectorAll("h1").length === 1 ? [] : ["not one h1"]),
+].join("\n")`

@@ -1,0 +1,176 @@
+// Package site_test reads the static site as people do: in Chromium, from a web server and from the disk, with no network.
+package site_test
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/userrequestapi/userdata/deploy/site"
+	"github.com/userrequestapi/userdata/tests/chromium"
+)
+
+// Expressions that say what a page shows.
+const (
+	fragment = "location.hash"
+	heading  = `document.querySelector("h1").textContent`
+	drawn    = `[...document.querySelectorAll(".diagram > svg")].filter((it) => it.querySelectorAll(".node, .actor, .state").length > 1).length`
+)
+
+func TestSite(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("the site takes two scripts from npm")
+	}
+	dir := filepath.Join(t.TempDir(), "site")
+	if err := site.Write(t.Context(), site.Options{Root: "../..", Out: dir, Progress: func(step string) { t.Log(step) }}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.StripPrefix("/some/folder/", http.FileServerFS(os.DirFS(dir))))
+	t.Cleanup(server.Close)
+	s := published{server.URL + "/some/folder/", "file://" + filepath.ToSlash(dir) + "/", pages(t, dir), operations(t, dir)}
+	t.Run("guides", func(t *testing.T) { t.Parallel(); s.guides(t) })
+	t.Run("reference", func(t *testing.T) { t.Parallel(); s.reference(t) })
+	t.Run("try", func(t *testing.T) { t.Parallel(); s.try(t) })
+	t.Run("disk", func(t *testing.T) { t.Parallel(); s.fromDisk(t) })
+}
+
+// offline leaves the browser nothing but this machine.
+func offline() []chromedp.ExecAllocatorOption {
+	return []chromedp.ExecAllocatorOption{
+		chromedp.Flag("no-proxy-server", true), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+	}
+}
+
+// published is a site that was written.
+type published struct {
+	served, disk string // its addresses, with a slash at the end
+	pages        []string
+	operations   map[string]string // summaries by operationId
+}
+
+func pages(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, _ fs.DirEntry, err error) error {
+		if path.Ext(name) == ".html" {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// operations reads the document that the site has.
+func operations(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(dir, "openapi.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := openapi3.NewLoader().LoadFromData(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	summaries := map[string]string{}
+	for _, item := range document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			summaries[operation.OperationID] = operation.Summary
+		}
+	}
+	if summaries["getUser"] == "" {
+		t.Fatalf("no summary of getUser in %v", summaries)
+	}
+	return summaries
+}
+
+// guides looks at each guide in both colour schemes and in two widths.
+func (s published) guides(t *testing.T) {
+	t.Helper()
+	p := chromium.Open(t, s.served, "index.html", offline()...)
+	for _, name := range s.pages {
+		if name == "reference/index.html" || name == "try/index.html" {
+			continue
+		}
+		for _, width := range []int64{1280, 400} {
+			for _, scheme := range []string{"light", "dark"} {
+				p.Scheme(scheme)
+				p.Do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.served+name))
+				p.Sees(`.menu a[aria-current="page"]`, "")
+				p.Want(`document.querySelectorAll("code.language-mermaid").length`, "0") // each is drawn
+				p.Want(drawn, p.Text(`document.querySelectorAll(".diagram").length`))
+				p.Looks(fmt.Sprintf("site-%s-%d-%s", strings.ReplaceAll(strings.TrimSuffix(name, ".html"), "/", "-"), width, scheme))
+			}
+		}
+	}
+}
+
+// reference reads the document in Redoc, which is drawn anew where another colour scheme is preferred.
+func (s published) reference(t *testing.T) {
+	t.Helper()
+	p := chromium.Open(t, s.served, "reference/index.html", offline()...)
+	for _, summary := range s.operations {
+		p.Sees("main h2", summary)
+	}
+	p.Click(`a[href="#tag/Users/operation/getUser"]`)
+	p.Want(fragment, "#tag/Users/operation/getUser")
+	for scheme, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
+		p.Scheme(scheme)
+		p.Want(`getComputedStyle(document.querySelector(".menu-content")).backgroundColor`, ground)
+		p.Want(fragment, "#tag/Users/operation/getUser") // where it was
+		for _, width := range []int64{1280, 400} {
+			p.Do(chromedp.EmulateViewport(width, 900))
+			p.Looks(fmt.Sprintf("site-reference-%d-%s", width, scheme))
+		}
+		p.Do(chromedp.EmulateViewport(1280, 900))
+	}
+}
+
+// try has Swagger UI show each operation. Its looks are tested where it comes from.
+func (s published) try(t *testing.T) {
+	t.Helper()
+	p := chromium.Open(t, s.served, "try/index.html", offline()...)
+	for _, summary := range s.operations {
+		p.Sees("main .opblock-summary", summary)
+	}
+	p.Click(`.opblock-summary-path[data-path="/users/{userId}"]`)
+	for _, width := range []int64{1280, 400} {
+		for _, scheme := range []string{"light", "dark"} {
+			p.Scheme(scheme)
+			p.Do(chromedp.EmulateViewport(width, 900))
+			p.Want(chromium.TooWide, "0")
+			p.Picture(fmt.Sprintf("site-try-%d-%s", width, scheme))
+		}
+	}
+}
+
+// fromDisk goes through the site without a web server.
+func (s published) fromDisk(t *testing.T) {
+	t.Helper()
+	p := chromium.Open(t, s.disk, "index.html", offline()...)
+	p.Want(heading, "UserRequestAPI")
+	p.Click(`.menu a[href="docs/decisions/index.html"]`)
+	p.Want(heading, "Decisions")
+	p.Click(`main a[href$="0004-revisions.html"]`)
+	p.Want(heading, "Revisions, not locks")
+	p.Click(`.menu a[href$="docs/operate.html"]`)
+	p.Click(`.menu a[href^="#"]`)
+	p.Want(`document.querySelector(":target").tagName`, "H2")
+	p.Click(`.bar a[href$="reference/index.html"]`)
+	p.Sees("main h2", s.operations["getUser"])
+	p.Click(`.bar a[href$="try/index.html"]`)
+	p.Sees("main .opblock-summary", s.operations["getUser"])
+	p.Click(`.bar a[href$="../index.html"]`)
+	p.Want(heading, "UserRequestAPI")
+}
