@@ -1,0 +1,105 @@
+package clients_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+// exchanges are those of a collection, in their order.
+func exchanges() []string {
+	return []string{
+		"GET / 200",
+		"POST /users 201",
+		"GET /users 200",
+		"HEAD /users 200",
+		"PUT /users 200",
+		"DELETE /users 204",
+		"POST /users 201",
+		"GET /users/2 200",
+		"HEAD /users/2 200",
+		"PUT /users/2 200",
+		"DELETE /users/2 204",
+	}
+}
+
+// TestExchanges sees that the collections have every operation of the document.
+func TestExchanges(t *testing.T) {
+	t.Parallel()
+	contract, err := stacktest.LoadContract(workspace(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(exchanges(), "\n")
+	for path, item := range contract.Document().Paths.Map() {
+		for method := range item.Operations() {
+			if operation := method + " " + strings.ReplaceAll(path, "{userId}", "2") + " "; !strings.Contains(all, operation) {
+				t.Errorf("no collection has %s%s", operation, path)
+			}
+		}
+	}
+}
+
+func collectionFile(t *testing.T, extension string) []byte {
+	t.Helper()
+	return read(t, workspace(t), "docs", "api", document(t).Title()+extension)
+}
+
+// TestPostman has Postman's own runner import the collection and send its requests, with the tests that are in it.
+func TestPostman(t *testing.T) {
+	t.Parallel()
+	env := packages(t, "collections")
+	s := stacktest.Start(t)
+	w, dir := watch(t, s), t.TempDir()
+	file := write(t, collectionFile(t, ".postman_collection.json"), dir, "collection.json")
+	run(t, dir, nil, env.Program("newman"), "run", file, "--env-var", "baseUrl="+w.url, "--reporters", "json",
+		"--reporter-json-export", "report.json", "--bail")
+	var report struct {
+		Run struct {
+			Stats struct {
+				Assertions struct{ Total, Failed int }
+			}
+		}
+	}
+	if err := json.Unmarshal(read(t, dir, "report.json"), &report); err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Run.Stats.Assertions; got.Total != len(exchanges()) || got.Failed != 0 {
+		t.Errorf("got %d tests of which %d failed, want %d and none", got.Total, got.Failed, len(exchanges()))
+	}
+	wantExchanges(t, s, w)
+}
+
+// TestHTTP has httpYac send the requests of the .http file.
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	env := packages(t, "collections")
+	s := stacktest.Start(t)
+	w, dir := watch(t, s), t.TempDir()
+	const local = "@baseUrl = http://127.0.0.1:3000/prod\n"
+	content := collectionFile(t, ".http")
+	if !bytes.Contains(content, []byte(local)) {
+		t.Fatalf("there is no line %q:\n%s", local, content)
+	}
+	content = bytes.Replace(content, []byte(local), []byte("@baseUrl = "+w.url+"\n"), 1)
+	file := write(t, content, dir, "requests.http")
+	run(t, dir, []string{"HOME=" + dir}, env.Program("httpyac"), "send", "--all", "--output", "none", filepath.Base(file))
+	wantExchanges(t, s, w)
+}
+
+// wantExchanges sees that all requests of a collection were sent, answered as they should, and have left nothing.
+func wantExchanges(t *testing.T, s *stacktest.Stack, w *witness) {
+	t.Helper()
+	if d := gocmp.Diff(exchanges(), w.exchanges()); d != "" {
+		t.Errorf("exchanges (-want +got):\n%s", d)
+	}
+	if left := s.AllItems(t); len(left) > 0 {
+		t.Errorf("users are left: %v", left)
+	}
+}

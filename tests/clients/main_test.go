@@ -1,0 +1,141 @@
+// Package clients_test has clients that are generated from the API document, or follow it, call the stack: the Go client, one in
+// TypeScript, and the collections of requests in docs/api. Their requests go by way of a client of package stacktest, which holds the
+// answers to the document.
+package clients_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/node"
+	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m) }
+
+// witness stands between a client that is another program and the stack.
+type witness struct {
+	url string // the invoke URL for the client
+
+	mu   sync.Mutex
+	seen []string // method, path and status of each exchange, such as GET /users/1 200
+}
+
+// watch starts a witness, and stops it after the test.
+func watch(t *testing.T, s *stacktest.Stack) *witness {
+	t.Helper()
+	w := &witness{}
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Errorf("read a request: %v", err)
+		}
+		headers := stacktest.Headers{"Content-Type": ""}
+		for name := range r.Header {
+			headers[name] = r.Header.Get(name)
+		}
+		answer := s.Do(t, r.Method, r.URL.RequestURI(), string(body), headers)
+		w.note(r.Method + " " + r.URL.Path + " " + strconv.Itoa(answer.Status))
+		maps.Copy(out.Header(), answer.Header)
+		out.WriteHeader(answer.Status)
+		if _, err := out.Write(answer.Body); err != nil && r.Method != http.MethodHead {
+			t.Errorf("pass an answer on: %v", err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	return w
+}
+
+func (w *witness) note(exchange string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = append(w.seen, exchange)
+}
+
+func (w *witness) exchanges() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.seen)
+}
+
+// workspace is the folder of the workspace.
+func workspace(t *testing.T) string {
+	t.Helper()
+	root, err := stacktest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// document is the API document for readers.
+func document(t *testing.T) *openapi.Document {
+	t.Helper()
+	d, err := openapi.Read(os.DirFS(filepath.Join(workspace(t), "deploy")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Public()
+}
+
+// packages installs what package.json in the folder asks for. It skips the test with -short and where there is no npm.
+func packages(t *testing.T, folder string) *node.Env {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs npm and the network: left out by -short")
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip(err)
+	}
+	env, err := node.Environment(t.Context(), read(t, folder, "package.json"), read(t, folder, "package-lock.json"), func(step string) { t.Log(step) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+func read(t *testing.T, elem ...string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(elem...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func write(t *testing.T, content []byte, elem ...string) string {
+	t.Helper()
+	path := filepath.Join(elem...)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// run runs a program in a folder, and returns what it printed. The test fails where the program does.
+func run(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var out, errors bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), env...), &out, &errors
+	ctx := context.WithoutCancel(t.Context())
+	if err := process.Run(ctx, cmd); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", filepath.Base(name), strings.Join(args, " "), err, &out, &errors)
+	}
+	return out.String()
+}
