@@ -34,6 +34,8 @@ func TestStage(t *testing.T) {
 	api := r.outputs(t)["ApiId"]
 	c.crud(api)
 	c.checkLogs(api)
+	c.checkIndex(api)
+	c.checkExport(api)
 
 	// No change.
 	r = c.must(nil, "deploy")
@@ -111,6 +113,11 @@ Resources:
 	c.crud(api)
 	c.write("deploy/template.yaml", original(t, "deploy/template.yaml"))
 	c.must(nil, "deploy")
+
+	// A change of words alone reaches the stage.
+	c.edit("deploy/openapi.yaml", "summary: Create a user", "summary: Make a user")
+	api = c.must(asJSON, "deploy").outputs(t)["ApiId"] // the emulator makes the API anew
+	c.checkExport(api)
 
 	// Status.
 	r = c.must(nil, "status")

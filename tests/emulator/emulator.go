@@ -35,6 +35,9 @@ import (
 //go:embed requirements.txt
 var requirements []byte
 
+//go:embed ministack.py
+var ministack string
+
 const (
 	accountID    = "123456789012"
 	region       = "eu-central-1"
@@ -44,12 +47,6 @@ const (
 	maxTries     = 5
 	maxLog       = 64 << 10 // bytes of the log that a failed test shows
 )
-
-// ministack runs the emulator. With TLS it would listen at port 443 besides its own wherever it may, and end where another one
-// takes that port at the same moment; it has no setting for that.
-const ministack = `from ministack import app
-app._port_is_bindable = lambda host, port: False
-app.main()`
 
 // Account is an AWS account and somebody in it, who for [Start] and [StartTLS] is its root user. The account is empty at first,
 // and is gone after the test. It heeds the policies of users, roles and buckets, but lets its root user do everything.

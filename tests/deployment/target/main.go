@@ -35,6 +35,8 @@ func run(target string, args []string) int {
 			err = release.Smoke(ctx, settings)
 		case "destroy":
 			err = release.Destroy(ctx, settings)
+		case "docs":
+			err = release.Docs(ctx, settings)
 		case "template":
 			err = release.Template(ctx, settings, os.Stdout)
 		case "logs":
