@@ -11,13 +11,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/magefile/mage/mg"
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check"
+	"github.com/userrequestapi/userdata/deploy/generate"
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/site"
 	"github.com/userrequestapi/userdata/deploy/telemetry"
 )
 
@@ -153,6 +156,33 @@ func Lint(ctx context.Context) error {
 		Out:   os.Stdout,
 	})
 }
+
+// Generate writes the files that follow from the API document: the Go client's operations and the collections of requests.
+func Generate(ctx context.Context) error {
+	ctx, stop := interrupt.Context(ctx)
+	defer stop()
+	return generate.All(ctx, ".", os.Stdout)
+}
+
+// Docs are the targets of the documentation.
+type Docs mg.Namespace
+
+// Stage exports the API document of the deployed stage to docs/api, and opens its pages to try it out; docs for short (see docs/deploy.md).
+func (Docs) Stage(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Docs) }
+
+// Site writes the documentation as a static site into bin/site, or into the folder OUT.
+func (Docs) Site(ctx context.Context) error {
+	ctx, stop := interrupt.Context(ctx)
+	defer stop()
+	return site.Write(ctx, site.Options{
+		Root:     ".",
+		Out:      env("OUT", filepath.Join("bin", "site")),
+		Progress: func(step string) { fmt.Println(step) },
+	})
+}
+
+// Aliases are shorter names of targets.
+var Aliases = map[string]any{"docs": Docs.Stage}
 
 // Clean removes bin/ and .local/, the data of the stack on this machine with it.
 func Clean() error {

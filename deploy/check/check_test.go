@@ -133,6 +133,34 @@ func TestB(*testing.T) {}`, false, true, "panic: ",
 	}
 }
 
+func TestTest_Summary(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSummary(t *testing.T) {
+	file, err := os.OpenFile(os.Getenv("TEST_SUMMARY"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("all is covered\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+`})
+	var out strings.Builder
+	if err := check.Test(t.Context(), check.TestOptions{Root: root, Short: true, Out: &out}); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if want := "all is covered\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("output = %q, want %q at its end", out.String(), want)
+	}
+}
+
 // Without a C compiler there is no race detector, but there are tests.
 func TestTest_WithoutRaceDetector(t *testing.T) {
 	t.Setenv("CGO_ENABLED", "0")
@@ -353,7 +381,7 @@ func TestLint_Template(t *testing.T) {
 	tests := []struct {
 		name   string
 		linter string
-		python bool // the linter is written in it
+		loads  bool // the linter may have to be downloaded
 		file   string
 		old    string // in the file
 		new    string
@@ -372,21 +400,34 @@ func TestLint_Template(t *testing.T) {
 			"cannot be rendered", "house rules", false, contract, "x-function: PostFunction", "x-function: NoFunction",
 			[]string{"NoFunction is no function of template.yaml"},
 		},
-		{name: "sound", linter: "cfn-lint", python: true},
+		{name: "sound", linter: "cfn-lint", loads: true},
 		{
 			"no such value", "cfn-lint", true, source, "BillingMode: PAY_PER_REQUEST", "BillingMode: PAY_PER_USER",
 			[]string{"FAIL  cfn-lint", "'PAY_PER_USER' is not one of", source + ":", "API_KEY.json:", "AWS_IAM.json:", "COGNITO_USER_POOLS.json:", "NONE.json:"},
 		},
-		{name: "sound", linter: "OpenAPI", python: true},
+		{name: "sound", linter: "OpenAPI", loads: true},
 		{
 			"no such type", "OpenAPI", true, contract, "type: string", "type: text",
 			[]string{"FAIL  OpenAPI", contract + ": ", "'text' is not"},
+		},
+		{name: "sound", linter: "Spectral", loads: true},
+		{
+			"no description", "Spectral", true, contract, "      description: The user and all its attributes are gone. Its id may be used again.\n", "",
+			[]string{"FAIL  Spectral", "\n" + contract + ":", "operation-description"},
+		},
+		{
+			"example that is not valid", "Spectral", true, contract, "status: 404", "status: none",
+			[]string{"FAIL  Spectral", "\n" + contract + ":", "oas3-valid-media-example"},
+		},
+		{
+			"what has an exception elsewhere", "Spectral", true, contract, "url: https://{api}", "url: http://{api}",
+			[]string{"FAIL  Spectral", "\n" + contract + ":", "owasp:api8:2023-no-server-http"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.linter+", "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			if tt.python && testing.Short() {
+			if tt.loads && testing.Short() {
 				t.Skip("may download the linter")
 			}
 			files := template(t)
@@ -427,16 +468,66 @@ func template(t *testing.T) map[string]string {
 	return files
 }
 
-func TestLint_WithoutPython(t *testing.T) {
+// TestLint_GeneratedFiles sees that what follows from the contract is told where it does not.
+func TestLint_GeneratedFiles(t *testing.T) {
+	t.Parallel()
+	const contract = "deploy/openapi.yaml"
+	files := make(map[string]string)
+	original := os.DirFS(filepath.Join("..", ".."))
+	for _, pattern := range []string{
+		"go.work*", "go.*", "*/go.*", "*/*/go.*", contract, "shared/client/api/*", "docs/api/UserRequestAPI.*",
+	} {
+		names, err := fs.Glob(original, pattern)
+		if err != nil || names == nil {
+			t.Fatalf("%s: got no files, error %v", pattern, err)
+		}
+		for _, name := range names {
+			content, err := fs.ReadFile(original, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[name] = string(content)
+		}
+	}
+	for _, tt := range []struct {
+		name, summary string
+		want          []string // in the output
+	}{
+		{"sound", "Create a user", []string{"ok    generated files"}},
+		{"stale", "Make a user", []string{"FAIL  generated files", "\ndocs/api/UserRequestAPI.http\n", "\nshared/client/api/operations.go\n"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			files := maps.Clone(files)
+			files[contract] = strings.Replace(files[contract], "summary: Create a user", "summary: "+tt.summary, 1)
+			var out strings.Builder
+			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, files), Only: []string{"generated files"}, Out: &out})
+			if (err != nil) != (tt.name == "stale") {
+				t.Errorf("error = %v", err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("output does not contain %q:\n%s", want, out.String())
+				}
+			}
+		})
+	}
+}
+
+func TestLint_WithoutPythonAndNode(t *testing.T) {
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", filepath.Dir(tool)) // in which there is no Python
-	if path, err := exec.LookPath("python3"); err == nil {
-		t.Skipf("%s is where the go command is", path)
+	t.Setenv("PATH", filepath.Dir(tool)) // in which there is nothing else
+	for _, program := range []string{"python3", "node"} {
+		if path, err := exec.LookPath(program); err == nil {
+			t.Skipf("%s is where the go command is", path)
+		}
 	}
-	for _, linter := range []string{"cfn-lint", "OpenAPI"} {
+	for linter, install := range map[string]string{
+		"cfn-lint": "install Python 3.11", "OpenAPI": "install Python 3.11", "Spectral": "install Node.js 20",
+	} {
 		lint := func() (string, error) {
 			var out strings.Builder
 			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, template(t)), Only: []string{linter}, Out: &out})
@@ -447,7 +538,7 @@ func TestLint_WithoutPython(t *testing.T) {
 			t.Errorf("output = %q, error = %v, want one line that says that it is skipped", got, err)
 		}
 		t.Setenv("CI", "true") // where nobody reads that it is skipped
-		if got, err := lint(); err == nil || !strings.HasPrefix(got, "FAIL  "+linter) || !strings.Contains(got, "install Python 3.11") {
+		if got, err := lint(); err == nil || !strings.HasPrefix(got, "FAIL  "+linter) || !strings.Contains(got, install) {
 			t.Errorf("output = %q, error = %v, want a failure that says what to install", got, err)
 		}
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/ansi"
+	"github.com/userrequestapi/userdata/deploy/generate"
+	"github.com/userrequestapi/userdata/deploy/node"
 	"github.com/userrequestapi/userdata/deploy/python"
 )
 
@@ -36,9 +38,9 @@ type LintOptions struct {
 }
 
 // Lint runs every linter, even after one has failed, and prints what they found at the end. The error names those that found
-// something. Nothing in the workspace is changed. When the vulnerability database is out of reach, or there is no Python for
-// the linters that are written in it, one line says so, and that is no failure; without Python it is one where the
-// environment variable CI is set, as on build servers.
+// something. Nothing in the workspace is changed. When the vulnerability database is out of reach, or there is no Python or
+// Node.js for the linters that are written for it, one line says so, and that is no failure; without Python or Node.js it is one
+// where the environment variable CI is set, as on build servers.
 func Lint(ctx context.Context, options LintOptions) error {
 	dirs, err := modules(ctx, options.Root)
 	if err != nil {
@@ -58,7 +60,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 		}
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
-		case errors.Is(err, errOutOfReach) || errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "":
+		case errors.Is(err, errOutOfReach) || absent(err) && os.Getenv("CI") == "":
 			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(ansi.Yellow, "skip"), linter.name, err)
 		case err != nil:
 			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(ansi.Red, "FAIL"), linter.name, took)
@@ -108,6 +110,8 @@ func linters(options LintOptions, dirs []string) []linter {
 		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
 		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
 		{"OpenAPI", func(ctx context.Context) (string, error) { return openAPI(ctx, options) }},
+		{"Spectral", func(ctx context.Context) (string, error) { return spectral(ctx, options) }},
+		{"generated files", func(ctx context.Context) (string, error) { return generated(ctx, options.Root) }},
 		{"govulncheck", func(ctx context.Context) (string, error) { return govulncheck(ctx, options, dirs) }},
 	}
 }
@@ -127,6 +131,11 @@ func selected(linters []linter, names []string) ([]linter, error) {
 		}
 	}
 	return slices.DeleteFunc(linters, func(l linter) bool { return !slices.Contains(names, l.name) }), nil
+}
+
+// absent tells whether a linter cannot run for want of Python or Node.js.
+func absent(err error) bool {
+	return errors.Is(err, python.ErrAbsent) || errors.Is(err, node.ErrAbsent)
 }
 
 // findings returns all that the program prints.
@@ -204,6 +213,18 @@ func synced(ctx context.Context, dir string) (found string, err error) {
 	if changed != nil {
 		slices.Sort(changed)
 		return strings.Join(changed, "\n"), errors.New("the modules of the workspace disagree on versions: run go work sync")
+	}
+	return "", nil
+}
+
+// generated sees that the files that follow from the contract do.
+func generated(ctx context.Context, root string) (string, error) {
+	stale, err := generate.Stale(ctx, root)
+	if err != nil {
+		return "", err
+	}
+	if stale != nil {
+		return strings.Join(stale, "\n"), fmt.Errorf("these files are not what %s makes: run go tool mage generate", contract)
 	}
 	return "", nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
@@ -21,8 +22,13 @@ type TestOptions struct {
 	Out      io.Writer
 }
 
+// summaryVariable is the environment variable that names the file for what tests have to say even where they pass, which the go
+// command does not show.
+const summaryVariable = "TEST_SUMMARY"
+
 // Test runs the tests of all modules with the race detector and in random order. They find DynamoDB by the environment
-// variable DYNAMODB_ENDPOINT. Without a C compiler, which the race detector needs, it says so and does without.
+// variable DYNAMODB_ENDPOINT. What they write to the end of the file that TEST_SUMMARY names is printed after them. Without a C
+// compiler, which the race detector needs, it says so and does without.
 func Test(ctx context.Context, options TestOptions) (err error) {
 	args := []string{"go", "test", "-shuffle=on", "-timeout=" + testTimeout}
 	// The go command answers 0 where it finds no C compiler, unless it is told otherwise.
@@ -48,9 +54,16 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 		defer func() { err = errors.Join(err, server.Close()) }()
 		options.Endpoint = server.Endpoint()
 	}
-	return command{
+	summary, err := os.CreateTemp("", "test-summary-")
+	if err != nil {
+		return fmt.Errorf("test: %w", err)
+	}
+	defer func() { err = errors.Join(err, summary.Close(), os.Remove(summary.Name())) }()
+	err = command{
 		dir:  options.Root,
-		env:  []string{"DYNAMODB_ENDPOINT=" + options.Endpoint},
+		env:  []string{"DYNAMODB_ENDPOINT=" + options.Endpoint, summaryVariable + "=" + summary.Name()},
 		args: append(args, everything),
 	}.run(ctx, options.Out, options.Out)
+	_, copied := io.Copy(options.Out, summary)
+	return errors.Join(err, copied)
 }
