@@ -1,0 +1,301 @@
+package guides_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// followed tells whether all blocks of a page, or of a section of it, are pasted by a test.
+func followed(p page, b block) bool {
+	return p.name == "docs/getting-started.md" || p.name == "docs/call.md" || p.name == recipePage && slices.Contains(recipes(), b.section)
+}
+
+// drawings are the first words of the blocks of text that are no output: what they show is looked at by people only.
+func drawings() map[string][]string {
+	return map[string][]string{
+		"README.md":       {"┌──────────────┐"},
+		"docs/operate.md": {"UserRequestAPI/prod", "# How each operation goes"},
+	}
+}
+
+// TestBlocks checks every block of every page by its language, and knows no others.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	targets, variables := targets(t), variables(t)
+	for _, p := range pages(t) {
+		for i, b := range p.blocks {
+			t.Run(fmt.Sprintf("%s:%d", p.name, b.line), func(t *testing.T) {
+				t.Parallel()
+				switch b.language {
+				case "sh":
+					parse(t, b.text)
+					names(t, commands(b.text), targets, variables)
+				case "json":
+					if !json.Valid([]byte(b.text)) {
+						t.Error("it is no JSON")
+					}
+				case "mermaid":
+					if first, _, _ := strings.Cut(b.text, "\n"); p.name != "docs/architecture.md" || first != "flowchart LR" {
+						t.Error("the one diagram is the flowchart in docs/architecture.md; the static site renders it, and fails where it cannot")
+					}
+				case "text":
+					isOutput := followed(p, b) && i > 0 && p.blocks[i-1].language == "sh"
+					isDrawing := slices.ContainsFunc(drawings()[p.name], func(words string) bool {
+						return strings.HasPrefix(strings.TrimSpace(b.text), words)
+					})
+					if !isOutput && !isDrawing {
+						t.Error("text is the output of the block above it, on a page that a test follows, or one of the known drawings")
+					}
+				default:
+					t.Errorf("there is no rule for a block of %q: make one here, by which it is run or checked", b.language)
+				}
+			})
+		}
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			for _, span := range p.spans {
+				if strings.Contains(span, "go tool ") {
+					names(t, span, targets, variables)
+				}
+			}
+			for _, r := range p.rows {
+				if r.columns[0] != "variable" && r.columns[0] != "setting" {
+					continue
+				}
+				for _, span := range r.cells[0] {
+					if name, _, _ := strings.Cut(span, "="); !variables[name] && !ofAWS(name) {
+						t.Errorf("%s: nothing reads the variable %s", r.section, name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// parse has bash read commands without running them.
+func parse(t *testing.T, text string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "-n")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("bash: %v\n%s", err, out)
+	}
+}
+
+var heredoc = regexp.MustCompile(`<<'(\w+)'`)
+
+// commands leaves what commands are given to read, here-documents and comments, out of a text.
+func commands(text string) string {
+	var kept []string
+	end := ""
+	for line := range strings.Lines(text) {
+		switch marker := heredoc.FindStringSubmatch(line); {
+		case end != "":
+			if strings.TrimSpace(line) == end {
+				end = ""
+			}
+			continue
+		case marker != nil:
+			end = marker[1]
+		}
+		line, _, _ = strings.Cut(line, " # ")
+		kept = append(kept, strings.TrimSuffix(line, "\n"))
+	}
+	return strings.Join(kept, "\n")
+}
+
+var (
+	tool       = regexp.MustCompile(`\bgo tool (\S+)(?: +([A-Za-z:]+))?`)
+	assignment = regexp.MustCompile(`(?:^|[\s;&|(])([A-Z][A-Z0-9_]*)=`)
+)
+
+// names checks the targets and variables that commands name.
+func names(t *testing.T, commands string, targets, variables map[string]bool) {
+	t.Helper()
+	for _, found := range tool.FindAllStringSubmatch(commands, -1) {
+		switch {
+		case found[1] != "mage":
+			if out, err := exec.CommandContext(t.Context(), "go", "tool", "-n", found[1]).CombinedOutput(); err != nil {
+				t.Errorf("go tool %s: %v\n%s", found[1], err, out)
+			}
+		case found[2] != "" && !targets[found[2]]:
+			t.Errorf("there is no target %s in magefile.go", found[2])
+		}
+	}
+	for _, found := range assignment.FindAllStringSubmatch(commands, -1) {
+		if !variables[found[1]] && !ofAWS(found[1]) && found[1] != "GOWORK" {
+			t.Errorf("nothing reads the variable %s", found[1])
+		}
+	}
+}
+
+// ofAWS tells whether AWS's SDK reads a variable ("Environment variables", SDKs and Tools Reference Guide).
+func ofAWS(name string) bool {
+	return slices.Contains([]string{"AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, name)
+}
+
+// targets are those of magefile.go, as mage names them: a function begins with a small letter, and a method has its type before it.
+func targets(t *testing.T) map[string]bool {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root(t), "magefile.go"), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, declaration := range file.Decls {
+		if variables, ok := declaration.(*ast.GenDecl); ok && variables.Tok == token.VAR {
+			addAliases(variables, found)
+		}
+		f, ok := declaration.(*ast.FuncDecl)
+		if !ok || !f.Name.IsExported() {
+			continue
+		}
+		name := lowered(f.Name.Name)
+		if f.Recv != nil {
+			if of, ok := f.Recv.List[0].Type.(*ast.Ident); ok {
+				name = lowered(of.Name) + ":" + name
+			}
+		}
+		found[name] = true
+	}
+	return found
+}
+
+// addAliases adds the keys of the map Aliases, which mage takes for targets too.
+func addAliases(variables *ast.GenDecl, found map[string]bool) {
+	for _, spec := range variables.Specs {
+		value, ok := spec.(*ast.ValueSpec)
+		if !ok || value.Names[0].Name != "Aliases" {
+			continue
+		}
+		ast.Inspect(value, func(node ast.Node) bool {
+			if pair, ok := node.(*ast.KeyValueExpr); ok {
+				if literal, ok := pair.Key.(*ast.BasicLit); ok {
+					if name, err := strconv.Unquote(literal.Value); err == nil {
+						found[name] = true
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+func lowered(name string) string {
+	letters := []rune(name)
+	letters[0] = unicode.ToLower(letters[0])
+	return string(letters)
+}
+
+var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
+
+// variables are the names of environment variables in the source: texts that consist of nothing else.
+func variables(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, file := range sources(t) {
+		ast.Inspect(file, func(node ast.Node) bool {
+			if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if text, err := strconv.Unquote(literal.Value); err == nil && variable.MatchString(text) {
+					found[text] = true
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// sources are the Go files of what runs: the tools, the functions and what they are made of.
+func sources(t *testing.T) []*ast.File {
+	t.Helper()
+	workspace := root(t)
+	names := []string{"magefile.go"}
+	files := os.DirFS(workspace)
+	for _, folder := range []string{"deploy", "functions", "shared"} {
+		err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+			case entry.Name() == "testdata":
+				return fs.SkipDir
+			case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
+				names = append(names, name)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var parsed []*ast.File
+	for _, name := range names {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(workspace, name), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, file)
+	}
+	return parsed
+}
+
+// TestSettingsAreDocumented sees that a page tells of every environment variable that the tools read.
+func TestSettingsAreDocumented(t *testing.T) {
+	t.Parallel()
+	readers := []string{"Getenv", "LookupEnv", "getenv", "env", "Flag", "Number", "Duration"}
+	notOurs := []string{"GOFLAGS", "GOGC", "TERM"} // the go command's, and the terminal's
+	var written strings.Builder
+	for _, p := range pages(t) {
+		for _, span := range p.spans {
+			written.WriteString(span + "\n")
+		}
+		for _, b := range p.blocks {
+			written.WriteString(b.text)
+		}
+	}
+	for _, file := range sources(t) {
+		if file.Name.Name == "function" {
+			continue // the template sets those of the functions
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			call, ok := node.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 || !slices.Contains(readers, called(call)) {
+				return true
+			}
+			literal, ok := call.Args[0].(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			name, err := strconv.Unquote(literal.Value)
+			if err != nil || !variable.MatchString(name) || slices.Contains(notOurs, name) {
+				return true
+			}
+			if !regexp.MustCompile(`\b` + name + `\b`).MatchString(written.String()) {
+				t.Errorf("no page tells of the variable %s", name)
+			}
+			return true
+		})
+	}
+}
+
+func called(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	}
+	return ""
+}

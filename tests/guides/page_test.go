@@ -1,0 +1,152 @@
+package guides_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	tableast "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/text"
+)
+
+// page is a guide, as GitHub reads it.
+type page struct {
+	name   string // relative to the workspace, such as docs/run.md
+	blocks []block
+	spans  []string // what is written in the text as code
+	links  []string
+	rows   []row
+}
+
+// block is a fenced or indented block of code.
+type block struct {
+	section  string // the heading above it
+	language string // the first word behind the fence, "" without one
+	text     string
+	line     int // in the page, of its first line
+}
+
+// row is a row of a table.
+type row struct {
+	section string
+	columns []string   // their headings
+	cells   [][]string // what is written as code in each cell
+}
+
+// pages are README.md and all pages below docs.
+func pages(t *testing.T) []page {
+	t.Helper()
+	files := os.DirFS(root(t))
+	names := []string{"README.md"}
+	err := fs.WalkDir(files, "docs", func(name string, _ fs.DirEntry, err error) error {
+		if err == nil && path.Ext(name) == ".md" {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []page
+	for _, name := range names {
+		source, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, read(t, name, source))
+	}
+	return found
+}
+
+// guide is the page with this name.
+func guide(t *testing.T, name string) page {
+	t.Helper()
+	all := pages(t)
+	i := slices.IndexFunc(all, func(p page) bool { return p.name == name })
+	if i < 0 {
+		t.Fatalf("there is no page %s", name)
+	}
+	return all[i]
+}
+
+func read(t *testing.T, name string, source []byte) page {
+	t.Helper()
+	p := page{name: name}
+	section := ""
+	var columns []string
+	parsed := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
+	err := ast.Walk(parsed, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
+		if !entering {
+			return ast.WalkContinue, nil
+		}
+		switch n := node.(type) {
+		case *ast.Heading:
+			section = plain(n, source)
+		case *ast.FencedCodeBlock:
+			p.blocks = append(p.blocks, newBlock(section, string(n.Language(source)), n.Lines(), source))
+		case *ast.CodeBlock:
+			p.blocks = append(p.blocks, newBlock(section, "", n.Lines(), source))
+		case *ast.CodeSpan:
+			p.spans = append(p.spans, plain(n, source))
+		case *ast.Link:
+			p.links = append(p.links, string(n.Destination))
+		case *ast.AutoLink:
+			p.links = append(p.links, string(n.URL(source)))
+		case *tableast.TableHeader:
+			columns = nil
+			for cell := n.FirstChild(); cell != nil; cell = cell.NextSibling() {
+				columns = append(columns, plain(cell, source))
+			}
+		case *tableast.TableRow:
+			r := row{section: section, columns: columns}
+			for cell := n.FirstChild(); cell != nil; cell = cell.NextSibling() {
+				r.cells = append(r.cells, codes(cell, source))
+			}
+			p.rows = append(p.rows, r)
+		}
+		return ast.WalkContinue, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func newBlock(section, language string, lines *text.Segments, source []byte) block {
+	b := block{section: section, language: language, text: string(lines.Value(source))}
+	if lines.Len() > 0 {
+		b.line = bytes.Count(source[:lines.At(0).Start], []byte("\n")) + 1
+	}
+	return b
+}
+
+// plain is the text of a node and of those in it.
+func plain(node ast.Node, source []byte) string {
+	var words strings.Builder
+	for child := node.FirstChild(); child != nil; child = child.NextSibling() {
+		if written, ok := child.(*ast.Text); ok {
+			words.Write(written.Value(source))
+			continue
+		}
+		words.WriteString(plain(child, source))
+	}
+	return words.String()
+}
+
+// codes are the texts that are written as code in a node.
+func codes(node ast.Node, source []byte) []string {
+	var found []string
+	for child := node.FirstChild(); child != nil; child = child.NextSibling() {
+		if span, ok := child.(*ast.CodeSpan); ok {
+			found = append(found, plain(span, source))
+		}
+	}
+	return found
+}

@@ -1,0 +1,189 @@
+package guides_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/process"
+)
+
+const (
+	patience = 10 * time.Minute // for a command that compiles everything, on a machine that does much else
+	poll     = 10 * time.Millisecond
+)
+
+// terminal is a bash into which lines are pasted.
+type terminal struct {
+	process *process.Process
+	input   io.WriteCloser
+	screen  *screen
+	prompts int
+}
+
+// screen is all that was printed so far.
+type screen struct {
+	mu      sync.Mutex
+	printed bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.printed.Write(p)
+}
+
+func (s *screen) from(start int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.printed.Bytes()[start:])
+}
+
+// logLines are those of the stack's log, which are many.
+var logLines = regexp.MustCompile(`(?m)^\{"(time|level|requestId)".*\n`)
+
+// open opens a terminal in a folder. Variables are added to this process's own, of which those are left out that lead tests
+// elsewhere than a newcomer.
+func open(t *testing.T, dir string, variables ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-s")
+	cmd.Dir = dir
+	for _, variable := range os.Environ() {
+		switch name, _, _ := strings.Cut(variable, "="); name {
+		case "DYNAMODB_ENDPOINT", "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI":
+		default:
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	// A free port, no browser, and nothing that depends on whether a person looks on. The magefile is compiled into a folder of its own,
+	// for it may be what runs this test.
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(cmd.Env, "PORT=0", "BROWSER=none", "NO_COLOR=1", "CURL_HOME="+home, "MAGEFILE_CACHE="+home)
+	cmd.Env = append(cmd.Env, variables...)
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := &screen{}
+	cmd.Stdout, cmd.Stderr = shown, shown
+	running, err := process.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal := &terminal{process: running, input: input, screen: shown}
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = running.Stop(patience / 10)
+		if t.Failed() {
+			t.Logf("the terminal shows:\n%s", logLines.ReplaceAllString(shown.from(0), ""))
+		}
+	})
+	terminal.paste(t, `set -o pipefail; trap 'failed="$BASH_COMMAND"' ERR; trap : INT`)
+	return terminal
+}
+
+// paste pastes lines, and returns what they have printed when the last one has ended. A command that fails, fails the test.
+func (c *terminal) paste(t *testing.T, lines string) string {
+	t.Helper()
+	pasted := c.begin(t, lines)
+	pasted.wait(t)
+	return pasted.printed()
+}
+
+// pasted are lines that may still run.
+type pasted struct {
+	terminal *terminal
+	lines    string
+	start    int    // of what they print, on the screen
+	prompt   string // what is printed after they have ended
+}
+
+const endOfPrompt = "\x02"
+
+// begin pastes lines.
+func (c *terminal) begin(t *testing.T, lines string) pasted {
+	t.Helper()
+	c.prompts++
+	p := pasted{c, lines, len(c.screen.from(0)), fmt.Sprintf("\x01prompt %d ", c.prompts)}
+	_, err := fmt.Fprintf(c.input, "%s\nprintf '\\x01prompt %d %%s\\x02' \"$failed\"; failed=\n", strings.TrimSuffix(lines, "\n"), c.prompts)
+	if err != nil {
+		t.Fatalf("paste %q: %v", lines, err)
+	}
+	return p
+}
+
+// printed is what the lines have printed so far.
+func (p pasted) printed() string {
+	text, _, _ := strings.Cut(p.terminal.screen.from(p.start), p.prompt)
+	return text
+}
+
+// ended tells whether all lines have ended, and the last one of them that has failed, "" where none has.
+func (p pasted) ended() (failed string, ended bool) {
+	_, failed, _ = strings.Cut(p.terminal.screen.from(p.start), p.prompt)
+	return strings.CutSuffix(failed, endOfPrompt)
+}
+
+// wait waits until all lines have ended.
+func (p pasted) wait(t *testing.T) {
+	t.Helper()
+	p.until(t, func() bool { return false })
+	if failed, _ := p.ended(); failed != "" {
+		t.Fatalf("this command has failed:\n%s\nIt printed:\n%s", failed, p.printed())
+	}
+}
+
+// until waits until the lines have done something, or have ended.
+func (p pasted) until(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(poll) {
+		if _, ended := p.ended(); ended {
+			return
+		}
+		select {
+		case <-p.terminal.process.Done():
+			t.Fatalf("the terminal has ended while it did:\n%s", p.lines)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v this is still going on:\n%s", patience, p.lines)
+		}
+	}
+}
+
+// interrupt presses Ctrl-C. Only the programs heed it, not the shell.
+func (c *terminal) interrupt(t *testing.T) {
+	t.Helper()
+	if err := c.process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// elision stands in the output that a page shows for whatever differs each time.
+const elision = "…"
+
+// shows tells whether what was printed is what a page shows: all of it, but for elisions and the space around it.
+func shows(shown, printed string) bool {
+	var pattern strings.Builder
+	pattern.WriteString(`(?s)^\s*`)
+	for i, part := range strings.Split(strings.TrimSpace(shown), elision) {
+		if i > 0 {
+			pattern.WriteString(".*?")
+		}
+		pattern.WriteString(regexp.QuoteMeta(part))
+	}
+	pattern.WriteString(`\s*$`)
+	return regexp.MustCompile(pattern.String()).MatchString(strings.ReplaceAll(printed, "\r\n", "\n"))
+}
