@@ -15,11 +15,18 @@ import (
 
 func retrieve(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
-	switch {
-	case err != nil:
+	if err != nil {
 		return response.Response{}, err
-	case id == "":
-		return list(ctx, api, req)
+	}
+	if !req.NamesUser() {
+		// Where the query names a user, the list's parameters have no effect; but what is wrong with them is said.
+		limit, after, err := req.Page()
+		switch {
+		case err != nil:
+			return response.Response{}, err
+		case id == "":
+			return list(ctx, api, req, limit, after)
+		}
 	}
 	u, err := api.Users.Get(ctx, id)
 	if err != nil {
@@ -39,11 +46,7 @@ func retrieve(ctx context.Context, api function.API, req *request.Request) (resp
 // character of it takes up to two bytes there.
 const maxPage = 2_500_000
 
-func list(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
-	limit, after, err := req.Page()
-	if err != nil {
-		return response.Response{}, err
-	}
+func list(ctx context.Context, api function.API, req *request.Request, limit int, after string) (response.Response, error) {
 	if _, err := req.NotModified(""); err != nil { // a list has no ETag, but a client should hear of a condition that is none
 		return response.Response{}, err
 	}

@@ -45,7 +45,8 @@ func TestRead(t *testing.T) {
 		},
 	}
 	for _, method := range []string{"GET", "HEAD"} {
-		for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1"} {
+		for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1",
+			"/users?userId=1&limit=1", "/users/1?limit=none-here"} {
 			for value, want := range map[string]response.Response{
 				"":             want,
 				`"another"`:    want,
@@ -86,6 +87,8 @@ func TestRefused(t *testing.T) {
 		"/users?limit=0":                             {400, problem.InvalidParameter},
 		"/users?limit=101":                           {400, problem.InvalidParameter},
 		"/users?limit=abc":                           {400, problem.InvalidParameter},
+		"/users?userId=1&limit=true":                 {400, problem.InvalidParameter},
+		"/users?userId=1&cursor=forged":              {400, problem.InvalidParameter},
 		"/users?cursor=forged":                       {400, problem.InvalidParameter},
 		"/users?cursor=":                             {400, problem.InvalidParameter},
 		"/users?cursor=" + strings.Repeat("A", 8000): {400, problem.InvalidParameter},

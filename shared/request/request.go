@@ -51,10 +51,16 @@ func (r *Request) ID() string { return r.event.RequestContext.RequestID }
 // Path is the request's path as the client wrote it, stage included, without the query and a slash at its end.
 func (r *Request) Path() string { return strings.TrimSuffix(r.event.RequestContext.Path, "/") }
 
+// NamesUser tells whether the path is that of one user: /users/{userId}.
+func (r *Request) NamesUser() bool {
+	_, ok := r.event.PathParameters[user.IDAttribute]
+	return ok
+}
+
 // UserPath is the canonical path of the user with this id, below the path that the client used.
 func (r *Request) UserPath(id string) string {
 	users := r.Path()
-	if _, ok := r.event.PathParameters[user.IDAttribute]; ok {
+	if r.NamesUser() {
 		users = users[:max(0, strings.LastIndexByte(users, '/'))]
 	}
 	return users + "/" + url.PathEscape(id)

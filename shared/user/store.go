@@ -6,10 +6,11 @@ import (
 )
 
 // Store keeps users. Every error that a caller can do something about is an [*Error]; its code is named at each method.
-// All of them besides: [Throttled] where the store asks to come back later, [Unavailable] where it cannot be reached or fails.
+// All of them besides: [Throttled] where the store asks to come back later, having written nothing; [Unavailable] where it cannot
+// be reached or fails.
 //
 // A write that was repeated below this interface because its first answer was lost has happened once, and reports success; or
-// [Unavailable], where another write has followed so that it cannot be told.
+// [Unavailable], where it cannot be told: another write has followed, or the repetition was throttled.
 type Store interface {
 	// Get returns the user with this id, as the last completed write left it. Codes: [NotFound].
 	Get(ctx context.Context, id string) (User, error)

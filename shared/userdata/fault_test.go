@@ -26,7 +26,7 @@ type call struct {
 }
 
 type input struct {
-	Item                      map[string]any
+	Item, ExclusiveStartKey   map[string]any
 	ConditionExpression       string
 	ExpressionAttributeValues map[string]any
 }
@@ -335,6 +335,38 @@ func TestLostAnswer(t *testing.T) {
 			},
 			remove, user.NotFound, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "GetItem 1"},
 		},
+		"create, throttled": {
+			func(map[string]any) []answer { return []answer{throttle()} },
+			create, user.Throttled, []string{"PutItem 1", "PutItem 2", "PutItem 3"},
+		},
+		"create, failed, then throttled": { // "come back later" would say that nothing was written
+			func(map[string]any) []answer { return []answer{broken(), throttle()} },
+			create, user.Unavailable, []string{"PutItem 1", "PutItem 2", "PutItem 3"},
+		},
+		"replace, throttled": {
+			func(map[string]any) []answer { return []answer{item(before), throttle()} },
+			replaceMatch, user.Throttled, []string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 3"},
+		},
+		"replace, failed, then throttled": {
+			func(map[string]any) []answer { return []answer{item(before), broken(), throttle()} },
+			replaceMatch, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 3"},
+		},
+		"replace, throttled, lost, then throttled": {
+			func(map[string]any) []answer { return []answer{item(before), throttle(), drop, throttle()} },
+			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 2", "PutItem 3"},
+		},
+		"replace, deleted by others, then throttled": {
+			func(map[string]any) []answer { return []answer{item(before), broken(), conflict(nil), throttle()} },
+			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2", "GetItem 1", "GetItem 2", "GetItem 3"},
+		},
+		"delete, throttled": {
+			func(map[string]any) []answer { return []answer{item(before), throttle()} },
+			remove, user.Throttled, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3"},
+		},
+		"delete, failed, then throttled": {
+			func(map[string]any) []answer { return []answer{item(before), broken(), throttle()} },
+			remove, user.Unavailable, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3"},
+		},
 		"replace again, changed by others": {
 			func(map[string]any) []answer {
 				return []answer{item(before), conflict(others), item(others), ok(map[string]any{})}
@@ -364,7 +396,8 @@ func TestLostAnswer(t *testing.T) {
 			w := written()
 			d := newDatabase(t, test.answers(w)...)
 			u, err := test.write(t.Context(), d.store)
-			if test.want == "" && err != nil || test.want != "" && !errors.Is(err, &user.Error{Code: test.want}) {
+			var refused *user.Error
+			if test.want == "" && err != nil || test.want != "" && (!errors.As(err, &refused) || refused.Code != test.want) {
 				t.Errorf("got error %v, want %q", err, test.want)
 			}
 			if diff := cmp.Diff(test.calls, d.operations()); diff != "" {
@@ -380,6 +413,25 @@ func TestLostAnswer(t *testing.T) {
 				t.Errorf("got user %v", u)
 			}
 		})
+	}
+}
+
+// What follows an empty page begins where the database has stopped, not anew.
+func TestEmptyPage(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t, ok(map[string]any{"LastEvaluatedKey": stored()}), ok(map[string]any{"Items": []any{stored("name", "Ada")}}))
+	page, err := d.store.List(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(user.Page{More: true, Next: "1"}, page); diff != "" {
+		t.Errorf("page (-want +got):\n%s", diff)
+	}
+	if _, err := d.store.List(t.Context(), page.Next, 10); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.calls[1].Input.ExclusiveStartKey; !cmp.Equal(got, stored()) {
+		t.Errorf("the page after it begins after %v", got)
 	}
 }
 

@@ -84,12 +84,15 @@ func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, e
 	if err != nil {
 		return user.Page{}, storeError("list users", err)
 	}
-	page := user.Page{More: len(out.LastEvaluatedKey) > 0 || len(out.Items) > limit}
-	for _, it := range out.Items[:min(limit, len(out.Items))] {
-		page.Users = append(page.Users, toUser(it))
+	last := out.LastEvaluatedKey // also where nothing came before it
+	if len(out.Items) > limit {
+		out.Items = out.Items[:limit]
+		last = out.Items[limit-1]
 	}
-	if page.More && len(page.Users) > 0 {
-		page.Next = page.Users[len(page.Users)-1].ID()
+	page := user.Page{More: len(last) > 0}
+	page.Next, _ = decode(last[user.IDAttribute]).(string)
+	for _, it := range out.Items {
+		page.Users = append(page.Users, toUser(it))
 	}
 	return page, nil
 }
@@ -108,18 +111,24 @@ func (s *Store) Create(ctx context.Context, sent user.Attributes, idempotency *u
 	if err != nil {
 		return user.User{}, false, err
 	}
-	_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
+	writeCtx, usage := WithUsage(ctx)
+	_, err = s.client.PutItem(writeCtx, &dynamodb.PutItemInput{
 		TableName:                           &s.table,
 		Item:                                it,
 		ConditionExpression:                 aws.String("attribute_not_exists(userId)"),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
+	usageOf(ctx).add(usage)
 	var failed *types.ConditionalCheckFailedException
 	switch {
 	case err == nil:
 		return user.User{Attributes: attributes, ETag: revision}, false, nil
 	case !errors.As(err, &failed):
-		return user.User{}, false, storeError("create user", err)
+		err = storeError("create user", err)
+		if usage.doubtful.Load() > 0 {
+			err = inDoubt(err)
+		}
+		return user.User{}, false, err
 	}
 	existing := toUser(failed.Item)
 	if ownRevision(failed.Item) == revision { // this very write, whose first answer was lost
@@ -194,7 +203,15 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 
 // change reads a user's item, checks ifMatch, and has it written by write, which must be conditional on the item being
 // unchanged and whose context has the usage of this one write. It starts anew when the item was changed in between.
-func (s *Store) change(ctx context.Context, id string, ifMatch []user.ETag, write func(ctx context.Context, old item) error) error {
+func (s *Store) change(
+	ctx context.Context, id string, ifMatch []user.ETag, write func(ctx context.Context, old item) error,
+) (err error) {
+	doubtful := false
+	defer func() {
+		if doubtful {
+			err = inDoubt(err)
+		}
+	}()
 	for round := range maxRounds {
 		if err := pause(ctx, round); err != nil {
 			return storeError("change user", err)
@@ -211,17 +228,17 @@ func (s *Store) change(ctx context.Context, id string, ifMatch []user.ETag, writ
 		writeCtx, usage := WithUsage(ctx)
 		err = write(writeCtx, old)
 		usageOf(ctx).add(usage)
+		doubtful = doubtful || usage.doubtful.Load() > 0
 		var failed *types.ConditionalCheckFailedException
 		switch {
 		case err == nil:
 			return nil
 		case !errors.As(err, &failed):
 			return storeError("change user", err)
-		case usage.doubtful.Load() > 0 && failed.Item != nil:
+		case doubtful && failed.Item != nil:
 			// An earlier try may have been carried out, and then been followed by the write of another. Writing again would
 			// undo that; saying that there is a conflict would say that nothing was written.
-			return &user.Error{Code: user.Unavailable, Err: errors.New("change user: sent more than once, then found changed"),
-				Detail: "Whether the change was made is not known. Read the user to see, before trying again."}
+			return notKnown(errors.New("change user: sent more than once, then found changed"))
 		}
 		// Changed in between: reading again tells what it is now, and whether that is still what the client wants changed.
 	}
@@ -294,6 +311,21 @@ func withoutValues(err error) error {
 
 func busy(err error) error {
 	return &user.Error{Code: user.Throttled, Detail: "The database, or this one user in it, is busy. Try again after a moment.", Err: err}
+}
+
+// inDoubt is err, with which a write has ended, once a try of the write may have been carried out: then it must not ask to come
+// back later, which says that nothing was written.
+func inDoubt(err error) error {
+	var refused *user.Error
+	if errors.As(err, &refused) && refused.Code == user.Throttled {
+		return notKnown(refused.Err)
+	}
+	return err
+}
+
+func notKnown(err error) error {
+	return &user.Error{Code: user.Unavailable, Err: err,
+		Detail: "Whether the change was made is not known. Read the user to see, before trying again."}
 }
 
 func isThrottle(err error) bool {

@@ -108,3 +108,43 @@ func TestLostAnswer(t *testing.T) {
 		})
 	}
 }
+
+// The answer to a write is lost after the database has carried it out, and the write is throttled when it is sent again: the client is
+// not told that the database is busy, which means that nothing has changed.
+func TestLostThenThrottled(t *testing.T) {
+	t.Parallel()
+	p := unreliable.NewDatabase(t)
+	s := startWarm(t, p, "old")
+	for _, w := range []struct {
+		method, path, operation, user string
+		status                        int // of reading the user afterwards
+	}{
+		{http.MethodPost, "/users", "PutItem", "new", http.StatusOK},
+		{http.MethodPut, "/users/old", "PutItem", "old", http.StatusOK},
+		{http.MethodDelete, "/users/old", "DeleteItem", "old", http.StatusNotFound},
+	} {
+		etag := s.Do(t, http.MethodGet, "/users/old", "").Want(t, http.StatusOK).Header.Get("Etag")
+		lose := unreliable.First(1, w.operation, unreliable.Cut)
+		p.Fail(func(name string) unreliable.Fault {
+			if f := lose(name); f != unreliable.None || name != w.operation {
+				return f
+			}
+			return unreliable.Throttle
+		})
+		headers := stacktest.Headers{}
+		if w.method != http.MethodPost {
+			headers["If-Match"] = etag
+		}
+		res := s.Do(t, w.method, w.path, `{"userId":"`+w.user+`","name":"Ada"}`, headers)
+		p.Fail(nil)
+		res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
+		if got := res.Header.Get("Retry-After"); got != "" {
+			t.Errorf("%s: Retry-After = %s, want none", w.method, got)
+		}
+		now := s.Do(t, http.MethodGet, "/users/"+w.user, "").Want(t, w.status)
+		if w.status == http.StatusOK && now.JSON(t)["name"] != "Ada" {
+			t.Errorf("%s: the user is %s, so that the test does not lose the answer to a write", w.method, now.Body)
+		}
+	}
+	wantNoFaults(t, s)
+}
