@@ -93,11 +93,10 @@ func files(ctx context.Context, root string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "docs/api/" + document.Title()
 	return []file{
 		{"shared/client/api/operations.go", operations},
-		{name + ".http", requests.HTTP()},
-		{name + ".postman_collection.json", requests.Postman()},
+		{"docs/api/UserRequestAPI.http", requests.HTTP()},
+		{"docs/api/UserRequestAPI.postman_collection.json", requests.Postman()},
 	}, nil
 }
 

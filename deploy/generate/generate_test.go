@@ -98,6 +98,15 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// TestStale_Renamed sees that links to the files stay whole when the API gets another name.
+func TestStale_Renamed(t *testing.T) {
+	t.Parallel()
+	stale, err := generate.Stale(t.Context(), checkout(t, document, "title: UserRequestAPI", "title: ../Users and more"))
+	if d := cmp.Diff([]string{http, postman}, stale); err != nil || d != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, d)
+	}
+}
+
 func TestAll_Fails(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -140,7 +149,15 @@ func TestAll_Interrupted(t *testing.T) {
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stopped)
-	if err := generate.All(ctx, workspace, io.Discard); !errors.Is(err, stopped) {
+	root := checkout(t, document, "operationId: createUser", "operationId: addUser")
+	before, err := os.ReadFile(filepath.Join(root, operations))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := generate.All(ctx, root, io.Discard); !errors.Is(err, stopped) {
 		t.Errorf("got error %v, want %v", err, stopped)
+	}
+	if after, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("error %v, want that nothing has changed", err)
 	}
 }

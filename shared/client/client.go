@@ -9,9 +9,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/userrequestapi/userdata/shared/client/api"
 )
+
+// attemptTimeout is a little longer than API Gateway lets a function take, which is 29 seconds.
+const attemptTimeout = 35 * time.Second
 
 // Client sends requests to a stage. Its methods may be called from several goroutines.
 type Client struct{ operations *api.ClientWithResponses }
@@ -27,7 +31,7 @@ type settings struct {
 
 // New returns a client of the stage with this invoke URL, such as https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/prod.
 func New(invokeURL string, options ...Option) (*Client, error) {
-	s := settings{http: &http.Client{}, retries: 4}
+	s := settings{http: &http.Client{Timeout: attemptTimeout}, retries: 4}
 	for _, option := range options {
 		option(&s)
 	}
@@ -45,16 +49,19 @@ func New(invokeURL string, options ...Option) (*Client, error) {
 	return &Client{operations}, nil
 }
 
-// WithHTTPClient has requests sent by another HTTP client than one with Go's defaults. Its Timeout is that of each attempt.
+// WithHTTPClient has requests sent by another HTTP client than one with Go's defaults, which gives up an attempt after 35 seconds. Its
+// Timeout is that of each attempt. Redirects are not followed, whatever its CheckRedirect says, as they would take credentials elsewhere.
 func WithHTTPClient(client *http.Client) Option { return func(s *settings) { s.http = client } }
 
 // WithAuthorization has each attempt of a request made one that the stage accepts: by [APIKey], by [Token], or by a signature
-// (AWS Signature Version 4, service execute-api), for which the body is read from the request's GetBody.
+// (AWS Signature Version 4, service execute-api), for which the body is read from the request's GetBody. Its error ends the request.
 func WithAuthorization(authorize func(*http.Request) error) Option {
 	return func(s *settings) { s.authorize = authorize }
 }
 
-// WithRetries sets how often a request is repeated at most: 4 times unless told otherwise.
+// WithRetries sets how often a request is repeated at most: 4 times unless told otherwise. Repeated is what was answered 429 or 503 with a
+// Retry-After of up to 60 seconds, after that time; and where a request may come twice, as reads and creations may, what got no answer or
+// another 5xx.
 func WithRetries(most int) Option { return func(s *settings) { s.retries = most } }
 
 // APIKey authorizes requests to a stage that asks for an API key.

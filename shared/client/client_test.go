@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -23,7 +24,11 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(invokeURL) == "" {
 		fmt.Printf("The examples are skipped: %s has no invoke URL of a stage, such as http://127.0.0.1:3000/prod.\n", invokeURL)
-		if err := flag.Set("test.skip", "^Example"); err != nil {
+		skip := "^Example"
+		if also := flag.Lookup("test.skip").Value.String(); also != "" {
+			skip += "|" + also
+		}
+		if err := flag.Set("test.skip", skip); err != nil {
 			panic(err)
 		}
 	}
@@ -40,8 +45,9 @@ type stage struct {
 type answer struct {
 	status     int // 0: none
 	retryAfter string
-	mediaType  string // application/json where empty
-	body       string // {} where empty
+	header     map[string]string // further ones
+	mediaType  string            // application/json where empty
+	body       string            // {} where empty
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -61,6 +67,9 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	header := http.Header{"Content-Type": {cmp.Or(next.mediaType, "application/json")}, "X-Amzn-Requestid": {"r-1"}}
 	if next.retryAfter != "" {
 		header.Set("Retry-After", next.retryAfter)
+	}
+	for name, value := range next.header {
+		header.Set(name, value)
 	}
 	return &http.Response{
 		StatusCode: next.status, Header: header, Body: io.NopCloser(strings.NewReader(cmp.Or(next.body, "{}"))), Request: r,
@@ -111,6 +120,14 @@ func TestRetries(t *testing.T) {
 		{"no answer from the function", answer{status: 502}, safe, 200 * time.Millisecond},
 		{"out of service", answer{status: 503}, safe, 200 * time.Millisecond},
 		{"timed out", answer{status: 504}, safe, 200 * time.Millisecond},
+		{"failed, with a time that is not to be told then", answer{status: 500, retryAfter: "9"}, safe, 200 * time.Millisecond},
+		{"timed out, with such a time", answer{status: 504, retryAfter: "9"}, safe, 200 * time.Millisecond},
+		{"throttled for long", answer{status: 429, retryAfter: "60"}, all, time.Minute},
+		{"throttled for too long", answer{status: 429, retryAfter: "61"}, nil, 0},
+		{"busy for too long", answer{status: 503, retryAfter: "18446744073709551616"}, nil, 0},
+		{"throttled for no time", answer{status: 429, retryAfter: "-1"}, nil, 0},
+		{"another success", answer{status: 202, retryAfter: "1"}, nil, 0},
+		{"elsewhere", answer{status: 307, header: map[string]string{"Location": "http://127.0.0.1/other"}}, nil, 0},
 		{"refused", answer{status: 400}, nil, 0},
 		{"forbidden", answer{status: 403}, nil, 0},
 	}
@@ -177,32 +194,69 @@ func TestRetries_SameRequest(t *testing.T) {
 	})
 }
 
+// TestRetries_NotASuccess sees that what was done is not done again, whatever headers the answer has.
+func TestRetries_NotASuccess(t *testing.T) {
+	t.Parallel()
+	user := answer{status: 200, retryAfter: "1", header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
+	created, deleted, page := user, answer{status: 204, retryAfter: "1"}, answer{status: 200, retryAfter: "1", body: `{"items": [{"userId": "1"}]}`}
+	created.status = 201
+	for name, given := range map[string]answer{"get": user, "list": page, "create": created, "replace": user, "delete": deleted} {
+		s := &stage{answers: []answer{given}}
+		if err := calls(t.Context(), connect(t, s))[name](); err != nil || len(s.requests) != 1 {
+			t.Errorf("%s: got error %v after %d requests, want none after 1", name, err, len(s.requests))
+		}
+	}
+}
+
 func TestRetries_ContextEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		for name, call := range calls(ctx, connect(t, &stage{answers: []answer{{status: 503, retryAfter: "3600"}}})) {
-			if err := call(); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("%s: got error %v, want %v", name, err, context.DeadlineExceeded)
+		enough := errors.New("waited for long enough")
+		for _, given := range []answer{{status: 503, retryAfter: "60"}, {status: 429, retryAfter: "60"}} {
+			for name := range calls(t.Context(), nil) {
+				s := &stage{answers: []answer{given}}
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, enough)
+				if err := calls(ctx, connect(t, s))[name](); !errors.Is(err, enough) {
+					t.Errorf("%s: got error %v, want %v", name, err, enough)
+				}
+				if len(s.requests) != 1 {
+					t.Errorf("%s: got %d requests, want 1", name, len(s.requests))
+				}
+				cancel()
 			}
 		}
 	})
 }
 
-func TestAuthorization_Fails(t *testing.T) {
+// TestRedirect sees that credentials go nowhere but to the stage.
+func TestRedirect(t *testing.T) {
 	t.Parallel()
-	expired := errors.New("the refresh token has expired")
-	s := &stage{answers: []answer{{status: 200}}}
-	c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) { return "", expired })), client.WithRetries(0))
-	for name, call := range calls(t.Context(), c) {
-		if err := call(); !errors.Is(err, expired) {
-			t.Errorf("%s: got error %v, want %v", name, err, expired)
+	for name := range calls(t.Context(), nil) {
+		s := &stage{answers: []answer{{status: 307, header: map[string]string{"Location": "/other"}}}}
+		err := calls(t.Context(), connect(t, s, client.WithAuthorization(client.APIKey("secret"))))[name]()
+		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 307 || len(s.requests) != 1 {
+			t.Errorf("%s: got error %v after %d requests, want status 307 after 1", name, err, len(s.requests))
 		}
 	}
-	if len(s.requests) > 0 {
-		t.Errorf("got %d requests, want none", len(s.requests))
-	}
+}
+
+func TestAuthorization_Fails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		expired := errors.New("the refresh token has expired")
+		asked := 0
+		s, began := &stage{answers: []answer{{status: 200}}}, time.Now()
+		c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) { asked++; return "", expired })))
+		all := calls(t.Context(), c)
+		for name, call := range all {
+			if err := call(); !errors.Is(err, expired) {
+				t.Errorf("%s: got error %v, want %v", name, err, expired)
+			}
+		}
+		if len(s.requests) > 0 || asked != len(all) || time.Since(began) > 0 {
+			t.Errorf("got %d requests and %d tokens in %v, want none and %d at once", len(s.requests), asked, time.Since(began), len(all))
+		}
+	})
 }
 
 func TestProblem(t *testing.T) {
@@ -239,6 +293,12 @@ func TestProblem(t *testing.T) {
 			api.Problem{Status: 403, RequestID: "r-1"},
 			"get a user: status 403: the answer is no problem document but \"<html>\" (request r-1)",
 		},
+		{
+			"of a proxy that does not know what JSON is",
+			answer{status: 502, body: "no upstream"},
+			api.Problem{Status: 502, RequestID: "r-1"},
+			"get a user: status 502: the answer is no problem document but \"no upstream\" (request r-1)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,8 +326,10 @@ func TestUpdateUser_GivesUp(t *testing.T) {
 		changed := 0
 		s := &stage{}
 		for range 100 {
-			s.answers = append(s.answers, answer{status: 200, body: `{"userId": "1", "createdAt": "2026-01-02T03:04:05.670Z", "n": 1.10}`},
-				answer{status: 412})
+			s.answers = append(s.answers, answer{
+				status: 200, header: map[string]string{"ETag": `"E"`},
+				body: `{"userId": "1", "createdAt": "2026-01-02T03:04:05.670Z", "n": 1.10}`,
+			}, answer{status: 412})
 		}
 		_, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { changed++; return nil })
 		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 412 || changed != 10 {
@@ -279,18 +341,82 @@ func TestUpdateUser_GivesUp(t *testing.T) {
 	})
 }
 
-func TestGetUser_NoUser(t *testing.T) {
+// TestUpdateUser_NoETag sees that a user is never replaced without a condition.
+func TestUpdateUser_NoETag(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"[]", "7", `{"userId": "1"`} {
-		if user, err := connect(t, &stage{answers: []answer{{status: 200, body: body}}}).GetUser(t.Context(), "1"); err == nil {
-			t.Errorf("%s: got %v, want an error", body, user)
+	s := &stage{answers: []answer{{status: 200, body: `{"userId": "1"}`}}}
+	_, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "ETag") || len(s.requests) != 1 {
+		t.Errorf("got error %v after %d requests, want one about the ETag after 1", err, len(s.requests))
+	}
+}
+
+// TestNoUser sees that nothing passes for a user that is none.
+func TestNoUser(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"[]", "7", "null", "{}", `{"userId": "1"`, `{"userId": null}`, `{"userId": 7}`, `{"items": [{"userId": "1"}]}`} {
+		for _, status := range []int{200, 201} {
+			for _, name := range []string{"get", "create", "replace"} {
+				s := &stage{answers: []answer{{status: status, body: body}}}
+				if err := calls(t.Context(), connect(t, s))[name](); err == nil {
+					t.Errorf("%s: got %s as a user, want an error", name, body)
+				}
+			}
+		}
+		s := &stage{answers: []answer{{status: 200, body: `{"items": [` + body + `]}`}}}
+		if err := calls(t.Context(), connect(t, s))["list"](); err == nil {
+			t.Errorf("list: got %s as a user, want an error", body)
+		}
+	}
+}
+
+// TestGetUser_AsItCame sees that nothing is lost of a user that others have written, nor written in another way.
+func TestGetUser_AsItCame(t *testing.T) {
+	t.Parallel()
+	s := &stage{answers: []answer{{status: 200, body: `{"userId": "1", "name": null, "email": 7, "html": "<&>", "n": 1.10}`}}}
+	user, err := connect(t, s).GetUser(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name, member := range user.AdditionalProperties {
+		got[name] = string(member)
+	}
+	want := map[string]string{"name": "null", "email": "7", "html": `"<&>"`, "n": "1.10"}
+	if !maps.Equal(got, want) || user.Name != nil || user.Email != nil {
+		t.Errorf("got %v, want %v in AdditionalProperties", got, want)
+	}
+}
+
+// TestNoUserID sees that no request goes to the address of something else.
+func TestNoUserID(t *testing.T) {
+	t.Parallel()
+	s := &stage{answers: []answer{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
+	c := connect(t, s)
+	for _, id := range []string{"", ".", "..", "a/b", "a?b", "a b", "%2e", "ä", strings.Repeat("a", 129)} {
+		_, got := c.GetUser(t.Context(), id)
+		_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
+		_, updated := c.UpdateUser(t.Context(), id, func(*client.UserInput) error { return nil })
+		for _, err := range []error{got, replaced, updated, c.DeleteUser(t.Context(), id, "")} {
+			if want := fmt.Sprintf("%q is no userId", id); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want one with %s", err, want)
+			}
+		}
+	}
+	if len(s.requests) > 0 {
+		t.Errorf("got %d requests, want none", len(s.requests))
+	}
+	for _, id := range []string{"1", ".a", "..a", "...", "a.b_c~d-e", strings.Repeat("a", 128)} {
+		if _, err := c.GetUser(t.Context(), id); err != nil {
+			t.Errorf("%s: %v", id, err)
 		}
 	}
 }
 
 func TestUpdateUser_ErrorOfChange(t *testing.T) {
 	t.Parallel()
-	s, refused := &stage{answers: []answer{{status: 200, body: `{"userId": "1"}`}}}, errors.New("refused")
+	refused := errors.New("refused")
+	s := &stage{answers: []answer{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
 	if _, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("got error %v, want %v", err, refused)
 	}

@@ -2,12 +2,12 @@ package client_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/userrequestapi/userdata/shared/client"
 )
@@ -66,7 +66,7 @@ func ExampleClient_CreateUser() {
 	if err != nil {
 		panic(err)
 	}
-	const key = "order-4711"
+	key := rand.Text() // to be kept until the user is there
 	first, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada Lovelace")}, key)
 	if err != nil {
 		panic(err)
@@ -75,12 +75,12 @@ func ExampleClient_CreateUser() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("the same user:", first.UserID == again.UserID)
+	fmt.Println("the same user:", first.UserID == again.UserID, again.Replayed)
 
 	if err := c.DeleteUser(ctx, first.UserID, ""); err != nil {
 		panic(err)
 	}
-	// Output: the same user: true
+	// Output: the same user: true true
 }
 
 // Another client writes in between, once, and no write is lost.
@@ -116,36 +116,66 @@ func ExampleClient_UpdateUser() {
 	// Output: Ada Lovelace ada@example.org after 2 attempts
 }
 
-// Pages are read as they are needed.
+// Pages are read as they are needed: no more of them after the last user that is looked for.
 func ExampleClient_Users() {
 	ctx := context.Background()
 	c, err := client.New(os.Getenv(invokeURL))
 	if err != nil {
 		panic(err)
 	}
-	for _, id := range []string{"example-a", "example-b", "example-c"} {
-		if _, err := c.CreateUser(ctx, client.UserInput{UserID: &id}, ""); err != nil {
-			panic(err)
-		}
-	}
-	var found []string
-	for user, err := range c.Users(ctx, 2) {
+	made := map[string]bool{}
+	for range 3 {
+		user, err := c.CreateUser(ctx, client.UserInput{}, "")
 		if err != nil {
 			panic(err)
 		}
-		if strings.HasPrefix(user.UserID, "example-") {
-			found = append(found, user.UserID)
+		made[user.UserID] = true
+	}
+	found := 0
+	for user, err := range c.Users(ctx, 100) {
+		if err != nil {
+			panic(err)
+		}
+		if made[user.UserID] {
+			found++
+		}
+		if found == len(made) {
+			break
 		}
 	}
-	slices.Sort(found)
-	fmt.Println(found)
+	fmt.Println("found", found)
 
-	for _, id := range found {
+	for id := range made {
 		if err := c.DeleteUser(ctx, id, ""); err != nil {
 			panic(err)
 		}
 	}
-	// Output: [example-a example-b example-c]
+	// Output: found 3
+}
+
+// A database that is busy (503), or a stage that has too many requests (429), says when to come again. Here that is done up to 8 times, in
+// half a minute at most.
+func ExampleWithRetries() {
+	c, err := client.New(os.Getenv(invokeURL), client.WithRetries(8))
+	if err != nil {
+		panic(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	user, err := c.CreateUser(ctx, client.UserInput{Name: new("Katherine Johnson")}, "")
+	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Status == 503 {
+		fmt.Println("still busy: try later")
+		return
+	}
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("created", *user.Name)
+
+	if err := c.DeleteUser(ctx, user.UserID, user.ETag); err != nil {
+		panic(err)
+	}
+	// Output: created Katherine Johnson
 }
 
 func ExampleProblem() {

@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -12,7 +14,8 @@ import (
 
 const (
 	shortestWait = 200 * time.Millisecond
-	longestWait  = 5 * time.Second // where the answer does not say how long
+	longestWait  = 5 * time.Second  // where the answer does not say how long
+	longestAsked = 60 * time.Second // of the document's header Retry-After
 )
 
 // sender sends requests, and repeats them where that is safe.
@@ -24,6 +27,7 @@ type sender struct {
 func newSender(s settings) sender {
 	sent := *s.http
 	sent.Transport = authorized{s.http.Transport, s.authorize}
+	sent.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	repeating := func(policy retryablehttp.CheckRetry) *retryablehttp.Client {
 		return &retryablehttp.Client{
 			HTTPClient:   &sent,
@@ -44,33 +48,70 @@ func (s sender) Do(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keep the body to repeat it: %w", err)
 	}
+	by := s.others
 	if request.Method == http.MethodGet || request.Header.Get(idempotencyKey) != "" {
-		return s.repeatable.Do(repeated)
+		by = s.repeatable
 	}
-	return s.others.Do(repeated)
+	response, err := by.Do(repeated)
+	if ctx := request.Context(); err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return response, err
 }
 
-// whenAsked repeats what was refused with a Retry-After (429, 503): nothing was done yet.
-func whenAsked(ctx context.Context, response *http.Response, err error) (bool, error) {
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
+// whenAsked repeats what the service asks to have repeated, even changes: with a 429 the request has not reached a function, and with a
+// 503 nothing was written (the document's section Errors).
+func whenAsked(_ context.Context, response *http.Response, err error) (bool, error) {
+	if err != nil {
+		return false, nil //nolint:nilerr // it is the request's, which the caller has
 	}
-	return err == nil && response.Header.Get("Retry-After") != "", nil
+	wait, asked := retryAfter(response)
+	return asked && wait <= longestAsked, nil
 }
 
-// unlessRefused also repeats what got no answer, or one that the service has failed. A quota that is used up has no Retry-After.
+// unlessRefused also repeats what got no answer, or one that the service has failed.
 func unlessRefused(ctx context.Context, response *http.Response, err error) (bool, error) {
-	if err == nil && response.StatusCode < http.StatusInternalServerError {
-		return whenAsked(ctx, response, err)
+	if err == nil {
+		if _, asked := retryAfter(response); !asked && response.StatusCode >= http.StatusInternalServerError {
+			return true, nil
+		}
+		return whenAsked(ctx, response, nil)
+	}
+	if _, ok := errors.AsType[*authorizationError](err); ok {
+		return false, nil
 	}
 	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 }
 
+// retryAfter returns how long an answer asks to wait. A quota that is used up (429) does not say.
+func retryAfter(response *http.Response) (wait time.Duration, asked bool) {
+	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
+	seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	return time.Duration(min(seconds, 3600)) * time.Second, true
+}
+
 // backoff keeps clients that were refused together from coming back together.
 func backoff(shortest, longest time.Duration, attempt int, response *http.Response) time.Duration {
-	wait := retryablehttp.DefaultBackoff(shortest, longest, attempt, response)
+	wait := retryablehttp.DefaultBackoff(shortest, longest, attempt, nil)
+	if response != nil {
+		if asked, ok := retryAfter(response); ok {
+			wait = asked
+		}
+	}
 	return wait + rand.N(shortest) //nolint:gosec // it is no secret
 }
+
+// authorizationError is why a request could not be authorized, and was not sent.
+type authorizationError struct{ cause error }
+
+func (e *authorizationError) Error() string { return "authorize: " + e.cause.Error() }
+
+func (e *authorizationError) Unwrap() error { return e.cause }
 
 // authorized authorizes each attempt, as signatures and tokens expire.
 type authorized struct {
@@ -87,7 +128,10 @@ func (a authorized) RoundTrip(request *http.Request) (*http.Response, error) {
 	if a.authorize != nil {
 		request = request.Clone(request.Context())
 		if err := a.authorize(request); err != nil {
-			return nil, fmt.Errorf("authorize: %w", err)
+			if request.Body != nil {
+				_ = request.Body.Close() // which was not read
+			}
+			return nil, &authorizationError{err}
 		}
 	}
 	return base.RoundTrip(request)

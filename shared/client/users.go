@@ -10,6 +10,7 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
+	"regexp"
 	"time"
 
 	"github.com/userrequestapi/userdata/shared/client/api"
@@ -22,13 +23,19 @@ const (
 	updateWait     = 50 * time.Millisecond // at most, and more with each attempt, so that clients get out of each other's way
 )
 
+// userID is the API document's UserId, but for its length. Any other could be the address of something else.
+var userID = regexp.MustCompile(`^(\.?[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*$`)
+
 // User is a user as the service has it. The attributes that are not among the fields are in AdditionalProperties, as they came. So are
-// those that are among them but not as the API document has them: others may have put such users into the table.
+// those that are among them but not as the API document has them, null for instance: others may have put such users into the table.
 type User struct {
 	api.User
 
 	// ETag names this state of the user. It is empty in lists.
 	ETag string
+
+	// Replayed tells that an earlier request with the same Idempotency-Key has created the user.
+	Replayed bool
 }
 
 // UserInput is a user as it is sent: without what the service sets.
@@ -77,6 +84,9 @@ func (c *Client) CreateUser(ctx context.Context, input UserInput, key string) (*
 
 // GetUser reads a user. The error is a [*Problem] where the request was refused, as UserNotFound.
 func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
+	if err := checkID(id); err != nil {
+		return nil, fmt.Errorf("get a user: %w", err)
+	}
 	answer, err := c.operations.GetUserWithResponse(ctx, id, nil)
 	if err != nil {
 		return nil, fmt.Errorf("get a user: %w", err)
@@ -88,6 +98,9 @@ func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
 // this [User.ETag]. The error is a [*Problem] where the request was refused, as UserNotFound and PreconditionFailed. After another error
 // it is not known whether the user was replaced.
 func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, etag string) (*User, error) {
+	if err := checkID(id); err != nil {
+		return nil, fmt.Errorf("replace a user: %w", err)
+	}
 	answer, err := c.operations.ReplaceUserWithResponse(ctx, id, &api.ReplaceUserParams{IfMatch: optional(etag)}, input)
 	if err != nil {
 		return nil, fmt.Errorf("replace a user: %w", err)
@@ -116,6 +129,9 @@ func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInp
 	if err != nil {
 		return nil, err
 	}
+	if before.ETag == "" {
+		return nil, errors.New("update a user: the answer has no ETag, without which a change of another client could be lost")
+	}
 	input, err := before.Input()
 	if err != nil {
 		return nil, err
@@ -129,6 +145,9 @@ func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInp
 // DeleteUser deletes a user. Unless etag is empty the user is deleted only where it still has this [User.ETag]. The error is a [*Problem]
 // where the request was refused, as UserNotFound and PreconditionFailed. After another error it is not known whether the user was deleted.
 func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
+	if err := checkID(id); err != nil {
+		return fmt.Errorf("delete a user: %w", err)
+	}
 	answer, err := c.operations.DeleteUserWithResponse(ctx, id, &api.DeleteUserParams{IfMatch: optional(etag)})
 	if err != nil {
 		return fmt.Errorf("delete a user: %w", err)
@@ -154,12 +173,12 @@ func (c *Client) Users(ctx context.Context, pageSize int) iter.Seq2[*User, error
 				return
 			}
 			for _, item := range answer.JSON200.Items {
-				content, err := decode[api.User](item)
+				user, err := decodeUser(item)
 				if err != nil {
 					yield(nil, fmt.Errorf("list users: %w", err))
 					return
 				}
-				if !yield(&User{User: content}, nil) {
+				if !yield(user, nil) {
 					return
 				}
 			}
@@ -176,25 +195,42 @@ func user(operation string, content *json.RawMessage, response *http.Response, b
 	if content == nil {
 		return nil, fmt.Errorf("%s: %w", operation, problem(response, body))
 	}
-	u, err := decode[api.User](*content)
+	u, err := decodeUser(*content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
-	return &User{User: u, ETag: response.Header.Get("ETag")}, nil
+	u.ETag, u.Replayed = response.Header.Get("ETag"), response.Header.Get("Idempotent-Replayed") == "true"
+	return u, nil
+}
+
+func checkID(id string) error {
+	if len(id) > 128 || !userID.MatchString(id) {
+		return fmt.Errorf("%q is no userId: give 1 to 128 of the characters A-Z a-z 0-9 . _ ~ -; neither . nor .. itself", id)
+	}
+	return nil
 }
 
 // open is an object with fields and further members.
 type open[T any] interface {
 	*T
 	json.Unmarshaler
+	Get(name string) (member json.RawMessage, found bool)
 	Set(name string, member json.RawMessage)
 }
 
-// decode reads an open object. A member that does not fit its field becomes a further one.
-func decode[T any, P open[T]](content []byte) (object T, err error) {
-	if json.Unmarshal(content, P(&object)) == nil {
-		return object, nil
+func decodeUser(content []byte) (*User, error) {
+	u, err := decode[api.User](content)
+	if err == nil && u.UserID == "" {
+		err = errors.New("decode a user: there is no userId")
 	}
+	if err != nil {
+		return nil, err
+	}
+	return &User{User: u}, nil
+}
+
+// decode reads an open object. A member that does not fit its field, as null, becomes a further one.
+func decode[T any, P open[T]](content []byte) (object T, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(content, &members); err != nil {
 		return object, fmt.Errorf("decode a user: %w", err)
@@ -202,18 +238,18 @@ func decode[T any, P open[T]](content []byte) (object T, err error) {
 	fitting := maps.Clone(members)
 	maps.DeleteFunc(fitting, func(name string, member json.RawMessage) bool {
 		alone, err := json.Marshal(map[string]json.RawMessage{name: member})
-		return err != nil || json.Unmarshal(alone, P(new(T))) != nil
+		return err != nil || string(member) == "null" || json.Unmarshal(alone, P(new(T))) != nil
 	})
 	if content, err = json.Marshal(fitting); err == nil {
-		object = *new(T)
 		err = json.Unmarshal(content, P(&object))
 	}
 	if err != nil {
 		return object, fmt.Errorf("decode a user: %w", err)
 	}
 	for name, member := range members {
-		if _, fits := fitting[name]; !fits {
-			P(&object).Set(name, member)
+		_, fits := fitting[name]
+		if _, further := P(&object).Get(name); further || !fits {
+			P(&object).Set(name, member) // as it came
 		}
 	}
 	return object, nil

@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -25,12 +27,14 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // TestExamples runs the examples of the Go client, all of them.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	database := unreliable.NewDatabase(t)
+	s := stacktest.Start(t, database.With)
 	w, dir := watch(t, s), filepath.Join(workspace(t), "shared", "client")
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, "example_test.go"), nil, parser.ParseComments)
 	if err != nil {
@@ -46,9 +50,25 @@ func TestExamples(t *testing.T) {
 	if len(examples) == 0 || len(w.exchanges()) == 0 {
 		t.Errorf("got %d examples and %d requests", len(examples), len(w.exchanges()))
 	}
+	busyUntilSeen(database, w)
+	run(t, dir, []string{"USERREQUESTAPI_URL=" + w.url}, "go", "test", "-count=1", "-run", "^ExampleWithRetries$", ".")
+	if w.count(" 503") == 0 {
+		t.Errorf("got %q, want that the database was busy", w.exchanges())
+	}
 	if left := s.AllItems(t); len(left) > 0 {
 		t.Errorf("users are left: %v", left)
 	}
+}
+
+// busyUntilSeen makes a database too busy, however often the service itself asks again, until one more answer says so.
+func busyUntilSeen(database *unreliable.Database, w *witness) {
+	before := w.count(" 503")
+	database.Fail(func(string) unreliable.Fault {
+		if w.count(" 503") == before {
+			return unreliable.Throttle
+		}
+		return unreliable.None
+	})
 }
 
 func connect(t *testing.T, invokeURL string, options ...client.Option) *client.Client {
@@ -167,9 +187,10 @@ func TestForeignUser(t *testing.T) {
 		"email":     &types.AttributeValueMemberS{Value: "ada@example.org"},
 		"createdAt": &types.AttributeValueMemberN{Value: "1700000000"},
 		"count":     &types.AttributeValueMemberN{Value: "7"},
+		"updatedAt": &types.AttributeValueMemberNULL{Value: true},
 	})
 	c := connect(t, s.URL)
-	want := map[string]string{"name": `{"first":"Ada"}`, "createdAt": "1700000000", "count": "7"}
+	want := map[string]string{"name": `{"first":"Ada"}`, "createdAt": "1700000000", "count": "7", "updatedAt": "null"}
 	check := func(user *client.User, err error) {
 		t.Helper()
 		if err != nil {
@@ -200,6 +221,7 @@ func TestForeignUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(want, "name")
+	delete(want, "updatedAt")
 	if d := gocmp.Diff(want, canonical(t, replaced.AdditionalProperties)); d != "" || *replaced.Name != "Ada" {
 		t.Errorf("replaced: name %v, attributes (-want +got):\n%s", replaced.Name, d)
 	}
@@ -302,39 +324,145 @@ func TestUpdateUser_LosesNothing(t *testing.T) {
 	}
 }
 
-// TestThrottledStage sees that a client gets through where the stage has it wait, with what is safe to repeat and what is not.
+// TestThrottledStage sees that clients get through where the stage has them wait, with what is safe to repeat and what is not.
 func TestThrottledStage(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "1", "ThrottlingBurstLimit": "1"}))
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}))
+	w := watch(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	// untilThrottled calls from several goroutines at once, again and again.
+	untilThrottled := func(call func(id string) error) {
+		for before := w.count(" 429"); w.count(" 429") == before && ctx.Err() == nil; {
+			var group sync.WaitGroup
+			for i := range 4 {
+				group.Go(func() {
+					if err := call(strconv.Itoa(i)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			group.Wait()
+		}
+		if ctx.Err() != nil {
+			t.Errorf("got %q, want that the stage throttles", w.exchanges())
+		}
+	}
+	patient := connect(t, w.url, client.WithRetries(50))
+	untilThrottled(func(id string) error { return everything(ctx, patient, id) })
+
+	impatient := connect(t, w.url, client.WithRetries(0))
+	untilThrottled(func(id string) error {
+		err := impatient.DeleteUser(ctx, id, "")
+		if problem, ok := errors.AsType[*client.Problem](err); ok && (problem.Status == 404 || problem.Code == "Throttled") {
+			return nil
+		}
+		return fmt.Errorf("got error %w, want status 404 or 429", err)
+	})
+}
+
+// everything does everything with a user who is not there before, nor after.
+func everything(ctx context.Context, c *client.Client, id string) error {
+	if _, err := c.CreateUser(ctx, client.UserInput{UserID: &id}, ""); err != nil {
+		return err
+	}
+	if _, err := c.ReplaceUser(ctx, id, client.UserInput{Name: new("Ada")}, ""); err != nil {
+		return err
+	}
+	if _, err := c.GetUser(ctx, id); err != nil {
+		return err
+	}
+	for _, err := range c.Users(ctx, 100) {
+		if err != nil {
+			return err
+		}
+	}
+	return c.DeleteUser(ctx, id, "")
+}
+
+// TestBusyDatabase sees that a client gets through where the database has it wait, with what is safe to repeat and what is not: after
+// a 503 nothing was written.
+func TestBusyDatabase(t *testing.T) {
+	t.Parallel()
+	database := unreliable.NewDatabase(t)
+	s := stacktest.Start(t, database.With)
 	w := watch(t, s)
 	c := connect(t, w.url)
-	if _, err := c.CreateUser(t.Context(), client.UserInput{UserID: new("1")}, ""); err != nil {
+	ada := client.UserInput{UserID: new("ada"), Name: new("Ada")}
+	calls := []struct {
+		name string
+		call func() error
+		want []string // exchanges
+	}{
+		{"create", func() error { _, err := c.CreateUser(t.Context(), ada, ""); return err }, []string{"POST /users 503", "POST /users 201"}},
+		{"get", func() error { _, err := c.GetUser(t.Context(), "ada"); return err }, []string{"GET /users/ada 503", "GET /users/ada 200"}},
+		{"list", func() error {
+			for _, err := range c.Users(t.Context(), 0) {
+				return err
+			}
+			return nil
+		}, []string{"GET /users 503", "GET /users 200"}},
+		{
+			"replace", func() error { _, err := c.ReplaceUser(t.Context(), "ada", ada, ""); return err },
+			[]string{"PUT /users/ada 503", "PUT /users/ada 200"},
+		},
+		{"delete", func() error { return c.DeleteUser(t.Context(), "ada", "") }, []string{"DELETE /users/ada 503", "DELETE /users/ada 204"}},
+	}
+	for _, tt := range calls { // one after the other: each needs the one before
+		before := len(w.exchanges())
+		busyUntilSeen(database, w)
+		if err := tt.call(); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if d := gocmp.Diff(tt.want, w.exchanges()[before:]); d != "" {
+			t.Errorf("%s: exchanges (-want +got):\n%s", tt.name, d)
+		}
+	}
+
+	database.Fail(unreliable.All(unreliable.Throttle))
+	_, err := connect(t, w.url, client.WithRetries(0)).GetUser(t.Context(), "ada")
+	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 503 || problem.Code != "StoreThrottled" {
+		t.Errorf("got error %v, want status 503", err)
+	}
+	database.Fail(nil)
+}
+
+// TestUserID sees that the client refuses what is not as the document's UserId, and no other id.
+func TestUserID(t *testing.T) {
+	t.Parallel()
+	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.ReplaceUser(t.Context(), "1", client.UserInput{Name: new("Ada")}, ""); err != nil {
-		t.Error(err)
+	c, err := client.New("http://127.0.0.1/prod", client.WithHTTPClient(&http.Client{Transport: refusing{}}), client.WithRetries(0))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := c.GetUser(t.Context(), "1"); err != nil {
-		t.Error(err)
+	ids := []string{"", strings.Repeat("a", 128), strings.Repeat("a", 129)}
+	for _, first := range []string{"", ".", "..", "...", "a", "-"} {
+		for b := range 256 {
+			ids = append(ids, first+string(rune(b)), first+string(rune(b))+"a")
+		}
 	}
-	if err := c.DeleteUser(t.Context(), "1", ""); err != nil {
-		t.Error(err)
-	}
-	if !slices.ContainsFunc(w.exchanges(), func(exchange string) bool { return strings.HasSuffix(exchange, " 429") }) {
-		t.Errorf("got %q, want that the stage has throttled", w.exchanges())
-	}
-	c = connect(t, w.url, client.WithRetries(0))
-	for {
-		if err := c.DeleteUser(t.Context(), "1", ""); err != nil {
-			if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Status == 404 {
-				continue // not throttled yet
-			} else if !ok || problem.Status != 429 || problem.Code != "Throttled" {
-				t.Errorf("got error %v, want status 429", err)
-			}
-			break
+	for _, id := range ids {
+		_, err := c.GetUser(t.Context(), id)
+		if err == nil {
+			t.Fatalf("%q: got an answer, want none", id)
+		}
+		documented := contract.Document().Components.Schemas["UserId"].Value.VisitJSON(id) == nil
+		if sent := errors.Is(err, errRefused); sent != documented {
+			t.Errorf("%q: got error %v, want that it is sent: %t", id, err, documented)
 		}
 	}
 }
+
+var errRefused = errors.New("refused")
+
+// refusing sends nothing.
+type refusing struct{}
+
+// RoundTrip implements [http.RoundTripper].
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) { return nil, errRefused }
 
 // TestLostAnswer sees that a user is created once where the answer to that does not arrive.
 func TestLostAnswer(t *testing.T) {

@@ -20,8 +20,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/openapi"
 )
 
-// baseURL is the variable that has the invoke URL of the stage.
-const baseURL = "baseUrl"
+const (
+	// baseURL is the variable that has the invoke URL of the stage.
+	baseURL = "baseUrl"
+
+	// ownID is the id of what a collection makes, replaces and deletes. Nobody else has it, so that nothing of theirs is lost.
+	ownID = "made-by-this-collection"
+)
 
 // Collection is a collection of requests.
 type Collection struct {
@@ -41,8 +46,9 @@ type request struct {
 	name, description string
 	method, path      string // the path with variables, such as /users/{{userId}}
 	query, header     []parameter
-	body              string // "" for none
-	status            int    // of the answer where all goes well
+	body              string   // "" for none
+	makes             []string // the variables with the ids of what it creates
+	status            int      // of the answer where all goes well
 	examples          []example
 }
 
@@ -79,7 +85,7 @@ func New(document *openapi.Document) (*Collection, error) {
 	paths := api.Paths.Map()
 	addresses := slices.Sorted(maps.Keys(paths))
 	for _, address := range addresses {
-		c.addVariables(paths, address)
+		c.addVariables(paths[address].Parameters)
 	}
 	for _, address := range addresses {
 		f := folder{name: address}
@@ -107,23 +113,12 @@ func server(servers openapi3.Servers) string {
 	return ""
 }
 
-// addVariables makes a variable of each parameter of a path. Its value is that of what the parent's POST creates, so that it is there
-// when it is asked for.
-func (c *Collection) addVariables(paths map[string]*openapi3.PathItem, address string) {
-	for _, p := range paths[address].Parameters {
-		if p.Value.In != openapi3.ParameterInPath || c.variable(p.Value.Name) != "" {
-			continue
+// addVariables makes a variable of each parameter of a path.
+func (c *Collection) addVariables(parameters openapi3.Parameters) {
+	for _, p := range parameters {
+		if p.Value.In == openapi3.ParameterInPath && c.variable(p.Value.Name) == "" {
+			c.variables = append(c.variables, value{p.Value.Name, ownID, p.Value.Description})
 		}
-		v := value{p.Value.Name, text(p.Value.Example), p.Value.Description}
-		if parent := paths[path.Dir(address)]; parent != nil && parent.Post != nil {
-			for _, body := range bodies(parent.Post) {
-				if member, ok := body[v.name]; ok {
-					v.value = text(member)
-					break
-				}
-			}
-		}
-		c.variables = append(c.variables, v)
 	}
 }
 
@@ -152,32 +147,43 @@ func (c *Collection) request(address, method string, shared openapi3.Parameters,
 			r.header = append(r.header, sent)
 		}
 	}
-	if content := bodies(operation); len(content) > 0 {
-		r.body = c.body(content)
-		r.header = append(r.header, parameter{value{name: "Content-Type", value: "application/json"}, true})
+	if mediaType, content := bodies(operation); len(content) > 0 {
+		body := c.body(content)
+		r.body = indented(body)
+		r.header = append(r.header, parameter{value{name: "Content-Type", value: mediaType}, true})
+		for name := range body {
+			if method == http.MethodPost && c.variable(name) != "" {
+				r.makes = append(r.makes, name)
+			}
+		}
+		slices.Sort(r.makes)
 	}
 	r.status, r.examples = success(operation)
 	return r
 }
 
-// bodies returns the examples of a request's body, in the order of their names.
-func bodies(operation *openapi3.Operation) []map[string]any {
+// bodies returns the examples of a request's body in its first media type, in the order of their names.
+func bodies(operation *openapi3.Operation) (mediaType string, found []map[string]any) {
 	if operation.RequestBody == nil {
-		return nil
+		return "", nil
 	}
-	var found []map[string]any
-	for _, content := range operation.RequestBody.Value.Content {
-		for _, name := range slices.Sorted(maps.Keys(content.Examples)) {
-			if body, ok := content.Examples[name].Value.Value.(map[string]any); ok {
+	content := operation.RequestBody.Value.Content
+	for _, mediaType := range slices.Sorted(maps.Keys(content)) {
+		examples := content[mediaType].Examples
+		for _, name := range slices.Sorted(maps.Keys(examples)) {
+			if body, ok := examples[name].Value.Value.(map[string]any); ok {
 				found = append(found, body)
 			}
 		}
+		if len(found) > 0 {
+			return mediaType, found
+		}
 	}
-	return found
+	return "", nil
 }
 
 // body returns the first of the bodies that has a variable, or else the first, with variables for members that are called as they are.
-func (c *Collection) body(examples []map[string]any) string {
+func (c *Collection) body(examples []map[string]any) map[string]any {
 	named := func(body map[string]any) bool {
 		for name := range body {
 			if c.variable(name) != "" {
@@ -192,25 +198,27 @@ func (c *Collection) body(examples []map[string]any) string {
 			body[name] = variable
 		}
 	}
-	return indented(body)
+	return body
 }
 
-// success returns the status of the answer where all goes well, and its examples.
+// success returns the status of the answer where all goes well, the first there is, and its examples.
 func success(operation *openapi3.Operation) (status int, examples []example) {
-	for code, response := range operation.Responses.Map() {
-		number, err := strconv.Atoi(code)
-		if err != nil || number < 200 || number > 299 {
+	responses := operation.Responses.Map()
+	for _, code := range slices.Sorted(maps.Keys(responses)) {
+		status, err := strconv.Atoi(code)
+		if err != nil || status < 200 || status > 299 {
 			continue
 		}
-		status = number
-		for mediaType, content := range response.Value.Content {
-			for _, name := range slices.Sorted(maps.Keys(content.Examples)) {
-				e := content.Examples[name].Value
-				examples = append(examples, example{name, mediaType, indented(e.Value)})
+		content := responses[code].Value.Content
+		for _, mediaType := range slices.Sorted(maps.Keys(content)) {
+			named := content[mediaType].Examples
+			for _, name := range slices.Sorted(maps.Keys(named)) {
+				examples = append(examples, example{name, mediaType, indented(named[name].Value.Value)})
 			}
 		}
+		return status, examples
 	}
-	return status, examples
+	return 0, nil
 }
 
 // text returns an example of a parameter as it is in an address or a header.

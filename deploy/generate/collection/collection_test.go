@@ -2,6 +2,8 @@ package collection_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ servers:
 paths:
   /books/{isbn}:
     parameters:
-      - {name: isbn, in: path, required: true, description: The number of the book., schema: {type: string}, example: "1"}
+      - {name: isbn, in: path, required: true, description: '#1 of what a book has.', schema: {type: string}, example: "1"}
     delete:
       summary: Take a book away
       parameters: [{name: reason, in: query, required: true, schema: {type: string}, example: lost}]
@@ -30,17 +32,24 @@ paths:
       summary: Look at a book
       parameters: [{name: page, in: query, schema: {type: integer}, example: 7}, {name: If-None-Match, in: header, schema: {type: string}, example: '"a"'}]
       responses:
+        "202": {description: Come again., content: {text/plain: {examples: {Later: {value: later}}}}}
+        "404": {description: There is none.}
         "200":
           description: The book.
-          content: {application/json: {schema: {type: object}, examples: {Book: {value: {isbn: "2", title: "<A & B>"}}}}}
+          content:
+            text/plain: {schema: {type: string}, examples: {Text: {value: A & B}}}
+            application/json: {schema: {type: object}, examples: {Book: {value: {isbn: "2", title: "<A & B>"}}}}
   /books:
     post:
       summary: Put a book there
-      description: The isbn is that of the book.
+      description: >-
+        The isbn is that of the book, which should not be on the shelf already, since no two books can stand there with one
+        @isbn.
       x-function: Put
       requestBody:
         content:
-          application/json:
+          text/plain: {schema: {type: string}}
+          application/book+json:
             schema: {type: object}
             examples: {Anonymous: {value: {title: A}}, Named: {value: {title: B, isbn: "2"}}}
       responses: {"201": {description: It is there.}}
@@ -74,13 +83,14 @@ func TestHTTP(t *testing.T) {
 
 # The invoke URL of a stage
 @baseUrl = http://127.0.0.1:8000/shelf
-# The number of the book.
-@isbn = 2
+# ... #1 of what a book has.
+@isbn = made-by-this-collection
 
 ### Put a book there
-# The isbn is that of the book.
+# The isbn is that of the book, which should not be on the shelf already, since no two books can stand there with one
+# ... @isbn.
 POST {{baseUrl}}/books
-Content-Type: application/json
+Content-Type: application/book+json
 
 {
   "isbn": "{{isbn}}",
@@ -88,9 +98,10 @@ Content-Type: application/json
 }
 
 ### Put a book there
-# The isbn is that of the book.
+# The isbn is that of the book, which should not be on the shelf already, since no two books can stand there with one
+# ... @isbn.
 POST {{baseUrl}}/books
-Content-Type: application/json
+Content-Type: application/book+json
 
 {
   "isbn": "{{isbn}}",
@@ -112,15 +123,17 @@ DELETE {{baseUrl}}/books/{{isbn}}?reason=lost
 
 func TestPostman(t *testing.T) {
 	t.Parallel()
+	type response struct{ Name, Status, Body string }
+	type item struct {
+		Name     string
+		Event    []map[string]any
+		Request  map[string]any
+		Response []response
+	}
 	var got struct {
-		Variable []struct{ Key, Value string }
-		Item     []struct {
+		Item []struct {
 			Name string
-			Item []struct {
-				Name     string
-				Request  map[string]any
-				Response []struct{ Body string }
-			}
+			Item []item
 		}
 	}
 	if err := json.Unmarshal(shelfCollection(t).Postman(), &got); err != nil {
@@ -150,8 +163,16 @@ func TestPostman(t *testing.T) {
 	if d := cmp.Diff(request, look.Request); d != "" {
 		t.Errorf("request (-want +got):\n%s", d)
 	}
-	if len(look.Response) != 1 || !strings.Contains(look.Response[0].Body, "<A & B>") {
-		t.Errorf("got responses %v, want the example", look.Response)
+	responses := []response{{"Book", "OK", "{\n  \"isbn\": \"2\",\n  \"title\": \"<A & B>\"\n}"}, {"Text", "OK", `"A & B"`}}
+	if d := cmp.Diff(responses, look.Response); d != "" {
+		t.Errorf("responses (-want +got):\n%s", d)
+	}
+	for i, want := range []string{"isbn", "isbn", "", ""} {
+		events := fmt.Sprint(slices.Concat(got.Item[0].Item, got.Item[1].Item)[i].Event)
+		if fresh := "set('" + want + "', pm.variables.replaceIn('{{$guid}}'))"; strings.Contains(events, "prerequest") != (want != "") ||
+			want != "" && !strings.Contains(events, fresh) {
+			t.Errorf("request %d: got events %s, want a new %q", i, events, want)
+		}
 	}
 	if raw := got.Item[1].Item[2].Request["url"]; !strings.Contains(cmp.Diff(nil, raw), "{{baseUrl}}/books/{{isbn}}?reason=lost") {
 		t.Errorf("got %v, want that the query has what it must", raw)

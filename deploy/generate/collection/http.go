@@ -6,7 +6,8 @@ import (
 )
 
 // HTTP returns the collection as a .http file, in what the HTTP clients of Visual Studio Code, Visual Studio and JetBrains, and httpYac
-// have in common: variables, requests that begin with ###, and comments that begin with #.
+// have in common: variables, requests that begin with ###, and comments that begin with #. They do not agree on how to make a new id that
+// several requests share.
 func (c *Collection) HTTP() []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s %s. Generated from the API document: do not edit, but for the values of the variables.\n#\n", c.title, c.version)
@@ -66,7 +67,8 @@ func split(parameters []parameter, separator string) (required, optional []strin
 	return required, optional
 }
 
-// comment writes a text as comments, wrapped.
+// comment writes a text as comments, wrapped. What would be more than a comment at the beginning of a line, such as "@name", does not
+// stand there.
 func comment(b *strings.Builder, text string) {
 	const width = 120
 	line := "#"
@@ -74,6 +76,9 @@ func comment(b *strings.Builder, text string) {
 		if len(line)+1+len(word) > width {
 			b.WriteString(line + "\n")
 			line = "#"
+		}
+		if line == "#" && (strings.HasPrefix(word, "@") || strings.HasPrefix(word, "#") || strings.HasPrefix(word, "//")) {
+			line += " ..."
 		}
 		line += " " + word
 	}

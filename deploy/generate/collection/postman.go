@@ -97,11 +97,10 @@ func (c *Collection) Postman() []byte {
 }
 
 func (r request) postman() postmanItem {
+	status := strconv.Itoa(r.status)
 	item := postmanItem{
-		Name: r.name,
-		Event: []postmanEvent{{"test", postmanScript{"text/javascript", []string{
-			"pm.test('answers " + strconv.Itoa(r.status) + "', () => pm.response.to.have.status(" + strconv.Itoa(r.status) + "));",
-		}}}},
+		Name:  r.name,
+		Event: []postmanEvent{event("test", "pm.test('answers "+status+"', () => pm.response.to.have.status("+status+"));")},
 		Request: postmanRequest{
 			Method: r.method, Description: r.description, Header: postmanVariables(r.header),
 			URL: postmanURL{
@@ -110,6 +109,10 @@ func (r request) postman() postmanItem {
 			},
 		},
 		Response: []postmanResponse{},
+	}
+	for _, name := range r.makes { // a new id each time; the requests that follow have it too
+		fresh := "pm.collectionVariables.set('" + name + "', pm.variables.replaceIn('{{$guid}}'));"
+		item.Event = append(item.Event, event("prerequest", fresh))
 	}
 	if query, _ := split(r.query, "="); len(query) > 0 {
 		item.Request.URL.Raw += "?" + strings.Join(query, "&")
@@ -124,6 +127,10 @@ func (r request) postman() postmanItem {
 		})
 	}
 	return item
+}
+
+func event(listen, script string) postmanEvent {
+	return postmanEvent{listen, postmanScript{"text/javascript", []string{script}}}
 }
 
 func postmanVariables(parameters []parameter) []postmanVariable {

@@ -26,7 +26,7 @@ type CreatedAt = time.Time
 // Cursor Leads from a page to the following one, as `next` and as `cursor`. It is opaque.
 type Cursor = string
 
-// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters.
+// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 type Email = string
 
 // EntityTags `*`, or one or more entity tags with commas between (RFC 9110 §13.1).
@@ -46,7 +46,7 @@ type Fault struct {
 
 // Index What the API is, and where its parts are.
 type Index struct {
-	// Links Addresses.
+	// Links Addresses. Those of the API are the stage's own, also where the request came by another domain and path, which lead to the stage.
 	Links struct {
 		// Documentation How to run, call, deploy and change the API.
 		Documentation string `json:"documentation"`
@@ -106,7 +106,7 @@ type User struct {
 	// CreatedAt When the user was created, in UTC to the millisecond (RFC 3339). Set by the service.
 	CreatedAt *CreatedAt `json:"createdAt,omitempty"`
 
-	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters.
+	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 	Email *Email `json:"email,omitempty"`
 
 	// Name 1 to 256 characters.
@@ -123,9 +123,9 @@ type User struct {
 // UserID 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
 type UserID = string
 
-// UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. Names that begin with `_` are refused.
+// UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
 type UserInput struct {
-	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters.
+	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 	Email *Email `json:"email,omitempty"`
 
 	// Name 1 to 256 characters.
@@ -184,15 +184,15 @@ type Replaced = json.RawMessage
 // UserResponse A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
 type UserResponse = json.RawMessage
 
-// NewUser A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. Names that begin with `_` are refused.
+// NewUser A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
 type NewUser = UserInput
 
-// Replacement A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. Names that begin with `_` are refused.
+// Replacement A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
 type Replacement = UserInput
 
 // GetUsersParams defines parameters for GetUsers.
 type GetUsersParams struct {
-	// UserID The id of the user. Given once, and not blank.
+	// UserID The id of the user. Given once, and not blank; in other letters, such as `userid`, it is refused.
 	UserID *UserIDQuery `form:"userId,omitempty" json:"userId,omitempty"`
 
 	// Limit The most users on a page of the list.
@@ -201,7 +201,7 @@ type GetUsersParams struct {
 	// Cursor Where the page begins, which is the `next` of the page before. It is opaque; do not make one.
 	Cursor *CursorParameter `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body. A list of users takes no notice.
+	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body; with `*`, wherever there is the user. A list of users takes no notice.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -219,7 +219,7 @@ type DeleteUserParams struct {
 	// UserID May repeat the id of the path; anything else is refused.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any.
+	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any; a weak tag, `W/"..."`, for none.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -228,7 +228,7 @@ type GetUserParams struct {
 	// UserID May repeat the id of the path; anything else is refused.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body. A list of users takes no notice.
+	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body; with `*`, wherever there is the user. A list of users takes no notice.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
@@ -237,7 +237,7 @@ type ReplaceUserParams struct {
 	// UserID May repeat the id of the path; anything else is refused.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any.
+	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any; a weak tag, `W/"..."`, for none.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -547,14 +547,14 @@ type ClientInterface interface {
 
 	// GetIndex Find the API's addresses
 	//
-	// The name and version of the API, and where its users and its documentation are.
+	// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
 	//
 	// Corresponds with GET / (the `GetIndex` operationId).
 	GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUsers List the users, or read one
 	//
-	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`. A `userId` that is there but blank is refused.
+	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
 	//
 	// Corresponds with GET /users (the `GetUsers` operationId).
 	GetUsers(ctx context.Context, params *GetUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -612,7 +612,7 @@ type ClientInterface interface {
 
 // GetIndex Find the API's addresses
 //
-// The name and version of the API, and where its users and its documentation are.
+// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
 //
 // Corresponds with GET / (the `GetIndex` operationId).
 func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -629,7 +629,7 @@ func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*
 
 // GetUsers List the users, or read one
 //
-// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`. A `userId` that is there but blank is refused.
+// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
 //
 // Corresponds with GET /users (the `GetUsers` operationId).
 func (c *Client) GetUsers(ctx context.Context, params *GetUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1227,7 +1227,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetIndexWithResponse Find the API's addresses
 	//
-	// The name and version of the API, and where its users and its documentation are.
+	// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1236,7 +1236,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUsersWithResponse List the users, or read one
 	//
-	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`. A `userId` that is there but blank is refused.
+	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1303,8 +1303,6 @@ type GetIndexResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *IndexResponse
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1328,8 +1326,6 @@ type GetUsersResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Page
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1353,8 +1349,6 @@ type CreateUserResponse struct {
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
 	JSON201 *Created
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1376,8 +1370,6 @@ func (r CreateUserResponse) StatusCode() int {
 type DeleteUserResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1401,8 +1393,6 @@ type GetUserResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *UserResponse
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1426,8 +1416,6 @@ type ReplaceUserResponse struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Replaced
-	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
-	ApplicationProblemJSONDefault *Problem
 }
 
 // Status returns HTTPResponse.Status
@@ -1448,7 +1436,7 @@ func (r ReplaceUserResponse) StatusCode() int {
 
 // GetIndexWithResponse Find the API's addresses
 //
-// The name and version of the API, and where its users and its documentation are.
+// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1463,7 +1451,7 @@ func (c *ClientWithResponses) GetIndexWithResponse(ctx context.Context, reqEdito
 
 // GetUsersWithResponse List the users, or read one
 //
-// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`. A `userId` that is there but blank is refused.
+// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1587,13 +1575,6 @@ func ParseGetIndexResponse(rsp *http.Response) (*GetIndexResponse, error) {
 		}
 		response.JSON200 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
 	}
 
 	return response, nil
@@ -1623,13 +1604,6 @@ func ParseGetUsersResponse(rsp *http.Response) (*GetUsersResponse, error) {
 	case rsp.StatusCode == 304:
 		break // No content-type
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
 	}
 
 	return response, nil
@@ -1656,13 +1630,6 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 		}
 		response.JSON201 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
 	}
 
 	return response, nil
@@ -1679,19 +1646,6 @@ func ParseDeleteUserResponse(rsp *http.Response) (*DeleteUserResponse, error) {
 	response := &DeleteUserResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
-	}
-
-	switch {
-	case rsp.StatusCode == 204:
-		break // No content-type
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
 	}
 
 	return response, nil
@@ -1721,13 +1675,6 @@ func ParseGetUserResponse(rsp *http.Response) (*GetUserResponse, error) {
 	case rsp.StatusCode == 304:
 		break // No content-type
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
-
 	}
 
 	return response, nil
@@ -1753,13 +1700,6 @@ func ParseReplaceUserResponse(rsp *http.Response) (*ReplaceUserResponse, error) 
 			return nil, err
 		}
 		response.JSON200 = &dest
-
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
-		var dest Problem
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSONDefault = &dest
 
 	}
 
