@@ -60,15 +60,9 @@ func Environment(ctx context.Context, packageJSON, lock []byte, progress func(st
 func environment(
 	ctx context.Context, parent string, packageJSON, lock []byte, progress func(string),
 ) (*Env, error) {
-	version, err := run(ctx, "", command, "-e", probe)
-	if err == nil {
-		_, err = exec.LookPath(npm)
-	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("look for Node.js: %w", context.Cause(ctx))
-	}
+	version, err := look(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
+		return nil, err
 	}
 	digest := sha256.New()
 	for _, part := range [][]byte{[]byte(version), packageJSON, lock} {
@@ -82,6 +76,21 @@ func environment(
 		return nil, err
 	}
 	return env, nil
+}
+
+// look returns what the choice of packages depends on, or an error that wraps [ErrAbsent].
+func look(ctx context.Context) (string, error) {
+	version, err := run(ctx, "", command, "-e", probe)
+	if err == nil {
+		_, err = exec.LookPath(npm)
+	}
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("look for Node.js: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
+	}
+	return version, nil
 }
 
 func (e *Env) installed() bool {

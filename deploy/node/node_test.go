@@ -32,14 +32,18 @@ const (
 }`
 )
 
-// requireNPM skips the test with -short and where nothing can be installed.
+// requireNPM skips the test with -short, and where there is no npm, but not in CI, which must have it.
 func requireNPM(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs npm and the network")
 	}
-	if _, err := exec.LookPath("npm"); err != nil {
+	err := node.Look(t.Context())
+	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -154,7 +158,7 @@ func TestEnvironment_OldNode(t *testing.T) {
 	requireNPM(t)
 	program, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	script(t, filepath.Join(dir, "node"),

@@ -2,17 +2,25 @@ package site
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
+
+	"github.com/userrequestapi/userdata/deploy/openapi"
 )
+
+// loads finds what a style sheet loads, by url() or @import ("CSS Values and Units Module Level 4").
+var loads = regexp.MustCompile(`(?i)url\(\s*(?:"([^"]*)"|'([^']*)'|([^\s"')]+))|@import\s*(?:"([^"]*)"|'([^']*)')`)
 
 // use is what an element of a page refers to.
 type use struct {
@@ -20,8 +28,8 @@ type use struct {
 	loaded bool // by the browser itself, not where the reader clicks
 }
 
-// check follows every link of every page. The error names each that is dead, and each that has the browser load something from elsewhere.
-// Whether there is something at addresses outside the site is not asked.
+// check follows every link of every page and style sheet. The error names each that is dead, and each that has the browser load something
+// from elsewhere. Whether there is something at addresses outside the site is not asked.
 func check(site fs.FS) error {
 	anchors := map[string]map[string]bool{}
 	references := map[string][]use{}
@@ -30,12 +38,17 @@ func check(site fs.FS) error {
 			return err
 		}
 		anchors[name] = nil
-		if path.Ext(name) != ".html" {
+		extension := path.Ext(name)
+		if extension != ".html" && extension != ".css" {
 			return nil
 		}
 		content, err := fs.ReadFile(site, name)
 		if err != nil {
 			return err
+		}
+		if extension == ".css" {
+			references[name] = styleUses(string(content))
+			return nil
 		}
 		document, err := html.Parse(bytes.NewReader(content))
 		if err != nil {
@@ -43,14 +56,10 @@ func check(site fs.FS) error {
 		}
 		anchors[name] = map[string]bool{"": true}
 		for node := range document.Descendants() {
+			references[name] = append(references[name], uses(node)...)
 			for _, attribute := range node.Attr {
-				switch attribute.Key {
-				case "id":
+				if attribute.Key == "id" {
 					anchors[name][attribute.Val] = true
-				case "href":
-					references[name] = append(references[name], use{attribute.Val, node.Data == "link"})
-				case "src":
-					references[name] = append(references[name], use{attribute.Val, true})
 				}
 			}
 		}
@@ -70,14 +79,109 @@ func check(site fs.FS) error {
 	return errors.Join(dead...)
 }
 
+// checkDescriptions checks the links in the Markdown of the API document. The error names those that are no whole addresses: people
+// read the document in many places, from where others lead elsewhere.
+func checkDescriptions(document *openapi.Document) error {
+	var content any
+	if err := json.Unmarshal(document.JSON(), &content); err != nil {
+		return fmt.Errorf("check the links of the API document: %w", err)
+	}
+	var markdown bytes.Buffer
+	if err := newMarkdown().Convert([]byte(strings.Join(descriptions(content), "\n\n")), &markdown); err != nil {
+		return fmt.Errorf("check the links of the API document: %w", err)
+	}
+	rendered, err := html.Parse(&markdown)
+	if err != nil {
+		return fmt.Errorf("check the links of the API document: %w", err)
+	}
+	var dead []error
+	for node := range rendered.Descendants() {
+		for _, it := range uses(node) {
+			err := follow(nil, openapi.File, it)
+			if target, failed := url.Parse(it.target); failed == nil && !target.IsAbs() {
+				err = errors.New("the document is read in many places, and only a whole address leads there from each")
+			}
+			if err != nil {
+				dead = append(dead, fmt.Errorf("%s: dead link %s: %w", openapi.File, it.target, err))
+			}
+		}
+	}
+	return errors.Join(dead...)
+}
+
+// descriptions returns the texts of that name in a part of the API document.
+func descriptions(content any) (texts []string) {
+	switch content := content.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(content)) {
+			if text, ok := content[key].(string); ok && key == "description" {
+				texts = append(texts, text)
+			}
+			texts = append(texts, descriptions(content[key])...)
+		}
+	case []any:
+		for _, it := range content {
+			texts = append(texts, descriptions(it)...)
+		}
+	}
+	return texts
+}
+
+// uses returns what an element refers to by itself.
+func uses(node *html.Node) (all []use) {
+	if node.Type == html.TextNode && node.Parent.Data == "style" {
+		return styleUses(node.Data)
+	}
+	clicked := node.Data == "a" || node.Data == "area"
+	for _, attribute := range node.Attr {
+		switch attribute.Key {
+		case "href":
+			all = append(all, use{attribute.Val, !clicked})
+		case "src", "poster", "data":
+			all = append(all, use{attribute.Val, true})
+		case "action", "formaction":
+			all = append(all, use{attribute.Val, false})
+		case "srcset":
+			for candidate := range strings.SplitSeq(attribute.Val, ",") {
+				if fields := strings.Fields(candidate); len(fields) > 0 {
+					all = append(all, use{fields[0], true})
+				}
+			}
+		case "style":
+			all = append(all, styleUses(attribute.Val)...)
+		case "content": // of <meta http-equiv="refresh">, such as 0; url=other.html
+			if _, target, ok := strings.Cut(attribute.Val, "url="); ok && refreshes(node) {
+				all = append(all, use{target, true})
+			}
+		}
+	}
+	return all
+}
+
+// refreshes tells whether an element has the browser go elsewhere.
+func refreshes(node *html.Node) bool {
+	return slices.ContainsFunc(node.Attr, func(it html.Attribute) bool {
+		return it.Key == "http-equiv" && strings.EqualFold(it.Val, "refresh")
+	})
+}
+
+// styleUses returns what a style sheet refers to.
+func styleUses(css string) (all []use) {
+	for _, match := range loads.FindAllStringSubmatch(css, -1) {
+		all = append(all, use{cmp.Or(match[1:]...), true})
+	}
+	return all
+}
+
 // follow tells what is wrong with a reference. anchors are the ids of each page, and nil for other files.
 func follow(anchors map[string]map[string]bool, from string, it use) error {
+	if it.loaded && strings.HasPrefix(it.target, "data:") {
+		return nil
+	}
 	target, err := url.Parse(it.target)
 	switch {
 	case err != nil:
 		return err
-	case it.loaded && target.Scheme == "data":
-		return nil
 	case target.Scheme != "" || target.Host != "":
 		if it.loaded {
 			return errors.New("a page loads nothing from outside the site")

@@ -38,10 +38,15 @@ func (g *guide) nested() bool {
 // section is a heading of the second level.
 type section struct{ ID, Title string }
 
-// read makes a guide of Markdown as GitHub knows it (GitHub Flavored Markdown Spec), with the same anchors. resolve tells where a link of
+// newMarkdown makes what reads Markdown as GitHub does (GitHub Flavored Markdown Spec). HTML in it stays, as all of it is our own.
+func newMarkdown() goldmark.Markdown {
+	return goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe()))
+}
+
+// read makes a guide of Markdown as GitHub knows it, with the same anchors. resolve tells where a link of
 // the source leads in the site, and for one within the repository, the path there.
 func read(source string, markdown []byte, resolve func(link string) (address, path string, err error)) (*guide, error) {
-	converter := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())) // it is our own
+	converter := newMarkdown()
 	document := converter.Parser().Parse(text.NewReader(markdown))
 	page := &guide{Source: source, Path: address(source)}
 	anchors := map[string]int{}
@@ -125,8 +130,8 @@ func plain(node ast.Node, source []byte) string {
 	return words.String()
 }
 
-// anchor makes the id of a heading as GitHub does: in lower case, without punctuation, with hyphens for spaces, and numbered where it was
-// there before.
+// anchor makes the id of a heading as GitHub does: in lower case, without punctuation, with hyphens for spaces, and with the next number
+// that makes it another than those before. taken has the last number by each id.
 func anchor(title string, taken map[string]int) string {
 	id := strings.Map(func(r rune) rune {
 		switch {
@@ -138,10 +143,11 @@ func anchor(title string, taken map[string]int) string {
 			return -1
 		}
 	}, title)
-	n := taken[id]
-	taken[id]++
-	if n > 0 {
-		id += "-" + strconv.Itoa(n)
+	unique := id
+	for _, ok := taken[unique]; ok; _, ok = taken[unique] {
+		taken[id]++
+		unique = id + "-" + strconv.Itoa(taken[id])
 	}
-	return id
+	taken[unique] = 0
+	return unique
 }

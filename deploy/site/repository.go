@@ -16,34 +16,34 @@ const (
 	folder  = "docs"
 	branch  = "main"
 	extname = ".md"
-
-	gatewayName = ".apigateway.json" // how the names of stages' documents with API Gateway's extensions end
 )
 
 // repository is what the guides are written in, and lead into.
 type repository struct {
 	files     fs.FS
 	url       string            // where people see it
+	api       string            // the title of the API
 	published map[string]string // by paths in it: those of the site that show the same
 }
 
-// read makes the guides, in their order, and adds to files what else there is below docs.
+// read makes the guides, in their order, and adds to files what else of docs is published.
 func (r *repository) read(files map[string][]byte) ([]*guide, error) {
 	sources := []string{first}
 	err := fs.WalkDir(r.files, folder, func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil || entry.IsDir():
+		case err != nil:
 			return err
+		case strings.HasPrefix(entry.Name(), ".") && entry.IsDir():
+			return fs.SkipDir
+		case strings.HasPrefix(entry.Name(), ".") || entry.IsDir():
+			return nil
 		case path.Ext(name) == extname:
 			sources = append(sources, name)
-			return nil
-		case strings.HasSuffix(name, gatewayName):
-			return nil // it names the account and its functions
-		default:
+		case r.publishes(name):
 			r.published[name] = name
 			files[name], err = fs.ReadFile(r.files, name)
-			return err
 		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find the guides: %w", err)
@@ -73,6 +73,18 @@ func (r *repository) read(files map[string][]byte) ([]*guide, error) {
 	}
 	sort(guides)
 	return guides, nil
+}
+
+// publishes tells whether a file is published as it is: images, and the generated collections of requests. There may be others, of
+// editors, or the documents of stages, that are nobody's concern.
+func (r *repository) publishes(name string) bool {
+	switch path.Ext(name) {
+	case ".svg", ".png":
+		return true
+	default:
+		collection := folder + "/api/" + r.api
+		return name == collection+".http" || name == collection+".postman_collection.json"
+	}
 }
 
 // sort puts the guides into the order in which the first page names them, those of a folder below the folder's first page. Those that it

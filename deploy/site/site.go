@@ -36,16 +36,17 @@ var (
 // Options say what to write, and where.
 type Options struct {
 	Root     string       // the checkout of the repository
-	Out      string       // the folder to write; what it has of an earlier site is replaced
+	Out      string       // the folder to write; what the site has at its top level is replaced there, all else is kept
 	Progress func(string) // is told of what takes long; must be set
 }
 
-// Write writes the site: the README and the Markdown files below docs as pages, the other files below docs as they are (but for
-// documents with API Gateway's extensions, which name the account), the public API document as openapi.json and openapi.yaml, its
-// reference and a page to try it out. The same checkout gives the same bytes.
+// Write writes the site: the README and the Markdown files below docs as pages, the images below docs and the collections of requests
+// as they are, the public API document as openapi.json and openapi.yaml, its reference and a page to try it out. The same checkout
+// gives the same bytes.
 //
-// The error names the links that lead nowhere, in the guides or in what was made of them. It wraps [node.ErrAbsent] where there is no
-// npm, from which two scripts of the pages come. A folder that is neither empty nor a site is left alone, which is an error too.
+// The error names the links that lead nowhere, in the guides, in the API document, or in what was made of them. It wraps
+// [node.ErrAbsent] where there is no npm, from which two scripts of the pages come. A folder that has other things and no site is left
+// alone, which is an error too; names that begin with a dot, such as .git, are no such things.
 func Write(ctx context.Context, options Options) (err error) {
 	if err := replaceable(options.Out); err != nil {
 		return err
@@ -54,26 +55,35 @@ func Write(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("install the scripts of the site: %w", err)
 	}
-	parent, name := filepath.Split(filepath.Clean(options.Out))
-	parent = filepath.Clean(parent)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := os.MkdirAll(options.Out, 0o755); err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
-	fresh, err := os.MkdirTemp(parent, "."+name+"-") // so that the folder stays as it is until all is well
+	fresh, err := os.MkdirTemp(options.Out, ".new-") // so that an earlier site stays as it is until all is well
 	if err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(fresh)) }()
-	built := filepath.Join(fresh, "site") // with the permissions that folders have
-	if err := build(built, os.DirFS(options.Root), os.DirFS(modules.Path())); err != nil {
+	if err := build(fresh, os.DirFS(options.Root), os.DirFS(modules.Path())); err != nil {
 		return err
 	}
-	err = os.RemoveAll(options.Out)
-	if err == nil {
-		err = os.Rename(built, options.Out)
-	}
+	return replace(options.Out, fresh)
+}
+
+// replace moves all that is in the folder fresh into dir, in place of what has the same names there.
+func replace(dir, fresh string) error {
+	entries, err := os.ReadDir(fresh)
 	if err != nil {
 		return fmt.Errorf("put the new site in place: %w", err)
+	}
+	for _, entry := range entries {
+		place := filepath.Join(dir, entry.Name())
+		err := os.RemoveAll(place)
+		if err == nil {
+			err = os.Rename(filepath.Join(fresh, entry.Name()), place)
+		}
+		if err != nil {
+			return fmt.Errorf("put the new site in place: %w", err)
+		}
 	}
 	return nil
 }
@@ -118,10 +128,10 @@ func build(dir string, root, modules fs.FS) error {
 		return err
 	}
 	files := map[string][]byte{openapi.File: document.YAML(), "openapi.json": document.JSON()}
-	if err := errors.Join(scripts(files, modules), assets(files, root)); err != nil {
+	if err := errors.Join(scripts(files, modules), assets(files, root), checkDescriptions(document)); err != nil {
 		return err
 	}
-	r := &repository{files: root, url: home, published: map[string]string{}}
+	r := &repository{files: root, url: home, api: document.Title(), published: map[string]string{}}
 	guides, err := r.read(files)
 	if err != nil {
 		return err
@@ -154,6 +164,7 @@ func build(dir string, root, modules fs.FS) error {
 	if err := reference.Write(filepath.Join(dir, "try"), reference.Page{
 		Document:    document,
 		Links:       []reference.Link{{Text: "Guides", URL: "../index.html"}, {Text: "Reference", URL: "../" + referencePath}, {Text: "Try it"}},
+		Note:        "A browser cannot sign requests (sigv4): to try a stage that demands it, go tool mage docs serves a page that can.",
 		CrossOrigin: true,
 	}); err != nil {
 		return err
@@ -195,14 +206,14 @@ func assets(files map[string][]byte, root fs.FS) (err error) {
 // generator is how the first page of a site says that it was written here.
 const generator = `<meta name="generator" content="mage docs:site">`
 
-// replaceable refuses a folder that has anything but a site in it.
+// replaceable refuses a folder that has other things than a site, but for those of programs, such as .git.
 func replaceable(dir string) error {
 	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0:
-		return nil
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for an earlier site: %w", err)
+	}
+	if !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !strings.HasPrefix(entry.Name(), ".") }) {
+		return nil
 	}
 	first, err := os.ReadFile(filepath.Join(dir, "index.html"))
 	if err != nil || !bytes.Contains(first, []byte(generator)) {
@@ -211,7 +222,7 @@ func replaceable(dir string) error {
 	return nil
 }
 
-// write writes files into a folder that is not there yet.
+// write writes files into a folder.
 func write(dir string, files map[string][]byte) error {
 	for name, content := range files {
 		file := filepath.Join(dir, filepath.FromSlash(name))

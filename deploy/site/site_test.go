@@ -2,6 +2,7 @@ package site_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -68,8 +69,7 @@ func TestLinks(t *testing.T) {
 	t.Parallel()
 	others := map[string]string{
 		"docs/decisions/README.md": "# Decisions\n", "docs/decisions/0001-a.md": "# A\n",
-		"docs/api/users.http": "GET /users\n", "docs/flow.svg": "<svg/>", "CHANGELOG.md": "# Changes\n",
-		"docs/api/prod.apigateway.json": "{}",
+		"docs/api/Users.http": "GET /users\n", "docs/flow.svg": "<svg/>", "CHANGELOG.md": "# Changes\n", "docs/api/prod.json": "{}",
 	}
 	for _, test := range []struct{ page, markdown, want string }{
 		{"README.md", "[it](docs/run.md)", `<a href="docs/run.html">it</a>`},
@@ -79,8 +79,8 @@ func TestLinks(t *testing.T) {
 		{"README.md", "[it](docs/decisions)", `<a href="docs/decisions/index.html">it</a>`},
 		{"README.md", "[it](docs/decisions/)", `<a href="docs/decisions/index.html">it</a>`},
 		{"README.md", "[it](docs/decisions/README.md)", `<a href="docs/decisions/index.html">it</a>`},
-		{"README.md", "[it](docs/api/users.http)", `<a href="docs/api/users.http">it</a>`},
-		{"README.md", "[it](docs/api/prod.apigateway.json)", `<a href="` + source + `/blob/main/docs/api/prod.apigateway.json">it</a>`},
+		{"README.md", "[it](docs/api/Users.http)", `<a href="docs/api/Users.http">it</a>`},
+		{"README.md", "[it](docs/api/prod.json)", `<a href="` + source + `/blob/main/docs/api/prod.json">it</a>`},
 		{"README.md", "[it](docs)", `<a href="` + source + `/tree/main/docs">it</a>`},
 		{"README.md", "[it](functions/go.go#L1)", `<a href="` + source + `/blob/main/functions/go.go#L1">it</a>`},
 		{"README.md", "[it](CHANGELOG.md)", `<a href="` + source + `/blob/main/CHANGELOG.md">it</a>`},
@@ -127,6 +127,13 @@ func TestDeadLinks(t *testing.T) {
 		{"docs/call.md", `<a href="run.md">it</a>`, "docs/call.html: dead link run.md: the site has no file docs/run.md"},
 		{"docs/call.md", `<a href="/docs/run.html">it</a>`, "docs/call.html: dead link /docs/run.html: it is no relative address"},
 		{"docs/call.md", "![it](https://example.org/a.png)", "docs/call.html: dead link https://example.org/a.png: a page loads nothing from outside the site"},
+		{"docs/call.md", `<img srcset="../docs/run.html, https://example.org/2.png 2x">`, "dead link https://example.org/2.png: a page loads nothing"},
+		{"docs/call.md", `<video poster="gone.png"></video>`, "dead link gone.png: the site has no file docs/gone.png"},
+		{"docs/call.md", `<form action="gone.html"></form>`, "dead link gone.html: the site has no file docs/gone.html"},
+		{"docs/call.md", `<meta http-equiv="Refresh" content="0; url=gone.html">`, "dead link gone.html: the site has no file docs/gone.html"},
+		{"docs/call.md", `<p style="background: URL( 'gone.png' )">it</p>`, "dead link gone.png: the site has no file docs/gone.png"},
+		{"docs/call.md", `<style>@import "gone.css";</style>`, "dead link gone.css: the site has no file docs/gone.css"},
+		{"docs/call.md", `<style>a { background: url(https://example.org/a.png) }</style>`, "dead link https://example.org/a.png: a page loads nothing"},
 		{"docs/call.md", "[a](gone) [b](lost)\n\n[it](gone.md)", "dead link lost: there is no docs/lost\ndocs/call.md: dead link gone.md: "},
 		{"docs/call.md", "[a](#gone) [b](#lost)", "dead link #lost"},
 	} {
@@ -137,6 +144,90 @@ func TestDeadLinks(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+// TestDescriptions has links in the API document, which is read in other places than the site.
+func TestDescriptions(t *testing.T) {
+	t.Parallel()
+	const relative = ": the document is read in many places, and only a whole address leads there from each"
+	for _, test := range []struct{ markdown, want string }{
+		{"[it](https://example.org/a#b), <https://example.org>, https://example.org/c, and `[no](link)`", ""},
+		{"[it](docs/run.md)", "openapi.yaml: dead link docs/run.md" + relative},
+		{"[it](#section/Paging)", "openapi.yaml: dead link #section/Paging" + relative},
+		{"<a href='../index.html'>it</a>", "openapi.yaml: dead link ../index.html" + relative},
+		{"[it](http:///path)", "openapi.yaml: dead link http:///path: it names no host"},
+		{"![it](https://example.org/a.png)", "openapi.yaml: dead link https://example.org/a.png: a page loads nothing from outside"},
+	} {
+		for _, place := range []string{
+			"info: {title: Users, version: 1.2.3, description: %q}\npaths: {}\n",
+			"info: {title: Users, version: 1.2.3}\ntags: [{name: Users, description: %q}]\npaths: {}\n",
+			"info: {title: Users, version: 1.2.3}\npaths: {/users: {get: {responses: {'200': {description: %q}}}}}\n",
+		} {
+			t.Run(test.markdown, func(t *testing.T) {
+				t.Parallel()
+				document := "openapi: 3.0.3\nexternalDocs: {url: " + source + "}\n" + fmt.Sprintf(place, test.markdown)
+				_, err := build(t, map[string]string{"deploy/openapi.yaml": document})
+				if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+					t.Errorf("got %v, want %s", err, test.want)
+				}
+			})
+		}
+	}
+}
+
+// TestPublished leaves out what is not meant for readers.
+func TestPublished(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{}
+	for _, name := range []string{
+		"docs/.env", "docs/.run.md.swp", "docs/.#run.md", "docs/run.md~", "docs/notes.txt", "docs/.hidden/page.md", "docs/.hidden/flow.svg",
+		"docs/api/prod.json", "docs/api/prod.apigateway.json", "docs/api/Users.http~", "docs/Users.http",
+		"docs/flow.svg", "docs/flow.png", "docs/api/Users.http", "docs/api/Users.postman_collection.json", "docs/new.md",
+	} {
+		files[name] = "# A page\n"
+	}
+	built, err := build(t, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err = fs.WalkDir(built, "docs", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			got = append(got, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"docs/api/Users.http", "docs/api/Users.postman_collection.json", "docs/flow.png", "docs/flow.svg", "docs/new.html", "docs/run.html",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+}
+
+// TestPolicy has each page say what it may do.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	built, err := build(t, map[string]string{"docs/call.md": "# Calls\n\n```mermaid\nflowchart LR\n  a --> b\n```\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		all = "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'"
+		end = "; base-uri 'none'; form-action 'none'\""
+	)
+	for name, want := range map[string]string{
+		"docs/run.html":        all + end,
+		"docs/call.html":       all + " 'unsafe-inline'" + end,
+		"reference/index.html": all + " 'unsafe-inline'; worker-src blob:" + end,
+	} {
+		if got := content(t, built, name); !strings.Contains(got, want) {
+			t.Errorf("%s has not %s:\n%s", name, want, got)
+		}
 	}
 }
 
@@ -152,6 +243,10 @@ func TestAnchors(t *testing.T) {
 ## Größe – 1.5
 ## Calls
 ### Calls
+## Size
+## Size-1
+## Size
+## Size
 `})
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +258,7 @@ func TestAnchors(t *testing.T) {
 	want := []string{
 		"calls", "the-deployers-permissions", "mage-traces-and-mage-logs", "metrics-parameter-metrics-default-false", "authaws_iam",
 		"see-the-other-page", "größe--15", "calls-1", "calls-2",
+		"size", "size-1", "size-2", "size-3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("anchors (-want +got):\n%s", diff)
@@ -205,7 +301,7 @@ func TestFiles(t *testing.T) {
 	t.Parallel()
 	built, err := build(t, map[string]string{
 		"docs/call.md":        "# Calls\n\nHow to `call`\nit.\n\n```mermaid\nflowchart LR\n  a --> b\n```\n\n| | |\n|---|---|\n| a | b |\n",
-		"docs/api/users.http": "GET /users\n",
+		"docs/api/Users.http": "GET /users\n",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -214,11 +310,11 @@ func TestFiles(t *testing.T) {
 		"index.html":           `<title>Users</title>`,
 		"docs/run.html":        `<title>Running it · Users</title>`,
 		"docs/call.html":       `<meta name="description" content="How to call it.">`,
-		"docs/api/users.http":  "GET /users\n",
+		"docs/api/Users.http":  "GET /users\n",
 		"openapi.json":         `"version": "1.2.3"`,
 		"openapi.yaml":         "version: 1.2.3",
 		"reference/index.html": `"version":"1.2.3"`,
-		"try/index.html":       `href="../reference/index.html"`,
+		"try/index.html":       `go tool mage docs serves a page that can.</p>`,
 		"assets/redoc.js":      `redoc src:"data:,"`,
 		"assets/mermaid.js":    "mermaid",
 		"assets/icon.svg":      "<svg/>",
@@ -262,7 +358,7 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// TestWrite writes the site of this checkout, twice.
+// TestWrite writes the site of this checkout, twice. What it does not write at the top level of the folder stays.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -270,12 +366,23 @@ func TestWrite(t *testing.T) {
 	}
 	parent := t.TempDir()
 	out := filepath.Join(parent, "site")
+	mine := []string{".git", "CNAME"} // of a folder that is published
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, mine[0]), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	write := func() map[string]string {
-		if err := site.Write(t.Context(), site.Options{Root: "../..", Out: out, Progress: func(step string) { t.Log(step) }}); err != nil {
+		err := site.Write(t.Context(), site.Options{Root: "../..", Out: out, Progress: func(step string) { t.Log(step) }})
+		if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		files := map[string]string{}
-		err := fs.WalkDir(os.DirFS(parent), ".", func(name string, entry fs.DirEntry, err error) error {
+		err = fs.WalkDir(os.DirFS(parent), ".", func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && !entry.IsDir() {
 				files[name] = content(t, os.DirFS(parent), name)
 			}
@@ -287,7 +394,11 @@ func TestWrite(t *testing.T) {
 		return files
 	}
 	first := write()
-	if err := os.WriteFile(filepath.Join(out, "stale.html"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(out, mine[1]), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first["site/"+mine[1]] = ""
+	if err := os.WriteFile(filepath.Join(out, "docs", "stale.html"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first, write()); diff != "" {

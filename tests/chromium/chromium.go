@@ -5,6 +5,8 @@ package chromium
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -27,8 +30,8 @@ import (
 const patience = 30 * time.Second
 
 // executable returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
-func executable(t *testing.T) string {
-	t.Helper()
+func executable(tb testing.TB) string {
+	tb.Helper()
 	for _, name := range []string{
 		"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge",
 		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -38,17 +41,17 @@ func executable(t *testing.T) string {
 		}
 	}
 	const missing = "no Chromium or Chrome was found: install one, such as the package chromium, to run the tests of the pages"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(missing)
+	if os.Getenv("CI") != "" {
+		tb.Fatal(missing)
 	}
-	t.Skip(missing)
+	tb.Skip(missing)
 	return ""
 }
 
 // Page is a page in a browser of its own, in which nothing is wrong: the test fails where the page complains in the console, or
-// asks anything but its own server.
+// anything that it starts, asks anything but its own server.
 type Page struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
 
 	mu         sync.Mutex
@@ -59,38 +62,56 @@ type Page struct {
 
 // Open starts a browser at an address, such as "_local/traces", below base, where all that the page asks for must be. The window is
 // 1280 pixels wide and 900 high. The browser is closed when the test ends.
-func Open(t *testing.T, base, address string, options ...chromedp.ExecAllocatorOption) *Page {
-	t.Helper()
+func Open(tb testing.TB, base, address string) *Page {
+	tb.Helper()
+	p := &Page{t: tb}
+	elsewhere := httptest.NewServer(http.HandlerFunc(p.refuse))
+	tb.Cleanup(elsewhere.Close)
 	flags := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
-	flags = append(flags, chromedp.ExecPath(executable(t)),
+	flags = append(flags, chromedp.ExecPath(executable(tb)),
 		chromedp.NoSandbox, // which containers do not allow, and which pages of our own do not need
-		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), append(flags, options...)...)
-	ctx, cancel := chromedp.NewContext(allocator)
-	p := &Page{t: t, ctx: ctx}
-	t.Cleanup(func() {
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"), // for the browser itself
+		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication")) // which would tell others of the page's fields
+	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), flags...)
+	browser, cancel := chromedp.NewContext(allocator)
+	tb.Cleanup(func() {
 		defer stop()
 		defer cancel()
-		closing, cancel := context.WithTimeout(ctx, patience)
+		closing, cancel := context.WithTimeout(browser, patience)
 		defer cancel()
 		if err := chromedp.Cancel(closing); err != nil {
-			t.Errorf("close the browser: %v", err)
+			tb.Errorf("close the browser: %v", err)
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, complaint := range p.complaints {
-			t.Errorf("in the console: %s", complaint)
+			tb.Errorf("in the console: %s", complaint)
 		}
 		for _, url := range p.foreign {
-			t.Errorf("the page asked %s", url)
+			tb.Errorf("the page asked %s", url)
 		}
 	})
-	if err := chromedp.Listen(ctx, func(event any) { p.heard(base, event) }); err != nil {
-		t.Fatalf("start the browser: %v", err)
+	if err := chromedp.ListenBrowser(browser, func(any) {}); err != nil {
+		tb.Fatalf("start the browser: %v", err)
+	}
+	// A context of its own, as what the browser itself asks its maker for is none of the page's.
+	p.ctx, _ = chromedp.NewContext(browser, chromedp.WithNewBrowserContext(
+		func(params *target.CreateBrowserContextParams) { params.ProxyServer = elsewhere.URL }))
+	if err := chromedp.Listen(p.ctx, func(event any) { p.heard(base, event) }); err != nil {
+		tb.Fatalf("open a page: %v", err)
 	}
 	p.focus()
 	p.Do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(base+address))
 	return p
+}
+
+// refuse is a proxy that leaves the browser nothing but this machine, and keeps what it asks for. It hears of what workers ask too.
+func (p *Page) refuse(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.foreign = append(p.foreign, r.RequestURI)
+	w.WriteHeader(http.StatusForbidden)
 }
 
 // heard keeps what is wrong.
@@ -99,17 +120,15 @@ func (p *Page) heard(base string, event any) {
 	defer p.mu.Unlock()
 	switch event := event.(type) {
 	case *runtime.EventExceptionThrown:
-		p.complaints = append(p.complaints, (&chromedp.ExceptionError{ExceptionDetails: event.ExceptionDetails}).Error())
+		p.complain((&chromedp.ExceptionError{ExceptionDetails: event.ExceptionDetails}).Error())
 	case *runtime.EventConsoleAPICalled:
 		var words []string
 		for _, arg := range event.Args {
 			words = append(words, string(arg.Value)+arg.Description)
 		}
-		p.complaints = append(p.complaints, strings.Join(words, " "))
+		p.complain(strings.Join(words, " "))
 	case *log.EventEntryAdded:
-		if p.allowed == "" || !strings.Contains(event.Entry.Text, p.allowed) {
-			p.complaints = append(p.complaints, event.Entry.Text+" "+event.Entry.URL)
-		}
+		p.complain(event.Entry.Text + " " + event.Entry.URL)
 	case *network.EventRequestWillBeSent:
 		url := event.Request.URL
 		if !strings.HasPrefix(url, base) && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:") { // which ask nobody
@@ -118,7 +137,14 @@ func (p *Page) heard(base string, event any) {
 	}
 }
 
-// Allow has the browser complain of a refusal that the test is about, such as "status of 404".
+// complain keeps a complaint, but for what the test is about.
+func (p *Page) complain(complaint string) {
+	if p.allowed == "" || !strings.Contains(complaint, p.allowed) {
+		p.complaints = append(p.complaints, complaint)
+	}
+}
+
+// Allow has the page complain of what the test is about, such as "status of 404".
 func (p *Page) Allow(complaint string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
