@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local/collector"
 	"github.com/userrequestapi/userdata/deploy/local/console"
@@ -35,19 +36,19 @@ func (s *Stack) routes() http.Handler {
 
 // docs serves the reference of the API below a path, and where the stack demands signed requests, what signs those that it sends.
 func (s *Stack) docs(mux *http.ServeMux, path string) {
-	reference.Handle(mux, path, s.page)
+	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {
 		stage, err := url.Parse(s.URL)
 		if err != nil { // it was made of the address of a listener
 			panic(err)
 		}
-		proxy := reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true})
-		mux.Handle(path+proxyPath+"/", http.StripPrefix(path+proxyPath, proxy))
+		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: answerTime})
 	}
+	reference.Handle(mux, path, s.page, proxy)
 }
 
-// proxyPath is where the reference sends requests that are to be signed, below its own path.
-const proxyPath = "stage"
+// answerTime is more than the 29 s after which the stage answers that its function has not.
+const answerTime = time.Minute
 
 // page is the reference as it is now, for who has asked by one of the names of this machine.
 func (s *Stack) page(r *http.Request) (reference.Page, error) {
@@ -67,13 +68,21 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
 		},
 	}
+	var notes []string
 	switch scheme := openapi.SecurityScheme(s.authorization.kind); {
 	case s.authorization.kind == template.AuthorizationIAM:
-		page.Proxy, page.Curl = proxyPath, signedCurl()
-		page.Note = "Requests are signed on their way to the stage, with the example credentials of this stack."
+		page.Curl = signedCurl()
+		notes = append(notes, "Requests are signed on their way to the stage, with the example credentials of this stack.")
 	case credential != "":
 		page.Credentials = map[string]string{scheme: credential}
 	}
+	switch {
+	case len(s.failures.all()) > 0:
+		notes = append(notes, "A change of the source could not be taken over: what is below may be ahead of what runs.")
+	case s.watcher == nil:
+		notes = append(notes, "Changes of the source are not taken over while the stack runs: what is below may be ahead of it.")
+	}
+	page.Note = strings.Join(notes, " ")
 	return page, nil
 }
 

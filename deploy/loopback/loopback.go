@@ -39,12 +39,11 @@ func Guard(next http.Handler) http.Handler {
 // checkHost refuses names that are not this machine's own: a site whose name was made to mean 127.0.0.1 could read what is served
 // here ("DNS rebinding").
 func checkHost(host string) error {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host += ":80" // as it is without a port
 	}
-	name = strings.Trim(name, "[]")
-	if address, err := netip.ParseAddr(name); strings.EqualFold(name, "localhost") || err == nil && address.IsLoopback() {
+	address, err := netip.ParseAddrPort(host) // which has brackets around IPv6, and nothing else
+	if name, _, _ := strings.Cut(host, ":"); strings.EqualFold(name, "localhost") || err == nil && address.Addr().IsLoopback() {
 		return nil
 	}
 	return errors.New("this is served by the names 127.0.0.1, localhost and [::1] only: use one of them")

@@ -3,6 +3,7 @@ package reference
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
@@ -24,29 +25,53 @@ const (
 // nil, changes each as the stage demands, such as by a signature; it can read the body by GetBody. So the page never has any
 // credentials, but its requests have what they allow: serve it within [loopback.Guard].
 func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.RoundTripper) http.Handler {
-	forward := &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(stage)
-			for name := range r.Out.Header { // what a browser tells of itself and of the page
-				if strings.HasPrefix(name, "Sec-") {
-					r.Out.Header.Del(name)
-				}
-			}
-			for _, name := range []string{pageHeader, "Cookie", "Origin", "Referer"} {
+	rewrite := func(r *httputil.ProxyRequest) {
+		r.SetURL(stage)
+		for name := range r.Out.Header { // what a browser tells of itself and of the page
+			if strings.HasPrefix(name, "Sec-") {
 				r.Out.Header.Del(name)
 			}
-		},
-		Transport:    authorizing{authorize, transport},
-		ErrorHandler: unreachable,
+		}
+		for _, name := range []string{pageHeader, "Cookie", "Origin", "Referer"} {
+			r.Out.Header.Del(name)
+		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(pageHeader) == "" {
 			loopback.WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only the page that is served here may ask for that.")
 			return
 		}
-		clear(w.Header()) // all headers are the stage's
+		if err := forwardable(r.URL); err != nil {
+			loopback.WriteProblem(w, http.StatusBadRequest, "AddressRefused", err.Error())
+			return
+		}
+		forward := &httputil.ReverseProxy{
+			Rewrite:   rewrite,
+			Transport: authorizing{authorize, transport},
+			ModifyResponse: func(res *http.Response) error {
+				clear(w.Header()) // the headers are the stage's, but for what could change this site
+				res.Header.Del("Set-Cookie")
+				res.Header.Set("X-Content-Type-Options", "nosniff")
+				return nil
+			},
+			ErrorHandler: unreachable,
+		}
 		http.MaxBytesHandler(forward, maxBody).ServeHTTP(w, r)
 	})
+}
+
+// forwardable refuses what would not reach the stage as the page sent it: a query that [httputil.ReverseProxy] would mend, and a path
+// that leads out of the stage.
+func forwardable(address *url.URL) error {
+	if _, err := url.ParseQuery(address.RawQuery); err != nil {
+		return fmt.Errorf("the query cannot be sent on as it is: %w; escape %% as %%25 and ; as %%3B", err)
+	}
+	for segment := range strings.SplitSeq(address.Path, "/") { // which is decoded: another server may decode it too
+		if segment == "." || segment == ".." {
+			return fmt.Errorf("the path has the segment %q, which could lead out of the stage", segment)
+		}
+	}
+	return nil
 }
 
 // unreachable tells the page that the stage has not answered.

@@ -39,11 +39,8 @@ type Page struct {
 	Note string
 	// Credentials are filled in by the names of the document's security schemes, which must be API keys or bearer tokens.
 	Credentials map[string]string
-	// Proxy is an address on the page's own server, relative to the page, where [Proxy] takes requests to the document's first
-	// server. Empty: they go there themselves.
-	Proxy string
-	// Curl has the options by which curl authorizes requests as Proxy does: the page shows them, and asks nobody for anything.
-	// Empty: Proxy does no such thing.
+	// Curl has the options by which curl authorizes requests as the page's [Proxy] does: the page shows them, and asks nobody for
+	// anything. Empty: the proxy, if any, does no such thing.
 	Curl string
 	// CrossOrigin allows requests to other origins than the page's own, as to those of the document's servers.
 	CrossOrigin bool
@@ -65,7 +62,7 @@ func contents() map[string]content {
 	return files
 }
 
-// content is a file, perhaps compressed.
+// content is a file as it is embedded, perhaps compressed.
 type content struct {
 	bytes     []byte
 	gzip      bool
@@ -116,8 +113,9 @@ func (p Page) policy() string {
 		"; base-uri 'none'; form-action 'none'"
 }
 
-// render writes the page as HTML. policy goes into the page; empty: it comes with the page.
-func (p Page) render(policy string) ([]byte, error) {
+// render writes the page as HTML. policy goes into the page; empty: it comes with the page. proxy is where, relative to the page, its
+// server takes requests to the document's first server; empty: they go there themselves.
+func (p Page) render(policy, proxy string) ([]byte, error) {
 	page, err := template.ParseFS(assets, "assets/page.html")
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
@@ -132,24 +130,25 @@ func (p Page) render(policy string) ([]byte, error) {
 		Credentials map[string]string `json:"credentials,omitempty"`
 		Proxy       string            `json:"proxy,omitempty"`
 		Curl        string            `json:"curl,omitempty"`
-	}{p.Document.JSON(), p.Credentials, p.Proxy, p.Curl}})
+	}{p.Document.JSON(), p.Credentials, proxy, p.Curl}})
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
 	return text.Bytes(), nil
 }
 
-// The names of what is beside the page.
+// The names of what is below the page's address.
 const (
 	indexName = "index.html"
 	jsonName  = "openapi.json"
 	yamlName  = "openapi.yaml"
+	proxyName = "stage"
 )
 
 // Write writes the page into a folder for any web server, with the document beside it. All addresses are relative, so that the
 // folder can be moved; browsers show index.html from a disk too.
 func Write(dir string, page Page) error {
-	index, err := page.render(page.policy())
+	index, err := page.render(page.policy(), "")
 	if err != nil {
 		return err
 	}
@@ -169,8 +168,14 @@ func Write(dir string, page Page) error {
 }
 
 // Handle adds the page to what mux serves, below a prefix such as /docs/, and the document beside it. It asks for the page at each
-// request, which may tell it by which name the server was asked. Wrap it in [loopback.Guard] where it is served on this machine.
-func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, error)) {
+// request, which may tell it by which name the server was asked. The page's requests to the document's first server go through proxy
+// (see [Proxy]); nil: they go there themselves. Wrap mux in [loopback.Guard] where it is served on this machine.
+func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, error), proxy http.Handler) {
+	var proxied string
+	if proxy != nil {
+		proxied = proxyName
+		mux.Handle(prefix+proxyName+"/", http.StripPrefix(prefix+proxyName, proxy))
+	}
 	serve := func(name string, write func(http.ResponseWriter, *http.Request, Page) error) {
 		mux.HandleFunc("GET "+prefix+name, func(w http.ResponseWriter, r *http.Request) {
 			p, err := page(r)
@@ -183,7 +188,7 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 		})
 	}
 	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		index, err := p.render("")
+		index, err := p.render("", proxied)
 		if err != nil {
 			return err
 		}
@@ -211,24 +216,14 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 	}
 }
 
-// handler serves the file, compressed as it is where the client takes that.
+// handler serves the file, which does not go far: it is not worth to be compressed.
 func (c content) handler() http.Handler {
 	sum := sha256.Sum256(c.bytes)
-	etag := hex.EncodeToString(sum[:8])
+	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, tag := c.bytes, etag
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", c.mediaType)
-		if c.gzip {
-			w.Header().Set("Vary", "Accept-Encoding")
-			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-				w.Header().Set("Content-Encoding", "gzip")
-				tag += "-gzip"
-			} else {
-				body = c.plain()
-			}
-		}
-		w.Header().Set("ETag", `"`+tag+`"`)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		w.Header().Set("ETag", etag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.plain()))
 	})
 }

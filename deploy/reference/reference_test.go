@@ -2,7 +2,6 @@ package reference_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +14,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/loopback"
 	"github.com/userrequestapi/userdata/deploy/openapi"
 	"github.com/userrequestapi/userdata/deploy/reference"
 )
@@ -28,7 +30,7 @@ func page(t *testing.T) reference.Page {
 	}
 	return reference.Page{
 		Document: document, Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Here"}}, Note: "Mind <this>.",
-		Credentials: map[string]string{"apiKey": "key"}, Proxy: "stage", Curl: `--user "a:b"`,
+		Credentials: map[string]string{"apiKey": "key"}, Curl: `--user "a:b"`,
 	}
 }
 
@@ -77,7 +79,7 @@ func TestWrite(t *testing.T) {
 		t.Fatalf("the page has no data:\n%s", html)
 	}
 	if err := json.Unmarshal([]byte(text[1]), &said); err != nil || said.Document.Info.Title != p.Document.Title() ||
-		said.Credentials["apiKey"] != "key" || said.Proxy != "stage" || said.Curl != p.Curl {
+		said.Credentials["apiKey"] != "key" || said.Proxy != "" || said.Curl != p.Curl {
 		t.Errorf("the page's data is %+v (%v)", said, err)
 	}
 	for name, want := range map[string][]byte{"openapi.json": p.Document.JSON(), "openapi.yaml": p.Document.YAML()} {
@@ -116,13 +118,17 @@ func TestHandle(t *testing.T) {
 			return reference.Page{}, errors.New("line 3: not a mapping")
 		}
 		return p, nil
-	})
+	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		loopback.WriteProblem(w, http.StatusTeapot, "Asked", r.URL.EscapedPath())
+	}))
 	const browser = "text/html,*/*;q=0.8"
 	for _, test := range []struct {
 		path, accept, contentType, body string
 		status                          int
 	}{
 		{"/docs/", browser, "text/html; charset=utf-8", `id="reference"`, 200},
+		{"/docs/", browser, "text/html; charset=utf-8", `"proxy":"stage"`, 200},
+		{"/docs/stage/users/a%2Fb", "*/*", "application/problem+json", `"/users/a%2Fb"`, 418},
 		{"/docs/openapi.json", "*/*", "application/json", `"openapi": "3.0.3"`, 200},
 		{"/docs/openapi.yaml", "*/*", "application/yaml", `"openapi": "3.0.3"`, 200},
 		{"/docs/openapi.yaml", browser, "text/plain; charset=utf-8", `"openapi": "3.0.3"`, 200},
@@ -148,27 +154,24 @@ func TestHandle(t *testing.T) {
 	}
 }
 
-// Files are sent compressed where the client takes that, and not again where it has them.
+// Files are not sent again where the client has them, and there is no proxy where there is none.
 func TestHandle_Assets(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
-	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil })
-	plain := ask(t, mux, "GET", "/assets/swagger-ui.css", "", nil)
-	compressed := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip, br"})
-	if compressed.Header().Get("Content-Encoding") != "gzip" || compressed.Header().Get("ETag") == plain.Header().Get("ETag") {
-		t.Fatalf("got %v, want another form than %v", compressed.Header(), plain.Header())
+	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil }, nil)
+	first := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip;q=0, identity"})
+	if first.Code != http.StatusOK || first.Header().Get("Content-Encoding") != "" || !strings.HasPrefix(first.Body.String(), ".swagger-ui") {
+		t.Errorf("got %d %v %.20q", first.Code, first.Header(), first.Body.String())
 	}
-	reader, err := gzip.NewReader(compressed.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(reader)
-	if err != nil || string(content) != plain.Body.String() {
-		t.Errorf("the two forms differ (%v)", err)
-	}
-	again := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"If-None-Match": plain.Header().Get("ETag")})
+	again := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"If-None-Match": first.Header().Get("ETag")})
 	if again.Code != http.StatusNotModified {
 		t.Errorf("got %d for the ETag that it has", again.Code)
+	}
+	if res := ask(t, mux, "GET", "/stage/users", "", nil); res.Code != http.StatusNotFound {
+		t.Errorf("the proxy that is not there: %d", res.Code)
+	}
+	if body := ask(t, mux, "GET", "/", "", nil).Body.String(); strings.Contains(body, `"proxy"`) {
+		t.Errorf("the page knows a proxy:\n%s", body)
 	}
 }
 
@@ -188,6 +191,7 @@ func TestProxy(t *testing.T) {
 		}
 		got = asked{r.Method, r.URL.String(), string(body), r.Header}
 		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Set-Cookie", "a=b")
 		w.WriteHeader(http.StatusPreconditionFailed)
 	}))
 	t.Cleanup(stage.Close)
@@ -196,7 +200,8 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := errors.New("the credentials have expired")
-	proxy := http.StripPrefix("/stage", reference.Proxy(target, func(r *http.Request) error {
+	mux := http.NewServeMux()
+	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil }, reference.Proxy(target, func(r *http.Request) error {
 		if r.Method == http.MethodDelete {
 			return refused
 		}
@@ -215,14 +220,22 @@ func TestProxy(t *testing.T) {
 		r.Header.Set("Authorization", "for "+r.URL.Host+" "+body)
 		return nil
 	}, &http.Transport{DisableKeepAlives: true}))
+	proxy := loopback.Guard(mux)
 	fromPage := map[string]string{
 		"X-Requested-With": "reference", "Cookie": "c", "Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin", "If-Match": `"0"`,
 		"Authorization": "mine",
 	}
 
-	res := ask(t, proxy, "PUT", "/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
-	if res.Code != http.StatusPreconditionFailed || res.Header().Get("ETag") != `"1"` {
-		t.Errorf("the page got %d %v", res.Code, res.Header())
+	res := ask(t, proxy, "PUT", "http://127.0.0.1/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
+	if res.Code != http.StatusPreconditionFailed {
+		t.Errorf("the page got %d", res.Code)
+	}
+	header := map[string][]string(res.Header())
+	delete(header, "Date")
+	if diff := cmp.Diff(map[string][]string{
+		"Content-Length": {"0"}, "Etag": {`"1"`}, "X-Content-Type-Options": {"nosniff"},
+	}, header); diff != "" {
+		t.Errorf("the page got headers (-want +got):\n%s", diff)
 	}
 	if got.method != "PUT" || got.url != "/prod/users/a%2Fb?userId=%20" || got.body != `{"name": "Ada"}` {
 		t.Errorf("the stage was asked %+v", got)
@@ -240,23 +253,41 @@ func TestProxy(t *testing.T) {
 	}
 
 	got = asked{}
+	const large = 17 << 20
 	for name, test := range map[string]struct {
-		method, body string
-		header       map[string]string
-		status       int
-		says         string
+		method, path, body string
+		header             map[string]string
+		status             int
+		says               string
 	}{
-		"without the page's header":   {"GET", "", nil, 403, "OriginRefused"},
-		"a preflight":                 {"OPTIONS", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
-		"what cannot be authorized":   {"DELETE", "", fromPage, 502, refused.Error()},
-		"more than API Gateway takes": {"PUT", strings.Repeat(" ", 17<<20), fromPage, 413, "ContentTooLarge"},
+		"without the page's header":     {"GET", "/users", "", nil, 403, "OriginRefused"},
+		"a preflight":                   {"OPTIONS", "/users", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
+		"what cannot be authorized":     {"DELETE", "/users", "", fromPage, 502, refused.Error()},
+		"more than API Gateway takes":   {"PUT", "/users", strings.Repeat(" ", large), fromPage, 413, "ContentTooLarge"},
+		"an escape that is none":        {"GET", "/users?userId=%zz", "", fromPage, 400, "escape % as %25"},
+		"a semicolon":                   {"GET", "/users?userId=a;b", "", fromPage, 400, "; as %3B"},
+		"another stage":                 {"GET", "/%2e%2e/other", "", fromPage, 400, "AddressRefused"},
+		"another stage, all escaped":    {"GET", "/..%2f..%2fother", "", fromPage, 400, "AddressRefused"},
+		"a path that ends outside":      {"GET", "/users/%2e.", "", fromPage, 400, "AddressRefused"},
+		"a segment that stands for one": {"GET", "/users/%2E/1", "", fromPage, 400, "AddressRefused"},
 	} {
-		res := ask(t, proxy, test.method, "/stage/users", test.body, test.header)
+		res := ask(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
 		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.says) {
 			t.Errorf("%s: %d %s, want %d %s", name, res.Code, body, test.status, test.says)
+		}
+		for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy"} {
+			if res.Header().Get(header) == "" {
+				t.Errorf("%s: there is no %s", name, header)
+			}
 		}
 	}
 	if got.method != "" {
 		t.Errorf("the stage was asked %+v", got)
+	}
+	for _, path := range []string{"/users/...", "/users/a..b?userId=..", "/users/%3B%25"} {
+		ask(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
+		if got.url != "/prod"+path {
+			t.Errorf("%s: the stage was asked %s", path, got.url)
+		}
 	}
 }

@@ -2,21 +2,30 @@
 package release_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/progress"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
@@ -61,7 +70,13 @@ $`)
 	}
 }
 
-// A stage that cannot be asked has the document of the source, and that is said.
+// The files that are written.
+const (
+	readersFile = "docs/api/test.json"
+	gatewayFile = "docs/api/test.apigateway.json"
+)
+
+// Without an account or a stage in it there is the document of the source, which is said.
 func TestDocs_WithoutStage(t *testing.T) {
 	a := newAccount(t)
 	check := func(cause string) {
@@ -72,7 +87,7 @@ func TestDocs_WithoutStage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got, want any
-		if err := json.Unmarshal([]byte(a.read(t, "docs/api/test.json")), &got); err != nil {
+		if err := json.Unmarshal([]byte(a.read(t, readersFile)), &got); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(document.Public().JSON(), &want); err != nil {
@@ -81,63 +96,261 @@ func TestDocs_WithoutStage(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("the document (-want +got):\n%s", diff)
 		}
-		contains(t, a.read(t, "docs/api/test.apigateway.json"), `"x-amazon-apigateway-integration"`)
+		contains(t, a.read(t, gatewayFile), `"x-amazon-apigateway-integration"`)
+		a.removeDocs(t)
 	}
 	check("not deployed")
 	a.succeed(t, release.Deploy)
+	t.Run("no Region", func(t *testing.T) {
+		t.Setenv("AWS_REGION", "")
+		check("no Region is set")
+	})
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	check("there are no AWS credentials")
+
+	// What is there may be the stage's.
+	write(t, filepath.Join(a.root, readersFile), []byte("exported"))
+	contains(t, a.docs(t), "The stage cannot be asked", readersFile+" is there", "remove it")
+	if got := a.read(t, readersFile); got != "exported" {
+		t.Errorf("what was there is %.100s", got)
+	}
+	if _, err := os.Stat(filepath.Join(a.root, gatewayFile)); err == nil {
+		t.Error("one of two documents is written")
+	}
+}
+
+// removeDocs removes the documents.
+func (a *account) removeDocs(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{readersFile, gatewayFile} {
+		if err := os.Remove(filepath.Join(a.root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Where there is somebody to ask, the source's document is not taken for the stage's.
+func TestDocs_Fails(t *testing.T) {
+	a := newAccount(t)
+	a.fail(t, release.Docs, release.CodeSettings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
+	a.succeed(t, release.Deploy)
 	a.taken()
 	a.docs(t)
+	a.removeDocs(t)
 	export := a.taken("apigateway")[0]
 	a.set(func(a *account) {
 		a.faults[export] = fault{http.StatusForbidden, "AccessDeniedException", "User is not authorized to perform: apigateway:GET"}
 	})
-	check("apigateway:GET")
+	a.fail(t, release.Docs, release.CodeAccount, []string{"export the document of the stage", "apigateway:GET"})
+	t.Setenv("AWS_PROFILE", "nobody")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
-	check("AWS_ACCESS_KEY_ID")
-
-	a.fail(t, release.Docs, release.CodeSettings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
+	a.fail(t, release.Docs, release.CodeAccount, []string{`no profile "nobody"`})
+	process(t, "exit 1")
+	a.fail(t, release.Docs, release.CodeAccount, []string{"the credential process of the profile failed"})
+	if _, err := os.Stat(filepath.Join(a.root, readersFile)); err == nil {
+		t.Error("a document is written")
+	}
 }
 
-// served is a reference that is served, until the test ends.
+// process has credentials come from a shell script.
+func process(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "process.sh"), []byte(script))
+	write(t, filepath.Join(dir, "config"), []byte("[profile process]\ncredential_process = sh "+filepath.Join(dir, "process.sh")+"\n"))
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
+	t.Setenv("AWS_PROFILE", "process")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+}
+
+// A program is told where a document is from.
+func TestDocs_JSON(t *testing.T) {
+	a := newAccount(t)
+	source := func() string {
+		t.Helper()
+		var out bytes.Buffer
+		a.succeed(t, release.Docs, func(s *release.Settings) { s.Printer = progress.New(&out, progress.Options{JSON: true}) })
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		var last struct {
+			Result struct {
+				Source string
+				Files  []string
+			}
+		}
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{readersFile, gatewayFile}, last.Result.Files); diff != "" {
+			t.Errorf("files (-want +got):\n%s", diff)
+		}
+		return last.Result.Source
+	}
+	if got := source(); got != "checkout" {
+		t.Errorf("before the first deployment: %s", got)
+	}
+	a.succeed(t, release.Deploy)
+	if got := source(); got != "stage" {
+		t.Errorf("after it: %s", got)
+	}
+}
+
+// A port that is in use is found before anything is done.
+func TestDocs_PortInUse(t *testing.T) {
+	a := newAccount(t)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	a.fail(t, release.Docs, release.CodeSettings, []string{"in use", "PORT=0 takes a free one"}, func(s *release.Settings) {
+		s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP
+	})
+	if calls := a.taken(); len(calls) > 0 {
+		t.Errorf("AWS was asked %q", calls)
+	}
+	if _, err := os.Stat(filepath.Join(a.root, "docs")); err == nil {
+		t.Error("documents are written")
+	}
+}
+
+// served is a reference that is served until it is stopped, or the test ends.
 type served struct {
 	url    string
 	client *http.Client
+	opened string        // what the browser was started with
+	stop   func() string // returns what was shown
 }
 
-// serveDocs serves the reference of a stage that answers at invokeURL.
-func (a *account) serveDocs(t *testing.T, invokeURL string) served {
+// leadsTo is where a file for the browser leads.
+var leadsTo = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=(http://127\.0\.0\.1:\d+/\w+/)">`)
+
+// serveDocs serves the reference of a stage that answers at invokeURL. browse is what the browser does; nil: it is there at once.
+func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.Context) error) served {
 	t.Helper()
+	type result struct {
+		out string
+		err error
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	address, ended := make(chan string, 1), make(chan error, 1)
+	opened, address, ended := make(chan string, 1), make(chan string, 1), make(chan result, 1)
 	go func() {
-		_, err := a.run(ctx, release.Docs, func(s *release.Settings) {
+		out, err := a.run(ctx, release.Docs, func(s *release.Settings) {
 			s.Serve, s.InvokeURL = true, invokeURL
-			s.Browse = func(url string) error { address <- url; return nil }
-		})
-		ended <- err
-	}()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	select {
-	case url := <-address:
-		t.Cleanup(func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Errorf("after the end: %v", err)
+			s.Browse = func(ctx context.Context, url string) error {
+				content, err := os.ReadFile(strings.TrimPrefix(url, "file://"))
+				if match := leadsTo.FindSubmatch(content); match != nil {
+					opened <- url
+					address <- string(match[1])
+				} else {
+					t.Errorf("the browser was started with %s: %s (%v)", url, content, err)
+				}
+				if browse == nil {
+					return nil
+				}
+				return browse(ctx)
 			}
 		})
-		return served{url, client}
-	case err := <-ended:
+		ended <- result{out, err}
+	}()
+	stop := sync.OnceValue(func() string {
 		cancel()
-		t.Fatalf("nothing is served: %v", err)
+		last := <-ended
+		if last.err != nil {
+			t.Errorf("after the end: %v", last.err)
+		}
+		return last.out
+	})
+	select {
+	case url := <-address:
+		t.Cleanup(func() { stop() })
+		return served{url, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, <-opened, stop}
+	case last := <-ended:
+		cancel()
+		t.Fatalf("nothing is served: %v\n%s", last.err, last.out)
 	case <-time.After(time.Minute):
 		cancel()
 		t.Fatal("nothing is served")
 	}
 	return served{}
+}
+
+// Other users of the machine see what the browser is started with, which must not tell them the address of the page.
+func TestDocs_Browse(t *testing.T) {
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	for name, test := range map[string]struct {
+		browse func(context.Context) error
+		says   string // that no browser is there
+	}{
+		"it is there at once":    {nil, ""},
+		"it runs until it ends":  {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, ""},
+		"there is no such thing": {func(context.Context) error { return errors.New("no xdg-open") }, "no browser could be started (no xdg-open)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := a.serveDocs(t, echo(t), test.browse)
+			file, _ := strings.CutPrefix(s.opened, "file://")
+			if token := strings.Split(s.url, "/")[3]; strings.Contains(s.opened, token) {
+				t.Errorf("the browser was started with %s, which tells %s", s.opened, s.url)
+			}
+			if info, err := os.Stat(file); test.says == "" && (err != nil || info.Mode() != 0o600) {
+				t.Errorf("the file for the browser: %v (%v)", info, err)
+			}
+			if status, _ := s.ask(t, "GET", "", ""); status != http.StatusOK {
+				t.Errorf("the page: %d", status)
+			}
+			out := s.stop()
+			contains(t, out, "Reference  "+s.url)
+			if there := strings.Contains(out, "no browser"); there != (test.says != "") || !strings.Contains(out, test.says) {
+				t.Errorf("%s\nwant %q", out, test.says)
+			}
+			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the file for the browser is left: %v", err)
+			}
+		})
+	}
+}
+
+// What a browser prints does not come between what was asked for, and one that stays does not hold the command.
+func TestBrowse(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no xdg-open")
+	}
+	dir := t.TempDir()
+	log, wait := filepath.Join(dir, "log"), filepath.Join(dir, "wait")
+	if err := syscall.Mkfifo(wait, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\necho \"$@\" > " + log + "\nread line < " + wait + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- release.Browse(ctx, "file:///page") }()
+	// The script has begun when it opens the pipe for reading, which this waits for, and goes on when it is told.
+	pipe, err := os.OpenFile(wait, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+	_, err = pipe.WriteString("\n")
+	if err := errors.Join(err, pipe.Close()); err != nil {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(log); err != nil || string(content) != "file:///page\n" {
+		t.Errorf("xdg-open was started with %q (%v)", content, err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := release.Browse(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("error = %v, want that there is none", err)
+	}
 }
 
 // ask sends a request as the page does, unless change makes it another.
@@ -163,10 +376,10 @@ func (s served) ask(t *testing.T, method, path, body string, change ...func(*htt
 	return res.StatusCode, string(content)
 }
 
-// echo is a stage that tells what it was asked.
+// echo is a stage that tells what it was asked, whose certificate the settings of AWS have.
 func echo(t *testing.T) (invokeURL string) {
 	t.Helper()
-	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	stage := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -175,14 +388,18 @@ func echo(t *testing.T) (invokeURL string) {
 		reply(w, map[string]any{"asked": r.Method + " " + r.URL.String(), "body": string(body), "header": r.Header})
 	}))
 	stage.Config.SetKeepAlivesEnabled(false)
+	stage.StartTLS()
 	t.Cleanup(stage.Close)
+	bundle := filepath.Join(t.TempDir(), "bundle.pem")
+	write(t, bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: stage.Certificate().Raw}))
+	t.Setenv("AWS_CA_BUNDLE", bundle)
 	return stage.URL + "/api/{StageName}"
 }
 
 func TestDocs_Reference(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	s := a.serveDocs(t, echo(t))
+	s := a.serveDocs(t, echo(t), nil)
 	if status, page := s.ask(t, "GET", "", ""); status != http.StatusOK || !strings.Contains(page, "UserRequestAPI") {
 		t.Errorf("the page: %d\n%s", status, page)
 	}
@@ -210,7 +427,7 @@ func TestDocs_Reference(t *testing.T) {
 	setTemplate(t, a.root, "Description: Replaces users", "Description: Replaces users still")
 	openapiFile := filepath.Join(a.root, "deploy", "openapi.yaml")
 	write(t, openapiFile, []byte(strings.Replace(a.read(t, "deploy/openapi.yaml"), "Read a user", "Look a user up", 1)))
-	_, document = a.serveDocs(t, echo(t)).ask(t, "GET", "openapi.json", "")
+	_, document = a.serveDocs(t, echo(t), nil).ask(t, "GET", "openapi.json", "")
 	contains(t, document, "/exported", `/api/test"`)
 }
 
@@ -219,7 +436,7 @@ func TestDocs_Signed(t *testing.T) {
 	a := newAccount(t)
 	write(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: AWS_IAM}"))
 	a.succeed(t, release.Deploy)
-	s := a.serveDocs(t, echo(t))
+	s := a.serveDocs(t, echo(t), nil)
 	_, answer := s.ask(t, "PUT", "stage/users/1", `{"name": "Ada"}`, func(r *http.Request) { r.Header.Set("Authorization", "mine") })
 	contains(t, answer, "AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/", "/execute-api/aws4_request", `{\"name\": \"Ada\"}`)
 	_, page := s.ask(t, "GET", "", "")
@@ -227,4 +444,18 @@ func TestDocs_Signed(t *testing.T) {
 		t.Error("the page has the credentials")
 	}
 	contains(t, page, "signed on their way", "$AWS_ACCESS_KEY_ID")
+	s.stop()
+
+	// Credentials that are gone by then: the page says so, as the commands do.
+	gone := filepath.Join(t.TempDir(), "gone")
+	process(t, "test ! -e "+gone+` || exit 1
+echo '{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "secret", "Expiration": "2020-01-01T00:00:00Z"}'
+`)
+	s = a.serveDocs(t, echo(t), nil)
+	write(t, gone, nil)
+	status, answer := s.ask(t, "GET", "stage/users", "")
+	contains(t, answer, "the credential process of the profile failed", "AWS_PROFILE")
+	if status != http.StatusBadGateway {
+		t.Errorf("got %d", status)
+	}
 }

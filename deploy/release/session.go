@@ -348,7 +348,10 @@ func (s *session) look(ctx context.Context) (*current, error) {
 	return c, nil
 }
 
-// deployed is look for what needs a stage that is there.
+// errNotDeployed is that nothing of a stage serves yet.
+var errNotDeployed = errors.New("is not deployed")
+
+// deployed is look for what needs a stage that is there; the error is [errNotDeployed] where it is not.
 func (s *session) deployed(ctx context.Context) (*current, error) {
 	c, err := s.look(ctx)
 	if err == nil && !c.serves() {
@@ -356,8 +359,8 @@ func (s *session) deployed(ctx context.Context) (*current, error) {
 		if c != nil {
 			status = fmt.Sprintf("its stack is in %s", c.Status)
 		}
-		err = WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed in account %s, %s (%s): deploy it with %s",
-			s.stage.Name, s.account.ID, s.account.Region, status, s.command("deploy")))
+		err = WithCode(CodeSettings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
+			s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command("deploy")))
 	}
 	return c, err
 }

@@ -50,8 +50,8 @@ type Settings struct {
 	// Port is where [Docs] serves the reference, on 127.0.0.1; 0 takes a free one. Serve is false where it only writes the documents.
 	Port  int
 	Serve bool
-	// Browse opens an address in a browser; nil: nobody looks.
-	Browse func(url string) error
+	// Browse opens an address in a browser, until ctx ends at the latest; nil: nobody looks.
+	Browse func(ctx context.Context, url string) error
 
 	CallsFile string // gets the name of each call to AWS; empty: none does
 
@@ -62,7 +62,7 @@ type Settings struct {
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
 // REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser is opened
-// only from a terminal, and not with BROWSER=none.
+// only from a terminal, and not with BROWSER=none or JSON.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -83,10 +83,11 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	s.AtOnce = variables.Flag("AT_ONCE", false)
 	s.Serve = variables.Flag("SERVE", true)
 	s.Port = variables.Number("PORT", 0, 0, 65535)
-	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" {
-		s.Browse = browser.OpenURL
+	forPrograms := variables.Flag("JSON", false)
+	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !forPrograms {
+		s.Browse = browse
 	}
-	s.Printer = progress.Open(out, variables.Flag("JSON", false), getenv)
+	s.Printer = progress.Open(out, forPrograms, getenv)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.Ask = ask(os.Stdin, os.Stderr)
 	}
@@ -94,6 +95,19 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		return Settings{}, WithCode(CodeSettings, err)
 	}
 	return s, nil
+}
+
+// browse opens an address in the user's browser. That may be a program that runs until it is closed: it is left alone when ctx ends.
+func browse(ctx context.Context, url string) error {
+	browser.Stdout = os.Stderr // stdout is for what was asked for
+	opened := make(chan error, 1)
+	go func() { opened <- browser.OpenURL(url) }()
+	select {
+	case err := <-opened:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func ask(in io.Reader, out io.Writer) func(string) (string, error) {

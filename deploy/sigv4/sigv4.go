@@ -4,6 +4,7 @@ package sigv4
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +28,7 @@ func Curl(region, user string) string {
 func Sign(req *http.Request, credentials aws.CredentialsProvider, region string) error {
 	keys, err := credentials.Retrieve(req.Context())
 	if err != nil {
-		return fmt.Errorf("sign: %w", err)
+		return fmt.Errorf("sign: get credentials: %w", err) // in the words of the SDK's clients
 	}
 	digest := sha256.New()
 	if req.GetBody != nil {
@@ -35,7 +36,8 @@ func Sign(req *http.Request, credentials aws.CredentialsProvider, region string)
 		if err != nil {
 			return fmt.Errorf("sign: %w", err)
 		}
-		if _, err := io.Copy(digest, body); err != nil {
+		_, err = io.Copy(digest, body)
+		if err := errors.Join(err, body.Close()); err != nil {
 			return fmt.Errorf("sign: %w", err)
 		}
 	}

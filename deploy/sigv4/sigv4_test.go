@@ -3,6 +3,7 @@ package sigv4_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -41,6 +42,27 @@ func TestSign(t *testing.T) {
 	}
 	if signature("{}") == signature("{ }") {
 		t.Error("the signature does not depend on the body")
+	}
+}
+
+// body is one that tells when it is closed.
+type body struct {
+	io.Reader
+
+	closed *bool
+}
+
+func (b body) Close() error {
+	*b.closed = true
+	return nil
+}
+
+func TestSign_Closes(t *testing.T) {
+	t.Parallel()
+	req, closed := request(t, "{}"), false
+	req.GetBody = func() (io.ReadCloser, error) { return body{strings.NewReader("{}"), &closed}, nil }
+	if err := sigv4.Sign(req, credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), "eu-west-1"); err != nil || !closed {
+		t.Errorf("error = %v, the copy of the body is closed: %t", err, closed)
 	}
 }
 

@@ -2,6 +2,9 @@ package browser_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -10,6 +13,9 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/loopback"
+	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/reference"
 	"github.com/userrequestapi/userdata/tests/chromium"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -71,7 +77,7 @@ func TestReference(t *testing.T) {
 	try(p, "deleteUser", map[string]string{"userId": "grace"}, 204)
 	s.Do(t, "GET", "/users/grace", "").Want(t, 404)
 
-	p.Allow("status of 404")
+	p.Allow("status of 404 (Not Found) " + s.URL + "/users/grace")
 	try(p, "getUser", map[string]string{"userId": "grace"}, 404)
 	p.Sees(operation("getUser", ".live-responses-table .highlight-code"), `"code": "UserNotFound"`)
 	p.Picture("reference-refused")
@@ -111,7 +117,7 @@ func TestReference_Looks(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	p := open(t, s, "")
-	p.Allow("status of 404")
+	p.Allow("status of 404 (Not Found) " + s.URL + "/users/nobody")
 	for _, width := range []int64{1280, 400} {
 		for _, scheme := range []string{"light", "dark"} {
 			p.Scheme(scheme)
@@ -123,4 +129,70 @@ func TestReference_Looks(t *testing.T) {
 			p.Looks(where + "-tried")
 		}
 	}
+}
+
+// TestReference_Signs finds that ids which are written in more than one way are signed as the stage reads them.
+func TestReference_Signs(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	send := func(method, path, body string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, s.Console+"_local/docs/stage/users"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Requested-With", "reference")
+		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		content, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(content)
+	}
+	for id, paths := range map[string][]string{
+		"...":     {"/...", "/%2E%2e.", "?userId=..."},
+		"~a_b-c.": {"/~a_b-c.", "/%7Ea%5Fb%2dc%2E", "?userId=%7ea_b-c.", "?limit=1&userId=~a_b-c."},
+	} {
+		if status, answer := send("POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
+			t.Errorf("create %s: %d %s", id, status, answer)
+		}
+		for _, path := range paths {
+			if status, answer := send("GET", path, ""); status != http.StatusOK || !strings.Contains(answer, strconv.Quote(id)) {
+				t.Errorf("%s: %d %s", path, status, answer)
+			}
+		}
+	}
+	// No function reads these, but the stage verifies the signature first.
+	for _, path := range []string{"/a%2Fb", "/a%20b", "/a%2Bb", "/%C3%A9%25", "?userId=a%20b", "?userId=a+b&limit=%C3%A9", "?userId="} {
+		if status, answer := send("GET", path, ""); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", path, status, answer)
+		}
+	}
+}
+
+// TestReference_Parameters finds the forms of what the API's own document does not have: a reference with escapes, and a parameter
+// with a content.
+func TestReference_Parameters(t *testing.T) {
+	t.Parallel()
+	document, err := openapi.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
+		"/things": {"parameters": [{"$ref": "#/components/parameters/a~1b~0c%25"}], "get": {
+			"operationId": "getThings", "tags": ["Things"], "responses": {"200": {"description": "All"}}, "parameters": [
+				{"name": "filter", "in": "query", "example": "{}", "content": {"application/json": {"schema": {"type": "object"}}}}]}}},
+		"components": {"parameters": {"a/b~c%": {
+			"name": "limit", "in": "query", "description": "Pages.", "example": 2, "schema": {"type": "integer", "example": 3}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return reference.Page{Document: document}, nil }, nil)
+	server := httptest.NewServer(loopback.Guard(mux))
+	t.Cleanup(server.Close)
+	p := chromium.Open(t, server.URL, "/")
+	p.Click(operation("getThings", ".opblock-summary-control"))
+	p.Sees(operation("getThings", "tr[data-param-name=limit]"), "Pages. For example 2.")
+	p.Sees(operation("getThings", "tr[data-param-name=filter]"), "For example {}.")
 }

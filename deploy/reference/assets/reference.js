@@ -5,15 +5,17 @@
   const servers = (page.document.servers ?? []).map((it) => it.url);
   const server = servers[0];
 
-  // resolved returns what a reference within the document stands for.
-  const resolved = (it) => (it?.$ref ? it.$ref.slice(2).split("/").reduce((at, name) => at[name], page.document) : it);
+  // resolved returns what a reference within the document stands for: a JSON Pointer (RFC 6901) as a fragment of a URL.
+  const unescaped = (name) => decodeURIComponent(name).replaceAll("~1", "/").replaceAll("~0", "~");
+  const resolved = (it) => (it?.$ref ? it.$ref.slice(2).split("/").map(unescaped).reduce((at, name) => at[name], page.document) : it);
 
   // offered gives the examples of a parameter in words: Swagger UI would send them in each request, such as an If-Match of another user.
   const offered = (parameter) => {
     const { example, ...rest } = resolved(parameter);
     if (rest.required || example === undefined) return parameter;
-    const { example: _, ...schema } = resolved(rest.schema);
-    return { ...rest, schema, description: `${rest.description} For example \`${example}\`.` };
+    const { example: _, ...schema } = resolved(rest.schema) ?? {}; // it has none where it has a content
+    const description = [rest.description, `For example \`${example}\`.`].filter(Boolean).join(" ");
+    return { ...rest, ...(rest.schema && { schema }), description };
   };
   // The parameters of a path go to its operations: Swagger UI would drop those that share their name with one of the operation's.
   for (const path of Object.values(page.document.paths)) {
