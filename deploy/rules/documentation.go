@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -24,7 +26,7 @@ func documentationParts(s *stack, report report) {
 		seen := map[string]bool{}
 		for i, part := range parts {
 			path := api.path("Body", documentationKey, "documentationParts", strconv.Itoa(i))
-			l := mapping(at(part, "location"))
+			l := normalized(mapping(at(part, "location")))
 			place := fmt.Sprint(l)
 			switch {
 			case seen[place]:
@@ -39,6 +41,15 @@ func documentationParts(s *stack, report report) {
 	}
 }
 
+// normalized returns a location without what stands for all, which may be left out (DocumentationPartLocation).
+func normalized(location object) object {
+	l := maps.Clone(location)
+	maps.DeleteFunc(l, func(key string, value any) bool {
+		return (key == "method" || key == "statusCode") && value == "*" || key == "path" && value == "/"
+	})
+	return l
+}
+
 // isLocated tells whether an API has something that a part of its documentation is about (DocumentationPartLocation).
 func isLocated(api resource, l object) bool {
 	body := mapping(api.properties["Body"])
@@ -51,11 +62,12 @@ func isLocated(api resource, l object) bool {
 	case "AUTHORIZER":
 		return at(body, "components", "securitySchemes", name, "x-amazon-apigateway-authorizer") != nil
 	case "RESOURCE":
-		return at(body, "paths", text(l["path"])) != nil
+		return at(body, "paths", cmp.Or(text(l["path"]), "/")) != nil
 	}
 	for _, o := range operations(api) {
 		// What is left out stands for all; what is said of a path, for all below it too.
-		if (l["path"] == nil || l["path"] == o.route) && (l["method"] == nil || l["method"] == o.method) && hasPart(o, l) {
+		isBelow := o.route == l["path"] || strings.HasPrefix(o.route, text(l["path"])+"/")
+		if isBelow && (l["method"] == nil || l["method"] == o.method) && hasPart(o, l) {
 			return true
 		}
 	}

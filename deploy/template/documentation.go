@@ -91,8 +91,20 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) (obj
 			d[location{kind: "AUTHORIZER", name: authorization.name}] = content
 		}
 	}
-	parts, err := d.parts()
+	parts, err := d.parts(ownStatuses(paths))
 	return object{"documentationParts": parts}, err
+}
+
+// ownStatuses are those of the gateway's own answers to any method. They are of no operation, and what operations say of the same
+// status is not true of them.
+func ownStatuses(paths object) map[string]bool {
+	statuses := map[string]bool{}
+	for path := range paths {
+		for status := range member(member(member(paths, path), anyMethodKey), "responses") {
+			statuses[status] = true
+		}
+	}
+	return statuses
 }
 
 func (d documentation) addOperation(r route) {
@@ -146,8 +158,8 @@ func beyondText(o object, but ...string) object {
 	return difference(o, pick(o, but...), object{"schema": object{"type": "string"}})
 }
 
-// parts returns the documentation with what is said the same of many said once.
-func (d documentation) parts() ([]any, error) {
+// parts returns the documentation with what is said the same of many said once, but for answers of the statuses own.
+func (d documentation) parts(own map[string]bool) ([]any, error) {
 	encoded := map[location]string{}
 	for l, content := range d {
 		text, err := encodeJSON(content)
@@ -158,6 +170,10 @@ func (d documentation) parts() ([]any, error) {
 	}
 	said := map[location]string{}
 	for general, counts := range countContents(encoded) {
+		if own[general.status] {
+			continue
+		}
+		// Of those said as often the first in the order of their texts, so that rendering gives the same each time.
 		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int { return cmp.Compare(counts[a], counts[b]) })
 		if counts[most] > 1 {
 			said[general] = most
@@ -231,6 +247,7 @@ func difference(o object, others ...object) object {
 		known := false
 		for _, other := range others {
 			same, ok := other[key]
+			// Numbers of different types are taken to differ: then a part says what the import keeps too, and nothing is lost.
 			known = known || ok && reflect.DeepEqual(value, same)
 			if mapping, isMapping := same.(object); isMapping {
 				below = append(below, mapping)

@@ -28,7 +28,8 @@ paths:
         - {name: q, in: query, description: A query., schema: {type: integer, minimum: 1}, example: 1}
       responses:
         "200": {$ref: "#/components/responses/A"}
-        "404": {description: There is none.}
+        "404": {description: There is no thing.}
+        "410": {description: There is none.}
     put:
       operationId: putA
       x-function: Function
@@ -36,7 +37,8 @@ paths:
       requestBody: {required: true, content: {application/json: {schema: {$ref: "#/components/schemas/A"}, example: {b: 1}}}}
       responses:
         "200": {$ref: "#/components/responses/A"}
-        "404": {description: There is none.}
+        "404": {description: There is no thing.}
+        "410": {description: There is none.}
   /a/b:
     get:
       operationId: getB
@@ -44,7 +46,7 @@ paths:
       summary: Read b
       responses:
         "200": {description: b, headers: {X-Age: {$ref: "#/components/headers/Age"}}}
-        "404": {description: There is no b.}
+        "410": {description: There is no b.}
   /a/b/c:
     get:
       operationId: getC
@@ -52,7 +54,7 @@ paths:
       summary: Read c
       responses:
         "200": {$ref: "#/components/responses/A"}
-        "404": {description: There is no b.}
+        "410": {description: There is no b.}
 components:
   headers:
     Age: {description: How old it is., schema: {type: string, maxLength: 3}}
@@ -127,10 +129,13 @@ func TestDocumentation(t *testing.T) {
 		"RESPONSE_BODY 200":       example,
 		"RESPONSE_HEADER X-Age":   object{"description": "How old it is.", "schema": object{"maxLength": 3.0}},
 		// Of two that are said of as many the first, and what is below a path as that is.
-		"RESPONSE 404":          description("There is no b."),
-		"RESPONSE GET /a 404":   description("There is none."),
-		"RESPONSE PUT /a 404":   description("There is none."),
-		"RESPONSE GET /a/b 404": description("There is no b."),
+		"RESPONSE 410":          description("There is no b."),
+		"RESPONSE GET /a 410":   description("There is none."),
+		"RESPONSE PUT /a 410":   description("There is none."),
+		"RESPONSE GET /a/b 410": description("There is no b."),
+		// Not of all: the gateway answers so too, where there is no route.
+		"RESPONSE GET /a 404": description("There is no thing."),
+		"RESPONSE PUT /a 404": description("There is no thing."),
 		// The gateway's own.
 		"RESPONSE 204": description("Answered by the gateway"),
 		"MODEL A": object{"description": "A thing.", "properties": object{
@@ -143,6 +148,30 @@ func TestDocumentation(t *testing.T) {
 	want["AUTHORIZER userPool"] = description("A token.")
 	if diff := cmp.Diff(want, parts("COGNITO_USER_POOLS", "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_A")); diff != "" {
 		t.Errorf("documentation with an authorizer (-want +got):\n%s", diff)
+	}
+}
+
+// TestOwnAnswers sees that no part about answers of operations is about those of the gateway itself, which are of any method.
+func TestOwnAnswers(t *testing.T) {
+	t.Parallel()
+	body := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "Api", "Properties", "Body")
+	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
+	for path, status := range map[string]string{"/{proxy+}": "404", "/users": "405"} {
+		at(t, body, "paths", path, "x-amazon-apigateway-any-method", "responses", status) // it is there
+		of := 0
+		for _, part := range parts {
+			location := at(t, part, "location").(object)
+			if kind := location["type"]; kind != "RESPONSE" && kind != "RESPONSE_BODY" || location["statusCode"] != status {
+				continue
+			}
+			of++
+			if location["method"] == nil {
+				t.Errorf("%v is about ANY %s too", location, path)
+			}
+		}
+		if status == "404" && of == 0 {
+			t.Error("no part is about 404 of an operation")
+		}
 	}
 }
 

@@ -3,25 +3,35 @@ package template
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
-// stagePath is the address of the stage in a mapping template.
-const stagePath = "/$context.stage/"
+const (
+	// stagePath is the address of the stage in a mapping template.
+	stagePath = "/$context.stage/"
+
+	// usersPath is the address that the index links to.
+	usersPath = "/users"
+)
 
 // indexMethod answers with the index: what the API is, and where to go from here.
 func (a *openAPI) indexMethod(authorization securityScheme) (object, error) {
+	if !slices.ContainsFunc(a.items, func(item pathItem) bool { return item.path == usersPath }) {
+		return nil, fmt.Errorf("paths.%s: it is missing; the index links to it", usersPath)
+	}
 	info := member(a.document, "info")
 	type links struct {
 		Self          string `json:"self"`
 		Users         string `json:"users"`
 		Documentation any    `json:"documentation"`
 	}
+	stage := links{stagePath, strings.TrimSuffix(stagePath, "/") + usersPath, member(a.document, "externalDocs")["url"]}
 	document, err := encodeJSON(struct {
 		Name    any   `json:"name"`
 		Version any   `json:"version"`
 		Links   links `json:"links"`
-	}{info["title"], info["version"], links{stagePath, stagePath + "users", member(a.document, "externalDocs")["url"]}})
+	}{info["title"], info["version"], stage})
 	if err != nil {
 		return nil, fmt.Errorf("paths.%s: %w", indexPath, err)
 	}

@@ -2,9 +2,10 @@
 // from that same template what the stack on this machine needs: the functions, the table and the API.
 //
 // openapi.yaml alone says which routes there are and which function serves each (x-function). Rendering turns it into the
-// Body of the REST API with API Gateway's extensions, the API's documentation and the stage's authorization, adds a permission for
-// each route, names the functions' packages, and gives the functions' versions, the deployment of the API and the version of its
-// documentation ids that change with their content: CloudFormation makes each of these once for an id.
+// Body of the REST API with API Gateway's extensions, the index that the gateway answers itself, the API's documentation and the
+// stage's authorization, adds a permission for each route, names the functions' packages, and gives the functions' versions, the
+// deployment of the API and the version of its documentation ids that change with their content: CloudFormation makes each of
+// these once for an id.
 package template
 
 import (

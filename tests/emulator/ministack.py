@@ -139,8 +139,8 @@ def document_operation(parts, path, key, operation):
             header.update(said(parts, "RESPONSE_HEADER", path, verb, status, name))
 
 
-def build_api_export(api, stage, kind, *args):
-    document = original_build_api_export(api, stage, kind, *args)
+def build_api_export(api, stage, kind, extended, *args):
+    document = original_build_api_export(api, stage, kind, extended, *args)
     version = apigateway_v1._stages_v1[api][stage].get("documentationVersion")
     if kind != "oas30" or not version:
         return document
@@ -156,7 +156,8 @@ def build_api_export(api, stage, kind, *args):
         for key, operation in item.items():
             document_operation(parts, path, key, operation)
         item.update(said([p for p in parts if p["location"].get("path", "/") == path], "RESOURCE", path))
-    document[DOCUMENTATION] = {"version": version, "documentationParts": parts}
+    if extended:
+        document[DOCUMENTATION] = {"version": version, "documentationParts": parts}
     return document
 
 
