@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -342,21 +344,36 @@ func throttled(t *testing.T, c *coverage) {
 	s, _ := start(t, c, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "1", "ThrottlingBurstLimit": "1"}))
 	for _, o := range c.operations {
 		r := o.request(t, "")
-		got := s.send(r)
+		var got stacktest.Response
 		for deadline := time.Now().Add(patience); got.Status != http.StatusTooManyRequests && time.Now().Before(deadline); {
-			got = s.send(r)
+			got = s.refused(r)
 		}
 		s.compare(answer{o.OperationID, 429, "Throttled"}, r, got)
 	}
+}
+
+// refused sends a request several times at once, and returns an answer that is 429, or else another one.
+func (s stage) refused(r request) stacktest.Response {
+	answers := make([]stacktest.Response, 4)
+	var senders sync.WaitGroup
+	for i := range answers {
+		senders.Go(func() { answers[i] = s.send(r) })
+	}
+	senders.Wait()
+	return answers[max(0, slices.IndexFunc(answers, func(a stacktest.Response) bool { return a.Status == http.StatusTooManyRequests }))]
 }
 
 const patience = 30 * time.Second // for what comes at once on an idle machine
 
 // noFunction is what a stage answers whose functions do not start.
 func noFunction(t *testing.T, c *coverage) {
+	fails, err := exec.LookPath("false")
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, _ := start(t, c, func(cfg *local.Config) {
 		for function := range cfg.Bootstraps {
-			cfg.Bootstraps[function] = "/bin/false"
+			cfg.Bootstraps[function] = fails
 		}
 	})
 	s.each(502, "BadGateway", unchanged)

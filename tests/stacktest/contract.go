@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -114,9 +115,9 @@ func headers(names ...string) openapi3.Headers {
 func (c *Contract) operation(method, path string) (operation *openapi3.Operation, known bool) {
 	path, _, _ = strings.Cut(path, "?")
 	segments := strings.Split(strings.TrimSuffix(path, "/"), "/") // which API Gateway leaves out too
-	for template, item := range c.document.Paths.Map() {
+	for _, template := range c.document.Paths.InMatchingOrder() { // literal ones before those with parameters
 		if slices.EqualFunc(strings.Split(strings.TrimSuffix(template, "/"), "/"), segments, matches) {
-			return item.GetOperation(method), true
+			return c.document.Paths.Value(template).GetOperation(method), true
 		}
 	}
 	return nil, false
@@ -192,6 +193,9 @@ func checkBody(documented openapi3.Content, answer Response) error {
 	decoder.UseNumber()
 	if err := decoder.Decode(&value); err != nil {
 		return fmt.Errorf("the body: %w: %.500s", err, answer.Body)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("the body: something follows: %.500s", answer.Body)
 	}
 	if err := visit(content.Schema, value); err != nil {
 		return fmt.Errorf("the body: %w: %.500s", err, answer.Body)
