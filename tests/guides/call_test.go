@@ -75,7 +75,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// codesOf are the codes of the table of errors, sorted.
+// codesOf are the codes of the table of errors, sorted. One that is in two rows, with another status each, is one.
 func codesOf(p page) []string {
 	var found []string
 	for _, r := range p.rows {
@@ -84,7 +84,7 @@ func codesOf(p page) []string {
 		}
 	}
 	slices.Sort(found)
-	return found
+	return slices.Compact(found)
 }
 
 // calls are the commands among texts that are written as code, each as a block, made to fail where the answer is a refusal.

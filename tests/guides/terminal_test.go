@@ -59,7 +59,8 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 	cmd.Dir = dir
 	for _, variable := range os.Environ() {
 		switch name, _, _ := strings.Cut(variable, "="); name {
-		case "DYNAMODB_ENDPOINT", "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI":
+		case "DYNAMODB_ENDPOINT", "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", "TEST_SUMMARY", "SHORT", "ONLY",
+			"FUZZTIME", "RESET", "WATCH", "CONCURRENCY", "SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT":
 		default:
 			cmd.Env = append(cmd.Env, variable)
 		}
