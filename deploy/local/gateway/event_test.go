@@ -131,7 +131,11 @@ func (s *stack) raw(request string) reply {
 	s.t.Helper()
 	connection := s.rawConnection(request)
 	method, _, _ := strings.Cut(request, " ")
-	response, err := http.ReadResponse(bufio.NewReader(connection), &http.Request{Method: method})
+	answers := bufio.NewReader(connection)
+	response, err := http.ReadResponse(answers, &http.Request{Method: method})
+	for err == nil && response.StatusCode < http.StatusOK { // 100 Continue, which only precedes the answer
+		response, err = http.ReadResponse(answers, &http.Request{Method: method})
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
