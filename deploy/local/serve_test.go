@@ -1,11 +1,15 @@
 package local_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local"
 )
@@ -76,5 +80,56 @@ func TestStack_Docs(t *testing.T) {
 				t.Errorf("not from the page: %d %s", status, body)
 			}
 		})
+	}
+}
+
+// The page is that of the document on disk, and says where that may be ahead of what runs.
+func TestStack_Docs_Note(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"deploy", "functions", "shared"} {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const behind, broken = "not taken over while the stack runs", "could not be taken over"
+	for _, watch := range []bool{true, false} {
+		stack, err := local.Start(t.Context(), local.Config{
+			Root: dir, DataDir: t.TempDir(), DynamoDBEndpoint: emptyDatabase(t), Bootstraps: nothingToBuild(t), Watch: watch, Progress: func(string) {},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := stack.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		page := func() string {
+			_, page := docs(t, stack, "GET", "", func(*http.Request) {})
+			return page
+		}
+		if text := page(); strings.Contains(text, behind) == watch || strings.Contains(text, broken) {
+			t.Errorf("watched: %t:\n%.2000s", watch, text)
+		}
+		if !watch {
+			continue
+		}
+		name := filepath.Join(dir, "deploy", "openapi.yaml")
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, bytes.ReplaceAll(content, []byte("x-function: GetFunction"), []byte("x-function: NoFunction")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(page(), broken); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the page does not say that the document is refused:\n%.2000s", page())
+			}
+		}
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
