@@ -521,11 +521,11 @@ func (e *evaluator) rename(from, to string) {
 			replaceElement(dependencies, from, to)
 		}
 	}
-	renameReferences(e.document, from, to)
+	substitute := strings.NewReplacer("${"+from+"}", "${"+to+"}", "${"+from+".", "${"+to+".")
+	renameReferences(e.document, from, to, substitute)
 }
 
-func renameReferences(value any, from, to string) {
-	substitute := strings.NewReplacer("${"+from+"}", "${"+to+"}", "${"+from+".", "${"+to+".")
+func renameReferences(value any, from, to string, substitute *strings.Replacer) {
 	switch v := value.(type) {
 	case object:
 		if v["Ref"] == from {
@@ -545,11 +545,11 @@ func renameReferences(value any, from, to string) {
 			}
 		}
 		for _, element := range v {
-			renameReferences(element, from, to)
+			renameReferences(element, from, to, substitute)
 		}
 	case []any:
 		for _, element := range v {
-			renameReferences(element, from, to)
+			renameReferences(element, from, to, substitute)
 		}
 	}
 }
