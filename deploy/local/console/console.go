@@ -103,7 +103,6 @@ func New(cfg Config) *Console {
 	c.redirect("GET /_local/traces/{$}", "/_local/traces")
 	c.page("GET /_local/map", "map", "Service map")
 	c.page("GET /_local/logs", "logs", "Logs")
-	c.redirect("GET /_local/docs", docsPath)
 	cfg.Docs(c.mux, docsPath)
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, r.PathValue("file")) })
 	// Browsers ask for it where no page names another, as with the document.

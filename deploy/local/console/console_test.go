@@ -137,6 +137,7 @@ func TestAnswers(t *testing.T) {
 		{"logs", "GET", "/_local/logs", browser, 200, "text/html; charset=utf-8", `id="lines"`},
 		{"reference", "GET", "/_local/docs/", browser, 200, "text/plain; charset=utf-8", "the reference"},
 		{"reference, without a slash", "GET", "/_local/docs", browser, 200, "text/plain; charset=utf-8", "the reference"},
+		{"reference, without a slash and without a browser", "GET", "/_local/docs", "", 200, "text/plain; charset=utf-8", "the reference"},
 		{"no page of the reference", "GET", "/_local/docs/nothing", browser, 404, "application/problem+json", "RouteNotFound"},
 		{"style", "GET", "/_local/assets/console.css", "", 200, "text/css; charset=utf-8", "color-scheme"},
 		{"script", "GET", "/_local/assets/js/traces.js", "", 200, "text/javascript; charset=utf-8", "import"},
