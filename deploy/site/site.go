@@ -103,12 +103,13 @@ func scripts(files map[string][]byte, modules fs.FS) error {
 		}
 		files[name] = content
 	}
-	// The one thing that Redoc loads by itself is an image of its maker's; without it, it shows none.
+	// The one thing that Redoc loads by itself is an image of its maker's; it gets one that is empty.
 	logo := []byte("https://cdn.redoc.ly/redoc/logo-mini.svg")
 	if !bytes.Contains(files["assets/redoc.js"], logo) {
 		return errors.New("this version of Redoc does not load its maker's logo as the last one did: look again at what it loads")
 	}
-	files["assets/redoc.js"] = bytes.ReplaceAll(files["assets/redoc.js"], logo, []byte("data:,"))
+	files["assets/redoc.js"] = bytes.ReplaceAll(files["assets/redoc.js"], logo,
+		[]byte("data:image/svg+xml,%3Csvg%20xmlns=%22http://www.w3.org/2000/svg%22%20width=%221%22%20height=%221%22/%3E"))
 	return nil
 }
 

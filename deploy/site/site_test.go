@@ -315,7 +315,7 @@ func TestFiles(t *testing.T) {
 		"openapi.yaml":         "version: 1.2.3",
 		"reference/index.html": `"version":"1.2.3"`,
 		"try/index.html":       `go tool mage docs serves a page that can.</p>`,
-		"assets/redoc.js":      `redoc src:"data:,"`,
+		"assets/redoc.js":      `redoc src:"data:image/svg+xml,%3Csvg%20xmlns=%22http://www.w3.org/2000/svg%22%20width=%221%22%20height=%221%22/%3E"`,
 		"assets/mermaid.js":    "mermaid",
 		"assets/icon.svg":      "<svg/>",
 	} {
