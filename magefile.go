@@ -182,7 +182,7 @@ func (Docs) Site(ctx context.Context) error {
 }
 
 // Aliases are shorter names of targets.
-var Aliases = map[string]any{"docs": Docs.Stage}
+var Aliases = map[string]any{"docs": Docs.Stage} //nolint:gochecknoglobals // so mage is told of them
 
 // Clean removes bin/ and .local/, the data of the stack on this machine with it.
 func Clean() error {
