@@ -26,7 +26,7 @@ func TestFromEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = out.Close() })
-	prod := release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true}
+	prod := release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}
 	tests := []struct {
 		name      string
 		variables map[string]string
@@ -49,13 +49,13 @@ func TestFromEnvironment(t *testing.T) {
 			map[string]string{"STAGE": "dev", "TRACE": "Root=" + id + ";Parent=53995c3f42cd8ad8;Sampled=1", "REQUEST": "8fbe593b-1c0a", "LEVEL": "warn",
 				"FUNCTION": "get,put access", "SINCE": "7d"},
 			telemetry.Settings{
-				Settings: release.Settings{Root: "root", Stage: "dev", Smoke: true, Drift: true}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
+				Settings: release.Settings{Root: "root", Stage: "dev", Smoke: true, Drift: true, Serve: true}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
 				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour,
 			},
 		},
 		{
 			"follow", map[string]string{"FOLLOW": "1"},
-			telemetry.Settings{Settings: release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true}, Follow: true},
+			telemetry.Settings{Settings: release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}, Follow: true},
 		},
 	}
 	for _, tt := range tests {
