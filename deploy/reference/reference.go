@@ -18,6 +18,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/swaggest/swgui/v5/static"
@@ -220,10 +221,11 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 func (c content) handler() http.Handler {
 	sum := sha256.Sum256(c.bytes)
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	plain := sync.OnceValue(c.plain) // when it is asked for first, for it takes time
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", c.mediaType)
 		w.Header().Set("ETag", etag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.plain()))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(plain()))
 	})
 }
