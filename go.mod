@@ -2,11 +2,7 @@ module github.com/userrequestapi/userdata
 
 go 1.26.0
 
-require (
-	github.com/magefile/mage v1.17.2
-	github.com/userrequestapi/userdata/deploy v0.0.0
-	golang.org/x/term v0.47.0
-)
+require github.com/magefile/mage v1.17.2
 
 require (
 	4d63.com/gocheckcompilerdirectives v1.4.0 // indirect
@@ -239,6 +235,7 @@ require (
 	github.com/tommy-muehle/go-mnd/v2 v2.5.1 // indirect
 	github.com/ultraware/funlen v0.2.0 // indirect
 	github.com/ultraware/whitespace v0.2.0 // indirect
+	github.com/userrequestapi/userdata/deploy v0.0.0 // indirect
 	github.com/uudashr/gocognit v1.3.0 // indirect
 	github.com/uudashr/iface v1.5.3 // indirect
 	github.com/vmware-labs/yaml-jsonpath v0.3.2 // indirect
@@ -264,6 +261,7 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e // indirect
+	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
@@ -282,6 +280,12 @@ tool (
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	github.com/magefile/mage
 	github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+	github.com/userrequestapi/userdata/deploy/cmd/build
+	github.com/userrequestapi/userdata/deploy/cmd/check
+	github.com/userrequestapi/userdata/deploy/cmd/docs
+	github.com/userrequestapi/userdata/deploy/cmd/local
+	github.com/userrequestapi/userdata/deploy/cmd/observe
+	github.com/userrequestapi/userdata/deploy/cmd/release
 	golang.org/x/vuln/cmd/govulncheck
 	honnef.co/go/tools/cmd/staticcheck
 )

@@ -4,185 +4,84 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/magefile/mage/mg"
-	"golang.org/x/term"
-
-	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/check"
-	"github.com/userrequestapi/userdata/deploy/generate"
-	"github.com/userrequestapi/userdata/deploy/interrupt"
-	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/site"
-	"github.com/userrequestapi/userdata/deploy/telemetry"
 )
 
 // Run serves the API on this machine until Ctrl-C; PORT, STAGE and RESET=1 are honoured (see docs/run.md).
-func Run(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return local.Run(ctx, ".")
-}
+func Run() error { return start("local", "run") }
 
 // Debug serves the API as run does, with one function, such as get, under the debugger Delve (see docs/change.md).
-func Debug(ctx context.Context, function string) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return local.Debug(ctx, ".", function)
-}
+func Debug(function string) error { return start("local", "debug", function) }
 
 // Build compiles the functions as they are deployed into bin/, for this machine or for TARGET, such as linux/arm64.
-func Build(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	target, err := build.ParseTarget(env("TARGET", build.Host().String()))
-	if err != nil {
-		return err
-	}
-	functions, err := build.Find(".")
-	if err != nil {
-		return err
-	}
-	_, err = build.Functions(ctx, functions, build.Options{
-		Root:   ".",
-		Out:    "bin",
-		Target: target,
-		Progress: func(a build.Artifact) {
-			fmt.Printf("%s (%.1f MB, %v)\n", filepath.Join("bin", a.Name, build.Executable),
-				float64(a.Size)/1e6, a.Took.Round(10*time.Millisecond))
-		},
-	})
-	return err
-}
+func Build() error { return start("build", "build") }
 
 // Deploy builds what has changed and brings the stage STAGE (prod) on AWS to what the source says (see docs/deploy.md).
-func Deploy(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Deploy) }
+func Deploy() error { return start("release", "deploy") }
 
 // Plan shows what deploy would change.
-func Plan(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Plan) }
+func Plan() error { return start("release", "plan") }
 
 // DeployFunction deploys the code of one function, such as get, and nothing else.
-func DeployFunction(ctx context.Context, name string) error {
-	return onStage(ctx, os.Stdout, func(ctx context.Context, settings release.Settings) error {
-		return release.Function(ctx, settings, name)
-	})
-}
+func DeployFunction(name string) error { return start("release", "deployFunction", name) }
 
 // Rollback makes the release before the present one the present one again.
-func Rollback(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Rollback) }
+func Rollback() error { return start("release", "rollback") }
 
-// Status tells how the stage is: its stack, versions, drift and alarms.
-func Status(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Status) }
+// Status shows the state of the stage: its stack, versions, drift and alarms.
+func Status() error { return start("release", "status") }
 
 // Smoke tries the deployed stage out with a user that it creates and deletes.
-func Smoke(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Smoke) }
+func Smoke() error { return start("release", "smoke") }
 
 // Destroy removes the stage; the table with the users stays unless DELETE_TABLE names it.
-func Destroy(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Destroy) }
+func Destroy() error { return start("release", "destroy") }
 
 // Template prints the template of the stage as CloudFormation is given it.
-func Template(ctx context.Context) error {
-	return onStage(ctx, os.Stderr, func(ctx context.Context, settings release.Settings) error {
-		return release.Template(ctx, settings, os.Stdout)
-	})
-}
-
-// onStage runs what works on a stage of AWS, and shows on out how it goes.
-func onStage(ctx context.Context, out *os.File, target func(context.Context, release.Settings) error) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	settings, err := release.FromEnvironment(".", out, os.Getenv)
-	if err != nil {
-		return err
-	}
-	return target(ctx, settings)
-}
+func Template() error { return start("release", "template") }
 
 // Traces shows the stage's recent traces, those with FAULT=1, SLOWER=500ms and so on, or one of them by TRACE (see docs/operate.md).
-func Traces(ctx context.Context) error { return observe(ctx, telemetry.Traces) }
+func Traces() error { return start("observe", "traces") }
 
 // Logs shows the lines of the stage's logs, those of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).
-func Logs(ctx context.Context) error { return observe(ctx, telemetry.Logs) }
+func Logs() error { return start("observe", "logs") }
 
-// observe runs what shows how a stage on AWS is doing.
-func observe(ctx context.Context, target func(context.Context, telemetry.Settings) error) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	settings, err := telemetry.FromEnvironment(".", os.Stdout, os.Getenv)
-	if err != nil {
-		return err
-	}
-	return target(ctx, settings)
-}
+// Test are the targets of the tests.
+type Test mg.Namespace
 
-// Test runs all tests with the race detector; SHORT=1 leaves out what needs Java, npm or the network.
-func Test(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return check.Test(ctx, check.TestOptions{
-		Root:     ".",
-		Short:    env("SHORT", "0") != "0",
-		Endpoint: os.Getenv("DYNAMODB_ENDPOINT"),
-		Out:      os.Stdout,
-	})
-}
+// Default runs the tests that everybody runs before a commit; test for short. SHORT=1 leaves out what needs Java, npm or the network.
+func (Test) Default() error { return start("check", "test") }
+
+// All runs every test, the long matrices included, as continuous integration does (see docs/change.md).
+func (Test) All() error { return start("check", "test:all") }
 
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
-func Fuzz(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	duration, err := time.ParseDuration(env("FUZZTIME", "1m"))
-	if err != nil {
-		return fmt.Errorf("FUZZTIME: %w", err)
-	}
-	return check.Fuzz(ctx, check.FuzzOptions{Root: ".", Time: duration, Out: os.Stdout})
-}
+func Fuzz() error { return start("check", "fuzz") }
 
 // Lint runs all linters and checks of the modules; ONLY=gofmt,staticcheck runs just those.
-func Lint(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return check.Lint(ctx, check.LintOptions{
-		Root:  ".",
-		Only:  strings.FieldsFunc(os.Getenv("ONLY"), func(r rune) bool { return r == ',' }),
-		Color: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())),
-		Out:   os.Stdout,
-	})
-}
+func Lint() error { return start("check", "lint") }
 
 // Generate writes the files that follow from the API document: the Go client's operations and the collections of requests.
-func Generate(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return generate.All(ctx, ".", os.Stdout)
-}
+func Generate() error { return start("docs", "generate") }
 
 // Docs are the targets of the documentation.
 type Docs mg.Namespace
 
 // Stage exports the API document of the deployed stage to docs/api, and opens its pages to try it out; docs for short (see docs/deploy.md).
-func (Docs) Stage(ctx context.Context) error { return onStage(ctx, os.Stdout, release.Docs) }
+func (Docs) Stage() error { return start("release", "docs") }
 
 // Site writes the documentation as a static site into bin/site, or into the folder OUT.
-func (Docs) Site(ctx context.Context) error {
-	ctx, stop := interrupt.Context(ctx)
-	defer stop()
-	return site.Write(ctx, site.Options{
-		Root:     ".",
-		Out:      env("OUT", filepath.Join("bin", "site")),
-		Progress: func(step string) { fmt.Println(step) },
-	})
-}
+func (Docs) Site() error { return start("docs", "site") }
 
 // Aliases are shorter names of targets.
-var Aliases = map[string]any{"docs": Docs.Stage} //nolint:gochecknoglobals // so mage is told of them
+var Aliases = map[string]any{"docs": Docs.Stage, "test": Test.Default} //nolint:gochecknoglobals // mage reads it
 
 // Clean removes bin/ and .local/, the data of the stack on this machine with it.
 func Clean() error {
@@ -194,10 +93,20 @@ func Clean() error {
 	return nil
 }
 
-// env returns the environment variable, or fallback where it is unset or empty.
-func env(name, fallback string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
+// start replaces this process by a program below deploy/cmd, so that a target compiles only what it needs and gets the
+// terminal's signals itself. The go command compiles the program if it has changed, and keeps the executable in its cache.
+func start(name string, args ...string) error {
+	compiling := time.AfterFunc(time.Second, func() {
+		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s, which takes a while the first time…\n", name)
+	})
+	cmd := exec.Command("go", "tool", "-n", "github.com/userrequestapi/userdata/deploy/cmd/"+name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // one way to compile what the functions need too, and no C compiler
+	cmd.Stderr = os.Stderr
+	printed, err := cmd.Output()
+	compiling.Stop()
+	if err != nil {
+		return fmt.Errorf("compile deploy/cmd/%s: %w", name, err)
 	}
-	return fallback
+	executable := strings.TrimSpace(string(printed))
+	return syscall.Exec(executable, append([]string{executable}, args...), os.Environ())
 }

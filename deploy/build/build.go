@@ -36,8 +36,9 @@ const Executable = "bootstrap"
 
 // Function is a module that holds the main package of one function.
 type Function struct {
-	Name string // the folder below Options.Out that the executable is put in
-	Dir  string // the module's folder; a relative one starts at Options.Root
+	Name      string // the folder below Options.Out that the executable is put in
+	Dir       string // the module's folder; a relative one starts at Options.Root
+	LogicalID string // in the template; empty for a function that is in none
 }
 
 // Target is the system that is built for, in Go's names, as "linux" and "arm64".
@@ -139,7 +140,11 @@ func Find(root string) ([]Function, error) {
 func FromTemplate(functions []template.Function) []Function {
 	modules := make([]Function, len(functions))
 	for i, f := range functions {
-		modules[i] = Function{Name: path.Base(f.Source), Dir: filepath.Join(templateFolder, filepath.FromSlash(f.Source))}
+		modules[i] = Function{
+			Name:      path.Base(f.Source),
+			Dir:       filepath.Join(templateFolder, filepath.FromSlash(f.Source)),
+			LogicalID: f.LogicalID,
+		}
 	}
 	return modules
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -16,7 +15,7 @@ func main() { os.Exit(run(os.Args[1], os.Args[2:])) }
 
 // run is what the magefile does for a target, and how mage exits.
 func run(target string, args []string) int {
-	ctx, stop := interrupt.Context(context.Background())
+	ctx, stop := interrupt.Context()
 	defer stop()
 	settings, err := release.FromEnvironment(".", os.Stdout, os.Getenv)
 	if err == nil {

@@ -1,0 +1,16 @@
+// Command local runs the stack on this machine.
+package main
+
+import (
+	"context"
+
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/program"
+)
+
+func main() {
+	program.Main(map[string]program.Target{
+		"run":   func(ctx context.Context, _ []string) error { return local.Run(ctx, program.Root) },
+		"debug": func(ctx context.Context, args []string) error { return local.Debug(ctx, program.Root, args[0]) },
+	})
+}
