@@ -1,37 +1,53 @@
 package check
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-// testTimeout is for one package, on a slow machine with nothing cached; a test that hangs shows its stacks before a build server gives up.
-const testTimeout = "40m"
+const (
+	// testTimeout is the limit for one package: a test that hangs shows its stacks before a build server gives up.
+	testTimeout = "40m"
 
-// TestOptions say how to test.
+	// slowest is the number of packages that are listed after the tests.
+	slowest = 10
+)
+
+// TestOptions configure [Test].
 type TestOptions struct {
-	Root     string // the workspace
-	Short    bool   // leaves out what needs Java, npm or the network
-	Endpoint string // of a DynamoDB that runs; if empty, and not Short, one is started in memory and stopped at the end
+	Root     string   // the workspace
+	All      bool     // includes the tests that take long
+	Short    bool     // leaves out what needs Java, npm or the network
+	Packages []string // patterns of the packages to test (see go help packages); none: all of the workspace's modules
+	Except   []string // patterns of packages to leave out
+	Endpoint string   // of a DynamoDB that runs; if empty, and not Short, one is started in memory and stopped at the end
 	Out      io.Writer
 }
 
-// summaryVariable is the environment variable that names the file for what tests have to say even where they pass, which the go
-// command does not show.
-const summaryVariable = "TEST_SUMMARY"
-
-// Test runs the tests of all modules with the race detector and in random order. They find DynamoDB by the environment
-// variable DYNAMODB_ENDPOINT. What they write to the end of the file that TEST_SUMMARY names is printed after them. Without a C
-// compiler, which the race detector needs, it says so and does without.
+// Test runs the tests of all modules with the race detector and in random order. It builds the functions and starts DynamoDB Local
+// once for all of them, and passes both on in the variables of [testenv]. After the tests it prints the slowest packages, and what tests have
+// appended to the file [testenv.SummaryVariable]. Without a C compiler, which the race detector needs, it says so and does without.
 func Test(ctx context.Context, options TestOptions) (err error) {
 	args := []string{"go", "test", "-shuffle=on", "-timeout=" + testTimeout}
-	// The go command answers 0 where it finds no C compiler, unless it is told otherwise.
+	// go test exits with 0 without a C compiler, unless CGO_ENABLED is set.
 	cgo, err := command{dir: options.Root, args: []string{"go", "env", "CGO_ENABLED"}}.output(ctx)
 	if err != nil {
 		return err
@@ -44,26 +60,166 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 	if options.Short {
 		args = append(args, "-short")
 	}
-	if options.Endpoint == "" && !options.Short {
-		server, err := dynamodb.Start(ctx, dynamodb.Config{
-			Progress: func(step string) { _, _ = fmt.Fprintln(options.Out, step) },
-		})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, server.Close()) }()
-		options.Endpoint = server.Endpoint()
+	packages, err := packages(ctx, options)
+	if err != nil {
+		return err
 	}
-	summary, err := os.CreateTemp("", "test-summary-")
+	dir, err := os.MkdirTemp("", "test-")
 	if err != nil {
 		return fmt.Errorf("test: %w", err)
 	}
-	defer func() { err = errors.Join(err, summary.Close(), os.Remove(summary.Name())) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	env, stop, err := prepare(ctx, options, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	summary := filepath.Join(dir, "summary")
+	if err := os.WriteFile(summary, nil, 0o600); err != nil {
+		return fmt.Errorf("test: %w", err)
+	}
+	if options.All {
+		env = append(env, testenv.AllVariable+"=1")
+	}
+	times := &packageTimes{out: options.Out}
 	err = command{
 		dir:  options.Root,
-		env:  []string{"DYNAMODB_ENDPOINT=" + options.Endpoint, summaryVariable + "=" + summary.Name()},
-		args: append(args, everything),
-	}.run(ctx, options.Out, options.Out)
-	_, copied := io.Copy(options.Out, summary)
-	return errors.Join(err, copied)
+		env:  append(env, testenv.SummaryVariable+"="+summary),
+		args: append(args, packages...),
+	}.run(ctx, times, options.Out)
+	times.print(slowest)
+	told, readErr := os.ReadFile(summary)
+	_, _ = options.Out.Write(told)
+	return errors.Join(err, readErr)
+}
+
+// packages returns the patterns or paths of the packages to test.
+func packages(ctx context.Context, options TestOptions) ([]string, error) {
+	patterns := options.Packages
+	if len(patterns) == 0 {
+		patterns = []string{everything}
+	}
+	if len(options.Except) == 0 {
+		return patterns, nil
+	}
+	list := func(patterns []string) ([]string, error) {
+		listed, err := command{dir: options.Root, args: append([]string{"go", "list"}, patterns...)}.output(ctx)
+		return strings.Fields(listed), err
+	}
+	paths, err := list(patterns)
+	if err != nil {
+		return nil, err
+	}
+	except, err := list(options.Except)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return slices.Contains(except, path) }), nil
+}
+
+// prepare makes what many packages of tests share, side by side: the functions' executables below dir, and a database unless options have
+// one. It returns the variables that name them.
+func prepare(ctx context.Context, options TestOptions, dir string) (env []string, stop func() error, err error) {
+	env = []string{testenv.EndpointVariable + "=" + options.Endpoint}
+	stop = func() error { return nil }
+	if options.Short {
+		return env, stop, nil
+	}
+	var (
+		mu      sync.Mutex
+		server  *dynamodb.Server
+		folders []string
+	)
+	progress := func(step string) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = fmt.Fprintln(options.Out, step)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		var err error
+		folders, err = functions(ctx, options.Root, filepath.Join(dir, "functions"), progress)
+		return err
+	})
+	if options.Endpoint == "" {
+		group.Go(func() (err error) {
+			server, err = dynamodb.Start(ctx, dynamodb.Config{Progress: progress})
+			return err
+		})
+	}
+	err = group.Wait()
+	if server != nil {
+		stop = server.Close
+		env[0] = testenv.EndpointVariable + "=" + server.Endpoint()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	return append(env, folders...), stop, nil
+}
+
+// functions builds the functions as they are deployed and returns the variable that names their folder: none in a workspace without a template.
+func functions(ctx context.Context, root, dir string, progress func(string)) ([]string, error) {
+	found, err := build.Find(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		found[i].Name = found[i].LogicalID
+	}
+	progress(fmt.Sprintf("Building %d functions…", len(found)))
+	if _, err := build.Functions(ctx, found, build.Options{Root: root, Out: dir}); err != nil {
+		return nil, err
+	}
+	return []string{testenv.FunctionsVariable + "=" + dir}, nil
+}
+
+// packageTimes passes the output of go test on to out, and collects the time of each package from it.
+type packageTimes struct {
+	out   io.Writer
+	line  []byte // the beginning of a line whose end is not written yet
+	times []packageTime
+}
+
+type packageTime struct {
+	path string
+	took time.Duration
+}
+
+// packageResult is the line that go test prints after the tests of a package (see go help test).
+var packageResult = regexp.MustCompile(`^(?:ok  |FAIL)\t(\S+)\t([0-9.]+s)`)
+
+// Write implements [io.Writer].
+func (p *packageTimes) Write(output []byte) (int, error) {
+	p.line = append(p.line, output...)
+	for {
+		line, rest, whole := bytes.Cut(p.line, []byte("\n"))
+		if !whole {
+			return p.out.Write(output)
+		}
+		p.line = rest
+		if result := packageResult.FindSubmatch(line); result != nil {
+			if took, err := time.ParseDuration(string(result[2])); err == nil {
+				p.times = append(p.times, packageTime{string(result[1]), took})
+			}
+		}
+	}
+}
+
+// print prints the n packages that took longest.
+func (p *packageTimes) print(n int) {
+	slices.SortFunc(p.times, func(a, b packageTime) int {
+		return cmp.Or(cmp.Compare(b.took, a.took), cmp.Compare(a.path, b.path))
+	})
+	p.times = p.times[:min(n, len(p.times))]
+	if len(p.times) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintln(p.out, "Slowest packages:")
+	for _, t := range p.times {
+		_, _ = fmt.Fprintf(p.out, "%8.1fs  %s\n", t.took.Seconds(), t.path)
+	}
 }

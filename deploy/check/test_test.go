@@ -1,0 +1,99 @@
+package check_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/check"
+)
+
+func TestTest_Tiers(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestB(t *testing.T) { t.Fatalf("TEST_ALL=%q", os.Getenv("TEST_ALL")) }
+`})
+	for _, tt := range []struct {
+		name string
+		all  bool
+		want string
+	}{
+		{"ordinary", false, `TEST_ALL=""`},
+		{"all", true, `TEST_ALL="1"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			err := check.Test(t.Context(), check.TestOptions{Root: root, All: tt.all, Short: true, Out: &out})
+			if err == nil || !strings.Contains(out.String(), tt.want) {
+				t.Errorf("error = %v, output does not contain %s:\n%s", err, tt.want, out.String())
+			}
+		})
+	}
+}
+
+func TestTest_SlowestPackages(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{
+		"b/b.go":      "package b\n",
+		"b/b_test.go": "package b\n\nimport \"testing\"\n\nfunc TestB(t *testing.T) { t.Error(\"fails\") }\n",
+		"b/go.mod":    "module example.com/b\n\ngo 1.26.0\n",
+		"go.work":     "go 1.26.0\n\nuse (\n\t.\n\t./a\n\t./b\n)\n",
+	})
+	var out strings.Builder
+	if err := check.Test(t.Context(), check.TestOptions{Root: root, Short: true, Out: &out}); err == nil {
+		t.Error("no error from a test that fails")
+	}
+	want := regexp.MustCompile(`(?s)Slowest packages:\n +[0-9.]+s  example.com/[ab]\n +[0-9.]+s  example.com/[ab]\n$`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("output does not end in %s:\n%s", want, out.String())
+	}
+}
+
+func TestTest_Packages(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{
+		"a/b/b.go": "package b\n",
+		"a/c/c.go": "package c\n",
+	})
+	for _, tt := range []struct {
+		name     string
+		packages []string
+		except   []string
+		want     []string
+	}{
+		{"all", nil, nil, []string{"root", "a", "a/b", "a/c"}},
+		{"some", []string{"./a/b", "./a/c"}, nil, []string{"a/b", "a/c"}},
+		{"all but some", nil, []string{"./a/b/...", "."}, []string{"a", "a/c"}},
+		{"some of some", []string{"./a/..."}, []string{"./a"}, []string{"a/b", "a/c"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			err := check.Test(t.Context(), check.TestOptions{
+				Root: root, Short: true, Packages: tt.packages, Except: tt.except, Out: &out,
+			})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			var got []string
+			for _, match := range regexp.MustCompile(`(?m)^(?:ok  |\?   )?\t\s*example.com/(\S+)`).FindAllStringSubmatch(out.String(), -1) {
+				got = append(got, match[1])
+			}
+			slices.Sort(got)
+			slices.Sort(tt.want)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("tested packages (-want +got)\n%s\n%s", diff, out.String())
+			}
+		})
+	}
+}
