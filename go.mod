@@ -280,6 +280,7 @@ tool (
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	github.com/magefile/mage
 	github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+	github.com/userrequestapi/userdata/deploy/cmd/bench
 	github.com/userrequestapi/userdata/deploy/cmd/build
 	github.com/userrequestapi/userdata/deploy/cmd/check
 	github.com/userrequestapi/userdata/deploy/cmd/docs

@@ -62,6 +62,12 @@ func (Test) Default() error { return start("check", "test") }
 // All runs every test, the long matrices included, as continuous integration does (see docs/change.md).
 func (Test) All() error { return start("check", "test:all") }
 
+// Bench are the targets of the benchmarks.
+type Bench mg.Namespace
+
+// Loop measures how long a developer waits: restarts, reloads and, unless TESTS=0, the tests; RUNS is 5 (see docs/change.md).
+func (Bench) Loop() error { return start("bench", "loop") }
+
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
 func Fuzz() error { return start("check", "fuzz") }
 
