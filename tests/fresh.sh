@@ -2,13 +2,14 @@
 # Measures the README's commands on a fresh machine: a clone of the last commit, an empty HOME and empty caches.
 # The port 3000 must be free. TESTS=0 leaves out the tests.
 set -euo pipefail
+set -m # background commands lead process groups, as in a terminal
 
 root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 work=$(mktemp -d)
 run= # the process id of go tool mage run
 
 clean_up() {
-  if [[ -n $run ]]; then kill -INT "$run" && wait "$run" || true; fi
+  if [[ -n $run ]]; then stop; fi
   chmod -R u+w "$work" # Go's module cache is read-only
   rm -rf "$work"
 }
@@ -46,7 +47,7 @@ first_response() {
 
 # stop ends the stack as Ctrl-C does.
 stop() {
-  kill -INT "$run"
+  kill -INT -- "-$run"
   wait "$run" || true
   run=
 }
