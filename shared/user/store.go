@@ -5,12 +5,18 @@ import (
 	"slices"
 )
 
-// Store keeps users. Every error that a caller can do something about is an [*Error]; its code is named at each method.
-// All of them besides: [Throttled] where the store asks to come back later, having written nothing; [Unavailable] where it cannot
-// be reached or fails.
+// Store keeps users. Errors that a caller can act on are of type [*Error]; each method lists their codes. All methods can return
+// [Throttled], if the store asks to come back later, and [Unavailable], if it cannot be reached or fails.
 //
-// A write that was repeated below this interface because its first answer was lost has happened once, and reports success; or
-// [Unavailable], where it cannot be told: another write has followed, or the repetition was throttled.
+// A write is in doubt from the moment that a part of it may have reached the database without a definite response: the response
+// was lost, incomplete or an internal error, or did not come in time. The outcome of a write is what happened:
+//
+//   - A nil error means that the write took effect once. A write in doubt returns it only if the database proves it: the user has
+//     the revision of this write, or was created by this call.
+//   - Any code but [Unavailable] means that the write took no effect and will take none.
+//   - [Unavailable] means, for a write in doubt, that the outcome is unknown: the write may have taken effect, or may still do so, at
+//     most once. Detail then says so.
+//   - Delete without ifMatch in doubt that then finds no user returns nil, whoever deleted the user.
 type Store interface {
 	// Get returns the user with this id, as the last completed write left it. Codes: [NotFound].
 	Get(ctx context.Context, id string) (User, error)
@@ -19,9 +25,9 @@ type Store interface {
 	// start). Users that exist all the while from the first page to the last come exactly once.
 	List(ctx context.Context, after string, limit int) (Page, error)
 
-	// Create adds a user with what a client sent, including its id. Codes: [InvalidUser], [BodyTooLarge], [Exists] where there
-	// is a user with this id. With idempotency not nil, a user that the same request made is returned as it is now, with
-	// replayed true; [IdempotencyKeyReused] where the key made this user from another body.
+	// Create adds a user with what a client sent, including its id. Codes: [InvalidUser], [BodyTooLarge], [Exists] if there
+	// is a user with this id. If idempotency is not nil, a user that the same request created is returned as it is now, with
+	// replayed true; [IdempotencyKeyReused] if the key created this user from another body.
 	Create(ctx context.Context, sent Attributes, idempotency *Idempotency) (u User, replayed bool, err error)
 
 	// Replace replaces the user with this id by what a client sent. With ifMatch not empty, only where the user's ETag is one

@@ -2,12 +2,14 @@ package userdata
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,8 +25,11 @@ const (
 	attemptTimeout = 2 * time.Second
 	maxAttempts    = 3
 	maxBackoff     = 300 * time.Millisecond
-	idleTimeout    = 5 * time.Minute
 )
+
+// idleTimeout is the time without traffic after which a kept connection is not used again: it may have been lost while the
+// environment was frozen, unnoticed (decision 0004 has the measurements).
+const idleTimeout = 5 * time.Second
 
 // ClientConfig says where DynamoDB is, and who calls it.
 type ClientConfig struct {
@@ -70,50 +75,70 @@ func newHTTPClient() *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	return &http.Client{
 		Timeout: attemptTimeout,
-		Transport: replayer{&http.Transport{
+		Transport: &transport{next: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         dialer.DialContext,
 			TLSHandshakeTimeout: dialTimeout,
+			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(0)},
 			MaxIdleConnsPerHost: 4,
-			IdleConnTimeout:     idleTimeout,
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// replayer lets net/http send a request again, on a new connection and at once, when the connection that it took from the pool
-// turns out to be dead: the usual case after the environment was frozen. Without it the attempt fails, and the SDK pauses before
-// the next. DynamoDB may have carried out the first try of a write all the same; the write's condition then tells.
-type replayer struct{ next *http.Transport }
+// transport sends the attempts of calls, and records which attempts of a write are in doubt.
+type transport struct {
+	next *http.Transport
+	used atomic.Int64 // the wall clock at the last response, in Unix nanoseconds
+}
 
-// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
-func (r replayer) CloseIdleConnections() { r.next.CloseIdleConnections() }
+// CloseIdleConnections implements the method that [http.Client.CloseIdleConnections] calls.
+func (t *transport) CloseIdleConnections() { t.next.CloseIdleConnections() }
+
+// closeStale closes the idle connections after idleTimeout without a response. A timer would not do: the monotonic clock, which
+// [http.Transport.IdleConnTimeout] uses, can stand still while the environment is frozen.
+func (t *transport) closeStale() {
+	idle := time.Duration(time.Now().UnixNano() - t.used.Load())
+	if idle < 0 || idle > idleTimeout {
+		t.next.CloseIdleConnections()
+	}
+}
 
 // RoundTrip implements [http.RoundTripper].
-func (r replayer) RoundTrip(req *http.Request) (*http.Response, error) {
-	usage := usageOf(req.Context())
-	usage.tries.Add(1)
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.closeStale()
+	usage, doubt := usageOf(req.Context()), doubtOf(req.Context())
+	usage.attempts.Add(1)
 	connections := 0
-	again := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 		connections++
-		if connections > 1 { // the one before broke off
-			usage.tries.Add(1)
-			usage.doubtful.Add(1)
+		if connections > 1 { // net/http resends the request, because the kept connection broke
+			usage.attempts.Add(1)
+			if doubt != nil && doubt.pinned {
+				doubt.raise()
+			}
 		}
 	}}))
-	// An empty list marks the request as safe to send again, and is not sent itself (net/http.Transport).
-	again.Header["X-Idempotency-Key"] = nil
+	if doubt == nil || doubt.pinned {
+		// An empty list, which is not sent, allows net/http to resend the request. Without it, net/http does so only if no byte
+		// was sent.
+		out.Header["X-Idempotency-Key"] = nil
+	}
 	if req.Body != nil && req.GetBody == nil {
 		body, err := io.ReadAll(req.Body)
 		if err = errors.Join(err, req.Body.Close()); err != nil {
 			return nil, fmt.Errorf("read request body: %w", err)
 		}
-		again.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		again.Body, _ = again.GetBody() // never fails
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		out.Body, _ = out.GetBody() // never fails
 	}
-	res, err := r.next.RoundTrip(again)
-	if err != nil || res.StatusCode < 400 || res.StatusCode >= 500 {
-		usage.doubtful.Add(1)
+	res, err := t.next.RoundTrip(out)
+	if err == nil {
+		t.used.Store(time.Now().UnixNano())
+	}
+	refused := err == nil && res.StatusCode >= 400 && res.StatusCode < 500
+	if doubt != nil && connections > 0 && !refused {
+		doubt.raise() // after a complete success nobody asks
 	}
 	return res, err
 }

@@ -11,9 +11,10 @@ import (
 // The attributes that the store keeps with a user and shows to nobody.
 const (
 	revisionAttribute    = "_rev"         // S: the ETag of the item's present state
-	idempotencyAttribute = "_idempotency" // M: the request that made the item
+	idempotencyAttribute = "_idempotency" // M: the request that created the user, if it had an idempotency key
 	keyMember            = "key"
 	bodyMember           = "body"
+	revisionMember       = "rev" // the first revision of the user
 )
 
 type item = map[string]types.AttributeValue
@@ -120,7 +121,7 @@ func toAttributes(it item) user.Attributes {
 	if ownRevision(it) != "" {
 		delete(attributes, revisionAttribute)
 	}
-	if _, ok := toIdempotency(it); ok {
+	if _, ok := toOrigin(it); ok {
 		delete(attributes, idempotencyAttribute)
 	}
 	return attributes
@@ -135,10 +136,17 @@ func toUser(it item) user.User {
 	return u
 }
 
-// toIdempotency returns the request that made the item, where one with an idempotency key did.
-func toIdempotency(it item) (user.Idempotency, bool) {
+// origin is the request that created a user.
+type origin struct {
+	user.Idempotency
+	revision user.ETag // that it gave the user; "" in items of earlier releases
+}
+
+// toOrigin returns the origin of an item's user, if it was a request with an idempotency key.
+func toOrigin(it item) (o origin, ok bool) {
 	m, _ := decode(it[idempotencyAttribute]).(map[string]any)
 	key, isKey := m[keyMember].(string)
 	body, isBody := m[bodyMember].(string)
-	return user.Idempotency{Key: key, Body: body}, isKey && isBody
+	revision, _ := m[revisionMember].(string)
+	return origin{user.Idempotency{Key: key, Body: body}, user.ETag(revision)}, isKey && isBody
 }

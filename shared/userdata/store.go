@@ -24,8 +24,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// A write without If-Match starts anew when another write came between its reading and writing: so often, after a random
-// pause that grows from firstPause.
+// A write without If-Match reads and writes up to maxRounds times if other writes come in between, after random pauses that
+// grow from firstPause.
 const (
 	maxRounds  = 8
 	firstPause = 5 * time.Millisecond
@@ -57,16 +57,25 @@ func (s *Store) Get(ctx context.Context, id string) (user.User, error) {
 }
 
 func (s *Store) get(ctx context.Context, id string) (item, error) {
+	it, err := s.read(ctx, id)
+	switch {
+	case err != nil:
+		return nil, storeError("get user", err)
+	case it == nil:
+		return nil, notFound()
+	}
+	return it, nil
+}
+
+// read returns the item as the last write left it, nil if there is none.
+func (s *Store) read(ctx context.Context, id string) (item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.table,
 		Key:            key(id),
 		ConsistentRead: aws.Bool(true),
 	})
-	switch {
-	case err != nil:
-		return nil, storeError("get user", err)
-	case out.Item == nil:
-		return nil, notFound()
+	if err != nil {
+		return nil, err
 	}
 	return out.Item, nil
 }
@@ -97,124 +106,133 @@ func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, e
 	return page, nil
 }
 
-// Create makes one conditional write. Where the condition fails, the item in its place tells why.
+// Create makes one conditional write. If the condition fails, the existing item tells why.
 func (s *Store) Create(ctx context.Context, sent user.Attributes, idempotency *user.Idempotency) (user.User, bool, error) {
 	attributes, err := user.New(sent, s.now())
 	if err != nil {
 		return user.User{}, false, err
 	}
-	var made any
+	revision := newRevision()
+	var origin any
 	if idempotency != nil {
-		made = map[string]any{keyMember: idempotency.Key, bodyMember: idempotency.Body}
+		origin = map[string]any{keyMember: idempotency.Key, bodyMember: idempotency.Body, revisionMember: string(revision)}
 	}
-	it, revision, err := revise(attributes, made)
+	it, err := revise(attributes, revision, origin)
 	if err != nil {
 		return user.User{}, false, err
 	}
-	writeCtx, usage := WithUsage(ctx)
-	_, err = s.client.PutItem(writeCtx, &dynamodb.PutItemInput{
-		TableName:                           &s.table,
-		Item:                                it,
-		ConditionExpression:                 aws.String("attribute_not_exists(userId)"),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	proof, err := s.do(ctx, "create user", write{
+		id: sent[user.IDAttribute].(string), // user.New has checked it
+		proves: func(it item) bool {
+			origin, _ := toOrigin(it) // remains when others replace the user
+			return ownRevision(it) == revision || origin.revision == revision
+		},
+		send: func(ctx context.Context, options func(*dynamodb.Options)) error {
+			_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+				TableName:                           &s.table,
+				Item:                                it,
+				ConditionExpression:                 aws.String("attribute_not_exists(userId)"),
+				ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+			}, options)
+			return err
+		},
 	})
-	usageOf(ctx).add(usage)
-	var failed *types.ConditionalCheckFailedException
+	var c *conflict
 	switch {
-	case err == nil:
-		return user.User{Attributes: attributes, ETag: revision}, false, nil
-	case !errors.As(err, &failed):
-		err = storeError("create user", err)
-		if usage.doubtful.Load() > 0 {
-			err = inDoubt(err)
-		}
+	case errors.As(err, &c):
+		return replay(c.existing, idempotency)
+	case err != nil:
 		return user.User{}, false, err
+	case proof != nil:
+		return toUser(proof), ownRevision(proof) != revision, nil
 	}
-	existing := toUser(failed.Item)
-	if ownRevision(failed.Item) == revision { // this very write, whose first answer was lost
-		return existing, false, nil
+	return user.User{Attributes: attributes, ETag: revision}, false, nil
+}
+
+// replay returns the existing user if the same request created it, otherwise the error of a create that it refuses.
+func replay(existing item, idempotency *user.Idempotency) (user.User, bool, error) {
+	switch origin, ok := toOrigin(existing); {
+	case !ok || idempotency == nil || origin.Key != idempotency.Key:
+		return user.User{}, false, &user.Error{Code: user.Exists,
+			Detail: "There is a user with this userId already. Use PUT to replace it."}
+	case origin.Body != idempotency.Body:
+		return user.User{}, false, &user.Error{Code: user.IdempotencyKeyReused,
+			Detail: "This Idempotency-Key came before with another body. Use a new key for a new request."}
 	}
-	if made, ok := toIdempotency(failed.Item); ok && idempotency != nil && made.Key == idempotency.Key {
-		if made.Body != idempotency.Body {
-			return user.User{}, false, &user.Error{Code: user.IdempotencyKeyReused,
-				Detail: "This Idempotency-Key came before with another body. Use a new key for a new request."}
-		}
-		return existing, true, nil
-	}
-	return user.User{}, false, &user.Error{Code: user.Exists,
-		Detail: "There is a user with this userId already. Use PUT to replace it."}
+	return toUser(existing), true, nil
 }
 
 // Replace reads the item, then writes on condition that it is still the same.
 func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag) (user.User, error) {
 	var replaced user.User
-	err := s.change(ctx, id, ifMatch, func(ctx context.Context, old item) error {
+	err := s.change(ctx, "replace user", id, ifMatch, func(old item) (write, error) {
 		attributes, err := toAttributes(old).Replace(sent, s.now())
 		if err != nil {
-			return err
+			return write{}, err
 		}
 		delete(attributes, revisionAttribute) // of an item of others: the store's own takes its place
-		var made any
-		if idempotency, ok := old[idempotencyAttribute]; ok {
-			made = decode(idempotency)
-		}
-		it, revision, err := revise(attributes, made)
+		revision := newRevision()
+		it, err := revise(attributes, revision, decode(old[idempotencyAttribute]))
 		if err != nil {
-			return err
+			return write{}, err
 		}
 		replaced = user.User{Attributes: attributes, ETag: revision}
 		condition := unchanged(old)
-		_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{
-			TableName:                           &s.table,
-			Item:                                it,
-			ConditionExpression:                 &condition.expression,
-			ExpressionAttributeNames:            condition.names,
-			ExpressionAttributeValues:           condition.values,
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		})
-		var failed *types.ConditionalCheckFailedException
-		if errors.As(err, &failed) && ownRevision(failed.Item) == revision {
-			return nil // this very write, whose first answer was lost
-		}
-		return err
+		return write{
+			id:     id,
+			pinned: ownRevision(old) != "",
+			proves: func(it item) bool { return ownRevision(it) == revision },
+			send: func(ctx context.Context, options func(*dynamodb.Options)) error {
+				_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+					TableName:                           &s.table,
+					Item:                                it,
+					ConditionExpression:                 &condition.expression,
+					ExpressionAttributeNames:            condition.names,
+					ExpressionAttributeValues:           condition.values,
+					ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+				}, options)
+				return err
+			},
+		}, nil
 	})
-	return replaced, err
+	if err != nil {
+		return user.User{}, err
+	}
+	return replaced, nil
 }
 
 // Delete reads the item, then deletes on condition that it is still the same.
 func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) error {
-	return s.change(ctx, id, ifMatch, func(ctx context.Context, old item) error {
+	return s.change(ctx, "delete user", id, ifMatch, func(old item) (write, error) {
 		condition := unchanged(old)
-		_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-			TableName:                           &s.table,
-			Key:                                 key(id),
-			ConditionExpression:                 &condition.expression,
-			ExpressionAttributeNames:            condition.names,
-			ExpressionAttributeValues:           condition.values,
-			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-		})
-		var failed *types.ConditionalCheckFailedException
-		if errors.As(err, &failed) && failed.Item == nil && usageOf(ctx).doubtful.Load() > 0 {
-			return nil // it was there when it was read, and an earlier try of this very write has lost its answer
-		}
-		return err
+		return write{
+			id:     id,
+			pinned: ownRevision(old) != "",
+			// That there is no item does not tell who deleted it. Without If-Match, the caller need not know.
+			proves: func(it item) bool { return it == nil && len(ifMatch) == 0 },
+			send: func(ctx context.Context, options func(*dynamodb.Options)) error {
+				_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+					TableName:                           &s.table,
+					Key:                                 key(id),
+					ConditionExpression:                 &condition.expression,
+					ExpressionAttributeNames:            condition.names,
+					ExpressionAttributeValues:           condition.values,
+					ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+				}, options)
+				return err
+			},
+		}, nil
 	})
 }
 
-// change reads a user's item, checks ifMatch, and has it written by write, which must be conditional on the item being
-// unchanged and whose context has the usage of this one write. It starts anew when the item was changed in between.
+// change reads a user's item, checks ifMatch, and does the write that prepare returns, which must be conditional on the item
+// being unchanged. It starts over if another write came in between.
 func (s *Store) change(
-	ctx context.Context, id string, ifMatch []user.ETag, write func(ctx context.Context, old item) error,
-) (err error) {
-	doubtful := false
-	defer func() {
-		if doubtful {
-			err = inDoubt(err)
-		}
-	}()
+	ctx context.Context, operation, id string, ifMatch []user.ETag, prepare func(old item) (write, error),
+) error {
 	for round := range maxRounds {
 		if err := pause(ctx, round); err != nil {
-			return storeError("change user", err)
+			return storeError(operation, err)
 		}
 		old, err := s.get(ctx, id)
 		if err != nil {
@@ -225,27 +243,19 @@ func (s *Store) change(
 				return err
 			}
 		}
-		writeCtx, usage := WithUsage(ctx)
-		err = write(writeCtx, old)
-		usageOf(ctx).add(usage)
-		doubtful = doubtful || usage.doubtful.Load() > 0
-		var failed *types.ConditionalCheckFailedException
-		switch {
-		case err == nil:
-			return nil
-		case !errors.As(err, &failed):
-			return storeError("change user", err)
-		case doubtful && failed.Item != nil:
-			// An earlier try may have been carried out, and then been followed by the write of another. Writing again would
-			// undo that; saying that there is a conflict would say that nothing was written.
-			return notKnown(errors.New("change user: sent more than once, then found changed"))
+		w, err := prepare(old)
+		if err != nil {
+			return err
 		}
-		// Changed in between: reading again tells what it is now, and whether that is still what the client wants changed.
+		_, err = s.do(ctx, operation, w)
+		if c := (*conflict)(nil); !errors.As(err, &c) {
+			return err
+		}
 	}
-	return busy(errors.New("change user: others kept changing it"))
+	return busy(fmt.Errorf("%s: another write came in between, %d times", operation, maxRounds))
 }
 
-// pause keeps writers that collided from doing it again at once.
+// pause keeps writers that collided from colliding again.
 func pause(ctx context.Context, round int) error {
 	if round == 0 {
 		return nil
@@ -260,19 +270,20 @@ func pause(ctx context.Context, round int) error {
 	}
 }
 
-// revise returns the item for attributes with a fresh revision, which no other state of any user has, and with the request
-// that made the user, unless nil.
-func revise(attributes user.Attributes, made any) (item, user.ETag, error) {
-	revision := rand.Text()
+// newRevision returns a revision that no other state of any user has.
+func newRevision() user.ETag { return user.ETag(rand.Text()) }
+
+// revise returns the item for attributes with a revision, and with the origin of the user unless it is nil.
+func revise(attributes user.Attributes, revision user.ETag, origin any) (item, error) {
 	kept := maps.Clone(attributes)
-	kept[revisionAttribute] = revision
-	if made != nil {
-		kept[idempotencyAttribute] = made
+	kept[revisionAttribute] = string(revision)
+	if origin != nil {
+		kept[idempotencyAttribute] = origin
 	}
 	if err := kept.CheckSize(); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return encodeMembers(kept), user.ETag(revision), nil
+	return encodeMembers(kept), nil
 }
 
 type condition struct {
@@ -313,21 +324,6 @@ func busy(err error) error {
 	return &user.Error{Code: user.Throttled, Detail: "The database, or this one user in it, is busy. Try again after a moment.", Err: err}
 }
 
-// inDoubt is err, with which a write has ended, once a try of the write may have been carried out: then it must not ask to come
-// back later, which says that nothing was written.
-func inDoubt(err error) error {
-	var refused *user.Error
-	if errors.As(err, &refused) && refused.Code == user.Throttled {
-		return notKnown(refused.Err)
-	}
-	return err
-}
-
-func notKnown(err error) error {
-	return &user.Error{Code: user.Unavailable, Err: err,
-		Detail: "Whether the change was made is not known. Read the user to see, before trying again."}
-}
-
 func isThrottle(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
 }
@@ -338,21 +334,22 @@ func isTooLarge(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" && strings.Contains(api.ErrorMessage(), "Item size")
 }
 
-// storeError tells apart why the store refused or failed.
+// describe adds the operation to an error, and removes the values of items from it.
+func describe(operation string, err error) error {
+	return fmt.Errorf("%s: %w", operation, withoutValues(err))
+}
+
+// storeError returns the error of a call that had no effect.
 func storeError(operation string, err error) error {
 	tooLarge := isTooLarge(err)
-	err = fmt.Errorf("%s: %w", operation, withoutValues(err))
-	var known *user.Error
+	err = describe(operation, err)
 	switch {
-	case errors.As(err, &known):
-		return known
 	case isThrottle(err):
 		return busy(err)
 	case tooLarge:
 		return &user.Error{Code: user.BodyTooLarge, Detail: "The user is larger than the table can hold (400 KB).", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &user.Error{Code: user.Unavailable, Err: err,
-			Detail: "The database took too long. If this was a change, read the user to see whether it was made."}
+		return &user.Error{Code: user.Unavailable, Detail: "The database took too long. Try again later.", Err: err}
 	default:
 		return &user.Error{Code: user.Unavailable, Detail: "The users cannot be reached at the moment. Try again later.", Err: err}
 	}

@@ -10,16 +10,15 @@ import (
 
 // Usage is what a request has asked of DynamoDB. It is safe for concurrent use.
 type Usage struct {
-	calls, tries atomic.Int64
-	doubtful     atomic.Int64 // tries that DynamoDB has not refused: it may have carried them out, whether it said so or not
-	duration     atomic.Int64 // nanoseconds
+	calls, attempts atomic.Int64
+	duration        atomic.Int64 // nanoseconds
 }
 
 // Duration is the time spent in calls, pauses between their attempts included.
 func (u *Usage) Duration() time.Duration { return time.Duration(u.duration.Load()) }
 
 // Retries is how often calls were sent again, be it by the SDK or, on a connection that had died, by net/http.
-func (u *Usage) Retries() int { return int(max(u.tries.Load()-u.calls.Load(), 0)) }
+func (u *Usage) Retries() int { return int(max(u.attempts.Load()-u.calls.Load(), 0)) }
 
 type usageKey struct{}
 
@@ -35,13 +34,6 @@ func usageOf(ctx context.Context) *Usage {
 		return usage
 	}
 	return new(Usage)
-}
-
-func (u *Usage) add(other *Usage) {
-	u.calls.Add(other.calls.Load())
-	u.tries.Add(other.tries.Load())
-	u.doubtful.Add(other.doubtful.Load())
-	u.duration.Add(other.duration.Load())
 }
 
 // measure adds each call to its context's usage.
