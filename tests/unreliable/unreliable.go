@@ -27,14 +27,22 @@ type Fault int
 
 // What can happen to a request.
 const (
-	None     Fault = iota
-	Ignore         // the database does not get it, and no answer comes
-	Throttle       // the database refuses it as one that is too busy
-	Lose           // the database carries it out; instead of the answer the connection is closed (FIN)
-	Reset          // the same, with a reset (RST)
-	Cut            // the database carries it out; the connection is closed in the middle of the answer
-	Withhold       // the database carries it out; no answer comes
+	None        Fault = iota
+	Ignore            // the database does not get it, and no answer comes
+	Throttle          // the database refuses it as one that is too busy
+	Lose              // the database carries it out; instead of the answer the connection is closed (FIN)
+	Reset             // the same, with a reset (RST)
+	Cut               // the database carries it out; the connection is closed in the middle of the answer
+	Withhold          // the database carries it out; no answer comes
+	ResetBefore       // the database does not get it; the connection is reset
+	FailBefore        // the database does not get it; the response is 500
+	FailAfter         // the database executes it; the response is 500
+	Delay             // the database executes it; the response comes after Lateness
+	Late              // the database executes it after Lateness, whether the caller still waits or not
 )
+
+// Lateness is longer than an attempt of the functions waits for a response.
+const Lateness = 3 * time.Second
 
 // Operation is a request that the database was sent.
 type Operation struct {
@@ -55,7 +63,10 @@ type Database struct {
 	served     chan error
 	conns      map[net.Conn]http.ConnState
 	fault      func(name string) Fault
+	interrupts map[string]func(execute func())
 	operations []Operation
+
+	delayed sync.WaitGroup // the requests that wait for Lateness
 }
 
 // NewDatabase starts a database where nothing is broken, and stops it after the test.
@@ -65,7 +76,10 @@ func NewDatabase(tb testing.TB) *Database {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &Database{database: database, transport: &http.Transport{}, conns: map[net.Conn]http.ConnState{}}
+	d := &Database{
+		database: database, transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		conns: map[net.Conn]http.ConnState{}, interrupts: map[string]func(func()){},
+	}
 	if d.reserved, d.Address, err = reservePort(); err != nil {
 		tb.Fatal(err)
 	}
@@ -73,6 +87,7 @@ func NewDatabase(tb testing.TB) *Database {
 	d.Up(tb)
 	tb.Cleanup(func() {
 		d.Down(tb)
+		d.Settle()
 		d.transport.CloseIdleConnections()
 		if err := syscall.Close(d.reserved); err != nil {
 			tb.Errorf("release the port: %v", err)
@@ -195,6 +210,17 @@ func (d *Database) Fail(choose func(name string) Fault) {
 	d.fault = choose
 }
 
+// Interrupt breaks the connection of the next request for an operation, after meanwhile has run. What meanwhile does happens while
+// the sender still waits. The database executes the request if and when execute is called, once, which may be later.
+func (d *Database) Interrupt(name string, meanwhile func(execute func())) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.interrupts[name] = meanwhile
+}
+
+// Settle waits until the database has executed all delayed requests.
+func (d *Database) Settle() { d.delayed.Wait() }
+
 // All is the fault of every request.
 func All(f Fault) func(string) Fault { return func(string) Fault { return f } }
 
@@ -223,16 +249,22 @@ func (d *Database) Seen() []Operation {
 	return slices.Clone(d.operations)
 }
 
-func (d *Database) note(r *http.Request) Fault {
+// note records a request, and returns what happens to it.
+func (d *Database) note(r *http.Request) (f Fault, interrupt func(execute func())) {
 	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	attempt, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt="), ";")
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.operations = append(d.operations, Operation{Name: name, Attempt: attempt})
-	if d.fault == nil {
-		return None
+	interrupt = d.interrupts[name]
+	delete(d.interrupts, name)
+	if d.fault != nil {
+		f = d.fault(name)
 	}
-	return d.fault(name)
+	if f == Delay || f == Late {
+		d.delayed.Add(1)
+	}
+	return f, interrupt
 }
 
 // ServeHTTP implements [http.Handler].
@@ -241,36 +273,53 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	f := d.note(r)
-	if f == Ignore {
+	f, interrupt := d.note(r)
+	if interrupt != nil {
+		interrupt(func() {
+			if _, err := d.forward(r, body); err != nil {
+				panic(err)
+			}
+		})
+		f = ResetBefore
+	}
+	switch f {
+	case Ignore:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
-	}
-	if f == Throttle {
-		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",`+
-			`"message":"The level of configured provisioned throughput for the table was exceeded."}`)
+	case ResetBefore:
+		abort(w, true)
 		return
+	case Throttle:
+		refuse(w, http.StatusBadRequest, "ProvisionedThroughputExceededException",
+			"The level of configured provisioned throughput for the table was exceeded.")
+		return
+	case FailBefore:
+		refuse(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
+		return
+	case Late:
+		time.Sleep(Lateness)
 	}
 	answer, err := d.forward(r, body)
+	if f == Delay {
+		time.Sleep(Lateness)
+	}
+	if f == Delay || f == Late {
+		d.delayed.Done()
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	if f == Lose || f == Reset {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
-			err = hangUp(conn, f == Reset)
-		}
-		if err != nil {
-			panic(err)
-		}
+	switch f {
+	case Lose, Reset:
+		abort(w, f == Reset)
 		return
-	}
-	if f == Withhold {
+	case Withhold:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
+	case FailAfter:
+		refuse(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
+		return
 	}
 	maps.Copy(w.Header(), answer.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer.body)))
@@ -281,6 +330,24 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = w.Write(answer.body)
+}
+
+// abort closes the connection without a response.
+func abort(w http.ResponseWriter, withReset bool) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		err = hangUp(conn, withReset)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// refuse responds as DynamoDB does to a request that it does not execute.
+func refuse(w http.ResponseWriter, status int, exception, message string) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, exception, message)
 }
 
 type answer struct {

@@ -1,0 +1,184 @@
+package faults_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
+)
+
+// step is a request about the user of a test, with the status that its response must have.
+type step struct {
+	client, method string // the client is the name in the body
+	status         int
+}
+
+// TestWriteInDoubt loses the response to a write of client A while other clients act: A is told what happened, or that the outcome is
+// unknown. No write takes effect twice, and none that A was told had failed.
+func TestWriteInDoubt(t *testing.T) {
+	t.Parallel()
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+	const (
+		executed  = iota // before the connection breaks
+		forgotten        // never
+		late             // after the steps that follow A's response
+	)
+	tests := []struct {
+		name      string
+		method    string // of A's write
+		ifMatch   bool   // whether A sends If-Match with the ETag of the user that exists before
+		key       bool   // whether A sends an Idempotency-Key
+		exists    bool   // whether the user exists before
+		execution int
+		meanwhile []step
+		status    int // of A's response
+		then      []step
+		want      string // the name that the user has in the end; "": there is no user
+	}{
+		{
+			name: "1: POST, replaced", method: post, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", put, 200}}, status: 500, want: "B",
+		},
+		{
+			name: "2: POST, deleted", method: post, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}, {"B", get, 404}}, status: 500, want: "",
+		},
+		{
+			name: "3: POST, deleted and created", method: post, execution: executed,
+			meanwhile: []step{{"B", del, 204}, {"B", post, 201}}, status: 500, want: "B",
+		},
+		{
+			name: "4: POST, delayed", method: post, execution: late,
+			meanwhile: []step{{"B", post, 201}}, status: 500, then: []step{{"B", del, 204}}, want: "A",
+		},
+		{
+			name: "5: PUT, deleted", method: put, exists: true, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}}, status: 500, want: "",
+		},
+		{
+			name: "6: PUT with If-Match, deleted", method: put, ifMatch: true, exists: true, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}}, status: 500, want: "",
+		},
+		{
+			name: "6: PUT with If-Match, replaced", method: put, ifMatch: true, exists: true, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", put, 200}}, status: 500, want: "B",
+		},
+		{
+			name: "7: PUT, deleted and created", method: put, exists: true, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}, {"C", post, 201}}, status: 500, want: "C",
+		},
+		{
+			name: "8: DELETE with If-Match, replaced and deleted", method: del, ifMatch: true, exists: true, execution: forgotten,
+			meanwhile: []step{{"B", put, 200}, {"B", del, 204}}, status: 500, want: "",
+		},
+		{
+			name: "9: POST with Idempotency-Key, deleted", method: post, key: true, execution: executed,
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}}, status: 500, then: []step{{"A", get, 404}, {"A", post, 201}}, want: "A",
+		},
+		{name: "POST, executed", method: post, execution: executed, status: 201, want: "A"},
+		{name: "POST, not executed", method: post, execution: forgotten, status: 500, want: ""},
+		{
+			name: "POST, created by another", method: post, execution: forgotten,
+			meanwhile: []step{{"B", post, 201}}, status: 500, want: "B",
+		},
+		{
+			name: "POST with Idempotency-Key, replaced", method: post, key: true, execution: executed,
+			meanwhile: []step{{"B", put, 200}}, status: 201, want: "B",
+		},
+		{
+			name: "POST with Idempotency-Key, created by the same request", method: post, key: true, execution: late,
+			meanwhile: []step{{"A", post, 201}}, status: 500, then: []step{{"B", del, 204}}, want: "A",
+		},
+		{name: "PUT, executed", method: put, exists: true, execution: executed, status: 200, want: "A"},
+		{name: "PUT, delayed", method: put, exists: true, execution: late, status: 200, then: []step{{"B", put, 200}}, want: "B"},
+		{name: "DELETE, executed", method: del, exists: true, execution: executed, status: 204, want: ""},
+		{name: "DELETE with If-Match, executed", method: del, ifMatch: true, exists: true, execution: executed, status: 500, want: ""},
+		{
+			name: "DELETE, deleted by another", method: del, exists: true, execution: forgotten,
+			meanwhile: []step{{"B", put, 200}, {"B", del, 204}}, status: 204, want: "",
+		},
+		{
+			name: "DELETE, deleted and created", method: del, exists: true, execution: executed,
+			meanwhile: []step{{"B", post, 201}}, status: 500, want: "B",
+		},
+	}
+	p := unreliable.NewDatabase(t)
+	s := stacktest.Start(t, p.With)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { // one after the other: the interrupts are the database's
+			id := strings.Map(func(r rune) rune {
+				if strings.ContainsRune(" :,", r) {
+					return '-'
+				}
+				return r
+			}, tt.name)
+			etags := map[string]bool{}
+			send := func(st step, headers ...stacktest.Headers) stacktest.Response {
+				path, body := "/users/"+id, `{"name":"`+st.client+`"}`
+				switch st.method {
+				case post:
+					path, body = "/users", `{"userId":"`+id+`","name":"`+st.client+`"}`
+				case get, del:
+					body = ""
+				}
+				if tt.key && st.client == "A" && st.method == post {
+					headers = append(headers, stacktest.Headers{"Idempotency-Key": id})
+				}
+				res := s.Do(t, st.method, path, body, headers...).Want(t, st.status)
+				if etag := res.Header.Get("Etag"); st.method != get && res.Header.Get("Idempotent-Replayed") == "" && etag != "" {
+					if etags[etag] {
+						t.Errorf("%v: the ETag %s is that of an earlier write", st, etag)
+					}
+					etags[etag] = true
+				}
+				return res
+			}
+			headers := stacktest.Headers{}
+			if tt.exists {
+				etag := send(step{"before", post, 201}).Header.Get("Etag")
+				if tt.ifMatch {
+					headers["If-Match"] = etag
+				}
+			}
+			operation := "PutItem"
+			if tt.method == del {
+				operation = "DeleteItem"
+			}
+			executeLate := func() {}
+			p.Interrupt(operation, func(execute func()) {
+				switch tt.execution {
+				case executed:
+					execute()
+				case late:
+					executeLate = execute
+				}
+				for _, st := range tt.meanwhile {
+					send(st)
+				}
+			})
+			res := send(step{"A", tt.method, tt.status}, headers)
+			if tt.status == http.StatusInternalServerError {
+				detail := res.Problem(t, tt.status, "StoreUnavailable").Detail
+				if !strings.Contains(detail, "unknown") || !strings.Contains(detail, "Read the user") {
+					t.Errorf("got detail %q, want that the outcome is unknown and to read the user", detail)
+				}
+			}
+			for _, st := range tt.then {
+				send(st)
+			}
+			executeLate()
+			var got string
+			if now := s.Do(t, get, "/users/"+id, ""); now.Status == http.StatusOK {
+				got, _ = now.JSON(t)["name"].(string)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("the name of the user in the end (-want +got):\n%s", d)
+			}
+		})
+	}
+	wantNoFaults(t, s)
+}
