@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -68,6 +69,52 @@ func TestFrozen(t *testing.T) {
 			wantNoFaults(t, s)
 		})
 	}
+}
+
+// TestFrozen_ConnectionsForgotten is about environments that were frozen for long enough that a firewall or DynamoDB has forgotten their
+// connections, without a word. Requests sent on them would time out.
+func TestFrozen_ConnectionsForgotten(t *testing.T) {
+	t.Parallel()
+	const idle = 5 * time.Second // after which connections are not used again
+	p := unreliable.NewDatabase(t)
+	s := startWarm(t, p, "a")
+	frozen := map[string]lambdahost.Environment{}
+	for _, r := range requests("a") {
+		if _, ok := frozen[r.function]; !ok {
+			frozen[r.function] = freeze(t, s, r.function)
+		}
+	}
+	since := time.Now()
+	eventually(t, "kept connections", func() bool { return p.Kept() > 0 })
+	p.ForgetConnections()
+	eventually(t, "the end of the time that connections are kept for", func() bool { return time.Since(since) > idle })
+	for _, r := range requests("a") {
+		p.Forget()
+		var res stacktest.Response
+		if environment, ok := frozen[r.function]; ok {
+			delete(frozen, r.function)
+			res = sendThawing(t, s, r, environment)
+		} else {
+			res = r.send(t, s)
+		}
+		res.Want(t, r.status)
+		if diff := cmp.Diff(r.operations, operations(p)); diff != "" {
+			t.Errorf("%s: requests to the database (-want +got):\n%s", r.name, diff)
+		}
+		if line := requestLine(t, s, res); line.Retries > 0 || line.ColdStart {
+			t.Errorf("%s: log has %+v, want no retry in an environment that is warm", r.name, line)
+		}
+	}
+	wantNoFaults(t, s)
+}
+
+// operations returns the names of the requests to the database since [unreliable.Database.Forget].
+func operations(p *unreliable.Database) []string {
+	var names []string
+	for _, o := range p.Seen() {
+		names = append(names, o.Name)
+	}
+	return names
 }
 
 // freeze stops the one environment of a function, which must be idle, as Lambda does between invocations.

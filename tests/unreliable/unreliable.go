@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -135,7 +136,7 @@ func (d *Database) Up(tb testing.TB) {
 	}
 	server := &http.Server{Handler: d, ConnState: d.track, ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(forgetful{listener}) }()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.server, d.served = server, served
@@ -194,9 +195,54 @@ func (d *Database) CutConnections(tb testing.TB, withReset bool) {
 	}
 }
 
+// ForgetConnections makes it ignore what comes on the connections that there are, without closing them, as a firewall does that has
+// forgotten them.
+func (d *Database) ForgetConnections() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for conn := range d.conns {
+		conn.(*connection).forgotten.Store(true)
+	}
+}
+
+// forgetful accepts connections that can be forgotten.
+type forgetful struct{ net.Listener }
+
+// Accept implements [net.Listener].
+func (l forgetful) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: conn, closed: make(chan struct{})}, nil
+}
+
+type connection struct {
+	net.Conn
+	forgotten atomic.Bool
+	closing   sync.Once
+	closed    chan struct{}
+}
+
+// Read implements [net.Conn].
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.forgotten.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// Close implements [net.Conn].
+func (c *connection) Close() error {
+	c.closing.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
 func hangUp(conn net.Conn, withReset bool) error {
 	if withReset {
-		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
+		if err := conn.(*connection).Conn.(*net.TCPConn).SetLinger(0); err != nil {
 			return err
 		}
 	}
