@@ -14,17 +14,17 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
 	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }
 
-// newStore returns a store with the client that functions have, and the table that it keeps users in.
-func newStore(t *testing.T) (user.Store, stacktest.Items) {
+// newStore returns a store with the client that functions have, on a table of a database.
+func newStore(t *testing.T, endpoint, table string) user.Store {
 	t.Helper()
-	items := stacktest.NewTable(t)
 	client := userdata.NewClient(userdata.ClientConfig{
 		Region:   "us-east-1",
-		Endpoint: stacktest.Endpoint(t),
+		Endpoint: endpoint,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
 		}),
@@ -34,15 +34,31 @@ func newStore(t *testing.T) (user.Store, stacktest.Items) {
 		t.Fatal("the client cannot close its connections")
 	}
 	t.Cleanup(connections.CloseIdleConnections)
-	return userdata.New(client, items.TableName), items
+	return userdata.New(client, table)
 }
 
 func TestStore(t *testing.T) {
 	t.Parallel()
 	usertest.Run(t, func(t *testing.T) user.Store {
 		t.Helper()
-		store, _ := newStore(t)
-		return store
+		return newStore(t, stacktest.Endpoint(t), stacktest.NewTable(t).TableName)
+	})
+}
+
+func TestStore_InDoubt(t *testing.T) {
+	t.Parallel()
+	p, items := unreliable.NewDatabase(t), stacktest.NewTable(t)
+	usertest.RunInDoubt(t, func(t *testing.T) usertest.Lossy {
+		t.Helper()
+		items.Clear(t)
+		return usertest.Lossy{
+			Store:  newStore(t, "http://"+p.Address, items.TableName),
+			Others: newStore(t, stacktest.Endpoint(t), items.TableName),
+			Lose: func(meanwhile func(execute func())) {
+				p.Interrupt("PutItem", meanwhile)
+				p.Interrupt("DeleteItem", meanwhile)
+			},
+		}
 	})
 }
 
@@ -53,7 +69,8 @@ func n(number string) types.AttributeValue { return &types.AttributeValueMemberN
 // TestForeignItem is about an item of every attribute type that another client has put into the table.
 func TestForeignItem(t *testing.T) {
 	t.Parallel()
-	store, items := newStore(t)
+	items := stacktest.NewTable(t)
+	store := newStore(t, stacktest.Endpoint(t), items.TableName)
 	item := stacktest.Item{
 		"userId":  s("1"),
 		"string":  s("text"),

@@ -30,3 +30,11 @@ func TestNewMemory(t *testing.T) {
 		t.Errorf("got page %v, error %v", page, err)
 	}
 }
+
+func TestMemory_InDoubt(t *testing.T) {
+	t.Parallel()
+	usertest.RunInDoubt(t, func(*testing.T) usertest.Lossy {
+		m := usertest.NewMemory()
+		return usertest.Lossy{Store: m, Others: m, Lose: m.Lose}
+	})
+}

@@ -1,0 +1,166 @@
+package usertest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/shared/user"
+)
+
+// Lossy is a store with two clients, one of which can lose the response to a write.
+type Lossy struct {
+	Store  user.Store // of the client whose responses are lost
+	Others user.Store // of all other clients, with the same users
+	// Lose loses the response to the next write of Store. meanwhile is called before Store notices. The write takes effect when
+	// meanwhile, or what it leaves behind, calls execute.
+	Lose func(meanwhile func(execute func()))
+}
+
+// action is what a client does with the user of a test.
+type action func(store user.Store) error
+
+// RunInDoubt tests that stores report what happened to writes in doubt, or that it is unknown. Each store that open returns is new
+// and empty.
+func RunInDoubt(t *testing.T, open func(t *testing.T) Lossy) {
+	t.Helper()
+	const id = "1"
+	var (
+		first user.User // the user that exists before
+		key   = user.NewIdempotency("caller", "key", user.Attributes{user.IDAttribute: id, user.NameAttribute: "A"})
+	)
+	createWith := func(name string, key *user.Idempotency) action {
+		return func(store user.Store) error {
+			_, _, err := store.Create(t.Context(), user.Attributes{user.IDAttribute: id, user.NameAttribute: name}, key)
+			return err
+		}
+	}
+	create := func(name string) action { return createWith(name, nil) }
+	replace := func(name string, ifMatch func() []user.ETag) action {
+		return func(store user.Store) error {
+			_, err := store.Replace(t.Context(), id, user.Attributes{user.NameAttribute: name}, ifMatch())
+			return err
+		}
+	}
+	remove := func(ifMatch func() []user.ETag) action {
+		return func(store user.Store) error { return store.Delete(t.Context(), id, ifMatch()) }
+	}
+	always := func() []user.ETag { return nil }
+	matching := func() []user.ETag { return []user.ETag{first.ETag} }
+	const (
+		executed  = iota // before the response is lost
+		forgotten        // never
+		late             // after all else
+	)
+	// One test after the other, which share the variables above.
+	for _, tt := range []struct {
+		name      string
+		exists    bool // whether the user exists before
+		write     action
+		execution int
+		meanwhile []action
+		want      user.Code // of the write; "": success
+		then      []action
+		end       string // the name of the user in the end; "": there is none
+	}{
+		{name: "create", write: create("A"), execution: executed, end: "A"},
+		{name: "create, not executed", write: create("A"), execution: forgotten, want: user.Unavailable},
+		{
+			name: "create, replaced", write: create("A"), execution: executed,
+			meanwhile: []action{replace("B", always)}, want: user.Unavailable, end: "B",
+		},
+		{name: "create, deleted", write: create("A"), execution: executed, meanwhile: []action{remove(always)}, want: user.Unavailable},
+		{
+			name: "create, deleted and created", write: create("A"), execution: executed,
+			meanwhile: []action{remove(always), create("B")}, want: user.Unavailable, end: "B",
+		},
+		{
+			name: "create, late", write: create("A"), execution: late,
+			meanwhile: []action{create("B")}, want: user.Unavailable, then: []action{remove(always)}, end: "A",
+		},
+		{name: "create with a key", write: createWith("A", key), execution: executed, end: "A"},
+		{
+			name: "create with a key, replaced", write: createWith("A", key), execution: executed,
+			meanwhile: []action{replace("B", always)}, end: "B",
+		},
+		{
+			name: "create with a key, deleted", write: createWith("A", key), execution: executed,
+			meanwhile: []action{remove(always)}, want: user.Unavailable, then: []action{createWith("A", key)}, end: "A",
+		},
+		{
+			name: "create with a key, late", write: createWith("A", key), execution: late,
+			meanwhile: []action{createWith("A", key)}, want: user.Unavailable, then: []action{remove(always)}, end: "A",
+		},
+		{name: "replace", exists: true, write: replace("A", always), execution: executed, end: "A"},
+		{name: "replace, not executed", exists: true, write: replace("A", matching), execution: forgotten, end: "A"},
+		{
+			name: "replace, late", exists: true, write: replace("A", always), execution: late,
+			then: []action{replace("B", always)}, end: "B",
+		},
+		{
+			name: "replace, deleted", exists: true, write: replace("A", always), execution: executed,
+			meanwhile: []action{remove(always)}, want: user.Unavailable,
+		},
+		{
+			name: "replace with ifMatch, replaced", exists: true, write: replace("A", matching), execution: executed,
+			meanwhile: []action{replace("B", always)}, want: user.Unavailable, end: "B",
+		},
+		{
+			name: "replace, deleted and created", exists: true, write: replace("A", always), execution: executed,
+			meanwhile: []action{remove(always), create("C")}, want: user.Unavailable, end: "C",
+		},
+		{name: "delete", exists: true, write: remove(always), execution: executed},
+		{name: "delete, not executed", exists: true, write: remove(matching), execution: forgotten},
+		{name: "delete, deleted", exists: true, write: remove(always), execution: forgotten, meanwhile: []action{remove(always)}},
+		{name: "delete with ifMatch", exists: true, write: remove(matching), execution: executed, want: user.Unavailable},
+		{
+			name: "delete with ifMatch, replaced and deleted", exists: true, write: remove(matching), execution: forgotten,
+			meanwhile: []action{replace("B", always), remove(always)}, want: user.Unavailable,
+		},
+		{
+			name: "delete, deleted and created", exists: true, write: remove(always), execution: executed,
+			meanwhile: []action{create("B")}, want: user.Unavailable, end: "B",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			lossy := open(t)
+			if tt.exists {
+				first = mustCreate(t, lossy.Others, user.Attributes{user.IDAttribute: id, user.NameAttribute: "before"})
+			}
+			others := func(actions []action) {
+				for i, act := range actions {
+					if err := act(lossy.Others); err != nil {
+						t.Errorf("action %d of others: %v", i, err)
+					}
+				}
+			}
+			executeLate := func() {}
+			lossy.Lose(func(execute func()) {
+				switch tt.execution {
+				case executed:
+					execute()
+				case late:
+					executeLate = execute
+				}
+				others(tt.meanwhile)
+			})
+			err := tt.write(lossy.Store)
+			var failed *user.Error
+			switch {
+			case tt.want == "" && err != nil, tt.want != "" && (!errors.As(err, &failed) || failed.Code != tt.want):
+				t.Errorf("got error %v, want %q", err, tt.want)
+			case tt.want != "" && !strings.Contains(failed.Detail, "unknown"):
+				t.Errorf("got detail %q, want one that says that the outcome is unknown", failed.Detail)
+			}
+			others(tt.then)
+			executeLate()
+			now, err := lossy.Others.Get(t.Context(), id)
+			if err != nil && !errors.Is(err, &user.Error{Code: user.NotFound}) {
+				t.Fatal(err)
+			}
+			if got, _ := now.Attributes[user.NameAttribute].(string); got != tt.end {
+				t.Errorf("in the end the user is %q, want %q", got, tt.end)
+			}
+		})
+	}
+}
