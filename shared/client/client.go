@@ -60,8 +60,8 @@ func WithAuthorization(authorize func(*http.Request) error) Option {
 }
 
 // WithRetries sets how often a request is repeated at most: 4 times unless told otherwise. Repeated is what was answered 429 or 503 with a
-// Retry-After of up to 60 seconds, after that time; and where a request may come twice, as reads and creations may, what got no answer or
-// another 5xx.
+// Retry-After of up to 60 seconds, after that time; and what got no answer or another 5xx, if repeating it cannot take effect twice:
+// reads, creations, and writes with an ETag.
 func WithRetries(most int) Option { return func(s *settings) { s.retries = most } }
 
 // APIKey authorizes requests to a stage that asks for an API key.

@@ -105,7 +105,7 @@ func calls(ctx context.Context, c *client.Client) map[string]func() error {
 // failed at.
 func TestRetries(t *testing.T) {
 	t.Parallel()
-	safe, all := []string{"get", "list", "create"}, []string{"get", "list", "create", "replace", "delete"}
+	safe, all := []string{"get", "list", "create", "replace"}, []string{"get", "list", "create", "replace", "delete"}
 	tests := []struct {
 		name     string
 		answer   answer
@@ -315,6 +315,83 @@ func TestProblem(t *testing.T) {
 			if err.Error() != tt.text {
 				t.Errorf("got %q, want %q", err, tt.text)
 			}
+		})
+	}
+}
+
+// TestOutcomeUnknown has one or two responses to writes. A write that is refused after an attempt that may have taken effect was perhaps
+// refused because of that effect.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	user := answer{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
+	created, failed := user, answer{status: 500, body: `{"code": "StoreUnavailable"}`}
+	created.status = 201
+	writes := map[string]func(ctx context.Context, c *client.Client) error{
+		"create": func(ctx context.Context, c *client.Client) error {
+			_, err := c.CreateUser(ctx, client.UserInput{}, "")
+			return err
+		},
+		"replace": func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReplaceUser(ctx, "1", client.UserInput{}, "")
+			return err
+		},
+		"replace, with ETag": func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReplaceUser(ctx, "1", client.UserInput{}, `"E"`)
+			return err
+		},
+		"delete":            func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "1", "") },
+		"delete, with ETag": func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "1", `"E"`) },
+		"invalid id":        func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "", "") },
+		"update": func(ctx context.Context, c *client.Client) error {
+			_, err := c.UpdateUser(ctx, "1", func(*client.UserInput) error { return nil })
+			return err
+		},
+	}
+	for _, tt := range []struct {
+		name, write string
+		answers     []answer
+		status      int // of the problem; 0: success
+		unknown     bool
+		requests    int
+	}{
+		{"done", "create", []answer{created}, 0, false, 1},
+		{"refused", "create", []answer{{status: 409}}, 409, false, 1},
+		{"failed, then done", "create", []answer{failed, created}, 0, false, 2},
+		{"failed, then refused", "create", []answer{failed, {status: 409}}, 409, true, 2},
+		{"lost, then refused", "create", []answer{{}, {status: 409}}, 409, true, 2},
+		{"busy, then refused", "create", []answer{{status: 503, retryAfter: "1"}, {status: 409}}, 409, false, 2},
+		{"failed", "replace", []answer{failed}, 500, true, 1},
+		{"refused", "replace", []answer{{status: 404}}, 404, false, 1},
+		{"timed out", "replace", []answer{{status: 504}}, 504, true, 1},
+		{"redirected", "replace", []answer{{status: 307}}, 307, false, 1},
+		{"failed, then done", "replace, with ETag", []answer{failed, user}, 0, false, 2},
+		{"failed, then refused", "replace, with ETag", []answer{failed, {status: 412}}, 412, true, 2},
+		{"refused", "replace, with ETag", []answer{{status: 412}}, 412, false, 1},
+		{"failed", "delete", []answer{failed}, 500, true, 1},
+		{"done", "delete", []answer{{status: 204}}, 0, false, 1},
+		{"failed, then refused", "delete, with ETag", []answer{failed, {status: 404}}, 404, true, 2},
+		{"not sent", "invalid id", []answer{failed}, -1, false, 0},
+		{"failed, then done", "update", []answer{user, failed, user}, 0, false, 3},
+		{"refused, then done", "update", []answer{user, {status: 412}, user, user}, 0, false, 4},
+		{"failed, then refused", "update", []answer{user, failed, {status: 412}}, 412, true, 3}, // no second round
+		{"failed to read", "update", []answer{failed}, 500, false, 5},
+	} {
+		t.Run(tt.write+" "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &stage{answers: tt.answers}
+				err := writes[tt.write](t.Context(), connect(t, s))
+				if got := client.OutcomeUnknown(err); got != tt.unknown {
+					t.Errorf("got error %v, unknown %t, want %t", err, got, tt.unknown)
+				}
+				problem, ok := errors.AsType[*client.Problem](err)
+				if tt.status == 0 && err != nil || tt.status > 0 && (!ok || problem.Status != tt.status) {
+					t.Errorf("got error %v, want status %d", err, tt.status)
+				}
+				if len(s.requests) != tt.requests {
+					t.Errorf("got %d requests, want %d", len(s.requests), tt.requests)
+				}
+			})
 		})
 	}
 }

@@ -105,6 +105,11 @@ func ExampleClient_UpdateUser() {
 		user.Name = new("Ada Lovelace")
 		return nil
 	})
+	if client.OutcomeUnknown(err) {
+		// The service could not tell whether the change was made, as after a 500. The user tells. Call again only if it was not made, and
+		// if it does no harm twice: to set a name does none, to count up does.
+		user, err = c.GetUser(ctx, "example-ada")
+	}
 	if err != nil {
 		panic(err)
 	}

@@ -49,7 +49,7 @@ func (s sender) Do(request *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("keep the body to repeat it: %w", err)
 	}
 	by := s.others
-	if request.Method == http.MethodGet || request.Header.Get(idempotencyKey) != "" {
+	if request.Method == http.MethodGet || request.Header.Get(idempotencyKey) != "" || namesState(request) {
 		by = s.repeatable
 	}
 	response, err := by.Do(repeated)
@@ -57,6 +57,13 @@ func (s sender) Do(request *http.Request) (*http.Response, error) {
 		err = context.Cause(ctx)
 	}
 	return response, err
+}
+
+// namesState reports whether a request can take effect in one state of the user alone, which never comes back, so that it takes effect
+// at most once however often it is sent.
+func namesState(request *http.Request) bool {
+	etag := request.Header.Get("If-Match")
+	return etag != "" && etag != "*"
 }
 
 // whenAsked repeats what the service asks to have repeated, even changes: with a 429 the request has not reached a function, and with a
@@ -134,5 +141,5 @@ func (a authorized) RoundTrip(request *http.Request) (*http.Response, error) {
 			return nil, &authorizationError{err}
 		}
 	}
-	return base.RoundTrip(request)
+	return sendAttempt(base, request)
 }

@@ -70,16 +70,19 @@ func (c *Client) Index(ctx context.Context) (*api.Index, error) {
 
 // CreateUser creates a user, whom the service names where input does not. key, the request's Idempotency-Key of up to 255 characters, keeps
 // it from taking effect twice when it is repeated. Where key is empty a new one is made; a caller that may itself call again, after a
-// restart for instance, keeps one. The error is a [*Problem] where the request was refused, as UserExists.
+// restart for instance, keeps one. The error is a [*Problem] where the request was refused, as UserExists. Where [OutcomeUnknown], call
+// again with the same key and input.
 func (c *Client) CreateUser(ctx context.Context, input UserInput, key string) (*User, error) {
 	if key == "" {
 		key = rand.Text()
 	}
-	answer, err := c.operations.CreateUserWithResponse(ctx, &api.CreateUserParams{IdempotencyKey: &key}, input)
-	if err != nil {
-		return nil, fmt.Errorf("create a user: %w", err)
-	}
-	return user("create a user", answer.JSON201, answer.HTTPResponse, answer.Body)
+	return write(ctx, func(ctx context.Context) (*User, error) {
+		answer, err := c.operations.CreateUserWithResponse(ctx, &api.CreateUserParams{IdempotencyKey: &key}, input)
+		if err != nil {
+			return nil, fmt.Errorf("create a user: %w", err)
+		}
+		return user("create a user", answer.JSON201, answer.HTTPResponse, answer.Body)
+	})
 }
 
 // GetUser reads a user. The error is a [*Problem] where the request was refused, as UserNotFound.
@@ -95,25 +98,32 @@ func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
 }
 
 // ReplaceUser replaces a user: attributes that input leaves out are gone. Unless etag is empty the user is replaced only where it still has
-// this [User.ETag]. The error is a [*Problem] where the request was refused, as UserNotFound and PreconditionFailed. After another error
-// it is not known whether the user was replaced.
+// this [User.ETag]. The error is a [*Problem] where the request was refused, as UserNotFound and PreconditionFailed. Where
+// [OutcomeUnknown], read the user before you call again: without etag, another call undoes what others have written since.
 func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, etag string) (*User, error) {
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("replace a user: %w", err)
 	}
-	answer, err := c.operations.ReplaceUserWithResponse(ctx, id, &api.ReplaceUserParams{IfMatch: optional(etag)}, input)
-	if err != nil {
-		return nil, fmt.Errorf("replace a user: %w", err)
-	}
-	return user("replace a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+	return write(ctx, func(ctx context.Context) (*User, error) {
+		answer, err := c.operations.ReplaceUserWithResponse(ctx, id, &api.ReplaceUserParams{IfMatch: optional(etag)}, input)
+		if err != nil {
+			return nil, fmt.Errorf("replace a user: %w", err)
+		}
+		return user("replace a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+	})
 }
 
 // UpdateUser reads a user, calls change with it, and writes it back. Where another client has written in between all of it is done again,
 // at most 10 times, so that no write is lost: change may be called several times. An error of change ends it, and is returned.
+//
+// Where the response to the write is lost, the same write is sent again, which cannot take effect twice. If another client has written by
+// then, nobody can tell whether this write came before: the error is one of [OutcomeUnknown]. Read the user, and call again only if it
+// is not as it should be.
 func (c *Client) UpdateUser(ctx context.Context, id string, change func(*UserInput) error) (*User, error) {
 	for attempt := 1; ; attempt++ {
 		user, err := c.updateOnce(ctx, id, change)
-		if p, ok := errors.AsType[*Problem](err); !ok || p.Status != http.StatusPreconditionFailed || attempt == updateAttempts {
+		p, ok := errors.AsType[*Problem](err)
+		if !ok || p.Status != http.StatusPreconditionFailed || OutcomeUnknown(err) || attempt == updateAttempts {
 			return user, err
 		}
 		select {
@@ -143,19 +153,23 @@ func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInp
 }
 
 // DeleteUser deletes a user. Unless etag is empty the user is deleted only where it still has this [User.ETag]. The error is a [*Problem]
-// where the request was refused, as UserNotFound and PreconditionFailed. After another error it is not known whether the user was deleted.
+// where the request was refused, as UserNotFound and PreconditionFailed. Where [OutcomeUnknown], read the user before you call again:
+// without etag, another call deletes a user that was created since.
 func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
 	if err := checkID(id); err != nil {
 		return fmt.Errorf("delete a user: %w", err)
 	}
-	answer, err := c.operations.DeleteUserWithResponse(ctx, id, &api.DeleteUserParams{IfMatch: optional(etag)})
-	if err != nil {
-		return fmt.Errorf("delete a user: %w", err)
-	}
-	if answer.StatusCode() != http.StatusNoContent {
-		return fmt.Errorf("delete a user: %w", problem(answer.HTTPResponse, answer.Body))
-	}
-	return nil
+	_, err := write(ctx, func(ctx context.Context) (struct{}, error) {
+		answer, err := c.operations.DeleteUserWithResponse(ctx, id, &api.DeleteUserParams{IfMatch: optional(etag)})
+		if err == nil && answer.StatusCode() != http.StatusNoContent {
+			err = problem(answer.HTTPResponse, answer.Body)
+		}
+		if err != nil {
+			err = fmt.Errorf("delete a user: %w", err)
+		}
+		return struct{}{}, err
+	})
+	return err
 }
 
 // Users lists all users, in no particular order and without their ETags, by as many requests as that takes. pageSize is how many users one

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -103,7 +104,6 @@ type runner struct {
 	stack *stacktest.Stack
 	began time.Time
 	value atomic.Int64 // the last one
-	name  atomic.Int64 // the last client of a history
 
 	mu        sync.Mutex // guards what follows
 	histories map[string][]porcupine.Operation
@@ -133,7 +133,7 @@ func run(t *testing.T, w workload) {
 	var running sync.WaitGroup
 	for i := range w.clients {
 		running.Go(func() {
-			c := &client{runner: r, source: rand.New(rand.NewPCG(w.seed, uint64(i)+1)), known: map[string]user{}} //nolint:gosec // repeatable
+			c := &sender{runner: r, source: rand.New(rand.NewPCG(w.seed, uint64(i)+1)), known: map[string]user{}} //nolint:gosec // repeatable
 			for time.Now().Before(end) {
 				c.next(t)
 			}
@@ -145,7 +145,7 @@ func run(t *testing.T, w workload) {
 	running.Wait()
 	p.Fail(nil)
 	p.Settle()
-	c := &client{runner: r, known: map[string]user{}}
+	c := &sender{runner: r, known: map[string]user{}}
 	for id := range r.histories {
 		c.send(t, id, request{method: http.MethodGet})
 	}
@@ -181,17 +181,17 @@ func (r *runner) killUntil(t *testing.T, end time.Time, source *rand.Rand) {
 	}
 }
 
-// client sends one request after the other.
-type client struct {
+// sender sends one request after the other.
+type sender struct {
 	*runner
 	source *rand.Rand
-	known  map[string]user // as the client last saw them
+	known  map[string]user // as it last saw them
 	again  *request        // to be sent with its key once more
 	id     string          // of the user of again
 }
 
 // next sends a request at random.
-func (c *client) next(t *testing.T) {
+func (c *sender) next(t *testing.T) {
 	if again := c.again; again != nil {
 		c.again = nil
 		c.send(t, c.id, *again)
@@ -237,7 +237,7 @@ func (r *runner) user(i int) string {
 }
 
 // send sends a request and adds it to the history of the user.
-func (c *client) send(t *testing.T, id string, req request) result {
+func (c *sender) send(t *testing.T, id string, req request) result {
 	path, headers := "/users/"+id, stacktest.Headers{}
 	var body string
 	switch req.method {
@@ -274,6 +274,9 @@ func (c *client) send(t *testing.T, id string, req request) result {
 	return res
 }
 
+// never is the end of a request whose outcome is unknown: it may still take effect.
+const never = math.MaxInt64
+
 // record adds a request to the history of the user.
 func (r *runner) record(id string, req request, res result, call, returned time.Duration, status int) {
 	name := req.method
@@ -292,21 +295,20 @@ func (r *runner) record(id string, req request, res result, call, returned time.
 	if res.user.exists {
 		r.seen[res.user.value] = append(r.seen[res.user.value], fmt.Sprintf("%s %s at %v", name, id, returned))
 	}
-	add := func(req request, res result, returned time.Duration) {
+	add := func(res result, until int64) {
 		r.histories[id] = append(r.histories[id], porcupine.Operation{
-			ClientId: int(r.name.Add(1)), Input: req, Output: res, Call: int64(call), Return: int64(returned),
+			ClientId: len(r.histories[id]), Input: req, Output: res, Call: int64(call), Return: until,
 		})
 	}
-	const never = time.Duration(1<<63 - 1)
 	switch {
 	case status == http.StatusServiceUnavailable, req.method == http.MethodGet && res.status == 0: // it says nothing of the user
 	case res.status == 0:
-		add(req, res, never)
+		add(res, never)
 	case res.replayed: // the request created the user, or one before it with the key did; then the user was read
-		add(req, result{}, returned)
-		add(req, res, returned)
+		add(result{}, int64(returned))
+		add(res, int64(returned))
 	default:
-		add(req, res, returned)
+		add(res, int64(returned))
 	}
 }
 

@@ -1,0 +1,74 @@
+package linearizability_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/tests/unreliable"
+)
+
+// TestCounter has 50 clients increment one counter through the Go client, while the database fails. No increment is lost, and none
+// happens that the client was told had failed.
+func TestCounter(t *testing.T) {
+	t.Parallel()
+	const clients, increments = 50, 2
+	p := unreliable.NewDatabase(t)
+	s := stacktest.Start(t, p.With, stacktest.Parameters(map[string]string{"ReservedConcurrency": strconv.Itoa(clients)}))
+	transport := &http.Transport{MaxIdleConnsPerHost: clients}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := client.New(s.URL, client.WithHTTPClient(&http.Client{Transport: transport}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "counter"
+	zero := client.UserInput{UserID: new(id), AdditionalProperties: map[string]json.RawMessage{"n": json.RawMessage("0")}}
+	if _, err := c.CreateUser(t.Context(), zero, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.Fail(chooseFaults(*seed))
+	var acknowledged, unknown, refused atomic.Int64
+	var running sync.WaitGroup
+	for range clients {
+		running.Go(func() {
+			for range increments {
+				_, err := c.UpdateUser(t.Context(), id, func(user *client.UserInput) error {
+					n, err := strconv.Atoi(string(user.AdditionalProperties["n"]))
+					user.AdditionalProperties["n"] = json.RawMessage(strconv.Itoa(n + 1))
+					return err
+				})
+				switch {
+				case err == nil:
+					acknowledged.Add(1)
+				case client.OutcomeUnknown(err):
+					unknown.Add(1)
+				default:
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	running.Wait()
+	p.Fail(nil)
+	p.Settle()
+	now, err := c.GetUser(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseInt(string(now.AdditionalProperties["n"]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed %d: %d acknowledged, %d unknown, %d refused; the counter is %d", *seed, acknowledged.Load(), unknown.Load(), refused.Load(), n)
+	if n < acknowledged.Load() || n > acknowledged.Load()+unknown.Load() {
+		t.Errorf("the counter is %d, want %d to %d", n, acknowledged.Load(), acknowledged.Load()+unknown.Load())
+	}
+	if acknowledged.Load() == 0 {
+		t.Error("no increment was acknowledged")
+	}
+}
