@@ -3,6 +3,7 @@ package userdata
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +18,7 @@ const (
 	dialTimeout    = time.Second
 	attemptTimeout = 2 * time.Second
 	maxAttempts    = 3
+	minBackoff     = 25 * time.Millisecond // as the SDK's own for DynamoDB
 	maxBackoff     = 300 * time.Millisecond
 )
 
@@ -37,7 +39,7 @@ func NewClient(cfg ClientConfig) *dynamodb.Client {
 		HTTPClient:  newHTTPClient(),
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
-			o.MaxBackoff = maxBackoff
+			o.Backoff = retry.BackoffDelayerFunc(backoff)
 			o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(isCutShort))
 		}),
 	}
@@ -50,6 +52,15 @@ func NewClient(cfg ClientConfig) *dynamodb.Client {
 		options.APIOptions = append(options.APIOptions, cfg.Trace)
 	}
 	return dynamodb.New(options)
+}
+
+// backoff returns the pause before a retry. It is short unless DynamoDB is throttling: the more other clients write in the meantime, the
+// fewer writes in doubt have an outcome that can be known.
+func backoff(attempt int, err error) (time.Duration, error) {
+	if isThrottle(err) {
+		return retry.NewExponentialJitterBackoff(maxBackoff).BackoffDelay(attempt, err)
+	}
+	return rand.N(minBackoff << attempt), nil //nolint:gosec // it is no secret
 }
 
 // isCutShort recognises an answer whose connection ended in its middle. The SDK by itself retries all other lost answers.
