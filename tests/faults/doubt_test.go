@@ -19,6 +19,8 @@ type step struct {
 
 // TestWriteInDoubt loses the response to a write of client A while other clients act: A is told what happened, or that the outcome is
 // unknown. No write takes effect twice, and none that A was told had failed.
+//
+//nolint:paralleltest,tparallel // the subtests interrupt the one database, and so run one after the other
 func TestWriteInDoubt(t *testing.T) {
 	t.Parallel()
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
@@ -109,7 +111,7 @@ func TestWriteInDoubt(t *testing.T) {
 	p := unreliable.NewDatabase(t)
 	s := stacktest.Start(t, p.With)
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { // one after the other: the interrupts are the database's
+		t.Run(tt.name, func(t *testing.T) {
 			id := strings.Map(func(r rune) rune {
 				if strings.ContainsRune(" :,", r) {
 					return '-'

@@ -31,7 +31,8 @@ func TestCounter(t *testing.T) {
 	if _, err := c.CreateUser(t.Context(), zero, ""); err != nil {
 		t.Fatal(err)
 	}
-	p.Fail(chooseFaults(*seed))
+	seed := flagged().seed
+	p.Fail(chooseFaults(seed))
 	var acknowledged, unknown, refused atomic.Int64
 	var running sync.WaitGroup
 	for range clients {
@@ -64,7 +65,7 @@ func TestCounter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("seed %d: %d acknowledged, %d unknown, %d refused; the counter is %d", *seed, acknowledged.Load(), unknown.Load(), refused.Load(), n)
+	t.Logf("seed %d: %d acknowledged, %d unknown, %d refused; the counter is %d", seed, acknowledged.Load(), unknown.Load(), refused.Load(), n)
 	if n < acknowledged.Load() || n > acknowledged.Load()+unknown.Load() {
 		t.Errorf("the counter is %d, want %d to %d", n, acknowledged.Load(), acknowledged.Load()+unknown.Load())
 	}

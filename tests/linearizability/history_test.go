@@ -70,7 +70,7 @@ func TestModel(t *testing.T) {
 				}
 				history = append(history, o)
 			}
-			if got := porcupine.CheckOperations(model, history); got != tt.want {
+			if got := porcupine.CheckOperations(newModel(), history); got != tt.want {
 				t.Errorf("linearizable = %t, want %t", got, tt.want)
 			}
 		})

@@ -29,23 +29,32 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// The workload of TestLinearizable. Several seeds run one after the other, each for the duration.
-var (
-	clients  = flag.Int("clients", 16, "the number of clients at once")
-	duration = flag.Duration("duration", 5*time.Second, "how long the clients send requests")
-	seed     = flag.Uint64("seed", 1, "the seed of the faults and the requests")
-	kill     = flag.Bool("kill", false, "also kill processes of functions")
-)
+func TestMain(m *testing.M) {
+	flag.Int("clients", 16, "the number of clients at once")
+	flag.Duration("duration", 5*time.Second, "how long the clients send requests")
+	flag.Uint64("seed", 1, "the seed of the faults and the requests")
+	flag.Bool("kill", false, "also kill processes of functions")
+	stacktest.Main(m, stacktest.Database, stacktest.Functions)
+}
 
-func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database, stacktest.Functions) }
+// flagged returns the workload that the flags describe.
+func flagged() workload {
+	value := func(name string) any { return flag.Lookup(name).Value.(flag.Getter).Get() }
+	return workload{
+		clients: value("clients").(int), duration: value("duration").(time.Duration),
+		seed: value("seed").(uint64), kill: value("kill").(bool), faults: true,
+	}
+}
 
 // TestLinearizable is the short run, or the one that the flags describe.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
-	run(t, workload{clients: *clients, duration: *duration, seed: *seed, kill: *kill, faults: true})
+	run(t, flagged())
 }
 
 // TestLinearizable_All is the run of continuous integration.
+//
+//nolint:paralleltest // each run takes the whole machine
 func TestLinearizable_All(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	for _, w := range []workload{
@@ -62,17 +71,15 @@ func TestLinearizable_NoFaults(t *testing.T) {
 	run(t, workload{clients: 8, duration: time.Second, seed: 4})
 }
 
-// mix are the faults of the database, with their share of all calls in thousandths. Those that take seconds are rarer.
-var mix = map[unreliable.Fault]int{
-	unreliable.ResetBefore: 35, unreliable.Reset: 35, unreliable.FailBefore: 35, unreliable.FailAfter: 35,
-	unreliable.Cut: 35, unreliable.Throttle: 35,
-	unreliable.Withhold: 12, unreliable.Delay: 13, unreliable.Late: 13, unreliable.Ignore: 12,
-}
-
-// chooseFaults returns a source of faults. Its methods may be called from several goroutines.
+// chooseFaults returns a function that chooses faults for 26 % of all calls. It can be called from several goroutines.
 func chooseFaults(seed uint64) func(operation string) unreliable.Fault {
+	mix := map[unreliable.Fault]int{ // in thousandths; those that take seconds are rarer
+		unreliable.ResetBefore: 35, unreliable.Reset: 35, unreliable.FailBefore: 35, unreliable.FailAfter: 35,
+		unreliable.Cut: 35, unreliable.Throttle: 35,
+		unreliable.Withhold: 12, unreliable.Delay: 13, unreliable.Late: 13, unreliable.Ignore: 12,
+	}
 	var mu sync.Mutex
-	source := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it must be repeatable
+	source := rand.New(rand.NewPCG(seed, 0))
 	return func(string) unreliable.Fault {
 		mu.Lock()
 		defer mu.Unlock()
@@ -140,7 +147,7 @@ func run(t *testing.T, w workload) {
 		})
 	}
 	if w.kill {
-		running.Go(func() { r.killUntil(t, end, rand.New(rand.NewPCG(w.seed, 0))) }) //nolint:gosec // repeatable
+		running.Go(func() { r.killUntil(t, end, rand.New(rand.NewPCG(w.seed, 0))) })
 	}
 	running.Wait()
 	p.Fail(nil)
@@ -327,12 +334,13 @@ func (r *runner) check(t *testing.T, w workload) {
 	if len(r.histories) == 0 {
 		t.Error("there are no histories")
 	}
+	model := newModel()
 	for id, history := range r.histories {
 		result, info := porcupine.CheckOperationsVerbose(model, history, time.Minute)
 		if result == porcupine.Ok {
 			continue
 		}
-		file, err := os.CreateTemp("", fmt.Sprintf("linearizability-seed-%d-%s-*.html", w.seed, id))
+		file, err := os.CreateTemp("", fmt.Sprintf("linearizability-seed-%d-%s-*.html", w.seed, id)) //nolint:usetesting // it is kept
 		if err == nil {
 			err = porcupine.Visualize(model, info, file)
 			err = cmp.Or(err, file.Close())

@@ -2,6 +2,7 @@ package linearizability_test
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -40,19 +41,52 @@ func (u user) named(etag string) user {
 	return u
 }
 
-// model is the API of one user, as one client after the other sees it.
-var model = porcupine.Model{
-	Init: func() any { return user{} },
-	Step: func(state, input, output any) (bool, any) {
-		return step(state.(user), input.(request), output.(result))
-	},
-	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%v → %v", input, output) },
-	DescribeState:     func(state any) string { return fmt.Sprint(state) },
+// newModel returns the API of one user, as a client alone would see it.
+func newModel() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return user{} },
+		Step: func(state, input, output any) (bool, any) {
+			return step(state.(user), input.(request), output.(result))
+		},
+		DescribeOperation: func(input, output any) string { return fmt.Sprintf("%v → %v", input, output) },
+		DescribeState:     func(state any) string { return fmt.Sprint(state) },
+	}
+}
+
+// String returns the request as "PUT 7 If-Match ETag", or "POST 7 key 7".
+func (r request) String() string {
+	text := r.method
+	if r.value != 0 {
+		text += fmt.Sprint(" ", r.value)
+	}
+	if r.key != "" {
+		text += " key " + r.key
+	}
+	if r.ifMatch != nil {
+		text += fmt.Sprintf(" If-Match %s (%d)", r.ifMatch.etag, r.ifMatch.value)
+	}
+	return text
+}
+
+// String returns the result as "200 7 ETag", or "unknown".
+func (r result) String() string {
+	if r.status == 0 {
+		return "unknown"
+	}
+	text := strconv.Itoa(r.status)
+	if r.replayed {
+		text += " replayed"
+	}
+	if r.user.exists {
+		text += fmt.Sprintf(" %d %s", r.user.value, r.user.etag)
+	}
+	return text
 }
 
 // step reports whether a request can have the result in this state, and returns the state that it leaves.
 func step(now user, req request, res result) (possible bool, next user) {
 	accepted := req.ifMatch == nil || now.matches(*req.ifMatch)
+	certain := req.ifMatch != nil && now.etag != "" && req.ifMatch.etag != "" // whether If-Match matches
 	written := user{exists: true, value: req.value, key: req.key, etag: res.user.etag}
 	if req.method == "PUT" {
 		written.key = now.key
@@ -83,7 +117,7 @@ func step(now user, req request, res result) (possible bool, next user) {
 	case 409:
 		return now.exists && (req.key == "" || now.key != req.key), now
 	case 412:
-		return now.exists && req.ifMatch != nil && !(accepted && now.etag != "" && req.ifMatch.etag != ""), now
+		return now.exists && req.ifMatch != nil && (!accepted || !certain), now
 	}
 	return false, now
 }

@@ -344,6 +344,7 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case Late:
 		time.Sleep(Lateness)
+	default:
 	}
 	answer, err := d.forward(r, body)
 	if f == Delay {
@@ -366,6 +367,7 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case FailAfter:
 		refuse(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
 		return
+	default:
 	}
 	maps.Copy(w.Header(), answer.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer.body)))
