@@ -51,12 +51,13 @@ const (
 // session is what a target works with.
 type session struct {
 	Settings
-	stage   stage.Stage
-	source  *template.Template
-	account *account.Account
-	stack   *stack.Stack
-	bucket  *artifacts.Bucket
-	watch   *progress.Watch // of the operation under way; nil: none
+	stage      stage.Stage
+	source     *template.Template
+	unpackaged *template.Rendered // the source, with the folders of the functions in place of packages
+	account    *account.Account
+	stack      *stack.Stack
+	bucket     *artifacts.Bucket
+	watch      *progress.Watch // of the operation under way; nil: none
 }
 
 // open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is
@@ -112,7 +113,7 @@ func (s *session) load() error {
 	if s.stage, err = stage.Load(files, s.Stage, s.source.Parameters()); err != nil {
 		return err
 	}
-	_, err = s.source.Render(template.Options{Parameters: s.parameters()})
+	s.unpackaged, err = s.source.Render(template.Options{Parameters: s.parameters()})
 	return err
 }
 
@@ -145,13 +146,9 @@ func (s *session) event(event stack.Event) {
 
 // functions returns the functions of the template, by what people call them: the name of their folder.
 func (s *session) functions() (map[string]template.Function, error) {
-	rendered, err := s.source.Render(template.Options{Parameters: s.parameters()})
-	if err != nil {
-		return nil, err
-	}
 	// Where the stack would be has no part in what is built.
 	place := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
-	resources, err := rendered.Resolve(place)
+	resources, err := s.unpackaged.Resolve(place)
 	if err != nil {
 		return nil, err
 	}

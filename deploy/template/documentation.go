@@ -49,18 +49,25 @@ func (l location) compare(other location) int {
 }
 
 // documentation is what the contract says of each part of the API besides what API Gateway imports, by the part's own location.
-type documentation map[location]object
+type documentation map[location]part
 
-// documentation returns the documentation of the API ("Representation of API documentation in API Gateway"). It has all that API
-// Gateway cannot keep otherwise, so that nothing of the contract is lost: descriptions and tags, and besides what the console and
-// exports show as such, the schemas of parameters and headers, examples, and what models do not know.
-//
-// paths are the rendered ones: OPTIONS is documented too.
-func (a *openAPI) documentation(paths object, authorization securityScheme) (object, error) {
-	d := documentation{location{kind: "API"}: pick(a.document, "info", "tags", "externalDocs")}
+// part is what is said of a part of the API.
+type part struct {
+	content object
+	text    string // the same in JSON, by which parts are compared
+}
+
+func (d documentation) add(l location, content object) {
+	d[l] = part{content, string(mustEncodeJSON(content))}
+}
+
+// documented returns what the contract says by itself, however it is rendered.
+func (a *openAPI) documented() documentation {
+	d := documentation{}
+	d.add(location{kind: "API"}, pick(a.document, "info", "tags", "externalDocs"))
 	for _, item := range a.items {
 		if content := pick(item.content, "summary", "description"); len(content) > 0 {
-			d[location{kind: "RESOURCE", path: item.path}] = content
+			d.add(location{kind: "RESOURCE", path: item.path}, content)
 		}
 	}
 	routes := a.routes
@@ -70,29 +77,38 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) (obj
 	for _, r := range routes {
 		d.addOperation(r)
 	}
-	for path := range paths {
-		responses := member(member(member(paths, path), "options"), "responses")
-		for status := range responses {
-			d[location{"RESPONSE", path, "OPTIONS", status, ""}] = pick(member(responses, status), "description")
-		}
-	}
 	imported := importable("schemas", a.schemas).(object) // a mapping stays one
 	for name := range a.schemas {
 		schema := member(a.schemas, name)
 		content := pick(schema, "title", "description") // models have them too, but the console shows these
 		maps.Copy(content, difference(schema, member(imported, name)))
 		if len(content) > 0 {
-			d[location{kind: "MODEL", name: name}] = content
+			d.add(location{kind: "MODEL", name: name}, content)
+		}
+	}
+	return d
+}
+
+// documentation returns the documentation of the API ("Representation of API documentation in API Gateway"). It has all that API
+// Gateway cannot keep otherwise, so that nothing of the contract is lost: descriptions and tags, and besides what the console and
+// exports show as such, the schemas of parameters and headers, examples, and what models do not know.
+//
+// paths are the rendered ones: OPTIONS is documented too.
+func (a *openAPI) documentation(paths object, authorization securityScheme) object {
+	d := maps.Clone(a.said)
+	for path := range paths {
+		responses := member(member(member(paths, path), "options"), "responses")
+		for status := range responses {
+			d.add(location{"RESPONSE", path, "OPTIONS", status, ""}, pick(member(responses, status), "description"))
 		}
 	}
 	if authorization.definition[authorizerKey] != nil {
 		schemes := member(member(a.document, "components"), "securitySchemes")
 		if content := pick(member(schemes, authorization.name), "description"); len(content) > 0 {
-			d[location{kind: "AUTHORIZER", name: authorization.name}] = content
+			d.add(location{kind: "AUTHORIZER", name: authorization.name}, content)
 		}
 	}
-	parts, err := d.parts(ownStatuses(paths))
-	return object{"documentationParts": parts}, err
+	return object{"documentationParts": d.parts(ownStatuses(paths))}
 }
 
 // ownStatuses are those of the gateway's own answers to any method. They are of no operation, and what operations say of the same
@@ -109,7 +125,7 @@ func ownStatuses(paths object) map[string]bool {
 
 func (d documentation) addOperation(r route) {
 	add := func(kind, status, name string, content object) {
-		d[location{kind, r.path, r.method, status, name}] = content
+		d.add(location{kind, r.path, r.method, status, name}, content)
 	}
 	add("METHOD", "", "", pick(r.content, "tags", "summary", "description", "externalDocs", "deprecated"))
 	parameters, _ := r.content["parameters"].([]any) // none is none
@@ -159,71 +175,59 @@ func beyondText(o object, but ...string) object {
 }
 
 // parts returns the documentation with what is said the same of many said once, but for answers of the statuses own.
-func (d documentation) parts(own map[string]bool) ([]any, error) {
-	encoded := map[location]string{}
-	for l, content := range d {
-		text, err := encodeJSON(content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", documentationKey, err)
-		}
-		encoded[l] = string(text)
-	}
-	said := map[location]string{}
-	for general, counts := range countContents(encoded) {
+func (d documentation) parts(own map[string]bool) []any {
+	said := documentation{}
+	for general, counts := range d.count() {
 		if own[general.status] {
 			continue
 		}
 		// Of those said as often the first in the order of their texts, so that rendering gives the same each time.
-		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int { return cmp.Compare(counts[a], counts[b]) })
-		if counts[most] > 1 {
-			said[general] = most
+		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int { return cmp.Compare(len(counts[a]), len(counts[b])) })
+		if len(counts[most]) > 1 {
+			said[general] = counts[most][0]
 		}
 	}
-	for _, l := range slices.SortedFunc(maps.Keys(encoded), location.compare) { // shorter paths first
-		if inherited, ok := inherit(said, l); !ok || inherited != encoded[l] {
-			said[l] = encoded[l]
+	for _, l := range slices.SortedFunc(maps.Keys(d), location.compare) { // shorter paths first
+		if inherited, ok := said.inherit(l); !ok || inherited.text != d[l].text {
+			said[l] = d[l]
 		}
 	}
 	var parts []any
 	for _, l := range slices.SortedFunc(maps.Keys(said), location.compare) {
-		properties, err := parseJSON([]byte(said[l]))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", documentationKey, err)
-		}
-		parts = append(parts, object{"location": l.document(), "properties": properties})
+		parts = append(parts, object{"location": l.document(), "properties": clone(said[l].content)})
 	}
-	return parts, nil
+	return parts
 }
 
-// countContents counts, for each general location, how often each content is said of what it is about.
-func countContents(encoded map[location]string) map[location]map[string]int {
-	counts := map[location]map[string]int{}
-	for l, content := range encoded {
+// count returns, for each general location, the parts that are about it, by what they say.
+func (d documentation) count() map[location]map[string][]part {
+	counts := map[location]map[string][]part{}
+	for l, p := range d {
 		general, ok := l.general()
 		if !ok {
 			continue
 		}
 		if counts[general] == nil {
-			counts[general] = map[string]int{}
+			counts[general] = map[string][]part{}
 		}
-		counts[general][content]++
+		counts[general][p.text] = append(counts[general][p.text], p)
 	}
 	return counts
 }
 
 // inherit returns what is said of a location by the part of the longest path, else in general.
-func inherit(said map[location]string, l location) (string, bool) {
+func (d documentation) inherit(l location) (part, bool) {
 	general, ok := l.general()
 	if !ok {
-		return "", false
+		return part{}, false
 	}
 	for above := l; ; above.path = above.path[:max(1, strings.LastIndex(above.path, "/"))] {
-		if content, ok := said[above]; ok {
-			return content, true
+		if p, ok := d[above]; ok {
+			return p, true
 		}
 		if above.path == indexPath {
-			content, ok := said[general]
-			return content, ok
+			p, ok := d[general]
+			return p, ok
 		}
 	}
 }

@@ -143,12 +143,17 @@ func (e *evaluator) value(path string, value any) (any, error) {
 		if name, ok := intrinsic(v); ok {
 			return e.call(path, name, v[name])
 		}
-		result := object{}
+		result := make(object, len(v))
 		for _, key := range sortedKeys(v) {
 			if isIntrinsic(key) {
 				return nil, fmt.Errorf("%s: %s must be the only key", path, key)
 			}
-			element, err := e.value(join(path, key), v[key])
+			element := v[key]
+			if isScalar(element) { // spared the path, which most values are never asked for
+				result[key] = element
+				continue
+			}
+			element, err := e.value(join(path, key), element)
 			if err != nil {
 				return nil, err
 			}
@@ -172,6 +177,14 @@ func (e *evaluator) value(path string, value any) (any, error) {
 	default:
 		return value, nil
 	}
+}
+
+func isScalar(value any) bool {
+	switch value.(type) {
+	case object, []any:
+		return false
+	}
+	return true
 }
 
 // intrinsic returns the name of the function that an object calls.

@@ -22,6 +22,7 @@ type openAPI struct {
 	routes   []route // which functions serve
 	index    *route  // which the gateway answers itself; nil where the contract has none
 	items    []pathItem
+	said     documentation // by the contract alone
 }
 
 // pathItem is an address of the API.
@@ -106,6 +107,7 @@ func parseOpenAPI(document object) (*openAPI, error) {
 	if len(api.routes) == 0 {
 		return nil, errors.New("paths: there is no operation")
 	}
+	api.said = api.documented()
 	return api, nil
 }
 

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"unicode/utf16"
-	"unicode/utf8"
+	"sync"
 )
 
 // releaseKey is where the metadata of a release is in the template's Metadata.
@@ -20,8 +19,8 @@ type Rendered struct {
 	document   object
 	values     map[string]string // of the parameters, as CloudFormation is given them
 	parameters map[string]any    // the same as Ref gives them
-	json       []byte
-	tableID    string // "" where the table is not the stack's own
+	json       func() []byte     // what JSON returns
+	tableID    string            // "" where the table is not the stack's own
 	tableName  string
 }
 
@@ -40,13 +39,10 @@ func Open(document []byte, parameters map[string]string) (*Rendered, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the template: %w", err)
 	}
-	if err := r.encode(); err != nil {
-		return nil, fmt.Errorf("open the template: %w", err)
-	}
 	return r, nil
 }
 
-// newRendered takes the document over. It is not encoded yet.
+// newRendered takes the document over.
 func newRendered(document object, given map[string]string) (*Rendered, error) {
 	parameters, err := parseParameters(member(document, "Parameters"))
 	if err != nil {
@@ -60,33 +56,17 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 	if err := r.findTable(); err != nil {
 		return nil, err
 	}
+	r.changed()
 	return r, nil
 }
 
 // JSON returns the template as CloudFormation takes it, in ASCII, the same bytes for the same files and options. Where it is longer
 // than the 51,200 bytes of TemplateBody it must be given by TemplateURL ("CloudFormation quotas").
-func (r *Rendered) JSON() []byte { return bytes.Clone(r.json) }
+func (r *Rendered) JSON() []byte { return bytes.Clone(r.json()) }
 
-func (r *Rendered) encode() error {
-	encoded, err := encodeJSON(r.document)
-	r.json = escapeUnicode(encoded)
-	return err
-}
-
-// escapeUnicode returns a JSON text in ASCII. CloudFormation takes others as well, but has question marks when it gives them back
-// (GetTemplate), and a release is made of what it gives back.
-func escapeUnicode(text []byte) []byte {
-	escaped := make([]byte, 0, len(text))
-	for _, r := range string(text) {
-		if r < utf8.RuneSelf {
-			escaped = utf8.AppendRune(escaped, r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			escaped = fmt.Appendf(escaped, `\u%04x`, unit)
-		}
-	}
-	return escaped
+// changed has JSON encode the document as it is now, once it is called.
+func (r *Rendered) changed() {
+	r.json = sync.OnceValue(func() []byte { return escapeUnicode(mustEncodeJSON(r.document)) })
 }
 
 // Parameters returns the value of every parameter, those left to their defaults included: the full set that CloudFormation is
@@ -107,7 +87,8 @@ func (r *Rendered) SetMetadata(release map[string]any) error {
 	if err := r.setMetadata(release); err != nil {
 		return err
 	}
-	return r.encode()
+	r.changed()
+	return nil
 }
 
 func (r *Rendered) setMetadata(release map[string]any) error {
@@ -163,9 +144,7 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 	alone = &Rendered{
 		document: document, values: maps.Clone(r.values), parameters: r.parameters, tableID: r.tableID, tableName: r.tableName,
 	}
-	if err := alone.encode(); err != nil { // a part of what was encoded before
-		panic(err)
-	}
+	alone.changed()
 	return alone, r.tableID, r.tableName, true
 }
 

@@ -9,8 +9,6 @@
 package template
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -129,9 +127,7 @@ func (t *Template) render(options Options) (*Rendered, error) {
 	if err := refuseNull("", r.document); err != nil {
 		return nil, err
 	}
-	if err := r.encode(); err != nil {
-		return nil, err
-	}
+	r.changed()
 	return r, nil
 }
 
@@ -167,7 +163,6 @@ func (r *Rendered) complete(contract *openAPI) error {
 	if err != nil {
 		return err
 	}
-	properties["Body"] = body
 	if err := e.permit(contract.routes, aliases, api); err != nil {
 		return err
 	}
@@ -176,12 +171,13 @@ func (r *Rendered) complete(contract *openAPI) error {
 		return err
 	}
 	e.rename(deployment, deployment+digest)
-	documentation, err := contract.documentation(member(body, "paths"), authorization)
-	if err != nil {
+	documentation := contract.documentation(member(body, "paths"), authorization)
+	if err := e.nameDocumentation(api, contract.version(), documentation); err != nil {
 		return err
 	}
 	body[documentationKey] = documentation
-	return e.nameDocumentation(api, contract.version(), documentation)
+	properties["Body"] = body // last: it refers to nothing that is renamed, and is long
+	return nil
 }
 
 // member returns the mapping under a key; nil where there is none, which reads as an empty one.
@@ -190,7 +186,11 @@ func member(o object, key string) object {
 	return m
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string {
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	return keys
+}
 
 func clone(value any) any {
 	switch v := value.(type) {
@@ -218,18 +218,34 @@ func refuseNull(path string, value any) error {
 		return fmt.Errorf("%s: CloudFormation allows no null", path)
 	case object:
 		for _, key := range sortedKeys(v) {
-			if err := refuseNull(join(path, key), v[key]); err != nil {
-				return err
+			if holdsNull(v[key]) {
+				return refuseNull(join(path, key), v[key])
 			}
 		}
 	case []any:
 		for i, e := range v {
-			if err := refuseNull(join(path, strconv.Itoa(i)), e); err != nil {
-				return err
+			if holdsNull(e) {
+				return refuseNull(join(path, strconv.Itoa(i)), e)
 			}
 		}
 	}
 	return nil
+}
+
+func holdsNull(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case object:
+		for _, e := range v {
+			if holdsNull(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, holdsNull)
+	}
+	return false
 }
 
 func join(path, key string) string {
@@ -237,14 +253,4 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
-}
-
-func encodeJSON(value any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return nil, fmt.Errorf("encode JSON: %w", err)
-	}
-	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }

@@ -71,7 +71,8 @@ func (r *Rendered) SetCode(logicalID, key string) error {
 	if err := r.setCode(logicalID, key); err != nil {
 		return fmt.Errorf("set the code of %s: %w", logicalID, err)
 	}
-	return r.encode()
+	r.changed()
+	return nil
 }
 
 func (r *Rendered) setCode(function, key string) error {

@@ -3,6 +3,7 @@ package template
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -93,7 +94,11 @@ func scalar(node *yaml.Node) (any, error) {
 	case "!!int":
 		return decode[int64](node)
 	case "!!float":
-		return decode[float64](node)
+		value, err := decode[float64](node)
+		if f, ok := value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
+			return nil, at(node, "JSON has no number %s", node.Value)
+		}
+		return value, err
 	default:
 		return nil, at(node, "values of the type %s are not supported", tag)
 	}

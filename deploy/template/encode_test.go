@@ -1,0 +1,52 @@
+package template
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The ids of versions are digests of what is encoded: another encoding of the same would deploy what has not changed.
+func TestEncodeJSON(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{
+		nil, true, false, int64(-1), int64(math.MaxInt64), 0.5, 1e21, 1e-7, float64(3), json.Number("1.0"),
+		"", "text", `"quotes" and \`, "lines\nand\ttabs\r\b\f", "\x00\x1f\x7f", "<a href=\"b\">&</a>", "ö 日 🙂", "\u2028\u2029", "invalid \xff",
+		object{}, object(nil), object{"b": int64(1), "a": nil, "ä\n": object{"c": []any{}}},
+		[]any{}, []any(nil), []any{int64(1), "a", object{"x": []any{true}}, 2.5},
+		[]string{"<"}, map[string]string{"k": "v"}, struct{ A string }{"&"},
+	} {
+		got, err := encodeJSON(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		encoder := json.NewEncoder(&want)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(value); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(got)+"\n"); diff != "" {
+			t.Errorf("%#v (-want +got):\n%s", value, diff)
+		}
+	}
+	for _, value := range []any{math.NaN(), object{"a": []any{math.Inf(1)}}, make(chan int)} {
+		if got, err := encodeJSON(value); err == nil {
+			t.Errorf("%v is encoded as %s", value, got)
+		}
+	}
+}
+
+func TestEscapeUnicode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		``: ``, `"a"`: `"a"`, `"ö"`: `"\u00f6"`, `日本x🙂`: `\u65e5\u672cx\ud83d\ude42`,
+	} {
+		if got := string(escapeUnicode([]byte(text))); got != want {
+			t.Errorf("escapeUnicode(%s) = %s, want %s", text, got, want)
+		}
+	}
+}
