@@ -78,8 +78,8 @@ func (st statement) identity() bool { return strings.HasPrefix(st.in.kind, "AWS:
 
 func (st statement) allows() bool { return st.content["Effect"] == "Allow" }
 
-// statements returns those of all policies, wherever a resource has one.
-func (s *stack) statements() []statement {
+// findStatements returns those of all policies, wherever a resource has one.
+func (s *stack) findStatements() []statement {
 	var found []statement
 	for _, id := range sortedKeys(s.resources) {
 		r := s.resources[id]
@@ -98,7 +98,7 @@ func (s *stack) statements() []statement {
 }
 
 func wildcardAction(s *stack, report report) {
-	for _, st := range s.statements() {
+	for _, st := range s.statements {
 		if !st.allows() {
 			continue
 		}
@@ -143,7 +143,7 @@ func withoutResource() []string {
 }
 
 func wildcardResource(s *stack, report report) {
-	for _, st := range s.statements() {
+	for _, st := range s.statements {
 		if !st.allows() || st.trust || st.in.kind == keyType { // where * is the key itself
 			continue
 		}
@@ -163,7 +163,7 @@ func wildcardResource(s *stack, report report) {
 
 // principal sees that no policy opens a resource to everybody.
 func principal(s *stack, report report) {
-	for _, st := range s.statements() {
+	for _, st := range s.statements {
 		if st.content["NotPrincipal"] != nil {
 			report(st.path+".NotPrincipal", "it means all others: name who may")
 		}
@@ -190,7 +190,7 @@ func roleScope(s *stack, report report) {
 			owners[role.id] = f
 		}
 	}
-	for _, st := range s.statements() {
+	for _, st := range s.statements {
 		f, ok := owners[st.in.id]
 		if !ok || !st.identity() || !st.allows() {
 			continue

@@ -147,6 +147,7 @@ func integrationMissing(s *stack, report report) {
 
 // bodyReference sees to $ref, of which API Gateway imports only those within the document.
 func bodyReference(s *stack, report report) {
+	unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901
 	for _, api := range s.all(restAPIType) {
 		body := api.properties["Body"]
 		walk(api.path("Body"), body, func(path string, o object) {
@@ -155,7 +156,6 @@ func bodyReference(s *stack, report report) {
 				return
 			}
 			pointer, local := strings.CutPrefix(reference, "#/")
-			unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901
 			keys := strings.Split(pointer, "/")
 			for i, key := range keys {
 				keys[i] = unescape.Replace(key)

@@ -35,25 +35,24 @@ func references(s *stack, report report) {
 // names sees to the arguments of intrinsic functions in a value.
 func (s *stack) names(path string, value any, report report) {
 	walk(path, value, func(path string, o object) {
-		for _, key := range sortedKeys(o) {
-			path, argument := path+"."+key, o[key]
-			switch key {
-			case "Ref":
-				s.name(path, text(argument), report)
-			case "Fn::GetAtt":
-				if name := attribute(argument); strings.Contains(name, ".") {
-					s.name(path, name, report)
-				} else {
-					report(path, "it names no attribute of %s", name)
-				}
-			case "Fn::Sub":
-				s.variables(path, list(argument), report)
-			case "Fn::If":
-				if arguments := list(argument); len(arguments) == 3 {
-					s.conditionName(path+".0", arguments[0], report)
-				} else {
-					report(path, "it takes a condition and two values")
-				}
+		if argument, ok := o["Ref"]; ok {
+			s.name(path+".Ref", text(argument), report)
+		}
+		if argument, ok := o["Fn::GetAtt"]; ok {
+			if name := attribute(argument); strings.Contains(name, ".") {
+				s.name(path+".Fn::GetAtt", name, report)
+			} else {
+				report(path+".Fn::GetAtt", "it names no attribute of %s", name)
+			}
+		}
+		if argument, ok := o["Fn::Sub"]; ok {
+			s.variables(path+".Fn::Sub", list(argument), report)
+		}
+		if argument, ok := o["Fn::If"]; ok {
+			if arguments := list(argument); len(arguments) == 3 {
+				s.conditionName(path+".Fn::If.0", arguments[0], report)
+			} else {
+				report(path+".Fn::If", "it takes a condition and two values")
 			}
 		}
 	})

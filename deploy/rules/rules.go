@@ -37,11 +37,15 @@ func Check(document []byte, parameters map[string]string) ([]Violation, error) {
 	if err := json.Unmarshal(document, &decoded); err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
-	if mapping(decoded["Resources"]) == nil {
+	return check(decoded, parameters)
+}
+
+func check(document object, parameters map[string]string) ([]Violation, error) {
+	if mapping(document["Resources"]) == nil {
 		return nil, errors.New("check the template: it has no Resources")
 	}
 	var violations []Violation
-	s := newStack(decoded, parameters)
+	s := newStack(document, parameters)
 	for _, rule := range all() {
 		rule.check(s, func(path, format string, args ...any) {
 			violations = append(violations, Violation{Rule: rule.name, Path: path, Message: fmt.Sprintf(format, args...)})

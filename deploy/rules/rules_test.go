@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,36 +33,86 @@ func with(changes map[string]string) map[string]string {
 	return parameters
 }
 
-// load returns the project's own template.
-func load(t *testing.T) *template.Template {
-	t.Helper()
+// project renders the project's own template, which it reads once, with packages for its functions.
+var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered, error) {
+	fail := func(err error) func(map[string]string) (*template.Rendered, error) {
+		return func(map[string]string) (*template.Rendered, error) { return nil, err }
+	}
 	loaded, err := template.Load(os.DirFS(".."))
 	if err != nil {
-		t.Fatal(err)
+		return fail(err)
 	}
-	return loaded
-}
-
-// render returns the template as CloudFormation is given it, and all of its parameters.
-func render(t *testing.T, loaded *template.Template, parameters map[string]string) ([]byte, map[string]string) {
-	t.Helper()
-	plain, err := loaded.Render(template.Options{Parameters: parameters})
+	plain, err := loaded.Render(template.Options{})
 	if err != nil {
-		t.Fatal(err)
+		return fail(err)
 	}
 	stack, err := plain.Resolve(template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"})
 	if err != nil {
-		t.Fatal(err)
+		return fail(err)
 	}
 	code := map[string]string{}
 	for _, f := range stack.Functions() {
 		code[f.LogicalID] = "functions/" + f.LogicalID + ".zip"
 	}
-	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: code})
+	return func(parameters map[string]string) (*template.Rendered, error) {
+		return loaded.Render(template.Options{Parameters: parameters, Code: code})
+	}
+})
+
+// render returns the template as CloudFormation is given it, and all of its parameters.
+func render(t *testing.T, parameters map[string]string) ([]byte, map[string]string) {
+	t.Helper()
+	rendered, err := project()(parameters)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return rendered.JSON(), rendered.Parameters()
+}
+
+// decoded is a rendered template as rules are given it.
+type decoded struct {
+	document   object
+	parameters map[string]string
+}
+
+// documents are the rendered templates that mutations are made of, by their parameters.
+var documents sync.Map
+
+// document returns the template, rendered with parameters, for a test to change.
+func document(t *testing.T, given map[string]string) decoded {
+	t.Helper()
+	once, _ := documents.LoadOrStore(fmt.Sprint(given), sync.OnceValues(func() (decoded, error) {
+		rendered, err := project()(given)
+		if err != nil {
+			return decoded{}, err
+		}
+		d := decoded{parameters: rendered.Parameters()}
+		return d, json.Unmarshal(rendered.JSON(), &d.document)
+	}))
+	d, err := once.(func() (decoded, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decoded{clone(d.document).(object), d.parameters}
+}
+
+func clone(value any) any {
+	switch v := value.(type) {
+	case object:
+		c := make(object, len(v))
+		for key, element := range v {
+			c[key] = clone(element)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i, element := range v {
+			c[i] = clone(element)
+		}
+		return c
+	default:
+		return value
+	}
 }
 
 func check(t *testing.T, document []byte, parameters map[string]string) []rules.Violation {
@@ -75,11 +126,10 @@ func check(t *testing.T, document []byte, parameters map[string]string) []rules.
 
 func TestTheProjectKeepsAllRules(t *testing.T) {
 	t.Parallel()
-	loaded := load(t)
 	for _, parameters := range append(rules.Variants(), nil, full()) {
 		t.Run(strings.ReplaceAll(fmt.Sprint(parameters), " ", ","), func(t *testing.T) {
 			t.Parallel()
-			document, parameters := render(t, loaded, parameters)
+			document, parameters := render(t, parameters)
 			for _, violation := range check(t, document, parameters) {
 				t.Error(violation)
 			}
@@ -144,6 +194,7 @@ type change func(t *testing.T, document object)
 func set(where string, value any) change {
 	return func(t *testing.T, document object) {
 		t.Helper()
+		value := asJSON(t, value)
 		switch holder, key := at(where).in(t, document); h := holder.(type) {
 		case object:
 			h[key] = value
@@ -155,6 +206,19 @@ func set(where string, value any) change {
 			h[index] = value
 		}
 	}
+}
+
+// asJSON returns a value as it is when it is read from JSON.
+func asJSON(t *testing.T, value any) (read any) {
+	t.Helper()
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(encoded, &read); err != nil {
+		t.Fatal(err)
+	}
+	return read
 }
 
 func drop(where string) change {
@@ -442,7 +506,6 @@ func mutations() []mutation {
 // TestMutations sees that each mistake is told of by the rules that are for it, at its place, and by no other.
 func TestMutations(t *testing.T) {
 	t.Parallel()
-	loaded := load(t)
 	for _, m := range mutations() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -450,17 +513,12 @@ func TestMutations(t *testing.T) {
 			if given == nil {
 				given = full()
 			}
-			rendered, parameters := render(t, loaded, given)
-			var document object
-			if err := json.Unmarshal(rendered, &document); err != nil {
-				t.Fatal(err)
-			}
-			m.change(t, document)
-			mutated, err := json.Marshal(document)
+			d := document(t, given)
+			m.change(t, d.document)
+			violations, err := rules.CheckDocument(d.document, d.parameters)
 			if err != nil {
 				t.Fatal(err)
 			}
-			violations := check(t, mutated, parameters)
 			var broken []string
 			told := m.path == ""
 			for _, v := range violations {

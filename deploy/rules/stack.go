@@ -20,6 +20,7 @@ type stack struct {
 	outputs    object              // that exist
 	faults     map[string]string   // what cannot be worked out, by path: the rule reference tells
 	deciding   []string            // the conditions that are being worked out
+	statements []statement         // of all policies
 }
 
 // resource is one that exists, its values worked out.
@@ -79,6 +80,7 @@ func newStack(document object, given map[string]string) *stack {
 			s.outputs[id] = s.value("Outputs."+id, output)
 		}
 	}
+	s.statements = s.findStatements()
 	return s
 }
 
@@ -156,7 +158,10 @@ func (s *stack) value(path string, value any) any {
 		}
 		result := object{}
 		for key, element := range v {
-			if element = s.value(path+"."+key, element); element != (absent{}) {
+			if !leaf(element) { // which has no use for a path
+				element = s.value(path+"."+key, element)
+			}
+			if element != (absent{}) {
 				result[key] = element
 			}
 		}
@@ -362,7 +367,11 @@ func number(value any) (float64, bool) {
 	return n, err == nil
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string {
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	return keys
+}
 
 // visitTexts calls visit with each text in a value.
 func visitTexts(value any, visit func(string)) {
@@ -386,11 +395,25 @@ func walk(path string, value any, visit func(path string, o object)) {
 	case object:
 		visit(path, v)
 		for _, key := range sortedKeys(v) {
-			walk(path+"."+key, v[key], visit)
+			if !leaf(v[key]) {
+				walk(path+"."+key, v[key], visit)
+			}
 		}
 	case []any:
 		for i, element := range v {
-			walk(path+"."+strconv.Itoa(i), element, visit)
+			if !leaf(element) {
+				walk(path+"."+strconv.Itoa(i), element, visit)
+			}
 		}
+	}
+}
+
+// leaf reports whether a value contains no others.
+func leaf(value any) bool {
+	switch value.(type) {
+	case object, []any:
+		return false
+	default:
+		return true
 	}
 }

@@ -68,7 +68,7 @@ func TestAuthorization(t *testing.T) {
 				t.Errorf("there are %d operations, want %d", operations, want)
 			}
 			// Another value of the parameter would change nothing but what the stack says of itself.
-			parameter := at(t, decode(t, render(t, files(t), authorizations()[authorization]).JSON()), "Parameters", "Authorization")
+			parameter := at(t, decode(t, project(t, authorizations()[authorization]).JSON()), "Parameters", "Authorization")
 			if got := at(t, parameter, "AllowedValues"); !cmp.Equal(got, any([]any{authorization})) ||
 				at(t, parameter, "Default") != authorization {
 				t.Errorf("the parameter is %v", parameter)
@@ -82,7 +82,7 @@ func TestDeploymentFollowsAuthorization(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	for authorization, parameters := range authorizations() {
-		id := deployment(t, render(t, files(t), parameters))
+		id := deployment(t, project(t, parameters))
 		if other, ok := seen[id]; ok {
 			t.Errorf("%s and %s have the same deployment %s", authorization, other, id)
 		}
@@ -90,7 +90,7 @@ func TestDeploymentFollowsAuthorization(t *testing.T) {
 	}
 	other := authorizations()[template.AuthorizationCognito]
 	other["UserPoolArn"] = strings.Replace(userPool, "AbC", "XyZ", 1)
-	if pool, ok := seen[deployment(t, render(t, files(t), other))]; ok {
+	if pool, ok := seen[deployment(t, project(t, other))]; ok {
 		t.Errorf("with another user pool the deployment is that of %s", pool)
 	}
 }
@@ -98,10 +98,7 @@ func TestDeploymentFollowsAuthorization(t *testing.T) {
 // TestParametersTogether sees that what contradicts itself is refused before anything is deployed.
 func TestParametersTogether(t *testing.T) {
 	t.Parallel()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	for _, test := range []struct {
 		parameters map[string]string
 		want       []string

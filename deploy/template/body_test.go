@@ -158,7 +158,7 @@ func TestRoutes(t *testing.T) {
 
 	permissions := map[string][]string{}
 	prefix := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/${Stage}/"
-	for id, resource := range at(t, decode(t, render(t, files(t), nil).JSON()), "Resources").(object) {
+	for id, resource := range at(t, decode(t, project(t, nil).JSON()), "Resources").(object) {
 		if at(t, resource, "Type") != "AWS::Lambda::Permission" {
 			continue
 		}

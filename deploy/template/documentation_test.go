@@ -154,7 +154,7 @@ func TestDocumentation(t *testing.T) {
 // TestOwnAnswers sees that no part about answers of operations is about those of the gateway itself, which are of any method.
 func TestOwnAnswers(t *testing.T) {
 	t.Parallel()
-	body := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "Api", "Properties", "Body")
+	body := at(t, decode(t, project(t, nil).JSON()), "Resources", "Api", "Properties", "Body")
 	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
 	for path, status := range map[string]string{"/{proxy+}": "404", "/users": "405"} {
 		at(t, body, "paths", path, "x-amazon-apigateway-any-method", "responses", status) // it is there
@@ -178,7 +178,7 @@ func TestOwnAnswers(t *testing.T) {
 // TestSize sees that the template stays below what AWS takes: CloudFormation a template, and API Gateway parts of documentation.
 func TestSize(t *testing.T) {
 	t.Parallel()
-	rendered := render(t, files(t), nil)
+	rendered := project(t, nil)
 	if size := len(rendered.JSON()); size > 1_000_000 { // "CloudFormation quotas"
 		t.Errorf("the template has %d bytes", size)
 	}

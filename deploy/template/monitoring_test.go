@@ -29,7 +29,7 @@ func resourcesOf(t *testing.T, document object, resourceType string) map[string]
 // TestAlarms sees that everything that can go wrong has an alarm, and that one alarm tells of all.
 func TestAlarms(t *testing.T) {
 	t.Parallel()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	alarms := resourcesOf(t, document, "AWS::CloudWatch::Alarm")
 	type what struct{ namespace, metric, statistic, of string }
 	got := map[what]any{}
@@ -116,7 +116,7 @@ func TestAlarms(t *testing.T) {
 // TestAlarmTopic sees that CloudWatch can use the key for the alarms' topic, and for no other.
 func TestAlarmTopic(t *testing.T) {
 	t.Parallel()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	topic := at(t, document, "Resources", "AlarmTopic", "Properties")
 	if diff := cmp.Diff(any(object{"Ref": "AlarmKey"}), at(t, topic, "KmsMasterKeyId")); diff != "" {
 		t.Errorf("the topic's key (-want +got):\n%s", diff)
@@ -142,7 +142,7 @@ func TestAlarmTopic(t *testing.T) {
 // TestConsoles sees that addresses in the console are those of the stack's partition.
 func TestConsoles(t *testing.T) {
 	t.Parallel()
-	outputs := at(t, decode(t, render(t, files(t), nil).JSON()), "Outputs")
+	outputs := at(t, decode(t, project(t, nil).JSON()), "Outputs")
 	traces := at(t, outputs, "TracesConsole", "Value")
 	for partition, want := range map[string]string{
 		"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com",
@@ -165,7 +165,7 @@ func TestConsoles(t *testing.T) {
 // TestReleaseGroups sees that each function goes back on its own alarms and the API's.
 func TestReleaseGroups(t *testing.T) {
 	t.Parallel()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	for id, alias := range resourcesOf(t, document, "AWS::Lambda::Alias") {
 		function := strings.TrimSuffix(id, "Alias")
 		want := any(object{"Fn::If": []any{"IsGradual", object{"CodeDeployLambdaAliasUpdate": object{
@@ -192,6 +192,12 @@ func TestReleaseGroups(t *testing.T) {
 // resolveValues works values of the template out as those of the stage's variables.
 func resolveValues(t *testing.T, values map[string]any, parameters map[string]string, in template.PseudoParameters) map[string]string {
 	t.Helper()
+	return resolver(t, values)(parameters, in)
+}
+
+// resolver is resolveValues for several parameters and places.
+func resolver(t *testing.T, values map[string]any) func(map[string]string, template.PseudoParameters) map[string]string {
+	t.Helper()
 	var lines strings.Builder
 	for name, value := range values {
 		encoded, err := json.Marshal(value)
@@ -203,11 +209,22 @@ func resolveValues(t *testing.T, values map[string]any, parameters map[string]st
 	source := files(t)
 	const before = "      TracingEnabled: true\n"
 	edit(t, source, "template.yaml", before, before+"      Variables:\n"+lines.String())
-	stack, err := render(t, source, parameters).Resolve(in)
+	loaded, err := template.Load(source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stack.API().StageVariables
+	return func(parameters map[string]string, in template.PseudoParameters) map[string]string {
+		t.Helper()
+		rendered, err := loaded.Render(template.Options{Parameters: parameters})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stack, err := rendered.Resolve(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stack.API().StageVariables
+	}
 }
 
 // TestDashboard sees that the dashboard is JSON, overlaps nowhere, and shows each alarm, whatever the parameters are.
@@ -228,7 +245,7 @@ func TestDashboard(t *testing.T) {
 
 func wantDashboard(t *testing.T, parameters map[string]string) {
 	t.Helper()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	value := at(t, document, "Resources", "Dashboard", "Properties", "DashboardBody")
 	text := resolveValues(t, map[string]any{"DASHBOARD": value}, parameters, place())["DASHBOARD"]
 	var body struct {
@@ -271,7 +288,7 @@ func wantDashboard(t *testing.T, parameters map[string]string) {
 // TestStage sees that the stage logs each request, and nothing of what is in it.
 func TestStage(t *testing.T) {
 	t.Parallel()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	stage := at(t, document, "Resources", "ApiStage", "Properties").(object)
 	settings := at(t, stage, "MethodSettings").([]any)[0].(object)
 	if settings["MetricsEnabled"] != true || settings["DataTraceEnabled"] != false || stage["TracingEnabled"] != true {
@@ -318,7 +335,7 @@ func TestStage(t *testing.T) {
 func TestExecutionLog(t *testing.T) {
 	t.Parallel()
 	for _, choice := range []string{"Create", "Existing"} {
-		rendered := render(t, files(t), map[string]string{"ApiGatewayLogsRole": choice})
+		rendered := project(t, map[string]string{"ApiGatewayLogsRole": choice})
 		dependencies := rendered.Dependencies()
 		for _, pair := range [][2]string{
 			{"ApiStage", "ApiExecutionLogGroup"}, {"ApiStage", "ApiAccount"}, {"ApiAccount", "Api"}, {"ApiAccount", "ApiLogsRole"},
@@ -347,32 +364,36 @@ func TestNames(t *testing.T) {
 		"AWS::Logs::LogGroup LogGroupName": 512, "AWS::Logs::QueryDefinition Name": 255, "AWS::DynamoDB::Table TableName": 255,
 		"AWS::ApiGateway::RestApi Name": 1024, "AWS::ApiGateway::ApiKey Name": 1024, "AWS::ApiGateway::UsagePlan UsagePlanName": 1024,
 	}
+	document := decode(t, project(t, nil).JSON())
+	names, kinds := map[string]any{}, map[string]string{}
+	for id, resource := range at(t, document, "Resources").(object) {
+		properties, _ := resource.(object)["Properties"].(object)
+		if rule, ok := properties["SamplingRule"].(object); ok {
+			properties = rule
+		}
+		for _, property := range []string{
+			"GroupName", "RuleName", "FunctionName", "ApplicationName", "DeploymentGroupName", "AlarmName", "DashboardName", "TopicName",
+			"LogGroupName", "Name", "TableName", "UsagePlanName",
+		} {
+			kind := at(t, resource, "Type").(string) + " " + property
+			value, err := json.Marshal(properties[property])
+			if _, ok := limits[kind]; !ok || err != nil || strings.Contains(string(value), "${Api}") {
+				continue
+			}
+			kinds["N"+id], names["N"+id] = kind, properties[property]
+		}
+	}
+	if len(kinds) < 40 {
+		t.Errorf("only %d names were found", len(kinds))
+	}
+	resolve := resolver(t, names)
 	seen := map[string]bool{}
 	for _, stage := range []string{
 		"prod", "dev", strings.Repeat("s", 17),
 		// As names end, after prod's or another stage's.
 		"latency", "server-errors", "get-errors", "errors", "get-duration", "table-errors", "get", "latency-latency", "alarm",
 	} {
-		document := decode(t, render(t, files(t), nil).JSON())
-		names, kinds := map[string]any{}, map[string]string{}
-		for id, resource := range at(t, document, "Resources").(object) {
-			properties, _ := resource.(object)["Properties"].(object)
-			if rule, ok := properties["SamplingRule"].(object); ok {
-				properties = rule
-			}
-			for _, property := range []string{
-				"GroupName", "RuleName", "FunctionName", "ApplicationName", "DeploymentGroupName", "AlarmName", "DashboardName", "TopicName",
-				"LogGroupName", "Name", "TableName", "UsagePlanName",
-			} {
-				kind := at(t, resource, "Type").(string) + " " + property
-				value, err := json.Marshal(properties[property])
-				if _, ok := limits[kind]; !ok || err != nil || strings.Contains(string(value), "${Api}") {
-					continue
-				}
-				kinds["N"+id], names["N"+id] = kind, properties[property]
-			}
-		}
-		resolved := resolveValues(t, names, map[string]string{"StageName": stage}, place())
+		resolved := resolve(map[string]string{"StageName": stage}, place())
 		for id, kind := range kinds {
 			name := resolved[id]
 			if len(name) > limits[kind] || name == "" {
@@ -387,9 +408,6 @@ func TestNames(t *testing.T) {
 			} else {
 				seen[key] = true
 			}
-		}
-		if len(kinds) < 40 {
-			t.Errorf("only %d names were found", len(kinds))
 		}
 	}
 }

@@ -115,10 +115,7 @@ func TestMissingFile(t *testing.T) {
 
 func TestParameters(t *testing.T) {
 	t.Parallel()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	for _, test := range []struct{ name, value, want string }{
 		{"Stage", "dev", "parameter Stage: the template has none of this name, but AlarmEmail,"},
 		{"StageName", "Dev", "parameter StageName: \"Dev\" does not match"},
@@ -150,7 +147,7 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%s=%q: the error is %v\nwant one with %q", test.name, test.value, err, test.want)
 		}
 	}
-	_, err = loaded.Render(template.Options{
+	_, err := loaded.Render(template.Options{
 		Parameters: map[string]string{"Stage": "dev", "Architecture": "x86", "LogLevel": "LOUD"},
 	})
 	for _, want := range []string{"parameter Stage:", "parameter Architecture:", "parameter LogLevel:"} {

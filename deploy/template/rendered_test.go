@@ -27,10 +27,7 @@ func packages(t *testing.T) map[string]string {
 // packaged renders the project's own template with packages.
 func packaged(t *testing.T, parameters map[string]string) *template.Rendered {
 	t.Helper()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	rendered, err := loaded.Render(template.Options{Parameters: parameters, Code: packages(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +67,7 @@ func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 // refuses to publish what has not changed.
 func TestVersionsFollowTheFunctions(t *testing.T) {
 	t.Parallel()
-	plain := versions(t, render(t, files(t), nil))
+	plain := versions(t, project(t, nil))
 	none, all := []string(nil), slices.Sorted(maps.Keys(packages(t)))
 	const file = "template.yaml"
 	for _, test := range []struct {
@@ -110,12 +107,14 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			in := files(t)
+			rendered := project(t, test.parameters)
 			if test.old != "" {
+				in := files(t)
 				edit(t, in, file, test.old, test.new)
+				rendered = render(t, in, test.parameters)
 			}
 			var changed []string
-			for function, id := range versions(t, render(t, in, test.parameters)) {
+			for function, id := range versions(t, rendered) {
 				if id != plain[function] {
 					changed = append(changed, function)
 				}
@@ -131,10 +130,8 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 // TestVersionsFollowThePackages sees that a package's name counts, which is a digest, and not its folder.
 func TestVersionsFollowThePackages(t *testing.T) {
 	t.Parallel()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
+	plain := versions(t, packaged(t, nil))
 	for key, want := range map[string][]string{
 		"functions/get/1.zip": nil, "functions/read/1.zip": nil, "1.zip": nil, "functions/get/2.zip": {"GetFunction"},
 	} {
@@ -145,7 +142,6 @@ func TestVersionsFollowThePackages(t *testing.T) {
 			t.Fatal(err)
 		}
 		var changed []string
-		plain := versions(t, packaged(t, nil))
 		for function, id := range versions(t, rendered) {
 			if id != plain[function] {
 				changed = append(changed, function)
@@ -163,7 +159,7 @@ func TestPackages(t *testing.T) {
 	if diff := cmp.Diff(packages(t), rendered.Code()); diff != "" {
 		t.Errorf("Code (-want +got):\n%s", diff)
 	}
-	if code := render(t, files(t), nil).Code(); len(code) != 0 {
+	if code := project(t, nil).Code(); len(code) != 0 {
 		t.Errorf("without packages, Code is %v", code)
 	}
 	document := decode(t, rendered.JSON())
@@ -187,10 +183,7 @@ func TestPackages(t *testing.T) {
 		t.Errorf("the packaged function is %+v", f)
 	}
 
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	if slices.Contains(loaded.Parameters(), "ArtifactBucket") || !slices.Contains(loaded.Parameters(), "StageName") ||
 		!slices.IsSorted(loaded.Parameters()) {
 		t.Errorf("a stage can set %v", loaded.Parameters())
@@ -257,10 +250,7 @@ func TestSetCode(t *testing.T) {
 		t.Errorf("what differs (-want +got):\n%s", diff)
 	}
 	// The ids are those that rendering gives, so that a deployment after it has nothing to change.
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	code := packages(t)
 	code["GetFunction"] = "functions/get/2.zip"
 	rendered, err := loaded.Render(template.Options{Code: code, Parameters: before.Parameters()})
@@ -336,10 +326,7 @@ func TestOpen(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	t.Parallel()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	loaded := load(t)
 	type previous struct {
 		Number int               `json:"number"`
 		Code   map[string]string `json:"code"`

@@ -3,11 +3,13 @@ package template_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -47,6 +49,35 @@ func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
 	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, replacement, 1))}
 }
 
+// load returns the project's own template, which is read once.
+func load(t *testing.T) *template.Template {
+	t.Helper()
+	loaded, err := loadOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+var loadOnce = sync.OnceValues(func() (*template.Template, error) { return template.Load(os.DirFS("..")) })
+
+// renderings are those of the project's own template, by their parameters.
+var renderings sync.Map
+
+// project returns the project's own template rendered with parameters, which tests share and must not change.
+func project(t *testing.T, parameters map[string]string) *template.Rendered {
+	t.Helper()
+	loaded := load(t)
+	render, _ := renderings.LoadOrStore(fmt.Sprint(parameters), sync.OnceValues(func() (*template.Rendered, error) {
+		return loaded.Render(template.Options{Parameters: parameters})
+	}))
+	rendered, err := render.(func() (*template.Rendered, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered
+}
+
 func render(t *testing.T, in fstest.MapFS, parameters map[string]string) *template.Rendered {
 	t.Helper()
 	loaded, err := template.Load(in)
@@ -62,7 +93,7 @@ func render(t *testing.T, in fstest.MapFS, parameters map[string]string) *templa
 
 func resolve(t *testing.T, parameters map[string]string) *template.Stack {
 	t.Helper()
-	stack, err := render(t, files(t), parameters).Resolve(place())
+	stack, err := project(t, parameters).Resolve(place())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +182,7 @@ func TestTable(t *testing.T) {
 	if diff := cmp.Diff(want, table); diff != "" {
 		t.Errorf("Table (-want +got):\n%s", diff)
 	}
-	resource := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "Table").(object)
+	resource := at(t, decode(t, project(t, nil).JSON()), "Resources", "Table").(object)
 	if resource["DeletionPolicy"] != "Retain" || resource["UpdateReplacePolicy"] != "Retain" {
 		t.Errorf("the table is not retained: %v", resource)
 	}
@@ -166,7 +197,7 @@ func TestAPI(t *testing.T) {
 	if title := at(t, decode(t, api.Body), "info", "title"); title != "UserRequestAPI-dev" {
 		t.Errorf("the title, which becomes the name of the API, is %v", title)
 	}
-	if want := at(t, decode(t, render(t, files(t), nil).JSON()), "Resources", "ApiStage", "Properties", "AccessLogSetting", "Format"); api.AccessLogFormat != want {
+	if want := at(t, decode(t, project(t, nil).JSON()), "Resources", "ApiStage", "Properties", "AccessLogSetting", "Format"); api.AccessLogFormat != want {
 		t.Errorf("the access log's format is %s, want %s", api.AccessLogFormat, want)
 	}
 	api.ID, api.DeploymentID, api.Body, api.AccessLogFormat = "", "", nil, ""
@@ -195,7 +226,7 @@ func TestSampling(t *testing.T) {
 // TestRoles sees that each function may do with the table just what it needs, and write to its own log only.
 func TestRoles(t *testing.T) {
 	t.Parallel()
-	document := decode(t, render(t, files(t), nil).JSON())
+	document := decode(t, project(t, nil).JSON())
 	for function, actions := range map[string][]any{
 		"Get":    {"dynamodb:GetItem", "dynamodb:Scan"},
 		"Post":   {"dynamodb:GetItem", "dynamodb:PutItem"},
@@ -298,7 +329,7 @@ func documentation(t *testing.T, rendered *template.Rendered) string {
 
 func TestDeploymentFollowsTheAPI(t *testing.T) {
 	t.Parallel()
-	plain := render(t, files(t), nil)
+	plain := project(t, nil)
 	for _, test := range []struct {
 		name       string
 		file       string
@@ -319,11 +350,12 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			in := files(t)
+			changed := project(t, test.parameters)
 			if test.file != "" {
+				in := files(t)
 				edit(t, in, test.file, test.old, test.new)
+				changed = render(t, in, test.parameters)
 			}
-			changed := render(t, in, test.parameters)
 			if was, is := deployment(t, plain), deployment(t, changed); (is != was) != test.changes {
 				t.Errorf("the deployment is %s, without the change %s; want a change: %v", is, was, test.changes)
 			}
@@ -357,11 +389,8 @@ func TestRenamedDeploymentIsFollowed(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	loaded, err := template.Load(files(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := render(t, files(t), nil).JSON()
+	loaded := load(t)
+	want := project(t, nil).JSON()
 	results := make(chan []byte)
 	for range 4 {
 		go func() {
