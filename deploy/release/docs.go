@@ -186,11 +186,7 @@ func (s *session) checkout() (*checkout, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := s.source.Render(template.Options{Parameters: s.parameters()})
-	if err != nil {
-		return nil, err
-	}
-	body, err := s.body(rendered)
+	body, err := s.body(s.unpackaged)
 	if err != nil {
 		return nil, err
 	}

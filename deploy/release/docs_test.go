@@ -79,6 +79,7 @@ const (
 // Without an account or a stage in it there is the document of the source, which is said.
 func TestDocs_WithoutStage(t *testing.T) {
 	a := newAccount(t)
+	setContract(t, a.root)
 	check := func(cause string) {
 		t.Helper()
 		contains(t, a.docs(t), "The stage cannot be asked", cause, "deploy/openapi.yaml as it would be deployed", "docs/api/test.json")
@@ -398,6 +399,7 @@ func echo(t *testing.T) (invokeURL string) {
 
 func TestDocs_Reference(t *testing.T) {
 	a := newAccount(t)
+	setContract(t, a.root)
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
 	if status, page := s.ask(t, "GET", "", ""); status != http.StatusOK || !strings.Contains(page, "UserRequestAPI") {
@@ -425,8 +427,7 @@ func TestDocs_Reference(t *testing.T) {
 
 	// What the source says is not what is deployed any more.
 	setTemplate(t, a.root, "Description: Replaces users", "Description: Replaces users still")
-	openapiFile := filepath.Join(a.root, "deploy", "openapi.yaml")
-	write(t, openapiFile, []byte(strings.Replace(a.read(t, "deploy/openapi.yaml"), "Read a user", "Look a user up", 1)))
+	write(t, filepath.Join(a.root, contractFile), []byte(strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1)))
 	_, document = a.serveDocs(t, echo(t), nil).ask(t, "GET", "openapi.json", "")
 	contains(t, document, "/exported", `/api/test"`)
 }

@@ -78,19 +78,31 @@ func code(err error) int {
 	return -1
 }
 
-// workspace is one with the project's template and one stage.
+// workspace is one with the project's template, a short contract and one stage.
 func workspace(t *testing.T, stage string) string {
 	t.Helper()
 	root := t.TempDir()
-	for _, name := range []string{"template.yaml", "openapi.yaml"} {
-		content, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(root, "deploy", name), content)
-	}
+	copyFile(t, filepath.Join("..", "template.yaml"), filepath.Join(root, "deploy", "template.yaml"))
+	copyFile(t, filepath.Join("testdata", "openapi.yaml"), filepath.Join(root, contractFile))
 	write(t, filepath.Join(root, "deploy", "stages", "test.yaml"), []byte(stage))
 	return root
+}
+
+const contractFile = "deploy/openapi.yaml"
+
+// setContract gives a workspace the project's own contract, which is long.
+func setContract(t *testing.T, root string) {
+	t.Helper()
+	copyFile(t, filepath.Join("..", "openapi.yaml"), filepath.Join(root, contractFile))
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, to, content)
 }
 
 func write(t *testing.T, path string, content []byte) {
@@ -210,11 +222,13 @@ func TestInterrupted(t *testing.T) {
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("compiles the functions")
+		t.Skip("compiles functions")
 	}
+	root := functions(t)
+	setContract(t, root)
 	var out bytes.Buffer
 	err := release.Template(t.Context(), release.Settings{
-		Root: "../..", Stage: "dev", Printer: progress.New(io.Discard, progress.Options{}),
+		Root: root, Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
 	}, &out)
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ import (
 // The keys of templates in the bucket are what a release is known by.
 func TestReleases(t *testing.T) {
 	a := newAccount(t)
+	setContract(t, a.root)
 	out := a.succeed(t, release.Deploy)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
