@@ -32,6 +32,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// pace is how many events CloudFormation has at a look: a stack with all that the template has takes some 150.
+const pace = 20
+
 // Of the stage test.
 const (
 	stackName  = "UserRequestAPI-test"
@@ -84,6 +87,7 @@ func newAccount(t *testing.T) *account {
 		settings: map[string][]byte{}, logsRole: "arn:aws:iam::" + stacktest.Account + ":role/logs",
 	}
 	a.Page(10)
+	a.Pace(pace)
 	stacktest.Serve(t, a)
 	return a
 }

@@ -573,6 +573,8 @@ func (a *account) interrupted(t *testing.T, do target) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
+	a.Pace(1)
+	defer a.Pace(pace)
 	a.Before("ExecuteChangeSet", func() {
 		a.Before("DescribeStackEvents", func() {})
 		a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) })
@@ -594,6 +596,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	setCode(t, a.root, "get", "second")
 	a.interrupted(t, function("get"))
+	a.Pace(1) // so that it takes longer than it takes to look
 	a.fail(t, release.Plan, release.CodeFailed, []string{"a deployment is under way"})
 	setCode(t, a.root, "get", "third")
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")

@@ -82,7 +82,7 @@ func (c *CloudFormation) describeStacks(form url.Values) (any, *Fault) {
 	if s == nil {
 		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
 	}
-	s.advance()
+	s.proceed()
 	outputs := make(map[string]string)
 	for key, output := range s.template.Outputs {
 		if value, ok := s.resolve(output.Value, s.parameters).(string); ok {
@@ -104,7 +104,7 @@ func (c *CloudFormation) describeStackEvents(form url.Values) (any, *Fault) {
 		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
 	}
 	if form.Get("NextToken") == "" {
-		s.advance()
+		s.proceed()
 	}
 	latest := slices.Clone(s.events)
 	slices.Reverse(latest)

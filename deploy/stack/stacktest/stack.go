@@ -45,7 +45,7 @@ type stack struct {
 	resources        map[string]*resource
 	events           []event
 	sets             []*changeSet
-	steps            []func() // what is still to happen, one step a look
+	steps            []func() // what is still to happen
 	drifted          map[string][]string
 	compared         int // looks at the comparison with the template
 }
@@ -209,6 +209,13 @@ func (s *stack) later(token, id, kind, status, reason string, also ...func()) {
 			do()
 		}
 	})
+}
+
+// proceed is what a look at the stack begins with.
+func (s *stack) proceed() {
+	for range s.server.pace {
+		s.advance()
+	}
 }
 
 func (s *stack) advance() bool {

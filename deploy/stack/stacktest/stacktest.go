@@ -3,7 +3,7 @@
 // deployers at once, throttling, credentials that expire and connections that break.
 //
 // It reads templates in JSON and makes nothing; resources exist as names. Events come one at a time: each look at a
-// stack (DescribeStacks or DescribeStackEvents) first advances what runs on it by one step. Messages are CloudFormation's.
+// stack (DescribeStacks or DescribeStackEvents) first advances what runs on it by one step, or more (Pace). Messages are CloudFormation's.
 package stacktest
 
 import (
@@ -98,6 +98,7 @@ type CloudFormation struct {
 	before   map[string][]func()
 	calls    []string
 	pageSize int
+	pace     int // steps at a look
 	serial   int
 	now      time.Time
 }
@@ -119,7 +120,7 @@ func New(tb testing.TB) *CloudFormation {
 	tb.Helper()
 	c := &CloudFormation{
 		existing: make(map[string]bool), faults: make(map[string][]Fault), before: make(map[string][]func()),
-		pageSize: 100, now: time.Now().UTC().Truncate(time.Millisecond),
+		pageSize: 100, pace: 1, now: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	server := httptest.NewServer(c)
 	tb.Cleanup(server.Close)
@@ -177,6 +178,13 @@ func (c *CloudFormation) Page(size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pageSize = size
+}
+
+// Pace makes each look at a stack advance what runs on it by so many steps.
+func (c *CloudFormation) Pace(steps int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace = steps
 }
 
 // Age makes all that has happened so far happen that much earlier.
