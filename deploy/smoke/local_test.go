@@ -2,12 +2,15 @@ package smoke_test
 
 import (
 	"net/http"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -20,7 +23,10 @@ func TestRun_Local(t *testing.T) {
 		t.Skip("builds the functions and starts DynamoDB Local")
 	}
 	// One database and one build for all.
-	first := start(t, local.Config{Parameters: map[string]string{"Authorization": template.AuthorizationNone}})
+	first := start(t, local.Config{
+		DynamoDBEndpoint: os.Getenv(testenv.EndpointVariable),
+		Parameters:       map[string]string{"Authorization": template.AuthorizationNone},
+	})
 	if err := smoke.Run(t.Context(), target(t, first, template.AuthorizationNone)); err != nil {
 		t.Error(err)
 	}
@@ -46,7 +52,8 @@ func start(t *testing.T, cfg local.Config) *local.Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Root, cfg.DataDir = root, t.TempDir()
+	cfg.Root, cfg.DataDir, cfg.Bootstraps = root, t.TempDir(), bootstraps(t)
+	cfg.Parameters["StageName"] = "smoke" // the database may be shared with other tests
 	stack, err := local.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -57,6 +64,24 @@ func start(t *testing.T, cfg local.Config) *local.Stack {
 		}
 	})
 	return stack
+}
+
+// bootstraps returns the functions' executables that the tests share; none: the stack builds its own.
+func bootstraps(t *testing.T) map[string]string {
+	t.Helper()
+	dir := os.Getenv(testenv.FunctionsVariable)
+	if dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]string{}
+	for _, entry := range entries {
+		paths[entry.Name()] = filepath.Join(dir, entry.Name(), build.Executable)
+	}
+	return paths
 }
 
 // target authenticates as the stack's own requests are.

@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	name     = "UserRequestAPI"
-	patience = 30 * time.Second // for what takes milliseconds on an idle machine
-	poll     = time.Millisecond
+	name  = "UserRequestAPI"
+	grace = 10 * time.Second // of the time of the tests, to clean up
+	poll  = time.Millisecond
 )
 
 func TestMain(m *testing.M) {
@@ -93,7 +93,11 @@ func (b *bench) deploy(ctx context.Context, input stack.Input) (*stack.Plan, err
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	deadline, ok := t.Deadline()
+	if !ok {
+		return t.Context()
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-grace))
 	t.Cleanup(cancel)
 	return ctx
 }

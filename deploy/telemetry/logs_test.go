@@ -189,8 +189,8 @@ func (s *screen) String() string {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	for ; !holds(); time.Sleep(5 * time.Millisecond) {
+		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 10*time.Second {
 			t.Fatalf("%s: not in time", what)
 		}
 	}

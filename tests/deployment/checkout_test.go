@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/userrequestapi/userdata/tests/emulator"
 	"github.com/userrequestapi/userdata/tests/stacktest"
@@ -201,7 +200,6 @@ func (c *checkout) call(apiID, method, path, body string) (status int, header ht
 		req.Header.Set("Content-Type", "application/json")
 	}
 	client := c.account.SignedClient()
-	client.Timeout = time.Minute
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // kills is how many deployments are killed; some others may end before they can be.
@@ -14,6 +16,7 @@ const kills = 20
 // Whenever a deployment is killed, the next one ends in a good stage. Some begin with nothing, some with a table that an earlier stage
 // has left, the others change each function.
 func TestKilled(t *testing.T) {
+	testenv.SkipUnlessAll(t)
 	t.Parallel()
 	c := newCheckout(t)
 	seed := uint64(time.Now().UnixNano())

@@ -7,6 +7,11 @@ import (
 	"time"
 )
 
+const (
+	poll  = 100 * time.Millisecond
+	grace = 10 * time.Second // of the time of the test, to clean up
+)
+
 // checkLogs sees that the lines of the stage's requests are found, those of one of them by its id too.
 func (c *checkout) checkLogs(api string) {
 	c.t.Helper()
@@ -15,7 +20,7 @@ func (c *checkout) checkLogs(api string) {
 		c.t.Fatalf("GET of nobody: %d %s", status, body)
 	}
 	// The account writes a function's lines some time after its answer.
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for ; ; time.Sleep(poll) {
 		r := c.must([]string{"FUNCTION=get", "LIMIT=50"}, "logs")
 		for line := range strings.Lines(r.stdout) {
 			var l struct{ ErrorCode, RequestID, LambdaRequestID string }
@@ -32,7 +37,7 @@ func (c *checkout) checkLogs(api string) {
 			}
 			return
 		}
-		if time.Now().After(deadline) {
+		if deadline, ok := c.t.Deadline(); ok && time.Until(deadline) < grace {
 			c.t.Fatalf("no line about a user that is not there in:\n%s", r)
 		}
 	}

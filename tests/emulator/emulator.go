@@ -39,13 +39,12 @@ var requirements []byte
 var ministack string
 
 const (
-	accountID    = "123456789012"
-	region       = "eu-central-1"
-	startTimeout = time.Minute
-	stopGrace    = 5 * time.Second
-	poll         = 10 * time.Millisecond
-	maxTries     = 5
-	maxLog       = 64 << 10 // bytes of the log that a failed test shows
+	accountID = "123456789012"
+	region    = "eu-central-1"
+	stopGrace = 5 * time.Second
+	poll      = 10 * time.Millisecond
+	maxTries  = 5
+	maxLog    = 64 << 10 // bytes of the log that a failed test shows
 )
 
 // Account is an AWS account and somebody in it, who for [Start] and [StartTLS] is its root user. The account is empty at first,
@@ -179,7 +178,9 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	if err != nil {
 		return err
 	}
-	if err := ready(tb.Context(), p, logFile, a.Endpoint); err != nil {
+	ctx, cancel := untilDeadline(tb)
+	defer cancel()
+	if err := ready(ctx, p, logFile, a.Endpoint); err != nil {
 		return errors.Join(err, p.Kill())
 	}
 	tb.Cleanup(func() {
@@ -190,10 +191,18 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	return nil
 }
 
+// untilDeadline returns a context that ends so long before the test's deadline that the test can clean up.
+func untilDeadline(tb testing.TB) (context.Context, context.CancelFunc) {
+	if t, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
+		if deadline, ok := t.Deadline(); ok {
+			return context.WithDeadline(tb.Context(), deadline.Add(-2*stopGrace))
+		}
+	}
+	return context.WithCancel(tb.Context())
+}
+
 // ready waits until p says that it listens: at the endpoint another process might answer.
 func ready(ctx context.Context, p *process.Process, logFile, endpoint string) error {
-	timeout := time.NewTimer(startTimeout)
-	defer timeout.Stop()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
@@ -209,10 +218,8 @@ func ready(ctx context.Context, p *process.Process, logFile, endpoint string) er
 		select {
 		case <-p.Done():
 			return fmt.Errorf("the emulator ended before it was ready: %v", p.State())
-		case <-timeout.C:
-			return fmt.Errorf("the emulator is not ready after %v", startTimeout)
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fmt.Errorf("the emulator is not ready: %w", context.Cause(ctx))
 		case <-tick.C:
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/node"
 	"github.com/userrequestapi/userdata/deploy/site"
 	"github.com/userrequestapi/userdata/tests/chromium"
@@ -29,6 +30,7 @@ const (
 )
 
 func TestSite(t *testing.T) {
+	testenv.SkipUnlessAll(t)
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("the site takes two scripts from npm")
@@ -58,6 +60,7 @@ func write(t *testing.T, root, dir string) {
 
 // TestDiagrams has a diagram that cannot be drawn before one that can.
 func TestDiagrams(t *testing.T) {
+	testenv.SkipUnlessAll(t)
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("the site takes two scripts from npm")

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
@@ -18,6 +19,7 @@ func run(target string, args []string) int {
 	ctx, stop := interrupt.Context()
 	defer stop()
 	settings, err := release.FromEnvironment(".", os.Stdout, os.Getenv)
+	settings.Poll = 100 * time.Millisecond // the emulated account is quicker than AWS
 	if err == nil {
 		switch target {
 		case "deploy":
