@@ -10,21 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
-
-// reloadPatience is for the build of four functions on a machine that does much else.
-const reloadPatience = 3 * time.Minute
-
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(reloadPatience); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come", what)
-		}
-	}
-}
 
 // edit replaces a text that the file has once.
 func edit(t *testing.T, file, old, replacement string) {
@@ -74,10 +63,10 @@ func TestReload(t *testing.T) {
 	list := func() string { return string(s.Do(t, "GET", "/users", "").Body) }
 
 	edit(t, get, `{"items":[`, `{"changed":[`)
-	eventually(t, "the changed function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
+	testenv.Eventually(t, "the changed function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
 
 	edit(t, get, "page.More, page.Next", "page.More, page.Missing")
-	eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
+	testenv.Eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
 	failed := s.Do(t, "GET", "/users", "")
 	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
 		p.Instance != "/users" {
@@ -85,12 +74,12 @@ func TestReload(t *testing.T) {
 	}
 
 	edit(t, get, "page.More, page.Missing", "page.More, page.Next")
-	eventually(t, "the mended function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
+	testenv.Eventually(t, "the mended function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
 
 	// All functions are made of this.
 	edit(t, filepath.Join(root, "shared", "response", "response.go"), `"nosniff"`, `"changed"`)
 	for _, request := range [][3]string{{"GET", "/users", ""}, {"PUT", "/users/ada", `{}`}, {"POST", "/users", `[]`}, {"DELETE", "/users/nobody", ""}} {
-		eventually(t, "all changed functions", func() bool {
+		testenv.Eventually(t, "all changed functions", func() bool {
 			r := s.Do(t, request[0], request[1], request[2])
 			return r.Header.Get("X-Content-Type-Options") == "changed"
 		})
@@ -99,10 +88,10 @@ func TestReload(t *testing.T) {
 	document := filepath.Join(root, "deploy", "openapi.yaml")
 	s.Do(t, "GET", "/people/ada", "").Want(t, 404)
 	edit(t, document, "\n  /users/{userId}:\n", "\n  /people/{userId}:\n")
-	eventually(t, "the changed route", func() bool { return s.Do(t, "GET", "/people/ada", "").Status == 200 })
+	testenv.Eventually(t, "the changed route", func() bool { return s.Do(t, "GET", "/people/ada", "").Status == 200 })
 	edit(t, document, "\n  /people/{userId}:\n", "\n  : people/{userId}:\n") // no YAML any more: what runs goes on
 	edit(t, get, `{"changed":[`, `{"last":[`)
-	eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
+	testenv.Eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
 	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
 	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil).Do(t, "GET", "/_local/api/stack", "")
 	if failures, err := json.Marshal(told.JSON(t)["failures"]); err != nil || !strings.Contains(string(failures), "openapi.yaml") {

@@ -5,22 +5,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-const patience = 30 * time.Second // for what comes within milliseconds on an idle machine
-
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come", what)
-		}
-	}
+	testenv.Eventually(t, what, condition)
 }
 
 // request is a request that succeeds when nothing is broken.

@@ -11,16 +11,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
-
-// requestTimeout is longer than any answer of the gateway takes, on a machine that does much else.
-const requestTimeout = time.Minute
 
 // newTransport keeps the connections of many parallel requests, and closes them after the test.
 func newTransport(tb testing.TB) *http.Transport {
@@ -33,7 +30,7 @@ func newTransport(tb testing.TB) *http.Transport {
 // Connect returns a client of the DynamoDB Local at endpoint, whose connections are closed after the test.
 func Connect(tb testing.TB, endpoint string) *dynamodb.Client {
 	tb.Helper()
-	client := &http.Client{Transport: newTransport(tb), Timeout: requestTimeout}
+	client := &http.Client{Transport: newTransport(tb)}
 	return localdynamodb.Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = client })
 }
 
@@ -50,7 +47,6 @@ func NewClient(tb testing.TB, invokeURL string, contract *Contract) *Client {
 	tb.Helper()
 	return &Client{url: invokeURL, contract: contract, http: &http.Client{
 		Transport:     newTransport(tb),
-		Timeout:       requestTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -70,7 +66,9 @@ type Response struct {
 // but goes on, with the zero Response.
 func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers) Response {
 	tb.Helper()
-	req, err := http.NewRequestWithContext(tb.Context(), method, c.url+path, strings.NewReader(body))
+	ctx, cancel := testenv.Context(tb)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, strings.NewReader(body))
 	if err != nil {
 		tb.Errorf("%s %s: %v", method, path, err)
 		return Response{}

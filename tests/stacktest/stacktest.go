@@ -22,17 +22,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/template"
-)
-
-// What [Main] has made is told to the tests by environment variables.
-const (
-	endpointVariable  = "DYNAMODB_ENDPOINT"       // the address of a DynamoDB, which the user may have set
-	functionsVariable = "USERDATA_TEST_FUNCTIONS" // the folder that has the functions' binaries
 )
 
 // Fixture is something that all tests of a package share. It is stopped after the last of them.
@@ -81,20 +76,23 @@ func (r runner) Run() (exitCode int) {
 
 func nothing() error { return nil }
 
-// Database starts DynamoDB Local in memory, unless DYNAMODB_ENDPOINT names a DynamoDB that runs already.
+// Database starts DynamoDB Local in memory, unless [testenv.EndpointVariable] names a DynamoDB that runs already.
 func Database(ctx context.Context) (stop func() error, err error) {
-	if os.Getenv(endpointVariable) != "" {
+	if os.Getenv(testenv.EndpointVariable) != "" {
 		return nothing, nil
 	}
 	server, err := dynamodb.Start(ctx, dynamodb.Config{Progress: func(step string) { fmt.Fprintln(os.Stderr, step) }})
 	if err != nil {
 		return nil, err
 	}
-	return server.Close, os.Setenv(endpointVariable, server.Endpoint())
+	return server.Close, os.Setenv(testenv.EndpointVariable, server.Endpoint())
 }
 
-// Functions builds the functions as they are deployed.
+// Functions builds the functions as they are deployed, unless [testenv.FunctionsVariable] names a folder that has them.
 func Functions(ctx context.Context) (stop func() error, err error) {
+	if os.Getenv(testenv.FunctionsVariable) != "" {
+		return nothing, nil
+	}
 	root, err := Root()
 	if err != nil {
 		return nil, err
@@ -113,7 +111,7 @@ func Functions(ctx context.Context) (stop func() error, err error) {
 		_, err = build.Functions(ctx, functions, build.Options{Root: root, Out: dir})
 	}
 	if err == nil {
-		err = os.Setenv(functionsVariable, dir)
+		err = os.Setenv(testenv.FunctionsVariable, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, remove())
@@ -127,7 +125,7 @@ func Endpoint(tb testing.TB) string {
 	if testing.Short() {
 		tb.Skip("needs DynamoDB Local, which needs Java: left out by -short")
 	}
-	endpoint := os.Getenv(endpointVariable)
+	endpoint := os.Getenv(testenv.EndpointVariable)
 	if endpoint == "" {
 		tb.Fatal("no database: TestMain must call stacktest.Main")
 	}
@@ -155,7 +153,7 @@ func Root() (string, error) {
 // Bootstraps are the functions' binaries by their logical ids in the template, such as GetFunction.
 func Bootstraps(tb testing.TB) map[string]string {
 	tb.Helper()
-	dir := os.Getenv(functionsVariable)
+	dir := os.Getenv(testenv.FunctionsVariable)
 	if dir == "" {
 		tb.Fatal("no functions: TestMain must call stacktest.Main")
 	}

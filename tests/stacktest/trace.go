@@ -9,12 +9,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/trace"
-)
-
-const (
-	tracePatience = 30 * time.Second // for what comes within milliseconds on an idle machine
-	tracePoll     = time.Millisecond
 )
 
 // NewTrace returns the id of a new trace, and the header by which a request becomes part of it, sampled.
@@ -30,7 +26,9 @@ func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
 	names := strings.NewReplacer(s.Table, "TABLE", stage, "STAGE")
 	want = strings.TrimSpace(want) + "\n"
-	for deadline := time.Now().Add(tracePatience); ; time.Sleep(tracePoll) {
+	ctx, cancel := testenv.Context(tb)
+	defer cancel()
+	for ; ; time.Sleep(time.Millisecond) {
 		detail, known := s.Collector.Trace(id)
 		got := names.Replace(Tree(detail.Trace))
 		if known && !detail.Trace.Summary().Complete {
@@ -39,7 +37,7 @@ func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 		if got == want {
 			return
 		}
-		if time.Now().After(deadline) {
+		if ctx.Err() != nil {
 			tb.Errorf("trace %s (-want +got):\n%s", id, gocmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 			return
 		}
