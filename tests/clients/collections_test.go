@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -56,6 +57,7 @@ func collectionFile(t *testing.T, extension string) []byte {
 // TestPostman has Postman's own runner import the collection and send its requests, with the tests that are in it.
 func TestPostman(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	env := packages(t, "collections")
 	s, before := startInUse(t)
 	w, dir := watch(t, s), t.TempDir()
@@ -81,6 +83,7 @@ func TestPostman(t *testing.T) {
 // TestHTTP has httpYac send the requests of the .http file.
 func TestHTTP(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	env := packages(t, "collections")
 	s, before := startInUse(t)
 	w, dir := watch(t, s), t.TempDir()

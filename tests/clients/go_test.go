@@ -19,11 +19,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/tests/stacktest"
@@ -33,6 +33,7 @@ import (
 // TestExamples runs the examples of the Go client, all of them.
 func TestExamples(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	database := unreliable.NewDatabase(t)
 	s := stacktest.Start(t, database.With)
 	w, dir := watch(t, s), filepath.Join(workspace(t), "shared", "client")
@@ -329,7 +330,7 @@ func TestThrottledStage(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}))
 	w := watch(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := testenv.Context(t)
 	defer cancel()
 	// untilThrottled calls from several goroutines at once, again and again.
 	untilThrottled := func(call func(id string) error) {

@@ -7,12 +7,14 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // TestTypeScript generates types from the document, compiles a client against them, and runs it.
 func TestTypeScript(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	const folder = "typescript"
 	env := packages(t, folder)
 	dir := t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/tests/stacktest"
@@ -345,9 +346,10 @@ func throttled(t *testing.T, c *coverage) {
 	for _, o := range c.operations {
 		r := o.request(t, "")
 		var got stacktest.Response
-		for deadline := time.Now().Add(patience); got.Status != http.StatusTooManyRequests && time.Now().Before(deadline); {
+		testenv.Eventually(t, "a throttled request", func() bool {
 			got = s.refused(r)
-		}
+			return got.Status == http.StatusTooManyRequests
+		})
 		s.compare(answer{o.OperationID, 429, "Throttled"}, r, got)
 	}
 }
@@ -362,8 +364,6 @@ func (s stage) refused(r request) stacktest.Response {
 	senders.Wait()
 	return answers[max(0, slices.IndexFunc(answers, func(a stacktest.Response) bool { return a.Status == http.StatusTooManyRequests }))]
 }
-
-const patience = 30 * time.Second // for what comes at once on an idle machine
 
 // noFunction is what a stage answers whose functions do not start.
 func noFunction(t *testing.T, c *coverage) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -201,7 +202,7 @@ func (c *coverage) report(t *testing.T) {
 		})
 	}
 	summary := io.Discard
-	if name := os.Getenv("TEST_SUMMARY"); name != "" { // which is shown where the tests pass, too
+	if name := os.Getenv(testenv.SummaryVariable); name != "" { // which is shown where the tests pass, too
 		file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)

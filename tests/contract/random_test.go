@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/openapi"
 	"github.com/userrequestapi/userdata/deploy/process"
 	"github.com/userrequestapi/userdata/deploy/python"
@@ -33,6 +34,7 @@ const (
 // answered with 5xx, or as it is not documented; those that the document allows are not refused, and others are. SCHEMATHESIS_SEED
 // repeats a run.
 func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds is a matter of time, so it has that to itself
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	env, err := python.Environment(t.Context(), requirements, func(text string) { t.Log(text) })
 	if errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "" {

@@ -3,7 +3,6 @@ package guides_test
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -13,8 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -31,6 +30,7 @@ func isOutput(b block) bool { return b.language == "json" || b.language == "text
 // TestGettingStarted is a newcomer's run: the page pasted line by line, beginning with a clone into an empty folder.
 func TestGettingStarted(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	stacktest.Endpoint(t) // skips where DynamoDB Local cannot run
 	published := publish(t)
 	f := &follower{dir: t.TempDir(), variables: []string{
@@ -44,6 +44,7 @@ func TestGettingStarted(t *testing.T) {
 // TestRecipes does what the page about changing things says, each recipe in a clone of its own.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	stacktest.Endpoint(t)
 	published := publish(t)
 	for _, recipe := range recipes() {
@@ -192,15 +193,17 @@ func (f *follower) do(t *testing.T, b block, want string) {
 	lines, want := f.here(b.text), f.here(want)
 	printed := terminal.paste(t, lines)
 	// The stack's own pages know of a request a moment after it was answered.
-	for deadline := time.Now().Add(soon); !shows(want, printed) && strings.Contains(lines, "/_local/") && time.Now().Before(deadline); {
-		printed = terminal.paste(t, lines)
+	if strings.Contains(lines, "/_local/") {
+		ctx, cancel := testenv.Context(t)
+		defer cancel()
+		for !shows(want, printed) && ctx.Err() == nil {
+			printed = terminal.paste(t, lines)
+		}
 	}
 	if !shows(want, printed) {
 		t.Errorf("line %d:\n%s\nprints\n%s\nand the page shows\n%s", b.line, b.text, printed, want)
 	}
 }
-
-const soon = 30 * time.Second
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
@@ -236,7 +239,7 @@ func (f *follower) stop(t *testing.T) {
 // visit opens an address as a browser does.
 func (f *follower) visit(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := testenv.Context(t)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -14,13 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/process"
 )
 
-const (
-	patience = 10 * time.Minute // for a command that compiles everything, on a machine that does much else
-	poll     = 10 * time.Millisecond
-)
+// stopTime is how long a terminal may take to end what runs in it.
+const stopTime = time.Minute
 
 // terminal is a bash into which lines are pasted.
 type terminal struct {
@@ -59,8 +58,9 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 	cmd.Dir = dir
 	for _, variable := range os.Environ() {
 		switch name, _, _ := strings.Cut(variable, "="); name {
-		case "DYNAMODB_ENDPOINT", "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", "TEST_SUMMARY", "SHORT", "ONLY",
-			"FUZZTIME", "RESET", "WATCH", "CONCURRENCY", "SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT":
+		case testenv.EndpointVariable, "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", testenv.SummaryVariable, "SHORT", "ONLY",
+			"FUZZTIME", "RESET", "WATCH", "CONCURRENCY", "SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT",
+			testenv.AllVariable, testenv.FunctionsVariable:
 		default:
 			cmd.Env = append(cmd.Env, variable)
 		}
@@ -86,7 +86,7 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 	terminal := &terminal{process: running, input: input, screen: shown}
 	t.Cleanup(func() {
 		_ = input.Close()
-		_ = running.Stop(patience / 10)
+		_ = running.Stop(stopTime)
 		if t.Failed() {
 			t.Logf("the terminal shows:\n%s", logLines.ReplaceAllString(shown.from(0), ""))
 		}
@@ -149,19 +149,15 @@ func (p pasted) wait(t *testing.T) {
 // until waits until the lines have done something, or have ended.
 func (p pasted) until(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(poll) {
-		if _, ended := p.ended(); ended {
-			return
-		}
+	testenv.Eventually(t, "the end of:\n"+p.lines, func() bool {
 		select {
 		case <-p.terminal.process.Done():
 			t.Fatalf("the terminal has ended while it did:\n%s", p.lines)
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v this is still going on:\n%s", patience, p.lines)
-		}
-	}
+		_, ended := p.ended()
+		return ended || done()
+	})
 }
 
 // interrupt presses Ctrl-C. Only the programs heed it, not the shell.
