@@ -19,7 +19,7 @@ import (
 // TestLoad sends many requests at once. The trace of each has the spans of its own request, all of them ended, and no others.
 // The memory of the functions and of the stack levels off meanwhile.
 func TestLoad(t *testing.T) { //nolint:paralleltest // it measures the memory of this process, so it has it to itself
-	t.Run("500 requests", func(t *testing.T) { testLoad(t, 500) })
+	t.Run("300 requests", func(t *testing.T) { testLoad(t, 300) })
 	t.Run("10,000 requests", func(t *testing.T) {
 		testenv.SkipUnlessAll(t)
 		testLoad(t, 10_000)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,7 +35,7 @@ func drawings() map[string][]string {
 // TestBlocks checks every block of every page by its language, and knows no others.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
-	targets, variables := targets(t), variables(t)
+	tools, targets, variables := tools(t), targets(t), variables(t)
 	for _, p := range pages(t) {
 		for i, b := range p.blocks {
 			t.Run(fmt.Sprintf("%s:%d", p.name, b.line), func(t *testing.T) {
@@ -42,7 +43,7 @@ func TestBlocks(t *testing.T) {
 				switch b.language {
 				case "sh":
 					parse(t, b.text)
-					names(t, commands(b.text), targets, variables)
+					names(t, commands(b.text), tools, targets, variables)
 				case "json":
 					if !json.Valid([]byte(b.text)) {
 						t.Error("it is no JSON")
@@ -68,7 +69,7 @@ func TestBlocks(t *testing.T) {
 			t.Parallel()
 			for _, span := range p.spans {
 				if strings.Contains(span, "go tool ") {
-					names(t, span, targets, variables)
+					names(t, span, tools, targets, variables)
 				}
 			}
 			for _, r := range p.rows {
@@ -118,20 +119,18 @@ func commands(text string) string {
 }
 
 var (
-	tool       = regexp.MustCompile(`\bgo tool (\S+)(?: +([A-Za-z:]+))?`)
+	tool       = regexp.MustCompile(`\bgo tool ([a-z]\S*)(?: +([A-Za-z:]+))?`)
 	assignment = regexp.MustCompile(`(?:^|[\s;&|(])([A-Z][A-Z0-9_]*)=`)
 )
 
-// names checks the targets and variables that commands name.
-func names(t *testing.T, commands string, targets, variables map[string]bool) {
+// names checks the tools, targets and variables that commands name.
+func names(t *testing.T, commands string, tools, targets, variables map[string]bool) {
 	t.Helper()
 	for _, found := range tool.FindAllStringSubmatch(commands, -1) {
 		switch {
-		case found[1] != "mage":
-			if out, err := exec.CommandContext(t.Context(), "go", "tool", "-n", found[1]).CombinedOutput(); err != nil {
-				t.Errorf("go tool %s: %v\n%s", found[1], err, out)
-			}
-		case found[2] != "" && !targets[found[2]]:
+		case !tools[found[1]]:
+			t.Errorf("there is no go tool %s", found[1])
+		case found[1] == "mage" && found[2] != "" && !targets[found[2]]:
 			t.Errorf("there is no target %s in magefile.go", found[2])
 		}
 	}
@@ -145,6 +144,22 @@ func names(t *testing.T, commands string, targets, variables map[string]bool) {
 // ofAWS tells whether AWS's SDK reads a variable ("Environment variables", SDKs and Tools Reference Guide).
 func ofAWS(name string) bool {
 	return slices.Contains([]string{"AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}, name)
+}
+
+// tools returns the names of those that go tool runs: Go's own and the modules'. It builds none.
+func tools(t *testing.T) map[string]bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "tool")
+	cmd.Dir = root(t)
+	listed, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go tool: %v", err)
+	}
+	found := map[string]bool{}
+	for _, name := range strings.Fields(string(listed)) {
+		found[path.Base(name)] = true
+	}
+	return found
 }
 
 // targets are those of magefile.go, as mage names them: a function begins with a small letter, and a method has its type before it.
