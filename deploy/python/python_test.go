@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/python"
 )
 
@@ -65,13 +66,17 @@ func TestEnvironment_Refuses(t *testing.T) {
 	requirePython(t)
 	tests := []struct {
 		name, requirements, want string
+		long                     bool // each makes an environment, which takes seconds
 	}{
-		{"another sum", strings.Replace(six, "4721", "4722", 1), "DO NOT MATCH THE HASHES"},
-		{"a dependency that is not pinned", dateutil, "six>=1.5"},
+		{"another sum", strings.Replace(six, "4721", "4722", 1), "DO NOT MATCH THE HASHES", false},
+		{"a dependency that is not pinned", dateutil, "six>=1.5", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			if tt.long {
+				testenv.SkipUnlessAll(t)
+			}
 			_, err := python.EnvironmentIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, python.ErrAbsent) {
 				t.Errorf("got error %v, want one that says %q", err, tt.want)
@@ -82,6 +87,7 @@ func TestEnvironment_Refuses(t *testing.T) {
 
 func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	requirePython(t)
 	parent := t.TempDir()
 	stopped := errors.New("stopped")
