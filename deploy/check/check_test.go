@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/check"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -245,16 +246,10 @@ func TestKeepsTheRuntimeFromSeeingADeadlock(t *testing.T) {
 	go func() {
 		ended <- check.Test(ctx, check.TestOptions{Root: root, Short: true, Out: io.Discard})
 	}()
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		if _, err := os.Stat(filepath.Join(root, "a", "hangs")); err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the test does not run after 2 minutes")
-		}
-		time.Sleep(time.Millisecond) // poll: another process does it
-	}
+	testenv.Eventually(t, "the test that hangs", func() bool {
+		_, err := os.Stat(filepath.Join(root, "a", "hangs"))
+		return err == nil
+	})
 	cancel(stop)
 	if err := <-ended; !errors.Is(err, stop) {
 		t.Errorf("error = %v, want %v", err, stop)
@@ -374,7 +369,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestLint_Template sees that what is wrong with the template or the contract is told by the linter that is for it.
+// TestLint_Template sees that each linter of the template or the contract reports its own findings. The ordinary tests run each linter
+// once, but for cfn-lint, which takes seconds for each of its five files.
 func TestLint_Template(t *testing.T) {
 	t.Parallel()
 	const source, contract = "deploy/template.yaml", "deploy/openapi.yaml"
@@ -382,45 +378,46 @@ func TestLint_Template(t *testing.T) {
 		name   string
 		linter string
 		loads  bool // the linter may have to be downloaded
+		long   bool // only all tests include it
 		file   string
 		old    string // in the file
 		new    string
 		want   []string // in the output; none: nothing is found
 	}{
-		{name: "sound", linter: "house rules"},
+		{name: "sound", linter: "house rules", long: true},
 		{
-			"breaks a house rule", "house rules", false, source, "TracingEnabled: true", "TracingEnabled: false",
+			"breaks a house rule", "house rules", false, true, source, "TracingEnabled: true", "TracingEnabled: false",
 			[]string{"FAIL  house rules", "Resources.ApiStage.Properties.TracingEnabled: ", "(stage-tracing)\n    with ", "Authorization=AWS_IAM"},
 		},
 		{
-			"breaks a house rule in one variant", "house rules", false, source, "            Principal:\n              Service: codedeploy", "            Principal:\n              Service: lambda",
+			"breaks a house rule in one variant", "house rules", false, false, source, "            Principal:\n              Service: codedeploy", "            Principal:\n              Service: lambda",
 			[]string{"Resources.ReleaseRole.Properties.AssumeRolePolicyDocument: ", "DeploymentPreference=Canary10Percent5Minutes"},
 		},
 		{
-			"cannot be rendered", "house rules", false, contract, "x-function: PostFunction", "x-function: NoFunction",
+			"cannot be rendered", "house rules", false, false, contract, "x-function: PostFunction", "x-function: NoFunction",
 			[]string{"NoFunction is no function of template.yaml"},
 		},
-		{name: "sound", linter: "cfn-lint", loads: true},
+		{name: "sound", linter: "cfn-lint", loads: true, long: true},
 		{
-			"no such value", "cfn-lint", true, source, "BillingMode: PAY_PER_REQUEST", "BillingMode: PAY_PER_USER",
+			"no such value", "cfn-lint", true, true, source, "BillingMode: PAY_PER_REQUEST", "BillingMode: PAY_PER_USER",
 			[]string{"FAIL  cfn-lint", "'PAY_PER_USER' is not one of", source + ":", "API_KEY.json:", "AWS_IAM.json:", "COGNITO_USER_POOLS.json:", "NONE.json:"},
 		},
-		{name: "sound", linter: "OpenAPI", loads: true},
+		{name: "sound", linter: "OpenAPI", loads: true, long: true},
 		{
-			"no such type", "OpenAPI", true, contract, "type: string", "type: text",
+			"no such type", "OpenAPI", true, false, contract, "type: string", "type: text",
 			[]string{"FAIL  OpenAPI", contract + ": ", "'text' is not"},
 		},
-		{name: "sound", linter: "Spectral", loads: true},
+		{name: "sound", linter: "Spectral", loads: true, long: true},
 		{
-			"no description", "Spectral", true, contract, "      description: The user and all its attributes are gone. Its id may be used again.\n", "",
+			"no description", "Spectral", true, false, contract, "      description: The user and all its attributes are gone. Its id may be used again.\n", "",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "operation-description"},
 		},
 		{
-			"example that is not valid", "Spectral", true, contract, "status: 404", "status: none",
+			"example that is not valid", "Spectral", true, true, contract, "status: 404", "status: none",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "oas3-valid-media-example"},
 		},
 		{
-			"what has an exception elsewhere", "Spectral", true, contract, "url: https://{api}", "url: http://{api}",
+			"what has an exception elsewhere", "Spectral", true, true, contract, "url: https://{api}", "url: http://{api}",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "owasp:api8:2023-no-server-http"},
 		},
 	}
@@ -429,6 +426,9 @@ func TestLint_Template(t *testing.T) {
 			t.Parallel()
 			if tt.loads && testing.Short() {
 				t.Skip("may download the linter")
+			}
+			if tt.long {
+				testenv.SkipUnlessAll(t)
 			}
 			files := template(t)
 			if !strings.Contains(files[tt.file], tt.old) {
