@@ -37,7 +37,7 @@ func try(p *chromium.Page, id string, form map[string]string, status int) {
 		}
 		p.Do(chromedp.Focus(chromedp.CSS(field)))
 		p.Text("document.activeElement.select()")
-		p.Keys(value)
+		p.Insert(value) // the page renders all operations again for each key
 	}
 	if there(p, operation(id, ".btn-clear")) {
 		p.Click(operation(id, ".btn-clear")) // of the answer before

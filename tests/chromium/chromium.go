@@ -24,10 +24,9 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-)
 
-// patience is how long something may take to appear, on a machine that does much else.
-const patience = 30 * time.Second
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+)
 
 // executable returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
 func executable(tb testing.TB) string {
@@ -78,7 +77,7 @@ func Open(tb testing.TB, base, address string) *Page {
 	tb.Cleanup(func() {
 		defer stop()
 		defer cancel()
-		closing, cancel := context.WithTimeout(browser, patience)
+		closing, cancel := testenv.WithDeadline(browser, tb)
 		defer cancel()
 		if err := chromedp.Cancel(closing); err != nil {
 			tb.Errorf("close the browser: %v", err)
@@ -174,23 +173,23 @@ func (p *Page) Scheme(name string) {
 // Do has the browser do things.
 func (p *Page) Do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *Page) evaluate(expression string) (string, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
+func (p *Page) evaluate(ctx context.Context, expression string) (string, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
 }
 
 // Text returns what a JavaScript expression says as a string.
 func (p *Page) Text(expression string) string {
 	p.t.Helper()
-	text, err := p.evaluate(expression)
+	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
+	defer cancel()
+	text, err := p.evaluate(ctx, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
@@ -200,15 +199,16 @@ func (p *Page) Text(expression string) string {
 // Want waits until a JavaScript expression says what it should. On the way from one page to the next there is nobody to ask.
 func (p *Page) Want(expression, want string) {
 	p.t.Helper()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); ; <-ticker.C {
-		got, err := p.evaluate(expression)
+	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
+	defer cancel()
+	for ; ; time.Sleep(20 * time.Millisecond) {
+		got, err := p.evaluate(ctx, expression)
 		if err == nil && got == want {
 			return
 		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, p.Text("document.body.innerText"))
+		if ctx.Err() != nil {
+			page, _ := p.evaluate(p.ctx, "document.body.innerText")
+			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, page)
 		}
 	}
 }
@@ -240,6 +240,14 @@ func (p *Page) Keys(keys string) {
 				p.t.Fatalf("press %q: %v", r, err)
 			}
 		}
+	}
+}
+
+// Insert enters a text where the focus is, all at once, as when it is pasted.
+func (p *Page) Insert(text string) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		p.t.Fatalf("insert %q: %v", text, err)
 	}
 }
 

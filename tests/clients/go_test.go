@@ -330,7 +330,7 @@ func TestThrottledStage(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}))
 	w := watch(t, s)
-	ctx, cancel := testenv.Context(t)
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
 	// untilThrottled calls from several goroutines at once, again and again.
 	untilThrottled := func(call func(id string) error) {

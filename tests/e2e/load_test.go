@@ -51,7 +51,7 @@ func testLoad(t *testing.T, requests int64) {
 		half  sync.Once
 		heap  uint64
 	)
-	ctx, cancel := testenv.Context(t)
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
 	for range senders {
 		group.Go(func() {

@@ -194,7 +194,7 @@ func (f *follower) do(t *testing.T, b block, want string) {
 	printed := terminal.paste(t, lines)
 	// The stack's own pages know of a request a moment after it was answered.
 	if strings.Contains(lines, "/_local/") {
-		ctx, cancel := testenv.Context(t)
+		ctx, cancel := testenv.WithDeadline(t.Context(), t)
 		defer cancel()
 		for !shows(want, printed) && ctx.Err() == nil {
 			printed = terminal.paste(t, lines)
@@ -239,7 +239,7 @@ func (f *follower) stop(t *testing.T) {
 // visit opens an address as a browser does.
 func (f *follower) visit(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := testenv.Context(t)
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

@@ -66,7 +66,7 @@ type Response struct {
 // but goes on, with the zero Response.
 func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers) Response {
 	tb.Helper()
-	ctx, cancel := testenv.Context(tb)
+	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, c.url+path, strings.NewReader(body))
 	if err != nil {

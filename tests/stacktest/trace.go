@@ -26,7 +26,7 @@ func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
 	names := strings.NewReplacer(s.Table, "TABLE", stage, "STAGE")
 	want = strings.TrimSpace(want) + "\n"
-	ctx, cancel := testenv.Context(tb)
+	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
 	for ; ; time.Sleep(time.Millisecond) {
 		detail, known := s.Collector.Trace(id)

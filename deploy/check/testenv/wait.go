@@ -9,15 +9,14 @@ import (
 // grace is how long before the go command ends a test the test gives up, so that it can say what it waits for.
 const grace = 10 * time.Second
 
-// Context returns a context that ends with the test, or shortly before the deadline of go test -timeout. Cancel it when it is no
-// longer needed.
-func Context(tb testing.TB) (context.Context, context.CancelFunc) {
+// WithDeadline returns a copy of parent that ends shortly before the deadline of go test -timeout.
+func WithDeadline(parent context.Context, tb testing.TB) (context.Context, context.CancelFunc) {
 	tb.Helper()
 	end, ok := deadline(tb)
 	if !ok {
-		return context.WithCancel(tb.Context())
+		return context.WithCancel(parent)
 	}
-	return context.WithDeadline(tb.Context(), end)
+	return context.WithDeadline(parent, end)
 }
 
 // Eventually polls until condition holds. It fails the test shortly before the deadline of go test -timeout, and has no other

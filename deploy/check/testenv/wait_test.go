@@ -73,11 +73,11 @@ func TestEventually(t *testing.T) {
 	}
 }
 
-func TestContext(t *testing.T) {
+func TestWithDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		ctx, cancel := testenv.Context(&limited{TB: t, deadline: start.Add(time.Hour)})
+		ctx, cancel := testenv.WithDeadline(t.Context(), &limited{TB: t, deadline: start.Add(time.Hour)})
 		defer cancel()
 		<-ctx.Done()
 		if took := time.Since(start); !errors.Is(ctx.Err(), context.DeadlineExceeded) || took >= time.Hour || took < 50*time.Minute {
@@ -85,7 +85,7 @@ func TestContext(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := testenv.Context(&limited{TB: t})
+		ctx, cancel := testenv.WithDeadline(t.Context(), &limited{TB: t})
 		defer cancel()
 		if _, ok := ctx.Deadline(); ok {
 			t.Error("without a timeout there is a deadline")
