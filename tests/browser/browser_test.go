@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/collector"
 	"github.com/userrequestapi/userdata/tests/chromium"
 	"github.com/userrequestapi/userdata/tests/stacktest"
@@ -163,6 +164,7 @@ func TestKeyboard(t *testing.T) {
 // TestReturn comes back to a trace: by keys, by the history, and by the address of another of its spans.
 func TestReturn(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	use(t, s)
 	const role = `document.activeElement.getAttribute("role")`
@@ -203,6 +205,7 @@ func TestReturn(t *testing.T) {
 // TestRefusal shows what the stack says of a filter that is none.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	use(t, s)
 	p := open(t, s, "_local/map")
@@ -220,6 +223,7 @@ func TestRefusal(t *testing.T) {
 // TestReading has many lines come in while one is read.
 func TestReading(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	logged := 0
 	log := func(n int) {
@@ -325,9 +329,27 @@ func TestFirstPage(t *testing.T) {
 	p.Want(heading, "204 DELETE /users/{userId}cold start")
 }
 
+// look is how a page is displayed.
+type look struct {
+	width  int64 // of the window, in pixels
+	scheme string
+}
+
 // TestPages looks at each page in both colour schemes and in two widths.
 func TestPages(t *testing.T) {
 	t.Parallel()
+	testPages(t, look{1280, "light"}, look{400, "dark"})
+}
+
+// TestPages_OtherLooks looks at them in the other combinations.
+func TestPages_OtherLooks(t *testing.T) {
+	t.Parallel()
+	testenv.SkipUnlessAll(t)
+	testPages(t, look{1280, "dark"}, look{400, "light"})
+}
+
+func testPages(t *testing.T, looks ...look) {
+	t.Helper()
 	s := stacktest.Start(t)
 	use(t, s)
 	p := open(t, s, "")
@@ -339,14 +361,11 @@ func TestPages(t *testing.T) {
 		"map":    "_local/map",
 		"logs":   "_local/logs",
 	} {
-		for _, width := range []int64{1280, 400} {
-			for _, scheme := range []string{"light", "dark"} {
-				p.Scheme(scheme)
-				p.Do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.Console+path))
-				p.Sees("#traces li, #nodes tr, #lines li, #detail h2", "")
-				where := fmt.Sprintf("%s-%d-%s", name, width, scheme)
-				p.Looks(where)
-			}
+		for _, l := range looks {
+			p.Scheme(l.scheme)
+			p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+path))
+			p.Sees("#traces li, #nodes tr, #lines li, #detail h2", "")
+			p.Looks(fmt.Sprintf("%s-%d-%s", name, l.width, l.scheme))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/loopback"
 	"github.com/userrequestapi/userdata/deploy/openapi"
@@ -54,6 +55,7 @@ func there(p *chromium.Page, selector string) bool {
 // TestReference does with a user what can be done, in the forms of the reference.
 func TestReference(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	p := open(t, s, "_local/docs/")
 	p.Sees(".info .title", "UserRequestAPI")
@@ -92,6 +94,9 @@ func TestReference_Authorization(t *testing.T) {
 	for _, authorization := range []string{"AWS_IAM", "COGNITO_USER_POOLS", "API_KEY"} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
+			if authorization != "AWS_IAM" {
+				testenv.SkipUnlessAll(t)
+			}
 			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}), func(cfg *local.Config) {
 				cfg.DataDir = t.TempDir() // gets the key of the user pool
 			})
@@ -115,19 +120,18 @@ func TestReference_Authorization(t *testing.T) {
 // TestReference_Looks looks at the reference in both colour schemes and in two widths.
 func TestReference_Looks(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	p := open(t, s, "")
 	p.Allow("status of 404 (Not Found) " + s.URL + "/users/nobody")
-	for _, width := range []int64{1280, 400} {
-		for _, scheme := range []string{"light", "dark"} {
-			p.Scheme(scheme)
-			p.Do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.Console+"_local/docs/"))
-			p.Sees(".info .title", "UserRequestAPI")
-			where := fmt.Sprintf("reference-%d-%s", width, scheme)
-			p.Looks(where)
-			try(p, "getUser", map[string]string{"userId": "nobody"}, 404)
-			p.Looks(where + "-tried")
-		}
+	for _, l := range []look{{1280, "light"}, {1280, "dark"}, {400, "light"}, {400, "dark"}} {
+		p.Scheme(l.scheme)
+		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+"_local/docs/"))
+		p.Sees(".info .title", "UserRequestAPI")
+		where := fmt.Sprintf("reference-%d-%s", l.width, l.scheme)
+		p.Looks(where)
+		try(p, "getUser", map[string]string{"userId": "nobody"}, 404)
+		p.Looks(where + "-tried")
 	}
 }
 
@@ -178,6 +182,7 @@ func TestReference_Signs(t *testing.T) {
 // with a content.
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()
+	testenv.SkipUnlessAll(t)
 	document, err := openapi.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
 		"/things": {"parameters": [{"$ref": "#/components/parameters/a~1b~0c%25"}], "get": {
 			"operationId": "getThings", "tags": ["Things"], "responses": {"200": {"description": "All"}}, "parameters": [
