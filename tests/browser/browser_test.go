@@ -1,5 +1,5 @@
 // Package browser_test uses the pages about a running stack as people do: in Chromium, with mouse and keyboard. SCREENSHOTS names
-// a folder that gets a picture of each page, in both colour schemes and in two widths.
+// a folder that gets a picture of each page, with TEST_ALL=1 in both colour schemes and in two widths.
 package browser_test
 
 import (

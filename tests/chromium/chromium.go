@@ -71,7 +71,8 @@ func Open(tb testing.TB, base, address string) *Page {
 		chromedp.NoSandbox, // which containers do not allow, and which pages of our own do not need
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"), // for the browser itself
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication")) // which would tell others of the page's fields
+		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication"), // which would tell others of the page's fields
+		chromedp.WSURLReadTimeout(time.Hour))                                       // the test's own deadline comes first
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), flags...)
 	browser, cancel := chromedp.NewContext(allocator)
 	tb.Cleanup(func() {
