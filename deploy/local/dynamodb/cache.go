@@ -30,6 +30,8 @@ const (
 	emulator = "package/emulator/" // where DynamoDB Local is in the tarball
 	jarFile  = "DynamoDBLocal.jar"
 	libDir   = "DynamoDBLocal_lib"
+
+	serverJar = "server.jar" // what runs: see writeServerJar
 )
 
 // program is DynamoDB Local in the cache.
@@ -49,15 +51,22 @@ func newProgram(cacheDir string) (program, error) {
 	return program{filepath.Join(cacheDir, "dynamodb-local-"+packageVersion)}, nil
 }
 
-func (p program) installed() bool {
-	info, err := os.Stat(filepath.Join(p.dir, jarFile))
+// has reports whether the program's folder has the file.
+func (p program) has(name string) bool {
+	info, err := os.Stat(filepath.Join(p.dir, name))
 	return err == nil && info.Mode().IsRegular()
 }
 
+func (p program) downloaded() bool { return p.has(jarFile) }
+func (p program) installed() bool  { return p.downloaded() && p.has(serverJar) }
+
 // install fetches DynamoDB Local unless the cache has it.
 func (p program) install(ctx context.Context, npm string, progress func(string)) error {
-	entry := cache.Entry{Path: p.dir, What: "DynamoDB Local", Has: p.installed}
-	return entry.FillAtOnce(ctx, progress, func(dir string) error {
+	if p.installed() {
+		return nil
+	}
+	entry := cache.Entry{Path: p.dir, What: "DynamoDB Local", Has: p.downloaded}
+	err := entry.FillAtOnce(ctx, progress, func(dir string) error {
 		progress("Downloading DynamoDB Local (57 MB)…")
 		if err := download(ctx, npm, dir); err != nil {
 			return err
@@ -69,6 +78,16 @@ func (p program) install(ctx context.Context, npm string, progress func(string))
 		}
 		if err := os.Remove(packed); err != nil {
 			return fmt.Errorf("remove what DynamoDB Local was packed in: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	entry.Has = p.installed
+	return entry.Fill(ctx, progress, func() error {
+		if err := writeServerJar(filepath.Join(p.dir, jarFile), filepath.Join(p.dir, serverJar)); err != nil {
+			return fmt.Errorf("prepare DynamoDB Local: %w", err)
 		}
 		return nil
 	})

@@ -12,16 +12,19 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
 func TestFirstUse_Concurrent(t *testing.T) {
 	t.Parallel()
 	requireReal(t)
+	testenv.SkipUnlessAll(t) // downloads 57 MB
 	cache, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
 	config := dynamodb.Config{CacheDir: cache, NPM: script(t, `echo "$*" >>`+calls+`; exec npm "$@"`)}
 	var mu sync.Mutex
@@ -59,6 +62,90 @@ func TestFirstUse_Concurrent(t *testing.T) {
 	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
 	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
 		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
+	}
+
+	// What an earlier version of this package has installed is used.
+	if err := os.Remove(filepath.Join(cache, "dynamodb-local-2.9.30", "server.jar")); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
+	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
+		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
+	}
+}
+
+// The second run finds the archive that the first has written.
+func TestStart_ClassArchive(t *testing.T) {
+	t.Parallel()
+	requireReal(t)
+	installed, err := dynamodb.Install(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	program := filepath.Join(cache, filepath.Base(installed))
+	if err := os.Mkdir(program, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"DynamoDBLocal.jar", "server.jar", "DynamoDBLocal_lib"} {
+		if err := os.Symlink(filepath.Join(installed, name), filepath.Join(program, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := dynamodb.Config{
+		CacheDir: cache, Java: script(t, `exec java -Xlog:class+load "$@"`), LogFile: filepath.Join(t.TempDir(), "java.log"),
+	}
+	archive := dynamodb.Archive(program, config.Java)
+	const handler = "com.amazonaws.services.dynamodbv2.local.server.LocalDynamoDBRequestHandler"
+	wantSource := func(want string) {
+		t.Helper()
+		s := start(t, config)
+		waitFor(t, "the class archive", func() bool {
+			_, err := os.Stat(archive)
+			return err == nil
+		})
+		closeServer(t, s)
+		if log := read(t, config.LogFile); !strings.Contains(log, handler+" source: "+want) {
+			t.Errorf("the handler is not loaded from %s", want)
+		}
+	}
+	const fromJar, fromArchive = "file:", "shared objects file"
+	wantSource(fromJar)
+	wantSource(fromArchive)
+	if left, err := filepath.Glob(archive + ".new"); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	// An archive that does not fit is ignored.
+	if err := errors.Join(os.Remove(archive), os.WriteFile(archive, []byte("damaged"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	wantSource(fromJar)
+}
+
+// An update of Java makes another archive.
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	java, dir := script(t, "exit"), t.TempDir()
+	first := dynamodb.Archive(dir, java)
+	if got := dynamodb.Archive(dir, java); got != first {
+		t.Errorf("the same Java: %s, want %s", got, first)
+	}
+	if got := dynamodb.Archive(t.TempDir(), java); filepath.Base(got) == filepath.Base(first) {
+		t.Errorf("another folder: %s, want another name", got)
+	}
+	link := filepath.Join(t.TempDir(), "java")
+	if err := os.Symlink(java, link); err != nil {
+		t.Fatal(err)
+	}
+	linked := dynamodb.Archive(dir, link)
+	if err := os.Chtimes(java, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := dynamodb.Archive(dir, java); got == first {
+		t.Error("an updated Java has the same archive")
+	}
+	if got := dynamodb.Archive(dir, link); got == linked {
+		t.Error("an updated Java has the same archive behind a symbolic link")
 	}
 }
 

@@ -10,6 +10,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -37,7 +38,7 @@ var serverXML []byte
 const (
 	readyTimeout = 2 * time.Minute        // a JVM on a busy machine takes seconds, not minutes
 	probeTimeout = 5 * time.Second        // one attempt: a database file that cannot be opened leaves requests unanswered
-	probePause   = 100 * time.Millisecond // between attempts
+	probePause   = 100 * time.Millisecond // between attempts, and between looks at the output
 	stopGrace    = 5 * time.Second
 
 	configFile   = "server.xml"
@@ -62,6 +63,9 @@ type Config struct {
 	NPM string
 	// Progress, if set, is called with one line before each step that takes time.
 	Progress func(step string)
+
+	// archive is the file that the JVM writes its loaded classes to when it ends; see class archives in classes.go.
+	archive string
 }
 
 func (c Config) progress(step string) {
@@ -78,6 +82,10 @@ type Server struct {
 	runDir   string // working folder of the JVM, deleted by release
 	lock     *flock.Flock
 	process  *process.Process
+	grace    time.Duration // to end after SIGTERM
+
+	archiving sync.WaitGroup // writes the class archive
+	cancel    context.CancelFunc
 
 	close    sync.Once
 	closeErr error
@@ -92,15 +100,21 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	java, npm, err := findTools(cfg, !program.installed())
+	java, npm, err := findTools(cfg, !program.downloaded())
 	if err != nil {
 		return nil, err
 	}
-	if err := checkJava(ctx, java); err != nil {
-		return nil, err
+	classes := program.archive(java)
+	if !classes.Has() { // otherwise this Java has run DynamoDB Local before
+		if err := checkJava(ctx, java); err != nil {
+			return nil, err
+		}
 	}
 
-	s := &Server{}
+	s := &Server{grace: stopGrace}
+	if cfg.archive != "" {
+		s.grace = archiveGrace
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.release(s.process != nil && ctx.Err() == nil))
@@ -118,7 +132,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	cfg.progress("Starting DynamoDB Local…")
-	if err := s.run(java, program.dir, cfg.LogFile, socket); err != nil {
+	if err := s.run(java, program, cfg, socket); err != nil {
 		return nil, err
 	}
 	// From here on the JVM alone holds the socket: when it dies, clients are refused instead of left waiting.
@@ -126,7 +140,14 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, fmt.Errorf("hand the socket to DynamoDB Local: %w", err)
 	}
 	if err := s.ready(ctx); err != nil {
+		if s.process.State() != nil { // a wrapper script, for instance, may start another Java than before
+			err = cmp.Or(checkJava(ctx, java), err)
+		}
 		return nil, err
+	}
+	if cfg.archive == "" && !classes.Has() {
+		ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		s.archiving.Go(func() { writeArchive(ctx, classes, Config{CacheDir: cfg.CacheDir, Java: java}) })
 	}
 	return s, nil
 }
@@ -183,13 +204,14 @@ func (s *Server) listen(ctx context.Context, port int) (*os.File, error) {
 }
 
 // run starts the JVM in a working folder of its own, so that the cache stays as it was unpacked.
-func (s *Server) run(java, program, logFile string, socket *os.File) (err error) {
+func (s *Server) run(java string, program program, cfg Config, socket *os.File) (err error) {
 	if s.runDir, err = os.MkdirTemp("", "dynamodb-local-"); err != nil {
 		return fmt.Errorf("make a working folder for DynamoDB Local: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(s.runDir, configFile), serverXML, 0o600); err != nil {
 		return fmt.Errorf("configure DynamoDB Local: %w", err)
 	}
+	logFile := cfg.LogFile
 	if logFile == "" {
 		logFile = filepath.Join(s.runDir, "output.log")
 	}
@@ -205,19 +227,27 @@ func (s *Server) run(java, program, logFile string, socket *os.File) (err error)
 	args := []string{
 		// A development database starts often and is never busy: quick start and a small heap before peak speed.
 		"-Xms32m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
-		"--enable-native-access=ALL-UNNAMED", // for SQLite; newer Java warns without it
 		"-Dorg.eclipse.jetty.LEVEL=WARN", "-Dorg.eclipse.jetty.util.log.announce=false",
-		"-Djava.library.path=" + filepath.Join(program, libDir),
+		// Loading the complete Log4j takes a quarter of the start.
+		"-Dlog4j2.loggerContextFactory=org.apache.logging.log4j.simple.SimpleLoggerContextFactory",
+		"-Djava.library.path=" + filepath.Join(program.dir, libDir),
 		"-DinMemory=" + strconv.FormatBool(s.dataDir == ""),
 	}
 	if s.dataDir != "" {
 		args = append(args, "-DdbPath="+s.dataDir)
 	}
-	args = append(args, "-cp", filepath.Join(program, jarFile), "org.eclipse.jetty.xml.XmlConfiguration", configFile)
-	cmd := exec.Command(java, args...)
+	if cfg.archive != "" {
+		args = append(args, "-XX:ArchiveClassesAtExit="+cfg.archive)
+	} else if archive := program.archive(java); archive.Has() {
+		args = append(args, "-XX:SharedArchiveFile="+archive.Path) // which Java ignores if it does not fit
+	}
+	cmd := exec.Command(java, append(args, "-jar", filepath.Join(program.dir, serverJar), configFile)...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.runDir, socket, log, log
 	if s.process, err = process.Start(cmd); err != nil {
 		return fmt.Errorf("start DynamoDB Local: %w", err)
+	}
+	if cfg.archive != "" { // in the background: what the user waits for comes first
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, s.process.Pid(), lowestPriority)
 	}
 	return nil
 }
@@ -226,27 +256,45 @@ func (s *Server) run(java, program, logFile string, socket *os.File) (err error)
 func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout,
 		fmt.Errorf("no answer on %s within %v; its output is in %s", s.endpoint, readyTimeout, s.logFile))
+	answered := make(chan struct{})
+	var probe sync.WaitGroup
+	probe.Go(func() { s.probe(ctx, answered) })
+	defer probe.Wait()
 	defer cancel()
+	looks := time.NewTicker(probePause)
+	defer looks.Stop()
+	for {
+		select {
+		case <-answered:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("start DynamoDB Local: %w", context.Cause(ctx))
+		case <-s.process.Done():
+			return fmt.Errorf("DynamoDB Local ended at once: %w", s.failure())
+		case <-looks.C: // such a database leaves requests unanswered
+			if err := s.storageFailure(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// probe closes answered when the database has answered. The first request waits in the socket for the JVM.
+func (s *Server) probe(ctx context.Context, answered chan<- struct{}) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	client := Connect(s.endpoint, func(o *dynamodb.Options) {
 		o.HTTPClient = &http.Client{Transport: transport, Timeout: probeTimeout}
 		o.Retryer = aws.NopRetryer{}
 	})
-	for {
-		_, err := client.ListTables(ctx, &dynamodb.ListTablesInput{})
-		if err == nil {
-			return nil
+	for ctx.Err() == nil {
+		if _, err := client.ListTables(ctx, &dynamodb.ListTablesInput{}); err == nil {
+			close(answered)
+			return
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("start DynamoDB Local: %w", context.Cause(ctx))
-		case <-s.process.Done():
-			return fmt.Errorf("DynamoDB Local ended at once: %w", s.failure())
 		case <-time.After(probePause):
-		}
-		if err := s.storageFailure(); err != nil {
-			return err
 		}
 	}
 }
@@ -286,9 +334,13 @@ func (s *Server) Close() error {
 // release gives back what Start took, in any state. keepLog is for a failure whose message names the log file.
 func (s *Server) release(keepLog bool) error {
 	var errs []error
-	if s.process != nil {
-		errs = append(errs, s.process.Stop(stopGrace))
+	if s.cancel != nil {
+		s.cancel()
 	}
+	if s.process != nil {
+		errs = append(errs, s.process.Stop(s.grace))
+	}
+	s.archiving.Wait()
 	if s.runDir != "" && (!keepLog || filepath.Dir(s.logFile) != s.runDir) {
 		errs = append(errs, os.RemoveAll(s.runDir))
 	}

@@ -361,27 +361,40 @@ func fakeCache(t *testing.T) string {
 	if err := os.Mkdir(program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(program, "DynamoDBLocal.jar"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"DynamoDBLocal.jar", "server.jar"} {
+		if err := os.WriteFile(filepath.Join(program, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
 
-func waitForPid(t *testing.T, file string) int {
+// waitFor waits until the test's own deadline.
+func waitFor(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for !happened() {
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("waited in vain for %s", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func waitForPid(t *testing.T, file string) (pid int) {
+	t.Helper()
+	waitFor(t, "the process id in "+file, func() bool {
 		text, err := os.ReadFile(file)
 		if err != nil || !strings.HasSuffix(string(text), "\n") {
-			continue
+			return false
 		}
-		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return pid
-	}
-	t.Fatalf("no process id in %s", file)
-	return 0
+		return true
+	})
+	return pid
 }
 
 func read(t *testing.T, name string) string {

@@ -62,6 +62,9 @@ func (s *Server) failure() error {
 	return errors.New(reason + " (" + s.process.State().String() + "); its output is in " + s.logFile)
 }
 
+// notice matches the lines that Java prints in addition to the reason of a failure: options from the environment and warnings.
+var notice = regexp.MustCompile(`^(Picked up |WARNING: |\[[0-9.]+s\]\[|[^:]* VM warning: )`)
+
 // causeLine returns the innermost cause of a Java stack trace, or else the first line that is not just a notice.
 func causeLine(output string) string {
 	first, cause := "", ""
@@ -70,7 +73,7 @@ func causeLine(output string) string {
 		if text, ok := strings.CutPrefix(line, "Caused by: "); ok && text != "" {
 			cause = text
 		}
-		if first == "" && line != "" && !strings.HasPrefix(line, "Picked up ") && !strings.HasPrefix(line, "WARNING: ") {
+		if first == "" && line != "" && !notice.MatchString(line) {
 			first = line
 		}
 	}

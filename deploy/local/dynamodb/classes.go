@@ -1,0 +1,196 @@
+package dynamodb
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/userrequestapi/userdata/deploy/cache"
+)
+
+// Class archives: Java starts in half the time if it maps the classes that DynamoDB Local needs, parsed and verified, from an
+// archive (class-data sharing, JEP 350). Java writes one at its end. A second, idle DynamoDB Local does so in the background of the first run,
+// which is no slower for it. An archive fits one build of Java and one place of the JAR files.
+
+const (
+	manifestFile = "META-INF/MANIFEST.MF"
+	manifestLine = 70 // bytes of a line in a manifest; longer ones are continued on the next
+
+	archiveDelay   = 3 * time.Second  // after the start: what runs for a moment only writes none
+	archiveGrace   = 10 * time.Minute // to write the archive on a busy machine
+	lowestPriority = 19               // see nice(1)
+)
+
+// writeServerJar copies a JAR file with another manifest. The original class path includes the folder of the JAR file, which
+// Java excludes from class-data sharing, as it does everything that is not a JAR file. The main class is Jetty's.
+func writeServerJar(original, name string) (err error) {
+	source, err := zip.OpenReader(original)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	unfinished, err := os.CreateTemp(filepath.Dir(name), serverJar)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, unfinished.Close()); err == nil {
+			err = os.Rename(unfinished.Name(), name)
+		} else {
+			err = errors.Join(err, os.Remove(unfinished.Name()))
+		}
+	}()
+	target := zip.NewWriter(unfinished)
+	for _, entry := range source.File {
+		if entry.Name == manifestFile {
+			err = writeManifest(target, entry)
+		} else {
+			err = target.Copy(entry)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(target.Close(), unfinished.Sync())
+}
+
+// writeManifest adds the manifest to use instead of the original.
+func writeManifest(target *zip.Writer, original *zip.File) error {
+	manifest, err := serverManifest(original)
+	if err != nil {
+		return err
+	}
+	w, err := target.Create(manifestFile)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, manifest)
+	return err
+}
+
+// serverManifest returns the manifest to use instead of the original.
+func serverManifest(original *zip.File) (string, error) {
+	r, err := original.Open()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = r.Close() }()
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
+	}
+	text := strings.NewReplacer("\r\n ", "", "\r\n", "\n", "\n ", "").Replace(string(content))
+	var jars []string
+	for line := range strings.Lines(text) {
+		if classPath, ok := strings.CutPrefix(line, "Class-Path: "); ok {
+			for path := range strings.FieldsSeq(classPath) {
+				if strings.HasSuffix(path, ".jar") {
+					jars = append(jars, path)
+				}
+			}
+		}
+	}
+	if len(jars) == 0 {
+		return "", fmt.Errorf("the manifest of %s has no Class-Path with JAR files", jarFile)
+	}
+	var manifest strings.Builder
+	for _, line := range []string{
+		"Manifest-Version: 1.0",
+		"Main-Class: org.eclipse.jetty.xml.XmlConfiguration",
+		"Enable-Native-Access: ALL-UNNAMED", // for SQLite; newer Java warns without it
+		"Class-Path: " + strings.Join(jars, " "),
+	} {
+		for ; len(line) > manifestLine; line = " " + line[manifestLine:] {
+			manifest.WriteString(line[:manifestLine] + "\r\n")
+		}
+		manifest.WriteString(line + "\r\n")
+	}
+	return manifest.String(), nil
+}
+
+// archive returns the class archive for a java command.
+func (p program) archive(java string) cache.Entry {
+	key := p.dir + "\n" + java
+	if resolved, err := filepath.EvalSymlinks(java); err == nil {
+		if info, err := os.Stat(resolved); err == nil { // another one after an update
+			key += fmt.Sprintf("\n%s\n%d\n%d", resolved, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	sum := sha256.Sum256([]byte(key))
+	file := filepath.Join(p.dir, hex.EncodeToString(sum[:8])+".jsa")
+	return cache.Entry{Path: file, What: "the class archive of DynamoDB Local", Has: func() bool {
+		_, err := os.Stat(file)
+		return err == nil
+	}}
+}
+
+// writeArchive runs another DynamoDB Local to write the class archive; ctx ends that. The database works without an archive, so
+// after a failure the next run tries again.
+func writeArchive(ctx context.Context, archive cache.Entry, cfg Config) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(archiveDelay):
+	}
+	cfg.archive = archive.Path + ".new"
+	_ = archive.Fill(ctx, func(string) {}, func() error {
+		err := train(ctx, cfg)
+		if err == nil {
+			err = os.Rename(cfg.archive, archive.Path)
+		}
+		return errors.Join(err, os.RemoveAll(cfg.archive))
+	})
+}
+
+// train runs a DynamoDB Local that writes its class archive.
+func train(ctx context.Context, cfg Config) error {
+	s, err := Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.process.Kill() })
+	defer stop()
+	err = exercise(ctx, s.endpoint)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	if status := s.process.State().ExitCode(); status < 0 {
+		return errors.New("Java was killed while it wrote the class archive") //nolint:staticcheck // a name
+	}
+	return nil
+}
+
+// exercise sends the requests that load the classes that the functions' requests need.
+func exercise(ctx context.Context, endpoint string) error {
+	table, id := aws.String("Archive"), map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} })
+	_, err := CreateTable(ctx, client, map[string]any{
+		"TableName": *table, "BillingMode": "PAY_PER_REQUEST",
+		"AttributeDefinitions": []map[string]any{{"AttributeName": "id", "AttributeType": "S"}},
+		"KeySchema":            []map[string]any{{"AttributeName": "id", "KeyType": "HASH"}},
+	})
+	if err != nil {
+		return err
+	}
+	absent := aws.String("attribute_not_exists(id)")
+	_, put := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: table, Item: id, ConditionExpression: absent})
+	_, get := client.GetItem(ctx, &dynamodb.GetItemInput{TableName: table, Key: id})
+	_, scan := client.Scan(ctx, &dynamodb.ScanInput{TableName: table})
+	_, remove := client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: table, Key: id})
+	return errors.Join(put, get, scan, remove)
+}
