@@ -12,6 +12,7 @@ import (
 	"fmt"
 	gobuild "go/build"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -88,10 +89,13 @@ func tags() []string { return []string{"lambda.norpc", "grpcnotrace"} }
 
 // Options say what to build for and where to.
 type Options struct {
-	Root     string         // the workspace; paths in a [CompileError] are relative to it
-	Out      string         // the folder that gets <function>/bootstrap
-	Target   Target         // the zero value is [Host]
-	Debug    bool           // for a debugger: not optimized, with symbols and the sources' paths, which differ by machine
+	Root   string // the workspace; paths in a [CompileError] are relative to it
+	Out    string // the folder that gets <function>/bootstrap
+	Target Target // the zero value is [Host]
+	Debug  bool   // for a debugger: not optimized, with symbols and the sources' paths, which differ by machine
+	// Update keeps an executable in Out that is up to date, which the go command finds by a build ID in it. Such executables
+	// differ from those that are deployed in the build ID alone.
+	Update   bool
 	Progress func(Artifact) // is told of each function that is ready, one at a time; may be nil
 }
 
@@ -149,7 +153,7 @@ func FromTemplate(functions []template.Function) []Function {
 	return modules
 }
 
-// Functions compiles functions, several at a time, and returns the artifacts in the order of functions. A failure does not
+// Functions compiles functions, the first alone and then several at a time, and returns the artifacts in the order of functions. A failure does not
 // stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an executable that an
 // earlier call made stays in place until a newer one is complete. Beside such an error the artifacts of the failed functions are zero, and
 // the others are as they should be. When ctx ends, the builds stop and the error is its cause.
@@ -179,20 +183,21 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 		group     errgroup.Group
 	)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	if len(functions) > 1 {
-		// Builds side by side would each compile anew what they share. What is wrong with it, they will tell.
-		_ = goCommand(ctx, "list", functions[0].dir(root), options, io.Discard, "-export", ".")
+	one := func(i int) error {
+		artifacts[i], failures[i] = compile(ctx, functions[i], root, out, options)
+		if failures[i] == nil && options.Progress != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			options.Progress(artifacts[i])
+		}
+		return nil // so that one broken function does not hide what is wrong with another
 	}
-	for i, function := range functions {
-		group.Go(func() error {
-			artifacts[i], failures[i] = compile(ctx, function, root, out, options)
-			if failures[i] == nil && options.Progress != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				options.Progress(artifacts[i])
-			}
-			return nil // so that one broken function does not hide what is wrong with another
-		})
+	for i := range functions {
+		if i == 0 {
+			_ = one(i) // alone: builds side by side would each compile anew what they share
+			continue
+		}
+		group.Go(func() error { return one(i) })
 	}
 	_ = group.Wait()
 	if ctx.Err() != nil {
@@ -217,13 +222,24 @@ func compile(ctx context.Context, function Function, root, out string, options O
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
 	unfinished := executable + ".new"
-	dir := function.dir(root)
-	var output bytes.Buffer
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
+	}
 	arguments := []string{"-o", unfinished, "."}
-	if !options.Debug {
+	switch {
+	case options.Update:
+		// The go command leaves this link alone if the executable is up to date, and else replaces it.
+		if err := os.Link(executable, unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
+		}
+		arguments = append([]string{"-ldflags", "-s -w"}, arguments...)
+	case !options.Debug:
 		arguments = append([]string{"-ldflags", "-s -w -buildid="}, arguments...)
 	}
+	dir := function.dir(root)
+	var output bytes.Buffer
 	if err := goCommand(ctx, "build", dir, options, &output, arguments...); err != nil {
+		err = errors.Join(err, os.RemoveAll(unfinished))
 		if output.Len() == 0 || ctx.Err() != nil {
 			return Artifact{}, fmt.Errorf("build %s: go build: %w", function.Name, err)
 		}
@@ -236,6 +252,9 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	digest, size, err := sum(unfinished)
 	if err == nil {
 		err = os.Rename(unfinished, executable)
+	}
+	if err == nil { // renaming one of two links to a file to the other leaves both
+		err = os.RemoveAll(unfinished)
 	}
 	if err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)

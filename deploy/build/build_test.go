@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -149,12 +150,25 @@ func TestFunctions_ReproducibleElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles all functions several times")
 	}
+	t.Run("host", func(t *testing.T) {
+		t.Parallel()
+		reproducibleElsewhere(t, build.Host())
+	})
+	t.Run("arm64", func(t *testing.T) {
+		t.Parallel()
+		testenv.SkipUnlessAll(t) // compiles what the other tests need for the host once more
+		target, err := build.Lambda("arm64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reproducibleElsewhere(t, target)
+	})
+}
+
+func reproducibleElsewhere(t *testing.T, target build.Target) {
+	t.Helper()
 	source := filepath.Join("..", "..")
 	functions, err := build.Find(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := build.Lambda("arm64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +284,63 @@ func TestFunctions_IndependentOfSettings(t *testing.T) {
 				t.Error("the executable is another one")
 			}
 		})
+	}
+}
+
+// Not parallel: the environment variable is for the whole process.
+func TestFunctions_Update(t *testing.T) {
+	dir := t.TempDir()
+	tool, log := filepath.Join(dir, "tool"), filepath.Join(dir, "log")
+	script := "#!/bin/sh\ncase \"$*\" in *-V=full*) ;; */link\\ *-importcfg*) echo linked >> " + log + ";; esac\nexec \"$@\"\n"
+	if err := os.WriteFile(tool, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "-toolexec="+tool)
+	root := workspace(t, nil)
+	options := build.Options{Root: root, Out: t.TempDir(), Update: true}
+	update := func() (artifacts []build.Artifact, linked int) {
+		t.Helper()
+		if err := os.WriteFile(log, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		artifacts, err := build.Functions(t.Context(), modules(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(options.Out, "*", "*")); len(left) != len(artifacts) {
+			t.Errorf("out holds %q, want the executables alone", left)
+		}
+		return artifacts, strings.Count(string(read(t, log)), "linked\n")
+	}
+	before, linked := update()
+	if linked != 2 {
+		t.Errorf("first build: linked %d executables, want 2", linked)
+	}
+	running := filepath.Join(dir, "running") // is left as it is
+	if err := os.Link(before[0].Path, running); err != nil {
+		t.Fatal(err)
+	}
+	if again, linked := update(); linked != 0 || again[0].SHA256 != before[0].SHA256 || again[1].SHA256 != before[1].SHA256 {
+		t.Errorf("nothing changed: linked %d executables, want none; %+v, want %+v", linked, again, before)
+	}
+	changed := "package main\n\nfunc main() { println(\"changed\") }\n"
+	if err := os.WriteFile(filepath.Join(root, "functions", "get", "main.go"), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after, linked := update()
+	if linked != 1 || after[0].SHA256 == before[0].SHA256 || after[1].SHA256 != before[1].SHA256 {
+		t.Errorf("one changed: linked %d executables, want 1; %+v, before %+v", linked, after, before)
+	}
+	for path, want := range map[string]string{running: "hello\n", after[0].Path: "changed\n", after[1].Path: "hello\n"} {
+		got, err := exec.CommandContext(t.Context(), path).CombinedOutput()
+		if err != nil || string(got) != want {
+			t.Errorf("%s printed %q, %v, want %q", path, got, err, want)
+		}
+	}
+	// What is deployed has no build ID, whatever was there.
+	options.Update = false
+	if deployed, linked := update(); linked != 2 || deployed[1].SHA256 == after[1].SHA256 {
+		t.Errorf("to deploy: linked %d executables, want 2 other ones", linked)
 	}
 }
 
@@ -391,14 +462,15 @@ func TestFunctions_Cancel(t *testing.T) {
 	eventually(t, "the compiler has ended", func() bool { return errors.Is(syscall.Kill(compiler, 0), syscall.ESRCH) })
 }
 
+// eventually waits until the test's own deadline.
 func eventually(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
 	for !happened() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("waited in vain until %s", what)
+		case <-time.After(time.Millisecond): // another process does it
 		}
-		time.Sleep(time.Millisecond) // poll: another process does it
 	}
 }
 
