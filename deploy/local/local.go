@@ -51,6 +51,8 @@ type Config struct {
 	Bootstraps map[string]string
 	// Environments is how many environments of a function there can be at once.
 	Environments int
+	// IdleTimeout is how long an idle environment is kept if it is not the most recently used one; 0: until the stack is closed.
+	IdleTimeout time.Duration
 	// XRayDaemonAddress is another X-Ray daemon, host:port, that gets a copy of each segment document.
 	XRayDaemonAddress string
 	// Watch rebuilds and replaces what is changed on disk.
@@ -85,10 +87,12 @@ type Stack struct {
 
 	cfg           Config
 	bootstraps    map[string]bootstrap // by the functions' logical ids
+	installed     string               // the folder of those that were built here; deleted when the stack stops
 	authorization authorization
 	resources     atomic.Pointer[template.Stack]
 	gateway       atomic.Pointer[gateway.Gateway]
 	failures      failures
+	asked         requested
 
 	server   *http.Server
 	served   chan error
@@ -134,17 +138,26 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Watch {
-		if err := s.watch(ctx); err != nil {
-			return nil, err
-		}
-	}
+	s.Console = "http://" + listener.Addr().String() + "/"
+	s.URL = s.Console + resources.API().Stage
+	var g *gateway.Gateway
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
+	group.Go(func() error {
+		if cfg.Watch { // before the build: what is saved meanwhile is built again
+			if err := s.watch(groupCtx); err != nil {
+				return err
+			}
+		}
+		return s.build(groupCtx, resources.Functions())
+	})
 	group.Go(func() (err error) {
-		s.bootstraps, err = buildFunctions(groupCtx, cfg, resources.Functions())
+		if s.authorization, err = newAuthorization(withDefaults(cfg.Parameters), cfg.DataDir); err != nil {
+			return err
+		}
+		g, err = s.newGateway(resources.API())
 		return err
 	})
-	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -153,15 +166,6 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	if err := s.startFunctions(resources); err != nil {
-		return nil, err
-	}
-	if s.authorization, err = newAuthorization(withDefaults(cfg.Parameters), cfg.DataDir); err != nil {
-		return nil, err
-	}
-	s.Console = "http://" + listener.Addr().String() + "/"
-	s.URL = s.Console + resources.API().Stage
-	g, err := s.newGateway(resources.API())
-	if err != nil {
 		return nil, err
 	}
 	s.serve(g)
@@ -233,30 +237,46 @@ type bootstrap struct {
 	before   string // the path of the one that this one has replaced, if that was built here too
 }
 
-// buildFunctions returns each function's binary by its logical id.
-func buildFunctions(ctx context.Context, cfg Config, functions []template.Function) (map[string]bootstrap, error) {
-	var (
-		bootstraps = map[string]bootstrap{}
-		missing    []build.Function
-		ids        []string
-	)
-	for i, m := range build.FromTemplate(functions) {
-		id := functions[i].LogicalID
-		if path, ok := cfg.Bootstraps[id]; ok {
-			bootstraps[id] = bootstrap{path: path}
+// build makes each function's binary known by its logical id.
+func (s *Stack) build(ctx context.Context, functions []template.Function) error {
+	s.bootstraps = map[string]bootstrap{}
+	var missing []template.Function
+	for _, f := range functions {
+		if path, ok := s.cfg.Bootstraps[f.LogicalID]; ok {
+			s.bootstraps[f.LogicalID] = bootstrap{path: path}
 			continue
 		}
-		missing, ids = append(missing, m), append(ids, id)
+		missing = append(missing, f)
 	}
 	if len(missing) == 0 {
-		return bootstraps, nil
+		return nil
 	}
-	cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
-	artifacts, err := build.Functions(ctx, missing, build.Options{Root: cfg.Root, Out: cfg.builds()})
+	if err := os.MkdirAll(s.cfg.builds(), 0o755); err != nil {
+		return fmt.Errorf("make the folder of the functions: %w", err)
+	}
+	var err error
+	if s.installed, err = os.MkdirTemp(s.cfg.builds(), "run-"); err != nil {
+		return fmt.Errorf("make the folder of the functions that run: %w", err)
+	}
+	s.cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
+	artifacts, err := s.compile(ctx, missing, nil)
+	if err != nil {
+		return err
+	}
 	for i, a := range artifacts {
-		bootstraps[ids[i]] = bootstrap{path: a.Path, revision: a.SHA256}
+		if err := s.install(missing[i].LogicalID, a); err != nil {
+			return err
+		}
 	}
-	return bootstraps, err
+	s.cfg.Progress(fmt.Sprintf("Built %d functions.", len(missing)))
+	return nil
+}
+
+// compile brings the functions' executables up to date; progress is told of each that is.
+func (s *Stack) compile(ctx context.Context, functions []template.Function, progress func(build.Artifact)) ([]build.Artifact, error) {
+	return build.Functions(ctx, build.FromTemplate(functions), build.Options{
+		Root: s.cfg.Root, Out: s.cfg.builds(), Update: true, Progress: progress,
+	})
 }
 
 // attemptTimeout is how long the database may take to answer a request for the table: what listens at an address that the user
@@ -283,6 +303,7 @@ func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	s.Database = s.database.Endpoint()
+	cfg.Progress("DynamoDB Local is ready.")
 	return nil
 }
 
@@ -315,6 +336,7 @@ func (s *Stack) startFunctions(resources *template.Stack) error {
 		Region:            region,
 		XRayDaemonAddress: s.Collector.Address(),
 		MaxEnvironments:   s.cfg.Environments,
+		IdleTimeout:       s.cfg.IdleTimeout,
 		Log:               s.log,
 		Trace:             s.trace,
 	})
@@ -407,6 +429,9 @@ func (s *Stack) stop() error {
 	}
 	if s.Host != nil {
 		errs = append(errs, s.Host.Close())
+	}
+	if s.installed != "" {
+		errs = append(errs, os.RemoveAll(s.installed))
 	}
 	for _, g := range s.gateways {
 		g.Wait()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -107,7 +108,8 @@ func (s *Stack) reload(ctx context.Context, change watch.Change) {
 			resources = changed
 		}
 	}
-	reloaded := s.rebuild(ctx, resources.Functions(), change.Functions)
+	// Code and settings that were changed together are replaced together.
+	reloaded := s.rebuild(ctx, resources.Functions(), change.Functions, !api)
 	if ctx.Err() != nil {
 		return // a newer change takes this one in
 	}
@@ -163,21 +165,31 @@ func (s *Stack) replace(resources *template.Stack, api bool) error {
 }
 
 // rebuild builds the functions with these names, and those that did not compile before, and returns the names of those that do.
-func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string) []string {
-	var (
-		modules []build.Function
-		ids     []string
-	)
-	for i, m := range build.FromTemplate(functions) {
-		if _, failed := s.failures.of(m.Name); failed || slices.Contains(names, m.Name) {
-			modules, ids = append(modules, m), append(ids, functions[i].LogicalID)
+// The function that was asked for last comes first. With early, each is replaced as soon as it is ready.
+func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
+	var affected []template.Function
+	for _, f := range functions {
+		name := path.Base(f.Source)
+		if _, failed := s.failures.of(name); failed || slices.Contains(names, name) {
+			affected = append(affected, f)
 		}
 	}
-	if len(modules) == 0 {
+	if len(affected) == 0 {
 		return nil
 	}
-	// Not where the binaries are that run: a build that is given up must not leave some of its own there.
-	artifacts, err := build.Functions(ctx, modules, build.Options{Root: s.cfg.Root, Out: filepath.Join(s.cfg.builds(), "next")})
+	slices.SortStableFunc(affected, func(a, b template.Function) int { return s.asked.compare(b.ARN, a.ARN) })
+	ready := func(a build.Artifact) {
+		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
+		if ctx.Err() != nil || !early {
+			return
+		}
+		err := s.install(affected[i].LogicalID, a)
+		if err == nil {
+			err = s.replace(s.resources.Load(), false)
+		}
+		s.failures.note(a.Name, err)
+	}
+	artifacts, err := s.compile(ctx, affected, ready)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -185,23 +197,24 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 		s.cfg.Progress(err.Error())
 	}
 	var built []string
-	for i, m := range modules {
-		failure := failureOf(m.Name, err)
+	for i, f := range affected {
+		name := path.Base(f.Source)
+		failure := failureOf(name, err)
 		if failure == nil {
-			failure = s.install(ids[i], artifacts[i])
+			failure = s.install(f.LogicalID, artifacts[i])
 		}
-		s.failures.note(m.Name, failure)
+		s.failures.note(name, failure)
 		if failure == nil {
-			built = append(built, m.Name)
+			built = append(built, name)
 		}
 	}
 	return built
 }
 
-// install moves the binary of a function to a place of its own, which no other build overwrites, and removes the one before the
+// install gives the binary of a function a place of its own, which no other build overwrites, and removes the one before the
 // present one, which no environment is started from any more.
 func (s *Stack) install(logicalID string, a build.Artifact) error {
-	dir := filepath.Join(s.cfg.builds(), a.Name+"-"+a.SHA256[:12])
+	dir := filepath.Join(s.installed, a.Name+"-"+a.SHA256[:12])
 	executable := filepath.Join(dir, build.Executable)
 	present := s.bootstraps[logicalID]
 	if executable == present.path {
@@ -210,7 +223,7 @@ func (s *Stack) install(logicalID string, a build.Artifact) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
-	if err := os.Rename(a.Path, executable); err != nil {
+	if err := os.Link(a.Path, executable); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
 	next := bootstrap{path: executable, revision: a.SHA256}
@@ -240,6 +253,20 @@ func failureOf(name string, err error) error {
 	return nil
 }
 
+// requested is when each function was asked for last, by its ARN.
+type requested struct{ times sync.Map }
+
+func (r *requested) note(arn string) { r.times.Store(arn, time.Now()) }
+
+// compare is negative if a was asked for before b.
+func (r *requested) compare(a, b string) int { return r.last(a).Compare(r.last(b)) }
+
+func (r *requested) last(arn string) time.Time {
+	last, _ := r.times.Load(arn)
+	at, _ := last.(time.Time)
+	return at
+}
+
 // invoker runs functions, but answers in the place of those that do not compile.
 type invoker struct{ stack *Stack }
 
@@ -247,6 +274,7 @@ type invoker struct{ stack *Stack }
 func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
 	response []byte, requestID, functionError string, err error,
 ) {
+	i.stack.asked.note(functionARN)
 	for _, f := range i.stack.resources.Load().Functions() {
 		if failure, failed := i.stack.failures.of(path.Base(f.Source)); failed && f.ARN == functionARN {
 			response, err = buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)

@@ -14,11 +14,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
+	"github.com/userrequestapi/userdata/deploy/ansi"
 	"github.com/userrequestapi/userdata/deploy/environment"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
@@ -30,7 +32,9 @@ const (
 	// As many clients at once as a person tries by hand or in a load test; a new AWS account has 10, an old one 1000.
 	defaultEnvironments = 100
 	defaultStage        = "prod"
-	dataFolder          = ".local"
+	// Lambda's is not documented; environments are said to be kept for 5 to 15 minutes.
+	defaultIdleTimeout = 5 * time.Minute
+	dataFolder         = ".local"
 )
 
 // exampleUser is what the first run puts into the table.
@@ -38,8 +42,8 @@ const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@examp
 
 // Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the logs of the
 // functions and the gateway to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are
-// environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and
-// NO_COLOR.
+// environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR, DYNAMODB_ENDPOINT,
+// AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
 func Run(ctx context.Context, root string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -58,7 +62,8 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	cfg.Log = log.write
 	cfg.AccessLog = log.access
-	cfg.Progress = say
+	steps := newSteps(os.Stderr, os.Getenv)
+	cfg.Progress = steps.show
 
 	signal.Ignore(syscall.SIGPIPE) // by default Go ends a process whose stdout nobody reads any more
 	stack, err := Start(ctx, cfg)
@@ -70,6 +75,7 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
+	steps.over.Store(true)
 	// Not before: another stack may be writing to it, which Start then tells.
 	if err := log.file.Truncate(0); err != nil {
 		return fmt.Errorf("empty the log: %w", err)
@@ -95,6 +101,29 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	}
 }
 
+// steps shows the steps of the start, on a terminal with the seconds that have elapsed.
+type steps struct {
+	began    time.Time
+	terminal bool
+	color    bool
+	over     atomic.Bool // the start is
+}
+
+func newSteps(out *os.File, getenv func(string) string) *steps {
+	return &steps{began: time.Now(), terminal: term.IsTerminal(int(out.Fd())), color: getenv("NO_COLOR") == ""}
+}
+
+func (s *steps) show(step string) {
+	if s.terminal && !s.over.Load() {
+		elapsed := fmt.Sprintf("%5.1f s", time.Since(s.began).Seconds())
+		if s.color {
+			elapsed = ansi.Faint.Paint(elapsed)
+		}
+		step = elapsed + "  " + step
+	}
+	say(step)
+}
+
 func say(text string) {
 	fmt.Fprintln(os.Stderr, text)
 }
@@ -108,6 +137,7 @@ func configure(root string, getenv func(string) string) (Config, error) {
 		Parameters:        map[string]string{"StageName": cmp.Or(getenv("STAGE"), defaultStage)},
 		Port:              env.Number("PORT", defaultPort, 0, 65535),
 		Environments:      env.Number("CONCURRENCY", defaultEnvironments, 1, 1000),
+		IdleTimeout:       env.Duration("IDLE_TIMEOUT", defaultIdleTimeout),
 		Watch:             env.Flag("WATCH", true),
 		Reset:             env.Flag("RESET", false),
 		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),

@@ -252,6 +252,9 @@ func (e *environment) ready(answers chan<- answer) {
 		e.begin()
 	case !wasReady:
 		e.timer.Stop()
+		if idle := e.host.opts.IdleTimeout; idle > 0 {
+			e.timer.Reset(idle)
+		}
 		e.host.markIdle(e)
 	}
 }
@@ -336,8 +339,16 @@ func (e *environment) limit() time.Duration {
 	return e.host.opts.InitTimeout
 }
 
-// expire handles the end of the time for init or for the invocation.
+// expire handles the end of the time for init, for the invocation, or to be idle.
 func (e *environment) expire() {
+	if e.state == stateReady {
+		if e.host.takeIdle(e) {
+			e.shutdown()
+		} else {
+			e.timer.Reset(e.host.opts.IdleTimeout)
+		}
+		return
+	}
 	e.expired = time.Now() // before the process has ended, which may take its time
 	e.measure()
 	e.terminate()

@@ -9,8 +9,10 @@
 // [Options].Trace what would be in them. [Host.Update] replaces functions while they are used, and [Function].Debugger runs one
 // under a debugger.
 //
-// What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, an environment that waits for the
-// next invocation is not frozen, and idle environments are kept until [Host.Update] or [Host.Close] ends them. Whether a trace
+// Idle environments end after Options.IdleTimeout, except the most recently used one of each function.
+//
+// What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, and an environment that waits for the
+// next invocation is not frozen. Whether a trace
 // is sampled is decided by who calls: what comes without a decision is not.
 package lambdahost
 
@@ -85,6 +87,9 @@ type Options struct {
 	XRayDaemonAddress string        // host:port told to the functions; "": 127.0.0.1:2000
 	MaxEnvironments   int           // most environments of a function that names no Concurrency; 0: 10
 	InitTimeout       time.Duration // limit of the init phase; 0: Lambda's 10 s
+	// IdleTimeout is how long an environment waits for an invocation before it ends, except the most recently used one of
+	// the function; 0: for ever.
+	IdleTimeout time.Duration
 	// Log gets every log event, one call at a time and in order. It holds up the functions while it runs and must not
 	// call the Host. nil: events are dropped.
 	Log func(Event)
@@ -484,6 +489,20 @@ func (h *Host) markIdle(e *environment) {
 	h.setAnswered(e, false)
 	e.function.idle = append(e.function.idle, e)
 	e.function.announce()
+}
+
+// takeIdle takes e, which has been idle for Options.IdleTimeout, from the environments that invocations are given to. It
+// reports false if e is to stay: it is the most recently used one, or has been given an invocation just now.
+func (h *Host) takeIdle(e *environment) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fn := e.function
+	i := slices.Index(fn.idle, e)
+	if i < 0 || i == len(fn.idle)-1 && len(fn.idle) == len(fn.environments) {
+		return false
+	}
+	fn.idle = slices.Delete(fn.idle, i, i+1)
+	return true
 }
 
 // markAnswered notes that e will soon be idle.

@@ -104,9 +104,7 @@ func start(t *testing.T, change func(*lambdahost.Function, *lambdahost.Options))
 
 func (h *host) invoke(payload string) (response, functionError string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	r, _, functionError, err := h.Invoke(ctx, function, "", []byte(payload))
+	r, _, functionError, err := h.Invoke(h.t.Context(), function, "", []byte(payload))
 	if err != nil {
 		h.t.Errorf("invoke %.100s: %v", payload, err)
 	}
@@ -136,11 +134,14 @@ func (h *host) log(n int, eventType string) []string {
 	return lines
 }
 
+// eventually waits until the test's own deadline.
 func (h *host) eventually(what string, condition func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("%s did not come", what)
+	for !condition() {
+		select {
+		case <-h.t.Context().Done():
+			h.t.Fatalf("waited in vain for %s", what)
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
@@ -699,6 +700,43 @@ func TestInvoke_Concurrency(t *testing.T) {
 	}
 	h.eventually("idle environments", func() bool { return h.idle() == limit })
 	h.checkOneAtATime(limit + 1 + 20 + limit*50)
+}
+
+// Environments that were needed for a moment end, but the most recently used one goes on.
+func TestInvoke_IdleTimeout(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration
+		want    int // environments that stay
+	}{
+		{"short", time.Millisecond, 1},
+		{"long", time.Hour, 3},
+		{"none", 0, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(_ *lambdahost.Function, o *lambdahost.Options) { o.IdleTimeout = tt.timeout })
+			gate := filepath.Join(t.TempDir(), "gate")
+			var held sync.WaitGroup
+			for range 3 {
+				held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
+			}
+			h.eventually("the environments", func() bool { return len(h.Environments(function)) == 3 })
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			held.Wait()
+			h.eventually("the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
+			last, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate))
+			for range 20 { // idle for longer than the timeout at least once
+				if got, functionError := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != last || functionError != "" {
+					t.Fatalf("process %s answered, %s, want %s again", got, functionError, last)
+				}
+				h.eventually("idle environments", func() bool { return h.idle() == tt.want })
+			}
+		})
+	}
 }
 
 // checkOneAtATime checks with the log that no environment had two invocations at once.
