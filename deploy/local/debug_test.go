@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // state is what Delve's API tells of the debugged process.
@@ -25,14 +27,15 @@ type state struct {
 }
 
 // A breakpoint holds a request for as long as the debugger wants, and then the request is answered.
-func TestDebug(t *testing.T) { //nolint:paralleltest // compiles the magefile
+func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
+	testenv.SkipUnlessAll(t) // compiles the debugger, and a function without optimizations
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
 		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
 	}
 	stage := "t" + strings.ToLower(rand.Text()[:12])
 	port := freePort(t)
-	r := startRun(t, []string{compile(t), "debug", "get"}, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, fmt.Sprintf("DEBUG_PORT=%d", port))
+	r := startRun(t, []string{"go", "tool", "mage", "debug", "get"}, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, fmt.Sprintf("DEBUG_PORT=%d", port))
 	url, _ := r.ready(t)
 	t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 	address := fmt.Sprintf("127.0.0.1:%d", port)

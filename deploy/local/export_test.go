@@ -1,7 +1,9 @@
 package local
 
 import (
+	"context"
 	"io"
+	"os"
 
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 )
@@ -12,4 +14,14 @@ func WriteJSON(w io.Writer, event lambdahost.Event) error { return writeJSON(w, 
 // WriteText is what a terminal gets.
 func WriteText(w io.Writer, event lambdahost.Event, color bool) error {
 	return reader{out: w, color: color}.write(entry{event: event})
+}
+
+// RunBuilt is [Run] with functions that are built already.
+func RunBuilt(ctx context.Context, root string, bootstraps map[string]string) error {
+	cfg, err := configure(root, os.Getenv)
+	if err != nil {
+		return err
+	}
+	cfg.Bootstraps = bootstraps
+	return run(ctx, cfg, "")
 }

@@ -3,6 +3,8 @@ package local_test
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,22 +21,91 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-const (
-	root     = "../.."
-	patience = 2 * time.Minute // for what takes seconds on an idle machine
-)
+const root = "../.."
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// programVariable has the test program be the one that the target run starts.
+const programVariable = "LOCAL_TEST_PROGRAM"
 
+func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		os.Exit(program())
+	}
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	stop, err := buildFunctions()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer stop()
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// program is what deploy/cmd/local does for the target run, with functions that are built already.
+func program() int {
+	ctx, stop := interrupt.Context()
+	defer stop()
+	if err := local.RunBuilt(ctx, ".", builtFunctions()); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return 1
+	}
+	return 0
+}
+
+// buildFunctions builds the functions once for all tests, unless their run has done so.
+func buildFunctions() (stop func(), err error) {
+	flag.Parse()
+	if testing.Short() || os.Getenv(testenv.FunctionsVariable) != "" {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "functions-")
+	if err != nil {
+		return nil, err
+	}
+	stop = func() { _ = os.RemoveAll(dir) }
+	functions, err := build.Find(root)
+	for i := range functions {
+		functions[i].Name = functions[i].LogicalID
+	}
+	if err == nil {
+		_, err = build.Functions(context.Background(), functions, build.Options{Root: root, Out: dir})
+	}
+	if err = errors.Join(err, os.Setenv(testenv.FunctionsVariable, dir)); err != nil {
+		stop()
+	}
+	return stop, err
+}
+
+// builtFunctions are the functions' binaries.
+func builtFunctions() map[string]string {
+	bootstraps := map[string]string{}
+	for _, id := range []string{"GetFunction", "PostFunction", "PutFunction", "DeleteFunction"} {
+		bootstraps[id] = filepath.Join(os.Getenv(testenv.FunctionsVariable), id, build.Executable)
+	}
+	return bootstraps
+}
+
+// eventually waits until the test's own deadline.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come", what)
+	for !condition() {
+		select {
+		case <-t.Context().Done():
+			t.Fatalf("waited in vain for %s", what)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
@@ -57,7 +58,7 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 	dataDir := t.TempDir()
 	r := &run{cmd: exec.Command(command[0], command[1:]...), dataDir: dataDir, ended: make(chan struct{})}
 	r.cmd.Dir = root
-	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "CONCURRENCY=", "AWS_XRAY_DAEMON_ADDRESS=")
+	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "CONCURRENCY=", "IDLE_TIMEOUT=", "AWS_XRAY_DAEMON_ADDRESS=")
 	r.cmd.Env = append(r.cmd.Env, variables...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.Stderr = &r.stderr
@@ -209,45 +210,45 @@ func wantLog(t *testing.T, log []byte) {
 	}
 }
 
-// compile returns the program that mage makes of the magefile.
-func compile(t *testing.T) string {
+// startProgram starts the test program in the role of deploy/cmd/local.
+func startProgram(t *testing.T, variables ...string) *run {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "mage")
-	cmd := exec.Command("go", "tool", "mage", "-compile", program)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return program
+	return startRun(t, []string{self}, append(variables, programVariable+"=run")...)
 }
 
-func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magefile
+func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some call mage
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
 		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
 	}
-	mage := []string{"go", "tool", "mage", "run"}
-	compiled := []string{compile(t), "run"}
 	tests := []struct {
-		name    string
-		command []string
-		group   bool // whether the signals go to the process group, or to the one process
-		signal  syscall.Signal
+		name   string
+		mage   bool // whether mage starts the program
+		group  bool // whether the signals go to the process group, or to the one process
+		signal syscall.Signal
 	}{
-		// mage ends and does not pass on the signal.
-		{"SIGTERM to the go command", mage, false, syscall.SIGTERM},
-		{"SIGTERM to the group of the go command", mage, true, syscall.SIGTERM},
-		{"SIGINT to the one process", compiled, false, syscall.SIGINT},
-		{"SIGTERM to the one process", compiled, false, syscall.SIGTERM},
-		{"SIGHUP to the process group", compiled, true, syscall.SIGHUP},
+		{"SIGTERM to the go command", true, false, syscall.SIGTERM},
+		{"SIGTERM to the group of the go command", true, true, syscall.SIGTERM},
+		{"SIGINT to the one process", false, false, syscall.SIGINT},
+		{"SIGTERM to the one process", false, false, syscall.SIGTERM},
+		{"SIGHUP to the process group", false, true, syscall.SIGHUP},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if tt.command[0] != mage[0] {
-				t.Parallel()
-			}
 			stage := "t" + strings.ToLower(rand.Text()[:12])
-			r := startRun(t, tt.command, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint)
+			variables := []string{"STAGE=" + stage, "DYNAMODB_ENDPOINT=" + endpoint}
+			var r *run
+			if tt.mage {
+				testenv.SkipUnlessAll(t) // TestRun starts it in this way too
+				r = startRun(t, []string{"go", "tool", "mage", "run"}, variables...)
+			} else {
+				t.Parallel()
+				r = startProgram(t, variables...)
+			}
 			url, _ := r.ready(t)
 			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 			// Nobody reads the log any more: that stops nothing.
@@ -268,7 +269,7 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magef
 			}
 			// Once its tool has ended, the go command no longer handles signals: the second may end it before it ends by itself.
 			const bySignal = -1
-			if status := r.stopped(t); status != 0 && (status != bySignal || tt.command[0] != mage[0]) {
+			if status := r.stopped(t); status != 0 && (status != bySignal || !tt.mage) {
 				t.Errorf("exit status %d, want 0", status)
 			}
 			log, err := os.ReadFile(filepath.Join(r.dataDir, "logs", "stack.jsonl"))
@@ -282,7 +283,8 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // compiles the magef
 
 // The lines to paste work whatever the authorization, and the first of them finds the example user; without what they have for it
 // the same request is refused.
-func TestRun_Authorization(t *testing.T) { //nolint:paralleltest,tparallel // compiles the magefile
+func TestRun_Authorization(t *testing.T) {
+	t.Parallel()
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
 		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
@@ -291,7 +293,6 @@ func TestRun_Authorization(t *testing.T) { //nolint:paralleltest,tparallel // co
 	if err != nil {
 		t.Skip("there is no curl")
 	}
-	command := []string{compile(t), "run"}
 	for authorization, status := range map[string]int{"AWS_IAM": 403, "COGNITO_USER_POOLS": 401, "API_KEY": 403, "NONE": 200} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
@@ -299,7 +300,7 @@ func TestRun_Authorization(t *testing.T) { //nolint:paralleltest,tparallel // co
 				t.Skip("this curl has no --aws-sigv4")
 			}
 			stage := "t" + strings.ToLower(rand.Text()[:12])
-			r := startRun(t, command, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, "AUTH="+authorization)
+			r := startProgram(t, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, "AUTH="+authorization)
 			url, curls := r.ready(t)
 			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 			if len(curls) != 3 {
@@ -332,11 +333,11 @@ func deleteTable(t *testing.T, endpoint, table string) {
 }
 
 // What is wrong with the settings is said in one line that tells what to do.
-func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // compiles the magefile
+func TestRun_WrongSettings(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
-		t.Skip("compiles the magefile")
+		t.Skip("needs the functions, which are not built")
 	}
-	command := []string{compile(t), "run"}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -355,6 +356,7 @@ func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // co
 		}},
 		{"authorization", []string{"AUTH=iam"}, []string{`AUTH is "iam": it must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE`}},
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
+		{"idle timeout", []string{"IDLE_TIMEOUT=-1s"}, []string{`IDLE_TIMEOUT is "-1s": it must be a time, such as 500ms, 15m, 6h or 7d`}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
 		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"it deletes only the stack's own data"}},
 		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},
@@ -362,7 +364,7 @@ func TestRun_WrongSettings(t *testing.T) { //nolint:paralleltest,tparallel // co
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := startRun(t, command, tt.variables...)
+			r := startProgram(t, tt.variables...)
 			if status := r.stopped(t); status != 1 {
 				t.Errorf("exit status %d, want 1", status)
 			}
