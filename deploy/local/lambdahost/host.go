@@ -12,8 +12,7 @@
 // Idle environments end after Options.IdleTimeout, except the most recently used one of each function.
 //
 // What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, and an environment that waits for the
-// next invocation is not frozen. Whether a trace
-// is sampled is decided by who calls: what comes without a decision is not.
+// next invocation is not frozen. Whether a trace is sampled is decided by who calls: what comes without a decision is not.
 package lambdahost
 
 import (
@@ -502,6 +501,7 @@ func (h *Host) takeIdle(e *environment) bool {
 		return false
 	}
 	fn.idle = slices.Delete(fn.idle, i, i+1)
+	delete(fn.environments, e) // now: while its process ends it is none that the last one could be spared for
 	return true
 }
 

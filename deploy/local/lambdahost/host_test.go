@@ -156,6 +156,12 @@ func (h *host) idle() int {
 	return n
 }
 
+// settled waits until no environment is busy: one that takes long to ask for the next invocation would be given a neighbour.
+func (h *host) settled() {
+	h.t.Helper()
+	h.eventually("the end of the invocations", func() bool { return h.idle() == len(h.Environments(function)) })
+}
+
 // freeze stops a process and waits until it stands: its threads may go on for a moment after the signal was sent.
 func (h *host) freeze(pid int) {
 	h.t.Helper()
@@ -263,9 +269,11 @@ func TestInvoke(t *testing.T) {
 			t.Parallel()
 			h := start(t, nil)
 			h.invoke(`{"do":"echo"}`)
+			h.settled()
 			before := h.Environments(function)
 
 			got, functionError := h.invoke(tt.payload)
+			h.settled()
 			if !matches(got, tt.want) {
 				t.Errorf("response = %.300q, want %s", got, tt.want)
 			}
@@ -730,10 +738,10 @@ func TestInvoke_IdleTimeout(t *testing.T) {
 			h.eventually("the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
 			last, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate))
 			for range 20 { // idle for longer than the timeout at least once
+				h.eventually("idle environments", func() bool { return h.idle() == tt.want })
 				if got, functionError := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != last || functionError != "" {
 					t.Fatalf("process %s answered, %s, want %s again", got, functionError, last)
 				}
-				h.eventually("idle environments", func() bool { return h.idle() == tt.want })
 			}
 		})
 	}

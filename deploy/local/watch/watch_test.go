@@ -26,8 +26,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const timeout = 30 * time.Second
-
 // workspace is one of two functions: both import shared/user, and put alone shared/store.
 func workspace(t *testing.T) string {
 	t.Helper()
@@ -313,15 +311,14 @@ func TestWatcher(t *testing.T) {
 func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change {
 	t.Helper()
 	var joined watch.Change
-	deadline := time.After(timeout)
 	for !slices.Contains(joined.Files, file) {
 		select {
 		case c := <-changes:
 			joined.API = joined.API || c.API
 			joined.Files = append(joined.Files, c.Files...)
 			joined.Functions = append(joined.Functions, c.Functions...)
-		case <-deadline:
-			t.Fatalf("no change of %s within %v; there was %+v", file, timeout, joined)
+		case <-t.Context().Done():
+			t.Fatalf("no change of %s; there was %+v", file, joined)
 		}
 	}
 	slices.Sort(joined.Files)
@@ -347,8 +344,8 @@ func TestWatcher_ChangedWhileAtWork(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("change (-want +got):\n%s", diff)
 			}
-		case <-time.After(timeout):
-			t.Fatalf("not told within %v: %+v", timeout, want)
+		case <-t.Context().Done():
+			t.Fatalf("not told of %+v", want)
 		}
 	}
 	rename := func(name, content string) { // at once, not in the two steps of a write
