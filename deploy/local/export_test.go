@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 )
@@ -24,4 +25,11 @@ func RunBuilt(ctx context.Context, root string, bootstraps map[string]string) er
 	}
 	cfg.Bootstraps = bootstraps
 	return run(ctx, cfg, "")
+}
+
+// StepLine is the line for a step of the start, or for what comes after it.
+func StepLine(step string, elapsed time.Duration, terminal, color, over bool) string {
+	s := &steps{terminal: terminal, color: color}
+	s.over.Store(over)
+	return s.line(step, elapsed)
 }

@@ -142,3 +142,24 @@ func TestWrite_Fails(t *testing.T) {
 		t.Errorf("as text: error = %v, want %v", err, errFull)
 	}
 }
+
+func TestStepLine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name                  string
+		terminal, color, over bool
+		want                  string
+	}{
+		{"terminal", true, true, false, "\x1b[2m  1.2 s\x1b[0m  Building 4 functions…"},
+		{"terminal without colors", true, false, false, "  1.2 s  Building 4 functions…"},
+		{"terminal, after the start", true, true, true, "Building 4 functions…"},
+		{"no terminal", false, true, false, "Building 4 functions…"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := local.StepLine("Building 4 functions…", 1234*time.Millisecond, tt.terminal, tt.color, tt.over); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

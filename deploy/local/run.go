@@ -113,15 +113,18 @@ func newSteps(out *os.File, getenv func(string) string) *steps {
 	return &steps{began: time.Now(), terminal: term.IsTerminal(int(out.Fd())), color: getenv("NO_COLOR") == ""}
 }
 
-func (s *steps) show(step string) {
-	if s.terminal && !s.over.Load() {
-		elapsed := fmt.Sprintf("%5.1f s", time.Since(s.began).Seconds())
-		if s.color {
-			elapsed = ansi.Faint.Paint(elapsed)
-		}
-		step = elapsed + "  " + step
+func (s *steps) show(step string) { say(s.line(step, time.Since(s.began))) }
+
+// line returns the line for a step that is shown after a time.
+func (s *steps) line(step string, elapsed time.Duration) string {
+	if !s.terminal || s.over.Load() {
+		return step
 	}
-	say(step)
+	seconds := fmt.Sprintf("%5.1f s", elapsed.Seconds())
+	if s.color {
+		seconds = ansi.Faint.Paint(seconds)
+	}
+	return seconds + "  " + step
 }
 
 func say(text string) {
