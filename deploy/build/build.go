@@ -153,10 +153,10 @@ func FromTemplate(functions []template.Function) []Function {
 	return modules
 }
 
-// Functions compiles functions, the first alone and then several at a time, and returns the artifacts in the order of functions. A failure does not
-// stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an executable that an
-// earlier call made stays in place until a newer one is complete. Beside such an error the artifacts of the failed functions are zero, and
-// the others are as they should be. When ctx ends, the builds stop and the error is its cause.
+// Functions compiles functions, the first alone and then several at a time, and returns the artifacts in the order of functions.
+// A failure does not stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an
+// executable that an earlier call made stays in place until a newer one is complete. Beside such an error the artifacts of the
+// failed functions are zero, and the others are as they should be. When ctx ends, the builds stop and the error is its cause.
 func Functions(ctx context.Context, functions []Function, options Options) ([]Artifact, error) {
 	root, err := filepath.Abs(options.Root)
 	if err != nil {

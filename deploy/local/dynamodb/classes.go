@@ -22,8 +22,8 @@ import (
 )
 
 // Class archives: Java starts in half the time if it maps the classes that DynamoDB Local needs, parsed and verified, from an
-// archive (class-data sharing, JEP 350). Java writes one at its end. A second, idle DynamoDB Local does so in the background of the first run,
-// which is no slower for it. An archive fits one build of Java and one place of the JAR files.
+// archive (class-data sharing, JEP 350). Java writes one at its end. A second, idle DynamoDB Local does so in the background of
+// the first run, which is no slower for it. An archive fits one build of Java and one place of the JAR files.
 
 const (
 	manifestFile = "META-INF/MANIFEST.MF"
@@ -163,12 +163,11 @@ func train(ctx context.Context, cfg Config) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.process.Kill() })
 	defer stop()
-	err = exercise(ctx, s.endpoint)
-	if err = errors.Join(err, s.Close()); err != nil {
+	if err := errors.Join(exercise(ctx, s.endpoint), s.Close()); err != nil {
 		return err
 	}
-	if status := s.process.State().ExitCode(); status < 0 {
-		return errors.New("Java was killed while it wrote the class archive") //nolint:staticcheck // a name
+	if s.process.State().ExitCode() < 0 {
+		return errors.New("write the class archive: killed before its end")
 	}
 	return nil
 }
