@@ -25,7 +25,7 @@ import (
 
 // An editor that saves several files, or a tool that formats them thereafter, makes one change.
 const (
-	quiet   = 50 * time.Millisecond  // without an event, then the files are looked at
+	quiet   = 20 * time.Millisecond  // without an event, then the files are looked at
 	longest = 500 * time.Millisecond // from the first event, however many follow
 )
 
