@@ -10,7 +10,6 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
 	"github.com/userrequestapi/userdata/deploy/stack"
-	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
@@ -23,10 +22,7 @@ func destroy(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	table, ours, err := s.ownTable()
-	if err != nil {
-		return err
-	}
+	table, ours := s.ownTable()
 	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
 		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
 			s.DeleteTable, s.stage.Name))
@@ -56,16 +52,12 @@ func destroy(ctx context.Context, settings Settings) error {
 }
 
 // ownTable returns the name of the stage's table, and whether it is one that the stage has made.
-func (s *session) ownTable() (name string, ours bool, err error) {
+func (s *session) ownTable() (name string, ours bool) {
 	if name := s.stage.Parameters[tableParameter]; name != "" {
-		return name, false, nil
+		return name, false
 	}
-	rendered, err := s.source.Render(template.Options{Parameters: s.parameters()})
-	if err != nil {
-		return "", false, err
-	}
-	_, _, name, ours = rendered.TableOnly()
-	return name, ours, nil
+	_, _, name, ours = s.unpackaged.TableOnly()
+	return name, ours
 }
 
 // confirm has the user give the stage's name.

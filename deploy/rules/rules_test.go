@@ -34,6 +34,8 @@ func with(changes map[string]string) map[string]string {
 }
 
 // project renders the project's own template, which it reads once, with packages for its functions.
+//
+//nolint:gochecknoglobals // read once, never changed
 var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered, error) {
 	fail := func(err error) func(map[string]string) (*template.Rendered, error) {
 		return func(map[string]string) (*template.Rendered, error) { return nil, err }
@@ -76,7 +78,7 @@ type decoded struct {
 }
 
 // documents are the rendered templates that mutations are made of, by their parameters.
-var documents sync.Map
+var documents sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
 // document returns the template, rendered with parameters, for a test to change.
 func document(t *testing.T, given map[string]string) decoded {

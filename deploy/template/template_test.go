@@ -59,10 +59,11 @@ func load(t *testing.T) *template.Template {
 	return loaded
 }
 
+//nolint:gochecknoglobals // read once, never changed
 var loadOnce = sync.OnceValues(func() (*template.Template, error) { return template.Load(os.DirFS("..")) })
 
 // renderings are those of the project's own template, by their parameters.
-var renderings sync.Map
+var renderings sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
 // project returns the project's own template rendered with parameters, which tests share and must not change.
 func project(t *testing.T, parameters map[string]string) *template.Rendered {
