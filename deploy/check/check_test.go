@@ -409,7 +409,7 @@ func TestLint_Template(t *testing.T) {
 		},
 		{name: "sound", linter: "Spectral", loads: true, long: true},
 		{
-			"no description", "Spectral", true, false, contract, "      description: The user and all its attributes are gone. Its id may be used again.\n", "",
+			"no description", "Spectral", true, false, contract, "      description: As DELETE `/users/{userId}`.\n", "",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "operation-description"},
 		},
 		{
