@@ -20,7 +20,7 @@ import (
 // The memory of the functions and of the stack levels off meanwhile.
 func TestLoad(t *testing.T) { //nolint:paralleltest // it measures the memory of this process, so it has it to itself
 	t.Run("300 requests", func(t *testing.T) { testLoad(t, 300) })
-	t.Run("10,000 requests", func(t *testing.T) {
+	t.Run("10,000 requests", func(t *testing.T) { //nolint:paralleltest // as above
 		testenv.SkipUnlessAll(t)
 		testLoad(t, 10_000)
 	})

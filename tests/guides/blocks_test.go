@@ -156,7 +156,7 @@ func tools(t *testing.T) map[string]bool {
 		t.Fatalf("go tool: %v", err)
 	}
 	found := map[string]bool{}
-	for _, name := range strings.Fields(string(listed)) {
+	for name := range strings.FieldsSeq(string(listed)) {
 		found[path.Base(name)] = true
 	}
 	return found
