@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -100,19 +100,28 @@ func Clean() error {
 }
 
 // start replaces this process by a program below deploy/cmd, so that a target compiles only what it needs and gets the
-// terminal's signals itself. The go command compiles the program if it has changed, and keeps the executable in its cache.
+// terminal's signals itself. The go command compiles the program if it has changed, with the flags of the functions, so that
+// packages that both need are compiled once.
 func start(name string, args ...string) error {
+	dir, err := filepath.Abs(filepath.Join("bin", "tools"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
 	compiling := time.AfterFunc(time.Second, func() {
 		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s, which takes a while the first time…\n", name)
 	})
-	cmd := exec.Command("go", "tool", "-n", "github.com/userrequestapi/userdata/deploy/cmd/"+name)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // one way to compile what the functions need too, and no C compiler
-	cmd.Stderr = os.Stderr
-	printed, err := cmd.Output()
+	executable := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", executable, "./deploy/cmd/"+name)
+	// From a temporary folder beside it, the executable is put in its place at once.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	err = cmd.Run()
 	compiling.Stop()
 	if err != nil {
 		return fmt.Errorf("compile deploy/cmd/%s: %w", name, err)
 	}
-	executable := strings.TrimSpace(string(printed))
 	return syscall.Exec(executable, append([]string{executable}, args...), os.Environ())
 }
