@@ -193,6 +193,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 
 // untilDeadline returns a context that ends so long before the test's deadline that the test can clean up.
 func untilDeadline(tb testing.TB) (context.Context, context.CancelFunc) {
+	tb.Helper()
 	if t, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
 		if deadline, ok := t.Deadline(); ok {
 			return context.WithDeadline(tb.Context(), deadline.Add(-2*stopGrace))
