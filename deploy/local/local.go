@@ -251,13 +251,6 @@ func (s *Stack) build(ctx context.Context, functions []template.Function) error 
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(s.cfg.builds(), 0o755); err != nil {
-		return fmt.Errorf("make the folder of the functions: %w", err)
-	}
-	var err error
-	if s.installed, err = os.MkdirTemp(s.cfg.builds(), "run-"); err != nil {
-		return fmt.Errorf("make the folder of the functions that run: %w", err)
-	}
 	s.cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
 	artifacts, err := s.compile(ctx, missing, nil)
 	if err != nil {

@@ -213,7 +213,12 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 
 // install gives the binary of a function a place of its own, which no other build overwrites, and removes the one before the
 // present one, which no environment is started from any more.
-func (s *Stack) install(logicalID string, a build.Artifact) error {
+func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
+	if s.installed == "" {
+		if s.installed, err = os.MkdirTemp(s.cfg.builds(), "run-"); err != nil {
+			return fmt.Errorf("make the folder of the functions that run: %w", err)
+		}
+	}
 	dir := filepath.Join(s.installed, a.Name+"-"+a.SHA256[:12])
 	executable := filepath.Join(dir, build.Executable)
 	present := s.bootstraps[logicalID]
