@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,7 +36,6 @@ const (
 type variant struct {
 	parameters map[string]string
 	rendered   *template.Rendered // with a package for each function
-	stack      *template.Stack
 }
 
 // String names the parameters, such as "Authorization=NONE Monitoring=true".
@@ -47,46 +47,65 @@ func (v variant) String() string {
 	return strings.Join(words, " ")
 }
 
-// variants renders the workspace's template for each combination of parameters that gives it another shape.
-func variants(root string) ([]variant, error) {
-	loaded, err := template.Load(os.DirFS(filepath.Join(root, filepath.Dir(source))))
+// variants renders the workspace's template for each of the combinations of parameters, one at a time.
+func variants(root string, combinations []map[string]string) iter.Seq2[variant, error] {
+	return func(yield func(variant, error) bool) {
+		loaded, err := template.Load(os.DirFS(filepath.Join(root, filepath.Dir(source))))
+		if err != nil {
+			yield(variant{}, err)
+			return
+		}
+		var code map[string]string // the same for all: no parameter changes which functions there are
+		for _, parameters := range combinations {
+			v := variant{parameters: parameters}
+			if code == nil {
+				code, err = packageKeys(loaded, parameters)
+			}
+			if err == nil {
+				v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code})
+			}
+			if err != nil {
+				yield(variant{}, fmt.Errorf("%s: %w", v, err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+func resolve(rendered *template.Rendered) (*template.Stack, error) {
+	return rendered.Resolve(template.PseudoParameters{
+		Region: "eu-central-1", AccountID: "123456789012", StackName: "UserRequestAPI",
+	})
+}
+
+// packageKeys returns a key for the package of each function.
+func packageKeys(loaded *template.Template, parameters map[string]string) (map[string]string, error) {
+	plain, err := loaded.Render(template.Options{Parameters: parameters})
 	if err != nil {
 		return nil, err
 	}
-	var found []variant
-	for _, parameters := range rules.Variants() {
-		v := variant{parameters: parameters}
-		plain, err := loaded.Render(template.Options{Parameters: parameters})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v, err)
-		}
-		v.stack, err = plain.Resolve(template.PseudoParameters{
-			Region: "eu-central-1", AccountID: "123456789012", StackName: "UserRequestAPI",
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v, err)
-		}
-		code := map[string]string{}
-		for _, function := range v.stack.Functions() {
-			code[function.LogicalID] = "functions/" + function.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
-		}
-		if v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code}); err != nil {
-			return nil, fmt.Errorf("%s: %w", v, err)
-		}
-		found = append(found, v)
+	stack, err := resolve(plain)
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	code := map[string]string{}
+	for _, function := range stack.Functions() {
+		code[function.LogicalID] = "functions/" + function.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
+	}
+	return code, nil
 }
 
 // houseRules applies package rules to all variants, and says each violation once.
 func houseRules(root string) (string, error) {
-	variants, err := variants(root)
-	if err != nil {
-		return "", err
-	}
 	var found strings.Builder
 	said := map[string]bool{}
-	for _, v := range variants {
+	for v, err := range variants(root, rules.Variants()) {
+		if err != nil {
+			return found.String(), err
+		}
 		violations, err := rules.Check(v.rendered.JSON(), v.rendered.Parameters())
 		if err != nil {
 			return found.String(), err
@@ -107,7 +126,7 @@ func houseRules(root string) (string, error) {
 // cfnLint looks at the template as it is written and as CloudFormation is given it. CloudFormation's conditions are in it still,
 // so that only the ways to authorize, which are rendered, make a difference.
 func cfnLint(ctx context.Context, options LintOptions) (string, error) {
-	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source, func(v variant) []byte { return v.rendered.JSON() })
+	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source, func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
 }
 
 // openAPI looks at the contract and at what API Gateway is given to import. The plus sign of a parameter that takes the rest of a
@@ -115,13 +134,19 @@ func cfnLint(ctx context.Context, options LintOptions) (string, error) {
 func openAPI(ctx context.Context, options LintOptions) (string, error) {
 	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
 	return pythonProgram(ctx, options, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
-		func(v variant) []byte { return greedy.ReplaceAll(v.stack.API().Body, []byte("{$1}")) })
+		func(v variant) ([]byte, error) {
+			stack, err := resolve(v.rendered)
+			if err != nil {
+				return nil, err
+			}
+			return greedy.ReplaceAll(stack.API().Body, []byte("{$1}")), nil
+		})
 }
 
 // pythonProgram runs a program of the requirements on a file of the workspace, and on what is made of one variant for each way to
 // authorize.
 func pythonProgram(
-	ctx context.Context, options LintOptions, args []string, file string, content func(variant) []byte,
+	ctx context.Context, options LintOptions, args []string, file string, content func(variant) ([]byte, error),
 ) (found string, err error) {
 	environment, err := python.Environment(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
 	if err != nil {
@@ -153,18 +178,20 @@ func pythonProgram(
 
 // write writes what is made of one variant for each way to authorize, each into a file of that name, in lines by which a finding
 // has its place.
-func write(dir, root string, content func(variant) []byte) (files []string, err error) {
-	variants, err := variants(root)
-	if err != nil {
-		return nil, err
-	}
-	for _, v := range variants {
-		file := filepath.Join(dir, v.parameters["Authorization"]+".json")
-		if slices.Contains(files, file) {
-			continue
+func write(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
+	authorization := func(parameters map[string]string) string { return parameters["Authorization"] }
+	combinations := slices.CompactFunc(rules.Variants(), func(a, b map[string]string) bool { return authorization(a) == authorization(b) })
+	for v, err := range variants(root, combinations) {
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(dir, authorization(v.parameters)+".json")
+		text, err := content(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", v, err)
 		}
 		var lines bytes.Buffer
-		if err := json.Indent(&lines, content(v), "", "  "); err != nil {
+		if err := json.Indent(&lines, text, "", "  "); err != nil {
 			return nil, fmt.Errorf("write the rendered template: %w", err)
 		}
 		if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
