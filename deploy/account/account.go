@@ -38,6 +38,8 @@ type Account struct {
 type Options struct {
 	// Region is used where nothing else names one.
 	Region string
+	// Endpoint is called instead of AWS's own; empty: AWS_ENDPOINT_URL, if that is set.
+	Endpoint string
 	// Ask asks a person for the code that a role demands (MFA); nil where there is nobody to ask.
 	Ask func(question string) (string, error)
 }
@@ -57,6 +59,7 @@ const (
 // cause and what to do; those of the SDK are an [*awserror.Error].
 func Open(ctx context.Context, options Options) (*Account, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithBaseEndpoint(options.Endpoint),
 		config.WithDefaultRegion(options.Region),
 		config.WithRetryer(retryer),
 		config.WithHTTPClient(httpClient()),

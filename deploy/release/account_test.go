@@ -30,7 +30,12 @@ import (
 	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	for name, value := range stacktest.Environment() {
+		_ = os.Setenv(name, value) // fails for malformed names only
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // pace is how many events CloudFormation has at a look: a stack with all that the template has takes some 150.
 const pace = 20
@@ -46,7 +51,7 @@ const (
 // CloudFormation makes nothing and takes no notice of conditions: the other services have what a test has put there.
 type account struct {
 	*stacktest.CloudFormation
-	root string
+	root, endpoint string
 
 	mu       sync.Mutex
 	calls    []string          // service and operation, in order
@@ -88,7 +93,7 @@ func newAccount(t *testing.T) *account {
 	}
 	a.Page(10)
 	a.Pace(pace)
-	stacktest.Serve(t, a)
+	a.endpoint = stacktest.Endpoint(t, a)
 	return a
 }
 
@@ -138,7 +143,7 @@ type target = func(context.Context, release.Settings) error
 func (a *account) run(ctx context.Context, do target, changes ...func(*release.Settings)) (string, error) {
 	var out bytes.Buffer
 	settings := release.Settings{
-		Root: a.root, Stage: "test", Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
+		Root: a.root, Stage: "test", Endpoint: a.endpoint, Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
 	}
 	for _, change := range changes {
 		change(&settings)

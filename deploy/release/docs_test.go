@@ -46,6 +46,7 @@ func (a *account) read(t *testing.T, name string) string {
 
 // The files have what API Gateway exports, in a form of their own.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	contains(t, a.docs(t), "docs/api/test.json", "docs/api/test.apigateway.json")
@@ -168,6 +169,7 @@ func process(t *testing.T, script string) {
 
 // A program is told where a document is from.
 func TestDocs_JSON(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	source := func() string {
 		t.Helper()
@@ -199,6 +201,7 @@ func TestDocs_JSON(t *testing.T) {
 
 // A port that is in use is found before anything is done.
 func TestDocs_PortInUse(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -56,6 +56,8 @@ type Settings struct {
 	CallsFile string // gets the name of each call to AWS; empty: none does
 
 	Printer *progress.Printer
+	// Endpoint is called instead of AWS's own; empty: AWS_ENDPOINT_URL, if that is set.
+	Endpoint string
 	// Ask asks a person; nil where there is none.
 	Ask func(question string) (string, error)
 }

@@ -29,6 +29,7 @@ import (
 
 // The keys of templates in the bucket are what a release is known by.
 func TestReleases(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	setContract(t, a.root)
 	out := a.succeed(t, release.Deploy)
@@ -93,6 +94,7 @@ func changed(before, after map[string]string) []string {
 }
 
 func TestFirstDeploymentFailed(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
@@ -114,6 +116,7 @@ func TestFirstDeploymentFailed(t *testing.T) {
 
 // What serves is never deleted: a rollback that has failed is continued, whatever the next deployment brings.
 func TestRollbackOfUpdateFailed(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
@@ -131,8 +134,10 @@ func TestRollbackOfUpdateFailed(t *testing.T) {
 
 // A deployment that was killed between the creation of a change set and its execution leaves a stack with nothing in it.
 func TestKilledBeforeExecution(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"creation", "import"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := newAccount(t)
 			if name == "import" {
 				a.table = users("ACTIVE")
@@ -160,6 +165,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 }
 
 func TestTableThatIsThere(t *testing.T) {
+	t.Parallel()
 	other := func(key, keyType string) *table {
 		found := users("ACTIVE")
 		found.key, found.keyType = key, keyType
@@ -181,6 +187,7 @@ func TestTableThatIsThere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			a := newAccount(t)
 			a.table = tt.table
 			if tt.code != 0 {
@@ -230,6 +237,7 @@ func (a *account) race(t *testing.T, action string, do target) {
 }
 
 func TestAnotherDeploymentInBetween(t *testing.T) {
+	t.Parallel()
 	for _, action := range []string{"CreateChangeSet", "ExecuteChangeSet"} {
 		later := func(t *testing.T) { // the one that is closer to the end is tried in ordinary tests too
 			t.Helper()
@@ -238,6 +246,7 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			}
 		}
 		t.Run("first deployments before "+action, func(t *testing.T) {
+			t.Parallel()
 			a := newAccount(t)
 			a.race(t, action, release.Deploy)
 			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
@@ -250,6 +259,7 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			}
 		})
 		t.Run("deploy before "+action, func(t *testing.T) {
+			t.Parallel()
 			later(t)
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
@@ -267,6 +277,7 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			}
 		})
 		t.Run("deployFunction before "+action, func(t *testing.T) {
+			t.Parallel()
 			later(t)
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
@@ -284,6 +295,7 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			}
 		})
 		t.Run("rollback before "+action, func(t *testing.T) {
+			t.Parallel()
 			later(t)
 			a := newAccount(t)
 			a.succeed(t, release.Deploy)
@@ -304,6 +316,7 @@ func function(name string) target {
 }
 
 func TestLogsRole(t *testing.T) {
+	t.Parallel()
 	const role = "arn:aws:iam::" + stacktest.Account + ":role/logs"
 	parameter := func(t *testing.T, a *account, want string) {
 		t.Helper()
@@ -312,11 +325,13 @@ func TestLogsRole(t *testing.T) {
 		}
 	}
 	t.Run("the account has one", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		parameter(t, a, "Existing")
 	})
 	t.Run("the account has none", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.logsRole = ""
 		a.succeed(t, release.Deploy)
@@ -327,12 +342,14 @@ func TestLogsRole(t *testing.T) {
 		parameter(t, a, "Create")
 	})
 	t.Run("the stage's file says it", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		setStage(t, a.root, "ApiGatewayLogsRole: Create")
 		a.succeed(t, release.Deploy)
 		parameter(t, a, "Create")
 	})
 	t.Run("no more than the table was taken in", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.logsRole, a.table = "", users("ACTIVE")
 		a.Fail(stacktest.Create, "Api", "no")
@@ -346,6 +363,7 @@ func TestLogsRole(t *testing.T) {
 }
 
 func TestTableIsGuarded(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(t *testing.T, root string)
@@ -383,6 +401,7 @@ func TestTableIsGuarded(t *testing.T) {
 }
 
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.fail(t, release.Rollback, release.CodeSettings, []string{"is not deployed"})
 	setStage(t, a.root, "DeploymentPreference: Canary10Percent5Minutes, LogLevel: DEBUG")
@@ -425,6 +444,7 @@ func TestRollback(t *testing.T) {
 
 // A rollback that fails leaves the release that was to be taken back, and can be repeated.
 func TestRollbackFails(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
@@ -438,6 +458,7 @@ func TestRollbackFails(t *testing.T) {
 }
 
 func TestFunction(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.fail(t, function("get"), release.CodeSettings, []string{"is not deployed"})
 	setStage(t, a.root, "Architecture: x86_64, LogLevel: DEBUG")
@@ -471,6 +492,7 @@ func TestFunction(t *testing.T) {
 
 // A source that does not compile changes nothing, and the message names the place.
 func TestBrokenSource(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
@@ -488,7 +510,9 @@ func confirm(s *release.Settings) { s.Confirm = "test" }
 func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
 
 func TestDestroy(t *testing.T) {
+	t.Parallel()
 	t.Run("the table stays, and is taken up again", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.set(func(a *account) { a.table = users("ACTIVE") })
@@ -504,6 +528,7 @@ func TestDestroy(t *testing.T) {
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
 	t.Run("with its table", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.set(func(a *account) { a.table = users("ACTIVE") })
@@ -527,6 +552,7 @@ func TestDestroy(t *testing.T) {
 		{"a table that is gone", nil, nil},
 	} {
 		t.Run(tt.name+" and no stack", func(t *testing.T) {
+			t.Parallel()
 			a := newAccount(t)
 			a.table = tt.table
 			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is none")
@@ -539,6 +565,7 @@ func TestDestroy(t *testing.T) {
 		})
 	}
 	t.Run("a resource stays", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
@@ -552,6 +579,7 @@ func TestDestroy(t *testing.T) {
 		}
 	})
 	t.Run("a resource stays, and it is deployed again", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
@@ -560,6 +588,7 @@ func TestDestroy(t *testing.T) {
 		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	})
 	t.Run("what was never made", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.Fail(stacktest.Create, "Api", "no")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
@@ -569,6 +598,7 @@ func TestDestroy(t *testing.T) {
 		}
 	})
 	t.Run("while a deployment is under way", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.interrupted(t, release.Deploy)
 		a.succeed(t, release.Destroy, confirm)
@@ -600,6 +630,7 @@ func (a *account) interrupted(t *testing.T, do target) {
 }
 
 func TestInterruptedInTheMiddle(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	a.interrupted(t, release.Deploy)
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end", "nothing to change", "Stage test is release 1")
@@ -616,6 +647,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 }
 
 func TestForeignStack(t *testing.T) {
+	t.Parallel()
 	targets := map[string]target{
 		"deployFunction": function("get"), "rollback": release.Rollback, "destroy": release.Destroy, "smoke": release.Smoke, "status": release.Status,
 	}
@@ -626,6 +658,7 @@ func TestForeignStack(t *testing.T) {
 		{status: "UPDATE_ROLLBACK_FAILED"}, {status: "DELETE_FAILED"},
 	} {
 		t.Run(fmt.Sprintf("%s %.9s", tt.status, tt.document), func(t *testing.T) {
+			t.Parallel()
 			a := newAccount(t)
 			a.document = tt.document
 			a.Put(stackName, tt.status, []byte(`{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}`))
@@ -654,7 +687,9 @@ func TestForeignStack(t *testing.T) {
 func drift(s *release.Settings) { s.Drift = true }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	t.Run("deployed", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		contains(t, a.succeed(t, release.Status), "Drift    not looked for")
@@ -675,12 +710,14 @@ func TestStatus(t *testing.T) {
 		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1", "the disk is full")
 	})
 	t.Run("in creation", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.interrupted(t, release.Deploy)
 		out, err := a.run(t.Context(), release.Status, drift)
 		contains(t, out+fmt.Sprint(err), "CREATE_IN_PROGRESS")
 	})
 	t.Run("failed", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"there is no role for logs"})
@@ -688,12 +725,14 @@ func TestStatus(t *testing.T) {
 		contains(t, out+fmt.Sprint(err), "ROLLBACK_COMPLETE", "there is no role for logs")
 	})
 	t.Run("none", func(t *testing.T) {
+		t.Parallel()
 		a := newAccount(t)
 		a.fail(t, release.Status, release.CodeSettings, []string{"is not deployed", "there is no stack " + stackName})
 	})
 }
 
 func TestPlan(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	out := a.succeed(t, release.Plan)
 	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ")
@@ -752,6 +791,7 @@ func with(event string, lines []map[string]any) []map[string]any {
 }
 
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range []struct {
 		name   string
@@ -813,6 +853,7 @@ func TestJSON(t *testing.T) {
 
 // What goes wrong with AWS in the middle ends in a message that says so, or is got over; and the next deployment goes on.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	watching := func(faults ...stacktest.Fault) func(*account) {
 		return func(a *account) {
 			a.Before("ExecuteChangeSet", func() { a.Fault("DescribeStackEvents", faults...) })
@@ -883,6 +924,7 @@ func TestFaults(t *testing.T) {
 
 // A permission that is missing is named, and once it is there the deployment goes on.
 func TestPermissionIsMissing(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range []struct{ call, action string }{
 		{"s3 PUT /" + bucketName, "s3:CreateBucket"},
@@ -904,6 +946,7 @@ func TestPermissionIsMissing(t *testing.T) {
 }
 
 func TestAtOnce(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	setStage(t, a.root, "DeploymentPreference: Linear10PercentEvery1Minute")
 	preference := func(want string) {
@@ -928,6 +971,7 @@ func TestAtOnce(t *testing.T) {
 
 // A stage that does not answer as it should is deployed all the same: the message says what to do about it.
 func TestSmokeAfterDeployment(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t)
 	requests := make(chan string, 10) // the addresses and keys of the first ones
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

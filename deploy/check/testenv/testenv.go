@@ -20,10 +20,13 @@ const (
 	SummaryVariable = "TEST_SUMMARY"
 )
 
+// All reports whether the target test:all runs the tests.
+func All() bool { return os.Getenv(AllVariable) == "1" }
+
 // SkipUnlessAll skips a test that takes long: only the target test:all, which continuous integration runs, includes it.
 func SkipUnlessAll(tb testing.TB) {
 	tb.Helper()
-	if os.Getenv(AllVariable) != "1" {
+	if !All() {
 		tb.Skip("takes long: run it with go tool mage test:all, or set " + AllVariable + "=1")
 	}
 }
