@@ -22,7 +22,10 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	_ = os.Unsetenv("CGO_ENABLED") // which check.Test has set, if it runs this: the race detector needs cgo
+	goleak.VerifyTestMain(m)
+}
 
 // clean is a workspace of two modules in which there is nothing to find.
 func clean() map[string]string {

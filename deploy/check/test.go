@@ -34,33 +34,21 @@ const (
 // TestOptions configure [Test].
 type TestOptions struct {
 	Root     string   // the workspace
-	All      bool     // includes the tests that take long
+	All      bool     // includes the tests that take long, and all packages in the race detector
 	Short    bool     // leaves out what needs Java, npm or the network
 	Packages []string // patterns of the packages to test (see go help packages); none: all of the workspace's modules
 	Except   []string // patterns of packages to leave out
+	Race     []string // patterns of the packages to test with the race detector; none: all
 	Endpoint string   // of a DynamoDB that runs; if empty, and not Short, one is started in memory and stopped at the end
 	Out      io.Writer
 }
 
-// Test runs the tests of all modules with the race detector and in random order. It builds the functions and starts DynamoDB Local
-// once for all of them, and passes both on in the variables of [testenv]. After the tests it prints the slowest packages, and what tests have
-// appended to the file [testenv.SummaryVariable]. Without a C compiler, which the race detector needs, it says so and does without.
+// Test runs the tests of all modules in random order, with the race detector where the options say. It builds the functions and starts
+// DynamoDB Local once for all of them, and passes both on in the variables of [testenv]. After the tests it prints the slowest packages,
+// and what tests have appended to the file [testenv.SummaryVariable]. Without a C compiler, which the race detector needs, it says so
+// and tests without the detector.
 func Test(ctx context.Context, options TestOptions) (err error) {
-	args := []string{"go", "test", "-shuffle=on", "-timeout=" + testTimeout}
-	// go test exits with 0 without a C compiler, unless CGO_ENABLED is set.
-	cgo, err := command{dir: options.Root, args: []string{"go", "env", "CGO_ENABLED"}}.output(ctx)
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(cgo) == "1" {
-		args = append(args, "-race")
-	} else {
-		_, _ = fmt.Fprintln(options.Out, "Testing without the race detector: it needs cgo and a C compiler such as gcc.")
-	}
-	if options.Short {
-		args = append(args, "-short")
-	}
-	packages, err := packages(ctx, options)
+	runs, err := plan(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -78,35 +66,50 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 	if err := os.WriteFile(summary, nil, 0o600); err != nil {
 		return fmt.Errorf("test: %w", err)
 	}
+	env = append(env, testenv.SummaryVariable+"="+summary)
 	if options.All {
 		env = append(env, testenv.AllVariable+"=1")
 	}
+	args := []string{"go", "test", "-shuffle=on", "-timeout=" + testTimeout}
+	if options.Short {
+		args = append(args, "-short")
+	}
 	times := &packageTimes{out: options.Out}
-	err = command{
-		dir:  options.Root,
-		env:  append(env, testenv.SummaryVariable+"="+summary),
-		args: append(args, packages...),
-	}.run(ctx, times, options.Out)
+	var failures []error
+	for _, r := range runs {
+		err := command{
+			dir:  options.Root,
+			env:  slices.Concat(env, r.env),
+			args: slices.Concat(args, r.flags, r.packages),
+		}.run(ctx, times, options.Out)
+		if failures = append(failures, err); ctx.Err() != nil {
+			break
+		}
+	}
 	times.print(slowest)
-	told, readErr := os.ReadFile(summary)
+	told, err := os.ReadFile(summary)
 	_, _ = options.Out.Write(told)
-	return errors.Join(err, readErr)
+	return errors.Join(append(failures, err)...)
 }
 
-// packages returns the patterns or paths of the packages to test.
-func packages(ctx context.Context, options TestOptions) ([]string, error) {
-	patterns := options.Packages
-	if len(patterns) == 0 {
-		patterns = []string{everything}
-	}
-	if len(options.Except) == 0 {
-		return patterns, nil
-	}
+// goTest is a run of go test.
+type goTest struct {
+	env, flags, packages []string
+}
+
+// plan returns the runs of go test: with the race detector and without.
+func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 	list := func(patterns []string) ([]string, error) {
+		if len(patterns) == 0 {
+			return nil, nil
+		}
 		listed, err := command{dir: options.Root, args: append([]string{"go", "list"}, patterns...)}.output(ctx)
 		return strings.Fields(listed), err
 	}
-	paths, err := list(patterns)
+	if len(options.Packages) == 0 {
+		options.Packages = []string{everything}
+	}
+	packages, err := list(options.Packages)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +117,30 @@ func packages(ctx context.Context, options TestOptions) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(paths, func(path string) bool { return slices.Contains(except, path) }), nil
+	packages = slices.DeleteFunc(packages, func(path string) bool { return slices.Contains(except, path) })
+	// go test -race exits with 0 without a C compiler, unless CGO_ENABLED is set.
+	cgo, err := command{dir: options.Root, args: []string{"go", "env", "CGO_ENABLED"}}.output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	racing := packages
+	switch {
+	case strings.TrimSpace(cgo) != "1":
+		_, _ = fmt.Fprintln(options.Out, "Testing without the race detector: it needs cgo and a C compiler such as gcc.")
+		racing = nil
+	case len(options.Race) > 0 && !options.All:
+		if racing, err = list(options.Race); err != nil {
+			return nil, err
+		}
+		racing = slices.DeleteFunc(racing, func(path string) bool { return !slices.Contains(packages, path) })
+	}
+	others := slices.DeleteFunc(slices.Clone(packages), func(path string) bool { return slices.Contains(racing, path) })
+	runs := []goTest{
+		{flags: []string{"-race"}, packages: racing},
+		// As the programs and functions are compiled, which makes what they share compile once.
+		{flags: []string{"-trimpath"}, env: []string{"CGO_ENABLED=0"}, packages: others},
+	}
+	return slices.DeleteFunc(runs, func(r goTest) bool { return len(r.packages) == 0 }), nil
 }
 
 // prepare makes what many packages of tests share, side by side: the functions' executables below dir, and a database unless options have

@@ -97,3 +97,50 @@ func TestTest_Packages(t *testing.T) {
 		})
 	}
 }
+
+func TestTest_Race(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestB(*testing.T) {
+	done, n := make(chan bool), os.Getppid()
+	go func() { n++; done <- true }()
+	n++
+	<-done
+	_ = n
+}
+`})
+	for _, tt := range []struct {
+		name string
+		all  bool
+		race []string
+		want bool // found
+	}{
+		{"of all packages", false, nil, true},
+		{"of the package", false, []string{"./a/..."}, true},
+		{"of another package", false, []string{"."}, false},
+		{"in the second tier", true, []string{"."}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			err := check.Test(t.Context(), check.TestOptions{Root: root, All: tt.all, Short: true, Race: tt.race, Out: &out})
+			if strings.Contains(out.String(), "without the race detector") {
+				t.Skip("no C compiler")
+			}
+			if found := strings.Contains(out.String(), "WARNING: DATA RACE"); found != tt.want || (err != nil) != tt.want {
+				t.Errorf("found a race: %t, want %t; error = %v\n%s", found, tt.want, err, out.String())
+			}
+			for _, name := range []string{"example.com/root", "example.com/a"} {
+				if n := strings.Count(out.String(), "\t"+name+"\t"); n < 1 {
+					t.Errorf("%s was not tested:\n%s", name, out.String())
+				}
+			}
+		})
+	}
+}

@@ -21,9 +21,11 @@ func TestStage(t *testing.T) {
 	asJSON := []string{"JSON=1"}
 
 	// Nothing is there yet.
-	r := c.must(asJSON, "plan")
-	if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
-		t.Errorf("plan = %q, want everything added", changes)
+	if testenv.All() {
+		r := c.must(asJSON, "plan")
+		if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
+			t.Errorf("plan = %q, want everything added", changes)
+		}
 	}
 	for _, target := range []string{"status", "smoke", "rollback"} {
 		if r := c.run(nil, target); r.code != 2 || !r.said("not deployed") {
@@ -32,7 +34,10 @@ func TestStage(t *testing.T) {
 	}
 
 	// First deployment.
-	r = c.must(asJSON, "deploy")
+	r := c.must(asJSON, "deploy")
+	if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
+		t.Errorf("changes = %q, want everything added", changes)
+	}
 	api := r.outputs(t)["ApiId"]
 	c.crud(api)
 	c.checkLogs(api)
@@ -164,13 +169,15 @@ Resources:
 	}
 	c.must([]string{"CONFIRM=emulator"}, "destroy") // nothing to do
 
-	// The users are there again after the next deployment.
-	r = c.must(asJSON, "deploy")
-	api = r.outputs(t)["ApiId"]
-	if status, _, body := c.call(api, http.MethodGet, "/users/stays", ""); status != http.StatusOK {
-		t.Errorf("GET of a user from before: %d %s", status, body)
+	if testenv.All() {
+		// The users are there again after the next deployment.
+		r = c.must(asJSON, "deploy")
+		api = r.outputs(t)["ApiId"]
+		if status, _, body := c.call(api, http.MethodGet, "/users/stays", ""); status != http.StatusOK {
+			t.Errorf("GET of a user from before: %d %s", status, body)
+		}
+		c.must([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData-emulator"}, "destroy")
 	}
-	c.must([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData-emulator"}, "destroy")
 
 	readPolicy(t).checkCalls(t, c.callsFile())
 }
