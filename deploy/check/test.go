@@ -24,8 +24,9 @@ import (
 )
 
 const (
-	// testTimeout is the limit for one package: a test that hangs shows its stacks before a build server gives up.
-	testTimeout = "40m"
+	// The limits for one package, on a busy machine: a test that hangs shows its stacks before a build server gives up.
+	testTimeout    = "10m"
+	testAllTimeout = "30m"
 
 	// slowest is the number of packages that are listed after the tests.
 	slowest = 10
@@ -70,7 +71,11 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 	if options.All {
 		env = append(env, testenv.AllVariable+"=1")
 	}
-	args := []string{"go", "test", "-shuffle=on", "-timeout=" + testTimeout}
+	timeout := testTimeout
+	if options.All {
+		timeout = testAllTimeout
+	}
+	args := []string{"go", "test", "-shuffle=on", "-timeout=" + timeout}
 	if options.Short {
 		args = append(args, "-short")
 	}

@@ -221,9 +221,19 @@ func (p *Page) Sees(selector, text string) {
 		strconv.Quote(selector), strconv.Quote(text)), "true")
 }
 
-// Click clicks the first element that the CSS selector finds, once it is there.
+// Click clicks the first element that the CSS selector finds, once it is there, has stopped moving, and nothing covers it: the browser is
+// given a point, which must still be in the element when it comes to the click.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
+	p.Want(fmt.Sprintf(`(() => {
+		const it = document.querySelector(%s);
+		if (!it) return false;
+		it.scrollIntoView({ block: "nearest", behavior: "instant" });
+		const { x, y, width, height } = it.getBoundingClientRect(), now = [x, y, width, height].join();
+		const still = it.lastRectangle === now;
+		it.lastRectangle = now;
+		return still && it.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+	})()`, strconv.Quote(selector)), "true")
 	p.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
