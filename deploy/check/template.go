@@ -126,7 +126,8 @@ func houseRules(root string) (string, error) {
 // cfnLint looks at the template as it is written and as CloudFormation is given it. CloudFormation's conditions are in it still,
 // so that only the ways to authorize, which are rendered, make a difference.
 func cfnLint(ctx context.Context, options LintOptions) (string, error) {
-	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source, func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
+	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source,
+		func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
 }
 
 // openAPI looks at the contract and at what API Gateway is given to import. The plus sign of a parameter that takes the rest of a

@@ -189,7 +189,8 @@ func prepare(ctx context.Context, options TestOptions, dir string) (env []string
 	return append(env, folders...), stop, nil
 }
 
-// functions builds the functions as they are deployed and returns the variable that names their folder: none in a workspace without a template.
+// functions builds the functions as they are deployed and returns the variable that names their folder: none in a workspace
+// without a template.
 func functions(ctx context.Context, root, dir string, progress func(string)) ([]string, error) {
 	found, err := build.Find(root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -221,7 +222,7 @@ type packageTime struct {
 }
 
 // packageResult is the line that go test prints after the tests of a package (see go help test).
-var packageResult = regexp.MustCompile(`^(?:ok  |FAIL)\t(\S+)\t([0-9.]+s)`)
+var packageResult = regexp.MustCompile(`^(?:ok {2}|FAIL)\t(\S+)\t([0-9.]+s)`)
 
 // Write implements [io.Writer].
 func (p *packageTimes) Write(output []byte) (int, error) {

@@ -19,8 +19,8 @@ const Root = "."
 // Target runs one of the targets that a program has. ctx ends when the user interrupts the program.
 type Target func(ctx context.Context, args []string) error
 
-// Main runs the target that the first argument names with the other arguments, and exits. The exit code is 0 on success, that of the error if
-// it has a method ExitStatus, and 1 otherwise.
+// Main runs the target that the first argument names with the other arguments, and exits. The exit code is 0 on success, that
+// of the error if it has a method ExitStatus, and 1 otherwise.
 func Main(targets map[string]Target) { os.Exit(run(targets, os.Args[1:])) }
 
 func run(targets map[string]Target, args []string) int {

@@ -362,7 +362,7 @@ func TestLogsRole(t *testing.T) {
 	})
 }
 
-func TestTableIsGuarded(t *testing.T) {
+func TestTableIsGuarded(t *testing.T) { //nolint:tparallel // one step after the other, on one account
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -790,7 +790,7 @@ func with(event string, lines []map[string]any) []map[string]any {
 	return slices.DeleteFunc(slices.Clone(lines), func(line map[string]any) bool { return line["event"] != event })
 }
 
-func TestJSON(t *testing.T) {
+func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on one account
 	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range []struct {
@@ -852,7 +852,7 @@ func TestJSON(t *testing.T) {
 }
 
 // What goes wrong with AWS in the middle ends in a message that says so, or is got over; and the next deployment goes on.
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, on one account
 	t.Parallel()
 	watching := func(faults ...stacktest.Fault) func(*account) {
 		return func(a *account) {

@@ -80,7 +80,8 @@ func (c checkout) restart(ctx context.Context, runs int) ([]time.Duration, error
 	return took, nil
 }
 
-// save returns a function that measures the time from saving a file of a package to the first response of a function that contains the change.
+// save returns a function that measures the time from saving a file of a package to the first response of a function that
+// contains the change.
 func (c checkout) save(dir, pkg string) func(ctx context.Context, runs int) ([]time.Duration, error) {
 	file := filepath.Join(c.dir, filepath.FromSlash(dir), "bench_marker.go")
 	write := func(marker string) error {

@@ -50,13 +50,13 @@ func loop(ctx context.Context, _ []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.name, err)
 		}
-		print(os.Stdout, row.name, took)
+		printRow(os.Stdout, row.name, took)
 	}
 	return nil
 }
 
-// print prints the median and the range of durations.
-func print(out io.Writer, name string, took []time.Duration) {
+// printRow prints the median and the range of durations.
+func printRow(out io.Writer, name string, took []time.Duration) {
 	slices.Sort(took)
 	seconds := func(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 	line := fmt.Sprintf("%-52s median %8s", name, seconds(took[len(took)/2]))
