@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -103,6 +104,9 @@ func Clean() error {
 // terminal's signals itself. The go command compiles the program if it has changed, with the flags of the functions, so that
 // packages that both need are compiled once.
 func start(name string, args ...string) error {
+	if given := os.Args[1:]; len(given) > len(args) {
+		return fmt.Errorf("want one target at a time, got %s", strings.Join(given, " "))
+	}
 	dir, err := filepath.Abs(filepath.Join("bin", "tools"))
 	if err != nil {
 		return err

@@ -54,10 +54,7 @@ func modules(ctx context.Context, root string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
 	}
-	if root, err = filepath.Abs(root); err == nil {
-		root, err = filepath.EvalSymlinks(root) // as the go command does
-	}
-	if err != nil {
+	if root, err = realPath(root); err != nil {
 		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
 	}
 	var dirs []string
@@ -69,4 +66,13 @@ func modules(ctx context.Context, root string) ([]string, error) {
 		dirs = append(dirs, dir)
 	}
 	return dirs, nil
+}
+
+// realPath returns the absolute path of a folder without symbolic links, as the go command prints it.
+func realPath(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
 }

@@ -37,9 +37,9 @@ type TestOptions struct {
 	Root     string   // the workspace
 	All      bool     // includes the tests that take long, and all packages in the race detector
 	Short    bool     // leaves out what needs Java, npm or the network
-	Packages []string // patterns of the packages to test (see go help packages); none: all of the workspace's modules
-	Except   []string // patterns of packages to leave out
-	Race     []string // patterns of the packages to test with the race detector; none: all
+	Packages []string // folders of the packages to test, such as ./deploy, or ./deploy/... with all below; none: all
+	Except   []string // folders of packages to leave out
+	Race     []string // folders of the packages to test with the race detector; none: all
 	Endpoint string   // of a DynamoDB that runs; if empty, and not Short, one is started in memory and stopped at the end
 	Out      io.Writer
 }
@@ -104,25 +104,26 @@ type goTest struct {
 
 // plan returns the runs of go test: with the race detector and without.
 func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
-	list := func(patterns []string) ([]string, error) {
-		if len(patterns) == 0 {
-			return nil, nil
-		}
-		listed, err := command{dir: options.Root, args: append([]string{"go", "list"}, patterns...)}.output(ctx)
-		return strings.Fields(listed), err
-	}
-	if len(options.Packages) == 0 {
-		options.Packages = []string{everything}
-	}
-	packages, err := list(options.Packages)
+	all, err := listPackages(ctx, options.Root)
 	if err != nil {
 		return nil, err
 	}
-	except, err := list(options.Except)
+	if len(options.Packages) == 0 {
+		options.Packages = []string{"./..."}
+	}
+	packages, err := match(all, options.Packages)
+	if err != nil {
+		return nil, err
+	}
+	except, err := match(all, options.Except)
 	if err != nil {
 		return nil, err
 	}
 	packages = slices.DeleteFunc(packages, func(path string) bool { return slices.Contains(except, path) })
+	if len(packages) == 0 {
+		return nil, fmt.Errorf("no package of %s is left without %s",
+			strings.Join(options.Packages, " "), strings.Join(options.Except, " "))
+	}
 	// go test -race exits with 0 without a C compiler, unless CGO_ENABLED is set.
 	cgo, err := command{dir: options.Root, args: []string{"go", "env", "CGO_ENABLED"}}.output(ctx)
 	if err != nil {
@@ -134,7 +135,7 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 		_, _ = fmt.Fprintln(options.Out, "Testing without the race detector: it needs cgo and a C compiler such as gcc.")
 		racing = nil
 	case len(options.Race) > 0 && !options.All:
-		if racing, err = list(options.Race); err != nil {
+		if racing, err = match(all, options.Race); err != nil {
 			return nil, err
 		}
 		racing = slices.DeleteFunc(racing, func(path string) bool { return !slices.Contains(packages, path) })
@@ -146,6 +147,47 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 		{flags: []string{"-trimpath"}, env: []string{"CGO_ENABLED=0"}, packages: others},
 	}
 	return slices.DeleteFunc(runs, func(r goTest) bool { return len(r.packages) == 0 }), nil
+}
+
+// listPackages returns the paths of the workspace's packages by their folders, such as ./deploy/check.
+func listPackages(ctx context.Context, root string) (map[string]string, error) {
+	listed, err := command{dir: root, args: []string{"go", "list", "-f", "{{.Dir}}\t{{.ImportPath}}", everything}}.output(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if root, err = realPath(root); err != nil {
+		return nil, err
+	}
+	paths := make(map[string]string)
+	for line := range strings.Lines(listed) {
+		dir, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		relative, err := filepath.Rel(root, dir)
+		if err != nil {
+			return nil, err
+		}
+		paths["./"+filepath.ToSlash(relative)] = path
+	}
+	return paths, nil
+}
+
+// match returns the sorted paths of the packages whose folders the patterns match, such as ./deploy and ./deploy/... Patterns of the go
+// command do not match what is below a folder without a module, such as functions.
+func match(packages map[string]string, patterns []string) ([]string, error) {
+	var matched []string
+	for _, pattern := range patterns {
+		dir, below := strings.CutSuffix(pattern, "/...")
+		before := len(matched)
+		for folder, path := range packages {
+			if folder == dir || folder == dir+"/." || below && strings.HasPrefix(folder, dir+"/") {
+				matched = append(matched, path)
+			}
+		}
+		if len(matched) == before {
+			return nil, fmt.Errorf("no package matches %s: want a folder, such as ./deploy or ./deploy/...", pattern)
+		}
+	}
+	slices.Sort(matched)
+	return slices.Compact(matched), nil
 }
 
 // prepare makes what many packages of tests share, side by side: the functions' executables below dir, and a database unless options have

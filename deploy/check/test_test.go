@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -93,6 +94,30 @@ func TestTest_Packages(t *testing.T) {
 			slices.Sort(tt.want)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("tested packages (-want +got)\n%s\n%s", diff, out.String())
+			}
+		})
+	}
+}
+
+func TestTest_NoPackages(t *testing.T) {
+	t.Parallel()
+	root := workspace(t, nil)
+	for _, tt := range []struct {
+		name             string
+		packages, except []string
+		want             string
+	}{
+		{"misspelled", []string{"./a/...", "./b/..."}, nil, "no package matches ./b/...: want a folder, such as ./deploy or ./deploy/..."},
+		{"misspelled exception", nil, []string{"./b/..."}, "no package matches ./b/...: want a folder, such as ./deploy or ./deploy/..."},
+		{"none left", []string{"./a"}, []string{"./a/..."}, "no package of ./a is left without ./a/..."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := check.Test(t.Context(), check.TestOptions{
+				Root: root, Short: true, Packages: tt.packages, Except: tt.except, Out: io.Discard,
+			})
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("error = %v, want %s", err, tt.want)
 			}
 		})
 	}

@@ -19,6 +19,16 @@ const Root = "."
 // Target runs one of the targets that a program has. ctx ends when the user interrupts the program.
 type Target func(ctx context.Context, args []string) error
 
+// WithArgument returns a target that wants one argument, which what names.
+func WithArgument(what string, target func(ctx context.Context, argument string) error) Target {
+	return func(ctx context.Context, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("want %s, got %q", what, args)
+		}
+		return target(ctx, args[0])
+	}
+}
+
 // Main runs the target that the first argument names with the other arguments, and exits. The exit code is 0 on success, that
 // of the error if it has a method ExitStatus, and 1 otherwise.
 func Main(targets map[string]Target) { os.Exit(run(targets, os.Args[1:])) }

@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 			fmt.Println("Hello", strings.Join(args, " "))
 			return nil
 		},
+		"open": program.WithArgument("a file", func(_ context.Context, file string) error {
+			fmt.Println("Opened", file)
+			return nil
+		}),
 		"fail":   func(context.Context, []string) error { return errors.New("out of luck") },
 		"refuse": func(context.Context, []string) error { return fmt.Errorf("read settings: %w", coded(2)) },
 	})
@@ -46,10 +50,12 @@ func TestMain_Targets(t *testing.T) {
 		want result
 	}{
 		{"succeeds", []string{"greet", "Ada", "Grace"}, result{Out: "Hello Ada Grace\n"}},
+		{"takes an argument", []string{"open", "a.txt"}, result{Out: "Opened a.txt\n"}},
+		{"wants an argument", []string{"open"}, result{Err: "Error: want a file, got []\n", Code: 1}},
 		{"fails", []string{"fail"}, result{Err: "Error: out of luck\n", Code: 1}},
 		{"fails with its code", []string{"refuse"}, result{Err: "Error: read settings: refused\n", Code: 2}},
-		{"unknown target", []string{"greed"}, result{Err: "Error: want a target: one of fail, greet, refuse\n", Code: 1}},
-		{"no target", nil, result{Err: "Error: want a target: one of fail, greet, refuse\n", Code: 1}},
+		{"unknown target", []string{"greed"}, result{Err: "Error: want a target: one of fail, greet, open, refuse\n", Code: 1}},
+		{"no target", nil, result{Err: "Error: want a target: one of fail, greet, open, refuse\n", Code: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,9 @@ import (
 
 func main() {
 	program.Main(map[string]program.Target{
-		"run":   func(ctx context.Context, _ []string) error { return local.Run(ctx, program.Root) },
-		"debug": func(ctx context.Context, args []string) error { return local.Debug(ctx, program.Root, args[0]) },
+		"run": func(ctx context.Context, _ []string) error { return local.Run(ctx, program.Root) },
+		"debug": program.WithArgument("a function", func(ctx context.Context, function string) error {
+			return local.Debug(ctx, program.Root, function)
+		}),
 	})
 }

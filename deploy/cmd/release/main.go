@@ -21,11 +21,11 @@ func main() {
 		"template": onStage(os.Stderr, func(ctx context.Context, settings release.Settings) error {
 			return release.Template(ctx, settings, os.Stdout)
 		}),
-		"deployFunction": func(ctx context.Context, args []string) error {
+		"deployFunction": program.WithArgument("a function", func(ctx context.Context, function string) error {
 			return onStage(os.Stdout, func(ctx context.Context, settings release.Settings) error {
-				return release.Function(ctx, settings, args[0])
+				return release.Function(ctx, settings, function)
 			})(ctx, nil)
-		},
+		}),
 	})
 }
 
