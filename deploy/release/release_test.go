@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -38,11 +39,11 @@ func TestFromEnvironment(t *testing.T) {
 			"all",
 			map[string]string{
 				"STAGE": "dev", "SMOKE": "0", "DRIFT": "false", "JSON": "1", "INVOKE_URL": "http://127.0.0.1:1", "TOKEN": "t", "REPLACE_TABLE": "r",
-				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls", "PORT": "3001", "SERVE": "0",
+				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls", "PORT": "3001", "POLL": "100ms", "SERVE": "0",
 			},
 			release.Settings{
 				Root: "root", Stage: "dev", InvokeURL: "http://127.0.0.1:1", Token: "t", ReplaceTable: "r", DeleteTable: "d", Confirm: "c", CallsFile: "calls",
-				Port: 3001,
+				Port: 3001, Poll: 100 * time.Millisecond,
 			},
 		},
 	}

@@ -40,7 +40,7 @@ type Settings struct {
 	Token string
 
 	AtOnce bool // whether new code takes over at once, whatever the stage's DeploymentPreference is
-	// Poll is how often it is looked how far AWS is; 0: every 2 seconds.
+	// Poll is the polling interval; 0 means 2 s.
 	Poll time.Duration
 
 	ReplaceTable string // the name of the table that may be replaced or taken out of the stack
@@ -63,7 +63,7 @@ type Settings struct {
 }
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
-// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser is opened
+// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser is opened
 // only from a terminal, and not with BROWSER=none or JSON.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
@@ -85,6 +85,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	s.AtOnce = variables.Flag("AT_ONCE", false)
 	s.Serve = variables.Flag("SERVE", true)
 	s.Port = variables.Number("PORT", 0, 0, 65535)
+	s.Poll = variables.Duration("POLL", 0)
 	forPrograms := variables.Flag("JSON", false)
 	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !forPrograms {
 		s.Browse = browse

@@ -26,7 +26,7 @@ type checkout struct {
 	t       *testing.T
 	dir     string
 	temp    string
-	target  string // the program that runs the targets
+	program string // the folder of the programs that mage's targets start
 	account *emulator.Account
 }
 
@@ -34,9 +34,12 @@ func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
-	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), target: filepath.Join(t.TempDir(), "target"), account: deployer}
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", c.target, "./target").CombinedOutput(); err != nil {
-		t.Fatalf("build the targets: %v\n%s", err, out)
+	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), program: t.TempDir(), account: deployer}
+	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", c.program, programs+"release", programs+"observe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as mage's targets compile them
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
 	c.setStage(nil)
 	return c
@@ -87,10 +90,14 @@ func (r result) String() string { return r.stdout + r.stderr }
 
 // command is a target as a process.
 func (c *checkout) command(environment []string, target string, args ...string) *exec.Cmd {
-	cmd := exec.Command(c.target, append([]string{target}, args...)...)
+	program := "release"
+	if target == "logs" {
+		program = "observe"
+	}
+	cmd := exec.Command(filepath.Join(c.program, program), append([]string{target}, args...)...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.account.Env()...)
-	cmd.Env = append(cmd.Env, "STAGE="+stageName,
+	cmd.Env = append(cmd.Env, "STAGE="+stageName, "POLL=100ms", // the emulated account is quicker than AWS
 		"TMPDIR="+c.temp, // what a killed deployment leaves there goes with the test
 		"INVOKE_URL="+c.account.InvokeURL("{ApiId}", "{StageName}"), "AWS_CALLS="+c.callsFile())
 	cmd.Env = append(cmd.Env, environment...)

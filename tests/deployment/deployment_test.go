@@ -129,6 +129,9 @@ Resources:
 
 	// The next deployment goes on from there, and a change of words alone reaches the stage.
 	c.write("deploy/template.yaml", original(t, "deploy/template.yaml"))
+	if testenv.All() {
+		c.must(nil, "deploy")
+	}
 	c.edit("deploy/openapi.yaml", "summary: Create a user", "summary: Make a user")
 	api = c.must(asJSON, "deploy").outputs(t)["ApiId"] // the emulator makes the API anew
 	c.checkExport(api)
