@@ -183,7 +183,7 @@ func match(packages map[string]string, patterns []string) ([]string, error) {
 			}
 		}
 		if len(matched) == before {
-			return nil, fmt.Errorf("no package matches %s: want a folder, such as ./deploy or ./deploy/...", pattern)
+			return nil, fmt.Errorf("no package matches %s: want a folder, such as ./deploy/... or ./deploy", pattern)
 		}
 	}
 	slices.Sort(matched)

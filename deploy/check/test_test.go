@@ -107,8 +107,8 @@ func TestTest_NoPackages(t *testing.T) {
 		packages, except []string
 		want             string
 	}{
-		{"misspelled", []string{"./a/...", "./b/..."}, nil, "no package matches ./b/...: want a folder, such as ./deploy or ./deploy/..."},
-		{"misspelled exception", nil, []string{"./b/..."}, "no package matches ./b/...: want a folder, such as ./deploy or ./deploy/..."},
+		{"misspelled", []string{"./a/...", "./b/..."}, nil, "no package matches ./b/...: want a folder, such as ./deploy/... or ./deploy"},
+		{"misspelled exception", nil, []string{"./b/..."}, "no package matches ./b/...: want a folder, such as ./deploy/... or ./deploy"},
 		{"none left", []string{"./a"}, []string{"./a/..."}, "no package of ./a is left without ./a/..."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
