@@ -447,7 +447,7 @@ func TestFunctions_Cancel(t *testing.T) {
 		ended <- err
 	}()
 	var compiler int
-	eventually(t, "the compiler runs", func() bool {
+	testenv.Eventually(t, "the start of the compiler", func() bool {
 		content, err := os.ReadFile(started)
 		if err != nil {
 			return false
@@ -459,18 +459,49 @@ func TestFunctions_Cancel(t *testing.T) {
 	if err := <-ended; !errors.Is(err, stop) {
 		t.Errorf("error = %v, want %v", err, stop)
 	}
-	eventually(t, "the compiler has ended", func() bool { return errors.Is(syscall.Kill(compiler, 0), syscall.ESRCH) })
+	testenv.Eventually(t, "the end of the compiler", func() bool { return errors.Is(syscall.Kill(compiler, 0), syscall.ESRCH) })
 }
 
-// eventually waits until the test's own deadline.
-func eventually(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for !happened() {
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waited in vain until %s", what)
-		case <-time.After(time.Millisecond): // another process does it
-		}
+func TestLink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	executable, link := filepath.Join(dir, "executable"), filepath.Join(dir, "link")
+	if err := build.Link(executable, link); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("link to a missing file: error = %v, want %v", err, fs.ErrNotExist)
+	}
+	if err := os.WriteFile(executable, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := build.Link(executable, link); err != nil {
+		t.Fatal(err)
+	}
+	first, errFirst := os.Stat(executable)
+	second, errSecond := os.Stat(link)
+	if err := errors.Join(errFirst, errSecond); err != nil || !os.SameFile(first, second) {
+		t.Errorf("%s is no hard link to %s: %v", link, executable, err)
+	}
+	if err := build.Link(executable, link); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("link that exists: error = %v, want %v", err, fs.ErrExist)
+	}
+}
+
+func TestLink_Copies(t *testing.T) {
+	t.Parallel()
+	const self = "/proc/self/exe" // on a file system of its own, where link(2) fails with EXDEV
+	want, err := os.ReadFile(self)
+	if err != nil {
+		t.Skip("there is no /proc")
+	}
+	linked := filepath.Join(t.TempDir(), "linked")
+	if err := build.Link(self, linked); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(linked)
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&0o100 == 0 {
+		t.Errorf("got %v, %v, want an executable file", info, err)
+	}
+	if !bytes.Equal(read(t, linked), want) {
+		t.Error("the copy differs")
 	}
 }
 

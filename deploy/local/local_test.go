@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -96,18 +95,6 @@ func builtFunctions() map[string]string {
 		bootstraps[id] = filepath.Join(os.Getenv(testenv.FunctionsVariable), id, build.Executable)
 	}
 	return bootstraps
-}
-
-// eventually waits until the test's own deadline.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for !condition() {
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
 
 // processes are the command lines of the processes that have dir in theirs.
@@ -318,7 +305,7 @@ func wantCancelled(t *testing.T, dir string, underWay func() bool, config local.
 		}
 		started <- err
 	}()
-	eventually(t, "the start", func() bool {
+	testenv.Eventually(t, "the start", func() bool {
 		select {
 		case err := <-started:
 			t.Fatalf("ended before it was cancelled: %v", err)

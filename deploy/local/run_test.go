@@ -92,7 +92,7 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 // ready waits for the block that tells where the stack is, and returns the invoke URL and the lines to paste.
 func (r *run) ready(t *testing.T) (url string, curls []string) {
 	t.Helper()
-	eventually(t, "the block with the URL", func() bool {
+	testenv.Eventually(t, "the block with the URL", func() bool {
 		select {
 		case <-r.ended:
 			t.Fatalf("ended: %v", r.cmd.ProcessState)
@@ -115,7 +115,7 @@ func (r *run) ready(t *testing.T) (url string, curls []string) {
 // stopped waits until it has ended, checks that nothing is left, and returns the exit status.
 func (r *run) stopped(t *testing.T) int {
 	t.Helper()
-	eventually(t, "the end", func() bool {
+	testenv.Eventually(t, "the end", func() bool {
 		select {
 		case <-r.ended:
 			return true
@@ -123,7 +123,7 @@ func (r *run) stopped(t *testing.T) int {
 			return false
 		}
 	})
-	eventually(t, "the end of the process group", func() bool { return syscall.Kill(-r.cmd.Process.Pid, 0) != nil })
+	testenv.Eventually(t, "the end of the process group", func() bool { return syscall.Kill(-r.cmd.Process.Pid, 0) != nil })
 	if left := processes(t, r.dataDir); len(left) != 0 {
 		t.Errorf("processes left: %q", left)
 	}

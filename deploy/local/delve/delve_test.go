@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/delve"
 	"github.com/userrequestapi/userdata/deploy/process"
 )
@@ -95,7 +96,7 @@ func start(t *testing.T) session {
 
 	s.client = dial(t, filepath.Join(dir, "socket"), s.debugger)
 	t.Cleanup(func() { _ = s.client.Close() })
-	eventually(t, "the executable runs, without an editor", func() bool {
+	testenv.Eventually(t, "the executable to run without an editor", func() bool {
 		var present struct{ State state }
 		call(t, s.client, "State", map[string]any{"NonBlocking": true}, &present)
 		return present.State.Running
@@ -125,7 +126,7 @@ func TestCommand(t *testing.T) {
 	if err := s.debugger.Stop(timeout); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the executable has ended", func() bool { return errors.Is(syscall.Kill(s.pid, 0), syscall.ESRCH) })
+	testenv.Eventually(t, "the end of the executable", func() bool { return errors.Is(syscall.Kill(s.pid, 0), syscall.ESRCH) })
 	if printed, err := os.ReadFile(s.output); err != nil || len(printed) > 0 {
 		t.Errorf("the debugger printed %q, %v between the executable's lines", printed, err)
 	}
@@ -175,18 +176,6 @@ func TestBuild(t *testing.T) {
 	}
 	if len(steps) != 1 {
 		t.Errorf("told %q, want one line: the second time there is nothing to build", steps)
-	}
-}
-
-// eventually waits until the test's own deadline.
-func eventually(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for !happened() {
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waited in vain until %s", what)
-		case <-time.After(time.Millisecond): // another process does it
-		}
 	}
 }
 

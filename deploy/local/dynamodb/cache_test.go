@@ -100,7 +100,7 @@ func TestStart_ClassArchive(t *testing.T) {
 	wantSource := func(want string) {
 		t.Helper()
 		s := start(t, config)
-		waitFor(t, "the class archive", func() bool {
+		testenv.Eventually(t, "the class archive", func() bool {
 			_, err := os.Stat(archive)
 			return err == nil
 		})

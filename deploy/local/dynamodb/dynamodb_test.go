@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
@@ -369,21 +370,9 @@ func fakeCache(t *testing.T) string {
 	return dir
 }
 
-// waitFor waits until the test's own deadline.
-func waitFor(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for !happened() {
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waited in vain for %s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
 func waitForPid(t *testing.T, file string) (pid int) {
 	t.Helper()
-	waitFor(t, "the process id in "+file, func() bool {
+	testenv.Eventually(t, "the process id in "+file, func() bool {
 		text, err := os.ReadFile(file)
 		if err != nil || !strings.HasSuffix(string(text), "\n") {
 			return false

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 )
 
@@ -115,7 +116,7 @@ func (h *host) invoke(payload string) (response, functionError string) {
 func (h *host) log(n int, eventType string) []string {
 	h.t.Helper()
 	var lines []string
-	h.eventually("the log entry", func() bool {
+	testenv.Eventually(h.t, "the log entry", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		lines = lines[:0]
@@ -134,18 +135,6 @@ func (h *host) log(n int, eventType string) []string {
 	return lines
 }
 
-// eventually waits until the test's own deadline.
-func (h *host) eventually(what string, condition func() bool) {
-	h.t.Helper()
-	for !condition() {
-		select {
-		case <-h.t.Context().Done():
-			h.t.Fatalf("waited in vain for %s", what)
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
 func (h *host) idle() int {
 	n := 0
 	for _, e := range h.Environments(function) {
@@ -159,7 +148,7 @@ func (h *host) idle() int {
 // settled waits until no environment is busy: one that takes long to ask for the next invocation would be given a neighbour.
 func (h *host) settled() {
 	h.t.Helper()
-	h.eventually("the end of the invocations", func() bool { return h.idle() == len(h.Environments(function)) })
+	testenv.Eventually(h.t, "the end of the invocations", func() bool { return h.idle() == len(h.Environments(function)) })
 }
 
 // freeze stops a process and waits until it stands: its threads may go on for a moment after the signal was sent.
@@ -168,7 +157,7 @@ func (h *host) freeze(pid int) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		h.t.Fatal(err)
 	}
-	h.eventually("the stop", func() bool {
+	testenv.Eventually(h.t, "the stop", func() bool {
 		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 		if err != nil {
 			h.t.Fatalf("ps: %v", err)
@@ -328,7 +317,7 @@ func TestInvoke_Frozen(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambdahost.Function, _ *lambdahost.Options) { f.Timeout = timeLimit })
 	h.invoke(`{"do":"echo"}`)
-	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 	pid := h.Environments(function)[0].PID
 	h.freeze(pid)
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
@@ -338,7 +327,7 @@ func TestInvoke_Frozen(t *testing.T) {
 		t.Errorf("after the thaw: %s %s in %v, want an answer of process %d", got, functionError, h.Environments(function), pid)
 	}
 
-	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 	h.freeze(pid)
 	if got, _ := h.invoke(`{"do":"echo"}`); !strings.Contains(got, "Task timed out after 3.00 seconds") {
 		t.Errorf("frozen: %s, want a timeout", got)
@@ -664,7 +653,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 	for i := range pids {
 		held.Go(func() { pids[i], _ = h.invoke(hold) })
 	}
-	h.eventually("the environments", func() bool { return len(h.Environments(function)) == limit })
+	testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == limit })
 	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
 	var refused *lambdahost.Error
 	if !errors.As(err, &refused) || refused.Status != 429 || refused.Type != "TooManyRequestsException" ||
@@ -684,10 +673,10 @@ func TestInvoke_Concurrency(t *testing.T) {
 	}
 
 	// One after the other they go to the one that was used last.
-	h.eventually("idle environments", func() bool { return h.idle() == limit })
+	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
 	last, _ := h.invoke(hold)
 	for range 20 {
-		h.eventually("idle environments", func() bool { return h.idle() == limit })
+		testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
 		if got, _ := h.invoke(hold); got != last {
 			t.Fatalf("process %s was used, want %s again", got, last)
 		}
@@ -706,7 +695,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 	if got := len(h.Environments(function)); got != limit {
 		t.Errorf("%d environments, want %d", got, limit)
 	}
-	h.eventually("idle environments", func() bool { return h.idle() == limit })
+	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
 	h.checkOneAtATime(limit + 1 + 20 + limit*50)
 }
 
@@ -730,15 +719,15 @@ func TestInvoke_IdleTimeout(t *testing.T) {
 			for range 3 {
 				held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 			}
-			h.eventually("the environments", func() bool { return len(h.Environments(function)) == 3 })
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == 3 })
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			held.Wait()
-			h.eventually("the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
+			testenv.Eventually(t, "the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
 			last, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate))
 			for range 20 { // idle for longer than the timeout at least once
-				h.eventually("idle environments", func() bool { return h.idle() == tt.want })
+				testenv.Eventually(t, "idle environments", func() bool { return h.idle() == tt.want })
 				if got, functionError := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != last || functionError != "" {
 					t.Fatalf("process %s answered, %s, want %s again", got, functionError, last)
 				}
@@ -780,7 +769,7 @@ func TestInvoke_AccountLimit(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
-	h.eventually("the environment", func() bool { return len(h.Environments(function)) == 1 })
+	testenv.Eventually(t, "the environment", func() bool { return len(h.Environments(function)) == 1 })
 	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
 	var refused *lambdahost.Error
 	if !errors.As(err, &refused) || refused.Status != 429 || refused.Reason != "ConcurrentInvocationLimitExceeded" {
@@ -827,7 +816,7 @@ func TestInvoke_DiedWhileIdle(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	h.invoke(`{"do":"echo"}`)
-	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 	if err := syscall.Kill(h.Environments(function)[0].PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -848,7 +837,7 @@ func TestInvoke_Orphan(t *testing.T) {
 	if err != nil {
 		t.Fatal(lines)
 	}
-	h.eventually("the end of the orphan", func() bool {
+	testenv.Eventually(t, "the end of the orphan", func() bool {
 		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may stay a zombie where init does not reap
 		return syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ")
 	})
@@ -912,7 +901,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 					failed <- err
 				}()
 			}
-			h.eventually("the environments", func() bool { return len(h.Environments(function)) == 2 })
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == 2 })
 			if err := h.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 )
 
@@ -29,7 +30,7 @@ const (
 func (h *host) invocations(n int) []lambdahost.Invocation {
 	h.t.Helper()
 	var over []lambdahost.Invocation
-	h.eventually(fmt.Sprintf("the end of %d invocations", n), func() bool {
+	testenv.Eventually(h.t, fmt.Sprintf("the end of %d invocations", n), func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		over = slices.Clone(h.traced)
@@ -117,7 +118,7 @@ func TestTrace(t *testing.T) {
 			before := 0
 			if tt.warm {
 				h.invoke(`{"do":"echo"}`)
-				h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+				testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 				before = 1
 			}
 			if err := h.invokeTraced(tt.payload); (err == nil) != (tt.status == 200) {
@@ -227,7 +228,7 @@ func TestTrace_Closed(t *testing.T) {
 			for range cap(failed) {
 				go func() { failed <- h.invokeTraced(`{"do":"hang"}`) }()
 			}
-			h.eventually("the environments", func() bool { return len(h.Environments(function)) == cap(failed) })
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == cap(failed) })
 			if init == "" {
 				h.log(cap(failed), "platform.start")
 			}

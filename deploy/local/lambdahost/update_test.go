@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 )
 
@@ -65,7 +66,7 @@ func (h *host) revision() int {
 func (h *host) only() int {
 	h.t.Helper()
 	var list []lambdahost.Environment
-	h.eventually("the one environment", func() bool {
+	testenv.Eventually(h.t, "the one environment", func() bool {
 		list = h.Environments(function)
 		return len(list) == 1 && list[0].PID != 0
 	})
@@ -74,7 +75,7 @@ func (h *host) only() int {
 
 func (h *host) ended(pid int) {
 	h.t.Helper()
-	h.eventually(fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	testenv.Eventually(h.t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 }
 
 // TestUpdate_UnderLoad replaces the function again and again under the hands of as many clients as there may be environments.
@@ -105,7 +106,7 @@ func TestUpdate_UnderLoad(t *testing.T) {
 	// Of so many invocations most have begun after the update.
 	more := func() {
 		before := sent.Load()
-		h.eventually("invocations", func() bool { return sent.Load() >= before+3*clients })
+		testenv.Eventually(t, "invocations", func() bool { return sent.Load() >= before+3*clients })
 	}
 	var pids []int
 	for n := 1; n <= updates; n++ {
@@ -131,7 +132,7 @@ func TestUpdate_UnderLoad(t *testing.T) {
 			h.ended(pid)
 		}
 	}
-	h.eventually("idle environments", func() bool { return h.idle() == len(h.Environments(function)) })
+	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == len(h.Environments(function)) })
 	if got := len(h.Environments(function)); got > clients {
 		t.Errorf("%d environments are left, want at most %d", got, clients)
 	}
@@ -162,7 +163,7 @@ func TestUpdate_Environments(t *testing.T) {
 	// An idle one ends at once, gracefully, and without an invocation.
 	h.update(h.revised(1))
 	h.ended(first)
-	h.eventually("the last words", func() bool { return slices.Contains(h.texts(), "got SIGTERM") })
+	testenv.Eventually(t, "the last words", func() bool { return slices.Contains(h.texts(), "got SIGTERM") })
 	if _, _, _, err := h.Invoke(t.Context(), "other", "", nil); err == nil {
 		t.Error("a function that is not configured any more was invoked")
 	}
@@ -322,11 +323,11 @@ func TestDebugger(t *testing.T) {
 			held.Wait()
 
 			// One that has ended comes back with the next invocation.
-			h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+			testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 			if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			h.eventually("its end", func() bool { return len(h.Environments(function)) == 0 })
+			testenv.Eventually(t, "its end", func() bool { return len(h.Environments(function)) == 0 })
 			if got := h.variable("DEBUGGED"); got != "yes" || h.only() == first {
 				t.Errorf("the variable is %q in process %d", got, h.only())
 			}
@@ -339,7 +340,7 @@ func TestDebugger_Update(t *testing.T) {
 	t.Parallel()
 	h := debugged(t, "env")
 	idle := h.only()
-	h.eventually("an idle environment", func() bool { return h.idle() == 1 })
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 	h.update(h.revised(1))
 	h.ended(idle)
 	busy := h.only() // without an invocation
@@ -351,7 +352,7 @@ func TestDebugger_Update(t *testing.T) {
 	h.update(h.revised(3))
 	revisions := make(chan int)
 	go func() { revisions <- h.revision() }()
-	h.eventually("the other environments to leave", func() bool { return len(h.Environments(function)) == 2 })
+	testenv.Eventually(t, "the other environments to leave", func() bool { return len(h.Environments(function)) == 2 })
 	for _, e := range h.Environments(function) {
 		if e.PID != busy && e.PID != 0 {
 			t.Errorf("process %d runs beside %d", e.PID, busy)
@@ -384,7 +385,7 @@ func TestDebugger_CannotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := debugged(t, command...)
-			h.eventually("its end", func() bool { return len(h.Environments(function)) == 0 })
+			testenv.Eventually(t, "its end", func() bool { return len(h.Environments(function)) == 0 })
 			for n := range 2 {
 				if got, functionError := h.invoke(`{"do":"echo"}`); functionError == "" {
 					t.Errorf("got %s", got)

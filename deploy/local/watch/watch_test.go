@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
 )
 
@@ -310,6 +311,8 @@ func TestWatcher(t *testing.T) {
 // until returns the changes up to one of a file as one.
 func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change {
 	t.Helper()
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
+	defer cancel()
 	var joined watch.Change
 	for !slices.Contains(joined.Files, file) {
 		select {
@@ -317,7 +320,7 @@ func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change 
 			joined.API = joined.API || c.API
 			joined.Files = append(joined.Files, c.Files...)
 			joined.Functions = append(joined.Functions, c.Functions...)
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatalf("no change of %s; there was %+v", file, joined)
 		}
 	}
@@ -330,6 +333,8 @@ func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change 
 // A build takes seconds, in which the next file is saved.
 func TestWatcher_ChangedWhileAtWork(t *testing.T) {
 	t.Parallel()
+	deadline, cancel := testenv.WithDeadline(t.Context(), t)
+	defer cancel()
 	root := workspace(t)
 	calls, ended := make(chan watch.Change), make(chan error, 3)
 	start(t, watch.Config{Root: root, Changed: func(ctx context.Context, c watch.Change) {
@@ -344,7 +349,7 @@ func TestWatcher_ChangedWhileAtWork(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("change (-want +got):\n%s", diff)
 			}
-		case <-t.Context().Done():
+		case <-deadline.Done():
 			t.Fatalf("not told of %+v", want)
 		}
 	}
