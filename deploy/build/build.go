@@ -228,8 +228,8 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	arguments := []string{"-o", unfinished, "."}
 	switch {
 	case options.Update:
-		// The go command leaves this link alone if the executable is up to date, and else replaces it.
-		if err := os.Link(executable, unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// The go command keeps this file if the executable is up to date, and else replaces it.
+		if err := Link(executable, unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 		}
 		arguments = append([]string{"-ldflags", "-s -w"}, arguments...)
@@ -260,6 +260,22 @@ func compile(ctx context.Context, function Function, root, out string, options O
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 	}
 	return Artifact{Name: function.Name, Path: executable, SHA256: digest, Size: size, Took: took}, nil
+}
+
+// Link makes newname a hard link to the executable oldname, or a copy of it if the file system cannot link them.
+func Link(oldname, newname string) error {
+	err := os.Link(oldname, newname)
+	if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	content, err := os.ReadFile(oldname)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(newname, content, 0o755); err != nil { //nolint:gosec // an executable
+		return errors.Join(err, os.RemoveAll(newname))
+	}
+	return nil
 }
 
 // sum returns the SHA-256 of a file in hexadecimal digits, and how many bytes it has.

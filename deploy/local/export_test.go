@@ -27,6 +27,12 @@ func RunBuilt(ctx context.Context, root string, bootstraps map[string]string) er
 	return run(ctx, cfg, "")
 }
 
+// MakeRunDir returns the folder of a run, and a function that releases its lock as the end of the process does.
+func MakeRunDir(builds string) (dir string, release func() error, err error) {
+	dir, lock, err := makeRunDir(builds)
+	return dir, lock.Close, err
+}
+
 // StepLine is the line for a step of the start, or for what comes after it.
 func StepLine(step string, elapsed time.Duration, terminal, color, over bool) string {
 	s := &steps{terminal: terminal, color: color}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/userrequestapi/userdata/deploy/build"
@@ -88,6 +89,7 @@ type Stack struct {
 	cfg           Config
 	bootstraps    map[string]bootstrap // by the functions' logical ids
 	installed     string               // the folder of those that were built here; deleted when the stack stops
+	installedLock *flock.Flock         // keeps other runs from deleting that folder
 	authorization authorization
 	resources     atomic.Pointer[template.Stack]
 	gateway       atomic.Pointer[gateway.Gateway]
@@ -424,7 +426,7 @@ func (s *Stack) stop() error {
 		errs = append(errs, s.Host.Close())
 	}
 	if s.installed != "" {
-		errs = append(errs, os.RemoveAll(s.installed))
+		errs = append(errs, os.RemoveAll(s.installed), s.installedLock.Close())
 	}
 	for _, g := range s.gateways {
 		g.Wait()

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
@@ -215,7 +217,7 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 // present one, which no environment is started from any more.
 func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 	if s.installed == "" {
-		if s.installed, err = os.MkdirTemp(s.cfg.builds(), "run-"); err != nil {
+		if s.installed, s.installedLock, err = makeRunDir(s.cfg.builds()); err != nil {
 			return fmt.Errorf("make the folder of the functions that run: %w", err)
 		}
 	}
@@ -228,7 +230,7 @@ func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
-	if err := os.Link(a.Path, executable); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := build.Link(a.Path, executable); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
 	next := bootstrap{path: executable, revision: a.SHA256}
@@ -242,6 +244,37 @@ func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 		}
 	}
 	return nil
+}
+
+// makeRunDir makes a folder in builds for the executables of one run, and removes those of earlier runs that were killed. Each
+// run holds a shared lock while it needs its folder; only when no run holds it, what is there can be removed.
+func makeRunDir(builds string) (_ string, _ *flock.Flock, err error) {
+	lock := flock.New(filepath.Join(builds, "run.lock"))
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	alone, err := lock.TryLock()
+	if err != nil {
+		return "", nil, err
+	}
+	if alone {
+		entries, err := os.ReadDir(builds) // no pattern: the path may have any character
+		for _, entry := range entries {
+			if strings.HasPrefix(entry.Name(), "run-") {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(builds, entry.Name())))
+			}
+		}
+		if err := errors.Join(err, lock.Unlock()); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := lock.RLock(); err != nil { // waits at most until another run has removed folders
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp(builds, "run-")
+	return dir, lock, err
 }
 
 // failureOf is why the function could not be built, by what [build.Functions] says of several; nil when it could.
