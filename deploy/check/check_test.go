@@ -372,8 +372,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestLint_Template sees that each linter of the template or the contract reports its own findings. The ordinary tests run each linter
-// once, but for cfn-lint, which takes seconds for each of its five files.
+// TestLint_Template sees that each linter of the template or the contract reports its own findings. The ordinary tests run
+// Spectral and the OpenAPI linter once and the house rules twice. Only all tests run cfn-lint, which takes seconds for each file.
 func TestLint_Template(t *testing.T) {
 	t.Parallel()
 	const source, contract = "deploy/template.yaml", "deploy/openapi.yaml"

@@ -52,7 +52,7 @@ type Config struct {
 	Bootstraps map[string]string
 	// Environments is how many environments of a function there can be at once.
 	Environments int
-	// IdleTimeout is how long an idle environment is kept if it is not the most recently used one; 0: until the stack is closed.
+	// IdleTimeout is that of [lambdahost.Options]: how long an idle environment is kept; 0: until the stack is closed.
 	IdleTimeout time.Duration
 	// XRayDaemonAddress is another X-Ray daemon, host:port, that gets a copy of each segment document.
 	XRayDaemonAddress string

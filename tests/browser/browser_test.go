@@ -335,7 +335,7 @@ type look struct {
 	scheme string
 }
 
-// TestPages looks at each page in both colour schemes and in two widths.
+// TestPages looks at each page in a wide window with the light colour scheme, and in a narrow one with the dark scheme.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	testPages(t, look{1280, "light"}, look{400, "dark"})

@@ -9,7 +9,7 @@
 // [Options].Trace what would be in them. [Host.Update] replaces functions while they are used, and [Function].Debugger runs one
 // under a debugger.
 //
-// Idle environments end after Options.IdleTimeout, except the most recently used one of each function.
+// Idle environments end after Options.IdleTimeout. The most recently used one of each function stays while no other is busy.
 //
 // What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, and an environment that waits for the
 // next invocation is not frozen. Whether a trace is sampled is decided by who calls: what comes without a decision is not.
@@ -86,8 +86,8 @@ type Options struct {
 	XRayDaemonAddress string        // host:port told to the functions; "": 127.0.0.1:2000
 	MaxEnvironments   int           // most environments of a function that names no Concurrency; 0: 10
 	InitTimeout       time.Duration // limit of the init phase; 0: Lambda's 10 s
-	// IdleTimeout is how long an environment waits for an invocation before it ends, except the most recently used one of
-	// the function; 0: for ever.
+	// IdleTimeout is how long an environment waits for an invocation before it ends; 0: for ever. The most recently used
+	// idle one of a function stays while none of the others is starting or busy.
 	IdleTimeout time.Duration
 	// Log gets every log event, one call at a time and in order. It holds up the functions while it runs and must not
 	// call the Host. nil: events are dropped.
@@ -491,7 +491,7 @@ func (h *Host) markIdle(e *environment) {
 }
 
 // takeIdle takes e, which has been idle for Options.IdleTimeout, from the environments that invocations are given to. It
-// reports false if e is to stay: it is the most recently used one, or has been given an invocation just now.
+// reports false if e is to stay: it is the most recently used one and no other is busy, or it has just been given an invocation.
 func (h *Host) takeIdle(e *environment) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
