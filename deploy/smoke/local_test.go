@@ -1,17 +1,22 @@
 package smoke_test
 
 import (
+	"context"
+	"crypto/rand"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 	"github.com/userrequestapi/userdata/deploy/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -53,7 +58,7 @@ func start(t *testing.T, cfg local.Config) *local.Stack {
 		t.Fatal(err)
 	}
 	cfg.Root, cfg.DataDir, cfg.Bootstraps = root, t.TempDir(), bootstraps(t)
-	cfg.Parameters["StageName"] = "smoke" // the database may be shared with other tests
+	cfg.Parameters["StageName"] = "t" + strings.ToLower(rand.Text()[:12]) // the database may be shared with other tests
 	stack, err := local.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,19 @@ func start(t *testing.T, cfg local.Config) *local.Stack {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(func() { deleteTable(t, stack) })
 	return stack
+}
+
+func deleteTable(t *testing.T, stack *local.Stack) {
+	t.Helper()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client := dynamodb.Connect(stack.Database, func(o *awsdynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} })
+	_, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &stack.Table})
+	if err != nil {
+		t.Errorf("delete the table: %v", err)
+	}
 }
 
 // bootstraps returns the functions' executables that the tests share; none: the stack builds its own.
