@@ -167,7 +167,7 @@ func (s *Stack) replace(resources *template.Stack, api bool) error {
 }
 
 // rebuild builds the functions with these names, and those that did not compile before, and returns the names of those that do.
-// The function that was asked for last comes first. With early, each is replaced as soon as it is ready.
+// The most recently requested function comes first. With early, each is replaced as soon as it is ready.
 func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
 	var affected []template.Function
 	for _, f := range functions {
@@ -291,12 +291,12 @@ func failureOf(name string, err error) error {
 	return nil
 }
 
-// requested is when each function was asked for last, by its ARN.
+// requested is when each function was most recently requested, by its ARN.
 type requested struct{ times sync.Map }
 
 func (r *requested) note(arn string) { r.times.Store(arn, time.Now()) }
 
-// compare is negative if a was asked for before b.
+// compare is negative if b is the more recently requested one.
 func (r *requested) compare(a, b string) int { return r.last(a).Compare(r.last(b)) }
 
 func (r *requested) last(arn string) time.Time {

@@ -501,7 +501,7 @@ func (h *Host) takeIdle(e *environment) bool {
 		return false
 	}
 	fn.idle = slices.Delete(fn.idle, i, i+1)
-	delete(fn.environments, e) // now: while its process ends it is none that the last one could be spared for
+	delete(fn.environments, e) // now: an environment that is ending does not count
 	return true
 }
 

@@ -180,7 +180,7 @@ func (c *CloudFormation) Page(size int) {
 	c.pageSize = size
 }
 
-// Pace makes each look at a stack advance what runs on it by so many steps.
+// Pace sets how many steps each look at a stack advances what runs on it.
 func (c *CloudFormation) Pace(steps int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
