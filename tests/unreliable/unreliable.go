@@ -302,15 +302,17 @@ func (d *Database) note(r *http.Request) (f Fault, interrupt func(execute func()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.operations = append(d.operations, Operation{Name: name, Attempt: attempt})
-	interrupt = d.interrupts[name]
-	delete(d.interrupts, name)
+	if interrupt = d.interrupts[name]; interrupt != nil {
+		delete(d.interrupts, name)
+		return ResetBefore, interrupt
+	}
 	if d.fault != nil {
 		f = d.fault(name)
 	}
 	if f == Delay || f == Late {
 		d.delayed.Add(1)
 	}
-	return f, interrupt
+	return f, nil
 }
 
 // ServeHTTP implements [http.Handler].
@@ -326,7 +328,6 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(err)
 			}
 		})
-		f = ResetBefore
 	}
 	switch f {
 	case Ignore:
