@@ -32,8 +32,15 @@ func TestCounter(t *testing.T) {
 		t.Fatal(err)
 	}
 	seed := flagged().seed
-	p.Fail(chooseFaults(seed))
-	var acknowledged, unknown, refused atomic.Int64
+	var acknowledged, unknown, refused, faults atomic.Int64
+	choose := chooseFaults(seed)
+	p.Fail(func(operation string) unreliable.Fault {
+		f := choose(operation)
+		if f != unreliable.None {
+			faults.Add(1)
+		}
+		return f
+	})
 	var running sync.WaitGroup
 	for range clients {
 		running.Go(func() {
@@ -65,11 +72,15 @@ func TestCounter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("seed %d: %d acknowledged, %d unknown, %d refused; the counter is %d", seed, acknowledged.Load(), unknown.Load(), refused.Load(), n)
+	t.Logf("seed %d, %d faults: %d acknowledged, %d unknown, %d refused; the counter is %d",
+		seed, faults.Load(), acknowledged.Load(), unknown.Load(), refused.Load(), n)
 	if n < acknowledged.Load() || n > acknowledged.Load()+unknown.Load() {
 		t.Errorf("the counter is %d, want %d to %d", n, acknowledged.Load(), acknowledged.Load()+unknown.Load())
 	}
 	if acknowledged.Load() == 0 {
 		t.Error("no increment was acknowledged")
+	}
+	if faults.Load() == 0 {
+		t.Error("the database had no fault")
 	}
 }

@@ -379,7 +379,10 @@ func (r *runner) report(t *testing.T, w workload) {
 	}
 	t.Logf("%d requests, %d users; the outcome of %d of %d writes is unknown (%.1f %%)\n%s",
 		all, len(r.histories), unknown, writes, 100*float64(unknown)/float64(max(writes, 1)), &text)
-	if !w.faults && unknown > 0 {
+	switch {
+	case !w.faults && unknown > 0:
 		t.Errorf("without faults, the outcome of %d writes is unknown", unknown)
+	case w.faults && unknown == 0:
+		t.Error("with faults, no outcome is unknown: want some, or the faults do not reach the functions")
 	}
 }
