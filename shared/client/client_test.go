@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -392,6 +394,51 @@ func TestOutcomeUnknown(t *testing.T) {
 					t.Errorf("got %d requests, want %d", len(s.requests), tt.requests)
 				}
 			})
+		})
+	}
+}
+
+// TestOutcomeUnknown_Transport has errors of [http.Transport]. A request without a connection was not sent.
+func TestOutcomeUnknown_Transport(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(server.Close)
+	stopped := httptest.NewServer(http.NotFoundHandler())
+	stopped.Close()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range []struct {
+		name    string
+		ctx     context.Context
+		dials   []*httptest.Server // the connections of the attempts
+		unknown bool
+	}{
+		{"refused connection", t.Context(), []*httptest.Server{stopped}, false},
+		{"refused connections", t.Context(), []*httptest.Server{stopped, stopped}, false},
+		{"canceled before", canceled, []*httptest.Server{server}, false},
+		{"lost response", t.Context(), []*httptest.Server{server}, true},
+		{"lost response, then refused connection", t.Context(), []*httptest.Server{server, stopped}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dials := 0
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				dials++
+				return new(net.Dialer).DialContext(ctx, network, tt.dials[dials-1].Listener.Addr().String())
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
+			c, err := client.New("http://127.0.0.1/prod",
+				client.WithHTTPClient(&http.Client{Transport: transport}), client.WithRetries(len(tt.dials)-1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.CreateUser(tt.ctx, client.UserInput{}, "")
+			if got := client.OutcomeUnknown(err); err == nil || got != tt.unknown {
+				t.Errorf("got error %v, unknown %t, want %t", err, got, tt.unknown)
+			}
+			if tt.ctx.Err() == nil && dials != len(tt.dials) {
+				t.Errorf("got %d connections, want %d", dials, len(tt.dials))
+			}
 		})
 	}
 }
