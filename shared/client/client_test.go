@@ -341,6 +341,14 @@ func TestOutcomeUnknown(t *testing.T) {
 			_, err := c.ReplaceUser(ctx, "1", client.UserInput{}, `"E"`)
 			return err
 		},
+		"replace, with ETag of another program": func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReplaceUser(ctx, "1", client.UserInput{}, `"h-E"`)
+			return err
+		},
+		"replace, with *": func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReplaceUser(ctx, "1", client.UserInput{}, "*")
+			return err
+		},
 		"delete":            func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "1", "") },
 		"delete, with ETag": func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "1", `"E"`) },
 		"invalid id":        func(ctx context.Context, c *client.Client) error { return c.DeleteUser(ctx, "", "") },
@@ -369,6 +377,8 @@ func TestOutcomeUnknown(t *testing.T) {
 		{"failed, then done", "replace, with ETag", []answer{failed, user}, 0, false, 2},
 		{"failed, then refused", "replace, with ETag", []answer{failed, {status: 412}}, 412, true, 2},
 		{"refused", "replace, with ETag", []answer{{status: 412}}, 412, false, 1},
+		{"failed", "replace, with ETag of another program", []answer{failed}, 500, true, 1},
+		{"failed", "replace, with *", []answer{failed}, 500, true, 1},
 		{"failed", "delete", []answer{failed}, 500, true, 1},
 		{"done", "delete", []answer{{status: 204}}, 0, false, 1},
 		{"failed, then refused", "delete, with ETag", []answer{failed, {status: 404}}, 404, true, 2},

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -60,10 +61,11 @@ func (s sender) Do(request *http.Request) (*http.Response, error) {
 }
 
 // namesState reports whether a request can take effect in one state of the user alone, which never comes back, so that it takes effect
-// at most once however often it is sent.
+// at most once however often it is sent. An ETag that begins with h- is a hash of the user, which another program has written to the
+// table. That state can come back.
 func namesState(request *http.Request) bool {
-	etag := request.Header.Get("If-Match")
-	return etag != "" && etag != "*"
+	etags := request.Header.Get("If-Match")
+	return strings.Contains(etags, `"`) && !strings.Contains(etags, `"h-`)
 }
 
 // whenAsked repeats what the service asks to have repeated, even changes: with a 429 the request has not reached a function, and with a

@@ -46,6 +46,7 @@ func (u User) ID() string {
 type ETag string
 
 // Hash is the ETag of a user that was written by others and has no revision: it follows from the attributes alone.
+// Unlike revisions, it can come back. Package client recognizes it by its prefix.
 func (a Attributes) Hash() ETag {
 	return ETag("h-" + digest(a.canonical()))
 }
