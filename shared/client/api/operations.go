@@ -579,7 +579,7 @@ type ClientInterface interface {
 
 	// DeleteUser Delete a user
 	//
-	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without `If-Match`, 204 also means that the service cannot tell who deleted the user.
+	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -593,7 +593,7 @@ type ClientInterface interface {
 
 	// ReplaceUserWithBody Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -602,7 +602,7 @@ type ClientInterface interface {
 
 	// ReplaceUser Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -684,7 +684,7 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 
 // DeleteUser Delete a user
 //
-// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without `If-Match`, 204 also means that the service cannot tell who deleted the user.
+// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 //
 // Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -718,7 +718,7 @@ func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserPara
 
 // ReplaceUserWithBody Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type.
 //
@@ -737,7 +737,7 @@ func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserID, params 
 
 // ReplaceUser Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1263,7 +1263,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteUserWithResponse Delete a user
 	//
-	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without `If-Match`, 204 also means that the service cannot tell who deleted the user.
+	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1281,7 +1281,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithBodyWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1290,7 +1290,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1496,7 +1496,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 
 // DeleteUserWithResponse Delete a user
 //
-// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without `If-Match`, 204 also means that the service cannot tell who deleted the user.
+// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1526,7 +1526,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // ReplaceUserWithBodyWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1541,7 +1541,7 @@ func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Contex
 
 // ReplaceUserWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
