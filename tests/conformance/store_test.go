@@ -48,9 +48,12 @@ func TestStore(t *testing.T) {
 func TestStore_InDoubt(t *testing.T) {
 	t.Parallel()
 	p, items := unreliable.NewDatabase(t), stacktest.NewTable(t)
-	usertest.RunInDoubt(t, func(t *testing.T) usertest.Lossy {
+	usertest.RunInDoubt(t, func(t *testing.T, users ...user.Attributes) usertest.Lossy {
 		t.Helper()
 		items.Clear(t)
+		for _, u := range users {
+			items.PutItem(t, stacktest.Item{"userId": s(u[user.IDAttribute].(string)), "name": s(u[user.NameAttribute].(string))})
+		}
 		return usertest.Lossy{
 			Store:  newStore(t, "http://"+p.Address, items.TableName),
 			Others: newStore(t, stacktest.Endpoint(t), items.TableName),

@@ -20,9 +20,9 @@ type Lossy struct {
 // action is what a client does with the user of a test.
 type action func(store user.Store) error
 
-// RunInDoubt tests that stores report what happened to writes in doubt, or that it is unknown. Each store that open returns is new
-// and empty.
-func RunInDoubt(t *testing.T, open func(t *testing.T) Lossy) {
+// RunInDoubt tests that stores report what happened to writes in doubt, or that it is unknown. Each store that open returns is new,
+// and has only these users, as if another program had written them.
+func RunInDoubt(t *testing.T, open func(t *testing.T, users ...user.Attributes) Lossy) {
 	t.Helper()
 	const id = "1"
 	var (
@@ -56,6 +56,7 @@ func RunInDoubt(t *testing.T, open func(t *testing.T) Lossy) {
 	for _, tt := range []struct {
 		name      string
 		exists    bool // whether the user exists before
+		foreign   bool // whether another program wrote it
 		write     action
 		execution int
 		meanwhile []action
@@ -121,11 +122,35 @@ func RunInDoubt(t *testing.T, open func(t *testing.T) Lossy) {
 			name: "delete, deleted and created", exists: true, write: remove(always), execution: executed,
 			meanwhile: []action{create("B")}, want: user.Unavailable, end: "B",
 		},
+		{name: "replace of a foreign user", exists: true, foreign: true, write: replace("A", matching), execution: executed, end: "A"},
+		{
+			name: "replace of a foreign user, not executed", exists: true, foreign: true, write: replace("A", matching),
+			execution: forgotten, want: user.Unavailable, end: "before",
+		},
+		{
+			name: "replace of a foreign user, late", exists: true, foreign: true, write: replace("A", always),
+			execution: late, want: user.Unavailable, end: "A",
+		},
+		{name: "delete of a foreign user", exists: true, foreign: true, write: remove(always), execution: executed},
+		{
+			name: "delete of a foreign user, not executed", exists: true, foreign: true, write: remove(always),
+			execution: forgotten, want: user.Unavailable, end: "before",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			lossy := open(t)
-			if tt.exists {
-				first = mustCreate(t, lossy.Others, user.Attributes{user.IDAttribute: id, user.NameAttribute: "before"})
+			before := user.Attributes{user.IDAttribute: id, user.NameAttribute: "before"}
+			var lossy Lossy
+			if tt.foreign {
+				lossy = open(t, before)
+				var err error
+				if first, err = lossy.Others.Get(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				lossy = open(t)
+				if tt.exists {
+					first = mustCreate(t, lossy.Others, before)
+				}
 			}
 			others := func(actions []action) {
 				for i, act := range actions {

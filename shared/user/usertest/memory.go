@@ -23,6 +23,7 @@ type record struct {
 	user        user.User
 	idempotency *user.Idempotency
 	created     user.ETag // the revision that the create gave the user
+	pinned      bool      // whether the ETag is a revision, which never comes back, rather than a hash
 }
 
 var _ user.Store = (*Memory)(nil)
@@ -98,6 +99,7 @@ func (m *Memory) Lose(meanwhile func(execute func())) {
 type write struct {
 	id     string
 	before user.ETag // that the user must have; "": there must be no user
+	pinned bool      // whether before is a revision
 	after  *record   // nil: no user
 	proves func(now record, exists bool) bool
 }
@@ -131,7 +133,7 @@ func (m *Memory) do(w write) (done bool, found *record, err error) {
 		return execute(), found, nil
 	}
 	meanwhile(func() { execute() })
-	if w.before != "" && execute() { // A revision never comes back, so that the write cannot take effect twice.
+	if w.pinned && execute() { // A revision never comes back, so that the write cannot take effect twice.
 		return true, nil, nil
 	}
 	m.mu.Lock()
@@ -157,7 +159,7 @@ func (m *Memory) Create(ctx context.Context, sent user.Attributes, idempotency *
 		return user.User{}, false, err
 	}
 	done, found, err := m.do(write{
-		id: u.ID(), after: &record{u, idempotency, u.ETag},
+		id: u.ID(), after: &record{u, idempotency, u.ETag, true},
 		proves: func(now record, _ bool) bool {
 			return now.user.ETag == u.ETag || idempotency != nil && now.created == u.ETag
 		},
@@ -190,12 +192,13 @@ func (m *Memory) Replace(ctx context.Context, id string, sent user.Attributes, i
 		if err != nil {
 			return user.User{}, err
 		}
-		before := r.user.ETag
+		before, pinned := r.user.ETag, r.pinned
+		r.pinned = true
 		if r.user, err = revise(attributes); err != nil {
 			return user.User{}, err
 		}
 		done, _, err := m.do(write{
-			id: id, before: before, after: &r,
+			id: id, before: before, pinned: pinned, after: &r,
 			proves: func(now record, _ bool) bool { return now.user.ETag == r.user.ETag },
 		})
 		if done || err != nil {
@@ -212,7 +215,7 @@ func (m *Memory) Delete(ctx context.Context, id string, ifMatch []user.ETag) err
 			return err
 		}
 		done, _, err := m.do(write{
-			id: id, before: r.user.ETag,
+			id: id, before: r.user.ETag, pinned: r.pinned,
 			proves: func(_ record, exists bool) bool { return !exists && len(ifMatch) == 0 },
 		})
 		if done || err != nil {

@@ -33,8 +33,8 @@ func TestNewMemory(t *testing.T) {
 
 func TestMemory_InDoubt(t *testing.T) {
 	t.Parallel()
-	usertest.RunInDoubt(t, func(*testing.T) usertest.Lossy {
-		m := usertest.NewMemory()
+	usertest.RunInDoubt(t, func(_ *testing.T, users ...user.Attributes) usertest.Lossy {
+		m := usertest.NewMemory(users...)
 		return usertest.Lossy{Store: m, Others: m, Lose: m.Lose}
 	})
 }
