@@ -208,7 +208,7 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 		return write{
 			id:     id,
 			pinned: ownRevision(old) != "",
-			// That there is no item does not tell who deleted it. Without If-Match, the caller need not know.
+			// An absent item does not prove who deleted it. Without If-Match, the caller need not know.
 			proves: func(it item) bool { return it == nil && len(ifMatch) == 0 },
 			send: func(ctx context.Context, options func(*dynamodb.Options)) error {
 				_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{

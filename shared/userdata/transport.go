@@ -17,7 +17,7 @@ import (
 )
 
 // idleTimeout is the time without traffic after which a kept connection is not used again. It may have been lost while the
-// environment was frozen, which nothing tells (docs/decisions/0004-revisions.md has the measurements).
+// environment was frozen, without any notification (docs/decisions/0004-revisions.md has the measurements).
 const idleTimeout = 5 * time.Second
 
 func newHTTPClient() *http.Client {

@@ -10,8 +10,9 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// TestLostAnswer loses the response to a write that the database has executed. The client is told so where the table proves it:
-// after a create, which is not sent again, and after a replacement, which can be. Only who has deleted a user is not known.
+// TestLostAnswer loses the response to a write that the database has executed. The response reports success if
+// the table proves it: after a create, which is not sent again, and after a replacement, which can be. Only who has
+// deleted a user is not known.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	faults := []struct {

@@ -29,12 +29,12 @@ type Fault int
 // What can happen to a request.
 const (
 	None        Fault = iota
-	Ignore            // the database does not get it, and no answer comes
+	Ignore            // the database does not get it, and no response comes
 	Throttle          // the database refuses it as one that is too busy
-	Lose              // the database carries it out; instead of the answer the connection is closed (FIN)
+	Lose              // the database executes it; instead of the response, the connection is closed (FIN)
 	Reset             // the same, with a reset (RST)
-	Cut               // the database carries it out; the connection is closed in the middle of the answer
-	Withhold          // the database carries it out; no answer comes
+	Cut               // the database executes it; the connection is closed in the middle of the response
+	Withhold          // the database executes it; no response comes
 	ResetBefore       // the database does not get it; the connection is reset
 	FailBefore        // the database does not get it; the response is 500
 	FailAfter         // the database executes it; the response is 500
@@ -347,7 +347,7 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(Lateness)
 	default:
 	}
-	answer, err := d.forward(r, body)
+	response, err := d.forward(r, body)
 	if f == Delay {
 		time.Sleep(Lateness)
 	}
@@ -370,15 +370,15 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	maps.Copy(w.Header(), answer.header)
-	w.Header().Set("Content-Length", strconv.Itoa(len(answer.body)))
-	w.WriteHeader(answer.status)
+	maps.Copy(w.Header(), response.header)
+	w.Header().Set("Content-Length", strconv.Itoa(len(response.body)))
+	w.WriteHeader(response.status)
 	if f == Cut {
-		_, _ = w.Write(answer.body[:len(answer.body)/2])
+		_, _ = w.Write(response.body[:len(response.body)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
-	_, _ = w.Write(answer.body)
+	_, _ = w.Write(response.body)
 }
 
 // abort closes the connection without a response.
@@ -399,24 +399,24 @@ func refuse(w http.ResponseWriter, status int, exception, message string) {
 	_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, exception, message)
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// forward has the database carry out a request, whether its sender still waits or not.
-func (d *Database) forward(r *http.Request, body []byte) (answer, error) {
+// forward has the database execute a request, whether its sender still waits or not.
+func (d *Database) forward(r *http.Request, body []byte) (response, error) {
 	out, err := http.NewRequest(r.Method, d.database.JoinPath(r.URL.Path).String(), bytes.NewReader(body)) //nolint:noctx // as it says
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	out.Header = r.Header.Clone()
 	res, err := d.transport.RoundTrip(out)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	got, err := io.ReadAll(res.Body)
-	return answer{status: res.StatusCode, header: res.Header, body: got}, err
+	return response{status: res.StatusCode, header: res.Header, body: got}, err
 }
