@@ -411,7 +411,8 @@ func TestOutcomeUnknown(t *testing.T) {
 // TestOutcomeUnknown_Transport has errors of [http.Transport]. A request without a connection was not sent.
 func TestOutcomeUnknown_Transport(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	server := httptest.NewServer(http.HandlerFunc(abort))
 	t.Cleanup(server.Close)
 	stopped := httptest.NewServer(http.NotFoundHandler())
 	stopped.Close()

@@ -106,8 +106,8 @@ func ExampleClient_UpdateUser() {
 		return nil
 	})
 	if client.OutcomeUnknown(err) {
-		// The service could not tell whether the change was made, as after a 500. Read the user to find out. Call again only if it was not
-		// made, and if it does no harm twice: to set a name does none, to count up does.
+		// The service could not tell whether the change was made, as after a 500. Read the user to find out. Call
+		// again only if it was not made, and if it does no harm twice: to set a name does none, to count up does.
 		user, err = c.GetUser(ctx, "example-ada")
 	}
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // its response was lost or had a status of 5xx, except 503 with Retry-After. Read the user before you call again. No other error of a
 // write leaves a doubt: the write took no effect and will take none.
 //
-// A request that got no connection was not sent, provided that the transport supports [httptrace.ClientTrace], as [http.Transport] does.
-// After an error of any other transport, the outcome is unknown.
+// A request that got no connection was not sent, provided that the transport supports [httptrace.ClientTrace], as
+// [http.Transport] does. After an error of any other transport, the outcome is unknown.
 func OutcomeUnknown(err error) bool {
 	_, unknown := errors.AsType[*unknownOutcome](err)
 	return unknown

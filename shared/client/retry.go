@@ -60,9 +60,9 @@ func (s sender) Do(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// namesState reports whether a request can take effect in one state of the user alone, which never comes back, so that it takes effect
-// at most once however often it is sent. An ETag that begins with h- is a hash of the user, which another program has written to the
-// table. That state can come back.
+// namesState reports whether a request can take effect in one state of the user alone, which never comes back, so that it
+// takes effect at most once however often it is sent. An ETag that begins with h- is a hash of a user that another program
+// has written to the table. That state can come back.
 func namesState(request *http.Request) bool {
 	etags := request.Header.Get("If-Match")
 	return strings.Contains(etags, `"`) && !strings.Contains(etags, `"h-`)

@@ -116,10 +116,10 @@ func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, et
 // UpdateUser reads a user, calls change with it, and writes it back. Where another client has written in between all of it is done again,
 // at most 10 times, so that no write is lost: change may be called several times. An error of change ends it, and is returned.
 //
-// Where the response to the write is lost, the same write is sent again, which cannot take effect twice. If another client has written by
-// then, nobody can tell whether this write came before: the error is one of [OutcomeUnknown]. So it is, without a retry, if another
-// program has written the user to the table, because its ETag can come back. Read the user, and call again only if it is not as it
-// should be.
+// Where the response to the write is lost, the same write is sent again, which cannot take effect twice. If another client
+// has written by then, nobody can tell whether this write came before: the error is one of [OutcomeUnknown]. So it is,
+// without a retry, if another program has written the user to the table, because its ETag can come back. Read the user,
+// and call again only if it is not as it should be.
 func (c *Client) UpdateUser(ctx context.Context, id string, change func(*UserInput) error) (*User, error) {
 	for attempt := 1; ; attempt++ {
 		user, err := c.updateOnce(ctx, id, change)

@@ -52,7 +52,8 @@ func TestStore_InDoubt(t *testing.T) {
 		t.Helper()
 		items.Clear(t)
 		for _, u := range users {
-			items.PutItem(t, stacktest.Item{"userId": s(u[user.IDAttribute].(string)), "name": s(u[user.NameAttribute].(string))})
+			id, name := u[user.IDAttribute].(string), u[user.NameAttribute].(string)
+			items.PutItem(t, stacktest.Item{"userId": s(id), "name": s(name)})
 		}
 		return usertest.Lossy{
 			Store:  newStore(t, "http://"+p.Address, items.TableName),

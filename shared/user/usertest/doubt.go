@@ -20,8 +20,8 @@ type Lossy struct {
 // action is what a client does with the user of a test.
 type action func(store user.Store) error
 
-// RunInDoubt tests that stores report what happened to writes in doubt, or that it is unknown. Each store that open returns is new,
-// and has only these users, as if another program had written them.
+// RunInDoubt tests that stores report what happened to writes in doubt, or that it is unknown. Each store that open returns
+// is new, and has only these users, as if another program had written them.
 func RunInDoubt(t *testing.T, open func(t *testing.T, users ...user.Attributes) Lossy) {
 	t.Helper()
 	const id = "1"
@@ -122,7 +122,10 @@ func RunInDoubt(t *testing.T, open func(t *testing.T, users ...user.Attributes) 
 			name: "delete, deleted and created", exists: true, write: remove(always), execution: executed,
 			meanwhile: []action{create("B")}, want: user.Unavailable, end: "B",
 		},
-		{name: "replace of a foreign user", exists: true, foreign: true, write: replace("A", matching), execution: executed, end: "A"},
+		{
+			name: "replace of a foreign user", exists: true, foreign: true, write: replace("A", matching),
+			execution: executed, end: "A",
+		},
 		{
 			name: "replace of a foreign user, not executed", exists: true, foreign: true, write: replace("A", matching),
 			execution: forgotten, want: user.Unavailable, end: "before",
