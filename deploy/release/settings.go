@@ -63,8 +63,8 @@ type Settings struct {
 }
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
-// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser is opened
-// only from a terminal, and not with BROWSER=none or JSON.
+// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser
+// is opened only from a terminal, and not with BROWSER=none or JSON.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
