@@ -67,14 +67,11 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 	if err := os.WriteFile(summary, nil, 0o600); err != nil {
 		return fmt.Errorf("test: %w", err)
 	}
-	env = append(env, testenv.SummaryVariable+"="+summary)
+	timeout, all := testTimeout, ""
 	if options.All {
-		env = append(env, testenv.AllVariable+"=1")
+		timeout, all = testAllTimeout, "1"
 	}
-	timeout := testTimeout
-	if options.All {
-		timeout = testAllTimeout
-	}
+	env = append(env, testenv.SummaryVariable+"="+summary, testenv.AllVariable+"="+all)
 	args := []string{"go", "test", "-shuffle=on", "-timeout=" + timeout}
 	if options.Short {
 		args = append(args, "-short")

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/collector"
 	"github.com/userrequestapi/userdata/deploy/trace"
 )
@@ -51,16 +52,6 @@ func send(t *testing.T, address string, packets ...string) {
 	for _, packet := range packets {
 		if _, err := conn.Write([]byte(packet)); err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-// eventually waits until the condition holds, at most 10 seconds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 seconds", what)
 		}
 	}
 }
@@ -130,7 +121,7 @@ func TestReceive(t *testing.T) {
 	c.Log(collector.Line{TraceID: traceID(1), Text: "before"})
 	send(t, c.Address(), packet(t, handler(1)))
 	c.Add(stage(1))
-	eventually(t, "the trace is complete", func() bool {
+	testenv.Eventually(t, "the complete trace", func() bool {
 		list := c.Traces(collector.Filter{})
 		return len(list) == 1 && list[0].Spans == 3
 	})
@@ -189,7 +180,7 @@ func TestRefuse(t *testing.T) {
 		"", "\n", "hello", `{"format": "xml", "version": 1}`+"\n{}", strings.TrimPrefix(valid, packetHeader), packetHeader, packetHeader+"{}",
 		packet(t, stage(2, func(d *trace.Document) { d.ID = "2" })), valid)
 	c.Add(stage(3, func(d *trace.Document) { d.AWS = map[string]any{"x": func() {}} }))
-	eventually(t, "the valid document is there", func() bool { return len(c.Traces(collector.Filter{})) == 1 })
+	testenv.Eventually(t, "the valid document", func() bool { return len(c.Traces(collector.Filter{})) == 1 })
 	mu.Lock()
 	defer mu.Unlock()
 	if len(refused) != 9 {
@@ -591,7 +582,7 @@ func TestTogether(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	eventually(t, "all traces are complete", func() bool {
+	testenv.Eventually(t, "all traces", func() bool {
 		list := c.Traces(collector.Filter{})
 		return len(list) == senders*traces && !slices.ContainsFunc(list, func(s trace.Summary) bool { return !s.Complete || s.Spans != 3 })
 	})
