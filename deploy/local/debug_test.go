@@ -83,7 +83,7 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	if got := <-answered; !strings.HasPrefix(got, "200 ") {
 		t.Errorf("after the breakpoint: %s", got)
 	}
-	if err := syscall.Kill(r.cmd.Process.Pid, syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT); err != nil { // to all in the terminal, as Ctrl-C
 		t.Fatal(err)
 	}
 	if status := r.stopped(t); status != 0 {
