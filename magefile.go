@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/magefile/mage/mg"
+	"github.com/magefile/mage/sh"
 )
 
 // Run serves the API on this machine until Ctrl-C; PORT, STAGE and RESET=1 are honoured (see docs/run.md).
@@ -100,9 +102,9 @@ func Clean() error {
 	return nil
 }
 
-// start replaces this process by a program below deploy/cmd, so that a target compiles only what it needs and gets the
-// terminal's signals itself. The go command compiles the program if it has changed, with the flags of the functions, so that
-// packages that both need are compiled once.
+// start replaces this process with a program below deploy/cmd. A target therefore compiles only what it needs and receives
+// the terminal's signals itself. The program is compiled with the flags of the functions, so that packages that both need
+// are compiled once.
 func start(name string, args ...string) error {
 	if given := os.Args[1:]; len(given) > len(args) {
 		return fmt.Errorf("want one target at a time, got %s", strings.Join(given, " "))
@@ -117,15 +119,18 @@ func start(name string, args ...string) error {
 	compiling := time.AfterFunc(time.Second, func() {
 		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s, which takes a while the first time…\n", name)
 	})
-	executable := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", executable, "./deploy/cmd/"+name)
-	// From a temporary folder beside it, the executable is put in its place at once.
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./deploy/cmd/"+name)
+	// A temporary folder on the same file system lets the go command replace the executable in one step.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	err = cmd.Run()
 	compiling.Stop()
 	if err != nil {
 		return fmt.Errorf("compile deploy/cmd/%s: %w", name, err)
+	}
+	executable := filepath.Join(dir, name)
+	if runtime.GOOS == "windows" { // which cannot replace a process
+		return sh.RunV(executable, args...)
 	}
 	return syscall.Exec(executable, append([]string{executable}, args...), os.Environ())
 }

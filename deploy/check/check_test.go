@@ -322,6 +322,12 @@ func TestLint(t *testing.T) {
 			},
 			[]string{"-require example.com/b v1.0.0", "run GOWORK=off go mod tidy in a\n"},
 		},
+		{"compiles everywhere", "other systems", nil, nil},
+		{
+			"compiles on one system", "other systems",
+			map[string]string{"a/b.go": "package a\n\nimport \"syscall\"\n\nvar B = syscall.Kill\n"},
+			[]string{"FAIL  other systems", "windows: ", "a/b.go:5:17: undefined: syscall.Kill", "move system calls to files for one system"},
+		},
 		{"in sync", "go work sync", nil, nil},
 		{
 			"not in sync", "go work sync",

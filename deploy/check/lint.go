@@ -107,6 +107,7 @@ func linters(options LintOptions, dirs []string) []linter {
 		{"go vet", tool("vet", "-tags=mage", everything)},
 		{"staticcheck", tool("tool", "staticcheck", "-tags=mage", everything)},
 		{"golangci-lint", tool("tool", append([]string{"golangci-lint", "run", "--color=" + color}, packages...)...)},
+		{"other systems", func(ctx context.Context) (string, error) { return compiles(ctx, options.Root) }},
 		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
 		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
 		{"OpenAPI", func(ctx context.Context) (string, error) { return openAPI(ctx, options) }},

@@ -30,6 +30,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
+	"github.com/userrequestapi/userdata/deploy/process"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -111,6 +112,9 @@ type Stack struct {
 
 // Start builds what must be built and starts everything. ctx ends only the start.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
+	if !process.Groups {
+		return nil, errors.New("the local stack runs on Linux and macOS: on Windows, use WSL 2 (see docs/run.md)")
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}

@@ -1,7 +1,8 @@
-// Package process runs child processes so that none of them outlives this one.
+// Package process runs child processes that do not outlive this process.
 //
-// Each child leads a process group of its own: a terminal's Ctrl-C reaches only this process, which then stops its children
-// in order, and a signal sent to a child reaches the child's own children too.
+// Each child leads its own process group. A terminal's Ctrl-C therefore reaches only this process, which then stops its
+// children in order, and a signal sent to a child also reaches the child's own children. Windows has no process groups:
+// see [Groups].
 package process
 
 import (
@@ -23,14 +24,10 @@ type Process struct {
 	err  error
 }
 
-// Start starts cmd as the leader of a new process group. Where the platform can (Linux), the kernel kills the child when
-// this process dies without having stopped it.
+// Start starts cmd as the leader of a new process group. On Linux, the kernel kills the child if this process dies
+// without stopping it.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Setpgid = true
-	dieWithParent(cmd.SysProcAttr)
+	lead(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -41,8 +38,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 
 func (p *Process) wait() {
 	err := p.cmd.Wait()
-	// The children that it leaves behind must not outlive it. While there are any, the id of their group is not given away.
-	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL)
+	// Kill the children that the process left behind. The id of a group is not reused while it has members.
+	_ = signalGroup(p.cmd, syscall.SIGKILL)
 	p.mu.Lock()
 	p.gone, p.err = true, err
 	p.mu.Unlock()
@@ -78,10 +75,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 	if p.gone {
 		return nil
 	}
-	if err := syscall.Kill(-p.Pid(), sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("signal process group %d: %w", p.Pid(), err)
-	}
-	return nil
+	return signalGroup(p.cmd, sig)
 }
 
 // Stop asks the process to end with SIGTERM, kills its group after grace, and returns when it has ended.

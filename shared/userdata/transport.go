@@ -86,9 +86,7 @@ func (c *connection) Close() error {
 // run since. Nothing but the end, which TLS announces, comes to an idle connection.
 func (c *connection) lost() bool {
 	var received error
-	err := c.raw.Control(func(fd uintptr) {
-		_, _, received = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	})
+	err := c.raw.Control(func(fd uintptr) { received = peek(fd) })
 	return err != nil || !errors.Is(received, syscall.EAGAIN)
 }
 

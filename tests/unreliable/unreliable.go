@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package unreliable is a database that breaks as a test tells it to.
 package unreliable
 

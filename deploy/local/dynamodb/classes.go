@@ -29,9 +29,8 @@ const (
 	manifestFile = "META-INF/MANIFEST.MF"
 	manifestLine = 70 // bytes of a line in a manifest; longer ones are continued on the next
 
-	archiveDelay   = 3 * time.Second  // after the start: what runs for a moment only writes none
-	archiveGrace   = 10 * time.Minute // to write the archive on a busy machine
-	lowestPriority = 19               // see nice(1)
+	archiveDelay = 3 * time.Second  // after the start: what runs for a moment only writes none
+	archiveGrace = 10 * time.Minute // to write the archive on a busy machine
 )
 
 // writeServerJar copies a JAR file with another manifest. The original class path includes the folder of the JAR file, which

@@ -247,7 +247,7 @@ func (s *Server) run(java string, program program, cfg Config, socket *os.File) 
 		return fmt.Errorf("start DynamoDB Local: %w", err)
 	}
 	if cfg.archive != "" { // in the background: what the user waits for comes first
-		_ = syscall.Setpriority(syscall.PRIO_PGRP, s.process.Pid(), lowestPriority)
+		s.process.Background()
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (o *output) started() { _ = o.writer.Close() }
 // read passes on what is in the pipe, without waiting for more.
 func (o *output) read() {
 	for o.fd >= 0 {
-		n, err := syscall.Read(o.fd, o.buffer)
+		n, err := read(o.fd, o.buffer)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EAGAIN):

@@ -1,0 +1,46 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// systems returns the operating systems on which every program and function compiles; docs/run.md says what works on each.
+func systems() []string { return []string{"darwin", "linux", "windows"} }
+
+// compiles type-checks the programs and functions for the operating systems other than this one, and the tests too except
+// for Windows, where they do not run. Type checking takes a fraction of the time of compiling.
+func compiles(ctx context.Context, root string) (string, error) {
+	var found strings.Builder
+	for _, system := range systems() {
+		if system == runtime.GOOS {
+			continue
+		}
+		loaded, err := packages.Load(&packages.Config{
+			Context:    ctx,
+			Mode:       packages.LoadAllSyntax &^ packages.NeedTypesInfo,
+			Dir:        root,
+			Env:        append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0"),
+			BuildFlags: []string{"-tags=mage"},
+			Tests:      system != "windows",
+		}, everything)
+		if err != nil {
+			return "", fmt.Errorf("load the packages for %s: %w", system, err)
+		}
+		packages.Visit(loaded, nil, func(p *packages.Package) {
+			for _, err := range p.Errors {
+				_, _ = fmt.Fprintf(&found, "%s: %v\n", system, err)
+			}
+		})
+	}
+	if found.Len() > 0 {
+		return found.String(), errors.New("these packages do not compile everywhere: move system calls to files for one system, such as peek_unix.go")
+	}
+	return "", nil
+}

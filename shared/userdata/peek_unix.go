@@ -1,0 +1,11 @@
+//go:build unix
+
+package userdata
+
+import "syscall"
+
+// peek reads from the socket without waiting or consuming. The error is EAGAIN if there is nothing to read.
+func peek(fd uintptr) error {
+	_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err
+}
