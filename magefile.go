@@ -26,6 +26,9 @@ func Debug(function string) error { return start("local", "debug", function) }
 // Build compiles the functions as they are deployed into bin/, for this machine or for TARGET, such as linux/arm64.
 func Build() error { return start("build", "build") }
 
+// Package compiles the functions for Lambda and archives them in bin/packages; TARGET is linux/arm64. It prints their checksums.
+func Package() error { return start("build", "package") }
+
 // Deploy builds what has changed and brings the stage STAGE (prod) on AWS to what the source says (see docs/deploy.md).
 func Deploy() error { return start("release", "deploy") }
 
