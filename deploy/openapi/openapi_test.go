@@ -1,8 +1,13 @@
 package openapi_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
+	"math/big"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -132,5 +137,45 @@ func TestRead(t *testing.T) {
 	}
 	if strings.Contains(string(document.Public().YAML()), "x-function") {
 		t.Error("what is public has x-function")
+	}
+}
+
+// TestRead_Numbers finds no number that JavaScript would round. Swagger UI, Redoc and generated clients read the document with it, and
+// would show another number: write such a number in a description instead.
+func TestRead_Numbers(t *testing.T) {
+	t.Parallel()
+	document, err := openapi.Read(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := 0
+	decoder := json.NewDecoder(bytes.NewReader(document.JSON()))
+	decoder.UseNumber()
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, ok := token.(json.Number)
+		if !ok {
+			continue
+		}
+		numbers++
+		value, err := number.Float64()
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		exact, _ := new(big.Rat).SetString(number.String())
+		shown, _ := new(big.Rat).SetString(strconv.FormatFloat(value, 'g', -1, 64))
+		if exact.Cmp(shown) != 0 {
+			t.Errorf("JavaScript rounds %s to %v", number, value)
+		}
+	}
+	if numbers == 0 {
+		t.Error("found no number in the document")
 	}
 }

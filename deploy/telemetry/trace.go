@@ -273,8 +273,8 @@ func (s Settings) row(span *trace.Span) row {
 	if span.HTTP != nil && span.HTTP.Response != nil && span.HTTP.Response.Status != 0 {
 		note(strconv.Itoa(span.HTTP.Response.Status), style.Status)
 	}
-	if retries, ok := span.AWS["retries"].(float64); ok && retries > 0 {
-		note(fmt.Sprintf("%.0f retries", retries), style.Warning)
+	if retries, ok := span.AWS["retries"].(json.Number); ok && retries != "0" {
+		note(retries.String()+" retries", style.Warning)
 	}
 	switch {
 	case span.Fault:

@@ -4,6 +4,7 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -111,11 +112,17 @@ type Frame struct {
 	Label string `json:"label,omitempty"` // of the function or method
 }
 
-// Parse decodes one document, without the header that goes before it in UDP. It takes more than X-Ray does, which [Validate]
-// tells, and leaves out what X-Ray does not know.
+// Parse decodes one document, without the header that precedes it in UDP. It accepts more than X-Ray does (see [Validate]) and
+// ignores unknown fields. Numbers in annotations and in the other maps are [json.Number], so that they keep all digits.
 func Parse(data []byte) (Document, error) {
 	var d Document
-	if err := json.Unmarshal(data, &d); err != nil {
+	err := json.Unmarshal(data, new(json.RawMessage)) // refuses trailing data, which a decoder does not look at
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber()
+		err = decoder.Decode(&d)
+	}
+	if err != nil {
 		return Document{}, fmt.Errorf("parse segment document: %w", err)
 	}
 	return d, nil

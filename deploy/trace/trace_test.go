@@ -345,3 +345,19 @@ func TestCause(t *testing.T) {
 		}
 	}
 }
+
+func TestParse_Numbers(t *testing.T) {
+	t.Parallel()
+	const data = `{"name":"","id":"","start_time":0,"aws":{"retries":2},"annotations":{"Balance":12345678901234567890.12}}`
+	d, err := trace.Parse([]byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(d)
+	if err != nil || string(encoded) != data {
+		t.Errorf("%s became %s, %v", data, encoded, err)
+	}
+	if _, err := trace.Parse([]byte(data + "{}")); err == nil {
+		t.Error("got no error for trailing data")
+	}
+}

@@ -3,6 +3,7 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/trace"
 	"github.com/userrequestapi/userdata/tests/chromium"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -311,6 +313,33 @@ func TestLogs(t *testing.T) {
 	p.Click(".whole a")
 	p.Want(address, "/_local/traces/"+traceID(3))
 	p.Want(heading, "404 GET /users/{userId}UserNotFound")
+}
+
+// TestNumbers finds numbers that JavaScript cannot represent unchanged in log lines and in the documents of a trace.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	const number = "12345678901234567890.12"
+	s := stacktest.Start(t)
+	s.Collector.Add(trace.Document{
+		Name: "numbers", ID: "00000000000000aa", TraceID: traceID(1), StartTime: 1764460800, EndTime: 1764460801.5,
+		Annotations: map[string]any{"Balance": json.Number(number)},
+		Metadata:    map[string]json.RawMessage{"default": json.RawMessage(`{"balance": ` + number + `}`)},
+	})
+	s.Collector.Log(collector.Line{
+		Source: "test", Type: "function", TraceID: traceID(1),
+		Text: `{"level": "INFO", "message": "numbers", "balance": ` + number + `, "rate": 1.50}`,
+	})
+	p := open(t, s, "_local/logs")
+	p.Sees(".line .more", "balance="+number+" rate=1.50")
+	p.Click(".line summary")
+	p.Sees(".whole pre", `"balance": `+number)
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(1)))
+	p.Sees(".facts-of-span", "Balance"+number)
+	p.Sees(".facts-of-span", "default.balance"+number)
+	p.Click(".of-span .actions button")
+	p.Sees(".raw details[open] pre", `"balance": `+number)
+	p.Sees(".raw details[open] pre", `"Balance": `+number)
+	p.Picture("trace-numbers")
 }
 
 // TestFirstPage reads what the stack says of itself.

@@ -1,6 +1,8 @@
 package browser_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,6 +88,52 @@ func TestReference(t *testing.T) {
 
 	p.Click(`.bar a[href="/_local/traces"]`)
 	p.Want(statuses, "404 404 204 200 200 200 200 201")
+}
+
+// TestReference_Numbers finds numbers that JavaScript cannot represent unchanged in what is sent, shown, copied and downloaded.
+func TestReference_Numbers(t *testing.T) {
+	t.Parallel()
+	const balance, big = `"balance": 12345678901234567890.12`, `"big": 9007199254740993`
+	const shown = `document.querySelector("[id$=-createUser] .live-responses-table .highlight-code code").textContent`
+	s := stacktest.Start(t)
+	p := open(t, s, "_local/docs/")
+	try(p, "createUser", map[string]string{"body": `{"userId": "ada", ` + balance + ", " + big + "}"}, 201)
+	stored := compact(t, s.Do(t, "GET", "/users/ada", "").Body)
+	for _, number := range []string{balance, big} {
+		if !strings.Contains(stored, strings.ReplaceAll(number, " ", "")) {
+			t.Errorf("the user is %s, want %s in it", stored, number)
+		}
+		p.Sees(operation("createUser", ".curl"), number)
+		p.Sees(operation("createUser", ".live-responses-table .highlight-code"), number)
+	}
+	text := p.Text(shown)
+	if got := compact(t, []byte(text)); got != stored {
+		t.Errorf("the page shows %s, want %s", got, stored)
+	}
+	if !strings.HasPrefix(text, "{\n  \"balance\"") {
+		t.Errorf("the page shows %s, want it indented", text)
+	}
+	p.Picture("reference-numbers")
+
+	p.Text(`(() => {
+		document.addEventListener("copy", () => { window.copied = getSelection().toString(); }, true);
+		const create = URL.createObjectURL;
+		URL.createObjectURL = (blob) => (blob.text().then((it) => { window.downloaded = it; }), create(blob));
+	})()`)
+	p.Click(operation("createUser", ".live-responses-table .copy-to-clipboard button"))
+	p.Want(`window.copied === `+shown, "true")
+	p.Click(operation("createUser", ".live-responses-table .download-contents"))
+	p.Want(`window.downloaded === `+shown, "true")
+}
+
+// compact returns JSON without insignificant white space.
+func compact(t *testing.T, text []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, text); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return out.String()
 }
 
 // TestReference_Authorization finds that requests are authorized as each stage demands it, without anybody's doing.

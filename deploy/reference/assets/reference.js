@@ -44,6 +44,32 @@
     },
   });
 
+  // exact indents JSON without changing its numbers, which JavaScript would round to doubles. Text that is not JSON is returned
+  // unchanged, as is all text in browsers without JSON.rawJSON (older than 2025).
+  const exact = (text) => {
+    if (!JSON.rawJSON) return text;
+    const keep = (_, value, { source }) => (typeof value === "number" ? JSON.rawJSON(source) : value);
+    try {
+      return JSON.stringify(JSON.parse(text, keep), null, 2);
+    } catch {
+      return text;
+    }
+  };
+
+  // exactBody replaces Swagger UI's view of a JSON response body, which rounds numbers, also in what is copied or downloaded.
+  const exactBody = () => ({
+    wrapComponents: {
+      responseBody: (ResponseBody, { React }) => (props) => {
+        const { content, contentType, getComponent } = props;
+        if (typeof content !== "string" || !/json/i.test(contentType)) return React.createElement(ResponseBody, props);
+        const code = { language: "json", downloadable: true, fileName: "response.json", canCopy: true };
+        return React.createElement("div", null,
+          React.createElement("h5", null, "Response body"),
+          React.createElement(getComponent("HighlightCode", true), code, exact(content)));
+      },
+    },
+  });
+
   // Swagger UI leaves some controls without a name that a screen reader could say.
   const root = document.getElementById("reference");
   new MutationObserver(() => {
@@ -54,7 +80,7 @@
   const ui = SwaggerUIBundle({
     spec: page.document,
     dom_id: "#reference",
-    plugins: page.curl ? [authorized] : [],
+    plugins: page.curl ? [exactBody, authorized] : [exactBody],
     deepLinking: true,
     displayRequestDuration: true,
     syntaxHighlight: { theme: "tomorrow-night" },

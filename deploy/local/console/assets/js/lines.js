@@ -1,6 +1,7 @@
 // Log lines, as people read them: what happened first, then the remaining fields by their names.
 import { copyButton, h } from "./dom.js";
 import { clock, duration, statusKind } from "./format.js";
+import { number } from "./json.js";
 import { fields } from "./span.js";
 
 // What a line says elsewhere, or to programs alone: it is in the whole line.
@@ -34,15 +35,15 @@ export function read(line) {
     const { status } = it, ms = it.durationMs ?? it.responseLatency;
     ["status", "durationMs", "responseLatency", "method", "httpMethod", "route", "resourcePath", "errorCode", "coldStart", "functionStatus"].forEach((name) => taken.add(name));
     message.push(h("b", {}, it.method ?? it.httpMethod ?? ""), ` ${it.route ?? it.resourcePath ?? ""} `,
-      h("span", { class: `status ${statusKind(Number(status))}` }, word(status)));
-    if (ms !== undefined && Number.isFinite(Number(ms))) message.push(` ${duration(Number(ms))}`);
-    if (it.errorCode) message.push(" ", h("span", { class: `badge ${statusKind(Number(status))}` }, it.errorCode));
+      h("span", { class: `status ${statusKind(number(status))}` }, word(status)));
+    if (ms !== undefined && Number.isFinite(number(ms))) message.push(` ${duration(number(ms))}`);
+    if (it.errorCode) message.push(" ", h("span", { class: `badge ${statusKind(number(status))}` }, word(it.errorCode)));
     if (it.coldStart === true) message.push(" ", h("span", { class: "badge cold" }, "cold start"));
   } else {
     message.push(it.message === undefined ? "" : word(it.message));
   }
   const facts = Object.entries(it).filter(([name, value]) => !taken.has(name) && value !== "" && value !== "-" && value !== null && usual[name] !== value);
-  return { level: it.level ?? "", message, facts };
+  return { level: word(it.level ?? ""), message, facts };
 }
 
 // lineElement is a line that opens to all that it says. extra comes behind what it says: links, mostly.

@@ -1,5 +1,6 @@
 // Spans of a trace: what they are called, what is known of them, and where they belong.
 import { instant, kind } from "./format.js";
+import { number, parse } from "./json.js";
 
 // flatten lists the spans of a trace, parents before their children, each with its depth and its parent.
 export function flatten(roots) {
@@ -44,7 +45,8 @@ const origins = {
 export function about(span) {
   const aws = span.aws ?? {};
   const parts = span.origin ? [origins[span.origin] ?? span.origin] : [aws.operation !== span.name && aws.operation, aws.table_name ?? aws.function_name];
-  if (aws.retries > 0) parts.push(`${aws.retries} ${aws.retries === 1 ? "retry" : "retries"}`);
+  const retries = number(aws.retries);
+  if (retries > 0) parts.push(`${retries} ${retries === 1 ? "retry" : "retries"}`);
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -69,7 +71,7 @@ export function spanOf(line, rows) {
 export function fields(line) {
   if (!line.text?.startsWith("{")) return undefined;
   try {
-    return JSON.parse(line.text);
+    return parse(line.text);
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 // One trace: its timeline, what a span has to say, the log lines beside it, and the documents as they were received.
 import { copyButton, h } from "./dom.js";
 import { clock, duration, full, instant, kind, plural, route, statusKind } from "./format.js";
+import { isObject } from "./json.js";
 import { lineElement } from "./lines.js";
 import { badges, status } from "./row.js";
 import { about, extent, flatten, look, spanOf, times } from "./span.js";
@@ -133,7 +134,7 @@ function spanFacts({ span, parent }, { start, end, focus }) {
     .map((name) => h("span", { class: `badge ${name === "in_progress" ? "none" : name}` }, name.replace("_", " ")));
   const exceptions = span.cause?.exceptions ?? [];
   const flat = (value, prefix = "") => Object.entries(value ?? {}).flatMap(([name, it]) =>
-    it !== null && typeof it === "object" && !Array.isArray(it) ? flat(it, `${prefix}${name}.`) : [[prefix + name, it]]);
+    isObject(it) ? flat(it, `${prefix}${name}.`) : [[prefix + name, it]]);
   return [
     exceptions.map((it) => h("div", { class: `exception ${look(span)}` },
       h("strong", {}, it.type ?? "Exception"), it.message && it.message !== it.type && h("p", {}, it.message))),
