@@ -2,9 +2,11 @@ package reference
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -14,20 +16,21 @@ import (
 )
 
 const (
-	// pageHeader is what the page sends with requests for the proxy. A page of another origin cannot send it, not even with GET, as
-	// no such request passes the browser's preflight.
+	// pageHeader is a header that the page sends with each request to the proxy. A page of another origin cannot send it, not even
+	// with GET: the browser's preflight request fails.
 	pageHeader = "X-Requested-With"
-	// maxBody is more than API Gateway takes (10 MB), so that it can say so itself.
-	maxBody = 16 << 20
+	// maxBody is API Gateway's limit for the body of a request, in bytes ("Amazon API Gateway quotas"). The proxy enforces it
+	// itself, because API Gateway closes the connection while such a body is still being sent.
+	maxBody = 10 << 20
 )
 
-// Proxy takes the page's requests to a stage and sends them there, at the same path below the stage's. authorize, where it is not
-// nil, changes each as the stage demands, such as by a signature; it can read the body by GetBody. So the page never has any
-// credentials, but its requests have what they allow: serve it within [loopback.Guard].
+// Proxy returns a handler that sends the page's requests to a stage, at the same path below the stage's. authorize changes each
+// request as the stage demands, for example by signing it; nil leaves requests unchanged. It can read the body with GetBody. The
+// page never has credentials, but its requests have the permissions of authorize: serve the handler within [loopback.Guard].
 func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.RoundTripper) http.Handler {
 	rewrite := func(r *httputil.ProxyRequest) {
 		r.SetURL(stage)
-		for name := range r.Out.Header { // what a browser tells of itself and of the page
+		for name := range r.Out.Header { // headers in which a browser describes itself and the page
 			if strings.HasPrefix(name, "Sec-") {
 				r.Out.Header.Del(name)
 			}
@@ -45,28 +48,50 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 			loopback.WriteProblem(w, http.StatusBadRequest, "AddressRefused", err.Error())
 			return
 		}
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		if err != nil {
+			loopback.WriteProblem(w, http.StatusBadRequest, "InvalidBody", "The body ended early.")
+			return
+		}
+		if len(body) > maxBody {
+			_, _ = io.Copy(io.Discard, r.Body) // a browser that is still sending would not read the response
+			loopback.WriteProblem(w, http.StatusRequestEntityTooLarge, "ContentTooLarge",
+				"The body is larger than 10 MB, the limit of API Gateway.")
+			return
+		}
 		forward := &httputil.ReverseProxy{
 			Rewrite:   rewrite,
 			Transport: authorizing{authorize, transport},
 			ModifyResponse: func(res *http.Response) error {
-				clear(w.Header()) // the headers are the stage's, but for what could change this site
+				clear(w.Header()) // the headers are the stage's, except for those that could change this site
 				res.Header.Del("Set-Cookie")
 				res.Header.Set("X-Content-Type-Options", "nosniff")
 				return nil
 			},
-			ErrorHandler: unreachable,
+			ErrorHandler: writeFailure,
 		}
-		http.MaxBytesHandler(forward, maxBody).ServeHTTP(w, r)
+		forward.ServeHTTP(w, withBody(r, body))
 	})
 }
 
-// forwardable refuses what would not reach the stage as the page sent it: a query that [httputil.ReverseProxy] would mend, and a path
-// that leads out of the stage.
+// withBody returns a copy of a request with a body that can be read more than once.
+func withBody(r *http.Request, body []byte) *http.Request {
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, int64(len(body)), nil
+	if len(body) > 0 {
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		r.Body, _ = r.GetBody()
+	}
+	return r
+}
+
+// forwardable returns an error for an address that would not reach the stage as the page sent it: with a query that
+// [httputil.ReverseProxy] would change, or a path that leads out of the stage.
 func forwardable(address *url.URL) error {
 	if _, err := url.ParseQuery(address.RawQuery); err != nil {
 		return fmt.Errorf("the query cannot be sent on as it is: %w; escape %% as %%25 and ; as %%3B", err)
 	}
-	for segment := range strings.SplitSeq(address.Path, "/") { // which is decoded: another server may decode it too
+	for segment := range strings.SplitSeq(address.Path, "/") { // decoded, as another server may decode it
 		if segment == "." || segment == ".." {
 			return fmt.Errorf("the path has the segment %q, which could lead out of the stage", segment)
 		}
@@ -74,38 +99,58 @@ func forwardable(address *url.URL) error {
 	return nil
 }
 
-// unreachable tells the page that the stage has not answered.
-func unreachable(w http.ResponseWriter, _ *http.Request, err error) {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		loopback.WriteProblem(w, http.StatusRequestEntityTooLarge, "ContentTooLarge", "The body is larger than the 10 MB that API Gateway takes.")
-		return
+// writeFailure writes a problem document for a request to the stage that has failed with err.
+func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
+	const notSent = "The request was not sent: "
+	unanswered := "."
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
+		unanswered = ", so its outcome is unknown: read the user to see whether the request took effect."
 	}
-	loopback.WriteProblem(w, http.StatusBadGateway, "StageUnreachable", "The stage could not be asked: "+err.Error())
+	timeout, _ := errors.AsType[net.Error](err)
+	if refused, ok := errors.AsType[*authorizationError](err); ok {
+		loopback.WriteProblem(w, http.StatusBadGateway, "AuthorizationFailed", notSent+refused.Error())
+	} else if cause := unreachable(err); cause != "" {
+		loopback.WriteProblem(w, http.StatusBadGateway, "StageUnreachable", notSent+cause)
+	} else if timeout != nil && timeout.Timeout() {
+		loopback.WriteProblem(w, http.StatusGatewayTimeout, "StageTimeout", "The stage did not respond in time"+unanswered)
+	} else {
+		loopback.WriteProblem(w, http.StatusBadGateway, "ConnectionLost", "The connection to the stage ended without a valid response"+unanswered)
+	}
 }
 
-// authorizing authorizes requests on their way.
+// unreachable returns why no connection could be established, "" for any other error.
+func unreachable(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Sprintf("the host name %s of the stage cannot be resolved; check the network.", dns.Name)
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Sprintf("the certificate of the stage is not trusted (%v); check AWS_CA_BUNDLE.", certificate.Err)
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return "no connection to the stage can be established; check that it is running, the network, and HTTPS_PROXY."
+	}
+	return ""
+}
+
+// authorizing is a transport that authorizes requests before it sends them.
 type authorizing struct {
 	authorize func(*http.Request) error
 	transport http.RoundTripper
 }
 
+// authorizationError means that a request could not be authorized.
+type authorizationError struct{ error }
+
+// Unwrap returns the error of the function that authorizes requests.
+func (e *authorizationError) Unwrap() error { return e.error }
+
 // RoundTrip implements [http.RoundTripper].
 func (a authorizing) RoundTrip(r *http.Request) (*http.Response, error) {
-	if a.authorize == nil {
-		return a.transport.RoundTrip(r)
-	}
-	r = r.Clone(r.Context())
-	if r.Body != nil && r.Body != http.NoBody {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
+	if a.authorize != nil {
+		r = r.Clone(r.Context())
+		if err := a.authorize(r); err != nil {
+			return nil, &authorizationError{err}
 		}
-		r.ContentLength = int64(len(body))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		r.Body, _ = r.GetBody()
-	}
-	if err := a.authorize(r); err != nil {
-		return nil, err
 	}
 	return a.transport.RoundTrip(r)
 }

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -262,7 +263,7 @@ func TestProxy(t *testing.T) {
 	}{
 		"without the page's header":     {"GET", "/users", "", nil, 403, "OriginRefused"},
 		"a preflight":                   {"OPTIONS", "/users", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
-		"what cannot be authorized":     {"DELETE", "/users", "", fromPage, 502, refused.Error()},
+		"what cannot be authorized":     {"DELETE", "/users", "", fromPage, 502, "was not sent: " + refused.Error()},
 		"more than API Gateway takes":   {"PUT", "/users", strings.Repeat(" ", large), fromPage, 413, "ContentTooLarge"},
 		"an escape that is none":        {"GET", "/users?userId=%zz", "", fromPage, 400, "escape % as %25"},
 		"a semicolon":                   {"GET", "/users?userId=a;b", "", fromPage, 400, "; as %3B"},
@@ -290,4 +291,125 @@ func TestProxy(t *testing.T) {
 			t.Errorf("%s: the stage was asked %s", path, got.url)
 		}
 	}
+}
+
+// proxyTo serves a proxy to a stage on this machine and returns its address.
+func proxyTo(t *testing.T, stage string, transport http.RoundTripper) string {
+	t.Helper()
+	target, err := url.Parse(stage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(loopback.Guard(reference.Proxy(target, func(*http.Request) error { return nil }, transport)))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// problem is the part of a problem document that the tests of the proxy check.
+type problem struct {
+	Status       int
+	Code, Detail string
+}
+
+// send sends a request to a proxy as the page does, and returns the problem document in the response, if it is one.
+func send(t *testing.T, method, address string, body io.Reader) (status int, p problem) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address+"/users/1", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Requested-With", "reference")
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.Header.Get("Content-Type") == "application/problem+json" {
+		if err := json.NewDecoder(res.Body).Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return res.StatusCode, p
+}
+
+// TestProxy_Limit sends bodies around API Gateway's limit to a stage that, like API Gateway, does not read a body beyond it.
+func TestProxy_Limit(t *testing.T) {
+	t.Parallel()
+	const limit = 10 << 20
+	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > limit {
+			t.Errorf("the stage received a request of %d bytes", r.ContentLength)
+		}
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil || n != r.ContentLength {
+			t.Errorf("the stage read %d bytes of %d: %v", n, r.ContentLength, err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(stage.Close)
+	address := proxyTo(t, stage.URL, &http.Transport{DisableKeepAlives: true})
+	for size, want := range map[int64]int{
+		1: 204, limit: 204, limit + 1: 413, 12 << 20: 413, 16 << 20: 413, 40 << 20: 413,
+	} {
+		for name, body := range map[string]io.Reader{
+			"with Content-Length": strings.NewReader(strings.Repeat(" ", int(size))),
+			"chunked":             io.MultiReader(strings.NewReader(strings.Repeat(" ", int(size)))),
+		} {
+			status, p := send(t, "PUT", address, body)
+			if status != want || want == 413 && (p.Code != "ContentTooLarge" || p.Status != want) {
+				t.Errorf("%d bytes %s: %d %+v, want %d", size, name, status, p, want)
+			}
+		}
+	}
+}
+
+// TestProxy_Failures finds a problem document that tells the reader what to do, without addresses or system calls.
+func TestProxy_Failures(t *testing.T) {
+	t.Parallel()
+	never := make(chan struct{})
+	serve := func(start func(http.Handler) *httptest.Server, handler http.HandlerFunc) string {
+		server := start(handler)
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for name, test := range map[string]struct {
+		stage  string
+		status int
+		code   string
+		says   string
+	}{
+		"nothing listens":      {closed.URL, 502, "StageUnreachable", "not sent: no connection to the stage can be established"},
+		"the name is unknown":  {"http://stage.invalid", 502, "StageUnreachable", "host name stage.invalid of the stage cannot be resolved"},
+		"an unknown authority": {serve(httptest.NewTLSServer, nil), 502, "StageUnreachable", "certificate of the stage is not trusted"},
+		"no response": {
+			serve(httptest.NewServer, func(http.ResponseWriter, *http.Request) { <-never }), 504, "StageTimeout", "did not respond in time",
+		},
+		"a closed connection": {
+			serve(httptest.NewServer, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+			502, "ConnectionLost", "without a valid response",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := proxyTo(t, test.stage, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Second})
+			for _, method := range []string{"GET", "PUT"} {
+				status, got := send(t, method, address, http.NoBody)
+				if status != test.status || got.Code != test.code || !strings.Contains(got.Detail, test.says) {
+					t.Errorf("%s: %d %+v, want %d %s %q", method, status, got, test.status, test.code, test.says)
+				}
+				unknown := method == "PUT" && test.code != "StageUnreachable"
+				if strings.Contains(got.Detail, "outcome is unknown") != unknown {
+					t.Errorf("%s: the detail is %q, want it to mention an unknown outcome: %t", method, got.Detail, unknown)
+				}
+				for _, raw := range []string{"127.0.0.1", "tcp", "EOF", "dial", "lookup"} {
+					if strings.Contains(got.Detail, raw) {
+						t.Errorf("%s: the detail is %q, want no %s in it", method, got.Detail, raw)
+					}
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { close(never) })
 }

@@ -218,6 +218,12 @@ func TestReference_Signs(t *testing.T) {
 			}
 		}
 	}
+	for _, size := range []int{10<<20 + 1, 12 << 20, 16 << 20} {
+		if status, answer := send("POST", "", strings.Repeat(" ", size)); status != http.StatusRequestEntityTooLarge ||
+			!strings.Contains(answer, "ContentTooLarge") {
+			t.Errorf("%d bytes: %d %s", size, status, answer)
+		}
+	}
 	// No function reads these, but the stage verifies the signature first.
 	for _, path := range []string{"/a%2Fb", "/a%20b", "/a%2Bb", "/%C3%A9%25", "?userId=a%20b", "?userId=a+b&limit=%C3%A9", "?userId="} {
 		if status, answer := send("GET", path, ""); status != http.StatusBadRequest {
