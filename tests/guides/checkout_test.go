@@ -1,0 +1,33 @@
+package guides_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckout_LineEndings clones the repository as Git for Windows does by default, and finds every file unchanged.
+func TestCheckout_LineEndings(t *testing.T) {
+	t.Parallel()
+	published, clone := publish(t), filepath.Join(t.TempDir(), "clone")
+	git(t, published, "clone", "--quiet", "-c", "core.autocrlf=true", ".", clone)
+	names := strings.Split(strings.TrimRight(git(t, clone, "ls-files", "-z"), "\x00"), "\x00")
+	for _, name := range names {
+		want, err := os.ReadFile(filepath.Join(published, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(clone, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs in the clone: has it other line endings than LF?", name)
+		}
+	}
+	if len(names) < 100 {
+		t.Errorf("the clone has %d files, want all of the repository", len(names))
+	}
+}
