@@ -44,16 +44,22 @@
     },
   });
 
-  // exact indents JSON without changing its numbers, which JavaScript would round to doubles. Text that is not JSON is returned
-  // unchanged, as is all text in browsers without JSON.rawJSON (older than 2025).
-  const exact = (text) => {
-    if (!JSON.rawJSON) return text;
-    const keep = (_, value, { source }) => (typeof value === "number" ? JSON.rawJSON(source) : value);
+  // indented returns JSON on indented lines, with every name, string and number as received: JavaScript would round numbers to
+  // doubles, and would reorder names that look like integers. Text that is not JSON is returned unchanged.
+  const indented = (text) => {
     try {
-      return JSON.stringify(JSON.parse(text, keep), null, 2);
+      JSON.parse(text);
     } catch {
       return text;
     }
+    const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
+    let depth = 0;
+    const line = () => "\n" + "  ".repeat(depth);
+    return tokens.map((token, i) => {
+      if ("{[".includes(token)) return "}]".includes(tokens[i + 1]) ? token : (depth++, token + line());
+      if ("}]".includes(token)) return "{[".includes(tokens[i - 1]) ? token : (depth--, line() + token);
+      return token === "," ? token + line() : token === ":" ? ": " : token;
+    }).join("");
   };
 
   // exactBody replaces Swagger UI's view of a JSON response body, which rounds numbers, also in what is copied or downloaded.
@@ -65,7 +71,7 @@
         const code = { language: "json", downloadable: true, fileName: "response.json", canCopy: true };
         return React.createElement("div", null,
           React.createElement("h5", null, "Response body"),
-          React.createElement(getComponent("HighlightCode", true), code, exact(content)));
+          React.createElement(getComponent("HighlightCode", true), code, indented(content)));
       },
     },
   });
