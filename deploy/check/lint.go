@@ -106,7 +106,7 @@ func linters(options LintOptions, dirs []string) []linter {
 		{"go work sync", func(ctx context.Context) (string, error) { return synced(ctx, options.Root) }},
 		{"go vet", tool("vet", "-tags=mage", everything)},
 		{"staticcheck", tool("tool", "staticcheck", "-tags=mage", everything)},
-		{"golangci-lint", tool("tool", append([]string{"golangci-lint", "run", "--color=" + color}, packages...)...)},
+		{"golangci-lint", tool("tool", append([]string{"golangci-lint", "run", "--allow-parallel-runners", "--color=" + color}, packages...)...)},
 		{"other systems", func(ctx context.Context) (string, error) { return compiles(ctx, options.Root) }},
 		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
 		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
