@@ -17,7 +17,7 @@ type Settings struct {
 	Service        string // SERVICE_NAME
 	Stage          string // STAGE
 	Table          string // TABLE_NAME, default UserData
-	Endpoint       string // DYNAMODB_ENDPOINT; "": the region's own
+	Endpoint       string // of DynamoDB, by the variables that endpoint reads; "": the Region's own
 	RequireIfMatch bool   // REQUIRE_IF_MATCH: whether PUT and DELETE without If-Match are refused; default false
 	AllowOrigin    string // CORS_ALLOW_ORIGIN; "": no cross-origin use
 	Region         string // AWS_REGION
@@ -50,7 +50,6 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		Stage:       required("STAGE"),
 		Region:      required("AWS_REGION"),
 		Table:       cmp.Or(getenv("TABLE_NAME"), "UserData"),
-		Endpoint:    getenv("DYNAMODB_ENDPOINT"),
 		AllowOrigin: getenv("CORS_ALLOW_ORIGIN"),
 
 		MetricsNamespace: getenv("POWERTOOLS_METRICS_NAMESPACE"),
@@ -65,8 +64,9 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	if !tableName.MatchString(s.Table) {
 		faults = append(faults, errors.New("TABLE_NAME is not the name of a DynamoDB table (3 to 255 of A-Z a-z 0-9 _ . -)"))
 	}
-	if u, err := url.Parse(s.Endpoint); s.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-		faults = append(faults, errors.New("DYNAMODB_ENDPOINT is not an http or https URL such as http://127.0.0.1:8000"))
+	var err error
+	if s.Endpoint, err = endpoint(getenv); err != nil {
+		faults = append(faults, err)
 	}
 	if s.AllowOrigin != "" && !origin.MatchString(s.AllowOrigin) {
 		faults = append(faults, errors.New("CORS_ALLOW_ORIGIN is neither * nor one origin such as https://app.example.org"))
@@ -74,9 +74,34 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	if s.MetricsNamespace != "" && (!metricsNamespace.MatchString(s.MetricsNamespace) || strings.HasPrefix(s.MetricsNamespace, "AWS/")) {
 		faults = append(faults, errors.New("POWERTOOLS_METRICS_NAMESPACE is not a namespace of CloudWatch (1 to 255 of A-Z a-z 0-9 . - _ / # :)"))
 	}
-	var err error
 	if s.RequireIfMatch, err = strconv.ParseBool(cmp.Or(getenv("REQUIRE_IF_MATCH"), "false")); err != nil {
 		faults = append(faults, errors.New("REQUIRE_IF_MATCH is neither true nor false"))
 	}
 	return s, errors.Join(faults...)
+}
+
+// endpoint returns the URL of DynamoDB, "" for the Region's own. DYNAMODB_ENDPOINT takes precedence over the variables
+// of the AWS SDKs ("Service-specific endpoints" in the AWS SDKs and Tools Reference Guide), which emulators set. They
+// are read here because the package config of the SDK, which also reads files, is too large for a function.
+func endpoint(getenv func(string) string) (string, error) {
+	variables := []string{"DYNAMODB_ENDPOINT"}
+	const ignore = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+	switch strings.ToLower(getenv(ignore)) {
+	case "", "false":
+		variables = append(variables, "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+	case "true":
+	default:
+		return "", fmt.Errorf("%s is neither true nor false", ignore)
+	}
+	for _, name := range variables {
+		value := getenv(name)
+		if value == "" {
+			continue
+		}
+		if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return "", fmt.Errorf("%s is not an http or https URL such as http://127.0.0.1:8000", name)
+		}
+		return value, nil
+	}
+	return "", nil
 }

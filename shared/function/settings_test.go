@@ -48,6 +48,33 @@ func TestReadSettings(t *testing.T) {
 		"another endpoint": {map[string]string{"DYNAMODB_ENDPOINT": "https://vpce-1.example.org"}, with(func(s *function.Settings) {
 			s.Endpoint = "https://vpce-1.example.org"
 		})},
+		"endpoint for all services": {
+			map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"},
+			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:4566" }),
+		},
+		"endpoint of the SDKs for DynamoDB": {
+			map[string]string{
+				"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:8000", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+				"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "False",
+			},
+			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
+		},
+		"own endpoint first": {
+			map[string]string{
+				"DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "AWS_ENDPOINT_URL_DYNAMODB": "x", "AWS_ENDPOINT_URL": "x",
+			},
+			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
+		},
+		"endpoints of the SDKs ignored": {
+			map[string]string{
+				"AWS_ENDPOINT_URL_DYNAMODB": "x", "AWS_ENDPOINT_URL": "x", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "TRUE",
+			},
+			with(func(*function.Settings) {}),
+		},
+		"own endpoint with those of the SDKs ignored": {
+			map[string]string{"DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
+		},
 	} {
 		got, err := function.ReadSettings(environment(test.env))
 		if err != nil {
@@ -67,7 +94,11 @@ func TestReadSettingsRefuses(t *testing.T) {
 		"AWS_REGION":        {""},
 		"TABLE_NAME":        {"ab", "a/b", "a b", strings.Repeat("x", 256)},
 		"DYNAMODB_ENDPOINT": {"127.0.0.1:8000", "localhost", "ftp://127.0.0.1", "http://", "://", "http://%zz"},
+		"AWS_ENDPOINT_URL":  {"127.0.0.1:4566"},
 		"REQUIRE_IF_MATCH":  {"yes", "maybe"},
+
+		"AWS_ENDPOINT_URL_DYNAMODB":           {"localhost:8000"},
+		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": {"1", "yes"},
 
 		"POWERTOOLS_METRICS_NAMESPACE": {"User API", "AWS/Lambda", ":x", strings.Repeat("x", 256)},
 	} {

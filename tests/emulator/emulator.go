@@ -172,7 +172,6 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 		"IOT_MTLS_ENABLED=0", // it would listen on all addresses
 		"SFTP_ENABLED=0",
 		"LAMBDA_EXECUTOR=local",
-		"DYNAMODB_ENDPOINT=" + a.Endpoint, // for the functions, which know no AWS_ENDPOINT_URL
 	})
 	p, err := process.Start(cmd)
 	if err != nil {

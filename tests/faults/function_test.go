@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
 	"github.com/userrequestapi/userdata/tests/stacktest"
@@ -253,6 +254,10 @@ func TestWrongSettings(t *testing.T) {
 		{"no service", []string{"SERVICE_NAME"}, []string{"SERVICE_NAME is not set"}},
 		{"wrong table and level", []string{"TABLE_NAME=a b", "LOG_LEVEL=loud"}, []string{"TABLE_NAME is not the name", "LOG_LEVEL"}},
 		{"wrong endpoint", []string{"DYNAMODB_ENDPOINT=127.0.0.1:8000"}, []string{"DYNAMODB_ENDPOINT is not an http"}},
+		{
+			"wrong endpoint of the SDKs", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB=127.0.0.1:8000"},
+			[]string{"AWS_ENDPOINT_URL_DYNAMODB is not an http"},
+		},
 		{"wrong switch", []string{"REQUIRE_IF_MATCH=often"}, []string{"REQUIRE_IF_MATCH is neither true nor false"}},
 	}
 	for _, tt := range tests {
@@ -288,6 +293,42 @@ func TestWrongSettings(t *testing.T) {
 				t.Errorf("%d reports of a failed init, want 2", reports)
 			}
 			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // by another function
+		})
+	}
+}
+
+// A function finds DynamoDB by the variables of the AWS SDKs, which emulators set, and by its own before these.
+func TestEndpoint(t *testing.T) {
+	t.Parallel()
+	database := os.Getenv(testenv.EndpointVariable)
+	const nowhere = "http://127.0.0.1:1"
+	tests := []struct {
+		name      string
+		variables []string
+		status    int // of the response to a POST
+	}{
+		{"for all services", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database}, http.StatusCreated},
+		{
+			"for DynamoDB",
+			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + nowhere, "AWS_ENDPOINT_URL_DYNAMODB=" + database},
+			http.StatusCreated,
+		},
+		{"of its own", []string{"AWS_ENDPOINT_URL=" + nowhere, "AWS_ENDPOINT_URL_DYNAMODB=" + nowhere}, http.StatusCreated},
+		{
+			"of its own, where the others are ignored",
+			[]string{"AWS_ENDPOINT_URL=" + nowhere, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"}, http.StatusCreated,
+		},
+		{
+			"that of DynamoDB before that of all services",
+			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database, "AWS_ENDPOINT_URL_DYNAMODB=" + nowhere},
+			http.StatusInternalServerError,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := stacktest.Start(t, withVariables(t, "PostFunction", tt.variables...))
+			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, tt.status)
 		})
 	}
 }
