@@ -60,7 +60,7 @@ type account struct {
 	settings map[string][]byte // of buckets, by bucket and what is set
 	table    *table            // nil: there is none
 	logsRole string            // of API Gateway; "" where the account has none
-	alarming string            // the part of a name that alarms have which have gone off
+	alarms   map[string]string // of CloudWatch: states by names
 	document string            // that GetTemplate gives instead of CloudFormation's own; "" for that
 }
 
@@ -443,7 +443,36 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 	reply(w, map[string]any{"Table": description, "TableDescription": description})
 }
 
-// cloudwatch has every alarm that it is asked for.
+// nameAlarms gives the alarms of the stack the names that the template has for them, and has CloudWatch know these alarms.
+func (a *account) nameAlarms(t *testing.T) {
+	t.Helper()
+	document, err := stack.New(a.Client(), stackName, stack.Options{}).Template(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var content struct {
+		Resources map[string]struct {
+			Properties struct{ AlarmName map[string]any }
+		}
+	}
+	if err := json.Unmarshal(document, &content); err != nil {
+		t.Fatal(err)
+	}
+	a.set(func(a *account) { a.alarms = map[string]string{} })
+	for id, r := range content.Resources {
+		if r.Properties.AlarmName == nil {
+			continue
+		}
+		name := stackName // by Fn::If
+		if sub, ok := r.Properties.AlarmName["Fn::Sub"].([]any); ok {
+			name = strings.ReplaceAll(sub[0].(string), "${Name}", stackName)
+		}
+		a.Name(stackName, id, name)
+		a.set(func(a *account) { a.alarms[name] = "OK" })
+	}
+}
+
+// cloudwatch replies with those of the alarms that it is asked for which exist; the name of the composite one has no slash.
 func (a *account) cloudwatch(w http.ResponseWriter, r *http.Request, body []byte) {
 	input, err := cbor.Decode(body)
 	if err != nil {
@@ -451,17 +480,27 @@ func (a *account) cloudwatch(w http.ResponseWriter, r *http.Request, body []byte
 		return
 	}
 	names, _ := input.(cbor.Map)["AlarmNames"].(cbor.List)
-	alarms := cbor.List{}
-	for _, name := range names {
-		state := "OK"
-		if text, _ := name.(cbor.String); a.alarming != "" && strings.Contains(string(text), a.alarming) {
-			state = "ALARM"
+	metric, composite := cbor.List{}, cbor.List{}
+	for _, value := range names {
+		name, _ := value.(cbor.String)
+		state, ok := a.alarms[string(name)]
+		alarm := cbor.Map{"AlarmName": name, "StateValue": cbor.String(state)}
+		switch {
+		case !ok:
+		case strings.Contains(string(name), "/"):
+			metric = append(metric, alarm)
+		default:
+			composite = append(composite, alarm)
 		}
-		alarms = append(alarms, cbor.Map{"AlarmName": name, "StateValue": cbor.String(state)})
 	}
+	replyCBOR(w, http.StatusOK, cbor.Map{"MetricAlarms": metric, "CompositeAlarms": composite})
+}
+
+func replyCBOR(w http.ResponseWriter, status int, content cbor.Map) {
 	w.Header().Set("Content-Type", "application/cbor")
 	w.Header().Set("Smithy-Protocol", "rpc-v2-cbor")
-	_, _ = w.Write(cbor.Encode(cbor.Map{"MetricAlarms": alarms}))
+	w.WriteHeader(status)
+	_, _ = w.Write(cbor.Encode(content))
 }
 
 // reply answers in JSON.
@@ -478,7 +517,11 @@ func query(w http.ResponseWriter, operation, content string) {
 
 // refuse answers with an error as the protocol of the service has it; that to a HEAD has no body.
 func refuse(w http.ResponseWriter, r *http.Request, f fault) {
-	if r.Header.Get("X-Amz-Target") != "" || strings.Contains(r.Header.Get("Authorization"), "/apigateway/") {
+	if r.Header.Get("Smithy-Protocol") != "" {
+		replyCBOR(w, f.status, cbor.Map{"__type": cbor.String(f.code), "message": cbor.String(f.message)})
+		return
+	}
+	if r.Header.Get("X-Amz-Target") != "" || regexp.MustCompile("/(apigateway|lambda)/").MatchString(r.Header.Get("Authorization")) {
 		w.Header().Set("X-Amzn-Errortype", f.code)
 		w.WriteHeader(f.status)
 		reply(w, map[string]any{"message": f.message})

@@ -30,6 +30,7 @@ const (
 	tableType    = "AWS::DynamoDB::Table"
 	accountType  = "AWS::ApiGateway::Account"
 	logGroupType = "AWS::Logs::LogGroup"
+	functionType = "AWS::Lambda::Function"
 
 	userIDAttribute = "userId" // the key of the table
 

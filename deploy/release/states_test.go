@@ -695,13 +695,11 @@ func TestStatus(t *testing.T) {
 		contains(t, a.succeed(t, release.Status), "Drift    not looked for")
 		contains(t, a.succeed(t, release.Status, drift), "Drift    none")
 
-		a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
-		out, _ := a.run(t.Context(), release.Status, drift)
-		contains(t, out, "CREATE_COMPLETE", "Release  1", "functions/get/", "OK", "cloudformation:DetectStackDrift")
-
-		a.set(func(a *account) { a.alarming = "GetErrorsAlarm" })
+		a.nameAlarms(t)
+		a.set(func(a *account) { a.alarms[stackName+"/get-errors"] = "ALARM" })
 		a.Drift(stackName, "GetFunction", "/Timeout")
-		contains(t, a.succeed(t, release.Status, drift), "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/", "ALARM", "OK",
+		contains(t, a.succeed(t, release.Status, drift), "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/",
+			"  ALARM             UserRequestAPI-test/get-errors\n", "  OK                UserRequestAPI-test\n",
 			"MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout")
 
 		setCode(t, a.root, "get", "second")
@@ -729,6 +727,171 @@ func TestStatus(t *testing.T) {
 		a := newAccount(t)
 		a.fail(t, release.Status, release.CodeSettings, []string{"is not deployed", "there is no stack " + stackName})
 	})
+}
+
+// statusOf returns the status as JSON, and the error of the target.
+func (a *account) statusOf(t *testing.T) (release.StageStatus, error) {
+	t.Helper()
+	lines, err := a.lines(t, release.Status, drift)
+	results := with("result", lines)
+	if len(results) != 1 {
+		t.Fatalf("%d results, %v; want one", len(results), err)
+	}
+	encoded, _ := json.Marshal(results[0]["result"]) // which was decoded from JSON
+	var status release.StageStatus
+	if err := json.Unmarshal(encoded, &status); err != nil {
+		t.Fatal(err)
+	}
+	return status, err
+}
+
+// The alarms are those of the template: what CloudWatch is asked for exists there.
+func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+	t.Parallel()
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	a.nameAlarms(t)
+	want := maps.Clone(a.alarms)
+	if len(want) < 10 {
+		t.Fatalf("the template has the alarms %v", want)
+	}
+	check := func(t *testing.T) {
+		t.Helper()
+		status, err := a.statusOf(t)
+		if diff := cmp.Diff(want, status.Alarms); diff != "" || err != nil {
+			t.Errorf("error = %v, alarms (-want +got):\n%s", err, diff)
+		}
+	}
+	t.Run("all", check)
+	t.Run("gone off", func(t *testing.T) {
+		a.set(func(a *account) { a.alarms[stackName+"/server-errors"], a.alarms[stackName] = "ALARM", "ALARM" })
+		want[stackName+"/server-errors"], want[stackName] = "ALARM", "ALARM"
+		check(t)
+	})
+	t.Run("deleted by hand", func(t *testing.T) {
+		a.set(func(a *account) { delete(a.alarms, stackName+"/latency") })
+		want[stackName+"/latency"] = "MISSING"
+		check(t)
+	})
+	t.Run("named by ARN", func(t *testing.T) {
+		a.Name(stackName, "Alarm", "arn:aws:cloudwatch:"+stacktest.Region+":"+stacktest.Account+":alarm:"+stackName)
+		check(t)
+	})
+}
+
+// What cannot be read keeps nothing else from being reported.
+func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+	t.Parallel()
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	a.nameAlarms(t)
+	a.Drift(stackName, "GetFunction")
+	get := a.Resources(stackName)["GetFunction"]
+	alias := "lambda GET /2015-03-31/functions/" + get + "/aliases/live"
+	denied := func(action string) fault {
+		return fault{
+			http.StatusForbidden, "AccessDeniedException",
+			"User: arn:aws:iam::1:user/x is not authorized to perform: " + action + " on resource: y",
+		}
+	}
+	functions := 4
+	tests := []struct {
+		name    string
+		set     func(*account)
+		code    int
+		message string // in the error
+		errors  []string
+		change  func(want *release.StageStatus)
+		text    []string // in the output for a person
+	}{
+		{name: "all"},
+		{
+			name: "a function was deleted by hand",
+			set: func(a *account) {
+				a.faults[alias] = fault{http.StatusNotFound, "ResourceNotFoundException", "Function not found: " + get}
+			},
+			change: func(want *release.StageStatus) {
+				f := &want.Functions[slices.IndexFunc(want.Functions, func(f release.FunctionStatus) bool { return f.Name == get })]
+				f.Version, f.State, f.Reason = "", "MISSING", "Function not found: "+get
+			},
+			text: []string{"MISSING: Function not found", "DELETED   GetFunction"},
+		},
+		{
+			name: "a function", set: func(a *account) { a.faults[alias] = denied("lambda:GetAlias") },
+			code: release.CodeAccount, message: "lambda:GetAlias", errors: []string{get},
+			change: func(want *release.StageStatus) {
+				f := &want.Functions[slices.IndexFunc(want.Functions, func(f release.FunctionStatus) bool { return f.Name == get })]
+				f.Version, f.State = "", ""
+			},
+			text: []string{"not read: ", "version 7, Active"},
+		},
+		{
+			name: "the alarms", set: func(a *account) { a.faults["monitoring DescribeAlarms"] = denied("cloudwatch:DescribeAlarms") },
+			code: release.CodeAccount, message: "cloudwatch:DescribeAlarms", errors: []string{"alarms"},
+			change: func(want *release.StageStatus) { want.Alarms = nil },
+			text:   []string{"Alarms\n  not read: ", "version 7, Active"},
+		},
+		{
+			name: "the drift",
+			set: func(a *account) {
+				a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
+			},
+			code: release.CodeAccount, message: "cloudformation:DetectStackDrift", errors: []string{"drift"},
+			change: func(want *release.StageStatus) { want.Drift = nil },
+			text:   []string{"Drift    not everything could be compared", "version 7, Active"},
+		},
+		{
+			name: "the resources",
+			set: func(a *account) {
+				a.Fault("ListStackResources", stacktest.AccessDenied("cloudformation:ListStackResources"))
+			},
+			code: release.CodeAccount, message: "cloudformation:ListStackResources", errors: []string{"alarms", "functions"},
+			change: func(want *release.StageStatus) { want.Functions, want.Alarms = nil, nil },
+			text:   []string{"Functions\n  not read: ", "Release  1"},
+		},
+		{
+			name: "the events",
+			set: func(a *account) {
+				a.Fault("DescribeStackEvents", stacktest.AccessDenied("cloudformation:DescribeStackEvents"))
+			},
+			code: release.CodeAccount, message: "cloudformation:DescribeStackEvents", errors: []string{"failure"},
+			text: []string{"Failure  not read: ", "version 7, Active"},
+		},
+	}
+	all, err := a.statusOf(t)
+	if err != nil || len(all.Functions) != functions || len(all.Alarms) == 0 || len(all.Drift) != 1 {
+		t.Fatalf("the whole status is %+v, %v", all, err)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			set := func() {
+				if tt.set != nil {
+					a.set(tt.set)
+				}
+			}
+			set()
+			out, _ := a.run(t.Context(), release.Status, drift)
+			contains(t, out, tt.text...)
+			set()
+			status, err := a.statusOf(t)
+			if code(err) != tt.code {
+				t.Errorf("error = %v with code %d, want code %d", err, code(err), tt.code)
+			}
+			contains(t, fmt.Sprint(err), tt.message)
+			want := all
+			want.Functions = slices.Clone(all.Functions)
+			if tt.change != nil {
+				tt.change(&want)
+			}
+			if diff := cmp.Diff(want, status, cmpopts.IgnoreFields(release.StageStatus{}, "Errors"),
+				cmpopts.IgnoreUnexported(release.StageStatus{})); diff != "" {
+				t.Errorf("status (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.errors, slices.Sorted(maps.Keys(status.Errors))); diff != "" {
+				t.Errorf("parts that were not read (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func TestPlan(t *testing.T) {

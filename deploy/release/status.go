@@ -2,51 +2,69 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
 	"github.com/userrequestapi/userdata/deploy/stack"
 )
 
-// StageStatus is what [Status] tells.
+// StageStatus is the result of [Status].
 type StageStatus struct {
-	Stage     string           `json:"stage"`
-	Stack     string           `json:"stack"`
-	Status    string           `json:"status"`
-	Reason    string           `json:"reason,omitempty"`
-	Failure   string           `json:"failure,omitempty"` // why the latest deployment failed
-	Updated   time.Time        `json:"updated"`
-	Release   int              `json:"release"`
-	Source    string           `json:"source,omitempty"`
-	Functions []FunctionStatus `json:"functions"`
-	Drift     []stack.Drift    `json:"drift"` // the resources that are not as the template has them; null where nobody looked
-	// DriftError is why not all resources could be compared.
-	DriftError string            `json:"driftError,omitempty"`
-	Alarms     map[string]string `json:"alarms"`
-	URL        string            `json:"url"`
+	Stage     string            `json:"stage"`
+	Stack     string            `json:"stack"`
+	Status    string            `json:"status"`
+	Reason    string            `json:"reason,omitempty"`
+	Failure   string            `json:"failure,omitempty"` // why the latest deployment failed
+	Updated   time.Time         `json:"updated"`
+	Release   int               `json:"release"`
+	Source    string            `json:"source,omitempty"`
+	Functions []FunctionStatus  `json:"functions"`
+	Drift     []stack.Drift     `json:"drift"`  // resources that differ from the template; null if they were not compared
+	Alarms    map[string]string `json:"alarms"` // states by names; stateMissing for an alarm that does not exist
+	URL       string            `json:"url"`
+	// Errors has a message for each part that could not be read: failure, functions, alarms, drift, or the name of a
+	// function.
+	Errors map[string]string `json:"errors,omitempty"`
+
+	serves bool
 }
 
-// FunctionStatus is a function's version that serves requests.
+// FunctionStatus is the version of a function that serves requests.
 type FunctionStatus struct {
 	Name     string             `json:"name"`
-	Version  string             `json:"version"`
+	Version  string             `json:"version,omitempty"`
 	Shifting map[string]float64 `json:"shifting,omitempty"` // the share of requests that other versions serve, during a gradual release
 	Package  string             `json:"package"`            // its key in the bucket
-	State    string             `json:"state"`
+	State    string             `json:"state,omitempty"`    // of Lambda, or stateMissing; "" if it could not be read
+	Reason   string             `json:"reason,omitempty"`   // of stateMissing
 }
 
-// Status tells how the stage is: its stack, the versions that serve, what was changed by other means, and its alarms.
+// stateMissing is the state of a function or an alarm that is part of the stack and does not exist.
+const stateMissing = "MISSING"
+
+// Parts of a status, as [StageStatus] names them in Errors.
+const (
+	partFailure   = "failure"
+	partFunctions = "functions"
+	partAlarms    = "alarms"
+	partDrift     = "drift"
+)
+
+// Status reports the state of the stage: its stack, the versions that serve, its alarms, and the drift from its
+// template. A part that cannot be read does not keep the others from being reported; the error then names the parts.
 func Status(ctx context.Context, settings Settings) error {
 	return finish(ctx, settings, status(ctx, settings))
 }
@@ -63,106 +81,147 @@ func status(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	result := StageStatus{
+	r := statusReader{session: s, now: now, result: StageStatus{
 		Stage: s.stage.Name, Stack: now.Name, Status: string(now.Status), Reason: now.Reason, Updated: now.Updated,
-		Release: now.record.Number, Source: now.record.Source, URL: s.invokeURL(now),
+		Release: now.record.Number, Source: now.record.Source, URL: s.invokeURL(now), serves: now.serves(),
+	}}
+	if r.result.Updated.IsZero() {
+		r.result.Updated = now.Created
 	}
-	if result.Updated.IsZero() {
-		result.Updated = now.Created
+	r.read(ctx)
+	if ctx.Err() != nil {
+		return fmt.Errorf("read the status: %w", context.Cause(ctx))
 	}
-	switch failure, err := s.stack.LastFailure(ctx); {
-	case err != nil:
-		return err
-	case failure != nil:
-		result.Failure = failure.Error()
+	s.Printer.Result(r.result, r.result.text())
+	if len(r.errs) > 0 {
+		return fmt.Errorf("some parts of the status could not be read: %w", errors.Join(r.errs...))
 	}
-	if now.serves() {
-		if err := s.detail(ctx, now, &result); err != nil {
-			return err
-		}
-	}
-	s.Printer.Result(result, result.text())
 	return nil
 }
 
-// detail adds what a stage that was deployed has.
-func (s *session) detail(ctx context.Context, now *current, result *StageStatus) (err error) {
-	if result.Functions, err = s.functionStatus(ctx, now); err != nil {
-		return err
-	}
-	if result.Alarms, err = s.alarms(ctx); err != nil {
-		return err
-	}
-	if s.Drift && !now.InProgress() {
-		s.Printer.Notef("comparing the stage with its template (DRIFT=0 leaves that out)…")
-		if result.Drift, err = s.stack.Drift(ctx); err != nil && ctx.Err() == nil {
-			result.DriftError, err = err.Error(), nil
-		}
-	}
-	return err
+// statusReader reads the parts of a status.
+type statusReader struct {
+	*session
+	now    *current
+	result StageStatus
+	errs   []error
 }
 
-func (s *session) functionStatus(ctx context.Context, now *current) ([]FunctionStatus, error) {
-	client := lambda.NewFromConfig(s.account.Config)
-	resources, err := s.stack.Resources(ctx)
-	if err != nil {
-		return nil, err
+func (r *statusReader) failed(part string, err error) {
+	if err == nil {
+		return
 	}
+	if r.result.Errors == nil {
+		r.result.Errors = map[string]string{}
+	}
+	r.result.Errors[part] = err.Error()
+	r.errs = append(r.errs, err)
+}
+
+// read reads all parts, whichever of them fail.
+func (r *statusReader) read(ctx context.Context) {
+	failure, err := r.stack.LastFailure(ctx)
+	r.failed(partFailure, err)
+	if failure != nil {
+		r.result.Failure = failure.Error()
+	}
+	if !r.now.serves() {
+		return
+	}
+	if resources, err := r.stack.Resources(ctx); err != nil {
+		r.failed(partFunctions, err)
+		r.failed(partAlarms, err)
+	} else {
+		resources = slices.DeleteFunc(resources, func(r stack.Resource) bool {
+			return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == "" // deleted, or not created yet
+		})
+		r.readFunctions(ctx, resources)
+		r.readAlarms(ctx, resources)
+	}
+	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
+		r.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
+		r.result.Drift, err = r.stack.Drift(ctx)
+		r.failed(partDrift, err)
+	}
+}
+
+// readFunctions reads each function by itself.
+func (r *statusReader) readFunctions(ctx context.Context, resources []stack.Resource) {
+	client := lambda.NewFromConfig(r.account.Config)
 	code := map[string]string{}
-	if now.template != nil {
-		code = now.template.Code()
+	if r.now.template != nil {
+		code = r.now.template.Code()
 	}
-	var functions []FunctionStatus
-	for _, r := range resources {
-		if r.Type != "AWS::Lambda::Function" || r.Status == cftypes.ResourceStatusDeleteComplete {
+	for _, resource := range resources {
+		if resource.Type != functionType {
 			continue
 		}
-		alias, err := client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &r.PhysicalID, Name: aws.String(aliasName)})
-		if err != nil {
-			return nil, fmt.Errorf("look at the function %s: %w", r.PhysicalID, awserror.Explain(err))
+		f := FunctionStatus{Name: resource.PhysicalID, Package: code[resource.LogicalID]}
+		err := f.read(ctx, client)
+		if missing, ok := errors.AsType[*lambdatypes.ResourceNotFoundException](err); ok {
+			f.State, f.Reason = stateMissing, missing.ErrorMessage()
+		} else if err != nil {
+			r.failed(f.Name, fmt.Errorf("read the function %s: %w", f.Name, awserror.Explain(err)))
 		}
-		configuration, err := client.GetFunctionConfiguration(ctx,
-			&lambda.GetFunctionConfigurationInput{FunctionName: &r.PhysicalID, Qualifier: aws.String(aliasName)})
-		if err != nil {
-			return nil, fmt.Errorf("look at the function %s: %w", r.PhysicalID, awserror.Explain(err))
-		}
-		f := FunctionStatus{
-			Name: r.PhysicalID, Version: aws.ToString(alias.FunctionVersion), Package: code[r.LogicalID], State: string(configuration.State),
-		}
-		if alias.RoutingConfig != nil {
-			f.Shifting = alias.RoutingConfig.AdditionalVersionWeights
-		}
-		functions = append(functions, f)
+		r.result.Functions = append(r.result.Functions, f)
 	}
-	return functions, nil
 }
 
-// alarms returns the states of the stack's alarms by their names.
-func (s *session) alarms(ctx context.Context) (map[string]string, error) {
-	resources, err := s.stack.Resources(ctx)
+// read completes f by what Lambda knows of the version that serves.
+func (f *FunctionStatus) read(ctx context.Context, client *lambda.Client) error {
+	alias, err := client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &f.Name, Name: aws.String(aliasName)})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var names []string
-	for _, r := range resources {
-		if r.Status == cftypes.ResourceStatusDeleteComplete {
-			continue
-		}
-		if r.Type == "AWS::CloudWatch::Alarm" || r.Type == "AWS::CloudWatch::CompositeAlarm" {
-			names = append(names, path.Base(r.PhysicalID))
-		}
+	f.Version = aws.ToString(alias.FunctionVersion)
+	if alias.RoutingConfig != nil {
+		f.Shifting = alias.RoutingConfig.AdditionalVersionWeights
 	}
+	configuration, err := client.GetFunctionConfiguration(ctx,
+		&lambda.GetFunctionConfigurationInput{FunctionName: &f.Name, Qualifier: aws.String(aliasName)})
+	if err != nil {
+		return err
+	}
+	f.State = string(configuration.State)
+	return nil
+}
+
+// readAlarms reads the states of the stack's alarms.
+func (r *statusReader) readAlarms(ctx context.Context, resources []stack.Resource) {
 	states := map[string]string{}
-	if len(names) == 0 {
-		return states, nil
+	for _, resource := range resources {
+		if resource.Type == "AWS::CloudWatch::Alarm" || resource.Type == "AWS::CloudWatch::CompositeAlarm" {
+			states[alarmName(resource.PhysicalID)] = stateMissing
+		}
 	}
-	pages := cloudwatch.NewDescribeAlarmsPaginator(cloudwatch.NewFromConfig(s.account.Config), &cloudwatch.DescribeAlarmsInput{
-		AlarmNames: names, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
+	if len(states) > 0 {
+		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.account.Config), states); err != nil {
+			r.failed(partAlarms, fmt.Errorf("read the alarms: %w", awserror.Explain(err)))
+			return
+		}
+	}
+	r.result.Alarms = states
+}
+
+// alarmName returns the name of an alarm, given its physical id: the name itself, which can contain slashes, or the
+// ARN.
+func alarmName(physicalID string) string {
+	if parsed, err := arn.Parse(physicalID); err == nil {
+		return strings.TrimPrefix(parsed.Resource, "alarm:")
+	}
+	return physicalID
+}
+
+// describeAlarms sets the states of the alarms that exist.
+func describeAlarms(ctx context.Context, client *cloudwatch.Client, states map[string]string) error {
+	pages := cloudwatch.NewDescribeAlarmsPaginator(client, &cloudwatch.DescribeAlarmsInput{
+		AlarmNames: slices.Sorted(maps.Keys(states)),
+		AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("look at the alarms: %w", awserror.Explain(err))
+			return err
 		}
 		for _, a := range page.MetricAlarms {
 			states[aws.ToString(a.AlarmName)] = string(a.StateValue)
@@ -171,10 +230,10 @@ func (s *session) alarms(ctx context.Context) (map[string]string, error) {
 			states[aws.ToString(a.AlarmName)] = string(a.StateValue)
 		}
 	}
-	return states, nil
+	return nil
 }
 
-// text is the status for a person to read.
+// text returns the status for a person.
 func (r StageStatus) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nStack    %s: %s", r.Stack, r.Status)
@@ -184,40 +243,71 @@ func (r StageStatus) text() string {
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "\nFailure  %s", r.Failure)
 	}
-	if r.Functions == nil {
+	if message := r.Errors[partFailure]; message != "" {
+		fmt.Fprintf(&b, "\nFailure  not read: %s", message)
+	}
+	if !r.serves {
 		b.WriteString("\nNothing serves yet.\n")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n\nFunctions\n",
+	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n",
 		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
+	r.functionsText(&b)
+	r.alarmsText(&b)
+	r.driftText(&b)
+	return b.String()
+}
+
+func (r StageStatus) functionsText(b *strings.Builder) {
+	b.WriteString("\nFunctions\n")
+	if message := r.Errors[partFunctions]; message != "" {
+		fmt.Fprintf(b, "  not read: %s\n", message)
+	}
 	for _, f := range r.Functions {
-		fmt.Fprintf(&b, "  %-30s version %s, %s, %s", f.Name, f.Version, f.State, f.Package)
+		switch message := r.Errors[f.Name]; {
+		case message != "":
+			fmt.Fprintf(b, "  %-30s not read: %s\n", f.Name, message)
+			continue
+		case f.State == stateMissing:
+			fmt.Fprintf(b, "  %-30s %s: %s\n", f.Name, f.State, f.Reason)
+			continue
+		}
+		fmt.Fprintf(b, "  %-30s version %s, %s, %s", f.Name, f.Version, f.State, f.Package)
 		for _, version := range slices.Sorted(maps.Keys(f.Shifting)) {
-			fmt.Fprintf(&b, "; %.0f %% go to version %s", f.Shifting[version]*100, version)
+			fmt.Fprintf(b, "; %.0f %% go to version %s", f.Shifting[version]*100, version)
 		}
 		b.WriteString("\n")
 	}
+}
+
+func (r StageStatus) alarmsText(b *strings.Builder) {
 	b.WriteString("\nAlarms\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Alarms)) {
-		fmt.Fprintf(&b, "  %-17s %s\n", r.Alarms[name], name)
+		fmt.Fprintf(b, "  %-17s %s\n", r.Alarms[name], name)
 	}
-	if len(r.Alarms) == 0 {
+	switch message := r.Errors[partAlarms]; {
+	case message != "":
+		fmt.Fprintf(b, "  not read: %s\n", message)
+	case len(r.Alarms) == 0:
 		b.WriteString("  none\n")
 	}
-	if r.DriftError != "" {
-		fmt.Fprintf(&b, "\nNot everything could be compared with the template: %s\n", r.DriftError)
+}
+
+func (r StageStatus) driftText(b *strings.Builder) {
+	message := r.Errors[partDrift]
+	if message != "" {
+		fmt.Fprintf(b, "\nDrift    not everything could be compared with the template: %s\n", message)
 	}
 	switch {
-	case r.DriftError != "" && len(r.Drift) == 0:
+	case len(r.Drift) > 0:
+		b.WriteString("\nDrift    changed by other means than a deployment:\n")
+	case message != "":
 	case r.Drift == nil:
 		b.WriteString("\nDrift    not looked for\n")
-	case len(r.Drift) == 0:
-		b.WriteString("\nDrift    none: everything is as the template has it\n")
 	default:
-		b.WriteString("\nDrift    changed by other means than a deployment:\n")
-		for _, d := range r.Drift {
-			fmt.Fprintf(&b, "  %-9s %s (%s) %s\n", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))
-		}
+		b.WriteString("\nDrift    none: everything is as the template has it\n")
 	}
-	return b.String()
+	for _, d := range r.Drift {
+		fmt.Fprintf(b, "  %-9s %s (%s) %s\n", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))
+	}
 }

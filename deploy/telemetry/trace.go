@@ -23,50 +23,51 @@ import (
 	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
-// Trace shows one trace as a tree with times, flags and causes, and the lines of the logs about it; as JSON, an object with the
-// trace's summary, its documents as X-Ray has them, and the lines. Where X-Ray has no such trace there may be lines all the same:
-// they are shown, and the error tells what may be the reason.
+// Trace shows one trace as a tree with times, flags and causes, and the log lines about it; as JSON, an object with the
+// trace's summary, its segment documents as X-Ray has them, and the lines. If X-Ray has no such trace, the lines are
+// shown and the error names the likely reason. If X-Ray or the logs cannot be read, what the other has is shown before
+// the error.
 func Trace(ctx context.Context, s Settings, id string) error {
 	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
-		client := xray.NewFromConfig(d.Account.Config)
-		documents, missing, err := documents(ctx, client, id)
-		if err != nil {
-			return err
-		}
 		l, err := openLogs(d, nil)
 		if err != nil {
 			return err
 		}
-		lines, err := l.related(ctx, s.query(time.Now()))
-		if err != nil {
-			return err
+		client := xray.NewFromConfig(d.Account.Config)
+		documents, missing, traceErr := documents(ctx, client, id)
+		lines, logsErr := l.related(ctx, s.query(time.Now()))
+		if ctx.Err() != nil {
+			return fmt.Errorf("get the trace %s: %w", id, context.Cause(ctx))
 		}
-		if missing == "" {
+		if traceErr == nil && missing == "" {
 			t, err := s.assemble(id, documents)
 			if err != nil {
 				return err
 			}
 			if s.JSON {
-				return s.encode(t, documents, lines)
+				return errors.Join(s.encode(t, documents, lines), logsErr)
 			}
 			if err := s.tree(t); err != nil {
 				return err
 			}
-		}
-		if len(lines) == 0 && missing == "" {
-			s.Printer.Notef("the logs have no line about it")
-		}
-		if err := s.print("\n", len(lines) > 0 && missing == ""); err != nil {
-			return err
+			if len(lines) == 0 && logsErr == nil {
+				s.Printer.Notef("the logs have no line about it")
+			}
+			if err := s.print("\n", len(lines) > 0); err != nil {
+				return err
+			}
 		}
 		if err := s.show(lines...); err != nil {
 			return err
 		}
-		if missing != "" {
+		if missing != "" && logsErr == nil {
 			return s.absent(ctx, client, missing, len(lines))
 		}
-		return nil
+		if missing != "" {
+			traceErr = errors.New(missing)
+		}
+		return errors.Join(traceErr, logsErr)
 	})
 }
 

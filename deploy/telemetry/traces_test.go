@@ -352,6 +352,39 @@ func TestTrace_Partial(t *testing.T) {
 	}
 }
 
+// If X-Ray or the logs cannot be read, what the other has is shown all the same.
+func TestTrace_Unreadable(t *testing.T) {
+	const tree, line, lines = "Trace 1-", "Method completed with status", `"lines":[]`
+	tests := []struct {
+		name, operation    string
+		settings           telemetry.Settings
+		wantShown, wantErr string
+		not                string // in what is shown
+	}{
+		{"the logs", "FilterLogEvents", telemetry.Settings{}, tree, "search the log group", line},
+		{"the logs, as JSON", "FilterLogEvents", telemetry.Settings{JSON: true}, lines, "search the log group", line},
+		{"X-Ray", "Traces", telemetry.Settings{}, line, "get the trace", tree},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, r := newFake(t), newRequest()
+			f.documents[r.id] = r.documents()
+			f.linesOf(r)
+			for range 4 { // there are four log groups
+				f.fail(tt.operation, http.StatusForbidden, "AccessDeniedException", "no")
+			}
+			tt.settings.TraceID = r.id
+			shown, said, err := f.run(t.Context(), telemetry.Traces, tt.settings)
+			if !strings.Contains(shown, tt.wantShown) || strings.Contains(shown, tt.not) {
+				t.Errorf("shown: %s\nsaid: %s\nwant %q and not %q", shown, said, tt.wantShown, tt.not)
+			}
+			if code(err) != release.CodeAccount || !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("error = %v with code %d, want %q with code %d", err, code(err), tt.wantErr, release.CodeAccount)
+			}
+		})
+	}
+}
+
 func TestTrace_Absent(t *testing.T) {
 	r := newRequest()
 	tests := []struct {

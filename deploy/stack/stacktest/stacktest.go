@@ -240,6 +240,13 @@ func (c *CloudFormation) Set(name, logicalID, status, reason string) {
 	s.event(logicalID, r.PhysicalResourceID, r.ResourceType, status, reason, "")
 }
 
+// Name gives a resource of a stack its physical id.
+func (c *CloudFormation) Name(name, logicalID, physicalID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.find(name).resources[logicalID].PhysicalResourceID = physicalID
+}
+
 // Drift makes the properties at these paths of a stack's resource differ from the template. Without paths the resource is gone.
 func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 	c.mu.Lock()
