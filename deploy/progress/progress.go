@@ -80,46 +80,51 @@ func (p *Printer) Result(value any, text string) {
 	p.print(message{Event: "result", Result: value}, text)
 }
 
-// Plan shows what a change set changes, replacements and removals in red.
+// Plan shows what a change set changes. Replacements and deletions are red; what is retained is neither.
 func (p *Printer) Plan(plan *stack.Plan) {
-	var b strings.Builder
 	width := 0
 	for _, change := range plan.Changes {
 		width = max(width, len(change.LogicalID))
 	}
-	for i, change := range plan.Changes {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		sign, color := "~", ansi.Yellow
-		note := strings.Join(change.Properties, ", ")
-		switch change.Action {
-		case "Add", "Import":
-			sign, color = "+", ansi.Green
-		case "Remove":
-			sign, color = "-", ansi.Red
-		}
-		switch change.Replacement {
-		case "True":
-			sign, color, note = "!", ansi.Red, "REPLACED: "+note
-		case "Conditional":
-			sign, color, note = "!", ansi.Red, "may be REPLACED: "+note
-		}
+	lines := []string{"    nothing"}
+	if len(plan.Changes) > 0 {
+		lines = nil
+	}
+	for _, change := range plan.Changes {
+		sign, color, note := describe(change)
 		line := fmt.Sprintf("    %s %-*s  %s", sign, width, change.LogicalID, change.Type)
 		if note != "" {
 			line += "  (" + note + ")"
 		}
-		b.WriteString(p.paint(color, line))
+		lines = append(lines, p.paint(color, line))
 	}
 	changes := plan.Changes
 	if changes == nil {
 		changes = []stack.Change{}
 	}
-	text := b.String()
-	if text == "" {
-		text = "    nothing"
+	p.print(message{Event: "plan", Changes: changes}, strings.Join(lines, "\n"))
+}
+
+// describe returns the sign, color and note of a change.
+func describe(change stack.Change) (sign string, color ansi.Style, note string) {
+	note = strings.Join(change.Properties, ", ")
+	if change.Retains() {
+		note = strings.TrimPrefix(note+"; the old one is retained", "; ")
 	}
-	p.print(message{Event: "plan", Changes: changes}, text)
+	switch {
+	case change.Replacement == "True":
+		return "!", ansi.Red, "REPLACED: " + note
+	case change.Replacement == "Conditional":
+		return "!", ansi.Red, "may be REPLACED: " + note
+	case change.Action == "Remove" && change.Retains():
+		return "=", ansi.Faint, "retained: it leaves the stack, and is not deleted"
+	case change.Action == "Remove":
+		return "-", ansi.Red, note
+	case change.Action == "Add", change.Action == "Import":
+		return "+", ansi.Green, note
+	default:
+		return "~", ansi.Yellow, note
+	}
 }
 
 // Error tells a program why all ends here, and with which exit code; a person is told by who prints the error.

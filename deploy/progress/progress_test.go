@@ -23,7 +23,13 @@ func plan() *stack.Plan {
 		{Action: "Add", LogicalID: "GetVersion1", Type: "AWS::Lambda::Version"},
 		{Action: "Modify", LogicalID: "GetFunction", Type: "AWS::Lambda::Function", Replacement: "False", Properties: []string{"Code"}},
 		{Action: "Modify", LogicalID: "Table", Type: "AWS::DynamoDB::Table", Replacement: "True", Properties: []string{"KeySchema"}},
-		{Action: "Remove", LogicalID: "GetVersion0", Type: "AWS::Lambda::Version"},
+		{
+			Action: "Modify", LogicalID: "Key", Type: "AWS::KMS::Key", Replacement: "True", Properties: []string{"KeySpec"},
+			Policy: "ReplaceAndRetain",
+		},
+		{Action: "Remove", LogicalID: "GetVersion0", Type: "AWS::Lambda::Version", Policy: "Retain"},
+		{Action: "Remove", LogicalID: "OldAlarm", Type: "AWS::CloudWatch::Alarm", Policy: "Delete"},
+		{Action: "Remove", LogicalID: "OldRole", Type: "AWS::IAM::Role"},
 	}}
 }
 
@@ -42,7 +48,10 @@ func TestPrinter_Plain(t *testing.T) {
     + GetVersion1  AWS::Lambda::Version
     ~ GetFunction  AWS::Lambda::Function  (Code)
     ! Table        AWS::DynamoDB::Table  (REPLACED: KeySchema)
-    - GetVersion0  AWS::Lambda::Version
+    ! Key          AWS::KMS::Key  (REPLACED: KeySpec; the old one is retained)
+    = GetVersion0  AWS::Lambda::Version  (retained: it leaves the stack, and is not deleted)
+    - OldAlarm     AWS::CloudWatch::Alarm
+    - OldRole      AWS::IAM::Role
     nothing
 The answer is 42.
 `
@@ -90,7 +99,7 @@ func TestPrinter_JSON(t *testing.T) {
 	}
 	want := []map[string]any{
 		{"event": "step", "message": "Building"},
-		{"event": "plan", "changes": 4},
+		{"event": "plan", "changes": 7},
 		{"event": "resource", "resource": "GetFunction", "type": "AWS::Test::Thing", "status": "UPDATE_FAILED", "reason": "no"},
 		{"event": "result", "result": map[string]any{"answer": 42.0}},
 	}
@@ -120,7 +129,7 @@ func TestWatch_Plain(t *testing.T) {
 		w.Close()
 		got := out.String()
 		for _, want := range []string{
-			"30s: 0 done, 1 in work, 3 waiting\n      updating GetFunction",
+			"30s: 0 done, 1 in work, 6 waiting\n      updating GetFunction",
 			"GetVersion1 waits for GetFunction\n",
 			"    ok GetFunction (AWS::Test::Thing) updated, 39s\n",
 			"    x GetVersion1 (AWS::Test::Thing): CREATE_FAILED after 2s: no\n",

@@ -910,7 +910,11 @@ func TestPlan(t *testing.T) {
 	a.taken()
 	setCode(t, a.root, "get", "second")
 	setTemplate(t, a.root, `"UserData-\$`, `"Users-$$`)
-	contains(t, a.succeed(t, release.Plan), "~ GetFunction ", "(Code)", "! Table ", "REPLACED: TableName")
+	out = a.succeed(t, release.Plan)
+	contains(t, out, "~ GetFunction ", "(Code)", "! Table ", "REPLACED: TableName; the old one is retained", "= GetVersion", "(retained: ")
+	if removed := regexp.MustCompile(`- \w*Version\w*  AWS::Lambda::Version`).FindString(out); removed != "" {
+		t.Errorf("the plan removes a version: %s", removed)
+	}
 	if got := a.deployed(t); got.Key != before.Key || got.Status != before.Status {
 		t.Errorf("it is release %d, stack %s", got.Number, got.Status)
 	}

@@ -56,6 +56,14 @@ type Change struct {
 	Type        string   `json:"type"`
 	Replacement string   `json:"replacement,omitempty"` // of Modify: True, False or Conditional
 	Properties  []string `json:"properties,omitempty"`  // of Modify: the properties, or attributes such as Tags, that change; sorted
+	// Policy says what becomes of a resource that is removed or replaced, by its DeletionPolicy or UpdateReplacePolicy:
+	// Delete, Retain, Snapshot, ReplaceAndDelete, ReplaceAndRetain or ReplaceAndSnapshot; "" for other changes.
+	Policy string `json:"policy,omitempty"`
+}
+
+// Retains reports whether the resource that leaves the stack goes on existing.
+func (c Change) Retains() bool {
+	return c.Policy == string(types.PolicyActionRetain) || c.Policy == string(types.PolicyActionReplaceAndRetain)
 }
 
 // Plan makes a change set and returns what it would change. It is nobody's business to see it executed: one that never
@@ -182,7 +190,7 @@ func changes(page []types.Change) []Change {
 		changes = append(changes, Change{
 			Action: string(c.Action), LogicalID: aws.ToString(c.LogicalResourceId),
 			PhysicalID: aws.ToString(c.PhysicalResourceId), Type: aws.ToString(c.ResourceType),
-			Replacement: string(c.Replacement), Properties: slices.Compact(properties),
+			Replacement: string(c.Replacement), Properties: slices.Compact(properties), Policy: string(c.PolicyAction),
 		})
 	}
 	return changes

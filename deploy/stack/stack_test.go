@@ -234,9 +234,9 @@ func TestUpdate(t *testing.T) {
 		},
 		{
 			Action: "Modify", LogicalID: "Table", Type: "AWS::DynamoDB::Table", Replacement: "True",
-			Properties: []string{"TableName"},
+			Properties: []string{"TableName"}, Policy: "ReplaceAndDelete",
 		},
-		{Action: "Remove", LogicalID: "Role", Type: "AWS::IAM::Role"},
+		{Action: "Remove", LogicalID: "Role", Type: "AWS::IAM::Role", Policy: "Delete"},
 	}
 	if diff := cmp.Diff(want, plan.Changes); diff != "" || plan.New {
 		t.Errorf("plan: new %v, changes -want +got:\n%s", plan.New, diff)

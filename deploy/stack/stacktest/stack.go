@@ -21,9 +21,18 @@ type template struct {
 }
 
 type templateResource struct {
-	Type           string
-	Properties     map[string]any
-	DeletionPolicy string
+	Type                string
+	Properties          map[string]any
+	DeletionPolicy      string
+	UpdateReplacePolicy string
+}
+
+// removed returns the resource with the DeletionPolicy that holds once its creation is complete.
+func (r templateResource) removed() templateResource {
+	if r.DeletionPolicy == "RetainExceptOnCreate" {
+		r.DeletionPolicy = "Retain"
+	}
+	return r
 }
 
 func parse(body []byte) (*template, error) {
@@ -104,6 +113,7 @@ type change struct {
 	PhysicalID   string   `xml:"ResourceChange>PhysicalResourceId,omitempty"`
 	ResourceType string   `xml:"ResourceChange>ResourceType"`
 	Replacement  string   `xml:"ResourceChange>Replacement,omitempty"`
+	PolicyAction string   `xml:"ResourceChange>PolicyAction,omitempty"`
 	Details      []detail `xml:"ResourceChange>Details>member"`
 	Type         string   `xml:"Type"`
 }
@@ -274,6 +284,7 @@ func (s *stack) compare(set *changeSet) {
 				recreation := "Never"
 				if property == nameProperty(r.Type) {
 					c.Replacement, recreation = "True", "Always"
+					c.PolicyAction = "ReplaceAnd" + cmp.Or(r.UpdateReplacePolicy, "Delete")
 				}
 				c.Details = append(c.Details, detail{Attribute: "Properties", Name: property, RequiresRecreation: recreation})
 			}
@@ -290,7 +301,8 @@ func (s *stack) compare(set *changeSet) {
 		if _, ok := next.Resources[id]; !ok {
 			set.changes = append(set.changes, change{
 				Action: "Remove", LogicalID: id, ResourceType: old.Resources[id].Type, Type: "Resource",
-				PhysicalID: s.resources[id].PhysicalResourceID,
+				PhysicalID:   s.resources[id].PhysicalResourceID,
+				PolicyAction: cmp.Or(old.Resources[id].removed().DeletionPolicy, "Delete"),
 			})
 		}
 	}
@@ -386,7 +398,7 @@ func (s *stack) complete(set *changeSet, phase Phase, token string) {
 		s.later(token, s.name, stackType, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", settle)
 		for _, c := range set.changes {
 			if c.Action == "Remove" {
-				s.delete(token, c.LogicalID, old.Resources[c.LogicalID], "")
+				s.delete(token, c.LogicalID, old.Resources[c.LogicalID].removed(), "")
 			}
 		}
 	}
@@ -461,7 +473,8 @@ func (s *stack) remove(token string, retain []string) {
 		if s.resources[id].gone() {
 			continue
 		}
-		r := templateResource{Type: s.resources[id].ResourceType, DeletionPolicy: s.template.Resources[id].DeletionPolicy}
+		r := s.template.Resources[id].removed()
+		r.Type = s.resources[id].ResourceType
 		if slices.Contains(retain, id) {
 			r.DeletionPolicy = "Retain"
 		}
