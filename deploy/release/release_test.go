@@ -140,8 +140,22 @@ func TestRefusedAtFirst(t *testing.T) {
 	}{
 		{name: "no such stage", settings: release.Settings{Stage: "tset"}, code: release.CodeSettings, want: `there is no stage "tset", but test`},
 		{name: "unknown parameter", stage: "parameters: {Loglevel2: INFO}", code: release.CodeSettings, want: "did you mean LogLevel?"},
-		{name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: release.CodeSettings, want: `"LOUD" is none of`},
-		{name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: release.CodeSettings, want: "UserPoolArn"},
+		{
+			name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: release.CodeSettings,
+			want: `stages/test.yaml:1:24: LogLevel: "LOUD" is none of`,
+		},
+		{
+			name: "values not allowed", stage: "parameters:\n  MemorySize: 64\n  LogRetentionDays: 1000000\n", code: release.CodeSettings,
+			want: "\nstages/test.yaml:2:15: MemorySize: 64 is less than 128",
+		},
+		{
+			name: "a fraction", stage: "parameters:\n  MemorySize: 256.5\n", code: release.CodeSettings,
+			want: "stages/test.yaml:2:15: MemorySize: 256.5 is no whole number",
+		},
+		{
+			name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: release.CodeSettings,
+			want: "stages/test.yaml: UserPoolArn: Authorization=COGNITO_USER_POOLS needs",
+		},
 		{
 			name: "no credentials", variables: map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
 			code: release.CodeAccount, want: "there are no AWS credentials",

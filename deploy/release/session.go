@@ -114,6 +114,9 @@ func (s *session) load() error {
 	if s.stage, err = stage.Load(files, s.Stage, s.source.Parameters()); err != nil {
 		return err
 	}
+	if err := s.source.CheckParameters(s.parameters(), s.stage.Place); err != nil {
+		return err
+	}
 	s.unpackaged, err = s.source.Render(template.Options{Parameters: s.parameters()})
 	return err
 }

@@ -32,11 +32,18 @@ type Stage struct {
 	Region     string            // the only one that the stage may be deployed to; empty: any
 	Account    string            // the only one that the stage may be deployed to, 12 digits; empty: any
 	Parameters map[string]string // of the template, by name; StageName is among them
+
+	file   string
+	places map[string]string // of the parameters' values, as file:line:column
 }
 
-// Load reads the file of the stage below files, the folder of template.yaml, where parameters are those that the template has.
-// Whether their values are allowed, rendering the template shows. The error joins all faults, each with its place; one about
-// a stage that has no file tells which stages there are.
+// Place returns where the value of a parameter is set, as file:line:column; the file alone if it does not set the
+// parameter.
+func (s Stage) Place(parameter string) string { return cmp.Or(s.places[parameter], s.file) }
+
+// Load reads the file of the stage below files, the folder of template.yaml, where parameters are those that the
+// template has. Whether their values are allowed is for the template to check. The error joins all faults, each with
+// its place; one about a stage that has no file tells which stages there are.
 func Load(files fs.FS, name string, parameters []string) (Stage, error) {
 	names, err := stages(files)
 	if err != nil {
@@ -50,7 +57,9 @@ func Load(files fs.FS, name string, parameters []string) (Stage, error) {
 	if err != nil {
 		return Stage{}, fmt.Errorf("read the stage: %w", err)
 	}
-	r := reader{file: file, known: parameters, stage: Stage{Name: name, Parameters: map[string]string{nameParameter: name}}}
+	r := reader{file: file, known: parameters, stage: Stage{
+		Name: name, Parameters: map[string]string{nameParameter: name}, file: file, places: map[string]string{},
+	}}
 	r.read(data)
 	if len(r.faults) > 0 {
 		return Stage{}, errors.Join(r.faults...)
@@ -90,9 +99,13 @@ type reader struct {
 func (r *reader) failf(node *yaml.Node, format string, args ...any) {
 	place := r.file
 	if node != nil {
-		place = fmt.Sprintf("%s:%d:%d", r.file, node.Line, node.Column)
+		place = r.place(node)
 	}
 	r.faults = append(r.faults, fmt.Errorf("%s: %w", place, fmt.Errorf(format, args...)))
+}
+
+func (r *reader) place(node *yaml.Node) string {
+	return fmt.Sprintf("%s:%d:%d", r.file, node.Line, node.Column)
 }
 
 // twelveDigits is an account's id.
@@ -129,7 +142,7 @@ func (r *reader) read(data []byte) {
 				if name.Value == nameParameter {
 					r.failf(name, "%s: leave it out, it is the file's name", name.Value)
 				} else if text, ok := r.text(name, value); ok {
-					r.stage.Parameters[name.Value] = text
+					r.stage.Parameters[name.Value], r.stage.places[name.Value] = text, r.place(value)
 				}
 			}
 		}

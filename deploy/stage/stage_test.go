@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/userrequestapi/userdata/deploy/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -62,10 +63,26 @@ func TestLoad(t *testing.T) {
 				tt.want.Parameters = map[string]string{}
 			}
 			tt.want.Parameters["StageName"] = "prod"
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(stage.Stage{})); diff != "" {
 				t.Errorf("stage (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestStage_Place(t *testing.T) {
+	t.Parallel()
+	const content = "region: eu-west-1\nparameters:\n  LogLevel: DEBUG\n  Origins:\n    a, b\n"
+	s, err := stage.Load(files(content), "prod", known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parameter, want := range map[string]string{
+		"LogLevel": "stages/prod.yaml:3:13", "Origins": "stages/prod.yaml:5:5", "Architecture": "stages/prod.yaml",
+	} {
+		if got := s.Place(parameter); got != want {
+			t.Errorf("place of %s = %s, want %s", parameter, got, want)
+		}
 	}
 }
 

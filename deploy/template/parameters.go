@@ -102,13 +102,36 @@ func parseParameter(name string, attributes object) (parameter, error) {
 	return p, nil
 }
 
-// parameterValues returns the value of each parameter, as it is given to CloudFormation. The error joins all faults.
-func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]string, error) {
-	var faults []error
+// valueFault is an error in the value of a parameter.
+type valueFault struct {
+	parameter string
+	err       error
+}
+
+// joinFaults joins the faults. place returns where the value of a parameter is set, such as file:line:column; "" if
+// that is unknown.
+func joinFaults(faults []valueFault, place func(parameter string) string) error {
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		label := "parameter"
+		if p := place(f.parameter); p != "" {
+			label = p + ":"
+		}
+		errs[i] = fmt.Errorf("%s %s: %w", label, f.parameter, f.err)
+	}
+	return errors.Join(errs...)
+}
+
+// nowhere is the place of values that come from no file.
+func nowhere(string) string { return "" }
+
+// parameterValues returns the value of each parameter, as it is given to CloudFormation.
+func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]string, []valueFault) {
+	var faults []valueFault
+	refuse := func(name string, err error) { faults = append(faults, valueFault{name, err}) }
 	for _, name := range sortedKeys(given) {
 		if _, ok := parameters[name]; !ok {
-			faults = append(faults, fmt.Errorf("parameter %s: the template has none of this name, but %s",
-				name, strings.Join(sortedKeys(parameters), ", ")))
+			refuse(name, fmt.Errorf("the template has none of this name, but %s", strings.Join(sortedKeys(parameters), ", ")))
 		}
 	}
 	values := map[string]string{}
@@ -119,18 +142,18 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 		case !ok && p.late:
 			continue
 		case !ok && p.defaultValue == nil:
-			faults = append(faults, fmt.Errorf("parameter %s: it has no default; give it a value", name))
+			refuse(name, errors.New("it has no default; give it a value"))
 			continue
 		case !ok:
 			value = *p.defaultValue
 		}
 		if err := p.check(value); err != nil {
-			faults = append(faults, fmt.Errorf("parameter %s: %w", name, err))
+			refuse(name, err)
 			continue
 		}
 		values[name] = value
 	}
-	return values, errors.Join(faults...)
+	return values, faults
 }
 
 // referred returns what Ref gives for each parameter, a string or a list of strings.
@@ -231,13 +254,13 @@ func parseNumber(value any) (float64, error) {
 	return n, nil
 }
 
-// checkTogether refuses what no parameter shows by itself: those that contradict each other, and fractions, which
-// CloudFormation's numbers may have and these may not. The error joins all faults.
-func checkTogether(values map[string]string) error {
+// checkTogether returns the faults that the declarations of the parameters cannot express: values that contradict each
+// other, and fractions where a whole number is needed.
+func checkTogether(values map[string]string) []valueFault {
 	const monitoring, preference, email = "Monitoring", "DeploymentPreference", "AlarmEmail"
-	var faults []error
+	var faults []valueFault
 	refuse := func(parameter, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("parameter %s: %s", parameter, fmt.Sprintf(format, args...)))
+		faults = append(faults, valueFault{parameter, fmt.Errorf(format, args...)})
 	}
 	for _, name := range []string{"MemorySize", "ReservedConcurrency", "ThrottlingBurstLimit", "TracingReservoir"} {
 		if strings.Contains(values[name], ".") {
@@ -260,5 +283,5 @@ func checkTogether(values map[string]string) error {
 			refuse(email, "with %s=false there are no alarms to tell of", monitoring)
 		}
 	}
-	return errors.Join(faults...)
+	return faults
 }

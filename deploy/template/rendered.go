@@ -48,9 +48,9 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	values, err := parameterValues(parameters, given)
-	if err != nil {
-		return nil, err
+	values, faults := parameterValues(parameters, given)
+	if len(faults) > 0 {
+		return nil, joinFaults(faults, nowhere)
 	}
 	r := &Rendered{document: document, values: values, parameters: referred(parameters, values)}
 	if err := r.findTable(); err != nil {

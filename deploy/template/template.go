@@ -80,6 +80,16 @@ func load(files fs.FS, name string, intrinsics bool) (object, error) {
 // Parameters returns the names of the template's parameters that a stage may set, sorted.
 func (t *Template) Parameters() []string { return sortedKeys(t.parameters) }
 
+// CheckParameters returns an error that joins all faults in the values of parameters. place returns where the value of
+// a parameter is set, such as file:line:column, with which the fault begins; "" if that is unknown.
+func (t *Template) CheckParameters(given map[string]string, place func(parameter string) string) error {
+	values, faults := parameterValues(t.parameters, given)
+	if len(faults) == 0 {
+		faults = checkTogether(values)
+	}
+	return joinFaults(faults, place)
+}
+
 // Options say what the template is rendered for.
 type Options struct {
 	// Parameters are values of the template's parameters by name; one that is left out has its default. They matter because
@@ -113,8 +123,8 @@ func (t *Template) render(options Options) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTogether(r.values); err != nil {
-		return nil, err
+	if faults := checkTogether(r.values); len(faults) > 0 {
+		return nil, joinFaults(faults, nowhere)
 	}
 	if err := r.complete(t.openAPI); err != nil {
 		return nil, err
