@@ -42,12 +42,17 @@ type Options struct {
 	Endpoint string
 	// Ask asks a person for the code that a role demands (MFA); nil where there is nobody to ask.
 	Ask func(question string) (string, error)
+	// Waiting is called before a pause between two attempts of a call that a person notices, with why and how long; nil:
+	// nobody is told. It must be safe for concurrent use.
+	Waiting func(text string)
 }
 
 // How AWS is called. A deployment makes few calls, each of which it cannot do without: it waits rather than gives up.
+// The pauses of a call add up to at most 44 s (2, 4, 8, 10, 10 and 10 s, the first three of them shortened at random).
 const (
-	attempts   = 10
-	maxBackoff = 20 * time.Second
+	attempts   = 7
+	maxBackoff = 10 * time.Second
+	noticeable = time.Second
 	// To see who is calling is the first thing that is done; a person waits for it.
 	firstAttempts   = 3
 	dialTimeout     = 5 * time.Second
@@ -61,7 +66,7 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithBaseEndpoint(options.Endpoint),
 		config.WithDefaultRegion(options.Region),
-		config.WithRetryer(retryer),
+		config.WithRetryer(options.retryer),
 		config.WithHTTPClient(httpClient()),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
 			if options.Ask != nil {
@@ -105,12 +110,27 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 }
 
 // retryer has no quota of retries: the SDK's would be used up by the looks at a long deployment while the network is away.
-func retryer() aws.Retryer {
+func (options Options) retryer() aws.Retryer {
+	backoff := retry.NewExponentialJitterBackoff(maxBackoff)
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attempts
-		o.MaxBackoff = maxBackoff
 		o.RateLimiter = ratelimit.None
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) {
+			delay, delayErr := backoff.BackoffDelay(attempt, err)
+			if delayErr == nil && delay >= noticeable && options.Waiting != nil {
+				options.Waiting(fmt.Sprintf("%s: retrying in %s", cause(err), delay.Round(time.Second)))
+			}
+			return delay, delayErr
+		})
 	})
+}
+
+// cause returns what an error of the SDK means, without what to do about it.
+func cause(err error) string {
+	if e, ok := errors.AsType[*awserror.Error](awserror.Explain(err)); ok {
+		return e.Cause
+	}
+	return err.Error()
 }
 
 // httpClient gives up on an address that does not answer sooner than the SDK's own. It leaves AWS_CA_BUNDLE and HTTPS_PROXY in

@@ -11,13 +11,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
@@ -404,6 +408,53 @@ func TestOpen_Throttled(t *testing.T) {
 	if _, err := account.Open(t.Context(), account.Options{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// A fault of AWS that lasts is reported before each pause, and given up after less than a minute.
+func TestAccount_LastingFault(t *testing.T) {
+	for name, value := range environment(t, keys(), "") {
+		t.Setenv(name, value)
+	}
+	var (
+		broken   atomic.Bool
+		attempts atomic.Int32 // while it is broken
+	)
+	service := &tokens{refuse: func(*http.Request) *refusal {
+		if !broken.Load() {
+			return nil
+		}
+		attempts.Add(1)
+		return &refusal{status: 503, code: "InternalError", message: "We encountered an internal error. Please try again."}
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // no connection is left in the bubble
+		service.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	t.Setenv("AWS_ENDPOINT_URL", server.URL)
+	synctest.Test(t, func(t *testing.T) {
+		var said []string
+		a, err := account.Open(t.Context(), account.Options{Waiting: func(text string) { said = append(said, text) }})
+		if err != nil || len(said) > 0 {
+			t.Fatalf("error = %v, said %q", err, said)
+		}
+		broken.Store(true)
+		started := time.Now()
+		_, err = sts.NewFromConfig(a.Config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+		if awserror.KindOf(err) != awserror.Unavailable {
+			t.Errorf("error = %v, want one that says that AWS has a fault", err)
+		}
+		if took := time.Since(started); took < 30*time.Second || took > 45*time.Second {
+			t.Errorf("it took %s, want 30 to 45 s", took)
+		}
+		if got := attempts.Load(); got != 7 {
+			t.Errorf("%d attempts, want 7", got)
+		}
+		want := regexp.MustCompile(`^AWS has a fault \(InternalError: We encountered .*\): retrying in \d+s$`)
+		if len(said) < 3 || slices.ContainsFunc(said, func(text string) bool { return !want.MatchString(text) }) {
+			t.Errorf("said %q, want at least three times %s", said, want)
+		}
+	})
 }
 
 func TestOpen_Unreachable(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/progress"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
 )
 
 func getenv(variables map[string]string) func(string) string {
@@ -231,6 +233,36 @@ func TestInterrupted(t *testing.T) {
 	if code(err) != release.CodeInterrupted {
 		t.Errorf("error = %v with code %d, want %d", err, code(err), release.CodeInterrupted)
 	}
+}
+
+// A fault of AWS that lasts is reported while the target waits, and not waited for longer than a minute.
+func TestLastingFault(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close") // no connection is left in the bubble
+		if r.FormValue("Action") == "GetCallerIdentity" {
+			identity(w, r)
+			return
+		}
+		refusal(http.StatusServiceUnavailable, "InternalFailure")(w, r)
+	}))
+	defer server.Close()
+	for name, value := range stacktest.Environment() {
+		t.Setenv(name, value)
+	}
+	root := workspace(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		started := time.Now()
+		err := release.Status(t.Context(), release.Settings{
+			Root: root, Stage: "test", Endpoint: server.URL, Printer: progress.New(&out, progress.Options{}),
+		})
+		if took := time.Since(started); code(err) != release.CodeFailed || took > time.Minute {
+			t.Errorf("error = %v with code %d after %s, want code %d within a minute", err, code(err), took, release.CodeFailed)
+		}
+		if want := "    AWS has a fault (InternalFailure: no): retrying in 10s\n"; !strings.Contains(out.String(), want) {
+			t.Errorf("output:\n%s\nwant it to contain %q", &out, want)
+		}
+	})
 }
 
 // The template needs no account, and is what CloudFormation would be given: with the packages' keys.

@@ -69,7 +69,10 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		return nil, WithCode(CodeSettings, err)
 	}
 	var err error
-	if s.account, err = account.Open(ctx, account.Options{Region: s.stage.Region, Endpoint: s.Endpoint, Ask: s.Ask}); err != nil {
+	s.account, err = account.Open(ctx, account.Options{
+		Region: s.stage.Region, Endpoint: s.Endpoint, Ask: s.Ask, Waiting: func(text string) { s.Printer.Notef("%s", text) },
+	})
+	if err != nil {
 		return nil, err
 	}
 	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, withoutSession(s.account.ARN))
