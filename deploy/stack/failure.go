@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -17,20 +18,20 @@ type Failure struct {
 	Status types.StackStatus // that the stack was left in; "": nothing was begun, as the change set was refused
 	Cause  Event             // the first failure of the operation that no other has caused
 	Others []Event           // further failures in their own right
-	Hint   string            // what to do about the cause; "" when its reason must do
+	Hint   string            // what to do about the cause; "" if nothing in particular is known
 }
 
 // Error returns the root cause, what state the stack is in and what to do.
 func (f *Failure) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stack %s: %s", f.Stack, f.cause())
-	for _, text := range []string{consequence(f.Status), f.Hint} {
-		if text != "" {
-			b.WriteString("; " + text)
-		}
-	}
+	fmt.Fprintf(&b, "; %s; %s", consequence(f.Status), cmp.Or(f.Hint, generalHint))
 	return b.String()
 }
+
+// generalHint is the next step if nothing in particular is known about the cause.
+const generalHint = "correct the cause and repeat; if there is nothing to correct, repeat: " +
+	"a fault of AWS may be over by then"
 
 // cause names what has failed, and why.
 func (f *Failure) cause() string {
@@ -148,6 +149,8 @@ var hints = []struct {
 	{regexp.MustCompile(`CloudWatch Logs role ARN must be set in account settings`),
 		"API Gateway needs a role for access logs, once per account and Region: " +
 			"deploy with the parameter ApiGatewayLogsRole set to Create in the stage's file"},
+	{regexp.MustCompile(`(?i)cannot be assumed|(unable|authorized|permissions?) to assume|trust relationship`),
+		"a role that was just created is not known to all of AWS at once: deploy again"},
 	{regexp.MustCompile(`decreases account's UnreservedConcurrentExecution below its minimum`),
 		"the account has too little Lambda concurrency left: lower ReservedConcurrency in the stage's file, or have the quota " +
 			"Concurrent executions raised"},

@@ -300,8 +300,20 @@ func TestFailedUpdate(t *testing.T) {
 		{"integration", "No integration defined for method", []string{"go tool mage template"}},
 		{"key", "The ciphertext refers to a customer master key that does not exist (Service: AWSKMS, KMS key is disabled)", []string{"enabled, in this Region"}},
 		{"quota", "Account has reached the maximum number of REST APIs: LimitExceededException", []string{"Service Quotas"}},
-		{"unknown", "Something else.", []string{"Something else; everything is as it was before"}},
-		{"none", "", []string{"CloudFormation gives no reason"}},
+		{
+			"role",
+			`Resource handler returned message: "The role defined for the function cannot be assumed by Lambda. (Service: Lambda, ` +
+				`Status Code: 400)" (RequestToken: 0c1d, HandlerErrorCode: InvalidRequest)`,
+			[]string{"cannot be assumed by Lambda", "UPDATE_ROLLBACK_COMPLETE); a role that was just created", "deploy again"},
+		},
+		{
+			"role of API Gateway", "Role arn does not have required trust relationship configured to API Gateway",
+			[]string{"a role that was just created", "deploy again"},
+		},
+		{"unknown", "Something else.", []string{
+			"Something else; everything is as it was before (UPDATE_ROLLBACK_COMPLETE); correct the cause and repeat",
+		}},
+		{"none", "", []string{"CloudFormation gives no reason", "correct the cause and repeat"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
