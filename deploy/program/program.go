@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/environment"
 	"github.com/userrequestapi/userdata/deploy/interrupt"
 )
 
@@ -43,7 +44,7 @@ func run(targets map[string]Target, args []string) int {
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintln(os.Stderr, "Error:", err) // as mage does
+	_, _ = fmt.Fprintln(os.Stderr, "Error:", environment.ExplainDiskFull(err)) // as mage does
 	if coded, ok := errors.AsType[interface {
 		error
 		ExitStatus() int

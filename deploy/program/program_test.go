@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,7 +29,10 @@ func TestMain(m *testing.M) {
 			fmt.Println("Opened", file)
 			return nil
 		}),
-		"fail":   func(context.Context, []string) error { return errors.New("out of luck") },
+		"fail": func(context.Context, []string) error { return errors.New("out of luck") },
+		"fill": func(context.Context, []string) error {
+			return fmt.Errorf("build: %w", &fs.PathError{Op: "write", Path: "a", Err: syscall.ENOSPC})
+		},
 		"refuse": func(context.Context, []string) error { return fmt.Errorf("read settings: %w", coded(2)) },
 	})
 }
@@ -40,6 +45,7 @@ func (c coded) ExitStatus() int { return int(c) }
 
 func TestMain_Targets(t *testing.T) {
 	t.Parallel()
+	const wantTarget = "Error: want a target: one of fail, fill, greet, open, refuse\n"
 	type result struct {
 		Out, Err string
 		Code     int
@@ -54,13 +60,16 @@ func TestMain_Targets(t *testing.T) {
 		{"wants an argument", []string{"open"}, result{Err: "Error: want a file, got []\n", Code: 1}},
 		{"fails", []string{"fail"}, result{Err: "Error: out of luck\n", Code: 1}},
 		{"fails with its code", []string{"refuse"}, result{Err: "Error: read settings: refused\n", Code: 2}},
-		{"unknown target", []string{"greed"}, result{Err: "Error: want a target: one of fail, greet, open, refuse\n", Code: 1}},
-		{"no target", nil, result{Err: "Error: want a target: one of fail, greet, open, refuse\n", Code: 1}},
+		{"fills the disk", []string{"fill"}, result{Err: "Error: build: write a: no space left on device\n" +
+			"the disk is full: free some space, or choose another disk with TMPDIR for temporary files " +
+			"(now /tmp/here) or GOCACHE for Go's build cache\n", Code: 1}},
+		{"unknown target", []string{"greed"}, result{Err: wantTarget, Code: 1}},
+		{"no target", nil, result{Err: wantTarget, Code: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], tt.args...)
-			cmd.Env = append(os.Environ(), "PROGRAM_TEST=1")
+			cmd.Env = append(os.Environ(), "PROGRAM_TEST=1", "TMPDIR=/tmp/here")
 			var out, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &stderr
 			if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

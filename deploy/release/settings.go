@@ -164,6 +164,7 @@ func finish(ctx context.Context, settings Settings, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = environment.ExplainDiskFull(err)
 	result := &Error{CodeFailed, err}
 	coded, ok := errors.AsType[*Error](err)
 	switch kind := awserror.KindOf(err); {

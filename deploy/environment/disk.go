@@ -1,0 +1,26 @@
+package environment
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+var errDiskFull = errors.New("the disk is full")
+
+// ExplainDiskFull returns err with the variables that choose another disk if err says that a disk is full, in the words
+// of the system or of a compiler that it contains. It returns any other error, and one that it has explained, as it is.
+func ExplainDiskFull(err error) error {
+	if err == nil || errors.Is(err, errDiskFull) {
+		return err
+	}
+	full := func(message string) bool { return strings.Contains(err.Error(), message) }
+	messages := []string{"no space left on device", "disk quota exceeded", "not enough space on the disk"}
+	if !slices.ContainsFunc(messages, full) {
+		return err
+	}
+	return fmt.Errorf("%w\n%w: free some space, or choose another disk with TMPDIR for temporary files "+
+		"(now %s) or GOCACHE for Go's build cache", err, errDiskFull, os.TempDir())
+}
