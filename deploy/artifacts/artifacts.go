@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,10 +24,11 @@ import (
 
 // Bucket is the one bucket for all stages in an account and Region. It is safe for concurrent use, by several deployers too.
 //
-// The name of a bucket is unique in all of AWS, and anybody can have made one of this name: every call but the one that makes it
-// names the owner that it must have, so that nothing is read from, or given to, somebody else (ExpectedBucketOwner).
+// Every call but CreateBucket names the account that must own the bucket (ExpectedBucketOwner): anybody can create a
+// bucket of any name in the global namespace, and nothing is read from, or put into, somebody else's.
 type Bucket struct {
 	name      string
+	namespace types.BucketNamespace
 	owner     string // the account
 	partition string
 	region    string
@@ -34,17 +36,46 @@ type Bucket struct {
 	client    *s3.Client
 }
 
-// New returns the bucket of an account, whether it exists or not.
-func New(a *account.Account) (*Bucket, error) {
+// Open returns the bucket of an account and Region, whether it exists or not.
+//
+// The bucket is in the account regional namespace, where only the account can create buckets ("Namespaces for general
+// purpose buckets", Amazon S3 User Guide). A bucket that an earlier version has created in the global namespace is kept
+// as long as it exists.
+func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
+	global, err := newBucket(a, types.BucketNamespaceGlobal)
+	if err != nil || slices.Contains(withoutNamespace(), a.Region) {
+		return global, err
+	}
+	regional, err := newBucket(a, types.BucketNamespaceAccountRegional)
+	if err != nil {
+		return nil, err
+	}
+	if exists, err := regional.exists(ctx); exists || err != nil {
+		return regional, err
+	}
+	if exists, err := global.exists(ctx); exists || err != nil {
+		return global, err
+	}
+	return regional, nil
+}
+
+// withoutNamespace returns the Regions that have no account regional namespaces.
+func withoutNamespace() []string { return []string{"me-central-1", "me-south-1"} }
+
+func newBucket(a *account.Account, namespace types.BucketNamespace) (*Bucket, error) {
 	client := s3.NewFromConfig(a.Config, func(o *s3.Options) {
 		o.UsePathStyle = o.BaseEndpoint != nil // names below a given host resolve to nothing
 	})
 	b := &Bucket{
 		name:      fmt.Sprintf("userrequestapi-artifacts-%s-%s", a.ID, a.Region),
+		namespace: namespace,
 		owner:     a.ID,
 		partition: a.Partition,
 		region:    a.Region,
 		client:    client,
+	}
+	if namespace == types.BucketNamespaceAccountRegional {
+		b.name += "-an" // the account, the Region and this are the suffix that S3 demands
 	}
 	endpoint, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), s3.EndpointParameters{
 		Bucket: &b.name, Region: &b.region, Endpoint: client.Options().BaseEndpoint,
@@ -55,6 +86,27 @@ func New(a *account.Account) (*Bucket, error) {
 	}
 	b.url = &endpoint.URI
 	return b, nil
+}
+
+// exists reports whether the bucket exists and belongs to the account.
+func (b *Bucket) exists(ctx context.Context) (bool, error) {
+	_, err := b.client.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner})
+	switch code := awserror.Code(err); {
+	case err == nil, code == "NoSuchTagSet":
+		return true, nil
+	case code == "NoSuchBucket", b.foreign(err):
+		return false, nil
+	default:
+		return false, b.explain(ctx, "look for it", err)
+	}
+}
+
+// foreign reports whether an error may mean that the bucket belongs to another account: in the global namespace, it can
+// be in another Region, too. S3 names the action that a principal of the account lacks, and none to others.
+func (b *Bucket) foreign(err error) bool {
+	e, ok := errors.AsType[*awserror.Error](awserror.Explain(err))
+	return ok && b.namespace == types.BucketNamespaceGlobal &&
+		(e.Kind == awserror.Region || e.Kind == awserror.Denied && !strings.Contains(e.Err.Error(), "is not authorized"))
 }
 
 // Name returns the bucket's name.
@@ -110,8 +162,7 @@ func (b *Bucket) explain(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("bucket %s: %s: %w", b.name, doing, context.Cause(ctx))
 	}
 	err = awserror.Explain(err)
-	// S3 names the action that one of the account itself lacks, and says no more than this to others.
-	if e, ok := errors.AsType[*awserror.Error](err); ok && e.Kind == awserror.Denied && !strings.Contains(e.Err.Error(), "is not authorized") {
+	if e, ok := errors.AsType[*awserror.Error](err); ok && b.foreign(err) {
 		e.Next += "; or the bucket belongs to another account than " + b.owner + ", which can see what is put there: then nothing was"
 	}
 	return fmt.Errorf("bucket %s: %s: %w", b.name, doing, err)

@@ -2,29 +2,35 @@ package artifacts_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/artifacts"
 	"github.com/userrequestapi/userdata/deploy/awserror"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	region = "eu-central-1"
-	name   = "userrequestapi-artifacts-123456789012-eu-central-1"
-	look   = "GET /" + name + "?tagging " + owner
+	region     = "eu-central-1"
+	prefix     = "userrequestapi-artifacts-123456789012-"
+	global     = prefix + region // the bucket of earlier versions
+	name       = global + "-an"
+	globalOnly = "me-south-1" // a Region without account regional namespaces
+	look       = "GET /" + name + "?tagging " + owner
 )
 
 // making are the requests that make a bucket and give it its settings.
@@ -70,7 +76,7 @@ func complete(t *testing.T, s *storage, location string, tags ...string) {
 	if location == "" {
 		want["policy"] = strings.ReplaceAll(want["policy"], region, "us-east-1")
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }
@@ -84,14 +90,14 @@ func TestBucket_Ensure(t *testing.T) {
 		t.Fatalf("made = %t, %v, want it made", made, err)
 	}
 	complete(t, s, located)
-	if diff := cmp.Diff(making(), s.taken()); diff != "" {
+	if diff := gocmp.Diff(making(), s.taken()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 
 	if made, err := bucket.Ensure(t.Context()); err != nil || made {
 		t.Fatalf("again: made = %t, %v, want it found", made, err)
 	}
-	if diff := cmp.Diff([]string{look}, s.taken()); diff != "" {
+	if diff := gocmp.Diff([]string{look}, s.taken()); diff != "" {
 		t.Errorf("requests when all is right (-want +got):\n%s", diff)
 	}
 
@@ -158,10 +164,6 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 		last string // request
 	}{
 		{
-			name: "the bucket of another account", owner: other,
-			kind: awserror.Denied, want: []string{foreign, "s3:GetBucketTagging", name}, last: look,
-		},
-		{
 			name: "another account is faster", status: 409, code: "BucketAlreadyExists", message: "The requested bucket name is not available.",
 			kind: awserror.Other, want: []string{foreign, name}, last: "PUT /" + name,
 		},
@@ -188,7 +190,7 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s, bucket := open(t, region)
-			s.owner = tt.owner
+			s.owners[name] = tt.owner
 			s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
 				query := strings.Trim(strings.Replace(r.URL.RawQuery, "x-id=", "", 1), "&=")
 				if tt.status == 0 || query != tt.query && !strings.HasPrefix(query, tt.query+"&") {
@@ -301,7 +303,7 @@ func TestBucket_TwoDeployers(t *testing.T) {
 func TestBucket_Upload(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, region)
-	s.owner = owner
+	s.owners[name] = owner
 	const key = "functions/get/abc.zip"
 	content := bytes.Repeat([]byte("a package "), 1<<19) // longer than what is sent before the server agrees to more
 	there, put := "HEAD /"+name+"/"+key+" "+owner, "PUT /"+name+"/"+key+" "+owner
@@ -321,7 +323,7 @@ func TestBucket_Upload(t *testing.T) {
 		if err != nil || uploaded != step.uploaded {
 			t.Errorf("%s: uploaded = %t, %v, want %t", step.name, uploaded, err, step.uploaded)
 		}
-		if diff := cmp.Diff(step.want, s.taken()); diff != "" {
+		if diff := gocmp.Diff(step.want, s.taken()); diff != "" {
 			t.Errorf("%s: requests (-want +got):\n%s", step.name, diff)
 		}
 		if got, err := bucket.Get(t.Context(), key); err != nil || !bytes.Equal(got, step.content) {
@@ -342,7 +344,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 	t.Run("the network fails for a moment", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
-		s.owner = owner
+		s.owners[name] = owner
 		broken := false
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut && !broken {
@@ -361,7 +363,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 	t.Run("the network fails for long", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
-		s.owner = owner
+		s.owners[name] = owner
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut {
 				part(r)
@@ -375,7 +377,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 	t.Run("the deployer is stopped", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
-		s.owner = owner
+		s.owners[name] = owner
 		stop := errors.New("stop pressed")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
@@ -400,8 +402,8 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 
 func TestBucket_Upload_Foreign(t *testing.T) {
 	t.Parallel()
-	s, bucket := open(t, region)
-	s.owner = other
+	s, bucket := open(t, globalOnly)
+	s.owners[bucket.Name()] = other
 	_, err := bucket.Upload(t.Context(), "key", []byte("content"))
 	if awserror.KindOf(err) != awserror.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
 		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
@@ -414,7 +416,7 @@ func TestBucket_Upload_Foreign(t *testing.T) {
 func TestBucket_Get_Absent(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, region)
-	s.owner = owner
+	s.owners[name] = owner
 	if _, err := bucket.Get(t.Context(), "templates/1.json"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "templates/1.json") {
 		t.Errorf("error = %v, want %v with the key", err, fs.ErrNotExist)
 	}
@@ -422,19 +424,125 @@ func TestBucket_Get_Absent(t *testing.T) {
 
 func TestBucket_URL(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ endpoint, region, want string }{
-		{"", region, "https://" + name + ".s3.eu-central-1.amazonaws.com/templates/prod/1.json"},
-		{"", "us-east-1", "https://userrequestapi-artifacts-123456789012-us-east-1.s3.us-east-1.amazonaws.com/templates/prod/1.json"},
-		{"", "cn-north-1", "https://userrequestapi-artifacts-123456789012-cn-north-1.s3.cn-north-1.amazonaws.com.cn/templates/prod/1.json"},
-		{"http://127.0.0.1:4566", region, "http://127.0.0.1:4566/" + name + "/templates/prod/1.json"},
+	tests := []struct{ region, want string }{
+		{region, "https://" + name + ".s3.eu-central-1.amazonaws.com/templates/prod/1.json"},
+		{"us-east-1", "https://" + prefix + "us-east-1-an.s3.us-east-1.amazonaws.com/templates/prod/1.json"},
+		{"cn-north-1", "https://" + prefix + "cn-north-1-an.s3.cn-north-1.amazonaws.com.cn/templates/prod/1.json"},
 	}
 	for _, tt := range tests {
-		bucket := connect(t, tt.endpoint, tt.region)
+		a := in(t, "", tt.region)
+		a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // there is a bucket
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
+		})
+		bucket, err := artifacts.Open(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if got := bucket.URL("templates/prod/1.json"); got != tt.want {
-			t.Errorf("at %q in %s: URL = %s, want %s", tt.endpoint, tt.region, got, tt.want)
+			t.Errorf("in %s: URL = %s, want %s", tt.region, got, tt.want)
 		}
-		if want := "userrequestapi-artifacts-123456789012-" + tt.region; bucket.Name() != want {
-			t.Errorf("name = %s, want %s", bucket.Name(), want)
+	}
+	s, endpoint := serve(t)
+	s.owners[name] = owner
+	bucket, err := artifacts.Open(t.Context(), in(t, endpoint, region))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := bucket.URL("1.json"), endpoint+"/"+name+"/1.json"; got != want {
+		t.Errorf("at another endpoint: URL = %s, want %s", got, want)
+	}
+}
+
+// doer is an HTTP client.
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// Which bucket a deployer uses depends on those that exist, and on whose they are.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	const lookGlobal = "GET /" + global + "?tagging " + owner
+	denied := func(message string) func(http.ResponseWriter, *http.Request, int) bool {
+		return func(w http.ResponseWriter, r *http.Request, number int) bool {
+			if number < 2 { // that of the global namespace is looked for last
+				return false
+			}
+			refuse(w, r, http.StatusForbidden, "AccessDenied", message)
+			return true
 		}
+	}
+	tests := []struct {
+		name   string
+		region string
+		owners map[string]string
+		before func(http.ResponseWriter, *http.Request, int) bool
+		want   string
+		asked  []string
+		err    []string
+	}{
+		{name: "none exists", want: name, asked: []string{look, lookGlobal}},
+		{name: "that of the account's namespace", owners: map[string]string{name: owner}, want: name, asked: []string{look}},
+		{name: "both", owners: map[string]string{name: owner, global: owner}, want: name, asked: []string{look}},
+		{
+			name: "that of an earlier version", owners: map[string]string{global: owner},
+			want: global, asked: []string{look, lookGlobal},
+		},
+		{name: "of another account", owners: map[string]string{global: other}, want: name, asked: []string{look, lookGlobal}},
+		{
+			name: "of another account in another Region", want: name, asked: []string{look, lookGlobal},
+			before: func(w http.ResponseWriter, r *http.Request, number int) bool {
+				if number == 2 {
+					refuse(w, r, http.StatusMovedPermanently, "PermanentRedirect", "Use the specified endpoint.")
+				}
+				return number == 2
+			},
+		},
+		{
+			name:   "no permission",
+			before: denied(`User: arn:aws:iam::1:user/me is not authorized to perform: s3:GetBucketTagging on resource: "x"`),
+			asked:  []string{look, lookGlobal}, err: []string{global, "user/me may not call s3:GetBucketTagging"},
+		},
+		{
+			name: "a Region without the namespace", region: globalOnly,
+			want: "userrequestapi-artifacts-123456789012-" + globalOnly,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, endpoint := serve(t)
+			maps.Copy(s.owners, tt.owners)
+			s.before = tt.before
+			bucket, err := artifacts.Open(t.Context(), in(t, endpoint, cmp.Or(tt.region, region)))
+			if diff := gocmp.Diff(tt.asked, s.taken()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+			for _, want := range tt.err {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error = %v, want %q in it", err, want)
+				}
+			}
+			if tt.err != nil {
+				return
+			}
+			if err != nil || bucket.Name() != tt.want {
+				t.Fatalf("bucket %v, error = %v, want %s", bucket, err, tt.want)
+			}
+			s.before = nil
+			if _, err := bucket.Ensure(t.Context()); err != nil || s.owners[tt.want] != owner {
+				t.Errorf("error = %v, buckets %v, want %s to be the account's", err, s.owners, tt.want)
+			}
+		})
+	}
+}
+
+// In a Region without account regional namespaces, anybody can take the name.
+func TestBucket_Ensure_NameTaken(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, globalOnly)
+	s.owners[bucket.Name()] = other
+	_, err := bucket.Ensure(t.Context())
+	if awserror.KindOf(err) != awserror.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
+		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
 	}
 }

@@ -71,6 +71,9 @@ func (b *Bucket) Ensure(ctx context.Context) (made bool, err error) {
 // create makes the bucket; made is false where somebody else of this account has made it in the meantime.
 func (b *Bucket) create(ctx context.Context) (made bool, err error) {
 	input := &s3.CreateBucketInput{Bucket: &b.name, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
+	if b.namespace != types.BucketNamespaceGlobal { // which is the default, and the only one that every Region knows
+		input.BucketNamespace = b.namespace
+	}
 	if b.region != unnamedRegion {
 		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{
 			LocationConstraint: types.BucketLocationConstraint(b.region),

@@ -28,13 +28,14 @@ const (
 	other = "999999999999"
 )
 
-// storage answers for one bucket as S3 does ("Amazon S3 API Reference"), with path-style addresses.
+// storage answers for buckets as S3 does ("Amazon S3 API Reference"), with path-style addresses. Settings and objects
+// are those of the one bucket that a test writes to.
 type storage struct {
 	// before is asked first, with the number of the request from 1 on; true: it has answered.
 	before func(w http.ResponseWriter, r *http.Request, number int) bool
 
 	mu       sync.Mutex
-	owner    string // "" where there is no bucket
+	owners   map[string]string // of buckets, by their names
 	settings map[string]string
 	objects  map[string][]byte
 	requests []string // as method, address and expected owner, in the order in which they came
@@ -66,18 +67,21 @@ func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	create := r.Method == http.MethodPut && key == "" && setting == ""
+	namespace := r.Header.Get("X-Amz-Bucket-Namespace")
 	switch {
-	case create && s.owner == owner:
+	case create && strings.HasSuffix(bucket, "-an") != (namespace == "account-regional"):
+		refuse(w, r, http.StatusBadRequest, "InvalidBucketNamespace", "The name does not fit the namespace "+namespace)
+	case create && s.owners[bucket] == owner:
 		refuse(w, r, http.StatusConflict, "BucketAlreadyOwnedByYou", "you own it")
-	case create && s.owner != "":
+	case create && s.owners[bucket] != "":
 		refuse(w, r, http.StatusConflict, "BucketAlreadyExists", "The requested bucket name is not available.")
 	case create:
-		s.owner = owner
+		s.owners[bucket] = owner
 		s.settings["create"] = r.Header.Get("X-Amz-Object-Ownership") + string(body)
 		w.Header().Set("Location", "/"+bucket)
-	case s.owner == "":
+	case s.owners[bucket] == "":
 		refuse(w, r, http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
-	case s.owner != owner || expected != s.owner:
+	case s.owners[bucket] != owner || expected != owner:
 		refuse(w, r, http.StatusForbidden, "AccessDenied", "Access Denied")
 	case setting != "" && r.Method == http.MethodPut:
 		s.settings[setting] = string(body)
@@ -120,16 +124,29 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	_ = xml.NewEncoder(w).Encode(document{Code: code, Message: message})
 }
 
-// open returns a storage, and the bucket in it as a deployer sees it.
-func open(t *testing.T, region string) (*storage, *artifacts.Bucket) {
+// serve returns a storage without a bucket, and its address.
+func serve(t *testing.T) (s *storage, endpoint string) {
 	t.Helper()
-	s := &storage{settings: map[string]string{}, objects: map[string][]byte{}}
+	s = &storage{owners: map[string]string{}, settings: map[string]string{}, objects: map[string][]byte{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	return s, connect(t, server.URL, region)
+	return s, server.URL
 }
 
-func connect(t *testing.T, endpoint, region string) *artifacts.Bucket {
+// open returns a storage without a bucket, and the bucket as a deployer opens it.
+func open(t *testing.T, region string) (*storage, *artifacts.Bucket) {
+	t.Helper()
+	s, endpoint := serve(t)
+	bucket, err := artifacts.Open(t.Context(), in(t, endpoint, region))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.taken()
+	return s, bucket
+}
+
+// in returns an account whose S3 is at an endpoint.
+func in(t *testing.T, endpoint, region string) *account.Account {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -146,11 +163,7 @@ func connect(t *testing.T, endpoint, region string) *artifacts.Bucket {
 	if endpoint != "" {
 		cfg.BaseEndpoint = &endpoint
 	}
-	bucket, err := artifacts.New(&account.Account{ID: owner, Region: region, Partition: "aws", Config: cfg})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bucket
+	return &account.Account{ID: owner, Region: region, Partition: "aws", Config: cfg}
 }
 
 // taken returns the requests since the last call.

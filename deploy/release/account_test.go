@@ -44,7 +44,8 @@ const pace = 20
 const (
 	stackName  = "UserRequestAPI-test"
 	tableName  = "UserData-test"
-	bucketName = "userrequestapi-artifacts-" + stacktest.Account + "-" + stacktest.Region
+	globalName = "userrequestapi-artifacts-" + stacktest.Account + "-" + stacktest.Region // of earlier versions
+	bucketName = globalName + "-an"
 )
 
 // account is an AWS account behind one address, as AWS_ENDPOINT_URL names it, and a workspace that is deployed there. Its
@@ -57,7 +58,8 @@ type account struct {
 	calls    []string          // service and operation, in order
 	faults   map[string]fault  // by call
 	objects  map[string][]byte // of S3, by bucket and key
-	settings map[string][]byte // of buckets, by bucket and what is set
+	settings map[string][]byte // of buckets, by bucket and what is set; a bucket exists if it has the one of its name
+	foreign  string            // the name of a bucket of another account
 	table    *table            // nil: there is none
 	logsRole string            // of API Gateway; "" where the account has none
 	alarms   map[string]string // of CloudWatch: states by names
@@ -378,13 +380,16 @@ func setting(r *http.Request) string {
 	return ""
 }
 
-// s3 keeps one bucket, at a path-style address.
+// s3 keeps buckets, at path-style addresses.
 func (a *account) s3(w http.ResponseWriter, r *http.Request, body []byte) {
 	name := strings.Trim(r.URL.Path, "/")
+	bucket, _, isObject := strings.Cut(name, "/")
 	switch about := setting(r); {
-	case r.Method == http.MethodPut && name == bucketName:
+	case bucket == a.foreign:
+		refuse(w, r, fault{http.StatusForbidden, "AccessDenied", "Access Denied"})
+	case r.Method == http.MethodPut && !isObject:
 		a.settings[name+about] = body
-	case a.settings[bucketName] == nil:
+	case a.settings[bucket] == nil:
 		refuse(w, r, fault{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist"})
 	case about != "" && a.settings[name+about] == nil:
 		refuse(w, r, fault{http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist"})

@@ -28,6 +28,9 @@ func deploy(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openBucket(ctx); err != nil {
+		return err
+	}
 	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func destroy(ctx context.Context, settings Settings) error {
 		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (DELETE_TABLE=%[1]s deletes it too)",
 			table)
 	}
-	s.Printer.Notef("the bucket %s stays: other stages may use it (docs/deploy.md says how to remove it)", s.bucket.Name())
+	s.Printer.Notef("the bucket of packages stays: other stages may use it (docs/deploy.md says how to remove it)")
 	return nil
 }
 

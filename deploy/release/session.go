@@ -57,8 +57,8 @@ type session struct {
 	unpackaged *template.Rendered // the source, with the folders of the functions in place of packages
 	account    *account.Account
 	stack      *stack.Stack
-	bucket     *artifacts.Bucket
-	watch      *progress.Watch // of the operation under way; nil: none
+	bucket     *artifacts.Bucket // nil before openBucket
+	watch      *progress.Watch   // of the operation under way; nil: none
 }
 
 // open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is
@@ -92,11 +92,14 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	if s.CallsFile != "" {
 		recordCalls(&s.account.Config, s.CallsFile)
 	}
-	if s.bucket, err = artifacts.New(s.account); err != nil {
-		return nil, err
-	}
 	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{Progress: s.event, Poll: s.Poll})
 	return s, nil
+}
+
+// openBucket finds the bucket of packages and templates, which need not exist.
+func (s *session) openBucket(ctx context.Context) (err error) {
+	s.bucket, err = artifacts.Open(ctx, s.account)
+	return err
 }
 
 // withoutSession cuts the name of the session off the ARN of an assumed role: it can be a person's e-mail address.

@@ -509,6 +509,41 @@ func confirm(s *release.Settings) { s.Confirm = "test" }
 
 func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
 
+// A stage whose packages are in a bucket of the global namespace keeps it; where somebody else has taken its name, the stage has a
+// bucket of the account's own namespace.
+func TestBucket(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		set  func(*account)
+		want string
+	}{
+		{"none", func(*account) {}, bucketName},
+		{"that of an earlier version", func(a *account) { a.settings[globalName] = []byte{} }, globalName},
+		{"of another account", func(a *account) { a.foreign = globalName }, bucketName},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			a.set(tt.set)
+			a.succeed(t, release.Plan)
+			a.succeed(t, release.Deploy)
+			setCode(t, a.root, "get", "second")
+			a.succeed(t, function("get"))
+			a.succeed(t, release.Rollback)
+			if got := a.deployed(t).parameters["ArtifactBucket"]; got != tt.want {
+				t.Errorf("the packages are in %s, want %s", got, tt.want)
+			}
+			for _, call := range a.taken("s3 PUT") {
+				if bucket := regexp.MustCompile(`[/?]`).Split(strings.TrimPrefix(call, "s3 PUT /"), 2)[0]; bucket != tt.want {
+					t.Errorf("there was %q", call)
+				}
+			}
+		})
+	}
+}
+
 func TestDestroy(t *testing.T) {
 	t.Parallel()
 	t.Run("the table stays, and is taken up again", func(t *testing.T) {

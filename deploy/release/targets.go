@@ -32,6 +32,9 @@ func plan(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openBucket(ctx); err != nil {
+		return err
+	}
 	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err
@@ -127,6 +130,9 @@ func function(ctx context.Context, settings Settings, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openBucket(ctx); err != nil {
+		return err
+	}
 	// For the architecture that is deployed: that of the source may be another by now.
 	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f}, now.Parameters[architectureParameter])
 	if err != nil {
@@ -171,6 +177,9 @@ func Rollback(ctx context.Context, settings Settings) error {
 func rollback(ctx context.Context, settings Settings) error {
 	s, err := open(ctx, settings)
 	if err != nil {
+		return err
+	}
+	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
 	s.Printer.Stepf("Taking back the release of stage %s", s.stage.Name)
