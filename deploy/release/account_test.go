@@ -287,6 +287,9 @@ func (a *account) taken(beginnings ...string) []string {
 // scope is where a signature names the service.
 var scope = regexp.MustCompile(`Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request`)
 
+// restJSON matches the signatures for services that have a REST API with JSON.
+var restJSON = regexp.MustCompile(`/(apigateway|lambda)/`)
+
 // ServeHTTP answers for the service that the request is signed for. What is not signed is CloudFormation reading from S3.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	service := "s3"
@@ -448,7 +451,8 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 	reply(w, map[string]any{"Table": description, "TableDescription": description})
 }
 
-// nameAlarms gives the alarms of the stack the names that the template has for them, and has CloudWatch know these alarms.
+// nameAlarms gives the alarms of the stack the names that the template has for them, and has CloudWatch know these
+// alarms.
 func (a *account) nameAlarms(t *testing.T) {
 	t.Helper()
 	document, err := stack.New(a.Client(), stackName, stack.Options{}).Template(t.Context())
@@ -477,7 +481,8 @@ func (a *account) nameAlarms(t *testing.T) {
 	}
 }
 
-// cloudwatch replies with those of the alarms that it is asked for which exist; the name of the composite one has no slash.
+// cloudwatch replies with those of the alarms that it is asked for which exist; the name of the composite one has no
+// slash.
 func (a *account) cloudwatch(w http.ResponseWriter, r *http.Request, body []byte) {
 	input, err := cbor.Decode(body)
 	if err != nil {
@@ -526,7 +531,7 @@ func refuse(w http.ResponseWriter, r *http.Request, f fault) {
 		replyCBOR(w, f.status, cbor.Map{"__type": cbor.String(f.code), "message": cbor.String(f.message)})
 		return
 	}
-	if r.Header.Get("X-Amz-Target") != "" || regexp.MustCompile("/(apigateway|lambda)/").MatchString(r.Header.Get("Authorization")) {
+	if r.Header.Get("X-Amz-Target") != "" || restJSON.MatchString(r.Header.Get("Authorization")) {
 		w.Header().Set("X-Amzn-Errortype", f.code)
 		w.WriteHeader(f.status)
 		reply(w, map[string]any{"message": f.message})

@@ -147,8 +147,8 @@ func TestRefusedAtFirst(t *testing.T) {
 			want: `stages/test.yaml:1:24: LogLevel: "LOUD" is none of`,
 		},
 		{
-			name: "values not allowed", stage: "parameters:\n  MemorySize: 64\n  LogRetentionDays: 1000000\n", code: release.CodeSettings,
-			want: "\nstages/test.yaml:2:15: MemorySize: 64 is less than 128",
+			name: "values not allowed", stage: "parameters:\n  MemorySize: 64\n  LogRetentionDays: 1000000\n",
+			code: release.CodeSettings, want: "\nstages/test.yaml:2:15: MemorySize: 64 is less than 128",
 		},
 		{
 			name: "a fraction", stage: "parameters:\n  MemorySize: 256.5\n", code: release.CodeSettings,
@@ -236,7 +236,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // A fault of AWS that lasts is reported while the target waits, and not waited for longer than a minute.
-func TestLastingFault(t *testing.T) {
+func TestLastingFault(t *testing.T) { //nolint:paralleltest // where AWS is, only the environment of the process can say
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // no connection is left in the bubble
 		if r.FormValue("Action") == "GetCallerIdentity" {

@@ -509,8 +509,8 @@ func confirm(s *release.Settings) { s.Confirm = "test" }
 
 func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
 
-// A stage whose packages are in a bucket of the global namespace keeps it; where somebody else has taken its name, the stage has a
-// bucket of the account's own namespace.
+// A stage whose packages are in a bucket of the global namespace keeps it; where somebody else has taken its name, the
+// stage has a bucket of the account's own namespace.
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -861,7 +861,8 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 			text: []string{"not read: ", "version 7, Active"},
 		},
 		{
-			name: "the alarms", set: func(a *account) { a.faults["monitoring DescribeAlarms"] = denied("cloudwatch:DescribeAlarms") },
+			name: "the alarms",
+			set:  func(a *account) { a.faults["monitoring DescribeAlarms"] = denied("cloudwatch:DescribeAlarms") },
 			code: release.CodeAccount, message: "cloudwatch:DescribeAlarms", errors: []string{"alarms"},
 			change: func(want *release.StageStatus) { want.Alarms = nil },
 			text:   []string{"Alarms\n  not read: ", "version 7, Active"},
@@ -946,8 +947,9 @@ func TestPlan(t *testing.T) {
 	setCode(t, a.root, "get", "second")
 	setTemplate(t, a.root, `"UserData-\$`, `"Users-$$`)
 	out = a.succeed(t, release.Plan)
-	contains(t, out, "~ GetFunction ", "(Code)", "! Table ", "REPLACED: TableName; the old one is retained", "= GetVersion", "(retained: ")
-	if removed := regexp.MustCompile(`- \w*Version\w*  AWS::Lambda::Version`).FindString(out); removed != "" {
+	contains(t, out, "~ GetFunction ", "(Code)", "= GetVersion", "(retained: ",
+		"! Table ", "REPLACED: TableName; the old one is retained")
+	if removed := regexp.MustCompile(`- \w*Version\w* +AWS::Lambda::Version`).FindString(out); removed != "" {
 		t.Errorf("the plan removes a version: %s", removed)
 	}
 	if got := a.deployed(t); got.Key != before.Key || got.Status != before.Status {

@@ -302,8 +302,8 @@ func TestFailedUpdate(t *testing.T) {
 		{"quota", "Account has reached the maximum number of REST APIs: LimitExceededException", []string{"Service Quotas"}},
 		{
 			"role",
-			`Resource handler returned message: "The role defined for the function cannot be assumed by Lambda. (Service: Lambda, ` +
-				`Status Code: 400)" (RequestToken: 0c1d, HandlerErrorCode: InvalidRequest)`,
+			`Resource handler returned message: "The role defined for the function cannot be assumed by Lambda. ` +
+				`(Service: Lambda, Status Code: 400)" (RequestToken: 0c1d, HandlerErrorCode: InvalidRequest)`,
 			[]string{"cannot be assumed by Lambda", "UPDATE_ROLLBACK_COMPLETE); a role that was just created", "deploy again"},
 		},
 		{
