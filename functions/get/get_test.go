@@ -36,7 +36,7 @@ func TestRead(t *testing.T) {
 			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "Content-Type": "application/json", "ETag": etag,
 			"X-Content-Type-Options": "nosniff",
 		},
-		Body: `{"n":12345678901234567890.123456789,"name":"Ada","tags":{"$SS":["b","a"]},"userId":"1"}`,
+		Body: `{"n":12345678901234567890.123456789,"name":"Ada","tags":{"$SS":["a","b"]},"userId":"1"}`,
 	}
 	notModified := response.Response{
 		StatusCode: 304,

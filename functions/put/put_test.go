@@ -58,7 +58,7 @@ func TestReplace(t *testing.T) {
 			}
 			updatedAt := stored.Attributes["updatedAt"]
 			want := user.Attributes{
-				"userId": "1", "n": user.Number("1.50"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
+				"userId": "1", "n": user.Number("1.5"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
 			}
 			if diff := cmp.Diff(want, stored.Attributes); diff != "" || updatedAt == createdAt {
 				t.Errorf("%s: updated at %v, stored (-want +got):\n%s", name, updatedAt, diff)

@@ -15,7 +15,7 @@ func TestResponses(t *testing.T) {
 	t.Parallel()
 	ada := user.User{Attributes: user.Attributes{"userId": "1", "name": "Ada", "n": user.Number("1.50")}, ETag: "tag"}
 	const (
-		text = `{"n":1.50,"name":"Ada","userId":"1"}`
+		text = `{"n":1.5,"name":"Ada","userId":"1"}`
 		path = "/prod/users/1"
 	)
 	type headers = map[string]string

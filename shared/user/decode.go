@@ -155,7 +155,7 @@ func (d *decoder) number() (any, error) {
 		}
 		return n, d.refuse(code, "The number "+err.Error()+".")
 	}
-	return n.short(value), d.count(value.size())
+	return Number(value.canonical()), d.count(value.size())
 }
 
 func (d *decoder) members(level int) (Attributes, error) {
@@ -282,7 +282,7 @@ func decodeSet[S ~[]E, E any](v any, element func(any) (E, error)) (S, error) {
 		if set[i], err = element(e); err != nil {
 			return nil, err
 		}
-		key := string(appender{number: Number.Canonical}.value(nil, e))
+		key := string(appendValue(nil, e))
 		if seen[key] {
 			return nil, errors.New("must not hold an element twice")
 		}

@@ -17,7 +17,7 @@ type Idempotency struct {
 func NewIdempotency(caller, key string, sent Attributes) *Idempotency {
 	return &Idempotency{
 		Key:  digest([]byte(caller + "\x00" + key)),
-		Body: digest(sent.canonical()),
+		Body: digest(sent.AppendJSON(nil)),
 	}
 }
 

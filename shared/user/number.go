@@ -1,12 +1,15 @@
 package user
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
 
-// Number is a decimal number as text, so that every digit is kept. It has the grammar of a JSON number (RFC 8259 §6).
+// Number is a decimal number as text, so that every digit is kept. It has the grammar of a JSON number (RFC 8259 §6), or is
+// one that DynamoDB returned.
 type Number string
 
 // What DynamoDB can hold ("Supported data types and naming rules in Amazon DynamoDB": Number).
@@ -15,6 +18,9 @@ const (
 	maxMagnitude = 125  // power of ten of the leading digit
 	minMagnitude = -130 // power of ten of the leading digit
 )
+
+// leadingZeros is the number of zeros from which on a number below 1 is written with an exponent: 0.000001, but 1e-7.
+const leadingZeros = 6
 
 var (
 	errNumberSyntax    = errors.New("is not a number")
@@ -76,16 +82,9 @@ func (d decimal) check() error {
 	return nil
 }
 
-// short is the number as it was written, unless with more zeros than DynamoDB might read: it refuses 0e99999999999, which is 0.
-func (n Number) short(d decimal) Number {
-	const longest = 1 + 2 + maxDigits - minMagnitude // a sign, "0.", and 38 digits after the zeros
-	if d.digits == "" || len(n) > longest {
-		return Number(d.canonical())
-	}
-	return n
-}
-
-// Canonical is the same text for equal numbers, in the scientific notation of JSON: 12, 12.0 and 120e-1 are 1.2e1.
+// Canonical returns the one text of the number's value in the grammar of a JSON number, so that equal numbers have equal
+// texts: 12, 12.0 and 120e-1 are all 12. It has the form of ECMAScript's Number::toString, except that integers of up to 38
+// digits are written in full. A string that is not a number is returned unchanged.
 func (n Number) Canonical() string {
 	d, err := n.decimal()
 	if err != nil {
@@ -95,17 +94,53 @@ func (n Number) Canonical() string {
 }
 
 func (d decimal) canonical() string {
-	if d.digits == "" {
+	text, count := d.digits, len(d.digits)
+	switch {
+	case count == 0:
 		return "0"
-	}
-	text := d.digits[:1]
-	if len(d.digits) > 1 {
-		text += "." + d.digits[1:]
+	case d.exponent > maxDigits || d.exponent <= -leadingZeros:
+		if count > 1 {
+			text = text[:1] + "." + text[1:]
+		}
+		text += fmt.Sprintf("e%+d", d.exponent-1)
+	case d.exponent <= 0:
+		text = "0." + strings.Repeat("0", -d.exponent) + text
+	case d.exponent < count:
+		text = text[:d.exponent] + "." + text[d.exponent:]
+	default:
+		text += strings.Repeat("0", d.exponent-count)
 	}
 	if d.negative {
-		text = "-" + text
+		return "-" + text
 	}
-	return text + "e" + strconv.Itoa(d.exponent-1)
+	return text
+}
+
+// compare compares two numbers by their value, as [cmp.Compare] does.
+func (d decimal) compare(other decimal) int {
+	sign := d.sign()
+	if order := cmp.Compare(sign, other.sign()); order != 0 {
+		return order
+	}
+	return sign * cmp.Or(cmp.Compare(d.exponent, other.exponent), strings.Compare(d.digits, other.digits))
+}
+
+// compareNumbers compares two numbers by their value. Strings that are not numbers are zero.
+func compareNumbers(a, b Number) int {
+	x, _ := a.decimal()
+	y, _ := b.decimal()
+	return x.compare(y)
+}
+
+func (d decimal) sign() int {
+	switch {
+	case d.digits == "":
+		return 0
+	case d.negative:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // size is the number's part of an item's size, in bytes: about one for every two digits ("DynamoDB item sizes and formats").

@@ -48,7 +48,7 @@ type ETag string
 // Hash is the ETag of a user that was written by others and has no revision: it follows from the attributes alone.
 // Unlike revisions, it can come back. Package client recognizes it by its prefix.
 func (a Attributes) Hash() ETag {
-	return ETag("h-" + digest(a.canonical()))
+	return ETag("h-" + digest(a.AppendJSON(nil)))
 }
 
 func digest(b []byte) string {

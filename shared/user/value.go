@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -44,114 +45,69 @@ func isTypeName(name string) bool {
 	return false
 }
 
-// AppendJSON appends the attributes as a JSON object whose members are in the order of their names.
-func (a Attributes) AppendJSON(dst []byte) []byte {
-	return appender{number: Number.json}.object(dst, a)
-}
+// AppendJSON appends the attributes as a JSON object. Attributes that are equal in value have the same JSON: the members are
+// in the order of their names, the elements of sets in the order of their values, and numbers are canonical. So the response
+// to a write is the next read to the byte, whatever form the client or DynamoDB gives to numbers and sets.
+func (a Attributes) AppendJSON(dst []byte) []byte { return appendObject(dst, a) }
 
-// canonical is the same text for attributes that are equal in value, however their numbers and sets are written.
-func (a Attributes) canonical() []byte {
-	return appender{number: Number.Canonical, sorted: true}.object(nil, a)
-}
+// equal reports whether two values of [Attributes] are equal: numbers by their value, and sets in any order.
+func equal(a, b any) bool { return bytes.Equal(appendValue(nil, a), appendValue(nil, b)) }
 
-// equal tells whether two values of [Attributes] are equal, numbers by their value and sets whatever their order.
-func equal(a, b any) bool {
-	canonical := appender{number: Number.Canonical, sorted: true}
-	return bytes.Equal(canonical.value(nil, a), canonical.value(nil, b))
-}
-
-// json is the number as JSON writes it. DynamoDB's own text may have forms that JSON has not, such as ".5".
-func (n Number) json() string {
-	if v := jsontext.Value(n); v.Kind() == '0' && v.IsValid() {
-		return string(n)
-	}
-	return n.Canonical()
-}
-
-// appender writes values as JSON.
-type appender struct {
-	number func(Number) string
-	sorted bool // whether the elements of sets are sorted
-}
-
-func (w appender) value(dst []byte, v any) []byte {
+func appendValue(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case bool:
-		if v {
-			return append(dst, "true"...)
-		}
-		return append(dst, "false"...)
+		return strconv.AppendBool(dst, v)
 	case string:
 		return appendString(dst, v)
 	case Number:
-		return append(dst, w.number(v)...)
+		return appendNumber(dst, v)
 	case []any:
-		return appendList(dst, v, w.value)
+		return appendList(dst, v, appendValue)
 	case map[string]any:
-		return w.mapValue(dst, v)
+		return appendMap(dst, v)
 	case Binary:
-		return w.typed(dst, binaryName, v)
+		return appendTyped(dst, binaryName, appendBase64(nil, v))
 	case StringSet:
-		return w.typed(dst, stringSetName, v)
+		return appendTyped(dst, stringSetName, appendList(nil, slices.Sorted(slices.Values(v)), appendString))
 	case NumberSet:
-		return w.typed(dst, numberSetName, v)
+		return appendTyped(dst, numberSetName, appendList(nil, slices.SortedFunc(slices.Values(v), compareNumbers), appendNumber))
 	case BinarySet:
-		return w.typed(dst, binarySetName, v)
+		return appendTyped(dst, binarySetName, appendList(nil, slices.SortedFunc(slices.Values(v), bytes.Compare), appendBase64))
 	default: // nil is the only type that is left
 		return append(dst, "null"...)
 	}
 }
 
-func (w appender) mapValue(dst []byte, m map[string]any) []byte {
+func appendMap(dst []byte, m map[string]any) []byte {
 	if len(m) == 1 {
 		for name, v := range m {
 			if isTypeName(name) {
-				return w.object(dst, map[string]any{"$" + name: v})
+				return appendObject(dst, map[string]any{"$" + name: v})
 			}
 		}
 	}
-	return w.object(dst, m)
+	return appendObject(dst, m)
 }
 
-func (w appender) object(dst []byte, m map[string]any) []byte {
+func appendObject(dst []byte, m map[string]any) []byte {
 	dst = append(dst, '{')
 	for i, name := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(appendString(dst, name), ':')
-		dst = w.value(dst, m[name])
+		dst = appendValue(dst, m[name])
 	}
 	return append(dst, '}')
 }
 
-func (w appender) typed(dst []byte, name string, v any) []byte {
+// appendTyped appends the JSON form of a DynamoDB type without a JSON equivalent.
+func appendTyped(dst []byte, name string, value []byte) []byte {
 	dst = append(appendString(append(dst, '{'), name), ':')
-	switch v := v.(type) {
-	case Binary:
-		dst = appendBase64(dst, v)
-	case StringSet:
-		if w.sorted {
-			v = slices.Sorted(slices.Values(v))
-		}
-		dst = appendList(dst, v, appendString)
-	case NumberSet:
-		texts := make([]string, len(v))
-		for i, n := range v {
-			texts[i] = w.number(n)
-		}
-		if w.sorted {
-			slices.Sort(texts)
-		}
-		dst = appendList(dst, texts, func(dst []byte, s string) []byte { return append(dst, s...) })
-	case BinarySet:
-		if w.sorted {
-			v = slices.SortedFunc(slices.Values(v), bytes.Compare)
-		}
-		dst = appendList(dst, v, appendBase64)
-	}
-	return append(dst, '}')
+	return append(append(dst, value...), '}')
 }
+
+func appendNumber(dst []byte, n Number) []byte { return append(dst, n.Canonical()...) }
 
 func appendList[T any](dst []byte, list []T, element func([]byte, T) []byte) []byte {
 	dst = append(dst, '[')

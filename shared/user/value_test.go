@@ -1,7 +1,9 @@
 package user_test
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,8 +66,8 @@ func TestAppendJSON(t *testing.T) {
 		"s": "\u2028</script>\ufffd\x00", "b": user.Binary("\x00"), "ss": user.StringSet{"b", "a"}, "ns": user.NumberSet{"2", ".5"},
 		"bs": user.BinarySet{{1}}, "e": map[string]any{"$B": "x"}, "$B": "x", "dynamodb": user.Number("-.5E+3"),
 	}.AppendJSON([]byte("before ")))
-	want := `before {"$B":"x","a\"":false,"b":{"$B":"AA=="},"bs":{"$BS":["AQ=="]},"dynamodb":-5e2,"e":{"$$B":"x"},` +
-		`"m":{"a":{},"b":[]},"n":1.50,"ns":{"$NS":[2,5e-1]},"s":"` + "\u2028" + `</script>\ufffd\u0000","ss":{"$SS":["b","a"]},"z":null,"é":true}`
+	want := `before {"$B":"x","a\"":false,"b":{"$B":"AA=="},"bs":{"$BS":["AQ=="]},"dynamodb":-500,"e":{"$$B":"x"},` +
+		`"m":{"a":{},"b":[]},"n":1.5,"ns":{"$NS":[0.5,2]},"s":"` + "\u2028" + `</script>\ufffd\u0000","ss":{"$SS":["a","b"]},"z":null,"é":true}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -73,19 +75,73 @@ func TestAppendJSON(t *testing.T) {
 
 func TestCanonical(t *testing.T) {
 	t.Parallel()
+	zeros := func(count int) user.Number { return user.Number(strings.Repeat("0", count)) }
 	for want, numbers := range map[string][]user.Number{
-		"0":           {"0", "-0", "0.00", "0e999", "-0.0E-99999999999999999999", "000"},
-		"1e0":         {"1", "1.0", "10e-1", "0.1E1", "0001", "1e+0", "1" + user.Number(strings.Repeat("0", 50)) + "e-50"},
-		"-1.25e3":     {"-1250", "-1.250e3", "-0.00125e+6"},
-		"1e-130":      {"1e-130", "0." + user.Number(strings.Repeat("0", 129)) + "1"},
-		"9.99e125":    {"9.99e125", "999" + user.Number(strings.Repeat("0", 123))},
-		"not a digit": {"not a digit"}, // what cannot be is left as it is
-		"1e1e1":       {"1e1e1"},
+		"0":                                      {"0", "-0", "0.00", "0e999", "-0.0E-99999999999999999999", "000"},
+		"1":                                      {"1", "1.0", "10e-1", "0.1E1", "0001", "1e+0", "1" + zeros(50) + "e-50"},
+		"100000":                                 {"1E5", "1e+5", "100000.0"},
+		"-1250":                                  {"-1250", "-1.250e3", "-0.00125e+6"},
+		"0.1":                                    {"0.10", ".1", "1e-1"},
+		"-12.5":                                  {"-12.50", "-1.25e1"},
+		"0.000001":                               {"1e-6", "0.0000010"},
+		"1e-7":                                   {"0.0000001", "10e-8"},
+		"-1.25e-7":                               {"-0.000000125"},
+		"1e-130":                                 {"1e-130", "0." + zeros(129) + "1"},
+		"1" + string(zeros(37)):                  {"1e37", "1" + zeros(37) + ".0"},
+		"1e+38":                                  {"1e38", "1" + zeros(38)},
+		"9.99e+125":                              {"9.99e125", "999" + zeros(123)},
+		"12345678901234567890123456789012345678": {"1.2345678901234567890123456789012345678e37"},
+		"not a digit":                            {"not a digit"}, // what cannot be is left as it is
+		"1e1e1":                                  {"1e1e1"},
 	} {
 		for _, n := range numbers {
 			if got := n.Canonical(); got != want {
 				t.Errorf("%s: got %s, want %s", n, got, want)
 			}
+		}
+	}
+}
+
+func TestNumberSetOrder(t *testing.T) {
+	t.Parallel()
+	sorted := user.NumberSet{"-1e125", "-10", "-9.5", "-9", "-1e-130", "0", "1e-130", "0.12", "0.123", "2", "10", "1e125"}
+	want := string(user.Attributes{"n": sorted}.AppendJSON(nil))
+	const text = `{"n":{"$NS":[-1e+125,-10,-9.5,-9,-1e-130,0,1e-130,0.12,0.123,2,10,1e+125]}}`
+	if want != text {
+		t.Errorf("got %s, want %s", want, text)
+	}
+	slices.Reverse(sorted)
+	if got := string(user.Attributes{"n": sorted}.AppendJSON(nil)); got != want {
+		t.Errorf("in reverse: got %s, want %s", got, want)
+	}
+}
+
+// TestAppendJSONIsBounded is about users that take the most JSON for what they take in the table: the response has to pass
+// Lambda, whose limit is 6 MB for the JSON string that has the body.
+func TestAppendJSONIsBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 6 << 20
+	for name, element := range map[string]any{
+		"large numbers":      user.Number("1e125"),
+		"integers":           user.Number("1e37"),
+		"small numbers":      user.Number("-1e-130"),
+		"empty binary":       user.Binary{},
+		"empty strings":      "",
+		"control characters": "\x00\x00\x00\x00\x00\x00\x00",
+		"lists":              []any{},
+		"booleans":           false,
+	} {
+		one := (user.Attributes{"x": []any{element}}).Size() - (user.Attributes{"x": []any{}}).Size()
+		largest := user.Attributes{"userId": "1", "x": slices.Repeat([]any{element}, (400<<10-20)/one)}
+		if err := largest.CheckSize(); err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(string(largest.AppendJSON(nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(body) > limit {
+			t.Errorf("%s: %d bytes, want at most %d", name, len(body), limit)
 		}
 	}
 }

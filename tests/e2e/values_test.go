@@ -3,7 +3,10 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,13 +94,123 @@ func TestValues(t *testing.T) {
 			}
 			check("POST", created)
 			checkItem("created")
-			read := s.Do(t, "GET", path, "").Want(t, 200)
-			check("GET", read)
-			check("PUT", s.Do(t, "PUT", path, string(read.Body)).Want(t, 200))
+			read := wantReadBack(t, s, created)
+			replaced := s.Do(t, "PUT", path, string(read.Body)).Want(t, 200)
+			check("PUT", replaced)
 			checkItem("replaced")
-			check("GET", s.Do(t, "GET", path, "").Want(t, 200))
+			wantReadBack(t, s, replaced)
 		})
 	}
+}
+
+// wantReadBack checks that a read returns the ETag and the bytes of the response to the write, and returns the response to the read.
+func wantReadBack(t *testing.T, s *stacktest.Stack, written stacktest.Response) stacktest.Response {
+	t.Helper()
+	read := s.Do(t, "GET", userPath(t, written), "").Want(t, 200)
+	if d := gocmp.Diff(string(written.Body), string(read.Body)); d != "" {
+		t.Errorf("the read differs from the response to the write (-write +read):\n%s", d)
+	}
+	wantHeaders(t, read, stacktest.Headers{"ETag": etag(t, written)})
+	return read
+}
+
+// TestNumberForms writes numbers in forms that DynamoDB does not keep.
+func TestNumberForms(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	const sent = `{"userId": "1", "a": 0.10, "b": 1E5, "c": 1e+5, "d": -0, "e": 100.00, "f": 0.0000001, "g": 1e-130, "h": 1e37, "i": 1e38,
+		"j": {"$NS": [1E5, 10, 2, 0.10, -0, -1e-130]}, "k": [{"l": 1.0}]}`
+	const want = `"a":0.1,"b":100000,"c":100000,"createdAt":"…","d":0,"e":100,"f":1e-7,"g":1e-130,` +
+		`"h":10000000000000000000000000000000000000,"i":1e+38,"j":{"$NS":[-1e-130,0,0.1,2,10,100000]},"k":[{"l":1}],"updatedAt":"…","userId":"1"}`
+	times := regexp.MustCompile(`"20[^"]*Z"`)
+	check := func(what string, r stacktest.Response) {
+		t.Helper()
+		if d := gocmp.Diff("{"+want, times.ReplaceAllString(string(r.Body), `"…"`)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", what, d)
+		}
+	}
+	created := s.Do(t, "POST", "/users", sent, idempotencyKey("k")).Want(t, 201)
+	check("POST", created)
+	wantReadBack(t, s, created)
+	replayed := s.Do(t, "POST", "/users", strings.Replace(sent, "0.10", "1e-1", 1), idempotencyKey("k")).Want(t, 201)
+	wantHeaders(t, replayed, stacktest.Headers{"Idempotent-Replayed": "true", "ETag": etag(t, created)})
+	check("POST, replayed", replayed)
+	replaced := s.Do(t, "PUT", "/users/1", sent, ifMatch(etag(t, created))).Want(t, 200)
+	check("PUT", replaced)
+	wantReadBack(t, s, replaced)
+	list := s.Do(t, "GET", "/users", "").Want(t, 200)
+	if want := `{"items":[` + string(replaced.Body) + `]}`; string(list.Body) != want {
+		t.Errorf("the list is %s, want %s", list.Body, want)
+	}
+}
+
+// TestRandomValues checks that the response to any write is the next read to the byte.
+func TestRandomValues(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := document{rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // it is no secret
+	s.Do(t, "POST", "/users", `{"userId": "1"}`).Want(t, 201)
+	for range 50 {
+		body := random.object(3)
+		replaced := s.Do(t, "PUT", "/users/1", body)
+		if replaced.Status != 200 {
+			t.Fatalf("%s is refused: %s", body, replaced.Body)
+		}
+		wantReadBack(t, s, replaced)
+		wantReadBack(t, s, s.Do(t, "POST", "/users", body).Want(t, 201))
+	}
+}
+
+// document makes JSON texts that are valid users.
+type document struct{ *rand.Rand }
+
+func (d document) object(depth int) string {
+	var members []string
+	for i := range d.IntN(8) {
+		members = append(members, fmt.Sprintf("%s: %s", d.text(strconv.Itoa(i)), d.value(depth)))
+	}
+	return "{" + strings.Join(members, ",") + "}"
+}
+
+func (d document) value(depth int) string {
+	if depth == 0 {
+		return d.number()
+	}
+	switch d.IntN(8) {
+	case 0:
+		return d.object(depth - 1)
+	case 1:
+		return "[" + strings.Join([]string{d.value(depth - 1), d.value(depth - 1)}, ",") + "]"
+	case 2:
+		return fmt.Sprintf(`{"$NS": [%s]}`, strings.Join([]string{"1E2", "0.50", "-3", "2e-130", "70"}[d.IntN(4):], ","))
+	case 3:
+		return fmt.Sprintf(`{"$SS": [%s, %s]}`, d.text("a"), d.text("b"))
+	case 4:
+		return `{"$BS": ["AQ==", "AA==", ""]}`
+	case 5:
+		return []string{"null", "true", "false", "{}", "[]", `""`, `{"$B": "AP8="}`}[d.IntN(7)]
+	case 6:
+		return d.text("")
+	default:
+		return d.number()
+	}
+}
+
+// number returns a number of up to 38 digits in one of its many forms.
+func (d document) number() string {
+	digits := strconv.FormatUint(d.Uint64()>>d.IntN(64), 10)
+	form := []string{"%s", "-%s", "%s.00", "0.%s0", "-0.00%s", "%se5", "%sE+60", "%s.0e-100", "0.%[1]se+3"}[d.IntN(9)]
+	return fmt.Sprintf(form, digits)
+}
+
+// text returns a JSON string that begins with prefix.
+func (d document) text(prefix string) string {
+	for range d.IntN(5) {
+		prefix += []string{`\u0000`, `\/`, `/`, `\ud83d\ude00`, "😀", "e\u0301", "\u2028", `\u2029`, `\ufffd`, "<&>", `\"`, "\x7f", "\uffff"}[d.IntN(13)]
+	}
+	return `"` + prefix + `"`
 }
 
 // TestNames sends attributes whose names need care on the way.
