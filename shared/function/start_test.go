@@ -222,7 +222,7 @@ func newDatabase(t *testing.T) (url string, tables chan string) {
 			_, _ = io.WriteString(w, "{}")
 			return
 		}
-		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
+		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"_userrequestapi_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
 	}))
 	t.Cleanup(database.Close)
 	return database.URL, tables

@@ -133,9 +133,15 @@ func (a Attributes) validate() []Violation {
 
 func isReserved(name string) bool { return strings.HasPrefix(name, "_") }
 
-func reservedViolation(name string) Violation {
-	return Violation{fragment(jsontext.Pointer("").AppendToken(name)), "ReservedName",
-		"Attributes whose name begins with an underscore belong to the service; leave it out."}
+func reservedViolation(name, detail string) Violation {
+	return Violation{fragment(jsontext.Pointer("").AppendToken(name)), "ReservedName", detail}
+}
+
+const reservedDetail = "Attributes whose name begins with an underscore belong to the service; leave it out."
+
+// Reserved returns an [*Error] with the code [InvalidUser] for an attribute whose name belongs to the service.
+func Reserved(name, detail string) error {
+	return invalidUser([]Violation{reservedViolation(name, detail)})
 }
 
 func readOnlyViolation(name string) Violation {
@@ -158,7 +164,7 @@ func New(sent Attributes, now time.Time) (Attributes, error) {
 	for name := range sent {
 		switch {
 		case isReserved(name):
-			violations = append(violations, reservedViolation(name))
+			violations = append(violations, reservedViolation(name, reservedDetail))
 		case name == CreatedAtAttribute, name == UpdatedAtAttribute:
 			violations = append(violations, readOnlyViolation(name))
 		}
@@ -172,15 +178,15 @@ func New(sent Attributes, now time.Time) (Attributes, error) {
 	return user, nil
 }
 
-// Replace returns the attributes of old replaced by what a client sent. What the service has set is kept, and so are
-// attributes of others whose name begins with an underscore. It returns an [*Error] with the code [InvalidUser] for values
-// that are not allowed, among them a changed value of these.
+// Replace returns the attributes of a user that a client replaces by sent. createdAt and attributes of other programs whose
+// names begin with an underscore are kept. Replace returns an [*Error] with the code [InvalidUser] for values that are not
+// allowed, among them other values of attributes that are kept.
 func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) {
 	violations := sent.validate()
 	for name, v := range sent {
 		switch {
 		case isReserved(name) && !a.has(name, v):
-			violations = append(violations, reservedViolation(name))
+			violations = append(violations, reservedViolation(name, reservedDetail))
 		case name == CreatedAtAttribute && !a.has(name, v),
 			name == UpdatedAtAttribute && !a.has(name, v) && !a.wasUpdatedAt(v):
 			violations = append(violations, readOnlyViolation(name))
@@ -196,11 +202,22 @@ func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) 
 			user[name] = v
 		}
 	}
-	user[UpdatedAtAttribute] = formatTime(now)
-	if before, ok := serviceTime(a[UpdatedAtAttribute]); ok { // the clocks of two environments can differ
-		user[UpdatedAtAttribute] = max(before, formatTime(now))
-	}
+	user[UpdatedAtAttribute] = a.nextUpdatedAt(now)
 	return user, nil
+}
+
+// nextUpdatedAt returns the updatedAt of a replacement. It does not go back if the clocks of two execution environments differ.
+// A value of another program that is not an RFC 3339 time is kept.
+func (a Attributes) nextUpdatedAt(now time.Time) any {
+	old := a[UpdatedAtAttribute]
+	if old == nil { // absent, or null
+		return formatTime(now)
+	}
+	text, _ := old.(string)
+	if before, err := time.Parse(time.RFC3339, text); err != nil || before.After(now) {
+		return old
+	}
+	return formatTime(now)
 }
 
 // has tells whether the attribute with this name has the value v.

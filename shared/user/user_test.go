@@ -207,7 +207,19 @@ func TestReplace(t *testing.T) {
 		"of others, with odd times": {
 			user.Attributes{"userId": "1", "createdAt": user.Number("1"), "updatedAt": "z"},
 			user.Attributes{"createdAt": user.Number("1.0"), "updatedAt": "z"},
-			user.Attributes{"userId": "1", "createdAt": user.Number("1"), "updatedAt": now}, nil,
+			user.Attributes{"userId": "1", "createdAt": user.Number("1"), "updatedAt": "z"}, nil,
+		},
+		"of others, with times left out": {
+			user.Attributes{"userId": "1", "createdAt": nil, "updatedAt": user.Number("1577836800")}, user.Attributes{},
+			user.Attributes{"userId": "1", "createdAt": nil, "updatedAt": user.Number("1577836800")}, nil,
+		},
+		"of others, with updatedAt null": {
+			user.Attributes{"userId": "1", "updatedAt": nil}, user.Attributes{"updatedAt": nil},
+			user.Attributes{"userId": "1", "updatedAt": now}, nil,
+		},
+		"of others, with times of another precision": {
+			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T06:06:07+01:00"}, user.Attributes{},
+			user.Attributes{"userId": "1", "updatedAt": now}, nil,
 		},
 		"clocks that differ": {
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T05:06:07.891Z"}, user.Attributes{},

@@ -264,8 +264,8 @@ const (
 // An attempt of a write is in doubt: a create is not sent again, and no outcome is reported that might be wrong.
 func TestInDoubt(t *testing.T) {
 	t.Parallel()
-	others := stored("_rev", othersRevision, "name", "Grace")
-	before := stored("_rev", beforeRevision, "createdAt", "2026-01-02T03:04:05.678Z")
+	others := stored("_userrequestapi_rev", othersRevision, "name", "Grace")
+	before := stored("_userrequestapi_rev", beforeRevision, "createdAt", "2026-01-02T03:04:05.678Z")
 	create := func(ctx context.Context, store *userdata.Store) (user.User, error) {
 		u, replayed, err := store.Create(ctx, user.Attributes{"userId": "1", "name": "Ada"}, nil)
 		if replayed {
@@ -470,7 +470,7 @@ func TestInDoubt(t *testing.T) {
 			if len(w) == 0 {
 				return
 			}
-			if diff := cmp.Diff(map[string]any{"S": string(u.ETag)}, w["_rev"]); diff != "" {
+			if diff := cmp.Diff(map[string]any{"S": string(u.ETag)}, w["_userrequestapi_rev"]); diff != "" {
 				t.Errorf("the ETag is not that of what was written (-want +got):\n%s", diff)
 			}
 			if u.Attributes["name"] != "Ada" {
@@ -502,7 +502,7 @@ func TestEmptyPage(t *testing.T) {
 // Where every write meets that of another, it is given up at last.
 func TestChangedEveryTime(t *testing.T) {
 	t.Parallel()
-	it := stored("_rev", othersRevision)
+	it := stored("_userrequestapi_rev", othersRevision)
 	d := newDatabase(t, func(w http.ResponseWriter, r *http.Request, in input) {
 		if in.ConditionExpression == "" {
 			item(it)(w, r, in)

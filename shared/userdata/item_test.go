@@ -1,6 +1,8 @@
 package userdata_test
 
 import (
+	"errors"
+	"maps"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -49,8 +51,8 @@ func TestETagOfOthersItems(t *testing.T) {
 		"list turned":           {"m", attribute{"M": attribute{"l": attribute{"L": []any{null, one}}}}, false},
 		"list for set":          {"ss", attribute{"L": []any{attribute{"S": "a"}, attribute{"S": "b"}}}, false},
 		"binary for string":     {"ss", attribute{"BS": []string{"YQ==", "Yg=="}}, false},
-		"one more":              {"_rev", attribute{"N": "1"}, false},
-		"a revision of others":  {"_rev", attribute{"S": "1-abc \"def\""}, false},
+		"one more":              {"_userrequestapi_rev", attribute{"N": "1"}, false},
+		"a revision of others":  {"_userrequestapi_rev", attribute{"S": "1-abc \"def\""}, false},
 	} {
 		changed := base()
 		changed[test.attribute] = test.value
@@ -60,7 +62,7 @@ func TestETagOfOthersItems(t *testing.T) {
 	}
 	revised := base()
 	const revision = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
-	revised["_rev"] = attribute{"S": revision}
+	revised["_userrequestapi_rev"] = attribute{"S": revision}
 	if got := etag(revised); got != revision {
 		t.Errorf("got ETag %q of an item with a revision", got)
 	}
@@ -69,47 +71,69 @@ func TestETagOfOthersItems(t *testing.T) {
 func TestReplaceOthersItem(t *testing.T) {
 	t.Parallel()
 	others := attribute{
-		"userId":       attribute{"S": "1"},
-		"_rev":         attribute{"N": "5"},
-		"_ttl":         attribute{"N": "1767225600"},
-		"_idempotency": attribute{"S": "another meaning"},
-		"name":         attribute{"S": "Ada"},
-	}
-	d := newDatabase(t, item(others), item(others), ok(map[string]any{}))
-	read, err := d.store.Get(t.Context(), "1")
-	if err != nil {
-		t.Fatal(err)
+		"userId":                      attribute{"S": "1"},
+		"_rev":                        attribute{"S": "1-967a00"},
+		"_idempotency":                attribute{"M": attribute{"key": attribute{"S": "a"}, "body": attribute{"S": "b"}}},
+		"_userrequestapi_idempotency": attribute{"S": "another meaning"},
+		"_ttl":                        attribute{"N": "1767225600"},
+		"updatedAt":                   attribute{"N": "1577836800"},
+		"name":                        attribute{"S": "Ada"},
 	}
 	want := user.Attributes{
-		"userId": "1", "_rev": user.Number("5"), "_ttl": user.Number("1767225600"), "_idempotency": "another meaning", "name": "Ada",
+		"userId": "1", "_rev": "1-967a00", "_idempotency": map[string]any{"key": "a", "body": "b"},
+		"_userrequestapi_idempotency": "another meaning", "_ttl": user.Number("1767225600"), "updatedAt": user.Number("1577836800"),
+		"name": "Ada",
 	}
-	if diff := cmp.Diff(want, read.Attributes); diff != "" {
-		t.Errorf("what others wrote (-want +got):\n%s", diff)
+	for name, sent := range map[string]user.Attributes{"sent back": want, "left out": {"name": "Ada"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t, item(others), item(others), ok(map[string]any{}))
+			read, err := d.store.Get(t.Context(), "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, read.Attributes); diff != "" {
+				t.Errorf("what others wrote (-want +got):\n%s", diff)
+			}
+			replaced, err := d.store.Replace(t.Context(), "1", sent, []user.ETag{read.ETag})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, replaced.Attributes); diff != "" {
+				t.Errorf("the replacement (-want +got):\n%s", diff)
+			}
+			wantItem := maps.Clone(others)
+			wantItem["_userrequestapi_rev"] = attribute{"S": string(replaced.ETag)}
+			if diff := cmp.Diff(wantItem, d.calls[2].Input.Item); diff != "" {
+				t.Errorf("what was written (-want +got):\n%s", diff)
+			}
+		})
 	}
+}
 
-	replaced, err := d.store.Replace(t.Context(), "1", read.Attributes, []user.ETag{read.ETag})
-	if err != nil {
-		t.Fatal(err)
-	}
-	delete(want, "_rev")
-	want["updatedAt"] = replaced.Attributes["updatedAt"]
-	if diff := cmp.Diff(want, replaced.Attributes); diff != "" {
-		t.Errorf("the replacement (-want +got):\n%s", diff)
-	}
-	put := d.calls[2].Input
-	wantItem := attribute{
-		"userId":       others["userId"],
-		"name":         others["name"],
-		"_ttl":         others["_ttl"],
-		"_idempotency": others["_idempotency"],
-		"_rev":         attribute{"S": string(replaced.ETag)},
-		"updatedAt":    attribute{"S": replaced.Attributes["updatedAt"]},
-	}
-	if diff := cmp.Diff(wantItem, put.Item); diff != "" {
-		t.Errorf("what was written (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]any{":rev": others["_rev"]}, put.ExpressionAttributeValues); diff != "" {
-		t.Errorf("the condition (-want +got):\n%s", diff)
+// The service cannot keep another program's attribute with the name of its own revision.
+func TestReplaceItemWithOthersRevision(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]attribute{"number": {"N": "5"}, "string": {"S": "1-967a00"}, "null": {"NULL": true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			others := item(attribute{"userId": attribute{"S": "1"}, "_userrequestapi_rev": value})
+			d := newDatabase(t, others, others, others)
+			read, err := d.store.Get(t.Context(), "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, sent := range []user.Attributes{read.Attributes, {}} {
+				_, err = d.store.Replace(t.Context(), "1", sent, nil)
+				var refused *user.Error
+				if !errors.As(err, &refused) || refused.Code != user.InvalidUser || len(refused.Violations) != 1 {
+					t.Fatalf("got error %v, want %s", err, user.InvalidUser)
+				}
+				if v := refused.Violations[0]; v.Code != "ReservedName" || v.Pointer != "#/_userrequestapi_rev" {
+					t.Errorf("got violation %v", v)
+				}
+			}
+		})
 	}
 }
 

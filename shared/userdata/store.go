@@ -170,7 +170,10 @@ func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, if
 		if err != nil {
 			return write{}, err
 		}
-		delete(attributes, revisionAttribute) // of an item of others: the store's own takes its place
+		if _, others := attributes[revisionAttribute]; others {
+			return write{}, user.Reserved(revisionAttribute, "Another program has given this attribute to the user. "+
+				"The service needs its name to replace the user: remove the attribute from the table.")
+		}
 		revision := newRevision()
 		it, err := revise(attributes, revision, decode(old[idempotencyAttribute]))
 		if err != nil {

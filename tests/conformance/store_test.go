@@ -145,13 +145,13 @@ func TestForeignItem(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := items.Item(t, "1")
-	item["_rev"], item["updatedAt"] = s(string(replaced.ETag)), got["updatedAt"]
+	item["_userrequestapi_rev"], item["updatedAt"] = s(string(replaced.ETag)), got["updatedAt"]
 	if d := gocmp.Diff(stacktest.Comparable(item), stacktest.Comparable(got)); d != "" {
 		t.Errorf("the item after it was sent back (-want +got):\n%s", d)
 	}
 
 	// Another client takes the item as the service left it, and puts it back without the revision.
-	delete(item, "_rev")
+	delete(item, "_userrequestapi_rev")
 	items.PutItem(t, item)
 	if err := store.Delete(t.Context(), "1", []user.ETag{replaced.ETag}); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
 		t.Errorf("Delete: got error %v, want %s", err, user.PreconditionFailed)

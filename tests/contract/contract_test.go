@@ -164,7 +164,7 @@ func known(t *testing.T, c *coverage) stacktest.Item {
 	if !ok {
 		t.Fatal("getUser has no example User, which the others begin with")
 	}
-	item := stacktest.Item{"_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
+	item := stacktest.Item{"_userrequestapi_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
 	for name, value := range user {
 		text, ok := value.(string)
 		if !ok {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -107,7 +108,7 @@ func testForeignItem(t *testing.T, s *stacktest.Stack) {
 	replaced := s.Do(t, "PUT", "/users?userId=1", string(read.Body), ifMatch(tag)).Want(t, 200)
 	wantItem := stacktest.Comparable(foreign("1"))
 	gotItem := stacktest.Comparable(s.Item(t, "1"))
-	for _, name := range []string{"_rev", "updatedAt"} {
+	for _, name := range []string{"_userrequestapi_rev", "updatedAt"} {
 		if gotItem[name] == nil {
 			t.Errorf("in the table, %s is missing", name)
 		}
@@ -143,15 +144,19 @@ func TestForeignOddities(t *testing.T) {
 		attribute string
 		value     types.AttributeValue
 		want      string
+		replaced  bool // by PUT
 	}{
-		"name is a number":      {"name", n("7"), `7`},
-		"name is empty":         {"name", str(""), `""`},
-		"email is no mailbox":   {"email", str("nobody"), `"nobody"`},
-		"createdAt is a number": {"createdAt", n("1577836800"), `1577836800`},
-		"createdAt is no time":  {"createdAt", str("long ago"), `"long ago"`},
-		"updatedAt is null":     {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`},
-		"_rev is a number":      {"_rev", n("3"), `3`},
-		"_idempotency is text":  {"_idempotency", str("x"), `"x"`},
+		"name is a number":                    {"name", n("7"), `7`, true},
+		"name is empty":                       {"name", str(""), `""`, true},
+		"email is no mailbox":                 {"email", str("nobody"), `"nobody"`, true},
+		"createdAt is a number":               {"createdAt", n("1577836800"), `1577836800`, false},
+		"createdAt is no time":                {"createdAt", str("long ago"), `"long ago"`, false},
+		"updatedAt is null":                   {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`, true},
+		"updatedAt is a number":               {"updatedAt", n("1577836800"), `1577836800`, false},
+		"_rev of CouchDB":                     {"_rev", str("1-967a00"), `"1-967a00"`, false},
+		"_rev is a number":                    {"_rev", n("3"), `3`, false},
+		"_idempotency":                        {"_idempotency", &types.AttributeValueMemberM{Value: stacktest.Item{"key": str("a"), "body": str("b")}}, `{"key":"a","body":"b"}`, false},
+		"_userrequestapi_idempotency is text": {"_userrequestapi_idempotency", str("x"), `"x"`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,11 +167,48 @@ func TestForeignOddities(t *testing.T) {
 			if d := gocmp.Diff(want, read.JSON(t)); d != "" {
 				t.Errorf("the user (-want +got):\n%s", d)
 			}
-			s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Want(t, 200)
+			wantKept := func(r stacktest.Response) {
+				t.Helper()
+				if test.replaced {
+					return
+				}
+				if d := gocmp.Diff(want[test.attribute], r.JSON(t)[test.attribute]); d != "" {
+					t.Errorf("%s after PUT (-want +got):\n%s", test.attribute, d)
+				}
+				wantItem := stacktest.Comparable(stacktest.Item{test.attribute: test.value})[test.attribute]
+				if d := gocmp.Diff(wantItem, stacktest.Comparable(s.Item(t, id))[test.attribute]); d != "" {
+					t.Errorf("in the table, %s after PUT (-want +got):\n%s", test.attribute, d)
+				}
+			}
+			replaced := s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Want(t, 200)
+			wantKept(replaced)
+			wantReadBack(t, s, replaced)
+			if !test.replaced {
+				wantKept(s.Do(t, "PUT", "/users/"+id, string(replaced.Body), ifMatch(etag(t, replaced))).Want(t, 200))
+			}
 			s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Problem(t, 412, "PreconditionFailed")
 			s.Do(t, "DELETE", "/users/"+id, "").Want(t, 204)
 		})
 	}
+}
+
+// TestForeignRevision is about an attribute that the service cannot keep: it has the name of the service's own.
+func TestForeignRevision(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	s.PutItem(t, stacktest.Item{"userId": str("1"), "_userrequestapi_rev": n("3")})
+	before := s.AllItems(t)
+	read := s.Do(t, "GET", "/users/1", "").Want(t, 200)
+	for _, body := range []string{`{}`, string(read.Body)} {
+		p := s.Do(t, "PUT", "/users/1", body).Problem(t, 400, "InvalidUser")
+		if len(p.Errors) != 1 || p.Errors[0].Code != "ReservedName" || !strings.Contains(p.Detail, "Another program") {
+			t.Errorf("got %+v, want ReservedName", p)
+		}
+	}
+	if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
+		t.Errorf("the table was changed (-want +got):\n%s", d)
+	}
+	s.Do(t, "DELETE", "/users/1", "").Want(t, 204)
 }
 
 // contractOfOthers is the contract of users that were put into the table by other means: their attributes come back as they are, even

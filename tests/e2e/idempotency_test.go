@@ -99,7 +99,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 	// What the service remembers the request by is nobody else's business.
 	for _, path := range []string{userPath(t, first), "/users"} {
-		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_idempotency") {
+		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_userrequestapi") {
 			t.Errorf("GET %s shows how the service remembers the request: %s", path, body)
 		}
 	}

@@ -199,7 +199,7 @@ func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Res
 	if err != nil {
 		t.Fatal(err)
 	}
-	revision, _ := out.Item["_rev"].(*types.AttributeValueMemberS)
+	revision, _ := out.Item["_userrequestapi_rev"].(*types.AttributeValueMemberS)
 	if revision == nil || `"`+revision.Value+`"` != res.Header.Get("Etag") {
 		t.Errorf("the table has %v, the answer has the ETag %s", out.Item, res.Header.Get("Etag"))
 	}

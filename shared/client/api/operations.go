@@ -123,7 +123,7 @@ type User struct {
 // UserID 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
 type UserID = string
 
-// UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
+// UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type UserInput struct {
 	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 	Email *Email `json:"email,omitempty"`
@@ -184,10 +184,10 @@ type Replaced = json.RawMessage
 // UserResponse A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
 type UserResponse = json.RawMessage
 
-// NewUser A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
+// NewUser A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type NewUser = UserInput
 
-// Replacement A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which others have put into the table; PUT keeps these also where they are left out.
+// Replacement A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type Replacement = UserInput
 
 // GetUsersParams defines parameters for GetUsers.
