@@ -48,8 +48,24 @@ func (r *Request) Route() string { return r.event.Resource }
 // ID is API Gateway's id of the request, which the client has as x-amzn-RequestId.
 func (r *Request) ID() string { return r.event.RequestContext.RequestID }
 
-// Path is the request's path as the client wrote it, stage included, without the query and a slash at its end.
-func (r *Request) Path() string { return strings.TrimSuffix(r.event.RequestContext.Path, "/") }
+// Path returns the path that the client sent, without empty segments: "/prod/users/1". It begins with the stage, or with the
+// base path of a custom domain, if it has one.
+func (r *Request) Path() string { return joinPath(splitPath(r.event.RequestContext.Path)) }
+
+// usersPath returns the canonical path of the list of users, at the stage or custom domain that the client used. Whatever
+// precedes the route in the request's path leads there.
+func (r *Request) usersPath() string {
+	segments := splitPath(r.event.RequestContext.Path)
+	base := segments[:max(0, len(segments)-len(splitPath(r.event.Resource)))]
+	return joinPath(append(base, "users"))
+}
+
+// splitPath returns the segments of a path. API Gateway ignores empty ones.
+func splitPath(path string) []string {
+	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+}
+
+func joinPath(segments []string) string { return "/" + strings.Join(segments, "/") }
 
 // NamesUser tells whether the path is that of one user: /users/{userId}.
 func (r *Request) NamesUser() bool {
@@ -57,14 +73,8 @@ func (r *Request) NamesUser() bool {
 	return ok
 }
 
-// UserPath is the canonical path of the user with this id, below the path that the client used.
-func (r *Request) UserPath(id string) string {
-	users := r.Path()
-	if r.NamesUser() {
-		users = users[:max(0, strings.LastIndexByte(users, '/'))]
-	}
-	return users + "/" + url.PathEscape(id)
-}
+// UserPath returns the canonical path of the user with this id, at the stage or custom domain that the client used.
+func (r *Request) UserPath(id string) string { return r.usersPath() + "/" + url.PathEscape(id) }
 
 // Caller tells callers apart, for what belongs to one of them: the authorized identity, or "" where the API is open.
 func (r *Request) Caller() string {
@@ -203,7 +213,7 @@ func (r *Request) Page() (limit int, after string, err error) {
 // NextPage returns the path and query of the page that follows after the user with this id, and its cursor.
 func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 	cursor = encodeCursor(after)
-	return r.Path() + "?" + url.Values{"limit": {strconv.Itoa(limit)}, "cursor": {cursor}}.Encode(), cursor
+	return r.usersPath() + "?" + url.Values{"limit": {strconv.Itoa(limit)}, "cursor": {cursor}}.Encode(), cursor
 }
 
 // User returns the attributes in the body.

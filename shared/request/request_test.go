@@ -103,9 +103,11 @@ func TestPaths(t *testing.T) {
 	for target, want := range map[string][2]string{
 		"/users":            {"/prod/users", "/prod/users/2"},
 		"/users/":           {"/prod/users", "/prod/users/2"},
+		"/users//":          {"/prod/users", "/prod/users/2"},
 		"/users?userId=1":   {"/prod/users", "/prod/users/2"},
 		"/users/1":          {"/prod/users/1", "/prod/users/2"},
 		"/users/1/":         {"/prod/users/1", "/prod/users/2"},
+		"/users/1//":        {"/prod/users/1", "/prod/users/2"},
 		"/users/a%2Fb?x=/y": {"/prod/users/a%2Fb", "/prod/users/2"},
 	} {
 		req := get(target)
@@ -115,6 +117,36 @@ func TestPaths(t *testing.T) {
 	}
 	if got, want := get("/users").UserPath("a b/c?~"), "/prod/users/a%20b%2Fc%3F~"; got != want { // others may have written it
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestBasePaths is about the paths before the API's own: a stage, a base path of a custom domain, or none.
+func TestBasePaths(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{
+		"/prod/users":        "/prod",
+		"/prod//users":       "/prod",
+		"//prod///users//":   "/prod",
+		"/users":             "",
+		"//users/":           "",
+		"/api/v1/users":      "/api/v1",
+		"/users/users":       "/users",
+		"/api//v1/users/":    "/api/v1",
+		"/api/v1/users/1":    "/api/v1",
+		"/api/v1//users//1/": "/api/v1",
+		"/users/1":           "",
+	} {
+		event := requesttest.Event("GET", "/users", "")
+		if strings.Contains(sent, "1") && !strings.HasSuffix(strings.TrimRight(sent, "/"), "users") {
+			event = requesttest.Event("GET", "/users/1", "")
+		}
+		event.RequestContext.Path = sent
+		req := request.New(&event)
+		location, _ := req.NextPage(1, "1")
+		list, _, _ := strings.Cut(location, "?")
+		if diff := cmp.Diff([2]string{want + "/users", want + "/users/2"}, [2]string{list, req.UserPath("2")}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sent, diff)
+		}
 	}
 }
 

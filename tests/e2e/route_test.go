@@ -79,11 +79,25 @@ func TestRoutes(t *testing.T) {
 	})
 	t.Run("trailing slash", func(t *testing.T) {
 		t.Parallel()
-		for _, path := range []string{"/users/ada/", "/users/?userId=ada"} {
+		for _, path := range []string{"/users/ada/", "/users/ada//", "/users/?userId=ada", "/users//?userId=ada"} {
 			r := s.Do(t, "GET", path, "").Want(t, 200)
 			if got := userPath(t, r); got != "/users/ada" {
 				t.Errorf("%s is at %s, want /users/ada", path, got)
 			}
+		}
+		created := s.Do(t, "POST", "/users//", `{"userId": "grace"}`).Want(t, 201)
+		for _, name := range []string{"Location", "Content-Location"} {
+			if got, want := created.Header.Get(name), s.URL[strings.LastIndexByte(s.URL, '/'):]+"/users/grace"; got != want {
+				t.Errorf("%s is %s, want %s", name, got, want)
+			}
+		}
+		s.Do(t, "GET", userPath(t, created), "").Want(t, 200)
+		link := s.Do(t, "GET", "/users//?limit=1", "").Want(t, 200).Header.Get("Link")
+		if !strings.HasPrefix(link, "<"+s.URL[strings.LastIndexByte(s.URL, '/'):]+"/users?") {
+			t.Errorf("the next page is at %s", link)
+		}
+		if p := s.Do(t, "GET", "/users/nobody//", "").Problem(t, 404, "UserNotFound"); !strings.HasSuffix(p.Instance, "/users/nobody") {
+			t.Errorf("instance is %s", p.Instance)
 		}
 	})
 	t.Run("outside the stage", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -52,7 +53,7 @@ func WantProblem(
 	if answer.StatusCode != status || got.Status != status || got.Code != code {
 		t.Errorf("got status %d and %s, want %d and %s", answer.StatusCode, answer.Body, status, code)
 	}
-	if got.Title == "" || got.Detail == "" || got.RequestID != requesttest.RequestID || got.Instance != "/"+requesttest.Stage+event.Path {
+	if got.Title == "" || got.Detail == "" || got.RequestID != requesttest.RequestID || got.Instance != request.New(&event).Path() {
 		t.Errorf("the problem is not complete: %s", answer.Body)
 	}
 	want := map[string]string{

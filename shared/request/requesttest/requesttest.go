@@ -36,11 +36,12 @@ func Event(method, target, body string, headers ...string) events.APIGatewayProx
 			HTTPMethod: method,
 		},
 	}
-	switch id, below := strings.CutPrefix(path, "/users/"); {
-	case below && id != "":
+	trimmed := strings.TrimRight(path, "/")
+	switch id, below := strings.CutPrefix(trimmed, "/users/"); {
+	case below:
 		event.Resource = "/users/{userId}"
-		event.PathParameters = map[string]string{"userId": strings.TrimSuffix(id, "/")} // not decoded
-	case strings.TrimSuffix(path, "/") != "/users":
+		event.PathParameters = map[string]string{"userId": id} // not decoded
+	case trimmed != "/users":
 		panic("no such resource: " + path)
 	}
 	event.RequestContext.ResourcePath = event.Resource
