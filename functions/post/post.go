@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -13,6 +14,9 @@ import (
 func create(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
 	if err := req.CheckNoneMatch(); err != nil {
 		return response.Response{}, err
+	}
+	if req.NamesUserInQuery() {
+		return response.Response{}, problem.New(problem.InvalidParameter, "POST takes the userId in the body, not in the query.")
 	}
 	key, err := req.Idempotency()
 	if err != nil {

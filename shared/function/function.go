@@ -194,6 +194,9 @@ func (f *Function) answer(ctx context.Context, req *request.Request) (answer res
 			failure = problem.From(cause)
 		}
 	}()
+	if err := req.CheckQuery(); err != nil {
+		return answer, problem.From(err)
+	}
 	answer, err := f.handler(ctx, f.api, req)
 	if err != nil {
 		return answer, problem.From(err)

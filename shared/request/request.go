@@ -73,6 +73,9 @@ func (r *Request) NamesUser() bool {
 	return ok
 }
 
+// NamesUserInQuery reports whether the query has a userId, even a blank one.
+func (r *Request) NamesUserInQuery() bool { return len(r.query(user.IDAttribute)) > 0 }
+
 // UserPath returns the canonical path of the user with this id, at the stage or custom domain that the client used.
 func (r *Request) UserPath(id string) string { return r.usersPath() + "/" + url.PathEscape(id) }
 
@@ -131,6 +134,26 @@ func (r *Request) query(name string) []string {
 	return nil
 }
 
+// The query parameters besides userId.
+const (
+	limitParameter  = "limit"
+	cursorParameter = "cursor"
+)
+
+// CheckQuery returns an error for a query parameter whose name differs from a parameter of the API only in the case of its
+// letters. Names are case-sensitive: without the error, ?userid=1 would list all users.
+func (r *Request) CheckQuery() error {
+	for _, name := range []string{user.IDAttribute, limitParameter, cursorParameter} {
+		for sent := range r.event.QueryStringParameters {
+			if sent != name && strings.EqualFold(sent, name) {
+				return problem.New(problem.InvalidParameter,
+					fmt.Sprintf("The query parameter is called %s, with exactly these capital and small letters.", name))
+			}
+		}
+	}
+	return nil
+}
+
 // single returns the value of a query parameter that may come once.
 func (r *Request) single(name string) (value string, sent bool, err error) {
 	switch values := r.query(name); len(values) {
@@ -146,11 +169,6 @@ func (r *Request) single(name string) (value string, sent bool, err error) {
 
 // UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" where there is neither.
 func (r *Request) UserID() (string, error) {
-	for name := range r.event.QueryStringParameters {
-		if name != user.IDAttribute && strings.EqualFold(name, user.IDAttribute) { // or it would be a list of all users
-			return "", problem.New(problem.InvalidParameter, "The query parameter is called userId, with a capital I and a small d.")
-		}
-	}
 	id, inQuery, err := r.single(user.IDAttribute)
 	if err != nil {
 		return "", err
@@ -187,18 +205,18 @@ const (
 // Page returns which part of the list is asked for: at most limit users after the one with the id after.
 func (r *Request) Page() (limit int, after string, err error) {
 	limit = defaultLimit
-	text, sent, err := r.single("limit")
+	text, sent, err := r.single(limitParameter)
 	if err != nil {
 		return 0, "", err
 	}
 	if sent {
-		n, err := strconv.ParseUint(text, 10, 8)
-		if err != nil || n < 1 || n > maxLimit {
-			return 0, "", problem.New(problem.InvalidParameter, fmt.Sprintf("limit is a whole number from 1 to %d.", maxLimit))
+		// Only the decimal form without a sign or leading zeros: 010 is 8 to some programs, and 10 to others.
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != text {
+			return 0, "", problem.New(problem.InvalidParameter,
+				fmt.Sprintf("limit is a whole number from 1 to %d, without leading zeros.", maxLimit))
 		}
-		limit = int(n)
 	}
-	text, sent, err = r.single("cursor")
+	text, sent, err = r.single(cursorParameter)
 	if err != nil {
 		return 0, "", err
 	}
@@ -213,7 +231,7 @@ func (r *Request) Page() (limit int, after string, err error) {
 // NextPage returns the path and query of the page that follows after the user with this id, and its cursor.
 func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 	cursor = encodeCursor(after)
-	return r.usersPath() + "?" + url.Values{"limit": {strconv.Itoa(limit)}, "cursor": {cursor}}.Encode(), cursor
+	return r.usersPath() + "?" + url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}.Encode(), cursor
 }
 
 // User returns the attributes in the body.

@@ -73,7 +73,6 @@ func TestUserID(t *testing.T) {
 		"/users/%C3%A9":                    {"", user.InvalidUserID},
 		"/users/" + long + "x":             {"", user.InvalidUserID},
 		"/users?userId=" + long + "x":      {"", user.InvalidUserID},
-		"/users?userID=1":                  {"", problem.InvalidParameter}, // not a list of all users
 		"/users/1?limit=1&limit=2&cursor=": {"1", ""},
 	} {
 		id, err := get(target).UserID()
@@ -204,6 +203,12 @@ func TestPage(t *testing.T) {
 		"limit=1.5":                        {0, "", problem.InvalidParameter},
 		"limit=1e1":                        {0, "", problem.InvalidParameter},
 		"limit=+5":                         {0, "", problem.InvalidParameter},
+		"limit=5+":                         {0, "", problem.InvalidParameter},
+		"limit=010":                        {0, "", problem.InvalidParameter},
+		"limit=05":                         {0, "", problem.InvalidParameter},
+		"limit=5.0":                        {0, "", problem.InvalidParameter},
+		"limit=0x5":                        {0, "", problem.InvalidParameter},
+		"limit=%D9%A5":                     {0, "", problem.InvalidParameter}, // the Arabic digit five
 		"limit=%2B5":                       {0, "", problem.InvalidParameter},
 		"limit=99999999999999999999":       {0, "", problem.InvalidParameter},
 		"limit=5&limit=5":                  {0, "", problem.InvalidParameter},
@@ -226,6 +231,33 @@ func TestPage(t *testing.T) {
 
 // flip changes the cursor's version.
 func flip(cursor string) string { return "B" + cursor[1:] }
+
+func TestCheckQuery(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                           "",
+		"userId=1&limit=1&cursor=1":  "",
+		"other=1&users=1&lim=1&id=1": "",
+		"userID=1":                   "userId",
+		"userid=1":                   "userId",
+		"UserId=1&userId=1":          "userId",
+		"Limit=5":                    "limit",
+		"limit=5&LIMIT=5":            "limit",
+		"CURSOR=1&Limit=5":           "limit",
+		"Cursor":                     "cursor",
+	} {
+		err := get("/users?" + query).CheckQuery()
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: got error %v", query, err)
+			}
+			continue
+		}
+		if code(t, err) != problem.InvalidParameter || !strings.Contains(problem.From(err).Detail, " "+want+",") {
+			t.Errorf("%s: got error %v, want one that names %s", query, problem.From(err).Detail, want)
+		}
+	}
+}
 
 func TestNextPage(t *testing.T) {
 	t.Parallel()
@@ -423,7 +455,7 @@ func TestIfNoneMatch(t *testing.T) {
 func TestErrorsHaveNoValues(t *testing.T) {
 	t.Parallel()
 	const secret = "MARKED"
-	event := requesttest.Event("PUT", "/users/"+secret+"%40?userId="+secret+"&limit="+secret+"&cursor="+secret, "{"+secret,
+	event := requesttest.Event("PUT", "/users/"+secret+"%40?userId="+secret+"&limit="+secret+"&cursor="+secret+"&LIMIT="+secret, "{"+secret,
 		"Content-Type", secret, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+"\"")
 	for name, err := range everyMethod(request.New(&event)) {
 		if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(problem.From(err).Detail, secret) {
@@ -442,7 +474,7 @@ func everyMethod(req *request.Request) map[string]error {
 	_, notModified := req.NotModified("a")
 	return map[string]error{
 		"UserID": userID, "Page": page, "User": body, "Idempotency": key, "IfMatch": ifMatch, "NotModified": notModified,
-		"CheckNoneMatch": req.CheckNoneMatch(),
+		"CheckNoneMatch": req.CheckNoneMatch(), "CheckQuery": req.CheckQuery(),
 	}
 }
 

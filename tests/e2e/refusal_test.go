@@ -43,6 +43,11 @@ func (r refusal) saying(detail string) refusal {
 	return r
 }
 
+func (r refusal) at(path string) refusal {
+	r.path = path
+	return r
+}
+
 func (r refusal) with(headers stacktest.Headers) refusal {
 	r.headers = headers
 	return r
@@ -163,6 +168,8 @@ func TestRefusals(t *testing.T) {
 		"path and odd body":    put("/users/ada", `{"userId": 1}`, "InvalidParameter"),
 		"query and body":       put("/users?userId=ada", `{"userId": "eve"}`, "InvalidParameter"),
 		"no userId, PUT":       put("/users", `{"name": "Ada"}`, "InvalidParameter"),
+		"userId in the query":  post(`{"userId": "eve"}`, "InvalidParameter").at("/users?userId=eve").saying("body"),
+		"blank query, POST":    post(`{"userId": "eve"}`, "InvalidParameter").at("/users?userId=").saying("body"),
 		"no userId, DELETE":    {method: http.MethodDelete, code: "InvalidParameter"},
 		"blank, DELETE":        {method: http.MethodDelete, path: "/users?userId=", code: "InvalidParameter"},
 		"repeated, DELETE":     {method: http.MethodDelete, path: "/users?userId=ada&userId=ada", code: "InvalidParameter"},
@@ -176,6 +183,10 @@ func TestRefusals(t *testing.T) {
 		"limit=abc":         get("/users?limit=abc", "InvalidParameter").saying("1 to 100"),
 		"limit=":            get("/users?limit=", "InvalidParameter").saying("1 to 100"),
 		"limit, enormous":   get("/users?limit=99999999999999999999", "InvalidParameter").saying("1 to 100"),
+		"limit=010":         get("/users?limit=010", "InvalidParameter").saying("1 to 100"),
+		"limit=+5":          get("/users?limit=%2B5", "InvalidParameter").saying("1 to 100"),
+		"limit, blank":      get("/users?limit=+5", "InvalidParameter").saying("1 to 100"),
+		"limit=5.0":         get("/users?limit=5.0", "InvalidParameter").saying("1 to 100"),
 		"limit twice":       get("/users?limit=1&limit=2", "InvalidParameter"),
 		"cursor of nothing": get("/users?cursor=", "InvalidParameter").saying("cursor"),
 		"cursor of text":    get("/users?cursor=ada", "InvalidParameter").saying("cursor"),
@@ -223,6 +234,21 @@ func TestRefusals(t *testing.T) {
 		}
 		if !strings.Contains(name, "UTF-8") {
 			refusals["id in body with "+name] = post(fmt.Sprintf(`{"userId": %s}`, quote(decoded)), "InvalidUser", "InvalidUserId #/userId")
+		}
+	}
+
+	for name, sent := range map[string]string{"userId": "userid=ada", "limit": "Limit=5", "cursor": "CURSOR=x"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+			for _, path := range []string{"/users?userId=ada&", "/users/ada?"} {
+				if method == http.MethodPost {
+					path = "/users?"
+				}
+				r := refusal{method: method, path: path + sent, code: "InvalidParameter", detail: " " + name + ","}
+				if method == http.MethodPost || method == http.MethodPut {
+					r.body = `{"userId": "ada"}`
+				}
+				refusals[method+" "+r.path] = r
+			}
 		}
 	}
 

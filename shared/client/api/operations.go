@@ -192,10 +192,10 @@ type Replacement = UserInput
 
 // GetUsersParams defines parameters for GetUsers.
 type GetUsersParams struct {
-	// UserID The id of the user. Given once, and not blank; in other letters, such as `userid`, it is refused.
+	// UserID The id of the user. Given once, and not blank.
 	UserID *UserIDQuery `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// Limit The most users on a page of the list.
+	// Limit The most users on a page of the list, without leading zeros.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor Where the page begins, which is the `next` of the page before. It is opaque; do not make one.
