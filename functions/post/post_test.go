@@ -143,6 +143,7 @@ func TestRefused(t *testing.T) {
 		"large body":         {`{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large user":         {`{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"text":               {`{}`, []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
+		"gzip":               {`{}`, []string{"Content-Encoding", "gzip"}, 415, problem.UnsupportedContentEncoding, nil},
 		"malformed key":      {`{}`, []string{"Idempotency-Key", `"`}, 400, problem.InvalidParameter, nil},
 		"If-None-Match":      {`{}`, []string{"If-None-Match", `"a"`}, 400, problem.InvalidParameter, nil},
 	} {

@@ -113,6 +113,7 @@ func TestRefused(t *testing.T) {
 		"large user":                  {"/users/1", `{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large body":                  {"/users/1", `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"text":                        {"/users/1", "{}", []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
+		"gzip":                        {"/users/1", "{}", []string{"Content-Encoding", "gzip"}, 415, problem.UnsupportedContentEncoding, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

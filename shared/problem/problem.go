@@ -17,10 +17,11 @@ const typePrefix = "urn:problem-type:userrequestapi:"
 
 // The codes of what is wrong with a request beyond the user in it. Those of the domain are in package user.
 const (
-	InvalidParameter     user.Code = "InvalidParameter"     // a parameter or header is malformed
-	UnsupportedMediaType user.Code = "UnsupportedMediaType" // the body is not JSON
-	PreconditionRequired user.Code = "PreconditionRequired" // the stage demands If-Match
-	InternalError        user.Code = "InternalError"        // the fault is the service's own
+	InvalidParameter           user.Code = "InvalidParameter"           // a parameter or header is malformed
+	UnsupportedMediaType       user.Code = "UnsupportedMediaType"       // the body is not JSON
+	UnsupportedContentEncoding user.Code = "UnsupportedContentEncoding" // the body is compressed
+	PreconditionRequired       user.Code = "PreconditionRequired"       // the stage demands If-Match
+	InternalError              user.Code = "InternalError"              // the fault is the service's own
 )
 
 // Problem is a problem document. It is an error too.
@@ -68,6 +69,8 @@ func kind(code user.Code) (status int, title string) {
 		return http.StatusRequestEntityTooLarge, "The user is too large"
 	case UnsupportedMediaType:
 		return http.StatusUnsupportedMediaType, "The body is not JSON"
+	case UnsupportedContentEncoding:
+		return http.StatusUnsupportedMediaType, "The content coding is not supported"
 	case user.IdempotencyKeyReused:
 		return http.StatusUnprocessableEntity, "Idempotency-Key reused"
 	case PreconditionRequired:

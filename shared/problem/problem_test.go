@@ -19,21 +19,22 @@ func TestNew(t *testing.T) {
 		title      string
 		retryAfter int
 	}{
-		user.InvalidBody:             {400, "The body is not a JSON object", 0},
-		user.InvalidUser:             {400, "The user is not valid", 0},
-		user.InvalidUserID:           {400, "The userId is not valid", 0},
-		problem.InvalidParameter:     {400, "A parameter is not valid", 0},
-		user.NotFound:                {404, "User not found", 0},
-		user.Exists:                  {409, "User exists", 0},
-		user.PreconditionFailed:      {412, "The user was changed", 0},
-		user.BodyTooLarge:            {413, "The user is too large", 0},
-		problem.UnsupportedMediaType: {415, "The body is not JSON", 0},
-		user.IdempotencyKeyReused:    {422, "Idempotency-Key reused", 0},
-		problem.PreconditionRequired: {428, "If-Match is required", 0},
-		problem.InternalError:        {500, "Internal error", 0},
-		user.Unavailable:             {500, "The users cannot be reached", 0},
-		user.Throttled:               {503, "Busy", 1},
-		"Unheard":                    {500, "Internal error", 0},
+		user.InvalidBody:                   {400, "The body is not a JSON object", 0},
+		user.InvalidUser:                   {400, "The user is not valid", 0},
+		user.InvalidUserID:                 {400, "The userId is not valid", 0},
+		problem.InvalidParameter:           {400, "A parameter is not valid", 0},
+		user.NotFound:                      {404, "User not found", 0},
+		user.Exists:                        {409, "User exists", 0},
+		user.PreconditionFailed:            {412, "The user was changed", 0},
+		user.BodyTooLarge:                  {413, "The user is too large", 0},
+		problem.UnsupportedMediaType:       {415, "The body is not JSON", 0},
+		problem.UnsupportedContentEncoding: {415, "The content coding is not supported", 0},
+		user.IdempotencyKeyReused:          {422, "Idempotency-Key reused", 0},
+		problem.PreconditionRequired:       {428, "If-Match is required", 0},
+		problem.InternalError:              {500, "Internal error", 0},
+		user.Unavailable:                   {500, "The users cannot be reached", 0},
+		user.Throttled:                     {503, "Busy", 1},
+		"Unheard":                          {500, "Internal error", 0},
 	} {
 		p := problem.New(code, "What to do.")
 		if p.RetryAfter != want.retryAfter {

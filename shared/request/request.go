@@ -1,5 +1,5 @@
 // Package request reads what a client asks for from API Gateway's proxy event. What cannot be understood is an error for
-// package problem to tell the client; none of these errors quotes what was sent.
+// package problem to tell the client. None of these errors quotes what was sent, except the name of a content coding.
 package request
 
 import (
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -236,6 +237,9 @@ func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 
 // User returns the attributes in the body.
 func (r *Request) User() (user.Attributes, error) {
+	if err := r.checkContentEncoding(); err != nil {
+		return nil, err
+	}
 	if err := r.checkContentType(); err != nil {
 		return nil, err
 	}
@@ -247,6 +251,26 @@ func (r *Request) User() (user.Attributes, error) {
 		}
 	}
 	return user.Decode(body)
+}
+
+// contentCoding is the name of a content coding (RFC 9110 §8.4.1), of a length that is fit for an error.
+var contentCoding = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,32}$`)
+
+// checkContentEncoding returns an error unless the body is sent without a content coding. API Gateway does not decode bodies.
+func (r *Request) checkContentEncoding() error {
+	for coding := range strings.SplitSeq(strings.Join(r.header("Content-Encoding"), ","), ",") {
+		coding = strings.TrimSpace(coding)
+		if coding == "" || strings.EqualFold(coding, "identity") {
+			continue
+		}
+		name := "in Content-Encoding"
+		if contentCoding.MatchString(coding) {
+			name = coding
+		}
+		return problem.New(problem.UnsupportedContentEncoding,
+			fmt.Sprintf("The content coding %s is not supported. Send the body without Content-Encoding.", name))
+	}
+	return nil
 }
 
 func (r *Request) checkContentType() error {

@@ -314,6 +314,38 @@ func TestUser(t *testing.T) {
 		}
 	}
 
+	for name, test := range map[string]struct {
+		values []string
+		code   user.Code
+		detail string
+	}{
+		"identity":             {[]string{"identity"}, "", ""},
+		"identity in capitals": {[]string{"Identity"}, "", ""},
+		"identity twice":       {[]string{"identity", "identity, identity"}, "", ""},
+		"empty":                {[]string{""}, "", ""},
+		"gzip":                 {[]string{"gzip"}, problem.UnsupportedContentEncoding, " gzip "},
+		"br in capitals":       {[]string{"BR"}, problem.UnsupportedContentEncoding, " BR "},
+		"identity and gzip":    {[]string{"identity, gzip"}, problem.UnsupportedContentEncoding, " gzip "},
+		"several headers":      {[]string{"identity", "zstd"}, problem.UnsupportedContentEncoding, " zstd "},
+		"list":                 {[]string{"deflate, gzip"}, problem.UnsupportedContentEncoding, " deflate "},
+		"no name":              {[]string{"<script>"}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
+		"long":                 {[]string{strings.Repeat("x", 33)}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
+	} {
+		for _, header := range []string{"Content-Encoding", "content-encoding"} {
+			var headers []string
+			for _, v := range test.values {
+				headers = append(headers, header, v)
+			}
+			event := requesttest.Event("POST", "/users", body, headers...)
+			_, err := request.New(&event).User()
+			if c := code(t, err); c != test.code {
+				t.Errorf("%s: got error %v, want %s", name, err, test.code)
+			} else if err != nil && !strings.Contains(problem.From(err).Detail, test.detail) {
+				t.Errorf("%s: got detail %q, want it to name %s", name, problem.From(err).Detail, test.detail)
+			}
+		}
+	}
+
 	event := requesttest.Event("POST", "/users", base64.StdEncoding.EncodeToString([]byte(body)))
 	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
 		t.Errorf("base64: got error %v", err)

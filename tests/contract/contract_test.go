@@ -270,6 +270,7 @@ func answers(t *testing.T, c *coverage) {
 	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
 		want(id, 400, "InvalidBody", sending(twice))
 		want(id, 415, "UnsupportedMediaType", having("Content-Type", "text/plain"))
+		want(id, 415, "UnsupportedContentEncoding", having("Content-Encoding", "gzip"))
 	}
 	want("createUser", 400, "InvalidUser", sending(notAllowed))
 	want("replaceUser", 400, "InvalidUser", sending(notAllowed))

@@ -1,8 +1,11 @@
 package e2e_test
 
 import (
+	"bytes"
 	"cmp"
+	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -106,6 +109,7 @@ func TestRefusals(t *testing.T) {
 		"form":        post(`{}`, "UnsupportedMediaType").with(contentType("application/x-www-form-urlencoded")).as(415),
 		"patch":       put("/users/ada", `{}`, "UnsupportedMediaType").with(contentType("application/merge-patch+json")).as(415),
 		"Latin-1":     post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset=iso-8859-1")).as(415),
+		"UTF-16":      post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset=utf-16")).as(415),
 		"broken type": post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset")).as(415),
 
 		// The body is too large.
@@ -274,6 +278,62 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestContentEncoding sends bodies with a content coding.
+func TestContentEncoding(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, err := w.Write([]byte(`{"userId": "ada"}`))
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	send := func(t *testing.T, method, path, body string, codings ...string) stacktest.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header["Content-Type"], req.Header["Content-Encoding"] = []string{"application/json"}, codings
+		return s.Send(t, req)
+	}
+	for name, test := range map[string]struct {
+		body    string
+		codings []string
+		named   string
+	}{
+		"gzip":               {compressed.String(), []string{"gzip"}, "gzip"},
+		"gzip in name alone": {`{}`, []string{"gzip"}, "gzip"},
+		"br":                 {`{}`, []string{"br"}, "br"},
+		"list":               {`{}`, []string{"identity, zstd"}, "zstd"},
+		"two headers":        {`{}`, []string{"identity", "deflate"}, "deflate"},
+		"aws-chunked":        {`{}`, []string{"aws-chunked"}, "aws-chunked"},
+	} {
+		for method, path := range map[string]string{http.MethodPost: "/users", http.MethodPut: "/users/ada"} {
+			t.Run(method+" "+name, func(t *testing.T) {
+				t.Parallel()
+				r := send(t, method, path, test.body, test.codings...)
+				p := r.Problem(t, 415, "UnsupportedContentEncoding")
+				wantHeaders(t, r, stacktest.Headers{"Accept-Encoding": "identity", "Accept": ""})
+				if !strings.Contains(p.Detail, " "+test.named+" ") {
+					t.Errorf("detail is %q, want it to name %s", p.Detail, test.named)
+				}
+			})
+		}
+	}
+	t.Run("identity", func(t *testing.T) {
+		t.Parallel()
+		send(t, "POST", "/users", `{}`, "identity").Want(t, 201)
+		send(t, "POST", "/users", `{}`, "Identity", "identity").Want(t, 201)
+	})
+	t.Run("media type", func(t *testing.T) {
+		t.Parallel()
+		r := s.Do(t, "POST", "/users", `{}`, contentType("text/plain"))
+		r.Problem(t, 415, "UnsupportedMediaType")
+		wantHeaders(t, r, stacktest.Headers{"Accept": "application/json", "Accept-Encoding": ""})
+	})
 }
 
 // quote returns text as a JSON string.

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/userrequestapi/userdata/shared/function"
+	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
@@ -58,6 +59,12 @@ func WantProblem(
 	}
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff",
+	}
+	switch code { // what the service would have accepted
+	case problem.UnsupportedMediaType:
+		want["Accept"] = "application/json"
+	case problem.UnsupportedContentEncoding:
+		want["Accept-Encoding"] = "identity"
 	}
 	for i := 0; i < len(headers); i += 2 {
 		want[headers[i]] = headers[i+1]
