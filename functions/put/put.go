@@ -48,5 +48,5 @@ func whichUser(inAddress string, sent user.Attributes) (string, error) {
 	if inAddress != "" && (!isString || id != inAddress) {
 		return "", problem.New(problem.InvalidParameter, "The address and the body name different users. A userId cannot be changed.")
 	}
-	return id, user.CheckID(id)
+	return id, user.CheckKey(id)
 }

@@ -10,8 +10,11 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/userrequestapi/userdata/shared/client/api"
 )
@@ -23,7 +26,7 @@ const (
 	updateWait     = 50 * time.Millisecond // at most, and more with each attempt, so that clients get out of each other's way
 )
 
-// userID is the API document's UserId, but for its length. Any other could be the address of something else.
+// userID is the pattern of the API document's UserId.
 var userID = regexp.MustCompile(`^(\.?[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*$`)
 
 // User is a user as the service has it. The attributes that are not among the fields are in AdditionalProperties, as they came. So are
@@ -90,7 +93,8 @@ func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("get a user: %w", err)
 	}
-	answer, err := c.operations.GetUserWithResponse(ctx, id, nil)
+	parameter, edit := address(id)
+	answer, err := c.operations.GetUserWithResponse(ctx, parameter, nil, edit)
 	if err != nil {
 		return nil, fmt.Errorf("get a user: %w", err)
 	}
@@ -105,7 +109,8 @@ func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, et
 		return nil, fmt.Errorf("replace a user: %w", err)
 	}
 	return write(ctx, func(ctx context.Context) (*User, error) {
-		answer, err := c.operations.ReplaceUserWithResponse(ctx, id, &api.ReplaceUserParams{IfMatch: optional(etag)}, input)
+		parameter, edit := address(id)
+		answer, err := c.operations.ReplaceUserWithResponse(ctx, parameter, &api.ReplaceUserParams{IfMatch: optional(etag)}, input, edit)
 		if err != nil {
 			return nil, fmt.Errorf("replace a user: %w", err)
 		}
@@ -161,7 +166,8 @@ func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
 		return fmt.Errorf("delete a user: %w", err)
 	}
 	_, err := write(ctx, func(ctx context.Context) (struct{}, error) {
-		answer, err := c.operations.DeleteUserWithResponse(ctx, id, &api.DeleteUserParams{IfMatch: optional(etag)})
+		parameter, edit := address(id)
+		answer, err := c.operations.DeleteUserWithResponse(ctx, parameter, &api.DeleteUserParams{IfMatch: optional(etag)}, edit)
 		if err == nil && answer.StatusCode() != http.StatusNoContent {
 			err = problem(answer.HTTPResponse, answer.Body)
 		}
@@ -218,11 +224,27 @@ func user(operation string, content *json.RawMessage, response *http.Response, b
 	return u, nil
 }
 
+// maxID is the most bytes of a userId that the table can have.
+const maxID = 2048
+
 func checkID(id string) error {
-	if len(id) > 128 || !userID.MatchString(id) {
-		return fmt.Errorf("%q is no userId: give 1 to 128 of the characters A-Z a-z 0-9 . _ ~ -; neither . nor .. itself", id)
+	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
+		return fmt.Errorf("%.200q is no userId: give 1 to %d bytes of UTF-8", id, maxID)
 	}
 	return nil
+}
+
+// address returns the path parameter for a user, and the editor of the request. An id of another program that a URL would have to
+// encode is sent in the query instead, because such a path can be changed on its way. Only a blank id stays in the path.
+func address(id string) (parameter string, edit api.RequestEditorFn) {
+	if userID.MatchString(id) || strings.TrimSpace(id) == "" {
+		return id, func(context.Context, *http.Request) error { return nil }
+	}
+	return "-", func(_ context.Context, request *http.Request) error {
+		request.URL = request.URL.JoinPath("..")
+		request.URL.RawQuery = url.Values{"userId": {id}}.Encode()
+		return nil
+	}
 }
 
 // open is an object with fields and further members.

@@ -3,9 +3,9 @@ package request
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"unicode/utf8"
 
 	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/user"
 )
 
 // A cursor is base64url of: a version, a checksum, and the id after which the page begins. The checksum tells a cursor of
@@ -13,7 +13,6 @@ import (
 const (
 	cursorVersion  = 1
 	checksumLength = 8
-	maxKey         = 2048 // bytes of a table's key ("Quotas in Amazon DynamoDB"); others may have written ids that CheckID refuses
 )
 
 func encodeCursor(after string) string {
@@ -26,7 +25,7 @@ func decodeCursor(cursor string) (after string, err error) {
 		return "", invalidCursor()
 	}
 	after = string(b[1+checksumLength:])
-	if encodeCursor(after) != cursor || len(after) > maxKey || !utf8.ValidString(after) {
+	if encodeCursor(after) != cursor || user.CheckKey(after) != nil {
 		return "", invalidCursor()
 	}
 	return after, nil

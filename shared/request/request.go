@@ -77,8 +77,15 @@ func (r *Request) NamesUser() bool {
 // NamesUserInQuery reports whether the query has a userId, even a blank one.
 func (r *Request) NamesUserInQuery() bool { return len(r.query(user.IDAttribute)) > 0 }
 
-// UserPath returns the canonical path of the user with this id, at the stage or custom domain that the client used.
-func (r *Request) UserPath(id string) string { return r.usersPath() + "/" + url.PathEscape(id) }
+// UserPath returns the canonical address of the user with this id, at the stage or custom domain that the client used. An id of
+// another program that a URL would have to encode is in the query: clients and proxies change such paths, "/users/.." or
+// "/users/a%2Fb". Only a blank id is in the path, because it is refused in the query.
+func (r *Request) UserPath(id string) string {
+	if user.CheckID(id) == nil || strings.TrimSpace(id) == "" {
+		return r.usersPath() + "/" + url.PathEscape(id)
+	}
+	return r.usersPath() + "?" + url.Values{user.IDAttribute: {id}}.Encode()
+}
 
 // Caller tells callers apart, for what belongs to one of them: the authorized identity, or "" where the API is open.
 func (r *Request) Caller() string {
@@ -168,7 +175,8 @@ func (r *Request) single(name string) (value string, sent bool, err error) {
 	}
 }
 
-// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" where there is neither.
+// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" if there is neither. It can be any id that
+// the table can have, because other programs write users, too.
 func (r *Request) UserID() (string, error) {
 	id, inQuery, err := r.single(user.IDAttribute)
 	if err != nil {
@@ -190,7 +198,7 @@ func (r *Request) UserID() (string, error) {
 	} else if !inQuery {
 		return "", nil
 	}
-	if err := user.CheckID(id); err != nil {
+	if err := user.CheckKey(id); err != nil {
 		return "", err
 	}
 	r.subject = id

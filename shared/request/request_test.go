@@ -42,38 +42,42 @@ func TestUserID(t *testing.T) {
 		id   string
 		code user.Code
 	}{
-		"/users":                           {"", ""},
-		"/users?limit=1":                   {"", ""},
-		"/users/1":                         {"1", ""},
-		"/users/1/":                        {"1", ""},
-		"/users?userId=1":                  {"1", ""},
-		"/users/1?userId=1":                {"1", ""},
-		"/users/%31":                       {"1", ""},
-		"/users/%61%2E%7e?userId=a.~":      {"a.~", ""},
-		"/users/" + long:                   {long, ""},
-		"/users?userId=" + long:            {long, ""},
-		"/users/1?userId=2":                {"", problem.InvalidParameter},
-		"/users?userId=1&userId=1":         {"", problem.InvalidParameter},
-		"/users/1?userId=1&userId=1":       {"", problem.InvalidParameter},
-		"/users?userId=1&userId=":          {"", problem.InvalidParameter},
-		"/users?userId=":                   {"", user.InvalidUserID},
-		"/users?userId":                    {"", user.InvalidUserID},
-		"/users?userId=%20%09+":            {"", user.InvalidUserID},
-		"/users/1?userId=":                 {"", user.InvalidUserID},
-		"/users?userId=a%40b":              {"", user.InvalidUserID},
-		"/users?userId=a+b":                {"", user.InvalidUserID},
-		"/users/a%40b":                     {"", user.InvalidUserID},
-		"/users/a%2Fb":                     {"", user.InvalidUserID},
-		"/users/a%20b":                     {"", user.InvalidUserID},
-		"/users/a+b":                       {"", user.InvalidUserID},
-		"/users/%zz":                       {"", user.InvalidUserID},
-		"/users/%":                         {"", user.InvalidUserID},
-		"/users/%2e%2e":                    {"", user.InvalidUserID},
-		"/users/%2531":                     {"", user.InvalidUserID}, // decoded once
-		"/users/%C3%A9":                    {"", user.InvalidUserID},
-		"/users/" + long + "x":             {"", user.InvalidUserID},
-		"/users?userId=" + long + "x":      {"", user.InvalidUserID},
-		"/users/1?limit=1&limit=2&cursor=": {"1", ""},
+		"/users":                              {"", ""},
+		"/users?limit=1":                      {"", ""},
+		"/users/1":                            {"1", ""},
+		"/users/1/":                           {"1", ""},
+		"/users?userId=1":                     {"1", ""},
+		"/users/1?userId=1":                   {"1", ""},
+		"/users/%31":                          {"1", ""},
+		"/users/%61%2E%7e?userId=a.~":         {"a.~", ""},
+		"/users/" + long:                      {long, ""},
+		"/users?userId=" + long:               {long, ""},
+		"/users/1?userId=2":                   {"", problem.InvalidParameter},
+		"/users?userId=1&userId=1":            {"", problem.InvalidParameter},
+		"/users/1?userId=1&userId=1":          {"", problem.InvalidParameter},
+		"/users?userId=1&userId=":             {"", problem.InvalidParameter},
+		"/users?userId=":                      {"", user.InvalidUserID},
+		"/users?userId":                       {"", user.InvalidUserID},
+		"/users?userId=%20%09+":               {"", user.InvalidUserID},
+		"/users/1?userId=":                    {"", user.InvalidUserID},
+		"/users?userId=a%40b":                 {"a@b", ""},
+		"/users?userId=a+b":                   {"a b", ""},
+		"/users?userId=..":                    {"..", ""},
+		"/users/a%40b":                        {"a@b", ""},
+		"/users/a%2Fb":                        {"a/b", ""},
+		"/users/a%20b":                        {"a b", ""},
+		"/users/a+b":                          {"a+b", ""},
+		"/users/%20":                          {" ", ""},
+		"/users/%2e%2e":                       {"..", ""},
+		"/users/%2531":                        {"%31", ""}, // decoded once
+		"/users/%C3%A9":                       {"é", ""},
+		"/users/" + strings.Repeat("x", 2048): {strings.Repeat("x", 2048), ""},
+		"/users/%zz":                          {"", user.InvalidUserID},
+		"/users/%":                            {"", user.InvalidUserID},
+		"/users/%ff":                          {"", user.InvalidUserID},
+		"/users/" + strings.Repeat("x", 2049): {"", user.InvalidUserID},
+		"/users?userId=" + strings.Repeat("%C3%A9", 1025): {"", user.InvalidUserID},
+		"/users/1?limit=1&limit=2&cursor=":                {"1", ""},
 	} {
 		id, err := get(target).UserID()
 		if got := code(t, err); got != want.code || err == nil && id != want.id {
@@ -114,8 +118,16 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", target, diff)
 		}
 	}
-	if got, want := get("/users").UserPath("a b/c?~"), "/prod/users/a%20b%2Fc%3F~"; got != want { // others may have written it
-		t.Errorf("got %s, want %s", got, want)
+	for id, want := range map[string]string{ // others may have written them
+		"a b/c?~": "/prod/users?userId=a+b%2Fc%3F~", "café x": "/prod/users?userId=caf%C3%A9+x", "..": "/prod/users?userId=..",
+		" ": "/prod/users/%20", strings.Repeat("x", 129): "/prod/users?userId=" + strings.Repeat("x", 129),
+	} {
+		if got := get("/users/1").UserPath(id); got != want {
+			t.Errorf("%q: got %s, want %s", id, got, want)
+		}
+		if got, err := get(strings.TrimPrefix(want, "/prod")).UserID(); got != id || err != nil {
+			t.Errorf("%s leads to %q, error %v", want, got, err)
+		}
 	}
 }
 
@@ -536,7 +548,7 @@ func FuzzEvent(f *testing.F) {
 		_, _, _, _, _, _ = req.Method(), req.Operation(), req.Route(), req.ID(), req.Path(), req.Caller()
 		everyMethod(req)
 		id, err := req.UserID()
-		if err == nil && id != "" && user.CheckID(id) != nil {
+		if err == nil && id != "" && user.CheckKey(id) != nil {
 			t.Errorf("got id %q", id)
 		}
 		if path := req.UserPath("1"); !strings.HasSuffix(path, "/1") {

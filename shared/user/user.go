@@ -56,12 +56,24 @@ func digest(b []byte) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
+// maxKeyLength is the most bytes of an item's key ("Quotas in Amazon DynamoDB").
+const maxKeyLength = 2048
+
+// CheckKey returns an [*Error] with the code [InvalidUserID] unless id can be the id of an item, whoever wrote it: a string of
+// 1 to 2048 bytes. Only other programs create users whose id [CheckID] refuses.
+func CheckKey(id string) error {
+	if id == "" || len(id) > maxKeyLength || !utf8.ValidString(id) {
+		return &Error{Code: InvalidUserID, Detail: fmt.Sprintf("A userId has 1 to %d bytes of UTF-8.", maxKeyLength)}
+	}
+	return nil
+}
+
 const idRule = `A userId has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ - (and is not "." or "..").`
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
-// CheckID returns an [*Error] with the code [InvalidUserID] unless id is 1 to 128 of the characters that a URL never
-// encodes (RFC 3986 §2.3). "." and ".." are refused, because clients take them out of a path (RFC 3986 §5.2.4).
+// CheckID returns an [*Error] with the code [InvalidUserID] unless a user can be created with this id: 1 to 128 of the characters
+// that a URL never encodes (RFC 3986 §2.3). "." and ".." are refused, because clients remove them from a path (RFC 3986 §5.2.4).
 func CheckID(id string) error {
 	if !idPattern.MatchString(id) || id == "." || id == ".." {
 		return &Error{Code: InvalidUserID, Detail: idRule}
@@ -105,12 +117,13 @@ func isMailbox(s string) bool {
 }
 
 // validate checks the attributes that clients may set.
-func (a Attributes) validate() []Violation {
+// The id of old, which is nil for a new user, is valid whatever its form.
+func (a Attributes) validate(old Attributes) []Violation {
 	var violations []Violation
 	refuse := func(name, code, detail string) {
 		violations = append(violations, Violation{fragment(jsontext.Pointer("").AppendToken(name)), code, detail})
 	}
-	if v, ok := a[IDAttribute]; ok {
+	if v, ok := a[IDAttribute]; ok && !old.has(IDAttribute, v) {
 		id, isString := v.(string)
 		if err := CheckID(id); !isString || err != nil {
 			refuse(IDAttribute, string(InvalidUserID), idRule)
@@ -160,7 +173,7 @@ func (a Attributes) CheckSize() error {
 // New returns the attributes of a new user made of what a client sent, which must have an id. It returns an [*Error] with the
 // code [InvalidUser] for values that are not allowed.
 func New(sent Attributes, now time.Time) (Attributes, error) {
-	violations := sent.validate()
+	violations := sent.validate(nil)
 	for name := range sent {
 		switch {
 		case isReserved(name):
@@ -182,7 +195,7 @@ func New(sent Attributes, now time.Time) (Attributes, error) {
 // names begin with an underscore are kept. Replace returns an [*Error] with the code [InvalidUser] for values that are not
 // allowed, among them other values of attributes that are kept.
 func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) {
-	violations := sent.validate()
+	violations := sent.validate(a)
 	for name, v := range sent {
 		switch {
 		case isReserved(name) && !a.has(name, v):

@@ -225,6 +225,11 @@ func TestReplace(t *testing.T) {
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T05:06:07.891Z"}, user.Attributes{},
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T05:06:07.891Z"}, nil,
 		},
+		"of others, with an odd id": {
+			user.Attributes{"userId": "a/b"}, user.Attributes{"userId": "a/b"},
+			user.Attributes{"userId": "a/b", "updatedAt": now}, nil,
+		},
+		"another odd id":         {user.Attributes{"userId": "a/b"}, user.Attributes{"userId": "a/c"}, nil, []string{"InvalidUserId #/userId"}},
 		"changed createdAt":      {old, user.Attributes{"createdAt": updated}, nil, []string{"ReadOnly #/createdAt"}},
 		"createdAt null":         {old, user.Attributes{"createdAt": nil}, nil, []string{"ReadOnly #/createdAt"}},
 		"createdAt where none":   {user.Attributes{"userId": "1"}, user.Attributes{"createdAt": created}, nil, []string{"ReadOnly #/createdAt"}},

@@ -130,6 +130,17 @@ func TestAuthorization(t *testing.T) {
 				t.Error(err)
 			}
 
+			for _, id := range []string{"a/b é", "..", " "} { // of other programs
+				s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
+				user, err := c.UpdateUser(t.Context(), id, func(user *client.UserInput) error { user.Name = new("Ada"); return nil })
+				if err != nil || user.UserID != id || *user.Name != "Ada" {
+					t.Fatalf("%q: got %v, %v, want Ada", id, user, err)
+				}
+				if err := c.DeleteUser(t.Context(), id, user.ETag); err != nil {
+					t.Errorf("%q: %v", id, err)
+				}
+			}
+
 			_, err = connect(t, s.URL).GetUser(t.Context(), "a~b.c_d-e")
 			want := map[string]int{"AWS_IAM": 403, "COGNITO_USER_POOLS": 401, "API_KEY": 403, "NONE": 404}[authorization]
 			if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != want || problem.Code == "" {
@@ -428,7 +439,7 @@ func TestBusyDatabase(t *testing.T) {
 	database.Fail(nil)
 }
 
-// TestUserID sees that the client refuses what is not as the document's UserId, and no other id.
+// TestUserID checks that the client sends requests for all ids that the document allows in the path or in the query, and for no other id.
 func TestUserID(t *testing.T) {
 	t.Parallel()
 	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
@@ -439,7 +450,11 @@ func TestUserID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := []string{"", strings.Repeat("a", 128), strings.Repeat("a", 129)}
+	documented := func(id string) bool {
+		schemas := contract.Document().Components.Schemas
+		return schemas["UserIdInPath"].Value.VisitJSON(id) == nil || schemas["UserIdInQuery"].Value.VisitJSON(id) == nil
+	}
+	ids := []string{"", strings.Repeat("a", 128), strings.Repeat("a", 129), strings.Repeat("a", 2048), strings.Repeat("a", 2049)}
 	for _, first := range []string{"", ".", "..", "...", "a", "-"} {
 		for b := range 256 {
 			ids = append(ids, first+string(rune(b)), first+string(rune(b))+"a")
@@ -450,9 +465,8 @@ func TestUserID(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%q: got an answer, want none", id)
 		}
-		documented := contract.Document().Components.Schemas["UserId"].Value.VisitJSON(id) == nil
-		if sent := errors.Is(err, errRefused); sent != documented {
-			t.Errorf("%q: got error %v, want that it is sent: %t", id, err, documented)
+		if sent := errors.Is(err, errRefused); sent != documented(id) {
+			t.Errorf("%.200q: got error %v, want that it is sent: %t", id, err, documented(id))
 		}
 	}
 }

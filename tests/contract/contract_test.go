@@ -203,7 +203,7 @@ func answers(t *testing.T, c *coverage) {
 	const (
 		nobody     = "/users/2"
 		nobodyToo  = "/users?userId=2"
-		malformed  = "/users/Ada%20Lovelace"
+		malformed  = "/users/%FF"
 		twice      = `{"name": "Ada", "name": "Eve"}`
 		notAllowed = `{"name": "", "email": "Ada"}`
 	)
@@ -265,7 +265,7 @@ func answers(t *testing.T, c *coverage) {
 	}
 	want("createUser", 400, "InvalidParameter", having("Idempotency-Key", `"8e03978e`))
 	want("replaceUserByQuery", 400, "InvalidParameter", sending(`{"name": "Ada King"}`))
-	want("deleteUserByQuery", 400, "InvalidUserId", at("/users?userId=Ada%20Lovelace"))
+	want("deleteUserByQuery", 400, "InvalidUserId", at("/users?userId="+strings.Repeat("x", 2049)))
 	want("deleteUserByQuery", 400, "InvalidParameter", at("/users"))
 	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
 		want(id, 400, "InvalidBody", sending(twice))

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -190,6 +191,45 @@ func TestForeignOddities(t *testing.T) {
 			s.Do(t, "DELETE", "/users/"+id, "").Want(t, 204)
 		})
 	}
+}
+
+// TestForeignIDs is about users whose ids the service would not have created: each can be read, replaced and deleted.
+func TestForeignIDs(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t)
+	stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
+	for id, want := range map[string]struct{ canonical, other string }{
+		"a/b":                     {"/users?userId=a%2Fb", "/users/a%2Fb"},
+		"café x":                  {"/users?userId=caf%C3%A9+x", "/users/caf%C3%A9%20x"},
+		" ":                       {"/users/%20", "/users/%20/"},
+		"ada@example.org":         {"/users?userId=ada%40example.org", "/users/ada@example.org"},
+		".":                       {"/users?userId=.", "/users?userId=%2E"},
+		"..":                      {"/users?userId=..", "/users?userId=%2E%2E"},
+		"%41+?#&=\"\\\x00\n😀":     {"/users?userId=%2541%2B%3F%23%26%3D%22%5C%00%0A%F0%9F%98%80", "/users/%2541+%3F%23&=%22%5C%00%0A%F0%9F%98%80"},
+		strings.Repeat("é", 1024): {"/users?userId=" + strings.Repeat("%C3%A9", 1024), "/users/" + strings.Repeat("%C3%A9", 1024)},
+	} {
+		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{want.canonical, want.other} {
+				s.PutItem(t, stacktest.Item{"userId": str(id), "n": n("1")})
+				read := s.Do(t, "GET", path, "").Want(t, 200)
+				wantHeaders(t, read, stacktest.Headers{"Content-Location": stage + want.canonical})
+				if got := read.JSON(t)["userId"]; got != id {
+					t.Errorf("GET %s: got %q", path, got)
+				}
+				s.Do(t, "HEAD", path, "").Want(t, 200)
+				replaced := s.Do(t, "PUT", path, string(read.Body), ifMatch(etag(t, read))).Want(t, 200)
+				wantHeaders(t, replaced, stacktest.Headers{"Content-Location": stage + want.canonical})
+				s.Do(t, "PUT", "/users", string(replaced.Body), ifMatch(etag(t, replaced))).Want(t, 200)
+				s.Do(t, "PUT", path, `{"userId": "a/c"}`).Problem(t, 400, "InvalidParameter")
+				s.Do(t, "DELETE", path, "").Want(t, 204)
+				if item := s.Item(t, id); item != nil {
+					t.Errorf("DELETE %s: the table still has %v", path, item)
+				}
+			}
+		})
+	}
+	s.Do(t, "GET", "/users?userId=%20", "").Problem(t, 400, "InvalidUserId") // a script's empty variable more likely than a blank id
 }
 
 // TestForeignRevision is about an attribute that the service cannot keep: it has the name of the service's own.

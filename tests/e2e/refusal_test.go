@@ -163,7 +163,7 @@ func TestRefusals(t *testing.T) {
 		"blank query":          get("/users?userId=", "InvalidUserId"),
 		"query of spaces":      get("/users?userId=%20+", "InvalidUserId"),
 		"query without value":  get("/users?userId", "InvalidUserId"),
-		"query with a space":   get("/users?userId=a%20b", "InvalidUserId"),
+		"query with a space":   get("/users?userId=a%20b", "UserNotFound").as(404),
 		"repeated query":       get("/users?userId=ada&userId=ada", "InvalidParameter"),
 		"path and query":       get("/users/ada?userId=eve", "InvalidParameter"),
 		"path and blank query": get("/users/ada?userId=", "InvalidUserId"),
@@ -222,11 +222,12 @@ func TestRefusals(t *testing.T) {
 	}
 	for name, id := range map[string]string{
 		"slash": "a%2Fb", "space": "a%20b", "129 characters": strings.Repeat("a", 129), "at sign": "ada%40example.org", "bare at sign": "a@b",
-		"dot": "%2E", "two dots": "%2e%2E", "plus": "a+b", "é": "%C3%A9", "NUL": "%00", "invalid UTF-8": "%ff",
-		"encoded percent": "%2561", "colon": "a:b", "quote": "%22", "only spaces": "%20",
+		"dot": "%2E", "two dots": "%2e%2E", "plus": "a+b", "é": "%C3%A9", "NUL": "%00", "encoded percent": "%2561", "colon": "a:b",
+		"quote": "%22", "only spaces": "%20", "2048 bytes": strings.Repeat("%C3%A9", 1024),
 	} {
+		// Other programs may have created such users. The service itself does not.
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			r := refusal{method: method, path: "/users/" + id, code: "InvalidUserId"}
+			r := refusal{method: method, path: "/users/" + id, status: 404, code: "UserNotFound"}
 			if method == http.MethodPut {
 				r.body = `{}`
 			}
@@ -236,11 +237,17 @@ func TestRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(name, "UTF-8") {
-			refusals["id in body with "+name] = post(fmt.Sprintf(`{"userId": %s}`, quote(decoded)), "InvalidUser", "InvalidUserId #/userId")
+		refusals["id in body with "+name] = post(fmt.Sprintf(`{"userId": %s}`, quote(decoded)), "InvalidUser", "InvalidUserId #/userId")
+	}
+	for name, id := range map[string]string{"invalid UTF-8": "%ff", "2049 bytes": strings.Repeat("a", 2049)} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			r := refusal{method: method, path: "/users/" + id, code: "InvalidUserId"}
+			if method == http.MethodPut {
+				r.body = `{}`
+			}
+			refusals[fmt.Sprintf("id with %s, %s", name, method)] = r
 		}
 	}
-
 	for name, sent := range map[string]string{"userId": "userid=ada", "limit": "Limit=5", "cursor": "CURSOR=x"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			for _, path := range []string{"/users?userId=ada&", "/users/ada?"} {

@@ -120,8 +120,14 @@ type User struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// UserID 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
+// UserID The id of a user that is created: 1 to 128 of the characters that a URL never encodes, which are letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients remove from a path.
 type UserID = string
+
+// UserIDInPath The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. `.` and `..` can only be in the query, because clients remove them from a path.
+type UserIDInPath = string
+
+// UserIDInQuery The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+type UserIDInQuery = string
 
 // UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type UserInput struct {
@@ -131,7 +137,7 @@ type UserInput struct {
 	// Name 1 to 256 characters.
 	Name *Name `json:"name,omitempty"`
 
-	// UserID 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
+	// UserID The id of a user that is created: 1 to 128 of the characters that a URL never encodes, which are letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients remove from a path.
 	UserID               *UserID                    `json:"userId,omitempty"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
@@ -163,11 +169,11 @@ type IfNoneMatchAny = string
 // Limit defines model for limit.
 type Limit = int
 
-// UserIDQuery 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
-type UserIDQuery = UserID
+// UserIDQuery The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+type UserIDQuery = UserIDInQuery
 
-// UserIDQueryToo 1 to 128 of the characters that a URL never encodes: letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients take out of an address.
-type UserIDQueryToo = UserID
+// UserIDQueryToo The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+type UserIDQueryToo = UserIDInQuery
 
 // Created A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
 type Created = json.RawMessage
@@ -582,32 +588,32 @@ type ClientInterface interface {
 	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
-	DeleteUser(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	DeleteUser(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUser Read a user
 	//
 	// Answers with the user as the last write left it.
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
-	GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetUser(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceUserWithBody Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-	ReplaceUserWithBody(ctx context.Context, userID UserID, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceUserWithBody(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceUser Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-	ReplaceUser(ctx context.Context, userID UserID, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ReplaceUser(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetIndex Find the API's addresses
@@ -687,7 +693,7 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 // The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
 //
 // Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
-func (c *Client) DeleteUser(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) DeleteUser(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteUserRequest(c.Server, userID, params)
 	if err != nil {
 		return nil, err
@@ -704,7 +710,7 @@ func (c *Client) DeleteUser(ctx context.Context, userID UserID, params *DeleteUs
 // Answers with the user as the last write left it.
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
-func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetUser(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetUserRequest(c.Server, userID, params)
 	if err != nil {
 		return nil, err
@@ -718,12 +724,12 @@ func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserPara
 
 // ReplaceUserWithBody Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserID, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReplaceUserRequestWithBody(c.Server, userID, params, contentType, body)
 	if err != nil {
 		return nil, err
@@ -737,12 +743,12 @@ func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserID, params 
 
 // ReplaceUser Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-func (c *Client) ReplaceUser(ctx context.Context, userID UserID, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) ReplaceUser(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReplaceUserRequest(c.Server, userID, params, body)
 	if err != nil {
 		return nil, err
@@ -941,7 +947,7 @@ func NewCreateUserRequestWithBody(server string, params *CreateUserParams, conte
 }
 
 // NewDeleteUserRequest constructs an http.Request for the DeleteUser method
-func NewDeleteUserRequest(server string, userID UserID, params *DeleteUserParams) (*http.Request, error) {
+func NewDeleteUserRequest(server string, userID UserIDInPath, params *DeleteUserParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1017,7 +1023,7 @@ func NewDeleteUserRequest(server string, userID UserID, params *DeleteUserParams
 }
 
 // NewGetUserRequest constructs an http.Request for the GetUser method
-func NewGetUserRequest(server string, userID UserID, params *GetUserParams) (*http.Request, error) {
+func NewGetUserRequest(server string, userID UserIDInPath, params *GetUserParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1093,7 +1099,7 @@ func NewGetUserRequest(server string, userID UserID, params *GetUserParams) (*ht
 }
 
 // NewReplaceUserRequest calls the generic ReplaceUser builder with application/json body
-func NewReplaceUserRequest(server string, userID UserID, params *ReplaceUserParams, body ReplaceUserJSONRequestBody) (*http.Request, error) {
+func NewReplaceUserRequest(server string, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -1104,7 +1110,7 @@ func NewReplaceUserRequest(server string, userID UserID, params *ReplaceUserPara
 }
 
 // NewReplaceUserRequestWithBody constructs an http.Request for the ReplaceUser method, with any body, and a specified content type
-func NewReplaceUserRequestWithBody(server string, userID UserID, params *ReplaceUserParams, contentType string, body io.Reader) (*http.Request, error) {
+func NewReplaceUserRequestWithBody(server string, userID UserIDInPath, params *ReplaceUserParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1268,7 +1274,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
-	DeleteUserWithResponse(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
+	DeleteUserWithResponse(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error)
 
 	// GetUserWithResponse Read a user
 	//
@@ -1277,25 +1283,25 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
-	GetUserWithResponse(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
+	GetUserWithResponse(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error)
 
 	// ReplaceUserWithBodyWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-	ReplaceUserWithBodyWithResponse(ctx context.Context, userID UserID, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error)
+	ReplaceUserWithBodyWithResponse(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error)
 
 	// ReplaceUserWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-	ReplaceUserWithResponse(ctx context.Context, userID UserID, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error)
+	ReplaceUserWithResponse(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error)
 }
 
 type GetIndexResponse struct {
@@ -1501,7 +1507,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
-func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID UserID, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
+func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*DeleteUserResponse, error) {
 	rsp, err := c.DeleteUser(ctx, userID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -1516,7 +1522,7 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
-func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
+func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResponse, error) {
 	rsp, err := c.GetUser(ctx, userID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -1526,12 +1532,12 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // ReplaceUserWithBodyWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Context, userID UserID, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error) {
+func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error) {
 	rsp, err := c.ReplaceUserWithBody(ctx, userID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -1541,12 +1547,12 @@ func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Contex
 
 // ReplaceUserWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine, `createdAt` and `updatedAt` included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /users/{userId} (the `ReplaceUser` operationId).
-func (c *ClientWithResponses) ReplaceUserWithResponse(ctx context.Context, userID UserID, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error) {
+func (c *ClientWithResponses) ReplaceUserWithResponse(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceUserResponse, error) {
 	rsp, err := c.ReplaceUser(ctx, userID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err

@@ -1,5 +1,7 @@
 """Rules of the API document that it says in words, for want of a schema: what they refuse is refused rightly."""
 
+import urllib.parse
+
 import schemathesis
 
 # The codes of faults in a body that no schema can find.
@@ -15,10 +17,16 @@ FAULTS = {
 }
 
 
+def id_in_path(case):
+    """Return the id in the path of a request, which Schemathesis has percent-encoded, or None."""
+    encoded = (case.path_parameters or {}).get("userId")
+    return urllib.parse.unquote(encoded) if isinstance(encoded, str) else encoded
+
+
 def ids(case):
     """Return the ids that a request names: those in its path, its query and its body must be the same."""
-    parts = (case.path_parameters, case.query, case.body)
-    return {part["userId"] for part in parts if isinstance(part, dict) and "userId" in part}
+    named = {part["userId"] for part in (case.query, case.body) if isinstance(part, dict) and "userId" in part}
+    return named | ({id_in_path(case)} - {None})
 
 
 def conditions(case):
@@ -48,7 +56,7 @@ def map_case(context, case):
     """Have a valid request name one user, so that it gets further than to be refused for naming two."""
     if not case.meta or not case.meta.generation.mode.is_positive:
         return case
-    address = (case.path_parameters or {}).get("userId") or (case.query or {}).get("userId")
+    address = id_in_path(case) or (case.query or {}).get("userId")
     for part in (case.query, case.body):
         if address and isinstance(part, dict) and "userId" in part:
             part["userId"] = address
