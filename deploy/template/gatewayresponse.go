@@ -11,9 +11,10 @@ import (
 // several statuses says none.
 func gatewayResponses() object {
 	const (
-		notFunction = "The function that serves this route failed, or could not be called. " +
-			"Try again; if it stays, tell us the requestId."
-		ourFault = "Something went wrong on our side. Try again later; if it stays, tell us the requestId."
+		// A response cannot depend on the method.
+		sendAgain   = " A read can be sent again. The outcome of a write is unknown; the documentation has the next step."
+		notFunction = "The function that serves this route failed, or could not be called." + sendAgain
+		ourFault    = "Something went wrong on our side. Try again later; if it stays, tell us the requestId."
 	)
 	forbidden := problem{Status: 403, Code: "Forbidden", Detail: errorMessage}
 	internal := problem{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}
@@ -46,7 +47,7 @@ func gatewayResponses() object {
 		"AUTHORIZER_FAILURE":             internal,
 		"INTEGRATION_FAILURE":            badGateway,
 		"INTEGRATION_TIMEOUT": {Status: 504, Code: "GatewayTimeout",
-			Detail: "The answer took too long. Try again; whether a write took effect is not known."},
+			Detail: "The response took too long." + sendAgain},
 	} {
 		parameters := object{}
 		for header, value := range problemHeaders() {

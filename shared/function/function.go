@@ -113,6 +113,9 @@ type invocation struct {
 func (i *invocation) finish(answer response.Response, failure *problem.Problem, subject string) response.Response {
 	i.finished.Do(func() {
 		if failure != nil {
+			if failure.Code == problem.InternalError && i.request.IsWrite() {
+				failure.Detail = user.UnknownOutcome
+			}
 			failure.Instance, failure.RequestID = i.request.Path(), i.request.ID()
 			answer = response.Problem(failure)
 		}

@@ -111,7 +111,7 @@ func TestLogLine(t *testing.T) {
 			"level": "INFO", "route": "/users", "status": 404.0, "outcome": "Error", "userIdHash": "d4735e3a265e16ee",
 			"errorCode": "UserNotFound",
 		}},
-		"no user": {read, "/users?userId=a%20b", map[string]any{
+		"no user": {read, "/users?userId=", map[string]any{
 			"level": "INFO", "route": "/users", "status": 400.0, "outcome": "Error", "errorCode": "InvalidUserId",
 		}},
 		"throttled": {fails(&user.Error{Code: user.Throttled, Detail: "Wait.", Err: errors.New("why")}), "/users", map[string]any{
@@ -212,6 +212,23 @@ func TestPanic(t *testing.T) {
 				t.Errorf("the next request: got %v", next)
 			}
 		})
+	}
+}
+
+// TestPanicDetail checks that the response to a write does not leave open that its outcome is unknown, and that the response to a
+// read does not mention one.
+func TestPanicDetail(t *testing.T) {
+	t.Parallel()
+	for method, write := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PUT": true, "DELETE": true} {
+		f, _ := newFunction(t, panics("MARKED"))
+		target := "/users/1"
+		if method == "POST" {
+			target = "/users"
+		}
+		answer := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
+		if got := strings.Contains(answer.Body, "outcome is unknown"); got != write || answer.StatusCode != http.StatusInternalServerError {
+			t.Errorf("%s: got status %d, %s", method, answer.StatusCode, answer.Body)
+		}
 	}
 }
 

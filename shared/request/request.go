@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"mime"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -34,6 +35,11 @@ func (r *Request) About(id string) { r.subject = id }
 
 // Method is the HTTP method.
 func (r *Request) Method() string { return r.event.HTTPMethod }
+
+// IsWrite reports whether the request changes a user.
+func (r *Request) IsWrite() bool {
+	return r.Method() != http.MethodGet && r.Method() != http.MethodHead
+}
 
 // Operation is the operationId of the API document, or else the method.
 func (r *Request) Operation() string {

@@ -24,6 +24,9 @@ const (
 	Unavailable          Code = "StoreUnavailable"     // the store cannot be reached, or fails
 )
 
+// UnknownOutcome is the detail of an error of a write that may have taken effect, or may still do so.
+const UnknownOutcome = "The outcome is unknown: the change may have been made, or may still be made. Read the user before you repeat the request."
+
 // Error is why the users API refuses or fails.
 type Error struct {
 	Code       Code

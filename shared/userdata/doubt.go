@@ -98,7 +98,7 @@ func (r untilDoubt) IsErrorRetryable(err error) bool {
 func unknownOutcome(operation string, err error) error {
 	return &user.Error{
 		Code:   user.Unavailable,
-		Detail: "The outcome is unknown: the change may have been made, or may still be made. Read the user before you repeat the request.",
+		Detail: user.UnknownOutcome,
 		Err:    describe(operation, err),
 	}
 }

@@ -255,7 +255,8 @@ func (s *Store) change(
 			return err
 		}
 	}
-	return busy(fmt.Errorf("%s: another write came in between, %d times", operation, maxRounds))
+	return busy("Other requests keep changing this user. Try again after a moment.",
+		fmt.Errorf("%s: another write came in between, %d times", operation, maxRounds))
 }
 
 // pause keeps writers that collided from colliding again.
@@ -323,8 +324,8 @@ func withoutValues(err error) error {
 	return err
 }
 
-func busy(err error) error {
-	return &user.Error{Code: user.Throttled, Detail: "The database, or this one user in it, is busy. Try again after a moment.", Err: err}
+func busy(detail string, err error) error {
+	return &user.Error{Code: user.Throttled, Detail: detail, Err: err}
 }
 
 func isThrottle(err error) bool {
@@ -348,7 +349,7 @@ func storeError(operation string, err error) error {
 	err = describe(operation, err)
 	switch {
 	case isThrottle(err):
-		return busy(err)
+		return busy("The database is busy. Try again after a moment.", err)
 	case tooLarge:
 		return &user.Error{Code: user.BodyTooLarge, Detail: "The user is larger than the table can hold (400 KB).", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
