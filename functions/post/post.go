@@ -16,7 +16,8 @@ func create(ctx context.Context, api function.API, req *request.Request) (respon
 		return response.Response{}, err
 	}
 	if req.NamesUserInQuery() {
-		return response.Response{}, problem.New(problem.InvalidParameter, "POST takes the userId in the body, not in the query.")
+		return response.Response{}, problem.New(problem.InvalidParameter,
+			"POST takes the userId in the body, not in the query.")
 	}
 	key, err := req.Idempotency()
 	if err != nil {

@@ -550,9 +550,18 @@ func TestNoUserID(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
-		"1": "/prod/users/1", ".a": "/prod/users/.a", "...": "/prod/users/...", "a.b_c~d-e": "/prod/users/a.b_c~d-e", " ": "/prod/users/%20",
-		".": "/prod/users?userId=.", "..": "/prod/users?userId=..", "a/b": "/prod/users?userId=a%2Fb", "a?b&c": "/prod/users?userId=a%3Fb%26c",
-		"café x": "/prod/users?userId=caf%C3%A9+x", "%2e": "/prod/users?userId=%252e", "-": "/prod/users/-",
+		"1":         "/prod/users/1",
+		".a":        "/prod/users/.a",
+		"...":       "/prod/users/...",
+		"-":         "/prod/users/-",
+		"a.b_c~d-e": "/prod/users/a.b_c~d-e",
+		" ":         "/prod/users/%20",
+		".":         "/prod/users?userId=.",
+		"..":        "/prod/users?userId=..",
+		"a/b":       "/prod/users?userId=a%2Fb",
+		"a?b&c":     "/prod/users?userId=a%3Fb%26c",
+		"café x":    "/prod/users?userId=caf%C3%A9+x",
+		"%2e":       "/prod/users?userId=%252e",
 	} {
 		s := &stage{answers: []answer{
 			{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},

@@ -110,7 +110,8 @@ func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, et
 	}
 	return write(ctx, func(ctx context.Context) (*User, error) {
 		parameter, edit := address(id)
-		answer, err := c.operations.ReplaceUserWithResponse(ctx, parameter, &api.ReplaceUserParams{IfMatch: optional(etag)}, input, edit)
+		params := &api.ReplaceUserParams{IfMatch: optional(etag)}
+		answer, err := c.operations.ReplaceUserWithResponse(ctx, parameter, params, input, edit)
 		if err != nil {
 			return nil, fmt.Errorf("replace a user: %w", err)
 		}
@@ -167,7 +168,8 @@ func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
 	}
 	_, err := write(ctx, func(ctx context.Context) (struct{}, error) {
 		parameter, edit := address(id)
-		answer, err := c.operations.DeleteUserWithResponse(ctx, parameter, &api.DeleteUserParams{IfMatch: optional(etag)}, edit)
+		params := &api.DeleteUserParams{IfMatch: optional(etag)}
+		answer, err := c.operations.DeleteUserWithResponse(ctx, parameter, params, edit)
 		if err == nil && answer.StatusCode() != http.StatusNoContent {
 			err = problem(answer.HTTPResponse, answer.Body)
 		}
@@ -234,8 +236,9 @@ func checkID(id string) error {
 	return nil
 }
 
-// address returns the path parameter for a user, and the editor of the request. An id of another program that a URL would have to
-// encode is sent in the query instead, because such a path can be changed on its way. Only a blank id stays in the path.
+// address returns the path parameter for a user, and the editor of the request. An id of another program that a URL
+// would have to encode is sent in the query instead, because such a path can be changed on its way. Only a blank id
+// stays in the path.
 func address(id string) (parameter string, edit api.RequestEditorFn) {
 	if userID.MatchString(id) || strings.TrimSpace(id) == "" {
 		return id, func(context.Context, *http.Request) error { return nil }

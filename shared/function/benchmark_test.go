@@ -23,7 +23,8 @@ import (
 func BenchmarkTracing(b *testing.B) {
 	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"name":{"S":"Ada"},"_userrequestapi_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
+		_, _ = io.WriteString(w, `{"Item":{"userId":{"S":"1"},"name":{"S":"Ada"},`+
+			`"_userrequestapi_rev":{"S":"REVISIONREVISIONREVISIONRE"}}}`)
 	}))
 	b.Cleanup(database.Close)
 	logger, err := logging.New(io.Discard, logging.Config{Service: "userdata"})

@@ -215,8 +215,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestPanicDetail checks that the response to a write does not leave open that its outcome is unknown, and that the response to a
-// read does not mention one.
+// TestPanicDetail checks that the response to a write does not leave open that its outcome is unknown, and that the
+// response to a read does not mention one.
 func TestPanicDetail(t *testing.T) {
 	t.Parallel()
 	for method, write := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PUT": true, "DELETE": true} {
@@ -226,7 +226,7 @@ func TestPanicDetail(t *testing.T) {
 			target = "/users"
 		}
 		answer := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
-		if got := strings.Contains(answer.Body, "outcome is unknown"); got != write || answer.StatusCode != http.StatusInternalServerError {
+		if answer.StatusCode != http.StatusInternalServerError || strings.Contains(answer.Body, "outcome is unknown") != write {
 			t.Errorf("%s: got status %d, %s", method, answer.StatusCode, answer.Body)
 		}
 	}

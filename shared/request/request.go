@@ -55,12 +55,12 @@ func (r *Request) Route() string { return r.event.Resource }
 // ID is API Gateway's id of the request, which the client has as x-amzn-RequestId.
 func (r *Request) ID() string { return r.event.RequestContext.RequestID }
 
-// Path returns the path that the client sent, without empty segments: "/prod/users/1". It begins with the stage, or with the
-// base path of a custom domain, if it has one.
+// Path returns the path that the client sent, without empty segments: "/prod/users/1". It begins with the stage, or
+// with the base path of a custom domain, if it has one.
 func (r *Request) Path() string { return joinPath(splitPath(r.event.RequestContext.Path)) }
 
-// usersPath returns the canonical path of the list of users, at the stage or custom domain that the client used. Whatever
-// precedes the route in the request's path leads there.
+// usersPath returns the canonical path of the list of users, at the stage or custom domain that the client used.
+// Whatever precedes the route in the request's path leads there.
 func (r *Request) usersPath() string {
 	segments := splitPath(r.event.RequestContext.Path)
 	base := segments[:max(0, len(segments)-len(splitPath(r.event.Resource)))]
@@ -83,9 +83,9 @@ func (r *Request) NamesUser() bool {
 // NamesUserInQuery reports whether the query has a userId, even a blank one.
 func (r *Request) NamesUserInQuery() bool { return len(r.query(user.IDAttribute)) > 0 }
 
-// UserPath returns the canonical address of the user with this id, at the stage or custom domain that the client used. An id of
-// another program that a URL would have to encode is in the query: clients and proxies change such paths, "/users/.." or
-// "/users/a%2Fb". Only a blank id is in the path, because it is refused in the query.
+// UserPath returns the canonical address of the user with this id, at the stage or custom domain that the client used.
+// An id of another program that a URL would have to encode is in the query: clients and proxies change such paths,
+// "/users/.." or "/users/a%2Fb". Only a blank id is in the path, because it is refused in the query.
 func (r *Request) UserPath(id string) string {
 	if user.CheckID(id) == nil || strings.TrimSpace(id) == "" {
 		return r.usersPath() + "/" + url.PathEscape(id)
@@ -154,8 +154,8 @@ const (
 	cursorParameter = "cursor"
 )
 
-// CheckQuery returns an error for a query parameter whose name differs from a parameter of the API only in the case of its
-// letters. Names are case-sensitive: without the error, ?userid=1 would list all users.
+// CheckQuery returns an error for a query parameter whose name differs from a parameter of the API only in the case of
+// its letters. Names are case-sensitive: without the error, ?userid=1 would list all users.
 func (r *Request) CheckQuery() error {
 	for _, name := range []string{user.IDAttribute, limitParameter, cursorParameter} {
 		for sent := range r.event.QueryStringParameters {
@@ -181,8 +181,8 @@ func (r *Request) single(name string) (value string, sent bool, err error) {
 	}
 }
 
-// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" if there is neither. It can be any id that
-// the table can have, because other programs write users, too.
+// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" if there is neither. It can be any
+// id that the table can have, because other programs write users, too.
 func (r *Request) UserID() (string, error) {
 	id, inQuery, err := r.single(user.IDAttribute)
 	if err != nil {
@@ -246,7 +246,8 @@ func (r *Request) Page() (limit int, after string, err error) {
 // NextPage returns the path and query of the page that follows after the user with this id, and its cursor.
 func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 	cursor = encodeCursor(after)
-	return r.usersPath() + "?" + url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}.Encode(), cursor
+	query := url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}
+	return r.usersPath() + "?" + query.Encode(), cursor
 }
 
 // User returns the attributes in the body.
@@ -270,7 +271,8 @@ func (r *Request) User() (user.Attributes, error) {
 // contentCoding is the name of a content coding (RFC 9110 §8.4.1), of a length that is fit for an error.
 var contentCoding = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,32}$`)
 
-// checkContentEncoding returns an error unless the body is sent without a content coding. API Gateway does not decode bodies.
+// checkContentEncoding returns an error unless the body is sent without a content coding. API Gateway does not decode
+// bodies.
 func (r *Request) checkContentEncoding() error {
 	for coding := range strings.SplitSeq(strings.Join(r.header("Content-Encoding"), ","), ",") {
 		coding = strings.TrimSpace(coding)

@@ -65,10 +65,11 @@ func Problem(p *problem.Problem) Response {
 	if p.RetryAfter > 0 {
 		headers["Retry-After"] = strconv.Itoa(p.RetryAfter)
 	}
-	switch p.Code { // RFC 9110 §15.5.16: what the service would have accepted
-	case problem.UnsupportedMediaType:
+	// RFC 9110 §15.5.16: what the service would have accepted.
+	if p.Code == problem.UnsupportedMediaType {
 		headers["Accept"] = mediaType
-	case problem.UnsupportedContentEncoding:
+	}
+	if p.Code == problem.UnsupportedContentEncoding {
 		headers["Accept-Encoding"] = "identity"
 	}
 	return newResponse(p.Status, p.JSON(), headers)

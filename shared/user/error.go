@@ -25,7 +25,8 @@ const (
 )
 
 // UnknownOutcome is the detail of an error of a write that may have taken effect, or may still do so.
-const UnknownOutcome = "The outcome is unknown: the change may have been made, or may still be made. Read the user before you repeat the request."
+const UnknownOutcome = "The outcome is unknown: the change may have been made, or may still be made. " +
+	"Read the user before you repeat the request."
 
 // Error is why the users API refuses or fails.
 type Error struct {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Number is a decimal number as text, so that every digit is kept. It has the grammar of a JSON number (RFC 8259 §6), or is
-// one that DynamoDB returned.
+// Number is a decimal number as text, so that every digit is kept. It has the grammar of a JSON number (RFC 8259 §6),
+// or is one that DynamoDB returned.
 type Number string
 
 // What DynamoDB can hold ("Supported data types and naming rules in Amazon DynamoDB": Number).
@@ -82,9 +82,9 @@ func (d decimal) check() error {
 	return nil
 }
 
-// Canonical returns the one text of the number's value in the grammar of a JSON number, so that equal numbers have equal
-// texts: 12, 12.0 and 120e-1 are all 12. It has the form of ECMAScript's Number::toString, except that integers of up to 38
-// digits are written in full. A string that is not a number is returned unchanged.
+// Canonical returns the one text of the number's value in the grammar of a JSON number, so that equal numbers have
+// equal texts: 12, 12.0 and 120e-1 are all 12. It has the form of ECMAScript's Number::toString, except that integers
+// of up to 38 digits are written in full. A string that is not a number is returned unchanged.
 func (n Number) Canonical() string {
 	d, err := n.decimal()
 	if err != nil {

@@ -52,6 +52,7 @@ func (u User) CheckMatch(ifMatch []ETag) error {
 	if len(ifMatch) == 0 || slices.Contains(ifMatch, u.ETag) {
 		return nil
 	}
-	return &Error{Code: PreconditionFailed, Detail: "The ETag of the user is none of those in If-Match: the user has changed since it was read. " +
+	return &Error{Code: PreconditionFailed, Detail: "The ETag of the user is none of those in If-Match: " +
+		"the user has changed since it was read. " +
 		"Read it again, and send the request for its present state, with the new ETag."}
 }

@@ -59,8 +59,8 @@ func digest(b []byte) string {
 // maxKeyLength is the most bytes of an item's key ("Quotas in Amazon DynamoDB").
 const maxKeyLength = 2048
 
-// CheckKey returns an [*Error] with the code [InvalidUserID] unless id can be the id of an item, whoever wrote it: a string of
-// 1 to 2048 bytes. Only other programs create users whose id [CheckID] refuses.
+// CheckKey returns an [*Error] with the code [InvalidUserID] unless id can be the id of an item, whoever wrote it: a
+// string of 1 to 2048 bytes. Only other programs create users whose id [CheckID] refuses.
 func CheckKey(id string) error {
 	if id == "" || len(id) > maxKeyLength || !utf8.ValidString(id) {
 		return &Error{Code: InvalidUserID, Detail: fmt.Sprintf("A userId has 1 to %d bytes of UTF-8.", maxKeyLength)}
@@ -72,8 +72,9 @@ const idRule = `A userId has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ - (and
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
 
-// CheckID returns an [*Error] with the code [InvalidUserID] unless a user can be created with this id: 1 to 128 of the characters
-// that a URL never encodes (RFC 3986 §2.3). "." and ".." are refused, because clients remove them from a path (RFC 3986 §5.2.4).
+// CheckID returns an [*Error] with the code [InvalidUserID] unless a user can be created with this id: 1 to 128 of the
+// characters that a URL never encodes (RFC 3986 §2.3). "." and ".." are refused, because clients remove them from a
+// path (RFC 3986 §5.2.4).
 func CheckID(id string) error {
 	if !idPattern.MatchString(id) || id == "." || id == ".." {
 		return &Error{Code: InvalidUserID, Detail: idRule}
@@ -191,9 +192,9 @@ func New(sent Attributes, now time.Time) (Attributes, error) {
 	return user, nil
 }
 
-// Replace returns the attributes of a user that a client replaces by sent. createdAt and attributes of other programs whose
-// names begin with an underscore are kept. Replace returns an [*Error] with the code [InvalidUser] for values that are not
-// allowed, among them other values of attributes that are kept.
+// Replace returns the attributes of a user that a client replaces by sent. createdAt and attributes of other programs
+// whose names begin with an underscore are kept. Replace returns an [*Error] with the code [InvalidUser] for values
+// that are not allowed, among them other values of attributes that are kept.
 func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) {
 	violations := sent.validate(a)
 	for name, v := range sent {
@@ -219,8 +220,8 @@ func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) 
 	return user, nil
 }
 
-// nextUpdatedAt returns the updatedAt of a replacement. It does not go back if the clocks of two execution environments differ.
-// A value of another program that is not an RFC 3339 time is kept.
+// nextUpdatedAt returns the updatedAt of a replacement. It does not go back if the clocks of two execution environments
+// differ. A value of another program that is not an RFC 3339 time is kept.
 func (a Attributes) nextUpdatedAt(now time.Time) any {
 	old := a[UpdatedAtAttribute]
 	if old == nil { // absent, or null

@@ -45,9 +45,10 @@ func isTypeName(name string) bool {
 	return false
 }
 
-// AppendJSON appends the attributes as a JSON object. Attributes that are equal in value have the same JSON: the members are
-// in the order of their names, the elements of sets in the order of their values, and numbers are canonical. So the response
-// to a write is the next read to the byte, whatever form the client or DynamoDB gives to numbers and sets.
+// AppendJSON appends the attributes as a JSON object. Attributes that are equal in value have the same JSON: the
+// members are in the order of their names, the elements of sets in the order of their values, and numbers are
+// canonical. So the response to a write is the next read to the byte, whatever form the client or DynamoDB gives to
+// numbers and sets.
 func (a Attributes) AppendJSON(dst []byte) []byte { return appendObject(dst, a) }
 
 // equal reports whether two values of [Attributes] are equal: numbers by their value, and sets in any order.
@@ -70,9 +71,11 @@ func appendValue(dst []byte, v any) []byte {
 	case StringSet:
 		return appendTyped(dst, stringSetName, appendList(nil, slices.Sorted(slices.Values(v)), appendString))
 	case NumberSet:
-		return appendTyped(dst, numberSetName, appendList(nil, slices.SortedFunc(slices.Values(v), compareNumbers), appendNumber))
+		sorted := slices.SortedFunc(slices.Values(v), compareNumbers)
+		return appendTyped(dst, numberSetName, appendList(nil, sorted, appendNumber))
 	case BinarySet:
-		return appendTyped(dst, binarySetName, appendList(nil, slices.SortedFunc(slices.Values(v), bytes.Compare), appendBase64))
+		sorted := slices.SortedFunc(slices.Values(v), bytes.Compare)
+		return appendTyped(dst, binarySetName, appendList(nil, sorted, appendBase64))
 	default: // nil is the only type that is left
 		return append(dst, "null"...)
 	}

@@ -116,8 +116,8 @@ func TestNumberSetOrder(t *testing.T) {
 	}
 }
 
-// TestAppendJSONIsBounded is about users that take the most JSON for what they take in the table: the response has to pass
-// Lambda, whose limit is 6 MB for the JSON string that has the body.
+// TestAppendJSONIsBounded is about users that take the most JSON for what they take in the table: the response has to
+// pass Lambda, whose limit is 6 MB for the JSON string that has the body.
 func TestAppendJSONIsBounded(t *testing.T) {
 	t.Parallel()
 	const limit = 6 << 20

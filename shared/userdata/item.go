@@ -8,11 +8,11 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// The attributes that the store keeps with a user and does not return. Their prefix keeps them apart from attributes of other
-// programs, such as CouchDB's _rev.
+// The attributes that the store keeps with a user and does not return. Their prefix keeps them apart from attributes of
+// other programs, such as CouchDB's _rev.
 const (
 	revisionAttribute    = "_userrequestapi_rev"         // S: the ETag of the item's present state
-	idempotencyAttribute = "_userrequestapi_idempotency" // M: the request that created the user, if it had an idempotency key
+	idempotencyAttribute = "_userrequestapi_idempotency" // M: the request that created the user, if with an idempotency key
 	keyMember            = "key"
 	bodyMember           = "body"
 	revisionMember       = "rev" // the first revision of the user

@@ -81,8 +81,8 @@ func TestReplaceOthersItem(t *testing.T) {
 	}
 	want := user.Attributes{
 		"userId": "1", "_rev": "1-967a00", "_idempotency": map[string]any{"key": "a", "body": "b"},
-		"_userrequestapi_idempotency": "another meaning", "_ttl": user.Number("1767225600"), "updatedAt": user.Number("1577836800"),
-		"name": "Ada",
+		"_userrequestapi_idempotency": "another meaning", "_ttl": user.Number("1767225600"),
+		"updatedAt": user.Number("1577836800"), "name": "Ada",
 	}
 	for name, sent := range map[string]user.Attributes{"sent back": want, "left out": {"name": "Ada"}} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +114,9 @@ func TestReplaceOthersItem(t *testing.T) {
 // The service cannot keep another program's attribute with the name of its own revision.
 func TestReplaceItemWithOthersRevision(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]attribute{"number": {"N": "5"}, "string": {"S": "1-967a00"}, "null": {"NULL": true}} {
+	for name, value := range map[string]attribute{
+		"number": {"N": "5"}, "string": {"S": "1-967a00"}, "null": {"NULL": true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			others := item(attribute{"userId": attribute{"S": "1"}, "_userrequestapi_rev": value})

@@ -147,16 +147,18 @@ func TestForeignOddities(t *testing.T) {
 		want      string
 		replaced  bool // by PUT
 	}{
-		"name is a number":                    {"name", n("7"), `7`, true},
-		"name is empty":                       {"name", str(""), `""`, true},
-		"email is no mailbox":                 {"email", str("nobody"), `"nobody"`, true},
-		"createdAt is a number":               {"createdAt", n("1577836800"), `1577836800`, false},
-		"createdAt is no time":                {"createdAt", str("long ago"), `"long ago"`, false},
-		"updatedAt is null":                   {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`, true},
-		"updatedAt is a number":               {"updatedAt", n("1577836800"), `1577836800`, false},
-		"_rev of CouchDB":                     {"_rev", str("1-967a00"), `"1-967a00"`, false},
-		"_rev is a number":                    {"_rev", n("3"), `3`, false},
-		"_idempotency":                        {"_idempotency", &types.AttributeValueMemberM{Value: stacktest.Item{"key": str("a"), "body": str("b")}}, `{"key":"a","body":"b"}`, false},
+		"name is a number":      {"name", n("7"), `7`, true},
+		"name is empty":         {"name", str(""), `""`, true},
+		"email is no mailbox":   {"email", str("nobody"), `"nobody"`, true},
+		"createdAt is a number": {"createdAt", n("1577836800"), `1577836800`, false},
+		"createdAt is no time":  {"createdAt", str("long ago"), `"long ago"`, false},
+		"updatedAt is null":     {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`, true},
+		"updatedAt is a number": {"updatedAt", n("1577836800"), `1577836800`, false},
+		"_rev of CouchDB":       {"_rev", str("1-967a00"), `"1-967a00"`, false},
+		"_rev is a number":      {"_rev", n("3"), `3`, false},
+		"_idempotency": {"_idempotency", &types.AttributeValueMemberM{
+			Value: stacktest.Item{"key": str("a"), "body": str("b")},
+		}, `{"key":"a","body":"b"}`, false},
 		"_userrequestapi_idempotency is text": {"_userrequestapi_idempotency", str("x"), `"x"`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -199,14 +201,20 @@ func TestForeignIDs(t *testing.T) {
 	s := stacktest.Start(t)
 	stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
 	for id, want := range map[string]struct{ canonical, other string }{
-		"a/b":                     {"/users?userId=a%2Fb", "/users/a%2Fb"},
-		"café x":                  {"/users?userId=caf%C3%A9+x", "/users/caf%C3%A9%20x"},
-		" ":                       {"/users/%20", "/users/%20/"},
-		"ada@example.org":         {"/users?userId=ada%40example.org", "/users/ada@example.org"},
-		".":                       {"/users?userId=.", "/users?userId=%2E"},
-		"..":                      {"/users?userId=..", "/users?userId=%2E%2E"},
-		"%41+?#&=\"\\\x00\n😀":     {"/users?userId=%2541%2B%3F%23%26%3D%22%5C%00%0A%F0%9F%98%80", "/users/%2541+%3F%23&=%22%5C%00%0A%F0%9F%98%80"},
-		strings.Repeat("é", 1024): {"/users?userId=" + strings.Repeat("%C3%A9", 1024), "/users/" + strings.Repeat("%C3%A9", 1024)},
+		"a/b":             {"/users?userId=a%2Fb", "/users/a%2Fb"},
+		"café x":          {"/users?userId=caf%C3%A9+x", "/users/caf%C3%A9%20x"},
+		" ":               {"/users/%20", "/users/%20/"},
+		"ada@example.org": {"/users?userId=ada%40example.org", "/users/ada@example.org"},
+		".":               {"/users?userId=.", "/users?userId=%2E"},
+		"..":              {"/users?userId=..", "/users?userId=%2E%2E"},
+		"%41+?#&=\"\\\x00\n😀": {
+			"/users?userId=%2541%2B%3F%23%26%3D%22%5C%00%0A%F0%9F%98%80",
+			"/users/%2541+%3F%23&=%22%5C%00%0A%F0%9F%98%80",
+		},
+		strings.Repeat("é", 1024): {
+			"/users?userId=" + strings.Repeat("%C3%A9", 1024),
+			"/users/" + strings.Repeat("%C3%A9", 1024),
+		},
 	} {
 		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
 			t.Parallel()
@@ -229,7 +237,8 @@ func TestForeignIDs(t *testing.T) {
 			}
 		})
 	}
-	s.Do(t, "GET", "/users?userId=%20", "").Problem(t, 400, "InvalidUserId") // a script's empty variable more likely than a blank id
+	// More likely a script's empty variable than a blank id.
+	s.Do(t, "GET", "/users?userId=%20", "").Problem(t, 400, "InvalidUserId")
 }
 
 // TestForeignRevision is about an attribute that the service cannot keep: it has the name of the service's own.

@@ -68,7 +68,8 @@ func TestRoutes(t *testing.T) {
 	t.Run("HEAD", func(t *testing.T) {
 		t.Parallel()
 		for path, status := range map[string]int{
-			"/nothing": 404, "/users/eve": 404, "/users/a%40b": 404, "/users/%ff": 400, "/users?limit=0": 400, "/users?userId=": 400,
+			"/nothing": 404, "/users/eve": 404, "/users/a%40b": 404, "/users/%ff": 400,
+			"/users?limit=0": 400, "/users?userId=": 400,
 		} {
 			head, read := s.Do(t, "HEAD", path, "").Want(t, status), s.Do(t, "GET", path, "")
 			// The body has the id of its request, and the path that it names as HEAD's is GET's too.
@@ -96,7 +97,8 @@ func TestRoutes(t *testing.T) {
 		if !strings.HasPrefix(link, "<"+s.URL[strings.LastIndexByte(s.URL, '/'):]+"/users?") {
 			t.Errorf("the next page is at %s", link)
 		}
-		if p := s.Do(t, "GET", "/users/nobody//", "").Problem(t, 404, "UserNotFound"); !strings.HasSuffix(p.Instance, "/users/nobody") {
+		p := s.Do(t, "GET", "/users/nobody//", "").Problem(t, 404, "UserNotFound")
+		if !strings.HasSuffix(p.Instance, "/users/nobody") {
 			t.Errorf("instance is %s", p.Instance)
 		}
 	})
