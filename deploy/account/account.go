@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,8 +20,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 )
 
 // Account is an AWS account, as one who has credentials of it sees it.
@@ -45,6 +48,10 @@ type Options struct {
 	// Waiting is called before a pause between two attempts of a call that a person notices, with why and how long; nil:
 	// nobody is told. It must be safe for concurrent use.
 	Waiting func(text string)
+	// Line writes the commands in messages.
+	Line command.Line
+	// Resolver looks up the addresses of AWS; nil: the system's.
+	Resolver *net.Resolver
 }
 
 // How AWS is called. A deployment makes few calls, each of which it cannot do without: it waits rather than gives up.
@@ -67,7 +74,7 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 		config.WithBaseEndpoint(options.Endpoint),
 		config.WithDefaultRegion(options.Region),
 		config.WithRetryer(options.retryer),
-		config.WithHTTPClient(httpClient()),
+		config.WithHTTPClient(httpClient(options.Resolver)),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
 			if options.Ask != nil {
 				o.TokenProvider = func() (string, error) { return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ") }
@@ -76,23 +83,28 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 		config.WithLogger(logging.Nop{}), // what matters comes as an error
 	)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings of AWS: %w", explain(err, nil))
+		return nil, fmt.Errorf("read the settings of AWS: %w", unreadable(err, options.Line))
 	}
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("read the settings of AWS: %w", &awserror.Error{
 			Kind:  awserror.Region,
 			Cause: "no Region is set",
-			Next:  "set one, such as AWS_REGION=eu-central-1, or have the profile name one (aws configure set region eu-central-1)",
-			Err:   &aws.MissingRegionError{},
+			Next: "set one, such as AWS_REGION=eu-central-1, or have the profile name one: " +
+				options.Line.CLI("configure set region eu-central-1"),
+			Err: &aws.MissingRegionError{},
 		})
 	}
+	cfg.APIOptions = append(cfg.APIOptions, explainCredentials(cfg, options.Line))
 	identity, err := sts.NewFromConfig(cfg, func(o *sts.Options) { o.RetryMaxAttempts = firstAttempts }).
 		GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", explain(err, &cfg))
+		if unknown := unknownRegion(ctx, options.Resolver, cfg, err); unknown != nil {
+			err = unknown
+		}
+		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", explain(err, cfg, options.Line))
 	}
 	caller, err := arn.Parse(aws.ToString(identity.Arn))
 	if err != nil {
@@ -133,34 +145,90 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// httpClient gives up on an address that does not answer sooner than the SDK's own. It leaves AWS_CA_BUNDLE and HTTPS_PROXY in
-// force.
-func httpClient() *awshttp.BuildableClient {
+// httpClient returns a client that gives up on an address without a response sooner than the SDK's own. AWS_CA_BUNDLE
+// and HTTPS_PROXY stay in force.
+func httpClient(resolver *net.Resolver) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = dialTimeout }).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout, d.Resolver = dialTimeout, resolver }).
 		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = responseTimeout })
 }
 
-// explain says how to get better credentials, which depends on where they are from.
-func explain(err error, cfg *aws.Config) error {
-	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
-		return fmt.Errorf("%w: the role of the profile demands an MFA code, and there is no terminal to ask for it; "+
-			"get credentials by aws configure export-credentials first", err)
+// everywhere is a host name of AWS that does not depend on the Region.
+const everywhere = "sts.amazonaws.com"
+
+// unknownRegion returns an error if err means that the configured Region does not exist, nil otherwise. The SDK has no
+// list of Regions: it makes a host name of any. Without a network that name cannot be resolved either, so it is
+// compared with one that exists.
+func unknownRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, err error) error {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	if !ok || !dns.IsNotFound || cfg.BaseEndpoint != nil || !strings.Contains(dns.Name, cfg.Region) {
+		return nil
 	}
+	if resolver == nil {
+		resolver = net.DefaultResolver
+	}
+	if addresses, _ := resolver.LookupHost(ctx, everywhere); len(addresses) == 0 {
+		return nil
+	}
+	return &awserror.Error{
+		Kind: awserror.Region,
+		Cause: fmt.Sprintf(
+			"there is no Region %q: the host %s does not exist",
+			cfg.Region,
+			strings.TrimSuffix(dns.Name, "."),
+		),
+		Next: "set AWS_REGION, or the region of the profile, to one such as eu-central-1",
+		Err:  err,
+	}
+}
+
+// unreadable explains why the configuration of the SDK could not be loaded. Each cause is one of the credentials'
+// settings.
+func unreadable(err error, line command.Line) error {
+	e, ok := errors.AsType[*awserror.Error](awserror.Explain(err))
+	if !ok {
+		e = &awserror.Error{Kind: awserror.NoCredentials, Cause: err.Error(), Err: err}
+	}
+	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
+		e.Next = "the role of the profile demands an MFA code, and there is no terminal to ask for it: " +
+			"get credentials in one first, with\n" +
+			`eval "$(` + line.CLI(
+			"configure export-credentials --format env",
+		) + `)"`
+	}
+	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
+		e.Next = fmt.Sprintf("set AWS_PROFILE to one of those that %s lists, or make it with %s",
+			line.CLI("configure list-profiles"), line.CLI("configure --profile "+command.Quote(profile.Profile)))
+	}
+	return e
+}
+
+// explainCredentials adds to errors about the credentials how to replace them, in every client made of the
+// configuration.
+func explainCredentials(cfg aws.Config, line command.Line) func(*middleware.Stack) error {
+	explainer := middleware.InitializeMiddlewareFunc("ExplainCredentials", func(
+		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
+	) (middleware.InitializeOutput, middleware.Metadata, error) {
+		out, metadata, err := next.HandleInitialize(ctx, in)
+		switch awserror.KindOf(err) {
+		case awserror.NoCredentials, awserror.Expired, awserror.Invalid:
+			err = explain(err, cfg, line)
+		default:
+		}
+		return out, metadata, err
+	})
+	return func(stack *middleware.Stack) error { return stack.Initialize.Add(explainer, middleware.Before) }
+}
+
+// explain adds to an error how to replace the credentials, which depends on where they are from.
+func explain(err error, cfg aws.Config, line command.Line) error {
 	e, ok := errors.AsType[*awserror.Error](awserror.Explain(err))
 	if !ok {
 		return err
 	}
-	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
-		e.Next = fmt.Sprintf("set AWS_PROFILE to one of those that aws configure list-profiles lists, or make it with aws configure --profile %s",
-			profile.Profile)
-	}
-	if cfg == nil {
-		return e
-	}
 	switch endpoint := aws.ToString(cfg.BaseEndpoint); {
 	case e.Kind == awserror.NoCredentials, e.Kind == awserror.Expired, e.Kind == awserror.Invalid:
-		e.Next = sourceOf(*cfg).signIn(e.Kind)
+		e.Next = sourceOf(cfg).signIn(e.Kind, line)
 	case e.Kind == awserror.Unreachable && endpoint != "":
 		e.Next = "is there a service at AWS_ENDPOINT_URL=" + endpoint + "? Start it, or leave AWS_ENDPOINT_URL out for AWS itself"
 	}
@@ -171,7 +239,7 @@ func explain(err error, cfg *aws.Config) error {
 type source struct {
 	environment bool   // they are variables
 	profile     string // that is in use; empty where environment
-	command     string // that signs in anew
+	command     string // of the AWS CLI, that signs in
 }
 
 // sourceOf looks where the SDK has looked ("Standardized credential providers").
@@ -191,14 +259,14 @@ func sourceOf(cfg aws.Config) source {
 			}
 			switch {
 			case origin.SSOSessionName != "" || origin.SSOStartURL != "":
-				found.command = "aws sso login"
+				found.command = "sso login"
 			case origin.LoginSession != "":
-				found.command = "aws login"
+				found.command = "login"
 			default:
-				found.command = "aws configure"
+				found.command = "configure"
 			}
 			if name := origin.Profile; name != "" && name != defaultProfile {
-				found.command += " --profile " + name
+				found.command += " --profile " + command.Quote(name)
 			}
 		}
 	}
@@ -207,8 +275,8 @@ func sourceOf(cfg aws.Config) source {
 
 const defaultProfile = "default"
 
-// signIn says what to do about credentials that are of no use.
-func (s source) signIn(kind awserror.Kind) string {
+// signIn returns what to do about credentials that AWS does not accept.
+func (s source) signIn(kind awserror.Kind, line command.Line) string {
 	switch {
 	case s.environment && kind == awserror.Expired:
 		return "set new ones (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), or unset these for those of a profile"
@@ -216,9 +284,12 @@ func (s source) signIn(kind awserror.Kind) string {
 		return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them for those of a profile; " +
 			"and whether AWS_REGION is enabled in the account"
 	case kind == awserror.NoCredentials:
-		return fmt.Sprintf("run %s for the profile %s, choose another with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-			s.command, cmp.Or(s.profile, defaultProfile))
+		return fmt.Sprintf(
+			"run %s for the profile %s, choose another with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+			line.CLI(s.command),
+			cmp.Or(s.profile, defaultProfile),
+		)
 	default:
-		return fmt.Sprintf("run %s for new ones, or choose another profile with AWS_PROFILE", s.command)
+		return fmt.Sprintf("run %s for new ones, or choose another profile with AWS_PROFILE", line.CLI(s.command))
 	}
 }

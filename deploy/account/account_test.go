@@ -25,9 +25,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/userrequestapi/userdata/deploy/account"
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -279,8 +281,15 @@ func TestOpen_Refused(t *testing.T) {
 			environment: dev,
 			config: profile("role_arn = arn:aws:iam::123456789012:role/deployer\nsource_profile = me\n" +
 				"mfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile me]\naws_access_key_id = k\naws_secret_access_key = s\n"),
-			kind: awserror.Other,
-			want: []string{"demands an MFA code", "aws configure export-credentials"},
+			kind: awserror.NoCredentials,
+			want: []string{"demands an MFA code", `eval "$(aws configure export-credentials --format env)"`},
+		},
+		{
+			name:        "a configuration file that is none",
+			environment: dev,
+			config:      "[profile dev\nregion",
+			kind:        awserror.NoCredentials,
+			want:        []string{"read the settings of AWS"},
 		},
 		{
 			name:        "a role that may not be assumed",
@@ -473,6 +482,123 @@ func TestOpen_Unreachable(t *testing.T) {
 	_, err = account.Open(t.Context(), account.Options{})
 	if awserror.KindOf(err) != awserror.Unreachable || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL="+endpoint) {
 		t.Errorf("error = %v, want one that names the address", err)
+	}
+}
+
+// dns starts a DNS server on this machine and returns a resolver that asks it. It knows the hosts that exist. A broken
+// one fails to answer, as without a network.
+func dns(t *testing.T, broken bool, exist ...string) *net.Resolver {
+	t.Helper()
+	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		_ = conn.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		packet := make([]byte, 512)
+		for {
+			n, from, err := conn.ReadFrom(packet)
+			if err != nil {
+				return // closed
+			}
+			if response := respond(packet[:n], broken, exist); response != nil {
+				_, _ = conn.WriteTo(response, from)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
+
+// respond returns the response to a DNS query: 127.0.0.1 for a host that exists, otherwise NXDOMAIN, or SERVFAIL if
+// broken.
+func respond(query []byte, broken bool, exist []string) []byte {
+	var message dnsmessage.Message
+	if message.Unpack(query) != nil || len(message.Questions) != 1 {
+		return nil
+	}
+	question := message.Questions[0]
+	message.Response, message.Authoritative, message.Additionals = true, true, nil
+	switch name := strings.TrimSuffix(question.Name.String(), "."); {
+	case broken:
+		message.RCode = dnsmessage.RCodeServerFailure
+	case !slices.Contains(exist, name):
+		message.RCode = dnsmessage.RCodeNameError
+	case question.Type == dnsmessage.TypeA:
+		message.Answers = []dnsmessage.Resource{{
+			Header: dnsmessage.ResourceHeader{Name: question.Name, Type: question.Type, Class: question.Class},
+			Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
+		}}
+	}
+	response, err := message.Pack()
+	if err != nil {
+		return nil
+	}
+	return response
+}
+
+// A mistyped Region and a network without DNS fail alike in the SDK, but are different errors.
+func TestOpen_HostNotFound(t *testing.T) {
+	tests := []struct {
+		name   string
+		broken bool
+		exist  []string
+		kind   awserror.Kind
+		want   string
+	}{
+		{"a mistyped Region", false, []string{"sts.amazonaws.com"}, awserror.Region, `there is no Region "eu-cental-1": the host sts.eu-cental-1.amazonaws.com`},
+		{"no name of AWS is found", false, nil, awserror.Unreachable, "cannot be resolved"},
+		{"no network", true, nil, awserror.Unreachable, "sts.eu-cental-1.amazonaws.com"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			variables := keys()
+			variables["AWS_REGION"], variables["HTTPS_PROXY"], variables["https_proxy"] = "eu-cental-1", "", ""
+			for name, value := range environment(t, variables, "") {
+				t.Setenv(name, value)
+			}
+			_, err := account.Open(t.Context(), account.Options{Resolver: dns(t, tt.broken, tt.exist...)})
+			if awserror.KindOf(err) != tt.kind || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error = %v of kind %v, want %q of kind %v", err, awserror.KindOf(err), tt.want, tt.kind)
+			}
+		})
+	}
+}
+
+// The commands in messages select what the failed command has worked on, whichever call of AWS fails.
+func TestCommands(t *testing.T) {
+	variables := map[string]string{"AWS_PROFILE": "dev", "AWS_REGION": "eu-central-1"}
+	for name, value := range environment(t, variables, "[profile dev]\naws_access_key_id = k\naws_secret_access_key = s\n") {
+		t.Setenv(name, value)
+	}
+	refused := false
+	service := &tokens{refuse: func(*http.Request) *refusal {
+		if !refused {
+			return nil
+		}
+		return &refusal{status: 403, code: "ExpiredToken", message: "The security token included in the request is expired"}
+	}}
+	t.Setenv("AWS_ENDPOINT_URL", service.serve(t))
+	opened, err := account.Open(t.Context(), account.Options{Line: command.New(os.Getenv)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused = true
+	_, err = sts.NewFromConfig(opened.Config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	want := "run AWS_REGION=eu-central-1 AWS_CONFIG_FILE=" + os.Getenv("AWS_CONFIG_FILE")
+	if got := fmt.Sprint(awserror.Explain(err)); !strings.Contains(got, want) || !strings.Contains(got, "aws configure --profile dev for new ones") {
+		t.Errorf("error = %v, want %q", err, want)
+	}
+	t.Setenv("AWS_PROFILE", "prd")
+	_, err = account.Open(t.Context(), account.Options{Line: command.New(os.Getenv)})
+	if want := "AWS_CONFIG_FILE=" + os.Getenv("AWS_CONFIG_FILE"); strings.Count(fmt.Sprint(err), want) != 2 {
+		t.Errorf("error = %v, want %q in both commands", err, want)
 	}
 }
 

@@ -106,7 +106,7 @@ func Code(err error) string {
 
 const (
 	permissions = "docs/deploy.md has the policy that the deployer needs"
-	signIn      = "sign in again (aws sso login, or new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN) and repeat"
+	signIn      = "sign in again, or set a new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and repeat"
 	provide     = "set AWS_PROFILE to a profile of ~/.aws/config, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and repeat"
 	network     = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and repeat"
 )
@@ -175,7 +175,9 @@ func explainCredentials(err error) *Error {
 	}
 	// Where sso_session is used, there is no type for it, and the token may just have failed to be renewed over the network.
 	if is[*ssocreds.InvalidTokenError](err) || strings.Contains(err.Error(), "SSO token") && explainNetwork(err) == nil {
-		return &Error{Kind: Expired, Cause: "the IAM Identity Center session has expired", Next: "run aws sso login, and repeat"}
+		return &Error{
+			Kind: Expired, Cause: "the IAM Identity Center session has expired", Next: "sign in to it again, and repeat",
+		}
 	}
 	// The SDK has no type for this one: every provider's failure is wrapped in these words.
 	if !strings.Contains(err.Error(), "get credentials:") && !is[*credentials.StaticCredentialsEmptyError](err) {
@@ -338,7 +340,8 @@ func (o operation) name() string { return strings.TrimSpace(o.service + " " + o.
 func (o operation) action() string {
 	prefixes := map[string]string{
 		"API Gateway": "apigateway", "CloudFormation": "cloudformation", "CloudWatch": "cloudwatch",
-		"CloudWatch Logs": "logs", "DynamoDB": "dynamodb", "Lambda": "lambda", "S3": "s3", "STS": "sts", "XRay": "xray",
+		"CloudWatch Logs": "logs", "DynamoDB": "dynamodb", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
+		"XRay": "xray",
 	}
 	renamed := map[string]string{
 		"s3:HeadBucket": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket",

@@ -87,7 +87,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{
 			name: "expired", call: describe, status: 403, body: query("ExpiredToken", "The security token included in the request is expired"),
-			kind: awserror.Expired, want: []string{"the credentials have expired (ExpiredToken): sign in again (aws sso login"},
+			kind: awserror.Expired, want: []string{"the credentials have expired (ExpiredToken): sign in again, or set a new AWS_ACCESS_KEY_ID"},
 		},
 		{
 			name: "expired, JSON", call: update, status: 403, errorType: "ExpiredTokenException", body: `{"message": "The security token included in the request is expired"}`,
@@ -266,7 +266,7 @@ func TestNoCredentials(t *testing.T) {
 		{
 			"signed out", map[string]string{"AWS_PROFILE": "work"},
 			"[profile work]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n[sso-session s]\nsso_region = eu-west-1\nsso_start_url = https://x.invalid/start\n",
-			awserror.Expired, []string{"the IAM Identity Center session has expired: run aws sso login"},
+			awserror.Expired, []string{"the IAM Identity Center session has expired: sign in to it again"},
 		},
 		{
 			"process", map[string]string{"AWS_PROFILE": "work"}, "[profile work]\ncredential_process = false\n",
