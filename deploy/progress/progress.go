@@ -108,10 +108,19 @@ func (p *Printer) Plan(plan *stack.Plan) {
 // describe returns the sign, color and note of a change.
 func describe(change stack.Change) (sign string, color ansi.Style, note string) {
 	note = strings.Join(change.Properties, ", ")
-	if change.Retains() {
-		note = strings.TrimPrefix(note+"; the old one is retained", "; ")
+	switch change.Drift {
+	case "MODIFIED":
+		note += "; was changed by other means"
+	case "DELETED":
+		note += "; was deleted by other means"
 	}
+	if change.Retains() {
+		note += "; the old one is retained"
+	}
+	note = strings.TrimPrefix(note, "; ")
 	switch {
+	case change.Action == "SyncWithActual":
+		return "=", ansi.Faint, "is as the template has it by now"
 	case change.Replacement == "True":
 		return "!", ansi.Red, "REPLACED: " + note
 	case change.Replacement == "Conditional":

@@ -60,6 +60,24 @@ The answer is 42.
 	}
 }
 
+// What a plan with RevertDrift changes can be told from what the source changes.
+func TestPrinter_Drift(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	progress.New(&out, progress.Options{}).Plan(&stack.Plan{Changes: []stack.Change{
+		{Action: "Modify", LogicalID: "Get", Type: "T", Replacement: "False", Properties: []string{"Timeout"}, Drift: "MODIFIED"},
+		{Action: "Add", LogicalID: "Put", Type: "T", Drift: "DELETED"},
+		{Action: "SyncWithActual", LogicalID: "Post", Type: "T", Drift: "MODIFIED"},
+	}})
+	const want = `    ~ Get   T  (Timeout; was changed by other means)
+    + Put   T  (was deleted by other means)
+    = Post  T  (is as the template has it by now)
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("output (-want +got):\n%s", diff)
+	}
+}
+
 func TestPrinter_Color(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

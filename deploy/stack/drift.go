@@ -11,13 +11,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// Drift is a resource that is not as the template has it: something else than a deployment has changed it.
+// Drift is a resource that differs from the template because something else than a deployment has changed it.
 type Drift struct {
 	LogicalID  string   `json:"logicalId"`
 	Type       string   `json:"type"`
 	Status     string   `json:"status"`     // MODIFIED or DELETED
 	Properties []string `json:"properties"` // that differ, as paths such as /Timeout, sorted
 }
+
+// Deleted reports whether the resource is gone.
+func (d Drift) Deleted() bool { return d.Status == string(types.StackResourceDriftStatusDeleted) }
 
 // Drift has CloudFormation compare the resources with the template, which takes it a while, and returns those that differ;
 // never nil without an error. Not all types of resources can be compared.
@@ -44,17 +47,27 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 			if err := s.pause(ctx); err != nil {
 				return nil, s.failed(ctx, "compare", err)
 			}
-		case types.StackDriftDetectionStatusDetectionFailed: // some resources could not be looked at; the others tell all the same
-			drifts, err := s.drifted(ctx)
+		case types.StackDriftDetectionStatusDetectionFailed: // some resources could not be compared; the others were
+			drifts, err := s.drifts(ctx)
 			return drifts, errors.Join(err, s.failed(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
 		default:
 			done = true
 		}
 	}
-	return s.drifted(ctx)
+	return s.drifts(ctx)
 }
 
-func (s *Stack) drifted(ctx context.Context) ([]Drift, error) {
+// drifted returns the drift status of a resource in a change set if it has drifted, otherwise "".
+func drifted(status types.StackResourceDriftStatus) string {
+	switch status {
+	case types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted:
+		return string(status)
+	default:
+		return ""
+	}
+}
+
+func (s *Stack) drifts(ctx context.Context) ([]Drift, error) {
 	drifts := []Drift{}
 	pages := cloudformation.NewDescribeStackResourceDriftsPaginator(s.client, &cloudformation.DescribeStackResourceDriftsInput{
 		StackName: &s.name,

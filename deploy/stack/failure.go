@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 )
 
 // Failure is why CloudFormation has not done what it was asked for.
@@ -40,6 +41,14 @@ func (f *Failure) cause() string {
 	}
 	return fmt.Sprintf("%s (%s): %s", f.Cause.LogicalID, f.Cause.Type, plain(f.Cause.Reason))
 }
+
+// unauthorized matches the reasons that credentials with more permissions, or credentials that are still valid, would
+// not have.
+var unauthorized = regexp.MustCompile(`(?i)not authorized to perform|access ?denied|UnauthorizedOperation|` +
+	`permissions? error|ExpiredToken|security token included in the request is (expired|invalid)`)
+
+// Unauthorized reports whether the cause is a missing permission or credentials that are not valid.
+func (f *Failure) Unauthorized() bool { return unauthorized.MatchString(f.Cause.Reason) }
 
 // consequence says what a status means to whoever has just failed to change the stack.
 func consequence(status types.StackStatus) string {
@@ -96,7 +105,7 @@ func (s *Stack) explain(end outcome) *Failure {
 	if len(found) > 0 {
 		failure.Cause, failure.Others = found[0], found[1:]
 	}
-	failure.Hint = hint(failure.Cause.Reason)
+	failure.Hint = s.hint(failure.Cause.Reason)
 	return failure
 }
 
@@ -139,7 +148,8 @@ func (s *Stack) lastFailure(ctx context.Context, d *Description) (*Failure, erro
 	return nil, nil
 }
 
-// hints are what to do about frequent reasons, the first that matches.
+// hints are what to do about frequent reasons, the first that matches. A target of mage in braces stands for its
+// command.
 //
 //nolint:gochecknoglobals // compiled once, never changed
 var hints = []struct {
@@ -162,9 +172,9 @@ var hints = []struct {
 	{regexp.MustCompile(`(?i)\bKMS\b|kms:|CiphertextException|encryption key`),
 		"is the key enabled, in this Region, and does its policy allow this use? Correct it, and deploy again"},
 	{regexp.MustCompile(`No integration defined|doesn't contain any methods|Invalid OpenAPI|Unable to parse API definition`),
-		"API Gateway does not accept the API document: `go tool mage template` prints it, and `go tool mage lint` checks it"},
+		"API Gateway does not accept the API document: {template} prints it, and {lint} checks it"},
 	{regexp.MustCompile(`(?i)\balarms?\b.*(ALARM|activated|breach|stopp)|CodeDeploy.*(fail|roll|stop)|deployment .*(was stopped|failed)`),
-		"the new version has set off an alarm, and the earlier one serves again: see `go tool mage status` and the functions' logs"},
+		"the new version has set off an alarm, and the earlier one serves again: see {status} and {logs}"},
 	{regexp.MustCompile(`(?i)CodeStorageExceeded|code storage`),
 		"the account's room for Lambda code is used up: docs/deploy.md says how to delete old versions"},
 	{regexp.MustCompile(`(?i)quota|limit ?exceeded|LimitExceeded|TooManyRequests|maximum number of|exceeds? the (maximum|limit)`),
@@ -183,17 +193,41 @@ var hints = []struct {
 		"another stack uses what this one exports: change that one first"},
 	{regexp.MustCompile(`(?i)User Initiated|requested by user`),
 		"somebody has stopped it; deploy again"},
+	{regexp.MustCompile(`requires replacement of drifted resources`),
+		"CloudFormation replaces no resource that was changed by other means: change it back by hand, and deploy " +
+			"without REVERT_DRIFT"},
+	{regexp.MustCompile(`HandlerErrorCode: NotFound|(?i)ResourceNotFoundException`),
+		"if it was deleted by other means than a deployment, {REVERT_DRIFT=1 deploy} creates it again"},
+	{unauthorized,
+		"a permission is missing, of whoever deploys or of a role in the template; docs/deploy.md has the policy that " +
+			"the deployer needs"},
+}
+
+// target matches the target of mage in a hint, with its setting if it has one.
+var target = regexp.MustCompile(`\{(?:(\w+=\w+) )?(\w+)\}`)
+
+// command returns the command for a target as hints have it.
+func (s *Stack) command(text string) string {
+	found := target.FindStringSubmatch(text)
+	switch setting, name := found[1], found[2]; {
+	case name == "lint": // the same for all stages
+		return command.Line{}.Mage(name)
+	case setting != "":
+		return s.options.Line.Mage(name, setting)
+	default:
+		return s.options.Line.Mage(name)
+	}
 }
 
 // hint returns what to do about a reason, "" when nothing in particular is known.
-func hint(reason string) string {
+func (s *Stack) hint(reason string) string {
 	if action, _, ok := awserror.Action(reason); ok {
 		return fmt.Sprintf("the permission %s is missing, of whoever deploys or of a role in the template; "+
 			"docs/deploy.md has the policy that the deployer needs", action)
 	}
 	for _, h := range hints {
 		if h.reason.MatchString(reason) {
-			return h.text
+			return target.ReplaceAllStringFunc(h.text, s.command)
 		}
 	}
 	return ""

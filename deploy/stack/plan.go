@@ -34,6 +34,10 @@ type Input struct {
 	// Import are resources that exist already and that the stack shall take over. The template must have each of them with
 	// a DeletionPolicy, and may change nothing else: no other resource and no output. Tags wait for the next change.
 	Import []types.ResourceToImport
+	// RevertDrift has CloudFormation compare the template with the resources as they are, not with the previous
+	// template: the plan also undoes what was changed, and creates what was deleted, by other means. It applies to
+	// stacks that have resources.
+	RevertDrift bool
 }
 
 // Plan is what would change. The zero value, a plan of no changes, is what an up-to-date stack gets.
@@ -50,12 +54,13 @@ func (p *Plan) Empty() bool { return p.ID == "" }
 
 // Change is what would happen to one resource.
 type Change struct {
-	Action      string   `json:"action"` // Add, Modify, Remove, Import or Dynamic
+	Action      string   `json:"action"` // Add, Modify, Remove, Import, Dynamic or SyncWithActual
 	LogicalID   string   `json:"logicalId"`
 	PhysicalID  string   `json:"physicalId,omitempty"`
 	Type        string   `json:"type"`
 	Replacement string   `json:"replacement,omitempty"` // of Modify: True, False or Conditional
 	Properties  []string `json:"properties,omitempty"`  // of Modify: the properties, or attributes such as Tags, that change; sorted
+	Drift       string   `json:"drift,omitempty"`       // with Input.RevertDrift: MODIFIED, DELETED or "" for neither
 	// Policy says what becomes of a resource that is removed or replaced, by its DeletionPolicy or UpdateReplacePolicy:
 	// Delete, Retain, Snapshot, ReplaceAndDelete, ReplaceAndRetain or ReplaceAndSnapshot; "" for other changes.
 	Policy string `json:"policy,omitempty"`
@@ -114,6 +119,8 @@ func (s *Stack) create(ctx context.Context, plan *Plan, input Input) error {
 		in.ChangeSetType = types.ChangeSetTypeImport
 	case plan.New:
 		in.ChangeSetType = types.ChangeSetTypeCreate
+	case input.RevertDrift:
+		in.DeploymentMode = types.DeploymentModeRevertDrift
 	}
 	if input.TemplateURL != "" {
 		in.TemplateURL = &input.TemplateURL
@@ -139,7 +146,7 @@ func (s *Stack) create(ctx context.Context, plan *Plan, input Input) error {
 		return nil
 	case ctx.Err() == nil && !raced(err) && awserror.Code(err) != "" && awserror.KindOf(err) == awserror.Other:
 		reason := awserror.Explain(err).Error()
-		return &Failure{Stack: s.name, Cause: Event{LogicalID: s.name, Reason: reason, Stack: true}, Hint: hint(reason)}
+		return &Failure{Stack: s.name, Cause: Event{LogicalID: s.name, Reason: reason, Stack: true}, Hint: s.hint(reason)}
 	default:
 		return s.failed(ctx, "plan", stale(err))
 	}
@@ -191,6 +198,7 @@ func changes(page []types.Change) []Change {
 			Action: string(c.Action), LogicalID: aws.ToString(c.LogicalResourceId),
 			PhysicalID: aws.ToString(c.PhysicalResourceId), Type: aws.ToString(c.ResourceType),
 			Replacement: string(c.Replacement), Properties: slices.Compact(properties), Policy: string(c.PolicyAction),
+			Drift: drifted(c.ResourceDriftStatus),
 		})
 	}
 	return changes
@@ -224,7 +232,7 @@ func (s *Stack) refused(ctx context.Context, plan *Plan, reason string) error {
 	if len(found) > 0 {
 		failure.Cause, failure.Others = found[0], found[1:]
 	}
-	failure.Hint = hint(failure.Cause.Reason)
+	failure.Hint = s.hint(failure.Cause.Reason)
 	return failure
 }
 

@@ -138,8 +138,8 @@ func (s *Stack) resume(ctx context.Context, d *Description, tell func(string)) e
 		next = failure.Hint
 	}
 	if len(stuck) > 0 {
-		next += fmt.Sprintf(" and deploy again, or leave it as it is: aws cloudformation continue-update-rollback "+
-			"--stack-name %s --resources-to-skip %s", s.name, strings.Join(stuck, " "))
+		next += " and deploy again, or leave it as it is: " + s.options.Line.CLI(fmt.Sprintf(
+			"cloudformation continue-update-rollback --stack-name %s --resources-to-skip %s", s.name, strings.Join(stuck, " ")))
 	}
 	failure.Hint = next
 	return failure

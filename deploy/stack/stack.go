@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 )
 
 // Client is the part of CloudFormation that is used. [*cloudformation.Client] implements it.
@@ -76,6 +77,11 @@ type Options struct {
 	Poll        time.Duration // between two looks at what CloudFormation is doing; 0: 2 s
 	LostContact time.Duration // how long AWS may be out of reach in the middle of an operation; 0: 5 min
 	Progress    func(Event)   // gets each event of an operation that is watched, in order; may be nil
+
+	Line command.Line // writes the commands in messages
+	// Resume returns what to run after an operation that was left unwatched, such as "X waits for it"; nil: messages do
+	// not say.
+	Resume func() string
 }
 
 // Stack is one CloudFormation stack, which need not exist yet. Create it with [New].

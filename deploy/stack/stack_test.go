@@ -16,9 +16,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 	"github.com/userrequestapi/userdata/deploy/stack"
 	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
 )
@@ -489,7 +491,9 @@ func interrupt(t *testing.T, b *bench, input stack.Input) {
 	ctx, cancel := context.WithCancelCause(within(t))
 	defer cancel(nil)
 	interrupted := errors.New("interrupted")
-	deployer := stack.New(b.cfn.Client(), name, stack.Options{Poll: poll, Progress: func(stack.Event) { cancel(interrupted) }})
+	deployer := stack.New(b.cfn.Client(), name, stack.Options{
+		Poll: poll, Progress: func(stack.Event) { cancel(interrupted) }, Resume: func() string { return "the next command waits for it" },
+	})
 	plan, err := deployer.Plan(ctx, input)
 	if err != nil {
 		t.Fatal(err)
@@ -498,7 +502,7 @@ func interrupt(t *testing.T, b *bench, input stack.Input) {
 	if !errors.Is(err, interrupted) {
 		t.Fatalf("got error %v, want the cause of the context's end", err)
 	}
-	if want := "what has begun goes on in AWS by itself, and the next `go tool mage deploy` waits for it"; !strings.Contains(err.Error(), want) {
+	if want := "what has begun goes on in AWS by itself: the next command waits for it"; !strings.Contains(err.Error(), want) {
 		t.Errorf("got error %q, want %q in it", err, want)
 	}
 }
@@ -1050,5 +1054,157 @@ func TestDrift(t *testing.T) {
 		{LogicalID: "Role", Type: "AWS::IAM::Role", Status: "DELETED", Properties: []string{}},
 	}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func revert(input stack.Input) stack.Input {
+	input.RevertDrift = true
+	return input
+}
+
+func TestRevertDrift(t *testing.T) {
+	t.Parallel()
+	unchanged := template(role, function, alarm)
+	tests := []struct {
+		name   string
+		drift  map[string][]string
+		input  stack.Input
+		want   []stack.Change // without physical ids; nil: an empty plan
+		refuse string         // in the error of the plan
+	}{
+		{name: "no drift", input: revert(unchanged)},
+		{name: "not asked for", drift: map[string][]string{"Role": nil, "Function": {"/Timeout"}}, input: unchanged},
+		{
+			name: "changed and deleted", drift: map[string][]string{"Role": nil, "Function": {"/Timeout", "/Environment/Variables/A"}},
+			input: revert(unchanged),
+			want: []stack.Change{
+				{
+					Action: "Modify", LogicalID: "Function", Type: "AWS::Lambda::Function", Replacement: "False",
+					Properties: []string{"Environment", "Timeout"}, Drift: "MODIFIED",
+				},
+				{Action: "Add", LogicalID: "Role", Type: "AWS::IAM::Role", Drift: "DELETED"},
+			},
+		},
+		{
+			name: "with another change", drift: map[string][]string{"Role": nil}, input: revert(template(role, changed, alarm)),
+			want: []stack.Change{
+				{Action: "Modify", LogicalID: "Function", Type: "AWS::Lambda::Function", Replacement: "False", Properties: []string{"Code", "MemorySize"}},
+				{Action: "Add", LogicalID: "Role", Type: "AWS::IAM::Role", Drift: "DELETED"},
+			},
+		},
+		{
+			name: "a replacement of what was changed", drift: map[string][]string{"Function": {"/Timeout"}},
+			input:  revert(template(role, strings.Replace(function, `"Code"`, `"FunctionName": "other", "Code"`, 1), alarm)),
+			refuse: "deploy without REVERT_DRIFT",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b, ctx := start(t), within(t)
+			if _, err := b.deploy(ctx, unchanged); err != nil {
+				t.Fatal(err)
+			}
+			for id, paths := range tt.drift {
+				b.cfn.Drift(name, id, paths...)
+			}
+			plan, err := b.Plan(ctx, tt.input)
+			if tt.refuse != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.refuse) {
+					t.Errorf("got error %v, want %q in it", err, tt.refuse)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, plan.Changes, cmpopts.IgnoreFields(stack.Change{}, "PhysicalID")); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if err := b.Apply(ctx, plan); err != nil {
+				t.Fatal(err)
+			}
+			drift, err := b.Drift(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reverted := len(drift) == 0; reverted != (tt.want != nil || tt.drift == nil) {
+				t.Errorf("drift afterwards: %+v", drift)
+			}
+		})
+	}
+}
+
+// CloudFormation does not notice that a resource is gone until it is to change it.
+func TestChangeOfDeleted(t *testing.T) {
+	t.Parallel()
+	b, ctx := start(t, func(o *stack.Options) { o.Line = command.Line{Stage: "dev"} }), within(t)
+	if _, err := b.deploy(ctx, template(role, function)); err != nil {
+		t.Fatal(err)
+	}
+	b.cfn.Drift(name, "Function")
+	_, err := b.deploy(ctx, template(role, changed))
+	if want := "REVERT_DRIFT=1 STAGE=dev go tool mage deploy creates it again"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %q in it", err, want)
+	}
+	if _, err := b.deploy(ctx, revert(template(role, changed))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	const handler = `Resource handler returned message: "%s" (RequestToken: 0c1d, HandlerErrorCode: %s)`
+	tests := []struct {
+		reason string
+		want   bool
+	}{
+		{fmt.Sprintf(handler, "User: arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource: y (Service: Iam, Status Code: 403)", "AccessDenied"), true},
+		{"API: iam:CreateRole User: arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource: y", true},
+		{fmt.Sprintf(handler, "Access Denied (Service: S3, Status Code: 403)", "GeneralServiceException"), true},
+		{fmt.Sprintf(handler, "Encountered a permissions error performing a tagging operation, please add required tag permissions", "UnauthorizedTaggingOperation"), true},
+		{fmt.Sprintf(handler, "The security token included in the request is expired", "GeneralServiceException"), true},
+		{fmt.Sprintf(handler, "Function not found", "NotFound"), false},
+		{"the disk is full", false},
+		{"", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.reason, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.cfn.Fail(stacktest.Create, "Role", tt.reason)
+			_, err := b.deploy(within(t), template(role))
+			failure, ok := errors.AsType[*stack.Failure](err)
+			if !ok || failure.Unauthorized() != tt.want {
+				t.Errorf("got error %v, want one that is unauthorized: %t", err, tt.want)
+			}
+		})
+	}
+}
+
+// The commands in hints select the stage and the account that the stack is in.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	const of = "STAGE=dev AWS_PROFILE=me go tool mage "
+	tests := []struct {
+		reason string
+		want   []string
+	}{
+		{"Invalid OpenAPI input", []string{of + "template prints it", " go tool mage lint checks it"}},
+		{"the alarm went into ALARM", []string{of + "status and " + of + "logs"}},
+		{"Resource not found (RequestToken: 0c1d, HandlerErrorCode: NotFound)", []string{"REVERT_DRIFT=1 " + of + "deploy creates it again"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.reason, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, func(o *stack.Options) { o.Line = command.Line{Stage: "dev", AWS: []string{"AWS_PROFILE=me"}} })
+			b.cfn.Fail(stacktest.Create, "Role", tt.reason)
+			_, err := b.deploy(within(t), template(role))
+			for _, part := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %v, want %q in it", err, part)
+				}
+			}
+		})
 	}
 }

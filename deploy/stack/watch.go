@@ -167,10 +167,14 @@ func (s *Stack) silent(ctx context.Context, op operation, seen *outcome) (bool, 
 	return true, nil
 }
 
-// unwatched is the error of whoever has to look away from an operation.
+// unwatched returns the error for an operation that continues in AWS while nobody watches it.
 func (s *Stack) unwatched(op operation, err error) error {
-	return fmt.Errorf("watch the %s of stack %s: %w; what has begun goes on in AWS by itself, "+
-		"and the next `go tool mage deploy` waits for it and goes on from there", op.name, s.name, awserror.Explain(err))
+	next := ""
+	if s.options.Resume != nil {
+		next = ": " + s.options.Resume()
+	}
+	return fmt.Errorf("watch the %s of stack %s: %w; what has begun goes on in AWS by itself%s",
+		op.name, s.name, awserror.Explain(err), next)
 }
 
 // persist makes a call until it succeeds or fails for good, through moments in which AWS is out of reach. When ctx ends,

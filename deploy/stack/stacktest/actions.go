@@ -153,7 +153,8 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 	name, kind := form.Get("StackName"), form.Get("ChangeSetType")
 	set := &changeSet{
 		name: form.Get("ChangeSetName"), token: form.Get("ClientToken"), kind: kind, description: form.Get("Description"),
-		status: "CREATE_IN_PROGRESS", execution: "UNAVAILABLE", body: form.Get("TemplateBody"),
+		mode: form.Get("DeploymentMode"), status: "CREATE_IN_PROGRESS", execution: "UNAVAILABLE",
+		body:       form.Get("TemplateBody"),
 		parameters: values(form, "Parameters", "ParameterKey", "ParameterValue"), tags: values(form, "Tags", "Key", "Value"),
 		imports: make(map[string]string),
 	}
@@ -333,9 +334,10 @@ func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
 		Status          string   `xml:"Status"`
 		StatusReason    string   `xml:"StatusReason,omitempty"`
 		ExecutionStatus string   `xml:"ExecutionStatus"`
+		DeploymentMode  string   `xml:"DeploymentMode,omitempty"`
 		Changes         []change `xml:"Changes>member"`
 		NextToken       string   `xml:"NextToken,omitempty"`
-	}{set.id, set.name, s.id, s.name, set.status, set.reason, set.execution, changes, next}, nil
+	}{set.id, set.name, s.id, s.name, set.status, set.reason, set.execution, set.mode, changes, next}, nil
 }
 
 // finish completes a change set.
@@ -345,7 +347,8 @@ func (c *CloudFormation) finish(s *stack, set *changeSet) {
 	case len(c.refusing) > 0:
 		set.status, set.execution = "FAILED", "UNAVAILABLE"
 		set.reason, set.details, c.refusing = c.refusing[0].reason, c.refusing[0].details, c.refusing[1:]
-	case set.kind == "UPDATE" && set.body == s.body && maps.Equal(set.parameters, s.parameters) && maps.Equal(set.tags, s.tags):
+	case set.kind == "UPDATE" && set.body == s.body && maps.Equal(set.parameters, s.parameters) &&
+		maps.Equal(set.tags, s.tags) && (set.mode != revertDrift || len(s.drifted) == 0):
 		set.status, set.execution = "FAILED", "UNAVAILABLE"
 		set.reason = "The submitted information didn't contain changes. Submit different information to create a change set."
 	default:
@@ -548,12 +551,12 @@ func (c *CloudFormation) describeStackResourceDrifts(form url.Values) (any, *Fau
 	}
 	var all []drifted
 	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.drifted))) {
-		d := drifted{StackID: s.id, LogicalResourceID: id, ResourceType: s.resources[id].ResourceType, Status: "MODIFIED", Timestamp: c.now}
+		d := drifted{
+			StackID: s.id, LogicalResourceID: id, ResourceType: s.resources[id].ResourceType, Status: s.driftStatus(id),
+			Timestamp: c.now,
+		}
 		for _, path := range s.drifted[id] {
 			d.Differences = append(d.Differences, difference{path, "1", "2", "NOT_EQUAL"})
-		}
-		if len(d.Differences) == 0 {
-			d.Status = "DELETED"
 		}
 		all = append(all, d)
 	}

@@ -54,9 +54,27 @@ type stack struct {
 	resources        map[string]*resource
 	events           []event
 	sets             []*changeSet
-	steps            []func() // what is still to happen
-	drifted          map[string][]string
-	compared         int // looks at the comparison with the template
+	steps            []func()            // what is still to happen
+	drifted          map[string][]string // paths of properties by logical id; no paths: the resource is gone
+	compared         int                 // looks at the comparison with the template
+}
+
+// deleted reports whether a resource was deleted by other means than CloudFormation.
+func (s *stack) deleted(id string) bool {
+	paths, ok := s.drifted[id]
+	return ok && len(paths) == 0
+}
+
+// driftStatus returns the drift status of a resource.
+func (s *stack) driftStatus(id string) string {
+	switch {
+	case s.deleted(id):
+		return "DELETED"
+	case len(s.drifted[id]) > 0:
+		return "MODIFIED"
+	default:
+		return "IN_SYNC"
+	}
 }
 
 // resource and event are as they are sent.
@@ -95,6 +113,7 @@ type event struct {
 type changeSet struct {
 	id, name, token, kind     string
 	description               string
+	mode                      string // DeploymentMode
 	created                   time.Time
 	status, reason, execution string
 	executed                  string // token of the execution
@@ -115,6 +134,7 @@ type change struct {
 	Replacement  string   `xml:"ResourceChange>Replacement,omitempty"`
 	PolicyAction string   `xml:"ResourceChange>PolicyAction,omitempty"`
 	Details      []detail `xml:"ResourceChange>Details>member"`
+	Drift        string   `xml:"ResourceChange>ResourceDriftStatus,omitempty"`
 	Type         string   `xml:"Type"`
 }
 
@@ -122,7 +142,11 @@ type detail struct {
 	Attribute          string `xml:"Target>Attribute"`
 	Name               string `xml:"Target>Name,omitempty"`
 	RequiresRecreation string `xml:"Target>RequiresRecreation"`
+	BeforeValueFrom    string `xml:"Target>BeforeValueFrom,omitempty"`
 }
+
+// revertDrift is the DeploymentMode of drift-aware change sets ("Using drift-aware change sets").
+const revertDrift = "REVERT_DRIFT"
 
 // tick returns a time that is later than any before.
 func (c *CloudFormation) tick() time.Time {
@@ -288,10 +312,13 @@ func (s *stack) compare(set *changeSet) {
 				}
 				c.Details = append(c.Details, detail{Attribute: "Properties", Name: property, RequiresRecreation: recreation})
 			}
+			if set.mode == revertDrift && !s.revert(set, &c) {
+				return
+			}
 			if !maps.Equal(s.tags, set.tags) {
 				c.Details = append(c.Details, detail{Attribute: "Tags", RequiresRecreation: "Never"})
 			}
-			if len(c.Details) == 0 {
+			if len(c.Details) == 0 && c.Action == "Modify" {
 				continue
 			}
 		}
@@ -306,6 +333,30 @@ func (s *stack) compare(set *changeSet) {
 			})
 		}
 	}
+}
+
+// revert adds to a change of a drift-aware change set what undoes the drift of its resource. It reports whether that is
+// possible.
+func (s *stack) revert(set *changeSet, c *change) bool {
+	c.Drift = s.driftStatus(c.LogicalID)
+	switch c.Drift {
+	case "DELETED":
+		c.Action, c.Replacement, c.PhysicalID, c.Details = "Add", "", "", nil
+	case "MODIFIED":
+		if c.Replacement == "True" {
+			set.status, set.execution, set.changes = "FAILED", "UNAVAILABLE", nil
+			set.reason = "The submitted information requires replacement of drifted resources, which is not supported. " +
+				"Resolve drift before changing immutable resource properties"
+			return false
+		}
+		for _, path := range s.drifted[c.LogicalID] {
+			name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+			c.Details = append(c.Details, detail{
+				Attribute: "Properties", Name: name, RequiresRecreation: "Never", BeforeValueFrom: "ACTUAL_STATE",
+			})
+		}
+	}
+	return true
 }
 
 // refers reports whether a value is a reference to a parameter that changes.
@@ -352,6 +403,10 @@ func (s *stack) execute(set *changeSet, token string) {
 			reason, fails = fmt.Sprintf("Resource handler returned message: \"Resource of type '%s' with identifier '%s' "+
 				"already exists.\" (RequestToken: 0c1d, HandlerErrorCode: AlreadyExists)", c.ResourceType, name), true
 		}
+		if !fails && c.Action == "Modify" && s.deleted(c.LogicalID) {
+			reason, fails = fmt.Sprintf("Resource handler returned message: \"%s not found (Service: Lambda, Status Code: 404, "+
+				"Request ID: 0c1d)\" (RequestToken: 0c1d, HandlerErrorCode: NotFound)", c.PhysicalID), true
+		}
 		if fails {
 			failed = i
 			s.later(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", reason)
@@ -393,6 +448,9 @@ func (s *stack) complete(set *changeSet, phase Phase, token string) {
 	settle := func() {
 		s.template, s.body, s.tags, set.execution = set.template, set.body, set.tags, "EXECUTE_COMPLETE"
 		s.overtake()
+		if set.mode == revertDrift {
+			s.drifted = nil
+		}
 	}
 	if phase == Update {
 		s.later(token, s.name, stackType, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", settle)

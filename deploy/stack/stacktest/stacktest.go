@@ -152,6 +152,13 @@ func (c *CloudFormation) Fail(phase Phase, logicalID, reason string) {
 	c.failing = append(c.failing, failing{phase, logicalID, reason})
 }
 
+// Forget takes back the failures that have not come about.
+func (c *CloudFormation) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failing = nil
+}
+
 // Refuse makes the next change set fail for a reason. Details, each "LogicalID: reason", are what DescribeEvents tells of it.
 func (c *CloudFormation) Refuse(reason string, details ...string) {
 	c.mu.Lock()
@@ -256,6 +263,9 @@ func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 		s.drifted = make(map[string][]string)
 	}
 	s.drifted[logicalID] = paths
+	if r := s.resources[logicalID]; len(paths) == 0 {
+		delete(c.existing, r.ResourceType+" "+r.PhysicalResourceID)
+	}
 }
 
 // Become puts a stack into a status of which no event tells.
