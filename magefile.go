@@ -110,7 +110,7 @@ func Clean() error {
 // are compiled once.
 func start(name string, args ...string) error {
 	if given := os.Args[1:]; len(given) > len(args) {
-		return fmt.Errorf("want one target at a time, got %s", strings.Join(given, " "))
+		return mg.Fatalf(2, "want one target at a time, got %s", strings.Join(given, " "))
 	}
 	dir, err := filepath.Abs(filepath.Join("bin", "tools"))
 	if err != nil {

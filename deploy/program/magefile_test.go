@@ -1,14 +1,19 @@
 package program_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // TestMagefile sees that the targets of the magefile are those of the programs.
@@ -44,6 +49,18 @@ func TestMagefile(t *testing.T) {
 	}
 	if diff := cmp.Diff(offered, started); diff != "" {
 		t.Errorf("targets (-of deploy/cmd +of magefile.go)\n%s", diff)
+	}
+}
+
+// Two targets at once are a wrong argument: nothing is done.
+func TestMagefile_TwoTargets(t *testing.T) {
+	t.Parallel()
+	testenv.SkipUnlessAll(t) // it compiles the magefile
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "status", "plan")
+	cmd.Dir = filepath.Join("..", "..")
+	output, err := cmd.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(output), "one target at a time") {
+		t.Errorf("error = %v, want exit code 2\n%s", err, output)
 	}
 }
 

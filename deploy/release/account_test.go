@@ -24,6 +24,7 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/command"
 	"github.com/userrequestapi/userdata/deploy/progress"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/stack"
@@ -48,21 +49,27 @@ const (
 	bucketName = globalName + "-an"
 )
 
+// logsRole is the role that API Gateway writes logs with.
+const logsRole = "arn:aws:iam::" + stacktest.Account + ":role/service-role/logs"
+
 // account is an AWS account behind one address, as AWS_ENDPOINT_URL names it, and a workspace that is deployed there. Its
 // CloudFormation makes nothing and takes no notice of conditions: the other services have what a test has put there.
 type account struct {
 	*stacktest.CloudFormation
+	t              *testing.T
 	root, endpoint string
 
 	mu       sync.Mutex
 	calls    []string          // service and operation, in order
-	faults   map[string]fault  // by call
+	faults   map[string]fault  // of the next call, by call
+	denied   map[string]fault  // of every call, by call
 	objects  map[string][]byte // of S3, by bucket and key
 	settings map[string][]byte // of buckets, by bucket and what is set; a bucket exists if it has the one of its name
 	foreign  string            // the name of a bucket of another account
 	table    *table            // nil: there is none
 	logsRole string            // of API Gateway; "" where the account has none
 	alarms   map[string]string // of CloudWatch: states by names
+	roles    map[string]string // the services that may assume the roles of IAM, by the names of these
 	document string            // that GetTemplate gives instead of CloudFormation's own; "" for that
 }
 
@@ -90,8 +97,9 @@ func newAccount(t *testing.T) *account {
 		t.Skip("compiles functions")
 	}
 	a := &account{
-		CloudFormation: stacktest.New(t), root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
-		settings: map[string][]byte{}, logsRole: "arn:aws:iam::" + stacktest.Account + ":role/logs",
+		CloudFormation: stacktest.New(t), t: t, root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
+		settings: map[string][]byte{}, logsRole: logsRole,
+		roles: map[string]string{"logs": "apigateway.amazonaws.com"},
 	}
 	a.Page(10)
 	a.Pace(pace)
@@ -146,12 +154,66 @@ func (a *account) run(ctx context.Context, do target, changes ...func(*release.S
 	var out bytes.Buffer
 	settings := release.Settings{
 		Root: a.root, Stage: "test", Endpoint: a.endpoint, Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
+		Line: command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + stacktest.Region}},
 	}
 	for _, change := range changes {
 		change(&settings)
 	}
+	before := a.called()
 	err := do(ctx, settings)
+	a.check(out.String(), err, a.called()[len(before):])
 	return out.String(), err
+}
+
+// mageCommand and awsCommand match the commands in messages with the settings before them.
+var (
+	mageCommand = regexp.MustCompile(`((?:\w+=\S+ )*)go tool mage (\w+)`)
+	awsCommand  = regexp.MustCompile(`((?:\w+=\S+ )*)\baws ((?:apigateway|cloudformation|configure|login|sso)\b[^;,\n]*)`)
+)
+
+// check reports as errors what is wrong with any run of a target: a command in what it prints that does not select the
+// stage and the account, and a change of the account by a target that exits with CodeSettings.
+func (a *account) check(out string, err error, calls []string) {
+	a.t.Helper()
+	text := out + fmt.Sprint(err)
+	for _, found := range mageCommand.FindAllStringSubmatch(text, -1) {
+		if found[2] != "lint" { // which is about no stage
+			a.complete(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+stacktest.Region)
+		}
+	}
+	for _, found := range awsCommand.FindAllStringSubmatch(text, -1) {
+		a.complete(found, "AWS_REGION="+stacktest.Region)
+		if !strings.Contains(found[2], "--profile ") {
+			a.complete(found, "AWS_PROFILE=deployer")
+		}
+	}
+	if code(err) != release.CodeSettings {
+		return
+	}
+	for _, call := range calls {
+		if changes.MatchString(call) {
+			a.t.Errorf("%v: exit code %d after %s", err, code(err), call)
+		}
+	}
+}
+
+// changes matches the calls that change something.
+var changes = regexp.MustCompile(`^(s3 PUT|cloudformation (Create|Execute|Delete|Continue)|dynamodb (Create|Up|Delete))`)
+
+func (a *account) complete(command []string, settings ...string) {
+	a.t.Helper()
+	for _, setting := range settings {
+		if !slices.Contains(strings.Fields(command[1]), setting) {
+			a.t.Errorf("the command %q in a message lacks %s", command[0], setting)
+		}
+	}
+}
+
+// called returns the calls so far.
+func (a *account) called() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.calls)
 }
 
 // succeed is run for a target that must not fail.
@@ -296,7 +358,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if signed := scope.FindStringSubmatch(r.Header.Get("Authorization")); signed != nil {
 		service = signed[1]
 	}
-	if service == "cloudformation" || service == "sts" {
+	if service == "cloudformation" || service == "sts" || service == "iam" {
 		if err := r.ParseForm(); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -307,6 +369,9 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.calls = append(a.calls, call)
 	f, faulty := a.faults[call]
 	delete(a.faults, call)
+	if f2, ok := a.denied[call]; ok {
+		f, faulty = f2, true
+	}
 	document := a.document
 	a.mu.Unlock()
 	switch {
@@ -348,6 +413,13 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 	case "sts":
 		query(w, "GetCallerIdentity", "<Arn>arn:aws:iam::"+stacktest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
 			stacktest.Account+"</Account>")
+	case "iam":
+		name := r.PostForm.Get("RoleName")
+		if assumedBy, ok := a.roles[name]; ok {
+			stacktest.WriteRole(w, name, assumedBy)
+		} else {
+			stacktest.WriteNoRole(w, name)
+		}
 	case "dynamodb":
 		a.dynamodb(w, r, operation, body)
 	case "apigateway":
@@ -358,6 +430,8 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 		reply(w, map[string]any{"cloudwatchRoleArn": a.logsRole, "value": "the-key"})
 	case "lambda":
 		reply(w, map[string]any{"Name": "live", "FunctionVersion": "7", "State": "Active"})
+	case "logs", "xray": // there are none
+		reply(w, map[string]any{})
 	case "monitoring":
 		a.cloudwatch(w, r, body)
 	default:
@@ -541,6 +615,14 @@ func refuse(w http.ResponseWriter, r *http.Request, f fault) {
 		XMLName xml.Name `xml:"Error"`
 		Code    string
 		Message string
+	}
+	if r.PostForm.Get("Action") != "" { // the Query protocol
+		w.WriteHeader(f.status)
+		_ = xml.NewEncoder(w).Encode(struct {
+			XMLName xml.Name `xml:"ErrorResponse"`
+			Error   document
+		}{Error: document{Code: f.code, Message: f.message}})
+		return
 	}
 	w.WriteHeader(f.status)
 	if r.Method != http.MethodHead {

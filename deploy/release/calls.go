@@ -4,24 +4,52 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 )
 
-// recordCalls has each call to AWS added to a file, as "S3.PutObject": what the deployer needs permissions for.
-func recordCalls(config *aws.Config, path string) {
+// onCall has do called before each call to AWS with its service and operation, such as "S3" and "PutObject". The call
+// is not made if do returns an error.
+func onCall(config *aws.Config, id string, do func(service, operation string) error) {
 	config.APIOptions = append(config.APIOptions, func(stack *middleware.Stack) error {
-		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RecordCalls",
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc(id,
 			func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
 			) (middleware.InitializeOutput, middleware.Metadata, error) {
-				if err := appendLine(path, awsmiddleware.GetServiceID(ctx)+"."+awsmiddleware.GetOperationName(ctx)); err != nil {
+				if err := do(awsmiddleware.GetServiceID(ctx), awsmiddleware.GetOperationName(ctx)); err != nil {
 					return middleware.InitializeOutput{}, middleware.Metadata{}, err
 				}
 				return next.HandleInitialize(ctx, in)
 			}), middleware.After)
 	})
+}
+
+// recordCalls adds each call to AWS to a file, as "S3.PutObject": what the deployer needs permissions for.
+func recordCalls(config *aws.Config, path string) {
+	onCall(config, "RecordCalls", func(service, operation string) error { return appendLine(path, service+"."+operation) })
+}
+
+// noteChanges sets changed before the first call that may change something.
+func noteChanges(config *aws.Config, changed *atomic.Bool) {
+	onCall(config, "NoteChanges", func(_, operation string) error {
+		if !readsOnly(operation) {
+			changed.Store(true)
+		}
+		return nil
+	})
+}
+
+// readsOnly reports whether an operation changes nothing, by its name.
+func readsOnly(operation string) bool {
+	for _, verb := range []string{"BatchGet", "Describe", "Detect", "Filter", "Get", "Head", "List"} {
+		if strings.HasPrefix(operation, verb) {
+			return true
+		}
+	}
+	return false
 }
 
 func appendLine(path, line string) error {

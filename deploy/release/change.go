@@ -55,17 +55,20 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 	}
 	// CloudFormation says the same of a plan without changes, but takes its time for it. After a failure it must have its say.
 	steady := now != nil && (now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
-	if next := recordOf(rendered); steady && now.record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters) {
-		s.Printer.Notef("nothing to change")
-		return nil
+	next := recordOf(rendered)
+	same := steady && now.record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters)
+	switch {
+	case same && s.revertsDrift():
+		rendered = now.template // the same release: only what has drifted changes
+	case same:
+		return s.upToDate(ctx)
 	}
 	plan, err := s.plan(ctx, now, rendered)
 	if err != nil {
 		return err
 	}
 	if plan.Empty() {
-		s.Printer.Notef("nothing to change")
-		return nil
+		return s.upToDate(ctx)
 	}
 	s.Printer.Plan(plan)
 	if err := s.guard(now, rendered, plan); err != nil {
@@ -85,6 +88,7 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 		TemplateURL: s.bucket.URL(r.Key),
 		Parameters:  rendered.Parameters(),
 		Description: strings.TrimSpace(fmt.Sprintf("Release %d %s", r.Number, r.Source)),
+		RevertDrift: s.revertsDrift(),
 	})
 	if err != nil || plan.Empty() {
 		return plan, err
@@ -118,25 +122,30 @@ func (s *session) guard(now *current, rendered *template.Rendered, plan *stack.P
 	if !ok {
 		return nil
 	}
-	what, properties := "", ""
+	reason := ""
 	if _, idAfter, nameAfter, ok := rendered.TableOnly(); !ok || nameAfter != name || idAfter != id {
-		what = "takes out of the stack"
+		reason = fmt.Sprintf("the change takes out of the stack the table %s, which has the users", name)
 	}
 	for _, change := range plan.Changes {
-		if change.LogicalID == id && change.Action == "Modify" && change.Replacement != "" && change.Replacement != "False" {
-			what, properties = "replaces", " by changing "+strings.Join(change.Properties, ", ")
+		switch {
+		case change.LogicalID != id:
+		case change.Drift == string(cftypes.StackResourceDriftStatusDeleted):
+			reason = fmt.Sprintf("the table %s was deleted by other means than a deployment, and an empty one would take "+
+				"its name. Restore a backup under that name first", name)
+		case change.Action == "Modify" && change.Replacement != "" && change.Replacement != "False":
+			reason = fmt.Sprintf("the change replaces the table %s, which has the users, by changing %s",
+				name, strings.Join(change.Properties, ", "))
 		}
 	}
-	if what == "" {
+	if reason == "" {
 		return nil
 	}
 	if s.ReplaceTable == name {
 		s.Printer.Notef("the table %s may go, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return WithCode(CodeRefused, fmt.Errorf("refused, nothing was done: the change %s the table %s, which has the users%s. "+
-		"If that is what you want, say so with REPLACE_TABLE=%[2]s",
-		what, name, properties))
+	return WithCode(CodeRefused, fmt.Errorf("refused, the stage was not changed: %s. If you want it all the same: %s",
+		reason, s.again(replaceTableSetting+"="+name)))
 }
 
 // sign writes the record into the template, completed by what follows from that.

@@ -8,10 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway"
-
-	"github.com/userrequestapi/userdata/deploy/awserror"
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -20,12 +16,11 @@ import (
 // Deploy brings the stage to what the source says: it builds and uploads what has changed, has CloudFormation change the stack,
 // and tries the stage out. Nothing to change is a success. Ended in the middle, it can be run again.
 func Deploy(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, deploy(ctx, settings))
+	return run(ctx, settings, deployTarget, deploy)
 }
 
-func deploy(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
-	if err != nil {
+func deploy(ctx context.Context, s *session) error {
+	if _, err := s.look(ctx); err != nil { // refuses a stack that this tool has not made, before anything is uploaded
 		return err
 	}
 	if err := s.openBucket(ctx); err != nil {
@@ -61,12 +56,9 @@ func deploy(ctx context.Context, settings Settings) error {
 func (s *session) render(ctx context.Context, now *current, packages map[string]build.Package) (*template.Rendered, error) {
 	parameters := s.parameters()
 	parameters[bucketParameter] = s.bucket.Name()
-	if parameters[logsRoleParameter] == "" {
-		choice, err := s.logsRole(ctx, now)
-		if err != nil {
-			return nil, err
-		}
-		parameters[logsRoleParameter] = choice
+	var err error
+	if parameters[logsRoleParameter], err = s.logsRole(ctx, now, parameters[logsRoleParameter]); err != nil {
+		return nil, err
 	}
 	return s.source.Render(template.Options{Parameters: parameters, Code: keys(packages)})
 }
@@ -79,36 +71,12 @@ func keys(packages map[string]build.Package) map[string]string {
 	return keys
 }
 
-// logsRole chooses whether the stack makes the role by which API Gateway writes logs. There is one for all APIs of the account
-// in the region: a stack that has made it keeps it, and another is not replaced.
-func (s *session) logsRole(ctx context.Context, now *current) (string, error) {
-	if now != nil && now.template != nil {
-		resources, err := now.template.Resources()
-		if err != nil {
-			return "", err
-		}
-		for _, resourceType := range resources {
-			if resourceType == accountType {
-				return logsRoleCreate, nil
-			}
-		}
-	}
-	settings, err := apigateway.NewFromConfig(s.account.Config).GetAccount(ctx, &apigateway.GetAccountInput{})
-	if err != nil {
-		return "", fmt.Errorf("look for API Gateway's role for logs: %w", awserror.Explain(err))
-	}
-	if aws.ToString(settings.CloudwatchRoleArn) == "" {
-		return logsRoleCreate, nil
-	}
-	return logsRoleExisting, nil
-}
-
 // tryOut runs the smoke test after a deployment, unless it is not wanted or cannot be done.
 func (s *session) tryOut(ctx context.Context, now *current) error {
 	if !s.Smoke {
 		return nil
 	}
-	if now.Parameters[authorizationParameter] == template.AuthorizationCognito && s.Token == "" {
+	if s.withoutToken(now) {
 		s.Printer.Notef("the stage is not tried out: that takes an ID token of the user pool, as TOKEN")
 		return nil
 	}
@@ -118,7 +86,7 @@ func (s *session) tryOut(ctx context.Context, now *current) error {
 	}
 	next := ""
 	if now.record.Previous != "" {
-		next = "\nTake the release back with " + s.command("rollback")
+		next = "\nTake the release back with " + s.command(rollbackTarget)
 	}
 	return fmt.Errorf("the stage is deployed, but does not work as it should: %w%s", err, next)
 }
@@ -143,12 +111,13 @@ func (s *session) describe(now *current) string {
 	b.WriteString("\nCall it:\n\n")
 	switch authorization := now.Parameters[authorizationParameter]; authorization {
 	case template.AuthorizationIAM:
-		fmt.Fprintf(&b, `  eval "$(aws configure export-credentials --format env)"
+		fmt.Fprintf(&b, `  eval "$(%s)"
   curl --aws-sigv4 "aws:amz:%s:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-    -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`, s.account.Region, url)
+    -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`,
+			s.Line.CLI("configure export-credentials --format env"), s.account.Region, url)
 	case template.AuthorizationAPIKey:
-		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(aws apigateway get-api-key --api-key %s --include-value --query value --output text)" '%s'`,
-			now.Outputs["ApiKeyId"], url)
+		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(%s)" '%s'`, s.Line.CLI(fmt.Sprintf(
+			"apigateway get-api-key --api-key %s --include-value --query value --output text", now.Outputs["ApiKeyId"])), url)
 	case template.AuthorizationCognito:
 		fmt.Fprintf(&b, `  curl -H "Authorization: $TOKEN" '%s'   # TOKEN: an ID token of the user pool`, url)
 	default:

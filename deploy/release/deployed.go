@@ -15,20 +15,20 @@ type Deployed struct {
 	Outputs map[string]string // of the stack
 	// LogGroups are the names of the stage's log groups by the logical ids that the template gives them.
 	LogGroups map[string]string
-	// Command returns what a person types for a target of mage on this stage.
-	Command func(target string) string
+	// Command returns the command for a target of mage on this stage. settings, each NAME=value, apply to this command
+	// only.
+	Command func(target string, settings ...string) string
+	// LogsProblem returns why API Gateway writes no logs, and what to do about it; "" if nothing is known to prevent
+	// it.
+	LogsProblem func(context.Context) string
 }
 
 // Look does something with a stage that is deployed, other than to change it. Its error has the code to exit with.
 func Look(ctx context.Context, settings Settings, do func(context.Context, *Deployed) error) error {
-	return finish(ctx, settings, look(ctx, settings, do))
+	return run(ctx, settings, "", func(ctx context.Context, s *session) error { return look(ctx, s, do) })
 }
 
-func look(ctx context.Context, settings Settings, do func(context.Context, *Deployed) error) error {
-	s, err := open(ctx, settings)
-	if err != nil {
-		return err
-	}
+func look(ctx context.Context, s *session, do func(context.Context, *Deployed) error) error {
 	now, err := s.deployed(ctx)
 	if err != nil {
 		return err
@@ -39,6 +39,7 @@ func look(ctx context.Context, settings Settings, do func(context.Context, *Depl
 	}
 	d := &Deployed{
 		Account: s.account, Stack: s.stackName(), Outputs: now.Outputs, LogGroups: map[string]string{}, Command: s.command,
+		LogsProblem: func(ctx context.Context) string { return s.logsProblem(ctx, now) },
 	}
 	for _, r := range resources {
 		if r.Type == logGroupType && r.Status != cftypes.ResourceStatusDeleteComplete && r.PhysicalID != "" {

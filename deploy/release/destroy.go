@@ -14,14 +14,10 @@ import (
 
 // Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
 func Destroy(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, destroy(ctx, settings))
+	return run(ctx, settings, destroyTarget, destroy)
 }
 
-func destroy(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
-	if err != nil {
-		return err
-	}
+func destroy(ctx context.Context, s *session) error {
 	table, ours := s.ownTable()
 	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
 		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
@@ -44,8 +40,8 @@ func destroy(ctx context.Context, settings Settings) error {
 		return s.deleteTable(ctx, table)
 	}
 	if ours {
-		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (DELETE_TABLE=%[1]s deletes it too)",
-			table)
+		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (to delete it too: %s)",
+			table, s.again(deleteTableSetting+"="+table))
 	}
 	s.Printer.Notef("the bucket of packages stays: other stages may use it (docs/deploy.md says how to remove it)")
 	return nil
@@ -80,7 +76,8 @@ func (s *session) confirm(table string) error {
 		return nil
 	}
 	if answer == "" {
-		return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as CONFIRM=%s", s.stage.Name))
+		return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
+			s.again(confirmSetting+"="+s.stage.Name)))
 	}
 	return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: the stage is called %s, not %s", s.stage.Name, answer))
 }

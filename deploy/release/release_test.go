@@ -42,10 +42,11 @@ func TestFromEnvironment(t *testing.T) {
 			map[string]string{
 				"STAGE": "dev", "SMOKE": "0", "DRIFT": "false", "JSON": "1", "INVOKE_URL": "http://127.0.0.1:1", "TOKEN": "t", "REPLACE_TABLE": "r",
 				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls", "PORT": "3001", "POLL": "100ms", "SERVE": "0",
+				"REVERT_DRIFT": "1",
 			},
 			release.Settings{
 				Root: "root", Stage: "dev", InvokeURL: "http://127.0.0.1:1", Token: "t", ReplaceTable: "r", DeleteTable: "d", Confirm: "c", CallsFile: "calls",
-				Port: 3001, Poll: 100 * time.Millisecond,
+				Port: 3001, Poll: 100 * time.Millisecond, RevertDrift: true,
 			},
 		},
 	}
@@ -56,7 +57,7 @@ func TestFromEnvironment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse")); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse", "Line")); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}
 		})
@@ -171,7 +172,7 @@ func TestRefusedAtFirst(t *testing.T) {
 			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
 			code: release.CodeSettings, want: "is not the table that stage test has made",
 		},
-		{name: "not confirmed", code: release.CodeRefused, want: "confirm with the stage's name, as CONFIRM=test"},
+		{name: "not confirmed", code: release.CodeRefused, want: "confirm with the stage's name, as CONFIRM=test STAGE=test go tool mage destroy"},
 		{name: "confirmed for another", settings: release.Settings{Confirm: "prod"}, code: release.CodeRefused, want: "the stage is called test, not prod"},
 		{
 			name: "not confirmed by the user", settings: release.Settings{Ask: func(string) (string, error) { return "no", nil }},

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
@@ -22,6 +23,21 @@ import (
 	"github.com/userrequestapi/userdata/deploy/stack"
 	"github.com/userrequestapi/userdata/deploy/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// The targets of mage, and the settings, that messages suggest.
+const (
+	deployTarget   = "deploy"
+	destroyTarget  = "destroy"
+	functionTarget = "deployFunction"
+	planTarget     = "plan"
+	rollbackTarget = "rollback"
+
+	atOnceSetting       = "AT_ONCE"
+	revertDriftSetting  = "REVERT_DRIFT"
+	replaceTableSetting = "REPLACE_TABLE"
+	deleteTableSetting  = "DELETE_TABLE"
+	confirmSetting      = "CONFIRM"
 )
 
 // What the template calls its parts.
@@ -59,22 +75,31 @@ type session struct {
 	stack      *stack.Stack
 	bucket     *artifacts.Bucket // nil before openBucket
 	watch      *progress.Watch   // of the operation under way; nil: none
+
+	target     string      // the running target with its argument; empty: one that changes nothing
+	changed    atomic.Bool // whether something may have been changed in the account
+	roleChoice string      // the value of the parameter ApiGatewayLogsRole; empty: not chosen yet
 }
 
 // open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is
 // done.
 func open(ctx context.Context, settings Settings) (*session, error) {
 	s := &session{Settings: settings}
+	if s.Line.Stage == "" && s.Stage != defaultStage {
+		s.Line.Stage = s.Stage
+	}
 	if err := s.load(); err != nil {
 		return nil, WithCode(CodeSettings, err)
 	}
 	var err error
 	s.account, err = account.Open(ctx, account.Options{
-		Region: s.stage.Region, Endpoint: s.Endpoint, Ask: s.Ask, Waiting: func(text string) { s.Printer.Notef("%s", text) },
+		Region: s.stage.Region, Endpoint: s.Endpoint, Ask: s.Ask, Line: s.Line,
+		Waiting: func(text string) { s.Printer.Notef("%s", text) },
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.Line.Region = s.account.Region
 	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, withoutSession(s.account.ARN))
 	if s.account.Endpoint != "" {
 		s.Printer.Notef("through %s", s.account.Endpoint)
@@ -92,7 +117,10 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	if s.CallsFile != "" {
 		recordCalls(&s.account.Config, s.CallsFile)
 	}
-	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{Progress: s.event, Poll: s.Poll})
+	noteChanges(&s.account.Config, &s.changed)
+	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{
+		Progress: s.event, Poll: s.Poll, Line: s.Line, Resume: s.resume,
+	})
 	return s, nil
 }
 
@@ -355,7 +383,7 @@ func (s *session) look(ctx context.Context) (*current, error) {
 	return c, nil
 }
 
-// errNotDeployed is that nothing of a stage serves yet.
+// errNotDeployed means that the stage has no deployed release.
 var errNotDeployed = errors.New("is not deployed")
 
 // deployed is look for what needs a stage that is there; the error is [errNotDeployed] where it is not.
@@ -367,17 +395,48 @@ func (s *session) deployed(ctx context.Context) (*current, error) {
 			status = fmt.Sprintf("its stack is in %s", c.Status)
 		}
 		err = WithCode(CodeSettings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
-			s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command("deploy")))
+			s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
 	}
 	return c, err
 }
 
-// command is what a person types for a target on this stage.
-func (s *session) command(target string) string {
-	if s.stage.Name == defaultStage {
-		return "go tool mage " + target
+// command returns the command for a target on this stage. settings, each NAME=value, apply to this command only.
+func (s *session) command(target string, settings ...string) string {
+	return s.Line.Mage(target, settings...)
+}
+
+// again returns the command for the running target with the settings that it was given, and others.
+func (s *session) again(settings ...string) string {
+	add := func(given bool, setting string) {
+		if given && !slices.Contains(settings, setting) {
+			settings = append(settings, setting)
+		}
 	}
-	return "STAGE=" + s.stage.Name + " go tool mage " + target
+	switch s.target {
+	case deployTarget:
+		add(s.AtOnce, atOnceSetting+"=1")
+		add(s.RevertDrift, revertDriftSetting+"=1")
+		add(!s.Smoke, "SMOKE=0")
+		add(!s.Drift, "DRIFT=0")
+		add(s.ReplaceTable != "", replaceTableSetting+"="+s.ReplaceTable)
+	case destroyTarget:
+		add(s.DeleteTable != "", deleteTableSetting+"="+s.DeleteTable)
+	default:
+		add(s.AtOnce, atOnceSetting+"=1")
+		add(s.ReplaceTable != "", replaceTableSetting+"="+s.ReplaceTable)
+	}
+	return s.command(s.target, settings...)
+}
+
+// resume returns what to run after the running target was interrupted. A rollback that is repeated would go back one
+// release further.
+func (s *session) resume() string {
+	switch s.target {
+	case "", planTarget, rollbackTarget:
+		return s.command("status") + " shows how it ends"
+	default:
+		return s.again() + " waits for it and goes on"
+	}
 }
 
 // commit names the source by its commit, as far as git knows it.

@@ -17,9 +17,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/awserror"
+	"github.com/userrequestapi/userdata/deploy/command"
 	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/interrupt"
 	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/stack"
 )
 
 const defaultStage = "prod"
@@ -32,6 +33,8 @@ type Settings struct {
 
 	Smoke bool // whether to try the stage out after a deployment
 	Drift bool // whether to have AWS compare the stage with its template, which takes a while
+	// RevertDrift is whether [Deploy] also undoes what was changed by other means than a deployment.
+	RevertDrift bool
 
 	// InvokeURL is where the stage answers, with {ApiId} and {StageName} in it: for emulators, which serve APIs at other
 	// addresses than AWS. Empty: the stack's output tells.
@@ -55,6 +58,7 @@ type Settings struct {
 
 	CallsFile string // gets the name of each call to AWS; empty: none does
 
+	Line    command.Line // writes the commands in messages
 	Printer *progress.Printer
 	// Endpoint is called instead of AWS's own; empty: AWS_ENDPOINT_URL, if that is set.
 	Endpoint string
@@ -62,9 +66,10 @@ type Settings struct {
 	Ask func(question string) (string, error)
 }
 
-// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, AT_ONCE, INVOKE_URL, TOKEN,
-// REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR. What happens is shown on out. A browser
-// is opened only from a terminal, and not with BROWSER=none or JSON.
+// FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, REVERT_DRIFT,
+// AT_ONCE, INVOKE_URL, TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR,
+// and those that select the account for the commands in messages. Progress is printed to out. A browser is opened only
+// from a terminal, and not with BROWSER=none or JSON.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -75,6 +80,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		DeleteTable:  getenv("DELETE_TABLE"),
 		Confirm:      getenv("CONFIRM"),
 		CallsFile:    getenv("AWS_CALLS"),
+		Line:         command.New(getenv),
 	}
 	if stage := getenv("STAGE"); stage != "" {
 		s.Stage = stage
@@ -82,6 +88,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	variables := environment.New(getenv)
 	s.Smoke = variables.Flag("SMOKE", true)
 	s.Drift = variables.Flag("DRIFT", true)
+	s.RevertDrift = variables.Flag("REVERT_DRIFT", false)
 	s.AtOnce = variables.Flag("AT_ONCE", false)
 	s.Serve = variables.Flag("SERVE", true)
 	s.Port = variables.Number("PORT", 0, 0, 65535)
@@ -159,7 +166,22 @@ func WithCode(code int, err error) error {
 	return &Error{code, err}
 }
 
-// finish gives the error of a target its code, which must be the outermost: mage looks at that alone. It tells programs of it.
+// run opens the stage and carries out a target, which its command names, such as "deployFunction get". It returns the
+// error with the code to exit with.
+func run(ctx context.Context, settings Settings, name string, target func(context.Context, *session) error) error {
+	s, err := open(ctx, settings)
+	if err == nil {
+		s.target = name
+		err = target(ctx, s)
+	}
+	if coded, ok := errors.AsType[*Error](err); ok && coded.code == CodeSettings && s != nil && s.changed.Load() {
+		err = &Error{CodeFailed, err} // CodeSettings promises that nothing was done
+	}
+	return finish(ctx, settings, err)
+}
+
+// finish returns the error of a target with the code to exit with, which must be the outermost: mage reads no other. It
+// also prints the error for programs.
 func finish(ctx context.Context, settings Settings, err error) error {
 	if err == nil {
 		return nil
@@ -167,16 +189,22 @@ func finish(ctx context.Context, settings Settings, err error) error {
 	err = environment.ExplainDiskFull(err)
 	result := &Error{CodeFailed, err}
 	coded, ok := errors.AsType[*Error](err)
-	switch kind := awserror.KindOf(err); {
-	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, interrupt.ErrStopped)):
+	switch {
+	case ctx.Err() != nil:
 		result.code = CodeInterrupted
 	case ok:
 		result.code = coded.code
-	case slices.Contains(accountKinds(), kind):
+	case slices.Contains(accountKinds(), awserror.KindOf(err)), unauthorized(err):
 		result.code = CodeAccount
 	}
 	settings.Printer.Error(result.code, err)
 	return result
+}
+
+// unauthorized reports whether CloudFormation failed for lack of a permission.
+func unauthorized(err error) bool {
+	failure, ok := errors.AsType[*stack.Failure](err)
+	return ok && failure.Unauthorized()
 }
 
 // accountKinds are the errors that other credentials or permissions would not have.

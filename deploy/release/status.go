@@ -38,8 +38,11 @@ type StageStatus struct {
 	// Errors has a message for each part that could not be read: failure, functions, alarms, drift, or the name of a
 	// function.
 	Errors map[string]string `json:"errors,omitempty"`
+	// LogsProblem is why API Gateway writes no logs, and what to do about it.
+	LogsProblem string `json:"logsProblem,omitempty"`
 
 	serves bool
+	repair string // the command that undoes the drift
 }
 
 // FunctionStatus is the version of a function that serves requests.
@@ -66,14 +69,10 @@ const (
 // Status reports the state of the stage: its stack, the versions that serve, its alarms, and the drift from its
 // template. A part that cannot be read does not keep the others from being reported; the error then names the parts.
 func Status(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, status(ctx, settings))
+	return run(ctx, settings, "", status)
 }
 
-func status(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
-	if err != nil {
-		return err
-	}
+func status(ctx context.Context, s *session) error {
 	now, err := s.look(ctx)
 	if err == nil && now == nil {
 		_, err = s.deployed(ctx)
@@ -84,6 +83,7 @@ func status(ctx context.Context, settings Settings) error {
 	r := statusReader{session: s, now: now, result: StageStatus{
 		Stage: s.stage.Name, Stack: now.Name, Status: string(now.Status), Reason: now.Reason, Updated: now.Updated,
 		Release: now.record.Number, Source: now.record.Source, URL: s.invokeURL(now), serves: now.serves(),
+		repair: s.command(deployTarget, revertDriftSetting+"=1"),
 	}}
 	if r.result.Updated.IsZero() {
 		r.result.Updated = now.Created
@@ -138,6 +138,7 @@ func (r *statusReader) read(ctx context.Context) {
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
 	}
+	r.result.LogsProblem = r.logsProblem(ctx, r.now)
 	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
 		r.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
 		r.result.Drift, err = r.stack.Drift(ctx)
@@ -254,6 +255,9 @@ func (r StageStatus) text() string {
 		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
 	r.functionsText(&b)
 	r.alarmsText(&b)
+	if r.LogsProblem != "" {
+		fmt.Fprintf(&b, "\nLogs     %s\n", r.LogsProblem)
+	}
 	r.driftText(&b)
 	return b.String()
 }
@@ -300,14 +304,11 @@ func (r StageStatus) driftText(b *strings.Builder) {
 	}
 	switch {
 	case len(r.Drift) > 0:
-		b.WriteString("\nDrift    changed by other means than a deployment:\n")
+		fmt.Fprintf(b, "\nDrift    changed by other means than a deployment:\n%s  %s undoes that\n", driftText(r.Drift), r.repair)
 	case message != "":
 	case r.Drift == nil:
 		b.WriteString("\nDrift    not looked for\n")
 	default:
 		b.WriteString("\nDrift    none: everything is as the template has it\n")
-	}
-	for _, d := range r.Drift {
-		fmt.Fprintf(b, "  %-9s %s (%s) %s\n", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))
 	}
 }

@@ -24,11 +24,11 @@ import (
 
 // Plan shows what [Deploy] would change. It changes nothing.
 func Plan(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, plan(ctx, settings))
+	return run(ctx, settings, planTarget, plan)
 }
 
-func plan(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
+func plan(ctx context.Context, s *session) error {
+	now, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,6 @@ func plan(ctx context.Context, settings Settings) error {
 		return err
 	}
 	defer remove()
-	now, err := s.look(ctx)
-	if err != nil {
-		return err
-	}
 	rendered, err := s.render(ctx, now, packages)
 	if err != nil {
 		return err
@@ -59,7 +55,7 @@ func plan(ctx context.Context, settings Settings) error {
 	}
 	if now.InProgress() {
 		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended",
-			now.Status, s.command("deploy"))
+			now.Status, s.command(deployTarget))
 	}
 	next := now.next("")
 	next.Key = "plans/" + s.stackName() + ".json"
@@ -74,10 +70,15 @@ func plan(ctx context.Context, settings Settings) error {
 		return err
 	}
 	s.Printer.Plan(planned)
-	if planned.Empty() {
-		return nil
+	if err := s.stack.Discard(ctx, planned); err != nil || len(planned.Changes) > 0 {
+		return err
 	}
-	return s.stack.Discard(ctx, planned)
+	drifts, err := s.findDrift(ctx)
+	if len(drifts) > 0 {
+		s.Printer.Notef("by other means than a deployment, the stage has changed:\n%s%s shows how to undo that",
+			driftText(drifts), s.command(planTarget, revertDriftSetting+"=1"))
+	}
+	return err
 }
 
 // everything is the plan of a stack that is not there.
@@ -109,14 +110,12 @@ func (s *session) everything(ctx context.Context, rendered *template.Rendered) (
 
 // Function deploys the code of one function, named by its folder, and nothing else.
 func Function(ctx context.Context, settings Settings, name string) error {
-	return finish(ctx, settings, function(ctx, settings, name))
+	return run(ctx, settings, functionTarget+" "+name, func(ctx context.Context, s *session) error {
+		return function(ctx, s, name)
+	})
 }
 
-func function(ctx context.Context, settings Settings, name string) error {
-	s, err := open(ctx, settings)
-	if err != nil {
-		return err
-	}
+func function(ctx context.Context, s *session, name string) error {
 	functions, err := s.functions()
 	if err != nil {
 		return err
@@ -145,7 +144,7 @@ func function(ctx context.Context, settings Settings, name string) error {
 	s.Printer.Stepf("Changing the function %s", f.Name)
 	_, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
 		if now == nil || now.template == nil {
-			return nil, fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command("deploy"))
+			return nil, fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command(deployTarget))
 		}
 		// What is deployed, but for this one function: other changes of the source stay out.
 		parameters := maps.Clone(now.Parameters)
@@ -171,11 +170,14 @@ func function(ctx context.Context, settings Settings, name string) error {
 // Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched. Called again,
 // it goes back further. The way back is not gradual: the alarm that may be the reason for it would stop it.
 func Rollback(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, rollback(ctx, settings))
+	return run(ctx, settings, rollbackTarget, rollback)
 }
 
-func rollback(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
+func rollback(ctx context.Context, s *session) error {
+	now, err := s.deployed(ctx) // before a stack that cannot be rolled back is settled
+	if err == nil && !now.InProgress() {
+		err = s.hasPrevious(now)
+	}
 	if err != nil {
 		return err
 	}
@@ -184,14 +186,11 @@ func rollback(ctx context.Context, settings Settings) error {
 	}
 	s.Printer.Stepf("Taking back the release of stage %s", s.stage.Name)
 	from := 0
-	now, err := s.change(ctx, func(now *current) (*template.Rendered, error) {
-		switch {
-		case now == nil || now.record.Number == 0:
-			return nil, WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
-		case now.record.Previous == "":
-			return nil, WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
-				now.record.Number, s.stage.Name))
-		case from != 0 && from != now.record.Number:
+	now, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
+		if err := s.hasPrevious(now); err != nil {
+			return nil, err
+		}
+		if from != 0 && from != now.record.Number {
 			return nil, fmt.Errorf("release %d has come in between: look whether it still is to be taken back, and repeat", now.record.Number)
 		}
 		from = now.record.Number
@@ -204,12 +203,25 @@ func rollback(ctx context.Context, settings Settings) error {
 	return nil
 }
 
+// hasPrevious returns an error if there is no release before the present one.
+func (s *session) hasPrevious(now *current) error {
+	switch {
+	case now == nil || now.record.Number == 0:
+		return WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
+	case now.record.Previous == "":
+		return WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
+			now.record.Number, s.stage.Name))
+	default:
+		return nil
+	}
+}
+
 // before returns the release before the present one, as it was.
 func (s *session) before(ctx context.Context, now *current) (*template.Rendered, error) {
 	document, err := s.bucket.Get(ctx, now.record.Previous)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the release before is no longer in the bucket %s: check out its source, and deploy that with %s",
-			s.bucket.Name(), s.command("deploy"))
+			s.bucket.Name(), s.command(deployTarget))
 	}
 	if err != nil {
 		return nil, err
@@ -232,15 +244,22 @@ func (s *session) before(ctx context.Context, now *current) (*template.Rendered,
 
 // Smoke tries the deployed stage out: it creates, reads, replaces and deletes a user.
 func Smoke(ctx context.Context, settings Settings) error {
-	s, err := open(ctx, settings)
-	if err != nil {
-		return finish(ctx, settings, err)
-	}
-	now, err := s.deployed(ctx)
-	if err != nil {
-		return finish(ctx, settings, err)
-	}
-	return finish(ctx, settings, s.smoke(ctx, now))
+	return run(ctx, settings, "", func(ctx context.Context, s *session) error {
+		now, err := s.deployed(ctx)
+		if err != nil {
+			return err
+		}
+		if s.withoutToken(now) {
+			return WithCode(CodeSettings,
+				fmt.Errorf("stage %s takes ID tokens of its user pool: set TOKEN to one", s.stage.Name))
+		}
+		return s.smoke(ctx, now)
+	})
+}
+
+// withoutToken reports whether the stage takes tokens and none was given.
+func (s *session) withoutToken(now *current) bool {
+	return now.Parameters[authorizationParameter] == template.AuthorizationCognito && s.Token == ""
 }
 
 func (s *session) smoke(ctx context.Context, now *current) error {

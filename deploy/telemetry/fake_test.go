@@ -47,6 +47,7 @@ type fake struct {
 	summaries []map[string]any
 	documents map[string][]string
 	unread    []string // ids of traces that X-Ray does not get to
+	noRole    bool     // whether API Gateway's role for logs was deleted
 	indexed   bool     // whether X-Ray has all traces
 	faults    map[string][]fault
 	requests  map[string][]map[string]any // by operation
@@ -136,9 +137,18 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		if r.PostForm.Get("Action") != "GetCallerIdentity" {
+		switch r.PostForm.Get("Action") {
+		default:
 			f.cloudFormation.ServeHTTP(w, r)
 			return
+		case "GetRole":
+			if name := r.PostForm.Get("RoleName"); f.noRole {
+				stacktest.WriteNoRole(w, name)
+			} else {
+				stacktest.WriteRole(w, name, "apigateway.amazonaws.com")
+			}
+			return
+		case "GetCallerIdentity":
 		}
 		_, _ = io.WriteString(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>`+
 			`<Arn>arn:aws:iam::123456789012:user/ops</Arn><UserId>AIDA</UserId><Account>123456789012</Account>`+
@@ -189,6 +199,8 @@ func (f *fake) answer(operation string, body map[string]any) (int, any) {
 			destination = "CloudWatchLogs"
 		}
 		return http.StatusOK, map[string]string{"Destination": destination, "Status": "ACTIVE"}
+	case "account":
+		return http.StatusOK, map[string]string{"cloudwatchRoleArn": "arn:aws:iam::123456789012:role/service-role/logs"}
 	case "FilterLogEvents":
 		return f.filterLogEvents(body)
 	}

@@ -48,16 +48,20 @@ func Logs(ctx context.Context, s Settings) error {
 			return err
 		}
 		if s.Follow {
-			if err := s.follow(ctx, l); ctx.Err() == nil {
+			if err := s.follow(ctx, d, l); ctx.Err() == nil {
 				return err
 			}
 			return nil
 		}
 		n, err := s.list(ctx, l)
-		if err == nil && n == 0 {
+		if err != nil {
+			return err
+		}
+		if n == 0 {
 			s.nothing(d)
 		}
-		return err
+		s.explainMissing(ctx, d, l)
+		return nil
 	})
 }
 
@@ -137,6 +141,17 @@ func (s Settings) latest(ctx context.Context, l *logs, q query, limit int) ([]li
 	return lines, nil
 }
 
+// explainMissing says why there are no lines of API Gateway, if it can write none. Those of the functions do not depend
+// on its role.
+func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *logs) {
+	if l.groups[accessSource] == "" && l.groups[executionSource] == "" || l.seen[accessSource] || l.seen[executionSource] {
+		return
+	}
+	if problem := d.LogsProblem(ctx); problem != "" {
+		s.Printer.Notef("%s", problem)
+	}
+}
+
 // nothing tells that there are no lines. It is no error: they may be yet to come.
 func (s Settings) nothing(d *release.Deployed) {
 	what := "no line"
@@ -151,7 +166,7 @@ func (s Settings) nothing(d *release.Deployed) {
 }
 
 // follow shows the latest lines, and then new ones as they come.
-func (s Settings) follow(ctx context.Context, l *logs) error {
+func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) error {
 	began := time.Now()
 	q := s.query(began)
 	limit := cmp.Or(s.Limit, followedAtFirst)
@@ -162,6 +177,7 @@ func (s Settings) follow(ctx context.Context, l *logs) error {
 	if err := s.show(lines...); err != nil {
 		return err
 	}
+	s.explainMissing(ctx, d, l)
 	shown := map[string]time.Time{}
 	for _, line := range lines {
 		shown[line.id] = line.at
@@ -281,12 +297,21 @@ func (l line) pretty(style logline.Style) string {
 type logs struct {
 	client *cloudwatchlogs.Client
 	groups map[string]string // names by short names
+	seen   map[string]bool   // the short names of groups that lines were found in
 }
+
+// The short names of API Gateway's log groups.
+const (
+	accessSource    = "access"
+	executionSource = "execution"
+)
 
 // openLogs returns the stage's log groups, or those of them that are wanted. Their short names are made of the template's:
 // GetLogGroup is get, ApiAccessLogGroup access.
 func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
-	l := &logs{client: cloudwatchlogs.NewFromConfig(d.Account.Config), groups: map[string]string{}}
+	l := &logs{
+		client: cloudwatchlogs.NewFromConfig(d.Account.Config), groups: map[string]string{}, seen: map[string]bool{},
+	}
 	for id, name := range d.LogGroups {
 		l.groups[strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(id, "LogGroup"), "Api"))] = name
 	}
@@ -323,9 +348,9 @@ func (q query) pattern(source string) *string {
 // its own is found by it, and what crashes or ends before its time by the words that say so.
 func levelPattern(source, level string) *string {
 	switch {
-	case level != "WARN" && level != "ERROR" && level != "FATAL" || source == "execution":
+	case level != "WARN" && level != "ERROR" && level != "FATAL" || source == executionSource:
 		return nil
-	case source == "access": // whose values are texts
+	case source == accessSource: // whose values are texts
 		if level == "WARN" {
 			return aws.String(`{ ($.status = "4*") || ($.status = "5*") }`)
 		}
@@ -363,6 +388,7 @@ func (l *logs) search(ctx context.Context, q query) iter.Seq2[line, error] {
 			})
 			first := next.lines[0]
 			next.lines = next.lines[1:]
+			l.seen[first.source] = true
 			if !yield(first, nil) {
 				return
 			}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +118,51 @@ func TestLogs(t *testing.T) {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
+}
+
+// Without its role API Gateway writes no lines, which looks as if there had been no requests.
+func TestLogs_NoRole(t *testing.T) {
+	f := newFake(t)
+	f.log(getGroup, time.Now().Add(-time.Minute), `{"level":"INFO","message":"request"}`)
+	const problem = "the account's role for that, arn:aws:iam::123456789012:role/service-role/logs, does not exist"
+	says := func(want bool, s telemetry.Settings) {
+		t.Helper()
+		shown, said, err := f.run(t.Context(), telemetry.Logs, s)
+		if err != nil || strings.Contains(said, problem) != want {
+			t.Errorf("error = %v, want the problem: %t\n%s%s", err, want, shown, said)
+		}
+		if want && !strings.Contains(said, "run STAGE=test go tool mage deploy") {
+			t.Errorf("want what to do about it in:\n%s", said)
+		}
+	}
+	says(false, telemetry.Settings{})
+	f.mu.Lock()
+	f.noRole = true
+	f.mu.Unlock()
+	says(true, telemetry.Settings{})
+	says(true, telemetry.Settings{Functions: []string{"access"}})
+	says(false, telemetry.Settings{Functions: []string{"get"}})
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	f.mu.Lock()
+	var polls atomic.Int32
+	f.asked = func(operation string) {
+		if operation == "FilterLogEvents" && polls.Add(1) > 20 { // of four groups
+			cancel()
+		}
+	}
+	f.mu.Unlock()
+	_, said, err := f.run(ctx, telemetry.Logs, telemetry.Settings{Follow: true, Settings: release.Settings{Poll: time.Millisecond}})
+	if err != nil || strings.Count(said, problem) != 1 {
+		t.Errorf("error = %v, want the problem once while following:\n%s", err, said)
+	}
+
+	f.log(accessGroup, time.Now().Add(-time.Minute), `{"status":"200"}`)
+	f.mu.Lock()
+	f.asked = nil
+	f.mu.Unlock()
+	says(false, telemetry.Settings{}) // what was written before is shown
 }
 
 // Where only grave lines are asked for, CloudWatch is asked for no others, where it can tell.

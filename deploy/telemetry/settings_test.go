@@ -68,7 +68,7 @@ func TestFromEnvironment(t *testing.T) {
 			if got.Out != out {
 				t.Error("it is not for that file")
 			}
-			options := []cmp.Option{cmpopts.IgnoreFields(telemetry.Settings{}, "Out", "Printer", "Ask"), cmpopts.EquateEmpty()}
+			options := []cmp.Option{cmpopts.IgnoreFields(telemetry.Settings{}, "Out", "Printer", "Ask", "Line"), cmpopts.EquateEmpty()}
 			if diff := cmp.Diff(tt.want, got, options...); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}

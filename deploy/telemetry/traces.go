@@ -55,7 +55,7 @@ func Traces(ctx context.Context, s Settings) error {
 			return err
 		}
 		if !s.JSON && s.Width > 0 {
-			s.Printer.Notef("one of them with all its spans and lines: TRACE=%s %s", summaries[0].ID, d.Command("traces"))
+			s.Printer.Notef("one of them with all its spans and lines: %s", d.Command("traces", "TRACE="+summaries[0].ID))
 		}
 		return nil
 	})

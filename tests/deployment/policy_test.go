@@ -17,6 +17,13 @@ import (
 type policy struct {
 	actions    []string // that are allowed, with IAM's wildcards
 	everywhere []string // those that are allowed for all resources
+	grants     []grant
+}
+
+// grant is a statement.
+type grant struct {
+	actions, resources []string
+	conditional        bool
 }
 
 func readPolicy(t *testing.T) policy {
@@ -25,6 +32,7 @@ func readPolicy(t *testing.T) policy {
 		Statement []struct {
 			Effect           string
 			Action, Resource any
+			Condition        map[string]any
 		}
 	}
 	if err := json.Unmarshal([]byte(original(t, "deploy/policy.json")), &document); err != nil {
@@ -35,21 +43,26 @@ func readPolicy(t *testing.T) policy {
 		if s.Effect != "Allow" {
 			t.Errorf("effect %s: the test does not know it", s.Effect)
 		}
-		var actions []string
-		switch action := s.Action.(type) {
-		case string:
-			actions = []string{action}
-		case []any:
-			for _, a := range action {
-				actions = append(actions, a.(string))
-			}
-		}
+		actions := oneOrMore(s.Action)
+		p.grants = append(p.grants, grant{actions: actions, resources: oneOrMore(s.Resource), conditional: len(s.Condition) > 0})
 		p.actions = append(p.actions, actions...)
 		if s.Resource == "*" {
 			p.everywhere = append(p.everywhere, actions...)
 		}
 	}
 	return p
+}
+
+// oneOrMore returns the strings of a field that may be one or several.
+func oneOrMore(field any) []string {
+	if one, ok := field.(string); ok {
+		return []string{one}
+	}
+	var all []string
+	for _, member := range field.([]any) {
+		all = append(all, member.(string))
+	}
+	return all
 }
 
 // withoutResource are the actions that IAM does not let anybody limit to resources ("Actions, resources, and condition keys for AWS
@@ -75,6 +88,24 @@ func (p policy) allows(action string) bool {
 	}
 	return false
 }
+
+// allowsOn reports whether an action is allowed on a resource by a statement without conditions.
+func (p policy) allowsOn(action, resource string) bool {
+	return slices.ContainsFunc(p.grants, func(g grant) bool {
+		return !g.conditional && matches(g.actions, action) && matches(g.resources, resource)
+	})
+}
+
+// matches reports whether a pattern of IAM matches a string. In IAM, * also matches slashes.
+func matches(patterns []string, text string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		ok, err := path.Match(flat(pattern), flat(text))
+		return err == nil && ok
+	})
+}
+
+// flat returns a string without slashes, which path.Match treats as separators, in lower case.
+func flat(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "|") }
 
 // action is what IAM calls an operation of the SDK ("Actions, resources, and condition keys for AWS services").
 func action(call string) string {
@@ -178,6 +209,12 @@ func TestPolicy(t *testing.T) {
 	for _, a := range []string{"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries"} { // the emulated account has no X-Ray
 		if !p.allows(a) {
 			t.Errorf("deploy/policy.json does not allow %s, which the tool needs to show traces", a)
+		}
+	}
+	// The role that is set for the account may have any name. Nothing else may be done with it.
+	for action, want := range map[string]bool{"iam:GetRole": true, "iam:DeleteRole": false, "iam:PutRolePolicy": false} {
+		if role := "arn:aws:iam::123456789012:role/service-role/logs"; p.allowsOn(action, role) != want {
+			t.Errorf("deploy/policy.json allows %s on %s: %t, want %t", action, role, !want, want)
 		}
 	}
 	used := map[string]bool{}

@@ -1,0 +1,151 @@
+//nolint:paralleltest // where AWS is, only the environment of the process can say
+package release_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+)
+
+func revertDrift(s *release.Settings) { s.RevertDrift = true }
+
+// What was changed by hand is said instead of "nothing to change", and undone only where that is asked for.
+func TestDriftIsReverted(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	first := a.deployed(t)
+	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
+	contains(t, a.succeed(t, release.Deploy, drift, revertDrift), "nothing to change")
+
+	const repair = "REVERT_DRIFT=1 STAGE=test AWS_PROFILE=deployer AWS_REGION=" + stacktest.Region + " go tool mage deploy"
+	a.Drift(stackName, "GetFunction", "/Timeout")
+	changed := "MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout"
+	for name, do := range map[string]target{"deploy": release.Deploy, "deployFunction": function("get"), "status": release.Status} {
+		out := a.succeed(t, do, drift)
+		contains(t, out, changed, repair)
+		if strings.Contains(out, "nothing to change") {
+			t.Errorf("%s says that there is nothing to change:\n%s", name, out)
+		}
+	}
+	contains(t, a.succeed(t, release.Plan, drift), changed, "go tool mage plan")
+
+	// What is gone makes the deployment fail: the stage is not what the source says.
+	a.Drift(stackName, "PutFunction")
+	a.fail(
+		t,
+		release.Deploy,
+		release.CodeFailed,
+		[]string{"somebody has deleted PutFunction", repair + " creates it again"},
+		drift,
+	)
+	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+	contains(t, a.succeed(t, release.Deploy), "nothing to change") // DRIFT=0
+
+	out := a.succeed(t, release.Plan, revertDrift)
+	contains(
+		t,
+		out,
+		"~ GetFunction",
+		"(Timeout; was changed by other means)",
+		"+ PutFunction",
+		"(was deleted by other means)",
+	)
+	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+	out = a.succeed(t, release.Deploy, revertDrift)
+	contains(t, out, "~ GetFunction", "+ PutFunction", "Stage test is release 1")
+	after := a.deployed(t)
+	after.is(t, 1, "", "UPDATE_COMPLETE") // the same release: a rollback would go back from it as before
+	if after.Key != first.Key {
+		t.Errorf("the release is %s, want %s", after.Key, first.Key)
+	}
+	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
+
+	// Together with a change of the source it is a release like any other.
+	a.Drift(stackName, "GetFunction")
+	setCode(t, a.root, "get", "second")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"GetFunction", repair})
+	a.succeed(t, release.Deploy, revertDrift)
+	a.deployed(t).is(t, 2, first.Key, "UPDATE_COMPLETE")
+}
+
+// A comparison that fails does not keep a stage from being deployed.
+func TestDriftIsNotKnown(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
+	contains(
+		t,
+		a.succeed(t, release.Deploy, drift),
+		"not everything could be compared",
+		"cloudformation:DetectStackDrift",
+		"nothing to change",
+	)
+}
+
+// A new table of the name would keep a backup from being restored under it.
+func TestDeletedTableIsGuarded(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t)
+	a.succeed(t, release.Deploy)
+	a.Drift(stackName, "Table")
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"somebody has deleted Table"}, drift)
+	a.fail(t, release.Deploy, release.CodeRefused, []string{
+		"the stage was not changed",
+		tableName + " was deleted",
+		"Restore a backup",
+		"REPLACE_TABLE=" + tableName + " REVERT_DRIFT=1 ",
+	}, revertDrift)
+	if sets := a.ChangeSets(stackName); len(sets) > 0 {
+		t.Errorf("change sets %q are left", sets)
+	}
+	contains(
+		t,
+		a.succeed(t, release.Deploy, revertDrift, func(s *release.Settings) { s.ReplaceTable = tableName }),
+		"+ Table",
+	)
+	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
+}
+
+// The command after an interruption goes on with what was interrupted, and with nothing else.
+func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+	t.Parallel()
+	const place = "STAGE=test AWS_PROFILE=deployer AWS_REGION=" + stacktest.Region + " go tool mage "
+	a := newAccount(t)
+	for _, tt := range []struct {
+		name    string
+		do      target
+		changes []func(*release.Settings)
+		want    string
+	}{
+		{
+			"deploy", release.Deploy, []func(*release.Settings){func(s *release.Settings) { s.AtOnce, s.ReplaceTable = true, tableName }},
+			"AT_ONCE=1 SMOKE=0 DRIFT=0 REPLACE_TABLE=" + tableName + " " + place + "deploy waits for it",
+		},
+		{"deployFunction", function("get"), nil, place + "deployFunction get waits for it"},
+		{"rollback", release.Rollback, nil, place + "status shows how it ends"}, // another rollback would go back further
+		{"destroy", release.Destroy, []func(*release.Settings){deleteTable}, "DELETE_TABLE=" + tableName + " " + place + "destroy waits for it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			setCode(t, a.root, "get", tt.name)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			action := "ExecuteChangeSet"
+			if tt.name == "destroy" {
+				action = "DeleteStack"
+			}
+			a.Before(action, func() { a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) }) })
+			_, err := a.run(ctx, tt.do, tt.changes...)
+			if code(err) != release.CodeInterrupted {
+				t.Fatalf("error = %v with code %d", err, code(err))
+			}
+			contains(t, err.Error(), "goes on in AWS by itself: "+tt.want)
+			a.Run(stackName)
+		})
+	}
+}

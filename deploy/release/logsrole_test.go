@@ -1,0 +1,162 @@
+package release_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+)
+
+// roleParameter reports as an error if the stack has another value of ApiGatewayLogsRole.
+func (a *account) roleParameter(t *testing.T, want string) {
+	t.Helper()
+	if got := a.deployed(t).parameters["ApiGatewayLogsRole"]; got != want {
+		t.Errorf("ApiGatewayLogsRole is %s, want %s", got, want)
+	}
+}
+
+func TestLogsRole(t *testing.T) {
+	t.Parallel()
+	t.Run("the account has one", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Existing")
+	})
+	t.Run("the account has none", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.logsRole = ""
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Create")
+		a.set(func(a *account) { a.logsRole = logsRole }) // the stack's own
+		setCode(t, a.root, "get", "second")
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Create")
+	})
+	t.Run("the stage's file says it", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		setStage(t, a.root, "ApiGatewayLogsRole: Create")
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Create")
+	})
+	t.Run("no more than the table was taken in", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.logsRole, a.table = "", users("ACTIVE")
+		a.Fail(stacktest.Create, "Api", "no")
+		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+		a.roleParameter(t, "Create")
+		a.set(func(a *account) { a.logsRole = logsRole }) // another stage's, by now
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Existing")
+		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
+	})
+}
+
+// answers has a person answer the questions of a target, and keeps them.
+func answers(answer string, err error, questions *[]string) func(*release.Settings) {
+	return func(s *release.Settings) {
+		s.Ask = func(question string) (string, error) {
+			*questions = append(*questions, question)
+			return answer, err
+		}
+	}
+}
+
+// A role that is set but cannot be used fails silently in AWS: each command that could show it does.
+func TestLogsRoleThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	denied := fault{
+		http.StatusForbidden,
+		"AccessDenied",
+		"User: arn:aws:iam::1:user/x is not authorized to perform: iam:GetRole on resource: role logs",
+	}
+	const remedy = "set ApiGatewayLogsRole: Create in deploy/stages/test.yaml, and run STAGE=test "
+	tests := []struct {
+		name string
+		set  func(*account)
+		want string
+		// remedy is part of what to do about it; empty: nothing is suggested.
+		remedy string
+	}{
+		{
+			"deleted",
+			func(a *account) { a.roles = nil },
+			"the account's role for that, " + logsRole + ", does not exist",
+			remedy,
+		},
+		{
+			"of another service", func(a *account) { a.roles = map[string]string{"logs": "lambda.amazonaws.com"} },
+			"does not let apigateway.amazonaws.com assume it", remedy,
+		},
+		{
+			"not allowed to look",
+			func(a *account) { a.denied = map[string]fault{"iam GetRole": denied} },
+			"may not call iam:GetRole",
+			"",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t)
+			a.set(tt.set)
+			for name, do := range map[string]target{"plan": release.Plan, "deploy": release.Deploy} {
+				if out := a.succeed(t, do); strings.Count(out, tt.want) != 1 || !strings.Contains(out, tt.remedy) {
+					t.Errorf("%s: want %q once, and %q, in:\n%s", name, tt.want, tt.remedy, out)
+				}
+			}
+			a.roleParameter(t, "Existing")
+			contains(t, a.succeed(t, release.Status), tt.want, tt.remedy)
+
+			// Whoever says that another one is set is told, too.
+			setStage(t, a.root, "ApiGatewayLogsRole: Existing")
+			contains(t, a.succeed(t, release.Plan), tt.want)
+		})
+	}
+	t.Run("nothing is wrong", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		for _, do := range []target{release.Plan, release.Deploy, release.Status} {
+			if out := a.succeed(t, do); strings.Contains(out, "writes no logs") || strings.Contains(out, "Logs ") {
+				t.Errorf("a problem is reported:\n%s", out)
+			}
+		}
+	})
+	t.Run("a role is offered", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.set(func(a *account) { a.roles = nil })
+		var questions []string
+		if out := a.succeed(t, release.Plan, answers("yes", nil, &questions)); len(questions) > 0 {
+			t.Errorf("a plan asks %q\n%s", questions, out)
+		}
+		a.succeed(t, release.Deploy, answers("", errors.New("no terminal"), &questions))
+		a.roleParameter(t, "Existing")
+		a.succeed(t, release.Deploy, answers("no", nil, &questions))
+		a.roleParameter(t, "Existing")
+		a.succeed(t, release.Deploy, answers("yes", nil, &questions))
+		a.roleParameter(t, "Create")
+		if len(questions) != 3 || !strings.Contains(questions[2], "does not exist") ||
+			!strings.Contains(questions[2], "all APIs of the account") {
+			t.Errorf("questions %q, want one for each deployment", questions)
+		}
+		// The role is the stack's now. It keeps it, and nobody is asked again.
+		a.set(func(a *account) { a.roles = map[string]string{"logs": "apigateway.amazonaws.com"} })
+		a.succeed(t, release.Deploy, answers("yes", nil, &questions))
+		a.roleParameter(t, "Create")
+		a.set(func(a *account) { a.roles = nil })
+		out := a.succeed(t, release.Deploy, answers("yes", nil, &questions))
+		contains(t, out, "The stack makes that role: REVERT_DRIFT=1 STAGE=test ")
+		contains(t, a.succeed(t, release.Status), "The stack makes that role: REVERT_DRIFT=1 STAGE=test ")
+		a.roleParameter(t, "Create")
+		if len(questions) != 3 {
+			t.Errorf("questions %q", questions[3:])
+		}
+	})
+}
