@@ -40,7 +40,8 @@ func compiles(ctx context.Context, root string) (string, error) {
 		})
 	}
 	if found.Len() > 0 {
-		return found.String(), errors.New("these packages do not compile everywhere: move system calls to files for one system, such as peek_unix.go")
+		return found.String(), errors.New(
+			"these packages do not compile everywhere: move system calls to files for one system, such as peek_unix.go")
 	}
 	return "", nil
 }
