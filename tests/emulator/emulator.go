@@ -74,16 +74,7 @@ func StartTLS(tb testing.TB) *Account {
 
 func start(tb testing.TB, secure bool) *Account {
 	tb.Helper()
-	if testing.Short() {
-		tb.Skip("needs an emulated AWS account")
-	}
-	env, err := python.Environment(tb.Context(), requirements, func(text string) { tb.Log(text) })
-	if errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "" {
-		tb.Skip(err)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
+	env := environment(tb)
 	dir := tb.TempDir()
 	logFile := filepath.Join(dir, "log")
 	tb.Cleanup(func() {
@@ -99,6 +90,7 @@ func start(tb testing.TB, secure bool) *Account {
 	}
 	var variables []string
 	if secure {
+		var err error
 		if variables, err = account.secure(dir); err != nil {
 			tb.Fatal(err)
 		}
@@ -113,6 +105,23 @@ func start(tb testing.TB, secure bool) *Account {
 			tb.Fatal(err)
 		}
 	}
+}
+
+// environment returns the Python environment of the emulator. It skips the test with -short and where there is no
+// Python, unless the environment variable CI is set.
+func environment(tb testing.TB) *python.Env {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("needs an emulated AWS account")
+	}
+	env, err := python.Environment(tb.Context(), requirements, func(text string) { tb.Log(text) })
+	if errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "" {
+		tb.Skip(err)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return env
 }
 
 // secure makes the certificate of the endpoint, and returns the environment variables that have the emulator use it.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -349,6 +350,37 @@ func wait(t *testing.T, what string, done func() bool) {
 	for ; !done(); time.Sleep(10 * time.Millisecond) {
 		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 10*time.Second {
 			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// TestUser_InheritedTags checks that the tags of an API limit what a policy allows, on what belongs to the API too
+// ("API Gateway resources that can be tagged").
+func TestUser_InheritedTags(t *testing.T) {
+	t.Parallel()
+	root := emulator.Start(t)
+	user := root.User(t, "team", `{"Version": "2012-10-17", "Statement": [{
+		"Effect": "Allow", "Action": "apigateway:*", "Resource": "*",
+		"Condition": {"StringEquals": {"aws:ResourceTag/team": "users"}}
+	}]}`)
+	for team, allowed := range map[string]bool{"users": true, "shop": false} {
+		api, err := apigateway.NewFromConfig(root.Config()).CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{
+			Name: &team, Tags: map[string]string{"team": team},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := apigateway.NewFromConfig(user.Config())
+		_, resources := client.GetResources(t.Context(), &apigateway.GetResourcesInput{RestApiId: api.Id})
+		_, deletion := client.DeleteRestApi(t.Context(), &apigateway.DeleteRestApiInput{RestApiId: api.Id})
+		for operation, err := range map[string]error{"GetResources": resources, "DeleteRestApi": deletion} {
+			var refused smithy.APIError
+			switch {
+			case allowed && err != nil:
+				t.Errorf("%s of the API of %s: %v", operation, team, err)
+			case !allowed && (!errors.As(err, &refused) || refused.ErrorCode() != "AccessDeniedException"):
+				t.Errorf("%s of the API of %s: the error is %v, want AccessDeniedException", operation, team, err)
+			}
 		}
 	}
 }

@@ -3,12 +3,14 @@
 Importing a definition, ministack makes the paths, the methods and their integrations with functions of it. API Gateway also keeps the
 parameters, the answers, the models and the documentation, and shows them in exports ("Develop REST APIs using OpenAPI in API Gateway"). All of
 them are made here by what ministack has for the other ways to make them.
+
+IAM's condition key aws:ResourceTag knows no tags of API Gateway's resources in ministack. They are added here.
 """
 
 import json
 
 from ministack import app
-from ministack.services import apigateway_v1
+from ministack.services import apigateway_v1, tagging
 from ministack.services.cloudformation import provisioners
 
 # With TLS it would listen at port 443 besides its own wherever it may, and end where another one takes that port at the same moment;
@@ -161,6 +163,22 @@ def build_api_export(api, stage, kind, extended, *args):
     return document
 
 
+def resource_tags(arn):
+    """The tags of a resource, which children inherit in API Gateway ("API Gateway resources that can be tagged")."""
+    if not arn.startswith("arn:aws:apigateway:"):
+        return original_resource_tags(arn)
+    kind, _, rest = arn.split("::", 1)[1].removeprefix("/").partition("/")
+    parents = {
+        "apikeys": apigateway_v1._api_keys,
+        "restapis": apigateway_v1._rest_apis,
+        "usageplans": apigateway_v1._usage_plans,
+    }
+    parent = parents.get(kind, {}).get(rest.partition("/")[0])
+    return parent and parent.get("tags")
+
+
+original_resource_tags = tagging.resource_tags
+tagging.resource_tags = resource_tags
 original_import_rest_api = apigateway_v1._import_rest_api
 apigateway_v1._import_rest_api = import_rest_api
 original_import_operation = apigateway_v1._import_operation
