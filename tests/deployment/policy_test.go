@@ -3,6 +3,7 @@ package deployment_test
 import (
 	"bufio"
 	"encoding/json"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -10,20 +11,22 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/tests/emulator"
 )
 
 // policy is the deployer's, deploy/policy.json.
 type policy struct {
 	actions    []string // that are allowed, with IAM's wildcards
 	everywhere []string // those that are allowed for all resources
-	grants     []grant
 }
 
-// grant is a statement.
-type grant struct {
-	actions, resources []string
-	conditional        bool
+// deployerPolicy is for whoever deploys.
+func deployerPolicy(t *testing.T) string {
+	t.Helper()
+	return original(t, "deploy/policy.json")
 }
 
 func readPolicy(t *testing.T) policy {
@@ -32,10 +35,9 @@ func readPolicy(t *testing.T) policy {
 		Statement []struct {
 			Effect           string
 			Action, Resource any
-			Condition        map[string]any
 		}
 	}
-	if err := json.Unmarshal([]byte(original(t, "deploy/policy.json")), &document); err != nil {
+	if err := json.Unmarshal([]byte(deployerPolicy(t)), &document); err != nil {
 		t.Fatal(err)
 	}
 	var p policy
@@ -44,7 +46,6 @@ func readPolicy(t *testing.T) policy {
 			t.Errorf("effect %s: the test does not know it", s.Effect)
 		}
 		actions := oneOrMore(s.Action)
-		p.grants = append(p.grants, grant{actions: actions, resources: oneOrMore(s.Resource), conditional: len(s.Condition) > 0})
 		p.actions = append(p.actions, actions...)
 		if s.Resource == "*" {
 			p.everywhere = append(p.everywhere, actions...)
@@ -88,24 +89,6 @@ func (p policy) allows(action string) bool {
 	}
 	return false
 }
-
-// allowsOn reports whether an action is allowed on a resource by a statement without conditions.
-func (p policy) allowsOn(action, resource string) bool {
-	return slices.ContainsFunc(p.grants, func(g grant) bool {
-		return !g.conditional && matches(g.actions, action) && matches(g.resources, resource)
-	})
-}
-
-// matches reports whether a pattern of IAM matches a string. In IAM, * also matches slashes.
-func matches(patterns []string, text string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		ok, err := path.Match(flat(pattern), flat(text))
-		return err == nil && ok
-	})
-}
-
-// flat returns a string without slashes, which path.Match treats as separators, in lower case.
-func flat(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "|") }
 
 // action is what IAM calls an operation of the SDK ("Actions, resources, and condition keys for AWS services").
 func action(call string) string {
@@ -156,41 +139,195 @@ func (p policy) checkCalls(t *testing.T, file string) {
 	}
 }
 
-// What CloudFormation calls with the deployer's permissions to make, change and delete each type of resource ("Resource type schemas", handlers).
-func needed() map[string][]string {
-	return map[string][]string{
-		"AWS::ApiGateway::Account":              {"apigateway:GET", "apigateway:PATCH", "iam:PassRole"},
-		"AWS::ApiGateway::ApiKey":               {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::Deployment":           {"apigateway:GET", "apigateway:POST", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::DocumentationVersion": {"apigateway:GET", "apigateway:POST", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::RestApi":              {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::Stage":                {"iam:CreateServiceLinkedRole", "apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::UsagePlan":            {"apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"},
-		"AWS::ApiGateway::UsagePlanKey":         {"apigateway:GET", "apigateway:POST", "apigateway:DELETE"},
-		"AWS::CloudWatch::Alarm":                {"cloudwatch:PutMetricAlarm", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource", "cloudwatch:UntagResource", "cloudwatch:ListTagsForResource"},
-		"AWS::CloudWatch::CompositeAlarm":       {"cloudwatch:PutCompositeAlarm", "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource", "cloudwatch:UntagResource", "cloudwatch:ListTagsForResource"},
-		"AWS::CloudWatch::Dashboard":            {"cloudwatch:PutDashboard", "cloudwatch:GetDashboard", "cloudwatch:DeleteDashboards"},
-		"AWS::CodeDeploy::Application":          {"codedeploy:CreateApplication", "codedeploy:GetApplication", "codedeploy:UpdateApplication", "codedeploy:DeleteApplication", "codedeploy:TagResource"},
-		"AWS::CodeDeploy::DeploymentGroup":      {"codedeploy:CreateDeploymentGroup", "codedeploy:CreateDeployment", "codedeploy:GetDeployment", "codedeploy:StopDeployment", "codedeploy:DeleteDeploymentGroup", "iam:PassRole"},
-		"AWS::DynamoDB::Table":                  {"dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTable", "dynamodb:DescribeContinuousBackups", "dynamodb:UpdateContinuousBackups", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:ListTagsOfResource", "dynamodb:GetResourcePolicy"},
-		"AWS::IAM::Role":                        {"iam:CreateRole", "iam:GetRole", "iam:DeleteRole", "iam:PutRolePolicy", "iam:GetRolePolicy", "iam:DeleteRolePolicy", "iam:ListRolePolicies", "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:ListAttachedRolePolicies", "iam:UpdateAssumeRolePolicy", "iam:UpdateRole", "iam:TagRole", "iam:UntagRole"},
-		"AWS::KMS::Key":                         {"kms:CreateKey", "kms:DescribeKey", "kms:EnableKeyRotation", "kms:PutKeyPolicy", "kms:GetKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UpdateKeyDescription"},
-		"AWS::Lambda::Alias":                    {"lambda:CreateAlias", "lambda:GetAlias", "lambda:UpdateAlias", "lambda:DeleteAlias"},
-		"AWS::Lambda::Function":                 {"lambda:CreateFunction", "lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration", "lambda:DeleteFunction", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency", "lambda:TagResource", "lambda:UntagResource", "lambda:ListTags", "iam:PassRole", "s3:GetObject"},
-		"AWS::Lambda::Permission":               {"lambda:AddPermission", "lambda:GetPolicy", "lambda:RemovePermission"},
-		"AWS::Lambda::Version":                  {"lambda:PublishVersion", "lambda:GetFunctionConfiguration", "lambda:ListVersionsByFunction", "lambda:DeleteFunction"},
-		"AWS::Logs::LogGroup":                   {"logs:CreateLogGroup", "logs:DescribeLogGroups", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:TagResource", "logs:UntagResource", "logs:ListTagsForResource"},
-		"AWS::Logs::QueryDefinition":            {"logs:PutQueryDefinition", "logs:DescribeQueryDefinitions", "logs:DeleteQueryDefinition"},
-		"AWS::SNS::Topic":                       {"sns:CreateTopic", "sns:GetTopicAttributes", "sns:SetTopicAttributes", "sns:Subscribe", "sns:Unsubscribe", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:TagResource", "sns:DeleteTopic", "kms:DescribeKey"},
-		"AWS::SNS::TopicPolicy":                 {"sns:SetTopicAttributes"},
-		"AWS::XRay::Group":                      {"xray:CreateGroup", "xray:GetGroup", "xray:UpdateGroup", "xray:DeleteGroup", "xray:TagResource", "xray:UntagResource", "xray:ListTagsForResource"},
-		"AWS::XRay::SamplingRule":               {"xray:CreateSamplingRule", "xray:GetSamplingRules", "xray:UpdateSamplingRule", "xray:DeleteSamplingRule", "xray:TagResource", "xray:UntagResource", "xray:ListTagsForResource"},
+// Resources of the stage dev, and those of others in the account.
+const (
+	accountARN      = "arn:aws:apigateway:eu-central-1::/account"
+	apiARN          = "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3"
+	callerKeyARN    = "arn:aws:apigateway:eu-central-1::/apikeys/k1"
+	usagePlanARN    = "arn:aws:apigateway:eu-central-1::/usageplans/u1"
+	tagsARN         = "arn:aws:apigateway:eu-central-1::/tags/arn%3Aaws%3Aapigateway%3Aeu-central-1%3A%3A%2F"
+	dashboardARN    = "arn:aws:cloudwatch::123456789012:dashboard/UserRequestAPI-dev"
+	alarmARN        = "arn:aws:cloudwatch:eu-central-1:123456789012:alarm:UserRequestAPI-dev/latency"
+	applicationARN  = "arn:aws:codedeploy:eu-central-1:123456789012:application:UserRequestAPI-dev"
+	releaseGroupARN = "arn:aws:codedeploy:eu-central-1:123456789012:deploymentgroup:UserRequestAPI-dev/get"
+	tableARN        = "arn:aws:dynamodb:eu-central-1:123456789012:table/UserData-dev"
+	roleARN         = "arn:aws:iam::123456789012:role/UserRequestAPI-dev-GetRole-1A2B3C"
+	keyARN          = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	functionARN     = "arn:aws:lambda:eu-central-1:123456789012:function:UserRequestAPI-dev-get"
+	logGroupARN     = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/UserRequestAPI-dev-get"
+	executionLogARN = "arn:aws:logs:eu-central-1:123456789012:log-group:API-Gateway-Execution-Logs_a1b2c3/dev"
+	objectARN       = "arn:aws:s3:::userrequestapi-artifacts-123456789012-eu-central-1/functions/get.zip"
+	samplingRuleARN = "arn:aws:xray:eu-central-1:123456789012:sampling-rule/UserRequestAPI-dev"
+	traceGroupARN   = "arn:aws:xray:eu-central-1:123456789012:group/UserRequestAPI-dev/1"
+	topicARN        = "arn:aws:sns:eu-central-1:123456789012:UserRequestAPI-dev"
+	stackARN        = "arn:aws:cloudformation:eu-central-1:123456789012:stack/UserRequestAPI-dev/1"
+	everything      = "*"
+)
+
+// conditions are the values of condition keys.
+type conditions map[string]any
+
+// byCloudFormation is the context of a request that CloudFormation makes for the deployer.
+func byCloudFormation(more conditions) conditions {
+	c := conditions{"aws:CalledVia": []string{"cloudformation.amazonaws.com"}}
+	maps.Copy(c, more)
+	return c
+}
+
+// tagged is the context of a request about a resource that CloudFormation has made in a stack.
+func tagged(stack string) conditions {
+	return conditions{"aws:ResourceTag/aws:cloudformation:stack-name": stack}
+}
+
+func passedTo(service string) conditions { return conditions{"iam:PassedToService": service} }
+
+// need is what CloudFormation asks of one resource with the deployer's permissions.
+type need struct {
+	resource string
+	context  conditions // beside aws:CalledVia
+	actions  string     // a service, and its actions
+}
+
+func (n need) requests() []emulator.Request {
+	service, actions, _ := strings.Cut(n.actions, ": ")
+	var requests []emulator.Request
+	for action := range strings.FieldsSeq(actions) {
+		requests = append(requests, emulator.Request{
+			Action: service + ":" + action, Resource: n.resource, Context: byCloudFormation(n.context),
+		})
+	}
+	return requests
+}
+
+// needs are what CloudFormation calls to create, update, read and delete each type of resource ("Resource type
+// schemas", handlers). Tags that are given at creation need the permission to tag.
+func needs() map[string][]need {
+	ours := tagged("UserRequestAPI-dev")
+	return map[string][]need{
+		"AWS::ApiGateway::Account": {
+			{accountARN, nil, "apigateway: GET PATCH"},
+			{roleARN, passedTo("apigateway.amazonaws.com"), "iam: GetRole PassRole"},
+		},
+		"AWS::ApiGateway::ApiKey": {
+			{"arn:aws:apigateway:eu-central-1::/apikeys", nil, "apigateway: POST"},
+			{callerKeyARN, ours, "apigateway: GET PATCH PUT DELETE"},
+			{callerKeyARN, nil, "apigateway: GET"}, // after it was deleted
+			{tagsARN + "apikeys%2Fk1", nil, "apigateway: GET PUT DELETE"},
+		},
+		"AWS::ApiGateway::Deployment": {
+			{apiARN + "/deployments", ours, "apigateway: POST"},
+			{apiARN + "/deployments/d1", ours, "apigateway: GET PATCH DELETE"},
+		},
+		"AWS::ApiGateway::DocumentationVersion": {
+			{apiARN + "/documentation/versions", ours, "apigateway: POST"},
+			{apiARN + "/documentation/versions/v1", ours, "apigateway: GET PATCH DELETE"},
+		},
+		"AWS::ApiGateway::RestApi": {
+			{"arn:aws:apigateway:eu-central-1::/restapis", nil, "apigateway: POST"},
+			{apiARN, ours, "apigateway: GET PUT PATCH DELETE"},
+			{apiARN, nil, "apigateway: GET"}, // after it was deleted
+			{apiARN + "/resources", ours, "apigateway: GET"},
+			{tagsARN + "restapis%2Fa1b2c3", nil, "apigateway: GET PUT DELETE"},
+		},
+		"AWS::ApiGateway::Stage": {
+			{apiARN + "/stages", ours, "apigateway: POST"},
+			{apiARN + "/stages/dev", ours, "apigateway: GET PUT PATCH DELETE"},
+			{tagsARN + "restapis%2Fa1b2c3%2Fstages%2Fdev", nil, "apigateway: GET PUT DELETE"},
+			{
+				"arn:aws:iam::123456789012:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRole",
+				conditions{"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}, "iam: CreateServiceLinkedRole",
+			},
+		},
+		"AWS::ApiGateway::UsagePlan": {
+			{"arn:aws:apigateway:eu-central-1::/usageplans", nil, "apigateway: POST"},
+			{usagePlanARN, ours, "apigateway: GET PUT PATCH DELETE"},
+			{usagePlanARN, nil, "apigateway: GET"}, // after it was deleted
+		},
+		"AWS::ApiGateway::UsagePlanKey": {
+			{usagePlanARN + "/keys", ours, "apigateway: POST"},
+			{usagePlanARN + "/keys/k1", ours, "apigateway: GET DELETE"},
+		},
+		"AWS::CloudWatch::Alarm": {
+			{alarmARN, nil, "cloudwatch: PutMetricAlarm DeleteAlarms TagResource UntagResource ListTagsForResource"},
+			{everything, nil, "cloudwatch: DescribeAlarms"},
+		},
+		"AWS::CloudWatch::CompositeAlarm": {
+			{alarmARN, nil, "cloudwatch: DeleteAlarms TagResource UntagResource ListTagsForResource"},
+			{everything, nil, "cloudwatch: DescribeAlarms PutCompositeAlarm"},
+		},
+		"AWS::CloudWatch::Dashboard": {
+			{dashboardARN, nil, "cloudwatch: PutDashboard GetDashboard DeleteDashboards"},
+		},
+		"AWS::CodeDeploy::Application": {
+			{applicationARN, nil, "codedeploy: CreateApplication GetApplication UpdateApplication DeleteApplication"},
+			{applicationARN, nil, "codedeploy: TagResource"},
+		},
+		"AWS::CodeDeploy::DeploymentGroup": {
+			{releaseGroupARN, nil, "codedeploy: CreateDeploymentGroup CreateDeployment GetDeployment StopDeployment"},
+			{releaseGroupARN, nil, "codedeploy: DeleteDeploymentGroup"},
+			{roleARN, passedTo("codedeploy.amazonaws.com"), "iam: PassRole"},
+		},
+		"AWS::DynamoDB::Table": {
+			{tableARN, nil, "dynamodb: CreateTable DescribeTable UpdateTable DescribeContinuousBackups"},
+			{tableARN, nil, "dynamodb: UpdateContinuousBackups TagResource UntagResource ListTagsOfResource"},
+			{tableARN, nil, "dynamodb: GetResourcePolicy"},
+		},
+		"AWS::IAM::Role": {
+			{roleARN, nil, "iam: CreateRole GetRole DeleteRole PutRolePolicy GetRolePolicy DeleteRolePolicy"},
+			{roleARN, nil, "iam: ListRolePolicies AttachRolePolicy DetachRolePolicy"},
+			{roleARN, nil, "iam: ListAttachedRolePolicies UpdateAssumeRolePolicy UpdateRole TagRole UntagRole"},
+		},
+		"AWS::KMS::Key": {
+			{everything, nil, "kms: CreateKey"},
+			{keyARN, nil, "kms: DescribeKey EnableKeyRotation PutKeyPolicy GetKeyPolicy ScheduleKeyDeletion"},
+			{keyARN, nil, "kms: TagResource UpdateKeyDescription"},
+		},
+		"AWS::Lambda::Alias": {{functionARN, nil, "lambda: CreateAlias GetAlias UpdateAlias DeleteAlias"}},
+		"AWS::Lambda::Function": {
+			{functionARN, nil, "lambda: CreateFunction GetFunction GetFunctionConfiguration UpdateFunctionCode"},
+			{functionARN, nil, "lambda: UpdateFunctionConfiguration DeleteFunction"},
+			{functionARN, nil, "lambda: PutFunctionConcurrency DeleteFunctionConcurrency TagResource UntagResource"},
+			{functionARN, nil, "lambda: ListTags"},
+			{roleARN, passedTo("lambda.amazonaws.com"), "iam: PassRole"},
+			{objectARN, nil, "s3: GetObject"},
+		},
+		"AWS::Lambda::Permission": {{functionARN, nil, "lambda: AddPermission GetPolicy RemovePermission"}},
+		"AWS::Lambda::Version": {
+			{functionARN, nil, "lambda: PublishVersion GetFunctionConfiguration ListVersionsByFunction DeleteFunction"},
+		},
+		"AWS::Logs::LogGroup": {
+			{everything, nil, "logs: DescribeLogGroups"},
+			{logGroupARN, nil, "logs: CreateLogGroup PutRetentionPolicy DeleteLogGroup TagResource UntagResource"},
+			{logGroupARN, nil, "logs: ListTagsForResource"},
+			{executionLogARN, nil, "logs: CreateLogGroup TagResource"},
+			{executionLogARN, ours, "logs: PutRetentionPolicy DeleteLogGroup TagResource UntagResource"},
+			{executionLogARN, ours, "logs: ListTagsForResource"},
+		},
+		"AWS::Logs::QueryDefinition": {
+			{everything, nil, "logs: PutQueryDefinition DescribeQueryDefinitions DeleteQueryDefinition"},
+		},
+		"AWS::SNS::Topic": {
+			{topicARN, nil, "sns: CreateTopic GetTopicAttributes SetTopicAttributes Subscribe"},
+			{topicARN, nil, "sns: ListSubscriptionsByTopic ListTagsForResource TagResource DeleteTopic"},
+			{everything, nil, "sns: Unsubscribe"},
+			{keyARN, nil, "kms: DescribeKey"},
+		},
+		"AWS::SNS::TopicPolicy": {{topicARN, nil, "sns: SetTopicAttributes"}},
+		"AWS::XRay::Group": {
+			{traceGroupARN, nil, "xray: CreateGroup GetGroup UpdateGroup DeleteGroup"},
+			{traceGroupARN, nil, "xray: TagResource UntagResource ListTagsForResource"},
+		},
+		"AWS::XRay::SamplingRule": {
+			{everything, nil, "xray: GetSamplingRules"},
+			{samplingRuleARN, nil, "xray: CreateSamplingRule UpdateSamplingRule DeleteSamplingRule"},
+			{samplingRuleARN, nil, "xray: TagResource UntagResource ListTagsForResource"},
+		},
 	}
 }
 
-// The policy covers every type of resource in the template, and fits into a managed policy.
-func TestPolicy(t *testing.T) {
-	t.Parallel()
+// types returns the types of all resources of the template.
+func types(t *testing.T) []string {
+	t.Helper()
 	source, err := template.Load(os.DirFS("../../deploy"))
 	if err != nil {
 		t.Fatal(err)
@@ -205,37 +342,184 @@ func TestPolicy(t *testing.T) {
 	if err := json.Unmarshal(rendered.JSON(), &document); err != nil {
 		t.Fatal(err)
 	}
-	p, needed := readPolicy(t), needed()
-	for _, a := range []string{"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries"} { // the emulated account has no X-Ray
+	used := map[string]bool{}
+	for _, resource := range document.Resources {
+		used[resource.Type] = true
+	}
+	return slices.Sorted(maps.Keys(used))
+}
+
+// TestPolicyAllowsDeployment checks that CloudFormation may handle each type of resource of the template.
+func TestPolicyAllowsDeployment(t *testing.T) {
+	t.Parallel()
+	needs := needs()
+	if diff := cmp.Diff(types(t), slices.Sorted(maps.Keys(needs))); diff != "" {
+		t.Errorf("types with known needs (-template +needs):\n%s", diff)
+	}
+	var requests []emulator.Request
+	for _, of := range needs {
+		for _, n := range of {
+			requests = append(requests, n.requests()...)
+		}
+	}
+	for i, allowed := range emulator.Allows(t, requests, deployerPolicy(t)) {
+		if r := requests[i]; !allowed {
+			t.Errorf("the deployer's policy does not allow %s on %s with %v, which CloudFormation needs",
+				r.Action, r.Resource, r.Context)
+		}
+	}
+}
+
+// TestPolicyLimits checks that the policy excludes what others have in the account, and what only CloudFormation may
+// do for the deployer.
+func TestPolicyLimits(t *testing.T) {
+	t.Parallel()
+	ours, others := tagged("UserRequestAPI-dev"), tagged("Shop")
+	otherTable := strings.ReplaceAll(tableARN, "UserData", "Orders")
+	const otherRole = "arn:aws:iam::123456789012:role/service-role/logs"
+	imports := func(types ...string) conditions { return conditions{"cloudformation:ImportResourceTypes": types} }
+	tests := []struct {
+		name     string
+		actions  string
+		resource string
+		context  conditions
+		want     bool
+	}{
+		{"own API", "apigateway: GET PUT PATCH DELETE", apiARN, ours, true},
+		{"export of the own API", "apigateway: GET", apiARN + "/stages/dev/exports/oas30", ours, true},
+		{"value of the own API key", "apigateway: GET", callerKeyARN, ours, true},
+		{"settings of the account", "apigateway: GET", accountARN, nil, true},
+		{"settings of the account, changed", "apigateway: PATCH", accountARN, nil, false},
+		{"API of another stack", "apigateway: GET PUT PATCH DELETE POST", apiARN, others, false},
+		{
+			"API of another stack, by CloudFormation", "apigateway: PUT PATCH DELETE POST",
+			apiARN, byCloudFormation(others), false,
+		},
+		{
+			"stage of another stack, by CloudFormation", "apigateway: PUT PATCH DELETE SetWebACL",
+			apiARN + "/stages/dev", byCloudFormation(others), false,
+		},
+		{
+			"deployment of another stack, by CloudFormation", "apigateway: POST",
+			apiARN + "/deployments", byCloudFormation(others), false,
+		},
+		{"API without tags", "apigateway: GET PUT PATCH DELETE POST", apiARN, nil, false},
+		{
+			"API without tags, by CloudFormation", "apigateway: PUT PATCH DELETE POST",
+			apiARN, byCloudFormation(nil), false,
+		},
+		{
+			"API with a tag that anybody may set", "apigateway: DELETE",
+			apiARN, conditions{"aws:ResourceTag/Service": "UserRequestAPI"}, false,
+		},
+		{"API key of another stack", "apigateway: GET PATCH DELETE", callerKeyARN, others, false},
+		{"API keys", "apigateway: GET POST", "arn:aws:apigateway:eu-central-1::/apikeys", nil, false},
+		{"usage plan of another stack", "apigateway: PATCH DELETE", usagePlanARN, others, false},
+		{
+			"key of another usage plan, by CloudFormation", "apigateway: POST",
+			usagePlanARN + "/keys", byCloudFormation(others), false,
+		},
+		{"new API", "apigateway: POST", "arn:aws:apigateway:eu-central-1::/restapis", nil, false},
+		{"tags", "apigateway: PUT DELETE", tagsARN + "restapis%2Fa1b2c3", nil, false},
+		{
+			"domain names", "apigateway: GET POST DELETE",
+			"arn:aws:apigateway:eu-central-1::/domainnames/example.org", byCloudFormation(nil), false,
+		},
+
+		{
+			"users", "execute-api: Invoke",
+			"arn:aws:execute-api:eu-central-1:123456789012:a1b2c3/dev/POST/users", nil, true,
+		},
+		{
+			"user", "execute-api: Invoke",
+			"arn:aws:execute-api:eu-central-1:123456789012:a1b2c3/dev/DELETE/users/1", nil, true,
+		},
+		{"index", "execute-api: Invoke", "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3/dev/GET/", nil, true},
+		{
+			"another API", "execute-api: Invoke",
+			"arn:aws:execute-api:eu-central-1:123456789012:a1b2c3/dev/POST/orders", nil, false,
+		},
+
+		{"own log", "logs: FilterLogEvents", logGroupARN, nil, true},
+		{"own execution log", "logs: FilterLogEvents DeleteLogGroup", executionLogARN, ours, true},
+		{
+			"execution log of another API", "logs: FilterLogEvents PutRetentionPolicy DeleteLogGroup",
+			executionLogARN, others, false,
+		},
+		{"execution log without tags", "logs: FilterLogEvents DeleteLogGroup TagResource", executionLogARN, nil, false},
+		{
+			"execution log of another API, by CloudFormation", "logs: PutRetentionPolicy DeleteLogGroup",
+			executionLogARN, byCloudFormation(others), false,
+		},
+		{
+			"another log", "logs: FilterLogEvents DeleteLogGroup",
+			strings.ReplaceAll(logGroupARN, "UserRequestAPI", "Shop"), nil, false,
+		},
+		{"queries", "logs: PutQueryDefinition DeleteQueryDefinition", everything, nil, false},
+
+		{"plan", "cloudformation: CreateChangeSet", stackARN, nil, true},
+		{
+			"plan that imports a table", "cloudformation: CreateChangeSet",
+			stackARN, imports("AWS::DynamoDB::Table"), true,
+		},
+		{
+			"plan that imports an API", "cloudformation: CreateChangeSet",
+			stackARN, imports("AWS::ApiGateway::RestApi"), false,
+		},
+		{
+			"plan that imports a table and a key", "cloudformation: CreateChangeSet",
+			stackARN, imports("AWS::DynamoDB::Table", "AWS::KMS::Key"), false,
+		},
+		{
+			"plan of another stack", "cloudformation: CreateChangeSet DeleteStack",
+			strings.ReplaceAll(stackARN, "UserRequestAPI", "Shop"), nil, false,
+		},
+
+		{"key", "kms: PutKeyPolicy ScheduleKeyDeletion DisableKey", keyARN, nil, false},
+		{"new key", "kms: CreateKey", everything, nil, false},
+		{"composite alarm", "cloudwatch: PutCompositeAlarm", everything, nil, false},
+		{"subscription", "sns: Unsubscribe SetSubscriptionAttributes", everything, nil, false},
+		{
+			"another table, by CloudFormation", "dynamodb: DeleteTable UpdateTable",
+			otherTable, byCloudFormation(nil), false,
+		},
+		{"users, in the table", "dynamodb: GetItem Scan PutItem DeleteItem", tableARN, nil, false},
+		{"logs role of the account", "iam: GetRole", otherRole, nil, true}, // which may have any name
+		{"another role", "iam: DeleteRole PutRolePolicy UpdateRole", otherRole, nil, false},
+		{"role for another service", "iam: PassRole", roleARN, passedTo("ec2.amazonaws.com"), false},
+		{
+			"another role, by CloudFormation", "iam: PutRolePolicy",
+			otherRole, byCloudFormation(nil), false,
+		},
+	}
+	var requests []emulator.Request
+	var of []int // the tests by the requests
+	for i, test := range tests {
+		for _, r := range (need{test.resource, nil, test.actions}).requests() {
+			r.Context = test.context
+			requests, of = append(requests, r), append(of, i)
+		}
+	}
+	for i, got := range emulator.Allows(t, requests, deployerPolicy(t)) {
+		if test := tests[of[i]]; got != test.want {
+			t.Errorf("%s: %s on %s with %v: allowed is %t, want %t",
+				test.name, requests[i].Action, test.resource, test.context, got, test.want)
+		}
+	}
+}
+
+// TestPolicy checks what needs no evaluation.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	p := readPolicy(t)
+	// The emulated account has no X-Ray.
+	for _, a := range []string{"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries"} {
 		if !p.allows(a) {
 			t.Errorf("deploy/policy.json does not allow %s, which the tool needs to show traces", a)
 		}
 	}
-	// The role that is set for the account may have any name. Nothing else may be done with it.
-	for action, want := range map[string]bool{"iam:GetRole": true, "iam:DeleteRole": false, "iam:PutRolePolicy": false} {
-		if role := "arn:aws:iam::123456789012:role/service-role/logs"; p.allowsOn(action, role) != want {
-			t.Errorf("deploy/policy.json allows %s on %s: %t, want %t", action, role, !want, want)
-		}
-	}
-	used := map[string]bool{}
-	for id, resource := range document.Resources {
-		used[resource.Type] = true
-		if needed[resource.Type] == nil {
-			t.Errorf("%s: what the type %s needs is not known here", id, resource.Type)
-		}
-		for _, a := range needed[resource.Type] {
-			if !p.allows(a) {
-				t.Errorf("deploy/policy.json does not allow %s, which CloudFormation needs for %s", a, resource.Type)
-			}
-		}
-	}
-	for resourceType := range needed {
-		if !used[resourceType] {
-			t.Errorf("%s is not in the template", resourceType)
-		}
-	}
 	var compact strings.Builder
-	for field := range strings.FieldsSeq(original(t, "deploy/policy.json")) {
+	for field := range strings.FieldsSeq(deployerPolicy(t)) {
 		compact.WriteString(field)
 	}
 	const quota = 6144 // characters of a managed policy without white space ("IAM and AWS STS quotas")
