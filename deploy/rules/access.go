@@ -182,7 +182,8 @@ func principal(s *stack, report report) {
 	}
 }
 
-// roleScope sees that a function's role reaches nothing but the table and the function's own log group.
+// roleScope reports permissions of a function's role on anything but the table, the function's own log group, X-Ray and
+// the customer managed key of the stage.
 func roleScope(s *stack, report report) {
 	owners := map[string]resource{} // functions by ids of roles
 	for _, f := range s.all(functionType) {
@@ -199,7 +200,8 @@ func roleScope(s *stack, report report) {
 			service, _, _ := strings.Cut(text(action), ":")
 			for _, r := range list(st.content["Resource"]) {
 				if !strings.Contains(text(r), "*") && !s.within(service, text(r), f) { // else wildcard-resource
-					report(st.path+".Resource", "%s reaches %v by %v: a function has the table, its own log group and X-Ray only",
+					report(st.path+".Resource",
+						"%s reaches %v by %v: a function has the table, its own log group, X-Ray and the key only",
 						f.id, r, action)
 				}
 			}
@@ -219,6 +221,8 @@ func (s *stack) within(service, arn string, function resource) bool {
 	case "logs":
 		group, ok := s.logGroup(function)
 		return !ok || arn == "${"+group.id+".Arn}" // else function-log
+	case "kms":
+		return arn == s.parameters[kmsKeyParameter]
 	case "xray":
 		return true
 	default:

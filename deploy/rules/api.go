@@ -453,6 +453,29 @@ func stageThrottle(s *stack, report report) {
 	}
 }
 
+// stageWebACL reports a stage that is not associated with the web ACL of the parameter, by the form of ARN that AWS WAF
+// takes (AssociateWebACL, ResourceArn). The association must refer to the stage itself: otherwise it may be created
+// first, and fail.
+func stageWebACL(s *stack, report report) {
+	want := s.parameters["WebAclArn"]
+	associations := s.all("AWS::WAFv2::WebACLAssociation")
+	for _, a := range associations {
+		if got := text(a.properties["WebACLArn"]); got != want {
+			report(a.path("WebACLArn"), "it is %q; it must be the parameter WebAclArn, which is %q", got, want)
+		}
+	}
+	for _, stage := range s.all(stageType) {
+		arn := fmt.Sprintf("arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/%s/stages/${%s}",
+			text(stage.properties["RestApiId"]), stage.id)
+		associated := slices.ContainsFunc(associations, func(a resource) bool {
+			return a.properties["ResourceArn"] == arn
+		})
+		if want != "" && !associated {
+			report("Resources."+stage.id, "it has no web ACL: associate %s", arn)
+		}
+	}
+}
+
 // dataTrace keeps bodies and headers, which are personal and hold credentials, out of the logs.
 func dataTrace(s *stack, report report) {
 	for _, stage := range s.all(stageType) {

@@ -6,7 +6,10 @@ import (
 	"strings"
 )
 
-const tableType = "AWS::DynamoDB::Table"
+const (
+	tableType       = "AWS::DynamoDB::Table"
+	kmsKeyParameter = "KmsKeyArn"
+)
 
 // retention sees that data is kept when its resource goes or is replaced, logs for a time that was chosen, and versions to
 // go back to: all but that of a deployment that fails, which Lambda would not publish again.
@@ -51,6 +54,50 @@ func table(s *stack, report report) {
 		}
 		if len(list(t.properties["Tags"])) == 0 {
 			report(t.path("Tags"), "tag it with what it belongs to")
+		}
+	}
+}
+
+// kmsKey reports a table, log group or function that does not use the customer managed key of the stage, and one that
+// uses any other key. Without the parameter, AWS's own keys are used.
+func kmsKey(s *stack, report report) {
+	want := s.parameters[kmsKeyParameter]
+	for kind, keys := range map[string][]string{
+		tableType:    {"SSESpecification", "KMSMasterKeyId"},
+		logGroupType: {"KmsKeyId"},
+		functionType: {"KmsKeyArn"},
+	} {
+		for _, r := range s.all(kind) {
+			if got := text(at(r.properties, keys...)); got != want {
+				report(r.path(keys...), "it is %q; it must be the parameter %s, which is %q",
+					got, kmsKeyParameter, want)
+			}
+		}
+	}
+	for _, t := range s.all(tableType) {
+		if want != "" && at(t.properties, "SSESpecification", "SSEType") != "KMS" {
+			report(t.path("SSESpecification", "SSEType"), "DynamoDB takes a key only with the type KMS: set it")
+		}
+	}
+	if want != "" {
+		kmsKeyOfRoles(s, want, report)
+	}
+}
+
+// kmsKeyOfRoles reports a function's role that may not use the key: its requests to the table would fail at run time.
+func kmsKeyOfRoles(s *stack, key string, report report) {
+	for _, f := range s.all(functionType) {
+		role, ok := s.referred(f.properties["Role"], roleType, "Arn")
+		if !ok {
+			continue // assume-role
+		}
+		if !slices.ContainsFunc(s.statements, func(st statement) bool {
+			return st.in.id == role.id && st.identity() && st.allows() &&
+				slices.Contains(list(st.content["Action"]), any("kms:Decrypt")) &&
+				slices.Contains(list(st.content["Resource"]), any(key))
+		}) {
+			report(role.path("Policies"), "%s cannot read what is encrypted: allow kms:Decrypt on the parameter %s",
+				f.id, kmsKeyParameter)
 		}
 	}
 }

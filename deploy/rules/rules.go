@@ -97,6 +97,7 @@ func all() []rule {
 		{"account-role", accountRole},
 		{"stage-metrics", stageMetrics},
 		{"stage-throttle", stageThrottle},
+		{"stage-web-acl", stageWebACL},
 		{"data-trace", dataTrace},
 
 		{"function-tracing", functionTracing},
@@ -120,6 +121,7 @@ func all() []rule {
 
 		{"retention", retention},
 		{"table", table},
+		{"kms-key", kmsKey},
 		{"secret", secret},
 	}
 }
@@ -145,7 +147,11 @@ func Variants() []map[string]string {
 		} {
 			for _, place := range []map[string]string{
 				{"StageName": "prod", "ApiGatewayLogsRole": "Existing"},
-				{"StageName": "dev", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "5"},
+				{
+					"StageName": "dev", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "5",
+					"KmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+					"WebAclArn": "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/users/1234abcd",
+				},
 				{"StageName": "dev", "ExistingTableName": "People"},
 			} {
 				variant := map[string]string{}

@@ -297,6 +297,11 @@ func mutations() []mutation {
 		"Authorization": "COGNITO_USER_POOLS", "UserPoolArn": "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_A",
 	})
 	none := with(map[string]string{"Authorization": "NONE"})
+	const kmsKey = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	guarded := with(map[string]string{
+		"WebAclArn": "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/users/1234abcd",
+	})
+	encrypted := with(map[string]string{"KmsKeyArn": kmsKey})
 	api := "Resources.Api.Properties.Body"
 	return []mutation{
 		{"Ref", nil, set(variables+"TABLE_NAME", ref("Tabel")), "reference", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Ref"},
@@ -496,6 +501,18 @@ func mutations() []mutation {
 		{"table without encryption", nil, drop("Resources Table Properties SSESpecification"), "table", "Resources.Table.Properties.SSESpecification.SSEEnabled"},
 		{"table that can be deleted", nil, drop("Resources Table Properties DeletionProtectionEnabled"), "table", "Resources.Table.Properties.DeletionProtectionEnabled"},
 		{"table without tags", nil, drop("Resources Table Properties Tags"), "table", "Resources.Table.Properties.Tags"},
+		{"stage without the web ACL", guarded, drop("Resources ApiWebAclAssociation"), "stage-web-acl", "Resources.ApiStage"},
+		{"web ACL of the API", guarded, set("Resources ApiWebAclAssociation Properties ResourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}"}), "stage-web-acl", "Resources.ApiStage"},
+		{"web ACL of a stage that may not be there yet", guarded, set("Resources ApiWebAclAssociation Properties ResourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${StageName}"}), "stage-web-acl", "Resources.ApiStage"},
+		{"another web ACL", guarded, set("Resources ApiWebAclAssociation Properties WebACLArn", "users"), "stage-web-acl", "Resources.ApiWebAclAssociation.Properties.WebACLArn"},
+		{"table without the stage's key", encrypted, drop("Resources Table Properties SSESpecification KMSMasterKeyId"), "kms-key", "Resources.Table.Properties.SSESpecification.KMSMasterKeyId"},
+		{"table whose key does not count", encrypted, drop("Resources Table Properties SSESpecification SSEType"), "kms-key", "Resources.Table.Properties.SSESpecification.SSEType"},
+		{"log group without the stage's key", encrypted, drop("Resources ApiAccessLogGroup Properties KmsKeyId"), "kms-key", "Resources.ApiAccessLogGroup.Properties.KmsKeyId"},
+		{"function without the stage's key", encrypted, drop("Resources PutFunction Properties KmsKeyArn"), "kms-key", "Resources.PutFunction.Properties.KmsKeyArn"},
+		{"key that no parameter names", nil, set("Resources GetLogGroup Properties KmsKeyId", kmsKey), "kms-key", "Resources.GetLogGroup.Properties.KmsKeyId"},
+		{"role without the stage's key", encrypted, set(getPolicy+"3", ref("AWS::NoValue")), "kms-key", "Resources.GetRole.Properties.Policies"},
+		{"role with another key", encrypted, set(getPolicy+"3 Fn::If 1 Resource", kmsKey+"0"), "kms-key role-scope", "Resources.GetRole.Properties.Policies"},
+		{"role with a key where the stage has none", nil, set(getPolicy+"3", object{"Effect": "Allow", "Action": "kms:Decrypt", "Resource": kmsKey}), "role-scope", "Resources.GetRole.Properties.Policies"},
 		{"output of a secret", nil, set("Outputs ApiKeyValue", object{"Value": ref("Api")}), "secret", "Outputs.ApiKeyValue"},
 		{"output from where secrets are kept", nil, set("Outputs ApiId Value", "{{resolve:secretsmanager:users:SecretString:key}}"), "secret", "Outputs.ApiId"},
 		{"secret in the environment", nil, set(variables+"DB_PASSWORD", "x"), "secret", "Resources.GetFunction.Properties.Environment.Variables.DB_PASSWORD"},

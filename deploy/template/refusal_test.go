@@ -141,6 +141,12 @@ func TestParameters(t *testing.T) {
 		{"MemorySize", "256.0", "parameter MemorySize: 256.0 is no whole number"},
 		{"CorsAllowOrigin", "https://a.example/'", "parameter CorsAllowOrigin"},
 		{"CorsAllowOrigin", "https://a.example\n*", "parameter CorsAllowOrigin"},
+		{"KmsKeyArn", "alias/users", "an ARN such as arn:aws:kms:"},
+		{"KmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/users", "an ARN such as arn:aws:kms:"},
+		{"KmsKeyArn", kmsKey + " ", "an ARN such as arn:aws:kms:"},
+		{"WebAclArn", "users", "the ARN of a regional web ACL such as"},
+		{"WebAclArn", strings.Replace(webACL, "regional", "global", 1), "the ARN of a regional web ACL such as"},
+		{"WebAclArn", strings.Replace(webACL, ":wafv2:", ":waf-regional:", 1), "the ARN of a regional web ACL such as"},
 	} {
 		_, err := loaded.Render(template.Options{Parameters: map[string]string{test.name: test.value}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {

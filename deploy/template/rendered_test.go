@@ -413,6 +413,7 @@ func TestConditions(t *testing.T) {
 		"OwnsTable":       {"Table"},
 		"UsesApiKey":      {"ApiKey", "ApiKeyId", "UsagePlan", "UsagePlanKey"},
 		"UsesUserPool":    {"UserPool"},
+		"UsesWebAcl":      {"ApiWebAclAssociation"},
 		"IsGradual":       release,
 		"HasAlarmEmail":   {"AlarmKey", "AlarmTopic", "AlarmTopicPolicy"},
 		"CreatesLogsRole": {"ApiAccount", "ApiLogsRole"},
@@ -426,8 +427,8 @@ func TestConditions(t *testing.T) {
 	for id, resource := range at(t, document, "Resources").(object) {
 		service := strings.Split(at(t, resource, "Type").(string), "::")[1]
 		condition, _ := resource.(object)["Condition"].(string)
-		if slices.Contains([]string{"CloudWatch", "XRay", "CodeDeploy", "SNS", "KMS"}, service) &&
-			!slices.Contains([]string{"IsMonitored", "IsGradual", "HasAlarmEmail"}, condition) {
+		if slices.Contains([]string{"CloudWatch", "XRay", "CodeDeploy", "SNS", "KMS", "WAFv2"}, service) &&
+			!slices.Contains([]string{"IsMonitored", "IsGradual", "HasAlarmEmail", "UsesWebAcl"}, condition) {
 			t.Errorf("%s, of %s, is there without monitoring", id, service)
 		}
 	}
@@ -438,6 +439,8 @@ func TestConditions(t *testing.T) {
 		{nil, map[string]bool{"IsProd": true, "OwnsTable": true, "IsMonitored": true}},
 		{map[string]string{"StageName": "dev", "Monitoring": "false"}, map[string]bool{"OwnsTable": true}},
 		{map[string]string{"StageName": "dev", "ExistingTableName": "Other"}, map[string]bool{"IsMonitored": true}},
+		{map[string]string{"StageName": "dev", "KmsKeyArn": kmsKey, "WebAclArn": webACL},
+			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesKmsKey": true, "UsesWebAcl": true}},
 		{map[string]string{"StageName": "dev", "Authorization": "API_KEY", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "1"},
 			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesApiKey": true, "CreatesLogsRole": true, "ReservesConcurrency": true}},
 		{map[string]string{"StageName": "dev", "Authorization": "COGNITO_USER_POOLS", "UserPoolArn": pool, "AlarmEmail": "a@example.org"},

@@ -21,6 +21,11 @@ import (
 
 type object = map[string]any
 
+const (
+	kmsKey = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	webACL = "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/users/1234abcd-12ab-34cd-56ef-1234567890ab"
+)
+
 func place() template.PseudoParameters {
 	return template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"}
 }
@@ -189,6 +194,43 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestKmsKey checks what a customer managed key is given to.
+func TestKmsKey(t *testing.T) {
+	t.Parallel()
+	want := object{"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": kmsKey}
+	parameters := map[string]string{"KmsKeyArn": kmsKey}
+	if diff := cmp.Diff(want, resolve(t, parameters).Table().Properties["SSESpecification"]); diff != "" {
+		t.Errorf("SSESpecification (-want +got):\n%s", diff)
+	}
+	document := decode(t, project(t, parameters).JSON())
+	given := any(object{"Fn::If": []any{"UsesKmsKey", object{"Ref": "KmsKeyArn"}, object{"Ref": "AWS::NoValue"}}})
+	for resourceType, property := range map[string]string{
+		"AWS::Logs::LogGroup":   "KmsKeyId",
+		"AWS::Lambda::Function": "KmsKeyArn",
+	} {
+		resources := resourcesOf(t, document, resourceType)
+		if len(resources) == 0 {
+			t.Errorf("there is no %s", resourceType)
+		}
+		for id, resource := range resources {
+			if diff := cmp.Diff(given, at(t, resource, "Properties", property)); diff != "" {
+				t.Errorf("%s.%s (-want +got):\n%s", id, property, diff)
+			}
+		}
+	}
+}
+
+// TestWebACL checks which stage a web ACL is associated with.
+func TestWebACL(t *testing.T) {
+	t.Parallel()
+	document := decode(t, project(t, nil).JSON())
+	const stage = "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${ApiStage}"
+	want := object{"ResourceArn": object{"Fn::Sub": stage}, "WebACLArn": object{"Ref": "WebAclArn"}}
+	if diff := cmp.Diff(want, at(t, document, "Resources", "ApiWebAclAssociation", "Properties")); diff != "" {
+		t.Errorf("ApiWebAclAssociation (-want +got):\n%s", diff)
+	}
+}
+
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	api := resolve(t, map[string]string{"StageName": "dev", "ThrottlingRateLimit": "7.5", "ThrottlingBurstLimit": "9"}).API()
@@ -244,6 +286,14 @@ func TestRoles(t *testing.T) {
 				"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
 			},
 			object{"Effect": "Allow", "Action": []any{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "Resource": "*"},
+			object{"Fn::If": []any{
+				"UsesKmsKey",
+				object{
+					"Effect": "Allow", "Action": []any{"kms:Decrypt", "kms:GenerateDataKey"},
+					"Resource": object{"Ref": "KmsKeyArn"},
+				},
+				object{"Ref": "AWS::NoValue"},
+			}},
 		}
 		properties := at(t, document, "Resources", function+"Role", "Properties").(object)
 		policies := properties["Policies"].([]any)

@@ -23,10 +23,15 @@ type policy struct {
 	everywhere []string // those that are allowed for all resources
 }
 
-// deployerPolicy is for whoever deploys.
+// deployerPolicy is for whoever deploys, optionsPolicy for whoever also sets KmsKeyArn or WebAclArn.
 func deployerPolicy(t *testing.T) string {
 	t.Helper()
 	return original(t, "deploy/policy.json")
+}
+
+func optionsPolicy(t *testing.T) string {
+	t.Helper()
+	return original(t, "deploy/policy-options.json")
 }
 
 func readPolicy(t *testing.T) policy {
@@ -157,6 +162,7 @@ const (
 	logGroupARN     = "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/UserRequestAPI-dev-get"
 	executionLogARN = "arn:aws:logs:eu-central-1:123456789012:log-group:API-Gateway-Execution-Logs_a1b2c3/dev"
 	objectARN       = "arn:aws:s3:::userrequestapi-artifacts-123456789012-eu-central-1/functions/get.zip"
+	webACLARN       = "arn:aws:wafv2:eu-central-1:123456789012:regional/webacl/users/1234abcd"
 	samplingRuleARN = "arn:aws:xray:eu-central-1:123456789012:sampling-rule/UserRequestAPI-dev"
 	traceGroupARN   = "arn:aws:xray:eu-central-1:123456789012:group/UserRequestAPI-dev/1"
 	topicARN        = "arn:aws:sns:eu-central-1:123456789012:UserRequestAPI-dev"
@@ -177,6 +183,11 @@ func byCloudFormation(more conditions) conditions {
 // tagged is the context of a request about a resource that CloudFormation has made in a stack.
 func tagged(stack string) conditions {
 	return conditions{"aws:ResourceTag/aws:cloudformation:stack-name": stack}
+}
+
+// via is the context of a request that a service makes to AWS KMS.
+func via(service string) conditions {
+	return conditions{"kms:ViaService": service + ".eu-central-1.amazonaws.com"}
 }
 
 func passedTo(service string) conditions { return conditions{"iam:PassedToService": service} }
@@ -268,6 +279,8 @@ func needs() map[string][]need {
 			{roleARN, passedTo("codedeploy.amazonaws.com"), "iam: PassRole"},
 		},
 		"AWS::DynamoDB::Table": {
+			{keyARN, via("dynamodb"), "kms: CreateGrant Decrypt DescribeKey Encrypt GenerateDataKey ReEncryptFrom"},
+			{keyARN, via("dynamodb"), "kms: ReEncryptTo"},
 			{tableARN, nil, "dynamodb: CreateTable DescribeTable UpdateTable DescribeContinuousBackups"},
 			{tableARN, nil, "dynamodb: UpdateContinuousBackups TagResource UntagResource ListTagsOfResource"},
 			{tableARN, nil, "dynamodb: GetResourcePolicy"},
@@ -290,6 +303,7 @@ func needs() map[string][]need {
 			{functionARN, nil, "lambda: ListTags"},
 			{roleARN, passedTo("lambda.amazonaws.com"), "iam: PassRole"},
 			{objectARN, nil, "s3: GetObject"},
+			{keyARN, via("lambda"), "kms: CreateGrant Decrypt DescribeKey Encrypt GenerateDataKey"},
 		},
 		"AWS::Lambda::Permission": {{functionARN, nil, "lambda: AddPermission GetPolicy RemovePermission"}},
 		"AWS::Lambda::Version": {
@@ -300,6 +314,9 @@ func needs() map[string][]need {
 			{logGroupARN, nil, "logs: CreateLogGroup PutRetentionPolicy DeleteLogGroup TagResource UntagResource"},
 			{logGroupARN, nil, "logs: ListTagsForResource"},
 			{executionLogARN, nil, "logs: CreateLogGroup TagResource"},
+			{logGroupARN, nil, "logs: AssociateKmsKey DisassociateKmsKey"},
+			{executionLogARN, nil, "logs: AssociateKmsKey DisassociateKmsKey"},
+			{keyARN, via("logs"), "kms: DescribeKey"},
 			{executionLogARN, ours, "logs: PutRetentionPolicy DeleteLogGroup TagResource UntagResource"},
 			{executionLogARN, ours, "logs: ListTagsForResource"},
 		},
@@ -313,6 +330,11 @@ func needs() map[string][]need {
 			{keyARN, nil, "kms: DescribeKey"},
 		},
 		"AWS::SNS::TopicPolicy": {{topicARN, nil, "sns: SetTopicAttributes"}},
+		"AWS::WAFv2::WebACLAssociation": {
+			{apiARN + "/stages/dev", ours, "apigateway: SetWebACL"},
+			{apiARN + "/stages/dev", nil, "wafv2: AssociateWebACL DisassociateWebACL GetWebACLForResource"},
+			{webACLARN, nil, "wafv2: AssociateWebACL GetWebACL GetWebACLForResource"},
+		},
 		"AWS::XRay::Group": {
 			{traceGroupARN, nil, "xray: CreateGroup GetGroup UpdateGroup DeleteGroup"},
 			{traceGroupARN, nil, "xray: TagResource UntagResource ListTagsForResource"},
@@ -362,15 +384,15 @@ func TestPolicyAllowsDeployment(t *testing.T) {
 			requests = append(requests, n.requests()...)
 		}
 	}
-	for i, allowed := range emulator.Allows(t, requests, deployerPolicy(t)) {
+	for i, allowed := range emulator.Allows(t, requests, deployerPolicy(t), optionsPolicy(t)) {
 		if r := requests[i]; !allowed {
-			t.Errorf("the deployer's policy does not allow %s on %s with %v, which CloudFormation needs",
+			t.Errorf("the deployer's policies do not allow %s on %s with %v, which CloudFormation needs",
 				r.Action, r.Resource, r.Context)
 		}
 	}
 }
 
-// TestPolicyLimits checks that the policy excludes what others have in the account, and what only CloudFormation may
+// TestPolicyLimits checks that the policies exclude what others have in the account, and what only CloudFormation may
 // do for the deployer.
 func TestPolicyLimits(t *testing.T) {
 	t.Parallel()
@@ -476,6 +498,11 @@ func TestPolicyLimits(t *testing.T) {
 		},
 
 		{"key", "kms: PutKeyPolicy ScheduleKeyDeletion DisableKey", keyARN, nil, false},
+		{"encrypted log", "kms: Decrypt", keyARN, via("logs"), true},
+		{"what the key encrypts", "kms: Decrypt Encrypt GenerateDataKey CreateGrant", keyARN, nil, false},
+		{"secret", "kms: Decrypt", keyARN, via("secretsmanager"), false},
+		{"web ACL", "wafv2: UpdateWebACL DeleteWebACL", webACLARN, byCloudFormation(nil), false},
+		{"web ACL of a stage", "wafv2: AssociateWebACL DisassociateWebACL", apiARN + "/stages/dev", ours, false},
 		{"new key", "kms: CreateKey", everything, nil, false},
 		{"composite alarm", "cloudwatch: PutCompositeAlarm", everything, nil, false},
 		{"subscription", "sns: Unsubscribe SetSubscriptionAttributes", everything, nil, false},
@@ -500,10 +527,28 @@ func TestPolicyLimits(t *testing.T) {
 			requests, of = append(requests, r), append(of, i)
 		}
 	}
-	for i, got := range emulator.Allows(t, requests, deployerPolicy(t)) {
+	for i, got := range emulator.Allows(t, requests, deployerPolicy(t), optionsPolicy(t)) {
 		if test := tests[of[i]]; got != test.want {
 			t.Errorf("%s: %s on %s with %v: allowed is %t, want %t",
 				test.name, requests[i].Action, test.resource, test.context, got, test.want)
+		}
+	}
+}
+
+// TestPolicyWithoutOptions checks that the deployer's policy alone allows neither a customer managed key nor a web ACL.
+func TestPolicyWithoutOptions(t *testing.T) {
+	t.Parallel()
+	var requests []emulator.Request
+	for _, n := range []need{
+		{keyARN, via("dynamodb"), "kms: Decrypt Encrypt GenerateDataKey"},
+		{logGroupARN, nil, "logs: AssociateKmsKey"},
+		{webACLARN, nil, "wafv2: AssociateWebACL"},
+	} {
+		requests = append(requests, n.requests()...)
+	}
+	for i, allowed := range emulator.Allows(t, requests, deployerPolicy(t)) {
+		if allowed {
+			t.Errorf("deploy/policy.json allows %s", requests[i].Action)
 		}
 	}
 }
