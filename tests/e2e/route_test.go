@@ -102,6 +102,19 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("instance is %s", p.Instance)
 		}
 	})
+	t.Run("leading slashes", func(t *testing.T) { // a base URL that ends in a slash
+		t.Parallel()
+		at, stage := strings.LastIndexByte(s.URL, '/'), s.URL[strings.LastIndexByte(s.URL, '/'):]
+		origin := stacktest.NewClient(t, s.URL[:at], nil)
+		for _, base := range []string{stage + "/", stage + "//", "/" + stage} {
+			for path, status := range map[string]int{"/users": 200, "/users?userId=ada": 200, "/users/ada": 200, "/": 200, "/nothing": 404} {
+				origin.Do(t, "GET", base+path, "").Want(t, status)
+			}
+			// The address that the response gives is one that works.
+			origin.Do(t, "GET", origin.Do(t, "GET", base+"/users/ada", "").Header.Get("Content-Location"), "").Want(t, 200)
+		}
+		s.Do(t, "GET", "//users/ada", "").Want(t, 200)
+	})
 	t.Run("outside the stage", func(t *testing.T) {
 		t.Parallel()
 		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]), nil)

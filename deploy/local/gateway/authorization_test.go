@@ -131,6 +131,7 @@ func TestSignatureV4(t *testing.T) {
 		"the stage itself":                      s.request("GET", "", "", nil),
 		"slash at the end":                      s.request("GET", "/users/", "", nil),
 		"query":                                 s.request("GET", "/users?b=2&a=1&a=0&limit=10&empty&cursor=a%2Fb%3D", "", nil),
+		"slashes before the path":               s.request("GET", "//users", "", nil),
 		"plus and space":                        s.request("GET", "/users?q=a+b%20c%2Bd", "", nil),
 		"POST":                                  s.request("POST", "/users", `{"name":"é"}`, jsonBody),
 		"DELETE":                                s.request("DELETE", "/users/1", "", nil),
@@ -170,7 +171,7 @@ func TestSignatureV4(t *testing.T) {
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
 		t.Errorf("OPTIONS: %d", got.status)
 	}
-	for range 19 {
+	for range 20 {
 		if record := s.record(); record.UserARN == "" && record.Method != http.MethodOptions || strings.Contains(fmt.Sprint(record), secret) {
 			t.Errorf("record %+v", record)
 		}

@@ -311,3 +311,29 @@ func TestTrace(t *testing.T) {
 		})
 	}
 }
+
+// TestEventSlashes holds the paths of an event to those recorded from API Gateway.
+func TestEventSlashes(t *testing.T) {
+	t.Parallel()
+	function := &recorder{}
+	s := serve(t, document(object{"/users": object{"get": operation(proxy())}}), function)
+	for _, test := range []struct{ sent, path, contextPath string }{
+		{"/prod/users", "/users", "/prod/users"},
+		{"/prod/users/", "/users/", "/prod/users/"},
+		{"/prod//users", "/users", "/prod//users"},
+		{"//prod/users", "/users", "/prod/users"},
+		// Not recorded, but of the same kind.
+		{"/prod///users", "/users", "/prod///users"},
+		{"///prod//users", "/users", "/prod//users"},
+		{"/prod/users//", "/users//", "/prod/users//"},
+	} {
+		if got := s.raw("GET " + test.sent + " HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
+			t.Fatalf("%s: %+v", test.sent, got)
+		}
+		event := function.event(t)
+		got := []any{event["path"], event["requestContext"].(object)["path"], s.record().Path}
+		if diff := cmp.Diff([]any{test.path, test.contextPath, test.contextPath}, got); diff != "" {
+			t.Errorf("%s: paths (-want +got):\n%s", test.sent, diff)
+		}
+	}
+}

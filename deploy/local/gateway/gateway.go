@@ -198,8 +198,9 @@ type exchange struct {
 	sourceIP          string
 	trace             Trace
 
-	stagePath  string // as it arrived, not URL-decoded
-	path       string // without the stage
+	sentPath   string // as it arrived, not URL-decoded
+	stagePath  string // sentPath with one slash before the stage: requestContext.path
+	path       string // stagePath without the stage and the slashes after it but one
 	query      values
 	parameters map[string]string // of the path, not URL-decoded
 	resource   *resource         // nil until routed
@@ -259,7 +260,8 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 		extendedRequestID: newExtendedRequestID(),
 		sourceIP:          ip,
 		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Sample),
-		stagePath:         path,
+		sentPath:          path,
+		stagePath:         "/" + strings.TrimLeft(path, "/"),
 		query:             parseQuery(r.URL.RawQuery),
 		identity:          identity{SourceIP: ip},
 	}
@@ -301,10 +303,7 @@ func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 		return nil, &gatewayError{fixed: true, status: http.StatusForbidden,
 			errorType: "ForbiddenException", message: "Forbidden"}
 	}
-	x.path = path
-	if path == "" {
-		x.path = "/"
-	}
+	x.path = "/" + strings.TrimLeft(path, "/")
 	if x.resource, x.parameters = g.api.root.match(x.path); x.resource != nil {
 		x.method = x.resource.method(x.request.Method)
 	}

@@ -226,7 +226,7 @@ func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials
 		Host:   x.request.Host,
 		Header: http.Header{},
 		// Opaque keeps the path as it arrived; the signer escapes it once more, as for all services but S3.
-		URL: &url.URL{Scheme: "http", Opaque: "//" + x.request.Host + x.stagePath, RawQuery: query.Encode()},
+		URL: &url.URL{Scheme: "http", Opaque: "//" + x.request.Host + x.sentPath, RawQuery: query.Encode()},
 	}
 	for name := range strings.SplitSeq(s.signedHeaders, ";") {
 		name = http.CanonicalHeaderKey(name)
