@@ -96,9 +96,17 @@ func (p *parser) scheme(name string, scopes []string) (authorizer, error) {
 	return nil, fmt.Errorf("%sauthtype %s is not supported: there are no Lambda authorizers here", extensionPrefix, scheme.AuthType)
 }
 
+// onlyHeader returns the value of a header that must not be ambiguous: "" unless the request has it exactly once.
+func (x *exchange) onlyHeader(name string) string {
+	if values := x.request.Header.Values(name); len(values) == 1 {
+		return values[0]
+	}
+	return ""
+}
+
 // requireAPIKey is about methods that require an API key. The usage plan's own throttle and quota are not kept.
 func requireAPIKey(x *exchange) error {
-	sent := []byte(x.request.Header.Get("X-Api-Key"))
+	sent := []byte(x.onlyHeader("X-Api-Key"))
 	for _, key := range x.gateway.cfg.APIKeys {
 		if key.Value != "" && subtle.ConstantTimeCompare(sent, []byte(key.Value)) == 1 {
 			x.identity.APIKey, x.identity.APIKeyID = key.Value, key.ID

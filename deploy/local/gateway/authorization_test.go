@@ -301,6 +301,22 @@ func TestSignatureV4Refusals(t *testing.T) {
 		})
 		tests["presigned, twice "+name] = refusal{twice, incomplete, "AWS query-string parameters must include '" + name + "' only once."}
 	}
+	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token"} {
+		for which, request := range map[string]*http.Request{"": get(), ", presigned": get(presigned)} {
+			twice := tampered(request, func(r *http.Request) {
+				if r.Header.Get(name) == "" {
+					r.Header.Add(name, "first")
+				}
+				r.Header.Add(name, r.Header.Get(name))
+			})
+			tests["header twice "+name+which] = refusal{twice, incomplete, "The header '" + name + "' must be there only once."}
+		}
+	}
+	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
+		tests["parameter twice "+name] = refusal{
+			authorization(name+"=", name+"=x, "+name+"="), incomplete, "Authorization header requires '" + name + "' parameter only once. ",
+		}
+	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -360,7 +376,7 @@ func TestAPIKey(t *testing.T) {
 	})
 	for _, headers := range [][]string{
 		nil, {"X-Api-Key", ""}, {"X-Api-Key", "first-valu"}, {"X-Api-Key", "first-value2"}, {"X-Api-Key", "key1"},
-		{"Authorization", "first-value"},
+		{"Authorization", "first-value"}, {"X-Api-Key", "first-value", "X-Api-Key", "second-value"},
 	} {
 		s.do("GET", "/users", "", headers...).wantError(t, 403, "ForbiddenException", "Forbidden")
 		if record := s.record(); record.ErrorType != "INVALID_API_KEY" || record.APIKeyID != "" {
@@ -496,6 +512,7 @@ func TestUserPool(t *testing.T) {
 			s.do("GET", "/users", "", headers...).wantError(t, 401, "UnauthorizedException", test.message)
 		})
 	}
+	s.do("GET", "/users", "", "Authorization", good, "Authorization", good).wantError(t, 401, "UnauthorizedException", "Unauthorized")
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
 		t.Errorf("OPTIONS: %d", got.status)
 	}

@@ -34,7 +34,7 @@ func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
 		pools = append(pools, pool)
 	}
 	return func(x *exchange) (err error) {
-		x.claims, err = verifyToken(pools, x.request.Header.Get(scheme.Name), x.started)
+		x.claims, err = verifyToken(pools, x.onlyHeader(scheme.Name), x.started)
 		return err
 	}, nil
 }

@@ -80,6 +80,11 @@ func requireSignature(x *exchange) error {
 }
 
 func (x *exchange) readSignature(query url.Values) (signature, error) {
+	for _, name := range []string{"Authorization", amzDate, "X-Amz-Security-Token"} {
+		if len(x.request.Header.Values(name)) > 1 { // only the first is verified, but the function would see all
+			return signature{}, refuseIncomplete(fmt.Sprintf("The header '%s' must be there only once.", name))
+		}
+	}
 	header := x.request.Header.Get("Authorization")
 	switch inQuery := query.Has("X-Amz-Algorithm"); {
 	case header == "" && !inQuery:
@@ -103,6 +108,10 @@ func readAuthorization(header, date string) (signature, error) {
 		if !ok {
 			return signature{}, refuseIncomplete(fmt.Sprintf("Invalid key=value pair (missing equal-sign) in Authorization header "+
 				"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed))
+		}
+		if _, repeated := fields[name]; repeated {
+			return signature{}, refuseIncomplete(fmt.Sprintf("Authorization header requires '%s' parameter only once. "+
+				"(Hashed with SHA-256 and encoded with Base64) Authorization=%s", name, hashed))
 		}
 		fields[name] = value
 	}
