@@ -2,6 +2,8 @@ package contract_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -41,6 +43,7 @@ func TestContract(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *coverage){
 		"answers": answers, "authorization": authorization, "If-Match is required": required, "throttled": throttled,
 		"no function": noFunction, "no database": noDatabase, "no time": func(t *testing.T, c *coverage) { noTime(t, c, contract) },
+		"not called": func(t *testing.T, c *coverage) { notCalled(t, c, contract) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -301,8 +304,8 @@ func answers(t *testing.T, c *coverage) {
 
 	const mega = 1 << 20
 	s.all(413, "RequestTooLong", sending(strings.Repeat(" ", 10*mega+1)))
+	s.each(413, "RequestTooLong", sending(strings.Repeat(" ", 7*mega))) // more than Lambda takes
 	s.all(431, "RequestHeaderFieldsTooLarge", having("X-Large", strings.Repeat("x", 11<<10)))
-	s.each(500, "BadGateway", sending(strings.Repeat(" ", 7*mega))) // more than Lambda takes
 }
 
 // following is the id of a user that the table has after the user "1": it keeps them in the order of a hash.
@@ -390,6 +393,13 @@ func noDatabase(t *testing.T, c *coverage) {
 	s.each(500, "StoreUnavailable", unchanged)
 }
 
+// refusing is Lambda while it throttles.
+type refusing struct{}
+
+func (refusing) Invoke(context.Context, string, string, []byte) (response []byte, requestID, functionError string, err error) {
+	return nil, "", "", errors.New("rate exceeded")
+}
+
 // noTime is what a stage answers when a function takes longer than the gateway waits.
 func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	database := unreliable.NewDatabase(t)
@@ -411,4 +421,18 @@ func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	})
 	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
 	s.each(504, "GatewayTimeout", unchanged)
+}
+
+// notCalled is what a stage responds whose functions Lambda does not call.
+func notCalled(t *testing.T, c *coverage, contract *stacktest.Contract) {
+	s := stage{t: t, c: c, name: "prod"}
+	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
+	g, err := gateway.New(gateway.Config{Body: api.Body, Stage: s.name, Invoker: refusing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
+	s.each(500, "BadGateway", unchanged)
 }

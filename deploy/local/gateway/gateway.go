@@ -339,8 +339,7 @@ func headerSize(r *http.Request) int {
 }
 
 func (x *exchange) readBody(w http.ResponseWriter) error {
-	tooLarge := &gatewayError{fixed: true, kind: requestTooLarge, status: http.StatusRequestEntityTooLarge,
-		errorType: "RequestTooLargeException", message: "Request Too Long"}
+	tooLarge := requestTooLong("RequestTooLargeException", nil)
 	if x.request.ContentLength > maxPayload {
 		return tooLarge
 	}

@@ -84,6 +84,12 @@ func internalServerError(status int, cause error) *gatewayError {
 		message: "Internal server error", cause: cause}
 }
 
+// requestTooLong refuses a request that is larger than API Gateway or Lambda takes.
+func requestTooLong(errorType string, cause error) *gatewayError {
+	return &gatewayError{fixed: true, kind: requestTooLarge, status: http.StatusRequestEntityTooLarge,
+		errorType: errorType, message: "Request Too Long", cause: cause}
+}
+
 // gatewayResponse is a customised gateway response.
 type gatewayResponse struct {
 	status     int // 0: that of the error

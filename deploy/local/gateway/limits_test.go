@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -44,6 +45,34 @@ func TestRequestPayloadLimit(t *testing.T) {
 	s.read(response).wantError(t, 413, "RequestTooLargeException", "Request Too Long")
 	if len(function.event(t)) != 0 {
 		t.Error("the function was invoked")
+	}
+}
+
+// refused is what Lambda answers instead of running a function.
+type refused int
+
+func (refused) Error() string     { return "refused" }
+func (r refused) StatusCode() int { return int(r) }
+
+// TestLambdaPayloadLimit is about events that are larger than Lambda takes, although the request is not too large for API Gateway.
+func TestLambdaPayloadLimit(t *testing.T) {
+	t.Parallel()
+	custom := object{"x-amazon-apigateway-gateway-responses": object{"DEFAULT_4XX": object{"statusCode": 418}}}
+	for status, want := range map[refused]struct {
+		status             int
+		errorType, message string
+		responseType       string
+	}{
+		413: {413, "BadRequestException", "Request Too Long", "REQUEST_TOO_LARGE"},
+		429: {500, "InternalServerErrorException", "Internal server error", "DEFAULT_5XX"},
+	} {
+		s := serve(t, anything(custom), invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
+			return nil, "", status
+		}))
+		s.do("POST", "/", "{}").wantError(t, want.status, want.errorType, want.message)
+		if r := s.record(); r.ErrorType != want.responseType || r.IntegrationStatus != int(status) || r.FunctionStatus != 0 {
+			t.Errorf("%d: record %+v", status, r)
+		}
 	}
 }
 
