@@ -175,7 +175,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.serve(g)
-	s.server = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 30 * time.Second}
+	s.server = gateway.NewServer(s.routes(), requestTimeout)
 	s.server.RegisterOnShutdown(s.pages.Close)
 	go func() { s.served <- s.server.Serve(listener) }()
 	close(s.ready)
@@ -394,6 +394,10 @@ func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
 	s.authorization.configure(&cfg)
 	return gateway.New(cfg)
 }
+
+// requestTimeout limits the time that a client takes to send the header of a request, and its body: as long as API Gateway waits for
+// an integration.
+const requestTimeout = 29 * time.Second
 
 // serve has a gateway answer requests from now on. Those under way end as they have begun.
 func (s *Stack) serve(g *gateway.Gateway) {

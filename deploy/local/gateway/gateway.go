@@ -17,14 +17,25 @@
 //   - Credentials are long-lived: a request with X-Amz-Security-Token is refused, and no key expires (EXPIRED_TOKEN).
 //   - A signature has its time in X-Amz-Date, not in Date, and does not cover Authorization, Expect, Transfer-Encoding,
 //     User-Agent and X-Amzn-Trace-Id, which AWS's SDKs leave out too. Its path is not normalized (//, /./, /../).
+//   - A request over 10 MB gets the JSON document of other refusals. API Gateway has been seen to send the text
+//     "HTTP content length exceeded 10485760 bytes.", without x-amzn-RequestId.
+//   - What net/http refuses before any handler runs gets its plain text instead of a document, no x-amzn-RequestId and no line
+//     in the access log, and the connection closes: 400 for a malformed request line, header or percent-encoding in the path,
+//     and for a missing or repeated Host; 431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for
+//     an unknown HTTP version.
 //   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
 //   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
 //     between the quotes of a JSON string.
 //   - The access log has no variables about the time and outcome of authorization, nor about WAF, TLS and custom domains, and
 //     never the API key.
 //
-// Not recorded from API Gateway, so not to be relied on: what the 413 and 431 answers say, and the x-amzn-ErrorType of
-// 413, 415, 431 and API_CONFIGURATION_ERROR. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
+// Recorded from API Gateway: slashes before the stage and between it and the path do not count, and of the two only the latter
+// reach requestContext.path; a request whose event Lambda refuses as too large gets 413 "Request Too Long" with the
+// x-amzn-ErrorType BadRequestException.
+//
+// Not recorded from API Gateway, so not to be relied on: that the document cannot customise that 413; what the 431 response
+// says; the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR; that a mock integration chooses its request template by
+// Content-Type even where there is no body; that the 408 response exists. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
 // those that AWS is known to send; not recorded is that the response type of every fault of a signature but its absence is
 // INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED, the validity of presigned URLs (X-Amz-Expires, else 5
 // minutes), that they are refused where one of their parameters is there twice, and that Authorization does not reach the
@@ -42,6 +53,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -348,9 +360,13 @@ func (x *exchange) readBody(w http.ResponseWriter) error {
 	if limit := new(http.MaxBytesError); errors.As(err, &limit) {
 		return tooLarge
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded): // of the server's connection
+		return &gatewayError{kind: default4XX, status: http.StatusRequestTimeout, errorType: "BadRequestException",
+			message: "The body did not arrive in time", cause: err}
+	case err != nil: // malformed chunks, or a client that closed the connection and does not read this
 		return &gatewayError{kind: default4XX, status: http.StatusBadRequest, errorType: "BadRequestException",
-			message: "Bad Request"} // the client broke off, so nobody reads this
+			message: "Bad Request", cause: err}
 	}
 	return nil
 }
