@@ -16,20 +16,23 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/loopback"
 	"github.com/userrequestapi/userdata/deploy/openapi"
 	"github.com/userrequestapi/userdata/deploy/reference"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// routes serves the pages about the stack, and the API at all other addresses: where no stage is, it answers as API Gateway does.
+// routes serves the pages about the stack, and the API at all other paths: outside the stage, it responds as API Gateway does.
+// Neither takes requests for a Host that is not a name of this machine. Pages of any origin may call the API (CORS).
 func (s *Stack) routes() http.Handler {
 	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
+	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.gateway.Load().ServeHTTP(w, r) }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/", path == "/favicon.ico", path == "/_local", strings.HasPrefix(path, "/_local/"):
 			s.pages.ServeHTTP(w, r)
 		default:
-			s.gateway.Load().ServeHTTP(w, r)
+			api.ServeHTTP(w, r)
 		}
 	})
 }

@@ -1,5 +1,4 @@
-// Package loopback keeps what is served on this machine, for the person before it, from the pages of other sites, which a browser
-// lets send requests here too.
+// Package loopback protects local HTTP servers from DNS rebinding and cross-origin requests.
 package loopback
 
 import (
@@ -13,10 +12,29 @@ import (
 	"strings"
 )
 
-// Guard serves requests that are made by a name of this machine, and not by a page of another origin. Others get a problem document.
-// Its headers keep what is served from being kept, framed, or read by such pages, as far as next does not set others.
+// GuardHost refuses requests whose Host is not a name of this machine, with a problem document. Otherwise a site whose name was made
+// to resolve to 127.0.0.1 could read what is served here ("DNS rebinding").
+func GuardHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := checkHost(r.Host); err != nil {
+			WriteProblem(w, http.StatusMisdirectedRequest, "HostRefused", err.Error())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Guard is [GuardHost] that also refuses requests from pages of another origin. Its response headers prevent caching, framing and
+// reading by such pages, unless next overrides them.
 func Guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
+	sameOrigin := GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := origins.Check(r); err != nil {
+			WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only the pages that are served here may do that: "+err.Error()+".")
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -24,20 +42,11 @@ func Guard(next http.Handler) http.Handler {
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if err := checkHost(r.Host); err != nil {
-			WriteProblem(w, http.StatusMisdirectedRequest, "HostRefused", err.Error())
-			return
-		}
-		if err := origins.Check(r); err != nil {
-			WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only the pages that are served here may do that: "+err.Error()+".")
-			return
-		}
-		next.ServeHTTP(w, r)
+		sameOrigin.ServeHTTP(w, r)
 	})
 }
 
-// checkHost refuses names that are not this machine's own: a site whose name was made to mean 127.0.0.1 could read what is served
-// here ("DNS rebinding").
+// checkHost returns an error unless host, with or without a port, is localhost or a loopback address.
 func checkHost(host string) error {
 	if _, _, err := net.SplitHostPort(host); err != nil {
 		host += ":80" // as it is without a port

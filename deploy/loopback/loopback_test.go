@@ -54,6 +54,23 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// TestGuardHost sees that only the Host counts: the API is for pages of other origins too (CORS).
+func TestGuardHost(t *testing.T) {
+	t.Parallel()
+	handler := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	for host, status := range map[string]int{"127.0.0.1:3000": 204, "localhost": 204, "[::1]:3000": 204, "evil.example:3000": 421, "": 421} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/", http.NoBody)
+		r.Host = host
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		r.Header.Set("Origin", "https://app.example")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%q: got %d %s, want %d", host, w.Code, w.Body, status)
+		}
+	}
+}
+
 func TestAcceptsHTML(t *testing.T) {
 	t.Parallel()
 	for accept, want := range map[string]bool{
