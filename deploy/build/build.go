@@ -217,6 +217,10 @@ func (f Function) dir(root string) string {
 // compile makes the executable of a function.
 func compile(ctx context.Context, function Function, root, out string, options Options) (Artifact, error) {
 	start := time.Now()
+	dir := function.dir(root)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) { // the go command could not start there, which would name only itself
+		return Artifact{}, fmt.Errorf("build %s: the folder of the function is missing: %w", function.Name, err)
+	}
 	executable := filepath.Join(out, function.Name, Executable)
 	if err := os.MkdirAll(filepath.Dir(executable), 0o755); err != nil {
 		return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
@@ -236,7 +240,6 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	case !options.Debug:
 		arguments = append([]string{"-ldflags", "-s -w -buildid="}, arguments...)
 	}
-	dir := function.dir(root)
 	var output bytes.Buffer
 	if err := goCommand(ctx, "build", dir, options, &output, arguments...); err != nil {
 		err = errors.Join(err, os.RemoveAll(unfinished))

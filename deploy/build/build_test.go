@@ -569,3 +569,13 @@ func TestFind_NoTemplate(t *testing.T) {
 		t.Errorf("error = %v, want %v", err, fs.ErrNotExist)
 	}
 }
+
+func TestFunctions_MissingFolder(t *testing.T) {
+	t.Parallel()
+	_, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/renamed"}},
+		build.Options{Root: workspace(t, nil), Out: t.TempDir()})
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fmt.Sprint(err), "build get: the folder of the function is missing: ") ||
+		!strings.Contains(fmt.Sprint(err), "functions/renamed") {
+		t.Errorf("error = %v, want one that names the folder", err)
+	}
+}

@@ -324,11 +324,11 @@ func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, pa
 
 const buildFailedCode = "BuildFailed"
 
-// buildFailed is the answer of a function that does not compile: a problem document (RFC 9457) as the functions' own are.
+// buildFailed returns the response in the place of a function that does not compile: a problem document (RFC 9457) like the functions'.
 func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
 	var event struct {
-		Path           string `json:"path"`
 		RequestContext struct {
+			Path      string `json:"path"` // with the stage
 			RequestID string `json:"requestId"`
 		} `json:"requestContext"`
 	}
@@ -337,10 +337,10 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 	}
 	problem, err := json.Marshal(map[string]any{
 		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
-		"title":     "The function does not compile",
+		"title":     "The function cannot be built",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,
-		"instance":  event.Path,
+		"instance":  strings.TrimSuffix(event.RequestContext.Path, "/"),
 		"code":      buildFailedCode,
 		"requestId": event.RequestContext.RequestID,
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -69,12 +70,26 @@ func TestReload(t *testing.T) {
 	testenv.Eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
 	failed := s.Do(t, "GET", "/users", "")
 	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
-		p.Instance != "/users" {
-		t.Errorf("problem %+v, want file and line", p)
+		p.Instance != "/"+path.Base(s.URL)+"/users" {
+		t.Errorf("problem %+v, want file and line, and the path with the stage", p)
 	}
 
 	edit(t, get, "page.More, page.Missing", "page.More, page.Next")
 	testenv.Eventually(t, "the mended function", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
+
+	folder := filepath.Dir(get)
+	if err := os.Rename(folder, folder+"-renamed"); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the missing folder", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
+	p := s.Do(t, "GET", "/users", "").Problem(t, http.StatusInternalServerError, "BuildFailed")
+	if !strings.Contains(p.Detail, "the folder of the function is missing") || !strings.Contains(p.Detail, "functions/get") {
+		t.Errorf("the detail is %q, want it to name the folder", p.Detail)
+	}
+	if err := os.Rename(folder+"-renamed", folder); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the folder that is back", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
 
 	// All functions are made of this.
 	edit(t, filepath.Join(root, "shared", "response", "response.go"), `"nosniff"`, `"changed"`)

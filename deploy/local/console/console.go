@@ -98,11 +98,13 @@ func New(cfg Config) *Console {
 	c.page("GET /{$}", "home", "Home", needHTML)
 	c.page("GET /_local/traces", "traces", "Traces")
 	c.page("GET /_local/traces/{id}", "traces", "Traces")
-	c.redirect("GET /_local", "/")
-	c.redirect("GET /_local/{$}", "/")
-	c.redirect("GET /_local/traces/{$}", "/_local/traces")
 	c.page("GET /_local/map", "map", "Service map")
 	c.page("GET /_local/logs", "logs", "Logs")
+	c.redirect("GET /_local", "/", needHTML) // as the page there
+	c.redirect("GET /_local/{$}", "/", needHTML)
+	for _, name := range []string{"traces", "map", "logs"} {
+		c.redirect("GET /_local/"+name+"/{$}", "/_local/"+name)
+	}
 	cfg.Docs(c.mux, docsPath)
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, r.PathValue("file")) })
 	// Browsers ask for it where no page names another, as with the document.
@@ -157,10 +159,12 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request) {
 		c.mux.ServeHTTP(w, r)
 		return
 	}
-	refusal := refusal{header: w.Header()}
+	refusal := refusal{header: http.Header{}} // which may have a Location, where nothing is
 	handler.ServeHTTP(&refusal, r)
 	if refusal.status == http.StatusMethodNotAllowed {
-		loopback.WriteProblem(w, refusal.status, "MethodNotAllowed", fmt.Sprintf("%s takes %s only.", r.URL.Path, w.Header().Get("Allow")))
+		allow := refusal.header.Get("Allow")
+		w.Header().Set("Allow", allow)
+		loopback.WriteProblem(w, refusal.status, "MethodNotAllowed", fmt.Sprintf("%s takes %s only.", r.URL.Path, allow))
 		return
 	}
 	c.notFound(w, r)
@@ -184,17 +188,11 @@ func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // page serves a page from the folder of pages within the layout, when all conditions hold.
-func (c *Console) page(pattern, name, title string, conditions ...func(http.Header, *http.Request) bool) {
+func (c *Console) page(pattern, name, title string, conditions ...condition) {
 	if c.pages[name] == nil {
 		c.pages[name] = template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
 	}
-	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		for _, holds := range conditions {
-			if !holds(w.Header(), r) {
-				c.notFound(w, r)
-				return
-			}
-		}
+	c.handle(pattern, conditions, func(w http.ResponseWriter, _ *http.Request) {
 		var page bytes.Buffer
 		data := struct {
 			Page, Title string
@@ -209,15 +207,27 @@ func (c *Console) page(pattern, name, title string, conditions ...func(http.Head
 	})
 }
 
-// redirect sends a browser to a page that has another path.
-func (c *Console) redirect(pattern, to string) {
-	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if !needHTML(w.Header(), r) {
-			c.notFound(w, r)
-			return
-		}
+// redirect redirects to the page at another path, when all conditions hold.
+func (c *Console) redirect(pattern, to string, conditions ...condition) {
+	c.handle(pattern, conditions, func(w http.ResponseWriter, r *http.Request) {
 		target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
 		http.Redirect(w, r, target.String(), http.StatusFound)
+	})
+}
+
+// condition reports whether there is a page for the request; it may set headers of the response.
+type condition func(http.Header, *http.Request) bool
+
+// handle registers a handler that responds with 404 unless all conditions hold.
+func (c *Console) handle(pattern string, conditions []condition, handler http.HandlerFunc) {
+	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		for _, holds := range conditions {
+			if !holds(w.Header(), r) {
+				c.notFound(w, r)
+				return
+			}
+		}
+		handler(w, r)
 	})
 }
 

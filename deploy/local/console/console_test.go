@@ -132,7 +132,11 @@ func TestAnswers(t *testing.T) {
 		{"folder of pages", "GET", "/_local/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
 		{"folder of pages, without a slash", "GET", "/_local", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
 		{"folder of traces", "GET", "/_local/traces/?status=4xx", browser, 200, "text/html; charset=utf-8", `id="traces"`},
-		{"folder for programs", "GET", "/_local/traces/", "*/*", 404, "application/problem+json", "RouteNotFound"},
+		{"folder of traces, for programs", "GET", "/_local/traces/", "*/*", 200, "text/html; charset=utf-8", `id="traces"`},
+		{"folder of the map", "GET", "/_local/map/", "", 200, "text/html; charset=utf-8", `id="map"`},
+		{"folder of logs", "GET", "/_local/logs/?request=1", browser, 200, "text/html; charset=utf-8", `id="lines"`},
+		{"nothing, after two slashes", "GET", "/_local//nothing", "", 404, "application/problem+json", "RouteNotFound"},
+		{"nothing, after dots", "GET", "/_local/traces/../../nothing", "", 404, "application/problem+json", "RouteNotFound"},
 		{"map", "GET", "/_local/map", browser, 200, "text/html; charset=utf-8", `id="map"`},
 		{"logs", "GET", "/_local/logs", browser, 200, "text/html; charset=utf-8", `id="lines"`},
 		{"reference", "GET", "/_local/docs/", browser, 200, "text/plain; charset=utf-8", "the reference"},
@@ -164,6 +168,12 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("got %s, want %q in it", got.body, test.body)
 			}
 			if test.status >= 400 {
+				if location := got.header.Get("Location"); location != "" {
+					t.Errorf("the header Location is %s", location)
+				}
+				if allowed := got.header.Get("Allow") != ""; allowed != (test.status == 405) {
+					t.Errorf("the header Allow is %q", got.header.Get("Allow"))
+				}
 				var problem struct{ Status int }
 				if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != test.status {
 					t.Errorf("got the problem %s (%v), want one with the status %d", got.body, err, test.status)
