@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -140,6 +141,19 @@ func integrationMissing(s *stack, report report) {
 		for _, o := range found {
 			if kind := text(o.integration["type"]); kind != "aws_proxy" && kind != "mock" {
 				report(o.at("type"), "it is %q; an operation is served by a function, aws_proxy, or by the gateway itself, mock", kind)
+			}
+		}
+	}
+}
+
+// head sees that HEAD is served as GET is, wherever GET is (RFC 9110 §9.1). API Gateway does not derive one from the other.
+func head(s *stack, report report) {
+	for _, api := range s.all(restAPIType) {
+		paths := mapping(at(api.properties, "Body", "paths"))
+		for _, route := range sortedKeys(paths) {
+			get, head := at(paths, route, "get", integrationKey), at(paths, route, "head", integrationKey)
+			if !reflect.DeepEqual(get, head) {
+				report(api.path("Body", "paths", route), "HEAD is GET without the body: give both the same integration")
 			}
 		}
 	}

@@ -82,6 +82,7 @@ func all() []rule {
 		{"integration-uri", integrationURI},
 		{"integration-timeout", integrationTimeout},
 		{"integration-missing", integrationMissing},
+		{"head", head},
 		{"body-reference", bodyReference},
 		{"request-validator", requestValidator},
 		{"authorization", authorization},

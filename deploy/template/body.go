@@ -178,12 +178,13 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	}
 	if a.index == nil {
 		unrouted[indexPath] = nil
-	} else {
-		index, err := a.indexMethod(authorization)
+	}
+	for _, r := range a.index {
+		index, err := a.indexMethod(r, authorization)
 		if err != nil {
 			return nil, err
 		}
-		member(paths, indexPath)["get"] = index
+		member(paths, indexPath)[strings.ToLower(r.method)] = index
 	}
 	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
 	for path, parameters := range unrouted {

@@ -410,10 +410,10 @@ func TestGatewayServes(t *testing.T) {
 		{method: "PATCH", path: "/users", contentType: "image/png", status: 415, code: "UnsupportedMediaType"},
 		{method: "POST", path: "/users/1", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": user}},
 		{method: "GET", path: "/nothing", status: 404, code: "RouteNotFound", detail: []string{
-			"GET / and GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",
+			"GET, HEAD / and GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",
 		}},
 		{method: "POST", path: "/a/b/c", contentType: "text/plain", status: 404, code: "RouteNotFound"},
-		{method: "POST", path: "/", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": "GET, OPTIONS"}},
+		{method: "POST", path: "/", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": "GET, HEAD, OPTIONS"}},
 		{method: "DELETE", path: "/users", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
 		{method: "DELETE", path: "/users?userId=", status: 400, code: "InvalidParameter", detail: []string{"userId"}},
 		{method: "OPTIONS", path: "/users", status: 204, headers: map[string]string{
@@ -424,7 +424,7 @@ func TestGatewayServes(t *testing.T) {
 		{method: "OPTIONS", path: "/users/1", status: 204, headers: map[string]string{"Allow": user, "Access-Control-Allow-Methods": user}},
 		{method: "OPTIONS", path: "/nothing", status: 204, headers: map[string]string{"Allow": "OPTIONS", "Access-Control-Allow-Methods": all}},
 		{method: "OPTIONS", path: "/", status: 204, headers: map[string]string{
-			"Allow": "GET, OPTIONS", "Access-Control-Allow-Methods": "GET, OPTIONS",
+			"Allow": "GET, HEAD, OPTIONS", "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
 		}},
 	} {
 		t.Run(test.method+" "+test.path+" "+test.contentType, func(t *testing.T) {

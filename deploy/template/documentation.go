@@ -70,11 +70,7 @@ func (a *openAPI) documented() documentation {
 			d.add(location{kind: "RESOURCE", path: item.path}, content)
 		}
 	}
-	routes := a.routes
-	if a.index != nil {
-		routes = append(slices.Clone(routes), *a.index)
-	}
-	for _, r := range routes {
+	for _, r := range slices.Concat(a.routes, a.index) {
 		d.addOperation(r)
 	}
 	imported := importable("schemas", a.schemas).(object) // a mapping stays one

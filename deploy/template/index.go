@@ -15,8 +15,8 @@ const (
 	usersPath = "/users"
 )
 
-// indexMethod answers with the index: what the API is, and where to go from here.
-func (a *openAPI) indexMethod(authorization securityScheme) (object, error) {
+// indexMethod returns the method that responds with the index: what the API is, and where to go from here.
+func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, error) {
 	if !slices.ContainsFunc(a.items, func(item pathItem) bool { return item.path == usersPath }) {
 		return nil, fmt.Errorf("paths.%s: it is missing; the index links to it", usersPath)
 	}
@@ -45,13 +45,13 @@ func (a *openAPI) indexMethod(authorization securityScheme) (object, error) {
 		"Access-Control-Allow-Origin":   origin(),
 		"Access-Control-Expose-Headers": literal("x-amzn-RequestId"),
 	})
-	operation := clone(a.index.operation).(object) // a mapping stays one
+	operation := clone(r.operation).(object) // a mapping stays one
 	// What is mapped must be declared; what else the contract says of the answer stays.
 	responses := member(answer, "responses")
 	for status := range responses {
 		said := member(member(operation, "responses"), status)
 		if said == nil {
-			return nil, fmt.Errorf("paths.%s.get.responses.%s: it is missing; the index is such", indexPath, status)
+			return nil, fmt.Errorf("paths.%s.%s.responses.%s: it is missing; the index is such", indexPath, strings.ToLower(r.method), status)
 		}
 		headers := object{}
 		maps.Copy(headers, member(member(responses, status), "headers"))

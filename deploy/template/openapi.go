@@ -8,9 +8,13 @@ import (
 	"strings"
 )
 
-const functionKey = "x-function"
+const (
+	functionKey = "x-function"
 
-// indexPath is the address of the index: what the API is and where to go from here. The contract has GET of it without
+	exposeHeaders = "Access-Control-Expose-Headers"
+)
+
+// indexPath is the path of the index: what the API is and where to go from here. The contract has GET and HEAD of it without
 // x-function.
 const indexPath = "/"
 
@@ -20,7 +24,7 @@ type openAPI struct {
 	document object
 	schemas  object  // all that the contract says of them
 	routes   []route // which functions serve
-	index    *route  // which the gateway answers itself; nil where the contract has none
+	index    []route // GET and HEAD of the index, which the gateway answers itself; none without an index
 	items    []pathItem
 	said     documentation // by the contract alone
 }
@@ -99,7 +103,7 @@ func parseOpenAPI(document object) (*openAPI, error) {
 		}
 		api.items = append(api.items, item)
 		if path == indexPath {
-			api.index = &routes[0]
+			api.index = routes
 			continue
 		}
 		api.routes = append(api.routes, routes...)
@@ -123,7 +127,7 @@ func (a *openAPI) pathItem(path string, content object) (pathItem, []route, erro
 	}
 	allowed := methods()
 	if path == indexPath {
-		allowed = []string{"GET"}
+		allowed = []string{"GET", "HEAD"}
 		if member(content, "get") == nil {
 			return pathItem{}, nil, errors.New(": get is missing")
 		}

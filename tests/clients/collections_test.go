@@ -19,6 +19,7 @@ import (
 func exchanges() []string {
 	return []string{
 		"GET / 200",
+		"HEAD / 200",
 		"POST /users 201",
 		"GET /users 200",
 		"HEAD /users 200",

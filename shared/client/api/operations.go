@@ -558,6 +558,13 @@ type ClientInterface interface {
 	// Corresponds with GET / (the `GetIndex` operationId).
 	GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// HeadIndex Check that the API responds
+	//
+	// Responds as GET, without the body. No function is called.
+	//
+	// Corresponds with HEAD / (the `HeadIndex` operationId).
+	HeadIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetUsers List the users, or read one
 	//
 	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
@@ -623,6 +630,23 @@ type ClientInterface interface {
 // Corresponds with GET / (the `GetIndex` operationId).
 func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetIndexRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HeadIndex Check that the API responds
+//
+// Responds as GET, without the body. No function is called.
+//
+// Corresponds with HEAD / (the `HeadIndex` operationId).
+func (c *Client) HeadIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHeadIndexRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -780,6 +804,33 @@ func NewGetIndexRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewHeadIndexRequest constructs an http.Request for the HeadIndex method
+func NewHeadIndexRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodHead, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1240,6 +1291,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET / (the `GetIndex` operationId).
 	GetIndexWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetIndexResponse, error)
 
+	// HeadIndexWithResponse Check that the API responds
+	//
+	// Responds as GET, without the body. No function is called.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with HEAD / (the `HeadIndex` operationId).
+	HeadIndexWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HeadIndexResponse, error)
+
 	// GetUsersWithResponse List the users, or read one
 	//
 	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
@@ -1321,6 +1381,27 @@ func (r GetIndexResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r GetIndexResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+type HeadIndexResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+}
+
+// Status returns HTTPResponse.Status
+func (r HeadIndexResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HeadIndexResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -1455,6 +1536,21 @@ func (c *ClientWithResponses) GetIndexWithResponse(ctx context.Context, reqEdito
 	return ParseGetIndexResponse(rsp)
 }
 
+// HeadIndexWithResponse Check that the API responds
+//
+// Responds as GET, without the body. No function is called.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with HEAD / (the `HeadIndex` operationId).
+func (c *ClientWithResponses) HeadIndexWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HeadIndexResponse, error) {
+	rsp, err := c.HeadIndex(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHeadIndexResponse(rsp)
+}
+
 // GetUsersWithResponse List the users, or read one
 //
 // Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
@@ -1581,6 +1677,22 @@ func ParseGetIndexResponse(rsp *http.Response) (*GetIndexResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseHeadIndexResponse parses an HTTP response from a HeadIndexWithResponse call
+func ParseHeadIndexResponse(rsp *http.Response) (*HeadIndexResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HeadIndexResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
 	}
 
 	return response, nil
