@@ -266,8 +266,9 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}
-	// A mock takes its status from the mapped request, and there is a mapping for listed types of content only. Others are
-	// refused (never), for otherwise the request's own body would be taken for the mapped one.
+	// A mock integration takes its status from the request template for the Content-Type of the request, with or without a body, and
+	// API Gateway has no template for all types. Others get 415 (never): otherwise the body would be used in the place of a template,
+	// and without a status the response is 500.
 	requests := object{}
 	for _, mediaType := range mediaTypes() {
 		requests[mediaType] = fmt.Sprintf(`{"statusCode": %d}`, status)
@@ -287,11 +288,25 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	return method
 }
 
-// mediaTypes are the types of content that clients commonly send.
+// mediaTypes returns the media types that clients commonly send, whatever for.
 func mediaTypes() []string {
-	return []string{
-		"application/json", "application/json-patch+json", "application/merge-patch+json", "application/octet-stream",
-		"application/problem+json", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data",
-		"text/html", "text/plain", "text/xml",
+	var types []string
+	for kind, names := range map[string]string{
+		"application": "cbor csp-report geo+json graphql gzip javascript json json-patch+json json-seq jsonl ld+json merge-patch+json " +
+			"msgpack octet-stream ocsp-request pdf problem+json protobuf reports+json rtf scim+json soap+xml sparql-query sql toml " +
+			"vnd.api+json vnd.google.protobuf vnd.ms-excel vnd.openxmlformats-officedocument.spreadsheetml.sheet wasm " +
+			"x-amz-cbor-1.1 x-amz-json-1.0 x-amz-json-1.1 x-gzip x-msgpack x-ndjson x-protobuf x-tar x-www-form-urlencoded x-yaml " +
+			"xhtml+xml xml yaml zip zstd",
+		"audio":     "aac flac mpeg mp4 ogg wav webm",
+		"font":      "otf ttf woff woff2",
+		"image":     "avif bmp gif heic jpeg png svg+xml tiff webp x-icon",
+		"multipart": "byteranges form-data mixed related",
+		"text":      "calendar css csv html javascript markdown plain tab-separated-values vcard xml yaml",
+		"video":     "mp4 mpeg ogg quicktime webm",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			types = append(types, kind+"/"+name)
+		}
 	}
+	return types
 }

@@ -407,7 +407,13 @@ func TestGatewayServes(t *testing.T) {
 	}{
 		{method: "PATCH", path: "/users", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": users}},
 		{method: "PATCH", path: "/users", contentType: "application/merge-patch+json; charset=utf-8", status: 405, code: "MethodNotAllowed"},
-		{method: "PATCH", path: "/users", contentType: "image/png", status: 415, code: "UnsupportedMediaType"},
+		{method: "PATCH", path: "/users", contentType: "image/png", status: 405, code: "MethodNotAllowed"},
+		{method: "PATCH", path: "/users", contentType: "application/x-unheard-of", status: 415, code: "UnsupportedMediaType"},
+		{method: "DELETE", path: "/nothing", contentType: "application/cbor", status: 404, code: "RouteNotFound"},
+		{method: "OPTIONS", path: "/users", contentType: "text/csv", status: 204},
+		{method: "OPTIONS", path: "/users/1", contentType: "image/png", status: 204},
+		{method: "OPTIONS", path: "/nothing", contentType: "application/cbor", status: 204},
+		{method: "OPTIONS", path: "/", contentType: "APPLICATION/XML; charset=utf-8", status: 204},
 		{method: "POST", path: "/users/1", status: 405, code: "MethodNotAllowed", headers: map[string]string{"Allow": user}},
 		{method: "GET", path: "/nothing", status: 404, code: "RouteNotFound", detail: []string{
 			"GET, HEAD / and GET, HEAD, POST, PUT, DELETE /users and GET, HEAD, PUT, DELETE /users/{userId}", "https://github.com/userrequestapi/userdata",

@@ -35,8 +35,8 @@ func gatewayResponses() object {
 		"MISSING_AUTHENTICATION_TOKEN": {Status: 403, Code: "MissingAuthenticationToken",
 			Detail: "The request carries no authentication token, or there is no such route."},
 		"RESOURCE_NOT_FOUND": {Status: 404, Code: "RouteNotFound", Detail: errorMessage},
-		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Title: "The body is not JSON", Code: "UnsupportedMediaType",
-			Detail: "A body of this type is not understood here. Send application/json."},
+		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Code: "UnsupportedMediaType", // of requests that reach no function
+			Detail: "The Content-Type of this request is not known here. Leave it out: no body is needed."},
 		"THROTTLED": {Status: 429, Code: "Throttled",
 			Detail: "There are more requests than this stage takes at once. Try again after a second."},
 		"QUOTA_EXCEEDED": {Status: 429, Code: "QuotaExceeded",

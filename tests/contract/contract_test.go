@@ -282,7 +282,9 @@ func answers(t *testing.T, c *coverage) {
 	want("createUser", 400, "InvalidUser", sending(notAllowed))
 	want("replaceUser", 400, "InvalidUser", sending(notAllowed))
 	want("replaceUserByQuery", 400, "InvalidUser", both(at("/users?userId=1"), sending(notAllowed)))
-	want(index, 415, "UnsupportedMediaType", having("Content-Type", "image/png"))
+	for _, id := range indexOperations() {
+		want(id, 415, "UnsupportedMediaType", having("Content-Type", "application/x-unheard-of"))
+	}
 
 	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
 		want(id, 404, "UserNotFound", at(nobody))

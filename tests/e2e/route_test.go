@@ -114,6 +114,38 @@ func TestRoutes(t *testing.T) {
 		}
 		s.Do(t, "GET", "//users/ada", "").Want(t, 200)
 	})
+	t.Run("content types", func(t *testing.T) { // which say nothing where there is no function to read the body
+		t.Parallel()
+		for _, contentType := range []string{"text/csv", "image/png", "application/cbor", "multipart/form-data; boundary=x", "text/plain;charset=UTF-8"} {
+			for _, request := range []struct {
+				method, path string
+				status       int
+			}{
+				{"OPTIONS", "", 204}, {"OPTIONS", "/users", 204}, {"OPTIONS", "/users/ada", 204}, {"OPTIONS", "/nothing", 204},
+				{"GET", "/nothing", 404}, {"POST", "/nothing", 404}, {"PATCH", "/users", 405}, {"POST", "/users/ada", 405},
+				{"GET", "/", 200}, {"HEAD", "/", 200},
+			} {
+				for _, body := range []string{"", "x"} {
+					if body == "" || request.method != "GET" && request.method != "HEAD" {
+						s.Do(t, request.method, request.path, body, stacktest.Headers{"Content-Type": contentType}).Want(t, request.status)
+					}
+				}
+			}
+		}
+		s.Do(t, "PATCH", "/users", "x", stacktest.Headers{"Content-Type": "application/x-unheard-of"}).Problem(t, 415, "UnsupportedMediaType")
+	})
+	t.Run("foreign host", func(t *testing.T) { // a site whose name resolves to this machine
+		t.Parallel()
+		plain := stacktest.NewClient(t, s.URL, nil)
+		for host, status := range map[string]int{"evil.example": 421, "localhost.evil.example:3000": 421, "localhost": 200, "[::1]:1": 200} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/users", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			plain.Send(t, req).Want(t, status)
+		}
+	})
 	t.Run("outside the stage", func(t *testing.T) {
 		t.Parallel()
 		outside := stacktest.NewClient(t, strings.TrimSuffix(s.URL, s.URL[strings.LastIndexByte(s.URL, '/'):]), nil)
