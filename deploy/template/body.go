@@ -126,7 +126,7 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 			"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false},
 		},
 		"x-amazon-apigateway-request-validator": "parameters-only",
-		"x-amazon-apigateway-gateway-responses": gatewayResponses(),
+		"x-amazon-apigateway-gateway-responses": a.gatewayResponses(),
 	}, nil
 }
 
@@ -150,7 +150,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	}
 	for _, item := range a.items {
 		allow := strings.Join(item.methods, ", ")
-		notAllowed, err := mock(item.parameters, problem{
+		notAllowed, err := a.mock(item.parameters, problem{
 			Status: 405, Code: "MethodNotAllowed", Detail: fmt.Sprintf("This address allows %s.", allow),
 		}, object{"Allow": literal(allow)})
 		if err != nil {
@@ -188,7 +188,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	}
 	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
 	for path, parameters := range unrouted {
-		unknown, err := mock(parameters, notFound, object{})
+		unknown, err := a.mock(parameters, notFound, object{})
 		if err != nil {
 			return nil, err
 		}
@@ -200,10 +200,15 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	return paths, nil
 }
 
-// requestHeaders are the headers that a page in a browser may send: those of the contract, and those of API Gateway's ways to
-// authenticate.
+// requestHeaders returns the headers that pages of other origins may send: the contract's, those of API Gateway's ways to
+// authenticate, those that AWS's SDKs and signers for browsers add, and those of W3C Trace Context and Baggage. A browser rejects the
+// whole request if one that it carries is missing here.
 func (a *openAPI) requestHeaders() []string {
-	headers := []string{"Authorization", "Content-Type", "X-Amz-Date", "X-Amz-Security-Token", "X-Amzn-Trace-Id", "X-Api-Key"}
+	headers := []string{
+		"Authorization", "Content-Type", "X-Api-Key",
+		"Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-User-Agent",
+		"Baggage", "Traceparent", "Tracestate", "X-Amzn-Trace-Id",
+	}
 	for _, r := range a.routes {
 		parameters, _ := r.operation["parameters"].([]any) // none is none
 		for _, p := range parameters {
@@ -235,13 +240,13 @@ func options(parameters []any, allow, corsAllow, headers []string) object {
 	})
 }
 
-// mock answers any method with a problem.
-func mock(parameters []any, p problem, headers object) (object, error) {
+// mock returns a method that responds with a problem document.
+func (a *openAPI) mock(parameters []any, p problem, headers object) (object, error) {
 	document := p.document()
 	if err := checkVelocity(strings.ReplaceAll(document, requestID, "")); err != nil {
 		return nil, err
 	}
-	maps.Copy(headers, problemHeaders())
+	maps.Copy(headers, a.problemHeaders())
 	return mockMethod(parameters, p.Status, document, headers), nil
 }
 

@@ -58,6 +58,7 @@ paths:
 components:
   headers:
     Age: {description: How old it is., schema: {type: string, maxLength: 3}}
+    Access-Control-Expose-Headers: {schema: {type: string, enum: [ETag]}}
   responses:
     A:
       description: The thing.

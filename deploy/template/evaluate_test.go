@@ -83,6 +83,8 @@ paths:
       x-function: Function
       responses: {"200": {description: a}}
 components:
+  headers:
+    Access-Control-Expose-Headers: {schema: {type: string, enum: [ETag]}}
   schemas:
     Problem: {type: object}
 `

@@ -9,7 +9,7 @@ import (
 //
 // Templates of gateway responses are not Velocity's: only variables are replaced. The document of a type that comes with
 // several statuses says none.
-func gatewayResponses() object {
+func (a *openAPI) gatewayResponses() object {
 	const (
 		// A response cannot depend on the method.
 		sendAgain   = " A read can be sent again. The outcome of a write is unknown; the documentation has the next step."
@@ -50,7 +50,7 @@ func gatewayResponses() object {
 			Detail: "The response took too long." + sendAgain},
 	} {
 		parameters := object{}
-		for header, value := range problemHeaders() {
+		for header, value := range a.problemHeaders() {
 			parameters["gatewayresponse.header."+header] = value
 		}
 		if name == "THROTTLED" {

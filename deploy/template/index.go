@@ -43,7 +43,7 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 		"Cache-Control":                 literal("no-store"),
 		"X-Content-Type-Options":        literal("nosniff"),
 		"Access-Control-Allow-Origin":   origin(),
-		"Access-Control-Expose-Headers": literal("x-amzn-RequestId"),
+		"Access-Control-Expose-Headers": literal(a.exposed),
 	})
 	operation := clone(r.operation).(object) // a mapping stays one
 	// What is mapped must be declared; what else the contract says of the answer stays.

@@ -26,6 +26,7 @@ type openAPI struct {
 	routes   []route // which functions serve
 	index    []route // GET and HEAD of the index, which the gateway answers itself; none without an index
 	items    []pathItem
+	exposed  string        // the response headers that pages of other origins may read
 	said     documentation // by the contract alone
 }
 
@@ -80,7 +81,13 @@ func parseOpenAPI(document object) (*openAPI, error) {
 	if url, ok := member(document, "externalDocs")["url"].(string); !ok || url == "" {
 		return nil, errors.New("externalDocs.url: it is missing; the answer to an unknown route names it")
 	}
+	exposed := member(member(member(member(document, "components"), "headers"), exposeHeaders), "schema")["enum"]
+	values, _ := exposed.([]any) // none is none
+	if len(values) != 1 {
+		return nil, fmt.Errorf("components.headers.%s.schema.enum: want one value, that of every response", exposeHeaders)
+	}
 	api := &openAPI{document: document}
+	api.exposed, _ = scalarText(values[0])
 	if api.version() == "" {
 		return nil, errors.New("info.version: it is missing; the version of the documentation begins with it")
 	}

@@ -47,13 +47,13 @@ func reasonPhrase(status int) string {
 	return http.StatusText(status)
 }
 
-// problemHeaders are the headers of each problem that the gateway answers with, as mappings.
-func problemHeaders() object {
+// problemHeaders returns the headers of each problem document that the gateway sends, as mappings.
+func (a *openAPI) problemHeaders() object {
 	return object{
 		"Content-Type":                  documentType,
 		"Cache-Control":                 literal("no-store"),
 		"X-Content-Type-Options":        literal("nosniff"),
 		"Access-Control-Allow-Origin":   origin(),
-		"Access-Control-Expose-Headers": literal("Allow, Retry-After, x-amzn-RequestId"),
+		"Access-Control-Expose-Headers": literal(a.exposed),
 	}
 }

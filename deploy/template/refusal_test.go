@@ -41,6 +41,8 @@ func TestRefusals(t *testing.T) {
 		{"no problem schema", contract, "\n    Problem:\n", "\n    Trouble:\n", "components.schemas.Problem: it is missing"},
 		{"path parameter missing", contract, "      - name: userId\n        in: path", "      - name: id\n        in: path", "must be required and in the path"},
 		{"cookie", contract, "      name: If-Match\n      in: header", "      name: If-Match\n      in: cookie", "not in \"cookie\""},
+		{"no exposed headers", contract, "        enum:\n          - &exposedHeaders", "        default:\n          &exposedHeaders",
+			"components.headers.Access-Control-Expose-Headers.schema.enum: want one value"},
 		{"index with a function", contract, "operationId: getIndex", "operationId: getIndex\n      x-function: GetFunction", "paths./.get.x-function: leave it out"},
 		{"index of another method", contract, "  /:\n    get:", "  /:\n    post: {}\n    get:", "paths./: post is not supported"},
 		{"index without GET", contract, "  /:\n    get:", "  /: {}\n  /other:\n    get:", "paths./: get is missing"},
