@@ -218,7 +218,8 @@ func (f Function) dir(root string) string {
 func compile(ctx context.Context, function Function, root, out string, options Options) (Artifact, error) {
 	start := time.Now()
 	dir := function.dir(root)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) { // the go command could not start there, which would name only itself
+	// Otherwise the go command could not start, and the error would name it instead of the folder.
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Artifact{}, fmt.Errorf("build %s: the folder of the function is missing: %w", function.Name, err)
 	}
 	executable := filepath.Join(out, function.Name, Executable)

@@ -395,8 +395,8 @@ func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
 	return gateway.New(cfg)
 }
 
-// requestTimeout limits the time that a client takes to send the header of a request, and its body: as long as API Gateway waits for
-// an integration.
+// requestTimeout limits how long a client takes to send the header of a request, and again its body. API Gateway waits as
+// long for an integration.
 const requestTimeout = 29 * time.Second
 
 // serve has a gateway answer requests from now on. Those under way end as they have begun.

@@ -324,7 +324,8 @@ func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, pa
 
 const buildFailedCode = "BuildFailed"
 
-// buildFailed returns the response in the place of a function that does not compile: a problem document (RFC 9457) like the functions'.
+// buildFailed returns the response in the place of a function that cannot be built: a problem document (RFC 9457) like
+// those of the functions.
 func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
 	var event struct {
 		RequestContext struct {

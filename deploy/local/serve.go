@@ -22,11 +22,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// routes serves the pages about the stack, and the API at all other paths: outside the stage, it responds as API Gateway does.
-// Neither takes requests for a Host that is not a name of this machine. Pages of any origin may call the API (CORS).
+// routes serves the pages about the stack, and the API at all other paths: outside the stage, it responds as API Gateway
+// does. Both refuse a Host that is not a name of this machine. Pages of any origin may call the API (CORS).
 func (s *Stack) routes() http.Handler {
 	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
-	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.gateway.Load().ServeHTTP(w, r) }))
+	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.gateway.Load().ServeHTTP(w, r)
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/", path == "/favicon.ico", path == "/_local", strings.HasPrefix(path, "/_local/"):

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// GuardHost refuses requests whose Host is not a name of this machine, with a problem document. Otherwise a site whose name was made
-// to resolve to 127.0.0.1 could read what is served here ("DNS rebinding").
+// GuardHost refuses requests whose Host is not a name of this machine, with a problem document. Otherwise a site whose
+// name was made to resolve to 127.0.0.1 could read what is served here ("DNS rebinding").
 func GuardHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := checkHost(r.Host); err != nil {
@@ -24,8 +24,8 @@ func GuardHost(next http.Handler) http.Handler {
 	})
 }
 
-// Guard is [GuardHost] that also refuses requests from pages of another origin. Its response headers prevent caching, framing and
-// reading by such pages, unless next overrides them.
+// Guard is [GuardHost] that also refuses requests from pages of another origin. Its response headers prevent caching,
+// framing and reading by such pages, unless next overrides them.
 func Guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	sameOrigin := GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

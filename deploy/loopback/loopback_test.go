@@ -57,8 +57,12 @@ func TestGuard(t *testing.T) {
 // TestGuardHost sees that only the Host counts: the API is for pages of other origins too (CORS).
 func TestGuardHost(t *testing.T) {
 	t.Parallel()
-	handler := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	for host, status := range map[string]int{"127.0.0.1:3000": 204, "localhost": 204, "[::1]:3000": 204, "evil.example:3000": 421, "": 421} {
+	handler := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	for host, status := range map[string]int{
+		"127.0.0.1:3000": 204, "localhost": 204, "[::1]:3000": 204, "evil.example:3000": 421, "": 421,
+	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/", http.NoBody)
 		r.Host = host
 		r.Header.Set("Sec-Fetch-Site", "cross-site")

@@ -146,7 +146,8 @@ func integrationMissing(s *stack, report report) {
 	}
 }
 
-// head sees that HEAD is served as GET is, wherever GET is (RFC 9110 §9.1). API Gateway does not derive one from the other.
+// head sees that HEAD is served as GET is, wherever GET is (RFC 9110 §9.1). API Gateway does not derive one from the
+// other.
 func head(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		paths := mapping(at(api.properties, "Body", "paths"))

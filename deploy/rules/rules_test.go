@@ -273,7 +273,8 @@ func ref(name string) object { return object{"Ref": name} }
 func getAtt(id, attribute string) object { return object{"Fn::GetAtt": []any{id, attribute}} }
 
 const (
-	post        = "Resources Api Properties Body paths /users post"
+	paths       = "Resources Api Properties Body paths"
+	post        = paths + " /users post"
 	integration = post + " x-amazon-apigateway-integration"
 	parts       = "Resources Api Properties Body x-amazon-apigateway-documentation documentationParts "
 	getPolicy   = "Resources GetRole Properties Policies 0 PolicyDocument Statement "
@@ -345,8 +346,9 @@ func mutations() []mutation {
 		{"function that takes longer than the gateway waits", nil, all(drop(integration+" timeoutInMillis"), set("Resources PostFunction Properties Timeout", 29)), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
 		{"operation without integration", nil, drop("Resources Api Properties Body paths /users options x-amazon-apigateway-integration"), "integration-missing", api + ".paths./users.options.x-amazon-apigateway-integration.type"},
 		{"API without operations", none, all(set("Resources Api Properties Body paths", object{})), "documentation-parts integration-missing permission", api},
-		{"GET without HEAD", nil, drop("Resources Api Properties Body paths / head"), "documentation-parts head", api + ".paths./"},
-		{"HEAD that another function serves", nil, set("Resources Api Properties Body paths /users head x-amazon-apigateway-integration timeoutInMillis", 28000), "head", api + ".paths./users"},
+		{"GET without HEAD", nil, drop(paths + " / head"), "documentation-parts head", api + ".paths./"},
+		{"HEAD served unlike GET", nil, set(paths+" /users head x-amazon-apigateway-integration timeoutInMillis", 28000),
+			"head", api + ".paths./users"},
 		{"$ref", nil, set(post+" requestBody", object{"$ref": "#/components/schemas/Nobody"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
 		{"$ref to a file", nil, set(post+" requestBody", object{"$ref": "openapi.yaml#/components/schemas/User"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
 		{"validator", nil, set("Resources Api Properties Body x-amazon-apigateway-request-validator", "all"), "request-validator", api + ".x-amazon-apigateway-request-validator"},

@@ -200,13 +200,14 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	return paths, nil
 }
 
-// requestHeaders returns the headers that pages of other origins may send: the contract's, those of API Gateway's ways to
-// authenticate, those that AWS's SDKs and signers for browsers add, and those of W3C Trace Context and Baggage. A browser rejects the
-// whole request if one that it carries is missing here.
+// requestHeaders returns the headers that pages of other origins may send: the contract's, those of API Gateway's ways
+// to authenticate, those that AWS's SDKs and signers for browsers add, and those of W3C Trace Context and Baggage. A
+// browser rejects the whole request if one that it carries is missing here.
 func (a *openAPI) requestHeaders() []string {
 	headers := []string{
 		"Authorization", "Content-Type", "X-Api-Key",
-		"Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-User-Agent",
+		"Amz-Sdk-Invocation-Id", "Amz-Sdk-Request",
+		"X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-User-Agent",
 		"Baggage", "Traceparent", "Tracestate", "X-Amzn-Trace-Id",
 	}
 	for _, r := range a.routes {
@@ -271,9 +272,9 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}
-	// A mock integration takes its status from the request template for the Content-Type of the request, with or without a body, and
-	// API Gateway has no template for all types. Others get 415 (never): otherwise the body would be used in the place of a template,
-	// and without a status the response is 500.
+	// A mock integration takes its status from the request template for the Content-Type of the request, with or without a
+	// body, and API Gateway has no template for all types. Others get 415 (never): otherwise the body would be used in the
+	// place of a template, and without a status the response is 500.
 	requests := object{}
 	for _, mediaType := range mediaTypes() {
 		requests[mediaType] = fmt.Sprintf(`{"statusCode": %d}`, status)
@@ -297,11 +298,12 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 func mediaTypes() []string {
 	var types []string
 	for kind, names := range map[string]string{
-		"application": "cbor csp-report geo+json graphql gzip javascript json json-patch+json json-seq jsonl ld+json merge-patch+json " +
-			"msgpack octet-stream ocsp-request pdf problem+json protobuf reports+json rtf scim+json soap+xml sparql-query sql toml " +
-			"vnd.api+json vnd.google.protobuf vnd.ms-excel vnd.openxmlformats-officedocument.spreadsheetml.sheet wasm " +
-			"x-amz-cbor-1.1 x-amz-json-1.0 x-amz-json-1.1 x-gzip x-msgpack x-ndjson x-protobuf x-tar x-www-form-urlencoded x-yaml " +
-			"xhtml+xml xml yaml zip zstd",
+		"application": "cbor csp-report geo+json graphql gzip javascript json json-patch+json json-seq jsonl ld+json " +
+			"merge-patch+json msgpack octet-stream ocsp-request pdf problem+json protobuf reports+json rtf " +
+			"scim+json soap+xml sparql-query sql toml vnd.api+json vnd.google.protobuf vnd.ms-excel " +
+			"vnd.openxmlformats-officedocument.spreadsheetml.sheet wasm x-amz-cbor-1.1 x-amz-json-1.0 x-amz- " +
+			"json-1.1 x-gzip x-msgpack x-ndjson x-protobuf x-tar x-www-form-urlencoded x-yaml xhtml+xml xml " +
+			"yaml zip zstd",
 		"audio":     "aac flac mpeg mp4 ogg wav webm",
 		"font":      "otf ttf woff woff2",
 		"image":     "avif bmp gif heic jpeg png svg+xml tiff webp x-icon",

@@ -51,7 +51,8 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 	for status := range responses {
 		said := member(member(operation, "responses"), status)
 		if said == nil {
-			return nil, fmt.Errorf("paths.%s.%s.responses.%s: it is missing; the index is such", indexPath, strings.ToLower(r.method), status)
+			return nil, fmt.Errorf("paths.%s.%s.responses.%s: it is missing; the index is such",
+				indexPath, strings.ToLower(r.method), status)
 		}
 		headers := object{}
 		maps.Copy(headers, member(member(responses, status), "headers"))

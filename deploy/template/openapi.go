@@ -14,8 +14,8 @@ const (
 	exposeHeaders = "Access-Control-Expose-Headers"
 )
 
-// indexPath is the path of the index: what the API is and where to go from here. The contract has GET and HEAD of it without
-// x-function.
+// indexPath is the path of the index: what the API is and where to go from here. The contract has GET and HEAD of it
+// without x-function.
 const indexPath = "/"
 
 // openAPI is the contract of the API, checked against what API Gateway can import

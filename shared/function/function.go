@@ -215,7 +215,8 @@ func panicError(v any) error {
 	return fmt.Errorf("panic: %T", v)
 }
 
-// crossOrigin returns the headers that let pages of another origin read a response (the Fetch standard, "HTTP extensions").
+// crossOrigin returns the headers that let pages of another origin read a response (the Fetch standard, "HTTP
+// extensions").
 func (f *Function) crossOrigin() map[string]string {
 	if f.settings.AllowOrigin == "" {
 		return nil
@@ -223,8 +224,8 @@ func (f *Function) crossOrigin() map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin": f.settings.AllowOrigin,
 		// The one value that the API document allows; tests hold all responses to it.
-		"Access-Control-Expose-Headers": "Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, Location, " +
-			"Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id",
+		"Access-Control-Expose-Headers": "Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, " +
+			"Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id",
 	}
 }
 

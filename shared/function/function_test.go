@@ -406,7 +406,8 @@ func TestCrossOrigin(t *testing.T) {
 			t.Errorf("%s: got %v", name, open.Headers)
 		}
 		for _, header := range []string{
-			"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId", "Date", "Accept-Encoding",
+			"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId", "Date",
+			"Accept-Encoding",
 		} {
 			if !slices.Contains(strings.Split(open.Headers[expose], ", "), header) {
 				t.Errorf("%s: %s is not exposed", name, header)

@@ -402,7 +402,9 @@ func noDatabase(t *testing.T, c *coverage) {
 // refusing is Lambda while it throttles.
 type refusing struct{}
 
-func (refusing) Invoke(context.Context, string, string, []byte) (response []byte, requestID, functionError string, err error) {
+func (refusing) Invoke(context.Context, string, string, []byte) (
+	response []byte, requestID, functionError string, err error,
+) {
 	return nil, "", "", errors.New("rate exceeded")
 }
 

@@ -81,10 +81,14 @@ func TestReload(t *testing.T) {
 	if err := os.Rename(folder, folder+"-renamed"); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Eventually(t, "the missing folder", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
+	testenv.Eventually(t, "the missing folder", func() bool {
+		return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError
+	})
 	p := s.Do(t, "GET", "/users", "").Problem(t, http.StatusInternalServerError, "BuildFailed")
-	if !strings.Contains(p.Detail, "the folder of the function is missing") || !strings.Contains(p.Detail, "functions/get") {
-		t.Errorf("the detail is %q, want it to name the folder", p.Detail)
+	for _, want := range []string{"the folder of the function is missing", "functions/get"} {
+		if !strings.Contains(p.Detail, want) {
+			t.Errorf("the detail is %q, want %q in it", p.Detail, want)
+		}
 	}
 	if err := os.Rename(folder+"-renamed", folder); err != nil {
 		t.Fatal(err)

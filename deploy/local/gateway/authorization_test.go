@@ -309,12 +309,15 @@ func TestSignatureV4Refusals(t *testing.T) {
 				}
 				r.Header.Add(name, r.Header.Get(name))
 			})
-			tests["header twice "+name+which] = refusal{twice, incomplete, "The header '" + name + "' must be there only once."}
+			tests["header twice "+name+which] = refusal{
+				twice, incomplete, "The header '" + name + "' must be there only once.",
+			}
 		}
 	}
 	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
 		tests["parameter twice "+name] = refusal{
-			authorization(name+"=", name+"=x, "+name+"="), incomplete, "Authorization header requires '" + name + "' parameter only once. ",
+			authorization(name+"=", name+"=x, "+name+"="), incomplete,
+			"Authorization header requires '" + name + "' parameter only once. ",
 		}
 	}
 	for name, test := range tests {
@@ -512,7 +515,8 @@ func TestUserPool(t *testing.T) {
 			s.do("GET", "/users", "", headers...).wantError(t, 401, "UnauthorizedException", test.message)
 		})
 	}
-	s.do("GET", "/users", "", "Authorization", good, "Authorization", good).wantError(t, 401, "UnauthorizedException", "Unauthorized")
+	twice := s.do("GET", "/users", "", "Authorization", good, "Authorization", good)
+	twice.wantError(t, 401, "UnauthorizedException", "Unauthorized")
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
 		t.Errorf("OPTIONS: %d", got.status)
 	}

@@ -19,28 +19,34 @@
 //     User-Agent and X-Amzn-Trace-Id, which AWS's SDKs leave out too. Its path is not normalized (//, /./, /../).
 //   - A request over 10 MB gets the JSON document of other refusals. API Gateway has been seen to send the text
 //     "HTTP content length exceeded 10485760 bytes.", without x-amzn-RequestId.
-//   - What net/http refuses before any handler runs gets its plain text instead of a document, no x-amzn-RequestId and no line
-//     in the access log, and the connection closes: 400 for a malformed request line, header or percent-encoding in the path,
-//     and for a missing or repeated Host; 431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for
-//     an unknown HTTP version.
+//   - What net/http refuses before any handler runs gets its plain text instead of a document, no x-amzn-RequestId and
+//     no line in the access log, and the connection closes: 400 for a malformed request line, header or
+//     percent-encoding in the path, and for a missing or repeated Host; 431 for headers over 1 MB; 501 for a
+//     Transfer-Encoding other than chunked; 505 for an unknown HTTP version.
 //   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
 //   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
 //     between the quotes of a JSON string.
 //   - The access log has no variables about the time and outcome of authorization, nor about WAF, TLS and custom domains, and
 //     never the API key.
 //
-// Recorded from API Gateway: slashes before the stage and between it and the path do not count, and of the two only the latter
-// reach requestContext.path; a request whose event Lambda refuses as too large gets 413 "Request Too Long" with the
-// x-amzn-ErrorType BadRequestException.
+// Recorded from API Gateway:
+//   - Slashes before the stage, and between it and the path, are ignored. Of the two, only the latter reach
+//     requestContext.path.
+//   - A request whose event Lambda refuses as too large gets 413 "Request Too Long", with the x-amzn-ErrorType
+//     BadRequestException.
 //
-// Not recorded from API Gateway, so not to be relied on: that the document cannot customise that 413; what the 431 response
-// says; the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR; that a mock integration chooses its request template by
-// Content-Type even where there is no body; that the 408 response exists. The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are
-// those that AWS is known to send; not recorded is that the response type of every fault of a signature but its absence is
-// INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED, the validity of presigned URLs (X-Amz-Expires, else 5
-// minutes), that they are refused where one of their parameters is there twice, and that Authorization does not reach the
-// function when it has a signature. Nor is recorded that bodies are read, and too large ones refused, before authorization,
-// and that the stage's throttle comes after it; nor how values in the access log are escaped.
+// Not recorded from API Gateway, so not to be relied on:
+//   - That the document cannot customise that 413, and what the 431 response says.
+//   - The 408 response, and the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR.
+//   - That a mock integration selects its request template by Content-Type also without a body.
+//   - That the response type of every faulty signature is INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED.
+//     The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are those that AWS is known to send.
+//   - How long a presigned URL is valid (X-Amz-Expires, else 5 minutes).
+//   - That credentials are refused if a request has one of their headers or parameters more than once.
+//   - That Authorization does not reach the function if it has a signature.
+//   - That a body is read, and refused if it is too large, before authorization, and that the stage's throttle comes
+//     after it.
+//   - How values in the access log are escaped.
 //
 // A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
 // content type is a binary media type, as JSON cannot carry it otherwise.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/userrequestapi/userdata/deploy/local/gateway"
 )
 
@@ -54,7 +56,8 @@ type refused int
 func (refused) Error() string     { return "refused" }
 func (r refused) StatusCode() int { return int(r) }
 
-// TestLambdaPayloadLimit is about events that are larger than Lambda takes, although the request is not too large for API Gateway.
+// TestLambdaPayloadLimit is about events that are too large for Lambda, although the request is not too large for API
+// Gateway.
 func TestLambdaPayloadLimit(t *testing.T) {
 	t.Parallel()
 	custom := object{"x-amazon-apigateway-gateway-responses": object{"DEFAULT_4XX": object{"statusCode": 418}}}
@@ -66,12 +69,13 @@ func TestLambdaPayloadLimit(t *testing.T) {
 		413: {413, "BadRequestException", "Request Too Long", "REQUEST_TOO_LARGE"},
 		429: {500, "InternalServerErrorException", "Internal server error", "DEFAULT_5XX"},
 	} {
-		s := serve(t, anything(custom), invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
-			return nil, "", status
-		}))
+		lambda := func(context.Context, string, string, []byte) ([]byte, string, error) { return nil, "", status }
+		s := serve(t, anything(custom), invokerFunc(lambda))
 		s.do("POST", "/", "{}").wantError(t, want.status, want.errorType, want.message)
-		if r := s.record(); r.ErrorType != want.responseType || r.IntegrationStatus != int(status) || r.FunctionStatus != 0 {
-			t.Errorf("%d: record %+v", status, r)
+		r := s.record()
+		got := []any{r.ErrorType, r.IntegrationStatus, r.FunctionStatus}
+		if diff := cmp.Diff([]any{want.responseType, int(status), 0}, got); diff != "" {
+			t.Errorf("%d: response type and statuses (-want +got):\n%s", status, diff)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 	}
 	record.requestID, record.status = outcome.requestID, outcome.status()
 	switch {
-	case record.status == http.StatusRequestEntityTooLarge: // the event is over 6 MB, with the escapes of the body as JSON
+	case record.status == http.StatusRequestEntityTooLarge: // the event, in which the body is a JSON string, is over 6 MB
 		return nil, requestTooLong("BadRequestException", fmt.Errorf("invoke: %w", outcome.err))
 	case outcome.err != nil:
 		return nil, internalServerError(http.StatusInternalServerError, fmt.Errorf("invoke: %w", outcome.err))
