@@ -14,10 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/ansi"
-	"github.com/userrequestapi/userdata/deploy/generate"
-	"github.com/userrequestapi/userdata/deploy/node"
-	"github.com/userrequestapi/userdata/deploy/python"
+	"github.com/userrequestapi/userdata/deploy/docs/generate"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
+	"github.com/userrequestapi/userdata/deploy/host/node"
+	"github.com/userrequestapi/userdata/deploy/host/python"
 )
 
 const (

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/node"
+	"github.com/userrequestapi/userdata/deploy/host/node"
 )
 
 // spectralFiles are what to install and how it lints.

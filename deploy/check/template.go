@@ -18,9 +18,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/userrequestapi/userdata/deploy/python"
-	"github.com/userrequestapi/userdata/deploy/rules"
+	"github.com/userrequestapi/userdata/deploy/host/python"
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/template/rules"
 )
 
 //go:embed requirements.txt

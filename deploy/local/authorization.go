@@ -19,8 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/sigv4"
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -74,14 +74,14 @@ func newAuthorization(parameters map[string]string, dataDir string) (authorizati
 }
 
 // configure tells the gateway who may call.
-func (a authorization) configure(cfg *gateway.Config) {
-	cfg.Credentials = map[string]gateway.Credential{
+func (a authorization) configure(cfg *apigateway.Config) {
+	cfg.Credentials = map[string]apigateway.Credential{
 		accessKeyID: {SecretAccessKey: secretAccessKey, AccountID: accountID, UserID: userID, UserARN: userARN},
 	}
-	cfg.APIKeys = []gateway.APIKey{{ID: apiKeyID, Value: apiKey}}
+	cfg.APIKeys = []apigateway.APIKey{{ID: apiKeyID, Value: apiKey}}
 	if a.kind == template.AuthorizationCognito {
 		keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{a.pool.key.Public()}}
-		cfg.UserPools = map[string]gateway.UserPool{a.pool.arn: {Issuer: a.pool.issuer, Keys: keys}}
+		cfg.UserPools = map[string]apigateway.UserPool{a.pool.arn: {Issuer: a.pool.issuer, Keys: keys}}
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"sync"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/local/delve"
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/local/debug"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -47,7 +47,7 @@ func Debug(ctx context.Context, root, name string) error {
 		return fmt.Errorf("try the debugger's port: %w", err)
 	}
 	dir := filepath.Join(cfg.DataDir, "debugger")
-	dlv, err := delve.Build(ctx, root, dir, say)
+	dlv, err := debug.Build(ctx, root, dir, say)
 	if err != nil {
 		return err
 	}
@@ -58,11 +58,11 @@ func Debug(ctx context.Context, root, name string) error {
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	cfg.Bootstraps = map[string]string{function.LogicalID: built[0].Path}
-	cfg.Debug, cfg.Debugger = function.LogicalID, delve.Command(dlv, address)
+	cfg.Debug, cfg.Debugger = function.LogicalID, debug.Command(dlv, address)
 	cfg.Watch = false
 	ctx, cancel := context.WithCancel(ctx)
 	var supervisor sync.WaitGroup
-	supervisor.Go(func() { delve.Supervise(ctx, address) })
+	supervisor.Go(func() { debug.Supervise(ctx, address) })
 	defer supervisor.Wait()
 	defer cancel()
 	return run(ctx, cfg, fmt.Sprintf(`  Delve   %s has %s: attach to it, set a breakpoint, and send a request (docs/change.md, "Debugging")

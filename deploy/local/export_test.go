@@ -6,14 +6,14 @@ import (
 	"os"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
 // WriteJSON is what stdout gets where it is no terminal.
-func WriteJSON(w io.Writer, event lambdahost.Event) error { return writeJSON(w, entry{event: event}) }
+func WriteJSON(w io.Writer, event lambda.Event) error { return writeJSON(w, entry{event: event}) }
 
 // WriteText is what a terminal gets.
-func WriteText(w io.Writer, event lambdahost.Event, color bool) error {
+func WriteText(w io.Writer, event lambda.Event, color bool) error {
 	return reader{out: w, color: color}.write(entry{event: event})
 }
 

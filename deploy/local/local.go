@@ -24,13 +24,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -53,22 +53,22 @@ type Config struct {
 	Bootstraps map[string]string
 	// Environments is how many environments of a function there can be at once.
 	Environments int
-	// IdleTimeout is that of [lambdahost.Options]: how long an idle environment is kept; 0: until the stack is closed.
+	// IdleTimeout is that of [lambda.Options]: how long an idle environment is kept; 0: until the stack is closed.
 	IdleTimeout time.Duration
 	// XRayDaemonAddress is another X-Ray daemon, host:port, that gets a copy of each segment document.
 	XRayDaemonAddress string
 	// Watch rebuilds and replaces what is changed on disk.
 	Watch bool
-	// Debug is the function, by its logical id, that runs under Debugger, the command of [lambdahost.Function]; there are no time
+	// Debug is the function, by its logical id, that runs under Debugger, the command of [lambda.Function]; there are no time
 	// limits then. Empty: none does.
 	Debug    string
 	Debugger []string
 	// Log gets what the functions log, and what Lambda logs of them, one call at a time.
-	Log func(lambdahost.Event)
+	Log func(lambda.Event)
 	// LogFile is where Log and AccessLog write, for the pages that tell it.
 	LogFile string
 	// AccessLog gets the lines of the gateway's access log, from several goroutines at once.
-	AccessLog func(line string, r gateway.Record)
+	AccessLog func(line string, r apigateway.Record)
 	// Progress gets one line before each step that takes time.
 	Progress func(step string)
 }
@@ -82,10 +82,10 @@ type Stack struct {
 	// TableCreated tells whether the table was not there before.
 	TableCreated bool
 	// Host runs the functions, whose names by their logical ids are in Functions.
-	Host      *lambdahost.Host
+	Host      *lambda.Host
 	Functions map[string]string
 	// Collector has the traces of the last requests, and the log.
-	Collector *collector.Collector
+	Collector *xray.Collector
 
 	cfg           Config
 	bootstraps    map[string]bootstrap // by the functions' logical ids
@@ -93,7 +93,7 @@ type Stack struct {
 	installedLock *flock.Flock         // keeps other runs from deleting that folder
 	authorization authorization
 	resources     atomic.Pointer[template.Stack]
-	gateway       atomic.Pointer[gateway.Gateway]
+	gateway       atomic.Pointer[apigateway.Gateway]
 	failures      failures
 	asked         requested
 
@@ -104,7 +104,7 @@ type Stack struct {
 	pages    *console.Console
 	ready    chan struct{} // closed when everything has started
 
-	gateways []*gateway.Gateway // all there have been; changed by the start and the watcher only
+	gateways []*apigateway.Gateway // all there have been; changed by the start and the watcher only
 
 	close    sync.Once
 	closeErr error
@@ -137,7 +137,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 			err = errors.Join(err, ignoreClosed(listener.Close()), s.Close())
 		}
 	}()
-	s.Collector, err = collector.Listen(collector.Options{
+	s.Collector, err = xray.Listen(xray.Options{
 		Forward: cfg.XRayDaemonAddress,
 		Refused: func(err error) { cfg.Progress("X-Ray would refuse a document: " + err.Error()) },
 	})
@@ -146,7 +146,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	}
 	s.Console = "http://" + listener.Addr().String() + "/"
 	s.URL = s.Console + resources.API().Stage
-	var g *gateway.Gateway
+	var g *apigateway.Gateway
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
 	group.Go(func() error {
@@ -175,7 +175,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.serve(g)
-	s.server = gateway.NewServer(s.routes(), requestTimeout)
+	s.server = apigateway.NewServer(s.routes(), requestTimeout)
 	s.server.RegisterOnShutdown(s.pages.Close)
 	go func() { s.served <- s.server.Serve(listener) }()
 	close(s.ready)
@@ -330,7 +330,7 @@ func (s *Stack) startFunctions(resources *template.Stack) error {
 	if err != nil {
 		return err
 	}
-	s.Host, err = lambdahost.Start(functions, lambdahost.Options{
+	s.Host, err = lambda.Start(functions, lambda.Options{
 		AccountID:         accountID,
 		Region:            region,
 		XRayDaemonAddress: s.Collector.Address(),
@@ -343,15 +343,15 @@ func (s *Stack) startFunctions(resources *template.Stack) error {
 }
 
 // lambdaFunctions are the functions as they are told to the host.
-func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambdahost.Function, error) {
-	var functions []lambdahost.Function
+func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, error) {
+	var functions []lambda.Function
 	for _, f := range resources.Functions() {
 		if !strings.HasPrefix(f.Runtime, "provided.") {
 			return nil, fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
 		}
 		environment := maps.Clone(f.Environment)
 		environment["DYNAMODB_ENDPOINT"] = s.Database
-		function := lambdahost.Function{
+		function := lambda.Function{
 			Name:        f.Name,
 			Bootstrap:   s.bootstraps[f.LogicalID].path,
 			Revision:    s.bootstraps[f.LogicalID].revision,
@@ -373,8 +373,8 @@ func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambdahost.Functio
 	return functions, nil
 }
 
-func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
-	cfg := gateway.Config{
+func (s *Stack) newGateway(api template.API) (*apigateway.Gateway, error) {
+	cfg := apigateway.Config{
 		Body:            api.Body,
 		Stage:           api.Stage,
 		StageVariables:  api.StageVariables,
@@ -383,16 +383,16 @@ func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
 		APIID:           api.ID,
 		DeploymentID:    api.DeploymentID,
 		Invoker:         invoker{s},
-		Throttle:        gateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
+		Throttle:        apigateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
 		AccessLogFormat: api.AccessLogFormat,
-		AccessLog:       func(line string, r gateway.Record) { s.access(line, r, api) },
+		AccessLog:       func(line string, r apigateway.Record) { s.access(line, r, api) },
 		NoTimeLimit:     s.cfg.Debug != "",
 	}
 	if api.Tracing {
-		cfg.Sample = gateway.NewSampler(api.Sampling.ReservoirSize, api.Sampling.FixedRate)
+		cfg.Sample = apigateway.NewSampler(api.Sampling.ReservoirSize, api.Sampling.FixedRate)
 	}
 	s.authorization.configure(&cfg)
-	return gateway.New(cfg)
+	return apigateway.New(cfg)
 }
 
 // requestTimeout limits how long a client takes to send the header of a request, and again its body. API Gateway waits as
@@ -400,7 +400,7 @@ func (s *Stack) newGateway(api template.API) (*gateway.Gateway, error) {
 const requestTimeout = 29 * time.Second
 
 // serve has a gateway answer requests from now on. Those under way end as they have begun.
-func (s *Stack) serve(g *gateway.Gateway) {
+func (s *Stack) serve(g *apigateway.Gateway) {
 	s.gateways = append(s.gateways, g)
 	s.gateway.Store(g)
 }

@@ -21,7 +21,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
-	"github.com/userrequestapi/userdata/deploy/logline"
+	"github.com/userrequestapi/userdata/deploy/aws/logformat"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
 // writeJSON writes an entry as one line of JSON: a line of the access log, or a function's own, as it is, where that is JSON, and all
@@ -23,7 +23,7 @@ func writeJSON(w io.Writer, e entry) error {
 	}
 	event := e.event
 	line := []byte(event.Text())
-	if _, own := event.Record.(lambdahost.Line); !own || !logline.IsObject(event.Text()) {
+	if _, own := event.Record.(lambda.Line); !own || !logformat.IsObject(event.Text()) {
 		var err error
 		if line, err = json.Marshal(event); err != nil {
 			return fmt.Errorf("encode log event: %w", err)
@@ -54,19 +54,19 @@ type reader struct {
 // write leaves out what says nothing new to a person: that an invocation begins and ends, and that the gateway passes on what a
 // function has answered.
 func (r reader) write(e entry) error {
-	style := logline.Style{Color: r.color}
+	style := logformat.Style{Color: r.color}
 	event := e.event
 	if e.access != "" {
 		if e.record.FunctionStatus == e.record.Status || e.record.Status < http.StatusBadRequest {
 			return nil
 		}
-		event = lambdahost.Event{Time: e.record.Time.Add(e.record.Latency), Function: "gateway", Record: lambdahost.Line(e.access)}
+		event = lambda.Event{Time: e.record.Time.Add(e.record.Latency), Function: "gateway", Record: lambda.Line(e.access)}
 	}
 	var text string
 	switch record := event.Record.(type) {
-	case lambdahost.InvocationStart, lambdahost.InvocationEnd, lambdahost.InitStart:
+	case lambda.InvocationStart, lambda.InvocationEnd, lambda.InitStart:
 		return nil
-	case lambdahost.Line:
+	case lambda.Line:
 		text = style.Text(string(record))
 	default:
 		text = style.Faint(strings.ReplaceAll(event.Text(), "\t", "  "))

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
 const (
@@ -22,8 +22,8 @@ const (
 )
 
 // report is a REPORT event with its figures.
-func report(status, errorType string) lambdahost.Report {
-	return lambdahost.Report{RequestID: "8fbe593b", Status: status, ErrorType: errorType, Metrics: lambdahost.ReportMetrics{
+func report(status, errorType string) lambda.Report {
+	return lambda.Report{RequestID: "8fbe593b", Status: status, ErrorType: errorType, Metrics: lambda.ReportMetrics{
 		DurationMs: 6.62, BilledDurationMs: 67, MemorySizeMB: 256, MaxMemoryUsedMB: 17, InitDurationMs: 60.1,
 	}}
 }
@@ -32,40 +32,40 @@ func TestWriteText(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		record lambdahost.Record
+		record lambda.Record
 		color  bool
 		want   string // after the time and the function's name; "": no line at all
 	}{
-		{"init starts", lambdahost.InitStart{RuntimeVersion: "provided:al2023"}, false, ""},
-		{"invocation starts", lambdahost.InvocationStart{RequestID: "8fbe593b", Version: "$LATEST"}, false, ""},
-		{"invocation ends", lambdahost.InvocationEnd{RequestID: "8fbe593b"}, false, ""},
-		{"request", lambdahost.Line(requestLine), false,
+		{"init starts", lambda.InitStart{RuntimeVersion: "provided:al2023"}, false, ""},
+		{"invocation starts", lambda.InvocationStart{RequestID: "8fbe593b", Version: "$LATEST"}, false, ""},
+		{"invocation ends", lambda.InvocationEnd{RequestID: "8fbe593b"}, false, ""},
+		{"request", lambda.Line(requestLine), false,
 			"INFO   GET  /users/{userId}  200  6.617 ms  requestId=8fbe593b  retries=0"},
-		{"request in colour", lambdahost.Line(requestLine), true,
+		{"request in colour", lambda.Line(requestLine), true,
 			"INFO   GET  /users/{userId}  \x1b[32m200\x1b[0m  6.617 ms  \x1b[2mrequestId=8fbe593b\x1b[0m  \x1b[2mretries=0\x1b[0m"},
-		{"failed cold", lambdahost.Line(failedLine), false,
+		{"failed cold", lambda.Line(failedLine), false,
 			"ERROR  PUT  /users  500  600 ms  cold start  StoreUnavailable  error=StoreUnavailable: get user  requestId=8fbe593b"},
-		{"failed cold in colour", lambdahost.Line(failedLine), true,
+		{"failed cold in colour", lambda.Line(failedLine), true,
 			"\x1b[31mERROR\x1b[0m  PUT  /users  \x1b[31m500\x1b[0m  600 ms  \x1b[33mcold start\x1b[0m  \x1b[31mStoreUnavailable\x1b[0m  " +
 				"\x1b[2merror=StoreUnavailable: get user\x1b[0m  \x1b[2mrequestId=8fbe593b\x1b[0m"},
-		{"refused in colour", lambdahost.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
+		{"refused in colour", lambda.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
 			true, "\x1b[33mWARN \x1b[0m  GET  /  \x1b[33m404\x1b[0m  1 ms"},
-		{"panic", lambdahost.Line(panicLine), false,
+		{"panic", lambda.Line(panicLine), false,
 			"ERROR  panic  error=panic: index out of range  \nmain.retrieve\n\tget.go:31"},
-		{"large number", lambdahost.Line(`{"level":"DEBUG","message":"scan","bytes":123456789012}`), false,
+		{"large number", lambda.Line(`{"level":"DEBUG","message":"scan","bytes":123456789012}`), false,
 			"DEBUG  scan  bytes=123456789012"},
-		{"object within", lambdahost.Line(`{"level":"INFO","message":"x","more":{"b":[1,null],"a":"<&>"}}`), false,
+		{"object within", lambda.Line(`{"level":"INFO","message":"x","more":{"b":[1,null],"a":"<&>"}}`), false,
 			`INFO   x  more={"b":[1,null],"a":"<&>"}`},
-		{"no message", lambdahost.Line(`{"a":1}`), false, "       a=1"},
-		{"no JSON", lambdahost.Line("panic: oh"), false, "panic: oh"},
-		{"JSON, but no object", lambdahost.Line(`[1]`), false, "[1]"},
-		{"object cut off", lambdahost.Line(`{"level":"INFO"`), false, `{"level":"INFO"`},
+		{"no message", lambda.Line(`{"a":1}`), false, "       a=1"},
+		{"no JSON", lambda.Line("panic: oh"), false, "panic: oh"},
+		{"JSON, but no object", lambda.Line(`[1]`), false, "[1]"},
+		{"object cut off", lambda.Line(`{"level":"INFO"`), false, `{"level":"INFO"`},
 		{"report", report("success", ""), false, "REPORT RequestId: 8fbe593b  Duration: 6.62 ms  Billed Duration: 67 ms" +
 			"  Memory Size: 256 MB  Max Memory Used: 17 MB  Init Duration: 60.10 ms"},
 		{"report in colour", report("error", "Runtime.ExitError"), true, "\x1b[2mREPORT RequestId: 8fbe593b  Duration: 6.62 ms" +
 			"  Billed Duration: 67 ms  Memory Size: 256 MB  Max Memory Used: 17 MB  Init Duration: 60.10 ms  Status: error" +
 			"  Error Type: Runtime.ExitError\x1b[0m"},
-		{"fault", lambdahost.Fault("RequestId: 8fbe593b Error: Runtime exited without providing a reason\nRuntime.ExitError"), false,
+		{"fault", lambda.Fault("RequestId: 8fbe593b Error: Runtime exited without providing a reason\nRuntime.ExitError"), false,
 			"RequestId: 8fbe593b Error: Runtime exited without providing a reason\nRuntime.ExitError"},
 	}
 	at := time.Date(2026, 11, 22, 19, 16, 40, int(831*time.Millisecond), time.Local)
@@ -73,7 +73,7 @@ func TestWriteText(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var got bytes.Buffer
-			if err := local.WriteText(&got, lambdahost.Event{Time: at, Function: "UserRequestAPI-get", Record: tt.record}, tt.color); err != nil {
+			if err := local.WriteText(&got, lambda.Event{Time: at, Function: "UserRequestAPI-get", Record: tt.record}, tt.color); err != nil {
 				t.Fatal(err)
 			}
 			clock := "19:16:40.831"
@@ -96,17 +96,17 @@ func TestWriteJSON(t *testing.T) {
 	const place = `"function":"UserRequestAPI-get","logStream":"stream"}`
 	tests := []struct {
 		name   string
-		record lambdahost.Record
+		record lambda.Record
 		want   string
 	}{
-		{"a line that is an object stays as it is", lambdahost.Line(`{"level": "INFO", "n": 1.0}`), `{"level": "INFO", "n": 1.0}`},
-		{"a line that is text", lambdahost.Line("panic: \x1b[1moh"),
+		{"a line that is an object stays as it is", lambda.Line(`{"level": "INFO", "n": 1.0}`), `{"level": "INFO", "n": 1.0}`},
+		{"a line that is text", lambda.Line("panic: \x1b[1moh"),
 			`{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"panic: \u001b[1moh",` + place},
-		{"an array", lambdahost.Line(`[1]`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"[1]",` + place},
-		{"an object cut off", lambdahost.Line(`{"a":`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"{\"a\":",` + place},
-		{"an event of Lambda", lambdahost.InvocationEnd{RequestID: "8fbe593b"},
+		{"an array", lambda.Line(`[1]`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"[1]",` + place},
+		{"an object cut off", lambda.Line(`{"a":`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"{\"a\":",` + place},
+		{"an event of Lambda", lambda.InvocationEnd{RequestID: "8fbe593b"},
 			`{"time":"2026-11-22T19:16:40.831Z","type":"platform.end","record":{"requestId":"8fbe593b"},` + place},
-		{"an event of two lines", lambdahost.Fault("Error: Runtime exited\nRuntime.ExitError"),
+		{"an event of two lines", lambda.Fault("Error: Runtime exited\nRuntime.ExitError"),
 			`{"time":"2026-11-22T19:16:40.831Z","type":"platform.fault","record":"Error: Runtime exited\nRuntime.ExitError",` + place},
 	}
 	for _, tt := range tests {
@@ -114,7 +114,7 @@ func TestWriteJSON(t *testing.T) {
 			t.Parallel()
 			var got strings.Builder
 			at := time.Date(2026, 11, 22, 19, 16, 40, int(831*time.Millisecond), time.UTC)
-			event := lambdahost.Event{Time: at, Function: "UserRequestAPI-get", LogStream: "stream", Record: tt.record}
+			event := lambda.Event{Time: at, Function: "UserRequestAPI-get", LogStream: "stream", Record: tt.record}
 			if err := local.WriteJSON(&got, event); err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 
 func TestWrite_Fails(t *testing.T) {
 	t.Parallel()
-	event := lambdahost.Event{Record: lambdahost.Line("text")}
+	event := lambda.Event{Record: lambda.Line("text")}
 	if err := local.WriteJSON(full{}, event); !errors.Is(err, errFull) {
 		t.Errorf("as JSON: error = %v, want %v", err, errFull)
 	}

@@ -20,10 +20,10 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/userrequestapi/userdata/deploy/ansi"
-	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -173,9 +173,9 @@ type eventLog struct {
 
 // entry is an event of a function's log, or a line of the access log.
 type entry struct {
-	event  lambdahost.Event
+	event  lambda.Event
 	access string
-	record gateway.Record
+	record apigateway.Record
 }
 
 // backlog is how many events wait for a stdout that nobody reads; more are in the file alone. The functions must not wait.
@@ -204,10 +204,10 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 }
 
 // write takes an event of a function's log.
-func (l *eventLog) write(event lambdahost.Event) { l.take(entry{event: event}) }
+func (l *eventLog) write(event lambda.Event) { l.take(entry{event: event}) }
 
 // access takes a line of the access log.
-func (l *eventLog) access(line string, record gateway.Record) {
+func (l *eventLog) access(line string, record apigateway.Record) {
 	l.take(entry{access: line, record: record})
 }
 

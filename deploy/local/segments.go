@@ -9,15 +9,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/deploy/template"
-	"github.com/userrequestapi/userdata/deploy/trace"
 )
 
 // stageSegment is what API Gateway sends X-Ray of a request, and of its call of Lambda. The request's URL begins with the address of
 // the stack, and has the path of the resource; API Gateway's own segment has the path and query that the client sent, which name users.
-func stageSegment(r gateway.Record, api template.API, address string) trace.Document {
+func stageSegment(r apigateway.Record, api template.API, address string) trace.Document {
 	d := trace.Document{
 		Name:        api.Name + "/" + api.Stage,
 		ID:          r.Trace.Segment,
@@ -105,7 +105,7 @@ func flagStatus(d *trace.Document, status int) {
 }
 
 // lambdaSegments are what Lambda sends X-Ray of an invocation: a segment of the service, and one of the function where it was run.
-func lambdaSegments(i lambdahost.Invocation) []trace.Document {
+func lambdaSegments(i lambda.Invocation) []trace.Document {
 	responded := i.Responded
 	if responded.IsZero() {
 		responded = i.Ended
@@ -162,7 +162,7 @@ func lambdaSegments(i lambdahost.Invocation) []trace.Document {
 
 // cause is why an invocation failed. What a function itself says about it can be about a person, so only the names of its
 // exceptions are taken.
-func cause(i lambdahost.Invocation) *trace.Cause {
+func cause(i lambda.Invocation) *trace.Cause {
 	if i.Error == nil {
 		return nil
 	}

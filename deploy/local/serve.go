@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/host/loopback"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
-	"github.com/userrequestapi/userdata/deploy/loopback"
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/reference"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -57,7 +57,7 @@ const answerTime = time.Minute
 
 // page is the reference as it is now, for who has asked by one of the names of this machine.
 func (s *Stack) page(r *http.Request) (reference.Page, error) {
-	document, err := openapi.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
+	document, err := contract.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
 		return reference.Page{}, err
 	}
@@ -74,7 +74,7 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 		},
 	}
 	var notes []string
-	switch scheme := openapi.SecurityScheme(s.authorization.kind); {
+	switch scheme := contract.SecurityScheme(s.authorization.kind); {
 	case s.authorization.kind == template.AuthorizationIAM:
 		page.Curl = signedCurl()
 		notes = append(notes, "Requests are signed on their way to the stage, with the example credentials of this stack.")
@@ -92,14 +92,14 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 }
 
 // access takes a request that was answered.
-func (s *Stack) access(line string, r gateway.Record, api template.API) {
+func (s *Stack) access(line string, r apigateway.Record, api template.API) {
 	if r.Trace.Sampled {
 		s.Collector.Add(stageSegment(r, api, s.Console))
 	}
 	if line == "" { // the stage has no access log
 		return
 	}
-	s.Collector.Log(collector.Line{
+	s.Collector.Log(xray.Line{
 		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root, Type: "access", Text: line,
 	})
 	if s.cfg.AccessLog != nil {
@@ -108,16 +108,16 @@ func (s *Stack) access(line string, r gateway.Record, api template.API) {
 }
 
 // trace takes an invocation that is over.
-func (s *Stack) trace(i lambdahost.Invocation) {
+func (s *Stack) trace(i lambda.Invocation) {
 	if i.Sampled {
 		s.Collector.Add(lambdaSegments(i)...)
 	}
 }
 
 // log takes an event of a function's log.
-func (s *Stack) log(e lambdahost.Event) {
-	line := collector.Line{Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
-	if _, own := e.Record.(lambdahost.Line); !own {
+func (s *Stack) log(e lambda.Event) {
+	line := xray.Line{Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
+	if _, own := e.Record.(lambda.Line); !own {
 		line.RequestID = e.RequestID // a function's own lines tell the gateway's id
 	}
 	s.Collector.Log(line)

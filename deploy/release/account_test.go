@@ -24,15 +24,15 @@ import (
 	"github.com/aws/smithy-go/encoding/cbor"
 	"go.uber.org/goleak"
 
-	"github.com/userrequestapi/userdata/deploy/command"
-	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
 func TestMain(m *testing.M) {
-	for name, value := range stacktest.Environment() {
+	for name, value := range changesettest.Environment() {
 		_ = os.Setenv(name, value) // fails for malformed names only
 	}
 	goleak.VerifyTestMain(m)
@@ -45,17 +45,17 @@ const pace = 20
 const (
 	stackName  = "UserRequestAPI-test"
 	tableName  = "UserData-test"
-	globalName = "userrequestapi-artifacts-" + stacktest.Account + "-" + stacktest.Region // of earlier versions
+	globalName = "userrequestapi-artifacts-" + changesettest.Account + "-" + changesettest.Region // of earlier versions
 	bucketName = globalName + "-an"
 )
 
 // logsRole is the role that API Gateway writes logs with.
-const logsRole = "arn:aws:iam::" + stacktest.Account + ":role/service-role/logs"
+const logsRole = "arn:aws:iam::" + changesettest.Account + ":role/service-role/logs"
 
 // account is an AWS account behind one address, as AWS_ENDPOINT_URL names it, and a workspace that is deployed there. Its
 // CloudFormation makes nothing and takes no notice of conditions: the other services have what a test has put there.
 type account struct {
-	*stacktest.CloudFormation
+	*changesettest.CloudFormation
 	t              *testing.T
 	root, endpoint string
 
@@ -97,13 +97,13 @@ func newAccount(t *testing.T) *account {
 		t.Skip("compiles functions")
 	}
 	a := &account{
-		CloudFormation: stacktest.New(t), t: t, root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
+		CloudFormation: changesettest.New(t), t: t, root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
 		settings: map[string][]byte{}, logsRole: logsRole,
 		roles: map[string]string{"logs": "apigateway.amazonaws.com"},
 	}
 	a.Page(10)
 	a.Pace(pace)
-	a.endpoint = stacktest.Endpoint(t, a)
+	a.endpoint = changesettest.Endpoint(t, a)
 	return a
 }
 
@@ -154,7 +154,7 @@ func (a *account) run(ctx context.Context, do target, changes ...func(*release.S
 	var out bytes.Buffer
 	settings := release.Settings{
 		Root: a.root, Stage: "test", Endpoint: a.endpoint, Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
-		Line: command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + stacktest.Region}},
+		Line: command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + changesettest.Region}},
 	}
 	for _, change := range changes {
 		change(&settings)
@@ -178,11 +178,11 @@ func (a *account) check(out string, err error, calls []string) {
 	text := out + fmt.Sprint(err)
 	for _, found := range mageCommand.FindAllStringSubmatch(text, -1) {
 		if found[2] != "lint" { // which is about no stage
-			a.complete(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+stacktest.Region)
+			a.complete(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+changesettest.Region)
 		}
 	}
 	for _, found := range awsCommand.FindAllStringSubmatch(text, -1) {
-		a.complete(found, "AWS_REGION="+stacktest.Region)
+		a.complete(found, "AWS_REGION="+changesettest.Region)
 		if !strings.Contains(found[2], "--profile ") {
 			a.complete(found, "AWS_PROFILE=deployer")
 		}
@@ -256,7 +256,7 @@ type deployed struct {
 // deployed returns the release that the stack has.
 func (a *account) deployed(t *testing.T) deployed {
 	t.Helper()
-	s := stack.New(a.Client(), stackName, stack.Options{})
+	s := changeset.New(a.Client(), stackName, changeset.Options{})
 	description, err := s.Describe(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -411,14 +411,14 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 	case "s3":
 		a.s3(w, r, body)
 	case "sts":
-		query(w, "GetCallerIdentity", "<Arn>arn:aws:iam::"+stacktest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
-			stacktest.Account+"</Account>")
+		query(w, "GetCallerIdentity", "<Arn>arn:aws:iam::"+changesettest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
+			changesettest.Account+"</Account>")
 	case "iam":
 		name := r.PostForm.Get("RoleName")
 		if assumedBy, ok := a.roles[name]; ok {
-			stacktest.WriteRole(w, name, assumedBy)
+			changesettest.WriteRole(w, name, assumedBy)
 		} else {
-			stacktest.WriteNoRole(w, name)
+			changesettest.WriteNoRole(w, name)
 		}
 	case "dynamodb":
 		a.dynamodb(w, r, operation, body)
@@ -518,7 +518,7 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 	}
 	description := map[string]any{
 		"TableName": tableName, "TableStatus": status, "DeletionProtectionEnabled": t.protected,
-		"TableArn":             "arn:aws:dynamodb:" + stacktest.Region + ":" + stacktest.Account + ":table/" + tableName,
+		"TableArn":             "arn:aws:dynamodb:" + changesettest.Region + ":" + changesettest.Account + ":table/" + tableName,
 		"KeySchema":            []any{map[string]any{"AttributeName": t.key, "KeyType": "HASH"}},
 		"AttributeDefinitions": []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}},
 	}
@@ -529,7 +529,7 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 // alarms.
 func (a *account) nameAlarms(t *testing.T) {
 	t.Helper()
-	document, err := stack.New(a.Client(), stackName, stack.Options{}).Template(t.Context())
+	document, err := changeset.New(a.Client(), stackName, changeset.Options{}).Template(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -33,13 +33,13 @@ func (s *session) adopt(ctx context.Context, rendered *template.Rendered) (adopt
 	}
 	s.Printer.Notef("the table %s is there already: it is taken into the stack with all that is in it", name)
 	if err := protect(ctx, client, name); err != nil {
-		return false, fmt.Errorf("protect the table %s: %w", name, awserror.Explain(err))
+		return false, fmt.Errorf("protect the table %s: %w", name, awserrors.Explain(err))
 	}
 	// It tells whose the stack is, should this be as far as it gets.
 	if err := s.sign(alone, record{Source: recordOf(rendered).Source}); err != nil {
 		return false, err
 	}
-	plan, err := s.stack.Plan(ctx, stack.Input{
+	plan, err := s.stack.Plan(ctx, changeset.Input{
 		TemplateBody: alone.JSON(),
 		Parameters:   alone.Parameters(),
 		Description:  "Take in the table " + name,
@@ -66,14 +66,14 @@ func (s *session) adoptable(ctx context.Context, client *dynamodb.Client, name s
 	if table.TableStatus == dbtypes.TableStatusDeleting {
 		s.Printer.Notef("the table %s is being deleted: waiting for that", name)
 		if err := dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTime); err != nil {
-			return false, fmt.Errorf("wait for the deletion of the table %s: %w", name, awserror.Explain(err))
+			return false, fmt.Errorf("wait for the deletion of the table %s: %w", name, awserrors.Explain(err))
 		}
 		return false, nil
 	}
 	if table.TableStatus != dbtypes.TableStatusActive {
 		s.Printer.Notef("the table %s is %s: waiting for that to end", name, table.TableStatus)
 		if err := dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTime); err != nil {
-			return false, fmt.Errorf("wait for the table %s: %w", name, awserror.Explain(err))
+			return false, fmt.Errorf("wait for the table %s: %w", name, awserrors.Explain(err))
 		}
 	}
 	key := len(table.KeySchema) == 1 && aws.ToString(table.KeySchema[0].AttributeName) == userIDAttribute
@@ -96,7 +96,7 @@ func describeTable(ctx context.Context, client *dynamodb.Client, name string) (*
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for the table %s: %w", name, awserror.Explain(err))
+		return nil, fmt.Errorf("look for the table %s: %w", name, awserrors.Explain(err))
 	}
 	return described.Table, nil
 }

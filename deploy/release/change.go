@@ -11,7 +11,7 @@ import (
 
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -26,7 +26,7 @@ func (s *session) change(ctx context.Context, render func(now *current) (*templa
 		if err == nil {
 			return s.deployed(ctx)
 		}
-		if !errors.Is(err, stack.ErrStale) || attempt == attempts {
+		if !errors.Is(err, changeset.ErrStale) || attempt == attempts {
 			return nil, err
 		}
 		s.Printer.Notef("another deployment has come in between: planning anew")
@@ -79,12 +79,12 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 
 // plan uploads the template, which is too long to be sent along, and has CloudFormation compare it with the stack. The plan fits the
 // stack as it is known here: another deployment after that makes it obsolete for CloudFormation, and one before is found out.
-func (s *session) plan(ctx context.Context, now *current, rendered *template.Rendered) (*stack.Plan, error) {
+func (s *session) plan(ctx context.Context, now *current, rendered *template.Rendered) (*changeset.Plan, error) {
 	r := recordOf(rendered)
 	if _, err := s.bucket.Upload(ctx, r.Key, rendered.JSON()); err != nil {
 		return nil, err
 	}
-	plan, err := s.stack.Plan(ctx, stack.Input{
+	plan, err := s.stack.Plan(ctx, changeset.Input{
 		TemplateURL: s.bucket.URL(r.Key),
 		Parameters:  rendered.Parameters(),
 		Description: strings.TrimSpace(fmt.Sprintf("Release %d %s", r.Number, r.Source)),
@@ -95,7 +95,7 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 	}
 	after, err := s.stack.Describe(ctx)
 	if err == nil && now.differs(after) {
-		err = stack.ErrStale
+		err = changeset.ErrStale
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.stack.Discard(ctx, plan))
@@ -103,7 +103,7 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 	return plan, nil
 }
 
-func (s *session) execute(ctx context.Context, plan *stack.Plan, rendered *template.Rendered) error {
+func (s *session) execute(ctx context.Context, plan *changeset.Plan, rendered *template.Rendered) error {
 	s.watch = s.Printer.Watch(plan.Changes, rendered.Dependencies())
 	defer func() {
 		s.watch.Close()
@@ -114,7 +114,7 @@ func (s *session) execute(ctx context.Context, plan *stack.Plan, rendered *templ
 
 // guard refuses what would replace the table or take it away, unless that was asked for by the table's name. It does not rely on the
 // plan alone: by its template, the stack has a table of its own or not.
-func (s *session) guard(now *current, rendered *template.Rendered, plan *stack.Plan) error {
+func (s *session) guard(now *current, rendered *template.Rendered, plan *changeset.Plan) error {
 	if now == nil || now.template == nil {
 		return nil
 	}

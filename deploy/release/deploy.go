@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/smoke"
+	"github.com/userrequestapi/userdata/deploy/release/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 

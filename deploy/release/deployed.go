@@ -5,7 +5,7 @@ import (
 
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
-	"github.com/userrequestapi/userdata/deploy/account"
+	"github.com/userrequestapi/userdata/deploy/aws/account"
 )
 
 // Deployed is a stage that is on AWS.

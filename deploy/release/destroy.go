@@ -8,8 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
 // Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
@@ -87,9 +87,9 @@ func (s *session) delete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var changes []stack.Change
+	var changes []changeset.Change
 	for _, r := range resources {
-		changes = append(changes, stack.Change{Action: "Remove", LogicalID: r.LogicalID, Type: r.Type})
+		changes = append(changes, changeset.Change{Action: "Remove", LogicalID: r.LogicalID, Type: r.Type})
 	}
 	s.watch = s.Printer.Watch(changes, nil)
 	defer func() {
@@ -124,7 +124,7 @@ func (s *session) deleteTable(ctx context.Context, name string) error {
 		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTime)
 	}
 	if err != nil {
-		return fmt.Errorf("delete the table %s: %w", name, awserror.Explain(err))
+		return fmt.Errorf("delete the table %s: %w", name, awserrors.Explain(err))
 	}
 	return nil
 }

@@ -22,11 +22,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/loopback"
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/reference"
-	"github.com/userrequestapi/userdata/deploy/sigv4"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -73,7 +73,7 @@ func docs(ctx context.Context, settings Settings) error {
 	d, err := exported(ctx, settings, source)
 	if nobodyToAsk(err) {
 		settings.Printer.Notef("The stage cannot be asked: %v", err)
-		settings.Printer.Notef("What follows is deploy/%s as it would be deployed.", openapi.File)
+		settings.Printer.Notef("What follows is deploy/%s as it would be deployed.", contract.File)
 		d, err = s.undeployed(source), nil
 	}
 	if err != nil {
@@ -107,7 +107,7 @@ func nobodyToAsk(err error) bool {
 		return false
 	}
 	_, noRegion := errors.AsType[*aws.MissingRegionError](err)
-	return noRegion || errors.Is(err, errNotDeployed) || awserror.KindOf(err) == awserror.NoCredentials
+	return noRegion || errors.Is(err, errNotDeployed) || awserrors.KindOf(err) == awserrors.NoCredentials
 }
 
 // exported returns what the stage itself says.
@@ -144,7 +144,7 @@ func exported(ctx context.Context, settings Settings, source *checkout) (*docume
 		d.page.Curl = sigv4.Curl(s.account.Region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY") +
 			` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
 		authorize = func(r *http.Request) error {
-			return awserror.Explain(sigv4.Sign(r, s.account.Config.Credentials, s.account.Region))
+			return awserrors.Explain(sigv4.Sign(r, s.account.Config.Credentials, s.account.Region))
 		}
 	}
 	d.proxy = reference.Proxy(stage, authorize, s.transport())
@@ -170,19 +170,19 @@ func (s *session) export(ctx context.Context, now *current, parameters map[strin
 		ExportType: aws.String("oas30"), Accepts: aws.String("application/json"), Parameters: parameters,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("export the document of the stage: %w", awserror.Explain(err))
+		return nil, fmt.Errorf("export the document of the stage: %w", awserrors.Explain(err))
 	}
 	return out.Body, nil
 }
 
 // checkout is what the source says.
 type checkout struct {
-	document *openapi.Document
+	document *contract.Document
 	body     json.RawMessage // what API Gateway would be given
 }
 
 func (s *session) checkout() (*checkout, error) {
-	document, err := openapi.Read(os.DirFS(filepath.Join(s.Root, "deploy")))
+	document, err := contract.Read(os.DirFS(filepath.Join(s.Root, "deploy")))
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (s *session) checkout() (*checkout, error) {
 
 // readable returns the document of the stage for its page. API Gateway keeps no examples and not all of the schemas: where the source is
 // what is deployed, that is shown instead of the export.
-func (s *session) readable(now *current, export []byte, authorization string, source *checkout) (*openapi.Document, error) {
+func (s *session) readable(now *current, export []byte, authorization string, source *checkout) (*contract.Document, error) {
 	invokeURL, name := s.invokeURL(now), "The stage "+s.stage.Name
 	deployed, err := s.body(now.template)
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *session) readable(now *current, export []byte, authorization string, so
 		return source.document.ForStage(invokeURL, name, authorization), nil
 	}
 	s.Printer.Notef("The source has changed since the stage was deployed, so its page has no more than API Gateway keeps (no examples).")
-	document, err := openapi.Parse(export)
+	document, err := contract.Parse(export)
 	if err != nil {
 		return nil, err
 	}

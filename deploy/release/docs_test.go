@@ -23,9 +23,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
 // docs writes the documents of the stage and returns what is shown.
@@ -83,7 +83,7 @@ func TestDocs_WithoutStage(t *testing.T) {
 	check := func(cause string) {
 		t.Helper()
 		contains(t, a.docs(t), "The stage cannot be asked", cause, "deploy/openapi.yaml as it would be deployed", "docs/api/test.json")
-		document, err := openapi.Read(os.DirFS(filepath.Join(a.root, "deploy")))
+		document, err := contract.Read(os.DirFS(filepath.Join(a.root, "deploy")))
 		if err != nil {
 			t.Fatal(err)
 		}

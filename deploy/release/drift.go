@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 )
 
 // errMissing means that resources of the stage were deleted by other means than a deployment.
@@ -40,7 +40,7 @@ func (s *session) upToDate(ctx context.Context) error {
 }
 
 // findDrift returns what was changed by other means than a deployment, as far as AWS can tell.
-func (s *session) findDrift(ctx context.Context) ([]stack.Drift, error) {
+func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
 	if !s.Drift || s.revertsDrift() { // a plan that reverts drift has found what there is
 		return nil, nil
 	}
@@ -56,7 +56,7 @@ func (s *session) findDrift(ctx context.Context) ([]stack.Drift, error) {
 }
 
 // driftText returns a line for each resource that has drifted.
-func driftText(drifts []stack.Drift) string {
+func driftText(drifts []changeset.Drift) string {
 	var b strings.Builder
 	for _, d := range drifts {
 		fmt.Fprintf(&b, "  %-9s %s (%s) %s\n", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))

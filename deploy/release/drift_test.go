@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
 )
 
 func revertDrift(s *release.Settings) { s.RevertDrift = true }
@@ -22,7 +22,7 @@ func TestDriftIsReverted(t *testing.T) {
 	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
 	contains(t, a.succeed(t, release.Deploy, drift, revertDrift), "nothing to change")
 
-	const repair = "REVERT_DRIFT=1 STAGE=test AWS_PROFILE=deployer AWS_REGION=" + stacktest.Region + " go tool mage deploy"
+	const repair = "REVERT_DRIFT=1 STAGE=test AWS_PROFILE=deployer AWS_REGION=" + changesettest.Region + " go tool mage deploy"
 	a.Drift(stackName, "GetFunction", "/Timeout")
 	changed := "MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout"
 	for name, do := range map[string]target{"deploy": release.Deploy, "deployFunction": function("get"), "status": release.Status} {
@@ -78,7 +78,7 @@ func TestDriftIsNotKnown(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
+	a.Fault("DetectStackDrift", changesettest.AccessDenied("cloudformation:DetectStackDrift"))
 	contains(
 		t,
 		a.succeed(t, release.Deploy, drift),
@@ -115,7 +115,7 @@ func TestDeletedTableIsGuarded(t *testing.T) {
 // The command after an interruption goes on with what was interrupted, and with nothing else.
 func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // one step after the other, on one account
 	t.Parallel()
-	const place = "STAGE=test AWS_PROFILE=deployer AWS_REGION=" + stacktest.Region + " go tool mage "
+	const place = "STAGE=test AWS_PROFILE=deployer AWS_REGION=" + changesettest.Region + " go tool mage "
 	a := newAccount(t)
 	for _, tt := range []struct {
 		name    string

@@ -17,10 +17,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/interrupt"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
-	"github.com/userrequestapi/userdata/deploy/telemetry"
 )
 
 // commands are the targets of mage that work on a stage, by their names.
@@ -30,10 +30,10 @@ func commands() map[string]target {
 		"status": release.Status, "smoke": release.Smoke, "docs": release.Docs, "destroy": release.Destroy,
 		"template": func(ctx context.Context, s release.Settings) error { return release.Template(ctx, s, io.Discard) },
 		"traces": func(ctx context.Context, s release.Settings) error {
-			return telemetry.Traces(ctx, telemetry.Settings{Settings: s, Out: io.Discard})
+			return observe.Traces(ctx, observe.Settings{Settings: s, Out: io.Discard})
 		},
 		"logs": func(ctx context.Context, s release.Settings) error {
-			return telemetry.Logs(ctx, telemetry.Settings{Settings: s, Out: io.Discard})
+			return observe.Logs(ctx, observe.Settings{Settings: s, Out: io.Discard})
 		},
 	}
 }
@@ -74,8 +74,8 @@ func fails(reason string) func(*testing.T, *account) {
 		t.Helper()
 		setCode(t, a.root, "get", strconv.Itoa(len(a.called()))) // so that there is something to change
 		a.Forget()
-		a.Fail(stacktest.Update, "GetFunction", reason)
-		a.Fail(stacktest.Delete, "GetLogGroup", reason)
+		a.Fail(changesettest.Update, "GetFunction", reason)
+		a.Fail(changesettest.Delete, "GetLogGroup", reason)
 	}
 }
 
@@ -164,7 +164,7 @@ func situations(t *testing.T) []situation {
 			fresh: true,
 			set: func(t *testing.T, a *account) {
 				if a.Status(stackName) == "" {
-					a.Fail(stacktest.Create, "Api", "no")
+					a.Fail(changesettest.Create, "Api", "no")
 					a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
 				}
 			},
@@ -191,8 +191,8 @@ func situations(t *testing.T) []situation {
 			set: func(t *testing.T, a *account) {
 				a.succeed(t, release.Rollback)
 				setCode(t, a.root, "put", "second")
-				a.Fail(stacktest.Update, "PutFunction", "the disk is full")
-				a.Fail(stacktest.Rollback, "PutFunction", "the key is disabled")
+				a.Fail(changesettest.Update, "PutFunction", "the disk is full")
+				a.Fail(changesettest.Rollback, "PutFunction", "the key is disabled")
 				a.fail(t, release.Deploy, release.CodeFailed, []string{"UPDATE_ROLLBACK_FAILED"})
 			},
 		},
@@ -203,7 +203,7 @@ func situations(t *testing.T) []situation {
 			do: map[string]target{
 				"deployFunction": function("gte"),
 				"logs": func(ctx context.Context, s release.Settings) error {
-					return telemetry.Logs(ctx, telemetry.Settings{Settings: s, Out: io.Discard, Functions: []string{"gte"}})
+					return observe.Logs(ctx, observe.Settings{Settings: s, Out: io.Discard, Functions: []string{"gte"}})
 				},
 			},
 		},
@@ -263,14 +263,14 @@ func situations(t *testing.T) []situation {
 			but:     "template",
 			changes: []func(*release.Settings){confirm},
 			set: func(_ *testing.T, a *account) {
-				a.Fault("DescribeStacks", stacktest.AccessDenied("cloudformation:DescribeStacks"))
+				a.Fault("DescribeStacks", changesettest.AccessDenied("cloudformation:DescribeStacks"))
 			},
 		},
 		{
 			name: "a permission is missing to plan", code: release.CodeAccount, only: "deploy plan deployFunction",
 			set: func(t *testing.T, a *account) {
 				setCode(t, a.root, "get", strconv.Itoa(len(a.called())))
-				a.Fault("CreateChangeSet", stacktest.AccessDenied("cloudformation:CreateChangeSet"))
+				a.Fault("CreateChangeSet", changesettest.AccessDenied("cloudformation:CreateChangeSet"))
 			},
 		},
 		{

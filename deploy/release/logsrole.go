@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
 const gatewayPrincipal = "apigateway.amazonaws.com"
@@ -78,7 +78,7 @@ func makesLogsRole(now *current) bool {
 func (s *session) accountLogsRole(ctx context.Context) (string, error) {
 	settings, err := apigateway.NewFromConfig(s.account.Config).GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil {
-		return "", fmt.Errorf("look for API Gateway's role for logs: %w", awserror.Explain(err))
+		return "", fmt.Errorf("look for API Gateway's role for logs: %w", awserrors.Explain(err))
 	}
 	return aws.ToString(settings.CloudwatchRoleArn), nil
 }
@@ -97,7 +97,7 @@ func (s *session) problemOf(ctx context.Context, arn string) (string, error) {
 	}
 	if err != nil {
 		return "", fmt.Errorf("whether API Gateway can write logs in %s is not known: look at the role %s: %w",
-			s.account.Region, arn, awserror.Explain(err))
+			s.account.Region, arn, awserrors.Explain(err))
 	}
 	trust, err := url.QueryUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument))
 	if err == nil && !strings.Contains(trust, gatewayPrincipal) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
 )
 
 // roleParameter reports as an error if the stack has another value of ApiGatewayLogsRole.
@@ -48,7 +48,7 @@ func TestLogsRole(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.logsRole, a.table = "", users("ACTIVE")
-		a.Fail(stacktest.Create, "Api", "no")
+		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
 		a.roleParameter(t, "Create")
 		a.set(func(a *account) { a.logsRole = logsRole }) // another stage's, by now

@@ -25,7 +25,9 @@ var literal = regexp.MustCompile(
 func TestCommandsInMessages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("..")
-	for _, dir := range []string{"account", "artifacts", "awserror", "progress", "release", "smoke", "stack", "stage", "telemetry"} {
+	for _, dir := range []string{
+		"aws/account", "aws/bucket", "aws/changeset", "aws/errors", "observe", "release", "release/progress", "release/smoke", "release/stage",
+	} {
 		files, err := fs.Glob(root, dir+"/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s has the files %q, %v", dir, files, err)
@@ -69,7 +71,7 @@ func TestTargetsInMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := regexp.MustCompile(`start\("\w+", "(\w+)"`).FindAllStringSubmatch(string(magefile), -1)
-	for _, dir := range []string{"release", "stack", "telemetry"} {
+	for _, dir := range []string{"release", "aws/changeset", "observe"} {
 		sources, err := filepath.Glob("../" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

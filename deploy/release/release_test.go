@@ -19,10 +19,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/userrequestapi/userdata/deploy/interrupt"
-	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
 func getenv(variables map[string]string) func(string) string {
@@ -247,7 +247,7 @@ func TestLastingFault(t *testing.T) { //nolint:paralleltest // where AWS is, onl
 		refusal(http.StatusServiceUnavailable, "InternalFailure")(w, r)
 	}))
 	defer server.Close()
-	for name, value := range stacktest.Environment() {
+	for name, value := range changesettest.Environment() {
 		t.Setenv(name, value)
 	}
 	root := workspace(t, "")

@@ -16,12 +16,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
-	"github.com/userrequestapi/userdata/deploy/account"
-	"github.com/userrequestapi/userdata/deploy/artifacts"
+	"github.com/userrequestapi/userdata/deploy/aws/account"
+	"github.com/userrequestapi/userdata/deploy/aws/bucket"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/progress"
-	"github.com/userrequestapi/userdata/deploy/stack"
-	"github.com/userrequestapi/userdata/deploy/stage"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -72,9 +72,9 @@ type session struct {
 	source     *template.Template
 	unpackaged *template.Rendered // the source, with the folders of the functions in place of packages
 	account    *account.Account
-	stack      *stack.Stack
-	bucket     *artifacts.Bucket // nil before openBucket
-	watch      *progress.Watch   // of the operation under way; nil: none
+	stack      *changeset.Stack
+	bucket     *bucket.Bucket  // nil before openBucket
+	watch      *progress.Watch // of the operation under way; nil: none
 
 	target     string      // the running target with its argument; empty: one that changes nothing
 	changed    atomic.Bool // whether something may have been changed in the account
@@ -118,7 +118,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		recordCalls(&s.account.Config, s.CallsFile)
 	}
 	noteChanges(&s.account.Config, &s.changed)
-	s.stack = stack.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), stack.Options{
+	s.stack = changeset.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), changeset.Options{
 		Progress: s.event, Poll: s.Poll, Line: s.Line, Resume: s.resume,
 	})
 	return s, nil
@@ -126,7 +126,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 
 // openBucket finds the bucket of packages and templates, which need not exist.
 func (s *session) openBucket(ctx context.Context) (err error) {
-	s.bucket, err = artifacts.Open(ctx, s.account)
+	s.bucket, err = bucket.Open(ctx, s.account)
 	return err
 }
 
@@ -176,7 +176,7 @@ func (s *session) stackName() string {
 	return "UserRequestAPI-" + s.stage.Name
 }
 
-func (s *session) event(event stack.Event) {
+func (s *session) event(event changeset.Event) {
 	if s.watch != nil {
 		s.watch.Event(event)
 	}
@@ -313,7 +313,7 @@ func recordOf(r *template.Rendered) record {
 
 // current is the stack as it is.
 type current struct {
-	*stack.Description
+	*changeset.Description
 	template *template.Rendered // nil: it has none of ours yet, as after an import
 	record   record
 }
@@ -325,7 +325,7 @@ func (c *current) serves() bool {
 
 // differs tells whether a deployment has changed the stack since it was looked at. As long as there are nothing but plans of it, it
 // is for CloudFormation to say which of them comes first.
-func (c *current) differs(after *stack.Description) bool {
+func (c *current) differs(after *changeset.Description) bool {
 	if c == nil || c.Status == cftypes.StackStatusReviewInProgress {
 		return false
 	}
@@ -358,7 +358,7 @@ func (s *session) settle(ctx context.Context) (*current, error) {
 // look tells what the stack is; nil: there is none.
 func (s *session) look(ctx context.Context) (*current, error) {
 	description, err := s.stack.Describe(ctx)
-	if errors.Is(err, stack.ErrAbsent) {
+	if errors.Is(err, changeset.ErrAbsent) {
 		return nil, nil
 	}
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"github.com/cli/browser"
 	"golang.org/x/term"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/command"
-	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/progress"
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/host/command"
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
 const defaultStage = "prod"
@@ -194,7 +194,7 @@ func finish(ctx context.Context, settings Settings, err error) error {
 		result.code = CodeInterrupted
 	case ok:
 		result.code = coded.code
-	case slices.Contains(accountKinds(), awserror.KindOf(err)), unauthorized(err):
+	case slices.Contains(accountKinds(), awserrors.KindOf(err)), unauthorized(err):
 		result.code = CodeAccount
 	}
 	settings.Printer.Error(result.code, err)
@@ -203,13 +203,13 @@ func finish(ctx context.Context, settings Settings, err error) error {
 
 // unauthorized reports whether CloudFormation failed for lack of a permission.
 func unauthorized(err error) bool {
-	failure, ok := errors.AsType[*stack.Failure](err)
+	failure, ok := errors.AsType[*changeset.Failure](err)
 	return ok && failure.Unauthorized()
 }
 
 // accountKinds are the errors that other credentials or permissions would not have.
-func accountKinds() []awserror.Kind {
-	return []awserror.Kind{
-		awserror.NoCredentials, awserror.Expired, awserror.Invalid, awserror.Clock, awserror.Denied, awserror.Region,
+func accountKinds() []awserrors.Kind {
+	return []awserrors.Kind{
+		awserrors.NoCredentials, awserrors.Expired, awserrors.Invalid, awserrors.Clock, awserrors.Denied, awserrors.Region,
 	}
 }

@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/interrupt"
-	"github.com/userrequestapi/userdata/deploy/progress"
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/stack/stacktest"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
 // The keys of templates in the bucket are what a release is known by.
@@ -65,7 +65,7 @@ func TestReleases(t *testing.T) {
 	}
 
 	setCode(t, a.root, "put", "third")
-	a.Fail(stacktest.Update, "PutFunction", "the disk is full")
+	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "everything is as it was before"})
 	after := a.deployed(t)
 	after.is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
@@ -96,7 +96,7 @@ func changed(before, after map[string]string) []string {
 func TestFirstDeploymentFailed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
+	a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
 	if got := a.Status(stackName); got != "ROLLBACK_COMPLETE" {
 		t.Fatalf("the stack is %s", got)
@@ -121,8 +121,8 @@ func TestRollbackOfUpdateFailed(t *testing.T) {
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
 	setCode(t, a.root, "put", "second")
-	a.Fail(stacktest.Update, "PutFunction", "the disk is full")
-	a.Fail(stacktest.Rollback, "PutFunction", "the key is disabled")
+	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
+	a.Fail(changesettest.Rollback, "PutFunction", "the key is disabled")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "UPDATE_ROLLBACK_FAILED"})
 	contains(t, a.succeed(t, release.Deploy), "continuing the rollback")
 	now := a.deployed(t)
@@ -144,7 +144,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			a.Before("ExecuteChangeSet", func() { cancel(interrupt.ErrStopped) })
-			a.Fault("ExecuteChangeSet", stacktest.Hang())
+			a.Fault("ExecuteChangeSet", changesettest.Hang())
 			if out, err := a.run(ctx, release.Deploy); code(err) != release.CodeInterrupted {
 				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 			}
@@ -403,7 +403,7 @@ func TestRollbackFails(t *testing.T) {
 	first := a.deployed(t)
 	setCode(t, a.root, "get", "second")
 	a.succeed(t, function("get"))
-	a.Fail(stacktest.Update, "GetFunction", "the package is gone")
+	a.Fail(changesettest.Update, "GetFunction", "the package is gone")
 	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "everything is as it was before"})
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	a.succeed(t, release.Rollback)
@@ -556,7 +556,7 @@ func TestDestroy(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
+		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
 		if got := a.Status(stackName); got != "DELETE_FAILED" {
 			t.Errorf("the stack is %s", got)
@@ -570,7 +570,7 @@ func TestDestroy(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		a.Fail(stacktest.Delete, "GetLogGroup", "somebody writes to it")
+		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup"}, confirm)
 		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
 		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
@@ -578,7 +578,7 @@ func TestDestroy(t *testing.T) {
 	t.Run("what was never made", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		a.Fail(stacktest.Create, "Api", "no")
+		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
@@ -681,7 +681,7 @@ func TestStatus(t *testing.T) {
 			"MODIFIED  GetFunction (AWS::Lambda::Function) /Timeout")
 
 		setCode(t, a.root, "get", "second")
-		a.Fail(stacktest.Update, "GetFunction", "the disk is full")
+		a.Fail(changesettest.Update, "GetFunction", "the disk is full")
 		a.fail(t, function("get"), release.CodeFailed, []string{"the disk is full"})
 		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1", "the disk is full")
 	})
@@ -695,7 +695,7 @@ func TestStatus(t *testing.T) {
 	t.Run("failed", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		a.Fail(stacktest.Create, "ApiStage", "there is no role for logs")
+		a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"there is no role for logs"})
 		out, err := a.run(t.Context(), release.Status, drift)
 		contains(t, out+fmt.Sprint(err), "ROLLBACK_COMPLETE", "there is no role for logs")
@@ -752,7 +752,7 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // one step after the 
 		check(t)
 	})
 	t.Run("named by ARN", func(t *testing.T) {
-		a.Name(stackName, "Alarm", "arn:aws:cloudwatch:"+stacktest.Region+":"+stacktest.Account+":alarm:"+stackName)
+		a.Name(stackName, "Alarm", "arn:aws:cloudwatch:"+changesettest.Region+":"+changesettest.Account+":alarm:"+stackName)
 		check(t)
 	})
 }
@@ -813,7 +813,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 		{
 			name: "the drift",
 			set: func(a *account) {
-				a.Fault("DetectStackDrift", stacktest.AccessDenied("cloudformation:DetectStackDrift"))
+				a.Fault("DetectStackDrift", changesettest.AccessDenied("cloudformation:DetectStackDrift"))
 			},
 			code: release.CodeAccount, message: "cloudformation:DetectStackDrift", errors: []string{"drift"},
 			change: func(want *release.StageStatus) { want.Drift = nil },
@@ -822,7 +822,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 		{
 			name: "the resources",
 			set: func(a *account) {
-				a.Fault("ListStackResources", stacktest.AccessDenied("cloudformation:ListStackResources"))
+				a.Fault("ListStackResources", changesettest.AccessDenied("cloudformation:ListStackResources"))
 			},
 			code: release.CodeAccount, message: "cloudformation:ListStackResources", errors: []string{"alarms", "functions"},
 			change: func(want *release.StageStatus) { want.Functions, want.Alarms = nil, nil },
@@ -831,7 +831,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 		{
 			name: "the events",
 			set: func(a *account) {
-				a.Fault("DescribeStackEvents", stacktest.AccessDenied("cloudformation:DescribeStackEvents"))
+				a.Fault("DescribeStackEvents", changesettest.AccessDenied("cloudformation:DescribeStackEvents"))
 			},
 			code: release.CodeAccount, message: "cloudformation:DescribeStackEvents", errors: []string{"failure"},
 			text: []string{"Failure  not read: ", "version 7, Active"},
@@ -950,7 +950,7 @@ func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on
 	}{
 		{name: "refused", do: release.Rollback, events: []string{"step"}, code: release.CodeSettings, want: "is not deployed"},
 		{
-			name: "failed", do: release.Deploy, before: func() { a.Fail(stacktest.Create, "Api", "no such thing") },
+			name: "failed", do: release.Deploy, before: func() { a.Fail(changesettest.Create, "Api", "no such thing") },
 			events: []string{"step", "note", "plan", "resource", "stack"}, code: release.CodeFailed, want: "no such thing",
 		},
 		{name: "deployed", do: release.Deploy, events: []string{"step", "note", "plan", "resource", "stack", "result"}},
@@ -1001,7 +1001,7 @@ func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on
 // What goes wrong with AWS in the middle ends in a message that says so, or is got over; and the next deployment goes on.
 func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, on one account
 	t.Parallel()
-	watching := func(faults ...stacktest.Fault) func(*account) {
+	watching := func(faults ...changesettest.Fault) func(*account) {
 		return func(a *account) {
 			a.Before("ExecuteChangeSet", func() { a.Fault("DescribeStackEvents", faults...) })
 		}
@@ -1014,38 +1014,40 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 		next string   // in the output of the next deployment
 	}{
 		{
-			name: "expired before the plan", set: func(a *account) { a.Fault("CreateChangeSet", stacktest.ExpiredToken()) },
+			name: "expired before the plan", set: func(a *account) { a.Fault("CreateChangeSet", changesettest.ExpiredToken()) },
 			code: release.CodeAccount, want: []string{"expired"},
 		},
 		{
-			name: "expired before the execution", set: func(a *account) { a.Fault("ExecuteChangeSet", stacktest.ExpiredToken()) },
+			name: "expired before the execution", set: func(a *account) { a.Fault("ExecuteChangeSet", changesettest.ExpiredToken()) },
 			code: release.CodeAccount, want: []string{"expired"},
 		},
 		{
-			name: "expired while watching", set: watching(stacktest.ExpiredToken()),
+			name: "expired while watching", set: watching(changesettest.ExpiredToken()),
 			code: release.CodeAccount, want: []string{"expired", "goes on in AWS"}, next: "nothing to change",
 		},
 		{
-			name: "no permission to plan", set: func(a *account) { a.Fault("CreateChangeSet", stacktest.AccessDenied("cloudformation:CreateChangeSet")) },
+			name: "no permission to plan", set: func(a *account) {
+				a.Fault("CreateChangeSet", changesettest.AccessDenied("cloudformation:CreateChangeSet"))
+			},
 			code: release.CodeAccount, want: []string{"cloudformation:CreateChangeSet", "docs/deploy.md"},
 		},
 		{
-			name: "no permission to watch", set: watching(stacktest.AccessDenied("cloudformation:DescribeStackEvents")),
+			name: "no permission to watch", set: watching(changesettest.AccessDenied("cloudformation:DescribeStackEvents")),
 			code: release.CodeAccount, want: []string{"cloudformation:DescribeStackEvents"}, next: "nothing to change",
 		},
 		{name: "throttled", set: func(a *account) {
-			a.Fault("CreateChangeSet", stacktest.Throttling())
-			watching(stacktest.Throttling())(a)
+			a.Fault("CreateChangeSet", changesettest.Throttling())
+			watching(changesettest.Throttling())(a)
 		}},
 		{name: "the connection breaks", set: func(a *account) {
-			a.Fault("ExecuteChangeSet", stacktest.Reset())
-			watching(stacktest.Reset())(a)
+			a.Fault("ExecuteChangeSet", changesettest.Reset())
+			watching(changesettest.Reset())(a)
 		}},
 		{name: "answers are lost", set: func(a *account) {
-			a.Fault("CreateChangeSet", stacktest.LostAnswer())
-			a.Fault("ExecuteChangeSet", stacktest.LostAnswer())
+			a.Fault("CreateChangeSet", changesettest.LostAnswer())
+			a.Fault("ExecuteChangeSet", changesettest.LostAnswer())
 		}},
-		{name: "a fault of AWS", set: watching(stacktest.Unavailable())},
+		{name: "a fault of AWS", set: watching(changesettest.Unavailable())},
 	}
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
 // StageStatus is the result of [Status].
@@ -32,7 +32,7 @@ type StageStatus struct {
 	Release   int               `json:"release"`
 	Source    string            `json:"source,omitempty"`
 	Functions []FunctionStatus  `json:"functions"`
-	Drift     []stack.Drift     `json:"drift"`  // resources that differ from the template; null if they were not compared
+	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if they were not compared
 	Alarms    map[string]string `json:"alarms"` // states by names; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
 	// Errors has a message for each part that could not be read: failure, functions, alarms, drift, or the name of a
@@ -132,7 +132,7 @@ func (r *statusReader) read(ctx context.Context) {
 		r.failed(partFunctions, err)
 		r.failed(partAlarms, err)
 	} else {
-		resources = slices.DeleteFunc(resources, func(r stack.Resource) bool {
+		resources = slices.DeleteFunc(resources, func(r changeset.Resource) bool {
 			return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == "" // deleted, or not created yet
 		})
 		r.readFunctions(ctx, resources)
@@ -147,7 +147,7 @@ func (r *statusReader) read(ctx context.Context) {
 }
 
 // readFunctions reads each function by itself.
-func (r *statusReader) readFunctions(ctx context.Context, resources []stack.Resource) {
+func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.Resource) {
 	client := lambda.NewFromConfig(r.account.Config)
 	code := map[string]string{}
 	if r.now.template != nil {
@@ -162,7 +162,7 @@ func (r *statusReader) readFunctions(ctx context.Context, resources []stack.Reso
 		if missing, ok := errors.AsType[*lambdatypes.ResourceNotFoundException](err); ok {
 			f.State, f.Reason = stateMissing, missing.ErrorMessage()
 		} else if err != nil {
-			r.failed(f.Name, fmt.Errorf("read the function %s: %w", f.Name, awserror.Explain(err)))
+			r.failed(f.Name, fmt.Errorf("read the function %s: %w", f.Name, awserrors.Explain(err)))
 		}
 		r.result.Functions = append(r.result.Functions, f)
 	}
@@ -188,7 +188,7 @@ func (f *FunctionStatus) read(ctx context.Context, client *lambda.Client) error 
 }
 
 // readAlarms reads the states of the stack's alarms.
-func (r *statusReader) readAlarms(ctx context.Context, resources []stack.Resource) {
+func (r *statusReader) readAlarms(ctx context.Context, resources []changeset.Resource) {
 	states := map[string]string{}
 	for _, resource := range resources {
 		if resource.Type == "AWS::CloudWatch::Alarm" || resource.Type == "AWS::CloudWatch::CompositeAlarm" {
@@ -197,7 +197,7 @@ func (r *statusReader) readAlarms(ctx context.Context, resources []stack.Resourc
 	}
 	if len(states) > 0 {
 		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.account.Config), states); err != nil {
-			r.failed(partAlarms, fmt.Errorf("read the alarms: %w", awserror.Explain(err)))
+			r.failed(partAlarms, fmt.Errorf("read the alarms: %w", awserrors.Explain(err)))
 			return
 		}
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/userrequestapi/userdata/deploy/awserror"
-	"github.com/userrequestapi/userdata/deploy/smoke"
-	"github.com/userrequestapi/userdata/deploy/stack"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/release/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -82,7 +82,7 @@ func plan(ctx context.Context, s *session) error {
 }
 
 // everything is the plan of a stack that is not there.
-func (s *session) everything(ctx context.Context, rendered *template.Rendered) (*stack.Plan, error) {
+func (s *session) everything(ctx context.Context, rendered *template.Rendered) (*changeset.Plan, error) {
 	resources, err := rendered.Resources()
 	if err != nil {
 		return nil, err
@@ -97,9 +97,9 @@ func (s *session) everything(ctx context.Context, rendered *template.Rendered) (
 			adopted = id
 		}
 	}
-	plan := &stack.Plan{New: true}
+	plan := &changeset.Plan{New: true}
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
-		change := stack.Change{Action: "Add", LogicalID: id, Type: resources[id]}
+		change := changeset.Change{Action: "Add", LogicalID: id, Type: resources[id]}
 		if id == adopted {
 			change.Action = "Import"
 		}
@@ -275,7 +275,7 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 		key, err := apigateway.NewFromConfig(s.account.Config).GetApiKey(ctx,
 			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
 		if err != nil {
-			return fmt.Errorf("read the API key: %w", awserror.Explain(err))
+			return fmt.Errorf("read the API key: %w", awserrors.Explain(err))
 		}
 		target.APIKey = aws.ToString(key.Value)
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -28,11 +28,11 @@ func TestAccessLog(t *testing.T) {
 	const marked = `marked"`
 	api := resolve(t, map[string]string{"Authorization": template.AuthorizationAPIKey}).API()
 	var lines []string
-	g, err := gateway.New(gateway.Config{
+	g, err := apigateway.New(apigateway.Config{
 		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: refusing{},
-		APIKeys:         []gateway.APIKey{{ID: "key1", Value: "secret"}},
+		APIKeys:         []apigateway.APIKey{{ID: "key1", Value: "secret"}},
 		AccessLogFormat: api.AccessLogFormat,
-		AccessLog:       func(line string, _ gateway.Record) { lines = append(lines, line) },
+		AccessLog:       func(line string, _ apigateway.Record) { lines = append(lines, line) },
 	})
 	if err != nil {
 		t.Fatal(err)

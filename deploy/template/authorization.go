@@ -3,7 +3,7 @@ package template
 import (
 	"fmt"
 
-	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 const (
@@ -38,7 +38,7 @@ func (s securityScheme) secure(operation object) {
 // "x-amazon-apigateway-authorizer object").
 func scheme(authorization string) (securityScheme, error) {
 	header := func(name string) object { return object{"type": "apiKey", "name": name, "in": "header"} }
-	name := openapi.SecurityScheme(authorization)
+	name := contract.SecurityScheme(authorization)
 	switch authorization {
 	case AuthorizationIAM:
 		definition := header("Authorization")

@@ -19,7 +19,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -360,7 +360,7 @@ func TestIndex(t *testing.T) {
 	info := at(t, document, "info")
 	for stage, authorization := range map[string]string{"prod": template.AuthorizationNone, "dev": template.AuthorizationIAM} {
 		api := resolve(t, map[string]string{"Authorization": authorization, "StageName": stage}).API()
-		g, err := gateway.New(gateway.Config{
+		g, err := apigateway.New(apigateway.Config{
 			Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: nothing{t},
 		})
 		if err != nil {
@@ -396,7 +396,7 @@ func TestIndex(t *testing.T) {
 func TestGatewayServes(t *testing.T) {
 	t.Parallel()
 	api := resolve(t, map[string]string{"Authorization": template.AuthorizationNone}).API()
-	g, err := gateway.New(gateway.Config{
+	g, err := apigateway.New(apigateway.Config{
 		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: nothing{t},
 	})
 	if err != nil {

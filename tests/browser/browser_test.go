@@ -12,9 +12,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/local/collector"
-	"github.com/userrequestapi/userdata/deploy/trace"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/tests/chromium"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -231,7 +231,7 @@ func TestReading(t *testing.T) {
 	log := func(n int) {
 		for range n {
 			logged++
-			s.Collector.Log(collector.Line{Source: "test", Type: "function", Text: fmt.Sprintf("line %d", logged)})
+			s.Collector.Log(xray.Line{Source: "test", Type: "function", Text: fmt.Sprintf("line %d", logged)})
 		}
 	}
 	const place = `document.querySelector("details[open]").getBoundingClientRect().top`
@@ -325,7 +325,7 @@ func TestNumbers(t *testing.T) {
 		Annotations: map[string]any{"Balance": json.Number(number)},
 		Metadata:    map[string]json.RawMessage{"default": json.RawMessage(`{"balance": ` + number + `}`)},
 	})
-	s.Collector.Log(collector.Line{
+	s.Collector.Log(xray.Line{
 		Source: "test", Type: "function", TraceID: traceID(1),
 		Text: `{"level": "INFO", "message": "numbers", "balance": ` + number + `, "rate": 1.50}`,
 	})

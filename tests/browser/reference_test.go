@@ -15,10 +15,10 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/loopback"
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/reference"
 	"github.com/userrequestapi/userdata/tests/chromium"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -237,7 +237,7 @@ func TestReference_Signs(t *testing.T) {
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	document, err := openapi.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
+	document, err := contract.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
 		"/things": {"parameters": [{"$ref": "#/components/parameters/a~1b~0c%25"}], "get": {
 			"operationId": "getThings", "tags": ["Things"], "responses": {"200": {"description": "All"}}, "parameters": [
 				{"name": "filter", "in": "query", "example": "{}", "content": {"application/json": {"schema": {"type": "object"}}}}]}}},

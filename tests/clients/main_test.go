@@ -20,9 +20,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/node"
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/host/node"
+	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -100,9 +100,9 @@ func workspace(t *testing.T) string {
 }
 
 // document is the API document for readers.
-func document(t *testing.T) *openapi.Document {
+func document(t *testing.T) *contract.Document {
 	t.Helper()
-	d, err := openapi.Read(os.DirFS(filepath.Join(workspace(t), "deploy")))
+	d, err := contract.Read(os.DirFS(filepath.Join(workspace(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -414,7 +414,7 @@ func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	s, stack := start(t, c, database.With)
 	database.Fail(unreliable.All(unreliable.Ignore))
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
-	g, err := gateway.New(gateway.Config{
+	g, err := apigateway.New(apigateway.Config{
 		Body:  bytes.ReplaceAll(api.Body, []byte(`"timeoutInMillis":29000`), []byte(`"timeoutInMillis":50`)),
 		Stage: s.name, Invoker: stack.Host,
 	})
@@ -435,7 +435,7 @@ func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
 func notCalled(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	s := stage{t: t, c: c, name: "prod"}
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
-	g, err := gateway.New(gateway.Config{Body: api.Body, Stage: s.name, Invoker: refusing{}})
+	g, err := apigateway.New(apigateway.Config{Body: api.Body, Stage: s.name, Invoker: refusing{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/openapi"
-	"github.com/userrequestapi/userdata/deploy/process"
-	"github.com/userrequestapi/userdata/deploy/python"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/host/python"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -47,7 +47,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds i
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := openapi.Read(os.DirFS(filepath.Join(root, "deploy")))
+	source, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}

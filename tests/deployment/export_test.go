@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 type object = map[string]any
@@ -37,7 +37,7 @@ const (
 // for any verb. So this sees that nothing of the document is lost on its way through the Body, not how AWS spells its export.
 func (c *checkout) checkExport(apiID string) {
 	c.t.Helper()
-	document, err := openapi.Read(os.DirFS(filepath.Join(c.dir, "deploy")))
+	document, err := contract.Read(os.DirFS(filepath.Join(c.dir, "deploy")))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -119,8 +119,8 @@ type functionMemory struct {
 	most, until int // in MB, of all so far and when mark was called
 }
 
-func (m *functionMemory) note(e lambdahost.Event) {
-	if report, ok := e.Record.(lambdahost.Report); ok {
+func (m *functionMemory) note(e lambda.Event) {
+	if report, ok := e.Record.(lambda.Report); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.most = max(m.most, report.Metrics.MaxMemoryUsedMB)

@@ -21,7 +21,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -152,7 +152,7 @@ func TestLogs(t *testing.T) {
 	lines := requestLines(t, s)
 	invocations := map[string]bool{}
 	for _, event := range s.Events() {
-		if start, ok := event.Record.(lambdahost.InvocationStart); ok {
+		if start, ok := event.Record.(lambda.InvocationStart); ok {
 			invocations[start.RequestID] = true
 		}
 	}

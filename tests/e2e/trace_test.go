@@ -7,7 +7,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -118,8 +118,8 @@ func TestTracesOfCallers(t *testing.T) {
 	if detail, _ := s.Collector.Trace(wanted); detail.Trace.Roots[0].ParentID != parent {
 		t.Errorf("the parent is %s, want the caller's, %s", detail.Trace.Roots[0].ParentID, parent)
 	}
-	if _, ok := s.Collector.Trace(unwanted); ok || len(s.Collector.Traces(collector.Filter{})) != 1 {
-		t.Errorf("%d traces, want the one that is sampled", len(s.Collector.Traces(collector.Filter{})))
+	if _, ok := s.Collector.Trace(unwanted); ok || len(s.Collector.Traces(xray.Filter{})) != 1 {
+		t.Errorf("%d traces, want the one that is sampled", len(s.Collector.Traces(xray.Filter{})))
 	}
 }
 
@@ -134,7 +134,7 @@ func TestSampling(t *testing.T) {
 	id, header := stacktest.NewTrace() // its caller wants it
 	s.Do(t, "GET", "/users", "", header).Want(t, 200)
 	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200"))
-	if all := s.Collector.Traces(collector.Filter{}); len(all) != 1 {
+	if all := s.Collector.Traces(xray.Filter{}); len(all) != 1 {
 		t.Errorf("%d traces, want the one that is sampled", len(all))
 	}
 }
@@ -156,10 +156,10 @@ func TestNothingPersonalIsCollected(t *testing.T) {
 func wantNothingPersonalCollected(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	everything := s.AccessLog()
-	for _, line := range s.Collector.Lines(collector.LineFilter{}) {
+	for _, line := range s.Collector.Lines(xray.LineFilter{}) {
 		everything = append(everything, line.Text)
 	}
-	traces := s.Collector.Traces(collector.Filter{})
+	traces := s.Collector.Traces(xray.Filter{})
 	for _, summary := range traces {
 		detail, _ := s.Collector.Trace(summary.ID)
 		text, err := json.Marshal(detail)

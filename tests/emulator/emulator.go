@@ -28,8 +28,8 @@ import (
 	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
-	"github.com/userrequestapi/userdata/deploy/process"
-	"github.com/userrequestapi/userdata/deploy/python"
+	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/host/python"
 )
 
 //go:embed requirements.txt

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -166,9 +166,9 @@ func wantNoFaults(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {
-		case lambdahost.Fault, lambdahost.InitReport:
+		case lambda.Fault, lambda.InitReport:
 			t.Errorf("%s: %s", event.Function, event.Text())
-		case lambdahost.Report:
+		case lambda.Report:
 			if record.Status != "success" {
 				t.Errorf("%s: %s", event.Function, event.Text())
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -78,7 +78,7 @@ func TestFrozen_ConnectionsForgotten(t *testing.T) {
 	const idle = 5 * time.Second // after which connections are not used again
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	frozen := map[string]lambdahost.Environment{}
+	frozen := map[string]lambda.Environment{}
 	for _, r := range requests("a") {
 		if _, ok := frozen[r.function]; !ok {
 			frozen[r.function] = freeze(t, s, r.function)
@@ -118,9 +118,9 @@ func operations(p *unreliable.Database) []string {
 }
 
 // freeze stops the one environment of a function, which must be idle, as Lambda does between invocations.
-func freeze(t *testing.T, s *stacktest.Stack, function string) lambdahost.Environment {
+func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environment {
 	t.Helper()
-	var environment lambdahost.Environment
+	var environment lambda.Environment
 	eventually(t, "one idle environment", func() bool {
 		all := s.Host.Environments(s.Functions[function])
 		if len(all) != 1 || all[0].Busy {
@@ -144,7 +144,7 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) lambdahost.Enviro
 }
 
 // sendThawing sends a request to a frozen environment, and lets it go on when the request is there.
-func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambdahost.Environment) stacktest.Response {
+func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambda.Environment) stacktest.Response {
 	t.Helper()
 	answer := make(chan stacktest.Response)
 	go func() { answer <- r.send(t, s) }()

@@ -17,7 +17,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -135,7 +135,7 @@ func wantLog(t *testing.T, s *stacktest.Stack, reports int, patterns ...string) 
 		left := reports
 		for _, event := range s.Events() {
 			entries = append(entries, event.Text())
-			if _, ok := event.Record.(lambdahost.Report); ok {
+			if _, ok := event.Record.(lambda.Report); ok {
 				left--
 			}
 		}
@@ -282,7 +282,7 @@ func TestWrongSettings(t *testing.T) {
 			}
 			reports := 0
 			for _, event := range s.Events() {
-				if record, ok := event.Record.(lambdahost.InitReport); ok {
+				if record, ok := event.Record.(lambda.InitReport); ok {
 					reports++
 					if record.ErrorType != "Function.InvalidSettings" {
 						t.Errorf("%s, want the function's own error type", event.Text())

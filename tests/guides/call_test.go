@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/deploy/openapi"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -61,15 +61,15 @@ func calling(p page, command string) []block {
 // TestCodes sees that the page about calling the API has the codes of the contract, and no others.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	document, err := openapi.Read(os.DirFS(filepath.Join(root(t), "deploy")))
+	document, err := contract.Read(os.DirFS(filepath.Join(root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var contract struct{ Info struct{ Description string } }
-	if err := json.Unmarshal(document.JSON(), &contract); err != nil {
+	var described struct{ Info struct{ Description string } }
+	if err := json.Unmarshal(document.JSON(), &described); err != nil {
 		t.Fatal(err)
 	}
-	want := codesOf(read(t, openapi.File, []byte(contract.Info.Description)))
+	want := codesOf(read(t, contract.File, []byte(described.Info.Description)))
 	if diff := gocmp.Diff(want, codesOf(guide(t, "docs/call.md"))); diff != "" || len(want) == 0 {
 		t.Errorf("codes (-contract +page):\n%s", diff)
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 // stopTime is how long a terminal may take to end what runs in it.

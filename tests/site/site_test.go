@@ -17,8 +17,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/node"
-	"github.com/userrequestapi/userdata/deploy/site"
+	"github.com/userrequestapi/userdata/deploy/docs/site"
+	"github.com/userrequestapi/userdata/deploy/host/node"
 	"github.com/userrequestapi/userdata/tests/chromium"
 )
 

@@ -114,7 +114,7 @@ func headers(names ...string) openapi3.Headers {
 // operation returns the operation that serves a request, nil where there is none, and whether the address has others.
 func (c *Contract) operation(method, path string) (operation *openapi3.Operation, known bool) {
 	path, _, _ = strings.Cut(path, "?")
-	segments := strings.Split("/"+strings.Trim(path, "/"), "/") // API Gateway ignores slashes at both ends
+	segments := strings.Split("/"+strings.Trim(path, "/"), "/")   // API Gateway ignores slashes at both ends
 	for _, template := range c.document.Paths.InMatchingOrder() { // literal ones before those with parameters
 		if slices.EqualFunc(strings.Split("/"+strings.Trim(template, "/"), "/"), segments, matches) {
 			return c.document.Paths.Value(template).GetOperation(method), true

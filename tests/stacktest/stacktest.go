@@ -24,9 +24,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
-	"github.com/userrequestapi/userdata/deploy/local/gateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambdahost"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -210,7 +210,7 @@ type Stack struct {
 	stop sync.Once
 
 	mu     sync.Mutex
-	events []lambdahost.Event
+	events []lambda.Event
 	access []string
 }
 
@@ -284,13 +284,13 @@ func (s *Stack) Stop(tb testing.TB) {
 	})
 }
 
-func (s *Stack) collect(event lambdahost.Event) {
+func (s *Stack) collect(event lambda.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, event)
 }
 
-func (s *Stack) collectAccess(line string, _ gateway.Record) {
+func (s *Stack) collectAccess(line string, _ apigateway.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.access = append(s.access, line)
@@ -304,17 +304,17 @@ func (s *Stack) AccessLog() []string {
 }
 
 // Events returns what the functions, and Lambda about them, have logged so far.
-func (s *Stack) Events() []lambdahost.Event {
+func (s *Stack) Events() []lambda.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]lambdahost.Event(nil), s.events...)
+	return append([]lambda.Event(nil), s.events...)
 }
 
 // Lines returns the lines that the functions themselves have logged so far.
 func (s *Stack) Lines() []string {
 	var lines []string
 	for _, event := range s.Events() {
-		if line, ok := event.Record.(lambdahost.Line); ok {
+		if line, ok := event.Record.(lambda.Line); ok {
 			lines = append(lines, string(line))
 		}
 	}
@@ -326,8 +326,8 @@ func (s *Stack) show(tb testing.TB) {
 	tb.Helper()
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {
-		case lambdahost.Fault, lambdahost.InitReport:
-		case lambdahost.Line:
+		case lambda.Fault, lambda.InitReport:
+		case lambda.Line:
 			if strings.Contains(string(record), `"level":"INFO"`) {
 				continue
 			}

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/program"
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 func main() { program.Main(map[string]program.Target{"loop": loop}) }

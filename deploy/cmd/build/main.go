@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/program"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 // packages is the folder for archives that [pack] writes.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/environment"
-	"github.com/userrequestapi/userdata/deploy/program"
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 func main() {

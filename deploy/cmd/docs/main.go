@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/userrequestapi/userdata/deploy/generate"
-	"github.com/userrequestapi/userdata/deploy/program"
-	"github.com/userrequestapi/userdata/deploy/site"
+	"github.com/userrequestapi/userdata/deploy/docs/generate"
+	"github.com/userrequestapi/userdata/deploy/docs/site"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 func main() {

@@ -4,8 +4,8 @@ package main
 import (
 	"context"
 
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/deploy/program"
 )
 
 func main() {

@@ -5,17 +5,17 @@ import (
 	"context"
 	"os"
 
-	"github.com/userrequestapi/userdata/deploy/program"
-	"github.com/userrequestapi/userdata/deploy/telemetry"
+	"github.com/userrequestapi/userdata/deploy/host/program"
+	"github.com/userrequestapi/userdata/deploy/observe"
 )
 
 func main() {
-	program.Main(map[string]program.Target{"traces": observe(telemetry.Traces), "logs": observe(telemetry.Logs)})
+	program.Main(map[string]program.Target{"traces": show(observe.Traces), "logs": show(observe.Logs)})
 }
 
-func observe(target func(context.Context, telemetry.Settings) error) program.Target {
+func show(target func(context.Context, observe.Settings) error) program.Target {
 	return func(ctx context.Context, _ []string) error {
-		settings, err := telemetry.FromEnvironment(program.Root, os.Stdout, os.Getenv)
+		settings, err := observe.FromEnvironment(program.Root, os.Stdout, os.Getenv)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import (
 	"context"
 	"os"
 
-	"github.com/userrequestapi/userdata/deploy/program"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 

@@ -18,9 +18,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/userrequestapi/userdata/deploy/local/collector"
-	"github.com/userrequestapi/userdata/deploy/loopback"
-	"github.com/userrequestapi/userdata/deploy/trace"
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/host/loopback"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
 
 //go:embed pages
@@ -31,7 +31,7 @@ var assets embed.FS
 
 // Config says what there is to show. All fields must be set.
 type Config struct {
-	Collector *collector.Collector
+	Collector *xray.Collector
 	// Stack returns the present state of the stack. It may be called from any goroutine.
 	Stack func() Stack
 	// Docs adds the reference of the API to what is served, below a path such as /_local/docs/.
@@ -268,7 +268,7 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
 
 // traces answers with the traces that match, newest first.
 func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
-	filter, err := collector.ParseFilter(r.URL.Query())
+	filter, err := xray.ParseFilter(r.URL.Query())
 	if err != nil {
 		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
@@ -286,12 +286,12 @@ func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, struct {
 		Summary trace.Summary `json:"summary"`
-		collector.Detail
+		xray.Detail
 	}{detail.Trace.Summary(), detail})
 }
 
 func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
-	filter, err := collector.ParseFilter(r.URL.Query())
+	filter, err := xray.ParseFilter(r.URL.Query())
 	if err != nil {
 		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
@@ -301,14 +301,14 @@ func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
 
 // logs answers with the log lines that match, oldest first.
 func (c *Console) logs(w http.ResponseWriter, r *http.Request) {
-	filter, err := collector.ParseLineFilter(r.URL.Query())
+	filter, err := xray.ParseLineFilter(r.URL.Query())
 	if err != nil {
 		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
 		return
 	}
 	writeJSON(w, struct {
-		Lines []collector.Line `json:"lines"`
-	}{append([]collector.Line{}, c.cfg.Collector.Lines(filter)...)})
+		Lines []xray.Line `json:"lines"`
+	}{append([]xray.Line{}, c.cfg.Collector.Lines(filter)...)})
 }
 
 // A page that is open is told of changes this often at most, and of being connected at least this often: a connection that nobody

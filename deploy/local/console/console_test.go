@@ -16,9 +16,9 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/userrequestapi/userdata/deploy/local/collector"
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/local/console"
-	"github.com/userrequestapi/userdata/deploy/trace"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,7 +28,7 @@ const traceID = "1-6b036893-f9c7520967698c2c89b59906"
 // running is a console that is served, and what it shows.
 type running struct {
 	*console.Console
-	collector *collector.Collector
+	collector *xray.Collector
 	url       string
 	client    *http.Client
 }
@@ -36,7 +36,7 @@ type running struct {
 // serve serves a console of a stack that has got one request.
 func serve(t *testing.T) running {
 	t.Helper()
-	c, err := collector.Listen(collector.Options{})
+	c, err := xray.Listen(xray.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func serve(t *testing.T) running {
 			Response: &trace.HTTPResponse{Status: 404},
 		},
 	})
-	c.Log(collector.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
+	c.Log(xray.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
 	handler := console.New(console.Config{Collector: c, Stack: func() console.Stack {
 		return console.Stack{
 			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod",
@@ -364,7 +364,7 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	next("at the beginning")
-	c.collector.Log(collector.Line{Source: "test", Text: "a line"})
+	c.collector.Log(xray.Line{Source: "test", Text: "a line"})
 	next("of a line")
 	c.Changed()
 	next("of the stack")

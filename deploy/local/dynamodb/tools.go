@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 const (

@@ -17,7 +17,7 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/process"
+	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 // state is what the sources are at one time.

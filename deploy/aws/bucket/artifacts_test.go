@@ -1,0 +1,548 @@
+package bucket_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/aws/bucket"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	region     = "eu-central-1"
+	prefix     = "userrequestapi-artifacts-123456789012-"
+	global     = prefix + region // the bucket of earlier versions
+	name       = global + "-an"
+	globalOnly = "me-south-1" // a Region without account regional namespaces
+	look       = "GET /" + name + "?tagging " + owner
+)
+
+// making are the requests that make a bucket and give it its settings.
+func making() []string {
+	put := func(what string) string { return "PUT /" + name + "?" + what + " " + owner }
+	return []string{
+		look, "PUT /" + name, put("ownershipControls"), put("publicAccessBlock"), put("encryption"), put("versioning"),
+		put("lifecycle"), put("policy"), put("tagging"),
+	}
+}
+
+// complete fails the test unless the bucket has all its settings, in the XML and JSON of S3.
+func complete(t *testing.T, s *storage, location string, tags ...string) {
+	t.Helper()
+	digest := regexp.MustCompile(`<Key>Settings</Key><Value>([0-9a-f]{16})</Value>`).FindStringSubmatch(s.settings["tagging"])
+	if digest == nil {
+		t.Fatalf("tags = %s, want the digest of the settings", s.settings["tagging"])
+	}
+	want := map[string]string{
+		"create":            "BucketOwnerEnforced" + location,
+		"ownershipControls": `<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>`,
+		"publicAccessBlock": `<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls>` +
+			`<BlockPublicPolicy>true</BlockPublicPolicy><IgnorePublicAcls>true</IgnorePublicAcls>` +
+			`<RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>`,
+		"encryption": `<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>` +
+			`<SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>`,
+		"versioning": `<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`,
+		"lifecycle": `<LifecycleConfiguration><Rule>` +
+			`<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>` +
+			`<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>` +
+			`<Filter><Prefix></Prefix></Filter><ID>remnants</ID>` +
+			`<NoncurrentVersionExpiration><NoncurrentDays>30</NoncurrentDays></NoncurrentVersionExpiration>` +
+			`<Status>Enabled</Status></Rule></LifecycleConfiguration>`,
+		"policy": `{"Version":"2012-10-17","Statement":[{"Sid":"TLSOnly","Effect":"Deny","Principal":"*","Action":"s3:*",` +
+			`"Resource":["arn:aws:s3:::` + name + `","arn:aws:s3:::` + name + `/*"],` +
+			`"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`,
+		"tagging": tagSet(append(tags, "Service", "UserRequestAPI", "Settings", digest[1])...),
+	}
+	got := map[string]string{}
+	for setting, document := range s.settings {
+		got[setting] = strings.ReplaceAll(document, ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`, "")
+	}
+	if location == "" {
+		want["policy"] = strings.ReplaceAll(want["policy"], region, "us-east-1")
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+const located = "<CreateBucketConfiguration><LocationConstraint>" + region + "</LocationConstraint></CreateBucketConfiguration>"
+
+func TestBucket_Ensure(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, region)
+	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
+		t.Fatalf("made = %t, %v, want it made", made, err)
+	}
+	complete(t, s, located)
+	if diff := gocmp.Diff(making(), s.taken()); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+
+	if made, err := bucket.Ensure(t.Context()); err != nil || made {
+		t.Fatalf("again: made = %t, %v, want it found", made, err)
+	}
+	if diff := gocmp.Diff([]string{look}, s.taken()); diff != "" {
+		t.Errorf("requests when all is right (-want +got):\n%s", diff)
+	}
+
+	s.settings["tagging"] = tagSet("Team", "users", "Settings", "those of an older source")
+	s.settings["policy"], s.settings["versioning"] = "", ""
+	if made, err := bucket.Ensure(t.Context()); err != nil || made {
+		t.Fatalf("with older settings: made = %t, %v, want it found", made, err)
+	}
+	complete(t, s, located, "Team", "users")
+}
+
+// The Region that S3 was born in must not be named.
+func TestBucket_Ensure_NoLocation(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, "us-east-1")
+	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
+		t.Fatalf("made = %t, %v, want it made", made, err)
+	}
+	complete(t, s, "")
+}
+
+// Whichever request is the last one of a deployer that is killed, the next one completes the bucket.
+func TestBucket_Ensure_Interrupted(t *testing.T) {
+	t.Parallel()
+	for last := range making() {
+		t.Run(fmt.Sprintf("after %d requests", last), func(t *testing.T) {
+			t.Parallel()
+			s, bucket := open(t, region)
+			stop := errors.New("stop pressed")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			s.before = func(_ http.ResponseWriter, _ *http.Request, number int) bool {
+				if number <= last {
+					return false
+				}
+				cancel(stop)
+				return true
+			}
+			if _, err := bucket.Ensure(ctx); !errors.Is(err, stop) {
+				t.Fatalf("error = %v, want %v", err, stop)
+			}
+			s.before = nil
+			if _, err := bucket.Ensure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			complete(t, s, located)
+		})
+	}
+}
+
+func TestBucket_Ensure_Refused(t *testing.T) {
+	t.Parallel()
+	const foreign = "belongs to another account than " + owner
+	tests := []struct {
+		name  string
+		owner string
+		// The answer to a request with this query; with none, to the one that makes the bucket.
+		query         string
+		status        int
+		code, message string
+
+		kind awserrors.Kind
+		want []string // in the error
+		not  string
+		last string // request
+	}{
+		{
+			name: "another account is faster", status: 409, code: "BucketAlreadyExists", message: "The requested bucket name is not available.",
+			kind: awserrors.Other, want: []string{foreign, name}, last: "PUT /" + name,
+		},
+		{
+			name: "no permission to look", query: "tagging", owner: owner, status: 403, code: "AccessDenied",
+			message: "User: arn:aws:iam::123456789012:user/me is not authorized to perform: s3:GetBucketTagging on resource: \"arn:aws:s3:::" + name + "\" because no identity-based policy allows the s3:GetBucketTagging action",
+			kind:    awserrors.Denied, want: []string{"user/me may not call s3:GetBucketTagging", "docs/deploy.md"}, not: "belongs", last: look,
+		},
+		{
+			name: "no permission to make it", status: 403, code: "AccessDenied",
+			message: "User: arn:aws:iam::123456789012:user/me is not authorized to perform: s3:CreateBucket on resource: \"arn:aws:s3:::" + name + "\" because no identity-based policy allows the s3:CreateBucket action",
+			kind:    awserrors.Denied, want: []string{"user/me may not call s3:CreateBucket"}, not: "belongs", last: "PUT /" + name,
+		},
+		{
+			name: "no permission for a setting", query: "policy", status: 403, code: "AccessDenied", message: "Access Denied",
+			kind: awserrors.Denied, want: []string{"s3:PutBucketPolicy"}, last: "PUT /" + name + "?policy " + owner,
+		},
+		{
+			name: "too many buckets", status: 400, code: "TooManyBuckets", message: "You have attempted to create more buckets than allowed",
+			kind: awserrors.Quota, want: []string{"quota", "more buckets than allowed"}, last: "PUT /" + name,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, bucket := open(t, region)
+			s.owners[name] = tt.owner
+			s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+				query := strings.Trim(strings.Replace(r.URL.RawQuery, "x-id=", "", 1), "&=")
+				if tt.status == 0 || query != tt.query && !strings.HasPrefix(query, tt.query+"&") {
+					return false
+				}
+				refuse(w, r, tt.status, tt.code, tt.message)
+				return true
+			}
+			_, err := bucket.Ensure(t.Context())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if kind := awserrors.KindOf(err); kind != tt.kind {
+				t.Errorf("kind of the error = %v, want %v", kind, tt.kind)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error = %v\nwant it to contain %q", err, want)
+				}
+			}
+			if tt.not != "" && strings.Contains(err.Error(), tt.not) {
+				t.Errorf("error = %v\nwant it without %q", err, tt.not)
+			}
+			requests := s.taken()
+			if last := requests[len(requests)-1]; last != tt.last {
+				t.Errorf("last request = %s, want %s", last, tt.last)
+			}
+		})
+	}
+}
+
+func TestBucket_Throttled(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, region)
+	s.before = func(w http.ResponseWriter, r *http.Request, number int) bool {
+		if number%2 == 0 {
+			return false
+		}
+		refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+		return true
+	}
+	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
+		t.Fatalf("made = %t, %v, want it made", made, err)
+	}
+	complete(t, s, located)
+	if uploaded, err := bucket.Upload(t.Context(), "key", []byte("content")); err != nil || !uploaded {
+		t.Errorf("uploaded = %t, %v, want it uploaded", uploaded, err)
+	}
+
+	s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+		return true
+	}
+	if _, err := bucket.Ensure(t.Context()); awserrors.KindOf(err) != awserrors.Throttled {
+		t.Errorf("error = %v, want the one that tells of throttling", err)
+	}
+}
+
+// Two deployers find no bucket, and S3 lets only one of them change it at a time.
+func TestBucket_TwoDeployers(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, region)
+	var both sync.WaitGroup
+	both.Add(2)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Method == http.MethodGet {
+			both.Done()
+			both.Wait()
+			refuse(w, r, http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
+			return true
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.URL.RequestURI()]++
+		if seen[r.URL.RequestURI()] == 2 {
+			refuse(w, r, http.StatusConflict, "OperationAborted", "A conflicting conditional operation is currently in progress against this resource.")
+			return true
+		}
+		return false
+	}
+	type result struct {
+		made bool
+		err  error
+	}
+	results := make(chan result)
+	for range 2 {
+		go func() {
+			made, err := bucket.Ensure(t.Context())
+			results <- result{made, err}
+		}()
+	}
+	count := 0
+	for range 2 {
+		r := <-results
+		if r.err != nil {
+			t.Error(r.err)
+		}
+		if r.made {
+			count++
+		}
+	}
+	if count != 1 {
+		t.Errorf("%d deployers have made the bucket, want 1", count)
+	}
+	complete(t, s, located)
+}
+
+func TestBucket_Upload(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, region)
+	s.owners[name] = owner
+	const key = "functions/get/abc.zip"
+	content := bytes.Repeat([]byte("a package "), 1<<19) // longer than what is sent before the server agrees to more
+	there, put := "HEAD /"+name+"/"+key+" "+owner, "PUT /"+name+"/"+key+" "+owner
+
+	steps := []struct {
+		name     string
+		content  []byte
+		uploaded bool
+		want     []string
+	}{
+		{"absent", content, true, []string{there, put}},
+		{"present", content, false, []string{there}},
+		{"with other content", []byte("other"), true, []string{there, put}},
+	}
+	for _, step := range steps {
+		uploaded, err := bucket.Upload(t.Context(), key, step.content)
+		if err != nil || uploaded != step.uploaded {
+			t.Errorf("%s: uploaded = %t, %v, want %t", step.name, uploaded, err, step.uploaded)
+		}
+		if diff := gocmp.Diff(step.want, s.taken()); diff != "" {
+			t.Errorf("%s: requests (-want +got):\n%s", step.name, diff)
+		}
+		if got, err := bucket.Get(t.Context(), key); err != nil || !bytes.Equal(got, step.content) {
+			t.Errorf("%s: got %d bytes, %v, want what was uploaded", step.name, len(got), err)
+		}
+		s.taken()
+	}
+}
+
+func TestBucket_Upload_Interrupted(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("a package "), 1<<19)
+	// part reads some of an upload, and breaks the connection.
+	part := func(r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		panic(http.ErrAbortHandler)
+	}
+	t.Run("the network fails for a moment", func(t *testing.T) {
+		t.Parallel()
+		s, bucket := open(t, region)
+		s.owners[name] = owner
+		broken := false
+		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method == http.MethodPut && !broken {
+				broken = true
+				part(r)
+			}
+			return false
+		}
+		if uploaded, err := bucket.Upload(t.Context(), "key", content); err != nil || !uploaded {
+			t.Errorf("uploaded = %t, %v, want it uploaded", uploaded, err)
+		}
+		if !bytes.Equal(s.objects["key"], content) {
+			t.Errorf("the object has %d bytes, want %d", len(s.objects["key"]), len(content))
+		}
+	})
+	t.Run("the network fails for long", func(t *testing.T) {
+		t.Parallel()
+		s, bucket := open(t, region)
+		s.owners[name] = owner
+		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method == http.MethodPut {
+				part(r)
+			}
+			return false
+		}
+		if _, err := bucket.Upload(t.Context(), "key", content); awserrors.KindOf(err) != awserrors.Unreachable {
+			t.Errorf("error = %v, want one that tells of the network", err)
+		}
+	})
+	t.Run("the deployer is stopped", func(t *testing.T) {
+		t.Parallel()
+		s, bucket := open(t, region)
+		s.owners[name] = owner
+		stop := errors.New("stop pressed")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method == http.MethodPut {
+				cancel(stop)
+				part(r)
+			}
+			return false
+		}
+		if _, err := bucket.Upload(ctx, "key", content); !errors.Is(err, stop) {
+			t.Errorf("error = %v, want %v", err, stop)
+		}
+		if len(s.objects) != 0 {
+			t.Error("a part of the object is there")
+		}
+		s.before = nil
+		if uploaded, err := bucket.Upload(t.Context(), "key", content); err != nil || !uploaded {
+			t.Errorf("again: uploaded = %t, %v, want it uploaded", uploaded, err)
+		}
+	})
+}
+
+func TestBucket_Upload_Foreign(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, globalOnly)
+	s.owners[bucket.Name()] = other
+	_, err := bucket.Upload(t.Context(), "key", []byte("content"))
+	if awserrors.KindOf(err) != awserrors.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
+		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
+	}
+	if len(s.objects) != 0 {
+		t.Error("the object went to another account")
+	}
+}
+
+func TestBucket_Get_Absent(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, region)
+	s.owners[name] = owner
+	if _, err := bucket.Get(t.Context(), "templates/1.json"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "templates/1.json") {
+		t.Errorf("error = %v, want %v with the key", err, fs.ErrNotExist)
+	}
+}
+
+func TestBucket_URL(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ region, want string }{
+		{region, "https://" + name + ".s3.eu-central-1.amazonaws.com/templates/prod/1.json"},
+		{"us-east-1", "https://" + prefix + "us-east-1-an.s3.us-east-1.amazonaws.com/templates/prod/1.json"},
+		{"cn-north-1", "https://" + prefix + "cn-north-1-an.s3.cn-north-1.amazonaws.com.cn/templates/prod/1.json"},
+	}
+	for _, tt := range tests {
+		a := in(t, "", tt.region)
+		a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // there is a bucket
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
+		})
+		bucket, err := bucket.Open(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bucket.URL("templates/prod/1.json"); got != tt.want {
+			t.Errorf("in %s: URL = %s, want %s", tt.region, got, tt.want)
+		}
+	}
+	s, endpoint := serve(t)
+	s.owners[name] = owner
+	bucket, err := bucket.Open(t.Context(), in(t, endpoint, region))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := bucket.URL("1.json"), endpoint+"/"+name+"/1.json"; got != want {
+		t.Errorf("at another endpoint: URL = %s, want %s", got, want)
+	}
+}
+
+// doer is an HTTP client.
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+// Which bucket a deployer uses depends on those that exist, and on whose they are.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	const lookGlobal = "GET /" + global + "?tagging " + owner
+	denied := func(message string) func(http.ResponseWriter, *http.Request, int) bool {
+		return func(w http.ResponseWriter, r *http.Request, number int) bool {
+			if number < 2 { // that of the global namespace is looked for last
+				return false
+			}
+			refuse(w, r, http.StatusForbidden, "AccessDenied", message)
+			return true
+		}
+	}
+	tests := []struct {
+		name   string
+		region string
+		owners map[string]string
+		before func(http.ResponseWriter, *http.Request, int) bool
+		want   string
+		asked  []string
+		err    []string
+	}{
+		{name: "none exists", want: name, asked: []string{look, lookGlobal}},
+		{name: "that of the account's namespace", owners: map[string]string{name: owner}, want: name, asked: []string{look}},
+		{name: "both", owners: map[string]string{name: owner, global: owner}, want: name, asked: []string{look}},
+		{
+			name: "that of an earlier version", owners: map[string]string{global: owner},
+			want: global, asked: []string{look, lookGlobal},
+		},
+		{name: "of another account", owners: map[string]string{global: other}, want: name, asked: []string{look, lookGlobal}},
+		{
+			name: "of another account in another Region", want: name, asked: []string{look, lookGlobal},
+			before: func(w http.ResponseWriter, r *http.Request, number int) bool {
+				if number == 2 {
+					refuse(w, r, http.StatusMovedPermanently, "PermanentRedirect", "Use the specified endpoint.")
+				}
+				return number == 2
+			},
+		},
+		{
+			name:   "no permission",
+			before: denied(`User: arn:aws:iam::1:user/me is not authorized to perform: s3:GetBucketTagging on resource: "x"`),
+			asked:  []string{look, lookGlobal}, err: []string{global, "user/me may not call s3:GetBucketTagging"},
+		},
+		{
+			name: "a Region without the namespace", region: globalOnly,
+			want: "userrequestapi-artifacts-123456789012-" + globalOnly,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, endpoint := serve(t)
+			maps.Copy(s.owners, tt.owners)
+			s.before = tt.before
+			bucket, err := bucket.Open(t.Context(), in(t, endpoint, cmp.Or(tt.region, region)))
+			if diff := gocmp.Diff(tt.asked, s.taken()); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+			for _, want := range tt.err {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error = %v, want %q in it", err, want)
+				}
+			}
+			if tt.err != nil {
+				return
+			}
+			if err != nil || bucket.Name() != tt.want {
+				t.Fatalf("bucket %v, error = %v, want %s", bucket, err, tt.want)
+			}
+			s.before = nil
+			if _, err := bucket.Ensure(t.Context()); err != nil || s.owners[tt.want] != owner {
+				t.Errorf("error = %v, buckets %v, want %s to be the account's", err, s.owners, tt.want)
+			}
+		})
+	}
+}
+
+// In a Region without account regional namespaces, anybody can take the name.
+func TestBucket_Ensure_NameTaken(t *testing.T) {
+	t.Parallel()
+	s, bucket := open(t, globalOnly)
+	s.owners[bucket.Name()] = other
+	_, err := bucket.Ensure(t.Context())
+	if awserrors.KindOf(err) != awserrors.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
+		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
+	}
+}

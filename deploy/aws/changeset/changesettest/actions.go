@@ -1,0 +1,568 @@
+package changesettest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// answer carries a call out.
+func (c *CloudFormation) answer(action string, form url.Values) (any, *Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	actions := map[string]func(url.Values) (any, *Fault){
+		"ContinueUpdateRollback": c.continueUpdateRollback, "CreateChangeSet": c.createChangeSet,
+		"DeleteChangeSet": c.deleteChangeSet, "DeleteStack": c.deleteStack, "DescribeChangeSet": c.describeChangeSet,
+		"DescribeEvents": c.describeEvents, "DescribeStackDriftDetectionStatus": c.describeStackDriftDetectionStatus,
+		"DescribeStackEvents": c.describeStackEvents, "DescribeStackResourceDrifts": c.describeStackResourceDrifts,
+		"DetectStackDrift": c.detectStackDrift,
+		"DescribeStacks":   c.describeStacks, "ExecuteChangeSet": c.executeChangeSet, "GetTemplate": c.getTemplate,
+		"ListChangeSets": c.listChangeSets, "ListStackResources": c.listStackResources,
+	}
+	do := actions[action]
+	if do == nil {
+		return nil, &Fault{Status: http.StatusBadRequest, Code: "InvalidAction", Message: "Could not find operation " + action}
+	}
+	return do(form)
+}
+
+// page returns a part of a list and the token of the next.
+func page[E any](c *CloudFormation, form url.Values, all []E) ([]E, string) {
+	start, _ := strconv.Atoi(form.Get("NextToken"))
+	start = min(start, len(all))
+	end := min(start+c.pageSize, len(all))
+	if end == len(all) {
+		return all[start:], ""
+	}
+	return all[start:end], strconv.Itoa(end)
+}
+
+type pair struct {
+	ParameterKey   string `xml:"ParameterKey,omitempty"`
+	ParameterValue string `xml:"ParameterValue,omitempty"`
+	OutputKey      string `xml:"OutputKey,omitempty"`
+	OutputValue    string `xml:"OutputValue,omitempty"`
+	Key            string `xml:"Key,omitempty"`
+	Value          string `xml:"Value,omitempty"`
+}
+
+func pairs(of map[string]string, member func(key, value string) pair) []pair {
+	var all []pair
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		all = append(all, member(key, of[key]))
+	}
+	return all
+}
+
+func parameterPair(key, value string) pair { return pair{ParameterKey: key, ParameterValue: value} }
+func outputPair(key, value string) pair    { return pair{OutputKey: key, OutputValue: value} }
+func tagPair(key, value string) pair       { return pair{Key: key, Value: value} }
+
+type stackMember struct {
+	StackID           string    `xml:"StackId"`
+	StackName         string    `xml:"StackName"`
+	CreationTime      time.Time `xml:"CreationTime"`
+	LastUpdatedTime   time.Time `xml:"LastUpdatedTime"`
+	StackStatus       string    `xml:"StackStatus"`
+	StackStatusReason string    `xml:"StackStatusReason,omitempty"`
+	Parameters        []pair    `xml:"Parameters>member"`
+	Outputs           []pair    `xml:"Outputs>member"`
+	Tags              []pair    `xml:"Tags>member"`
+}
+
+func (c *CloudFormation) describeStacks(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
+	}
+	s.proceed()
+	outputs := make(map[string]string)
+	for key, output := range s.template.Outputs {
+		if value, ok := s.resolve(output.Value, s.parameters).(string); ok {
+			outputs[key] = value
+		}
+	}
+	return struct {
+		Stacks []stackMember `xml:"Stacks>member"`
+	}{[]stackMember{{
+		StackID: s.id, StackName: s.name, CreationTime: s.created, LastUpdatedTime: s.updated, StackStatus: s.status,
+		StackStatusReason: s.reason, Parameters: pairs(s.parameters, parameterPair), Outputs: pairs(outputs, outputPair),
+		Tags: pairs(s.tags, tagPair),
+	}}}, nil
+}
+
+func (c *CloudFormation) describeStackEvents(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+	}
+	if form.Get("NextToken") == "" {
+		s.proceed()
+	}
+	latest := slices.Clone(s.events)
+	slices.Reverse(latest)
+	events, next := page(c, form, latest)
+	return struct {
+		StackEvents []event `xml:"StackEvents>member"`
+		NextToken   string  `xml:"NextToken,omitempty"`
+	}{events, next}, nil
+}
+
+func (c *CloudFormation) listStackResources(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
+	}
+	var all []resource
+	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
+		all = append(all, *s.resources[id])
+	}
+	resources, next := page(c, form, all)
+	return struct {
+		Resources []resource `xml:"StackResourceSummaries>member"`
+		NextToken string     `xml:"NextToken,omitempty"`
+	}{resources, next}, nil
+}
+
+func (c *CloudFormation) getTemplate(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
+	}
+	return struct{ TemplateBody string }{s.body}, nil
+}
+
+// updatable reports whether a change set can be made of, or executed on, a stack that has resources.
+func updatable(status string) bool {
+	switch status {
+	case "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED":
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
+	name, kind := form.Get("StackName"), form.Get("ChangeSetType")
+	set := &changeSet{
+		name: form.Get("ChangeSetName"), token: form.Get("ClientToken"), kind: kind, description: form.Get("Description"),
+		mode: form.Get("DeploymentMode"), status: "CREATE_IN_PROGRESS", execution: "UNAVAILABLE",
+		body:       form.Get("TemplateBody"),
+		parameters: values(form, "Parameters", "ParameterKey", "ParameterValue"), tags: values(form, "Tags", "Key", "Value"),
+		imports: make(map[string]string),
+	}
+	s := c.find(name)
+	if fault := c.acceptable(s, name, set); fault != nil {
+		return nil, fault
+	}
+	if s != nil {
+		for _, other := range s.sets {
+			if other.name != set.name {
+				continue
+			}
+			if other.token != set.token {
+				return nil, &Fault{Status: 400, Code: "AlreadyExistsException", Message: fmt.Sprintf(
+					"ChangeSet %s cannot be created due to a mismatch with existing attribute ClientToken", set.name)}
+			}
+			return created(s, other), nil
+		}
+	}
+	if fault := c.readTemplate(set, form); fault != nil {
+		return nil, fault
+	}
+	if s == nil {
+		s = c.newStack(name)
+		s.event(s.name, s.id, stackType, "REVIEW_IN_PROGRESS", "User Initiated", "")
+	}
+	c.serial++
+	set.id = fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%08d", Region, Account, set.name, c.serial)
+	set.created = c.tick()
+	s.sets = append(s.sets, set)
+	return created(s, set), nil
+}
+
+func created(s *stack, set *changeSet) any {
+	return struct {
+		ID      string `xml:"Id"`
+		StackID string `xml:"StackId"`
+	}{set.id, s.id}
+}
+
+// acceptable reports why a change set cannot be made of a stack, which is nil when there is none.
+func (c *CloudFormation) acceptable(s *stack, name string, set *changeSet) *Fault {
+	switch {
+	case s == nil && set.kind == "UPDATE":
+		return invalid("Stack [%s] does not exist", name)
+	case s == nil, s.status == "REVIEW_IN_PROGRESS" && set.kind != "UPDATE":
+		return nil
+	case set.kind == "CREATE":
+		return invalid("Stack [%s] already exists and cannot be created again with the changeSet [%s].", name, set.name)
+	case !updatable(s.status):
+		return invalid("Stack:%s is in %s state and can not be updated.", s.id, s.status)
+	}
+	return nil
+}
+
+// readTemplate reads and checks the template of a change set.
+func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
+	if len(set.body) > 51200 {
+		return invalid("1 validation error detected: Value '%.20s…' at 'templateBody' failed to satisfy constraint: "+
+			"Member must have length less than or equal to 51200", set.body)
+	}
+	if address := form.Get("TemplateURL"); address != "" {
+		body, err := fetch(address)
+		if err != nil {
+			return invalid("S3 error: Access Denied\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html")
+		}
+		set.body = body
+	}
+	t, err := parse([]byte(set.body))
+	if err != nil {
+		return invalid("Template format error: JSON not well-formed. (line 1, column 2)")
+	}
+	set.template = t
+	var missing, unknown []string
+	for name, parameter := range t.Parameters {
+		if _, ok := set.parameters[name]; ok {
+			continue
+		}
+		if parameter.Default == nil {
+			missing = append(missing, name)
+			continue
+		}
+		set.parameters[name] = fmt.Sprint(parameter.Default)
+	}
+	for name := range set.parameters {
+		if _, ok := t.Parameters[name]; !ok {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(missing)
+	slices.Sort(unknown)
+	if len(missing) > 0 {
+		return invalid("Parameters: [%s] must have values", strings.Join(missing, ", "))
+	}
+	if len(unknown) > 0 {
+		return invalid("Parameters: [%s] do not exist in the template", strings.Join(unknown, ", "))
+	}
+	return capable(t, names(form, "Capabilities"), set, form)
+}
+
+// capable checks what must be acknowledged, and what is to be imported into a new stack.
+func capable(t *template, capabilities []string, set *changeSet, form url.Values) *Fault {
+	for _, r := range t.Resources {
+		needed := "CAPABILITY_IAM"
+		if r.Properties["RoleName"] != nil {
+			needed = "CAPABILITY_NAMED_IAM"
+		}
+		if strings.HasPrefix(r.Type, "AWS::IAM::") && !slices.Contains(capabilities, needed) {
+			return &Fault{Status: 400, Code: "InsufficientCapabilitiesException", Message: "Requires capabilities : [" + needed + "]"}
+		}
+	}
+	for _, member := range members(form, "ResourcesToImport") {
+		id := member["LogicalResourceId"]
+		if t.Resources[id].DeletionPolicy == "" {
+			return invalid("The following resources to import [%s] must have DeletionPolicy attribute specified in the template.", id)
+		}
+		set.imports[id] = member["ResourceIdentifier.entry.1.value"]
+	}
+	switch {
+	case set.kind != "IMPORT":
+	case len(set.imports) == 0:
+		return invalid("Must Provide at least one resource to import")
+	case len(t.Outputs) > 0:
+		return invalid("As part of the import operation, you cannot modify or add [Outputs]")
+	case len(set.tags) > 0:
+		return invalid("As part of the import operation, you cannot modify or add [Tags]")
+	}
+	return nil
+}
+
+// fetch gets a template from wherever it lies.
+func fetch(address string) (string, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(address) //nolint:noctx // lies in the test's own server
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", errors.New(response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	return string(body), err
+}
+
+// set returns the change set of a name or ARN, and its stack.
+func (c *CloudFormation) set(form url.Values) (*stack, *changeSet, *Fault) {
+	name := form.Get("ChangeSetName")
+	for _, s := range c.stacks {
+		if stackName := form.Get("StackName"); stackName != "" && c.find(stackName) != s {
+			continue
+		}
+		for _, set := range s.sets {
+			if set.id == name || set.name == name && form.Get("StackName") != "" {
+				return s, set, nil
+			}
+		}
+	}
+	return nil, nil, &Fault{Status: 404, Code: "ChangeSetNotFound", Message: fmt.Sprintf("ChangeSet [%s] does not exist", name)}
+}
+
+func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
+	s, set, fault := c.set(form)
+	if fault != nil {
+		return nil, fault
+	}
+	if set.ready && set.status == "CREATE_IN_PROGRESS" {
+		c.finish(s, set)
+	}
+	set.ready = true
+	changes, next := page(c, form, set.changes)
+	return struct {
+		ChangeSetID     string   `xml:"ChangeSetId"`
+		ChangeSetName   string   `xml:"ChangeSetName"`
+		StackID         string   `xml:"StackId"`
+		StackName       string   `xml:"StackName"`
+		Status          string   `xml:"Status"`
+		StatusReason    string   `xml:"StatusReason,omitempty"`
+		ExecutionStatus string   `xml:"ExecutionStatus"`
+		DeploymentMode  string   `xml:"DeploymentMode,omitempty"`
+		Changes         []change `xml:"Changes>member"`
+		NextToken       string   `xml:"NextToken,omitempty"`
+	}{set.id, set.name, s.id, s.name, set.status, set.reason, set.execution, set.mode, changes, next}, nil
+}
+
+// finish completes a change set.
+func (c *CloudFormation) finish(s *stack, set *changeSet) {
+	set.status, set.execution = "CREATE_COMPLETE", "AVAILABLE"
+	switch {
+	case len(c.refusing) > 0:
+		set.status, set.execution = "FAILED", "UNAVAILABLE"
+		set.reason, set.details, c.refusing = c.refusing[0].reason, c.refusing[0].details, c.refusing[1:]
+	case set.kind == "UPDATE" && set.body == s.body && maps.Equal(set.parameters, s.parameters) &&
+		maps.Equal(set.tags, s.tags) && (set.mode != revertDrift || len(s.drifted) == 0):
+		set.status, set.execution = "FAILED", "UNAVAILABLE"
+		set.reason = "The submitted information didn't contain changes. Submit different information to create a change set."
+	default:
+		s.compare(set)
+	}
+}
+
+func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
+	type failed struct {
+		EventID                string `xml:"EventId"`
+		EventType              string `xml:"EventType"`
+		LogicalResourceID      string `xml:"LogicalResourceId"`
+		ResourceType           string `xml:"ResourceType"`
+		ValidationName         string `xml:"ValidationName"`
+		ValidationStatus       string `xml:"ValidationStatus"`
+		ValidationStatusReason string `xml:"ValidationStatusReason"`
+		ValidationPath         string `xml:"ValidationPath"`
+	}
+	if !strings.HasPrefix(form.Get("ChangeSetName"), "arn:") {
+		return nil, invalid("One of ChangeSetName, OperationId or StackName must be specified")
+	}
+	_, set, fault := c.set(form)
+	if fault != nil {
+		return nil, fault
+	}
+	var events []failed
+	for i, text := range set.details {
+		id, reason, _ := strings.Cut(text, ": ")
+		events = append(events, failed{
+			EventID: strconv.Itoa(i), EventType: "VALIDATION_ERROR", LogicalResourceID: id, ResourceType: set.template.Resources[id].Type,
+			ValidationName: "NAME_CONFLICT_VALIDATION", ValidationStatus: "FAILED", ValidationStatusReason: reason,
+			ValidationPath: "/Resources/" + id,
+		})
+	}
+	return struct {
+		OperationEvents []failed `xml:"OperationEvents>member"`
+	}{events}, nil
+}
+
+func (c *CloudFormation) listChangeSets(form url.Values) (any, *Fault) {
+	type summary struct {
+		ChangeSetID     string    `xml:"ChangeSetId"`
+		ChangeSetName   string    `xml:"ChangeSetName"`
+		StackID         string    `xml:"StackId"`
+		Status          string    `xml:"Status"`
+		ExecutionStatus string    `xml:"ExecutionStatus"`
+		CreationTime    time.Time `xml:"CreationTime"`
+	}
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+	}
+	var all []summary
+	for _, set := range s.pending() {
+		all = append(all, summary{set.id, set.name, s.id, set.status, set.execution, set.created})
+	}
+	summaries, next := page(c, form, all)
+	return struct {
+		Summaries []summary `xml:"Summaries>member"`
+		NextToken string    `xml:"NextToken,omitempty"`
+	}{summaries, next}, nil
+}
+
+func (c *CloudFormation) deleteChangeSet(form url.Values) (any, *Fault) {
+	s, set, fault := c.set(form)
+	if fault != nil {
+		return struct{}{}, nil // CloudFormation deletes what is not there
+	}
+	if strings.HasPrefix(set.execution, "EXECUTE_") {
+		return nil, &Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: fmt.Sprintf(
+			"ChangeSet [%s] cannot be deleted in its current execution status of [%s]", set.id, set.execution)}
+	}
+	s.sets = slices.DeleteFunc(s.sets, func(other *changeSet) bool { return other == set })
+	return struct{}{}, nil
+}
+
+func (c *CloudFormation) executeChangeSet(form url.Values) (any, *Fault) {
+	s, set, fault := c.set(form)
+	if fault != nil {
+		return nil, fault
+	}
+	token := form.Get("ClientRequestToken")
+	switch {
+	case set.executed != "" && set.executed == token:
+		return struct{}{}, nil
+	case set.execution != "AVAILABLE":
+		return nil, &Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: fmt.Sprintf(
+			"ChangeSet [%s] cannot be executed in its current execution status of [%s]", set.id, set.execution)}
+	case !updatable(s.status) && s.status != "REVIEW_IN_PROGRESS", len(s.steps) > 0:
+		return nil, invalid("Stack:%s is in %s state and can not be updated.", s.id, s.status)
+	}
+	s.execute(set, token)
+	return struct{}{}, nil
+}
+
+func (c *CloudFormation) continueUpdateRollback(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+	}
+	if s.status != "UPDATE_ROLLBACK_FAILED" {
+		return nil, invalid("Stack:%s is in %s state and can not continue rolling back.", s.id, s.status)
+	}
+	token := form.Get("ClientRequestToken")
+	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+	var stuck []string
+	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
+		r := s.resources[id]
+		if r.ResourceStatus != "UPDATE_FAILED" || slices.Contains(names(form, "ResourcesToSkip"), id) {
+			continue
+		}
+		if reason, fails := c.fails(Rollback, id); fails {
+			stuck = append(stuck, id)
+			s.later(token, id, r.ResourceType, "UPDATE_FAILED", reason)
+			continue
+		}
+		s.later(token, id, r.ResourceType, "UPDATE_COMPLETE", "")
+	}
+	if len(stuck) > 0 {
+		s.later(token, s.name, stackType, "UPDATE_ROLLBACK_FAILED",
+			fmt.Sprintf("The following resource(s) failed to update: [%s]. ", strings.Join(stuck, ", ")))
+		return struct{}{}, nil
+	}
+	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
+	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE", "")
+	return struct{}{}, nil
+}
+
+func (c *CloudFormation) deleteStack(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil || s.status == "DELETE_COMPLETE" {
+		return struct{}{}, nil
+	}
+	retain := names(form, "RetainResources")
+	switch {
+	case len(retain) > 0 && s.status != "DELETE_FAILED":
+		return nil, invalid("Invalid operation on stack [%s]. Resources can only be retained in a DELETE_FAILED stack", s.id)
+	case strings.HasPrefix(s.status, "UPDATE_") && strings.HasSuffix(s.status, "_IN_PROGRESS"):
+		return nil, invalid("Stack [%s] cannot be deleted while in status %s", s.id, s.status)
+	case s.status == "DELETE_IN_PROGRESS":
+		return struct{}{}, nil
+	}
+	s.remove(form.Get("ClientRequestToken"), retain)
+	return struct{}{}, nil
+}
+
+// detectStackDrift begins a comparison: the first look at it finds it in progress.
+func (c *CloudFormation) detectStackDrift(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+	}
+	s.compared = 0
+	return struct {
+		ID string `xml:"StackDriftDetectionId"`
+	}{s.id}, nil
+}
+
+func (c *CloudFormation) describeStackDriftDetectionStatus(form url.Values) (any, *Fault) {
+	s := c.find(form.Get("StackDriftDetectionId"))
+	if s == nil {
+		return nil, invalid("StackDriftDetectionId [%s] does not exist", form.Get("StackDriftDetectionId"))
+	}
+	status := "DETECTION_COMPLETE"
+	if s.compared == 0 {
+		status = "DETECTION_IN_PROGRESS"
+	}
+	s.compared++
+	drift := "IN_SYNC"
+	if len(s.drifted) > 0 {
+		drift = "DRIFTED"
+	}
+	return struct {
+		StackID          string    `xml:"StackId"`
+		ID               string    `xml:"StackDriftDetectionId"`
+		DetectionStatus  string    `xml:"DetectionStatus"`
+		StackDriftStatus string    `xml:"StackDriftStatus"`
+		Timestamp        time.Time `xml:"Timestamp"`
+	}{s.id, s.id, status, drift, c.now}, nil
+}
+
+func (c *CloudFormation) describeStackResourceDrifts(form url.Values) (any, *Fault) {
+	type difference struct {
+		PropertyPath   string `xml:"PropertyPath"`
+		ExpectedValue  string `xml:"ExpectedValue"`
+		ActualValue    string `xml:"ActualValue"`
+		DifferenceType string `xml:"DifferenceType"`
+	}
+	type drifted struct {
+		StackID           string       `xml:"StackId"`
+		LogicalResourceID string       `xml:"LogicalResourceId"`
+		ResourceType      string       `xml:"ResourceType"`
+		Status            string       `xml:"StackResourceDriftStatus"`
+		Differences       []difference `xml:"PropertyDifferences>member"`
+		Timestamp         time.Time    `xml:"Timestamp"`
+	}
+	s := c.find(form.Get("StackName"))
+	if s == nil {
+		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+	}
+	var all []drifted
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.drifted))) {
+		d := drifted{
+			StackID: s.id, LogicalResourceID: id, ResourceType: s.resources[id].ResourceType, Status: s.driftStatus(id),
+			Timestamp: c.now,
+		}
+		for _, path := range s.drifted[id] {
+			d.Differences = append(d.Differences, difference{path, "1", "2", "NOT_EQUAL"})
+		}
+		all = append(all, d)
+	}
+	drifts, next := page(c, form, all)
+	return struct {
+		Drifts    []drifted `xml:"StackResourceDrifts>member"`
+		NextToken string    `xml:"NextToken,omitempty"`
+	}{drifts, next}, nil
+}

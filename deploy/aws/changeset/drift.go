@@ -1,0 +1,97 @@
+package changeset
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+)
+
+// Drift is a resource that differs from the template because something else than a deployment has changed it.
+type Drift struct {
+	LogicalID  string   `json:"logicalId"`
+	Type       string   `json:"type"`
+	Status     string   `json:"status"`     // MODIFIED or DELETED
+	Properties []string `json:"properties"` // that differ, as paths such as /Timeout, sorted
+}
+
+// Deleted reports whether the resource is gone.
+func (d Drift) Deleted() bool { return d.Status == string(types.StackResourceDriftStatusDeleted) }
+
+// Drift has CloudFormation compare the resources with the template, which takes it a while, and returns those that differ;
+// never nil without an error. Not all types of resources can be compared.
+func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
+	detection, err := s.client.DetectStackDrift(ctx, &cloudformation.DetectStackDriftInput{StackName: &s.name})
+	if absent(err) {
+		err = ErrAbsent
+	}
+	if err != nil {
+		return nil, s.failed(ctx, "compare", err)
+	}
+	for done := false; !done; {
+		var status *cloudformation.DescribeStackDriftDetectionStatusOutput
+		err := s.persist(ctx, func(ctx context.Context) (err error) {
+			status, err = s.client.DescribeStackDriftDetectionStatus(ctx,
+				&cloudformation.DescribeStackDriftDetectionStatusInput{StackDriftDetectionId: detection.StackDriftDetectionId})
+			return err
+		})
+		if err != nil {
+			return nil, s.failed(ctx, "compare", err)
+		}
+		switch status.DetectionStatus {
+		case types.StackDriftDetectionStatusDetectionInProgress:
+			if err := s.pause(ctx); err != nil {
+				return nil, s.failed(ctx, "compare", err)
+			}
+		case types.StackDriftDetectionStatusDetectionFailed: // some resources could not be compared; the others were
+			drifts, err := s.drifts(ctx)
+			return drifts, errors.Join(err, s.failed(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
+		default:
+			done = true
+		}
+	}
+	return s.drifts(ctx)
+}
+
+// drifted returns the drift status of a resource in a change set if it has drifted, otherwise "".
+func drifted(status types.StackResourceDriftStatus) string {
+	switch status {
+	case types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted:
+		return string(status)
+	default:
+		return ""
+	}
+}
+
+func (s *Stack) drifts(ctx context.Context) ([]Drift, error) {
+	drifts := []Drift{}
+	pages := cloudformation.NewDescribeStackResourceDriftsPaginator(s.client, &cloudformation.DescribeStackResourceDriftsInput{
+		StackName: &s.name,
+		StackResourceDriftStatusFilters: []types.StackResourceDriftStatus{
+			types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted,
+		},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, s.failed(ctx, "compare", err)
+		}
+		for _, d := range page.StackResourceDrifts {
+			drift := Drift{
+				LogicalID: aws.ToString(d.LogicalResourceId), Type: aws.ToString(d.ResourceType), Status: string(d.StackResourceDriftStatus),
+				Properties: []string{},
+			}
+			for _, p := range d.PropertyDifferences {
+				drift.Properties = append(drift.Properties, aws.ToString(p.PropertyPath))
+			}
+			slices.Sort(drift.Properties)
+			drifts = append(drifts, drift)
+		}
+	}
+	slices.SortFunc(drifts, func(a, b Drift) int { return strings.Compare(a.LogicalID, b.LogicalID) })
+	return drifts, nil
+}

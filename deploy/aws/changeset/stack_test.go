@@ -1,0 +1,1210 @@
+package changeset_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/host/command"
+)
+
+const (
+	name  = "UserRequestAPI"
+	grace = 10 * time.Second // of the time of the tests, to clean up
+	poll  = time.Millisecond
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// bench is a stack, the CloudFormation that it is in and what was told about it.
+type bench struct {
+	*changeset.Stack
+	cfn *changesettest.CloudFormation
+
+	mu     sync.Mutex
+	events []changeset.Event
+	told   []string
+}
+
+func start(t *testing.T, change ...func(*changeset.Options)) *bench {
+	t.Helper()
+	return join(t, changesettest.New(t), change...)
+}
+
+// join is another deployer of the same stack.
+func join(t *testing.T, cfn *changesettest.CloudFormation, change ...func(*changeset.Options)) *bench {
+	t.Helper()
+	b := &bench{cfn: cfn}
+	options := changeset.Options{Poll: poll, Progress: func(e changeset.Event) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.events = append(b.events, e)
+	}}
+	for _, c := range change {
+		c(&options)
+	}
+	b.Stack = changeset.New(cfn.Client(), name, options)
+	return b
+}
+
+func (b *bench) tell(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told = append(b.told, text)
+}
+
+// deploy does what a deployment does: settle, plan, apply, and again where another was faster.
+func (b *bench) deploy(ctx context.Context, input changeset.Input) (*changeset.Plan, error) {
+	for {
+		if err := b.Settle(ctx, b.tell); err != nil {
+			return nil, err
+		}
+		plan, err := b.Plan(ctx, input)
+		if err == nil {
+			err = b.Apply(ctx, plan)
+		}
+		if !errors.Is(err, changeset.ErrStale) {
+			return plan, err
+		}
+	}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	deadline, ok := t.Deadline()
+	if !ok {
+		return t.Context()
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-grace))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+const (
+	table    = `"Table": {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "Properties": {"TableName": "UserData"}}`
+	role     = `"Role": {"Type": "AWS::IAM::Role", "Properties": {"Description": "of a function"}}`
+	function = `"Function": {"Type": "AWS::Lambda::Function", "Properties": {"MemorySize": 256, "Code": "one"}}`
+	changed  = `"Function": {"Type": "AWS::Lambda::Function", "Properties": {"MemorySize": 512, "Code": "two"}}`
+	alarm    = `"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}`
+)
+
+// template is a template of resources, with an output.
+func template(resources ...string) changeset.Input {
+	return changeset.Input{TemplateBody: []byte(`{"Resources": {` + strings.Join(resources, ",") + `},
+		"Outputs": {"TableName": {"Value": {"Ref": "Table"}}}}`)}
+}
+
+func TestFirstDeployment(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Page(2) // so that events and changes come in many pages
+	ctx := within(t)
+	if _, err := b.Describe(ctx); !errors.Is(err, changeset.ErrAbsent) {
+		t.Errorf("before: got error %v, want %v", err, changeset.ErrAbsent)
+	}
+	input := template(table, role, function)
+	input.TemplateBody = []byte(strings.Replace(string(input.TemplateBody), "{", `{"Parameters": {"Stage": {}},`, 1))
+	input.Parameters = map[string]string{"Stage": "prod"}
+	input.Tags = map[string]string{"project": "UserRequestAPI"}
+	plan, err := b.deploy(ctx, input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []changeset.Change{
+		{Action: "Add", LogicalID: "Function", Type: "AWS::Lambda::Function"},
+		{Action: "Add", LogicalID: "Role", Type: "AWS::IAM::Role"},
+		{Action: "Add", LogicalID: "Table", Type: "AWS::DynamoDB::Table"},
+	}
+	if diff := cmp.Diff(want, plan.Changes); diff != "" || !plan.New || plan.Empty() {
+		t.Errorf("plan: new %v, empty %v, changes -want +got:\n%s", plan.New, plan.Empty(), diff)
+	}
+	wantEvents := []string{
+		"UserRequestAPI CREATE_IN_PROGRESS", "Function CREATE_IN_PROGRESS", "Role CREATE_IN_PROGRESS", "Table CREATE_IN_PROGRESS",
+		"Function CREATE_COMPLETE", "Role CREATE_COMPLETE", "Table CREATE_COMPLETE", "UserRequestAPI CREATE_COMPLETE",
+	}
+	if diff := cmp.Diff(wantEvents, summary(b.events)); diff != "" {
+		t.Errorf("events -want +got:\n%s", diff)
+	}
+	d, err := b.Describe(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := changeset.Description{Status: d.Status, Parameters: d.Parameters, Outputs: d.Outputs, Tags: d.Tags}
+	if diff := cmp.Diff(changeset.Description{
+		Status: types.StackStatusCreateComplete, Parameters: input.Parameters, Tags: input.Tags,
+		Outputs: map[string]string{"TableName": "UserData"},
+	}, got); diff != "" {
+		t.Errorf("description -want +got:\n%s", diff)
+	}
+	if body, err := b.Template(ctx); err != nil || !bytes.Equal(body, input.TemplateBody) {
+		t.Errorf("template: got %s, %v, want it as it was given", body, err)
+	}
+	resources, err := b.Resources(ctx)
+	if err != nil || len(resources) != 3 || resources[2].PhysicalID != "UserData" || resources[2].Status != types.ResourceStatusCreateComplete {
+		t.Errorf("resources: got %+v, %v", resources, err)
+	}
+}
+
+func summary(events []changeset.Event) []string {
+	var lines []string
+	for _, e := range events {
+		lines = append(lines, e.LogicalID+" "+string(e.Status))
+	}
+	return lines
+}
+
+func TestNoChange(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	if _, err := b.deploy(ctx, template(table, role, function)); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := b.deploy(ctx, template(table, role, function))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !plan.Empty() || len(plan.Changes) > 0 {
+		t.Errorf("got plan %+v, want an empty one", plan)
+	}
+	if err := b.Discard(ctx, plan); err != nil {
+		t.Errorf("discard an empty plan: %v", err)
+	}
+	if left := b.cfn.ChangeSets(name); len(left) > 0 {
+		t.Errorf("change sets left: %v", left)
+	}
+	if got := count(b.cfn, "ExecuteChangeSet"); got != 1 {
+		t.Errorf("got %d executions, want only that of the first deployment", got)
+	}
+}
+
+func count(cfn *changesettest.CloudFormation, action string) int {
+	n := 0
+	for _, call := range cfn.Calls() {
+		if call == action {
+			n++
+		}
+	}
+	return n
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Page(1)
+	ctx := within(t)
+	if _, err := b.deploy(ctx, template(table, role, function)); err != nil {
+		t.Fatal(err)
+	}
+	renamed := strings.Replace(table, "UserData", "Other", 1)
+	plan, err := b.deploy(ctx, template(renamed, changed, alarm))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range plan.Changes {
+		plan.Changes[i].PhysicalID = ""
+	}
+	want := []changeset.Change{
+		{Action: "Add", LogicalID: "Alarm", Type: "AWS::CloudWatch::Alarm"},
+		{
+			Action: "Modify", LogicalID: "Function", Type: "AWS::Lambda::Function", Replacement: "False",
+			Properties: []string{"Code", "MemorySize"},
+		},
+		{
+			Action: "Modify", LogicalID: "Table", Type: "AWS::DynamoDB::Table", Replacement: "True",
+			Properties: []string{"TableName"}, Policy: "ReplaceAndDelete",
+		},
+		{Action: "Remove", LogicalID: "Role", Type: "AWS::IAM::Role", Policy: "Delete"},
+	}
+	if diff := cmp.Diff(want, plan.Changes); diff != "" || plan.New {
+		t.Errorf("plan: new %v, changes -want +got:\n%s", plan.New, diff)
+	}
+	// The events of the clean-up come after those of the update itself and are watched as well.
+	last := summary(b.events)[len(b.events)-4:]
+	if diff := cmp.Diff([]string{
+		"UserRequestAPI UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Role DELETE_IN_PROGRESS", "Role DELETE_COMPLETE",
+		"UserRequestAPI UPDATE_COMPLETE",
+	}, last); diff != "" {
+		t.Errorf("last events -want +got:\n%s", diff)
+	}
+}
+
+func TestOnlyOutputsChange(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	if _, err := b.deploy(ctx, template(table)); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := b.deploy(ctx, changeset.Input{TemplateBody: []byte(`{"Resources": {` + table + `}, "Outputs": {"Table": {"Value": "x"}}}`)})
+	if err != nil || plan.Empty() || len(plan.Changes) > 0 {
+		t.Fatalf("got plan %+v, %v, want one that changes no resource and yet is not empty", plan, err)
+	}
+	if d, err := b.Describe(ctx); err != nil || d.Outputs["Table"] != "x" {
+		t.Errorf("outputs: got %+v, %v", d, err)
+	}
+}
+
+func TestFailedUpdate(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		reason string
+		want   []string // parts of the error
+	}{
+		{
+			"missing permission",
+			`Resource handler returned message: "User: arn:aws:iam::123456789012:user/deployer is not authorized to perform: ` +
+				`lambda:UpdateFunctionConfiguration on resource: arn:aws:lambda:eu-west-1:123456789012:function:x" ` +
+				`(RequestToken: 0c1d, HandlerErrorCode: AccessDenied)`,
+			[]string{"Function (AWS::Lambda::Function): User: arn", "lambda:UpdateFunctionConfiguration is missing", "docs/deploy.md"},
+		},
+		{
+			"alarm",
+			"CodeDeploy deployment d-1 was stopped: one or more alarms have been activated according to the Amazon CloudWatch metrics",
+			[]string{"the new version has set off an alarm"},
+		},
+		{
+			"version",
+			"A version for this Lambda function exists ( 7 ). Modify the function to create a new version.",
+			[]string{"change either, or delete that version"},
+		},
+		{
+			"concurrency",
+			"Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [10].",
+			[]string{"lower ReservedConcurrency"},
+		},
+		{"logs role", "CloudWatch Logs role ARN must be set in account settings to enable logging", []string{"ApiGatewayLogsRole", "Create"}},
+		{"integration", "No integration defined for method", []string{"go tool mage template"}},
+		{"key", "The ciphertext refers to a customer master key that does not exist (Service: AWSKMS, KMS key is disabled)", []string{"enabled, in this Region"}},
+		{"quota", "Account has reached the maximum number of REST APIs: LimitExceededException", []string{"Service Quotas"}},
+		{
+			"role",
+			`Resource handler returned message: "The role defined for the function cannot be assumed by Lambda. ` +
+				`(Service: Lambda, Status Code: 400)" (RequestToken: 0c1d, HandlerErrorCode: InvalidRequest)`,
+			[]string{"cannot be assumed by Lambda", "UPDATE_ROLLBACK_COMPLETE); a role that was just created", "deploy again"},
+		},
+		{
+			"role of API Gateway", "Role arn does not have required trust relationship configured to API Gateway",
+			[]string{"a role that was just created", "deploy again"},
+		},
+		{"unknown", "Something else.", []string{
+			"Something else; everything is as it was before (UPDATE_ROLLBACK_COMPLETE); correct the cause and repeat",
+		}},
+		{"none", "", []string{"CloudFormation gives no reason", "correct the cause and repeat"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			ctx := within(t)
+			if _, err := b.deploy(ctx, template(table, role, function)); err != nil {
+				t.Fatal(err)
+			}
+			before := b.cfn.Resources(name)
+			b.cfn.Fail(changesettest.Update, "Function", test.reason)
+			_, err := b.deploy(ctx, template(table, role, changed, strings.Replace(alarm, "Alarm", "Other", 1), strings.Replace(alarm, "Alarm", "Another", 1)))
+			failure, ok := errors.AsType[*changeset.Failure](err)
+			if !ok {
+				t.Fatalf("got error %v, want a *stack.Failure", err)
+			}
+			if failure.Cause.LogicalID != "Function" || failure.Status != types.StackStatusUpdateRollbackComplete {
+				t.Errorf("got status %s, cause %+v, want the function's", failure.Status, failure.Cause)
+			}
+			if len(failure.Others) > 0 {
+				t.Errorf("others: got %+v, want none: what was cancelled has not failed", failure.Others)
+			}
+			for _, part := range append(test.want, "everything is as it was before (UPDATE_ROLLBACK_COMPLETE)") {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %q, want %q in it", err, part)
+				}
+			}
+			if diff := cmp.Diff(before, b.cfn.Resources(name)); diff != "" {
+				t.Errorf("resources -before +after:\n%s", diff)
+			}
+			if _, err := b.deploy(ctx, template(table, role, changed)); err != nil {
+				t.Errorf("the next deployment: %v", err)
+			}
+		})
+	}
+}
+
+// Every state that an earlier deployment may have left, and the deployment after it.
+func TestStatesLeftBehind(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		arrange func(*testing.T, *bench)
+		told    []string // parts of what is told, in order
+		anew    bool     // the stack is made anew
+	}{
+		{name: "nothing", arrange: func(*testing.T, *bench) {}, anew: true},
+		{name: "ROLLBACK_COMPLETE", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Fail(changesettest.Create, "Role", "no")
+			if _, err := b.deploy(within(t), template(role, function)); err == nil {
+				t.Error("the creation has not failed")
+			}
+			if got := b.cfn.Status(name); got != "ROLLBACK_COMPLETE" {
+				t.Errorf("got status %s", got)
+			}
+		}, told: []string{"why it failed: ", "ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
+		{name: "ROLLBACK_FAILED", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Fail(changesettest.Create, "Role", "no")
+			b.cfn.Fail(changesettest.Rollback, "Function", "in use")
+			b.cfn.Fail(changesettest.Delete, "Function", "still in use")
+			_, err := b.deploy(within(t), template(role, function))
+			if failure, ok := errors.AsType[*changeset.Failure](err); !ok || failure.Cause.LogicalID != "Role" || len(failure.Others) != 1 {
+				t.Errorf("got error %+v, want the cause and what failed later", err)
+			}
+			if got := b.cfn.Status(name); got != "ROLLBACK_FAILED" {
+				t.Errorf("got status %s", got)
+			}
+		}, told: []string{"why it failed: ", "ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, anew: true},
+		{name: "CREATE_FAILED", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_FAILED", template(role).TemplateBody)
+		}, told: []string{"CREATE_FAILED: deleting the remains"}, anew: true},
+		{name: "REVIEW_IN_PROGRESS", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			if _, err := b.Plan(within(t), template(table)); err != nil {
+				t.Error(err)
+			}
+			if got := b.cfn.Status(name); got != "REVIEW_IN_PROGRESS" {
+				t.Errorf("got status %s", got)
+			}
+		}, anew: true},
+		{name: "UPDATE_ROLLBACK_COMPLETE", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "UPDATE_ROLLBACK_COMPLETE", template(role).TemplateBody)
+		}},
+		{name: "UPDATE_ROLLBACK_FAILED", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Update, "Function", "no")
+			b.cfn.Fail(changesettest.Rollback, "Function", "not now")
+			_, err := b.deploy(within(t), template(role, changed))
+			if err == nil || !strings.Contains(err.Error(), "the way back failed too") {
+				t.Errorf("got error %v", err)
+			}
+		}, told: []string{"UPDATE_ROLLBACK_FAILED: continuing the rollback"}},
+		{name: "DELETE_FAILED", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Delete, "Role", "in use")
+			if err := b.Delete(within(t)); err == nil || !strings.Contains(err.Error(), "Role (AWS::IAM::Role): in use") {
+				t.Errorf("got error %v", err)
+			}
+		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains"}, anew: true},
+		{name: "DELETE_FAILED for good", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Delete, "Role", "in use")
+			b.cfn.Fail(changesettest.Delete, "Role", "in use")
+			if err := b.Delete(within(t)); err == nil {
+				t.Error("the deletion has not failed")
+			}
+		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains", "Role (AWS::IAM::Role, "}, anew: true},
+		{name: "IMPORT_ROLLBACK_COMPLETE of a new stack", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Exists("AWS::DynamoDB::Table", "Adopted")
+			b.cfn.Fail(changesettest.Import, "Table", "The resource is not in a state to be imported")
+			if _, err := b.deploy(within(t), importing()); err == nil {
+				t.Error("the import has not failed")
+			}
+			if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_COMPLETE" {
+				t.Errorf("got status %s", got)
+			}
+		}, told: []string{"why it failed: ", "IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
+		{name: "IMPORT_ROLLBACK_COMPLETE of a stack that serves", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "IMPORT_ROLLBACK_COMPLETE", template(role).TemplateBody)
+		}},
+		{name: "CREATE_IN_PROGRESS", arrange: func(t *testing.T, b *bench) { interrupt(t, b, template(table, role, function)) },
+			told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+		{name: "UPDATE_IN_PROGRESS", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			interrupt(t, b, template(role, changed))
+		}, told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+		{name: "UPDATE_IN_PROGRESS that fails", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Update, "Function", "no")
+			interrupt(t, b, template(role, changed))
+		}, told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			test.arrange(t, b)
+			b.told = nil
+			plan, err := b.deploy(within(t), template(table, role, function, alarm))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plan.New != test.anew {
+				t.Errorf("new: got %v, want %v", plan.New, test.anew)
+			}
+			if len(b.told) != len(test.told) {
+				t.Fatalf("told: got %q, want %q", b.told, test.told)
+			}
+			for i, part := range test.told {
+				if !strings.Contains(b.told[i], part) {
+					t.Errorf("told: got %q, want %q in it", b.told[i], part)
+				}
+			}
+			if got := b.cfn.Status(name); got != "CREATE_COMPLETE" && got != "UPDATE_COMPLETE" {
+				t.Errorf("got status %s in the end", got)
+			}
+			if got := len(b.cfn.Resources(name)); got != 4 {
+				t.Errorf("got %d resources in the end, want 4", got)
+			}
+		})
+	}
+}
+
+// interrupt begins a deployment and has Ctrl-C end it in the middle.
+func interrupt(t *testing.T, b *bench, input changeset.Input) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(within(t))
+	defer cancel(nil)
+	interrupted := errors.New("interrupted")
+	deployer := changeset.New(b.cfn.Client(), name, changeset.Options{
+		Poll: poll, Progress: func(changeset.Event) { cancel(interrupted) }, Resume: func() string { return "the next command waits for it" },
+	})
+	plan, err := deployer.Plan(ctx, input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = deployer.Apply(ctx, plan)
+	if !errors.Is(err, interrupted) {
+		t.Fatalf("got error %v, want the cause of the context's end", err)
+	}
+	if want := "what has begun goes on in AWS by itself: the next command waits for it"; !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %q, want %q in it", err, want)
+	}
+}
+
+func importing() changeset.Input {
+	input := changeset.Input{
+		TemplateBody: []byte(`{"Resources": {` + strings.Replace(table, "UserData", "Adopted", 1) + `}}`),
+		Tags:         map[string]string{"project": "UserRequestAPI"},
+	}
+	input.Import = []types.ResourceToImport{{
+		LogicalResourceId: new("Table"), ResourceType: new("AWS::DynamoDB::Table"),
+		ResourceIdentifier: map[string]string{"TableName": "Adopted"},
+	}}
+	return input
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	b.cfn.Exists("AWS::DynamoDB::Table", "Adopted")
+	plan, err := b.deploy(ctx, importing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]changeset.Change{
+		{Action: "Import", LogicalID: "Table", Type: "AWS::DynamoDB::Table", PhysicalID: "Adopted"},
+	}, plan.Changes); diff != "" {
+		t.Errorf("changes -want +got:\n%s", diff)
+	}
+	if got := b.cfn.Status(name); got != "IMPORT_COMPLETE" {
+		t.Errorf("got status %s", got)
+	}
+	if _, err := b.deploy(ctx, template(strings.Replace(table, "UserData", "Adopted", 1), role)); err != nil {
+		t.Errorf("the deployment after the import: %v", err)
+	}
+}
+
+func TestNameIsTaken(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Exists("AWS::DynamoDB::Table", "UserData")
+	_, err := b.deploy(within(t), template(table, role))
+	for _, part := range []string{
+		"Table (AWS::DynamoDB::Table): Resource of type 'AWS::DynamoDB::Table' with identifier 'UserData' already exists; ",
+		"what was created is gone again", "docs/deploy.md says how to take it over",
+	} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got error %v, want %q in it", err, part)
+		}
+	}
+}
+
+func TestRollbackThatFailsAgain(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Put(name, "UPDATE_ROLLBACK_FAILED", template(role, function).TemplateBody)
+	b.cfn.Set(name, "Function", "UPDATE_FAILED", "gone")
+	b.cfn.Fail(changesettest.Rollback, "Function", "Function not found")
+	err := b.Settle(within(t), nil)
+	want := "aws cloudformation continue-update-rollback --stack-name UserRequestAPI --resources-to-skip Function"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %q in it", err, want)
+	}
+	b.cfn.Run(name)
+	if err := b.Settle(within(t), nil); err != nil {
+		t.Errorf("with the cause mended: %v", err)
+	}
+}
+
+func TestStuckImport(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Put(name, "IMPORT_ROLLBACK_FAILED", template(role).TemplateBody)
+	if err := b.Settle(within(t), nil); err == nil || !strings.Contains(err.Error(), "no way out") {
+		t.Errorf("got error %v, want one that says what to do", err)
+	}
+	if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_FAILED" {
+		t.Errorf("got status %s: a stack that serves must not be touched", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	const early = "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]. " +
+		"To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."
+	for _, test := range []struct {
+		name    string
+		arrange func(*changesettest.CloudFormation)
+		input   changeset.Input
+		want    []string
+	}{
+		{
+			"validation", func(c *changesettest.CloudFormation) {
+				c.Refuse(early, "Table: Resource of type 'AWS::DynamoDB::Table' with identifier 'UserData' already exists.",
+					"Role: Required property [X] not found")
+			}, template(table, role),
+			[]string{"Table (AWS::DynamoDB::Table): Resource of type", "(at /Resources/Table)", "nothing was changed", "take it over"},
+		},
+		{
+			"validation without permission for its details", func(c *changesettest.CloudFormation) {
+				c.Refuse(early)
+				c.Fault("DescribeEvents", changesettest.AccessDenied("cloudformation:DescribeEvents"))
+			}, template(table), []string{"AWS::EarlyValidation::ResourceExistenceCheck", "cloudformation:DescribeEvents"},
+		},
+		{
+			"change set", func(c *changesettest.CloudFormation) { c.Refuse("Circular dependency between resources: [A, B]") },
+			template(table), []string{"Circular dependency between resources: [A, B]; nothing was changed"},
+		},
+		{"template", nil, changeset.Input{TemplateBody: []byte("{")}, []string{"Template format error", "nothing was changed"}},
+		{
+			"parameter", nil, changeset.Input{TemplateBody: []byte(`{"Parameters": {"Stage": {}}}`)},
+			[]string{"Parameters: [Stage] must have values"},
+		},
+		{
+			"template that is not there", func(c *changesettest.CloudFormation) {
+				c.Fault("CreateChangeSet", changesettest.Fault{
+					Status: 400, Code: "ValidationError", Message: "S3 error: The specified key does not exist.",
+				})
+			}, template(table), []string{"S3 error: The specified key does not exist", "artifact bucket"},
+		},
+		{
+			"named role", nil, template(`"Role": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "x"}}`),
+			[]string{"Requires capabilities : [CAPABILITY_NAMED_IAM]", "leave the name to CloudFormation"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			if test.arrange != nil {
+				test.arrange(b.cfn)
+			}
+			_, err := b.deploy(within(t), test.input)
+			if _, ok := errors.AsType[*changeset.Failure](err); !ok {
+				t.Errorf("got error %v, want a *stack.Failure", err)
+			}
+			for _, part := range test.want {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %v, want %q in it", err, part)
+				}
+			}
+			b.cfn.Run(name)
+			if got := b.cfn.Status(name); got != "" {
+				t.Errorf("the stack was left behind as %s", got)
+			}
+		})
+	}
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	first, err := b.Plan(ctx, template(table))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := b.Plan(ctx, template(table, role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Discard(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.cfn.ChangeSets(name); !slices.Equal(got, []string{second.Name}) {
+		t.Fatalf("change sets: got %v, want the other deployment's alone", got)
+	}
+	if err := b.Discard(ctx, second); err != nil {
+		t.Fatal(err)
+	}
+	b.cfn.Run(name)
+	if got := b.cfn.Status(name); got != "" {
+		t.Errorf("the empty stack was left behind as %s", got)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+	if _, err := b.Plan(ctx, template(table, role)); err != nil { // and the deployer is killed
+		t.Fatal(err)
+	}
+	_, err := b.cfn.Client().CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{
+		StackName: new(name), ChangeSetName: new("by-hand"), ChangeSetType: types.ChangeSetTypeUpdate, TemplateBody: new("{}"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.cfn.Age(61 * time.Minute)
+	young, err := b.Plan(ctx, template(table, function))
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := b.Plan(ctx, template(table, alarm))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"by-hand", young.Name, last.Name}, b.cfn.ChangeSets(name)); diff != "" {
+		t.Errorf("change sets -want +got:\n%s", diff)
+	}
+}
+
+func TestObsoletePlan(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+	plan, err := b.Plan(ctx, template(table, role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := join(t, b.cfn).deploy(ctx, template(table, function)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Apply(ctx, plan); !errors.Is(err, changeset.ErrStale) {
+		t.Errorf("got error %v, want %v", err, changeset.ErrStale)
+	}
+	if err := b.Discard(ctx, plan); err != nil {
+		t.Errorf("discard: %v", err)
+	}
+}
+
+func TestTwoDeploymentsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, existing := range []bool{false, true} {
+		t.Run(fmt.Sprintf("existing %v", existing), func(t *testing.T) {
+			t.Parallel()
+			cfn := changesettest.New(t)
+			if existing {
+				cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+			}
+			ctx := within(t)
+			var group sync.WaitGroup
+			for i := range 4 {
+				b := join(t, cfn)
+				group.Go(func() {
+					input := template(table, role, strings.Replace(function, "one", strconv.Itoa(i), 1))
+					if _, err := b.deploy(ctx, input); err != nil {
+						t.Errorf("deployment %d: %v", i, err)
+					}
+				})
+			}
+			group.Wait()
+			if got := cfn.Status(name); got != "UPDATE_COMPLETE" {
+				t.Errorf("got status %s", got)
+			}
+			if got := count(cfn, "DeleteStack"); got != 0 {
+				t.Errorf("the stack was deleted %d times", got)
+			}
+		})
+	}
+}
+
+func TestFaultsBefore(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		fault changesettest.Fault
+		kind  awserrors.Kind
+		want  string
+	}{
+		{"expired", changesettest.ExpiredToken(), awserrors.Expired, "sign in again"},
+		{"denied", changesettest.AccessDenied("cloudformation:DescribeStacks"), awserrors.Denied, "user/deployer may not call cloudformation:DescribeStacks"},
+		{"throttled", changesettest.Throttling(), awserrors.Throttled, "Rate exceeded"},
+		{"broken connection", changesettest.Reset(), awserrors.Unreachable, "check the network"},
+		{"out of order", changesettest.Unavailable(), awserrors.Unavailable, "AWS has a fault"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.cfn.Fault("*", slices.Repeat([]changesettest.Fault{test.fault}, 3)...) // as often as the client tries
+			_, err := b.deploy(within(t), template(table))
+			if awserrors.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v of kind %d, want kind %d and %q in it", err, awserrors.KindOf(err), test.kind, test.want)
+			}
+			b.cfn.Fault("*") // the client may have tried less often
+			if _, err := b.deploy(within(t), template(table)); err != nil && test.kind != awserrors.Expired && test.kind != awserrors.Denied {
+				t.Errorf("the next deployment: %v", err)
+			}
+		})
+	}
+}
+
+// What comes in the middle of an operation is sat out: each call fails more often than the SDK tries.
+func TestFaultsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		action string
+		fault  changesettest.Fault
+		times  int
+	}{
+		{"DescribeStackEvents", changesettest.Throttling(), 10},
+		{"DescribeStackEvents", changesettest.Reset(), 10},
+		{"DescribeStackEvents", changesettest.Unavailable(), 10},
+		{"ExecuteChangeSet", changesettest.Throttling(), 10},
+		{"ExecuteChangeSet", changesettest.Reset(), 10},
+		{"ExecuteChangeSet", changesettest.LostAnswer(), 1},
+		{"ExecuteChangeSet", changesettest.LostAnswer(), 10},
+		{"CreateChangeSet", changesettest.LostAnswer(), 1},
+		{"DescribeChangeSet", changesettest.Reset(), 2},
+	} {
+		t.Run(fmt.Sprintf("%s %+v", test.action, test.fault), func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+			b.cfn.Fault(test.action, slices.Repeat([]changesettest.Fault{test.fault}, test.times)...)
+			if _, err := b.deploy(within(t), template(table, role, function)); err != nil {
+				t.Fatal(err)
+			}
+			if got := b.cfn.Status(name); got != "UPDATE_COMPLETE" || len(b.cfn.Resources(name)) != 3 {
+				t.Errorf("got status %s, resources %v", got, b.cfn.Resources(name))
+			}
+			if diff := cmp.Diff("UserRequestAPI UPDATE_COMPLETE", summary(b.events)[len(b.events)-1]); diff != "" {
+				t.Errorf("last event -want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// The answer to the execution is lost, and by the time that it is repeated the change set is done or gone.
+func TestExecutionThatEndedUnseen(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+	b.cfn.Fault("ExecuteChangeSet", changesettest.LostAnswer(),
+		changesettest.Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: "ChangeSet [x] cannot be executed in its current execution status of [EXECUTE_IN_PROGRESS]"})
+	if _, err := b.deploy(within(t), template(table, role)); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(b.cfn, "CreateChangeSet"); got != 1 {
+		t.Errorf("got %d plans, want the one that was executed", got)
+	}
+}
+
+func TestLostForGood(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		fault changesettest.Fault
+		want  string
+	}{
+		{"broken connections", changesettest.Reset(), "no contact for"},
+		{"no answers", changesettest.Hang(), "no contact for"},
+		{"expired credentials", changesettest.ExpiredToken(), "sign in again"},
+		{"permission withdrawn", changesettest.AccessDenied("cloudformation:DescribeStackEvents"), "may not call cloudformation:DescribeStackEvents"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, func(o *changeset.Options) { o.LostContact = 200 * time.Millisecond })
+			b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+			b.cfn.Before("ExecuteChangeSet", func() {
+				b.cfn.Fault("DescribeStackEvents", slices.Repeat([]changesettest.Fault{test.fault}, 10_000)...)
+			})
+			_, err := b.deploy(within(t), template(table, role))
+			for _, part := range []string{test.want, "what has begun goes on in AWS by itself"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %v, want %q in it", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestInterruptedPlan(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx, cancel := context.WithCancelCause(within(t))
+	interrupted := errors.New("interrupted")
+	b.cfn.Before("DescribeChangeSet", func() { cancel(interrupted) })
+	_, err := b.Plan(ctx, template(table))
+	if !errors.Is(err, interrupted) {
+		t.Errorf("got error %v, want the cause of the context's end", err)
+	}
+	b.cfn.Run(name)
+	if got := b.cfn.Status(name); got != "" {
+		t.Errorf("the empty stack was left behind as %s", got)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		arrange func(*testing.T, *bench)
+		retain  []string
+		want    string // part of the error
+	}{
+		{name: "absent", arrange: func(*testing.T, *bench) {}},
+		{name: "with a table that stays", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(table, role).TemplateBody)
+		}},
+		{name: "in review", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			if _, err := b.Plan(within(t), template(role)); err != nil {
+				t.Error(err)
+			}
+		}},
+		{name: "under deployment", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
+			interrupt(t, b, template(role, function))
+		}},
+		{name: "under deletion", arrange: func(t *testing.T, b *bench) {
+			t.Helper()
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			if _, err := b.cfn.Client().DeleteStack(within(t), &cloudformation.DeleteStackInput{StackName: new(name)}); err != nil {
+				t.Error(err)
+			}
+		}},
+		{name: "with what cannot go but may stay", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Delete, "Role", "in use")
+		}, retain: []string{"Role"}},
+		{name: "with what cannot go", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
+			b.cfn.Fail(changesettest.Delete, "Role", "Cannot delete entity, must detach all policies first.")
+		}, retain: []string{"Function"}, want: "Role (AWS::IAM::Role): Cannot delete entity, must detach all policies first; the stack is DELETE_FAILED"},
+		{name: "with a lost answer", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
+			b.cfn.Fault("DeleteStack", changesettest.LostAnswer())
+		}},
+		{name: "protected", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
+			b.cfn.Fault("DeleteStack", changesettest.Fault{
+				Status: 400, Code: "ValidationError", Message: "Stack [UserRequestAPI] cannot be deleted while TerminationProtection is enabled",
+			})
+		}, want: "cannot be deleted while TerminationProtection is enabled"},
+		{name: "overtaken by a deployment", arrange: func(_ *testing.T, b *bench) {
+			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
+			b.cfn.Fault("DeleteStack", changesettest.Fault{
+				Status: 400, Code: "ValidationError", Message: "Stack [x] cannot be deleted while in status UPDATE_IN_PROGRESS",
+			})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			test.arrange(t, b)
+			err := b.Delete(within(t), test.retain...)
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("got error %v", err)
+			case test.want == "" && b.cfn.Status(name) != "":
+				t.Errorf("the stack is still %s", b.cfn.Status(name))
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got error %v, want %q in it", err, test.want)
+			}
+		})
+	}
+}
+
+func TestDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ctx := within(t)
+	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+	plan, err := b.Plan(ctx, template(table, role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := join(t, b.cfn).Delete(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Apply(ctx, plan); !errors.Is(err, changeset.ErrStale) && err == nil {
+		t.Errorf("got error %v, want one", err)
+	}
+}
+
+// CloudFormation has taken the order and then does nothing.
+func TestNothingBegins(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+	b.cfn.Fault("ExecuteChangeSet", changesettest.Ignored())
+	if _, err := b.deploy(within(t), template(table, role)); err != nil { // which plans once more
+		t.Fatal(err)
+	}
+	if got := count(b.cfn, "CreateChangeSet"); got != 2 {
+		t.Errorf("got %d plans, want 2", got)
+	}
+	b.cfn.Fault("DeleteStack", slices.Repeat([]changesettest.Fault{changesettest.Ignored()}, 10)...)
+	if err := b.Delete(within(t)); !errors.Is(err, changeset.ErrStale) {
+		t.Errorf("delete: got error %v, want %v", err, changeset.ErrStale)
+	}
+}
+
+// The last event never comes.
+func TestStatusWithoutEvent(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Put(name, "UPDATE_IN_PROGRESS", template(table).TemplateBody)
+	b.cfn.Before("DescribeStackEvents", func() {})
+	b.cfn.Before("DescribeStackEvents", func() { b.cfn.Become(name, "UPDATE_COMPLETE") })
+	if err := b.Settle(within(t), b.tell); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.told) != 1 {
+		t.Errorf("told: got %q, want that it was waited", b.told)
+	}
+}
+
+func TestInterruptedAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, action := range []string{
+		"DescribeStacks", "ListChangeSets", "CreateChangeSet", "DescribeChangeSet", "DescribeStackEvents", "ExecuteChangeSet",
+	} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
+			ctx, cancel := context.WithCancelCause(within(t))
+			interrupted := errors.New("interrupted")
+			b.cfn.Before(action, func() { cancel(interrupted) })
+			if _, err := b.deploy(ctx, template(table, role)); !errors.Is(err, interrupted) {
+				t.Errorf("got error %v, want the cause of the context's end", err)
+			}
+			if _, err := b.deploy(within(t), template(table, role, function)); err != nil {
+				t.Errorf("the next deployment: %v", err)
+			}
+			if got := b.cfn.Status(name); got != "UPDATE_COMPLETE" {
+				t.Errorf("got status %s", got)
+			}
+		})
+	}
+}
+
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	b.cfn.Page(1)
+	ctx := within(t)
+	if _, err := b.Drift(ctx); !errors.Is(err, changeset.ErrAbsent) {
+		t.Errorf("absent: got error %v, want %v", err, changeset.ErrAbsent)
+	}
+	b.cfn.Put(name, "CREATE_COMPLETE", template(role, function, alarm).TemplateBody)
+	if got, err := b.Drift(ctx); err != nil || len(got) > 0 {
+		t.Errorf("untouched: got %+v, %v", got, err)
+	}
+	b.cfn.Drift(name, "Role")
+	b.cfn.Drift(name, "Function", "/Timeout", "/MemorySize")
+	got, err := b.Drift(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]changeset.Drift{
+		{LogicalID: "Function", Type: "AWS::Lambda::Function", Status: "MODIFIED", Properties: []string{"/MemorySize", "/Timeout"}},
+		{LogicalID: "Role", Type: "AWS::IAM::Role", Status: "DELETED", Properties: []string{}},
+	}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func revert(input changeset.Input) changeset.Input {
+	input.RevertDrift = true
+	return input
+}
+
+func TestRevertDrift(t *testing.T) {
+	t.Parallel()
+	unchanged := template(role, function, alarm)
+	tests := []struct {
+		name   string
+		drift  map[string][]string
+		input  changeset.Input
+		want   []changeset.Change // without physical ids; nil: an empty plan
+		refuse string             // in the error of the plan
+	}{
+		{name: "no drift", input: revert(unchanged)},
+		{name: "not asked for", drift: map[string][]string{"Role": nil, "Function": {"/Timeout"}}, input: unchanged},
+		{
+			name: "changed and deleted", drift: map[string][]string{"Role": nil, "Function": {"/Timeout", "/Environment/Variables/A"}},
+			input: revert(unchanged),
+			want: []changeset.Change{
+				{
+					Action: "Modify", LogicalID: "Function", Type: "AWS::Lambda::Function", Replacement: "False",
+					Properties: []string{"Environment", "Timeout"}, Drift: "MODIFIED",
+				},
+				{Action: "Add", LogicalID: "Role", Type: "AWS::IAM::Role", Drift: "DELETED"},
+			},
+		},
+		{
+			name: "with another change", drift: map[string][]string{"Role": nil}, input: revert(template(role, changed, alarm)),
+			want: []changeset.Change{
+				{Action: "Modify", LogicalID: "Function", Type: "AWS::Lambda::Function", Replacement: "False", Properties: []string{"Code", "MemorySize"}},
+				{Action: "Add", LogicalID: "Role", Type: "AWS::IAM::Role", Drift: "DELETED"},
+			},
+		},
+		{
+			name: "a replacement of what was changed", drift: map[string][]string{"Function": {"/Timeout"}},
+			input:  revert(template(role, strings.Replace(function, `"Code"`, `"FunctionName": "other", "Code"`, 1), alarm)),
+			refuse: "deploy without REVERT_DRIFT",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b, ctx := start(t), within(t)
+			if _, err := b.deploy(ctx, unchanged); err != nil {
+				t.Fatal(err)
+			}
+			for id, paths := range tt.drift {
+				b.cfn.Drift(name, id, paths...)
+			}
+			plan, err := b.Plan(ctx, tt.input)
+			if tt.refuse != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.refuse) {
+					t.Errorf("got error %v, want %q in it", err, tt.refuse)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, plan.Changes, cmpopts.IgnoreFields(changeset.Change{}, "PhysicalID")); diff != "" {
+				t.Errorf("changes (-want +got):\n%s", diff)
+			}
+			if err := b.Apply(ctx, plan); err != nil {
+				t.Fatal(err)
+			}
+			drift, err := b.Drift(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reverted := len(drift) == 0; reverted != (tt.want != nil || tt.drift == nil) {
+				t.Errorf("drift afterwards: %+v", drift)
+			}
+		})
+	}
+}
+
+// CloudFormation does not notice that a resource is gone until it is to change it.
+func TestChangeOfDeleted(t *testing.T) {
+	t.Parallel()
+	b, ctx := start(t, func(o *changeset.Options) { o.Line = command.Line{Stage: "dev"} }), within(t)
+	if _, err := b.deploy(ctx, template(role, function)); err != nil {
+		t.Fatal(err)
+	}
+	b.cfn.Drift(name, "Function")
+	_, err := b.deploy(ctx, template(role, changed))
+	if want := "REVERT_DRIFT=1 STAGE=dev go tool mage deploy creates it again"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want %q in it", err, want)
+	}
+	if _, err := b.deploy(ctx, revert(template(role, changed))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnauthorized(t *testing.T) {
+	t.Parallel()
+	const handler = `Resource handler returned message: "%s" (RequestToken: 0c1d, HandlerErrorCode: %s)`
+	tests := []struct {
+		reason string
+		want   bool
+	}{
+		{fmt.Sprintf(handler, "User: arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource: y (Service: Iam, Status Code: 403)", "AccessDenied"), true},
+		{"API: iam:CreateRole User: arn:aws:iam::1:user/x is not authorized to perform: iam:CreateRole on resource: y", true},
+		{fmt.Sprintf(handler, "Access Denied (Service: S3, Status Code: 403)", "GeneralServiceException"), true},
+		{fmt.Sprintf(handler, "Encountered a permissions error performing a tagging operation, please add required tag permissions", "UnauthorizedTaggingOperation"), true},
+		{fmt.Sprintf(handler, "The security token included in the request is expired", "GeneralServiceException"), true},
+		{fmt.Sprintf(handler, "Function not found", "NotFound"), false},
+		{"the disk is full", false},
+		{"", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.reason, func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.cfn.Fail(changesettest.Create, "Role", tt.reason)
+			_, err := b.deploy(within(t), template(role))
+			failure, ok := errors.AsType[*changeset.Failure](err)
+			if !ok || failure.Unauthorized() != tt.want {
+				t.Errorf("got error %v, want one that is unauthorized: %t", err, tt.want)
+			}
+		})
+	}
+}
+
+// The commands in hints select the stage and the account that the stack is in.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	const of = "STAGE=dev AWS_PROFILE=me go tool mage "
+	tests := []struct {
+		reason string
+		want   []string
+	}{
+		{"Invalid OpenAPI input", []string{of + "template prints it", " go tool mage lint checks it"}},
+		{"the alarm went into ALARM", []string{of + "status and " + of + "logs"}},
+		{"Resource not found (RequestToken: 0c1d, HandlerErrorCode: NotFound)", []string{"REVERT_DRIFT=1 " + of + "deploy creates it again"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.reason, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, func(o *changeset.Options) { o.Line = command.Line{Stage: "dev", AWS: []string{"AWS_PROFILE=me"}} })
+			b.cfn.Fail(changesettest.Create, "Role", tt.reason)
+			_, err := b.deploy(within(t), template(role))
+			for _, part := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got error %v, want %q in it", err, part)
+				}
+			}
+		})
+	}
+}

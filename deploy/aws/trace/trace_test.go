@@ -1,0 +1,363 @@
+package trace_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
+)
+
+// raw returns the documents of a file of testdata.
+func raw(tb testing.TB, name string) []json.RawMessage {
+	tb.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(data, &list); err != nil {
+		tb.Fatal(err)
+	}
+	return list
+}
+
+func documents(tb testing.TB, name string) []trace.Document {
+	tb.Helper()
+	var list []trace.Document
+	for _, data := range raw(tb, name) {
+		d, err := trace.Parse(data)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// outline draws a trace: a line for each span, indented, and "?" behind orphans.
+func outline(traced *trace.Trace) string {
+	var b strings.Builder
+	for depth, s := range traced.Walk {
+		fmt.Fprintf(&b, "%s%s", strings.Repeat("  ", depth), s.Name)
+		if s.Origin != "" {
+			fmt.Fprintf(&b, " (%s)", s.Origin)
+		}
+		if s.Orphan {
+			b.WriteString(" ?")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+const created = `user-request-api-prod/prod (AWS::ApiGateway::Stage)
+  Lambda
+    user-request-api-prod-post (AWS::Lambda)
+      user-request-api-prod-post (AWS::Lambda::Function)
+        Initialization
+        Invocation
+        createUser
+          DynamoDB
+            attempt 1
+            attempt 2
+        Overhead
+`
+
+func TestAssemble(t *testing.T) {
+	t.Parallel()
+	d := documents(t, "create.json")
+	for name, order := range map[string][]trace.Document{
+		"in order":         d,
+		"last first":       {d[3], d[2], d[1], d[0]},
+		"with one twice":   {d[1], d[0], d[1], d[3], d[2], d[0]},
+		"with one of them": append(slices.Clone(d), trace.Document{ID: d[3].ID, TraceID: d[3].TraceID, InProgress: true}),
+	} {
+		traces := trace.Assemble(order)
+		if len(traces) != 1 || traces[0].ID != d[0].TraceID {
+			t.Fatalf("%s: %d traces, want the one", name, len(traces))
+		}
+		if diff := cmp.Diff(created, outline(traces[0])); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := trace.Assemble(nil); len(got) != 0 {
+		t.Errorf("traces of nothing: %v", got)
+	}
+	traces := trace.Assemble(append(documents(t, "timeout.json"), d...))
+	if len(traces) != 2 || traces[1].ID != d[0].TraceID {
+		t.Errorf("two traces are put together as %d", len(traces))
+	}
+}
+
+func TestAssembleWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	const id = "1-68a0c1d2-0123456789abcdef01234567"
+	segment := func(name, parent string, start float64, embedded ...trace.Document) trace.Document {
+		return trace.Document{Name: name, ID: name, ParentID: parent, TraceID: id, StartTime: start, EndTime: start + 1, Subsegments: embedded}
+	}
+	for name, test := range map[string]struct {
+		documents []trace.Document
+		want      string
+	}{
+		"the parent is absent":          {[]trace.Document{segment("b", "a", 2), segment("c", "", 1)}, "c\nb ?\n"},
+		"its own parent":                {[]trace.Document{segment("a", "a", 1), segment("b", "a", 2)}, "a ?\n  b\n"},
+		"parents in a circle":           {[]trace.Document{segment("a", "c", 1), segment("b", "a", 2), segment("c", "b", 3)}, "b ?\n  c\n    a\n"},
+		"a circle below another":        {[]trace.Document{segment("a", "b", 1), segment("b", "a", 2), segment("c", "a", 3)}, "b ?\n  a\n    c\n"},
+		"embedded in itself":            {[]trace.Document{segment("a", "", 1, segment("a", "", 2))}, "a ?\n"},
+		"each embedded in the other":    {[]trace.Document{segment("a", "", 1, segment("b", "", 2)), segment("b", "", 2, segment("a", "", 1))}, "b\n  a\n"},
+		"embedded, and sent by itself":  {[]trace.Document{segment("b", "a", 2), segment("a", "", 1, segment("b", "", 2))}, "a\n  b\n"},
+		"embedded names another parent": {[]trace.Document{segment("a", "", 1, segment("b", "x", 2, segment("c", "x", 3)))}, "a\n  b\n    c\n"},
+		"children by start time":        {[]trace.Document{segment("a", "", 1), segment("c", "a", 3), segment("b", "a", 2)}, "a\n  b\n  c\n"},
+		"no documents":                  {nil, ""},
+	} {
+		if diff := cmp.Diff(test.want, outline(trace.New(id, test.documents))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestAssembleDeep is about traces that are as bad as they can be, in time that is about linear.
+func TestAssembleDeep(t *testing.T) {
+	t.Parallel()
+	const spans = 20_000
+	chain := make([]trace.Document, spans)
+	for i := range chain {
+		chain[i] = trace.Document{ID: strconv.Itoa(i + 1), ParentID: strconv.Itoa((i + 1) % spans), StartTime: 1, EndTime: 2}
+	}
+	backwards := slices.Clone(chain)
+	slices.Reverse(backwards)
+	for _, documents := range [][]trace.Document{chain, backwards} {
+		traced := trace.New("", documents)
+		if got := traced.Summary().Spans; got != spans {
+			t.Errorf("%d spans, want %d", got, spans)
+		}
+		trace.NewMap([]*trace.Trace{traced})
+	}
+}
+
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	traced := trace.New("", documents(t, "create.json"))
+	start := time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC)
+	if got := traced.Start(); !got.Equal(start) {
+		t.Errorf("start %v, want %v", got, start)
+	}
+	if got := traced.Duration(); got != 250*time.Millisecond {
+		t.Errorf("duration %v, want 250ms", got)
+	}
+	d := trace.Document{StartTime: trace.Seconds(start)}
+	if !d.Start().Equal(start) || !d.End().IsZero() || d.Duration() != 0 {
+		t.Errorf("of a document in progress: start %v, end %v, duration %v", d.Start(), d.End(), d.Duration())
+	}
+	d.EndTime = d.StartTime - 1
+	if d.Duration() != 0 {
+		t.Errorf("it ended before it began: duration %v", d.Duration())
+	}
+	microsecond := time.Date(2026, 11, 23, 1, 2, 3, 456_789_000, time.UTC)
+	d.StartTime = trace.Seconds(microsecond)
+	if !d.Start().Equal(microsecond) {
+		t.Errorf("%v came back as %v", microsecond, d.Start())
+	}
+	empty := trace.New("", nil)
+	if !empty.Start().IsZero() || !empty.End().IsZero() || empty.Duration() != 0 {
+		t.Errorf("of no documents: %v to %v", empty.Start(), empty.End())
+	}
+}
+
+func TestWalkStops(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, s := range trace.New("", documents(t, "create.json")).Walk {
+		names = append(names, s.Name)
+		if s.Name == "Initialization" {
+			break
+		}
+	}
+	if len(names) != 5 {
+		t.Errorf("walked to %v", names)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	creation, timeout := documents(t, "create.json"), documents(t, "timeout.json")
+	for name, test := range map[string]struct {
+		documents []trace.Document
+		want      trace.Summary
+	}{
+		"cold, with a retry": {creation, trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
+			Method: "POST", Route: "/prod/users", Status: 201, Throttle: true,
+			Operation: "createUser", Outcome: "Success", Stage: "prod", Version: "7", ColdStart: true, Complete: true, Spans: 11,
+		}},
+		"before the function's segment is there": {[]trace.Document{creation[0], creation[1], creation[3]}, trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
+			Method: "POST", Route: "/prod/users", Status: 201, Throttle: true,
+			Operation: "createUser", Outcome: "Success", Stage: "prod", Version: "7", ColdStart: true, Spans: 7,
+		}},
+		"before Lambda's segment is there": {creation[:1], trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
+			Method: "POST", Route: "/prod/users", Status: 201, Spans: 2,
+		}},
+		"only the handler": {creation[3:], trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 22, 251e6, time.UTC), Duration: 88 * time.Millisecond, Throttle: true,
+			Operation: "createUser", Outcome: "Success", Stage: "prod", Version: "7", ColdStart: true, Spans: 4,
+		}},
+		"timeout, in a caller's trace": {timeout, trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 23, 0, time.UTC), Duration: 3500 * time.Millisecond,
+			Method: "GET", Route: "/prod/users/{userId}", Status: 504, Fault: true, Operation: "getUser", ErrorCode: "Sandbox.Timedout", Stage: "prod", Spans: 6,
+		}},
+		"timeout, all ended": {timeout[:3], trace.Summary{
+			Start: time.Date(2025, 8, 16, 17, 37, 23, 0, time.UTC), Duration: 3500 * time.Millisecond,
+			Method: "GET", Route: "/prod/users/{userId}", Status: 504, Fault: true, ErrorCode: "Sandbox.Timedout", Complete: true, Spans: 5,
+		}},
+		"nothing": {nil, trace.Summary{}},
+	} {
+		test.want.ID = "id"
+		got := trace.New("id", test.documents).Summary()
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		encoded, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var decoded trace.Summary
+		if err := json.Unmarshal(encoded, &decoded); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(got, decoded); diff != "" {
+			t.Errorf("%s: through JSON (-want +got):\n%s", name, diff)
+		}
+	}
+	encoded, err := json.Marshal(trace.Summary{Duration: 1500 * time.Microsecond})
+	if err != nil || !strings.Contains(string(encoded), `"durationMs":1.5`) {
+		t.Errorf("JSON %s, %v: want durationMs 1.5", encoded, err)
+	}
+}
+
+func TestMap(t *testing.T) {
+	t.Parallel()
+	creation, timeout := documents(t, "create.json"), documents(t, "timeout.json")
+	traces := trace.Assemble(append(append(creation, timeout...),
+		trace.Document{ // throttled by Lambda: nothing but the stage has a segment
+			Name: "user-request-api-prod/prod", ID: "1", TraceID: "1", Origin: "AWS::ApiGateway::Stage", StartTime: 1755365845, EndTime: 1755365847,
+			Error: true, Throttle: true,
+			Subsegments: []trace.Document{
+				{ID: "2", Name: "Lambda", Namespace: "aws", StartTime: 1, EndTime: 2, Error: true, Throttle: true, AWS: map[string]any{"function_name": "user-request-api-prod-get"}},
+				{ID: "3", Name: "example.com", Namespace: "remote", StartTime: 1, EndTime: 2, Error: true},
+				{ID: "4", Name: "S3", Namespace: "aws", StartTime: 1, InProgress: true},
+			},
+		},
+		trace.Document{Name: "DynamoDB", ID: "5", ParentID: "0", TraceID: "5", Type: "subsegment", Namespace: "aws", StartTime: 1755365845, EndTime: 1755365850},
+	))
+	got := trace.NewMap(traces)
+	one := func(ms float64) trace.Statistics {
+		return trace.Statistics{Count: 1, AverageMs: ms, P50Ms: ms, P95Ms: ms, P99Ms: ms}
+	}
+	ok := func(s trace.Statistics) trace.Statistics { s.OK = s.Count; return s }
+	fault := func(s trace.Statistics) trace.Statistics { s.Fault = s.Count; return s }
+	failed := func(s trace.Statistics) trace.Statistics { s.Error = s.Count; return s }
+	requests := trace.Statistics{Count: 3, OK: 1, Fault: 1, Throttle: 1, AverageMs: 5750. / 3, P50Ms: 2000, P95Ms: 3500, P99Ms: 3500}
+	const (
+		stage, post, get          = "user-request-api-prod/prod", "user-request-api-prod-post", "user-request-api-prod-get"
+		gateway, lambda, function = "AWS::ApiGateway::Stage", "AWS::Lambda", "AWS::Lambda::Function"
+	)
+	gets := trace.Statistics{Count: 2, Fault: 1, Throttle: 1, AverageMs: 2100, P50Ms: 1000, P95Ms: 3200, P99Ms: 3200}
+	calls := trace.Statistics{Count: 2, Fault: 1, Throttle: 1, AverageMs: 2150, P50Ms: 1000, P95Ms: 3300, P99Ms: 3300}
+	node := func(kind, name string, s trace.Statistics) trace.Node {
+		return trace.Node{ID: kind + "/" + name, Name: name, Type: kind, Statistics: s}
+	}
+	edge := func(from, to string, s trace.Statistics) trace.Edge {
+		return trace.Edge{Source: from, Target: to, Statistics: s}
+	}
+	want := trace.Map{
+		Traces: 4,
+		Start:  time.Unix(1, 0).UTC(),
+		End:    time.Unix(1755365850, 0).UTC(),
+		Nodes: []trace.Node{
+			node("client", "client", requests),
+			node(gateway, stage, requests),
+			node(lambda, post, ok(one(246))),
+			node(function, post, ok(one(98))),
+			node("AWS::DynamoDB::Table", "UserData", ok(one(80))),
+			node(lambda, get, gets),
+			node(function, get, fault(one(3100))),
+			node("remote", "example.com", failed(one(1000))),
+			node("AWS::S3", "S3", trace.Statistics{}),
+		},
+		Edges: []trace.Edge{
+			edge("client/client", gateway+"/"+stage, requests),
+			edge(gateway+"/"+stage, lambda+"/"+post, ok(one(248))),
+			edge(lambda+"/"+post, function+"/"+post, ok(one(98))),
+			edge(function+"/"+post, "AWS::DynamoDB::Table/UserData", ok(one(80))),
+			edge(gateway+"/"+stage, lambda+"/"+get, calls),
+			edge(lambda+"/"+get, function+"/"+get, fault(one(3100))),
+			edge(gateway+"/"+stage, "remote/example.com", failed(one(1000))),
+			edge(gateway+"/"+stage, "AWS::S3/S3", trace.Statistics{}),
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("map (-want +got):\n%s", diff)
+	}
+	encoded, err := json.Marshal(trace.NewMap(nil))
+	if err != nil || !strings.Contains(string(encoded), `"nodes":[],"edges":[]`) {
+		t.Errorf("the map of nothing is %s, %v", encoded, err)
+	}
+}
+
+func TestPercentiles(t *testing.T) {
+	t.Parallel()
+	var traces []*trace.Trace
+	for i := range 200 {
+		traces = append(traces, trace.New("", []trace.Document{{ID: "a", Name: "a", StartTime: 1, EndTime: 1 + float64(i+1)/1000}}))
+	}
+	got := trace.NewMap(traces).Nodes[0].Statistics
+	want := trace.Statistics{Count: 200, OK: 200, AverageMs: 100.5, P50Ms: 100, P95Ms: 190, P99Ms: 198}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("statistics (-want +got):\n%s", diff)
+	}
+}
+
+func TestCause(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{
+		`"7000000000000011"`,
+		`{"working_directory":"/var/task","paths":["a"],"exceptions":[{"id":"7000000000000011","skipped":1,"stack":[{"line":3}]}]}`,
+		`{}`,
+	} {
+		d, err := trace.Parse([]byte(`{"cause":` + data + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := json.Marshal(d.Cause)
+		if err != nil || string(encoded) != data {
+			t.Errorf("%s became %s, %v", data, encoded, err)
+		}
+	}
+}
+
+func TestParse_Numbers(t *testing.T) {
+	t.Parallel()
+	const data = `{"name":"","id":"","start_time":0,"aws":{"retries":2},"annotations":{"Balance":12345678901234567890.12}}`
+	d, err := trace.Parse([]byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := json.Marshal(d)
+	if err != nil || string(encoded) != data {
+		t.Errorf("%s became %s, %v", data, encoded, err)
+	}
+	if _, err := trace.Parse([]byte(data + "{}")); err == nil {
+		t.Error("got no error for trailing data")
+	}
+}

@@ -1,0 +1,181 @@
+package contract_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/big"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/contract"
+)
+
+const source = `# a comment
+openapi: 3.0.3
+info: {title: Things, version: "1.0", x-owner: us}
+servers: [{url: "https://example.org/{stage}", variables: {stage: {default: prod}}}]
+security: [{sigv4: []}, {apiKey: []}]
+paths:
+  /things: # another
+    get:
+      operationId: getThings
+      x-function: GetFunction
+      responses:
+        "200": &ok
+          description: OK
+          headers: {x-amzn-RequestId: {schema: {type: string}}}
+          content:
+            application/json:
+              schema: {$ref: "#/components/schemas/Thing"}
+              examples: {x-ray: {value: {x-real: yes it is, when: 2026-01-02, n: 1.50, big: 123456789012345678901234567890}}}
+    post: {operationId: createThing, responses: {"200": *ok}}
+components:
+  securitySchemes:
+    sigv4: {type: apiKey, name: Authorization, in: header}
+    apiKey: {type: apiKey, name: X-Api-Key, in: header}
+  schemas:
+    Thing: {type: object, x-model: yes, properties: {x-size: {type: integer}, properties: {type: object, x-y: 1}}}
+`
+
+const (
+	info = `"openapi":"3.0.3","info":{"title":"Things","version":"1.0"}`
+	ok   = `{"description":"OK","headers":{"x-amzn-RequestId":{"schema":{"type":"string"}}},"content":{"application/json":` +
+		`{"schema":{"$ref":"#/components/schemas/Thing"},"examples":{"x-ray":{"value":{"x-real":"yes it is","when":"2026-01-02",` +
+		`"n":1.50,"big":123456789012345678901234567890}}}}}}`
+	paths = `"paths":{"/things":{"get":{"operationId":"getThings","responses":{"200":` + ok + `}},` +
+		`"post":{"operationId":"createThing","responses":{"200":` + ok + `}}}}`
+	schemas = `"schemas":{"Thing":{"type":"object","properties":{"x-size":{"type":"integer"},"properties":{"type":"object"}}}}`
+	sigv4   = `"sigv4":{"type":"apiKey","name":"Authorization","in":"header"}`
+	apiKey  = `"apiKey":{"type":"apiKey","name":"X-Api-Key","in":"header"}` //nolint:gosec // a description
+	server  = `"servers":[{"url":"http://127.0.0.1:3000/prod","description":"Here"}]`
+)
+
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	document, err := contract.Parse([]byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := func(authorization string) *contract.Document {
+		return document.ForStage("http://127.0.0.1:3000/prod", "Here", authorization)
+	}
+	for name, test := range map[string]struct {
+		got  *contract.Document
+		want string
+	}{
+		"public": {document.Public(), info + `,"servers":[{"url":"https://example.org/{stage}","variables":{"stage":{"default":"prod"}}}],` +
+			`"security":[{"sigv4":[]},{"apiKey":[]}],` + paths + `,"components":{"securitySchemes":{` + sigv4 + `,` + apiKey + `},` + schemas + `}`},
+		"signed": {stage("AWS_IAM"), info + `,` + server + `,"security":[{"sigv4":[]}],` + paths +
+			`,"components":{"securitySchemes":{` + sigv4 + `},` + schemas + `}`},
+		"with a key": {stage("API_KEY"), info + `,` + server + `,"security":[{"apiKey":[]}],` + paths +
+			`,"components":{"securitySchemes":{` + apiKey + `},` + schemas + `}`},
+		"open": {stage("NONE"), info + `,` + server + `,"security":[],` + paths + `,"components":{` + schemas + `}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(indent(t, "{"+test.want+"}"), string(test.got.JSON())); diff != "" {
+				t.Errorf("JSON (-want +got):\n%s", diff)
+			}
+			again, err := contract.Parse(test.got.YAML())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(test.got.JSON()), string(again.JSON())); diff != "" {
+				t.Errorf("JSON of the YAML (-want +got):\n%s", diff)
+			}
+			if strings.Contains(string(test.got.YAML()), "comment") {
+				t.Error("the YAML has the comments of its source")
+			}
+		})
+	}
+	if got, want := document.Title()+" "+document.Version(), "Things 1.0"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func indent(t *testing.T, text string) string {
+	t.Helper()
+	var out strings.Builder
+	var raw json.RawMessage = []byte(text)
+	encoder := json.NewEncoder(&out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(raw); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestParse_Refused(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]string{
+		"nothing": "", "a list": "[]", "no YAML": "{", "without paths": "openapi: 3.0.3\ninfo: {}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := contract.Parse([]byte(source)); err == nil {
+				t.Error("got no error")
+			}
+		})
+	}
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	document, err := contract.Read(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := document.Title(), "UserRequestAPI"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if strings.Contains(string(document.Public().YAML()), "x-function") {
+		t.Error("what is public has x-function")
+	}
+}
+
+// TestRead_Numbers finds no number that JavaScript would round. Swagger UI, Redoc and generated clients read the document with it, and
+// would show another number: write such a number in a description instead.
+func TestRead_Numbers(t *testing.T) {
+	t.Parallel()
+	document, err := contract.Read(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := 0
+	decoder := json.NewDecoder(bytes.NewReader(document.JSON()))
+	decoder.UseNumber()
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, ok := token.(json.Number)
+		if !ok {
+			continue
+		}
+		numbers++
+		value, err := number.Float64()
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		exact, _ := new(big.Rat).SetString(number.String())
+		shown, _ := new(big.Rat).SetString(strconv.FormatFloat(value, 'g', -1, 64))
+		if exact.Cmp(shown) != 0 {
+			t.Errorf("JavaScript rounds %s to %v", number, value)
+		}
+	}
+	if numbers == 0 {
+		t.Error("found no number in the document")
+	}
+}

@@ -1,0 +1,121 @@
+// Package generate makes the files of the workspace that follow from the API document: the Go client's operations, and collections of
+// requests for people who try the API out.
+package generate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/generate/collection"
+	"github.com/userrequestapi/userdata/deploy/host/process"
+)
+
+// clientConfig is how oapi-codegen makes the client's operations, relative to the folder of the workspace.
+const clientConfig = "shared/client/api/oapi-codegen.yaml"
+
+// file is a generated file.
+type file struct {
+	path    string // relative to the folder of the workspace, with slashes
+	content []byte
+}
+
+// All writes the generated files of the workspace in the folder root, and tells on out which have changed.
+func All(ctx context.Context, root string, out io.Writer) error {
+	changed, err := stale(ctx, root)
+	if err != nil {
+		return err
+	}
+	for _, f := range changed {
+		path := filepath.Join(root, filepath.FromSlash(f.path))
+		//nolint:gosec // they are as public as the rest of the source
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, f.content, 0o644))
+		if err != nil {
+			return fmt.Errorf("write a generated file: %w", err)
+		}
+		if _, err := fmt.Fprintln(out, f.path); err != nil {
+			return fmt.Errorf("tell of a generated file: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stale returns the generated files of the workspace in the folder root that are not as [All] would write them, by their paths relative
+// to it, with slashes.
+func Stale(ctx context.Context, root string) ([]string, error) {
+	changed, err := stale(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, f := range changed {
+		paths = append(paths, f.path)
+	}
+	return paths, nil
+}
+
+func stale(ctx context.Context, root string) ([]file, error) {
+	made, err := files(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	var changed []file
+	for _, f := range made {
+		present, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.path)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read a generated file: %w", err)
+		}
+		if err != nil || !bytes.Equal(present, f.content) {
+			changed = append(changed, f)
+		}
+	}
+	return changed, nil
+}
+
+// files makes all generated files.
+func files(ctx context.Context, root string) ([]file, error) {
+	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
+	if err != nil {
+		return nil, err
+	}
+	operations, err := client(ctx, root, document)
+	if err != nil {
+		return nil, err
+	}
+	requests, err := collection.New(document)
+	if err != nil {
+		return nil, err
+	}
+	return []file{
+		{"shared/client/api/operations.go", operations},
+		{"docs/api/UserRequestAPI.http", requests.HTTP()},
+		{"docs/api/UserRequestAPI.postman_collection.json", requests.Postman()},
+	}, nil
+}
+
+// client makes the operations of the Go client, by the version of oapi-codegen that the workspace names.
+func client(ctx context.Context, root string, document *contract.Document) (source []byte, err error) {
+	dir, err := os.MkdirTemp("", "userdata-generate-")
+	if err != nil {
+		return nil, fmt.Errorf("generate the Go client: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, contract.File)
+	if err := os.WriteFile(path, document.Public().YAML(), 0o600); err != nil {
+		return nil, fmt.Errorf("generate the Go client: %w", err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command("go", "tool", "oapi-codegen", "-config", clientConfig, path)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = root, &stdout, &stderr
+	if err := process.Run(ctx, cmd); err != nil {
+		return nil, fmt.Errorf("generate the Go client: oapi-codegen with %s: %w: %s", clientConfig, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.Bytes(), nil
+}

@@ -1,0 +1,107 @@
+package command_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/host/command"
+)
+
+func line(variables map[string]string) command.Line {
+	return command.New(func(name string) string { return variables[name] })
+}
+
+func TestLine(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		variables map[string]string
+		settings  []string
+		mage, cli string
+	}{
+		{"nothing set", nil, nil, "go tool mage deploy", "aws login"},
+		{
+			"everything set",
+			map[string]string{
+				"STAGE":                       "dev",
+				"AWS_PROFILE":                 "me",
+				"AWS_REGION":                  "eu-west-1",
+				"AWS_DEFAULT_REGION":          "us-east-1",
+				"AWS_CONFIG_FILE":             "/a/b",
+				"AWS_SHARED_CREDENTIALS_FILE": "/a/c",
+				"AWS_ENDPOINT_URL":            "http://127.0.0.1:1",
+				"AWS_CA_BUNDLE":               "/a/d",
+				"INVOKE_URL":                  "http://127.0.0.1:1/{ApiId}",
+			},
+			[]string{"AT_ONCE=1"},
+			"AT_ONCE=1 STAGE=dev AWS_PROFILE=me AWS_REGION=eu-west-1 AWS_CONFIG_FILE=/a/b AWS_SHARED_CREDENTIALS_FILE=/a/c " +
+				"AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_CA_BUNDLE=/a/d INVOKE_URL='http://127.0.0.1:1/{ApiId}' go tool mage deploy",
+			"AWS_PROFILE=me AWS_REGION=eu-west-1 AWS_CONFIG_FILE=/a/b AWS_SHARED_CREDENTIALS_FILE=/a/c " +
+				"AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_CA_BUNDLE=/a/d aws login",
+		},
+		{
+			"the names of AWS CLI version 1",
+			map[string]string{"AWS_DEFAULT_PROFILE": "me", "AWS_DEFAULT_REGION": "us-east-1"},
+			nil,
+			"AWS_DEFAULT_PROFILE=me AWS_DEFAULT_REGION=us-east-1 go tool mage deploy",
+			"AWS_DEFAULT_PROFILE=me AWS_DEFAULT_REGION=us-east-1 aws login",
+		},
+		{
+			"secrets",
+			map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "TOKEN": "u"},
+			nil,
+			"go tool mage deploy",
+			"aws login",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := line(tt.variables)
+			if diff := cmp.Diff(tt.mage, l.Mage("deploy", tt.settings...)); diff != "" {
+				t.Errorf("Mage (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.cli, l.CLI("login")); diff != "" {
+				t.Errorf("CLI (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("a Region that no variable names", func(t *testing.T) {
+		t.Parallel()
+		for given, want := range map[string]string{"": "AWS_REGION=eu-west-1 aws login", "us-east-1": "AWS_REGION=us-east-1 aws login"} {
+			l := line(map[string]string{"AWS_REGION": given})
+			l.Region = "eu-west-1"
+			if got := l.CLI("login"); got != want {
+				t.Errorf("CLI = %q, want %q", got, want)
+			}
+		}
+	})
+	t.Run("a profile of its own", func(t *testing.T) {
+		t.Parallel()
+		l := line(map[string]string{"AWS_PROFILE": "me", "AWS_REGION": "eu-west-1"})
+		if got, want := l.CLI(
+			"sso login --profile other",
+		), "AWS_REGION=eu-west-1 aws sso login --profile other"; got != want {
+			t.Errorf("CLI = %q, want %q", got, want)
+		}
+	})
+}
+
+func TestQuote(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"plain-1.2_x:/@", "two words", "it's", `a"b`, "$HOME", "a;b", "*", "\\", "{a}", "a\nb"} {
+		output, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+command.Quote(value)).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(output); got != value {
+			t.Errorf("a shell reads %s as %q, want %q", command.Quote(value), got, value)
+		}
+	}
+	if got := command.Quote(""); strings.TrimSpace(got) != "''" {
+		t.Errorf("Quote of nothing = %s", got)
+	}
+}

@@ -1,0 +1,43 @@
+package environment_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+)
+
+func TestExplainDiskFull(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		err  error
+		full bool
+	}{
+		{"an error of the system", fmt.Errorf("pack: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), true},
+		{"a quota", &fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, true},
+		{"a compiler's output", errors.New("compile get:\nwrite $WORK/b048/_pkg_.a: no space left on device"), true},
+		{"another error", &fs.PathError{Op: "write", Path: "x", Err: syscall.EIO}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := environment.ExplainDiskFull(tt.err)
+			if !errors.Is(got, tt.err) || !strings.HasPrefix(got.Error(), tt.err.Error()) {
+				t.Errorf("error = %v, want %v in it", got, tt.err)
+			}
+			if named := strings.Contains(got.Error(), "TMPDIR"); named != tt.full {
+				t.Errorf("error = %v; names TMPDIR = %t, want %t", got, named, tt.full)
+			}
+			if again := environment.ExplainDiskFull(got); again.Error() != got.Error() {
+				t.Errorf("explained twice: %v", again)
+			}
+		})
+	}
+	if err := environment.ExplainDiskFull(nil); err != nil {
+		t.Errorf("error = %v, want none", err)
+	}
+}

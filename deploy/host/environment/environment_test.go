@@ -1,0 +1,97 @@
+package environment_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/host/environment"
+)
+
+func reader(text string) *environment.Reader {
+	return environment.New(func(name string) string {
+		if name != "NAME" {
+			return "another variable"
+		}
+		return text
+	})
+}
+
+func TestFlag(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text      string
+		byDefault bool
+		want, ok  bool
+	}{
+		{"", false, false, true}, {"", true, true, true}, {"1", false, true, true}, {"true", false, true, true}, {"0", true, false, true},
+		{"false", true, false, true}, {"yes", true, true, false},
+	}
+	for _, tt := range tests {
+		r := reader(tt.text)
+		if got := r.Flag("NAME", tt.byDefault); got != tt.want {
+			t.Errorf("Flag of %q = %v, want %v", tt.text, got, tt.want)
+		}
+		check(t, r, tt.text, tt.ok)
+	}
+}
+
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text string
+		want int
+		ok   bool
+	}{
+		{"", 7, true}, {"1", 1, true}, {"9", 9, true}, {"0", 7, false}, {"10", 7, false}, {"1.5", 7, false}, {"many", 7, false},
+	}
+	for _, tt := range tests {
+		r := reader(tt.text)
+		if got := r.Number("NAME", 7, 1, 9); got != tt.want {
+			t.Errorf("Number of %q = %d, want %d", tt.text, got, tt.want)
+		}
+		check(t, r, tt.text, tt.ok)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text string
+		want time.Duration
+		ok   bool
+	}{
+		{"", time.Hour, true}, {"500ms", 500 * time.Millisecond, true}, {"1h30m", 90 * time.Minute, true}, {"7d", 168 * time.Hour, true},
+		{"0.5d", 12 * time.Hour, true}, {"0", time.Hour, false}, {"0d", time.Hour, false}, {"-1h", time.Hour, false}, {"5", time.Hour, false},
+		{"d", time.Hour, false}, {"1e9d", time.Hour, false}, {"NaNd", time.Hour, false}, {"soon", time.Hour, false},
+	}
+	for _, tt := range tests {
+		r := reader(tt.text)
+		if got := r.Duration("NAME", time.Hour); got != tt.want {
+			t.Errorf("Duration of %q = %v, want %v", tt.text, got, tt.want)
+		}
+		check(t, r, tt.text, tt.ok)
+	}
+}
+
+// check sees that what is wrong, and nothing else, is a fault that names the variable and its value.
+func check(t *testing.T, r *environment.Reader, text string, ok bool) {
+	t.Helper()
+	err := r.Err()
+	if (err == nil) != ok {
+		t.Errorf("%q: error = %v, want one: %v", text, err, !ok)
+	}
+	if err != nil && !strings.HasPrefix(err.Error(), `NAME is "`+text+`": it must be `) {
+		t.Errorf("%q: error = %v", text, err)
+	}
+}
+
+func TestErr_JoinsAll(t *testing.T) {
+	t.Parallel()
+	r := reader("wrong")
+	r.Flag("NAME", false)
+	r.Number("OTHER", 0, 0, 9)
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "NAME") || !strings.Contains(err.Error(), "OTHER") {
+		t.Errorf("error = %v, want both", err)
+	}
+}

@@ -1,0 +1,141 @@
+package interrupt_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+)
+
+const role = "INTERRUPT_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "program":
+		program()
+	case "parent":
+		parent()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// program ends when it is interrupted and then reads a line.
+func program() {
+	ctx, stop := interrupt.Context()
+	defer stop()
+	fmt.Println("started")
+	<-ctx.Done()
+	fmt.Println(errors.Is(context.Cause(ctx), interrupt.ErrStopped))
+	var line string
+	_, _ = fmt.Scanln(&line) // until the test has interrupted it again
+	fmt.Println("ended")
+}
+
+// parent starts program with its own input and output, and does not pass on signals.
+func parent() {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), role+"=program")
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+	_ = cmd.Run()
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			p := start(t, "program")
+			p.want(t, "started")
+			if err := p.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			p.want(t, "true")
+			for range 3 {
+				if err := p.cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.end(t)
+			if err := p.cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestContext_ParentEnds(t *testing.T) {
+	t.Parallel()
+	p := start(t, "parent")
+	p.want(t, "started")
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.want(t, "true")
+	p.end(t)
+	if err := p.cmd.Wait(); err == nil {
+		t.Error("the parent was not killed")
+	}
+}
+
+func TestContext_Stop(t *testing.T) {
+	t.Parallel()
+	ctx, stop := interrupt.Context()
+	if err := ctx.Err(); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cause = %v, want %v", err, context.Canceled)
+	}
+}
+
+// started is a process with the test as its terminal.
+type started struct {
+	cmd   *exec.Cmd
+	in    *os.File
+	lines *bufio.Scanner
+}
+
+func start(t *testing.T, as string) started {
+	t.Helper()
+	inRead, inWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outRead, outWrite, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = inWrite.Close(), outRead.Close() })
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), role+"="+as)
+	cmd.Stdin, cmd.Stdout = inRead, outWrite
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = inRead.Close(), outWrite.Close() // the child has its own
+	return started{cmd, inWrite, bufio.NewScanner(outRead)}
+}
+
+func (s started) want(t *testing.T, line string) {
+	t.Helper()
+	if !s.lines.Scan() || s.lines.Text() != line {
+		t.Fatalf("got %q, want %q", s.lines.Text(), line)
+	}
+}
+
+// end gives the program the line that it waits for.
+func (s started) end(t *testing.T) {
+	t.Helper()
+	if _, err := s.in.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.want(t, "ended")
+}

@@ -1,0 +1,194 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/host/node"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	packageJSON = `{"private": true, "dependencies": {"semver": "7.7.2"}}`
+	lock        = `{
+  "lockfileVersion": 3,
+  "requires": true,
+  "packages": {
+    "": {"dependencies": {"semver": "7.7.2"}},
+    "node_modules/semver": {
+      "version": "7.7.2",
+      "integrity": "sha512-RF0Fw+rO5AMf9MAyaRXI4AV0Ulj5lMHqVxxdSgiVbixSCXoEmmX/jk0CuJw4+3SqroYO9VoUh+HcuJivvtJemA==",
+      "bin": {"semver": "bin/semver.js"}
+    }
+  }
+}`
+)
+
+// requireNPM skips the test with -short, and where there is no npm, but not in CI, which must have it.
+func requireNPM(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs npm and the network")
+	}
+	err := node.Look(t.Context())
+	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantSemver(t *testing.T, env *node.Env) {
+	t.Helper()
+	out, err := exec.Command(env.Program("semver"), "1.2.3", "--increment").CombinedOutput()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "1.2.4" {
+		t.Errorf("got %s, %v, want 1.2.4", got, err)
+	}
+	manifest, err := os.ReadFile(env.Path("semver", "package.json"))
+	if err != nil || !strings.Contains(string(manifest), `"version": "7.7.2"`) {
+		t.Errorf("got %s, %v, want version 7.7.2", manifest, err)
+	}
+}
+
+func TestEnvironment_IsMadeOnce(t *testing.T) {
+	t.Parallel()
+	requireNPM(t)
+	parent := t.TempDir()
+	for _, want := range []int{1, 0} {
+		var told []string
+		env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { told = append(told, text) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSemver(t, env)
+		if len(told) != want {
+			t.Errorf("told %q, want %d lines", told, want)
+		}
+	}
+}
+
+func TestEnvironment_Refuses(t *testing.T) {
+	t.Parallel()
+	requireNPM(t)
+	for name, test := range map[string]struct{ packageJSON, lock, want string }{
+		"another checksum":                   {packageJSON, strings.Replace(lock, "sha512-RF0F", "sha512-RF0G", 1), "EINTEGRITY"},
+		"a package that is not in the lock":  {`{"private": true, "dependencies": {"semver": "7.7.2", "ms": "2.1.3"}}`, lock, "Missing: ms@2.1.3 from lock file"},
+		"a lock that is no JSON":             {packageJSON, "{", "package-lock.json"},
+		"a version that the lock has not":    {strings.Replace(packageJSON, "7.7.2", "7.7.1", 1), lock, "Invalid: lock file's semver@7.7.2"},
+		"a package.json that is no JSON too": {"{", lock, "EJSONPARSE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			_, err := node.EnvironmentIn(t.Context(), parent, []byte(test.packageJSON), []byte(test.lock), func(string) {})
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, node.ErrAbsent) {
+				t.Errorf("got error %v, want one that says %q", err, test.want)
+			}
+			left, err := filepath.Glob(filepath.Join(parent, "*"))
+			if err != nil || len(left) != 1 || filepath.Ext(left[0]) != ".lock" {
+				t.Errorf("got %q, %v, want the lock alone", left, err)
+			}
+		})
+	}
+}
+
+func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	requireNPM(t)
+	parent := t.TempDir()
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	_, err := node.EnvironmentIn(ctx, parent, []byte(packageJSON), []byte(lock), func(string) { cancel(stopped) })
+	if !errors.Is(err, stopped) {
+		t.Fatalf("got error %v, want %v", err, stopped)
+	}
+	guards, err := filepath.Glob(filepath.Join(parent, "*.lock"))
+	if err != nil || len(guards) != 1 {
+		t.Fatalf("got %q, %v, want one lock", guards, err)
+	}
+	leftover := filepath.Join(strings.TrimSuffix(guards[0], ".lock")+".partial", "leftover") // of a run that was killed
+	if err := errors.Join(os.Mkdir(filepath.Dir(leftover), 0o750), os.WriteFile(leftover, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSemver(t, env)
+	if _, err := os.Stat(env.Path("..", "leftover")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got error %v, want that nothing of the old folder is there", err)
+	}
+}
+
+func TestEnvironment_NoSuitableNode(t *testing.T) {
+	for name, test := range map[string]struct {
+		programs map[string]string // shell commands by the name of the program
+		want     string
+	}{
+		"none":    {nil, "executable file not found"},
+		"too old": {map[string]string{"node": `echo "Error: it is Node.js 18.20.0" >&2; exit 1`}, "it is Node.js 18.20.0"},
+		"no npm":  {map[string]string{"node": `echo v20.0.0 linux x64`}, `"npm": executable file not found`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for program, body := range test.programs {
+				script(t, filepath.Join(dir, program), body)
+			}
+			t.Setenv("PATH", dir)
+			_, err := node.Environment(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
+			if !errors.Is(err, node.ErrAbsent) || !strings.Contains(err.Error(), test.want) ||
+				!strings.Contains(err.Error(), "install Node.js 20") {
+				t.Errorf("got error %v, want %v with %q and what to install", err, node.ErrAbsent, test.want)
+			}
+		})
+	}
+}
+
+// TestEnvironment_OldNode sees that the version is really looked at.
+func TestEnvironment_OldNode(t *testing.T) {
+	requireNPM(t)
+	program, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script(t, filepath.Join(dir, "node"),
+		`exec "`+program+`" -e 'Object.defineProperty(process, "versions", {value: {node: "18.20.0"}}); eval(process.argv[1])' "$2"`)
+	t.Setenv("PATH", dir)
+	_, err = node.Environment(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
+	if !errors.Is(err, node.ErrAbsent) || !strings.Contains(err.Error(), "it is Node.js 18.20.0") {
+		t.Errorf("got error %v, want %v", err, node.ErrAbsent)
+	}
+}
+
+// TestEnvironment_InterruptedBefore sees that a context that has ended is not taken for a missing program.
+func TestEnvironment_InterruptedBefore(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stopped)
+	_, err := node.EnvironmentIn(ctx, t.TempDir(), []byte(packageJSON), []byte(lock), func(string) {})
+	if !errors.Is(err, stopped) || errors.Is(err, node.ErrAbsent) {
+		t.Errorf("got error %v, want %v", err, stopped)
+	}
+}
+
+// script makes an executable shell script that needs no PATH.
+func script(t *testing.T, name, body string) {
+	t.Helper()
+	// Written by a child: a file that this process has open for writing may reach a concurrent fork and then be "busy".
+	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
+	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,139 @@
+package process_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/host/process"
+)
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		script string
+		grace  time.Duration
+		want   syscall.Signal
+	}{
+		{"ends on SIGTERM", "echo $$; sleep 60", time.Minute, syscall.SIGTERM},
+		{"is killed when it ignores SIGTERM", "trap '' TERM; echo $$; sleep 60 & echo; wait", time.Millisecond, syscall.SIGKILL},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := start(t, tt.script)
+			if err := p.Stop(tt.grace); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.State().Sys().(syscall.WaitStatus).Signal(); got != tt.want {
+				t.Errorf("signal = %v, want %v", got, tt.want)
+			}
+			if err := p.Stop(tt.grace); err != nil {
+				t.Errorf("second stop: %v", err)
+			}
+		})
+	}
+}
+
+func TestKill_GrandchildrenToo(t *testing.T) {
+	t.Parallel()
+	p, grandchild := start(t, "sleep 60 & echo $!; wait")
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	waitGone(t, grandchild)
+}
+
+func TestWait_LeavesNoGrandchildren(t *testing.T) {
+	t.Parallel()
+	p, grandchild := start(t, "sleep 60 & echo $!; wait")
+	if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil { // the child alone, not its group
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err == nil {
+		t.Error("no error from a child that was killed")
+	}
+	waitGone(t, grandchild)
+}
+
+// waitGone polls, as a grandchild cannot be waited for; a negative pid is that of a group.
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d still runs", pid)
+		}
+	}
+}
+
+// start runs script and returns it with the process id that it prints.
+func start(t *testing.T, script string) (*process.Process, int) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", script)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := process.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, pid
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped")
+	tests := []struct {
+		name   string
+		script string
+		stop   bool
+		want   func(error) bool
+	}{
+		{"ends by itself", "true", false, func(err error) bool { return err == nil }},
+		{"fails", "exit 3", false, func(err error) bool {
+			var exit *exec.ExitError
+			return errors.As(err, &exit) && exit.ExitCode() == 3
+		}},
+		{"is interrupted", "echo; sleep 60", true, func(err error) bool { return errors.Is(err, stopped) }},
+		{"is killed when it ignores that", "trap '' INT; echo; sleep 60 & wait; wait", true,
+			func(err error) bool { return errors.Is(err, stopped) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cmd := exec.Command("sh", "-c", tt.script)
+			cmd.Stdout = writerFunc(func(p []byte) (int, error) {
+				if tt.stop {
+					cancel(stopped)
+				}
+				return len(p), nil
+			})
+			if err := process.Run(ctx, cmd); !tt.want(err) {
+				t.Errorf("got error %v", err)
+			}
+			waitGone(t, -cmd.Process.Pid)
+		})
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,169 @@
+package python_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/host/python"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	six         = "six==1.17.0 --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
+	dateutil    = "python-dateutil==2.9.0.post0 --hash=sha256:a8b2bc7bffae282281c8140a97d3aa9c14da0b136dfe83f850eea9a5f7470427\n"
+	environment = "*/requirements.txt" // in the folder that keeps environments
+)
+
+// requirePython skips the test with -short and where an environment cannot be made.
+func requirePython(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Python and the network")
+	}
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip(err)
+	}
+}
+
+func wantSix(t *testing.T, env *python.Env) {
+	t.Helper()
+	out, err := exec.Command(env.Program("python"), "-I", "-c", "import six; print(six.__version__)").CombinedOutput()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "1.17.0" {
+		t.Errorf("got %s, %v, want 1.17.0", got, err)
+	}
+}
+
+func TestEnvironment_IsMadeOnce(t *testing.T) {
+	t.Parallel()
+	requirePython(t)
+	parent := t.TempDir()
+	for _, want := range []int{1, 0} {
+		var told []string
+		env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(text string) { told = append(told, text) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSix(t, env)
+		if len(told) != want {
+			t.Errorf("told %q, want %d lines", told, want)
+		}
+	}
+}
+
+func TestEnvironment_Refuses(t *testing.T) {
+	t.Parallel()
+	requirePython(t)
+	tests := []struct {
+		name, requirements, want string
+		long                     bool // each makes an environment, which takes seconds
+	}{
+		{"another sum", strings.Replace(six, "4721", "4722", 1), "DO NOT MATCH THE HASHES", false},
+		{"a dependency that is not pinned", dateutil, "six>=1.5", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.long {
+				testenv.SkipUnlessAll(t)
+			}
+			_, err := python.EnvironmentIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, python.ErrAbsent) {
+				t.Errorf("got error %v, want one that says %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	testenv.SkipUnlessAll(t)
+	requirePython(t)
+	parent := t.TempDir()
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for ctx.Err() == nil { // until pip is at work
+			if found, _ := filepath.Glob(filepath.Join(parent, environment)); len(found) > 0 {
+				cancel(stopped)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	_, err := python.EnvironmentIn(ctx, parent, []byte(six), func(string) {})
+	cancel(nil)
+	group.Wait()
+	if !errors.Is(err, stopped) {
+		t.Fatalf("got error %v, want %v", err, stopped)
+	}
+	found, err := filepath.Glob(filepath.Join(parent, environment))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %q, %v, want what the interruption has left", found, err)
+	}
+	leftover := filepath.Join(filepath.Dir(found[0]), "leftover")
+	if err := os.WriteFile(leftover, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSix(t, env)
+	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got error %v, want that the new environment has nothing of the old one", err)
+	}
+}
+
+func TestEnvironment_NoSuitablePython(t *testing.T) {
+	// Not a wrapper script, which would need more than this one program in the PATH.
+	python3, missing := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
+	tests := []struct {
+		name  string
+		patch string // done before what asks Python for its version; "" for no Python at all
+		want  string
+	}{
+		{"none", "", "executable file not found"},
+		{"too old", `sys.version, sys.version_info = "3.10.2 (main)", (3, 10, 2)`, "it is Python 3.10.2"},
+		{"without ensurepip", `sys.modules["ensurepip"] = None`, "ensurepip"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if tt.patch != "" {
+				if missing != nil {
+					t.Skip(missing)
+				}
+				script(t, filepath.Join(dir, "python3"), `exec "`+string(python3)+`" -c 'import sys; `+tt.patch+`; exec(sys.argv[1])' "$3"`)
+			}
+			t.Setenv("PATH", dir)
+			_, err := python.Environment(t.Context(), []byte(six), func(string) {})
+			if !errors.Is(err, python.ErrAbsent) || !strings.Contains(err.Error(), tt.want) ||
+				!strings.Contains(err.Error(), "install Python 3.11") {
+				t.Errorf("got error %v, want %v with %q and what to install", err, python.ErrAbsent, tt.want)
+			}
+		})
+	}
+}
+
+// script makes an executable shell script that needs no PATH.
+func script(t *testing.T, name, body string) {
+	t.Helper()
+	// Written by a child: a file that this process has open for writing may reach a concurrent fork and then be "busy".
+	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
+	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,245 @@
+package apigateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+)
+
+// line waits for the access log line of a request.
+func (s *stack) line() string {
+	s.t.Helper()
+	s.record()
+	return <-s.lines
+}
+
+func (s *stack) fields() map[string]string {
+	s.t.Helper()
+	line := s.line()
+	fields := map[string]string{}
+	if err := json.Unmarshal([]byte(line), &fields); err != nil {
+		s.t.Errorf("line %s: %v", line, err)
+	}
+	return fields
+}
+
+// format is a log format with a field for each variable.
+func format(variables ...string) string {
+	var fields []string
+	for _, name := range append(variables, "requestId") {
+		fields = append(fields, `"`+name+`":"$context.`+name+`"`)
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}
+
+func logging(format string) func(*apigateway.Config) {
+	return func(c *apigateway.Config) { c.AccessLogFormat = format }
+}
+
+// refusal is an error of Lambda itself.
+type refusal int
+
+func (r refusal) Error() string   { return "refused" }
+func (r refusal) StatusCode() int { return int(r) }
+
+// TestAccessLogLine looks at each variable, for requests that have it and those that have not.
+func TestAccessLogLine(t *testing.T) {
+	t.Parallel()
+	doc := document(object{
+		"/users/{userId}": object{
+			"get":  operation(proxy(), object{"operationId": "getUser"}),
+			"post": operation(proxy()), "put": operation(proxy()), "delete": operation(proxy()), "patch": operation(proxy()),
+		},
+		"/mock": object{"get": operation(mock())},
+	})
+	function := invokerFunc(func(_ context.Context, _, _ string, payload []byte) ([]byte, string, error) {
+		switch {
+		case strings.Contains(string(payload), `"httpMethod":"POST"`):
+			return nil, "Unhandled", nil
+		case strings.Contains(string(payload), `"httpMethod":"PUT"`):
+			return nil, "", fmt.Errorf("lambda: %w", refusal(429))
+		case strings.Contains(string(payload), `"httpMethod":"DELETE"`):
+			return nil, "", errors.New("no Lambda")
+		case strings.Contains(string(payload), `"httpMethod":"PATCH"`):
+			return []byte(`[]`), "", nil
+		}
+		return []byte(`{"statusCode":404,"body":"hello"}`), "", nil
+	})
+	variables := []string{
+		"accountId", "apiId", "stage", "deploymentId", "domainName", "domainPrefix", "extendedRequestId", "xrayTraceId", "httpMethod",
+		"resourcePath", "path", "protocol", "status", "responseLength", "responseLatency", "requestTime", "requestTimeEpoch",
+		"integrationLatency", "integration.latency", "integrationStatus", "integration.integrationStatus", "integration.status",
+		"integration.requestId", "awsEndpointRequestId", "integration.error", "integrationErrorMessage",
+		"error.message", "error.responseType", "error.validationErrorString",
+		"identity.sourceIp", "identity.userAgent", "identity.accountId", "identity.caller", "identity.user", "identity.userArn",
+		"identity.apiKeyId", "identity.principalOrgId", "identity.cognitoAuthenticationProvider", "identity.cognitoAuthenticationType",
+		"identity.cognitoIdentityId", "identity.cognitoIdentityPoolId", "authorizer.claims.sub", "authorizer.claims.cognito:username",
+	}
+	const number, id = "[0-9]+", functionRequestID
+	common := map[string]string{
+		"accountId": "123456789012", "apiId": "a1b2c3d4e5", "stage": "prod", "deploymentId": "dep123", "domainName": "api.example.com",
+		"domainPrefix": "api", "extendedRequestId": extendedID.String(), "xrayTraceId": "1-[0-9a-f]{8}-[0-9a-f]{24}",
+		"resourcePath": `/users/\{userId\}`, "path": "/prod/users/1", "protocol": "HTTP/1.1", "responseLength": number, "responseLatency": number,
+		"requestTime": `[0-9]{2}/[A-Z][a-z]{2}/[0-9:]+ \+0000`, "requestTimeEpoch": "[0-9]{13}",
+		"identity.sourceIp": "127.0.0.1", "identity.userAgent": "test/1", "requestId": uuid.String(),
+		"integrationLatency": number, "integration.latency": number,
+	}
+	with := func(more map[string]string) map[string]string {
+		for _, pair := range [][2]string{
+			{"integrationStatus", "integration.integrationStatus"}, {"integration.requestId", "awsEndpointRequestId"},
+			{"integration.error", "integrationErrorMessage"},
+		} {
+			more[pair[1]] = more[pair[0]]
+		}
+		return more
+	}
+	failed := func(status, integrationStatus, message string) map[string]string {
+		return with(map[string]string{
+			"status": status, "integrationStatus": integrationStatus, "integration.requestId": id, "integration.error": message,
+			"error.message": "Internal server error", "error.responseType": "DEFAULT_5XX",
+		})
+	}
+	for _, test := range []struct {
+		method, path string
+		want         map[string]string // beside common; a variable in neither is absent
+	}{
+		{"GET", "/users/1", with(map[string]string{
+			"status": "404", "integrationStatus": "200", "integration.status": "404", "integration.requestId": id, "responseLength": "5"})},
+		{"POST", "/users/1", failed("502", "200", "function error: Unhandled")},
+		{"PUT", "/users/1", failed("500", "429", "invoke: lambda: refused")},
+		{"DELETE", "/users/1", failed("500", "", "invoke: no Lambda")},
+		{"PATCH", "/users/1", failed("502", "200", "malformed Lambda proxy response: it must be a JSON object")},
+		{"GET", "/mock", map[string]string{"path": "/prod/mock", "resourcePath": "/mock", "status": "200", "responseLength": "0",
+			"integrationLatency": "", "integration.latency": ""}},
+		{"GET", "/nowhere", map[string]string{"path": "/prod/nowhere", "resourcePath": "", "status": "403",
+			"integrationLatency": "", "integration.latency": "",
+			"error.message": "Missing Authentication Token", "error.responseType": "MISSING_AUTHENTICATION_TOKEN"}},
+	} {
+		t.Run(test.method+test.path, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, doc, function, logging(format(variables...)))
+			s.do(test.method, test.path, "", "Host", "api.example.com", "User-Agent", "test/1")
+			got := s.fields()
+			for _, name := range append(variables, "requestId") {
+				pattern, ok := test.want[name]
+				if !ok {
+					pattern = common[name]
+				}
+				if name == "httpMethod" {
+					pattern = test.method
+				}
+				if pattern == "" {
+					pattern = "-"
+				}
+				if !regexp.MustCompile("^(?:" + strings.Trim(pattern, "^$") + ")$").MatchString(got[name]) {
+					t.Errorf("%s is %q, want %s", name, got[name], pattern)
+				}
+			}
+		})
+	}
+}
+
+// TestAccessLogCaller sees that the log tells who has called, in each way of authorization.
+func TestAccessLogCaller(t *testing.T) {
+	t.Parallel()
+	variables := format("identity.caller", "identity.user", "identity.userArn", "identity.accountId", "identity.apiKeyId")
+	t.Run("signature", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, guarded(sigV4()), answering(`{}`), withCredentials, logging(variables))
+		s.send(s.request("GET", "/users", "", nil))
+		got := s.fields()
+		if !strings.HasPrefix(got["identity.userArn"], "arn:aws:iam::") || got["identity.caller"] == "-" || got["identity.user"] == "-" ||
+			got["identity.accountId"] == "-" {
+			t.Errorf("got %v", got)
+		}
+	})
+	t.Run("key", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, guarded(apiKey()), answering(`{}`), logging(variables),
+			func(c *apigateway.Config) { c.APIKeys = []apigateway.APIKey{{ID: "key1", Value: "first-value"}} })
+		s.do("GET", "/users", "", "X-Api-Key", "first-value")
+		if got := s.fields(); got["identity.apiKeyId"] != "key1" {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// TestAccessLogOfHostileRequests sees that a line of JSON stays one, whatever a client sends.
+func TestAccessLogOfHostileRequests(t *testing.T) {
+	t.Parallel()
+	doc := document(object{"/users/{userId}": object{
+		"get": operation(proxy(), object{
+			"parameters": []object{{"name": `"q`, "in": "query", "required": true}}, "x-amazon-apigateway-request-validator": "all",
+		}),
+	}}, object{"x-amazon-apigateway-request-validators": object{"all": object{"validateRequestParameters": true}}})
+	s := serve(t, doc, answering(`{}`), logging(`{"requestId":"$context.requestId","agent":"$context.identity.userAgent",`+
+		`"path":"$context.path","method":"$context.httpMethod","host":"$context.domainName","message":$context.error.messageString}`))
+	for _, value := range []string{
+		`"`, `\`, `\"`, `","status":"200","x":"`, "a\tb", "\x80\xff", "\u2028\u2029", "<b>&", "$context.status", "${context.status}", "%0a%22", "-", "{}", "💥",
+		strings.Repeat(`\"`, 1000),
+	} {
+		clean := strings.ToValidUTF8(value, "\ufffd\ufffd") // one for each byte; those here come in pairs
+		path := strings.NewReplacer("\t", "%09", " ", "%20").Replace(value)
+		s.raw("GET /prod/users/" + path + " HTTP/1.1\r\nHost: h\r\nUser-Agent: " + value + "\r\nX-Forwarded-For: " + value + "\r\n\r\n")
+		got := s.fields()
+		want := map[string]string{
+			"requestId": got["requestId"], "agent": clean, "path": "/prod/users/" + strings.ToValidUTF8(path, "\ufffd\ufffd"), "method": "GET", "host": "h",
+			"message": `Missing required request parameters: ["q]`,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%.50q (-want +got):\n%s", value, diff)
+		}
+	}
+}
+
+// TestAccessLogWithoutFormat sees that the record comes all the same.
+func TestAccessLogWithoutFormat(t *testing.T) {
+	t.Parallel()
+	s := serve(t, anything(), answering(`{}`))
+	s.do("GET", "/", "")
+	if got := s.line(); got != "" {
+		t.Errorf("line %q", got)
+	}
+	s = serve(t, anything(), answering(`{}`), logging("only text, a $ and $context.requestId:$context.identity.apiKeyId-"))
+	s.do("GET", "/", "")
+	if got := s.line(); !regexp.MustCompile(`^only text, a \$ and [0-9a-f-]{36}:--$`).MatchString(got) {
+		t.Errorf("line %q", got)
+	}
+}
+
+// TestNoTimeLimit lets a function take an hour, which takes no time here.
+func TestNoTimeLimit(t *testing.T) {
+	t.Parallel()
+	for noLimit, want := range map[bool]int{false: 504, true: 200} {
+		synctest.Test(t, func(t *testing.T) {
+			g, err := newGateway(anything(), func(c *apigateway.Config) {
+				c.NoTimeLimit = noLimit
+				c.Invoker = invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
+					time.Sleep(time.Hour)
+					return []byte(`{}`), "", nil
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/prod/", http.NoBody))
+			if w.Code != want {
+				t.Errorf("NoTimeLimit %t: status %d, want %d", noLimit, w.Code, want)
+			}
+			g.Wait()
+		})
+	}
+}

@@ -1,0 +1,112 @@
+package apigateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// userPools reads the scheme of an authorizer of the type COGNITO_USER_POOLS.
+func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
+	var object struct {
+		Type         string   `json:"type"`
+		ProviderARNs []string `json:"providerARNs"`
+	}
+	if err := decodeStrict(scheme.Authorizer, &object); err != nil {
+		return nil, fmt.Errorf("%sauthorizer: %w", extensionPrefix, err)
+	}
+	if object.Type != "cognito_user_pools" || len(object.ProviderARNs) == 0 {
+		return nil, fmt.Errorf("%sauthorizer: use the type cognito_user_pools, and providerARNs", extensionPrefix)
+	}
+	var pools []UserPool
+	for _, arn := range object.ProviderARNs {
+		pool, ok := p.pools[arn]
+		if !ok {
+			return nil, fmt.Errorf("the user pool %s is not configured here", arn)
+		}
+		pools = append(pools, pool)
+	}
+	return func(x *exchange) (err error) {
+		x.claims, err = verifyToken(pools, x.onlyHeader(scheme.Name), x.started)
+		return err
+	}, nil
+}
+
+// verifyToken returns the claims of an identity token, with or without "Bearer " in front of it. An access token is for
+// methods that name scopes.
+func verifyToken(pools []UserPool, header string, now time.Time) (map[string]string, error) {
+	refusal := newGatewayError(unauthorized, "Unauthorized")
+	token, err := jwt.ParseSigned(strings.TrimPrefix(header, "Bearer "), []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return nil, refusal
+	}
+	for _, pool := range pools {
+		var (
+			standard jwt.Claims
+			use      struct {
+				TokenUse string `json:"token_use"`
+			}
+			all json.RawMessage
+		)
+		if err := token.Claims(pool.Keys, &standard, &use, &all); err != nil || standard.Issuer != pool.Issuer {
+			continue
+		}
+		switch err := standard.ValidateWithLeeway(jwt.Expected{Time: now}, 0); {
+		case errors.Is(err, jwt.ErrExpired):
+			return nil, newGatewayError(unauthorized, "The incoming token has expired")
+		case err != nil || standard.Expiry == nil || use.TokenUse != "id":
+			return nil, refusal
+		}
+		return claimTexts(all)
+	}
+	return nil, refusal
+}
+
+// claimTexts writes claims as API Gateway gives them to functions: all of them texts, lists with commas between the elements,
+// and the times exp and iat, but not auth_time, as java.util.Date writes them.
+func claimTexts(claims json.RawMessage) (map[string]string, error) {
+	decoder := json.NewDecoder(bytes.NewReader(claims))
+	decoder.UseNumber() // keeps all digits
+	var object map[string]any
+	if err := decoder.Decode(&object); err != nil {
+		return nil, fmt.Errorf("decode claims: %w", err)
+	}
+	texts := map[string]string{}
+	for name, value := range object {
+		text, err := claimText(value)
+		if err != nil {
+			return nil, fmt.Errorf("claim %s: %w", name, err)
+		}
+		if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && (name == "exp" || name == "iat") {
+			text = time.Unix(seconds, 0).UTC().Format("Mon Jan 02 15:04:05 MST 2006")
+		}
+		texts[name] = text
+	}
+	return texts, nil
+}
+
+func claimText(value any) (string, error) {
+	switch v := value.(type) {
+	case string:
+		return v, nil
+	case []any:
+		var elements []string
+		for _, element := range v {
+			text, err := claimText(element)
+			if err != nil {
+				return "", err
+			}
+			elements = append(elements, text)
+		}
+		return strings.Join(elements, ","), nil
+	}
+	text, err := encodeJSON(value)
+	return string(text), err
+}

@@ -1,0 +1,264 @@
+package apigateway
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// event is what a function with proxy integration is given, in every field
+// ("Input format of a Lambda function for proxy integration").
+type event struct {
+	Resource                        string              `json:"resource"`
+	Path                            string              `json:"path"`
+	HTTPMethod                      string              `json:"httpMethod"`
+	Headers                         map[string]string   `json:"headers"`
+	MultiValueHeaders               map[string][]string `json:"multiValueHeaders"`
+	QueryStringParameters           map[string]string   `json:"queryStringParameters"`
+	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters"`
+	PathParameters                  map[string]string   `json:"pathParameters"`
+	StageVariables                  map[string]string   `json:"stageVariables"`
+	RequestContext                  requestContext      `json:"requestContext"`
+	Body                            *string             `json:"body"`
+	IsBase64Encoded                 bool                `json:"isBase64Encoded"`
+}
+
+type requestContext struct {
+	ResourceID        string   `json:"resourceId"`
+	OperationName     string   `json:"operationName,omitempty"`
+	ResourcePath      string   `json:"resourcePath"`
+	HTTPMethod        string   `json:"httpMethod"`
+	ExtendedRequestID string   `json:"extendedRequestId"`
+	RequestTime       string   `json:"requestTime"`
+	Path              string   `json:"path"`
+	AccountID         string   `json:"accountId"`
+	Protocol          string   `json:"protocol"`
+	Stage             string   `json:"stage"`
+	DomainPrefix      string   `json:"domainPrefix"`
+	RequestTimeEpoch  int64    `json:"requestTimeEpoch"`
+	RequestID         string   `json:"requestId"`
+	Identity          identity `json:"identity"`
+	DomainName        string   `json:"domainName"`
+	DeploymentID      string   `json:"deploymentId"`
+	APIID             string   `json:"apiId"`
+
+	Authorizer *authorizerContext `json:"authorizer,omitempty"`
+}
+
+// authorizerContext is what an authorizer of the type COGNITO_USER_POOLS tells.
+type authorizerContext struct {
+	Claims map[string]string `json:"claims"`
+}
+
+// identity has null in every field that authorization has not filled; those of API keys are left out.
+type identity struct {
+	APIKey                        string  `json:"apiKey,omitempty"`
+	APIKeyID                      string  `json:"apiKeyId,omitempty"`
+	CognitoIdentityPoolID         *string `json:"cognitoIdentityPoolId"`
+	AccountID                     *string `json:"accountId"`
+	CognitoIdentityID             *string `json:"cognitoIdentityId"`
+	Caller                        *string `json:"caller"`
+	SourceIP                      string  `json:"sourceIp"`
+	PrincipalOrgID                *string `json:"principalOrgId"`
+	AccessKey                     *string `json:"accessKey"`
+	CognitoAuthenticationType     *string `json:"cognitoAuthenticationType"`
+	CognitoAuthenticationProvider *string `json:"cognitoAuthenticationProvider"`
+	UserARN                       *string `json:"userArn"`
+	UserAgent                     *string `json:"userAgent"`
+	User                          *string `json:"user"`
+}
+
+// values holds what may be there several times. Both maps are nil when there is nothing, which JSON shows as null.
+type values struct {
+	last map[string]string
+	all  map[string][]string
+}
+
+func (v *values) add(name string, value ...string) {
+	if v.all == nil {
+		v.last, v.all = map[string]string{}, map[string][]string{}
+	}
+	v.all[name] = append(v.all[name], value...)
+	v.last[name] = value[len(value)-1]
+}
+
+// parseQuery decodes names and values. What cannot be decoded stays as it is, and a semicolon separates, as on AWS.
+func parseQuery(raw string) values {
+	var query values
+	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, value, _ := strings.Cut(pair, "=")
+		query.add(unescape(name), unescape(value))
+	}
+	return query
+}
+
+func unescape(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// headers are the request's headers as the function sees them.
+func (x *exchange) headers() values {
+	var headers values
+	for name, list := range x.request.Header {
+		if !dropped(name) && (name != "Authorization" || x.identity.AccessKey == nil) { // a signature is the gateway's alone
+			headers.add(name, list...)
+		}
+	}
+	forwarded := x.sourceIP
+	if earlier := x.request.Header.Values("X-Forwarded-For"); len(earlier) > 0 {
+		forwarded = strings.Join(earlier, ", ") + ", " + forwarded
+	}
+	protocol, port := "http", "80"
+	if x.request.TLS != nil {
+		protocol, port = "https", "443"
+	}
+	if local, ok := x.request.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		port = strconv.Itoa(local.Port)
+	}
+	for name, value := range map[string]string{
+		"Host":              x.request.Host,
+		"X-Forwarded-For":   forwarded,
+		"X-Forwarded-Port":  port,
+		"X-Forwarded-Proto": protocol,
+		traceHeader:         "Root=" + x.trace.Root,
+	} {
+		delete(headers.all, name)
+		headers.add(name, value)
+	}
+	return headers
+}
+
+// dropped tells the headers, by canonical name, that do not reach the function.
+func dropped(name string) bool {
+	switch name {
+	case "Connection", "Content-Length", "Content-Md5", "Expect", "Max-Forwards", "Proxy-Authenticate", "Server", "Te",
+		"Transfer-Encoding", "Trailer", "Upgrade", "Www-Authenticate":
+		return true
+	}
+	return false
+}
+
+// event encodes the function's input.
+func (x *exchange) event() ([]byte, error) {
+	cfg := &x.gateway.cfg
+	headers := x.headers()
+	e := event{
+		Resource:                        x.resource.path,
+		Path:                            x.path,
+		HTTPMethod:                      x.request.Method,
+		Headers:                         headers.last,
+		MultiValueHeaders:               headers.all,
+		QueryStringParameters:           x.query.last,
+		MultiValueQueryStringParameters: x.query.all,
+		RequestContext: requestContext{
+			ResourceID:        x.resource.id(),
+			OperationName:     x.method.operationName,
+			ResourcePath:      x.resource.path,
+			HTTPMethod:        x.request.Method,
+			ExtendedRequestID: x.extendedRequestID,
+			RequestTime:       x.started.UTC().Format(clfTime),
+			Path:              x.stagePath,
+			AccountID:         cfg.AccountID,
+			Protocol:          x.request.Proto,
+			Stage:             cfg.Stage,
+			DomainPrefix:      x.domainPrefix(),
+			RequestTimeEpoch:  x.started.UnixMilli(),
+			RequestID:         x.requestID,
+			Identity:          x.identity,
+			DomainName:        x.domainName(),
+			DeploymentID:      cfg.DeploymentID,
+			APIID:             cfg.APIID,
+		},
+	}
+	if x.claims != nil {
+		e.RequestContext.Authorizer = &authorizerContext{x.claims}
+	}
+	if len(x.parameters) > 0 {
+		e.PathParameters = x.parameters
+	}
+	if len(cfg.StageVariables) > 0 {
+		e.StageVariables = maps.Clone(cfg.StageVariables)
+	}
+	if len(x.body) > 0 {
+		body := string(x.body)
+		if e.IsBase64Encoded = x.gateway.api.binary.match(x.contentType()); e.IsBase64Encoded {
+			body = base64.StdEncoding.EncodeToString(x.body)
+		}
+		e.Body = &body
+	}
+	return encodeJSON(e)
+}
+
+// contentType is the request's media type; without one, API Gateway takes JSON.
+func (x *exchange) contentType() string { return mediaType(x.request.Header.Get("Content-Type")) }
+
+// accept is the first media type of the Accept header, the only one that API Gateway honours.
+func (x *exchange) accept() string {
+	first, _, _ := strings.Cut(x.request.Header.Get("Accept"), ",")
+	return mediaType(first)
+}
+
+// mediaType leaves out parameters, such as the charset. Blank means JSON.
+func mediaType(header string) string {
+	name, _, _ := strings.Cut(header, ";")
+	if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+		return name
+	}
+	return "application/json"
+}
+
+// domainName is the name that the client used, without a port.
+func (x *exchange) domainName() string {
+	if name, _, err := net.SplitHostPort(x.request.Host); err == nil {
+		return name
+	}
+	return x.request.Host
+}
+
+func (x *exchange) domainPrefix() string {
+	prefix, _, _ := strings.Cut(x.domainName(), ".")
+	return prefix
+}
+
+// newExtendedRequestID has the form of x-amz-apigw-id: 16 characters, the last of them '='.
+func newExtendedRequestID() string {
+	b := make([]byte, 11)
+	_, _ = rand.Read(b) // never fails: crypto/rand
+	return base64.URLEncoding.EncodeToString(b)
+}
+
+// encodeJSON leaves <, > and & as they are.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode JSON: %w", err)
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// binaryMediaTypes are the types whose bodies are carried in base64: exact, type/* or */*.
+type binaryMediaTypes []string
+
+func (b binaryMediaTypes) match(mediaType string) bool {
+	major, _, _ := strings.Cut(mediaType, "/")
+	for _, pattern := range b {
+		switch strings.ToLower(pattern) {
+		case mediaType, major + "/*", "*/*":
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,433 @@
+package apigateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// object is a JSON object of a document.
+type object = map[string]any
+
+const functionARN = "arn:aws:lambda:eu-west-1:123456789012:function:users-get:live"
+
+// merge puts more keys into the object.
+func merge(o object, more []object) object {
+	for _, extra := range more {
+		maps.Copy(o, extra)
+	}
+	return o
+}
+
+// proxy is an integration with the function.
+func proxy(more ...object) object {
+	integration := object{
+		"type":       "aws_proxy",
+		"httpMethod": "POST",
+		"uri": "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/" + functionARN +
+			"/invocations",
+	}
+	return merge(integration, more)
+}
+
+// operation is an operation with the integration.
+func operation(integration object, more ...object) object {
+	o := object{"x-amazon-apigateway-integration": integration}
+	return merge(o, more)
+}
+
+// document is an API with the paths.
+func document(paths object, more ...object) object {
+	d := object{"openapi": "3.0.1", "info": object{"title": "test", "version": "1"}, "paths": paths}
+	return merge(d, more)
+}
+
+// anything is an API where the function serves every path and method.
+func anything(more ...object) object {
+	method := object{"x-amazon-apigateway-any-method": operation(proxy())}
+	return document(object{"/": method, "/{proxy+}": method}, more...)
+}
+
+type invokerFunc func(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, error)
+
+// functionRequestID is Lambda's id of every invocation.
+const functionRequestID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+
+func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
+	response, functionError, err := f(ctx, arn, trace, payload)
+	return response, functionRequestID, functionError, err
+}
+
+// answering is an invoker that always answers the same.
+func answering(response string) invokerFunc {
+	return func(context.Context, string, string, []byte) ([]byte, string, error) {
+		return []byte(response), "", nil
+	}
+}
+
+// recorder is an invoker that keeps the last invocation and answers {}.
+type recorder struct {
+	mu      sync.Mutex
+	arn     string
+	trace   string
+	payload []byte
+}
+
+func (r *recorder) Invoke(_ context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.arn, r.trace, r.payload = arn, trace, payload
+	return []byte(`{}`), functionRequestID, "", nil
+}
+
+func (r *recorder) event(t *testing.T) object {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var event object
+	if err := json.Unmarshal(r.payload, &event); err != nil {
+		t.Fatalf("event %q: %v", r.payload, err)
+	}
+	return event
+}
+
+// stack is a served gateway.
+type stack struct {
+	t       *testing.T
+	url     string // with the stage
+	server  *httptest.Server
+	records chan apigateway.Record
+	lines   chan string // of the access log, one for each record
+}
+
+func serve(t *testing.T, doc object, invoker apigateway.Invoker, change ...func(*apigateway.Config)) *stack {
+	t.Helper()
+	body, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{t: t, records: make(chan apigateway.Record, 100), lines: make(chan string, 100)}
+	cfg := apigateway.Config{
+		Body: body, Stage: "prod", AccountID: "123456789012", Region: "eu-west-1", APIID: "a1b2c3d4e5",
+		DeploymentID: "dep123", Invoker: invoker, AccessLog: func(line string, r apigateway.Record) {
+			s.lines <- line
+			s.records <- r
+		},
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	g, err := apigateway.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server = httptest.NewServer(g)
+	s.url = s.server.URL + "/prod"
+	t.Cleanup(func() {
+		s.server.Close()
+		g.Wait()
+	})
+	return s
+}
+
+// reply is an answer that was read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request to a path below the stage. Headers are pairs of name and value.
+func (s *stack) do(method, path, body string, headers ...string) reply {
+	s.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		if pair[0] == "Host" {
+			r.Host = pair[1]
+			continue
+		}
+		r.Header.Add(pair[0], pair[1])
+	}
+	response, err := s.server.Client().Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	return s.read(response)
+}
+
+func (s *stack) read(response *http.Response) reply {
+	s.t.Helper()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, string(body)}
+}
+
+// record waits for the access log record of a request.
+func (s *stack) record() apigateway.Record {
+	s.t.Helper()
+	select {
+	case r := <-s.records:
+		return r
+	case <-time.After(10 * time.Second):
+		s.t.Fatal("no access log record")
+		return apigateway.Record{}
+	}
+}
+
+// wantError checks an answer that the gateway made itself.
+func (r reply) wantError(t *testing.T, status int, errorType, message string) {
+	t.Helper()
+	type answer struct {
+		Status             int
+		ErrorType, Body    string
+		RequestID, APIGWID bool
+		Trace, ContentType string
+	}
+	want := answer{status, errorType, `{"message":` + quote(message) + `}`, true, true, "", "application/json"}
+	got := answer{
+		r.status, r.header.Get("x-amzn-ErrorType"), r.body,
+		uuid.MatchString(r.header.Get("x-amzn-RequestId")), extendedID.MatchString(r.header.Get("x-amz-apigw-id")),
+		r.header.Get("X-Amzn-Trace-Id"), r.header.Get("Content-Type"),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+}
+
+func quote(s string) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(s); err != nil {
+		panic(err)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+var (
+	uuid       = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	extendedID = regexp.MustCompile(`^[\w-]{15}=$`)
+	root       = regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24}$`)
+	fullTrace  = regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=[01]$`)
+)
+
+func TestNewRefusesConfig(t *testing.T) {
+	t.Parallel()
+	body, err := json.Marshal(anything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	valid := apigateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)}
+	for name, test := range map[string]struct {
+		change func(*apigateway.Config)
+		want   string
+	}{
+		"no stage":             {func(c *apigateway.Config) { c.Stage = "" }, `stage name ""`},
+		"stage with a slash":   {func(c *apigateway.Config) { c.Stage = "a/b" }, `stage name "a/b"`},
+		"stage too long":       {func(c *apigateway.Config) { c.Stage = strings.Repeat("a", 129) }, "stage name"},
+		"no invoker":           {func(c *apigateway.Config) { c.Invoker = nil }, "needs an Invoker"},
+		"rate without a burst": {func(c *apigateway.Config) { c.Throttle.Rate = 1 }, "throttle rate 1 with burst 0"},
+		"burst without a rate": {func(c *apigateway.Config) { c.Throttle.Burst = 1 }, "throttle rate 0 with burst 1"},
+		"no document":          {func(c *apigateway.Config) { c.Body = nil }, "read the API document"},
+		"log variable": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $context.identity.apiKey" },
+			"access log format: the variable $context.identity.apiKey is not supported"},
+		"log variable of templates": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $context.operationName" },
+			"the variable $context.operationName is not supported"},
+		"log variable of another kind": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $stageVariables.a" },
+			"the variable $stageVariables.a is not supported: there are only those of $context"},
+		"log variable in braces": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId ${context.status}" },
+			"the variable ${context.status} is not supported"},
+		"log of two lines":  {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId\n" }, "it must be one line"},
+		"log without an id": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestIdx" }, "it must have $context.requestId"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := valid
+			test.change(&cfg)
+			if _, err := apigateway.New(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("New: %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestOutsideStage(t *testing.T) {
+	t.Parallel()
+	s := serve(t, anything(), answering(`{}`))
+	base := s.url
+	for _, path := range []string{"", "/", "/production", "/prodx/users", "/dev/users", "/users"} {
+		s.url = strings.TrimSuffix(base, "/prod")
+		s.do("GET", path, "").wantError(t, 403, "ForbiddenException", "Forbidden")
+	}
+}
+
+func TestPanicIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := serve(t, anything(), invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
+		panic("boom")
+	}))
+	for range 2 {
+		s.do("GET", "/users", "").wantError(t, 500, "InternalServerErrorException", "Internal server error")
+		if got := s.record().IntegrationError; got != "invoke: panic: boom" {
+			t.Errorf("IntegrationError %q", got)
+		}
+	}
+}
+
+// A panic of the gateway's own is answered too. Only a broken body shows one from outside.
+func TestPanicInGatewayIsAnswered(t *testing.T) {
+	t.Parallel()
+	g, err := newGateway(anything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/prod/", panicReader{}))
+	if w.Code != 500 || w.Body.String() != `{"message":"Internal server error"}` {
+		t.Errorf("answer %d %s", w.Code, w.Body)
+	}
+}
+
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic("boom") }
+
+func TestBrokenRequestBody(t *testing.T) {
+	t.Parallel()
+	function := &recorder{}
+	s := serve(t, anything(), function)
+	got := s.raw("POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n")
+	got.wantError(t, 400, "BadRequestException", "Bad Request")
+	if function.payload != nil {
+		t.Error("the function was invoked")
+	}
+}
+
+func TestAbsoluteFormAndTLS(t *testing.T) {
+	t.Parallel()
+	function := &recorder{}
+	s := serve(t, anything(), function)
+	if got := s.raw("GET http://h/prod/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
+		t.Errorf("status %d", got.status)
+	}
+	if got := function.event(t)["path"]; got != "/a%2Fb" {
+		t.Errorf("path %v", got)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://h/prod/x", http.NoBody)
+	s.server.Config.Handler.ServeHTTP(w, r)
+	headers := function.event(t)["headers"].(object)
+	if headers["X-Forwarded-Proto"] != "https" || headers["X-Forwarded-Port"] != "443" {
+		t.Errorf("headers %v", headers)
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	doc := document(object{"/users/{userId}": object{
+		"get":  operation(proxy(), object{"operationId": "getUser"}),
+		"post": operation(proxy(), object{"operationId": "createUser"}),
+	}})
+	function := invokerFunc(func(_ context.Context, _, _ string, payload []byte) ([]byte, string, error) {
+		if strings.Contains(string(payload), `"httpMethod":"POST"`) {
+			return []byte(`{"errorMessage":"secret"}`), "Unhandled", nil
+		}
+		return []byte(`{"body":"hello"}`), "", nil
+	})
+	base := apigateway.Record{
+		Host: "api.example.com", Path: "/prod/users/1", ResourcePath: "/users/{userId}", Protocol: "HTTP/1.1", SourceIP: "127.0.0.1",
+		UserAgent: "test/1", FunctionARN: functionARN, FunctionRequestID: functionRequestID, IntegrationStatus: 200,
+	}
+	for name, test := range map[string]struct {
+		method string
+		want   func(*apigateway.Record)
+	}{
+		"success": {"GET", func(r *apigateway.Record) {
+			r.OperationName, r.Status, r.ResponseLength, r.FunctionStatus = "getUser", 200, 5, 200
+		}},
+		"function error": {"POST", func(r *apigateway.Record) {
+			r.OperationName, r.Status, r.ResponseLength = "createUser", 502, 35
+			r.ErrorType, r.ErrorMessage = "DEFAULT_5XX", "Internal server error"
+			r.IntegrationError = "function error: Unhandled"
+		}},
+		"unknown method": {"PUT", func(r *apigateway.Record) {
+			r.FunctionARN, r.FunctionRequestID, r.IntegrationStatus, r.Status, r.ResponseLength = "", "", 0, 403, 42
+			r.ErrorType, r.ErrorMessage = "MISSING_AUTHENTICATION_TOKEN", "Missing Authentication Token"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, doc, function)
+			before := time.Now()
+			answer := s.do(test.method, "/users/1?secret=1", "", "Host", "api.example.com", "User-Agent", "test/1")
+			got := s.record()
+			want := base
+			test.want(&want)
+			want.Method = test.method
+			want.RequestID = answer.header.Get("x-amzn-RequestId")
+			want.ExtendedRequestID = answer.header.Get("x-amz-apigw-id")
+			if got.Time.Before(before) || got.Latency <= 0 || got.Latency < got.IntegrationLatency {
+				t.Errorf("time %v, latency %v, integration latency %v", got.Time, got.Latency, got.IntegrationLatency)
+			}
+			invoked := want.FunctionARN != ""
+			if (got.IntegrationLatency > 0) != invoked || got.IntegrationTime.After(got.Time) != invoked {
+				t.Errorf("integration at %v, latency %v", got.IntegrationTime, got.IntegrationLatency)
+			}
+			if !fullTrace.MatchString(got.Trace.Header()) {
+				t.Errorf("trace %+v", got.Trace)
+			}
+			got.Time, got.Latency, got.Trace = time.Time{}, 0, apigateway.Trace{}
+			got.IntegrationTime, got.IntegrationLatency = time.Time{}, 0
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("record (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func ExampleNew() {
+	g, err := apigateway.New(apigateway.Config{
+		Stage: "prod",
+		Body: []byte(`{"openapi":"3.0.1","paths":{"/health":{"get":{"x-amazon-apigateway-integration":{
+			"type":"mock","requestTemplates":{"application/json":"{\"statusCode\":200}"},
+			"responses":{"default":{"statusCode":"200","responseTemplates":{
+				"application/json":"{\"stage\":\"$context.stage\"}"}}}
+		}}}}}`),
+		Invoker: answering(`{}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/prod/health", http.NoBody))
+	fmt.Println(w.Code, w.Body)
+	// Output: 200 {"stage":"prod"}
+}

@@ -1,0 +1,162 @@
+package apigateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+)
+
+// behindServer has NewServer serve the gateway.
+func (s *stack) behindServer(timeout time.Duration) *stack {
+	s.t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = apigateway.NewServer(s.server.Config.Handler, timeout)
+	server.Start()
+	s.server.Close()
+	s.server, s.url = server, server.URL+"/prod"
+	s.t.Cleanup(server.Close)
+	return s
+}
+
+// next reads the next response of a connection; ok is false if the connection closes instead.
+func (s *stack) next(responses *bufio.Reader) (_ reply, ok bool) {
+	s.t.Helper()
+	response, err := http.ReadResponse(responses, nil)
+	if err != nil {
+		return reply{}, false
+	}
+	defer func() { _ = response.Body.Close() }()
+	return s.read(response), true
+}
+
+// TestLateBody is about clients that begin a request and do not go on. The connection must not be kept for them.
+func TestLateBody(t *testing.T) {
+	t.Parallel()
+	const timeout = 50 * time.Millisecond
+	for name, test := range map[string]struct {
+		request string
+		status  int // 0: the connection closes without a response
+	}{
+		"nothing":            {"", 0},
+		"half of a header":   {"POST /prod/ HTTP/1.1\r\nHost: h\r\n", 0},
+		"half of a body":     {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 408},
+		"no body":            {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n", 408},
+		"half of a chunk":    {"POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{", 408},
+		"outside the stage":  {"POST /other/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 403},
+		"half of a pipeline": {"GET /prod/ HTTP/1.1\r\nHost: h\r\n\r\nPOST /prod/", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, anything(), answering(`{}`)).behindServer(timeout)
+			connection := s.rawConnection(test.request)
+			got, ok := s.next(bufio.NewReader(connection))
+			if test.status == 0 {
+				if ok {
+					t.Errorf("got %+v, want none", got)
+				}
+				return
+			}
+			if got.status != test.status {
+				t.Errorf("got %+v, want status %d", got, test.status)
+			}
+			if test.status == 408 {
+				got.wantError(t, 408, "BadRequestException", "The body did not arrive in time")
+			}
+			if _, err := io.Copy(io.Discard, connection); err != nil { // ends when the server closes the connection
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLongResponse sees that the time for the body of a request does not end its response.
+func TestLongResponse(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = apigateway.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		_, _ = fmt.Fprint(w, r.Context().Err())
+	}), 50*time.Millisecond)
+	server.Start()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	// Longer than the time that a body has: another connection sees that it is over.
+	var dialer net.Dialer
+	late, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = late.Close() }()
+	if _, err := io.Copy(io.Discard, late); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "<nil>" {
+		t.Errorf("got %q, %v, want the whole response", body, err)
+	}
+}
+
+// TestConnections is about requests whose end is ambiguous: no other may follow on the connection (RFC 9112 §6.1).
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	const (
+		second  = "GET /prod/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+		post    = "POST /prod/ HTTP/1.1\r\nHost: h\r\n"
+		chunked = "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+	)
+	for name, test := range map[string]struct {
+		request  string
+		statuses []int
+	}{
+		"length":               {post + "Content-Length: 2\r\n\r\n{}", []int{200, 200}},
+		"chunked":              {post + chunked, []int{200}},
+		"chunked and a length": {post + "Content-Length: 2\r\n" + chunked, []int{200}},
+		"two lengths":          {post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", []int{400}},
+		"OPTIONS *":            {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", []int{403, 200}},
+		// What the package comment lists as answered by net/http.
+		"malformed percent-encoding": {"GET /prod/users/100% HTTP/1.1\r\nHost: h\r\n\r\n", []int{400}},
+		"no host":                    {"GET /prod/ HTTP/1.1\r\n\r\n", []int{400}},
+		"two hosts":                  {"GET /prod/ HTTP/1.1\r\nHost: h\r\nHost: g\r\n\r\n", []int{400}},
+		"malformed header":           {"GET /prod/ HTTP/1.1\r\nHost: h\r\nA B: c\r\n\r\n", []int{400}},
+		"other transfer coding":      {post + "Transfer-Encoding: gzip\r\n\r\n", []int{501}},
+		"other version":              {"GET /prod/ HTTP/3.0\r\nHost: h\r\n\r\n", []int{505}},
+		"huge header":                {post + "A: " + strings.Repeat("a", 1<<20+8<<10) + "\r\n\r\n", []int{431}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, anything(), answering(`{}`)).behindServer(time.Minute)
+			responses := bufio.NewReader(s.rawConnection(test.request + second))
+			for _, status := range test.statuses {
+				got, _ := s.next(responses)
+				if got.status != status {
+					t.Errorf("got %+v, want status %d", got, status)
+				}
+				if own := got.header.Get("x-amzn-RequestId") != ""; own != (status < 400 || status == 403) {
+					t.Errorf("status %d has the header %v", status, got.header)
+				}
+			}
+			if got, ok := s.next(responses); ok {
+				t.Errorf("got %+v after the last response, want the connection closed", got)
+			}
+		})
+	}
+}

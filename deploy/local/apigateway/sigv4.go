@@ -1,0 +1,293 @@
+package apigateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/smithy-go/logging"
+)
+
+// Elements of Signature Version 4 ("AWS Signature Version 4 for API requests", IAM user guide).
+const (
+	signingAlgorithm = "AWS4-HMAC-SHA256"
+	signingService   = "execute-api"
+	signingTime      = "20060102T150405Z"
+	scopeTerminator  = "aws4_request"
+	amzDate          = "X-Amz-Date"
+	clockSkew        = 5 * time.Minute // how far the time of a signature may be from ours, in both directions
+)
+
+// signature is what a request says of how it was signed: in the header Authorization, or in the query of a presigned URL.
+type signature struct {
+	algorithm     string
+	credential    string // access key id/date/region/service/aws4_request
+	signedHeaders string // names in lower case, with semicolons between them
+	value         string // 64 hex digits
+	date          string
+	presigned     bool
+	lifetime      time.Duration // how long it is valid
+}
+
+// requireSignature is the authorization type AWS_IAM. What is wrong is told in the order, and with the words, in which AWS
+// services tell it.
+func requireSignature(x *exchange) error {
+	query, queryErr := url.ParseQuery(x.request.URL.RawQuery)
+	s, err := x.readSignature(query)
+	if err != nil {
+		return err
+	}
+	at, err := s.checkDate(x.started)
+	if err != nil {
+		return err
+	}
+	keyID, err := s.checkScope(at, x.gateway.cfg.Region)
+	if err != nil {
+		return err
+	}
+	credential, ok := x.gateway.cfg.Credentials[keyID]
+	if !ok {
+		return refuseClient("The security token included in the request is invalid.")
+	}
+	signed, err := x.sign(s, query, at, aws.Credentials{AccessKeyID: keyID, SecretAccessKey: credential.SecretAccessKey})
+	if err != nil {
+		return err
+	}
+	// What cannot be parsed is no part of the canonical query, but the function would see it; and the signer signs the headers
+	// that it must, whatever the request says of them.
+	if queryErr != nil || s.signedHeaders != signed.signedHeaders || subtle.ConstantTimeCompare([]byte(s.value), []byte(signed.value)) != 1 {
+		return refuseSignature(fmt.Sprintf("The request signature we calculated does not match the signature you provided. "+
+			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\n"+
+			"The Canonical String for this request should have been\n'%s'\n\nThe String-to-Sign should have been\n'%s'\n",
+			signed.canonicalRequest, signed.stringToSign))
+	}
+	if x.request.Header.Get("X-Amz-Security-Token") != "" || query.Get("X-Amz-Security-Token") != "" {
+		return refuseClient("The security token included in the request is invalid") // an IAM user's access key has none
+	}
+	x.identity.AccessKey, x.identity.AccountID = &keyID, &credential.AccountID
+	x.identity.Caller, x.identity.User, x.identity.UserARN = &credential.UserID, &credential.UserID, &credential.UserARN
+	return nil
+}
+
+func (x *exchange) readSignature(query url.Values) (signature, error) {
+	for _, name := range []string{"Authorization", amzDate, "X-Amz-Security-Token"} {
+		if len(x.request.Header.Values(name)) > 1 { // only the first is verified, but the function would see all
+			return signature{}, refuseIncomplete(fmt.Sprintf("The header '%s' must be there only once.", name))
+		}
+	}
+	header := x.request.Header.Get("Authorization")
+	switch inQuery := query.Has("X-Amz-Algorithm"); {
+	case header == "" && !inQuery:
+		return signature{}, newGatewayError(missingAuthenticationToken, "Missing Authentication Token")
+	case header != "" && inQuery:
+		return signature{}, refuseSignature(
+			"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+	case inQuery:
+		return readPresigned(query)
+	}
+	return readAuthorization(header, x.request.Header.Get(amzDate))
+}
+
+func readAuthorization(header, date string) (signature, error) {
+	algorithm, rest, _ := strings.Cut(header, " ")
+	digest := sha256.Sum256([]byte(header))
+	hashed := base64.StdEncoding.EncodeToString(digest[:]) // the header itself may be a secret, such as a token
+	fields := map[string]string{}
+	for pair := range strings.FieldsFuncSeq(rest, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return signature{}, refuseIncomplete(fmt.Sprintf("Invalid key=value pair (missing equal-sign) in Authorization header "+
+				"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed))
+		}
+		if _, repeated := fields[name]; repeated {
+			return signature{}, refuseIncomplete(fmt.Sprintf("Authorization header requires '%s' parameter only once. "+
+				"(Hashed with SHA-256 and encoded with Base64) Authorization=%s", name, hashed))
+		}
+		fields[name] = value
+	}
+	var missing strings.Builder
+	for _, name := range []string{"Credential", "Signature", "SignedHeaders"} {
+		if fields[name] == "" {
+			fmt.Fprintf(&missing, "Authorization header requires '%s' parameter. ", name)
+		}
+	}
+	if date == "" {
+		missing.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
+	}
+	if missing.Len() > 0 {
+		return signature{}, refuseIncomplete(
+			missing.String() + "(Hashed with SHA-256 and encoded with Base64) Authorization=" + hashed)
+	}
+	return signature{
+		algorithm: algorithm, credential: fields["Credential"], signedHeaders: fields["SignedHeaders"],
+		value: fields["Signature"], date: date, lifetime: clockSkew,
+	}, nil
+}
+
+func readPresigned(query url.Values) (signature, error) {
+	var missing strings.Builder
+	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate} {
+		if query.Get(name) == "" {
+			fmt.Fprintf(&missing, "AWS query-string parameters must include '%s'. ", name)
+		}
+	}
+	if missing.Len() > 0 {
+		return signature{}, refuseIncomplete(missing.String() + "Re-examine the query-string parameters.")
+	}
+	for _, name := range []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate, "X-Amz-Expires", "X-Amz-Security-Token",
+	} {
+		if len(query[name]) > 1 { // only the first is verified, but the function would see all
+			return signature{}, refuseIncomplete(fmt.Sprintf("AWS query-string parameters must include '%s' only once.", name))
+		}
+	}
+	s := signature{
+		algorithm: query.Get("X-Amz-Algorithm"), credential: query.Get("X-Amz-Credential"),
+		signedHeaders: query.Get("X-Amz-SignedHeaders"), value: query.Get("X-Amz-Signature"),
+		date: query.Get(amzDate), presigned: true, lifetime: clockSkew,
+	}
+	if expires := query.Get("X-Amz-Expires"); expires != "" {
+		const week = 7 * 24 * 60 * 60
+		seconds, err := strconv.Atoi(expires)
+		if err != nil || seconds < 1 || seconds > week {
+			return signature{}, refuseIncomplete(fmt.Sprintf("X-Amz-Expires must be a number of seconds from 1 to %d", week))
+		}
+		s.lifetime = time.Duration(seconds) * time.Second
+	}
+	return s, nil
+}
+
+func (s signature) checkDate(now time.Time) (time.Time, error) {
+	at, err := time.Parse(signingTime, s.date)
+	if err != nil {
+		return at, refuseIncomplete(fmt.Sprintf(
+			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", s.date))
+	}
+	format := func(t time.Time) string { return t.UTC().Format(signingTime) }
+	if earliest := now.Add(-s.lifetime); at.Before(earliest) {
+		return at, refuseSignature(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %g min.)",
+			s.date, format(earliest), format(now), s.lifetime.Minutes()))
+	}
+	if latest := now.Add(clockSkew); at.After(latest) {
+		return at, refuseSignature(fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %g min.)",
+			s.date, format(latest), format(now), clockSkew.Minutes()))
+	}
+	return at, nil
+}
+
+// checkScope checks all but the signature itself, and returns the access key id.
+func (s signature) checkScope(at time.Time, region string) (keyID string, err error) {
+	hasHost := false
+	for name := range strings.SplitSeq(s.signedHeaders, ";") {
+		hasHost = hasHost || strings.EqualFold(name, "host")
+	}
+	if !hasHost {
+		return "", refuseSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+	}
+	if s.algorithm != signingAlgorithm {
+		return "", refuseIncomplete(fmt.Sprintf("Unsupported AWS 'algorithm': '%s' (only %s for now). ", s.algorithm, signingAlgorithm))
+	}
+	parts := strings.Split(strings.TrimRight(s.credential, "/"), "/")
+	if len(parts) != 5 {
+		return "", refuseIncomplete(fmt.Sprintf(
+			"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", s.credential))
+	}
+	var wrong strings.Builder
+	if parts[2] != region {
+		fmt.Fprintf(&wrong, "Credential should be scoped to a valid region, not '%s'. ", parts[2])
+	}
+	if parts[3] != signingService {
+		fmt.Fprintf(&wrong, "Credential should be scoped to correct service: '%s'. ", signingService)
+	}
+	if parts[4] != scopeTerminator {
+		fmt.Fprintf(&wrong, "Credential should be scoped with a valid terminator: '%s', not '%s'. ", scopeTerminator, parts[4])
+	}
+	if day := at.Format(time.DateOnly); parts[1] != strings.ReplaceAll(day, "-", "") {
+		fmt.Fprintf(&wrong, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "+
+			"'%s' != '%s', from '%s'.", parts[1], strings.ReplaceAll(day, "-", ""), s.date)
+	}
+	if wrong.Len() > 0 {
+		return "", refuseSignature(wrong.String())
+	}
+	return parts[0], nil
+}
+
+// calculation is how a request should have been signed.
+type calculation struct{ value, signedHeaders, canonicalRequest, stringToSign string }
+
+// sign signs the request as its client must have, with just the headers that the client says it has signed.
+func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials aws.Credentials) (signed calculation, err error) {
+	if s.presigned {
+		query.Del("X-Amz-Signature") // in any other request it is a parameter of the client's, which is signed
+	}
+	request := &http.Request{
+		Method: x.request.Method,
+		Host:   x.request.Host,
+		Header: http.Header{},
+		// Opaque keeps the path as it arrived; the signer escapes it once more, as for all services but S3.
+		URL: &url.URL{Scheme: "http", Opaque: "//" + x.request.Host + x.sentPath, RawQuery: query.Encode()},
+	}
+	for name := range strings.SplitSeq(s.signedHeaders, ";") {
+		name = http.CanonicalHeaderKey(name)
+		if name == "Content-Length" {
+			request.ContentLength = int64(len(x.body))
+		} else if values, ok := x.request.Header[name]; ok {
+			request.Header[name] = append([]string(nil), values...) // the signer changes some
+		}
+	}
+	digest := sha256.Sum256(x.body)
+	payloadHash := hex.EncodeToString(digest[:])
+	options := func(o *sigv4.SignerOptions) {
+		o.DisableHeaderHoisting = true // the client's signer has done that already, or not
+		o.LogSigning = true
+		o.Logger = logging.LoggerFunc(func(_ logging.Classification, _ string, v ...any) {
+			signed.canonicalRequest, signed.stringToSign = fmt.Sprint(v[0]), fmt.Sprint(v[1])
+		})
+	}
+	ctx, signer := context.WithoutCancel(x.request.Context()), sigv4.NewSigner(options)
+	if s.presigned {
+		address, _, err := signer.PresignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
+		if err != nil {
+			return signed, fmt.Errorf("sign for comparison: %w", err)
+		}
+		presigned, err := url.Parse(address)
+		if err != nil {
+			return signed, fmt.Errorf("sign for comparison: %w", err)
+		}
+		signed.value = presigned.Query().Get("X-Amz-Signature")
+		signed.signedHeaders = presigned.Query().Get("X-Amz-SignedHeaders")
+		return signed, nil
+	}
+	if err := signer.SignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at); err != nil {
+		return signed, fmt.Errorf("sign for comparison: %w", err)
+	}
+	own, err := readAuthorization(request.Header.Get("Authorization"), s.date)
+	signed.value, signed.signedHeaders = own.value, own.signedHeaders
+	return signed, err
+}
+
+func refuseSignature(message string) error { return newGatewayError(invalidSignature, message) }
+
+// refuseIncomplete is about what is no complete signature.
+func refuseIncomplete(message string) error {
+	refusal := newGatewayError(invalidSignature, message)
+	refusal.errorType = "IncompleteSignatureException"
+	return refusal
+}
+
+// refuseClient is about credentials that nobody has.
+func refuseClient(message string) error {
+	refusal := newGatewayError(invalidSignature, message)
+	refusal.errorType = "UnrecognizedClientException"
+	return refusal
+}

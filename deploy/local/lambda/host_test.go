@@ -1,0 +1,948 @@
+package lambda_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
+)
+
+const (
+	function  = "UserRequestAPI-get"
+	arn       = "arn:aws:lambda:eu-west-1:123456789012:function:UserRequestAPI-get"
+	timeLimit = 3 * time.Second  // of functions that are to exceed it, and by which the others have surely started and answered
+	patience  = 20 * time.Second // for what comes within milliseconds on an idle machine
+)
+
+// bootstrap is the binary of testdata/function.
+var bootstrap string //nolint:gochecknoglobals // set once, by TestMain
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "lambdahost")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	if folder, err = filepath.EvalSymlinks(folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	bootstrap = filepath.Join(folder, "bootstrap")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/function")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as functions are deployed
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the test function: %v\n%s", err, out)
+		return 1
+	}
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// host is a Host with one function and its log.
+type host struct {
+	*lambda.Host
+	t        *testing.T
+	function lambda.Function
+
+	mu     sync.Mutex
+	events []lambda.Event
+	traced []lambda.Invocation
+}
+
+// start starts a host; change may alter the configuration.
+func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
+	t.Helper()
+	h := &host{t: t}
+	f := lambda.Function{Name: function, Bootstrap: bootstrap, MemoryMB: 256, Timeout: time.Minute}
+	opts := lambda.Options{AccountID: "123456789012", Region: "eu-west-1", Log: func(e lambda.Event) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.events = append(h.events, e)
+	}, Trace: func(i lambda.Invocation) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.traced = append(h.traced, i)
+	}}
+	if change != nil {
+		change(&f, &opts)
+	}
+	h.function = f
+	var err error
+	if h.Host, err = lambda.Start([]lambda.Function{f}, opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return h
+}
+
+func (h *host) invoke(payload string) (response, functionError string) {
+	h.t.Helper()
+	r, _, functionError, err := h.Invoke(h.t.Context(), function, "", []byte(payload))
+	if err != nil {
+		h.t.Errorf("invoke %.100s: %v", payload, err)
+	}
+	return string(r), functionError
+}
+
+// log returns the text of the log up to the nth event of a type, for which it waits.
+func (h *host) log(n int, eventType string) []string {
+	h.t.Helper()
+	var lines []string
+	testenv.Eventually(h.t, "the log entry", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		lines = lines[:0]
+		left := n
+		for _, e := range h.events {
+			lines = append(lines, e.Text())
+			if e.Type() == eventType {
+				left--
+			}
+			if left == 0 {
+				return true
+			}
+		}
+		return false
+	})
+	return lines
+}
+
+func (h *host) idle() int {
+	n := 0
+	for _, e := range h.Environments(function) {
+		if !e.Busy {
+			n++
+		}
+	}
+	return n
+}
+
+// settled waits until no environment is busy: one that takes long to ask for the next invocation would be given a neighbour.
+func (h *host) settled() {
+	h.t.Helper()
+	testenv.Eventually(h.t, "the end of the invocations", func() bool { return h.idle() == len(h.Environments(function)) })
+}
+
+// freeze stops a process and waits until it stands: its threads may go on for a moment after the signal was sent.
+func (h *host) freeze(pid int) {
+	h.t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		h.t.Fatal(err)
+	}
+	testenv.Eventually(h.t, "the stop", func() bool {
+		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+		if err != nil {
+			h.t.Fatalf("ps: %v", err)
+		}
+		return strings.HasPrefix(string(state), "T")
+	})
+}
+
+// checkLog compares lines with patterns: regular expressions for the whole line, in which <id> stands for a request
+// id and <ms> for a duration.
+func checkLog(t *testing.T, lines, patterns []string) {
+	t.Helper()
+	if !slices.EqualFunc(lines, patterns, matches) {
+		t.Errorf("log:\n%s\nwant:\n%s", strings.Join(lines, "\n"), strings.Join(patterns, "\n"))
+	}
+}
+
+func matches(line, pattern string) bool {
+	pattern = strings.NewReplacer("$LATEST", `\$LATEST`, "<id>", `[0-9a-f]{8}-[0-9a-f-]{27}`, "<ms>", `[0-9]+\.[0-9]{2} ms`).
+		Replace(pattern)
+	return line == pattern || regexp.MustCompile("^(?s:"+pattern+")$").MatchString(line)
+}
+
+const (
+	started  = "START RequestId: <id> Version: $LATEST"
+	ended    = "END RequestId: <id>"
+	reported = "REPORT RequestId: <id>\tDuration: <ms>\tBilled Duration: [0-9]+ ms\tMemory Size: 256 MB" +
+		"\tMax Memory Used: [1-9][0-9]* MB"
+)
+
+// exitError is the error document, as recorded, for a process that has ended.
+func exitError(message string) string {
+	return `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: <id> Error: ` + message + `"}`
+}
+
+func TestInvoke(t *testing.T) {
+	t.Parallel()
+	tooBig := `{"errorType":"Function.ResponseSizeTooLarge",` +
+		`"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`
+	tests := []struct {
+		name, payload  string
+		want           string // a pattern as for checkLog
+		wantError      string
+		wantLog        []string // between START and END
+		wantStatus     string   // at the end of REPORT
+		wantNewProcess bool
+	}{
+		{name: "echo", payload: `{"do":"echo","text":"ü"}`, want: regexp.QuoteMeta(`{"do":"echo","text":"ü"}`)},
+		{name: "empty payload", payload: ``, want: `{"errorMessage":"cannot do \\"\\"","errorType":".*"}`,
+			wantError: "Unhandled", wantLog: []string{`.*cannot do.*`}, wantStatus: "error\tError Type: .*"},
+		{name: "error", payload: `{"do":"error","text":"no luck"}`, want: `{"errorMessage":"no luck","errorType":"errorString"}`,
+			wantError: "Unhandled", wantLog: []string{`.*no luck.*`}, wantStatus: "error\tError Type: errorString"},
+		{name: "panic", payload: `{"do":"panic","text":"oh"}`, want: `{"errorMessage":"oh","errorType":"string","stackTrace":\[.*\]}`,
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog: []string{
+				`.*"errorMessage":"oh".*`, ".*the process should exit.*",
+				"RequestId: <id> Error: Runtime exited with error: exit status 1\nRuntime.ExitError",
+			},
+			wantStatus: "error\tError Type: string"},
+		{name: "exit 0", payload: `{"do":"exit0"}`,
+			want:      exitError("Runtime exited without providing a reason"),
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog:    []string{"RequestId: <id> Error: Runtime exited without providing a reason\nRuntime.ExitError"},
+			wantStatus: "error\tError Type: Runtime.ExitError"},
+		{name: "exit 3", payload: `{"do":"exit3"}`,
+			want:      exitError("Runtime exited with error: exit status 3"),
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog: []string{
+				"last words without an end",
+				"RequestId: <id> Error: Runtime exited with error: exit status 3\nRuntime.ExitError",
+			},
+			wantStatus: "error\tError Type: Runtime.ExitError"},
+		{name: "signal", payload: `{"do":"kill"}`,
+			want:      exitError("Runtime exited with error: signal: killed"),
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog:    []string{"RequestId: <id> Error: Runtime exited with error: signal: killed\nRuntime.ExitError"},
+			wantStatus: "error\tError Type: Runtime.ExitError"},
+		{name: "nonsense", payload: `{"do":"nonsense"}`, want: "\x00 not JSON \xff"},
+		{name: "largest response", payload: `{"do":"big","bytes":6291556}`, want: "x+"},
+		{name: "response too large", payload: `{"do":"big","bytes":6291557}`, want: regexp.QuoteMeta(tooBig),
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog: []string{
+				".*unexpected status code: 413",
+				"RequestId: <id> Error: Runtime exited with error: exit status 1\nRuntime.ExitError",
+			},
+			wantStatus: "error\tError Type: Function.ResponseSizeTooLarge"},
+		{name: "response far too large", payload: `{"do":"big","bytes":30000000}`, want: regexp.QuoteMeta(tooBig),
+			wantError: "Unhandled", wantNewProcess: true,
+			wantLog: []string{
+				".*unexpected status code: 413",
+				"RequestId: <id> Error: Runtime exited with error: exit status 1\nRuntime.ExitError",
+			},
+			wantStatus: "error\tError Type: Function.ResponseSizeTooLarge"},
+		{name: "print", payload: `{"do":"print","text":"one\n\ntwo\n"}`, want: `"printed"`, wantLog: []string{"one", "two"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, nil)
+			h.invoke(`{"do":"echo"}`)
+			h.settled()
+			before := h.Environments(function)
+
+			got, functionError := h.invoke(tt.payload)
+			h.settled()
+			if !matches(got, tt.want) {
+				t.Errorf("response = %.300q, want %s", got, tt.want)
+			}
+			if functionError != tt.wantError {
+				t.Errorf("function error = %q, want %q", functionError, tt.wantError)
+			}
+			if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
+				t.Errorf("the next invocation gives %s", got)
+			}
+			after := h.Environments(function)
+			if len(before) != 1 || len(after) != 1 {
+				t.Fatalf("environments before %v, after %v, want one each", before, after)
+			}
+			if renewed := before[0].ID != after[0].ID && before[0].PID != after[0].PID; renewed != tt.wantNewProcess {
+				t.Errorf("environment before %v, after %v, new process = %t, want %t", before, after, renewed, tt.wantNewProcess)
+			}
+
+			report := reported
+			if tt.wantStatus != "" {
+				report += "\tStatus: " + tt.wantStatus
+			}
+			patterns := []string{
+				"INIT_START Runtime Version: provided:al2023", "init", started, ended, reported + "\tInit Duration: <ms>", started,
+			}
+			checkLog(t, h.log(2, "platform.report"), append(append(patterns, tt.wantLog...), ended, report))
+		})
+	}
+}
+
+func TestInvoke_Timeout(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Timeout = timeLimit })
+	got, functionError := h.invoke(`{"do":"hang"}`)
+	checkLog(t, []string{got, functionError}, []string{
+		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`, "Unhandled",
+	})
+	if left := h.Environments(function); len(left) != 0 {
+		t.Errorf("environments after a timeout: %v", left)
+	}
+	checkLog(t, h.log(1, "platform.report"), []string{
+		"INIT_START Runtime Version: provided:al2023", "init", started, "hanging",
+		`20..-..-..T..:..:..\....Z <id> Task timed out after 3\.00 seconds`, ended,
+		reported + "\tInit Duration: <ms>\tStatus: timeout",
+	})
+	if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
+		t.Errorf("the next invocation gives %s", got)
+	}
+}
+
+// A frozen environment can be thawed and used, and one that stays frozen times out like any other.
+func TestInvoke_Frozen(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Timeout = timeLimit })
+	h.invoke(`{"do":"echo"}`)
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
+	pid := h.Environments(function)[0].PID
+	h.freeze(pid)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if got, functionError := h.invoke(`{"do":"echo"}`); functionError != "" || h.Environments(function)[0].PID != pid {
+		t.Errorf("after the thaw: %s %s in %v, want an answer of process %d", got, functionError, h.Environments(function), pid)
+	}
+
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
+	h.freeze(pid)
+	if got, _ := h.invoke(`{"do":"echo"}`); !strings.Contains(got, "Task timed out after 3.00 seconds") {
+		t.Errorf("frozen: %s, want a timeout", got)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the frozen process is still there: %v", err)
+	}
+}
+
+func TestInvoke_Init(t *testing.T) {
+	t.Parallel()
+	const (
+		initStart = "INIT_START Runtime Version: provided:al2023"
+		posted    = `posted 202 {"status":"OK"} <nil>`
+	)
+	tests := []struct {
+		init    string
+		want    string
+		wantLog []string
+	}{
+		{"exit", exitError("Runtime exited with error: exit status 7"),
+			[]string{
+				initStart, "init", "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: error\tError Type: Runtime.ExitError",
+				"init", "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError",
+				started, ended, "REPORT .*\tStatus: error\tError Type: Runtime.ExitError",
+			}},
+		{"error", `{"errorType":"Settings","errorMessage":"TABLE_NAME is wrong"}`,
+			[]string{
+				initStart, "init", posted, "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: error\tError Type: Settings",
+				"init", posted, "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: error\tError Type: Settings",
+				started, ended, "REPORT .*\tStatus: error\tError Type: Settings",
+			}},
+		{"error and stay", `{"errorType":"Settings","errorMessage":"TABLE_NAME is wrong"}`,
+			[]string{
+				initStart, "init", posted,
+				"INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: error\tError Type: Settings",
+				"init", posted, "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: error\tError Type: Settings",
+				started, ended, "REPORT .*\tStatus: error\tError Type: Settings",
+			}},
+		{"hang", `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`,
+			[]string{
+				initStart, "init", "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: timeout",
+				"init", "INIT_REPORT Init Duration: <ms>\tPhase: invoke\tStatus: timeout",
+				started, ".* <id> Task timed out after 3.00 seconds", ended, "REPORT .*\tStatus: timeout",
+			}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.init, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+				f.Environment = map[string]string{"INIT": tt.init}
+				if tt.init == "hang" {
+					f.Timeout, opts.InitTimeout = timeLimit, timeLimit
+				}
+			})
+			got, functionError := h.invoke(`{"do":"echo"}`)
+			checkLog(t, []string{got, functionError}, []string{tt.want, "Unhandled"})
+			checkLog(t, h.log(1, "platform.report"), tt.wantLog)
+			if left := h.Environments(function); len(left) != 0 {
+				t.Errorf("environments left: %v", left)
+			}
+		})
+	}
+}
+
+// An init that is too slow is repeated within the invocation, which gets its answer when that succeeds.
+func TestInvoke_InitRepeated(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
+		opts.InitTimeout = timeLimit
+	})
+	if got, functionError := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` || functionError != "" {
+		t.Errorf("got %s %s", got, functionError)
+	}
+	checkLog(t, h.log(1, "platform.report"), []string{
+		"INIT_START Runtime Version: provided:al2023", "init", "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: timeout",
+		"init", started, ended, reported,
+	})
+}
+
+func TestInvoke_InvalidEntrypoint(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.WriteFile(file, []byte("not a program"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Bootstrap = file })
+	got, functionError := h.invoke(`{}`)
+	checkLog(t, []string{got, functionError}, []string{
+		`{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: <id> Error: .*exec format error"}`, "Unhandled",
+	})
+}
+
+func TestInvoke_Refused(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	tests := []struct {
+		name, function string
+		payload        []byte
+		want           lambda.Error
+	}{
+		{"unknown name", "nobody", nil, lambda.Error{Status: 404, Type: "ResourceNotFoundException"}},
+		{"other account", strings.ReplaceAll(arn, "123456789012", "1"), nil,
+			lambda.Error{Status: 404, Type: "ResourceNotFoundException"}},
+		{"not JSON", function, []byte("{"), lambda.Error{Status: 400, Type: "InvalidRequestContentException"}},
+		{"too large", function, make([]byte, 6291457), lambda.Error{Status: 413, Type: "RequestEntityTooLargeException"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, _, _, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
+			var got *lambda.Error
+			if !errors.As(err, &got) || got.Message == "" || !strings.Contains(err.Error(), got.Type) {
+				t.Fatalf("error = %v, want a refusal with a message", err)
+			}
+			tt.want.Message = got.Message
+			if diff := cmp.Diff(tt.want, *got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := h.Environments(function); len(got) != 0 {
+		t.Errorf("environments were started: %v", got)
+	}
+}
+
+// The largest payload is passed on.
+func TestInvoke_LargestPayload(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	const frame = `{"do":"echo","text":""}`
+	payload := `{"do":"echo","text":"` + strings.Repeat("x", 6291456-len(frame)) + `"}`
+	if got, _ := h.invoke(payload); got != payload {
+		t.Errorf("got %d bytes, want the %d sent", len(got), len(payload))
+	}
+}
+
+func TestInvoke_WhatTheFunctionSees(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+		f.Environment = map[string]string{"TABLE_NAME": "UserData", "TZ": "Europe/Zurich"}
+		f.Handler = "main"
+		opts.XRayDaemonAddress = "127.0.0.1:2345"
+		f.LogGroup, f.LogFormat, f.LogLevel = "/functions", "JSON", "WARN"
+	})
+	type seen struct {
+		Environment []string  `json:"environment"`
+		RequestID   string    `json:"requestId"`
+		ARN         string    `json:"arn"`
+		Deadline    time.Time `json:"deadline"`
+		Trace       string    `json:"trace"`
+		Folder      string    `json:"folder"`
+		Invocations int       `json:"invocations"`
+	}
+	report := func(function, trace string) seen {
+		t.Helper()
+		response, requestID, functionError, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
+		if err != nil || functionError != "" {
+			t.Fatal(string(response), functionError, err)
+		}
+		var s seen
+		if err := json.Unmarshal(response, &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.RequestID != requestID {
+			t.Errorf("the function sees the request id %s, the caller %s", s.RequestID, requestID)
+		}
+		return s
+	}
+	before := time.Now()
+	s := report(function, traceHeader+";Lineage=a87bd80c:1|68fd508a:5")
+	trace := "Root=" + traceID + ";Parent=" + h.invocations(1)[0].FunctionSegment + ";Sampled=1;Lineage=a87bd80c:1|68fd508a:5"
+	if left := s.Deadline.Sub(before); left < time.Minute-time.Second || left > time.Minute+patience {
+		t.Errorf("deadline in %v, want in one minute", left)
+	}
+	environment := h.Environments(function)[0]
+	root := filepath.Dir(bootstrap)
+	api := ""
+	variables := map[string]string{}
+	for _, v := range s.Environment {
+		name, value, _ := strings.Cut(v, "=")
+		variables[name] = value
+		if name == "AWS_LAMBDA_RUNTIME_API" {
+			api = value
+		}
+	}
+	if ok, _ := regexp.MatchString(`^127\.0\.0\.1:[0-9]+/`+environment.ID+`$`, api); !ok {
+		t.Errorf("AWS_LAMBDA_RUNTIME_API = %s", api)
+	}
+	if ok, _ := regexp.MatchString(`^20[0-9]{2}/[0-9]{2}/[0-9]{2}/\[\$LATEST\][0-9a-f]{32}$`, environment.LogStream); !ok {
+		t.Errorf("log stream = %s", environment.LogStream)
+	}
+	want := map[string]string{
+		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local",
+		"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "WARN",
+		"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
+		"AWS_LAMBDA_FUNCTION_NAME": function, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+		"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":      "/functions", "AWS_LAMBDA_LOG_STREAM_NAME": environment.LogStream,
+		"AWS_LAMBDA_RUNTIME_API":   api,
+		"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2345",
+		"_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1", "_AWS_XRAY_DAEMON_PORT": "2345", "_X_AMZN_TRACE_ID": trace,
+		"LAMBDA_TASK_ROOT": root, "LAMBDA_RUNTIME_DIR": "/var/runtime", "LANG": "en_US.UTF-8",
+		"PATH":            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:" + root + ":" + root + "/lib:/opt/lib",
+		"_HANDLER":        "main", "TZ": "Europe/Zurich", "TABLE_NAME": "UserData",
+	}
+	if diff := cmp.Diff(want, variables); diff != "" {
+		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+	got := s
+	got.Environment, got.RequestID, got.Deadline = nil, "", time.Time{}
+	if diff := cmp.Diff(seen{ARN: arn, Trace: trace, Folder: root, Invocations: 1}, got); diff != "" {
+		t.Errorf("invocation (-want +got):\n%s", diff)
+	}
+
+	second := report(arn+":live", "")
+	if second.ARN != arn+":live" || second.Trace != "" || second.Invocations != 2 || second.RequestID == s.RequestID {
+		t.Errorf("second invocation: %+v", second)
+	}
+}
+
+// What a runtime must not ask is refused as the Runtime API refuses it, and harms nobody.
+func TestInvoke_RuntimeAPIErrors(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	if got, functionError := h.invoke(`{"do":"wrong"}`); got != `{"events":[]}` || functionError != "" {
+		t.Errorf("got %s %s, want the first response", got, functionError)
+	}
+	const (
+		transition = `403 {"errorType":"InvalidStateTransition","errorMessage":"State transition from %s to %s failed for runtime. ` +
+			`Error: State transition is not allowed"}`
+		invalidID = `400 {"errorType":"InvalidRequestID","errorMessage":"Invalid request ID"}`
+	)
+	lines := h.log(1, "platform.report")
+	checkLog(t, lines[3:], []string{
+		fmt.Sprintf(transition, "Running", "Ready"),
+		invalidID,
+		invalidID,
+		fmt.Sprintf(transition, "Running", "InitError"),
+		`403 {"errorType":"Extension.RegistrationClosed",.*}`,
+		`403 {"errorType":"Extension.MissingExtensionIdentifier",.*}`,
+		"404 404 page not found",
+		"405 Method Not Allowed",
+		`202 {"status":"OK"}`,
+		fmt.Sprintf(transition, "ResponseSent", "InvocationResponse"),
+		"RequestId: <id> Error: Runtime exited with error: exit status 1\nRuntime.ExitError",
+		ended, reported + "\tInit Duration: <ms>\tStatus: error\tError Type: Runtime.ExitError",
+	})
+}
+
+// Internal extensions can register during init, and wait for events that never come.
+func TestInvoke_Extensions(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) {
+		f.Environment = map[string]string{"INIT": "extensions"}
+		f.Handler = "main"
+	})
+	h.invoke(`{"do":"echo"}`)
+	checkLog(t, h.log(1, "platform.report"), []string{
+		"INIT_START Runtime Version: provided:al2023", "init",
+		`403 {"errorType":"Extension.InvalidExtensionName","errorMessage":"Empty extension name"}`,
+		`403 {"errorType":"InvalidRequestFormat",.*}`,
+		`403 {"errorType":"Extension.InvalidEventType","errorMessage":"SHUTDOWN: .*"}`,
+		`200 {"functionName":"UserRequestAPI-get","functionVersion":"$LATEST","handler":"main"}`,
+		`403 {"errorType":"Extension.InvalidExtensionState",.*}`,
+		`403 {"errorType":"Extension.UnknownExtensionIdentifier",.*}`,
+		started, ended, reported + "\tInit Duration: <ms>",
+	})
+}
+
+// Long lines stay whole up to 256 KB, and each belongs to its invocation.
+func TestInvoke_LongLines(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	whole := strings.Repeat("a", 256<<10)
+	var want []string
+	for _, text := range []string{whole, whole + "b", "c"} {
+		payload, err := json.Marshal(map[string]string{"do": "print", "text": text + "\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.invoke(string(payload))
+		want = append(want, text[:min(len(text), len(whole))])
+		if len(text) > len(whole) {
+			want = append(want, text[len(whole):])
+		}
+	}
+	h.log(3, "platform.report")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var got []string
+	var running string
+	for _, e := range h.events {
+		switch r := e.Record.(type) {
+		case lambda.InvocationStart:
+			running = r.RequestID
+		case lambda.Line:
+			if e.Text() != "init" {
+				got = append(got, e.Text())
+			}
+			if running != "" && e.RequestID != running {
+				t.Errorf("line has request id %q, want %q", e.RequestID, running)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines differ: got %d, want %d", len(got), len(want))
+	}
+}
+
+func TestInvoke_Concurrency(t *testing.T) {
+	t.Parallel()
+	const limit = 3
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(limit) })
+
+	// As many as there may be are held: each has an environment of its own, and one more is refused.
+	gate := filepath.Join(t.TempDir(), "gate")
+	hold := fmt.Sprintf(`{"do":"wait","text":%q}`, gate)
+	var held sync.WaitGroup
+	pids := make([]string, limit)
+	for i := range pids {
+		held.Go(func() { pids[i], _ = h.invoke(hold) })
+	}
+	testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == limit })
+	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
+	var refused *lambda.Error
+	if !errors.As(err, &refused) || refused.Status != 429 || refused.Type != "TooManyRequestsException" ||
+		refused.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
+		t.Errorf("one more = %v, want 429", err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held.Wait()
+	seen := map[string]bool{}
+	for _, pid := range pids {
+		seen[pid] = true
+	}
+	if len(seen) != limit {
+		t.Errorf("processes %v, want %d different", pids, limit)
+	}
+
+	// One after the other they go to the one that was used last.
+	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
+	last, _ := h.invoke(hold)
+	for range 20 {
+		testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
+		if got, _ := h.invoke(hold); got != last {
+			t.Fatalf("process %s was used, want %s again", got, last)
+		}
+	}
+
+	// As many clients as there may be environments are never refused.
+	var clients sync.WaitGroup
+	for range limit {
+		clients.Go(func() {
+			for range 50 {
+				h.invoke(`{"do":"echo"}`)
+			}
+		})
+	}
+	clients.Wait()
+	if got := len(h.Environments(function)); got != limit {
+		t.Errorf("%d environments, want %d", got, limit)
+	}
+	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
+	h.checkOneAtATime(limit + 1 + 20 + limit*50)
+}
+
+// Environments that were needed for a moment end, but the most recently used one goes on.
+func TestInvoke_IdleTimeout(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration
+		want    int // environments that stay
+	}{
+		{"short", time.Millisecond, 1},
+		{"long", time.Hour, 3},
+		{"none", 0, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(_ *lambda.Function, o *lambda.Options) { o.IdleTimeout = tt.timeout })
+			gate := filepath.Join(t.TempDir(), "gate")
+			var held sync.WaitGroup
+			for range 3 {
+				held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
+			}
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == 3 })
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			held.Wait()
+			testenv.Eventually(t, "the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
+			last, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate))
+			for range 20 { // idle for longer than the timeout at least once
+				testenv.Eventually(t, "idle environments", func() bool { return h.idle() == tt.want })
+				if got, functionError := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != last || functionError != "" {
+					t.Fatalf("process %s answered, %s, want %s again", got, functionError, last)
+				}
+			}
+		})
+	}
+}
+
+// checkOneAtATime checks with the log that no environment had two invocations at once.
+func (h *host) checkOneAtATime(want int) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	running := map[string]string{}
+	invocations := 0
+	for _, e := range h.events {
+		switch e.Type() {
+		case "platform.start":
+			if other := running[e.LogStream]; other != "" {
+				h.t.Errorf("%s started while %s ran", e.RequestID, other)
+			}
+			running[e.LogStream] = e.RequestID
+			invocations++
+		case "platform.end":
+			if running[e.LogStream] != e.RequestID {
+				h.t.Errorf("%s ended while %q ran", e.RequestID, running[e.LogStream])
+			}
+			running[e.LogStream] = ""
+		}
+	}
+	if invocations != want {
+		h.t.Errorf("%d invocations in the log, want %d", invocations, want)
+	}
+}
+
+func TestInvoke_AccountLimit(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(_ *lambda.Function, opts *lambda.Options) { opts.MaxEnvironments = 1 })
+	gate := filepath.Join(t.TempDir(), "gate")
+	var held sync.WaitGroup
+	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
+	testenv.Eventually(t, "the environment", func() bool { return len(h.Environments(function)) == 1 })
+	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
+	var refused *lambda.Error
+	if !errors.As(err, &refused) || refused.Status != 429 || refused.Reason != "ConcurrentInvocationLimitExceeded" {
+		t.Errorf("error = %v, want 429", err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held.Wait()
+	// A client that sends one after the other is never refused, and meets one environment only.
+	for range 50 {
+		h.invoke(`{"do":"echo"}`)
+	}
+}
+
+// An invocation goes on when its caller has gone.
+func TestInvoke_CallerGone(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	gate := filepath.Join(t.TempDir(), "gate")
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, _, _, err := h.Invoke(ctx, function, "", fmt.Appendf(nil, `{"do":"wait","text":%q}`, gate))
+		failed <- err
+	}()
+	h.log(1, "platform.start")
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want %v", err, context.Canceled)
+	}
+	pid := h.Environments(function)[0].PID
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	checkLog(t, h.log(1, "platform.report")[2:], []string{started, ended, reported + "\tInit Duration: <ms>"})
+	if got, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != strconv.Itoa(pid) {
+		t.Errorf("the next invocation ran in %s, want %d", got, pid)
+	}
+}
+
+// An environment that dies while it is idle is replaced.
+func TestInvoke_DiedWhileIdle(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.invoke(`{"do":"echo"}`)
+	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
+	if err := syscall.Kill(h.Environments(function)[0].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lines := h.log(1, "platform.fault")
+	checkLog(t, lines[len(lines)-1:], []string{"Error: Runtime exited with error: signal: killed\nRuntime.ExitError"})
+	if got, functionError := h.invoke(`{"do":"echo"}`); functionError != "" {
+		t.Errorf("the next invocation gives %s", got)
+	}
+}
+
+// What a runtime has started ends with it.
+func TestInvoke_Orphan(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.invoke(`{"do":"orphan"}`)
+	lines := h.log(1, "platform.report")
+	pid, err := strconv.Atoi(lines[3])
+	if err != nil {
+		t.Fatal(lines)
+	}
+	testenv.Eventually(t, "the end of the orphan", func() bool {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may stay a zombie where init does not reap
+		return syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ")
+	})
+}
+
+func TestClose(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, init string
+		frozen     bool
+		wantLog    []string
+	}{
+		{name: "killed", wantLog: nil},
+		{name: "SIGTERM for a function with an extension", init: "sigterm", wantLog: []string{"got SIGTERM"}},
+		{name: "killed when it does not end", init: "deaf", wantLog: []string{"got SIGTERM and stay"}},
+		{name: "frozen", frozen: true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(f *lambda.Function, _ *lambda.Options) {
+				f.Environment = map[string]string{"INIT": tt.init}
+			})
+			h.invoke(`{"do":"echo"}`)
+			before := h.log(1, "platform.report")
+			pid := h.Environments(function)[0].PID
+			if tt.frozen {
+				h.freeze(pid)
+			}
+			if err := h.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("process %d is left: %v", pid, err)
+			}
+			if left := h.Environments(function); len(left) != 0 {
+				t.Errorf("environments left: %v", left)
+			}
+			var lines []string
+			for _, e := range h.events[len(before):] {
+				lines = append(lines, e.Text())
+			}
+			checkLog(t, lines, tt.wantLog)
+			if _, _, _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambda.ErrClosed) {
+				t.Errorf("invoke after close: %v, want %v", err, lambda.ErrClosed)
+			}
+		})
+	}
+}
+
+func TestClose_WhileInvocationsRun(t *testing.T) {
+	t.Parallel()
+	for _, init := range []string{"", "hang"} {
+		t.Run("init "+init, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
+			failed := make(chan error)
+			for range 2 {
+				go func() {
+					_, _, _, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"hang"}`))
+					failed <- err
+				}()
+			}
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == 2 })
+			if err := h.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+			for range 2 {
+				if err := <-failed; !errors.Is(err, lambda.ErrClosed) {
+					t.Errorf("error = %v, want %v", err, lambda.ErrClosed)
+				}
+			}
+		})
+	}
+}
+
+func TestStart_Refused(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	plain := filepath.Join(folder, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, want string
+		functions  []lambda.Function
+		opts       lambda.Options
+	}{
+		{"twice", "configured twice", []lambda.Function{{Name: "a", Bootstrap: bootstrap}, {Name: "a", Bootstrap: bootstrap}},
+			lambda.Options{}},
+		{"no name", "name must be set", []lambda.Function{{Bootstrap: bootstrap}}, lambda.Options{}},
+		{"no binary", "no such file", []lambda.Function{{Name: "a", Bootstrap: filepath.Join(folder, "b")}}, lambda.Options{}},
+		{"not executable", "not an executable", []lambda.Function{{Name: "a", Bootstrap: plain}}, lambda.Options{}},
+		{"folder", "not an executable", []lambda.Function{{Name: "a", Bootstrap: folder}}, lambda.Options{}},
+		{"negative timeout", "negative", []lambda.Function{{Name: "a", Bootstrap: bootstrap, Timeout: -1}}, lambda.Options{}},
+		{"reserved variable", "AWS_REGION is reserved", []lambda.Function{
+			{Name: "a", Bootstrap: bootstrap, Environment: map[string]string{"AWS_REGION": "x"}}}, lambda.Options{}},
+		{"daemon address", "X-Ray daemon", nil, lambda.Options{XRayDaemonAddress: "localhost"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := lambda.Start(tt.functions, tt.opts); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,344 @@
+package lambda_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
+)
+
+const (
+	traceID     = "1-5759e988-bd862e3fe1be46a994272793"
+	parentID    = "53995c3f42cd8ad8"
+	traceHeader = "Root=" + traceID + ";Parent=" + parentID + ";Sampled=1"
+)
+
+// invocations waits for the first n invocations to be over and returns all that are.
+func (h *host) invocations(n int) []lambda.Invocation {
+	h.t.Helper()
+	var over []lambda.Invocation
+	testenv.Eventually(h.t, fmt.Sprintf("the end of %d invocations", n), func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		over = slices.Clone(h.traced)
+		return len(over) >= n
+	})
+	return over
+}
+
+// invokeTraced invokes the function with the trace header. The result may be an error.
+func (h *host) invokeTraced(payload string) error {
+	_, _, _, err := h.Invoke(h.t.Context(), function, traceHeader, []byte(payload))
+	return err
+}
+
+// moments are the times of an invocation that are set, in the order in which they must come.
+type moments struct{ init, started, responded bool }
+
+// TestTrace sees that an invocation is told of once, however it ends, and what is told.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	type invocationError = lambda.InvocationError
+	exited := func(message string) *invocationError {
+		return &invocationError{Type: "Runtime.ExitError", Message: "RequestId: <id> Error: " + message, Kind: lambda.ErrorKindError}
+	}
+	timeout := &invocationError{
+		Type: "Sandbox.Timedout", Message: "RequestId: <id> Error: Task timed out after 3.00 seconds", Kind: lambda.ErrorKindTimeout,
+	}
+	refused := func(errorType, message string) *invocationError {
+		return &invocationError{Type: errorType, Message: message, Kind: lambda.ErrorKindRefused}
+	}
+	tests := []struct {
+		name, payload string
+		warm          bool // with an invocation before it
+		init          string
+		bootstrap     string // what the binary has in it instead
+		status        int
+		err           *invocationError
+		cause         string // is in the cause
+		has           moments
+	}{
+		{name: "cold", payload: `{"do":"echo"}`, status: 200, has: moments{init: true, started: true, responded: true}},
+		{name: "warm", payload: `{"do":"echo"}`, warm: true, status: 200, has: moments{started: true, responded: true}},
+		{name: "function error", payload: `{"do":"error","text":"no luck"}`, warm: true, status: 200,
+			err: &invocationError{Type: "errorString", Kind: lambda.ErrorKindError}, cause: "no luck",
+			has: moments{started: true, responded: true}},
+		{name: "panic", payload: `{"do":"panic","text":"oh"}`, warm: true, status: 200,
+			err: &invocationError{Type: "string", Kind: lambda.ErrorKindError}, cause: "oh", has: moments{started: true, responded: true}},
+		{name: "crash", payload: `{"do":"exit3"}`, warm: true, status: 200,
+			err: exited("Runtime exited with error: exit status 3"), has: moments{started: true}},
+		{name: "crash when cold", payload: `{"do":"kill"}`, status: 200,
+			err: exited("Runtime exited with error: signal: killed"), has: moments{init: true, started: true}},
+		{name: "timeout", payload: `{"do":"hang"}`, warm: true, status: 200, err: timeout, has: moments{started: true}},
+		{name: "response too large", payload: `{"do":"big","bytes":6291557}`, warm: true, status: 200,
+			err: &invocationError{Type: "Function.ResponseSizeTooLarge", Kind: lambda.ErrorKindError,
+				Message: "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
+			has: moments{started: true, responded: true}},
+		{name: "exit in init", payload: `{}`, init: "exit", status: 200,
+			err: exited("Runtime exited with error: exit status 7"), has: moments{init: true, started: true}},
+		{name: "error in init", payload: `{}`, init: "error", status: 200,
+			err: &invocationError{Type: "Settings", Kind: lambda.ErrorKindError}, has: moments{init: true, started: true}},
+		{name: "timeout in init", payload: `{}`, init: "hang", status: 200, err: timeout, has: moments{init: true, started: true}},
+		{name: "no program", payload: `{}`, bootstrap: "not a program", status: 200,
+			err: &invocationError{Type: "Runtime.InvalidEntrypoint", Message: "RequestId: <id> Error: .*exec format error",
+				Kind: lambda.ErrorKindError},
+			has: moments{init: true, started: true}},
+		{name: "not JSON", payload: `{`, status: 400, err: refused("InvalidRequestContentException", "Could not parse request body into json")},
+		{name: "payload too large", payload: strings.Repeat(" ", 6291457), status: 413,
+			err: refused("RequestEntityTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(f *lambda.Function, o *lambda.Options) {
+				f.Environment = map[string]string{"INIT": tt.init}
+				if tt.err != nil && tt.err.Kind == lambda.ErrorKindTimeout {
+					f.Timeout, o.InitTimeout = timeLimit, timeLimit
+				}
+				if tt.bootstrap != "" {
+					f.Bootstrap = filepath.Join(t.TempDir(), "bootstrap")
+					if err := os.WriteFile(f.Bootstrap, []byte(tt.bootstrap), 0o700); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			before := 0
+			if tt.warm {
+				h.invoke(`{"do":"echo"}`)
+				testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
+				before = 1
+			}
+			if err := h.invokeTraced(tt.payload); (err == nil) != (tt.status == 200) {
+				t.Errorf("invoke: %v", err)
+			}
+			h.invocations(before + 1)
+			if err := h.Close(); err != nil { // after it nothing more can come
+				t.Fatal(err)
+			}
+			over := h.invocations(before + 1)
+			if len(over) != before+1 {
+				t.Fatalf("%d invocations were told of, want %d: %+v", len(over), before+1, over)
+			}
+			got := over[before]
+			want := lambda.Invocation{
+				Function: function, ARN: arn, RequestID: got.RequestID, LogStream: got.LogStream,
+				TraceID: traceID, Parent: parentID, Sampled: true,
+				LambdaSegment: got.LambdaSegment, FunctionSegment: got.FunctionSegment, Status: tt.status, Error: tt.err,
+			}
+			message := func(a, b string) bool { return matches(a, b) || matches(b, a) }
+			if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Message" }, cmp.Comparer(message)),
+				cmpopts.IgnoreFields(lambda.Invocation{}, "Cause"), cmpopts.IgnoreTypes(time.Time{})); diff != "" {
+				t.Errorf("invocation (-want +got):\n%s", diff)
+			}
+			checkIDs(t, got)
+			if (got.LogStream != "") != (tt.status == 200) {
+				t.Errorf("log stream %q", got.LogStream)
+			}
+			if (got.Cause != nil) != (tt.cause != "") || !strings.Contains(string(got.Cause), tt.cause) ||
+				got.Cause != nil && !json.Valid(got.Cause) {
+				t.Errorf("cause %s, want one with %q", got.Cause, tt.cause)
+			}
+			checkMoments(t, got, tt.has)
+		})
+	}
+}
+
+func checkIDs(t *testing.T, i lambda.Invocation) {
+	t.Helper()
+	id := regexp.MustCompile(`^[0-9a-f]{16}$`)
+	if !id.MatchString(i.LambdaSegment) || !id.MatchString(i.FunctionSegment) || i.LambdaSegment == i.FunctionSegment {
+		t.Errorf("segments %q and %q", i.LambdaSegment, i.FunctionSegment)
+	}
+}
+
+func checkMoments(t *testing.T, i lambda.Invocation, want moments) {
+	t.Helper()
+	if got := (moments{!i.InitStarted.IsZero(), !i.Started.IsZero(), !i.Responded.IsZero()}); got != want {
+		t.Errorf("got the times %+v, want %+v", got, want)
+	}
+	if i.InitStarted.IsZero() != i.InitEnded.IsZero() || i.InitEnded.Before(i.InitStarted) {
+		t.Errorf("init from %v to %v", i.InitStarted, i.InitEnded)
+	}
+	last := i.Received
+	for _, at := range []time.Time{i.Started, i.Responded, i.Ended} {
+		if at.IsZero() {
+			continue
+		}
+		if at.Before(last) {
+			t.Errorf("times out of order: %+v", i)
+		}
+		last = at
+	}
+	if i.Ended.IsZero() || i.InitEnded.After(i.Ended) {
+		t.Errorf("the end is not last: %+v", i)
+	}
+}
+
+// TestTrace_Throttled sees that an invocation that is refused for too many others is told of, and those that run once each.
+func TestTrace_Throttled(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(1) })
+	gate := filepath.Join(t.TempDir(), "gate")
+	var held sync.WaitGroup
+	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
+	h.log(1, "platform.start")
+	if err := h.invokeTraced(`{}`); err == nil {
+		t.Error("the second invocation was not refused")
+	}
+	over := h.invocations(1)
+	if len(over) != 1 {
+		t.Fatalf("got %+v", over)
+	}
+	want := &lambda.InvocationError{Type: "TooManyRequestsException", Message: "Rate Exceeded.", Kind: lambda.ErrorKindThrottle}
+	if diff := cmp.Diff(want, over[0].Error); diff != "" || over[0].Status != 429 || over[0].LogStream != "" {
+		t.Errorf("invocation %+v, error (-want +got):\n%s", over[0], diff)
+	}
+	checkIDs(t, over[0])
+	checkMoments(t, over[0], moments{})
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held.Wait()
+	if over := h.invocations(2); len(over) != 2 || over[1].Error != nil {
+		t.Errorf("got %+v", over)
+	}
+}
+
+// TestTrace_Closed sees that those that run when the host closes are told of.
+func TestTrace_Closed(t *testing.T) {
+	t.Parallel()
+	for _, init := range []string{"", "hang"} {
+		t.Run("init "+init, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
+			failed := make(chan error, 2)
+			for range cap(failed) {
+				go func() { failed <- h.invokeTraced(`{"do":"hang"}`) }()
+			}
+			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == cap(failed) })
+			if init == "" {
+				h.log(cap(failed), "platform.start")
+			}
+			if err := h.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for range cap(failed) {
+				if err := <-failed; !errors.Is(err, lambda.ErrClosed) {
+					t.Errorf("error = %v", err)
+				}
+			}
+			if err := h.invokeTraced(`{}`); !errors.Is(err, lambda.ErrClosed) {
+				t.Errorf("after the end: %v", err)
+			}
+			over := h.invocations(cap(failed))
+			if len(over) != cap(failed) {
+				t.Errorf("%d were told of, want %d", len(over), cap(failed))
+			}
+			for _, i := range over {
+				if i.Error == nil || i.Error.Kind != lambda.ErrorKindClosed || i.Status != 500 {
+					t.Errorf("got %+v, %+v", i, i.Error)
+				}
+				checkMoments(t, i, moments{started: init == ""})
+			}
+		})
+	}
+}
+
+// TestTrace_Header sees what the function is given, whatever comes.
+func TestTrace_Header(t *testing.T) {
+	t.Parallel()
+	const root = "Root=" + traceID
+	tests := []struct {
+		name, header string
+		want         string // with PARENT for the segment of the function
+		wantParent   string
+		wantSampled  bool
+	}{
+		{"sampled", traceHeader, root + ";Parent=PARENT;Sampled=1", parentID, true},
+		{"not sampled", root + ";Parent=" + parentID + ";Sampled=0", root + ";Parent=PARENT;Sampled=0", parentID, false},
+		{"not decided", root + ";Parent=" + parentID + ";Sampled=?", root + ";Parent=PARENT;Sampled=0", parentID, false},
+		{"root alone", root, root + ";Parent=PARENT;Sampled=0", "", false},
+		{"more fields and blanks", "Self=1-2-3; " + root + " ;Sampled=1;;Lineage=1:a:0", root + ";Parent=PARENT;Sampled=1;Self=1-2-3;Lineage=1:a:0", "", true},
+		{"none", "", "", "", false},
+		{"no root", "Parent=" + parentID + ";Sampled=1", "", "", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, nil)
+			response, _, _, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"report"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var seen struct {
+				Trace string `json:"trace"`
+			}
+			if err := json.Unmarshal(response, &seen); err != nil {
+				t.Fatal(err)
+			}
+			got := h.invocations(1)[0]
+			if want := strings.ReplaceAll(tt.want, "PARENT", got.FunctionSegment); seen.Trace != want {
+				t.Errorf("the function is given %q, want %q", seen.Trace, want)
+			}
+			wantID := traceID
+			if tt.want == "" {
+				wantID = ""
+				if got.LambdaSegment != "" || got.FunctionSegment != "" {
+					t.Errorf("segments without a trace: %+v", got)
+				}
+			} else {
+				checkIDs(t, got)
+			}
+			if got.TraceID != wantID || got.Parent != tt.wantParent || got.Sampled != tt.wantSampled {
+				t.Errorf("invocation %+v", got)
+			}
+		})
+	}
+}
+
+// TestEvent_TraceID sees that every line of an invocation can be joined with its trace.
+func TestEvent_TraceID(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	for i := range 3 {
+		header := fmt.Sprintf("Root=1-00000000-00000000000000000000000%d;Sampled=1", i)
+		if _, _, _, err := h.Invoke(t.Context(), function, header, []byte(`{"do":"print","text":"one\ntwo\n"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.invoke(`{"do":"echo"}`)
+	h.log(4, "platform.report")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	traces := map[string]map[string]int{} // events by trace and request
+	for _, e := range h.events {
+		if traces[e.TraceID] == nil {
+			traces[e.TraceID] = map[string]int{}
+		}
+		traces[e.TraceID][e.RequestID]++
+	}
+	if len(traces) != 4 || len(traces[""]) != 1 {
+		t.Errorf("traces %v", traces)
+	}
+	for id, requests := range traces {
+		for request, events := range requests {
+			// START, END, REPORT and two lines; the first has INIT_START and a line of init too.
+			if id != "" && events != 5 && events != 7 || len(requests) != 1 || request == "" {
+				t.Errorf("trace %q: %v", id, requests)
+			}
+		}
+	}
+}

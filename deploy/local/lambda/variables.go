@@ -1,0 +1,76 @@
+package lambda
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+const (
+	version    = "$LATEST"
+	credential = "local" // what a role's credentials are here: DynamoDB Local takes anything
+)
+
+// checkVariables refuses the names that Lambda reserves ("Using Lambda environment variables").
+func checkVariables(configured map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(configured)) {
+		switch name {
+		case "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+			"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+			"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+			"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+			"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
+			return fmt.Errorf("environment variable %s is reserved by Lambda", name)
+		}
+	}
+	return nil
+}
+
+// variables returns the whole environment of the process: what provided.al2023 sets, overlaid with what is configured.
+// Nothing of this process's own environment is passed on.
+func (e *environment) variables() []string {
+	opts, fn := e.host.opts, e.function
+	root := filepath.Dir(fn.Bootstrap)
+	daemonHost, daemonPort, _ := net.SplitHostPort(opts.XRayDaemonAddress) // checked by Start
+	all := map[string]string{
+		"AWS_ACCESS_KEY_ID":               credential,
+		"AWS_DEFAULT_REGION":              opts.Region,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": strconv.Itoa(fn.MemoryMB),
+		"AWS_LAMBDA_FUNCTION_NAME":        fn.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION":     version,
+		"AWS_LAMBDA_INITIALIZATION_TYPE":  "on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       fn.LogGroup,
+		"AWS_LAMBDA_LOG_STREAM_NAME":      e.logStream,
+		"AWS_LAMBDA_RUNTIME_API":          e.host.address + "/" + e.id,
+		"AWS_REGION":                      opts.Region,
+		"AWS_SECRET_ACCESS_KEY":           credential,
+		"AWS_SESSION_TOKEN":               credential,
+		"AWS_XRAY_CONTEXT_MISSING":        "LOG_ERROR",
+		"AWS_XRAY_DAEMON_ADDRESS":         opts.XRayDaemonAddress,
+		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
+		"LAMBDA_TASK_ROOT":                root,
+		"LANG":                            "en_US.UTF-8",
+		"LD_LIBRARY_PATH":                 "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:" + root + ":" + root + "/lib:/opt/lib",
+		"PATH":                            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"TZ":                              ":UTC",
+		"_AWS_XRAY_DAEMON_ADDRESS":        daemonHost,
+		"_AWS_XRAY_DAEMON_PORT":           daemonPort,
+		"_HANDLER":                        fn.Handler,
+	}
+	if fn.LogFormat != "" {
+		all["AWS_LAMBDA_LOG_FORMAT"] = fn.LogFormat
+	}
+	if fn.LogLevel != "" {
+		all["AWS_LAMBDA_LOG_LEVEL"] = fn.LogLevel
+	}
+	maps.Copy(all, fn.Environment)
+	list := make([]string, 0, len(all))
+	for name, value := range all {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,327 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/xray"
+	"github.com/aws/aws-sdk-go-v2/service/xray/types"
+
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/aws/logformat"
+	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/release"
+)
+
+// Trace shows one trace as a tree with times, flags and causes, and the log lines about it; as JSON, an object with the
+// trace's summary, its segment documents as X-Ray has them, and the lines. If X-Ray has no such trace, the lines are
+// shown and the error names the likely reason. If X-Ray or the logs cannot be read, what the other has is shown before
+// the error.
+func Trace(ctx context.Context, s Settings, id string) error {
+	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
+	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
+		l, err := openLogs(d, nil)
+		if err != nil {
+			return err
+		}
+		client := xray.NewFromConfig(d.Account.Config)
+		documents, missing, traceErr := documents(ctx, client, id)
+		lines, logsErr := l.related(ctx, s.query(time.Now()))
+		if ctx.Err() != nil {
+			return fmt.Errorf("get the trace %s: %w", id, context.Cause(ctx))
+		}
+		if traceErr == nil && missing == "" {
+			t, err := s.assemble(id, documents)
+			if err != nil {
+				return err
+			}
+			if s.JSON {
+				return errors.Join(s.encode(t, documents, lines), logsErr)
+			}
+			if err := s.tree(t); err != nil {
+				return err
+			}
+			if len(lines) == 0 && logsErr == nil {
+				s.Printer.Notef("the logs have no line about it")
+			}
+			if err := s.print("\n", len(lines) > 0); err != nil {
+				return err
+			}
+		}
+		if err := s.show(lines...); err != nil {
+			return err
+		}
+		if missing != "" && logsErr == nil {
+			return s.absent(ctx, client, missing, len(lines))
+		}
+		if missing != "" {
+			traceErr = errors.New(missing)
+		}
+		return errors.Join(traceErr, logsErr)
+	})
+}
+
+// documents returns the segment documents of a trace as X-Ray has them. Where it has none, missing tells it.
+func documents(ctx context.Context, client *xray.Client, id string) (documents []json.RawMessage, missing string, err error) {
+	pages := xray.NewBatchGetTracesPaginator(client, &xray.BatchGetTracesInput{TraceIds: []string{id}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("get the trace %s: %w", id, awserrors.Explain(err))
+		}
+		if slices.Contains(page.UnprocessedTraceIds, id) {
+			missing = fmt.Sprintf("X-Ray has not got to the trace %s: repeat", id)
+		}
+		for _, t := range page.Traces {
+			for _, segment := range t.Segments {
+				documents = append(documents, json.RawMessage(aws.ToString(segment.Document)))
+			}
+		}
+	}
+	if len(documents) > 0 {
+		return documents, "", nil
+	}
+	if missing == "" {
+		missing = fmt.Sprintf("X-Ray has no trace %s", id)
+		if began := startOf(id); time.Since(began) > kept {
+			missing += fmt.Sprintf(" (any more: it would be of %s, and they are kept for 30 days)", began.Local().Format(time.DateTime))
+		} else {
+			missing += ": it comes some seconds after the request, and only where the request is sampled (Sampled=1 in X-Amzn-Trace-Id)"
+		}
+	}
+	return nil, missing, nil
+}
+
+// absent is the error of a trace that is missing. With Transaction Search X-Ray's own index has but a part of all traces.
+func (s Settings) absent(ctx context.Context, client *xray.Client, missing string, lines int) error {
+	if lines == 0 {
+		missing += "; the logs have no line about it either: is it of another stage, account or Region?"
+	} else {
+		missing += "; what the logs have about it is above"
+	}
+	// Who may not ask this does not get to know it.
+	destination, err := client.GetTraceSegmentDestination(ctx, &xray.GetTraceSegmentDestinationInput{})
+	if err == nil && destination.Destination == types.TraceSegmentDestinationCloudWatchLogs {
+		missing += ". Transaction Search is on in this account: X-Ray finds only those traces that it indexes, " +
+			"CloudWatch (Application Signals, Transaction Search) has them all"
+	}
+	return errors.New(missing)
+}
+
+// assemble puts the trace together. What X-Ray itself infers of subsegments, these say too.
+func (s Settings) assemble(id string, documents []json.RawMessage) (*trace.Trace, error) {
+	var parsed []trace.Document
+	for _, document := range documents {
+		d, err := trace.Parse(document)
+		if err != nil {
+			return nil, fmt.Errorf("read the trace %s: %w", id, err)
+		}
+		if !d.Inferred {
+			parsed = append(parsed, d)
+		}
+	}
+	return trace.New(id, parsed), nil
+}
+
+func (s Settings) encode(t *trace.Trace, documents []json.RawMessage, lines []line) error {
+	encoded := make([]json.RawMessage, len(lines))
+	for i, line := range lines {
+		encoded[i] = json.RawMessage(line.json())
+	}
+	encoder := json.NewEncoder(s.Out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		Summary   trace.Summary     `json:"summary"`
+		Documents []json.RawMessage `json:"documents"`
+		Lines     []json.RawMessage `json:"lines"`
+	}{t.Summary(), documents, encoded})
+	if err != nil {
+		return fmt.Errorf("show the trace: %w", err)
+	}
+	return nil
+}
+
+// print writes a text if it is wanted.
+func (s Settings) print(text string, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	if _, err := fmt.Fprint(s.Out, text); err != nil {
+		return fmt.Errorf("show the trace: %w", err)
+	}
+	return nil
+}
+
+// tree shows a trace: one line for it, its annotations, and its spans with what went wrong in them.
+func (s Settings) tree(t *trace.Trace) error {
+	style, sum := s.style(), t.Summary()
+	var b strings.Builder
+	words := []string{
+		"Trace " + t.ID, sum.Start.Local().Format("2006-01-02 15:04:05.000"), sum.Method,
+		logformat.Printable(sum.Operation),
+		style.Status(statusText(sum.Status)), milliseconds(sum.Duration), s.remarks(sum),
+	}
+	b.WriteString(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), "  ") + "\n")
+	if annotations := annotations(t); len(annotations) > 0 {
+		b.WriteString(style.Faint(strings.Join(annotations, "  ")) + "\n")
+	}
+	b.WriteString("\n")
+	rows := s.spans(t)
+	var name, start, took, notes int // columns
+	for _, r := range rows {
+		name = max(name, utf8.RuneCountInString(r.branch+r.name))
+		start, took, notes = max(start, len(r.start)), max(took, len(r.took)), max(notes, r.width)
+	}
+	bar := min(longestBar, s.Width-name-start-took-notes-3*len("  ")-1)
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%s%s%*s  %s  %*s", style.Faint(r.branch), r.look(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
+			style.Faint(fmt.Sprintf("%*s", start, r.start)), took, r.took)
+		if bar >= shortestBar {
+			before, length := r.drawn(bar)
+			fmt.Fprintf(&b, "  %*s%s", before, "", r.look(strings.Repeat("━", length)))
+			if r.notes != "" {
+				fmt.Fprintf(&b, "%*s", bar-before-length, "")
+			}
+		}
+		b.WriteString(r.notes + "\n")
+		for _, cause := range r.causes {
+			b.WriteString(style.Faint(r.below) + style.Bad(cause) + "\n")
+		}
+	}
+	return s.print(b.String(), true)
+}
+
+// Columns that a span's time is drawn in, to scale.
+const (
+	shortestBar = 10
+	longestBar  = 60
+)
+
+// row is a line about a span.
+type row struct {
+	branch string // that leads to the name
+	below  string // the branches that go on below it
+	name   string
+	start  string // since that of the trace
+	took   string
+	notes  string // each with the space before it
+	width  int    // columns of the notes
+	causes []string
+	look   func(string) string // of the name and the bar
+	// Where the span is in the trace's time, from 0 to 1.
+	from, to float64
+}
+
+func (s Settings) spans(t *trace.Trace) []row {
+	var rows []row
+	began, whole := t.Start(), math.Max(1, float64(t.Duration()))
+	var add func(spans []*trace.Span, branch string, root bool)
+	add = func(spans []*trace.Span, branch string, root bool) {
+		for i, span := range spans {
+			fork, on := "├ ", "│ "
+			switch {
+			case root:
+				fork, on = "", ""
+			case i == len(spans)-1:
+				fork, on = "└ ", "  "
+			}
+			r := s.row(span)
+			since := span.Start().Sub(began)
+			r.start = "+" + milliseconds(since)
+			r.from, r.to = float64(since)/whole, float64(since+span.Duration())/whole
+			r.branch = branch + fork
+			r.below = branch + on
+			if len(span.Children) > 0 {
+				r.below += "│ "
+			} else {
+				r.below += "  "
+			}
+			rows = append(rows, r)
+			add(span.Children, branch+on, false)
+		}
+	}
+	add(t.Roots, "", true)
+	return rows
+}
+
+// row is what there is to say about a span by itself.
+func (s Settings) row(span *trace.Span) row {
+	style := s.style()
+	text := func(name string) string {
+		value, _ := span.AWS[name].(string)
+		return value
+	}
+	words := []string{span.Name, text("operation"), text("table_name")}
+	if kind, ok := strings.CutPrefix(span.Origin, "AWS::"); ok { // the name of a function is that of two segments
+		words = append(words, kind)
+	}
+	r := row{name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")), look: same}
+	r.took = milliseconds(span.Duration())
+	note := func(text string, look func(string) string) {
+		r.notes += "  " + look(text)
+		r.width += utf8.RuneCountInString(text) + len("  ")
+	}
+	if span.HTTP != nil && span.HTTP.Response != nil && span.HTTP.Response.Status != 0 {
+		note(strconv.Itoa(span.HTTP.Response.Status), style.Status)
+	}
+	if retries, ok := span.AWS["retries"].(json.Number); ok && retries != "0" {
+		note(retries.String()+" retries", style.Warning)
+	}
+	switch {
+	case span.Fault:
+		note("fault", style.Bad)
+		r.look = style.Bad
+	case span.Throttle:
+		note("throttled", style.Warning)
+		r.look = style.Warning
+	case span.Error:
+		note("error", style.Warning)
+		r.look = style.Warning
+	}
+	if span.Name == "Initialization" {
+		note("cold start", style.Warning)
+	}
+	if span.EndTime == 0 {
+		r.took = "…"
+		note("has not ended", style.Warning)
+	}
+	if span.Orphan && span.IsSubsegment() {
+		note("what it belongs to is missing", style.Warning)
+	}
+	if span.Cause != nil {
+		for _, e := range span.Cause.Exceptions {
+			words := slices.DeleteFunc([]string{e.Type, e.Message}, func(w string) bool { return w == "" })
+			r.causes = append(r.causes, strings.ReplaceAll(logformat.Printable(strings.Join(words, ": ")), "\n", " "))
+		}
+	}
+	return r
+}
+
+func same(text string) string { return text }
+
+// drawn returns where in so many columns the bar of a span begins, and how long it is.
+func (r row) drawn(columns int) (before, length int) {
+	before = min(int(r.from*float64(columns)), columns-1)
+	return before, min(max(1, int(math.Round((r.to-r.from)*float64(columns)))), columns-before)
+}
+
+// annotations returns those of all spans, by their names.
+func annotations(t *trace.Trace) []string {
+	all := map[string]bool{}
+	for _, span := range t.Walk {
+		for name, value := range span.Annotations {
+			all[logformat.Printable(fmt.Sprintf("%s=%v", name, value))] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}

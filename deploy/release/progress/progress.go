@@ -1,0 +1,213 @@
+// Package progress shows how work on a stage goes: to a person at a terminal, as plain lines that are only ever added to, or
+// as JSON lines to a program.
+package progress
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
+)
+
+// Options say how to show.
+type Options struct {
+	JSON  bool       // one object a line, instead of text
+	Color bool       // ANSI's colors
+	Width func() int // the terminal's columns, for a part that is redrawn each second; nil: lines are only added
+}
+
+// Printer writes what happens. It is safe for concurrent use. What cannot be written is lost: the work itself matters more.
+type Printer struct {
+	options Options
+
+	mu    sync.Mutex // guards what follows
+	out   io.Writer
+	drawn int             // lines at the end of the output that are redrawn
+	draw  func() []string // gives them anew; nil: there are none
+}
+
+// New returns a printer to out.
+func New(out io.Writer, options Options) *Printer { return &Printer{out: out, options: options} }
+
+const defaultWidth = 80 // columns
+
+// Open returns a printer to a file as it suits it: lines that are redrawn on a terminal only, colors there unless the
+// environment has NO_COLOR, and JSON where it is asked for.
+func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
+	options := Options{JSON: asJSON}
+	if term.IsTerminal(int(file.Fd())) && !asJSON && getenv("TERM") != "dumb" {
+		options.Color = getenv("NO_COLOR") == ""
+		options.Width = func() int {
+			width, _, err := term.GetSize(int(file.Fd()))
+			if err != nil || width <= 0 { // some terminals do not say
+				return defaultWidth
+			}
+			return width
+		}
+	}
+	return New(file, options)
+}
+
+func (p *Printer) paint(style ansi.Style, text string) string {
+	if !p.options.Color {
+		return text
+	}
+	return style.Paint(text)
+}
+
+// Stepf tells that something begins.
+func (p *Printer) Stepf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.print(message{Event: "step", Message: text}, p.paint(ansi.Bold, "==> "+text))
+}
+
+// Notef tells something about the step.
+func (p *Printer) Notef(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.print(message{Event: "note", Message: text}, "    "+strings.ReplaceAll(text, "\n", "\n    "))
+}
+
+// Result gives what was asked for: value to a program, text to a person.
+func (p *Printer) Result(value any, text string) {
+	p.print(message{Event: "result", Result: value}, text)
+}
+
+// Plan shows what a change set changes. Replacements and deletions are red; what is retained is neither.
+func (p *Printer) Plan(plan *changeset.Plan) {
+	width := 0
+	for _, change := range plan.Changes {
+		width = max(width, len(change.LogicalID))
+	}
+	lines := []string{"    nothing"}
+	if len(plan.Changes) > 0 {
+		lines = nil
+	}
+	for _, change := range plan.Changes {
+		sign, color, note := describe(change)
+		line := fmt.Sprintf("    %s %-*s  %s", sign, width, change.LogicalID, change.Type)
+		if note != "" {
+			line += "  (" + note + ")"
+		}
+		lines = append(lines, p.paint(color, line))
+	}
+	changes := plan.Changes
+	if changes == nil {
+		changes = []changeset.Change{}
+	}
+	p.print(message{Event: "plan", Changes: changes}, strings.Join(lines, "\n"))
+}
+
+// describe returns the sign, color and note of a change.
+func describe(change changeset.Change) (sign string, color ansi.Style, note string) {
+	note = strings.Join(change.Properties, ", ")
+	switch change.Drift {
+	case "MODIFIED":
+		note += "; was changed by other means"
+	case "DELETED":
+		note += "; was deleted by other means"
+	}
+	if change.Retains() {
+		note += "; the old one is retained"
+	}
+	note = strings.TrimPrefix(note, "; ")
+	switch {
+	case change.Action == "SyncWithActual":
+		return "=", ansi.Faint, "is as the template has it by now"
+	case change.Replacement == "True":
+		return "!", ansi.Red, "REPLACED: " + note
+	case change.Replacement == "Conditional":
+		return "!", ansi.Red, "may be REPLACED: " + note
+	case change.Action == "Remove" && change.Retains():
+		return "=", ansi.Faint, "retained: it leaves the stack, and is not deleted"
+	case change.Action == "Remove":
+		return "-", ansi.Red, note
+	case change.Action == "Add", change.Action == "Import":
+		return "+", ansi.Green, note
+	default:
+		return "~", ansi.Yellow, note
+	}
+}
+
+// Error tells a program why all ends here, and with which exit code; a person is told by who prints the error.
+func (p *Printer) Error(code int, err error) {
+	p.print(message{Event: "error", Message: err.Error(), Code: code}, "")
+}
+
+// message is a line of the JSON form.
+type message struct {
+	Time     string             `json:"time"`
+	Event    string             `json:"event"` // step, note, plan, resource, stack, result, error
+	Message  string             `json:"message,omitempty"`
+	Code     int                `json:"code,omitempty"`
+	Changes  []changeset.Change `json:"changes,omitzero"` // nil is none, empty is a plan of nothing
+	Resource string             `json:"resource,omitempty"`
+	Type     string             `json:"type,omitempty"`
+	Status   string             `json:"status,omitempty"`
+	Reason   string             `json:"reason,omitempty"`
+	Result   any                `json:"result,omitempty"`
+}
+
+// print writes the message in the form that was chosen.
+func (p *Printer) print(m message, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.options.JSON {
+		m.Time = time.Now().UTC().Format(time.RFC3339)
+		encoder := json.NewEncoder(p.out)
+		encoder.SetEscapeHTML(false)
+		_ = encoder.Encode(m)
+		return
+	}
+	if text == "" {
+		return
+	}
+	p.erase()
+	_, _ = fmt.Fprintln(p.out, text)
+	p.redraw()
+}
+
+// erase takes the redrawn lines away.
+func (p *Printer) erase() {
+	if p.drawn > 0 {
+		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
+		p.drawn = 0
+	}
+}
+
+func (p *Printer) redraw() {
+	if p.draw == nil || p.options.Width == nil {
+		return
+	}
+	p.erase()
+	width := p.options.Width()
+	for _, line := range p.draw() {
+		if runes := []rune(line); len(runes) >= width { // a line that wraps would be two to erase
+			line = string(runes[:max(0, width-1)])
+		}
+		_, _ = fmt.Fprintln(p.out, p.paint(ansi.Faint, line))
+		p.drawn++
+	}
+}
+
+// setDraw has these lines redrawn at the end; nil takes them away.
+func (p *Printer) setDraw(draw func() []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	p.draw = draw
+	p.redraw()
+}
+
+func (p *Printer) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.redraw()
+}

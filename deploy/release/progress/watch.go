@@ -1,0 +1,192 @@
+package progress
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
+)
+
+const (
+	redrawEvery    = time.Second
+	heartbeatEvery = 30 * time.Second // where lines are only added
+	shownAtMost    = 12               // resources in work
+)
+
+// Watch shows the events of one operation on a stack.
+type Watch struct {
+	printer  *Printer
+	waitsFor map[string][]string
+	begun    time.Time
+
+	mu      sync.Mutex // guards what follows
+	pending []string   // resources that will be changed and have not begun
+	running []running
+	done    map[string]bool
+
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// running is a resource that AWS works on.
+type running struct {
+	id, verb string
+	since    time.Time
+}
+
+// Watch begins to show an operation that makes these changes, until Close. waitsFor names what each resource depends on.
+func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string) *Watch {
+	w := &Watch{
+		printer: p, waitsFor: waitsFor, begun: time.Now(), done: map[string]bool{},
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	for _, change := range changes {
+		w.pending = append(w.pending, change.LogicalID)
+	}
+	p.setDraw(w.lines)
+	go w.run()
+	return w
+}
+
+func (w *Watch) run() {
+	defer close(w.stopped)
+	redraw, heartbeat := time.NewTicker(redrawEvery), time.NewTicker(heartbeatEvery)
+	defer redraw.Stop()
+	defer heartbeat.Stop()
+	for {
+		select {
+		case <-redraw.C:
+			w.printer.tick()
+		case <-heartbeat.C:
+			if w.printer.options.Width == nil && !w.printer.options.JSON {
+				if lines := w.lines(); len(lines) > 0 {
+					w.printer.print(message{}, strings.Join(lines, "\n"))
+				}
+			}
+		case <-w.stop:
+			return
+		}
+	}
+}
+
+// Close ends the showing.
+func (w *Watch) Close() {
+	close(w.stop)
+	<-w.stopped
+	w.printer.setDraw(nil)
+}
+
+// Event shows an event.
+func (w *Watch) Event(event changeset.Event) {
+	p := w.printer
+	status := string(event.Status)
+	m := message{Event: "resource", Resource: event.LogicalID, Type: event.Type, Status: status, Reason: event.Reason}
+	if event.Stack {
+		m.Event = "stack"
+		text := ""
+		if strings.Contains(status, "ROLLBACK") || strings.HasSuffix(status, "_FAILED") { // the others are shown as steps
+			text = p.paint(ansi.Red, "    stack "+status)
+			if event.Reason != "" {
+				text += ": " + event.Reason
+			}
+		}
+		p.print(m, text)
+		return
+	}
+	name := fmt.Sprintf("%s (%s)", event.LogicalID, event.Type)
+	switch {
+	case strings.HasSuffix(status, "_IN_PROGRESS"):
+		w.start(event)
+		p.print(m, "")
+	case strings.HasSuffix(status, "_FAILED"):
+		text := fmt.Sprintf("    x %s: %s after %s", name, status, w.finish(event))
+		if event.Reason != "" {
+			text += ": " + event.Reason
+		}
+		p.print(m, p.paint(ansi.Red, text))
+	default:
+		p.print(m, fmt.Sprintf("    %s %s %s, %s", p.paint(ansi.Green, "ok"), name, verb(status), w.finish(event)))
+	}
+}
+
+// start notes that AWS works on a resource; it tells so twice, the second time when only the resource must become steady.
+func (w *Watch) start(event changeset.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pending = slices.DeleteFunc(w.pending, func(id string) bool { return id == event.LogicalID })
+	verb := verb(string(event.Status))
+	for i := range w.running {
+		if w.running[i].id == event.LogicalID {
+			w.running[i].verb = verb
+			return
+		}
+	}
+	w.running = append(w.running, running{event.LogicalID, verb, event.Time})
+}
+
+// finish returns how long AWS worked on the resource, by its own clock.
+func (w *Watch) finish(event changeset.Event) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done[event.LogicalID] = true
+	w.pending = slices.DeleteFunc(w.pending, func(id string) bool { return id == event.LogicalID })
+	for i, r := range w.running {
+		if r.id == event.LogicalID {
+			w.running = slices.Delete(w.running, i, i+1)
+			return event.Time.Sub(r.since).Round(time.Second)
+		}
+	}
+	return 0
+}
+
+// lines tell what is in work and what waits.
+func (w *Watch) lines() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lines := []string{fmt.Sprintf("    %s: %d done, %d in work, %d waiting",
+		time.Since(w.begun).Round(time.Second), len(w.done), len(w.running), len(w.pending))}
+	for i, r := range w.running {
+		if i == shownAtMost {
+			lines = append(lines, fmt.Sprintf("      … and %d more", len(w.running)-i))
+			break
+		}
+		// Both clocks count here, so it is not exact.
+		lines = append(lines, fmt.Sprintf("      %s %s, %s", r.verb, r.id, max(0, time.Since(r.since)).Round(time.Second)))
+	}
+	for _, id := range w.pending {
+		for _, dependency := range w.waitsFor[id] {
+			if slices.ContainsFunc(w.running, func(r running) bool { return r.id == dependency }) {
+				lines = append(lines, fmt.Sprintf("      %s waits for %s", id, dependency))
+				break
+			}
+		}
+		if len(lines) > shownAtMost+shownAtMost/2 {
+			break
+		}
+	}
+	return lines
+}
+
+// verb says a resource's status in a word.
+func verb(status string) string {
+	for _, known := range []struct{ suffix, word string }{
+		{"CREATE_COMPLETE", "created"},
+		{"UPDATE_COMPLETE", "updated"},
+		{"DELETE_COMPLETE", "deleted"},
+		{"IMPORT_COMPLETE", "imported"},
+		{"DELETE_SKIPPED", "kept"},
+		{"CREATE_IN_PROGRESS", "creating"},
+		{"UPDATE_IN_PROGRESS", "updating"},
+		{"DELETE_IN_PROGRESS", "deleting"},
+		{"IMPORT_IN_PROGRESS", "importing"},
+	} {
+		if status == known.suffix {
+			return known.word
+		}
+	}
+	return strings.ToLower(strings.ReplaceAll(status, "_", " "))
+}
