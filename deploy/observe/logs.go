@@ -147,7 +147,11 @@ func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *lo
 	if l.groups[accessSource] == "" && l.groups[executionSource] == "" || l.seen[accessSource] || l.seen[executionSource] {
 		return
 	}
-	if problem := d.LogsProblem(ctx); problem != "" {
+	switch problem, err := d.LogsProblem(ctx); {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.Printer.Notef("%v", err)
+	case problem != "":
 		s.Printer.Notef("%s", problem)
 	}
 }

@@ -19,8 +19,8 @@ type Deployed struct {
 	// only.
 	Command func(target string, settings ...string) string
 	// LogsProblem returns why API Gateway writes no logs, and what to do about it; "" if nothing is known to prevent
-	// it.
-	LogsProblem func(context.Context) string
+	// it. The error says why that could not be found out.
+	LogsProblem func(context.Context) (string, error)
 }
 
 // Look does something with a stage that is deployed, other than to change it. Its error has the code to exit with.
@@ -39,7 +39,7 @@ func look(ctx context.Context, s *session, do func(context.Context, *Deployed) e
 	}
 	d := &Deployed{
 		Account: s.account, Stack: s.stackName(), Outputs: now.Outputs, LogGroups: map[string]string{}, Command: s.command,
-		LogsProblem: func(ctx context.Context) string { return s.logsProblem(ctx, now) },
+		LogsProblem: func(ctx context.Context) (string, error) { return s.logsProblem(ctx, now) },
 	}
 	for _, r := range resources {
 		if r.Type == logGroupType && r.Status != cftypes.ResourceStatusDeleteComplete && r.PhysicalID != "" {

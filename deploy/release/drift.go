@@ -44,8 +44,7 @@ func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
 	if !s.Drift || s.revertsDrift() { // a plan that reverts drift has found what there is
 		return nil, nil
 	}
-	s.Printer.Notef("comparing the stage with its template (DRIFT=0 leaves that out)…")
-	drifts, err := s.stack.Drift(ctx)
+	drifts, err := s.compare(ctx)
 	if ctx.Err() != nil {
 		return nil, err
 	}
@@ -55,11 +54,18 @@ func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
 	return drifts, nil
 }
 
+// compare has AWS compare the stage with its template.
+func (s *session) compare(ctx context.Context) ([]changeset.Drift, error) {
+	s.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
+	return s.stack.Drift(ctx)
+}
+
 // driftText returns a line for each resource that has drifted.
 func driftText(drifts []changeset.Drift) string {
 	var b strings.Builder
 	for _, d := range drifts {
-		fmt.Fprintf(&b, "  %-9s %s (%s) %s\n", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))
+		line := fmt.Sprintf("  %-9s %s (%s) %s", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }

@@ -37,10 +37,11 @@ func (s *session) logsRole(ctx context.Context, now *current, given string) (str
 
 // chooseLogsRole looks at the account, and says what is wrong with its role.
 func (s *session) chooseLogsRole(ctx context.Context, now *current, given string) (string, error) {
-	choice := given
-	if makesLogsRole(now) {
+	choice, made := given, makesLogsRole(now)
+	switch {
+	case given == "" && made:
 		choice = logsRoleCreate
-	} else if given == logsRoleCreate {
+	case given == logsRoleCreate && !made:
 		return given, nil
 	}
 	arn, err := s.accountLogsRole(ctx)
@@ -60,7 +61,7 @@ func (s *session) chooseLogsRole(ctx context.Context, now *current, given string
 	case problem != "" && choice == "" && s.offersLogsRole(problem):
 		choice = logsRoleCreate
 	case problem != "":
-		s.Printer.Notef("%s", s.withRemedy(problem, now))
+		s.Printer.Notef("%s", s.withRemedy(problem, made && choice == logsRoleCreate))
 	}
 	return cmp.Or(choice, logsRoleExisting), nil
 }
@@ -112,26 +113,22 @@ func (s *session) problemOf(ctx context.Context, arn string) (string, error) {
 }
 
 // logsProblem returns why API Gateway writes no logs of a stage, and what to do about it; "" if nothing is known to
-// prevent it.
-func (s *session) logsProblem(ctx context.Context, now *current) string {
+// prevent it. The error says why that could not be found out.
+func (s *session) logsProblem(ctx context.Context, now *current) (string, error) {
 	arn, err := s.accountLogsRole(ctx)
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
 	problem, err := s.problemOf(ctx, arn)
-	switch {
-	case err != nil:
-		return err.Error()
-	case problem == "":
-		return ""
-	default:
-		return s.withRemedy(problem, now)
+	if problem == "" {
+		return "", err
 	}
+	return s.withRemedy(problem, makesLogsRole(now)), nil
 }
 
-// withRemedy adds to a problem what to do about it.
-func (s *session) withRemedy(problem string, now *current) string {
-	if makesLogsRole(now) {
+// withRemedy adds to a problem what to do about it. ownRole is whether the stack makes the role.
+func (s *session) withRemedy(problem string, ownRole bool) string {
+	if ownRole {
 		return fmt.Sprintf(
 			"%s. The stack makes that role: %s creates it again",
 			problem,

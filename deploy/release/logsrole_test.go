@@ -112,7 +112,11 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 				}
 			}
 			a.roleParameter(t, "Existing")
-			contains(t, a.succeed(t, release.Status), tt.want, tt.remedy)
+			if tt.remedy != "" {
+				contains(t, a.succeed(t, release.Status), tt.want, tt.remedy)
+			} else {
+				a.fail(t, release.Status, release.CodeAccount, []string{tt.want})
+			}
 
 			// Whoever says that another one is set is told, too.
 			setStage(t, a.root, "ApiGatewayLogsRole: Existing")
@@ -157,6 +161,21 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 		a.roleParameter(t, "Create")
 		if len(questions) != 3 {
 			t.Errorf("questions %q", questions[3:])
+		}
+	})
+	t.Run("the stage's file takes precedence over what the stack has made", func(t *testing.T) {
+		t.Parallel()
+		a := newAccount(t)
+		a.logsRole = ""
+		a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Create")
+		a.set(func(a *account) { a.logsRole, a.roles = logsRole, nil })
+		setStage(t, a.root, "ApiGatewayLogsRole: Existing")
+		out := a.succeed(t, release.Deploy)
+		a.roleParameter(t, "Existing")
+		contains(t, out, "does not exist", "set ApiGatewayLogsRole: Create")
+		if strings.Contains(out, "The stack makes") {
+			t.Errorf("the stack no longer makes the role:\n%s", out)
 		}
 	})
 }

@@ -35,8 +35,8 @@ type StageStatus struct {
 	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if they were not compared
 	Alarms    map[string]string `json:"alarms"` // states by names; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
-	// Errors has a message for each part that could not be read: failure, functions, alarms, drift, or the name of a
-	// function.
+	// Errors has a message for each part that could not be read: failure, functions, alarms, logs, drift, or the name
+	// of a function.
 	Errors map[string]string `json:"errors,omitempty"`
 	// LogsProblem is why API Gateway writes no logs, and what to do about it.
 	LogsProblem string `json:"logsProblem,omitempty"`
@@ -63,6 +63,7 @@ const (
 	partFailure   = "failure"
 	partFunctions = "functions"
 	partAlarms    = "alarms"
+	partLogs      = "logs"
 	partDrift     = "drift"
 )
 
@@ -107,21 +108,24 @@ type statusReader struct {
 	errs   []error
 }
 
-func (r *statusReader) failed(part string, err error) {
+// failed notes that parts could not be read because of one error, which may be nil.
+func (r *statusReader) failed(err error, parts ...string) {
 	if err == nil {
 		return
 	}
 	if r.result.Errors == nil {
 		r.result.Errors = map[string]string{}
 	}
-	r.result.Errors[part] = err.Error()
+	for _, part := range parts {
+		r.result.Errors[part] = err.Error()
+	}
 	r.errs = append(r.errs, err)
 }
 
 // read reads all parts, whichever of them fail.
 func (r *statusReader) read(ctx context.Context) {
 	failure, err := r.stack.LastFailure(ctx)
-	r.failed(partFailure, err)
+	r.failed(err, partFailure)
 	if failure != nil {
 		r.result.Failure = failure.Error()
 	}
@@ -129,8 +133,7 @@ func (r *statusReader) read(ctx context.Context) {
 		return
 	}
 	if resources, err := r.stack.Resources(ctx); err != nil {
-		r.failed(partFunctions, err)
-		r.failed(partAlarms, err)
+		r.failed(err, partFunctions, partAlarms)
 	} else {
 		resources = slices.DeleteFunc(resources, func(r changeset.Resource) bool {
 			return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == "" // deleted, or not created yet
@@ -138,11 +141,11 @@ func (r *statusReader) read(ctx context.Context) {
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
 	}
-	r.result.LogsProblem = r.logsProblem(ctx, r.now)
+	r.result.LogsProblem, err = r.logsProblem(ctx, r.now)
+	r.failed(err, partLogs)
 	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
-		r.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
-		r.result.Drift, err = r.stack.Drift(ctx)
-		r.failed(partDrift, err)
+		r.result.Drift, err = r.compare(ctx)
+		r.failed(err, partDrift)
 	}
 }
 
@@ -162,7 +165,7 @@ func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.
 		if missing, ok := errors.AsType[*lambdatypes.ResourceNotFoundException](err); ok {
 			f.State, f.Reason = stateMissing, missing.ErrorMessage()
 		} else if err != nil {
-			r.failed(f.Name, fmt.Errorf("read the function %s: %w", f.Name, awserrors.Explain(err)))
+			r.failed(fmt.Errorf("read the function %s: %w", f.Name, awserrors.Explain(err)), f.Name)
 		}
 		r.result.Functions = append(r.result.Functions, f)
 	}
@@ -197,7 +200,7 @@ func (r *statusReader) readAlarms(ctx context.Context, resources []changeset.Res
 	}
 	if len(states) > 0 {
 		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.account.Config), states); err != nil {
-			r.failed(partAlarms, fmt.Errorf("read the alarms: %w", awserrors.Explain(err)))
+			r.failed(fmt.Errorf("read the alarms: %w", awserrors.Explain(err)), partAlarms)
 			return
 		}
 	}
@@ -255,7 +258,9 @@ func (r StageStatus) text() string {
 		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
 	r.functionsText(&b)
 	r.alarmsText(&b)
-	if r.LogsProblem != "" {
+	if message := r.Errors[partLogs]; message != "" {
+		fmt.Fprintf(&b, "\nLogs     not read: %s\n", message)
+	} else if r.LogsProblem != "" {
 		fmt.Fprintf(&b, "\nLogs     %s\n", r.LogsProblem)
 	}
 	r.driftText(&b)
