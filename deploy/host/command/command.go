@@ -12,7 +12,7 @@ import (
 type Line struct {
 	Stage     string   // value of STAGE; empty: omitted
 	InvokeURL string   // value of INVOKE_URL; empty: omitted
-	AWS       []string // the variables that select the account and the Region, each NAME=value
+	AWS       []string // the variables that select the account, the Region and the endpoints, each NAME=value
 	Region    string   // which the AWS CLI is given if AWS has none: it does not read the stage's file
 }
 
@@ -22,17 +22,29 @@ const (
 	defaultRegion = "AWS_DEFAULT_REGION"
 )
 
+// services returns the services that the targets call, as the variables for their endpoints name them.
+func services() []string {
+	return []string{
+		"API_GATEWAY", "CLOUDFORMATION", "CLOUDWATCH", "CLOUDWATCH_LOGS", "DYNAMODB", "IAM", "LAMBDA", "S3", "STS", "XRAY",
+	}
+}
+
 // New returns a Line with the settings that getenv returns. Credentials are never part of it.
 func New(getenv func(string) string) Line {
 	line := Line{Stage: getenv("STAGE"), InvokeURL: getenv("INVOKE_URL")}
-	for _, names := range [][]string{ // of each list, the AWS SDK reads the first that is set
+	variables := [][]string{ // of each list, the AWS SDK reads the first that is set
 		{profile, "AWS_DEFAULT_PROFILE"},
 		{region, defaultRegion},
 		{"AWS_CONFIG_FILE"},
 		{"AWS_SHARED_CREDENTIALS_FILE"},
 		{"AWS_ENDPOINT_URL"},
+		{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"},
 		{"AWS_CA_BUNDLE"},
-	} {
+	}
+	for _, service := range services() {
+		variables = append(variables, []string{"AWS_ENDPOINT_URL_" + service})
+	}
+	for _, names := range variables {
 		for _, name := range names {
 			if value := getenv(name); value != "" {
 				line.AWS = append(line.AWS, name+"="+value)

@@ -50,6 +50,19 @@ func TestLine(t *testing.T) {
 			"AWS_DEFAULT_PROFILE=me AWS_DEFAULT_REGION=us-east-1 aws login",
 		},
 		{
+			"endpoints of single services",
+			map[string]string{
+				"AWS_ENDPOINT_URL_CLOUDWATCH_LOGS":    "http://127.0.0.1:2",
+				"AWS_ENDPOINT_URL_S3":                 "http://127.0.0.1:1",
+				"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+			},
+			nil,
+			"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://127.0.0.1:2 " +
+				"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1 go tool mage deploy",
+			"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://127.0.0.1:2 " +
+				"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1 aws login",
+		},
+		{
 			"secrets",
 			map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t", "TOKEN": "u"},
 			nil,
