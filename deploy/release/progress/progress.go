@@ -120,7 +120,7 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 	note = strings.TrimPrefix(note, "; ")
 	switch {
 	case change.Action == "SyncWithActual":
-		return "=", ansi.Faint, "is as the template has it by now"
+		return "=", ansi.Faint, "already matches the template"
 	case change.Replacement == "True":
 		return "!", ansi.Red, "REPLACED: " + note
 	case change.Replacement == "Conditional":

@@ -71,7 +71,7 @@ func TestPrinter_Drift(t *testing.T) {
 	}})
 	const want = `    ~ Get   T  (Timeout; was changed by other means)
     + Put   T  (was deleted by other means)
-    = Post  T  (is as the template has it by now)
+    = Post  T  (already matches the template)
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("output (-want +got):\n%s", diff)
