@@ -69,6 +69,26 @@ func TestFromEnvironment(t *testing.T) {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
+	t.Run("a fault for programs", func(t *testing.T) {
+		t.Parallel()
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = out.Close() }()
+		_, _ = release.FromEnvironment("root", out, getenv(map[string]string{"SMOKE": "no", "JSON": "1"}))
+		printed, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, string(printed), `"event":"error"`, `"code":2`, "SMOKE")
+	})
+}
+
+func TestPlan_TemporaryFolder(t *testing.T) {
+	a := newAccount(t)
+	t.Setenv("TMPDIR", filepath.Join(a.root, "gone"))
+	a.fail(t, release.Plan, release.CodeFailed, []string{"TMPDIR", filepath.Join(a.root, "gone")})
 }
 
 // code is what mage exits with: it looks at the outermost error.

@@ -214,7 +214,8 @@ func (s *session) packages(
 ) (_ map[string]build.Package, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "userrequestapi-build-")
 	if err != nil {
-		return nil, nil, fmt.Errorf("build: %w", err)
+		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a folder in which files can be created (now %s)",
+			err, os.TempDir())
 	}
 	clean := func() { _ = os.RemoveAll(dir) } // in the system's folder for what may be left
 	defer func() {

@@ -68,8 +68,8 @@ type Settings struct {
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, REVERT_DRIFT,
 // AT_ONCE, INVOKE_URL, TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR,
-// and those that select the account for the commands in messages. Progress is printed to out. A browser is opened only
-// from a terminal, and not with BROWSER=none or JSON.
+// and those that select the account for the commands in messages. Progress is printed to out, an error for programs
+// too. A browser is opened only from a terminal, and not with BROWSER=none or JSON.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -102,6 +102,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		s.Ask = ask(os.Stdin, os.Stderr)
 	}
 	if err := variables.Err(); err != nil {
+		s.Printer.Error(CodeSettings, err)
 		return Settings{}, WithCode(CodeSettings, err)
 	}
 	return s, nil
