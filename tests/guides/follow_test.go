@@ -21,7 +21,7 @@ const (
 	repository = "https://github.com/userrequestapi/userdata"
 	address    = "http://127.0.0.1:3000" // of the stack, in the pages
 	ready      = "Ctrl-C stops it."      // what the stack shows at last when it starts
-	stopping   = "Stop it"               // the section before which Ctrl-C is pressed
+	stopping   = "Stop the stack"        // the section before which Ctrl-C is pressed
 )
 
 // outputs are the languages of blocks that show what the commands before them print.
