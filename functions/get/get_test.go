@@ -119,33 +119,33 @@ type page struct {
 
 func readPage(t *testing.T, h functiontest.Handler, target string) (page, response.Response) {
 	t.Helper()
-	answer := h.Serve(t, requesttest.Event("GET", target, ""))
-	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s: got %v", target, answer)
+	res := h.Serve(t, requesttest.Event("GET", target, ""))
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: got %v", target, res)
 	}
 	var p page
-	if err := json.Unmarshal([]byte(answer.Body), &p); err != nil {
+	if err := json.Unmarshal([]byte(res.Body), &p); err != nil {
 		t.Fatalf("%s: %v", target, err)
 	}
 	headers := map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
 	if p.Next != nil {
-		headers["Link"] = answer.Headers["Link"]
-		link, isNext := strings.CutSuffix(answer.Headers["Link"], `>; rel="next"`)
+		headers["Link"] = res.Headers["Link"]
+		link, isNext := strings.CutSuffix(res.Headers["Link"], `>; rel="next"`)
 		if !isNext || !strings.HasPrefix(link, "</prod/users?") || !strings.Contains(link, "cursor="+*p.Next) {
-			t.Errorf("%s: got Link %s and next %s", target, answer.Headers["Link"], *p.Next)
+			t.Errorf("%s: got Link %s and next %s", target, res.Headers["Link"], *p.Next)
 		}
 	}
-	if diff := cmp.Diff(headers, answer.Headers); diff != "" {
+	if diff := cmp.Diff(headers, res.Headers); diff != "" {
 		t.Errorf("%s: headers (-want +got):\n%s", target, diff)
 	}
-	return p, answer
+	return p, res
 }
 
 // listAll follows the pages from target, and returns the ids that they have and how many pages there are.
 func listAll(t *testing.T, h functiontest.Handler, target string) (ids []string, pages int) {
 	t.Helper()
 	for range 1000 {
-		p, answer := readPage(t, h, target)
+		p, res := readPage(t, h, target)
 		pages++
 		for _, item := range p.Items {
 			ids = append(ids, item["userId"].(string))
@@ -153,7 +153,7 @@ func listAll(t *testing.T, h functiontest.Handler, target string) (ids []string,
 		if p.Next == nil {
 			return ids, pages
 		}
-		target, _, _ = strings.Cut(strings.TrimPrefix(answer.Headers["Link"], "</prod"), ">")
+		target, _, _ = strings.Cut(strings.TrimPrefix(res.Headers["Link"], "</prod"), ">")
 	}
 	t.Fatal("the pages do not end")
 	return nil, 0
@@ -182,12 +182,12 @@ func TestList(t *testing.T) {
 	if len(second.Items) != 5 || second.Items[0]["userId"] != want[10] {
 		t.Errorf("got %v", second.Items)
 	}
-	if _, answer := readPage(t, serving(), "/users"); answer.Body != `{"items":[]}` {
-		t.Errorf("got %s of no users", answer.Body)
+	if _, res := readPage(t, serving(), "/users"); res.Body != `{"items":[]}` {
+		t.Errorf("got %s of no users", res.Body)
 	}
 }
 
-// A page is no larger than what Lambda can answer with.
+// A page is no larger than what Lambda can res with.
 func TestListLarge(t *testing.T) {
 	t.Parallel()
 	var users []user.Attributes
@@ -205,11 +205,11 @@ func TestListLarge(t *testing.T) {
 		for i := range users {
 			users[i] = user.Attributes{"userId": want[i], "x": strings.Repeat(character, 400_000/len(character))}
 		}
-		_, answer := readPage(t, serving(users...), "/users")
+		_, res := readPage(t, serving(users...), "/users")
 		var payload bytes.Buffer
 		encoder := json.NewEncoder(&payload)
 		encoder.SetEscapeHTML(false) // as aws-lambda-go has it
-		if err := encoder.Encode(answer); err != nil {
+		if err := encoder.Encode(res); err != nil {
 			t.Fatal(err)
 		}
 		if payload.Len() > 6_000_000 {

@@ -25,20 +25,20 @@ func post(t *testing.T, h functiontest.Handler, body string, headers ...string) 
 	return h.Serve(t, requesttest.Event("POST", "/users", body, headers...))
 }
 
-// wantCreated checks the answer and what is stored, and returns the user's id.
-func wantCreated(t *testing.T, h functiontest.Handler, answer response.Response, replayed bool) string {
+// wantCreated checks the res and what is stored, and returns the user's id.
+func wantCreated(t *testing.T, h functiontest.Handler, res response.Response, replayed bool) string {
 	t.Helper()
 	var sent map[string]any
-	if err := json.Unmarshal([]byte(answer.Body), &sent); err != nil || answer.StatusCode != http.StatusCreated {
-		t.Fatalf("got %v, error %v", answer, err)
+	if err := json.Unmarshal([]byte(res.Body), &sent); err != nil || res.StatusCode != http.StatusCreated {
+		t.Fatalf("got %v, error %v", res, err)
 	}
 	id, _ := sent["userId"].(string)
 	stored, err := h.Users.Get(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(stored.Attributes.AppendJSON(nil)); text != answer.Body {
-		t.Errorf("got %s, but stored is %s", answer.Body, text)
+	if text := string(stored.Attributes.AppendJSON(nil)); text != res.Body {
+		t.Errorf("got %s, but stored is %s", res.Body, text)
 	}
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
@@ -47,7 +47,7 @@ func wantCreated(t *testing.T, h functiontest.Handler, answer response.Response,
 	if replayed {
 		want["Idempotent-Replayed"] = "true"
 	}
-	if diff := cmp.Diff(want, answer.Headers); diff != "" {
+	if diff := cmp.Diff(want, res.Headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 	return id
@@ -56,12 +56,12 @@ func wantCreated(t *testing.T, h functiontest.Handler, answer response.Response,
 func TestCreate(t *testing.T) {
 	t.Parallel()
 	h := serving()
-	answer := post(t, h, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`, "If-None-Match", "*")
-	if id := wantCreated(t, h, answer, false); id != "1" {
+	res := post(t, h, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`, "If-None-Match", "*")
+	if id := wantCreated(t, h, res, false); id != "1" {
 		t.Errorf("got id %s", id)
 	}
-	if !strings.HasPrefix(answer.Body, `{"createdAt":"`) || !strings.Contains(answer.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
-		t.Errorf("got %s", answer.Body)
+	if !strings.HasPrefix(res.Body, `{"createdAt":"`) || !strings.Contains(res.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
+		t.Errorf("got %s", res.Body)
 	}
 	if id := wantCreated(t, h, h.Serve(t, requesttest.Event("POST", "/users/", `{"userId":"2"}`)), false); id != "2" {
 		t.Errorf("got id %s", id)

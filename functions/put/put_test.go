@@ -51,7 +51,7 @@ func TestReplace(t *testing.T) {
 			}
 			h := serving()
 			h.RequireIfMatch = required
-			answer := h.Serve(t, requesttest.Event("PUT", test.target, test.body, test.headers...))
+			res := h.Serve(t, requesttest.Event("PUT", test.target, test.body, test.headers...))
 			stored, err := h.Users.Get(t.Context(), "1")
 			if err != nil {
 				t.Fatal(err)
@@ -67,11 +67,11 @@ func TestReplace(t *testing.T) {
 				"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
 				"Content-Location": "/prod/users/1", "ETag": `"` + string(stored.ETag) + `"`,
 			}
-			if diff := cmp.Diff(wantHeaders, answer.Headers); diff != "" || answer.StatusCode != http.StatusOK {
-				t.Errorf("%s: got status %d, headers (-want +got):\n%s", name, answer.StatusCode, diff)
+			if diff := cmp.Diff(wantHeaders, res.Headers); diff != "" || res.StatusCode != http.StatusOK {
+				t.Errorf("%s: got status %d, headers (-want +got):\n%s", name, res.StatusCode, diff)
 			}
-			if text := string(stored.Attributes.AppendJSON(nil)); text != answer.Body || !json.Valid([]byte(text)) {
-				t.Errorf("%s: got %s, but stored is %s", name, answer.Body, text)
+			if text := string(stored.Attributes.AppendJSON(nil)); text != res.Body || !json.Valid([]byte(text)) {
+				t.Errorf("%s: got %s, but stored is %s", name, res.Body, text)
 			}
 		}
 	}

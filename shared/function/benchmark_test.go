@@ -18,8 +18,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-// BenchmarkTracing is what a request costs that reads a user over HTTP from a database that answers at once: with a daemon
-// that reads, with one that does not and whose queue is full, with none, and in a trace that is not sampled.
+// BenchmarkTracing measures a request that reads a user over HTTP: in a trace that is not sampled, with a daemon that
+// reads, with a daemon whose queue is full, and without a daemon.
 func BenchmarkTracing(b *testing.B) {
 	database := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -46,15 +46,15 @@ func BenchmarkTracing(b *testing.B) {
 		daemon func(*testing.B, *net.UDPConn)
 		header string
 	}{
-		{"not sampled", reads, "Root=" + traceID + ";Parent=53995c3f42cd8ad8;Sampled=0"},
-		{"daemon reads", reads, traceHeader},
+		{"not sampled", readAll, "Root=" + traceID + ";Parent=53995c3f42cd8ad8;Sampled=0"},
+		{"daemon reads", readAll, traceHeader},
 		{"daemon is full", func(b *testing.B, conn *net.UDPConn) {
 			b.Helper()
-			if err := conn.SetReadBuffer(1); err != nil { // the kernel's least
+			if err := conn.SetReadBuffer(1); err != nil { // the kernel raises it to its minimum
 				b.Fatal(err)
 			}
 		}, traceHeader},
-		{"port is dead", func(b *testing.B, conn *net.UDPConn) {
+		{"no daemon", func(b *testing.B, conn *net.UDPConn) {
 			b.Helper()
 			if err := conn.Close(); err != nil {
 				b.Fatal(err)
@@ -76,15 +76,15 @@ func BenchmarkTracing(b *testing.B) {
 			event := requesttest.Event("GET", "/users/1", "")
 			b.ReportAllocs()
 			for b.Loop() {
-				if answer, err := f.Handle(ctx, event); err != nil || answer.StatusCode != http.StatusOK {
-					b.Fatalf("got %v and error %v", answer, err)
+				if res, err := f.Handle(ctx, event); err != nil || res.StatusCode != http.StatusOK {
+					b.Fatalf("got %v and error %v", res, err)
 				}
 			}
 		})
 	}
 }
 
-func reads(b *testing.B, conn *net.UDPConn) {
+func readAll(b *testing.B, conn *net.UDPConn) {
 	b.Helper()
 	go func() {
 		for buffer := make([]byte, 1<<16); ; {

@@ -1,5 +1,5 @@
-// Package function is what all functions have in common: [Start] reads the settings, makes the logger, the tracer and the
-// store, and then answers requests with the function's own handler, whose errors become problem documents.
+// Package function runs the Lambda functions of the API. [Start] reads the settings, creates the logger, the tracer
+// and the store, and serves requests with a [Handler], whose errors become problem documents.
 package function
 
 import (
@@ -27,26 +27,26 @@ import (
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-// Handler answers one request. An error is told to the client by [problem.From].
+// Handler serves one request. The caller receives an error as the problem document that [problem.From] returns.
 type Handler func(ctx context.Context, api API, req *request.Request) (response.Response, error)
 
-// API is what a handler works with.
+// API holds the dependencies and settings of a handler.
 type API struct {
 	Users          user.Store
 	RequireIfMatch bool
 }
 
-// Function answers API Gateway's requests with a handler.
+// Function serves the requests of API Gateway with a handler.
 type Function struct {
 	handler  Handler
 	api      API
 	settings Settings
 	logger   *zap.Logger
-	warm     atomic.Bool // whether a request came before
+	warm     atomic.Bool // set by the first request
 	current  atomic.Pointer[zap.Logger]
 }
 
-// New returns a function that answers with handler, from users.
+// New returns a function that serves requests with handler and stores users in users.
 func New(handler Handler, users user.Store, settings Settings, logger *zap.Logger) *Function {
 	f := &Function{
 		handler:  handler,
@@ -58,13 +58,13 @@ func New(handler Handler, users user.Store, settings Settings, logger *zap.Logge
 	return f
 }
 
-// reserve is kept of the time that Lambda gives, to answer and to log after the handler has run out of it. A handler that has
-// not noticed by the half of it is overdue.
+// reserve is the time between the handler's deadline and Lambda's, for the response and the log. A handler that has
+// not returned after half of it is overdue.
 const reserve = 500 * time.Millisecond
 
-// Handle answers one event. It always returns an answer and never an error: a failure of the handler, a panic included, is a
-// problem document for the client and an error in the log. What there is to tell of a handler that does not return in time is
-// told while there is time.
+// Handle serves one event. The error is always nil: an error or panic of the handler is logged and returned as a
+// problem document. For a handler that is overdue, Handle writes the log and the trace before Lambda ends the
+// invocation.
 func (f *Function) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (response.Response, error) {
 	i := &invocation{function: f, request: request.New(&event), start: time.Now(), coldStart: !f.warm.Swap(true)}
 	i.logger = f.logger.With(
@@ -81,20 +81,21 @@ func (f *Function) Handle(ctx context.Context, event events.APIGatewayProxyReque
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
-		overdue := time.AfterFunc(time.Until(deadline.Add(-reserve/2)), func() {
-			i.finish(response.Response{}, problem.From(fmt.Errorf("handler is overdue: %w", context.DeadlineExceeded)), "")
+		timer := time.AfterFunc(time.Until(deadline.Add(-reserve/2)), func() {
+			overdue := fmt.Errorf("handler is overdue: %w", context.DeadlineExceeded)
+			i.finish(response.Response{}, problem.From(overdue), "")
 		})
-		defer overdue.Stop()
+		defer timer.Stop()
 	}
-	answer, failure := f.answer(ctx, i.request)
-	return i.finish(answer, failure, i.request.Subject()), nil
+	res, failure := f.runHandler(ctx, i.request)
+	return i.finish(res, failure, i.request.Subject()), nil
 }
 
-// currentLogger returns the logger of the request that is being answered, else the function's own. Lambda gives an environment
-// one request at a time.
+// currentLogger returns the logger of the current request, or the function's own between requests. An execution
+// environment serves one request at a time.
 func (f *Function) currentLogger() *zap.Logger { return f.current.Load() }
 
-// invocation is the answering of one request.
+// invocation is the state of one request.
 type invocation struct {
 	function  *Function
 	request   *request.Request
@@ -105,27 +106,30 @@ type invocation struct {
 	span      *tracing.Span
 
 	finished sync.Once
-	answer   response.Response
+	response response.Response
 }
 
-// finish tells the log and the trace how the request ends, and returns the answer. Only the first call counts: the others, also
-// those at the same time, return its answer.
-func (i *invocation) finish(answer response.Response, failure *problem.Problem, subject string) response.Response {
+// finish writes the log line and the trace of the request, and returns the response. Only the first call has an
+// effect; later and concurrent calls return its response.
+func (i *invocation) finish(
+	res response.Response, failure *problem.Problem, subject string,
+) response.Response {
 	i.finished.Do(func() {
 		if failure != nil {
 			if failure.Code == problem.InternalError && i.request.IsWrite() {
 				failure.Detail = user.UnknownOutcome
 			}
 			failure.Instance, failure.RequestID = i.request.Path(), i.request.ID()
-			answer = response.Problem(failure)
+			res = response.Problem(failure)
 		}
-		// The body of an answer to HEAD stays: the gateway does not send it, but tells its length (RFC 9110 §8.6).
-		maps.Copy(answer.Headers, i.function.crossOrigin())
-		i.trace(answer.StatusCode, failure)
-		i.log(answer.StatusCode, failure, subject)
-		i.answer = answer
+		// A response to HEAD keeps its body: API Gateway does not send it, but derives Content-Length (RFC 9110
+		// §8.6).
+		maps.Copy(res.Headers, i.function.crossOrigin())
+		i.trace(res.StatusCode, failure)
+		i.log(res.StatusCode, failure, subject)
+		i.response = res
 	})
-	return i.answer
+	return i.response
 }
 
 func (i *invocation) trace(status int, failure *problem.Problem) {
@@ -166,7 +170,8 @@ func (i *invocation) log(status int, failure *problem.Problem, subject string) {
 	i.logger.Log(level(status), "request", fields...)
 }
 
-// metrics are the line's custom metrics: the outcome by operation, and the cold start as Powertools for AWS Lambda has it.
+// metrics returns the custom metrics of the log line: the outcome by operation, and the cold start with the name and
+// dimensions of Powertools for AWS Lambda.
 func (i *invocation) metrics(at time.Time, status int) []zap.Field {
 	namespace := i.function.settings.MetricsNamespace
 	if namespace == "" {
@@ -176,11 +181,14 @@ func (i *invocation) metrics(at time.Time, status int) []zap.Field {
 	if !i.coldStart {
 		return metrics.Fields(at, requests)
 	}
-	coldStart := metrics.Counter{Namespace: namespace, Name: "ColdStart", Dimensions: []string{"service", "function_name"}}
-	return append(metrics.Fields(at, requests, coldStart), zap.String("function_name", i.function.settings.Log.Function))
+	coldStart := metrics.Counter{
+		Namespace: namespace, Name: "ColdStart", Dimensions: []string{"service", "function_name"},
+	}
+	functionName := zap.String("function_name", i.function.settings.Log.Function)
+	return append(metrics.Fields(at, requests, coldStart), functionName)
 }
 
-// lambdaRequestID is the id in Lambda's own lines, which is not API Gateway's.
+// lambdaRequestID returns the request id of Lambda's own log lines, which differs from API Gateway's.
 func lambdaRequestID(ctx context.Context) zap.Field {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		return zap.String("lambdaRequestId", lc.AwsRequestID)
@@ -188,8 +196,10 @@ func lambdaRequestID(ctx context.Context) zap.Field {
 	return zap.Skip()
 }
 
-// answer runs the handler. What went wrong, a panic included, is returned as a problem.
-func (f *Function) answer(ctx context.Context, req *request.Request) (answer response.Response, failure *problem.Problem) {
+// runHandler returns the handler's response, or its error or panic as a problem.
+func (f *Function) runHandler(
+	ctx context.Context, req *request.Request,
+) (res response.Response, failure *problem.Problem) {
 	defer func() {
 		if v := recover(); v != nil {
 			cause := panicError(v)
@@ -198,16 +208,17 @@ func (f *Function) answer(ctx context.Context, req *request.Request) (answer res
 		}
 	}()
 	if err := req.CheckQuery(); err != nil {
-		return answer, problem.From(err)
+		return res, problem.From(err)
 	}
-	answer, err := f.handler(ctx, f.api, req)
+	res, err := f.handler(ctx, f.api, req)
 	if err != nil {
-		return answer, problem.From(err)
+		return res, problem.From(err)
 	}
-	return answer, nil
+	return res, nil
 }
 
-// panicError tells what v says only where the Go runtime has said it: any other value can hold what the client sent.
+// panicError returns an error for the panic value v. It includes the text only of the Go runtime's own errors: any
+// other value can contain data of the request.
 func panicError(v any) error {
 	if err, ok := v.(runtime.Error); ok {
 		return fmt.Errorf("panic: %w", err)
@@ -223,7 +234,7 @@ func (f *Function) crossOrigin() map[string]string {
 	}
 	return map[string]string{
 		"Access-Control-Allow-Origin": f.settings.AllowOrigin,
-		// The one value that the API document allows; tests hold all responses to it.
+		// The API document allows only this value, and tests validate all responses against it.
 		"Access-Control-Expose-Headers": "Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, " +
 			"Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id",
 	}

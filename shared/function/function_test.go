@@ -27,8 +27,10 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
-// newFunction returns a function with one user, "1", and its log.
-func newFunction(t *testing.T, handler function.Handler, change ...func(*function.Settings)) (*function.Function, *bytes.Buffer) {
+// newFunction returns a function whose store has the user "1", and its log.
+func newFunction(
+	t *testing.T, handler function.Handler, change ...func(*function.Settings),
+) (*function.Function, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
 	settings := function.Settings{
@@ -47,13 +49,15 @@ func newFunction(t *testing.T, handler function.Handler, change ...func(*functio
 	return function.New(handler, users, settings, logger), log
 }
 
-func handle(ctx context.Context, t *testing.T, f *function.Function, event events.APIGatewayProxyRequest) response.Response {
+func handle(
+	ctx context.Context, t *testing.T, f *function.Function, event events.APIGatewayProxyRequest,
+) response.Response {
 	t.Helper()
-	answer, err := f.Handle(ctx, event)
+	res, err := f.Handle(ctx, event)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer
+	return res
 }
 
 func lines(t *testing.T, log *bytes.Buffer) []map[string]any {
@@ -70,7 +74,7 @@ func lines(t *testing.T, log *bytes.Buffer) []map[string]any {
 	return found
 }
 
-// read answers with the user.
+// read is a handler that returns the user that the request names.
 func read(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
 	if err != nil {
@@ -93,7 +97,7 @@ func panics(value any) function.Handler {
 	return func(context.Context, function.API, *request.Request) (response.Response, error) { panic(value) }
 }
 
-// traceHeaderKey is the key under which aws-lambda-go puts the trace header into the context.
+// traceHeaderKey is the context key that aws-lambda-go uses for the trace header.
 func traceHeaderKey() any { return "x-amzn-trace-id" }
 
 func TestLogLine(t *testing.T) {
@@ -105,21 +109,27 @@ func TestLogLine(t *testing.T) {
 		want    map[string]any
 	}{
 		"success": {read, "/users/1", map[string]any{
-			"level": "INFO", "route": "/users/{userId}", "status": 200.0, "outcome": "Success", "userIdHash": "6b86b273ff34fce1",
+			"level": "INFO", "route": "/users/{userId}", "status": 200.0, "outcome": "Success",
+			"userIdHash": "6b86b273ff34fce1",
 		}},
-		"refused": {read, "/users?userId=2", map[string]any{
+		"not found": {read, "/users?userId=2", map[string]any{
 			"level": "INFO", "route": "/users", "status": 404.0, "outcome": "Error", "userIdHash": "d4735e3a265e16ee",
 			"errorCode": "UserNotFound",
 		}},
 		"no user": {read, "/users?userId=", map[string]any{
 			"level": "INFO", "route": "/users", "status": 400.0, "outcome": "Error", "errorCode": "InvalidUserId",
 		}},
-		"throttled": {fails(&user.Error{Code: user.Throttled, Detail: "Wait.", Err: errors.New("why")}), "/users", map[string]any{
-			"level": "ERROR", "route": "/users", "status": 503.0, "outcome": "Fault", "errorCode": "StoreThrottled",
-			"error": "StoreThrottled: why",
-		}},
-		"failed": {fails(errors.New("why")), "/users", map[string]any{
-			"level": "ERROR", "route": "/users", "status": 500.0, "outcome": "Fault", "errorCode": "InternalError", "error": "why",
+		"throttled": {
+			fails(&user.Error{Code: user.Throttled, Detail: "Wait.", Err: errors.New("cause")}),
+			"/users",
+			map[string]any{
+				"level": "ERROR", "route": "/users", "status": 503.0, "outcome": "Fault", "errorCode": "StoreThrottled",
+				"error": "StoreThrottled: cause",
+			},
+		},
+		"failed": {fails(errors.New("cause")), "/users", map[string]any{
+			"level": "ERROR", "route": "/users", "status": 500.0, "outcome": "Fault", "errorCode": "InternalError",
+			"error": "cause",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +153,8 @@ func TestLogLine(t *testing.T) {
 			delete(got[0], "timestamp")
 			maps.Copy(test.want, map[string]any{
 				"message": "request", "service": "userdata", "function": "userdata-test", "version": "7",
-				"requestId": requesttest.RequestID, "xrayTraceId": traceID, "coldStart": true, "method": "GET", "operation": "GET", "retries": 0.0,
+				"requestId": requesttest.RequestID, "xrayTraceId": traceID, "coldStart": true, "method": "GET",
+				"operation": "GET", "retries": 0.0,
 			})
 			if diff := cmp.Diff(test.want, got[0]); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -174,7 +185,7 @@ func TestPanic(t *testing.T) {
 		handler function.Handler
 		want    string
 	}{
-		"of the runtime": {func(context.Context, function.API, *request.Request) (response.Response, error) {
+		"runtime error": {func(context.Context, function.API, *request.Request) (response.Response, error) {
 			return response.Response{StatusCode: list[3]}, nil
 		}, "panic: runtime error: index out of range [3] with length 0"},
 		"string": {panics("MARKED"), "panic: string"},
@@ -184,7 +195,9 @@ func TestPanic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			first := true
-			f, log := newFunction(t, func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+			f, log := newFunction(t, func(
+				ctx context.Context, api function.API, req *request.Request,
+			) (response.Response, error) {
 				if first {
 					first = false
 					return test.handler(ctx, api, req)
@@ -194,7 +207,7 @@ func TestPanic(t *testing.T) {
 			event := requesttest.Event("GET", "/users/1", "")
 			wantProblem(t, handle(t.Context(), t, f, event), http.StatusInternalServerError, "InternalError")
 			if strings.Contains(log.String(), "MARKED") {
-				t.Errorf("the log has what the panic said: %s", log)
+				t.Errorf("the log contains the panic value: %s", log)
 			}
 			got := lines(t, log)
 			if len(got) != 2 {
@@ -215,8 +228,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestPanicDetail checks that the response to a write does not leave open that its outcome is unknown, and that the
-// response to a read does not mention one.
+// TestPanicDetail checks that the response to a write states that its outcome is unknown, and the response to a read
+// does not.
 func TestPanicDetail(t *testing.T) {
 	t.Parallel()
 	for method, write := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PUT": true, "DELETE": true} {
@@ -225,18 +238,18 @@ func TestPanicDetail(t *testing.T) {
 		if method == "POST" {
 			target = "/users"
 		}
-		answer := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
-		if answer.StatusCode != http.StatusInternalServerError || strings.Contains(answer.Body, "outcome is unknown") != write {
-			t.Errorf("%s: got status %d, %s", method, answer.StatusCode, answer.Body)
+		res := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
+		if res.StatusCode != http.StatusInternalServerError || strings.Contains(res.Body, "outcome is unknown") != write {
+			t.Errorf("%s: got status %d, %s", method, res.StatusCode, res.Body)
 		}
 	}
 }
 
-func wantProblem(t *testing.T, answer response.Response, status int, code string) {
+func wantProblem(t *testing.T, res response.Response, status int, code string) {
 	t.Helper()
 	var got map[string]any
-	if err := json.Unmarshal([]byte(answer.Body), &got); err != nil {
-		t.Fatalf("body %q: %v", answer.Body, err)
+	if err := json.Unmarshal([]byte(res.Body), &got); err != nil {
+		t.Fatalf("body %q: %v", res.Body, err)
 	}
 	for _, key := range []string{"title", "detail"} {
 		if text, _ := got[key].(string); text == "" || strings.Contains(text, "MARKED") {
@@ -248,8 +261,11 @@ func wantProblem(t *testing.T, answer response.Response, status int, code string
 		"type": "urn:problem-type:userrequestapi:" + code, "status": float64(status), "code": code,
 		"instance": "/prod/users/1", "requestId": requesttest.RequestID,
 	}
-	if diff := cmp.Diff(want, got); diff != "" || answer.StatusCode != status || answer.Headers["Content-Type"] != "application/problem+json" {
-		t.Errorf("got status %d, headers %v, and a problem (-want +got):\n%s", answer.StatusCode, answer.Headers, diff)
+	if res.StatusCode != status || res.Headers["Content-Type"] != "application/problem+json" {
+		t.Errorf("got status code %d and headers %v, want %d and a problem document", res.StatusCode, res.Headers, status)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problem (-want +got):\n%s", diff)
 	}
 }
 
@@ -261,25 +277,27 @@ func TestProblem(t *testing.T) {
 		status int
 		code   string
 	}{
-		"refused":     {&user.Error{Code: user.NotFound, Detail: "There is none."}, 404, "UserNotFound"},
+		"not found":   {&user.Error{Code: user.NotFound, Detail: "There is none."}, 404, "UserNotFound"},
 		"throttled":   {&user.Error{Code: user.Throttled, Detail: "Wait.", Err: secret}, 503, "StoreThrottled"},
 		"unavailable": {&user.Error{Code: user.Unavailable, Detail: "Wait.", Err: secret}, 500, "StoreUnavailable"},
 		"failed":      {secret, 500, "InternalError"},
 		"too late":    {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), 500, "InternalError"},
 	} {
 		f, _ := newFunction(t, fails(test.err))
-		answer := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1?x=y", ""))
+		res := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1?x=y", ""))
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantProblem(t, answer, test.status, test.code)
+			wantProblem(t, res, test.status, test.code)
 		})
 	}
 }
 
-// The gateway takes the body away from the answer to HEAD.
+// API Gateway removes the body of a response to HEAD.
 func TestHead(t *testing.T) {
 	t.Parallel()
-	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("why")), "panic": panics("why")} {
+	for name, handler := range map[string]function.Handler{
+		"success": read, "failure": fails(errors.New("cause")), "panic": panics("cause"),
+	} {
 		f, _ := newFunction(t, handler)
 		get := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
 		head := handle(t.Context(), t, f, requesttest.Event("HEAD", "/users/1", ""))
@@ -306,24 +324,27 @@ func TestDeadline(t *testing.T) {
 	}
 	handle(t.Context(), t, f, requesttest.Event("GET", "/users", ""))
 	if limited {
-		t.Error("got a deadline without Lambda's")
+		t.Error("got a deadline, want none without Lambda's")
 	}
 
-	// With too little time left, the client still gets an answer.
+	// With too little time left, the caller still receives a response.
 	f, _ = newFunction(t, read)
 	ctx, cancel = context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
-	wantProblem(t, handle(ctx, t, f, requesttest.Event("GET", "/users/1", "")), http.StatusInternalServerError, "StoreUnavailable")
+	res := handle(ctx, t, f, requesttest.Event("GET", "/users/1", ""))
+	wantProblem(t, res, http.StatusInternalServerError, "StoreUnavailable")
 }
 
-// A handler that does not notice that its time is over is told of while there is time, and only once.
+// A handler that ignores its deadline is logged before Lambda's deadline, and only once.
 func TestOverdue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var after []map[string]any
 		var log *bytes.Buffer
 		var f *function.Function
-		f, log = newFunction(t, func(_ context.Context, _ function.API, req *request.Request) (response.Response, error) {
+		f, log = newFunction(t, func(
+			_ context.Context, _ function.API, req *request.Request,
+		) (response.Response, error) {
 			if _, err := req.UserID(); err != nil {
 				return response.Response{}, err
 			}
@@ -334,9 +355,11 @@ func TestOverdue(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		wantProblem(t, handle(ctx, t, f, requesttest.Event("GET", "/users/1", "")), http.StatusInternalServerError, "InternalError")
-		if len(after) != 1 || after[0]["status"] != 500.0 || after[0]["errorCode"] != "InternalError" || after[0]["outcome"] != "Fault" ||
-			after[0]["error"] != "handler is overdue: context deadline exceeded" || after[0]["durationMs"] != 9750.0 {
+		res := handle(ctx, t, f, requesttest.Event("GET", "/users/1", ""))
+		wantProblem(t, res, http.StatusInternalServerError, "InternalError")
+		if len(after) != 1 || after[0]["status"] != 500.0 || after[0]["errorCode"] != "InternalError" ||
+			after[0]["outcome"] != "Fault" || after[0]["durationMs"] != 9750.0 ||
+			after[0]["error"] != "handler is overdue: context deadline exceeded" {
 			t.Errorf("got %v", after)
 		}
 		if log.Len() > 0 {
@@ -394,7 +417,7 @@ func TestMetrics(t *testing.T) {
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const allow, expose = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
-	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("why"))} {
+	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("cause"))} {
 		f, _ := newFunction(t, handler)
 		closed := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
 		if closed.Headers[allow] != "" || closed.Headers[expose] != "" {
@@ -429,11 +452,11 @@ func TestRequireIfMatch(t *testing.T) {
 	}
 }
 
-// Whatever comes with a request, and whatever becomes of it, no value of it gets into the log.
+// No value of a request is logged, whatever the outcome.
 func TestNothingPersonalIsLogged(t *testing.T) {
 	t.Parallel()
 	const secret = "MARKED"
-	// everything does all that a handler can do with a request, and fails with the error of the step that is asked for.
+	// Each step is an operation of a handler on a request.
 	steps := []func(context.Context, function.API, *request.Request) error{
 		func(_ context.Context, _ function.API, req *request.Request) error {
 			_, err := req.UserID()
@@ -472,7 +495,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 			panic(fmt.Sprint(secret, req))
 		},
 		func(_ context.Context, _ function.API, req *request.Request) error {
-			panic(fmt.Errorf("%s %v", secret, req)) //nolint:err113 // what a library might say
+			panic(fmt.Errorf("%s %v", secret, req)) //nolint:err113 // like the error of a library
 		},
 		func(context.Context, function.API, *request.Request) error {
 			var v any = secret
@@ -480,18 +503,25 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 		},
 	}
 	for i, step := range steps {
-		f, log := newFunction(t, func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+		f, log := newFunction(t, func(
+			ctx context.Context, api function.API, req *request.Request,
+		) (response.Response, error) {
 			return response.NoContent(), step(ctx, api, req)
 		})
 		for _, target := range []string{
 			"/users/" + secret + "?limit=" + secret + "&cursor=" + secret + "&" + secret + "=1",
 			"/users?userId=" + secret + "&userId=" + secret, "/users/%40" + secret, "/users/" + secret + "?userId=1",
 		} {
-			for _, body := range []string{`{"name":"` + secret + `"}`, secret, `{"` + secret + `":1e999,"b":{"$B":"` + secret + `"}}`} {
-				event := requesttest.Event("PUT", target, body, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+`"`,
-					"Content-Type", "application/json", "Authorization", secret, "User-Agent", secret, "X-Forwarded-For", secret, secret, secret)
+			for _, body := range []string{
+				`{"name":"` + secret + `"}`, secret, `{"` + secret + `":1e999,"b":{"$B":"` + secret + `"}}`,
+			} {
+				event := requesttest.Event("PUT", target, body,
+					"If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+`"`,
+					"Content-Type", "application/json", "Authorization", secret, "User-Agent", secret,
+					"X-Forwarded-For", secret, secret, secret)
 				event.RequestContext.Identity = events.APIGatewayRequestIdentity{
-					SourceIP: secret, UserArn: secret, UserAgent: secret, APIKey: secret, APIKeyID: secret, Caller: secret, User: secret,
+					SourceIP: secret, UserArn: secret, UserAgent: secret, APIKey: secret, APIKeyID: secret,
+					Caller: secret, User: secret,
 				}
 				event.RequestContext.Authorizer = map[string]any{"claims": map[string]any{"sub": secret, "email": secret}}
 				event.StageVariables = map[string]string{secret: secret}
@@ -499,7 +529,7 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 			}
 		}
 		if strings.Contains(log.String(), secret) {
-			t.Errorf("step %d: the log has a value: %s", i, log)
+			t.Errorf("step %d: the log contains a value of the request: %s", i, log)
 		}
 		if log.Len() == 0 {
 			t.Errorf("step %d: nothing was logged", i)

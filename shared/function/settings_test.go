@@ -36,7 +36,8 @@ func TestReadSettings(t *testing.T) {
 	}{
 		"defaults": {nil, with(func(*function.Settings) {})},
 		"everything": {map[string]string{
-			"TABLE_NAME": "my.Table_1-", "DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "LOG_LEVEL": "debug", "AWS_LAMBDA_LOG_LEVEL": "INFO",
+			"TABLE_NAME": "my.Table_1-", "DYNAMODB_ENDPOINT": "http://127.0.0.1:8000",
+			"LOG_LEVEL": "debug", "AWS_LAMBDA_LOG_LEVEL": "INFO",
 			"REQUIRE_IF_MATCH": "true", "CORS_ALLOW_ORIGIN": "*",
 			"POWERTOOLS_METRICS_NAMESPACE": "UserRequestAPI-dev",
 		}, with(func(s *function.Settings) {
@@ -45,9 +46,10 @@ func TestReadSettings(t *testing.T) {
 			s.MetricsNamespace = "UserRequestAPI-dev"
 		})},
 		"not required": {map[string]string{"REQUIRE_IF_MATCH": "false"}, with(func(*function.Settings) {})},
-		"another endpoint": {map[string]string{"DYNAMODB_ENDPOINT": "https://vpce-1.example.org"}, with(func(s *function.Settings) {
-			s.Endpoint = "https://vpce-1.example.org"
-		})},
+		"VPC endpoint": {
+			map[string]string{"DYNAMODB_ENDPOINT": "https://vpce-1.example.org"},
+			with(func(s *function.Settings) { s.Endpoint = "https://vpce-1.example.org" }),
+		},
 		"endpoint for all services": {
 			map[string]string{"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"},
 			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:4566" }),
@@ -59,7 +61,7 @@ func TestReadSettings(t *testing.T) {
 			},
 			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
 		},
-		"own endpoint first": {
+		"DYNAMODB_ENDPOINT takes precedence": {
 			map[string]string{
 				"DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "AWS_ENDPOINT_URL_DYNAMODB": "x", "AWS_ENDPOINT_URL": "x",
 			},
@@ -71,7 +73,7 @@ func TestReadSettings(t *testing.T) {
 			},
 			with(func(*function.Settings) {}),
 		},
-		"own endpoint with those of the SDKs ignored": {
+		"DYNAMODB_ENDPOINT with those of the SDKs ignored": {
 			map[string]string{"DYNAMODB_ENDPOINT": "http://127.0.0.1:8000", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
 			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
 		},
@@ -86,7 +88,7 @@ func TestReadSettings(t *testing.T) {
 	}
 }
 
-func TestReadSettingsRefuses(t *testing.T) {
+func TestReadSettingsErrors(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{
 		"SERVICE_NAME":      {""},
@@ -112,9 +114,11 @@ func TestReadSettingsRefuses(t *testing.T) {
 	_, err := function.ReadSettings(func(name string) string {
 		return map[string]string{"TABLE_NAME": "x", "DYNAMODB_ENDPOINT": "x", "REQUIRE_IF_MATCH": "x"}[name]
 	})
-	for _, name := range []string{"SERVICE_NAME", "STAGE", "AWS_REGION", "TABLE_NAME", "DYNAMODB_ENDPOINT", "REQUIRE_IF_MATCH"} {
+	for _, name := range []string{
+		"SERVICE_NAME", "STAGE", "AWS_REGION", "TABLE_NAME", "DYNAMODB_ENDPOINT", "REQUIRE_IF_MATCH",
+	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("the error does not name %s: %v", name, err)
+			t.Errorf("got error %v, want one that names %s", err, name)
 		}
 	}
 }

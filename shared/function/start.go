@@ -25,8 +25,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-// Start runs a function that answers with handler, and does not return. Where the settings are missing or wrong, it says so in
-// one log line and to the Lambda Runtime API, and ends the process.
+// Start runs a Lambda function that serves requests with handler. It does not return. If settings are missing or
+// invalid, it writes one log line, reports the error to the Lambda runtime API, and exits with status 1.
 func Start(handler Handler) {
 	f, err := initialize(handler)
 	if err != nil {
@@ -40,8 +40,8 @@ func initialize(handler Handler) (*Function, error) {
 	logger, logErr := logging.New(os.Stdout, settings.Log)
 	if err = errors.Join(err, logErr); err != nil {
 		err = fmt.Errorf("settings: %w", err)
-		settings.Log.Level, settings.Log.LambdaLevel = "", "" // they may be what is wrong, and must not hide it
-		logger, _ = logging.New(os.Stdout, settings.Log)      // only levels can be wrong
+		settings.Log.Level, settings.Log.LambdaLevel = "", "" // they can be invalid, or suppress the line
+		logger, _ = logging.New(os.Stdout, settings.Log)      // fails only for an invalid level
 		logger.Error("init failed", zap.Error(err))
 		if reportErr := reportInitError(os.Getenv("AWS_LAMBDA_RUNTIME_API"), err); reportErr != nil {
 			logger.Error("init error not reported", zap.Error(reportErr))
@@ -68,7 +68,8 @@ func newClient(s Settings) *dynamodb.Client {
 	})
 }
 
-// credentials are those that Lambda puts into the environment. Another environment gets new ones before they expire.
+// credentials returns the credentials in the environment variables that Lambda sets. Lambda replaces an execution
+// environment before its credentials expire.
 func credentials(context.Context) (aws.Credentials, error) {
 	c := aws.Credentials{
 		AccessKeyID:     os.Getenv("AWS_ACCESS_KEY_ID"),
@@ -82,28 +83,29 @@ func credentials(context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// warmUpTime bounds what a database that is down costs the first request.
-const warmUpTime = time.Second
+// warmUpTimeout limits the delay of a cold start when DynamoDB cannot be reached.
+const warmUpTimeout = time.Second
 
-// warmUp does all that a request does once, while Lambda gives the function all of a CPU: reading an event, decoding and encoding
-// a user, logging, and a real read, which opens the connection to DynamoDB. What comes of it does not matter: the first
-// request will meet the same.
+// warmUp serves one request during init, when Lambda provides a full CPU: it decodes an event, decodes and encodes a
+// user, logs, and reads from DynamoDB, which opens the connection. Errors are ignored: the first request reports
+// them.
 func warmUp(users user.Store, settings Settings) {
-	settings.Log.Level = "" // so that there is something to log
+	settings.Log.Level = "" // the default level writes the request line
 	logger, err := logging.New(io.Discard, settings.Log)
 	if err != nil {
 		return
 	}
-	f := New(readNobody, users, settings, logger)
-	ctx, cancel := context.WithTimeout(context.Background(), warmUpTime+reserve)
+	f := New(serveWarmUp, users, settings, logger)
+	ctx, cancel := context.WithTimeout(context.Background(), warmUpTimeout+reserve)
 	defer cancel()
-	_, _ = lambda.NewHandler(f.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users","headers":{},
-		"multiValueHeaders":{"Content-Type":["application/json"]},"requestContext":{"path":"/users","identity":{}},
+	_, _ = lambda.NewHandler(f.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
+		"headers":{},"multiValueHeaders":{"Content-Type":["application/json"]},
+		"requestContext":{"path":"/users","identity":{}},
 		"body":"{\"name\":\"Nobody\",\"n\":1}","isBase64Encoded":false}`))
 }
 
-// readNobody reads a user with an id that nobody can have, and answers with the one that was sent.
-func readNobody(ctx context.Context, api API, req *request.Request) (response.Response, error) {
+// serveWarmUp reads a user that does not exist, because its id is not valid, and returns the user in the request.
+func serveWarmUp(ctx context.Context, api API, req *request.Request) (response.Response, error) {
 	sent, err := req.User()
 	if err != nil {
 		return response.Response{}, err
@@ -112,16 +114,15 @@ func readNobody(ctx context.Context, api API, req *request.Request) (response.Re
 	return response.User(http.StatusOK, user.User{Attributes: sent}, req.UserPath("")), nil
 }
 
-// reportTime bounds the report to Lambda that the function cannot start.
-const reportTime = time.Second
+const reportTimeout = time.Second
 
-// reportInitError tells Lambda why the function cannot start ("Lambda runtime API": initialization error).
+// reportInitError sends failure to the runtime API ("Initialization error" in the AWS Lambda Developer Guide).
 func reportInitError(runtimeAPI string, failure error) error {
 	body, err := json.Marshal(map[string]string{"errorType": "Function.InvalidSettings", "errorMessage": failure.Error()})
 	if err != nil {
 		return fmt.Errorf("encode init error: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), reportTime)
+	ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		"http://"+runtimeAPI+"/2018-06-01/runtime/init/error", bytes.NewReader(body))
@@ -136,7 +137,7 @@ func reportInitError(runtimeAPI string, failure error) error {
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
 	if err == nil && res.StatusCode != http.StatusAccepted {
-		err = fmt.Errorf("report init error: status %d", res.StatusCode)
+		err = fmt.Errorf("report init error: got status code %d, want %d", res.StatusCode, http.StatusAccepted)
 	}
 	return err
 }

@@ -25,22 +25,23 @@ import (
 	"github.com/userrequestapi/userdata/shared/response"
 )
 
-// asFunction makes another process of this test's executable a function, since Start does not return.
-const asFunction = "TEST_AS_FUNCTION"
+// handlerVariable names the handler that the test binary runs as a function. Start does not return, so that a test
+// runs it in another process.
+const handlerVariable = "TEST_HANDLER"
 
 func TestMain(m *testing.M) {
-	if name := os.Getenv(asFunction); name != "" {
+	if name := os.Getenv(handlerVariable); name != "" {
 		function.Start(handlers()[name])
 	}
 	os.Exit(m.Run())
 }
 
-// handlers are what another process can answer with.
+// handlers returns the handlers by the name in handlerVariable.
 func handlers() map[string]function.Handler {
 	return map[string]function.Handler{
 		"read":   read,
 		"panics": panics("MARKED"),
-		// hangs does not notice that its time is over.
+		// hangs ignores its deadline.
 		"hangs": func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
 			_, _ = read(ctx, api, req)
 			select {}
@@ -48,13 +49,13 @@ func handlers() map[string]function.Handler {
 	}
 }
 
-// functionCommand returns a process that is a function with these settings and no others.
+// functionCommand returns the command of a function with these settings, NAME=value, and no others.
 func functionCommand(t *testing.T, runtimeAPI string, settings ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append([]string{
-		asFunction + "=read",
-		"GOCOVERDIR=" + t.TempDir(), // or the coverage of this test is warned about
+		handlerVariable + "=read",
+		"GOCOVERDIR=" + t.TempDir(), // without it, a binary built with -cover prints a warning
 		"AWS_LAMBDA_RUNTIME_API=" + strings.TrimPrefix(runtimeAPI, "http://"),
 	}, settings...)
 	return cmd
@@ -76,7 +77,9 @@ func TestStartWithWrongSettings(t *testing.T) {
 			[]string{"LOG_LEVEL=loud", "TABLE_NAME=x", "REQUIRE_IF_MATCH=x"},
 			[]string{"SERVICE_NAME", "STAGE", "AWS_REGION", "LOG_LEVEL", "TABLE_NAME", "REQUIRE_IF_MATCH"},
 		},
-		"log level that would hide it": {[]string{"LOG_LEVEL=FATAL", "AWS_REGION=eu-central-1"}, []string{"SERVICE_NAME", "STAGE"}},
+		"log level above ERROR": {
+			[]string{"LOG_LEVEL=FATAL", "AWS_REGION=eu-central-1"}, []string{"SERVICE_NAME", "STAGE"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -86,7 +89,10 @@ func TestStartWithWrongSettings(t *testing.T) {
 			}
 			reports := make(chan reported, 10)
 			runtimeAPI := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				report := reported{Path: r.Method + " " + r.URL.Path, ErrorType: r.Header.Get("Lambda-Runtime-Function-Error-Type")}
+				report := reported{
+					Path:      r.Method + " " + r.URL.Path,
+					ErrorType: r.Header.Get("Lambda-Runtime-Function-Error-Type"),
+				}
 				if err := json.NewDecoder(r.Body).Decode(&report.Body); err != nil {
 					t.Error(err)
 				}
@@ -113,7 +119,7 @@ func TestStartWithWrongSettings(t *testing.T) {
 			}
 			for _, name := range test.faults {
 				if !strings.Contains(message, name) {
-					t.Errorf("%q does not name %s", message, name)
+					t.Errorf("got error %q, want one that names %s", message, name)
 				}
 			}
 			want := reported{
@@ -125,7 +131,7 @@ func TestStartWithWrongSettings(t *testing.T) {
 				t.Fatalf("got %d reports, want 1", len(reports))
 			}
 			if diff := gocmp.Diff(want, <-reports); diff != "" {
-				t.Errorf("the report (-want +got):\n%s", diff)
+				t.Errorf("report (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -133,11 +139,11 @@ func TestStartWithWrongSettings(t *testing.T) {
 
 func TestStartWithoutRuntime(t *testing.T) {
 	t.Parallel()
-	gone := httptest.NewServer(http.NotFoundHandler())
-	refusing := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(refusing.Close)
-	gone.Close()
-	for name, runtimeAPI := range map[string]string{"gone": gone.URL, "refusing": refusing.URL} {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	notFound := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(notFound.Close)
+	closed.Close()
+	for name, runtimeAPI := range map[string]string{"closed": closed.URL, "not found": notFound.URL} {
 		stdout, err := functionCommand(t, runtimeAPI).Output()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
@@ -150,24 +156,28 @@ func TestStartWithoutRuntime(t *testing.T) {
 	}
 }
 
-// invocation is what Lambda has a function answer.
+// invocation is one invocation of a function.
 type invocation struct {
 	event   []byte
 	header  string        // X-Amzn-Trace-Id, "" for none
-	timeout time.Duration // a minute, if it is 0
+	timeout time.Duration // 0 means one minute
 }
 
-// lambdaRuntime hands out invocations and takes the answers and errors.
+// lambdaRuntime is a Lambda runtime API: it serves the invocations and receives the responses and errors.
 type lambdaRuntime struct {
 	*httptest.Server
 	invocations chan invocation
-	answers     chan response.Response
+	responses   chan response.Response
 	failures    chan string
 }
 
 func newRuntime(t *testing.T) lambdaRuntime {
 	t.Helper()
-	r := lambdaRuntime{nil, make(chan invocation, 10), make(chan response.Response, 10), make(chan string, 10)}
+	r := lambdaRuntime{
+		invocations: make(chan invocation, 10),
+		responses:   make(chan response.Response, 10),
+		failures:    make(chan string, 10),
+	}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch req.URL.Path {
 		case "/2018-06-01/runtime/invocation/next":
@@ -176,18 +186,19 @@ func newRuntime(t *testing.T) lambdaRuntime {
 				w.Header().Set("Lambda-Runtime-Aws-Request-Id", "id")
 				deadline := time.Now().Add(cmp.Or(i.timeout, time.Minute))
 				w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline.UnixMilli(), 10))
-				w.Header().Set("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-central-1:123456789012:function:userdata-get")
+				w.Header().Set("Lambda-Runtime-Invoked-Function-Arn",
+					"arn:aws:lambda:eu-central-1:123456789012:function:userdata-get")
 				w.Header().Set("Lambda-Runtime-Trace-Id", i.header)
 				_, _ = w.Write(i.event)
 			case <-req.Context().Done():
 			}
 		case "/2018-06-01/runtime/invocation/id/response":
-			var answer response.Response
-			if err := json.NewDecoder(req.Body).Decode(&answer); err != nil {
+			var res response.Response
+			if err := json.NewDecoder(req.Body).Decode(&res); err != nil {
 				t.Error(err)
 			}
 			w.WriteHeader(http.StatusAccepted)
-			r.answers <- answer
+			r.responses <- res
 		case "/2018-06-01/runtime/invocation/id/error":
 			body, err := io.ReadAll(req.Body)
 			if err != nil {
@@ -203,7 +214,7 @@ func newRuntime(t *testing.T) lambdaRuntime {
 	return r
 }
 
-// newDatabase returns DynamoDB with the one user "1" of the table Users, and the tables that are asked for.
+// newDatabase returns the URL of a DynamoDB whose table has the user "1", and the table of each request.
 func newDatabase(t *testing.T) (url string, tables chan string) {
 	t.Helper()
 	tables = make(chan string, 10)
@@ -218,7 +229,7 @@ func newDatabase(t *testing.T) (url string, tables chan string) {
 			t.Error(err)
 		}
 		tables <- in.TableName
-		if in.Key.UserID.S != "1" { // to warm up
+		if in.Key.UserID.S != "1" { // the read of the warm-up
 			_, _ = io.WriteString(w, "{}")
 			return
 		}
@@ -228,22 +239,23 @@ func newDatabase(t *testing.T) (url string, tables chan string) {
 	return database.URL, tables
 }
 
-// runningFunction is a process that answers invocations.
+// runningFunction is the process of a function, with its runtime API and database.
 type runningFunction struct {
 	lambdaRuntime
-	tables  chan string
-	cmd     *exec.Cmd
-	printed chan string // each line on stdout
-	stderr  bytes.Buffer
+	tables chan string
+	cmd    *exec.Cmd
+	stdout chan string // lines
+	stderr bytes.Buffer
 }
 
 func startFunction(t *testing.T, settings ...string) *runningFunction {
 	t.Helper()
-	f := &runningFunction{lambdaRuntime: newRuntime(t), printed: make(chan string, 1000)}
+	f := &runningFunction{lambdaRuntime: newRuntime(t), stdout: make(chan string, 1000)}
 	var database string
 	database, f.tables = newDatabase(t)
 	f.cmd = functionCommand(t, f.URL, append([]string{
-		"SERVICE_NAME=userdata", "STAGE=prod", "AWS_REGION=eu-central-1", "TABLE_NAME=Users", "DYNAMODB_ENDPOINT=" + database,
+		"SERVICE_NAME=userdata", "STAGE=prod", "AWS_REGION=eu-central-1",
+		"TABLE_NAME=Users", "DYNAMODB_ENDPOINT=" + database,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_LAMBDA_FUNCTION_VERSION=7",
 	}, settings...)...)
 	f.cmd.Stderr = &f.stderr
@@ -255,15 +267,15 @@ func startFunction(t *testing.T, settings ...string) *runningFunction {
 		t.Fatal(err)
 	}
 	go func() {
-		defer close(f.printed)
+		defer close(f.stdout)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
-			f.printed <- scanner.Text()
+			f.stdout <- scanner.Text()
 		}
 	}()
 	return f
 }
 
-// invoke sends a request for the user "1".
+// invoke invokes the function with a request that reads the user "1".
 func (f *runningFunction) invoke(t *testing.T, header string, timeout time.Duration) {
 	t.Helper()
 	event, err := json.Marshal(requesttest.Event("GET", "/users/1", ""))
@@ -273,7 +285,7 @@ func (f *runningFunction) invoke(t *testing.T, header string, timeout time.Durat
 	f.invocations <- invocation{event, header, timeout}
 }
 
-// stop ends the process, and returns the lines of its log, which is all that it may have printed.
+// stop ends the process, checks that it printed nothing besides its log, and returns the log lines.
 func (f *runningFunction) stop(t *testing.T) []map[string]any {
 	t.Helper()
 	if err := f.cmd.Process.Kill(); err != nil {
@@ -287,15 +299,15 @@ func (f *runningFunction) stop(t *testing.T) []map[string]any {
 	return log
 }
 
-// log returns the lines of a process that is ending.
+// log waits for the end of the process and returns its log lines.
 func (f *runningFunction) log(t *testing.T) []map[string]any {
 	t.Helper()
 	var stdout bytes.Buffer
-	for line := range f.printed {
+	for line := range f.stdout {
 		stdout.WriteString(line + "\n")
 	}
 	if strings.Contains(stdout.String(), "MARKED") {
-		t.Errorf("printed what is personal: %s", &stdout)
+		t.Errorf("printed personal data: %s", &stdout)
 	}
 	return lines(t, &stdout)
 }
@@ -304,10 +316,11 @@ func TestStart(t *testing.T) {
 	t.Parallel()
 	f := startFunction(t)
 	f.invoke(t, "", 0)
-	answer := <-f.answers
+	res := <-f.responses
 	log := f.stop(t)
-	if answer.StatusCode != http.StatusOK || answer.Body != `{"userId":"1"}` || answer.Headers["ETag"] != `"REVISIONREVISIONREVISIONRE"` {
-		t.Errorf("got %+v", answer)
+	if res.StatusCode != http.StatusOK || res.Body != `{"userId":"1"}` ||
+		res.Headers["ETag"] != `"REVISIONREVISIONREVISIONRE"` {
+		t.Errorf("got %+v", res)
 	}
 	close(f.tables)
 	var calls []string
@@ -315,34 +328,35 @@ func TestStart(t *testing.T) {
 		calls = append(calls, table)
 	}
 	if diff := gocmp.Diff([]string{"Users", "Users"}, calls); diff != "" {
-		t.Errorf("tables that were read, once to warm up (-want +got):\n%s", diff)
+		t.Errorf("tables read by the warm-up and the request (-want +got):\n%s", diff)
 	}
 	if len(log) != 1 || log[0]["status"] != 200.0 || log[0]["service"] != "userdata" {
 		t.Errorf("got log %v", log)
 	}
 }
 
-// What the Lambda runtime client prints are lines of the log, too.
+// The messages of the Lambda runtime client are log lines.
 func TestStartWithMalformedEvent(t *testing.T) {
 	t.Parallel()
 	f := startFunction(t)
 	f.invocations <- invocation{event: []byte(`{"httpMethod": 1}`)}
 	failure := <-f.failures
 	f.invoke(t, "", 0)
-	<-f.answers
+	<-f.responses
 	log := f.stop(t)
-	if len(log) != 2 || log[0]["level"] != "ERROR" || log[0]["message"] != "lambda runtime client" || log[0]["service"] != "userdata" ||
-		log[0]["error"] != failure || log[0]["requestId"] != nil || log[1]["message"] != "request" {
+	if len(log) != 2 || log[0]["level"] != "ERROR" || log[0]["message"] != "lambda runtime client" ||
+		log[0]["service"] != "userdata" || log[0]["error"] != failure || log[0]["requestId"] != nil ||
+		log[1]["message"] != "request" {
 		t.Errorf("got log %v, want the failure %s and the request", log, failure)
 	}
 }
 
-// Also when it gives up, because Lambda is gone.
+// The runtime client logs the error and exits when the runtime API is gone.
 func TestStartUntilRuntimeEnds(t *testing.T) {
 	t.Parallel()
 	f := startFunction(t)
 	f.invoke(t, "", 0)
-	<-f.answers
+	<-f.responses
 	f.CloseClientConnections()
 	f.Close()
 	log := f.log(t)

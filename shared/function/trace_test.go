@@ -18,7 +18,7 @@ const (
 	traceHeader = "Root=" + traceID + ";Parent=53995c3f42cd8ad8;Sampled=1"
 )
 
-// segment is what is looked at in a document.
+// segment holds the fields of a segment document that the tests check.
 type segment struct {
 	Name        string         `json:"name"`
 	Error       bool           `json:"error"`
@@ -42,7 +42,7 @@ func decodeSegment(t *testing.T, payload string) segment {
 	return s
 }
 
-// However a request ends, its subsegment is whole, and is sent before the answer.
+// The subsegment of a request is complete, and is sent before the response, whatever the outcome.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -57,10 +57,10 @@ func TestTraces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			daemon := tracingtest.Listen(t)
-			f := startFunction(t, asFunction+"="+test.handler, "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address())
+			f := startFunction(t, handlerVariable+"="+test.handler, "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address())
 			for _, cold := range []bool{true, false} {
 				f.invoke(t, traceHeader, 0)
-				<-f.answers
+				<-f.responses
 				payloads := daemon.Received(t)
 				if len(payloads) != 1 {
 					t.Fatalf("got %d documents, want 1: %q", len(payloads), payloads)
@@ -86,14 +86,16 @@ func wantSegment(t *testing.T, got segment, code string, cold bool, calls int) {
 	}
 	if code != "" {
 		want["Outcome"], want["ErrorCode"] = "Fault", code
-		if exceptions := got.Cause.Exceptions; len(exceptions) != 1 || exceptions[0].Type != code || exceptions[0].Message != code {
-			t.Errorf("the cause is %v, want %s", got.Cause, code)
+		exceptions := got.Cause.Exceptions
+		if len(exceptions) != 1 || exceptions[0].Type != code || exceptions[0].Message != code {
+			t.Errorf("got cause %v, want %s", got.Cause, code)
 		}
 	}
 	if diff := cmp.Diff(want, got.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
-	if got.Name != "GET" || got.Fault != (code != "") || got.Error || got.InProgress || got.EndTime == 0 || len(got.Subsegments) != calls {
+	if got.Name != "GET" || got.Fault != (code != "") || got.Error || got.InProgress || got.EndTime == 0 ||
+		len(got.Subsegments) != calls {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -101,28 +103,29 @@ func wantSegment(t *testing.T, got segment, code string, cold bool, calls int) {
 func wantIDs(t *testing.T, line map[string]any) {
 	t.Helper()
 	if line["requestId"] != requesttest.RequestID || line["xrayTraceId"] != traceID || line["lambdaRequestId"] != "id" {
-		t.Errorf("a line without the request's ids: %v", line)
+		t.Errorf("got line %v, want the request's ids", line)
 	}
 }
 
-// A handler that hangs is ended by Lambda, without an answer; what it did is known all the same.
+// Lambda ends a handler that hangs, without a response; its log line and trace are written before.
 func TestTraceOfHandlerThatHangs(t *testing.T) {
 	t.Parallel()
 	daemon := tracingtest.Listen(t)
-	f := startFunction(t, asFunction+"=hangs", "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address())
+	f := startFunction(t, handlerVariable+"=hangs", "AWS_XRAY_DAEMON_ADDRESS="+daemon.Address())
 	f.invoke(t, traceHeader, time.Second)
 	wantSegment(t, decodeSegment(t, daemon.Next(t)), "InternalError", true, 1)
-	log := lines(t, bytes.NewBufferString(<-f.printed))
-	if rest := f.stop(t); len(rest) > 0 || len(f.answers) > 0 {
-		t.Errorf("got another line, %v, or an answer", rest)
+	log := lines(t, bytes.NewBufferString(<-f.stdout))
+	if rest := f.stop(t); len(rest) > 0 || len(f.responses) > 0 {
+		t.Errorf("got lines %v and %d responses, want none", rest, len(f.responses))
 	}
-	if len(log) != 1 || log[0]["message"] != "request" || log[0]["errorCode"] != "InternalError" || log[0]["outcome"] != "Fault" {
+	if len(log) != 1 || log[0]["message"] != "request" || log[0]["errorCode"] != "InternalError" ||
+		log[0]["outcome"] != "Fault" {
 		t.Errorf("got log %v", log)
 	}
 	wantIDs(t, log[0])
 }
 
-// The X-Ray SDK's own messages are told with the ids of the request that they are about, and only to who asks.
+// The messages of the X-Ray SDK are logged at DEBUG, with the ids of their request.
 func TestSDKMessages(t *testing.T) {
 	t.Parallel()
 	daemon := tracingtest.Listen(t)
@@ -130,14 +133,14 @@ func TestSDKMessages(t *testing.T) {
 	if err := daemon.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for level, told := range map[string]bool{"DEBUG": true, "INFO": false} {
+	for level, logged := range map[string]bool{"DEBUG": true, "INFO": false} {
 		t.Run(level, func(t *testing.T) {
 			t.Parallel()
 			f := startFunction(t, "LOG_LEVEL="+level, "AWS_XRAY_DAEMON_ADDRESS="+address)
 			requests, refused := 0, false
 			for range 3 {
 				f.invoke(t, traceHeader, 0)
-				<-f.answers
+				<-f.responses
 			}
 			for _, line := range f.stop(t) {
 				text, _ := line["sdkMessage"].(string)
@@ -147,13 +150,13 @@ func TestSDKMessages(t *testing.T) {
 				case line["message"] != "x-ray sdk" || line["level"] != "DEBUG":
 					t.Errorf("got %v", line)
 				case strings.HasPrefix(text, "Emitter using address"), strings.HasPrefix(text, "using daemon endpoints"):
-					continue // when it starts
+					continue // logged at init, outside a request
 				}
 				refused = refused || strings.Contains(text, "connection refused")
 				wantIDs(t, line)
 			}
-			if requests != 3 || refused != told {
-				t.Errorf("got %d requests, and the daemon's refusal told: %t; want 3, %t", requests, refused, told)
+			if requests != 3 || refused != logged {
+				t.Errorf("got %d requests and connection refused logged: %t, want 3 and %t", requests, refused, logged)
 			}
 		})
 	}

@@ -252,13 +252,13 @@ func TestWrongSettings(t *testing.T) {
 		want      []string // in the line
 	}{
 		{"no service", []string{"SERVICE_NAME"}, []string{"SERVICE_NAME is not set"}},
-		{"wrong table and level", []string{"TABLE_NAME=a b", "LOG_LEVEL=loud"}, []string{"TABLE_NAME is not the name", "LOG_LEVEL"}},
-		{"wrong endpoint", []string{"DYNAMODB_ENDPOINT=127.0.0.1:8000"}, []string{"DYNAMODB_ENDPOINT is not an http"}},
+		{"wrong table and level", []string{"TABLE_NAME=a b", "LOG_LEVEL=loud"}, []string{"TABLE_NAME: want the name", "LOG_LEVEL"}},
+		{"wrong endpoint", []string{"DYNAMODB_ENDPOINT=127.0.0.1:8000"}, []string{"DYNAMODB_ENDPOINT: want an http"}},
 		{
 			"wrong endpoint of the SDKs", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB=127.0.0.1:8000"},
-			[]string{"AWS_ENDPOINT_URL_DYNAMODB is not an http"},
+			[]string{"AWS_ENDPOINT_URL_DYNAMODB: want an http"},
 		},
-		{"wrong switch", []string{"REQUIRE_IF_MATCH=often"}, []string{"REQUIRE_IF_MATCH is neither true nor false"}},
+		{"wrong switch", []string{"REQUIRE_IF_MATCH=often"}, []string{"REQUIRE_IF_MATCH: want true or false"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
-// StoreFails checks what a handler answers to event when the store fails or is busy: a problem that tells nothing of its inside.
+// StoreFails checks that a handler responds to event with a problem document when the store fails or throttles, and
+// that the document does not contain the cause.
 func StoreFails(t *testing.T, handle function.Handler, event events.APIGatewayProxyRequest) {
 	t.Helper()
 	for _, test := range []struct {
@@ -24,10 +25,10 @@ func StoreFails(t *testing.T, handle function.Handler, event events.APIGatewayPr
 		{user.Throttled, 503, []string{"Retry-After", "1"}},
 	} {
 		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
-		answer := Handler{Handle: handle, Users: failing}.Serve(t, event)
-		WantProblem(t, event, answer, test.status, test.code, test.headers...)
-		if strings.Contains(answer.Body, "inside") {
-			t.Errorf("got %s", answer.Body)
+		res := Handler{Handle: handle, Users: failing}.Serve(t, event)
+		WantProblem(t, event, res, test.status, test.code, test.headers...)
+		if strings.Contains(res.Body, "inside") {
+			t.Errorf("got %s", res.Body)
 		}
 	}
 }

@@ -1,4 +1,5 @@
-// Package functiontest answers events with a function's handler, as the deployed function does, and checks the answers.
+// Package functiontest serves events with a function's handler, as the deployed function does, and checks the
+// responses.
 package functiontest
 
 import (
@@ -17,28 +18,30 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Handler is a handler and what it answers from.
+// Handler is a handler with its store and settings.
 type Handler struct {
 	Handle         function.Handler
 	Users          user.Store
 	RequireIfMatch bool
 }
 
-// Serve returns the answer to event.
+// Serve returns the response to event.
 func (h Handler) Serve(t *testing.T, event events.APIGatewayProxyRequest) response.Response {
 	t.Helper()
 	f := function.New(h.Handle, h.Users, function.Settings{RequireIfMatch: h.RequireIfMatch}, zap.NewNop())
-	answer, err := f.Handle(t.Context(), event)
+	res, err := f.Handle(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer
+	return res
 }
 
-// WantProblem checks that the answer to event is a problem document with this status and code, and with nothing else in its head
-// than headers, names and values in turn. It returns the codes and pointers of its errors: "InvalidName #/name".
+// WantProblem checks that the response to event is a problem document with this status and code. headers are
+// alternating names and values: the expected headers in addition to those of every problem. It returns the code and
+// pointer of each error, such as "InvalidName #/name".
 func WantProblem(
-	t *testing.T, event events.APIGatewayProxyRequest, answer response.Response, status int, code user.Code, headers ...string,
+	t *testing.T, event events.APIGatewayProxyRequest,
+	res response.Response, status int, code user.Code, headers ...string,
 ) []string {
 	t.Helper()
 	type fault struct{ Pointer, Code, Detail string }
@@ -48,15 +51,15 @@ func WantProblem(
 		Code                                     user.Code
 		Errors                                   []fault
 	}
-	if err := json.Unmarshal([]byte(answer.Body), &got); err != nil {
-		t.Fatalf("status %d, body %q: %v", answer.StatusCode, answer.Body, err)
+	if err := json.Unmarshal([]byte(res.Body), &got); err != nil {
+		t.Fatalf("status %d, body %q: %v", res.StatusCode, res.Body, err)
 	}
-	if answer.StatusCode != status || got.Status != status || got.Code != code {
-		t.Errorf("got status %d and %s, want %d and %s", answer.StatusCode, answer.Body, status, code)
+	if res.StatusCode != status || got.Status != status || got.Code != code {
+		t.Errorf("got status %d and %s, want %d and %s", res.StatusCode, res.Body, status, code)
 	}
 	instance := request.New(&event).Path()
 	if got.Title == "" || got.Detail == "" || got.RequestID != requesttest.RequestID || got.Instance != instance {
-		t.Errorf("the problem is not complete: %s", answer.Body)
+		t.Errorf("got an incomplete problem: %s", res.Body)
 	}
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff",
@@ -70,7 +73,7 @@ func WantProblem(
 	for i := 0; i < len(headers); i += 2 {
 		want[headers[i]] = headers[i+1]
 	}
-	if diff := cmp.Diff(want, answer.Headers); diff != "" {
+	if diff := cmp.Diff(want, res.Headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 	var faults []string
