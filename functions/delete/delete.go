@@ -15,7 +15,8 @@ func remove(ctx context.Context, api function.API, req *request.Request) (respon
 		return response.Response{}, err
 	}
 	if id == "" {
-		return response.Response{}, problem.New(problem.InvalidParameter, "Say which user: DELETE /users/{userId}, or ?userId=.")
+		return response.Response{}, problem.New(problem.InvalidParameter,
+			"Name the user: DELETE /users/{userId}, or ?userId=.")
 	}
 	ifMatch, err := req.IfMatch(api.RequireIfMatch)
 	if err != nil {

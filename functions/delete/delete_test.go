@@ -19,24 +19,27 @@ func serving() functiontest.Handler {
 	return functiontest.Handler{Handle: remove, Users: usertest.NewMemory(ada(), user.Attributes{"userId": "2"})}
 }
 
-// ids are those of the users that are left.
+// ids returns the ids of the stored users.
 func ids(t *testing.T, h functiontest.Handler) []string {
 	t.Helper()
 	page, err := h.Users.List(t.Context(), "", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var left []string
+	var stored []string
 	for _, u := range page.Users {
-		left = append(left, u.ID())
+		stored = append(stored, u.ID())
 	}
-	return left
+	return stored
 }
 
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	etag := `"` + string(ada().Hash()) + `"`
-	want := response.Response{StatusCode: 204, Headers: map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}}
+	want := response.Response{
+		StatusCode: 204,
+		Headers:    map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+	}
 	for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/1?userId=1"} {
 		for _, ifMatch := range []string{"", "*", etag, `"a", ` + etag} {
 			h := serving()
@@ -50,13 +53,13 @@ func TestDelete(t *testing.T) {
 				t.Errorf("%s, If-Match: %s (-want +got):\n%s", target, ifMatch, diff)
 			}
 			if diff := cmp.Diff([]string{"2"}, ids(t, h)); diff != "" {
-				t.Errorf("%s: users left (-want +got):\n%s", target, diff)
+				t.Errorf("%s: ids stored (-want +got):\n%s", target, diff)
 			}
 		}
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestDeleteErrors(t *testing.T) {
 	t.Parallel()
 	weak := `W/"` + string(ada().Hash()) + `"`
 	for name, test := range map[string]struct {
@@ -67,7 +70,7 @@ func TestRefused(t *testing.T) {
 	}{
 		"unknown":               {"/users/3", "", 404, user.NotFound},
 		"unknown, If-Match":     {"/users/3", "*", 404, user.NotFound},
-		"nobody":                {"/users", "", 400, problem.InvalidParameter},
+		"no id":                 {"/users", "", 400, problem.InvalidParameter},
 		"blank":                 {"/users?userId=", "", 400, user.InvalidUserID},
 		"twice":                 {"/users?userId=1&userId=2", "", 400, problem.InvalidParameter},
 		"path and query differ": {"/users/1?userId=2", "", 400, problem.InvalidParameter},
@@ -86,7 +89,7 @@ func TestRefused(t *testing.T) {
 			event := requesttest.Event("DELETE", test.target, "", headers...)
 			functiontest.WantProblem(t, event, h.Serve(t, event), test.status, test.code)
 			if diff := cmp.Diff([]string{"1", "2"}, ids(t, h)); diff != "" {
-				t.Errorf("users left (-want +got):\n%s", diff)
+				t.Errorf("ids stored (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -96,7 +99,7 @@ func TestRefused(t *testing.T) {
 	event := requesttest.Event("DELETE", "/users/1", "")
 	functiontest.WantProblem(t, event, h.Serve(t, event), 428, problem.PreconditionRequired)
 	if diff := cmp.Diff([]string{"1", "2"}, ids(t, h)); diff != "" {
-		t.Errorf("users left (-want +got):\n%s", diff)
+		t.Errorf("ids stored (-want +got):\n%s", diff)
 	}
 }
 

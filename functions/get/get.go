@@ -19,7 +19,7 @@ func retrieve(ctx context.Context, api function.API, req *request.Request) (resp
 		return response.Response{}, err
 	}
 	if !req.NamesUser() {
-		// Where the query names a user, the list's parameters have no effect; but what is wrong with them is said.
+		// If the query names a user, limit and cursor have no effect, but invalid ones are still an error.
 		limit, after, err := req.Page()
 		switch {
 		case err != nil:
@@ -42,19 +42,21 @@ func retrieve(ctx context.Context, api function.API, req *request.Request) (resp
 	return response.Read(u, req.UserPath(id)), nil
 }
 
-// maxPage bounds the bytes of a page. Lambda's limit for an answer is 6 MB, in which the body is a JSON string: every
-// character of it takes up to two bytes there.
+// maxPage limits the size of a page, in bytes. Lambda limits a response to 6 MB. There, the body is a JSON string, in
+// which a byte of the page takes up to two bytes.
 const maxPage = 2_500_000
 
-func list(ctx context.Context, api function.API, req *request.Request, limit int, after string) (response.Response, error) {
-	if _, err := req.NotModified(""); err != nil { // a list has no ETag, but a client should hear of a condition that is none
+func list(
+	ctx context.Context, api function.API, req *request.Request, limit int, after string,
+) (response.Response, error) {
+	if _, err := req.NotModified(""); err != nil { // a list has no ETag, but a malformed If-None-Match is an error
 		return response.Response{}, err
 	}
 	page, err := api.Users.List(ctx, after, limit)
 	if err != nil {
 		return response.Response{}, err
 	}
-	body, link := write(page, func(last string) (location, cursor string) { return req.NextPage(limit, last) })
+	body, link := render(page, func(last string) (location, cursor string) { return req.NextPage(limit, last) })
 	r := response.JSON(http.StatusOK, body)
 	if link != "" {
 		r.Headers["Link"] = fmt.Sprintf(`<%s>; rel="next"`, link) // RFC 8288
@@ -62,8 +64,9 @@ func list(ctx context.Context, api function.API, req *request.Request, limit int
 	return r, nil
 }
 
-// write returns the page as JSON, cut off after the last user that it has room for, and the location of the next, if any.
-func write(page user.Page, next func(last string) (location, cursor string)) (body []byte, link string) {
+// render returns the page as JSON, truncated to maxPage bytes but to no less than one user, and the link to the next
+// page, if any.
+func render(page user.Page, next func(last string) (location, cursor string)) (body []byte, link string) {
 	more, last := page.More, page.Next
 	body = append(body, `{"items":[`...)
 	for i, u := range page.Users {
@@ -82,7 +85,7 @@ func write(page user.Page, next func(last string) (location, cursor string)) (bo
 		var cursor string
 		link, cursor = next(last)
 		body = append(body, `,"next":`...)
-		body, _ = jsontext.AppendQuote(body, cursor) // no error: it is ASCII
+		body, _ = jsontext.AppendQuote(body, cursor) // fails only for invalid UTF-8
 	}
 	return append(body, '}'), link
 }

@@ -24,7 +24,10 @@ func serving(users ...user.Attributes) functiontest.Handler {
 }
 
 func ada() user.Attributes {
-	return user.Attributes{"userId": "1", "name": "Ada", "n": user.Number("12345678901234567890.123456789"), "tags": user.StringSet{"b", "a"}}
+	return user.Attributes{
+		"userId": "1", "name": "Ada",
+		"n": user.Number("12345678901234567890.123456789"), "tags": user.StringSet{"b", "a"},
+	}
 }
 
 func TestRead(t *testing.T) {
@@ -33,20 +36,23 @@ func TestRead(t *testing.T) {
 	want := response.Response{
 		StatusCode: 200,
 		Headers: map[string]string{
-			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "Content-Type": "application/json", "ETag": etag,
-			"X-Content-Type-Options": "nosniff",
+			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1",
+			"Content-Type": "application/json", "ETag": etag, "X-Content-Type-Options": "nosniff",
 		},
 		Body: `{"n":12345678901234567890.123456789,"name":"Ada","tags":{"$SS":["a","b"]},"userId":"1"}`,
 	}
 	notModified := response.Response{
 		StatusCode: 304,
 		Headers: map[string]string{
-			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "ETag": etag, "X-Content-Type-Options": "nosniff",
+			"Cache-Control": "private, no-cache", "Content-Location": "/prod/users/1", "ETag": etag,
+			"X-Content-Type-Options": "nosniff",
 		},
 	}
 	for _, method := range []string{"GET", "HEAD"} {
-		for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1",
-			"/users?userId=1&limit=1", "/users/1?limit=none-here"} {
+		for _, target := range []string{
+			"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1",
+			"/users?userId=1&limit=1", "/users/1?limit=none-here",
+		} {
 			for value, want := range map[string]response.Response{
 				"":             want,
 				`"another"`:    want,
@@ -68,7 +74,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]struct {
 		status int
@@ -111,7 +117,7 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// page is what a client sees of a page of the list.
+// page is the body of a page of the list.
 type page struct {
 	Items []map[string]any
 	Next  *string
@@ -127,7 +133,9 @@ func readPage(t *testing.T, h functiontest.Handler, target string) (page, respon
 	if err := json.Unmarshal([]byte(res.Body), &p); err != nil {
 		t.Fatalf("%s: %v", target, err)
 	}
-	headers := map[string]string{"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+	headers := map[string]string{
+		"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
+	}
 	if p.Next != nil {
 		headers["Link"] = res.Headers["Link"]
 		link, isNext := strings.CutSuffix(res.Headers["Link"], `>; rel="next"`)
@@ -141,7 +149,7 @@ func readPage(t *testing.T, h functiontest.Handler, target string) (page, respon
 	return p, res
 }
 
-// listAll follows the pages from target, and returns the ids that they have and how many pages there are.
+// listAll reads the pages from target on, and returns the ids in them and the number of pages.
 func listAll(t *testing.T, h functiontest.Handler, target string) (ids []string, pages int) {
 	t.Helper()
 	for range 1000 {
@@ -169,7 +177,8 @@ func TestList(t *testing.T) {
 	}
 	h := serving(users...)
 	for target, wantPages := range map[string]int{
-		"/users": 3, "/users/": 3, "/users?limit=1": 60, "/users?limit=20": 3, "/users?limit=59": 2, "/users?limit=60": 1, "/users?limit=100": 1,
+		"/users": 3, "/users/": 3, "/users?limit=1": 60, "/users?limit=20": 3,
+		"/users?limit=59": 2, "/users?limit=60": 1, "/users?limit=100": 1,
 	} {
 		got, pages := listAll(t, h, target)
 		if diff := cmp.Diff(want, got); diff != "" || pages != wantPages {
@@ -183,11 +192,11 @@ func TestList(t *testing.T) {
 		t.Errorf("got %v", second.Items)
 	}
 	if _, res := readPage(t, serving(), "/users"); res.Body != `{"items":[]}` {
-		t.Errorf("got %s of no users", res.Body)
+		t.Errorf("without users: got %s", res.Body)
 	}
 }
 
-// A page is no larger than what Lambda can res with.
+// A page fits into Lambda's limit for a response.
 func TestListLarge(t *testing.T) {
 	t.Parallel()
 	var users []user.Attributes
@@ -208,7 +217,7 @@ func TestListLarge(t *testing.T) {
 		_, res := readPage(t, serving(users...), "/users")
 		var payload bytes.Buffer
 		encoder := json.NewEncoder(&payload)
-		encoder.SetEscapeHTML(false) // as aws-lambda-go has it
+		encoder.SetEscapeHTML(false) // as in aws-lambda-go
 		if err := encoder.Encode(res); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ func create(ctx context.Context, api function.API, req *request.Request) (respon
 	}
 	if req.NamesUserInQuery() {
 		return response.Response{}, problem.New(problem.InvalidParameter,
-			"POST takes the userId in the body, not in the query.")
+			"Send the userId of a POST in the body, not in the query.")
 	}
 	key, err := req.Idempotency()
 	if err != nil {
@@ -37,7 +37,7 @@ func create(ctx context.Context, api function.API, req *request.Request) (respon
 		}
 	}
 	if id, ok := sent[user.IDAttribute].(string); ok {
-		req.About(id)
+		req.SetSubject(id)
 	}
 	u, replayed, err := api.Users.Create(ctx, sent, idempotency)
 	if err != nil {

@@ -25,20 +25,20 @@ func post(t *testing.T, h functiontest.Handler, body string, headers ...string) 
 	return h.Serve(t, requesttest.Event("POST", "/users", body, headers...))
 }
 
-// wantCreated checks the res and what is stored, and returns the user's id.
+// wantCreated checks the response and the stored user, and returns the user's id.
 func wantCreated(t *testing.T, h functiontest.Handler, res response.Response, replayed bool) string {
 	t.Helper()
-	var sent map[string]any
-	if err := json.Unmarshal([]byte(res.Body), &sent); err != nil || res.StatusCode != http.StatusCreated {
+	var body map[string]any
+	if err := json.Unmarshal([]byte(res.Body), &body); err != nil || res.StatusCode != http.StatusCreated {
 		t.Fatalf("got %v, error %v", res, err)
 	}
-	id, _ := sent["userId"].(string)
+	id, _ := body["userId"].(string)
 	stored, err := h.Users.Get(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(stored.Attributes.AppendJSON(nil)); text != res.Body {
-		t.Errorf("got %s, but stored is %s", res.Body, text)
+	if want := string(stored.Attributes.AppendJSON(nil)); res.Body != want {
+		t.Errorf("got body %s, want the stored user %s", res.Body, want)
 	}
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
@@ -60,7 +60,8 @@ func TestCreate(t *testing.T) {
 	if id := wantCreated(t, h, res, false); id != "1" {
 		t.Errorf("got id %s", id)
 	}
-	if !strings.HasPrefix(res.Body, `{"createdAt":"`) || !strings.Contains(res.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
+	if !strings.HasPrefix(res.Body, `{"createdAt":"`) ||
+		!strings.Contains(res.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
 		t.Errorf("got %s", res.Body)
 	}
 	if id := wantCreated(t, h, h.Serve(t, requesttest.Event("POST", "/users/", `{"userId":"2"}`)), false); id != "2" {
@@ -84,12 +85,12 @@ func TestIdempotency(t *testing.T) {
 			t.Parallel()
 			h := serving()
 			first := wantCreated(t, h, post(t, h, body, "Idempotency-Key", "key"), false)
-			for _, again := range []response.Response{
+			for _, retry := range []response.Response{
 				post(t, h, body, "Idempotency-Key", "key"),
 				post(t, h, " "+strings.Replace(body, "1}", "1.0 }", 1), "idempotency-key", `"key"`),
 			} {
-				if id := wantCreated(t, h, again, true); id != first {
-					t.Errorf("got id %s, and %s before", id, first)
+				if id := wantCreated(t, h, retry, true); id != first {
+					t.Errorf("retry: got id %s, want %s", id, first)
 				}
 			}
 			event := requesttest.Event("POST", "/users", strings.Replace(body, "1}", "2}", 1), "Idempotency-Key", "key")
@@ -101,7 +102,7 @@ func TestIdempotency(t *testing.T) {
 		})
 	}
 
-	// The same key of another caller is another key.
+	// Keys of different callers are independent.
 	h := serving()
 	event := requesttest.Event("POST", "/users", `{}`, "Idempotency-Key", "key")
 	first := wantCreated(t, h, h.Serve(t, event), false)
@@ -111,7 +112,7 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestCreateErrors(t *testing.T) {
 	t.Parallel()
 	one := func(pointer string) []string { return []string{pointer} }
 	for name, test := range map[string]struct {
@@ -157,7 +158,7 @@ func TestRefused(t *testing.T) {
 			}
 			page, err := h.Users.List(t.Context(), "", 10)
 			if err != nil || len(page.Users) != 1 || len(page.Users[0].Attributes) != 1 {
-				t.Errorf("the table was changed: %v, error %v", page.Users, err)
+				t.Errorf("got users %v, error %v, want the table unchanged", page.Users, err)
 			}
 		})
 	}

@@ -24,10 +24,10 @@ func replace(ctx context.Context, api function.API, req *request.Request) (respo
 	if err != nil {
 		return response.Response{}, err
 	}
-	if id, err = whichUser(id, sent); err != nil {
+	if id, err = resolveID(id, sent); err != nil {
 		return response.Response{}, err
 	}
-	req.About(id)
+	req.SetSubject(id)
 	u, err := api.Users.Replace(ctx, id, sent, ifMatch)
 	if err != nil {
 		return response.Response{}, err
@@ -35,18 +35,19 @@ func replace(ctx context.Context, api function.API, req *request.Request) (respo
 	return response.User(http.StatusOK, u, req.UserPath(id)), nil
 }
 
-// whichUser returns the id that the address and the body agree on; one of them may be silent.
-func whichUser(inAddress string, sent user.Attributes) (string, error) {
+// resolveID returns the id in the URL or in the body. It returns an error if neither has one, or if they differ.
+func resolveID(inURL string, sent user.Attributes) (string, error) {
 	inBody, named := sent[user.IDAttribute]
 	switch {
-	case inAddress == "" && !named:
-		return "", problem.New(problem.InvalidParameter, "Say which user: PUT /users/{userId}, or userId in the body.")
+	case inURL == "" && !named:
+		return "", problem.New(problem.InvalidParameter, "Name the user: PUT /users/{userId}, or userId in the body.")
 	case !named:
-		return inAddress, nil
+		return inURL, nil
 	}
 	id, isString := inBody.(string)
-	if inAddress != "" && (!isString || id != inAddress) {
-		return "", problem.New(problem.InvalidParameter, "The address and the body name different users. A userId cannot be changed.")
+	if inURL != "" && (!isString || id != inURL) {
+		return "", problem.New(problem.InvalidParameter,
+			"The URL and the body name different users. A userId cannot be changed.")
 	}
 	return id, user.CheckKey(id)
 }

@@ -18,7 +18,9 @@ import (
 const createdAt = "2026-01-02T03:04:05.678Z"
 
 func ada() user.Attributes {
-	return user.Attributes{"userId": "1", "name": "Ada", "createdAt": createdAt, "updatedAt": createdAt, "_ttl": user.Number("5")}
+	return user.Attributes{
+		"userId": "1", "name": "Ada", "createdAt": createdAt, "updatedAt": createdAt, "_ttl": user.Number("5"),
+	}
 }
 
 func serving() functiontest.Handler {
@@ -70,14 +72,14 @@ func TestReplace(t *testing.T) {
 			if diff := cmp.Diff(wantHeaders, res.Headers); diff != "" || res.StatusCode != http.StatusOK {
 				t.Errorf("%s: got status %d, headers (-want +got):\n%s", name, res.StatusCode, diff)
 			}
-			if text := string(stored.Attributes.AppendJSON(nil)); text != res.Body || !json.Valid([]byte(text)) {
-				t.Errorf("%s: got %s, but stored is %s", name, res.Body, text)
+			if want := string(stored.Attributes.AppendJSON(nil)); res.Body != want || !json.Valid([]byte(want)) {
+				t.Errorf("%s: got body %s, want the stored user %s", name, res.Body, want)
 			}
 		}
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestReplaceErrors(t *testing.T) {
 	t.Parallel()
 	const laterCreated = `{"createdAt":"2026-01-02T03:04:05.679Z"}`
 	weak := `W/"` + string(ada().Hash()) + `"`
@@ -92,17 +94,17 @@ func TestRefused(t *testing.T) {
 	}{
 		"unknown":                     {"/users/2", "{}", nil, 404, user.NotFound, nil},
 		"unknown, If-Match":           {"/users/2", "{}", []string{"If-Match", "*"}, 404, user.NotFound, nil},
-		"nobody":                      {"/users", "{}", nil, 400, problem.InvalidParameter, nil},
+		"no id":                       {"/users", "{}", nil, 400, problem.InvalidParameter, nil},
 		"blank":                       {"/users?userId=", "{}", nil, 400, user.InvalidUserID, nil},
 		"twice":                       {"/users?userId=1&userId=1", "{}", nil, 400, problem.InvalidParameter, nil},
 		"malformed":                   {"/users/%ff", "{}", nil, 400, user.InvalidUserID, nil},
-		"unknown, in others' form":    {"/users/a%40b", "{}", nil, 404, user.NotFound, nil},
+		"unknown, not a UserId":       {"/users/a%40b", "{}", nil, 404, user.NotFound, nil},
 		"path and query differ":       {"/users/1?userId=2", "{}", nil, 400, problem.InvalidParameter, nil},
 		"path and body differ":        {"/users/1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
 		"query and body differ":       {"/users?userId=1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
 		"id in the body a number":     {"/users/1", `{"userId":1}`, nil, 400, problem.InvalidParameter, nil},
 		"id in the body alone, blank": {"/users", `{"userId":""}`, nil, 400, user.InvalidUserID, nil},
-		"id in the body alone, odd":   {"/users", `{"userId":"a b"}`, nil, 404, user.NotFound, nil},
+		"id in the body alone, space": {"/users", `{"userId":"a b"}`, nil, 404, user.NotFound, nil},
 		"id in the body alone, null":  {"/users", `{"userId":null}`, nil, 400, user.InvalidUserID, nil},
 		"changed since":               {"/users/1", "{}", []string{"If-Match", `"a"`}, 412, user.PreconditionFailed, nil},
 		"weak":                        {"/users/1", "{}", []string{"If-Match", weak}, 412, user.PreconditionFailed, nil},
@@ -138,7 +140,7 @@ func wantUnchanged(t *testing.T, h functiontest.Handler) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]user.User{{Attributes: ada(), ETag: ada().Hash()}}, page.Users); diff != "" {
-		t.Errorf("the table was changed (-want +got):\n%s", diff)
+		t.Errorf("users stored (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// entityTag is RFC 9110 §8.8.3's entity-tag, at the beginning of what is left of a list of them.
+// entityTag matches an entity-tag (RFC 9110 §8.8.3) at the beginning of a list, with the comma that follows it.
 var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e\x80-\x{10FFFF}]*)"[ \t]*(?:,[ \t,]*|$)`)
 
-// tags are what a condition names.
+// tags is the value of If-Match or If-None-Match.
 type tags struct {
-	sent   bool
+	sent   bool // whether the request has the header
 	any    bool // "*"
 	strong []user.ETag
 	weak   []user.ETag
@@ -47,13 +47,14 @@ func (r *Request) tags(header string) (tags, error) {
 }
 
 func invalidTags(header string) error {
-	return problem.New(problem.InvalidParameter, header+` is * or a list of ETags as they were received, in quotation marks.`)
+	return problem.New(problem.InvalidParameter,
+		header+` must be * or a list of ETags in quotation marks, as they were received.`)
 }
 
-// IfMatch returns the ETags of which a user must have one (RFC 9110 §13.1.1); none where there is no condition beyond the
-// user's existence. With required it refuses a request without the header.
+// IfMatch returns the ETags in If-Match, one of which must be the user's (RFC 9110 §13.1.1). It returns none if the
+// only condition is that the user exists. If required is true, a request without the header is an error.
 //
-// It also refuses If-None-Match, which a write of a user that exists would have to heed (RFC 9110 §13.1.2).
+// If-None-Match is an error: no value of it is useful for a write to an existing user (RFC 9110 §13.1.2).
 func (r *Request) IfMatch(required bool) ([]user.ETag, error) {
 	t, err := r.tags("If-Match")
 	switch {
@@ -61,28 +62,29 @@ func (r *Request) IfMatch(required bool) ([]user.ETag, error) {
 		return nil, err
 	case len(r.header("If-None-Match")) > 0:
 		return nil, problem.New(problem.InvalidParameter,
-			"If-None-Match has no use here: PUT and DELETE are for users that exist. POST creates one.")
+			"If-None-Match is not supported here: PUT and DELETE change existing users. Use POST to create a user.")
 	case required && !t.sent:
 		return nil, problem.New(problem.PreconditionRequired,
-			"Say with If-Match which state of the user is meant: the ETag that came with it when it was read.")
+			"Send If-Match with the ETag of the user as it was last read.")
 	case len(t.strong) == 0 && len(t.weak) > 0:
-		// If-Match compares strongly, so that a weak tag never matches; and no user's ETag is empty.
+		// If-Match uses the strong comparison, in which a weak tag never matches. No user has an empty ETag.
 		return []user.ETag{""}, nil
 	}
 	return t.strong, nil
 }
 
-// NotModified tells whether a client that reads a user has it already (If-None-Match, RFC 9110 §13.1.2).
+// NotModified reports whether If-None-Match matches etag, so that the response to a read is 304 (RFC 9110 §13.1.2).
 func (r *Request) NotModified(etag user.ETag) (bool, error) {
 	t, err := r.tags("If-None-Match")
 	return t.any || slices.Contains(t.strong, etag) || slices.Contains(t.weak, etag), err
 }
 
-// CheckNoneMatch refuses a condition on creating a user other than "If-None-Match: *", which says what holds anyway.
+// CheckNoneMatch returns an error if a request that creates a user has an If-None-Match other than *, which POST
+// implies.
 func (r *Request) CheckNoneMatch() error {
 	t, err := r.tags("If-None-Match")
 	if err == nil && t.sent && !t.any {
-		err = problem.New(problem.InvalidParameter, "If-None-Match can only be * here: the user must not exist yet.")
+		err = problem.New(problem.InvalidParameter, "If-None-Match must be * here: POST creates a user that does not exist.")
 	}
 	return err
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// A cursor is base64url of: a version, a checksum, and the id after which the page begins. The checksum tells a cursor of
-// ours from anything else; it is no secret, because a cursor opens nothing that the list itself does not show.
+// A cursor is the base64url encoding of a version, a checksum, and the id after which the page begins. The checksum
+// detects values that this API did not issue. It needs no secret key: a cursor gives access to nothing beyond the
+// list.
 const (
 	cursorVersion  = 1
 	checksumLength = 8
@@ -37,5 +38,6 @@ func checksum(after string) []byte {
 }
 
 func invalidCursor() error {
-	return problem.New(problem.InvalidParameter, "The cursor is not one of ours. Take it from next, as it is; leave it out to begin anew.")
+	return problem.New(problem.InvalidParameter,
+		"The cursor is not valid. Pass next from the previous page unchanged, or omit it to start over.")
 }

@@ -1,5 +1,5 @@
-// Package request reads what a client asks for from API Gateway's proxy event. What cannot be understood is an error for
-// package problem to tell the client. None of these errors quotes what was sent, except the name of a content coding.
+// Package request parses the proxy event of API Gateway. Its errors are for [problem.From]. They contain no values of
+// the request, except the name of a content coding.
 package request
 
 import (
@@ -24,16 +24,17 @@ type Request struct {
 	subject string
 }
 
-// New reads the event of a REST API ("Input format of a Lambda function for proxy integration").
+// New returns the request of a REST API's event ("Input format of a Lambda function for proxy integration").
 func New(event *events.APIGatewayProxyRequest) *Request { return &Request{event: event} }
 
-// Subject is the id of the user that the request is about, as far as [Request.UserID] or [Request.About] has told.
+// Subject returns the id of the user that the request concerns, as set by [Request.UserID] or [Request.SetSubject],
+// or "".
 func (r *Request) Subject() string { return r.subject }
 
-// About tells which user the request is about, where its address does not.
-func (r *Request) About(id string) { r.subject = id }
+// SetSubject sets the id of the user that the request concerns, when it is not in the URL.
+func (r *Request) SetSubject(id string) { r.subject = id }
 
-// Method is the HTTP method.
+// Method returns the HTTP method.
 func (r *Request) Method() string { return r.event.HTTPMethod }
 
 // IsWrite reports whether the request changes a user.
@@ -41,7 +42,7 @@ func (r *Request) IsWrite() bool {
 	return r.Method() != http.MethodGet && r.Method() != http.MethodHead
 }
 
-// Operation is the operationId of the API document, or else the method.
+// Operation returns the operationId of the API document, or the method if there is none.
 func (r *Request) Operation() string {
 	if name := r.event.RequestContext.OperationName; name != "" {
 		return name
@@ -49,43 +50,43 @@ func (r *Request) Operation() string {
 	return r.event.HTTPMethod
 }
 
-// Route is the resource as the API document names it: "/users/{userId}".
+// Route returns the resource as in the API document: "/users/{userId}".
 func (r *Request) Route() string { return r.event.Resource }
 
-// ID is API Gateway's id of the request, which the client has as x-amzn-RequestId.
+// ID returns API Gateway's id of the request, which the response has in x-amzn-RequestId.
 func (r *Request) ID() string { return r.event.RequestContext.RequestID }
 
-// Path returns the path that the client sent, without empty segments: "/prod/users/1". It begins with the stage, or
-// with the base path of a custom domain, if it has one.
+// Path returns the path of the request without empty segments: "/prod/users/1". It begins with the stage, or with the
+// base path of a custom domain.
 func (r *Request) Path() string { return joinPath(splitPath(r.event.RequestContext.Path)) }
 
-// usersPath returns the canonical path of the list of users, at the stage or custom domain that the client used.
-// Whatever precedes the route in the request's path leads there.
+// usersPath returns the canonical path of the list of users: what precedes the route in the request's path, and
+// /users.
 func (r *Request) usersPath() string {
 	segments := splitPath(r.event.RequestContext.Path)
 	base := segments[:max(0, len(segments)-len(splitPath(r.event.Resource)))]
 	return joinPath(append(base, "users"))
 }
 
-// splitPath returns the segments of a path. API Gateway ignores empty ones.
+// splitPath returns the segments of a path without empty ones, which API Gateway ignores.
 func splitPath(path string) []string {
 	return strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
 }
 
 func joinPath(segments []string) string { return "/" + strings.Join(segments, "/") }
 
-// NamesUser tells whether the path is that of one user: /users/{userId}.
+// NamesUser reports whether the route is that of one user: /users/{userId}.
 func (r *Request) NamesUser() bool {
 	_, ok := r.event.PathParameters[user.IDAttribute]
 	return ok
 }
 
-// NamesUserInQuery reports whether the query has a userId, even a blank one.
+// NamesUserInQuery reports whether the query has a userId, which may be blank.
 func (r *Request) NamesUserInQuery() bool { return len(r.query(user.IDAttribute)) > 0 }
 
-// UserPath returns the canonical address of the user with this id, at the stage or custom domain that the client used.
-// An id of another program that a URL would have to encode is in the query: clients and proxies change such paths,
-// "/users/.." or "/users/a%2Fb". Only a blank id is in the path, because it is refused in the query.
+// UserPath returns the canonical path of the user with this id, at the stage or custom domain of the request. An id
+// that needs percent-encoding goes into the query, because clients and proxies rewrite paths such as "/users/.." or
+// "/users/a%2Fb". A blank id goes into the path, because it is not valid in the query.
 func (r *Request) UserPath(id string) string {
 	if user.CheckID(id) == nil || strings.TrimSpace(id) == "" {
 		return r.usersPath() + "/" + url.PathEscape(id)
@@ -93,7 +94,7 @@ func (r *Request) UserPath(id string) string {
 	return r.usersPath() + "?" + url.Values{user.IDAttribute: {id}}.Encode()
 }
 
-// Caller tells callers apart, for what belongs to one of them: the authorized identity, or "" where the API is open.
+// Caller returns the authorized identity of the caller, or "" if the API has no authorization.
 func (r *Request) Caller() string {
 	identity := r.event.RequestContext.Identity
 	if claims, ok := r.event.RequestContext.Authorizer["claims"].(map[string]any); ok {
@@ -110,7 +111,7 @@ func (r *Request) Caller() string {
 	return ""
 }
 
-// withoutSession cuts the session's name off the ARN of an assumed role: the tasks of one program have one each.
+// withoutSession returns arn without the session name of an assumed role: the sessions of a role are one caller.
 func withoutSession(arn string) string {
 	if i := strings.LastIndexByte(arn, '/'); strings.Contains(arn, ":assumed-role/") && i > strings.IndexByte(arn, '/') {
 		return arn[:i]
@@ -118,7 +119,7 @@ func withoutSession(arn string) string {
 	return arn
 }
 
-// header returns the values of a header, whose name clients and gateways write in any case.
+// header returns the values of a header. Names are case-insensitive (RFC 9110 §5.1).
 func (r *Request) header(name string) []string {
 	var values []string
 	for sent, v := range r.event.MultiValueHeaders {
@@ -137,7 +138,6 @@ func (r *Request) header(name string) []string {
 	return values
 }
 
-// query returns the values of a query parameter.
 func (r *Request) query(name string) []string {
 	if values, ok := r.event.MultiValueQueryStringParameters[name]; ok {
 		return values
@@ -148,28 +148,28 @@ func (r *Request) query(name string) []string {
 	return nil
 }
 
-// The query parameters besides userId.
+// The query parameters in addition to userId.
 const (
 	limitParameter  = "limit"
 	cursorParameter = "cursor"
 )
 
-// CheckQuery returns an error for a query parameter whose name differs from a parameter of the API only in the case of
-// its letters. Names are case-sensitive: without the error, ?userid=1 would list all users.
+// CheckQuery returns an error for a query parameter whose name differs from a parameter of the API only in case.
+// Names are case-sensitive: without the error, ?userid=1 would list all users.
 func (r *Request) CheckQuery() error {
 	for _, name := range []string{user.IDAttribute, limitParameter, cursorParameter} {
 		for sent := range r.event.QueryStringParameters {
 			if sent != name && strings.EqualFold(sent, name) {
 				return problem.New(problem.InvalidParameter,
-					fmt.Sprintf("The query parameter is called %s, with exactly these capital and small letters.", name))
+					fmt.Sprintf("The query parameter is named %s, and names are case-sensitive.", name))
 			}
 		}
 	}
 	return nil
 }
 
-// single returns the value of a query parameter that may come once.
-func (r *Request) single(name string) (value string, sent bool, err error) {
+// queryValue returns the value of a query parameter, or an error if it occurs more than once.
+func (r *Request) queryValue(name string) (value string, sent bool, err error) {
 	switch values := r.query(name); len(values) {
 	case 0:
 		return "", false, nil
@@ -177,25 +177,29 @@ func (r *Request) single(name string) (value string, sent bool, err error) {
 		return values[0], true, nil
 	default:
 		return "", true, problem.New(problem.InvalidParameter,
-			fmt.Sprintf("The query parameter %s is given %d times; give it once.", name, len(values)))
+			fmt.Sprintf("The query parameter %s is sent %d times; send it once.", name, len(values)))
 	}
 }
 
-// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), "" if there is neither. It can be any
-// id that the table can have, because other programs write users, too.
+// UserID returns the id in the path (/users/{userId}) or in the query (?userId=), or "" if there is neither. It
+// accepts any id that is a valid key of the table, because other programs also write users.
 func (r *Request) UserID() (string, error) {
-	id, inQuery, err := r.single(user.IDAttribute)
+	id, inQuery, err := r.queryValue(user.IDAttribute)
 	if err != nil {
 		return "", err
 	}
 	if inQuery && strings.TrimSpace(id) == "" {
-		return "", &user.Error{Code: user.InvalidUserID, Detail: "The query parameter userId is blank. Give an id, or leave it out."}
+		return "", &user.Error{
+			Code: user.InvalidUserID, Detail: "The query parameter userId is blank. Send an id, or omit the parameter.",
+		}
 	}
 	if encoded, inPath := r.event.PathParameters[user.IDAttribute]; inPath {
-		// API Gateway hands path parameters over as they were sent.
+		// API Gateway does not decode path parameters.
 		decoded, err := url.PathUnescape(encoded)
 		if err != nil {
-			return "", &user.Error{Code: user.InvalidUserID, Detail: "The userId in the path is not a valid URL encoding."}
+			return "", &user.Error{
+				Code: user.InvalidUserID, Detail: "The percent-encoding of the userId in the path is not valid.",
+			}
 		}
 		if inQuery && decoded != id {
 			return "", problem.New(problem.InvalidParameter, "The path and the query name different users; name one.")
@@ -211,39 +215,39 @@ func (r *Request) UserID() (string, error) {
 	return id, nil
 }
 
-// Page limits ("limit", 1 to 100).
+// The limits of the query parameter limit.
 const (
 	defaultLimit = 25
 	maxLimit     = 100
 )
 
-// Page returns which part of the list is asked for: at most limit users after the one with the id after.
+// Page returns the requested page of the list: at most limit users, beginning after the user with the id after.
 func (r *Request) Page() (limit int, after string, err error) {
 	limit = defaultLimit
-	text, sent, err := r.single(limitParameter)
+	value, sent, err := r.queryValue(limitParameter)
 	if err != nil {
 		return 0, "", err
 	}
 	if sent {
-		// Only the decimal form without a sign or leading zeros: 010 is 8 to some programs, and 10 to others.
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != text {
+		// A sign or leading zeros are errors: some programs read 010 as 8.
+		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != value {
 			return 0, "", problem.New(problem.InvalidParameter,
 				fmt.Sprintf("limit is a whole number from 1 to %d, without leading zeros.", maxLimit))
 		}
 	}
-	text, sent, err = r.single(cursorParameter)
+	value, sent, err = r.queryValue(cursorParameter)
 	if err != nil {
 		return 0, "", err
 	}
 	if sent {
-		if after, err = decodeCursor(text); err != nil {
+		if after, err = decodeCursor(value); err != nil {
 			return 0, "", err
 		}
 	}
 	return limit, after, nil
 }
 
-// NextPage returns the path and query of the page that follows after the user with this id, and its cursor.
+// NextPage returns the path and query of the page that begins after the user with the id after, and its cursor.
 func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 	cursor = encodeCursor(after)
 	query := url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}
@@ -259,20 +263,19 @@ func (r *Request) User() (user.Attributes, error) {
 		return nil, err
 	}
 	body := []byte(r.event.Body)
-	if r.event.IsBase64Encoded { // only where the API has binary media types
+	if r.event.IsBase64Encoded { // only if the API has binary media types
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(r.event.Body); err != nil {
-			return nil, fmt.Errorf("read the event's body: %w", err)
+			return nil, fmt.Errorf("decode the body of the event: %w", err)
 		}
 	}
 	return user.Decode(body)
 }
 
-// contentCoding is the name of a content coding (RFC 9110 §8.4.1), of a length that is fit for an error.
+// contentCoding matches the name of a content coding (RFC 9110 §8.4.1) that is short enough for an error text.
 var contentCoding = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+.^_|~-]{1,32}$`)
 
-// checkContentEncoding returns an error unless the body is sent without a content coding. API Gateway does not decode
-// bodies.
+// checkContentEncoding returns an error if the body has a content coding, which API Gateway does not decode.
 func (r *Request) checkContentEncoding() error {
 	for coding := range strings.SplitSeq(strings.Join(r.header("Content-Encoding"), ","), ",") {
 		coding = strings.TrimSpace(coding)
@@ -291,21 +294,22 @@ func (r *Request) checkContentEncoding() error {
 
 func (r *Request) checkContentType() error {
 	values := r.header("Content-Type")
-	if len(values) == 0 { // application/json, for API Gateway too
+	if len(values) == 0 { // API Gateway's default is application/json
 		return nil
 	}
 	mediaType, params, err := mime.ParseMediaType(strings.Join(values, ","))
 	charset := params["charset"]
 	if err != nil || mediaType != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return problem.New(problem.UnsupportedMediaType, "Send the user as JSON in UTF-8, with the header Content-Type: application/json.")
+		return problem.New(problem.UnsupportedMediaType,
+			"Send the user as JSON in UTF-8, with the header Content-Type: application/json.")
 	}
 	return nil
 }
 
 const maxIdempotencyKey = 255
 
-// Idempotency returns the request's Idempotency-Key, bare or quoted as the IETF draft "The Idempotency-Key HTTP Header Field"
-// has it, and "" without one.
+// Idempotency returns the idempotency key of the request, or "" if there is none. The key may be bare or a quoted
+// string, as in the IETF draft "The Idempotency-Key HTTP Header Field".
 func (r *Request) Idempotency() (string, error) {
 	values := r.header("Idempotency-Key")
 	if len(values) == 0 {
@@ -314,13 +318,14 @@ func (r *Request) Idempotency() (string, error) {
 	key := values[0]
 	if unquoted, ok := strings.CutPrefix(key, `"`); ok {
 		if key, ok = strings.CutSuffix(unquoted, `"`); !ok {
-			key = "" // a quotation mark on one side alone
+			key = "" // no closing quotation mark
 		}
 	}
 	printable := strings.IndexFunc(key, func(c rune) bool { return c < ' ' || c > '~' || c == '"' }) < 0
 	if len(values) > 1 || strings.TrimSpace(key) == "" || len(key) > maxIdempotencyKey || !printable {
 		return "", problem.New(problem.InvalidParameter,
-			fmt.Sprintf("Idempotency-Key is one key of 1 to %d printable ASCII characters, bare or in quotation marks.", maxIdempotencyKey))
+			fmt.Sprintf("Idempotency-Key is one key of 1 to %d printable ASCII characters, bare or in quotation marks.",
+				maxIdempotencyKey))
 	}
 	return key, nil
 }

@@ -22,7 +22,7 @@ func get(target string, headers ...string) *request.Request {
 	return request.New(&event)
 }
 
-// code is what a client is told, "" without an error. It also checks that the error is one for the client.
+// code returns the code of err's problem document, or "" if err is nil. It checks that the problem is a client error.
 func code(t *testing.T, err error) user.Code {
 	t.Helper()
 	if err == nil {
@@ -30,7 +30,7 @@ func code(t *testing.T, err error) user.Code {
 	}
 	p := problem.From(err)
 	if p.Status >= 500 || p.Detail == "" {
-		t.Errorf("got error %v, which the client is told as %d", err, p.Status)
+		t.Errorf("got error %v with status code %d and detail %q, want 4xx and a detail", err, p.Status, p.Detail)
 	}
 	return p.Code
 }
@@ -86,7 +86,7 @@ func TestUserID(t *testing.T) {
 	}
 }
 
-// API Gateway's test console sends the maps with single values alone.
+// The test invocation of the API Gateway console sends only the single-value maps.
 func TestSingleValueMaps(t *testing.T) {
 	t.Parallel()
 	event := events.APIGatewayProxyRequest{
@@ -118,20 +118,23 @@ func TestPaths(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", target, diff)
 		}
 	}
-	for id, want := range map[string]string{ // others may have written them
-		"a b/c?~": "/prod/users?userId=a+b%2Fc%3F~", "café x": "/prod/users?userId=caf%C3%A9+x", "..": "/prod/users?userId=..",
-		" ": "/prod/users/%20", strings.Repeat("x", 129): "/prod/users?userId=" + strings.Repeat("x", 129),
+	for id, want := range map[string]string{ // ids that other programs may have written
+		"a b/c?~":                "/prod/users?userId=a+b%2Fc%3F~",
+		"café x":                 "/prod/users?userId=caf%C3%A9+x",
+		"..":                     "/prod/users?userId=..",
+		" ":                      "/prod/users/%20",
+		strings.Repeat("x", 129): "/prod/users?userId=" + strings.Repeat("x", 129),
 	} {
 		if got := get("/users/1").UserPath(id); got != want {
 			t.Errorf("%q: got %s, want %s", id, got, want)
 		}
 		if got, err := get(strings.TrimPrefix(want, "/prod")).UserID(); got != id || err != nil {
-			t.Errorf("%s leads to %q, error %v", want, got, err)
+			t.Errorf("%s: got id %q, error %v, want %q", want, got, err, id)
 		}
 	}
 }
 
-// TestBasePaths is about the paths before the API's own: a stage, a base path of a custom domain, or none.
+// TestBasePaths checks paths that begin with a stage, with the base path of a custom domain, or with neither.
 func TestBasePaths(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]string{
@@ -180,14 +183,14 @@ func TestCaller(t *testing.T) {
 	type identity = events.APIGatewayRequestIdentity
 	seen := map[string]bool{}
 	for name, context := range map[string]events.APIGatewayProxyRequestContext{
-		"nobody":  {},
+		"none":    {},
 		"cognito": {Authorizer: map[string]any{"claims": map[string]any{"sub": "1"}}, Identity: identity{APIKeyID: "1"}},
 		"another": {Authorizer: map[string]any{"claims": map[string]any{"sub": "2"}}},
 		"iam":     {Identity: identity{UserArn: "1", APIKeyID: "1"}},
 		"key":     {Identity: identity{APIKeyID: "1"}},
 	} {
 		caller := request.New(&events.APIGatewayProxyRequest{RequestContext: context}).Caller()
-		if seen[caller] || (caller == "") != (name == "nobody") {
+		if seen[caller] || (caller == "") != (name == "none") {
 			t.Errorf("%s: got caller %q", name, caller)
 		}
 		seen[caller] = true
@@ -230,7 +233,7 @@ func TestPage(t *testing.T) {
 		"cursor=1&cursor=2":                {0, "", problem.InvalidParameter},
 		"cursor=" + cursor + "%3D":         {0, "", problem.InvalidParameter},
 		"cursor=" + cursor[:len(cursor)-2]: {0, "", problem.InvalidParameter},
-		"cursor=" + flip(cursor):           {0, "", problem.InvalidParameter},
+		"cursor=" + otherVersion(cursor):   {0, "", problem.InvalidParameter},
 		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte("\x0112345678a")):  {0, "", problem.InvalidParameter},
 		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"1"}`)): {0, "", problem.InvalidParameter},
 	} {
@@ -241,8 +244,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// flip changes the cursor's version.
-func flip(cursor string) string { return "B" + cursor[1:] }
+// otherVersion returns cursor with another version.
+func otherVersion(cursor string) string { return "B" + cursor[1:] }
 
 func TestCheckQuery(t *testing.T) {
 	t.Parallel()
@@ -283,7 +286,7 @@ func TestNextPage(t *testing.T) {
 			t.Errorf("%s: got %d, %q, error %v", id, limit, after, err)
 		}
 	}
-	for _, id := range []string{"", strings.Repeat("x", 2049), "\xff"} { // no key of a table
+	for _, id := range []string{"", strings.Repeat("x", 2049), "\xff"} { // not valid as keys of a table
 		_, cursor := get("/users").NextPage(7, id)
 		if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != problem.InvalidParameter {
 			t.Errorf("got %q, error %v", after, err)
@@ -340,7 +343,7 @@ func TestUser(t *testing.T) {
 		"identity and gzip":    {[]string{"identity, gzip"}, problem.UnsupportedContentEncoding, " gzip "},
 		"several headers":      {[]string{"identity", "zstd"}, problem.UnsupportedContentEncoding, " zstd "},
 		"list":                 {[]string{"deflate, gzip"}, problem.UnsupportedContentEncoding, " deflate "},
-		"no name":              {[]string{"<script>"}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
+		"not a name":           {[]string{"<script>"}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
 		"long":                 {[]string{strings.Repeat("x", 33)}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
 	} {
 		for _, header := range []string{"Content-Encoding", "content-encoding"} {
@@ -362,14 +365,14 @@ func TestUser(t *testing.T) {
 	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
 		t.Errorf("base64: got error %v", err)
 	}
-	event.IsBase64Encoded = true // by the gateway
+	event.IsBase64Encoded = true
 	got, err := request.New(&event).User()
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Errorf("base64 by the gateway: %v (-want +got):\n%s", err, diff)
+		t.Errorf("base64 by API Gateway: %v (-want +got):\n%s", err, diff)
 	}
 	event.Body = "*"
 	if got, err := request.New(&event).User(); err == nil {
-		t.Errorf("no base64 by the gateway: got %v", got)
+		t.Errorf("invalid base64 by API Gateway: got %v, want an error", got)
 	}
 	event = requesttest.Event("POST", "/users", "")
 	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
@@ -397,8 +400,8 @@ func TestIdempotency(t *testing.T) {
 		"blank":             {[]string{"Idempotency-Key", "  "}, "", problem.InvalidParameter},
 		"empty, quoted":     {[]string{"Idempotency-Key", `""`}, "", problem.InvalidParameter},
 		"quote":             {[]string{"Idempotency-Key", `"`}, "", problem.InvalidParameter},
-		"quote on the left": {[]string{"Idempotency-Key", `"a`}, "", problem.InvalidParameter},
-		"quote at the end":  {[]string{"Idempotency-Key", `a"`}, "", problem.InvalidParameter},
+		"quote at start":    {[]string{"Idempotency-Key", `"a`}, "", problem.InvalidParameter},
+		"quote at end":      {[]string{"Idempotency-Key", `a"`}, "", problem.InvalidParameter},
 		"quote within":      {[]string{"Idempotency-Key", `"a"b"`}, "", problem.InvalidParameter},
 		"two":               {[]string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, "", problem.InvalidParameter},
 		"two spellings":     {[]string{"Idempotency-Key", "a", "IDEMPOTENCY-KEY", "a"}, "", problem.InvalidParameter},
@@ -432,8 +435,8 @@ func TestIfMatch(t *testing.T) {
 		"weak and strong":         {[]string{`W/"a", "b"`}, false, []user.ETag{"b"}, ""},
 		"all visible characters":  {[]string{`"!#~é/\"`}, false, []user.ETag{`!#~é/\`}, ""},
 		"without quotes":          {[]string{"a"}, false, nil, problem.InvalidParameter},
-		"quote on the left":       {[]string{`"a`}, false, nil, problem.InvalidParameter},
-		"quote on the right":      {[]string{`a"`}, false, nil, problem.InvalidParameter},
+		"quote at start":          {[]string{`"a`}, false, nil, problem.InvalidParameter},
+		"quote at end":            {[]string{`a"`}, false, nil, problem.InvalidParameter},
 		"space within":            {[]string{`"a b"`}, false, nil, problem.InvalidParameter},
 		"no comma":                {[]string{`"a" "b"`}, false, nil, problem.InvalidParameter},
 		"any among others":        {[]string{`*, "a"`}, false, nil, problem.InvalidParameter},
@@ -442,7 +445,7 @@ func TestIfMatch(t *testing.T) {
 		"single quotes":           {[]string{`'a'`}, false, nil, problem.InvalidParameter},
 		"empty":                   {[]string{""}, false, nil, problem.InvalidParameter},
 		"empty, required":         {[]string{""}, true, nil, problem.InvalidParameter},
-		"nothing but commas":      {[]string{" , ,"}, false, nil, problem.InvalidParameter},
+		"only commas":             {[]string{" , ,"}, false, nil, problem.InvalidParameter},
 		"something after the tag": {[]string{`"a"; x`}, false, nil, problem.InvalidParameter},
 	} {
 		for _, header := range []string{"If-Match", "if-match"} {
@@ -495,21 +498,22 @@ func TestIfNoneMatch(t *testing.T) {
 	}
 }
 
-// Nothing that was sent is in an error's text, which gets into the log.
+// Error texts, which are logged, contain no values of the request.
 func TestErrorsHaveNoValues(t *testing.T) {
 	t.Parallel()
 	const secret = "MARKED"
-	event := requesttest.Event("PUT", "/users/"+secret+"%40?userId="+secret+"&limit="+secret+"&cursor="+secret+"&LIMIT="+secret, "{"+secret,
+	target := "/users/" + secret + "%40?userId=" + secret + "&limit=" + secret + "&cursor=" + secret + "&LIMIT=" + secret
+	event := requesttest.Event("PUT", target, "{"+secret,
 		"Content-Type", secret, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+"\"")
-	for name, err := range everyMethod(request.New(&event)) {
+	for name, err := range errorsOf(request.New(&event)) {
 		if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(problem.From(err).Detail, secret) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 }
 
-// everyMethod calls everything that reads what a client sent.
-func everyMethod(req *request.Request) map[string]error {
+// errorsOf calls the methods that parse the request, and returns their errors by name.
+func errorsOf(req *request.Request) map[string]error {
 	_, userID := req.UserID()
 	_, _, page := req.Page()
 	_, body := req.User()
@@ -517,7 +521,8 @@ func everyMethod(req *request.Request) map[string]error {
 	_, ifMatch := req.IfMatch(true)
 	_, notModified := req.NotModified("a")
 	return map[string]error{
-		"UserID": userID, "Page": page, "User": body, "Idempotency": key, "IfMatch": ifMatch, "NotModified": notModified,
+		"UserID": userID, "Page": page, "User": body,
+		"Idempotency": key, "IfMatch": ifMatch, "NotModified": notModified,
 		"CheckNoneMatch": req.CheckNoneMatch(), "CheckQuery": req.CheckQuery(),
 	}
 }
@@ -527,9 +532,10 @@ func FuzzEvent(f *testing.F) {
 		{},
 		{PathParameters: map[string]string{"userId": ""}},
 		requesttest.Event("GET", "/users/a%40b?userId=1&userId=2&limit=100&cursor=AQ", ""),
-		requesttest.Event("POST", "/users/", `{"name":"Ada"}`, "Content-Type", "application/json; charset=utf-8", "Idempotency-Key", `"k"`,
-			"If-None-Match", "*"),
-		requesttest.Event("PUT", "/users/1", `{"n":1e5}`, "IF-MATCH", `W/"a", "b"`, "if-match", "*", "If-None-Match", `"c"`),
+		requesttest.Event("POST", "/users/", `{"name":"Ada"}`,
+			"Content-Type", "application/json; charset=utf-8", "Idempotency-Key", `"k"`, "If-None-Match", "*"),
+		requesttest.Event("PUT", "/users/1", `{"n":1e5}`,
+			"IF-MATCH", `W/"a", "b"`, "if-match", "*", "If-None-Match", `"c"`),
 	} {
 		seed, err := json.Marshal(event)
 		if err != nil {
@@ -537,16 +543,17 @@ func FuzzEvent(f *testing.F) {
 		}
 		f.Add(seed)
 	}
-	f.Add([]byte(`{"requestContext":{"authorizer":{"claims":{"sub":1}},"identity":{"userArn":"a"}},"multiValueHeaders":{"If-Match":null},` +
-		`"headers":{"if-match":""},"pathParameters":null,"isBase64Encoded":true,"body":"e30="}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Add([]byte(`{"requestContext":{"authorizer":{"claims":{"sub":1}},"identity":{"userArn":"a"}},` +
+		`"multiValueHeaders":{"If-Match":null},"headers":{"if-match":""},"pathParameters":null,` +
+		`"isBase64Encoded":true,"body":"e30="}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
 		var event events.APIGatewayProxyRequest
-		if json.Unmarshal(text, &event) != nil {
-			t.Skip("no event")
+		if json.Unmarshal(data, &event) != nil {
+			t.Skip("not an event")
 		}
 		req := request.New(&event)
 		_, _, _, _, _, _ = req.Method(), req.Operation(), req.Route(), req.ID(), req.Path(), req.Caller()
-		everyMethod(req)
+		errorsOf(req)
 		id, err := req.UserID()
 		if err == nil && id != "" && user.CheckKey(id) != nil {
 			t.Errorf("got id %q", id)
@@ -575,7 +582,7 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Add("")
 	f.Add("AQ==")
-	f.Add("AS1dsrFb\nrgwLw6k") // package base64 reads over line ends
+	f.Add("AS1dsrFb\nrgwLw6k") // package base64 ignores newlines
 	f.Fuzz(func(t *testing.T, cursor string) {
 		event := requesttest.Event("GET", "/users", "")
 		event.MultiValueQueryStringParameters = map[string][]string{"cursor": {cursor}}
@@ -588,7 +595,7 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if _, again := req.NextPage(1, after); after == "" || again != cursor {
-			t.Errorf("%q leads to %q, whose cursor is %q", cursor, after, again)
+			t.Errorf("cursor %q decodes to %q, whose cursor is %q", cursor, after, again)
 		}
 	})
 }

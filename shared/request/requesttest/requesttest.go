@@ -1,4 +1,4 @@
-// Package requesttest makes the events of requests as API Gateway hands them to a function, for tests.
+// Package requesttest creates events as API Gateway sends them to a function, for tests.
 package requesttest
 
 import (
@@ -8,16 +8,16 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// What every event has.
+// The values in every event.
 const (
 	RequestID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 	Stage     = "prod"
 )
 
-// Event returns the event of a request for target, a path and query as a client writes them: "/users/a%40b?limit=1". The headers
-// are names and values in turn, and can repeat a name.
+// Event returns the event of a request for target, an encoded path and query such as "/users/a%40b?limit=1". headers
+// are alternating names and values; a name may occur more than once.
 //
-// It panics where target is not one of the API's.
+// It panics if the API has no such route.
 func Event(method, target, body string, headers ...string) events.APIGatewayProxyRequest {
 	path, rawQuery, _ := strings.Cut(target, "?")
 	query, err := url.ParseQuery(rawQuery)
@@ -37,12 +37,12 @@ func Event(method, target, body string, headers ...string) events.APIGatewayProx
 		},
 	}
 	trimmed := strings.TrimRight(path, "/")
-	switch id, below := strings.CutPrefix(trimmed, "/users/"); {
-	case below:
+	switch id, ok := strings.CutPrefix(trimmed, "/users/"); {
+	case ok:
 		event.Resource = "/users/{userId}"
 		event.PathParameters = map[string]string{"userId": id} // not decoded
 	case trimmed != "/users":
-		panic("no such resource: " + path)
+		panic("no route for " + path)
 	}
 	event.RequestContext.ResourcePath = event.Resource
 	event.QueryStringParameters, event.MultiValueQueryStringParameters = maps(query)
@@ -54,7 +54,8 @@ func Event(method, target, body string, headers ...string) events.APIGatewayProx
 	return event
 }
 
-// maps returns the two maps of an event, of which the one with single values keeps the last. Without any, both are nil.
+// maps returns the single-value and multi-value maps of an event. The single value is the last one. Without values,
+// both maps are nil.
 func maps(values map[string][]string) (single map[string]string, multi map[string][]string) {
 	if len(values) == 0 {
 		return nil, nil
