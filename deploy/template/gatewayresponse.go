@@ -14,7 +14,7 @@ func (a *openAPI) gatewayResponses() object {
 		// A response cannot depend on the method.
 		sendAgain   = " A read can be sent again. The outcome of a write is unknown; the documentation has the next step."
 		notFunction = "The function that serves this route failed, or could not be called." + sendAgain
-		ourFault    = "Something went wrong on our side. Try again later; if it stays, tell us the requestId."
+		ourFault    = "The service failed. Try again later; if the error persists, report the requestId."
 	)
 	forbidden := problem{Status: 403, Code: "Forbidden", Detail: errorMessage}
 	internal := problem{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}

@@ -1,7 +1,7 @@
-// Package logging writes one JSON object per event and line, with the keys that Lambda's own JSON log format uses
-// (timestamp, level, message, requestId), and carries a logger with a request's fields in the context.
+// Package logging writes log lines as JSON objects, with the keys of Lambda's JSON log format (timestamp, level,
+// message, requestId). A context carries the logger with the fields of a request.
 //
-// Nothing personal belongs in a log line: of a user, only [UserID] is written.
+// Log lines must not contain personal data. To identify a user, use [UserID].
 package logging
 
 import (
@@ -17,23 +17,23 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Config says what is logged, and the fields that every line carries.
+// Config has the log levels and the fields of every line.
 type Config struct {
-	// Level is the lowest level written (LOG_LEVEL): TRACE, DEBUG, INFO, WARN, ERROR or FATAL, in any case. Empty means
-	// INFO.
+	// Level is the lowest level written (LOG_LEVEL): TRACE, DEBUG, INFO, WARN, ERROR or FATAL, in any case. The
+	// default is INFO.
 	Level string
-	// LambdaLevel is the application log level set on the function (AWS_LAMBDA_LOG_LEVEL). The stricter of the two counts,
-	// since Lambda drops what is below it anyway. Empty means that Lambda sets none.
+	// LambdaLevel is the application log level of the function (AWS_LAMBDA_LOG_LEVEL), or empty. The higher level of
+	// the two applies, because Lambda discards lines below its own.
 	LambdaLevel string
 
-	// Service, Function and Version name the source of a line. An empty one is left out.
+	// Service, Function and Version identify the source of a line. Empty ones are omitted.
 	Service  string
 	Function string
 	Version  string
 }
 
-// New returns a logger that writes each event to w as one line of JSON, at once and unsampled, from any goroutine.
-// It adds no stack traces: pass [zap.Stack] where one is wanted. The error names a level that is unknown and those allowed.
+// New returns a logger that writes each entry to w as one line of JSON, without buffering or sampling. It is safe for
+// concurrent use. It adds no stack traces: pass [zap.Stack] for one. It returns an error for an unknown level.
 func New(w io.Writer, config Config) (*zap.Logger, error) {
 	level, err := parseLevel("LOG_LEVEL", config.Level, zapcore.InfoLevel)
 	if err != nil {
@@ -59,8 +59,8 @@ func New(w io.Writer, config Config) (*zap.Logger, error) {
 	), nil
 }
 
-// parseLevel reads the value of the named setting. Levels are those of Lambda's JSON log format; zap has none below
-// DEBUG, so TRACE is DEBUG.
+// parseLevel parses the value of the named setting, or returns unset if it is empty. The levels are those of Lambda's
+// JSON log format. zap has none below DEBUG, so that TRACE means DEBUG.
 func parseLevel(setting, value string, unset zapcore.Level) (zapcore.Level, error) {
 	switch strings.ToUpper(value) {
 	case "":
@@ -76,15 +76,15 @@ func parseLevel(setting, value string, unset zapcore.Level) (zapcore.Level, erro
 	case "FATAL":
 		return zapcore.FatalLevel, nil
 	}
-	return 0, fmt.Errorf("log level: %s is %q: set it to TRACE, DEBUG, INFO, WARN, ERROR or FATAL", setting, value)
+	return 0, fmt.Errorf("%s: want TRACE, DEBUG, INFO, WARN, ERROR or FATAL, got %q", setting, value)
 }
 
-// encodeTime writes RFC 3339 in UTC with milliseconds, as Lambda does.
+// encodeTime encodes t in RFC 3339 format, in UTC with milliseconds, as Lambda does.
 func encodeTime(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
 	enc.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 }
 
-// encodeMilliseconds makes a duration a number that a query can compare; the field's name says Ms.
+// encodeMilliseconds encodes d as a number of milliseconds. By convention, the name of its field ends in Ms.
 func encodeMilliseconds(d time.Duration, enc zapcore.PrimitiveArrayEncoder) {
 	enc.AppendFloat64(float64(d.Microseconds()) / 1000)
 }
@@ -96,8 +96,8 @@ func nonEmpty(key, value string) zap.Field {
 	return zap.String(key, value)
 }
 
-// UserID is the field userIdHash: the first 64 bits of the id's SHA-256 in hex. It finds the lines of one user without
-// showing the id; an id that can be guessed can be confirmed, so it is a pseudonym. An empty id adds no field.
+// UserID returns the field userIdHash: the first 64 bits of the id's SHA-256 in hex. It identifies the lines of a
+// user without the id. It is a pseudonym: anyone who guesses an id can confirm it. An empty id adds no field.
 func UserID(id string) zap.Field {
 	if id == "" {
 		return zap.Skip()
@@ -108,12 +108,12 @@ func UserID(id string) zap.Field {
 
 type contextKey struct{}
 
-// With returns a context that carries the logger, for [From].
+// With returns a context with the logger, for [From].
 func With(ctx context.Context, logger *zap.Logger) context.Context {
 	return context.WithValue(ctx, contextKey{}, logger)
 }
 
-// From returns the logger that [With] put into the context, and never nil: without one, a logger that writes nothing.
+// From returns the logger of [With], or a no-op logger. It never returns nil.
 func From(ctx context.Context) *zap.Logger {
 	if logger, _ := ctx.Value(contextKey{}).(*zap.Logger); logger != nil {
 		return logger

@@ -16,13 +16,13 @@ import (
 	"github.com/userrequestapi/userdata/shared/logging"
 )
 
-// decode reads the lines of a log, each of which must be one JSON object.
+// decode returns the fields of each line of a log, which must be a JSON object.
 func decode(t *testing.T, log string) []map[string]any {
 	t.Helper()
 	var lines []map[string]any
 	for line := range strings.Lines(log) {
 		if !strings.HasSuffix(line, "\n") {
-			t.Errorf("line %q does not end", line)
+			t.Errorf("line %q has no newline", line)
 		}
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
@@ -51,7 +51,7 @@ func TestLineIsOneJSONObject(t *testing.T) {
 	stamp, _ := lines[0]["timestamp"].(string)
 	at, err := time.Parse("2006-01-02T15:04:05.000Z", stamp)
 	if err != nil || at.Before(before) || at.After(time.Now()) {
-		t.Errorf("timestamp %q (%v) is not now, in UTC with milliseconds", stamp, err)
+		t.Errorf("got timestamp %q, error %v, want now in UTC with milliseconds", stamp, err)
 	}
 	for _, line := range lines {
 		delete(line, "timestamp")
@@ -68,7 +68,7 @@ func TestLineIsOneJSONObject(t *testing.T) {
 	}
 }
 
-func TestEmptySourceFieldsAreLeftOut(t *testing.T) {
+func TestEmptyFieldsAreOmitted(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	logger, err := logging.New(&out, logging.Config{Function: "put"})
@@ -120,13 +120,13 @@ func TestLevels(t *testing.T) {
 			logger.Error("e")
 			want := max(0, int(zapcore.ErrorLevel-tt.want)+1)
 			if got := len(decode(t, out.String())); got != want {
-				t.Errorf("got %d of the lines DEBUG to ERROR, want %d:\n%s", got, want, &out)
+				t.Errorf("got %d lines, want %d:\n%s", got, want, &out)
 			}
 		})
 	}
 }
 
-func TestUnknownLevelNamesTheAllowed(t *testing.T) {
+func TestUnknownLevel(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		setting string
@@ -139,7 +139,7 @@ func TestUnknownLevelNamesTheAllowed(t *testing.T) {
 		t.Run(tt.setting, func(t *testing.T) {
 			t.Parallel()
 			_, err := logging.New(&bytes.Buffer{}, tt.config)
-			want := `log level: ` + tt.setting + ` is "loud": set it to TRACE, DEBUG, INFO, WARN, ERROR or FATAL`
+			want := tt.setting + `: want TRACE, DEBUG, INFO, WARN, ERROR or FATAL, got "loud"`
 			if err == nil || err.Error() != want {
 				t.Errorf("got error %v, want %s", err, want)
 			}
@@ -147,7 +147,7 @@ func TestUnknownLevelNamesTheAllowed(t *testing.T) {
 	}
 }
 
-func TestLinesOfManyGoroutinesDoNotMix(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	logger, err := logging.New(&out, logging.Config{})
@@ -168,7 +168,7 @@ func TestLinesOfManyGoroutinesDoNotMix(t *testing.T) {
 	}
 }
 
-func TestContextCarriesTheRequestsFields(t *testing.T) {
+func TestContext(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	logger, err := logging.New(&out, logging.Config{})
@@ -186,18 +186,18 @@ func TestContextCarriesTheRequestsFields(t *testing.T) {
 		t.Errorf("userIdHash is %v, want %v", got, want)
 	}
 	if strings.Contains(out.String(), "ada") {
-		t.Errorf("the id is in the line: %s", &out)
+		t.Errorf("the line contains the id: %s", &out)
 	}
 }
 
-func TestUserIDOfNobodyAddsNoField(t *testing.T) {
+func TestEmptyUserIDAddsNoField(t *testing.T) {
 	t.Parallel()
 	if got := logging.UserID(""); got != zap.Skip() {
 		t.Errorf("got field %v, want none", got)
 	}
 }
 
-func TestWithoutALoggerNothingIsWritten(t *testing.T) {
+func TestFromWithoutLogger(t *testing.T) {
 	t.Parallel()
 	logging.From(t.Context()).Error("lost")
 	logging.From(logging.With(t.Context(), nil)).Error("lost")

@@ -7,15 +7,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// Standard returns an output for a [log.Logger] with the flag [log.Llongfile] alone, by which what libraries print becomes lines
-// of the logger that is returned by logger at that time. A line names its source, a file and line. What it says is told only of
-// the Lambda runtime client, as an ERROR; it prints that an invocation, or the function as a whole, has failed. The others, such
-// as net/http, quote what they have received from the database, which can be personal: of them there is a WARN with the source.
+// Standard returns an output for a [log.Logger] with the flag [log.Llongfile] only. It writes each message to the
+// logger that logger returns at that time, with the file and line as its source.
+//
+// A message of the Lambda runtime client, which reports that an invocation or the function has failed, is logged as
+// an ERROR with its text. The messages of other libraries, such as net/http, can contain personal data received from
+// the database: they are logged as a WARN without the text.
 func Standard(logger func() *zap.Logger) io.Writer { return standard(logger) }
 
 type standard func() *zap.Logger
 
-// Write implements [io.Writer] for what a log.Logger writes: one event at once.
+// Write implements [io.Writer]. A log.Logger calls it once for each message.
 func (s standard) Write(p []byte) (int, error) {
 	source, text, _ := strings.Cut(strings.TrimSuffix(string(p), "\n"), ": ")
 	if _, file, ok := strings.Cut(source, "/aws/aws-lambda-go@"); ok {

@@ -19,10 +19,11 @@ func TestStandard(t *testing.T) {
 		want    map[string]any
 	}{
 		"lambda runtime client": {
-			"/home/build/go/pkg/mod/github.com/aws/aws-lambda-go@v1.55.1/lambda/invoke_loop.go:106: {\"errorMessage\":\"a: b\"}\n",
+			"/home/build/go/pkg/mod/github.com/aws/aws-lambda-go@v1.55.1/lambda/invoke_loop.go:106: " +
+				"{\"errorMessage\":\"a: b\"}\n",
 			map[string]any{
-				"level": "ERROR", "message": "lambda runtime client", "source": "aws-lambda-go@v1.55.1/lambda/invoke_loop.go:106",
-				"error": `{"errorMessage":"a: b"}`,
+				"level": "ERROR", "message": "lambda runtime client",
+				"source": "aws-lambda-go@v1.55.1/lambda/invoke_loop.go:106", "error": `{"errorMessage":"a: b"}`,
 			},
 		},
 		"built with -trimpath": {
@@ -61,8 +62,7 @@ func TestStandard(t *testing.T) {
 	}
 }
 
-// What a log.Logger really writes is taken apart too.
-func TestStandardOfALogger(t *testing.T) {
+func TestStandardWithLogger(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	logger, err := logging.New(&out, logging.Config{})

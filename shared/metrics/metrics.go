@@ -1,6 +1,6 @@
-// Package metrics makes a log line count: CloudWatch Logs reads custom metrics out of a line that says in its member _aws which
-// of its other members are values and which are dimensions ("Specification: Embedded metric format", Amazon CloudWatch User
-// Guide). Nothing is sent, and the line stays what it is for everybody else.
+// Package metrics adds custom metrics to log lines in the embedded metric format. The member _aws names the members
+// of the line that are metric values and dimensions, and CloudWatch Logs extracts the metrics ("Specification:
+// Embedded metric format" in the Amazon CloudWatch User Guide).
 package metrics
 
 import (
@@ -10,15 +10,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Counter adds one to the metric Name of each line that it is in.
+// Counter is a metric that each log line increments by one.
 type Counter struct {
 	Namespace string // 1 to 255 characters
-	Name      string // of the metric, and of the member that holds its value, 1
-	// Dimensions are the names of the line's members, all strings and none of them empty, by which the metric is told apart.
+	Name      string // of the metric and of the member with its value
+	// Dimensions are the names of the line's members that are the dimensions. Their values must be nonempty strings.
 	Dimensions []string
 }
 
-// Fields returns the members by which a line at this time counts. The caller adds those that the dimensions name.
+// Fields returns the fields of a line with these metrics at this time. The caller adds the fields of the dimensions.
 func Fields(at time.Time, counters ...Counter) []zap.Field {
 	if len(counters) == 0 {
 		return nil
@@ -30,7 +30,7 @@ func Fields(at time.Time, counters ...Counter) []zap.Field {
 	return fields
 }
 
-// metadata is the specification's metadata object.
+// metadata is the metadata object of the specification.
 type metadata struct {
 	at       time.Time
 	counters []Counter
@@ -48,7 +48,7 @@ func (m metadata) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	}))
 }
 
-// MarshalLogObject implements [zapcore.ObjectMarshaler] with the specification's metric directive.
+// MarshalLogObject implements [zapcore.ObjectMarshaler] as a MetricDirective object.
 func (c Counter) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("Namespace", c.Namespace)
 	if err := enc.AddArray("Dimensions", zapcore.ArrayMarshalerFunc(func(enc zapcore.ArrayEncoder) error {

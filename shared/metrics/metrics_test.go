@@ -13,7 +13,6 @@ import (
 	"github.com/userrequestapi/userdata/shared/metrics"
 )
 
-// The whole line, as in the examples of the specification.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
@@ -41,7 +40,8 @@ func TestFields(t *testing.T) {
 		}
 	}
 	want := map[string]any{
-		"level": "INFO", "message": "request", "service": "userdata", "operation": "getUser", "Fault": 1.0, "ColdStart": 1.0,
+		"level": "INFO", "message": "request", "service": "userdata", "operation": "getUser",
+		"Fault": 1.0, "ColdStart": 1.0,
 		"_aws": map[string]any{
 			"Timestamp":         1767323045678.0,
 			"CloudWatchMetrics": []any{directive("Fault", "service", "operation"), directive("ColdStart", "service")},

@@ -1,4 +1,4 @@
-// Package problem gives every refusal and failure the one form in which clients get it: a problem document (RFC 9457).
+// Package problem converts errors to problem documents (RFC 9457).
 package problem
 
 import (
@@ -12,19 +12,19 @@ import (
 // MediaType is the media type of a problem document (RFC 9457 §6.1).
 const MediaType = "application/problem+json"
 
-// typePrefix begins every problem's type; the code follows.
+// typePrefix and the code form the type of a problem.
 const typePrefix = "urn:problem-type:userrequestapi:"
 
-// The codes of what is wrong with a request beyond the user in it. Those of the domain are in package user.
+// The codes of errors that do not concern the user in the request. Package user has the others.
 const (
 	InvalidParameter           user.Code = "InvalidParameter"           // a parameter or header is malformed
 	UnsupportedMediaType       user.Code = "UnsupportedMediaType"       // the body is not JSON
 	UnsupportedContentEncoding user.Code = "UnsupportedContentEncoding" // the body is compressed
-	PreconditionRequired       user.Code = "PreconditionRequired"       // the stage demands If-Match
-	InternalError              user.Code = "InternalError"              // the fault is the service's own
+	PreconditionRequired       user.Code = "PreconditionRequired"       // the stage requires If-Match
+	InternalError              user.Code = "InternalError"              // the service has failed
 )
 
-// Problem is a problem document. It is an error too.
+// Problem is a problem document. It implements error.
 type Problem struct {
 	Type      string      `json:"type"`
 	Title     string      `json:"title"`
@@ -35,21 +35,21 @@ type Problem struct {
 	RequestID string      `json:"requestId,omitempty"`
 	Errors    []Violation `json:"errors,omitempty"`
 
-	// RetryAfter is how many seconds a client had better wait; 0 where waiting does not help.
+	// RetryAfter is the time to wait before a retry, in seconds; 0 means that the response has no Retry-After.
 	RetryAfter int `json:"-"`
 
 	cause error
 }
 
-// Violation is one fault in a request's body.
+// Violation is one error in the body of a request.
 type Violation struct {
 	Pointer string `json:"pointer"` // JSON Pointer as a URI fragment (RFC 6901 §6)
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
 }
 
-// kinds are the status and title of each code.
-func kind(code user.Code) (status int, title string) {
+// describe returns the status code and title of a code.
+func describe(code user.Code) (status int, title string) {
 	switch code {
 	case user.InvalidBody:
 		return http.StatusBadRequest, "The body is not a JSON object"
@@ -84,12 +84,12 @@ func kind(code user.Code) (status int, title string) {
 	}
 }
 
-// retryAfter is what a client is told to wait when the store is busy, in seconds: DynamoDB adapts within moments.
+// retryAfter is the Retry-After of a throttled request, in seconds: DynamoDB adapts quickly.
 const retryAfter = 1
 
-// New returns the problem with this code; detail is for the client.
+// New returns a problem with this code. The caller of the API reads detail.
 func New(code user.Code, detail string) *Problem {
-	status, title := kind(code)
+	status, title := describe(code)
 	p := &Problem{Type: typePrefix + string(code), Title: title, Status: status, Detail: detail, Code: code}
 	if code == user.Throttled {
 		p.RetryAfter = retryAfter
@@ -97,28 +97,30 @@ func New(code user.Code, detail string) *Problem {
 	return p
 }
 
-// From returns the problem that err is to a client. An error that is no [*Problem] and no [*user.Error] tells the client nothing.
+// From returns the problem document of err. For an error that is neither a [*Problem] nor a [*user.Error], it
+// contains no details of err.
 func From(err error) *Problem {
 	var (
 		p       *Problem
-		refused *user.Error
+		userErr *user.Error
 	)
 	switch {
 	case errors.As(err, &p):
 		return p
-	case errors.As(err, &refused):
-		p = New(refused.Code, refused.Detail)
-		for _, v := range refused.Violations {
+	case errors.As(err, &userErr):
+		p = New(userErr.Code, userErr.Detail)
+		for _, v := range userErr.Violations {
 			p.Errors = append(p.Errors, Violation(v))
 		}
 	default:
-		p = New(InternalError, "Something went wrong on our side. Try again later; if it stays, tell us the requestId.")
+		p = New(InternalError, "The service failed. Try again later; if the error persists, report the requestId.")
 	}
 	p.cause = err
 	return p
 }
 
-// Error returns the code and the cause, not the detail, which may name what a client sent.
+// Error returns the cause, or the code if there is none. It omits the detail, which can contain values of the
+// request.
 func (p *Problem) Error() string {
 	if p.cause == nil {
 		return string(p.Code)
@@ -126,13 +128,13 @@ func (p *Problem) Error() string {
 	return p.cause.Error()
 }
 
-// Unwrap returns the error that the problem was made from, if any.
+// Unwrap returns the cause, or nil.
 func (p *Problem) Unwrap() error { return p.cause }
 
 // JSON returns the document.
 func (p *Problem) JSON() []byte {
 	b, err := json.Marshal(p)
-	if err != nil { // strings and numbers only
+	if err != nil { // impossible: a Problem has only strings and numbers
 		panic(err)
 	}
 	return b

@@ -34,14 +34,14 @@ func TestNew(t *testing.T) {
 		problem.InternalError:              {500, "Internal error", 0},
 		user.Unavailable:                   {500, "The users cannot be reached", 0},
 		user.Throttled:                     {503, "Busy", 1},
-		"Unheard":                          {500, "Internal error", 0},
+		"Unknown":                          {500, "Internal error", 0},
 	} {
 		p := problem.New(code, "What to do.")
 		if p.RetryAfter != want.retryAfter {
 			t.Errorf("%s: got retry after %d", code, p.RetryAfter)
 		}
-		wantJSON := fmt.Sprintf(`{"type":"urn:problem-type:userrequestapi:%s","title":%q,"status":%d,"detail":"What to do.","code":"%[1]s"}`,
-			code, want.title, want.status)
+		wantJSON := fmt.Sprintf(`{"type":"urn:problem-type:userrequestapi:%s","title":%q,"status":%d,`+
+			`"detail":"What to do.","code":"%[1]s"}`, code, want.title, want.status)
 		if diff := cmp.Diff(wantJSON, string(p.JSON())); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", code, diff)
 		}
@@ -61,8 +61,8 @@ func TestFrom(t *testing.T) {
 				{Pointer: "#/name", Code: "InvalidName", Detail: "A name is a string."},
 				{Pointer: "#/a~1b", Code: "ReadOnly", Detail: `Leave "it" <out>.`},
 			}, Err: cause}),
-			`{"type":"urn:problem-type:userrequestapi:InvalidUser","title":"The user is not valid","status":400,"detail":"See errors.",` +
-				`"instance":"/prod/users/1","code":"InvalidUser","requestId":"id","errors":[` +
+			`{"type":"urn:problem-type:userrequestapi:InvalidUser","title":"The user is not valid","status":400,` +
+				`"detail":"See errors.","instance":"/prod/users/1","code":"InvalidUser","requestId":"id","errors":[` +
 				`{"pointer":"#/name","code":"InvalidName","detail":"A name is a string."},` +
 				`{"pointer":"#/a~1b","code":"ReadOnly","detail":"Leave \"it\" \u003cout\u003e."}]}`,
 		},
@@ -79,7 +79,7 @@ func TestFrom(t *testing.T) {
 		"unknown": {
 			cause,
 			`{"type":"urn:problem-type:userrequestapi:InternalError","title":"Internal error","status":500,"detail":` +
-				`"Something went wrong on our side. Try again later; if it stays, tell us the requestId.",` +
+				`"The service failed. Try again later; if the error persists, report the requestId.",` +
 				`"instance":"/prod/users/1","code":"InternalError","requestId":"id"}`,
 		},
 	} {

@@ -1,4 +1,4 @@
-// Package response makes the answers of the functions in the form that API Gateway's proxy integration takes.
+// Package response creates the responses of the functions to API Gateway's proxy integration.
 package response
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Response is what a function answers ("Output format of a Lambda function for proxy integration").
+// Response is the response of a function ("Output format of a Lambda function for proxy integration").
 type Response = events.APIGatewayProxyResponse
 
-// The Cache-Control of answers: one with an ETag may be kept and must be asked about; everything else is never kept.
+// The values of Cache-Control. A client may store a user that was read, but must revalidate it before each use.
 const (
 	revalidate = "private, no-cache"
 	noStore    = "no-store"
@@ -35,37 +35,38 @@ func newResponse(status int, body []byte, headers map[string]string) Response {
 	return Response{StatusCode: status, Headers: h, Body: string(body)}
 }
 
-// JSON answers with a JSON text.
+// JSON returns a response with a JSON body.
 func JSON(status int, body []byte) Response { return newResponse(status, body, nil) }
 
-// User answers with a user, its ETag, and its canonical path.
+// User returns a response with a user, its ETag, and its canonical path.
 func User(status int, u user.User, path string) Response {
-	return newResponse(status, u.Attributes.AppendJSON(nil), map[string]string{"ETag": quote(u.ETag), "Content-Location": path})
+	return newResponse(status, u.Attributes.AppendJSON(nil),
+		map[string]string{"ETag": quote(u.ETag), "Content-Location": path})
 }
 
-// Read answers a read of a user, which the client may keep and ask about with If-None-Match.
+// Read returns the response to a read of a user, which a client may store and revalidate with If-None-Match.
 func Read(u user.User, path string) Response {
 	r := User(http.StatusOK, u, path)
 	r.Headers["Cache-Control"] = revalidate
 	return r
 }
 
-// NotModified answers a read of a user that the client has already (RFC 9110 §15.4.5 says which headers it has).
+// NotModified returns a 304 response, with the headers of RFC 9110 §15.4.5.
 func NotModified(u user.User, path string) Response {
 	return newResponse(http.StatusNotModified, nil,
 		map[string]string{"ETag": quote(u.ETag), "Content-Location": path, "Cache-Control": revalidate})
 }
 
-// NoContent answers that it is done, and nothing else.
+// NoContent returns a 204 response.
 func NoContent() Response { return newResponse(http.StatusNoContent, nil, nil) }
 
-// Problem answers with a problem document.
+// Problem returns a response with a problem document.
 func Problem(p *problem.Problem) Response {
 	headers := map[string]string{"Content-Type": problem.MediaType}
 	if p.RetryAfter > 0 {
 		headers["Retry-After"] = strconv.Itoa(p.RetryAfter)
 	}
-	// RFC 9110 §15.5.16: what the service would have accepted.
+	// The accepted media type or content coding (RFC 9110 §15.5.16).
 	if p.Code == problem.UnsupportedMediaType {
 		headers["Accept"] = mediaType
 	}

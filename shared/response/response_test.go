@@ -15,7 +15,7 @@ func TestResponses(t *testing.T) {
 	t.Parallel()
 	ada := user.User{Attributes: user.Attributes{"userId": "1", "name": "Ada", "n": user.Number("1.50")}, ETag: "tag"}
 	const (
-		text = `{"n":1.5,"name":"Ada","userId":"1"}`
+		body = `{"n":1.5,"name":"Ada","userId":"1"}`
 		path = "/prod/users/1"
 	)
 	type headers = map[string]string
@@ -30,14 +30,14 @@ func TestResponses(t *testing.T) {
 		},
 		"User": {
 			response.User(201, ada, path),
-			response.Response{StatusCode: 201, Body: text, Headers: headers{
+			response.Response{StatusCode: 201, Body: body, Headers: headers{
 				"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
 				"ETag": `"tag"`, "Content-Location": path,
 			}},
 		},
 		"Read": {
 			response.Read(ada, path),
-			response.Response{StatusCode: 200, Body: text, Headers: headers{
+			response.Response{StatusCode: 200, Body: body, Headers: headers{
 				"Cache-Control": "private, no-cache", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
 				"ETag": `"tag"`, "Content-Location": path,
 			}},
@@ -45,12 +45,15 @@ func TestResponses(t *testing.T) {
 		"NotModified": {
 			response.NotModified(ada, path),
 			response.Response{StatusCode: 304, Headers: headers{
-				"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "ETag": `"tag"`, "Content-Location": path,
+				"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff",
+				"ETag": `"tag"`, "Content-Location": path,
 			}},
 		},
 		"NoContent": {
 			response.NoContent(),
-			response.Response{StatusCode: 204, Headers: headers{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}},
+			response.Response{StatusCode: 204, Headers: headers{
+				"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			}},
 		},
 		"Problem": {
 			response.Problem(problem.New(user.NotFound, "There is none.")),
@@ -63,7 +66,7 @@ func TestResponses(t *testing.T) {
 				},
 			},
 		},
-		"Problem of a busy store": {
+		"Problem of a throttled request": {
 			response.Problem(problem.From(&user.Error{Code: user.Throttled, Detail: "Wait.", Err: errors.New("inside")})),
 			response.Response{
 				StatusCode: 503,
