@@ -17,8 +17,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/tracing"
 )
 
-// The SDK reads its environment while the process initialises, so what a function does runs in a process of its own:
-// this test binary once more, with the environment that Lambda gives and a socket of the test as the daemon.
+// functionVariable names the function that the test binary runs as another process. The SDK reads the environment
+// only during initialization, so that each test needs a process with its own environment.
 const functionVariable = "TRACING_TEST_FUNCTION"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runFunction is the other process: one invocation of the named function.
+// runFunction runs one invocation of the named function, in the other process.
 func runFunction(name string) error {
 	address := os.Getenv("AWS_XRAY_DAEMON_ADDRESS")
 	logger, err := logging.New(os.Stdout, logging.Config{Level: os.Getenv("LOG_LEVEL")})
@@ -54,7 +54,7 @@ func runFunction(name string) error {
 	return goleak.Find()
 }
 
-// invocation is a context like the one that aws-lambda-go gives to a handler.
+// invocation is a context with a trace header, as aws-lambda-go passes it to a handler.
 type invocation struct {
 	context.Context //nolint:containedctx // It is a context.
 	header          any
@@ -73,7 +73,8 @@ const (
 	sampled = "Root=" + traceID + ";Parent=" + parent + ";Sampled=1;Lineage=1:a87bd80c:0"
 )
 
-// invoke runs the function in its process and returns what it printed. Settings are NAME=value and win over Lambda's.
+// invoke runs the function in another process and returns its output. settings, NAME=value, override Lambda's
+// variables.
 func invoke(t *testing.T, name string, settings ...string) string {
 	t.Helper()
 	executable, err := os.Executable()
@@ -91,7 +92,8 @@ func invoke(t *testing.T, name string, settings ...string) string {
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE",
 		"AWS_SECRET_ACCESS_KEY=secret",
 	}, settings...)
-	// Built with -cover, the binary complains without a folder for its counters; with -race, it sleeps a second at its end.
+	// A binary built with -cover prints a warning without GOCOVERDIR; one built with -race sleeps for a second at
+	// exit.
 	command.Env = append(command.Env, "GOCOVERDIR="+t.TempDir(), "GORACE=atexit_sleep_ms=0")
 	if err := command.Run(); err != nil {
 		t.Fatalf("function %s: %v\n%s", name, err, &output)
@@ -99,7 +101,7 @@ func invoke(t *testing.T, name string, settings ...string) string {
 	return output.String()
 }
 
-// document is a subsegment document in all the fields that the service may send.
+// document is a subsegment document, with all fields that the service may send.
 type document struct {
 	ID          string         `json:"id"`
 	TraceID     string         `json:"trace_id"`
@@ -131,7 +133,7 @@ type exception struct {
 	Remote  bool   `json:"remote"`
 }
 
-// documents decodes what the daemon received, strictly, so that nothing unexpected is in it.
+// documents decodes the payloads. It fails the test for unknown fields.
 func documents(t *testing.T, payloads []string) []document {
 	t.Helper()
 	var decoded []document

@@ -16,19 +16,21 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Middleware returns an API option for a DynamoDB client or one of its calls (dynamodb.WithAPIOptions) by which each call
-// is a subsegment, which X-Ray shows as the table. It tells region, operation, request id, status and the number of
-// retries; the flags are those of the last attempt, so a call that succeeds at last is no fault. A call that was retried has
-// each attempt as a subsegment below it, named attempt, with its own time, status and flags.
+// Middleware returns an API option for a DynamoDB client or one of its calls (dynamodb.WithAPIOptions). It creates a
+// subsegment for each call, which X-Ray shows as the table, with the Region, operation, request id, status code and
+// number of retries. The result is that of the last attempt. If the call was retried, each attempt is a child named
+// attempt, with its own times and result.
 //
-// The SDK's own instrumentation (awsv2) knows neither table nor attempts, and flags a call by any attempt that failed.
+// The SDK's own instrumentation (awsv2) records neither the table nor attempts, and marks a call as failed if any
+// attempt failed.
 func Middleware(table string) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
-		c := &call{table: table} // there is a stack for each call
-		if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("XRaySubsegment", c.trace), middleware.After); err != nil {
+		c := &call{table: table} // each call has its own stack
+		subsegment := middleware.InitializeMiddlewareFunc("XRaySubsegment", c.trace)
+		if err := stack.Initialize.Add(subsegment, middleware.After); err != nil {
 			return fmt.Errorf("trace calls: %w", err)
 		}
-		attempt := middleware.FinalizeMiddlewareFunc("XRayAttempt", c.try)
+		attempt := middleware.FinalizeMiddlewareFunc("XRayAttempt", c.record)
 		if err := stack.Finalize.Insert(attempt, (*retry.Attempt)(nil).ID(), middleware.After); err != nil {
 			return fmt.Errorf("trace attempts: %w", err)
 		}
@@ -36,7 +38,7 @@ func Middleware(table string) func(*middleware.Stack) error {
 	}
 }
 
-// call is one call of an operation. Its attempts follow one another.
+// call is one call of an operation. Its attempts are sequential.
 type call struct {
 	table    string
 	span     *Span
@@ -48,7 +50,7 @@ type attempt struct {
 	result     result
 }
 
-// trace is around the whole call.
+// trace creates the subsegments of the call.
 func (c *call) trace(
 	ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
 ) (middleware.InitializeOutput, middleware.Metadata, error) {
@@ -64,12 +66,13 @@ func (c *call) trace(
 			a.add(ctx)
 		}
 	}
-	c.span.describe(resultOf(metadata, err), map[string]any{"retries": max(len(c.attempts)-1, 0)})
+	c.span.setResult(resultOf(metadata, err), map[string]any{"retries": max(len(c.attempts)-1, 0)})
 	return out, metadata, err
 }
 
-// try is around each attempt. It makes no subsegment yet: most calls have one attempt, which is the call.
-func (c *call) try(
+// record records an attempt. trace creates the subsegments of attempts, because most calls have one attempt and need
+// none.
+func (c *call) record(
 	ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
 ) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	if c.span == nil {
@@ -93,25 +96,25 @@ func (c *call) describe(ctx context.Context) {
 	block["resource_names"] = []string{c.table}
 }
 
-// add makes a subsegment of an attempt that is over, below the call that ctx carries and that is not.
+// add creates the subsegment of a completed attempt, as a child of the call's span in ctx.
 func (a attempt) add(ctx context.Context) {
 	_, span := Start(ctx, "attempt")
-	if span == nil { // the call's time is over
+	if span == nil { // the call's span has ended
 		return
 	}
-	span.describe(a.result, nil)
+	span.setResult(a.result, nil)
 	span.End()
 	span.segment.Lock()
 	defer span.segment.Unlock()
 	span.segment.StartTime, span.segment.EndTime = seconds(a.start), seconds(a.end)
 }
 
-// seconds is how X-Ray has times: since 1970.
+// seconds returns t in the time format of segment documents: seconds since 1970, with a fraction.
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / float64(time.Second) }
 
-// result is what came of a call or of one of its attempts.
+// result is the result of a call or of an attempt.
 type result struct {
-	status    int // 0: no answer
+	status    int // 0 without a response
 	length    int64
 	requestID string
 	kind      Kind
@@ -121,7 +124,7 @@ type result struct {
 func resultOf(metadata middleware.Metadata, err error) result {
 	var r result
 	r.requestID, _ = awsmiddleware.GetRequestIDMetadata(metadata)
-	// Where nothing was received, the SDK puts an empty response.
+	// If no response was received, the SDK sets an empty one.
 	if response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response); ok && response.Response != nil {
 		r.status, r.length = response.StatusCode, max(response.ContentLength, 0)
 	}
@@ -132,23 +135,23 @@ func resultOf(metadata middleware.Metadata, err error) result {
 	throttles := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 	switch {
 	case throttles.IsErrorThrottle(err) == aws.TrueTernary:
-		// DynamoDB throttles with a 400.
+		// DynamoDB throttles with status code 400.
 		r.kind = Throttle
 	case r.kind == None:
-		// No answer, or one that cannot be read.
+		// There is no response, or it cannot be decoded.
 		r.kind = Fault
 	}
 	return r
 }
 
-// describe writes the result, and more into the block aws.
-func (s *Span) describe(r result, more map[string]any) {
+// setResult sets the fields of the result, and adds fields to the block aws.
+func (s *Span) setResult(r result, fields map[string]any) {
 	s.segment.Lock()
 	if r.requestID != "" {
 		s.segment.GetAWS()[xray.RequestIDKey] = r.requestID
 	}
-	if more != nil {
-		maps.Copy(s.segment.GetAWS(), more)
+	if fields != nil {
+		maps.Copy(s.segment.GetAWS(), fields)
 	}
 	if r.status != 0 {
 		s.segment.GetHTTP().GetResponse().Status = r.status
@@ -160,7 +163,8 @@ func (s *Span) describe(r result, more map[string]any) {
 	}
 }
 
-// errorCode names an error without its text: by the service's code, else by why there is none.
+// errorCode returns the service's error code, or a name for the cause of an error without one. It contains no error
+// text.
 func errorCode(err error) string {
 	var (
 		service smithy.APIError

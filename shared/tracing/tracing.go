@@ -1,10 +1,10 @@
-// Package tracing sends a function's own subsegments to the X-Ray daemon: [Start] for a part of the code, and [Middleware]
-// for each call that an AWS SDK client makes. It is the only package that imports the X-Ray SDK.
+// Package tracing sends the subsegments of a function to the X-Ray daemon: [Start] creates one for a part of the
+// code, and [Middleware] one for each call of an AWS SDK client. It is the only package that imports the X-Ray SDK.
 //
-// Everything is silent and all but free without a daemon, without a trace, or when X-Ray does not sample the trace, which
-// API Gateway decides and Lambda tells in the trace header. A subsegment leaves by UDP when it ends, so what a handler
-// starts and ends is sent before the environment freezes. Only what a caller passes is written: error codes, never the
-// text of an error, which can hold personal data.
+// Without a daemon, without a trace, or if the trace is not sampled, the package does nothing and costs almost
+// nothing. API Gateway makes the sampling decision, and Lambda passes it in the trace header. A subsegment is sent by
+// UDP when it ends, before Lambda freezes the execution environment. Subsegments contain error codes, but not error
+// texts, which can contain personal data.
 package tracing
 
 import (
@@ -23,54 +23,56 @@ import (
 	"github.com/userrequestapi/userdata/shared/tracing/internal/daemonaddress"
 )
 
-// The SDK writes plain text to stdout unless told otherwise, and wants to be told in init.
+// By default, the SDK logs plain text to stdout. Its logger must be set in init.
 func init() {
 	xray.SetLogger(xraylog.NullLogger)
 	daemonaddress.Restore()
 }
 
-// Configure sends the SDK's own messages, at debug level, to what logger returns at that time, which is the logger of the
-// request that is being answered: the SDK itself does not know whose segment it tells of. It connects to the daemon that
-// AWS_XRAY_DAEMON_ADDRESS names (host:port, or "tcp:host:port udp:host:port"; 127.0.0.1:2000 if unset). It configures the
-// whole process: call it once, before any trace. An error means that the address is not usable, and that subsegments go to
-// 127.0.0.1:2000 instead, as they do without Configure; the function can serve all the same.
+// Configure connects to the daemon at AWS_XRAY_DAEMON_ADDRESS: host:port or "tcp:host:port udp:host:port", by default
+// 127.0.0.1:2000. It logs the SDK's messages at debug level to the logger that logger returns at that time, such as
+// the logger of the current request. It configures the whole process: call it once, before any trace.
+//
+// Configure returns an error if the address is not valid. The function can still serve requests, and subsegments are
+// sent to the default address.
 func Configure(logger func() *zap.Logger) error {
 	xray.SetLogger(sdkLogger(logger))
 	if err := xray.Configure(xray.Config{}); err != nil {
-		return fmt.Errorf("tracing: %s: %w: set it to host:port", daemonaddress.Variable, err)
+		return fmt.Errorf("tracing: %s: want host:port: %w", daemonaddress.Variable, err)
 	}
 	return nil
 }
 
 type sdkLogger func() *zap.Logger
 
-// Log implements [xraylog.Logger]. No message of the SDK matters to who runs the service: without a daemon, as on a
-// developer's machine, every second subsegment is an error for it.
+// Log implements [xraylog.Logger]. It logs at debug level only, because the SDK reports errors for every other
+// subsegment when there is no daemon, as on a developer's machine.
 func (l sdkLogger) Log(level xraylog.LogLevel, message fmt.Stringer) {
 	if entry := l().Check(zap.DebugLevel, "x-ray sdk"); entry != nil {
 		entry.Write(zap.Stringer("sdkLevel", level), zap.Stringer("sdkMessage", message))
 	}
 }
 
-// traceHeader reads the X-Amzn-Trace-Id that Lambda sent with the invocation, which aws-lambda-go puts into the context.
+// traceHeader returns the X-Amzn-Trace-Id of the invocation, which aws-lambda-go puts into the context.
 func traceHeader(ctx context.Context) *header.Header {
 	value, _ := ctx.Value(xray.LambdaTraceHeaderKey).(string)
 	return header.FromString(value)
 }
 
-// ID returns the id of the invocation's trace (1-8hex-24hex), sampled or not, and "" outside a trace.
+// ID returns the trace ID of the invocation, such as 1-5759e988-bd862e3fe1be46a994272793, whether or not it is
+// sampled. It returns "" outside a trace.
 func ID(ctx context.Context) string {
 	return traceHeader(ctx).TraceID
 }
 
-// sampled tells whether a subsegment that begins directly below the function has a parent and is wanted.
+// sampled reports whether the trace is sampled and has a parent for the function's subsegments.
 func sampled(ctx context.Context) bool {
 	h := traceHeader(ctx)
 	return h.SamplingDecision == header.Sampled && h.TraceID != "" && h.ParentID != ""
 }
 
-// Span is a subsegment of the invocation's trace. All methods may be called on a nil Span, which is what there is when the
-// trace is not sampled, and from any goroutine.
+// Span is a subsegment of the invocation's trace. A nil Span stands for a trace that is not sampled; its methods do
+// nothing. A Span is safe for concurrent use.
 type Span struct {
 	segment *xray.Segment
 
@@ -81,9 +83,9 @@ type Span struct {
 
 type spanKey struct{}
 
-// Start begins a subsegment below the one that ctx carries, else directly below the function, and returns a context for
-// what belongs to it. Names have up to 200 characters. The caller ends it, after its children. Below one that has ended,
-// nothing begins any more.
+// Start begins a subsegment and returns a context in which it is the parent. Its own parent is the span in ctx, or
+// the function's segment. The caller must end it, after its children. A name has at most 200 characters. Start
+// returns ctx and a nil Span if the parent has ended or the trace is not sampled.
 func Start(ctx context.Context, name string) (context.Context, *Span) {
 	parent, _ := ctx.Value(spanKey{}).(*Span)
 	switch {
@@ -104,13 +106,13 @@ func Start(ctx context.Context, name string) (context.Context, *Span) {
 	return context.WithValue(ctx, spanKey{}, span), span
 }
 
-// Annotate adds an indexed value, by which X-Ray finds traces (at most 50 in a trace). The key is of letters, digits and
-// underscores. Booleans, numbers and strings are taken, named types of these included; anything else is left out.
+// Annotate adds an annotation, which X-Ray indexes (at most 50 for each trace). A key consists of letters, digits and
+// underscores. The kind of the value must be boolean, number or string; other values are ignored.
 func (s *Span) Annotate(key string, value any) {
 	if s == nil {
 		return
 	}
-	// The SDK takes no other integers than int and uint.
+	// The only integer types that the SDK accepts are int and uint.
 	switch v := reflect.ValueOf(value); {
 	case v.Kind() == reflect.String:
 		value = v.String()
@@ -125,22 +127,22 @@ func (s *Span) Annotate(key string, value any) {
 	default:
 		return
 	}
-	// The error says that the type is not taken, which cannot be.
+	// It returns an error only for a type that is not accepted.
 	_ = s.segment.AddAnnotation(key, value)
 }
 
-// Kind is how X-Ray tells failures apart.
+// Kind is the kind of a failure in X-Ray.
 type Kind uint8
 
-// The kinds of failure, and none.
+// The kinds of failure.
 const (
-	None     Kind = iota
-	Error         // the caller's: a 4xx, also an expected one
-	Throttle      // the caller's: too many requests, a 429
-	Fault         // the service's: a 5xx
+	None     Kind = iota // no failure
+	Error                // a client error, 4xx
+	Throttle             // a client error, 429
+	Fault                // a server error, 5xx
 )
 
-// KindOf returns the kind of failure that an HTTP status stands for.
+// KindOf returns the kind of failure of an HTTP status code.
 func KindOf(status int) Kind {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -153,8 +155,8 @@ func KindOf(status int) Kind {
 	return None
 }
 
-// SetError flags the subsegment as failed and gives the code as the cause. The code is a fixed name of the error, such as
-// that of a problem document or of an AWS exception, never an error's text. With [None] it does nothing.
+// SetError marks the subsegment as failed, with code as the cause: the code of a problem document or the name of an
+// AWS exception, not an error text. If kind is [None], it does nothing.
 func (s *Span) SetError(kind Kind, code string) {
 	if s == nil || kind == None {
 		return
@@ -162,7 +164,7 @@ func (s *Span) SetError(kind Kind, code string) {
 	s.fail(kind, code, false)
 }
 
-// fail does without the SDK's AddError, which makes every failure a fault and writes the error's text, stack and folder.
+// fail implements SetError. The SDK's AddError would mark every failure as a fault and add the text and the stack.
 func (s *Span) fail(kind Kind, code string, remote bool) {
 	cause := exception.Exception{ID: xray.NewSegmentID(), Type: code, Message: code, Remote: remote}
 	s.segment.Lock()
@@ -173,15 +175,15 @@ func (s *Span) fail(kind Kind, code string, remote bool) {
 	s.segment.GetCause().Exceptions = []exception.Exception{cause}
 }
 
-// End ends the subsegment. The outermost one is then sent, with those below it; one of these that has not ended yet, as when
-// the time runs out, is ended as a fault with the code Unfinished. Only the first call counts.
+// End ends the subsegment. If it is the outermost one, it is sent with its children. End marks children that have not
+// ended, as after a timeout, as faults with the code Unfinished, and ends them. Later calls do nothing.
 func (s *Span) End() {
 	if s != nil {
 		s.end("")
 	}
 }
 
-// end flags a subsegment that has not ended yet as a fault with this code, unless that is empty.
+// end ends a subsegment that has not ended. If code is not empty, it marks it as a fault with this code.
 func (s *Span) end(code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

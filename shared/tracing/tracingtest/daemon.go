@@ -1,4 +1,4 @@
-// Package tracingtest stands for the X-Ray daemon in tests.
+// Package tracingtest provides an X-Ray daemon for tests.
 package tracingtest
 
 import (
@@ -10,14 +10,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Daemon takes what functions send to the X-Ray daemon: a UDP socket on 127.0.0.1. It reads all the time, as the kernel drops
-// what does not fit into the socket's queue.
+// Daemon receives the payloads that functions send to the X-Ray daemon, on a UDP socket on 127.0.0.1. It reads
+// continuously, because the kernel drops datagrams when the socket's queue is full.
 type Daemon struct {
 	conn     *net.UDPConn
 	payloads chan string
 }
 
-// Listen returns a daemon on a free port, closed when the test ends. It keeps up to 100,000 payloads.
+// Listen returns a daemon on a free port, which is closed when the test ends. It queues up to 100,000 payloads.
 func Listen(t *testing.T) Daemon {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -28,7 +28,7 @@ func Listen(t *testing.T) Daemon {
 	go d.read()
 	t.Cleanup(func() {
 		_ = conn.Close()
-		for range d.payloads { // until the reader has ended
+		for range d.payloads { // wait for the reader
 		}
 	})
 	return d
@@ -45,22 +45,22 @@ func (d Daemon) read() {
 	}
 }
 
-// Address is host:port, as in AWS_XRAY_DAEMON_ADDRESS.
+// Address returns host:port, for AWS_XRAY_DAEMON_ADDRESS.
 func (d Daemon) Address() string { return d.conn.LocalAddr().String() }
 
-// Close frees the port: nobody listens there then.
+// Close closes the socket. Nothing listens on the port then.
 func (d Daemon) Close() error { return d.conn.Close() }
 
-// endPrefix begins what the daemon sends to itself.
+// endPrefix begins the datagrams that Received sends.
 const endPrefix = "end "
 
-// patience is for what comes within milliseconds on an idle machine.
-const patience = time.Minute
+// nextTimeout is far above the milliseconds that a payload takes, for a loaded machine.
+const nextTimeout = time.Minute
 
-// Next waits for a payload.
+// Next waits for a payload and returns it.
 func (d Daemon) Next(t *testing.T) string {
 	t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(nextTimeout)
 	defer timeout.Stop()
 	for {
 		select {
@@ -72,13 +72,13 @@ func (d Daemon) Next(t *testing.T) string {
 				return payload
 			}
 		case <-timeout.C:
-			t.Fatal("nothing was sent")
+			t.Fatal("timed out waiting for a payload")
 		}
 	}
 }
 
-// Received returns the payloads that were sent since the last call. The kernel queues a datagram on the loopback before its
-// sender goes on, so a last one, sent from here, is behind all others; should it find the queue full, it is sent again.
+// Received returns the payloads sent since the last call. On the loopback interface, a datagram is queued before its
+// send returns, so that a datagram sent here arrives after all others. It is sent again in case the queue was full.
 func (d Daemon) Received(t *testing.T) []string {
 	t.Helper()
 	sender, err := net.DialUDP("udp", nil, d.conn.LocalAddr().(*net.UDPAddr))
@@ -87,8 +87,8 @@ func (d Daemon) Received(t *testing.T) []string {
 	}
 	defer func() { _ = sender.Close() }()
 	end := endPrefix + uuid.NewString()
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
+	retry := time.NewTicker(100 * time.Millisecond)
+	defer retry.Stop()
 	if _, err := sender.Write([]byte(end)); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func (d Daemon) Received(t *testing.T) []string {
 			case !strings.HasPrefix(payload, endPrefix):
 				payloads = append(payloads, payload)
 			}
-		case <-again.C:
+		case <-retry.C:
 			if _, err := sender.Write([]byte(end)); err != nil {
 				t.Fatal(err)
 			}

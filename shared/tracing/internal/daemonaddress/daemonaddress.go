@@ -1,8 +1,9 @@
-// Package daemonaddress keeps AWS_XRAY_DAEMON_ADDRESS from the X-Ray SDK while that initialises: the SDK panics there on an
-// address that it cannot parse or resolve, which would take the function down before it can say why.
+// Package daemonaddress hides AWS_XRAY_DAEMON_ADDRESS from the X-Ray SDK during its initialization. There, the SDK
+// panics on an address that it cannot parse or resolve, before the function can log the error.
 //
-// It works by the order in which Go initialises packages: by import path, each as soon as its own imports are done. This
-// package imports only os, and its path sorts before net, on which the SDK depends; so it always goes first.
+// It depends on the order in which Go initializes packages: by import path, each as soon as its imports are
+// initialized. This package imports only os, and its path sorts before net, which the SDK imports, so that it is
+// initialized first.
 package daemonaddress
 
 import "os"
@@ -10,22 +11,21 @@ import "os"
 // Variable is the name of the environment variable.
 const Variable = "AWS_XRAY_DAEMON_ADDRESS"
 
-//nolint:gochecknoglobals // There is nowhere else to keep it until the SDK has initialised.
-var address, set = take()
+//nolint:gochecknoglobals // The value must be saved before the SDK is initialized.
+var address, set = unset()
 
-func take() (string, bool) {
+// unset removes the variable from the environment and returns its value.
+func unset() (string, bool) {
 	address, set := os.LookupEnv(Variable)
 	if set {
-		// Fails only for a malformed name.
-		_ = os.Unsetenv(Variable)
+		_ = os.Unsetenv(Variable) // fails only for a malformed name
 	}
 	return address, set
 }
 
-// Restore puts the variable back as it was found. Call it from an init function of a package that imports the SDK.
+// Restore restores the variable. Call it from an init function of a package that imports the SDK.
 func Restore() {
 	if set {
-		// Fails only for a malformed name, or a value with a NUL byte, which no environment holds.
-		_ = os.Setenv(Variable, address)
+		_ = os.Setenv(Variable, address) // fails only for a malformed name or value
 	}
 }
