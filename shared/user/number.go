@@ -125,13 +125,6 @@ func (d decimal) compare(other decimal) int {
 	return sign * cmp.Or(cmp.Compare(d.exponent, other.exponent), strings.Compare(d.digits, other.digits))
 }
 
-// compareNumbers compares two numbers by their value. Strings that are not numbers are zero.
-func compareNumbers(a, b Number) int {
-	x, _ := a.decimal()
-	y, _ := b.decimal()
-	return x.compare(y)
-}
-
 func (d decimal) sign() int {
 	switch {
 	case d.digits == "":

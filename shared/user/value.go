@@ -71,8 +71,7 @@ func appendValue(dst []byte, v any) []byte {
 	case StringSet:
 		return appendTyped(dst, stringSetName, appendList(nil, slices.Sorted(slices.Values(v)), appendString))
 	case NumberSet:
-		sorted := slices.SortedFunc(slices.Values(v), compareNumbers)
-		return appendTyped(dst, numberSetName, appendList(nil, sorted, appendNumber))
+		return appendTyped(dst, numberSetName, appendNumberSet(nil, v))
 	case BinarySet:
 		sorted := slices.SortedFunc(slices.Values(v), bytes.Compare)
 		return appendTyped(dst, binarySetName, appendList(nil, sorted, appendBase64))
@@ -111,6 +110,16 @@ func appendTyped(dst []byte, name string, value []byte) []byte {
 }
 
 func appendNumber(dst []byte, n Number) []byte { return append(dst, n.Canonical()...) }
+
+// appendNumberSet parses each number once, not with each comparison: a set can have more than 100,000.
+func appendNumberSet(dst []byte, set NumberSet) []byte {
+	values := make([]decimal, len(set))
+	for i, n := range set {
+		values[i], _ = n.decimal() // no error: DynamoDB and Decode return numbers only
+	}
+	slices.SortFunc(values, decimal.compare)
+	return appendList(dst, values, func(dst []byte, d decimal) []byte { return append(dst, d.canonical()...) })
+}
 
 func appendList[T any](dst []byte, list []T, element func([]byte, T) []byte) []byte {
 	dst = append(dst, '[')
