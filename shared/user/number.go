@@ -19,8 +19,11 @@ const (
 	minMagnitude = -130 // power of ten of the leading digit
 )
 
-// leadingZeros is the number of zeros from which on a number below 1 is written with an exponent: 0.000001, but 1e-7.
-const leadingZeros = 6
+// A number that would need more zeros than these is written with an exponent.
+const (
+	leadingZeros  = 6  // including the one before the decimal point: 0.000001, but 1e-7
+	trailingZeros = 20 // 100000000000000000000, but 1e+21
+)
 
 var (
 	errNumberSyntax    = errors.New("is not a number")
@@ -84,7 +87,8 @@ func (d decimal) check() error {
 
 // Canonical returns the one text of the number's value in the grammar of a JSON number, so that equal numbers have
 // equal texts: 12, 12.0 and 120e-1 are all 12. It has the form of ECMAScript's Number::toString, except that integers
-// of up to 38 digits are written in full. A string that is not a number is returned unchanged.
+// of up to 38 digits are written in full, unless they end in more than 20 zeros. A string that is not a number is
+// returned unchanged.
 func (n Number) Canonical() string {
 	d, err := n.decimal()
 	if err != nil {
@@ -98,7 +102,7 @@ func (d decimal) canonical() string {
 	switch {
 	case count == 0:
 		return "0"
-	case d.exponent > maxDigits || d.exponent <= -leadingZeros:
+	case d.exponent > maxDigits, d.exponent-count > trailingZeros, d.exponent <= -leadingZeros:
 		if count > 1 {
 			text = text[:1] + "." + text[1:]
 		}

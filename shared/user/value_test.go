@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,8 +88,13 @@ func TestCanonical(t *testing.T) {
 		"1e-7":                                   {"0.0000001", "10e-8"},
 		"-1.25e-7":                               {"-0.000000125"},
 		"1e-130":                                 {"1e-130", "0." + zeros(129) + "1"},
-		"1" + string(zeros(37)):                  {"1e37", "1" + zeros(37) + ".0"},
-		"1e+38":                                  {"1e38", "1" + zeros(38)},
+		"1" + string(zeros(20)):                  {"1e20", "1" + zeros(20) + ".0"},
+		"1e+21":                                  {"1e21", "1" + zeros(21)},
+		"12" + string(zeros(20)):                 {"12e20"},
+		"-1.2e+22":                               {"-12e21"},
+		"123456789012345678" + string(zeros(20)): {"123456789012345678e20"},
+		"1.23456789012345678e+38":                {"123456789012345678e21"},
+		"1.2345678901234567891e+38":              {"12345678901234567891e19"},
 		"9.99e+125":                              {"9.99e125", "999" + zeros(123)},
 		"12345678901234567890123456789012345678": {"1.2345678901234567890123456789012345678e37"},
 		"not a digit":                            {"not a digit"}, // what cannot be is left as it is
@@ -121,9 +127,17 @@ func TestNumberSetOrder(t *testing.T) {
 func TestAppendJSONIsBounded(t *testing.T) {
 	t.Parallel()
 	const limit = 6 << 20
+	integers := func(exponent string) (set user.NumberSet) { // of two bytes each: a list takes one more for each
+		for i := range 99 {
+			set = append(set, user.Number(strconv.Itoa(i+1)+exponent))
+		}
+		return set
+	}
 	for name, element := range map[string]any{
 		"large numbers":      user.Number("1e125"),
-		"integers":           user.Number("1e37"),
+		"integers":           user.Number("1e20"),
+		"sets, in full":      integers("e20"),
+		"sets, 38 digits":    integers("e36"),
 		"small numbers":      user.Number("-1e-130"),
 		"empty binary":       user.Binary{},
 		"empty strings":      "",

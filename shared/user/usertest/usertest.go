@@ -319,7 +319,7 @@ func values(t *testing.T, store user.Store) {
 		"plus sign", user.Number("1e+5"),
 		"minus zero", user.Number("-0"),
 		"trailing zero", user.Number("0.10"),
-		"integer of 38 digits", user.Number("1e37"),
+		"large integer", user.Number("1e37"),
 		"small", user.Number("0.00000012"),
 		"string", "text",
 		"empty string", "",
