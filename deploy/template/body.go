@@ -301,8 +301,8 @@ func mediaTypes() []string {
 		"application": "cbor csp-report geo+json graphql gzip javascript json json-patch+json json-seq jsonl ld+json " +
 			"merge-patch+json msgpack octet-stream ocsp-request pdf problem+json protobuf reports+json rtf " +
 			"scim+json soap+xml sparql-query sql toml vnd.api+json vnd.google.protobuf vnd.ms-excel " +
-			"vnd.openxmlformats-officedocument.spreadsheetml.sheet wasm x-amz-cbor-1.1 x-amz-json-1.0 x-amz- " +
-			"json-1.1 x-gzip x-msgpack x-ndjson x-protobuf x-tar x-www-form-urlencoded x-yaml xhtml+xml xml " +
+			"vnd.openxmlformats-officedocument.spreadsheetml.sheet wasm x-amz-cbor-1.1 x-amz-json-1.0 " +
+			"x-amz-json-1.1 x-gzip x-msgpack x-ndjson x-protobuf x-tar x-www-form-urlencoded x-yaml xhtml+xml xml " +
 			"yaml zip zstd",
 		"audio":     "aac flac mpeg mp4 ogg wav webm",
 		"font":      "otf ttf woff woff2",

@@ -184,6 +184,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+var mediaTypePattern = regexp.MustCompile(`^[a-z]+/[a-z0-9]+([.+-][a-z0-9]+)*$`)
+
 // TestMocks sees that every address answers OPTIONS and any other method, and declares what it answers with.
 func TestMocks(t *testing.T) {
 	t.Parallel()
@@ -201,7 +203,16 @@ func TestMocks(t *testing.T) {
 			if integration["type"] != "mock" || integration["passthroughBehavior"] != "never" {
 				t.Errorf("%s %s: the integration is %v", key, path, integration)
 			}
-			for mediaType, text := range at(t, integration, "requestTemplates").(object) {
+			templates := at(t, integration, "requestTemplates").(object)
+			for _, mediaType := range []string{"application/json", "application/x-amz-json-1.1", "image/png", "text/csv"} {
+				if templates[mediaType] == nil {
+					t.Errorf("%s %s: there is no template of %s", key, path, mediaType)
+				}
+			}
+			for mediaType, text := range templates {
+				if !mediaTypePattern.MatchString(mediaType) {
+					t.Errorf("%s %s: %s is not a media type", key, path, mediaType)
+				}
 				if text != `{"statusCode": `+status+`}` {
 					t.Errorf("%s %s: the template of %s is %v", key, path, mediaType, text)
 				}
