@@ -64,7 +64,7 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 func user(id string) []byte {
 	return fmt.Appendf(nil, `{"statusCode": 200, "headers": {"ETag": "\"1\"", "Content-Location": "/prod/users/%[1]s",
 		"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
-		"Access-Control-Expose-Headers": "Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, `+
+		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, `+
 		`Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id"},
 		"body": "{\"userId\": \"%[1]s\"}"}`, id)
 }
