@@ -21,8 +21,9 @@
 //     "HTTP content length exceeded 10485760 bytes.", without x-amzn-RequestId.
 //   - What net/http refuses before any handler runs gets its plain text instead of a document, no x-amzn-RequestId and
 //     no line in the access log, and the connection closes: 400 for a malformed request line, header or
-//     percent-encoding in the path, and for a missing or repeated Host; 431 for headers over 1 MB; 501 for a
-//     Transfer-Encoding other than chunked; 505 for an unknown HTTP version.
+//     percent-encoding in the path, and for a missing or repeated Host; 417 for an Expect other than
+//     100-continue; 431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for an unknown major
+//     version of HTTP.
 //   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
 //   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
 //     between the quotes of a JSON string.
