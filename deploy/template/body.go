@@ -294,7 +294,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	return method
 }
 
-// mediaTypes returns the media types that clients commonly send, whatever for.
+// mediaTypes returns the media types that clients commonly send.
 func mediaTypes() []string {
 	var types []string
 	for kind, names := range map[string]string{

@@ -159,7 +159,7 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request) {
 		c.mux.ServeHTTP(w, r)
 		return
 	}
-	refusal := refusal{header: http.Header{}} // which may have a Location, where nothing is
+	refusal := refusal{header: http.Header{}} // not the response's: the mux may set Location
 	handler.ServeHTTP(&refusal, r)
 	if refusal.status == http.StatusMethodNotAllowed {
 		allow := refusal.header.Get("Allow")

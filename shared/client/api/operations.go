@@ -606,7 +606,7 @@ type ClientInterface interface {
 
 	// ReplaceUserWithBody Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -615,7 +615,7 @@ type ClientInterface interface {
 
 	// ReplaceUser Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -748,7 +748,7 @@ func (c *Client) GetUser(ctx context.Context, userID UserIDInPath, params *GetUs
 
 // ReplaceUserWithBody Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type.
 //
@@ -767,7 +767,7 @@ func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserIDInPath, p
 
 // ReplaceUser Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1347,7 +1347,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithBodyWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1356,7 +1356,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1628,7 +1628,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // ReplaceUserWithBodyWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1643,7 +1643,7 @@ func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Contex
 
 // ReplaceUserWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are gone. A user that was read, edited and sent back is fine: `createdAt`, `updatedAt`, and a `userId` that another program has chosen included. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
