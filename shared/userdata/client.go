@@ -12,26 +12,26 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// Limits of one call: three attempts and two pauses take at most 6.6 s. A request that makes several calls is bounded by the
-// deadline of its context.
+// Limits of one call: three attempts and two delays take at most 6.6 s. The context's deadline limits the total time
+// of several calls.
 const (
 	dialTimeout    = time.Second
 	attemptTimeout = 2 * time.Second
 	maxAttempts    = 3
-	minBackoff     = 25 * time.Millisecond // as the SDK's own for DynamoDB
+	minBackoff     = 25 * time.Millisecond // the SDK's default for DynamoDB
 	maxBackoff     = 300 * time.Millisecond
 )
 
-// ClientConfig says where DynamoDB is, and who calls it.
+// ClientConfig configures [NewClient].
 type ClientConfig struct {
 	Region      string
-	Endpoint    string // another address than the region's own: DynamoDB Local
+	Endpoint    string // overrides the region's endpoint, for example with that of DynamoDB Local
 	Credentials aws.CredentialsProvider
-	// Trace is added to the middleware of every call; nil: none.
+	// Trace, if not nil, adds middleware to every call.
 	Trace func(*middleware.Stack) error
 }
 
-// NewClient returns a client whose time-outs, attempts and pauses are pinned to what a function can wait for.
+// NewClient returns a client whose timeouts and retries fit into the timeout of a function.
 func NewClient(cfg ClientConfig) *dynamodb.Client {
 	options := dynamodb.Options{
 		Region:      cfg.Region,
@@ -40,31 +40,32 @@ func NewClient(cfg ClientConfig) *dynamodb.Client {
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
 			o.Backoff = retry.BackoffDelayerFunc(backoff)
-			o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(isCutShort))
+			o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(isTruncated))
 		}),
 	}
 	if cfg.Endpoint != "" {
 		options.BaseEndpoint = aws.String(cfg.Endpoint)
-		options.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled // DynamoDB Local has one address for all accounts
+		options.AccountIDEndpointMode = aws.AccountIDEndpointModeDisabled // DynamoDB Local has one endpoint for all accounts
 	}
-	options.APIOptions = append(options.APIOptions, measure)
+	options.APIOptions = append(options.APIOptions, recordUsage)
 	if cfg.Trace != nil {
 		options.APIOptions = append(options.APIOptions, cfg.Trace)
 	}
 	return dynamodb.New(options)
 }
 
-// backoff returns the pause before a retry. It is short unless DynamoDB is throttling: the more other clients write in the meantime, the
-// fewer writes in doubt have an outcome that can be known.
+// backoff returns the delay before a retry. It is short unless DynamoDB throttles: each write by another client in
+// the meantime can hide the outcome of a write in doubt.
 func backoff(attempt int, err error) (time.Duration, error) {
 	if isThrottle(err) {
 		return retry.NewExponentialJitterBackoff(maxBackoff).BackoffDelay(attempt, err)
 	}
-	return rand.N(minBackoff << attempt), nil //nolint:gosec // it is no secret
+	return rand.N(minBackoff << attempt), nil //nolint:gosec // jitter need not be secure
 }
 
-// isCutShort recognises an answer whose connection ended in its middle. The SDK by itself retries all other lost answers.
-func isCutShort(err error) aws.Ternary {
+// isTruncated returns true for a truncated response, the only kind of lost response that the SDK does not retry by
+// itself.
+func isTruncated(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary
 	}

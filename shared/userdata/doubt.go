@@ -12,18 +12,18 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// doubt records whether an attempt of a write is in doubt: it may have reached DynamoDB and returned no definite response,
-// because it timed out, its connection broke, the status was 5xx, or the response was incomplete.
+// doubt records whether an attempt of a write is in doubt: the attempt may have reached DynamoDB but got no definite
+// response, because of a timeout, a broken connection, a 5xx status code, or a truncated response.
 type doubt struct {
-	pinned bool // as in write
-	raised atomic.Bool
+	retryable bool // see write
+	marked    atomic.Bool
 }
 
-func (d *doubt) raise() { d.raised.Store(true) }
+func (d *doubt) mark() { d.marked.Store(true) }
 
 type doubtKey struct{}
 
-// doubtOf returns the record of the write that the context belongs to, nil for a read.
+// doubtOf returns the doubt of the write that ctx belongs to, or nil for a read.
 func doubtOf(ctx context.Context) *doubt {
 	d, _ := ctx.Value(doubtKey{}).(*doubt)
 	return d
@@ -33,26 +33,27 @@ func doubtOf(ctx context.Context) *doubt {
 type write struct {
 	id   string
 	send func(ctx context.Context, options func(*dynamodb.Options)) error
-	// pinned reports whether the condition names a revision of the store. Revisions never come back, so that any number of
-	// attempts take effect at most once.
-	pinned bool
-	// proves reports whether the item, nil if there is none, proves that the write took effect.
+	// retryable reports whether the condition requires a revision of the store. A revision never recurs, so any
+	// number of attempts take effect at most once.
+	retryable bool
+	// proves reports whether the item (nil if there is none) proves that the write took effect.
 	proves func(it item) bool
 }
 
-// do sends w. Every write passes here, which has the rule for writes in doubt (decision 0004). From the first attempt in doubt on:
+// do sends w. It implements the rule for writes in doubt (decision 0004). After the first attempt in doubt:
 //
-//  1. The write succeeds only on proof: a complete response, or the item in the table.
-//  2. Any other outcome is unknown, for an earlier attempt may have taken effect, or may do so later.
-//  3. The write is sent again only if it is pinned. Otherwise, one read looks for the proof.
+//  1. The write succeeds only with proof: a complete response, or the item in the table.
+//  2. Any other outcome is unknown, because an earlier attempt may have taken effect, or may still do so.
+//  3. The write is retried only if it is retryable. Otherwise, one read looks for the proof.
 //
-// do returns a nil error if w took effect, once, with the item that proves it unless the response does. Any error but
-// [user.Unavailable], among them [*conflict], means that w took no effect and will take none.
+// do returns a nil error if w took effect, exactly once. proof is the item that proves it, or nil if a complete
+// response does. Any error except [user.Unavailable], including [*conflict], means that w took no effect and will
+// take none.
 func (s *Store) do(ctx context.Context, operation string, w write) (proof item, err error) {
-	d := &doubt{pinned: w.pinned}
+	d := &doubt{retryable: w.retryable}
 	err = w.send(context.WithValue(ctx, doubtKey{}, d), func(o *dynamodb.Options) {
-		if retryer, ok := o.Retryer.(aws.RetryerV2); ok && !w.pinned {
-			o.Retryer = untilDoubt{retryer, d}
+		if retryer, ok := o.Retryer.(aws.RetryerV2); ok && !w.retryable {
+			o.Retryer = doubtRetryer{retryer, d}
 		}
 	})
 	if err == nil {
@@ -61,9 +62,9 @@ func (s *Store) do(ctx context.Context, operation string, w write) (proof item, 
 	var failed *types.ConditionalCheckFailedException
 	refused := errors.As(err, &failed)
 	switch {
-	case refused && !d.raised.Load():
+	case refused && !d.marked.Load():
 		return nil, &conflict{failed.Item}
-	case !d.raised.Load():
+	case !d.marked.Load():
 		return nil, storeError(operation, err)
 	case refused:
 		proof = failed.Item
@@ -79,26 +80,26 @@ func (s *Store) do(ctx context.Context, operation string, w write) (proof item, 
 	return proof, nil
 }
 
-// conflict is the error of a write whose condition failed.
-type conflict struct{ existing item } // nil if there is none
+// conflict is the error of a write whose condition failed. existing is nil if there is no item.
+type conflict struct{ existing item }
 
-func (*conflict) Error() string { return "the condition of the write failed" }
+func (*conflict) Error() string { return "condition of the write failed" }
 
-// untilDoubt retries until an attempt is in doubt.
-type untilDoubt struct {
+// doubtRetryer stops retrying after an attempt in doubt.
+type doubtRetryer struct {
 	aws.RetryerV2
 	doubt *doubt
 }
 
 // IsErrorRetryable implements [aws.Retryer].
-func (r untilDoubt) IsErrorRetryable(err error) bool {
-	return !r.doubt.raised.Load() && r.RetryerV2.IsErrorRetryable(err)
+func (r doubtRetryer) IsErrorRetryable(err error) bool {
+	return !r.doubt.marked.Load() && r.RetryerV2.IsErrorRetryable(err)
 }
 
 func unknownOutcome(operation string, err error) error {
 	return &user.Error{
 		Code:   user.Unavailable,
 		Detail: user.UnknownOutcome,
-		Err:    describe(operation, err),
+		Err:    wrap(operation, err),
 	}
 }

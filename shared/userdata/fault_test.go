@@ -18,10 +18,10 @@ import (
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-// call is what a client asked of the database.
+// call is a call that the database received.
 type call struct {
-	Operation string // PutItem
-	Attempt   string // the SDK's: "attempt=1; max=3"
+	Operation string // for example "PutItem"
+	Attempt   string // Amz-Sdk-Request, for example "attempt=1; max=3"
 	Input     input
 }
 
@@ -31,10 +31,10 @@ type input struct {
 	ExpressionAttributeValues map[string]any
 }
 
-// answer is what the database does in answer to a call.
-type answer func(w http.ResponseWriter, r *http.Request, in input)
+// response responds to a call.
+type response func(w http.ResponseWriter, r *http.Request, in input)
 
-// database is a server that answers as DynamoDB does, for what a real one does not do on demand.
+// database is a stub of DynamoDB for faults that DynamoDB Local cannot produce on demand.
 type database struct {
 	server *httptest.Server
 	store  *userdata.Store
@@ -43,8 +43,8 @@ type database struct {
 	calls []call
 }
 
-// newDatabase returns a database that gives these answers in turn, and the last one from then on.
-func newDatabase(t *testing.T, answers ...answer) *database {
+// newDatabase starts a database that responds to each call with the next response, and repeats the last one.
+func newDatabase(t *testing.T, responses ...response) *database {
 	t.Helper()
 	d := &database{}
 	d.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,12 +54,12 @@ func newDatabase(t *testing.T, answers ...answer) *database {
 			err = json.Unmarshal(body, &in)
 		}
 		if err != nil {
-			t.Errorf("read the call: %v", err)
+			t.Errorf("read call: %v", err)
 		}
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		d.mu.Lock()
 		d.calls = append(d.calls, call{operation, r.Header.Get("Amz-Sdk-Request"), in})
-		next := answers[min(len(d.calls), len(answers))-1]
+		next := responses[min(len(d.calls), len(responses))-1]
 		d.mu.Unlock()
 		next(w, r, in)
 	}))
@@ -72,7 +72,7 @@ func newDatabase(t *testing.T, answers ...answer) *database {
 	return d
 }
 
-// operations are the calls that came, each with the number of the SDK's attempt.
+// operations returns the calls so far, each with the number of the SDK's attempt.
 func (d *database) operations() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,34 +87,35 @@ func (d *database) operations() []string {
 func respond(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may have gone
+	_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 }
 
-func ok(body map[string]any) answer {
+func ok(body map[string]any) response {
 	return func(w http.ResponseWriter, _ *http.Request, _ input) { respond(w, http.StatusOK, body) }
 }
 
-func item(it map[string]any) answer { return ok(map[string]any{"Item": it}) }
+func item(it map[string]any) response { return ok(map[string]any{"Item": it}) }
 
-func refuse(status int, exception, message string) answer {
+func fail(status int, exception, message string) response {
 	return func(w http.ResponseWriter, _ *http.Request, _ input) {
 		respond(w, status, map[string]any{"__type": "com.amazonaws.dynamodb.v20120810#" + exception, "message": message})
 	}
 }
 
-func throttle() answer {
-	return refuse(http.StatusBadRequest, "ProvisionedThroughputExceededException", "The level of configured throughput was exceeded")
+func throttle() response {
+	return fail(http.StatusBadRequest, "ProvisionedThroughputExceededException",
+		"The level of configured throughput was exceeded")
 }
 
-// html is what answers in the place of DynamoDB where the endpoint is wrong.
+// html is the response of a web server, as after a wrong endpoint.
 func html(w http.ResponseWriter, _ *http.Request, _ input) { _, _ = io.WriteString(w, "<html>") }
 
-func broken() answer {
-	return refuse(http.StatusInternalServerError, "InternalServerError", "Internal server error")
+func internalError() response {
+	return fail(http.StatusInternalServerError, "InternalServerError", "Internal server error")
 }
 
-// conflict says that the condition failed, with the item that is there, nil: none.
-func conflict(it map[string]any) answer {
+// conflict is the response to a write whose condition failed. it is the existing item, or nil if there is none.
+func conflict(it map[string]any) response {
 	return func(w http.ResponseWriter, _ *http.Request, _ input) {
 		body := map[string]any{
 			"__type":  "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
@@ -127,7 +128,7 @@ func conflict(it map[string]any) answer {
 	}
 }
 
-// drop closes the connection without an answer.
+// drop closes the connection without a response.
 func drop(w http.ResponseWriter, _ *http.Request, _ input) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -138,21 +139,21 @@ func drop(w http.ResponseWriter, _ *http.Request, _ input) {
 	}
 }
 
-// cutShort closes the connection in the middle of an answer.
-func cutShort(w http.ResponseWriter, _ *http.Request, _ input) {
+// truncate closes the connection in the middle of the response.
+func truncate(w http.ResponseWriter, _ *http.Request, _ input) {
 	w.Header().Set("Content-Length", "1000")
-	_, _ = io.WriteString(w, `{"Item":{"userId":`) // the client finds out
+	_, _ = io.WriteString(w, `{"Item":{"userId":`) // an error is the client's
 	panic(http.ErrAbortHandler)
 }
 
-// hang does not answer for as long as the client waits.
+// hang sends no response until the client gives up.
 func hang(_ http.ResponseWriter, r *http.Request, _ input) { <-r.Context().Done() }
 
-// carryOut carries a write out, and answers it like after. written has the item in the end.
-func carryOut(written map[string]any, after answer) answer {
+// execute copies the item of a write to written, then responds with next.
+func execute(written map[string]any, next response) response {
 	return func(w http.ResponseWriter, r *http.Request, in input) {
 		maps.Copy(written, in.Item)
-		after(w, r, in)
+		next(w, r, in)
 	}
 }
 
@@ -167,35 +168,35 @@ func stored(attributes ...string) map[string]any {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		answers []answer
-		want    user.Code // "": success
-		retries int
+		responses []response
+		want      user.Code // "" for success
+		retries   int
 	}{
-		"fine":                            {[]answer{item(stored())}, "", 0},
-		"throttled, then fine":            {[]answer{throttle(), throttle(), item(stored())}, "", 2},
-		"throttled":                       {[]answer{throttle()}, user.Throttled, 2},
-		"throttled by the account":        {[]answer{refuse(400, "RequestLimitExceeded", "")}, user.Throttled, 2},
-		"throttled by the control":        {[]answer{refuse(400, "ThrottlingException", "")}, user.Throttled, 2},
-		"broken, then fine":               {[]answer{broken(), item(stored())}, "", 1},
-		"broken":                          {[]answer{broken()}, user.Unavailable, 2},
-		"unavailable":                     {[]answer{refuse(503, "ServiceUnavailable", "")}, user.Unavailable, 2},
-		"connection lost, then fine":      {[]answer{drop, item(stored())}, "", 1},
-		"connection lost":                 {[]answer{drop}, user.Unavailable, 2},
-		"answer cut short, then fine":     {[]answer{cutShort, item(stored())}, "", 1},
-		"answer cut short":                {[]answer{cutShort}, user.Unavailable, 2},
-		"no answer in time, then fine":    {[]answer{hang, item(stored())}, "", 1},
-		"no table":                        {[]answer{refuse(400, "ResourceNotFoundException", "")}, user.Unavailable, 0},
-		"not allowed":                     {[]answer{refuse(400, "AccessDeniedException", "")}, user.Unavailable, 0},
-		"not DynamoDB":                    {[]answer{html}, user.Unavailable, 0},
-		"throttled, then connection lost": {[]answer{throttle(), drop}, user.Unavailable, 3},
-		"no such user":                    {[]answer{ok(map[string]any{})}, user.NotFound, 0},
-		"broken, then no such user":       {[]answer{broken(), ok(map[string]any{})}, user.NotFound, 1},
-		"not known, not to be repeated":   {[]answer{refuse(400, "SomethingNewException", "")}, user.Unavailable, 0},
+		"success":                         {[]response{item(stored())}, "", 0},
+		"throttled, then success":         {[]response{throttle(), throttle(), item(stored())}, "", 2},
+		"throttled":                       {[]response{throttle()}, user.Throttled, 2},
+		"throttled by the account limit":  {[]response{fail(400, "RequestLimitExceeded", "")}, user.Throttled, 2},
+		"throttled by the control plane":  {[]response{fail(400, "ThrottlingException", "")}, user.Throttled, 2},
+		"internal error, then success":    {[]response{internalError(), item(stored())}, "", 1},
+		"internal error":                  {[]response{internalError()}, user.Unavailable, 2},
+		"unavailable":                     {[]response{fail(503, "ServiceUnavailable", "")}, user.Unavailable, 2},
+		"connection lost, then success":   {[]response{drop, item(stored())}, "", 1},
+		"connection lost":                 {[]response{drop}, user.Unavailable, 2},
+		"truncated, then success":         {[]response{truncate, item(stored())}, "", 1},
+		"truncated":                       {[]response{truncate}, user.Unavailable, 2},
+		"timeout, then success":           {[]response{hang, item(stored())}, "", 1},
+		"no table":                        {[]response{fail(400, "ResourceNotFoundException", "")}, user.Unavailable, 0},
+		"access denied":                   {[]response{fail(400, "AccessDeniedException", "")}, user.Unavailable, 0},
+		"not DynamoDB":                    {[]response{html}, user.Unavailable, 0},
+		"throttled, then connection lost": {[]response{throttle(), drop}, user.Unavailable, 3},
+		"user not found":                  {[]response{ok(map[string]any{})}, user.NotFound, 0},
+		"internal error, then not found":  {[]response{internalError(), ok(map[string]any{})}, user.NotFound, 1},
+		"unknown error":                   {[]response{fail(400, "SomethingNewException", "")}, user.Unavailable, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, test.answers...)
+			d := newDatabase(t, test.responses...)
 			ctx, usage := userdata.WithUsage(t.Context())
 			_, err := d.store.Get(ctx, "1")
 			if test.want == "" && err != nil || test.want != "" && !errors.Is(err, &user.Error{Code: test.want}) {
@@ -205,10 +206,10 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %d retries, want %d", usage.Retries(), test.retries)
 			}
 			if got := len(d.operations()); got != 1+test.retries {
-				t.Errorf("%d calls came, want %d", got, 1+test.retries)
+				t.Errorf("got %d calls, want %d", got, 1+test.retries)
 			}
 			if usage.Duration() <= 0 {
-				t.Errorf("got duration %v", usage.Duration())
+				t.Errorf("got duration %v, want a positive one", usage.Duration())
 			}
 		})
 	}
@@ -216,28 +217,30 @@ func TestFaults(t *testing.T) {
 
 func TestConnectionRefused(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t, broken())
+	d := newDatabase(t, internalError())
 	d.server.Close()
 	ctx, usage := userdata.WithUsage(t.Context())
-	for name, err := range everyCall(ctx, d.store) {
+	for name, err := range callAll(ctx, d.store) {
 		if !errors.Is(err, &user.Error{Code: user.Unavailable}) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
 	if got := usage.Retries(); got != 5*2 {
-		t.Errorf("got %d retries of 5 calls", got)
+		t.Errorf("got %d retries of 5 calls, want 10", got)
 	}
 }
 
-func everyCall(ctx context.Context, store *userdata.Store) map[string]error {
+// callAll calls each method once and returns the errors.
+func callAll(ctx context.Context, store *userdata.Store) map[string]error {
 	_, get := store.Get(ctx, "1")
 	_, list := store.List(ctx, "", 10)
 	_, _, create := store.Create(ctx, user.Attributes{"userId": "1"}, nil)
 	_, replace := store.Replace(ctx, "1", user.Attributes{}, nil)
-	return map[string]error{"Get": get, "List": list, "Create": create, "Replace": replace, "Delete": store.Delete(ctx, "1", nil)}
+	remove := store.Delete(ctx, "1", nil)
+	return map[string]error{"Get": get, "List": list, "Create": create, "Replace": replace, "Delete": remove}
 }
 
-// The SDK stops repeating when too many calls fail, which must not change what a call fails with.
+// TestManyThrottled checks that a call returns the same error when the SDK's retry quota is used up.
 func TestManyThrottled(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t, throttle())
@@ -251,17 +254,17 @@ func TestManyThrottled(t *testing.T) {
 	}
 	calls.Wait()
 	if got := len(d.operations()); got >= 3*80 {
-		t.Errorf("%d calls came: the SDK never stopped repeating them", got)
+		t.Errorf("got %d calls, want fewer than 240 because of the SDK's retry quota", got)
 	}
 }
 
-// Revisions of the form that the store gives.
+// Revisions in the format of the store.
 const (
 	beforeRevision = "BBBBBBBBBBBBBBBBBBBBBBBBBB"
 	othersRevision = "OOOOOOOOOOOOOOOOOOOOOOOOOO"
 )
 
-// An attempt of a write is in doubt: a create is not sent again, and no outcome is reported that might be wrong.
+// TestInDoubt checks that a create in doubt is not retried, and that no write in doubt reports a wrong outcome.
 func TestInDoubt(t *testing.T) {
 	t.Parallel()
 	others := stored("_userrequestapi_rev", othersRevision, "name", "Grace")
@@ -288,166 +291,169 @@ func TestInDoubt(t *testing.T) {
 	foreign := stored("name", "Grace")
 	written := func() map[string]any { return map[string]any{} }
 	tests := map[string]struct {
-		answers func(written map[string]any) []answer
-		write   func(ctx context.Context, store *userdata.Store) (user.User, error)
-		want    user.Code
-		calls   []string
+		responses func(written map[string]any) []response
+		write     func(ctx context.Context, store *userdata.Store) (user.User, error)
+		want      user.Code
+		calls     []string
 	}{
 		"create": {
-			func(w map[string]any) []answer { return []answer{carryOut(w, drop), item(w)} },
+			func(w map[string]any) []response { return []response{execute(w, drop), item(w)} },
 			create, "", []string{"PutItem 1", "GetItem 1"},
 		},
-		"create, failed": {
-			func(w map[string]any) []answer { return []answer{carryOut(w, broken()), item(w)} },
+		"create, internal error": {
+			func(w map[string]any) []response { return []response{execute(w, internalError()), item(w)} },
 			create, "", []string{"PutItem 1", "GetItem 1"},
 		},
-		"create, cut short": {
-			func(w map[string]any) []answer { return []answer{carryOut(w, cutShort), broken(), item(w)} },
+		"create, truncated": {
+			func(w map[string]any) []response { return []response{execute(w, truncate), internalError(), item(w)} },
 			create, "", []string{"PutItem 1", "GetItem 1", "GetItem 2"},
 		},
-		"create, not executed": { // or not yet
-			func(map[string]any) []answer { return []answer{broken(), ok(map[string]any{})} },
+		"create, not executed": { // or not executed yet
+			func(map[string]any) []response { return []response{internalError(), ok(map[string]any{})} },
 			create, user.Unavailable, []string{"PutItem 1", "GetItem 1"},
 		},
 		"create, after others": {
-			func(map[string]any) []answer { return []answer{broken(), item(others)} },
+			func(map[string]any) []response { return []response{internalError(), item(others)} },
 			create, user.Unavailable, []string{"PutItem 1", "GetItem 1"},
 		},
-		"create, throttled, then there are others": { // a throttled attempt had no effect
-			func(map[string]any) []answer { return []answer{throttle(), conflict(others)} },
+		"create, throttled, then created by others": { // a throttled attempt has no effect
+			func(map[string]any) []response { return []response{throttle(), conflict(others)} },
 			create, user.Exists, []string{"PutItem 1", "PutItem 2"},
 		},
-		"create, throttled, then failed": {
-			func(map[string]any) []answer { return []answer{throttle(), broken(), item(others)} },
+		"create, throttled, then internal error": {
+			func(map[string]any) []response { return []response{throttle(), internalError(), item(others)} },
 			create, user.Unavailable, []string{"PutItem 1", "PutItem 2", "GetItem 1"},
 		},
 		"replace": {
-			func(w map[string]any) []answer { return []answer{item(before), carryOut(w, drop), conflict(w)} },
+			func(w map[string]any) []response { return []response{item(before), execute(w, drop), conflict(w)} },
 			replace, "", []string{"GetItem 1", "PutItem 1", "PutItem 1"},
 		},
-		"replace, failed": {
-			func(w map[string]any) []answer { return []answer{item(before), carryOut(w, broken()), conflict(w)} },
+		"replace, internal error": {
+			func(w map[string]any) []response {
+				return []response{item(before), execute(w, internalError()), conflict(w)}
+			},
 			replaceMatch, "", []string{"GetItem 1", "PutItem 1", "PutItem 2"},
 		},
 		"replace, after others": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), conflict(others)} },
+			func(map[string]any) []response { return []response{item(before), internalError(), conflict(others)} },
 			replaceMatch, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2"},
 		},
-		"replace without If-Match, after others": { // which must not be overwritten by a write that may have happened before it
-			func(map[string]any) []answer { return []answer{item(before), drop, conflict(others)} },
+		"replace without If-Match, after others": { // a retry must not overwrite their write
+			func(map[string]any) []response { return []response{item(before), drop, conflict(others)} },
 			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 1"},
 		},
 		"replace, deleted by others": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), conflict(nil)} },
+			func(map[string]any) []response { return []response{item(before), internalError(), conflict(nil)} },
 			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2"},
 		},
-		"replace of an item without revision": { // the condition holds again if others write such an item again
-			func(w map[string]any) []answer { return []answer{item(foreign), carryOut(w, drop), item(w)} },
+		"replace of an item without revision": { // its condition can become true again
+			func(w map[string]any) []response { return []response{item(foreign), execute(w, drop), item(w)} },
 			replace, "", []string{"GetItem 1", "PutItem 1", "GetItem 1"},
 		},
 		"replace of an item without revision, not executed": {
-			func(map[string]any) []answer { return []answer{item(foreign), broken(), item(foreign)} },
+			func(map[string]any) []response { return []response{item(foreign), internalError(), item(foreign)} },
 			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "GetItem 1"},
 		},
 		"replace, too large after doubt": {
-			func(map[string]any) []answer {
-				return []answer{item(before), broken(), refuse(400, "ValidationException", "Item size has exceeded"), item(before)}
+			func(map[string]any) []response {
+				tooLarge := fail(400, "ValidationException", "Item size has exceeded")
+				return []response{item(before), internalError(), tooLarge, item(before)}
 			},
 			replace, user.Unavailable, []string{"GetItem 1", "PutItem 1", "PutItem 2", "GetItem 1"},
 		},
-		"replace, failed every time, executed": {
-			func(w map[string]any) []answer {
-				return []answer{item(before), broken(), broken(), carryOut(w, broken()), item(w)}
+		"replace, three internal errors, executed": {
+			func(w map[string]any) []response {
+				return []response{item(before), internalError(), internalError(), execute(w, internalError()), item(w)}
 			},
 			replaceMatch, "", []string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 3", "GetItem 1"},
 		},
-		"replace, throttled, then changed by others": { // what was throttled was not carried out
-			func(map[string]any) []answer {
-				return []answer{item(before), throttle(), conflict(others), item(others)}
+		"replace, throttled, then changed by others": { // a throttled attempt has no effect
+			func(map[string]any) []response {
+				return []response{item(before), throttle(), conflict(others), item(others)}
 			},
 			replaceMatch, user.PreconditionFailed, []string{"GetItem 1", "PutItem 1", "PutItem 2", "GetItem 1"},
 		},
 		"delete, throttled, then deleted by others": {
-			func(map[string]any) []answer {
-				return []answer{item(before), throttle(), conflict(nil), ok(map[string]any{})}
+			func(map[string]any) []response {
+				return []response{item(before), throttle(), conflict(nil), ok(map[string]any{})}
 			},
 			removeMatch, user.NotFound, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "GetItem 1"},
 		},
 		"create, throttled": {
-			func(map[string]any) []answer { return []answer{throttle()} },
+			func(map[string]any) []response { return []response{throttle()} },
 			create, user.Throttled, []string{"PutItem 1", "PutItem 2", "PutItem 3"},
 		},
-		"create, failed, then throttled": { // "come back later" would say that nothing was written
-			func(map[string]any) []answer { return []answer{broken(), throttle()} },
+		"create, internal error, then throttled": { // Throttled would mean that the write had no effect
+			func(map[string]any) []response { return []response{internalError(), throttle()} },
 			create, user.Unavailable, []string{"PutItem 1", "GetItem 1", "GetItem 2", "GetItem 3"},
 		},
 		"replace, throttled": {
-			func(map[string]any) []answer { return []answer{item(before), throttle()} },
+			func(map[string]any) []response { return []response{item(before), throttle()} },
 			replaceMatch, user.Throttled, []string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 3"},
 		},
-		"replace, failed, then throttled": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), throttle()} },
+		"replace, internal error, then throttled": {
+			func(map[string]any) []response { return []response{item(before), internalError(), throttle()} },
 			replaceMatch, user.Unavailable,
 			[]string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 3", "GetItem 1", "GetItem 2", "GetItem 3"},
 		},
 		"replace, throttled, lost, then throttled": {
-			func(map[string]any) []answer { return []answer{item(before), throttle(), drop, throttle()} },
+			func(map[string]any) []response { return []response{item(before), throttle(), drop, throttle()} },
 			replace, user.Unavailable,
 			[]string{"GetItem 1", "PutItem 1", "PutItem 2", "PutItem 2", "PutItem 3", "GetItem 1", "GetItem 2", "GetItem 3"},
 		},
 		"delete, throttled": {
-			func(map[string]any) []answer { return []answer{item(before), throttle()} },
+			func(map[string]any) []response { return []response{item(before), throttle()} },
 			remove, user.Throttled, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3"},
 		},
-		"delete, failed, then throttled": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), throttle()} },
+		"delete, internal error, then throttled": {
+			func(map[string]any) []response { return []response{item(before), internalError(), throttle()} },
 			remove, user.Unavailable,
 			[]string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3", "GetItem 1", "GetItem 2", "GetItem 3"},
 		},
-		"replace again, changed by others": {
-			func(map[string]any) []answer {
-				return []answer{item(before), conflict(others), item(others), ok(map[string]any{})}
+		"replace, changed by others, second round": {
+			func(map[string]any) []response {
+				return []response{item(before), conflict(others), item(others), ok(map[string]any{})}
 			},
 			replace, "", []string{"GetItem 1", "PutItem 1", "GetItem 1", "PutItem 1"},
 		},
 		"delete": {
-			func(map[string]any) []answer { return []answer{item(before), drop, conflict(nil)} },
+			func(map[string]any) []response { return []response{item(before), drop, conflict(nil)} },
 			remove, "", []string{"GetItem 1", "DeleteItem 1", "DeleteItem 1"},
 		},
-		"delete, failed": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), conflict(nil)} },
+		"delete, internal error": {
+			func(map[string]any) []response { return []response{item(before), internalError(), conflict(nil)} },
 			remove, "", []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2"},
 		},
-		"delete with If-Match": { // there is no proof of a deletion
-			func(map[string]any) []answer { return []answer{item(before), drop, conflict(nil)} },
+		"delete with If-Match": { // a missing item does not prove who deleted it
+			func(map[string]any) []response { return []response{item(before), drop, conflict(nil)} },
 			removeMatch, user.Unavailable, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 1"},
 		},
-		"delete, failed every time, executed": {
-			func(map[string]any) []answer {
-				return []answer{item(before), broken(), broken(), broken(), ok(map[string]any{})}
+		"delete, three internal errors, executed": {
+			func(map[string]any) []response {
+				return []response{item(before), internalError(), internalError(), internalError(), ok(map[string]any{})}
 			},
 			remove, "", []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3", "GetItem 1"},
 		},
-		"delete, failed every time": {
-			func(map[string]any) []answer {
-				return []answer{item(before), broken(), broken(), broken(), item(before)}
+		"delete, three internal errors": {
+			func(map[string]any) []response {
+				return []response{item(before), internalError(), internalError(), internalError(), item(before)}
 			},
 			remove, user.Unavailable, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2", "DeleteItem 3", "GetItem 1"},
 		},
 		"delete of an item without revision": {
-			func(map[string]any) []answer { return []answer{item(foreign), drop, ok(map[string]any{})} },
+			func(map[string]any) []response { return []response{item(foreign), drop, ok(map[string]any{})} },
 			remove, "", []string{"GetItem 1", "DeleteItem 1", "GetItem 1"},
 		},
 		"delete of an item without revision, not executed": {
-			func(map[string]any) []answer { return []answer{item(foreign), drop, item(foreign)} },
+			func(map[string]any) []response { return []response{item(foreign), drop, item(foreign)} },
 			remove, user.Unavailable, []string{"GetItem 1", "DeleteItem 1", "GetItem 1"},
 		},
 		"delete, after others": {
-			func(map[string]any) []answer { return []answer{item(before), conflict(nil), ok(map[string]any{})} },
+			func(map[string]any) []response { return []response{item(before), conflict(nil), ok(map[string]any{})} },
 			remove, user.NotFound, []string{"GetItem 1", "DeleteItem 1", "GetItem 1"},
 		},
 		"delete, changed by others": {
-			func(map[string]any) []answer { return []answer{item(before), broken(), conflict(others)} },
+			func(map[string]any) []response { return []response{item(before), internalError(), conflict(others)} },
 			remove, user.Unavailable, []string{"GetItem 1", "DeleteItem 1", "DeleteItem 2"},
 		},
 	}
@@ -455,14 +461,14 @@ func TestInDoubt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := written()
-			d := newDatabase(t, test.answers(w)...)
+			d := newDatabase(t, test.responses(w)...)
 			u, err := test.write(t.Context(), d.store)
 			var refused *user.Error
 			if test.want == "" && err != nil || test.want != "" && (!errors.As(err, &refused) || refused.Code != test.want) {
 				t.Errorf("got error %v, want %q", err, test.want)
 			}
 			if test.want == user.Unavailable && !strings.Contains(refused.Detail, "unknown") {
-				t.Errorf("got detail %q, want one that says that the outcome is unknown", refused.Detail)
+				t.Errorf("got detail %q, want the outcome to be unknown", refused.Detail)
 			}
 			if diff := cmp.Diff(test.calls, d.operations()); diff != "" {
 				t.Errorf("calls and the SDK's attempts (-want +got):\n%s", diff)
@@ -471,19 +477,20 @@ func TestInDoubt(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(map[string]any{"S": string(u.ETag)}, w["_userrequestapi_rev"]); diff != "" {
-				t.Errorf("the ETag is not that of what was written (-want +got):\n%s", diff)
+				t.Errorf("revision of the written item (-want +got):\n%s", diff)
 			}
 			if u.Attributes["name"] != "Ada" {
-				t.Errorf("got user %v", u)
+				t.Errorf("got user %v, want the name Ada", u)
 			}
 		})
 	}
 }
 
-// What follows an empty page begins where the database has stopped, not anew.
+// TestEmptyPage checks that the page after an empty one starts at LastEvaluatedKey.
 func TestEmptyPage(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t, ok(map[string]any{"LastEvaluatedKey": stored()}), ok(map[string]any{"Items": []any{stored("name", "Ada")}}))
+	empty := ok(map[string]any{"LastEvaluatedKey": stored()})
+	d := newDatabase(t, empty, ok(map[string]any{"Items": []any{stored("name", "Ada")}}))
 	page, err := d.store.List(t.Context(), "", 10)
 	if err != nil {
 		t.Fatal(err)
@@ -495,12 +502,12 @@ func TestEmptyPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := d.calls[1].Input.ExclusiveStartKey; !cmp.Equal(got, stored()) {
-		t.Errorf("the page after it begins after %v", got)
+		t.Errorf("got ExclusiveStartKey %v, want the key of user 1", got)
 	}
 }
 
-// Where every write meets that of another, it is given up at last.
-func TestChangedEveryTime(t *testing.T) {
+// TestConflictInEachRound checks that a write gives up after 8 conflicts.
+func TestConflictInEachRound(t *testing.T) {
 	t.Parallel()
 	it := stored("_userrequestapi_rev", othersRevision)
 	d := newDatabase(t, func(w http.ResponseWriter, r *http.Request, in input) {
@@ -515,17 +522,17 @@ func TestChangedEveryTime(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 	if n := len(d.operations()); n != 16 {
-		t.Errorf("%d calls came, want 8 times two", n)
+		t.Errorf("got %d calls, want 16", n)
 	}
 }
 
-// A connection that is dead when it is taken from the pool, as after the environment was frozen, is replaced at once: it is still
-// the SDK's first attempt, so that it has not paused.
-func TestDeadConnection(t *testing.T) {
+// TestBrokenConnection checks that a broken idle connection is replaced within the SDK's first attempt, without
+// backoff.
+func TestBrokenConnection(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]struct {
-		do     func(ctx context.Context, store *userdata.Store) error
-		answer answer
+		do       func(ctx context.Context, store *userdata.Store) error
+		response response
 	}{
 		"GetItem": {func(ctx context.Context, store *userdata.Store) error {
 			_, err := store.Get(ctx, "1")
@@ -538,7 +545,7 @@ func TestDeadConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, item(stored()), drop, call.answer)
+			d := newDatabase(t, item(stored()), drop, call.response)
 			if _, err := d.store.Get(t.Context(), "1"); err != nil { // opens the connection
 				t.Fatal(err)
 			}
@@ -560,8 +567,8 @@ func TestErrorsHaveNoValues(t *testing.T) {
 	t.Parallel()
 	const secret = "ada@example.org"
 	for _, exception := range []string{"ValidationException", "SerializationException"} {
-		d := newDatabase(t, refuse(400, exception, "One or more parameter values were invalid: "+secret))
-		for name, err := range everyCall(t.Context(), d.store) {
+		d := newDatabase(t, fail(400, exception, "One or more parameter values were invalid: "+secret))
+		for name, err := range callAll(t.Context(), d.store) {
 			if !errors.Is(err, &user.Error{Code: user.Unavailable}) ||
 				strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), exception) {
 				t.Errorf("%s: got error %v", name, err)
@@ -575,23 +582,24 @@ func TestErrorsHaveNoValues(t *testing.T) {
 	}
 }
 
-// What DynamoDB finds too large, though its size was thought right.
+// TestTooLarge is about an item that CheckSize accepts and DynamoDB does not.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
-	tooLarge := refuse(400, "ValidationException", "Item size has exceeded the maximum allowed size")
+	tooLarge := fail(400, "ValidationException", "Item size has exceeded the maximum allowed size")
 	d := newDatabase(t, tooLarge)
-	if _, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
+	want := &user.Error{Code: user.BodyTooLarge}
+	if _, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, want) {
 		t.Errorf("create: got error %v", err)
 	}
 	d = newDatabase(t, item(stored()), tooLarge)
-	if _, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil); !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
+	if _, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil); !errors.Is(err, want) {
 		t.Errorf("replace: got error %v", err)
 	}
 }
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t, broken(), item(stored()))
+	d := newDatabase(t, internalError(), item(stored()))
 	ctx, usage := userdata.WithUsage(t.Context())
 	if usage.Duration() != 0 || usage.Retries() != 0 {
 		t.Errorf("before: got duration %v and %d retries", usage.Duration(), usage.Retries())

@@ -8,19 +8,19 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// The attributes that the store keeps with a user and does not return. Their prefix keeps them apart from attributes of
-// other programs, such as CouchDB's _rev.
+// Attributes that the store writes but does not return. Their prefix avoids conflicts with other programs'
+// attributes, for example CouchDB's _rev.
 const (
-	revisionAttribute    = "_userrequestapi_rev"         // S: the ETag of the item's present state
-	idempotencyAttribute = "_userrequestapi_idempotency" // M: the request that created the user, if with an idempotency key
+	revisionAttribute    = "_userrequestapi_rev"         // S: the current ETag
+	idempotencyAttribute = "_userrequestapi_idempotency" // M: the create request, if it had an idempotency key
 	keyMember            = "key"
 	bodyMember           = "body"
-	revisionMember       = "rev" // the first revision of the user
+	revisionMember       = "rev" // the user's first revision
 )
 
 type item = map[string]types.AttributeValue
 
-// encode returns an attribute's value as DynamoDB takes it.
+// encode converts a value of [user.Attributes] to a DynamoDB value.
 func encode(v any) types.AttributeValue {
 	switch v := v.(type) {
 	case bool:
@@ -49,7 +49,7 @@ func encode(v any) types.AttributeValue {
 		return &types.AttributeValueMemberL{Value: list}
 	case map[string]any:
 		return &types.AttributeValueMemberM{Value: encodeMembers(v)}
-	default: // nil is the only type that is left
+	default: // nil
 		return &types.AttributeValueMemberNULL{Value: true}
 	}
 }
@@ -62,7 +62,7 @@ func encodeMembers[M ~map[string]any](m M) item {
 	return members
 }
 
-// decode is the reverse of encode.
+// decode is the inverse of encode.
 func decode(v types.AttributeValue) any {
 	switch v := v.(type) {
 	case *types.AttributeValueMemberBOOL:
@@ -91,7 +91,7 @@ func decode(v types.AttributeValue) any {
 		return list
 	case *types.AttributeValueMemberM:
 		return decodeMembers(v.Value)
-	default: // NULL, the only type that is left
+	default: // NULL
 		return nil
 	}
 }
@@ -104,10 +104,11 @@ func decodeMembers(members item) map[string]any {
 	return m
 }
 
-// revisionPattern is the form of [rand.Text]. Attributes of others that have the same name have another form.
+// revisionPattern matches the output of [rand.Text]. Another program's attribute of the same name is assumed not to
+// match.
 var revisionPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`)
 
-// ownRevision returns the revision that the store has given to an item, "" for an item written by others.
+// ownRevision returns the revision that the store assigned, or "" for an item written by another program.
 func ownRevision(it item) user.ETag {
 	revision, _ := it[revisionAttribute].(*types.AttributeValueMemberS)
 	if revision == nil || !revisionPattern.MatchString(revision.Value) {
@@ -116,7 +117,7 @@ func ownRevision(it item) user.ETag {
 	return user.ETag(revision.Value)
 }
 
-// toAttributes returns what clients see of an item, whoever wrote it.
+// toAttributes returns the item without the attributes of the store.
 func toAttributes(it item) user.Attributes {
 	attributes := user.Attributes(decodeMembers(it))
 	if ownRevision(it) != "" {
@@ -128,7 +129,7 @@ func toAttributes(it item) user.Attributes {
 	return attributes
 }
 
-// toUser returns the user that an item holds, whoever wrote it.
+// toUser returns the user in an item. The ETag of an item without a revision is a hash.
 func toUser(it item) user.User {
 	u := user.User{Attributes: toAttributes(it), ETag: ownRevision(it)}
 	if u.ETag == "" {
@@ -140,10 +141,10 @@ func toUser(it item) user.User {
 // origin is the request that created a user.
 type origin struct {
 	user.Idempotency
-	revision user.ETag // that it gave the user; "" in items of earlier releases
+	revision user.ETag // the user's first revision; "" in items of earlier releases
 }
 
-// toOrigin returns the origin of an item's user, if it was a request with an idempotency key.
+// toOrigin returns the request that created the item, if it had an idempotency key.
 func toOrigin(it item) (o origin, ok bool) {
 	m, _ := decode(it[idempotencyAttribute]).(map[string]any)
 	key, isKey := m[keyMember].(string)

@@ -15,7 +15,7 @@ import (
 
 type attribute = map[string]any
 
-func TestETagOfOthersItems(t *testing.T) {
+func TestETagOfForeignItems(t *testing.T) {
 	t.Parallel()
 	one, null := attribute{"N": "1"}, attribute{"NULL": true}
 	etag := func(it attribute) user.ETag {
@@ -41,36 +41,36 @@ func TestETagOfOthersItems(t *testing.T) {
 		value     any
 		same      bool
 	}{
-		"the same":              {"n", attribute{"N": "10"}, true},
-		"number written longer": {"n", attribute{"N": "1.0E+1"}, true},
-		"string set turned":     {"ss", attribute{"SS": []string{"b", "a"}}, true},
-		"number set turned":     {"ns", attribute{"NS": []string{"2.50", "1.0"}}, true},
-		"binary set turned":     {"bs", attribute{"BS": []string{"Yg==", "YQ=="}}, true},
-		"another number":        {"n", attribute{"N": "11"}, false},
-		"a string":              {"n", attribute{"S": "10"}, false},
-		"list turned":           {"m", attribute{"M": attribute{"l": attribute{"L": []any{null, one}}}}, false},
-		"list for set":          {"ss", attribute{"L": []any{attribute{"S": "a"}, attribute{"S": "b"}}}, false},
-		"binary for string":     {"ss", attribute{"BS": []string{"YQ==", "Yg=="}}, false},
-		"one more":              {"_userrequestapi_rev", attribute{"N": "1"}, false},
-		"a revision of others":  {"_userrequestapi_rev", attribute{"S": "1-abc \"def\""}, false},
+		"unchanged":                {"n", attribute{"N": "10"}, true},
+		"number in another form":   {"n", attribute{"N": "1.0E+1"}, true},
+		"string set reversed":      {"ss", attribute{"SS": []string{"b", "a"}}, true},
+		"number set reversed":      {"ns", attribute{"NS": []string{"2.50", "1.0"}}, true},
+		"binary set reversed":      {"bs", attribute{"BS": []string{"Yg==", "YQ=="}}, true},
+		"another number":           {"n", attribute{"N": "11"}, false},
+		"string":                   {"n", attribute{"S": "10"}, false},
+		"list reversed":            {"m", attribute{"M": attribute{"l": attribute{"L": []any{null, one}}}}, false},
+		"list instead of set":      {"ss", attribute{"L": []any{attribute{"S": "a"}, attribute{"S": "b"}}}, false},
+		"binary instead of string": {"ss", attribute{"BS": []string{"YQ==", "Yg=="}}, false},
+		"additional attribute":     {"_userrequestapi_rev", attribute{"N": "1"}, false},
+		"foreign revision":         {"_userrequestapi_rev", attribute{"S": "1-abc \"def\""}, false},
 	} {
 		changed := base()
 		changed[test.attribute] = test.value
 		if got := etag(changed); (got == want) != test.same {
-			t.Errorf("%s: got ETag %q, and %q before", name, got, want)
+			t.Errorf("%s: got ETag %q after %q, want the same = %t", name, got, want, test.same)
 		}
 	}
 	revised := base()
 	const revision = "ABCDEFGHIJKLMNOPQRSTUVWXY2"
 	revised["_userrequestapi_rev"] = attribute{"S": revision}
 	if got := etag(revised); got != revision {
-		t.Errorf("got ETag %q of an item with a revision", got)
+		t.Errorf("got ETag %q, want the revision %q", got, revision)
 	}
 }
 
-func TestReplaceOthersItem(t *testing.T) {
+func TestReplaceForeignItem(t *testing.T) {
 	t.Parallel()
-	others := attribute{
+	foreign := attribute{
 		"userId":                      attribute{"S": "1"},
 		"_rev":                        attribute{"S": "1-967a00"},
 		"_idempotency":                attribute{"M": attribute{"key": attribute{"S": "a"}, "body": attribute{"S": "b"}}},
@@ -84,43 +84,43 @@ func TestReplaceOthersItem(t *testing.T) {
 		"_userrequestapi_idempotency": "another meaning", "_ttl": user.Number("1767225600"),
 		"updatedAt": user.Number("1577836800"), "name": "Ada",
 	}
-	for name, sent := range map[string]user.Attributes{"sent back": want, "left out": {"name": "Ada"}} {
+	for name, sent := range map[string]user.Attributes{"unchanged": want, "omitted": {"name": "Ada"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, item(others), item(others), ok(map[string]any{}))
+			d := newDatabase(t, item(foreign), item(foreign), ok(map[string]any{}))
 			read, err := d.store.Get(t.Context(), "1")
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, read.Attributes); diff != "" {
-				t.Errorf("what others wrote (-want +got):\n%s", diff)
+				t.Errorf("before (-want +got):\n%s", diff)
 			}
 			replaced, err := d.store.Replace(t.Context(), "1", sent, []user.ETag{read.ETag})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, replaced.Attributes); diff != "" {
-				t.Errorf("the replacement (-want +got):\n%s", diff)
+				t.Errorf("replacement (-want +got):\n%s", diff)
 			}
-			wantItem := maps.Clone(others)
+			wantItem := maps.Clone(foreign)
 			wantItem["_userrequestapi_rev"] = attribute{"S": string(replaced.ETag)}
 			if diff := cmp.Diff(wantItem, d.calls[2].Input.Item); diff != "" {
-				t.Errorf("what was written (-want +got):\n%s", diff)
+				t.Errorf("written item (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// The service cannot keep another program's attribute with the name of its own revision.
-func TestReplaceItemWithOthersRevision(t *testing.T) {
+// TestReplaceItemWithForeignRevision is about another program's attribute with the name of the revision.
+func TestReplaceItemWithForeignRevision(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]attribute{
 		"number": {"N": "5"}, "string": {"S": "1-967a00"}, "null": {"NULL": true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			others := item(attribute{"userId": attribute{"S": "1"}, "_userrequestapi_rev": value})
-			d := newDatabase(t, others, others, others)
+			foreign := item(attribute{"userId": attribute{"S": "1"}, "_userrequestapi_rev": value})
+			d := newDatabase(t, foreign, foreign, foreign)
 			read, err := d.store.Get(t.Context(), "1")
 			if err != nil {
 				t.Fatal(err)
@@ -132,15 +132,15 @@ func TestReplaceItemWithOthersRevision(t *testing.T) {
 					t.Fatalf("got error %v, want %s", err, user.InvalidUser)
 				}
 				if v := refused.Violations[0]; v.Code != "ReservedName" || v.Pointer != "#/_userrequestapi_rev" {
-					t.Errorf("got violation %v", v)
+					t.Errorf("got violation %v, want ReservedName at #/_userrequestapi_rev", v)
 				}
 			}
 		})
 	}
 }
 
-// An item that others have put straight into the table, with every type there is and nothing of the service's.
-func TestOthersItemInTable(t *testing.T) {
+// TestForeignItemInTable is about an item that another program wrote, with attributes of every type.
+func TestForeignItemInTable(t *testing.T) {
 	t.Parallel()
 	client := dynamoDB(t)
 	table := newTable(t, client)
@@ -150,16 +150,18 @@ func TestOthersItemInTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	its := map[string]types.AttributeValue{
+	foreign := map[string]types.AttributeValue{
 		"userId": &types.AttributeValueMemberS{Value: "1"},
 		"n":      &types.AttributeValueMemberN{Value: "12345678901234567890123456789012345678"},
 		"ss":     &types.AttributeValueMemberSS{Value: []string{"a", ""}},
 		"ns":     &types.AttributeValueMemberNS{Value: []string{"1e-130", "2"}},
 		"b":      &types.AttributeValueMemberB{Value: []byte{0, 0xff}},
 		"null":   &types.AttributeValueMemberNULL{Value: true},
-		"m":      &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"$SS": &types.AttributeValueMemberBOOL{Value: true}}},
+		"m": &types.AttributeValueMemberM{
+			Value: map[string]types.AttributeValue{"$SS": &types.AttributeValueMemberBOOL{Value: true}},
+		},
 	}
-	put(its)
+	put(foreign)
 	store := userdata.New(client, table)
 	first, err := store.Get(t.Context(), "1")
 	if err != nil {
@@ -178,11 +180,11 @@ func TestOthersItemInTable(t *testing.T) {
 		t.Errorf("got %s, want %s", first.Attributes.AppendJSON(nil), want.AppendJSON(nil))
 	}
 
-	// The hash tells that others have written again.
-	its["n"] = &types.AttributeValueMemberN{Value: "1"}
-	put(its)
+	// The hash detects another write by the other program.
+	foreign["n"] = &types.AttributeValueMemberN{Value: "1"}
+	put(foreign)
 	if err := store.Delete(t.Context(), "1", []user.ETag{first.ETag}); err == nil {
-		t.Error("deleted in spite of If-Match")
+		t.Error("got no error, want one because of If-Match")
 	}
 	second, err := store.Get(t.Context(), "1")
 	if err != nil {
@@ -193,7 +195,7 @@ func TestOthersItemInTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, ok := replaced.Attributes["createdAt"]; ok {
-		t.Error("createdAt of a user that others created")
+		t.Error("got createdAt, want none for a user that another program created")
 	}
 	if err := store.Delete(t.Context(), "1", []user.ETag{replaced.ETag}); err != nil {
 		t.Error(err)

@@ -4,7 +4,7 @@ package userdata
 
 import "syscall"
 
-// peek reads from the socket without waiting or consuming. The error is EAGAIN if there is nothing to read.
+// peek reads from the socket without blocking or consuming data. It returns EAGAIN if there is nothing to read.
 func peek(fd uintptr) error {
 	_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 	return err

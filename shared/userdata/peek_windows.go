@@ -2,5 +2,5 @@ package userdata
 
 import "syscall"
 
-// peek returns EAGAIN: Windows cannot peek without waiting, and Lambda does not run on it.
+// peek returns EAGAIN: Windows cannot peek without blocking, and Lambda does not run on Windows.
 func peek(uintptr) error { return syscall.EAGAIN }

@@ -1,8 +1,8 @@
-// Package userdata keeps users in the DynamoDB table UserData.
+// Package userdata stores users in the DynamoDB table UserData.
 //
-// One user is one item, whose attributes are the user's own beside two that the store keeps for itself: the revision, which is
-// the user's ETag and what every write is conditional on, and the request that made the user, where it had an idempotency key.
-// Items that others wrote, without these, are users too.
+// Each user is one item. Besides the user's attributes, the store writes two attributes of its own: the revision,
+// which is the user's ETag and the condition of every write, and the create request, if it had an idempotency key.
+// Items written by other programs lack both; they are users too.
 package userdata
 
 import (
@@ -24,14 +24,14 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// A write without If-Match reads and writes up to maxRounds times if other writes come in between, after random pauses that
-// grow from firstPause.
+// A write without If-Match that conflicts with another write is retried with a new read: at most maxRounds rounds in
+// total, with exponential backoff and full jitter from baseDelay.
 const (
-	maxRounds  = 8
-	firstPause = 5 * time.Millisecond
+	maxRounds = 8
+	baseDelay = 5 * time.Millisecond
 )
 
-// Store keeps users in a DynamoDB table whose key is userId. It is safe for concurrent use.
+// Store stores users in a DynamoDB table with the partition key userId. It is safe for concurrent use.
 type Store struct {
 	client *dynamodb.Client
 	table  string
@@ -40,14 +40,14 @@ type Store struct {
 
 var _ user.Store = (*Store)(nil)
 
-// New returns the store of users in table.
+// New returns a store that uses table.
 func New(client *dynamodb.Client, table string) *Store {
 	return &Store{client: client, table: table, now: time.Now}
 }
 
 func key(id string) item { return item{user.IDAttribute: encode(id)} }
 
-// Get reads consistently: clients read what they have just written.
+// Get implements [user.Store] with a strongly consistent read.
 func (s *Store) Get(ctx context.Context, id string) (user.User, error) {
 	it, err := s.get(ctx, id)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Store) get(ctx context.Context, id string) (item, error) {
 	return it, nil
 }
 
-// read returns the item as the last write left it, nil if there is none.
+// read returns the item after a strongly consistent read, or nil if there is none.
 func (s *Store) read(ctx context.Context, id string) (item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.table,
@@ -80,11 +80,11 @@ func (s *Store) read(ctx context.Context, id string) (item, error) {
 	return out.Item, nil
 }
 
-// List scans the table. One page holds at most 1 MB of items, so it can have fewer than limit users.
+// List implements [user.Store] with a Scan. A Scan reads at most 1 MB, so a page can have fewer than limit users.
 func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, error) {
 	in := &dynamodb.ScanInput{
 		TableName: &s.table,
-		Limit:     aws.Int32(int32(limit) + 1), //nolint:gosec // at most 100; one more tells whether the page is the last
+		Limit:     aws.Int32(int32(limit) + 1), //nolint:gosec // at most 101; one more shows whether the page is the last
 	}
 	if after != "" {
 		in.ExclusiveStartKey = key(after)
@@ -93,7 +93,7 @@ func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, e
 	if err != nil {
 		return user.Page{}, storeError("list users", err)
 	}
-	last := out.LastEvaluatedKey // also where nothing came before it
+	last := out.LastEvaluatedKey // can be set for an empty page
 	if len(out.Items) > limit {
 		out.Items = out.Items[:limit]
 		last = out.Items[limit-1]
@@ -106,8 +106,11 @@ func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, e
 	return page, nil
 }
 
-// Create makes one conditional write. If the condition fails, the existing item tells why.
-func (s *Store) Create(ctx context.Context, sent user.Attributes, idempotency *user.Idempotency) (user.User, bool, error) {
+// Create implements [user.Store] with one conditional write. If the condition fails, the existing item determines the
+// result.
+func (s *Store) Create(
+	ctx context.Context, sent user.Attributes, idempotency *user.Idempotency,
+) (user.User, bool, error) {
 	attributes, err := user.New(sent, s.now())
 	if err != nil {
 		return user.User{}, false, err
@@ -117,14 +120,14 @@ func (s *Store) Create(ctx context.Context, sent user.Attributes, idempotency *u
 	if idempotency != nil {
 		origin = map[string]any{keyMember: idempotency.Key, bodyMember: idempotency.Body, revisionMember: string(revision)}
 	}
-	it, err := revise(attributes, revision, origin)
+	it, err := newItem(attributes, revision, origin)
 	if err != nil {
 		return user.User{}, false, err
 	}
 	proof, err := s.do(ctx, "create user", write{
-		id: sent[user.IDAttribute].(string), // user.New has checked it
+		id: sent[user.IDAttribute].(string), // validated by user.New
 		proves: func(it item) bool {
-			origin, _ := toOrigin(it) // remains when others replace the user
+			origin, _ := toOrigin(it) // stored when the user is replaced
 			return ownRevision(it) == revision || origin.revision == revision
 		},
 		send: func(ctx context.Context, options func(*dynamodb.Options)) error {
@@ -149,7 +152,8 @@ func (s *Store) Create(ctx context.Context, sent user.Attributes, idempotency *u
 	return user.User{Attributes: attributes, ETag: revision}, false, nil
 }
 
-// replay returns the existing user if the same request created it, otherwise the error of a create that it refuses.
+// replay returns the existing user if the same request created it. Otherwise, it returns an error with the code
+// [user.Exists] or [user.IdempotencyKeyReused].
 func replay(existing item, idempotency *user.Idempotency) (user.User, bool, error) {
 	switch origin, ok := toOrigin(existing); {
 	case !ok || idempotency == nil || origin.Key != idempotency.Key:
@@ -162,29 +166,29 @@ func replay(existing item, idempotency *user.Idempotency) (user.User, bool, erro
 	return toUser(existing), true, nil
 }
 
-// Replace reads the item, then writes on condition that it is still the same.
+// Replace implements [user.Store]: it reads the item, then writes it on condition that it is unchanged.
 func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag) (user.User, error) {
 	var replaced user.User
-	err := s.change(ctx, "replace user", id, ifMatch, func(old item) (write, error) {
+	err := s.update(ctx, "replace user", id, ifMatch, func(old item) (write, error) {
 		attributes, err := toAttributes(old).Replace(sent, s.now())
 		if err != nil {
 			return write{}, err
 		}
-		if _, others := attributes[revisionAttribute]; others {
-			return write{}, user.Reserved(revisionAttribute, "Another program has given this attribute to the user. "+
-				"The service needs its name to replace the user: remove the attribute from the table.")
+		if _, conflicts := attributes[revisionAttribute]; conflicts {
+			return write{}, user.Reserved(revisionAttribute, "Another program has set this attribute, whose name is reserved. "+
+				"Remove the attribute from the item in the table, then replace the user again.")
 		}
 		revision := newRevision()
-		it, err := revise(attributes, revision, decode(old[idempotencyAttribute]))
+		it, err := newItem(attributes, revision, decode(old[idempotencyAttribute]))
 		if err != nil {
 			return write{}, err
 		}
 		replaced = user.User{Attributes: attributes, ETag: revision}
 		condition := unchanged(old)
 		return write{
-			id:     id,
-			pinned: ownRevision(old) != "",
-			proves: func(it item) bool { return ownRevision(it) == revision },
+			id:        id,
+			retryable: ownRevision(old) != "",
+			proves:    func(it item) bool { return ownRevision(it) == revision },
 			send: func(ctx context.Context, options func(*dynamodb.Options)) error {
 				_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 					TableName:                           &s.table,
@@ -204,14 +208,14 @@ func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, if
 	return replaced, nil
 }
 
-// Delete reads the item, then deletes on condition that it is still the same.
+// Delete implements [user.Store]: it reads the item, then deletes it on condition that it is unchanged.
 func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) error {
-	return s.change(ctx, "delete user", id, ifMatch, func(old item) (write, error) {
+	return s.update(ctx, "delete user", id, ifMatch, func(old item) (write, error) {
 		condition := unchanged(old)
 		return write{
-			id:     id,
-			pinned: ownRevision(old) != "",
-			// An absent item does not prove who deleted it. Without If-Match, the caller need not know.
+			id:        id,
+			retryable: ownRevision(old) != "",
+			// A missing item does not prove which request deleted it. Without If-Match, that makes no difference.
 			proves: func(it item) bool { return it == nil && len(ifMatch) == 0 },
 			send: func(ctx context.Context, options func(*dynamodb.Options)) error {
 				_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
@@ -228,13 +232,13 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 	})
 }
 
-// change reads a user's item, checks ifMatch, and does the write that prepare returns, which must be conditional on the item
-// being unchanged. It starts over if another write came in between.
-func (s *Store) change(
+// update reads the user's item, checks ifMatch, and sends the write that prepare returns, which must be conditional
+// on the item being unchanged. If that condition fails, update starts again with the read.
+func (s *Store) update(
 	ctx context.Context, operation, id string, ifMatch []user.ETag, prepare func(old item) (write, error),
 ) error {
 	for round := range maxRounds {
-		if err := pause(ctx, round); err != nil {
+		if err := wait(ctx, round); err != nil {
 			return storeError(operation, err)
 		}
 		old, err := s.get(ctx, id)
@@ -255,16 +259,16 @@ func (s *Store) change(
 			return err
 		}
 	}
-	return busy("Other requests keep changing this user. Try again after a moment.",
-		fmt.Errorf("%s: another write came in between, %d times", operation, maxRounds))
+	return throttled("Other requests keep changing this user. Try again after a moment.",
+		fmt.Errorf("%s: write conflict in each of %d attempts", operation, maxRounds))
 }
 
-// pause keeps writers that collided from colliding again.
-func pause(ctx context.Context, round int) error {
+// wait waits before a round other than the first, for a random time that keeps concurrent writers apart.
+func wait(ctx context.Context, round int) error {
 	if round == 0 {
 		return nil
 	}
-	timer := time.NewTimer(mathrand.N(firstPause << (round - 1))) //nolint:gosec // it is no secret
+	timer := time.NewTimer(mathrand.N(baseDelay << (round - 1))) //nolint:gosec // jitter need not be secure
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -274,20 +278,20 @@ func pause(ctx context.Context, round int) error {
 	}
 }
 
-// newRevision returns a revision that no other state of any user has.
+// newRevision returns a globally unique revision.
 func newRevision() user.ETag { return user.ETag(rand.Text()) }
 
-// revise returns the item for attributes with a revision, and with the origin of the user unless it is nil.
-func revise(attributes user.Attributes, revision user.ETag, origin any) (item, error) {
-	kept := maps.Clone(attributes)
-	kept[revisionAttribute] = string(revision)
+// newItem returns an item with attributes and the revision, and with origin unless it is nil.
+func newItem(attributes user.Attributes, revision user.ETag, origin any) (item, error) {
+	stored := maps.Clone(attributes)
+	stored[revisionAttribute] = string(revision)
 	if origin != nil {
-		kept[idempotencyAttribute] = origin
+		stored[idempotencyAttribute] = origin
 	}
-	if err := kept.CheckSize(); err != nil {
+	if err := stored.CheckSize(); err != nil {
 		return nil, err
 	}
-	return encodeMembers(kept), nil
+	return encodeMembers(stored), nil
 }
 
 type condition struct {
@@ -296,7 +300,7 @@ type condition struct {
 	values     item
 }
 
-// unchanged is the condition that an item still is in the state in which it was read.
+// unchanged returns the condition that the item is still in the state in which it was read.
 func unchanged(it item) condition {
 	c := condition{names: map[string]string{"#rev": revisionAttribute}}
 	if revision, ok := it[revisionAttribute]; ok {
@@ -311,20 +315,20 @@ func notFound() error {
 	return &user.Error{Code: user.NotFound, Detail: "There is no user with this userId."}
 }
 
-// withoutValues leaves out the message of an error of DynamoDB that can quote the item's values, which must not get into a log.
-func withoutValues(err error) error {
+// redact removes the message of DynamoDB errors that can quote attribute values, which must not appear in a log.
+func redact(err error) error {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		return err
 	}
 	switch code := api.ErrorCode(); code {
 	case "ValidationException", "SerializationException":
-		return &smithy.GenericAPIError{Code: code, Message: "message left out", Fault: api.ErrorFault()}
+		return &smithy.GenericAPIError{Code: code, Message: "message removed", Fault: api.ErrorFault()}
 	}
 	return err
 }
 
-func busy(detail string, err error) error {
+func throttled(detail string, err error) error {
 	return &user.Error{Code: user.Throttled, Detail: detail, Err: err}
 }
 
@@ -332,29 +336,32 @@ func isThrottle(err error) bool {
 	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
 }
 
-// isTooLarge recognises DynamoDB's own limit, which [user.Attributes.CheckSize] comes close to but need not equal.
+// isTooLarge reports whether err is DynamoDB's error for an item above its size limit. [user.Attributes.CheckSize] only
+// approximates that limit.
 func isTooLarge(err error) bool {
 	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" && strings.Contains(api.ErrorMessage(), "Item size")
+	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
+		strings.Contains(api.ErrorMessage(), "Item size")
 }
 
-// describe adds the operation to an error, and removes the values of items from it.
-func describe(operation string, err error) error {
-	return fmt.Errorf("%s: %w", operation, withoutValues(err))
+// wrap adds the operation to err and redacts it.
+func wrap(operation string, err error) error {
+	return fmt.Errorf("%s: %w", operation, redact(err))
 }
 
-// storeError returns the error of a call that had no effect.
+// storeError converts the error of a call that had no effect to a [*user.Error].
 func storeError(operation string, err error) error {
 	tooLarge := isTooLarge(err)
-	err = describe(operation, err)
+	err = wrap(operation, err)
 	switch {
 	case isThrottle(err):
-		return busy("The database is busy. Try again after a moment.", err)
+		return throttled("The database is busy. Try again after a moment.", err)
 	case tooLarge:
-		return &user.Error{Code: user.BodyTooLarge, Detail: "The user is larger than the table can hold (400 KB).", Err: err}
+		return &user.Error{Code: user.BodyTooLarge, Detail: "The user is larger than DynamoDB allows (400 KB).", Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &user.Error{Code: user.Unavailable, Detail: "The database took too long. Try again later.", Err: err}
 	default:
-		return &user.Error{Code: user.Unavailable, Detail: "The users cannot be reached at the moment. Try again later.", Err: err}
+		const detail = "The users cannot be reached at the moment. Try again later."
+		return &user.Error{Code: user.Unavailable, Detail: detail, Err: err}
 	}
 }

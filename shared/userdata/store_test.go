@@ -22,12 +22,12 @@ func TestStore(t *testing.T) {
 	usertest.Run(t, func(t *testing.T) user.Store { return userdata.New(client, newTable(t, client)) })
 }
 
-// dynamoDB returns a client of a real DynamoDB, and skips the test where there is none.
+// dynamoDB returns a client of DynamoDB Local, or skips the test if there is none.
 func dynamoDB(t *testing.T) *dynamodb.Client {
 	t.Helper()
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
-		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+		t.Skip("no DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of a running one")
 	}
 	return userdata.NewClient(userdata.ClientConfig{
 		Region:      cmp.Or(os.Getenv("AWS_REGION"), "eu-central-1"),
@@ -42,22 +42,25 @@ func testCredentials() aws.CredentialsProvider {
 	})
 }
 
-// newTable makes a table as the service's own, under a name that nobody else has.
+// newTable creates a table with the service's key schema and a unique name, and deletes it after the test.
 func newTable(t *testing.T, client *dynamodb.Client) string {
 	t.Helper()
 	table := "Test" + rand.Text()
 	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
-		TableName:            &table,
-		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("userId"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("userId"), KeyType: types.KeyTypeHash}},
+		TableName:   &table,
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("userId"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{{AttributeName: aws.String("userId"), KeyType: types.KeyTypeHash}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := client.DeleteTable(context.WithoutCancel(t.Context()), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
-			t.Errorf("delete the table %s: %v", table, err)
+		ctx := context.WithoutCancel(t.Context())
+		if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
+			t.Errorf("delete table %s: %v", table, err)
 		}
 	})
 	return table

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// idleTimeout is the time without traffic after which a kept connection is not used again. It may have been lost while the
-// environment was frozen, without any notification (docs/decisions/0004-revisions.md has the measurements).
+// idleTimeout is the time after which an idle connection is not reused. It may have been dropped without notice while
+// the execution environment was frozen (measurements: docs/decisions/0004-revisions.md).
 const idleTimeout = 5 * time.Second
 
 func newHTTPClient() *http.Client {
@@ -36,17 +36,17 @@ func newHTTPClient() *http.Client {
 	}
 }
 
-// transport sends the attempts of calls, and records which attempts of a write are in doubt. It does not send them on
-// connections that are lost, so that the first request after the environment was frozen is as good as any.
+// transport sends attempts and marks those of a write that are in doubt. It never sends on a broken connection, so
+// the first request after the execution environment was frozen needs no retry.
 type transport struct {
 	next *http.Transport
-	used atomic.Int64 // the wall clock at the last response, in Unix nanoseconds
+	used atomic.Int64 // wall-clock time of the last response, in Unix nanoseconds
 
 	mu   sync.Mutex
 	open map[*connection]bool
 }
 
-// connection is a connection to DynamoDB that is open.
+// connection is an open connection to DynamoDB.
 type connection struct {
 	net.Conn
 	transport *transport
@@ -82,50 +82,50 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// lost reports whether the peer has closed or reset the connection while it was idle, even if the goroutine that reads from it has not
-// run since. Nothing but the end, which TLS announces, comes to an idle connection.
-func (c *connection) lost() bool {
+// broken reports whether the peer has closed or reset an idle connection, even if net/http has not noticed yet. The
+// only data that an idle connection receives is the TLS close_notify alert.
+func (c *connection) broken() bool {
 	var received error
 	err := c.raw.Control(func(fd uintptr) { received = peek(fd) })
 	return err != nil || !errors.Is(received, syscall.EAGAIN)
 }
 
-// CloseIdleConnections implements the method that [http.Client.CloseIdleConnections] calls.
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections].
 func (t *transport) CloseIdleConnections() { t.next.CloseIdleConnections() }
 
-// closeLost closes the idle connections if one of them is lost, or may be. The timer of [http.Transport.IdleConnTimeout] would not
-// do: it uses the monotonic clock, which can stand still while the environment is frozen.
-func (t *transport) closeLost() {
+// closeBroken closes the idle connections if one of them is, or may be, broken. [http.Transport.IdleConnTimeout] is no
+// substitute: it uses the monotonic clock, which can stop while the execution environment is frozen.
+func (t *transport) closeBroken() {
 	idle := time.Duration(time.Now().UnixNano() - t.used.Load())
-	lost := idle < 0 || idle > idleTimeout
+	broken := idle < 0 || idle > idleTimeout
 	t.mu.Lock()
 	for c := range t.open {
-		lost = lost || c.lost()
+		broken = broken || c.broken()
 	}
 	t.mu.Unlock()
-	if lost {
+	if broken {
 		t.next.CloseIdleConnections()
 	}
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	t.closeLost()
+	t.closeBroken()
 	usage, doubt := usageOf(req.Context()), doubtOf(req.Context())
 	usage.attempts.Add(1)
 	connections := 0
 	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
 		connections++
-		if connections > 1 { // net/http resends the request, because the kept connection broke
+		if connections > 1 { // net/http retries because the reused connection broke
 			usage.attempts.Add(1)
-			if doubt != nil && doubt.pinned {
-				doubt.raise()
+			if doubt != nil && doubt.retryable {
+				doubt.mark()
 			}
 		}
 	}}))
-	if doubt == nil || doubt.pinned {
-		// An empty list, which is not sent, allows net/http to resend the request. Without it, net/http does so only if no byte
-		// was sent.
+	if doubt == nil || doubt.retryable {
+		// With this header, which is not sent if empty, net/http retries the request. Without it, net/http retries
+		// only if no byte was sent.
 		out.Header["X-Idempotency-Key"] = nil
 	}
 	if req.Body != nil && req.GetBody == nil {
@@ -134,7 +134,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("read request body: %w", err)
 		}
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		out.Body, _ = out.GetBody() // never fails
+		out.Body, _ = out.GetBody() // cannot fail
 	}
 	res, err := t.next.RoundTrip(out)
 	if err == nil {
@@ -142,7 +142,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	refused := err == nil && res.StatusCode >= 400 && res.StatusCode < 500
 	if doubt != nil && connections > 0 && !refused {
-		doubt.raise() // after a complete success nobody asks
+		doubt.mark() // ignored after a complete success
 	}
 	return res, err
 }
