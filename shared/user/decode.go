@@ -13,55 +13,57 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of DynamoDB ("Quotas in Amazon DynamoDB"), said here before DynamoDB says them.
+// Limits of DynamoDB ("Quotas in Amazon DynamoDB") and of error responses.
 const (
-	maxDepth      = 32           // levels of lists and maps, the user itself being the first
-	maxSize       = 400 << 10    // bytes of an item, names included
-	maxNameLength = 1<<16 - 1    // bytes of an attribute's name
-	maxViolations = 10           // that are told at once
+	maxDepth      = 32           // nested levels of lists and maps, including the user itself
+	maxSize       = 400 << 10    // bytes of an item, including attribute names
+	maxNameLength = 1<<16 - 1    // bytes of an attribute name
+	maxViolations = 10           // per response
 	maxPointer    = 1 << 10      // bytes of a violation's pointer
-	maxNesting    = maxDepth + 2 // in JSON, where a set takes two levels that DynamoDB does not count
+	maxNesting    = maxDepth + 2 // in JSON, where a set has two levels that DynamoDB does not count
 )
 
-// MaxBody is the most bytes of JSON that are read: what a text of the largest size takes with every character escaped (six
-// bytes for one, RFC 8259 §7).
+// MaxBody is the maximum size of a body in bytes. It allows for the largest string with every character escaped (six
+// bytes each, RFC 8259 §7).
 const MaxBody = 6*maxSize + 64<<10
 
-// maxDecoded is where decoding stops, so that no body takes much more memory than the largest user. It is counted as for
-// [Attributes.Size], with the JSON forms of sets and binary as they stand, which take up to twice what they stand for.
+// maxDecoded limits the memory that decoding takes. It is counted like [Attributes.Size], but with sets and binary
+// values in their JSON form, which is at most twice as large.
 const maxDecoded = 2 * maxSize
 
-// Decode reads a user's attributes from the JSON text that a client sent.
+// Decode decodes a user's attributes from JSON.
 //
-// It returns an [*Error] with the code [InvalidBody] for what is not one JSON object (RFC 8259) in UTF-8 with unique names,
-// [InvalidUser] for a value that cannot be kept as it is, and [BodyTooLarge] over [MaxBody] or DynamoDB's limit.
+// It returns an [*Error] with the code [InvalidBody] if body is not one JSON object (RFC 8259) in UTF-8 with unique
+// names, [InvalidUser] if a value cannot be stored unchanged, or [BodyTooLarge] if it exceeds [MaxBody] or DynamoDB's
+// size limit.
 func Decode(body []byte) (Attributes, error) {
 	if len(body) > MaxBody {
-		return nil, tooLarge(fmt.Sprintf("The body has %d bytes; at most %d are read, of which a user may keep %d.",
+		return nil, tooLarge(fmt.Sprintf("The body has %d bytes, more than the limit of %d; a user has at most %d.",
 			len(body), MaxBody, maxSize))
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, invalidBody("Empty", "", "The body is empty; send a user as a JSON object.")
 	}
-	// The replacement character is what invalid UTF-8 has become by the time it arrives here: API Gateway hands the body over as text.
+	// API Gateway passes the body as a JSON string, in which U+FFFD has replaced invalid UTF-8.
 	if i := bytes.IndexRune(body, utf8.RuneError); i >= 0 {
 		return nil, invalidBody("InvalidUTF8", "", fmt.Sprintf("The body is not valid UTF-8 at byte %d. "+
-			`(If the character U+FFFD is meant, write it as \ufffd.)`, i))
+			`(To send the character U+FFFD, write it as \ufffd.)`, i))
 	}
-	text := jsontext.NewDecoder(bytes.NewReader(body))
-	d := decoder{text: text}
-	if text.PeekKind() != '{' {
-		if _, err := text.ReadToken(); err != nil {
-			return nil, d.syntax(body, err)
+	tokens := jsontext.NewDecoder(bytes.NewReader(body))
+	d := decoder{tokens: tokens}
+	if tokens.PeekKind() != '{' {
+		if _, err := tokens.ReadToken(); err != nil {
+			return nil, d.toError(body, err)
 		}
-		return nil, invalidBody("NotAnObject", "", "The body is JSON, but no object; send a user as a JSON object.")
+		return nil, invalidBody("NotAnObject", "", "The body is JSON, but not an object; send a user as a JSON object.")
 	}
 	attributes, err := d.members(1)
 	if err != nil {
-		return nil, d.syntax(body, err)
+		return nil, d.toError(body, err)
 	}
-	if _, err := text.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, invalidBody("TrailingData", "", fmt.Sprintf("Something follows the JSON object, at or before byte %d.", text.InputOffset()))
+	if _, err := tokens.ReadToken(); !errors.Is(err, io.EOF) {
+		detail := fmt.Sprintf("The body has data after the JSON object, at or before byte %d.", tokens.InputOffset())
+		return nil, invalidBody("TrailingData", "", detail)
 	}
 	if len(d.violations) > 0 {
 		return nil, invalidUser(d.violations)
@@ -75,56 +77,56 @@ func Decode(body []byte) (Attributes, error) {
 	return attributes, nil
 }
 
-// decoder reads values, and collects what is wrong with them beyond their syntax.
+// decoder decodes values and collects violations.
 type decoder struct {
-	text       *jsontext.Decoder
-	size       int // what was read so far, see maxDecoded
+	tokens     *jsontext.Decoder
+	size       int // of the values decoded so far; see maxDecoded
 	violations []Violation
 }
 
-// Why decoding ends early.
+// Reasons to stop decoding.
 var (
-	errTooDeep = errors.New("nested too deeply")
-	errTooMuch = errors.New("too much")
-	errRefused = errors.New("refused") // violations tell
+	errTooDeep    = errors.New("nested too deeply")
+	errTooLarge   = errors.New("too large")
+	errViolations = errors.New("too many violations")
 )
 
-// refuse notes a fault at the value that was read last. It returns errRefused when no more are to be told: looking for more would
-// cost time that the sender decides about.
-func (d *decoder) refuse(code, detail string) error {
-	return d.refuseAt(d.text.StackPointer(), code, detail)
+// addViolation adds a violation at the last value read. It returns errViolations after maxViolations, which limits
+// the time that an invalid body takes.
+func (d *decoder) addViolation(code, detail string) error {
+	return d.addViolationAt(d.tokens.StackPointer(), code, detail)
 }
 
-func (d *decoder) refuseAt(pointer jsontext.Pointer, code, detail string) error {
+func (d *decoder) addViolationAt(pointer jsontext.Pointer, code, detail string) error {
 	d.violations = append(d.violations, Violation{Pointer: fragment(pointer), Code: code, Detail: detail})
 	if len(d.violations) == maxViolations {
-		return errRefused
+		return errViolations
 	}
 	return nil
 }
 
-// count adds to what was read.
-func (d *decoder) count(size int) error {
+// addSize adds size to the size decoded so far. It returns errTooLarge if that exceeds maxDecoded.
+func (d *decoder) addSize(size int) error {
 	if d.size += size; d.size > maxDecoded {
-		return errTooMuch
+		return errTooLarge
 	}
 	return nil
 }
 
 func (d *decoder) value(level int) (any, error) {
-	switch d.text.PeekKind() {
+	switch d.tokens.PeekKind() {
 	case '{':
 		m, err := d.members(level + 1)
 		if err != nil {
 			return nil, err
 		}
-		return d.typed(m)
+		return d.decodeTyped(m)
 	case '[':
 		return d.elements(level + 1)
 	case '0':
 		return d.number()
 	default:
-		token, err := d.text.ReadToken()
+		token, err := d.tokens.ReadToken()
 		if err != nil {
 			return nil, err
 		}
@@ -134,12 +136,12 @@ func (d *decoder) value(level int) (any, error) {
 		} else if kind != 'n' {
 			v = token.Bool()
 		}
-		return v, d.count(valueSize(v))
+		return v, d.addSize(valueSize(v))
 	}
 }
 
 func (d *decoder) number() (any, error) {
-	v, err := d.text.ReadValue()
+	v, err := d.tokens.ReadValue()
 	if err != nil {
 		return nil, err
 	}
@@ -153,73 +155,74 @@ func (d *decoder) number() (any, error) {
 		if errors.Is(err, errNumberPrecision) {
 			code = "NumberPrecision"
 		}
-		return n, d.refuse(code, "The number "+err.Error()+".")
+		return n, d.addViolation(code, "The number "+err.Error()+".")
 	}
-	return Number(value.canonical()), d.count(value.size())
+	return Number(value.canonical()), d.addSize(value.size())
 }
 
 func (d *decoder) members(level int) (Attributes, error) {
 	if level > maxNesting {
 		return nil, errTooDeep
 	}
-	if _, err := d.text.ReadToken(); err != nil { // {
+	if _, err := d.tokens.ReadToken(); err != nil { // {
 		return nil, err
 	}
 	m := Attributes{}
-	for d.text.PeekKind() != '}' {
-		token, err := d.text.ReadToken()
+	for d.tokens.PeekKind() != '}' {
+		token, err := d.tokens.ReadToken()
 		if err != nil {
 			return nil, err
 		}
 		name := token.String()
 		if name == "" {
-			if err := d.refuse("EmptyName", "An attribute's name must not be empty."); err != nil {
+			if err := d.addViolation("EmptyName", "An attribute's name must not be empty."); err != nil {
 				return nil, err
 			}
 		}
 		if len(name) > maxNameLength {
-			_ = d.refuseAt(d.text.StackPointer().Parent(), "NameTooLong", fmt.Sprintf("An attribute's name has at most %d bytes.", maxNameLength))
-			return nil, errRefused
+			detail := fmt.Sprintf("An attribute's name has at most %d bytes.", maxNameLength)
+			_ = d.addViolationAt(d.tokens.StackPointer().Parent(), "NameTooLong", detail)
+			return nil, errViolations
 		}
-		if err := d.count(perElement + len(name)); err != nil {
+		if err := d.addSize(perElement + len(name)); err != nil {
 			return nil, err
 		}
 		if m[name], err = d.value(level); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := d.text.ReadToken(); err != nil { // }
+	if _, err := d.tokens.ReadToken(); err != nil { // }
 		return nil, err
 	}
-	return m, d.count(perContainer)
+	return m, d.addSize(perContainer)
 }
 
 func (d *decoder) elements(level int) ([]any, error) {
 	if level > maxNesting {
 		return nil, errTooDeep
 	}
-	if _, err := d.text.ReadToken(); err != nil { // [
+	if _, err := d.tokens.ReadToken(); err != nil { // [
 		return nil, err
 	}
 	list := []any{}
-	for d.text.PeekKind() != ']' {
+	for d.tokens.PeekKind() != ']' {
 		v, err := d.value(level)
 		if err != nil {
 			return nil, err
 		}
-		if err := d.count(perElement); err != nil {
+		if err := d.addSize(perElement); err != nil {
 			return nil, err
 		}
 		list = append(list, v)
 	}
-	if _, err := d.text.ReadToken(); err != nil { // ]
+	if _, err := d.tokens.ReadToken(); err != nil { // ]
 		return nil, err
 	}
-	return list, d.count(perContainer)
+	return list, d.addSize(perContainer)
 }
 
-// typed turns the JSON form of a type that JSON has not into its value; any other map stays as it is.
-func (d *decoder) typed(m Attributes) (any, error) {
+// decodeTyped converts the JSON form of a set or binary value. It returns any other map unchanged.
+func (d *decoder) decodeTyped(m Attributes) (any, error) {
 	if len(m) != 1 {
 		return map[string]any(m), nil
 	}
@@ -237,21 +240,22 @@ func (d *decoder) typed(m Attributes) (any, error) {
 		case stringSetName:
 			typed, err = decodeSet[StringSet](v, func(e any) (string, error) {
 				s, ok := e.(string)
-				return s, wrongType(ok, "a list of strings")
+				return s, checkType(ok, "a list of strings")
 			})
 		case numberSetName:
 			typed, err = decodeSet[NumberSet](v, func(e any) (Number, error) {
 				n, ok := e.(Number)
-				return n, wrongType(ok, "a list of numbers")
+				return n, checkType(ok, "a list of numbers")
 			})
 		case binarySetName:
 			typed, err = decodeSet[BinarySet](v, decodeBinary)
-		default: // a map's name with one more dollar sign
+		default: // an escaped map
 			return map[string]any{name[1:]: v}, nil
 		}
 		if err != nil {
-			err = d.refuse("InvalidTypedValue", fmt.Sprintf("The value of %s %v. "+
-				"(An object with this one name is a set or binary; write $%[1]s for an ordinary object with the name %[1]s.)", name, err))
+			err = d.addViolation("InvalidTypedValue", fmt.Sprintf("The value of %s %v. "+
+				"(An object with this single member is a set or binary value; write $%[1]s for an object with the member %[1]s.)",
+				name, err))
 		}
 		return typed, err
 	}
@@ -261,11 +265,11 @@ func (d *decoder) typed(m Attributes) (any, error) {
 func decodeBinary(v any) ([]byte, error) {
 	s, ok := v.(string)
 	if !ok {
-		return nil, wrongType(ok, "base64 text")
+		return nil, checkType(ok, "a base64 string")
 	}
 	b, err := base64.StdEncoding.DecodeString(s)
-	if err != nil || base64.StdEncoding.EncodeToString(b) != s { // one text for one value, so that sets tell their elements apart
-		return nil, errors.New("must be base64 text (RFC 4648 §4, with padding)")
+	if err != nil || base64.StdEncoding.EncodeToString(b) != s { // decodeSet needs one encoding per value
+		return nil, errors.New("must be a base64 string (RFC 4648 §4, with padding)")
 	}
 	return b, nil
 }
@@ -273,7 +277,7 @@ func decodeBinary(v any) ([]byte, error) {
 func decodeSet[S ~[]E, E any](v any, element func(any) (E, error)) (S, error) {
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
-		return nil, errors.New("must be a list that is not empty")
+		return nil, errors.New("must be a non-empty list")
 	}
 	set := make(S, len(list))
 	seen := map[string]bool{}
@@ -284,14 +288,15 @@ func decodeSet[S ~[]E, E any](v any, element func(any) (E, error)) (S, error) {
 		}
 		key := string(appendValue(nil, e))
 		if seen[key] {
-			return nil, errors.New("must not hold an element twice")
+			return nil, errors.New("must not contain duplicate elements")
 		}
 		seen[key] = true
 	}
 	return set, nil
 }
 
-func wrongType(ok bool, want string) error {
+// checkType returns an error unless ok.
+func checkType(ok bool, want string) error {
 	if ok {
 		return nil
 	}
@@ -299,21 +304,22 @@ func wrongType(ok bool, want string) error {
 }
 
 func tooDeep() Violation {
-	return Violation{fragment(""), "TooDeep", fmt.Sprintf("Lists and objects are nested more than %d levels deep.", maxDepth)}
+	detail := fmt.Sprintf("Lists and objects are nested more than %d levels deep.", maxDepth)
+	return Violation{fragment(""), "TooDeep", detail}
 }
 
-// syntax says why decoding ended before the end of the JSON text, and where, without its content.
-func (d *decoder) syntax(body []byte, err error) error {
+// toError converts the error of a decoder to an [*Error] without values from the body.
+func (d *decoder) toError(body []byte, err error) error {
 	switch {
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errViolations):
 		return invalidUser(d.violations)
 	case errors.Is(err, errTooDeep):
 		return invalidUser([]Violation{tooDeep()})
-	case errors.Is(err, errTooMuch):
-		return tooLarge(fmt.Sprintf("A user takes at most %d bytes in the table; this one takes many more.", maxSize))
+	case errors.Is(err, errTooLarge):
+		return tooLarge(fmt.Sprintf("The user is larger than the limit of %d bytes.", maxSize))
 	}
 	var syntax *jsontext.SyntacticError
-	pointer, offset := d.text.StackPointer(), d.text.InputOffset()
+	pointer, offset := d.tokens.StackPointer(), d.tokens.InputOffset()
 	if errors.As(err, &syntax) {
 		pointer, offset = syntax.JSONPointer, syntax.ByteOffset
 	}
@@ -321,13 +327,15 @@ func (d *decoder) syntax(body []byte, err error) error {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return invalidBody("DuplicateName", pointer, "An object has a name twice.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return invalidBody("InvalidJSON", pointer, "The JSON text ends before it is complete.")
+		return invalidBody("InvalidJSON", pointer, "The JSON object is incomplete.")
 	case isBase64(body):
-		return invalidBody("Base64", "", "The body is base64 text; send the JSON text itself.")
-	case syntax != nil && strings.Contains(syntax.Err.Error(), "surrogate"): // no other UTF-8 that is invalid gets this far
-		return invalidBody("InvalidUTF8", pointer, fmt.Sprintf("A string has half a surrogate pair at or after byte %d.", offset))
+		return invalidBody("Base64", "", "The body is encoded in base64; send the JSON itself.")
+	case syntax != nil && strings.Contains(syntax.Err.Error(), "surrogate"): // Decode rejects other invalid UTF-8
+		detail := fmt.Sprintf("A string has an unpaired surrogate at or after byte %d.", offset)
+		return invalidBody("InvalidUTF8", pointer, detail)
 	default:
-		return invalidBody("InvalidJSON", pointer, fmt.Sprintf("The body is not valid JSON (RFC 8259) at or after byte %d.", offset))
+		detail := fmt.Sprintf("The body is not valid JSON (RFC 8259) at or after byte %d.", offset)
+		return invalidBody("InvalidJSON", pointer, detail)
 	}
 }
 
@@ -336,8 +344,8 @@ func isBase64(body []byte) bool {
 	return err == nil && bytes.HasPrefix(decoded, []byte("{"))
 }
 
-// fragment is a JSON Pointer in its URI fragment form (RFC 6901 §6), as in RFC 9457 §3's example. Where names make it too long
-// to be told, it points to what surrounds the value.
+// fragment returns a JSON Pointer in URI fragment form (RFC 6901 §6), as in RFC 9457 §3. If it exceeds maxPointer,
+// fragment returns that of the nearest ancestor that does not.
 func fragment(pointer jsontext.Pointer) string {
 	for len(pointer) > maxPointer {
 		pointer = pointer.Parent()

@@ -7,43 +7,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Code says why a request was refused or failed. It is part of the API's contract: clients decide by it.
+// Code identifies the reason of an error. It is part of the API: clients can depend on it.
 type Code string
 
-// The codes of the domain.
+// The codes of this package.
 const (
-	InvalidBody          Code = "InvalidBody"          // what was sent is not one JSON object
-	InvalidUser          Code = "InvalidUser"          // a value is not allowed; Violations tell which
+	InvalidBody          Code = "InvalidBody"          // the body is not one JSON object
+	InvalidUser          Code = "InvalidUser"          // values are invalid; see Violations
 	InvalidUserID        Code = "InvalidUserId"        // the user id is malformed
-	BodyTooLarge         Code = "BodyTooLarge"         // the user is larger than DynamoDB can hold
-	NotFound             Code = "UserNotFound"         // there is no such user
-	Exists               Code = "UserExists"           // there is a user with this id already
-	PreconditionFailed   Code = "PreconditionFailed"   // the user is not as the client last saw it
-	IdempotencyKeyReused Code = "IdempotencyKeyReused" // the idempotency key came before with another body
-	Throttled            Code = "StoreThrottled"       // the store asks to come back later
-	Unavailable          Code = "StoreUnavailable"     // the store cannot be reached, or fails
+	BodyTooLarge         Code = "BodyTooLarge"         // the user exceeds DynamoDB's size limit
+	NotFound             Code = "UserNotFound"         // no user has this id
+	Exists               Code = "UserExists"           // a user with this id exists
+	PreconditionFailed   Code = "PreconditionFailed"   // the user's ETag is not in If-Match
+	IdempotencyKeyReused Code = "IdempotencyKeyReused" // the idempotency key was used with a different body
+	Throttled            Code = "StoreThrottled"       // the database throttles requests
+	Unavailable          Code = "StoreUnavailable"     // the database fails or cannot be reached
 )
 
-// UnknownOutcome is the detail of an error of a write that may have taken effect, or may still do so.
+// UnknownOutcome is the Detail of the error of a write that may have taken effect, or may still do so.
 const UnknownOutcome = "The outcome is unknown: the change may have been made, or may still be made. " +
-	"Read the user before you repeat the request."
+	"Read the user before you retry the request."
 
-// Error is why the users API refuses or fails.
+// Error is an error of the users API.
 type Error struct {
 	Code       Code
-	Detail     string      // for the client: says what to do, tells nothing of the inside
-	Violations []Violation // each of the faults found in what the client sent
+	Detail     string      // for the client; says what to do, and has no internal details
+	Violations []Violation // what is invalid in the request
 	Err        error       // the cause, for the log
 }
 
-// Violation is one fault in what the client sent.
+// Violation is one invalid value in a request.
 type Violation struct {
 	Pointer string // JSON Pointer as a URI fragment (RFC 6901 §6): "#/name"
 	Code    string
 	Detail  string
 }
 
-// Error returns the code and the cause. Neither the detail nor the violations are in it: they may name what a client sent.
+// Error returns the code and the cause. It omits the detail and the violations, which can contain what a client sent.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return string(e.Code)
@@ -54,7 +54,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is tells whether target is an [*Error] with the same code.
+// Is reports whether target is an [*Error] with the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
@@ -64,7 +64,7 @@ func invalidBody(code string, pointer jsontext.Pointer, detail string) *Error {
 	return &Error{Code: InvalidBody, Detail: detail, Violations: []Violation{{fragment(pointer), code, detail}}}
 }
 
-// invalidUser tells the first of the violations, so that an answer stays small however many there are.
+// invalidUser returns an error with the first maxViolations violations.
 func invalidUser(violations []Violation) *Error {
 	violations = violations[:min(len(violations), maxViolations)]
 	detail := "The user has values that are not allowed; see errors."
@@ -76,8 +76,8 @@ func invalidUser(violations []Violation) *Error {
 
 func tooLarge(detail string) *Error { return &Error{Code: BodyTooLarge, Detail: detail} }
 
-// sorted puts violations in the order of their pointers, so that the same request gets the same answer.
-func sorted(violations []Violation) []Violation {
+// sortViolations sorts violations by pointer, for a deterministic response.
+func sortViolations(violations []Violation) []Violation {
 	slices.SortStableFunc(violations, func(a, b Violation) int { return strings.Compare(a.Pointer, b.Pointer) })
 	return violations
 }

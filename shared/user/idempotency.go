@@ -6,14 +6,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Idempotency names one request to create a user, so that a repetition of it is recognised (the Idempotency-Key header).
-// It is kept with the user that the request made. Neither the key nor the body can be told from it.
+// Idempotency identifies a create request with an Idempotency-Key header, to detect retries. It is stored with the
+// user that the request created. It contains hashes only.
 type Idempotency struct {
-	Key  string // the hash of the caller and the key
-	Body string // the hash of what was sent, the same for JSON texts that are equal in value
+	Key  string // hash of the caller and the idempotency key
+	Body string // hash of the attributes sent, the same for equal attributes
 }
 
-// NewIdempotency names the request of caller, who sent attributes with key.
+// NewIdempotency returns the identity of a request that caller sent with an idempotency key.
 func NewIdempotency(caller, key string, sent Attributes) *Idempotency {
 	return &Idempotency{
 		Key:  digest([]byte(caller + "\x00" + key)),
@@ -21,8 +21,8 @@ func NewIdempotency(caller, key string, sent Attributes) *Idempotency {
 	}
 }
 
-// UserID is the id of a user that came without one: it follows from the caller and the key, so that a repetition meets the user
-// that the first request made. It is a UUIDv8 (RFC 9562 §5.8).
+// UserID returns the id for a user sent without one: a UUIDv8 (RFC 9562 §5.8) derived from the caller and the key. A
+// retry therefore has the same id as the first attempt.
 func (i *Idempotency) UserID() string {
 	sum := sha256.Sum256([]byte("userId\x00" + i.Key))
 	id := uuid.UUID(sum[:16])

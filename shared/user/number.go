@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Number is a decimal number as text, so that every digit is kept. It has the grammar of a JSON number (RFC 8259 §6),
-// or is one that DynamoDB returned.
+// Number is a decimal number as a string, which keeps every digit. It is a JSON number (RFC 8259 §6) or a number as
+// DynamoDB returned it.
 type Number string
 
-// What DynamoDB can hold ("Supported data types and naming rules in Amazon DynamoDB": Number).
+// Limits of DynamoDB's type Number ("Supported data types and naming rules in Amazon DynamoDB").
 const (
 	maxDigits    = 38   // significant digits
-	maxMagnitude = 125  // power of ten of the leading digit
-	minMagnitude = -130 // power of ten of the leading digit
+	maxMagnitude = 125  // exponent of the leading digit
+	minMagnitude = -130 // exponent of the leading digit
 )
 
-// A number that would need more zeros than these is written with an exponent.
+// A number with more zeros than these has an exponent.
 const (
 	leadingZeros  = 6  // including the one before the decimal point: 0.000001, but 1e-7
 	trailingZeros = 20 // 100000000000000000000, but 1e+21
@@ -27,11 +27,11 @@ const (
 
 var (
 	errNumberSyntax    = errors.New("is not a number")
-	errNumberPrecision = errors.New("has more than 38 significant digits, which is the most that is kept exactly")
+	errNumberPrecision = errors.New("has more than 38 significant digits, the maximum that can be stored exactly")
 	errNumberRange     = errors.New("is outside the range ±1e-130 to ±9.9999999999999999999999999999999999999e+125")
 )
 
-// decimal is a number's value: 0.DIGITS × 10^exponent, with no zero at either end of digits; zero has no digits.
+// decimal is the number 0.DIGITS × 10^exponent. digits neither begins nor ends with a zero, and is empty for zero.
 type decimal struct {
 	negative bool
 	digits   string
@@ -39,8 +39,8 @@ type decimal struct {
 }
 
 func (n Number) decimal() (decimal, error) {
-	text, negative := strings.CutPrefix(string(n), "-")
-	mantissa, power, hasPower := cutExponent(text)
+	absolute, negative := strings.CutPrefix(string(n), "-")
+	mantissa, power, hasPower := cutExponent(absolute)
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	digits := strings.TrimLeft(whole+fraction, "0")
 	exponent := len(whole) - (len(whole) + len(fraction) - len(digits))
@@ -58,7 +58,7 @@ func (n Number) decimal() (decimal, error) {
 			return decimal{}, errNumberRange
 		case err != nil:
 			return decimal{}, errNumberSyntax
-		case p > 1<<30 || p < -1<<30: // far outside, and adding to it must not overflow
+		case p > 1<<30 || p < -1<<30: // out of range; the sum below could overflow
 			return decimal{}, errNumberRange
 		}
 		exponent += p
@@ -66,15 +66,15 @@ func (n Number) decimal() (decimal, error) {
 	return decimal{negative, digits, exponent}, nil
 }
 
-func cutExponent(text string) (mantissa, power string, found bool) {
-	i := strings.IndexAny(text, "eE")
+func cutExponent(s string) (mantissa, power string, found bool) {
+	i := strings.IndexAny(s, "eE")
 	if i < 0 {
-		return text, "", false
+		return s, "", false
 	}
-	return text[:i], text[i+1:], true
+	return s[:i], s[i+1:], true
 }
 
-// check says why DynamoDB could not hold the number exactly, or nil.
+// check returns an error if DynamoDB cannot store the number exactly.
 func (d decimal) check() error {
 	switch {
 	case len(d.digits) > maxDigits:
@@ -85,10 +85,9 @@ func (d decimal) check() error {
 	return nil
 }
 
-// Canonical returns the one text of the number's value in the grammar of a JSON number, so that equal numbers have
-// equal texts: 12, 12.0 and 120e-1 are all 12. It has the form of ECMAScript's Number::toString, except that integers
-// of up to 38 digits are written in full, unless they end in more than 20 zeros. A string that is not a number is
-// returned unchanged.
+// Canonical returns the canonical JSON form of the number, the same for equal numbers: 12, 12.0 and 120e-1 are all
+// 12. It is the form of ECMAScript's Number::toString, except that integers of up to 38 digits have no exponent unless
+// they end in more than 20 zeros. A string that is not a number is returned unchanged.
 func (n Number) Canonical() string {
 	d, err := n.decimal()
 	if err != nil {
@@ -98,29 +97,29 @@ func (n Number) Canonical() string {
 }
 
 func (d decimal) canonical() string {
-	text, count := d.digits, len(d.digits)
+	s, count := d.digits, len(d.digits)
 	switch {
 	case count == 0:
 		return "0"
 	case d.exponent > maxDigits, d.exponent-count > trailingZeros, d.exponent <= -leadingZeros:
 		if count > 1 {
-			text = text[:1] + "." + text[1:]
+			s = s[:1] + "." + s[1:]
 		}
-		text += fmt.Sprintf("e%+d", d.exponent-1)
+		s += fmt.Sprintf("e%+d", d.exponent-1)
 	case d.exponent <= 0:
-		text = "0." + strings.Repeat("0", -d.exponent) + text
+		s = "0." + strings.Repeat("0", -d.exponent) + s
 	case d.exponent < count:
-		text = text[:d.exponent] + "." + text[d.exponent:]
+		s = s[:d.exponent] + "." + s[d.exponent:]
 	default:
-		text += strings.Repeat("0", d.exponent-count)
+		s += strings.Repeat("0", d.exponent-count)
 	}
 	if d.negative {
-		return "-" + text
+		return "-" + s
 	}
-	return text
+	return s
 }
 
-// compare compares two numbers by their value, as [cmp.Compare] does.
+// compare compares two numbers like [cmp.Compare].
 func (d decimal) compare(other decimal) int {
 	sign := d.sign()
 	if order := cmp.Compare(sign, other.sign()); order != 0 {
@@ -140,7 +139,8 @@ func (d decimal) sign() int {
 	}
 }
 
-// size is the number's part of an item's size, in bytes: about one for every two digits ("DynamoDB item sizes and formats").
+// size returns the size in bytes that DynamoDB counts: about one byte per two digits ("DynamoDB item sizes and
+// formats").
 func (d decimal) size() int {
 	size := 1 + (len(d.digits)+1)/2
 	if d.negative {

@@ -13,8 +13,11 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// violations are the codes and pointers of what an error refuses.
+// violations returns the codes and pointers of the violations, or nil if err is nil.
 func violations(err error) []string {
+	if err == nil {
+		return nil
+	}
 	var refused *user.Error
 	if !errors.As(err, &refused) || refused.Code != user.InvalidUser {
 		return []string{fmt.Sprint(err)}
@@ -29,17 +32,19 @@ func violations(err error) []string {
 func TestCheckID(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{
-		"1", "a", "A-Z_0.9~", "...", ".a", "-", "_", "~", strings.Repeat("x", 128), "0190163d-8694-739b-aea5-966c26f8ad91",
+		"1", "a", "A-Z_0.9~", "...", ".a", "-", "_", "~", strings.Repeat("x", 128),
+		"0190163d-8694-739b-aea5-966c26f8ad91",
 	} {
 		if err := user.CheckID(id); err != nil {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
 	for _, id := range []string{
-		"", ".", "..", " ", "a b", "a/b", "a%20b", "a@b", "a\n", "é", "😀", "a+b", "a,b", "a'b", "a\x00", strings.Repeat("x", 129),
+		"", ".", "..", " ", "a b", "a/b", "a%20b", "a@b", "a\n", "é", "😀", "a+b", "a,b", "a'b", "a\x00",
+		strings.Repeat("x", 129),
 	} {
 		if err := user.CheckID(id); !errors.Is(err, &user.Error{Code: user.InvalidUserID}) {
-			t.Errorf("%q: got error %v", id, err)
+			t.Errorf("%q: got error %v, want %s", id, err, user.InvalidUserID)
 		}
 	}
 }
@@ -53,7 +58,7 @@ func TestNewID(t *testing.T) {
 			t.Fatal(err)
 		}
 		if parsed, err := uuid.Parse(id); err != nil || parsed.Version() != 7 || seen[id] || user.CheckID(id) != nil {
-			t.Errorf("got id %q", id)
+			t.Errorf("got id %q, want a new UUIDv7", id)
 		}
 		seen[id] = true
 	}
@@ -69,28 +74,41 @@ func TestValidation(t *testing.T) {
 		code    string
 	}{
 		user.IDAttribute: {
-			valid:   []any{"1", strings.Repeat("x", 128)},
-			invalid: []any{"", "a b", strings.Repeat("x", 129), user.Number("1"), nil, true, []any{"1"}, user.Binary("1")},
-			code:    "InvalidUserId",
+			valid: []any{"1", strings.Repeat("x", 128)},
+			invalid: []any{
+				"", "a b", strings.Repeat("x", 129), user.Number("1"), nil, true, []any{"1"}, user.Binary("1"),
+			},
+			code: "InvalidUserId",
 		},
 		user.NameAttribute: {
-			valid: []any{"A", " ", strings.Repeat("x", 256), strings.Repeat("é", 256), strings.Repeat("😀", 256), "Ada\nLovelace", "\ufffd"},
-			invalid: []any{"", strings.Repeat("x", 257), strings.Repeat("😀", 257), strings.Repeat("e\u0301", 129),
-				user.Number("1"), nil, true, map[string]any{}, user.StringSet{"Ada"}},
+			valid: []any{
+				"A", " ", strings.Repeat("x", 256), strings.Repeat("é", 256), strings.Repeat("😀", 256),
+				"Ada\nLovelace", "\ufffd",
+			},
+			invalid: []any{
+				"", strings.Repeat("x", 257), strings.Repeat("😀", 257), strings.Repeat("e\u0301", 129),
+				user.Number("1"), nil, true, map[string]any{}, user.StringSet{"Ada"},
+			},
 			code: "InvalidName",
 		},
 		user.EmailAttribute: {
-			valid: []any{"a@b", "ada@example.org", "ada.king@example.org", "ada+tag@example.org", "!#$%&'*+/=?^_`{|}~-@example.org", "1@2",
-				`"ada king"@example.org`, `"a\"b\\c"@example.org`, `"@"@example.org`, `""@example.org`, "ada@[192.0.2.1]", "ada@[IPv6:2001:db8::1]",
-				"ada@xn--bcher-kva.example", "ada@a-b.c", "ADA@EXAMPLE.ORG", "ada@localhost", local + "@example.org", "a@" + label + ".org", longest},
-			invalid: []any{"", "ada", "@", "@example.org", "ada@", "ada@@example.org", "a@b@c", ".ada@example.org", "ada.@example.org",
-				"a..b@example.org", "ada @example.org", " ada@example.org", "ada@example.org ", "ada@example.org\n", "ada@.org", "ada@example.",
-				"ada@example..org", "ada@-example.org", "ada@example-.org", "ada@exam_ple.org", "ada@exämple.org", "ädä@example.org",
-				"Ada <ada@example.org>", "<ada@example.org>", "mailto:ada@example.org, b@c",
-				`"ada@example.org`, `a"b@example.org`, `"a"b"@example.org`,
-				"ada@192.0.2.1]", "ada@[192.0.2]", "ada@[192.0.2.256]", "ada@[2001:db8::1]", "ada@[IPv6:192.0.2.1]", "ada@[IPv6:2001:db8::g]",
-				"ada@[]", "ada(comment)@example.org", "ada\x00@example.org", "l" + local + "@example.org", "a@" + label + "d.org", longest + "d",
-				user.Number("1"), nil, []any{"ada@example.org"}},
+			valid: []any{
+				"a@b", "ada@example.org", "ada.king@example.org", "ada+tag@example.org", "!#$%&'*+/=?^_`{|}~-@example.org",
+				"1@2", `"ada king"@example.org`, `"a\"b\\c"@example.org`, `"@"@example.org`, `""@example.org`,
+				"ada@[192.0.2.1]", "ada@[IPv6:2001:db8::1]", "ada@xn--bcher-kva.example", "ada@a-b.c", "ADA@EXAMPLE.ORG",
+				"ada@localhost", local + "@example.org", "a@" + label + ".org", longest,
+			},
+			invalid: []any{
+				"", "ada", "@", "@example.org", "ada@", "ada@@example.org", "a@b@c", ".ada@example.org", "ada.@example.org",
+				"a..b@example.org", "ada @example.org", " ada@example.org", "ada@example.org ", "ada@example.org\n",
+				"ada@.org", "ada@example.", "ada@example..org", "ada@-example.org", "ada@example-.org", "ada@exam_ple.org",
+				"ada@exämple.org", "ädä@example.org", "Ada <ada@example.org>", "<ada@example.org>",
+				"mailto:ada@example.org, b@c", `"ada@example.org`, `a"b@example.org`, `"a"b"@example.org`,
+				"ada@192.0.2.1]", "ada@[192.0.2]", "ada@[192.0.2.256]", "ada@[2001:db8::1]", "ada@[IPv6:192.0.2.1]",
+				"ada@[IPv6:2001:db8::g]", "ada@[]", "ada(comment)@example.org", "ada\x00@example.org",
+				"l" + local + "@example.org", "a@" + label + "d.org", longest + "d",
+				user.Number("1"), nil, []any{"ada@example.org"},
+			},
 			code: "InvalidEmail",
 		},
 	} {
@@ -99,11 +117,11 @@ func TestValidation(t *testing.T) {
 			sent := user.Attributes{user.IDAttribute: "1"}
 			sent[name] = value
 			_, err := user.New(sent, time.Now())
-			if diff := cmp.Diff(want, violationsOf(err)); diff != "" {
+			if diff := cmp.Diff(want, violations(err)); diff != "" {
 				t.Errorf("new %s %q (-want +got):\n%s", name, value, diff)
 			}
 			_, err = user.Attributes{user.IDAttribute: "1"}.Replace(sent, time.Now())
-			if diff := cmp.Diff(want, violationsOf(err)); diff != "" {
+			if diff := cmp.Diff(want, violations(err)); diff != "" {
 				t.Errorf("replaced %s %q (-want +got):\n%s", name, value, diff)
 			}
 		}
@@ -116,22 +134,14 @@ func TestValidation(t *testing.T) {
 	}
 }
 
-// violationsOf is nil without an error.
-func violationsOf(err error) []string {
-	if err == nil {
-		return nil
-	}
-	return violations(err)
-}
-
 const (
 	created = "2026-01-02T03:04:05.678Z"
 	updated = "2026-02-03T04:05:06.789Z"
 )
 
-func date(t *testing.T, text string) time.Time {
+func date(t *testing.T, s string) time.Time {
 	t.Helper()
-	d, err := time.Parse(time.RFC3339Nano, text)
+	d, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,21 +156,23 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(user.Attributes{"userId": "1", "a": nil, "createdAt": created, "updatedAt": created}, got); diff != "" {
+	want := user.Attributes{"userId": "1", "a": nil, "createdAt": created, "updatedAt": created}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if len(sent) != 2 {
-		t.Errorf("what was sent was changed: %v", sent)
+		t.Errorf("New changed its argument: %v", sent)
 	}
 
 	_, err = user.New(user.Attributes{
-		"userId": "", "name": "", "email": "", "_rev": "1", "_a b": "1", "createdAt": created, "updatedAt": created, "fine": "",
+		"userId": "", "name": "", "email": "", "_rev": "1", "_a b": "1", "createdAt": created, "updatedAt": created,
+		"valid": "",
 	}, now)
-	want := []string{
+	wantViolations := []string{
 		"ReservedName #/_a%20b", "ReservedName #/_rev", "ReadOnly #/createdAt", "InvalidEmail #/email", "InvalidName #/name",
 		"ReadOnly #/updatedAt", "InvalidUserId #/userId",
 	}
-	if diff := cmp.Diff(want, violations(err)); diff != "" {
+	if diff := cmp.Diff(wantViolations, violations(err)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
@@ -170,29 +182,31 @@ func TestNew(t *testing.T) {
 	}
 	_, err = user.New(many, now)
 	if got := violations(err); len(got) != 10 || len(got[0]) > 100 {
-		t.Errorf("got %d violations, the first of %d bytes", len(got), len(got[0]))
+		t.Errorf("got %d violations, the first of %d bytes, want 10 of at most 100 bytes", len(got), len(got[0]))
 	}
 }
 
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	const now = "2026-03-04T05:06:07.890Z"
-	old := user.Attributes{"userId": "1", "createdAt": created, "updatedAt": updated, "gone": "a", "_ttl": user.Number("10")}
+	old := user.Attributes{
+		"userId": "1", "createdAt": created, "updatedAt": updated, "gone": "a", "_ttl": user.Number("10"),
+	}
 	for name, test := range map[string]struct {
 		old  user.Attributes
 		sent user.Attributes
-		want user.Attributes // nil: refused
+		want user.Attributes // nil for an error
 		code []string
 	}{
-		"nothing": {
+		"no attributes": {
 			old, user.Attributes{},
 			user.Attributes{"userId": "1", "createdAt": created, "updatedAt": now, "_ttl": user.Number("10")}, nil,
 		},
-		"as it was read": {
+		"unchanged": {
 			old, old,
 			user.Attributes{"userId": "1", "createdAt": created, "updatedAt": now, "_ttl": user.Number("10"), "gone": "a"}, nil,
 		},
-		"equal in value": {
+		"equal number": {
 			old, user.Attributes{"_ttl": user.Number("1.0e1"), "createdAt": created},
 			user.Attributes{"userId": "1", "createdAt": created, "updatedAt": now, "_ttl": user.Number("10")}, nil,
 		},
@@ -200,24 +214,24 @@ func TestReplace(t *testing.T) {
 			old, user.Attributes{"updatedAt": created},
 			user.Attributes{"userId": "1", "createdAt": created, "updatedAt": now, "_ttl": user.Number("10")}, nil,
 		},
-		"of others, without times": {
+		"foreign, without times": {
 			user.Attributes{"userId": "1", "a": "b"}, user.Attributes{"c": "d"},
 			user.Attributes{"userId": "1", "c": "d", "updatedAt": now}, nil,
 		},
-		"of others, with odd times": {
+		"foreign, with other times": {
 			user.Attributes{"userId": "1", "createdAt": user.Number("1"), "updatedAt": "z"},
 			user.Attributes{"createdAt": user.Number("1.0"), "updatedAt": "z"},
 			user.Attributes{"userId": "1", "createdAt": user.Number("1"), "updatedAt": "z"}, nil,
 		},
-		"of others, with times left out": {
+		"foreign, with times omitted": {
 			user.Attributes{"userId": "1", "createdAt": nil, "updatedAt": user.Number("1577836800")}, user.Attributes{},
 			user.Attributes{"userId": "1", "createdAt": nil, "updatedAt": user.Number("1577836800")}, nil,
 		},
-		"of others, with updatedAt null": {
+		"foreign, with updatedAt null": {
 			user.Attributes{"userId": "1", "updatedAt": nil}, user.Attributes{"updatedAt": nil},
 			user.Attributes{"userId": "1", "updatedAt": now}, nil,
 		},
-		"of others, with times of another precision": {
+		"foreign, with times of another precision": {
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T06:06:07+01:00"}, user.Attributes{},
 			user.Attributes{"userId": "1", "updatedAt": now}, nil,
 		},
@@ -225,22 +239,34 @@ func TestReplace(t *testing.T) {
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T05:06:07.891Z"}, user.Attributes{},
 			user.Attributes{"userId": "1", "updatedAt": "2026-03-04T05:06:07.891Z"}, nil,
 		},
-		"of others, with an odd id": {
+		"foreign, with an invalid id": {
 			user.Attributes{"userId": "a/b"}, user.Attributes{"userId": "a/b"},
 			user.Attributes{"userId": "a/b", "updatedAt": now}, nil,
 		},
-		"another odd id":         {user.Attributes{"userId": "a/b"}, user.Attributes{"userId": "a/c"}, nil, []string{"InvalidUserId #/userId"}},
-		"changed createdAt":      {old, user.Attributes{"createdAt": updated}, nil, []string{"ReadOnly #/createdAt"}},
-		"createdAt null":         {old, user.Attributes{"createdAt": nil}, nil, []string{"ReadOnly #/createdAt"}},
-		"createdAt where none":   {user.Attributes{"userId": "1"}, user.Attributes{"createdAt": created}, nil, []string{"ReadOnly #/createdAt"}},
-		"updatedAt to come":      {old, user.Attributes{"updatedAt": now}, nil, []string{"ReadOnly #/updatedAt"}},
-		"updatedAt too early":    {old, user.Attributes{"updatedAt": "2026-01-02T03:04:05.677Z"}, nil, []string{"ReadOnly #/updatedAt"}},
-		"updatedAt in no form":   {old, user.Attributes{"updatedAt": "2026-01-10"}, nil, []string{"ReadOnly #/updatedAt"}},
-		"updatedAt of a zone":    {old, user.Attributes{"updatedAt": "2026-01-10T00:00:00.000+01:00"}, nil, []string{"ReadOnly #/updatedAt"}},
-		"updatedAt a number":     {old, user.Attributes{"updatedAt": user.Number("1")}, nil, []string{"ReadOnly #/updatedAt"}},
-		"changed by an underbar": {old, user.Attributes{"_ttl": user.Number("11")}, nil, []string{"ReservedName #/_ttl"}},
-		"another type":           {old, user.Attributes{"_ttl": "10"}, nil, []string{"ReservedName #/_ttl"}},
-		"new with an underbar":   {old, user.Attributes{"_rev": "1", "name": ""}, nil, []string{"ReservedName #/_rev", "InvalidName #/name"}},
+		"another invalid id": {
+			user.Attributes{"userId": "a/b"}, user.Attributes{"userId": "a/c"}, nil, []string{"InvalidUserId #/userId"},
+		},
+		"changed createdAt": {old, user.Attributes{"createdAt": updated}, nil, []string{"ReadOnly #/createdAt"}},
+		"createdAt null":    {old, user.Attributes{"createdAt": nil}, nil, []string{"ReadOnly #/createdAt"}},
+		"new createdAt": {
+			user.Attributes{"userId": "1"}, user.Attributes{"createdAt": created}, nil, []string{"ReadOnly #/createdAt"},
+		},
+		"updatedAt in the future": {old, user.Attributes{"updatedAt": now}, nil, []string{"ReadOnly #/updatedAt"}},
+		"updatedAt before createdAt": {
+			old, user.Attributes{"updatedAt": "2026-01-02T03:04:05.677Z"}, nil, []string{"ReadOnly #/updatedAt"},
+		},
+		"updatedAt without time": {old, user.Attributes{"updatedAt": "2026-01-10"}, nil, []string{"ReadOnly #/updatedAt"}},
+		"updatedAt with offset": {
+			old, user.Attributes{"updatedAt": "2026-01-10T00:00:00.000+01:00"}, nil, []string{"ReadOnly #/updatedAt"},
+		},
+		"updatedAt number": {
+			old, user.Attributes{"updatedAt": user.Number("1")}, nil, []string{"ReadOnly #/updatedAt"},
+		},
+		"changed reserved":         {old, user.Attributes{"_ttl": user.Number("11")}, nil, []string{"ReservedName #/_ttl"}},
+		"reserved of another type": {old, user.Attributes{"_ttl": "10"}, nil, []string{"ReservedName #/_ttl"}},
+		"new reserved": {
+			old, user.Attributes{"_rev": "1", "name": ""}, nil, []string{"ReservedName #/_rev", "InvalidName #/name"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -248,7 +274,7 @@ func TestReplace(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if diff := cmp.Diff(test.code, violationsOf(err)); diff != "" {
+			if diff := cmp.Diff(test.code, violations(err)); diff != "" {
 				t.Errorf("violations (-want +got):\n%s", diff)
 			}
 		})
@@ -265,7 +291,7 @@ func TestCheckMatch(t *testing.T) {
 	}
 	for _, tags := range [][]user.ETag{{"a"}, {"B"}, {""}, {"a", "c"}} {
 		if err := u.CheckMatch(tags); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
-			t.Errorf("%q: got error %v", tags, err)
+			t.Errorf("%q: got error %v, want %s", tags, err, user.PreconditionFailed)
 		}
 	}
 }
@@ -275,15 +301,18 @@ func TestIdempotency(t *testing.T) {
 	body := user.Attributes{"n": user.Number("1"), "s": user.StringSet{"a", "b"}}
 	first := user.NewIdempotency("caller", "key", body)
 	equal := user.Attributes{"s": user.StringSet{"b", "a"}, "n": user.Number("1.0")}
-	if again := user.NewIdempotency("caller", "key", equal); *again != *first {
-		t.Errorf("got %v and %v for equal requests", first, again)
+	if retry := user.NewIdempotency("caller", "key", equal); *retry != *first {
+		t.Errorf("got %v and %v for equal requests", first, retry)
 	}
-	if other := user.NewIdempotency("caller", "key", user.Attributes{}); other.Key != first.Key || other.Body == first.Body {
+	other := user.NewIdempotency("caller", "key", user.Attributes{})
+	if other.Key != first.Key || other.Body == first.Body {
 		t.Errorf("got %v and %v for different bodies", first, other)
 	}
 	seen := map[string]bool{first.UserID(): true}
 	for _, other := range []*user.Idempotency{
-		user.NewIdempotency("caller", "key2", body), user.NewIdempotency("", "key", body), user.NewIdempotency("callerkey", "", body),
+		user.NewIdempotency("caller", "key2", body),
+		user.NewIdempotency("", "key", body),
+		user.NewIdempotency("callerkey", "", body),
 	} {
 		if other.Key == first.Key || other.Body != first.Body || seen[other.UserID()] {
 			t.Errorf("got %v and %v for different keys", first, other)
@@ -292,10 +321,10 @@ func TestIdempotency(t *testing.T) {
 	}
 	id, err := uuid.Parse(first.UserID())
 	if err != nil || id.Version() != 8 || id.Variant() != uuid.RFC4122 {
-		t.Errorf("got id %s, error %v", id, err)
+		t.Errorf("got id %s, error %v, want a UUIDv8", id, err)
 	}
 	if strings.Contains(fmt.Sprint(first), "key") || strings.Contains(fmt.Sprint(first), "caller") {
-		t.Errorf("the key can be told from %v", first)
+		t.Errorf("got %v, want only hashes", first)
 	}
 }
 
@@ -309,7 +338,7 @@ func TestError(t *testing.T) {
 		!errors.Is(err, &user.Error{Code: user.Unavailable}) || errors.Is(err, &user.Error{Code: user.Throttled}) {
 		t.Errorf("got %v", err)
 	}
-	if text := (&user.Error{Code: user.NotFound, Detail: "detail"}).Error(); text != "UserNotFound" {
-		t.Errorf("got %q", text)
+	if got := (&user.Error{Code: user.NotFound, Detail: "detail"}).Error(); got != "UserNotFound" {
+		t.Errorf("got %q, want UserNotFound", got)
 	}
 }

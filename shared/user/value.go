@@ -12,20 +12,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Attributes are the named values of a user. A value is one of nil, bool, string, [Number], []any, map[string]any, [Binary],
-// [StringSet], [NumberSet] and [BinarySet]: DynamoDB's types, so that nothing is lost whoever wrote the item.
+// Attributes maps the names of a user's attributes to their values. A value is nil, a bool, string, [Number], []any,
+// map[string]any, [Binary], [StringSet], [NumberSet] or [BinarySet]. These are all of DynamoDB's types, so no value
+// is lost.
 type Attributes map[string]any
 
-// The types that JSON has not. In JSON each is an object with one member: {"$B": "aGk="}, {"$SS": ["a", "b"]}, {"$NS": [1, 2]},
-// {"$BS": ["aGk="]}. A map whose only member has such a name is written with one more dollar sign: {"$$SS": …}.
+// DynamoDB types without a JSON equivalent. In JSON, each is an object with one member: {"$B": "aGk="}, {"$SS": ["a",
+// "b"]}, {"$NS": [1, 2]}, {"$BS": ["aGk="]}. A map whose only member has such a name is escaped by another dollar
+// sign: {"$$SS": …}.
 type (
 	// Binary is a byte string; base64 in JSON (RFC 4648 §4).
 	Binary []byte
-	// StringSet is a set of strings, never empty, in no particular order.
+	// StringSet is a non-empty set of strings in any order.
 	StringSet []string
-	// NumberSet is a set of numbers, never empty, in no particular order.
+	// NumberSet is a non-empty set of numbers in any order.
 	NumberSet []Number
-	// BinarySet is a set of byte strings, never empty, in no particular order.
+	// BinarySet is a non-empty set of byte strings in any order.
 	BinarySet [][]byte
 )
 
@@ -36,7 +38,7 @@ const (
 	binarySetName = "$BS"
 )
 
-// isTypeName tells whether name, less all but one of its leading dollar signs, marks one of the types that JSON has not.
+// isTypeName reports whether name is the member name of a typed value, with any number of additional dollar signs.
 func isTypeName(name string) bool {
 	switch "$" + strings.TrimLeft(name, "$") {
 	case binaryName, stringSetName, numberSetName, binarySetName:
@@ -45,13 +47,12 @@ func isTypeName(name string) bool {
 	return false
 }
 
-// AppendJSON appends the attributes as a JSON object. Attributes that are equal in value have the same JSON: the
-// members are in the order of their names, the elements of sets in the order of their values, and numbers are
-// canonical. So the response to a write is the next read to the byte, whatever form the client or DynamoDB gives to
-// numbers and sets.
+// AppendJSON appends the attributes as a JSON object in canonical form: members are sorted by name, sets are sorted
+// by value, and numbers are canonical. Equal attributes have the same JSON, so the response to a write equals the
+// next read byte for byte.
 func (a Attributes) AppendJSON(dst []byte) []byte { return appendObject(dst, a) }
 
-// equal reports whether two values of [Attributes] are equal: numbers by their value, and sets in any order.
+// equal reports whether two values of [Attributes] are equal. Numbers compare by value, sets in any order.
 func equal(a, b any) bool { return bytes.Equal(appendValue(nil, a), appendValue(nil, b)) }
 
 func appendValue(dst []byte, v any) []byte {
@@ -75,7 +76,7 @@ func appendValue(dst []byte, v any) []byte {
 	case BinarySet:
 		sorted := slices.SortedFunc(slices.Values(v), bytes.Compare)
 		return appendTyped(dst, binarySetName, appendList(nil, sorted, appendBase64))
-	default: // nil is the only type that is left
+	default: // nil
 		return append(dst, "null"...)
 	}
 }
@@ -133,11 +134,11 @@ func appendList[T any](dst []byte, list []T, element func([]byte, T) []byte) []b
 }
 
 func appendString(dst []byte, s string) []byte {
-	// The only possible error is invalid UTF-8, which is then replaced; DynamoDB holds none.
+	// The only possible error is invalid UTF-8, which is replaced. DynamoDB stores none.
 	start := len(dst)
 	dst, _ = jsontext.AppendQuote(dst, s)
 	if strings.ContainsRune(s, utf8.RuneError) {
-		// Escaped, so that what was read can be sent back: Decode takes the character itself for a broken text.
+		// Escaped, because Decode rejects the character itself as replaced invalid UTF-8.
 		dst = append(dst[:start], bytes.ReplaceAll(dst[start:], []byte("\uFFFD"), []byte(`\ufffd`))...)
 	}
 	return dst
@@ -147,7 +148,7 @@ func appendBase64(dst, b []byte) []byte {
 	return append(base64.StdEncoding.AppendEncode(append(dst, '"'), b), '"')
 }
 
-// depth counts the levels of lists and maps in v, v included.
+// depth returns the number of nested levels of lists and maps in v, including v.
 func depth(v any) int {
 	deepest := 0
 	switch v := v.(type) {
@@ -165,7 +166,8 @@ func depth(v any) int {
 	return 1 + deepest
 }
 
-// Size is the size in bytes that DynamoDB counts for the attributes, names included ("DynamoDB item sizes and formats").
+// Size returns the size in bytes that DynamoDB counts for the attributes and their names ("DynamoDB item sizes and
+// formats").
 func (a Attributes) Size() int {
 	size := 0
 	for name, v := range a {
@@ -174,7 +176,7 @@ func (a Attributes) Size() int {
 	return size
 }
 
-// What DynamoDB counts for a list or map, and for each element of it, in bytes.
+// Bytes that DynamoDB counts for a list or map, and for each of its elements.
 const (
 	perContainer = 3
 	perElement   = 1

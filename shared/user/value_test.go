@@ -11,35 +11,35 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// The sizes are those that DynamoDB counts, found by how much beside a value fits into an item.
+// TestSize compares with sizes measured with DynamoDB: how much space a value leaves in an item of maximum size.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		value any
 		want  int
 	}{
-		"string":         {"abc", 3},
-		"empty string":   {"", 0},
-		"UTF-8":          {"é", 2},
-		"1":              {user.Number("1"), 2},
-		"123":            {user.Number("123"), 3},
-		"38 digits":      {user.Number("12345678901234567890123456789012345678"), 20},
-		"-1":             {user.Number("-1"), 3},
-		"0.5":            {user.Number("0.5"), 2},
-		"100":            {user.Number("100"), 2},
-		"true":           {true, 1},
-		"null":           {nil, 1},
-		"empty list":     {[]any{}, 3},
-		"empty map":      {map[string]any{}, 3},
-		"list of one":    {[]any{"a"}, 5},
-		"list of two":    {[]any{"a", "b"}, 7},
-		"map":            {map[string]any{"k": "a"}, 6},
-		"string set":     {user.StringSet{"a", "b"}, 2},
-		"number set":     {user.NumberSet{"1", "2"}, 4},
-		"binary":         {user.Binary("abc"), 3},
-		"binary set":     {user.BinarySet{[]byte("a"), []byte("bc")}, 3},
-		"nested":         {[]any{map[string]any{"k": []any{true}}}, 3 + 1 + 3 + 1 + 1 + 3 + 1 + 1},
-		"number of zero": {user.Number("0"), 2},
+		"string":       {"abc", 3},
+		"empty string": {"", 0},
+		"UTF-8":        {"é", 2},
+		"1":            {user.Number("1"), 2},
+		"123":          {user.Number("123"), 3},
+		"38 digits":    {user.Number("12345678901234567890123456789012345678"), 20},
+		"-1":           {user.Number("-1"), 3},
+		"0.5":          {user.Number("0.5"), 2},
+		"100":          {user.Number("100"), 2},
+		"true":         {true, 1},
+		"null":         {nil, 1},
+		"empty list":   {[]any{}, 3},
+		"empty map":    {map[string]any{}, 3},
+		"list of one":  {[]any{"a"}, 5},
+		"list of two":  {[]any{"a", "b"}, 7},
+		"map":          {map[string]any{"k": "a"}, 6},
+		"string set":   {user.StringSet{"a", "b"}, 2},
+		"number set":   {user.NumberSet{"1", "2"}, 4},
+		"binary":       {user.Binary("abc"), 3},
+		"binary set":   {user.BinarySet{[]byte("a"), []byte("bc")}, 3},
+		"nested":       {[]any{map[string]any{"k": []any{true}}}, 3 + 1 + 3 + 1 + 1 + 3 + 1 + 1},
+		"zero":         {user.Number("0"), 2},
 	} {
 		if got := (user.Attributes{"é": test.value}).Size(); got != 2+test.want {
 			t.Errorf("%s: got %d, want %d", name, got-2, test.want)
@@ -49,26 +49,28 @@ func TestSize(t *testing.T) {
 
 func TestCheckSize(t *testing.T) {
 	t.Parallel()
-	// Measured: DynamoDB takes an item of this size, and not of a byte more.
+	// Measured: DynamoDB accepts an item of this size, and rejects one that is a byte larger.
 	largest := user.Attributes{"userId": "d", "a": strings.Repeat("x", 409592)}
 	if size := largest.Size(); size != 409600 || largest.CheckSize() != nil {
 		t.Errorf("got size %d, error %v", size, largest.CheckSize())
 	}
 	largest["b"] = ""
 	if err := largest.CheckSize(); !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want %s", err, user.BodyTooLarge)
 	}
 }
 
 func TestAppendJSON(t *testing.T) {
 	t.Parallel()
 	got := string(user.Attributes{
-		"z": nil, "é": true, "a\"": false, "n": user.Number("1.50"), "m": map[string]any{"b": []any{}, "a": map[string]any{}},
-		"s": "\u2028</script>\ufffd\x00", "b": user.Binary("\x00"), "ss": user.StringSet{"b", "a"}, "ns": user.NumberSet{"2", ".5"},
+		"z": nil, "é": true, "a\"": false, "n": user.Number("1.50"),
+		"m": map[string]any{"b": []any{}, "a": map[string]any{}}, "s": "\u2028</script>\ufffd\x00",
+		"b": user.Binary("\x00"), "ss": user.StringSet{"b", "a"}, "ns": user.NumberSet{"2", ".5"},
 		"bs": user.BinarySet{{1}}, "e": map[string]any{"$B": "x"}, "$B": "x", "dynamodb": user.Number("-.5E+3"),
 	}.AppendJSON([]byte("before ")))
 	want := `before {"$B":"x","a\"":false,"b":{"$B":"AA=="},"bs":{"$BS":["AQ=="]},"dynamodb":-500,"e":{"$$B":"x"},` +
-		`"m":{"a":{},"b":[]},"n":1.5,"ns":{"$NS":[0.5,2]},"s":"` + "\u2028" + `</script>\ufffd\u0000","ss":{"$SS":["a","b"]},"z":null,"é":true}`
+		`"m":{"a":{},"b":[]},"n":1.5,"ns":{"$NS":[0.5,2]},"s":"` + "\u2028" + `</script>\ufffd\u0000",` +
+		`"ss":{"$SS":["a","b"]},"z":null,"é":true}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -97,7 +99,7 @@ func TestCanonical(t *testing.T) {
 		"1.2345678901234567891e+38":              {"12345678901234567891e19"},
 		"9.99e+125":                              {"9.99e125", "999" + zeros(123)},
 		"12345678901234567890123456789012345678": {"1.2345678901234567890123456789012345678e37"},
-		"not a digit":                            {"not a digit"}, // what cannot be is left as it is
+		"not a digit":                            {"not a digit"}, // unchanged
 		"1e1e1":                                  {"1e1e1"},
 	} {
 		for _, n := range numbers {
@@ -111,20 +113,19 @@ func TestCanonical(t *testing.T) {
 func TestNumberSetOrder(t *testing.T) {
 	t.Parallel()
 	sorted := user.NumberSet{"-1e125", "-10", "-9.5", "-9", "-1e-130", "0", "1e-130", "0.12", "0.123", "2", "10", "1e125"}
-	want := string(user.Attributes{"n": sorted}.AppendJSON(nil))
-	const text = `{"n":{"$NS":[-1e+125,-10,-9.5,-9,-1e-130,0,1e-130,0.12,0.123,2,10,1e+125]}}`
-	if want != text {
-		t.Errorf("got %s, want %s", want, text)
+	const want = `{"n":{"$NS":[-1e+125,-10,-9.5,-9,-1e-130,0,1e-130,0.12,0.123,2,10,1e+125]}}`
+	if got := string(user.Attributes{"n": sorted}.AppendJSON(nil)); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	slices.Reverse(sorted)
 	if got := string(user.Attributes{"n": sorted}.AppendJSON(nil)); got != want {
-		t.Errorf("in reverse: got %s, want %s", got, want)
+		t.Errorf("reversed: got %s, want %s", got, want)
 	}
 }
 
-// TestAppendJSONIsBounded is about users that take the most JSON for what they take in the table: the response has to
-// pass Lambda, whose limit is 6 MB for the JSON string that has the body.
-func TestAppendJSONIsBounded(t *testing.T) {
+// TestAppendJSON_Size checks that the largest users, in the values with the longest JSON, fit into a response of a
+// Lambda function: 6 MB, with the body as a JSON string.
+func TestAppendJSON_Size(t *testing.T) {
 	t.Parallel()
 	const limit = 6 << 20
 	integers := func(exponent string) (set user.NumberSet) { // of two bytes each: a list takes one more for each
@@ -163,7 +164,9 @@ func TestAppendJSONIsBounded(t *testing.T) {
 func TestHash(t *testing.T) {
 	t.Parallel()
 	base := user.Attributes{"a": user.Number("10"), "s": user.NumberSet{"1", "2"}, "m": map[string]any{"x": "1", "y": "2"}}
-	same := user.Attributes{"m": map[string]any{"y": "2", "x": "1"}, "s": user.NumberSet{"2.0", "1"}, "a": user.Number("1e1")}
+	same := user.Attributes{
+		"m": map[string]any{"y": "2", "x": "1"}, "s": user.NumberSet{"2.0", "1"}, "a": user.Number("1e1"),
+	}
 	if base.Hash() != same.Hash() {
 		t.Error("equal users have different hashes")
 	}
@@ -174,13 +177,14 @@ func TestHash(t *testing.T) {
 		{},
 	} {
 		if base.Hash() == other.Hash() {
-			t.Errorf("%v has the hash of another", other)
+			t.Errorf("%v: got the hash of another user", other)
 		}
 	}
-	if escaped := (user.Attributes{"a": map[string]any{"$B": "YQ=="}}).Hash(); escaped == (user.Attributes{"a": user.Binary("a")}).Hash() {
-		t.Error("a map that looks like binary has its hash")
+	escaped, binary := user.Attributes{"a": map[string]any{"$B": "YQ=="}}, user.Attributes{"a": user.Binary("a")}
+	if escaped.Hash() == binary.Hash() {
+		t.Error("escaped map and binary value have the same hash")
 	}
-	if null := (user.Attributes{"a": user.Binary(nil)}).Hash(); null == (user.Attributes{"a": nil}).Hash() {
-		t.Error("empty binary has the hash of null")
+	if (user.Attributes{"a": user.Binary(nil)}).Hash() == (user.Attributes{"a": nil}).Hash() {
+		t.Error("empty binary value and null have the same hash")
 	}
 }
