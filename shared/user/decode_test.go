@@ -129,7 +129,9 @@ func TestDecode_Invalid(t *testing.T) {
 		"binary set, duplicate":      {`{"s":{"$BS":["YQ==","YQ=="]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
 		"binary set, map":            {`{"s":{"$BS":[{"$B":"YQ=="}]}}`, user.InvalidUser, "InvalidTypedValue", "#/s"},
 		"set in a map, long pointer": {`{"` + long[1:] + `":{"$SS":[]}}`, user.InvalidUser, "InvalidTypedValue", "#"},
-		"pointer with escapes":       {`{"a/b~c d\"é%":1e126}`, user.InvalidUser, "NumberRange", "#/a~1b~0c%20d%22%C3%A9%25"},
+		"pointer with escapes": {
+			`{"a/b~c d\"é%":1e126}`, user.InvalidUser, "NumberRange", "#/a~1b~0c%20d%22%C3%A9%25",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,7 +6,7 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Failing is a store all of whose calls fail with Err.
+// Failing is a store whose methods all return Err.
 type Failing struct{ Err error }
 
 var _ user.Store = Failing{}

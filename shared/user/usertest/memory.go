@@ -11,10 +11,9 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Memory is a store that keeps users in memory, for tests of what stands before a store. It passes [Run] and [RunInDoubt] as the
-// DynamoDB store does.
+// Memory is an in-memory store for tests. It passes [Run] and [RunInDoubt], as the DynamoDB store does.
 type Memory struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	records map[string]record
 	lose    func(execute func())
 }
@@ -22,13 +21,13 @@ type Memory struct {
 type record struct {
 	user        user.User
 	idempotency *user.Idempotency
-	created     user.ETag // the revision that the create gave the user
-	pinned      bool      // whether the ETag is a revision, which never comes back, rather than a hash
+	created     user.ETag // the user's first revision
+	revised     bool      // whether the ETag is a revision, not a hash
 }
 
 var _ user.Store = (*Memory)(nil)
 
-// NewMemory returns a store with these users, as if others had written them.
+// NewMemory returns a store with the given users, which have no revision.
 func NewMemory(users ...user.Attributes) *Memory {
 	m := &Memory{records: map[string]record{}}
 	for _, attributes := range users {
@@ -44,16 +43,16 @@ func (m *Memory) Get(ctx context.Context, id string) (user.User, error) {
 	return r.user, err
 }
 
-// ended is the error of a call whose context has ended.
-func ended(ctx context.Context) error {
+// contextError returns an [*user.Error] if ctx is done.
+func contextError(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return nil
 	}
-	return &user.Error{Code: user.Unavailable, Detail: "The request was given up.", Err: ctx.Err()}
+	return &user.Error{Code: user.Unavailable, Detail: "The request was canceled.", Err: ctx.Err()}
 }
 
 func (m *Memory) find(ctx context.Context, id string, ifMatch []user.ETag) (record, error) {
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return record{}, err
 	}
 	m.mu.Lock()
@@ -67,7 +66,7 @@ func (m *Memory) find(ctx context.Context, id string, ifMatch []user.ETag) (reco
 
 // List implements [user.Store].
 func (m *Memory) List(ctx context.Context, after string, limit int) (user.Page, error) {
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return user.Page{}, err
 	}
 	m.mu.Lock()
@@ -87,8 +86,7 @@ func (m *Memory) List(ctx context.Context, after string, limit int) (user.Page, 
 	return page, nil
 }
 
-// Lose loses the response to the next write. meanwhile is called before the write notices. The write takes effect when meanwhile or what
-// it leaves behind calls execute.
+// Lose loses the response to the next write; see [Lossy].
 func (m *Memory) Lose(meanwhile func(execute func())) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,15 +95,15 @@ func (m *Memory) Lose(meanwhile func(execute func())) {
 
 // write is a conditional write of one user.
 type write struct {
-	id     string
-	before user.ETag // that the user must have; "": there must be no user
-	pinned bool      // whether before is a revision
-	after  *record   // nil: no user
-	proves func(now record, exists bool) bool
+	id        string
+	before    user.ETag // the condition; "" if the user must not exist
+	retryable bool      // whether before is a revision, which never recurs
+	after     *record   // nil deletes the user
+	proves    func(now record, exists bool) bool
 }
 
-// do reports whether w took effect, with the user that is there if its condition failed, or that proves its effect. It follows the rule
-// of [user.Store] for writes in doubt.
+// do sends w according to the rule of [user.Store] for writes in doubt, and reports whether w took effect. found is
+// the user that proves it, or the existing user if the condition failed.
 func (m *Memory) do(w write) (done bool, found *record, err error) {
 	execute := func() bool {
 		m.mu.Lock()
@@ -133,28 +131,30 @@ func (m *Memory) do(w write) (done bool, found *record, err error) {
 		return execute(), found, nil
 	}
 	meanwhile(func() { execute() })
-	if w.pinned && execute() { // A revision never comes back, so that the write cannot take effect twice.
+	if w.retryable && execute() {
 		return true, nil, nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now, exists := m.records[w.id]
 	if !w.proves(now, exists) {
-		return false, nil, &user.Error{Code: user.Unavailable, Detail: "The outcome is unknown. Read the user before you repeat the request."}
+		return false, nil, &user.Error{Code: user.Unavailable, Detail: user.UnknownOutcome}
 	}
 	return true, &now, nil
 }
 
 // Create implements [user.Store].
-func (m *Memory) Create(ctx context.Context, sent user.Attributes, idempotency *user.Idempotency) (user.User, bool, error) {
-	if err := ended(ctx); err != nil {
+func (m *Memory) Create(
+	ctx context.Context, sent user.Attributes, idempotency *user.Idempotency,
+) (user.User, bool, error) {
+	if err := contextError(ctx); err != nil {
 		return user.User{}, false, err
 	}
 	attributes, err := user.New(sent, time.Now())
 	if err != nil {
 		return user.User{}, false, err
 	}
-	u, err := revise(attributes)
+	u, err := newUserState(attributes)
 	if err != nil {
 		return user.User{}, false, err
 	}
@@ -172,11 +172,13 @@ func (m *Memory) Create(ctx context.Context, sent user.Attributes, idempotency *
 	case done:
 		return found.user, found.user.ETag != u.ETag, nil
 	}
-	switch made := found.idempotency; {
-	case made == nil || idempotency == nil || made.Key != idempotency.Key:
+	switch origin := found.idempotency; {
+	case origin == nil || idempotency == nil || origin.Key != idempotency.Key:
 		return user.User{}, false, &user.Error{Code: user.Exists, Detail: "There is a user with this userId already."}
-	case made.Body != idempotency.Body:
-		return user.User{}, false, &user.Error{Code: user.IdempotencyKeyReused, Detail: "This key came with another body."}
+	case origin.Body != idempotency.Body:
+		return user.User{}, false, &user.Error{
+			Code: user.IdempotencyKeyReused, Detail: "This key was used with a different body.",
+		}
 	}
 	return found.user, true, nil
 }
@@ -192,13 +194,13 @@ func (m *Memory) Replace(ctx context.Context, id string, sent user.Attributes, i
 		if err != nil {
 			return user.User{}, err
 		}
-		before, pinned := r.user.ETag, r.pinned
-		r.pinned = true
-		if r.user, err = revise(attributes); err != nil {
+		before, retryable := r.user.ETag, r.revised
+		r.revised = true
+		if r.user, err = newUserState(attributes); err != nil {
 			return user.User{}, err
 		}
 		done, _, err := m.do(write{
-			id: id, before: before, pinned: pinned, after: &r,
+			id: id, before: before, retryable: retryable, after: &r,
 			proves: func(now record, _ bool) bool { return now.user.ETag == r.user.ETag },
 		})
 		if done || err != nil {
@@ -215,7 +217,7 @@ func (m *Memory) Delete(ctx context.Context, id string, ifMatch []user.ETag) err
 			return err
 		}
 		done, _, err := m.do(write{
-			id: id, before: r.user.ETag, pinned: r.pinned,
+			id: id, before: r.user.ETag, retryable: r.revised,
 			proves: func(_ record, exists bool) bool { return !exists && len(ifMatch) == 0 },
 		})
 		if done || err != nil {
@@ -224,6 +226,7 @@ func (m *Memory) Delete(ctx context.Context, id string, ifMatch []user.ETag) err
 	}
 }
 
-func revise(attributes user.Attributes) (user.User, error) {
+// newUserState returns a user with a new revision.
+func newUserState(attributes user.Attributes) (user.User, error) {
 	return user.User{Attributes: attributes, ETag: user.ETag(rand.Text())}, attributes.CheckSize()
 }

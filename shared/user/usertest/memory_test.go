@@ -23,11 +23,11 @@ func TestNewMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(user.User{Attributes: attributes, ETag: attributes.Hash()}, got); diff != "" {
-		t.Errorf("a user of others (-want +got):\n%s", diff)
+		t.Errorf("user without revision (-want +got):\n%s", diff)
 	}
 	page, err := store.List(t.Context(), "1", 10)
 	if err != nil || len(page.Users) != 1 || page.Users[0].ID() != "2" {
-		t.Errorf("got page %v, error %v", page, err)
+		t.Errorf("got page %v, error %v, want user 2", page, err)
 	}
 }
 

@@ -1,5 +1,4 @@
-// Package usertest is the test of what [user.Store] promises, one for all stores, and has a store in memory for tests of what
-// stands before a store.
+// Package usertest tests implementations of [user.Store] and provides an in-memory store for tests.
 package usertest
 
 import (
@@ -21,7 +20,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Run tests the stores that open returns, each new and empty, and closed by open's own [testing.T.Cleanup].
+// Run tests an implementation of [user.Store]. Each call of open returns a new, empty store, and registers any
+// cleanup itself.
 func Run(t *testing.T, open func(t *testing.T) user.Store) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, store user.Store){
@@ -50,10 +50,10 @@ func Run(t *testing.T, open func(t *testing.T) user.Store) {
 	}
 }
 
-// diff compares two users by the JSON that clients get. It is empty if they are equal to the byte.
+// diff compares the JSON of two users. It returns "" if they are equal byte for byte.
 func diff(want, got user.Attributes) string {
 	w, g := string(want.AppendJSON(nil)), string(got.AppendJSON(nil))
-	if w == g { // most users here are large
+	if w == g { // cmp.Diff is slow for large users
 		return ""
 	}
 	return gocmp.Diff(w, g)
@@ -66,7 +66,7 @@ func wantCode(t *testing.T, err error, code user.Code) {
 	}
 }
 
-// wantViolation checks that an attribute of this name, and no other, is refused.
+// wantViolation checks that err has exactly one violation, with this code, for the attribute name.
 func wantViolation(t *testing.T, err error, name, code string) {
 	t.Helper()
 	wantCode(t, err, user.InvalidUser)
@@ -79,7 +79,7 @@ func wantViolation(t *testing.T, err error, name, code string) {
 	}
 }
 
-// wantUser checks that a read returns what the write that returned want has stored, to the byte.
+// wantUser checks that a read returns want byte for byte.
 func wantUser(t *testing.T, store user.Store, want user.User) {
 	t.Helper()
 	got, err := store.Get(t.Context(), want.ID())
@@ -87,7 +87,7 @@ func wantUser(t *testing.T, store user.Store, want user.User) {
 		t.Fatal(err)
 	}
 	if d := diff(want.Attributes, got.Attributes); d != "" {
-		t.Errorf("what is stored differs (-want +got):\n%s", d)
+		t.Errorf("stored user (-want +got):\n%s", d)
 	}
 	if got.ETag != want.ETag {
 		t.Errorf("got ETag %q, want %q", got.ETag, want.ETag)
@@ -101,12 +101,12 @@ func mustCreate(t *testing.T, store user.Store, sent user.Attributes) user.User 
 		t.Fatal(err)
 	}
 	if replayed {
-		t.Error("created without idempotency, and yet replayed")
+		t.Error("got replayed true without an idempotency key")
 	}
 	return u
 }
 
-// newUser returns what a client may send to create a user, with an id of its own.
+// newUser returns valid attributes for a new user with a unique id. attributes has names and values in turn.
 func newUser(attributes ...any) user.Attributes {
 	sent := user.Attributes{user.IDAttribute: rand.Text()}
 	for i := 0; i < len(attributes); i += 2 {
@@ -115,8 +115,8 @@ func newUser(attributes ...any) user.Attributes {
 	return sent
 }
 
-// with returns attributes with one changed.
-func with(attributes user.Attributes, name string, value any) user.Attributes {
+// with returns a copy of attributes in which one has another value.
+func withAttribute(attributes user.Attributes, name string, value any) user.Attributes {
 	changed := maps.Clone(attributes)
 	changed[name] = value
 	return changed
@@ -124,37 +124,38 @@ func with(attributes user.Attributes, name string, value any) user.Attributes {
 
 func serviceTime(t *testing.T, u user.User, name string) time.Time {
 	t.Helper()
-	text, ok := u.Attributes[name].(string)
-	got, err := time.Parse(user.TimeFormat, text)
-	if !ok || err != nil || got.Format(user.TimeFormat) != text {
-		t.Errorf("%s is %v, want a time in UTC to the millisecond", name, u.Attributes[name])
+	s, ok := u.Attributes[name].(string)
+	got, err := time.Parse(user.TimeFormat, s)
+	if !ok || err != nil || got.Format(user.TimeFormat) != s {
+		t.Errorf("got %s %v, want a time in UTC with milliseconds", name, u.Attributes[name])
 	}
 	return got
 }
 
 func create(t *testing.T, store user.Store) {
 	sent := newUser(user.NameAttribute, "Ada Lovelace", user.EmailAttribute, "ada@example.org", "age", user.Number("36"))
-	unsent := maps.Clone(sent)
+	original := maps.Clone(sent)
 	created := mustCreate(t, store, sent)
-	if d := diff(unsent, sent); d != "" {
-		t.Errorf("what was sent was changed:\n%s", d)
+	if d := diff(original, sent); d != "" {
+		t.Errorf("Create changed its argument (-want +got):\n%s", d)
 	}
 	if created.ETag == "" {
-		t.Error("no ETag")
+		t.Error("got no ETag")
 	}
-	if c, u := serviceTime(t, created, user.CreatedAtAttribute), serviceTime(t, created, user.UpdatedAtAttribute); !c.Equal(u) {
-		t.Errorf("createdAt is %v and updatedAt %v, want the same", c, u)
+	c, u := serviceTime(t, created, user.CreatedAtAttribute), serviceTime(t, created, user.UpdatedAtAttribute)
+	if !c.Equal(u) {
+		t.Errorf("got createdAt %v and updatedAt %v, want the same", c, u)
 	}
 	want := maps.Clone(sent)
 	for _, name := range []string{user.CreatedAtAttribute, user.UpdatedAtAttribute} {
 		want[name] = created.Attributes[name]
 	}
 	if d := diff(want, created.Attributes); d != "" {
-		t.Errorf("what was created differs (-want +got):\n%s", d)
+		t.Errorf("created user (-want +got):\n%s", d)
 	}
 	wantUser(t, store, created)
 
-	_, _, err := store.Create(t.Context(), with(sent, user.NameAttribute, "Another"), nil)
+	_, _, err := store.Create(t.Context(), withAttribute(sent, user.NameAttribute, "Another"), nil)
 	wantCode(t, err, user.Exists)
 	wantUser(t, store, created)
 
@@ -170,7 +171,7 @@ func notFound(t *testing.T, store user.Store) {
 	got, err := store.Get(t.Context(), id)
 	wantCode(t, err, user.NotFound)
 	if got.Attributes != nil || got.ETag != "" {
-		t.Errorf("got user %v with an error", got)
+		t.Errorf("got user %v, want the zero value with an error", got)
 	}
 	for _, tags := range [][]user.ETag{nil, {"a"}} {
 		_, err = store.Replace(t.Context(), id, user.Attributes{}, tags)
@@ -197,13 +198,14 @@ func replace(t *testing.T, store user.Store) {
 			user.UpdatedAtAttribute: after.Attributes[user.UpdatedAtAttribute],
 		}
 		if d := diff(want, after.Attributes); d != "" {
-			t.Errorf("the replacement differs (-want +got):\n%s", d)
+			t.Errorf("replacement (-want +got):\n%s", d)
 		}
-		if was, is := serviceTime(t, before, user.UpdatedAtAttribute), serviceTime(t, after, user.UpdatedAtAttribute); is.Before(was) {
-			t.Errorf("updatedAt went back from %v to %v", was, is)
+		previous, updated := serviceTime(t, before, user.UpdatedAtAttribute), serviceTime(t, after, user.UpdatedAtAttribute)
+		if updated.Before(previous) {
+			t.Errorf("got updatedAt %v after %v", updated, previous)
 		}
 		if after.ETag == before.ETag {
-			t.Errorf("the same ETag %q after a write", after.ETag)
+			t.Errorf("got ETag %q again, want a new one", after.ETag)
 		}
 		wantUser(t, store, after)
 		before = after
@@ -225,9 +227,9 @@ func remove(t *testing.T, store user.Store) {
 	wantCode(t, store.Delete(t.Context(), first.ID(), nil), user.NotFound)
 	wantUser(t, store, other)
 
-	again := mustCreate(t, store, sent)
-	if again.ETag == first.ETag {
-		t.Error("a user created anew has the ETag of the one that was deleted")
+	second := mustCreate(t, store, sent)
+	if second.ETag == first.ETag {
+		t.Error("got the ETag of the deleted user, want a new one")
 	}
 }
 
@@ -252,7 +254,8 @@ func ifMatch(t *testing.T, store user.Store) {
 	}
 	wantUser(t, store, second)
 
-	third, err := store.Replace(t.Context(), id, user.Attributes{"n": user.Number("3")}, []user.ETag{"unknown", second.ETag, first.ETag})
+	matching := []user.ETag{"unknown", second.ETag, first.ETag}
+	third, err := store.Replace(t.Context(), id, user.Attributes{"n": user.Number("3")}, matching)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,27 +279,27 @@ func readOnly(t *testing.T, store user.Store) {
 		_, _, err := store.Create(t.Context(), newUser(name, other), nil)
 		wantViolation(t, err, name, code)
 		created := mustCreate(t, store, newUser())
-		_, err = store.Replace(t.Context(), created.ID(), with(created.Attributes, name, other), nil)
+		_, err = store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, name, other), nil)
 		wantViolation(t, err, name, code)
 		wantUser(t, store, created)
 	}
 
 	created := mustCreate(t, store, newUser())
-	second, err := store.Replace(t.Context(), created.ID(), with(created.Attributes, "n", "2"), nil)
+	second, err := store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, "n", "2"), nil)
 	if err != nil {
-		t.Errorf("sent back as it was read: %v", err)
+		t.Errorf("unchanged read-only attributes: %v", err)
 	}
-	third, err := store.Replace(t.Context(), created.ID(), with(second.Attributes, "n", "3"), nil)
+	third, err := store.Replace(t.Context(), created.ID(), withAttribute(second.Attributes, "n", "3"), nil)
 	if err != nil {
-		t.Errorf("sent back as it was read: %v", err)
+		t.Errorf("unchanged read-only attributes: %v", err)
 	}
-	// As it was read before the last write: without If-Match, that is no reason to refuse it.
-	fourth, err := store.Replace(t.Context(), created.ID(), with(created.Attributes, "n", "4"), nil)
+	// An earlier updatedAt is valid: without If-Match, a client can send an earlier state.
+	fourth, err := store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, "n", "4"), nil)
 	if err != nil {
-		t.Errorf("sent back as it was read earlier: %v", err)
+		t.Errorf("earlier updatedAt: %v", err)
 	}
 	if fourth.Attributes[user.UpdatedAtAttribute].(string) < third.Attributes[user.UpdatedAtAttribute].(string) {
-		t.Error("updatedAt went back to the one that was sent")
+		t.Error("got an earlier updatedAt")
 	}
 }
 
@@ -337,46 +340,45 @@ func values(t *testing.T, store user.Store) {
 		"string set", user.StringSet{"b", "a", "👍"},
 		"number set", user.NumberSet{"3", "1e2", "-2.5", "12345678901234567890123456789012345678"},
 		"binary set", user.BinarySet{[]byte("b"), {0}, {0xff}},
-		"numbers turned", user.NumberSet{"1E5", "10", "0.10", "-0", "-1e-130", "1e125"},
+		"unsorted number set", user.NumberSet{"1E5", "10", "0.10", "-0", "-1e-130", "1e125"},
 		"nested numbers", []any{user.Number("1.0"), map[string]any{"n": user.Number("1e-130")}},
 		"nested sets", []any{user.StringSet{"a"}, map[string]any{"n": user.NumberSet{"1"}, "b": user.Binary("b")}},
-		"looks like a set", map[string]any{"$SS": []any{"a"}},
-		"looks escaped", map[string]any{"$$B": "a"},
+		"escaped set", map[string]any{"$SS": []any{"a"}},
+		"escaped twice", map[string]any{"$$B": "a"},
 		"name with spaces, é, # and .", "ok",
 		"$B", "ok",
 	)
 	created := mustCreate(t, store, sent)
 	wantUser(t, store, created)
 
-	text := created.Attributes.AppendJSON(nil)
 	read, err := store.Get(t.Context(), created.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := user.Decode(read.Attributes.AppendJSON(nil))
+	decoded, err := user.Decode(read.Attributes.AppendJSON(nil))
 	if err != nil {
-		t.Fatalf("what was read cannot be sent: %v", err)
+		t.Fatalf("decode a user that was read: %v", err)
 	}
-	if d := diff(created.Attributes, again); d != "" {
-		t.Errorf("sent as %s, it reads (-want +got):\n%s", text, d)
+	if d := diff(created.Attributes, decoded); d != "" {
+		t.Errorf("encoded and decoded (-want +got):\n%s", d)
 	}
-	replaced, err := store.Replace(t.Context(), created.ID(), again, []user.ETag{created.ETag})
+	replaced, err := store.Replace(t.Context(), created.ID(), decoded, []user.ETag{created.ETag})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := with(created.Attributes, user.UpdatedAtAttribute, replaced.Attributes[user.UpdatedAtAttribute])
+	want := withAttribute(created.Attributes, user.UpdatedAtAttribute, replaced.Attributes[user.UpdatedAtAttribute])
 	if d := diff(want, replaced.Attributes); d != "" {
-		t.Errorf("read, sent back, and read again it differs (-want +got):\n%s", d)
+		t.Errorf("replaced by itself (-want +got):\n%s", d)
 	}
 	wantUser(t, store, replaced)
 
-	// Zeros that DynamoDB itself would not read.
-	odd, err := user.Decode([]byte(`{"userId":"` + rand.Text() + `","zero":0e99999999999,"negative":-0.0e-99999999999,"long":1` +
-		strings.Repeat("0", 5000) + `e-5000,"set":{"$NS":[0e99999999999,1]}}`))
+	// Numbers in forms that DynamoDB rejects.
+	unusual, err := user.Decode([]byte(`{"userId":"` + rand.Text() + `",` +
+		`"zero":0e99999999999,"negative":-0.0e-99999999999,"long":1` + strings.Repeat("0", 5000) + `e-5000,"set":{"$NS":[0e99999999999,1]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantUser(t, store, mustCreate(t, store, odd))
+	wantUser(t, store, mustCreate(t, store, unusual))
 }
 
 func idempotency(t *testing.T, store user.Store) {
@@ -391,7 +393,8 @@ func idempotency(t *testing.T, store user.Store) {
 
 	wantReplayed := func(want user.User) {
 		t.Helper()
-		got, replayed, err := store.Create(t.Context(), sent, user.NewIdempotency("caller", key, with(sent, "n", user.Number("1.0"))))
+		equal := user.NewIdempotency("caller", key, withAttribute(sent, "n", user.Number("1.0")))
+		got, replayed, err := store.Create(t.Context(), sent, equal)
 		if err != nil || !replayed {
 			t.Fatalf("got replayed %t, error %v", replayed, err)
 		}
@@ -411,26 +414,30 @@ func idempotency(t *testing.T, store user.Store) {
 		request *user.Idempotency
 		want    user.Code
 	}{
-		"another body":   {user.NewIdempotency("caller", key, with(sent, "n", user.Number("2"))), user.IdempotencyKeyReused},
+		"another body": {
+			user.NewIdempotency("caller", key, withAttribute(sent, "n", user.Number("2"))), user.IdempotencyKeyReused,
+		},
 		"another key":    {user.NewIdempotency("caller", rand.Text(), sent), user.Exists},
-		"another caller": {user.NewIdempotency("stranger", key, sent), user.Exists},
+		"another caller": {user.NewIdempotency("another", key, sent), user.Exists},
 		"no key":         {nil, user.Exists},
 	} {
-		if _, replayed, err := store.Create(t.Context(), sent, test.request); replayed || !errors.Is(err, &user.Error{Code: test.want}) {
+		_, replayed, err := store.Create(t.Context(), sent, test.request)
+		if replayed || !errors.Is(err, &user.Error{Code: test.want}) {
 			t.Errorf("%s: got replayed %t, error %v, want %s", name, replayed, err, test.want)
 		}
 	}
 	wantUser(t, store, replaced)
 
 	plain := mustCreate(t, store, newUser())
-	_, _, err = store.Create(t.Context(), user.Attributes{user.IDAttribute: plain.ID()}, user.NewIdempotency("caller", key, sent))
+	withoutKey := user.Attributes{user.IDAttribute: plain.ID()}
+	_, _, err = store.Create(t.Context(), withoutKey, user.NewIdempotency("caller", key, sent))
 	wantCode(t, err, user.Exists)
 
 	if err := store.Delete(t.Context(), created.ID(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, replayed, err := store.Create(t.Context(), sent, request); err != nil || replayed {
-		t.Errorf("after it was deleted: got replayed %t, error %v, want a new user", replayed, err)
+		t.Errorf("after Delete: got replayed %t, error %v, want a new user", replayed, err)
 	}
 }
 
@@ -448,13 +455,13 @@ func size(t *testing.T, store user.Store) {
 		sent := newUser("x", large)
 		_, _, err := store.Create(t.Context(), sent, nil)
 		if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
-			t.Errorf("%s: got error %v", name, err)
+			t.Errorf("create %s: got error %v, want %s", name, err, user.BodyTooLarge)
 		}
 		_, err = store.Get(t.Context(), sent[user.IDAttribute].(string))
 		wantCode(t, err, user.NotFound)
 		_, err = store.Replace(t.Context(), small.ID(), user.Attributes{"x": large}, nil)
 		if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
-			t.Errorf("%s: got error %v", name, err)
+			t.Errorf("replace %s: got error %v, want %s", name, err, user.BodyTooLarge)
 		}
 	}
 	wantUser(t, store, small)
@@ -472,28 +479,28 @@ func numbers(n int) func(yield func(user.Number) bool) {
 }
 
 func canceled(t *testing.T, store user.Store) {
-	there := mustCreate(t, store, newUser())
+	existing := mustCreate(t, store, newUser())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	sent := newUser()
 	for name, call := range map[string]func() error{
-		"Get":     func() error { _, err := store.Get(ctx, there.ID()); return err },
+		"Get":     func() error { _, err := store.Get(ctx, existing.ID()); return err },
 		"List":    func() error { _, err := store.List(ctx, "", 1); return err },
 		"Create":  func() error { _, _, err := store.Create(ctx, sent, nil); return err },
-		"Replace": func() error { _, err := store.Replace(ctx, there.ID(), user.Attributes{"n": "1"}, nil); return err },
-		"Delete":  func() error { return store.Delete(ctx, there.ID(), nil) },
+		"Replace": func() error { _, err := store.Replace(ctx, existing.ID(), user.Attributes{"n": "1"}, nil); return err },
+		"Delete":  func() error { return store.Delete(ctx, existing.ID(), nil) },
 	} {
 		err := call()
 		if !errors.Is(err, context.Canceled) || !errors.Is(err, &user.Error{Code: user.Unavailable}) {
-			t.Errorf("%s: got error %v, want %s because of %v", name, err, user.Unavailable, context.Canceled)
+			t.Errorf("%s: got error %v, want %s caused by %v", name, err, user.Unavailable, context.Canceled)
 		}
 	}
-	wantUser(t, store, there)
+	wantUser(t, store, existing)
 	_, err := store.Get(t.Context(), sent[user.IDAttribute].(string))
 	wantCode(t, err, user.NotFound)
 }
 
-// listAll reads page after page of limit users, from the one after after, and returns all of their ids in order.
+// listAll lists all users after the id after, limit users a page, and returns their ids in order.
 func listAll(t *testing.T, store user.Store, after string, limit int) []string {
 	t.Helper()
 	var ids []string
@@ -515,7 +522,7 @@ func listAll(t *testing.T, store user.Store, after string, limit int) []string {
 		}
 		after = page.Next
 	}
-	t.Fatal("the pages do not end")
+	t.Fatal("got 1000 pages, want an end")
 	return nil
 }
 
@@ -551,7 +558,7 @@ func list(t *testing.T, store user.Store) {
 	}
 }
 
-// listLarge has users of which only some fit into what DynamoDB reads at once.
+// listLarge lists users whose total size exceeds the 1 MB that one Scan reads.
 func listLarge(t *testing.T, store user.Store) {
 	want := createMany(t, store, 6, "x", strings.Repeat("x", 350_000))
 	for _, limit := range []int{2, 6, 100} {
@@ -574,12 +581,12 @@ func listFromDeleted(t *testing.T, store user.Store) {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return id == u.ID() })
 	}
 	if d := gocmp.Diff(ids, listAll(t, store, page.Next, 3)); d != "" {
-		t.Errorf("after a user that was deleted (-want +got):\n%s", d)
+		t.Errorf("after a deleted user (-want +got):\n%s", d)
 	}
 }
 
-// together calls f n times at once and returns what each call returned.
-func together[T any](n int, f func(i int) T) []T {
+// concurrently runs n calls of f concurrently and returns their results.
+func concurrently[T any](n int, f func(i int) T) []T {
 	results := make([]T, n)
 	start := make(chan struct{})
 	var calls sync.WaitGroup
@@ -607,14 +614,14 @@ func concurrentIncrement(t *testing.T, store user.Store) {
 			if err != nil {
 				return fmt.Errorf("read counter: %w", err)
 			}
-			sent := with(read.Attributes, "n", user.Number(strconv.Itoa(n+1)))
+			sent := withAttribute(read.Attributes, "n", user.Number(strconv.Itoa(n+1)))
 			_, err = store.Replace(t.Context(), u.ID(), sent, []user.ETag{read.ETag})
 			if !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
 				return err
 			}
 		}
 	}
-	for _, err := range together(clients, func(int) error { return increment() }) {
+	for _, err := range concurrently(clients, func(int) error { return increment() }) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -623,7 +630,7 @@ func concurrentIncrement(t *testing.T, store user.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := with(u.Attributes, "n", user.Number(strconv.Itoa(clients)))
+	want := withAttribute(u.Attributes, "n", user.Number(strconv.Itoa(clients)))
 	want[user.UpdatedAtAttribute] = got.Attributes[user.UpdatedAtAttribute]
 	if d := diff(want, got.Attributes); d != "" {
 		t.Errorf("after %d increments (-want +got):\n%s", clients, d)
@@ -638,8 +645,8 @@ type created struct {
 
 func concurrentCreate(t *testing.T, store user.Store) {
 	sent := newUser()
-	results := together(20, func(i int) created {
-		u, replayed, err := store.Create(t.Context(), with(sent, "n", user.Number(strconv.Itoa(i))), nil)
+	results := concurrently(20, func(i int) created {
+		u, replayed, err := store.Create(t.Context(), withAttribute(sent, "n", user.Number(strconv.Itoa(i))), nil)
 		return created{u, replayed, err}
 	})
 	var winners []user.User
@@ -659,7 +666,7 @@ func concurrentCreate(t *testing.T, store user.Store) {
 func concurrentCreateIdempotent(t *testing.T, store user.Store) {
 	sent := newUser("n", user.Number("1"))
 	request := user.NewIdempotency("", rand.Text(), sent)
-	results := together(20, func(int) created {
+	results := concurrently(20, func(int) created {
 		u, replayed, err := store.Create(t.Context(), sent, request)
 		return created{u, replayed, err}
 	})
@@ -683,7 +690,7 @@ func concurrentCreateIdempotent(t *testing.T, store user.Store) {
 
 func concurrentReplaceUnconditional(t *testing.T, store user.Store) {
 	before := mustCreate(t, store, newUser())
-	results := together(20, func(i int) created {
+	results := concurrently(20, func(i int) created {
 		u, err := store.Replace(t.Context(), before.ID(), user.Attributes{"n": user.Number(strconv.Itoa(i))}, nil)
 		return created{user: u, err: err}
 	})
@@ -700,16 +707,16 @@ func concurrentReplaceUnconditional(t *testing.T, store user.Store) {
 			done = append(done, r.user)
 			continue
 		}
-		wantCode(t, r.err, user.Throttled) // the others kept changing it
+		wantCode(t, r.err, user.Throttled) // conflicts in every attempt
 	}
-	// The one that was last is what is stored.
 	last := slices.IndexFunc(done, func(u user.User) bool { return u.ETag == after.ETag })
 	if last < 0 {
-		t.Fatalf("what is stored is none of the %d replacements", len(done))
+		t.Fatalf("got a stored user that is none of the %d replacements", len(done))
 	}
 	wantUser(t, store, done[last])
 	slices.SortFunc(done, func(a, b user.User) int { return cmp.Compare(a.ETag, b.ETag) })
-	if unique := slices.CompactFunc(slices.Clone(done), func(a, b user.User) bool { return a.ETag == b.ETag }); len(unique) != len(done) {
+	unique := slices.CompactFunc(slices.Clone(done), func(a, b user.User) bool { return a.ETag == b.ETag })
+	if len(unique) != len(done) {
 		t.Error("two replacements have the same ETag")
 	}
 }
