@@ -25,7 +25,8 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(invokeURL) == "" {
-		fmt.Printf("The examples are skipped: %s has no invoke URL of a stage, such as http://127.0.0.1:3000/prod.\n", invokeURL)
+		fmt.Printf("Skipping the examples: set %s to the invoke URL of a stage, such as http://127.0.0.1:3000/prod.\n",
+			invokeURL)
 		skip := "^Example"
 		if also := flag.Lookup("test.skip").Value.String(); also != "" {
 			skip += "|" + also
@@ -37,23 +38,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stage answers requests one after the other; the last answer is for all that follow.
-type stage struct {
-	answers  []answer
-	requests []*http.Request
-	bodies   []string
+// stub responds to each request with the next response, and repeats the last one.
+type stub struct {
+	responses []response
+	requests  []*http.Request
+	bodies    []string
 }
 
-type answer struct {
-	status     int // 0: none
+type response struct {
+	status     int // 0 for a lost response
 	retryAfter string
-	header     map[string]string // further ones
-	mediaType  string            // application/json where empty
-	body       string            // {} where empty
+	header     map[string]string // additional headers
+	mediaType  string            // "" for application/json
+	body       string            // "" for {}
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
+func (s *stub) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		var err error
@@ -61,7 +62,7 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	next := s.answers[min(len(s.requests), len(s.answers)-1)]
+	next := s.responses[min(len(s.requests), len(s.responses)-1)]
 	s.requests, s.bodies = append(s.requests, r), append(s.bodies, string(body))
 	if next.status == 0 {
 		return nil, io.ErrUnexpectedEOF
@@ -78,7 +79,7 @@ func (s *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-func connect(t *testing.T, s *stage, options ...client.Option) *client.Client {
+func newClient(t *testing.T, s *stub, options ...client.Option) *client.Client {
 	t.Helper()
 	c, err := client.New("http://127.0.0.1/prod", append(options, client.WithHTTPClient(&http.Client{Transport: s}))...)
 	if err != nil {
@@ -87,7 +88,7 @@ func connect(t *testing.T, s *stage, options ...client.Option) *client.Client {
 	return c
 }
 
-// calls are the operations by name, each of them called once.
+// calls returns a function that calls each operation.
 func calls(ctx context.Context, c *client.Client) map[string]func() error {
 	return map[string]func() error{
 		"get": func() error { _, err := c.GetUser(ctx, "1"); return err },
@@ -97,66 +98,69 @@ func calls(ctx context.Context, c *client.Client) map[string]func() error {
 			}
 			return nil
 		},
-		"create":  func() error { _, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada")}, ""); return err },
-		"replace": func() error { _, err := c.ReplaceUser(ctx, "1", client.UserInput{Name: new("Ada")}, `"E"`); return err },
-		"delete":  func() error { return c.DeleteUser(ctx, "1", "") },
+		"create": func() error { _, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada")}, ""); return err },
+		"replace": func() error {
+			_, err := c.ReplaceUser(ctx, "1", client.UserInput{Name: new("Ada")}, `"E"`)
+			return err
+		},
+		"delete": func() error { return c.DeleteUser(ctx, "1", "") },
 	}
 }
 
-// TestRetries tells what is repeated: what was refused with the time to come again, and of what may come twice, whatever the service
-// failed at.
+// TestRetries checks that every request is retried after Retry-After, and that only requests that cannot take effect
+// twice are retried after other failures.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	safe, all := []string{"get", "list", "create", "replace"}, []string{"get", "list", "create", "replace", "delete"}
 	tests := []struct {
 		name     string
-		answer   answer
-		repeated []string // operations
+		response response
+		retried  []string // operations
 		wait     time.Duration
 	}{
-		{"no answer", answer{}, safe, 200 * time.Millisecond},
-		{"throttled", answer{status: 429, retryAfter: "1"}, all, time.Second},
-		{"busy", answer{status: 503, retryAfter: "2"}, all, 2 * time.Second},
-		{"a quota is used up", answer{status: 429}, nil, 0},
-		{"failed", answer{status: 500}, safe, 200 * time.Millisecond},
-		{"no answer from the function", answer{status: 502}, safe, 200 * time.Millisecond},
-		{"out of service", answer{status: 503}, safe, 200 * time.Millisecond},
-		{"timed out", answer{status: 504}, safe, 200 * time.Millisecond},
-		{"failed, with a time that is not to be told then", answer{status: 500, retryAfter: "9"}, safe, 200 * time.Millisecond},
-		{"timed out, with such a time", answer{status: 504, retryAfter: "9"}, safe, 200 * time.Millisecond},
-		{"throttled for long", answer{status: 429, retryAfter: "60"}, all, time.Minute},
-		{"throttled for too long", answer{status: 429, retryAfter: "61"}, nil, 0},
-		{"busy for too long", answer{status: 503, retryAfter: "18446744073709551616"}, nil, 0},
-		{"throttled for no time", answer{status: 429, retryAfter: "-1"}, nil, 0},
-		{"another success", answer{status: 202, retryAfter: "1"}, nil, 0},
-		{"elsewhere", answer{status: 307, header: map[string]string{"Location": "http://127.0.0.1/other"}}, nil, 0},
-		{"refused", answer{status: 400}, nil, 0},
-		{"forbidden", answer{status: 403}, nil, 0},
+		{"lost response", response{}, safe, 200 * time.Millisecond},
+		{"throttled", response{status: 429, retryAfter: "1"}, all, time.Second},
+		{"busy", response{status: 503, retryAfter: "2"}, all, 2 * time.Second},
+		{"quota exhausted", response{status: 429}, nil, 0},
+		{"internal error", response{status: 500}, safe, 200 * time.Millisecond},
+		{"function failed", response{status: 502}, safe, 200 * time.Millisecond},
+		{"unavailable", response{status: 503}, safe, 200 * time.Millisecond},
+		{"timed out", response{status: 504}, safe, 200 * time.Millisecond},
+		{"internal error with Retry-After", response{status: 500, retryAfter: "9"}, safe, 200 * time.Millisecond},
+		{"timed out with Retry-After", response{status: 504, retryAfter: "9"}, safe, 200 * time.Millisecond},
+		{"throttled for a minute", response{status: 429, retryAfter: "60"}, all, time.Minute},
+		{"throttled for too long", response{status: 429, retryAfter: "61"}, nil, 0},
+		{"busy for too long", response{status: 503, retryAfter: "18446744073709551616"}, nil, 0},
+		{"negative Retry-After", response{status: 429, retryAfter: "-1"}, nil, 0},
+		{"another success", response{status: 202, retryAfter: "1"}, nil, 0},
+		{"redirect", response{status: 307, header: map[string]string{"Location": "http://127.0.0.1/other"}}, nil, 0},
+		{"bad request", response{status: 400}, nil, 0},
+		{"forbidden", response{status: 403}, nil, 0},
 	}
 	for _, tt := range tests {
 		for _, operation := range all {
 			t.Run(tt.name+", "+operation, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					s, began := &stage{answers: []answer{tt.answer}}, time.Now()
-					err := calls(t.Context(), connect(t, s, client.WithRetries(1)))[operation]()
+					s, began := &stub{responses: []response{tt.response}}, time.Now()
+					err := calls(t.Context(), newClient(t, s, client.WithRetries(1)))[operation]()
 					want := 1
-					if slices.Contains(tt.repeated, operation) {
+					if slices.Contains(tt.retried, operation) {
 						want = 2
 					}
 					if len(s.requests) != want {
 						t.Errorf("got %d requests, want %d", len(s.requests), want)
 					}
 					if waited := time.Since(began); want == 2 && (waited < tt.wait || waited >= tt.wait+200*time.Millisecond) {
-						t.Errorf("waited for %v, want %v and up to 200ms to be out of step", waited, tt.wait)
+						t.Errorf("waited %v, want %v plus less than 200ms of jitter", waited, tt.wait)
 					}
 					problem, ok := errors.AsType[*client.Problem](err)
-					if tt.answer.status == 0 {
+					if tt.response.status == 0 {
 						if !errors.Is(err, io.ErrUnexpectedEOF) {
 							t.Errorf("got error %v, want %v", err, io.ErrUnexpectedEOF)
 						}
-					} else if !ok || problem.Status != tt.answer.status {
-						t.Errorf("got error %v, want a problem with status %d", err, tt.answer.status)
+					} else if !ok || problem.Status != tt.response.status {
+						t.Errorf("got error %v, want a problem with status %d", err, tt.response.status)
 					}
 				})
 			})
@@ -164,19 +168,19 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// TestRetries_SameRequest sees that what is sent again is the request that was sent, key and body included, authorized anew.
+// TestRetries_SameRequest checks that a retry has the same key and body, and is authorized anew.
 func TestRetries_SameRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{answers: []answer{{}, {status: 502}, {status: 201, body: `{"userId": "7", "name": "Ada"}`}}}
+		s := &stub{responses: []response{{}, {status: 502}, {status: 201, body: `{"userId": "7", "name": "Ada"}`}}}
 		tokens := 0
-		c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) {
+		c := newClient(t, s, client.WithAuthorization(client.Token(func() (string, error) {
 			tokens++
 			return fmt.Sprintf("token-%d", tokens), nil
 		})))
 		user, err := c.CreateUser(t.Context(), client.UserInput{Name: new("Ada")}, "")
 		if err != nil || user.UserID != "7" {
-			t.Fatalf("got %v, %v, want the user 7", user, err)
+			t.Fatalf("got %v, %v, want user 7", user, err)
 		}
 		if len(s.requests) != 3 {
 			t.Fatalf("got %d requests, want 3", len(s.requests))
@@ -190,21 +194,24 @@ func TestRetries_SameRequest(t *testing.T) {
 				t.Errorf("request %d: got Idempotency-Key %q, want %q", i, got, key)
 			}
 			if s.bodies[i] != `{"name":"Ada"}` {
-				t.Errorf("request %d: got body %s", i, s.bodies[i])
+				t.Errorf("request %d: got body %s, want the same in each request", i, s.bodies[i])
 			}
 		}
 	})
 }
 
-// TestRetries_NotASuccess sees that what was done is not done again, whatever headers the answer has.
+// TestRetries_NotASuccess checks that a success with Retry-After is not retried.
 func TestRetries_NotASuccess(t *testing.T) {
 	t.Parallel()
-	user := answer{status: 200, retryAfter: "1", header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
-	created, deleted, page := user, answer{status: 204, retryAfter: "1"}, answer{status: 200, retryAfter: "1", body: `{"items": [{"userId": "1"}]}`}
+	user := response{status: 200, retryAfter: "1", header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
+	page := response{status: 200, retryAfter: "1", body: `{"items": [{"userId": "1"}]}`}
+	created, deleted := user, response{status: 204, retryAfter: "1"}
 	created.status = 201
-	for name, given := range map[string]answer{"get": user, "list": page, "create": created, "replace": user, "delete": deleted} {
-		s := &stage{answers: []answer{given}}
-		if err := calls(t.Context(), connect(t, s))[name](); err != nil || len(s.requests) != 1 {
+	for name, res := range map[string]response{
+		"get": user, "list": page, "create": created, "replace": user, "delete": deleted,
+	} {
+		s := &stub{responses: []response{res}}
+		if err := calls(t.Context(), newClient(t, s))[name](); err != nil || len(s.requests) != 1 {
 			t.Errorf("%s: got error %v after %d requests, want none after 1", name, err, len(s.requests))
 		}
 	}
@@ -213,13 +220,13 @@ func TestRetries_NotASuccess(t *testing.T) {
 func TestRetries_ContextEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		enough := errors.New("waited for long enough")
-		for _, given := range []answer{{status: 503, retryAfter: "60"}, {status: 429, retryAfter: "60"}} {
+		timeout := errors.New("timeout")
+		for _, res := range []response{{status: 503, retryAfter: "60"}, {status: 429, retryAfter: "60"}} {
 			for name := range calls(t.Context(), nil) {
-				s := &stage{answers: []answer{given}}
-				ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, enough)
-				if err := calls(ctx, connect(t, s))[name](); !errors.Is(err, enough) {
-					t.Errorf("%s: got error %v, want %v", name, err, enough)
+				s := &stub{responses: []response{res}}
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 30*time.Second, timeout)
+				if err := calls(ctx, newClient(t, s))[name](); !errors.Is(err, timeout) {
+					t.Errorf("%s: got error %v, want %v", name, err, timeout)
 				}
 				if len(s.requests) != 1 {
 					t.Errorf("%s: got %d requests, want 1", name, len(s.requests))
@@ -230,12 +237,12 @@ func TestRetries_ContextEnds(t *testing.T) {
 	})
 }
 
-// TestRedirect sees that credentials go nowhere but to the stage.
+// TestRedirect checks that redirects are not followed.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	for name := range calls(t.Context(), nil) {
-		s := &stage{answers: []answer{{status: 307, header: map[string]string{"Location": "/other"}}}}
-		err := calls(t.Context(), connect(t, s, client.WithAuthorization(client.APIKey("secret"))))[name]()
+		s := &stub{responses: []response{{status: 307, header: map[string]string{"Location": "/other"}}}}
+		err := calls(t.Context(), newClient(t, s, client.WithAuthorization(client.APIKey("secret"))))[name]()
 		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 307 || len(s.requests) != 1 {
 			t.Errorf("%s: got error %v after %d requests, want status 307 after 1", name, err, len(s.requests))
 		}
@@ -246,17 +253,18 @@ func TestAuthorization_Fails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		expired := errors.New("the refresh token has expired")
-		asked := 0
-		s, began := &stage{answers: []answer{{status: 200}}}, time.Now()
-		c := connect(t, s, client.WithAuthorization(client.Token(func() (string, error) { asked++; return "", expired })))
+		tokens := 0
+		s, began := &stub{responses: []response{{status: 200}}}, time.Now()
+		c := newClient(t, s, client.WithAuthorization(client.Token(func() (string, error) { tokens++; return "", expired })))
 		all := calls(t.Context(), c)
 		for name, call := range all {
 			if err := call(); !errors.Is(err, expired) {
 				t.Errorf("%s: got error %v, want %v", name, err, expired)
 			}
 		}
-		if len(s.requests) > 0 || asked != len(all) || time.Since(began) > 0 {
-			t.Errorf("got %d requests and %d tokens in %v, want none and %d at once", len(s.requests), asked, time.Since(began), len(all))
+		if len(s.requests) > 0 || tokens != len(all) || time.Since(began) > 0 {
+			t.Errorf("got %d requests and %d calls for a token in %v, want 0 and %d without a wait",
+				len(s.requests), tokens, time.Since(began), len(all))
 		}
 	})
 }
@@ -264,48 +272,49 @@ func TestAuthorization_Fails(t *testing.T) {
 func TestProblem(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name   string
-		answer answer
-		want   api.Problem
-		text   string
+		name     string
+		response response
+		want     api.Problem
+		message  string
 	}{
 		{
-			"a problem document",
-			answer{status: 400, body: `{"type": "urn:problem-type:userrequestapi:InvalidUser", "title": "The user is not valid", "status": 400,
-				"detail": "One value.", "code": "InvalidUser", "requestId": "r-2",
+			"problem document",
+			response{status: 400, body: `{"type": "urn:problem-type:userrequestapi:InvalidUser", "status": 400,
+				"title": "The user is not valid", "detail": "One value.", "code": "InvalidUser", "requestId": "r-2",
 				"errors": [{"pointer": "#/name", "code": "InvalidName", "detail": "Too long."}]}`},
 			api.Problem{Status: 400, Code: "InvalidUser", RequestID: "r-2"},
 			"get a user: status 400 InvalidUser: One value. #/name InvalidName: Too long. (request r-2)",
 		},
 		{
-			"one that does not know its status",
-			answer{status: 502, body: `{"type": "urn:problem-type:userrequestapi:BadGateway", "title": "No answer", "code": "BadGateway", "requestId": "r-3"}`},
+			"problem document without status",
+			response{status: 502, body: `{"type": "urn:problem-type:userrequestapi:BadGateway",
+				"title": "No response", "code": "BadGateway", "requestId": "r-3"}`},
 			api.Problem{Status: 502, Code: "BadGateway", RequestID: "r-3"},
 			"get a user: status 502 BadGateway (request r-3)",
 		},
 		{
-			"API Gateway's own",
-			answer{status: 431, body: `{"message": "Request Header Fields Too Large"}`},
+			"response of API Gateway",
+			response{status: 431, body: `{"message": "Request Header Fields Too Large"}`},
 			api.Problem{Status: 431, RequestID: "r-1"},
 			"get a user: status 431: Request Header Fields Too Large (request r-1)",
 		},
 		{
-			"of another server",
-			answer{status: 403, mediaType: "text/html", body: "<html>"},
+			"response of another server",
+			response{status: 403, mediaType: "text/html", body: "<html>"},
 			api.Problem{Status: 403, RequestID: "r-1"},
-			"get a user: status 403: the answer is no problem document but \"<html>\" (request r-1)",
+			"get a user: status 403: want a problem document, got \"<html>\" (request r-1)",
 		},
 		{
-			"of a proxy that does not know what JSON is",
-			answer{status: 502, body: "no upstream"},
+			"response of a proxy, with a wrong media type",
+			response{status: 502, body: "no upstream"},
 			api.Problem{Status: 502, RequestID: "r-1"},
-			"get a user: status 502: the answer is no problem document but \"no upstream\" (request r-1)",
+			"get a user: status 502: want a problem document, got \"no upstream\" (request r-1)",
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := connect(t, &stage{answers: []answer{tt.answer}}, client.WithRetries(0)).GetUser(t.Context(), "1")
+			_, err := newClient(t, &stub{responses: []response{tt.response}}, client.WithRetries(0)).GetUser(t.Context(), "1")
 			problem, ok := errors.AsType[*client.Problem](err)
 			if !ok {
 				t.Fatalf("got error %v, want a problem", err)
@@ -314,19 +323,19 @@ func TestProblem(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
-			if err.Error() != tt.text {
-				t.Errorf("got %q, want %q", err, tt.text)
+			if err.Error() != tt.message {
+				t.Errorf("got %q, want %q", err, tt.message)
 			}
 		})
 	}
 }
 
-// TestOutcomeUnknown has one or two responses to writes. A write that is refused after an attempt that may have taken effect was perhaps
-// refused because of that effect.
+// TestOutcomeUnknown checks the outcome of writes after each sequence of responses. A retry can be refused because of
+// the effect of an earlier attempt.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
-	user := answer{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
-	created, failed := user, answer{status: 500, body: `{"code": "StoreUnavailable"}`}
+	user := response{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}
+	created, failed := user, response{status: 500, body: `{"code": "StoreUnavailable"}`}
 	created.status = 201
 	writes := map[string]func(ctx context.Context, c *client.Client) error{
 		"create": func(ctx context.Context, c *client.Client) error {
@@ -359,40 +368,40 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, write string
-		answers     []answer
-		status      int // of the problem; 0: success
+		responses   []response
+		status      int // of the problem; 0 for success, -1 for another error
 		unknown     bool
 		requests    int
 	}{
-		{"done", "create", []answer{created}, 0, false, 1},
-		{"refused", "create", []answer{{status: 409}}, 409, false, 1},
-		{"failed, then done", "create", []answer{failed, created}, 0, false, 2},
-		{"failed, then refused", "create", []answer{failed, {status: 409}}, 409, true, 2},
-		{"lost, then refused", "create", []answer{{}, {status: 409}}, 409, true, 2},
-		{"busy, then refused", "create", []answer{{status: 503, retryAfter: "1"}, {status: 409}}, 409, false, 2},
-		{"failed", "replace", []answer{failed}, 500, true, 1},
-		{"refused", "replace", []answer{{status: 404}}, 404, false, 1},
-		{"timed out", "replace", []answer{{status: 504}}, 504, true, 1},
-		{"redirected", "replace", []answer{{status: 307}}, 307, false, 1},
-		{"failed, then done", "replace, with ETag", []answer{failed, user}, 0, false, 2},
-		{"failed, then refused", "replace, with ETag", []answer{failed, {status: 412}}, 412, true, 2},
-		{"refused", "replace, with ETag", []answer{{status: 412}}, 412, false, 1},
-		{"failed", "replace, with ETag of another program", []answer{failed}, 500, true, 1},
-		{"failed", "replace, with *", []answer{failed}, 500, true, 1},
-		{"failed", "delete", []answer{failed}, 500, true, 1},
-		{"done", "delete", []answer{{status: 204}}, 0, false, 1},
-		{"failed, then refused", "delete, with ETag", []answer{failed, {status: 404}}, 404, true, 2},
-		{"not sent", "invalid id", []answer{failed}, -1, false, 0},
-		{"failed, then done", "update", []answer{user, failed, user}, 0, false, 3},
-		{"refused, then done", "update", []answer{user, {status: 412}, user, user}, 0, false, 4},
-		{"failed, then refused", "update", []answer{user, failed, {status: 412}}, 412, true, 3}, // no second round
-		{"failed to read", "update", []answer{failed}, 500, false, 5},
+		{"done", "create", []response{created}, 0, false, 1},
+		{"refused", "create", []response{{status: 409}}, 409, false, 1},
+		{"failed, then done", "create", []response{failed, created}, 0, false, 2},
+		{"failed, then refused", "create", []response{failed, {status: 409}}, 409, true, 2},
+		{"lost, then refused", "create", []response{{}, {status: 409}}, 409, true, 2},
+		{"busy, then refused", "create", []response{{status: 503, retryAfter: "1"}, {status: 409}}, 409, false, 2},
+		{"failed", "replace", []response{failed}, 500, true, 1},
+		{"refused", "replace", []response{{status: 404}}, 404, false, 1},
+		{"timed out", "replace", []response{{status: 504}}, 504, true, 1},
+		{"redirected", "replace", []response{{status: 307}}, 307, false, 1},
+		{"failed, then done", "replace, with ETag", []response{failed, user}, 0, false, 2},
+		{"failed, then refused", "replace, with ETag", []response{failed, {status: 412}}, 412, true, 2},
+		{"refused", "replace, with ETag", []response{{status: 412}}, 412, false, 1},
+		{"failed", "replace, with ETag of another program", []response{failed}, 500, true, 1},
+		{"failed", "replace, with *", []response{failed}, 500, true, 1},
+		{"failed", "delete", []response{failed}, 500, true, 1},
+		{"done", "delete", []response{{status: 204}}, 0, false, 1},
+		{"failed, then refused", "delete, with ETag", []response{failed, {status: 404}}, 404, true, 2},
+		{"not sent", "invalid id", []response{failed}, -1, false, 0},
+		{"failed, then done", "update", []response{user, failed, user}, 0, false, 3},
+		{"refused, then done", "update", []response{user, {status: 412}, user, user}, 0, false, 4},
+		{"failed, then refused", "update", []response{user, failed, {status: 412}}, 412, true, 3}, // does not start again
+		{"failed to read", "update", []response{failed}, 500, false, 5},
 	} {
 		t.Run(tt.write+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &stage{answers: tt.answers}
-				err := writes[tt.write](t.Context(), connect(t, s))
+				s := &stub{responses: tt.responses}
+				err := writes[tt.write](t.Context(), newClient(t, s))
 				if got := client.OutcomeUnknown(err); got != tt.unknown {
 					t.Errorf("got error %v, unknown %t, want %t", err, got, tt.unknown)
 				}
@@ -408,7 +417,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// TestOutcomeUnknown_Transport has errors of [http.Transport]. A request without a connection was not sent.
+// TestOutcomeUnknown_Transport checks the outcome of writes after errors of [http.Transport].
 func TestOutcomeUnknown_Transport(t *testing.T) {
 	t.Parallel()
 	abort := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
@@ -457,62 +466,65 @@ func TestOutcomeUnknown_Transport(t *testing.T) {
 	}
 }
 
-// TestUpdateUser_GivesUp sees that a service that never takes the user back is not asked for ever.
+// TestUpdateUser_GivesUp checks that UpdateUser fails after 10 conflicts.
 func TestUpdateUser_GivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		changed := 0
-		s := &stage{}
+		s := &stub{}
 		for range 100 {
-			s.answers = append(s.answers, answer{
+			s.responses = append(s.responses, response{
 				status: 200, header: map[string]string{"ETag": `"E"`},
 				body: `{"userId": "1", "createdAt": "2026-01-02T03:04:05.670Z", "n": 1.10}`,
-			}, answer{status: 412})
+			}, response{status: 412})
 		}
-		_, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { changed++; return nil })
+		_, err := newClient(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { changed++; return nil })
 		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 412 || changed != 10 {
-			t.Errorf("got error %v after %d changes, want status 412 after 10", err, changed)
+			t.Errorf("got error %v after %d calls of change, want status 412 after 10", err, changed)
 		}
 		if want := `{"n":1.10,"userId":"1"}`; s.bodies[1] != want {
-			t.Errorf("sent back %s, want %s", s.bodies[1], want)
+			t.Errorf("got body %s, want %s", s.bodies[1], want)
 		}
 	})
 }
 
-// TestUpdateUser_NoETag sees that a user is never replaced without a condition.
+// TestUpdateUser_NoETag checks that UpdateUser never replaces a user without a condition.
 func TestUpdateUser_NoETag(t *testing.T) {
 	t.Parallel()
-	s := &stage{answers: []answer{{status: 200, body: `{"userId": "1"}`}}}
-	_, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return nil })
+	s := &stub{responses: []response{{status: 200, body: `{"userId": "1"}`}}}
+	_, err := newClient(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "ETag") || len(s.requests) != 1 {
 		t.Errorf("got error %v after %d requests, want one about the ETag after 1", err, len(s.requests))
 	}
 }
 
-// TestNoUser sees that nothing passes for a user that is none.
-func TestNoUser(t *testing.T) {
+// TestInvalidUser checks that a response without a user is an error.
+func TestInvalidUser(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"[]", "7", "null", "{}", `{"userId": "1"`, `{"userId": null}`, `{"userId": 7}`, `{"items": [{"userId": "1"}]}`} {
+	for _, body := range []string{
+		"[]", "7", "null", "{}", `{"userId": "1"`, `{"userId": null}`, `{"userId": 7}`, `{"items": [{"userId": "1"}]}`,
+	} {
 		for _, status := range []int{200, 201} {
 			for _, name := range []string{"get", "create", "replace"} {
-				s := &stage{answers: []answer{{status: status, body: body}}}
-				if err := calls(t.Context(), connect(t, s))[name](); err == nil {
+				s := &stub{responses: []response{{status: status, body: body}}}
+				if err := calls(t.Context(), newClient(t, s))[name](); err == nil {
 					t.Errorf("%s: got %s as a user, want an error", name, body)
 				}
 			}
 		}
-		s := &stage{answers: []answer{{status: 200, body: `{"items": [` + body + `]}`}}}
-		if err := calls(t.Context(), connect(t, s))["list"](); err == nil {
+		s := &stub{responses: []response{{status: 200, body: `{"items": [` + body + `]}`}}}
+		if err := calls(t.Context(), newClient(t, s))["list"](); err == nil {
 			t.Errorf("list: got %s as a user, want an error", body)
 		}
 	}
 }
 
-// TestGetUser_AsItCame sees that nothing is lost of a user that others have written, nor written in another way.
-func TestGetUser_AsItCame(t *testing.T) {
+// TestGetUser_Foreign checks that the attributes of a user that another program wrote are unchanged.
+func TestGetUser_Foreign(t *testing.T) {
 	t.Parallel()
-	s := &stage{answers: []answer{{status: 200, body: `{"userId": "1", "name": null, "email": 7, "html": "<&>", "n": 1.10}`}}}
-	user, err := connect(t, s).GetUser(t.Context(), "1")
+	body := `{"userId": "1", "name": null, "email": 7, "html": "<&>", "n": 1.10}`
+	s := &stub{responses: []response{{status: 200, body: body}}}
+	user, err := newClient(t, s).GetUser(t.Context(), "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,18 +538,19 @@ func TestGetUser_AsItCame(t *testing.T) {
 	}
 }
 
-// TestNoUserID checks that no request is sent for an id that no user can have.
-func TestNoUserID(t *testing.T) {
+// TestInvalidUserID checks that no request is sent for an invalid id.
+func TestInvalidUserID(t *testing.T) {
 	t.Parallel()
-	s := &stage{answers: []answer{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
-	c := connect(t, s)
+	s := &stub{responses: []response{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
+	c := newClient(t, s)
 	for _, id := range []string{"", "\xff", strings.Repeat("a", 2049)} {
 		_, got := c.GetUser(t.Context(), id)
 		_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
 		_, updated := c.UpdateUser(t.Context(), id, func(*client.UserInput) error { return nil })
 		for _, err := range []error{got, replaced, updated, c.DeleteUser(t.Context(), id, "")} {
-			if want := fmt.Sprintf("%.200q is no userId", id); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got error %v, want one with %s", err, want)
+			want := fmt.Sprintf("userId: want 1 to 2048 bytes of UTF-8, got %.200q", id)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want %q", err, want)
 			}
 		}
 	}
@@ -546,8 +559,8 @@ func TestNoUserID(t *testing.T) {
 	}
 }
 
-// TestAddresses checks the address of each id, those of other programs included.
-func TestAddresses(t *testing.T) {
+// TestUserPath checks the URL for each id, including ids that only other programs can create.
+func TestUserPath(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]string{
 		"1":         "/prod/users/1",
@@ -563,12 +576,12 @@ func TestAddresses(t *testing.T) {
 		"café x":    "/prod/users?userId=caf%C3%A9+x",
 		"%2e":       "/prod/users?userId=%252e",
 	} {
-		s := &stage{answers: []answer{
+		s := &stub{responses: []response{
 			{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
 			{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
 			{status: 204},
 		}}
-		c := connect(t, s)
+		c := newClient(t, s)
 		_, got := c.GetUser(t.Context(), id)
 		_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
 		if err := errors.Join(got, replaced, c.DeleteUser(t.Context(), id, "")); err != nil {
@@ -584,21 +597,22 @@ func TestAddresses(t *testing.T) {
 
 func TestUpdateUser_ErrorOfChange(t *testing.T) {
 	t.Parallel()
-	refused := errors.New("refused")
-	s := &stage{answers: []answer{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
-	if _, err := connect(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return refused }); !errors.Is(err, refused) {
-		t.Errorf("got error %v, want %v", err, refused)
+	want := errors.New("error of change")
+	s := &stub{responses: []response{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
+	_, err := newClient(t, s).UpdateUser(t.Context(), "1", func(*client.UserInput) error { return want })
+	if !errors.Is(err, want) {
+		t.Errorf("got error %v, want %v", err, want)
 	}
 	if len(s.requests) != 1 {
 		t.Errorf("got %d requests, want 1", len(s.requests))
 	}
 }
 
-func TestNew_Refuses(t *testing.T) {
+func TestNew_InvalidURL(t *testing.T) {
 	t.Parallel()
 	for _, invokeURL := range []string{"", "/prod", "127.0.0.1:3000/prod", "http://127.0.0.1:port/prod"} {
 		if _, err := client.New(invokeURL); err == nil || !strings.Contains(err.Error(), invokeURL) {
-			t.Errorf("%q: got error %v, want one that names it", invokeURL, err)
+			t.Errorf("%q: got error %v, want one with the URL", invokeURL, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/userrequestapi/userdata/shared/client"
 )
 
-// invokeURL names the variable with the address of the stage that the examples call, such as http://127.0.0.1:3000/prod.
+// invokeURL names the environment variable with the invoke URL for the examples, such as http://127.0.0.1:3000/prod.
 const invokeURL = "USERREQUESTAPI_URL"
 
 func Example() {
@@ -59,14 +59,14 @@ func Example() {
 	// deleted
 }
 
-// The same key makes the same user, however often the request is sent.
+// Requests with the same key and input create one user.
 func ExampleClient_CreateUser() {
 	ctx := context.Background()
 	c, err := client.New(os.Getenv(invokeURL))
 	if err != nil {
 		panic(err)
 	}
-	key := rand.Text() // to be kept until the user is there
+	key := rand.Text() // store it until the user is created
 	first, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada Lovelace")}, key)
 	if err != nil {
 		panic(err)
@@ -83,7 +83,7 @@ func ExampleClient_CreateUser() {
 	// Output: the same user: true true
 }
 
-// Another client writes in between, once, and no write is lost.
+// Another client writes once in between. No write is lost.
 func ExampleClient_UpdateUser() {
 	ctx := context.Background()
 	c, err := client.New(os.Getenv(invokeURL))
@@ -106,8 +106,8 @@ func ExampleClient_UpdateUser() {
 		return nil
 	})
 	if client.OutcomeUnknown(err) {
-		// The service could not tell whether the change was made, as after a 500. Read the user to find out. Call
-		// again only if it was not made, and if it does no harm twice: to set a name does none, to count up does.
+		// The change may have been created, for example after a 500. Read the user to find out. Call again only if the
+		// change is missing and can safely be created twice: setting a name can, incrementing a counter cannot.
 		user, err = c.GetUser(ctx, "example-ada")
 	}
 	if err != nil {
@@ -121,36 +121,36 @@ func ExampleClient_UpdateUser() {
 	// Output: Ada Lovelace ada@example.org after 2 attempts
 }
 
-// Pages are read as they are needed: no more of them after the last user that is looked for.
+// Pages are requested as needed, none after a break.
 func ExampleClient_Users() {
 	ctx := context.Background()
 	c, err := client.New(os.Getenv(invokeURL))
 	if err != nil {
 		panic(err)
 	}
-	made := map[string]bool{}
+	created := map[string]bool{}
 	for range 3 {
 		user, err := c.CreateUser(ctx, client.UserInput{}, "")
 		if err != nil {
 			panic(err)
 		}
-		made[user.UserID] = true
+		created[user.UserID] = true
 	}
 	found := 0
 	for user, err := range c.Users(ctx, 100) {
 		if err != nil {
 			panic(err)
 		}
-		if made[user.UserID] {
+		if created[user.UserID] {
 			found++
 		}
-		if found == len(made) {
+		if found == len(created) {
 			break
 		}
 	}
 	fmt.Println("found", found)
 
-	for id := range made {
+	for id := range created {
 		if err := c.DeleteUser(ctx, id, ""); err != nil {
 			panic(err)
 		}
@@ -158,8 +158,8 @@ func ExampleClient_Users() {
 	// Output: found 3
 }
 
-// A database that is busy (503), or a stage that has too many requests (429), says when to come again. Here that is done up to 8 times, in
-// half a minute at most.
+// A busy database (503) or a stage with too many requests (429) sends Retry-After. This client retries up to 8 times,
+// for at most 30 seconds.
 func ExampleWithRetries() {
 	c, err := client.New(os.Getenv(invokeURL), client.WithRetries(8))
 	if err != nil {
@@ -169,7 +169,7 @@ func ExampleWithRetries() {
 	defer cancel()
 	user, err := c.CreateUser(ctx, client.UserInput{Name: new("Katherine Johnson")}, "")
 	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Status == 503 {
-		fmt.Println("still busy: try later")
+		fmt.Println("still busy: try again later")
 		return
 	}
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// OutcomeUnknown reports whether err is the error of a write that may have taken effect, or may still do so: the request was sent, and
-// its response was lost or had a status of 5xx, except 503 with Retry-After. Read the user before you call again. No other error of a
-// write leaves a doubt: the write took no effect and will take none.
+// OutcomeUnknown reports whether err is the error of a write that may have taken effect, or may still do so: the
+// request was sent, and its response was lost or had a 5xx status code, except 503 with Retry-After. Read the user
+// before you call again. After any other error, the write took no effect and will take none.
 //
-// A request that got no connection was not sent, provided that the transport supports [httptrace.ClientTrace], as
+// A request without a connection was not sent, provided that the transport supports [httptrace.ClientTrace], as
 // [http.Transport] does. After an error of any other transport, the outcome is unknown.
 func OutcomeUnknown(err error) bool {
 	_, unknown := errors.AsType[*unknownOutcome](err)
@@ -25,29 +25,29 @@ func (e *unknownOutcome) Error() string { return "the outcome is unknown: " + e.
 
 func (e *unknownOutcome) Unwrap() error { return e.cause }
 
-// sent records whether one of the attempts of a request may have taken effect.
-type sent struct{ effective bool }
+// doubt records whether an attempt of a write may have taken effect.
+type doubt struct{ marked bool }
 
-type sentKey struct{}
+type doubtKey struct{}
 
-// write calls send, and marks its error if the outcome is unknown.
+// write calls send, and wraps its error if the outcome is unknown.
 func write[T any](ctx context.Context, send func(ctx context.Context) (T, error)) (T, error) {
-	s := &sent{}
-	result, err := send(context.WithValue(ctx, sentKey{}, s))
-	if err != nil && s.effective {
+	d := &doubt{}
+	result, err := send(context.WithValue(ctx, doubtKey{}, d))
+	if err != nil && d.marked {
 		err = &unknownOutcome{err}
 	}
 	return result, err
 }
 
-// sendAttempt sends one attempt of a request. An earlier one that may have taken effect remains so, whatever the status of this one.
+// sendAttempt sends one attempt of a request, and marks the write if the attempt may have taken effect.
 func sendAttempt(base http.RoundTripper, request *http.Request) (*http.Response, error) {
-	s, ok := request.Context().Value(sentKey{}).(*sent)
+	d, ok := request.Context().Value(doubtKey{}).(*doubt)
 	if !ok { // a read
 		return base.RoundTrip(request)
 	}
 	ctx := request.Context()
-	if ctx.Err() != nil { // RoundTrip would not report whether it got that far
+	if ctx.Err() != nil { // RoundTrip would not report whether it sent the request
 		if request.Body != nil {
 			_ = request.Body.Close()
 		}
@@ -61,12 +61,12 @@ func sendAttempt(base http.RoundTripper, request *http.Request) (*http.Response,
 	response, err := base.RoundTrip(request.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
 		// A transport that does not support traces may have sent the request.
-		s.effective = s.effective || connected.Load() || !connecting.Load()
+		d.marked = d.marked || connected.Load() || !connecting.Load()
 		return nil, err
 	}
 	_, asked := retryAfter(response)
 	if !asked && (response.StatusCode < 300 || response.StatusCode >= 500) {
-		s.effective = true
+		d.marked = true
 	}
 	return response, nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/client/api"
 )
 
-// Problem is the error of a request that was refused or failed, as the problem document (RFC 9457) in the answer has it. Status is always
-// there. Code is empty where API Gateway itself has answered in its own form, of which Detail has the text.
+// Problem is an error response, as a problem document (RFC 9457). Status is always set. Code is empty if API Gateway
+// responded in its own format; Detail then has its message.
 type Problem struct{ api.Problem }
 
 // Error implements error.
@@ -32,20 +32,20 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// problem returns what an answer tells of why there is no other.
+// problem decodes an error response.
 func problem(response *http.Response, body []byte) *Problem {
-	var answer struct {
+	var document struct {
 		api.Problem
-		Message string `json:"message"` // API Gateway's own
+		Message string `json:"message"` // API Gateway's format
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		answer.Message = fmt.Sprintf("the answer is no problem document but %q", excerpt(body))
+	if err := json.Unmarshal(body, &document); err != nil {
+		document.Message = fmt.Sprintf("want a problem document, got %q", excerpt(body))
 	}
-	p := &Problem{answer.Problem}
+	p := &Problem{document.Problem}
 	p.Status = response.StatusCode
 	if p.Code == "" {
 		p.Title = http.StatusText(response.StatusCode)
-		p.Detail = answer.Message
+		p.Detail = document.Message
 		p.RequestID = response.Header.Get("X-Amzn-Requestid")
 	}
 	return p

@@ -14,77 +14,77 @@ import (
 )
 
 const (
-	shortestWait = 200 * time.Millisecond
-	longestWait  = 5 * time.Second  // where the answer does not say how long
-	longestAsked = 60 * time.Second // of the document's header Retry-After
+	minWait       = 200 * time.Millisecond
+	maxWait       = 5 * time.Second  // without Retry-After
+	maxRetryAfter = 60 * time.Second // longer ones are not waited for
 )
 
-// sender sends requests, and repeats them where that is safe.
+// sender sends requests with retries.
 type sender struct {
-	repeatable *retryablehttp.Client // of requests that do the same when they come twice
+	idempotent *retryablehttp.Client // for requests that take effect at most once
 	others     *retryablehttp.Client
 }
 
 func newSender(s settings) sender {
 	sent := *s.http
-	sent.Transport = authorized{s.http.Transport, s.authorize}
+	sent.Transport = authorizer{s.http.Transport, s.authorize}
 	sent.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	repeating := func(policy retryablehttp.CheckRetry) *retryablehttp.Client {
+	newClient := func(policy retryablehttp.CheckRetry) *retryablehttp.Client {
 		return &retryablehttp.Client{
 			HTTPClient:   &sent,
 			RetryMax:     s.retries,
-			RetryWaitMin: shortestWait,
-			RetryWaitMax: longestWait,
+			RetryWaitMin: minWait,
+			RetryWaitMax: maxWait,
 			CheckRetry:   policy,
 			Backoff:      backoff,
 			ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		}
 	}
-	return sender{repeatable: repeating(unlessRefused), others: repeating(whenAsked)}
+	return sender{idempotent: newClient(retryIdempotent), others: newClient(retryIfAsked)}
 }
 
 // Do implements [api.HttpRequestDoer].
 func (s sender) Do(request *http.Request) (*http.Response, error) {
-	repeated, err := retryablehttp.FromRequest(request)
+	retryable, err := retryablehttp.FromRequest(request)
 	if err != nil {
-		return nil, fmt.Errorf("keep the body to repeat it: %w", err)
+		return nil, fmt.Errorf("read the request body: %w", err)
 	}
-	by := s.others
-	if request.Method == http.MethodGet || request.Header.Get(idempotencyKey) != "" || namesState(request) {
-		by = s.repeatable
+	client := s.others
+	if request.Method == http.MethodGet || request.Header.Get(idempotencyKey) != "" || requiresRevision(request) {
+		client = s.idempotent
 	}
-	response, err := by.Do(repeated)
+	response, err := client.Do(retryable)
 	if ctx := request.Context(); err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return response, err
 }
 
-// namesState reports whether a request can take effect in one state of the user alone, which never comes back, so that it
-// takes effect at most once however often it is sent. An ETag that begins with h- is a hash of a user that another program
-// has written to the table. That state can come back.
-func namesState(request *http.Request) bool {
+// requiresRevision reports whether If-Match requires a state of the user that never recurs, so the request takes
+// effect at most once. An ETag that begins with h- can recur: it is the hash of a user that another program wrote to
+// the table.
+func requiresRevision(request *http.Request) bool {
 	etags := request.Header.Get("If-Match")
 	return strings.Contains(etags, `"`) && !strings.Contains(etags, `"h-`)
 }
 
-// whenAsked repeats what the service asks to have repeated, even changes: with a 429 the request has not reached a function, and with a
-// 503 nothing was written (the document's section Errors).
-func whenAsked(_ context.Context, response *http.Response, err error) (bool, error) {
+// retryIfAsked retries any request after a response with Retry-After: a request with status code 429 did not reach a
+// function, and one with 503 wrote nothing (section Errors of the API document).
+func retryIfAsked(_ context.Context, response *http.Response, err error) (bool, error) {
 	if err != nil {
-		return false, nil //nolint:nilerr // it is the request's, which the caller has
+		return false, nil //nolint:nilerr // the caller has the error of the request
 	}
 	wait, asked := retryAfter(response)
-	return asked && wait <= longestAsked, nil
+	return asked && wait <= maxRetryAfter, nil
 }
 
-// unlessRefused also repeats what got no answer, or one that the service has failed.
-func unlessRefused(ctx context.Context, response *http.Response, err error) (bool, error) {
+// retryIdempotent also retries after an error or another 5xx status code.
+func retryIdempotent(ctx context.Context, response *http.Response, err error) (bool, error) {
 	if err == nil {
 		if _, asked := retryAfter(response); !asked && response.StatusCode >= http.StatusInternalServerError {
 			return true, nil
 		}
-		return whenAsked(ctx, response, nil)
+		return retryIfAsked(ctx, response, nil)
 	}
 	if _, ok := errors.AsType[*authorizationError](err); ok {
 		return false, nil
@@ -92,7 +92,7 @@ func unlessRefused(ctx context.Context, response *http.Response, err error) (boo
 	return retryablehttp.DefaultRetryPolicy(ctx, response, err)
 }
 
-// retryAfter returns how long an answer asks to wait. A quota that is used up (429) does not say.
+// retryAfter returns the Retry-After of a response with status code 429 or 503. A 429 for an exhausted quota has none.
 func retryAfter(response *http.Response) (wait time.Duration, asked bool) {
 	if response.StatusCode != http.StatusTooManyRequests && response.StatusCode != http.StatusServiceUnavailable {
 		return 0, false
@@ -104,7 +104,7 @@ func retryAfter(response *http.Response) (wait time.Duration, asked bool) {
 	return time.Duration(min(seconds, 3600)) * time.Second, true
 }
 
-// backoff keeps clients that were refused together from coming back together.
+// backoff returns the wait before a retry, with jitter.
 func backoff(shortest, longest time.Duration, attempt int, response *http.Response) time.Duration {
 	wait := retryablehttp.DefaultBackoff(shortest, longest, attempt, nil)
 	if response != nil {
@@ -112,24 +112,24 @@ func backoff(shortest, longest time.Duration, attempt int, response *http.Respon
 			wait = asked
 		}
 	}
-	return wait + rand.N(shortest) //nolint:gosec // it is no secret
+	return wait + rand.N(shortest) //nolint:gosec // jitter need not be secure
 }
 
-// authorizationError is why a request could not be authorized, and was not sent.
+// authorizationError is the error of a request that was not sent because authorize failed.
 type authorizationError struct{ cause error }
 
 func (e *authorizationError) Error() string { return "authorize: " + e.cause.Error() }
 
 func (e *authorizationError) Unwrap() error { return e.cause }
 
-// authorized authorizes each attempt, as signatures and tokens expire.
-type authorized struct {
+// authorizer authorizes each attempt, because signatures and tokens expire.
+type authorizer struct {
 	base      http.RoundTripper
 	authorize func(*http.Request) error
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (a authorized) RoundTrip(request *http.Request) (*http.Response, error) {
+func (a authorizer) RoundTrip(request *http.Request) (*http.Response, error) {
 	base := a.base
 	if base == nil {
 		base = http.DefaultTransport
@@ -138,7 +138,7 @@ func (a authorized) RoundTrip(request *http.Request) (*http.Response, error) {
 		request = request.Clone(request.Context())
 		if err := a.authorize(request); err != nil {
 			if request.Body != nil {
-				_ = request.Body.Close() // which was not read
+				_ = request.Body.Close()
 			}
 			return nil, &authorizationError{err}
 		}

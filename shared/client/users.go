@@ -22,110 +22,114 @@ import (
 const (
 	idempotencyKey = "Idempotency-Key"
 
-	updateAttempts = 10                    // of which each fails only where another client has succeeded
-	updateWait     = 50 * time.Millisecond // at most, and more with each attempt, so that clients get out of each other's way
+	updateAttempts = 10                    // an attempt fails only if another client's write succeeded
+	updateWait     = 50 * time.Millisecond // maximum wait after the first attempt; increases linearly
 )
 
-// userID is the pattern of the API document's UserId.
+// userID is the pattern of UserId in the API document.
 var userID = regexp.MustCompile(`^(\.?[A-Za-z0-9_~-]|\.\.[A-Za-z0-9._~-])[A-Za-z0-9._~-]*$`)
 
-// User is a user as the service has it. The attributes that are not among the fields are in AdditionalProperties, as they came. So are
-// those that are among them but not as the API document has them, null for instance: others may have put such users into the table.
+// User is a user returned by the service. AdditionalProperties has the attributes without a field, unchanged. It also
+// has attributes of a type other than that of their field, for example null, which other programs can write to the
+// table.
 type User struct {
 	api.User
 
-	// ETag names this state of the user. It is empty in lists.
+	// ETag identifies this state of the user. It is empty in lists.
 	ETag string
 
-	// Replayed tells that an earlier request with the same Idempotency-Key has created the user.
+	// Replayed reports whether an earlier request with the same Idempotency-Key created the user.
 	Replayed bool
 }
 
-// UserInput is a user as it is sent: without what the service sets.
+// UserInput is a user to send, without the attributes that the service sets.
 type UserInput = api.UserInput
 
-// Input returns the user as it is sent back, to be changed before.
+// Input returns the user as input for [Client.ReplaceUser].
 func (u *User) Input() (UserInput, error) {
 	content, err := json.Marshal(u.User)
 	if err != nil {
-		return UserInput{}, fmt.Errorf("take over the user %s: %w", u.UserID, err)
+		return UserInput{}, fmt.Errorf("copy user %s: %w", u.UserID, err)
 	}
 	input, err := decode[UserInput](content)
 	if err != nil {
-		return UserInput{}, fmt.Errorf("take over the user %s: %w", u.UserID, err)
+		return UserInput{}, fmt.Errorf("copy user %s: %w", u.UserID, err)
 	}
 	delete(input.AdditionalProperties, "createdAt")
 	delete(input.AdditionalProperties, "updatedAt")
 	return input, nil
 }
 
-// Index reads what the API is, and where its parts are.
+// Index returns the index of the API: its name and links.
 func (c *Client) Index(ctx context.Context) (*api.Index, error) {
-	answer, err := c.operations.GetIndexWithResponse(ctx)
+	response, err := c.operations.GetIndexWithResponse(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the index: %w", err)
 	}
-	if answer.JSON200 == nil {
-		return nil, fmt.Errorf("read the index: %w", problem(answer.HTTPResponse, answer.Body))
+	if response.JSON200 == nil {
+		return nil, fmt.Errorf("read the index: %w", problem(response.HTTPResponse, response.Body))
 	}
-	return answer.JSON200, nil
+	return response.JSON200, nil
 }
 
-// CreateUser creates a user, whom the service names where input does not. key, the request's Idempotency-Key of up to 255 characters, keeps
-// it from taking effect twice when it is repeated. Where key is empty a new one is made; a caller that may itself call again, after a
-// restart for instance, keeps one. The error is a [*Problem] where the request was refused, as UserExists. Where [OutcomeUnknown], call
-// again with the same key and input.
+// CreateUser creates a user. If input has no id, the service assigns one. key is the Idempotency-Key, of up to 255
+// characters: retries with the same key and input take effect at most once. If key is empty, CreateUser generates
+// one. A caller that may retry by itself, for example after a restart, must store a key. The error is a [*Problem] if
+// the service rejects the request, for example with UserExists. If [OutcomeUnknown], call again with the same key and
+// input.
 func (c *Client) CreateUser(ctx context.Context, input UserInput, key string) (*User, error) {
 	if key == "" {
 		key = rand.Text()
 	}
 	return write(ctx, func(ctx context.Context) (*User, error) {
-		answer, err := c.operations.CreateUserWithResponse(ctx, &api.CreateUserParams{IdempotencyKey: &key}, input)
+		response, err := c.operations.CreateUserWithResponse(ctx, &api.CreateUserParams{IdempotencyKey: &key}, input)
 		if err != nil {
 			return nil, fmt.Errorf("create a user: %w", err)
 		}
-		return user("create a user", answer.JSON201, answer.HTTPResponse, answer.Body)
+		return user("create a user", response.JSON201, response.HTTPResponse, response.Body)
 	})
 }
 
-// GetUser reads a user. The error is a [*Problem] where the request was refused, as UserNotFound.
+// GetUser returns a user. The error is a [*Problem] if the service rejects the request, for example with UserNotFound.
 func (c *Client) GetUser(ctx context.Context, id string) (*User, error) {
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("get a user: %w", err)
 	}
-	parameter, edit := address(id)
-	answer, err := c.operations.GetUserWithResponse(ctx, parameter, nil, edit)
+	parameter, edit := userPath(id)
+	response, err := c.operations.GetUserWithResponse(ctx, parameter, nil, edit)
 	if err != nil {
 		return nil, fmt.Errorf("get a user: %w", err)
 	}
-	return user("get a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+	return user("get a user", response.JSON200, response.HTTPResponse, response.Body)
 }
 
-// ReplaceUser replaces a user: attributes that input leaves out are gone. Unless etag is empty the user is replaced only where it still has
-// this [User.ETag]. The error is a [*Problem] where the request was refused, as UserNotFound and PreconditionFailed. Where
-// [OutcomeUnknown], read the user before you call again: without etag, another call undoes what others have written since.
+// ReplaceUser replaces a user. It removes attributes that input omits. If etag is not empty, it must be the user's
+// current [User.ETag]. The error is a [*Problem] if the service rejects the request, for example with UserNotFound or
+// PreconditionFailed. If [OutcomeUnknown], read the user before you call again: without etag, another call can
+// overwrite later writes of other clients.
 func (c *Client) ReplaceUser(ctx context.Context, id string, input UserInput, etag string) (*User, error) {
 	if err := checkID(id); err != nil {
 		return nil, fmt.Errorf("replace a user: %w", err)
 	}
 	return write(ctx, func(ctx context.Context) (*User, error) {
-		parameter, edit := address(id)
+		parameter, edit := userPath(id)
 		params := &api.ReplaceUserParams{IfMatch: optional(etag)}
-		answer, err := c.operations.ReplaceUserWithResponse(ctx, parameter, params, input, edit)
+		response, err := c.operations.ReplaceUserWithResponse(ctx, parameter, params, input, edit)
 		if err != nil {
 			return nil, fmt.Errorf("replace a user: %w", err)
 		}
-		return user("replace a user", answer.JSON200, answer.HTTPResponse, answer.Body)
+		return user("replace a user", response.JSON200, response.HTTPResponse, response.Body)
 	})
 }
 
-// UpdateUser reads a user, calls change with it, and writes it back. Where another client has written in between all of it is done again,
-// at most 10 times, so that no write is lost: change may be called several times. An error of change ends it, and is returned.
+// UpdateUser reads a user, calls change, and replaces the user. If another client wrote in between, UpdateUser starts
+// again, up to 10 times in total. change can therefore be called several times. UpdateUser returns an error of change
+// unchanged.
 //
-// Where the response to the write is lost, the same write is sent again, which cannot take effect twice. If another client
-// has written by then, nobody can tell whether this write came before: the error is one of [OutcomeUnknown]. So it is,
-// without a retry, if another program has written the user to the table, because its ETag can come back. Read the user,
-// and call again only if it is not as it should be.
+// If the response to the write is lost, UpdateUser retries the write, which takes effect at most once. If another
+// client wrote in the meantime, the outcome is unknown and [OutcomeUnknown] reports true. If another program wrote
+// the user to the table, its ETag can recur, so the outcome is unknown without a retry. Read the user, and call again
+// only if the change is missing.
 func (c *Client) UpdateUser(ctx context.Context, id string, change func(*UserInput) error) (*User, error) {
 	for attempt := 1; ; attempt++ {
 		user, err := c.updateOnce(ctx, id, change)
@@ -136,7 +140,7 @@ func (c *Client) UpdateUser(ctx context.Context, id string, change func(*UserInp
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("update a user: %w", context.Cause(ctx))
-		case <-time.After(mathrand.N(time.Duration(attempt) * updateWait)): //nolint:gosec // it is no secret
+		case <-time.After(mathrand.N(time.Duration(attempt) * updateWait)): //nolint:gosec // jitter need not be secure
 		}
 	}
 }
@@ -147,7 +151,7 @@ func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInp
 		return nil, err
 	}
 	if before.ETag == "" {
-		return nil, errors.New("update a user: the answer has no ETag, without which a change of another client could be lost")
+		return nil, errors.New("update a user: the response has no ETag, which is needed to detect concurrent writes")
 	}
 	input, err := before.Input()
 	if err != nil {
@@ -159,19 +163,20 @@ func (c *Client) updateOnce(ctx context.Context, id string, change func(*UserInp
 	return c.ReplaceUser(ctx, id, input, before.ETag)
 }
 
-// DeleteUser deletes a user. Unless etag is empty the user is deleted only where it still has this [User.ETag]. The error is a [*Problem]
-// where the request was refused, as UserNotFound and PreconditionFailed. Where [OutcomeUnknown], read the user before you call again:
-// without etag, another call deletes a user that was created since.
+// DeleteUser deletes a user. If etag is not empty, it must be the user's current [User.ETag]. The error is a
+// [*Problem] if the service rejects the request, for example with UserNotFound or PreconditionFailed. If
+// [OutcomeUnknown], read the user before you call again: without etag, another call can delete a user that was
+// created in the meantime.
 func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
 	if err := checkID(id); err != nil {
 		return fmt.Errorf("delete a user: %w", err)
 	}
 	_, err := write(ctx, func(ctx context.Context) (struct{}, error) {
-		parameter, edit := address(id)
+		parameter, edit := userPath(id)
 		params := &api.DeleteUserParams{IfMatch: optional(etag)}
-		answer, err := c.operations.DeleteUserWithResponse(ctx, parameter, params, edit)
-		if err == nil && answer.StatusCode() != http.StatusNoContent {
-			err = problem(answer.HTTPResponse, answer.Body)
+		response, err := c.operations.DeleteUserWithResponse(ctx, parameter, params, edit)
+		if err == nil && response.StatusCode() != http.StatusNoContent {
+			err = problem(response.HTTPResponse, response.Body)
 		}
 		if err != nil {
 			err = fmt.Errorf("delete a user: %w", err)
@@ -181,21 +186,21 @@ func (c *Client) DeleteUser(ctx context.Context, id, etag string) error {
 	return err
 }
 
-// Users lists all users, in no particular order and without their ETags, by as many requests as that takes. pageSize is how many users one
-// answer has at most, 1 to 100; 0 leaves that to the service. An error is the last of the sequence.
+// Users lists all users, in no particular order and without ETags. It requests pages as needed. pageSize is the
+// maximum number of users a page, from 1 to 100; 0 means the service's default. An error ends the sequence.
 func (c *Client) Users(ctx context.Context, pageSize int) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		params := &api.GetUsersParams{Limit: optional(pageSize)}
 		for {
-			answer, err := c.operations.GetUsersWithResponse(ctx, params)
-			if err == nil && answer.JSON200 == nil {
-				err = problem(answer.HTTPResponse, answer.Body)
+			response, err := c.operations.GetUsersWithResponse(ctx, params)
+			if err == nil && response.JSON200 == nil {
+				err = problem(response.HTTPResponse, response.Body)
 			}
 			if err != nil {
 				yield(nil, fmt.Errorf("list users: %w", err))
 				return
 			}
-			for _, item := range answer.JSON200.Items {
+			for _, item := range response.JSON200.Items {
 				user, err := decodeUser(item)
 				if err != nil {
 					yield(nil, fmt.Errorf("list users: %w", err))
@@ -205,15 +210,15 @@ func (c *Client) Users(ctx context.Context, pageSize int) iter.Seq2[*User, error
 					return
 				}
 			}
-			if answer.JSON200.Next == "" {
+			if response.JSON200.Next == "" {
 				return
 			}
-			params.Cursor = &answer.JSON200.Next
+			params.Cursor = &response.JSON200.Next
 		}
 	}
 }
 
-// user returns the user that an operation was answered with.
+// user returns the user in a response. If content is nil, the response is an error.
 func user(operation string, content *json.RawMessage, response *http.Response, body []byte) (*User, error) {
 	if content == nil {
 		return nil, fmt.Errorf("%s: %w", operation, problem(response, body))
@@ -226,20 +231,19 @@ func user(operation string, content *json.RawMessage, response *http.Response, b
 	return u, nil
 }
 
-// maxID is the most bytes of a userId that the table can have.
+// maxID is the maximum length of a userId in bytes.
 const maxID = 2048
 
 func checkID(id string) error {
 	if id == "" || len(id) > maxID || !utf8.ValidString(id) {
-		return fmt.Errorf("%.200q is no userId: give 1 to %d bytes of UTF-8", id, maxID)
+		return fmt.Errorf("userId: want 1 to %d bytes of UTF-8, got %.200q", maxID, id)
 	}
 	return nil
 }
 
-// address returns the path parameter for a user, and the editor of the request. An id of another program that a URL
-// would have to encode is sent in the query instead, because such a path can be changed on its way. Only a blank id
-// stays in the path.
-func address(id string) (parameter string, edit api.RequestEditorFn) {
+// userPath returns the path parameter for a user and an editor of the request. An id with characters that a URL must
+// encode is sent in the query, because proxies can change an encoded path. A blank id stays in the path.
+func userPath(id string) (parameter string, edit api.RequestEditorFn) {
 	if userID.MatchString(id) || strings.TrimSpace(id) == "" {
 		return id, func(context.Context, *http.Request) error { return nil }
 	}
@@ -250,8 +254,8 @@ func address(id string) (parameter string, edit api.RequestEditorFn) {
 	}
 }
 
-// open is an object with fields and further members.
-type open[T any] interface {
+// object is a type with fields and additional properties.
+type object[T any] interface {
 	*T
 	json.Unmarshaler
 	Get(name string) (member json.RawMessage, found bool)
@@ -261,7 +265,7 @@ type open[T any] interface {
 func decodeUser(content []byte) (*User, error) {
 	u, err := decode[api.User](content)
 	if err == nil && u.UserID == "" {
-		err = errors.New("decode a user: there is no userId")
+		err = errors.New("decode a user: want a userId, got none")
 	}
 	if err != nil {
 		return nil, err
@@ -269,33 +273,34 @@ func decodeUser(content []byte) (*User, error) {
 	return &User{User: u}, nil
 }
 
-// decode reads an open object. A member that does not fit its field, as null, becomes a further one.
-func decode[T any, P open[T]](content []byte) (object T, err error) {
+// decode decodes an object. A member that is null or does not match the type of its field becomes an additional
+// property.
+func decode[T any, P object[T]](content []byte) (decoded T, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(content, &members); err != nil {
-		return object, fmt.Errorf("decode a user: %w", err)
+		return decoded, fmt.Errorf("decode a user: %w", err)
 	}
-	fitting := maps.Clone(members)
-	maps.DeleteFunc(fitting, func(name string, member json.RawMessage) bool {
-		alone, err := json.Marshal(map[string]json.RawMessage{name: member})
-		return err != nil || string(member) == "null" || json.Unmarshal(alone, P(new(T))) != nil
+	matching := maps.Clone(members)
+	maps.DeleteFunc(matching, func(name string, member json.RawMessage) bool {
+		single, err := json.Marshal(map[string]json.RawMessage{name: member})
+		return err != nil || string(member) == "null" || json.Unmarshal(single, P(new(T))) != nil
 	})
-	if content, err = json.Marshal(fitting); err == nil {
-		err = json.Unmarshal(content, P(&object))
+	if content, err = json.Marshal(matching); err == nil {
+		err = json.Unmarshal(content, P(&decoded))
 	}
 	if err != nil {
-		return object, fmt.Errorf("decode a user: %w", err)
+		return decoded, fmt.Errorf("decode a user: %w", err)
 	}
 	for name, member := range members {
-		_, fits := fitting[name]
-		if _, further := P(&object).Get(name); further || !fits {
-			P(&object).Set(name, member) // as it came
+		_, matches := matching[name]
+		if _, additional := P(&decoded).Get(name); additional || !matches {
+			P(&decoded).Set(name, member) // keeps the original JSON
 		}
 	}
-	return object, nil
+	return decoded, nil
 }
 
-// optional returns what stands for a parameter that is left out where it is zero.
+// optional returns a pointer to value, or nil if value is the zero value.
 func optional[T comparable](value T) *T {
 	var zero T
 	if value == zero {

@@ -429,8 +429,8 @@ func idempotency(t *testing.T, store user.Store) {
 	wantUser(t, store, replaced)
 
 	plain := mustCreate(t, store, newUser())
-	withoutKey := user.Attributes{user.IDAttribute: plain.ID()}
-	_, _, err = store.Create(t.Context(), withoutKey, user.NewIdempotency("caller", key, sent))
+	duplicate := user.Attributes{user.IDAttribute: plain.ID()}
+	_, _, err = store.Create(t.Context(), duplicate, user.NewIdempotency("caller", key, sent))
 	wantCode(t, err, user.Exists)
 
 	if err := store.Delete(t.Context(), created.ID(), nil); err != nil {
