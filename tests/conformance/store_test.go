@@ -1,4 +1,4 @@
-// Package conformance_test holds the DynamoDB store to what [user.Store] promises, on a table as the template defines it.
+// Package conformance_test tests the DynamoDB store against [user.Store], with a table as defined by the template.
 package conformance_test
 
 import (
@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }
 
-// newStore returns a store with the client that functions have, on a table of a database.
+// newStore returns a store with the client of the functions.
 func newStore(t *testing.T, endpoint, table string) user.Store {
 	t.Helper()
 	client := userdata.NewClient(userdata.ClientConfig{
@@ -31,7 +31,7 @@ func newStore(t *testing.T, endpoint, table string) user.Store {
 	})
 	connections, ok := client.Options().HTTPClient.(interface{ CloseIdleConnections() })
 	if !ok {
-		t.Fatal("the client cannot close its connections")
+		t.Fatal("HTTPClient: want the method CloseIdleConnections")
 	}
 	t.Cleanup(connections.CloseIdleConnections)
 	return userdata.New(client, table)
@@ -66,45 +66,47 @@ func TestStore_InDoubt(t *testing.T) {
 	})
 }
 
-func s(text string) types.AttributeValue { return &types.AttributeValueMemberS{Value: text} }
+func s(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
 
-func n(number string) types.AttributeValue { return &types.AttributeValueMemberN{Value: number} }
+func n(value string) types.AttributeValue { return &types.AttributeValueMemberN{Value: value} }
 
-// TestForeignItem is about an item of every attribute type that another client has put into the table.
+// TestForeignItem is about an item that another program wrote, with attributes of every type.
 func TestForeignItem(t *testing.T) {
 	t.Parallel()
 	items := stacktest.NewTable(t)
 	store := newStore(t, stacktest.Endpoint(t), items.TableName)
 	item := stacktest.Item{
-		"userId":  s("1"),
-		"string":  s("text"),
-		"empty":   s(""),
-		"number":  n("-12345678901234567890.123456789012345678"),
-		"binary":  &types.AttributeValueMemberB{Value: []byte{0, 255}},
-		"bool":    &types.AttributeValueMemberBOOL{Value: true},
-		"null":    &types.AttributeValueMemberNULL{Value: true},
-		"map":     &types.AttributeValueMemberM{Value: stacktest.Item{"a": n("1"), "m": &types.AttributeValueMemberM{Value: stacktest.Item{}}}},
-		"list":    &types.AttributeValueMemberL{Value: []types.AttributeValue{s("a"), &types.AttributeValueMemberL{}}},
-		"strings": &types.AttributeValueMemberSS{Value: []string{"a"}},
-		"numbers": &types.AttributeValueMemberNS{Value: []string{"17"}},
-		"bytes":   &types.AttributeValueMemberBS{Value: [][]byte{{7}}},
-		"_theirs": s("kept"),
+		"userId": s("1"),
+		"string": s("text"),
+		"empty":  s(""),
+		"number": n("-12345678901234567890.123456789012345678"),
+		"binary": &types.AttributeValueMemberB{Value: []byte{0, 255}},
+		"bool":   &types.AttributeValueMemberBOOL{Value: true},
+		"null":   &types.AttributeValueMemberNULL{Value: true},
+		"map": &types.AttributeValueMemberM{
+			Value: stacktest.Item{"a": n("1"), "m": &types.AttributeValueMemberM{Value: stacktest.Item{}}},
+		},
+		"list":     &types.AttributeValueMemberL{Value: []types.AttributeValue{s("a"), &types.AttributeValueMemberL{}}},
+		"strings":  &types.AttributeValueMemberSS{Value: []string{"a"}},
+		"numbers":  &types.AttributeValueMemberNS{Value: []string{"17"}},
+		"bytes":    &types.AttributeValueMemberBS{Value: [][]byte{{7}}},
+		"_foreign": s("kept"),
 	}
 	items.PutItem(t, item)
 	want := user.Attributes{
-		"userId":  "1",
-		"string":  "text",
-		"empty":   "",
-		"number":  user.Number("-12345678901234567890.123456789012345678"),
-		"binary":  user.Binary{0, 255},
-		"bool":    true,
-		"null":    nil,
-		"map":     map[string]any{"a": user.Number("1"), "m": map[string]any{}},
-		"list":    []any{"a", []any{}},
-		"strings": user.StringSet{"a"},
-		"numbers": user.NumberSet{"17"},
-		"bytes":   user.BinarySet{{7}},
-		"_theirs": "kept",
+		"userId":   "1",
+		"string":   "text",
+		"empty":    "",
+		"number":   user.Number("-12345678901234567890.123456789012345678"),
+		"binary":   user.Binary{0, 255},
+		"bool":     true,
+		"null":     nil,
+		"map":      map[string]any{"a": user.Number("1"), "m": map[string]any{}},
+		"list":     []any{"a", []any{}},
+		"strings":  user.StringSet{"a"},
+		"numbers":  user.NumberSet{"17"},
+		"bytes":    user.BinarySet{{7}},
+		"_foreign": "kept",
 	}
 
 	read, err := store.Get(t.Context(), "1")
@@ -121,11 +123,12 @@ func TestForeignItem(t *testing.T) {
 	if d := gocmp.Diff(user.Page{Users: []user.User{read}}, page); d != "" {
 		t.Errorf("List (-want +got):\n%s", d)
 	}
-	if _, _, err := store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, &user.Error{Code: user.Exists}) {
+	_, _, err = store.Create(t.Context(), user.Attributes{"userId": "1"}, nil)
+	if !errors.Is(err, &user.Error{Code: user.Exists}) {
 		t.Errorf("Create: got error %v, want %s", err, user.Exists)
 	}
 
-	// A change by another client is a change, although it sets no revision.
+	// A write by another program changes the ETag, although it sets no revision.
 	item["string"] = s("changed")
 	items.PutItem(t, item)
 	changed, err := store.Get(t.Context(), "1")
@@ -133,7 +136,7 @@ func TestForeignItem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if changed.ETag == read.ETag {
-		t.Error("the ETag is the same although the item was changed")
+		t.Error("got the same ETag after a write, want another")
 	}
 	_, err = store.Replace(t.Context(), "1", read.Attributes, []user.ETag{read.ETag})
 	if !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
@@ -147,19 +150,20 @@ func TestForeignItem(t *testing.T) {
 	got := items.Item(t, "1")
 	item["_userrequestapi_rev"], item["updatedAt"] = s(string(replaced.ETag)), got["updatedAt"]
 	if d := gocmp.Diff(stacktest.Comparable(item), stacktest.Comparable(got)); d != "" {
-		t.Errorf("the item after it was sent back (-want +got):\n%s", d)
+		t.Errorf("item after Replace (-want +got):\n%s", d)
 	}
 
-	// Another client takes the item as the service left it, and puts it back without the revision.
+	// Another program writes the item without the revision.
 	delete(item, "_userrequestapi_rev")
 	items.PutItem(t, item)
-	if err := store.Delete(t.Context(), "1", []user.ETag{replaced.ETag}); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
+	err = store.Delete(t.Context(), "1", []user.ETag{replaced.ETag})
+	if !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
 		t.Errorf("Delete: got error %v, want %s", err, user.PreconditionFailed)
 	}
 	if err := store.Delete(t.Context(), "1", nil); err != nil {
 		t.Error(err)
 	}
 	if got := items.Item(t, "1"); got != nil {
-		t.Errorf("the table still has %v", stacktest.Comparable(got))
+		t.Errorf("got item %v, want none", stacktest.Comparable(got))
 	}
 }

@@ -17,12 +17,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	testenv.Eventually(t, what, condition)
 }
 
-// request is a request that succeeds when nothing is broken.
+// request is a request that succeeds without faults.
 type request struct {
 	name, function, method, path, body string
 	headers                            stacktest.Headers
 	status                             int
-	operations                         []string // of DynamoDB that it takes
+	operations                         []string // its DynamoDB operations
 }
 
 func (r request) send(t *testing.T, s *stacktest.Stack) stacktest.Response {
@@ -30,7 +30,8 @@ func (r request) send(t *testing.T, s *stacktest.Stack) stacktest.Response {
 	return s.Do(t, r.method, r.path, r.body, r.headers)
 }
 
-// requests are one of each kind. They leave the user as they found it, so that they can be sent again and again.
+// requests returns one request of each kind. The user exists before and after them, so that they can be sent
+// repeatedly.
 func requests(id string) []request {
 	return []request{
 		{name: "get", function: "GetFunction", method: http.MethodGet, path: "/users/" + id,
@@ -46,23 +47,23 @@ func requests(id string) []request {
 	}
 }
 
-// startWarm starts a stack behind a proxy, makes the user that requests are about, and sends each of them once.
+// startWarm starts a stack with the database p, creates the user for requests, and sends each of them once.
 func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.Stack {
 	t.Helper()
 	s := stacktest.Start(t, p.With)
 	s.Do(t, http.MethodPost, "/users", `{"userId":"`+id+`"}`).Want(t, http.StatusCreated)
-	wantAllWell(t, s, id)
+	wantSuccess(t, s, id)
 	return s
 }
 
-func wantAllWell(t *testing.T, s *stacktest.Stack, id string) {
+func wantSuccess(t *testing.T, s *stacktest.Stack, id string) {
 	t.Helper()
 	for _, r := range requests(id) {
 		r.send(t, s).Want(t, r.status)
 	}
 }
 
-// sendAll sends one of each kind of request at the same time and returns the answers by the requests' names.
+// sendAll sends one request of each kind concurrently and returns the responses by name.
 func sendAll(t *testing.T, s *stacktest.Stack, id string) map[string]stacktest.Response {
 	t.Helper()
 	var (
@@ -81,7 +82,7 @@ func sendAll(t *testing.T, s *stacktest.Stack, id string) map[string]stacktest.R
 	return byName
 }
 
-// processes are the process ids of all environments.
+// processes returns the process ids of all execution environments.
 func processes(s *stacktest.Stack) map[int]bool {
 	pids := map[int]bool{}
 	for _, name := range s.Functions {
@@ -92,52 +93,51 @@ func processes(s *stacktest.Stack) map[int]bool {
 	return pids
 }
 
-// wantUnavailable checks that an answer says that the database cannot be reached, and nothing else of it.
+// wantUnavailable checks that a response has the code StoreUnavailable and no internal details.
 func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *unreliable.Database, s *stacktest.Stack) {
 	t.Helper()
 	problem := res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
-	said := strings.ToLower(problem.Title + " " + problem.Detail)
-	for _, inside := range []string{
-		p.Address, "127.0.0.1", s.Table, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline", "context",
-		"operation error", "smithy", "exceeded", "http",
+	message := strings.ToLower(problem.Title + " " + problem.Detail)
+	for _, internal := range []string{
+		p.Address, "127.0.0.1", s.Table, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline",
+		"context", "operation error", "smithy", "exceeded", "http",
 	} {
-		if strings.Contains(said, strings.ToLower(inside)) {
-			t.Errorf("%s: the problem tells of the inside (%s): %s", name, inside, res.Body)
+		if strings.Contains(message, strings.ToLower(internal)) {
+			t.Errorf("%s: got %s, want no internal details such as %q", name, res.Body, internal)
 		}
 	}
-	if leaked := res.Header.Get("Retry-After"); leaked != "" {
-		t.Errorf("%s: Retry-After = %s, want none: nobody knows when", name, leaked)
+	if got := res.Header.Get("Retry-After"); got != "" {
+		t.Errorf("%s: got Retry-After %s, want none", name, got)
 	}
 }
 
 func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
+	type responses = map[string]stacktest.Response
 	tests := []struct {
 		name string
-		// fault breaks the database for the requests that send sends.
-		fault func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response
+		// fault makes the database fail for the requests that send sends.
+		fault func(t *testing.T, p *unreliable.Database, send func() responses) responses
 	}{
-		{"connections are refused", func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
+		{"connections refused", func(t *testing.T, p *unreliable.Database, send func() responses) responses {
 			p.Down(t)
 			defer p.Up(t)
 			return send()
 		}},
-		{"connections are cut in the middle of a request, then refused",
-			func(t *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
-				p.Fail(unreliable.All(unreliable.Ignore))
-				p.Forget()
-				answers := make(chan map[string]stacktest.Response)
-				go func() { answers <- send() }()
-				eventually(t, "a request of each kind", func() bool { return len(p.Seen()) >= len(requests("")) })
-				p.Down(t)
-				defer p.Up(t)
-				return <-answers
-			}},
-		{"connections are accepted and nothing is answered",
-			func(_ *testing.T, p *unreliable.Database, send func() map[string]stacktest.Response) map[string]stacktest.Response {
-				p.Fail(unreliable.All(unreliable.Ignore))
-				return send()
-			}},
+		{"connections closed, then refused", func(t *testing.T, p *unreliable.Database, send func() responses) responses {
+			p.Fail(unreliable.All(unreliable.Ignore))
+			p.ResetOperations()
+			received := make(chan responses)
+			go func() { received <- send() }()
+			eventually(t, "a request of each kind", func() bool { return len(p.Operations()) >= len(requests("")) })
+			p.Down(t)
+			defer p.Up(t)
+			return <-received
+		}},
+		{"no responses", func(_ *testing.T, p *unreliable.Database, send func() responses) responses {
+			p.Fail(unreliable.All(unreliable.Ignore))
+			return send()
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,10 +150,10 @@ func TestDatabaseDown(t *testing.T) {
 				wantUnavailable(t, name, res, p, s)
 			}
 			p.Fail(nil)
-			wantAllWell(t, s, "a")
+			wantSuccess(t, s, "a")
 			for pid := range before {
 				if !processes(s)[pid] {
-					t.Errorf("process %d has ended: want it to go on", pid)
+					t.Errorf("process %d has exited, want it to keep running", pid)
 				}
 			}
 			wantNoFaults(t, s)
@@ -161,7 +161,7 @@ func TestDatabaseDown(t *testing.T) {
 	}
 }
 
-// wantNoFaults checks that no function was ended or ended by itself, and that each request has one line in the log.
+// wantNoFaults checks that no init or invocation of a function failed.
 func wantNoFaults(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	for _, event := range s.Events() {
@@ -184,16 +184,16 @@ func TestThrottled(t *testing.T) {
 	for name, res := range sendAll(t, s, "a") {
 		res.Problem(t, http.StatusServiceUnavailable, "StoreThrottled")
 		if got := res.Header.Get("Retry-After"); got != "1" {
-			t.Errorf("%s: Retry-After = %q, want 1", name, got)
+			t.Errorf("%s: got Retry-After %q, want 1", name, got)
 		}
 	}
 	for _, r := range requests("a") {
 		last := r.operations[len(r.operations)-1]
 		p.Fail(unreliable.First(1, last, unreliable.Throttle))
-		p.Forget()
+		p.ResetOperations()
 		res := r.send(t, s).Want(t, r.status)
 		if line := requestLine(t, s, res); line.Retries != 1 {
-			t.Errorf("%s: the log says %d retries, want 1", r.name, line.Retries)
+			t.Errorf("%s: got %d retries in the log, want 1", r.name, line.Retries)
 		}
 	}
 	wantNoFaults(t, s)

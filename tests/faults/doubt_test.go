@@ -11,35 +11,35 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// step is a request about the user of a test, with the status that its response must have.
+// step is a request for the user of a test, and the status code wanted.
 type step struct {
-	client, method string // the client is the name in the body
+	client, method string // client is also the name in the body
 	status         int
 }
 
-// TestWriteInDoubt loses the response to a write of client A while other clients act: A is told what happened, or that the outcome is
-// unknown. No write takes effect twice, and none that A was told had failed.
+// TestWriteInDoubt loses the response to a write of client A while other clients send requests. A's response must
+// state the outcome or that it is unknown. No write takes effect twice, or after an error that rules this out.
 //
-//nolint:paralleltest,tparallel // the subtests interrupt the one database, and so run one after the other
+//nolint:paralleltest,tparallel // the subtests share one database, so they run sequentially
 func TestWriteInDoubt(t *testing.T) {
 	t.Parallel()
 	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	const (
-		executed  = iota // before the connection breaks
-		forgotten        // never
-		late             // after the steps that follow A's response
+		executed = iota // before the connection is reset
+		dropped         // never
+		delayed         // after the last step
 	)
 	tests := []struct {
 		name      string
 		method    string // of A's write
-		ifMatch   bool   // whether A sends If-Match with the ETag of the user that exists before
+		ifMatch   bool   // whether A sends If-Match with the ETag of the existing user
 		key       bool   // whether A sends an Idempotency-Key
 		exists    bool   // whether the user exists before
 		execution int
 		meanwhile []step
 		status    int // of A's response
 		then      []step
-		want      string // the name that the user has in the end; "": there is no user
+		want      string // the name of the user at the end; "" for no user
 	}{
 		{
 			name: "1: POST, replaced", method: post, execution: executed,
@@ -54,7 +54,7 @@ func TestWriteInDoubt(t *testing.T) {
 			meanwhile: []step{{"B", del, 204}, {"B", post, 201}}, status: 500, want: "B",
 		},
 		{
-			name: "4: POST, delayed", method: post, execution: late,
+			name: "4: POST, delayed", method: post, execution: delayed,
 			meanwhile: []step{{"B", post, 201}}, status: 500, then: []step{{"B", del, 204}}, want: "A",
 		},
 		{
@@ -74,17 +74,18 @@ func TestWriteInDoubt(t *testing.T) {
 			meanwhile: []step{{"B", get, 200}, {"B", del, 204}, {"C", post, 201}}, status: 500, want: "C",
 		},
 		{
-			name: "8: DELETE with If-Match, replaced and deleted", method: del, ifMatch: true, exists: true, execution: forgotten,
+			name: "8: DELETE with If-Match, replaced and deleted", method: del, ifMatch: true, exists: true, execution: dropped,
 			meanwhile: []step{{"B", put, 200}, {"B", del, 204}}, status: 500, want: "",
 		},
 		{
 			name: "9: POST with Idempotency-Key, deleted", method: post, key: true, execution: executed,
-			meanwhile: []step{{"B", get, 200}, {"B", del, 204}}, status: 500, then: []step{{"A", get, 404}, {"A", post, 201}}, want: "A",
+			meanwhile: []step{{"B", get, 200}, {"B", del, 204}}, status: 500,
+			then: []step{{"A", get, 404}, {"A", post, 201}}, want: "A",
 		},
 		{name: "POST, executed", method: post, execution: executed, status: 201, want: "A"},
-		{name: "POST, not executed", method: post, execution: forgotten, status: 500, want: ""},
+		{name: "POST, not executed", method: post, execution: dropped, status: 500, want: ""},
 		{
-			name: "POST, created by another", method: post, execution: forgotten,
+			name: "POST, created by another", method: post, execution: dropped,
 			meanwhile: []step{{"B", post, 201}}, status: 500, want: "B",
 		},
 		{
@@ -92,15 +93,21 @@ func TestWriteInDoubt(t *testing.T) {
 			meanwhile: []step{{"B", put, 200}}, status: 201, want: "B",
 		},
 		{
-			name: "POST with Idempotency-Key, created by the same request", method: post, key: true, execution: late,
+			name: "POST with Idempotency-Key, created by the same request", method: post, key: true, execution: delayed,
 			meanwhile: []step{{"A", post, 201}}, status: 500, then: []step{{"B", del, 204}}, want: "A",
 		},
 		{name: "PUT, executed", method: put, exists: true, execution: executed, status: 200, want: "A"},
-		{name: "PUT, delayed", method: put, exists: true, execution: late, status: 200, then: []step{{"B", put, 200}}, want: "B"},
-		{name: "DELETE, executed", method: del, exists: true, execution: executed, status: 204, want: ""},
-		{name: "DELETE with If-Match, executed", method: del, ifMatch: true, exists: true, execution: executed, status: 500, want: ""},
 		{
-			name: "DELETE, deleted by another", method: del, exists: true, execution: forgotten,
+			name: "PUT, delayed", method: put, exists: true, execution: delayed, status: 200,
+			then: []step{{"B", put, 200}}, want: "B",
+		},
+		{name: "DELETE, executed", method: del, exists: true, execution: executed, status: 204, want: ""},
+		{
+			name: "DELETE with If-Match, executed", method: del, ifMatch: true, exists: true, execution: executed,
+			status: 500, want: "",
+		},
+		{
+			name: "DELETE, deleted by another", method: del, exists: true, execution: dropped,
 			meanwhile: []step{{"B", put, 200}, {"B", del, 204}}, status: 204, want: "",
 		},
 		{
@@ -131,9 +138,10 @@ func TestWriteInDoubt(t *testing.T) {
 					headers = append(headers, stacktest.Headers{"Idempotency-Key": id})
 				}
 				res := s.Do(t, st.method, path, body, headers...).Want(t, st.status)
-				if etag := res.Header.Get("Etag"); st.method != get && res.Header.Get("Idempotent-Replayed") == "" && etag != "" {
+				replayed := res.Header.Get("Idempotent-Replayed") != ""
+				if etag := res.Header.Get("Etag"); st.method != get && !replayed && etag != "" {
 					if etags[etag] {
-						t.Errorf("%v: the ETag %s is that of an earlier write", st, etag)
+						t.Errorf("%v: got the ETag %s of an earlier write", st, etag)
 					}
 					etags[etag] = true
 				}
@@ -150,13 +158,13 @@ func TestWriteInDoubt(t *testing.T) {
 			if tt.method == del {
 				operation = "DeleteItem"
 			}
-			executeLate := func() {}
+			executeDelayed := func() {}
 			p.Interrupt(operation, func(execute func()) {
 				switch tt.execution {
 				case executed:
 					execute()
-				case late:
-					executeLate = execute
+				case delayed:
+					executeDelayed = execute
 				}
 				for _, st := range tt.meanwhile {
 					send(st)
@@ -166,19 +174,19 @@ func TestWriteInDoubt(t *testing.T) {
 			if tt.status == http.StatusInternalServerError {
 				detail := res.Problem(t, tt.status, "StoreUnavailable").Detail
 				if !strings.Contains(detail, "unknown") || !strings.Contains(detail, "Read the user") {
-					t.Errorf("got detail %q, want that the outcome is unknown and to read the user", detail)
+					t.Errorf("got detail %q, want an unknown outcome and to read the user", detail)
 				}
 			}
 			for _, st := range tt.then {
 				send(st)
 			}
-			executeLate()
+			executeDelayed()
 			var got string
 			if now := s.Do(t, get, "/users/"+id, ""); now.Status == http.StatusOK {
 				got, _ = now.JSON(t)["name"].(string)
 			}
 			if d := cmp.Diff(tt.want, got); d != "" {
-				t.Errorf("the name of the user in the end (-want +got):\n%s", d)
+				t.Errorf("name of the user at the end (-want +got):\n%s", d)
 			}
 		})
 	}

@@ -19,11 +19,11 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// Lambda freezes an environment between invocations, and DynamoDB closes the connections that it keeps. The request that thaws
-// it must not notice.
+// TestFrozen freezes an execution environment, as Lambda does between invocations, while the database closes its idle
+// connections. The next request must succeed without a delay.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	const rounds = 4 // whether the function sees first that the connection is dead, or sends on it, is open each time
+	const rounds = 4 // in each, the function may notice the broken connection before or after it sends a request
 	tests := []struct {
 		name      string
 		withReset bool
@@ -39,10 +39,10 @@ func TestFrozen(t *testing.T) {
 			for range rounds {
 				for _, r := range requests("a") {
 					environment := freeze(t, s, r.function)
-					eventually(t, "kept connections", func() bool { return p.Kept() > 0 })
-					p.CutConnections(t, tt.withReset)
-					eventually(t, "the end of all connections", func() bool { return p.Kept() == 0 })
-					p.Forget()
+					eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
+					p.CloseConnections(t, tt.withReset)
+					eventually(t, "no connections", func() bool { return p.IdleConnections() == 0 })
+					p.ResetOperations()
 
 					res := sendThawing(t, s, r, environment)
 					res.Want(t, r.status)
@@ -50,11 +50,11 @@ func TestFrozen(t *testing.T) {
 					for _, name := range r.operations {
 						want = append(want, unreliable.Operation{Name: name, Attempt: "1"})
 					}
-					if diff := cmp.Diff(want, p.Seen()); diff != "" {
+					if diff := cmp.Diff(want, p.Operations()); diff != "" {
 						t.Errorf("%s: requests to the database (-want +got):\n%s", r.name, diff)
 					}
 					if line := requestLine(t, s, res); line.Retries > 1 || line.ColdStart {
-						t.Errorf("%s: log has %+v, want at most one retry in an environment that is warm", r.name, line)
+						t.Errorf("%s: got log line %+v, want at most one retry and no cold start", r.name, line)
 					}
 					if r.name == "put" || r.name == "post" {
 						wantRevision(t, s, "a", res)
@@ -71,11 +71,11 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// TestFrozen_ConnectionsForgotten is about environments that were frozen for long enough that a firewall or DynamoDB has forgotten their
-// connections, without a word. Requests sent on them would time out.
-func TestFrozen_ConnectionsForgotten(t *testing.T) {
+// TestFrozen_Blackholed freezes execution environments until a firewall or DynamoDB drops their connections without
+// notice. Requests sent on these connections would time out.
+func TestFrozen_Blackholed(t *testing.T) {
 	t.Parallel()
-	const idle = 5 * time.Second // after which connections are not used again
+	const idle = 5 * time.Second // idleTimeout of package userdata
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
 	frozen := map[string]lambda.Environment{}
@@ -85,11 +85,11 @@ func TestFrozen_ConnectionsForgotten(t *testing.T) {
 		}
 	}
 	since := time.Now()
-	eventually(t, "kept connections", func() bool { return p.Kept() > 0 })
-	p.ForgetConnections()
-	eventually(t, "the end of the time that connections are kept for", func() bool { return time.Since(since) > idle })
+	eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
+	p.BlackholeConnections()
+	eventually(t, "idle timeout", func() bool { return time.Since(since) > idle })
 	for _, r := range requests("a") {
-		p.Forget()
+		p.ResetOperations()
 		var res stacktest.Response
 		if environment, ok := frozen[r.function]; ok {
 			delete(frozen, r.function)
@@ -102,26 +102,26 @@ func TestFrozen_ConnectionsForgotten(t *testing.T) {
 			t.Errorf("%s: requests to the database (-want +got):\n%s", r.name, diff)
 		}
 		if line := requestLine(t, s, res); line.Retries > 0 || line.ColdStart {
-			t.Errorf("%s: log has %+v, want no retry in an environment that is warm", r.name, line)
+			t.Errorf("%s: got log line %+v, want no retry and no cold start", r.name, line)
 		}
 	}
 	wantNoFaults(t, s)
 }
 
-// operations returns the names of the requests to the database since [unreliable.Database.Forget].
+// operations returns the names of the requests to the database since [unreliable.Database.ResetOperations].
 func operations(p *unreliable.Database) []string {
 	var names []string
-	for _, o := range p.Seen() {
+	for _, o := range p.Operations() {
 		names = append(names, o.Name)
 	}
 	return names
 }
 
-// freeze stops the one environment of a function, which must be idle, as Lambda does between invocations.
+// freeze waits until the single execution environment of a function is idle, then stops it as Lambda does.
 func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environment {
 	t.Helper()
 	var environment lambda.Environment
-	eventually(t, "one idle environment", func() bool {
+	eventually(t, "one idle execution environment", func() bool {
 		all := s.Host.Environments(s.Functions[function])
 		if len(all) != 1 || all[0].Busy {
 			return false
@@ -132,8 +132,8 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environmen
 	if err := syscall.Kill(environment.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// Its threads may go on for a moment after the signal was sent.
-	eventually(t, "the stop", func() bool {
+	// Its threads can run for a moment after the signal.
+	eventually(t, "stopped process", func() bool {
 		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(environment.PID)).Output()
 		if err != nil {
 			t.Fatalf("ps: %v", err)
@@ -143,22 +143,22 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environmen
 	return environment
 }
 
-// sendThawing sends a request to a frozen environment, and lets it go on when the request is there.
+// sendThawing sends a request to a frozen execution environment, and thaws it when the request has arrived.
 func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambda.Environment) stacktest.Response {
 	t.Helper()
-	answer := make(chan stacktest.Response)
-	go func() { answer <- r.send(t, s) }()
-	eventually(t, "the request", func() bool {
+	response := make(chan stacktest.Response)
+	go func() { response <- r.send(t, s) }()
+	eventually(t, "request", func() bool {
 		all := s.Host.Environments(s.Functions[r.function])
 		return len(all) == 1 && all[0].Busy
 	})
 	if err := syscall.Kill(frozen.PID, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	return <-answer
+	return <-response
 }
 
-// logLine is what of a request's line in the log is of interest here.
+// logLine has fields of a function's log line.
 type logLine struct {
 	Level     string `json:"level"`
 	Message   string `json:"message"`
@@ -170,14 +170,14 @@ type logLine struct {
 	ColdStart bool   `json:"coldStart"`
 }
 
-// requestLine returns the line that the function has logged about the request with this answer.
+// requestLine returns the function's log line for a request.
 func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLine {
 	t.Helper()
 	var found logLine
-	eventually(t, "the line of the request in the log", func() bool {
-		for _, text := range s.Lines() {
+	eventually(t, "log line of the request", func() bool {
+		for _, raw := range s.Lines() {
 			var line logLine
-			if json.Unmarshal([]byte(text), &line) == nil && line.Message == "request" &&
+			if json.Unmarshal([]byte(raw), &line) == nil && line.Message == "request" &&
 				line.RequestID == res.Header.Get("X-Amzn-Requestid") {
 				found = line
 				return true
@@ -188,7 +188,7 @@ func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLi
 	return found
 }
 
-// wantRevision checks that the table has the very state of the user that the answer tells.
+// wantRevision checks that the revision in the table is the ETag of the response.
 func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Response) {
 	t.Helper()
 	out, err := s.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
@@ -201,11 +201,11 @@ func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Res
 	}
 	revision, _ := out.Item["_userrequestapi_rev"].(*types.AttributeValueMemberS)
 	if revision == nil || `"`+revision.Value+`"` != res.Header.Get("Etag") {
-		t.Errorf("the table has %v, the answer has the ETag %s", out.Item, res.Header.Get("Etag"))
+		t.Errorf("got item %v, want the revision %s", out.Item, res.Header.Get("Etag"))
 	}
 }
 
-// wantUsers checks how many users the table has.
+// wantUsers checks the number of users in the table.
 func wantUsers(t *testing.T, s *stacktest.Stack, want int) {
 	t.Helper()
 	out, err := s.DynamoDB.Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.Table, ConsistentRead: aws.Bool(true)})
@@ -213,6 +213,6 @@ func wantUsers(t *testing.T, s *stacktest.Stack, want int) {
 		t.Fatal(err)
 	}
 	if len(out.Items) != want {
-		t.Errorf("the table has %v, want %d users", out.Items, want)
+		t.Errorf("got items %v, want %d", out.Items, want)
 	}
 }

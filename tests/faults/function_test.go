@@ -23,25 +23,26 @@ import (
 
 const faultyVariable = "USERDATA_TEST_FAULTY" // the path of the binary of testdata/faulty
 
-// buildFaulty is a [stacktest.Fixture].
+// buildFaulty is a [stacktest.Fixture] that builds testdata/faulty.
 func buildFaulty(ctx context.Context) (stop func() error, err error) {
 	dir, err := os.MkdirTemp("", "userdata-faulty-")
 	if err != nil {
-		return nil, fmt.Errorf("build the faulty function: %w", err)
+		return nil, fmt.Errorf("build faulty function: %w", err)
 	}
 	binary := filepath.Join(dir, "bootstrap")
-	out, err := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-o", binary, "./testdata/faulty").CombinedOutput()
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-o", binary, "./testdata/faulty")
+	out, err := build.CombinedOutput()
 	if err != nil {
-		return nil, fmt.Errorf("build the faulty function: %w\n%s", err, out)
+		return nil, fmt.Errorf("build faulty function: %w\n%s", err, out)
 	}
 	return func() error { return os.RemoveAll(dir) }, os.Setenv(faultyVariable, binary)
 }
 
-// faulty puts the faulty function in the place of the one that reads users.
+// faulty replaces GetFunction by the faulty function.
 func faulty(cfg *local.Config) { cfg.Bootstraps["GetFunction"] = os.Getenv(faultyVariable) }
 
-// withVariables starts a function with other environment variables than the template gives it; each is NAME=value, or just NAME
-// for one that is to be absent.
+// withVariables changes the environment variables of a function. A variable NAME=value is set; a variable NAME is
+// removed.
 func withVariables(t *testing.T, function string, variables ...string) func(*local.Config) {
 	t.Helper()
 	return func(cfg *local.Config) {
@@ -61,7 +62,7 @@ func withVariables(t *testing.T, function string, variables ...string) func(*loc
 	}
 }
 
-// withTimeout gives all functions a time limit that a test can wait for.
+// withTimeout sets the timeout of all functions to 3 seconds.
 func withTimeout(t *testing.T) func(*local.Config) {
 	t.Helper()
 	return func(cfg *local.Config) {
@@ -70,11 +71,11 @@ func withTimeout(t *testing.T) func(*local.Config) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"openapi.yaml", "template.yaml"} {
-			text, err := os.ReadFile(filepath.Join(cfg.Root, "deploy", name))
+			content, err := os.ReadFile(filepath.Join(cfg.Root, "deploy", name))
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := regexp.MustCompile(`\bTimeout: \d+`).ReplaceAll(text, []byte("Timeout: 3"))
+			changed := regexp.MustCompile(`\bTimeout: \d+`).ReplaceAll(content, []byte("Timeout: 3"))
 			if err := os.WriteFile(filepath.Join(root, "deploy", name), changed, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -87,68 +88,69 @@ func withEnvironments(n int) func(*local.Config) {
 	return func(cfg *local.Config) { cfg.Environments = n }
 }
 
-// get asks the faulty function to break as fault says.
-func get(t *testing.T, s *stacktest.Stack, fault string, more ...string) stacktest.Response {
+// getFault sends a request to the faulty function. parameters has names and values in turn.
+func getFault(t *testing.T, s *stacktest.Stack, fault string, parameters ...string) stacktest.Response {
 	t.Helper()
 	query := url.Values{"fault": {fault}}
-	for i := 0; i+1 < len(more); i += 2 {
-		query.Set(more[i], more[i+1])
+	for i := 0; i+1 < len(parameters); i += 2 {
+		query.Set(parameters[i], parameters[i+1])
 	}
 	return s.Do(t, http.MethodGet, "/users/1?"+query.Encode(), "")
 }
 
-// wantGatewayProblem checks the problem document of the gateway itself for a function that did not answer.
+// wantGatewayProblem checks the problem document that the gateway returns if a function fails.
 func wantGatewayProblem(t *testing.T, res stacktest.Response, status int) {
 	t.Helper()
 	var document struct {
 		Type, Title, Detail, Code, RequestID string
 	}
 	if err := json.Unmarshal(res.Body, &document); err != nil {
-		t.Fatalf("body: %v: %.500s", err, res.Body)
+		t.Fatalf("decode body: %v: %.500s", err, res.Body)
 	}
 	res.Want(t, status)
 	if document.Code != "BadGateway" || document.Type == "" || document.Title == "" || document.Detail == "" {
-		t.Errorf("got %s, want the problem BadGateway with a detail", res.Body)
+		t.Errorf("got %s, want the problem BadGateway with type, title and detail", res.Body)
 	}
 	for name, want := range map[string]string{
 		"Content-Type":     "application/problem+json",
 		"X-Amzn-Errortype": "InternalServerErrorException",
 		"X-Amzn-Requestid": document.RequestID,
-		"X-Amzn-Trace-Id":  "", // errors of the gateway itself have none
+		"X-Amzn-Trace-Id":  "", // not set for errors of the gateway
 	} {
 		if got := res.Header.Get(name); got != want {
-			t.Errorf("%s = %q, want %q", name, got, want)
+			t.Errorf("got %s %q, want %q", name, got, want)
 		}
 	}
-	if strings.Contains(string(res.Body), "secret of the inside") {
-		t.Errorf("the answer tells of the inside: %s", res.Body)
+	if strings.Contains(string(res.Body), "internal secret") {
+		t.Errorf("got body %s, want no internal details", res.Body)
 	}
 }
 
-// wantLog waits until the function that reads users has logged its nth REPORT, and compares what it and Lambda have logged by
-// then with patterns: regular expressions for whole entries, in which <id> stands for a request id and <ms> for a duration.
+// wantLog waits for this number of REPORT entries, then compares all log entries with patterns. A pattern is a regular
+// expression for a whole entry, in which <id> matches a request id and <ms> a duration.
 func wantLog(t *testing.T, s *stacktest.Stack, reports int, patterns ...string) {
 	t.Helper()
 	var entries []string
-	eventually(t, "the report in the log", func() bool {
+	eventually(t, "REPORT entries", func() bool {
 		entries = nil
-		left := reports
+		missing := reports
 		for _, event := range s.Events() {
 			entries = append(entries, event.Text())
 			if _, ok := event.Record.(lambda.Report); ok {
-				left--
+				missing--
 			}
 		}
-		return left <= 0
+		return missing <= 0
 	})
 	if !slices.EqualFunc(entries, patterns, matches) {
-		t.Errorf("log:\n%s\nwant:\n%s", strings.Join(entries, "\n"), strings.Join(patterns, "\n"))
+		t.Errorf("got log:\n%s\nwant:\n%s", strings.Join(entries, "\n"), strings.Join(patterns, "\n"))
 	}
 }
 
 func matches(entry, pattern string) bool {
-	pattern = strings.NewReplacer("$LATEST", `\$LATEST`, "<id>", `[0-9a-f]{8}-[0-9a-f-]{27}`, "<ms>", `[0-9]+\.[0-9]{2} ms`).
-		Replace(pattern)
+	pattern = strings.NewReplacer(
+		"$LATEST", `\$LATEST`, "<id>", `[0-9a-f]{8}-[0-9a-f-]{27}`, "<ms>", `[0-9]+\.[0-9]{2} ms`,
+	).Replace(pattern)
 	return regexp.MustCompile("^(?s:" + pattern + ")$").MatchString(entry)
 }
 
@@ -156,47 +158,50 @@ const (
 	initStarted = "INIT_START Runtime Version: provided:al2023"
 	started     = "START RequestId: <id> Version: $LATEST"
 	ended       = "END RequestId: <id>"
-	reported    = "REPORT RequestId: <id>\tDuration: <ms>\tBilled Duration: [0-9]+ ms\tMemory Size: 256 MB\tMax Memory Used: [0-9]+ MB"
-	initTime    = "\tInit Duration: <ms>"
-	traced      = "\nXRAY TraceId: 1-[0-9a-f]{8}-[0-9a-f]{24}\tSegmentId: [0-9a-f]{16}\tSampled: true"
+	reported    = "REPORT RequestId: <id>\tDuration: <ms>\tBilled Duration: [0-9]+ ms\t" +
+		"Memory Size: 256 MB\tMax Memory Used: [0-9]+ MB"
+	initTime = "\tInit Duration: <ms>"
+	traced   = "\nXRAY TraceId: 1-[0-9a-f]{8}-[0-9a-f]{24}\tSegmentId: [0-9a-f]{16}\tSampled: true"
 )
 
 func TestFaultyFunction(t *testing.T) {
 	t.Parallel()
-	exited := func(how string) string { return "RequestId: <id> Error: Runtime exited " + how + "\nRuntime.ExitError" }
+	exited := func(reason string) string {
+		return "RequestId: <id> Error: Runtime exited " + reason + "\nRuntime.ExitError"
+	}
 	tests := []struct {
 		fault   string
 		wantLog []string // between START and END
 		status  string   // at the end of REPORT
-		ends    bool     // the environment, which is followed by another
+		exits   bool     // whether the next request has a cold start
 	}{
-		{fault: "panic", status: "\tStatus: error\tError Type: string", ends: true, wantLog: []string{
-			`.*"errorMessage":"secret of the inside".*`, ".*the process should exit.*", exited("with error: exit status 1"),
+		{fault: "panic", status: "\tStatus: error\tError Type: string", exits: true, wantLog: []string{
+			`.*"errorMessage":"internal secret".*`, ".*the process should exit.*", exited("with error: exit status 1"),
 		}},
 		{fault: "error", status: "\tStatus: error\tError Type: errorString",
-			wantLog: []string{`.*"errorMessage":"secret of the inside".*`}},
-		{fault: "exit0", status: "\tStatus: error\tError Type: Runtime.ExitError", ends: true,
+			wantLog: []string{`.*"errorMessage":"internal secret".*`}},
+		{fault: "exit0", status: "\tStatus: error\tError Type: Runtime.ExitError", exits: true,
 			wantLog: []string{exited("without providing a reason")}},
-		{fault: "exit3", status: "\tStatus: error\tError Type: Runtime.ExitError", ends: true,
+		{fault: "exit3", status: "\tStatus: error\tError Type: Runtime.ExitError", exits: true,
 			wantLog: []string{exited("with error: exit status 3")}},
 		{fault: "not JSON"},
-		{fault: "no object"},
+		{fault: "not an object"},
 		{fault: "unknown key"},
-		{fault: "no status"},
-		{fault: "large", status: "\tStatus: error\tError Type: Function.ResponseSizeTooLarge", ends: true,
+		{fault: "invalid status code"},
+		{fault: "large", status: "\tStatus: error\tError Type: Function.ResponseSizeTooLarge", exits: true,
 			wantLog: []string{".*413.*", exited("with error: exit status 1")}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, faulty)
-			wantGatewayProblem(t, get(t, s, tt.fault), http.StatusBadGateway)
-			if res := get(t, s, "").Want(t, http.StatusOK); res.JSON(t)["userId"] != "well" {
-				t.Errorf("the next request: %s", res.Body)
+			wantGatewayProblem(t, getFault(t, s, tt.fault), http.StatusBadGateway)
+			if res := getFault(t, s, "").Want(t, http.StatusOK); res.JSON(t)["userId"] != "ok" {
+				t.Errorf("next request: got %s, want userId ok", res.Body)
 			}
 			log := append([]string{initStarted, started}, tt.wantLog...)
 			log = append(log, ended, reported+initTime+tt.status+traced)
-			if tt.ends {
+			if tt.exits {
 				log = append(log, initStarted, started, ended, reported+initTime+traced)
 			} else {
 				log = append(log, started, ended, reported+traced)
@@ -209,42 +214,43 @@ func TestFaultyFunction(t *testing.T) {
 func TestFaultyFunction_Hangs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, faulty, withTimeout(t))
-	wantGatewayProblem(t, get(t, s, "hang"), http.StatusBadGateway)
-	get(t, s, "").Want(t, http.StatusOK)
+	wantGatewayProblem(t, getFault(t, s, "hang"), http.StatusBadGateway)
+	getFault(t, s, "").Want(t, http.StatusOK)
 	wantLog(t, s, 2,
 		initStarted, started, `20..-..-..T..:..:..\....Z <id> Task timed out after 3\.00 seconds`,
 		ended, reported+initTime+"\tStatus: timeout"+traced,
 		initStarted, started, ended, reported+initTime+traced)
 }
 
-// Lambda repeats an init that fails within the invocation, and tells the client only when that fails too.
+// TestFaultyFunction_Init checks that Lambda retries a failed init during the invocation, and fails the request if it
+// fails again.
 func TestFaultyFunction_Init(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		init  string
 		lines []string
 	}{
-		{"exit", []string{".* no start"}},
-		{"panic", []string{"panic: no start", "goroutine 1 .*", `main\.main.*`, `\t.*main\.go.*`}},
+		{"exit", []string{".* init failed"}},
+		{"panic", []string{"panic: init failed", "goroutine 1 .*", `main\.main.*`, `\t.*main\.go.*`}},
 	}
 	const status = "\tStatus: error\tError Type: Runtime.ExitError"
 	for _, tt := range tests {
 		t.Run(tt.init, func(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, faulty, withVariables(t, "GetFunction", "INIT="+tt.init))
-			wantGatewayProblem(t, get(t, s, ""), http.StatusBadGateway)
+			wantGatewayProblem(t, getFault(t, s, ""), http.StatusBadGateway)
 			wantLog(t, s, 1, slices.Concat(
 				[]string{initStarted}, tt.lines, []string{"INIT_REPORT Init Duration: <ms>\tPhase: init" + status},
 				tt.lines, []string{"INIT_REPORT Init Duration: <ms>\tPhase: invoke" + status},
 				[]string{started, ended, "REPORT .*" + status + traced},
 			)...)
-			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // by another function
+			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // served by another function
 		})
 	}
 }
 
-// A function with wrong settings does not start, and says in one line all that is wrong.
-func TestWrongSettings(t *testing.T) {
+// TestInvalidSettings checks that the init of a function with invalid settings fails, and logs all errors in one line.
+func TestInvalidSettings(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name      string
@@ -252,13 +258,16 @@ func TestWrongSettings(t *testing.T) {
 		want      []string // in the line
 	}{
 		{"no service", []string{"SERVICE_NAME"}, []string{"SERVICE_NAME is not set"}},
-		{"wrong table and level", []string{"TABLE_NAME=a b", "LOG_LEVEL=loud"}, []string{"TABLE_NAME: want the name", "LOG_LEVEL"}},
-		{"wrong endpoint", []string{"DYNAMODB_ENDPOINT=127.0.0.1:8000"}, []string{"DYNAMODB_ENDPOINT: want an http"}},
 		{
-			"wrong endpoint of the SDKs", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB=127.0.0.1:8000"},
+			"invalid table and level", []string{"TABLE_NAME=a b", "LOG_LEVEL=loud"},
+			[]string{"TABLE_NAME: want the name", "LOG_LEVEL"},
+		},
+		{"invalid endpoint", []string{"DYNAMODB_ENDPOINT=127.0.0.1:8000"}, []string{"DYNAMODB_ENDPOINT: want an http"}},
+		{
+			"invalid endpoint of the SDKs", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB=127.0.0.1:8000"},
 			[]string{"AWS_ENDPOINT_URL_DYNAMODB: want an http"},
 		},
-		{"wrong switch", []string{"REQUIRE_IF_MATCH=often"}, []string{"REQUIRE_IF_MATCH: want true or false"}},
+		{"invalid boolean", []string{"REQUIRE_IF_MATCH=often"}, []string{"REQUIRE_IF_MATCH: want true or false"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,17 +275,18 @@ func TestWrongSettings(t *testing.T) {
 			s := stacktest.Start(t, withVariables(t, "PutFunction", tt.variables...))
 			wantGatewayProblem(t, s.Do(t, http.MethodPut, "/users/1", `{}`), http.StatusBadGateway)
 			lines := s.Lines()
-			if len(lines) != 2 { // the init is repeated
-				t.Fatalf("lines: %q, want one for each of the two inits", lines)
+			if len(lines) != 2 { // Lambda retries the init
+				t.Fatalf("got lines %q, want one for each of two inits", lines)
 			}
-			for _, text := range lines {
+			for _, raw := range lines {
 				var line logLine
-				if err := json.Unmarshal([]byte(text), &line); err != nil || line.Level != "ERROR" || line.Message != "init failed" {
-					t.Errorf("line %s, want an ERROR as JSON", text)
+				err := json.Unmarshal([]byte(raw), &line)
+				if err != nil || line.Level != "ERROR" || line.Message != "init failed" {
+					t.Errorf("got line %s, want a JSON line with level ERROR and message init failed", raw)
 				}
 				for _, want := range tt.want {
 					if !strings.Contains(line.Error, want) {
-						t.Errorf("the line says %q, want %q in it", line.Error, want)
+						t.Errorf("got error %q, want one with %q", line.Error, want)
 					}
 				}
 			}
@@ -285,42 +295,45 @@ func TestWrongSettings(t *testing.T) {
 				if record, ok := event.Record.(lambda.InitReport); ok {
 					reports++
 					if record.ErrorType != "Function.InvalidSettings" {
-						t.Errorf("%s, want the function's own error type", event.Text())
+						t.Errorf("got %s, want the error type Function.InvalidSettings", event.Text())
 					}
 				}
 			}
 			if reports != 2 {
-				t.Errorf("%d reports of a failed init, want 2", reports)
+				t.Errorf("got %d INIT_REPORT entries, want 2", reports)
 			}
-			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // by another function
+			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // served by another function
 		})
 	}
 }
 
-// A function finds DynamoDB by the variables of the AWS SDKs, which emulators set, and by its own before these.
+// TestEndpoint checks that DYNAMODB_ENDPOINT has precedence over the endpoint variables of the AWS SDKs.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	database := os.Getenv(testenv.EndpointVariable)
-	const nowhere = "http://127.0.0.1:1"
+	const closed = "http://127.0.0.1:1"
 	tests := []struct {
 		name      string
 		variables []string
 		status    int // of the response to a POST
 	}{
-		{"for all services", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database}, http.StatusCreated},
+		{"AWS_ENDPOINT_URL", []string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database}, http.StatusCreated},
 		{
-			"for DynamoDB",
-			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + nowhere, "AWS_ENDPOINT_URL_DYNAMODB=" + database},
+			"AWS_ENDPOINT_URL_DYNAMODB before AWS_ENDPOINT_URL",
+			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + closed, "AWS_ENDPOINT_URL_DYNAMODB=" + database},
 			http.StatusCreated,
 		},
-		{"of its own", []string{"AWS_ENDPOINT_URL=" + nowhere, "AWS_ENDPOINT_URL_DYNAMODB=" + nowhere}, http.StatusCreated},
 		{
-			"of its own, where the others are ignored",
-			[]string{"AWS_ENDPOINT_URL=" + nowhere, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"}, http.StatusCreated,
+			"DYNAMODB_ENDPOINT before both",
+			[]string{"AWS_ENDPOINT_URL=" + closed, "AWS_ENDPOINT_URL_DYNAMODB=" + closed}, http.StatusCreated,
 		},
 		{
-			"that of DynamoDB before that of all services",
-			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database, "AWS_ENDPOINT_URL_DYNAMODB=" + nowhere},
+			"DYNAMODB_ENDPOINT, with the others ignored",
+			[]string{"AWS_ENDPOINT_URL=" + closed, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true"}, http.StatusCreated,
+		},
+		{
+			"AWS_ENDPOINT_URL_DYNAMODB, closed",
+			[]string{"DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL=" + database, "AWS_ENDPOINT_URL_DYNAMODB=" + closed},
 			http.StatusInternalServerError,
 		},
 	}
@@ -333,30 +346,30 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
-// More requests than there may be environments are refused by Lambda, which the gateway tells as a fault of its own.
+// TestTooManyRequests exceeds the concurrency of a function. Lambda throttles the request, and the gateway responds
+// with 500.
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, faulty, withEnvironments(1))
 	file := filepath.Join(t.TempDir(), "gate")
 	first := make(chan stacktest.Response)
-	go func() { first <- get(t, s, "wait", "file", file) }()
-	eventually(t, "the first request", func() bool {
+	go func() { first <- getFault(t, s, "wait", "file", file) }()
+	eventually(t, "first request", func() bool {
 		all := s.Host.Environments(s.Functions["GetFunction"])
 		return len(all) == 1 && len(s.Events()) >= 2
 	})
-	wantGatewayProblem(t, get(t, s, ""), http.StatusInternalServerError)
-	s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // has environments of its own
+	wantGatewayProblem(t, getFault(t, s, ""), http.StatusInternalServerError)
+	s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // another function has its own limit
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if res := (<-first).Want(t, http.StatusOK); res.JSON(t)["userId"] != "waited" {
-		t.Errorf("the first request: %s", res.Body)
+		t.Errorf("first request: got %s, want userId waited", res.Body)
 	}
-	get(t, s, "").Want(t, http.StatusOK)
+	getFault(t, s, "").Want(t, http.StatusOK)
 }
 
-// Where the functions' X-Ray daemon is absent, or takes nothing any more, no request fails, and a function prints nothing but its own
-// lines of JSON.
+// TestNoXRayDaemon checks that a missing or blocked X-Ray daemon neither fails requests nor adds lines to the log.
 func TestNoXRayDaemon(t *testing.T) {
 	t.Parallel()
 	full, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -364,10 +377,10 @@ func TestNoXRayDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = full.Close() })
-	if err := full.SetReadBuffer(1); err != nil { // which nobody reads, and has room for a packet or two
+	if err := full.SetReadBuffer(1); err != nil { // room for one or two packets, which are never read
 		t.Fatal(err)
 	}
-	for name, address := range map[string]string{"absent": "127.0.0.1:1", "full": full.LocalAddr().String()} {
+	for name, address := range map[string]string{"no daemon": "127.0.0.1:1", "full buffer": full.LocalAddr().String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var changes []func(*local.Config)
@@ -375,18 +388,19 @@ func TestNoXRayDaemon(t *testing.T) {
 				changes = append(changes, withVariables(t, function, "AWS_XRAY_DAEMON_ADDRESS="+address))
 			}
 			s := stacktest.Start(t, changes...)
-			const rounds = 3 // of two packets to a closed port, the second is told that it is closed
+			const rounds = 3 // sending to a closed port fails only from the second packet on
 			s.Do(t, http.MethodPost, "/users", `{"userId":"a"}`).Want(t, http.StatusCreated)
 			for range rounds {
-				wantAllWell(t, s, "a")
+				wantSuccess(t, s, "a")
 			}
 			s.Do(t, http.MethodGet, "/users/nobody", "").Want(t, http.StatusNotFound)
 			sent := 2 + rounds*len(requests("a"))
 			eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
-			for _, text := range s.Lines() {
+			for _, raw := range s.Lines() {
 				var line logLine
-				if err := json.Unmarshal([]byte(text), &line); err != nil || line.Message != "request" || line.Level != "INFO" {
-					t.Errorf("line %q, want only the requests' own", text)
+				err := json.Unmarshal([]byte(raw), &line)
+				if err != nil || line.Message != "request" || line.Level != "INFO" {
+					t.Errorf("got line %q, want only request lines", raw)
 				}
 			}
 			wantNoFaults(t, s)

@@ -1,5 +1,5 @@
-// Package faults_test tests what clients get when something breaks: the database, its connections, or a function. The requests
-// go to the gateway, the functions are the real binaries, and the database is AWS's DynamoDB Local.
+// Package faults_test tests responses while the database, its connections, or a function fail. Requests go to the local
+// gateway; the functions are the deployed binaries; the database is DynamoDB Local.
 package faults_test
 
 import (
@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The tests wait for time limits more than they compute, so that more of them than there are processors run at once.
+	// The tests mostly wait for timeouts, so more of them than processors can run in parallel.
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// The first lines of the traces of requests that reach the function that reads users.
+// The first segments of the trace of a request to GetFunction.
 const (
 	toFunction = `
 UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
@@ -25,7 +25,7 @@ UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
         Overhead`
 )
 
-// Each way in which a request can go, as its trace tells it.
+// TestTrace_Database checks the trace of each kind of response.
 func TestTrace_Database(t *testing.T) {
 	t.Parallel()
 	const (
@@ -44,23 +44,26 @@ func TestTrace_Database(t *testing.T) {
 		{"found", unreliable.All(unreliable.None), "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" + getItem + "200" + overhead},
 		{"not found", unreliable.All(unreliable.None), "GET", "/users/nobody", 404,
-			toFunction + "404 error" + throughLambda + "Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" +
-				getItem + "200" + overhead},
+			toFunction + "404 error" + throughLambda +
+				"Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" + getItem + "200" + overhead},
 		{"refused by the gateway", unreliable.All(unreliable.None), "DELETE", "/users", 400, toFunction + "400 error"},
-		{"answered by the gateway", unreliable.All(unreliable.None), "PATCH", "/users/a", 405, toFunction + "405 error"},
+		{"method not allowed", unreliable.All(unreliable.None), "PATCH", "/users/a", 405, toFunction + "405 error"},
 		{"throttled", unreliable.All(unreliable.Throttle), "GET", "/users/a", 503,
-			toFunction + "503 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
-				getItem + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled + overhead},
+			toFunction + "503 fault" + throughLambda +
+				"Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
+				getItem + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled +
+				attempt + "400 " + throttled + overhead},
 		{"throttled once", unreliable.First(1, "GetItem", unreliable.Throttle), "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" +
 				getItem + "200" + attempt + "400 " + throttled + attempt + "200" + overhead},
-		{"no answer", unreliable.All(unreliable.Ignore), "GET", "/users/a", 500,
-			toFunction + "500 fault" + throughLambda + "Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
+		{"timeout", unreliable.All(unreliable.Ignore), "GET", "/users/a", 500,
+			toFunction + "500 fault" + throughLambda +
+				"Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
 				getItem + deadline + attempt + deadline + attempt + deadline + attempt + deadline + overhead},
 	}
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	for _, tt := range tests { // in this order, as they share the proxy
+	for _, tt := range tests { // sequential, because they share the database
 		p.Fail(tt.fault)
 		id, header := stacktest.NewTrace()
 		s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
@@ -69,7 +72,7 @@ func TestTrace_Database(t *testing.T) {
 	}
 }
 
-// Each way in which a function itself can fail.
+// TestTrace_Function checks the trace of each failure of a function.
 func TestTrace_Function(t *testing.T) {
 	t.Parallel()
 	failed := func(cause string) string {
@@ -85,7 +88,7 @@ func TestTrace_Function(t *testing.T) {
 		{"error", failed("errorString") + overhead},
 		{"exit3", failed("Runtime.ExitError")},
 		{"hang", failed("Sandbox.Timedout")},
-		{"no object", toFunction + `502 fault
+		{"not an object", toFunction + `502 fault
   Lambda Invoke 200 fault
     UserRequestAPI-STAGE-get AWS::Lambda 200
       UserRequestAPI-STAGE-get AWS::Lambda::Function
@@ -97,7 +100,8 @@ func TestTrace_Function(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, faulty, withTimeout(t))
 			id, header := stacktest.NewTrace()
-			s.Do(t, http.MethodGet, "/users/1?"+url.Values{"fault": {tt.fault}}.Encode(), "", header).Want(t, http.StatusBadGateway)
+			path := "/users/1?" + url.Values{"fault": {tt.fault}}.Encode()
+			s.Do(t, http.MethodGet, path, "", header).Want(t, http.StatusBadGateway)
 			s.WantTrace(t, id, tt.want)
 		})
 	}
@@ -108,8 +112,8 @@ func TestTrace_TooManyRequests(t *testing.T) {
 	s := stacktest.Start(t, faulty, withEnvironments(1))
 	file := filepath.Join(t.TempDir(), "gate")
 	first := make(chan stacktest.Response)
-	go func() { first <- get(t, s, "wait", "file", file) }()
-	eventually(t, "the first request", func() bool {
+	go func() { first <- getFault(t, s, "wait", "file", file) }()
+	eventually(t, "first request", func() bool {
 		return len(s.Host.Environments(s.Functions["GetFunction"])) == 1 && len(s.Events()) >= 2
 	})
 	id, header := stacktest.NewTrace()

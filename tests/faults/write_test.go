@@ -10,22 +10,21 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// TestLostAnswer loses the response to a write that the database has executed. The response reports success if
-// the table proves it: after a create, which is not sent again, and after a replacement, which can be. Only who has
-// deleted a user is not known.
-func TestLostAnswer(t *testing.T) {
+// TestLostResponse loses the response to a write that the database executed. A create, which is not retried, and a
+// replacement, which is, succeed because the table proves it. The outcome of a delete with If-Match is unknown.
+func TestLostResponse(t *testing.T) {
 	t.Parallel()
 	faults := []struct {
 		name     string
 		fault    unreliable.Fault
 		times    int
-		attempts []string // of the SDK, of the requests for a PUT or DELETE
+		attempts []string // the SDK's attempts for a PUT or DELETE
 	}{
-		{"closed once", unreliable.Lose, 1, []string{"1", "1"}}, // sent again by net/http
-		{"reset once", unreliable.Reset, 1, []string{"1", "1"}},
-		{"closed twice", unreliable.Lose, 2, []string{"1", "1", "2"}}, // the new connection too: sent again by the SDK
-		{"closed in the middle", unreliable.Cut, 1, []string{"1", "2"}},
-		{"never comes", unreliable.Withhold, 1, []string{"1", "2"}},
+		{"closed once", unreliable.CloseAfter, 1, []string{"1", "1"}}, // retried by net/http
+		{"reset once", unreliable.ResetAfter, 1, []string{"1", "1"}},
+		{"closed twice", unreliable.CloseAfter, 2, []string{"1", "1", "2"}}, // retried by net/http, then by the SDK
+		{"truncated", unreliable.Truncate, 1, []string{"1", "2"}},
+		{"timed out", unreliable.DropResponse, 1, []string{"1", "2"}},
 	}
 	writes := []struct {
 		name, method, path, body string
@@ -36,17 +35,18 @@ func TestLostAnswer(t *testing.T) {
 	}{
 		{name: "post", method: http.MethodPost, path: "/users", body: `{"userId":"new","name":"Ada"}`,
 			operation: "PutItem", status: http.StatusCreated},
-		{name: "post, id by the service", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+		{name: "post without id", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
 			operation: "PutItem", status: http.StatusCreated},
 		{name: "post with a key", method: http.MethodPost, path: "/users", body: `{"userId":"keyed","name":"Ada"}`,
 			headers: stacktest.Headers{"Idempotency-Key": "one"}, operation: "PutItem", status: http.StatusCreated},
-		{name: "post with a key, id by the service", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+		{name: "post with a key, without id", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
 			headers: stacktest.Headers{"Idempotency-Key": "two"}, operation: "PutItem", status: http.StatusCreated},
 		{name: "put", method: http.MethodPut, path: "/users/old", body: `{"name":"Ada"}`,
 			operation: "PutItem", status: http.StatusOK},
 		{name: "put with If-Match", method: http.MethodPut, path: "/users/old", body: `{"name":"Grace"}`, ifMatch: true,
 			operation: "PutItem", status: http.StatusOK},
-		{name: "delete", method: http.MethodDelete, path: "/users/old", operation: "DeleteItem", status: http.StatusNoContent},
+		{name: "delete", method: http.MethodDelete, path: "/users/old",
+			operation: "DeleteItem", status: http.StatusNoContent},
 		{name: "delete with If-Match", method: http.MethodDelete, path: "/users/old", ifMatch: true,
 			operation: "DeleteItem", status: http.StatusInternalServerError},
 	}
@@ -57,11 +57,11 @@ func TestLostAnswer(t *testing.T) {
 			s := startWarm(t, p, "old")
 			users := 1
 			for _, w := range writes {
-				if f.fault == unreliable.Withhold && (w.ifMatch || w.headers != nil) {
-					continue // each takes the whole time limit of an attempt
+				if f.fault == unreliable.DropResponse && (w.ifMatch || w.headers != nil) {
+					continue // each takes the timeout of an attempt
 				}
 				before := s.Do(t, http.MethodGet, "/users/old", "")
-				if before.Status == http.StatusNotFound { // deleted by the write before
+				if before.Status == http.StatusNotFound { // deleted by the previous write
 					before = s.Do(t, http.MethodPost, "/users", `{"userId":"old"}`).Want(t, http.StatusCreated)
 					users++
 				}
@@ -69,7 +69,7 @@ func TestLostAnswer(t *testing.T) {
 				if w.ifMatch {
 					headers["If-Match"] = before.Header.Get("Etag")
 				}
-				p.Forget()
+				p.ResetOperations()
 				p.Fail(unreliable.First(f.times, w.operation, f.fault))
 				res := s.Do(t, w.method, w.path, w.body, w.headers, headers)
 				p.Fail(nil)
@@ -78,7 +78,7 @@ func TestLostAnswer(t *testing.T) {
 					t.Fatalf("%s: got status %d, want %d: %s", w.name, res.Status, w.status, res.Body)
 				}
 				var attempts []string
-				for _, o := range p.Seen() {
+				for _, o := range p.Operations() {
 					if o.Name == w.operation {
 						attempts = append(attempts, o.Attempt)
 					}
@@ -91,18 +91,18 @@ func TestLostAnswer(t *testing.T) {
 					t.Errorf("%s: attempts (-want +got):\n%s", w.name, diff)
 				}
 				if line := requestLine(t, s, res); line.Retries != len(want)-1 {
-					t.Errorf("%s: the log says %d retries, want %d", w.name, line.Retries, len(want)-1)
+					t.Errorf("%s: got %d retries in the log, want %d", w.name, line.Retries, len(want)-1)
 				}
 				switch w.method {
 				case http.MethodPost:
 					users++
 					if replayed := res.Header.Get("Idempotent-Replayed"); replayed != "" {
-						t.Errorf("%s: Idempotent-Replayed = %s, want none: the client has sent it once", w.name, replayed)
+						t.Errorf("%s: got Idempotent-Replayed %s, want none for the first request", w.name, replayed)
 					}
 					wantRevision(t, s, res.JSON(t)["userId"].(string), res)
 				case http.MethodPut:
 					if got, want := res.JSON(t)["createdAt"], before.JSON(t)["createdAt"]; got != want {
-						t.Errorf("%s: createdAt = %v, want %v", w.name, got, want)
+						t.Errorf("%s: got createdAt %v, want %v", w.name, got, want)
 					}
 					wantRevision(t, s, "old", res)
 				case http.MethodDelete:
@@ -115,22 +115,22 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestLostThenThrottled loses the response to a write that the database has executed, and throttles all that follows: the client is
-// not told that the database is busy, which means that nothing has changed.
+// TestLostThenThrottled loses the response to a write that the database executed, then throttles all requests. The
+// response must not be StoreThrottled, which means that the write had no effect.
 func TestLostThenThrottled(t *testing.T) {
 	t.Parallel()
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "old")
 	for _, w := range []struct {
 		method, path, operation, user string
-		status                        int // of reading the user afterwards
+		status                        int // of a GET afterwards
 	}{
 		{http.MethodPost, "/users", "PutItem", "new", http.StatusOK},
 		{http.MethodPut, "/users/old", "PutItem", "old", http.StatusOK},
 		{http.MethodDelete, "/users/old", "DeleteItem", "old", http.StatusNotFound},
 	} {
 		etag := s.Do(t, http.MethodGet, "/users/old", "").Want(t, http.StatusOK).Header.Get("Etag")
-		lose, lost := unreliable.First(1, w.operation, unreliable.Cut), false
+		lose, lost := unreliable.First(1, w.operation, unreliable.Truncate), false
 		p.Fail(func(name string) unreliable.Fault {
 			if f := lose(name); f != unreliable.None {
 				lost = true
@@ -149,11 +149,11 @@ func TestLostThenThrottled(t *testing.T) {
 		p.Fail(nil)
 		res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
 		if got := res.Header.Get("Retry-After"); got != "" {
-			t.Errorf("%s: Retry-After = %s, want none", w.method, got)
+			t.Errorf("%s: got Retry-After %s, want none", w.method, got)
 		}
 		now := s.Do(t, http.MethodGet, "/users/"+w.user, "").Want(t, w.status)
 		if w.status == http.StatusOK && now.JSON(t)["name"] != "Ada" {
-			t.Errorf("%s: the user is %s, so that the test does not lose the answer to a write", w.method, now.Body)
+			t.Errorf("%s: got user %s, want the name Ada: the test must lose the response to the write", w.method, now.Body)
 		}
 	}
 	wantNoFaults(t, s)

@@ -6,7 +6,7 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// TestModel sees that the model finds the faults that it is there to find.
+// TestModel checks that the model rejects histories that are not linearizable.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	post := func(value int) request { return request{method: "POST", value: value} }
@@ -29,36 +29,52 @@ func TestModel(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		events []event // one after the other, but those with unknown outcome have no end
+		events []event // sequential, but those with unknown outcome have no end
 		want   bool
 	}{
-		{"nothing", nil, true},
+		{"no events", nil, true},
 		{"create, read, replace, delete", []event{
-			{post(1), is(201, 1, "a")}, {get, is(200, 1, "a")}, {put(2), is(200, 2, "b")}, {del, result{status: 204}}, {get, result{status: 404}},
+			{post(1), is(201, 1, "a")}, {get, is(200, 1, "a")}, {put(2), is(200, 2, "b")},
+			{del, result{status: 204}}, {get, result{status: 404}},
 		}, true},
-		{"refused, seen", []event{{post(1), is(201, 1, "a")}, {post(2), result{status: 409}}, {get, is(200, 2, "b")}}, false},
-		{"created, replaced and refused", []event{{post(1), result{status: 409}}, {get, is(200, 1, "a")}}, false},
-		{"deleted user is back", []event{{post(1), is(201, 1, "a")}, {del, result{status: 204}}, {get, is(200, 1, "a")}}, false},
-		{"unknown, happens later", []event{{post(1), unknown}, {get, result{status: 404}}, {get, is(200, 1, "a")}}, true},
-		{"unknown, happens twice", []event{
-			{post(1), unknown}, {get, is(200, 1, "a")}, {del, result{status: 204}}, {get, result{status: 404}}, {get, is(200, 1, "a")},
+		{"effect of a refused request", []event{
+			{post(1), is(201, 1, "a")}, {post(2), result{status: 409}}, {get, is(200, 2, "b")},
 		}, false},
-		{"unknown, never happens", []event{{put(1), unknown}, {post(2), is(201, 2, "a")}, {get, is(200, 2, "a")}}, true},
-		{"replacement of a user that is not there", []event{{post(1), is(201, 1, "a")}, {del, result{status: 204}}, {put(2), is(200, 2, "b")}}, false},
-		{"404 of a user that is there", []event{{post(1), is(201, 1, "a")}, {put(2), result{status: 404}}}, false},
-		{"412 though it matches", []event{{post(1), is(201, 1, "a")}, {matching(put(2), 1, "a"), result{status: 412}}}, false},
-		{"412", []event{{post(1), is(201, 1, "a")}, {put(2), is(200, 2, "b")}, {matching(put(3), 1, "a"), result{status: 412}}}, true},
-		{"200 though it does not match", []event{
+		{"409 without a user, then effect", []event{{post(1), result{status: 409}}, {get, is(200, 1, "a")}}, false},
+		{"user after a delete", []event{
+			{post(1), is(201, 1, "a")}, {del, result{status: 204}}, {get, is(200, 1, "a")},
+		}, false},
+		{"unknown, takes effect later", []event{
+			{post(1), unknown}, {get, result{status: 404}}, {get, is(200, 1, "a")},
+		}, true},
+		{"unknown, takes effect twice", []event{
+			{post(1), unknown}, {get, is(200, 1, "a")}, {del, result{status: 204}}, {get, result{status: 404}},
+			{get, is(200, 1, "a")},
+		}, false},
+		{"unknown, never takes effect", []event{{put(1), unknown}, {post(2), is(201, 2, "a")}, {get, is(200, 2, "a")}}, true},
+		{"200 to a PUT of a missing user", []event{
+			{post(1), is(201, 1, "a")}, {del, result{status: 204}}, {put(2), is(200, 2, "b")},
+		}, false},
+		{"404 of an existing user", []event{{post(1), is(201, 1, "a")}, {put(2), result{status: 404}}}, false},
+		{"412 although If-Match matches", []event{
+			{post(1), is(201, 1, "a")}, {matching(put(2), 1, "a"), result{status: 412}},
+		}, false},
+		{"412", []event{
+			{post(1), is(201, 1, "a")}, {put(2), is(200, 2, "b")}, {matching(put(3), 1, "a"), result{status: 412}},
+		}, true},
+		{"200 although If-Match does not match", []event{
 			{post(1), is(201, 1, "a")}, {put(2), is(200, 2, "b")}, {matching(put(3), 1, "a"), is(200, 3, "c")},
 		}, false},
-		{"204 with If-Match of a user that others deleted", []event{
+		{"204 with If-Match of a deleted user", []event{
 			{post(1), is(201, 1, "a")}, {del, result{status: 204}}, {matching(del, 1, "a"), result{status: 204}},
 		}, false},
 		{"replayed", []event{{keyed(1), unknown}, {put(2), is(200, 2, "b")}, {keyed(1), replayed(2, "b")}}, true},
-		{"replayed, of another request", []event{{post(1), is(201, 1, "a")}, {keyed(2), replayed(1, "a")}}, false},
-		{"409 to the request that created the user", []event{{keyed(1), is(201, 1, "a")}, {keyed(1), result{status: 409}}}, false},
-		{"another ETag without a write", []event{{post(1), is(201, 1, "a")}, {get, is(200, 1, "b")}}, false},
-		{"an outcome that the API does not have", []event{{get, result{status: 418}}}, false},
+		{"replayed after another request", []event{{post(1), is(201, 1, "a")}, {keyed(2), replayed(1, "a")}}, false},
+		{"409 to the request that created the user", []event{
+			{keyed(1), is(201, 1, "a")}, {keyed(1), result{status: 409}},
+		}, false},
+		{"new ETag without a write", []event{{post(1), is(201, 1, "a")}, {get, is(200, 1, "b")}}, false},
+		{"undefined status code", []event{{get, result{status: 418}}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,12 +82,12 @@ func TestModel(t *testing.T) {
 			for i, e := range tt.events {
 				o := porcupine.Operation{ClientId: i, Input: e.req, Output: e.res, Call: int64(2 * i), Return: int64(2*i + 1)}
 				if e.res.status == 0 {
-					o.Return = never
+					o.Return = noReturn
 				}
 				history = append(history, o)
 			}
 			if got := porcupine.CheckOperations(newModel(), history); got != tt.want {
-				t.Errorf("linearizable = %t, want %t", got, tt.want)
+				t.Errorf("got linearizable = %t, want %t", got, tt.want)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Package linearizability_test tests that what clients are told is what happened: while the database fails in every way, each
-// history of a user has an order in which every request took effect once, between its start and its end, as its response says.
+// Package linearizability_test tests that responses are correct while the database fails. The history of each user
+// must be linearizable: every request takes effect once, between its start and its end, as its response says.
 package linearizability_test
 
 import (
@@ -30,15 +30,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Int("clients", 16, "the number of clients at once")
-	flag.Duration("duration", 5*time.Second, "how long the clients send requests")
-	flag.Uint64("seed", 1, "the seed of the faults and the requests")
-	flag.Bool("kill", false, "also kill processes of functions")
+	flag.Int("clients", 16, "number of concurrent clients")
+	flag.Duration("duration", 5*time.Second, "duration of the workload")
+	flag.Uint64("seed", 1, "seed for the random faults and requests")
+	flag.Bool("kill", false, "also kill function processes")
 	stacktest.Main(m, stacktest.Database, stacktest.Functions)
 }
 
-// flagged returns the workload that the flags describe.
-func flagged() workload {
+// workloadFromFlags returns the workload defined by the flags.
+func workloadFromFlags() workload {
 	value := func(name string) any { return flag.Lookup(name).Value.(flag.Getter).Get() }
 	return workload{
 		clients: value("clients").(int), duration: value("duration").(time.Duration),
@@ -46,15 +46,15 @@ func flagged() workload {
 	}
 }
 
-// TestLinearizable is the short run, or the one that the flags describe.
+// TestLinearizable runs the workload defined by the flags; the default is a short one.
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
-	run(t, flagged())
+	run(t, workloadFromFlags())
 }
 
-// TestLinearizable_All is the run of continuous integration.
+// TestLinearizable_All runs longer workloads in continuous integration.
 //
-//nolint:paralleltest // each run takes the whole machine
+//nolint:paralleltest // each run needs the whole machine
 func TestLinearizable_All(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	for _, w := range []workload{
@@ -65,18 +65,18 @@ func TestLinearizable_All(t *testing.T) {
 	}
 }
 
-// TestLinearizable_NoFaults sees that no outcome is unknown unless something fails.
+// TestLinearizable_NoFaults checks that no outcome is unknown without faults.
 func TestLinearizable_NoFaults(t *testing.T) {
 	t.Parallel()
 	run(t, workload{clients: 8, duration: time.Second, seed: 4})
 }
 
-// chooseFaults returns a function that chooses faults for 26 % of all calls. It can be called from several goroutines.
-func chooseFaults(seed uint64) func(operation string) unreliable.Fault {
-	mix := map[unreliable.Fault]int{ // in thousandths; those that take seconds are rarer
-		unreliable.ResetBefore: 35, unreliable.Reset: 35, unreliable.FailBefore: 35, unreliable.FailAfter: 35,
-		unreliable.Cut: 35, unreliable.Throttle: 35,
-		unreliable.Withhold: 12, unreliable.Delay: 13, unreliable.Late: 13, unreliable.Ignore: 12,
+// randomFaults returns a function that returns a fault for 26 % of all calls. The function is safe for concurrent use.
+func randomFaults(seed uint64) func(operation string) unreliable.Fault {
+	perMille := map[unreliable.Fault]int{ // less for faults that take seconds
+		unreliable.ResetBefore: 35, unreliable.ResetAfter: 35, unreliable.FailBefore: 35, unreliable.FailAfter: 35,
+		unreliable.Truncate: 35, unreliable.Throttle: 35,
+		unreliable.DropResponse: 12, unreliable.DelayResponse: 13, unreliable.DelayRequest: 13, unreliable.Ignore: 12,
 	}
 	var mu sync.Mutex
 	source := rand.New(rand.NewPCG(seed, 0))
@@ -84,8 +84,8 @@ func chooseFaults(seed uint64) func(operation string) unreliable.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		n := source.IntN(1000)
-		for f := unreliable.None; f <= unreliable.Late; f++ { // in an order that is the same each time
-			if n -= mix[f]; n < 0 {
+		for f := unreliable.None; f <= unreliable.DelayRequest; f++ { // in deterministic order, unlike the map
+			if n -= perMille[f]; n < 0 {
 				return f
 			}
 		}
@@ -100,24 +100,24 @@ type workload struct {
 	faults, kill bool
 }
 
-// Few users at once make requests collide; few requests for each keep its history short enough to check.
+// Few concurrent users make conflicts likely. Few requests per user keep the histories short enough to check.
 const (
 	usersAtOnce     = 4
 	requestsPerUser = 40
 )
 
-// runner sends requests and keeps their histories.
+// runner sends requests and records their histories.
 type runner struct {
 	stack *stacktest.Stack
 	began time.Time
-	value atomic.Int64 // the last one
+	value atomic.Int64 // the last value sent
 
-	mu        sync.Mutex // guards what follows
-	histories map[string][]porcupine.Operation
-	current   []string
-	statuses  map[string]int   // "PUT 200" and how often
-	outcomes  map[int][]int    // the statuses of the requests that write a value
-	seen      map[int][]string // the requests whose response has a value
+	mu        sync.Mutex                       // guards the fields below
+	histories map[string][]porcupine.Operation // by user id
+	current   []string                         // the ids of the current users
+	statuses  map[string]int                   // number of responses by method and status code, for example "PUT 200"
+	outcomes  map[int][]int                    // by value, the status codes of the requests that write it
+	seen      map[int][]string                 // by value, the requests whose response contains it
 }
 
 func run(t *testing.T, w workload) {
@@ -125,7 +125,8 @@ func run(t *testing.T, w workload) {
 	t.Logf("seed %d, %d clients, %v, faults %t, kill %t", w.seed, w.clients, w.duration, w.faults, w.kill)
 	p := unreliable.NewDatabase(t)
 	r := &runner{
-		stack:     stacktest.Start(t, p.With, stacktest.Parameters(map[string]string{"ReservedConcurrency": strconv.Itoa(w.clients)})),
+		stack: stacktest.Start(t, p.With,
+			stacktest.Parameters(map[string]string{"ReservedConcurrency": strconv.Itoa(w.clients)})),
 		began:     time.Now(),
 		histories: map[string][]porcupine.Operation{}, statuses: map[string]int{},
 		outcomes: map[int][]int{}, seen: map[int][]string{},
@@ -134,13 +135,14 @@ func run(t *testing.T, w workload) {
 		r.current = append(r.current, "")
 	}
 	if w.faults {
-		p.Fail(chooseFaults(w.seed))
+		p.Fail(randomFaults(w.seed))
 	}
 	end := time.Now().Add(w.duration)
 	var running sync.WaitGroup
 	for i := range w.clients {
 		running.Go(func() {
-			c := &sender{runner: r, source: rand.New(rand.NewPCG(w.seed, uint64(i)+1)), known: map[string]user{}} //nolint:gosec // repeatable
+			source := rand.New(rand.NewPCG(w.seed, uint64(i)+1)) //nolint:gosec // reproducible
+			c := &sender{runner: r, source: source, known: map[string]user{}}
 			for time.Now().Before(end) {
 				c.next(t)
 			}
@@ -151,7 +153,7 @@ func run(t *testing.T, w workload) {
 	}
 	running.Wait()
 	p.Fail(nil)
-	p.Settle()
+	p.WaitDelayed()
 	c := &sender{runner: r, known: map[string]user{}}
 	for id := range r.histories {
 		c.send(t, id, request{method: http.MethodGet})
@@ -159,7 +161,7 @@ func run(t *testing.T, w workload) {
 	r.check(t, w)
 }
 
-// killUntil kills a process of a function that is busy, again and again.
+// killUntil kills a busy function process at regular intervals until end.
 func (r *runner) killUntil(t *testing.T, end time.Time, source *rand.Rand) {
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
@@ -184,24 +186,24 @@ func (r *runner) killUntil(t *testing.T, end time.Time, source *rand.Rand) {
 	}
 	t.Logf("killed %d processes", killed)
 	if killed == 0 {
-		t.Error("no process was busy, so that none was killed")
+		t.Error("got no busy process to kill")
 	}
 }
 
-// sender sends one request after the other.
+// sender is a client that sends requests sequentially.
 type sender struct {
 	*runner
 	source *rand.Rand
-	known  map[string]user // as it last saw them
-	again  *request        // to be sent with its key once more
-	id     string          // of the user of again
+	known  map[string]user // as last seen by this client
+	retry  *request        // the next request, with the same key as the previous one
+	id     string          // the id of the user in retry
 }
 
-// next sends a request at random.
+// next sends retry or a random request.
 func (c *sender) next(t *testing.T) {
-	if again := c.again; again != nil {
-		c.again = nil
-		c.send(t, c.id, *again)
+	if retry := c.retry; retry != nil {
+		c.retry = nil
+		c.send(t, c.id, *retry)
 		return
 	}
 	id := c.user(c.source.IntN(usersAtOnce))
@@ -219,20 +221,20 @@ func (c *sender) next(t *testing.T) {
 	if req.method == http.MethodPost || req.method == http.MethodPut {
 		req.value = int(c.value.Add(1))
 	}
-	other := c.source.IntN(2) == 0
-	known, knows := c.known[id]
+	withHeader := c.source.IntN(2) == 0
+	known, ok := c.known[id]
 	switch {
-	case req.method == http.MethodPost && other:
+	case req.method == http.MethodPost && withHeader:
 		req.key = strconv.Itoa(req.value)
-	case req.method != http.MethodGet && req.method != http.MethodPost && other && knows:
+	case req.method != http.MethodGet && req.method != http.MethodPost && withHeader && ok:
 		req.ifMatch = &known
 	}
 	if res := c.send(t, id, req); res.status == 0 && req.key != "" && c.source.IntN(2) == 0 {
-		c.again, c.id = &req, id
+		c.retry, c.id = &req, id
 	}
 }
 
-// user returns the id of one of the current users, which is replaced after requestsPerUser.
+// user returns the id of current user i. After requestsPerUser requests, a new user takes its place.
 func (r *runner) user(i int) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -281,8 +283,8 @@ func (c *sender) send(t *testing.T, id string, req request) result {
 	return res
 }
 
-// never is the end of a request whose outcome is unknown: it may still take effect.
-const never = math.MaxInt64
+// noReturn is the end of a request with an unknown outcome, which may still take effect.
+const noReturn = math.MaxInt64
 
 // record adds a request to the history of the user.
 func (r *runner) record(id string, req request, res result, call, returned time.Duration, status int) {
@@ -308,10 +310,10 @@ func (r *runner) record(id string, req request, res result, call, returned time.
 		})
 	}
 	switch {
-	case status == http.StatusServiceUnavailable, req.method == http.MethodGet && res.status == 0: // it says nothing of the user
+	case status == http.StatusServiceUnavailable, req.method == http.MethodGet && res.status == 0: // no effect, no state
 	case res.status == 0:
-		add(res, never)
-	case res.replayed: // the request created the user, or one before it with the key did; then the user was read
+		add(res, noReturn)
+	case res.replayed: // a create with an unknown outcome, and a read
 		add(result{}, int64(returned))
 		add(res, int64(returned))
 	default:
@@ -319,7 +321,7 @@ func (r *runner) record(id string, req request, res result, call, returned time.
 	}
 }
 
-// check fails the test unless each history is linearizable, and what was refused was never seen.
+// check checks that each history is linearizable, and that no response contains a value of a refused request.
 func (r *runner) check(t *testing.T, w workload) {
 	t.Helper()
 	r.report(t, w)
@@ -328,11 +330,11 @@ func (r *runner) check(t *testing.T, w workload) {
 			return status < 400 || status >= 500 && status != http.StatusServiceUnavailable
 		})
 		if seen := r.seen[value]; refused && len(seen) > 0 {
-			t.Errorf("the value %d was refused with %v, and was seen by %v", value, statuses, seen)
+			t.Errorf("value %d: refused with %v, but seen by %v", value, statuses, seen)
 		}
 	}
 	if len(r.histories) == 0 {
-		t.Error("there are no histories")
+		t.Error("got no histories")
 	}
 	model := newModel()
 	for id, history := range r.histories {
@@ -340,26 +342,29 @@ func (r *runner) check(t *testing.T, w workload) {
 		if result == porcupine.Ok {
 			continue
 		}
-		file, err := os.CreateTemp("", fmt.Sprintf("linearizability-seed-%d-%s-*.html", w.seed, id)) //nolint:usetesting // it is kept
+		name := fmt.Sprintf("linearizability-seed-%d-%s-*.html", w.seed, id)
+		file, err := os.CreateTemp("", name) //nolint:usetesting // kept after the test
 		if err == nil {
 			err = porcupine.Visualize(model, info, file)
 			err = cmp.Or(err, file.Close())
 		}
 		if err != nil {
-			t.Errorf("write the history of %s: %v", id, err)
+			t.Errorf("write history of %s: %v", id, err)
 			continue
 		}
-		t.Errorf("seed %d: the history of %s (%d requests) is %s linearizable: see %s",
-			w.seed, id, len(history), map[porcupine.CheckResult]string{porcupine.Illegal: "not", porcupine.Unknown: "not known to be"}[result], file.Name())
-		var text strings.Builder
+		verdict := map[porcupine.CheckResult]string{porcupine.Illegal: "not", porcupine.Unknown: "not known to be"}[result]
+		t.Errorf("seed %d: history of %s (%d requests) is %s linearizable: see %s",
+			w.seed, id, len(history), verdict, file.Name())
+		var lines strings.Builder
 		for _, o := range history {
-			fmt.Fprintf(&text, "%v %v → %v\n", time.Duration(o.Call), time.Duration(o.Return), model.DescribeOperation(o.Input, o.Output))
+			fmt.Fprintf(&lines, "%v %v → %v\n",
+				time.Duration(o.Call), time.Duration(o.Return), model.DescribeOperation(o.Input, o.Output))
 		}
-		_, _ = io.WriteString(t.Output(), text.String())
+		_, _ = io.WriteString(t.Output(), lines.String())
 	}
 }
 
-// report prints how the requests ended, and the share of unknown outcomes.
+// report logs the number of responses by status code, and the share of unknown outcomes.
 func (r *runner) report(t *testing.T, w workload) {
 	t.Helper()
 	writes, unknown, all := 0, 0, 0
@@ -373,16 +378,16 @@ func (r *runner) report(t *testing.T, w workload) {
 			unknown += n
 		}
 	}
-	var text strings.Builder
+	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(r.statuses)) {
-		fmt.Fprintf(&text, "  %s: %d\n", name, r.statuses[name])
+		fmt.Fprintf(&lines, "  %s: %d\n", name, r.statuses[name])
 	}
 	t.Logf("%d requests, %d users; the outcome of %d of %d writes is unknown (%.1f %%)\n%s",
-		all, len(r.histories), unknown, writes, 100*float64(unknown)/float64(max(writes, 1)), &text)
+		all, len(r.histories), unknown, writes, 100*float64(unknown)/float64(max(writes, 1)), &lines)
 	switch {
 	case !w.faults && unknown > 0:
-		t.Errorf("without faults, the outcome of %d writes is unknown", unknown)
+		t.Errorf("got %d unknown outcomes, want none without faults", unknown)
 	case w.faults && unknown == 0:
-		t.Error("with faults, no outcome is unknown: want some, or the faults do not reach the functions")
+		t.Error("got no unknown outcome, want some with faults: check that the faults reach the functions")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-// Package unreliable is a database that breaks as a test tells it to.
+// Package unreliable provides a proxy for DynamoDB Local that injects faults.
 package unreliable
 
 import (
@@ -25,43 +25,43 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// Fault is what happens to a request on its way to the database.
+// Fault is a fault of a request to the database.
 type Fault int
 
-// What can happen to a request.
+// Faults of requests to the database.
 const (
-	None        Fault = iota
-	Ignore            // the database does not get it, and no response comes
-	Throttle          // the database refuses it as one that is too busy
-	Lose              // the database executes it; instead of the response, the connection is closed (FIN)
-	Reset             // the same, with a reset (RST)
-	Cut               // the database executes it; the connection is closed in the middle of the response
-	Withhold          // the database executes it; no response comes
-	ResetBefore       // the database does not get it; the connection is reset
-	FailBefore        // the database does not get it; the response is 500
-	FailAfter         // the database executes it; the response is 500
-	Delay             // the database executes it; the response comes after Lateness
-	Late              // the database executes it after Lateness, whether the caller still waits or not
+	None          Fault = iota
+	Ignore              // the request is dropped; there is no response
+	Throttle            // the response is ProvisionedThroughputExceededException
+	CloseAfter          // the request is executed; the connection is closed (FIN) without a response
+	ResetAfter          // the request is executed; the connection is reset (RST) without a response
+	Truncate            // the request is executed; the connection is closed in the middle of the response
+	DropResponse        // the request is executed; there is no response
+	ResetBefore         // the request is dropped; the connection is reset
+	FailBefore          // the request is dropped; the response is 500
+	FailAfter           // the request is executed; the response is 500
+	DelayResponse       // the request is executed; the response is delayed by DelayTime
+	DelayRequest        // the request is executed after DelayTime, even if the caller has given up
 )
 
-// Lateness is longer than an attempt of the functions waits for a response.
-const Lateness = 3 * time.Second
+// DelayTime exceeds the timeout of an attempt of the functions.
+const DelayTime = 3 * time.Second
 
-// Operation is a request that the database was sent.
+// Operation is a request that the database received.
 type Operation struct {
-	Name    string // of DynamoDB's operation, such as "PutItem"
-	Attempt string // of the SDK, counted from "1"
+	Name    string // the DynamoDB operation, for example "PutItem"
+	Attempt string // the SDK's attempt, from "1"
 }
 
-// Database stands between the functions and the database of a package's tests, and breaks what it is told to break.
+// Database is a proxy between the functions and the database of a package's tests.
 type Database struct {
 	url       string
 	Address   string // host:port
 	database  *url.URL
 	transport *http.Transport
-	reserved  int // a socket that keeps the port while nobody listens
+	reserved  int // a socket that reserves the port while there is no listener
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	server     *http.Server
 	served     chan error
 	conns      map[net.Conn]http.ConnState
@@ -69,10 +69,10 @@ type Database struct {
 	interrupts map[string]func(execute func())
 	operations []Operation
 
-	delayed sync.WaitGroup // the requests that wait for Lateness
+	delayed sync.WaitGroup // requests that wait for DelayTime
 }
 
-// NewDatabase starts a database where nothing is broken, and stops it after the test.
+// NewDatabase starts a database without faults, and stops it after the test.
 func NewDatabase(tb testing.TB) *Database {
 	tb.Helper()
 	database, err := url.Parse(stacktest.Endpoint(tb))
@@ -90,7 +90,7 @@ func NewDatabase(tb testing.TB) *Database {
 	d.Up(tb)
 	tb.Cleanup(func() {
 		d.Down(tb)
-		d.Settle()
+		d.WaitDelayed()
 		d.transport.CloseIdleConnections()
 		if err := syscall.Close(d.reserved); err != nil {
 			tb.Errorf("release the port: %v", err)
@@ -99,8 +99,8 @@ func NewDatabase(tb testing.TB) *Database {
 	return d
 }
 
-// reservePort binds a socket to a free port without listening. Connections to the port are refused, and yet nobody else is
-// given it.
+// reservePort binds a socket to a free port without listening. Connections to the port are refused, and no other
+// process gets the port.
 func reservePort() (socket int, address string, err error) {
 	syscall.ForkLock.RLock()
 	socket, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -112,7 +112,7 @@ func reservePort() (socket int, address string, err error) {
 		return 0, "", fmt.Errorf("reserve a port: %w", err)
 	}
 	var bound syscall.Sockaddr
-	// With SO_REUSEADDR, which package net sets too, the server can listen on the port nevertheless.
+	// With SO_REUSEADDR, which package net also sets, the server can listen on the port.
 	err = syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
 	if err == nil {
 		err = syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
@@ -126,10 +126,10 @@ func reservePort() (socket int, address string, err error) {
 	return socket, net.JoinHostPort("127.0.0.1", strconv.Itoa(bound.(*syscall.SockaddrInet4).Port)), nil
 }
 
-// With makes it the database of a stack.
+// With sets d as the database of a stack.
 func (d *Database) With(cfg *local.Config) { cfg.DynamoDBEndpoint = d.url }
 
-// Up makes it accept connections.
+// Up starts to accept connections.
 func (d *Database) Up(tb testing.TB) {
 	tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", d.Address)
@@ -138,13 +138,13 @@ func (d *Database) Up(tb testing.TB) {
 	}
 	server := &http.Server{Handler: d, ConnState: d.track, ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(forgetful{listener}) }()
+	go func() { served <- server.Serve(blackholeListener{listener}) }()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.server, d.served = server, served
 }
 
-// Down makes it refuse connections, and closes those that there are, requests under way or not.
+// Down closes all connections, including those with pending requests, and refuses new ones.
 func (d *Database) Down(tb testing.TB) {
 	tb.Helper()
 	d.mu.Lock()
@@ -155,10 +155,10 @@ func (d *Database) Down(tb testing.TB) {
 		return
 	}
 	if err := server.Close(); err != nil {
-		tb.Errorf("close the unreliable database: %v", err)
+		tb.Errorf("close unreliable database: %v", err)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		tb.Errorf("the unreliable database: %v", err)
+		tb.Errorf("serve unreliable database: %v", err)
 	}
 }
 
@@ -172,8 +172,8 @@ func (d *Database) track(conn net.Conn, state http.ConnState) {
 	d.conns[conn] = state
 }
 
-// Kept is how many connections are open and wait for a next request.
-func (d *Database) Kept() int {
+// IdleConnections returns the number of open connections without a pending request.
+func (d *Database) IdleConnections() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -185,33 +185,33 @@ func (d *Database) Kept() int {
 	return n
 }
 
-// CutConnections closes all connections: with FIN, or with RST.
-func (d *Database) CutConnections(tb testing.TB, withReset bool) {
+// CloseConnections closes all connections with FIN or, if withReset, with RST.
+func (d *Database) CloseConnections(tb testing.TB, withReset bool) {
 	tb.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for conn := range d.conns {
-		if err := hangUp(conn, withReset); err != nil && !errors.Is(err, net.ErrClosed) {
-			tb.Errorf("cut a connection: %v", err)
+		if err := closeConnection(conn, withReset); err != nil && !errors.Is(err, net.ErrClosed) {
+			tb.Errorf("close connection: %v", err)
 		}
 	}
 }
 
-// ForgetConnections makes it ignore what comes on the connections that there are, without closing them, as a firewall does that has
-// forgotten them.
-func (d *Database) ForgetConnections() {
+// BlackholeConnections ignores all data on the open connections without closing them, like a firewall that has
+// dropped their state.
+func (d *Database) BlackholeConnections() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for conn := range d.conns {
-		conn.(*connection).forgotten.Store(true)
+		conn.(*connection).blackholed.Store(true)
 	}
 }
 
-// forgetful accepts connections that can be forgotten.
-type forgetful struct{ net.Listener }
+// blackholeListener accepts connections that can be blackholed.
+type blackholeListener struct{ net.Listener }
 
 // Accept implements [net.Listener].
-func (l forgetful) Accept() (net.Conn, error) {
+func (l blackholeListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -221,15 +221,15 @@ func (l forgetful) Accept() (net.Conn, error) {
 
 type connection struct {
 	net.Conn
-	forgotten atomic.Bool
-	closing   sync.Once
-	closed    chan struct{}
+	blackholed atomic.Bool
+	closing    sync.Once
+	closed     chan struct{}
 }
 
 // Read implements [net.Conn].
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.forgotten.Load() {
+	if c.blackholed.Load() {
 		<-c.closed
 		return 0, net.ErrClosed
 	}
@@ -242,7 +242,7 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-func hangUp(conn net.Conn, withReset bool) error {
+func closeConnection(conn net.Conn, withReset bool) error {
 	if withReset {
 		if err := conn.(*connection).Conn.(*net.TCPConn).SetLinger(0); err != nil {
 			return err
@@ -251,28 +251,30 @@ func hangUp(conn net.Conn, withReset bool) error {
 	return conn.Close()
 }
 
-// Fail gives every request from now on the fault that choose returns for the operation. nil heals.
+// Fail sets the fault of every later request to what choose returns for its operation. If choose is nil, there are no
+// faults.
 func (d *Database) Fail(choose func(name string) Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = choose
 }
 
-// Interrupt breaks the connection of the next request for an operation, after meanwhile has run. What meanwhile does happens while
-// the sender still waits. The database executes the request if and when execute is called, once, which may be later.
+// Interrupt calls meanwhile while the next request for an operation is pending, then resets its connection. The
+// database executes the request when execute is called, which may be later or never.
 func (d *Database) Interrupt(name string, meanwhile func(execute func())) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.interrupts[name] = meanwhile
 }
 
-// Settle waits until the database has executed all delayed requests.
-func (d *Database) Settle() { d.delayed.Wait() }
+// WaitDelayed waits until the database has executed all delayed requests.
+func (d *Database) WaitDelayed() { d.delayed.Wait() }
 
-// All is the fault of every request.
+// All returns an argument for [Database.Fail] with the fault f for every request.
 func All(f Fault) func(string) Fault { return func(string) Fault { return f } }
 
-// First is the fault of the first times requests for an operation.
+// First returns an argument for [Database.Fail] with the fault f for the first requests for an operation, as many as
+// times.
 func First(times int, name string, f Fault) func(string) Fault {
 	return func(called string) Fault {
 		if called != name || times == 0 {
@@ -283,22 +285,22 @@ func First(times int, name string, f Fault) func(string) Fault {
 	}
 }
 
-// Forget forgets the operations so far.
-func (d *Database) Forget() {
+// ResetOperations clears the recorded operations.
+func (d *Database) ResetOperations() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.operations = nil
 }
 
-// Seen returns the operations since [Database.Forget].
-func (d *Database) Seen() []Operation {
+// Operations returns the operations since [Database.ResetOperations].
+func (d *Database) Operations() []Operation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.operations)
 }
 
-// note records a request, and returns what happens to it.
-func (d *Database) note(r *http.Request) (f Fault, interrupt func(execute func())) {
+// record records a request, and returns its fault or interrupt.
+func (d *Database) record(r *http.Request) (f Fault, interrupt func(execute func())) {
 	_, name, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	attempt, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Amz-Sdk-Request"), "attempt="), ";")
 	d.mu.Lock()
@@ -311,7 +313,7 @@ func (d *Database) note(r *http.Request) (f Fault, interrupt func(execute func()
 	if d.fault != nil {
 		f = d.fault(name)
 	}
-	if f == Delay || f == Late {
+	if f == DelayResponse || f == DelayRequest {
 		d.delayed.Add(1)
 	}
 	return f, nil
@@ -323,7 +325,7 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	f, interrupt := d.note(r)
+	f, interrupt := d.record(r)
 	if interrupt != nil {
 		interrupt(func() {
 			if _, err := d.forward(r, body); err != nil {
@@ -339,21 +341,21 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		abort(w, true)
 		return
 	case Throttle:
-		refuse(w, http.StatusBadRequest, "ProvisionedThroughputExceededException",
+		respondError(w, http.StatusBadRequest, "ProvisionedThroughputExceededException",
 			"The level of configured provisioned throughput for the table was exceeded.")
 		return
 	case FailBefore:
-		refuse(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
+		respondError(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
 		return
-	case Late:
-		time.Sleep(Lateness)
+	case DelayRequest:
+		time.Sleep(DelayTime)
 	default:
 	}
 	response, err := d.forward(r, body)
-	if f == Delay {
-		time.Sleep(Lateness)
+	if f == DelayResponse {
+		time.Sleep(DelayTime)
 	}
-	if f == Delay || f == Late {
+	if f == DelayResponse || f == DelayRequest {
 		d.delayed.Done()
 	}
 	if err != nil {
@@ -361,21 +363,21 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch f {
-	case Lose, Reset:
-		abort(w, f == Reset)
+	case CloseAfter, ResetAfter:
+		abort(w, f == ResetAfter)
 		return
-	case Withhold:
+	case DropResponse:
 		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	case FailAfter:
-		refuse(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
+		respondError(w, http.StatusInternalServerError, "InternalServerError", "Internal server error")
 		return
 	default:
 	}
 	maps.Copy(w.Header(), response.header)
 	w.Header().Set("Content-Length", strconv.Itoa(len(response.body)))
 	w.WriteHeader(response.status)
-	if f == Cut {
+	if f == Truncate {
 		_, _ = w.Write(response.body[:len(response.body)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
@@ -387,15 +389,15 @@ func (d *Database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func abort(w http.ResponseWriter, withReset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
-		err = hangUp(conn, withReset)
+		err = closeConnection(conn, withReset)
 	}
 	if err != nil {
 		panic(err)
 	}
 }
 
-// refuse responds as DynamoDB does to a request that it does not execute.
-func refuse(w http.ResponseWriter, status int, exception, message string) {
+// respondError responds with an error in DynamoDB's format.
+func respondError(w http.ResponseWriter, status int, exception, message string) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":%q}`, exception, message)
@@ -407,9 +409,10 @@ type response struct {
 	body   []byte
 }
 
-// forward has the database execute a request, whether its sender still waits or not.
+// forward sends a request to the database, even if the sender has given up.
 func (d *Database) forward(r *http.Request, body []byte) (response, error) {
-	out, err := http.NewRequest(r.Method, d.database.JoinPath(r.URL.Path).String(), bytes.NewReader(body)) //nolint:noctx // as it says
+	target := d.database.JoinPath(r.URL.Path).String()
+	out, err := http.NewRequest(r.Method, target, bytes.NewReader(body)) //nolint:noctx // not canceled with the sender
 	if err != nil {
 		return response{}, err
 	}

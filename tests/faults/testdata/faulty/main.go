@@ -1,5 +1,5 @@
-// Command faulty is a Lambda function that breaks as the query parameter "fault" of the request tells it to, and in init as the
-// variable INIT does.
+// Command faulty is a Lambda function that fails as the query parameter "fault" or, during init, the variable INIT
+// specifies.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 type handler struct{}
 
-// Invoke implements lambda.Handler: what it returns goes to Lambda as it is.
+// Invoke implements [lambda.Handler]. Lambda gets the returned bytes unchanged.
 func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var event struct {
 		Query map[string]string `json:"queryStringParameters"`
@@ -26,11 +26,11 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	switch fault := event.Query["fault"]; fault {
 	case "":
-		return user("well"), nil
+		return user("ok"), nil
 	case "panic":
-		panic("secret of the inside")
+		panic("internal secret")
 	case "error":
-		return nil, fmt.Errorf("secret of the inside")
+		return nil, fmt.Errorf("internal secret")
 	case "exit0":
 		os.Exit(0)
 	case "exit3":
@@ -39,16 +39,16 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		select {}
 	case "not JSON":
 		return []byte("\x00 not JSON \xff"), nil
-	case "no object":
+	case "not an object":
 		return []byte(`"a string"`), nil
 	case "unknown key":
-		return []byte(`{"statusCode":200,"status":"fine"}`), nil
-	case "no status":
-		return []byte(`{"statusCode":"fine"}`), nil
+		return []byte(`{"statusCode":200,"status":"ok"}`), nil
+	case "invalid status code":
+		return []byte(`{"statusCode":"ok"}`), nil
 	case "large":
 		return fmt.Appendf(nil, `{"statusCode":200,"body":%q}`, bytes.Repeat([]byte("x"), 6_291_557)), nil
 	case "wait":
-		// Until the file is there: a test's way to hold the invocation.
+		// The invocation ends when the test creates the file.
 		for ctx.Err() == nil {
 			if _, err := os.Stat(event.Query["file"]); err == nil {
 				return user("waited"), nil
@@ -57,24 +57,24 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		}
 		return nil, ctx.Err()
 	}
-	return nil, fmt.Errorf("cannot do %q", event.Query["fault"])
+	return nil, fmt.Errorf("unknown fault %q", event.Query["fault"])
 }
 
-// user is the answer of a function that is not broken, as the API document has it.
+// user returns a response that is valid according to the API document.
 func user(id string) []byte {
 	return fmt.Appendf(nil, `{"statusCode": 200, "headers": {"ETag": "\"1\"", "Content-Location": "/prod/users/%[1]s",
 		"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
-		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, Link, `+
-		`Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id"},
+		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, `+
+		`Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id"},
 		"body": "{\"userId\": \"%[1]s\"}"}`, id)
 }
 
 func main() {
 	switch os.Getenv("INIT") {
 	case "exit":
-		log.Fatal("no start")
+		log.Fatal("init failed")
 	case "panic":
-		panic("no start")
+		panic("init failed")
 	case "hang":
 		select {}
 	}
