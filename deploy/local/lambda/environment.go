@@ -16,45 +16,46 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// state is where a runtime stands in the lifecycle; the values are the names in the Runtime API's error messages.
+// state is the state of a runtime in its lifecycle. The values are the names in the Runtime API's error messages.
 type state string
 
 const (
 	stateStarted      state = "Started"
-	stateInitError    state = "InitError" // it has posted /init/error
-	stateReady        state = "Ready"     // it waits in "next"
-	stateRunning      state = "Running"   // it has an invocation
+	stateInitError    state = "InitError" // after POST /init/error
+	stateReady        state = "Ready"     // waiting in GET /invocation/next
+	stateRunning      state = "Running"   // executing an invocation
 	stateResponseSent state = "ResponseSent"
 )
 
 const (
-	phaseInit   = "init"   // before the invocation, under the init limit
-	phaseInvoke = "invoke" // a failed init, repeated within the invocation and under its timeout
+	phaseInit   = "init"   // before the invocation; limited by Options.InitTimeout
+	phaseInvoke = "invoke" // retry of a failed init within the invocation; limited by its timeout
 )
 
-// shutdownTimeout is the Shutdown phase of a function with an internal extension ("Lambda execution environment
-// lifecycle"). It is also the time that a runtime gets to exit after it reported an init error.
+// shutdownTimeout limits the Shutdown phase of a function with an internal extension ("Lambda execution environment
+// lifecycle"). It also limits how long a runtime may take to exit after it reported an init error.
 const shutdownTimeout = 500 * time.Millisecond
 
-// debuggerTimeout is what a debugger gets after SIGTERM, to end the function too: that may be in a process group of its own.
+// debuggerTimeout is the time from SIGTERM to SIGKILL for a debugger. It must be long enough for the debugger to stop
+// the function, which may run in another process group.
 const debuggerTimeout = 2 * time.Second
 
-// invocation is one call of a function.
+// invocation is one invocation of a function.
 type invocation struct {
 	id       string
 	function string // function name
 	arn      string
 	trace    traceContext
 	payload  []byte
-	result   chan result // has room for the one result
+	result   chan result // buffered: capacity 1
 	received time.Time
 
-	// Owned by the environment that runs it.
+	// Owned by the environment that runs the invocation.
 	started   time.Time
 	responded time.Time
 }
 
-// origin of the lines that are written meanwhile; inv may be nil.
+// origin returns the origin of log lines written during inv, which may be nil.
 func (inv *invocation) origin() origin {
 	if inv == nil {
 		return origin{}
@@ -62,61 +63,60 @@ func (inv *invocation) origin() origin {
 	return origin{requestID: inv.id, traceID: inv.trace.id}
 }
 
-// result is what an Invoke returns.
+// result holds the results of [Host.Invoke].
 type result struct {
 	payload       []byte
 	functionError string
 	err           error
 }
 
-// failure is why an init or an invocation failed.
+// failure describes why an init or an invocation failed.
 type failure struct {
 	status    string // "error" or "timeout", as in platform.report
 	errorType string
-	message   string          // for traces; "" where the words are the function's
-	document  []byte          // the error document for the caller
-	cause     json.RawMessage // what the runtime says for X-Ray; nil: nothing
+	message   string          // for traces; "" if the function wrote it
+	document  []byte          // error document for the caller
+	cause     json.RawMessage // X-Ray error cause reported by the runtime, or nil
 }
 
-// environment is an execution environment: a process, and the goroutine (run) that owns it. The process's calls of the
-// Runtime API are carried out on that goroutine, so its fields need no lock.
+// environment is an execution environment: a process and the goroutine (run) that owns it. That goroutine also handles
+// the process's Runtime API requests, so most fields need no lock.
 type environment struct {
 	host     *Host
 	function *function
-	id       string // in the path of the process's Runtime API address
-	// calls, invocations: what run is told. ended: closed when run is over.
-	calls       chan func()
-	invocations chan *invocation
-	ended       chan struct{}
+	id       string // first path segment of the process's Runtime API address
 
-	pid      int  // guarded by Host.mu
-	answered bool // guarded by Host.mu
+	calls       chan func()      // API requests to handle on the goroutine
+	invocations chan *invocation // invocations to start
+	ended       chan struct{}    // closed when run returns
 
-	// Set before run, then owned by it.
-	logStream  string
-	phase      string
-	invocation *invocation    // nil when idle
-	after      []*environment // that must have ended before the process starts
+	pid       int  // guarded by Host.mu
+	responded bool // guarded by Host.mu
+
+	// Set before run starts, then owned by run.
+	logStream    string
+	phase        string
+	invocation   *invocation    // nil when idle
+	predecessors []*environment // must have ended before the process starts
 
 	process    *process.Process
 	output     *output
 	state      state
-	next       chan<- answer     // answers the "next" in which the runtime waits
-	extensions map[string]string // names of the registered extensions by identifier
+	next       chan<- apiResponse // receives the response to the pending GET /invocation/next
+	extensions map[string]string  // names of registered extensions by identifier
 	timer      *time.Timer
 	initStart  time.Time
 	initEnd    time.Time     // zero while init runs
-	initTime   time.Duration // to be reported with the first invocation
-	cold       bool          // until an invocation is over
-	expired    time.Time     // when the time for init or for the invocation was over; zero: it is not
-	initError  *failure      // posted by the runtime
-	failed     *failure      // how the running invocation failed, when the runtime has said so
-	memory     int           // largest peak seen, in bytes
-	over       bool
+	initTime   time.Duration // reported with the first invocation
+	cold       bool          // until the first invocation has ended
+	expired    time.Time     // when the init or the invocation timed out; zero if it did not
+	initError  *failure      // reported by the runtime
+	failed     *failure      // reported by the runtime for the current invocation
+	memory     int           // peak resident memory, in bytes
+	done       bool
 }
 
-// newEnvironment returns an environment whose first invocation is inv, or which waits for one when inv is nil; Host.add
-// starts it.
+// newEnvironment returns an environment, to be started by Host.add. If inv is not nil, it is the first invocation.
 func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
 	return &environment{
 		host:        h,
@@ -136,10 +136,10 @@ func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
 
 func randomHex() string { return strings.ReplaceAll(uuid.NewString(), "-", "") }
 
-// run starts the process and serves it until it has ended.
+// run starts the process and handles its events until it has ended.
 func (e *environment) run() {
 	defer close(e.ended)
-	if !e.awaitPlace() {
+	if !e.waitForPredecessors() {
 		e.shutdown()
 		return
 	}
@@ -149,16 +149,16 @@ func (e *environment) run() {
 	}
 	defer e.output.close()
 	defer e.timer.Stop()
-	for !e.over {
+	for !e.done {
 		select {
 		case call := <-e.calls:
 			call()
 		case e.invocation = <-e.invocations:
-			e.begin()
+			e.startInvocation()
 		case <-e.timer.C:
-			e.expire()
+			e.handleTimeout()
 		case <-e.process.Done():
-			e.exited()
+			e.handleExit()
 		case <-e.retired():
 			e.shutdown()
 		case <-e.host.closing:
@@ -167,7 +167,8 @@ func (e *environment) run() {
 	}
 }
 
-// retired is closed when the function's configuration was replaced, of which an environment hears between invocations only.
+// retired returns a channel that is closed when the function's configuration is replaced. It returns nil during an
+// invocation: an environment ends between invocations only.
 func (e *environment) retired() <-chan struct{} {
 	if e.invocation != nil {
 		return nil
@@ -175,9 +176,9 @@ func (e *environment) retired() <-chan struct{} {
 	return e.function.retired
 }
 
-// awaitPlace waits for the environments before this one to end; false when this one is not wanted any more.
-func (e *environment) awaitPlace() bool {
-	for _, before := range e.after {
+// waitForPredecessors waits for the environments in e.predecessors to end. It reports whether e is still needed.
+func (e *environment) waitForPredecessors() bool {
+	for _, before := range e.predecessors {
 		select {
 		case <-before.ended:
 		case <-e.retired():
@@ -186,7 +187,7 @@ func (e *environment) awaitPlace() bool {
 			return false
 		}
 	}
-	e.after = nil
+	e.predecessors = nil
 	return true
 }
 
@@ -197,10 +198,10 @@ func (e *environment) start() error {
 	} else {
 		e.log(InitStart{InitializationType: "on-demand", Phase: e.phase, RuntimeVersion: "provided:al2023"})
 	}
-	out, err := newOutput(func(line string, of origin) {
+	out, err := newOutput(func(line string, from origin) {
 		e.host.log(Event{
 			Time: time.Now(), Function: e.function.Name, LogStream: e.logStream,
-			RequestID: of.requestID, TraceID: of.traceID, Record: Line(line),
+			RequestID: from.requestID, TraceID: from.traceID, Record: Line(line),
 		})
 	})
 	if err != nil {
@@ -218,21 +219,21 @@ func (e *environment) start() error {
 		out.close()
 		return err
 	}
-	e.process, e.output, e.timer = p, out, time.NewTimer(e.limit())
+	e.process, e.output, e.timer = p, out, time.NewTimer(e.initLimit())
 	e.host.mu.Lock()
 	e.pid = p.Pid()
 	e.host.mu.Unlock()
 	return nil
 }
 
-// ready handles a "next": init, or the invocation before, is over.
-func (e *environment) ready(answers chan<- answer) {
+// handleNext handles GET /invocation/next, which ends the init or the previous invocation.
+func (e *environment) handleNext(responses chan<- apiResponse) {
 	switch e.state {
 	case stateStarted:
-		e.measure()
+		e.updateMemory()
 		e.initEnd = time.Now()
 		if e.invocation == nil {
-			e.cold = false // it was started by itself, maybe hours before its first invocation
+			e.cold = false // started without an invocation, maybe hours before the first one
 		}
 		if e.phase == phaseInit {
 			e.initTime = e.initEnd.Sub(e.initStart)
@@ -240,16 +241,16 @@ func (e *environment) ready(answers chan<- answer) {
 	case stateResponseSent:
 		e.report(e.failed)
 		e.invocation, e.failed = nil, nil
-	case stateReady: // asked again: the connection of the earlier call was lost
+	case stateReady: // the connection of the previous request was lost
 	default:
-		answers <- forbiddenTransition(e.state, stateReady)
+		responses <- forbiddenTransition(e.state, stateReady)
 		return
 	}
 	wasReady := e.state == stateReady
-	e.state, e.next = stateReady, answers
+	e.state, e.next = stateReady, responses
 	switch {
 	case e.invocation != nil:
-		e.begin()
+		e.startInvocation()
 	case !wasReady:
 		e.timer.Stop()
 		if idle := e.host.opts.IdleTimeout; idle > 0 {
@@ -259,8 +260,8 @@ func (e *environment) ready(answers chan<- answer) {
 	}
 }
 
-// begin hands the invocation to the runtime, which waits in "next".
-func (e *environment) begin() {
+// startInvocation sends the invocation to the runtime, which waits in GET /invocation/next.
+func (e *environment) startInvocation() {
 	inv := e.invocation
 	if inv.started.IsZero() {
 		inv.started = time.Now()
@@ -279,68 +280,68 @@ func (e *environment) begin() {
 		header.Set("Lambda-Runtime-Trace-Id", trace)
 	}
 	e.state = stateRunning
-	e.next <- answer{status: http.StatusOK, header: header, body: inv.payload}
+	e.next <- apiResponse{status: http.StatusOK, header: header, body: inv.payload}
 	e.next = nil
 }
 
-// respond handles the response to an invocation, or the error when failed is set, and gives it to the caller. The
-// invocation ends only when the runtime asks for the next one.
-func (e *environment) respond(requestID string, body []byte, failed *failure, answers chan<- answer) {
+// handleResponse handles the response to an invocation, or the error if failed is not nil, and returns it to the
+// caller. The invocation does not end until the runtime requests the next one.
+func (e *environment) handleResponse(requestID string, body []byte, failed *failure, responses chan<- apiResponse) {
 	requested := state("InvocationResponse")
 	if failed != nil {
 		requested = "InvocationErrorResponse"
 	}
 	switch {
 	case e.state == stateStarted || e.state == stateReady || e.state == stateInitError:
-		answers <- forbiddenTransition(e.state, requested)
+		responses <- forbiddenTransition(e.state, requested)
 		return
 	case requestID != e.invocation.id:
-		answers <- refusal(http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		responses <- errorResponse(http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	case e.state != stateRunning:
-		answers <- forbiddenTransition(e.state, requested)
+		responses <- forbiddenTransition(e.state, requested)
 		return
 	}
-	accepted := answer{status: http.StatusAccepted, body: []byte(`{"status":"OK"}`)}
+	accepted := apiResponse{status: http.StatusAccepted, body: []byte(`{"status":"OK"}`)}
 	if failed == nil && len(body) > maxResponseBytes {
-		accepted = refusal(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+		accepted = errorResponse(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", maxResponseBytes))
 		failed = newFailure("error", "Function.ResponseSizeTooLarge",
 			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxResponseBytes))
 	}
 	e.state, e.failed, e.invocation.responded = stateResponseSent, failed, time.Now()
-	e.host.markAnswered(e) // first, so that the caller's next invocation waits for this environment
+	e.host.markResponded(e) // before the result is sent, so that the caller's next invocation waits for this environment
 	if failed != nil {
 		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
 	} else {
 		e.invocation.result <- result{payload: body}
 	}
-	answers <- accepted
+	responses <- accepted
 }
 
-// reportInitError handles an /init/error. The runtime is expected to exit; it is ended when it does not.
-func (e *environment) reportInitError(failed *failure, answers chan<- answer) {
+// handleInitError handles POST /init/error. It terminates a runtime that does not exit within shutdownTimeout.
+func (e *environment) handleInitError(failed *failure, responses chan<- apiResponse) {
 	if e.state != stateStarted {
-		answers <- forbiddenTransition(e.state, stateInitError)
+		responses <- forbiddenTransition(e.state, stateInitError)
 		return
 	}
 	e.state, e.initError = stateInitError, failed
-	if wait := min(shutdownTimeout, time.Until(e.initStart.Add(e.limit()))); wait > 0 {
+	if wait := min(shutdownTimeout, time.Until(e.initStart.Add(e.initLimit()))); wait > 0 {
 		e.timer.Reset(wait)
 	}
-	answers <- answer{status: http.StatusAccepted, body: []byte(`{"status":"OK"}`)}
+	responses <- apiResponse{status: http.StatusAccepted, body: []byte(`{"status":"OK"}`)}
 }
 
-// limit is the time that the init phase may take.
-func (e *environment) limit() time.Duration {
+// initLimit returns the time limit of the init phase.
+func (e *environment) initLimit() time.Duration {
 	if e.phase == phaseInvoke || len(e.function.Debugger) > 0 {
 		return e.function.Timeout
 	}
 	return e.host.opts.InitTimeout
 }
 
-// expire handles the end of the time for init, for the invocation, or to be idle.
-func (e *environment) expire() {
+// handleTimeout handles the timeout of the init, the invocation or the idle period.
+func (e *environment) handleTimeout() {
 	if e.state == stateReady {
 		if e.host.takeIdle(e) {
 			e.shutdown()
@@ -349,8 +350,8 @@ func (e *environment) expire() {
 		}
 		return
 	}
-	e.expired = time.Now() // before the process has ended, which may take its time
-	e.measure()
+	e.expired = time.Now() // before terminate, which may take up to shutdownTimeout
+	e.updateMemory()
 	e.terminate()
 	switch {
 	case e.state == stateInitError:
@@ -370,8 +371,8 @@ func (e *environment) expire() {
 	}
 }
 
-// exited handles a process that has ended of itself.
-func (e *environment) exited() {
+// handleExit handles the exit of a process that was not terminated by the host.
+func (e *environment) handleExit() {
 	e.output.finish()
 	failed := e.invocationFailure("Runtime.ExitError", exitMessage(e.process))
 	switch {
@@ -399,32 +400,32 @@ func exitMessage(p *process.Process) string {
 	return "Runtime exited with error: " + p.State().String()
 }
 
-// fail ends the environment together with the invocation. The caller hears of it last: its next invocation finds this
-// environment's place free.
+// fail ends the environment and the invocation. It sends the result last, so that the caller's next invocation does not
+// count this environment against the limit.
 func (e *environment) fail(failed *failure) {
-	answered := e.state == stateResponseSent
-	if answered && e.failed != nil && failed.status != "timeout" {
-		failed = e.failed // the exit after a panic is not the news, the panic is
+	responded := e.state == stateResponseSent
+	if responded && e.failed != nil && failed.status != "timeout" {
+		failed = e.failed // report the panic, not the exit that follows it
 	}
 	e.report(failed)
 	e.end()
-	if !answered {
+	if !responded {
 		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
 	}
 }
 
-// initFailed ends the environment after an init that failed. Lambda repeats the init within the invocation; only when
-// that fails too does the caller get the error.
+// initFailed ends the environment after a failed init. Lambda retries the init within the invocation. The caller gets
+// the error only if the retry fails too.
 func (e *environment) initFailed(failed *failure) {
 	e.log(e.initReport(failed))
-	e.over = true
+	e.done = true
 	switch {
 	case e.invocation == nil:
 		e.end()
 		return
 	case e.phase == phaseInit:
 		if !e.host.replace(e, e.invocation) {
-			e.host.trace(e.invocation.closed())
+			e.host.trace(e.invocation.closedRecord())
 			e.invocation.result <- result{err: ErrClosed}
 		}
 		return
@@ -433,22 +434,22 @@ func (e *environment) initFailed(failed *failure) {
 	e.fail(failed)
 }
 
-// shutdown ends the environment because the host closes, or because the function has another configuration now.
+// shutdown ends the environment on Host.Close, Host.Update or the idle timeout.
 func (e *environment) shutdown() {
 	e.terminate()
-	answered := e.state == stateResponseSent
-	if answered {
+	responded := e.state == stateResponseSent
+	if responded {
 		e.report(e.failed)
 	}
 	e.end()
-	if e.invocation != nil && !answered {
-		e.host.trace(e.invocation.closed())
+	if e.invocation != nil && !responded {
+		e.host.trace(e.invocation.closedRecord())
 		e.invocation.result <- result{err: ErrClosed}
 	}
 }
 
-// terminate ends the process. SIGTERM is only for functions with an extension ("Lambda Extensions API", shutdown phase).
-// No error can help here: a signal fails only when the process has ended.
+// terminate ends the process. Only functions with an extension get SIGTERM ("Lambda Extensions API", shutdown phase).
+// Errors are ignored: a signal fails only if the process has ended.
 func (e *environment) terminate() {
 	switch {
 	case e.process == nil: // not started yet
@@ -463,17 +464,17 @@ func (e *environment) terminate() {
 	e.output.finish()
 }
 
-// end takes the environment, whose process has ended, out of service.
+// end removes the environment, whose process has ended, from the host.
 func (e *environment) end() {
-	e.over = true
+	e.done = true
 	e.host.remove(e)
 }
 
 // report logs the end of the invocation.
 func (e *environment) report(failed *failure) {
-	e.measure()
+	e.updateMemory()
 	if e.output != nil {
-		e.output.setOrigin(origin{}) // what was written until now belongs to this invocation
+		e.output.setOrigin(origin{}) // attributes pending output to this invocation
 	}
 	duration := min(time.Since(e.invocation.started), e.function.Timeout) // without the shutdown after a timeout
 	r := Report{
@@ -481,7 +482,7 @@ func (e *environment) report(failed *failure) {
 		Status:    "success",
 		Metrics: ReportMetrics{
 			DurationMs: milliseconds(duration),
-			// A runtime of one's own has always been billed for its init.
+			// Lambda bills the init of custom runtimes.
 			BilledDurationMs: int64((duration + e.initTime + time.Millisecond - 1) / time.Millisecond),
 			MemorySizeMB:     e.function.MemoryMB,
 			MaxMemoryUsedMB:  (e.memory + 1<<20 - 1) >> 20,
@@ -511,7 +512,7 @@ func (e *environment) initReport(failed *failure) InitReport {
 	}
 }
 
-// tracing is the X-Ray part of the invocation's events; nil when the invocation is not sampled.
+// tracing returns the X-Ray part of the invocation's events, or nil if the invocation is not sampled.
 func (e *environment) tracing() *Tracing {
 	trace := e.invocation.trace
 	if !e.function.Tracing || !trace.sampled {
@@ -521,21 +522,21 @@ func (e *environment) tracing() *Tracing {
 }
 
 func (e *environment) log(record Record) {
-	of := e.invocation.origin()
+	from := e.invocation.origin()
 	e.host.log(Event{
 		Time: time.Now(), Function: e.function.Name, LogStream: e.logStream,
-		RequestID: of.requestID, TraceID: of.traceID, Record: record,
+		RequestID: from.requestID, TraceID: from.traceID, Record: record,
 	})
 }
 
-// measure notes the peak of the process's resident memory.
-func (e *environment) measure() {
+// updateMemory updates the peak of the process's resident memory.
+func (e *environment) updateMemory() {
 	if e.process != nil {
 		e.memory = max(e.memory, peakMemory(e.process.Pid()))
 	}
 }
 
-// invocationFailure is a failure whose message names the invocation, as the messages of Lambda itself do.
+// invocationFailure returns a failure whose message names the invocation, as Lambda's own messages do.
 func (e *environment) invocationFailure(errorType, message string) *failure {
 	var id string
 	if e.invocation != nil {
@@ -554,7 +555,7 @@ func errorDocument(errorType, message string) []byte {
 		ErrorMessage string `json:"errorMessage"`
 	}{errorType, message})
 	if err != nil {
-		panic(err) // two strings can always be encoded
+		panic(err) // unreachable: strings can always be encoded
 	}
 	return document
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// timeFormat is the form of times in Lambda's logs.
+// timeFormat is the time layout of Lambda's logs.
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // Event is an entry of a function's log.
@@ -19,27 +19,27 @@ type Event struct {
 	Time      time.Time
 	Function  string // function name
 	LogStream string // of the execution environment
-	RequestID string // of the invocation that the event belongs to; "" outside of one
-	TraceID   string // of the X-Ray trace of that invocation; "" where it has none
+	RequestID string // of the invocation; "" if the event belongs to none
+	TraceID   string // of the invocation's X-Ray trace; "" if it has none
 	Record    Record
 }
 
-// Record is the content of an [Event]: [InitStart], [InitReport], [InvocationStart], [InvocationEnd], [Report], [Fault] or
-// [Line].
+// Record is the content of an [Event]: [InitStart], [InitReport], [InvocationStart], [InvocationEnd], [Report], [Fault]
+// or [Line].
 type Record interface {
 	// Type is the event type of the Telemetry API, such as "platform.start" or "function".
 	Type() string
-	// Text is what stands in the log when its format is text. It may have several lines.
+	// Text is the entry in the log format Text. It may have several lines.
 	Text() string
 }
 
 // Type returns the event type, such as "platform.start", "platform.report" or "function".
 func (e Event) Type() string { return e.Record.Type() }
 
-// Text returns the event as it stands in CloudWatch Logs when the log format is text.
+// Text returns the event as CloudWatch Logs stores it in the log format Text.
 func (e Event) Text() string { return e.Record.Text() }
 
-// MarshalJSON encodes the event as Lambda does in JSON logs and in the Telemetry API: time, type and record.
+// MarshalJSON encodes the event as in Lambda's JSON logs and in the Telemetry API: time, type and record.
 func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Time   string `json:"time"`
@@ -48,7 +48,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}{e.Time.UTC().Format(timeFormat), e.Type(), e.Record})
 }
 
-// InitStart says that the init phase begins.
+// InitStart is logged at the start of the init phase.
 type InitStart struct {
 	InitializationType string `json:"initializationType"` // "on-demand"
 	Phase              string `json:"phase"`              // "init"
@@ -61,16 +61,16 @@ func (InitStart) Type() string { return "platform.initStart" }
 // Text returns the INIT_START line.
 func (r InitStart) Text() string { return "INIT_START Runtime Version: " + r.RuntimeVersion }
 
-// InitReport says that an init failed. (Lambda logs none for an init that succeeds: the REPORT has its duration.)
+// InitReport is logged when an init fails. Lambda logs none for an init that succeeds: [Report] has its duration.
 type InitReport struct {
 	InitializationType string            `json:"initializationType"` // "on-demand"
-	Phase              string            `json:"phase"`              // "init"; "invoke" when it was repeated within the invocation
+	Phase              string            `json:"phase"`              // "init"; "invoke" for a retry within the invocation
 	Status             string            `json:"status"`             // "error" or "timeout"
 	ErrorType          string            `json:"errorType,omitempty"`
 	Metrics            InitReportMetrics `json:"metrics"`
 }
 
-// InitReportMetrics are the figures of an [InitReport].
+// InitReportMetrics are the metrics of an [InitReport].
 type InitReportMetrics struct {
 	DurationMs float64 `json:"durationMs"`
 }
@@ -84,7 +84,7 @@ func (r InitReport) Text() string {
 		statusText(r.Status, r.ErrorType)
 }
 
-// InvocationStart says that an invocation begins.
+// InvocationStart is logged at the start of an invocation.
 type InvocationStart struct {
 	RequestID string   `json:"requestId"`
 	Version   string   `json:"version"`
@@ -99,7 +99,7 @@ func (r InvocationStart) Text() string {
 	return fmt.Sprintf("START RequestId: %s Version: %s", r.RequestID, r.Version)
 }
 
-// InvocationEnd says that an invocation has ended. The type is that of the Lambda Logs API: the Telemetry API has none for it.
+// InvocationEnd is logged at the end of an invocation. Its type is from the Lambda Logs API, not the Telemetry API.
 type InvocationEnd struct {
 	RequestID string `json:"requestId"`
 }
@@ -110,7 +110,7 @@ func (InvocationEnd) Type() string { return "platform.end" }
 // Text returns the END line.
 func (r InvocationEnd) Text() string { return "END RequestId: " + r.RequestID }
 
-// Report has the figures of an invocation that has ended.
+// Report is logged after [InvocationEnd], with the status and the metrics of the invocation.
 type Report struct {
 	RequestID string        `json:"requestId"`
 	Status    string        `json:"status"` // "success", "error" or "timeout"
@@ -119,26 +119,26 @@ type Report struct {
 	Tracing   *Tracing      `json:"tracing,omitempty"`
 }
 
-// ReportMetrics are the figures of a [Report].
+// ReportMetrics are the metrics of a [Report].
 type ReportMetrics struct {
 	DurationMs       float64 `json:"durationMs"`
-	BilledDurationMs int64   `json:"billedDurationMs"` // with the init, in whole milliseconds
+	BilledDurationMs int64   `json:"billedDurationMs"` // includes the init; rounded up
 	MemorySizeMB     int     `json:"memorySizeMB"`
-	MaxMemoryUsedMB  int     `json:"maxMemoryUsedMB,omitempty"` // peak of resident memory, rounded up; 0 where it is not known
-	InitDurationMs   float64 `json:"initDurationMs,omitempty"`  // 0 when this was not the environment's first invocation
+	MaxMemoryUsedMB  int     `json:"maxMemoryUsedMB,omitempty"` // peak resident memory, rounded up; 0 if unknown
+	InitDurationMs   float64 `json:"initDurationMs,omitempty"`  // 0 except for the environment's first invocation
 }
 
-// Tracing says to which X-Ray trace an invocation belongs.
+// Tracing identifies the X-Ray trace of an invocation.
 type Tracing struct {
-	SpanID string `json:"spanId,omitempty"` // of Lambda's segment of the function: the parent of what the function sends
+	SpanID string `json:"spanId,omitempty"` // of the AWS::Lambda::Function segment
 	Type   string `json:"type"`             // "X-Amzn-Trace-Id"
-	Value  string `json:"value"`            // the header that the invocation came with
+	Value  string `json:"value"`            // the invocation's trace header
 }
 
 // Type returns "platform.report".
 func (Report) Type() string { return "platform.report" }
 
-// Text returns the REPORT line, and the XRAY line of an invocation that is traced and sampled.
+// Text returns the REPORT line, followed by the XRAY line if Tracing is set.
 func (r Report) Text() string {
 	var b strings.Builder
 	m := r.Metrics
@@ -154,7 +154,8 @@ func (r Report) Text() string {
 		b.WriteString(statusText(r.Status, r.ErrorType))
 	}
 	if r.Tracing != nil {
-		fmt.Fprintf(&b, "\nXRAY TraceId: %s\tSegmentId: %s\tSampled: true", trace.HeaderField(r.Tracing.Value, "Root"), r.Tracing.SpanID)
+		fmt.Fprintf(&b, "\nXRAY TraceId: %s\tSegmentId: %s\tSampled: true",
+			trace.HeaderField(r.Tracing.Value, "Root"), r.Tracing.SpanID)
 	}
 	return b.String()
 }
@@ -167,17 +168,17 @@ func statusText(status, errorType string) string {
 	return text
 }
 
-// Fault is a timeout, or a process that has ended of itself, in the words of Lambda's log. The type is that of the Lambda
+// Fault is the message that Lambda logs for a timeout or an unexpected exit of the process. Its type is from the Lambda
 // Logs API.
 type Fault string
 
 // Type returns "platform.fault".
 func (Fault) Type() string { return "platform.fault" }
 
-// Text returns the line or lines.
+// Text returns the message, which may have several lines.
 func (r Fault) Text() string { return string(r) }
 
-// Line is a line that the function wrote to stdout or stderr, without its end. A line longer than 256 KB comes in parts.
+// Line is a line that the function wrote to stdout or stderr, without its newline. A line longer than 256 KB is split.
 type Line string
 
 // Type returns "function".
@@ -186,8 +187,8 @@ func (Line) Type() string { return "function" }
 // Text returns the line.
 func (r Line) Text() string { return string(r) }
 
-// MarshalJSON encodes a line that is a JSON object as that object, as Lambda does with the log format JSON, and any other
-// as a string.
+// MarshalJSON encodes a line that is a JSON object as that object, as Lambda does in the log format JSON. It encodes
+// any other line as a string.
 func (r Line) MarshalJSON() ([]byte, error) {
 	if logformat.IsObject(string(r)) {
 		return []byte(r), nil
@@ -195,7 +196,7 @@ func (r Line) MarshalJSON() ([]byte, error) {
 	return json.Marshal(string(r))
 }
 
-// milliseconds returns d in milliseconds with two decimals, as Lambda reports durations.
+// milliseconds returns d in milliseconds, rounded to two decimals as in Lambda's reports.
 func milliseconds(d time.Duration) float64 {
 	return math.Round(float64(d)/float64(time.Millisecond)*100) / 100
 }

@@ -48,7 +48,7 @@ func TestEvent(t *testing.T) {
 			`"platform.fault","record":"RequestId: 6d68 Error: x"`},
 		{"plain line", lambda.Line("a <b>"), "a <b>", `"function","record":"a \u003cb\u003e"`},
 		{"JSON line", lambda.Line(`{"level":"INFO"}`), `{"level":"INFO"}`, `"function","record":{"level":"INFO"}`},
-		{"half a JSON line", lambda.Line(`{"level":`), `{"level":`, `"function","record":"{\"level\":"`},
+		{"incomplete JSON line", lambda.Line(`{"level":`), `{"level":`, `"function","record":"{\"level\":"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// Only a sampled trace of a function that is traced is named in the log.
+// REPORT names the trace only if the function has tracing and the trace is sampled.
 func TestInvoke_Tracing(t *testing.T) {
 	t.Parallel()
 	const root, parent = "Root=1-5759e988-bd862e3fe1be46a994272793", "Parent=53995c3f42cd8ad8"

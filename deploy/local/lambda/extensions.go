@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// The Extensions API, for internal extensions: those that the function's own process registers. No event is delivered to
-// them. Lambda itself delivers no SHUTDOWN to an internal extension: the process gets SIGTERM instead.
+// This file serves the Extensions API to internal extensions, which run in the function's process. They receive no
+// events: Lambda sends the process SIGTERM instead of a SHUTDOWN event.
 
 const extensionIdentifier = "Lambda-Extension-Identifier"
 
@@ -18,24 +18,25 @@ func (e *environment) serveRegister(w http.ResponseWriter, r *http.Request) {
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&request)
 	switch {
 	case name == "":
-		refusal(http.StatusForbidden, "Extension.InvalidExtensionName", "Empty extension name").write(w)
+		errorResponse(http.StatusForbidden, "Extension.InvalidExtensionName", "Empty extension name").write(w)
 	case err != nil:
-		refusal(http.StatusForbidden, "InvalidRequestFormat", err.Error()).write(w)
+		errorResponse(http.StatusForbidden, "InvalidRequestFormat", err.Error()).write(w)
 	case len(request.Events) > 0:
-		refusal(http.StatusForbidden, "Extension.InvalidEventType",
+		errorResponse(http.StatusForbidden, "Extension.InvalidEventType",
 			request.Events[0]+": no events are sent to internal extensions").write(w)
 	default:
-		e.call(w, r, func(answers chan<- answer) { answers <- e.register(name) })
+		e.call(w, r, func(responses chan<- apiResponse) { responses <- e.register(name) })
 	}
 }
 
-func (e *environment) register(name string) answer {
+func (e *environment) register(name string) apiResponse {
 	if e.state != stateStarted {
-		return refusal(http.StatusForbidden, "Extension.RegistrationClosed", "Extension registration closed already")
+		return errorResponse(http.StatusForbidden, "Extension.RegistrationClosed", "Extension registration closed already")
 	}
 	for _, registered := range e.extensions {
 		if registered == name {
-			return refusal(http.StatusForbidden, "Extension.InvalidExtensionState", "Extension with this name already registered")
+			return errorResponse(http.StatusForbidden, "Extension.InvalidExtensionState",
+				"Extension with this name already registered")
 		}
 	}
 	id := randomHex()
@@ -46,20 +47,20 @@ func (e *environment) register(name string) answer {
 		"handler":         e.function.Handler,
 	})
 	if err != nil {
-		panic(err) // strings can always be encoded
+		panic(err) // unreachable: strings can always be encoded
 	}
-	return answer{status: http.StatusOK, header: http.Header{extensionIdentifier: {id}}, body: body}
+	return apiResponse{status: http.StatusOK, header: http.Header{extensionIdentifier: {id}}, body: body}
 }
 
-// serveExtensionNext waits for an event. None is ever sent, so that it returns when the process ends.
+// serveExtensionNext blocks until the process ends: internal extensions receive no events.
 func (e *environment) serveExtensionNext(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(extensionIdentifier)
-	e.call(w, r, func(answers chan<- answer) {
+	e.call(w, r, func(responses chan<- apiResponse) {
 		if id == "" {
-			answers <- refusal(http.StatusForbidden, "Extension.MissingExtensionIdentifier",
+			responses <- errorResponse(http.StatusForbidden, "Extension.MissingExtensionIdentifier",
 				"Missing Lambda-Extension-Identifier header")
 		} else if _, known := e.extensions[id]; !known {
-			answers <- refusal(http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "Unknown extension "+id)
+			responses <- errorResponse(http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "Unknown extension "+id)
 		}
 	})
 }

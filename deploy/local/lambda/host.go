@@ -1,18 +1,18 @@
-// Package lambda runs Lambda functions on this machine as AWS Lambda runs them: their real provided.al2023 binaries,
-// unmodified, as child processes that are served the Lambda Runtime API over HTTP on 127.0.0.1.
+// Package lambda runs Lambda functions locally. It starts their unmodified provided.al2023 binaries as child processes
+// and serves them the Lambda Runtime API on 127.0.0.1.
 //
-// Each execution environment is one process that handles one invocation at a time. An invocation that finds all
-// environments busy gets a new one, up to the function's concurrency; beyond it Lambda's 429 is returned. Init limit,
-// timeout, crash and payload limits end as they end on Lambda, with the same error documents and the same log lines.
+// Each execution environment is one process that handles one invocation at a time. If all environments are busy, an
+// invocation starts a new one, up to the function's concurrency. Beyond it, [Host.Invoke] returns Lambda's status code
+// 429. Timeouts, crashes and payload limits produce the same error documents and log lines as on Lambda.
 //
-// Each invocation gets the ids of the two segments that Lambda sends to X-Ray of it. The host sends none: it tells
-// [Options].Trace what would be in them. [Host.Update] replaces functions while they are used, and [Function].Debugger runs one
-// under a debugger.
+// Each invocation has the ids of the two segments that Lambda sends to X-Ray. The host does not send segments: it
+// passes their contents to [Options].Trace.
 //
-// Idle environments end after Options.IdleTimeout. The most recently used one of each function stays while no other is busy.
+// [Host.Update] replaces functions without interrupting invocations. [Function].Debugger runs a function under a
+// debugger. Idle environments end after [Options].IdleTimeout.
 //
-// What is not Lambda's: memory is measured and not limited, CPU is not scaled with it, and an environment that waits for the
-// next invocation is not frozen. Whether a trace is sampled is decided by who calls: what comes without a decision is not.
+// Differences from Lambda: memory is measured but not limited, CPU does not scale with it, and idle environments are
+// not frozen. The caller decides whether a trace is sampled; a trace without a decision is not.
 package lambda
 
 import (
@@ -43,117 +43,119 @@ const (
 	defaultMemoryMB        = 128             // Lambda's default
 	defaultTimeout         = 3 * time.Second // Lambda's default
 	defaultInitTimeout     = 10 * time.Second
-	debugTimeout           = 24 * time.Hour // of the init and of an invocation of a function that is debugged
+	debugTimeout           = 24 * time.Hour // of the init and the invocations of a function with a debugger
 
-	maxRequestBytes  = 6291456 // Lambda quotas: 6 MB each way for a synchronous invocation; the response may
-	maxResponseBytes = 6291556 // have 100 bytes more (recorded in the error message of Function.ResponseSizeTooLarge)
+	// Lambda quotas: 6 MB for the request and the response of a synchronous invocation. The error message of
+	// Function.ResponseSizeTooLarge shows that Lambda accepts 100 bytes more in a response.
+	maxRequestBytes  = 6291456
+	maxResponseBytes = 6291556
 
-	// An environment that has answered asks for the next invocation within microseconds. Waiting for that is better than
-	// a cold start, or a refusal, for a client that sends one request after the other.
+	// reuseWait is how long an invocation waits for an environment that has sent its response, but has not yet
+	// requested the next invocation. This takes microseconds and avoids a cold start or a 429 for sequential requests.
 	reuseWait = 250 * time.Millisecond
 )
 
-// ErrClosed is returned by [Host.Invoke] when the host is closed, or is closed while the invocation runs.
+// ErrClosed is returned by [Host.Invoke] if the host is closed before the invocation ends.
 var ErrClosed = errors.New("lambda host is closed")
 
 // Function is the configuration of a Lambda function.
 type Function struct {
 	Name        string            // function name, such as "UserRequestAPI-get"
 	Bootstrap   string            // path of the binary; its folder is the task root and the working directory
-	Environment map[string]string // configured variables; the names that Lambda reserves are refused
-	MemoryMB    int               // reported, not enforced; 0: 128
-	Timeout     time.Duration     // of one invocation; 0: 3 s
-	Concurrency *int              // most environments at once (Lambda's reserved concurrency); nil: Options.MaxEnvironments
-	Handler     string            // value of _HANDLER; "": "bootstrap"
+	Environment map[string]string // environment variables; names reserved by Lambda are an error
+	MemoryMB    int               // reported, not enforced; 0 means 128
+	Timeout     time.Duration     // of one invocation; 0 means 3 s
+	Concurrency *int              // reserved concurrency: maximum environments; nil means Options.MaxEnvironments
+	Handler     string            // value of _HANDLER; "" means "bootstrap"
 	Tracing     bool              // whether REPORT names the X-Ray trace of a sampled invocation
-	LogGroup    string            // name of the log group; "": /aws/lambda/<Name>
-	LogFormat   string            // "JSON" or "Text", told to the function; "": neither it nor LogLevel is
-	LogLevel    string            // the lowest level of the function's own lines that Lambda keeps where LogFormat is JSON
-	// Revision says which binary Bootstrap is, such as a hash of it: [Host.Update] takes functions with different revisions
-	// for different ones.
+	LogGroup    string            // name of the log group; "" means /aws/lambda/<Name>
+	LogFormat   string            // AWS_LAMBDA_LOG_FORMAT: "JSON" or "Text"; not set if empty
+	LogLevel    string            // AWS_LAMBDA_LOG_LEVEL, such as "WARN"; not set if empty
+	// Revision identifies the content of Bootstrap, for example by a hash. [Host.Update] replaces a function whose
+	// revision has changed.
 	Revision string
-	// Debugger is a command that runs the binary under a debugger: {bootstrap} in it stands for the path, which is appended
-	// where it has none. Such a function has one environment, which Start or Update starts at once, and for which
-	// invocations wait; neither its init nor its invocations have a time limit to speak of (24 h), whatever Timeout says.
-	// When the debugger ends, the next invocation starts it again.
+	// Debugger is a command that runs the binary under a debugger. {bootstrap} in it is replaced by the path; without
+	// it, the path is appended. Such a function has one environment, which Start or Update starts at once and for which
+	// invocations wait. The timeouts of its init and its invocations are 24 h. If the debugger ends, the next
+	// invocation restarts it.
 	Debugger []string
 }
 
 // Options configures a [Host]. The zero value is usable.
 type Options struct {
-	AccountID         string        // in ARNs; "": 000000000000
-	Region            string        // "": us-east-1
-	XRayDaemonAddress string        // host:port told to the functions; "": 127.0.0.1:2000
-	MaxEnvironments   int           // most environments of a function that names no Concurrency; 0: 10
-	InitTimeout       time.Duration // limit of the init phase; 0: Lambda's 10 s
-	// IdleTimeout is how long an environment waits for an invocation before it ends; 0: for ever. The most recently used
-	// idle one of a function stays while none of the others is starting or busy.
+	AccountID         string        // in ARNs; "" means 000000000000
+	Region            string        // "" means us-east-1
+	XRayDaemonAddress string        // host:port, passed to the functions; "" means 127.0.0.1:2000
+	MaxEnvironments   int           // maximum environments of a function without Concurrency; 0 means 10
+	InitTimeout       time.Duration // limit of the init phase; 0 means 10 s, as on Lambda
+	// IdleTimeout is how long an environment waits for an invocation before it ends; 0 means no limit. The most
+	// recently used idle environment of a function stays while no other is starting or busy.
 	IdleTimeout time.Duration
-	// Log gets every log event, one call at a time and in order. It holds up the functions while it runs and must not
-	// call the Host. nil: events are dropped.
+	// Log, if not nil, is called for each log event, sequentially and in order. It blocks the functions and must not
+	// call the Host.
 	Log func(Event)
-	// Trace gets every invocation once, when it is over, also one that was refused (but none of an unknown function or of a
-	// closed host). It is called like Log, never at the same time, and after the invocation's last event. nil: nobody hears.
+	// Trace, if not nil, is called once for each invocation, after its last event. Rejected requests are included,
+	// except for those to an unknown function or a closed host. Calls of Trace and Log do not overlap.
 	Trace func(Invocation)
 }
 
 // Environment describes an execution environment.
 type Environment struct {
 	ID        string
-	PID       int // 0 until the process was started
+	PID       int // 0 until the process starts
 	LogStream string
-	Busy      bool // in init, with an invocation, or not yet ready for the next one
+	Busy      bool // starting, executing an invocation, or not yet ready for the next one
 }
 
-// Error is a refusal by Lambda's Invoke API: the function was not run.
+// Error is an error of Lambda's Invoke API. The function was not run.
 type Error struct {
-	Status  int    // HTTP status
+	Status  int    // HTTP status code
 	Type    string // exception name, such as "TooManyRequestsException"
 	Reason  string // of a TooManyRequestsException
 	Message string
 }
 
-// StatusCode is the HTTP status of Lambda's answer.
+// StatusCode returns the status code of Lambda's response.
 func (e *Error) StatusCode() int { return e.Status }
 
-// Error implements error.
+// Error implements the error interface.
 func (e *Error) Error() string {
 	return fmt.Sprintf("lambda invoke: %s (%d): %s", e.Type, e.Status, e.Message)
 }
 
-// Host runs functions. Create it with [Start]; its methods may be called from several goroutines.
+// Host runs functions. Create it with [Start]. Its methods are safe for concurrent use.
 type Host struct {
 	opts     Options
 	address  string // host:port of the Runtime API
 	server   *http.Server
-	served   chan error // what Serve returned
+	served   chan error // result of server.Serve
 	closing  chan struct{}
 	running  sync.WaitGroup // goroutines of environments
 	close    func() error
-	logMutex sync.Mutex // keeps calls of opts.Log and opts.Trace apart
+	logMutex sync.Mutex // serializes calls of opts.Log and opts.Trace
 
-	mu           sync.Mutex // guards what follows and the fields of functions and environments that say so
+	mu           sync.Mutex // guards the following fields, and those marked in function and environment
 	closed       bool
 	functions    map[string]*function
 	environments map[string]*environment // by id
 }
 
-// function is a Function and its environments.
+// function is a [Function] with its environments.
 type function struct {
 	Function
 	limit int
 
 	// Guarded by Host.mu.
 	environments map[*environment]struct{}
-	idle         []*environment // the most recently used last
-	answered     int            // environments whose response is known, but which have not asked for the next invocation
+	idle         []*environment // most recently used last
+	responded    int            // environments that have responded, but not yet requested the next invocation
 	changed      chan struct{}  // closed and replaced when an environment becomes idle or ends
 
-	retired chan struct{} // closed, with Host.mu held, when Update has replaced or removed the function
+	retired chan struct{} // closed, with Host.mu held, when Update replaces or removes the function
 }
 
-// Start checks the functions and starts to serve the Runtime API. Processes are started by the first invocations, save
-// those with a debugger.
+// Start validates the functions and starts serving the Runtime API. Processes start with the first invocation, except
+// for functions with a debugger.
 func Start(functions []Function, opts Options) (*Host, error) {
 	h := &Host{
 		opts:         opts.withDefaults(),
@@ -173,20 +175,21 @@ func Start(functions []Function, opts Options) (*Host, error) {
 		return nil, fmt.Errorf("listen for the Runtime API: %w", err)
 	}
 	h.address = listener.Addr().String()
-	// No read or write timeouts: the runtime waits in "next" for as long as no request comes, and may be frozen anywhere.
+	// No read or write timeouts: a runtime waits in GET /invocation/next until the next invocation.
 	h.server = &http.Server{Handler: h.routes(), ReadHeaderTimeout: time.Minute}
 	go func() { h.served <- h.server.Serve(listener) }()
 	h.close = sync.OnceValue(h.shutdown)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.serve(configured)
+	h.setFunctions(configured)
 	return h, nil
 }
 
-// Update replaces the configuration of all functions: what is given holds for every invocation that begins from now, and
-// no invocation is lost or refused because of it. Functions that are not given are removed. The environments of a function
-// whose configuration is another one end, as [Host.Close] ends them: those that are idle at once, the others after their
-// invocation; they do not count against the limit of the new ones. An error means that nothing was changed.
+// Update replaces the configuration of all functions for invocations that begin after it returns. Functions not in the
+// list are removed. Running invocations are not interrupted.
+//
+// The environments of a changed function end as with [Host.Close]: idle ones at once, others after their invocation.
+// They do not count against the limit of the new function. If Update returns an error, nothing has changed.
 func (h *Host) Update(functions []Function) error {
 	configured, err := newFunctions(functions, h.opts)
 	if err != nil {
@@ -197,12 +200,12 @@ func (h *Host) Update(functions []Function) error {
 	if h.closed {
 		return ErrClosed
 	}
-	h.serve(configured)
+	h.setFunctions(configured)
 	return nil
 }
 
-// serve makes these the functions. Host.mu must be held.
-func (h *Host) serve(configured map[string]*function) {
+// setFunctions replaces the functions. The caller must hold Host.mu.
+func (h *Host) setFunctions(configured map[string]*function) {
 	before := h.functions
 	h.functions = configured
 	for name, old := range before {
@@ -211,7 +214,7 @@ func (h *Host) serve(configured map[string]*function) {
 			continue
 		}
 		close(old.retired)
-		old.announce() // to those who wait for one of its environments
+		old.notifyWaiters() // wakes invocations that wait for one of its environments
 	}
 	for name, fn := range configured {
 		if len(fn.Debugger) > 0 && fn != before[name] {
@@ -232,7 +235,7 @@ func (o Options) withDefaults() Options {
 func newFunctions(functions []Function, opts Options) (map[string]*function, error) {
 	configured := make(map[string]*function, len(functions))
 	for _, f := range functions {
-		if _, twice := configured[f.Name]; twice {
+		if _, duplicate := configured[f.Name]; duplicate {
 			return nil, fmt.Errorf("function %s is configured twice", f.Name)
 		}
 		fn, err := newFunction(f, opts)
@@ -255,7 +258,7 @@ func newFunction(f Function, opts Options) (*function, error) {
 		limit = *f.Concurrency
 	}
 	if f.Name == "" || strings.ContainsAny(f.Name, ":/") {
-		return nil, errors.New("the name must be set, without colon or slash")
+		return nil, errors.New("the name must be set and must not contain a colon or slash")
 	}
 	if f.MemoryMB < 0 || f.Timeout < 0 || limit < 0 {
 		return nil, errors.New("memory, timeout and concurrency must not be negative")
@@ -287,15 +290,15 @@ func newFunction(f Function, opts Options) (*function, error) {
 	}, nil
 }
 
-// command is what an environment's process runs.
+// command returns the command line of the function's process.
 func (fn *function) command() []string {
 	const placeholder = "{bootstrap}"
 	if len(fn.Debugger) == 0 {
 		return []string{fn.Bootstrap}
 	}
 	command := slices.Clone(fn.Debugger)
-	for i, word := range command {
-		command[i] = strings.ReplaceAll(word, placeholder, fn.Bootstrap)
+	for i, arg := range command {
+		command[i] = strings.ReplaceAll(arg, placeholder, fn.Bootstrap)
 	}
 	if slices.Equal(command, fn.Debugger) {
 		command = append(command, fn.Bootstrap)
@@ -303,14 +306,14 @@ func (fn *function) command() []string {
 	return command
 }
 
-// Invoke runs a function synchronously, as Lambda's Invoke API does with RequestResponse. The function is given by name
-// or ARN, either with or without a qualifier (which selects nothing here); traceHeader is the X-Amzn-Trace-Id value to
-// pass on, or "". An empty payload is sent as {}.
+// Invoke runs a function synchronously, like Lambda's Invoke API with RequestResponse. functionARN is the function's
+// name or ARN; a qualifier is ignored. traceHeader is the X-Amzn-Trace-Id to pass on, or "". An empty payload is sent
+// as {}.
 //
-// requestID is Lambda's, "" for an unknown function. When the function ran and failed, functionError is "Unhandled" and
-// response is the error document. When Lambda would refuse the call, err is an [*Error]; when the host is closed it is
-// [ErrClosed]; when ctx ends first it is ctx's error, and the invocation goes on to its end, as it does on Lambda; payload
-// must not be changed then.
+// requestID is Lambda's request id, or "" for an unknown function. If the function fails, functionError is "Unhandled"
+// and response is the error document. If Lambda would reject the request, err is an [*Error]. If the host is closed,
+// err is [ErrClosed]. If ctx ends first, err is ctx.Err() and the invocation continues, as on Lambda; payload must not
+// be modified.
 func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
 	response []byte, requestID, functionError string, err error,
 ) {
@@ -330,8 +333,8 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 		err = h.dispatch(ctx, inv)
 	}
 	if err != nil {
-		if refusal, ok := errors.AsType[*Error](err); ok {
-			h.trace(inv.refused(refusal))
+		if rejected, ok := errors.AsType[*Error](err); ok {
+			h.trace(inv.refusedRecord(rejected))
 		}
 		return nil, inv.id, "", err
 	}
@@ -343,7 +346,7 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 	}
 }
 
-// checkPayload returns what the function is given.
+// checkPayload returns the payload for the function, or an [*Error] if Lambda would reject it.
 func checkPayload(payload []byte) ([]byte, error) {
 	switch {
 	case len(payload) == 0:
@@ -358,7 +361,7 @@ func checkPayload(payload []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// resolve returns the name of a function that is given by name or ARN, and the ARN as it was invoked.
+// resolve returns the function name and the invoked ARN for a name or ARN.
 func (h *Host) resolve(ref string) (name, arn string, err error) {
 	prefix := fmt.Sprintf("arn:aws:lambda:%s:%s:function:", h.opts.Region, h.opts.AccountID)
 	qualified := strings.TrimPrefix(ref, prefix)
@@ -375,13 +378,13 @@ func notFound(ref string) error {
 	return &Error{Status: http.StatusNotFound, Type: "ResourceNotFoundException", Message: "Function not found: " + ref}
 }
 
-// dispatch gives inv to an idle environment, else to a new one.
+// dispatch sends inv to an idle environment or starts a new one.
 func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
-	patience := time.NewTimer(reuseWait)
-	defer patience.Stop()
-	for patient := true; ; {
+	reuseTimer := time.NewTimer(reuseWait)
+	defer reuseTimer.Stop()
+	for mayWait := true; ; {
 		h.mu.Lock()
-		fn := h.functions[inv.function] // Update may have replaced it meanwhile
+		fn := h.functions[inv.function] // Update may have replaced it
 		switch {
 		case h.closed:
 			h.mu.Unlock()
@@ -397,7 +400,7 @@ func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 			select {
 			case e.invocations <- inv:
 				return nil
-			case <-e.ended: // it died while idle, or has another configuration than the function now
+			case <-e.ended: // exited while idle, or the function was replaced
 			}
 		case len(fn.Debugger) > 0 && len(fn.environments) > 0:
 			changed := fn.changed
@@ -408,13 +411,13 @@ func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-		case fn.answered > 0 && patient:
+		case fn.responded > 0 && mayWait:
 			changed := fn.changed
 			h.mu.Unlock()
 			select {
 			case <-changed:
-			case <-patience.C:
-				patient = false
+			case <-reuseTimer.C:
+				mayWait = false
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -434,15 +437,17 @@ func (fn *function) throttled() error {
 	if fn.Concurrency != nil {
 		reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
 	}
-	return &Error{Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Reason: reason, Message: "Rate Exceeded."}
+	return &Error{
+		Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Reason: reason, Message: "Rate Exceeded.",
+	}
 }
 
-// add starts e. Host.mu must be held, and the host not closed.
+// add starts e. The caller must hold Host.mu, and the host must not be closed.
 func (h *Host) add(e *environment) {
-	if len(e.function.Debugger) > 0 { // which listens where the one before it does
+	if len(e.function.Debugger) > 0 { // it listens on the same address as its predecessor
 		for _, other := range h.environments {
 			if other.function.Name == e.function.Name {
-				e.after = append(e.after, other)
+				e.predecessors = append(e.predecessors, other)
 			}
 		}
 	}
@@ -451,7 +456,7 @@ func (h *Host) add(e *environment) {
 	h.running.Go(e.run)
 }
 
-// remove takes e, whose process has ended, out of service.
+// remove removes e, whose process has ended.
 func (h *Host) remove(e *environment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -463,11 +468,11 @@ func (h *Host) removeLocked(e *environment) {
 	delete(h.environments, e.id)
 	delete(fn.environments, e)
 	fn.idle = slices.DeleteFunc(fn.idle, func(idle *environment) bool { return idle == e })
-	h.setAnswered(e, false)
-	fn.announce()
+	h.setResponded(e, false)
+	fn.notifyWaiters()
 }
 
-// replace puts an environment in e's place that repeats the init for inv; false when the host is closing.
+// replace replaces e with an environment that retries the init for inv. It returns false if the host is closed.
 func (h *Host) replace(e *environment, inv *invocation) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -481,17 +486,17 @@ func (h *Host) replace(e *environment, inv *invocation) bool {
 	return true
 }
 
-// markIdle makes e available for invocations. (Where the function has another configuration now, none comes here.)
+// markIdle makes e available for invocations.
 func (h *Host) markIdle(e *environment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.setAnswered(e, false)
+	h.setResponded(e, false)
 	e.function.idle = append(e.function.idle, e)
-	e.function.announce()
+	e.function.notifyWaiters()
 }
 
-// takeIdle takes e, which has been idle for Options.IdleTimeout, from the environments that invocations are given to. It
-// reports false if e is to stay: it is the most recently used one and no other is busy, or it has just been given an invocation.
+// takeIdle removes e, which has reached Options.IdleTimeout, from the idle environments and reports whether it did. It
+// does not if e is the most recently used one and no other is busy, or if e has just received an invocation.
 func (h *Host) takeIdle(e *environment) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -501,36 +506,37 @@ func (h *Host) takeIdle(e *environment) bool {
 		return false
 	}
 	fn.idle = slices.Delete(fn.idle, i, i+1)
-	delete(fn.environments, e) // now: an environment that is ending does not count
+	delete(fn.environments, e) // an environment that is ending does not count against the limit
 	return true
 }
 
-// markAnswered notes that e will soon be idle.
-func (h *Host) markAnswered(e *environment) {
+// markResponded records that e has sent its response and will soon be idle.
+func (h *Host) markResponded(e *environment) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.setAnswered(e, true)
+	h.setResponded(e, true)
 }
 
-func (h *Host) setAnswered(e *environment, answered bool) {
-	if e.answered == answered {
+func (h *Host) setResponded(e *environment, responded bool) {
+	if e.responded == responded {
 		return
 	}
-	e.answered = answered
-	if answered {
-		e.function.answered++
+	e.responded = responded
+	if responded {
+		e.function.responded++
 	} else {
-		e.function.answered--
+		e.function.responded--
 	}
 }
 
-func (fn *function) announce() {
+// notifyWaiters wakes the invocations that wait for an environment. The caller must hold Host.mu.
+func (fn *function) notifyWaiters() {
 	close(fn.changed)
 	fn.changed = make(chan struct{})
 }
 
-// Environments lists the execution environments of a function, given as for [Host.Invoke], by id, with those that are about
-// to end because of [Host.Update].
+// Environments returns the execution environments of a function, sorted by id. It includes those that [Host.Update] is
+// about to end.
 func (h *Host) Environments(function string) []Environment {
 	name, _, err := h.resolve(function)
 	if err != nil {
@@ -549,9 +555,9 @@ func (h *Host) Environments(function string) []Environment {
 	return list
 }
 
-// Close ends every environment: at once, or after the graceful shutdown that registering an extension earns a function.
-// Invocations that run return [ErrClosed]. When it returns no process and no goroutine is left; further calls return
-// the same error.
+// Close ends every environment, with a graceful shutdown if the function has registered an extension. Running
+// invocations return [ErrClosed]. When Close returns, all processes and goroutines have ended. Further calls return the
+// same error.
 func (h *Host) Close() error { return h.close() }
 
 func (h *Host) shutdown() error {
@@ -561,7 +567,7 @@ func (h *Host) shutdown() error {
 	h.mu.Unlock()
 	h.running.Wait()
 
-	// The processes are gone, so every connection ends by itself; the deadline is for a stranger's.
+	// The processes have ended and so have their connections. The timeout is for connections of other clients.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err := h.server.Shutdown(ctx)

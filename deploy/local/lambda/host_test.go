@@ -27,11 +27,11 @@ import (
 const (
 	function  = "UserRequestAPI-get"
 	arn       = "arn:aws:lambda:eu-west-1:123456789012:function:UserRequestAPI-get"
-	timeLimit = 3 * time.Second  // of functions that are to exceed it, and by which the others have surely started and answered
-	patience  = 20 * time.Second // for what comes within milliseconds on an idle machine
+	timeLimit = 3 * time.Second  // timeout for functions that must exceed it; long enough for the others to respond
+	maxDelay  = 20 * time.Second // limit for what takes milliseconds on an idle machine
 )
 
-// bootstrap is the binary of testdata/function.
+// bootstrap is the path of the binary built from testdata/function.
 var bootstrap string //nolint:gochecknoglobals // set once, by TestMain
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -49,7 +49,7 @@ func run(m *testing.M) int {
 	}
 	bootstrap = filepath.Join(folder, "bootstrap")
 	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/function")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as functions are deployed
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as for deployed functions
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the test function: %v\n%s", err, out)
 		return 1
@@ -62,7 +62,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// host is a Host with one function and its log.
+// host is a [lambda.Host] with one function, which records its log events and traced invocations.
 type host struct {
 	*lambda.Host
 	t        *testing.T
@@ -73,7 +73,7 @@ type host struct {
 	traced []lambda.Invocation
 }
 
-// start starts a host; change may alter the configuration.
+// start starts a host and closes it at the end of the test. change may modify the configuration.
 func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
 	t.Helper()
 	h := &host{t: t}
@@ -112,7 +112,7 @@ func (h *host) invoke(payload string) (response, functionError string) {
 	return string(r), functionError
 }
 
-// log returns the text of the log up to the nth event of a type, for which it waits.
+// log waits for the nth event of a type and returns the log lines up to it.
 func (h *host) log(n int, eventType string) []string {
 	h.t.Helper()
 	var lines []string
@@ -145,13 +145,13 @@ func (h *host) idle() int {
 	return n
 }
 
-// settled waits until no environment is busy: one that takes long to ask for the next invocation would be given a neighbour.
-func (h *host) settled() {
+// waitIdle waits until no environment is busy. Otherwise the next invocation may start another one.
+func (h *host) waitIdle() {
 	h.t.Helper()
 	testenv.Eventually(h.t, "the end of the invocations", func() bool { return h.idle() == len(h.Environments(function)) })
 }
 
-// freeze stops a process and waits until it stands: its threads may go on for a moment after the signal was sent.
+// freeze sends SIGSTOP and waits until the process has stopped.
 func (h *host) freeze(pid int) {
 	h.t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
@@ -166,7 +166,7 @@ func (h *host) freeze(pid int) {
 	})
 }
 
-// checkLog compares lines with patterns: regular expressions for the whole line, in which <id> stands for a request
+// checkLog compares lines with patterns: regular expressions that match whole lines, in which <id> stands for a request
 // id and <ms> for a duration.
 func checkLog(t *testing.T, lines, patterns []string) {
 	t.Helper()
@@ -188,7 +188,7 @@ const (
 		"\tMax Memory Used: [1-9][0-9]* MB"
 )
 
-// exitError is the error document, as recorded, for a process that has ended.
+// exitError returns the error document, as recorded on Lambda, for a process that has exited.
 func exitError(message string) string {
 	return `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: <id> Error: ` + message + `"}`
 }
@@ -258,11 +258,11 @@ func TestInvoke(t *testing.T) {
 			t.Parallel()
 			h := start(t, nil)
 			h.invoke(`{"do":"echo"}`)
-			h.settled()
+			h.waitIdle()
 			before := h.Environments(function)
 
 			got, functionError := h.invoke(tt.payload)
-			h.settled()
+			h.waitIdle()
 			if !matches(got, tt.want) {
 				t.Errorf("response = %.300q, want %s", got, tt.want)
 			}
@@ -270,14 +270,15 @@ func TestInvoke(t *testing.T) {
 				t.Errorf("function error = %q, want %q", functionError, tt.wantError)
 			}
 			if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
-				t.Errorf("the next invocation gives %s", got)
+				t.Errorf("response of the next invocation = %s", got)
 			}
 			after := h.Environments(function)
 			if len(before) != 1 || len(after) != 1 {
 				t.Fatalf("environments before %v, after %v, want one each", before, after)
 			}
 			if renewed := before[0].ID != after[0].ID && before[0].PID != after[0].PID; renewed != tt.wantNewProcess {
-				t.Errorf("environment before %v, after %v, new process = %t, want %t", before, after, renewed, tt.wantNewProcess)
+				t.Errorf("environments before %v, after %v: new process = %t, want %t",
+					before, after, renewed, tt.wantNewProcess)
 			}
 
 			report := reported
@@ -308,11 +309,11 @@ func TestInvoke_Timeout(t *testing.T) {
 		reported + "\tInit Duration: <ms>\tStatus: timeout",
 	})
 	if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
-		t.Errorf("the next invocation gives %s", got)
+		t.Errorf("response of the next invocation = %s", got)
 	}
 }
 
-// A frozen environment can be thawed and used, and one that stays frozen times out like any other.
+// A stopped process serves invocations after SIGCONT. Without it, the invocation times out.
 func TestInvoke_Frozen(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Timeout = timeLimit })
@@ -324,7 +325,8 @@ func TestInvoke_Frozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, functionError := h.invoke(`{"do":"echo"}`); functionError != "" || h.Environments(function)[0].PID != pid {
-		t.Errorf("after the thaw: %s %s in %v, want an answer of process %d", got, functionError, h.Environments(function), pid)
+		t.Errorf("after SIGCONT: %s %s from %v, want a response from process %d",
+			got, functionError, h.Environments(function), pid)
 	}
 
 	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
@@ -333,7 +335,7 @@ func TestInvoke_Frozen(t *testing.T) {
 		t.Errorf("frozen: %s, want a timeout", got)
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("the frozen process is still there: %v", err)
+		t.Errorf("the frozen process is still running: %v", err)
 	}
 }
 
@@ -393,8 +395,8 @@ func TestInvoke_Init(t *testing.T) {
 	}
 }
 
-// An init that is too slow is repeated within the invocation, which gets its answer when that succeeds.
-func TestInvoke_InitRepeated(t *testing.T) {
+// An init that times out is retried within the invocation, which succeeds if the retry does.
+func TestInvoke_InitRetry(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
 		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
@@ -422,7 +424,7 @@ func TestInvoke_InvalidEntrypoint(t *testing.T) {
 	})
 }
 
-func TestInvoke_Refused(t *testing.T) {
+func TestInvoke_Errors(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	tests := []struct {
@@ -430,7 +432,7 @@ func TestInvoke_Refused(t *testing.T) {
 		payload        []byte
 		want           lambda.Error
 	}{
-		{"unknown name", "nobody", nil, lambda.Error{Status: 404, Type: "ResourceNotFoundException"}},
+		{"unknown name", "unknown", nil, lambda.Error{Status: 404, Type: "ResourceNotFoundException"}},
 		{"other account", strings.ReplaceAll(arn, "123456789012", "1"), nil,
 			lambda.Error{Status: 404, Type: "ResourceNotFoundException"}},
 		{"not JSON", function, []byte("{"), lambda.Error{Status: 400, Type: "InvalidRequestContentException"}},
@@ -442,7 +444,7 @@ func TestInvoke_Refused(t *testing.T) {
 			_, _, _, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
 			var got *lambda.Error
 			if !errors.As(err, &got) || got.Message == "" || !strings.Contains(err.Error(), got.Type) {
-				t.Fatalf("error = %v, want a refusal with a message", err)
+				t.Fatalf("error = %v, want a *lambda.Error with a message", err)
 			}
 			tt.want.Message = got.Message
 			if diff := cmp.Diff(tt.want, *got); diff != "" {
@@ -451,11 +453,10 @@ func TestInvoke_Refused(t *testing.T) {
 		})
 	}
 	if got := h.Environments(function); len(got) != 0 {
-		t.Errorf("environments were started: %v", got)
+		t.Errorf("environments = %v, want none", got)
 	}
 }
 
-// The largest payload is passed on.
 func TestInvoke_LargestPayload(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
@@ -466,7 +467,7 @@ func TestInvoke_LargestPayload(t *testing.T) {
 	}
 }
 
-func TestInvoke_WhatTheFunctionSees(t *testing.T) {
+func TestInvoke_FunctionEnvironment(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
 		f.Environment = map[string]string{"TABLE_NAME": "UserData", "TZ": "Europe/Zurich"}
@@ -494,14 +495,14 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s.RequestID != requestID {
-			t.Errorf("the function sees the request id %s, the caller %s", s.RequestID, requestID)
+			t.Errorf("the function's request id = %s, the caller's = %s", s.RequestID, requestID)
 		}
 		return s
 	}
 	before := time.Now()
 	s := report(function, traceHeader+";Lineage=a87bd80c:1|68fd508a:5")
 	trace := "Root=" + traceID + ";Parent=" + h.invocations(1)[0].FunctionSegment + ";Sampled=1;Lineage=a87bd80c:1|68fd508a:5"
-	if left := s.Deadline.Sub(before); left < time.Minute-time.Second || left > time.Minute+patience {
+	if left := s.Deadline.Sub(before); left < time.Minute-time.Second || left > time.Minute+maxDelay {
 		t.Errorf("deadline in %v, want in one minute", left)
 	}
 	environment := h.Environments(function)[0]
@@ -551,12 +552,12 @@ func TestInvoke_WhatTheFunctionSees(t *testing.T) {
 	}
 }
 
-// What a runtime must not ask is refused as the Runtime API refuses it, and harms nobody.
+// The Runtime API rejects invalid requests, and the invocation continues.
 func TestInvoke_RuntimeAPIErrors(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	if got, functionError := h.invoke(`{"do":"wrong"}`); got != `{"events":[]}` || functionError != "" {
-		t.Errorf("got %s %s, want the first response", got, functionError)
+		t.Errorf("got %s %s, want the function's first response", got, functionError)
 	}
 	const (
 		transition = `403 {"errorType":"InvalidStateTransition","errorMessage":"State transition from %s to %s failed for runtime. ` +
@@ -580,7 +581,7 @@ func TestInvoke_RuntimeAPIErrors(t *testing.T) {
 	})
 }
 
-// Internal extensions can register during init, and wait for events that never come.
+// Internal extensions can register during init, but not for events.
 func TestInvoke_Extensions(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, _ *lambda.Options) {
@@ -600,7 +601,7 @@ func TestInvoke_Extensions(t *testing.T) {
 	})
 }
 
-// Long lines stay whole up to 256 KB, and each belongs to its invocation.
+// Lines are split after 256 KB, and each belongs to its invocation.
 func TestInvoke_LongLines(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
@@ -631,7 +632,7 @@ func TestInvoke_LongLines(t *testing.T) {
 				got = append(got, e.Text())
 			}
 			if running != "" && e.RequestID != running {
-				t.Errorf("line has request id %q, want %q", e.RequestID, running)
+				t.Errorf("request id of a line = %q, want %q", e.RequestID, running)
 			}
 		}
 	}
@@ -645,7 +646,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 	const limit = 3
 	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(limit) })
 
-	// As many as there may be are held: each has an environment of its own, and one more is refused.
+	// Up to the limit, each concurrent invocation has its own environment. One more is throttled.
 	gate := filepath.Join(t.TempDir(), "gate")
 	hold := fmt.Sprintf(`{"do":"wait","text":%q}`, gate)
 	var held sync.WaitGroup
@@ -655,10 +656,10 @@ func TestInvoke_Concurrency(t *testing.T) {
 	}
 	testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == limit })
 	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
-	var refused *lambda.Error
-	if !errors.As(err, &refused) || refused.Status != 429 || refused.Type != "TooManyRequestsException" ||
-		refused.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
-		t.Errorf("one more = %v, want 429", err)
+	var throttled *lambda.Error
+	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Type != "TooManyRequestsException" ||
+		throttled.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
+		t.Errorf("error over the limit = %v, want 429", err)
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -669,20 +670,20 @@ func TestInvoke_Concurrency(t *testing.T) {
 		seen[pid] = true
 	}
 	if len(seen) != limit {
-		t.Errorf("processes %v, want %d different", pids, limit)
+		t.Errorf("processes = %v, want %d different ones", pids, limit)
 	}
 
-	// One after the other they go to the one that was used last.
+	// Sequential invocations use the most recently used environment.
 	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
 	last, _ := h.invoke(hold)
 	for range 20 {
 		testenv.Eventually(t, "idle environments", func() bool { return h.idle() == limit })
 		if got, _ := h.invoke(hold); got != last {
-			t.Fatalf("process %s was used, want %s again", got, last)
+			t.Fatalf("process = %s, want %s", got, last)
 		}
 	}
 
-	// As many clients as there may be environments are never refused.
+	// With as many clients as environments, no invocation is throttled.
 	var clients sync.WaitGroup
 	for range limit {
 		clients.Go(func() {
@@ -699,7 +700,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 	h.checkOneAtATime(limit + 1 + 20 + limit*50)
 }
 
-// Environments that were needed for a moment end, but the most recently used one goes on.
+// Idle environments end, except for the most recently used one.
 func TestInvoke_IdleTimeout(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -724,19 +725,21 @@ func TestInvoke_IdleTimeout(t *testing.T) {
 				t.Fatal(err)
 			}
 			held.Wait()
-			testenv.Eventually(t, "the end of the others", func() bool { return len(h.Environments(function)) == tt.want && h.idle() == tt.want })
+			testenv.Eventually(t, "the end of the others", func() bool {
+				return len(h.Environments(function)) == tt.want && h.idle() == tt.want
+			})
 			last, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate))
 			for range 20 { // idle for longer than the timeout at least once
 				testenv.Eventually(t, "idle environments", func() bool { return h.idle() == tt.want })
 				if got, functionError := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != last || functionError != "" {
-					t.Fatalf("process %s answered, %s, want %s again", got, functionError, last)
+					t.Fatalf("response from process %s, error %q, want process %s", got, functionError, last)
 				}
 			}
 		})
 	}
 }
 
-// checkOneAtATime checks with the log that no environment had two invocations at once.
+// checkOneAtATime checks in the log that there were want invocations, and at most one at a time per environment.
 func (h *host) checkOneAtATime(want int) {
 	h.t.Helper()
 	h.mu.Lock()
@@ -771,22 +774,22 @@ func TestInvoke_AccountLimit(t *testing.T) {
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	testenv.Eventually(t, "the environment", func() bool { return len(h.Environments(function)) == 1 })
 	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
-	var refused *lambda.Error
-	if !errors.As(err, &refused) || refused.Status != 429 || refused.Reason != "ConcurrentInvocationLimitExceeded" {
+	var throttled *lambda.Error
+	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Reason != "ConcurrentInvocationLimitExceeded" {
 		t.Errorf("error = %v, want 429", err)
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	held.Wait()
-	// A client that sends one after the other is never refused, and meets one environment only.
+	// Sequential invocations are never throttled: they reuse the environment.
 	for range 50 {
 		h.invoke(`{"do":"echo"}`)
 	}
 }
 
-// An invocation goes on when its caller has gone.
-func TestInvoke_CallerGone(t *testing.T) {
+// An invocation continues after its caller's context is canceled.
+func TestInvoke_ContextCanceled(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -807,12 +810,12 @@ func TestInvoke_CallerGone(t *testing.T) {
 	}
 	checkLog(t, h.log(1, "platform.report")[2:], []string{started, ended, reported + "\tInit Duration: <ms>"})
 	if got, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); got != strconv.Itoa(pid) {
-		t.Errorf("the next invocation ran in %s, want %d", got, pid)
+		t.Errorf("process of the next invocation = %s, want %d", got, pid)
 	}
 }
 
-// An environment that dies while it is idle is replaced.
-func TestInvoke_DiedWhileIdle(t *testing.T) {
+// An environment whose process exits while idle is replaced.
+func TestInvoke_ExitWhileIdle(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	h.invoke(`{"do":"echo"}`)
@@ -823,11 +826,11 @@ func TestInvoke_DiedWhileIdle(t *testing.T) {
 	lines := h.log(1, "platform.fault")
 	checkLog(t, lines[len(lines)-1:], []string{"Error: Runtime exited with error: signal: killed\nRuntime.ExitError"})
 	if got, functionError := h.invoke(`{"do":"echo"}`); functionError != "" {
-		t.Errorf("the next invocation gives %s", got)
+		t.Errorf("response of the next invocation = %s", got)
 	}
 }
 
-// What a runtime has started ends with it.
+// Child processes of a runtime end with it.
 func TestInvoke_Orphan(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
@@ -838,7 +841,7 @@ func TestInvoke_Orphan(t *testing.T) {
 		t.Fatal(lines)
 	}
 	testenv.Eventually(t, "the end of the orphan", func() bool {
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may stay a zombie where init does not reap
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // stays a zombie if init does not reap it
 		return syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ")
 	})
 }
@@ -852,7 +855,7 @@ func TestClose(t *testing.T) {
 	}{
 		{name: "killed", wantLog: nil},
 		{name: "SIGTERM for a function with an extension", init: "sigterm", wantLog: []string{"got SIGTERM"}},
-		{name: "killed when it does not end", init: "deaf", wantLog: []string{"got SIGTERM and stay"}},
+		{name: "SIGKILL after SIGTERM", init: "ignore SIGTERM", wantLog: []string{"ignored SIGTERM"}},
 		{name: "frozen", frozen: true},
 	}
 	for _, tt := range tests {
@@ -871,7 +874,7 @@ func TestClose(t *testing.T) {
 				t.Errorf("close: %v", err)
 			}
 			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-				t.Errorf("process %d is left: %v", pid, err)
+				t.Errorf("process %d is still running: %v", pid, err)
 			}
 			if left := h.Environments(function); len(left) != 0 {
 				t.Errorf("environments left: %v", left)
@@ -914,7 +917,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 	}
 }
 
-func TestStart_Refused(t *testing.T) {
+func TestStart_Errors(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	plain := filepath.Join(folder, "plain")
@@ -941,7 +944,7 @@ func TestStart_Refused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := lambda.Start(tt.functions, tt.opts); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one with %q", err, tt.want)
+				t.Errorf("error = %v, want one that contains %q", err, tt.want)
 			}
 		})
 	}

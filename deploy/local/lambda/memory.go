@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// peakMemory returns the peak of a process's resident memory in bytes; 0 when it is not known: the process has ended, or
-// the platform has no /proc. (The maxrss that wait4 reports is no substitute: it starts with the size of this process.)
+// peakMemory returns the peak resident memory of a process in bytes. It returns 0 if the process has ended or the
+// platform has no /proc. (The maxrss of wait4 is no substitute: it includes the size of the parent before exec.)
 func peakMemory(pid int) int {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -9,31 +9,33 @@ import (
 	"syscall"
 )
 
-// maxLineBytes is the size at which CloudWatch Logs splits an event.
+// maxLineBytes is the size above which CloudWatch Logs splits an event.
 const maxLineBytes = 256 << 10
 
-// output reads the pipe that is a process's stdout and stderr, and passes it on line by line.
+// output reads a process's stdout and stderr from a pipe and emits them line by line.
 type output struct {
 	reader, writer *os.File
-	emit           func(line string, of origin)
-	done           chan struct{} // closed when nothing waits for the pipe any more
+	emit           func(line string, from origin)
+	done           chan struct{} // closed when the reading goroutine returns
 
-	mu     sync.Mutex // guards what follows and the reading of the pipe
-	fd     int        // of reader; -1 when there is nothing more to read
+	mu     sync.Mutex // guards the following fields and reads from the pipe
+	fd     int        // of reader; -1 at the end of the output
 	buffer []byte     // for one read
-	line   []byte     // the line that has begun
+	line   []byte     // current, incomplete line
 	origin origin
 }
 
-// origin is the invocation that a line belongs to; the zero value is none.
+// origin identifies the invocation that a line belongs to. The zero value means none.
 type origin struct{ requestID, traceID string }
 
-func newOutput(emit func(line string, of origin)) (*output, error) {
+func newOutput(emit func(line string, from origin)) (*output, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("pipe for the output: %w", err)
 	}
-	o := &output{reader: reader, writer: writer, emit: emit, done: make(chan struct{}), fd: -1, buffer: make([]byte, 32<<10)}
+	o := &output{
+		reader: reader, writer: writer, emit: emit, done: make(chan struct{}), fd: -1, buffer: make([]byte, 32<<10),
+	}
 	conn, err := reader.SyscallConn()
 	if err == nil {
 		err = conn.Control(func(fd uintptr) { o.fd = int(fd) })
@@ -43,7 +45,7 @@ func newOutput(emit func(line string, of origin)) (*output, error) {
 	}
 	go func() {
 		defer close(o.done)
-		// The error is that close was called.
+		// Read fails only after close.
 		_ = conn.Read(func(uintptr) bool {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -54,10 +56,10 @@ func newOutput(emit func(line string, of origin)) (*output, error) {
 	return o, nil
 }
 
-// started closes this process's copy of the writing end, once the child has its own.
+// started closes the host's copy of the write end, which the child has inherited.
 func (o *output) started() { _ = o.writer.Close() }
 
-// read passes on what is in the pipe, without waiting for more.
+// read emits the complete lines in the pipe without blocking. The caller must hold o.mu.
 func (o *output) read() {
 	for o.fd >= 0 {
 		n, err := read(o.fd, o.buffer)
@@ -94,15 +96,15 @@ func (o *output) flush() {
 	o.line = o.line[:0]
 }
 
-// setOrigin passes on what the process has written until now; what follows belongs to another invocation.
-func (o *output) setOrigin(of origin) {
+// setOrigin emits the pending output and sets the origin of later lines.
+func (o *output) setOrigin(from origin) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.read()
-	o.origin = of
+	o.origin = from
 }
 
-// finish passes on what a process that has ended has left, the last line even when it is not terminated.
+// finish emits the remaining output of a process that has ended, with a last line that lacks its newline.
 func (o *output) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -110,11 +112,11 @@ func (o *output) finish() {
 	o.flush()
 }
 
-// close stops the reading.
+// close stops reading and closes the pipe.
 func (o *output) close() {
 	o.mu.Lock()
 	o.fd = -1
 	o.mu.Unlock()
-	_ = o.reader.Close() // nothing can be lost by it
+	_ = o.reader.Close() // fails only if it is closed already
 	<-o.done
 }

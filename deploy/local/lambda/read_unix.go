@@ -4,5 +4,5 @@ package lambda
 
 import "syscall"
 
-// read reads from a non-blocking pipe. The error is EAGAIN if there is nothing to read.
+// read reads from a non-blocking pipe. It returns EAGAIN if the pipe is empty.
 func read(fd int, buffer []byte) (int, error) { return syscall.Read(fd, buffer) }

@@ -2,5 +2,5 @@ package lambda
 
 import "errors"
 
-// read returns an error: pipes of Windows cannot be read without waiting.
+// read returns errors.ErrUnsupported: Windows has no non-blocking reads from pipes.
 func read(int, []byte) (int, error) { return 0, errors.ErrUnsupported }

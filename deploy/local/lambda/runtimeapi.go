@@ -8,14 +8,14 @@ import (
 	"net/http"
 )
 
-// answer is an answer to a call of the Runtime API or the Extensions API.
-type answer struct {
+// apiResponse is a response of the Runtime API or the Extensions API.
+type apiResponse struct {
 	status int
-	header http.Header // beyond Content-Type
+	header http.Header // in addition to Content-Type
 	body   []byte
 }
 
-// routes serves the APIs to all environments: the first element of the path is the id of the caller's own.
+// routes returns the handler of both APIs for all environments. The first path segment is the id of the environment.
 func (h *Host) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(method, path string, handler func(*environment, http.ResponseWriter, *http.Request)) {
@@ -24,7 +24,7 @@ func (h *Host) routes() http.Handler {
 			e := h.environments[r.PathValue("environment")]
 			h.mu.Unlock()
 			if e == nil {
-				refusal(http.StatusForbidden, "InvalidEnvironment", "No such execution environment").write(w)
+				errorResponse(http.StatusForbidden, "InvalidEnvironment", "No such execution environment").write(w)
 				return
 			}
 			handler(e, w, r)
@@ -39,86 +39,88 @@ func (h *Host) routes() http.Handler {
 	return mux
 }
 
-func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) { e.call(w, r, e.ready) }
+func (e *environment) serveNext(w http.ResponseWriter, r *http.Request) { e.call(w, r, e.handleNext) }
 
 func (e *environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 	body, err := readPayload(r)
 	if err != nil {
-		truncated(err).write(w)
+		truncatedRequest(err).write(w)
 		return
 	}
-	e.call(w, r, func(answers chan<- answer) { e.respond(r.PathValue("id"), body, nil, answers) })
+	e.call(w, r, func(responses chan<- apiResponse) { e.handleResponse(r.PathValue("id"), body, nil, responses) })
 }
 
 func (e *environment) serveError(w http.ResponseWriter, r *http.Request) {
 	failed, err := readFailure(r)
 	if err != nil {
-		truncated(err).write(w)
+		truncatedRequest(err).write(w)
 		return
 	}
-	e.call(w, r, func(answers chan<- answer) { e.respond(r.PathValue("id"), nil, failed, answers) })
+	e.call(w, r, func(responses chan<- apiResponse) { e.handleResponse(r.PathValue("id"), nil, failed, responses) })
 }
 
 func (e *environment) serveInitError(w http.ResponseWriter, r *http.Request) {
 	failed, err := readFailure(r)
 	if err != nil {
-		truncated(err).write(w)
+		truncatedRequest(err).write(w)
 		return
 	}
-	e.call(w, r, func(answers chan<- answer) { e.reportInitError(failed, answers) })
+	e.call(w, r, func(responses chan<- apiResponse) { e.handleInitError(failed, responses) })
 }
 
-// call runs f on the environment's goroutine and writes the answer, which f may leave to a later event to give. answers
-// has room for one.
-func (e *environment) call(w http.ResponseWriter, r *http.Request, f func(answers chan<- answer)) {
-	answers := make(chan answer, 1)
+// call runs f on the environment's goroutine and writes the response, which f or a later event sends to the buffered
+// channel (capacity 1).
+func (e *environment) call(w http.ResponseWriter, r *http.Request, f func(responses chan<- apiResponse)) {
+	responses := make(chan apiResponse, 1)
 	select {
-	case e.calls <- func() { f(answers) }:
+	case e.calls <- func() { f(responses) }:
 	case <-e.ended:
-		return // nobody is left to read an answer
+		return // the process has ended and reads no response
 	case <-r.Context().Done():
 		return
 	}
 	select {
-	case a := <-answers:
+	case a := <-responses:
 		a.write(w)
 	case <-e.ended:
 	case <-r.Context().Done():
 	}
 }
 
-func (a answer) write(w http.ResponseWriter) {
+func (a apiResponse) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	maps.Copy(w.Header(), a.header)
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // fails only when the process has died, which is handled as such
+	_, _ = w.Write(a.body) // fails only if the process has ended, which run handles
 }
 
-// refusal is an error of the Runtime API.
-func refusal(status int, errorType, message string) answer {
-	return answer{status: status, body: errorDocument(errorType, message)}
+// errorResponse returns an error response of the Runtime API.
+func errorResponse(status int, errorType, message string) apiResponse {
+	return apiResponse{status: status, body: errorDocument(errorType, message)}
 }
 
-func forbiddenTransition(from, to state) answer {
-	return refusal(http.StatusForbidden, "InvalidStateTransition",
-		fmt.Sprintf("State transition from %s to %s failed for runtime. Error: State transition is not allowed", from, to))
+func forbiddenTransition(from, to state) apiResponse {
+	return errorResponse(http.StatusForbidden, "InvalidStateTransition",
+		fmt.Sprintf("State transition from %s to %s failed for runtime. "+
+			"Error: State transition is not allowed", from, to))
 }
 
-func truncated(err error) answer {
-	return refusal(http.StatusBadRequest, "TruncatedHTTPRequest", fmt.Sprintf("HTTP request detected as truncated: %v", err))
+func truncatedRequest(err error) apiResponse {
+	return errorResponse(http.StatusBadRequest, "TruncatedHTTPRequest",
+		fmt.Sprintf("HTTP request detected as truncated: %v", err))
 }
 
-// readPayload reads the body, and of a body that is too large so much that it shows.
+// readPayload reads the body. It truncates a body over maxResponseBytes to one byte more than the limit.
 func readPayload(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxResponseBytes+1))
 	if err == nil && len(body) > maxResponseBytes {
-		// A runtime that is still sending would not see the answer.
+		// A runtime that is still sending would not read the response.
 		_, err = io.Copy(io.Discard, r.Body)
 	}
 	return body, err
 }
 
-// readFailure reads the error that a runtime reports. The document goes to the caller as it is.
+// readFailure reads the error reported by a runtime. The caller receives the document unchanged.
 func readFailure(r *http.Request) (*failure, error) {
 	document, err := readPayload(r)
 	if err != nil {
@@ -133,11 +135,12 @@ func readFailure(r *http.Request) (*failure, error) {
 		var fields struct {
 			ErrorType string `json:"errorType"`
 		}
-		_ = json.Unmarshal(document, &fields) // it may be anything
+		_ = json.Unmarshal(document, &fields) // the document need not be JSON
 		failed.errorType = fields.ErrorType
 	}
 	var cause map[string]json.RawMessage
-	if raw := []byte(r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause")); json.Unmarshal(raw, &cause) == nil && cause != nil {
+	raw := []byte(r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause"))
+	if json.Unmarshal(raw, &cause) == nil && cause != nil {
 		failed.cause = raw
 	}
 	return failed, nil

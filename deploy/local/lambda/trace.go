@@ -9,65 +9,65 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// Invocation is one call of a function that is over, with what the segments tell that Lambda itself sends to X-Ray of it:
-// AWS::Lambda of the service, and AWS::Lambda::Function of the execution environment.
+// Invocation describes an invocation that has ended, with the contents of the two segments that Lambda sends to X-Ray:
+// AWS::Lambda for the service and AWS::Lambda::Function for the execution environment.
 type Invocation struct {
 	Function  string // function name
 	ARN       string // as invoked, with the qualifier
 	RequestID string
-	LogStream string // of the environment that ran it; "" when none did
+	LogStream string // of the environment that ran it; "" if none did
 
-	// TraceID, Parent and Sampled are those of the X-Amzn-Trace-Id that the invocation came with; "" where it has none, in
-	// which case there are no segments either.
+	// TraceID, Parent and Sampled are the fields Root, Parent and Sampled of the invocation's X-Amzn-Trace-Id. If
+	// TraceID is empty, there are no segments.
 	TraceID, Parent string
 	Sampled         bool
-	// LambdaSegment and FunctionSegment are the ids of the two segments: 16 hexadecimal digits. The function is given
-	// FunctionSegment as the parent of what it sends itself.
+	// LambdaSegment and FunctionSegment are the ids of the two segments: 16 hexadecimal digits. FunctionSegment is the
+	// parent of the subsegments that the function sends.
 	LambdaSegment, FunctionSegment string
 
 	Received  time.Time // when Invoke was called
-	Started   time.Time // when the runtime was given it, or a failed init was repeated for it; zero: neither happened
-	Responded time.Time // when the runtime answered; zero: it did not
-	Ended     time.Time // when the runtime asked for the next one, or the environment had ended
+	Started   time.Time // when the runtime received it, or the retry of a failed init began; zero if neither happened
+	Responded time.Time // when the runtime responded; zero if it did not
+	Ended     time.Time // when the runtime requested the next invocation, or the environment ended
 
-	// InitStarted and InitEnded enclose the init of the environment, of which this was the first invocation; zero
-	// otherwise. The init may have taken place before Received.
+	// InitStarted and InitEnded are the start and the end of the environment's init. They are zero unless this was its
+	// first invocation. The init may precede Received.
 	InitStarted, InitEnded time.Time
 
-	Status int // HTTP status of Lambda's answer: 200, also when the function failed; 429 when it was throttled
-	// Error is why the invocation failed; nil when it succeeded.
+	Status int // status code of Lambda's response: 200 even if the function failed; 429 if it was throttled
+	// Error describes why the invocation failed. It is nil if the invocation succeeded.
 	Error *InvocationError
-	// Cause is what the runtime itself says for X-Ray about Error (the header Lambda-Runtime-Function-Xray-Error-Cause): a
-	// JSON object with the exceptions, whose messages are the function's own; nil where it says nothing.
+	// Cause is the header Lambda-Runtime-Function-Xray-Error-Cause sent by the runtime: a JSON object with the
+	// exceptions, whose messages come from the function. It is nil if the runtime sent none.
 	Cause json.RawMessage
 }
 
-// InvocationError is why an invocation failed.
+// InvocationError describes why an invocation failed.
 type InvocationError struct {
-	Type    string // such as "Sandbox.Timedout", "Runtime.ExitError", "TooManyRequestsException" or the type of a Go error
-	Message string // Lambda's own words; "" for an error of the function, whose words may be about a person
+	Type    string // such as "Sandbox.Timedout", "TooManyRequestsException" or the type of a Go error
+	Message string // from Lambda; "" for an error of the function, whose message may contain personal data
 	Kind    ErrorKind
 }
 
-// ErrorKind says who ended an invocation that failed, and how.
+// ErrorKind is the kind of an [InvocationError].
 type ErrorKind string
 
 const (
-	// ErrorKindError is a function that reported an error or whose process ended.
+	// ErrorKindError means that the function reported an error or its process exited.
 	ErrorKindError ErrorKind = "error"
-	// ErrorKindTimeout is a function that was ended because its time was over.
+	// ErrorKindTimeout means that the function exceeded its timeout.
 	ErrorKindTimeout ErrorKind = "timeout"
-	// ErrorKindThrottle is an invocation that was refused because too many ran.
+	// ErrorKindThrottle means that the concurrency limit was reached.
 	ErrorKindThrottle ErrorKind = "throttle"
-	// ErrorKindRefused is an invocation that was refused for another reason, such as its size.
+	// ErrorKindRefused means that Lambda rejected the request for another reason, such as its size.
 	ErrorKindRefused ErrorKind = "refused"
-	// ErrorKindClosed is an invocation that ended with the Host.
+	// ErrorKindClosed means that the Host was closed.
 	ErrorKindClosed ErrorKind = "closed"
 )
 
-// traceContext is the place of an invocation in a trace. The zero value is that of one without.
+// traceContext is the trace context of an invocation. The zero value means no trace.
 type traceContext struct {
-	header                         string // as it came
+	header                         string // as received
 	id, parent                     string
 	sampled                        bool
 	lambdaSegment, functionSegment string
@@ -88,8 +88,8 @@ func newTraceContext(header string) traceContext {
 	}
 }
 
-// functionHeader is the X-Amzn-Trace-Id for the function, whose parent is Lambda's segment of the function. Other fields, such as
-// Lineage, are passed on.
+// functionHeader returns the X-Amzn-Trace-Id for the function. Its parent is the AWS::Lambda::Function segment. Other
+// fields, such as Lineage, are passed on.
 func (t traceContext) functionHeader() string {
 	if t.id == "" {
 		return ""
@@ -110,7 +110,7 @@ func (t traceContext) functionHeader() string {
 	return strings.Join(fields, ";")
 }
 
-// record is what is known of the invocation without the environment that ran it.
+// record returns the Invocation without the fields set by the environment.
 func (inv *invocation) record(status int, failed *InvocationError) Invocation {
 	return Invocation{
 		Function:        inv.function,
@@ -130,8 +130,8 @@ func (inv *invocation) record(status int, failed *InvocationError) Invocation {
 	}
 }
 
-// refused is the record of an invocation that Lambda does not carry out.
-func (inv *invocation) refused(err *Error) Invocation {
+// refusedRecord returns the Invocation for a request rejected by Lambda.
+func (inv *invocation) refusedRecord(err *Error) Invocation {
 	kind := ErrorKindRefused
 	if err.Status == http.StatusTooManyRequests {
 		kind = ErrorKindThrottle
@@ -139,13 +139,13 @@ func (inv *invocation) refused(err *Error) Invocation {
 	return inv.record(err.Status, &InvocationError{Type: err.Type, Message: err.Message, Kind: kind})
 }
 
-// closed is the record of an invocation that ended with the host.
-func (inv *invocation) closed() Invocation {
+// closedRecord returns the Invocation for an invocation ended by [Host.Close].
+func (inv *invocation) closedRecord() Invocation {
 	return inv.record(http.StatusInternalServerError,
 		&InvocationError{Type: "ServiceException", Message: ErrClosed.Error(), Kind: ErrorKindClosed})
 }
 
-// record is what is known of the invocation that the environment has carried out.
+// record returns the Invocation for the environment's current invocation.
 func (e *environment) record(failed *failure) Invocation {
 	r := e.invocation.record(http.StatusOK, nil)
 	r.LogStream = e.logStream
@@ -154,7 +154,7 @@ func (e *environment) record(failed *failure) Invocation {
 	}
 	if e.cold {
 		r.InitStarted, r.InitEnded = e.initStart, e.initEnd
-		if r.InitEnded.IsZero() { // it failed, and the invocation with it
+		if r.InitEnded.IsZero() { // the init failed
 			r.InitEnded = r.Ended
 		}
 	}
@@ -165,7 +165,7 @@ func (e *environment) record(failed *failure) Invocation {
 	return r
 }
 
-// trace tells of an invocation that is over.
+// trace passes an invocation that has ended to Options.Trace.
 func (h *Host) trace(r Invocation) {
 	if h.opts.Trace == nil {
 		return

@@ -26,29 +26,29 @@ const (
 	traceHeader = "Root=" + traceID + ";Parent=" + parentID + ";Sampled=1"
 )
 
-// invocations waits for the first n invocations to be over and returns all that are.
+// invocations waits until n invocations have ended and returns all that have.
 func (h *host) invocations(n int) []lambda.Invocation {
 	h.t.Helper()
-	var over []lambda.Invocation
+	var list []lambda.Invocation
 	testenv.Eventually(h.t, fmt.Sprintf("the end of %d invocations", n), func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		over = slices.Clone(h.traced)
-		return len(over) >= n
+		list = slices.Clone(h.traced)
+		return len(list) >= n
 	})
-	return over
+	return list
 }
 
-// invokeTraced invokes the function with the trace header. The result may be an error.
+// invokeTraced invokes the function with the trace header and returns the error.
 func (h *host) invokeTraced(payload string) error {
 	_, _, _, err := h.Invoke(h.t.Context(), function, traceHeader, []byte(payload))
 	return err
 }
 
-// moments are the times of an invocation that are set, in the order in which they must come.
-type moments struct{ init, started, responded bool }
+// timestamps reports which times of an invocation are set, in chronological order.
+type timestamps struct{ init, started, responded bool }
 
-// TestTrace sees that an invocation is told of once, however it ends, and what is told.
+// Options.Trace is called once for each invocation, however it ends.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	type invocationError = lambda.InvocationError
@@ -58,47 +58,47 @@ func TestTrace(t *testing.T) {
 	timeout := &invocationError{
 		Type: "Sandbox.Timedout", Message: "RequestId: <id> Error: Task timed out after 3.00 seconds", Kind: lambda.ErrorKindTimeout,
 	}
-	refused := func(errorType, message string) *invocationError {
+	rejected := func(errorType, message string) *invocationError {
 		return &invocationError{Type: errorType, Message: message, Kind: lambda.ErrorKindRefused}
 	}
 	tests := []struct {
 		name, payload string
-		warm          bool // with an invocation before it
+		warm          bool // preceded by another invocation
 		init          string
-		bootstrap     string // what the binary has in it instead
+		bootstrap     string // content of the binary; "" means the test function
 		status        int
 		err           *invocationError
-		cause         string // is in the cause
-		has           moments
+		cause         string // substring of Cause
+		has           timestamps
 	}{
-		{name: "cold", payload: `{"do":"echo"}`, status: 200, has: moments{init: true, started: true, responded: true}},
-		{name: "warm", payload: `{"do":"echo"}`, warm: true, status: 200, has: moments{started: true, responded: true}},
+		{name: "cold", payload: `{"do":"echo"}`, status: 200, has: timestamps{init: true, started: true, responded: true}},
+		{name: "warm", payload: `{"do":"echo"}`, warm: true, status: 200, has: timestamps{started: true, responded: true}},
 		{name: "function error", payload: `{"do":"error","text":"no luck"}`, warm: true, status: 200,
 			err: &invocationError{Type: "errorString", Kind: lambda.ErrorKindError}, cause: "no luck",
-			has: moments{started: true, responded: true}},
+			has: timestamps{started: true, responded: true}},
 		{name: "panic", payload: `{"do":"panic","text":"oh"}`, warm: true, status: 200,
-			err: &invocationError{Type: "string", Kind: lambda.ErrorKindError}, cause: "oh", has: moments{started: true, responded: true}},
+			err: &invocationError{Type: "string", Kind: lambda.ErrorKindError}, cause: "oh", has: timestamps{started: true, responded: true}},
 		{name: "crash", payload: `{"do":"exit3"}`, warm: true, status: 200,
-			err: exited("Runtime exited with error: exit status 3"), has: moments{started: true}},
+			err: exited("Runtime exited with error: exit status 3"), has: timestamps{started: true}},
 		{name: "crash when cold", payload: `{"do":"kill"}`, status: 200,
-			err: exited("Runtime exited with error: signal: killed"), has: moments{init: true, started: true}},
-		{name: "timeout", payload: `{"do":"hang"}`, warm: true, status: 200, err: timeout, has: moments{started: true}},
+			err: exited("Runtime exited with error: signal: killed"), has: timestamps{init: true, started: true}},
+		{name: "timeout", payload: `{"do":"hang"}`, warm: true, status: 200, err: timeout, has: timestamps{started: true}},
 		{name: "response too large", payload: `{"do":"big","bytes":6291557}`, warm: true, status: 200,
 			err: &invocationError{Type: "Function.ResponseSizeTooLarge", Kind: lambda.ErrorKindError,
 				Message: "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
-			has: moments{started: true, responded: true}},
+			has: timestamps{started: true, responded: true}},
 		{name: "exit in init", payload: `{}`, init: "exit", status: 200,
-			err: exited("Runtime exited with error: exit status 7"), has: moments{init: true, started: true}},
+			err: exited("Runtime exited with error: exit status 7"), has: timestamps{init: true, started: true}},
 		{name: "error in init", payload: `{}`, init: "error", status: 200,
-			err: &invocationError{Type: "Settings", Kind: lambda.ErrorKindError}, has: moments{init: true, started: true}},
-		{name: "timeout in init", payload: `{}`, init: "hang", status: 200, err: timeout, has: moments{init: true, started: true}},
-		{name: "no program", payload: `{}`, bootstrap: "not a program", status: 200,
+			err: &invocationError{Type: "Settings", Kind: lambda.ErrorKindError}, has: timestamps{init: true, started: true}},
+		{name: "timeout in init", payload: `{}`, init: "hang", status: 200, err: timeout, has: timestamps{init: true, started: true}},
+		{name: "invalid binary", payload: `{}`, bootstrap: "not a program", status: 200,
 			err: &invocationError{Type: "Runtime.InvalidEntrypoint", Message: "RequestId: <id> Error: .*exec format error",
 				Kind: lambda.ErrorKindError},
-			has: moments{init: true, started: true}},
-		{name: "not JSON", payload: `{`, status: 400, err: refused("InvalidRequestContentException", "Could not parse request body into json")},
+			has: timestamps{init: true, started: true}},
+		{name: "not JSON", payload: `{`, status: 400, err: rejected("InvalidRequestContentException", "Could not parse request body into json")},
 		{name: "payload too large", payload: strings.Repeat(" ", 6291457), status: 413,
-			err: refused("RequestEntityTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation")},
+			err: rejected("RequestEntityTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,33 +125,34 @@ func TestTrace(t *testing.T) {
 				t.Errorf("invoke: %v", err)
 			}
 			h.invocations(before + 1)
-			if err := h.Close(); err != nil { // after it nothing more can come
+			if err := h.Close(); err != nil { // no calls of Trace after Close
 				t.Fatal(err)
 			}
-			over := h.invocations(before + 1)
-			if len(over) != before+1 {
-				t.Fatalf("%d invocations were told of, want %d: %+v", len(over), before+1, over)
+			traced := h.invocations(before + 1)
+			if len(traced) != before+1 {
+				t.Fatalf("%d traced invocations, want %d: %+v", len(traced), before+1, traced)
 			}
-			got := over[before]
+			got := traced[before]
 			want := lambda.Invocation{
 				Function: function, ARN: arn, RequestID: got.RequestID, LogStream: got.LogStream,
 				TraceID: traceID, Parent: parentID, Sampled: true,
 				LambdaSegment: got.LambdaSegment, FunctionSegment: got.FunctionSegment, Status: tt.status, Error: tt.err,
 			}
-			message := func(a, b string) bool { return matches(a, b) || matches(b, a) }
-			if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Message" }, cmp.Comparer(message)),
+			isMessage := func(p cmp.Path) bool { return p.Last().String() == ".Message" }
+			equal := func(a, b string) bool { return matches(a, b) || matches(b, a) }
+			if diff := cmp.Diff(want, got, cmp.FilterPath(isMessage, cmp.Comparer(equal)),
 				cmpopts.IgnoreFields(lambda.Invocation{}, "Cause"), cmpopts.IgnoreTypes(time.Time{})); diff != "" {
 				t.Errorf("invocation (-want +got):\n%s", diff)
 			}
 			checkIDs(t, got)
 			if (got.LogStream != "") != (tt.status == 200) {
-				t.Errorf("log stream %q", got.LogStream)
+				t.Errorf("log stream = %q with status %d", got.LogStream, tt.status)
 			}
 			if (got.Cause != nil) != (tt.cause != "") || !strings.Contains(string(got.Cause), tt.cause) ||
 				got.Cause != nil && !json.Valid(got.Cause) {
-				t.Errorf("cause %s, want one with %q", got.Cause, tt.cause)
+				t.Errorf("cause = %s, want one that contains %q", got.Cause, tt.cause)
 			}
-			checkMoments(t, got, tt.has)
+			checkTimestamps(t, got, tt.has)
 		})
 	}
 }
@@ -160,14 +161,14 @@ func checkIDs(t *testing.T, i lambda.Invocation) {
 	t.Helper()
 	id := regexp.MustCompile(`^[0-9a-f]{16}$`)
 	if !id.MatchString(i.LambdaSegment) || !id.MatchString(i.FunctionSegment) || i.LambdaSegment == i.FunctionSegment {
-		t.Errorf("segments %q and %q", i.LambdaSegment, i.FunctionSegment)
+		t.Errorf("segments = %q and %q, want two different ids of 16 hex digits", i.LambdaSegment, i.FunctionSegment)
 	}
 }
 
-func checkMoments(t *testing.T, i lambda.Invocation, want moments) {
+func checkTimestamps(t *testing.T, i lambda.Invocation, want timestamps) {
 	t.Helper()
-	if got := (moments{!i.InitStarted.IsZero(), !i.Started.IsZero(), !i.Responded.IsZero()}); got != want {
-		t.Errorf("got the times %+v, want %+v", got, want)
+	if got := (timestamps{!i.InitStarted.IsZero(), !i.Started.IsZero(), !i.Responded.IsZero()}); got != want {
+		t.Errorf("timestamps = %+v, want %+v", got, want)
 	}
 	if i.InitStarted.IsZero() != i.InitEnded.IsZero() || i.InitEnded.Before(i.InitStarted) {
 		t.Errorf("init from %v to %v", i.InitStarted, i.InitEnded)
@@ -183,11 +184,11 @@ func checkMoments(t *testing.T, i lambda.Invocation, want moments) {
 		last = at
 	}
 	if i.Ended.IsZero() || i.InitEnded.After(i.Ended) {
-		t.Errorf("the end is not last: %+v", i)
+		t.Errorf("Ended is not the last timestamp: %+v", i)
 	}
 }
 
-// TestTrace_Throttled sees that an invocation that is refused for too many others is told of, and those that run once each.
+// A throttled request is traced, and running invocations are traced once each.
 func TestTrace_Throttled(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(1) })
@@ -196,28 +197,28 @@ func TestTrace_Throttled(t *testing.T) {
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	h.log(1, "platform.start")
 	if err := h.invokeTraced(`{}`); err == nil {
-		t.Error("the second invocation was not refused")
+		t.Error("the second invocation was not throttled")
 	}
-	over := h.invocations(1)
-	if len(over) != 1 {
-		t.Fatalf("got %+v", over)
+	traced := h.invocations(1)
+	if len(traced) != 1 {
+		t.Fatalf("traced invocations = %+v", traced)
 	}
 	want := &lambda.InvocationError{Type: "TooManyRequestsException", Message: "Rate Exceeded.", Kind: lambda.ErrorKindThrottle}
-	if diff := cmp.Diff(want, over[0].Error); diff != "" || over[0].Status != 429 || over[0].LogStream != "" {
-		t.Errorf("invocation %+v, error (-want +got):\n%s", over[0], diff)
+	if diff := cmp.Diff(want, traced[0].Error); diff != "" || traced[0].Status != 429 || traced[0].LogStream != "" {
+		t.Errorf("invocation %+v, error (-want +got):\n%s", traced[0], diff)
 	}
-	checkIDs(t, over[0])
-	checkMoments(t, over[0], moments{})
+	checkIDs(t, traced[0])
+	checkTimestamps(t, traced[0], timestamps{})
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	held.Wait()
-	if over := h.invocations(2); len(over) != 2 || over[1].Error != nil {
-		t.Errorf("got %+v", over)
+	if traced := h.invocations(2); len(traced) != 2 || traced[1].Error != nil {
+		t.Errorf("traced invocations = %+v", traced)
 	}
 }
 
-// TestTrace_Closed sees that those that run when the host closes are told of.
+// Invocations that run when the host closes are traced.
 func TestTrace_Closed(t *testing.T) {
 	t.Parallel()
 	for _, init := range []string{"", "hang"} {
@@ -241,29 +242,29 @@ func TestTrace_Closed(t *testing.T) {
 				}
 			}
 			if err := h.invokeTraced(`{}`); !errors.Is(err, lambda.ErrClosed) {
-				t.Errorf("after the end: %v", err)
+				t.Errorf("invoke after close: %v, want %v", err, lambda.ErrClosed)
 			}
-			over := h.invocations(cap(failed))
-			if len(over) != cap(failed) {
-				t.Errorf("%d were told of, want %d", len(over), cap(failed))
+			traced := h.invocations(cap(failed))
+			if len(traced) != cap(failed) {
+				t.Errorf("%d traced invocations, want %d", len(traced), cap(failed))
 			}
-			for _, i := range over {
+			for _, i := range traced {
 				if i.Error == nil || i.Error.Kind != lambda.ErrorKindClosed || i.Status != 500 {
 					t.Errorf("got %+v, %+v", i, i.Error)
 				}
-				checkMoments(t, i, moments{started: init == ""})
+				checkTimestamps(t, i, timestamps{started: init == ""})
 			}
 		})
 	}
 }
 
-// TestTrace_Header sees what the function is given, whatever comes.
+// The function receives the caller's trace with the function's segment as the parent.
 func TestTrace_Header(t *testing.T) {
 	t.Parallel()
 	const root = "Root=" + traceID
 	tests := []struct {
 		name, header string
-		want         string // with PARENT for the segment of the function
+		want         string // PARENT stands for the function's segment
 		wantParent   string
 		wantSampled  bool
 	}{
@@ -271,7 +272,8 @@ func TestTrace_Header(t *testing.T) {
 		{"not sampled", root + ";Parent=" + parentID + ";Sampled=0", root + ";Parent=PARENT;Sampled=0", parentID, false},
 		{"not decided", root + ";Parent=" + parentID + ";Sampled=?", root + ";Parent=PARENT;Sampled=0", parentID, false},
 		{"root alone", root, root + ";Parent=PARENT;Sampled=0", "", false},
-		{"more fields and blanks", "Self=1-2-3; " + root + " ;Sampled=1;;Lineage=1:a:0", root + ";Parent=PARENT;Sampled=1;Self=1-2-3;Lineage=1:a:0", "", true},
+		{"more fields and spaces", "Self=1-2-3; " + root + " ;Sampled=1;;Lineage=1:a:0",
+			root + ";Parent=PARENT;Sampled=1;Self=1-2-3;Lineage=1:a:0", "", true},
 		{"none", "", "", "", false},
 		{"no root", "Parent=" + parentID + ";Sampled=1", "", "", false},
 	}
@@ -291,7 +293,7 @@ func TestTrace_Header(t *testing.T) {
 			}
 			got := h.invocations(1)[0]
 			if want := strings.ReplaceAll(tt.want, "PARENT", got.FunctionSegment); seen.Trace != want {
-				t.Errorf("the function is given %q, want %q", seen.Trace, want)
+				t.Errorf("the function's trace header = %q, want %q", seen.Trace, want)
 			}
 			wantID := traceID
 			if tt.want == "" {
@@ -309,7 +311,7 @@ func TestTrace_Header(t *testing.T) {
 	}
 }
 
-// TestEvent_TraceID sees that every line of an invocation can be joined with its trace.
+// Every log line of an invocation has the id of its trace.
 func TestEvent_TraceID(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
@@ -335,7 +337,7 @@ func TestEvent_TraceID(t *testing.T) {
 	}
 	for id, requests := range traces {
 		for request, events := range requests {
-			// START, END, REPORT and two lines; the first has INIT_START and a line of init too.
+			// START, END, REPORT and two lines; the first also has INIT_START and a line of the init.
 			if id != "" && events != 5 && events != 7 || len(requests) != 1 || request == "" {
 				t.Errorf("trace %q: %v", id, requests)
 			}

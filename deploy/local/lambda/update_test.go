@@ -20,8 +20,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// revised is the function as it was started, in another revision, which the function itself finds in the variable REVISION.
-func (h *host) revised(revision int) lambda.Function {
+// withRevision returns the started function with another revision, also in its environment variable REVISION.
+func (h *host) withRevision(revision int) lambda.Function {
 	f := h.function
 	f.Revision = strconv.Itoa(revision)
 	f.Environment = maps.Clone(f.Environment)
@@ -39,7 +39,7 @@ func (h *host) update(functions ...lambda.Function) {
 	}
 }
 
-// variable is the value that a variable has for the function in an invocation of it.
+// variable invokes the function and returns one of its environment variables.
 func (h *host) variable(name string) string {
 	h.t.Helper()
 	response, functionError := h.invoke(`{"do":"report"}`)
@@ -58,27 +58,29 @@ func (h *host) variable(name string) string {
 }
 
 func (h *host) revision() int {
-	n, _ := strconv.Atoi(h.variable("REVISION")) // 0 where there is none
+	n, _ := strconv.Atoi(h.variable("REVISION")) // 0 if not set
 	return n
 }
 
-// only returns the process id of the one environment.
-func (h *host) only() int {
+// singlePID waits until there is one environment and returns its process id.
+func (h *host) singlePID() int {
 	h.t.Helper()
 	var list []lambda.Environment
-	testenv.Eventually(h.t, "the one environment", func() bool {
+	testenv.Eventually(h.t, "exactly one environment", func() bool {
 		list = h.Environments(function)
 		return len(list) == 1 && list[0].PID != 0
 	})
 	return list[0].PID
 }
 
-func (h *host) ended(pid int) {
+func (h *host) waitExit(pid int) {
 	h.t.Helper()
-	testenv.Eventually(h.t, fmt.Sprintf("the end of process %d", pid), func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	testenv.Eventually(h.t, fmt.Sprintf("the end of process %d", pid), func() bool {
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	})
 }
 
-// TestUpdate_UnderLoad replaces the function again and again under the hands of as many clients as there may be environments.
+// Updates under load neither lose nor throttle invocations.
 func TestUpdate_UnderLoad(t *testing.T) {
 	t.Parallel()
 	const clients, updates = 4, 12
@@ -94,16 +96,16 @@ func TestUpdate_UnderLoad(t *testing.T) {
 		running.Go(func() {
 			for !stop.Load() {
 				begun := int(current.Load())
-				got := h.revision() // fails the test where the invocation is lost or refused
+				got := h.revision() // fails the test if the invocation fails
 				sent.Add(1)
 				if got < begun {
-					t.Errorf("revision %d served an invocation that began when there was %d", got, begun)
+					t.Errorf("revision = %d for an invocation that began after the update to %d", got, begun)
 				}
 				seen[i][got] = true
 			}
 		})
 	}
-	// Of so many invocations most have begun after the update.
+	// Of this many invocations, most begin after the update.
 	more := func() {
 		before := sent.Load()
 		testenv.Eventually(t, "invocations", func() bool { return sent.Load() >= before+3*clients })
@@ -114,7 +116,7 @@ func TestUpdate_UnderLoad(t *testing.T) {
 		for _, e := range h.Environments(function) {
 			pids = append(pids, e.PID)
 		}
-		h.update(h.revised(n))
+		h.update(h.withRevision(n))
 		current.Store(int64(n))
 	}
 	more()
@@ -125,24 +127,23 @@ func TestUpdate_UnderLoad(t *testing.T) {
 		maps.Copy(all, revisions)
 	}
 	if len(all) != updates+1 {
-		t.Errorf("revisions %v were seen, want %d", slices.Sorted(maps.Keys(all)), updates+1)
+		t.Errorf("revisions = %v, want %d", slices.Sorted(maps.Keys(all)), updates+1)
 	}
 	for _, pid := range pids {
 		if pid != 0 {
-			h.ended(pid)
+			h.waitExit(pid)
 		}
 	}
 	testenv.Eventually(t, "idle environments", func() bool { return h.idle() == len(h.Environments(function)) })
 	if got := len(h.Environments(function)); got > clients {
-		t.Errorf("%d environments are left, want at most %d", got, clients)
+		t.Errorf("%d environments, want at most %d", got, clients)
 	}
 	if got := int64(len(h.invocations(int(sent.Load())))); got != sent.Load() {
-		t.Errorf("%d invocations were told of, want %d", got, sent.Load())
+		t.Errorf("%d traced invocations, want %d", got, sent.Load())
 	}
 	h.checkOneAtATime(int(sent.Load()))
 }
 
-// TestUpdate_Environments sees which environments end when.
 func TestUpdate_Environments(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, _ *lambda.Options) {
@@ -150,25 +151,25 @@ func TestUpdate_Environments(t *testing.T) {
 		f.Environment = map[string]string{"INIT": "sigterm"}
 	})
 	h.invoke(`{"do":"echo"}`)
-	first := h.only()
+	first := h.singlePID()
 
 	h.update(h.function, lambda.Function{Name: "other", Bootstrap: bootstrap})
 	if _, _, _, err := h.Invoke(t.Context(), "other", "", []byte(`{"do":"echo"}`)); err != nil {
-		t.Errorf("the function that was added: %v", err)
+		t.Errorf("invoke the added function: %v", err)
 	}
-	if got := h.only(); got != first {
-		t.Errorf("process %d has taken the place of %d, though nothing has changed", got, first)
+	if got := h.singlePID(); got != first {
+		t.Errorf("process = %d, want %d: the function has not changed", got, first)
 	}
 
-	// An idle one ends at once, gracefully, and without an invocation.
-	h.update(h.revised(1))
-	h.ended(first)
-	testenv.Eventually(t, "the last words", func() bool { return slices.Contains(h.texts(), "got SIGTERM") })
+	// An idle environment ends at once, with a graceful shutdown.
+	h.update(h.withRevision(1))
+	h.waitExit(first)
+	testenv.Eventually(t, "the log line of SIGTERM", func() bool { return slices.Contains(h.texts(), "got SIGTERM") })
 	if _, _, _, err := h.Invoke(t.Context(), "other", "", nil); err == nil {
-		t.Error("a function that is not configured any more was invoked")
+		t.Error("invoke the removed function: no error")
 	}
 
-	// A busy one ends after its invocation, and takes no place.
+	// A busy environment ends after its invocation and does not count against the limit.
 	gate := filepath.Join(t.TempDir(), "gate")
 	hold := fmt.Sprintf(`{"do":"wait","text":%q}`, gate)
 	held := make(chan string)
@@ -177,22 +178,22 @@ func TestUpdate_Environments(t *testing.T) {
 		held <- pid
 	}()
 	h.log(3, "platform.start")
-	busy := h.only()
-	h.update(h.revised(2))
+	busy := h.singlePID()
+	h.update(h.withRevision(2))
 	if got := h.revision(); got != 2 {
 		t.Errorf("revision %d, want 2", got)
 	}
 	if got := len(h.Environments(function)); got != 2 {
 		t.Errorf("%d environments, want the old and the new one", got)
 	}
-	h.update() // removed, and yet what runs goes on
+	h.update() // removes all functions, but does not interrupt the invocation
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-held; got != strconv.Itoa(busy) {
-		t.Errorf("the invocation was answered by %s, want %d", got, busy)
+		t.Errorf("process of the invocation = %s, want %d", got, busy)
 	}
-	h.ended(busy)
+	h.waitExit(busy)
 	h.invocations(4)
 	for _, i := range h.invocations(4) {
 		if i.Error != nil && i.Error.Kind != lambda.ErrorKindRefused {
@@ -211,37 +212,37 @@ func (h *host) texts() []string {
 	return lines
 }
 
-// TestUpdate_InitFails sees that a function that cannot start any more fails, and one that can again serves.
+// Invocations fail after an update to a function whose init fails, and succeed after the next update.
 func TestUpdate_InitFails(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	h.invoke(`{"do":"echo"}`)
-	broken := h.revised(1)
+	broken := h.withRevision(1)
 	broken.Environment["INIT"] = "exit"
 	h.update(broken)
 	got, functionError := h.invoke(`{"do":"echo"}`)
 	checkLog(t, []string{got, functionError}, []string{exitError("Runtime exited with error: exit status 7"), "Unhandled"})
-	h.update(h.revised(2))
+	h.update(h.withRevision(2))
 	if got := h.revision(); got != 2 {
 		t.Errorf("revision %d, want 2", got)
 	}
 }
 
-// TestUpdate_WhileInitRuns sees that the invocation of a cold start is not lost.
+// An update during a cold start does not lose the invocation.
 func TestUpdate_WhileInitRuns(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(f *lambda.Function, o *lambda.Options) {
 		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
 		o.InitTimeout = timeLimit
 	})
-	answered := make(chan string)
+	responses := make(chan string)
 	go func() {
 		got, _ := h.invoke(`{"do":"echo"}`)
-		answered <- got
+		responses <- got
 	}()
 	h.log(1, "function")
-	h.update(h.revised(1))
-	if got := <-answered; got != `{"do":"echo"}` {
+	h.update(h.withRevision(1))
+	if got := <-responses; got != `{"do":"echo"}` {
 		t.Errorf("got %s", got)
 	}
 	if got := h.revision(); got != 1 {
@@ -249,37 +250,37 @@ func TestUpdate_WhileInitRuns(t *testing.T) {
 	}
 }
 
-func TestUpdate_Refused(t *testing.T) {
+func TestUpdate_Errors(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	h.invoke(`{"do":"echo"}`)
-	first := h.only()
-	missing := h.revised(1)
+	first := h.singlePID()
+	missing := h.withRevision(1)
 	missing.Bootstrap = filepath.Join(t.TempDir(), "bootstrap")
 	for _, functions := range [][]lambda.Function{
-		{h.revised(1), h.revised(2)}, {missing}, {h.revised(1), {Name: "other"}},
+		{h.withRevision(1), h.withRevision(2)}, {missing}, {h.withRevision(1), {Name: "other"}},
 	} {
 		if err := h.Update(functions); err == nil {
-			t.Errorf("%+v was taken", functions)
+			t.Errorf("update to %+v: no error", functions)
 		}
-		if got := h.revision(); got != 0 || h.only() != first {
-			t.Errorf("revision %d in process %d, want the first", got, h.only())
+		if got := h.revision(); got != 0 || h.singlePID() != first {
+			t.Errorf("revision = %d in process %d, want 0 in process %d", got, h.singlePID(), first)
 		}
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Update([]lambda.Function{h.revised(3)}); !errors.Is(err, lambda.ErrClosed) {
-		t.Errorf("after the end: %v", err)
+	if err := h.Update([]lambda.Function{h.withRevision(3)}); !errors.Is(err, lambda.ErrClosed) {
+		t.Errorf("update after close: %v, want %v", err, lambda.ErrClosed)
 	}
 }
 
-// debugged starts a function whose debugger is a command that goes on as the function's process.
-func debugged(t *testing.T, command ...string) *host {
+// startDebugged starts a host whose function has command as its debugger.
+func startDebugged(t *testing.T, command ...string) *host {
 	t.Helper()
 	return start(t, func(f *lambda.Function, o *lambda.Options) {
 		f.Debugger = command
-		f.Timeout, o.InitTimeout = 1, 1 // which a debugger suspends
+		f.Timeout, o.InitTimeout = 1, 1 // ignored with a debugger
 	})
 }
 
@@ -291,13 +292,13 @@ func TestDebugger(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := debugged(t, command...)
-			first := h.only() // without an invocation
+			h := startDebugged(t, command...)
+			first := h.singlePID() // starts without an invocation
 			if got := h.variable("DEBUGGED"); got != "yes" {
-				t.Errorf("the variable is %q", got)
+				t.Errorf("DEBUGGED = %q, want yes", got)
 			}
-			over := h.invocations(1)[0]
-			checkMoments(t, over, moments{started: true, responded: true}) // its init was long before
+			traced := h.invocations(1)[0]
+			checkTimestamps(t, traced, timestamps{started: true, responded: true}) // no init: it preceded the invocation
 			var seen struct {
 				Deadline time.Time `json:"deadline"`
 			}
@@ -306,13 +307,13 @@ func TestDebugger(t *testing.T) {
 				t.Errorf("deadline in %v, %v", time.Until(seen.Deadline), err)
 			}
 
-			// Others wait for the one environment.
+			// Concurrent invocations wait for the one environment.
 			gate := filepath.Join(t.TempDir(), "gate")
 			var held sync.WaitGroup
 			for range 5 {
 				held.Go(func() {
 					if pid, _ := h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)); pid != strconv.Itoa(first) {
-						t.Errorf("served by %s, want %d", pid, first)
+						t.Errorf("process = %s, want %d", pid, first)
 					}
 				})
 			}
@@ -322,40 +323,40 @@ func TestDebugger(t *testing.T) {
 			}
 			held.Wait()
 
-			// One that has ended comes back with the next invocation.
+			// After the debugger exits, the next invocation restarts it.
 			testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 			if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			testenv.Eventually(t, "its end", func() bool { return len(h.Environments(function)) == 0 })
-			if got := h.variable("DEBUGGED"); got != "yes" || h.only() == first {
-				t.Errorf("the variable is %q in process %d", got, h.only())
+			if got := h.variable("DEBUGGED"); got != "yes" || h.singlePID() == first {
+				t.Errorf("DEBUGGED = %q in process %d, want yes in a new process", got, h.singlePID())
 			}
 		})
 	}
 }
 
-// TestDebugger_Update sees that the debugger of the new revision waits for the old one, whose address it listens at.
+// The debugger of the new revision starts after the old one has ended: both listen on the same address.
 func TestDebugger_Update(t *testing.T) {
 	t.Parallel()
-	h := debugged(t, "env")
-	idle := h.only()
+	h := startDebugged(t, "env")
+	idle := h.singlePID()
 	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
-	h.update(h.revised(1))
-	h.ended(idle)
-	busy := h.only() // without an invocation
+	h.update(h.withRevision(1))
+	h.waitExit(idle)
+	busy := h.singlePID() // starts without an invocation
 	gate := filepath.Join(t.TempDir(), "gate")
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	h.log(1, "platform.start")
-	h.update(h.revised(2))
-	h.update(h.revised(3))
+	h.update(h.withRevision(2))
+	h.update(h.withRevision(3))
 	revisions := make(chan int)
 	go func() { revisions <- h.revision() }()
-	testenv.Eventually(t, "the other environments to leave", func() bool { return len(h.Environments(function)) == 2 })
+	testenv.Eventually(t, "the end of the other environments", func() bool { return len(h.Environments(function)) == 2 })
 	for _, e := range h.Environments(function) {
 		if e.PID != busy && e.PID != 0 {
-			t.Errorf("process %d runs beside %d", e.PID, busy)
+			t.Errorf("process %d runs at the same time as %d", e.PID, busy)
 		}
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -365,8 +366,8 @@ func TestDebugger_Update(t *testing.T) {
 	if got := <-revisions; got != 3 {
 		t.Errorf("revision %d, want 3", got)
 	}
-	h.ended(busy)
-	ordinary := h.revised(4)
+	h.waitExit(busy)
+	ordinary := h.withRevision(4)
 	ordinary.Debugger = nil
 	ordinary.Timeout = time.Minute
 	h.update(ordinary)
@@ -375,33 +376,33 @@ func TestDebugger_Update(t *testing.T) {
 	}
 }
 
-// TestDebugger_CannotStart sees that invocations fail, instead of waiting for ever.
-func TestDebugger_CannotStart(t *testing.T) {
+// Invocations fail, rather than wait forever, if the debugger does not start.
+func TestDebugger_StartFails(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string][]string{
-		"ends":         {"sh", "-c", "exit 5", "{bootstrap}"},
-		"is not there": {filepath.Join(t.TempDir(), "debugger")},
+		"exits":     {"sh", "-c", "exit 5", "{bootstrap}"},
+		"not found": {filepath.Join(t.TempDir(), "debugger")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := debugged(t, command...)
+			h := startDebugged(t, command...)
 			testenv.Eventually(t, "its end", func() bool { return len(h.Environments(function)) == 0 })
 			for n := range 2 {
 				if got, functionError := h.invoke(`{"do":"echo"}`); functionError == "" {
 					t.Errorf("got %s", got)
 				}
-				if over := h.invocations(n + 1); len(over) != n+1 || over[n].Error == nil {
-					t.Errorf("invocations %+v", over)
+				if traced := h.invocations(n + 1); len(traced) != n+1 || traced[n].Error == nil {
+					t.Errorf("invocations %+v", traced)
 				}
 			}
 		})
 	}
 }
 
-// TestDebugger_Close sees that a debugger is asked to end, and those who wait for it hear of it.
+// Close sends SIGTERM to the debugger, and waiting invocations return ErrClosed.
 func TestDebugger_Close(t *testing.T) {
 	t.Parallel()
-	h := debugged(t, "sh", "-c", "trap 'echo asked to end; kill $!; exit 0' TERM; {bootstrap} & wait")
+	h := startDebugged(t, "sh", "-c", "trap 'echo got SIGTERM; kill $!; exit 0' TERM; {bootstrap} & wait")
 	failed := make(chan error, 3)
 	for range cap(failed) {
 		go func() { failed <- h.invokeTraced(`{"do":"hang"}`) }()
@@ -415,10 +416,10 @@ func TestDebugger_Close(t *testing.T) {
 			t.Errorf("error = %v", err)
 		}
 	}
-	if lines := h.texts(); !slices.Contains(lines, "asked to end") {
-		t.Errorf("log %q", lines)
+	if lines := h.texts(); !slices.Contains(lines, "got SIGTERM") {
+		t.Errorf("log = %q, want one with the debugger's line", lines)
 	}
-	if over := h.invocations(1); len(over) != 1 {
-		t.Errorf("%d were told of, want the one that ran", len(over))
+	if traced := h.invocations(1); len(traced) != 1 {
+		t.Errorf("%d traced invocations, want 1: the one that ran", len(traced))
 	}
 }

@@ -11,10 +11,10 @@ import (
 
 const (
 	version    = "$LATEST"
-	credential = "local" // what a role's credentials are here: DynamoDB Local takes anything
+	credential = "local" // for all parts of the role's credentials; DynamoDB Local accepts any value
 )
 
-// checkVariables refuses the names that Lambda reserves ("Using Lambda environment variables").
+// checkVariables returns an error if a name is reserved by Lambda ("Using Lambda environment variables").
 func checkVariables(configured map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(configured)) {
 		switch name {
@@ -29,8 +29,8 @@ func checkVariables(configured map[string]string) error {
 	return nil
 }
 
-// variables returns the whole environment of the process: what provided.al2023 sets, overlaid with what is configured.
-// Nothing of this process's own environment is passed on.
+// variables returns the environment of the process: the variables of provided.al2023, overridden by the configured
+// ones. It passes on no variables of the host process.
 func (e *environment) variables() []string {
 	opts, fn := e.host.opts, e.function
 	root := filepath.Dir(fn.Bootstrap)
@@ -53,12 +53,13 @@ func (e *environment) variables() []string {
 		"LAMBDA_RUNTIME_DIR":              "/var/runtime",
 		"LAMBDA_TASK_ROOT":                root,
 		"LANG":                            "en_US.UTF-8",
-		"LD_LIBRARY_PATH":                 "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:" + root + ":" + root + "/lib:/opt/lib",
-		"PATH":                            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-		"TZ":                              ":UTC",
-		"_AWS_XRAY_DAEMON_ADDRESS":        daemonHost,
-		"_AWS_XRAY_DAEMON_PORT":           daemonPort,
-		"_HANDLER":                        fn.Handler,
+		"LD_LIBRARY_PATH": "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:" +
+			root + ":" + root + "/lib:/opt/lib",
+		"PATH":                     "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+		"TZ":                       ":UTC",
+		"_AWS_XRAY_DAEMON_ADDRESS": daemonHost,
+		"_AWS_XRAY_DAEMON_PORT":    daemonPort,
+		"_HANDLER":                 fn.Handler,
 	}
 	if fn.LogFormat != "" {
 		all["AWS_LAMBDA_LOG_FORMAT"] = fn.LogFormat

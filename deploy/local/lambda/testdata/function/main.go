@@ -1,5 +1,5 @@
-// Command function is the Lambda function of the tests: what it does is said by its payload, and for the init phase by
-// the variable INIT.
+// Command function is the Lambda function of the tests. The payload selects what an invocation does; the environment
+// variable INIT selects what the init phase does.
 package main
 
 import (
@@ -67,7 +67,7 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		fmt.Println(child.Process.Pid)
 		os.Exit(1)
 	case "wait":
-		// Until the file is there: a test's way to hold the invocation.
+		// Blocks until the test creates the file.
 		for ctx.Err() == nil {
 			if _, err := os.Stat(r.Text); err == nil {
 				return json.Marshal(os.Getpid())
@@ -76,7 +76,7 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		}
 		return nil, ctx.Err()
 	case "wrong":
-		return wrong(ctx)
+		return sendInvalidRequests(ctx)
 	case "report":
 		lc, _ := lambdacontext.FromContext(ctx)
 		deadline, _ := ctx.Deadline()
@@ -94,12 +94,12 @@ func (h *handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("cannot do %q", r.Do)
 }
 
-// wrong makes calls that the Runtime API has to refuse and returns its answers.
-func wrong(ctx context.Context) ([]byte, error) {
+// sendInvalidRequests sends requests that the Runtime API must reject, prints the responses and exits.
+func sendInvalidRequests(ctx context.Context) ([]byte, error) {
 	lc, _ := lambdacontext.FromContext(ctx)
 	const unknown = "/2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-	mine := "/2018-06-01/runtime/invocation/" + lc.AwsRequestID
-	err := printAnswers([]call{
+	own := "/2018-06-01/runtime/invocation/" + lc.AwsRequestID
+	err := printResponses([]call{
 		{method: "GET", path: "/2018-06-01/runtime/invocation/next"},
 		{method: "POST", path: unknown + "/response"},
 		{method: "POST", path: unknown + "/error"},
@@ -108,8 +108,8 @@ func wrong(ctx context.Context) ([]byte, error) {
 		{method: "GET", path: "/2020-01-01/extension/event/next"},
 		{method: "GET", path: "/2018-06-01/runtime/nothing"},
 		{method: "POST", path: "/2018-06-01/runtime/invocation/next"},
-		{method: "POST", path: mine + "/response", body: `{"events":[]}`},
-		{method: "POST", path: mine + "/response"},
+		{method: "POST", path: own + "/response", body: `{"events":[]}`},
+		{method: "POST", path: own + "/response"},
 	})
 	if err != nil {
 		return nil, err
@@ -118,34 +118,34 @@ func wrong(ctx context.Context) ([]byte, error) {
 	return nil, nil
 }
 
-// extensions makes the calls of the Extensions API that are answered.
+// extensions sends the requests of the Extensions API that do not block, and prints the responses.
 func extensions() error {
 	const register, name = "/2020-01-01/extension/register", "Lambda-Extension-Name"
-	return printAnswers([]call{
+	return printResponses([]call{
 		{method: "POST", path: register, body: `{"events":[]}`},
 		{method: "POST", path: register, header: name, value: "x", body: `{`},
 		{method: "POST", path: register, header: name, value: "x", body: `{"events":["SHUTDOWN"]}`},
 		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
 		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
-		{method: "GET", path: "/2020-01-01/extension/event/next", header: "Lambda-Extension-Identifier", value: "nobody"},
+		{method: "GET", path: "/2020-01-01/extension/event/next", header: "Lambda-Extension-Identifier", value: "unknown"},
 	})
 }
 
-// call is a call of the Runtime API or the Extensions API.
+// call is a request to the Runtime API or the Extensions API.
 type call struct{ method, path, header, value, body string }
 
-func printAnswers(calls []call) error {
+func printResponses(calls []call) error {
 	for _, c := range calls {
-		answer, err := c.do()
+		response, err := c.do()
 		if err != nil {
 			return err
 		}
-		fmt.Println(answer)
+		fmt.Println(response)
 	}
 	return nil
 }
 
-// do returns the status and the body of the answer.
+// do sends the request and returns the status code and the body of the response.
 func (c call) do() (string, error) {
 	url := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + c.path
 	req, err := http.NewRequestWithContext(context.Background(), c.method, url, strings.NewReader(c.body))
@@ -172,15 +172,15 @@ func main() {
 	case "hang":
 		hang()
 	case "hang once":
-		// Only the second process finds the file.
+		// The first process creates the file and hangs; the second finds it.
 		if _, err := os.Stat(os.Getenv("MARK")); err != nil {
 			_ = os.WriteFile(os.Getenv("MARK"), nil, 0o600)
 			hang()
 		}
 	case "error", "error and stay":
-		answer, err := call{method: "POST", path: "/2018-06-01/runtime/init/error",
+		response, err := call{method: "POST", path: "/2018-06-01/runtime/init/error",
 			body: `{"errorType":"Settings","errorMessage":"TABLE_NAME is wrong"}`}.do()
-		fmt.Println("posted", answer, err)
+		fmt.Println("posted", response, err)
 		if init == "error" {
 			os.Exit(1)
 		}
@@ -194,13 +194,13 @@ func main() {
 			fmt.Println("got SIGTERM")
 			os.Exit(0)
 		}))
-	case "deaf":
-		options = append(options, lambda.WithEnableSIGTERM(func() { fmt.Println("got SIGTERM and stay") }))
+	case "ignore SIGTERM":
+		options = append(options, lambda.WithEnableSIGTERM(func() { fmt.Println("ignored SIGTERM") }))
 	}
 	lambda.StartWithOptions(&handler{}, options...)
 }
 
-// hang sleeps, since waiting for nothing at all is a deadlock that the Go runtime ends the process for.
+// hang sleeps forever. Blocking on an empty select would end the process with a deadlock error.
 func hang() {
 	for {
 		time.Sleep(time.Hour)
