@@ -9,28 +9,29 @@ import (
 	"time"
 )
 
-// accessLog is the format of a stage's access log: text, and variables whose values are filled in.
+// accessLog is the parsed format of a stage's access log: a list of literals and variables.
 type accessLog []logVariable
 
-// logVariable gives the text of a part of the line.
+// logVariable renders a part of the line.
 type logVariable func(*exchange, *Record) string
 
-// absent stands in the line for what a request has not.
-const absent = "-"
+// noValue is logged for a variable without a value.
+const noValue = "-"
 
-// parseAccessLog reads a format ("Set up CloudWatch logging for REST APIs in API Gateway"): one line, with the id of the
-// request in it.
+// parseAccessLog parses a format ("Set up CloudWatch logging for REST APIs in API Gateway"). It must be one line and
+// contain the request id.
 func parseAccessLog(format string) (accessLog, error) {
 	if format == "" {
 		return nil, nil
 	}
 	if strings.ContainsAny(format, "\r\n") {
-		return nil, errors.New("it must be one line")
+		return nil, errors.New("want a single line")
 	}
 	if !regexp.MustCompile(`\$context\.(requestId|extendedRequestId)\b`).MatchString(format) {
-		return nil, errors.New("it must have $context.requestId or $context.extendedRequestId")
+		return nil, errors.New("want $context.requestId or $context.extendedRequestId in it")
 	}
-	reference := regexp.MustCompile(`\$(?:context\.authorizer\.claims\.[\w:-]+|[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*)*|\{[^}]*\}?)`)
+	reference := regexp.MustCompile(
+		`\$(?:context\.authorizer\.claims\.[\w:-]+|[a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*)*|\{[^}]*\}?)`)
 	var parts accessLog
 	for format != "" {
 		at := reference.FindStringIndex(format)
@@ -51,8 +52,8 @@ func parseAccessLog(format string) (accessLog, error) {
 	return parts, nil
 }
 
-// render makes the line of a request. Values are escaped as between the quotes of a JSON string, so that no client can make a
-// line of JSON anything else.
+// render returns the line of a request. It escapes values for use within a JSON string, so that clients cannot inject
+// fields into a JSON line.
 func (l accessLog) render(x *exchange, r *Record) string {
 	var b strings.Builder
 	for _, part := range l {
@@ -64,38 +65,38 @@ func (l accessLog) render(x *exchange, r *Record) string {
 func parseLogVariable(reference string) (logVariable, error) {
 	name, ok := strings.CutPrefix(reference, "$context.")
 	if !ok {
-		return nil, fmt.Errorf("the variable %s is not supported: there are only those of $context", reference)
+		return nil, fmt.Errorf("variable %s is not supported: use $context variables", reference)
 	}
-	if name == "error.messageString" { // has its own quotes
-		return func(_ *exchange, r *Record) string { return quote(orAbsent(r.ErrorMessage)) }, nil
+	if name == "error.messageString" { // includes the quotes
+		return func(_ *exchange, r *Record) string { return quote(orNoValue(r.ErrorMessage)) }, nil
 	}
 	value := recordVariable(name)
 	if value == nil {
 		value = identityVariable(name)
 	}
-	if value == nil && name != "operationName" { // which there is in templates alone
+	if value == nil && name != "operationName" { // available in templates only
 		if variable := contextVariable(name); variable != nil {
 			value = func(x *exchange, _ *Record) string { return variable(x) }
 		}
 	}
 	if value == nil {
-		return nil, fmt.Errorf("the variable %s is not supported", reference)
+		return nil, fmt.Errorf("variable %s is not supported", reference)
 	}
 	return func(x *exchange, r *Record) string {
-		quoted := quote(orAbsent(value(x, r)))
+		quoted := quote(orNoValue(value(x, r)))
 		return quoted[1 : len(quoted)-1]
 	}, nil
 }
 
-func orAbsent(value string) string {
+func orNoValue(value string) string {
 	if value == "" {
-		return absent
+		return noValue
 	}
 	return value
 }
 
-// recordVariable knows the variables that only access logs have, those of the answer ("Variables for access logging for API
-// Gateway"), and those of errors, which a request need not have. It returns nil for others.
+// recordVariable returns the variables that are only available in access logs ("Variables for access logging for API
+// Gateway"), and those about errors. It returns nil for others.
 func recordVariable(name string) logVariable {
 	of := func(value func(*Record) string) logVariable {
 		return func(_ *exchange, r *Record) string { return value(r) }
@@ -115,9 +116,9 @@ func recordVariable(name string) logVariable {
 			return wholeMilliseconds(r.IntegrationLatency)
 		})
 	case "integrationStatus", "integration.integrationStatus":
-		return of(func(r *Record) string { return statusText(r.IntegrationStatus) })
+		return of(func(r *Record) string { return formatStatus(r.IntegrationStatus) })
 	case "integration.status":
-		return of(func(r *Record) string { return statusText(r.FunctionStatus) })
+		return of(func(r *Record) string { return formatStatus(r.FunctionStatus) })
 	case "integration.requestId", "awsEndpointRequestId":
 		return of(func(r *Record) string { return r.FunctionRequestID })
 	case "integration.error", "integrationErrorMessage":
@@ -136,15 +137,15 @@ func recordVariable(name string) logVariable {
 
 func wholeMilliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-func statusText(status int) string {
+func formatStatus(status int) string {
 	if status == 0 {
 		return ""
 	}
 	return strconv.Itoa(status)
 }
 
-// identityVariable knows the variables that tell who has sent a request. It returns nil for others, and for
-// identity.apiKey: a key is a secret.
+// identityVariable returns the variables about the caller. It returns nil for others, and for identity.apiKey, which is
+// a secret.
 func identityVariable(name string) logVariable {
 	of := func(value func(*identity) *string) logVariable {
 		return func(x *exchange, _ *Record) string {

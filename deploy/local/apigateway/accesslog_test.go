@@ -18,14 +18,14 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 )
 
-// line waits for the access log line of a request.
-func (s *stack) line() string {
+// line waits for the access log line of a request and returns it.
+func (s *testServer) line() string {
 	s.t.Helper()
 	s.record()
 	return <-s.lines
 }
 
-func (s *stack) fields() map[string]string {
+func (s *testServer) fields() map[string]string {
 	s.t.Helper()
 	line := s.line()
 	fields := map[string]string{}
@@ -35,7 +35,7 @@ func (s *stack) fields() map[string]string {
 	return fields
 }
 
-// format is a log format with a field for each variable.
+// format returns a log format with a field for each variable.
 func format(variables ...string) string {
 	var fields []string
 	for _, name := range append(variables, "requestId") {
@@ -48,13 +48,12 @@ func logging(format string) func(*apigateway.Config) {
 	return func(c *apigateway.Config) { c.AccessLogFormat = format }
 }
 
-// refusal is an error of Lambda itself.
-type refusal int
+// lambdaError is an error response of Lambda's Invoke API: a status code.
+type lambdaError int
 
-func (r refusal) Error() string   { return "refused" }
-func (r refusal) StatusCode() int { return int(r) }
+func (lambdaError) Error() string     { return "rejected" }
+func (e lambdaError) StatusCode() int { return int(e) }
 
-// TestAccessLogLine looks at each variable, for requests that have it and those that have not.
 func TestAccessLogLine(t *testing.T) {
 	t.Parallel()
 	doc := document(object{
@@ -69,9 +68,9 @@ func TestAccessLogLine(t *testing.T) {
 		case strings.Contains(string(payload), `"httpMethod":"POST"`):
 			return nil, "Unhandled", nil
 		case strings.Contains(string(payload), `"httpMethod":"PUT"`):
-			return nil, "", fmt.Errorf("lambda: %w", refusal(429))
+			return nil, "", fmt.Errorf("lambda: %w", lambdaError(429))
 		case strings.Contains(string(payload), `"httpMethod":"DELETE"`):
-			return nil, "", errors.New("no Lambda")
+			return nil, "", errors.New("unreachable")
 		case strings.Contains(string(payload), `"httpMethod":"PATCH"`):
 			return []byte(`[]`), "", nil
 		}
@@ -113,14 +112,14 @@ func TestAccessLogLine(t *testing.T) {
 	}
 	for _, test := range []struct {
 		method, path string
-		want         map[string]string // beside common; a variable in neither is absent
+		want         map[string]string // overrides common; a variable in neither has no value
 	}{
 		{"GET", "/users/1", with(map[string]string{
 			"status": "404", "integrationStatus": "200", "integration.status": "404", "integration.requestId": id, "responseLength": "5"})},
 		{"POST", "/users/1", failed("502", "200", "function error: Unhandled")},
-		{"PUT", "/users/1", failed("500", "429", "invoke: lambda: refused")},
-		{"DELETE", "/users/1", failed("500", "", "invoke: no Lambda")},
-		{"PATCH", "/users/1", failed("502", "200", "malformed Lambda proxy response: it must be a JSON object")},
+		{"PUT", "/users/1", failed("500", "429", "invoke: lambda: rejected")},
+		{"DELETE", "/users/1", failed("500", "", "invoke: unreachable")},
+		{"PATCH", "/users/1", failed("502", "200", "malformed Lambda proxy response: want a JSON object")},
 		{"GET", "/mock", map[string]string{"path": "/prod/mock", "resourcePath": "/mock", "status": "200", "responseLength": "0",
 			"integrationLatency": "", "integration.latency": ""}},
 		{"GET", "/nowhere", map[string]string{"path": "/prod/nowhere", "resourcePath": "", "status": "403",
@@ -144,20 +143,20 @@ func TestAccessLogLine(t *testing.T) {
 					pattern = "-"
 				}
 				if !regexp.MustCompile("^(?:" + strings.Trim(pattern, "^$") + ")$").MatchString(got[name]) {
-					t.Errorf("%s is %q, want %s", name, got[name], pattern)
+					t.Errorf("%s = %q, want %s", name, got[name], pattern)
 				}
 			}
 		})
 	}
 }
 
-// TestAccessLogCaller sees that the log tells who has called, in each way of authorization.
+// The access log identifies the caller for each authorization type.
 func TestAccessLogCaller(t *testing.T) {
 	t.Parallel()
 	variables := format("identity.caller", "identity.user", "identity.userArn", "identity.accountId", "identity.apiKeyId")
 	t.Run("signature", func(t *testing.T) {
 		t.Parallel()
-		s := serve(t, guarded(sigV4()), answering(`{}`), withCredentials, logging(variables))
+		s := serve(t, protected(sigV4()), respondWith(`{}`), withCredentials, logging(variables))
 		s.send(s.request("GET", "/users", "", nil))
 		got := s.fields()
 		if !strings.HasPrefix(got["identity.userArn"], "arn:aws:iam::") || got["identity.caller"] == "-" || got["identity.user"] == "-" ||
@@ -167,7 +166,7 @@ func TestAccessLogCaller(t *testing.T) {
 	})
 	t.Run("key", func(t *testing.T) {
 		t.Parallel()
-		s := serve(t, guarded(apiKey()), answering(`{}`), logging(variables),
+		s := serve(t, protected(apiKey()), respondWith(`{}`), logging(variables),
 			func(c *apigateway.Config) { c.APIKeys = []apigateway.APIKey{{ID: "key1", Value: "first-value"}} })
 		s.do("GET", "/users", "", "X-Api-Key", "first-value")
 		if got := s.fields(); got["identity.apiKeyId"] != "key1" {
@@ -176,21 +175,21 @@ func TestAccessLogCaller(t *testing.T) {
 	})
 }
 
-// TestAccessLogOfHostileRequests sees that a line of JSON stays one, whatever a client sends.
-func TestAccessLogOfHostileRequests(t *testing.T) {
+// A JSON line stays valid, whatever a client sends.
+func TestAccessLogEscaping(t *testing.T) {
 	t.Parallel()
 	doc := document(object{"/users/{userId}": object{
 		"get": operation(proxy(), object{
 			"parameters": []object{{"name": `"q`, "in": "query", "required": true}}, "x-amazon-apigateway-request-validator": "all",
 		}),
 	}}, object{"x-amazon-apigateway-request-validators": object{"all": object{"validateRequestParameters": true}}})
-	s := serve(t, doc, answering(`{}`), logging(`{"requestId":"$context.requestId","agent":"$context.identity.userAgent",`+
+	s := serve(t, doc, respondWith(`{}`), logging(`{"requestId":"$context.requestId","agent":"$context.identity.userAgent",`+
 		`"path":"$context.path","method":"$context.httpMethod","host":"$context.domainName","message":$context.error.messageString}`))
 	for _, value := range []string{
 		`"`, `\`, `\"`, `","status":"200","x":"`, "a\tb", "\x80\xff", "\u2028\u2029", "<b>&", "$context.status", "${context.status}", "%0a%22", "-", "{}", "💥",
 		strings.Repeat(`\"`, 1000),
 	} {
-		clean := strings.ToValidUTF8(value, "\ufffd\ufffd") // one for each byte; those here come in pairs
+		clean := strings.ToValidUTF8(value, "\ufffd\ufffd") // one for each of the two invalid bytes
 		path := strings.NewReplacer("\t", "%09", " ", "%20").Replace(value)
 		s.raw("GET /prod/users/" + path + " HTTP/1.1\r\nHost: h\r\nUser-Agent: " + value + "\r\nX-Forwarded-For: " + value + "\r\n\r\n")
 		got := s.fields()
@@ -204,27 +203,27 @@ func TestAccessLogOfHostileRequests(t *testing.T) {
 	}
 }
 
-// TestAccessLogWithoutFormat sees that the record comes all the same.
+// Without a format, AccessLog is called with an empty line.
 func TestAccessLogWithoutFormat(t *testing.T) {
 	t.Parallel()
-	s := serve(t, anything(), answering(`{}`))
+	s := serve(t, catchAll(), respondWith(`{}`))
 	s.do("GET", "/", "")
 	if got := s.line(); got != "" {
 		t.Errorf("line %q", got)
 	}
-	s = serve(t, anything(), answering(`{}`), logging("only text, a $ and $context.requestId:$context.identity.apiKeyId-"))
+	s = serve(t, catchAll(), respondWith(`{}`), logging("only text, a $ and $context.requestId:$context.identity.apiKeyId-"))
 	s.do("GET", "/", "")
 	if got := s.line(); !regexp.MustCompile(`^only text, a \$ and [0-9a-f-]{36}:--$`).MatchString(got) {
 		t.Errorf("line %q", got)
 	}
 }
 
-// TestNoTimeLimit lets a function take an hour, which takes no time here.
+// The function takes an hour of fake time.
 func TestNoTimeLimit(t *testing.T) {
 	t.Parallel()
 	for noLimit, want := range map[bool]int{false: 504, true: 200} {
 		synctest.Test(t, func(t *testing.T) {
-			g, err := newGateway(anything(), func(c *apigateway.Config) {
+			g, err := newGateway(catchAll(), func(c *apigateway.Config) {
 				c.NoTimeLimit = noLimit
 				c.Invoker = invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
 					time.Sleep(time.Hour)

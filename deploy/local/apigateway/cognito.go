@@ -13,7 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
-// userPools reads the scheme of an authorizer of the type COGNITO_USER_POOLS.
+// userPools returns the authorizer for a scheme of the type COGNITO_USER_POOLS.
 func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
 	var object struct {
 		Type         string   `json:"type"`
@@ -23,29 +23,29 @@ func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
 		return nil, fmt.Errorf("%sauthorizer: %w", extensionPrefix, err)
 	}
 	if object.Type != "cognito_user_pools" || len(object.ProviderARNs) == 0 {
-		return nil, fmt.Errorf("%sauthorizer: use the type cognito_user_pools, and providerARNs", extensionPrefix)
+		return nil, fmt.Errorf("%sauthorizer: want the type cognito_user_pools and providerARNs", extensionPrefix)
 	}
 	var pools []UserPool
 	for _, arn := range object.ProviderARNs {
 		pool, ok := p.pools[arn]
 		if !ok {
-			return nil, fmt.Errorf("the user pool %s is not configured here", arn)
+			return nil, fmt.Errorf("user pool %s is not configured", arn)
 		}
 		pools = append(pools, pool)
 	}
 	return func(x *exchange) (err error) {
-		x.claims, err = verifyToken(pools, x.onlyHeader(scheme.Name), x.started)
+		x.claims, err = verifyToken(pools, x.singleHeader(scheme.Name), x.started)
 		return err
 	}, nil
 }
 
-// verifyToken returns the claims of an identity token, with or without "Bearer " in front of it. An access token is for
-// methods that name scopes.
+// verifyToken returns the claims of an identity token, with or without the prefix "Bearer ". It rejects access tokens,
+// which only methods with scopes accept.
 func verifyToken(pools []UserPool, header string, now time.Time) (map[string]string, error) {
-	refusal := newGatewayError(unauthorized, "Unauthorized")
+	invalid := newGatewayError(unauthorized, "Unauthorized")
 	token, err := jwt.ParseSigned(strings.TrimPrefix(header, "Bearer "), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return nil, refusal
+		return nil, invalid
 	}
 	for _, pool := range pools {
 		var (
@@ -62,25 +62,25 @@ func verifyToken(pools []UserPool, header string, now time.Time) (map[string]str
 		case errors.Is(err, jwt.ErrExpired):
 			return nil, newGatewayError(unauthorized, "The incoming token has expired")
 		case err != nil || standard.Expiry == nil || use.TokenUse != "id":
-			return nil, refusal
+			return nil, invalid
 		}
-		return claimTexts(all)
+		return renderClaims(all)
 	}
-	return nil, refusal
+	return nil, invalid
 }
 
-// claimTexts writes claims as API Gateway gives them to functions: all of them texts, lists with commas between the elements,
-// and the times exp and iat, but not auth_time, as java.util.Date writes them.
-func claimTexts(claims json.RawMessage) (map[string]string, error) {
+// renderClaims renders claims as API Gateway passes them to functions: as strings, with comma-separated lists. The
+// times exp and iat, but not auth_time, have the format of java.util.Date.
+func renderClaims(claims json.RawMessage) (map[string]string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(claims))
-	decoder.UseNumber() // keeps all digits
+	decoder.UseNumber() // preserves all digits
 	var object map[string]any
 	if err := decoder.Decode(&object); err != nil {
 		return nil, fmt.Errorf("decode claims: %w", err)
 	}
 	texts := map[string]string{}
 	for name, value := range object {
-		text, err := claimText(value)
+		text, err := renderClaim(value)
 		if err != nil {
 			return nil, fmt.Errorf("claim %s: %w", name, err)
 		}
@@ -92,14 +92,14 @@ func claimTexts(claims json.RawMessage) (map[string]string, error) {
 	return texts, nil
 }
 
-func claimText(value any) (string, error) {
+func renderClaim(value any) (string, error) {
 	switch v := value.(type) {
 	case string:
 		return v, nil
 	case []any:
 		var elements []string
 		for _, element := range v {
-			text, err := claimText(element)
+			text, err := renderClaim(element)
 			if err != nil {
 				return "", err
 			}

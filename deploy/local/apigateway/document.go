@@ -12,7 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// api is what the gateway takes from the document.
+// api is the parsed document.
 type api struct {
 	root      *resource
 	responses gatewayResponses
@@ -21,7 +21,7 @@ type api struct {
 
 const extensionPrefix = "x-amazon-apigateway-"
 
-// openAPI is the part of an OpenAPI 3.0 document that API Gateway acts on.
+// openAPI is the part of an OpenAPI 3.0 document that API Gateway uses.
 type openAPI struct {
 	Version    string                                `json:"openapi"`
 	Paths      map[string]map[string]json.RawMessage `json:"paths"`
@@ -55,23 +55,23 @@ type requestBody struct {
 	} `json:"content"`
 }
 
-// requestValidator says what is checked before the integration.
+// requestValidator selects what is validated before the integration.
 type requestValidator struct {
 	Body       bool `json:"validateRequestBody"`
 	Parameters bool `json:"validateRequestParameters"`
 }
 
-// parser reads a document and gathers what it refuses, so that one start tells all.
+// parser parses a document and collects all errors.
 type parser struct {
 	document   openAPI
 	schemas    *schemaCompiler
 	validators map[string]requestValidator
 	pools      map[string]UserPool
-	refused    []error
+	errs       []error
 }
 
-func (p *parser) refuse(where string, err error) {
-	p.refused = append(p.refused, fmt.Errorf("%s: %w", where, err))
+func (p *parser) addError(where string, err error) {
+	p.errs = append(p.errs, fmt.Errorf("%s: %w", where, err))
 }
 
 func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
@@ -80,23 +80,23 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 		return nil, err
 	}
 	if !strings.HasPrefix(p.document.Version, "3.0.") {
-		return nil, fmt.Errorf("openapi %q: API Gateway REST APIs take OpenAPI 3.0", p.document.Version)
+		return nil, fmt.Errorf("openapi: want 3.0.x, got %q: API Gateway REST APIs use OpenAPI 3.0", p.document.Version)
 	}
 	var err error
 	if p.schemas, err = newSchemaCompiler(body); err != nil {
 		return nil, err
 	}
-	p.refuseUnknownExtensions("document", body, "binary-media-types", "documentation", "gateway-responses",
+	p.checkExtensions("document", body, "binary-media-types", "documentation", "gateway-responses",
 		"request-validator", "request-validators")
 	for _, requirement := range p.document.Security {
 		if len(requirement) > 0 {
-			p.refuse("document", errors.New("security: API Gateway ignores it here: say it at each operation"))
+			p.addError("document", errors.New("security: API Gateway ignores it here: set it for each operation"))
 		}
 	}
 	for _, name := range sortedKeys(p.document.RequestValidators) {
 		var v requestValidator
 		if err := decodeStrict(p.document.RequestValidators[name], &v); err != nil {
-			p.refuse("request validator "+name, err)
+			p.addError("request validator "+name, err)
 		}
 		p.validators[name] = v
 	}
@@ -104,7 +104,7 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 	for _, name := range sortedKeys(p.document.GatewayResponses) {
 		custom, err := parseGatewayResponse(responseType(name), p.document.GatewayResponses[name])
 		if err != nil {
-			p.refuse("gateway response "+name, err)
+			p.addError("gateway response "+name, err)
 		}
 		a.responses[responseType(name)] = custom
 	}
@@ -112,22 +112,22 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 		p.parsePath(a.root, path)
 	}
 	if len(p.document.Paths) == 0 {
-		p.refuse("document", errors.New("it has no paths"))
+		p.addError("document", errors.New("no paths"))
 	}
-	return a, errors.Join(p.refused...)
+	return a, errors.Join(p.errs...)
 }
 
 func (p *parser) parsePath(root *resource, path string) {
 	node, err := root.add(path)
 	if err != nil {
-		p.refuse(path, err)
+		p.addError(path, err)
 		return
 	}
 	item := p.document.Paths[path]
 	var shared []parameter
 	if raw, ok := item["parameters"]; ok {
 		if err := json.Unmarshal(raw, &shared); err != nil {
-			p.refuse(path, fmt.Errorf("parameters: %w", err))
+			p.addError(path, fmt.Errorf("parameters: %w", err))
 		}
 	}
 	node.methods = map[string]*method{}
@@ -141,7 +141,7 @@ func (p *parser) parsePath(root *resource, path string) {
 			continue
 		default:
 			if !strings.HasPrefix(key, "x-") || strings.HasPrefix(key, extensionPrefix) {
-				p.refuse(path, fmt.Errorf("%s is not supported", key))
+				p.addError(path, fmt.Errorf("%s is not supported", key))
 			}
 			continue
 		}
@@ -153,10 +153,10 @@ func (p *parser) parsePath(root *resource, path string) {
 func (p *parser) parseMethod(where, pointer string, raw json.RawMessage, shared []parameter) *method {
 	var o operation
 	if err := json.Unmarshal(raw, &o); err != nil {
-		p.refuse(where, err)
+		p.addError(where, err)
 		return nil
 	}
-	p.refuseUnknownExtensions(where, raw, "integration", "request-validator")
+	p.checkExtensions(where, raw, "integration", "request-validator")
 	m := &method{operationName: o.OperationID, authorize: p.authorizer(where, o.Security)}
 
 	name := p.document.RequestValidator
@@ -165,26 +165,26 @@ func (p *parser) parseMethod(where, pointer string, raw json.RawMessage, shared 
 	}
 	validator, ok := p.validators[name]
 	if name != "" && !ok {
-		p.refuse(where, fmt.Errorf("%srequest-validator: there is no %q in %[1]srequest-validators", extensionPrefix, name))
+		p.addError(where, fmt.Errorf("%srequest-validator: %q not found in %[1]srequest-validators", extensionPrefix, name))
 	}
 	if validator.Parameters {
-		m.checks = append(m.checks, requireParameters(p.parameters(where, shared, o.Parameters)))
+		m.checks = append(m.checks, validateParameters(p.parameters(where, shared, o.Parameters)))
 	}
 	if validator.Body && o.RequestBody != nil {
-		m.checks = append(m.checks, requireBody(p.bodySchemas(where, pointer+"/requestBody", *o.RequestBody)))
+		m.checks = append(m.checks, validateBody(p.bodySchemas(where, pointer+"/requestBody", *o.RequestBody)))
 	}
 	if o.Integration == nil {
-		p.refuse(where, errors.New("it has no "+extensionPrefix+"integration"))
+		p.addError(where, errors.New("no "+extensionPrefix+"integration"))
 		return m
 	}
 	var err error
 	if m.integration, err = parseIntegration(o.Integration); err != nil {
-		p.refuse(where, fmt.Errorf("%sintegration: %w", extensionPrefix, err))
+		p.addError(where, fmt.Errorf("%sintegration: %w", extensionPrefix, err))
 	}
 	return m
 }
 
-// parameters are those of the path, overridden by those of the operation.
+// parameters returns the parameters of the path, overridden by those of the operation.
 func (p *parser) parameters(where string, shared, own []parameter) []parameter {
 	type key struct{ in, name string }
 	merged := map[key]parameter{}
@@ -196,14 +196,14 @@ func (p *parser) parameters(where string, shared, own []parameter) []parameter {
 		case "path", "query", "header", "cookie":
 			merged[key{declared.In, declared.Name}] = declared
 		default:
-			p.refuse(where, fmt.Errorf("parameter %q in %q %s: not found or not supported",
+			p.addError(where, fmt.Errorf("parameter %q in %q %s: not found or not supported",
 				declared.Name, declared.In, declared.Ref))
 		}
 	}
 	return slices.Collect(maps.Values(merged))
 }
 
-// bodySchemas compiles the schemas of a request body by media type.
+// bodySchemas compiles the schemas of a request body and returns them by media type.
 func (p *parser) bodySchemas(where, pointer string, body requestBody) map[string]*jsonschema.Schema {
 	ref := body.Ref
 	if name, ok := strings.CutPrefix(ref, "#/components/requestBodies/"); ok {
@@ -211,7 +211,7 @@ func (p *parser) bodySchemas(where, pointer string, body requestBody) map[string
 		body = p.document.Components.RequestBodies[name]
 	}
 	if body.Content == nil {
-		p.refuse(where, fmt.Errorf("request body %s: not found, or without content", ref))
+		p.addError(where, fmt.Errorf("request body %s: not found, or without content", ref))
 	}
 	schemas := map[string]*jsonschema.Schema{}
 	for _, name := range sortedKeys(body.Content) {
@@ -220,39 +220,40 @@ func (p *parser) bodySchemas(where, pointer string, body requestBody) map[string
 		}
 		schema, err := p.schemas.compile(pointer + "/content/" + escapePointer(name) + "/schema")
 		if err != nil {
-			p.refuse(where, err)
+			p.addError(where, err)
 		}
 		schemas[mediaType(name)] = schema
 	}
 	return schemas
 }
 
-func (p *parser) refuseUnknownExtensions(where string, object json.RawMessage, known ...string) {
+func (p *parser) checkExtensions(where string, object json.RawMessage, known ...string) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(object, &keys); err != nil {
-		p.refuse(where, err)
+		p.addError(where, err)
 	}
 	for _, key := range sortedKeys(keys) {
 		if name, ok := strings.CutPrefix(key, extensionPrefix); ok && !slices.Contains(known, name) {
-			p.refuse(where, fmt.Errorf("the extension %s is not supported", key))
+			p.addError(where, fmt.Errorf("extension %s is not supported", key))
 		}
 	}
 }
 
-// statusCode is an HTTP status, in JSON a number or a string of digits.
+// statusCode is an HTTP status code: in JSON, a number or a string of digits.
 type statusCode int
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *statusCode) UnmarshalJSON(data []byte) error {
 	n, err := strconv.Atoi(strings.Trim(string(data), `"`))
 	if err != nil || n < 200 || n > 599 {
-		return fmt.Errorf("statusCode %s: use 200 to 599", data)
+		return fmt.Errorf("statusCode: want 200 to 599, got %s", data)
 	}
 	*c = statusCode(n)
 	return nil
 }
 
-// decodeStrict decodes a JSON object and names a key that the target, a pointer to a struct, does not have exactly so.
+// decodeStrict decodes a JSON object into target, a pointer to a struct. It returns an error for a key that target does
+// not have. Unlike encoding/json, it compares keys case-sensitively.
 func decodeStrict(data []byte, target any) error {
 	known, err := json.Marshal(target)
 	if err != nil {
@@ -270,8 +271,8 @@ func decodeStrict(data []byte, target any) error {
 	return json.Unmarshal(data, target)
 }
 
+// escapePointer escapes a token of a JSON pointer in a URL fragment (RFC 6901, sections 3 and 6).
 func escapePointer(s string) string {
-	// A JSON pointer in a URL fragment: RFC 6901, sections 3 and 6.
 	return strings.NewReplacer("~", "~0", "/", "~1", "%", "%25", "{", "%7B", "}", "%7D", "+", "%2B").Replace(s)
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 )
 
-// mock is a mock integration that answers 200.
+// mock returns a mock integration that responds with 200.
 func mock(more ...object) object {
 	m := object{
 		"type":             "mock",
@@ -18,7 +18,7 @@ func mock(more ...object) object {
 	return merge(m, more)
 }
 
-func TestRefusedDocuments(t *testing.T) {
+func TestDocumentErrors(t *testing.T) {
 	t.Parallel()
 	users := func(o object) object { return document(object{"/users": object{"get": o}}) }
 	path := func(path string) object { return document(object{path: object{"get": operation(proxy())}}) }
@@ -34,7 +34,7 @@ func TestRefusedDocuments(t *testing.T) {
 		})
 	}
 	gatewayResponse := func(name string, r object) object {
-		return anything(object{"x-amazon-apigateway-gateway-responses": object{name: r}})
+		return catchAll(object{"x-amazon-apigateway-gateway-responses": object{name: r}})
 	}
 	validated := func(o object) object {
 		return document(object{"/users": object{"post": o}}, object{
@@ -51,22 +51,22 @@ func TestRefusedDocuments(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		document object
-		want     []string // in the error
+		want     []string // substrings of the error
 	}{
 		"Swagger 2":   {object{"swagger": "2.0", "paths": object{}}, []string{"OpenAPI 3.0"}},
-		"OpenAPI 3.1": {anything(object{"openapi": "3.1.0"}), []string{`openapi "3.1.0"`}},
-		"no paths":    {document(object{}), []string{"it has no paths"}},
+		"OpenAPI 3.1": {catchAll(object{"openapi": "3.1.0"}), []string{`openapi: want 3.0.x, got "3.1.0"`}},
+		"no paths":    {document(object{}), []string{"document: no paths"}},
 		"unknown extension": {
-			anything(object{"x-amazon-apigateway-cors": object{}}),
-			[]string{"document: the extension x-amazon-apigateway-cors is not supported"},
+			catchAll(object{"x-amazon-apigateway-cors": object{}}),
+			[]string{"document: extension x-amazon-apigateway-cors is not supported"},
 		},
 		"policy": {
-			anything(object{"x-amazon-apigateway-policy": object{}}),
+			catchAll(object{"x-amazon-apigateway-policy": object{}}),
 			[]string{"x-amazon-apigateway-policy"},
 		},
 		"operation extension": {
 			users(operation(proxy(), object{"x-amazon-apigateway-auth": object{}})),
-			[]string{"GET /users: the extension x-amazon-apigateway-auth"},
+			[]string{"GET /users: extension x-amazon-apigateway-auth"},
 		},
 		"path extension": {
 			document(object{"/users": object{"x-amazon-apigateway-foo": 1}}),
@@ -78,30 +78,30 @@ func TestRefusedDocuments(t *testing.T) {
 		},
 		"path $ref": {document(object{"/users": object{"$ref": "#/x"}}), []string{"/users: $ref"}},
 		"root security": {
-			anything(object{"security": []object{{"key": []string{}}}}),
+			catchAll(object{"security": []object{{"key": []string{}}}}),
 			[]string{"document: security: API Gateway ignores it here"},
 		},
 		"operation security": {
 			users(operation(proxy(), object{"security": []object{{"sigv4": []string{}}}})),
-			[]string{"GET /users: the security scheme sigv4"},
+			[]string{"GET /users: security scheme sigv4"},
 		},
-		"all at once": {
+		"several errors": {
 			document(object{"/a": object{"get": operation(object{"type": "http"})}, "/b": object{"put": object{}}}),
 			[]string{"GET /a:", "http", "\nPUT /b:"}},
 
-		"relative path":    {path("users"), []string{"users: the path must begin with /"}},
-		"empty path part":  {path("/a//b"), []string{`/a//b: path part ""`}},
-		"half a parameter": {path("/users/{id}.json"), []string{`path part "{id}.json"`}},
+		"relative path":     {path("users"), []string{"users: the path must begin with /"}},
+		"empty path part":   {path("/a//b"), []string{"/a//b: path part: want", `got ""`}},
+		"partial parameter": {path("/users/{id}.json"), []string{"path part: want", `got "{id}.json"`}},
 		"greedy in the middle": {
 			path("/a/{proxy+}/b"),
-			[]string{"/a/{proxy+}/b: nothing can follow the greedy path parameter {proxy+}"},
+			[]string{"/a/{proxy+}/b: greedy path parameter {proxy+}: must be the last path part"},
 		},
 		"two parameter names": {document(object{"/a/{b}": object{}, "/a/{c}": object{}}), []string{"{c}", "{b}"}},
 
-		"no integration": {users(object{}), []string{"GET /users: it has no x-amazon-apigateway-integration"}},
+		"no integration": {users(object{}), []string{"GET /users: no x-amazon-apigateway-integration"}},
 		"no type": {
 			users(operation(object{})),
-			[]string{"GET /users: x-amazon-apigateway-integration: the integration has no type"},
+			[]string{"GET /users: x-amazon-apigateway-integration: no type"},
 		},
 		"http integration": {
 			users(operation(object{"type": "http_proxy"})),
@@ -114,9 +114,9 @@ func TestRefusedDocuments(t *testing.T) {
 		"misspelt setting": {users(operation(proxy(object{"URI": "x"}))), []string{"URI is not supported"}},
 		"httpMethod not POST": {
 			users(operation(proxy(object{"httpMethod": "GET"}))),
-			[]string{"GET /users", `httpMethod "GET"`},
+			[]string{"GET /users", `httpMethod: want POST, got "GET"`},
 		},
-		"no httpMethod": {users(operation(proxy(object{"httpMethod": ""}))), []string{`httpMethod ""`}},
+		"no httpMethod": {users(operation(proxy(object{"httpMethod": ""}))), []string{`httpMethod: want POST, got ""`}},
 		"bad uri": {
 			users(operation(proxy(object{"uri": functionARN}))),
 			[]string{"GET /users", "uri", functionARN},
@@ -125,17 +125,17 @@ func TestRefusedDocuments(t *testing.T) {
 			users(operation(proxy(object{"uri": object{"Fn::Sub": "x"}}))),
 			[]string{"GET /users", "uri"},
 		},
-		"limit too short": {
+		"timeout too short": {
 			users(operation(proxy(object{"timeoutInMillis": 49}))),
-			[]string{"timeoutInMillis 49"},
+			[]string{"timeoutInMillis: want 50 to 29000, got 49"},
 		},
-		"limit too long": {
+		"timeout too long": {
 			users(operation(proxy(object{"timeoutInMillis": 29_001}))),
-			[]string{"timeoutInMillis 29001"},
+			[]string{"timeoutInMillis: want 50 to 29000, got 29001"},
 		},
 		"bad passthrough": {
 			users(operation(mock(object{"passthroughBehavior": "sometimes"}))),
-			[]string{`passthroughBehavior "sometimes"`},
+			[]string{"passthroughBehavior", `got "sometimes"`},
 		},
 
 		"mock setting": {
@@ -150,7 +150,7 @@ func TestRefusedDocuments(t *testing.T) {
 			users(operation(mock(object{"responses": object{"(": object{"statusCode": 200}}}))),
 			[]string{`response "("`},
 		},
-		"mock without status": {response(object{}), []string{`response "default": it has no statusCode`}},
+		"mock without status": {response(object{}), []string{`response "default": no statusCode`}},
 		"mock status":         {response(object{"statusCode": "9"}), []string{"statusCode"}},
 		"mock response key": {
 			response(object{"statusCode": 200, "contentHandling": "x"}),
@@ -165,7 +165,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"mock request parameter": {parameter("method.request.header.a"), []string{"method.request.header.a"}},
 		"mock template key": {
 			response(object{"statusCode": 200, "responseTemplates": object{"json": ""}}),
-			[]string{`template "json"`, "media type"},
+			[]string{`template key: want a media type, got "json"`},
 		},
 		"directive":        {template("#set($a = 1)"), []string{"GET /users", "#set", "Velocity"}},
 		"braced directive": {template("#{if}(true)"), []string{"#{if"}},
@@ -185,7 +185,7 @@ func TestRefusedDocuments(t *testing.T) {
 		},
 		"mock status unmatched": {
 			users(operation(mock(object{"responses": object{"4..": object{"statusCode": 400}}}))),
-			[]string{"no response matches the status code 200"},
+			[]string{"no response matches status code 200"},
 		},
 
 		"gateway response type": {
@@ -209,13 +209,13 @@ func TestRefusedDocuments(t *testing.T) {
 
 		"unknown validator": {
 			users(operation(proxy(), object{"x-amazon-apigateway-request-validator": "all"})),
-			[]string{"GET /users", `no "all"`},
+			[]string{"GET /users", `"all" not found`},
 		},
 		"validator setting": {
-			anything(object{"x-amazon-apigateway-request-validators": object{"all": object{"validateBody": true}}}),
+			catchAll(object{"x-amazon-apigateway-request-validators": object{"all": object{"validateBody": true}}}),
 			[]string{"request validator all: validateBody"},
 		},
-		"parameter place": {
+		"parameter location": {
 			validated(operation(proxy(), object{"parameters": []object{{"name": "a", "in": "body"}}})),
 			[]string{"POST /users", `"a"`, `"body"`},
 		},
@@ -231,11 +231,11 @@ func TestRefusedDocuments(t *testing.T) {
 			body(object{"$ref": "#/components/schemas/User"}),
 			[]string{"POST /users", "/components/schemas/User"},
 		},
-		"schema elsewhere": {
+		"schema at a URL": {
 			body(object{"$ref": "https://example.com/user.json"}),
 			[]string{"POST /users", "https://example.com/user.json", "outside the document"},
 		},
-		"schema of a file": {
+		"schema in a file": {
 			body(object{"$ref": "file:///etc/passwd"}),
 			[]string{"POST /users", "outside the document"},
 		},
@@ -249,23 +249,23 @@ func TestRefusedDocuments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = apigateway.New(apigateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)})
+			_, err = apigateway.New(apigateway.Config{Body: body, Stage: "prod", Invoker: respondWith(`{}`)})
 			if err == nil {
 				t.Fatal("New accepted the document")
 			}
 			for _, want := range test.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("no %q in: %v", want, err)
+					t.Errorf("error = %v, want one that contains %q", err, want)
 				}
 			}
 		})
 	}
 }
 
-func TestAcceptedDocuments(t *testing.T) {
+func TestDocuments(t *testing.T) {
 	t.Parallel()
 	for name, doc := range map[string]object{
-		"ignored keys": anything(object{
+		"ignored keys": catchAll(object{
 			"security": []object{}, "servers": []object{{"url": "https://x"}}, "tags": []object{},
 			"x-amazon-apigateway-documentation": object{"version": "1"}, "x-users-function": "get",
 			"components": object{"securitySchemes": object{
@@ -276,12 +276,12 @@ func TestAcceptedDocuments(t *testing.T) {
 			"summary": "s", "description": "d", "parameters": []object{}, "x-users-owner": "me",
 			"get": operation(proxy(), object{"security": []object{{}}, "deprecated": true, "x-users-function": "get"}),
 		}}),
-		//nolint:gosec // a role's name is no secret
+		//nolint:gosec // the name of a role, not a secret
 		"all settings of a proxy": document(object{"/a": object{"get": operation(proxy(object{
 			"type": "AWS_PROXY", "passthroughBehavior": "WHEN_NO_MATCH", "timeoutInMillis": 29_000,
 			"credentials": "arn:aws:iam::1:role/r",
 		}))}}),
-		"a validator that checks nothing": document(object{"/a": object{"get": operation(proxy(), object{
+		"validator without checks": document(object{"/a": object{"get": operation(proxy(), object{
 			"x-amazon-apigateway-request-validator": "none", "parameters": []object{{"in": "body"}},
 		})}}, object{"x-amazon-apigateway-request-validators": object{"none": object{}}}),
 	} {
@@ -289,7 +289,7 @@ func TestAcceptedDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := apigateway.New(apigateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)}); err != nil {
+		if _, err := apigateway.New(apigateway.Config{Body: body, Stage: "prod", Invoker: respondWith(`{}`)}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

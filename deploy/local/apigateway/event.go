@@ -14,8 +14,7 @@ import (
 	"strings"
 )
 
-// event is what a function with proxy integration is given, in every field
-// ("Input format of a Lambda function for proxy integration").
+// event is the input of a function with proxy integration ("Input format of a Lambda function for proxy integration").
 type event struct {
 	Resource                        string              `json:"resource"`
 	Path                            string              `json:"path"`
@@ -53,12 +52,12 @@ type requestContext struct {
 	Authorizer *authorizerContext `json:"authorizer,omitempty"`
 }
 
-// authorizerContext is what an authorizer of the type COGNITO_USER_POOLS tells.
+// authorizerContext is the context from an authorizer of the type COGNITO_USER_POOLS.
 type authorizerContext struct {
 	Claims map[string]string `json:"claims"`
 }
 
-// identity has null in every field that authorization has not filled; those of API keys are left out.
+// identity describes the caller. Unset fields are null in JSON, except for those of the API key, which are omitted.
 type identity struct {
 	APIKey                        string  `json:"apiKey,omitempty"`
 	APIKeyID                      string  `json:"apiKeyId,omitempty"`
@@ -76,7 +75,7 @@ type identity struct {
 	User                          *string `json:"user"`
 }
 
-// values holds what may be there several times. Both maps are nil when there is nothing, which JSON shows as null.
+// values holds headers or query string parameters, which may be repeated. Both maps are nil if empty: null in JSON.
 type values struct {
 	last map[string]string
 	all  map[string][]string
@@ -90,7 +89,7 @@ func (v *values) add(name string, value ...string) {
 	v.last[name] = value[len(value)-1]
 }
 
-// parseQuery decodes names and values. What cannot be decoded stays as it is, and a semicolon separates, as on AWS.
+// parseQuery decodes a query string as API Gateway does: malformed escapes are kept, and a semicolon is a separator.
 func parseQuery(raw string) values {
 	var query values
 	for pair := range strings.FieldsFuncSeq(raw, func(r rune) bool { return r == '&' || r == ';' }) {
@@ -107,11 +106,11 @@ func unescape(s string) string {
 	return s
 }
 
-// headers are the request's headers as the function sees them.
+// headers returns the headers for the function.
 func (x *exchange) headers() values {
 	var headers values
 	for name, list := range x.request.Header {
-		if !dropped(name) && (name != "Authorization" || x.identity.AccessKey == nil) { // a signature is the gateway's alone
+		if !isDropped(name) && (name != "Authorization" || x.identity.AccessKey == nil) { // omits signatures
 			headers.add(name, list...)
 		}
 	}
@@ -139,8 +138,8 @@ func (x *exchange) headers() values {
 	return headers
 }
 
-// dropped tells the headers, by canonical name, that do not reach the function.
-func dropped(name string) bool {
+// isDropped reports whether API Gateway removes the header with this canonical name from requests.
+func isDropped(name string) bool {
 	switch name {
 	case "Connection", "Content-Length", "Content-Md5", "Expect", "Max-Forwards", "Proxy-Authenticate", "Server", "Te",
 		"Transfer-Encoding", "Trailer", "Upgrade", "Www-Authenticate":
@@ -200,16 +199,16 @@ func (x *exchange) event() ([]byte, error) {
 	return encodeJSON(e)
 }
 
-// contentType is the request's media type; without one, API Gateway takes JSON.
+// contentType returns the request's media type, by default application/json.
 func (x *exchange) contentType() string { return mediaType(x.request.Header.Get("Content-Type")) }
 
-// accept is the first media type of the Accept header, the only one that API Gateway honours.
+// accept returns the first media type of the Accept header: API Gateway ignores the others.
 func (x *exchange) accept() string {
 	first, _, _ := strings.Cut(x.request.Header.Get("Accept"), ",")
 	return mediaType(first)
 }
 
-// mediaType leaves out parameters, such as the charset. Blank means JSON.
+// mediaType returns the media type without parameters, by default application/json.
 func mediaType(header string) string {
 	name, _, _ := strings.Cut(header, ";")
 	if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
@@ -218,7 +217,7 @@ func mediaType(header string) string {
 	return "application/json"
 }
 
-// domainName is the name that the client used, without a port.
+// domainName returns the requested host without its port.
 func (x *exchange) domainName() string {
 	if name, _, err := net.SplitHostPort(x.request.Host); err == nil {
 		return name
@@ -231,14 +230,14 @@ func (x *exchange) domainPrefix() string {
 	return prefix
 }
 
-// newExtendedRequestID has the form of x-amz-apigw-id: 16 characters, the last of them '='.
+// newExtendedRequestID returns a random id in the format of x-amz-apigw-id: 16 characters, the last of which is '='.
 func newExtendedRequestID() string {
 	b := make([]byte, 11)
-	_, _ = rand.Read(b) // never fails: crypto/rand
+	_, _ = rand.Read(b) // never fails
 	return base64.URLEncoding.EncodeToString(b)
 }
 
-// encodeJSON leaves <, > and & as they are.
+// encodeJSON encodes v without escaping <, > and &.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -249,7 +248,7 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// binaryMediaTypes are the types whose bodies are carried in base64: exact, type/* or */*.
+// binaryMediaTypes are the media types whose bodies are encoded in base64: exact types, type/* or */*.
 type binaryMediaTypes []string
 
 func (b binaryMediaTypes) match(mediaType string) bool {

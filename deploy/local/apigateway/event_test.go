@@ -15,8 +15,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 )
 
-// generated replaces what differs from request to request, after checking its form.
-func generated(t *testing.T, event object) object {
+// normalize checks the format of the values that differ between requests and replaces them by their key.
+func normalize(t *testing.T, event object) object {
 	t.Helper()
 	context := event["requestContext"].(object)
 	for key, form := range map[string]interface{ MatchString(string) bool }{
@@ -48,8 +48,8 @@ func generated(t *testing.T, event object) object {
 	return event
 }
 
-// callerless is the identity of a request without authorization.
-func callerless(userAgent any) object {
+// anonymousIdentity returns the identity of a request without authorization.
+func anonymousIdentity(userAgent any) object {
 	return object{
 		"accessKey": nil, "accountId": nil, "caller": nil, "cognitoAuthenticationProvider": nil,
 		"cognitoAuthenticationType": nil, "cognitoIdentityId": nil, "cognitoIdentityPoolId": nil, "principalOrgId": nil,
@@ -71,7 +71,7 @@ func TestEvent(t *testing.T) {
 		"Host", "api.example.com:3000", "Content-Type", "application/json", "User-Agent", "test/1", "X-Custom", "one",
 		"X-Custom", "two", "X-Forwarded-For", "10.0.0.1", "X-Forwarded-Proto", "gopher", "Accept-Encoding", "identity")
 	if got.status != 200 {
-		t.Fatalf("answer: %+v", got)
+		t.Fatalf("resp: %+v", got)
 	}
 
 	want := object{
@@ -97,13 +97,13 @@ func TestEvent(t *testing.T) {
 			"resourceId": "resourceId", "resourcePath": "/users/{userId}", "operationName": "putUser", "httpMethod": "PUT",
 			"extendedRequestId": "extendedRequestId", "requestTime": "requestTime", "path": "/prod/users/a%2Fb%20c/",
 			"accountId": "123456789012", "protocol": "HTTP/1.1", "stage": "prod", "domainPrefix": "api",
-			"requestTimeEpoch": "requestTimeEpoch", "requestId": "requestId", "identity": callerless("test/1"),
+			"requestTimeEpoch": "requestTimeEpoch", "requestId": "requestId", "identity": anonymousIdentity("test/1"),
 			"domainName": "api.example.com", "deploymentId": "dep123", "apiId": "a1b2c3d4e5",
 		},
 		"body":            `{"a":"<é>"}`,
 		"isBase64Encoded": false,
 	}
-	if diff := cmp.Diff(want, generated(t, function.event(t))); diff != "" {
+	if diff := cmp.Diff(want, normalize(t, function.event(t))); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
 	if function.arn != functionARN {
@@ -111,8 +111,8 @@ func TestEvent(t *testing.T) {
 	}
 }
 
-// rawConnection sends bytes as they are and gives the connection to read from.
-func (s *stack) rawConnection(request string) net.Conn {
+// rawConnection opens a connection, writes the request and returns the connection.
+func (s *testServer) rawConnection(request string) net.Conn {
 	s.t.Helper()
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(s.t.Context(), "tcp", s.server.Listener.Addr().String())
@@ -126,15 +126,15 @@ func (s *stack) rawConnection(request string) net.Conn {
 	return connection
 }
 
-// raw sends bytes as they are.
-func (s *stack) raw(request string) reply {
+// raw sends the request on its own connection and returns the response.
+func (s *testServer) raw(request string) reply {
 	s.t.Helper()
 	connection := s.rawConnection(request)
 	method, _, _ := strings.Cut(request, " ")
-	answers := bufio.NewReader(connection)
-	response, err := http.ReadResponse(answers, &http.Request{Method: method})
-	for err == nil && response.StatusCode < http.StatusOK { // 100 Continue, which only precedes the answer
-		response, err = http.ReadResponse(answers, &http.Request{Method: method})
+	reader := bufio.NewReader(connection)
+	response, err := http.ReadResponse(reader, &http.Request{Method: method})
+	for err == nil && response.StatusCode < http.StatusOK { // 100 Continue
+		response, err = http.ReadResponse(reader, &http.Request{Method: method})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -143,10 +143,10 @@ func (s *stack) raw(request string) reply {
 	return s.read(response)
 }
 
-func TestEventOfBareRequest(t *testing.T) {
+func TestEventMinimalRequest(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
-	s := serve(t, anything(), function)
+	s := serve(t, catchAll(), function)
 	_, port, err := net.SplitHostPort(s.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -169,10 +169,10 @@ func TestEventOfBareRequest(t *testing.T) {
 			"resourceId": "resourceId", "resourcePath": "/", "httpMethod": "GET", "extendedRequestId": "extendedRequestId",
 			"requestTime": "requestTime", "path": "/prod", "accountId": "123456789012", "protocol": "HTTP/1.1",
 			"stage": "prod", "domainPrefix": "h", "requestTimeEpoch": "requestTimeEpoch", "requestId": "requestId",
-			"identity": callerless(nil), "domainName": "h", "deploymentId": "dep123", "apiId": "a1b2c3d4e5",
+			"identity": anonymousIdentity(nil), "domainName": "h", "deploymentId": "dep123", "apiId": "a1b2c3d4e5",
 		},
 	}
-	if diff := cmp.Diff(want, generated(t, function.event(t))); diff != "" {
+	if diff := cmp.Diff(want, normalize(t, function.event(t))); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
 	}
 }
@@ -180,7 +180,7 @@ func TestEventOfBareRequest(t *testing.T) {
 func TestDroppedHeaders(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
-	s := serve(t, anything(), function)
+	s := serve(t, catchAll(), function)
 	s.raw("POST /prod/x HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: 1\r\nContent-MD5: a\r\n" +
 		"Expect: 100-continue\r\nMax-Forwards: 1\r\nProxy-Authenticate: a\r\nServer: a\r\nTE: trailers\r\nUpgrade: h2c\r\n" +
 		"WWW-Authenticate: a\r\nKept: yes\r\n\r\nx")
@@ -209,7 +209,7 @@ func TestDroppedHeaders(t *testing.T) {
 func TestQuery(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
-	s := serve(t, anything(), function)
+	s := serve(t, catchAll(), function)
 	for raw, want := range map[string]object{
 		"?":                {},
 		"?&&":              {},
@@ -236,7 +236,7 @@ func TestBody(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
 	binary := object{"x-amazon-apigateway-binary-media-types": []string{"image/*", "application/zip"}}
-	s := serve(t, anything(binary), function)
+	s := serve(t, catchAll(binary), function)
 	for name, test := range map[string]struct {
 		contentType, body string
 		want              any
@@ -248,7 +248,7 @@ func TestBody(t *testing.T) {
 		"invalid UTF-8":      {"application/json", "a\xff\xfeb", "a\ufffd\ufffdb", false},
 		"binary type":        {"application/zip", "a\xff", "Yf8=", true},
 		"wildcard":           {"Image/PNG; q=1", "a\xff", "Yf8=", true},
-		"not that type":      {"application/zipper", "a", "a", false},
+		"other type":         {"application/zipper", "a", "a", false},
 	} {
 		s.do("POST", "/x", test.body, "Content-Type", test.contentType)
 		event := function.event(t)
@@ -270,23 +270,23 @@ func TestTrace(t *testing.T) {
 		caller    string
 		sampled   bool
 	}{
-		"new":                        {"", true, false, "", true},
-		"new, tracing off":           {"", false, false, "", false},
-		"continued":                  {"Root=" + rootID, true, true, "", true},
-		"sampled by the caller":      {"Root=" + rootID + ";Parent=" + parent + ";Sampled=1", false, true, parent, true},
-		"not sampled by the caller":  {"Root=" + rootID + "; Parent=" + parent + "; Sampled=0", true, true, parent, false},
-		"other fields":               {"Self=1-2;Root=" + rootID + ";Lineage=a:1", true, true, "", true},
-		"caller asks for a decision": {"Root=" + rootID + ";Sampled=?", true, true, "", true},
-		"not a trace id":             {"Root=1-5759e988-bd86;Parent=" + parent + ";Sampled=0", true, false, "", true},
-		"upper case is not a root":   {"Root=1-5759E988-bd862e3fe1be46a994272793", true, false, "", true},
-		"no root":                    {"Parent=" + parent + ";Sampled=0", true, false, "", true},
-		"nonsense":                   {"nonsense", false, false, "", false},
-		"a parent that is not an id": {"Root=" + rootID + ";Parent=xyz", false, true, "", false},
+		"new":                       {"", true, false, "", true},
+		"new, tracing off":          {"", false, false, "", false},
+		"continued":                 {"Root=" + rootID, true, true, "", true},
+		"sampled by the caller":     {"Root=" + rootID + ";Parent=" + parent + ";Sampled=1", false, true, parent, true},
+		"not sampled by the caller": {"Root=" + rootID + "; Parent=" + parent + "; Sampled=0", true, true, parent, false},
+		"other fields":              {"Self=1-2;Root=" + rootID + ";Lineage=a:1", true, true, "", true},
+		"decision requested":        {"Root=" + rootID + ";Sampled=?", true, true, "", true},
+		"not a trace id":            {"Root=1-5759e988-bd86;Parent=" + parent + ";Sampled=0", true, false, "", true},
+		"trace id in upper case":    {"Root=1-5759E988-bd862e3fe1be46a994272793", true, false, "", true},
+		"no root":                   {"Parent=" + parent + ";Sampled=0", true, false, "", true},
+		"malformed":                 {"nonsense", false, false, "", false},
+		"parent not an id":          {"Root=" + rootID + ";Parent=xyz", false, true, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			function := &recorder{}
-			s := serve(t, anything(), function, func(c *apigateway.Config) {
+			s := serve(t, catchAll(), function, func(c *apigateway.Config) {
 				if test.tracing {
 					c.Sample = func() bool { return true }
 				}
@@ -295,11 +295,12 @@ func TestTrace(t *testing.T) {
 			if test.header != "" {
 				headers = []string{"X-Amzn-Trace-Id", test.header}
 			}
-			answer := s.do("GET", "/", "", headers...)
+			resp := s.do("GET", "/", "", headers...)
 			got := s.record().Trace
 			if !fullTrace.MatchString(function.trace) || function.trace != got.Header() ||
-				answer.header.Get("X-Amzn-Trace-Id") != function.trace {
-				t.Errorf("function got %q, log %q, client %q", function.trace, got.Header(), answer.header)
+				resp.header.Get("X-Amzn-Trace-Id") != function.trace {
+				t.Errorf("trace header of the function %q, record %q, response %q: want the same",
+					function.trace, got.Header(), resp.header)
 			}
 			if inEvent := function.event(t)["headers"].(object)["X-Amzn-Trace-Id"]; inEvent != "Root="+got.Root {
 				t.Errorf("event: %v", inEvent)
@@ -312,7 +313,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// TestEventSlashes holds the paths of an event to those recorded from API Gateway.
+// The paths in events are those recorded from API Gateway.
 func TestEventSlashes(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
@@ -322,7 +323,7 @@ func TestEventSlashes(t *testing.T) {
 		{"/prod/users/", "/users/", "/prod/users/"},
 		{"/prod//users", "/users", "/prod//users"},
 		{"//prod/users", "/users", "/prod/users"},
-		// Not recorded, but of the same kind.
+		// Not recorded.
 		{"/prod///users", "/users", "/prod///users"},
 		{"///prod//users", "/users", "/prod//users"},
 		{"/prod/users//", "/users//", "/prod/users//"},

@@ -1,56 +1,57 @@
-// Package apigateway serves an API Gateway REST API (v1, Lambda proxy integration) on this machine.
+// Package apigateway serves an API Gateway REST API (v1, Lambda proxy integration) locally.
 //
-// It reads the OpenAPI 3.0 document with AWS extensions that the deployed API is made from, and gives functions the
-// event, and clients the answers, that API Gateway gives. What it does not know it refuses in New, naming it: a route
-// that works here and not there, or the other way round, is a mistake to be found at start.
+// It reads the OpenAPI 3.0 document of the deployed API, with AWS extensions. Functions receive the same event, and
+// clients the same responses, as with API Gateway. [New] returns an error for features that it does not support, so
+// that a route works either in both places or in neither.
 //
-// Methods are open, or take AWS_IAM (Signature Version 4 in the header or in the query), COGNITO_USER_POOLS (identity tokens)
-// or an API key, as their security scheme says. A request is authorized first, then throttled, then validated.
+// A method's security scheme selects its authorization: none, AWS_IAM (Signature Version 4 in the header or the query
+// string), COGNITO_USER_POOLS (identity tokens) or an API key. A request is first authorized, then throttled, then
+// validated.
 //
 // Known differences from API Gateway:
-//   - Names of request headers reach the function in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
-//     keep the client's casing. Names of response headers keep the function's casing, save Content-Type.
-//   - X-Forwarded-Port and -Proto tell the port and protocol really used, not 443 and https.
-//   - Mapping templates substitute variables only; there is no Velocity engine.
-//   - Function permissions and integration credentials are not checked, nor are the policies of who signs a request: each
-//     credential of the configuration may call every method, and nothing is ever ACCESS_DENIED.
-//   - Credentials are long-lived: a request with X-Amz-Security-Token is refused, and no key expires (EXPIRED_TOKEN).
-//   - A signature has its time in X-Amz-Date, not in Date, and does not cover Authorization, Expect, Transfer-Encoding,
-//     User-Agent and X-Amzn-Trace-Id, which AWS's SDKs leave out too. Its path is not normalized (//, /./, /../).
-//   - A request over 10 MB gets the JSON document of other refusals. API Gateway has been seen to send the text
-//     "HTTP content length exceeded 10485760 bytes.", without x-amzn-RequestId.
-//   - What net/http refuses before any handler runs gets its plain text instead of a document, no x-amzn-RequestId and
-//     no line in the access log, and the connection closes: 400 for a malformed request line, header or
-//     percent-encoding in the path, and for a missing or repeated Host; 417 for an Expect other than
-//     100-continue; 431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for an unknown major
-//     version of HTTP.
-//   - A usage plan's own throttle and quota are not kept; the stage's throttle is.
-//   - The text of $context.error.validationErrorString is that of another JSON Schema implementation, and is escaped as
-//     between the quotes of a JSON string.
-//   - The access log has no variables about the time and outcome of authorization, nor about WAF, TLS and custom domains, and
-//     never the API key.
+//   - The function receives request header names in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
+//     preserve the client's casing. Response header names keep the function's casing, except for Content-Type.
+//   - X-Forwarded-Port and X-Forwarded-Proto have the actual port and protocol, not 443 and https.
+//   - Mapping templates only substitute variables: there is no Velocity engine.
+//   - Function permissions, integration credentials and IAM policies are not checked: each configured credential may
+//     call every method, and ACCESS_DENIED does not occur.
+//   - Credentials are long-term: X-Amz-Security-Token is rejected, and EXPIRED_TOKEN does not occur.
+//   - The time of a signature is read from X-Amz-Date, not from Date. Signatures do not cover Authorization, Expect,
+//     Transfer-Encoding, User-Agent and X-Amzn-Trace-Id, which the AWS SDKs do not sign either. Paths are not
+//     normalized (//, /./, /../).
+//   - The response to a request over 10 MB is the same JSON document as for other errors. API Gateway has been
+//     observed to send the text "HTTP content length exceeded 10485760 bytes." without x-amzn-RequestId.
+//   - net/http rejects malformed requests before any handler runs: with a plain text body, without x-amzn-RequestId
+//     and access log line, and it closes the connection. Status codes: 400 for a malformed request line, header or
+//     percent-encoding in the path, and for a missing or repeated Host; 417 for an Expect other than 100-continue;
+//     431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for an unknown major version of
+//     HTTP.
+//   - The throttle and quota of a usage plan are ignored. The stage's throttle applies.
+//   - $context.error.validationErrorString has the messages of another JSON Schema implementation, escaped for use
+//     within a JSON string.
+//   - The access log does not support the variables for authorization latency and status, WAF, TLS, custom domains
+//     and the API key.
 //
 // Recorded from API Gateway:
-//   - Slashes before the stage, and between it and the path, are ignored. Of the two, only the latter reach
+//   - Slashes before the stage, and between the stage and the path, are ignored. Only the latter are kept in
 //     requestContext.path.
-//   - A request whose event Lambda refuses as too large gets 413 "Request Too Long", with the x-amzn-ErrorType
+//   - If Lambda rejects the event as too large, the response is 413 "Request Too Long" with the x-amzn-ErrorType
 //     BadRequestException.
 //
-// Not recorded from API Gateway, so not to be relied on:
-//   - That the document cannot customise that 413, and what the 431 response says.
-//   - The 408 response, and the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR.
-//   - That a mock integration selects its request template by Content-Type also without a body.
-//   - That the response type of every faulty signature is INVALID_SIGNATURE, and that of an expired token UNAUTHORIZED.
-//     The messages of AWS_IAM and COGNITO_USER_POOLS, and their x-amzn-ErrorType, are those that AWS is known to send.
-//   - How long a presigned URL is valid (X-Amz-Expires, else 5 minutes).
-//   - That credentials are refused if a request has one of their headers or parameters more than once.
-//   - That Authorization does not reach the function if it has a signature.
-//   - That a body is read, and refused if it is too large, before authorization, and that the stage's throttle comes
-//     after it.
-//   - How values in the access log are escaped.
+// Assumptions, not recorded from API Gateway:
+//   - The document cannot customize this 413.
+//   - The 408 response, the body of 431, and the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR.
+//   - A mock integration selects its request template by Content-Type even without a body.
+//   - The response type is INVALID_SIGNATURE for every invalid signature and UNAUTHORIZED for an expired token. (The
+//     messages and the x-amzn-ErrorType of AWS_IAM and COGNITO_USER_POOLS are those of AWS.)
+//   - A presigned URL is valid for X-Amz-Expires, or 5 minutes without it.
+//   - A request that has a header or parameter of the credentials more than once is rejected.
+//   - The function does not receive Authorization if it contains a signature.
+//   - The body is read, and rejected if it is too large, before authorization. The stage's throttle applies after it.
+//   - The escaping of values in the access log.
 //
-// A request body that is not valid UTF-8 reaches the function with U+FFFD in place of each invalid byte, unless its
-// content type is a binary media type, as JSON cannot carry it otherwise.
+// The event is JSON: in a body that is not valid UTF-8, U+FFFD replaces each invalid byte, unless the content type is a
+// binary media type.
 package apigateway
 
 import (
@@ -73,66 +74,66 @@ import (
 
 // Quotas of API Gateway REST APIs, in bytes ("Amazon API Gateway quotas").
 const (
-	maxHeader  = 10_240   // request line and header values together
+	maxHeader  = 10_240   // total of the request line and header values
 	maxPayload = 10 << 20 // of a request and of a response
 	maxTimeout = 29_000   // of an integration, in milliseconds
 	minTimeout = 50       // of an integration, in milliseconds
 	clfTime    = "02/Jan/2006:15:04:05 -0700"
 )
 
-// Invoker invokes functions synchronously, as Lambda's Invoke does with the invocation type RequestResponse.
+// Invoker invokes functions synchronously, like Lambda's Invoke API with the invocation type RequestResponse.
 type Invoker interface {
-	// Invoke runs the function with the payload. requestID is Lambda's, "" when it is not known. functionError is the
-	// X-Amz-Function-Error of the answer, "" when the function succeeded; response is then its result. err means that
-	// Lambda did not run the function (throttled, not permitted, payload over 6 MB); it has a method StatusCode() int when
-	// Lambda answered so. Invoke is called from several goroutines at once, and ctx does not end with the client.
+	// Invoke runs the function with the payload. requestID is Lambda's request id, or "" if unknown. functionError is
+	// the X-Amz-Function-Error of the response, or "" if the function succeeded. err means that Lambda did not run the
+	// function, for example because it was throttled; an error response of Lambda has a method StatusCode() int.
+	// Invoke must be safe for concurrent use. ctx is not canceled when the client disconnects.
 	Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
 		response []byte, requestID, functionError string, err error)
 }
 
-// Throttle limits requests to all methods of the stage together, as the stage's method settings for /*/* do.
+// Throttle limits the requests to all methods of the stage together, like the stage's method settings for /*/*.
 type Throttle struct {
-	Rate  float64 // requests per second; 0: no limit
-	Burst int     // requests at once; at least 1 when there is a rate
+	Rate  float64 // requests per second; 0 means no limit
+	Burst int     // size of the token bucket; at least 1 if Rate is set
 }
 
-// Config says what to serve.
+// Config configures a [Gateway].
 type Config struct {
 	// Body is the OpenAPI 3.0 document in JSON, with x-amazon-apigateway-* extensions and no CloudFormation intrinsics.
 	Body []byte
-	// Stage is the stage's name, the first segment of every path: up to 128 of a-z A-Z 0-9 _ -.
+	// Stage is the name of the stage, the first segment of every path: 1 to 128 of a-z A-Z 0-9 _ -.
 	Stage string
-	// StageVariables are given to functions and templates.
+	// StageVariables are passed to functions and templates.
 	StageVariables map[string]string
 
-	// AccountID, Region, APIID and DeploymentID are what events and templates tell of where the API is.
+	// AccountID, Region, APIID and DeploymentID are values for events and templates.
 	AccountID, Region, APIID, DeploymentID string
 
-	// Credentials are the access keys of those who may call methods with the authorization type AWS_IAM, by access key id.
+	// Credentials are the access keys accepted by methods with the authorization type AWS_IAM, by access key id.
 	Credentials map[string]Credential
-	// APIKeys are those that methods with an API key take.
+	// APIKeys are the keys accepted by methods that require an API key.
 	APIKeys []APIKey
-	// UserPools are those whose tokens methods with the authorization type COGNITO_USER_POOLS take, by ARN.
+	// UserPools are the user pools for methods with the authorization type COGNITO_USER_POOLS, by ARN.
 	UserPools map[string]UserPool
 
 	// Invoker runs the functions of aws_proxy integrations.
 	Invoker Invoker
 	// Throttle limits the request rate.
 	Throttle Throttle
-	// Sample decides whether requests are traced that bring no decision; nil traces none of them. Calls come from several
-	// goroutines at once. See [NewSampler].
+	// Sample reports whether a request without a sampling decision is traced. If nil, none is. It must be safe for
+	// concurrent use. See [NewSampler].
 	Sample func() bool
-	// AccessLogFormat is the format of the lines of AccessLog, as the stage's AccessLogSetting has it: $context variables
-	// in one line of text. Their values are escaped as in JSON strings, and "-" where a request has none.
+	// AccessLogFormat is the access log format of the stage: one line of text with $context variables. Values are
+	// escaped as in JSON strings. A missing value is logged as "-".
 	AccessLogFormat string
-	// AccessLog, unless nil, is called once per request, after the answer was written, with the line of the access log (""
-	// without a format). Calls come from several goroutines at once.
+	// AccessLog, if not nil, is called once per request, after the response is written. line is "" without a format.
+	// AccessLog must be safe for concurrent use.
 	AccessLog func(line string, r Record)
-	// NoTimeLimit lets integrations take as long as they take, which a person with a debugger needs.
+	// NoTimeLimit disables the timeouts of integrations, for use with a debugger.
 	NoTimeLimit bool
 }
 
-// Record is what is known of one request when it was answered: for the access log, and for the stage's segment in a trace.
+// Record describes a request and its response, for the access log and the stage's segment in a trace.
 type Record struct {
 	Time              time.Time // when the request arrived
 	RequestID         string
@@ -140,50 +141,50 @@ type Record struct {
 	Method            string
 	Host              string
 	Path              string // with the stage, not URL-decoded
-	ResourcePath      string // such as /users/{userId}; "" when none matched
+	ResourcePath      string // such as /users/{userId}; "" if none matched
 	OperationName     string
 	Protocol          string
 	SourceIP          string
 	UserAgent         string
-	UserARN           string // of who has signed the request
+	UserARN           string // of the IAM user that signed the request
 	APIKeyID          string
 
 	Status         int
-	ResponseLength int // bytes of body, also where HEAD leaves them out
+	ResponseLength int // length of the body in bytes, even if HEAD omits it
 	Latency        time.Duration
 
-	FunctionARN        string    // "" for other integrations than aws_proxy, or when none was reached
-	FunctionRequestID  string    // Lambda's id of the invocation; "" when there is none, or no answer in time
-	FunctionStatus     int       // that the function has answered with; 0 when it has not
-	IntegrationTime    time.Time // when the function was invoked; zero when it was not
+	FunctionARN        string    // "" if no aws_proxy integration was reached
+	FunctionRequestID  string    // Lambda's request id; "" without a response before the timeout
+	FunctionStatus     int       // status code returned by the function; 0 if none
+	IntegrationTime    time.Time // when the function was invoked; zero if it was not
 	IntegrationLatency time.Duration
-	IntegrationStatus  int    // of Lambda's answer, 200 also where the function failed; 0 when there was none
-	IntegrationError   string // why there was no answer from the integration; not told to the client
+	IntegrationStatus  int    // status code of Lambda's response: 200 even if the function failed; 0 if none
+	IntegrationError   string // why the integration failed; not sent to the client
 
-	ErrorType       string // the gateway response type, such as THROTTLED, of an answer made by the gateway
+	ErrorType       string // gateway response type, such as THROTTLED; "" if the response came from the integration
 	ErrorMessage    string
 	ValidationError string
 
 	Trace Trace
 }
 
-// Gateway serves the stage of one API. It is an http.Handler whose paths begin with /{stage}.
+// Gateway serves the stage of an API. It is an http.Handler for paths that begin with /{stage}.
 type Gateway struct {
 	cfg     Config
 	api     *api
-	log     accessLog     // empty: no format
-	limiter *rate.Limiter // nil: no limit
+	log     accessLog     // empty without a format
+	limiter *rate.Limiter // nil without a limit
 	running sync.WaitGroup
 }
 
-// New reads the document and returns the gateway. The error names everything in the document that the gateway does not
-// serve, by method and path.
+// New returns a gateway for the document. The error lists everything in the document that the gateway does not support,
+// by method and path.
 func New(cfg Config) (*Gateway, error) {
 	if !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`).MatchString(cfg.Stage) {
 		return nil, fmt.Errorf("stage name %q: use 1 to 128 letters, digits, hyphens and underscores", cfg.Stage)
 	}
 	if cfg.Invoker == nil {
-		return nil, errors.New("the gateway needs an Invoker to run functions")
+		return nil, errors.New("the Invoker must be set")
 	}
 	g := &Gateway{cfg: cfg}
 	switch t := cfg.Throttle; {
@@ -202,11 +203,11 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Wait returns when every request and every invocation has ended, also those whose client or time limit has gone. Call it
-// after the server has shut down or was closed.
+// Wait waits until all requests and invocations have ended, including invocations that continue after a timeout or
+// after the client has disconnected. Call it after the server is shut down or closed.
 func (g *Gateway) Wait() { g.running.Wait() }
 
-// exchange is one request on its way through the gateway.
+// exchange is the state of one request.
 type exchange struct {
 	gateway *Gateway
 	request *http.Request
@@ -217,23 +218,23 @@ type exchange struct {
 	sourceIP          string
 	trace             Trace
 
-	sentPath   string // as it arrived, not URL-decoded
-	stagePath  string // sentPath with one slash before the stage: requestContext.path
-	path       string // stagePath without the stage and the slashes after it but one
+	sentPath   string // as received, not URL-decoded
+	stagePath  string // requestContext.path: sentPath with exactly one slash before the stage
+	path       string // stagePath without the stage, with exactly one leading slash
 	query      values
-	parameters map[string]string // of the path, not URL-decoded
+	parameters map[string]string // path parameters, not URL-decoded
 	resource   *resource         // nil until routed
 	method     *method           // nil until routed
 	body       []byte
 
 	identity identity
-	claims   map[string]string // of a user pool's token
+	claims   map[string]string // of the user pool's token
 
-	failure     *gatewayError // the answer that the gateway makes itself
+	failure     *gatewayError // nil if the integration responded
 	integration integrationRecord
 }
 
-// integrationRecord is the part of a [Record] that a proxy integration tells.
+// integrationRecord is the part of a [Record] set by a proxy integration.
 type integrationRecord struct {
 	functionARN, requestID string
 	functionStatus, status int
@@ -241,7 +242,7 @@ type integrationRecord struct {
 	latency                time.Duration
 }
 
-// response is an answer to the client. Header names keep their casing.
+// response is a response to the client. Header names keep their casing.
 type response struct {
 	status int
 	header http.Header
@@ -253,10 +254,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.running.Add(1)
 	defer g.running.Done()
 	x := g.newExchange(r)
-	answer := x.answer(w)
-	write(w, answer)
+	resp := x.respond(w)
+	write(w, resp)
 	if g.cfg.AccessLog != nil {
-		record := x.record(answer)
+		record := x.record(resp)
 		g.cfg.AccessLog(g.log.render(x, &record), record)
 	}
 }
@@ -268,7 +269,7 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 		ip = r.RemoteAddr
 	}
 	path, _, _ := strings.Cut(r.RequestURI, "?")
-	if !strings.HasPrefix(path, "/") { // the absolute form, sent to proxies
+	if !strings.HasPrefix(path, "/") { // absolute form (RFC 9112, section 3.2.2)
 		path = r.URL.EscapedPath()
 	}
 	x := &exchange{
@@ -290,25 +291,25 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 	return x
 }
 
-// answer never panics: a fault in the gateway is an answer 500, as it is on AWS.
-func (x *exchange) answer(w http.ResponseWriter) (answer *response) {
+// respond returns the response to the request. It converts errors and panics to gateway responses.
+func (x *exchange) respond(w http.ResponseWriter) (resp *response) {
 	defer func() {
-		if fault := recover(); fault != nil {
-			x.failure = internalServerError(http.StatusInternalServerError, fmt.Errorf("panic: %v", fault))
-			answer = x.gateway.api.responses.render(x)
+		if v := recover(); v != nil {
+			x.failure = internalServerError(http.StatusInternalServerError, fmt.Errorf("panic: %v", v))
+			resp = x.gateway.api.responses.render(x)
 		}
 	}()
-	answer, err := x.execute(w)
+	resp, err := x.execute(w)
 	if err != nil {
 		if !errors.As(err, &x.failure) {
 			x.failure = internalServerError(http.StatusInternalServerError, err)
 		}
 		return x.gateway.api.responses.render(x)
 	}
-	setHeader(answer.header, "x-amzn-RequestId", x.requestID)
-	setHeader(answer.header, "x-amz-apigw-id", x.extendedRequestID)
-	setHeader(answer.header, traceHeader, x.trace.Header())
-	return answer
+	setHeader(resp.header, "x-amzn-RequestId", x.requestID)
+	setHeader(resp.header, "x-amz-apigw-id", x.extendedRequestID)
+	setHeader(resp.header, traceHeader, x.trace.Header())
+	return resp
 }
 
 func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
@@ -346,7 +347,7 @@ func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 	return x.method.integration.serve(x)
 }
 
-// headerSize is the size that API Gateway's quota speaks of: the request line and the header values.
+// headerSize returns the size limited by API Gateway's quota: that of the request line and the header values.
 func headerSize(r *http.Request) int {
 	size := len(r.Method) + len(r.RequestURI) + len(r.Proto) + len("  ") + len(r.Host)
 	for _, values := range r.Header {
@@ -368,39 +369,39 @@ func (x *exchange) readBody(w http.ResponseWriter) error {
 		return tooLarge
 	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded): // of the server's connection
+	case errors.Is(err, os.ErrDeadlineExceeded): // read deadline of NewServer
 		return &gatewayError{kind: default4XX, status: http.StatusRequestTimeout, errorType: "BadRequestException",
 			message: "The body did not arrive in time", cause: err}
-	case err != nil: // malformed chunks, or a client that closed the connection and does not read this
+	case err != nil: // malformed chunks, or the client has disconnected
 		return &gatewayError{kind: default4XX, status: http.StatusBadRequest, errorType: "BadRequestException",
 			message: "Bad Request", cause: err}
 	}
 	return nil
 }
 
-func write(w http.ResponseWriter, answer *response) {
+func write(w http.ResponseWriter, resp *response) {
 	header := w.Header()
-	for name, values := range answer.header {
-		if strings.EqualFold(name, "Content-Type") { // by any other name net/http would add one of its own
+	for name, values := range resp.header {
+		if strings.EqualFold(name, "Content-Type") { // in any other casing, net/http would add a second one
 			name = "Content-Type"
 		}
 		header[name] = values
 	}
-	if answer.status != http.StatusNoContent && answer.status != http.StatusNotModified {
-		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	if resp.status != http.StatusNoContent && resp.status != http.StatusNotModified {
+		header.Set("Content-Length", strconv.Itoa(len(resp.body)))
 	}
-	w.WriteHeader(answer.status)
-	// An error means that the client has gone, or that the status or a HEAD request allows no body.
-	_, _ = w.Write(answer.body) //nolint:gosec // what the body says is up to the function, as on AWS
+	w.WriteHeader(resp.status)
+	// Write fails if the client has disconnected, or if the status code or HEAD allows no body.
+	_, _ = w.Write(resp.body) //nolint:gosec // the function is responsible for the body
 }
 
-// setHeader sets the header, whatever the casing it is there with.
+// setHeader sets the header and removes it in other casings.
 func setHeader(header http.Header, name, value string) {
 	delete(header, existingName(header, name))
 	header[name] = []string{value}
 }
 
-func (x *exchange) record(answer *response) Record {
+func (x *exchange) record(resp *response) Record {
 	record := Record{
 		Time:               x.started,
 		RequestID:          x.requestID,
@@ -412,8 +413,8 @@ func (x *exchange) record(answer *response) Record {
 		SourceIP:           x.sourceIP,
 		UserAgent:          x.request.UserAgent(),
 		APIKeyID:           x.identity.APIKeyID,
-		Status:             answer.status,
-		ResponseLength:     len(answer.body),
+		Status:             resp.status,
+		ResponseLength:     len(resp.body),
 		Latency:            time.Since(x.started),
 		FunctionARN:        x.integration.functionARN,
 		FunctionRequestID:  x.integration.requestID,

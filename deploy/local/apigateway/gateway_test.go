@@ -23,12 +23,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// object is a JSON object of a document.
+// object is a JSON object.
 type object = map[string]any
 
 const functionARN = "arn:aws:lambda:eu-west-1:123456789012:function:users-get:live"
 
-// merge puts more keys into the object.
+// merge copies the keys of more to o and returns o.
 func merge(o object, more []object) object {
 	for _, extra := range more {
 		maps.Copy(o, extra)
@@ -36,7 +36,7 @@ func merge(o object, more []object) object {
 	return o
 }
 
-// proxy is an integration with the function.
+// proxy returns a proxy integration with the function.
 func proxy(more ...object) object {
 	integration := object{
 		"type":       "aws_proxy",
@@ -47,27 +47,27 @@ func proxy(more ...object) object {
 	return merge(integration, more)
 }
 
-// operation is an operation with the integration.
+// operation returns an operation with the integration.
 func operation(integration object, more ...object) object {
 	o := object{"x-amazon-apigateway-integration": integration}
 	return merge(o, more)
 }
 
-// document is an API with the paths.
+// document returns an API with the paths.
 func document(paths object, more ...object) object {
 	d := object{"openapi": "3.0.1", "info": object{"title": "test", "version": "1"}, "paths": paths}
 	return merge(d, more)
 }
 
-// anything is an API where the function serves every path and method.
-func anything(more ...object) object {
+// catchAll returns an API whose function serves every path and method.
+func catchAll(more ...object) object {
 	method := object{"x-amazon-apigateway-any-method": operation(proxy())}
 	return document(object{"/": method, "/{proxy+}": method}, more...)
 }
 
 type invokerFunc func(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, error)
 
-// functionRequestID is Lambda's id of every invocation.
+// functionRequestID is Lambda's request id of all invocations.
 const functionRequestID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 
 func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
@@ -75,14 +75,14 @@ func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []by
 	return response, functionRequestID, functionError, err
 }
 
-// answering is an invoker that always answers the same.
-func answering(response string) invokerFunc {
+// respondWith returns an invoker that always returns the same response.
+func respondWith(response string) invokerFunc {
 	return func(context.Context, string, string, []byte) ([]byte, string, error) {
 		return []byte(response), "", nil
 	}
 }
 
-// recorder is an invoker that keeps the last invocation and answers {}.
+// recorder is an invoker that records the last invocation and returns {}.
 type recorder struct {
 	mu      sync.Mutex
 	arn     string
@@ -108,8 +108,8 @@ func (r *recorder) event(t *testing.T) object {
 	return event
 }
 
-// stack is a served gateway.
-type stack struct {
+// testServer is a gateway with its server and access log.
+type testServer struct {
 	t       *testing.T
 	url     string // with the stage
 	server  *httptest.Server
@@ -117,13 +117,13 @@ type stack struct {
 	lines   chan string // of the access log, one for each record
 }
 
-func serve(t *testing.T, doc object, invoker apigateway.Invoker, change ...func(*apigateway.Config)) *stack {
+func serve(t *testing.T, doc object, invoker apigateway.Invoker, change ...func(*apigateway.Config)) *testServer {
 	t.Helper()
 	body, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{t: t, records: make(chan apigateway.Record, 100), lines: make(chan string, 100)}
+	s := &testServer{t: t, records: make(chan apigateway.Record, 100), lines: make(chan string, 100)}
 	cfg := apigateway.Config{
 		Body: body, Stage: "prod", AccountID: "123456789012", Region: "eu-west-1", APIID: "a1b2c3d4e5",
 		DeploymentID: "dep123", Invoker: invoker, AccessLog: func(line string, r apigateway.Record) {
@@ -147,15 +147,15 @@ func serve(t *testing.T, doc object, invoker apigateway.Invoker, change ...func(
 	return s
 }
 
-// reply is an answer that was read whole.
+// reply is a response with its body read.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// do sends a request to a path below the stage. Headers are pairs of name and value.
-func (s *stack) do(method, path, body string, headers ...string) reply {
+// do sends a request to a path within the stage. headers are pairs of name and value.
+func (s *testServer) do(method, path, body string, headers ...string) reply {
 	s.t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -180,7 +180,7 @@ func (s *stack) do(method, path, body string, headers ...string) reply {
 	return s.read(response)
 }
 
-func (s *stack) read(response *http.Response) reply {
+func (s *testServer) read(response *http.Response) reply {
 	s.t.Helper()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -189,8 +189,8 @@ func (s *stack) read(response *http.Response) reply {
 	return reply{response.StatusCode, response.Header, string(body)}
 }
 
-// record waits for the access log record of a request.
-func (s *stack) record() apigateway.Record {
+// record waits for the access log record of a request and returns it.
+func (s *testServer) record() apigateway.Record {
 	s.t.Helper()
 	select {
 	case r := <-s.records:
@@ -201,23 +201,23 @@ func (s *stack) record() apigateway.Record {
 	}
 }
 
-// wantError checks an answer that the gateway made itself.
+// wantError checks a response created by the gateway.
 func (r reply) wantError(t *testing.T, status int, errorType, message string) {
 	t.Helper()
-	type answer struct {
+	type summary struct {
 		Status             int
 		ErrorType, Body    string
 		RequestID, APIGWID bool
 		Trace, ContentType string
 	}
-	want := answer{status, errorType, `{"message":` + quote(message) + `}`, true, true, "", "application/json"}
-	got := answer{
+	want := summary{status, errorType, `{"message":` + quote(message) + `}`, true, true, "", "application/json"}
+	got := summary{
 		r.status, r.header.Get("x-amzn-ErrorType"), r.body,
 		uuid.MatchString(r.header.Get("x-amzn-RequestId")), extendedID.MatchString(r.header.Get("x-amz-apigw-id")),
 		r.header.Get("X-Amzn-Trace-Id"), r.header.Get("Content-Type"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+		t.Errorf("summary (-want +got):\n%s", diff)
 	}
 }
 
@@ -238,13 +238,13 @@ var (
 	fullTrace  = regexp.MustCompile(`^Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=[01]$`)
 )
 
-func TestNewRefusesConfig(t *testing.T) {
+func TestConfigErrors(t *testing.T) {
 	t.Parallel()
-	body, err := json.Marshal(anything())
+	body, err := json.Marshal(catchAll())
 	if err != nil {
 		t.Fatal(err)
 	}
-	valid := apigateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)}
+	valid := apigateway.Config{Body: body, Stage: "prod", Invoker: respondWith(`{}`)}
 	for name, test := range map[string]struct {
 		change func(*apigateway.Config)
 		want   string
@@ -252,27 +252,27 @@ func TestNewRefusesConfig(t *testing.T) {
 		"no stage":             {func(c *apigateway.Config) { c.Stage = "" }, `stage name ""`},
 		"stage with a slash":   {func(c *apigateway.Config) { c.Stage = "a/b" }, `stage name "a/b"`},
 		"stage too long":       {func(c *apigateway.Config) { c.Stage = strings.Repeat("a", 129) }, "stage name"},
-		"no invoker":           {func(c *apigateway.Config) { c.Invoker = nil }, "needs an Invoker"},
+		"no invoker":           {func(c *apigateway.Config) { c.Invoker = nil }, "Invoker must be set"},
 		"rate without a burst": {func(c *apigateway.Config) { c.Throttle.Rate = 1 }, "throttle rate 1 with burst 0"},
 		"burst without a rate": {func(c *apigateway.Config) { c.Throttle.Burst = 1 }, "throttle rate 0 with burst 1"},
 		"no document":          {func(c *apigateway.Config) { c.Body = nil }, "read the API document"},
 		"log variable": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $context.identity.apiKey" },
-			"access log format: the variable $context.identity.apiKey is not supported"},
+			"access log format: variable $context.identity.apiKey is not supported"},
 		"log variable of templates": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $context.operationName" },
-			"the variable $context.operationName is not supported"},
-		"log variable of another kind": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $stageVariables.a" },
-			"the variable $stageVariables.a is not supported: there are only those of $context"},
+			"variable $context.operationName is not supported"},
+		"log variable outside $context": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $stageVariables.a" },
+			"variable $stageVariables.a is not supported: use $context variables"},
 		"log variable in braces": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId ${context.status}" },
-			"the variable ${context.status} is not supported"},
-		"log of two lines":  {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId\n" }, "it must be one line"},
-		"log without an id": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestIdx" }, "it must have $context.requestId"},
+			"variable ${context.status} is not supported"},
+		"log of two lines":  {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId\n" }, "want a single line"},
+		"log without an id": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestIdx" }, "want $context.requestId"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := valid
 			test.change(&cfg)
 			if _, err := apigateway.New(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("New: %v, want %q", err, test.want)
+				t.Errorf("error = %v, want one that contains %q", err, test.want)
 			}
 		})
 	}
@@ -280,7 +280,7 @@ func TestNewRefusesConfig(t *testing.T) {
 
 func TestOutsideStage(t *testing.T) {
 	t.Parallel()
-	s := serve(t, anything(), answering(`{}`))
+	s := serve(t, catchAll(), respondWith(`{}`))
 	base := s.url
 	for _, path := range []string{"", "/", "/production", "/prodx/users", "/dev/users", "/users"} {
 		s.url = strings.TrimSuffix(base, "/prod")
@@ -288,9 +288,9 @@ func TestOutsideStage(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnswered(t *testing.T) {
+func TestInvokerPanic(t *testing.T) {
 	t.Parallel()
-	s := serve(t, anything(), invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
+	s := serve(t, catchAll(), invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
 		panic("boom")
 	}))
 	for range 2 {
@@ -301,17 +301,17 @@ func TestPanicIsAnswered(t *testing.T) {
 	}
 }
 
-// A panic of the gateway's own is answered too. Only a broken body shows one from outside.
-func TestPanicInGatewayIsAnswered(t *testing.T) {
+// A panic in the gateway itself results in 500. The only way to cause one from outside is reading the body.
+func TestGatewayPanic(t *testing.T) {
 	t.Parallel()
-	g, err := newGateway(anything())
+	g, err := newGateway(catchAll())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/prod/", panicReader{}))
 	if w.Code != 500 || w.Body.String() != `{"message":"Internal server error"}` {
-		t.Errorf("answer %d %s", w.Code, w.Body)
+		t.Errorf("response = %d %s", w.Code, w.Body)
 	}
 }
 
@@ -319,10 +319,10 @@ type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("boom") }
 
-func TestBrokenRequestBody(t *testing.T) {
+func TestMalformedChunk(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
-	s := serve(t, anything(), function)
+	s := serve(t, catchAll(), function)
 	got := s.raw("POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n")
 	got.wantError(t, 400, "BadRequestException", "Bad Request")
 	if function.payload != nil {
@@ -333,7 +333,7 @@ func TestBrokenRequestBody(t *testing.T) {
 func TestAbsoluteFormAndTLS(t *testing.T) {
 	t.Parallel()
 	function := &recorder{}
-	s := serve(t, anything(), function)
+	s := serve(t, catchAll(), function)
 	if got := s.raw("GET http://h/prod/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
 		t.Errorf("status %d", got.status)
 	}
@@ -386,13 +386,13 @@ func TestAccessLog(t *testing.T) {
 			t.Parallel()
 			s := serve(t, doc, function)
 			before := time.Now()
-			answer := s.do(test.method, "/users/1?secret=1", "", "Host", "api.example.com", "User-Agent", "test/1")
+			resp := s.do(test.method, "/users/1?secret=1", "", "Host", "api.example.com", "User-Agent", "test/1")
 			got := s.record()
 			want := base
 			test.want(&want)
 			want.Method = test.method
-			want.RequestID = answer.header.Get("x-amzn-RequestId")
-			want.ExtendedRequestID = answer.header.Get("x-amz-apigw-id")
+			want.RequestID = resp.header.Get("x-amzn-RequestId")
+			want.ExtendedRequestID = resp.header.Get("x-amz-apigw-id")
 			if got.Time.Before(before) || got.Latency <= 0 || got.Latency < got.IntegrationLatency {
 				t.Errorf("time %v, latency %v, integration latency %v", got.Time, got.Latency, got.IntegrationLatency)
 			}
@@ -420,7 +420,7 @@ func ExampleNew() {
 			"responses":{"default":{"statusCode":"200","responseTemplates":{
 				"application/json":"{\"stage\":\"$context.stage\"}"}}}
 		}}}}}`),
-		Invoker: answering(`{}`),
+		Invoker: respondWith(`{}`),
 	})
 	if err != nil {
 		fmt.Println(err)

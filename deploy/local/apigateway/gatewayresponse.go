@@ -16,7 +16,7 @@ const (
 	badRequestBody             responseType = "BAD_REQUEST_BODY"
 	badRequestParameters       responseType = "BAD_REQUEST_PARAMETERS"
 	integrationTimeout         responseType = "INTEGRATION_TIMEOUT"
-	invalidAPIKey              responseType = "INVALID_API_KEY" //nolint:gosec // a name
+	invalidAPIKey              responseType = "INVALID_API_KEY" //nolint:gosec // a response type, not a key
 	invalidSignature           responseType = "INVALID_SIGNATURE"
 	missingAuthenticationToken responseType = "MISSING_AUTHENTICATION_TOKEN"
 	requestTooLarge            responseType = "REQUEST_TOO_LARGE"
@@ -25,8 +25,9 @@ const (
 	unsupportedMediaType       responseType = "UNSUPPORTED_MEDIA_TYPE"
 )
 
-// defaults gives the status and the x-amzn-ErrorType of a type, zero where it does not settle them or never comes;
-// known is whether API Gateway has the type: a document may customise them all, to no effect for REQUEST_TOO_LARGE.
+// defaults returns the default status code and x-amzn-ErrorType of a type. They are zero if the type has none or the
+// gateway does not use it. known reports whether the type exists. A document may customize every type, but
+// REQUEST_TOO_LARGE has no effect.
 func (t responseType) defaults() (status int, errorType string, known bool) {
 	switch t {
 	case badRequestBody, badRequestParameters:
@@ -55,11 +56,11 @@ func (t responseType) defaults() (status int, errorType string, known bool) {
 	return 0, "", false
 }
 
-// gatewayError is an answer that the gateway makes itself.
+// gatewayError is an error for which the gateway creates the response.
 type gatewayError struct {
 	kind       responseType
-	fixed      bool // the document cannot customise it
-	status     int  // unless the document says otherwise
+	fixed      bool // not customizable by the document
+	status     int  // default status code
 	errorType  string
 	message    string
 	validation string // $context.error.validationErrorString
@@ -78,32 +79,32 @@ func newGatewayError(kind responseType, message string) *gatewayError {
 	return &gatewayError{kind: kind, status: status, errorType: errorType, message: message}
 }
 
-// internalServerError is what the client is told of a fault in the function, in Lambda or in the gateway.
+// internalServerError returns the error for a failure of the function, Lambda or the gateway.
 func internalServerError(status int, cause error) *gatewayError {
 	return &gatewayError{kind: default5XX, status: status, errorType: "InternalServerErrorException",
 		message: "Internal server error", cause: cause}
 }
 
-// requestTooLong refuses a request that is larger than API Gateway or Lambda takes.
+// requestTooLong returns the error for a request over the limit of API Gateway or Lambda.
 func requestTooLong(errorType string, cause error) *gatewayError {
 	return &gatewayError{fixed: true, kind: requestTooLarge, status: http.StatusRequestEntityTooLarge,
 		errorType: errorType, message: "Request Too Long", cause: cause}
 }
 
-// gatewayResponse is a customised gateway response.
+// gatewayResponse is a customized gateway response.
 type gatewayResponse struct {
-	status     int // 0: that of the error
+	status     int // 0 means that of the error
 	parameters parameters
 	templates  templates
 }
 
-// gatewayResponses are those that the document customises.
+// gatewayResponses are the gateway responses customized by the document.
 type gatewayResponses map[responseType]gatewayResponse
 
 func parseGatewayResponse(kind responseType, raw json.RawMessage) (gatewayResponse, error) {
 	var custom gatewayResponse
 	if _, _, known := kind.defaults(); !known {
-		return custom, errors.New("there is no such gateway response type")
+		return custom, errors.New("unknown gateway response type")
 	}
 	var object struct {
 		StatusCode         statusCode        `json:"statusCode"`
@@ -123,28 +124,28 @@ func parseGatewayResponse(kind responseType, raw json.RawMessage) (gatewayRespon
 	return custom, err
 }
 
-// render makes the answer of x.failure: the document's for its type, else the document's DEFAULT_4XX or DEFAULT_5XX,
-// else the plain one.
+// render returns the response for x.failure. It uses the document's gateway response for its type, or else the
+// document's DEFAULT_4XX or DEFAULT_5XX.
 func (r gatewayResponses) render(x *exchange) *response {
 	failure := x.failure
-	answer := &response{status: failure.status, header: http.Header{}}
-	setHeader(answer.header, "x-amzn-RequestId", x.requestID)
-	setHeader(answer.header, "x-amz-apigw-id", x.extendedRequestID)
-	setHeader(answer.header, "x-amzn-ErrorType", failure.errorType)
+	resp := &response{status: failure.status, header: http.Header{}}
+	setHeader(resp.header, "x-amzn-RequestId", x.requestID)
+	setHeader(resp.header, "x-amz-apigw-id", x.extendedRequestID)
+	setHeader(resp.header, "x-amzn-ErrorType", failure.errorType)
 
 	custom := r.find(failure)
 	if custom.status != 0 {
-		answer.status = custom.status
+		resp.status = custom.status
 	}
-	mediaType, body := custom.templates.pick(x.accept())
-	setHeader(answer.header, "Content-Type", mediaType)
+	mediaType, body := custom.templates.find(x.accept())
+	setHeader(resp.header, "Content-Type", mediaType)
 	if body != nil {
-		answer.body = []byte(body.render(x))
+		resp.body = []byte(body.render(x))
 	} else {
-		answer.body = []byte(`{"message":` + quote(failure.message) + `}`)
+		resp.body = []byte(`{"message":` + quote(failure.message) + `}`)
 	}
-	custom.parameters.apply(x, answer)
-	return answer
+	custom.parameters.apply(x, resp)
+	return resp
 }
 
 func (r gatewayResponses) find(failure *gatewayError) gatewayResponse {

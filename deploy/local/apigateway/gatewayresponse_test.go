@@ -16,7 +16,7 @@ func newGateway(doc object, change ...func(*apigateway.Config)) (*apigateway.Gat
 	if err != nil {
 		return nil, err
 	}
-	cfg := apigateway.Config{Body: body, Stage: "prod", Invoker: answering(`{}`)}
+	cfg := apigateway.Config{Body: body, Stage: "prod", Invoker: respondWith(`{}`)}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -47,7 +47,7 @@ func TestGatewayResponses(t *testing.T) {
 			},
 		},
 	})
-	s := serve(t, doc, answering(`{}`), func(c *apigateway.Config) { c.StageVariables = map[string]string{"color": "blue"} })
+	s := serve(t, doc, respondWith(`{}`), func(c *apigateway.Config) { c.StageVariables = map[string]string{"color": "blue"} })
 	got := s.do("POST", "/users/7?q=1", "", "X-Echo", "echo")
 	id := got.header.Get("x-amzn-RequestId")
 	header := map[string]string{}
@@ -74,20 +74,20 @@ func TestGatewayResponses(t *testing.T) {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 	if _, ok := got.header["X-Not-Set"]; ok || got.status != 404 || !uuid.MatchString(id) {
-		t.Errorf("answer %+v", got)
+		t.Errorf("response = %+v", got)
 	}
-	// The path is not that of any resource here.
+	// Without a resource, there are no path parameters.
 	if got := s.do("GET", "/nowhere", ""); got.status != 404 || got.header.Get("X-Path") != "" {
-		t.Errorf("answer %+v", got)
+		t.Errorf("response = %+v", got)
 	}
 }
 
 func TestGatewayResponseFallbacks(t *testing.T) {
 	t.Parallel()
 	failing := invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
-		return nil, "", errors.New("no")
+		return nil, "", errors.New("rejected")
 	})
-	malformed := answering(`[]`)
+	malformed := respondWith(`[]`)
 	text := func(s string) object { return object{"application/json": s} }
 	for name, test := range map[string]struct {
 		responses object
@@ -96,26 +96,26 @@ func TestGatewayResponseFallbacks(t *testing.T) {
 		status    int
 		body      string
 	}{
-		"4xx falls back": {object{"DEFAULT_4XX": object{"responseTemplates": text("four $context.error.responseType")}},
+		"DEFAULT_4XX": {object{"DEFAULT_4XX": object{"responseTemplates": text("four $context.error.responseType")}},
 			failing, "POST", 403, "four MISSING_AUTHENTICATION_TOKEN"},
-		"4xx with a status": {object{"DEFAULT_4XX": object{"statusCode": 400}},
+		"DEFAULT_4XX with a status code": {object{"DEFAULT_4XX": object{"statusCode": 400}},
 			failing, "POST", 400, `{"message":"Missing Authentication Token"}`},
-		"the type goes first": {object{
+		"the type takes precedence": {object{
 			"DEFAULT_4XX": object{"statusCode": 400}, "MISSING_AUTHENTICATION_TOKEN": object{"responseTemplates": text("own")}},
 			failing, "POST", 403, "own"},
-		"4xx is not for 5xx": {object{"DEFAULT_4XX": object{"statusCode": 400}},
+		"DEFAULT_4XX not used for 5xx": {object{"DEFAULT_4XX": object{"statusCode": 400}},
 			failing, "GET", 500, `{"message":"Internal server error"}`},
-		"5xx, refused by Lambda": {object{
+		"DEFAULT_5XX, invoke error": {object{
 			"DEFAULT_5XX": object{"responseTemplates": text("five $context.error.responseType")}},
 			failing, "GET", 500, "five DEFAULT_5XX"},
-		"5xx, malformed": {object{"DEFAULT_5XX": object{"responseTemplates": text("five")}},
+		"DEFAULT_5XX, malformed response": {object{"DEFAULT_5XX": object{"responseTemplates": text("five")}},
 			malformed, "GET", 502, "five"},
-		"5xx with a status": {object{"DEFAULT_5XX": object{"statusCode": "503"}},
+		"DEFAULT_5XX with a status code": {object{"DEFAULT_5XX": object{"statusCode": "503"}},
 			malformed, "GET", 503, `{"message":"Internal server error"}`},
-		"by Accept": {object{
+		"template by Accept": {object{
 			"DEFAULT_5XX": object{"responseTemplates": object{"application/json": "json", "text/html": "html"}}},
 			malformed, "GET", 502, "html"},
-		"types that never come": {object{
+		"other types": {object{
 			"ACCESS_DENIED": object{}, "WAF_FILTERED": object{}, "UNAUTHORIZED": object{"statusCode": 418}},
 			malformed, "GET", 502, `{"message":"Internal server error"}`},
 	} {
@@ -125,10 +125,10 @@ func TestGatewayResponseFallbacks(t *testing.T) {
 				object{"x-amazon-apigateway-gateway-responses": test.responses})
 			got := serve(t, doc, test.invoker).do(test.method, "/", "", "Accept", "text/html")
 			if got.status != test.status || got.body != test.body {
-				t.Errorf("%d %q, want %d %q", got.status, got.body, test.status, test.body)
+				t.Errorf("response = %d %q, want %d %q", got.status, got.body, test.status, test.body)
 			}
 			if want := "text/html"; test.body == "html" && got.header.Get("Content-Type") != want {
-				t.Errorf("Content-Type %q, want %q", got.header.Get("Content-Type"), want)
+				t.Errorf("Content-Type = %q, want %q", got.header.Get("Content-Type"), want)
 			}
 		})
 	}

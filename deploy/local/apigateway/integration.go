@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// integration answers the requests of a method. An error that is not a gatewayError is answered with 500.
+// integration serves the requests of a method. Errors other than gatewayError result in 500.
 type integration interface {
 	serve(*exchange) (*response, error)
 }
 
-// parseIntegration reads an x-amazon-apigateway-integration.
+// parseIntegration parses an x-amazon-apigateway-integration.
 func parseIntegration(raw json.RawMessage) (integration, error) {
 	var kind struct {
 		Type string `json:"type"`
@@ -28,12 +28,12 @@ func parseIntegration(raw json.RawMessage) (integration, error) {
 	case "mock":
 		return parseMock(raw)
 	case "":
-		return nil, errors.New("the integration has no type")
+		return nil, errors.New("no type: want aws_proxy or mock")
 	}
-	return nil, fmt.Errorf("the integration type %s is not supported: use aws_proxy or mock", kind.Type)
+	return nil, fmt.Errorf("integration type %s is not supported: use aws_proxy or mock", kind.Type)
 }
 
-// passthrough is what happens to a request whose content type has no template.
+// passthrough is the behavior for a request whose content type has no template.
 type passthrough string
 
 const (
@@ -42,7 +42,7 @@ const (
 	whenNoMatch     passthrough = "when_no_match"
 )
 
-// UnmarshalJSON takes upper case too, as API Gateway does.
+// UnmarshalJSON implements json.Unmarshaler. It ignores case, as API Gateway does.
 func (p *passthrough) UnmarshalJSON(data []byte) error {
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -52,30 +52,30 @@ func (p *passthrough) UnmarshalJSON(data []byte) error {
 	case never, whenNoTemplates, whenNoMatch:
 		return nil
 	}
-	return fmt.Errorf("passthroughBehavior %q: use never, when_no_templates or when_no_match", s)
+	return fmt.Errorf("passthroughBehavior: want never, when_no_templates or when_no_match, got %q", s)
 }
 
-// milliseconds is the time limit of an integration.
+// milliseconds is the timeout of an integration.
 type milliseconds int
 
-// limit is the time that the integration has; the maximum where the document says nothing.
-func (m milliseconds) limit() (time.Duration, error) {
+// timeout returns the timeout of the integration, by default the maximum.
+func (m milliseconds) timeout() (time.Duration, error) {
 	if m == 0 {
 		m = maxTimeout
 	}
 	if m < minTimeout || m > maxTimeout {
-		return 0, fmt.Errorf("timeoutInMillis %d: use %d to %d", int(m), minTimeout, maxTimeout)
+		return 0, fmt.Errorf("timeoutInMillis: want %d to %d, got %d", minTimeout, maxTimeout, int(m))
 	}
 	return time.Duration(m) * time.Millisecond, nil
 }
 
-// functionARN takes the function out of the uri of an integration.
+// functionARN returns the ARN of the function in the uri of an integration.
 func functionARN(uri string) (string, error) {
 	match := regexp.MustCompile(`^arn:[^:]+:apigateway:[^:]+:lambda:path/2015-03-31/functions/` +
 		`(arn:[^:]+:lambda:[^:]*:[^:]*:function:[^/]+)/invocations$`).FindStringSubmatch(uri)
 	if match == nil {
-		return "", fmt.Errorf("uri %q: use arn:PARTITION:apigateway:REGION:lambda:path/2015-03-31/functions/"+
-			"FUNCTION_ARN/invocations", uri)
+		return "", fmt.Errorf("uri: want arn:PARTITION:apigateway:REGION:lambda:path/2015-03-31/functions/"+
+			"FUNCTION_ARN/invocations, got %q", uri)
 	}
 	return match[1], nil
 }

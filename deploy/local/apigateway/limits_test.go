@@ -20,20 +20,20 @@ func TestRequestPayloadLimit(t *testing.T) {
 		"REQUEST_TOO_LARGE": object{"statusCode": 418}, "DEFAULT_4XX": object{"statusCode": 418},
 	}}
 	function := &recorder{}
-	s := serve(t, anything(custom), function)
+	s := serve(t, catchAll(custom), function)
 	if got := s.do("POST", "/", strings.Repeat("a", maxPayload)); got.status != 200 {
 		t.Errorf("10 MB: %d", got.status)
 	}
 	if got := len(function.event(t)["body"].(string)); got != maxPayload {
-		t.Errorf("the function got %d bytes", got)
+		t.Errorf("the function received %d bytes, want %d", got, maxPayload)
 	}
 	function.payload = []byte(`{}`)
 
-	// Declared too large: answered without reading.
+	// With a Content-Length over the limit, the gateway does not read the body.
 	got := s.raw(fmt.Sprintf("POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", maxPayload+1))
 	got.wantError(t, 413, "RequestTooLargeException", "Request Too Long")
 
-	// Of unknown length: read up to the limit only.
+	// Without a Content-Length, it reads up to the limit.
 	endless := endlessReader{}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, endless)
 	if err != nil {
@@ -50,18 +50,11 @@ func TestRequestPayloadLimit(t *testing.T) {
 	}
 }
 
-// refused is what Lambda answers instead of running a function.
-type refused int
-
-func (refused) Error() string     { return "refused" }
-func (r refused) StatusCode() int { return int(r) }
-
-// TestLambdaPayloadLimit is about events that are too large for Lambda, although the request is not too large for API
-// Gateway.
+// An event can be too large for Lambda although the request is within the limit of API Gateway.
 func TestLambdaPayloadLimit(t *testing.T) {
 	t.Parallel()
 	custom := object{"x-amazon-apigateway-gateway-responses": object{"DEFAULT_4XX": object{"statusCode": 418}}}
-	for status, want := range map[refused]struct {
+	for status, want := range map[lambdaError]struct {
 		status             int
 		errorType, message string
 		responseType       string
@@ -70,17 +63,17 @@ func TestLambdaPayloadLimit(t *testing.T) {
 		429: {500, "InternalServerErrorException", "Internal server error", "DEFAULT_5XX"},
 	} {
 		lambda := func(context.Context, string, string, []byte) ([]byte, string, error) { return nil, "", status }
-		s := serve(t, anything(custom), invokerFunc(lambda))
+		s := serve(t, catchAll(custom), invokerFunc(lambda))
 		s.do("POST", "/", "{}").wantError(t, want.status, want.errorType, want.message)
 		r := s.record()
 		got := []any{r.ErrorType, r.IntegrationStatus, r.FunctionStatus}
 		if diff := cmp.Diff([]any{want.responseType, int(status), 0}, got); diff != "" {
-			t.Errorf("%d: response type and statuses (-want +got):\n%s", status, diff)
+			t.Errorf("%d: response type and status codes (-want +got):\n%s", status, diff)
 		}
 	}
 }
 
-// endlessReader never ends.
+// endlessReader is a reader without an end.
 type endlessReader struct{}
 
 func (endlessReader) Read(p []byte) (int, error) {
@@ -92,7 +85,7 @@ func (endlessReader) Read(p []byte) (int, error) {
 
 func TestHeaderLimit(t *testing.T) {
 	t.Parallel()
-	s := serve(t, anything(), answering(`{}`))
+	s := serve(t, catchAll(), respondWith(`{}`))
 	host := strings.TrimPrefix(s.server.URL, "http://")
 	others := len("GET /prod/ HTTP/1.1") + len(host) + len("test") + len("identity")
 	for size, want := range map[int]int{10_240: 200, 10_241: 431} {
@@ -110,8 +103,8 @@ func TestHeaderLimit(t *testing.T) {
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	doc := document(object{"/": object{"get": operation(proxy())}})
-	s := serve(t, doc, answering(`{}`), func(c *apigateway.Config) {
-		c.Throttle = apigateway.Throttle{Rate: 1e-9, Burst: 2} // no token comes back while the test runs
+	s := serve(t, doc, respondWith(`{}`), func(c *apigateway.Config) {
+		c.Throttle = apigateway.Throttle{Rate: 1e-9, Burst: 2} // no refill during the test
 	})
 	s.do("GET", "/nowhere", "").wantError(t, 403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	for range 2 {

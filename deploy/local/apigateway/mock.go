@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// mock is a mock integration: its request template says a status code, which selects the response.
+// mock is a mock integration. Its request template renders a status code, which selects the response.
 type mock struct {
 	requests    templates
 	passthrough passthrough
-	responses   []mockResponse // by pattern, in order
-	fallback    *mockResponse  // nil: none
+	responses   []mockResponse // sorted by pattern
+	fallback    *mockResponse  // default response, or nil
 }
 
 type mockResponse struct {
-	pattern    *regexp.Regexp // nil in the default
+	pattern    *regexp.Regexp // nil for the default
 	status     int
 	parameters parameters
 	templates  templates
@@ -31,13 +31,13 @@ func parseMock(raw json.RawMessage) (integration, error) {
 		RequestTemplates    map[string]string          `json:"requestTemplates"`
 		PassthroughBehavior passthrough                `json:"passthroughBehavior"`
 		Responses           map[string]json.RawMessage `json:"responses"`
-		TimeoutInMillis     milliseconds               `json:"timeoutInMillis"` // has no effect: a mock answers at once
+		TimeoutInMillis     milliseconds               `json:"timeoutInMillis"` // has no effect
 	}{PassthroughBehavior: whenNoMatch}
 	err := decodeStrict(raw, &object)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := object.TimeoutInMillis.limit(); err != nil {
+	if _, err := object.TimeoutInMillis.timeout(); err != nil {
 		return nil, err
 	}
 	m := &mock{passthrough: object.PassthroughBehavior}
@@ -45,7 +45,7 @@ func parseMock(raw json.RawMessage) (integration, error) {
 		return nil, fmt.Errorf("requestTemplates: %w", err)
 	}
 	if len(object.Responses) == 0 {
-		return nil, errors.New("the mock integration has no responses")
+		return nil, errors.New("no responses")
 	}
 	for _, pattern := range sortedKeys(object.Responses) {
 		parsed, err := parseMockResponse(object.Responses[pattern])
@@ -67,7 +67,8 @@ func parseMock(raw json.RawMessage) (integration, error) {
 	return m, nil
 }
 
-// checkConstants finds the request templates that can never work; those with variables show it when they are used.
+// checkConstants checks the request templates without variables. Those with variables are checked at the time of a
+// request.
 func (m *mock) checkConstants(requests map[string]string) error {
 	for _, name := range sortedKeys(requests) {
 		if strings.Contains(requests[name], "$") {
@@ -78,7 +79,7 @@ func (m *mock) checkConstants(requests map[string]string) error {
 			return fmt.Errorf("requestTemplates: template %s: %w", name, err)
 		}
 		if m.response(code) == nil {
-			return fmt.Errorf("requestTemplates: template %s: no response matches the status code %d", name, code)
+			return fmt.Errorf("requestTemplates: template %s: no response matches status code %d", name, code)
 		}
 	}
 	return nil
@@ -96,7 +97,7 @@ func parseMockResponse(raw json.RawMessage) (mockResponse, error) {
 		return parsed, err
 	}
 	if parsed.status = int(object.StatusCode); parsed.status == 0 {
-		return parsed, errors.New("it has no statusCode")
+		return parsed, errors.New("no statusCode")
 	}
 	parsed.parameters, err = parseParameters(object.ResponseParameters, "method.response.header.", integrationScope)
 	if err != nil {
@@ -111,15 +112,15 @@ func (m *mock) serve(x *exchange) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &response{status: selected.status, header: http.Header{"Content-Type": {"application/json"}}}
-	if _, body := selected.templates.pick(x.accept()); body != nil {
-		answer.body = []byte(body.render(x))
+	resp := &response{status: selected.status, header: http.Header{"Content-Type": {"application/json"}}}
+	if _, body := selected.templates.find(x.accept()); body != nil {
+		resp.body = []byte(body.render(x))
 	}
-	selected.parameters.apply(x, answer)
-	return answer, nil
+	selected.parameters.apply(x, resp)
+	return resp, nil
 }
 
-// selectResponse finds the response for the status code that the request template says.
+// selectResponse returns the response for the status code rendered by the request template.
 func (m *mock) selectResponse(x *exchange) (*mockResponse, error) {
 	request := string(x.body)
 	if t, ok := m.requests[x.contentType()]; ok {
@@ -135,22 +136,22 @@ func (m *mock) selectResponse(x *exchange) (*mockResponse, error) {
 		return selected, nil
 	}
 	failure := newGatewayError(apiConfigurationError, "Internal server error")
-	failure.cause = fmt.Errorf("no response of the mock integration matches the status code %d", code)
+	failure.cause = fmt.Errorf("mock integration: no response matches status code %d", code)
 	return nil, failure
 }
 
-// mockStatus reads the integration request of a mock.
+// mockStatus returns the status code in the integration request of a mock.
 func mockStatus(request string) (int, error) {
 	var object struct {
 		StatusCode int `json:"statusCode"`
 	}
 	if err := json.Unmarshal([]byte(request), &object); err != nil || object.StatusCode == 0 {
-		return 0, fmt.Errorf("the mock integration needs JSON with an integer statusCode, and has %q", request)
+		return 0, fmt.Errorf("mock integration: want JSON with an integer statusCode, got %q", request)
 	}
 	return object.StatusCode, nil
 }
 
-// response is nil when none matches the status code.
+// response returns the response for the status code, or nil if none matches.
 func (m *mock) response(code int) *mockResponse {
 	for i := range m.responses {
 		if m.responses[i].pattern.MatchString(strconv.Itoa(code)) {

@@ -24,14 +24,14 @@ func TestMockPreflight(t *testing.T) {
 			},
 		}},
 	}))}})
-	s := serve(t, doc, answering(`{}`), func(c *apigateway.Config) {
+	s := serve(t, doc, respondWith(`{}`), func(c *apigateway.Config) {
 		c.StageVariables = map[string]string{"origin": "https://example.com"}
 	})
 	got := s.do("OPTIONS", "/users", "")
 	id := got.header.Get("x-amzn-RequestId")
 	if !uuid.MatchString(id) || !extendedID.MatchString(got.header.Get("x-amz-apigw-id")) ||
 		!fullTrace.MatchString(got.header.Get("X-Amzn-Trace-Id")) {
-		t.Errorf("headers of every answer: %v", got.header)
+		t.Errorf("header = %v, want the ids and the trace", got.header)
 	}
 	for _, name := range []string{"X-Amzn-RequestId", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id", "Date"} {
 		got.header.Del(name)
@@ -41,7 +41,7 @@ func TestMockPreflight(t *testing.T) {
 		"Access-Control-Allow-Methods": {"it''s"}, "X-Request": {id}, "Content-Type": {"application/json"},
 	}, ""}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(reply{})); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+		t.Errorf("response (-want +got):\n%s", diff)
 	}
 	if got := s.record(); got.FunctionARN != "" || got.Status != 204 || got.ErrorType != "" {
 		t.Errorf("record %+v", got)
@@ -63,10 +63,10 @@ func TestMockResponseSelection(t *testing.T) {
 		"responses":        object{"200": object{"statusCode": 200}},
 	})
 	doc := document(object{"/a": object{"get": operation(m)}, "/b": object{"get": operation(without)}})
-	s := serve(t, doc, answering(`{}`))
+	s := serve(t, doc, respondWith(`{}`))
 	for code, want := range map[string]reply{
 		"201": {status: 200, body: "two"}, "405": {status: 404, body: "four"}, "400": {status: 500, body: "other"},
-		"2010": {status: 500, body: "other"}, // a pattern matches the whole code
+		"2010": {status: 500, body: "other"}, // a pattern matches the whole status code
 	} {
 		if got := s.do("GET", "/a?code="+code, ""); got.status != want.status || got.body != want.body {
 			t.Errorf("%s: %d %q, want %d %q", code, got.status, got.body, want.status, want.body)
@@ -90,16 +90,16 @@ func TestMockPassthrough(t *testing.T) {
 		body        string
 		want        int
 	}{
-		"match":                            {"never", templates, "application/json; charset=utf-8", `{}`, 200},
-		"match, no content type":           {"never", templates, "", "", 200},
-		"never":                            {"never", templates, "text/xml", `{"statusCode":200}`, 415},
-		"never, no templates":              {"never", object{}, "", `{"statusCode":200}`, 415},
-		"when_no_templates":                {"when_no_templates", templates, "text/xml", `{"statusCode":200}`, 415},
-		"when_no_templates, none":          {"when_no_templates", object{}, "text/xml", `{"statusCode":200}`, 200},
-		"when_no_match":                    {"when_no_match", templates, "text/xml", `{"statusCode":200}`, 200},
-		"when_no_match, not a mock's JSON": {"when_no_match", templates, "text/xml", `<a/>`, 500},
-		"upper case":                       {"NEVER", templates, "text/xml", ``, 415},
-		"default":                          {"", templates, "text/xml", `{"statusCode":200}`, 200},
+		"match":                           {"never", templates, "application/json; charset=utf-8", `{}`, 200},
+		"match, no content type":          {"never", templates, "", "", 200},
+		"never":                           {"never", templates, "text/xml", `{"statusCode":200}`, 415},
+		"never, no templates":             {"never", object{}, "", `{"statusCode":200}`, 415},
+		"when_no_templates":               {"when_no_templates", templates, "text/xml", `{"statusCode":200}`, 415},
+		"when_no_templates, no templates": {"when_no_templates", object{}, "text/xml", `{"statusCode":200}`, 200},
+		"when_no_match":                   {"when_no_match", templates, "text/xml", `{"statusCode":200}`, 200},
+		"when_no_match, not JSON":         {"when_no_match", templates, "text/xml", `<a/>`, 500},
+		"upper case":                      {"NEVER", templates, "text/xml", ``, 415},
+		"default":                         {"", templates, "text/xml", `{"statusCode":200}`, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +107,7 @@ func TestMockPassthrough(t *testing.T) {
 			if test.behavior == "" {
 				delete(m, "passthroughBehavior")
 			}
-			s := serve(t, document(object{"/": object{"post": operation(m)}}), answering(`{}`))
+			s := serve(t, document(object{"/": object{"post": operation(m)}}), respondWith(`{}`))
 			var headers []string
 			if test.contentType != "" {
 				headers = []string{"Content-Type", test.contentType}
@@ -139,7 +139,7 @@ func TestMockTemplates(t *testing.T) {
 			"statusCode": 200, "responseTemplates": object{"text/b": "b", "text/a": "a"},
 		}},
 	}))}})
-	s := serve(t, doc, answering(`{}`), func(c *apigateway.Config) { c.StageVariables = map[string]string{"color": "blue"} })
+	s := serve(t, doc, respondWith(`{}`), func(c *apigateway.Config) { c.StageVariables = map[string]string{"color": "blue"} })
 	want := "prod|GET|blue||/prod/users/7|/users/{id}|op|a1b2c3d4e5|123456789012|dep123|api.example.com|api|HTTP/1.1|" +
 		"127.0.0.1|test/1|7|a b|h||$5 # 1#a $"
 	got := s.do("GET", "/users/7?q=a%20b", "", "Accept", "text/html", "Host", "api.example.com", "User-Agent", "test/1",

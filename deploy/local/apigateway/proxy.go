@@ -24,27 +24,27 @@ func parseProxy(raw json.RawMessage) (integration, error) {
 		HTTPMethod          string       `json:"httpMethod"`
 		URI                 string       `json:"uri"`
 		TimeoutInMillis     milliseconds `json:"timeoutInMillis"`
-		PassthroughBehavior passthrough  `json:"passthroughBehavior"` // has no effect with a proxy
-		Credentials         string       `json:"credentials"`         // Lambda's permissions are not checked here
+		PassthroughBehavior passthrough  `json:"passthroughBehavior"` // has no effect
+		Credentials         string       `json:"credentials"`         // has no effect: permissions are not checked
 	}
 	if err := decodeStrict(raw, &object); err != nil {
 		return nil, err
 	}
 	if object.HTTPMethod != http.MethodPost {
-		return nil, fmt.Errorf("httpMethod %q: functions are invoked with POST", object.HTTPMethod)
+		return nil, fmt.Errorf("httpMethod: want POST, got %q", object.HTTPMethod)
 	}
 	arn, err := functionARN(object.URI)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := object.TimeoutInMillis.limit()
+	limit, err := object.TimeoutInMillis.timeout()
 	if err != nil {
 		return nil, err
 	}
 	return &proxy{functionARN: arn, limit: limit}, nil
 }
 
-// result is what an invocation came to.
+// result holds the results of [Invoker.Invoke].
 type result struct {
 	response      []byte
 	requestID     string
@@ -59,11 +59,11 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 	}
 	record := &x.integration
 	record.functionARN, record.started = p.functionARN, time.Now()
-	invoked := make(chan result, 1) // buffered: an invocation past its limit finds nobody waiting
+	results := make(chan result, 1) // buffered: after the timeout there is no receiver
 	x.gateway.running.Go(func() {
-		// The invocation goes on when the client or the time limit is gone, as on AWS.
+		// The invocation continues after the timeout or after the client has disconnected, as on AWS.
 		ctx := context.WithoutCancel(x.request.Context())
-		invoked <- invoke(ctx, x.gateway.cfg.Invoker, p.functionARN, x.trace.Header(), payload)
+		results <- invoke(ctx, x.gateway.cfg.Invoker, p.functionARN, x.trace.Header(), payload)
 	})
 	var limit <-chan time.Time
 	if !x.gateway.cfg.NoTimeLimit {
@@ -73,17 +73,17 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 	}
 	var outcome result
 	select {
-	case outcome = <-invoked:
+	case outcome = <-results:
 		record.latency = time.Since(record.started)
 	case <-limit:
 		record.latency = time.Since(record.started)
 		timeout := newGatewayError(integrationTimeout, "Endpoint request timed out")
-		timeout.cause = fmt.Errorf("no answer from the function within %v", p.limit)
+		timeout.cause = fmt.Errorf("no response from the function within %v", p.limit)
 		return nil, timeout
 	}
 	record.requestID, record.status = outcome.requestID, outcome.status()
 	switch {
-	case record.status == http.StatusRequestEntityTooLarge: // the event, in which the body is a JSON string, is over 6 MB
+	case record.status == http.StatusRequestEntityTooLarge: // the event is over 6 MB: escaping can enlarge the body
 		return nil, requestTooLong("BadRequestException", fmt.Errorf("invoke: %w", outcome.err))
 	case outcome.err != nil:
 		return nil, internalServerError(http.StatusInternalServerError, fmt.Errorf("invoke: %w", outcome.err))
@@ -91,40 +91,40 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 		return nil, internalServerError(http.StatusBadGateway, errors.New("function error: "+outcome.functionError))
 	case len(outcome.response) > maxPayload:
 		return nil, internalServerError(http.StatusInternalServerError,
-			fmt.Errorf("the function's response has %d bytes, over the limit of %d", len(outcome.response), maxPayload))
+			fmt.Errorf("function response: want at most %d bytes, got %d", maxPayload, len(outcome.response)))
 	}
-	answer, err := x.mapResponse(outcome.response)
+	resp, err := x.mapResponse(outcome.response)
 	if err == nil {
-		record.functionStatus = answer.status
+		record.functionStatus = resp.status
 	}
-	return answer, err
+	return resp, err
 }
 
-// status is that of Lambda's answer; 0 when there was none.
+// status returns the status code of Lambda's response, or 0 if there was none.
 func (r result) status() int {
-	var refusal interface{ StatusCode() int }
+	var apiError interface{ StatusCode() int }
 	switch {
 	case r.err == nil:
 		return http.StatusOK
-	case errors.As(r.err, &refusal):
-		return refusal.StatusCode()
+	case errors.As(r.err, &apiError):
+		return apiError.StatusCode()
 	}
 	return 0
 }
 
-// invoke turns a panic into an error: it runs where no server would recover it.
+// invoke calls the invoker and converts a panic to an error: net/http does not recover panics in this goroutine.
 func invoke(ctx context.Context, invoker Invoker, arn, trace string, payload []byte) (outcome result) {
 	defer func() {
-		if fault := recover(); fault != nil {
-			outcome = result{err: fmt.Errorf("panic: %v", fault)}
+		if v := recover(); v != nil {
+			outcome = result{err: fmt.Errorf("panic: %v", v)}
 		}
 	}()
 	outcome.response, outcome.requestID, outcome.functionError, outcome.err = invoker.Invoke(ctx, arn, trace, payload)
 	return outcome
 }
 
-// functionResponse is what a function answers with proxy integration
-// ("Output format of a Lambda function for proxy integration").
+// functionResponse is the output of a function with proxy integration ("Output format of a Lambda function for proxy
+// integration").
 type functionResponse struct {
 	status            statusCode
 	headers           map[string]headerValue
@@ -133,12 +133,12 @@ type functionResponse struct {
 	isBase64Encoded   bool
 }
 
-// parseFunctionResponse is strict, as API Gateway is: a key that it does not know makes the response malformed.
+// parseFunctionResponse parses a function's output. Unknown keys are an error, as on API Gateway.
 func parseFunctionResponse(payload []byte) (functionResponse, error) {
 	parsed := functionResponse{status: http.StatusOK}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(payload, &object); err != nil || object == nil {
-		return parsed, errors.New("it must be a JSON object")
+		return parsed, errors.New("want a JSON object")
 	}
 	for _, key := range sortedKeys(object) {
 		value := object[key]
@@ -155,7 +155,7 @@ func parseFunctionResponse(payload []byte) (functionResponse, error) {
 		case "isBase64Encoded":
 			err = json.Unmarshal(value, &parsed.isBase64Encoded)
 		default:
-			err = errors.New("no such key")
+			err = errors.New("unknown key")
 		}
 		if err != nil {
 			return parsed, fmt.Errorf("%s: %w", key, err)
@@ -164,15 +164,15 @@ func parseFunctionResponse(payload []byte) (functionResponse, error) {
 	return parsed, nil
 }
 
-// mapResponse makes the client's answer from the function's.
+// mapResponse converts a function's output to the response for the client.
 func (x *exchange) mapResponse(payload []byte) (*response, error) {
 	parsed, err := parseFunctionResponse(payload)
 	if err != nil {
 		return nil, internalServerError(http.StatusBadGateway, fmt.Errorf("malformed Lambda proxy response: %w", err))
 	}
-	answer := &response{status: int(parsed.status), header: http.Header{}, body: []byte(parsed.body)}
+	resp := &response{status: int(parsed.status), header: http.Header{}, body: []byte(parsed.body)}
 	if parsed.isBase64Encoded && x.gateway.api.binary.match(x.accept()) {
-		if answer.body, err = base64.StdEncoding.DecodeString(parsed.body); err != nil {
+		if resp.body, err = base64.StdEncoding.DecodeString(parsed.body); err != nil {
 			failure := newGatewayError(apiConfigurationError, "Internal server error")
 			failure.cause = fmt.Errorf("decode the base64 body: %w", err)
 			return nil, failure
@@ -180,21 +180,21 @@ func (x *exchange) mapResponse(payload []byte) (*response, error) {
 	}
 	for _, name := range sortedKeys(parsed.multiValueHeaders) {
 		for _, value := range parsed.multiValueHeaders[name] {
-			key := existingName(answer.header, name)
-			answer.header[key] = append(answer.header[key], string(value))
+			key := existingName(resp.header, name)
+			resp.header[key] = append(resp.header[key], string(value))
 		}
 	}
 	for _, name := range sortedKeys(parsed.headers) {
-		key, value := existingName(answer.header, name), string(parsed.headers[name])
-		if !slices.Contains(answer.header[key], value) { // a pair in both maps appears once
-			answer.header[key] = append(answer.header[key], value)
+		key, value := existingName(resp.header, name), string(parsed.headers[name])
+		if !slices.Contains(resp.header[key], value) { // a header in both maps is sent once
+			resp.header[key] = append(resp.header[key], value)
 		}
 	}
-	remap(answer.header)
-	return answer, nil
+	remap(resp.header)
+	return resp, nil
 }
 
-// existingName is the name as the header has it already, in whatever casing, or else the name.
+// existingName returns the name in the casing already used in header, or name if there is none.
 func existingName(header http.Header, name string) string {
 	for other := range header {
 		if strings.EqualFold(other, name) {
@@ -204,7 +204,7 @@ func existingName(header http.Header, name string) string {
 	return name
 }
 
-// remap renames the headers that are the gateway's own, and drops Transfer-Encoding.
+// remap renames the headers that API Gateway remaps, removes Transfer-Encoding and sets the default Content-Type.
 func remap(header http.Header) {
 	hasType := false
 	for name, values := range header {
@@ -223,7 +223,7 @@ func remap(header http.Header) {
 	}
 }
 
-// headerValue is a string or, as API Gateway takes it too, a boolean.
+// headerValue is a string. In JSON, API Gateway also accepts a boolean.
 type headerValue string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -233,18 +233,18 @@ func (v *headerValue) UnmarshalJSON(data []byte) error {
 		*v = headerValue(data)
 		return nil
 	case "null":
-		return errors.New("a header value is null")
+		return errors.New("header value: want a string or a boolean, got null")
 	}
 	return json.Unmarshal(data, (*string)(v))
 }
 
-// headerValues are the values of one name.
+// headerValues are the values of a header.
 type headerValues []headerValue
 
-// UnmarshalJSON implements json.Unmarshaler: null is not a list.
+// UnmarshalJSON implements json.Unmarshaler. It returns an error for null.
 func (v *headerValues) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
-		return errors.New("a value of multiValueHeaders is null, not a list")
+		return errors.New("header values: want a list, got null")
 	}
 	return json.Unmarshal(data, (*[]headerValue)(v))
 }

@@ -17,10 +17,10 @@ import (
 
 func TestResponseMapping(t *testing.T) {
 	t.Parallel()
-	type answer struct {
+	type summary struct {
 		Status int
 		Body   string
-		Header http.Header // without those that every answer has
+		Header http.Header // without those of every response
 	}
 	with := func(header http.Header) http.Header {
 		header.Set("Content-Type", "application/json")
@@ -30,72 +30,72 @@ func TestResponseMapping(t *testing.T) {
 	for name, test := range map[string]struct {
 		function string
 		accept   string
-		want     answer
+		want     summary
 	}{
-		"empty object":   {`{}`, "", answer{200, "", json}},
-		"numeric status": {`{"statusCode":201,"body":"b"}`, "", answer{201, "b", json}},
-		"status in text": {`{"statusCode":"201"}`, "", answer{201, "", json}},
-		"no status":      {`{"body":"b"}`, "", answer{200, "b", json}},
+		"empty object":       {`{}`, "", summary{200, "", json}},
+		"numeric status":     {`{"statusCode":201,"body":"b"}`, "", summary{201, "b", json}},
+		"status as a string": {`{"statusCode":"201"}`, "", summary{201, "", json}},
+		"no status":          {`{"body":"b"}`, "", summary{200, "b", json}},
 		"nulls": {
 			`{"headers":null,"multiValueHeaders":null,"body":null,"isBase64Encoded":null}`, "",
-			answer{200, "", json},
+			summary{200, "", json},
 		},
 		"own content type": {
 			`{"headers":{"content-type":"text/plain"}}`, "",
-			answer{200, "", http.Header{"Content-Type": {"text/plain"}}},
+			summary{200, "", http.Header{"Content-Type": {"text/plain"}}},
 		},
-		"no content": {`{"statusCode":204}`, "", answer{204, "", json}},
+		"no content": {`{"statusCode":204}`, "", summary{204, "", json}},
 		"not modified": {
 			`{"statusCode":304,"headers":{"ETag":"\"1\""}}`, "",
-			answer{304, "", http.Header{"Etag": {`"1"`}}},
+			summary{304, "", http.Header{"Etag": {`"1"`}}},
 		},
 		"boolean value": {
 			`{"headers":{"X-A":true,"X-B":false}}`, "",
-			answer{200, "", with(http.Header{"X-A": {"true"}, "X-B": {"false"}})},
+			summary{200, "", with(http.Header{"X-A": {"true"}, "X-B": {"false"}})},
 		},
 		"several values": {
 			`{"multiValueHeaders":{"Set-Cookie":["a=1","b=2","a=1"]}}`, "",
-			answer{200, "", with(http.Header{"Set-Cookie": {"a=1", "b=2", "a=1"}})},
+			summary{200, "", with(http.Header{"Set-Cookie": {"a=1", "b=2", "a=1"}})},
 		},
-		"empty list": {`{"multiValueHeaders":{"X-A":[]}}`, "", answer{200, "", json}},
+		"empty list": {`{"multiValueHeaders":{"X-A":[]}}`, "", summary{200, "", json}},
 		"both header maps": {
 			`{"headers":{"x-a":"1","X-B":"b","x-c":"3"},"multiValueHeaders":{"X-A":["2"],"X-C":["3","4"]}}`, "",
-			answer{200, "", with(http.Header{"X-A": {"2", "1"}, "X-B": {"b"}, "X-C": {"3", "4"}})},
+			summary{200, "", with(http.Header{"X-A": {"2", "1"}, "X-B": {"b"}, "X-C": {"3", "4"}})},
 		},
 		"remapped headers": {
 			`{"headers":{"Connection":"close","content-length":"9","Date":"d","Server":"s","Transfer-Encoding":"chunked"}}`, "",
-			answer{200, "", with(http.Header{
+			summary{200, "", with(http.Header{
 				"X-Amzn-Remapped-Connection": {"close"}, "X-Amzn-Remapped-Content-Length": {"9"},
 				"X-Amzn-Remapped-Date": {"d"}, "X-Amzn-Remapped-Server": {"s"},
 			})},
 		},
 		"ids are the gateway's": {
 			`{"headers":{"X-Amzn-RequestId":"mine","X-Amz-Apigw-Id":"mine","x-amzn-trace-id":"mine"}}`, "",
-			answer{200, "", json},
+			summary{200, "", json},
 		},
 		"base64, matching Accept": {
 			`{"isBase64Encoded":true,"body":"Yf8="}`, "image/png",
-			answer{200, "a\xff", json},
+			summary{200, "a\xff", json},
 		},
 		"base64, first of Accept": {
 			`{"isBase64Encoded":true,"body":"Yf8="}`, "image/png;q=1, text/html",
-			answer{200, "a\xff", json},
+			summary{200, "a\xff", json},
 		},
 		"base64, second of Accept": {
 			`{"isBase64Encoded":true,"body":"Yf8="}`, "text/html, image/png",
-			answer{200, "Yf8=", json},
+			summary{200, "Yf8=", json},
 		},
 		"base64, other Accept": {
 			`{"isBase64Encoded":true,"body":"Yf8="}`, "text/html",
-			answer{200, "Yf8=", json},
+			summary{200, "Yf8=", json},
 		},
-		"base64, no Accept":           {`{"isBase64Encoded":true,"body":"Yf8="}`, "", answer{200, "Yf8=", json}},
-		"not base64, matching Accept": {`{"body":"Yf8="}`, "image/png", answer{200, "Yf8=", json}},
+		"base64, no Accept":           {`{"isBase64Encoded":true,"body":"Yf8="}`, "", summary{200, "Yf8=", json}},
+		"not base64, matching Accept": {`{"body":"Yf8="}`, "image/png", summary{200, "Yf8=", json}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			binary := object{"x-amazon-apigateway-binary-media-types": []string{"image/png"}}
-			s := serve(t, anything(binary), answering(test.function))
+			s := serve(t, catchAll(binary), respondWith(test.function))
 			headers := []string{"Accept", test.accept}
 			if test.accept == "" {
 				headers = nil
@@ -104,7 +104,7 @@ func TestResponseMapping(t *testing.T) {
 			if !uuid.MatchString(got.header.Get("x-amzn-RequestId")) ||
 				!extendedID.MatchString(got.header.Get("x-amz-apigw-id")) ||
 				!fullTrace.MatchString(got.header.Get("X-Amzn-Trace-Id")) || got.header.Get("x-amzn-ErrorType") != "" {
-				t.Errorf("headers of every answer: %v", got.header)
+				t.Errorf("header = %v, want the ids and the trace, and no error type", got.header)
 			}
 			for _, name := range []string{"X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id"} {
 				if len(got.header[name]) != 1 {
@@ -114,8 +114,8 @@ func TestResponseMapping(t *testing.T) {
 			}
 			got.header.Del("Date")
 			got.header.Del("Content-Length")
-			if diff := cmp.Diff(test.want, answer{got.status, got.body, got.header}); diff != "" {
-				t.Errorf("answer (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, summary{got.status, got.body, got.header}); diff != "" {
+				t.Errorf("response (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -127,11 +127,11 @@ func TestMalformedResponse(t *testing.T) {
 		"unknown key":              `{"statusCode":200,"cookies":[]}`,
 		"wrong case":               `{"StatusCode":200}`,
 		"error object":             `{"errorMessage":"x","errorType":"y"}`,
-		"nothing":                  ``,
+		"empty":                    ``,
 		"not JSON":                 `hello`,
 		"trailing data":            `{} {}`,
 		"null":                     `null`,
-		"text":                     `"hello"`,
+		"string":                   `"hello"`,
 		"number":                   `200`,
 		"list":                     `[]`,
 		"status not a number":      `{"statusCode":"abc"}`,
@@ -152,7 +152,7 @@ func TestMalformedResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, anything(), answering(function))
+			s := serve(t, catchAll(), respondWith(function))
 			s.do("GET", "/", "").wantError(t, 502, "InternalServerErrorException", "Internal server error")
 			if got := s.record(); !strings.HasPrefix(got.IntegrationError, "malformed Lambda proxy response: ") ||
 				got.ErrorType != "DEFAULT_5XX" {
@@ -169,22 +169,22 @@ func TestInvocationFailures(t *testing.T) {
 		invoker invokerFunc
 		status  int
 		errType string
-		want    string // in the log
+		want    string // IntegrationError
 	}{
 		"function error": {func(context.Context, string, string, []byte) ([]byte, string, error) {
 			return []byte(`{"statusCode":200}`), "Unhandled", nil
 		}, 502, "InternalServerErrorException", "function error: Unhandled"},
-		"refused by Lambda": {func(context.Context, string, string, []byte) ([]byte, string, error) {
+		"invoke error": {func(context.Context, string, string, []byte) ([]byte, string, error) {
 			return nil, "", errors.New("Rate Exceeded")
 		}, 500, "InternalServerErrorException", "invoke: Rate Exceeded"},
-		"response over 10 MB": {answering(`{"body":"` + strings.Repeat("a", 10<<20) + `"}`),
-			500, "InternalServerErrorException", "the function's response has 10485771 bytes, over the limit of 10485760"},
-		"body not base64": {answering(`{"isBase64Encoded":true,"body":"*"}`),
+		"response over 10 MB": {respondWith(`{"body":"` + strings.Repeat("a", 10<<20) + `"}`),
+			500, "InternalServerErrorException", "function response: want at most 10485760 bytes, got 10485771"},
+		"body not base64": {respondWith(`{"isBase64Encoded":true,"body":"*"}`),
 			500, "ApiConfigurationException", "decode the base64 body: illegal base64 data at input byte 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, anything(binary), test.invoker)
+			s := serve(t, catchAll(binary), test.invoker)
 			s.do("GET", "/", "").wantError(t, test.status, test.errType, "Internal server error")
 			if got := s.record().IntegrationError; got != test.want {
 				t.Errorf("IntegrationError %q, want %q", got, test.want)
@@ -195,31 +195,31 @@ func TestInvocationFailures(t *testing.T) {
 
 func TestResponseHeaderCasing(t *testing.T) {
 	t.Parallel()
-	s := serve(t, anything(), answering(`{"headers":{"ETag":"1","x-custom":"2","content-type":"text/plain"},"body":"b"}`))
-	// net/http's client cannot tell: look at the header as the handler wrote it.
-	w := s.written("GET", "/prod/")
+	s := serve(t, catchAll(), respondWith(`{"headers":{"ETag":"1","x-custom":"2","content-type":"text/plain"},"body":"b"}`))
+	// net/http's client does not preserve the casing.
+	w := s.rawResponse("GET", "/prod/")
 	for _, want := range []string{"\r\nETag: 1\r\n", "\r\nx-custom: 2\r\n", "\r\nContent-Type: text/plain\r\n",
 		"\r\nx-amzn-RequestId: ", "\r\nx-amz-apigw-id: ", "\r\nX-Amzn-Trace-Id: Root="} {
 		if !strings.Contains(w, want) {
-			t.Errorf("no %q in:\n%s", want, w)
+			t.Errorf("response does not contain %q:\n%s", want, w)
 		}
 	}
 	if strings.Count(strings.ToLower(w), "content-type:") != 1 {
-		t.Errorf("not one content type:\n%s", w)
+		t.Errorf("want exactly one Content-Type:\n%s", w)
 	}
 }
 
 func TestHead(t *testing.T) {
 	t.Parallel()
 	doc := document(object{"/users": object{"head": operation(proxy())}})
-	s := serve(t, doc, answering(`{"statusCode":200,"body":"hello"}`))
-	got := s.written("HEAD", "/prod/users")
+	s := serve(t, doc, respondWith(`{"statusCode":200,"body":"hello"}`))
+	got := s.rawResponse("HEAD", "/prod/users")
 	if !strings.HasSuffix(got, "\r\n\r\n") || !strings.Contains(got, "\r\nContent-Length: 5\r\n") {
-		t.Errorf("answer:\n%s", got)
+		t.Errorf("summary:\n%s", got)
 	}
-	got = s.written("HEAD", "/prod/nowhere")
+	got = s.rawResponse("HEAD", "/prod/nowhere")
 	if !strings.HasPrefix(got, "HTTP/1.1 403 ") || !strings.HasSuffix(got, "\r\n\r\n") {
-		t.Errorf("answer:\n%s", got)
+		t.Errorf("summary:\n%s", got)
 	}
 }
 
@@ -235,21 +235,21 @@ func TestIntegrationTimeout(t *testing.T) {
 	}))
 	s.do("GET", "/slow", "").wantError(t, 504, "InternalServerErrorException", "Endpoint request timed out")
 	got := s.record()
-	if got.ErrorType != "INTEGRATION_TIMEOUT" || got.IntegrationError != "no answer from the function within 50ms" ||
+	if got.ErrorType != "INTEGRATION_TIMEOUT" || got.IntegrationError != "no response from the function within 50ms" ||
 		got.IntegrationLatency < 50*time.Millisecond {
 		t.Errorf("record %+v", got)
 	}
 	close(release)
 	if err := <-ended; err != nil {
-		t.Errorf("the invocation's context ended with the time limit: %v", err)
+		t.Errorf("context of the invocation after the timeout: %v", err)
 	}
 }
 
-func TestInvocationOutlivesClient(t *testing.T) {
+func TestClientDisconnects(t *testing.T) {
 	t.Parallel()
 	started, release := make(chan struct{}), make(chan struct{})
 	ended := make(chan error, 1)
-	s := serve(t, anything(), invokerFunc(func(ctx context.Context, _, _ string, _ []byte) ([]byte, string, error) {
+	s := serve(t, catchAll(), invokerFunc(func(ctx context.Context, _, _ string, _ []byte) ([]byte, string, error) {
 		close(started)
 		<-release
 		ended <- ctx.Err()
@@ -266,11 +266,11 @@ func TestInvocationOutlivesClient(t *testing.T) {
 	}
 	if response, err := s.server.Client().Do(r); err == nil {
 		_ = response.Body.Close()
-		t.Fatal("the request was not cancelled")
+		t.Fatal("the request was not canceled")
 	}
 	close(release)
 	if err := <-ended; err != nil {
-		t.Errorf("the invocation's context ended with the client: %v", err)
+		t.Errorf("context of the invocation after the client disconnected: %v", err)
 	}
 	if got := s.record(); got.Status != 200 {
 		t.Errorf("record %+v", got)
@@ -298,7 +298,7 @@ func TestWait(t *testing.T) {
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/prod", http.NoBody))
 	if w.Code != 504 {
-		t.Errorf("answer %+v", w)
+		t.Errorf("response = %+v, want status 504", w)
 	}
 	close(release)
 	g.Wait()
@@ -307,8 +307,8 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// written is the answer as it is on the wire.
-func (s *stack) written(method, path string) string {
+// rawResponse sends a request and returns the bytes of the response.
+func (s *testServer) rawResponse(method, path string) string {
 	s.t.Helper()
 	response := s.rawConnection(method + " " + path + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 	b, err := io.ReadAll(response)

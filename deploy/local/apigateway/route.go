@@ -9,27 +9,26 @@ import (
 	"strings"
 )
 
-// resource is a node of the tree of paths.
+// resource is a node in the tree of paths.
 type resource struct {
-	path    string // such as /users/{userId}; "" where the document has no such path
+	path    string // such as /users/{userId}; "" if the document has no such path
 	methods map[string]*method
 
-	static   map[string]*resource // nil in a greedy node, which has nothing below it
-	variable *resource            // of {name}
-	greedy   *resource            // of {name+}
-	name     string               // of the path parameter, where this is variable or greedy
+	static   map[string]*resource // children by path part; nil in a greedy node, which has no children
+	variable *resource            // child for {name}
+	greedy   *resource            // child for {name+}
+	name     string               // path parameter of a variable or greedy node
 }
 
-// anyMethod is the method of x-amazon-apigateway-any-method.
+// anyMethod is the key for x-amazon-apigateway-any-method.
 const anyMethod = "ANY"
 
-// method is what one method of a resource does.
+// method is a method of a resource.
 type method struct {
 	operationName string
 	authorize     authorizer
-	// checks are those of the request validator. They run in order before the integration; the first error is the answer.
-	checks      []func(*exchange) error
-	integration integration
+	checks        []func(*exchange) error // of the request validator, in order
+	integration   integration
 }
 
 func (r *resource) method(name string) *method {
@@ -39,14 +38,14 @@ func (r *resource) method(name string) *method {
 	return r.methods[anyMethod]
 }
 
-// id is stable for a path and has the form of API Gateway's: six lower-case letters and digits.
+// id returns an id derived from the path, in API Gateway's format: six lower-case letters and digits.
 func (r *resource) id() string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.path))
 	return strconv.FormatUint(h.Sum64()|1<<63, 36)[:6]
 }
 
-// add puts the path into the tree below r, which is the root.
+// add adds the path to the tree. r must be the root.
 func (r *resource) add(path string) (*resource, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, errors.New("the path must begin with /")
@@ -68,11 +67,11 @@ func (r *resource) add(path string) (*resource, error) {
 
 func (r *resource) child(part string) (*resource, error) {
 	if r.static == nil {
-		return nil, fmt.Errorf("nothing can follow the greedy path parameter {%s+}", r.name)
+		return nil, fmt.Errorf("greedy path parameter {%s+}: must be the last path part", r.name)
 	}
 	match := regexp.MustCompile(`^(?:([a-zA-Z0-9._:-]+)|\{([a-zA-Z0-9._:-]+)(\+?)\})$`).FindStringSubmatch(part)
 	if match == nil {
-		return nil, fmt.Errorf("path part %q: use letters, digits and ._-: or a whole {parameter} or {parameter+}", part)
+		return nil, fmt.Errorf("path part: want letters, digits and ._-: or {parameter} or {parameter+}, got %q", part)
 	}
 	static, name, plus := match[1], match[2], match[3]
 	if static != "" {
@@ -92,7 +91,8 @@ func (r *resource) child(part string) (*resource, error) {
 		}
 	}
 	if (*slot).name != name {
-		return nil, fmt.Errorf("path parameter {%s}: the same place is called {%s} in another path", name, (*slot).name)
+		return nil, fmt.Errorf("path parameter {%s}: another path uses {%s} in the same position: use one name",
+			name, (*slot).name)
 	}
 	return *slot, nil
 }
@@ -101,8 +101,9 @@ func newResource(name string) *resource {
 	return &resource{name: name, static: map[string]*resource{}}
 }
 
-// match finds the resource of a path that is not URL-decoded: at each segment static text goes before {name}, and that
-// before {name+}. Slashes at the end do not count. It returns nil when there is none.
+// match returns the resource for a path that is not URL-decoded, and its path parameters. In each segment, a static
+// part takes precedence over {name}, and {name} over {name+}. Trailing slashes are ignored. The resource is nil if none
+// matches.
 func (r *resource) match(path string) (*resource, map[string]string) {
 	parameters := map[string]string{}
 	found := r.descend(strings.TrimRight(strings.TrimPrefix(path, "/"), "/"), parameters)

@@ -35,7 +35,7 @@ func TestRoutes(t *testing.T) {
 	})
 	for _, test := range []struct {
 		method, path string
-		resource     string // "" for none
+		resource     string // "" if none matches
 		parameters   object
 		operation    any
 	}{
@@ -86,9 +86,9 @@ func TestRoutes(t *testing.T) {
 			s := serve(t, doc, function)
 			got := s.do(test.method, test.path, "")
 			if test.resource == "" {
-				if test.method == "HEAD" { // no body to check
+				if test.method == "HEAD" { // without a body
 					if got.status != 403 {
-						t.Errorf("status %d", got.status)
+						t.Errorf("status = %d, want 403", got.status)
 					}
 					return
 				}
@@ -96,7 +96,7 @@ func TestRoutes(t *testing.T) {
 				return
 			}
 			if got.status != 200 {
-				t.Fatalf("answer: %+v", got)
+				t.Fatalf("response = %+v, want status 200", got)
 			}
 			event := function.event(t)
 			parameters, _ := event["pathParameters"].(object)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// NewSampler returns what decides whether a request that nobody has decided on is traced, by the rule of X-Ray ("Configuring
-// sampling rules"): the first ones of each second, as many as the reservoir has, and of the others a share, 0 to 1. It may
-// be called from several goroutines.
+// NewSampler returns a function that reports whether to sample a request, by an X-Ray sampling rule ("Configuring
+// sampling rules"). It samples the first reservoir requests of each second, and the fraction rate (0 to 1) of the
+// others. The function is safe for concurrent use.
 func NewSampler(reservoir int, rate float64) func() bool {
 	var (
 		mu     sync.Mutex
@@ -25,6 +25,6 @@ func NewSampler(reservoir int, rate float64) func() bool {
 			used++
 			return true
 		}
-		return rand.Float64() < rate //nolint:gosec // nothing depends on its being secret
+		return rand.Float64() < rate //nolint:gosec // need not be unpredictable
 	}
 }

@@ -14,15 +14,15 @@ func TestSampler(t *testing.T) {
 	t.Parallel()
 	const perSecond, seconds = 1000, 10
 	for name, test := range map[string]struct {
-		reservoir    int
-		rate         float64
-		fewest, most int64
+		reservoir   int
+		rate        float64
+		least, most int64
 	}{
-		"none":                 {0, 0, 0, 0},
-		"all":                  {0, 1, perSecond * seconds, perSecond * seconds},
-		"reservoir alone":      {3, 0, 3 * seconds, 3 * seconds},
-		"reservoir too large":  {2 * perSecond, 0, perSecond * seconds, perSecond * seconds},
-		"reservoir and a half": {100, 0.5, 5100, 5900}, // 5500 on average, with a standard deviation of 47
+		"none":                {0, 0, 0, 0},
+		"all":                 {0, 1, perSecond * seconds, perSecond * seconds},
+		"reservoir only":      {3, 0, 3 * seconds, 3 * seconds},
+		"reservoir too large": {2 * perSecond, 0, perSecond * seconds, perSecond * seconds},
+		"reservoir and rate":  {100, 0.5, 5100, 5900}, // 5500 on average, with a standard deviation of 47
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			sample := apigateway.NewSampler(test.reservoir, test.rate)
@@ -41,26 +41,26 @@ func TestSampler(t *testing.T) {
 				requests.Wait()
 				time.Sleep(time.Second)
 			}
-			if got := sampled.Load(); got < test.fewest || got > test.most {
-				t.Errorf("%s: %d were sampled, want %d to %d", name, got, test.fewest, test.most)
+			if got := sampled.Load(); got < test.least || got > test.most {
+				t.Errorf("%s: %d sampled requests, want %d to %d", name, got, test.least, test.most)
 			}
 		})
 	}
 }
 
-// TestSampleDecides sees that only those requests are decided on that bring no decision.
-func TestSampleDecides(t *testing.T) {
+// Sample is called only for requests without a sampling decision.
+func TestSampleCalls(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Int64
+	var calls atomic.Int64
 	function := &recorder{}
-	s := serve(t, anything(), function, func(c *apigateway.Config) {
-		c.Sample = func() bool { return asked.Add(1) == 1 }
+	s := serve(t, catchAll(), function, func(c *apigateway.Config) {
+		c.Sample = func() bool { return calls.Add(1) == 1 }
 	})
 	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
 	for _, test := range []struct {
 		header  string
 		sampled bool
-		asked   int64
+		calls   int64
 	}{
 		{root + ";Sampled=1", true, 0},
 		{root + ";Sampled=0", false, 0},
@@ -69,8 +69,9 @@ func TestSampleDecides(t *testing.T) {
 		{"Sampled=1", false, 3},
 	} {
 		s.do("GET", "/", "", "X-Amzn-Trace-Id", test.header)
-		if got := s.record().Trace; got.Sampled != test.sampled || asked.Load() != test.asked {
-			t.Errorf("%s: %+v after %d questions, want %d", test.header, got, asked.Load(), test.asked)
+		if got := s.record().Trace; got.Sampled != test.sampled || calls.Load() != test.calls {
+			t.Errorf("%s: trace %+v after %d calls, want sampled %t after %d",
+				test.header, got, calls.Load(), test.sampled, test.calls)
 		}
 	}
 }

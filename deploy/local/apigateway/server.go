@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// NewServer returns a server whose clients have timeout to send the header of a request, and again for its body. A late
-// body is a read error to handler; a [Gateway] responds with 408.
+// NewServer returns a server that limits the time for reading the header of a request to timeout, and again that for
+// its body. After the timeout, reads of the body return an error; a [Gateway] responds with 408.
 //
-// The server closes the connection after a chunked request: one that has a Content-Length as well must not be followed
-// by another (RFC 9112 §6.1), and net/http does not report which had both.
+// The server closes the connection after each chunked request. A request that also has a Content-Length must be the
+// last on its connection (RFC 9112, section 6.1), and net/http does not report which requests had both.
 func NewServer(handler http.Handler, timeout time.Duration) *http.Server {
 	return &http.Server{
 		ReadHeaderTimeout:            timeout,
-		DisableGeneralOptionsHandler: true, // which would answer "OPTIONS *" instead of handler
+		DisableGeneralOptionsHandler: true, // handler serves "OPTIONS *"
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// Without a body, a deadline would end the context of a long response, such as a stream of events.
+			// Without a body, a read deadline would cancel the context of a long response.
 			if r.Body != http.NoBody {
-				// It fails for a closed connection only, which ends the request anyway.
+				// SetReadDeadline fails only if the connection is closed.
 				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
 			}
 			if len(r.TransferEncoding) > 0 {

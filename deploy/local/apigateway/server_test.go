@@ -14,8 +14,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 )
 
-// behindServer has NewServer serve the gateway.
-func (s *stack) behindServer(timeout time.Duration) *stack {
+// withServer serves the gateway with NewServer.
+func (s *testServer) withServer(timeout time.Duration) *testServer {
 	s.t.Helper()
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = apigateway.NewServer(s.server.Config.Handler, timeout)
@@ -26,8 +26,8 @@ func (s *stack) behindServer(timeout time.Duration) *stack {
 	return s
 }
 
-// next reads the next response of a connection; ok is false if the connection closes instead.
-func (s *stack) next(responses *bufio.Reader) (_ reply, ok bool) {
+// next reads the next response from a connection. ok reports whether there is one before the connection closes.
+func (s *testServer) next(responses *bufio.Reader) (_ reply, ok bool) {
 	s.t.Helper()
 	response, err := http.ReadResponse(responses, nil)
 	if err != nil {
@@ -37,35 +37,35 @@ func (s *stack) next(responses *bufio.Reader) (_ reply, ok bool) {
 	return s.read(response), true
 }
 
-// TestLateBody is about clients that begin a request and do not go on. The connection must not be kept for them.
-func TestLateBody(t *testing.T) {
+// The server closes the connection if a client does not complete its request.
+func TestReadTimeout(t *testing.T) {
 	t.Parallel()
 	const timeout = 50 * time.Millisecond
 	for name, test := range map[string]struct {
 		request string
 		status  int // 0: the connection closes without a response
 	}{
-		"nothing":            {"", 0},
-		"half of a header":   {"POST /prod/ HTTP/1.1\r\nHost: h\r\n", 0},
-		"half of a body":     {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 408},
-		"no body":            {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n", 408},
-		"half of a chunk":    {"POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{", 408},
-		"outside the stage":  {"POST /other/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 403},
-		"half of a pipeline": {"GET /prod/ HTTP/1.1\r\nHost: h\r\n\r\nPOST /prod/", 200},
+		"no request":        {"", 0},
+		"incomplete header": {"POST /prod/ HTTP/1.1\r\nHost: h\r\n", 0},
+		"incomplete body":   {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 408},
+		"no body":           {"POST /prod/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n", 408},
+		"incomplete chunk":  {"POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{", 408},
+		"outside the stage": {"POST /other/ HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", 403},
+		"second request":    {"GET /prod/ HTTP/1.1\r\nHost: h\r\n\r\nPOST /prod/", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, anything(), answering(`{}`)).behindServer(timeout)
+			s := serve(t, catchAll(), respondWith(`{}`)).withServer(timeout)
 			connection := s.rawConnection(test.request)
 			got, ok := s.next(bufio.NewReader(connection))
 			if test.status == 0 {
 				if ok {
-					t.Errorf("got %+v, want none", got)
+					t.Errorf("response = %+v, want none", got)
 				}
 				return
 			}
 			if got.status != test.status {
-				t.Errorf("got %+v, want status %d", got, test.status)
+				t.Errorf("response = %+v, want status %d", got, test.status)
 			}
 			if test.status == 408 {
 				got.wantError(t, 408, "BadRequestException", "The body did not arrive in time")
@@ -77,7 +77,7 @@ func TestLateBody(t *testing.T) {
 	}
 }
 
-// TestLongResponse sees that the time for the body of a request does not end its response.
+// The read timeout does not end a long response.
 func TestLongResponse(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -99,7 +99,7 @@ func TestLongResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	// Longer than the time that a body has: another connection sees that it is over.
+	// Wait for the read timeout: that of another connection begins later.
 	var dialer net.Dialer
 	late, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -115,7 +115,7 @@ func TestLongResponse(t *testing.T) {
 	}
 }
 
-// TestConnections is about requests whose end is ambiguous: no other may follow on the connection (RFC 9112 §6.1).
+// The server closes the connection after requests with an ambiguous length (RFC 9112, section 6.1).
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	const (
@@ -132,7 +132,7 @@ func TestConnections(t *testing.T) {
 		"chunked and a length": {post + "Content-Length: 2\r\n" + chunked, []int{200}},
 		"two lengths":          {post + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", []int{400}},
 		"OPTIONS *":            {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", []int{403, 200}},
-		// What the package comment lists as answered by net/http.
+		// Rejected by net/http, as listed in the package comment.
 		"malformed percent-encoding": {"GET /prod/users/100% HTTP/1.1\r\nHost: h\r\n\r\n", []int{400}},
 		"no host":                    {"GET /prod/ HTTP/1.1\r\n\r\n", []int{400}},
 		"two hosts":                  {"GET /prod/ HTTP/1.1\r\nHost: h\r\nHost: g\r\n\r\n", []int{400}},
@@ -143,19 +143,19 @@ func TestConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, anything(), answering(`{}`)).behindServer(time.Minute)
+			s := serve(t, catchAll(), respondWith(`{}`)).withServer(time.Minute)
 			responses := bufio.NewReader(s.rawConnection(test.request + second))
 			for _, status := range test.statuses {
 				got, _ := s.next(responses)
 				if got.status != status {
-					t.Errorf("got %+v, want status %d", got, status)
+					t.Errorf("response = %+v, want status %d", got, status)
 				}
 				if own := got.header.Get("x-amzn-RequestId") != ""; own != (status < 400 || status == 403) {
-					t.Errorf("status %d has the header %v", status, got.header)
+					t.Errorf("header with status %d = %v", status, got.header)
 				}
 			}
 			if got, ok := s.next(responses); ok {
-				t.Errorf("got %+v after the last response, want the connection closed", got)
+				t.Errorf("response = %+v, want the connection closed", got)
 			}
 		})
 	}

@@ -25,25 +25,26 @@ const (
 	signingTime      = "20060102T150405Z"
 	scopeTerminator  = "aws4_request"
 	amzDate          = "X-Amz-Date"
-	clockSkew        = 5 * time.Minute // how far the time of a signature may be from ours, in both directions
+	clockSkew        = 5 * time.Minute // maximum difference between the signature's time and now
 )
 
-// signature is what a request says of how it was signed: in the header Authorization, or in the query of a presigned URL.
+// signature contains the signature fields of a request, from the Authorization header or the query string of a
+// presigned URL.
 type signature struct {
 	algorithm     string
 	credential    string // access key id/date/region/service/aws4_request
-	signedHeaders string // names in lower case, with semicolons between them
+	signedHeaders string // names in lower case, separated by semicolons
 	value         string // 64 hex digits
 	date          string
 	presigned     bool
-	lifetime      time.Duration // how long it is valid
+	lifetime      time.Duration // validity period after date
 }
 
-// requireSignature is the authorization type AWS_IAM. What is wrong is told in the order, and with the words, in which AWS
-// services tell it.
+// requireSignature implements the authorization type AWS_IAM. The order of the checks and the error messages are those
+// of AWS services.
 func requireSignature(x *exchange) error {
 	query, queryErr := url.ParseQuery(x.request.URL.RawQuery)
-	s, err := x.readSignature(query)
+	s, err := x.parseSignature(query)
 	if err != nil {
 		return err
 	}
@@ -57,32 +58,34 @@ func requireSignature(x *exchange) error {
 	}
 	credential, ok := x.gateway.cfg.Credentials[keyID]
 	if !ok {
-		return refuseClient("The security token included in the request is invalid.")
+		return unrecognizedClientError("The security token included in the request is invalid.")
 	}
 	signed, err := x.sign(s, query, at, aws.Credentials{AccessKeyID: keyID, SecretAccessKey: credential.SecretAccessKey})
 	if err != nil {
 		return err
 	}
-	// What cannot be parsed is no part of the canonical query, but the function would see it; and the signer signs the headers
-	// that it must, whatever the request says of them.
-	if queryErr != nil || s.signedHeaders != signed.signedHeaders || subtle.ConstantTimeCompare([]byte(s.value), []byte(signed.value)) != 1 {
-		return refuseSignature(fmt.Sprintf("The request signature we calculated does not match the signature you provided. "+
+	// A malformed part of the query string is not signed, but would reach the function. The signer adds required
+	// headers, so that the lists of signed headers may differ.
+	if queryErr != nil || s.signedHeaders != signed.signedHeaders ||
+		subtle.ConstantTimeCompare([]byte(s.value), []byte(signed.value)) != 1 {
+		return signatureError(fmt.Sprintf("The request signature we calculated does not match the signature you provided. "+
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\n"+
 			"The Canonical String for this request should have been\n'%s'\n\nThe String-to-Sign should have been\n'%s'\n",
 			signed.canonicalRequest, signed.stringToSign))
 	}
 	if x.request.Header.Get("X-Amz-Security-Token") != "" || query.Get("X-Amz-Security-Token") != "" {
-		return refuseClient("The security token included in the request is invalid") // an IAM user's access key has none
+		// The access key of an IAM user has no security token.
+		return unrecognizedClientError("The security token included in the request is invalid")
 	}
 	x.identity.AccessKey, x.identity.AccountID = &keyID, &credential.AccountID
 	x.identity.Caller, x.identity.User, x.identity.UserARN = &credential.UserID, &credential.UserID, &credential.UserARN
 	return nil
 }
 
-func (x *exchange) readSignature(query url.Values) (signature, error) {
+func (x *exchange) parseSignature(query url.Values) (signature, error) {
 	for _, name := range []string{"Authorization", amzDate, "X-Amz-Security-Token"} {
-		if len(x.request.Header.Values(name)) > 1 { // only the first is verified, but the function would see all
-			return signature{}, refuseIncomplete(fmt.Sprintf("The header '%s' must be there only once.", name))
+		if len(x.request.Header.Values(name)) > 1 { // only the first is verified, but all reach the function
+			return signature{}, incompleteSignatureError(fmt.Sprintf("The header '%s' must appear only once.", name))
 		}
 	}
 	header := x.request.Header.Get("Authorization")
@@ -90,27 +93,28 @@ func (x *exchange) readSignature(query url.Values) (signature, error) {
 	case header == "" && !inQuery:
 		return signature{}, newGatewayError(missingAuthenticationToken, "Missing Authentication Token")
 	case header != "" && inQuery:
-		return signature{}, refuseSignature(
+		return signature{}, signatureError(
 			"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
 	case inQuery:
-		return readPresigned(query)
+		return parsePresigned(query)
 	}
-	return readAuthorization(header, x.request.Header.Get(amzDate))
+	return parseAuthorization(header, x.request.Header.Get(amzDate))
 }
 
-func readAuthorization(header, date string) (signature, error) {
+func parseAuthorization(header, date string) (signature, error) {
 	algorithm, rest, _ := strings.Cut(header, " ")
 	digest := sha256.Sum256([]byte(header))
-	hashed := base64.StdEncoding.EncodeToString(digest[:]) // the header itself may be a secret, such as a token
+	hashed := base64.StdEncoding.EncodeToString(digest[:]) // the header may contain a secret, such as a token
 	fields := map[string]string{}
 	for pair := range strings.FieldsFuncSeq(rest, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return signature{}, refuseIncomplete(fmt.Sprintf("Invalid key=value pair (missing equal-sign) in Authorization header "+
-				"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed))
+			return signature{}, incompleteSignatureError(fmt.Sprintf(
+				"Invalid key=value pair (missing equal-sign) in Authorization header "+
+					"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed))
 		}
 		if _, repeated := fields[name]; repeated {
-			return signature{}, refuseIncomplete(fmt.Sprintf("Authorization header requires '%s' parameter only once. "+
+			return signature{}, incompleteSignatureError(fmt.Sprintf("Authorization header requires '%s' parameter only once. "+
 				"(Hashed with SHA-256 and encoded with Base64) Authorization=%s", name, hashed))
 		}
 		fields[name] = value
@@ -125,7 +129,7 @@ func readAuthorization(header, date string) (signature, error) {
 		missing.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
 	}
 	if missing.Len() > 0 {
-		return signature{}, refuseIncomplete(
+		return signature{}, incompleteSignatureError(
 			missing.String() + "(Hashed with SHA-256 and encoded with Base64) Authorization=" + hashed)
 	}
 	return signature{
@@ -134,21 +138,25 @@ func readAuthorization(header, date string) (signature, error) {
 	}, nil
 }
 
-func readPresigned(query url.Values) (signature, error) {
+func parsePresigned(query url.Values) (signature, error) {
 	var missing strings.Builder
-	for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate} {
+	for _, name := range []string{
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate,
+	} {
 		if query.Get(name) == "" {
 			fmt.Fprintf(&missing, "AWS query-string parameters must include '%s'. ", name)
 		}
 	}
 	if missing.Len() > 0 {
-		return signature{}, refuseIncomplete(missing.String() + "Re-examine the query-string parameters.")
+		return signature{}, incompleteSignatureError(missing.String() + "Re-examine the query-string parameters.")
 	}
 	for _, name := range []string{
-		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate, "X-Amz-Expires", "X-Amz-Security-Token",
+		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate, "X-Amz-Expires",
+		"X-Amz-Security-Token",
 	} {
-		if len(query[name]) > 1 { // only the first is verified, but the function would see all
-			return signature{}, refuseIncomplete(fmt.Sprintf("AWS query-string parameters must include '%s' only once.", name))
+		if len(query[name]) > 1 { // only the first is verified, but all reach the function
+			return signature{}, incompleteSignatureError(fmt.Sprintf(
+				"AWS query-string parameters must include '%s' only once.", name))
 		}
 	}
 	s := signature{
@@ -160,47 +168,51 @@ func readPresigned(query url.Values) (signature, error) {
 		const week = 7 * 24 * 60 * 60
 		seconds, err := strconv.Atoi(expires)
 		if err != nil || seconds < 1 || seconds > week {
-			return signature{}, refuseIncomplete(fmt.Sprintf("X-Amz-Expires must be a number of seconds from 1 to %d", week))
+			return signature{}, incompleteSignatureError(fmt.Sprintf(
+				"X-Amz-Expires must be a number of seconds from 1 to %d", week))
 		}
 		s.lifetime = time.Duration(seconds) * time.Second
 	}
 	return s, nil
 }
 
+// checkDate parses the date and checks that the signature is valid at now.
 func (s signature) checkDate(now time.Time) (time.Time, error) {
 	at, err := time.Parse(signingTime, s.date)
 	if err != nil {
-		return at, refuseIncomplete(fmt.Sprintf(
+		return at, incompleteSignatureError(fmt.Sprintf(
 			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", s.date))
 	}
 	format := func(t time.Time) string { return t.UTC().Format(signingTime) }
 	if earliest := now.Add(-s.lifetime); at.Before(earliest) {
-		return at, refuseSignature(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %g min.)",
+		return at, signatureError(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %g min.)",
 			s.date, format(earliest), format(now), s.lifetime.Minutes()))
 	}
 	if latest := now.Add(clockSkew); at.After(latest) {
-		return at, refuseSignature(fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %g min.)",
+		return at, signatureError(fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %g min.)",
 			s.date, format(latest), format(now), clockSkew.Minutes()))
 	}
 	return at, nil
 }
 
-// checkScope checks all but the signature itself, and returns the access key id.
+// checkScope checks the signed headers, the algorithm and the credential scope. It returns the access key id.
 func (s signature) checkScope(at time.Time, region string) (keyID string, err error) {
 	hasHost := false
 	for name := range strings.SplitSeq(s.signedHeaders, ";") {
 		hasHost = hasHost || strings.EqualFold(name, "host")
 	}
 	if !hasHost {
-		return "", refuseSignature("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+		return "", signatureError("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	if s.algorithm != signingAlgorithm {
-		return "", refuseIncomplete(fmt.Sprintf("Unsupported AWS 'algorithm': '%s' (only %s for now). ", s.algorithm, signingAlgorithm))
+		return "", incompleteSignatureError(fmt.Sprintf(
+			"Unsupported AWS 'algorithm': '%s' (only %s for now). ", s.algorithm, signingAlgorithm))
 	}
 	parts := strings.Split(strings.TrimRight(s.credential, "/"), "/")
 	if len(parts) != 5 {
-		return "", refuseIncomplete(fmt.Sprintf(
-			"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", s.credential))
+		return "", incompleteSignatureError(fmt.Sprintf(
+			"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'",
+			s.credential))
 	}
 	var wrong strings.Builder
 	if parts[2] != region {
@@ -210,31 +222,34 @@ func (s signature) checkScope(at time.Time, region string) (keyID string, err er
 		fmt.Fprintf(&wrong, "Credential should be scoped to correct service: '%s'. ", signingService)
 	}
 	if parts[4] != scopeTerminator {
-		fmt.Fprintf(&wrong, "Credential should be scoped with a valid terminator: '%s', not '%s'. ", scopeTerminator, parts[4])
+		fmt.Fprintf(&wrong, "Credential should be scoped with a valid terminator: '%s', not '%s'. ",
+			scopeTerminator, parts[4])
 	}
 	if day := at.Format(time.DateOnly); parts[1] != strings.ReplaceAll(day, "-", "") {
 		fmt.Fprintf(&wrong, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "+
 			"'%s' != '%s', from '%s'.", parts[1], strings.ReplaceAll(day, "-", ""), s.date)
 	}
 	if wrong.Len() > 0 {
-		return "", refuseSignature(wrong.String())
+		return "", signatureError(wrong.String())
 	}
 	return parts[0], nil
 }
 
-// calculation is how a request should have been signed.
-type calculation struct{ value, signedHeaders, canonicalRequest, stringToSign string }
+// expectedSignature is the expected signature of a request.
+type expectedSignature struct{ value, signedHeaders, canonicalRequest, stringToSign string }
 
-// sign signs the request as its client must have, with just the headers that the client says it has signed.
-func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials aws.Credentials) (signed calculation, err error) {
+// sign calculates the expected signature of the request over the headers listed in s.
+func (x *exchange) sign(
+	s signature, query url.Values, at time.Time, credentials aws.Credentials,
+) (signed expectedSignature, err error) {
 	if s.presigned {
-		query.Del("X-Amz-Signature") // in any other request it is a parameter of the client's, which is signed
+		query.Del("X-Amz-Signature") // in other requests, it is a signed parameter like any other
 	}
 	request := &http.Request{
 		Method: x.request.Method,
 		Host:   x.request.Host,
 		Header: http.Header{},
-		// Opaque keeps the path as it arrived; the signer escapes it once more, as for all services but S3.
+		// Opaque preserves the path as received. The signer escapes it again, as for all services except S3.
 		URL: &url.URL{Scheme: "http", Opaque: "//" + x.request.Host + x.sentPath, RawQuery: query.Encode()},
 	}
 	for name := range strings.SplitSeq(s.signedHeaders, ";") {
@@ -242,13 +257,13 @@ func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials
 		if name == "Content-Length" {
 			request.ContentLength = int64(len(x.body))
 		} else if values, ok := x.request.Header[name]; ok {
-			request.Header[name] = append([]string(nil), values...) // the signer changes some
+			request.Header[name] = append([]string(nil), values...) // the signer modifies some
 		}
 	}
 	digest := sha256.Sum256(x.body)
 	payloadHash := hex.EncodeToString(digest[:])
 	options := func(o *sigv4.SignerOptions) {
-		o.DisableHeaderHoisting = true // the client's signer has done that already, or not
+		o.DisableHeaderHoisting = true // the query string is already as the client's signer left it
 		o.LogSigning = true
 		o.Logger = logging.LoggerFunc(func(_ logging.Classification, _ string, v ...any) {
 			signed.canonicalRequest, signed.stringToSign = fmt.Sprint(v[0]), fmt.Sprint(v[1])
@@ -256,38 +271,40 @@ func (x *exchange) sign(s signature, query url.Values, at time.Time, credentials
 	}
 	ctx, signer := context.WithoutCancel(x.request.Context()), sigv4.NewSigner(options)
 	if s.presigned {
-		address, _, err := signer.PresignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
+		address, _, err := signer.PresignHTTP(
+			ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
 		if err != nil {
-			return signed, fmt.Errorf("sign for comparison: %w", err)
+			return signed, fmt.Errorf("calculate the signature: %w", err)
 		}
 		presigned, err := url.Parse(address)
 		if err != nil {
-			return signed, fmt.Errorf("sign for comparison: %w", err)
+			return signed, fmt.Errorf("calculate the signature: %w", err)
 		}
 		signed.value = presigned.Query().Get("X-Amz-Signature")
 		signed.signedHeaders = presigned.Query().Get("X-Amz-SignedHeaders")
 		return signed, nil
 	}
-	if err := signer.SignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at); err != nil {
-		return signed, fmt.Errorf("sign for comparison: %w", err)
+	err = signer.SignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
+	if err != nil {
+		return signed, fmt.Errorf("calculate the signature: %w", err)
 	}
-	own, err := readAuthorization(request.Header.Get("Authorization"), s.date)
+	own, err := parseAuthorization(request.Header.Get("Authorization"), s.date)
 	signed.value, signed.signedHeaders = own.value, own.signedHeaders
 	return signed, err
 }
 
-func refuseSignature(message string) error { return newGatewayError(invalidSignature, message) }
+func signatureError(message string) error { return newGatewayError(invalidSignature, message) }
 
-// refuseIncomplete is about what is no complete signature.
-func refuseIncomplete(message string) error {
-	refusal := newGatewayError(invalidSignature, message)
-	refusal.errorType = "IncompleteSignatureException"
-	return refusal
+// incompleteSignatureError returns the error for a request with missing or malformed signature fields.
+func incompleteSignatureError(message string) error {
+	failure := newGatewayError(invalidSignature, message)
+	failure.errorType = "IncompleteSignatureException"
+	return failure
 }
 
-// refuseClient is about credentials that nobody has.
-func refuseClient(message string) error {
-	refusal := newGatewayError(invalidSignature, message)
-	refusal.errorType = "UnrecognizedClientException"
-	return refusal
+// unrecognizedClientError returns the error for unknown credentials.
+func unrecognizedClientError(message string) error {
+	failure := newGatewayError(invalidSignature, message)
+	failure.errorType = "UnrecognizedClientException"
+	return failure
 }

@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-// template is text with variables. API Gateway's own templates are Velocity; of that, only references to $context,
-// $stageVariables and $input.params are served, with or without braces.
+// template is a parsed mapping template. Of Velocity, only references to $context, $stageVariables and $input.params
+// are supported, with or without braces.
 type template []func(*exchange) string
 
-// scope says where a template or a mapping expression stands, and so which variables there are.
+// scope determines the variables that are available in a template or a mapping expression.
 type scope int
 
 const (
 	integrationScope     scope = iota // the templates of a mock integration
-	gatewayResponseScope              // no $input; $context.error besides
+	gatewayResponseScope              // without $input, but with $context.error
 )
 
 func parseTemplate(text string, in scope) (template, error) {
 	directive := regexp.MustCompile(`#(?:\{?(?:set|if|elseif|else|end|foreach|include|parse|stop|break|evaluate|` +
 		`define|macro)\b|#|\*|\[\[)`)
 	if found := directive.FindString(text); found != "" {
-		return nil, fmt.Errorf("the template directive %s is not supported: there is no Velocity engine here", found)
+		return nil, fmt.Errorf("template directive %s is not supported: use variables only, without Velocity", found)
 	}
-	// A dollar sign in front of anything else than a name is text.
+	// A dollar sign that does not precede a name is a literal.
 	reference := regexp.MustCompile(`\$(?:!?\{[^}]*\}?|!?[a-zA-Z_][\w-]*(?:\.[a-zA-Z_][\w-]*)*(?:\([^)]*\))?)`)
 	var t template
 	for text != "" {
@@ -43,7 +43,7 @@ func parseTemplate(text string, in scope) (template, error) {
 	return t, nil
 }
 
-// render fills in the variables; those without a value leave nothing.
+// render substitutes the variables. A variable without a value is replaced by the empty string.
 func (t template) render(x *exchange) string {
 	var b strings.Builder
 	for _, part := range t {
@@ -68,10 +68,10 @@ func parseReference(reference string, in scope) (func(*exchange) string, error) 
 	if variable := parseVariable(name, in); variable != nil {
 		return variable, nil
 	}
-	return nil, fmt.Errorf("the template variable %s is not supported", reference)
+	return nil, fmt.Errorf("template variable %s is not supported", reference)
 }
 
-// parameter looks in the path, then the query string, then the headers, as $input.params(x) does.
+// parameter implements $input.params(name): it searches the path, then the query string, then the headers.
 func (x *exchange) parameter(name string) string {
 	if value, ok := x.parameters[name]; ok {
 		return value
@@ -82,7 +82,7 @@ func (x *exchange) parameter(name string) string {
 	return x.requestHeader(name)
 }
 
-// requestHeader is the last value of the header.
+// requestHeader returns the last value of the header.
 func (x *exchange) requestHeader(name string) string {
 	if list := x.request.Header.Values(name); len(list) > 0 {
 		return list[len(list)-1]
@@ -90,8 +90,8 @@ func (x *exchange) requestHeader(name string) string {
 	return ""
 }
 
-// parseVariable knows the variables that templates and mapping expressions have in common: context.NAME and
-// stageVariables.NAME. It returns nil for others.
+// parseVariable returns the variable context.NAME or stageVariables.NAME, for templates and mapping expressions. It
+// returns nil for others.
 func parseVariable(name string, in scope) func(*exchange) string {
 	if variable, ok := strings.CutPrefix(name, "stageVariables."); ok && variable != "" {
 		return func(x *exchange) string { return x.gateway.cfg.StageVariables[variable] }
@@ -106,8 +106,8 @@ func parseVariable(name string, in scope) func(*exchange) string {
 	return contextVariable(variable)
 }
 
-// contextVariable knows the $context variables of "API Gateway mapping template and access logging variable reference"
-// that there are without an authorizer. It returns nil for others.
+// contextVariable returns the $context variable with the name, except for those about authorization ("API Gateway
+// mapping template and access logging variable reference"). It returns nil for others.
 func contextVariable(name string) func(*exchange) string {
 	switch name {
 	case "accountId":
@@ -163,7 +163,7 @@ func contextVariable(name string) func(*exchange) string {
 		return func(x *exchange) string { return quote(x.failure.message) }
 	case "error.responseType":
 		return func(x *exchange) string { return string(x.failure.kind) }
-	case "error.validationErrorString": // escaped, as it stands between the quotes of a JSON string
+	case "error.validationErrorString": // escaped for use within a JSON string
 		return func(x *exchange) string { return strings.Trim(quote(x.failure.validation), `"`) }
 	}
 	return nil
@@ -171,14 +171,14 @@ func contextVariable(name string) func(*exchange) string {
 
 func quote(s string) string {
 	quoted, err := encodeJSON(s)
-	if err != nil { // cannot be: every string has a JSON form
-		panic(err)
+	if err != nil {
+		panic(err) // unreachable: strings can always be encoded
 	}
 	return string(quoted)
 }
 
-// parseExpression reads the right side of a response parameter: 'text', context.NAME, stageVariables.NAME, and
-// method.request.{header,path,querystring}.NAME in gateway responses, integration.response.header.NAME elsewhere.
+// parseExpression parses the value of a response parameter: 'literal', context.NAME or stageVariables.NAME. In gateway
+// responses, it also accepts method.request.{header,path,querystring}.NAME, elsewhere integration.response.header.NAME.
 func parseExpression(expression string, in scope) (func(*exchange) string, error) {
 	if n := len(expression); n >= 2 && expression[0] == '\'' && expression[n-1] == '\'' {
 		return literal(expression[1 : n-1]), nil
@@ -199,7 +199,7 @@ func parseExpression(expression string, in scope) (func(*exchange) string, error
 	} else if name, ok := strings.CutPrefix(expression, "integration.response.header."); ok && name != "" {
 		return literal(""), nil // a mock integration has no headers
 	}
-	return nil, fmt.Errorf("the mapping expression %s is not supported (text needs single quotes around it)", expression)
+	return nil, fmt.Errorf("mapping expression %s is not supported: put literals in single quotes", expression)
 }
 
 // templates are templates by media type.
@@ -209,7 +209,7 @@ func parseTemplates(texts map[string]string, in scope) (templates, error) {
 	parsed := templates{}
 	for _, name := range sortedKeys(texts) {
 		if !regexp.MustCompile(`^[\w!#&^.+-]+/[\w!#&^.+-]+$`).MatchString(name) {
-			return nil, fmt.Errorf("template %q: the key must be a media type", name)
+			return nil, fmt.Errorf("template key: want a media type, got %q", name)
 		}
 		t, err := parseTemplate(texts[name], in)
 		if err != nil {
@@ -220,8 +220,9 @@ func parseTemplates(texts map[string]string, in scope) (templates, error) {
 	return parsed, nil
 }
 
-// pick chooses by the Accept header, then JSON, then the first there is, as API Gateway does for responses.
-func (t templates) pick(accept string) (mediaType string, chosen template) {
+// find returns the template for the Accept header, for application/json or else the first one, as API Gateway does for
+// responses.
+func (t templates) find(accept string) (mediaType string, chosen template) {
 	for _, name := range append([]string{accept, "application/json"}, sortedKeys(t)...) {
 		if chosen, ok := t[name]; ok {
 			return name, chosen
@@ -230,7 +231,7 @@ func (t templates) pick(accept string) (mediaType string, chosen template) {
 	return "application/json", nil
 }
 
-// parameters are response headers by name.
+// parameters are mapping expressions by response header.
 type parameters map[string]func(*exchange) string
 
 func parseParameters(expressions map[string]string, prefix string, in scope) (parameters, error) {
@@ -238,7 +239,7 @@ func parseParameters(expressions map[string]string, prefix string, in scope) (pa
 	for _, key := range sortedKeys(expressions) {
 		name, ok := strings.CutPrefix(key, prefix)
 		if !ok || name == "" {
-			return nil, fmt.Errorf("response parameter %s: the name must begin with %s", key, prefix)
+			return nil, fmt.Errorf("response parameter %s: want a name that begins with %s", key, prefix)
 		}
 		expression, err := parseExpression(expressions[key], in)
 		if err != nil {
@@ -249,11 +250,11 @@ func parseParameters(expressions map[string]string, prefix string, in scope) (pa
 	return parsed, nil
 }
 
-// apply sets the headers that have a value.
-func (p parameters) apply(x *exchange, answer *response) {
+// apply sets the headers whose expression has a value.
+func (p parameters) apply(x *exchange, resp *response) {
 	for name, expression := range p {
 		if value := expression(x); value != "" {
-			setHeader(answer.header, name, value)
+			setHeader(resp.header, name, value)
 		}
 	}
 }

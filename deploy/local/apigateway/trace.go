@@ -11,16 +11,17 @@ import (
 
 const traceHeader = "X-Amzn-Trace-Id"
 
-// Trace places a request in an X-Ray trace ("Tracing header" in the AWS X-Ray developer guide).
+// Trace is the trace context of a request ("Tracing header" in the AWS X-Ray developer guide). The ids of segments have
+// 16 hexadecimal digits.
 type Trace struct {
-	Root    string // the trace id: 1-8hex-24hex
-	Caller  string // the id of the caller's segment, 16 hex digits; "" when the trace begins here
-	Segment string // the id, 16 hex digits, of the stage's own segment, whose parent is Caller
-	Parent  string // the id, 16 hex digits, of its subsegment for the call of Lambda, which Lambda is given as the parent
+	Root    string // trace id: 1-8hex-24hex
+	Caller  string // id of the caller's segment; "" if the trace begins here
+	Segment string // id of the stage's segment, whose parent is Caller
+	Parent  string // id of its subsegment for the invocation, which is the parent of Lambda's segment
 	Sampled bool
 }
 
-// Header is the value of X-Amzn-Trace-Id that the function is invoked with.
+// Header returns the X-Amzn-Trace-Id for the invocation.
 func (t Trace) Header() string {
 	sampled := 0
 	if t.Sampled {
@@ -29,26 +30,26 @@ func (t Trace) Header() string {
 	return fmt.Sprintf("Root=%s;Parent=%s;Sampled=%d", t.Root, t.Parent, sampled)
 }
 
-// newTrace continues the trace of the client's header, if that names one, and else begins a trace. sample decides where the
-// header does not; nil never samples.
+// newTrace continues the trace in the client's header or begins a new one. If the header has no sampling decision, it
+// calls sample; nil means not sampled.
 func newTrace(header string, now time.Time, sample func() bool) Trace {
-	place := Trace{Segment: trace.NewID(), Parent: trace.NewID()}
+	t := Trace{Segment: trace.NewID(), Parent: trace.NewID()}
 	sampled := ""
 	if root := trace.HeaderField(header, "Root"); isRoot(root) {
-		place.Root, sampled = root, trace.HeaderField(header, "Sampled")
+		t.Root, sampled = root, trace.HeaderField(header, "Sampled")
 		if caller := trace.HeaderField(header, "Parent"); isHex(caller, 16) {
-			place.Caller = caller
+			t.Caller = caller
 		}
 	} else {
-		place.Root = trace.NewTraceID(now)
+		t.Root = trace.NewTraceID(now)
 	}
 	switch sampled {
 	case "0", "1":
-		place.Sampled = sampled == "1"
+		t.Sampled = sampled == "1"
 	default:
-		place.Sampled = sample != nil && sample()
+		t.Sampled = sample != nil && sample()
 	}
-	return place
+	return t
 }
 
 func isRoot(s string) bool {

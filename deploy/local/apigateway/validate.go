@@ -11,7 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// parameter is an OpenAPI parameter, as far as request validation goes.
+// parameter is an OpenAPI parameter: the fields for request validation.
 type parameter struct {
 	Ref      string `json:"$ref"`
 	Name     string `json:"name"`
@@ -19,7 +19,7 @@ type parameter struct {
 	Required bool   `json:"required"`
 }
 
-// value is that of the request; "" when it is not there.
+// value returns the parameter's value in the request, or "".
 func (p parameter) value(x *exchange) string {
 	switch p.In {
 	case "path":
@@ -30,8 +30,8 @@ func (p parameter) value(x *exchange) string {
 	return x.requestHeader(p.Name)
 }
 
-// requireParameters checks that required parameters are there and not blank.
-func requireParameters(all []parameter) func(*exchange) error {
+// validateParameters checks that required parameters are present and not blank.
+func validateParameters(all []parameter) func(*exchange) error {
 	required := slices.DeleteFunc(slices.Clone(all), func(p parameter) bool { return !p.Required || p.In == "cookie" })
 	slices.SortFunc(required, func(a, b parameter) int {
 		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Name, b.Name))
@@ -51,8 +51,8 @@ func requireParameters(all []parameter) func(*exchange) error {
 	}
 }
 
-// requireBody checks the body against the schema, if any, of its media type. An empty body is taken as {}.
-func requireBody(schemas map[string]*jsonschema.Schema) func(*exchange) error {
+// validateBody validates the body against the schema for its media type, if any. An empty body is validated as {}.
+func validateBody(schemas map[string]*jsonschema.Schema) func(*exchange) error {
 	return func(x *exchange) error {
 		schema := schemas[x.contentType()]
 		if schema == nil {
@@ -75,7 +75,7 @@ func requireBody(schemas map[string]*jsonschema.Schema) func(*exchange) error {
 	}
 }
 
-// validationErrorString lists what is wrong in API Gateway's form: [one, two].
+// validationErrorString lists the errors in API Gateway's format: [one, two].
 func validationErrorString(err error) string {
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
@@ -95,7 +95,7 @@ func validationErrorString(err error) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
-// schemaCompiler compiles the schemas of an OpenAPI document, which are JSON Schema draft 4 to API Gateway.
+// schemaCompiler compiles the schemas of an OpenAPI document. API Gateway interprets them as JSON Schema draft 4.
 type schemaCompiler struct{ compiler *jsonschema.Compiler }
 
 const schemaURL = "openapi:///document"
@@ -123,7 +123,7 @@ func (c *schemaCompiler) compile(pointer string) (*jsonschema.Schema, error) {
 	return schema, nil
 }
 
-// noLoader keeps references within the document.
+// noLoader rejects references outside the document.
 type noLoader struct{}
 
 // Load implements jsonschema.URLLoader.

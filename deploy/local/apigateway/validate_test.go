@@ -8,7 +8,7 @@ import (
 
 const validatorKey = "x-amazon-apigateway-request-validator"
 
-// validators are all, body, parameters and none.
+// validators returns the request validators all, body, parameters and none.
 func validators(more ...object) object {
 	o := object{validatorKey + "s": object{
 		"all":        object{"validateRequestBody": true, "validateRequestParameters": true},
@@ -44,12 +44,12 @@ func TestRequiredParameters(t *testing.T) {
 		validatorKey: "parameters",
 		"components": object{"parameters": object{"Header": object{"name": "x-tenant", "in": "header", "required": true}}},
 	}))
-	s := serve(t, doc, answering(`{}`))
+	s := serve(t, doc, respondWith(`{}`))
 	const all = "Missing required request parameters: [x-tenant, both, q]"
 	for _, test := range []struct {
 		method, path string
 		tenant       string
-		want         string // "" for an answer from the function
+		want         string // error message; "" if the request is valid
 	}{
 		{"GET", "/users/1?q=1&both=1", "t", ""},
 		{"GET", "/users/1", "", all},
@@ -115,7 +115,7 @@ func TestRequestBody(t *testing.T) {
 		"valid":                    {"POST", "/users", "application/json", `{"name":"a","age":1,"email":"@","id":""}`, true},
 		"with a charset":           {"POST", "/users", "Application/JSON; charset=utf-8", `{}`, false},
 		"no content type":          {"POST", "/users", "", `{}`, false},
-		"other content type":       {"POST", "/users", "text/plain", `nonsense`, true},
+		"other content type":       {"POST", "/users", "text/plain", `not JSON`, true},
 		"required":                 {"POST", "/users", "application/json", `{"age":1}`, false},
 		"type":                     {"POST", "/users", "application/json", `{"name":1}`, false},
 		"too long":                 {"POST", "/users", "application/json", `{"name":"abcdef"}`, false},
@@ -135,7 +135,7 @@ func TestRequestBody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, doc, answering(`{}`))
+			s := serve(t, doc, respondWith(`{}`))
 			var headers []string
 			if test.contentType != "" {
 				headers = []string{"Content-Type", test.contentType}
@@ -144,7 +144,7 @@ func TestRequestBody(t *testing.T) {
 			record := s.record()
 			if test.valid {
 				if got.status != 200 || record.ValidationError != "" {
-					t.Errorf("answer %+v, %q", got, record.ValidationError)
+					t.Errorf("response = %+v, validation error %q, want 200", got, record.ValidationError)
 				}
 				return
 			}
@@ -168,18 +168,18 @@ func TestValidationErrorString(t *testing.T) {
 			"responseTemplates": object{"application/json": `{"detail":"$context.error.validationErrorString"}`},
 		}},
 	}))
-	s := serve(t, doc, answering(`{}`))
+	s := serve(t, doc, respondWith(`{}`))
 	for body, want := range map[string]string{
 		`{"n":1}`: `[/: missing property 'a"b', /n: got number, want string]`,
 		`{`:       `[Unable to parse the request body as JSON]`,
 	} {
 		got := s.do("POST", "/", body)
-		var answer struct{ Detail string }
-		if err := json.Unmarshal([]byte(got.body), &answer); err != nil {
+		var problem struct{ Detail string }
+		if err := json.Unmarshal([]byte(got.body), &problem); err != nil {
 			t.Errorf("body %q: %v", got.body, err)
 		}
-		if got.status != 422 || answer.Detail != want {
-			t.Errorf("%s: %d %q, want %q", body, got.status, answer.Detail, want)
+		if got.status != 422 || problem.Detail != want {
+			t.Errorf("%s: %d %q, want %q", body, got.status, problem.Detail, want)
 		}
 	}
 }
