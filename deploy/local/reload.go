@@ -336,12 +336,13 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 	if err := json.Unmarshal(payload, &event); err != nil {
 		return nil, fmt.Errorf("read the event: %w", err)
 	}
+	segments := strings.FieldsFunc(event.RequestContext.Path, func(r rune) bool { return r == '/' }) // without empty ones
 	problem, err := json.Marshal(map[string]any{
 		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
 		"title":     "The function cannot be built",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,
-		"instance":  strings.TrimSuffix(event.RequestContext.Path, "/"),
+		"instance":  "/" + strings.Join(segments, "/"),
 		"code":      buildFailedCode,
 		"requestId": event.RequestContext.RequestID,
 	})

@@ -68,7 +68,7 @@ func TestReload(t *testing.T) {
 
 	edit(t, get, "page.More, page.Next", "page.More, page.Missing")
 	testenv.Eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
-	failed := s.Do(t, "GET", "/users", "")
+	failed := s.Do(t, "GET", "//users", "")
 	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
 		p.Instance != "/"+path.Base(s.URL)+"/users" {
 		t.Errorf("problem %+v, want file and line, and the path with the stage", p)

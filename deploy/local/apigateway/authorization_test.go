@@ -284,6 +284,10 @@ func TestSignatureV4Errors(t *testing.T) {
 			"Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. " +
 				"Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. (Hashed with SHA-256 and encoded with Base64) Authorization=" + value("Basic YWRhOnNlY3JldA==")},
 		"header and query": {tampered(get(presigned), func(r *http.Request) { r.Header.Set("Authorization", "x") }), invalid, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."},
+		"date in header and query": {
+			tampered(get(presigned), func(r *http.Request) { r.Header.Set("X-Amz-Date", "20260101T000000Z") }),
+			invalid, "Found 'X-Amz-Date' both as a query-string param and as HTTP header.",
+		},
 		"incomplete query": {tampered(get(), func(r *http.Request) {
 			r.Header.Del("Authorization")
 			r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256"

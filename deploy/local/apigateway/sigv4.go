@@ -95,6 +95,8 @@ func (x *exchange) parseSignature(query url.Values) (signature, error) {
 	case header != "" && inQuery:
 		return signature{}, signatureError(
 			"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+	case inQuery && query.Has(amzDate) && x.request.Header.Get(amzDate) != "":
+		return signature{}, signatureError("Found 'X-Amz-Date' both as a query-string param and as HTTP header.")
 	case inQuery:
 		return parsePresigned(query)
 	}
