@@ -144,7 +144,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // one step
 			if code(err) != release.CodeInterrupted {
 				t.Fatalf("error = %v with code %d", err, code(err))
 			}
-			contains(t, err.Error(), "goes on in AWS by itself: "+tt.want)
+			contains(t, err.Error(), "the operation continues in AWS: "+tt.want)
 			a.Run(stackName)
 		})
 	}

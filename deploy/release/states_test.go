@@ -66,7 +66,7 @@ func TestReleases(t *testing.T) {
 
 	setCode(t, a.root, "put", "third")
 	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "everything is as it was before"})
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "the stack is back in its previous state"})
 	after := a.deployed(t)
 	after.is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	if diff := cmp.Diff(second.code, after.code); diff != "" {
@@ -404,7 +404,7 @@ func TestRollbackFails(t *testing.T) {
 	setCode(t, a.root, "get", "second")
 	a.succeed(t, function("get"))
 	a.Fail(changesettest.Update, "GetFunction", "the package is gone")
-	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "everything is as it was before"})
+	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "the stack is back in its previous state"})
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	a.succeed(t, release.Rollback)
 	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
@@ -611,7 +611,7 @@ func (a *account) interrupted(t *testing.T, do target) {
 	if code(err) != release.CodeInterrupted {
 		t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 	}
-	contains(t, err.Error(), "goes on in AWS")
+	contains(t, err.Error(), "continues in AWS")
 	if got := a.Status(stackName); !strings.HasSuffix(got, "_IN_PROGRESS") {
 		t.Fatalf("the stack is %s", got)
 	}
@@ -1023,7 +1023,7 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 		},
 		{
 			name: "expired while watching", set: watching(changesettest.ExpiredToken()),
-			code: release.CodeAccount, want: []string{"expired", "goes on in AWS"}, next: "nothing to change",
+			code: release.CodeAccount, want: []string{"expired", "continues in AWS"}, next: "nothing to change",
 		},
 		{
 			name: "no permission to plan", set: func(a *account) {
@@ -1044,8 +1044,8 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 			watching(changesettest.Reset())(a)
 		}},
 		{name: "answers are lost", set: func(a *account) {
-			a.Fault("CreateChangeSet", changesettest.LostAnswer())
-			a.Fault("ExecuteChangeSet", changesettest.LostAnswer())
+			a.Fault("CreateChangeSet", changesettest.LostResponse())
+			a.Fault("ExecuteChangeSet", changesettest.LostResponse())
 		}},
 		{name: "a fault of AWS", set: watching(changesettest.Unavailable())},
 	}

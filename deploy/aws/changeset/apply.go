@@ -15,36 +15,36 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// Apply executes a plan and watches until CloudFormation is done, its tidying up included. It returns a [*Failure] when
-// CloudFormation fails, which by then has rolled back; [ErrStale] when the plan no longer fits the stack. When ctx ends,
-// the error is its cause and CloudFormation goes on.
+// Apply executes a plan and waits until CloudFormation has finished, including the cleanup phase. It returns a [*Failure]
+// if CloudFormation failed and rolled back, and [ErrStale] if the plan no longer matches the stack. If ctx ends, the error
+// is its cause and CloudFormation continues.
 func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
 	}
 	op := operation{name: "deployment", stack: plan.StackID, token: plan.Name}
-	err := s.persist(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.mark(ctx, plan.StackID)
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		op.mark, err = s.latestEventID(ctx, plan.StackID)
 		return err
 	})
 	if err != nil {
-		return s.failed(ctx, "deploy", stale(err))
+		return s.wrap(ctx, "deploy", wrapConflict(err))
 	}
-	// A call of which the answer was lost is recognised by its token, so it can be repeated safely.
-	err = s.persist(ctx, func(ctx context.Context) error {
+	// The request token makes a retry safe after a lost response.
+	err = s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.client.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{
 			StackName: &s.name, ChangeSetName: &plan.Name, ClientRequestToken: &plan.Name, DisableRollback: aws.Bool(false),
 		})
 		return err
 	})
 	if err != nil {
-		begun, unknown := s.begun(ctx, plan, op)
+		executing, checkErr := s.executing(ctx, plan, op)
 		switch {
-		case begun:
-		case ctx.Err() != nil, unknown != nil && awserrors.Temporary(err):
-			return s.unwatched(op, err)
+		case executing:
+		case ctx.Err() != nil, checkErr != nil && awserrors.Temporary(err):
+			return s.unwatchedError(op, err)
 		default:
-			return s.failed(ctx, "deploy", stale(err))
+			return s.wrap(ctx, "deploy", wrapConflict(err))
 		}
 	}
 	end, err := s.watch(ctx, op)
@@ -59,17 +59,17 @@ func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 	}
 }
 
-// begun reports whether the plan is being executed although the call that asked for it has failed: the answer to an earlier
-// attempt may have been lost.
-func (s *Stack) begun(ctx context.Context, plan *Plan, op operation) (bool, error) {
+// executing reports whether CloudFormation executes the plan although ExecuteChangeSet returned an error: the response to
+// an earlier attempt may have been lost.
+func (s *Stack) executing(ctx context.Context, plan *Plan, op operation) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	events, err := s.since(ctx, plan.StackID, op.mark)
+	events, err := s.eventsSince(ctx, plan.StackID, op.mark)
 	if err != nil {
 		return false, err
 	}
-	if slices.ContainsFunc(events, func(e observation) bool { return e.token == op.token }) {
+	if slices.ContainsFunc(events, func(e stackEvent) bool { return e.token == op.token }) {
 		return true, nil
 	}
 	out, err := s.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
@@ -79,12 +79,12 @@ func (s *Stack) begun(ctx context.Context, plan *Plan, op operation) (bool, erro
 	return strings.HasPrefix(string(out.ExecutionStatus), "EXECUTE_"), nil
 }
 
-// Delete deletes the stack and watches until it is gone; what runs on it is waited for first. Resources with the
-// DeletionPolicy Retain stay in any case; those of the logical ids in retain stay if they cannot be deleted. It returns a
-// [*Failure] when anything else cannot be deleted. A stack that does not exist is a success.
+// Delete deletes the stack and waits until it no longer exists. An operation in progress ends first. Resources with the
+// DeletionPolicy Retain are always kept; those with a logical ID in retain are kept if they cannot be deleted. Delete
+// returns a [*Failure] if any other resource cannot be deleted, and nil if the stack does not exist.
 func (s *Stack) Delete(ctx context.Context, retain ...string) error {
-	for race := 1; ; race++ {
-		d, err := s.quiet(ctx, nil)
+	for attempt := 1; ; attempt++ {
+		d, err := s.waitIdle(ctx, nil)
 		if errors.Is(err, ErrAbsent) {
 			return nil
 		}
@@ -92,17 +92,17 @@ func (s *Stack) Delete(ctx context.Context, retain ...string) error {
 			return err
 		}
 		_, err = s.remove(ctx, d, func(id string) bool { return slices.Contains(retain, id) })
-		if !errors.Is(err, ErrStale) || race == races {
+		if !errors.Is(err, ErrStale) || attempt == maxConflicts {
 			return err
 		}
-		if err := s.pause(ctx); err != nil {
-			return s.failed(ctx, "delete", err)
+		if err := s.wait(ctx); err != nil {
+			return s.wrap(ctx, "delete", err)
 		}
 	}
 }
 
-// remove deletes a stack on which nothing runs. If resources resist, and keep allows it of all of them, it deletes the stack
-// without them and returns them.
+// remove deletes a stack without an operation in progress. If resources cannot be deleted and keep returns true for each of
+// them, it deletes the stack without them and returns them.
 func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID string) bool) ([]Resource, error) {
 	end, err := s.delete(ctx, d.ID, nil)
 	if err != nil {
@@ -113,15 +113,15 @@ func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID 
 	}
 	failure := s.explain(end)
 	if end.status != types.StackStatusDeleteFailed {
-		return nil, failure // CloudFormation has refused, as when another stack uses an output
+		return nil, failure // rejected, for example because another stack imports an output
 	}
 	resources, err := s.resources(ctx, d.ID)
 	if err != nil {
 		return nil, errors.Join(failure, err)
 	}
-	resisting := slices.DeleteFunc(resources, func(r Resource) bool { return r.Status != types.ResourceStatusDeleteFailed })
+	undeletable := slices.DeleteFunc(resources, func(r Resource) bool { return r.Status != types.ResourceStatusDeleteFailed })
 	var ids []string
-	for _, r := range resisting {
+	for _, r := range undeletable {
 		if !keep(r.LogicalID) {
 			return nil, failure
 		}
@@ -136,55 +136,55 @@ func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID 
 	if end.status != types.StackStatusDeleteComplete {
 		return nil, s.explain(end)
 	}
-	return resisting, nil
+	return undeletable, nil
 }
 
-// delete asks for a stack's deletion and watches it. retain may only be given for a stack that is DELETE_FAILED.
+// delete deletes a stack and waits for the outcome. CloudFormation accepts retain only for a stack in DELETE_FAILED.
 func (s *Stack) delete(ctx context.Context, id string, retain []string) (outcome, error) {
 	op := operation{name: "deletion", stack: id, token: "delete-" + uuid.NewString()}
-	err := s.persist(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.mark(ctx, id)
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		op.mark, err = s.latestEventID(ctx, id)
 		return err
 	})
 	if err != nil {
-		return outcome{}, s.failed(ctx, "delete", stale(err))
+		return outcome{}, s.wrap(ctx, "delete", wrapConflict(err))
 	}
-	err = s.persist(ctx, func(ctx context.Context) error {
+	err = s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{
 			StackName: &id, ClientRequestToken: &op.token, RetainResources: retain,
 		})
 		return err
 	})
 	switch {
-	case absent(err):
+	case isNotFound(err):
 		return outcome{status: types.StackStatusDeleteComplete}, nil
 	case ctx.Err() != nil:
-		return outcome{}, s.unwatched(op, err)
+		return outcome{}, s.unwatchedError(op, err)
 	case err != nil:
-		return outcome{}, s.failed(ctx, "delete", stale(err))
+		return outcome{}, s.wrap(ctx, "delete", wrapConflict(err))
 	}
 	return s.watch(ctx, op)
 }
 
-// quiet waits until nothing runs on the stack and returns what it is then. tell, which may be nil, is told what is waited for.
-func (s *Stack) quiet(ctx context.Context, tell func(string)) (*Description, error) {
+// waitIdle waits until no operation is in progress and returns the stack's description. progress may be nil.
+func (s *Stack) waitIdle(ctx context.Context, progress func(string)) (*Description, error) {
 	for {
 		d, err := s.Describe(ctx)
 		if err != nil || !d.InProgress() {
 			return d, err
 		}
-		mark, err := s.mark(ctx, d.ID)
+		mark, err := s.latestEventID(ctx, d.ID)
 		if err != nil {
-			return nil, s.failed(ctx, "wait for", err)
+			return nil, s.wrap(ctx, "wait for", err)
 		}
-		// Looked at once more, as it may have ended before the mark was taken, and then no further event would come.
+		// The operation may have ended before the latest event was read; then no further event would follow.
 		if d, err = s.describe(ctx, d.ID); err != nil || !d.InProgress() {
 			continue
 		}
-		if tell != nil {
-			tell(fmt.Sprintf("stack %s is %s, by another deployment or one that was interrupted: waiting for it to end", s.name, d.Status))
+		if progress != nil {
+			progress(fmt.Sprintf("stack %s is %s, by another or an interrupted deployment: waiting for it to end", s.name, d.Status))
 		}
-		if _, err := s.watch(ctx, operation{name: "operation under way", stack: d.ID, mark: mark}); err != nil {
+		if _, err := s.watch(ctx, operation{name: "operation in progress", stack: d.ID, mark: mark}); err != nil {
 			return nil, err
 		}
 	}

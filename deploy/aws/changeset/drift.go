@@ -11,45 +11,45 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// Drift is a resource that differs from the template because something else than a deployment has changed it.
+// Drift is a resource that was changed outside of CloudFormation and differs from the template.
 type Drift struct {
 	LogicalID  string   `json:"logicalId"`
 	Type       string   `json:"type"`
 	Status     string   `json:"status"`     // MODIFIED or DELETED
-	Properties []string `json:"properties"` // that differ, as paths such as /Timeout, sorted
+	Properties []string `json:"properties"` // paths of the properties that differ, such as /Timeout, sorted
 }
 
-// Deleted reports whether the resource is gone.
+// Deleted reports whether the resource no longer exists.
 func (d Drift) Deleted() bool { return d.Status == string(types.StackResourceDriftStatusDeleted) }
 
-// Drift has CloudFormation compare the resources with the template, which takes it a while, and returns those that differ;
-// never nil without an error. Not all types of resources can be compared.
+// Drift runs CloudFormation's drift detection and returns the resources that differ from the template, never nil without an
+// error. Some resource types do not support drift detection.
 func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 	detection, err := s.client.DetectStackDrift(ctx, &cloudformation.DetectStackDriftInput{StackName: &s.name})
-	if absent(err) {
+	if isNotFound(err) {
 		err = ErrAbsent
 	}
 	if err != nil {
-		return nil, s.failed(ctx, "compare", err)
+		return nil, s.wrap(ctx, "compare", err)
 	}
 	for done := false; !done; {
 		var status *cloudformation.DescribeStackDriftDetectionStatusOutput
-		err := s.persist(ctx, func(ctx context.Context) (err error) {
+		err := s.retry(ctx, func(ctx context.Context) (err error) {
 			status, err = s.client.DescribeStackDriftDetectionStatus(ctx,
 				&cloudformation.DescribeStackDriftDetectionStatusInput{StackDriftDetectionId: detection.StackDriftDetectionId})
 			return err
 		})
 		if err != nil {
-			return nil, s.failed(ctx, "compare", err)
+			return nil, s.wrap(ctx, "compare", err)
 		}
 		switch status.DetectionStatus {
 		case types.StackDriftDetectionStatusDetectionInProgress:
-			if err := s.pause(ctx); err != nil {
-				return nil, s.failed(ctx, "compare", err)
+			if err := s.wait(ctx); err != nil {
+				return nil, s.wrap(ctx, "compare", err)
 			}
-		case types.StackDriftDetectionStatusDetectionFailed: // some resources could not be compared; the others were
+		case types.StackDriftDetectionStatusDetectionFailed: // for at least one resource; the results of the others are available
 			drifts, err := s.drifts(ctx)
-			return drifts, errors.Join(err, s.failed(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
+			return drifts, errors.Join(err, s.wrap(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
 		default:
 			done = true
 		}
@@ -57,8 +57,8 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 	return s.drifts(ctx)
 }
 
-// drifted returns the drift status of a resource in a change set if it has drifted, otherwise "".
-func drifted(status types.StackResourceDriftStatus) string {
+// driftStatus returns status if it means that a resource of a change set has drifted, otherwise "".
+func driftStatus(status types.StackResourceDriftStatus) string {
 	switch status {
 	case types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted:
 		return string(status)
@@ -78,7 +78,7 @@ func (s *Stack) drifts(ctx context.Context) ([]Drift, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, s.failed(ctx, "compare", err)
+			return nil, s.wrap(ctx, "compare", err)
 		}
 		for _, d := range page.StackResourceDrifts {
 			drift := Drift{

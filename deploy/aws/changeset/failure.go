@@ -13,89 +13,88 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
-// Failure is why CloudFormation has not done what it was asked for.
+// Failure is an operation that CloudFormation rejected or that failed.
 type Failure struct {
 	Stack  string
-	Status types.StackStatus // that the stack was left in; "": nothing was begun, as the change set was refused
-	Cause  Event             // the first failure of the operation that no other has caused
-	Others []Event           // further failures in their own right
-	Hint   string            // what to do about the cause; "" if nothing in particular is known
+	Status types.StackStatus // of the stack afterwards; "" if the change set was rejected and nothing changed
+	Cause  Event             // the first failure that is not a consequence of another
+	Others []Event           // further independent failures
+	Hint   string            // what to do about the cause; "" if no specific hint is known
 }
 
-// Error returns the root cause, what state the stack is in and what to do.
+// Error returns the root cause, the state of the stack and the next step.
 func (f *Failure) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stack %s: %s", f.Stack, f.cause())
-	fmt.Fprintf(&b, "; %s; %s", consequence(f.Status), cmp.Or(f.Hint, generalHint))
+	fmt.Fprintf(&b, "; %s; %s", describeStatus(f.Status), cmp.Or(f.Hint, generalHint))
 	return b.String()
 }
 
-// generalHint is the next step if nothing in particular is known about the cause.
-const generalHint = "correct the cause and repeat; if there is nothing to correct, repeat: " +
-	"a fault of AWS may be over by then"
+// generalHint is the next step for a cause without a specific hint.
+const generalHint = "correct the cause and deploy again; if there is nothing to correct, deploy again: " +
+	"the cause may be a temporary fault of AWS"
 
-// cause names what has failed, and why.
+// cause returns the resource that failed and the reason.
 func (f *Failure) cause() string {
 	if f.Cause.Stack {
-		return plain(f.Cause.Reason)
+		return trimReason(f.Cause.Reason)
 	}
-	return fmt.Sprintf("%s (%s): %s", f.Cause.LogicalID, f.Cause.Type, plain(f.Cause.Reason))
+	return fmt.Sprintf("%s (%s): %s", f.Cause.LogicalID, f.Cause.Type, trimReason(f.Cause.Reason))
 }
 
-// unauthorized matches the reasons that credentials with more permissions, or credentials that are still valid, would
-// not have.
+// unauthorized matches the reasons of failures that are due to missing permissions or invalid credentials.
 var unauthorized = regexp.MustCompile(`(?i)not authorized to perform|access ?denied|UnauthorizedOperation|` +
 	`permissions? error|ExpiredToken|security token included in the request is (expired|invalid)`)
 
-// Unauthorized reports whether the cause is a missing permission or credentials that are not valid.
+// Unauthorized reports whether the cause is a missing permission or invalid credentials.
 func (f *Failure) Unauthorized() bool { return unauthorized.MatchString(f.Cause.Reason) }
 
-// consequence says what a status means to whoever has just failed to change the stack.
-func consequence(status types.StackStatus) string {
+// describeStatus returns what the status of a stack means after a failed operation.
+func describeStatus(status types.StackStatus) string {
 	switch status {
 	case "":
 		return "nothing was changed"
 	case types.StackStatusRollbackComplete:
-		return fmt.Sprintf("what was created is gone again, but for what is retained (%s); the next deployment starts anew", status)
+		return fmt.Sprintf("the created resources were deleted, except retained ones (%s); the next deployment starts over", status)
 	case types.StackStatusRollbackFailed, types.StackStatusCreateFailed:
-		return fmt.Sprintf("what was created is not all gone again (%s); the next deployment deletes the rest and starts anew", status)
+		return fmt.Sprintf("not all of the created resources were deleted (%s); the next deployment deletes the rest and starts over", status)
 	case types.StackStatusUpdateRollbackComplete, types.StackStatusImportRollbackComplete:
-		return fmt.Sprintf("everything is as it was before (%s)", status)
+		return fmt.Sprintf("the stack is back in its previous state (%s)", status)
 	case types.StackStatusUpdateRollbackFailed:
-		return fmt.Sprintf("and the way back failed too (%s); the next deployment tries it again", status)
+		return fmt.Sprintf("the rollback failed too (%s); the next deployment continues it", status)
 	case types.StackStatusDeleteComplete:
-		return "somebody has deleted the stack"
+		return "the stack was deleted in the meantime"
 	default:
 		return fmt.Sprintf("the stack is %s", status)
 	}
 }
 
-// handler is how CloudFormation wraps what a resource provider says.
-var handler = regexp.MustCompile(`^Resource handler returned message: "(.*?)" \(RequestToken: [\w-]*, HandlerErrorCode: \w*\)$`)
+// handlerMessage matches a resource provider's message as CloudFormation wraps it.
+var handlerMessage = regexp.MustCompile(`^Resource handler returned message: "(.*?)" \(RequestToken: [\w-]*, HandlerErrorCode: \w*\)$`)
 
-// plain returns the part of a reason that is for people.
-func plain(reason string) string {
+// trimReason returns a reason without CloudFormation's wrapping and final full stop.
+func trimReason(reason string) string {
 	reason = strings.TrimSpace(reason)
-	if found := handler.FindStringSubmatch(reason); found != nil {
+	if found := handlerMessage.FindStringSubmatch(reason); found != nil {
 		reason = found[1]
 	}
 	if reason == "" {
-		return "CloudFormation gives no reason"
+		return "CloudFormation returned no reason"
 	}
 	return strings.TrimSuffix(reason, ".")
 }
 
-// cancelled matches the reasons of resources that failed only because another one had.
+// cancelled matches the reasons of resources that failed only because another resource did.
 var cancelled = regexp.MustCompile(`(?i)^(the )?(resource )?\w+ (was )?cancell?ed`)
 
-// explain finds the root cause among the events of an operation that has failed.
+// explain finds the root cause among the events of a failed operation.
 func (s *Stack) explain(end outcome) *Failure {
 	failure := &Failure{Stack: s.name, Status: end.status}
-	own := Event{LogicalID: s.name, Stack: true} // the first of the stack itself that gives a reason, other than who asked for it
+	own := Event{LogicalID: s.name, Stack: true} // the stack's first failure event with a reason
 	var found []Event
 	for _, e := range end.events {
 		switch {
-		case e.Stack && own.Reason == "" && e.Reason != "" && (adverse(e.Status) || string(e.Status) == string(end.status)):
+		case e.Stack && own.Reason == "" && e.Reason != "" && (isFailure(e.Status) || string(e.Status) == string(end.status)):
 			own = e
 		case !e.Stack && e.failure() && !cancelled.MatchString(e.Reason):
 			found = append(found, e)
@@ -109,12 +108,12 @@ func (s *Stack) explain(end outcome) *Failure {
 	return failure
 }
 
-// adverse reports whether a status is a failure or the way back from one.
-func adverse(status types.ResourceStatus) bool {
+// isFailure reports whether a status is a failure or part of a rollback.
+func isFailure(status types.ResourceStatus) bool {
 	return strings.HasSuffix(string(status), "_FAILED") || strings.Contains(string(status), "ROLLBACK")
 }
 
-// LastFailure says why the latest operation on the stack has failed; nil where it has not, or not yet.
+// LastFailure returns the failure of the latest operation on the stack, or nil if no resource has failed in it.
 func (s *Stack) LastFailure(ctx context.Context) (*Failure, error) {
 	d, err := s.Describe(ctx)
 	if err != nil {
@@ -124,9 +123,9 @@ func (s *Stack) LastFailure(ctx context.Context) (*Failure, error) {
 }
 
 func (s *Stack) lastFailure(ctx context.Context, d *Description) (*Failure, error) {
-	events, err := s.since(ctx, d.ID, "")
+	events, err := s.eventsSince(ctx, d.ID, "")
 	if err != nil {
-		return nil, s.failed(ctx, "read the events of", err)
+		return nil, s.wrap(ctx, "read the events of", err)
 	}
 	end := outcome{status: d.Status}
 	for _, e := range events {
@@ -148,8 +147,7 @@ func (s *Stack) lastFailure(ctx context.Context, d *Description) (*Failure, erro
 	return nil, nil
 }
 
-// hints are what to do about frequent reasons, the first that matches. A target of mage in braces stands for its
-// command.
+// hints are the next steps for common reasons. The first match applies. A mage target in braces stands for its command.
 //
 //nolint:gochecknoglobals // compiled once, never changed
 var hints = []struct {
@@ -160,53 +158,52 @@ var hints = []struct {
 		"API Gateway needs a role for access logs, once per account and Region: " +
 			"deploy with the parameter ApiGatewayLogsRole set to Create in the stage's file"},
 	{regexp.MustCompile(`(?i)cannot be assumed|(unable|authorized|permissions?) to assume|trust relationship`),
-		"a role that was just created is not known to all of AWS at once: deploy again"},
+		"a role that was just created takes a moment to become available everywhere: deploy again"},
 	{regexp.MustCompile(`decreases account's UnreservedConcurrentExecution below its minimum`),
-		"the account has too little Lambda concurrency left: lower ReservedConcurrency in the stage's file, or have the quota " +
-			"Concurrent executions raised"},
+		"the account has too little unreserved Lambda concurrency: lower ReservedConcurrency in the stage's file, or request an " +
+			"increase of the quota Concurrent executions"},
 	{regexp.MustCompile(`A version for this Lambda function exists`),
-		"the function's code and settings are those of a version that exists: change either, or delete that version"},
+		"a version with this code and configuration already exists: change either, or delete that version"},
 	{regexp.MustCompile(`(?i)already exist|NameConflict|AlreadyExists`),
-		"something of that name is there but not part of this stack: delete it, or choose another stage; " +
-			"a table can be kept, docs/deploy.md says how to take it over"},
+		"a resource with this name exists outside of this stack: delete it, or choose another stage; " +
+			"docs/deploy.md describes how to import an existing table"},
 	{regexp.MustCompile(`(?i)\bKMS\b|kms:|CiphertextException|encryption key`),
-		"is the key enabled, in this Region, and does its policy allow this use? Correct it, and deploy again"},
+		"check that the key is enabled, is in this Region and has a policy that allows this use, then deploy again"},
 	{regexp.MustCompile(`No integration defined|doesn't contain any methods|Invalid OpenAPI|Unable to parse API definition`),
-		"API Gateway does not accept the API document: {template} prints it, and {lint} checks it"},
+		"API Gateway rejected the API document: {template} prints it, and {lint} checks it"},
 	{regexp.MustCompile(`(?i)\balarms?\b.*(ALARM|activated|breach|stopp)|CodeDeploy.*(fail|roll|stop)|deployment .*(was stopped|failed)`),
-		"the new version has set off an alarm, and the earlier one serves again: see {status} and {logs}"},
+		"the new version triggered an alarm, and the previous version is active again: see {status} and {logs}"},
 	{regexp.MustCompile(`(?i)CodeStorageExceeded|code storage`),
-		"the account's room for Lambda code is used up: docs/deploy.md says how to delete old versions"},
+		"the account's Lambda code storage is full: docs/deploy.md describes how to delete old versions"},
 	{regexp.MustCompile(`(?i)quota|limit ?exceeded|LimitExceeded|TooManyRequests|maximum number of|exceeds? the (maximum|limit)`),
-		"a quota of the account is reached: free some of it, or have it raised under Service Quotas"},
+		"the account has reached a quota: delete unused resources, or request an increase in Service Quotas"},
 	{regexp.MustCompile(`(?i)Rate exceeded|Throttl|Too Many Requests`),
-		"AWS was asked too often: deploy again in a few minutes"},
+		"AWS throttled the requests: deploy again in a few minutes"},
 	{regexp.MustCompile(`(?i)cannot be (deleted|replaced).*protection|deletion ?protection|TerminationProtection`),
-		"it is protected from being deleted: docs/deploy.md says how to lift that"},
+		"deletion protection is on: docs/deploy.md describes how to turn it off"},
 	{regexp.MustCompile(`(?i)does(n't| not) (exist|match).*(s3|bucket|key)|NoSuchKey|Error occurred while GetObject|S3 Error`),
-		"CloudFormation cannot read the package from the artifact bucket: is it in the same Region, and were its objects deleted?"},
+		"CloudFormation cannot read the package from the artifact bucket: check that the bucket is in this Region and has the object"},
 	{regexp.MustCompile(`Requires capabilities`),
-		"the template names a role, which this tool does not allow: leave the name to CloudFormation"},
+		"the template names a role, which this tool does not allow: remove the RoleName"},
 	{regexp.MustCompile(`(?i)EarlyValidation`),
-		"CloudFormation tells the details only to those who may call cloudformation:DescribeEvents"},
+		"the details need the permission cloudformation:DescribeEvents"},
 	{regexp.MustCompile(`(?i)in use by|Export .* cannot be|imported by`),
-		"another stack uses what this one exports: change that one first"},
+		"another stack imports an output of this stack: change the other stack first"},
 	{regexp.MustCompile(`(?i)User Initiated|requested by user`),
-		"somebody has stopped it; deploy again"},
+		"the operation was cancelled by a user: deploy again"},
 	{regexp.MustCompile(`requires replacement of drifted resources`),
-		"CloudFormation replaces no resource that was changed by other means: change it back by hand, and deploy " +
+		"CloudFormation does not replace a resource that has drifted: revert the drift by hand, and deploy " +
 			"without REVERT_DRIFT"},
 	{regexp.MustCompile(`HandlerErrorCode: NotFound|(?i)ResourceNotFoundException`),
-		"if it was deleted by other means than a deployment, {REVERT_DRIFT=1 deploy} creates it again"},
+		"if it was deleted outside of CloudFormation, {REVERT_DRIFT=1 deploy} creates it again"},
 	{unauthorized,
-		"a permission is missing, of whoever deploys or of a role in the template; docs/deploy.md has the policy that " +
-			"the deployer needs"},
+		"the deployer or a role in the template lacks a permission; docs/deploy.md has the policy that the deployer needs"},
 }
 
-// target matches the target of mage in a hint, with its setting if it has one.
+// target matches a mage target in a hint, with its optional setting.
 var target = regexp.MustCompile(`\{(?:(\w+=\w+) )?(\w+)\}`)
 
-// command returns the command for a target as hints have it.
+// command returns the command for a target in braces.
 func (s *Stack) command(text string) string {
 	found := target.FindStringSubmatch(text)
 	switch setting, name := found[1], found[2]; {
@@ -219,10 +216,10 @@ func (s *Stack) command(text string) string {
 	}
 }
 
-// hint returns what to do about a reason, "" when nothing in particular is known.
+// hint returns the next step for a reason, or "" if no specific hint is known.
 func (s *Stack) hint(reason string) string {
 	if action, _, ok := awserrors.Action(reason); ok {
-		return fmt.Sprintf("the permission %s is missing, of whoever deploys or of a role in the template; "+
+		return fmt.Sprintf("the deployer or a role in the template lacks the permission %s; "+
 			"docs/deploy.md has the policy that the deployer needs", action)
 	}
 	for _, h := range hints {

@@ -19,28 +19,27 @@ import (
 )
 
 const (
-	prefix    = "deploy-"        // of the names of the change sets that are made here, and of no others
-	abandoned = time.Hour        // the age from which on nobody is about to execute a change set
-	tidying   = 10 * time.Second // for what is tidied up after ctx has ended
+	prefix         = "deploy-"        // of the names of this package's change sets
+	abandonedAfter = time.Hour        // an unexecuted change set of this age is abandoned
+	cleanupTimeout = 10 * time.Second // after ctx has ended
 )
 
-// Input is what the stack is to become.
+// Input is the desired state of the stack.
 type Input struct {
 	TemplateURL  string // https URL of an object in S3, up to 1 MB; it or TemplateBody
 	TemplateBody []byte // up to 51,200 bytes
 	Parameters   map[string]string
-	Tags         map[string]string // of the stack and of all that it makes
+	Tags         map[string]string // of the stack and its resources
 	Description  string            // of the change set; may be ""
-	// Import are resources that exist already and that the stack shall take over. The template must have each of them with
-	// a DeletionPolicy, and may change nothing else: no other resource and no output. Tags wait for the next change.
+	// Import lists existing resources to import. The template must have each of them with a DeletionPolicy, and must not
+	// change other resources or outputs. Tags are ignored, because an import cannot change them.
 	Import []types.ResourceToImport
-	// RevertDrift has CloudFormation compare the template with the resources as they are, not with the previous
-	// template: the plan also undoes what was changed, and creates what was deleted, by other means. It applies to
-	// stacks that have resources.
+	// RevertDrift compares the template with the actual resources instead of the previous template: the plan also reverts
+	// changes and recreates resources that were deleted outside of CloudFormation. It applies to stacks with resources.
 	RevertDrift bool
 }
 
-// Plan is what would change. The zero value, a plan of no changes, is what an up-to-date stack gets.
+// Plan is a change set. The zero value, returned for an up-to-date stack, changes nothing.
 type Plan struct {
 	ID, Name string // of the change set
 	StackID  string
@@ -48,32 +47,32 @@ type Plan struct {
 	Changes  []Change
 }
 
-// Empty reports whether there is nothing to apply. A plan without Changes may not be empty: outputs, tags and the
-// description of a stack change no resource.
+// Empty reports whether there is nothing to apply. A plan without Changes need not be empty: it may change the outputs,
+// tags or description of the stack.
 func (p *Plan) Empty() bool { return p.ID == "" }
 
-// Change is what would happen to one resource.
+// Change is the change of one resource.
 type Change struct {
 	Action      string   `json:"action"` // Add, Modify, Remove, Import, Dynamic or SyncWithActual
 	LogicalID   string   `json:"logicalId"`
 	PhysicalID  string   `json:"physicalId,omitempty"`
 	Type        string   `json:"type"`
 	Replacement string   `json:"replacement,omitempty"` // of Modify: True, False or Conditional
-	Properties  []string `json:"properties,omitempty"`  // of Modify: the properties, or attributes such as Tags, that change; sorted
+	Properties  []string `json:"properties,omitempty"`  // of Modify: the changed properties, or attributes such as Tags; sorted
 	Drift       string   `json:"drift,omitempty"`       // with Input.RevertDrift: MODIFIED, DELETED or "" for neither
-	// Policy says what becomes of a resource that is removed or replaced, by its DeletionPolicy or UpdateReplacePolicy:
+	// Policy is the effect of the DeletionPolicy or UpdateReplacePolicy on a resource that is removed or replaced:
 	// Delete, Retain, Snapshot, ReplaceAndDelete, ReplaceAndRetain or ReplaceAndSnapshot; "" for other changes.
 	Policy string `json:"policy,omitempty"`
 }
 
-// Retains reports whether the resource that leaves the stack goes on existing.
+// Retains reports whether a resource that is removed from the stack or replaced is kept.
 func (c Change) Retains() bool {
 	return c.Policy == string(types.PolicyActionRetain) || c.Policy == string(types.PolicyActionReplaceAndRetain)
 }
 
-// Plan makes a change set and returns what it would change. It is nobody's business to see it executed: one that never
-// is gets tidied up by [Stack.Discard], or an hour later by another Plan. An input that CloudFormation refuses is a [*Failure];
-// [ErrStale] means that another deployment has begun since the stack was settled.
+// Plan creates a change set and returns its changes. The caller need not execute it: [Stack.Discard], or any Plan an hour
+// later, deletes it. Plan returns a [*Failure] if CloudFormation rejects the input, and [ErrStale] if another deployment
+// has begun since [Stack.Settle].
 func (s *Stack) Plan(ctx context.Context, input Input) (*Plan, error) {
 	d, err := s.Describe(ctx)
 	if err != nil && !errors.Is(err, ErrAbsent) {
@@ -84,15 +83,15 @@ func (s *Stack) Plan(ctx context.Context, input Input) (*Plan, error) {
 		New:  d == nil || d.Status == types.StackStatusReviewInProgress,
 	}
 	if d != nil {
-		s.sweep(ctx)
+		s.deleteAbandoned(ctx)
 	}
 	if err := s.create(ctx, plan, input); err != nil {
-		s.tidy(ctx, plan)
+		s.cleanUp(ctx, plan)
 		return nil, err
 	}
-	out, err := s.created(ctx, plan)
+	out, err := s.waitCreated(ctx, plan)
 	if err != nil {
-		s.tidy(ctx, plan)
+		s.cleanUp(ctx, plan)
 		return nil, err
 	}
 	if out.Status != types.ChangeSetStatusFailed {
@@ -102,16 +101,16 @@ func (s *Stack) Plan(ctx context.Context, input Input) (*Plan, error) {
 	if strings.Contains(reason, "didn't contain changes") || strings.Contains(reason, "No updates are to be performed") {
 		return &Plan{}, s.Discard(ctx, plan)
 	}
-	refused := s.refused(ctx, plan, reason)
-	s.tidy(ctx, plan)
-	return nil, refused
+	rejected := s.rejected(ctx, plan, reason)
+	s.cleanUp(ctx, plan)
+	return nil, rejected
 }
 
-// create asks for the change set.
+// create calls CreateChangeSet.
 func (s *Stack) create(ctx context.Context, plan *Plan, input Input) error {
 	in := &cloudformation.CreateChangeSetInput{
 		StackName: &s.name, ChangeSetName: &plan.Name, ClientToken: &plan.Name, ChangeSetType: types.ChangeSetTypeUpdate,
-		// The template names no role, so CAPABILITY_NAMED_IAM is not asked for: a role with a name would be refused.
+		// Without CAPABILITY_NAMED_IAM, CloudFormation rejects a template that names a role.
 		Capabilities: []types.Capability{types.CapabilityCapabilityIam}, ResourcesToImport: input.Import,
 	}
 	switch {
@@ -142,23 +141,23 @@ func (s *Stack) create(ctx context.Context, plan *Plan, input Input) error {
 	}
 	_, err := s.client.CreateChangeSet(ctx, in)
 	switch {
-	case err == nil, awserrors.Code(err) == "AlreadyExistsException": // the answer to an earlier attempt of this call was lost
+	case err == nil, awserrors.Code(err) == "AlreadyExistsException": // the response to an earlier attempt was lost
 		return nil
-	case ctx.Err() == nil && !raced(err) && awserrors.Code(err) != "" && awserrors.KindOf(err) == awserrors.Other:
+	case ctx.Err() == nil && !isConflict(err) && awserrors.Code(err) != "" && awserrors.KindOf(err) == awserrors.Other:
 		reason := awserrors.Explain(err).Error()
 		return &Failure{Stack: s.name, Cause: Event{LogicalID: s.name, Reason: reason, Stack: true}, Hint: s.hint(reason)}
 	default:
-		return s.failed(ctx, "plan", stale(err))
+		return s.wrap(ctx, "plan", wrapConflict(err))
 	}
 }
 
-// created waits until the change set is complete and fills the plan in.
-func (s *Stack) created(ctx context.Context, plan *Plan) (*cloudformation.DescribeChangeSetOutput, error) {
+// waitCreated waits until the change set is created and sets the plan's fields.
+func (s *Stack) waitCreated(ctx context.Context, plan *Plan) (*cloudformation.DescribeChangeSetOutput, error) {
 	in := &cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name}
 	for {
 		out, err := s.client.DescribeChangeSet(ctx, in)
 		if err != nil {
-			return nil, s.failed(ctx, "plan", stale(err))
+			return nil, s.wrap(ctx, "plan", wrapConflict(err))
 		}
 		plan.ID, plan.StackID = aws.ToString(out.ChangeSetId), aws.ToString(out.StackId)
 		switch out.Status {
@@ -171,11 +170,11 @@ func (s *Stack) created(ctx context.Context, plan *Plan) (*cloudformation.Descri
 			}
 			in.NextToken = out.NextToken
 		case types.ChangeSetStatusCreatePending, types.ChangeSetStatusCreateInProgress:
-			if err := s.pause(ctx); err != nil {
-				return nil, s.failed(ctx, "plan", err)
+			if err := s.wait(ctx); err != nil {
+				return nil, s.wrap(ctx, "plan", err)
 			}
 		default:
-			return nil, s.failed(ctx, "plan", fmt.Errorf("%w: the change set is %s", ErrStale, out.Status))
+			return nil, s.wrap(ctx, "plan", fmt.Errorf("%w: the change set is %s", ErrStale, out.Status))
 		}
 	}
 }
@@ -198,16 +197,16 @@ func changes(page []types.Change) []Change {
 			Action: string(c.Action), LogicalID: aws.ToString(c.LogicalResourceId),
 			PhysicalID: aws.ToString(c.PhysicalResourceId), Type: aws.ToString(c.ResourceType),
 			Replacement: string(c.Replacement), Properties: slices.Compact(properties), Policy: string(c.PolicyAction),
-			Drift: drifted(c.ResourceDriftStatus),
+			Drift: driftStatus(c.ResourceDriftStatus),
 		})
 	}
 	return changes
 }
 
-// refused returns why CloudFormation made no change set of an input. What its validation has found it tells event by event.
-func (s *Stack) refused(ctx context.Context, plan *Plan, reason string) error {
+// rejected returns the failure for a change set that could not be created. Validation errors are in its events.
+func (s *Stack) rejected(ctx context.Context, plan *Plan, reason string) error {
 	failure := &Failure{Stack: s.name, Cause: Event{LogicalID: s.name, Reason: reason, Stack: true}}
-	// Only by its ARN is a change set found here. Without the details the reason alone must do.
+	// DescribeEvents finds a change set only by its ARN. If it fails, the reason alone is reported.
 	out, err := s.client.DescribeEvents(ctx, &cloudformation.DescribeEventsInput{
 		ChangeSetName: &plan.ID, Filters: &types.EventFilter{FailedEvents: aws.Bool(true)},
 	})
@@ -236,14 +235,14 @@ func (s *Stack) refused(ctx context.Context, plan *Plan, reason string) error {
 	return failure
 }
 
-// Discard deletes the plan's change set, and the stack that it has brought into being if nothing else is in it.
+// Discard deletes the plan's change set, and the stack if the plan created it and it has no other change set.
 func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
 	}
 	_, err := s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
-	if err != nil && !raced(err) {
-		return s.failed(ctx, "discard the plan of", err)
+	if err != nil && !isConflict(err) {
+		return s.wrap(ctx, "discard the plan of", err)
 	}
 	if !plan.New {
 		return nil
@@ -257,23 +256,22 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	}
 	others, err := s.changeSets(ctx, plan.StackID)
 	if err != nil {
-		return s.failed(ctx, "discard the plan of", err)
+		return s.wrap(ctx, "discard the plan of", err)
 	}
 	if slices.ContainsFunc(others, func(c types.ChangeSetSummary) bool { return aws.ToString(c.ChangeSetId) != plan.ID }) {
-		return nil // another deployment plans the same stack
+		return nil // another deployment has a plan for this stack
 	}
-	if _, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &plan.StackID}); err != nil && !raced(err) {
-		return s.failed(ctx, "discard the plan of", err)
+	if _, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &plan.StackID}); err != nil && !isConflict(err) {
+		return s.wrap(ctx, "discard the plan of", err)
 	}
 	return nil
 }
 
-// tidy discards a plan that came to nothing. It is best effort, as there is an error already, and an older change set gets
-// swept later.
-func (s *Stack) tidy(ctx context.Context, plan *Plan) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidying)
+// cleanUp discards a plan after an error. It ignores errors: a later Plan deletes the change set.
+func (s *Stack) cleanUp(ctx context.Context, plan *Plan) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if plan.ID == "" { // its creation may have been under way
+	if plan.ID == "" { // CreateChangeSet may have taken effect
 		out, err := s.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{
 			StackName: &s.name, ChangeSetName: &plan.Name,
 		})
@@ -285,8 +283,8 @@ func (s *Stack) tidy(ctx context.Context, plan *Plan) {
 	_ = s.Discard(ctx, plan)
 }
 
-// sweep deletes the change sets that deployments which were killed have left. It is best effort: they do no harm.
-func (s *Stack) sweep(ctx context.Context) {
+// deleteAbandoned deletes the change sets of killed deployments. It ignores errors, because they do no harm.
+func (s *Stack) deleteAbandoned(ctx context.Context) {
 	sets, err := s.changeSets(ctx, s.name)
 	if err != nil {
 		return
@@ -294,13 +292,12 @@ func (s *Stack) sweep(ctx context.Context) {
 	for _, set := range sets {
 		executed := strings.HasPrefix(string(set.ExecutionStatus), "EXECUTE_")
 		ours := strings.HasPrefix(aws.ToString(set.ChangeSetName), prefix)
-		if ours && !executed && time.Since(aws.ToTime(set.CreationTime)) > abandoned {
+		if ours && !executed && time.Since(aws.ToTime(set.CreationTime)) > abandonedAfter {
 			_, _ = s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName})
 		}
 	}
 }
 
-// changeSets returns the stack's change sets.
 func (s *Stack) changeSets(ctx context.Context, id string) ([]types.ChangeSetSummary, error) {
 	var sets []types.ChangeSetSummary
 	pages := cloudformation.NewListChangeSetsPaginator(s.client, &cloudformation.ListChangeSetsInput{StackName: &id})

@@ -12,49 +12,51 @@ import (
 	"github.com/google/uuid"
 )
 
-// Settle brings the stack to a state in which a change can be planned, telling what it does on the way; tell may be nil.
+// Settle brings the stack into a state in which a change can be planned. progress, which may be nil, gets a line for each
+// step.
 //
-//   - Whatever runs on it, another deployment say, is waited for.
-//   - What never came to serve is deleted: ROLLBACK_COMPLETE, ROLLBACK_FAILED, CREATE_FAILED, and an import that was
-//     rolled back and has left nothing. A stack that has served is never deleted.
-//   - A rollback that failed is continued (UPDATE_ROLLBACK_FAILED).
-//   - A deletion that failed is completed, without the resources that still resist (DELETE_FAILED).
+//   - Settle waits for an operation in progress, such as another deployment.
+//   - It deletes a stack that was never deployed successfully: ROLLBACK_COMPLETE, ROLLBACK_FAILED, CREATE_FAILED, and a
+//     rolled back import without resources. It never deletes a stack that was deployed.
+//   - It continues a failed rollback (UPDATE_ROLLBACK_FAILED).
+//   - It completes a failed deletion and keeps the resources that still cannot be deleted (DELETE_FAILED).
 //
-// REVIEW_IN_PROGRESS is left as it is: a first plan takes it over, and another deployment may be about to execute its own.
-func (s *Stack) Settle(ctx context.Context, tell func(string)) error {
-	if tell == nil {
-		tell = func(string) {}
+// Settle does not change a stack in REVIEW_IN_PROGRESS: the first plan uses it, and another deployment may be about to
+// execute its own.
+func (s *Stack) Settle(ctx context.Context, progress func(string)) error {
+	if progress == nil {
+		progress = func(string) {}
 	}
-	for race := 1; ; {
-		d, err := s.quiet(ctx, tell)
+	for attempt := 1; ; {
+		d, err := s.waitIdle(ctx, progress)
 		if errors.Is(err, ErrAbsent) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		done, err := s.recover(ctx, d, tell)
-		if errors.Is(err, ErrStale) && race < races {
-			race++
+		done, err := s.repair(ctx, d, progress)
+		if errors.Is(err, ErrStale) && attempt < maxConflicts {
+			attempt++
 			err = nil
 		}
 		if done || err != nil {
 			return err
 		}
-		if err := s.pause(ctx); err != nil {
-			return s.failed(ctx, "settle", err)
+		if err := s.wait(ctx); err != nil {
+			return s.wrap(ctx, "settle", err)
 		}
 	}
 }
 
-// recover takes one step out of the state that the stack rests in and reports whether none was needed.
-func (s *Stack) recover(ctx context.Context, d *Description, tell func(string)) (done bool, err error) {
+// repair takes one step towards a state in which a change can be planned. done reports whether none was needed.
+func (s *Stack) repair(ctx context.Context, d *Description, progress func(string)) (done bool, err error) {
 	switch d.Status {
 	case types.StackStatusRollbackComplete, types.StackStatusRollbackFailed, types.StackStatusCreateFailed,
 		types.StackStatusDeleteFailed:
-		return false, s.clear(ctx, d, tell)
+		return false, s.deleteRemains(ctx, d, progress)
 	case types.StackStatusUpdateRollbackFailed:
-		return false, s.resume(ctx, d, tell)
+		return false, s.continueRollback(ctx, d, progress)
 	case types.StackStatusImportRollbackComplete, types.StackStatusImportRollbackFailed:
 		resources, err := s.resources(ctx, d.ID)
 		if err != nil {
@@ -64,17 +66,16 @@ func (s *Stack) recover(ctx context.Context, d *Description, tell func(string)) 
 			if d.Status == types.StackStatusImportRollbackComplete {
 				return true, nil
 			}
-			return false, fmt.Errorf("stack %s is %s, which CloudFormation has no way out of but to delete it: "+
-				"set the DeletionPolicy of what shall stay to Retain, delete the stack in the console, and import what has stayed",
-				s.name, d.Status)
+			return false, fmt.Errorf("stack %s is %s, which CloudFormation can only delete: set the DeletionPolicy of "+
+				"the resources to keep to Retain, delete the stack in the console, and import these resources", s.name, d.Status)
 		}
-		return false, s.clear(ctx, d, tell)
+		return false, s.deleteRemains(ctx, d, progress)
 	default:
 		return true, nil
 	}
 }
 
-// exists reports whether a resource of that status is there and belongs to the stack.
+// exists reports whether a resource with this status exists and belongs to the stack.
 func exists(status types.ResourceStatus) bool {
 	switch status {
 	case types.ResourceStatusDeleteComplete, types.ResourceStatusDeleteSkipped, types.ResourceStatusImportFailed,
@@ -85,32 +86,32 @@ func exists(status types.ResourceStatus) bool {
 	}
 }
 
-// clear deletes the remains of a stack. What cannot be deleted even now is left behind, so that it is in nobody's way.
-func (s *Stack) clear(ctx context.Context, d *Description, tell func(string)) error {
-	if failure, err := s.lastFailure(ctx, d); err == nil && failure != nil { // after this nobody can look it up
-		tell("why it failed: " + failure.cause())
+// deleteRemains deletes a stack, but not the resources that cannot be deleted.
+func (s *Stack) deleteRemains(ctx context.Context, d *Description, progress func(string)) error {
+	if failure, err := s.lastFailure(ctx, d); err == nil && failure != nil { // not available after the deletion
+		progress("why it failed: " + failure.cause())
 	}
-	tell(fmt.Sprintf("stack %s is %s: deleting the remains", s.name, d.Status))
+	progress(fmt.Sprintf("stack %s is %s: deleting the remains", s.name, d.Status))
 	left, err := s.remove(ctx, d, func(string) bool { return true })
 	for _, r := range left {
-		tell(fmt.Sprintf("%s (%s, %s) cannot be deleted and is no longer part of the stack: %s",
-			r.LogicalID, r.Type, r.PhysicalID, plain(r.Reason)))
+		progress(fmt.Sprintf("%s (%s, %s) cannot be deleted and is no longer part of the stack: %s",
+			r.LogicalID, r.Type, r.PhysicalID, trimReason(r.Reason)))
 	}
 	return err
 }
 
-// resume continues a rollback that has failed.
-func (s *Stack) resume(ctx context.Context, d *Description, tell func(string)) error {
-	tell(fmt.Sprintf("stack %s is %s: continuing the rollback", s.name, d.Status))
+// continueRollback continues a failed rollback.
+func (s *Stack) continueRollback(ctx context.Context, d *Description, progress func(string)) error {
+	progress(fmt.Sprintf("stack %s is %s: continuing the rollback", s.name, d.Status))
 	op := operation{name: "rollback", stack: d.ID, token: "rollback-" + uuid.NewString()}
-	err := s.persist(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.mark(ctx, d.ID)
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		op.mark, err = s.latestEventID(ctx, d.ID)
 		return err
 	})
 	if err != nil {
-		return s.failed(ctx, "continue the rollback of", stale(err))
+		return s.wrap(ctx, "continue the rollback of", wrapConflict(err))
 	}
-	err = s.persist(ctx, func(ctx context.Context) error {
+	err = s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.client.ContinueUpdateRollback(ctx, &cloudformation.ContinueUpdateRollbackInput{
 			StackName: &d.ID, ClientRequestToken: &op.token,
 		})
@@ -118,9 +119,9 @@ func (s *Stack) resume(ctx context.Context, d *Description, tell func(string)) e
 	})
 	switch {
 	case ctx.Err() != nil:
-		return s.unwatched(op, err)
+		return s.unwatchedError(op, err)
 	case err != nil:
-		return s.failed(ctx, "continue the rollback of", stale(err))
+		return s.wrap(ctx, "continue the rollback of", wrapConflict(err))
 	}
 	end, err := s.watch(ctx, op)
 	if err != nil || end.status == types.StackStatusUpdateRollbackComplete {
@@ -133,12 +134,12 @@ func (s *Stack) resume(ctx context.Context, d *Description, tell func(string)) e
 			stuck = append(stuck, e.LogicalID)
 		}
 	}
-	next := "correct what it names"
+	next := "correct the cause"
 	if failure.Hint != "" {
 		next = failure.Hint
 	}
 	if len(stuck) > 0 {
-		next += " and deploy again, or leave it as it is: " + s.options.Line.CLI(fmt.Sprintf(
+		next += " and deploy again, or skip the resource: " + s.options.Line.CLI(fmt.Sprintf(
 			"cloudformation continue-update-rollback --stack-name %s --resources-to-skip %s", s.name, strings.Join(stuck, " ")))
 	}
 	failure.Hint = next

@@ -1,8 +1,8 @@
-// Package changeset drives one CloudFormation stack: it plans a change, applies it, watches it to the end and says why it
-// failed. Whatever state an earlier deployment left the stack in, [Stack.Settle] brings it to one that the next can go on from.
+// Package changeset deploys a CloudFormation stack with change sets: it plans a change, applies it, waits for the outcome
+// and explains failures. [Stack.Settle] prepares the stack for the next change, whatever state it is in.
 //
-// CloudFormation does the work and goes on with it when the deployer is killed, so nothing here is kept between runs: the
-// stack's own status, events and change sets tell what was going on.
+// The package keeps no state between runs: CloudFormation continues an operation after the deployer was killed, and the
+// stack's status, events and change sets describe it.
 package changeset
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
-// Client is the part of CloudFormation that is used. [*cloudformation.Client] implements it.
+// Client has the CloudFormation operations in use. [*cloudformation.Client] implements it.
 type Client interface {
 	ContinueUpdateRollback(context.Context, *cloudformation.ContinueUpdateRollbackInput, ...func(*cloudformation.Options),
 	) (*cloudformation.ContinueUpdateRollbackOutput, error)
@@ -58,40 +58,39 @@ type Client interface {
 }
 
 var (
-	// ErrAbsent is returned where there is no stack of that name.
+	// ErrAbsent means that no stack with this name exists.
 	ErrAbsent = errors.New("the stack does not exist")
 
-	// ErrStale is returned where the stack has changed since it was settled or planned, by another deployment for instance.
-	// Nothing has been done; settle the stack and plan again.
-	ErrStale = errors.New("the stack has changed meanwhile")
+	// ErrStale means that the stack has changed since Settle or Plan, for example by another deployment. The call had no
+	// effect: settle the stack and plan again.
+	ErrStale = errors.New("the stack has changed in the meantime")
 )
 
 const (
 	defaultPoll        = 2 * time.Second
 	defaultLostContact = 5 * time.Minute
-	longestCall        = time.Minute // with the SDK's retries; a connection that died without a word would hang for many
+	callTimeout        = time.Minute // includes the SDK's retries; a silently broken connection would block longer
 )
 
 // Options configures a [Stack]. The zero value is usable.
 type Options struct {
-	Poll        time.Duration // between two looks at what CloudFormation is doing; 0: 2 s
-	LostContact time.Duration // how long AWS may be out of reach in the middle of an operation; 0: 5 min
-	Progress    func(Event)   // gets each event of an operation that is watched, in order; may be nil
+	Poll        time.Duration // the polling interval; 0 means 2 s
+	LostContact time.Duration // how long AWS may be unreachable during an operation; 0 means 5 min
+	Progress    func(Event)   // gets each event of an operation, in order; may be nil
 
-	Line command.Line // writes the commands in messages
-	// Resume returns what to run after an operation that was left unwatched, such as "X waits for it"; nil: messages do
-	// not say.
+	Line command.Line // formats the commands in messages
+	// Resume returns the command to run after a wait was interrupted, such as "X waits for it". It may be nil.
 	Resume func() string
 }
 
-// Stack is one CloudFormation stack, which need not exist yet. Create it with [New].
+// Stack is a CloudFormation stack, which need not exist yet. Create it with [New].
 type Stack struct {
 	client  Client
 	name    string
 	options Options
 }
 
-// New returns the stack of that name in the client's account and Region. Nothing is called yet.
+// New returns the stack with this name in the client's account and Region. It makes no calls.
 func New(client Client, name string, options Options) *Stack {
 	if options.Poll == 0 {
 		options.Poll = defaultPoll
@@ -102,42 +101,42 @@ func New(client Client, name string, options Options) *Stack {
 	return &Stack{client: client, name: name, options: options}
 }
 
-// Description is what a stack is at one moment.
+// Description is the state of a stack.
 type Description struct {
-	ID, Name                  string // the id is an ARN
+	ID, Name                  string // the ID is an ARN
 	Status                    types.StackStatus
 	Reason                    string    // of the status; may be ""
 	Created, Updated          time.Time // Updated is zero for a stack that was never updated
 	Parameters, Outputs, Tags map[string]string
 }
 
-// InProgress reports whether CloudFormation is at work on the stack. REVIEW_IN_PROGRESS is not work: it is the status of
-// a stack that has a change set and nothing else.
-func (d *Description) InProgress() bool { return !settled(d.Status) }
+// InProgress reports whether an operation is in progress. It is false for REVIEW_IN_PROGRESS, the status of a stack that
+// only has change sets.
+func (d *Description) InProgress() bool { return !isStable(d.Status) }
 
-// settled reports whether a stack stays in a status until somebody asks for something.
-func settled(status types.StackStatus) bool {
+// isStable reports whether a stack keeps a status until the next operation.
+func isStable(status types.StackStatus) bool {
 	return status == types.StackStatusReviewInProgress || !strings.HasSuffix(string(status), "_IN_PROGRESS")
 }
 
 // Name returns the stack's name.
 func (s *Stack) Name() string { return s.name }
 
-// Describe returns what the stack is now, or [ErrAbsent].
+// Describe returns the state of the stack, or [ErrAbsent].
 func (s *Stack) Describe(ctx context.Context) (*Description, error) { return s.describe(ctx, s.name) }
 
-// describe takes a name or an id. By its id a deleted stack is found too, for 90 days.
+// describe takes a name or an ID. By its ID, a deleted stack is found for 90 days.
 func (s *Stack) describe(ctx context.Context, id string) (*Description, error) {
 	out, err := s.client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &id})
-	if absent(err) || err == nil && len(out.Stacks) == 0 {
-		return nil, s.failed(ctx, "describe", ErrAbsent)
+	if isNotFound(err) || err == nil && len(out.Stacks) == 0 {
+		return nil, s.wrap(ctx, "describe", ErrAbsent)
 	}
 	if err != nil {
-		return nil, s.failed(ctx, "describe", err)
+		return nil, s.wrap(ctx, "describe", err)
 	}
 	stack := out.Stacks[0]
 	if id == s.name && stack.StackStatus == types.StackStatusDeleteComplete {
-		return nil, s.failed(ctx, "describe", ErrAbsent)
+		return nil, s.wrap(ctx, "describe", ErrAbsent)
 	}
 	d := &Description{
 		ID: aws.ToString(stack.StackId), Name: aws.ToString(stack.StackName),
@@ -157,16 +156,16 @@ func (s *Stack) describe(ctx context.Context, id string) (*Description, error) {
 	return d, nil
 }
 
-// Template returns the template that the stack was last given, as it was written, or [ErrAbsent].
+// Template returns the stack's latest template as it was submitted, or [ErrAbsent].
 func (s *Stack) Template(ctx context.Context) ([]byte, error) {
 	out, err := s.client.GetTemplate(ctx, &cloudformation.GetTemplateInput{
 		StackName: &s.name, TemplateStage: types.TemplateStageOriginal,
 	})
-	if absent(err) {
+	if isNotFound(err) {
 		err = ErrAbsent
 	}
 	if err != nil {
-		return nil, s.failed(ctx, "get the template of", err)
+		return nil, s.wrap(ctx, "get the template of", err)
 	}
 	return []byte(aws.ToString(out.TemplateBody)), nil
 }
@@ -179,7 +178,7 @@ type Resource struct {
 	Updated                     time.Time
 }
 
-// Resources returns the stack's resources, those that were deleted among them, in CloudFormation's order, or [ErrAbsent].
+// Resources returns the stack's resources, including deleted ones, in CloudFormation's order, or [ErrAbsent].
 func (s *Stack) Resources(ctx context.Context) ([]Resource, error) { return s.resources(ctx, s.name) }
 
 func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
@@ -187,11 +186,11 @@ func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 	pages := cloudformation.NewListStackResourcesPaginator(s.client, &cloudformation.ListStackResourcesInput{StackName: &id})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if absent(err) {
+		if isNotFound(err) {
 			err = ErrAbsent
 		}
 		if err != nil {
-			return nil, s.failed(ctx, "list the resources of", err)
+			return nil, s.wrap(ctx, "list the resources of", err)
 		}
 		for _, r := range page.StackResourceSummaries {
 			resources = append(resources, Resource{
@@ -204,47 +203,47 @@ func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 	return resources, nil
 }
 
-// failed says what was being done to the stack when an error came up, or ctx ended.
-func (s *Stack) failed(ctx context.Context, doing string, err error) error {
+// wrap adds the action that failed and the stack to an error. If ctx has ended, its cause replaces the error.
+func (s *Stack) wrap(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	return fmt.Errorf("%s stack %s: %w", doing, s.name, awserrors.Explain(err))
 }
 
-// stale marks an error that says that somebody was faster as [ErrStale], and explains any other.
-func stale(err error) error {
-	if raced(err) {
+// wrapConflict wraps a conflict with another deployment in [ErrStale], and explains any other error.
+func wrapConflict(err error) error {
+	if isConflict(err) {
 		return fmt.Errorf("%w: %w", ErrStale, awserrors.Explain(err))
 	}
 	return awserrors.Explain(err)
 }
 
-// absent reports whether CloudFormation said that there is no such stack: it has no error code of its own for that.
-func absent(err error) bool { return refusal(err, noStack) }
+// isNotFound reports whether err means that the stack does not exist. CloudFormation has no error code for it.
+func isNotFound(err error) bool { return isValidationError(err, noStack) }
 
-// races is how often in a row somebody else may be faster before that is given up.
-const races = 5
+// maxConflicts is the number of attempts that may conflict with other deployments.
+const maxConflicts = 5
 
-// raced reports whether CloudFormation refused a call because of the state that the stack is in: somebody was faster.
-func raced(err error) bool {
+// isConflict reports whether CloudFormation rejected a call because another deployment has changed the stack's state.
+func isConflict(err error) bool {
 	switch awserrors.Code(err) {
 	case "InvalidChangeSetStatus", "ChangeSetNotFound", "OperationInProgressException", "StaleRequestException":
 		return true
 	default:
-		return refusal(err, noStack) || refusal(err, otherState)
+		return isValidationError(err, noStack) || isValidationError(err, otherState)
 	}
 }
 
-// What the messages of a ValidationError say of the stack as a whole. They begin with it, unlike those about a template,
-// of which "S3 error: The specified key does not exist." is one.
+// Messages of a ValidationError about the stack. They begin with "Stack", unlike those about a template, such as
+// "S3 error: The specified key does not exist."
 var (
 	noStack    = regexp.MustCompile(`^Stack (with id )?\S+ does not exist`)
 	otherState = regexp.MustCompile(`^Stack\W.*(is in \w+ state and can ?not |cannot be deleted while in status |` +
 		`already exists and cannot be created again|is not in UPDATE_ROLLBACK_FAILED)`)
 )
 
-func refusal(err error, message *regexp.Regexp) bool {
+func isValidationError(err error, message *regexp.Regexp) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
 	return ok && api.ErrorCode() == "ValidationError" && message.MatchString(api.ErrorMessage())
 }

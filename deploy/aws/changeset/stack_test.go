@@ -27,7 +27,7 @@ import (
 
 const (
 	name  = "UserRequestAPI"
-	grace = 10 * time.Second // of the time of the tests, to clean up
+	grace = 10 * time.Second // left before the test deadline for the cleanup
 	poll  = time.Millisecond
 )
 
@@ -40,14 +40,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// bench is a stack, the CloudFormation that it is in and what was told about it.
+// bench is a stack in a CloudFormation server, with its events and progress lines.
 type bench struct {
 	*changeset.Stack
 	cfn *changesettest.CloudFormation
 
 	mu     sync.Mutex
 	events []changeset.Event
-	told   []string
+	lines  []string
 }
 
 func start(t *testing.T, change ...func(*changeset.Options)) *bench {
@@ -55,7 +55,7 @@ func start(t *testing.T, change ...func(*changeset.Options)) *bench {
 	return join(t, changesettest.New(t), change...)
 }
 
-// join is another deployer of the same stack.
+// join returns another deployer of the same stack.
 func join(t *testing.T, cfn *changesettest.CloudFormation, change ...func(*changeset.Options)) *bench {
 	t.Helper()
 	b := &bench{cfn: cfn}
@@ -71,16 +71,16 @@ func join(t *testing.T, cfn *changesettest.CloudFormation, change ...func(*chang
 	return b
 }
 
-func (b *bench) tell(text string) {
+func (b *bench) progress(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.told = append(b.told, text)
+	b.lines = append(b.lines, line)
 }
 
-// deploy does what a deployment does: settle, plan, apply, and again where another was faster.
+// deploy settles the stack, plans and applies. It starts over after a conflict with another deployer.
 func (b *bench) deploy(ctx context.Context, input changeset.Input) (*changeset.Plan, error) {
 	for {
-		if err := b.Settle(ctx, b.tell); err != nil {
+		if err := b.Settle(ctx, b.progress); err != nil {
 			return nil, err
 		}
 		plan, err := b.Plan(ctx, input)
@@ -112,7 +112,7 @@ const (
 	alarm    = `"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}`
 )
 
-// template is a template of resources, with an output.
+// template returns a template with these resources and an output.
 func template(resources ...string) changeset.Input {
 	return changeset.Input{TemplateBody: []byte(`{"Resources": {` + strings.Join(resources, ",") + `},
 		"Outputs": {"TableName": {"Value": {"Ref": "Table"}}}}`)}
@@ -121,7 +121,7 @@ func template(resources ...string) changeset.Input {
 func TestFirstDeployment(t *testing.T) {
 	t.Parallel()
 	b := start(t)
-	b.cfn.Page(2) // so that events and changes come in many pages
+	b.cfn.Page(2) // events and changes span several pages
 	ctx := within(t)
 	if _, err := b.Describe(ctx); !errors.Is(err, changeset.ErrAbsent) {
 		t.Errorf("before: got error %v, want %v", err, changeset.ErrAbsent)
@@ -161,7 +161,7 @@ func TestFirstDeployment(t *testing.T) {
 		t.Errorf("description -want +got:\n%s", diff)
 	}
 	if body, err := b.Template(ctx); err != nil || !bytes.Equal(body, input.TemplateBody) {
-		t.Errorf("template: got %s, %v, want it as it was given", body, err)
+		t.Errorf("template: got %s, %v, want it unchanged", body, err)
 	}
 	resources, err := b.Resources(ctx)
 	if err != nil || len(resources) != 3 || resources[2].PhysicalID != "UserData" || resources[2].Status != types.ResourceStatusCreateComplete {
@@ -189,7 +189,7 @@ func TestNoChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !plan.Empty() || len(plan.Changes) > 0 {
-		t.Errorf("got plan %+v, want an empty one", plan)
+		t.Errorf("got plan %+v, want an empty plan", plan)
 	}
 	if err := b.Discard(ctx, plan); err != nil {
 		t.Errorf("discard an empty plan: %v", err)
@@ -198,7 +198,7 @@ func TestNoChange(t *testing.T) {
 		t.Errorf("change sets left: %v", left)
 	}
 	if got := count(b.cfn, "ExecuteChangeSet"); got != 1 {
-		t.Errorf("got %d executions, want only that of the first deployment", got)
+		t.Errorf("got %d executions, want 1, by the first deployment", got)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestUpdate(t *testing.T) {
 	if diff := cmp.Diff(want, plan.Changes); diff != "" || plan.New {
 		t.Errorf("plan: new %v, changes -want +got:\n%s", plan.New, diff)
 	}
-	// The events of the clean-up come after those of the update itself and are watched as well.
+	// Apply also reports the events of the cleanup phase.
 	last := summary(b.events)[len(b.events)-4:]
 	if diff := cmp.Diff([]string{
 		"UserRequestAPI UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Role DELETE_IN_PROGRESS", "Role DELETE_COMPLETE",
@@ -262,7 +262,7 @@ func TestOnlyOutputsChange(t *testing.T) {
 	}
 	plan, err := b.deploy(ctx, changeset.Input{TemplateBody: []byte(`{"Resources": {` + table + `}, "Outputs": {"Table": {"Value": "x"}}}`)})
 	if err != nil || plan.Empty() || len(plan.Changes) > 0 {
-		t.Fatalf("got plan %+v, %v, want one that changes no resource and yet is not empty", plan, err)
+		t.Fatalf("got plan %+v, %v, want a plan that is not empty and changes no resource", plan, err)
 	}
 	if d, err := b.Describe(ctx); err != nil || d.Outputs["Table"] != "x" {
 		t.Errorf("outputs: got %+v, %v", d, err)
@@ -281,12 +281,12 @@ func TestFailedUpdate(t *testing.T) {
 			`Resource handler returned message: "User: arn:aws:iam::123456789012:user/deployer is not authorized to perform: ` +
 				`lambda:UpdateFunctionConfiguration on resource: arn:aws:lambda:eu-west-1:123456789012:function:x" ` +
 				`(RequestToken: 0c1d, HandlerErrorCode: AccessDenied)`,
-			[]string{"Function (AWS::Lambda::Function): User: arn", "lambda:UpdateFunctionConfiguration is missing", "docs/deploy.md"},
+			[]string{"Function (AWS::Lambda::Function): User: arn", "lacks the permission lambda:UpdateFunctionConfiguration", "docs/deploy.md"},
 		},
 		{
 			"alarm",
 			"CodeDeploy deployment d-1 was stopped: one or more alarms have been activated according to the Amazon CloudWatch metrics",
-			[]string{"the new version has set off an alarm"},
+			[]string{"the new version triggered an alarm"},
 		},
 		{
 			"version",
@@ -300,7 +300,7 @@ func TestFailedUpdate(t *testing.T) {
 		},
 		{"logs role", "CloudWatch Logs role ARN must be set in account settings to enable logging", []string{"ApiGatewayLogsRole", "Create"}},
 		{"integration", "No integration defined for method", []string{"go tool mage template"}},
-		{"key", "The ciphertext refers to a customer master key that does not exist (Service: AWSKMS, KMS key is disabled)", []string{"enabled, in this Region"}},
+		{"key", "The ciphertext refers to a customer master key that does not exist (Service: AWSKMS, KMS key is disabled)", []string{"enabled, is in this Region"}},
 		{"quota", "Account has reached the maximum number of REST APIs: LimitExceededException", []string{"Service Quotas"}},
 		{
 			"role",
@@ -313,9 +313,9 @@ func TestFailedUpdate(t *testing.T) {
 			[]string{"a role that was just created", "deploy again"},
 		},
 		{"unknown", "Something else.", []string{
-			"Something else; everything is as it was before (UPDATE_ROLLBACK_COMPLETE); correct the cause and repeat",
+			"Something else; the stack is back in its previous state (UPDATE_ROLLBACK_COMPLETE); correct the cause and deploy again",
 		}},
-		{"none", "", []string{"CloudFormation gives no reason", "correct the cause and repeat"}},
+		{"none", "", []string{"CloudFormation returned no reason", "correct the cause and deploy again"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -329,15 +329,15 @@ func TestFailedUpdate(t *testing.T) {
 			_, err := b.deploy(ctx, template(table, role, changed, strings.Replace(alarm, "Alarm", "Other", 1), strings.Replace(alarm, "Alarm", "Another", 1)))
 			failure, ok := errors.AsType[*changeset.Failure](err)
 			if !ok {
-				t.Fatalf("got error %v, want a *stack.Failure", err)
+				t.Fatalf("got error %v, want a *changeset.Failure", err)
 			}
 			if failure.Cause.LogicalID != "Function" || failure.Status != types.StackStatusUpdateRollbackComplete {
 				t.Errorf("got status %s, cause %+v, want the function's", failure.Status, failure.Cause)
 			}
 			if len(failure.Others) > 0 {
-				t.Errorf("others: got %+v, want none: what was cancelled has not failed", failure.Others)
+				t.Errorf("others: got %+v, want none: cancelled resources are no failures", failure.Others)
 			}
-			for _, part := range append(test.want, "everything is as it was before (UPDATE_ROLLBACK_COMPLETE)") {
+			for _, part := range append(test.want, "the stack is back in its previous state (UPDATE_ROLLBACK_COMPLETE)") {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("got error %q, want %q in it", err, part)
 				}
@@ -352,26 +352,26 @@ func TestFailedUpdate(t *testing.T) {
 	}
 }
 
-// Every state that an earlier deployment may have left, and the deployment after it.
-func TestStatesLeftBehind(t *testing.T) {
+// TestInitialStates deploys to a stack in each state that an earlier deployment may leave behind.
+func TestInitialStates(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		arrange func(*testing.T, *bench)
-		told    []string // parts of what is told, in order
-		anew    bool     // the stack is made anew
+		lines   []string // substrings of the progress lines, in order
+		isNew   bool     // the deployment creates the stack
 	}{
-		{name: "nothing", arrange: func(*testing.T, *bench) {}, anew: true},
+		{name: "nothing", arrange: func(*testing.T, *bench) {}, isNew: true},
 		{name: "ROLLBACK_COMPLETE", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Fail(changesettest.Create, "Role", "no")
 			if _, err := b.deploy(within(t), template(role, function)); err == nil {
-				t.Error("the creation has not failed")
+				t.Error("the creation succeeded, want an error")
 			}
 			if got := b.cfn.Status(name); got != "ROLLBACK_COMPLETE" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"why it failed: ", "ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
+		}, lines: []string{"why it failed: ", "ROLLBACK_COMPLETE: deleting the remains"}, isNew: true},
 		{name: "ROLLBACK_FAILED", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Fail(changesettest.Create, "Role", "no")
@@ -379,15 +379,15 @@ func TestStatesLeftBehind(t *testing.T) {
 			b.cfn.Fail(changesettest.Delete, "Function", "still in use")
 			_, err := b.deploy(within(t), template(role, function))
 			if failure, ok := errors.AsType[*changeset.Failure](err); !ok || failure.Cause.LogicalID != "Role" || len(failure.Others) != 1 {
-				t.Errorf("got error %+v, want the cause and what failed later", err)
+				t.Errorf("got error %+v, want the cause and the later failure", err)
 			}
 			if got := b.cfn.Status(name); got != "ROLLBACK_FAILED" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"why it failed: ", "ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, anew: true},
+		}, lines: []string{"why it failed: ", "ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, isNew: true},
 		{name: "CREATE_FAILED", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_FAILED", template(role).TemplateBody)
-		}, told: []string{"CREATE_FAILED: deleting the remains"}, anew: true},
+		}, lines: []string{"CREATE_FAILED: deleting the remains"}, isNew: true},
 		{name: "REVIEW_IN_PROGRESS", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			if _, err := b.Plan(within(t), template(table)); err != nil {
@@ -396,7 +396,7 @@ func TestStatesLeftBehind(t *testing.T) {
 			if got := b.cfn.Status(name); got != "REVIEW_IN_PROGRESS" {
 				t.Errorf("got status %s", got)
 			}
-		}, anew: true},
+		}, isNew: true},
 		{name: "UPDATE_ROLLBACK_COMPLETE", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "UPDATE_ROLLBACK_COMPLETE", template(role).TemplateBody)
 		}},
@@ -406,10 +406,10 @@ func TestStatesLeftBehind(t *testing.T) {
 			b.cfn.Fail(changesettest.Update, "Function", "no")
 			b.cfn.Fail(changesettest.Rollback, "Function", "not now")
 			_, err := b.deploy(within(t), template(role, changed))
-			if err == nil || !strings.Contains(err.Error(), "the way back failed too") {
+			if err == nil || !strings.Contains(err.Error(), "the rollback failed too") {
 				t.Errorf("got error %v", err)
 			}
-		}, told: []string{"UPDATE_ROLLBACK_FAILED: continuing the rollback"}},
+		}, lines: []string{"UPDATE_ROLLBACK_FAILED: continuing the rollback"}},
 		{name: "DELETE_FAILED", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
@@ -417,75 +417,75 @@ func TestStatesLeftBehind(t *testing.T) {
 			if err := b.Delete(within(t)); err == nil || !strings.Contains(err.Error(), "Role (AWS::IAM::Role): in use") {
 				t.Errorf("got error %v", err)
 			}
-		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains"}, anew: true},
-		{name: "DELETE_FAILED for good", arrange: func(t *testing.T, b *bench) {
+		}, lines: []string{"why it failed: ", "DELETE_FAILED: deleting the remains"}, isNew: true},
+		{name: "DELETE_FAILED permanently", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			b.cfn.Fail(changesettest.Delete, "Role", "in use")
 			b.cfn.Fail(changesettest.Delete, "Role", "in use")
 			if err := b.Delete(within(t)); err == nil {
-				t.Error("the deletion has not failed")
+				t.Error("the deletion succeeded, want an error")
 			}
-		}, told: []string{"why it failed: ", "DELETE_FAILED: deleting the remains", "Role (AWS::IAM::Role, "}, anew: true},
+		}, lines: []string{"why it failed: ", "DELETE_FAILED: deleting the remains", "Role (AWS::IAM::Role, "}, isNew: true},
 		{name: "IMPORT_ROLLBACK_COMPLETE of a new stack", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Exists("AWS::DynamoDB::Table", "Adopted")
 			b.cfn.Fail(changesettest.Import, "Table", "The resource is not in a state to be imported")
 			if _, err := b.deploy(within(t), importing()); err == nil {
-				t.Error("the import has not failed")
+				t.Error("the import succeeded, want an error")
 			}
 			if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_COMPLETE" {
 				t.Errorf("got status %s", got)
 			}
-		}, told: []string{"why it failed: ", "IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, anew: true},
-		{name: "IMPORT_ROLLBACK_COMPLETE of a stack that serves", arrange: func(_ *testing.T, b *bench) {
+		}, lines: []string{"why it failed: ", "IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, isNew: true},
+		{name: "IMPORT_ROLLBACK_COMPLETE of an existing stack", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "IMPORT_ROLLBACK_COMPLETE", template(role).TemplateBody)
 		}},
 		{name: "CREATE_IN_PROGRESS", arrange: func(t *testing.T, b *bench) { interrupt(t, b, template(table, role, function)) },
-			told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+			lines: []string{"_IN_PROGRESS, by another or an interrupted deployment"}},
 		{name: "UPDATE_IN_PROGRESS", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			interrupt(t, b, template(role, changed))
-		}, told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+		}, lines: []string{"_IN_PROGRESS, by another or an interrupted deployment"}},
 		{name: "UPDATE_IN_PROGRESS that fails", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			b.cfn.Fail(changesettest.Update, "Function", "no")
 			interrupt(t, b, template(role, changed))
-		}, told: []string{"_IN_PROGRESS, by another deployment or one that was interrupted"}},
+		}, lines: []string{"_IN_PROGRESS, by another or an interrupted deployment"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := start(t)
 			test.arrange(t, b)
-			b.told = nil
+			b.lines = nil
 			plan, err := b.deploy(within(t), template(table, role, function, alarm))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if plan.New != test.anew {
-				t.Errorf("new: got %v, want %v", plan.New, test.anew)
+			if plan.New != test.isNew {
+				t.Errorf("new: got %v, want %v", plan.New, test.isNew)
 			}
-			if len(b.told) != len(test.told) {
-				t.Fatalf("told: got %q, want %q", b.told, test.told)
+			if len(b.lines) != len(test.lines) {
+				t.Fatalf("progress: got %q, want %q", b.lines, test.lines)
 			}
-			for i, part := range test.told {
-				if !strings.Contains(b.told[i], part) {
-					t.Errorf("told: got %q, want %q in it", b.told[i], part)
+			for i, part := range test.lines {
+				if !strings.Contains(b.lines[i], part) {
+					t.Errorf("progress: got %q, want %q in it", b.lines[i], part)
 				}
 			}
 			if got := b.cfn.Status(name); got != "CREATE_COMPLETE" && got != "UPDATE_COMPLETE" {
-				t.Errorf("got status %s in the end", got)
+				t.Errorf("got status %s after the deployment", got)
 			}
 			if got := len(b.cfn.Resources(name)); got != 4 {
-				t.Errorf("got %d resources in the end, want 4", got)
+				t.Errorf("got %d resources after the deployment, want 4", got)
 			}
 		})
 	}
 }
 
-// interrupt begins a deployment and has Ctrl-C end it in the middle.
+// interrupt starts a deployment and cancels it at the first event.
 func interrupt(t *testing.T, b *bench, input changeset.Input) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(within(t))
@@ -500,9 +500,9 @@ func interrupt(t *testing.T, b *bench, input changeset.Input) {
 	}
 	err = deployer.Apply(ctx, plan)
 	if !errors.Is(err, interrupted) {
-		t.Fatalf("got error %v, want the cause of the context's end", err)
+		t.Fatalf("got error %v, want the cause of the context", err)
 	}
-	if want := "what has begun goes on in AWS by itself: the next command waits for it"; !strings.Contains(err.Error(), want) {
+	if want := "the operation continues in AWS: the next command waits for it"; !strings.Contains(err.Error(), want) {
 		t.Errorf("got error %q, want %q in it", err, want)
 	}
 }
@@ -548,7 +548,7 @@ func TestNameIsTaken(t *testing.T) {
 	_, err := b.deploy(within(t), template(table, role))
 	for _, part := range []string{
 		"Table (AWS::DynamoDB::Table): Resource of type 'AWS::DynamoDB::Table' with identifier 'UserData' already exists; ",
-		"what was created is gone again", "docs/deploy.md says how to take it over",
+		"the created resources were deleted", "docs/deploy.md describes how to import an existing table",
 	} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("got error %v, want %q in it", err, part)
@@ -569,7 +569,7 @@ func TestRollbackThatFailsAgain(t *testing.T) {
 	}
 	b.cfn.Run(name)
 	if err := b.Settle(within(t), nil); err != nil {
-		t.Errorf("with the cause mended: %v", err)
+		t.Errorf("after the cause was corrected: %v", err)
 	}
 }
 
@@ -577,15 +577,15 @@ func TestStuckImport(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "IMPORT_ROLLBACK_FAILED", template(role).TemplateBody)
-	if err := b.Settle(within(t), nil); err == nil || !strings.Contains(err.Error(), "no way out") {
-		t.Errorf("got error %v, want one that says what to do", err)
+	if err := b.Settle(within(t), nil); err == nil || !strings.Contains(err.Error(), "can only delete") {
+		t.Errorf("got error %v, want the next step in it", err)
 	}
 	if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_FAILED" {
-		t.Errorf("got status %s: a stack that serves must not be touched", got)
+		t.Errorf("got status %s, want the existing stack unchanged", got)
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestRejected(t *testing.T) {
 	t.Parallel()
 	const early = "The following hook(s)/validation failed: [AWS::EarlyValidation::ResourceExistenceCheck]. " +
 		"To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."
@@ -600,7 +600,7 @@ func TestRefused(t *testing.T) {
 				c.Refuse(early, "Table: Resource of type 'AWS::DynamoDB::Table' with identifier 'UserData' already exists.",
 					"Role: Required property [X] not found")
 			}, template(table, role),
-			[]string{"Table (AWS::DynamoDB::Table): Resource of type", "(at /Resources/Table)", "nothing was changed", "take it over"},
+			[]string{"Table (AWS::DynamoDB::Table): Resource of type", "(at /Resources/Table)", "nothing was changed", "import an existing table"},
 		},
 		{
 			"validation without permission for its details", func(c *changesettest.CloudFormation) {
@@ -618,7 +618,7 @@ func TestRefused(t *testing.T) {
 			[]string{"Parameters: [Stage] must have values"},
 		},
 		{
-			"template that is not there", func(c *changesettest.CloudFormation) {
+			"missing template", func(c *changesettest.CloudFormation) {
 				c.Fault("CreateChangeSet", changesettest.Fault{
 					Status: 400, Code: "ValidationError", Message: "S3 error: The specified key does not exist.",
 				})
@@ -626,7 +626,7 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			"named role", nil, template(`"Role": {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "x"}}`),
-			[]string{"Requires capabilities : [CAPABILITY_NAMED_IAM]", "leave the name to CloudFormation"},
+			[]string{"Requires capabilities : [CAPABILITY_NAMED_IAM]", "remove the RoleName"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -637,7 +637,7 @@ func TestRefused(t *testing.T) {
 			}
 			_, err := b.deploy(within(t), test.input)
 			if _, ok := errors.AsType[*changeset.Failure](err); !ok {
-				t.Errorf("got error %v, want a *stack.Failure", err)
+				t.Errorf("got error %v, want a *changeset.Failure", err)
 			}
 			for _, part := range test.want {
 				if err == nil || !strings.Contains(err.Error(), part) {
@@ -646,7 +646,7 @@ func TestRefused(t *testing.T) {
 			}
 			b.cfn.Run(name)
 			if got := b.cfn.Status(name); got != "" {
-				t.Errorf("the stack was left behind as %s", got)
+				t.Errorf("got status %s, want no stack", got)
 			}
 		})
 	}
@@ -668,23 +668,23 @@ func TestDiscard(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := b.cfn.ChangeSets(name); !slices.Equal(got, []string{second.Name}) {
-		t.Fatalf("change sets: got %v, want the other deployment's alone", got)
+		t.Fatalf("change sets: got %v, want only the other deployment's", got)
 	}
 	if err := b.Discard(ctx, second); err != nil {
 		t.Fatal(err)
 	}
 	b.cfn.Run(name)
 	if got := b.cfn.Status(name); got != "" {
-		t.Errorf("the empty stack was left behind as %s", got)
+		t.Errorf("got status %s, want no stack", got)
 	}
 }
 
-func TestSweep(t *testing.T) {
+func TestAbandonedChangeSets(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	ctx := within(t)
 	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
-	if _, err := b.Plan(ctx, template(table, role)); err != nil { // and the deployer is killed
+	if _, err := b.Plan(ctx, template(table, role)); err != nil { // abandoned
 		t.Fatal(err)
 	}
 	_, err := b.cfn.Client().CreateChangeSet(ctx, &cloudformation.CreateChangeSetInput{
@@ -770,17 +770,16 @@ func TestFaultsBefore(t *testing.T) {
 		{"denied", changesettest.AccessDenied("cloudformation:DescribeStacks"), awserrors.Denied, "user/deployer may not call cloudformation:DescribeStacks"},
 		{"throttled", changesettest.Throttling(), awserrors.Throttled, "Rate exceeded"},
 		{"broken connection", changesettest.Reset(), awserrors.Unreachable, "check the network"},
-		{"out of order", changesettest.Unavailable(), awserrors.Unavailable, "AWS has a fault"},
+		{"unavailable", changesettest.Unavailable(), awserrors.Unavailable, "AWS has a fault"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := start(t)
-			b.cfn.Fault("*", slices.Repeat([]changesettest.Fault{test.fault}, 3)...) // as often as the client tries
+			b.cfn.Fault("*", slices.Repeat([]changesettest.Fault{test.fault}, 3)...) // the client's attempts
 			_, err := b.deploy(within(t), template(table))
 			if awserrors.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v of kind %d, want kind %d and %q in it", err, awserrors.KindOf(err), test.kind, test.want)
 			}
-			b.cfn.Fault("*") // the client may have tried less often
 			if _, err := b.deploy(within(t), template(table)); err != nil && test.kind != awserrors.Expired && test.kind != awserrors.Denied {
 				t.Errorf("the next deployment: %v", err)
 			}
@@ -788,7 +787,7 @@ func TestFaultsBefore(t *testing.T) {
 	}
 }
 
-// What comes in the middle of an operation is sat out: each call fails more often than the SDK tries.
+// The faults exceed the SDK's attempts, so that the package itself must retry.
 func TestFaultsInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -801,9 +800,9 @@ func TestFaultsInTheMiddle(t *testing.T) {
 		{"DescribeStackEvents", changesettest.Unavailable(), 10},
 		{"ExecuteChangeSet", changesettest.Throttling(), 10},
 		{"ExecuteChangeSet", changesettest.Reset(), 10},
-		{"ExecuteChangeSet", changesettest.LostAnswer(), 1},
-		{"ExecuteChangeSet", changesettest.LostAnswer(), 10},
-		{"CreateChangeSet", changesettest.LostAnswer(), 1},
+		{"ExecuteChangeSet", changesettest.LostResponse(), 1},
+		{"ExecuteChangeSet", changesettest.LostResponse(), 10},
+		{"CreateChangeSet", changesettest.LostResponse(), 1},
 		{"DescribeChangeSet", changesettest.Reset(), 2},
 	} {
 		t.Run(fmt.Sprintf("%s %+v", test.action, test.fault), func(t *testing.T) {
@@ -824,22 +823,22 @@ func TestFaultsInTheMiddle(t *testing.T) {
 	}
 }
 
-// The answer to the execution is lost, and by the time that it is repeated the change set is done or gone.
-func TestExecutionThatEndedUnseen(t *testing.T) {
+// The response to ExecuteChangeSet is lost, and its retry is rejected because the execution has started.
+func TestLostExecuteResponse(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
-	b.cfn.Fault("ExecuteChangeSet", changesettest.LostAnswer(),
+	b.cfn.Fault("ExecuteChangeSet", changesettest.LostResponse(),
 		changesettest.Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: "ChangeSet [x] cannot be executed in its current execution status of [EXECUTE_IN_PROGRESS]"})
 	if _, err := b.deploy(within(t), template(table, role)); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(b.cfn, "CreateChangeSet"); got != 1 {
-		t.Errorf("got %d plans, want the one that was executed", got)
+		t.Errorf("got %d plans, want 1", got)
 	}
 }
 
-func TestLostForGood(t *testing.T) {
+func TestLostContact(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
@@ -847,7 +846,7 @@ func TestLostForGood(t *testing.T) {
 		want  string
 	}{
 		{"broken connections", changesettest.Reset(), "no contact for"},
-		{"no answers", changesettest.Hang(), "no contact for"},
+		{"no responses", changesettest.Hang(), "no contact for"},
 		{"expired credentials", changesettest.ExpiredToken(), "sign in again"},
 		{"permission withdrawn", changesettest.AccessDenied("cloudformation:DescribeStackEvents"), "may not call cloudformation:DescribeStackEvents"},
 	} {
@@ -859,7 +858,7 @@ func TestLostForGood(t *testing.T) {
 				b.cfn.Fault("DescribeStackEvents", slices.Repeat([]changesettest.Fault{test.fault}, 10_000)...)
 			})
 			_, err := b.deploy(within(t), template(table, role))
-			for _, part := range []string{test.want, "what has begun goes on in AWS by itself"} {
+			for _, part := range []string{test.want, "the operation continues in AWS"} {
 				if err == nil || !strings.Contains(err.Error(), part) {
 					t.Errorf("got error %v, want %q in it", err, part)
 				}
@@ -876,11 +875,11 @@ func TestInterruptedPlan(t *testing.T) {
 	b.cfn.Before("DescribeChangeSet", func() { cancel(interrupted) })
 	_, err := b.Plan(ctx, template(table))
 	if !errors.Is(err, interrupted) {
-		t.Errorf("got error %v, want the cause of the context's end", err)
+		t.Errorf("got error %v, want the cause of the context", err)
 	}
 	b.cfn.Run(name)
 	if got := b.cfn.Status(name); got != "" {
-		t.Errorf("the empty stack was left behind as %s", got)
+		t.Errorf("got status %s, want no stack", got)
 	}
 }
 
@@ -893,7 +892,7 @@ func TestDelete(t *testing.T) {
 		want    string // part of the error
 	}{
 		{name: "absent", arrange: func(*testing.T, *bench) {}},
-		{name: "with a table that stays", arrange: func(_ *testing.T, b *bench) {
+		{name: "with a retained table", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(table, role).TemplateBody)
 		}},
 		{name: "in review", arrange: func(t *testing.T, b *bench) {
@@ -902,29 +901,29 @@ func TestDelete(t *testing.T) {
 				t.Error(err)
 			}
 		}},
-		{name: "under deployment", arrange: func(t *testing.T, b *bench) {
+		{name: "during a deployment", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
 			interrupt(t, b, template(role, function))
 		}},
-		{name: "under deletion", arrange: func(t *testing.T, b *bench) {
+		{name: "during a deletion", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			if _, err := b.cfn.Client().DeleteStack(within(t), &cloudformation.DeleteStackInput{StackName: new(name)}); err != nil {
 				t.Error(err)
 			}
 		}},
-		{name: "with what cannot go but may stay", arrange: func(_ *testing.T, b *bench) {
+		{name: "undeletable resource that may be retained", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			b.cfn.Fail(changesettest.Delete, "Role", "in use")
 		}, retain: []string{"Role"}},
-		{name: "with what cannot go", arrange: func(_ *testing.T, b *bench) {
+		{name: "undeletable resource", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			b.cfn.Fail(changesettest.Delete, "Role", "Cannot delete entity, must detach all policies first.")
 		}, retain: []string{"Function"}, want: "Role (AWS::IAM::Role): Cannot delete entity, must detach all policies first; the stack is DELETE_FAILED"},
-		{name: "with a lost answer", arrange: func(_ *testing.T, b *bench) {
+		{name: "with a lost response", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
-			b.cfn.Fault("DeleteStack", changesettest.LostAnswer())
+			b.cfn.Fault("DeleteStack", changesettest.LostResponse())
 		}},
 		{name: "protected", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
@@ -932,7 +931,7 @@ func TestDelete(t *testing.T) {
 				Status: 400, Code: "ValidationError", Message: "Stack [UserRequestAPI] cannot be deleted while TerminationProtection is enabled",
 			})
 		}, want: "cannot be deleted while TerminationProtection is enabled"},
-		{name: "overtaken by a deployment", arrange: func(_ *testing.T, b *bench) {
+		{name: "conflict with a deployment", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role).TemplateBody)
 			b.cfn.Fault("DeleteStack", changesettest.Fault{
 				Status: 400, Code: "ValidationError", Message: "Stack [x] cannot be deleted while in status UPDATE_IN_PROGRESS",
@@ -969,17 +968,17 @@ func TestDeletedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := b.Apply(ctx, plan); !errors.Is(err, changeset.ErrStale) && err == nil {
-		t.Errorf("got error %v, want one", err)
+		t.Error("got no error, want one")
 	}
 }
 
-// CloudFormation has taken the order and then does nothing.
+// CloudFormation accepts the call and never begins the operation.
 func TestNothingBegins(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "CREATE_COMPLETE", template(table).TemplateBody)
 	b.cfn.Fault("ExecuteChangeSet", changesettest.Ignored())
-	if _, err := b.deploy(within(t), template(table, role)); err != nil { // which plans once more
+	if _, err := b.deploy(within(t), template(table, role)); err != nil { // plans twice
 		t.Fatal(err)
 	}
 	if got := count(b.cfn, "CreateChangeSet"); got != 2 {
@@ -991,18 +990,18 @@ func TestNothingBegins(t *testing.T) {
 	}
 }
 
-// The last event never comes.
+// The final event is missing.
 func TestStatusWithoutEvent(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "UPDATE_IN_PROGRESS", template(table).TemplateBody)
 	b.cfn.Before("DescribeStackEvents", func() {})
 	b.cfn.Before("DescribeStackEvents", func() { b.cfn.Become(name, "UPDATE_COMPLETE") })
-	if err := b.Settle(within(t), b.tell); err != nil {
+	if err := b.Settle(within(t), b.progress); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.told) != 1 {
-		t.Errorf("told: got %q, want that it was waited", b.told)
+	if len(b.lines) != 1 {
+		t.Errorf("progress: got %q, want one line", b.lines)
 	}
 }
 
@@ -1019,7 +1018,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 			interrupted := errors.New("interrupted")
 			b.cfn.Before(action, func() { cancel(interrupted) })
 			if _, err := b.deploy(ctx, template(table, role)); !errors.Is(err, interrupted) {
-				t.Errorf("got error %v, want the cause of the context's end", err)
+				t.Errorf("got error %v, want the cause of the context", err)
 			}
 			if _, err := b.deploy(within(t), template(table, role, function)); err != nil {
 				t.Errorf("the next deployment: %v", err)
@@ -1041,7 +1040,7 @@ func TestDrift(t *testing.T) {
 	}
 	b.cfn.Put(name, "CREATE_COMPLETE", template(role, function, alarm).TemplateBody)
 	if got, err := b.Drift(ctx); err != nil || len(got) > 0 {
-		t.Errorf("untouched: got %+v, %v", got, err)
+		t.Errorf("no drift: got %+v, %v", got, err)
 	}
 	b.cfn.Drift(name, "Role")
 	b.cfn.Drift(name, "Function", "/Timeout", "/MemorySize")
@@ -1066,14 +1065,14 @@ func TestRevertDrift(t *testing.T) {
 	t.Parallel()
 	unchanged := template(role, function, alarm)
 	tests := []struct {
-		name   string
-		drift  map[string][]string
-		input  changeset.Input
-		want   []changeset.Change // without physical ids; nil: an empty plan
-		refuse string             // in the error of the plan
+		name    string
+		drift   map[string][]string
+		input   changeset.Input
+		want    []changeset.Change // without physical IDs; nil means an empty plan
+		wantErr string             // substring of the error of Plan
 	}{
 		{name: "no drift", input: revert(unchanged)},
-		{name: "not asked for", drift: map[string][]string{"Role": nil, "Function": {"/Timeout"}}, input: unchanged},
+		{name: "not requested", drift: map[string][]string{"Role": nil, "Function": {"/Timeout"}}, input: unchanged},
 		{
 			name: "changed and deleted", drift: map[string][]string{"Role": nil, "Function": {"/Timeout", "/Environment/Variables/A"}},
 			input: revert(unchanged),
@@ -1093,9 +1092,9 @@ func TestRevertDrift(t *testing.T) {
 			},
 		},
 		{
-			name: "a replacement of what was changed", drift: map[string][]string{"Function": {"/Timeout"}},
-			input:  revert(template(role, strings.Replace(function, `"Code"`, `"FunctionName": "other", "Code"`, 1), alarm)),
-			refuse: "deploy without REVERT_DRIFT",
+			name: "replacement of a drifted resource", drift: map[string][]string{"Function": {"/Timeout"}},
+			input:   revert(template(role, strings.Replace(function, `"Code"`, `"FunctionName": "other", "Code"`, 1), alarm)),
+			wantErr: "deploy without REVERT_DRIFT",
 		},
 	}
 	for _, tt := range tests {
@@ -1109,9 +1108,9 @@ func TestRevertDrift(t *testing.T) {
 				b.cfn.Drift(name, id, paths...)
 			}
 			plan, err := b.Plan(ctx, tt.input)
-			if tt.refuse != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.refuse) {
-					t.Errorf("got error %v, want %q in it", err, tt.refuse)
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+					t.Errorf("got error %v, want %q in it", err, tt.wantErr)
 				}
 				return
 			}
@@ -1135,8 +1134,8 @@ func TestRevertDrift(t *testing.T) {
 	}
 }
 
-// CloudFormation does not notice that a resource is gone until it is to change it.
-func TestChangeOfDeleted(t *testing.T) {
+// CloudFormation notices that a resource was deleted only when it updates the resource.
+func TestUpdateOfDeletedResource(t *testing.T) {
 	t.Parallel()
 	b, ctx := start(t, func(o *changeset.Options) { o.Line = command.Line{Stage: "dev"} }), within(t)
 	if _, err := b.deploy(ctx, template(role, function)); err != nil {
@@ -1176,13 +1175,13 @@ func TestUnauthorized(t *testing.T) {
 			_, err := b.deploy(within(t), template(role))
 			failure, ok := errors.AsType[*changeset.Failure](err)
 			if !ok || failure.Unauthorized() != tt.want {
-				t.Errorf("got error %v, want one that is unauthorized: %t", err, tt.want)
+				t.Errorf("got error %v, want Unauthorized %t", err, tt.want)
 			}
 		})
 	}
 }
 
-// The commands in hints select the stage and the account that the stack is in.
+// The commands in hints select the stack's stage and account.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	const of = "STAGE=dev AWS_PROFILE=me go tool mage "

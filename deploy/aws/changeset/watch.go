@@ -15,41 +15,41 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// quietLooks is after how many looks without an event the stack is asked for its status. CloudFormation takes a few
-// seconds to begin and to publish events.
-const quietLooks = 30
+// maxIdlePolls is the number of polls without a new event after which the stack's status is checked. CloudFormation takes
+// a few seconds to begin an operation and to publish events.
+const maxIdlePolls = 30
 
-// Event is a change of a resource's status, or of the stack's.
+// Event is a change of the status of a resource or the stack.
 type Event struct {
 	Time                        time.Time
 	LogicalID, PhysicalID, Type string
 	Status                      types.ResourceStatus
 	Reason                      string
-	Stack                       bool // it is the stack's own
+	Stack                       bool // the event is about the stack itself
 }
 
-// observation is an event and what tells it from others.
-type observation struct {
+// stackEvent is an event with its ID and the token of its operation.
+type stackEvent struct {
 	Event
 	id, token string
 }
 
-// operation is what CloudFormation does to the stack and is watched doing.
+// operation is an operation of CloudFormation on the stack.
 type operation struct {
-	name  string // what it is called in messages
-	stack string // id
-	mark  string // id of the last event before it; "" when there was none
-	token string // that its events carry; "": whatever runs is watched
+	name  string // in messages
+	stack string // the stack's ID
+	mark  string // ID of the last event before it; "" if there was none
+	token string // ClientRequestToken of its events; "" matches any operation
 }
 
-// outcome is how an operation ended.
+// outcome is the result of an operation.
 type outcome struct {
 	status types.StackStatus
 	events []Event // of the operation, in order
 }
 
-// mark returns the id of a stack's latest event, "" when it has none.
-func (s *Stack) mark(ctx context.Context, id string) (string, error) {
+// latestEventID returns the ID of a stack's latest event, or "" if it has none.
+func (s *Stack) latestEventID(ctx context.Context, id string) (string, error) {
 	out, err := s.client.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: &id})
 	if err != nil || len(out.StackEvents) == 0 {
 		return "", err
@@ -57,9 +57,9 @@ func (s *Stack) mark(ctx context.Context, id string) (string, error) {
 	return aws.ToString(out.StackEvents[0].EventId), nil
 }
 
-// since returns the events of a stack after mark, in order. They come latest first, a page of up to 100 at a time.
-func (s *Stack) since(ctx context.Context, id, mark string) ([]observation, error) {
-	var events []observation
+// eventsSince returns the events of a stack after mark, oldest first. CloudFormation returns the latest first, in pages.
+func (s *Stack) eventsSince(ctx context.Context, id, mark string) ([]stackEvent, error) {
+	var events []stackEvent
 	pages := cloudformation.NewDescribeStackEventsPaginator(s.client, &cloudformation.DescribeStackEventsInput{StackName: &id})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -71,7 +71,7 @@ func (s *Stack) since(ctx context.Context, id, mark string) ([]observation, erro
 				slices.Reverse(events)
 				return events, nil
 			}
-			events = append(events, observation{
+			events = append(events, stackEvent{
 				Event: Event{
 					Time: aws.ToTime(e.Timestamp), LogicalID: aws.ToString(e.LogicalResourceId),
 					PhysicalID: aws.ToString(e.PhysicalResourceId), Type: aws.ToString(e.ResourceType),
@@ -86,29 +86,29 @@ func (s *Stack) since(ctx context.Context, id, mark string) ([]observation, erro
 	return events, nil
 }
 
-// watch reports the events of an operation until the one that ends it, which is the stack's own. When ctx ends, when AWS stays
-// out of reach or refuses to tell, the operation goes on unwatched, and the error says so.
+// watch reports the events of an operation until a final status of the stack. If ctx ends or the events cannot be read,
+// the operation continues, and the error says so.
 func (s *Stack) watch(ctx context.Context, op operation) (outcome, error) {
 	var (
-		seen  outcome
-		quiet int
+		seen outcome
+		idle int
 	)
 	for {
-		var fresh []observation
-		err := s.persist(ctx, func(ctx context.Context) (err error) {
-			fresh, err = s.since(ctx, op.stack, op.mark)
+		var fresh []stackEvent
+		err := s.retry(ctx, func(ctx context.Context) (err error) {
+			fresh, err = s.eventsSince(ctx, op.stack, op.mark)
 			return err
 		})
-		if absent(err) { // an emulator may forget a deleted stack at once
+		if isNotFound(err) { // an emulator may forget a deleted stack at once
 			return outcome{status: types.StackStatusDeleteComplete, events: seen.events}, nil
 		}
 		if err != nil {
-			return seen, s.unwatched(op, err)
+			return seen, s.unwatchedError(op, err)
 		}
 		for _, e := range fresh {
 			op.mark = e.id
 			if op.token != "" && e.token != "" && e.token != op.token {
-				continue // of another deployment, just before
+				continue // an earlier deployment's
 			}
 			seen.events = append(seen.events, e.Event)
 			if s.options.Progress != nil {
@@ -117,37 +117,37 @@ func (s *Stack) watch(ctx context.Context, op operation) (outcome, error) {
 			if e.Stack {
 				seen.status = types.StackStatus(e.Status)
 			}
-			if e.Stack && ends(seen.status) {
+			if e.Stack && isFinal(seen.status) {
 				return seen, nil
 			}
 		}
-		quiet++
+		idle++
 		if len(fresh) > 0 {
-			quiet = 0
+			idle = 0
 		}
-		if quiet == quietLooks {
-			quiet = 0
-			if done, err := s.silent(ctx, op, &seen); done || err != nil {
+		if idle == maxIdlePolls {
+			idle = 0
+			if done, err := s.checkStatus(ctx, op, &seen); done || err != nil {
 				return seen, err
 			}
 		}
-		if err := s.pause(ctx); err != nil {
-			return seen, s.unwatched(op, err)
+		if err := s.wait(ctx); err != nil {
+			return seen, s.unwatchedError(op, err)
 		}
 	}
 }
 
-// ends reports whether nothing follows a status within the same operation. What is a failure to begin with may still be
-// rolled back.
-func ends(status types.StackStatus) bool {
-	return settled(status) && status != types.StackStatusReviewInProgress &&
+// isFinal reports whether a status ends an operation. A rollback may follow CREATE_FAILED and UPDATE_FAILED.
+func isFinal(status types.StackStatus) bool {
+	return isStable(status) && status != types.StackStatusReviewInProgress &&
 		status != types.StackStatusCreateFailed && status != types.StackStatusUpdateFailed
 }
 
-// silent asks the stack itself, as no event has come for long, and reports whether the operation is over.
-func (s *Stack) silent(ctx context.Context, op operation, seen *outcome) (bool, error) {
+// checkStatus reports whether the operation has ended by the stack's status, and sets it in seen. It serves operations
+// without new events.
+func (s *Stack) checkStatus(ctx context.Context, op operation, seen *outcome) (bool, error) {
 	var d *Description
-	err := s.persist(ctx, func(ctx context.Context) (err error) {
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
 		d, err = s.describe(ctx, op.stack)
 		return err
 	})
@@ -156,43 +156,42 @@ func (s *Stack) silent(ctx context.Context, op operation, seen *outcome) (bool, 
 		seen.status = types.StackStatusDeleteComplete
 		return true, nil
 	case err != nil:
-		return false, s.unwatched(op, err)
+		return false, s.unwatchedError(op, err)
 	case d.InProgress():
 		return false, nil
 	case seen.status == "" && op.token != "":
-		return false, fmt.Errorf("%s of stack %s: CloudFormation has not begun and the stack is %s: %w",
+		return false, fmt.Errorf("%s of stack %s: the operation has not begun and the stack is %s: %w",
 			op.name, s.name, d.Status, ErrStale)
 	}
 	seen.status = d.Status
 	return true, nil
 }
 
-// unwatched returns the error for an operation that continues in AWS while nobody watches it.
-func (s *Stack) unwatched(op operation, err error) error {
+// unwatchedError returns the error for an operation that continues in AWS after the wait for it has failed.
+func (s *Stack) unwatchedError(op operation, err error) error {
 	next := ""
 	if s.options.Resume != nil {
 		next = ": " + s.options.Resume()
 	}
-	return fmt.Errorf("watch the %s of stack %s: %w; what has begun goes on in AWS by itself%s",
+	return fmt.Errorf("watch the %s of stack %s: %w; the operation continues in AWS%s",
 		op.name, s.name, awserrors.Explain(err), next)
 }
 
-// persist makes a call until it succeeds or fails for good, through moments in which AWS is out of reach. When ctx ends,
-// the error is its cause.
-func (s *Stack) persist(ctx context.Context, call func(context.Context) error) error {
+// retry retries a call while its errors are temporary, for at most Options.LostContact. If ctx ends, the error is its cause.
+func (s *Stack) retry(ctx context.Context, call func(context.Context) error) error {
 	var lost time.Time
 	for {
 		started := time.Now()
-		one, cancel := context.WithTimeout(ctx, min(longestCall, s.options.LostContact))
-		err := call(one)
-		late := one.Err() != nil
+		callCtx, cancel := context.WithTimeout(ctx, min(callTimeout, s.options.LostContact))
+		err := call(callCtx)
+		timedOut := callCtx.Err() != nil
 		cancel()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case !late && !awserrors.Temporary(err):
+		case !timedOut && !awserrors.Temporary(err):
 			return err
 		case lost.IsZero():
 			lost = started
@@ -200,14 +199,14 @@ func (s *Stack) persist(ctx context.Context, call func(context.Context) error) e
 		if since := time.Since(lost); since >= s.options.LostContact {
 			return fmt.Errorf("no contact for %s: %w", since.Round(time.Second), awserrors.Explain(err))
 		}
-		if err := s.pause(ctx); err != nil {
+		if err := s.wait(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// pause waits until the next look. When ctx ends, the error is its cause.
-func (s *Stack) pause(ctx context.Context) error {
+// wait waits for the polling interval. If ctx ends, the error is its cause.
+func (s *Stack) wait(ctx context.Context) error {
 	timer := time.NewTimer(s.options.Poll)
 	defer timer.Stop()
 	select {
@@ -218,5 +217,5 @@ func (s *Stack) pause(ctx context.Context) error {
 	}
 }
 
-// failure reports whether a resource has failed, in its own right or because another has.
+// failure reports whether the event is a failure, including one caused by another.
 func (e Event) failure() bool { return strings.HasSuffix(string(e.Status), "_FAILED") }

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// answer carries a call out.
-func (c *CloudFormation) answer(action string, form url.Values) (any, *Fault) {
+// respond executes a call and returns its result.
+func (c *CloudFormation) respond(action string, form url.Values) (any, *Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	actions := map[string]func(url.Values) (any, *Fault){
@@ -33,7 +33,7 @@ func (c *CloudFormation) answer(action string, form url.Values) (any, *Fault) {
 	return do(form)
 }
 
-// page returns a part of a list and the token of the next.
+// page returns a page of a list and the token of the next page.
 func page[E any](c *CloudFormation, form url.Values, all []E) ([]E, string) {
 	start, _ := strconv.Atoi(form.Get("NextToken"))
 	start = min(start, len(all))
@@ -82,7 +82,7 @@ func (c *CloudFormation) describeStacks(form url.Values) (any, *Fault) {
 	if s == nil {
 		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
 	}
-	s.proceed()
+	s.poll()
 	outputs := make(map[string]string)
 	for key, output := range s.template.Outputs {
 		if value, ok := s.resolve(output.Value, s.parameters).(string); ok {
@@ -104,7 +104,7 @@ func (c *CloudFormation) describeStackEvents(form url.Values) (any, *Fault) {
 		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
 	}
 	if form.Get("NextToken") == "" {
-		s.proceed()
+		s.poll()
 	}
 	latest := slices.Clone(s.events)
 	slices.Reverse(latest)
@@ -139,7 +139,7 @@ func (c *CloudFormation) getTemplate(form url.Values) (any, *Fault) {
 	return struct{ TemplateBody string }{s.body}, nil
 }
 
-// updatable reports whether a change set can be made of, or executed on, a stack that has resources.
+// updatable reports whether a change set can be created or executed for a stack with resources in this status.
 func updatable(status string) bool {
 	switch status {
 	case "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED":
@@ -159,7 +159,7 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 		imports: make(map[string]string),
 	}
 	s := c.find(name)
-	if fault := c.acceptable(s, name, set); fault != nil {
+	if fault := checkType(s, name, set); fault != nil {
 		return nil, fault
 	}
 	if s != nil {
@@ -195,8 +195,8 @@ func created(s *stack, set *changeSet) any {
 	}{set.id, s.id}
 }
 
-// acceptable reports why a change set cannot be made of a stack, which is nil when there is none.
-func (c *CloudFormation) acceptable(s *stack, name string, set *changeSet) *Fault {
+// checkType returns the fault of a change set whose type does not fit the stack, which is nil if it does not exist.
+func checkType(s *stack, name string, set *changeSet) *Fault {
 	switch {
 	case s == nil && set.kind == "UPDATE":
 		return invalid("Stack [%s] does not exist", name)
@@ -210,7 +210,7 @@ func (c *CloudFormation) acceptable(s *stack, name string, set *changeSet) *Faul
 	return nil
 }
 
-// readTemplate reads and checks the template of a change set.
+// readTemplate parses the template of a change set and checks its parameters.
 func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
 	if len(set.body) > 51200 {
 		return invalid("1 validation error detected: Value '%.20s…' at 'templateBody' failed to satisfy constraint: "+
@@ -252,11 +252,11 @@ func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
 	if len(unknown) > 0 {
 		return invalid("Parameters: [%s] do not exist in the template", strings.Join(unknown, ", "))
 	}
-	return capable(t, names(form, "Capabilities"), set, form)
+	return checkCapabilities(t, names(form, "Capabilities"), set, form)
 }
 
-// capable checks what must be acknowledged, and what is to be imported into a new stack.
-func capable(t *template, capabilities []string, set *changeSet, form url.Values) *Fault {
+// checkCapabilities checks the capabilities and the resources to import.
+func checkCapabilities(t *template, capabilities []string, set *changeSet, form url.Values) *Fault {
 	for _, r := range t.Resources {
 		needed := "CAPABILITY_IAM"
 		if r.Properties["RoleName"] != nil {
@@ -285,10 +285,9 @@ func capable(t *template, capabilities []string, set *changeSet, form url.Values
 	return nil
 }
 
-// fetch gets a template from wherever it lies.
 func fetch(address string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(address) //nolint:noctx // lies in the test's own server
+	response, err := client.Get(address) //nolint:noctx // a server of the test
 	if err != nil {
 		return "", err
 	}
@@ -300,7 +299,7 @@ func fetch(address string) (string, error) {
 	return string(body), err
 }
 
-// set returns the change set of a name or ARN, and its stack.
+// set returns the change set with a name or ARN, and its stack.
 func (c *CloudFormation) set(form url.Values) (*stack, *changeSet, *Fault) {
 	name := form.Get("ChangeSetName")
 	for _, s := range c.stacks {
@@ -340,13 +339,13 @@ func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
 	}{set.id, set.name, s.id, s.name, set.status, set.reason, set.execution, set.mode, changes, next}, nil
 }
 
-// finish completes a change set.
+// finish completes the creation of a change set.
 func (c *CloudFormation) finish(s *stack, set *changeSet) {
 	set.status, set.execution = "CREATE_COMPLETE", "AVAILABLE"
 	switch {
-	case len(c.refusing) > 0:
+	case len(c.rejected) > 0:
 		set.status, set.execution = "FAILED", "UNAVAILABLE"
-		set.reason, set.details, c.refusing = c.refusing[0].reason, c.refusing[0].details, c.refusing[1:]
+		set.reason, set.details, c.rejected = c.rejected[0].reason, c.rejected[0].details, c.rejected[1:]
 	case set.kind == "UPDATE" && set.body == s.body && maps.Equal(set.parameters, s.parameters) &&
 		maps.Equal(set.tags, s.tags) && (set.mode != revertDrift || len(s.drifted) == 0):
 		set.status, set.execution = "FAILED", "UNAVAILABLE"
@@ -375,8 +374,8 @@ func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 		return nil, fault
 	}
 	var events []failed
-	for i, text := range set.details {
-		id, reason, _ := strings.Cut(text, ": ")
+	for i, detail := range set.details {
+		id, reason, _ := strings.Cut(detail, ": ")
 		events = append(events, failed{
 			EventID: strconv.Itoa(i), EventType: "VALIDATION_ERROR", LogicalResourceID: id, ResourceType: set.template.Resources[id].Type,
 			ValidationName: "NAME_CONFLICT_VALIDATION", ValidationStatus: "FAILED", ValidationStatusReason: reason,
@@ -415,7 +414,7 @@ func (c *CloudFormation) listChangeSets(form url.Values) (any, *Fault) {
 func (c *CloudFormation) deleteChangeSet(form url.Values) (any, *Fault) {
 	s, set, fault := c.set(form)
 	if fault != nil {
-		return struct{}{}, nil // CloudFormation deletes what is not there
+		return struct{}{}, nil // deleting a missing change set succeeds
 	}
 	if strings.HasPrefix(set.execution, "EXECUTE_") {
 		return nil, &Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: fmt.Sprintf(
@@ -453,7 +452,7 @@ func (c *CloudFormation) continueUpdateRollback(form url.Values) (any, *Fault) {
 		return nil, invalid("Stack:%s is in %s state and can not continue rolling back.", s.id, s.status)
 	}
 	token := form.Get("ClientRequestToken")
-	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
 	var stuck []string
 	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
 		r := s.resources[id]
@@ -462,18 +461,18 @@ func (c *CloudFormation) continueUpdateRollback(form url.Values) (any, *Fault) {
 		}
 		if reason, fails := c.fails(Rollback, id); fails {
 			stuck = append(stuck, id)
-			s.later(token, id, r.ResourceType, "UPDATE_FAILED", reason)
+			s.schedule(token, id, r.ResourceType, "UPDATE_FAILED", reason)
 			continue
 		}
-		s.later(token, id, r.ResourceType, "UPDATE_COMPLETE", "")
+		s.schedule(token, id, r.ResourceType, "UPDATE_COMPLETE", "")
 	}
 	if len(stuck) > 0 {
-		s.later(token, s.name, stackType, "UPDATE_ROLLBACK_FAILED",
+		s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_FAILED",
 			fmt.Sprintf("The following resource(s) failed to update: [%s]. ", strings.Join(stuck, ", ")))
 		return struct{}{}, nil
 	}
-	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
-	s.later(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE", "")
+	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
+	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE", "")
 	return struct{}{}, nil
 }
 
@@ -495,7 +494,7 @@ func (c *CloudFormation) deleteStack(form url.Values) (any, *Fault) {
 	return struct{}{}, nil
 }
 
-// detectStackDrift begins a comparison: the first look at it finds it in progress.
+// detectStackDrift starts a drift detection; the first call that describes it finds it in progress.
 func (c *CloudFormation) detectStackDrift(form url.Values) (any, *Fault) {
 	s := c.find(form.Get("StackName"))
 	if s == nil {

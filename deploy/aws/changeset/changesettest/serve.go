@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// Endpoint serves an AWS account for a test and returns its URL. It closes a connection after each call, as the clients in tests
-// keep none.
+// Endpoint serves an AWS account for a test and returns its URL. It closes the connection after each call.
 func Endpoint(t *testing.T, account http.Handler) string {
 	t.Helper()
 	server := httptest.NewServer(account)
@@ -19,7 +18,8 @@ func Endpoint(t *testing.T, account http.Handler) string {
 	return server.URL
 }
 
-// Environment returns the environment variables of a caller with credentials of [Account] in [Region], whatever this machine has.
+// Environment returns the environment variables of a caller with credentials of [Account] in [Region]. They override the
+// AWS settings of the machine.
 func Environment() map[string]string {
 	return map[string]string{
 		"AWS_REGION": Region, "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",

@@ -13,7 +13,7 @@ import (
 
 const stackType = "AWS::CloudFormation::Stack"
 
-// template is the part of a template that matters here.
+// template has the parts of a template that the server supports.
 type template struct {
 	Parameters map[string]struct{ Default any }
 	Resources  map[string]templateResource
@@ -27,7 +27,7 @@ type templateResource struct {
 	UpdateReplacePolicy string
 }
 
-// removed returns the resource with the DeletionPolicy that holds once its creation is complete.
+// removed returns the resource with the DeletionPolicy that applies after its creation.
 func (r templateResource) removed() templateResource {
 	if r.DeletionPolicy == "RetainExceptOnCreate" {
 		r.DeletionPolicy = "Retain"
@@ -42,7 +42,7 @@ func parse(body []byte) (*template, error) {
 
 func (t *template) order() []string { return slices.Sorted(maps.Keys(t.Resources)) }
 
-// stack is a stack. All but its identity changes under the server's lock.
+// stack is a stack. The server's lock protects all fields but its ID and name.
 type stack struct {
 	id, name         string
 	server           *CloudFormation
@@ -54,18 +54,17 @@ type stack struct {
 	resources        map[string]*resource
 	events           []event
 	sets             []*changeSet
-	steps            []func()            // what is still to happen
-	drifted          map[string][]string // paths of properties by logical id; no paths: the resource is gone
-	compared         int                 // looks at the comparison with the template
+	steps            []func()            // the pending steps of the operation
+	drifted          map[string][]string // property paths by logical ID; without paths, the resource was deleted
+	compared         int                 // number of calls that described the drift detection
 }
 
-// deleted reports whether a resource was deleted by other means than CloudFormation.
+// deleted reports whether a resource was deleted outside of CloudFormation.
 func (s *stack) deleted(id string) bool {
 	paths, ok := s.drifted[id]
 	return ok && len(paths) == 0
 }
 
-// driftStatus returns the drift status of a resource.
 func (s *stack) driftStatus(id string) string {
 	switch {
 	case s.deleted(id):
@@ -77,7 +76,7 @@ func (s *stack) driftStatus(id string) string {
 	}
 }
 
-// resource and event are as they are sent.
+// resource and event have the fields of the API.
 type resource struct {
 	LogicalResourceID    string    `xml:"LogicalResourceId"`
 	PhysicalResourceID   string    `xml:"PhysicalResourceId"`
@@ -87,7 +86,7 @@ type resource struct {
 	LastUpdatedTimestamp time.Time `xml:"LastUpdatedTimestamp"`
 }
 
-func (r *resource) gone() bool {
+func (r *resource) deleted() bool {
 	switch r.ResourceStatus {
 	case "DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE":
 		return true
@@ -109,19 +108,18 @@ type event struct {
 	ClientRequestToken   string    `xml:"ClientRequestToken,omitempty"`
 }
 
-// changeSet is a change set.
 type changeSet struct {
 	id, name, token, kind     string
 	description               string
 	mode                      string // DeploymentMode
 	created                   time.Time
 	status, reason, execution string
-	executed                  string // token of the execution
-	ready                     bool   // it has been looked at once while it was being made
+	executed                  string // ClientRequestToken of the execution
+	ready                     bool   // it was described once during its creation
 	body                      string
 	template                  *template
 	parameters, tags          map[string]string
-	imports                   map[string]string // physical by logical id
+	imports                   map[string]string // physical by logical ID
 	changes                   []change
 	details                   []string
 }
@@ -148,7 +146,7 @@ type detail struct {
 // revertDrift is the DeploymentMode of drift-aware change sets ("Using drift-aware change sets").
 const revertDrift = "REVERT_DRIFT"
 
-// tick returns a time that is later than any before.
+// tick returns a time later than all before.
 func (c *CloudFormation) tick() time.Time {
 	c.now = c.now.Add(time.Millisecond)
 	return c.now
@@ -165,7 +163,7 @@ func (c *CloudFormation) newStack(name string) *stack {
 	return s
 }
 
-// find returns the stack of a name, or of an id even when it is deleted; nil when there is none.
+// find returns the stack with a name or ID, or nil. A deleted stack is found by its ID only.
 func (c *CloudFormation) find(id string) *stack {
 	for _, s := range slices.Backward(c.stacks) {
 		if s.id == id || s.name == id && s.status != "DELETE_COMPLETE" {
@@ -175,7 +173,7 @@ func (c *CloudFormation) find(id string) *stack {
 	return nil
 }
 
-// physical returns the name that a resource gets: that in its properties, as in TableName of a table, or a made-up one.
+// physical returns the physical ID of a resource: the name in its properties, such as TableName, or a generated one.
 func (c *CloudFormation) physical(s *stack, id string, r templateResource) string {
 	if name, ok := s.resolve(r.Properties[nameProperty(r.Type)], s.parameters).(string); ok {
 		return name
@@ -184,12 +182,12 @@ func (c *CloudFormation) physical(s *stack, id string, r templateResource) strin
 	return fmt.Sprintf("%s-%s-%08d", s.name, id, c.serial)
 }
 
-// nameProperty returns the property that names a resource of a type, as TableName does a table.
+// nameProperty returns the property that names a resource of a type, such as TableName.
 func nameProperty(resourceType string) string {
 	return resourceType[strings.LastIndex(resourceType, ":")+1:] + "Name"
 }
 
-// resolve follows references to parameters and resources.
+// resolve resolves references to parameters and resources.
 func (s *stack) resolve(value any, parameters map[string]string) any {
 	reference, ok := value.(map[string]any)
 	if !ok {
@@ -215,7 +213,7 @@ func (s *stack) put(id, kind, physical, status, reason string) {
 	r.LastUpdatedTimestamp = s.server.now
 }
 
-// event notes an event and the status that it tells of.
+// event appends an event and sets the status of its resource or the stack.
 func (s *stack) event(id, physical, kind, status, reason, token string) {
 	c := s.server
 	c.serial++
@@ -231,8 +229,8 @@ func (s *stack) event(id, physical, kind, status, reason, token string) {
 	}
 }
 
-// later appends a step that tells of the stack or one of its resources.
-func (s *stack) later(token, id, kind, status, reason string, also ...func()) {
+// schedule appends a step with an event of the stack or one of its resources.
+func (s *stack) schedule(token, id, kind, status, reason string, also ...func()) {
 	s.steps = append(s.steps, func() {
 		physical := s.id
 		if r := s.resources[id]; id != s.name && r != nil {
@@ -245,8 +243,8 @@ func (s *stack) later(token, id, kind, status, reason string, also ...func()) {
 	})
 }
 
-// proceed is what a look at the stack begins with.
-func (s *stack) proceed() {
+// poll executes the steps that one poll of the stack allows.
+func (s *stack) poll() {
 	for range s.server.pace {
 		s.advance()
 	}
@@ -262,7 +260,7 @@ func (s *stack) advance() bool {
 	return true
 }
 
-// fails reports whether a resource is to fail now, and why.
+// fails reports whether a resource is to fail in a phase, and returns the reason.
 func (c *CloudFormation) fails(phase Phase, id string) (string, bool) {
 	for i, f := range c.failing {
 		if f.phase == phase && f.logicalID == id {
@@ -280,14 +278,14 @@ func (s *stack) pending() []*changeSet {
 	})
 }
 
-// overtake makes all change sets obsolete that have not been executed.
-func (s *stack) overtake() {
+// markObsolete marks the change sets that have not been executed as obsolete.
+func (s *stack) markObsolete() {
 	for _, other := range s.pending() {
 		other.execution = "OBSOLETE"
 	}
 }
 
-// compare fills in what a change set changes.
+// compare sets the changes of a change set.
 func (s *stack) compare(set *changeSet) {
 	old, next := s.template, set.template
 	for _, id := range next.order() {
@@ -335,8 +333,8 @@ func (s *stack) compare(set *changeSet) {
 	}
 }
 
-// revert adds to a change of a drift-aware change set what undoes the drift of its resource. It reports whether that is
-// possible.
+// revert adds to a change of a drift-aware change set the changes that revert the drift of its resource. It reports
+// whether that is possible.
 func (s *stack) revert(set *changeSet, c *change) bool {
 	c.Drift = s.driftStatus(c.LogicalID)
 	switch c.Drift {
@@ -378,20 +376,20 @@ func union(a, b map[string]any) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// execute lays out what the execution of a change set will do.
+// execute schedules the execution of a change set.
 func (s *stack) execute(set *changeSet, token string) {
 	phase := Phase(set.kind)
 	set.execution, set.executed = "EXECUTE_IN_PROGRESS", token
-	s.overtake()
+	s.markObsolete()
 	previous := s.parameters
-	s.later(token, s.name, stackType, set.kind+"_IN_PROGRESS", "User Initiated", func() { s.parameters = set.parameters })
+	s.schedule(token, s.name, stackType, set.kind+"_IN_PROGRESS", "User Initiated", func() { s.parameters = set.parameters })
 	present := slices.DeleteFunc(slices.Clone(set.changes), func(c change) bool { return c.Action == "Remove" })
 	for _, c := range present {
-		s.later(token, c.LogicalID, c.ResourceType, statusOf(c)+"_IN_PROGRESS", "")
-		// The name is known as soon as a resource is begun, so this goes first.
+		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_IN_PROGRESS", "")
+		// The first event has the physical ID.
 		begin := s.steps[len(s.steps)-1]
 		s.steps[len(s.steps)-1] = func() {
-			s.christen(set, c)
+			s.assignID(set, c)
 			begin()
 		}
 	}
@@ -409,10 +407,10 @@ func (s *stack) execute(set *changeSet, token string) {
 		}
 		if fails {
 			failed = i
-			s.later(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", reason)
+			s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", reason)
 			break
 		}
-		s.later(token, c.LogicalID, c.ResourceType, statusOf(c)+"_COMPLETE", "", func() { s.made(c) })
+		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_COMPLETE", "", func() { s.recordExisting(c) })
 	}
 	if failed < 0 {
 		s.complete(set, phase, token)
@@ -420,7 +418,7 @@ func (s *stack) execute(set *changeSet, token string) {
 	}
 	words := map[Phase]string{Create: "creation", Update: "update", Import: "import"}
 	for _, c := range present[failed+1:] {
-		s.later(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", "Resource "+words[Phase(statusOf(c))]+" cancelled")
+		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", "Resource "+words[Phase(statusOf(c))]+" cancelled")
 	}
 	s.rollback(set, phase, token, present[:failed], present[failed:], previous)
 }
@@ -429,8 +427,8 @@ func statusOf(c change) string {
 	return map[string]string{"Add": "CREATE", "Modify": "UPDATE", "Import": "IMPORT"}[c.Action]
 }
 
-// christen gives the resource of a change its physical id.
-func (s *stack) christen(set *changeSet, c change) {
+// assignID sets the physical ID of the resource of a change.
+func (s *stack) assignID(set *changeSet, c change) {
 	if c.Action == "Modify" {
 		return
 	}
@@ -438,97 +436,97 @@ func (s *stack) christen(set *changeSet, c change) {
 	s.put(c.LogicalID, c.ResourceType, physical, "", "")
 }
 
-func (s *stack) made(c change) {
+func (s *stack) recordExisting(c change) {
 	s.server.existing[c.ResourceType+" "+s.resources[c.LogicalID].PhysicalResourceID] = true
 }
 
-// complete lays out the end of an operation that succeeds.
+// complete schedules the end of a successful operation.
 func (s *stack) complete(set *changeSet, phase Phase, token string) {
 	old := s.template
-	settle := func() {
+	finish := func() {
 		s.template, s.body, s.tags, set.execution = set.template, set.body, set.tags, "EXECUTE_COMPLETE"
-		s.overtake()
+		s.markObsolete()
 		if set.mode == revertDrift {
 			s.drifted = nil
 		}
 	}
 	if phase == Update {
-		s.later(token, s.name, stackType, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", settle)
+		s.schedule(token, s.name, stackType, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", finish)
 		for _, c := range set.changes {
 			if c.Action == "Remove" {
 				s.delete(token, c.LogicalID, old.Resources[c.LogicalID].removed(), "")
 			}
 		}
 	}
-	s.later(token, s.name, stackType, string(phase)+"_COMPLETE", "", settle)
+	s.schedule(token, s.name, stackType, string(phase)+"_COMPLETE", "", finish)
 }
 
-// rollback lays out the way back of an operation in which done was changed and failed was not.
+// rollback schedules the rollback of an operation in which the changes in done succeeded and those in failed did not.
 func (s *stack) rollback(set *changeSet, phase Phase, token string, done, failed []change, parameters map[string]string) {
 	start := map[Phase]string{Create: "ROLLBACK", Update: "UPDATE_ROLLBACK", Import: "IMPORT_ROLLBACK"}[phase]
 	reason := fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", strings.ToLower(statusOf(failed[0])), failed[0].LogicalID)
 	if phase == Create {
 		reason += "Rollback requested by user."
 	}
-	settle := func() {
+	finish := func() {
 		s.parameters, set.execution = parameters, "EXECUTE_FAILED"
-		s.overtake()
+		s.markObsolete()
 	}
-	s.later(token, s.name, stackType, start+"_IN_PROGRESS", reason)
+	s.schedule(token, s.name, stackType, start+"_IN_PROGRESS", reason)
 	var stuck []string
 	for _, c := range slices.Backward(append(slices.Clone(done), failed...)) {
 		switch why, fails := s.server.fails(Rollback, c.LogicalID); {
 		case fails:
 			stuck = append(stuck, c.LogicalID)
-			s.later(token, c.LogicalID, c.ResourceType, map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase], why)
+			s.schedule(token, c.LogicalID, c.ResourceType, map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase], why)
 		case c.Action == "Import":
-			s.later(token, c.LogicalID, c.ResourceType, "IMPORT_ROLLBACK_COMPLETE", "")
+			s.schedule(token, c.LogicalID, c.ResourceType, "IMPORT_ROLLBACK_COMPLETE", "")
 		case c.Action == "Modify":
-			s.later(token, c.LogicalID, c.ResourceType, "UPDATE_COMPLETE", "")
+			s.schedule(token, c.LogicalID, c.ResourceType, "UPDATE_COMPLETE", "")
 		case phase == Create:
 			s.delete(token, c.LogicalID, set.template.Resources[c.LogicalID], "")
 		}
 	}
 	if len(stuck) > 0 {
-		s.later(token, s.name, stackType, start+"_FAILED", fmt.Sprintf("The following resource(s) failed to %s: [%s]. ",
-			map[Phase]string{Create: "delete", Update: "update"}[phase], strings.Join(stuck, ", ")), settle)
+		s.schedule(token, s.name, stackType, start+"_FAILED", fmt.Sprintf("The following resource(s) failed to %s: [%s]. ",
+			map[Phase]string{Create: "delete", Update: "update"}[phase], strings.Join(stuck, ", ")), finish)
 		return
 	}
 	if phase == Update {
-		s.later(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
+		s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
 		for _, c := range slices.Backward(append(slices.Clone(done), failed...)) {
 			if c.Action == "Add" {
 				s.delete(token, c.LogicalID, set.template.Resources[c.LogicalID], "")
 			}
 		}
 	}
-	s.later(token, s.name, stackType, start+"_COMPLETE", "", settle)
+	s.schedule(token, s.name, stackType, start+"_COMPLETE", "", finish)
 }
 
-// delete lays out the deletion of a resource and reports whether it will succeed.
+// delete schedules the deletion of a resource and reports whether it will succeed.
 func (s *stack) delete(token, id string, r templateResource, fails string) bool {
 	if r.DeletionPolicy == "Retain" {
-		s.later(token, id, r.Type, "DELETE_SKIPPED", "")
+		s.schedule(token, id, r.Type, "DELETE_SKIPPED", "")
 		return true
 	}
-	s.later(token, id, r.Type, "DELETE_IN_PROGRESS", "")
+	s.schedule(token, id, r.Type, "DELETE_IN_PROGRESS", "")
 	if fails != "" {
-		s.later(token, id, r.Type, "DELETE_FAILED", fails)
+		s.schedule(token, id, r.Type, "DELETE_FAILED", fails)
 		return false
 	}
-	s.later(token, id, r.Type, "DELETE_COMPLETE", "", func() {
+	s.schedule(token, id, r.Type, "DELETE_COMPLETE", "", func() {
 		delete(s.server.existing, r.Type+" "+s.resources[id].PhysicalResourceID)
 	})
 	return true
 }
 
-// remove lays out the deletion of the stack.
+// remove schedules the deletion of the stack.
 func (s *stack) remove(token string, retain []string) {
 	s.steps = nil
-	s.later(token, s.name, stackType, "DELETE_IN_PROGRESS", "User Initiated")
+	s.schedule(token, s.name, stackType, "DELETE_IN_PROGRESS", "User Initiated")
 	var stuck []string
 	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.resources))) {
-		if s.resources[id].gone() {
+		if s.resources[id].deleted() {
 			continue
 		}
 		r := s.template.Resources[id].removed()
@@ -542,9 +540,9 @@ func (s *stack) remove(token string, retain []string) {
 		}
 	}
 	if len(stuck) > 0 {
-		s.later(token, s.name, stackType, "DELETE_FAILED",
+		s.schedule(token, s.name, stackType, "DELETE_FAILED",
 			fmt.Sprintf("The following resource(s) failed to delete: [%s]. ", strings.Join(stuck, ", ")))
 		return
 	}
-	s.later(token, s.name, stackType, "DELETE_COMPLETE", "")
+	s.schedule(token, s.name, stackType, "DELETE_COMPLETE", "")
 }

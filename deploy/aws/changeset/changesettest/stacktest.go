@@ -1,9 +1,9 @@
-// Package changesettest is a CloudFormation for tests: an HTTP server that speaks its Query protocol, so that the real SDK
-// client is part of what is tested. It plays what an emulator does not: failures at any point, rollbacks that fail, several
-// deployers at once, throttling, credentials that expire and connections that break.
+// Package changesettest provides an in-memory CloudFormation server for tests. It implements the Query protocol, so that
+// tests use the SDK's client. Unlike emulators it simulates failures at any point, failed rollbacks, concurrent deployments,
+// throttling, expired credentials and broken connections.
 //
-// It reads templates in JSON and makes nothing; resources exist as names. Events come one at a time: each look at a
-// stack (DescribeStacks or DescribeStackEvents) first advances what runs on it by one step, or more (Pace). Messages are CloudFormation's.
+// It reads JSON templates. Resources exist by name only. Each call of DescribeStacks or DescribeStackEvents first executes
+// one step of the operation in progress, or more (see Pace). Messages are those of CloudFormation.
 package changesettest
 
 import (
@@ -25,16 +25,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 )
 
-// Of the account that the server plays.
+// The account and Region of the server.
 const (
 	Account = "123456789012"
 	Region  = "eu-west-1"
 )
 
-// Phase is what CloudFormation does to a resource when it fails.
+// Phase is the operation in which a resource fails.
 type Phase string
 
-// The phases. Rollback is the undoing of an update, or the deletion that undoes a creation.
+// The phases. Rollback reverts an update, or deletes a created resource.
 const (
 	Create   Phase = "CREATE"
 	Update   Phase = "UPDATE"
@@ -43,25 +43,25 @@ const (
 	Rollback Phase = "ROLLBACK"
 )
 
-// Fault is what happens to one call instead of the right answer.
+// Fault replaces the response to one call.
 type Fault struct {
-	Status        int // HTTP
+	Status        int // HTTP status code
 	Code, Message string
-	Reset         bool // the connection breaks instead
-	Hang          bool // no answer comes until the client gives up
-	After         bool // the call takes effect first: only its answer is lost
-	Ignored       bool // the answer is that of a success, but nothing happens
+	Reset         bool // the server closes the connection instead
+	Hang          bool // the server does not respond until the client cancels the request
+	After         bool // the call takes effect before the fault
+	Ignored       bool // the response reports success, but the call has no effect
 }
 
-// Throttling is CloudFormation's answer to too many calls.
+// Throttling is the response to too many calls.
 func Throttling() Fault { return Fault{Status: 400, Code: "Throttling", Message: "Rate exceeded"} }
 
-// ExpiredToken is the answer to credentials that have expired.
+// ExpiredToken is the response to expired credentials.
 func ExpiredToken() Fault {
 	return Fault{Status: 403, Code: "ExpiredToken", Message: "The security token included in the request is expired"}
 }
 
-// AccessDenied is the answer to credentials that lack the permission for an action, such as cloudformation:CreateChangeSet.
+// AccessDenied is the response to credentials without the permission for an action, such as cloudformation:CreateChangeSet.
 func AccessDenied(action string) Fault {
 	return Fault{Status: 403, Code: "AccessDenied", Message: fmt.Sprintf(
 		"User: arn:aws:iam::%s:user/deployer is not authorized to perform: %s on resource: arn:aws:cloudformation:%s:%s:stack/x/* "+
@@ -73,49 +73,49 @@ func Unavailable() Fault {
 	return Fault{Status: 503, Code: "ServiceUnavailable", Message: "Service is unavailable"}
 }
 
-// Reset breaks the connection before the call takes effect.
+// Reset closes the connection before the call takes effect.
 func Reset() Fault { return Fault{Reset: true} }
 
-// LostAnswer breaks the connection after the call has taken effect.
-func LostAnswer() Fault { return Fault{Reset: true, After: true} }
+// LostResponse closes the connection after the call has taken effect.
+func LostResponse() Fault { return Fault{Reset: true, After: true} }
 
-// Hang answers nothing.
+// Hang sends no response.
 func Hang() Fault { return Fault{Hang: true} }
 
-// Ignored is a call that is answered and forgotten.
+// Ignored reports success for a call without effect.
 func Ignored() Fault { return Fault{Ignored: true} }
 
-// CloudFormation is the server. Create it with [New]; its methods may be called at any time.
+// CloudFormation is the server. Create it with [New]. It is safe for concurrent use.
 type CloudFormation struct {
 	URL string
 
 	mu       sync.Mutex
-	stacks   []*stack // also deleted ones
+	stacks   []*stack // includes deleted ones
 	existing map[string]bool
 	failing  []failing
-	refusing []refusing
+	rejected []rejection
 	faults   map[string][]Fault
 	before   map[string][]func()
 	calls    []string
 	pageSize int
-	pace     int // steps at a look
+	pace     int // steps per poll
 	serial   int
 	now      time.Time
 }
 
-// failing is a resource that is to fail.
+// failing is a resource to fail.
 type failing struct {
 	phase             Phase
 	logicalID, reason string
 }
 
-// refusing is a change set that is to fail.
-type refusing struct {
+// rejection is a change set to fail.
+type rejection struct {
 	reason  string
 	details []string
 }
 
-// New starts a server that ends with the test.
+// New starts a server for a test.
 func New(tb testing.TB) *CloudFormation {
 	tb.Helper()
 	c := &CloudFormation{
@@ -128,12 +128,12 @@ func New(tb testing.TB) *CloudFormation {
 	return c
 }
 
-// Config returns a configuration of the SDK whose clients call this server: they retry without waiting.
+// Config returns the SDK configuration for clients of this server. They retry without delay.
 func (c *CloudFormation) Config() aws.Config {
 	return aws.Config{
 		Region: Region, BaseEndpoint: aws.String(c.URL),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, // leaves no goroutines behind
+		HTTPClient:  &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, // leaks no goroutines
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 3, time.Millisecond })
 		},
@@ -145,56 +145,56 @@ func (c *CloudFormation) Client() *cloudformation.Client {
 	return cloudformation.NewFromConfig(c.Config())
 }
 
-// Fail makes the next operations fail when they come to a resource in a phase, once for each call of Fail.
+// Fail makes the next operation on a resource in a phase fail, once for each call of Fail.
 func (c *CloudFormation) Fail(phase Phase, logicalID, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing = append(c.failing, failing{phase, logicalID, reason})
 }
 
-// Forget takes back the failures that have not come about.
+// Forget removes the failures that have not occurred.
 func (c *CloudFormation) Forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing = nil
 }
 
-// Refuse makes the next change set fail for a reason. Details, each "LogicalID: reason", are what DescribeEvents tells of it.
+// Refuse makes the next change set fail with a reason. DescribeEvents returns details, each in the form "LogicalID: reason".
 func (c *CloudFormation) Refuse(reason string, details ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refusing = append(c.refusing, refusing{reason, details})
+	c.rejected = append(c.rejected, rejection{reason, details})
 }
 
-// Fault makes the next calls of an action, or of any with "*", end in these faults, one each. The SDK repeats calls.
+// Fault makes the next calls of an action, or of any action with "*", return these faults, one each. Retries count as calls.
 func (c *CloudFormation) Fault(action string, faults ...Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults[action] = append(c.faults[action], faults...)
 }
 
-// Before makes do run before the next call of an action is looked at. It may use the server.
+// Before runs do before the next call of an action. do may use the server.
 func (c *CloudFormation) Before(action string, do func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.before[action] = append(c.before[action], do)
 }
 
-// Page sets how many events, changes and entries of a list come with one answer.
+// Page sets the page size of events, changes and other lists.
 func (c *CloudFormation) Page(size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pageSize = size
 }
 
-// Pace sets how many steps each look at a stack advances what runs on it.
+// Pace sets the number of steps that each poll of a stack executes.
 func (c *CloudFormation) Pace(steps int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pace = steps
 }
 
-// Age makes all that has happened so far happen that much earlier.
+// Age moves the times of all events and change sets into the past.
 func (c *CloudFormation) Age(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -208,21 +208,21 @@ func (c *CloudFormation) Age(by time.Duration) {
 	}
 }
 
-// Exists makes a resource exist that is part of no stack, such as a table that another tool has made.
+// Exists adds a resource outside of all stacks, such as a table created by another tool.
 func (c *CloudFormation) Exists(resourceType, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.existing[resourceType+" "+name] = true
 }
 
-// Calls returns the actions that were called, faults included, in order.
+// Calls returns the actions called, including faults, in order.
 func (c *CloudFormation) Calls() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.calls)
 }
 
-// Put makes a stack that is in a status, whatever led to it, with the resources of a template.
+// Put creates a stack in a status, with the resources of a template.
 func (c *CloudFormation) Put(name, status string, template []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,7 +238,7 @@ func (c *CloudFormation) Put(name, status string, template []byte) {
 	s.event(s.name, s.id, stackType, status, "", "")
 }
 
-// Set puts a resource of a stack into a status.
+// Set sets the status of a stack's resource.
 func (c *CloudFormation) Set(name, logicalID, status, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,14 +247,15 @@ func (c *CloudFormation) Set(name, logicalID, status, reason string) {
 	s.event(logicalID, r.PhysicalResourceID, r.ResourceType, status, reason, "")
 }
 
-// Name gives a resource of a stack its physical id.
+// Name sets the physical ID of a stack's resource.
 func (c *CloudFormation) Name(name, logicalID, physicalID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.find(name).resources[logicalID].PhysicalResourceID = physicalID
 }
 
-// Drift makes the properties at these paths of a stack's resource differ from the template. Without paths the resource is gone.
+// Drift makes the properties at these paths of a stack's resource differ from the template. Without paths, it deletes the
+// resource.
 func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -268,14 +269,14 @@ func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 	}
 }
 
-// Become puts a stack into a status of which no event tells.
+// Become sets the status of a stack without an event.
 func (c *CloudFormation) Become(name, status string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.find(name).status = status
 }
 
-// Run lets whatever runs on a stack come to its end.
+// Run completes the operation in progress on a stack.
 func (c *CloudFormation) Run(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -285,7 +286,7 @@ func (c *CloudFormation) Run(name string) {
 	}
 }
 
-// Status returns the status of a stack, "" when there is none.
+// Status returns the status of a stack, or "" if it does not exist.
 func (c *CloudFormation) Status(name string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -295,14 +296,14 @@ func (c *CloudFormation) Status(name string) string {
 	return ""
 }
 
-// Resources returns the physical ids of a stack's resources that are there, by their logical ids.
+// Resources returns the physical IDs of a stack's existing resources by logical ID.
 func (c *CloudFormation) Resources(name string) map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	present := make(map[string]string)
 	if s := c.find(name); s != nil {
 		for id, r := range s.resources {
-			if !r.gone() {
+			if !r.deleted() {
 				present[id] = r.PhysicalResourceID
 			}
 		}
@@ -323,14 +324,14 @@ func (c *CloudFormation) ChangeSets(name string) []string {
 	return names
 }
 
-// ServeHTTP answers one call.
+// ServeHTTP handles one call.
 func (c *CloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	action := r.PostForm.Get("Action")
-	fault, do := c.arrival(action)
+	fault, do := c.record(action)
 	if do != nil {
 		do()
 	}
@@ -338,7 +339,7 @@ func (c *CloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, *fault)
 		return
 	}
-	result, err := c.answer(action, r.PostForm)
+	result, err := c.respond(action, r.PostForm)
 	switch {
 	case fault != nil:
 		c.fail(w, r, *fault)
@@ -349,7 +350,7 @@ func (c *CloudFormation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// succeed answers as the Query protocol does: the result is wrapped twice.
+// succeed writes a response of the Query protocol.
 func succeed(w http.ResponseWriter, action string, result any) {
 	const namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 	w.Header().Set("Content-Type", "text/xml")
@@ -362,8 +363,8 @@ func succeed(w http.ResponseWriter, action string, result any) {
 	_ = encoder.Close()
 }
 
-// arrival notes a call and returns what is to happen to it.
-func (c *CloudFormation) arrival(action string) (*Fault, func()) {
+// record records a call and returns its fault and the function to run before it; each may be nil.
+func (c *CloudFormation) record(action string) (*Fault, func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, action)
@@ -427,7 +428,7 @@ func members(form url.Values, list string) []map[string]string {
 	}
 }
 
-// values returns the pairs of a list of keys and values.
+// values returns a list of key-value structures as a map.
 func values(form url.Values, list, key, value string) map[string]string {
 	pairs := make(map[string]string)
 	for _, member := range members(form, list) {
