@@ -1,4 +1,4 @@
-// Package account opens the AWS account that a stage is deployed to: whose it is, where, and how it is called.
+// Package account loads the AWS configuration and credentials and identifies the account that a stage is deployed to.
 package account
 
 import (
@@ -26,49 +26,49 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
-// Account is an AWS account, as one who has credentials of it sees it.
+// Account is an AWS account with the credentials of a caller.
 type Account struct {
 	ID        string // 12 digits
-	ARN       string // of who calls
+	ARN       string // of the caller
 	Region    string
 	Partition string     // such as aws
-	Profile   string     // of the shared configuration that has the credentials; empty where the environment has them
-	Endpoint  string     // that is called instead of AWS's own (AWS_ENDPOINT_URL); empty: AWS's
-	Config    aws.Config // for the clients of the services; it retries patiently
+	Profile   string     // the shared configuration profile of the credentials; "" if the environment has them
+	Endpoint  string     // the endpoint of all services (AWS_ENDPOINT_URL); "" means the default endpoints
+	Config    aws.Config // for service clients; it includes the retry settings
 }
 
-// Options complete what the environment and the shared configuration files say.
+// Options supplements the environment variables and the shared configuration files.
 type Options struct {
-	// Region is used where nothing else names one.
+	// Region is the default Region.
 	Region string
-	// Endpoint is called instead of AWS's own; empty: AWS_ENDPOINT_URL, if that is set.
+	// Endpoint is the endpoint of all services; "" means AWS_ENDPOINT_URL, if set, or the default endpoints.
 	Endpoint string
-	// Ask asks a person for the code that a role demands (MFA); nil where there is nobody to ask.
+	// Ask prompts for the MFA code that a role requires. It is nil without a terminal.
 	Ask func(question string) (string, error)
-	// Waiting is called before a pause between two attempts of a call that a person notices, with why and how long; nil:
-	// nobody is told. It must be safe for concurrent use.
+	// Waiting, if not nil, is called with the reason and the delay before a retry is delayed for a second or more. It must
+	// be safe for concurrent use.
 	Waiting func(text string)
-	// Line writes the commands in messages.
+	// Line formats the commands in messages.
 	Line command.Line
-	// Resolver looks up the addresses of AWS; nil: the system's.
+	// Resolver resolves the endpoints of AWS; nil means the default resolver.
 	Resolver *net.Resolver
 }
 
-// How AWS is called. A deployment makes few calls, each of which it cannot do without: it waits rather than gives up.
-// The pauses of a call add up to at most 44 s (2, 4, 8, 10, 10 and 10 s, the first three of them shortened at random).
+// Retry settings and timeouts. A deployment makes few calls and needs each of them, so it retries more often than the SDK.
+// The delays of a call add up to at most 44 s (2, 4, 8, 10, 10 and 10 s, the first three with jitter).
 const (
 	attempts   = 7
 	maxBackoff = 10 * time.Second
-	noticeable = time.Second
-	// To see who is calling is the first thing that is done; a person waits for it.
+	noticeable = time.Second // the shortest delay that is reported
+	// The user waits for the first call.
 	firstAttempts   = 3
 	dialTimeout     = 5 * time.Second
-	responseTimeout = time.Minute // from the end of the request to the first byte of the answer
+	responseTimeout = time.Minute // from the end of the request to the response header
 )
 
 // Open finds the credentials as the AWS CLI does, in the environment first (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION,
-// AWS_ENDPOINT_URL and the others of "AWS SDKs and Tools Reference Guide"), and asks AWS whose they are. Its errors tell the
-// cause and what to do; those of the SDK are an [*awserrors.Error].
+// AWS_ENDPOINT_URL and others, see the "AWS SDKs and Tools Reference Guide"), and calls GetCallerIdentity. Its errors have
+// the cause and the next step; errors of the SDK are an [*awserrors.Error].
 func Open(ctx context.Context, options Options) (*Account, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithBaseEndpoint(options.Endpoint),
@@ -80,16 +80,16 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 				o.TokenProvider = func() (string, error) { return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ") }
 			}
 		}),
-		config.WithLogger(logging.Nop{}), // what matters comes as an error
+		config.WithLogger(logging.Nop{}), // errors suffice
 	)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings of AWS: %w", unreadable(err, options.Line))
+		return nil, fmt.Errorf("load the AWS configuration: %w", explainConfig(err, options.Line))
 	}
 	if cfg.Region == "" {
-		return nil, fmt.Errorf("read the settings of AWS: %w", &awserrors.Error{
+		return nil, fmt.Errorf("load the AWS configuration: %w", &awserrors.Error{
 			Kind:  awserrors.Region,
 			Cause: "no Region is set",
-			Next: "set one, such as AWS_REGION=eu-central-1, or have the profile name one: " +
+			Next: "set AWS_REGION, such as AWS_REGION=eu-central-1, or set a Region in the profile: " +
 				options.Line.CLI("configure set region eu-central-1"),
 			Err: &aws.MissingRegionError{},
 		})
@@ -98,17 +98,17 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 	identity, err := sts.NewFromConfig(cfg, func(o *sts.Options) { o.RetryMaxAttempts = firstAttempts }).
 		GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("get the caller identity: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		if unknown := unknownRegion(ctx, options.Resolver, cfg, err); unknown != nil {
-			err = unknown
+		if regionErr := checkRegion(ctx, options.Resolver, cfg, err); regionErr != nil {
+			err = regionErr
 		}
-		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", explain(err, cfg, options.Line))
+		return nil, fmt.Errorf("get the caller identity: %w", explain(err, cfg, options.Line))
 	}
 	caller, err := arn.Parse(aws.ToString(identity.Arn))
 	if err != nil {
-		return nil, fmt.Errorf("ask AWS whose the credentials are: %w", err)
+		return nil, fmt.Errorf("get the caller identity: %w", err)
 	}
 	return &Account{
 		ID:        aws.ToString(identity.Account),
@@ -121,7 +121,7 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 	}, nil
 }
 
-// retryer has no quota of retries: the SDK's would be used up by the looks at a long deployment while the network is away.
+// retryer returns a retryer without a retry quota: polling during a network failure would use up the SDK's.
 func (options Options) retryer() aws.Retryer {
 	backoff := retry.NewExponentialJitterBackoff(maxBackoff)
 	return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -137,7 +137,7 @@ func (options Options) retryer() aws.Retryer {
 	})
 }
 
-// cause returns what an error of the SDK means, without what to do about it.
+// cause returns the cause of an error of the SDK without the next step.
 func cause(err error) string {
 	if e, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err)); ok {
 		return e.Cause
@@ -145,21 +145,19 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// httpClient returns a client that gives up on an address without a response sooner than the SDK's own. AWS_CA_BUNDLE
-// and HTTPS_PROXY stay in force.
+// httpClient returns a client with shorter timeouts than the SDK's. It supports AWS_CA_BUNDLE and HTTPS_PROXY.
 func httpClient(resolver *net.Resolver) *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout, d.Resolver = dialTimeout, resolver }).
 		WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = responseTimeout })
 }
 
-// everywhere is a host name of AWS that does not depend on the Region.
-const everywhere = "sts.amazonaws.com"
+// globalHost is the host name of an AWS endpoint that does not depend on the Region.
+const globalHost = "sts.amazonaws.com"
 
-// unknownRegion returns an error if err means that the configured Region does not exist, nil otherwise. The SDK has no
-// list of Regions: it makes a host name of any. Without a network that name cannot be resolved either, so it is
-// compared with one that exists.
-func unknownRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, err error) error {
+// checkRegion returns an error if err means that the configured Region does not exist, nil otherwise. The SDK derives a
+// host name from any Region. If globalHost cannot be resolved either, the network is at fault.
+func checkRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, err error) error {
 	dns, ok := errors.AsType[*net.DNSError](err)
 	if !ok || !dns.IsNotFound || cfg.BaseEndpoint != nil || !strings.Contains(dns.Name, cfg.Region) {
 		return nil
@@ -167,7 +165,7 @@ func unknownRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, 
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
-	if addresses, _ := resolver.LookupHost(ctx, everywhere); len(addresses) == 0 {
+	if addresses, _ := resolver.LookupHost(ctx, globalHost); len(addresses) == 0 {
 		return nil
 	}
 	return &awserrors.Error{
@@ -182,29 +180,27 @@ func unknownRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, 
 	}
 }
 
-// unreadable explains why the configuration of the SDK could not be loaded. Each cause is one of the credentials'
-// settings.
-func unreadable(err error, line command.Line) error {
+// explainConfig explains why the SDK configuration could not be loaded. All causes concern the credentials.
+func explainConfig(err error, line command.Line) error {
 	e, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err))
 	if !ok {
 		e = &awserrors.Error{Kind: awserrors.NoCredentials, Cause: err.Error(), Err: err}
 	}
 	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
-		e.Next = "the role of the profile demands an MFA code, and there is no terminal to ask for it: " +
-			"get credentials in one first, with\n" +
+		e.Next = "the role of the profile requires an MFA code, and there is no terminal to enter it: " +
+			"export credentials in a terminal first, with\n" +
 			`eval "$(` + line.CLI(
 			"configure export-credentials --format env",
 		) + `)"`
 	}
 	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
-		e.Next = fmt.Sprintf("set AWS_PROFILE to one of those that %s lists, or make it with %s",
+		e.Next = fmt.Sprintf("set AWS_PROFILE to a profile in the output of %s, or create it with %s",
 			line.CLI("configure list-profiles"), line.CLI("configure --profile "+command.Quote(profile.Profile)))
 	}
 	return e
 }
 
-// explainCredentials adds to errors about the credentials how to replace them, in every client made of the
-// configuration.
+// explainCredentials returns middleware that adds to errors about the credentials how to replace them.
 func explainCredentials(cfg aws.Config, line command.Line) func(*middleware.Stack) error {
 	explainer := middleware.InitializeMiddlewareFunc("ExplainCredentials", func(
 		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
@@ -220,7 +216,7 @@ func explainCredentials(cfg aws.Config, line command.Line) func(*middleware.Stac
 	return func(stack *middleware.Stack) error { return stack.Initialize.Add(explainer, middleware.Before) }
 }
 
-// explain adds to an error how to replace the credentials, which depends on where they are from.
+// explain adds the next step to an error. For the credentials it depends on their source.
 func explain(err error, cfg aws.Config, line command.Line) error {
 	e, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err))
 	if !ok {
@@ -230,19 +226,19 @@ func explain(err error, cfg aws.Config, line command.Line) error {
 	case e.Kind == awserrors.NoCredentials, e.Kind == awserrors.Expired, e.Kind == awserrors.Invalid:
 		e.Next = sourceOf(cfg).signIn(e.Kind, line)
 	case e.Kind == awserrors.Unreachable && endpoint != "":
-		e.Next = "is there a service at AWS_ENDPOINT_URL=" + endpoint + "? Start it, or leave AWS_ENDPOINT_URL out for AWS itself"
+		e.Next = "start the service at AWS_ENDPOINT_URL=" + endpoint + ", or unset AWS_ENDPOINT_URL to use AWS"
 	}
 	return e
 }
 
-// source is where credentials are from.
+// source is the source of the credentials.
 type source struct {
-	environment bool   // they are variables
-	profile     string // that is in use; empty where environment
-	command     string // of the AWS CLI, that signs in
+	environment bool   // environment variables
+	profile     string // the profile; "" for environment variables
+	command     string // the AWS CLI command that signs in
 }
 
-// sourceOf looks where the SDK has looked ("Standardized credential providers").
+// sourceOf returns the source of the credentials (see "Standardized credential providers").
 func sourceOf(cfg aws.Config) source {
 	var found source
 	for _, s := range cfg.ConfigSources {
@@ -254,7 +250,7 @@ func sourceOf(cfg aws.Config) source {
 		case config.SharedConfig:
 			found.profile = c.Profile
 			origin := &c
-			for origin.Source != nil { // the profile whose credentials assume the role of this one
+			for origin.Source != nil { // source_profile
 				origin = origin.Source
 			}
 			switch {
@@ -275,14 +271,14 @@ func sourceOf(cfg aws.Config) source {
 
 const defaultProfile = "default"
 
-// signIn returns what to do about credentials that AWS does not accept.
+// signIn returns the next step for credentials that AWS rejected.
 func (s source) signIn(kind awserrors.Kind, line command.Line) string {
 	switch {
 	case s.environment && kind == awserrors.Expired:
-		return "set new ones (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN), or unset these for those of a profile"
+		return "set new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them to use a profile"
 	case s.environment:
-		return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them for those of a profile; " +
-			"and whether AWS_REGION is enabled in the account"
+		return "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them to use a profile; " +
+			"also check that AWS_REGION is enabled in the account"
 	case kind == awserrors.NoCredentials:
 		return fmt.Sprintf(
 			"run %s for the profile %s, choose another with AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -290,6 +286,6 @@ func (s source) signIn(kind awserrors.Kind, line command.Line) string {
 			cmp.Or(s.profile, defaultProfile),
 		)
 	default:
-		return fmt.Sprintf("run %s for new ones, or choose another profile with AWS_PROFILE", line.CLI(s.command))
+		return fmt.Sprintf("run %s for new credentials, or choose another profile with AWS_PROFILE", line.CLI(s.command))
 	}
 }

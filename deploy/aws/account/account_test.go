@@ -34,8 +34,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// environment is that of a machine where nothing of AWS is set up, but for the variables and the configuration file that are
-// given.
+// environment returns the environment variables of a machine without AWS settings, except these variables and this
+// configuration file.
 func environment(t *testing.T, variables map[string]string, configFile string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -55,26 +55,26 @@ func environment(t *testing.T, variables map[string]string, configFile string) m
 	return all
 }
 
-// keys are credentials, and a Region.
+// keys returns variables for credentials and a Region.
 func keys() map[string]string {
 	return map[string]string{
 		"AWS_ACCESS_KEY_ID": "AKIDENVIRONMENT", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-central-1",
 	}
 }
 
-// tokens answers as STS does ("AWS Security Token Service API Reference"), and keeps what it was asked.
+// tokens is an STS server ("AWS Security Token Service API Reference") that records its calls.
 type tokens struct {
-	refuse func(*http.Request) *refusal // nil: nothing is refused
+	refuse func(*http.Request) *refusal // may be nil
 
 	mu    sync.Mutex
-	asked []string // the actions, with the access key that signed each
+	calls []string // actions, with the access key that signed each
 	code  string   // of the MFA device
 }
 
 type refusal struct {
 	status        int
 	code, message string
-	date          time.Time // of the answer; the zero value is now
+	date          time.Time // the Date header; the zero value means now
 }
 
 func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,19 +82,19 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, _, _ := strings.Cut(credential, "/")
 	action := r.FormValue("Action")
 	s.mu.Lock()
-	s.asked = append(s.asked, action+" by "+key)
+	s.calls = append(s.calls, action+" by "+key)
 	if code := r.FormValue("TokenCode"); code != "" {
 		s.code = code
 	}
 	s.mu.Unlock()
 	if s.refuse != nil {
-		if no := s.refuse(r); no != nil {
-			if !no.date.IsZero() {
-				w.Header().Set("Date", no.date.UTC().Format(http.TimeFormat))
+		if refused := s.refuse(r); refused != nil {
+			if !refused.date.IsZero() {
+				w.Header().Set("Date", refused.date.UTC().Format(http.TimeFormat))
 			}
-			w.WriteHeader(no.status)
+			w.WriteHeader(refused.status)
 			_, _ = fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error>"+
-				"<RequestId>1</RequestId></ErrorResponse>", no.code, no.message)
+				"<RequestId>1</RequestId></ErrorResponse>", refused.code, refused.message)
 			return
 		}
 	}
@@ -116,7 +116,7 @@ func (s *tokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve returns the address of the service.
+// serve starts the server and returns its URL.
 func (s *tokens) serve(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(s)
@@ -131,33 +131,33 @@ func TestOpen(t *testing.T) {
 		config      string
 		options     account.Options
 		want        account.Account
-		asked       []string
+		calls       []string
 	}{
 		{
-			name:        "credentials of the environment",
+			name:        "environment credentials",
 			environment: keys(),
 			config:      "[default]\nregion = us-west-2\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n",
 			options:     account.Options{Region: "eu-west-3"},
 			want:        account.Account{Region: "eu-central-1"},
-			asked:       []string{"GetCallerIdentity by AKIDENVIRONMENT"},
+			calls:       []string{"GetCallerIdentity by AKIDENVIRONMENT"},
 		},
 		{
-			name:    "the default profile",
+			name:    "default profile",
 			config:  "[default]\nregion = us-west-2\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n",
 			options: account.Options{Region: "eu-west-3"},
 			want:    account.Account{Region: "us-west-2", Profile: "default"},
-			asked:   []string{"GetCallerIdentity by AKIDPROFILE"},
+			calls:   []string{"GetCallerIdentity by AKIDPROFILE"},
 		},
 		{
-			name:        "a profile, and the Region that nothing else names",
+			name:        "profile with the default Region",
 			environment: map[string]string{"AWS_PROFILE": "dev"},
 			config:      "[profile dev]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n",
 			options:     account.Options{Region: "eu-west-3"},
 			want:        account.Account{Region: "eu-west-3", Profile: "dev"},
-			asked:       []string{"GetCallerIdentity by AKIDPROFILE"},
+			calls:       []string{"GetCallerIdentity by AKIDPROFILE"},
 		},
 		{
-			name:        "a role that demands a code",
+			name:        "role that requires an MFA code",
 			environment: map[string]string{"AWS_PROFILE": "dev", "AWS_REGION": "eu-central-1"},
 			config: "[profile dev]\nrole_arn = arn:aws:iam::123456789012:role/deployer\nsource_profile = me\n" +
 				"mfa_serial = arn:aws:iam::123456789012:mfa/me\n" +
@@ -169,7 +169,7 @@ func TestOpen(t *testing.T) {
 				return "123456", nil
 			}},
 			want:  account.Account{Region: "eu-central-1", Profile: "dev"},
-			asked: []string{"AssumeRole by AKIDME", "GetCallerIdentity by AKIDROLE"},
+			calls: []string{"AssumeRole by AKIDME", "GetCallerIdentity by AKIDROLE"},
 		},
 	}
 	for _, tt := range tests {
@@ -180,7 +180,7 @@ func TestOpen(t *testing.T) {
 			service := &tokens{}
 			tt.want.Endpoint = service.serve(t)
 			t.Setenv("AWS_ENDPOINT_URL", tt.want.Endpoint)
-			t.Setenv("AWS_ENDPOINT_URL_STS", tt.want.Endpoint) // the SDK assumes roles before it heeds the other
+			t.Setenv("AWS_ENDPOINT_URL_STS", tt.want.Endpoint) // the SDK ignores AWS_ENDPOINT_URL when it assumes roles
 			got, err := account.Open(t.Context(), tt.options)
 			if err != nil {
 				t.Fatal(err)
@@ -190,20 +190,20 @@ func TestOpen(t *testing.T) {
 			if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(account.Account{}, "Config")); diff != "" {
 				t.Errorf("account (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.asked, service.asked); diff != "" {
+			if diff := cmp.Diff(tt.calls, service.calls); diff != "" {
 				t.Errorf("calls of STS (-want +got):\n%s", diff)
 			}
 			if got.Config.Region != tt.want.Region || aws.ToString(got.Config.BaseEndpoint) != tt.want.Endpoint {
-				t.Errorf("the clients of services would call %s in %s", aws.ToString(got.Config.BaseEndpoint), got.Config.Region)
+				t.Errorf("config: endpoint %s, Region %s", aws.ToString(got.Config.BaseEndpoint), got.Config.Region)
 			}
 			if tt.options.Ask != nil && service.code != "123456" {
-				t.Errorf("code = %q, want the one that was typed in", service.code)
+				t.Errorf("code = %q, want 123456", service.code)
 			}
 		})
 	}
 }
 
-// refuse answers every request with a code of STS.
+// refuse responds to every request with an error code of STS.
 func refuse(status int, code, message string) func(*http.Request) *refusal {
 	return func(*http.Request) *refusal { return &refusal{status: status, code: code, message: message} }
 }
@@ -228,13 +228,13 @@ func TestOpen_Refused(t *testing.T) {
 			want:        []string{"no Region is set", "AWS_REGION=eu-central-1", "aws configure set region"},
 		},
 		{
-			name:        "a Region that is no name",
+			name:        "invalid Region",
 			environment: map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu central/1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
 			kind:        awserrors.Region,
 			want:        []string{"AWS_REGION"},
 		},
 		{
-			name:        "a profile that does not exist",
+			name:        "missing profile",
 			environment: map[string]string{"AWS_PROFILE": "prd"},
 			config:      static,
 			kind:        awserrors.NoCredentials,
@@ -247,14 +247,14 @@ func TestOpen_Refused(t *testing.T) {
 			want:        []string{"there are no AWS credentials", "run aws configure", "AWS_PROFILE", "AWS_ACCESS_KEY_ID"},
 		},
 		{
-			name:        "a profile without credentials",
+			name:        "profile without credentials",
 			environment: dev,
 			config:      profile(""),
 			kind:        awserrors.NoCredentials,
 			want:        []string{"there are no AWS credentials", "run aws configure --profile dev"},
 		},
 		{
-			name:        "a session of IAM Identity Center that has not begun",
+			name:        "IAM Identity Center, not signed in",
 			environment: dev,
 			config: profile("sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = deployer\n" +
 				"[sso-session corp]\nsso_region = eu-central-1\nsso_start_url = https://corp.awsapps.com/start\n"),
@@ -262,7 +262,7 @@ func TestOpen_Refused(t *testing.T) {
 			want: []string{"run aws sso login --profile dev"},
 		},
 		{
-			name:        "a session of IAM Identity Center that has not begun, set up the old way",
+			name:        "IAM Identity Center, not signed in, legacy configuration",
 			environment: dev,
 			config: profile("sso_account_id = 123456789012\nsso_role_name = deployer\nsso_region = eu-central-1\n" +
 				"sso_start_url = https://corp.awsapps.com/start\n"),
@@ -270,29 +270,29 @@ func TestOpen_Refused(t *testing.T) {
 			want: []string{"session has expired", "run aws sso login --profile dev"},
 		},
 		{
-			name:        "a sign-in that has not been",
+			name:        "login session, not signed in",
 			environment: dev,
 			config:      profile("login_session = arn:aws:iam::123456789012:user/me\n"),
 			kind:        awserrors.NoCredentials,
 			want:        []string{"run aws login --profile dev"},
 		},
 		{
-			name:        "a role that demands a code, and nobody there to ask",
+			name:        "role that requires an MFA code, without a terminal",
 			environment: dev,
 			config: profile("role_arn = arn:aws:iam::123456789012:role/deployer\nsource_profile = me\n" +
 				"mfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile me]\naws_access_key_id = k\naws_secret_access_key = s\n"),
 			kind: awserrors.NoCredentials,
-			want: []string{"demands an MFA code", `eval "$(aws configure export-credentials --format env)"`},
+			want: []string{"requires an MFA code", `eval "$(aws configure export-credentials --format env)"`},
 		},
 		{
-			name:        "a configuration file that is none",
+			name:        "invalid configuration file",
 			environment: dev,
 			config:      "[profile dev\nregion",
 			kind:        awserrors.NoCredentials,
-			want:        []string{"read the settings of AWS"},
+			want:        []string{"load the AWS configuration"},
 		},
 		{
-			name:        "a role that may not be assumed",
+			name:        "role that the caller may not assume",
 			environment: dev,
 			config: profile("role_arn = arn:aws:iam::123456789012:role/deployer\nsource_profile = me\n" +
 				"[profile me]\naws_access_key_id = k\naws_secret_access_key = s\n"),
@@ -302,7 +302,7 @@ func TestOpen_Refused(t *testing.T) {
 			calls:  1,
 		},
 		{
-			name:        "an expired token of the environment",
+			name:        "expired environment credentials",
 			environment: keys(),
 			refuse:      refuse(403, "ExpiredToken", "The security token included in the request is expired"),
 			kind:        awserrors.Expired,
@@ -310,24 +310,24 @@ func TestOpen_Refused(t *testing.T) {
 			calls:       1,
 		},
 		{
-			name:        "an expired token of a profile",
+			name:        "expired profile credentials",
 			environment: dev,
 			config:      static,
 			refuse:      refuse(403, "ExpiredToken", "The security token included in the request is expired"),
 			kind:        awserrors.Expired,
-			want:        []string{"expired", "run aws configure --profile dev for new ones"},
+			want:        []string{"expired", "run aws configure --profile dev for new credentials"},
 			calls:       1,
 		},
 		{
-			name:        "an invalid token",
+			name:        "invalid access key",
 			environment: keys(),
 			refuse:      refuse(403, "InvalidClientTokenId", "The security token included in the request is invalid."),
 			kind:        awserrors.Invalid,
-			want:        []string{"does not know", "AWS_ACCESS_KEY_ID", "AWS_REGION is enabled"},
+			want:        []string{"rejected the credentials", "AWS_ACCESS_KEY_ID", "AWS_REGION is enabled"},
 			calls:       1,
 		},
 		{
-			name:        "a wrong secret",
+			name:        "wrong secret key",
 			environment: dev,
 			config:      static,
 			refuse:      refuse(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."),
@@ -336,7 +336,7 @@ func TestOpen_Refused(t *testing.T) {
 			calls:       1,
 		},
 		{
-			name:        "a clock that is wrong, by an amount that AWS does not tell",
+			name:        "wrong clock, no Date header to correct it",
 			environment: keys(),
 			refuse:      refuse(403, "SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than 20260101T010000Z"),
 			kind:        awserrors.Clock,
@@ -344,11 +344,11 @@ func TestOpen_Refused(t *testing.T) {
 			calls:       1,
 		},
 		{
-			name:        "an answer that is not from AWS",
+			name:        "response from another server",
 			environment: keys(),
 			refuse:      refuse(404, "", ""),
 			kind:        awserrors.Other,
-			want:        []string{"ask AWS whose the credentials are"},
+			want:        []string{"get the caller identity"},
 			calls:       1,
 		},
 	}
@@ -372,14 +372,14 @@ func TestOpen_Refused(t *testing.T) {
 					t.Errorf("error = %v\nwant it to contain %q", err, want)
 				}
 			}
-			if len(service.asked) != tt.calls {
-				t.Errorf("calls of STS = %q, want %d", service.asked, tt.calls)
+			if len(service.calls) != tt.calls {
+				t.Errorf("calls of STS = %q, want %d", service.calls, tt.calls)
 			}
 		})
 	}
 }
 
-// AWS tells its time with each answer, by which the SDK corrects its own.
+// The SDK corrects its clock by the Date header of the response.
 func TestOpen_ClockIsCorrected(t *testing.T) {
 	for name, value := range environment(t, keys(), "") {
 		t.Setenv(name, value)
@@ -396,8 +396,8 @@ func TestOpen_ClockIsCorrected(t *testing.T) {
 	if _, err := account.Open(t.Context(), account.Options{}); err != nil {
 		t.Error(err)
 	}
-	if len(service.asked) != 2 {
-		t.Errorf("calls of STS = %q, want the first one repeated", service.asked)
+	if len(service.calls) != 2 {
+		t.Errorf("calls of STS = %q, want one retry", service.calls)
 	}
 }
 
@@ -419,14 +419,14 @@ func TestOpen_Throttled(t *testing.T) {
 	}
 }
 
-// A fault of AWS that lasts is reported before each pause, and given up after less than a minute.
+// A lasting server error is reported before each retry, and returned after less than a minute.
 func TestAccount_LastingFault(t *testing.T) {
 	for name, value := range environment(t, keys(), "") {
 		t.Setenv(name, value)
 	}
 	var (
 		broken   atomic.Bool
-		attempts atomic.Int32 // while it is broken
+		attempts atomic.Int32 // while broken
 	)
 	service := &tokens{refuse: func(*http.Request) *refusal {
 		if !broken.Load() {
@@ -436,7 +436,7 @@ func TestAccount_LastingFault(t *testing.T) {
 		return &refusal{status: 503, code: "InternalError", message: "We encountered an internal error. Please try again."}
 	}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "close") // no connection is left in the bubble
+		w.Header().Set("Connection", "close") // leaves no connection in the bubble
 		service.ServeHTTP(w, r)
 	}))
 	defer server.Close()
@@ -451,7 +451,7 @@ func TestAccount_LastingFault(t *testing.T) {
 		started := time.Now()
 		_, err = sts.NewFromConfig(a.Config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 		if awserrors.KindOf(err) != awserrors.Unavailable {
-			t.Errorf("error = %v, want one that says that AWS has a fault", err)
+			t.Errorf("error = %v, want kind Unavailable", err)
 		}
 		if took := time.Since(started); took < 30*time.Second || took > 45*time.Second {
 			t.Errorf("it took %s, want 30 to 45 s", took)
@@ -481,12 +481,11 @@ func TestOpen_Unreachable(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL", endpoint)
 	_, err = account.Open(t.Context(), account.Options{})
 	if awserrors.KindOf(err) != awserrors.Unreachable || !strings.Contains(err.Error(), "AWS_ENDPOINT_URL="+endpoint) {
-		t.Errorf("error = %v, want one that names the address", err)
+		t.Errorf("error = %v, want kind Unreachable with the endpoint", err)
 	}
 }
 
-// dns starts a DNS server on this machine and returns a resolver that asks it. It knows the hosts that exist. A broken
-// one fails to answer, as without a network.
+// dns starts a local DNS server for the hosts in exist and returns a resolver for it. A broken one responds SERVFAIL.
 func dns(t *testing.T, broken bool, exist ...string) *net.Resolver {
 	t.Helper()
 	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
@@ -543,7 +542,7 @@ func respond(query []byte, broken bool, exist []string) []byte {
 	return response
 }
 
-// A mistyped Region and a network without DNS fail alike in the SDK, but are different errors.
+// For a mistyped Region and a network without DNS the SDK returns the same error.
 func TestOpen_HostNotFound(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -552,8 +551,8 @@ func TestOpen_HostNotFound(t *testing.T) {
 		kind   awserrors.Kind
 		want   string
 	}{
-		{"a mistyped Region", false, []string{"sts.amazonaws.com"}, awserrors.Region, `there is no Region "eu-cental-1": the host sts.eu-cental-1.amazonaws.com`},
-		{"no name of AWS is found", false, nil, awserrors.Unreachable, "cannot be resolved"},
+		{"mistyped Region", false, []string{"sts.amazonaws.com"}, awserrors.Region, `there is no Region "eu-cental-1": the host sts.eu-cental-1.amazonaws.com`},
+		{"no host of AWS is found", false, nil, awserrors.Unreachable, "cannot be resolved"},
 		{"no network", true, nil, awserrors.Unreachable, "sts.eu-cental-1.amazonaws.com"},
 	}
 	for _, tt := range tests {
@@ -571,7 +570,7 @@ func TestOpen_HostNotFound(t *testing.T) {
 	}
 }
 
-// The commands in messages select what the failed command has worked on, whichever call of AWS fails.
+// The commands in messages select the same profile and Region as the failed command, whichever call fails.
 func TestCommands(t *testing.T) {
 	variables := map[string]string{"AWS_PROFILE": "dev", "AWS_REGION": "eu-central-1"}
 	for name, value := range environment(t, variables, "[profile dev]\naws_access_key_id = k\naws_secret_access_key = s\n") {
@@ -592,7 +591,7 @@ func TestCommands(t *testing.T) {
 	refused = true
 	_, err = sts.NewFromConfig(opened.Config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	want := "run AWS_REGION=eu-central-1 AWS_CONFIG_FILE=" + os.Getenv("AWS_CONFIG_FILE")
-	if got := fmt.Sprint(awserrors.Explain(err)); !strings.Contains(got, want) || !strings.Contains(got, "aws configure --profile dev for new ones") {
+	if got := fmt.Sprint(awserrors.Explain(err)); !strings.Contains(got, want) || !strings.Contains(got, "aws configure --profile dev for new credentials") {
 		t.Errorf("error = %v, want %q", err, want)
 	}
 	t.Setenv("AWS_PROFILE", "prd")
@@ -616,7 +615,7 @@ func TestOpen_Interrupted(t *testing.T) {
 	if _, err := account.Open(ctx, account.Options{}); !errors.Is(err, stop) {
 		t.Errorf("error = %v, want %v", err, stop)
 	}
-	if !slices.Equal(service.asked, []string{"GetCallerIdentity by AKIDENVIRONMENT"}) {
-		t.Errorf("calls of STS = %q, want none after the interruption", service.asked)
+	if !slices.Equal(service.calls, []string{"GetCallerIdentity by AKIDENVIRONMENT"}) {
+		t.Errorf("calls of STS = %q, want none after the interruption", service.calls)
 	}
 }

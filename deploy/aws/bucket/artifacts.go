@@ -1,4 +1,4 @@
-// Package bucket keeps what is deployed in a bucket of the account: the functions' packages and the templates.
+// Package bucket stores deployment artifacts, which are the functions' packages and the templates, in an S3 bucket.
 package bucket
 
 import (
@@ -22,10 +22,11 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// Bucket is the one bucket for all stages in an account and Region. It is safe for concurrent use, by several deployers too.
+// Bucket is the artifact bucket of all stages in an account and Region. It is safe for concurrent use, also by several
+// deployers.
 //
-// Every call but CreateBucket names the account that must own the bucket (ExpectedBucketOwner): anybody can create a
-// bucket of any name in the global namespace, and nothing is read from, or put into, somebody else's.
+// Every call except CreateBucket sets ExpectedBucketOwner, because another account may own a bucket with this name in the
+// global namespace.
 type Bucket struct {
 	name      string
 	namespace types.BucketNamespace
@@ -36,11 +37,10 @@ type Bucket struct {
 	client    *s3.Client
 }
 
-// Open returns the bucket of an account and Region, whether it exists or not.
+// Open returns the bucket of an account and Region, which need not exist.
 //
 // The bucket is in the account regional namespace, where only the account can create buckets ("Namespaces for general
-// purpose buckets", Amazon S3 User Guide). A bucket that an earlier version has created in the global namespace is kept
-// as long as it exists.
+// purpose buckets", Amazon S3 User Guide). If earlier versions created a bucket in the global namespace, Open returns it.
 func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
 	global, err := newBucket(a, types.BucketNamespaceGlobal)
 	if err != nil || slices.Contains(withoutNamespace(), a.Region) {
@@ -59,12 +59,12 @@ func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
 	return regional, nil
 }
 
-// withoutNamespace returns the Regions that have no account regional namespaces.
+// withoutNamespace returns the Regions without account regional namespaces.
 func withoutNamespace() []string { return []string{"me-central-1", "me-south-1"} }
 
 func newBucket(a *account.Account, namespace types.BucketNamespace) (*Bucket, error) {
 	client := s3.NewFromConfig(a.Config, func(o *s3.Options) {
-		o.UsePathStyle = o.BaseEndpoint != nil // names below a given host resolve to nothing
+		o.UsePathStyle = o.BaseEndpoint != nil // subdomains of a custom endpoint do not resolve
 	})
 	b := &Bucket{
 		name:      fmt.Sprintf("userrequestapi-artifacts-%s-%s", a.ID, a.Region),
@@ -75,14 +75,14 @@ func newBucket(a *account.Account, namespace types.BucketNamespace) (*Bucket, er
 		client:    client,
 	}
 	if namespace == types.BucketNamespaceAccountRegional {
-		b.name += "-an" // the account, the Region and this are the suffix that S3 demands
+		b.name += "-an" // S3 requires the suffix account-Region-an
 	}
 	endpoint, err := s3.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), s3.EndpointParameters{
 		Bucket: &b.name, Region: &b.region, Endpoint: client.Options().BaseEndpoint,
 		ForcePathStyle: aws.Bool(client.Options().UsePathStyle),
 	}.WithDefaults())
 	if err != nil {
-		return nil, fmt.Errorf("find the address of the bucket %s: %w", b.name, err)
+		return nil, fmt.Errorf("resolve the endpoint of the bucket %s: %w", b.name, err)
 	}
 	b.url = &endpoint.URI
 	return b, nil
@@ -94,16 +94,16 @@ func (b *Bucket) exists(ctx context.Context) (bool, error) {
 	switch code := awserrors.Code(err); {
 	case err == nil, code == "NoSuchTagSet":
 		return true, nil
-	case code == "NoSuchBucket", b.foreign(err):
+	case code == "NoSuchBucket", b.maybeForeign(err):
 		return false, nil
 	default:
-		return false, b.explain(ctx, "look for it", err)
+		return false, b.explain(ctx, "get its tags", err)
 	}
 }
 
-// foreign reports whether an error may mean that the bucket belongs to another account: in the global namespace, it can
-// be in another Region, too. S3 names the action that a principal of the account lacks, and none to others.
-func (b *Bucket) foreign(err error) bool {
+// maybeForeign reports whether an error may mean that the bucket belongs to another account. In the global namespace it may
+// also be in another Region. S3 names the missing permission only to principals of the bucket's account.
+func (b *Bucket) maybeForeign(err error) bool {
 	e, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err))
 	return ok && b.namespace == types.BucketNamespaceGlobal &&
 		(e.Kind == awserrors.Region || e.Kind == awserrors.Denied && !strings.Contains(e.Err.Error(), "is not authorized"))
@@ -112,26 +112,26 @@ func (b *Bucket) foreign(err error) bool {
 // Name returns the bucket's name.
 func (b *Bucket) Name() string { return b.name }
 
-// URL returns an object's address, as CloudFormation takes a TemplateURL.
+// URL returns the URL of an object in the form of CloudFormation's TemplateURL.
 func (b *Bucket) URL(key string) string { return b.url.JoinPath(key).String() }
 
-// Upload puts an object into the bucket, unless it is there with this content already. An upload that is interrupted leaves
-// nothing.
+// Upload stores an object, unless it exists with this content. uploaded reports whether it did. An interrupted upload has no
+// effect.
 func (b *Bucket) Upload(ctx context.Context, key string, content []byte) (uploaded bool, err error) {
 	digest := sha256.Sum256(content)
 	checksum := base64.StdEncoding.EncodeToString(digest[:])
-	there, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+	existing, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner, ChecksumMode: types.ChecksumModeEnabled,
 	})
 	switch _, absent := errors.AsType[*types.NotFound](err); {
-	case err == nil && aws.ToString(there.ChecksumSHA256) == checksum:
+	case err == nil && aws.ToString(existing.ChecksumSHA256) == checksum:
 		return false, nil
 	case err != nil && !absent:
-		return false, b.explain(ctx, "look for "+key+" (s3:GetObject and s3:ListBucket)", err)
+		return false, b.explain(ctx, "head "+key+" (s3:GetObject and s3:ListBucket)", err)
 	}
 	_, err = b.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner,
-		Body: bytes.NewReader(content), ChecksumSHA256: &checksum, // by which S3 sees whether all of it has arrived
+		Body: bytes.NewReader(content), ChecksumSHA256: &checksum,
 	})
 	if err != nil {
 		return false, b.explain(ctx, "upload "+key, err)
@@ -139,7 +139,7 @@ func (b *Bucket) Upload(ctx context.Context, key string, content []byte) (upload
 	return true, nil
 }
 
-// Get returns an object. The error is an [fs.ErrNotExist] where there is none.
+// Get returns the content of an object. The error wraps [fs.ErrNotExist] if it does not exist.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	object, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key, ExpectedBucketOwner: &b.owner})
 	if _, absent := errors.AsType[*types.NoSuchKey](err); absent {
@@ -156,14 +156,14 @@ func (b *Bucket) Get(ctx context.Context, key string) ([]byte, error) {
 	return content, nil
 }
 
-// explain says what an error of a call means, the end of ctx as its cause.
+// explain explains an error of a call. If ctx has ended, it returns its cause.
 func (b *Bucket) explain(ctx context.Context, doing string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("bucket %s: %s: %w", b.name, doing, context.Cause(ctx))
 	}
 	err = awserrors.Explain(err)
-	if e, ok := errors.AsType[*awserrors.Error](err); ok && b.foreign(err) {
-		e.Next += "; or the bucket belongs to another account than " + b.owner + ", which can see what is put there: then nothing was"
+	if e, ok := errors.AsType[*awserrors.Error](err); ok && b.maybeForeign(err) {
+		e.Next += "; or the bucket belongs to another account than " + b.owner + ", in which case nothing was uploaded"
 	}
 	return fmt.Errorf("bucket %s: %s: %w", b.name, doing, err)
 }

@@ -30,20 +30,20 @@ const (
 	global     = prefix + region // the bucket of earlier versions
 	name       = global + "-an"
 	globalOnly = "me-south-1" // a Region without account regional namespaces
-	look       = "GET /" + name + "?tagging " + owner
+	getTags    = "GET /" + name + "?tagging " + owner
 )
 
-// making are the requests that make a bucket and give it its settings.
-func making() []string {
+// creation returns the requests that create a bucket and apply its settings.
+func creation() []string {
 	put := func(what string) string { return "PUT /" + name + "?" + what + " " + owner }
 	return []string{
-		look, "PUT /" + name, put("ownershipControls"), put("publicAccessBlock"), put("encryption"), put("versioning"),
+		getTags, "PUT /" + name, put("ownershipControls"), put("publicAccessBlock"), put("encryption"), put("versioning"),
 		put("lifecycle"), put("policy"), put("tagging"),
 	}
 }
 
-// complete fails the test unless the bucket has all its settings, in the XML and JSON of S3.
-func complete(t *testing.T, s *storage, location string, tags ...string) {
+// checkSettings checks that the bucket has all settings, in the XML and JSON of S3.
+func checkSettings(t *testing.T, s *storage, location string, tags ...string) {
 	t.Helper()
 	digest := regexp.MustCompile(`<Key>Settings</Key><Value>([0-9a-f]{16})</Value>`).FindStringSubmatch(s.settings["tagging"])
 	if digest == nil {
@@ -86,43 +86,43 @@ const located = "<CreateBucketConfiguration><LocationConstraint>" + region + "</
 func TestBucket_Ensure(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, region)
-	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
-		t.Fatalf("made = %t, %v, want it made", made, err)
+	if created, err := bucket.Ensure(t.Context()); err != nil || !created {
+		t.Fatalf("created = %t, %v, want true", created, err)
 	}
-	complete(t, s, located)
-	if diff := gocmp.Diff(making(), s.taken()); diff != "" {
+	checkSettings(t, s, located)
+	if diff := gocmp.Diff(creation(), s.takeRequests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 
-	if made, err := bucket.Ensure(t.Context()); err != nil || made {
-		t.Fatalf("again: made = %t, %v, want it found", made, err)
+	if created, err := bucket.Ensure(t.Context()); err != nil || created {
+		t.Fatalf("again: created = %t, %v, want false", created, err)
 	}
-	if diff := gocmp.Diff([]string{look}, s.taken()); diff != "" {
-		t.Errorf("requests when all is right (-want +got):\n%s", diff)
+	if diff := gocmp.Diff([]string{getTags}, s.takeRequests()); diff != "" {
+		t.Errorf("requests for a complete bucket (-want +got):\n%s", diff)
 	}
 
-	s.settings["tagging"] = tagSet("Team", "users", "Settings", "those of an older source")
+	s.settings["tagging"] = tagSet("Team", "users", "Settings", "outdated")
 	s.settings["policy"], s.settings["versioning"] = "", ""
-	if made, err := bucket.Ensure(t.Context()); err != nil || made {
-		t.Fatalf("with older settings: made = %t, %v, want it found", made, err)
+	if created, err := bucket.Ensure(t.Context()); err != nil || created {
+		t.Fatalf("with outdated settings: created = %t, %v, want false", created, err)
 	}
-	complete(t, s, located, "Team", "users")
+	checkSettings(t, s, located, "Team", "users")
 }
 
-// The Region that S3 was born in must not be named.
+// CreateBucket rejects us-east-1 as LocationConstraint.
 func TestBucket_Ensure_NoLocation(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, "us-east-1")
-	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
-		t.Fatalf("made = %t, %v, want it made", made, err)
+	if created, err := bucket.Ensure(t.Context()); err != nil || !created {
+		t.Fatalf("created = %t, %v, want true", created, err)
 	}
-	complete(t, s, "")
+	checkSettings(t, s, "")
 }
 
-// Whichever request is the last one of a deployer that is killed, the next one completes the bucket.
+// Ensure completes the bucket of a deployer that was interrupted after any request.
 func TestBucket_Ensure_Interrupted(t *testing.T) {
 	t.Parallel()
-	for last := range making() {
+	for last := range creation() {
 		t.Run(fmt.Sprintf("after %d requests", last), func(t *testing.T) {
 			t.Parallel()
 			s, bucket := open(t, region)
@@ -142,7 +142,7 @@ func TestBucket_Ensure_Interrupted(t *testing.T) {
 			if _, err := bucket.Ensure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			complete(t, s, located)
+			checkSettings(t, s, located)
 		})
 	}
 }
@@ -153,27 +153,27 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 	tests := []struct {
 		name  string
 		owner string
-		// The answer to a request with this query; with none, to the one that makes the bucket.
+		// The response to the request with this query, or to CreateBucket without one.
 		query         string
 		status        int
 		code, message string
 
 		kind awserrors.Kind
-		want []string // in the error
+		want []string // substrings of the error
 		not  string
 		last string // request
 	}{
 		{
-			name: "another account is faster", status: 409, code: "BucketAlreadyExists", message: "The requested bucket name is not available.",
+			name: "another account owns it", status: 409, code: "BucketAlreadyExists", message: "The requested bucket name is not available.",
 			kind: awserrors.Other, want: []string{foreign, name}, last: "PUT /" + name,
 		},
 		{
-			name: "no permission to look", query: "tagging", owner: owner, status: 403, code: "AccessDenied",
+			name: "no permission to get tags", query: "tagging", owner: owner, status: 403, code: "AccessDenied",
 			message: "User: arn:aws:iam::123456789012:user/me is not authorized to perform: s3:GetBucketTagging on resource: \"arn:aws:s3:::" + name + "\" because no identity-based policy allows the s3:GetBucketTagging action",
-			kind:    awserrors.Denied, want: []string{"user/me may not call s3:GetBucketTagging", "docs/deploy.md"}, not: "belongs", last: look,
+			kind:    awserrors.Denied, want: []string{"user/me may not call s3:GetBucketTagging", "docs/deploy.md"}, not: "belongs", last: getTags,
 		},
 		{
-			name: "no permission to make it", status: 403, code: "AccessDenied",
+			name: "no permission to create it", status: 403, code: "AccessDenied",
 			message: "User: arn:aws:iam::123456789012:user/me is not authorized to perform: s3:CreateBucket on resource: \"arn:aws:s3:::" + name + "\" because no identity-based policy allows the s3:CreateBucket action",
 			kind:    awserrors.Denied, want: []string{"user/me may not call s3:CreateBucket"}, not: "belongs", last: "PUT /" + name,
 		},
@@ -201,7 +201,7 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 			}
 			_, err := bucket.Ensure(t.Context())
 			if err == nil {
-				t.Fatal("no error")
+				t.Fatal("got no error")
 			}
 			if kind := awserrors.KindOf(err); kind != tt.kind {
 				t.Errorf("kind of the error = %v, want %v", kind, tt.kind)
@@ -214,7 +214,7 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 			if tt.not != "" && strings.Contains(err.Error(), tt.not) {
 				t.Errorf("error = %v\nwant it without %q", err, tt.not)
 			}
-			requests := s.taken()
+			requests := s.takeRequests()
 			if last := requests[len(requests)-1]; last != tt.last {
 				t.Errorf("last request = %s, want %s", last, tt.last)
 			}
@@ -232,12 +232,12 @@ func TestBucket_Throttled(t *testing.T) {
 		refuse(w, r, http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
 		return true
 	}
-	if made, err := bucket.Ensure(t.Context()); err != nil || !made {
-		t.Fatalf("made = %t, %v, want it made", made, err)
+	if created, err := bucket.Ensure(t.Context()); err != nil || !created {
+		t.Fatalf("created = %t, %v, want true", created, err)
 	}
-	complete(t, s, located)
+	checkSettings(t, s, located)
 	if uploaded, err := bucket.Upload(t.Context(), "key", []byte("content")); err != nil || !uploaded {
-		t.Errorf("uploaded = %t, %v, want it uploaded", uploaded, err)
+		t.Errorf("uploaded = %t, %v, want true", uploaded, err)
 	}
 
 	s.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
@@ -245,11 +245,11 @@ func TestBucket_Throttled(t *testing.T) {
 		return true
 	}
 	if _, err := bucket.Ensure(t.Context()); awserrors.KindOf(err) != awserrors.Throttled {
-		t.Errorf("error = %v, want the one that tells of throttling", err)
+		t.Errorf("error = %v, want kind Throttled", err)
 	}
 }
 
-// Two deployers find no bucket, and S3 lets only one of them change it at a time.
+// Two deployers find no bucket, and S3 rejects concurrent changes.
 func TestBucket_TwoDeployers(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, region)
@@ -274,14 +274,14 @@ func TestBucket_TwoDeployers(t *testing.T) {
 		return false
 	}
 	type result struct {
-		made bool
-		err  error
+		created bool
+		err     error
 	}
 	results := make(chan result)
 	for range 2 {
 		go func() {
-			made, err := bucket.Ensure(t.Context())
-			results <- result{made, err}
+			created, err := bucket.Ensure(t.Context())
+			results <- result{created, err}
 		}()
 	}
 	count := 0
@@ -290,14 +290,14 @@ func TestBucket_TwoDeployers(t *testing.T) {
 		if r.err != nil {
 			t.Error(r.err)
 		}
-		if r.made {
+		if r.created {
 			count++
 		}
 	}
 	if count != 1 {
-		t.Errorf("%d deployers have made the bucket, want 1", count)
+		t.Errorf("%d deployers created the bucket, want 1", count)
 	}
-	complete(t, s, located)
+	checkSettings(t, s, located)
 }
 
 func TestBucket_Upload(t *testing.T) {
@@ -305,8 +305,8 @@ func TestBucket_Upload(t *testing.T) {
 	s, bucket := open(t, region)
 	s.owners[name] = owner
 	const key = "functions/get/abc.zip"
-	content := bytes.Repeat([]byte("a package "), 1<<19) // longer than what is sent before the server agrees to more
-	there, put := "HEAD /"+name+"/"+key+" "+owner, "PUT /"+name+"/"+key+" "+owner
+	content := bytes.Repeat([]byte("a package "), 1<<19) // long enough for Expect: 100-continue
+	head, put := "HEAD /"+name+"/"+key+" "+owner, "PUT /"+name+"/"+key+" "+owner
 
 	steps := []struct {
 		name     string
@@ -314,34 +314,34 @@ func TestBucket_Upload(t *testing.T) {
 		uploaded bool
 		want     []string
 	}{
-		{"absent", content, true, []string{there, put}},
-		{"present", content, false, []string{there}},
-		{"with other content", []byte("other"), true, []string{there, put}},
+		{"absent", content, true, []string{head, put}},
+		{"present", content, false, []string{head}},
+		{"with other content", []byte("other"), true, []string{head, put}},
 	}
 	for _, step := range steps {
 		uploaded, err := bucket.Upload(t.Context(), key, step.content)
 		if err != nil || uploaded != step.uploaded {
 			t.Errorf("%s: uploaded = %t, %v, want %t", step.name, uploaded, err, step.uploaded)
 		}
-		if diff := gocmp.Diff(step.want, s.taken()); diff != "" {
+		if diff := gocmp.Diff(step.want, s.takeRequests()); diff != "" {
 			t.Errorf("%s: requests (-want +got):\n%s", step.name, diff)
 		}
 		if got, err := bucket.Get(t.Context(), key); err != nil || !bytes.Equal(got, step.content) {
-			t.Errorf("%s: got %d bytes, %v, want what was uploaded", step.name, len(got), err)
+			t.Errorf("%s: got %d bytes, %v, want the uploaded %d bytes", step.name, len(got), err, len(step.content))
 		}
-		s.taken()
+		s.takeRequests()
 	}
 }
 
 func TestBucket_Upload_Interrupted(t *testing.T) {
 	t.Parallel()
 	content := bytes.Repeat([]byte("a package "), 1<<19)
-	// part reads some of an upload, and breaks the connection.
+	// part reads a part of an upload and closes the connection.
 	part := func(r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		panic(http.ErrAbortHandler)
 	}
-	t.Run("the network fails for a moment", func(t *testing.T) {
+	t.Run("temporary network failure", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
 		s.owners[name] = owner
@@ -354,13 +354,13 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 			return false
 		}
 		if uploaded, err := bucket.Upload(t.Context(), "key", content); err != nil || !uploaded {
-			t.Errorf("uploaded = %t, %v, want it uploaded", uploaded, err)
+			t.Errorf("uploaded = %t, %v, want true", uploaded, err)
 		}
 		if !bytes.Equal(s.objects["key"], content) {
 			t.Errorf("the object has %d bytes, want %d", len(s.objects["key"]), len(content))
 		}
 	})
-	t.Run("the network fails for long", func(t *testing.T) {
+	t.Run("lasting network failure", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
 		s.owners[name] = owner
@@ -371,10 +371,10 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 			return false
 		}
 		if _, err := bucket.Upload(t.Context(), "key", content); awserrors.KindOf(err) != awserrors.Unreachable {
-			t.Errorf("error = %v, want one that tells of the network", err)
+			t.Errorf("error = %v, want kind Unreachable", err)
 		}
 	})
-	t.Run("the deployer is stopped", func(t *testing.T) {
+	t.Run("cancelled", func(t *testing.T) {
 		t.Parallel()
 		s, bucket := open(t, region)
 		s.owners[name] = owner
@@ -391,11 +391,11 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 			t.Errorf("error = %v, want %v", err, stop)
 		}
 		if len(s.objects) != 0 {
-			t.Error("a part of the object is there")
+			t.Error("a partial object exists")
 		}
 		s.before = nil
 		if uploaded, err := bucket.Upload(t.Context(), "key", content); err != nil || !uploaded {
-			t.Errorf("again: uploaded = %t, %v, want it uploaded", uploaded, err)
+			t.Errorf("again: uploaded = %t, %v, want true", uploaded, err)
 		}
 	})
 }
@@ -406,10 +406,10 @@ func TestBucket_Upload_Foreign(t *testing.T) {
 	s.owners[bucket.Name()] = other
 	_, err := bucket.Upload(t.Context(), "key", []byte("content"))
 	if awserrors.KindOf(err) != awserrors.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
-		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
+		t.Errorf("error = %v, want kind Denied and the possible owner", err)
 	}
 	if len(s.objects) != 0 {
-		t.Error("the object went to another account")
+		t.Error("the object was uploaded to another account's bucket")
 	}
 }
 
@@ -431,7 +431,7 @@ func TestBucket_URL(t *testing.T) {
 	}
 	for _, tt := range tests {
 		a := in(t, "", tt.region)
-		a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // there is a bucket
+		a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // the bucket exists
 			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
 		})
 		bucket, err := bucket.Open(t.Context(), a)
@@ -458,13 +458,13 @@ type doer func(*http.Request) (*http.Response, error)
 
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
-// Which bucket a deployer uses depends on those that exist, and on whose they are.
+// TestOpen opens the bucket for each combination of existing buckets and their owners.
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	const lookGlobal = "GET /" + global + "?tagging " + owner
+	const getGlobalTags = "GET /" + global + "?tagging " + owner
 	denied := func(message string) func(http.ResponseWriter, *http.Request, int) bool {
 		return func(w http.ResponseWriter, r *http.Request, number int) bool {
-			if number < 2 { // that of the global namespace is looked for last
+			if number < 2 { // the second request is about the global namespace
 				return false
 			}
 			refuse(w, r, http.StatusForbidden, "AccessDenied", message)
@@ -472,24 +472,24 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		name   string
-		region string
-		owners map[string]string
-		before func(http.ResponseWriter, *http.Request, int) bool
-		want   string
-		asked  []string
-		err    []string
+		name     string
+		region   string
+		owners   map[string]string
+		before   func(http.ResponseWriter, *http.Request, int) bool
+		want     string
+		requests []string
+		err      []string // substrings
 	}{
-		{name: "none exists", want: name, asked: []string{look, lookGlobal}},
-		{name: "that of the account's namespace", owners: map[string]string{name: owner}, want: name, asked: []string{look}},
-		{name: "both", owners: map[string]string{name: owner, global: owner}, want: name, asked: []string{look}},
+		{name: "none exists", want: name, requests: []string{getTags, getGlobalTags}},
+		{name: "account regional namespace", owners: map[string]string{name: owner}, want: name, requests: []string{getTags}},
+		{name: "both", owners: map[string]string{name: owner, global: owner}, want: name, requests: []string{getTags}},
 		{
-			name: "that of an earlier version", owners: map[string]string{global: owner},
-			want: global, asked: []string{look, lookGlobal},
+			name: "global namespace", owners: map[string]string{global: owner},
+			want: global, requests: []string{getTags, getGlobalTags},
 		},
-		{name: "of another account", owners: map[string]string{global: other}, want: name, asked: []string{look, lookGlobal}},
+		{name: "another account's", owners: map[string]string{global: other}, want: name, requests: []string{getTags, getGlobalTags}},
 		{
-			name: "of another account in another Region", want: name, asked: []string{look, lookGlobal},
+			name: "another account's in another Region", want: name, requests: []string{getTags, getGlobalTags},
 			before: func(w http.ResponseWriter, r *http.Request, number int) bool {
 				if number == 2 {
 					refuse(w, r, http.StatusMovedPermanently, "PermanentRedirect", "Use the specified endpoint.")
@@ -498,12 +498,12 @@ func TestOpen(t *testing.T) {
 			},
 		},
 		{
-			name:   "no permission",
-			before: denied(`User: arn:aws:iam::1:user/me is not authorized to perform: s3:GetBucketTagging on resource: "x"`),
-			asked:  []string{look, lookGlobal}, err: []string{global, "user/me may not call s3:GetBucketTagging"},
+			name:     "no permission",
+			before:   denied(`User: arn:aws:iam::1:user/me is not authorized to perform: s3:GetBucketTagging on resource: "x"`),
+			requests: []string{getTags, getGlobalTags}, err: []string{global, "user/me may not call s3:GetBucketTagging"},
 		},
 		{
-			name: "a Region without the namespace", region: globalOnly,
+			name: "Region without account regional namespaces", region: globalOnly,
 			want: "userrequestapi-artifacts-123456789012-" + globalOnly,
 		},
 	}
@@ -514,7 +514,7 @@ func TestOpen(t *testing.T) {
 			maps.Copy(s.owners, tt.owners)
 			s.before = tt.before
 			bucket, err := bucket.Open(t.Context(), in(t, endpoint, cmp.Or(tt.region, region)))
-			if diff := gocmp.Diff(tt.asked, s.taken()); diff != "" {
+			if diff := gocmp.Diff(tt.requests, s.takeRequests()); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
 			for _, want := range tt.err {
@@ -530,19 +530,19 @@ func TestOpen(t *testing.T) {
 			}
 			s.before = nil
 			if _, err := bucket.Ensure(t.Context()); err != nil || s.owners[tt.want] != owner {
-				t.Errorf("error = %v, buckets %v, want %s to be the account's", err, s.owners, tt.want)
+				t.Errorf("error = %v, buckets %v, want %s owned by the account", err, s.owners, tt.want)
 			}
 		})
 	}
 }
 
-// In a Region without account regional namespaces, anybody can take the name.
+// In a Region without account regional namespaces, another account can take the name.
 func TestBucket_Ensure_NameTaken(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, globalOnly)
 	s.owners[bucket.Name()] = other
 	_, err := bucket.Ensure(t.Context())
 	if awserrors.KindOf(err) != awserrors.Denied || !strings.Contains(err.Error(), "another account than "+owner) {
-		t.Errorf("error = %v, want one that tells whose the bucket may be", err)
+		t.Errorf("error = %v, want kind Denied and the possible owner", err)
 	}
 }

@@ -17,22 +17,23 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// settingsTag is put on the bucket last of all: its value tells that every setting is in place, and which ones these are.
-// Whoever takes it off has them all put again.
+// settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: a bucket without the tag, or
+// with another digest, gets all settings again.
 const settingsTag = "Settings"
 
-// How long what is no longer of use is kept.
+// Lifecycle settings.
 const (
 	incompleteUploadDays  = 1
 	noncurrentVersionDays = 30
 )
 
-// The only Region that is not named where a bucket is made ("CreateBucket").
-const unnamedRegion = "us-east-1"
+// defaultRegion must not be a LocationConstraint (CreateBucket, Amazon S3 API Reference).
+const defaultRegion = "us-east-1"
 
-// Ensure makes the bucket if it is absent, and gives it its settings: private, encrypted, versioned, by TLS only. Where all is
-// right that takes one call. What an interrupted Ensure has left out, the next one adds. made tells whether the bucket was absent.
-func (b *Bucket) Ensure(ctx context.Context) (made bool, err error) {
+// Ensure creates the bucket if it does not exist, and applies its settings: private, encrypted, versioned, TLS only. If
+// nothing needs to change, it makes one call. A later Ensure completes an interrupted one. created reports whether this call
+// created the bucket.
+func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	wanted := b.settings()
 	version, err := wanted.digest()
 	if err != nil {
@@ -42,58 +43,58 @@ func (b *Bucket) Ensure(ctx context.Context) (made bool, err error) {
 	var tags []types.Tag
 	switch awserrors.Code(err) {
 	case "NoSuchBucket":
-		if made, err = b.create(ctx); err != nil {
+		if created, err = b.create(ctx); err != nil {
 			return false, err
 		}
 	case "NoSuchTagSet":
 	default:
 		if err != nil {
-			return false, b.explain(ctx, "look for it", err)
+			return false, b.explain(ctx, "get its tags", err)
 		}
-		if tagged(tagging.TagSet, settingsTag, version) {
+		if hasTag(tagging.TagSet, settingsTag, version) {
 			return false, nil
 		}
-		tags = tagging.TagSet // which others may have put there
+		tags = tagging.TagSet // keeps tags of others
 	}
-	if err := b.put(ctx, wanted); err != nil {
-		return made, err
+	if err := b.apply(ctx, wanted); err != nil {
+		return created, err
 	}
-	tags = tag(tag(tags, "Service", "UserRequestAPI"), settingsTag, version)
+	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, version)
 	_, err = b.client.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: &b.name, ExpectedBucketOwner: &b.owner, Tagging: &types.Tagging{TagSet: tags},
-	}, patient)
+	}, retryConflicts)
 	if err != nil {
-		return made, b.explain(ctx, "tag it", err)
+		return created, b.explain(ctx, "tag it", err)
 	}
-	return made, nil
+	return created, nil
 }
 
-// create makes the bucket; made is false where somebody else of this account has made it in the meantime.
-func (b *Bucket) create(ctx context.Context) (made bool, err error) {
+// create creates the bucket. created is false if another deployer of this account has created it in the meantime.
+func (b *Bucket) create(ctx context.Context) (created bool, err error) {
 	input := &s3.CreateBucketInput{Bucket: &b.name, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
-	if b.namespace != types.BucketNamespaceGlobal { // which is the default, and the only one that every Region knows
+	if b.namespace != types.BucketNamespaceGlobal { // the default, and the only namespace in some Regions
 		input.BucketNamespace = b.namespace
 	}
-	if b.region != unnamedRegion {
+	if b.region != defaultRegion {
 		input.CreateBucketConfiguration = &types.CreateBucketConfiguration{
 			LocationConstraint: types.BucketLocationConstraint(b.region),
 		}
 	}
-	_, err = b.client.CreateBucket(ctx, input, patient)
+	_, err = b.client.CreateBucket(ctx, input, retryConflicts)
 	if _, ours := errors.AsType[*types.BucketAlreadyOwnedByYou](err); ours {
 		return false, nil
 	}
 	if _, taken := errors.AsType[*types.BucketAlreadyExists](err); taken {
-		return false, fmt.Errorf("bucket %s: it belongs to another account than %s, so nothing is put there: "+
-			"deploy to another Region, and tell AWS of it: %w", b.name, b.owner, err)
+		return false, fmt.Errorf("bucket %s: it belongs to another account than %s, so nothing was uploaded: "+
+			"deploy to another Region, and report the bucket to AWS: %w", b.name, b.owner, err)
 	}
 	if err != nil {
-		return false, b.explain(ctx, "make it", err)
+		return false, b.explain(ctx, "create it", err)
 	}
 	return true, nil
 }
 
-// settings are all that the bucket is told, in the terms of S3's API.
+// settings has the bucket's settings in the types of the S3 API.
 type settings struct {
 	Ownership    types.OwnershipControls
 	PublicAccess types.PublicAccessBlockConfiguration
@@ -128,7 +129,7 @@ func (b *Bucket) settings() settings {
 			ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAes256},
 		}}},
 		Versioning: types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
-		// What is current stays: a stack that goes back to an earlier release needs the packages of that.
+		// Current versions do not expire: a rollback needs the packages of the earlier release.
 		Lifecycle: types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
 			ID:                             aws.String("remnants"),
 			Status:                         types.ExpirationStatusEnabled,
@@ -144,7 +145,7 @@ func (b *Bucket) settings() settings {
 	}
 }
 
-// digest changes with any of the settings.
+// digest returns a digest of the settings, 16 hexadecimal digits.
 func (s settings) digest() (string, error) {
 	encoded, err := json.Marshal(s)
 	if err != nil {
@@ -154,8 +155,8 @@ func (s settings) digest() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// put gives the bucket all settings, whichever it has.
-func (b *Bucket) put(ctx context.Context, s settings) error {
+// apply applies all settings.
+func (b *Bucket) apply(ctx context.Context, s settings) error {
 	document, err := json.Marshal(s.Policy)
 	if err != nil {
 		return fmt.Errorf("bucket %s: encode its policy: %w", b.name, err)
@@ -165,40 +166,40 @@ func (b *Bucket) put(ctx context.Context, s settings) error {
 		doing string
 		call  func() error
 	}{
-		{"have it own its objects", func() error {
+		{"set its object ownership", func() error {
 			_, err := b.client.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{
 				Bucket: name, ExpectedBucketOwner: owner, OwnershipControls: &s.Ownership,
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
 		{"block public access", func() error {
 			_, err := b.client.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{
 				Bucket: name, ExpectedBucketOwner: owner, PublicAccessBlockConfiguration: &s.PublicAccess,
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
 		{"encrypt it", func() error {
 			_, err := b.client.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{
 				Bucket: name, ExpectedBucketOwner: owner, ServerSideEncryptionConfiguration: &s.Encryption,
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
-		{"keep versions", func() error {
+		{"turn on versioning", func() error {
 			_, err := b.client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
 				Bucket: name, ExpectedBucketOwner: owner, VersioningConfiguration: &s.Versioning,
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
-		{"clear away remnants", func() error {
+		{"set its lifecycle configuration", func() error {
 			_, err := b.client.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
 				Bucket: name, ExpectedBucketOwner: owner, LifecycleConfiguration: &s.Lifecycle,
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
-		{"refuse what is not TLS", func() error {
+		{"set its policy", func() error {
 			_, err := b.client.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{
 				Bucket: name, ExpectedBucketOwner: owner, Policy: aws.String(string(document)),
-			}, patient)
+			}, retryConflicts)
 			return err
 		}},
 	}
@@ -210,19 +211,19 @@ func (b *Bucket) put(ctx context.Context, s settings) error {
 	return nil
 }
 
-// patient repeats what S3 refuses while another deployer changes the bucket, or while not all of S3 knows of a new one.
-func patient(o *s3.Options) {
+// retryConflicts retries errors due to another deployer that changes the bucket, or to a bucket that was just created.
+func retryConflicts(o *s3.Options) {
 	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "OperationAborted", "NoSuchBucket")
 }
 
-func tagged(tags []types.Tag, key, value string) bool {
+func hasTag(tags []types.Tag, key, value string) bool {
 	return slices.ContainsFunc(tags, func(t types.Tag) bool {
 		return aws.ToString(t.Key) == key && aws.ToString(t.Value) == value
 	})
 }
 
-// tag returns the tags with this one among them.
-func tag(tags []types.Tag, key, value string) []types.Tag {
+// setTag returns tags with the value of key replaced or added.
+func setTag(tags []types.Tag, key, value string) []types.Tag {
 	others := slices.DeleteFunc(slices.Clone(tags), func(t types.Tag) bool { return aws.ToString(t.Key) == key })
 	return append(others, types.Tag{Key: &key, Value: &value})
 }

@@ -28,21 +28,21 @@ const (
 	other = "999999999999"
 )
 
-// storage answers for buckets as S3 does ("Amazon S3 API Reference"), with path-style addresses. Settings and objects
-// are those of the one bucket that a test writes to.
+// storage is an S3 server ("Amazon S3 API Reference") with path-style URLs. Settings and objects are those of the one
+// bucket that a test writes to.
 type storage struct {
-	// before is asked first, with the number of the request from 1 on; true: it has answered.
+	// before, if not nil, is called first, with the number of the request from 1. It reports whether it has responded.
 	before func(w http.ResponseWriter, r *http.Request, number int) bool
 
 	mu       sync.Mutex
-	owners   map[string]string // of buckets, by their names
+	owners   map[string]string // by bucket name
 	settings map[string]string
 	objects  map[string][]byte
-	requests []string // as method, address and expected owner, in the order in which they came
+	requests []string // method, URI and expected owner
 }
 
 func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, _, _ := strings.Cut(r.URL.RequestURI(), "x-id=") // which tells the operation, for logs
+	path, _, _ := strings.Cut(r.URL.RequestURI(), "x-id=") // the name of the operation
 	expected := r.Header.Get("X-Amz-Expected-Bucket-Owner")
 	s.mu.Lock()
 	s.requests = append(s.requests, strings.TrimSpace(r.Method+" "+strings.TrimRight(path, "?&=")+" "+expected))
@@ -53,7 +53,7 @@ func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client has closed the connection
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,7 @@ func checksum(content []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// refuse answers with an error, which has no body where the request is a HEAD.
+// refuse responds with an error; to HEAD without a body.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
@@ -124,7 +124,7 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	_ = xml.NewEncoder(w).Encode(document{Code: code, Message: message})
 }
 
-// serve returns a storage without a bucket, and its address.
+// serve starts a server without buckets.
 func serve(t *testing.T) (s *storage, endpoint string) {
 	t.Helper()
 	s = &storage{owners: map[string]string{}, settings: map[string]string{}, objects: map[string][]byte{}}
@@ -133,7 +133,7 @@ func serve(t *testing.T) (s *storage, endpoint string) {
 	return s, server.URL
 }
 
-// open returns a storage without a bucket, and the bucket as a deployer opens it.
+// open starts a server without buckets and opens the bucket, which does not exist.
 func open(t *testing.T, region string) (*storage, *bucket.Bucket) {
 	t.Helper()
 	s, endpoint := serve(t)
@@ -141,11 +141,11 @@ func open(t *testing.T, region string) (*storage, *bucket.Bucket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.taken()
+	s.takeRequests()
 	return s, bucket
 }
 
-// in returns an account whose S3 is at an endpoint.
+// in returns an account in a Region with an S3 endpoint.
 func in(t *testing.T, endpoint, region string) *account.Account {
 	t.Helper()
 	transport := &http.Transport{}
@@ -166,8 +166,8 @@ func in(t *testing.T, endpoint, region string) *account.Account {
 	return &account.Account{ID: owner, Region: region, Partition: "aws", Config: cfg}
 }
 
-// taken returns the requests since the last call.
-func (s *storage) taken() []string {
+// takeRequests returns the requests since the last call and clears them.
+func (s *storage) takeRequests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	requests := slices.Clone(s.requests)
@@ -175,7 +175,7 @@ func (s *storage) taken() []string {
 	return requests
 }
 
-// tagSet is the XML of tags.
+// tagSet returns the XML of tags, given as keys and values.
 func tagSet(tags ...string) string {
 	var b strings.Builder
 	b.WriteString("<Tagging><TagSet>")

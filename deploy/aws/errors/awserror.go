@@ -1,6 +1,5 @@
-// Package errors says what an error of the AWS SDK means for the person who deploys: its cause in one sentence, and what
-// to do next. It knows what every service shares (credentials, permissions, throttling, network, Region) and leaves what
-// only one service says in that service's own words.
+// Package errors explains errors of the AWS SDK to the deployer: the cause in one sentence, and the next step. It handles
+// errors common to all services (credentials, permissions, throttling, network, Region) and keeps the message of all others.
 package errors
 
 import (
@@ -23,31 +22,31 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Kind is what an error comes from.
+// Kind is the category of an error.
 type Kind int
 
-// The kinds of errors. Other is what a service says about the request itself.
+// The kinds of errors. Other is an error about the request itself.
 const (
 	Other         Kind = iota
-	NoCredentials      // there are none, or they could not be fetched
-	Expired            // credentials that were good once
-	Invalid            // credentials that AWS does not know, or a wrong secret
-	Clock              // this machine's clock differs from AWS's by minutes
-	Denied             // the credentials lack a permission
-	Throttled          // too many calls, after all retries
-	Quota              // a limit of the account
-	Unreachable        // no answer: network, DNS, TLS, proxy
-	Unavailable        // an answer that says that the service has a fault
-	Region             // none, one that does not exist, or one that the account has not enabled
+	NoCredentials      // missing credentials, or a failure to retrieve them
+	Expired            // expired credentials
+	Invalid            // unknown credentials, or a wrong secret access key
+	Clock              // the local clock is wrong by minutes
+	Denied             // a missing permission
+	Throttled          // too many requests, after all retries
+	Quota              // a quota of the account
+	Unreachable        // no response: network, DNS, TLS or proxy
+	Unavailable        // a server error of the service
+	Region             // no Region, or one that does not exist or is not enabled
 )
 
-// Error is an error of the AWS SDK, explained.
+// Error is an explained error of the AWS SDK.
 type Error struct {
 	Kind   Kind
 	Cause  string // one clause, such as "the credentials have expired (ExpiredToken)"
-	Next   string // what to do about it; "" where only the cause tells
-	Action string // of Denied, in IAM's notation, such as "s3:PutObject"; "" when unknown
-	Err    error  // as the SDK returned it
+	Next   string // the next step; may be ""
+	Action string // of Denied: the IAM action, such as "s3:PutObject"; "" if unknown
+	Err    error  // the SDK's error
 }
 
 // Error returns the cause and the next step.
@@ -61,8 +60,8 @@ func (e *Error) Error() string {
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Explain returns err as an [*Error] that wraps it. An error that did not come from the SDK, the end of a context and an error
-// that is explained already are returned as they are.
+// Explain returns an [*Error] that wraps err. It returns err unchanged if it is not an error of the SDK, is an error of a
+// context, or wraps an [*Error].
 func Explain(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -86,7 +85,7 @@ func KindOf(err error) Kind {
 	return Other
 }
 
-// Temporary reports whether the same call may well succeed later without anybody doing anything.
+// Temporary reports whether a retry of the call may succeed later.
 func Temporary(err error) bool {
 	switch KindOf(err) {
 	case Throttled, Unreachable, Unavailable:
@@ -96,7 +95,7 @@ func Temporary(err error) bool {
 	}
 }
 
-// Code returns the code of the service's error, such as "ValidationError", and "" for any other error.
+// Code returns the error code of the service, such as "ValidationError", or "" for any other error.
 func Code(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
@@ -106,13 +105,13 @@ func Code(err error) string {
 
 const (
 	permissions = "docs/deploy.md has the policy that the deployer needs"
-	signIn      = "sign in again, or set a new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and repeat"
-	provide     = "set AWS_PROFILE to a profile of ~/.aws/config, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and repeat"
-	network     = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and repeat"
+	signIn      = "sign in again, or set a new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and retry"
+	provide     = "set AWS_PROFILE to a profile of ~/.aws/config, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and retry"
+	network     = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and retry"
 )
 
-// kindOfCode knows the error codes that mean the same in all services: the common errors of the API references, S3's own,
-// and the two spellings that the Query and the JSON protocols have.
+// kindOfCode returns the kind of an error code that all services share ("Common Errors" in the API references, in the
+// Query and the JSON protocol) or that S3 returns, and otherwise the kind of the status code.
 func kindOfCode(code string, status int) Kind {
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
@@ -146,7 +145,7 @@ func kindOfCode(code string, status int) Kind {
 	}
 }
 
-// explain returns nil for an error that is not the SDK's.
+// explain returns nil for an error of another origin than the SDK.
 func explain(err error) *Error {
 	if e := explainCredentials(err); e != nil {
 		return e
@@ -154,59 +153,58 @@ func explain(err error) *Error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return explainAPI(err, api)
 	}
-	text := err.Error()
+	message := err.Error()
 	switch {
-	case strings.Contains(text, "Missing Region"), is[*aws.MissingRegionError](err):
-		return &Error{Kind: Region, Cause: "no AWS Region is set", Next: "set AWS_REGION, such as AWS_REGION=eu-west-1, and repeat"}
-	case strings.Contains(text, "invalid input region"):
-		return &Error{Kind: Region, Cause: "AWS_REGION is not the name of a Region", Next: "set one such as eu-west-1, and repeat"}
+	case strings.Contains(message, "Missing Region"), is[*aws.MissingRegionError](err):
+		return &Error{Kind: Region, Cause: "no AWS Region is set", Next: "set AWS_REGION, such as AWS_REGION=eu-west-1, and retry"}
+	case strings.Contains(message, "invalid input region"):
+		return &Error{Kind: Region, Cause: "AWS_REGION is not a valid Region name", Next: "set a Region such as eu-west-1, and retry"}
 	}
 	return explainNetwork(err)
 }
 
-// explainCredentials explains why there are no credentials to sign with.
+// explainCredentials explains why the credentials could not be retrieved. It returns nil for other errors.
 func explainCredentials(err error) *Error {
 	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		return &Error{
 			Kind:  NoCredentials,
 			Cause: fmt.Sprintf("there is no profile %q in ~/.aws/config or ~/.aws/credentials", profile.Profile),
-			Next:  "set AWS_PROFILE to one that exists, and repeat",
+			Next:  "set AWS_PROFILE to an existing profile, and retry",
 		}
 	}
-	// Where sso_session is used, there is no type for it, and the token may just have failed to be renewed over the network.
+	// With sso_session, the SDK's error has no type, and a network failure may have prevented the refresh of the token.
 	if is[*ssocreds.InvalidTokenError](err) || strings.Contains(err.Error(), "SSO token") && explainNetwork(err) == nil {
 		return &Error{
-			Kind: Expired, Cause: "the IAM Identity Center session has expired", Next: "sign in to it again, and repeat",
+			Kind: Expired, Cause: "the IAM Identity Center session has expired", Next: "sign in to it again, and retry",
 		}
 	}
-	// The SDK has no type for this one: every provider's failure is wrapped in these words.
+	// The SDK wraps the errors of all credential providers in this message, without a type.
 	if !strings.Contains(err.Error(), "get credentials:") && !is[*credentials.StaticCredentialsEmptyError](err) {
 		return nil
 	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok { // of STS or IAM Identity Center, which were asked for them
+	if api, ok := errors.AsType[smithy.APIError](err); ok { // an error of STS or IAM Identity Center
 		e := explainAPI(err, api)
-		e.Cause = "no credentials could be fetched: " + e.Cause
+		e.Cause = "cannot retrieve credentials: " + e.Cause
 		return e
 	}
 	if is[*processcreds.ProviderError](err) {
 		return &Error{Kind: NoCredentials, Cause: "the credential process of the profile failed: " + innermost(err), Next: provide}
 	}
-	// The instance metadata is what the SDK asks last, so a failure there says only that nothing was set.
+	// Instance metadata is the last provider: its error means that no other is configured.
 	if strings.Contains(err.Error(), "no EC2 IMDS role found") || is[*credentials.StaticCredentialsEmptyError](err) {
 		return &Error{Kind: NoCredentials, Cause: "there are no AWS credentials", Next: provide}
 	}
 	if e := explainNetwork(err); e != nil {
-		e.Cause = "no credentials could be fetched: " + e.Cause
+		e.Cause = "cannot retrieve credentials: " + e.Cause
 		return e
 	}
 	return &Error{Kind: NoCredentials, Cause: "there are no usable AWS credentials: " + innermost(err), Next: provide}
 }
 
-// notAuthorized is IAM's sentence. Services add a reason to it, as "because no identity-based policy allows the … action".
+// notAuthorized matches IAM's message, which a reason may follow: "because no identity-based policy allows the … action".
 var notAuthorized = regexp.MustCompile(`(?:User: )?(\S+) is not authorized to perform: ([\w-]+:\w+)`)
 
-// Action returns the IAM action that a message of AWS says is not allowed, and who asked for it. ok is false for any other
-// message.
+// Action returns the denied IAM action and the principal in a message of AWS. ok is false for any other message.
 func Action(message string) (action, principal string, ok bool) {
 	found := notAuthorized.FindStringSubmatch(message)
 	if found == nil {
@@ -215,7 +213,7 @@ func Action(message string) (action, principal string, ok bool) {
 	return found[2], found[1], true
 }
 
-// explainAPI explains what a service answered.
+// explainAPI explains the error response of a service.
 func explainAPI(err error, api smithy.APIError) *Error {
 	var status int
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
@@ -234,17 +232,17 @@ func explainAPI(err error, api smithy.APIError) *Error {
 	case Denied:
 		e.explainDenied(operation, message)
 	case Throttled:
-		e.Cause = fmt.Sprintf("AWS refuses more calls for now (%s: %s)", code, message)
-		e.Next = "wait a minute and repeat; other programs may be calling the same account"
+		e.Cause = fmt.Sprintf("AWS throttled the request (%s: %s)", code, message)
+		e.Next = "retry in a minute; other programs may be calling AWS in the same account"
 	case Quota:
-		e.Cause = fmt.Sprintf("a quota of the account is reached (%s: %s)", code, message)
-		e.Next = "free some of it or have it raised under Service Quotas, and repeat"
+		e.Cause = fmt.Sprintf("the account has reached a quota (%s: %s)", code, message)
+		e.Next = "delete unused resources or request an increase in Service Quotas, and retry"
 	case Region:
-		e.Cause = fmt.Sprintf("the Region is not the right one, or not enabled in this account (%s: %s)", code, message)
-		e.Next = "check AWS_REGION, and repeat"
+		e.Cause = fmt.Sprintf("the Region is wrong, or not enabled in this account (%s: %s)", code, message)
+		e.Next = "check AWS_REGION, and retry"
 	case Unavailable:
 		e.Cause = fmt.Sprintf("AWS has a fault (%s)", join(code, message))
-		e.Next = "repeat in a few minutes; https://health.aws.amazon.com tells of outages"
+		e.Next = "retry in a few minutes; https://health.aws.amazon.com lists outages"
 	default:
 		e.Kind = Other
 		e.Cause = fmt.Sprintf("%s (%s)", strings.TrimSuffix(message, "."), strings.Join(compact(operation.name(), code), ", "))
@@ -259,24 +257,24 @@ func (e *Error) explainInvalid(code, message string) {
 	}
 	switch code {
 	case "SignatureDoesNotMatch", "InvalidSignatureException":
-		e.Cause = fmt.Sprintf("AWS does not accept the signature (%s)", code)
-		e.Next = "the secret access key is wrong, or this machine's clock is: check both, and repeat"
+		e.Cause = fmt.Sprintf("AWS rejected the signature (%s)", code)
+		e.Next = "check the secret access key and this machine's clock, and retry"
 	default:
-		e.Cause = fmt.Sprintf("AWS does not know the credentials (%s)", code)
+		e.Cause = fmt.Sprintf("AWS rejected the credentials (%s)", code)
 		e.Next = "they were deleted, belong to another partition or endpoint, or the Region is not enabled in the account: " +
-			"check AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION and AWS_ENDPOINT_URL, and repeat"
+			"check AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_REGION and AWS_ENDPOINT_URL, and retry"
 	}
 }
 
 func (e *Error) explainClock(code string) {
 	e.Kind = Clock
 	e.Cause = fmt.Sprintf("this machine's clock is wrong by minutes (%s)", code)
-	e.Next = "set the clock (timedatectl set-ntp true), and repeat"
+	e.Next = "set the clock (timedatectl set-ntp true), and retry"
 }
 
 func (e *Error) explainDenied(operation operation, message string) {
 	action, principal, ok := Action(message)
-	if !ok { // S3 does not always say it
+	if !ok { // S3 may omit it
 		action, principal = operation.action(), "the credentials in use"
 	}
 	e.Action = action
@@ -286,41 +284,41 @@ func (e *Error) explainDenied(operation operation, message string) {
 		e.Cause = fmt.Sprintf("%s may not call %s", principal, action)
 	}
 	e.Next = permissions
-	// What denies explicitly, no policy of the deployer's can allow.
+	// No policy of the deployer overrides an explicit deny.
 	if _, reason, found := strings.Cut(message, "with an explicit deny"); found {
 		e.Cause += ", with an explicit deny" + strings.TrimSuffix(reason, ".")
-		e.Next = "ask whoever administers the account"
+		e.Next = "ask the administrator of the account"
 	}
 }
 
-// explainNetwork returns nil for an error that is not one of the network.
+// explainNetwork explains network errors. It returns nil for other errors.
 func explainNetwork(err error) *Error {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return &Error{
 			Kind:  Unreachable,
-			Cause: fmt.Sprintf("the name %s cannot be resolved", dns.Name),
-			Next:  "is AWS_REGION a Region, and is there a network? Check them, HTTPS_PROXY and AWS_ENDPOINT_URL, and repeat",
+			Cause: fmt.Sprintf("the host name %s cannot be resolved", dns.Name),
+			Next:  "check AWS_REGION, the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and retry",
 		}
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return &Error{Kind: Unreachable, Cause: "AWS did not answer in time", Next: network}
+		return &Error{Kind: Unreachable, Cause: "AWS did not respond in time", Next: network}
 	}
 	if sent, ok := errors.AsType[*url.Error](err); ok {
 		return &Error{Kind: Unreachable, Cause: fmt.Sprintf("AWS cannot be reached (%v)", sent.Err), Next: network}
 	}
 	if is[*net.OpError](err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &Error{Kind: Unreachable, Cause: "the connection to AWS broke (" + innermost(err) + ")", Next: network}
+		return &Error{Kind: Unreachable, Cause: "the connection to AWS was closed (" + innermost(err) + ")", Next: network}
 	}
-	if is[*smithy.DeserializationError](err) { // a captive portal or a proxy, say
-		return &Error{Kind: Unreachable, Cause: "what answered is not AWS (" + innermost(err) + ")", Next: network}
+	if is[*smithy.DeserializationError](err) { // for example from a captive portal
+		return &Error{Kind: Unreachable, Cause: "the response is not from AWS (" + innermost(err) + ")", Next: network}
 	}
 	return nil
 }
 
-// operation is the call that failed.
+// operation is an operation of a service.
 type operation struct{ service, call string }
 
-// operationOf returns the innermost operation: the one that failed, where fetching credentials is part of another.
+// operationOf returns the innermost operation, the one that failed: an operation may include another for credentials.
 func operationOf(err error) operation {
 	var found operation
 	for {
@@ -335,8 +333,8 @@ func operationOf(err error) operation {
 
 func (o operation) name() string { return strings.TrimSpace(o.service + " " + o.call) }
 
-// action returns the operation in IAM's notation, "" where that is not known. Of the services in use only these have
-// operations that differ in name from their actions.
+// action returns the IAM action of the operation, or "" if it is unknown. renamed lists the operations in use whose
+// actions have another name.
 func (o operation) action() string {
 	prefixes := map[string]string{
 		"API Gateway": "apigateway", "CloudFormation": "cloudformation", "CloudWatch": "cloudwatch",
@@ -350,7 +348,7 @@ func (o operation) action() string {
 		"s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration", "s3:DeleteObjects": "s3:DeleteObject",
 	}
 	prefix, ok := prefixes[o.service]
-	if !ok || prefix == "apigateway" { // whose actions are HTTP methods
+	if !ok || prefix == "apigateway" { // its actions are HTTP methods
 		return ""
 	}
 	action := prefix + ":" + o.call
@@ -360,7 +358,7 @@ func (o operation) action() string {
 	return action
 }
 
-// innermost returns the text of the error that the others wrap.
+// innermost returns the message of the innermost wrapped error.
 func innermost(err error) string {
 	for {
 		inner := errors.Unwrap(err)

@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// settings are those of clients that call an address and try twice.
+// settings returns the configuration of clients for an endpoint, with two attempts.
 func settings(address string) aws.Config {
 	return aws.Config{
 		Region: "eu-west-1", BaseEndpoint: &address,
@@ -73,14 +73,14 @@ func update(ctx context.Context, cfg aws.Config) error {
 	return err
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name      string
 		call      func(context.Context, aws.Config) error
 		status    int
 		body      string
-		errorType string // x-amzn-ErrorType
+		errorType string // the header x-amzn-ErrorType
 		kind      awserrors.Kind
 		action    string
 		want      []string
@@ -95,15 +95,15 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "unknown key", call: whoami, status: 403, body: query("InvalidClientTokenId", "The security token included in the request is invalid."),
-			kind: awserrors.Invalid, want: []string{"AWS does not know the credentials", "AWS_PROFILE"},
+			kind: awserrors.Invalid, want: []string{"AWS rejected the credentials", "AWS_PROFILE"},
 		},
 		{
 			name: "unknown key, JSON", call: update, status: 403, errorType: "UnrecognizedClientException", body: `{"message": "The security token included in the request is invalid."}`,
-			kind: awserrors.Invalid, want: []string{"AWS does not know the credentials"},
+			kind: awserrors.Invalid, want: []string{"AWS rejected the credentials"},
 		},
 		{
 			name: "wrong secret", call: whoami, status: 403, body: query("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."),
-			kind: awserrors.Invalid, want: []string{"the secret access key is wrong, or this machine's clock is"},
+			kind: awserrors.Invalid, want: []string{"check the secret access key and this machine's clock"},
 		},
 		{
 			name: "wrong clock", call: whoami, status: 403,
@@ -125,7 +125,7 @@ func TestAnswers(t *testing.T) {
 			name: "denied explicitly", call: update, status: 403, errorType: "AccessDeniedException",
 			body: `{"Message": "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: lambda:UpdateFunctionCode on resource: x with an explicit deny in a service control policy"}`,
 			kind: awserrors.Denied, action: "lambda:UpdateFunctionCode",
-			want: []string{"may not call lambda:UpdateFunctionCode, with an explicit deny in a service control policy: ask whoever administers"},
+			want: []string{"may not call lambda:UpdateFunctionCode, with an explicit deny in a service control policy: ask the administrator"},
 		},
 		{
 			name: "denied, S3", call: put, status: 403, body: `<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>`,
@@ -137,22 +137,22 @@ func TestAnswers(t *testing.T) {
 		},
 		{
 			name: "throttled", call: describe, status: 400, body: query("Throttling", "Rate exceeded"),
-			kind: awserrors.Throttled, want: []string{"AWS refuses more calls for now (Throttling: Rate exceeded)", "wait a minute"},
+			kind: awserrors.Throttled, want: []string{"AWS throttled the request (Throttling: Rate exceeded)", "retry in a minute"},
 		},
 		{
 			name: "throttled, by status", call: update, status: 429, body: `{}`, errorType: "OddException",
-			kind: awserrors.Throttled, want: []string{"wait a minute"},
+			kind: awserrors.Throttled, want: []string{"retry in a minute"},
 		},
 		{
 			name: "quota", call: describe, status: 400, body: query("LimitExceededException", "Limit for stack has been exceeded"),
-			kind: awserrors.Quota, want: []string{"a quota of the account is reached", "Service Quotas"},
+			kind: awserrors.Quota, want: []string{"the account has reached a quota", "Service Quotas"},
 		},
 		{
-			name: "out of order", call: describe, status: 500, body: query("InternalFailure", "An internal error occurred"),
+			name: "server error", call: describe, status: 500, body: query("InternalFailure", "An internal error occurred"),
 			kind: awserrors.Unavailable, want: []string{"AWS has a fault (InternalFailure: An internal error occurred)"},
 		},
 		{
-			name: "out of order without a word", call: head, status: 503,
+			name: "server error without a body", call: head, status: 503,
 			kind: awserrors.Unavailable, want: []string{"AWS has a fault"},
 		},
 		{
@@ -164,7 +164,7 @@ func TestAnswers(t *testing.T) {
 			kind: awserrors.Region, want: []string{"not enabled in this account"},
 		},
 		{
-			name: "its own", call: describe, status: 400, body: query("ValidationError", "Stack with id x does not exist."),
+			name: "specific to the service", call: describe, status: 400, body: query("ValidationError", "Stack with id x does not exist."),
 			kind: awserrors.Other, want: []string{"Stack with id x does not exist (CloudFormation DescribeStacks, ValidationError)"},
 		},
 	} {
@@ -195,7 +195,7 @@ func TestAnswers(t *testing.T) {
 func check(t *testing.T, raw error, kind awserrors.Kind, want []string) {
 	t.Helper()
 	if raw == nil {
-		t.Fatal("the call has succeeded")
+		t.Fatal("the call succeeded, want an error")
 	}
 	err := awserrors.Explain(raw)
 	if got := awserrors.KindOf(raw); got != kind {
@@ -207,16 +207,16 @@ func check(t *testing.T, raw error, kind awserrors.Kind, want []string) {
 		}
 	}
 	if inner := errors.Unwrap(err); inner == nil || inner.Error() != raw.Error() {
-		t.Errorf("got %v inside, want the SDK's error", inner)
+		t.Errorf("unwrapped: got %v, want the SDK's error", inner)
 	}
 	if again := awserrors.Explain(fmt.Errorf("deploy: %w", err)); awserrors.KindOf(again) != kind || again.Error() != "deploy: "+err.Error() {
 		t.Errorf("explained twice: got %q", again)
 	}
 }
 
-func TestNoAnswer(t *testing.T) {
+func TestNoResponse(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,8 +232,8 @@ func TestNoAnswer(t *testing.T) {
 	for _, test := range []struct{ name, address, want string }{
 		{"refused", refusing, "AWS cannot be reached (dial tcp"},
 		{"reset", resetting.URL, "AWS cannot be reached (EOF)"},
-		{"portal", portal.URL, "what answered is not AWS"},
-		{"name", "http://cloudformation.eu-west-9.invalid", "the name cloudformation.eu-west-9.invalid cannot be resolved: is AWS_REGION a Region"},
+		{"portal", portal.URL, "the response is not from AWS"},
+		{"name", "http://cloudformation.eu-west-9.invalid", "the host name cloudformation.eu-west-9.invalid cannot be resolved: check AWS_REGION"},
 		{"certificate", untrusted.URL, "AWS cannot be reached (tls: failed to verify certificate: x509: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestNoAnswer(t *testing.T) {
 			raw := describe(t.Context(), settings(test.address))
 			check(t, raw, awserrors.Unreachable, []string{test.want, "AWS_ENDPOINT_URL"})
 			if !awserrors.Temporary(raw) {
-				t.Error("not temporary")
+				t.Error("temporary: got false, want true")
 			}
 		})
 	}
@@ -276,7 +276,7 @@ func TestNoCredentials(t *testing.T) {
 			"role", map[string]string{"AWS_PROFILE": "work", "AWS_ENDPOINT_URL_STS": server.URL},
 			"[profile work]\nrole_arn = arn:aws:iam::210987654321:role/deployer\nsource_profile = base\nregion = eu-west-1\n" +
 				"[profile base]\naws_access_key_id = a\naws_secret_access_key = b\n",
-			awserrors.Denied, []string{"no credentials could be fetched: arn:aws:iam::123456789012:user/ci may not call sts:AssumeRole"},
+			awserrors.Denied, []string{"cannot retrieve credentials: arn:aws:iam::123456789012:user/ci may not call sts:AssumeRole"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -306,23 +306,23 @@ func TestNoCredentials(t *testing.T) {
 
 func TestRegion(t *testing.T) {
 	t.Parallel()
-	for region, want := range map[string]string{"": "no AWS Region is set: set AWS_REGION", "eu west": "AWS_REGION is not the name of a Region"} {
+	for region, want := range map[string]string{"": "no AWS Region is set: set AWS_REGION", "eu west": "AWS_REGION is not a valid Region name"} {
 		cfg := settings("")
 		cfg.Region, cfg.BaseEndpoint = region, nil
 		check(t, describe(t.Context(), cfg), awserrors.Region, []string{want})
 	}
 }
 
-func TestNotTheSDKs(t *testing.T) {
+func TestOtherErrors(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, err := range []error{nil, errors.New("disk full"), describe(ctx, settings("http://127.0.0.1:1"))} {
 		if got := awserrors.Explain(err); !errors.Is(got, err) || awserrors.KindOf(err) != awserrors.Other || awserrors.Temporary(err) {
-			t.Errorf("%v: got %v, want it as it is", err, got)
+			t.Errorf("%v: got %v, want it unchanged", err, got)
 		}
 		if _, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err)); ok {
-			t.Errorf("%v was explained", err)
+			t.Errorf("%v: got an *Error, want it unchanged", err)
 		}
 	}
 }
