@@ -35,26 +35,26 @@ const (
 	executionGroup = "API-Gateway-Execution-Logs_api1/test"
 )
 
-// fake is an AWS account behind one address, with the stage test in it: CloudFormation, X-Ray and CloudWatch Logs, whose answers
-// have the form that the API references give them.
+// fake is an AWS account with the stage test, behind one endpoint: CloudFormation, X-Ray and CloudWatch Logs, with responses
+// as in the API references.
 type fake struct {
 	cloudFormation *changesettest.CloudFormation
 	root           string
 
 	mu        sync.Mutex
-	page      int // entries of a page
+	page      int // page size
 	events    map[string][]event
 	summaries []map[string]any
 	documents map[string][]string
-	unread    []string // ids of traces that X-Ray does not get to
-	noRole    bool     // whether API Gateway's role for logs was deleted
-	indexed   bool     // whether X-Ray has all traces
+	unread    []string // IDs of unprocessed traces
+	noRole    bool     // API Gateway's role for logs does not exist
+	indexed   bool     // X-Ray indexes all traces
 	faults    map[string][]fault
 	requests  map[string][]map[string]any // by operation
-	asked     func(operation string)      // is called with each request; may be nil
+	onRequest func(operation string)      // called for each request; may be nil
 }
 
-// event is a line of a log as CloudWatch has it.
+// event is a log event of CloudWatch Logs.
 type event struct {
 	ID        string `json:"eventId"`
 	Timestamp int64  `json:"timestamp"`
@@ -63,7 +63,7 @@ type event struct {
 	Message   string `json:"message"`
 }
 
-// fault is an error that an operation answers with once.
+// fault is an error that an operation returns once.
 type fault struct {
 	status        int
 	code, message string
@@ -165,18 +165,18 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mu.Lock()
-	asked := f.asked
+	onRequest := f.onRequest
 	f.mu.Unlock()
-	if asked != nil {
-		asked(operation)
+	if onRequest != nil {
+		onRequest(operation)
 	}
-	status, answer := f.answer(operation, body)
+	status, response := f.respond(operation, body)
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(answer)
+	_ = json.NewEncoder(w).Encode(response)
 }
 
-func (f *fake) answer(operation string, body map[string]any) (int, any) {
+func (f *fake) respond(operation string, body map[string]any) (int, any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests[operation] = append(f.requests[operation], body)
@@ -207,7 +207,7 @@ func (f *fake) answer(operation string, body map[string]any) (int, any) {
 	return http.StatusNotFound, map[string]string{"__type": "UnknownOperationException"}
 }
 
-// traceSummaries has the latest traces first, and the filter is not its own: a test looks at it.
+// traceSummaries returns the latest traces first. It ignores the filter expression.
 func (f *fake) traceSummaries(body map[string]any) any {
 	start, end := body["StartTime"].(float64), body["EndTime"].(float64)
 	var within []map[string]any
@@ -218,11 +218,11 @@ func (f *fake) traceSummaries(body map[string]any) any {
 	}
 	slices.SortFunc(within, func(a, b map[string]any) int { return int(b["StartTime"].(float64) - a["StartTime"].(float64)) })
 	page, next := cut(within, body["NextToken"], f.page)
-	answer := map[string]any{"ApproximateTime": end, "TraceSummaries": page, "TracesProcessedCount": len(within)}
+	response := map[string]any{"ApproximateTime": end, "TraceSummaries": page, "TracesProcessedCount": len(within)}
 	if next != "" {
-		answer["NextToken"] = next
+		response["NextToken"] = next
 	}
-	return answer
+	return response
 }
 
 func (f *fake) traces(body map[string]any) any {
@@ -235,17 +235,17 @@ func (f *fake) traces(body map[string]any) any {
 		segments = append(segments, map[string]string{"Id": "0123456789abcdef", "Document": document})
 	}
 	page, next := cut(segments, body["NextToken"], f.page)
-	answer := map[string]any{"Traces": []any{}, "UnprocessedTraceIds": []string{}}
+	response := map[string]any{"Traces": []any{}, "UnprocessedTraceIds": []string{}}
 	if len(page) > 0 {
-		answer["Traces"] = []any{map[string]any{"Id": id, "Duration": 0.1, "LimitExceeded": false, "Segments": page}}
+		response["Traces"] = []any{map[string]any{"Id": id, "Duration": 0.1, "LimitExceeded": false, "Segments": page}}
 	}
 	if next != "" {
-		answer["NextToken"] = next
+		response["NextToken"] = next
 	}
-	return answer
+	return response
 }
 
-// filterLogEvents knows no patterns but quoted terms; with others it gives all lines. Each second page is empty, as CloudWatch's may be.
+// filterLogEvents supports quoted terms as filter patterns and returns all lines for others. Every second page is empty.
 func (f *fake) filterLogEvents(body map[string]any) (int, any) {
 	group, _ := body["logGroupName"].(string)
 	if f.events[group] == nil {
@@ -272,11 +272,11 @@ func (f *fake) filterLogEvents(body map[string]any) (int, any) {
 		return http.StatusOK, map[string]any{"events": []event{}, "searchedLogStreams": []any{}, "nextToken": rest}
 	}
 	page, next := cut(events, token, f.page)
-	answer := map[string]any{"events": page, "searchedLogStreams": []any{}}
+	response := map[string]any{"events": page, "searchedLogStreams": []any{}}
 	if next != "" {
-		answer["nextToken"] = "empty" + next
+		response["nextToken"] = "empty" + next
 	}
-	return http.StatusOK, answer
+	return http.StatusOK, response
 }
 
 func matches(pattern, message string) bool {
@@ -291,7 +291,7 @@ func matches(pattern, message string) bool {
 	return true
 }
 
-// cut returns a page of a list, and the token of the next one.
+// cut returns a page of a list and the token of the next page.
 func cut[E any](all []E, token any, size int) ([]E, string) {
 	text, _ := token.(string)
 	start, _ := strconv.Atoi(text)
@@ -301,10 +301,10 @@ func cut[E any](all []E, token any, size int) ([]E, string) {
 	return all[min(start, len(all)):], ""
 }
 
-// target is one of the package's.
+// target is a target of the package.
 type target = func(context.Context, observe.Settings) error
 
-// run carries out a target on the stage, and returns what it shows and what it says of what it does.
+// run runs a target for the stage and returns its output and its progress lines.
 func (f *fake) run(ctx context.Context, do target, s observe.Settings) (shown, said string, err error) {
 	var out, notes bytes.Buffer
 	if s.Out == nil {
@@ -316,7 +316,7 @@ func (f *fake) run(ctx context.Context, do target, s observe.Settings) (shown, s
 	return out.String(), notes.String(), err
 }
 
-// code is what mage exits with: it looks at the outermost error.
+// code returns mage's exit code for an error, which the outermost error sets.
 func code(err error) int {
 	if err == nil {
 		return 0

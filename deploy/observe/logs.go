@@ -28,19 +28,19 @@ const (
 	followedAtFirst = 100 // lines
 	defaultPoll     = 2 * time.Second
 
-	// A request's lines are at most this far from the one that is known: longer than a function may run.
-	aroundRequest = 16 * time.Minute
-	// A line may come into CloudWatch this long after its time.
-	latest = 30 * time.Second
-	// Of older lines the day is told.
+	// The maximum distance between log lines of one request: more than the 15 min that a function may run.
+	requestWindow = 16 * time.Minute
+	// The maximum delay between a line's time and its ingestion by CloudWatch Logs.
+	ingestionDelay = 30 * time.Second
+	// Older lines are shown with the date.
 	recent = 20 * time.Hour
-	// A trace that clients go on with may have any number of requests.
+	// Limits the lookups of a trace that many requests belong to.
 	maxRelated = 20
 )
 
-// Logs shows the lines of the stage's logs, in the order of their times: as text on a terminal, as JSON lines otherwise. With the
-// id of a trace or a request it shows all that is about it: also the lines that know it by another id, such as those of Lambda
-// itself. With Follow it goes on until the context ends, and that is no error.
+// Logs shows the stage's log lines by time: as text on a terminal, otherwise as JSON lines. With the ID of a trace or request
+// it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With Follow it returns
+// nil when the context ends.
 func Logs(ctx context.Context, s Settings) error {
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
 		l, err := openLogs(d, s.Functions)
@@ -58,14 +58,14 @@ func Logs(ctx context.Context, s Settings) error {
 			return err
 		}
 		if n == 0 {
-			s.nothing(d)
+			s.reportNoLines(d)
 		}
 		s.explainMissing(ctx, d, l)
 		return nil
 	})
 }
 
-// query is what the settings ask for.
+// query returns the query for the settings.
 func (s Settings) query(now time.Time) query {
 	q := query{from: now.Add(-cmp.Or(s.Since, defaultSince)), level: s.Level}
 	if s.RequestID != "" {
@@ -74,17 +74,17 @@ func (s Settings) query(now time.Time) query {
 	}
 	if s.TraceID != "" {
 		q.terms = append(q.terms, s.TraceID)
-		if s.Since == 0 { // its id tells when it began
-			q.from, q.to = around(startOf(s.TraceID))
+		if s.Since == 0 {
+			q.from, q.to = logWindow(startOf(s.TraceID))
 		}
 	}
 	return q
 }
 
-// around returns the time in which the lines of a request are that was at work at a time.
-func around(at time.Time) (from, to time.Time) { return at.Add(-aroundRequest), at.Add(aroundRequest) }
+// logWindow returns the period that can contain the log lines of a request active at t.
+func logWindow(t time.Time) (from, to time.Time) { return t.Add(-requestWindow), t.Add(requestWindow) }
 
-// list shows what is there, and tells how many lines that is.
+// list shows the lines so far and returns their number.
 func (s Settings) list(ctx context.Context, l *logs) (int, error) {
 	q := s.query(time.Now())
 	switch {
@@ -93,7 +93,7 @@ func (s Settings) list(ctx context.Context, l *logs) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		lines = slices.DeleteFunc(lines, s.below)
+		lines = slices.DeleteFunc(lines, s.belowLevel)
 		if s.Limit > 0 && len(lines) > s.Limit {
 			lines = lines[len(lines)-s.Limit:]
 		}
@@ -110,7 +110,7 @@ func (s Settings) list(ctx context.Context, l *logs) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		if s.below(line) {
+		if s.belowLevel(line) {
 			continue
 		}
 		n++
@@ -121,7 +121,7 @@ func (s Settings) list(ctx context.Context, l *logs) (int, error) {
 	return n, nil
 }
 
-// latest returns the last lines of a search, in the order of their times.
+// latest returns the last lines of a search by time, at most limit.
 func (s Settings) latest(ctx context.Context, l *logs, q query, limit int) ([]line, error) {
 	q.newestFirst = true
 	var lines []line
@@ -129,7 +129,7 @@ func (s Settings) latest(ctx context.Context, l *logs, q query, limit int) ([]li
 		if err != nil {
 			return nil, err
 		}
-		if s.below(line) {
+		if s.belowLevel(line) {
 			continue
 		}
 		if lines = append(lines, line); len(lines) == limit {
@@ -141,8 +141,7 @@ func (s Settings) latest(ctx context.Context, l *logs, q query, limit int) ([]li
 	return lines, nil
 }
 
-// explainMissing says why there are no lines of API Gateway, if it can write none. Those of the functions do not depend
-// on its role.
+// explainMissing prints why API Gateway cannot write log lines, if no line of API Gateway was found.
 func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *logs) {
 	if l.groups[accessSource] == "" && l.groups[executionSource] == "" || l.seen[accessSource] || l.seen[executionSource] {
 		return
@@ -156,8 +155,8 @@ func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *lo
 	}
 }
 
-// nothing tells that there are no lines. It is no error: they may be yet to come.
-func (s Settings) nothing(d *release.Deployed) {
+// reportNoLines reports that no line was found. This is no error: lines arrive with a delay.
+func (s Settings) reportNoLines(d *release.Deployed) {
 	what := "no line"
 	if s.Level != "" {
 		what += " of level " + s.Level + " or above"
@@ -165,11 +164,11 @@ func (s Settings) nothing(d *release.Deployed) {
 	if id := cmp.Or(s.RequestID, s.TraceID); id != "" {
 		what += " about " + id
 	}
-	s.Printer.Notef("%s in the logs of %s since %s (SINCE=7d looks further back); new lines take some seconds to come",
+	s.Printer.Notef("%s in the logs of %s since %s (set SINCE=7d for older lines); new lines appear after some seconds",
 		what, d.Stack, s.query(time.Now()).from.Local().Format(time.DateTime))
 }
 
-// follow shows the latest lines, and then new ones as they come.
+// follow shows the latest lines, and then new lines as they arrive.
 func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) error {
 	began := time.Now()
 	q := s.query(began)
@@ -186,14 +185,14 @@ func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) erro
 	for _, line := range lines {
 		shown[line.id] = line.at
 	}
-	if len(lines) == limit { // those before are not to come now
+	if len(lines) == limit { // older lines are not shown
 		q.from = lines[0].at
 	}
 	first := q.from
 	ticker := time.NewTicker(cmp.Or(s.Poll, defaultPoll))
 	defer ticker.Stop()
 	for {
-		if q.from = began.Add(-latest); q.from.Before(first) {
+		if q.from = began.Add(-ingestionDelay); q.from.Before(first) {
 			q.from = first
 		}
 		maps.DeleteFunc(shown, func(_ string, at time.Time) bool { return at.Before(q.from) })
@@ -208,7 +207,7 @@ func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) erro
 			if err = searchErr; err != nil {
 				break
 			}
-			if _, again := shown[line.id]; again || s.below(line) {
+			if _, ok := shown[line.id]; ok || s.belowLevel(line) {
 				continue
 			}
 			shown[line.id] = line.at
@@ -220,15 +219,15 @@ func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) erro
 		case err == nil:
 			began = now
 		case awserrors.Temporary(err):
-			s.Printer.Notef("%v; still trying", err)
+			s.Printer.Notef("%v; retrying", err)
 		default:
 			return err
 		}
 	}
 }
 
-// below tells a line of a lower level than is asked for.
-func (s Settings) below(l line) bool {
+// belowLevel reports whether the level of a line is below Settings.Level.
+func (s Settings) belowLevel(l line) bool {
 	return s.Level != "" && slices.Index(logformat.Levels(), logformat.Level(l.text)) < slices.Index(logformat.Levels(), s.Level)
 }
 
@@ -247,25 +246,26 @@ func (s Settings) show(lines ...line) error {
 	return nil
 }
 
-// line is a line of a log.
+// line is a log line.
 type line struct {
-	id     string // tells it from all other lines
+	id     string // unique
 	at     time.Time
 	source string // the short name of the function, access or execution
 	group  string
 	stream string
-	text   string // as it was written
+	text   string // as logged
 }
 
 func byTime(a, b line) int { return a.at.Compare(b.at) }
 
-// json returns the line where it is JSON, and else an object with it. One that does not tell its function is completed by its place.
+// json returns the line if it is a JSON object, otherwise an object with it as message. It adds the log group and stream to
+// an object without a function.
 func (l line) json() string {
 	place, err := json.Marshal(struct {
 		LogGroup  string `json:"logGroup"`
 		LogStream string `json:"logStream"`
 	}{l.group, l.stream})
-	if err != nil { // texts only
+	if err != nil { // strings only
 		panic(err)
 	}
 	if logformat.IsObject(l.text) {
@@ -284,7 +284,7 @@ func (l line) json() string {
 	return strings.TrimSuffix(string(text), "}") + "," + string(place[1:])
 }
 
-// pretty is the line for a person, empty for one that says nothing.
+// pretty returns the line as text, or "" for a line that is not shown.
 func (l line) pretty(style logformat.Style) string {
 	text := style.Text(l.text)
 	if text == "" {
@@ -297,11 +297,11 @@ func (l line) pretty(style logformat.Style) string {
 	return fmt.Sprintf("%s %-9s  %s", style.Faint(l.at.Local().Format(format)), l.source, text)
 }
 
-// logs are log groups of a stage.
+// logs has log groups of a stage.
 type logs struct {
 	client *cloudwatchlogs.Client
-	groups map[string]string // names by short names
-	seen   map[string]bool   // the short names of groups that lines were found in
+	groups map[string]string // names by short name
+	seen   map[string]bool   // the short names of the groups in which lines were found
 }
 
 // The short names of API Gateway's log groups.
@@ -310,8 +310,8 @@ const (
 	executionSource = "execution"
 )
 
-// openLogs returns the stage's log groups, or those of them that are wanted. Their short names are made of the template's:
-// GetLogGroup is get, ApiAccessLogGroup access.
+// openLogs returns the stage's log groups, or only the wanted ones. A short name is derived from the logical ID: GetLogGroup
+// is get, ApiAccessLogGroup is access.
 func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
 	l := &logs{
 		client: cloudwatchlogs.NewFromConfig(d.Account.Config), groups: map[string]string{}, seen: map[string]bool{},
@@ -323,7 +323,7 @@ func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
 	for _, name := range wanted {
 		if !slices.Contains(names, name) {
 			return nil, release.WithCode(release.CodeSettings,
-				fmt.Errorf("FUNCTION is %q: there are logs of %s", name, strings.Join(names, ", ")))
+				fmt.Errorf("FUNCTION: want one of %s, got %q", strings.Join(names, ", "), name))
 		}
 	}
 	if len(wanted) > 0 {
@@ -334,13 +334,13 @@ func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
 
 // query is a search in log groups.
 type query struct {
-	terms       []string // that are in each line
-	level       string   // only a help to CloudWatch: lines below it may come as well
+	terms       []string // each line contains all of them
+	level       string   // narrows the search; results may include lower levels
 	from, to    time.Time
 	newestFirst bool
 }
 
-// pattern is the query for CloudWatch ("Filter pattern syntax").
+// pattern returns the filter pattern ("Filter pattern syntax", CloudWatch Logs), or nil for none.
 func (q query) pattern(source string) *string {
 	if len(q.terms) > 0 {
 		return aws.String(`"` + strings.Join(q.terms, `" "`) + `"`)
@@ -348,13 +348,13 @@ func (q query) pattern(source string) *string {
 	return levelPattern(source, q.level)
 }
 
-// levelPattern leaves out the many lines of usual requests where only others are asked for, but none of those: what has a level of
-// its own is found by it, and what crashes or ends before its time by the words that say so.
+// levelPattern returns a filter pattern that excludes most lines below a level, but never a line of the level or above. It
+// matches levels, and words in the messages of crashes and timeouts.
 func levelPattern(source, level string) *string {
 	switch {
 	case level != "WARN" && level != "ERROR" && level != "FATAL" || source == executionSource:
 		return nil
-	case source == accessSource: // whose values are texts
+	case source == accessSource: // its values are strings
 		if level == "WARN" {
 			return aws.String(`{ ($.status = "4*") || ($.status = "5*") }`)
 		}
@@ -368,7 +368,7 @@ func levelPattern(source, level string) *string {
 	}
 }
 
-// search yields the lines of all groups by their times. It ends at an error.
+// search yields the lines of all groups by time. It ends after an error.
 func (l *logs) search(ctx context.Context, q query) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		var feeds []*feed
@@ -400,7 +400,7 @@ func (l *logs) search(ctx context.Context, q query) iter.Seq2[line, error] {
 	}
 }
 
-// feed is what has come of a group and not been taken yet.
+// feed has the buffered lines of a group.
 type feed struct {
 	source, group string
 	lines         []line
@@ -408,14 +408,14 @@ type feed struct {
 	begun         bool
 }
 
-// empty tells that it is not known what comes next.
-func (f *feed) empty() bool { return len(f.lines) == 0 && (!f.begun || f.next != nil) }
+// needsPage reports whether the next page is needed to know the next line.
+func (f *feed) needsPage() bool { return len(f.lines) == 0 && (!f.begun || f.next != nil) }
 
-// fill gets more of those groups of which nothing is left, all at once.
+// fill gets the next pages of all groups without buffered lines, concurrently.
 func (l *logs) fill(ctx context.Context, feeds []*feed, q query) error {
 	var empty []*feed
 	for _, f := range feeds {
-		if f.empty() {
+		if f.needsPage() {
 			empty = append(empty, f)
 		}
 	}
@@ -425,7 +425,7 @@ func (l *logs) fill(ctx context.Context, feeds []*feed, q query) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, f := range empty {
 		group.Go(func() error {
-			for f.empty() { // a page may have nothing and not be the last
+			for f.needsPage() { // an empty page need not be the last
 				if err := l.page(ctx, f, q); err != nil {
 					return err
 				}
@@ -465,7 +465,7 @@ func (l *logs) page(ctx context.Context, f *feed, q query) error {
 	return nil
 }
 
-// related returns the lines that a query finds, and those about the same requests that know these by other ids, by their times.
+// related returns the lines of a query, and other lines about the same requests with other IDs, by time.
 func (l *logs) related(ctx context.Context, q query) ([]line, error) {
 	var lines []line
 	var ids []string
@@ -493,8 +493,8 @@ func (l *logs) related(ctx context.Context, q query) ([]line, error) {
 			}
 		}
 	}
-	from, _ := around(lines[0].at)
-	_, to := around(lines[len(lines)-1].at)
+	from, _ := logWindow(lines[0].at)
+	_, to := logWindow(lines[len(lines)-1].at)
 	for _, id := range ids {
 		if err := find(query{terms: []string{id}, from: from, to: to}); err != nil {
 			return nil, err

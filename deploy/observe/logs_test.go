@@ -1,4 +1,4 @@
-//nolint:paralleltest // where AWS is, only the environment of the process can say
+//nolint:paralleltest // the tests set the environment variables of the AWS SDK
 package observe_test
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// messages are the lines of JSON by their field message.
+// messages returns the field message of each JSON line.
 func messages(t *testing.T, shown string) []string {
 	t.Helper()
 	var all []string
@@ -45,7 +45,7 @@ func TestLogs(t *testing.T) {
 	f := newFake(t)
 	now := time.Now()
 	at := func(ago time.Duration) time.Time { return now.Add(-ago) }
-	// Each group has several pages, and the groups' lines are among each other's.
+	// Each group has several pages, and the groups' lines interleave.
 	f.log(getGroup, at(2*time.Hour), line("INFO", "too long ago"))
 	for i := range 10 {
 		group := getGroup
@@ -59,19 +59,19 @@ func TestLogs(t *testing.T) {
 		f.log(group, at(time.Duration(60-i)*time.Second), line(level, strconv.Itoa(i)))
 	}
 	f.log(putGroup, at(30*time.Second), "panic: oh")
-	// The access log has no line yet: CloudWatch has no group without one here.
+	// The access log has no lines, so its log group does not exist.
 	tests := []struct {
 		name     string
 		settings observe.Settings
 		want     []string
 	}{
 		{"all", observe.Settings{}, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "panic: oh"}},
-		{"the latest", observe.Settings{Limit: 3}, []string{"8", "9", "panic: oh"}},
-		{"more than there are", observe.Settings{Limit: 30, Functions: []string{"put"}}, []string{"1", "4", "7", "panic: oh"}},
+		{"latest", observe.Settings{Limit: 3}, []string{"8", "9", "panic: oh"}},
+		{"fewer than the limit", observe.Settings{Limit: 30, Functions: []string{"put"}}, []string{"1", "4", "7", "panic: oh"}},
 		{"level", observe.Settings{Level: "WARN"}, []string{"4", "6", "panic: oh"}},
 		{"latest of a level", observe.Settings{Level: "WARN", Limit: 2}, []string{"6", "panic: oh"}},
 		{"functions", observe.Settings{Functions: []string{"get", "access"}}, []string{"0", "2", "3", "5", "6", "8", "9"}},
-		{"longer", observe.Settings{Since: 3 * time.Hour, Functions: []string{"get"}, Limit: 100},
+		{"older lines", observe.Settings{Since: 3 * time.Hour, Functions: []string{"get"}, Limit: 100},
 			[]string{"too long ago", "0", "2", "3", "5", "6", "8", "9"}},
 	}
 	for _, tt := range tests {
@@ -95,7 +95,7 @@ func TestLogs(t *testing.T) {
 			t.Errorf("shown %q, want %q", shown, want)
 		}
 	})
-	t.Run("no JSON becomes JSON", func(t *testing.T) {
+	t.Run("text as JSON", func(t *testing.T) {
 		shown, _, err := f.run(t.Context(), observe.Logs, observe.Settings{Limit: 1, JSON: true, Width: 80})
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func TestLogs(t *testing.T) {
 			t.Errorf("shown %s, want %s", shown, want)
 		}
 	})
-	t.Run("nothing", func(t *testing.T) {
+	t.Run("no lines", func(t *testing.T) {
 		shown, said, err := f.run(t.Context(), observe.Logs, observe.Settings{Functions: []string{"access"}, Level: "ERROR"})
 		if err != nil || shown != "" || !strings.Contains(said, "no line of level ERROR or above") {
 			t.Errorf("error = %v, shown %q, said:\n%s", err, shown, said)
@@ -120,35 +120,35 @@ func TestLogs(t *testing.T) {
 	})
 }
 
-// Without its role API Gateway writes no lines, which looks as if there had been no requests.
+// Without its role, API Gateway writes no log lines, as without requests.
 func TestLogs_NoRole(t *testing.T) {
 	f := newFake(t)
 	f.log(getGroup, time.Now().Add(-time.Minute), `{"level":"INFO","message":"request"}`)
 	const problem = "the account's role for that, arn:aws:iam::123456789012:role/service-role/logs, does not exist"
-	says := func(want bool, s observe.Settings) {
+	reports := func(want bool, s observe.Settings) {
 		t.Helper()
 		shown, said, err := f.run(t.Context(), observe.Logs, s)
 		if err != nil || strings.Contains(said, problem) != want {
 			t.Errorf("error = %v, want the problem: %t\n%s%s", err, want, shown, said)
 		}
 		if want && !strings.Contains(said, "run STAGE=test go tool mage deploy") {
-			t.Errorf("want what to do about it in:\n%s", said)
+			t.Errorf("want the next step in:\n%s", said)
 		}
 	}
-	says(false, observe.Settings{})
+	reports(false, observe.Settings{})
 	f.mu.Lock()
 	f.noRole = true
 	f.mu.Unlock()
-	says(true, observe.Settings{})
-	says(true, observe.Settings{Functions: []string{"access"}})
-	says(false, observe.Settings{Functions: []string{"get"}})
+	reports(true, observe.Settings{})
+	reports(true, observe.Settings{Functions: []string{"access"}})
+	reports(false, observe.Settings{Functions: []string{"get"}})
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	f.mu.Lock()
 	var polls atomic.Int32
-	f.asked = func(operation string) {
-		if operation == "FilterLogEvents" && polls.Add(1) > 20 { // of four groups
+	f.onRequest = func(operation string) {
+		if operation == "FilterLogEvents" && polls.Add(1) > 20 { // of four log groups
 			cancel()
 		}
 	}
@@ -160,12 +160,12 @@ func TestLogs_NoRole(t *testing.T) {
 
 	f.log(accessGroup, time.Now().Add(-time.Minute), `{"status":"200"}`)
 	f.mu.Lock()
-	f.asked = nil
+	f.onRequest = nil
 	f.mu.Unlock()
-	says(false, observe.Settings{}) // what was written before is shown
+	reports(false, observe.Settings{}) // lines written before are shown
 }
 
-// Where only grave lines are asked for, CloudWatch is asked for no others, where it can tell.
+// With a level, the filter patterns exclude lower levels where possible.
 func TestLogs_LevelPattern(t *testing.T) {
 	f := newFake(t)
 	if _, _, err := f.run(t.Context(), observe.Logs, observe.Settings{Level: "ERROR"}); err != nil {
@@ -182,7 +182,7 @@ func TestLogs_LevelPattern(t *testing.T) {
 	}
 }
 
-// By one id of a request all its lines are found, also those that have only another id.
+// Each ID of a request finds all its lines, also those that only have another ID.
 func TestLogs_OneRequest(t *testing.T) {
 	f, r := newFake(t), newRequest()
 	f.linesOf(r)
@@ -191,13 +191,13 @@ func TestLogs_OneRequest(t *testing.T) {
 		settings observe.Settings
 		want     int
 	}{
-		{"by API Gateway's id", observe.Settings{RequestID: "r-1", Since: 72 * time.Hour}, 5},
-		{"by Lambda's id", observe.Settings{RequestID: "l-1", Since: 72 * time.Hour}, 5},
-		{"by the trace's id, which tells the time", observe.Settings{TraceID: r.id}, 5},
-		{"by both", observe.Settings{TraceID: r.id, RequestID: "r-1"}, 5},
-		{"of a level", observe.Settings{TraceID: r.id, Level: "ERROR"}, 3},
-		{"so many", observe.Settings{TraceID: r.id, Limit: 2}, 2},
-		{"not so long ago", observe.Settings{RequestID: "r-1"}, 0},
+		{"API Gateway's request ID", observe.Settings{RequestID: "r-1", Since: 72 * time.Hour}, 5},
+		{"Lambda's request ID", observe.Settings{RequestID: "l-1", Since: 72 * time.Hour}, 5},
+		{"trace ID, which has the time", observe.Settings{TraceID: r.id}, 5},
+		{"trace and request ID", observe.Settings{TraceID: r.id, RequestID: "r-1"}, 5},
+		{"level", observe.Settings{TraceID: r.id, Level: "ERROR"}, 3},
+		{"limit", observe.Settings{TraceID: r.id, Limit: 2}, 2},
+		{"older than the default", observe.Settings{RequestID: "r-1"}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,14 +208,14 @@ func TestLogs_OneRequest(t *testing.T) {
 			if n := strings.Count(shown, "\n"); n != tt.want || strings.Contains(shown, "r-9") {
 				t.Errorf("%d lines, want %d:\n%s", n, tt.want, shown)
 			}
-			if nothing := strings.Contains(said, "no line about r-1"); nothing != (tt.want == 0) {
-				t.Errorf("said:\n%s", said)
+			if reported := strings.Contains(said, "no line about r-1"); reported != (tt.want == 0) {
+				t.Errorf("progress:\n%s", said)
 			}
 		})
 	}
 }
 
-// screen is what is shown while a target goes on.
+// screen is the output of a running target.
 type screen struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -245,7 +245,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestLogs_Follow(t *testing.T) {
 	f := newFake(t)
 	now := time.Now()
-	for i := range 5 { // of which only the latest are shown, also later on
+	for i := range 5 { // only the latest are ever shown
 		f.log(getGroup, now.Add(time.Duration(i-10)*time.Second), line("INFO", fmt.Sprint("before ", i)))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -265,7 +265,7 @@ func TestLogs_Follow(t *testing.T) {
 	shows("before 3", "before 4")
 	f.log(putGroup, time.Now(), line("INFO", "new"))
 	shows("before 3", "before 4", "new")
-	// CloudWatch is away for a while, and a line comes late.
+	// CloudWatch Logs is temporarily unavailable, and a line is ingested late.
 	f.fail("FilterLogEvents", http.StatusServiceUnavailable, "ServiceUnavailableException", "try again")
 	f.log(getGroup, now.Add(-3*time.Second), line("INFO", "late"))
 	f.log(getGroup, time.Now(), line("INFO", "newer"))
@@ -275,7 +275,7 @@ func TestLogs_Follow(t *testing.T) {
 		return slices.Equal(got, []string{"before 3", "before 4", "late", "new", "newer"})
 	})
 	n := len(f.calls("FilterLogEvents"))
-	eventually(t, "more looks", func() bool { return len(f.calls("FilterLogEvents")) > n+8 })
+	eventually(t, "more polls", func() bool { return len(f.calls("FilterLogEvents")) > n+8 })
 	if got := messages(t, out.String()); len(got) != 5 {
 		t.Errorf("shown again: %q", got)
 	}
@@ -285,14 +285,14 @@ func TestLogs_Follow(t *testing.T) {
 	}
 }
 
-// The end of the credentials ends it.
+// Follow ends when the credentials expire.
 func TestLogs_FollowFails(t *testing.T) {
 	f := newFake(t)
 	f.log(getGroup, time.Now(), line("INFO", "before"))
 	var out screen
 	s := observe.Settings{Follow: true, Out: &out, Functions: []string{"get"}}
 	s.Poll = time.Millisecond
-	f.asked = func(string) {
+	f.onRequest = func(string) {
 		if out.String() != "" {
 			f.fail("FilterLogEvents", http.StatusBadRequest, "ExpiredTokenException", "The security token included in the request is expired")
 		}
@@ -303,7 +303,7 @@ func TestLogs_FollowFails(t *testing.T) {
 	}
 }
 
-// broken is a pipe whose reader has gone.
+// broken is a pipe without a reader.
 type broken struct{}
 
 var errBroken = errors.New("broken pipe")
@@ -330,7 +330,7 @@ func TestOutputFails(t *testing.T) {
 	}
 }
 
-// Whatever does not let the stage be looked at is told with what to do.
+// Errors that prevent access to the stage have the next step.
 func TestRefused(t *testing.T) {
 	denied := func(action string) string {
 		return "User: arn:aws:iam::123456789012:user/ops is not authorized to perform: " + action + " because no identity-based policy allows it"
@@ -372,25 +372,25 @@ func TestRefused(t *testing.T) {
 			observe.Logs, release.CodeSettings, "stage test is not deployed",
 		},
 		{
-			"may not search traces", func(_ *testing.T, f *fake) {
+			"no permission to search traces", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusForbidden, "AccessDeniedException", denied("xray:GetTraceSummaries"))
 			},
 			observe.Traces, release.CodeAccount, "search the traces: arn:aws:iam::123456789012:user/ops may not call xray:GetTraceSummaries: docs/",
 		},
 		{
-			"may not search traces, without a reason", func(_ *testing.T, f *fake) {
+			"no permission to search traces, without a reason", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusForbidden, "AccessDeniedException", "no")
 			},
 			observe.Traces, release.CodeAccount, "the credentials in use may not call xray:GetTraceSummaries",
 		},
 		{
-			"may not search logs", func(_ *testing.T, f *fake) {
+			"no permission to search logs", func(_ *testing.T, f *fake) {
 				f.fail("FilterLogEvents", http.StatusBadRequest, "AccessDeniedException", "no")
 			},
 			observe.Logs, release.CodeAccount, "may not call logs:FilterLogEvents",
 		},
 		{
-			"a wrong filter", func(_ *testing.T, f *fake) {
+			"invalid filter", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusBadRequest, "InvalidRequestException", "Invalid filter expression")
 			},
 			observe.Traces, release.CodeFailed, "search the traces: Invalid filter expression",

@@ -1,5 +1,4 @@
-// Package observe shows what a stage that is deployed tells of its requests: their traces in X-Ray and the lines of its logs in
-// CloudWatch. It changes nothing.
+// Package observe shows the traces of a deployed stage in X-Ray and its log lines in CloudWatch Logs. It is read-only.
 package observe
 
 import (
@@ -19,37 +18,37 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// Settings say what to show, and how.
+// Settings selects the traces and lines to show, and the format.
 type Settings struct {
-	release.Settings // its Poll is how often it is looked for new lines
+	release.Settings // Poll is the polling interval for new lines
 
 	Out   io.Writer
-	Width int  // columns of the terminal that Out is; 0: it is none
-	Color bool // ANSI's colors
-	JSON  bool // one JSON object a line
+	Width int  // terminal width in columns; 0 means that Out is not a terminal
+	Color bool // use ANSI colors
+	JSON  bool // one JSON object per line
 
-	// Since is how far back to look; 0: an hour, and for the lines of one request a day.
+	// Since is the age of the oldest trace or line; 0 means an hour, or a day for the lines of one request.
 	Since time.Duration
-	// Limit is how many of the latest to show at most; 0: 50 traces, and all lines, but 100 to begin with where Follow is set.
+	// Limit is the maximum number of traces or lines, the latest; 0 means 50 traces, all lines, or 100 lines with Follow.
 	Limit int
 
-	// Which traces. Of Fault, Error and Throttle any one will do, if one is set. They are about any part of a trace: a call of
-	// DynamoDB that was throttled, and succeeded in the end, is a throttle. Status is about the answer.
-	Fault     bool          // 5xx, or no answer
+	// Filters for traces. If several of Fault, Error and Throttle are set, a trace must match one of them. They apply to any
+	// segment: a DynamoDB call that was throttled and then succeeded counts as a throttle. Status applies to the response.
+	Fault     bool          // 5xx, or no response
 	Error     bool          // 4xx
 	Throttle  bool          // too many requests
-	ColdStart bool          // the function was started for it
-	Slower    time.Duration // than this; 0: or not
-	Operation string        // such as getUser, as the API document names it
+	ColdStart bool          // with a cold start
+	Slower    time.Duration // response time above this; 0 means any
+	Operation string        // operationId in the API document, such as getUser
 	Status    string        // such as 404 or 5xx
 
-	TraceID string // the one trace to show, or whose lines
+	TraceID string // the trace to show, or whose lines to show
 
-	// Which lines.
+	// Filters for lines.
 	RequestID string   // of API Gateway or Lambda
-	Level     string   // the lowest, one of [logformat.Levels]
-	Functions []string // by their short names, and access and execution for API Gateway's logs; none: all
-	Follow    bool     // whether to go on with new lines until the context ends
+	Level     string   // the lowest level, one of [logformat.Levels]
+	Functions []string // short names, or access and execution for API Gateway's logs; empty means all
+	Follow    bool     // show new lines until the context ends
 }
 
 var (
@@ -59,9 +58,9 @@ var (
 	status    = regexp.MustCompile(`^[1-5](\d{2}|xx)$`)
 )
 
-// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] that concern a stage which
-// is deployed, and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION, FOLLOW,
-// JSON and NO_COLOR. What is asked for goes to out, and what is done for it to standard error.
+// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] for a deployed stage, and
+// SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION, FOLLOW, JSON and
+// NO_COLOR. Results are written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	deployed, err := release.FromEnvironment(root, os.Stderr, getenv)
 	if err != nil {
@@ -86,33 +85,33 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		Functions: strings.FieldsFunc(getenv("FUNCTION"), func(r rune) bool { return r == ',' || r == ' ' }),
 	}
 	if given := getenv("TRACE"); given != "" {
-		if s.TraceID = traceID.FindString(given); s.TraceID == "" { // it may be the whole header
-			variables.Faultf("TRACE", "it must be the id of a trace, such as 1-6741b2c8-0123456789abcdef01234567, or X-Amzn-Trace-Id with it")
+		if s.TraceID = traceID.FindString(given); s.TraceID == "" { // the value may be the whole header
+			variables.Faultf("TRACE", "want a trace ID, such as 1-6741b2c8-0123456789abcdef01234567, or the header X-Amzn-Trace-Id")
 		}
 	}
 	if s.RequestID != "" && !requestID.MatchString(s.RequestID) {
-		variables.Faultf("REQUEST", "it must be the id of a request, such as the header x-amzn-RequestId has")
+		variables.Faultf("REQUEST", "want a request ID, such as the value of the header x-amzn-RequestId")
 	}
 	if s.Operation != "" && !operation.MatchString(s.Operation) {
-		variables.Faultf("OPERATION", "it must be an operationId of deploy/openapi.yaml, such as getUser")
+		variables.Faultf("OPERATION", "want an operationId of deploy/openapi.yaml, such as getUser")
 	}
 	if s.Status != "" && !status.MatchString(s.Status) {
-		variables.Faultf("STATUS", "it must be a status code or a class, such as 404 or 5xx")
+		variables.Faultf("STATUS", "want a status code or a class, such as 404 or 5xx")
 	}
 	if s.Level != "" && !slices.Contains(logformat.Levels(), s.Level) {
-		variables.Faultf("LEVEL", "it must be one of %s", strings.Join(logformat.Levels(), ", "))
+		variables.Faultf("LEVEL", "want one of %s", strings.Join(logformat.Levels(), ", "))
 	}
 	if term.IsTerminal(int(out.Fd())) {
 		s.Color = getenv("NO_COLOR") == "" && getenv("TERM") != "dumb" && !s.JSON
 		s.Width = defaultWidth
-		if width, _, err := term.GetSize(int(out.Fd())); err == nil && width > 0 { // some terminals do not say
+		if width, _, err := term.GetSize(int(out.Fd())); err == nil && width > 0 { // some terminals report 0
 			s.Width = width
 		}
 	}
-	// Whoever names one request wants what there is of it.
+	// The lines of a single request are complete.
 	s.Follow = variables.Flag("FOLLOW", s.Width > 0 && !s.JSON && cmp.Or(s.TraceID, s.RequestID) == "")
 	if s.Follow && cmp.Or(s.TraceID, s.RequestID) != "" {
-		variables.Faultf("FOLLOW", "one request is over: leave it out with TRACE and REQUEST")
+		variables.Faultf("FOLLOW", "want 0 with TRACE or REQUEST, because a single request has no new lines")
 	}
 	if err := variables.Err(); err != nil {
 		return Settings{}, release.WithCode(release.CodeSettings, fmt.Errorf("read the settings: %w", err))

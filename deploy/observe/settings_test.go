@@ -66,7 +66,7 @@ func TestFromEnvironment(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Out != out {
-				t.Error("it is not for that file")
+				t.Errorf("Out = %v, want %v", got.Out, out)
 			}
 			options := []cmp.Option{cmpopts.IgnoreFields(observe.Settings{}, "Out", "Printer", "Ask", "Line"), cmpopts.EquateEmpty()}
 			if diff := cmp.Diff(tt.want, got, options...); diff != "" {
@@ -74,10 +74,10 @@ func TestFromEnvironment(t *testing.T) {
 			}
 		})
 	}
-	t.Run("follow of what is over", func(t *testing.T) {
+	t.Run("follow a single request", func(t *testing.T) {
 		t.Parallel()
 		_, err := observe.FromEnvironment("root", out, getenv(map[string]string{"FOLLOW": "1", "REQUEST": "8fbe593b-1c0a"}))
-		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "one request is over") {
+		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "a single request has no new lines") {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
@@ -93,7 +93,7 @@ func TestFromEnvironment(t *testing.T) {
 		}
 		for name, value := range wrong {
 			if !strings.Contains(err.Error(), name+" is ") {
-				t.Errorf("%s=%s: nothing about it in %v", name, value, err)
+				t.Errorf("%s=%s: missing in %v", name, value, err)
 			}
 		}
 	})

@@ -23,10 +23,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// Trace shows one trace as a tree with times, flags and causes, and the log lines about it; as JSON, an object with the
-// trace's summary, its segment documents as X-Ray has them, and the lines. If X-Ray has no such trace, the lines are
-// shown and the error names the likely reason. If X-Ray or the logs cannot be read, what the other has is shown before
-// the error.
+// Trace shows a trace as a tree with times, flags and causes, and its log lines. As JSON, it shows an object with the trace's
+// summary, its segment documents and its log lines. If X-Ray does not have the trace, the error has the likely reason. If
+// either the trace or the lines are unavailable, Trace shows the other before it returns the error.
 func Trace(ctx context.Context, s Settings, id string) error {
 	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
@@ -52,7 +51,7 @@ func Trace(ctx context.Context, s Settings, id string) error {
 				return err
 			}
 			if len(lines) == 0 && logsErr == nil {
-				s.Printer.Notef("the logs have no line about it")
+				s.Printer.Notef("the logs have no line about this trace")
 			}
 			if err := s.print("\n", len(lines) > 0); err != nil {
 				return err
@@ -62,7 +61,7 @@ func Trace(ctx context.Context, s Settings, id string) error {
 			return err
 		}
 		if missing != "" && logsErr == nil {
-			return s.absent(ctx, client, missing, len(lines))
+			return s.missingError(ctx, client, missing, len(lines))
 		}
 		if missing != "" {
 			traceErr = errors.New(missing)
@@ -71,7 +70,7 @@ func Trace(ctx context.Context, s Settings, id string) error {
 	})
 }
 
-// documents returns the segment documents of a trace as X-Ray has them. Where it has none, missing tells it.
+// documents returns the segment documents of a trace. If X-Ray has none, missing is the reason.
 func documents(ctx context.Context, client *xray.Client, id string) (documents []json.RawMessage, missing string, err error) {
 	pages := xray.NewBatchGetTracesPaginator(client, &xray.BatchGetTracesInput{TraceIds: []string{id}})
 	for pages.HasMorePages() {
@@ -80,7 +79,7 @@ func documents(ctx context.Context, client *xray.Client, id string) (documents [
 			return nil, "", fmt.Errorf("get the trace %s: %w", id, awserrors.Explain(err))
 		}
 		if slices.Contains(page.UnprocessedTraceIds, id) {
-			missing = fmt.Sprintf("X-Ray has not got to the trace %s: repeat", id)
+			missing = fmt.Sprintf("X-Ray has not processed the trace %s: retry", id)
 		}
 		for _, t := range page.Traces {
 			for _, segment := range t.Segments {
@@ -94,22 +93,22 @@ func documents(ctx context.Context, client *xray.Client, id string) (documents [
 	if missing == "" {
 		missing = fmt.Sprintf("X-Ray has no trace %s", id)
 		if began := startOf(id); time.Since(began) > kept {
-			missing += fmt.Sprintf(" (any more: it would be of %s, and they are kept for 30 days)", began.Local().Format(time.DateTime))
+			missing += fmt.Sprintf(" of %s: traces are kept for 30 days", began.Local().Format(time.DateTime))
 		} else {
-			missing += ": it comes some seconds after the request, and only where the request is sampled (Sampled=1 in X-Amzn-Trace-Id)"
+			missing += ": a trace appears some seconds after a sampled request (Sampled=1 in X-Amzn-Trace-Id)"
 		}
 	}
 	return nil, missing, nil
 }
 
-// absent is the error of a trace that is missing. With Transaction Search X-Ray's own index has but a part of all traces.
-func (s Settings) absent(ctx context.Context, client *xray.Client, missing string, lines int) error {
+// missingError returns the error for a missing trace. With Transaction Search, X-Ray indexes only a part of all traces.
+func (s Settings) missingError(ctx context.Context, client *xray.Client, missing string, lines int) error {
 	if lines == 0 {
-		missing += "; the logs have no line about it either: is it of another stage, account or Region?"
+		missing += "; the logs have no line about it either: check the stage, account and Region"
 	} else {
-		missing += "; what the logs have about it is above"
+		missing += "; its log lines are above"
 	}
-	// Who may not ask this does not get to know it.
+	// Best effort: the caller may lack the permission.
 	destination, err := client.GetTraceSegmentDestination(ctx, &xray.GetTraceSegmentDestinationInput{})
 	if err == nil && destination.Destination == types.TraceSegmentDestinationCloudWatchLogs {
 		missing += ". Transaction Search is on in this account: X-Ray finds only those traces that it indexes, " +
@@ -118,7 +117,7 @@ func (s Settings) absent(ctx context.Context, client *xray.Client, missing strin
 	return errors.New(missing)
 }
 
-// assemble puts the trace together. What X-Ray itself infers of subsegments, these say too.
+// assemble assembles the trace without inferred segments, which repeat their subsegments.
 func (s Settings) assemble(id string, documents []json.RawMessage) (*trace.Trace, error) {
 	var parsed []trace.Document
 	for _, document := range documents {
@@ -162,7 +161,7 @@ func (s Settings) print(text string, wanted bool) error {
 	return nil
 }
 
-// tree shows a trace: one line for it, its annotations, and its spans with what went wrong in them.
+// tree shows a trace: a summary line, its annotations, and its spans with their errors.
 func (s Settings) tree(t *trace.Trace) error {
 	style, sum := s.style(), t.Summary()
 	var b strings.Builder
@@ -187,7 +186,7 @@ func (s Settings) tree(t *trace.Trace) error {
 		fmt.Fprintf(&b, "%s%s%*s  %s  %*s", style.Faint(r.branch), r.look(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
 			style.Faint(fmt.Sprintf("%*s", start, r.start)), took, r.took)
 		if bar >= shortestBar {
-			before, length := r.drawn(bar)
+			before, length := r.bar(bar)
 			fmt.Fprintf(&b, "  %*s%s", before, "", r.look(strings.Repeat("━", length)))
 			if r.notes != "" {
 				fmt.Fprintf(&b, "%*s", bar-before-length, "")
@@ -195,30 +194,30 @@ func (s Settings) tree(t *trace.Trace) error {
 		}
 		b.WriteString(r.notes + "\n")
 		for _, cause := range r.causes {
-			b.WriteString(style.Faint(r.below) + style.Bad(cause) + "\n")
+			b.WriteString(style.Faint(r.indent) + style.Bad(cause) + "\n")
 		}
 	}
 	return s.print(b.String(), true)
 }
 
-// Columns that a span's time is drawn in, to scale.
+// Width in columns of the timeline.
 const (
 	shortestBar = 10
 	longestBar  = 60
 )
 
-// row is a line about a span.
+// row is the row of a span.
 type row struct {
-	branch string // that leads to the name
-	below  string // the branches that go on below it
+	branch string // the tree branches before the name
+	indent string // the tree branches before causes
 	name   string
-	start  string // since that of the trace
+	start  string // relative to the trace
 	took   string
-	notes  string // each with the space before it
+	notes  string // each with leading spaces
 	width  int    // columns of the notes
 	causes []string
-	look   func(string) string // of the name and the bar
-	// Where the span is in the trace's time, from 0 to 1.
+	look   func(string) string // styles the name and the bar
+	// Start and end relative to the trace, from 0 to 1.
 	from, to float64
 }
 
@@ -240,11 +239,11 @@ func (s Settings) spans(t *trace.Trace) []row {
 			r.start = "+" + milliseconds(since)
 			r.from, r.to = float64(since)/whole, float64(since+span.Duration())/whole
 			r.branch = branch + fork
-			r.below = branch + on
+			r.indent = branch + on
 			if len(span.Children) > 0 {
-				r.below += "│ "
+				r.indent += "│ "
 			} else {
-				r.below += "  "
+				r.indent += "  "
 			}
 			rows = append(rows, r)
 			add(span.Children, branch+on, false)
@@ -254,7 +253,7 @@ func (s Settings) spans(t *trace.Trace) []row {
 	return rows
 }
 
-// row is what there is to say about a span by itself.
+// row returns the row of a span without its position in the tree and the trace.
 func (s Settings) row(span *trace.Span) row {
 	style := s.style()
 	text := func(name string) string {
@@ -262,10 +261,10 @@ func (s Settings) row(span *trace.Span) row {
 		return value
 	}
 	words := []string{span.Name, text("operation"), text("table_name")}
-	if kind, ok := strings.CutPrefix(span.Origin, "AWS::"); ok { // the name of a function is that of two segments
+	if kind, ok := strings.CutPrefix(span.Origin, "AWS::"); ok { // two segments have the name of the function
 		words = append(words, kind)
 	}
-	r := row{name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")), look: same}
+	r := row{name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")), look: unstyled}
 	r.took = milliseconds(span.Duration())
 	note := func(text string, look func(string) string) {
 		r.notes += "  " + look(text)
@@ -293,10 +292,10 @@ func (s Settings) row(span *trace.Span) row {
 	}
 	if span.EndTime == 0 {
 		r.took = "…"
-		note("has not ended", style.Warning)
+		note("in progress", style.Warning)
 	}
 	if span.Orphan && span.IsSubsegment() {
-		note("what it belongs to is missing", style.Warning)
+		note("parent is missing", style.Warning)
 	}
 	if span.Cause != nil {
 		for _, e := range span.Cause.Exceptions {
@@ -307,15 +306,15 @@ func (s Settings) row(span *trace.Span) row {
 	return r
 }
 
-func same(text string) string { return text }
+func unstyled(text string) string { return text }
 
-// drawn returns where in so many columns the bar of a span begins, and how long it is.
-func (r row) drawn(columns int) (before, length int) {
+// bar returns the start and length of a span's bar in a timeline of this width.
+func (r row) bar(columns int) (before, length int) {
 	before = min(int(r.from*float64(columns)), columns-1)
 	return before, min(max(1, int(math.Round((r.to-r.from)*float64(columns)))), columns-before)
 }
 
-// annotations returns those of all spans, by their names.
+// annotations returns the annotations of all spans, sorted.
 func annotations(t *trace.Trace) []string {
 	all := map[string]bool{}
 	for _, span := range t.Walk {

@@ -24,19 +24,19 @@ import (
 const (
 	defaultTraces = 50
 	kept          = 30 * 24 * time.Hour // X-Ray's retention
-	// What one search may span; X-Ray refuses longer times.
+	// The maximum time range of GetTraceSummaries.
 	longestSearch = 6 * time.Hour
 )
 
-// Traces shows the latest traces of the stage, newest first: as a table, or as JSON lines, each a [trace.Summary]. With the id of a
-// trace it is [Trace].
+// Traces shows the latest traces of the stage, newest first: as a table, or as JSON lines, each a [trace.Summary]. With
+// Settings.TraceID it calls [Trace].
 func Traces(ctx context.Context, s Settings) error {
 	if s.TraceID != "" {
 		return Trace(ctx, s, s.TraceID)
 	}
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
 		if s.Since > kept {
-			return release.WithCode(release.CodeSettings, fmt.Errorf("SINCE is %v: X-Ray keeps traces for 30 days", s.Since))
+			return release.WithCode(release.CodeSettings, fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since))
 		}
 		expression := s.expression(d)
 		s.Printer.Notef("%s", expression)
@@ -47,21 +47,21 @@ func Traces(ctx context.Context, s Settings) error {
 			return err
 		}
 		if len(summaries) == 0 {
-			s.Printer.Notef("no such trace since %s; SINCE=7d looks further back. Not every request is traced (the parameters TracingReservoir "+
-				"and TracingSamplingRate of the stage): the logs have a line of each", from.Local().Format(time.DateTime))
+			s.Printer.Notef("no such trace since %s; set SINCE=7d for older traces. Not all requests are traced (see the stage's parameters "+
+				"TracingReservoir and TracingSamplingRate), but all are logged", from.Local().Format(time.DateTime))
 			return nil
 		}
 		if err := s.table(summaries); err != nil {
 			return err
 		}
 		if !s.JSON && s.Width > 0 {
-			s.Printer.Notef("one of them with all its spans and lines: %s", d.Command("traces", "TRACE="+summaries[0].ID))
+			s.Printer.Notef("to show a trace with its spans and log lines: %s", d.Command("traces", "TRACE="+summaries[0].ID))
 		}
 		return nil
 	})
 }
 
-// expression is X-Ray's filter for what the settings ask for ("Use filter expressions").
+// expression returns the filter expression for the settings ("Use filter expressions", X-Ray).
 func (s Settings) expression(d *release.Deployed) string {
 	parts := []string{fmt.Sprintf(`service(id(name: %q, type: "AWS::ApiGateway::Stage"))`, d.Stack+"/"+d.Outputs["StageName"])}
 	var anyOf []string
@@ -86,7 +86,7 @@ func (s Settings) expression(d *release.Deployed) string {
 		parts = append(parts, fmt.Sprintf("annotation.Operation = %q", s.Operation))
 	}
 	if class, ok := strings.CutSuffix(s.Status, "xx"); ok {
-		n, _ := strconv.Atoi(class) // one digit, or it is no status
+		n, _ := strconv.Atoi(class) // one digit, see FromEnvironment
 		parts = append(parts, fmt.Sprintf("http.status >= %d AND http.status < %d", n*100, (n+1)*100))
 	} else if s.Status != "" {
 		parts = append(parts, "http.status = "+s.Status)
@@ -94,9 +94,9 @@ func (s Settings) expression(d *release.Deployed) string {
 	return strings.Join(parts, " AND ")
 }
 
-// summaries returns the latest traces of a time, newest first.
+// summaries returns the latest traces in a period, newest first.
 func summaries(ctx context.Context, client *xray.Client, expression string, from, to time.Time, limit int) ([]trace.Summary, error) {
-	byID := map[string]trace.Summary{} // one that lasts from one search to the next is in both
+	byID := map[string]trace.Summary{} // adjacent searches may return the same trace
 	for end := to; end.After(from) && len(byID) < limit; end = end.Add(-longestSearch) {
 		start := end.Add(-longestSearch)
 		if start.Before(from) {
@@ -123,7 +123,7 @@ func summaries(ctx context.Context, client *xray.Client, expression string, from
 	return all[:min(len(all), limit)], nil
 }
 
-// summary is what X-Ray's own summary tells. How many spans there are it does not.
+// summary converts X-Ray's summary. Spans remains 0.
 func summary(t types.TraceSummary) trace.Summary {
 	s := trace.Summary{
 		ID: aws.ToString(t.Id), Start: aws.ToTime(t.StartTime),
@@ -134,7 +134,7 @@ func summary(t types.TraceSummary) trace.Summary {
 		s.Start = startOf(s.ID)
 	}
 	if t.Http != nil {
-		// Not the URL, which API Gateway gives X-Ray with the path and the query: they name users.
+		// The URL is omitted, because its path and query contain user IDs.
 		s.Method, s.Status = aws.ToString(t.Http.HttpMethod), int(aws.ToInt32(t.Http.HttpStatus))
 	}
 	for name, field := range map[string]*string{
@@ -151,13 +151,13 @@ func summary(t types.TraceSummary) trace.Summary {
 			s.ColdStart = s.ColdStart || cold.Value
 		}
 	}
-	if s.ErrorCode == "" { // of what ended before the function could say so
+	if s.ErrorCode == "" { // the function ended before it set the annotation
 		s.ErrorCode = exception(t)
 	}
 	return s
 }
 
-// exception is the name of the exception that X-Ray has found to be the cause; empty: none.
+// exception returns the name of the root cause's exception, or "".
 func exception(t types.TraceSummary) string {
 	for _, cause := range t.FaultRootCauses {
 		for _, service := range slices.Backward(cause.Services) {
@@ -175,7 +175,7 @@ func exception(t types.TraceSummary) string {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// startOf returns when the trace of an id began, which is part of it.
+// startOf returns the start time of a trace, which its ID contains, or the zero time.
 func startOf(id string) time.Time {
 	_, rest, _ := strings.Cut(id, "-")
 	hex, _, _ := strings.Cut(rest, "-")
@@ -186,11 +186,11 @@ func startOf(id string) time.Time {
 	return time.Unix(n, 0)
 }
 
-// cell is a text in a table, and how it looks.
+// cell is a cell of a table.
 type cell struct {
 	text  string
-	right bool
-	look  func(string) string // nil: plain
+	right bool                // aligned to the right
+	look  func(string) string // styles the text; may be nil
 }
 
 // table shows summaries.
@@ -224,7 +224,7 @@ func (s Settings) table(summaries []trace.Summary) error {
 	return s.rows(rows)
 }
 
-// remarks are what is not usual about a trace.
+// remarks returns the unusual properties of a trace.
 func (s Settings) remarks(t trace.Summary) string {
 	style := s.style()
 	var words []string
@@ -244,7 +244,7 @@ func (s Settings) remarks(t trace.Summary) string {
 		words = append(words, style.Warning("throttled"))
 	}
 	if !t.Complete {
-		words = append(words, style.Faint("in part"))
+		words = append(words, style.Faint("incomplete"))
 	}
 	return strings.Join(words, ", ")
 }
@@ -260,7 +260,7 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 }
 
-// rows shows a table whose columns are as wide as they must be.
+// rows prints a table.
 func (s Settings) rows(rows [][]cell) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

@@ -1,4 +1,4 @@
-//nolint:paralleltest // where AWS is, only the environment of the process can say
+//nolint:paralleltest // the tests set the environment variables of the AWS SDK
 package observe_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// summary adds a trace to those that X-Ray has an index of, in the form of GetTraceSummaries, and returns its id.
+// summary adds a trace to X-Ray's index, in the form of GetTraceSummaries, and returns its ID.
 func (f *fake) summary(start time.Time, change map[string]any) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -57,7 +57,7 @@ func TestTraces(t *testing.T) {
 			"ColdStart": []any{map[string]any{"AnnotationValue": map[string]any{"BooleanValue": true}}},
 		},
 	})
-	// The function ran out of time before it could annotate anything.
+	// The function timed out before it set annotations.
 	timeout := f.summary(at(3*time.Minute), map[string]any{
 		"HasFault": true, "IsPartial": true, "Annotations": map[string]any{},
 		"Http": map[string]any{"HttpURL": "https://x/test/users/%1b%5B1m", "HttpStatus": 502, "HttpMethod": "GET"},
@@ -79,16 +79,15 @@ func TestTraces(t *testing.T) {
 	want := "TIME             STATUS  METHOD  OPERATION            TOOK  TRACE\n" +
 		line(time.Minute, "200     GET     getUser           48.2 ms  "+ok) +
 		line(2*time.Minute, "500     POST    createUser      1500.0 ms  "+failed+"  StoreUnavailable, cold start, throttled") +
-		line(3*time.Minute, "502     GET     -    48.2 ms  "+timeout+"  Sandbox.Timedout, in part") +
+		line(3*time.Minute, "502     GET     -    48.2 ms  "+timeout+"  Sandbox.Timedout, incomplete") +
 		line(4*time.Minute, "404     GET     -     48.2 ms  "+refused)
 	if diff := cmp.Diff(columns(want), columns(shown)); diff != "" {
 		t.Errorf("table (-want +got):\n%s\n%s", diff, shown)
 	}
-	if n := len(f.calls("TraceSummaries")); n != 3 { // that was refused, and two pages
+	if n := len(f.calls("TraceSummaries")); n != 3 { // a throttled request and two pages
 		t.Errorf("%d searches, want 3", n)
 	}
 
-	// As JSON, only so many.
 	shown, _, err = f.run(t.Context(), observe.Traces, observe.Settings{JSON: true, Limit: 2, Since: 24 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +115,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// columns is a table whose columns are any number of spaces, but one, apart.
+// columns parses a table whose columns are separated by two or more spaces.
 func columns(table string) [][]string {
 	var rows [][]string
 	for line := range strings.Lines(table) {
@@ -131,8 +130,8 @@ func columns(table string) [][]string {
 	return rows
 }
 
-// A long time is searched part by part, from its end, until there is enough.
-func TestTraces_LongTime(t *testing.T) {
+// A long period is searched in parts, the latest first, until the limit is reached.
+func TestTraces_LongPeriod(t *testing.T) {
 	f := newFake(t)
 	now := time.Now()
 	recent := f.summary(now.Add(-5*time.Hour), nil)
@@ -204,7 +203,7 @@ func TestTraces_Filter(t *testing.T) {
 	}
 	_, _, err := f.run(t.Context(), observe.Traces, observe.Settings{Since: 31 * 24 * time.Hour})
 	if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "30 days") {
-		t.Errorf("a time longer than traces are kept: error = %v with code %d", err, code(err))
+		t.Errorf("longer than the retention: error = %v with code %d", err, code(err))
 	}
 }
 
@@ -219,13 +218,13 @@ func newRequest() request {
 	return request{began, fmt.Sprintf("1-%08x-0123456789abcdef01234567", began.Unix())}
 }
 
-// at is a time of the request, in milliseconds after it began, as documents have it.
+// at returns the time after some milliseconds of the request, in the format of documents.
 func (r request) at(after int) float64 {
 	return trace.Seconds(r.began.Add(time.Duration(after) * time.Millisecond))
 }
 
-// documents are those of a cold request to which DynamoDB did not answer in time, as BatchGetTraces has them: X-Ray has put the
-// function's subsegments into Lambda's segment, and inferred one of the table.
+// documents returns the segment documents of a cold start with a DynamoDB timeout, as from BatchGetTraces: the function's
+// subsegments are in its segment, and the table's segment is inferred.
 func (r request) documents() []string {
 	stage := fmt.Sprintf(`{"id": "1000000000000001", "name": "UserRequestAPI-test/test", "trace_id": %q, "start_time": %[2]f, "end_time": %[3]f, "fault": true,
 		"origin": "AWS::ApiGateway::Stage", "http": {"request": {"url": "https://api1.execute-api.eu-west-1.amazonaws.com/test/users", "method": "POST",
@@ -255,7 +254,7 @@ func (r request) documents() []string {
 	return []string{function, table, stage, lambda}
 }
 
-// linesOf are what the logs have about the same request.
+// linesOf adds the log lines of the request.
 func (f *fake) linesOf(r request) {
 	at := func(after time.Duration) time.Time { return r.began.Add(after) }
 	f.log(putGroup, at(0), `{"level":"INFO","message":"request","requestId":"r-9","xrayTraceId":"1-`+r.id[2:10]+`-999999999999999999999999"}`)
@@ -301,7 +300,7 @@ UserRequestAPI-test/test ApiGateway::Stage         +0.0 ms  400.0 ms  500  fault
 		t.Errorf("trace (-want +got):\n%s", diff)
 	}
 
-	// A wide terminal has room to draw the times.
+	// A wide terminal has room for the timeline.
 	shown, _, err = f.run(t.Context(), observe.Traces, observe.Settings{TraceID: r.id, Width: 132, Color: true})
 	if err != nil {
 		t.Fatal(err)
@@ -342,24 +341,24 @@ func TestTrace_Partial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"in part\n", "getUser", "has not ended  what it belongs to is missing"} {
+	for _, part := range []string{"incomplete\n", "getUser", "in progress  parent is missing"} {
 		if !strings.Contains(shown, part) {
 			t.Errorf("%q is missing in:\n%s", part, shown)
 		}
 	}
-	if !strings.Contains(said, "the logs have no line about it") {
-		t.Errorf("said:\n%s", said)
+	if !strings.Contains(said, "the logs have no line about this trace") {
+		t.Errorf("progress:\n%s", said)
 	}
 }
 
-// If X-Ray or the logs cannot be read, what the other has is shown all the same.
+// If X-Ray or the logs cannot be read, Trace shows the other.
 func TestTrace_Unreadable(t *testing.T) {
 	const tree, line, lines = "Trace 1-", "Method completed with status", `"lines":[]`
 	tests := []struct {
 		name, operation    string
 		settings           observe.Settings
 		wantShown, wantErr string
-		not                string // in what is shown
+		not                string // not in the output
 	}{
 		{"the logs", "FilterLogEvents", observe.Settings{}, tree, "search the log group", line},
 		{"the logs, as JSON", "FilterLogEvents", observe.Settings{JSON: true}, lines, "search the log group", line},
@@ -391,27 +390,27 @@ func TestTrace_Absent(t *testing.T) {
 		name  string
 		id    string
 		setUp func(*fake)
-		shown bool // whether there are lines
+		shown bool // the output has lines
 		want  []string
 	}{
 		{name: "unknown", id: r.id, want: []string{"X-Ray has no trace " + r.id, "sampled", "no line about it either"}},
 		{
 			name: "not sampled", id: r.id, setUp: func(f *fake) { f.linesOf(r) }, shown: true,
-			want: []string{"X-Ray has no trace " + r.id, "what the logs have about it is above"},
+			want: []string{"X-Ray has no trace " + r.id, "its log lines are above"},
 		},
 		{
 			name: "not indexed", id: r.id, setUp: func(f *fake) { f.indexed = false },
 			want: []string{"X-Ray has no trace " + r.id, "Transaction Search is on"},
 		},
 		{
-			name: "may not ask whether it is indexed", id: r.id,
+			name: "no permission to check the index", id: r.id,
 			setUp: func(f *fake) {
 				f.fail("GetTraceSegmentDestination", http.StatusForbidden, "AccessDeniedException", "no")
 			},
 			want: []string{"X-Ray has no trace " + r.id},
 		},
 		{name: "too old", id: "1-50000000-0123456789abcdef01234567", want: []string{"kept for 30 days"}},
-		{name: "not processed", id: r.id, setUp: func(f *fake) { f.unread = []string{r.id} }, want: []string{"repeat"}},
+		{name: "not processed", id: r.id, setUp: func(f *fake) { f.unread = []string{r.id} }, want: []string{"has not processed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
