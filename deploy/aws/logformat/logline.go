@@ -1,5 +1,5 @@
-// Package logformat shows lines of the stage's logs to people: those of the functions, of Lambda itself in its JSON format, and
-// of API Gateway's access log.
+// Package logformat formats log lines for terminals: lines of the functions, Lambda's JSON system logs, and API Gateway's
+// access log.
 package logformat
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/ansi"
 )
 
-// fields are those of a JSON object; numbers keep their digits. A nil one has none.
+// fields has the fields of a JSON object. Numbers keep their digits. nil has no fields.
 type fields map[string]json.RawMessage
 
-// Style is how lines are shown.
+// Style is the style of formatted lines.
 type Style struct {
-	Color bool // ANSI's colors
+	Color bool // use ANSI colors
 }
 
 func (s Style) paint(style ansi.Style, text string) string {
@@ -28,19 +28,19 @@ func (s Style) paint(style ansi.Style, text string) string {
 	return style.Paint(text)
 }
 
-// Faint returns a text that is less important.
+// Faint styles less important text.
 func (s Style) Faint(text string) string { return s.paint(ansi.Faint, text) }
 
-// Good returns a text about a success.
+// Good styles text about a success.
 func (s Style) Good(text string) string { return s.paint(ansi.Green, text) }
 
-// Warning returns a text about what a caller did wrong, or what is unusual.
+// Warning styles text about an error of the caller or an unusual event.
 func (s Style) Warning(text string) string { return s.paint(ansi.Yellow, text) }
 
-// Bad returns a text about a failure.
+// Bad styles text about a failure.
 func (s Style) Bad(text string) string { return s.paint(ansi.Red, text) }
 
-// Status returns the status code of an answer, by its class.
+// Status styles a status code by its class.
 func (s Style) Status(status string) string {
 	switch {
 	case strings.HasPrefix(status, "5"):
@@ -52,9 +52,8 @@ func (s Style) Status(status string) string {
 	}
 }
 
-// Text returns a line as a person likes to read it: what happened first, then the remaining fields by their names. It is empty
-// for what says nothing new to a person: that an invocation begins and ends. Characters that control a terminal are replaced, but
-// for line breaks and tabs.
+// Text formats a line: the event first, then the remaining fields by name. It returns "" for events without information,
+// such as the start of an invocation. Control characters other than line breaks and tabs are replaced.
 func (s Style) Text(line string) string {
 	f, ok := parse(line)
 	switch {
@@ -69,9 +68,9 @@ func (s Style) Text(line string) string {
 	}
 }
 
-// function is a line of a function.
+// function formats a line of a function.
 func (s Style) function(f fields) string {
-	// What the time, the place of the line and the other fields say already, and the metrics' definition.
+	// Redundant fields, and the metric definitions.
 	f.drop("timestamp", "service", "function", "version", "operation", "outcome", "_aws")
 	words := []string{s.level(f.take("level"))}
 	message, stack := f.take("message"), f.take("stack")
@@ -105,7 +104,7 @@ func (s Style) level(level string) string {
 	}
 }
 
-// platform is an event of Lambda itself ("Lambda Telemetry API Event schema reference").
+// platform formats a platform event of Lambda ("Lambda Telemetry API Event schema reference").
 func (s Style) platform(f fields) string {
 	kind, record := f.kind(), f.object("record")
 	switch kind {
@@ -131,13 +130,13 @@ func (s Style) platform(f fields) string {
 	}
 }
 
-// failed tells the status of an event of Lambda that means a failure.
+// failed reports whether the status of a platform event is a failure.
 func failed(status string) bool { return status != "" && status != "success" }
 
-// refusal is the field of the access log that says why API Gateway answered by itself.
+// refusal is the access log field with the type of a gateway response.
 const refusal = "errorResponseType"
 
-// access is a line of API Gateway's access log, in the format that the template gives it. What a request has not is a hyphen.
+// access formats a line of API Gateway's access log in the format of the template. Missing values are hyphens.
 func (s Style) access(f fields) string {
 	f.drop("requestTime", "protocol", "extendedRequestId", "responseLength")
 	words := []string{
@@ -151,7 +150,7 @@ func (s Style) access(f fields) string {
 	return strings.Join(append(words, s.rest(f)...), "  ")
 }
 
-// rest is what is left of the fields, by their names.
+// rest formats the remaining fields, sorted by name, and removes them.
 func (s Style) rest(f fields) []string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(f)) {
@@ -162,11 +161,11 @@ func (s Style) rest(f fields) []string {
 	return words
 }
 
-// Levels returns the levels of lines, the lowest first: those of Lambda's JSON log format.
+// Levels returns the levels of Lambda's JSON log format, the lowest first.
 func Levels() []string { return []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} }
 
-// Level returns how grave a line is. Where it does not say so itself, its status does; a line that is no JSON object is an
-// error, as nothing writes one but what crashes.
+// Level returns the level of a line, derived from its status if it has no level. A line that is not a JSON object has the
+// level ERROR, because only crashes write such lines.
 func Level(line string) string {
 	f, ok := parse(line)
 	if !ok {
@@ -199,12 +198,12 @@ func parse(line string) (fields, bool) {
 	return f, true
 }
 
-// IsObject tells whether a line is one JSON object.
+// IsObject reports whether a line is a JSON object.
 func IsObject(line string) bool {
 	return strings.HasPrefix(line, "{") && json.Valid([]byte(line))
 }
 
-// Fields returns the texts that a line has in fields of these names, itself or in the record of an event of Lambda.
+// Fields returns the non-empty values of fields with these names, in a line or in the record of a platform event.
 func Fields(line string, names ...string) []string {
 	f, ok := parse(line)
 	if !ok {
@@ -221,7 +220,7 @@ func Fields(line string, names ...string) []string {
 	return texts
 }
 
-// kind is the type of an event of Lambda, without "platform."; empty for any other line.
+// kind returns the type of a platform event without "platform.", or "" for any other line.
 func (f fields) kind() string {
 	kind, ok := strings.CutPrefix(f.text("type"), "platform.")
 	if !ok {
@@ -240,7 +239,7 @@ func (f fields) object(name string) fields {
 	return o
 }
 
-// text is the value of a field: a text itself, all else as it is in JSON, and nothing for null.
+// text returns the value of a field: a string unquoted, other values as JSON, and "" for null.
 func (f fields) text(name string) string {
 	value := f[name]
 	var text string
@@ -250,6 +249,7 @@ func (f fields) text(name string) string {
 	return Printable(string(value))
 }
 
+// take returns the value of a field and removes it.
 func (f fields) take(name string) string {
 	text := f.text(name)
 	delete(f, name)
@@ -262,7 +262,7 @@ func (f fields) drop(names ...string) {
 	}
 }
 
-// Printable replaces what would control a terminal, but for line breaks and tabs.
+// Printable replaces control characters other than line breaks and tabs.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {

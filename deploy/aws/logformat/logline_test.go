@@ -59,11 +59,11 @@ func TestText(t *testing.T) {
 		{"access", access, false, "INFO   GET  /users/{userId}  200  12 ms  integrationLatency=9  integrationStatus=200  ip=192.0.2.1  requestId=r-1  " +
 			"xrayTraceId=1-a", "INFO"},
 		{"refused", refused, false, "WARN   GET  -  403  1 ms  MISSING_AUTHENTICATION_TOKEN  requestId=r-1", "WARN"},
-		{"no JSON", "panic: oh\n\tmain.go:1", false, "panic: oh\n\tmain.go:1", "ERROR"},
-		{"what controls a terminal", "\x1b]0;title\x07\r", true, "\x1b[31m�]0;title��\x1b[0m", "ERROR"},
-		{"what controls a terminal, in a field", `{"message":"\u001b[2J","\u001b[31m":"x"}`, false, "       �[2J  �[31m=x", "INFO"},
+		{"not JSON", "panic: oh\n\tmain.go:1", false, "panic: oh\n\tmain.go:1", "ERROR"},
+		{"control characters", "\x1b]0;title\x07\r", true, "\x1b[31m�]0;title��\x1b[0m", "ERROR"},
+		{"control characters in a field", `{"message":"\u001b[2J","\u001b[31m":"x"}`, false, "       �[2J  �[31m=x", "INFO"},
 		{"an array", `[1]`, false, "[1]", "ERROR"},
-		{"cut off", `{"level":"INFO"`, false, `{"level":"INFO"`, "ERROR"},
+		{"truncated", `{"level":"INFO"`, false, `{"level":"INFO"`, "ERROR"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,11 +84,11 @@ func TestFields(t *testing.T) {
 		name, line string
 		want       []string
 	}{
-		{"of the line", `{"requestId":"r-1","lambdaRequestId":"l-1","other":"x"}`, []string{"r-1", "l-1"}},
-		{"of the record", start, []string{"l-1"}},
-		{"none", access, []string{"r-1"}},
-		{"a hyphen, a null, nothing", `{"requestId":"-","lambdaRequestId":null}`, nil},
-		{"no JSON", "r-1", nil},
+		{"in the line", `{"requestId":"r-1","lambdaRequestId":"l-1","other":"x"}`, []string{"r-1", "l-1"}},
+		{"in the record", start, []string{"l-1"}},
+		{"access log", access, []string{"r-1"}},
+		{"hyphen and null", `{"requestId":"-","lambdaRequestId":null}`, nil},
+		{"not JSON", "r-1", nil},
 	}
 	for _, tt := range tests {
 		if diff := cmp.Diff(tt.want, logformat.Fields(tt.line, "requestId", "lambdaRequestId")); diff != "" {
@@ -101,7 +101,7 @@ func TestIsObject(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]bool{`{"a":1}`: true, `{}`: true, `[]`: false, `{"a":`: false, "": false, "{": false} {
 		if got := logformat.IsObject(line); got != want {
-			t.Errorf("IsObject(%q) = %v", line, got)
+			t.Errorf("IsObject(%q) = %v, want %v", line, got, want)
 		}
 	}
 }

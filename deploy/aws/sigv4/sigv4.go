@@ -14,21 +14,21 @@ import (
 	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// service is API Gateway as IAM names it.
+// service is the service name of API Gateway in IAM.
 const service = "execute-api"
 
-// Curl returns the options by which curl signs requests to an API in a region, as the user (access key id:secret access key), which is
-// put between double quotes: a shell replaces variables in it.
+// Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access key"; it
+// is put in double quotes, so that a shell expands variables in it.
 func Curl(region, user string) string {
 	return `--aws-sigv4 "aws:amz:` + region + ":" + service + `" --user "` + user + `"`
 }
 
-// Sign signs a request to an API in a region. Its body, if any, must have GetBody. A request must not be changed after that; the
-// signature holds for some minutes.
+// Sign signs a request to an API in a Region. A request with a body must have GetBody. The request must not be changed
+// afterwards. API Gateway accepts the signature for 5 minutes.
 func Sign(req *http.Request, credentials aws.CredentialsProvider, region string) error {
 	keys, err := credentials.Retrieve(req.Context())
 	if err != nil {
-		return fmt.Errorf("sign: get credentials: %w", err) // in the words of the SDK's clients
+		return fmt.Errorf("sign: get credentials: %w", err) // the wording of the SDK, which package errors expects
 	}
 	digest := sha256.New()
 	if req.GetBody != nil {

@@ -24,7 +24,7 @@ func request(t *testing.T, body string) *http.Request {
 	return req
 }
 
-// The stack on this machine verifies signatures as API Gateway does: see the tests of package local for requests that are signed so.
+// The tests of package local send signed requests to the local stack, which verifies signatures.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	signed := regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=AKIA/\d{8}/eu-west-1/execute-api/aws4_request, SignedHeaders=\S*\bhost;` +
@@ -45,7 +45,7 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// body is one that tells when it is closed.
+// body records whether it was closed.
 type body struct {
 	io.Reader
 
@@ -62,7 +62,7 @@ func TestSign_Closes(t *testing.T) {
 	req, closed := request(t, "{}"), false
 	req.GetBody = func() (io.ReadCloser, error) { return body{strings.NewReader("{}"), &closed}, nil }
 	if err := sigv4.Sign(req, credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), "eu-west-1"); err != nil || !closed {
-		t.Errorf("error = %v, the copy of the body is closed: %t", err, closed)
+		t.Errorf("error = %v, body closed = %t, want true", err, closed)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestSign_Fails(t *testing.T) {
 	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, absent })
 	req := request(t, "{}")
 	if err := sigv4.Sign(req, provider, "eu-west-1"); !errors.Is(err, absent) || req.Header.Get("Authorization") != "" {
-		t.Errorf("error = %v, want that there are none", err)
+		t.Errorf("error = %v, want %v and no signature", err, absent)
 	}
 }
 

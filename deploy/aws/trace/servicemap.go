@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// Map is the service map of traces as X-Ray draws it: who calls whom, how often, and how it goes.
+// Map is the service map of traces: services, the calls between them, and their statistics.
 type Map struct {
-	Traces int       `json:"traces"` // how many it is made of
+	Traces int       `json:"traces"` // number of traces
 	Start  time.Time `json:"start"`  // of the first of them
 	End    time.Time `json:"end"`    // of the last
-	Nodes  []Node    `json:"nodes"`  // callers before those that they call
+	Nodes  []Node    `json:"nodes"`  // callers before callees
 	Edges  []Edge    `json:"edges"`
 }
 
 // Node is a service, or a resource that a service calls.
 type Node struct {
 	ID         string     `json:"id"`   // within the map
-	Name       string     `json:"name"` // such as that of the function or table
+	Name       string     `json:"name"` // such as the name of a function or table
 	Type       string     `json:"type"` // "client", "AWS::Lambda::Function", "AWS::DynamoDB::Table", "remote"…
 	Statistics Statistics `json:"statistics"`
 }
 
-// Edge is the calls from one node to another, as the caller sees them.
+// Edge is the calls from one node to another, measured by the caller.
 type Edge struct {
 	Source     string     `json:"source"` // id of a node
 	Target     string     `json:"target"` // id of a node
 	Statistics Statistics `json:"statistics"`
 }
 
-// Statistics are about requests that have ended. OK, Error, Fault and Throttle add up to Count: a request that failed in more
-// than one way is a fault rather than a throttle rather than an error. Latencies are in milliseconds.
+// Statistics are the statistics of completed requests. OK, Error, Fault and Throttle add up to Count: Fault takes precedence
+// over Throttle, and Throttle over Error. Latencies are in milliseconds.
 type Statistics struct {
 	Count     int     `json:"count"`
 	OK        int     `json:"ok"`
@@ -44,10 +44,10 @@ type Statistics struct {
 	P99Ms     float64 `json:"p99Ms"`
 }
 
-// NewMap draws the map of traces. Services that send segments are nodes, and so is what subsegments say was called and sent
-// none: a DynamoDB table, for instance. Calls that nothing is known about the caller of are left out.
+// NewMap returns the service map of traces. Nodes are services with segments, and callees in subsegments without a segment,
+// such as DynamoDB tables. Calls with an unknown caller are omitted.
 func NewMap(traces []*Trace) Map {
-	d := drawing{nodes: map[string]*place{}, edges: map[[2]string]*tally{}}
+	d := mapBuilder{nodes: map[string]*nodeBuilder{}, edges: map[[2]string]*tally{}}
 	m := Map{Traces: len(traces)}
 	for i, t := range traces {
 		start, end := t.Start(), t.End()
@@ -70,30 +70,30 @@ func NewMap(traces []*Trace) Map {
 	return m
 }
 
-// drawing is a map in the making. Nodes and edges are in the order in which they are met.
-type drawing struct {
-	nodes     map[string]*place
-	nodeOrder []*place
+// mapBuilder builds a map. Nodes and edges are in the order in which they are found.
+type mapBuilder struct {
+	nodes     map[string]*nodeBuilder
+	nodeOrder []*nodeBuilder
 	edges     map[[2]string]*tally
 	edgeOrder [][2]string
 }
 
-// place is a node in the making.
-type place struct {
+// nodeBuilder builds a node.
+type nodeBuilder struct {
 	tally
 	id, name, kind string
 }
 
-func (d *drawing) node(kind, name string) *place {
+func (d *mapBuilder) node(kind, name string) *nodeBuilder {
 	id := kind + "/" + name
 	if d.nodes[id] == nil {
-		d.nodes[id] = &place{id: id, name: name, kind: kind}
+		d.nodes[id] = &nodeBuilder{id: id, name: name, kind: kind}
 		d.nodeOrder = append(d.nodeOrder, d.nodes[id])
 	}
 	return d.nodes[id]
 }
 
-func (d *drawing) edge(source, target string) *tally {
+func (d *mapBuilder) edge(source, target string) *tally {
 	ends := [2]string{source, target}
 	if d.edges[ends] == nil {
 		d.edges[ends] = &tally{}
@@ -102,8 +102,8 @@ func (d *drawing) edge(source, target string) *tally {
 	return d.edges[ends]
 }
 
-// segment adds a service, which the caller called as the call says.
-func (d *drawing) segment(caller string, call, s *Span) {
+// segment adds a segment's service and the call by which the caller called it.
+func (d *mapBuilder) segment(caller string, call, s *Span) {
 	kind := s.Origin
 	if kind == "" {
 		kind = "service"
@@ -112,12 +112,12 @@ func (d *drawing) segment(caller string, call, s *Span) {
 	node.add(s)
 	d.edge(caller, node.id).add(call)
 	for _, child := range s.Children {
-		d.below(node.id, nil, child)
+		d.addCalls(node.id, nil, child)
 	}
 }
 
-// below adds what the caller called in a span below it. The call is the one that the span is part of, nil if none.
-func (d *drawing) below(caller string, call, s *Span) {
+// addCalls adds the caller's calls in a span and its children. call is the call that contains the span, or nil.
+func (d *mapBuilder) addCalls(caller string, call, s *Span) {
 	if !s.IsSubsegment() {
 		if call == nil {
 			call = s
@@ -128,20 +128,20 @@ func (d *drawing) below(caller string, call, s *Span) {
 	if call == nil && s.Namespace != "" {
 		call = s
 		if !slices.ContainsFunc(s.Children, isSegment) {
-			node := d.node(called(s))
+			node := d.node(callee(s))
 			node.add(s)
 			d.edge(caller, node.id).add(s)
 		}
 	}
 	for _, child := range s.Children {
-		d.below(caller, call, child)
+		d.addCalls(caller, call, child)
 	}
 }
 
 func isSegment(s *Span) bool { return !s.IsSubsegment() }
 
-// called returns type and name of what a subsegment calls.
-func called(s *Span) (kind, name string) {
+// callee returns the type and name of the node that a subsegment calls.
+func callee(s *Span) (kind, name string) {
 	if s.Namespace != "aws" {
 		return s.Namespace, s.Name
 	}
@@ -157,7 +157,7 @@ func called(s *Span) (kind, name string) {
 	return "AWS::" + s.Name, s.Name
 }
 
-func (d *drawing) result() ([]Node, []Edge) {
+func (d *mapBuilder) result() ([]Node, []Edge) {
 	nodes := make([]Node, 0, len(d.nodeOrder))
 	for _, p := range d.nodeOrder {
 		nodes = append(nodes, Node{ID: p.id, Name: p.name, Type: p.kind, Statistics: p.statistics()})
@@ -210,7 +210,7 @@ func (t *tally) statistics() Statistics {
 	return result
 }
 
-// percentile returns the least value that the share p of all is not above.
+// percentile returns the smallest value that is at least as large as the share p of all values.
 func percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[int(math.Ceil(p*float64(len(sorted))))-1]
 }

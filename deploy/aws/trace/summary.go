@@ -7,29 +7,28 @@ import (
 	"time"
 )
 
-// Summary is a trace in one line. Error, Fault, Throttle and Duration are those of X-Ray's TraceSummary ("API_TraceSummary"),
-// the duration being its response time.
+// Summary is a summary of a trace. Error, Fault and Throttle are as in X-Ray's TraceSummary; Duration is its response time.
 type Summary struct {
 	ID       string        `json:"id"`
-	Start    time.Time     `json:"start"`    // of the root segment, or of the first span while there is none
+	Start    time.Time     `json:"start"`    // of the root segment, or of the first span without one
 	Duration time.Duration `json:"-"`        // of the root segment, or from the first to the last span; durationMs in JSON
-	Method   string        `json:"method"`   // "" until the segment of the stage is there
-	Route    string        `json:"route"`    // path of the root segment's http.url, with the stage, without query
-	Status   int           `json:"status"`   // HTTP status of the root segment, 0 if not known
-	Error    bool          `json:"error"`    // the root segment failed by the caller's fault
-	Fault    bool          `json:"fault"`    // the root segment failed by the service's
-	Throttle bool          `json:"throttle"` // any span was throttled, also one that a retry made good
+	Method   string        `json:"method"`   // of the root segment, "" if unknown
+	Route    string        `json:"route"`    // path of the root segment's http.url, with the stage, without the query
+	Status   int           `json:"status"`   // status code of the root segment, 0 if unknown
+	Error    bool          `json:"error"`    // the root segment has a client error
+	Fault    bool          `json:"fault"`    // the root segment has a server error
+	Throttle bool          `json:"throttle"` // a span was throttled, even if a retry succeeded
 
-	// Annotations of these names, "" where there is none. Where the request failed before the function could give a code, as
-	// by a timeout, ErrorCode is the type of the first exception that a cause tells.
+	// Annotations with these names, or "". For a failure before the function set the annotation, such as a timeout, ErrorCode
+	// is the type of the first exception.
 	Operation string `json:"operation"`
 	Outcome   string `json:"outcome"`
 	ErrorCode string `json:"errorCode"`
 	Stage     string `json:"stage"`
 	Version   string `json:"version"`
 
-	ColdStart bool `json:"coldStart"` // an execution environment began with this request
-	Complete  bool `json:"complete"`  // all is below one root segment, nothing is in progress, and traced calls have their segment
+	ColdStart bool `json:"coldStart"` // the request started an execution environment
+	Complete  bool `json:"complete"`  // one root segment, no span in progress, and no missing segment of a traced call
 	Spans     int  `json:"spans"`
 }
 
@@ -42,7 +41,7 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	}{fields(s), milliseconds(s.Duration)})
 }
 
-// UnmarshalJSON takes what MarshalJSON wrote.
+// UnmarshalJSON decodes the output of MarshalJSON.
 func (s *Summary) UnmarshalJSON(data []byte) error {
 	type fields Summary
 	decoded := struct {
@@ -58,7 +57,7 @@ func (s *Summary) UnmarshalJSON(data []byte) error {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// Summary sums the trace up.
+// Summary returns the summary of the trace.
 func (t *Trace) Summary() Summary {
 	summary := Summary{ID: t.ID, Start: t.Start(), Duration: t.Duration()}
 	complete := len(t.Roots) == 1
@@ -67,7 +66,7 @@ func (t *Trace) Summary() Summary {
 		summary.Spans++
 		summary.Throttle = summary.Throttle || span.Throttle
 		summary.ColdStart = summary.ColdStart || span.Name == "Initialization"
-		complete = complete && span.EndTime != 0 && !span.broken()
+		complete = complete && span.EndTime != 0 && !span.missingSegment()
 		for name, value := range span.Annotations {
 			if _, ok := annotations[name]; !ok {
 				annotations[name] = value
@@ -110,7 +109,7 @@ func annotate(s *Summary, annotations map[string]any) {
 	}
 }
 
-// exception returns the type of the first exception, "" if there is none.
+// exception returns the type of the first exception, or "".
 func (t *Trace) exception() string {
 	for _, span := range t.Walk {
 		if span.Cause != nil && len(span.Cause.Exceptions) > 0 {
@@ -120,12 +119,12 @@ func (t *Trace) exception() string {
 	return ""
 }
 
-// broken tells whether a call is said to be traced, and what it called has not sent its segment (yet).
-func (s *Span) broken() bool {
+// missingSegment reports whether the span is a traced call without the callee's segment.
+func (s *Span) missingSegment() bool {
 	return s.HTTP != nil && s.HTTP.Request != nil && s.HTTP.Request.Traced && !slices.ContainsFunc(s.Children, isSegment)
 }
 
-// rootSegment returns the first root that is a segment, nil while none has come.
+// rootSegment returns the first root that is a segment, or nil.
 func (t *Trace) rootSegment() *Span {
 	for _, s := range t.Roots {
 		if isSegment(s) {

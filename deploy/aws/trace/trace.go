@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Trace is what the documents of one trace say together.
+// Trace is a trace assembled from its documents.
 type Trace struct {
 	ID    string  `json:"id"`
-	Roots []*Span `json:"roots"` // by start time; one, when the trace is complete
+	Roots []*Span `json:"roots"` // by start time; a complete trace has one
 }
 
-// Span is a segment or subsegment in its place. Its Subsegments are among the Children, each with the Type "subsegment".
+// Span is a segment or subsegment with its children. Embedded subsegments become Children with the Type "subsegment".
 type Span struct {
 	Document
-	// Orphan says that the document names a parent that no document of the trace has (yet), as does a request's first
-	// segment when the trace began outside.
+	// Orphan means that the document's parent is missing in the trace. This is also true of the first segment of a trace that
+	// a client began.
 	Orphan   bool    `json:"orphan,omitempty"`
 	Children []*Span `json:"children,omitempty"` // by start time
 }
 
-// Assemble makes traces of documents, in the order in which each trace's first document comes.
+// Assemble assembles documents into traces, in the order of each trace's first document.
 func Assemble(documents []Document) []*Trace {
 	byID := map[string][]Document{}
 	var ids []string
@@ -38,9 +38,9 @@ func Assemble(documents []Document) []*Trace {
 	return traces
 }
 
-// New makes the trace with this id of its documents, whatever their order. What is embedded stays below the segment that it
-// is embedded in, whatever its own parent_id says; all else is where its parent_id says. One id is one span: that of a complete
-// document rather than of one in progress, else of the last.
+// New assembles a trace from its documents in any order. An embedded subsegment is a child of its segment; any other document
+// is a child of its parent_id. Documents with the same ID are one span: a complete document takes precedence over one in
+// progress, otherwise the last one.
 func New(id string, documents []Document) *Trace {
 	nodes := forest{byID: map[string]*node{}}
 	for _, d := range documents {
@@ -49,29 +49,29 @@ func New(id string, documents []Document) *Trace {
 	return &Trace{ID: id, Roots: nodes.link()}
 }
 
-// node is a span with its parent's id, "" for none.
+// node is a span with its parent's ID, or "".
 type node struct {
 	span   *Span
 	parent string
 	rooted state
 }
 
-// state is what is known of the way from a node up to a root.
+// state is the state of the search for a node's root.
 type state uint8
 
 const (
 	unknown state = iota
-	asked
+	visiting
 	rooted
 )
 
-// forest has spans by their ids, in the order in which they came.
+// forest has spans by ID and in the order of their documents.
 type forest struct {
 	nodes []*node
 	byID  map[string]*node
 }
 
-// add takes a document and all that is embedded in it.
+// add adds a document and its embedded subsegments.
 func (f *forest) add(d Document, parent string) {
 	embedded := d.Subsegments
 	d.Subsegments = nil
@@ -88,10 +88,10 @@ func (f *forest) add(d Document, parent string) {
 	}
 }
 
-// link puts each span below its parent and returns those that have none, by start time.
+// link adds each span to its parent's children and returns the roots, by start time.
 func (f *forest) link() []*Span {
 	for _, n := range f.nodes {
-		f.root(n)
+		f.breakCycle(n)
 	}
 	var roots []*Span
 	for _, n := range f.nodes {
@@ -108,7 +108,7 @@ func (f *forest) link() []*Span {
 	return roots
 }
 
-// parent returns the node that a node names as its parent, nil if there is none.
+// parent returns the parent of a node, or nil.
 func (f *forest) parent(n *node) *node {
 	if n.parent == "" {
 		return nil
@@ -116,28 +116,28 @@ func (f *forest) parent(n *node) *node {
 	return f.byID[n.parent]
 }
 
-// root goes up from a node and makes a root of the one whose parent is absent, or is one of those below it.
-func (f *forest) root(n *node) {
-	var way []*node
+// breakCycle walks up from a node and makes a root of the ancestor whose parent is missing or is one of its descendants.
+func (f *forest) breakCycle(n *node) {
+	var path []*node
 	for n.rooted == unknown {
-		n.rooted = asked
-		way = append(way, n)
+		n.rooted = visiting
+		path = append(path, n)
 		parent := f.parent(n)
-		if parent == nil || parent.rooted == asked {
+		if parent == nil || parent.rooted == visiting {
 			n.span.Orphan = n.parent != ""
 			n.parent = ""
 			break
 		}
 		n = parent
 	}
-	for _, n := range way {
+	for _, n := range path {
 		n.rooted = rooted
 	}
 }
 
 func byStart(a, b *Span) int { return cmp.Compare(a.StartTime, b.StartTime) }
 
-// Walk yields each span, parents before their children, and how deep it is, 0 for roots. It is an iterator:
+// Walk yields each span and its depth, 0 for roots, parents before their children. It is an iterator:
 //
 //	for depth, span := range trace.Walk { … }
 func (t *Trace) Walk(yield func(depth int, s *Span) bool) {
@@ -153,7 +153,7 @@ func walk(spans []*Span, depth int, yield func(int, *Span) bool) bool {
 	return true
 }
 
-// Start returns when the first span began, and the zero time for a trace without any.
+// Start returns the start time of the first span, or the zero time for a trace without spans.
 func (t *Trace) Start() time.Time {
 	var start time.Time
 	for _, s := range t.Walk {
@@ -164,7 +164,7 @@ func (t *Trace) Start() time.Time {
 	return start
 }
 
-// End returns when the last span ended, as far as they have. What is still in progress counts by its start.
+// End returns the latest end time of a span. A span in progress counts with its start time.
 func (t *Trace) End() time.Time {
 	var end time.Time
 	for _, s := range t.Walk {
@@ -177,5 +177,5 @@ func (t *Trace) End() time.Time {
 	return end
 }
 
-// Duration returns the time from Start to End: what a drawing of all spans to scale needs.
+// Duration returns the time from Start to End.
 func (t *Trace) Duration() time.Duration { return t.End().Sub(t.Start()) }

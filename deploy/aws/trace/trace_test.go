@@ -16,7 +16,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// raw returns the documents of a file of testdata.
+// raw returns the documents in a file of testdata.
 func raw(tb testing.TB, name string) []json.RawMessage {
 	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -43,7 +43,7 @@ func documents(tb testing.TB, name string) []trace.Document {
 	return list
 }
 
-// outline draws a trace: a line for each span, indented, and "?" behind orphans.
+// outline returns an indented line for each span of a trace, with "?" for orphans.
 func outline(traced *trace.Trace) string {
 	var b strings.Builder
 	for depth, s := range traced.Walk {
@@ -76,29 +76,29 @@ func TestAssemble(t *testing.T) {
 	t.Parallel()
 	d := documents(t, "create.json")
 	for name, order := range map[string][]trace.Document{
-		"in order":         d,
-		"last first":       {d[3], d[2], d[1], d[0]},
-		"with one twice":   {d[1], d[0], d[1], d[3], d[2], d[0]},
-		"with one of them": append(slices.Clone(d), trace.Document{ID: d[3].ID, TraceID: d[3].TraceID, InProgress: true}),
+		"in order":        d,
+		"reversed":        {d[3], d[2], d[1], d[0]},
+		"with duplicates": {d[1], d[0], d[1], d[3], d[2], d[0]},
+		"in progress":     append(slices.Clone(d), trace.Document{ID: d[3].ID, TraceID: d[3].TraceID, InProgress: true}),
 	} {
 		traces := trace.Assemble(order)
 		if len(traces) != 1 || traces[0].ID != d[0].TraceID {
-			t.Fatalf("%s: %d traces, want the one", name, len(traces))
+			t.Fatalf("%s: %d traces, want 1", name, len(traces))
 		}
 		if diff := cmp.Diff(created, outline(traces[0])); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	if got := trace.Assemble(nil); len(got) != 0 {
-		t.Errorf("traces of nothing: %v", got)
+		t.Errorf("no documents: %v", got)
 	}
 	traces := trace.Assemble(append(documents(t, "timeout.json"), d...))
 	if len(traces) != 2 || traces[1].ID != d[0].TraceID {
-		t.Errorf("two traces are put together as %d", len(traces))
+		t.Errorf("%d traces, want 2", len(traces))
 	}
 }
 
-func TestAssembleWhatDoesNotFit(t *testing.T) {
+func TestAssemble_InvalidParents(t *testing.T) {
 	t.Parallel()
 	const id = "1-68a0c1d2-0123456789abcdef01234567"
 	segment := func(name, parent string, start float64, embedded ...trace.Document) trace.Document {
@@ -108,16 +108,16 @@ func TestAssembleWhatDoesNotFit(t *testing.T) {
 		documents []trace.Document
 		want      string
 	}{
-		"the parent is absent":          {[]trace.Document{segment("b", "a", 2), segment("c", "", 1)}, "c\nb ?\n"},
-		"its own parent":                {[]trace.Document{segment("a", "a", 1), segment("b", "a", 2)}, "a ?\n  b\n"},
-		"parents in a circle":           {[]trace.Document{segment("a", "c", 1), segment("b", "a", 2), segment("c", "b", 3)}, "b ?\n  c\n    a\n"},
-		"a circle below another":        {[]trace.Document{segment("a", "b", 1), segment("b", "a", 2), segment("c", "a", 3)}, "b ?\n  a\n    c\n"},
-		"embedded in itself":            {[]trace.Document{segment("a", "", 1, segment("a", "", 2))}, "a ?\n"},
-		"each embedded in the other":    {[]trace.Document{segment("a", "", 1, segment("b", "", 2)), segment("b", "", 2, segment("a", "", 1))}, "b\n  a\n"},
-		"embedded, and sent by itself":  {[]trace.Document{segment("b", "a", 2), segment("a", "", 1, segment("b", "", 2))}, "a\n  b\n"},
-		"embedded names another parent": {[]trace.Document{segment("a", "", 1, segment("b", "x", 2, segment("c", "x", 3)))}, "a\n  b\n    c\n"},
-		"children by start time":        {[]trace.Document{segment("a", "", 1), segment("c", "a", 3), segment("b", "a", 2)}, "a\n  b\n  c\n"},
-		"no documents":                  {nil, ""},
+		"missing parent":               {[]trace.Document{segment("b", "a", 2), segment("c", "", 1)}, "c\nb ?\n"},
+		"its own parent":               {[]trace.Document{segment("a", "a", 1), segment("b", "a", 2)}, "a ?\n  b\n"},
+		"cycle":                        {[]trace.Document{segment("a", "c", 1), segment("b", "a", 2), segment("c", "b", 3)}, "b ?\n  c\n    a\n"},
+		"cycle with a child":           {[]trace.Document{segment("a", "b", 1), segment("b", "a", 2), segment("c", "a", 3)}, "b ?\n  a\n    c\n"},
+		"embedded in itself":           {[]trace.Document{segment("a", "", 1, segment("a", "", 2))}, "a ?\n"},
+		"embedded in each other":       {[]trace.Document{segment("a", "", 1, segment("b", "", 2)), segment("b", "", 2, segment("a", "", 1))}, "b\n  a\n"},
+		"embedded and independent":     {[]trace.Document{segment("b", "a", 2), segment("a", "", 1, segment("b", "", 2))}, "a\n  b\n"},
+		"embedded with another parent": {[]trace.Document{segment("a", "", 1, segment("b", "x", 2, segment("c", "x", 3)))}, "a\n  b\n    c\n"},
+		"children by start time":       {[]trace.Document{segment("a", "", 1), segment("c", "a", 3), segment("b", "a", 2)}, "a\n  b\n  c\n"},
+		"no documents":                 {nil, ""},
 	} {
 		if diff := cmp.Diff(test.want, outline(trace.New(id, test.documents))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -125,8 +125,8 @@ func TestAssembleWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// TestAssembleDeep is about traces that are as bad as they can be, in time that is about linear.
-func TestAssembleDeep(t *testing.T) {
+// TestAssemble_Deep assembles the worst case of a long chain, which must take about linear time.
+func TestAssemble_Deep(t *testing.T) {
 	t.Parallel()
 	const spans = 20_000
 	chain := make([]trace.Document, spans)
@@ -156,24 +156,24 @@ func TestTimes(t *testing.T) {
 	}
 	d := trace.Document{StartTime: trace.Seconds(start)}
 	if !d.Start().Equal(start) || !d.End().IsZero() || d.Duration() != 0 {
-		t.Errorf("of a document in progress: start %v, end %v, duration %v", d.Start(), d.End(), d.Duration())
+		t.Errorf("in progress: start %v, end %v, duration %v", d.Start(), d.End(), d.Duration())
 	}
 	d.EndTime = d.StartTime - 1
 	if d.Duration() != 0 {
-		t.Errorf("it ended before it began: duration %v", d.Duration())
+		t.Errorf("end before start: duration %v", d.Duration())
 	}
 	microsecond := time.Date(2026, 11, 23, 1, 2, 3, 456_789_000, time.UTC)
 	d.StartTime = trace.Seconds(microsecond)
 	if !d.Start().Equal(microsecond) {
-		t.Errorf("%v came back as %v", microsecond, d.Start())
+		t.Errorf("got %v, want %v", d.Start(), microsecond)
 	}
 	empty := trace.New("", nil)
 	if !empty.Start().IsZero() || !empty.End().IsZero() || empty.Duration() != 0 {
-		t.Errorf("of no documents: %v to %v", empty.Start(), empty.End())
+		t.Errorf("no documents: %v to %v", empty.Start(), empty.End())
 	}
 }
 
-func TestWalkStops(t *testing.T) {
+func TestWalk_Stops(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for _, s := range trace.New("", documents(t, "create.json")).Walk {
@@ -183,7 +183,7 @@ func TestWalkStops(t *testing.T) {
 		}
 	}
 	if len(names) != 5 {
-		t.Errorf("walked to %v", names)
+		t.Errorf("walked %v, want 5 spans", names)
 	}
 }
 
@@ -194,17 +194,17 @@ func TestSummary(t *testing.T) {
 		documents []trace.Document
 		want      trace.Summary
 	}{
-		"cold, with a retry": {creation, trace.Summary{
+		"cold start with a retry": {creation, trace.Summary{
 			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
 			Method: "POST", Route: "/prod/users", Status: 201, Throttle: true,
 			Operation: "createUser", Outcome: "Success", Stage: "prod", Version: "7", ColdStart: true, Complete: true, Spans: 11,
 		}},
-		"before the function's segment is there": {[]trace.Document{creation[0], creation[1], creation[3]}, trace.Summary{
+		"without the function's segment": {[]trace.Document{creation[0], creation[1], creation[3]}, trace.Summary{
 			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
 			Method: "POST", Route: "/prod/users", Status: 201, Throttle: true,
 			Operation: "createUser", Outcome: "Success", Stage: "prod", Version: "7", ColdStart: true, Spans: 7,
 		}},
-		"before Lambda's segment is there": {creation[:1], trace.Summary{
+		"without Lambda's segment": {creation[:1], trace.Summary{
 			Start: time.Date(2025, 8, 16, 17, 37, 22, 100e6, time.UTC), Duration: 250 * time.Millisecond,
 			Method: "POST", Route: "/prod/users", Status: 201, Spans: 2,
 		}},
@@ -216,7 +216,7 @@ func TestSummary(t *testing.T) {
 			Start: time.Date(2025, 8, 16, 17, 37, 23, 0, time.UTC), Duration: 3500 * time.Millisecond,
 			Method: "GET", Route: "/prod/users/{userId}", Status: 504, Fault: true, Operation: "getUser", ErrorCode: "Sandbox.Timedout", Stage: "prod", Spans: 6,
 		}},
-		"timeout, all ended": {timeout[:3], trace.Summary{
+		"timeout, complete": {timeout[:3], trace.Summary{
 			Start: time.Date(2025, 8, 16, 17, 37, 23, 0, time.UTC), Duration: 3500 * time.Millisecond,
 			Method: "GET", Route: "/prod/users/{userId}", Status: 504, Fault: true, ErrorCode: "Sandbox.Timedout", Complete: true, Spans: 5,
 		}},
@@ -236,7 +236,7 @@ func TestSummary(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(got, decoded); diff != "" {
-			t.Errorf("%s: through JSON (-want +got):\n%s", name, diff)
+			t.Errorf("%s: from JSON (-want +got):\n%s", name, diff)
 		}
 	}
 	encoded, err := json.Marshal(trace.Summary{Duration: 1500 * time.Microsecond})
@@ -249,7 +249,7 @@ func TestMap(t *testing.T) {
 	t.Parallel()
 	creation, timeout := documents(t, "create.json"), documents(t, "timeout.json")
 	traces := trace.Assemble(append(append(creation, timeout...),
-		trace.Document{ // throttled by Lambda: nothing but the stage has a segment
+		trace.Document{ // throttled by Lambda: only the stage has a segment
 			Name: "user-request-api-prod/prod", ID: "1", TraceID: "1", Origin: "AWS::ApiGateway::Stage", StartTime: 1755365845, EndTime: 1755365847,
 			Error: true, Throttle: true,
 			Subsegments: []trace.Document{
@@ -311,7 +311,7 @@ func TestMap(t *testing.T) {
 	}
 	encoded, err := json.Marshal(trace.NewMap(nil))
 	if err != nil || !strings.Contains(string(encoded), `"nodes":[],"edges":[]`) {
-		t.Errorf("the map of nothing is %s, %v", encoded, err)
+		t.Errorf("no traces: %s, %v", encoded, err)
 	}
 }
 
@@ -341,7 +341,7 @@ func TestCause(t *testing.T) {
 		}
 		encoded, err := json.Marshal(d.Cause)
 		if err != nil || string(encoded) != data {
-			t.Errorf("%s became %s, %v", data, encoded, err)
+			t.Errorf("%s: got %s, %v", data, encoded, err)
 		}
 	}
 }
@@ -355,7 +355,7 @@ func TestParse_Numbers(t *testing.T) {
 	}
 	encoded, err := json.Marshal(d)
 	if err != nil || string(encoded) != data {
-		t.Errorf("%s became %s, %v", data, encoded, err)
+		t.Errorf("%s: got %s, %v", data, encoded, err)
 	}
 	if _, err := trace.Parse([]byte(data + "{}")); err == nil {
 		t.Error("got no error for trailing data")

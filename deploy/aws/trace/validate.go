@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// maxAnnotations is how many annotations of a trace X-Ray indexes ("AWS X-Ray endpoints and quotas").
+// maxAnnotations is the number of indexed annotations per trace ("AWS X-Ray endpoints and quotas").
 const maxAnnotations = 50
 
 //go:embed segment.schema.json
@@ -33,23 +33,22 @@ var schema = sync.OnceValue(func() *jsonschema.Schema {
 	return compiler.MustCompile(url)
 })
 
-// Validate checks a document, without the header that goes before it in UDP, against the rules of "AWS X-Ray segment
-// documents" in the X-Ray developer guide: the published fields, their forms and lengths, which of them a segment and a
-// subsegment must have, and the size. The error lists all that is wrong.
+// Validate checks a document without the header of the daemon protocol against "AWS X-Ray segment documents" in the X-Ray
+// developer guide: the fields, their formats and lengths, the required fields, and the size. The error lists all violations.
 func Validate(data []byte) error {
 	if len(data) > MaxSize {
-		return fmt.Errorf("validate segment document: it has %d bytes, more than %d: send subsegments by themselves", len(data), MaxSize)
+		return fmt.Errorf("validate segment document: want at most %d bytes, got %d: send subsegments independently", MaxSize, len(data))
 	}
 	if !utf8.Valid(data) {
-		return errors.New("validate segment document: it is not UTF-8")
+		return errors.New("validate segment document: want UTF-8")
 	}
-	// Numbers become float64, as X-Ray's are, so that none is too long to be compared.
+	// Numbers are float64, as in X-Ray, which bounds the cost of comparisons.
 	var instance any
 	if err := json.Unmarshal(data, &instance); err != nil {
 		return fmt.Errorf("validate segment document: %w", err)
 	}
 	if err := schema().Validate(instance); err != nil {
-		return fmt.Errorf("validate segment document %s: %w", nameOf(instance), readable(err))
+		return fmt.Errorf("validate segment document %s: %w", nameOf(instance), flatten(err))
 	}
 	d, err := Parse(data)
 	if err != nil {
@@ -58,7 +57,7 @@ func Validate(data []byte) error {
 	c := check{traceID: d.TraceID, ids: map[string]bool{}}
 	c.document(d, "")
 	if c.annotations > maxAnnotations {
-		c.failf("", "has %d annotations, of which X-Ray takes %d in a trace", c.annotations, maxAnnotations)
+		c.failf("", "want at most %d annotations, got %d", maxAnnotations, c.annotations)
 	}
 	if err := errors.Join(c.failures...); err != nil {
 		return fmt.Errorf("validate segment document %q: %w", d.Name, err)
@@ -66,15 +65,15 @@ func Validate(data []byte) error {
 	return nil
 }
 
-// nameOf returns the quoted name of a document that may be none.
+// nameOf returns the quoted name of a document, or "" in quotes.
 func nameOf(instance any) string {
 	members, _ := instance.(map[string]any)
 	name, _ := members["name"].(string)
 	return fmt.Sprintf("%q", name)
 }
 
-// readable lists what a schema found, each with its place.
-func readable(err error) error {
+// flatten lists the violations of the schema with their JSON pointers.
+func flatten(err error) error {
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
 		return err
@@ -93,7 +92,7 @@ func readable(err error) error {
 	return errors.Join(list...)
 }
 
-// check is what the schema cannot say: how the parts of a document go together.
+// check checks rules that involve several parts of a document, which the schema cannot express.
 type check struct {
 	traceID     string
 	ids         map[string]bool // of segments and exceptions
@@ -105,11 +104,11 @@ func (c *check) failf(place, format string, arguments ...any) {
 	c.failures = append(c.failures, fmt.Errorf("%s/: %s", place, fmt.Sprintf(format, arguments...)))
 }
 
-// unique takes an id, which is to be unique among the segments of a trace.
+// unique checks that an ID is unique in the document.
 func (c *check) unique(place, id string) {
 	id = strings.ToLower(id)
 	if c.ids[id] {
-		c.failf(place, "the id %s is there twice", id)
+		c.failf(place, "duplicate id %s", id)
 	}
 	c.ids[id] = true
 }
@@ -117,13 +116,13 @@ func (c *check) unique(place, id string) {
 func (c *check) document(d Document, place string) {
 	c.unique(place, d.ID)
 	if strings.EqualFold(d.ID, d.ParentID) {
-		c.failf(place, "it is its own parent")
+		c.failf(place, "parent_id is its own id")
 	}
 	if d.TraceID != "" && d.TraceID != c.traceID {
-		c.failf(place, "it is of another trace than what it is embedded in")
+		c.failf(place, "trace_id differs from the enclosing segment's")
 	}
 	if !d.InProgress && d.EndTime < d.StartTime {
-		c.failf(place, "it ends before it starts")
+		c.failf(place, "end_time is before start_time")
 	}
 	if d.Cause != nil {
 		for i, exception := range d.Cause.Exceptions {

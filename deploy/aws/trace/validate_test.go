@@ -23,7 +23,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// with returns a document with members put in, or put in the place of others. A value of nil removes the member.
+// with returns a document with members added or replaced. A nil value removes a member.
 func with(t *testing.T, document string, members map[string]any) []byte {
 	t.Helper()
 	var all map[string]any
@@ -53,18 +53,18 @@ const (
 
 type members = map[string]any
 
-func TestValidateTakes(t *testing.T) {
+func TestValidate_Accepts(t *testing.T) {
 	t.Parallel()
 	embedded := members{"name": "x", "id": "0000000000000001", "start_time": 1, "end_time": 1}
 	for name, data := range map[string][]byte{
-		"a segment":           []byte(segment),
-		"a subsegment":        []byte(subsegment),
-		"still in progress":   with(t, segment, members{"in_progress": true, "end_time": nil}),
-		"no more in progress": with(t, segment, members{"in_progress": false}),
-		"any letters":         with(t, segment, members{"name": `ÄЖ中 9_.:/%&#=+\-@`}),
-		"the longest name":    with(t, segment, members{"name": strings.Repeat("é", 200)}),
-		"upper case":          with(t, segment, members{"id": "70DE5B6F19FF9A0A"}),
-		"all of a segment": with(t, segment, members{
+		"a segment":       []byte(segment),
+		"a subsegment":    []byte(subsegment),
+		"in progress":     with(t, segment, members{"in_progress": true, "end_time": nil}),
+		"not in progress": with(t, segment, members{"in_progress": false}),
+		"any letters":     with(t, segment, members{"name": `ÄЖ中 9_.:/%&#=+\-@`}),
+		"longest name":    with(t, segment, members{"name": strings.Repeat("é", 200)}),
+		"upper case":      with(t, segment, members{"id": "70DE5B6F19FF9A0A"}),
+		"all segment fields": with(t, segment, members{
 			"parent_id": "0000000000000009", "service": members{"version": "1", "runtime": "go"}, "user": "u", "origin": "AWS::EC2::Instance",
 			"error": true, "fault": true, "throttle": true, "metadata": members{"debug": members{"any": []int{1}}},
 			"aws":         members{"account_id": "1", "xray": members{"sdk": "X-Ray for Go"}, "ec2": members{"instance_id": "i"}},
@@ -74,7 +74,7 @@ func TestValidateTakes(t *testing.T) {
 				"response": members{"status": 200, "content_length": -1},
 			},
 		}),
-		"all of a subsegment": with(t, subsegment, members{
+		"all subsegment fields": with(t, subsegment, members{
 			"namespace": "remote", "precursor_ids": []string{"0000000000000003"}, "sql": members{"preparation": "call", "url": "postgres://h/d"},
 			"http":        members{"request": members{"traced": true}},
 			"aws":         members{"operation": "GetItem", "retries": 2, "resource_names": []string{"t"}, "more": nil},
@@ -84,7 +84,7 @@ func TestValidateTakes(t *testing.T) {
 				"stack": []any{members{"path": "p", "line": 1, "label": "l"}, members{}},
 			}}},
 		}),
-		"the cause of another": with(t, segment, members{"cause": "0123456789abcdef"}),
+		"exception of another": with(t, segment, members{"cause": "0123456789abcdef"}),
 		"fifty annotations":    with(t, segment, members{"annotations": annotations(50)}),
 	} {
 		if err := trace.Validate(data); err != nil {
@@ -101,7 +101,7 @@ func annotations(n int) members {
 	return many
 }
 
-func TestValidateRefuses(t *testing.T) {
+func TestValidate_Rejects(t *testing.T) {
 	t.Parallel()
 	embedded := func(m members) members {
 		all := members{"name": "x", "id": "0000000000000001", "start_time": 1, "end_time": 2}
@@ -113,7 +113,7 @@ func TestValidateRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		document string
 		members  members
-		want     string // part of the error
+		want     string // substring of the error
 	}{
 		"no name":                      {segment, members{"name": nil}, "missing property 'name'"},
 		"an empty name":                {segment, members{"name": ""}, "/name: minLength"},
@@ -122,56 +122,56 @@ func TestValidateRefuses(t *testing.T) {
 		"no id":                        {segment, members{"id": nil}, "missing property 'id'"},
 		"a short id":                   {segment, members{"id": "70de5b6f19ff9a0"}, "/id: "},
 		"an id that is not hex":        {segment, members{"id": "70de5b6f19ff9a0x"}, "/id: "},
-		"an id with an end of line":    {segment, members{"id": "70de5b6f19ff9a0a\n"}, "/id: "},
+		"an id with a line break":      {segment, members{"id": "70de5b6f19ff9a0a\n"}, "/id: "},
 		"no trace id":                  {segment, members{"trace_id": nil}, "missing property 'trace_id'"},
 		"a trace id of W3C":            {segment, members{"trace_id": "581cf771a006649127e371903a2de979"}, "/trace_id: "},
 		"another version of trace id":  {segment, members{"trace_id": "2-581cf771-a006649127e371903a2de979"}, "/trace_id: "},
 		"no start":                     {segment, members{"start_time": nil}, "missing property 'start_time'"},
-		"a start that is text":         {segment, members{"start_time": "1478293361.271"}, "/start_time: got string, want number"},
+		"a start that is a string":     {segment, members{"start_time": "1478293361.271"}, "/start_time: got string, want number"},
 		"milliseconds":                 {segment, members{"start_time": 1478293361271}, "/start_time: maximum"},
 		"no end":                       {segment, members{"end_time": nil}, "missing property 'end_time'"},
 		"an end and in progress":       {segment, members{"in_progress": true}, "/end_time: "},
-		"an end before the start":      {segment, members{"end_time": 1478293361}, "it ends before it starts"},
-		"in progress, maybe":           {segment, members{"in_progress": "true"}, "/in_progress: "},
+		"an end before the start":      {segment, members{"end_time": 1478293361}, "end_time is before start_time"},
+		"in_progress as a string":      {segment, members{"in_progress": "true"}, "/in_progress: "},
 		"another type":                 {segment, members{"type": "segment"}, "'type' not allowed"},
 		"a segment with a namespace":   {segment, members{"namespace": "aws"}, "'namespace' not allowed"},
-		"a field that is not known":    {segment, members{"nom": "x"}, "'nom' not allowed"},
-		"an origin that is not AWS's":  {segment, members{"origin": "Lambda"}, "/origin: "},
+		"an unknown field":             {segment, members{"nom": "x"}, "'nom' not allowed"},
+		"an invalid origin":            {segment, members{"origin": "Lambda"}, "/origin: "},
 		"a long user":                  {segment, members{"user": long}, "/user: maxLength"},
 		"a flag that is a number":      {segment, members{"fault": 1}, "/fault: "},
-		"its own parent":               {segment, members{"parent_id": "70de5b6f19ff9a0a"}, "its own parent"},
+		"its own parent":               {segment, members{"parent_id": "70de5b6f19ff9a0a"}, "parent_id is its own id"},
 		"a subsegment without parent":  {subsegment, members{"parent_id": nil}, "missing property 'parent_id'"},
 		"a subsegment without trace":   {subsegment, members{"trace_id": nil}, "missing property 'trace_id'"},
 		"a subsegment's origin":        {subsegment, members{"origin": "AWS::Lambda"}, "'origin' not allowed"},
 		"another namespace":            {subsegment, members{"namespace": "local"}, "/namespace: "},
 		"traced, in a segment":         {segment, members{"http": members{"request": members{"traced": true}}}, "'traced' not allowed"},
 		"forwarded, in a subsegment":   {subsegment, members{"http": members{"request": members{"x_forwarded_for": true}}}, "'x_forwarded_for' not allowed"},
-		"a status that is text":        {segment, members{"http": members{"response": members{"status": "200"}}}, "/http/response/status: "},
-		"a status that is none":        {segment, members{"http": members{"response": members{"status": 0}}}, "/http/response/status: "},
+		"a status that is a string":    {segment, members{"http": members{"response": members{"status": "200"}}}, "/http/response/status: "},
+		"a status of zero":             {segment, members{"http": members{"response": members{"status": 0}}}, "/http/response/status: "},
 		"a long URL":                   {segment, members{"http": members{"request": members{"url": long}}}, "/http/request/url: maxLength"},
 		"a long table name":            {subsegment, members{"aws": members{"table_name": long}}, "/aws/table_name: maxLength"},
 		"a resource name":              {subsegment, members{"aws": members{"resource_names": "t"}}, "/aws/resource_names: "},
 		"an annotation with an object": {segment, members{"annotations": members{"a": members{}}}, "/annotations/a: "},
-		"an annotation of nothing":     {segment, members{"annotations": members{"a": json.RawMessage("null")}}, "/annotations/a: "},
+		"a null annotation":            {segment, members{"annotations": members{"a": json.RawMessage("null")}}, "/annotations/a: "},
 		"a key with a dash":            {segment, members{"annotations": members{"a-b": 1}}, "'a-b'"},
 		"a long annotation":            {segment, members{"annotations": members{"a": strings.Repeat("x", 1001)}}, "/annotations/a: maxLength"},
 		"many annotations":             {segment, members{"annotations": annotations(51)}, "/annotations: maxProperties"},
-		"many annotations in all": {segment, members{
+		"many annotations in total": {segment, members{
 			"annotations": annotations(26), "subsegments": embedded(members{"annotations": annotations(25)})["subsegments"],
-		}, "51 annotations"},
-		"reserved metadata":           {segment, members{"metadata": members{"AWS.x": 1}}, "/metadata/AWS.x: "},
-		"a cause that is no id":       {segment, members{"cause": "timeout"}, "/cause: "},
-		"a cause that is a list":      {segment, members{"cause": []any{}}, "/cause: "},
-		"an exception without id":     {segment, exception(members{"message": "m"}), "/cause/exceptions/0: missing property 'id'"},
-		"a long message":              {segment, exception(members{"id": "0000000000000001", "message": long}), "/cause/exceptions/0/message: maxLength"},
-		"an exception with its id":    {segment, exception(members{"id": "70de5b6f19ff9a0a"}), "/cause/exceptions/0/: the id 70de5b6f19ff9a0a is there twice"},
-		"embedded without id":         {segment, embedded(members{"id": ""}), "/subsegments/0/id: "},
-		"embedded with its id":        {segment, embedded(members{"id": "70de5b6f19ff9a0a"}), "/subsegments/0/: the id 70de5b6f19ff9a0a is there twice"},
-		"embedded of another trace":   {segment, embedded(members{"trace_id": "1-581cf772-a006649127e371903a2de979"}), "/subsegments/0/: it is of another trace"},
-		"embedded, of a type":         {segment, embedded(members{"type": "segment"}), "/subsegments/0/type: "},
-		"embedded, and never ended":   {segment, embedded(members{"end_time": json.RawMessage("null")}), "/subsegments/0/end_time: "},
-		"embedded, an unknown member": {segment, embedded(members{"table": "t"}), "'table' not allowed"},
-		"large":                       {segment, members{"metadata": members{"x": strings.Repeat("x", trace.MaxSize)}}, "more than 65536"},
+		}, "want at most 50 annotations, got 51"},
+		"reserved metadata":              {segment, members{"metadata": members{"AWS.x": 1}}, "/metadata/AWS.x: "},
+		"a cause that is not an id":      {segment, members{"cause": "timeout"}, "/cause: "},
+		"a cause that is a list":         {segment, members{"cause": []any{}}, "/cause: "},
+		"an exception without id":        {segment, exception(members{"message": "m"}), "/cause/exceptions/0: missing property 'id'"},
+		"a long message":                 {segment, exception(members{"id": "0000000000000001", "message": long}), "/cause/exceptions/0/message: maxLength"},
+		"an exception with the same id":  {segment, exception(members{"id": "70de5b6f19ff9a0a"}), "/cause/exceptions/0/: duplicate id 70de5b6f19ff9a0a"},
+		"embedded without id":            {segment, embedded(members{"id": ""}), "/subsegments/0/id: "},
+		"embedded with the same id":      {segment, embedded(members{"id": "70de5b6f19ff9a0a"}), "/subsegments/0/: duplicate id 70de5b6f19ff9a0a"},
+		"embedded with another trace id": {segment, embedded(members{"trace_id": "1-581cf772-a006649127e371903a2de979"}), "/subsegments/0/: trace_id differs"},
+		"embedded with a type":           {segment, embedded(members{"type": "segment"}), "/subsegments/0/type: "},
+		"embedded without an end":        {segment, embedded(members{"end_time": json.RawMessage("null")}), "/subsegments/0/end_time: "},
+		"embedded with an unknown field": {segment, embedded(members{"table": "t"}), "'table' not allowed"},
+		"large":                          {segment, members{"metadata": members{"x": strings.Repeat("x", trace.MaxSize)}}, "want at most 65536 bytes"},
 	} {
 		err := trace.Validate(with(t, test.document, test.members))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -188,12 +188,12 @@ func TestValidateRefuses(t *testing.T) {
 		"a huge number": strings.Replace(segment, "1.478293361271E9", "1e999999999", 1),
 	} {
 		if err := trace.Validate([]byte(data)); err == nil {
-			t.Errorf("%s is taken for a document", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
 
-// FuzzTrace looks for documents that make a trace loop, crash or lose a span, and for valid ones that cannot be used.
+// FuzzTrace checks that no documents cause an endless loop, a panic or a lost span, and that Parse accepts valid documents.
 func FuzzTrace(f *testing.F) {
 	for _, file := range []string{"create.json", "timeout.json"} {
 		f.Add([]byte(slices.Concat(raw(f, file)...)))
@@ -234,7 +234,7 @@ func FuzzTrace(f *testing.F) {
 			spans := map[string]bool{}
 			for _, s := range traced.Walk {
 				if spans[s.ID] {
-					t.Fatalf("the span %q is there twice", s.ID)
+					t.Fatalf("duplicate span %q", s.ID)
 				}
 				spans[s.ID] = true
 			}
