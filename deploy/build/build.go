@@ -1,6 +1,6 @@
-// Package build compiles the functions as AWS Lambda runs them: one executable named bootstrap for each, linked statically,
-// and packed into an archive. Both are the same byte for byte wherever they are built with the same version of Go, whatever
-// the builder's own settings are, but for -toolexec in GOFLAGS.
+// Package build compiles and packages the functions for AWS Lambda: for each, a statically linked executable named
+// bootstrap in a ZIP archive. Both are byte-for-byte reproducible with the same version of Go. Of the Go settings of
+// the builder, only -toolexec in GOFLAGS applies.
 package build
 
 import (
@@ -29,35 +29,36 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// templateFolder is where the template is in the workspace; the folders of its functions are relative to it.
+// templateFolder is the folder of the template in the workspace. The folders of the functions are relative to it.
 const templateFolder = "deploy"
 
-// Executable is the name of the file that an OS-only runtime such as provided.al2023 starts.
+// Executable is the name of the executable of an OS-only runtime such as provided.al2023.
 const Executable = "bootstrap"
 
-// Function is a module that holds the main package of one function.
+// Function is a module with the main package of a function.
 type Function struct {
-	Name      string // the folder below Options.Out that the executable is put in
-	Dir       string // the module's folder; a relative one starts at Options.Root
-	LogicalID string // in the template; empty for a function that is in none
+	Name      string // the folder of the executable in Options.Out
+	Dir       string // the module's folder, absolute or relative to Options.Root
+	LogicalID string // in the template; "" for a function outside of it
 }
 
-// Target is the system that is built for, in Go's names, as "linux" and "arm64".
+// Target is a GOOS and GOARCH, such as "linux" and "arm64".
 type Target struct{ OS, Arch string }
 
-// Host is the system that this program runs on.
+// Host returns the target of the running program.
 func Host() Target { return Target{OS: runtime.GOOS, Arch: runtime.GOARCH} }
 
-// ParseTarget reads a target as go tool dist list prints it, such as "linux/arm64". Whether Go knows it, the build shows.
-func ParseTarget(text string) (Target, error) {
-	system, arch, _ := strings.Cut(text, "/")
+// ParseTarget parses a target in the format of go tool dist list, such as "linux/arm64". It accepts targets that Go
+// does not support.
+func ParseTarget(s string) (Target, error) {
+	system, arch, _ := strings.Cut(s, "/")
 	if system == "" || arch == "" {
-		return Target{}, fmt.Errorf("target %q: want a system and an architecture, such as linux/arm64", text)
+		return Target{}, fmt.Errorf("target: want an operating system and an architecture, such as linux/arm64, got %q", s)
 	}
 	return Target{OS: system, Arch: arch}, nil
 }
 
-// Lambda returns the target for an architecture as Lambda names it: arm64 or x86_64.
+// Lambda returns the target for an architecture of Lambda: arm64 or x86_64.
 func Lambda(architecture string) (Target, error) {
 	switch architecture {
 	case "arm64":
@@ -65,14 +66,14 @@ func Lambda(architecture string) (Target, error) {
 	case "x86_64":
 		return Target{OS: "linux", Arch: "amd64"}, nil
 	default:
-		return Target{}, fmt.Errorf("architecture %q: Lambda has arm64 and x86_64", architecture)
+		return Target{}, fmt.Errorf("architecture: want arm64 or x86_64, got %q", architecture)
 	}
 }
 
-// String returns the target as [ParseTarget] reads it.
+// String returns the target in the format of [ParseTarget].
 func (t Target) String() string { return t.OS + "/" + t.Arch }
 
-// Context returns what decides which files of a folder are compiled for the target; the zero value is [Host].
+// Context returns the build context for the target. The zero value means [Host].
 func (t Target) Context() gobuild.Context {
 	if t == (Target{}) {
 		t = Host()
@@ -82,44 +83,43 @@ func (t Target) Context() gobuild.Context {
 	return settings
 }
 
-// tags are those that the functions are built with: lambda.norpc leaves out Lambda's old protocol; grpcnotrace a page of
-// gRPC's, which the X-Ray SDK brings along, and with it html/template, which keeps the linker from leaving out methods that
-// nobody calls.
+// tags returns the build tags of the functions. lambda.norpc excludes the RPC protocol of the legacy runtime.
+// grpcnotrace excludes gRPC's trace page and with it html/template, which would prevent dead code elimination.
 func tags() []string { return []string{"lambda.norpc", "grpcnotrace"} }
 
-// Options say what to build for and where to.
+// Options are the options of a build.
 type Options struct {
 	Root   string // the workspace; paths in a [CompileError] are relative to it
-	Out    string // the folder that gets <function>/bootstrap
-	Target Target // the zero value is [Host]
-	Debug  bool   // for a debugger: not optimized, with symbols and the sources' paths, which differ by machine
-	// Update keeps an executable in Out that is up to date, which the go command finds by a build ID in it. Such executables
-	// differ from those that are deployed in the build ID alone.
+	Out    string // the output folder, for <function>/bootstrap
+	Target Target // the zero value means [Host]
+	Debug  bool   // build for a debugger: not optimized, with symbols and source paths, hence not reproducible
+	// Update keeps executables in Out that are up to date according to their build ID. Only the build ID differs from
+	// executables for a deployment.
 	Update   bool
-	Progress func(Artifact) // is told of each function that is ready, one at a time; may be nil
+	Progress func(Artifact) // called for each compiled function, not concurrently; may be nil
 }
 
-// Artifact is a function that was compiled.
+// Artifact is a compiled function.
 type Artifact struct {
 	Name   string        // of the function
 	Path   string        // of the executable
-	SHA256 string        // of the executable, 64 hexadecimal digits: another for other content
+	SHA256 string        // of the executable, 64 hexadecimal digits
 	Size   int64         // of the executable, in bytes
-	Took   time.Duration // by the go command
+	Took   time.Duration // duration of the go command
 }
 
-// CompileError says why functions could not be compiled.
+// CompileError is a compiler error of one or more functions.
 type CompileError struct {
-	Functions []string // that failed in this same way, which for a fault in a shared package is all that import it
-	Output    string   // of the go command, its paths relative to Options.Root
+	Functions []string // the functions with this error, several for an error in a shared package
+	Output    string   // of the go command, with paths relative to Options.Root
 }
 
-// Error returns the functions' names and below them what the compiler said.
+// Error returns the functions' names and the compiler output.
 func (e *CompileError) Error() string {
 	return fmt.Sprintf("compile %s:\n%s", strings.Join(e.Functions, ", "), e.Output)
 }
 
-// Find returns the functions of the template in root's folder deploy, in the order of their logical ids there.
+// Find returns the functions of the template in the workspace at root, ordered by logical ID.
 func Find(root string) ([]Function, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, templateFolder)))
 	if err != nil {
@@ -129,7 +129,7 @@ func Find(root string) ([]Function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	// Where the stack would be changes nothing about the source of its functions.
+	// The sources of the functions do not depend on the pseudo parameters.
 	stack, err := rendered.Resolve(template.PseudoParameters{
 		Region: "us-east-1", AccountID: "000000000000", StackName: "build",
 	})
@@ -139,8 +139,8 @@ func Find(root string) ([]Function, error) {
 	return FromTemplate(stack.Functions()), nil
 }
 
-// FromTemplate returns the modules that functions of a template are built from, in the same order. Each is named as its
-// folder is, such as get.
+// FromTemplate returns the modules of a template's functions in the same order. The name of each is its folder's, such
+// as get.
 func FromTemplate(functions []template.Function) []Function {
 	modules := make([]Function, len(functions))
 	for i, f := range functions {
@@ -153,10 +153,10 @@ func FromTemplate(functions []template.Function) []Function {
 	return modules
 }
 
-// Functions compiles functions, the first alone and then several at a time, and returns the artifacts in the order of functions.
-// A failure does not stop the other builds: the error joins a [*CompileError] for each distinct compiler output, and an
-// executable that an earlier call made stays in place until a newer one is complete. Beside such an error the artifacts of the
-// failed functions are zero, and the others are as they should be. When ctx ends, the builds stop and the error is its cause.
+// Functions compiles functions, the first one alone and then several concurrently, and returns their artifacts in the
+// same order. A failure does not stop the other builds: the error joins a [*CompileError] for each distinct compiler
+// output, and only the artifacts of the failed functions are zero. An earlier executable stays in place until its
+// replacement is complete. If ctx ends, the builds stop and the error is its cause.
 func Functions(ctx context.Context, functions []Function, options Options) ([]Artifact, error) {
 	root, err := filepath.Abs(options.Root)
 	if err != nil {
@@ -172,7 +172,7 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	names := make(map[string]bool, len(functions))
 	for _, f := range functions {
 		if names[f.Name] { // two builds would write the same file
-			return nil, fmt.Errorf("build functions: two are named %s", f.Name)
+			return nil, fmt.Errorf("build functions: duplicate name %s", f.Name)
 		}
 		names[f.Name] = true
 	}
@@ -190,11 +190,11 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 			defer mu.Unlock()
 			options.Progress(artifacts[i])
 		}
-		return nil // so that one broken function does not hide what is wrong with another
+		return nil // report the errors of all functions
 	}
 	for i := range functions {
 		if i == 0 {
-			_ = one(i) // alone: builds side by side would each compile anew what they share
+			_ = one(i) // concurrent builds would each compile the shared packages
 			continue
 		}
 		group.Go(func() error { return one(i) })
@@ -206,7 +206,6 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	return artifacts, join(failures)
 }
 
-// dir returns the function's folder.
 func (f Function) dir(root string) string {
 	if filepath.IsAbs(f.Dir) {
 		return f.Dir
@@ -214,11 +213,11 @@ func (f Function) dir(root string) string {
 	return filepath.Join(root, f.Dir)
 }
 
-// compile makes the executable of a function.
+// compile compiles a function.
 func compile(ctx context.Context, function Function, root, out string, options Options) (Artifact, error) {
 	start := time.Now()
 	dir := function.dir(root)
-	// Otherwise the go command could not start, and the error would name it instead of the folder.
+	// Without this check, the error would name the go command instead of the folder.
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return Artifact{}, fmt.Errorf("build %s: the folder of the function is missing: %w", function.Name, err)
 	}
@@ -233,7 +232,7 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	arguments := []string{"-o", unfinished, "."}
 	switch {
 	case options.Update:
-		// The go command keeps this file if the executable is up to date, and else replaces it.
+		// The go command keeps this file if it is up to date, and otherwise replaces it.
 		if err := Link(executable, unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Artifact{}, fmt.Errorf("build %s: %w", function.Name, err)
 		}
@@ -257,7 +256,7 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	if err == nil {
 		err = os.Rename(unfinished, executable)
 	}
-	if err == nil { // renaming one of two links to a file to the other leaves both
+	if err == nil { // rename(2) leaves both names if they are links to the same file
 		err = os.RemoveAll(unfinished)
 	}
 	if err != nil {
@@ -266,7 +265,8 @@ func compile(ctx context.Context, function Function, root, out string, options O
 	return Artifact{Name: function.Name, Path: executable, SHA256: digest, Size: size, Took: took}, nil
 }
 
-// Link makes newname a hard link to the executable oldname, or a copy of it if the file system cannot link them.
+// Link creates newname as a hard link to the executable oldname, or as a copy if the file system does not support the
+// link.
 func Link(oldname, newname string) error {
 	err := os.Link(oldname, newname)
 	if err == nil || errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
@@ -282,7 +282,7 @@ func Link(oldname, newname string) error {
 	return nil
 }
 
-// sum returns the SHA-256 of a file in hexadecimal digits, and how many bytes it has.
+// sum returns the SHA-256 digest of a file in hexadecimal and its size in bytes.
 func sum(file string) (digest string, size int64, err error) {
 	content, err := os.Open(file)
 	if err != nil {
@@ -294,9 +294,9 @@ func sum(file string) (digest string, size int64, err error) {
 	return hex.EncodeToString(hash.Sum(nil)), size, err
 }
 
-// goCommand runs the go command, which compiles the same way whichever its verb is. GOWORK=off: the workspace raises every
-// dependency to the highest version that any module wants, the linters among them; the executable shall hold just what its
-// own go.mod says.
+// goCommand runs the go command with the settings of the build. It sets GOWORK=off because a workspace selects the
+// highest version of a dependency that any of its modules requires, whereas the executable must match the function's
+// go.mod.
 func goCommand(ctx context.Context, verb, dir string, options Options, output io.Writer, arguments ...string) error {
 	given := []string{verb, "-tags", strings.Join(tags(), ","), "-buildvcs=false"}
 	if options.Debug {
@@ -306,33 +306,32 @@ func goCommand(ctx context.Context, verb, dir string, options Options, output io
 	}
 	cmd := exec.Command("go", append(given, arguments...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
-	// Whatever the builder's own settings are: the microarchitecture levels are those that every Lambda environment has.
-	// What is empty would be as go env -w says; the comma names no experiment.
+	// These override the builder's settings. The microarchitecture levels are the baseline of Lambda. An empty value would
+	// mean the value of go env -w; GOEXPERIMENT=, means no experiment.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+options.Target.OS, "GOARCH="+options.Target.Arch,
 		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOEXPERIMENT=,", "GOFLAGS="+flags(os.Getenv("GOFLAGS")))
 	if os.Getenv("GOGC") == "" {
-		// The compiler and the linker live for a second: to collect less of their garbage saves a fifth of it.
+		// The compiler and the linker are short-lived: fewer garbage collections save a fifth of the time.
 		cmd.Env = append(cmd.Env, "GOGC=400")
 	}
 	return process.Run(ctx, cmd)
 }
 
-// flags returns what is left of GOFLAGS: the program that runs the compiler, which may be a cache. Else it is as by default.
+// flags returns GOFLAGS for a build: the default, and of the given flags only -toolexec, which may be a cache.
 func flags(given string) string {
-	left := []string{"-mod=readonly"}
+	kept := []string{"-mod=readonly"}
 	for flag := range strings.FieldsSeq(given) {
 		if strings.HasPrefix(flag, "-toolexec=") {
-			left = append(left, flag)
+			kept = append(kept, flag)
 		}
 	}
-	return strings.Join(left, " ")
+	return strings.Join(kept, " ")
 }
 
-// position is where a compiler message points to: the go command prints paths relative to the folder that it runs in.
+// position matches a position in compiler output. The go command prints paths relative to its working directory.
 var position = regexp.MustCompile(`(?m)([^\s:]+\.(?:go|s|mod))(:\d+)`)
 
-// relative returns the go command's output with paths that are relative to root instead of dir. A path outside of root
-// stays as it is.
+// relative makes paths in the go command's output relative to root instead of dir. It keeps paths outside of root.
 func relative(output, dir, root string) string {
 	return position.ReplaceAllStringFunc(output, func(match string) string {
 		file, line, _ := strings.Cut(match, ":")
@@ -347,7 +346,7 @@ func relative(output, dir, root string) string {
 	})
 }
 
-// join joins failures, those with the same compiler output into one.
+// join joins errors and merges compiler errors with the same output.
 func join(failures []error) error {
 	var joined []error
 	seen := make(map[string]*CompileError)

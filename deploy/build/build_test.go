@@ -35,7 +35,7 @@ import "example.com/shared"
 func main() { println(shared.Greeting) }
 `
 
-// workspace writes two functions and the module that they share, as the workspace lays them out.
+// workspace writes a workspace with two functions and a shared module.
 func workspace(t *testing.T, changes map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -60,7 +60,7 @@ func workspace(t *testing.T, changes map[string]string) string {
 	return root
 }
 
-// modules are those of the workspace that has no other.
+// modules returns the functions of the workspace.
 func modules() []build.Function {
 	return []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
 }
@@ -111,7 +111,7 @@ func TestFunctions(t *testing.T) {
 		t.Errorf("progress = %q, want each function once", progress)
 	}
 	if left, _ := filepath.Glob(filepath.Join(out, "*", "*")); len(left) != len(functions) {
-		t.Errorf("out holds %q, want the executables alone", left)
+		t.Errorf("out holds %q, want only the executables", left)
 	}
 }
 
@@ -143,29 +143,29 @@ func TestFunctions_Reproducible(t *testing.T) {
 	}
 }
 
-// The real functions, from two folders: their executables must not tell where they were built. What is packed says nothing
-// more, which TestPackageFunction shows.
-func TestFunctions_ReproducibleElsewhere(t *testing.T) {
+// The executables of the functions must not depend on the folder. TestPackageFunction checks the same of their
+// packages.
+func TestFunctions_ReproducibleInOtherFolder(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("compiles all functions several times")
 	}
 	t.Run("host", func(t *testing.T) {
 		t.Parallel()
-		reproducibleElsewhere(t, build.Host())
+		checkReproducible(t, build.Host())
 	})
 	t.Run("arm64", func(t *testing.T) {
 		t.Parallel()
-		testenv.SkipUnlessAll(t) // compiles what the other tests need for the host once more
+		testenv.SkipUnlessAll(t) // compiles all dependencies for another target
 		target, err := build.Lambda("arm64")
 		if err != nil {
 			t.Fatal(err)
 		}
-		reproducibleElsewhere(t, target)
+		checkReproducible(t, target)
 	})
 }
 
-func reproducibleElsewhere(t *testing.T, target build.Target) {
+func checkReproducible(t *testing.T, target build.Target) {
 	t.Helper()
 	source := filepath.Join("..", "..")
 	functions, err := build.Find(source)
@@ -187,7 +187,7 @@ func reproducibleElsewhere(t *testing.T, target build.Target) {
 	roots := []string{copyWorkspace(t, source, "a"), copyWorkspace(t, source, filepath.Join("another", "place"))}
 	first, second := compile(roots[0]), compile(roots[1])
 	if len(first) == 0 {
-		t.Fatal("there are no functions")
+		t.Fatal("no functions")
 	}
 	digests := map[string]bool{}
 	for name, artifact := range first {
@@ -201,12 +201,12 @@ func reproducibleElsewhere(t *testing.T, target build.Target) {
 		digests[artifact.SHA256] = true
 		for _, root := range roots {
 			if bytes.Contains(executable, []byte(root)) {
-				t.Errorf("%s: the executable has the folder's path in it", name)
+				t.Errorf("%s: the executable contains the path of the folder", name)
 			}
 		}
 	}
 	if len(digests) != len(first) {
-		t.Errorf("%d different executables of %d functions", len(digests), len(first))
+		t.Errorf("%d distinct executables, want %d", len(digests), len(first))
 	}
 
 	main := filepath.Join(roots[1], "functions", "get", "main.go")
@@ -219,11 +219,11 @@ func reproducibleElsewhere(t *testing.T, target build.Target) {
 	}
 	want := map[string]bool{"get": true, "post": false, "put": false, "delete": false}
 	if diff := cmp.Diff(want, changed); diff != "" {
-		t.Errorf("what a change of get changes (-want +got):\n%s", diff)
+		t.Errorf("changed executables (-want +got):\n%s", diff)
 	}
 }
 
-// copyWorkspace copies what the functions are made of into a folder of its own.
+// copyWorkspace copies the sources of the functions to a new folder.
 func copyWorkspace(t *testing.T, source, name string) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), name)
@@ -235,8 +235,9 @@ func copyWorkspace(t *testing.T, source, name string) string {
 	return root
 }
 
-// What the functions share takes most of the time of a build. Not parallel: the environment variable is for the whole process.
-func TestFunctions_CompileOnceWhatTheyShare(t *testing.T) {
+// Shared packages, which take most of the build time, are compiled once. Not parallel, because it sets an environment
+// variable.
+func TestFunctions_CompileSharedPackagesOnce(t *testing.T) {
 	dir := t.TempDir()
 	tool, log := filepath.Join(dir, "tool"), filepath.Join(dir, "log")
 	script := "#!/bin/sh\ncase \"$*\" in *' -p example.com/shared '*) echo compiled >> " + log + ";; esac\nexec \"$@\"\n"
@@ -244,7 +245,7 @@ func TestFunctions_CompileOnceWhatTheyShare(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GOFLAGS", "-toolexec="+tool)
-	root := workspace(t, map[string]string{ // which is in no cache yet
+	root := workspace(t, map[string]string{ // not in the build cache
 		"shared/shared.go": fmt.Sprintf("package shared\n\nconst Greeting = \"hello at %v\"\n", time.Now().UnixNano()),
 	})
 	if _, err := build.Functions(t.Context(), modules(), build.Options{Root: root, Out: t.TempDir()}); err != nil {
@@ -255,7 +256,7 @@ func TestFunctions_CompileOnceWhatTheyShare(t *testing.T) {
 	}
 }
 
-// Not parallel: the environment variables are for the whole process.
+// Not parallel, because it sets environment variables.
 func TestFunctions_IndependentOfSettings(t *testing.T) {
 	compile := func() []byte {
 		t.Helper()
@@ -271,7 +272,7 @@ func TestFunctions_IndependentOfSettings(t *testing.T) {
 		return executable
 	}
 	plain := compile()
-	written := filepath.Join(t.TempDir(), "env") // as go env -w does
+	written := filepath.Join(t.TempDir(), "env") // the file of go env -w
 	settings := "GOEXPERIMENT=fieldtrack\nGOFLAGS=-gcflags=-N\n"
 	if err := os.WriteFile(written, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
@@ -281,13 +282,13 @@ func TestFunctions_IndependentOfSettings(t *testing.T) {
 			name, value, _ := strings.Cut(variable, "=")
 			t.Setenv(name, value)
 			if !bytes.Equal(plain, compile()) {
-				t.Error("the executable is another one")
+				t.Error("the executable differs")
 			}
 		})
 	}
 }
 
-// Not parallel: the environment variable is for the whole process.
+// Not parallel, because it sets an environment variable.
 func TestFunctions_Update(t *testing.T) {
 	dir := t.TempDir()
 	tool, log := filepath.Join(dir, "tool"), filepath.Join(dir, "log")
@@ -308,7 +309,7 @@ func TestFunctions_Update(t *testing.T) {
 			t.Fatal(err)
 		}
 		if left, _ := filepath.Glob(filepath.Join(options.Out, "*", "*")); len(left) != len(artifacts) {
-			t.Errorf("out holds %q, want the executables alone", left)
+			t.Errorf("out holds %q, want only the executables", left)
 		}
 		return artifacts, strings.Count(string(read(t, log)), "linked\n")
 	}
@@ -316,7 +317,7 @@ func TestFunctions_Update(t *testing.T) {
 	if linked != 2 {
 		t.Errorf("first build: linked %d executables, want 2", linked)
 	}
-	running := filepath.Join(dir, "running") // is left as it is
+	running := filepath.Join(dir, "running") // must not change
 	if err := os.Link(before[0].Path, running); err != nil {
 		t.Fatal(err)
 	}
@@ -337,10 +338,10 @@ func TestFunctions_Update(t *testing.T) {
 			t.Errorf("%s printed %q, %v, want %q", path, got, err, want)
 		}
 	}
-	// What is deployed has no build ID, whatever was there.
+	// Executables for a deployment have no build ID.
 	options.Update = false
 	if deployed, linked := update(); linked != 2 || deployed[1].SHA256 == after[1].SHA256 {
-		t.Errorf("to deploy: linked %d executables, want 2 other ones", linked)
+		t.Errorf("for a deployment: linked %d executables, want 2 that differ", linked)
 	}
 }
 
@@ -408,7 +409,7 @@ func TestFunctions_CompileErrors(t *testing.T) {
 			}
 			for _, artifact := range artifacts {
 				if _, err := os.Stat(artifact.Path); err != nil {
-					t.Errorf("the previous executable is gone: %v", err)
+					t.Errorf("previous executable: %v", err)
 				}
 			}
 		})
@@ -429,7 +430,7 @@ func TestFunctions_AllFailuresAreReported(t *testing.T) {
 	}
 }
 
-// The compiler hangs, as it may seem to with a large module: its process must end with the build.
+// The process of a compiler that hangs ends with the build.
 func TestFunctions_Cancel(t *testing.T) {
 	root, started := workspace(t, nil), filepath.Join(t.TempDir(), "pid")
 	hang := filepath.Join(t.TempDir(), "hang")
@@ -487,10 +488,10 @@ func TestLink(t *testing.T) {
 
 func TestLink_Copies(t *testing.T) {
 	t.Parallel()
-	const self = "/proc/self/exe" // on a file system of its own, where link(2) fails with EXDEV
+	const self = "/proc/self/exe" // on another file system: link(2) fails with EXDEV
 	want, err := os.ReadFile(self)
 	if err != nil {
-		t.Skip("there is no /proc")
+		t.Skip("needs /proc")
 	}
 	linked := filepath.Join(t.TempDir(), "linked")
 	if err := build.Link(self, linked); err != nil {
@@ -511,9 +512,9 @@ func TestParseTarget(t *testing.T) {
 	if got, err := build.ParseTarget(want.String()); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	for _, text := range []string{"", "linux", "/arm64", "linux/"} {
-		if got, err := build.ParseTarget(text); err == nil {
-			t.Errorf("%q: got %v, want an error", text, got)
+	for _, s := range []string{"", "linux", "/arm64", "linux/"} {
+		if got, err := build.ParseTarget(s); err == nil {
+			t.Errorf("%q: got %v, want an error", s, got)
 		}
 	}
 }
@@ -526,7 +527,7 @@ func TestLambda(t *testing.T) {
 		}
 	}
 	if got, err := build.Lambda("amd64"); err == nil {
-		t.Errorf("got %v for what Go calls x86_64, want an error", got)
+		t.Errorf("amd64: got %v, want an error", got)
 	}
 }
 
@@ -534,8 +535,8 @@ func TestFunctions_SameName(t *testing.T) {
 	t.Parallel()
 	functions := []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "get", Dir: "functions/put"}}
 	_, err := build.Functions(t.Context(), functions, build.Options{Root: workspace(t, nil), Out: t.TempDir()})
-	if err == nil || !strings.Contains(err.Error(), "two are named get") {
-		t.Errorf("error = %v, want one that tells the name", err)
+	if err == nil || !strings.Contains(err.Error(), "duplicate name get") {
+		t.Errorf("error = %v, want the duplicate name in it", err)
 	}
 }
 
@@ -575,7 +576,7 @@ func TestFunctions_MissingFolder(t *testing.T) {
 	_, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/renamed"}},
 		build.Options{Root: workspace(t, nil), Out: t.TempDir()})
 	if !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error = %v, want one that wraps fs.ErrNotExist", err)
+		t.Errorf("error = %v, want %v", err, fs.ErrNotExist)
 	}
 	for _, want := range []string{"build get: the folder of the function is missing: ", "functions/renamed"} {
 		if !strings.Contains(fmt.Sprint(err), want) {

@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// Package is a function as Lambda takes it: an archive with the executable alone.
+// Package is the deployment package of a function: a ZIP archive with its executable.
 type Package struct {
 	Name   string // of the function
 	Path   string // of the archive
-	Key    string // of the object in the bucket of artifacts: another for other content
+	Key    string // of the object in the artifact bucket; depends on the content
 	SHA256 string // of the archive, 64 hexadecimal digits
 	Size   int64  // of the archive, in bytes
 }
 
-// packed is when every archive says that its file was changed: the first moment that the format can tell.
-func packed() time.Time { return time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC) }
+// modified returns the modification time of the file in every archive: the earliest time of the ZIP format.
+func modified() time.Time { return time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// PackageFunction puts an executable into an archive beside it. The same executable gives the same archive, byte for byte,
-// with the same version of Go.
+// PackageFunction writes the deployment package of an executable to the same folder. With the same version of Go, the
+// archive of an executable is byte-for-byte reproducible.
 func PackageFunction(artifact Artifact) (_ Package, err error) {
 	p := Package{Name: artifact.Name, Path: artifact.Path + ".zip"}
 	unfinished, err := os.Create(p.Path + ".new")
@@ -56,7 +56,7 @@ func PackageFunction(artifact Artifact) (_ Package, err error) {
 	return p, nil
 }
 
-// archive writes an archive with nothing in it of where, when and by whom it is made.
+// archive writes a reproducible archive with an executable.
 func archive(w io.Writer, executable string) error {
 	source, err := os.Open(filepath.Clean(executable))
 	if err != nil {
@@ -64,8 +64,8 @@ func archive(w io.Writer, executable string) error {
 	}
 	defer func() { _ = source.Close() }()
 	archive := zip.NewWriter(w)
-	header := &zip.FileHeader{Name: Executable, Method: zip.Deflate, Modified: packed()}
-	header.SetMode(0o755) // Lambda runs the file as a user that does not own it
+	header := &zip.FileHeader{Name: Executable, Method: zip.Deflate, Modified: modified()}
+	header.SetMode(0o755) // the user of the execution environment does not own the file
 	file, err := archive.CreateHeader(header)
 	if err != nil {
 		return err

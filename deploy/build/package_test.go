@@ -56,7 +56,7 @@ func TestPackageFunction(t *testing.T) {
 	}
 	file := archive.File[0]
 	if file.Name != "bootstrap" || file.Mode() != 0o755 {
-		t.Errorf("file = %s, %v, want bootstrap that everybody may execute", file.Name, file.Mode())
+		t.Errorf("file = %s, %v, want bootstrap with mode 0755", file.Name, file.Mode())
 	}
 	reader, err := file.Open()
 	if err != nil {
@@ -66,7 +66,7 @@ func TestPackageFunction(t *testing.T) {
 		t.Errorf("got %d bytes, %v, want the executable", len(got), err)
 	}
 
-	// Neither the folder nor the time nor the permissions of the file are in the archive.
+	// The archive does not depend on the file's folder, time and permissions.
 	executable = write(content)
 	if err := errors.Join(os.Chmod(executable, 0o777), os.Chtimes(executable, time.Time{}, time.Unix(1e9, 0))); err != nil {
 		t.Fatal(err)
@@ -80,10 +80,10 @@ func TestPackageFunction(t *testing.T) {
 		t.Errorf("packed from another folder (-want +got):\n%s", diff)
 	}
 	if !bytes.Equal(data, read(t, second.Path)) {
-		t.Error("packed from another folder, the archive is another one")
+		t.Error("packed from another folder, the archive differs")
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(executable), "*")); len(left) != 2 {
-		t.Errorf("the folder holds %q, want the executable and its archive alone", left)
+		t.Errorf("the folder holds %q, want only the executable and its archive", left)
 	}
 
 	third, err := build.PackageFunction(build.Artifact{Name: "get", Path: write(append(content, '!'))})
@@ -91,7 +91,7 @@ func TestPackageFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	if third.Key == first.Key {
-		t.Errorf("another executable has the same key: %s", third.Key)
+		t.Errorf("key of another executable = %s, want a different one", third.Key)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestPackageFunction_NoExecutable(t *testing.T) {
 	dir := t.TempDir()
 	_, err := build.PackageFunction(build.Artifact{Name: "get", Path: filepath.Join(dir, build.Executable)})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "pack get") {
-		t.Errorf("error = %v, want one that says what is missing", err)
+		t.Errorf("error = %v, want %v and the function's name", err, fs.ErrNotExist)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 0 {
 		t.Errorf("the folder holds %q, want nothing", left)

@@ -35,8 +35,8 @@ const (
 	executionGroup = "API-Gateway-Execution-Logs_api1/test"
 )
 
-// fake is an AWS account with the stage test, behind one endpoint: CloudFormation, X-Ray and CloudWatch Logs, with responses
-// as in the API references.
+// fake is an AWS account with the stage test, behind one endpoint: CloudFormation, X-Ray and CloudWatch Logs, with
+// responses as in the API references.
 type fake struct {
 	cloudFormation *changesettest.CloudFormation
 	root           string
@@ -245,7 +245,8 @@ func (f *fake) traces(body map[string]any) any {
 	return response
 }
 
-// filterLogEvents supports quoted terms as filter patterns and returns all lines for others. Every second page is empty.
+// filterLogEvents supports quoted terms as filter patterns and returns all lines for others. Every second page is
+// empty.
 func (f *fake) filterLogEvents(body map[string]any) (int, any) {
 	group, _ := body["logGroupName"].(string)
 	if f.events[group] == nil {

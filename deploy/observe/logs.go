@@ -38,9 +38,9 @@ const (
 	maxRelated = 20
 )
 
-// Logs shows the stage's log lines by time: as text on a terminal, otherwise as JSON lines. With the ID of a trace or request
-// it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With Follow it returns
-// nil when the context ends.
+// Logs shows the stage's log lines by time: as text on a terminal, otherwise as JSON lines. With the ID of a trace or
+// request it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With
+// Follow it returns nil when the context ends.
 func Logs(ctx context.Context, s Settings) error {
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
 		l, err := openLogs(d, s.Functions)
@@ -258,8 +258,8 @@ type line struct {
 
 func byTime(a, b line) int { return a.at.Compare(b.at) }
 
-// json returns the line if it is a JSON object, otherwise an object with it as message. It adds the log group and stream to
-// an object without a function.
+// json returns the line if it is a JSON object, otherwise an object with it as message. It adds the log group and
+// stream to an object without a function.
 func (l line) json() string {
 	place, err := json.Marshal(struct {
 		LogGroup  string `json:"logGroup"`
@@ -310,8 +310,8 @@ const (
 	executionSource = "execution"
 )
 
-// openLogs returns the stage's log groups, or only the wanted ones. A short name is derived from the logical ID: GetLogGroup
-// is get, ApiAccessLogGroup is access.
+// openLogs returns the stage's log groups, or only the wanted ones. A short name is derived from the logical ID:
+// GetLogGroup is get, ApiAccessLogGroup is access.
 func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
 	l := &logs{
 		client: cloudwatchlogs.NewFromConfig(d.Account.Config), groups: map[string]string{}, seen: map[string]bool{},
@@ -348,8 +348,8 @@ func (q query) pattern(source string) *string {
 	return levelPattern(source, q.level)
 }
 
-// levelPattern returns a filter pattern that excludes most lines below a level, but never a line of the level or above. It
-// matches levels, and words in the messages of crashes and timeouts.
+// levelPattern returns a filter pattern that excludes most lines below a level, but never a line of the level or above.
+// It matches levels, and words in the messages of crashes and timeouts.
 func levelPattern(source, level string) *string {
 	switch {
 	case level != "WARN" && level != "ERROR" && level != "FATAL" || source == executionSource:

@@ -32,8 +32,9 @@ type Settings struct {
 	// Limit is the maximum number of traces or lines, the latest; 0 means 50 traces, all lines, or 100 lines with Follow.
 	Limit int
 
-	// Filters for traces. If several of Fault, Error and Throttle are set, a trace must match one of them. They apply to any
-	// segment: a DynamoDB call that was throttled and then succeeded counts as a throttle. Status applies to the response.
+	// Filters for traces. If several of Fault, Error and Throttle are set, a trace must match one of them. They apply to
+	// any segment: a DynamoDB call that was throttled and then succeeded counts as a throttle. Status applies to the
+	// response.
 	Fault     bool          // 5xx, or no response
 	Error     bool          // 4xx
 	Throttle  bool          // too many requests
@@ -58,9 +59,9 @@ var (
 	status    = regexp.MustCompile(`^[1-5](\d{2}|xx)$`)
 )
 
-// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] for a deployed stage, and
-// SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION, FOLLOW, JSON and
-// NO_COLOR. Results are written to out, progress to standard error.
+// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] for a deployed
+// stage, and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION,
+// FOLLOW, JSON and NO_COLOR. Results are written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	deployed, err := release.FromEnvironment(root, os.Stderr, getenv)
 	if err != nil {

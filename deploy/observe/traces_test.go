@@ -223,8 +223,8 @@ func (r request) at(after int) float64 {
 	return trace.Seconds(r.began.Add(time.Duration(after) * time.Millisecond))
 }
 
-// documents returns the segment documents of a cold start with a DynamoDB timeout, as from BatchGetTraces: the function's
-// subsegments are in its segment, and the table's segment is inferred.
+// documents returns the segment documents of a cold start with a DynamoDB timeout, as from BatchGetTraces: the
+// function's subsegments are in its segment, and the table's segment is inferred.
 func (r request) documents() []string {
 	stage := fmt.Sprintf(`{"id": "1000000000000001", "name": "UserRequestAPI-test/test", "trace_id": %q, "start_time": %[2]f, "end_time": %[3]f, "fault": true,
 		"origin": "AWS::ApiGateway::Stage", "http": {"request": {"url": "https://api1.execute-api.eu-west-1.amazonaws.com/test/users", "method": "POST",

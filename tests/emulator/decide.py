@@ -1,4 +1,4 @@
-"""Decides with ministack's evaluator which requests identity-based policies allow: JSON from stdin to stdout."""
+"""Evaluates requests against identity-based policies with ministack's evaluator: JSON from stdin to stdout."""
 
 import json
 import sys

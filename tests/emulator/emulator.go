@@ -1,5 +1,5 @@
-// Package emulator starts an AWS account that exists on this machine alone, for tests: ministack, a free emulator of AWS's
-// services, which runs the functions' packages as processes of this machine.
+// Package emulator starts an emulated AWS account for tests. It uses ministack, an emulator of AWS services that runs
+// Lambda functions as local processes.
 package emulator
 
 import (
@@ -43,30 +43,31 @@ const (
 	region    = "eu-central-1"
 	stopGrace = 5 * time.Second
 	poll      = 10 * time.Millisecond
-	maxTries  = 5
-	maxLog    = 64 << 10 // bytes of the log that a failed test shows
+	attempts  = 5
+	maxLog    = 64 << 10 // bytes of the log that a failed test prints
 )
 
-// Account is an AWS account and somebody in it, who for [Start] and [StartTLS] is its root user. The account is empty at first,
-// and is gone after the test. It heeds the policies of users, roles and buckets, but lets its root user do everything.
+// Account is an AWS account with the credentials of a user; [Start] and [StartTLS] return those of the root user. The
+// account is empty and ends with the test. It enforces the policies of users, roles and buckets, except for the root
+// user.
 type Account struct {
-	Endpoint string // of all its services, such as http://127.0.0.1:4566
+	Endpoint string // of all services, such as http://127.0.0.1:4566
 	Region   string
 	ID       string // 12 digits
 
 	credentials aws.Credentials
-	certificate string       // the file that has the endpoint's certificate; "" without TLS
+	certificate string       // the file with the endpoint's certificate; "" without TLS
 	client      *http.Client // trusts the certificate
 }
 
-// Start starts an account for a test, which it skips with -short and where there is no Python to run it, but for CI, which must
-// have it. What the account printed is shown when the test fails.
+// Start starts an account for a test. It skips the test with -short, and without Python unless the environment variable
+// CI is set. The log of the account is printed if the test fails.
 func Start(tb testing.TB) *Account {
 	tb.Helper()
 	return start(tb, false)
 }
 
-// StartTLS is [Start] with an endpoint that is reached by TLS, as policies may demand (aws:SecureTransport).
+// StartTLS is [Start] with a TLS endpoint, for policies with aws:SecureTransport.
 func StartTLS(tb testing.TB) *Account {
 	tb.Helper()
 	return start(tb, true)
@@ -85,7 +86,7 @@ func start(tb testing.TB, secure bool) *Account {
 	account := Account{
 		Region:      region,
 		ID:          accountID,
-		credentials: aws.Credentials{AccessKeyID: accountID, SecretAccessKey: "root"}, // the key tells the account
+		credentials: aws.Credentials{AccessKeyID: accountID, SecretAccessKey: "root"}, // ministack derives the account from the key
 		client:      &http.Client{Transport: &http.Transport{}},
 	}
 	var variables []string
@@ -96,19 +97,18 @@ func start(tb testing.TB, secure bool) *Account {
 		}
 	}
 	tb.Cleanup(account.client.CloseIdleConnections)
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		err := account.run(tb, exec.Command(env.Program("python"), "-c", ministack), dir, logFile, variables)
 		if err == nil {
 			return &account
 		}
-		if try == maxTries || !errors.Is(err, errPortTaken) {
+		if attempt == attempts || !errors.Is(err, errPortTaken) {
 			tb.Fatal(err)
 		}
 	}
 }
 
-// environment returns the Python environment of the emulator. It skips the test with -short and where there is no
-// Python, unless the environment variable CI is set.
+// environment returns the Python environment of the emulator. It skips the test as [Start] does.
 func environment(tb testing.TB) *python.Env {
 	tb.Helper()
 	if testing.Short() {
@@ -124,9 +124,9 @@ func environment(tb testing.TB) *python.Env {
 	return env
 }
 
-// secure makes the certificate of the endpoint, and returns the environment variables that have the emulator use it.
+// secure creates the endpoint's certificate and returns the emulator's environment variables for it.
 func (a *Account) secure(dir string) ([]string, error) {
-	server := httptest.NewTLSServer(nil) // only for its certificate, and a client that trusts it
+	server := httptest.NewTLSServer(nil) // provides the certificate and a client that trusts it
 	defer server.Close()
 	pair := server.TLS.Certificates[0]
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -146,10 +146,10 @@ func (a *Account) secure(dir string) ([]string, error) {
 	return []string{"USE_SSL=1", "MINISTACK_SSL_CERT=" + a.certificate, "MINISTACK_SSL_KEY=" + keyFile}, nil
 }
 
-// errPortTaken tells that another process took the port that was free before.
+// errPortTaken means that another process has taken the free port in the meantime.
 var errPortTaken = errors.New("the port is taken")
 
-// run starts the emulator at a port that is free, and waits until it listens there.
+// run starts the emulator on a free port and waits until it listens.
 func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variables []string) error {
 	tb.Helper()
 	port, err := freePort(tb.Context())
@@ -167,7 +167,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	defer func() { _ = output.Close() }()
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = output, output
-	// Nothing of this process's environment, which the functions would get.
+	// The functions inherit these variables, hence not the environment of this process.
 	cmd.Env = slices.Concat(a.Env(), variables, []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + dir,
@@ -177,7 +177,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 		"GATEWAY_PORT=" + port,
 		"MINISTACK_REGION=" + region,
 		"MINISTACK_ACCOUNT_ID=" + accountID,
-		"AUTH=true",          // heed policies
+		"AUTH=true",          // enforce policies
 		"IOT_MTLS_ENABLED=0", // it would listen on all addresses
 		"SFTP_ENABLED=0",
 		"LAMBDA_EXECUTOR=local",
@@ -199,7 +199,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	return nil
 }
 
-// untilDeadline returns a context that ends so long before the test's deadline that the test can clean up.
+// untilDeadline returns a context that ends before the test's deadline and leaves time for the cleanup.
 func untilDeadline(tb testing.TB) (context.Context, context.CancelFunc) {
 	tb.Helper()
 	if t, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
@@ -210,7 +210,7 @@ func untilDeadline(tb testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithCancel(tb.Context())
 }
 
-// ready waits until p says that it listens: at the endpoint another process might answer.
+// ready waits until p logs that it listens. The endpoint itself may be another process's.
 func ready(ctx context.Context, p *process.Process, logFile, endpoint string) error {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
@@ -226,7 +226,7 @@ func ready(ctx context.Context, p *process.Process, logFile, endpoint string) er
 		}
 		select {
 		case <-p.Done():
-			return fmt.Errorf("the emulator ended before it was ready: %v", p.State())
+			return fmt.Errorf("the emulator exited before it was ready: %v", p.State())
 		case <-ctx.Done():
 			return fmt.Errorf("the emulator is not ready: %w", context.Cause(ctx))
 		case <-tick.C:
@@ -255,7 +255,7 @@ func tail(file string) []byte {
 	return content[max(0, len(content)-maxLog):]
 }
 
-// Config returns the settings of the SDK's clients of the account.
+// Config returns the SDK configuration for clients of the account.
 func (a *Account) Config() aws.Config {
 	return aws.Config{
 		Region:       a.Region,
@@ -267,11 +267,11 @@ func (a *Account) Config() aws.Config {
 	}
 }
 
-// Client returns a client for what the endpoint serves, the APIs of the account too, which trusts its certificate.
+// Client returns an HTTP client for the endpoint and the account's APIs. It trusts the endpoint's certificate.
 func (a *Account) Client() *http.Client { return a.client }
 
-// SignedClient returns a client for APIs of the account that ask for the authorization AWS_IAM: it is [Account.Client] and
-// signs each request with Signature Version 4.
+// SignedClient returns an [Account.Client] that signs requests with Signature Version 4, for APIs with AWS_IAM
+// authorization.
 func (a *Account) SignedClient() *http.Client {
 	return &http.Client{Transport: signing{account: a, signer: sigv4.NewSigner()}}
 }
@@ -281,7 +281,7 @@ type signing struct {
 	signer  *sigv4.Signer
 }
 
-// RoundTrip sends a copy of req, which it must not change.
+// RoundTrip signs and sends a copy of req, because a RoundTripper must not modify the request.
 func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 	var body []byte
 	if req.Body != nil {
@@ -302,8 +302,8 @@ func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return s.account.client.Transport.RoundTrip(signed)
 }
 
-// Env returns the environment variables that lead the AWS SDKs and tools of a child process to the account and keep the
-// user's own profile and settings from them, to be appended to [os.Environ].
+// Env returns environment variables to append to [os.Environ], which make the AWS SDKs and tools of a child process use
+// the account instead of the user's profile and settings.
 func (a *Account) Env() []string {
 	variables := []string{
 		"AWS_ENDPOINT_URL=" + a.Endpoint,
@@ -318,13 +318,14 @@ func (a *Account) Env() []string {
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 	if a.certificate != "" {
-		// The SDKs, and Go's programs, which read the system's folders besides.
+		// SSL_CERT_FILE is for Go programs.
 		variables = append(variables, "AWS_CA_BUNDLE="+a.certificate, "SSL_CERT_FILE="+a.certificate)
 	}
 	return variables
 }
 
-// User makes a user who may do what policy, a JSON document, allows, and returns the account as that user sees it.
+// User creates a user with an identity-based policy, a JSON document, and returns the account with the user's
+// credentials.
 func (a *Account) User(tb testing.TB, name, policy string) *Account {
 	tb.Helper()
 	client := iam.NewFromConfig(a.Config())
@@ -349,7 +350,8 @@ func (a *Account) User(tb testing.TB, name, policy string) *Account {
 	return &user
 }
 
-// InvokeURL returns the address of a stage of an API, in place of https://{api}.execute-api.{region}.amazonaws.com/{stage}.
+// InvokeURL returns the invoke URL of an API's stage. It replaces
+// https://{api}.execute-api.{region}.amazonaws.com/{stage}.
 func (a *Account) InvokeURL(apiID, stage string) string {
 	return a.Endpoint + "/_aws/execute-api/" + apiID + "/" + stage
 }

@@ -36,7 +36,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/emulator"
 )
 
-// asChild is the variable that has this program only tell its account and region.
+// asChild is the environment variable that makes this program print only its account and Region.
 const asChild = "TEST_AS_CHILD"
 
 func TestMain(m *testing.M) {
@@ -44,13 +44,13 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	if err := tellAccount(context.Background()); err != nil {
+	if err := printAccount(context.Background()); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 }
 
-func tellAccount(ctx context.Context) error {
+func printAccount(ctx context.Context) error {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func tellAccount(ctx context.Context) error {
 	return nil
 }
 
-func TestStart_AccountsAreApart(t *testing.T) {
+func TestStart_SeparateAccounts(t *testing.T) {
 	t.Parallel()
 	one, other := emulator.Start(t), emulator.Start(t)
 	createBucket(t, one, "packages")
@@ -78,7 +78,7 @@ func TestStart_AccountsAreApart(t *testing.T) {
 	}
 }
 
-func TestStart_ListensOnThisMachineOnly(t *testing.T) {
+func TestStart_ListensOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
@@ -97,14 +97,14 @@ func TestStart_ListensOnThisMachineOnly(t *testing.T) {
 			var dialer net.Dialer
 			conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
 			if err == nil {
-				t.Errorf("%s: it listens at %s too", endpoint, ip.IP)
+				t.Errorf("%s: also listens on %s", endpoint, ip.IP)
 				_ = conn.Close()
 			}
 		}
 	}
 }
 
-func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // what follows the subtest needs its end
+func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // the checks follow the subtest
 	t.Parallel()
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	var endpoint string
@@ -177,8 +177,8 @@ func TestAccount_Env(t *testing.T) {
 	}
 }
 
-// What makes tests of the deployer's and the functions' permissions worth something.
-func TestAccount_UserPolicyIsHeeded(t *testing.T) {
+// Tests of the deployer's and the functions' permissions depend on this.
+func TestAccount_UserPolicyIsEnforced(t *testing.T) {
 	t.Parallel()
 	account := emulator.StartTLS(t)
 	user := account.User(t, "reader", `{
@@ -191,7 +191,7 @@ func TestAccount_UserPolicyIsHeeded(t *testing.T) {
 		name    string
 		account *emulator.Account
 		bucket  string
-		want    string // the code of the error
+		want    string // error code
 	}{
 		{"root user", account, "others", ""},
 		{"user", user, "packages", ""},
@@ -208,7 +208,7 @@ func TestAccount_UserPolicyIsHeeded(t *testing.T) {
 	}
 }
 
-func TestAccount_PolicyDemandsTLS(t *testing.T) {
+func TestAccount_PolicyRequiresTLS(t *testing.T) {
 	t.Parallel()
 	for want, start := range map[string]func(testing.TB) *emulator.Account{
 		"": emulator.StartTLS, "AccessDenied": emulator.Start,
@@ -314,7 +314,7 @@ func createBucket(t *testing.T, account *emulator.Account, name string) {
 	}
 }
 
-// code returns the code of AWS's error; "" for none.
+// code returns the error code of AWS, or "" without an error.
 func code(err error) string {
 	if apiError, ok := errors.AsType[smithy.APIError](err); ok {
 		return apiError.ErrorCode()
@@ -325,7 +325,7 @@ func code(err error) string {
 	return ""
 }
 
-// bootstrap returns the package of a function whose executable is script.
+// bootstrap returns the deployment package of a function with a script as executable.
 func bootstrap(t *testing.T, script string) []byte {
 	t.Helper()
 	var packed bytes.Buffer
@@ -349,13 +349,13 @@ func wait(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for ; !done(); time.Sleep(10 * time.Millisecond) {
 		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 10*time.Second {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timeout waiting for %s", what)
 		}
 	}
 }
 
-// TestUser_InheritedTags checks that the tags of an API limit what a policy allows, on what belongs to the API too
-// ("API Gateway resources that can be tagged").
+// TestUser_InheritedTags checks that a condition on tags applies to an API and its child resources ("API Gateway
+// resources that can be tagged").
 func TestUser_InheritedTags(t *testing.T) {
 	t.Parallel()
 	root := emulator.Start(t)
@@ -379,7 +379,7 @@ func TestUser_InheritedTags(t *testing.T) {
 			case allowed && err != nil:
 				t.Errorf("%s of the API of %s: %v", operation, team, err)
 			case !allowed && (!errors.As(err, &refused) || refused.ErrorCode() != "AccessDeniedException"):
-				t.Errorf("%s of the API of %s: the error is %v, want AccessDeniedException", operation, team, err)
+				t.Errorf("%s of the API of %s: error = %v, want AccessDeniedException", operation, team, err)
 			}
 		}
 	}

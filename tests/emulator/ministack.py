@@ -1,10 +1,10 @@
-"""Runs ministack, with what it leaves out of the import and the export of REST APIs.
+"""Runs ministack with extensions for REST APIs.
 
-Importing a definition, ministack makes the paths, the methods and their integrations with functions of it. API Gateway also keeps the
-parameters, the answers, the models and the documentation, and shows them in exports ("Develop REST APIs using OpenAPI in API Gateway"). All of
-them are made here by what ministack has for the other ways to make them.
+From an imported definition, ministack creates only the resources, methods and Lambda integrations. API Gateway also
+imports the parameters, responses, models and documentation, and exports them ("Develop REST APIs using OpenAPI in API
+Gateway"). The extensions create them with ministack's functions for the other API operations.
 
-IAM's condition key aws:ResourceTag knows no tags of API Gateway's resources in ministack. They are added here.
+For IAM's condition key aws:ResourceTag, ministack lacks the tags of API Gateway resources. An extension adds them.
 """
 
 import json
@@ -13,22 +13,22 @@ from ministack import app
 from ministack.services import apigateway_v1, tagging
 from ministack.services.cloudformation import provisioners
 
-# With TLS it would listen at port 443 besides its own wherever it may, and end where another one takes that port at the same moment;
-# it has no setting for that.
+# With TLS, ministack would also listen on port 443 if it can, and exit if another process takes that port at the same
+# time. It has no setting to prevent this.
 app._port_is_bindable = lambda host, port: False
 
 DOCUMENTATION = "x-amazon-apigateway-documentation"
 
-# What is in the definition of a part of the API when it is exported, of all that its documentation says: "OpenAPI-compliant
-# documentation-related fields" (DocumentationPart). AWS has no list of them; these are those that its examples show.
+# The documentation properties that an export merges into the definition: "OpenAPI-compliant documentation-related
+# fields" (DocumentationPart). AWS has no list of them; these are the fields in its examples.
 EXPORTED = {"info", "tags", "externalDocs", "summary", "description", "title", "deprecated"}
 
 versions = apigateway_v1.AccountRegionScopedDict()  # API -> version -> parts
 
 
 def models(content):
-    """The models of a message, by types of content."""
-    return {media_type: said["schema"]["$ref"].rsplit("/", 1)[-1] for media_type, said in content.items()}
+    """Returns the names of the models by media type."""
+    return {media_type: value["schema"]["$ref"].rsplit("/", 1)[-1] for media_type, value in content.items()}
 
 
 def import_rest_api(definition, data=None):
@@ -68,7 +68,7 @@ def import_operation(api, resource, verb, operation, schemes=None, security=None
 
 
 def create_version(logical_id, properties, stack):
-    """Keeps the documentation as it is ("Documentation versions")."""
+    """Creates a snapshot of the documentation ("Documentation versions")."""
     api, version = properties["RestApiId"], properties["DocumentationVersion"]
     if version in versions.setdefault(api, {}):
         raise ValueError(f"Documentation version already exists: {version}")
@@ -108,8 +108,11 @@ def update_stage(physical_id, old, new, stack):
     return updated
 
 
-def said(parts, kind, path=None, method=None, status=None, name=None):
-    """What the documentation says of a part of the API ("Inherit content from an API entity of more general specification")."""
+def find_properties(parts, kind, path=None, method=None, status=None, name=None):
+    """Returns the documentation of an API entity.
+
+    It may be inherited ("Inherit content from an API entity of more general specification").
+    """
     matching = []
     for part in parts:
         location = part["location"]
@@ -129,16 +132,16 @@ def said(parts, kind, path=None, method=None, status=None, name=None):
 
 def document_operation(parts, path, key, operation):
     verb = key.upper()
-    operation.update(said(parts, "METHOD", path, verb))
+    operation.update(find_properties(parts, "METHOD", path, verb))
     for parameter in operation.get("parameters", []):
         kind = {"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}[parameter["in"]]
-        parameter.update(said(parts, kind, path, verb, name=parameter["name"]))
+        parameter.update(find_properties(parts, kind, path, verb, name=parameter["name"]))
     if "requestBody" in operation:
-        operation["requestBody"].update(said(parts, "REQUEST_BODY", path, verb))
+        operation["requestBody"].update(find_properties(parts, "REQUEST_BODY", path, verb))
     for status, response in operation["responses"].items():
-        response.update(said(parts, "RESPONSE", path, verb, status))
+        response.update(find_properties(parts, "RESPONSE", path, verb, status))
         for name, header in response.get("headers", {}).items():
-            header.update(said(parts, "RESPONSE_HEADER", path, verb, status, name))
+            header.update(find_properties(parts, "RESPONSE_HEADER", path, verb, status, name))
 
 
 def build_api_export(api, stage, kind, extended, *args):
@@ -147,24 +150,24 @@ def build_api_export(api, stage, kind, extended, *args):
     if kind != "oas30" or not version:
         return document
     parts = versions[api][version]
-    for key, value in said(parts, "API").items():
+    for key, value in find_properties(parts, "API").items():
         if key == "info":  # the API has its own title and version
             document["info"] = value | document["info"] | {"description": value["description"]}
         else:
             document[key] = value
     for name, schema in document["components"]["schemas"].items():
-        schema.update(said(parts, "MODEL", name=name))
+        schema.update(find_properties(parts, "MODEL", name=name))
     for path, item in document["paths"].items():
         for key, operation in item.items():
             document_operation(parts, path, key, operation)
-        item.update(said([p for p in parts if p["location"].get("path", "/") == path], "RESOURCE", path))
+        item.update(find_properties([p for p in parts if p["location"].get("path", "/") == path], "RESOURCE", path))
     if extended:
         document[DOCUMENTATION] = {"version": version, "documentationParts": parts}
     return document
 
 
 def resource_tags(arn):
-    """The tags of a resource, which children inherit in API Gateway ("API Gateway resources that can be tagged")."""
+    """Returns the tags of a resource or its parent ("API Gateway resources that can be tagged")."""
     if not arn.startswith("arn:aws:apigateway:"):
         return original_resource_tags(arn)
     kind, _, rest = arn.split("::", 1)[1].removeprefix("/").partition("/")

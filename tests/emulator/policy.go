@@ -11,15 +11,15 @@ import (
 //go:embed decide.py
 var decide string
 
-// Request is a request to AWS on which IAM decides.
+// Request is a request to AWS that IAM evaluates.
 type Request struct {
 	Action   string         `json:"action"`   // such as apigateway:DELETE
 	Resource string         `json:"resource"` // an ARN
 	Context  map[string]any `json:"context"`  // strings, or lists of strings, by condition key
 }
 
-// Allows reports for each of the requests whether identity-based policies, which are JSON documents, together allow it. It needs
-// no account. It skips the test where [Start] does.
+// Allows reports for each request whether the identity-based policies, which are JSON documents, together allow it. It
+// does not start an account. It skips the test as [Start] does.
 func Allows(tb testing.TB, requests []Request, policies ...string) []bool {
 	tb.Helper()
 	given, err := json.Marshal(map[string]any{"policies": policies, "requests": requests})

@@ -54,8 +54,8 @@ type Options struct {
 	Resolver *net.Resolver
 }
 
-// Retry settings and timeouts. A deployment makes few calls and needs each of them, so it retries more often than the SDK.
-// The delays of a call add up to at most 44 s (2, 4, 8, 10, 10 and 10 s, the first three with jitter).
+// Retry settings and timeouts. A deployment makes few calls and needs each of them, so it retries more often than the
+// SDK. The delays of a call add up to at most 44 s (2, 4, 8, 10, 10 and 10 s, the first three with jitter).
 const (
 	attempts   = 7
 	maxBackoff = 10 * time.Second
@@ -67,8 +67,8 @@ const (
 )
 
 // Open finds the credentials as the AWS CLI does, in the environment first (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION,
-// AWS_ENDPOINT_URL and others, see the "AWS SDKs and Tools Reference Guide"), and calls GetCallerIdentity. Its errors have
-// the cause and the next step; errors of the SDK are an [*awserrors.Error].
+// AWS_ENDPOINT_URL and others, see the "AWS SDKs and Tools Reference Guide"), and calls GetCallerIdentity. Its errors
+// have the cause and the next step; errors of the SDK are an [*awserrors.Error].
 func Open(ctx context.Context, options Options) (*Account, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithBaseEndpoint(options.Endpoint),

@@ -25,8 +25,8 @@ import (
 // Bucket is the artifact bucket of all stages in an account and Region. It is safe for concurrent use, also by several
 // deployers.
 //
-// Every call except CreateBucket sets ExpectedBucketOwner, because another account may own a bucket with this name in the
-// global namespace.
+// Every call except CreateBucket sets ExpectedBucketOwner, because another account may own a bucket with this name in
+// the global namespace.
 type Bucket struct {
 	name      string
 	namespace types.BucketNamespace
@@ -40,7 +40,8 @@ type Bucket struct {
 // Open returns the bucket of an account and Region, which need not exist.
 //
 // The bucket is in the account regional namespace, where only the account can create buckets ("Namespaces for general
-// purpose buckets", Amazon S3 User Guide). If earlier versions created a bucket in the global namespace, Open returns it.
+// purpose buckets", Amazon S3 User Guide). If earlier versions created a bucket in the global namespace, Open returns
+// it.
 func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
 	global, err := newBucket(a, types.BucketNamespaceGlobal)
 	if err != nil || slices.Contains(withoutNamespace(), a.Region) {
@@ -101,8 +102,8 @@ func (b *Bucket) exists(ctx context.Context) (bool, error) {
 	}
 }
 
-// maybeForeign reports whether an error may mean that the bucket belongs to another account. In the global namespace it may
-// also be in another Region. S3 names the missing permission only to principals of the bucket's account.
+// maybeForeign reports whether an error may mean that the bucket belongs to another account. In the global namespace it
+// may also be in another Region. S3 names the missing permission only to principals of the bucket's account.
 func (b *Bucket) maybeForeign(err error) bool {
 	e, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err))
 	return ok && b.namespace == types.BucketNamespaceGlobal &&
@@ -115,8 +116,8 @@ func (b *Bucket) Name() string { return b.name }
 // URL returns the URL of an object in the form of CloudFormation's TemplateURL.
 func (b *Bucket) URL(key string) string { return b.url.JoinPath(key).String() }
 
-// Upload stores an object, unless it exists with this content. uploaded reports whether it did. An interrupted upload has no
-// effect.
+// Upload stores an object, unless it exists with this content. uploaded reports whether it did. An interrupted upload
+// has no effect.
 func (b *Bucket) Upload(ctx context.Context, key string, content []byte) (uploaded bool, err error) {
 	digest := sha256.Sum256(content)
 	checksum := base64.StdEncoding.EncodeToString(digest[:])

@@ -17,8 +17,8 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: a bucket without the tag, or
-// with another digest, gets all settings again.
+// settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: a bucket without the tag,
+// or with another digest, gets all settings again.
 const settingsTag = "Settings"
 
 // Lifecycle settings.
@@ -31,8 +31,8 @@ const (
 const defaultRegion = "us-east-1"
 
 // Ensure creates the bucket if it does not exist, and applies its settings: private, encrypted, versioned, TLS only. If
-// nothing needs to change, it makes one call. A later Ensure completes an interrupted one. created reports whether this call
-// created the bucket.
+// nothing needs to change, it makes one call. A later Ensure completes an interrupted one. created reports whether this
+// call created the bucket.
 func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	wanted := b.settings()
 	version, err := wanted.digest()

@@ -15,9 +15,9 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// Apply executes a plan and waits until CloudFormation has finished, including the cleanup phase. It returns a [*Failure]
-// if CloudFormation failed and rolled back, and [ErrStale] if the plan no longer matches the stack. If ctx ends, the error
-// is its cause and CloudFormation continues.
+// Apply executes a plan and waits until CloudFormation has finished, including the cleanup phase. It returns a
+// [*Failure] if CloudFormation failed and rolled back, and [ErrStale] if the plan no longer matches the stack. If ctx
+// ends, the error is its cause and CloudFormation continues.
 func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
@@ -59,8 +59,8 @@ func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 	}
 }
 
-// executing reports whether CloudFormation executes the plan although ExecuteChangeSet returned an error: the response to
-// an earlier attempt may have been lost.
+// executing reports whether CloudFormation executes the plan although ExecuteChangeSet returned an error: the response
+// to an earlier attempt may have been lost.
 func (s *Stack) executing(ctx context.Context, plan *Plan, op operation) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
@@ -101,8 +101,8 @@ func (s *Stack) Delete(ctx context.Context, retain ...string) error {
 	}
 }
 
-// remove deletes a stack without an operation in progress. If resources cannot be deleted and keep returns true for each of
-// them, it deletes the stack without them and returns them.
+// remove deletes a stack without an operation in progress. If resources cannot be deleted and keep returns true for
+// each of them, it deletes the stack without them and returns them.
 func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID string) bool) ([]Resource, error) {
 	end, err := s.delete(ctx, d.ID, nil)
 	if err != nil {

@@ -22,8 +22,8 @@ type Drift struct {
 // Deleted reports whether the resource no longer exists.
 func (d Drift) Deleted() bool { return d.Status == string(types.StackResourceDriftStatusDeleted) }
 
-// Drift runs CloudFormation's drift detection and returns the resources that differ from the template, never nil without an
-// error. Some resource types do not support drift detection.
+// Drift runs CloudFormation's drift detection and returns the resources that differ from the template, never nil
+// without an error. Some resource types do not support drift detection.
 func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 	detection, err := s.client.DetectStackDrift(ctx, &cloudformation.DetectStackDriftInput{StackName: &s.name})
 	if isNotFound(err) {

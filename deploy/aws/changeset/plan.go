@@ -70,9 +70,9 @@ func (c Change) Retains() bool {
 	return c.Policy == string(types.PolicyActionRetain) || c.Policy == string(types.PolicyActionReplaceAndRetain)
 }
 
-// Plan creates a change set and returns its changes. The caller need not execute it: [Stack.Discard], or any Plan an hour
-// later, deletes it. Plan returns a [*Failure] if CloudFormation rejects the input, and [ErrStale] if another deployment
-// has begun since [Stack.Settle].
+// Plan creates a change set and returns its changes. The caller need not execute it: [Stack.Discard], or any Plan an
+// hour later, deletes it. Plan returns a [*Failure] if CloudFormation rejects the input, and [ErrStale] if another
+// deployment has begun since [Stack.Settle].
 func (s *Stack) Plan(ctx context.Context, input Input) (*Plan, error) {
 	d, err := s.Describe(ctx)
 	if err != nil && !errors.Is(err, ErrAbsent) {

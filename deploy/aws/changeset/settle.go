@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Settle brings the stack into a state in which a change can be planned. progress, which may be nil, gets a line for each
-// step.
+// Settle brings the stack into a state in which a change can be planned. progress, which may be nil, gets a line for
+// each step.
 //
 //   - Settle waits for an operation in progress, such as another deployment.
 //   - It deletes a stack that was never deployed successfully: ROLLBACK_COMPLETE, ROLLBACK_FAILED, CREATE_FAILED, and a

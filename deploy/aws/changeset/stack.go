@@ -1,5 +1,5 @@
-// Package changeset deploys a CloudFormation stack with change sets: it plans a change, applies it, waits for the outcome
-// and explains failures. [Stack.Settle] prepares the stack for the next change, whatever state it is in.
+// Package changeset deploys a CloudFormation stack with change sets: it plans a change, applies it, waits for the
+// outcome and explains failures. [Stack.Settle] prepares the stack for the next change, whatever state it is in.
 //
 // The package keeps no state between runs: CloudFormation continues an operation after the deployer was killed, and the
 // stack's status, events and change sets describe it.
@@ -110,8 +110,8 @@ type Description struct {
 	Parameters, Outputs, Tags map[string]string
 }
 
-// InProgress reports whether an operation is in progress. It is false for REVIEW_IN_PROGRESS, the status of a stack that
-// only has change sets.
+// InProgress reports whether an operation is in progress. It is false for REVIEW_IN_PROGRESS, the status of a stack
+// that only has change sets.
 func (d *Description) InProgress() bool { return !isStable(d.Status) }
 
 // isStable reports whether a stack keeps a status until the next operation.

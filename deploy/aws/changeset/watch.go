@@ -15,8 +15,8 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// maxIdlePolls is the number of polls without a new event after which the stack's status is checked. CloudFormation takes
-// a few seconds to begin an operation and to publish events.
+// maxIdlePolls is the number of polls without a new event after which the stack's status is checked. CloudFormation
+// takes a few seconds to begin an operation and to publish events.
 const maxIdlePolls = 30
 
 // Event is a change of the status of a resource or the stack.
@@ -57,7 +57,8 @@ func (s *Stack) latestEventID(ctx context.Context, id string) (string, error) {
 	return aws.ToString(out.StackEvents[0].EventId), nil
 }
 
-// eventsSince returns the events of a stack after mark, oldest first. CloudFormation returns the latest first, in pages.
+// eventsSince returns the events of a stack after mark, oldest first. CloudFormation returns the latest first, in
+// pages.
 func (s *Stack) eventsSince(ctx context.Context, id, mark string) ([]stackEvent, error) {
 	var events []stackEvent
 	pages := cloudformation.NewDescribeStackEventsPaginator(s.client, &cloudformation.DescribeStackEventsInput{StackName: &id})
@@ -177,7 +178,8 @@ func (s *Stack) unwatchedError(op operation, err error) error {
 		op.name, s.name, awserrors.Explain(err), next)
 }
 
-// retry retries a call while its errors are temporary, for at most Options.LostContact. If ctx ends, the error is its cause.
+// retry retries a call while its errors are temporary, for at most Options.LostContact. If ctx ends, the error is its
+// cause.
 func (s *Stack) retry(ctx context.Context, call func(context.Context) error) error {
 	var lost time.Time
 	for {

@@ -1,5 +1,6 @@
-// Package errors explains errors of the AWS SDK to the deployer: the cause in one sentence, and the next step. It handles
-// errors common to all services (credentials, permissions, throttling, network, Region) and keeps the message of all others.
+// Package errors explains errors of the AWS SDK to the deployer: the cause in one sentence, and the next step. It
+// handles errors common to all services (credentials, permissions, throttling, network, Region) and keeps the message
+// of all others.
 package errors
 
 import (
@@ -60,8 +61,8 @@ func (e *Error) Error() string {
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Explain returns an [*Error] that wraps err. It returns err unchanged if it is not an error of the SDK, is an error of a
-// context, or wraps an [*Error].
+// Explain returns an [*Error] that wraps err. It returns err unchanged if it is not an error of the SDK, is an error of
+// a context, or wraps an [*Error].
 func Explain(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -201,7 +202,8 @@ func explainCredentials(err error) *Error {
 	return &Error{Kind: NoCredentials, Cause: "there are no usable AWS credentials: " + innermost(err), Next: provide}
 }
 
-// notAuthorized matches IAM's message, which a reason may follow: "because no identity-based policy allows the … action".
+// notAuthorized matches IAM's message, which a reason may follow: "because no identity-based policy allows the …
+// action".
 var notAuthorized = regexp.MustCompile(`(?:User: )?(\S+) is not authorized to perform: ([\w-]+:\w+)`)
 
 // Action returns the denied IAM action and the principal in a message of AWS. ok is false for any other message.

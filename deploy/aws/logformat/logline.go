@@ -1,5 +1,5 @@
-// Package logformat formats log lines for terminals: lines of the functions, Lambda's JSON system logs, and API Gateway's
-// access log.
+// Package logformat formats log lines for terminals: lines of the functions, Lambda's JSON system logs, and API
+// Gateway's access log.
 package logformat
 
 import (
@@ -52,8 +52,8 @@ func (s Style) Status(status string) string {
 	}
 }
 
-// Text formats a line: the event first, then the remaining fields by name. It returns "" for events without information,
-// such as the start of an invocation. Control characters other than line breaks and tabs are replaced.
+// Text formats a line: the event first, then the remaining fields by name. It returns "" for events without
+// information, such as the start of an invocation. Control characters other than line breaks and tabs are replaced.
 func (s Style) Text(line string) string {
 	f, ok := parse(line)
 	switch {
@@ -164,8 +164,8 @@ func (s Style) rest(f fields) []string {
 // Levels returns the levels of Lambda's JSON log format, the lowest first.
 func Levels() []string { return []string{"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"} }
 
-// Level returns the level of a line, derived from its status if it has no level. A line that is not a JSON object has the
-// level ERROR, because only crashes write such lines.
+// Level returns the level of a line, derived from its status if it has no level. A line that is not a JSON object has
+// the level ERROR, because only crashes write such lines.
 func Level(line string) string {
 	f, ok := parse(line)
 	if !ok {

@@ -17,8 +17,8 @@ import (
 // service is the service name of API Gateway in IAM.
 const service = "execute-api"
 
-// Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access key"; it
-// is put in double quotes, so that a shell expands variables in it.
+// Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access
+// key"; it is put in double quotes, so that a shell expands variables in it.
 func Curl(region, user string) string {
 	return `--aws-sigv4 "aws:amz:` + region + ":" + service + `" --user "` + user + `"`
 }

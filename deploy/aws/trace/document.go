@@ -1,5 +1,5 @@
-// Package trace parses and validates X-Ray segment documents ([Parse], [Validate]), assembles them into traces ([Assemble])
-// and summarizes these ([Trace.Summary], [NewMap]).
+// Package trace parses and validates X-Ray segment documents ([Parse], [Validate]), assembles them into traces
+// ([Assemble]) and summarizes these ([Trace.Summary], [NewMap]).
 package trace
 
 import (
@@ -13,8 +13,8 @@ import (
 // MaxSize is the maximum size of a document in bytes ("AWS X-Ray segment documents": 64 kB).
 const MaxSize = 64 << 10
 
-// Document is a segment, or an independent or embedded subsegment ("AWS X-Ray segment documents"). Times are in seconds since
-// 1970.
+// Document is a segment, or an independent or embedded subsegment ("AWS X-Ray segment documents"). Times are in seconds
+// since 1970.
 type Document struct {
 	Name         string                     `json:"name"`
 	ID           string                     `json:"id"`                  // 16 hex digits
@@ -111,8 +111,8 @@ type Frame struct {
 	Label string `json:"label,omitempty"` // of the function or method
 }
 
-// Parse parses a document without the header of the daemon protocol. It ignores unknown fields and does not validate (see
-// [Validate]). Numbers in annotations and other maps are [json.Number], so that they keep all digits.
+// Parse parses a document without the header of the daemon protocol. It ignores unknown fields and does not validate
+// (see [Validate]). Numbers in annotations and other maps are [json.Number], so that they keep all digits.
 func Parse(data []byte) (Document, error) {
 	var d Document
 	err := json.Unmarshal(data, new(json.RawMessage)) // rejects trailing data, unlike a Decoder
@@ -154,8 +154,8 @@ func (d *Document) IsSubsegment() bool { return d.Type == subsegment }
 // maxTime is the latest time in a trace ID, in seconds since 1970: 8 hex digits.
 const maxTime = 0xffffffff
 
-// timeOf converts seconds since 1970 to a time, limited to the range of X-Ray. A float64 of this century is exact to a quarter
-// of a microsecond.
+// timeOf converts seconds since 1970 to a time, limited to the range of X-Ray. A float64 of this century is exact to a
+// quarter of a microsecond.
 func timeOf(seconds float64) time.Time {
 	whole, fraction := math.Modf(min(max(seconds, 0), maxTime))
 	return time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000).UTC()

@@ -30,8 +30,8 @@ type Edge struct {
 	Statistics Statistics `json:"statistics"`
 }
 
-// Statistics are the statistics of completed requests. OK, Error, Fault and Throttle add up to Count: Fault takes precedence
-// over Throttle, and Throttle over Error. Latencies are in milliseconds.
+// Statistics are the statistics of completed requests. OK, Error, Fault and Throttle add up to Count: Fault takes
+// precedence over Throttle, and Throttle over Error. Latencies are in milliseconds.
 type Statistics struct {
 	Count     int     `json:"count"`
 	OK        int     `json:"ok"`
@@ -44,8 +44,8 @@ type Statistics struct {
 	P99Ms     float64 `json:"p99Ms"`
 }
 
-// NewMap returns the service map of traces. Nodes are services with segments, and callees in subsegments without a segment,
-// such as DynamoDB tables. Calls with an unknown caller are omitted.
+// NewMap returns the service map of traces. Nodes are services with segments, and callees in subsegments without a
+// segment, such as DynamoDB tables. Calls with an unknown caller are omitted.
 func NewMap(traces []*Trace) Map {
 	d := mapBuilder{nodes: map[string]*nodeBuilder{}, edges: map[[2]string]*tally{}}
 	m := Map{Traces: len(traces)}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Summary is a summary of a trace. Error, Fault and Throttle are as in X-Ray's TraceSummary; Duration is its response time.
+// Summary is a summary of a trace. Error, Fault and Throttle are as in X-Ray's TraceSummary; Duration is its response
+// time.
 type Summary struct {
 	ID       string        `json:"id"`
 	Start    time.Time     `json:"start"`    // of the root segment, or of the first span without one
@@ -19,8 +20,8 @@ type Summary struct {
 	Fault    bool          `json:"fault"`    // the root segment has a server error
 	Throttle bool          `json:"throttle"` // a span was throttled, even if a retry succeeded
 
-	// Annotations with these names, or "". For a failure before the function set the annotation, such as a timeout, ErrorCode
-	// is the type of the first exception.
+	// Annotations with these names, or "". For a failure before the function set the annotation, such as a timeout,
+	// ErrorCode is the type of the first exception.
 	Operation string `json:"operation"`
 	Outcome   string `json:"outcome"`
 	ErrorCode string `json:"errorCode"`

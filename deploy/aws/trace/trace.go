@@ -15,8 +15,8 @@ type Trace struct {
 // Span is a segment or subsegment with its children. Embedded subsegments become Children with the Type "subsegment".
 type Span struct {
 	Document
-	// Orphan means that the document's parent is missing in the trace. This is also true of the first segment of a trace that
-	// a client began.
+	// Orphan means that the document's parent is missing in the trace. This is also true of the first segment of a trace
+	// that a client began.
 	Orphan   bool    `json:"orphan,omitempty"`
 	Children []*Span `json:"children,omitempty"` // by start time
 }
@@ -38,9 +38,9 @@ func Assemble(documents []Document) []*Trace {
 	return traces
 }
 
-// New assembles a trace from its documents in any order. An embedded subsegment is a child of its segment; any other document
-// is a child of its parent_id. Documents with the same ID are one span: a complete document takes precedence over one in
-// progress, otherwise the last one.
+// New assembles a trace from its documents in any order. An embedded subsegment is a child of its segment; any other
+// document is a child of its parent_id. Documents with the same ID are one span: a complete document takes precedence
+// over one in progress, otherwise the last one.
 func New(id string, documents []Document) *Trace {
 	nodes := forest{byID: map[string]*node{}}
 	for _, d := range documents {
@@ -116,7 +116,8 @@ func (f *forest) parent(n *node) *node {
 	return f.byID[n.parent]
 }
 
-// breakCycle walks up from a node and makes a root of the ancestor whose parent is missing or is one of its descendants.
+// breakCycle walks up from a node and makes a root of the ancestor whose parent is missing or is one of its
+// descendants.
 func (f *forest) breakCycle(n *node) {
 	var path []*node
 	for n.rooted == unknown {

@@ -33,8 +33,9 @@ var schema = sync.OnceValue(func() *jsonschema.Schema {
 	return compiler.MustCompile(url)
 })
 
-// Validate checks a document without the header of the daemon protocol against "AWS X-Ray segment documents" in the X-Ray
-// developer guide: the fields, their formats and lengths, the required fields, and the size. The error lists all violations.
+// Validate checks a document without the header of the daemon protocol against "AWS X-Ray segment documents" in the
+// X-Ray developer guide: the fields, their formats and lengths, the required fields, and the size. The error lists all
+// violations.
 func Validate(data []byte) error {
 	if len(data) > MaxSize {
 		return fmt.Errorf("validate segment document: want at most %d bytes, got %d: send subsegments independently", MaxSize, len(data))

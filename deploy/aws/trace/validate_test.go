@@ -193,7 +193,8 @@ func TestValidate_Rejects(t *testing.T) {
 	}
 }
 
-// FuzzTrace checks that no documents cause an endless loop, a panic or a lost span, and that Parse accepts valid documents.
+// FuzzTrace checks that no documents cause an endless loop, a panic or a lost span, and that Parse accepts valid
+// documents.
 func FuzzTrace(f *testing.F) {
 	for _, file := range []string{"create.json", "timeout.json"} {
 		f.Add([]byte(slices.Concat(raw(f, file)...)))

@@ -18,8 +18,8 @@ func Endpoint(t *testing.T, account http.Handler) string {
 	return server.URL
 }
 
-// Environment returns the environment variables of a caller with credentials of [Account] in [Region]. They override the
-// AWS settings of the machine.
+// Environment returns the environment variables of a caller with credentials of [Account] in [Region]. They override
+// the AWS settings of the machine.
 func Environment() map[string]string {
 	return map[string]string{
 		"AWS_REGION": Region, "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "",

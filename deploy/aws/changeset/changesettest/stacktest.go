@@ -1,9 +1,9 @@
-// Package changesettest provides an in-memory CloudFormation server for tests. It implements the Query protocol, so that
-// tests use the SDK's client. Unlike emulators it simulates failures at any point, failed rollbacks, concurrent deployments,
-// throttling, expired credentials and broken connections.
+// Package changesettest provides an in-memory CloudFormation server for tests. It implements the Query protocol, so
+// that tests use the SDK's client. Unlike emulators it simulates failures at any point, failed rollbacks, concurrent
+// deployments, throttling, expired credentials and broken connections.
 //
-// It reads JSON templates. Resources exist by name only. Each call of DescribeStacks or DescribeStackEvents first executes
-// one step of the operation in progress, or more (see Pace). Messages are those of CloudFormation.
+// It reads JSON templates. Resources exist by name only. Each call of DescribeStacks or DescribeStackEvents first
+// executes one step of the operation in progress, or more (see Pace). Messages are those of CloudFormation.
 package changesettest
 
 import (
@@ -61,7 +61,8 @@ func ExpiredToken() Fault {
 	return Fault{Status: 403, Code: "ExpiredToken", Message: "The security token included in the request is expired"}
 }
 
-// AccessDenied is the response to credentials without the permission for an action, such as cloudformation:CreateChangeSet.
+// AccessDenied is the response to credentials without the permission for an action, such as
+// cloudformation:CreateChangeSet.
 func AccessDenied(action string) Fault {
 	return Fault{Status: 403, Code: "AccessDenied", Message: fmt.Sprintf(
 		"User: arn:aws:iam::%s:user/deployer is not authorized to perform: %s on resource: arn:aws:cloudformation:%s:%s:stack/x/* "+
@@ -159,14 +160,16 @@ func (c *CloudFormation) Forget() {
 	c.failing = nil
 }
 
-// Refuse makes the next change set fail with a reason. DescribeEvents returns details, each in the form "LogicalID: reason".
+// Refuse makes the next change set fail with a reason. DescribeEvents returns details, each in the form "LogicalID:
+// reason".
 func (c *CloudFormation) Refuse(reason string, details ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rejected = append(c.rejected, rejection{reason, details})
 }
 
-// Fault makes the next calls of an action, or of any action with "*", return these faults, one each. Retries count as calls.
+// Fault makes the next calls of an action, or of any action with "*", return these faults, one each. Retries count as
+// calls.
 func (c *CloudFormation) Fault(action string, faults ...Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -254,8 +257,8 @@ func (c *CloudFormation) Name(name, logicalID, physicalID string) {
 	c.find(name).resources[logicalID].PhysicalResourceID = physicalID
 }
 
-// Drift makes the properties at these paths of a stack's resource differ from the template. Without paths, it deletes the
-// resource.
+// Drift makes the properties at these paths of a stack's resource differ from the template. Without paths, it deletes
+// the resource.
 func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
