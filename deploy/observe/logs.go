@@ -228,7 +228,8 @@ func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) erro
 
 // belowLevel reports whether the level of a line is below Settings.Level.
 func (s Settings) belowLevel(l line) bool {
-	return s.Level != "" && slices.Index(logformat.Levels(), logformat.Level(l.text)) < slices.Index(logformat.Levels(), s.Level)
+	return s.Level != "" &&
+		slices.Index(logformat.Levels(), logformat.Level(l.text)) < slices.Index(logformat.Levels(), s.Level)
 }
 
 func (s Settings) show(lines ...line) error {
@@ -456,8 +457,11 @@ func (l *logs) page(ctx context.Context, f *feed, q query) error {
 	f.next = out.NextToken
 	for _, e := range out.Events {
 		event := line{
-			at: time.UnixMilli(aws.ToInt64(e.Timestamp)), source: f.source, group: f.group, stream: aws.ToString(e.LogStreamName),
-			text: strings.TrimRight(aws.ToString(e.Message), "\r\n"),
+			at:     time.UnixMilli(aws.ToInt64(e.Timestamp)),
+			source: f.source,
+			group:  f.group,
+			stream: aws.ToString(e.LogStreamName),
+			text:   strings.TrimRight(aws.ToString(e.Message), "\r\n"),
 		}
 		event.id = f.group + " " + cmp.Or(aws.ToString(e.EventId), event.stream+" "+event.at.String()+" "+event.text)
 		f.lines = append(f.lines, event)

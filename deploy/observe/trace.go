@@ -71,7 +71,11 @@ func Trace(ctx context.Context, s Settings, id string) error {
 }
 
 // documents returns the segment documents of a trace. If X-Ray has none, missing is the reason.
-func documents(ctx context.Context, client *xray.Client, id string) (documents []json.RawMessage, missing string, err error) {
+func documents(
+	ctx context.Context,
+	client *xray.Client,
+	id string,
+) (documents []json.RawMessage, missing string, err error) {
 	pages := xray.NewBatchGetTracesPaginator(client, &xray.BatchGetTracesInput{TraceIds: []string{id}})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -183,7 +187,8 @@ func (s Settings) tree(t *trace.Trace) error {
 	}
 	bar := min(longestBar, s.Width-name-start-took-notes-3*len("  ")-1)
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%s%s%*s  %s  %*s", style.Faint(r.branch), r.look(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
+		fmt.Fprintf(&b, "%s%s%*s  %s  %*s",
+			style.Faint(r.branch), r.look(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
 			style.Faint(fmt.Sprintf("%*s", start, r.start)), took, r.took)
 		if bar >= shortestBar {
 			before, length := r.bar(bar)
@@ -264,7 +269,10 @@ func (s Settings) row(span *trace.Span) row {
 	if kind, ok := strings.CutPrefix(span.Origin, "AWS::"); ok { // two segments have the name of the function
 		words = append(words, kind)
 	}
-	r := row{name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")), look: unstyled}
+	r := row{
+		name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")),
+		look: unstyled,
+	}
 	r.took = milliseconds(span.Duration())
 	note := func(text string, look func(string) string) {
 		r.notes += "  " + look(text)

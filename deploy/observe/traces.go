@@ -36,19 +36,26 @@ func Traces(ctx context.Context, s Settings) error {
 	}
 	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
 		if s.Since > kept {
-			return release.WithCode(release.CodeSettings, fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since))
+			return release.WithCode(
+				release.CodeSettings,
+				fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since),
+			)
 		}
 		expression := s.expression(d)
 		s.Printer.Notef("%s", expression)
 		now := time.Now()
 		from := now.Add(-cmp.Or(s.Since, defaultSince))
-		summaries, err := summaries(ctx, xray.NewFromConfig(d.Account.Config), expression, from, now, cmp.Or(s.Limit, defaultTraces))
+		client, limit := xray.NewFromConfig(d.Account.Config), cmp.Or(s.Limit, defaultTraces)
+		summaries, err := summaries(ctx, client, expression, from, now, limit)
 		if err != nil {
 			return err
 		}
 		if len(summaries) == 0 {
-			s.Printer.Notef("no such trace since %s; set SINCE=7d for older traces. Not all requests are traced (see the stage's parameters "+
-				"TracingReservoir and TracingSamplingRate), but all are logged", from.Local().Format(time.DateTime))
+			s.Printer.Notef(
+				"no such trace since %s; set SINCE=7d for older traces. Not all requests are traced (see the stage's parameters "+
+					"TracingReservoir and TracingSamplingRate), but all are logged",
+				from.Local().Format(time.DateTime),
+			)
 			return nil
 		}
 		if err := s.table(summaries); err != nil {
@@ -63,7 +70,9 @@ func Traces(ctx context.Context, s Settings) error {
 
 // expression returns the filter expression for the settings ("Use filter expressions", X-Ray).
 func (s Settings) expression(d *release.Deployed) string {
-	parts := []string{fmt.Sprintf(`service(id(name: %q, type: "AWS::ApiGateway::Stage"))`, d.Stack+"/"+d.Outputs["StageName"])}
+	parts := []string{
+		fmt.Sprintf(`service(id(name: %q, type: "AWS::ApiGateway::Stage"))`, d.Stack+"/"+d.Outputs["StageName"]),
+	}
 	var anyOf []string
 	for keyword, wanted := range map[string]bool{"error": s.Error, "fault": s.Fault, "throttle": s.Throttle} {
 		if wanted {
@@ -95,7 +104,13 @@ func (s Settings) expression(d *release.Deployed) string {
 }
 
 // summaries returns the latest traces in a period, newest first.
-func summaries(ctx context.Context, client *xray.Client, expression string, from, to time.Time, limit int) ([]trace.Summary, error) {
+func summaries(
+	ctx context.Context,
+	client *xray.Client,
+	expression string,
+	from, to time.Time,
+	limit int,
+) ([]trace.Summary, error) {
 	byID := map[string]trace.Summary{} // adjacent searches may return the same trace
 	for end := to; end.After(from) && len(byID) < limit; end = end.Add(-longestSearch) {
 		start := end.Add(-longestSearch)
@@ -126,9 +141,13 @@ func summaries(ctx context.Context, client *xray.Client, expression string, from
 // summary converts X-Ray's summary. Spans remains 0.
 func summary(t types.TraceSummary) trace.Summary {
 	s := trace.Summary{
-		ID: aws.ToString(t.Id), Start: aws.ToTime(t.StartTime),
+		ID:       aws.ToString(t.Id),
+		Start:    aws.ToTime(t.StartTime),
 		Duration: seconds(cmp.Or(aws.ToFloat64(t.ResponseTime), aws.ToFloat64(t.Duration))),
-		Error:    aws.ToBool(t.HasError), Fault: aws.ToBool(t.HasFault), Throttle: aws.ToBool(t.HasThrottle), Complete: !aws.ToBool(t.IsPartial),
+		Error:    aws.ToBool(t.HasError),
+		Fault:    aws.ToBool(t.HasFault),
+		Throttle: aws.ToBool(t.HasThrottle),
+		Complete: !aws.ToBool(t.IsPartial),
 	}
 	if t.StartTime == nil {
 		s.Start = startOf(s.ID)

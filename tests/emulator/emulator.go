@@ -84,10 +84,13 @@ func start(tb testing.TB, secure bool) *Account {
 		}
 	})
 	account := Account{
-		Region:      region,
-		ID:          accountID,
-		credentials: aws.Credentials{AccessKeyID: accountID, SecretAccessKey: "root"}, // ministack derives the account from the key
-		client:      &http.Client{Transport: &http.Transport{}},
+		Region: region,
+		ID:     accountID,
+		credentials: aws.Credentials{
+			AccessKeyID:     accountID, // from which ministack derives the account
+			SecretAccessKey: "root",
+		},
+		client: &http.Client{Transport: &http.Transport{}},
 	}
 	var variables []string
 	if secure {

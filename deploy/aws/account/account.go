@@ -77,7 +77,9 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 		config.WithHTTPClient(httpClient(options.Resolver)),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
 			if options.Ask != nil {
-				o.TokenProvider = func() (string, error) { return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ") }
+				o.TokenProvider = func() (string, error) {
+					return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ")
+				}
 			}
 		}),
 		config.WithLogger(logging.Nop{}), // errors suffice

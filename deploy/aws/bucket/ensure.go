@@ -39,7 +39,10 @@ func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("bucket %s: %w", b.name, err)
 	}
-	tagging, err := b.client.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner})
+	tagging, err := b.client.GetBucketTagging(
+		ctx,
+		&s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner},
+	)
 	var tags []types.Tag
 	switch awserrors.Code(err) {
 	case "NoSuchBucket":
@@ -125,19 +128,27 @@ func (b *Bucket) settings() settings {
 			BlockPublicAcls: aws.Bool(true), BlockPublicPolicy: aws.Bool(true),
 			IgnorePublicAcls: aws.Bool(true), RestrictPublicBuckets: aws.Bool(true),
 		},
-		Encryption: types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{{
-			ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAes256},
-		}}},
+		Encryption: types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{
+			{
+				ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{
+					SSEAlgorithm: types.ServerSideEncryptionAes256,
+				},
+			},
+		}},
 		Versioning: types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
 		// Current versions do not expire: a rollback needs the packages of the earlier release.
-		Lifecycle: types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
-			ID:                             aws.String("remnants"),
-			Status:                         types.ExpirationStatusEnabled,
-			Filter:                         &types.LifecycleRuleFilter{Prefix: aws.String("")},
-			AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(incompleteUploadDays)},
-			NoncurrentVersionExpiration:    &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(noncurrentVersionDays)},
-			Expiration:                     &types.LifecycleExpiration{ExpiredObjectDeleteMarker: aws.Bool(true)},
-		}}},
+		Lifecycle: types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{
+			{
+				ID:     aws.String("remnants"),
+				Status: types.ExpirationStatusEnabled,
+				Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")},
+				AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{
+					DaysAfterInitiation: aws.Int32(incompleteUploadDays),
+				},
+				NoncurrentVersionExpiration: &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(noncurrentVersionDays)},
+				Expiration:                  &types.LifecycleExpiration{ExpiredObjectDeleteMarker: aws.Bool(true)},
+			},
+		}},
 		Policy: policy{Version: "2012-10-17", Statement: []statement{{
 			Sid: "TLSOnly", Effect: "Deny", Principal: "*", Action: "s3:*", Resource: []string{arn, arn + "/*"},
 			Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},

@@ -72,7 +72,10 @@ func (s *Stack) executing(ctx context.Context, plan *Plan, op operation) (bool, 
 	if slices.ContainsFunc(events, func(e stackEvent) bool { return e.token == op.token }) {
 		return true, nil
 	}
-	out, err := s.client.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
+	out, err := s.client.DescribeChangeSet(
+		ctx,
+		&cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name},
+	)
 	if err != nil {
 		return false, err
 	}
@@ -119,7 +122,10 @@ func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID 
 	if err != nil {
 		return nil, errors.Join(failure, err)
 	}
-	undeletable := slices.DeleteFunc(resources, func(r Resource) bool { return r.Status != types.ResourceStatusDeleteFailed })
+	undeletable := slices.DeleteFunc(
+		resources,
+		func(r Resource) bool { return r.Status != types.ResourceStatusDeleteFailed },
+	)
 	var ids []string
 	for _, r := range undeletable {
 		if !keep(r.LogicalID) {
@@ -182,7 +188,9 @@ func (s *Stack) waitIdle(ctx context.Context, progress func(string)) (*Descripti
 			continue
 		}
 		if progress != nil {
-			progress(fmt.Sprintf("stack %s is %s, by another or an interrupted deployment: waiting for it to end", s.name, d.Status))
+			progress(
+				fmt.Sprintf("stack %s is %s, by another or an interrupted deployment: waiting for it to end", s.name, d.Status),
+			)
 		}
 		if _, err := s.watch(ctx, operation{name: "operation in progress", stack: d.ID, mark: mark}); err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 			if err := s.wait(ctx); err != nil {
 				return nil, s.wrap(ctx, "compare", err)
 			}
-		case types.StackDriftDetectionStatusDetectionFailed: // for at least one resource; the results of the others are available
+		case types.StackDriftDetectionStatusDetectionFailed: // for some resources; the others have results
 			drifts, err := s.drifts(ctx)
 			return drifts, errors.Join(err, s.wrap(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
 		default:
@@ -69,12 +69,15 @@ func driftStatus(status types.StackResourceDriftStatus) string {
 
 func (s *Stack) drifts(ctx context.Context) ([]Drift, error) {
 	drifts := []Drift{}
-	pages := cloudformation.NewDescribeStackResourceDriftsPaginator(s.client, &cloudformation.DescribeStackResourceDriftsInput{
-		StackName: &s.name,
-		StackResourceDriftStatusFilters: []types.StackResourceDriftStatus{
-			types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted,
+	pages := cloudformation.NewDescribeStackResourceDriftsPaginator(
+		s.client,
+		&cloudformation.DescribeStackResourceDriftsInput{
+			StackName: &s.name,
+			StackResourceDriftStatusFilters: []types.StackResourceDriftStatus{
+				types.StackResourceDriftStatusModified, types.StackResourceDriftStatusDeleted,
+			},
 		},
-	})
+	)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -82,7 +85,9 @@ func (s *Stack) drifts(ctx context.Context) ([]Drift, error) {
 		}
 		for _, d := range page.StackResourceDrifts {
 			drift := Drift{
-				LogicalID: aws.ToString(d.LogicalResourceId), Type: aws.ToString(d.ResourceType), Status: string(d.StackResourceDriftStatus),
+				LogicalID:  aws.ToString(d.LogicalResourceId),
+				Type:       aws.ToString(d.ResourceType),
+				Status:     string(d.StackResourceDriftStatus),
 				Properties: []string{},
 			}
 			for _, p := range d.PropertyDifferences {

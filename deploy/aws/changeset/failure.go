@@ -55,9 +55,15 @@ func describeStatus(status types.StackStatus) string {
 	case "":
 		return "nothing was changed"
 	case types.StackStatusRollbackComplete:
-		return fmt.Sprintf("the created resources were deleted, except retained ones (%s); the next deployment starts over", status)
+		return fmt.Sprintf(
+			"the created resources were deleted, except retained ones (%s); the next deployment starts over",
+			status,
+		)
 	case types.StackStatusRollbackFailed, types.StackStatusCreateFailed:
-		return fmt.Sprintf("not all of the created resources were deleted (%s); the next deployment deletes the rest and starts over", status)
+		return fmt.Sprintf(
+			"not all of the created resources were deleted (%s); the next deployment deletes the rest and starts over",
+			status,
+		)
 	case types.StackStatusUpdateRollbackComplete, types.StackStatusImportRollbackComplete:
 		return fmt.Sprintf("the stack is back in its previous state (%s)", status)
 	case types.StackStatusUpdateRollbackFailed:
@@ -70,7 +76,9 @@ func describeStatus(status types.StackStatus) string {
 }
 
 // handlerMessage matches a resource provider's message as CloudFormation wraps it.
-var handlerMessage = regexp.MustCompile(`^Resource handler returned message: "(.*?)" \(RequestToken: [\w-]*, HandlerErrorCode: \w*\)$`)
+var handlerMessage = regexp.MustCompile(
+	`^Resource handler returned message: "(.*?)" \(RequestToken: [\w-]*, HandlerErrorCode: \w*\)$`,
+)
 
 // trimReason returns a reason without CloudFormation's wrapping and final full stop.
 func trimReason(reason string) string {
@@ -159,9 +167,11 @@ var hints = []struct {
 			"deploy with the parameter ApiGatewayLogsRole set to Create in the stage's file"},
 	{regexp.MustCompile(`(?i)cannot be assumed|(unable|authorized|permissions?) to assume|trust relationship`),
 		"a role that was just created takes a moment to become available everywhere: deploy again"},
-	{regexp.MustCompile(`decreases account's UnreservedConcurrentExecution below its minimum`),
-		"the account has too little unreserved Lambda concurrency: lower ReservedConcurrency in the stage's file, or request an " +
-			"increase of the quota Concurrent executions"},
+	{
+		regexp.MustCompile(`decreases account's UnreservedConcurrentExecution below its minimum`),
+		"the account has too little unreserved Lambda concurrency: lower ReservedConcurrency in the stage's file, or " +
+			"request an increase of the quota Concurrent executions",
+	},
 	{regexp.MustCompile(`A version for this Lambda function exists`),
 		"a version with this code and configuration already exists: change either, or delete that version"},
 	{regexp.MustCompile(`(?i)already exist|NameConflict|AlreadyExists`),
@@ -169,20 +179,37 @@ var hints = []struct {
 			"docs/deploy.md describes how to import an existing table"},
 	{regexp.MustCompile(`(?i)\bKMS\b|kms:|CiphertextException|encryption key`),
 		"check that the key is enabled, is in this Region and has a policy that allows this use, then deploy again"},
-	{regexp.MustCompile(`No integration defined|doesn't contain any methods|Invalid OpenAPI|Unable to parse API definition`),
-		"API Gateway rejected the API document: {template} prints it, and {lint} checks it"},
-	{regexp.MustCompile(`(?i)\balarms?\b.*(ALARM|activated|breach|stopp)|CodeDeploy.*(fail|roll|stop)|deployment .*(was stopped|failed)`),
-		"the new version triggered an alarm, and the previous version is active again: see {status} and {logs}"},
+	{
+		regexp.MustCompile(
+			`No integration defined|doesn't contain any methods|Invalid OpenAPI|Unable to parse API definition`,
+		),
+		"API Gateway rejected the API document: {template} prints it, and {lint} checks it",
+	},
+	{
+		regexp.MustCompile(
+			`(?i)\balarms?\b.*(ALARM|activated|breach|stopp)|CodeDeploy.*(fail|roll|stop)|deployment .*(was stopped|failed)`,
+		),
+		"the new version triggered an alarm, and the previous version is active again: see {status} and {logs}",
+	},
 	{regexp.MustCompile(`(?i)CodeStorageExceeded|code storage`),
 		"the account's Lambda code storage is full: docs/deploy.md describes how to delete old versions"},
-	{regexp.MustCompile(`(?i)quota|limit ?exceeded|LimitExceeded|TooManyRequests|maximum number of|exceeds? the (maximum|limit)`),
-		"the account has reached a quota: delete unused resources, or request an increase in Service Quotas"},
+	{
+		regexp.MustCompile(
+			`(?i)quota|limit ?exceeded|LimitExceeded|TooManyRequests|maximum number of|exceeds? the (maximum|limit)`,
+		),
+		"the account has reached a quota: delete unused resources, or request an increase in Service Quotas",
+	},
 	{regexp.MustCompile(`(?i)Rate exceeded|Throttl|Too Many Requests`),
 		"AWS throttled the requests: deploy again in a few minutes"},
 	{regexp.MustCompile(`(?i)cannot be (deleted|replaced).*protection|deletion ?protection|TerminationProtection`),
 		"deletion protection is on: docs/deploy.md describes how to turn it off"},
-	{regexp.MustCompile(`(?i)does(n't| not) (exist|match).*(s3|bucket|key)|NoSuchKey|Error occurred while GetObject|S3 Error`),
-		"CloudFormation cannot read the package from the artifact bucket: check that the bucket is in this Region and has the object"},
+	{
+		regexp.MustCompile(
+			`(?i)does(n't| not) (exist|match).*(s3|bucket|key)|NoSuchKey|Error occurred while GetObject|S3 Error`,
+		),
+		"CloudFormation cannot read the package from the artifact bucket: " +
+			"check that the bucket is in this Region and has the object",
+	},
 	{regexp.MustCompile(`Requires capabilities`),
 		"the template names a role, which this tool does not allow: remove the RoleName"},
 	{regexp.MustCompile(`(?i)EarlyValidation`),

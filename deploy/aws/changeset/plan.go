@@ -58,7 +58,7 @@ type Change struct {
 	PhysicalID  string   `json:"physicalId,omitempty"`
 	Type        string   `json:"type"`
 	Replacement string   `json:"replacement,omitempty"` // of Modify: True, False or Conditional
-	Properties  []string `json:"properties,omitempty"`  // of Modify: the changed properties, or attributes such as Tags; sorted
+	Properties  []string `json:"properties,omitempty"`  // of Modify: properties, or attributes such as Tags; sorted
 	Drift       string   `json:"drift,omitempty"`       // with Input.RevertDrift: MODIFIED, DELETED or "" for neither
 	// Policy is the effect of the DeletionPolicy or UpdateReplacePolicy on a resource that is removed or replaced:
 	// Delete, Retain, Snapshot, ReplaceAndDelete, ReplaceAndRetain or ReplaceAndSnapshot; "" for other changes.
@@ -240,7 +240,10 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
 	}
-	_, err := s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
+	_, err := s.client.DeleteChangeSet(
+		ctx,
+		&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name},
+	)
 	if err != nil && !isConflict(err) {
 		return s.wrap(ctx, "discard the plan of", err)
 	}
@@ -261,7 +264,8 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	if slices.ContainsFunc(others, func(c types.ChangeSetSummary) bool { return aws.ToString(c.ChangeSetId) != plan.ID }) {
 		return nil // another deployment has a plan for this stack
 	}
-	if _, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &plan.StackID}); err != nil && !isConflict(err) {
+	_, err = s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &plan.StackID})
+	if err != nil && !isConflict(err) {
 		return s.wrap(ctx, "discard the plan of", err)
 	}
 	return nil
@@ -293,7 +297,10 @@ func (s *Stack) deleteAbandoned(ctx context.Context) {
 		executed := strings.HasPrefix(string(set.ExecutionStatus), "EXECUTE_")
 		ours := strings.HasPrefix(aws.ToString(set.ChangeSetName), prefix)
 		if ours && !executed && time.Since(aws.ToTime(set.CreationTime)) > abandonedAfter {
-			_, _ = s.client.DeleteChangeSet(ctx, &cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName})
+			_, _ = s.client.DeleteChangeSet(
+				ctx,
+				&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName},
+			)
 		}
 	}
 }

@@ -41,7 +41,10 @@ type Client interface {
 	) (*cloudformation.DescribeStackDriftDetectionStatusOutput, error)
 	DescribeStackEvents(context.Context, *cloudformation.DescribeStackEventsInput, ...func(*cloudformation.Options),
 	) (*cloudformation.DescribeStackEventsOutput, error)
-	DescribeStackResourceDrifts(context.Context, *cloudformation.DescribeStackResourceDriftsInput, ...func(*cloudformation.Options),
+	DescribeStackResourceDrifts(
+		context.Context,
+		*cloudformation.DescribeStackResourceDriftsInput,
+		...func(*cloudformation.Options),
 	) (*cloudformation.DescribeStackResourceDriftsOutput, error)
 	DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options),
 	) (*cloudformation.DescribeStacksOutput, error)
@@ -183,7 +186,10 @@ func (s *Stack) Resources(ctx context.Context) ([]Resource, error) { return s.re
 
 func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 	var resources []Resource
-	pages := cloudformation.NewListStackResourcesPaginator(s.client, &cloudformation.ListStackResourcesInput{StackName: &id})
+	pages := cloudformation.NewListStackResourcesPaginator(
+		s.client,
+		&cloudformation.ListStackResourcesInput{StackName: &id},
+	)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if isNotFound(err) {

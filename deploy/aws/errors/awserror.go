@@ -107,8 +107,9 @@ func Code(err error) string {
 const (
 	permissions = "docs/deploy.md has the policy that the deployer needs"
 	signIn      = "sign in again, or set a new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and retry"
-	provide     = "set AWS_PROFILE to a profile of ~/.aws/config, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and retry"
-	network     = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and retry"
+	provide     = "set AWS_PROFILE to a profile of ~/.aws/config, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, " +
+		"and retry"
+	network = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and retry"
 )
 
 // kindOfCode returns the kind of an error code that all services share ("Common Errors" in the API references, in the
@@ -132,7 +133,11 @@ func kindOfCode(code string, status int) Kind {
 	case "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets",
 		"CodeStorageExceededException":
 		return Quota
-	case "OptInRequired", "RegionDisabledException", "PermanentRedirect", "MovedPermanently", "AuthorizationHeaderMalformed",
+	case "OptInRequired",
+		"RegionDisabledException",
+		"PermanentRedirect",
+		"MovedPermanently",
+		"AuthorizationHeaderMalformed",
 		"IllegalLocationConstraintException":
 		return Region
 	}
@@ -157,9 +162,17 @@ func explain(err error) *Error {
 	message := err.Error()
 	switch {
 	case strings.Contains(message, "Missing Region"), is[*aws.MissingRegionError](err):
-		return &Error{Kind: Region, Cause: "no AWS Region is set", Next: "set AWS_REGION, such as AWS_REGION=eu-west-1, and retry"}
+		return &Error{
+			Kind:  Region,
+			Cause: "no AWS Region is set",
+			Next:  "set AWS_REGION, such as AWS_REGION=eu-west-1, and retry",
+		}
 	case strings.Contains(message, "invalid input region"):
-		return &Error{Kind: Region, Cause: "AWS_REGION is not a valid Region name", Next: "set a Region such as eu-west-1, and retry"}
+		return &Error{
+			Kind:  Region,
+			Cause: "AWS_REGION is not a valid Region name",
+			Next:  "set a Region such as eu-west-1, and retry",
+		}
 	}
 	return explainNetwork(err)
 }
@@ -189,7 +202,11 @@ func explainCredentials(err error) *Error {
 		return e
 	}
 	if is[*processcreds.ProviderError](err) {
-		return &Error{Kind: NoCredentials, Cause: "the credential process of the profile failed: " + innermost(err), Next: provide}
+		return &Error{
+			Kind:  NoCredentials,
+			Cause: "the credential process of the profile failed: " + innermost(err),
+			Next:  provide,
+		}
 	}
 	// Instance metadata is the last provider: its error means that no other is configured.
 	if strings.Contains(err.Error(), "no EC2 IMDS role found") || is[*credentials.StaticCredentialsEmptyError](err) {
@@ -247,7 +264,11 @@ func explainAPI(err error, api smithy.APIError) *Error {
 		e.Next = "retry in a few minutes; https://health.aws.amazon.com lists outages"
 	default:
 		e.Kind = Other
-		e.Cause = fmt.Sprintf("%s (%s)", strings.TrimSuffix(message, "."), strings.Join(compact(operation.name(), code), ", "))
+		e.Cause = fmt.Sprintf(
+			"%s (%s)",
+			strings.TrimSuffix(message, "."),
+			strings.Join(compact(operation.name(), code), ", "),
+		)
 	}
 	return e
 }

@@ -140,7 +140,11 @@ const refusal = "errorResponseType"
 func (s Style) access(f fields) string {
 	f.drop("requestTime", "protocol", "extendedRequestId", "responseLength")
 	words := []string{
-		s.level(f.level()), f.take("httpMethod"), f.take("resourcePath"), s.Status(f.take("status")), f.take("responseLatency") + " ms",
+		s.level(f.level()),
+		f.take("httpMethod"),
+		f.take("resourcePath"),
+		s.Status(f.take("status")),
+		f.take("responseLatency") + " ms",
 	}
 	for _, name := range []string{refusal, "integrationError"} {
 		if text := f.take(name); text != "" && text != "-" {

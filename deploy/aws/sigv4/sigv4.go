@@ -41,7 +41,8 @@ func Sign(req *http.Request, credentials aws.CredentialsProvider, region string)
 			return fmt.Errorf("sign: %w", err)
 		}
 	}
-	err = signer.NewSigner().SignHTTP(req.Context(), keys, req, hex.EncodeToString(digest.Sum(nil)), service, region, time.Now())
+	payloadHash := hex.EncodeToString(digest.Sum(nil))
+	err = signer.NewSigner().SignHTTP(req.Context(), keys, req, payloadHash, service, region, time.Now())
 	if err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}

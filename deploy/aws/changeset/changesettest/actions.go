@@ -28,7 +28,11 @@ func (c *CloudFormation) respond(action string, form url.Values) (any, *Fault) {
 	}
 	do := actions[action]
 	if do == nil {
-		return nil, &Fault{Status: http.StatusBadRequest, Code: "InvalidAction", Message: "Could not find operation " + action}
+		return nil, &Fault{
+			Status:  http.StatusBadRequest,
+			Code:    "InvalidAction",
+			Message: "Could not find operation " + action,
+		}
 	}
 	return do(form)
 }
@@ -142,7 +146,12 @@ func (c *CloudFormation) getTemplate(form url.Values) (any, *Fault) {
 // updatable reports whether a change set can be created or executed for a stack with resources in this status.
 func updatable(status string) bool {
 	switch status {
-	case "CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_FAILED":
+	case "CREATE_COMPLETE",
+		"UPDATE_COMPLETE",
+		"UPDATE_ROLLBACK_COMPLETE",
+		"IMPORT_COMPLETE",
+		"IMPORT_ROLLBACK_COMPLETE",
+		"UPDATE_FAILED":
 		return true
 	default:
 		return false
@@ -219,7 +228,10 @@ func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
 	if address := form.Get("TemplateURL"); address != "" {
 		body, err := fetch(address)
 		if err != nil {
-			return invalid("S3 error: Access Denied\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html")
+			return invalid(
+				"S3 error: Access Denied\nFor more information check " +
+					"http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
+			)
 		}
 		set.body = body
 	}
@@ -263,13 +275,20 @@ func checkCapabilities(t *template, capabilities []string, set *changeSet, form 
 			needed = "CAPABILITY_NAMED_IAM"
 		}
 		if strings.HasPrefix(r.Type, "AWS::IAM::") && !slices.Contains(capabilities, needed) {
-			return &Fault{Status: 400, Code: "InsufficientCapabilitiesException", Message: "Requires capabilities : [" + needed + "]"}
+			return &Fault{
+				Status:  400,
+				Code:    "InsufficientCapabilitiesException",
+				Message: "Requires capabilities : [" + needed + "]",
+			}
 		}
 	}
 	for _, member := range members(form, "ResourcesToImport") {
 		id := member["LogicalResourceId"]
 		if t.Resources[id].DeletionPolicy == "" {
-			return invalid("The following resources to import [%s] must have DeletionPolicy attribute specified in the template.", id)
+			return invalid(
+				"The following resources to import [%s] must have DeletionPolicy attribute specified in the template.",
+				id,
+			)
 		}
 		set.imports[id] = member["ResourceIdentifier.entry.1.value"]
 	}
@@ -312,7 +331,11 @@ func (c *CloudFormation) set(form url.Values) (*stack, *changeSet, *Fault) {
 			}
 		}
 	}
-	return nil, nil, &Fault{Status: 404, Code: "ChangeSetNotFound", Message: fmt.Sprintf("ChangeSet [%s] does not exist", name)}
+	return nil, nil, &Fault{
+		Status:  404,
+		Code:    "ChangeSetNotFound",
+		Message: fmt.Sprintf("ChangeSet [%s] does not exist", name),
+	}
 }
 
 func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
@@ -377,9 +400,14 @@ func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 	for i, detail := range set.details {
 		id, reason, _ := strings.Cut(detail, ": ")
 		events = append(events, failed{
-			EventID: strconv.Itoa(i), EventType: "VALIDATION_ERROR", LogicalResourceID: id, ResourceType: set.template.Resources[id].Type,
-			ValidationName: "NAME_CONFLICT_VALIDATION", ValidationStatus: "FAILED", ValidationStatusReason: reason,
-			ValidationPath: "/Resources/" + id,
+			EventID:                strconv.Itoa(i),
+			EventType:              "VALIDATION_ERROR",
+			LogicalResourceID:      id,
+			ResourceType:           set.template.Resources[id].Type,
+			ValidationName:         "NAME_CONFLICT_VALIDATION",
+			ValidationStatus:       "FAILED",
+			ValidationStatusReason: reason,
+			ValidationPath:         "/Resources/" + id,
 		})
 	}
 	return struct {

@@ -300,7 +300,8 @@ func (s *stack) compare(set *changeSet) {
 		default:
 			c.Replacement, c.PhysicalID = "False", s.resources[id].PhysicalResourceID
 			for _, property := range union(before.Properties, r.Properties) {
-				if reflect.DeepEqual(before.Properties[property], r.Properties[property]) && !s.refers(set, r.Properties[property]) {
+				if reflect.DeepEqual(before.Properties[property], r.Properties[property]) &&
+					!s.refers(set, r.Properties[property]) {
 					continue
 				}
 				recreation := "Never"
@@ -382,7 +383,14 @@ func (s *stack) execute(set *changeSet, token string) {
 	set.execution, set.executed = "EXECUTE_IN_PROGRESS", token
 	s.markObsolete()
 	previous := s.parameters
-	s.schedule(token, s.name, stackType, set.kind+"_IN_PROGRESS", "User Initiated", func() { s.parameters = set.parameters })
+	s.schedule(
+		token,
+		s.name,
+		stackType,
+		set.kind+"_IN_PROGRESS",
+		"User Initiated",
+		func() { s.parameters = set.parameters },
+	)
 	present := slices.DeleteFunc(slices.Clone(set.changes), func(c change) bool { return c.Action == "Remove" })
 	for _, c := range present {
 		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_IN_PROGRESS", "")
@@ -396,7 +404,8 @@ func (s *stack) execute(set *changeSet, token string) {
 	failed := -1
 	for i, c := range present {
 		reason, fails := s.server.fails(Phase(statusOf(c)), c.LogicalID)
-		name, _ := s.resolve(set.template.Resources[c.LogicalID].Properties[nameProperty(c.ResourceType)], set.parameters).(string)
+		properties := set.template.Resources[c.LogicalID].Properties
+		name, _ := s.resolve(properties[nameProperty(c.ResourceType)], set.parameters).(string)
 		if !fails && c.Action == "Add" && s.server.existing[c.ResourceType+" "+name] {
 			reason, fails = fmt.Sprintf("Resource handler returned message: \"Resource of type '%s' with identifier '%s' "+
 				"already exists.\" (RequestToken: 0c1d, HandlerErrorCode: AlreadyExists)", c.ResourceType, name), true
@@ -418,7 +427,13 @@ func (s *stack) execute(set *changeSet, token string) {
 	}
 	words := map[Phase]string{Create: "creation", Update: "update", Import: "import"}
 	for _, c := range present[failed+1:] {
-		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", "Resource "+words[Phase(statusOf(c))]+" cancelled")
+		s.schedule(
+			token,
+			c.LogicalID,
+			c.ResourceType,
+			statusOf(c)+"_FAILED",
+			"Resource "+words[Phase(statusOf(c))]+" cancelled",
+		)
 	}
 	s.rollback(set, phase, token, present[:failed], present[failed:], previous)
 }
@@ -462,9 +477,19 @@ func (s *stack) complete(set *changeSet, phase Phase, token string) {
 }
 
 // rollback schedules the rollback of an operation in which the changes in done succeeded and those in failed did not.
-func (s *stack) rollback(set *changeSet, phase Phase, token string, done, failed []change, parameters map[string]string) {
+func (s *stack) rollback(
+	set *changeSet,
+	phase Phase,
+	token string,
+	done, failed []change,
+	parameters map[string]string,
+) {
 	start := map[Phase]string{Create: "ROLLBACK", Update: "UPDATE_ROLLBACK", Import: "IMPORT_ROLLBACK"}[phase]
-	reason := fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", strings.ToLower(statusOf(failed[0])), failed[0].LogicalID)
+	reason := fmt.Sprintf(
+		"The following resource(s) failed to %s: [%s]. ",
+		strings.ToLower(statusOf(failed[0])),
+		failed[0].LogicalID,
+	)
 	if phase == Create {
 		reason += "Rollback requested by user."
 	}
@@ -478,7 +503,13 @@ func (s *stack) rollback(set *changeSet, phase Phase, token string, done, failed
 		switch why, fails := s.server.fails(Rollback, c.LogicalID); {
 		case fails:
 			stuck = append(stuck, c.LogicalID)
-			s.schedule(token, c.LogicalID, c.ResourceType, map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase], why)
+			s.schedule(
+				token,
+				c.LogicalID,
+				c.ResourceType,
+				map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase],
+				why,
+			)
 		case c.Action == "Import":
 			s.schedule(token, c.LogicalID, c.ResourceType, "IMPORT_ROLLBACK_COMPLETE", "")
 		case c.Action == "Modify":

@@ -65,8 +65,10 @@ func ExpiredToken() Fault {
 // cloudformation:CreateChangeSet.
 func AccessDenied(action string) Fault {
 	return Fault{Status: 403, Code: "AccessDenied", Message: fmt.Sprintf(
-		"User: arn:aws:iam::%s:user/deployer is not authorized to perform: %s on resource: arn:aws:cloudformation:%s:%s:stack/x/* "+
-			"because no identity-based policy allows the %s action", Account, action, Region, Account, action)}
+		"User: arn:aws:iam::%s:user/deployer is not authorized to perform: %s "+
+			"on resource: arn:aws:cloudformation:%s:%s:stack/x/* because no identity-based policy allows the %s action",
+		Account, action, Region, Account, action,
+	)}
 }
 
 // Unavailable is a fault of the service.
