@@ -154,7 +154,7 @@ func (s Settings) encode(t *trace.Trace, documents []json.RawMessage, lines []li
 	return nil
 }
 
-// print writes a text if it is wanted.
+// print writes text if wanted is true.
 func (s Settings) print(text string, wanted bool) error {
 	if !wanted {
 		return nil
