@@ -28,7 +28,7 @@ func followed(p page, b block) bool {
 func drawings() map[string][]string {
 	return map[string][]string{
 		"README.md":       {"┌──────────────┐"},
-		"docs/operate.md": {"UserRequestAPI/prod", "# How each operation goes"},
+		"docs/operate.md": {"UserRequestAPI/prod", "# Outcomes and latency of each operation"},
 	}
 }
 
