@@ -4,21 +4,21 @@ import (
 	"strconv"
 )
 
-// gatewayResponses are the answers to requests that reach no function, one for each of API Gateway's types of them
-// ("Gateway response types for API Gateway"), each with the status that it has by default.
+// gatewayResponses returns a gateway response of each type ("Gateway response types for API Gateway"), with the type's
+// default status code.
 //
-// Templates of gateway responses are not Velocity's: only variables are replaced. The document of a type that comes with
-// several statuses says none.
+// Templates of gateway responses are not Velocity: API Gateway only replaces variables. The problem document of a type
+// with several status codes has no status.
 func (a *openAPI) gatewayResponses() object {
 	const (
-		// A response cannot depend on the method.
-		sendAgain   = " A read can be sent again. The outcome of a write is unknown; the documentation has the next step."
-		notFunction = "The function that serves this route failed, or could not be called." + sendAgain
+		// A gateway response cannot depend on the method.
+		retry       = " A read can be retried. The outcome of a write is unknown; the documentation has the next step."
+		notFunction = "The function of this route failed, or could not be invoked." + retry
 		ourFault    = "The service failed. Try again later; if the error persists, report the requestId."
 	)
 	forbidden := problem{Status: 403, Code: "Forbidden", Detail: errorMessage}
 	internal := problem{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}
-	badGateway := problem{Title: "No answer from the function", Code: "BadGateway", Detail: notFunction}
+	badGateway := problem{Title: "No response from the function", Code: "BadGateway", Detail: notFunction}
 	responses := object{}
 	for name, p := range map[string]problem{
 		"DEFAULT_4XX": {Title: "Request refused", Code: "RequestRefused", Detail: errorMessage},
@@ -33,28 +33,28 @@ func (a *openAPI) gatewayResponses() object {
 		"INVALID_API_KEY":        {Status: 403, Code: "InvalidApiKey", Detail: "Send a valid API key in the header X-Api-Key."},
 		"INVALID_SIGNATURE":      {Status: 403, Code: "InvalidSignature", Detail: errorMessage},
 		"MISSING_AUTHENTICATION_TOKEN": {Status: 403, Code: "MissingAuthenticationToken",
-			Detail: "The request carries no authentication token, or there is no such route."},
+			Detail: "The request has no authentication token, or the API has no such route."},
 		"RESOURCE_NOT_FOUND": {Status: 404, Code: "RouteNotFound", Detail: errorMessage},
-		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Code: "UnsupportedMediaType", // of requests that reach no function
-			Detail: "The Content-Type of this request is not known here. Leave it out: no body is needed."},
+		"UNSUPPORTED_MEDIA_TYPE": {Status: 415, Code: "UnsupportedMediaType",
+			Detail: "The Content-Type of this request is not supported. Omit it: no body is needed."},
 		"THROTTLED": {Status: 429, Code: "Throttled",
-			Detail: "There are more requests than this stage takes at once. Try again after a second."},
+			Detail: "The request rate of this stage is exceeded. Try again after a second."},
 		"QUOTA_EXCEEDED": {Status: 429, Code: "QuotaExceeded",
-			Detail: "The quota of this API key is used up. Try again when its next period begins."},
+			Detail: "The quota of this API key is exceeded. Try again in its next period."},
 
 		"API_CONFIGURATION_ERROR":        internal,
 		"AUTHORIZER_CONFIGURATION_ERROR": internal,
 		"AUTHORIZER_FAILURE":             internal,
 		"INTEGRATION_FAILURE":            badGateway,
 		"INTEGRATION_TIMEOUT": {Status: 504, Code: "GatewayTimeout",
-			Detail: "The response took too long." + sendAgain},
+			Detail: "The function timed out." + retry},
 	} {
 		parameters := object{}
 		for header, value := range a.problemHeaders() {
 			parameters["gatewayresponse.header."+header] = value
 		}
 		if name == "THROTTLED" {
-			parameters["gatewayresponse.header.Retry-After"] = literal("1") // second, in which the bucket of tokens fills again
+			parameters["gatewayresponse.header.Retry-After"] = literal("1") // seconds
 		}
 		response := object{"responseParameters": parameters, "responseTemplates": object{"application/json": p.document()}}
 		if p.Status != 0 {

@@ -17,19 +17,19 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Address An address below the host that was asked.
+// Address An absolute path on the host of the request.
 type Address = string
 
-// CreatedAt When the user was created, in UTC to the millisecond (RFC 3339). Set by the service.
+// CreatedAt The time of creation, in UTC with milliseconds (RFC 3339). Set by the service.
 type CreatedAt = time.Time
 
-// Cursor Leads from a page to the following one, as `next` and as `cursor`. It is opaque.
+// Cursor The position of the next page, as `next` and as `cursor`. It is opaque.
 type Cursor = string
 
 // Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 type Email = string
 
-// EntityTags `*`, or one or more entity tags with commas between (RFC 9110 §13.1).
+// EntityTags `*`, or a comma-separated list of entity tags (RFC 9110 §13.1).
 type EntityTags = string
 
 // Fault A fault in the body of a request.
@@ -37,73 +37,73 @@ type Fault struct {
 	// Code The kind of fault, such as `InvalidName`.
 	Code string `json:"code"`
 
-	// Detail What is wrong there, in words.
+	// Detail What is wrong, for people.
 	Detail string `json:"detail"`
 
-	// Pointer Where in the body, as a JSON Pointer in its URI fragment form (RFC 6901 §6).
+	// Pointer The position in the body, as a JSON Pointer in URI fragment form (RFC 6901 §6).
 	Pointer string `json:"pointer"`
 }
 
-// Index What the API is, and where its parts are.
+// Index The name, version and addresses of the API.
 type Index struct {
-	// Links Addresses. Those of the API are the stage's own, also where the request came by another domain and path, which lead to the stage.
+	// Links The addresses of the API and its documentation. Addresses of the API begin with the path of the stage, even if the request used a custom domain name.
 	Links struct {
 		// Documentation How to run, call, deploy and change the API.
 		Documentation string `json:"documentation"`
 
-		// Self An address below the host that was asked.
+		// Self An absolute path on the host of the request.
 		Self Address `json:"self"`
 
-		// Users An address below the host that was asked.
+		// Users An absolute path on the host of the request.
 		Users Address `json:"users"`
 	} `json:"links"`
 
 	// Name The name of the API.
 	Name string `json:"name"`
 
-	// Version The version of this document that the stage serves.
+	// Version The version of this document that is deployed to the stage.
 	Version string `json:"version"`
 }
 
 // Name 1 to 256 characters.
 type Name = string
 
-// Problem Why a request was refused or failed (RFC 9457).
+// Problem A problem document (RFC 9457) that describes why a request failed.
 type Problem struct {
-	// Code What to decide by; the section on errors says what each means.
+	// Code The problem type, for programs. The section on errors lists the codes.
 	Code string `json:"code"`
 
-	// Detail What is wrong with this request and what to do, in words.
+	// Detail What is wrong with this request and what to do, for people.
 	Detail string `json:"detail"`
 
-	// Errors The faults in the body, the first ten of them.
+	// Errors The first ten faults in the body.
 	Errors []Fault `json:"errors,omitempty"`
 
-	// Instance An address below the host that was asked.
+	// Instance An absolute path on the host of the request.
 	Instance Address `json:"instance,omitempty"`
 
-	// RequestID Names a request in the logs.
+	// RequestID Identifies a request in the logs.
 	RequestID RequestID `json:"requestId"`
 
-	// Status The status of the answer. Absent with codes that come with several, `BadGateway` and `RequestRefused`.
+	// Status The status code. Absent with `BadGateway` and `RequestRefused`, which have several status codes.
 	Status int `json:"status,omitempty"`
 
-	// Title The kind of problem, in words.
+	// Title A short summary of the problem type.
 	Title string `json:"title"`
 
-	// Type `urn:problem-type:userrequestapi:` and the code.
+	// Type `urn:problem-type:userrequestapi:`, followed by the code.
 	Type string `json:"type"`
 }
 
-// RequestID Names a request in the logs.
+// RequestID Identifies a request in the logs.
 type RequestID = string
 
-// UpdatedAt When the user was last written, in UTC to the millisecond (RFC 3339). Set by the service.
+// UpdatedAt The time of the last write, in UTC with milliseconds (RFC 3339). Set by the service.
 type UpdatedAt = time.Time
 
-// User A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
+// User A user: `userId` and any other attributes. This schema applies to users that this API has written. An item that another program has written to the table is returned unchanged.
 type User struct {
-	// CreatedAt When the user was created, in UTC to the millisecond (RFC 3339). Set by the service.
+	// CreatedAt The time of creation, in UTC with milliseconds (RFC 3339). Set by the service.
 	CreatedAt *CreatedAt `json:"createdAt,omitempty"`
 
 	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
@@ -112,24 +112,24 @@ type User struct {
 	// Name 1 to 256 characters.
 	Name *Name `json:"name,omitempty"`
 
-	// UpdatedAt When the user was last written, in UTC to the millisecond (RFC 3339). Set by the service.
+	// UpdatedAt The time of the last write, in UTC with milliseconds (RFC 3339). Set by the service.
 	UpdatedAt *UpdatedAt `json:"updatedAt,omitempty"`
 
-	// UserID Names the user, for ever.
+	// UserID Identifies the user; it never changes.
 	UserID               string                     `json:"userId"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// UserID The id of a user that is created: 1 to 128 of the characters that a URL never encodes, which are letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients remove from a path.
+// UserID The id of a new user: 1 to 128 letters, digits, `.`, `_`, `~` and `-`, which need no encoding in a URL. `.` and `..` are not allowed, because clients remove them from a path.
 type UserID = string
 
-// UserIDInPath The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. `.` and `..` can only be in the query, because clients remove them from a path.
+// UserIDInPath The id of a user. Ids that other programs have written are any string of up to 2048 bytes of UTF-8. `.` and `..` can only be in the query, because clients remove them from a path.
 type UserIDInPath = string
 
-// UserIDInQuery The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+// UserIDInQuery The id of a user. Ids that other programs have written are any string of up to 2048 bytes of UTF-8. A blank id can only be in the path.
 type UserIDInQuery = string
 
-// UserInput A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
+// UserInput A user in a request. The service sets `createdAt` and `updatedAt`: omit them, or with PUT send them back unchanged. The same applies to attributes of other programs whose names begin with `_`: PUT keeps them even if they are omitted. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type UserInput struct {
 	// Email A mailbox (RFC 5321 §4.1.2) of up to 254 characters, such as `ada@example.org`, `"Ada King"@example.org` or `ada@[192.0.2.1]`.
 	Email *Email `json:"email,omitempty"`
@@ -137,7 +137,7 @@ type UserInput struct {
 	// Name 1 to 256 characters.
 	Name *Name `json:"name,omitempty"`
 
-	// UserID The id of a user that is created: 1 to 128 of the characters that a URL never encodes, which are letters, digits, `.`, `_`, `~` and `-`; neither `.` nor `..`, which clients remove from a path.
+	// UserID The id of a new user: 1 to 128 letters, digits, `.`, `_`, `~` and `-`, which need no encoding in a URL. `.` and `..` are not allowed, because clients remove them from a path.
 	UserID               *UserID                    `json:"userId,omitempty"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
@@ -147,20 +147,20 @@ type UserPage struct {
 	// Items The users of the page.
 	Items []json.RawMessage `json:"items"`
 
-	// Next Leads from a page to the following one, as `next` and as `cursor`. It is opaque.
+	// Next The position of the next page, as `next` and as `cursor`. It is opaque.
 	Next Cursor `json:"next,omitempty"`
 }
 
-// CursorParameter Leads from a page to the following one, as `next` and as `cursor`. It is opaque.
+// CursorParameter The position of the next page, as `next` and as `cursor`. It is opaque.
 type CursorParameter = Cursor
 
 // IdempotencyKey defines model for idempotencyKey.
 type IdempotencyKey = string
 
-// IfMatch `*`, or one or more entity tags with commas between (RFC 9110 §13.1).
+// IfMatch `*`, or a comma-separated list of entity tags (RFC 9110 §13.1).
 type IfMatch = EntityTags
 
-// IfNoneMatch `*`, or one or more entity tags with commas between (RFC 9110 §13.1).
+// IfNoneMatch `*`, or a comma-separated list of entity tags (RFC 9110 §13.1).
 type IfNoneMatch = EntityTags
 
 // IfNoneMatchAny defines model for ifNoneMatchAny.
@@ -169,81 +169,81 @@ type IfNoneMatchAny = string
 // Limit defines model for limit.
 type Limit = int
 
-// UserIDQuery The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+// UserIDQuery The id of a user. Ids that other programs have written are any string of up to 2048 bytes of UTF-8. A blank id can only be in the path.
 type UserIDQuery = UserIDInQuery
 
-// UserIDQueryToo The id of a user. Those of other programs can be any string of up to 2048 bytes of UTF-8. A blank one can only be in the path.
+// UserIDQueryToo The id of a user. Ids that other programs have written are any string of up to 2048 bytes of UTF-8. A blank id can only be in the path.
 type UserIDQueryToo = UserIDInQuery
 
-// Created A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
+// Created A user: `userId` and any other attributes. This schema applies to users that this API has written. An item that another program has written to the table is returned unchanged.
 type Created = json.RawMessage
 
-// IndexResponse What the API is, and where its parts are.
+// IndexResponse The name, version and addresses of the API.
 type IndexResponse = Index
 
 // Page A page of the list of all users.
 type Page = UserPage
 
-// Replaced A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
+// Replaced A user: `userId` and any other attributes. This schema applies to users that this API has written. An item that another program has written to the table is returned unchanged.
 type Replaced = json.RawMessage
 
-// UserResponse A user: `userId`, and any further attributes. What is said of them holds for users that were written through this API; an item that was put into the table by other means comes back as it is.
+// UserResponse A user: `userId` and any other attributes. This schema applies to users that this API has written. An item that another program has written to the table is returned unchanged.
 type UserResponse = json.RawMessage
 
-// NewUser A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
+// NewUser A user in a request. The service sets `createdAt` and `updatedAt`: omit them, or with PUT send them back unchanged. The same applies to attributes of other programs whose names begin with `_`: PUT keeps them even if they are omitted. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type NewUser = UserInput
 
-// Replacement A user as clients send it. `createdAt` and `updatedAt` are set by the service: leave them out, or with PUT send them back as they were read. The same holds for names that begin with `_`, which other programs have put into the table: PUT keeps them even if they are left out. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
+// Replacement A user in a request. The service sets `createdAt` and `updatedAt`: omit them, or with PUT send them back unchanged. The same applies to attributes of other programs whose names begin with `_`: PUT keeps them even if they are omitted. It also keeps an `updatedAt` of another program that is not an RFC 3339 time.
 type Replacement = UserInput
 
 // GetUsersParams defines parameters for GetUsers.
 type GetUsersParams struct {
-	// UserID The id of the user. Given once, and not blank.
+	// UserID The id of the user, not blank. The parameter must not be repeated.
 	UserID *UserIDQuery `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// Limit The most users on a page of the list, without leading zeros.
+	// Limit The maximum number of users on a page, without leading zeros.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor Where the page begins, which is the `next` of the page before. It is opaque; do not make one.
+	// Cursor The `next` of the previous page, unchanged. It is opaque.
 	Cursor *CursorParameter `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body; with `*`, wherever there is the user. A list of users takes no notice.
+	// IfNoneMatch The `ETag` of the user as it was read, or a comma-separated list of them. If one matches, the response is 304 without a body. `*` matches any user that exists. The list of users ignores the header.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // CreateUserParams defines parameters for CreateUser.
 type CreateUserParams struct {
-	// IdempotencyKey Names this request, in quotation marks or bare, so that a repetition of it does nothing more: 1 to 255 printable ASCII characters, without quotation marks within.
+	// IdempotencyKey Identifies this request, so that a retry creates nothing: 1 to 255 printable ASCII characters without quotation marks. The value may be enclosed in quotation marks.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
-	// IfNoneMatch `*`, the only value that makes sense here: create the user only where it does not exist.
+	// IfNoneMatch `*` is the only value: create the user only if it does not exist.
 	IfNoneMatch *IfNoneMatchAny `json:"If-None-Match,omitempty"`
 }
 
 // DeleteUserParams defines parameters for DeleteUser.
 type DeleteUserParams struct {
-	// UserID May repeat the id of the path; anything else is refused.
+	// UserID Optional; must be the same as the id in the path.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any; a weak tag, `W/"..."`, for none.
+	// IfMatch The `ETag` of the user as it was read, or a comma-separated list of them. If none matches, nothing changes and the response is 412. `*` matches any user that exists; a weak entity tag, `W/"..."`, never matches.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // GetUserParams defines parameters for GetUser.
 type GetUserParams struct {
-	// UserID May repeat the id of the path; anything else is refused.
+	// UserID Optional; must be the same as the id in the path.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfNoneMatch The `ETag` of the user as it was read before, or several of them with commas between. Where the user still has one of these, the answer is 304 without a body; with `*`, wherever there is the user. A list of users takes no notice.
+	// IfNoneMatch The `ETag` of the user as it was read, or a comma-separated list of them. If one matches, the response is 304 without a body. `*` matches any user that exists. The list of users ignores the header.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ReplaceUserParams defines parameters for ReplaceUser.
 type ReplaceUserParams struct {
-	// UserID May repeat the id of the path; anything else is refused.
+	// UserID Optional; must be the same as the id in the path.
 	UserID *UserIDQueryToo `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// IfMatch The `ETag` of the user as it was read, or several of them with commas between. Where the user has none of these any more, nothing happens and the answer is 412. `*` stands for any; a weak tag, `W/"..."`, for none.
+	// IfMatch The `ETag` of the user as it was read, or a comma-separated list of them. If none matches, nothing changes and the response is 412. `*` matches any user that exists; a weak entity tag, `W/"..."`, never matches.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
@@ -551,30 +551,30 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetIndex Find the API's addresses
+	// GetIndex Read the index of the API
 	//
-	// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
+	// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 	//
 	// Corresponds with GET / (the `GetIndex` operationId).
 	GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// HeadIndex Check that the API responds
 	//
-	// Responds as GET, without the body. No function is called.
+	// Same as GET, without the body. No function is invoked.
 	//
 	// Corresponds with HEAD / (the `HeadIndex` operationId).
 	HeadIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUsers List the users, or read one
 	//
-	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
+	// Without `userId`, returns a page of the list of users. With `userId`, returns the user, as GET `/users/{userId}` does: `limit` and `cursor` must be valid, but have no effect. A blank `userId` is rejected.
 	//
 	// Corresponds with GET /users (the `GetUsers` operationId).
 	GetUsers(ctx context.Context, params *GetUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateUserWithBody Create a user
 	//
-	// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+	// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -583,7 +583,7 @@ type ClientInterface interface {
 
 	// CreateUser Create a user
 	//
-	// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+	// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -592,21 +592,21 @@ type ClientInterface interface {
 
 	// DeleteUser Delete a user
 	//
-	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
+	// Deletes the user with all its attributes. The id can be used again. After 500 the user may have been deleted, or may still be deleted: retry the request. Without an ETag, the response is also 204 if the service cannot determine which request deleted the user.
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUser Read a user
 	//
-	// Answers with the user as the last write left it.
+	// Returns the user as the last write left it (strongly consistent).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
 	GetUser(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReplaceUserWithBody Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -615,7 +615,7 @@ type ClientInterface interface {
 
 	// ReplaceUser Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -623,9 +623,9 @@ type ClientInterface interface {
 	ReplaceUser(ctx context.Context, userID UserIDInPath, params *ReplaceUserParams, body ReplaceUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetIndex Find the API's addresses
+// GetIndex Read the index of the API
 //
-// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
+// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 //
 // Corresponds with GET / (the `GetIndex` operationId).
 func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -642,7 +642,7 @@ func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*
 
 // HeadIndex Check that the API responds
 //
-// Responds as GET, without the body. No function is called.
+// Same as GET, without the body. No function is invoked.
 //
 // Corresponds with HEAD / (the `HeadIndex` operationId).
 func (c *Client) HeadIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -659,7 +659,7 @@ func (c *Client) HeadIndex(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // GetUsers List the users, or read one
 //
-// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
+// Without `userId`, returns a page of the list of users. With `userId`, returns the user, as GET `/users/{userId}` does: `limit` and `cursor` must be valid, but have no effect. A blank `userId` is rejected.
 //
 // Corresponds with GET /users (the `GetUsers` operationId).
 func (c *Client) GetUsers(ctx context.Context, params *GetUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -676,7 +676,7 @@ func (c *Client) GetUsers(ctx context.Context, params *GetUsersParams, reqEditor
 
 // CreateUserWithBody Create a user
 //
-// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 //
 // Takes any type of body and a specified content type.
 //
@@ -695,7 +695,7 @@ func (c *Client) CreateUserWithBody(ctx context.Context, params *CreateUserParam
 
 // CreateUser Create a user
 //
-// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -714,7 +714,7 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 
 // DeleteUser Delete a user
 //
-// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
+// Deletes the user with all its attributes. The id can be used again. After 500 the user may have been deleted, or may still be deleted: retry the request. Without an ETag, the response is also 204 if the service cannot determine which request deleted the user.
 //
 // Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, userID UserIDInPath, params *DeleteUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -731,7 +731,7 @@ func (c *Client) DeleteUser(ctx context.Context, userID UserIDInPath, params *De
 
 // GetUser Read a user
 //
-// Answers with the user as the last write left it.
+// Returns the user as the last write left it (strongly consistent).
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, userID UserIDInPath, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -748,7 +748,7 @@ func (c *Client) GetUser(ctx context.Context, userID UserIDInPath, params *GetUs
 
 // ReplaceUserWithBody Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes any type of body and a specified content type.
 //
@@ -767,7 +767,7 @@ func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserIDInPath, p
 
 // ReplaceUser Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1282,9 +1282,9 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetIndexWithResponse Find the API's addresses
+	// GetIndexWithResponse Read the index of the API
 	//
-	// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
+	// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1293,7 +1293,7 @@ type ClientWithResponsesInterface interface {
 
 	// HeadIndexWithResponse Check that the API responds
 	//
-	// Responds as GET, without the body. No function is called.
+	// Same as GET, without the body. No function is invoked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1302,7 +1302,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUsersWithResponse List the users, or read one
 	//
-	// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
+	// Without `userId`, returns a page of the list of users. With `userId`, returns the user, as GET `/users/{userId}` does: `limit` and `cursor` must be valid, but have no effect. A blank `userId` is rejected.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1311,7 +1311,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithBodyWithResponse Create a user
 	//
-	// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+	// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1320,7 +1320,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithResponse Create a user
 	//
-	// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+	// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1329,7 +1329,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteUserWithResponse Delete a user
 	//
-	// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
+	// Deletes the user with all its attributes. The id can be used again. After 500 the user may have been deleted, or may still be deleted: retry the request. Without an ETag, the response is also 204 if the service cannot determine which request deleted the user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1338,7 +1338,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserWithResponse Read a user
 	//
-	// Answers with the user as the last write left it.
+	// Returns the user as the last write left it (strongly consistent).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1347,7 +1347,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithBodyWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1356,7 +1356,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithResponse Replace a user
 	//
-	// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1521,9 +1521,9 @@ func (r ReplaceUserResponse) StatusCode() int {
 	return 0
 }
 
-// GetIndexWithResponse Find the API's addresses
+// GetIndexWithResponse Read the index of the API
 //
-// The name and version of the API, and where its users and its documentation are. API Gateway answers by itself: should it fail, the answer is 500, as the section on errors says.
+// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1538,7 +1538,7 @@ func (c *ClientWithResponses) GetIndexWithResponse(ctx context.Context, reqEdito
 
 // HeadIndexWithResponse Check that the API responds
 //
-// Responds as GET, without the body. No function is called.
+// Same as GET, without the body. No function is invoked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1553,7 +1553,7 @@ func (c *ClientWithResponses) HeadIndexWithResponse(ctx context.Context, reqEdit
 
 // GetUsersWithResponse List the users, or read one
 //
-// Without `userId`: a page of the list of all users. With it: the user, exactly as under `/users/{userId}`, whatever `limit` and `cursor` are, as long as they are well-formed. A `userId` that is there but blank is refused.
+// Without `userId`, returns a page of the list of users. With `userId`, returns the user, as GET `/users/{userId}` does: `limit` and `cursor` must be valid, but have no effect. A blank `userId` is rejected.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1568,7 +1568,7 @@ func (c *ClientWithResponses) GetUsersWithResponse(ctx context.Context, params *
 
 // CreateUserWithBodyWithResponse Create a user
 //
-// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1583,7 +1583,7 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 
 // CreateUserWithResponse Create a user
 //
-// A user without `userId` gets one. With an `Idempotency-Key` a request may be repeated safely: the repetition is answered with the user that the first one made, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be: send the request again with its `Idempotency-Key`, or read the user.
+// If the body has no `userId`, the service generates one. A request with an `Idempotency-Key` can be retried safely: a retry returns the user that the first request created, and `Idempotent-Replayed: true`. After 500 the user may have been created, or may still be created: retry with the same `Idempotency-Key`, or read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1598,7 +1598,7 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 
 // DeleteUserWithResponse Delete a user
 //
-// The user and all its attributes are gone. Its id may be used again. After 500 the user may have been deleted, or may still be: send the request again. Without an ETag, 204 also means that the service cannot tell who deleted the user.
+// Deletes the user with all its attributes. The id can be used again. After 500 the user may have been deleted, or may still be deleted: retry the request. Without an ETag, the response is also 204 if the service cannot determine which request deleted the user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1613,7 +1613,7 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID
 
 // GetUserWithResponse Read a user
 //
-// Answers with the user as the last write left it.
+// Returns the user as the last write left it (strongly consistent).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1628,7 +1628,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // ReplaceUserWithBodyWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1643,7 +1643,7 @@ func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Contex
 
 // ReplaceUserWithResponse Replace a user
 //
-// The body becomes the whole user: attributes that it leaves out are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT creates nothing. After 500 the user may have been replaced, or may still be: with an ETag in `If-Match`, send the request again; without, read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
