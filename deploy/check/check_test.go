@@ -378,7 +378,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestLint_Template sees that each linter of the template or the contract reports its own findings. The ordinary tests run
+// TestLint_Template checks that each linter of the template or the contract reports its own findings. The ordinary tests run
 // Spectral and the OpenAPI linter once and the house rules twice. Only all tests run cfn-lint, which takes seconds for each file.
 func TestLint_Template(t *testing.T) {
 	t.Parallel()
@@ -404,7 +404,7 @@ func TestLint_Template(t *testing.T) {
 		},
 		{
 			"cannot be rendered", "house rules", false, false, contract, "x-function: PostFunction", "x-function: NoFunction",
-			[]string{"NoFunction is no function of template.yaml"},
+			[]string{"want a function of template.yaml, got NoFunction"},
 		},
 		{name: "sound", linter: "cfn-lint", loads: true, long: true},
 		{
@@ -477,7 +477,7 @@ func template(t *testing.T) map[string]string {
 	return files
 }
 
-// TestLint_GeneratedFiles sees that what follows from the contract is told where it does not.
+// TestLint_GeneratedFiles checks that what follows from the contract is told where it does not.
 func TestLint_GeneratedFiles(t *testing.T) {
 	t.Parallel()
 	const contract = "deploy/openapi.yaml"

@@ -173,7 +173,7 @@ func TestRefusedAtFirst(t *testing.T) {
 		},
 		{
 			name: "a fraction", stage: "parameters:\n  MemorySize: 256.5\n", code: release.CodeSettings,
-			want: "stages/test.yaml:2:15: MemorySize: 256.5 is no whole number",
+			want: "stages/test.yaml:2:15: MemorySize: want a whole number, got 256.5",
 		},
 		{
 			name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: release.CodeSettings,

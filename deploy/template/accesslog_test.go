@@ -14,22 +14,22 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// refusing is a function that answers every request as one about a user who is not there.
-type refusing struct{}
+// notFound is an invoker that responds 404 to every request.
+type notFound struct{}
 
-func (refusing) Invoke(context.Context, string, string, []byte) (payload []byte, requestID, functionError string, err error) {
+func (notFound) Invoke(context.Context, string, string, []byte) (payload []byte, requestID, functionError string, err error) {
 	return []byte(`{"statusCode":404,"body":"{}"}`), "8fbe593b", "", nil
 }
 
-// TestAccessLog logs requests through the gateway of this machine: the format is one that it knows, and a line is JSON that has
-// what explains an answer, and nothing about the user whom a request is about.
+// TestAccessLog checks the access log of the local gateway: each line is JSON that explains the response and has no data
+// about the user.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	const marked = `marked"`
 	api := resolve(t, map[string]string{"Authorization": template.AuthorizationAPIKey}).API()
 	var lines []string
 	g, err := apigateway.New(apigateway.Config{
-		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: refusing{},
+		Body: api.Body, Stage: api.Stage, AccountID: "123456789012", Region: "eu-central-1", APIID: api.ID, Invoker: notFound{},
 		APIKeys:         []apigateway.APIKey{{ID: "key1", Value: "secret"}},
 		AccessLogFormat: api.AccessLogFormat,
 		AccessLog:       func(line string, _ apigateway.Record) { lines = append(lines, line) },
@@ -76,7 +76,7 @@ func TestAccessLog(t *testing.T) {
 		maps.Copy(want, test.want)
 		for name, pattern := range want {
 			if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(fields[name]) {
-				t.Errorf("%s %s: %s is %q, want %s", test.method, test.path, name, fields[name], pattern)
+				t.Errorf("%s %s: %s = %q, want %s", test.method, test.path, name, fields[name], pattern)
 			}
 		}
 		if w.Code == http.StatusOK {

@@ -15,26 +15,26 @@ const (
 
 // The values of the parameter Authorization.
 const (
-	AuthorizationIAM     = "AWS_IAM"            // a request is signed by who may call execute-api:Invoke
-	AuthorizationCognito = "COGNITO_USER_POOLS" // a request carries a token of the user pool
-	AuthorizationAPIKey  = "API_KEY"            // a request carries a key: it meters, it does not protect
-	AuthorizationNone    = "NONE"               // anybody may call
+	AuthorizationIAM     = "AWS_IAM"            // requests are signed; IAM allows execute-api:Invoke
+	AuthorizationCognito = "COGNITO_USER_POOLS" // requests have a token of the user pool
+	AuthorizationAPIKey  = "API_KEY"            // requests have an API key, which meters but does not protect
+	AuthorizationNone    = "NONE"               // everyone may call
 )
 
-// securityScheme says in the API's Body how requests are authorized. The zero value is no authorization.
+// securityScheme is a security scheme of the API's Body. The zero value means no authorization.
 type securityScheme struct {
 	name       string
 	definition object
 }
 
-// secure has an operation ask for the authorization.
+// secure adds the security requirement to an operation.
 func (s securityScheme) secure(operation object) {
 	if s.name != "" {
 		operation["security"] = []any{object{s.name: []any{}}}
 	}
 }
 
-// scheme returns how API Gateway is told of an authorization ("x-amazon-apigateway-authtype property",
+// scheme returns the security scheme of an authorization ("x-amazon-apigateway-authtype property",
 // "x-amazon-apigateway-authorizer object").
 func scheme(authorization string) (securityScheme, error) {
 	header := func(name string) object { return object{"type": "apiKey", "name": name, "in": "header"} }
@@ -56,16 +56,16 @@ func scheme(authorization string) (securityScheme, error) {
 	case AuthorizationNone:
 		return securityScheme{}, nil
 	default:
-		return securityScheme{}, fmt.Errorf("parameter %s: %q is no authorization", authorizationParameter, authorization)
+		return securityScheme{}, fmt.Errorf("parameter %s: %q is not an authorization", authorizationParameter, authorization)
 	}
 }
 
-// pinAuthorization returns how requests are authorized. It leaves the parameter that one value: another one would not change the
-// Body, and the stack would not be what its parameters say.
+// pinAuthorization returns the security scheme. It allows the parameter only its current value, because another value
+// would not change the rendered Body.
 func (r *Rendered) pinAuthorization() (securityScheme, error) {
 	value, ok := r.values[authorizationParameter]
 	if !ok {
-		return securityScheme{}, fmt.Errorf("%s: Parameters.%s: it is missing", templateFile, authorizationParameter)
+		return securityScheme{}, fmt.Errorf("%s: Parameters.%s: missing", templateFile, authorizationParameter)
 	}
 	parameter := member(member(r.document, "Parameters"), authorizationParameter)
 	parameter["Default"], parameter["AllowedValues"] = value, []any{value}

@@ -11,7 +11,7 @@ import (
 
 const userPool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"
 
-// authorizations are parameters for each way to authorize.
+// authorizations returns the parameters for each value of Authorization.
 func authorizations() map[string]map[string]string {
 	return map[string]map[string]string{
 		template.AuthorizationIAM:     nil,
@@ -21,8 +21,8 @@ func authorizations() map[string]map[string]string {
 	}
 }
 
-// TestAuthorization sees that every operation of the contract asks for what the stage is to ask for, and that what the gateway
-// answers itself is open: a browser sends no credentials with a preflight.
+// TestAuthorization checks that every operation of the contract has the authorization of the stage, and that OPTIONS and
+// unknown routes have none: a browser sends no credentials with a preflight.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	for authorization, scheme := range map[string]struct {
@@ -65,19 +65,20 @@ func TestAuthorization(t *testing.T) {
 				}
 			}
 			if want := len(routes()) + 2; operations != want { // and GET and HEAD of the index
-				t.Errorf("there are %d operations, want %d", operations, want)
+				t.Errorf("got %d operations, want %d", operations, want)
 			}
-			// Another value of the parameter would change nothing but what the stack says of itself.
+			// Another value of the parameter would not change the rendered Body.
 			parameter := at(t, decode(t, project(t, authorizations()[authorization]).JSON()), "Parameters", "Authorization")
 			if got := at(t, parameter, "AllowedValues"); !cmp.Equal(got, any([]any{authorization})) ||
 				at(t, parameter, "Default") != authorization {
-				t.Errorf("the parameter is %v", parameter)
+				t.Errorf("got parameter %v", parameter)
 			}
 		})
 	}
 }
 
-// TestDeploymentFollowsAuthorization sees that a stage gets what was asked for, and not only its API.
+// TestDeploymentFollowsAuthorization checks that each authorization has its own deployment, without which the stage
+// would not change.
 func TestDeploymentFollowsAuthorization(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
@@ -91,11 +92,11 @@ func TestDeploymentFollowsAuthorization(t *testing.T) {
 	other := authorizations()[template.AuthorizationCognito]
 	other["UserPoolArn"] = strings.Replace(userPool, "AbC", "XyZ", 1)
 	if pool, ok := seen[deployment(t, project(t, other))]; ok {
-		t.Errorf("with another user pool the deployment is that of %s", pool)
+		t.Errorf("another user pool has the same deployment as %s", pool)
 	}
 }
 
-// TestParametersTogether sees that what contradicts itself is refused before anything is deployed.
+// TestParametersTogether checks that contradictory parameters are rejected.
 func TestParametersTogether(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -105,26 +106,26 @@ func TestParametersTogether(t *testing.T) {
 	}{
 		{map[string]string{"Authorization": "COGNITO_USER_POOLS"},
 			[]string{"parameter UserPoolArn: Authorization=COGNITO_USER_POOLS needs the ARN of the user pool"}},
-		{map[string]string{"UserPoolArn": userPool}, []string{"parameter UserPoolArn: Authorization=AWS_IAM has no user pool"}},
+		{map[string]string{"UserPoolArn": userPool}, []string{"parameter UserPoolArn: Authorization=AWS_IAM uses no user pool"}},
 		{map[string]string{"Authorization": "COGNITO_USER_POOLS", "UserPoolArn": "eu-central-1_AbCdEfGhI"}, []string{"an ARN such as"}},
 		{map[string]string{"Authorization": "none"}, []string{`parameter Authorization: "none" is none of AWS_IAM,`}},
 		{map[string]string{"Monitoring": "false", "DeploymentPreference": "Canary10Percent5Minutes", "AlarmEmail": "a@example.org"},
-			[]string{"parameter DeploymentPreference: Canary10Percent5Minutes goes back when", "parameter AlarmEmail: with Monitoring=false"}},
-		{map[string]string{"MemorySize": "256.5"}, []string{"parameter MemorySize: 256.5 is no whole number"}},
+			[]string{"parameter DeploymentPreference: Canary10Percent5Minutes rolls back if", "parameter AlarmEmail: with Monitoring=false"}},
+		{map[string]string{"MemorySize": "256.5"}, []string{"parameter MemorySize: want a whole number, got 256.5"}},
 		{map[string]string{"MemorySize": "64"}, []string{"parameter MemorySize: 64 is less than 128"}},
 		{map[string]string{"ReservedConcurrency": "-1"}, []string{"parameter ReservedConcurrency: -1 is less than 0"}},
 		{map[string]string{"ReservedConcurrency": "1.5", "TracingReservoir": "0.1", "ThrottlingBurstLimit": "2.5"},
-			[]string{"parameter ReservedConcurrency: 1.5", "parameter TracingReservoir: 0.1", "parameter ThrottlingBurstLimit: 2.5"}},
+			[]string{"ReservedConcurrency: want a whole number", "TracingReservoir: want a whole number", "ThrottlingBurstLimit: want a whole number"}},
 		{map[string]string{"TracingSamplingRate": "5"}, []string{"parameter TracingSamplingRate: 5 is more than 1"}},
 		{map[string]string{"ErrorRateAlarm": "2"}, []string{"parameter ErrorRateAlarm: 2 is more than 1"}},
-		{map[string]string{"AlarmEmail": "team"}, []string{"it is one address, such as team@example.org"}},
+		{map[string]string{"AlarmEmail": "team"}, []string{"want one address, such as team@example.org"}},
 		{map[string]string{"ExistingTableName": "a"}, []string{"parameter ExistingTableName"}},
 		{map[string]string{"StageName": "a-stage-of-18-char"}, []string{"a stage name has 1 to 17"}},
 	} {
 		_, err := loaded.Render(template.Options{Parameters: test.parameters})
 		for _, want := range test.want {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%v: the error is %v\nwant one with %q", test.parameters, err, want)
+				t.Errorf("%v: error = %v\nwant one that contains %q", test.parameters, err, want)
 			}
 		}
 	}

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// integrationTimeout is the longest that a REST API waits, in milliseconds. Each function must end before: Lambda ends a
-	// call without counting its cold start and tells why, the gateway does not.
+	// integrationTimeout is the maximum integration timeout of a REST API, in milliseconds. The timeout of each
+	// function must be shorter: Lambda logs a timeout, and API Gateway does not.
 	integrationTimeout = 29_000
 
 	problemSchema = "Problem"
-	corsParameter = "CorsAllowOrigin" // the parameter of the template that has the origin
+	corsParameter = "CorsAllowOrigin"
 
 	integrationKey = "x-amazon-apigateway-integration"
 	anyMethodKey   = "x-amazon-apigateway-any-method"
@@ -23,12 +23,12 @@ const (
 	documentType = "'application/problem+json'"
 )
 
-// permissionID is the logical id of the permission that lets the API call the route's function.
+// permissionID returns the logical id of the permission of the route.
 func (r route) permissionID() string {
 	return strings.ToUpper(r.operationID[:1]) + r.operationID[1:] + "Permission"
 }
 
-// permission lets the API call the route's function, by its alias, for the route alone
+// permission returns the permission to invoke the alias of the route's function for this route only
 // ("Control access to a REST API", ARN format of execute-api).
 func (r route) permission(alias, api string, stage any) object {
 	path := inBraces.ReplaceAllString(r.path, "*")
@@ -54,7 +54,7 @@ func (e *evaluator) permit(routes []route, aliases map[string]string, api string
 	for _, r := range routes {
 		id := r.permissionID()
 		if _, ok := resources[id]; ok {
-			return fmt.Errorf("%s: Resources.%s: the name is that of the permission for %s %s; call it otherwise",
+			return fmt.Errorf("%s: Resources.%s: the name is reserved for the permission of %s %s: rename the resource",
 				templateFile, id, r.method, r.path)
 		}
 		resources[id] = r.permission(aliases[r.function], api, member(e.resource(stage), "Properties")["StageName"])
@@ -62,8 +62,8 @@ func (e *evaluator) permit(routes []route, aliases map[string]string, api string
 	return nil
 }
 
-// checkFunctions sees that each route has a function, each function a route, and none takes longer than the gateway waits. It
-// returns the functions.
+// checkFunctions returns the functions. It returns an error if a route has no function, a function has no route, or the
+// timeout of a function is not shorter than integrationTimeout.
 func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
 	functions, err := e.all(functionType)
 	if err != nil {
@@ -72,13 +72,13 @@ func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
 	unused := slices.Clone(functions)
 	for _, r := range routes {
 		if !slices.Contains(functions, r.function) {
-			return nil, fmt.Errorf("%s: %s %s: %s %s is no function of %s; there are %s", openAPIFile, r.method, r.path,
-				functionKey, r.function, templateFile, strings.Join(functions, ", "))
+			return nil, fmt.Errorf("%s: %s %s: %s: want a function of %s, got %s; its functions are %s", openAPIFile, r.method, r.path,
+				functionKey, templateFile, r.function, strings.Join(functions, ", "))
 		}
 		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.function })
 	}
 	if len(unused) > 0 {
-		return nil, fmt.Errorf("%s: Resources.%s: no route of %s is served by it", templateFile, unused[0], openAPIFile)
+		return nil, fmt.Errorf("%s: Resources.%s: no route of %s has this function", templateFile, unused[0], openAPIFile)
 	}
 	for _, id := range functions {
 		timeout, err := e.property(id, "Timeout")
@@ -86,25 +86,24 @@ func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
 			return nil, err
 		}
 		if seconds, err := parseNumber(timeout); err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
-			return nil, fmt.Errorf("%s: Resources.%s.Properties.Timeout: it must be 1 to 28 seconds: API Gateway waits for 29",
+			return nil, fmt.Errorf("%s: Resources.%s.Properties.Timeout: want 1 to 28 seconds: API Gateway waits for 29",
 				templateFile, id)
 		}
 	}
 	return functions, nil
 }
 
-// body renders the contract into what API Gateway imports ("OpenAPI extensions for API Gateway").
-//
-// aliases are those of the functions, by the functions' ids.
+// body renders the contract as the document that API Gateway imports ("OpenAPI extensions for API Gateway").
+// aliases maps logical ids of functions to those of their aliases.
 func (a *openAPI) body(name any, aliases map[string]string, authorization securityScheme) (object, error) {
-	info := clone(member(a.document, "info")).(object) // a mapping stays one
-	// The description of a REST API is short; what follows its first paragraph is for readers of the contract.
+	info := clone(member(a.document, "info")).(object) // clone keeps the type
+	// API Gateway limits the description of a REST API: only the first paragraph is imported.
 	if description, ok := info["description"].(string); ok {
 		first, _, _ := strings.Cut(strings.TrimSpace(description), "\n\n")
 		info["description"] = strings.Join(strings.Fields(first), " ")
 	}
 	if name != nil {
-		info["title"] = clone(name) // the name that the API gets by importing
+		info["title"] = clone(name) // becomes the name of the API
 	}
 	components := object{"schemas": importable("schemas", a.schemas)}
 	if authorization.name != "" {
@@ -121,7 +120,7 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 		"paths":        paths,
 		"components":   components,
 
-		// Bodies are validated by the functions: their problem documents point at each fault, the gateway's could not.
+		// Functions validate the bodies: their problem documents list each fault, and API Gateway's cannot.
 		"x-amazon-apigateway-request-validators": object{
 			"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false},
 		},
@@ -145,13 +144,13 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	slices.Sort(all)
 	notFound := problem{
 		Status: 404, Code: "RouteNotFound",
-		Detail: fmt.Sprintf("There is no such route, but %s. The documentation is at %s.",
+		Detail: fmt.Sprintf("The API has no such route. Its routes are %s. The documentation is at %s.",
 			strings.Join(known, " and "), member(a.document, "externalDocs")["url"]),
 	}
 	for _, item := range a.items {
 		allow := strings.Join(item.methods, ", ")
 		notAllowed, err := a.mock(item.parameters, problem{
-			Status: 405, Code: "MethodNotAllowed", Detail: fmt.Sprintf("This address allows %s.", allow),
+			Status: 405, Code: "MethodNotAllowed", Detail: fmt.Sprintf("The allowed methods are %s.", allow),
 		}, object{"Allow": literal(allow)})
 		if err != nil {
 			return nil, err
@@ -162,10 +161,10 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 	}
 	for _, r := range a.routes {
-		operation := clone(r.operation).(object) // a mapping stays one
+		operation := clone(r.operation).(object) // clone keeps the type
 		operation[integrationKey] = object{
 			"type":       "aws_proxy",
-			"httpMethod": "POST", // Lambda's Invoke, whatever the method of the route
+			"httpMethod": "POST", // of Lambda's Invoke, not of the route
 			"uri": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" +
 				aliases[r.function] + "}/invocations"}, // Ref of an alias is its ARN
 			"timeoutInMillis": integrationTimeout,
@@ -186,7 +185,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 		member(paths, indexPath)[strings.ToLower(r.method)] = index
 	}
-	// Any other address. A preflight allows all methods, so that a page in a browser gets to see the 404.
+	// All other paths. A preflight allows all methods, so that a page in a browser can read the 404 response.
 	for path, parameters := range unrouted {
 		unknown, err := a.mock(parameters, notFound, object{})
 		if err != nil {
@@ -200,9 +199,9 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	return paths, nil
 }
 
-// requestHeaders returns the headers that pages of other origins may send: the contract's, those of API Gateway's ways
-// to authenticate, those that AWS's SDKs and signers for browsers add, and those of W3C Trace Context and Baggage. A
-// browser rejects the whole request if one that it carries is missing here.
+// requestHeaders returns the headers that pages of other origins may send: those of the contract, of API Gateway's
+// authorization, of AWS SDKs and signers for browsers, and of W3C Trace Context and Baggage. A browser rejects a
+// request with any other header.
 func (a *openAPI) requestHeaders() []string {
 	headers := []string{
 		"Authorization", "Content-Type", "X-Api-Key",
@@ -211,9 +210,9 @@ func (a *openAPI) requestHeaders() []string {
 		"Baggage", "Traceparent", "Tracestate", "X-Amzn-Trace-Id",
 	}
 	for _, r := range a.routes {
-		parameters, _ := r.operation["parameters"].([]any) // none is none
+		parameters, _ := r.operation["parameters"].([]any) // nil if absent
 		for _, p := range parameters {
-			p, _ := p.(object) // checked when read
+			p, _ := p.(object) // checked by parseOpenAPI
 			if name, _ := scalarText(p["name"]); p["in"] == "header" && !slices.Contains(headers, name) {
 				headers = append(headers, name)
 			}
@@ -223,20 +222,20 @@ func (a *openAPI) requestHeaders() []string {
 	return headers
 }
 
-// literal is a header's value in a mapping, which is a text in single quotes.
+// literal returns a static value of a parameter mapping, which is in single quotes.
 func literal(value string) string { return "'" + value + "'" }
 
-// origin is the value of Access-Control-Allow-Origin in a mapping.
+// origin returns the value of Access-Control-Allow-Origin in a parameter mapping.
 func origin() object { return object{"Fn::Sub": literal("${" + corsParameter + "}")} }
 
-// options answers OPTIONS of an address, the preflight of a browser among them (Fetch, §3.2.2 HTTP requests).
+// options returns the OPTIONS method of a path, which also responds to CORS preflights (Fetch, §3.2.2 HTTP requests).
 func options(parameters []any, allow, corsAllow, headers []string) object {
 	return mockMethod(parameters, 204, "", object{
 		"Allow":                        literal(strings.Join(allow, ", ")),
 		"Access-Control-Allow-Origin":  origin(),
 		"Access-Control-Allow-Methods": literal(strings.Join(corsAllow, ", ")),
 		"Access-Control-Allow-Headers": literal(strings.Join(headers, ", ")),
-		"Access-Control-Max-Age":       literal("7200"), // seconds; browsers keep it no longer
+		"Access-Control-Max-Age":       literal("7200"), // seconds; the maximum of Chromium
 		"Cache-Control":                literal("no-store"),
 	})
 }
@@ -251,30 +250,31 @@ func (a *openAPI) mock(parameters []any, p problem, headers object) (object, err
 	return mockMethod(parameters, p.Status, document, headers), nil
 }
 
-// checkVelocity refuses what begins a reference or a directive in a mapping template; nothing escapes them everywhere.
+// checkVelocity returns an error if text has a character that begins a Velocity reference or directive, because
+// Velocity has no general escape for them.
 func checkVelocity(text string) error {
 	if strings.ContainsAny(text, "$#") {
-		return errors.New("info, paths and externalDocs.url must have neither $ nor #, which mean something in a mapping template")
+		return errors.New("info, paths and externalDocs.url: want no $ and no #, which are special in mapping templates")
 	}
 	return nil
 }
 
-// mockMethod is a method that the gateway answers itself. What is mapped must be declared as a response of the method.
+// mockMethod returns a method with a mock integration. API Gateway requires a method response with all mapped headers.
 func mockMethod(parameters []any, status int, document string, headers object) object {
 	declared, mapped := object{}, object{}
 	for name, value := range headers {
 		declared[name] = object{"schema": object{"type": "string"}}
 		mapped["method.response.header."+name] = value
 	}
-	response := object{"description": "Answered by the gateway", "headers": declared}
+	response := object{"description": "A response of API Gateway", "headers": declared}
 	integrated := object{"statusCode": strconv.Itoa(status), "responseParameters": mapped}
 	if document != "" {
 		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}
-	// A mock integration takes its status from the request template for the Content-Type of the request, with or without a
-	// body, and API Gateway has no template for all types. Others get 415 (never): otherwise the body would be used in the
-	// place of a template, and without a status the response is 500.
+	// A mock integration reads its status code from the request template for the Content-Type of the request, even
+	// without a body. No template matches all types, so that others return 415 (never): with passthrough, the body
+	// would replace the template, and without a status code the response is 500.
 	requests := object{}
 	for _, mediaType := range mediaTypes() {
 		requests[mediaType] = fmt.Sprintf(`{"statusCode": %d}`, status)

@@ -23,7 +23,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// routes are the routes of the API and the functions that serve them.
+// routes returns the function of each route of the API.
 func routes() map[string]string {
 	return map[string]string{
 		"GET /users": "get", "HEAD /users": "get", "POST /users": "post", "PUT /users": "put", "DELETE /users": "delete",
@@ -31,7 +31,7 @@ func routes() map[string]string {
 	}
 }
 
-// contract is openapi.yaml as JSON has it.
+// contract returns openapi.yaml as JSON.
 func contract(t *testing.T) []byte {
 	t.Helper()
 	data, err := os.ReadFile("../openapi.yaml")
@@ -49,7 +49,7 @@ func contract(t *testing.T) []byte {
 	return encoded
 }
 
-// TestIsOpenAPI checks both documents against the OpenAPI Initiative's own schema of OpenAPI 3.0.
+// TestIsOpenAPI checks both documents against the OpenAPI Initiative's schema of OpenAPI 3.0.
 func TestIsOpenAPI(t *testing.T) {
 	t.Parallel()
 	schema, err := jsonschema.NewCompiler().Compile("testdata/openapi-3.0.schema.json")
@@ -118,11 +118,11 @@ func TestExamples(t *testing.T) {
 	}
 	walk("", document)
 	if checked < 25 {
-		t.Errorf("only %d examples were found", checked)
+		t.Errorf("found only %d examples", checked)
 	}
 }
 
-// TestRoutes sees that each route is there, is served by its function, and that the API may call that function for it alone.
+// TestRoutes checks that each route invokes its function, and that each permission is for one route only.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	const account = ":eu-central-1:123456789012:"
@@ -140,7 +140,7 @@ func TestRoutes(t *testing.T) {
 			}
 			integrations[strings.ToUpper(key)+" "+path] = fmt.Sprint(integration["uri"])
 			if operation.(object)["x-function"] != nil {
-				t.Errorf("%s %s: x-function is still there", key, path)
+				t.Errorf("%s %s: got x-function, want it removed", key, path)
 			}
 		}
 	}
@@ -186,7 +186,7 @@ func TestRoutes(t *testing.T) {
 
 var mediaTypePattern = regexp.MustCompile(`^[a-z]+/[a-z0-9]+([.+-][a-z0-9]+)*$`)
 
-// TestMocks sees that every address answers OPTIONS and any other method, and declares what it answers with.
+// TestMocks checks that every path responds to OPTIONS and to any other method, and declares its response headers.
 func TestMocks(t *testing.T) {
 	t.Parallel()
 	paths := at(t, decode(t, resolve(t, nil).API().Body), "paths").(object)
@@ -206,7 +206,7 @@ func TestMocks(t *testing.T) {
 			templates := at(t, integration, "requestTemplates").(object)
 			for _, mediaType := range []string{"application/json", "application/x-amz-json-1.1", "image/png", "text/csv"} {
 				if templates[mediaType] == nil {
-					t.Errorf("%s %s: there is no template of %s", key, path, mediaType)
+					t.Errorf("%s %s: no template for %s", key, path, mediaType)
 				}
 			}
 			for mediaType, text := range templates {
@@ -214,17 +214,17 @@ func TestMocks(t *testing.T) {
 					t.Errorf("%s %s: %s is not a media type", key, path, mediaType)
 				}
 				if text != `{"statusCode": `+status+`}` {
-					t.Errorf("%s %s: the template of %s is %v", key, path, mediaType, text)
+					t.Errorf("%s %s: the template for %s is %v", key, path, mediaType, text)
 				}
 			}
 			response := at(t, integration, "responses", "default").(object)
 			if response["statusCode"] != status {
-				t.Errorf("%s %s: the status is %v, want %s", key, path, response["statusCode"], status)
+				t.Errorf("%s %s: got status code %v, want %s", key, path, response["statusCode"], status)
 			}
 			declared := at(t, method, "responses", status, "headers").(object)
 			for parameter := range at(t, response, "responseParameters").(object) {
 				if name, _ := strings.CutPrefix(parameter, "method.response.header."); declared[name] == nil {
-					t.Errorf("%s %s: %s is mapped and not declared", key, path, parameter)
+					t.Errorf("%s %s: %s is mapped but not declared", key, path, parameter)
 				}
 			}
 			var want []any
@@ -243,7 +243,7 @@ func TestMocks(t *testing.T) {
 	}
 }
 
-// TestBodyIsImportable sees that the Body has nothing that API Gateway does not take.
+// TestBodyIsImportable checks that the Body has no keywords that API Gateway does not support.
 func TestBodyIsImportable(t *testing.T) {
 	t.Parallel()
 	var walk func(path string, value any)
@@ -257,12 +257,12 @@ func TestBodyIsImportable(t *testing.T) {
 			}
 		case object:
 			if reference, ok := v["$ref"].(string); ok && !strings.HasPrefix(reference, "#/components/schemas/") {
-				t.Errorf("%s: the reference to %s is left", path, reference)
+				t.Errorf("%s: got a reference to %s, want it resolved", path, reference)
 			}
 			for key, element := range v {
 				switch key {
 				case "example", "examples", "readOnly", "oneOf", "anyOf", "x-function", "servers", "Ref", "Fn::Sub":
-					t.Errorf("%s: %s is left", path, key)
+					t.Errorf("%s: got %s, want it removed", path, key)
 				}
 				walk(path+"."+key, element)
 			}
@@ -270,7 +270,7 @@ func TestBodyIsImportable(t *testing.T) {
 	}
 	body := decode(t, resolve(t, nil).API().Body)
 	undocumented := maps.Clone(body)
-	delete(undocumented, "x-amazon-apigateway-documentation") // the values of its parts are free
+	delete(undocumented, "x-amazon-apigateway-documentation") // its parts can have any content
 	walk("Body", undocumented)
 	want := object{"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false}}
 	if diff := cmp.Diff(any(want), body["x-amazon-apigateway-request-validators"]); diff != "" ||
@@ -283,14 +283,14 @@ func TestBodyIsImportable(t *testing.T) {
 	}
 }
 
-// exposed returns the one value of Access-Control-Expose-Headers that the contract allows.
+// exposed returns the value of Access-Control-Expose-Headers in the contract.
 func exposed(t *testing.T) string {
 	t.Helper()
 	header := at(t, decode(t, contract(t)), "components", "headers", "Access-Control-Expose-Headers")
 	return fmt.Sprint(at(t, header, "schema", "enum").([]any)[0])
 }
 
-// TestGatewayResponses sees that every answer of the gateway itself is a problem document of the contract.
+// TestGatewayResponses checks that every gateway response is a problem document of the contract.
 func TestGatewayResponses(t *testing.T) {
 	t.Parallel()
 	stack := resolve(t, map[string]string{"CorsAllowOrigin": "https://app.example.org"})
@@ -325,20 +325,20 @@ func TestGatewayResponses(t *testing.T) {
 	for name, response := range responses {
 		r := response.(object)
 		if r["statusCode"] != statuses[name] {
-			t.Errorf("%s: the status is %v, want %v", name, r["statusCode"], statuses[name])
+			t.Errorf("%s: got status code %v, want %v", name, r["statusCode"], statuses[name])
 		}
 		problem := decode(t, []byte(variables.Replace(at(t, r, "responseTemplates", "application/json").(string))))
 		if err := schema.Validate(any(problem)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if r["statusCode"] != nil && fmt.Sprint(problem["status"]) != r["statusCode"] || r["statusCode"] == nil && problem["status"] != nil {
-			t.Errorf("%s: the document says the status is %v", name, problem["status"])
+			t.Errorf("%s: got status %v in the document", name, problem["status"])
 		}
 		if problem["requestId"] != requestID || problem["type"] != fmt.Sprint("urn:problem-type:userrequestapi:", problem["code"]) {
-			t.Errorf("%s: the document is %v", name, problem)
+			t.Errorf("%s: got document %v", name, problem)
 		}
 		if !strings.Contains(codes, fmt.Sprintf("`%v`", problem["code"])) {
-			t.Errorf("%s: the contract does not tell of the code %v", name, problem["code"])
+			t.Errorf("%s: the contract has no code %v", name, problem["code"])
 		}
 		want := object{
 			"gatewayresponse.header.Content-Type":                  "'application/problem+json'",
@@ -356,7 +356,7 @@ func TestGatewayResponses(t *testing.T) {
 	}
 }
 
-// nothing is a function that must not be called.
+// nothing is an invoker that fails the test when it is called.
 type nothing struct{ t *testing.T }
 
 func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (payload []byte, requestID, functionError string, err error) {
@@ -364,7 +364,7 @@ func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (payload []b
 	return nil, "", "", nil
 }
 
-// TestIndex sees that the index is what the contract has as its example, on whatever stage, and as closed as all else.
+// TestIndex checks that the index equals the example of the contract on each stage, and requires authorization.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	document := decode(t, contract(t))
@@ -397,13 +397,13 @@ func TestIndex(t *testing.T) {
 		}
 		for name, value := range headers {
 			if got := w.Header().Get(name); got != value {
-				t.Errorf("%s is %q, want %q", name, got, value)
+				t.Errorf("%s = %q, want %q", name, got, value)
 			}
 		}
 	}
 }
 
-// TestGatewayServes sends requests that no function answers through the gateway of this machine.
+// TestGatewayServes sends requests that invoke no function to the local gateway.
 func TestGatewayServes(t *testing.T) {
 	t.Parallel()
 	api := resolve(t, map[string]string{"Authorization": template.AuthorizationNone}).API()
@@ -480,30 +480,30 @@ func TestGatewayServes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if response.StatusCode != test.status {
-				t.Fatalf("the status is %d, want %d: %s", response.StatusCode, test.status, body)
+				t.Fatalf("got status code %d, want %d: %s", response.StatusCode, test.status, body)
 			}
 			want := map[string]string{"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
 			maps.Copy(want, test.headers)
 			if test.code == "" {
 				if len(body) > 0 {
-					t.Errorf("the body is %s", body)
+					t.Errorf("got body %s", body)
 				}
 			} else {
 				want["Content-Type"], want["X-Content-Type-Options"] = "application/problem+json", "nosniff"
 				problem := decode(t, body)
 				if problem["code"] != test.code || problem["status"] != float64(test.status) ||
 					problem["requestId"] != response.Header.Get("x-amzn-RequestId") || problem["requestId"] == "" {
-					t.Errorf("the problem is %s", body)
+					t.Errorf("got problem %s", body)
 				}
 				for _, part := range test.detail {
 					if !strings.Contains(fmt.Sprint(problem["detail"]), part) {
-						t.Errorf("the detail %q has no %q", problem["detail"], part)
+						t.Errorf("detail = %q, want it to contain %q", problem["detail"], part)
 					}
 				}
 			}
 			for name, value := range want {
 				if got := response.Header.Get(name); got != value {
-					t.Errorf("%s is %q, want %q", name, got, value)
+					t.Errorf("%s = %q, want %q", name, got, value)
 				}
 			}
 		})

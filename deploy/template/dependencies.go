@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Resources returns the types of the resources that the conditions leave in, by their logical ids.
+// Resources returns the types of the resources that exist under the conditions, by logical id.
 func (r *Rendered) Resources() (map[string]string, error) {
 	e := r.symbolic()
 	resources := map[string]string{}
@@ -16,14 +16,14 @@ func (r *Rendered) Resources() (map[string]string, error) {
 			return nil, err
 		}
 		if exists {
-			resources[id], _ = scalarText(e.resource(id)["Type"]) // checked when read
+			resources[id], _ = scalarText(e.resource(id)["Type"])
 		}
 	}
 	return resources, nil
 }
 
-// Dependencies returns the logical ids of the resources that each resource refers to, on whatever branch of a condition,
-// and that CloudFormation therefore makes first.
+// Dependencies returns, for each resource, the logical ids of the resources that it refers to in any branch of a
+// condition. CloudFormation creates them first.
 func (r *Rendered) Dependencies() map[string][]string {
 	resources := member(r.document, "Resources")
 	dependencies := map[string][]string{}
@@ -39,7 +39,7 @@ func (r *Rendered) Dependencies() map[string][]string {
 	return dependencies
 }
 
-// references calls found for each name that a value refers to.
+// references calls found for each name in Ref, Fn::GetAtt, DependsOn and Fn::Sub of a value.
 func references(value any, found func(name string)) {
 	switch v := value.(type) {
 	case object:
@@ -60,7 +60,7 @@ func references(value any, found func(name string)) {
 				}
 				if text, ok := text.(string); ok {
 					for _, match := range variable.FindAllStringSubmatch(text, -1) {
-						if match[1] == "" { // not meant literally
+						if match[1] == "" { // not ${!Literal}
 							name, _, _ := strings.Cut(match[2], ".")
 							found(name)
 						}
@@ -76,7 +76,7 @@ func references(value any, found func(name string)) {
 	}
 }
 
-// each calls found for a name, or for each of a list.
+// each calls found for a name or for each name in a list.
 func each(value any, found func(name string)) {
 	switch v := value.(type) {
 	case string:

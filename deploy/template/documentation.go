@@ -13,12 +13,12 @@ const (
 	documentationKey  = "x-amazon-apigateway-documentation"
 	documentationType = "AWS::ApiGateway::DocumentationVersion"
 
-	// versionProperty is the name of a version of the documentation, of the version itself and of the stage that shows it.
+	// versionProperty is the property of both the documentation version and the stage.
 	versionProperty = "DocumentationVersion"
 )
 
-// location says what a part of the documentation is about (DocumentationPartLocation). An empty member stands for all. A part is
-// also about what is below its path, and of several the one with the longest path holds.
+// location is the location of a documentation part (DocumentationPartLocation). An empty field matches all values. A
+// part also applies to the paths below its own; the part with the longest path takes precedence.
 type location struct{ kind, path, method, status, name string }
 
 func (l location) document() object {
@@ -31,7 +31,7 @@ func (l location) document() object {
 	return o
 }
 
-// general is the location of what is of the same kind and name everywhere. Others say by themselves what there is to say of them.
+// general returns the location without path and method. ok is false for kinds that never share their content.
 func (l location) general() (_ location, ok bool) {
 	switch l.kind {
 	case "PATH_PARAMETER", "QUERY_PARAMETER", "REQUEST_HEADER", "RESPONSE", "RESPONSE_BODY":
@@ -48,20 +48,20 @@ func (l location) compare(other location) int {
 		cmp.Compare(l.status, other.status), cmp.Compare(l.name, other.name))
 }
 
-// documentation is what the contract says of each part of the API besides what API Gateway imports, by the part's own location.
+// documentation has the content of the contract that API Gateway does not import otherwise, by location.
 type documentation map[location]part
 
-// part is what is said of a part of the API.
+// part is the content of a documentation part.
 type part struct {
 	content object
-	text    string // the same in JSON, by which parts are compared
+	json    string // content, to compare parts
 }
 
 func (d documentation) add(l location, content object) {
 	d[l] = part{content, string(mustEncodeJSON(content))}
 }
 
-// documented returns what the contract says by itself, however it is rendered.
+// documented returns the documentation that does not depend on parameters.
 func (a *openAPI) documented() documentation {
 	d := documentation{}
 	d.add(location{kind: "API"}, pick(a.document, "info", "tags", "externalDocs"))
@@ -73,10 +73,10 @@ func (a *openAPI) documented() documentation {
 	for _, r := range slices.Concat(a.routes, a.index) {
 		d.addOperation(r)
 	}
-	imported := importable("schemas", a.schemas).(object) // a mapping stays one
+	imported := importable("schemas", a.schemas).(object) // clone keeps the type
 	for name := range a.schemas {
 		schema := member(a.schemas, name)
-		content := pick(schema, "title", "description") // models have them too, but the console shows these
+		content := pick(schema, "title", "description") // models have them, too, but the console shows the part
 		maps.Copy(content, difference(schema, member(imported, name)))
 		if len(content) > 0 {
 			d.add(location{kind: "MODEL", name: name}, content)
@@ -85,13 +85,11 @@ func (a *openAPI) documented() documentation {
 	return d
 }
 
-// documentation returns the documentation of the API ("Representation of API documentation in API Gateway"). It has all that API
-// Gateway cannot keep otherwise, so that nothing of the contract is lost: descriptions and tags, and besides what the console and
-// exports show as such, the schemas of parameters and headers, examples, and what models do not know.
-//
-// paths are the rendered ones: OPTIONS is documented too.
+// documentation returns the documentation of the API ("Representation of API documentation in API Gateway"). It has all
+// content of the contract that an import into API Gateway drops: descriptions, tags, schemas of parameters and headers,
+// examples, and schema keywords that models do not support. paths are the rendered paths, with OPTIONS.
 func (a *openAPI) documentation(paths object, authorization securityScheme) object {
-	d := maps.Clone(a.said)
+	d := maps.Clone(a.documentationParts)
 	for path := range paths {
 		responses := member(member(member(paths, path), "options"), "responses")
 		for status := range responses {
@@ -107,8 +105,8 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) obje
 	return object{"documentationParts": d.parts(ownStatuses(paths))}
 }
 
-// ownStatuses are those of the gateway's own answers to any method. They are of no operation, and what operations say of the same
-// status is not true of them.
+// ownStatuses returns the status codes of API Gateway's responses to unsupported methods and unknown routes. What
+// operations document for the same status codes does not apply to them.
 func ownStatuses(paths object) map[string]bool {
 	statuses := map[string]bool{}
 	for path := range paths {
@@ -124,15 +122,15 @@ func (d documentation) addOperation(r route) {
 		d.add(location{kind, r.path, r.method, status, name}, content)
 	}
 	add("METHOD", "", "", pick(r.content, "tags", "summary", "description", "externalDocs", "deprecated"))
-	parameters, _ := r.content["parameters"].([]any) // none is none
+	parameters, _ := r.content["parameters"].([]any) // nil if absent
 	for _, p := range parameters {
-		p := p.(object) // checked when read
+		p := p.(object) // checked by parseOpenAPI
 		kind := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}[p["in"]]
 		name, _ := scalarText(p["name"])
-		add(kind, "", name, beyondText(p, "in", "name", "required"))
+		add(kind, "", name, beyondString(p, "in", "name", "required"))
 	}
 	if body := member(r.content, "requestBody"); body != nil {
-		content := beyondText(body, "content")
+		content := beyondString(body, "content")
 		maps.Copy(content, examples(body))
 		add("REQUEST_BODY", "", "", content)
 	}
@@ -145,18 +143,18 @@ func (d documentation) addOperation(r route) {
 		}
 		headers := member(response, "headers")
 		for name := range headers {
-			add("RESPONSE_HEADER", status, name, beyondText(member(headers, name)))
+			add("RESPONSE_HEADER", status, name, beyondString(member(headers, name)))
 		}
 	}
 }
 
-// examples is what is said of each type of content besides its model.
+// examples returns the content of each media type without its schema.
 func examples(o object) object {
 	content, found := member(o, "content"), object{}
 	for mediaType := range content {
-		said := member(content, mediaType)
-		if said = difference(said, pick(said, "schema")); len(said) > 0 {
-			found[mediaType] = said
+		o := member(content, mediaType)
+		if rest := difference(o, pick(o, "schema")); len(rest) > 0 {
+			found[mediaType] = rest
 		}
 	}
 	if len(found) == 0 {
@@ -165,37 +163,39 @@ func examples(o object) object {
 	return object{"content": found}
 }
 
-// beyondText is what is said of a parameter, but for some keys, and that it is a text: API Gateway knows no others.
-func beyondText(o object, but ...string) object {
+// beyondString returns a parameter or header without the keys but, and without the type string, which API Gateway
+// imports.
+func beyondString(o object, but ...string) object {
 	return difference(o, pick(o, but...), object{"schema": object{"type": "string"}})
 }
 
-// parts returns the documentation with what is said the same of many said once, but for answers of the statuses own.
+// parts returns the documentation parts. Content that several locations share becomes one general part, except for
+// responses with a status code in own.
 func (d documentation) parts(own map[string]bool) []any {
-	said := documentation{}
+	merged := documentation{}
 	for general, counts := range d.count() {
 		if own[general.status] {
 			continue
 		}
-		// Of those said as often the first in the order of their texts, so that rendering gives the same each time.
+		// sortedKeys makes the choice among equally frequent contents deterministic.
 		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int { return cmp.Compare(len(counts[a]), len(counts[b])) })
 		if len(counts[most]) > 1 {
-			said[general] = counts[most][0]
+			merged[general] = counts[most][0]
 		}
 	}
 	for _, l := range slices.SortedFunc(maps.Keys(d), location.compare) { // shorter paths first
-		if inherited, ok := said.inherit(l); !ok || inherited.text != d[l].text {
-			said[l] = d[l]
+		if inherited, ok := merged.inherit(l); !ok || inherited.json != d[l].json {
+			merged[l] = d[l]
 		}
 	}
 	var parts []any
-	for _, l := range slices.SortedFunc(maps.Keys(said), location.compare) {
-		parts = append(parts, object{"location": l.document(), "properties": clone(said[l].content)})
+	for _, l := range slices.SortedFunc(maps.Keys(merged), location.compare) {
+		parts = append(parts, object{"location": l.document(), "properties": clone(merged[l].content)})
 	}
 	return parts
 }
 
-// count returns, for each general location, the parts that are about it, by what they say.
+// count groups the parts by general location and content.
 func (d documentation) count() map[location]map[string][]part {
 	counts := map[location]map[string][]part{}
 	for l, p := range d {
@@ -206,12 +206,12 @@ func (d documentation) count() map[location]map[string][]part {
 		if counts[general] == nil {
 			counts[general] = map[string][]part{}
 		}
-		counts[general][p.text] = append(counts[general][p.text], p)
+		counts[general][p.json] = append(counts[general][p.json], p)
 	}
 	return counts
 }
 
-// inherit returns what is said of a location by the part of the longest path, else in general.
+// inherit returns the part that applies to a location: the one with the longest path, or else the general one.
 func (d documentation) inherit(l location) (part, bool) {
 	general, ok := l.general()
 	if !ok {
@@ -228,7 +228,7 @@ func (d documentation) inherit(l location) (part, bool) {
 	}
 }
 
-// pick returns those of the keys that are there, with their values.
+// pick returns the entries of o with the given keys.
 func pick(o object, keys ...string) object {
 	picked := object{}
 	for _, key := range keys {
@@ -239,7 +239,7 @@ func pick(o object, keys ...string) object {
 	return picked
 }
 
-// difference returns what an object has and none of the others has, at whatever depth.
+// difference returns the entries of o that none of the others has, recursively.
 func difference(o object, others ...object) object {
 	left := object{}
 	for key, value := range o {
@@ -247,7 +247,7 @@ func difference(o object, others ...object) object {
 		known := false
 		for _, other := range others {
 			same, ok := other[key]
-			// Numbers of different types are taken to differ: then a part says what the import keeps too, and nothing is lost.
+			// Numbers of different types differ. This repeats imported content in a part, but loses nothing.
 			known = known || ok && reflect.DeepEqual(value, same)
 			if mapping, isMapping := same.(object); isMapping {
 				below = append(below, mapping)
@@ -264,8 +264,8 @@ func difference(o object, others ...object) object {
 	return left
 }
 
-// nameDocumentation names the version of the documentation and its resource by what it says, so that each change of it reaches
-// the stage.
+// nameDocumentation appends a digest of the content to the version of the documentation and to the id of its
+// resource, so that each change reaches the stage.
 func (e *evaluator) nameDocumentation(api, version string, content object) error {
 	id, err := e.only(documentationType)
 	if err != nil {
@@ -280,7 +280,7 @@ func (e *evaluator) nameDocumentation(api, version string, content object) error
 		return err
 	}
 	if _, ok := e.written(stage)[versionProperty]; ok {
-		return fmt.Errorf("%s: Resources.%s.Properties.%s: leave it out, it is rendered from %s",
+		return fmt.Errorf("%s: Resources.%s.Properties.%s: omit it, it is rendered from %s",
 			templateFile, stage, versionProperty, openAPIFile)
 	}
 	for _, resource := range []string{id, stage} {

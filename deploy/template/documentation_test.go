@@ -76,7 +76,8 @@ components:
     userPool: {type: http, scheme: bearer, description: A token.}
 `
 
-// TestDocumentation sees that what API Gateway does not import is said where it belongs, and once for all of which it is true.
+// TestDocumentation checks that documentation parts have the content that API Gateway does not import, and that shared
+// content is in one part.
 func TestDocumentation(t *testing.T) {
 	t.Parallel()
 	parts := func(authorization, userPool string) map[string]any {
@@ -123,22 +124,22 @@ func TestDocumentation(t *testing.T) {
 		"REQUEST_BODY PUT /a": object{
 			"required": true, "content": object{"application/json": object{"example": object{"b": 1.0}}},
 		},
-		// Three of the four.
+		// Shared by three of four operations.
 		"RESPONSE 200":            description("The thing."),
 		"RESPONSE GET /a/b 200":   description("b"),
-		"RESPONSE GET /a/b/c 200": description("The thing."), // else it would be that of the path above
+		"RESPONSE GET /a/b/c 200": description("The thing."), // otherwise it would inherit from /a/b
 		"RESPONSE_BODY 200":       example,
 		"RESPONSE_HEADER X-Age":   object{"description": "How old it is.", "schema": object{"maxLength": 3.0}},
-		// Of two that are said of as many the first, and what is below a path as that is.
+		// The first of two equally frequent contents; paths below inherit it.
 		"RESPONSE 410":          description("There is no b."),
 		"RESPONSE GET /a 410":   description("There is none."),
 		"RESPONSE PUT /a 410":   description("There is none."),
 		"RESPONSE GET /a/b 410": description("There is no b."),
-		// Not of all: the gateway answers so too, where there is no route.
+		// Not general, because API Gateway also returns 404 for unknown routes.
 		"RESPONSE GET /a 404": description("There is no thing."),
 		"RESPONSE PUT /a 404": description("There is no thing."),
-		// The gateway's own.
-		"RESPONSE 204": description("Answered by the gateway"),
+		// A response of API Gateway.
+		"RESPONSE 204": description("A response of API Gateway"),
 		"MODEL A": object{"description": "A thing.", "properties": object{
 			"b": object{"readOnly": true}, "example": object{"example": "named so"},
 		}},
@@ -152,13 +153,14 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// TestOwnAnswers sees that no part about answers of operations is about those of the gateway itself, which are of any method.
-func TestOwnAnswers(t *testing.T) {
+// TestGatewayStatuses checks that no documentation part for responses of operations applies to API Gateway's
+// responses to any method.
+func TestGatewayStatuses(t *testing.T) {
 	t.Parallel()
 	body := at(t, decode(t, project(t, nil).JSON()), "Resources", "Api", "Properties", "Body")
 	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
 	for path, status := range map[string]string{"/{proxy+}": "404", "/users": "405"} {
-		at(t, body, "paths", path, "x-amazon-apigateway-any-method", "responses", status) // it is there
+		at(t, body, "paths", path, "x-amazon-apigateway-any-method", "responses", status) // it exists
 		of := 0
 		for _, part := range parts {
 			location := at(t, part, "location").(object)
@@ -167,29 +169,29 @@ func TestOwnAnswers(t *testing.T) {
 			}
 			of++
 			if location["method"] == nil {
-				t.Errorf("%v is about ANY %s too", location, path)
+				t.Errorf("%v also applies to ANY %s", location, path)
 			}
 		}
 		if status == "404" && of == 0 {
-			t.Error("no part is about 404 of an operation")
+			t.Error("no part is for 404 of an operation")
 		}
 	}
 }
 
-// TestSize sees that the template stays below what AWS takes: CloudFormation a template, and API Gateway parts of documentation.
+// TestSize checks the quotas of CloudFormation for templates and of API Gateway for documentation parts.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	rendered := project(t, nil)
 	if size := len(rendered.JSON()); size > 1_000_000 { // "CloudFormation quotas"
-		t.Errorf("the template has %d bytes", size)
+		t.Errorf("the template has %d bytes, want at most 1,000,000", size)
 	}
 	body := at(t, decode(t, rendered.JSON()), "Resources", "Api", "Properties", "Body")
 	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
 	if len(parts) > 2000 { // "Amazon API Gateway quotas"
-		t.Errorf("the documentation has %d parts", len(parts))
+		t.Errorf("the documentation has %d parts, want at most 2,000", len(parts))
 	}
 	if i := bytes.IndexFunc(rendered.JSON(), func(r rune) bool { return r > '~' }); i >= 0 {
-		t.Errorf("at byte %d the template is not ASCII, which CloudFormation does not give back as it was", i)
+		t.Errorf("byte %d of the template is not ASCII, which GetTemplate does not preserve", i)
 	}
 	t.Logf("%d bytes, %d parts", len(rendered.JSON()), len(parts))
 }

@@ -9,11 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// encodeJSON returns what an [encoding/json.Encoder] without HTML escaping writes, less the newline. It spares the values of a
-// document reflection: a template has some 10,000 of them, and is encoded again and again to name what changes with its content.
+// encodeJSON returns the output of an [encoding/json.Encoder] without HTML escaping and without the final newline. It
+// uses no reflection for the values of a document: a template has some 10,000 of them, and is encoded several times
+// for digests.
 func encodeJSON(value any) ([]byte, error) { return appendJSON(nil, value) }
 
-// mustEncodeJSON is encodeJSON for what was read from YAML or JSON.
+// mustEncodeJSON is encodeJSON for values that were read from YAML or JSON, which cannot fail.
 func mustEncodeJSON(value any) []byte {
 	encoded, err := encodeJSON(value)
 	if err != nil {
@@ -71,7 +72,7 @@ func appendJSON(b []byte, value any) (_ []byte, err error) {
 	}
 }
 
-// appendString appends a string, by itself where it needs no more than simple escapes.
+// appendString appends a string. It encodes simple escapes itself and leaves others to appendAny.
 func appendString(b []byte, s string) ([]byte, error) {
 	begin := len(b)
 	b = append(b, '"')
@@ -105,8 +106,8 @@ func appendAny(b []byte, value any) ([]byte, error) {
 	return append(b, bytes.TrimRight(buffer.Bytes(), "\n")...), nil
 }
 
-// escapeUnicode returns a JSON text in ASCII. CloudFormation takes others as well, but has question marks when it gives them back
-// (GetTemplate), and a release is made of what it gives back.
+// escapeUnicode returns a JSON text in ASCII. CloudFormation's GetTemplate returns question marks for other
+// characters, and a release starts from the template that GetTemplate returns.
 func escapeUnicode(text []byte) []byte {
 	escaped := make([]byte, 0, len(text)+len(text)/8)
 	for len(text) > 0 {

@@ -9,7 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The ids of versions are digests of what is encoded: another encoding of the same would deploy what has not changed.
+// TestEncodeJSON checks the encoding exactly: ids of versions have digests of it, so that another encoding would
+// publish new versions.
 func TestEncodeJSON(t *testing.T) {
 	t.Parallel()
 	for _, value := range []any{

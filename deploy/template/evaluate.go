@@ -11,27 +11,27 @@ import (
 	"strings"
 )
 
-// evaluator works out values of a template by CloudFormation's rules ("Intrinsic function reference").
+// evaluator evaluates values of a template as CloudFormation does ("Intrinsic function reference").
 type evaluator struct {
 	document   object
 	parameters map[string]any
 	pseudo     map[string]any // the values of pseudo parameters, by names such as AWS::Region
 	physical   physical
 
-	evaluating []string // what is being worked out, to tell what refers to itself
+	evaluating []string // the paths in evaluation, to detect cycles
 }
 
-// physical tells what Ref and Fn::GetAtt give for a resource.
+// physical returns the values of Ref and Fn::GetAtt for a resource.
 type physical interface {
 	ref(e *evaluator, id string) (any, error)
 	attribute(e *evaluator, id, name string) (any, error)
 }
 
-// absent is the value of AWS::NoValue: it takes away what it is the value of.
-type absent struct{}
+// noValue is the value of AWS::NoValue. It removes the property or element that has it.
+type noValue struct{}
 
-// symbols stand for what only CloudFormation knows: each resource and attribute is its own reference, with the names that
-// it is made anew for when they change.
+// symbols returns a symbolic string for each resource and attribute whose value only CloudFormation knows. The string
+// contains the names whose change replaces the resource.
 type symbols struct{}
 
 func (symbols) ref(e *evaluator, id string) (any, error) {
@@ -57,9 +57,9 @@ func (s symbols) attribute(e *evaluator, id, name string) (any, error) {
 	return fmt.Sprintf("${%s.%s %v}", id, name, ref), err
 }
 
-// symbolic returns an evaluator that knows the parameters, and leaves open what depends on the place of the stack.
+// symbolic returns an evaluator with the values of the parameters and symbolic pseudo parameters.
 func (r *Rendered) symbolic() *evaluator {
-	pseudo := map[string]any{"AWS::NoValue": absent{}}
+	pseudo := map[string]any{"AWS::NoValue": noValue{}}
 	for _, name := range []string{
 		"AWS::Region", "AWS::AccountId", "AWS::Partition", "AWS::URLSuffix", "AWS::StackName", "AWS::StackId",
 	} {
@@ -70,7 +70,7 @@ func (r *Rendered) symbolic() *evaluator {
 
 func (e *evaluator) resource(id string) object { return member(member(e.document, "Resources"), id) }
 
-// written returns a resource's properties as they are written, to be completed.
+// written returns the unevaluated properties of a resource, which the caller may change.
 func (e *evaluator) written(id string) object {
 	properties := member(e.resource(id), "Properties")
 	if properties == nil {
@@ -80,26 +80,26 @@ func (e *evaluator) written(id string) object {
 	return properties
 }
 
-// properties returns the value of a resource's properties.
+// properties evaluates the properties of a resource.
 func (e *evaluator) properties(id string) (object, error) {
 	value, err := e.value("Resources."+id+".Properties", e.resource(id)["Properties"])
 	if err != nil {
 		return nil, err
 	}
-	properties, _ := value.(object) // none is none
+	properties, _ := value.(object) // nil if absent
 	return properties, nil
 }
 
-// property returns the value of one property, absent{} where it has none.
+// property evaluates one property; it returns noValue{} if the property is absent.
 func (e *evaluator) property(id, name string) (any, error) {
 	value, ok := member(e.resource(id), "Properties")[name]
 	if !ok {
-		return absent{}, nil
+		return noValue{}, nil
 	}
 	return e.value("Resources."+id+".Properties."+name, value)
 }
 
-// all returns the ids of the resources of a type that the parameters do not exclude.
+// all returns the ids of the resources of a type that exist under the conditions.
 func (e *evaluator) all(resourceType string) ([]string, error) {
 	var ids []string
 	for _, id := range sortedKeys(member(e.document, "Resources")) {
@@ -123,7 +123,7 @@ func (e *evaluator) only(resourceType string) (string, error) {
 		return "", err
 	}
 	if len(ids) != 1 {
-		return "", fmt.Errorf("%s: Resources: there must be one %s, not %d", templateFile, resourceType, len(ids))
+		return "", fmt.Errorf("%s: Resources: want one %s, got %d", templateFile, resourceType, len(ids))
 	}
 	return ids[0], nil
 }
@@ -136,7 +136,7 @@ func (e *evaluator) exists(id string) (bool, error) {
 	return e.condition("Resources."+id+".Condition", object{"Condition": condition})
 }
 
-// value works out a value and all that it contains.
+// value evaluates a value and everything that it contains.
 func (e *evaluator) value(path string, value any) (any, error) {
 	switch v := value.(type) {
 	case object:
@@ -149,7 +149,7 @@ func (e *evaluator) value(path string, value any) (any, error) {
 				return nil, fmt.Errorf("%s: %s must be the only key", path, key)
 			}
 			element := v[key]
-			if isScalar(element) { // spared the path, which most values are never asked for
+			if isScalar(element) { // most values are scalars: do not build a path for them
 				result[key] = element
 				continue
 			}
@@ -157,7 +157,7 @@ func (e *evaluator) value(path string, value any) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if element != (absent{}) {
+			if element != (noValue{}) {
 				result[key] = element
 			}
 		}
@@ -169,7 +169,7 @@ func (e *evaluator) value(path string, value any) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if element != (absent{}) {
+			if element != (noValue{}) {
 				result = append(result, element)
 			}
 		}
@@ -187,7 +187,7 @@ func isScalar(value any) bool {
 	return true
 }
 
-// intrinsic returns the name of the function that an object calls.
+// intrinsic returns the name of the intrinsic function that an object calls.
 func intrinsic(o object) (string, bool) {
 	for key := range o {
 		return key, len(o) == 1 && isIntrinsic(key)
@@ -203,7 +203,7 @@ func (e *evaluator) call(path, name string, argument any) (any, error) {
 	case "Ref":
 		id, ok := argument.(string)
 		if !ok {
-			return nil, fmt.Errorf("%s: it takes a name", path)
+			return nil, fmt.Errorf("%s: want a name", path)
 		}
 		return e.ref(path, id)
 	case "Fn::GetAtt":
@@ -226,20 +226,20 @@ func (e *evaluator) call(path, name string, argument any) (any, error) {
 	case "Fn::FindInMap":
 		return e.findInMap(path, argument)
 	case "Fn::Join":
-		separator, elements, err := e.textAndValue(path, argument)
+		separator, elements, err := e.stringAndValue(path, argument)
 		if err != nil {
 			return nil, err
 		}
-		parts, err := texts(path, elements)
+		parts, err := stringList(path, elements)
 		return strings.Join(parts, separator), err
 	case "Fn::Split":
-		separator, value, err := e.textAndValue(path, argument)
+		separator, value, err := e.stringAndValue(path, argument)
 		if err != nil {
 			return nil, err
 		}
 		whole, ok := scalarText(value)
 		if !ok || separator == "" {
-			return nil, fmt.Errorf("%s: it takes a separator and a text", path)
+			return nil, fmt.Errorf("%s: want a separator and a string", path)
 		}
 		parts := []any{}
 		for part := range strings.SplitSeq(whole, separator) {
@@ -247,32 +247,32 @@ func (e *evaluator) call(path, name string, argument any) (any, error) {
 		}
 		return parts, nil
 	case "Fn::Select":
-		index, value, err := e.textAndValue(path, argument)
+		index, value, err := e.stringAndValue(path, argument)
 		if err != nil {
 			return nil, err
 		}
 		elements, ok := value.([]any)
 		i, notNumber := strconv.Atoi(index)
 		if !ok || notNumber != nil || i < 0 || i >= len(elements) {
-			return nil, fmt.Errorf("%s: there is no element %s to select", path, index)
+			return nil, fmt.Errorf("%s: the list has no element %s", path, index)
 		}
 		return elements[i], nil
 	default:
-		return nil, fmt.Errorf("%s: this intrinsic function cannot be worked out here", path)
+		return nil, fmt.Errorf("%s: this intrinsic function is not supported", path)
 	}
 }
 
-// list checks that an argument is a list of so many elements.
+// list returns the elements of argument, which must be a list of the given length.
 func list(path string, argument any, length int) ([]any, error) {
 	arguments, ok := argument.([]any)
 	if !ok || len(arguments) != length {
-		return nil, fmt.Errorf("%s: it takes a list of %d", path, length)
+		return nil, fmt.Errorf("%s: want a list of %d", path, length)
 	}
 	return arguments, nil
 }
 
-// textAndValue works out the arguments of the functions that take a text and something else.
-func (e *evaluator) textAndValue(path string, argument any) (string, any, error) {
+// stringAndValue evaluates the arguments of the functions that take a string and another value.
+func (e *evaluator) stringAndValue(path string, argument any) (string, any, error) {
 	arguments, err := list(path, argument, 2)
 	if err != nil {
 		return "", nil, err
@@ -283,21 +283,21 @@ func (e *evaluator) textAndValue(path string, argument any) (string, any, error)
 	}
 	text, ok := scalarText(first)
 	if !ok {
-		return "", nil, fmt.Errorf("%s.0: it must be a text", path)
+		return "", nil, fmt.Errorf("%s.0: want a string", path)
 	}
 	second, err := e.value(join(path, "1"), arguments[1])
 	return text, second, err
 }
 
-func texts(path string, value any) ([]string, error) {
+func stringList(path string, value any) ([]string, error) {
 	elements, ok := value.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: it takes a list of texts", path)
+		return nil, fmt.Errorf("%s: want a list of strings", path)
 	}
 	result := make([]string, len(elements))
 	for i, element := range elements {
 		if result[i], ok = scalarText(element); !ok {
-			return nil, fmt.Errorf("%s.1.%d: it must be a text", path, i)
+			return nil, fmt.Errorf("%s.1.%d: want a string", path, i)
 		}
 	}
 	return result, nil
@@ -310,7 +310,7 @@ func (e *evaluator) ref(path, id string) (any, error) {
 	if value, ok := e.pseudo[id]; ok {
 		return value, nil
 	}
-	return e.of(path, id, func() (any, error) { return e.physical.ref(e, id) })
+	return e.resolve(path, id, func() (any, error) { return e.physical.ref(e, id) })
 }
 
 func (e *evaluator) getAtt(path string, argument any) (any, error) {
@@ -322,13 +322,14 @@ func (e *evaluator) getAtt(path string, argument any) (any, error) {
 	attribute, err := e.value(join(path, "1"), arguments[1])
 	name, isText := attribute.(string)
 	if err != nil || !isName || !isText {
-		return nil, errors.Join(fmt.Errorf("%s: it takes a resource and the name of an attribute", path), err)
+		return nil, errors.Join(fmt.Errorf("%s: want a resource and the name of an attribute", path), err)
 	}
-	return e.of(path, id, func() (any, error) { return e.physical.attribute(e, id, name) })
+	return e.resolve(path, id, func() (any, error) { return e.physical.attribute(e, id, name) })
 }
 
-// of asks about a resource, which must be there and not depend on itself.
-func (e *evaluator) of(path, id string, ask func() (any, error)) (any, error) {
+// resolve returns the result of get for a resource. It returns an error if the resource does not exist under the
+// conditions or refers to itself.
+func (e *evaluator) resolve(path, id string, get func() (any, error)) (any, error) {
 	if e.resource(id) == nil {
 		return nil, fmt.Errorf("%s: there is no parameter or resource %s", path, id)
 	}
@@ -337,11 +338,11 @@ func (e *evaluator) of(path, id string, ask func() (any, error)) (any, error) {
 		return nil, err
 	}
 	if !exists {
-		return nil, fmt.Errorf("%s: with these parameters there is no resource %s", path, id)
+		return nil, fmt.Errorf("%s: the resource %s does not exist with these parameters", path, id)
 	}
 	var value any
-	err = e.once(path, "Resources."+id, func() error {
-		value, err = ask()
+	err = e.detectCycle(path, "Resources."+id, func() error {
+		value, err = get()
 		return err
 	})
 	if err != nil {
@@ -350,14 +351,15 @@ func (e *evaluator) of(path, id string, ask func() (any, error)) (any, error) {
 	return value, nil
 }
 
-// once works out a thing, unless that is being done already: then it depends on itself.
-func (e *evaluator) once(path, thing string, do func() error) error {
-	if slices.Contains(e.evaluating, thing) {
-		return fmt.Errorf("%s: %s depends on itself", path, thing)
+// detectCycle calls evaluate for the resource or condition at target. It returns an error if target is already in
+// evaluation.
+func (e *evaluator) detectCycle(path, target string, evaluate func() error) error {
+	if slices.Contains(e.evaluating, target) {
+		return fmt.Errorf("%s: %s depends on itself", path, target)
 	}
-	e.evaluating = append(e.evaluating, thing)
+	e.evaluating = append(e.evaluating, target)
 	defer func() { e.evaluating = e.evaluating[:len(e.evaluating)-1] }()
-	return do()
+	return evaluate()
 }
 
 var variable = regexp.MustCompile(`\$\{(!?)([^}]*)\}`)
@@ -373,7 +375,7 @@ func (e *evaluator) sub(path string, argument any) (any, error) {
 		var isMap bool
 		text, ok = arguments[0].(string)
 		if own, isMap = arguments[1].(object); !ok || !isMap {
-			return nil, fmt.Errorf("%s: it takes a text, or a text and a mapping of variables", path)
+			return nil, fmt.Errorf("%s: want a string, or a string and a mapping of variables", path)
 		}
 	}
 	var faults []error
@@ -389,7 +391,7 @@ func (e *evaluator) sub(path string, argument any) (any, error) {
 		}
 		text, ok := scalarText(value)
 		if !ok {
-			faults = append(faults, fmt.Errorf("%s: ${%s} is no text", path, parts[2]))
+			faults = append(faults, fmt.Errorf("%s: ${%s} is not a string", path, parts[2]))
 		}
 		return text
 	})
@@ -418,7 +420,7 @@ func (e *evaluator) findInMap(path string, argument any) (any, error) {
 			return nil, err
 		}
 		name, _ := scalarText(value)
-		mapping, _ := found.(object) // none has no entries
+		mapping, _ := found.(object) // a nil map has no entries
 		if found = mapping[name]; found == nil {
 			return nil, fmt.Errorf("%s: Mappings has no entry %q", path, name)
 		}
@@ -426,11 +428,11 @@ func (e *evaluator) findInMap(path string, argument any) (any, error) {
 	return found, nil
 }
 
-// condition works out whether a condition holds: the name of one, or a function of conditions.
+// condition evaluates a condition: the name of one, or a condition function.
 func (e *evaluator) condition(path string, expression any) (bool, error) {
-	o, _ := expression.(object) // refused below
+	o, _ := expression.(object) // nil is rejected below
 	if len(o) != 1 {
-		return false, fmt.Errorf("%s: it must be a condition", path)
+		return false, fmt.Errorf("%s: want a condition", path)
 	}
 	for name, argument := range o {
 		path := join(path, name)
@@ -450,7 +452,7 @@ func (e *evaluator) condition(path string, expression any) (bool, error) {
 				}
 				var ok bool
 				if sides[i], ok = scalarText(value); !ok {
-					return false, fmt.Errorf("%s.%d: it must be a text", path, i)
+					return false, fmt.Errorf("%s.%d: want a string", path, i)
 				}
 			}
 			return sides[0] == sides[1], nil
@@ -462,9 +464,9 @@ func (e *evaluator) condition(path string, expression any) (bool, error) {
 			holds, err := e.condition(join(path, "0"), arguments[0])
 			return !holds, err
 		case "Fn::And", "Fn::Or":
-			arguments, _ := argument.([]any) // refused below
+			arguments, _ := argument.([]any) // nil is rejected below
 			if len(arguments) < 2 || len(arguments) > 10 {
-				return false, fmt.Errorf("%s: it takes a list of 2 to 10 conditions", path)
+				return false, fmt.Errorf("%s: want a list of 2 to 10 conditions", path)
 			}
 			result := name == "Fn::And"
 			for i, a := range arguments {
@@ -481,27 +483,27 @@ func (e *evaluator) condition(path string, expression any) (bool, error) {
 			return result, nil
 		}
 	}
-	return false, fmt.Errorf("%s: it must be a condition", path)
+	return false, fmt.Errorf("%s: want a condition", path)
 }
 
 func (e *evaluator) namedCondition(path string, argument any) (bool, error) {
-	name, _ := argument.(string) // refused below
+	name, _ := argument.(string) // "" is rejected below
 	expression, ok := member(e.document, "Conditions")[name]
 	if !ok {
 		return false, fmt.Errorf("%s: there is no condition %v", path, argument)
 	}
 	var holds bool
-	err := e.once(path, "Conditions."+name, func() (err error) {
+	err := e.detectCycle(path, "Conditions."+name, func() (err error) {
 		holds, err = e.condition("Conditions."+name, expression)
 		return err
 	})
 	return holds, err
 }
 
-// digestLength is how many characters a digest has.
+// digestLength is the number of characters of a digest.
 const digestLength = 10
 
-// digest returns a short text that changes with the value and with the parameters that it depends on.
+// digest returns a short hexadecimal digest of the evaluated value.
 func (e *evaluator) digest(path string, value any) (string, error) {
 	value, err := e.value(path, value)
 	if err != nil {
@@ -515,7 +517,7 @@ func (e *evaluator) digest(path string, value any) (string, error) {
 	return hex.EncodeToString(sum[:digestLength/2]), nil
 }
 
-// rename gives a resource another id, and all that refer to it the new one.
+// rename changes the id of a resource and all references to it.
 func (e *evaluator) rename(from, to string) {
 	if from == to {
 		return
@@ -524,7 +526,7 @@ func (e *evaluator) rename(from, to string) {
 	resources[to] = resources[from]
 	delete(resources, from)
 	for _, resource := range resources {
-		r, _ := resource.(object) // none has no dependencies
+		r, _ := resource.(object) // a nil map has no dependencies
 		switch dependencies := r["DependsOn"].(type) {
 		case string:
 			if dependencies == from {

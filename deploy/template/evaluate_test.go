@@ -11,7 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// small is the least template there can be: its one function has a variable of its environment worked out.
+// small is a minimal template. %s is the value of an environment variable of its only function.
 const small = `
 Parameters:
   Word: {Type: String, Default: word}
@@ -137,7 +137,7 @@ func TestIntrinsicFunctions(t *testing.T) {
 		`!If [IsNot, yes, no]`:                 "no",
 		`!If [IsBoth, yes, no]`:                "yes",
 		`!If [IsEither, yes, no]`:              "yes",
-		`!If [IsNot, !Ref Topic, other]`:       "other", // what is not taken is not worked out
+		`!If [IsNot, !Ref Topic, other]`:       "other", // the other branch is not evaluated
 	} {
 		stack, err := resolveSmall(t, expression)
 		if err != nil {
@@ -145,7 +145,7 @@ func TestIntrinsicFunctions(t *testing.T) {
 			continue
 		}
 		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
-			t.Errorf("%s is %q, want %q", expression, got, want)
+			t.Errorf("%s = %q, want %q", expression, got, want)
 		}
 	}
 }
@@ -157,18 +157,18 @@ func TestNoValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := stack.Functions()[0].Environment; len(got) != 0 {
-		t.Errorf("the variable is there: %v", got)
+		t.Errorf("Environment = %v, want it empty", got)
 	}
 	if stack, err = resolveSmall(t, `!Join ["", [a, !Ref AWS::NoValue, b]]`); err != nil {
 		t.Fatal(err)
 	}
 	if got := stack.Functions()[0].Environment["VALUE"]; got != "ab" {
-		t.Errorf("joined with no value it is %q, want ab", got)
+		t.Errorf("VALUE = %q, want ab", got)
 	}
 }
 
-// TestMadeNames sees that what has no name of its own gets one as CloudFormation makes them, the same each time.
-func TestMadeNames(t *testing.T) {
+// TestGeneratedNames checks that a resource without a name gets one in the form that CloudFormation generates.
+func TestGeneratedNames(t *testing.T) {
 	t.Parallel()
 	for expression, prefix := range map[string]string{
 		"!Ref Table":        "users-Table-",
@@ -184,43 +184,43 @@ func TestMadeNames(t *testing.T) {
 			values = append(values, stack.Functions()[0].Environment["VALUE"])
 		}
 		if !strings.HasPrefix(values[0], prefix) || values[0] == prefix || values[0] != values[1] {
-			t.Errorf("%s is %q, want %s…, twice the same", expression, values, prefix)
+			t.Errorf("%s = %q, want the prefix %s and the same value twice", expression, values, prefix)
 		}
 	}
 }
 
-func TestWhatCannotBeWorkedOut(t *testing.T) {
+func TestEvaluationErrors(t *testing.T) {
 	t.Parallel()
 	const path = "Resources.Function.Properties.Environment.Variables.VALUE."
 	for expression, want := range map[string]string{
-		`!ImportValue other`:               path + "Fn::ImportValue: this intrinsic function cannot be worked out here",
+		`!ImportValue other`:               path + "Fn::ImportValue: this intrinsic function is not supported",
 		`!Base64 text`:                     path + "Fn::Base64",
 		`{"Fn::Transform": {Name: x}}`:     path + "Fn::Transform",
 		`{"Fn::Sub": a, Other: b}`:         "VALUE: Fn::Sub must be the only key",
 		`!Ref Nowhere`:                     path + "Ref: there is no parameter or resource Nowhere",
-		`!Ref [Word]`:                      path + "Ref: it takes a name",
-		`!Ref Topic`:                       "what Ref gives for AWS::SNS::Topic is not known here",
-		`!Ref Gone`:                        "with these parameters there is no resource Gone",
+		`!Ref [Word]`:                      path + "Ref: want a name",
+		`!Ref Topic`:                       "Ref of AWS::SNS::Topic is not supported",
+		`!Ref Gone`:                        "the resource Gone does not exist with these parameters",
 		`!Ref Circle`:                      "Resources.Circle depends on itself",
-		`!GetAtt Function.Version`:         "the attribute Version of AWS::Lambda::Function is not known here",
+		`!GetAtt Function.Version`:         "the attribute Version of AWS::Lambda::Function is not supported",
 		`!GetAtt Nowhere.Arn`:              path + "Fn::GetAtt: there is no parameter or resource Nowhere",
 		`!Sub "${Nowhere}"`:                path + "Fn::Sub: there is no parameter or resource Nowhere",
-		`!Sub "${Words}"`:                  path + "Fn::Sub: ${Words} is no text",
-		`!Sub [a]`:                         path + "Fn::Sub: it takes a list of 2",
-		`!Select [3, !Ref Words]`:          path + "Fn::Select: there is no element 3",
-		`!Select [-1, !Ref Words]`:         path + "Fn::Select: there is no element -1",
-		`!Select [a, !Ref Words]`:          path + "Fn::Select: there is no element a",
-		`!Join [a]`:                        path + "Fn::Join: it takes a list of 2",
-		`!Join ["", [[a]]]`:                path + "Fn::Join.1.0: it must be a text",
+		`!Sub "${Words}"`:                  path + "Fn::Sub: ${Words} is not a string",
+		`!Sub [a]`:                         path + "Fn::Sub: want a list of 2",
+		`!Select [3, !Ref Words]`:          path + "Fn::Select: the list has no element 3",
+		`!Select [-1, !Ref Words]`:         path + "Fn::Select: the list has no element -1",
+		`!Select [a, !Ref Words]`:          path + "Fn::Select: the list has no element a",
+		`!Join [a]`:                        path + "Fn::Join: want a list of 2",
+		`!Join ["", [[a]]]`:                path + "Fn::Join.1.0: want a string",
 		`!Split ["", a]`:                   path + "Fn::Split",
 		`!FindInMap [Sizes, other, large]`: path + `Fn::FindInMap: Mappings has no entry "other"`,
 		`!If [Nowhere, a, b]`:              "there is no condition Nowhere",
 		`!If [Circular, a, b]`:             "Conditions.Circular depends on itself",
-		`!If [IsWord, a]`:                  path + "Fn::If: it takes a list of 3",
-		`[a, list]`:                        "VALUE: it must be a text",
+		`!If [IsWord, a]`:                  path + "Fn::If: want a list of 3",
+		`[a, list]`:                        "VALUE: want a string",
 	} {
 		if _, err := resolveSmall(t, expression); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: the error is %v\nwant one with %q", expression, err, want)
+			t.Errorf("%s: error = %v\nwant one that contains %q", expression, err, want)
 		}
 	}
 }
@@ -233,13 +233,13 @@ func TestSmallDefaults(t *testing.T) {
 	}
 	f := stack.Functions()[0]
 	if f.MemoryMB != 128 || f.Architecture != "x86_64" || f.Tracing || f.ReservedConcurrency != nil {
-		t.Errorf("the function has not Lambda's defaults: %+v", f)
+		t.Errorf("got function %+v, want Lambda's defaults", f)
 	}
 	if diff := cmp.Diff(template.Logging{Group: "/aws/lambda/f-word", Format: "Text"}, f.Logging); diff != "" {
 		t.Errorf("Logging (-want +got):\n%s", diff)
 	}
 	if a := stack.API(); a.ThrottlingRateLimit != 0 || a.Tracing || a.Stage != "live" {
-		t.Errorf("the API has not the defaults: %+v", a)
+		t.Errorf("got API %+v, want API Gateway's defaults", a)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestRequiredParameter(t *testing.T) {
 		{map[string]string{"Required": "xxxx"}, `"xxxx" has more than 3 characters`},
 	} {
 		if _, err := loaded.Render(template.Options{Parameters: test.given}); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%v: the error is %v\nwant one with %q", test.given, err, test.want)
+			t.Errorf("%v: error = %v\nwant one that contains %q", test.given, err, test.want)
 		}
 	}
 	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "äöü"}})
@@ -270,12 +270,12 @@ func TestRequiredParameter(t *testing.T) {
 	}
 	for _, incomplete := range []template.PseudoParameters{{}, {Region: "r", AccountID: "1"}, {Region: "r", StackName: "s"}} {
 		if _, err := rendered.Resolve(incomplete); err == nil {
-			t.Errorf("%+v: there is no error", incomplete)
+			t.Errorf("%+v: no error", incomplete)
 		}
 	}
 }
 
-// TestMergeKeys sees that a mapping's own keys come before those that are merged into it, wherever they stand.
+// TestMergeKeys checks that a mapping's own keys take precedence over merged ones, in any order.
 func TestMergeKeys(t *testing.T) {
 	t.Parallel()
 	for expression, want := range map[string]string{
@@ -289,7 +289,7 @@ func TestMergeKeys(t *testing.T) {
 			continue
 		}
 		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
-			t.Errorf("%s is %q, want %q", expression, got, want)
+			t.Errorf("%s = %q, want %q", expression, got, want)
 		}
 	}
 }

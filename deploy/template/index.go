@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	// stagePath is the address of the stage in a mapping template.
+	// stagePath is the path of the stage in a mapping template.
 	stagePath = "/$context.stage/"
 
-	// usersPath is the address that the index links to.
+	// usersPath is the path of the list of users, which the index links to.
 	usersPath = "/users"
 )
 
-// indexMethod returns the method that responds with the index: what the API is, and where to go from here.
+// indexMethod returns the method of the index, which has the name, version and links of the API.
 func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, error) {
 	if !slices.ContainsFunc(a.items, func(item pathItem) bool { return item.path == usersPath }) {
-		return nil, fmt.Errorf("paths.%s: it is missing; the index links to it", usersPath)
+		return nil, fmt.Errorf("paths.%s: missing, and the index links to it", usersPath)
 	}
 	info := member(a.document, "info")
 	type links struct {
@@ -38,28 +38,28 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 	if err := checkVelocity(strings.ReplaceAll(string(document), stagePath, "")); err != nil {
 		return nil, err
 	}
-	answer := mockMethod(nil, 200, string(document), object{
+	mock := mockMethod(nil, 200, string(document), object{
 		"Content-Type":                  literal("application/json"),
 		"Cache-Control":                 literal("no-store"),
 		"X-Content-Type-Options":        literal("nosniff"),
 		"Access-Control-Allow-Origin":   origin(),
 		"Access-Control-Expose-Headers": literal(a.exposed),
 	})
-	operation := clone(r.operation).(object) // a mapping stays one
-	// What is mapped must be declared; what else the contract says of the answer stays.
-	responses := member(answer, "responses")
+	operation := clone(r.operation).(object) // clone keeps the type
+	// API Gateway requires a declaration of each mapped header. The rest of the contract's response is kept.
+	responses := member(mock, "responses")
 	for status := range responses {
-		said := member(member(operation, "responses"), status)
-		if said == nil {
-			return nil, fmt.Errorf("paths.%s.%s.responses.%s: it is missing; the index is such",
+		response := member(member(operation, "responses"), status)
+		if response == nil {
+			return nil, fmt.Errorf("paths.%s.%s.responses.%s: missing, and the index has this status code",
 				indexPath, strings.ToLower(r.method), status)
 		}
 		headers := object{}
 		maps.Copy(headers, member(member(responses, status), "headers"))
-		maps.Copy(headers, member(said, "headers"))
-		said["headers"] = headers
+		maps.Copy(headers, member(response, "headers"))
+		response["headers"] = headers
 	}
-	operation[integrationKey] = answer[integrationKey]
+	operation[integrationKey] = mock[integrationKey]
 	authorization.secure(operation)
 	return operation, nil
 }

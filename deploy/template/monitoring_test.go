@@ -14,7 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// resourcesOf returns the resources of a type by their logical ids.
+// resourcesOf returns the resources of a type by logical id.
 func resourcesOf(t *testing.T, document object, resourceType string) map[string]object {
 	t.Helper()
 	result := map[string]object{}
@@ -26,19 +26,19 @@ func resourcesOf(t *testing.T, document object, resourceType string) map[string]
 	return result
 }
 
-// TestAlarms sees that everything that can go wrong has an alarm, and that one alarm tells of all.
+// TestAlarms checks that each metric of failures has an alarm, and that only the composite alarm notifies.
 func TestAlarms(t *testing.T) {
 	t.Parallel()
 	document := decode(t, project(t, nil).JSON())
 	alarms := resourcesOf(t, document, "AWS::CloudWatch::Alarm")
-	type what struct{ namespace, metric, statistic, of string }
-	got := map[what]any{}
+	type alarmKey struct{ namespace, metric, statistic, of string }
+	got := map[alarmKey]any{}
 	var rule []any
 	for _, id := range slices.Sorted(maps.Keys(alarms)) {
 		properties := at(t, alarms[id], "Properties").(object)
 		for _, action := range []string{"AlarmActions", "OKActions", "InsufficientDataActions"} {
 			if properties[action] != nil {
-				t.Errorf("%s tells by itself", id)
+				t.Errorf("%s has actions, want none", id)
 			}
 		}
 		if properties["TreatMissingData"] != "notBreaching" || properties["ComparisonOperator"] != "GreaterThanThreshold" {
@@ -49,7 +49,7 @@ func TestAlarms(t *testing.T) {
 			t.Errorf("%s: the description is %q", id, description)
 		}
 		rule = append(rule, object{"Fn::Sub": `ALARM("${` + id + `}")`})
-		key := what{namespace: "metric math"}
+		key := alarmKey{namespace: "metric math"}
 		if metrics, ok := properties["Metrics"].([]any); ok {
 			for _, m := range metrics {
 				if stat, ok := m.(object)["MetricStat"]; ok {
@@ -73,7 +73,7 @@ func TestAlarms(t *testing.T) {
 		}
 		got[key] = properties["Threshold"]
 	}
-	want := map[what]any{
+	want := map[alarmKey]any{
 		{"AWS/ApiGateway", "5XXError", "Average", "ApiName"}:                       object{"Ref": "ErrorRateAlarm"},
 		{"AWS/ApiGateway", "Latency", "p99", "ApiName"}:                            object{"Ref": "LatencyAlarmMilliseconds"},
 		{"AWS/DynamoDB", "ReadThrottleEvents", "Sum", "TableName"}:                 0.0,
@@ -85,9 +85,9 @@ func TestAlarms(t *testing.T) {
 		timeouts[f.LogicalID] = float64(f.Timeout.Milliseconds())
 	}
 	for function, timeout := range timeouts {
-		want[what{"AWS/Lambda", "Errors", "Sum", function}] = 0.0
-		want[what{"AWS/Lambda", "Throttles", "Sum", function}] = 0.0
-		want[what{"AWS/Lambda", "Duration", "Maximum", function}] = timeout * 80 / 100
+		want[alarmKey{"AWS/Lambda", "Errors", "Sum", function}] = 0.0
+		want[alarmKey{"AWS/Lambda", "Throttles", "Sum", function}] = 0.0
+		want[alarmKey{"AWS/Lambda", "Duration", "Maximum", function}] = timeout * 80 / 100
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("alarms and their thresholds (-want +got):\n%s", diff)
@@ -95,7 +95,7 @@ func TestAlarms(t *testing.T) {
 
 	composites := resourcesOf(t, document, "AWS::CloudWatch::CompositeAlarm")
 	if len(composites) != 1 {
-		t.Fatalf("there are the alarms over alarms %v", composites)
+		t.Fatalf("got composite alarms %v, want one", composites)
 	}
 	joined := at(t, composites["Alarm"], "Properties", "AlarmRule", "Fn::Join").([]any)
 	terms := joined[1].([]any)
@@ -105,15 +105,15 @@ func TestAlarms(t *testing.T) {
 	if diff := cmp.Diff(rule, terms); diff != "" || joined[0] != " OR " {
 		t.Errorf("the rule (-want +got):\n%s", diff)
 	}
-	tell := any(object{"Fn::If": []any{"HasAlarmEmail", []any{object{"Ref": "AlarmTopic"}}, object{"Ref": "AWS::NoValue"}}})
+	notify := any(object{"Fn::If": []any{"HasAlarmEmail", []any{object{"Ref": "AlarmTopic"}}, object{"Ref": "AWS::NoValue"}}})
 	for _, action := range []string{"AlarmActions", "OKActions"} {
-		if diff := cmp.Diff(tell, at(t, composites["Alarm"], "Properties", action)); diff != "" {
+		if diff := cmp.Diff(notify, at(t, composites["Alarm"], "Properties", action)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", action, diff)
 		}
 	}
 }
 
-// TestAlarmTopic sees that CloudWatch can use the key for the alarms' topic, and for no other.
+// TestAlarmTopic checks that CloudWatch can use the key for the alarms' topic only.
 func TestAlarmTopic(t *testing.T) {
 	t.Parallel()
 	document := decode(t, project(t, nil).JSON())
@@ -128,7 +128,7 @@ func TestAlarmTopic(t *testing.T) {
 		}
 	}
 	if len(conditions) != 1 {
-		t.Fatalf("there are %d statements for CloudWatch", len(conditions))
+		t.Fatalf("got %d statements for CloudWatch, want 1", len(conditions))
 	}
 	for _, stage := range []string{"prod", "dev"} {
 		got := resolveValues(t, map[string]any{"ARN": conditions[0], "NAME": at(t, topic, "TopicName")},
@@ -139,7 +139,7 @@ func TestAlarmTopic(t *testing.T) {
 	}
 }
 
-// TestConsoles sees that addresses in the console are those of the stack's partition.
+// TestConsoles checks that console URLs are those of the partition.
 func TestConsoles(t *testing.T) {
 	t.Parallel()
 	outputs := at(t, decode(t, project(t, nil).JSON()), "Outputs")
@@ -158,11 +158,11 @@ func TestConsoles(t *testing.T) {
 	dashboard := at(t, outputs, "DashboardConsole", "Value", "Fn::Sub").([]any)
 	if diff := cmp.Diff(traces.(object)["Fn::Sub"].([]any)[1], dashboard[1]); diff != "" ||
 		!strings.HasPrefix(dashboard[0].(string), "https://${AWS::Region}.${Console}/") {
-		t.Errorf("the dashboard's address is %v", dashboard)
+		t.Errorf("the URL of the dashboard is %v", dashboard)
 	}
 }
 
-// TestReleaseGroups sees that each function goes back on its own alarms and the API's.
+// TestReleaseGroups checks that each function rolls back on its own alarms and the API's.
 func TestReleaseGroups(t *testing.T) {
 	t.Parallel()
 	document := decode(t, project(t, nil).JSON())
@@ -189,7 +189,7 @@ func TestReleaseGroups(t *testing.T) {
 	}
 }
 
-// resolveValues works values of the template out as those of the stage's variables.
+// resolveValues evaluates values of the template. They are inserted as stage variables.
 func resolveValues(t *testing.T, values map[string]any, parameters map[string]string, in template.PseudoParameters) map[string]string {
 	t.Helper()
 	return resolver(t, values)(parameters, in)
@@ -227,7 +227,7 @@ func resolver(t *testing.T, values map[string]any) func(map[string]string, templ
 	}
 }
 
-// TestDashboard sees that the dashboard is JSON, overlaps nowhere, and shows each alarm, whatever the parameters are.
+// TestDashboard checks that the dashboard is JSON, that no widgets overlap, and that it shows each alarm.
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	for _, parameters := range []map[string]string{
@@ -262,14 +262,14 @@ func wantDashboard(t *testing.T, parameters map[string]string) {
 		t.Fatalf("%v in %s", err, text)
 	}
 	if strings.Contains(text, "${") {
-		t.Errorf("it has what is not resolved: %s", text)
+		t.Errorf("unresolved variable in %s", text)
 	}
 	taken := map[[2]int]string{}
 	alarms := 0
 	for _, w := range body.Widgets {
 		alarms += len(w.Properties.Alarms)
 		if w.Properties.Title == "" || w.X+w.Width > 24 {
-			t.Errorf("the widget %+v has no title, or no place", w)
+			t.Errorf("the widget %+v has no title, or is too wide", w)
 		}
 		for x := w.X; x < w.X+w.Width; x++ {
 			for y := w.Y; y < w.Y+w.Height; y++ {
@@ -281,22 +281,22 @@ func wantDashboard(t *testing.T, parameters map[string]string) {
 		}
 	}
 	if want := len(resourcesOf(t, document, "AWS::CloudWatch::Alarm")); alarms != want || len(body.Widgets) < 10 {
-		t.Errorf("%d widgets show %d alarms of %d", len(body.Widgets), alarms, want)
+		t.Errorf("%d widgets show %d of %d alarms", len(body.Widgets), alarms, want)
 	}
 }
 
-// TestStage sees that the stage logs each request, and nothing of what is in it.
+// TestStage checks that the stage logs each request without its content.
 func TestStage(t *testing.T) {
 	t.Parallel()
 	document := decode(t, project(t, nil).JSON())
 	stage := at(t, document, "Resources", "ApiStage", "Properties").(object)
 	settings := at(t, stage, "MethodSettings").([]any)[0].(object)
 	if settings["MetricsEnabled"] != true || settings["DataTraceEnabled"] != false || stage["TracingEnabled"] != true {
-		t.Errorf("the stage is %v", stage)
+		t.Errorf("got stage %v", stage)
 	}
 	format := at(t, stage, "AccessLogSetting", "Format").(string)
 	if strings.Contains(format, "\n") {
-		t.Error("an access log's format is one line")
+		t.Error("want the format of the access log in one line")
 	}
 	fields := map[string]string{}
 	if err := json.Unmarshal([]byte(format), &fields); err != nil {
@@ -313,9 +313,9 @@ func TestStage(t *testing.T) {
 		delete(fields, name)
 	}
 	if len(fields) > 0 {
-		t.Errorf("there are also %v", fields)
+		t.Errorf("unexpected fields %v", fields)
 	}
-	// The ARN that Fn::GetAtt gives ends in :*, which a stage does not take.
+	// Fn::GetAtt returns an ARN that ends in :*, which a stage rejects.
 	if diff := cmp.Diff(any(object{"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${ApiAccessLogGroup}"}),
 		at(t, stage, "AccessLogSetting", "DestinationArn")); diff != "" {
 		t.Errorf("DestinationArn (-want +got):\n%s", diff)
@@ -326,12 +326,12 @@ func TestStage(t *testing.T) {
 	}
 	for id, group := range groups {
 		if !cmp.Equal(at(t, group, "Properties", "RetentionInDays"), any(object{"Ref": "LogRetentionDays"})) {
-			t.Errorf("%s keeps its lines for ever", id)
+			t.Errorf("%s has no retention", id)
 		}
 	}
 }
 
-// TestExecutionLog sees that a stage is made after what it logs to and with.
+// TestExecutionLog checks that the stage depends on its log group and on the account's role.
 func TestExecutionLog(t *testing.T) {
 	t.Parallel()
 	for _, choice := range []string{"Create", "Existing"} {
@@ -341,19 +341,19 @@ func TestExecutionLog(t *testing.T) {
 			{"ApiStage", "ApiExecutionLogGroup"}, {"ApiStage", "ApiAccount"}, {"ApiAccount", "Api"}, {"ApiAccount", "ApiLogsRole"},
 		} {
 			if !slices.Contains(dependencies[pair[0]], pair[1]) {
-				t.Errorf("%s is not made after %s, but after %v", pair[0], pair[1], dependencies[pair[0]])
+				t.Errorf("%s does not depend on %s, only on %v", pair[0], pair[1], dependencies[pair[0]])
 			}
 		}
-		// Working the reference out fails where there is no such resource.
+		// Evaluation fails if the resource does not exist.
 		description := at(t, decode(t, rendered.JSON()), "Resources", "ApiStage", "Properties", "Description")
 		got := resolveValues(t, map[string]any{"STAGE": description}, map[string]string{"ApiGatewayLogsRole": choice}, place())["STAGE"]
 		if refers := strings.Contains(got, place().AccountID); refers != (choice == "Create") {
-			t.Errorf("%s: the stage is described as %q", choice, got)
+			t.Errorf("%s: the description of the stage is %q", choice, got)
 		}
 	}
 }
 
-// TestNames sees that every stage has names of its own, within the limits of their services ("quotas" of each).
+// TestNames checks that each stage has unique names within the quotas of the services.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	limits := map[string]int{
@@ -384,27 +384,27 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if len(kinds) < 40 {
-		t.Errorf("only %d names were found", len(kinds))
+		t.Errorf("found only %d names", len(kinds))
 	}
 	resolve := resolver(t, names)
 	seen := map[string]bool{}
 	for _, stage := range []string{
 		"prod", "dev", strings.Repeat("s", 17),
-		// As names end, after prod's or another stage's.
+		// Suffixes of names of prod or another stage.
 		"latency", "server-errors", "get-errors", "errors", "get-duration", "table-errors", "get", "latency-latency", "alarm",
 	} {
 		resolved := resolve(map[string]string{"StageName": stage}, place())
 		for id, kind := range kinds {
 			name := resolved[id]
 			if len(name) > limits[kind] || name == "" {
-				t.Errorf("%s, %s: the name %q is too long, or empty", stage, kind, name)
+				t.Errorf("%s, %s: the name %q is too long or empty", stage, kind, name)
 			}
 			if strings.Contains(name, stage) == (stage == "prod") {
 				t.Errorf("%s, %s: the name is %q", stage, kind, name)
 			}
-			// Alarms of both types are in one name space.
+			// Metric and composite alarms share one namespace.
 			if key := strings.Replace(kind, "CompositeAlarm", "Alarm", 1) + strconv.Quote(name); seen[key] {
-				t.Errorf("%s, %s: the name %q is taken", stage, kind, name)
+				t.Errorf("%s, %s: the name %q is not unique", stage, kind, name)
 			} else {
 				seen[key] = true
 			}

@@ -14,42 +14,42 @@ const (
 	exposeHeaders = "Access-Control-Expose-Headers"
 )
 
-// indexPath is the path of the index: what the API is and where to go from here. The contract has GET and HEAD of it
-// without x-function.
+// indexPath is the path of the index. Its GET and HEAD have no x-function: API Gateway creates the response.
 const indexPath = "/"
 
-// openAPI is the contract of the API, checked against what API Gateway can import
-// ("Amazon API Gateway important notes", REST APIs).
+// openAPI is the contract of the API. API Gateway can import all of it ("Amazon API Gateway important notes", REST
+// APIs).
 type openAPI struct {
 	document object
-	schemas  object  // all that the contract says of them
-	routes   []route // which functions serve
-	index    []route // GET and HEAD of the index, which the gateway answers itself; none without an index
+	schemas  object  // of the contract, with references resolved
+	routes   []route // with a function
+	index    []route // GET and HEAD of the index; nil without an index
 	items    []pathItem
-	exposed  string        // the response headers that pages of other origins may read
-	said     documentation // by the contract alone
+	exposed  string // the value of Access-Control-Expose-Headers
+
+	documentationParts documentation // that do not depend on parameters
 }
 
-// pathItem is an address of the API.
+// pathItem is a path of the API.
 type pathItem struct {
 	path       string
-	methods    []string // in upper case, OPTIONS among them: what Allow says
+	methods    []string // in upper case, with OPTIONS: the value of Allow
 	parameters []any    // of the path itself
-	content    object   // all that the contract says of the path itself: summary, description, parameters
+	content    object   // summary, description and parameters of the path itself
 }
 
-// route is a method of an address, which a function serves.
+// route is a method of a path.
 type route struct {
 	path        string
 	method      string // in upper case
 	operationID string
-	function    string // the logical id; "" of the index
-	content     object // all that the contract says of it, with the parameters of its path
-	operation   object // what API Gateway imports of that, but for its integration
+	function    string // the logical id; "" for the index
+	content     object // the operation in the contract, with the parameters of its path
+	operation   object // the part that API Gateway imports, without the integration
 }
 
-// methods are those that a route can have, in the order in which Allow names them. API Gateway knows no TRACE, and OPTIONS
-// is rendered.
+// methods returns the methods that a route can have, in the order of Allow. API Gateway does not support TRACE, and
+// OPTIONS is rendered.
 func methods() []string { return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} }
 
 var (
@@ -60,7 +60,7 @@ var (
 
 func parseOpenAPI(document object) (*openAPI, error) {
 	if version, ok := document["openapi"].(string); !ok || !strings.HasPrefix(version, "3.0.") {
-		return nil, errors.New("openapi: API Gateway imports version 3.0, as 3.0.3")
+		return nil, errors.New("openapi: want version 3.0, such as 3.0.3, which API Gateway imports")
 	}
 	if err := only(document, "",
 		"openapi", "info", "externalDocs", "servers", "tags", "security", "paths", "components"); err != nil {
@@ -72,30 +72,30 @@ func parseOpenAPI(document object) (*openAPI, error) {
 	}
 	for name := range member(member(document, "components"), "schemas") {
 		if !alphanumeric.MatchString(name) {
-			return nil, fmt.Errorf("components.schemas.%s: the name of a model has letters and digits only", name)
+			return nil, fmt.Errorf("components.schemas.%s: want only letters and digits in the name of a model", name)
 		}
 	}
 	if member(member(document, "components"), "schemas")[problemSchema] == nil {
-		return nil, fmt.Errorf("components.schemas.%s: it is missing; errors that no function answers are such", problemSchema)
+		return nil, fmt.Errorf("components.schemas.%s: missing, and API Gateway's problem documents use it", problemSchema)
 	}
 	if url, ok := member(document, "externalDocs")["url"].(string); !ok || url == "" {
-		return nil, errors.New("externalDocs.url: it is missing; the answer to an unknown route names it")
+		return nil, errors.New("externalDocs.url: missing, and the response for an unknown route has it")
 	}
 	exposed := member(member(member(member(document, "components"), "headers"), exposeHeaders), "schema")["enum"]
-	values, _ := exposed.([]any) // none is none
+	values, _ := exposed.([]any) // nil if absent
 	if len(values) != 1 {
 		return nil, fmt.Errorf("components.headers.%s.schema.enum: want one value, that of every response", exposeHeaders)
 	}
 	api := &openAPI{document: document}
 	api.exposed, _ = scalarText(values[0])
 	if api.version() == "" {
-		return nil, errors.New("info.version: it is missing; the version of the documentation begins with it")
+		return nil, errors.New("info.version: missing, and the version of the documentation begins with it")
 	}
 	schemas, err := api.resolve("schemas", member(member(document, "components"), "schemas"))
 	if err != nil {
 		return nil, fmt.Errorf("components.schemas: %w", err)
 	}
-	api.schemas = schemas.(object) // a mapping stays one
+	api.schemas = schemas.(object) // clone keeps the type
 	operations := map[string]string{}
 	for _, path := range sortedKeys(member(document, "paths")) {
 		item, routes, err := api.pathItem(path, member(member(document, "paths"), path))
@@ -104,7 +104,7 @@ func parseOpenAPI(document object) (*openAPI, error) {
 		}
 		for _, r := range routes {
 			if other, ok := operations[r.operationID]; ok {
-				return nil, fmt.Errorf("paths.%s.%s.operationId: %s is that of %s", path, r.method, r.operationID, other)
+				return nil, fmt.Errorf("paths.%s.%s.operationId: %s is already used by %s", path, r.method, r.operationID, other)
 			}
 			operations[r.operationID] = r.method + " " + path
 		}
@@ -116,15 +116,15 @@ func parseOpenAPI(document object) (*openAPI, error) {
 		api.routes = append(api.routes, routes...)
 	}
 	if len(api.routes) == 0 {
-		return nil, errors.New("paths: there is no operation")
+		return nil, errors.New("paths: no operation")
 	}
-	api.said = api.documented()
+	api.documentationParts = api.documented()
 	return api, nil
 }
 
-// version is that of the API.
+// version returns the version of the API.
 func (a *openAPI) version() string {
-	version, _ := scalarText(member(a.document, "info")["version"]) // checked when read
+	version, _ := scalarText(member(a.document, "info")["version"]) // checked by parseOpenAPI
 	return version
 }
 
@@ -156,7 +156,7 @@ func (a *openAPI) pathItem(path string, content object) (pathItem, []route, erro
 			item.content[key] = resolved
 		}
 	}
-	item.parameters, _ = importable("", item.content["parameters"]).([]any) // none is none
+	item.parameters, _ = importable("", item.content["parameters"]).([]any) // nil if absent
 	var routes []route
 	for _, method := range allowed {
 		operation, ok := content[strings.ToLower(method)].(object)
@@ -176,17 +176,17 @@ func (a *openAPI) pathItem(path string, content object) (pathItem, []route, erro
 
 func checkPath(path string) error {
 	if path == "/ping" || path == "/sping" {
-		return errors.New(": API Gateway keeps this path for its health checks")
+		return errors.New(": API Gateway reserves this path for health checks")
 	}
 	if path == indexPath {
 		return nil
 	}
 	if !strings.HasPrefix(path, "/") {
-		return errors.New(": a path begins with /")
+		return errors.New(": want a path that begins with /")
 	}
 	for s := range strings.SplitSeq(path[1:], "/") {
 		if !segment.MatchString(s) {
-			return fmt.Errorf(": API Gateway allows no segment %q", s)
+			return fmt.Errorf(": API Gateway does not allow the segment %q", s)
 		}
 	}
 	return nil
@@ -198,15 +198,15 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 	r.function, ok = operation[functionKey].(string)
 	switch {
 	case item.path == indexPath && operation[functionKey] != nil:
-		return route{}, fmt.Errorf(".%s: leave it out, the gateway itself answers with the index", functionKey)
+		return route{}, fmt.Errorf(".%s: omit it, API Gateway creates the response of the index", functionKey)
 	case item.path != indexPath && !ok:
-		return route{}, fmt.Errorf(": %s is missing: name the function of %s that serves it", functionKey, templateFile)
+		return route{}, fmt.Errorf(": %s is missing: set it to a function of %s", functionKey, templateFile)
 	}
 	if r.operationID, ok = operation["operationId"].(string); !ok || !alphanumeric.MatchString(r.operationID) {
-		return route{}, errors.New(".operationId: it must be there and have letters and digits only")
+		return route{}, errors.New(".operationId: want letters and digits only")
 	}
 	if _, ok := operation["security"]; ok {
-		return route{}, errors.New(".security: leave it out: which authorization an operation asks for is the stage's")
+		return route{}, errors.New(".security: omit it: each stage configures its own authorization")
 	}
 	content := object{}
 	for key, value := range operation {
@@ -218,8 +218,8 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 	if err != nil {
 		return route{}, fmt.Errorf(": %w", err)
 	}
-	r.content = resolved.(object)                   // a mapping stays one
-	shared, _ := item.content["parameters"].([]any) // none is none
+	r.content = resolved.(object)                   // clone keeps the type
+	shared, _ := item.content["parameters"].([]any) // nil if absent
 	own, _ := r.content["parameters"].([]any)
 	parameters := slices.Concat(shared, own)
 	if err := checkParameters(item.path, parameters); err != nil {
@@ -231,20 +231,20 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 	r.operation = structure(r.content)
 	responses := member(r.operation, "responses")
 	if len(responses) == 0 {
-		return route{}, errors.New(".responses: there must be one")
+		return route{}, errors.New(".responses: want at least one")
 	}
 	for status := range responses {
 		if len(status) != 3 || status < "100" || status > "599" {
-			return route{}, fmt.Errorf(".responses.%s: API Gateway takes only numbers of statuses", status)
+			return route{}, fmt.Errorf(".responses.%s: want a status code, which API Gateway requires", status)
 		}
 	}
 	return r, nil
 }
 
-// structure returns what API Gateway imports of an operation. What else there is to say of it is documentation.
+// structure returns the part of an operation that API Gateway imports. The rest becomes documentation.
 func structure(content object) object {
-	o := importable("", pick(content, "operationId", "parameters", "requestBody", "responses")).(object) // a mapping stays one
-	parameters, _ := o["parameters"].([]any)                                                             // none is none
+	o := importable("", pick(content, "operationId", "parameters", "requestBody", "responses")).(object) // clone keeps the type
+	parameters, _ := o["parameters"].([]any)                                                             // nil if absent
 	for i, p := range parameters {
 		parameters[i] = pick(p.(object), "name", "in", "required", "schema") // checked before
 	}
@@ -261,18 +261,18 @@ func structure(content object) object {
 	return o
 }
 
-// checkParameters sees that names are unique and that those of the path are the path's.
+// checkParameters returns an error unless names are unique and the path parameters are those in the path.
 func checkParameters(path string, parameters []any) error {
 	seen := map[string]bool{}
 	for i, p := range parameters {
-		p, _ := p.(object) // refused below
+		p, _ := p.(object) // nil is rejected below
 		in, _ := scalarText(p["in"])
 		name, _ := scalarText(p["name"])
 		switch {
 		case in != "path" && in != "query" && in != "header":
-			return fmt.Errorf("%d: API Gateway has parameters in path, query and header, not in %q", i, in)
+			return fmt.Errorf("%d: want a parameter in path, query or header, got %q", i, in)
 		case name == "" || seen[in+" "+name]:
-			return fmt.Errorf("%d: its name is missing, or there twice", i)
+			return fmt.Errorf("%d: its name is missing or duplicate", i)
 		case in == "path" && (p["required"] != true || !strings.Contains(path, "{"+name+"}")):
 			return fmt.Errorf("%d: %s must be required and in the path", i, name)
 		}
@@ -280,7 +280,7 @@ func checkParameters(path string, parameters []any) error {
 	}
 	for _, match := range inBraces.FindAllStringSubmatch(path, -1) {
 		if !seen["path "+match[1]] {
-			return fmt.Errorf("{%s} of the path is not among them", match[1])
+			return fmt.Errorf("the path parameter {%s} is missing", match[1])
 		}
 	}
 	return nil
@@ -289,7 +289,7 @@ func checkParameters(path string, parameters []any) error {
 func only(o object, path string, keys ...string) error {
 	for _, key := range sortedKeys(o) {
 		if !slices.Contains(keys, key) {
-			return fmt.Errorf("%s is not supported; there may be %s", join(path, key), strings.Join(keys, ", "))
+			return fmt.Errorf("%s is not supported; the supported keys are %s", join(path, key), strings.Join(keys, ", "))
 		}
 	}
 	return nil
@@ -297,8 +297,8 @@ func only(o object, path string, keys ...string) error {
 
 const schemaPrefix = "#/components/schemas/"
 
-// resolve returns a part of the document with references replaced by what they refer to, but for those to schemas, which become
-// models. It refuses extensions.
+// resolve returns a part of the document with its references resolved, except references to schemas, which become
+// models. It returns an error for extensions.
 func (a *openAPI) resolve(parent string, value any, references ...string) (any, error) {
 	switch v := value.(type) {
 	case object:
@@ -308,10 +308,10 @@ func (a *openAPI) resolve(parent string, value any, references ...string) (any, 
 		result := object{}
 		for _, key := range sortedKeys(v) {
 			inner := key
-			if namesAnything(parent) { // a name, which says nothing of what is below
+			if namesAnything(parent) { // an arbitrary name, not a keyword
 				inner = ""
 			} else if strings.HasPrefix(key, "x-") {
-				return nil, fmt.Errorf("%s: extensions do not belong in the contract", key)
+				return nil, fmt.Errorf("%s: extensions are not supported", key)
 			}
 			if isData(inner) {
 				result[key] = v[key]
@@ -340,17 +340,17 @@ func (a *openAPI) resolve(parent string, value any, references ...string) (any, 
 
 func (a *openAPI) dereference(reference string, o object, parent string, references []string) (any, error) {
 	if len(o) > 1 {
-		return nil, fmt.Errorf("$ref %s: it must be the only key", reference)
+		return nil, fmt.Errorf("$ref %s: want no other key", reference)
 	}
 	path, ok := strings.CutPrefix(reference, "#/")
 	if !ok || slices.Contains(references, reference) {
-		return nil, fmt.Errorf("$ref %s: it must refer to another place in this document", reference)
+		return nil, fmt.Errorf("$ref %s: want a reference to another part of this document", reference)
 	}
 	var target any = a.document
 	for key := range strings.SplitSeq(path, "/") {
-		mapping, _ := target.(object) // none has no keys
+		mapping, _ := target.(object) // a nil map has no keys
 		if target, ok = mapping[key]; !ok {
-			return nil, fmt.Errorf("$ref %s: there is no %s", reference, key)
+			return nil, fmt.Errorf("$ref %s: %s not found", reference, key)
 		}
 	}
 	if strings.HasPrefix(reference, schemaPrefix) {
@@ -359,14 +359,14 @@ func (a *openAPI) dereference(reference string, o object, parent string, referen
 	return a.resolve(parent, target, append(references, reference)...)
 }
 
-// importable returns a resolved part as API Gateway can import it: without what its models do not know.
+// importable returns a resolved part without the keywords that API Gateway does not support.
 func importable(parent string, value any) any {
 	switch v := value.(type) {
 	case object:
 		result := object{}
 		for key, element := range v {
 			switch {
-			case namesAnything(parent): // a name, which says nothing of what is below
+			case namesAnything(parent): // an arbitrary name, not a keyword
 				result[key] = importable("", element)
 			case unknownToModels(key):
 			case isData(key):
@@ -387,7 +387,7 @@ func importable(parent string, value any) any {
 	}
 }
 
-// namesAnything tells the keys below which there are names that people chose.
+// namesAnything reports whether the keys of the mapping at key are arbitrary names.
 func namesAnything(key string) bool {
 	switch key {
 	case "properties", "schemas", "headers", "responses", "content", "examples":
@@ -396,7 +396,7 @@ func namesAnything(key string) bool {
 	return false
 }
 
-// isData tells the keys below which there is data, not description.
+// isData reports whether the value at key is data, not a schema.
 func isData(key string) bool {
 	switch key {
 	case "default", "enum", "example", "value":
@@ -405,7 +405,7 @@ func isData(key string) bool {
 	return false
 }
 
-// unknownToModels tells the keys that API Gateway does not support ("Amazon API Gateway important notes", REST APIs).
+// unknownToModels reports whether API Gateway does not support key ("Amazon API Gateway important notes", REST APIs).
 func unknownToModels(key string) bool {
 	switch key {
 	case "example", "examples", "readOnly", "anyOf", "oneOf":

@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// parameter is what template.yaml says of a parameter ("CloudFormation template Parameters syntax").
+// parameter is a declaration of a parameter in template.yaml ("CloudFormation template Parameters syntax").
 type parameter struct {
 	name          string
-	list          bool // of values separated by commas, each of which is checked
+	list          bool // comma-separated values, which are checked one by one
 	number        bool
 	defaultValue  *string
 	allowedValues []string
@@ -23,8 +23,8 @@ type parameter struct {
 	maxValue      float64
 	minLength     float64 // in characters
 	maxLength     float64
-	constraint    string // says in words what is allowed
-	late          bool   // only CloudFormation needs its value
+	constraint    string // ConstraintDescription
+	late          bool   // only CloudFormation needs its value, not the rendering
 }
 
 func parseParameters(section object) (map[string]parameter, error) {
@@ -60,12 +60,12 @@ func parseParameter(name string, attributes object) (parameter, error) {
 			}
 		case "Default":
 			if p.defaultValue = &text; !isScalar {
-				err = errors.New("it must be a text or a number")
+				err = errors.New("want a string or a number")
 			}
 		case "AllowedValues":
 			list, ok := value.([]any)
 			if !ok {
-				err = errors.New("it must be a list")
+				err = errors.New("want a list")
 			}
 			for _, v := range list {
 				allowed, _ := scalarText(v)
@@ -85,14 +85,14 @@ func parseParameter(name string, attributes object) (parameter, error) {
 			p.constraint = text
 		case "Description", "NoEcho":
 		default:
-			err = errors.New("there is no such attribute of a parameter")
+			err = errors.New("this attribute of a parameter is not supported")
 		}
 		if err != nil {
 			return parameter{}, fmt.Errorf(".%s: %w", attribute, err)
 		}
 	}
 	if attributes["Type"] == nil {
-		return parameter{}, errors.New(": its Type is missing")
+		return parameter{}, errors.New(".Type: missing")
 	}
 	if p.defaultValue != nil {
 		if err := p.check(*p.defaultValue); err != nil {
@@ -108,8 +108,8 @@ type valueFault struct {
 	err       error
 }
 
-// joinFaults joins the faults. place returns where the value of a parameter is set, such as file:line:column; "" if
-// that is unknown.
+// joinFaults joins the faults. place returns the position of the value of a parameter, such as file:line:column, or
+// "" if it is unknown.
 func joinFaults(faults []valueFault, place func(parameter string) string) error {
 	errs := make([]error, len(faults))
 	for i, f := range faults {
@@ -122,16 +122,16 @@ func joinFaults(faults []valueFault, place func(parameter string) string) error 
 	return errors.Join(errs...)
 }
 
-// nowhere is the place of values that come from no file.
+// nowhere is the place function for values that come from no file.
 func nowhere(string) string { return "" }
 
-// parameterValues returns the value of each parameter, as it is given to CloudFormation.
+// parameterValues returns the value of each parameter for CloudFormation: the given value or the default.
 func parameterValues(parameters map[string]parameter, given map[string]string) (map[string]string, []valueFault) {
 	var faults []valueFault
 	refuse := func(name string, err error) { faults = append(faults, valueFault{name, err}) }
 	for _, name := range sortedKeys(given) {
 		if _, ok := parameters[name]; !ok {
-			refuse(name, fmt.Errorf("the template has none of this name, but %s", strings.Join(sortedKeys(parameters), ", ")))
+			refuse(name, fmt.Errorf("the template has no such parameter; its parameters are %s", strings.Join(sortedKeys(parameters), ", ")))
 		}
 	}
 	values := map[string]string{}
@@ -142,7 +142,7 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 		case !ok && p.late:
 			continue
 		case !ok && p.defaultValue == nil:
-			refuse(name, errors.New("it has no default; give it a value"))
+			refuse(name, errors.New("it has no default: set a value"))
 			continue
 		case !ok:
 			value = *p.defaultValue
@@ -156,7 +156,7 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 	return values, faults
 }
 
-// referred returns what Ref gives for each parameter, a string or a list of strings.
+// referred returns the value of Ref for each parameter, a string or a list of strings.
 func referred(parameters map[string]parameter, values map[string]string) map[string]any {
 	result := map[string]any{}
 	for name, p := range parameters {
@@ -225,7 +225,7 @@ func (p parameter) checkOne(value string) error {
 	return nil
 }
 
-// scalarText is a scalar as CloudFormation makes text of it.
+// scalarText returns a scalar as the string to which CloudFormation converts it.
 func scalarText(value any) (string, bool) {
 	switch v := value.(type) {
 	case string:
@@ -241,21 +241,21 @@ func scalarText(value any) (string, bool) {
 	}
 }
 
-// decimal is how numbers are written in JSON but for exponents: where they are referred to, there may be JSON around them.
+// decimal matches JSON numbers without an exponent, because a reference can insert the value into JSON.
 var decimal = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?$`)
 
-// parseNumber reads a number, which a parameter gives as text.
+// parseNumber parses a number, which may be a string as in the value of a parameter.
 func parseNumber(value any) (float64, error) {
 	text, _ := scalarText(value)
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !decimal.MatchString(text) {
-		return 0, fmt.Errorf("%q is no number such as 12 or 0.5", fmt.Sprint(value))
+		return 0, fmt.Errorf("want a number such as 12 or 0.5, got %q", fmt.Sprint(value))
 	}
 	return n, nil
 }
 
 // checkTogether returns the faults that the declarations of the parameters cannot express: values that contradict each
-// other, and fractions where a whole number is needed.
+// other, and fractions in place of whole numbers.
 func checkTogether(values map[string]string) []valueFault {
 	const monitoring, preference, email = "Monitoring", "DeploymentPreference", "AlarmEmail"
 	var faults []valueFault
@@ -264,23 +264,23 @@ func checkTogether(values map[string]string) []valueFault {
 	}
 	for _, name := range []string{"MemorySize", "ReservedConcurrency", "ThrottlingBurstLimit", "TracingReservoir"} {
 		if strings.Contains(values[name], ".") {
-			refuse(name, "%s is no whole number", values[name])
+			refuse(name, "want a whole number, got %s", values[name])
 		}
 	}
 	switch authorization, pool := values[authorizationParameter], values[userPoolParameter]; {
 	case authorization == AuthorizationCognito && pool == "":
-		refuse(userPoolParameter, "%s=%s needs the ARN of the user pool whose tokens are accepted",
+		refuse(userPoolParameter, "%s=%s needs the ARN of the user pool whose tokens the API accepts",
 			authorizationParameter, authorization)
 	case authorization != AuthorizationCognito && pool != "":
-		refuse(userPoolParameter, "%s=%s has no user pool: leave it out, or ask for %s",
+		refuse(userPoolParameter, "%s=%s uses no user pool: omit the parameter, or use %s",
 			authorizationParameter, authorization, AuthorizationCognito)
 	}
 	if values[monitoring] == "false" {
 		if p := values[preference]; p != "" && p != "AllAtOnce" {
-			refuse(preference, "%s goes back when an alarm goes off, and with %s=false there is none", p, monitoring)
+			refuse(preference, "%s rolls back if an alarm goes off, and with %s=false there is no alarm", p, monitoring)
 		}
 		if values[email] != "" {
-			refuse(email, "with %s=false there are no alarms to tell of", monitoring)
+			refuse(email, "with %s=false there is no alarm to notify about", monitoring)
 		}
 	}
 	return faults

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// The gateway puts values in place of these. Others, such as the path, are left out: a client could break the JSON by them.
+// Variables that API Gateway replaces. Others, such as the path, are not used: a client could inject JSON through them.
 const (
 	requestID    = "$context.requestId"
 	errorMessage = "$context.error.messageString" // with its own quotes
 )
 
-// problem is a problem document (RFC 9457) that the gateway answers with.
+// problem is a problem document (RFC 9457) of API Gateway.
 type problem struct {
-	Status int    // 0 where the gateway has several
-	Title  string // "" for the status's own
+	Status int    // 0 if responses have several status codes
+	Title  string // "" for the reason phrase of the status code
 	Code   string
-	Detail string // errorMessage for the gateway's own message
+	Detail string // errorMessage for API Gateway's message
 }
 
-// document is the mapping template of the problem.
+// document returns the mapping template of the problem.
 func (p problem) document() string {
 	title := p.Title
 	if title == "" {
@@ -33,13 +33,13 @@ func (p problem) document() string {
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
 	}{"urn:problem-type:userrequestapi:" + p.Code, title, p.Status, p.Detail, p.Code, requestID})
-	if err != nil { // texts and a number only
+	if err != nil { // impossible: strings and a number
 		panic(err)
 	}
 	return strings.Replace(string(encoded), `"`+errorMessage+`"`, errorMessage, 1)
 }
 
-// reasonPhrase is RFC 9110's, where net/http still has an older one.
+// reasonPhrase returns the reason phrase of RFC 9110; net/http has an older one for 413.
 func reasonPhrase(status int) string {
 	if status == http.StatusRequestEntityTooLarge {
 		return "Content Too Large"
@@ -47,7 +47,7 @@ func reasonPhrase(status int) string {
 	return http.StatusText(status)
 }
 
-// problemHeaders returns the headers of each problem document that the gateway sends, as mappings.
+// problemHeaders returns the parameter mappings for the headers of API Gateway's problem documents.
 func (a *openAPI) problemHeaders() object {
 	return object{
 		"Content-Type":                  documentType,

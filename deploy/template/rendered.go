@@ -10,22 +10,22 @@ import (
 	"sync"
 )
 
-// releaseKey is where the metadata of a release is in the template's Metadata.
+// releaseKey is the key of the release in the template's Metadata.
 const releaseKey = "Release"
 
-// Rendered is the template as CloudFormation is given it, and the parameters it was rendered for. It is safe for concurrent
-// use but for the methods that change it: Set….
+// Rendered is the template for CloudFormation with its parameters. It is safe for concurrent use, except for the Set
+// methods, which change it.
 type Rendered struct {
 	document   object
-	values     map[string]string // of the parameters, as CloudFormation is given them
-	parameters map[string]any    // the same as Ref gives them
-	json       func() []byte     // what JSON returns
-	tableID    string            // "" where the table is not the stack's own
+	values     map[string]string // of the parameters, for CloudFormation
+	parameters map[string]any    // the values of Ref
+	json       func() []byte     // the result of JSON
+	tableID    string            // "" if the table is not a resource of the stack
 	tableName  string
 }
 
-// Open reads a template that was rendered before, such as that of a deployed stack (GetTemplate, stage Original), with the
-// parameters of the stack.
+// Open reads a rendered template, for example that of a deployed stack (GetTemplate with TemplateStage Original),
+// with the parameters of the stack.
 func Open(document []byte, parameters map[string]string) (*Rendered, error) {
 	value, err := parseJSON(document)
 	if err != nil {
@@ -33,7 +33,7 @@ func Open(document []byte, parameters map[string]string) (*Rendered, error) {
 	}
 	o, ok := value.(object)
 	if !ok {
-		return nil, errors.New("open the template: it is not an object")
+		return nil, errors.New("open the template: want a JSON object")
 	}
 	r, err := newRendered(o, parameters)
 	if err != nil {
@@ -42,7 +42,7 @@ func Open(document []byte, parameters map[string]string) (*Rendered, error) {
 	return r, nil
 }
 
-// newRendered takes the document over.
+// newRendered takes ownership of document.
 func newRendered(document object, given map[string]string) (*Rendered, error) {
 	parameters, err := parseParameters(member(document, "Parameters"))
 	if err != nil {
@@ -60,29 +60,29 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 	return r, nil
 }
 
-// JSON returns the template as CloudFormation takes it, in ASCII, the same bytes for the same files and options. Where it is longer
-// than the 51,200 bytes of TemplateBody it must be given by TemplateURL ("CloudFormation quotas").
+// JSON returns the template in JSON and ASCII. The same files and options give the same bytes. CloudFormation accepts
+// more than 51,200 bytes only by TemplateURL ("CloudFormation quotas").
 func (r *Rendered) JSON() []byte { return bytes.Clone(r.json()) }
 
-// changed has JSON encode the document as it is now, once it is called.
+// changed discards the encoded document, so that JSON encodes the current one.
 func (r *Rendered) changed() {
 	r.json = sync.OnceValue(func() []byte { return escapeUnicode(mustEncodeJSON(r.document)) })
 }
 
-// Parameters returns the value of every parameter, those left to their defaults included: the full set that CloudFormation is
-// to be given. ArtifactBucket is among them where it was given.
+// Parameters returns the values of all parameters for CloudFormation, including defaults. It has ArtifactBucket only
+// if a value was given.
 func (r *Rendered) Parameters() map[string]string { return maps.Clone(r.values) }
 
-// Metadata returns what is in the template's Metadata under the key Release; nil where there is nothing.
+// Metadata returns the value of the key Release in the template's Metadata, or nil.
 func (r *Rendered) Metadata() map[string]any {
 	release := member(member(r.document, "Metadata"), releaseKey)
 	if release == nil {
 		return nil
 	}
-	return clone(release).(object) // a mapping stays one
+	return clone(release).(object) // clone keeps the type
 }
 
-// SetMetadata replaces what Metadata returns. It must be what JSON can say, and without null.
+// SetMetadata replaces the value that Metadata returns. It must be encodable as JSON, without null.
 func (r *Rendered) SetMetadata(release map[string]any) error {
 	if err := r.setMetadata(release); err != nil {
 		return err
@@ -124,13 +124,13 @@ func (r *Rendered) findTable() error {
 		return err
 	}
 	r.tableID = ids[0]
-	r.tableName, _ = scalarText(name) // none: CloudFormation makes it
+	r.tableName, _ = scalarText(name) // "" if CloudFormation generates it
 	return nil
 }
 
-// TableOnly returns a template of the table alone, for the import of one that a stack has left behind (ImportExistingResources
-// and its kin need a template in which everything new is imported), with the table's logical id and its name. ok is false where
-// the stack has no table of its own, or one that CloudFormation names.
+// TableOnly returns a template that has only the table, with its logical id and name. It is for the import of a
+// retained table: an import change set must not create other resources. ok is false if the table is not a resource of
+// the stack, or if CloudFormation generates its name.
 func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool) {
 	if r.tableID == "" || r.tableName == "" {
 		return nil, "", "", false
@@ -148,7 +148,7 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 	return alone, r.tableID, r.tableName, true
 }
 
-// parseJSON reads a JSON text into the types of parseYAML.
+// parseJSON parses JSON into the types of parseYAML.
 func parseJSON(data []byte) (any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
@@ -157,12 +157,12 @@ func parseJSON(data []byte) (any, error) {
 		return nil, fmt.Errorf("read JSON: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("read JSON: something follows the document")
+		return nil, errors.New("read JSON: unexpected data after the document")
 	}
 	return numbers(value)
 }
 
-// numbers turns the numbers of a document into int64 where they are whole, else float64.
+// numbers converts the numbers of a document to int64 if possible, otherwise to float64.
 func numbers(value any) (_ any, err error) {
 	switch v := value.(type) {
 	case object:

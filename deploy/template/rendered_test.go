@@ -14,7 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// packages are S3 keys for all functions.
+// packages returns S3 keys for all functions.
 func packages(t *testing.T) map[string]string {
 	t.Helper()
 	keys := map[string]string{}
@@ -35,7 +35,7 @@ func packaged(t *testing.T, parameters map[string]string) *template.Rendered {
 	return rendered
 }
 
-// versions returns the logical id of each function's version, and sees that the function's alias refers to it.
+// versions returns the logical id of each function's version, and checks that the function's alias refers to it.
 func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 	t.Helper()
 	result := map[string]string{}
@@ -53,18 +53,18 @@ func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 		}
 	}
 	if want := len(packages(t)); len(result) != want || len(aliased) != want {
-		t.Fatalf("there are the versions %v and the aliases %v", result, aliased)
+		t.Fatalf("got versions %v and aliases %v, want one of each for each function", result, aliased)
 	}
 	for function, version := range result {
 		if aliased[function] != version {
-			t.Errorf("the alias of %s is at %v, not at %s", function, aliased[function], version)
+			t.Errorf("the alias of %s refers to %v, want %s", function, aliased[function], version)
 		}
 	}
 	return result
 }
 
-// TestVersionsFollowTheFunctions sees that a version is published when Lambda has something new to publish, and only then: it
-// refuses to publish what has not changed.
+// TestVersionsFollowTheFunctions checks that the id of a version changes if and only if Lambda can publish a new
+// version.
 func TestVersionsFollowTheFunctions(t *testing.T) {
 	t.Parallel()
 	plain := versions(t, project(t, nil))
@@ -83,13 +83,13 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 		{name: "environment", parameters: map[string]string{"RequireIfMatch": "true"}, want: all},
 		{name: "the same value", parameters: map[string]string{"RequireIfMatch": "false"}, want: none},
 		{name: "another table", parameters: map[string]string{"ExistingTableName": "Other"}, want: all},
-		{name: "the same table, adopted", parameters: map[string]string{"ExistingTableName": "UserData"}, want: none},
+		{name: "the same table, existing", parameters: map[string]string{"ExistingTableName": "UserData"}, want: none},
 		{name: "the table's name", old: "[IsProd, UserData, ", new: "[IsProd, Users, ", want: all},
 		{name: "the table's properties", old: "BillingMode: PAY_PER_REQUEST", new: "BillingMode: PROVISIONED", want: none},
 		{name: "timeout", old: "Timeout: 10 ", new: "Timeout: 12 ", want: all},
 		{name: "runtime", old: "Runtime: provided.al2023", new: "Runtime: provided.al2027", want: all},
 		{name: "tracing", old: "Mode: Active", new: "Mode: PassThrough", want: all},
-		{name: "where one function's code is", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: none},
+		{name: "one function's source folder", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: none},
 		{name: "one function's role", old: "Role: !GetAtt PutRole.Arn", new: "Role: !GetAtt PostRole.Arn", want: []string{"PutFunction"}},
 		{name: "one function's layers", old: "      Code: ../functions/get\n", new: "      Code: ../functions/get\n      Layers: [a]\n",
 			want: []string{"GetFunction"}},
@@ -100,7 +100,7 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 		{name: "a description", old: "Description: Creates users", new: "Description: Makes users", want: none},
 		{name: "tags", old: "- Key: Service\n", new: "- Key: Product\n", want: none},
 		{name: "reserved concurrency", parameters: map[string]string{"ReservedConcurrency": "5"}, want: none},
-		{name: "what is not a function's", parameters: map[string]string{
+		{name: "parameters of other resources", parameters: map[string]string{
 			"ThrottlingRateLimit": "7", "LogRetentionDays": "7", "Authorization": "API_KEY", "Monitoring": "false",
 		}, want: none},
 		{name: "gradual release", parameters: map[string]string{"DeploymentPreference": "Canary10Percent5Minutes"}, want: none},
@@ -127,7 +127,8 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 	}
 }
 
-// TestVersionsFollowThePackages sees that a package's name counts, which is a digest, and not its folder.
+// TestVersionsFollowThePackages checks that the id of a version depends on a package's name, which is a digest, and
+// not on its folder.
 func TestVersionsFollowThePackages(t *testing.T) {
 	t.Parallel()
 	loaded := load(t)
@@ -160,7 +161,7 @@ func TestPackages(t *testing.T) {
 		t.Errorf("Code (-want +got):\n%s", diff)
 	}
 	if code := project(t, nil).Code(); len(code) != 0 {
-		t.Errorf("without packages, Code is %v", code)
+		t.Errorf("Code = %v without packages, want none", code)
 	}
 	document := decode(t, rendered.JSON())
 	want := object{"S3Bucket": object{"Ref": "ArtifactBucket"}, "S3Key": "functions/get/1.zip"}
@@ -168,37 +169,37 @@ func TestPackages(t *testing.T) {
 		t.Errorf("the function's Code (-want +got):\n%s", diff)
 	}
 	if _, ok := rendered.Parameters()["ArtifactBucket"]; ok {
-		t.Error("there is a bucket that nobody gave")
+		t.Error("ArtifactBucket has a value, want none")
 	}
 	bucket := map[string]string{"ArtifactBucket": "the-bucket"}
 	same := packaged(t, bucket)
 	if same.Parameters()["ArtifactBucket"] != "the-bucket" || !bytes.Equal(same.JSON(), rendered.JSON()) {
-		t.Error("the bucket is no parameter, or the template is another one for it")
+		t.Error("the bucket is not a parameter, or the template depends on its value")
 	}
 	stack, err := rendered.Resolve(place())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f := stack.Functions()[1]; f.Source != "" || f.Name != "UserRequestAPI-get" {
-		t.Errorf("the packaged function is %+v", f)
+		t.Errorf("got packaged function %+v", f)
 	}
 
 	loaded := load(t)
 	if slices.Contains(loaded.Parameters(), "ArtifactBucket") || !slices.Contains(loaded.Parameters(), "StageName") ||
 		!slices.IsSorted(loaded.Parameters()) {
-		t.Errorf("a stage can set %v", loaded.Parameters())
+		t.Errorf("Parameters = %v, want them without ArtifactBucket", loaded.Parameters())
 	}
 	missing, unknown := packages(t), packages(t)
 	delete(missing, "PutFunction")
 	unknown["Table"] = "functions/table/1.zip"
 	for want, options := range map[string]template.Options{
-		"the function PutFunction has no package":                           {Code: missing},
-		"functions/table/1.zip is for Table, which is no function":          {Code: unknown},
-		"parameter ArtifactBucket: \"A\" does not match":                    {Code: packages(t), Parameters: map[string]string{"ArtifactBucket": "A"}},
-		"parameter ArtifactBucket: the template has none of this name, but": {Parameters: bucket},
+		"the function PutFunction has no package":                      {Code: missing},
+		"functions/table/1.zip is for Table, which is not a function":  {Code: unknown},
+		"parameter ArtifactBucket: \"A\" does not match":               {Code: packages(t), Parameters: map[string]string{"ArtifactBucket": "A"}},
+		"parameter ArtifactBucket: the template has no such parameter": {Parameters: bucket},
 	} {
 		if _, err := loaded.Render(options); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("the error is %v\nwant one with %q", err, want)
+			t.Errorf("error = %v\nwant one that contains %q", err, want)
 		}
 	}
 }
@@ -227,7 +228,7 @@ func differences(where string, one, two any) []string {
 	return result
 }
 
-// TestSetCode sees that one function's package is replaced, and what follows from it; nothing else.
+// TestSetCode checks that only the package of one function and the id of its version change.
 func TestSetCode(t *testing.T) {
 	t.Parallel()
 	before := packaged(t, map[string]string{"ArtifactBucket": "the-bucket"})
@@ -247,9 +248,9 @@ func TestSetCode(t *testing.T) {
 	}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, differences("", decode(t, before.JSON()), decode(t, after.JSON()))); diff != "" {
-		t.Errorf("what differs (-want +got):\n%s", diff)
+		t.Errorf("changed paths (-want +got):\n%s", diff)
 	}
-	// The ids are those that rendering gives, so that a deployment after it has nothing to change.
+	// Rendering gives the same ids, so that the next deployment changes nothing.
 	loaded := load(t)
 	code := packages(t)
 	code["GetFunction"] = "functions/get/2.zip"
@@ -258,18 +259,18 @@ func TestSetCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(rendered.JSON(), after.JSON()) {
-		t.Errorf("rendered with that package, these differ: %v", differences("", decode(t, rendered.JSON()), decode(t, after.JSON())))
+		t.Errorf("rendering with this package differs at %v", differences("", decode(t, rendered.JSON()), decode(t, after.JSON())))
 	}
-	for _, key := range []string{"functions/get/1.zip", "functions/get/1.zip"} { // back, and once more
+	for _, key := range []string{"functions/get/1.zip", "functions/get/1.zip"} { // the second call changes nothing
 		if err := after.SetCode("GetFunction", key); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(after.JSON(), before.JSON()) {
-			t.Errorf("set back, it is not as before: %v", differences("", decode(t, before.JSON()), decode(t, after.JSON())))
+			t.Errorf("SetCode with the first package differs from the first template at %v", differences("", decode(t, before.JSON()), decode(t, after.JSON())))
 		}
 	}
-	if err := after.SetCode("Table", "x"); err == nil || !strings.Contains(err.Error(), "no such function with a package, but DeleteFunction, GetFunction") {
-		t.Errorf("the error is %v", err)
+	if err := after.SetCode("Table", "x"); err == nil || !strings.Contains(err.Error(), "no such function with a package: choose from DeleteFunction, GetFunction") {
+		t.Errorf("error = %v", err)
 	}
 }
 
@@ -289,14 +290,14 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(opened.JSON(), rendered.JSON()) {
-		t.Error("opened, it is not the same")
+		t.Error("the opened template has other JSON")
 	}
 	for what, diff := range map[string]string{
 		"Code":       cmp.Diff(rendered.Code(), opened.Code()),
 		"Parameters": cmp.Diff(parameters, opened.Parameters()),
 	} {
 		if diff != "" {
-			t.Errorf("opened, %s is not the same:\n%s", what, diff)
+			t.Errorf("%s of the opened template (-want +got):\n%s", what, diff)
 		}
 	}
 	one, err := rendered.Resolve(place())
@@ -308,18 +309,18 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Stack{})); diff != "" {
-		t.Errorf("opened, it resolves otherwise:\n%s", diff)
+		t.Errorf("stack of the opened template (-want +got):\n%s", diff)
 	}
 	for document, want := range map[string]string{
 		"Resources: {}": "open the template: read JSON",
-		"{} {}":         "something follows",
-		"[]":            "it is not an object",
+		"{} {}":         "unexpected data",
+		"[]":            "want a JSON object",
 		`{"Parameters": {"A": {"Type": "String"}}}`:                                                         "parameter A: it has no default",
 		`{"Parameters": {"A": {"Type": "Strong"}}}`:                                                         "Parameters.A.Type",
 		`{"Resources": {"T": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": {"Ref": "A"}}}}}`: "there is no parameter or resource A",
 	} {
 		if _, err := template.Open([]byte(document), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: the error is %v\nwant one with %q", document, err, want)
+			t.Errorf("%s: error = %v\nwant one that contains %q", document, err, want)
 		}
 	}
 }
@@ -358,14 +359,14 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: Metadata in JSON (-want +got):\n%s", name, diff)
 		}
 		if err := r.SetMetadata(object{"commit": nil}); err == nil || !strings.Contains(err.Error(), "Metadata.Release.commit: CloudFormation allows no null") {
-			t.Errorf("%s: the error is %v", name, err)
+			t.Errorf("%s: error = %v", name, err)
 		}
 		if err := r.SetMetadata(object{"commit": func() {}}); err == nil || r.Metadata()["commit"] != "def" {
-			t.Errorf("%s: the error is %v, and Metadata %v", name, err, r.Metadata())
+			t.Errorf("%s: error = %v, Metadata = %v", name, err, r.Metadata())
 		}
 	}
 	if metadata := packaged(t, nil).Metadata(); metadata != nil {
-		t.Errorf("without any, Metadata is %v", metadata)
+		t.Errorf("Metadata = %v, want nil", metadata)
 	}
 }
 
@@ -374,7 +375,7 @@ func TestTableOnly(t *testing.T) {
 	rendered := packaged(t, map[string]string{"StageName": "dev"})
 	alone, id, name, ok := rendered.TableOnly()
 	if id != "Table" || name != "UserData-dev" || !ok {
-		t.Fatalf("the table is %q, %q, %v", id, name, ok)
+		t.Fatalf("TableOnly = %q, %q, %t, want the table", id, name, ok)
 	}
 	document, whole := decode(t, alone.JSON()), decode(t, rendered.JSON())
 	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Parameters", "Resources"},
@@ -391,11 +392,11 @@ func TestTableOnly(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, _, ok := packaged(t, map[string]string{"ExistingTableName": "Other"}).TableOnly(); ok {
-		t.Error("there is a table to import where it is not the stack's own")
+		t.Error("TableOnly returned an existing table that the stack does not own")
 	}
 }
 
-// TestConditions sees what there is with some parameters, beyond what there always is.
+// TestConditions checks which resources exist only with some parameters.
 func TestConditions(t *testing.T) {
 	t.Parallel()
 	const pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"
@@ -423,13 +424,13 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", condition, diff)
 		}
 	}
-	// All that an emulated account cannot make.
+	// Services that the emulated account does not support.
 	for id, resource := range at(t, document, "Resources").(object) {
 		service := strings.Split(at(t, resource, "Type").(string), "::")[1]
 		condition, _ := resource.(object)["Condition"].(string)
 		if slices.Contains([]string{"CloudWatch", "XRay", "CodeDeploy", "SNS", "KMS", "WAFv2"}, service) &&
 			!slices.Contains([]string{"IsMonitored", "IsGradual", "HasAlarmEmail", "UsesWebAcl"}, condition) {
-			t.Errorf("%s, of %s, is there without monitoring", id, service)
+			t.Errorf("%s of %s exists without monitoring", id, service)
 		}
 	}
 	for _, test := range []struct {
@@ -448,7 +449,7 @@ func TestConditions(t *testing.T) {
 		{map[string]string{"StageName": "dev", "DeploymentPreference": "Linear10PercentEvery1Minute"},
 			map[string]bool{"OwnsTable": true, "IsMonitored": true, "IsGradual": true}},
 	} {
-		// Variables of the functions' environment tell which conditions hold.
+		// Environment variables of the functions have the values of conditions.
 		var variables strings.Builder
 		for condition := range at(t, document, "Conditions").(object) {
 			fmt.Fprintf(&variables, "\n            Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
@@ -481,6 +482,6 @@ func TestAdoptedTable(t *testing.T) {
 		t.Errorf("Table (-want +got):\n%s", diff)
 	}
 	if name := stack.Functions()[0].Environment["TABLE_NAME"]; name != "Other" {
-		t.Errorf("the functions have the table %q", name)
+		t.Errorf("TABLE_NAME = %q", name)
 	}
 }

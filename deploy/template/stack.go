@@ -20,68 +20,68 @@ const (
 	samplingRuleType = "AWS::XRay::SamplingRule"
 )
 
-// existingTableParameter is the parameter that names a table which is not the stack's own.
+// existingTableParameter is the parameter with the name of an existing table to use.
 const existingTableParameter = "ExistingTableName"
 
-// PseudoParameters say where a stack is ("Pseudo parameters reference").
+// PseudoParameters are the values of pseudo parameters ("Pseudo parameters reference").
 type PseudoParameters struct {
 	Region    string // AWS::Region
 	AccountID string // AWS::AccountId
 	Partition string // AWS::Partition; empty means aws
 	URLSuffix string // AWS::URLSuffix; empty means amazonaws.com
 	StackName string // AWS::StackName
-	StackID   string // AWS::StackId; empty means one made of the others
+	StackID   string // AWS::StackId; empty means one derived from the others
 }
 
-// Stack is what the template makes, as plain data.
+// Stack has the evaluated resources of the template that the local stack needs.
 type Stack struct {
 	functions []Function
 	table     Table
 	api       API
 }
 
-// Functions returns the functions in the order of their logical ids.
+// Functions returns the functions, sorted by logical id.
 func (s *Stack) Functions() []Function { return s.functions }
 
-// Table returns the table that keeps the users.
+// Table returns the table of the users.
 func (s *Stack) Table() Table { return s.table }
 
 // API returns the REST API and its stage.
 func (s *Stack) API() API { return s.api }
 
-// Function is a function as Lambda is told it (AWS::Lambda::Function).
+// Function is the configuration of a function (AWS::Lambda::Function).
 type Function struct {
 	LogicalID           string
 	Name                string
-	ARN                 string // by which it is invoked: that of its alias
-	Source              string // the folder of its main package, relative to the folder of template.yaml; "" where it is packaged
+	ARN                 string // of its alias, by which it is invoked
+	Source              string // folder of its main package, relative to template.yaml; "" if it is packaged
 	Runtime             string // such as provided.al2023
 	Handler             string
 	Architecture        string // arm64 or x86_64
 	MemoryMB            int
 	Timeout             time.Duration
 	Environment         map[string]string
-	ReservedConcurrency *int // nil where nothing is reserved
-	Tracing             bool // active: Lambda samples what arrives without a decision
+	ReservedConcurrency *int // nil if none is reserved
+	Tracing             bool // mode Active: Lambda samples requests without a sampling decision
 	Logging             Logging
 }
 
-// Logging is where and how a function logs (LoggingConfig).
+// Logging is the LoggingConfig of a function.
 type Logging struct {
 	Group            string
 	Format           string // Text or JSON
-	ApplicationLevel string // the least that the platform keeps of the function's own lines; empty where Format is Text
+	ApplicationLevel string // the minimum level of the function's own lines that Lambda keeps; "" for Format Text
 }
 
 // Table is a DynamoDB table.
 type Table struct {
-	LogicalID  string // "" where it is not the stack's own (ExistingTableName): then Properties are what it should have
+	LogicalID  string // "" for an existing table (ExistingTableName), for which Properties are the expected ones
 	Name       string
 	ARN        string
-	Properties map[string]any // of AWS::DynamoDB::Table, which hold what CreateTable takes
+	Properties map[string]any // of AWS::DynamoDB::Table, a superset of the input of CreateTable
 }
 
-// API is a REST API with its one stage.
+// API is a REST API with its stage.
 type API struct {
 	ID             string
 	Name           string
@@ -92,27 +92,27 @@ type API struct {
 	Tracing        bool
 	Sampling       Sampling
 
-	// AccessLogFormat is one line of text with $context variables; "" where the stage has no access log.
+	// AccessLogFormat is one line with $context variables, or "" if the stage has no access log.
 	AccessLogFormat string
 
-	// Requests of the whole stage that are taken each second in the long run, and at once; 0 where neither is limited.
+	// The rate limit of the stage in requests per second, and its burst limit in requests; 0 means no limit.
 	ThrottlingRateLimit  float64
 	ThrottlingBurstLimit int
 }
 
-// Sampling says which requests of a stage are traced of those on which nobody has decided (AWS::XRay::SamplingRule).
+// Sampling is the sampling rule for requests without a sampling decision (AWS::XRay::SamplingRule).
 type Sampling struct {
-	ReservoirSize int     // so many in each second
-	FixedRate     float64 // and this share of the others, 0 to 1
+	ReservoirSize int     // requests traced per second before FixedRate applies
+	FixedRate     float64 // share of the other requests that is traced, 0 to 1
 }
 
-// Resolve works out what the stack would be in a place, by CloudFormation's rules. The error names the place in the
-// template, and the intrinsic function where one cannot be worked out.
+// Resolve evaluates the template for the given pseudo parameters, as CloudFormation does. The error has the path in the
+// template and, if one is not supported, the intrinsic function.
 func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 	place.Partition = cmp.Or(place.Partition, "aws")
 	place.URLSuffix = cmp.Or(place.URLSuffix, "amazonaws.com")
 	if place.Region == "" || place.AccountID == "" || place.StackName == "" {
-		return nil, errors.New("resolve: Region, AccountID and StackName must be given")
+		return nil, errors.New("resolve: Region, AccountID and StackName are required")
 	}
 	place.StackID = cmp.Or(place.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
 		place.Partition, place.Region, place.AccountID, place.StackName, identifier(10, place.StackName)))
@@ -127,7 +127,7 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 			"AWS::StackName":        place.StackName,
 			"AWS::StackId":          place.StackID,
 			"AWS::NotificationARNs": []any{},
-			"AWS::NoValue":          absent{},
+			"AWS::NoValue":          noValue{},
 		},
 		physical: placed{place},
 	}
@@ -152,7 +152,7 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 	return s, nil
 }
 
-// placed gives resources the names and ARNs that they have in a place ("Return values" of each type of resource).
+// placed returns the names and ARNs of resources for given pseudo parameters ("Return values" of each resource type).
 type placed struct{ PseudoParameters }
 
 func (p placed) ref(e *evaluator, id string) (any, error) {
@@ -175,11 +175,12 @@ func (p placed) ref(e *evaluator, id string) (any, error) {
 	case "AWS::ApiGateway::Account":
 		return p.AccountID, nil
 	default:
-		return nil, fmt.Errorf("what Ref gives for %s is not known here", resourceType)
+		return nil, fmt.Errorf("Ref of %s is not supported", resourceType)
 	}
 }
 
-// nameProperty is the property that gives resources of a type the name that Ref gives; "" where Ref gives another thing.
+// nameProperty returns the property whose value Ref returns for resources of a type, or "" if Ref returns another
+// value.
 func nameProperty(resourceType any) string {
 	switch resourceType {
 	case functionType:
@@ -218,18 +219,18 @@ func (p placed) attribute(e *evaluator, id, name string) (any, error) {
 		return fmt.Sprint(text, ":*"), err
 	case "AWS::CloudWatch::Alarm.Arn":
 		return arn("cloudwatch", "alarm:")
-	case "AWS::IAM::Role.Arn": // global: it has no region
+	case "AWS::IAM::Role.Arn": // without a Region
 		return fmt.Sprintf("arn:%s:iam::%s:role/%v", p.Partition, p.AccountID, ref), nil
 	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":
 		return ref, nil
 	case "AWS::ApiGateway::RestApi.RootResourceId":
 		return identifier(10, p.StackName, id, name), nil
 	default:
-		return nil, fmt.Errorf("the attribute %s of %v is not known here", name, resourceType)
+		return nil, fmt.Errorf("the attribute %s of %v is not supported", name, resourceType)
 	}
 }
 
-// name is the resource's own, or else one that CloudFormation would make.
+// name returns the name of the resource, or one in the form that CloudFormation generates.
 func (p placed) name(e *evaluator, id, property string) (any, error) {
 	value, err := e.property(id, property)
 	if err != nil {
@@ -241,13 +242,13 @@ func (p placed) name(e *evaluator, id, property string) (any, error) {
 	return strings.Join([]string{p.StackName, id, strings.ToUpper(identifier(12, p.StackName, id))}, "-"), nil
 }
 
-// identifier makes an id of so many lower-case letters and digits, always the same for the same words.
+// identifier derives an id of length lower-case letters and digits from words. It is deterministic.
 func identifier(length int, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:length]
 }
 
-// reader reads values of properties, and keeps the first fault.
+// reader reads values of properties and keeps the first error.
 type reader struct {
 	path  string
 	value object
@@ -265,17 +266,17 @@ func (r *reader) failf(key, format string, args ...any) {
 	}
 }
 
-// text is "" where there is none.
+// text returns a scalar as a string, or "" if it is absent.
 func (r *reader) text(key string) string {
 	value, ok := r.value[key]
 	text, isScalar := scalarText(value)
 	if ok && !isScalar {
-		r.failf(key, "it must be a text")
+		r.failf(key, "want a string")
 	}
 	return text
 }
 
-// number is the default where there is none.
+// number returns a number, or byDefault if it is absent.
 func (r *reader) number(key string, byDefault float64) float64 {
 	value, ok := r.value[key]
 	if !ok {
@@ -292,28 +293,28 @@ func (r *reader) list(key string) []any {
 	value, ok := r.value[key]
 	elements, isList := value.([]any)
 	if ok && !isList {
-		r.failf(key, "it must be a list")
+		r.failf(key, "want a list")
 	}
 	return elements
 }
 
-// below reads the mapping under a key.
-func (r *reader) below(key string) *reader {
+// mapping returns a reader of the mapping at a key.
+func (r *reader) mapping(key string) *reader {
 	value, ok := r.value[key]
 	mapping, isMapping := value.(object)
 	if ok && !isMapping {
-		r.failf(key, "it must be a mapping")
+		r.failf(key, "want a mapping")
 	}
 	return &reader{path: r.path + "." + key, value: mapping, err: r.err}
 }
 
-// texts is the mapping itself, with its values as text.
-func (r *reader) texts() map[string]string {
-	texts := map[string]string{}
+// strings returns the entries of the mapping as strings.
+func (r *reader) strings() map[string]string {
+	entries := map[string]string{}
 	for _, key := range sortedKeys(r.value) {
-		texts[key] = r.text(key)
+		entries[key] = r.text(key)
 	}
-	return texts
+	return entries
 }
 
 func (e *evaluator) function(id string) (Function, error) {
@@ -336,13 +337,13 @@ func (e *evaluator) function(id string) (Function, error) {
 		ARN:          fmt.Sprint(arn),
 		Runtime:      r.text("Runtime"),
 		Handler:      r.text("Handler"),
-		Architecture: "x86_64", // and the other values that Lambda takes where nothing is said
+		Architecture: "x86_64", // this and the following defaults are Lambda's
 		MemoryMB:     int(r.number("MemorySize", 128)),
 		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
 	}
 	if _, isPackaged := r.value["Code"].(object); !isPackaged {
 		if f.Source = r.text("Code"); f.Source == "" {
-			r.failf("Code", "it must be the folder of the function")
+			r.failf("Code", "want the folder of the function")
 		}
 	}
 	if architectures := r.list("Architectures"); len(architectures) > 0 {
@@ -352,11 +353,11 @@ func (e *evaluator) function(id string) (Function, error) {
 		reserved := int(r.number("ReservedConcurrentExecutions", 0))
 		f.ReservedConcurrency = &reserved
 	}
-	variables := r.below("Environment").below("Variables")
-	f.Environment = variables.texts()
-	tracing := r.below("TracingConfig")
+	variables := r.mapping("Environment").mapping("Variables")
+	f.Environment = variables.strings()
+	tracing := r.mapping("TracingConfig")
 	f.Tracing = tracing.text("Mode") == "Active"
-	logging := r.below("LoggingConfig")
+	logging := r.mapping("LoggingConfig")
 	f.Logging = Logging{
 		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+f.Name),
 		Format: cmp.Or(logging.text("LogFormat"), "Text"),
@@ -368,7 +369,7 @@ func (e *evaluator) function(id string) (Function, error) {
 }
 
 func (e *evaluator) table() (Table, error) {
-	adopted, _ := e.parameters[existingTableParameter].(string) // a template without it adopts none
+	adopted, _ := e.parameters[existingTableParameter].(string) // "" if the template has no such parameter
 	if adopted != "" {
 		return e.adoptedTable(adopted)
 	}
@@ -388,7 +389,7 @@ func (e *evaluator) table() (Table, error) {
 	return Table{LogicalID: id, Name: fmt.Sprint(name), ARN: fmt.Sprint(arn), Properties: properties}, err
 }
 
-// adoptedTable is one that is there already, which has what the template would give to its own.
+// adoptedTable returns an existing table with the properties of the template's table.
 func (e *evaluator) adoptedTable(name string) (Table, error) {
 	t := Table{Name: name, ARN: fmt.Sprintf("arn:%v:dynamodb:%v:%v:table/%s",
 		e.pseudo["AWS::Partition"], e.pseudo["AWS::Region"], e.pseudo["AWS::AccountId"], name)}
@@ -422,16 +423,16 @@ func (e *evaluator) api() (API, error) {
 		refs[i] = fmt.Sprint(ref)
 	}
 	restAPI, stage := e.reader(ids[0]), e.reader(ids[2])
-	variables := stage.below("Variables")
+	variables := stage.mapping("Variables")
 	a := API{
 		ID:             refs[0],
 		Name:           restAPI.text("Name"),
 		DeploymentID:   refs[1],
 		Stage:          refs[2],
-		StageVariables: variables.texts(),
+		StageVariables: variables.strings(),
 		Tracing:        stage.text("TracingEnabled") == "true",
 	}
-	accessLog := stage.below("AccessLogSetting")
+	accessLog := stage.mapping("AccessLogSetting")
 	a.AccessLogFormat = accessLog.text("Format")
 	sampling, err := e.sampling()
 	if err != nil {
@@ -441,10 +442,10 @@ func (e *evaluator) api() (API, error) {
 	body, err := encodeJSON(restAPI.value["Body"])
 	a.Body = body
 	for i, setting := range stage.list("MethodSettings") {
-		settings, _ := setting.(object) // refused below
+		settings, _ := setting.(object) // nil is rejected below
 		s := &reader{path: fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), value: settings}
 		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
-			s.failf("ResourcePath", "settings of single methods cannot be worked out here, only those of all: * and /*")
+			s.failf("ResourcePath", "settings of single methods are not supported, only those of all: * and /*")
 		}
 		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
 		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
@@ -453,15 +454,15 @@ func (e *evaluator) api() (API, error) {
 	return a, cmp.Or(restAPI.err, stage.err, variables.err, accessLog.err, err)
 }
 
-// sampling is what the template's one rule says, also where the parameters exclude the rule; X-Ray's default where there is
-// none in the template.
+// sampling returns the sampling rule of the template, even if the conditions exclude it, or X-Ray's default rule if the
+// template has none.
 func (e *evaluator) sampling() (Sampling, error) {
 	s := Sampling{ReservoirSize: 1, FixedRate: 0.05}
 	for _, id := range sortedKeys(member(e.document, "Resources")) {
 		if e.resource(id)["Type"] != samplingRuleType {
 			continue
 		}
-		rule := e.reader(id).below("SamplingRule")
+		rule := e.reader(id).mapping("SamplingRule")
 		s.ReservoirSize = int(rule.number("ReservoirSize", 0))
 		s.FixedRate = rule.number("FixedRate", 0)
 		return s, rule.err

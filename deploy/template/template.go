@@ -1,11 +1,11 @@
-// Package template renders template.yaml and openapi.yaml into the one template that CloudFormation is given, and works out
-// from that same template what the stack on this machine needs: the functions, the table and the API.
+// Package template renders template.yaml and openapi.yaml as one template for CloudFormation, and evaluates it for
+// the local stack, which needs the functions, the table and the API.
 //
-// openapi.yaml alone says which routes there are and which function serves each (x-function). Rendering turns it into the
-// Body of the REST API with API Gateway's extensions, the index that the gateway answers itself, the API's documentation and the
-// stage's authorization, adds a permission for each route, names the functions' packages, and gives the functions' versions, the
-// deployment of the API and the version of its documentation ids that change with their content: CloudFormation makes each of
-// these once for an id.
+// openapi.yaml defines the routes and the function of each (x-function). Render creates from it the Body of the REST
+// API with API Gateway's extensions, the index, the documentation and the authorization of the stage. It adds a
+// permission for each route and the packages of the functions. CloudFormation creates versions of functions,
+// deployments of an API and versions of documentation only once per logical id, so that Render appends a digest of
+// their content to these ids.
 package template
 
 import (
@@ -16,7 +16,7 @@ import (
 	"strconv"
 )
 
-// The files that are rendered.
+// The input files.
 const (
 	templateFile = "template.yaml"
 	openAPIFile  = "openapi.yaml"
@@ -25,14 +25,14 @@ const (
 // object is a mapping of YAML and JSON.
 type object = map[string]any
 
-// Template is template.yaml and openapi.yaml, read but not rendered. It is safe for concurrent use.
+// Template has the parsed template.yaml and openapi.yaml. It is safe for concurrent use.
 type Template struct {
 	document   object // template.yaml, with intrinsic functions in their long form
 	parameters map[string]parameter
 	openAPI    *openAPI
 }
 
-// Load reads template.yaml and openapi.yaml from the root of files. Its errors name the file and the place in it.
+// Load reads template.yaml and openapi.yaml from the root of files. Errors have the file and the path in it.
 func Load(files fs.FS) (*Template, error) {
 	document, err := load(files, templateFile, true)
 	if err != nil {
@@ -42,7 +42,7 @@ func Load(files fs.FS) (*Template, error) {
 		switch section {
 		case "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Resources",
 			"Outputs":
-		default: // Transform and Rules among them
+		default: // for example Transform and Rules
 			return nil, fmt.Errorf("load %s: the section %s is not supported", templateFile, section)
 		}
 	}
@@ -72,7 +72,7 @@ func load(files fs.FS, name string, intrinsics bool) (object, error) {
 	}
 	document, ok := value.(object)
 	if !ok {
-		return nil, fmt.Errorf("load %s: it is not a mapping", name)
+		return nil, fmt.Errorf("load %s: want a mapping", name)
 	}
 	return document, nil
 }
@@ -80,8 +80,8 @@ func load(files fs.FS, name string, intrinsics bool) (object, error) {
 // Parameters returns the names of the template's parameters that a stage may set, sorted.
 func (t *Template) Parameters() []string { return sortedKeys(t.parameters) }
 
-// CheckParameters returns an error that joins all faults in the values of parameters. place returns where the value of
-// a parameter is set, such as file:line:column, with which the fault begins; "" if that is unknown.
+// CheckParameters returns an error that joins all faults in the values of parameters. place returns the position of the
+// value of a parameter, such as file:line:column, or "" if it is unknown. The message of a fault begins with it.
 func (t *Template) CheckParameters(given map[string]string, place func(parameter string) string) error {
 	values, faults := parameterValues(t.parameters, given)
 	if len(faults) == 0 {
@@ -90,20 +90,21 @@ func (t *Template) CheckParameters(given map[string]string, place func(parameter
 	return joinFaults(faults, place)
 }
 
-// Options say what the template is rendered for.
+// Options configure [Template.Render].
 type Options struct {
-	// Parameters are values of the template's parameters by name; one that is left out has its default. They matter because
-	// ids of resources must change with what they are made of, and because Authorization is written into the API's Body.
+	// Parameters are values of the template's parameters by name; omitted ones have their defaults. Ids of resources
+	// with digests and the authorization in the API's Body depend on them.
 	Parameters map[string]string
-	// Code is the S3 key of each function's package by the function's logical id, in the bucket that the parameter
-	// ArtifactBucket names. Nil: Code stays the folder of the function's source, for the stack on this machine and linters.
+	// Code maps the logical id of each function to the S3 key of its package in the bucket of the parameter
+	// ArtifactBucket. If Code is nil, the property Code of functions remains the source folder, for the local stack
+	// and linters.
 	Code map[string]string
-	// Metadata is put into the template's Metadata under the key Release.
+	// Metadata is the value of the key Release in the template's Metadata; nil means none.
 	Metadata map[string]any
 }
 
-// Render completes the template. The errors tell every parameter that is unknown, missing or not allowed, what parameters
-// contradict each other, or the place in the files that cannot be rendered.
+// Render completes the template. The error has all faults in the parameters, or the path of the part that cannot be
+// rendered.
 func (t *Template) Render(options Options) (*Rendered, error) {
 	r, err := t.render(options)
 	if err != nil {
@@ -113,7 +114,7 @@ func (t *Template) Render(options Options) (*Rendered, error) {
 }
 
 func (t *Template) render(options Options) (*Rendered, error) {
-	document := clone(t.document).(object) // a mapping stays one
+	document := clone(t.document).(object) // clone keeps the type
 	if options.Code != nil {
 		if err := setPackages(document, options.Code); err != nil {
 			return nil, err
@@ -141,7 +142,7 @@ func (t *Template) render(options Options) (*Rendered, error) {
 	return r, nil
 }
 
-// complete adds to the template what follows from the contract of the API.
+// complete adds the parts that follow from the contract of the API.
 func (r *Rendered) complete(contract *openAPI) error {
 	e := r.symbolic()
 	api, err := e.only("AWS::ApiGateway::RestApi")
@@ -166,7 +167,7 @@ func (r *Rendered) complete(contract *openAPI) error {
 	}
 	properties := e.written(api)
 	if _, ok := properties["Body"]; ok {
-		return fmt.Errorf("%s: Resources.%s.Properties.Body: leave it out, it is rendered from %s",
+		return fmt.Errorf("%s: Resources.%s.Properties.Body: omit it, it is rendered from %s",
 			templateFile, api, openAPIFile)
 	}
 	body, err := contract.body(properties["Name"], aliases, authorization)
@@ -186,13 +187,13 @@ func (r *Rendered) complete(contract *openAPI) error {
 		return err
 	}
 	body[documentationKey] = documentation
-	properties["Body"] = body // last: it refers to nothing that is renamed, and is long
+	properties["Body"] = body // last, because renaming would search it: it is long and has no renamed reference
 	return nil
 }
 
-// member returns the mapping under a key; nil where there is none, which reads as an empty one.
+// member returns the mapping at a key, or nil, which can be read as an empty mapping.
 func member(o object, key string) object {
-	m, _ := o[key].(object) // absent is empty
+	m, _ := o[key].(object) // nil if absent
 	return m
 }
 
@@ -221,7 +222,7 @@ func clone(value any) any {
 	}
 }
 
-// refuseNull exists because CloudFormation refuses a template with a null anywhere, without saying where.
+// refuseNull returns an error with the path of a null. CloudFormation rejects templates with null without a path.
 func refuseNull(path string, value any) error {
 	switch v := value.(type) {
 	case nil:

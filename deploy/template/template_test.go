@@ -30,7 +30,7 @@ func place() template.PseudoParameters {
 	return template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"}
 }
 
-// files are the project's own template.yaml and openapi.yaml.
+// files returns the project's template.yaml and openapi.yaml.
 func files(t *testing.T) fstest.MapFS {
 	t.Helper()
 	result := fstest.MapFS{}
@@ -44,7 +44,7 @@ func files(t *testing.T) fstest.MapFS {
 	return result
 }
 
-// edit replaces a text in a file, which must be there.
+// edit replaces a string in a file, which must contain it.
 func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
 	t.Helper()
 	text := string(in[name].Data)
@@ -54,7 +54,7 @@ func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
 	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, replacement, 1))}
 }
 
-// load returns the project's own template, which is read once.
+// load returns the project's template, which is read once.
 func load(t *testing.T) *template.Template {
 	t.Helper()
 	loaded, err := loadOnce()
@@ -67,10 +67,10 @@ func load(t *testing.T) *template.Template {
 //nolint:gochecknoglobals // read once, never changed
 var loadOnce = sync.OnceValues(func() (*template.Template, error) { return template.Load(os.DirFS("..")) })
 
-// renderings are those of the project's own template, by their parameters.
+// renderings has the rendered templates of the project by parameters.
 var renderings sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
-// project returns the project's own template rendered with parameters, which tests share and must not change.
+// project returns the project's template rendered with parameters. Tests share it and must not change it.
 func project(t *testing.T, parameters map[string]string) *template.Rendered {
 	t.Helper()
 	loaded := load(t)
@@ -115,16 +115,16 @@ func decode(t *testing.T, data []byte) object {
 	return document
 }
 
-// at follows keys down a document.
+// at returns the value at a path of keys.
 func at(t *testing.T, document any, keys ...string) any {
 	t.Helper()
 	for _, key := range keys {
 		mapping, ok := document.(object)
 		if !ok {
-			t.Fatalf("%v: %s is in no mapping", keys, key)
+			t.Fatalf("%v: the parent of %s is not a mapping", keys, key)
 		}
 		if document, ok = mapping[key]; !ok {
-			t.Fatalf("%v: there is no %s, but %v", keys, key, slices.Sorted(maps.Keys(mapping)))
+			t.Fatalf("%v: no key %s, only %v", keys, key, slices.Sorted(maps.Keys(mapping)))
 		}
 	}
 	return document
@@ -190,11 +190,11 @@ func TestTable(t *testing.T) {
 	}
 	resource := at(t, decode(t, project(t, nil).JSON()), "Resources", "Table").(object)
 	if resource["DeletionPolicy"] != "Retain" || resource["UpdateReplacePolicy"] != "Retain" {
-		t.Errorf("the table is not retained: %v", resource)
+		t.Errorf("got table %v, want it retained", resource)
 	}
 }
 
-// TestKmsKey checks what a customer managed key is given to.
+// TestKmsKey checks which resources use a customer managed key.
 func TestKmsKey(t *testing.T) {
 	t.Parallel()
 	want := object{"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": kmsKey}
@@ -235,13 +235,13 @@ func TestAPI(t *testing.T) {
 	t.Parallel()
 	api := resolve(t, map[string]string{"StageName": "dev", "ThrottlingRateLimit": "7.5", "ThrottlingBurstLimit": "9"}).API()
 	if len(api.ID) != 10 || len(api.DeploymentID) != 6 {
-		t.Errorf("ID is %q, DeploymentID %q; want 10 and 6 characters", api.ID, api.DeploymentID)
+		t.Errorf("ID = %q, DeploymentID = %q, want 10 and 6 characters", api.ID, api.DeploymentID)
 	}
 	if title := at(t, decode(t, api.Body), "info", "title"); title != "UserRequestAPI-dev" {
-		t.Errorf("the title, which becomes the name of the API, is %v", title)
+		t.Errorf("title = %v, which becomes the name of the API", title)
 	}
 	if want := at(t, decode(t, project(t, nil).JSON()), "Resources", "ApiStage", "Properties", "AccessLogSetting", "Format"); api.AccessLogFormat != want {
-		t.Errorf("the access log's format is %s, want %s", api.AccessLogFormat, want)
+		t.Errorf("AccessLogFormat = %s, want %s", api.AccessLogFormat, want)
 	}
 	api.ID, api.DeploymentID, api.Body, api.AccessLogFormat = "", "", nil, ""
 	want := template.API{
@@ -254,7 +254,7 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestSampling sees that the parameters decide which requests are traced, also where there is no rule of the stage's own.
+// TestSampling checks that the sampling rule has the values of the parameters, even if the stack does not create it.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	for _, monitoring := range []string{"true", "false"} {
@@ -266,7 +266,7 @@ func TestSampling(t *testing.T) {
 	}
 }
 
-// TestRoles sees that each function may do with the table just what it needs, and write to its own log only.
+// TestRoles checks that each function has only the permissions that it needs.
 func TestRoles(t *testing.T) {
 	t.Parallel()
 	document := decode(t, project(t, nil).JSON())
@@ -305,11 +305,11 @@ func TestRoles(t *testing.T) {
 		}
 		if role := at(t, document, "Resources", function+"Function", "Properties", "Role"); !cmp.Equal(role,
 			any(object{"Fn::GetAtt": []any{function + "Role", "Arn"}})) {
-			t.Errorf("%sFunction has the role %v", function, role)
+			t.Errorf("%sFunction has the role %v, want its own", function, role)
 		}
 		assumed := at(t, properties, "AssumeRolePolicyDocument", "Statement").([]any)
 		if principal := at(t, assumed[0], "Principal"); !cmp.Equal(principal, any(object{"Service": "lambda.amazonaws.com"})) {
-			t.Errorf("%sRole is assumed by %v", function, principal)
+			t.Errorf("%sRole is assumed by %v, want lambda.amazonaws.com", function, principal)
 		}
 	}
 }
@@ -318,7 +318,7 @@ func TestRenderingIsReproducible(t *testing.T) {
 	t.Parallel()
 	first, second := render(t, files(t), nil), render(t, files(t), nil)
 	if !bytes.Equal(first.JSON(), second.JSON()) {
-		t.Error("the template is not the same the second time")
+		t.Error("the second rendering differs")
 	}
 	one, err := first.Resolve(place())
 	if err != nil {
@@ -329,11 +329,11 @@ func TestRenderingIsReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Stack{})); diff != "" {
-		t.Errorf("the stack is not the same the second time:\n%s", diff)
+		t.Errorf("the second stack differs (-first +second):\n%s", diff)
 	}
 }
 
-// only returns the logical id of the one resource of a type.
+// only returns the logical id of the only resource of a type.
 func only(t *testing.T, document object, resourceType string) string {
 	t.Helper()
 	var ids []string
@@ -343,23 +343,24 @@ func only(t *testing.T, document object, resourceType string) string {
 		}
 	}
 	if len(ids) != 1 {
-		t.Fatalf("of %s there are %v", resourceType, ids)
+		t.Fatalf("got %[2]v, want one %[1]s", resourceType, ids)
 	}
 	return ids[0]
 }
 
-// deployment returns the logical id of the API's deployment, and sees that the stage refers to it.
+// deployment returns the logical id of the API's deployment, and checks that the stage refers to it.
 func deployment(t *testing.T, rendered *template.Rendered) string {
 	t.Helper()
 	document := decode(t, rendered.JSON())
 	id := only(t, document, "AWS::ApiGateway::Deployment")
 	if ref := at(t, document, "Resources", "ApiStage", "Properties", "DeploymentId", "Ref"); ref != id {
-		t.Errorf("the stage has the deployment %v, not %s", ref, id)
+		t.Errorf("the stage has the deployment %v, want %s", ref, id)
 	}
 	return id
 }
 
-// documentation returns the logical id of the documentation's version, and sees that the stage shows that, and waits for it.
+// documentation returns the logical id of the documentation version, and checks that the stage refers to it and depends
+// on it.
 func documentation(t *testing.T, rendered *template.Rendered) string {
 	t.Helper()
 	document := decode(t, rendered.JSON())
@@ -367,13 +368,13 @@ func documentation(t *testing.T, rendered *template.Rendered) string {
 	version := at(t, document, "Resources", id, "Properties", "DocumentationVersion").(string)
 	stage := at(t, document, "Resources", "ApiStage")
 	if shown := at(t, stage, "Properties", "DocumentationVersion"); shown != version {
-		t.Errorf("the stage shows the documentation %v, not %s", shown, version)
+		t.Errorf("the stage has the documentation %v, want %s", shown, version)
 	}
 	if !slices.Contains(at(t, stage, "DependsOn").([]any), any(id)) {
-		t.Errorf("the stage is made before %s", id)
+		t.Errorf("the stage does not depend on %s", id)
 	}
 	if digest := strings.TrimPrefix(id, "ApiDocumentation"); version != "1.0.0-"+digest {
-		t.Errorf("the version of %s is %s", id, version)
+		t.Errorf("%s has the version %s, want the same digest", id, version)
 	}
 	return id
 }
@@ -392,8 +393,8 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 		{name: "nothing"},
 		{name: "a description in the contract", file: "openapi.yaml", old: "summary: Create a user", new: "summary: Make a user", documents: true},
 		{name: "a status", file: "openapi.yaml", old: `        "504":`, new: `        "505":`, changes: true, documents: true},
-		{name: "what the Body refers to", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
-		{name: "what it does not", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
+		{name: "a parameter of the Body", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
+		{name: "other parameters", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
 		{name: "a function's memory", file: "template.yaml", old: "MemorySize: !Ref MemorySize", new: "MemorySize: 512"},
 		{name: "a comment", file: "openapi.yaml", old: "openapi: 3.0.3", new: "openapi: 3.0.3 # as it is"},
 		{name: "an example, which is documentation only", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron", documents: true},
@@ -408,16 +409,16 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 				changed = render(t, in, test.parameters)
 			}
 			if was, is := deployment(t, plain), deployment(t, changed); (is != was) != test.changes {
-				t.Errorf("the deployment is %s, without the change %s; want a change: %v", is, was, test.changes)
+				t.Errorf("got deployment %s, before the change %s; want changed = %t", is, was, test.changes)
 			}
 			if was, is := documentation(t, plain), documentation(t, changed); (is != was) != test.documents {
-				t.Errorf("the documentation is %s, without the change %s; want a change: %v", is, was, test.documents)
+				t.Errorf("got documentation %s, before the change %s; want changed = %t", is, was, test.documents)
 			}
 		})
 	}
 }
 
-func TestRenamedDeploymentIsFollowed(t *testing.T) {
+func TestReferencesToRenamedDeployment(t *testing.T) {
 	t.Parallel()
 	in := files(t)
 	edit(t, in, "template.yaml", "DependsOn: [ApiExecutionLogGroup, ", "DependsOn: [Api, ApiDeployment, ")
@@ -426,7 +427,7 @@ func TestRenamedDeploymentIsFollowed(t *testing.T) {
 	id := deployment(t, rendered)
 	document := decode(t, rendered.JSON())
 	if got := at(t, document, "Resources", "ApiStage", "DependsOn").([]any); len(got) != 3 || !cmp.Equal(got[:2], []any{"Api", id}) {
-		t.Errorf("DependsOn is %v", got)
+		t.Errorf("DependsOn = %v", got)
 	}
 	want := any([]any{"", []any{
 		object{"Fn::GetAtt": []any{id, "DeploymentId"}},
@@ -458,7 +459,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	for range 4 {
 		if got := <-results; !bytes.Equal(got, want) {
-			t.Errorf("rendered at once with others, it differs: %.200s", got)
+			t.Errorf("concurrent rendering differs: %.200s", got)
 		}
 	}
 }

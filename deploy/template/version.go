@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// bucketParameter is the parameter that has the name of the bucket of packages. It is added with the packages, so that the
+// bucketParameter is the parameter with the name of the bucket of packages. The bucket is a parameter so that the
 // template is the same in every account.
 const bucketParameter = "ArtifactBucket"
 
-// packaged is the Code of a function whose package is in the bucket.
+// packaged returns the Code of a function whose package is in the bucket.
 func packaged(key string) object {
 	return object{"S3Bucket": object{"Ref": bucketParameter}, "S3Key": key}
 }
 
-// setPackages replaces the folders of all functions by their packages.
+// setPackages replaces the source folders of all functions with their packages.
 func setPackages(document object, code map[string]string) error {
 	resources := member(document, "Resources")
 	for _, id := range sortedKeys(resources) {
@@ -30,7 +30,7 @@ func setPackages(document object, code map[string]string) error {
 	}
 	for _, id := range sortedKeys(code) {
 		if member(resources, id)["Type"] != functionType {
-			return fmt.Errorf("the package %s is for %s, which is no function of %s", code[id], id, templateFile)
+			return fmt.Errorf("the package %s is for %s, which is not a function of %s", code[id], id, templateFile)
 		}
 	}
 	parameters := member(document, "Parameters")
@@ -39,20 +39,19 @@ func setPackages(document object, code map[string]string) error {
 		document["Parameters"] = parameters
 	}
 	if _, ok := parameters[bucketParameter]; ok {
-		return fmt.Errorf("%s: Parameters.%s: leave it out, it is rendered", templateFile, bucketParameter)
+		return fmt.Errorf("%s: Parameters.%s: omit it, it is rendered", templateFile, bucketParameter)
 	}
 	parameters[bucketParameter] = object{
 		"Type":           "String",
 		"AllowedPattern": "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
-		"Description":    "The bucket that has the packages of the functions.",
+		"Description":    "The bucket of the functions' packages.",
 	}
-	// What it ignores is right of a template with folders and aliases only.
+	// The ignored checks apply only to templates with source folders and YAML aliases.
 	delete(member(document, "Metadata"), "cfn-lint")
 	return nil
 }
 
-// Code returns the S3 key of each function's package by the function's logical id. It is empty where the functions are not
-// packaged.
+// Code returns the S3 keys of the functions' packages by logical id. It is empty if the functions are not packaged.
 func (r *Rendered) Code() map[string]string {
 	keys := map[string]string{}
 	resources := member(r.document, "Resources")
@@ -65,8 +64,8 @@ func (r *Rendered) Code() map[string]string {
 	return keys
 }
 
-// SetCode gives a function another package. It changes the function's Code, the logical id of its version, so that a new one is
-// published, and the version that its alias refers to; nothing else.
+// SetCode replaces the package of a function. It changes only the function's Code, the logical id of its version, so
+// that Lambda publishes a new one, and the alias's reference to the version.
 func (r *Rendered) SetCode(logicalID, key string) error {
 	if err := r.setCode(logicalID, key); err != nil {
 		return fmt.Errorf("set the code of %s: %w", logicalID, err)
@@ -79,20 +78,20 @@ func (r *Rendered) setCode(function, key string) error {
 	e := r.symbolic()
 	resource := e.resource(function)
 	if packages := r.Code(); packages[function] == "" {
-		return fmt.Errorf("there is no such function with a package, but %s", strings.Join(sortedKeys(packages), ", "))
+		return fmt.Errorf("no such function with a package: choose from %s", strings.Join(sortedKeys(packages), ", "))
 	}
 	version, err := e.referring(versionType, function)
 	if err != nil {
 		return err
 	}
 	if len(version) <= digestLength {
-		return fmt.Errorf("%s: Resources.%s: it has no rendered id", templateFile, version)
+		return fmt.Errorf("%s: Resources.%s: its id has no digest", templateFile, version)
 	}
 	member(resource, "Properties")["Code"] = packaged(key)
 	return e.nameVersion(function, version, version[:len(version)-digestLength])
 }
 
-// referring returns the one resource of a type whose FunctionName refers to the function.
+// referring returns the only resource of a type whose FunctionName refers to the function.
 func (e *evaluator) referring(resourceType, function string) (string, error) {
 	ids, err := e.all(resourceType)
 	if err != nil {
@@ -105,13 +104,13 @@ func (e *evaluator) referring(resourceType, function string) (string, error) {
 		}
 	}
 	if len(found) != 1 {
-		return "", fmt.Errorf("%s: Resources.%s: there must be one %s whose FunctionName refers to it, not %d",
+		return "", fmt.Errorf("%s: Resources.%s: want one %s whose FunctionName refers to it, got %d",
 			templateFile, function, resourceType, len(found))
 	}
 	return found[0], nil
 }
 
-// nameVersions gives the version of each function its id, and returns the functions' aliases by the functions' ids.
+// nameVersions renames the version of each function, and returns the ids of the aliases by those of the functions.
 func (e *evaluator) nameVersions(functions []string) (map[string]string, error) {
 	aliases := map[string]string{}
 	for _, f := range functions {
@@ -129,16 +128,16 @@ func (e *evaluator) nameVersions(functions []string) (map[string]string, error) 
 	return aliases, nil
 }
 
-// nameVersion gives a function's version an id that begins with base and changes when a new version must be published: a
-// version cannot be changed, and Lambda publishes none where nothing has changed since the last.
+// nameVersion renames the version of a function to base and a digest of everything that requires a new version.
+// Versions are immutable, and Lambda publishes none if nothing has changed since the last.
 func (e *evaluator) nameVersion(function, version, base string) error {
 	content := object{}
 	for name, value := range member(e.resource(function), "Properties") {
 		switch name {
-		case "Description", "ReservedConcurrentExecutions", "RecursiveLoop", "Tags": // the function's, not a version's
-		case "Code": // the folder, here or in the bucket, says where the package is; its name is a digest and says what
+		case "Description", "ReservedConcurrentExecutions", "RecursiveLoop", "Tags": // not part of a version
+		case "Code": // only the name of the package, which is a digest of its content, not its folder
 			if code, ok := value.(object); ok {
-				key, _ := code["S3Key"].(string) // rendered so
+				key, _ := code["S3Key"].(string) // always a string, see packaged
 				content[name] = path.Base(key)
 			}
 		default:

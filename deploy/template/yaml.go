@@ -9,15 +9,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parseYAML reads one YAML document into object, []any, string, bool, int64, float64 and nil. Where intrinsics is true, the
-// short forms of CloudFormation's intrinsic functions (!Ref) become their long ones ({"Ref": …}).
+// parseYAML parses one YAML document into object, []any, string, bool, int64, float64 and nil. With intrinsics, it
+// converts the short forms of CloudFormation's intrinsic functions (!Ref) to the long ones ({"Ref": …}).
 func parseYAML(data []byte, intrinsics bool) (any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, fmt.Errorf("read YAML: %w", err)
 	}
 	if len(document.Content) != 1 {
-		return nil, errors.New("read YAML: there is no document")
+		return nil, errors.New("read YAML: no document")
 	}
 	return parser{intrinsics}.value(document.Content[0])
 }
@@ -53,7 +53,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if key.Kind != yaml.ScalarNode {
-			return nil, at(key, "a key must be a plain word")
+			return nil, at(key, "want a scalar as key")
 		}
 		if key.ShortTag() == "!!merge" {
 			value, err := p.value(node.Content[i+1])
@@ -62,12 +62,12 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 			}
 			var ok bool
 			if merged, ok = value.(object); !ok {
-				return nil, at(key, "only one mapping can be merged")
+				return nil, at(key, "want one mapping to merge")
 			}
 			continue
 		}
 		if _, ok := m[key.Value]; ok {
-			return nil, at(key, "the key %s is there twice", key.Value)
+			return nil, at(key, "duplicate key %s", key.Value)
 		}
 		value, err := p.value(node.Content[i+1])
 		if err != nil {
@@ -75,7 +75,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 		}
 		m[key.Value] = value
 	}
-	for key, value := range merged { // a mapping's own keys come first
+	for key, value := range merged { // the mapping's own keys take precedence
 		if _, ok := m[key]; !ok {
 			m[key] = value
 		}
@@ -85,7 +85,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 
 func scalar(node *yaml.Node) (any, error) {
 	switch tag := node.ShortTag(); tag {
-	case "!!str", "!!timestamp": // CloudFormation and OpenAPI know times as text only
+	case "!!str", "!!timestamp": // CloudFormation and OpenAPI have times only as strings
 		return node.Value, nil
 	case "!!null":
 		return nil, nil
@@ -96,7 +96,7 @@ func scalar(node *yaml.Node) (any, error) {
 	case "!!float":
 		value, err := decode[float64](node)
 		if f, ok := value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			return nil, at(node, "JSON has no number %s", node.Value)
+			return nil, at(node, "JSON cannot represent %s", node.Value)
 		}
 		return value, err
 	default:
@@ -112,11 +112,11 @@ func decode[T any](node *yaml.Node) (any, error) {
 	return v, nil
 }
 
-// intrinsic turns a short form into the long one ("Intrinsic function reference").
+// intrinsic converts a short form to the long form ("Intrinsic function reference").
 func (p parser) intrinsic(node *yaml.Node) (any, error) {
 	name := strings.TrimPrefix(node.Tag, "!")
 	if !p.intrinsics {
-		return nil, at(node, "the tag !%s is CloudFormation's; here are no intrinsic functions", name)
+		return nil, at(node, "the tag !%s is not supported: intrinsic functions are for template.yaml", name)
 	}
 	plain := *node
 	plain.Tag = ""
@@ -134,7 +134,7 @@ func (p parser) intrinsic(node *yaml.Node) (any, error) {
 		if text, ok := argument.(string); ok {
 			resource, attribute, found := strings.Cut(text, ".")
 			if !found {
-				return nil, at(node, "!GetAtt %s: write Resource.Attribute", text)
+				return nil, at(node, "!GetAtt %s: want Resource.Attribute", text)
 			}
 			argument = []any{resource, attribute}
 		}
@@ -143,7 +143,7 @@ func (p parser) intrinsic(node *yaml.Node) (any, error) {
 		"ImportValue":
 		return object{"Fn::" + name: argument}, nil
 	default:
-		return nil, at(node, "the tag !%s is no intrinsic function", name)
+		return nil, at(node, "the tag !%s is not an intrinsic function", name)
 	}
 }
 

@@ -11,8 +11,8 @@ const (
 	keyType  = "AWS::KMS::Key"
 )
 
-// assumeRole sees that each role is assumed by the service that uses it, and by no other: with a wrong one, what uses it is
-// refused only when it runs.
+// assumeRole sees that each role is assumed by the service that uses it, and by no other: with a wrong one, what uses
+// it is refused only when it runs.
 func assumeRole(s *stack, report report) {
 	users := map[string][]string{} // services by ids of roles
 	for kind, use := range map[string]struct{ property, service string }{
@@ -120,13 +120,15 @@ func wildcardAction(s *stack, report report) {
 	}
 }
 
-// managedPolicies are those that AWS keeps for its own services' work in an account; what they do cannot be narrowed sensibly.
+// managedPolicies are those that AWS keeps for its own services' work in an account; what they do cannot be narrowed
+// sensibly.
 func managedPolicies() []string {
 	return []string{"AmazonAPIGatewayPushToCloudWatchLogs", "AWSCodeDeployRoleForLambdaLimited"}
 }
 
-// ofKey tells whether a statement of a key's policy is one that AWS documents with a wildcard: that by which the account manages
-// the key at all ("Default key policy"), or that by which a service uses it ("Managing Amazon SNS encryption keys and costs").
+// ofKey tells whether a statement of a key's policy is one that AWS documents with a wildcard: that by which the
+// account manages the key at all ("Default key policy"), or that by which a service uses it ("Managing Amazon SNS
+// encryption keys and costs").
 func ofKey(st statement, action string) bool {
 	return st.in.kind == keyType && (action == "kms:GenerateDataKey*" ||
 		action == "kms:*" && at(st.content, "Principal", "AWS") == "arn:${AWS::Partition}:iam::${AWS::AccountId}:root")

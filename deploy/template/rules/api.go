@@ -196,8 +196,8 @@ func requestValidator(s *stack, report report) {
 	}
 }
 
-// authorization sees that each operation asks for what the parameter Authorization says, but for those that answer what there is
-// not, and OPTIONS. API Gateway ignores what the Body says for all operations.
+// authorization sees that each operation asks for what the parameter Authorization says, but for those that answer
+// what there is not, and OPTIONS. API Gateway ignores what the Body says for all operations.
 func authorization(s *stack, report report) {
 	mode, ok := s.parameters["Authorization"]
 	if !ok {
@@ -337,8 +337,8 @@ func deployment(s *stack, report report) {
 	}
 }
 
-// usagePlan sees that keys are worth something where they are asked for: a key opens a stage only by a plan. A plan that names
-// a stage by a text is made before it, which fails.
+// usagePlan sees that keys are worth something where they are asked for: a key opens a stage only by a plan. A plan
+// that names a stage by a text is made before it, which fails.
 func usagePlan(s *stack, report report) {
 	const planType = "AWS::ApiGateway::UsagePlan"
 	planned := map[string]bool{} // the ids of stages
@@ -397,8 +397,9 @@ func stageLog(s *stack, report report) {
 	}
 }
 
-// stageExecutionLog sees that API Gateway finds what it logs to and with: it makes the log group, which would keep its lines
-// for ever, when there is none of the name ("CloudWatch log formats for API Gateway"), and writes with the account's role.
+// stageExecutionLog sees that API Gateway finds what it logs to and with: it makes the log group, which would keep
+// its lines for ever, when there is none of the name ("CloudWatch log formats for API Gateway"), and writes with the
+// account's role.
 func stageExecutionLog(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		if !slices.ContainsFunc(list(stage.properties["MethodSettings"]), func(setting any) bool {
@@ -422,7 +423,8 @@ func stageExecutionLog(s *stack, report report) {
 	}
 }
 
-// accountRole sees that an account has an API when it is given a role, which API Gateway demands of one that never had any.
+// accountRole sees that an account has an API when it is given a role, which API Gateway demands of one that never
+// had any.
 func accountRole(s *stack, report report) {
 	for _, account := range s.all(accountType) {
 		if !slices.ContainsFunc(s.all(restAPIType), account.after) {

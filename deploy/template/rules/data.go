@@ -11,8 +11,8 @@ const (
 	kmsKeyParameter = "KmsKeyArn"
 )
 
-// retention sees that data is kept when its resource goes or is replaced, logs for a time that was chosen, and versions to
-// go back to: all but that of a deployment that fails, which Lambda would not publish again.
+// retention sees that data is kept when its resource goes or is replaced, logs for a time that was chosen, and
+// versions to go back to: all but that of a deployment that fails, which Lambda would not publish again.
 func retention(s *stack, report report) {
 	for _, id := range sortedKeys(s.resources) {
 		r := s.resources[id]

@@ -15,8 +15,8 @@ const (
 	partLimit = 2000
 )
 
-// documentationParts sees that each part of an API's documentation is about something that the API has, and only one about each:
-// API Gateway shows nobody the others.
+// documentationParts sees that each part of an API's documentation is about something that the API has, and only one
+// about each: API Gateway shows nobody the others.
 func documentationParts(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		parts := list(at(api.properties, "Body", documentationKey, "documentationParts"))
@@ -115,8 +115,8 @@ func hasPart(o operation, l object) bool {
 	}
 }
 
-// documentationVersion sees that a stage shows the documentation of its API as it is. A version is the documentation at the time
-// when it is made, under a name that is made once.
+// documentationVersion sees that a stage shows the documentation of its API as it is. A version is the documentation
+// at the time when it is made, under a name that is made once.
 func documentationVersion(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		name := text(stage.properties["DocumentationVersion"])

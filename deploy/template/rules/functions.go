@@ -200,7 +200,8 @@ func alarmThreshold(s *stack, report report) {
 
 var alarmTerm = regexp.MustCompile(`^ALARM\("([^"]+)"\)$`)
 
-// alarmComposite sees that all alarms are under the composite one, which is where people are told: any of them sets it off.
+// alarmComposite sees that all alarms are under the composite one, which is where people are told: any of them sets
+// it off.
 func alarmComposite(s *stack, report report) {
 	var told []string // names, ARNs and references
 	for _, composite := range s.all("AWS::CloudWatch::CompositeAlarm") {

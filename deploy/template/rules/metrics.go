@@ -36,9 +36,9 @@ func metrics(alarm resource) []metric {
 	return found
 }
 
-// dimensionSets returns the sets of dimensions, each sorted and joined by spaces, that AWS publishes a metric with; nil for one
-// that it does not publish ("Amazon API Gateway dimensions and metrics", "Types of metrics for Lambda functions", "DynamoDB
-// metrics and dimensions", "Monitoring Amazon SNS topics using CloudWatch").
+// dimensionSets returns the sets of dimensions, each sorted and joined by spaces, that AWS publishes a metric with;
+// nil for one that it does not publish ("Amazon API Gateway dimensions and metrics", "Types of metrics for Lambda
+// functions", "DynamoDB metrics and dimensions", "Monitoring Amazon SNS topics using CloudWatch").
 func dimensionSets(namespace, name string) []string {
 	for _, published := range []struct {
 		namespace, names string
@@ -125,7 +125,8 @@ func (s *stack) subject(m metric) (resource, bool) {
 	return resource{}, false
 }
 
-// dashboardMetric sees that each graph of a dashboard is of metrics that there are ("Dashboard body structure and syntax").
+// dashboardMetric sees that each graph of a dashboard is of metrics that there are ("Dashboard body structure and
+// syntax").
 func dashboardMetric(s *stack, report report) {
 	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
 		path := dashboard.path("DashboardBody")
@@ -157,7 +158,8 @@ func dashboardMetric(s *stack, report report) {
 	}
 }
 
-// expand returns the words of a row of metrics, in which . stands for the word above and ... for all that are not given.
+// expand returns the words of a row of metrics, in which . stands for the word above and ... for all that are not
+// given.
 func expand(row []any, above []string) []string {
 	var words []string
 	for i, element := range row {

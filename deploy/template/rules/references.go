@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// references sees that all names in the template, on branches that are not taken too, are those of a parameter, a resource or
-// a condition, and that what exists refers to what exists.
+// references sees that all names in the template, on branches that are not taken too, are those of a parameter, a
+// resource or a condition, and that what exists refers to what exists.
 func references(s *stack, report report) {
 	for path, fault := range s.faults {
 		report(path, "%s", fault)

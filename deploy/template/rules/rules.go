@@ -1,13 +1,13 @@
-// Package rules checks what CloudFormation is given against the rules of this house: mistakes that linters let pass because
-// each part is right by itself, and only together with another part, or with how AWS behaves, it is wrong.
+// Package rules checks what CloudFormation is given against the rules of this house: mistakes that linters let pass
+// because each part is right by itself, and only together with another part, or with how AWS behaves, it is wrong.
 //
-// A rule sees the template as its conditions make it for given parameters: only the resources that exist, with the branches
-// of Fn::If that are taken, parameters replaced by their values, and what else is referred to as text such as
-// ${GetFunction.Arn}. To see all of a template, check it for each combination of parameters that matters.
+// A rule sees the template as its conditions make it for given parameters: only the resources that exist, with the
+// branches of Fn::If that are taken, parameters replaced by their values, and what else is referred to as text such
+// as ${GetFunction.Arn}. To see all of a template, check it for each combination of parameters that matters.
 //
-// Package template works values out too, for one place and with the names that things have there, and gives up at the first
-// fault. Here references stay visible, as they are what most rules are about, and the rest of a template with a fault is
-// checked all the same. What cannot be worked out here is a violation of the rule reference.
+// Package template works values out too, for one place and with the names that things have there, and gives up at the
+// first fault. Here references stay visible, as they are what most rules are about, and the rest of a template with a
+// fault is checked all the same. What cannot be worked out here is a violation of the rule reference.
 package rules
 
 import (
@@ -29,9 +29,9 @@ type Violation struct {
 // String returns the violation in one line.
 func (v Violation) String() string { return fmt.Sprintf("%s: %s (%s)", v.Path, v.Message, v.Rule) }
 
-// Check returns what is wrong with a rendered template, in JSON, when it is given to CloudFormation with these parameters; one
-// that is left out has its default. The violations are in the order of their paths. The error is about a document that is no
-// template.
+// Check returns what is wrong with a rendered template, in JSON, when it is given to CloudFormation with these
+// parameters; one that is left out has its default. The violations are in the order of their paths. The error is
+// about a document that is no template.
 func Check(document []byte, parameters map[string]string) ([]Violation, error) {
 	var decoded object
 	if err := json.Unmarshal(document, &decoded); err != nil {
@@ -127,8 +127,8 @@ func all() []rule {
 	}
 }
 
-// Variants returns the combinations of parameters that give the project's template another shape: its conditions and the
-// rendering hold other parts for each. The stage is prod in some and not in others.
+// Variants returns the combinations of parameters that give the project's template another shape: its conditions and
+// the rendering hold other parts for each. The stage is prod in some and not in others.
 func Variants() []map[string]string {
 	var variants []map[string]string
 	for _, authorization := range []map[string]string{

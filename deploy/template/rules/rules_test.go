@@ -139,7 +139,8 @@ func TestTheProjectKeepsAllRules(t *testing.T) {
 	}
 }
 
-// place is where to change a document: keys and indices, of which the first after Resources may be the beginning of a logical id.
+// place is where to change a document: keys and indices, of which the first after Resources may be the beginning of a
+// logical id.
 type place []string
 
 func at(words string) place { return strings.Split(words, " ") }
@@ -526,7 +527,7 @@ func mutations() []mutation {
 	}
 }
 
-// TestMutations sees that each mistake is told of by the rules that are for it, at its place, and by no other.
+// TestMutations checks that each mistake is told of by the rules that are for it, at its place, and by no other.
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	for _, m := range mutations() {

@@ -90,8 +90,8 @@ func (s *stack) exists(path string, o object) bool {
 	return !ok || s.condition(path+".Condition", name)
 }
 
-// condition tells whether a named condition holds. One that cannot be decided does, besides being a fault: what it decides
-// on is checked.
+// condition tells whether a named condition holds. One that cannot be decided does, besides being a fault: what it
+// decides on is checked.
 func (s *stack) condition(path string, name any) bool {
 	expression, ok := mapping(s.document["Conditions"])[text(name)]
 	switch {
@@ -211,8 +211,8 @@ func (s *stack) call(path, name string, argument any) any {
 	return object{name: s.value(path+"."+name, argument)}
 }
 
-// findInMap returns what Mappings has. Where the place of the stack decides, all entries must have a text under the last key,
-// for which a reference to it stands.
+// findInMap returns what Mappings has. Where the place of the stack decides, all entries must have a text under the
+// last key, for which a reference to it stands.
 func (s *stack) findInMap(path string, arguments []any) any {
 	var keys [3]string
 	for i := range keys {
@@ -298,7 +298,8 @@ func (s *stack) all(kind string) []resource {
 	return found
 }
 
-// referred returns the resource of a type that a value refers to by Ref, or by one of its attributes where one is named.
+// referred returns the resource of a type that a value refers to by Ref, or by one of its attributes where one is
+// named.
 func (s *stack) referred(value any, kind string, attributes ...string) (resource, bool) {
 	name := text(value)
 	if !strings.HasPrefix(name, "${") || !strings.HasSuffix(name, "}") {
