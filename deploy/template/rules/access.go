@@ -11,10 +11,10 @@ const (
 	keyType  = "AWS::KMS::Key"
 )
 
-// assumeRole sees that each role is assumed by the service that uses it, and by no other: with a wrong one, what uses
-// it is refused only when it runs.
+// assumeRole checks that exactly the service that uses a role may assume it. A wrong service principal fails only at
+// run time.
 func assumeRole(s *stack, report report) {
-	users := map[string][]string{} // services by ids of roles
+	services := map[string][]string{} // by id of the role
 	for kind, use := range map[string]struct{ property, service string }{
 		functionType: {"Role", "lambda.amazonaws.com"},
 		groupType:    {"ServiceRoleArn", "codedeploy.amazonaws.com"},
@@ -23,33 +23,33 @@ func assumeRole(s *stack, report report) {
 		for _, user := range s.all(kind) {
 			role, ok := s.referred(user.properties[use.property], roleType, "Arn")
 			if !ok {
-				report(user.path(use.property), "it must be the ARN of a role of this template")
+				report(user.path(use.property), "want the ARN of a role of this template")
 				continue
 			}
-			users[role.id] = append(users[role.id], use.service)
+			services[role.id] = append(services[role.id], use.service)
 		}
 	}
 	for _, role := range s.all(roleType) {
 		path := role.path("AssumeRolePolicyDocument")
-		slices.Sort(users[role.id])
-		services := slices.Compact(users[role.id])
-		if len(services) != 1 {
-			report(path, "it must be used by one service, not by %d: a role is for one purpose", len(services))
+		slices.Sort(services[role.id])
+		users := slices.Compact(services[role.id])
+		if len(users) != 1 {
+			report(path, "want a role that one service uses, got %d services", len(users))
 			continue
 		}
 		for _, statement := range list(at(role.properties, "AssumeRolePolicyDocument", "Statement")) {
 			principal := mapping(at(statement, "Principal"))
 			assumed := list(principal["Service"])
 			actions := list(at(statement, "Action"))
-			if len(principal) != 1 || len(assumed) != 1 || assumed[0] != services[0] ||
+			if len(principal) != 1 || len(assumed) != 1 || assumed[0] != users[0] ||
 				len(actions) != 1 || actions[0] != "sts:AssumeRole" {
-				report(path, "it is used by %s: allow sts:AssumeRole to that service alone", services[0])
+				report(path, "the service that uses it is %s: allow sts:AssumeRole for this service only", users[0])
 			}
 		}
 	}
 }
 
-// sharedRole keeps what one function may do from the others.
+// sharedRole checks that no functions share a role.
 func sharedRole(s *stack, report report) {
 	owners := map[string]string{}
 	for _, f := range s.all(functionType) {
@@ -58,27 +58,27 @@ func sharedRole(s *stack, report report) {
 			continue // assume-role
 		}
 		if owner := owners[role.id]; owner != "" {
-			report(f.path("Role"), "%s is the role of %s: give it its own", role.id, owner)
+			report(f.path("Role"), "%s is the role of %s: use a separate role", role.id, owner)
 			continue
 		}
 		owners[role.id] = f.id
 	}
 }
 
-// statement is one of a policy.
+// statement is a policy statement.
 type statement struct {
 	path    string
 	in      resource
 	content object
-	trust   bool // of the policy that says who may assume a role
+	trust   bool // part of a trust policy
 }
 
-// identity tells whether the statement says what a role may do, rather than who may use a resource.
+// identity reports whether the statement is part of an identity-based policy.
 func (st statement) identity() bool { return strings.HasPrefix(st.in.kind, "AWS::IAM::") && !st.trust }
 
 func (st statement) allows() bool { return st.content["Effect"] == "Allow" }
 
-// findStatements returns those of all policies, wherever a resource has one.
+// findStatements returns the statements of all policies in all resources.
 func (s *stack) findStatements() []statement {
 	var found []statement
 	for _, id := range sortedKeys(s.resources) {
@@ -103,39 +103,37 @@ func wildcardAction(s *stack, report report) {
 			continue
 		}
 		if st.content["NotAction"] != nil {
-			report(st.path+".NotAction", "it allows all the rest: name the actions that are needed")
+			report(st.path+".NotAction", "it allows all other actions: list the required actions")
 		}
 		for _, action := range list(st.content["Action"]) {
-			if strings.Contains(text(action), "*") && !ofKey(st, text(action)) {
-				report(st.path+".Action", "%v allows more than is needed: name the actions", action)
+			if strings.Contains(text(action), "*") && !isDocumentedKeyStatement(st, text(action)) {
+				report(st.path+".Action", "%v allows more than necessary: list the required actions", action)
 			}
 		}
 	}
 	for _, role := range s.all(roleType) {
 		for _, arn := range list(role.properties["ManagedPolicyArns"]) {
 			if !slices.Contains(managedPolicies(), strings.TrimPrefix(text(arn), "arn:${AWS::Partition}:iam::aws:policy/service-role/")) {
-				report(role.path("ManagedPolicyArns"), "%v allows what AWS chooses: name the actions that are needed", arn)
+				report(role.path("ManagedPolicyArns"), "AWS can change %v: list the required actions in a policy of the role", arn)
 			}
 		}
 	}
 }
 
-// managedPolicies are those that AWS keeps for its own services' work in an account; what they do cannot be narrowed
-// sensibly.
+// managedPolicies returns the allowed AWS managed policies, which AWS requires for API Gateway and CodeDeploy.
 func managedPolicies() []string {
 	return []string{"AmazonAPIGatewayPushToCloudWatchLogs", "AWSCodeDeployRoleForLambdaLimited"}
 }
 
-// ofKey tells whether a statement of a key's policy is one that AWS documents with a wildcard: that by which the
-// account manages the key at all ("Default key policy"), or that by which a service uses it ("Managing Amazon SNS
-// encryption keys and costs").
-func ofKey(st statement, action string) bool {
+// isDocumentedKeyStatement reports whether AWS documents the statement of a key policy with a wildcard: the one for the
+// account ("Default key policy"), and the one for a service ("Managing Amazon SNS encryption keys and costs").
+func isDocumentedKeyStatement(st statement, action string) bool {
 	return st.in.kind == keyType && (action == "kms:GenerateDataKey*" ||
 		action == "kms:*" && at(st.content, "Principal", "AWS") == "arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
 }
 
-// withoutResource are the actions that cannot be limited to a resource, or list all there are ("Service Authorization
-// Reference").
+// withoutResource returns the actions that do not support resource-level permissions, or that list all resources
+// ("Service Authorization Reference").
 func withoutResource() []string {
 	return []string{
 		"cloudwatch:DescribeAlarms",
@@ -146,40 +144,40 @@ func withoutResource() []string {
 
 func wildcardResource(s *stack, report report) {
 	for _, st := range s.statements {
-		if !st.allows() || st.trust || st.in.kind == keyType { // where * is the key itself
+		if !st.allows() || st.trust || st.in.kind == keyType { // in a key policy, * is the key
 			continue
 		}
 		if st.content["NotResource"] != nil {
-			report(st.path+".NotResource", "it allows all the rest: name the resources that are needed")
+			report(st.path+".NotResource", "it allows all other resources: list the required resources")
 		}
-		needless := slices.DeleteFunc(slices.Clone(list(st.content["Action"])), func(action any) bool {
+		limitable := slices.DeleteFunc(slices.Clone(list(st.content["Action"])), func(action any) bool {
 			return slices.Contains(withoutResource(), text(action))
 		})
 		for _, r := range list(st.content["Resource"]) {
-			if strings.Contains(text(r), "*") && len(needless) > 0 {
-				report(st.path+".Resource", "%v is more than %v needs: name the resource", r, needless)
+			if strings.Contains(text(r), "*") && len(limitable) > 0 {
+				report(st.path+".Resource", "%v is more than necessary for %v: list the required resources", r, limitable)
 			}
 		}
 	}
 }
 
-// principal sees that no policy opens a resource to everybody.
+// principal checks that no policy allows all principals.
 func principal(s *stack, report report) {
 	for _, st := range s.statements {
 		if st.content["NotPrincipal"] != nil {
-			report(st.path+".NotPrincipal", "it means all others: name who may")
+			report(st.path+".NotPrincipal", "it allows all other principals: list the allowed principals")
 		}
 		open := st.content["Principal"] == "*"
 		for _, names := range mapping(st.content["Principal"]) {
 			open = open || slices.Contains(list(names), any("*"))
 		}
 		if open && st.allows() {
-			report(st.path+".Principal", "it is everybody: name who may")
+			report(st.path+".Principal", "it allows all principals: list the allowed principals")
 		}
 	}
 	for _, p := range s.all("AWS::Lambda::Permission") {
 		if p.properties["Principal"] == "*" {
-			report(p.path("Principal"), "it is everybody: name who may")
+			report(p.path("Principal"), "it allows all principals: list the allowed principals")
 		}
 	}
 }
@@ -187,7 +185,7 @@ func principal(s *stack, report report) {
 // roleScope reports permissions of a function's role on anything but the table, the function's own log group, X-Ray and
 // the customer managed key of the stage.
 func roleScope(s *stack, report report) {
-	owners := map[string]resource{} // functions by ids of roles
+	owners := map[string]resource{} // functions by id of the role
 	for _, f := range s.all(functionType) {
 		if role, ok := s.referred(f.properties["Role"], roleType, "Arn"); ok {
 			owners[role.id] = f
@@ -201,9 +199,9 @@ func roleScope(s *stack, report report) {
 		for _, action := range list(st.content["Action"]) {
 			service, _, _ := strings.Cut(text(action), ":")
 			for _, r := range list(st.content["Resource"]) {
-				if !strings.Contains(text(r), "*") && !s.within(service, text(r), f) { // else wildcard-resource
+				if !strings.Contains(text(r), "*") && !s.within(service, text(r), f) { // otherwise wildcard-resource
 					report(st.path+".Resource",
-						"%s reaches %v by %v: a function has the table, its own log group, X-Ray and the key only",
+						"%s may access %v by %v: allow only the table, its log group, X-Ray and the key",
 						f.id, r, action)
 				}
 			}
@@ -211,7 +209,7 @@ func roleScope(s *stack, report report) {
 	}
 }
 
-// within tells whether a resource is one that a function may reach by a service.
+// within reports whether a function may access a resource by a service.
 func (s *stack) within(service, arn string, function resource) bool {
 	switch service {
 	case "dynamodb":
@@ -222,7 +220,7 @@ func (s *stack) within(service, arn string, function resource) bool {
 		return name != "" && arn == "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/"+name
 	case "logs":
 		group, ok := s.logGroup(function)
-		return !ok || arn == "${"+group.id+".Arn}" // else function-log
+		return !ok || arn == "${"+group.id+".Arn}" // otherwise function-log
 	case "kms":
 		return arn == s.parameters[kmsKeyParameter]
 	case "xray":

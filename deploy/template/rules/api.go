@@ -14,7 +14,7 @@ const (
 	stageType   = "AWS::ApiGateway::Stage"
 	accountType = "AWS::ApiGateway::Account"
 
-	// gatewayLimit is the longest that a REST API waits for an integration, in milliseconds.
+	// gatewayLimit is the maximum integration timeout of a REST API, in milliseconds.
 	gatewayLimit = 29_000
 
 	integrationKey = "x-amazon-apigateway-integration"
@@ -28,10 +28,10 @@ type operation struct {
 	route       string // such as /users/{userId}
 	method      string // such as GET
 	content     object
-	integration object // nil where there is none
+	integration object // nil if absent
 }
 
-// operations returns all methods of an API in the order of their paths.
+// operations returns all methods of an API, sorted by path.
 func operations(api resource) []operation {
 	var found []operation
 	paths := mapping(at(api.properties, "Body", "paths"))
@@ -51,7 +51,7 @@ func operations(api resource) []operation {
 	return found
 }
 
-// routes returns the methods of all APIs that functions serve.
+// routes returns the methods of all APIs that invoke a function.
 func (s *stack) routes() []operation {
 	var found []operation
 	for _, api := range s.all(restAPIType) {
@@ -64,7 +64,7 @@ func (s *stack) routes() []operation {
 	return found
 }
 
-// documented returns the methods of all APIs that readers are told of.
+// documented returns the methods of all APIs that the contract has, without OPTIONS and ANY.
 func (s *stack) documented() []operation {
 	var found []operation
 	for _, api := range s.all(restAPIType) {
@@ -79,11 +79,12 @@ func (s *stack) documented() []operation {
 
 func (o operation) at(key string) string { return o.path + "." + integrationKey + "." + key }
 
-// Lambda's Invoke is a POST, whatever the method of the route; with any other, each call fails with a 500.
+// integrationMethod checks that integrations use POST, the method of Lambda's Invoke. With any other, each request
+// fails with 500.
 func integrationMethod(s *stack, report report) {
 	for _, o := range s.routes() {
 		if o.integration["httpMethod"] != "POST" {
-			report(o.at("httpMethod"), "it is %v; API Gateway calls functions by POST", o.integration["httpMethod"])
+			report(o.at("httpMethod"), "want POST, which Lambda's Invoke requires, got %v", o.integration["httpMethod"])
 		}
 	}
 }
@@ -91,7 +92,7 @@ func integrationMethod(s *stack, report report) {
 var invocation = regexp.MustCompile(
 	`^arn:\$\{AWS::Partition\}:apigateway:\$\{AWS::Region\}:lambda:path/2015-03-31/functions/(\$\{[^}]*\})/invocations$`)
 
-// target returns the alias that an operation calls.
+// target returns the alias that an operation invokes.
 func (s *stack) target(o operation) (alias resource, ok bool) {
 	match := invocation.FindStringSubmatch(text(o.integration["uri"]))
 	if match == nil {
@@ -103,14 +104,15 @@ func (s *stack) target(o operation) (alias resource, ok bool) {
 func integrationURI(s *stack, report report) {
 	for _, o := range s.routes() {
 		if _, ok := s.target(o); !ok {
-			report(o.at("uri"), "it is %q; give Lambda's Invoke of the function's alias, "+
+			report(o.at("uri"), "got %q, want Lambda's Invoke of the function's alias, "+
 				"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Alias}/invocations",
 				text(o.integration["uri"]))
 		}
 	}
 }
 
-// A function that ends after the gateway stopped waiting has done what the client was told had failed.
+// integrationTimeout checks that a function times out before API Gateway does. Otherwise a write can take effect after
+// the client has received an error.
 func integrationTimeout(s *stack, report report) {
 	for _, o := range s.routes() {
 		limit, given := number(o.integration["timeoutInMillis"])
@@ -118,7 +120,7 @@ func integrationTimeout(s *stack, report report) {
 			limit = gatewayLimit
 		}
 		if limit > gatewayLimit {
-			report(o.at("timeoutInMillis"), "it is %v; API Gateway waits for at most %d ms", limit, gatewayLimit)
+			report(o.at("timeoutInMillis"), "got %v, want at most %d ms, the maximum of API Gateway", limit, gatewayLimit)
 		}
 		alias, ok := s.target(o)
 		if !ok {
@@ -126,7 +128,7 @@ func integrationTimeout(s *stack, report report) {
 		}
 		function, ok := s.function(alias.properties["FunctionName"])
 		if timeout, _ := number(function.properties["Timeout"]); ok && timeout*1000 >= limit {
-			report(function.path("Timeout"), "it is %v s; a function must end before API Gateway stops waiting for it, after %v ms",
+			report(function.path("Timeout"), "got %v s, want less than the integration timeout, %v ms",
 				timeout, limit)
 		}
 	}
@@ -136,31 +138,30 @@ func integrationMissing(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		found := operations(api)
 		if len(found) == 0 {
-			report(api.path("Body"), "it has no operation: render it from the contract")
+			report(api.path("Body"), "no operation: render it from the contract")
 		}
 		for _, o := range found {
 			if kind := text(o.integration["type"]); kind != "aws_proxy" && kind != "mock" {
-				report(o.at("type"), "it is %q; an operation is served by a function, aws_proxy, or by the gateway itself, mock", kind)
+				report(o.at("type"), "got %q, want aws_proxy or mock", kind)
 			}
 		}
 	}
 }
 
-// head sees that HEAD is served as GET is, wherever GET is (RFC 9110 §9.1). API Gateway does not derive one from the
-// other.
+// head checks that GET and HEAD have the same integration (RFC 9110 §9.1). API Gateway does not derive HEAD from GET.
 func head(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		paths := mapping(at(api.properties, "Body", "paths"))
 		for _, route := range sortedKeys(paths) {
 			get, head := at(paths, route, "get", integrationKey), at(paths, route, "head", integrationKey)
 			if !reflect.DeepEqual(get, head) {
-				report(api.path("Body", "paths", route), "HEAD is GET without the body: give both the same integration")
+				report(api.path("Body", "paths", route), "want the same integration for GET and HEAD")
 			}
 		}
 	}
 }
 
-// bodyReference sees to $ref, of which API Gateway imports only those within the document.
+// bodyReference checks that each $ref refers to a part of the Body. API Gateway imports no others.
 func bodyReference(s *stack, report report) {
 	unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901
 	for _, api := range s.all(restAPIType) {
@@ -176,13 +177,13 @@ func bodyReference(s *stack, report report) {
 				keys[i] = unescape.Replace(key)
 			}
 			if !local || at(body, keys...) == nil {
-				report(path+".$ref", "there is no %s in the Body", reference)
+				report(path+".$ref", "%s is not in the Body", reference)
 			}
 		})
 	}
 }
 
-// requestValidator sees that parameters are validated by a validator that there is.
+// requestValidator checks that a defined validator validates the parameters of each route.
 func requestValidator(s *stack, report report) {
 	const key, definitions = "x-amazon-apigateway-request-validator", "x-amazon-apigateway-request-validators"
 	for _, o := range s.routes() {
@@ -191,13 +192,13 @@ func requestValidator(s *stack, report report) {
 			path, name = o.api.path("Body", key), at(o.api.properties, "Body", key)
 		}
 		if at(o.api.properties, "Body", definitions, text(name), "validateRequestParameters") != true {
-			report(path, "%q is no validator of parameters; define it in %s", text(name), definitions)
+			report(path, "%q is not a validator of parameters: define it in %s", text(name), definitions)
 		}
 	}
 }
 
-// authorization sees that each operation asks for what the parameter Authorization says, but for those that answer
-// what there is not, and OPTIONS. API Gateway ignores what the Body says for all operations.
+// authorization checks that each documented operation has the security scheme of the parameter Authorization. API
+// Gateway ignores security at the root of the Body.
 func authorization(s *stack, report report) {
 	mode, ok := s.parameters["Authorization"]
 	if !ok {
@@ -205,19 +206,19 @@ func authorization(s *stack, report report) {
 	}
 	for _, api := range s.all(restAPIType) {
 		if _, ok := at(api.properties, "Body", "security").([]any); ok {
-			report(api.path("Body", "security"), "API Gateway ignores it here: say it for each operation")
+			report(api.path("Body", "security"), "API Gateway ignores it here: set it for each operation")
 		}
 	}
 	for _, o := range s.documented() {
 		path, requirements := o.path+".security", list(o.content["security"])
 		if mode == "NONE" {
 			if len(requirements) > 0 {
-				report(path, "it asks for authorization, but Authorization is NONE")
+				report(path, "want no authorization, because Authorization is NONE")
 			}
 			continue
 		}
 		if len(requirements) != 1 || len(mapping(requirements[0])) != 1 {
-			report(path, "anyone can call it: it must name exactly one scheme, that of Authorization %s", mode)
+			report(path, "want exactly one scheme, that of Authorization %s", mode)
 			continue
 		}
 		for name := range mapping(requirements[0]) {
@@ -229,7 +230,8 @@ func authorization(s *stack, report report) {
 	}
 }
 
-// fault tells what is wrong with a security scheme ("x-amazon-apigateway-authtype", "x-amazon-apigateway-authorizer").
+// fault describes what is wrong with a security scheme, or returns "" ("x-amazon-apigateway-authtype",
+// "x-amazon-apigateway-authorizer").
 func (s *stack) fault(mode string, scheme object) string {
 	const typeKey, authorizerKey = "x-amazon-apigateway-authtype", "x-amazon-apigateway-authorizer"
 	header, authType := "Authorization", ""
@@ -239,33 +241,34 @@ func (s *stack) fault(mode string, scheme object) string {
 	case "COGNITO_USER_POOLS":
 		authType = "cognito_user_pools"
 		if kind := at(scheme, authorizerKey, "type"); kind != authType {
-			return fmt.Sprintf("its authorizer's type is %v, not %s", kind, authType)
+			return fmt.Sprintf("the type of its authorizer is %v, want %s", kind, authType)
 		}
 		pools := list(at(scheme, authorizerKey, "providerARNs"))
 		if len(pools) != 1 || text(pools[0]) == "" || text(pools[0]) != s.parameters["UserPoolArn"] {
-			return "its providerARNs must be UserPoolArn alone"
+			return "its providerARNs must have only UserPoolArn"
 		}
 	case "API_KEY":
 		header = "x-api-key"
 	default:
-		return "there is no such way to authorize"
+		return "the value of Authorization is unknown"
 	}
 	switch {
 	case scheme["type"] != "apiKey" || scheme["in"] != "header" || !strings.EqualFold(text(scheme["name"]), header):
-		return fmt.Sprintf("it must be an apiKey in the header %s", header)
+		return fmt.Sprintf("want an apiKey in the header %s", header)
 	case text(scheme[typeKey]) != authType:
-		return fmt.Sprintf("its %s is %q, not %q", typeKey, text(scheme[typeKey]), authType)
+		return fmt.Sprintf("its %s is %q, want %q", typeKey, text(scheme[typeKey]), authType)
 	default:
 		return ""
 	}
 }
 
-// A browser sends no credentials with a preflight (Fetch, §3.2.2 HTTP requests).
+// preflight checks that OPTIONS has no authorization. A browser sends no credentials with a preflight (Fetch, §3.2.2
+// HTTP requests).
 func preflight(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		for _, o := range operations(api) {
 			if o.method == "OPTIONS" && len(list(o.content["security"])) > 0 {
-				report(o.path+".security", "browsers send preflights without credentials: leave OPTIONS open")
+				report(o.path+".security", "browsers send preflights without credentials: remove the authorization of OPTIONS")
 			}
 		}
 	}
@@ -273,7 +276,7 @@ func preflight(s *stack, report report) {
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// source returns the ARNs by which a call of an operation can be allowed ("Control access to a REST API", execute-api).
+// sources returns the source ARNs that allow requests to an operation ("Control access to a REST API", execute-api).
 func (s *stack) sources(o operation) []string {
 	var found []string
 	for _, stage := range s.all(stageType) {
@@ -288,7 +291,7 @@ func (s *stack) sources(o operation) []string {
 	return found
 }
 
-// permission sees that API Gateway may call each function, by its alias, for exactly the routes that it serves.
+// permission checks that API Gateway may invoke the alias of each function for exactly its routes.
 func permission(s *stack, report report) {
 	const permissionType = "AWS::Lambda::Permission"
 	needed := map[string]bool{} // the ids of permissions
@@ -307,38 +310,38 @@ func permission(s *stack, report report) {
 			}
 		}
 		if !allowed {
-			report(o.path, "API Gateway may not call %s for it: add an AWS::Lambda::Permission with this alias and the SourceArn %s",
+			report(o.path, "API Gateway may not invoke %s for it: add an AWS::Lambda::Permission with this alias and the SourceArn %s",
 				alias.id, strings.Join(sources, " or "))
 		}
 	}
 	for _, p := range s.all(permissionType) {
 		if !needed[p.id] {
-			report(p.path("SourceArn"), "it allows what no route needs: each permission is for one alias and exactly one route it serves")
+			report(p.path("SourceArn"), "no route needs it: want a permission for one alias and exactly one of its routes")
 		}
 	}
 }
 
-// deployment sees that a stage serves a deployment of its own API.
+// deployment checks that a stage has a deployment of its own API.
 func deployment(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		api, ok := s.referred(stage.properties["RestApiId"], restAPIType)
 		if !ok {
-			report(stage.path("RestApiId"), "it must be the Ref of an API")
+			report(stage.path("RestApiId"), "want the Ref of an API")
 		}
 		deployed, ok := s.referred(stage.properties["DeploymentId"], "AWS::ApiGateway::Deployment", "", "DeploymentId")
 		if !ok {
-			report(stage.path("DeploymentId"), "it is %q; it must be the Ref of an AWS::ApiGateway::Deployment",
+			report(stage.path("DeploymentId"), "got %q, want the Ref of an AWS::ApiGateway::Deployment",
 				text(stage.properties["DeploymentId"]))
 			continue
 		}
 		if of, ok := s.referred(deployed.properties["RestApiId"], restAPIType); !ok || of.id != api.id {
-			report(deployed.path("RestApiId"), "it must be the Ref of the API of the stage, %s", api.id)
+			report(deployed.path("RestApiId"), "want the Ref of the API of the stage, %s", api.id)
 		}
 	}
 }
 
-// usagePlan sees that keys are worth something where they are asked for: a key opens a stage only by a plan. A plan
-// that names a stage by a text is made before it, which fails.
+// usagePlan checks that API keys belong to a usage plan with the stage, which API Gateway requires. A plan that
+// refers to a stage by a plain string is created before the stage, and fails.
 func usagePlan(s *stack, report report) {
 	const planType = "AWS::ApiGateway::UsagePlan"
 	planned := map[string]bool{} // the ids of stages
@@ -349,7 +352,7 @@ func usagePlan(s *stack, report report) {
 				switch name := text(at(of, "Stage")); {
 				case name != "${"+stage.id+"}" && name != text(stage.properties["StageName"]):
 				case !byRef && !slices.Contains(list(plan.attributes["DependsOn"]), any(stage.id)):
-					report(plan.path("ApiStages", strconv.Itoa(i)), "it is made before the stage that it names: add DependsOn %s", stage.id)
+					report(plan.path("ApiStages", strconv.Itoa(i)), "it is created before its stage: add DependsOn %s", stage.id)
 					planned[stage.id] = true
 				default:
 					planned[stage.id] = text(at(of, "ApiId")) == text(stage.properties["RestApiId"])
@@ -361,7 +364,7 @@ func usagePlan(s *stack, report report) {
 			_, isKey := s.referred(key.properties["KeyId"], "AWS::ApiGateway::ApiKey", "", "APIKeyId")
 			return ok && of.id == plan.id && isKey
 		}) {
-			report("Resources."+plan.id, "no key belongs to it: add an AWS::ApiGateway::UsagePlanKey")
+			report("Resources."+plan.id, "it has no key: add an AWS::ApiGateway::UsagePlanKey")
 		}
 	}
 	if s.parameters["Authorization"] != "API_KEY" {
@@ -369,7 +372,7 @@ func usagePlan(s *stack, report report) {
 	}
 	for _, stage := range s.all(stageType) {
 		if !planned[stage.id] {
-			report("Resources."+stage.id, "it asks for API keys, but none opens it: add it to the ApiStages of a usage plan")
+			report("Resources."+stage.id, "it requires API keys, but is in no usage plan: add it to the ApiStages of one")
 		}
 	}
 }
@@ -377,7 +380,7 @@ func usagePlan(s *stack, report report) {
 func stageTracing(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		if text(stage.properties["TracingEnabled"]) != "true" {
-			report(stage.path("TracingEnabled"), "X-Ray would not see its requests: set it to true")
+			report(stage.path("TracingEnabled"), "its requests are not traced: set it to true")
 		}
 	}
 }
@@ -389,17 +392,16 @@ func stageLog(s *stack, report report) {
 		_, byAttribute := s.referred(destination, logGroupType, "Arn")
 		if !byAttribute && !s.namesLogGroup(destination) {
 			report(stage.path("AccessLogSetting", "DestinationArn"),
-				"it is %q; requests must be logged: give the ARN of a log group of this template", destination)
+				"got %q, want the ARN of a log group of this template", destination)
 		}
 		if !strings.Contains(text(at(settings, "Format")), "$context.requestId") {
-			report(stage.path("AccessLogSetting", "Format"), "without $context.requestId no line can be found by a client's report")
+			report(stage.path("AccessLogSetting", "Format"), "want $context.requestId, by which lines are found")
 		}
 	}
 }
 
-// stageExecutionLog sees that API Gateway finds what it logs to and with: it makes the log group, which would keep
-// its lines for ever, when there is none of the name ("CloudWatch log formats for API Gateway"), and writes with the
-// account's role.
+// stageExecutionLog checks that the stage depends on its log group and on the account's role. API Gateway creates a log
+// group without retention if none has the name ("CloudWatch log formats for API Gateway").
 func stageExecutionLog(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		if !slices.ContainsFunc(list(stage.properties["MethodSettings"]), func(setting any) bool {
@@ -412,28 +414,28 @@ func stageExecutionLog(s *stack, report report) {
 		if !slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
 			return text(group.properties["LogGroupName"]) == name && stage.after(group)
 		}) {
-			report("Resources."+stage.id+".DependsOn", "its log group would be made without retention: let it depend on one that is named %s",
+			report("Resources."+stage.id+".DependsOn", "API Gateway would create its log group without retention: add a dependency on one with the name %s",
 				name)
 		}
 		for _, account := range s.all(accountType) {
 			if !stage.after(account) {
-				report("Resources."+stage.id, "it logs before the account has a role to log with: let it refer to %s", account.id)
+				report("Resources."+stage.id, "it would log before the account has a role: add a reference to %s", account.id)
 			}
 		}
 	}
 }
 
-// accountRole sees that an account has an API when it is given a role, which API Gateway demands of one that never
-// had any.
+// accountRole checks that the account's role is set after an API is created. API Gateway rejects the role of an account
+// that never had an API.
 func accountRole(s *stack, report report) {
 	for _, account := range s.all(accountType) {
 		if !slices.ContainsFunc(s.all(restAPIType), account.after) {
-			report("Resources."+account.id+".DependsOn", "an account that never had an API takes no role: let it depend on the API")
+			report("Resources."+account.id+".DependsOn", "an account that never had an API rejects the role: add a dependency on the API")
 		}
 	}
 }
 
-// namesLogGroup tells whether an ARN ends in the name of a log group.
+// namesLogGroup reports whether an ARN ends in the name of a log group of the template.
 func (s *stack) namesLogGroup(arn string) bool {
 	_, name, ok := strings.Cut(arn, ":log-group:")
 	return ok && slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
@@ -441,7 +443,7 @@ func (s *stack) namesLogGroup(arn string) bool {
 	})
 }
 
-// settings returns what a stage says for all of its methods, nil where it says nothing.
+// settings returns the settings of a stage for all methods, or nil.
 func settings(stage resource) object {
 	for _, setting := range list(stage.properties["MethodSettings"]) {
 		if at(setting, "HttpMethod") == "*" && at(setting, "ResourcePath") == "/*" {
@@ -463,22 +465,21 @@ func stageThrottle(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		for _, key := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
 			if n, ok := number(settings(stage)[key]); !ok || n <= 0 {
-				report(stage.path("MethodSettings"), "set %s for all methods, * and /*: without it one client can use up the account's",
+				report(stage.path("MethodSettings"), "set %s for all methods, * and /*: otherwise one client can exhaust the account's limit",
 					key)
 			}
 		}
 	}
 }
 
-// stageWebACL reports a stage that is not associated with the web ACL of the parameter, by the form of ARN that AWS WAF
-// takes (AssociateWebACL, ResourceArn). The association must refer to the stage itself: otherwise it may be created
-// first, and fail.
+// stageWebACL checks that each stage is associated with the web ACL of the parameter (AssociateWebACL, ResourceArn).
+// The association must refer to the stage, because CloudFormation may otherwise create it first, which fails.
 func stageWebACL(s *stack, report report) {
 	want := s.parameters["WebAclArn"]
 	associations := s.all("AWS::WAFv2::WebACLAssociation")
 	for _, a := range associations {
 		if got := text(a.properties["WebACLArn"]); got != want {
-			report(a.path("WebACLArn"), "it is %q; it must be the parameter WebAclArn, which is %q", got, want)
+			report(a.path("WebACLArn"), "got %q, want the parameter WebAclArn, %q", got, want)
 		}
 	}
 	for _, stage := range s.all(stageType) {
@@ -493,7 +494,7 @@ func stageWebACL(s *stack, report report) {
 	}
 }
 
-// dataTrace keeps bodies and headers, which are personal and hold credentials, out of the logs.
+// dataTrace checks that API Gateway does not log bodies and headers, which have personal data and credentials.
 func dataTrace(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		for i, setting := range list(stage.properties["MethodSettings"]) {

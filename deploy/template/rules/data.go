@@ -11,8 +11,9 @@ const (
 	kmsKeyParameter = "KmsKeyArn"
 )
 
-// retention sees that data is kept when its resource goes or is replaced, logs for a time that was chosen, and
-// versions to go back to: all but that of a deployment that fails, which Lambda would not publish again.
+// retention checks that data is retained when its resource is deleted or replaced, that log groups have a retention,
+// and that versions are retained for a rollback, except those of a failed deployment, which Lambda would not publish
+// again.
 func retention(s *stack, report report) {
 	for _, id := range sortedKeys(s.resources) {
 		r := s.resources[id]
@@ -21,26 +22,26 @@ func retention(s *stack, report report) {
 			switch r.kind {
 			case tableType, "AWS::S3::Bucket":
 				if policy != "Retain" {
-					report("Resources."+id+"."+key, "its data would go with it: set it to Retain")
+					report("Resources."+id+"."+key, "its data would be deleted with it: set it to Retain")
 				}
 			case versionType:
 				want := map[string]string{"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}[key]
 				if policy != want {
-					report("Resources."+id+"."+key, "versions are kept, but for one that a failed deployment made: set it to %s", want)
+					report("Resources."+id+"."+key, "versions are retained, except those of a failed deployment: set it to %s", want)
 				}
 			case logGroupType, keyType:
 				if policy == nil {
-					report("Resources."+id+"."+key, "say what is to become of it: without it, it is deleted")
+					report("Resources."+id+"."+key, "missing, so that it would be deleted: set it")
 				}
 			}
 		}
 		if _, ok := number(r.properties["RetentionInDays"]); r.kind == logGroupType && !ok {
-			report(r.path("RetentionInDays"), "its lines would be kept for ever: set it")
+			report(r.path("RetentionInDays"), "its lines would never expire: set it")
 		}
 	}
 }
 
-// table sees that a table can be recovered, is encrypted, and is not deleted by mistake.
+// table checks that tables have point-in-time recovery, encryption, deletion protection and tags.
 func table(s *stack, report report) {
 	for _, t := range s.all(tableType) {
 		for _, keys := range [][]string{
@@ -53,7 +54,7 @@ func table(s *stack, report report) {
 			}
 		}
 		if len(list(t.properties["Tags"])) == 0 {
-			report(t.path("Tags"), "tag it with what it belongs to")
+			report(t.path("Tags"), "no tags: add them")
 		}
 	}
 }
@@ -69,14 +70,14 @@ func kmsKey(s *stack, report report) {
 	} {
 		for _, r := range s.all(kind) {
 			if got := text(at(r.properties, keys...)); got != want {
-				report(r.path(keys...), "it is %q; it must be the parameter %s, which is %q",
+				report(r.path(keys...), "got %q, want the parameter %s, %q",
 					got, kmsKeyParameter, want)
 			}
 		}
 	}
 	for _, t := range s.all(tableType) {
 		if want != "" && at(t.properties, "SSESpecification", "SSEType") != "KMS" {
-			report(t.path("SSESpecification", "SSEType"), "DynamoDB takes a key only with the type KMS: set it")
+			report(t.path("SSESpecification", "SSEType"), "DynamoDB uses a key only with the type KMS: set it")
 		}
 	}
 	if want != "" {
@@ -96,7 +97,7 @@ func kmsKeyOfRoles(s *stack, key string, report report) {
 				slices.Contains(list(st.content["Action"]), any("kms:Decrypt")) &&
 				slices.Contains(list(st.content["Resource"]), any(key))
 		}) {
-			report(role.path("Policies"), "%s cannot read what is encrypted: allow kms:Decrypt on the parameter %s",
+			report(role.path("Policies"), "%s cannot decrypt the table: allow kms:Decrypt on the parameter %s",
 				f.id, kmsKeyParameter)
 		}
 	}
@@ -107,14 +108,15 @@ var (
 	secretValue = regexp.MustCompile(`\{\{resolve:(secretsmanager|ssm-secure):|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN`)
 )
 
-// secret keeps secrets out of what anyone who may read the stack or a function's configuration sees.
+// secret checks that outputs, environment variables and API keys have no secrets: everyone who may read the stack or a
+// function's configuration can read them.
 func secret(s *stack, report report) {
 	suspicious := func(name string, value any) bool {
 		return secretName.MatchString(name) || secretValue.MatchString(text(value)) || s.hidden(text(value))
 	}
 	for _, id := range sortedKeys(s.outputs) {
 		if suspicious(id, at(s.outputs[id], "Value")) {
-			report("Outputs."+id, "it looks like a secret, which an output shows to all who may see the stack: put out its id")
+			report("Outputs."+id, "it looks like a secret, and everyone who may read the stack can read it: output its id")
 		}
 	}
 	for _, f := range s.all(functionType) {
@@ -122,18 +124,18 @@ func secret(s *stack, report report) {
 		for _, name := range sortedKeys(variables) {
 			if suspicious(name, variables[name]) {
 				report(f.path("Environment", "Variables", name),
-					"it looks like a secret, which the function's configuration shows: let the function read it where it is kept")
+					"it looks like a secret, and the function's configuration shows it: let the function read it from its store")
 			}
 		}
 	}
 	for _, key := range s.all("AWS::ApiGateway::ApiKey") {
 		if _, ok := key.properties["Value"]; ok {
-			report(key.path("Value"), "it is in the template for all to see: let API Gateway make it")
+			report(key.path("Value"), "the template shows it: let API Gateway generate it")
 		}
 	}
 }
 
-// hidden tells whether a value holds that of a parameter that is not to be shown.
+// hidden reports whether a value contains the value of a NoEcho parameter.
 func (s *stack) hidden(value string) bool {
 	return slices.ContainsFunc(sortedKeys(mapping(s.document["Parameters"])), func(name string) bool {
 		return text(at(s.document, "Parameters", name, "NoEcho")) == "true" && s.parameters[name] != "" &&

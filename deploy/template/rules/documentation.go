@@ -11,17 +11,17 @@ import (
 const (
 	documentationKey = "x-amazon-apigateway-documentation"
 
-	// partLimit is the most parts of documentation that an API may have ("Amazon API Gateway quotas").
+	// partLimit is the maximum number of documentation parts of an API ("Amazon API Gateway quotas").
 	partLimit = 2000
 )
 
-// documentationParts sees that each part of an API's documentation is about something that the API has, and only one
-// about each: API Gateway shows nobody the others.
+// documentationParts checks that each documentation part has a unique location that exists in the API. API Gateway
+// does not show others.
 func documentationParts(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		parts := list(at(api.properties, "Body", documentationKey, "documentationParts"))
 		if len(parts) > partLimit {
-			report(api.path("Body", documentationKey), "it has %d parts; API Gateway keeps %d", len(parts), partLimit)
+			report(api.path("Body", documentationKey), "got %d parts, want at most %d", len(parts), partLimit)
 		}
 		seen := map[string]bool{}
 		for i, part := range parts {
@@ -30,18 +30,18 @@ func documentationParts(s *stack, report report) {
 			place := fmt.Sprint(l)
 			switch {
 			case seen[place]:
-				report(path+".location", "another part is about the same")
+				report(path+".location", "another part has the same location")
 			case !isLocated(api, l):
-				report(path+".location", "the API has nothing that it is about")
+				report(path+".location", "the API has no such location")
 			case mapping(at(part, "properties")) == nil:
-				report(path+".properties", "it must be a mapping")
+				report(path+".properties", "want a mapping")
 			}
 			seen[place] = true
 		}
 	}
 }
 
-// normalized returns a location without what stands for all, which may be left out (DocumentationPartLocation).
+// normalized returns a location without default values (DocumentationPartLocation).
 func normalized(location object) object {
 	l := maps.Clone(location)
 	maps.DeleteFunc(l, func(key string, value any) bool {
@@ -50,7 +50,7 @@ func normalized(location object) object {
 	return l
 }
 
-// isLocated tells whether an API has something that a part of its documentation is about (DocumentationPartLocation).
+// isLocated reports whether the location of a documentation part exists in an API (DocumentationPartLocation).
 func isLocated(api resource, l object) bool {
 	body := mapping(api.properties["Body"])
 	name := text(l["name"])
@@ -65,7 +65,7 @@ func isLocated(api resource, l object) bool {
 		return at(body, "paths", cmp.Or(text(l["path"]), "/")) != nil
 	}
 	for _, o := range operations(api) {
-		// What is left out stands for all; what is said of a path, for all below it too.
+		// A missing key matches all values; a path also matches the paths below it.
 		isBelow := o.route == l["path"] || strings.HasPrefix(o.route, text(l["path"])+"/")
 		if isBelow && (l["method"] == nil || l["method"] == o.method) && hasPart(o, l) {
 			return true
@@ -74,7 +74,7 @@ func isLocated(api resource, l object) bool {
 	return false
 }
 
-// hasPart tells whether an operation has something of the type, the status and the name of a location.
+// hasPart reports whether an operation has an element with the type, status code and name of a location.
 func hasPart(o operation, l object) bool {
 	name := text(l["name"])
 	parameter := func(in string) bool {
@@ -115,8 +115,8 @@ func hasPart(o operation, l object) bool {
 	}
 }
 
-// documentationVersion sees that a stage shows the documentation of its API as it is. A version is the documentation
-// at the time when it is made, under a name that is made once.
+// documentationVersion checks that a stage has the current documentation of its API. A version is a snapshot, and
+// CloudFormation creates it once per name.
 func documentationVersion(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		name := text(stage.properties["DocumentationVersion"])
@@ -128,17 +128,17 @@ func documentationVersion(s *stack, report report) {
 			found = true
 			api, ok := s.referred(version.properties["RestApiId"], restAPIType)
 			if of, isAPI := s.referred(stage.properties["RestApiId"], restAPIType); !ok || !isAPI || api.id != of.id {
-				report(version.path("RestApiId"), "it must be the Ref of the API of the stage %s", stage.id)
+				report(version.path("RestApiId"), "want the Ref of the API of the stage %s", stage.id)
 			}
 			if !stage.after(version) {
-				report("Resources."+stage.id+".DependsOn", "it would be made before its documentation: add %s", version.id)
+				report("Resources."+stage.id+".DependsOn", "it would be created before its documentation: add %s", version.id)
 			}
 			if digest := name[strings.LastIndex(name, "-")+1:]; !strings.HasSuffix(version.id, digest) {
-				report("Resources."+version.id, "its id must change with its version, as in %s", version.id+digest)
+				report("Resources."+version.id, "want an id that changes with the version, such as %s", version.id+digest)
 			}
 		}
 		if !found {
-			report(stage.path("DocumentationVersion"), "it is %q; name an AWS::ApiGateway::DocumentationVersion of this template", name)
+			report(stage.path("DocumentationVersion"), "got %q, want an AWS::ApiGateway::DocumentationVersion of this template", name)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const (
 	groupType    = "AWS::CodeDeploy::DeploymentGroup"
 )
 
-// function returns the function that a value names, by its name or its ARN.
+// function returns the function that a value refers to by name or ARN.
 func (s *stack) function(value any) (resource, bool) {
 	return s.referred(value, functionType, "", "Arn")
 }
@@ -23,17 +23,17 @@ func (s *stack) function(value any) (resource, bool) {
 func functionTracing(s *stack, report report) {
 	for _, f := range s.all(functionType) {
 		if at(f.properties, "TracingConfig", "Mode") != "Active" {
-			report(f.path("TracingConfig", "Mode"), "X-Ray would not see its calls: set it to Active")
+			report(f.path("TracingConfig", "Mode"), "its invocations are not traced: set it to Active")
 		}
 	}
 }
 
-// logGroup returns the log group that a function writes to.
+// logGroup returns the log group of a function.
 func (s *stack) logGroup(function resource) (resource, bool) {
 	return s.referred(at(function.properties, "LoggingConfig", "LogGroup"), logGroupType)
 }
 
-// functionLog sees that each function has a log group to itself: one that Lambda makes keeps its lines for ever.
+// functionLog checks that each function has its own log group. A log group that Lambda creates has no retention.
 func functionLog(s *stack, report report) {
 	owners := map[string]string{}
 	for _, f := range s.all(functionType) {
@@ -41,14 +41,14 @@ func functionLog(s *stack, report report) {
 		group, ok := s.logGroup(f)
 		switch owner := owners[group.id]; {
 		case !ok:
-			report(path, "it has no log group of this template: set LogGroup to the Ref of one")
+			report(path, "no log group of this template: set LogGroup to the Ref of one")
 		case owner != "":
-			report(path, "%s is the log group of %s: give it its own", group.id, owner)
+			report(path, "%s is the log group of %s: use a separate log group", group.id, owner)
 		default:
 			owners[group.id] = f.id
 		}
 		if at(f.properties, "LoggingConfig", "LogFormat") != "JSON" {
-			report(path, "queries need JSON: set LogFormat to it")
+			report(path, "queries need JSON: set LogFormat to JSON")
 		}
 	}
 }
@@ -64,35 +64,35 @@ func (s *stack) versions(function resource) []resource {
 func functionVersion(s *stack, report report) {
 	for _, f := range s.all(functionType) {
 		if n := len(s.versions(f)); n != 1 {
-			report("Resources."+f.id, "it has %d versions in the template: there must be one AWS::Lambda::Version of it", n)
+			report("Resources."+f.id, "want one AWS::Lambda::Version of it, got %d", n)
 		}
 	}
 }
 
-// functionAlias sees that each function is called by an alias that leads to its version, so that a release can shift.
+// functionAlias checks that each function has an alias of its version, which gradual releases need.
 func functionAlias(s *stack, report report) {
 	aliased := map[string]bool{}
 	for _, alias := range s.all(aliasType) {
 		function, ok := s.function(alias.properties["FunctionName"])
 		if !ok {
-			report(alias.path("FunctionName"), "it must be the Ref of a function")
+			report(alias.path("FunctionName"), "want the Ref of a function")
 			continue
 		}
 		aliased[function.id] = true
 		version, ok := s.referred(alias.properties["FunctionVersion"], versionType, "Version")
 		if !ok || !slices.ContainsFunc(s.versions(function), func(v resource) bool { return v.id == version.id }) {
-			report(alias.path("FunctionVersion"), "it is %q; it must be the attribute Version of the version of %s",
+			report(alias.path("FunctionVersion"), "got %q, want the attribute Version of the version of %s",
 				text(alias.properties["FunctionVersion"]), function.id)
 		}
 	}
 	for _, f := range s.all(functionType) {
 		if !aliased[f.id] {
-			report("Resources."+f.id, "no alias leads to it: add an AWS::Lambda::Alias")
+			report("Resources."+f.id, "no alias: add an AWS::Lambda::Alias")
 		}
 	}
 }
 
-// gradualRelease sees that a release that shifts gradually goes back when an alarm of the function rings.
+// gradualRelease checks that a gradual release rolls back if an alarm of the function goes off.
 func gradualRelease(s *stack, report report) {
 	switch s.parameters["DeploymentPreference"] {
 	case "", "AllAtOnce":
@@ -104,7 +104,7 @@ func gradualRelease(s *stack, report report) {
 		group, ok := s.referred(at(update, "DeploymentGroupName"), groupType)
 		_, hasApplication := s.referred(at(update, "ApplicationName"), "AWS::CodeDeploy::Application")
 		if !ok || !hasApplication {
-			report(path, "its version would change at once: name an application and a deployment group of this template")
+			report(path, "traffic would shift all at once: set an application and a deployment group of this template")
 			continue
 		}
 		events := list(at(group.properties, "AutoRollbackConfiguration", "Events"))
@@ -114,12 +114,12 @@ func gradualRelease(s *stack, report report) {
 		}
 		function, _ := s.function(alias.properties["FunctionName"]) // function-alias
 		if text(at(group.properties, "AlarmConfiguration", "Enabled")) != "true" || !s.watches(group, function) {
-			report(group.path("AlarmConfiguration"), "nothing would stop a bad release: enable it and name an alarm of %s", function.id)
+			report(group.path("AlarmConfiguration"), "no alarm stops a bad release: enable it and add an alarm of %s", function.id)
 		}
 	}
 }
 
-// watches tells whether one of the alarms of a deployment group is about a function.
+// watches reports whether a deployment group has an alarm on a metric of a function.
 func (s *stack) watches(group, function resource) bool {
 	for _, named := range list(at(group.properties, "AlarmConfiguration", "Alarms")) {
 		for _, alarm := range s.all(alarmType) {
@@ -136,7 +136,7 @@ func (s *stack) watches(group, function resource) bool {
 	return false
 }
 
-// alarm sees that what fails rings: each resource that serves has an alarm on each metric that tells of its failures.
+// alarm checks that functions, APIs and tables have an alarm on each metric of failures.
 func alarm(s *stack, report report) {
 	if s.parameters["Monitoring"] != "true" {
 		return
@@ -151,17 +151,17 @@ func alarm(s *stack, report report) {
 	}
 	for _, kind := range []string{functionType, restAPIType, tableType} {
 		for _, r := range s.all(kind) {
-			for _, alternatives := range telling(kind) {
+			for _, alternatives := range failureMetrics(kind) {
 				if !slices.ContainsFunc(alternatives, func(name string) bool { return watched[r.id+" "+name] }) {
-					report("Resources."+r.id, "no alarm is on its metric %s: add one", strings.Join(alternatives, " or "))
+					report("Resources."+r.id, "no alarm on its metric %s: add one", strings.Join(alternatives, " or "))
 				}
 			}
 		}
 	}
 }
 
-// telling returns the metrics that tell of a resource's failures, each with those that tell the same.
-func telling(kind string) [][]string {
+// failureMetrics returns the metrics of failures of a resource type. Each element lists alternatives.
+func failureMetrics(kind string) [][]string {
 	switch kind {
 	case functionType:
 		return [][]string{{"Errors"}, {"Throttles"}, {"Duration"}}
@@ -172,12 +172,12 @@ func telling(kind string) [][]string {
 	}
 }
 
-// alarmMetric sees that each alarm is on a metric that there is: one on any other stays silent for ever.
+// alarmMetric checks that the metrics of each alarm exist. An alarm on any other metric never goes off.
 func alarmMetric(s *stack, report report) {
 	for _, a := range s.all(alarmType) {
 		found := metrics(a)
 		if len(found) == 0 {
-			report("Resources."+a.id, "it watches no metric")
+			report("Resources."+a.id, "want a metric")
 		}
 		for _, m := range found {
 			s.checkMetric(m, report)
@@ -185,14 +185,14 @@ func alarmMetric(s *stack, report report) {
 	}
 }
 
-// alarmThreshold sees that a function's alarm on Duration can ring: none lasts longer than its Timeout.
+// alarmThreshold checks that an alarm on Duration can go off: its threshold must be less than the function's timeout.
 func alarmThreshold(s *stack, report report) {
 	for _, a := range s.all(alarmType) {
 		for _, m := range metrics(a) {
 			f, ok := s.subject(m)
 			threshold, given := number(a.properties["Threshold"])
 			if timeout, _ := number(f.properties["Timeout"]); ok && given && m.name == "Duration" && threshold >= timeout*1000 {
-				report(a.path("Threshold"), "it is %v ms and can never be reached: the Timeout of %s is %v s", threshold, f.id, timeout)
+				report(a.path("Threshold"), "got %v ms, want less than the Timeout of %s, %v s", threshold, f.id, timeout)
 			}
 		}
 	}
@@ -200,24 +200,23 @@ func alarmThreshold(s *stack, report report) {
 
 var alarmTerm = regexp.MustCompile(`^ALARM\("([^"]+)"\)$`)
 
-// alarmComposite sees that all alarms are under the composite one, which is where people are told: any of them sets
-// it off.
+// alarmComposite checks that each alarm is in the rule of a composite alarm, which sends the notifications.
 func alarmComposite(s *stack, report report) {
-	var told []string // names, ARNs and references
+	var included []string // names, ARNs and references
 	for _, composite := range s.all("AWS::CloudWatch::CompositeAlarm") {
 		for term := range strings.SplitSeq(text(composite.properties["AlarmRule"]), " OR ") {
 			if match := alarmTerm.FindStringSubmatch(term); match != nil {
-				told = append(told, match[1])
+				included = append(included, match[1])
 			} else {
-				report(composite.path("AlarmRule"), `%q is in it; join terms such as ALARM("name") by OR, and nothing else`, term)
+				report(composite.path("AlarmRule"), `got %q, want terms such as ALARM("name"), joined by OR`, term)
 			}
 		}
 	}
 	for _, a := range s.all(alarmType) {
 		if !slices.ContainsFunc([]string{"${" + a.id + "}", "${" + a.id + ".Arn}", text(a.properties["AlarmName"])}, func(name string) bool {
-			return slices.Contains(told, name)
+			return slices.Contains(included, name)
 		}) {
-			report("Resources."+a.id, "nobody is told of it: name it in the AlarmRule of a composite alarm")
+			report("Resources."+a.id, "it notifies nobody: add it to the AlarmRule of a composite alarm")
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// metric is one of CloudWatch's, as an alarm or a dashboard names it.
+// metric is a CloudWatch metric of an alarm or a dashboard.
 type metric struct {
 	path       string
 	namespace  string
@@ -16,7 +16,7 @@ type metric struct {
 	dimensions map[string]string
 }
 
-// metrics returns those that an alarm watches.
+// metrics returns the metrics of an alarm.
 func metrics(alarm resource) []metric {
 	var found []metric
 	add := func(path string, o any) {
@@ -36,8 +36,8 @@ func metrics(alarm resource) []metric {
 	return found
 }
 
-// dimensionSets returns the sets of dimensions, each sorted and joined by spaces, that AWS publishes a metric with;
-// nil for one that it does not publish ("Amazon API Gateway dimensions and metrics", "Types of metrics for Lambda
+// dimensionSets returns the sets of dimensions with which AWS publishes a metric, each sorted and joined by spaces. It
+// returns nil for an unknown metric ("Amazon API Gateway dimensions and metrics", "Types of metrics for Lambda
 // functions", "DynamoDB metrics and dimensions", "Monitoring Amazon SNS topics using CloudWatch").
 func dimensionSets(namespace, name string) []string {
 	for _, published := range []struct {
@@ -74,26 +74,26 @@ func dimensionSets(namespace, name string) []string {
 	return nil
 }
 
-// checkMetric sees that a metric is published, with these dimensions, and by a resource of this stack.
+// checkMetric checks that AWS publishes the metric with these dimensions for a resource of the template.
 func (s *stack) checkMetric(m metric, report report) {
 	sets, given := dimensionSets(m.namespace, m.name), strings.Join(sortedKeys(m.dimensions), " ")
 	switch _, ok := s.subject(m); {
 	case sets == nil:
 		report(m.path, "AWS publishes no metric %s in %s", m.name, m.namespace)
 	case !slices.Contains(sets, given):
-		report(m.path, "AWS publishes %s with the dimensions %q, not %q", m.name, sets, given)
+		report(m.path, "AWS publishes %s with the dimensions %q, got %q", m.name, sets, given)
 	case given != "" && !ok && m.namespace != "AWS/SNS" && !s.adopted(m):
-		report(m.path, "its dimensions %v name nothing in this template", m.dimensions)
+		report(m.path, "its dimensions %v match no resource of this template", m.dimensions)
 	}
 }
 
-// adopted tells whether a metric is that of a table that the stack uses but did not make.
+// adopted reports whether a metric is of the table of the parameter ExistingTableName.
 func (s *stack) adopted(m metric) bool {
 	name := s.parameters["ExistingTableName"]
 	return name != "" && m.dimensions["TableName"] == name
 }
 
-// subject returns the resource that a metric tells of.
+// subject returns the resource of a metric.
 func (s *stack) subject(m metric) (resource, bool) {
 	switch m.namespace {
 	case "AWS/Lambda":
@@ -125,14 +125,13 @@ func (s *stack) subject(m metric) (resource, bool) {
 	return resource{}, false
 }
 
-// dashboardMetric sees that each graph of a dashboard is of metrics that there are ("Dashboard body structure and
-// syntax").
+// dashboardMetric checks that the metrics of each dashboard widget exist ("Dashboard body structure and syntax").
 func dashboardMetric(s *stack, report report) {
 	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
 		path := dashboard.path("DashboardBody")
 		var body object
 		if err := json.Unmarshal([]byte(text(dashboard.properties["DashboardBody"])), &body); err != nil {
-			report(path, "it must be JSON: %v", err)
+			report(path, "want JSON: %v", err)
 			continue
 		}
 		for i, widget := range list(body["widgets"]) {
@@ -145,7 +144,7 @@ func dashboardMetric(s *stack, report report) {
 				above = words
 				place := fmt.Sprintf("%s.widgets.%d.properties.metrics.%d", path, i, j)
 				if len(words)%2 != 0 {
-					report(place, "it is %q; it must be a namespace, a metric, and names and values of dimensions", words)
+					report(place, "got %q, want a namespace, a metric, and names and values of dimensions", words)
 					continue
 				}
 				m := metric{path: place, namespace: words[0], name: words[1], dimensions: map[string]string{}}
@@ -158,16 +157,15 @@ func dashboardMetric(s *stack, report report) {
 	}
 }
 
-// expand returns the words of a row of metrics, in which . stands for the word above and ... for all that are not
-// given.
+// expand returns the words of a row of metrics. The word . repeats the word above, and ... all omitted words above.
 func expand(row []any, above []string) []string {
 	var words []string
 	for i, element := range row {
 		word, ok := element.(string)
 		switch {
-		case !ok: // how to draw it
+		case !ok: // rendering properties
 		case word == "..." && len(above) >= len(row)-1:
-			words = append(words, above[len(words):len(above)-countTexts(row[i+1:])]...)
+			words = append(words, above[len(words):len(above)-countStrings(row[i+1:])]...)
 		case word == "." && len(words) < len(above):
 			words = append(words, above[len(words)])
 		default:
@@ -177,7 +175,7 @@ func expand(row []any, above []string) []string {
 	return words
 }
 
-func countTexts(row []any) int {
+func countStrings(row []any) int {
 	n := 0
 	for _, element := range row {
 		if _, ok := element.(string); ok {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// references sees that all names in the template, on branches that are not taken too, are those of a parameter, a
-// resource or a condition, and that what exists refers to what exists.
+// references checks that each name in the template refers to a parameter, resource or condition, in all branches, and
+// that existing resources refer only to existing resources.
 func references(s *stack, report report) {
 	for path, fault := range s.faults {
 		report(path, "%s", fault)
@@ -32,7 +32,7 @@ func references(s *stack, report report) {
 	}
 }
 
-// names sees to the arguments of intrinsic functions in a value.
+// names checks the names in the arguments of intrinsic functions of a value.
 func (s *stack) names(path string, value any, report report) {
 	walk(path, value, func(path string, o object) {
 		if argument, ok := o["Ref"]; ok {
@@ -42,7 +42,7 @@ func (s *stack) names(path string, value any, report report) {
 			if name := attribute(argument); strings.Contains(name, ".") {
 				s.name(path+".Fn::GetAtt", name, report)
 			} else {
-				report(path+".Fn::GetAtt", "it names no attribute of %s", name)
+				report(path+".Fn::GetAtt", "want an attribute of %s", name)
 			}
 		}
 		if argument, ok := o["Fn::Sub"]; ok {
@@ -52,7 +52,7 @@ func (s *stack) names(path string, value any, report report) {
 			if arguments := list(argument); len(arguments) == 3 {
 				s.conditionName(path+".Fn::If.0", arguments[0], report)
 			} else {
-				report(path+".Fn::If", "it takes a condition and two values")
+				report(path+".Fn::If", "want a condition and two values")
 			}
 		}
 	})
@@ -60,7 +60,7 @@ func (s *stack) names(path string, value any, report report) {
 
 func (s *stack) variables(path string, arguments []any, report report) {
 	if len(arguments) == 0 {
-		report(path, "it takes a text")
+		report(path, "want a string")
 		return
 	}
 	var own object
@@ -74,7 +74,7 @@ func (s *stack) variables(path string, arguments []any, report report) {
 	}
 }
 
-// name sees that a name is that of a parameter or a resource, or with a dot of an attribute of a resource.
+// name checks that a name is that of a parameter or resource, or Resource.Attribute.
 func (s *stack) name(path, name string, report report) {
 	id, _, isAttribute := strings.Cut(name, ".")
 	if _, ok := mapping(s.document["Resources"])[id]; ok {
@@ -93,7 +93,7 @@ func (s *stack) conditionName(path string, value any, report report) {
 	}
 }
 
-// pseudoParameters are CloudFormation's own ("Pseudo parameters reference").
+// pseudoParameters returns the pseudo parameters of CloudFormation ("Pseudo parameters reference").
 func pseudoParameters() []string {
 	return []string{
 		"AWS::AccountId", "AWS::NoValue", "AWS::NotificationARNs", "AWS::Partition", "AWS::Region", "AWS::StackId",

@@ -1,13 +1,13 @@
-// Package rules checks what CloudFormation is given against the rules of this house: mistakes that linters let pass
-// because each part is right by itself, and only together with another part, or with how AWS behaves, it is wrong.
+// Package rules checks a rendered template against the house rules of this project. The rules find mistakes that linters
+// miss because they concern several resources, or the behavior of AWS.
 //
-// A rule sees the template as its conditions make it for given parameters: only the resources that exist, with the
-// branches of Fn::If that are taken, parameters replaced by their values, and what else is referred to as text such
-// as ${GetFunction.Arn}. To see all of a template, check it for each combination of parameters that matters.
+// A rule checks the template for given parameters: the resources that exist under the conditions, with Fn::If evaluated
+// and parameters replaced by their values. Other references become strings such as ${GetFunction.Arn}. To check a whole
+// template, call Check for each combination of [Variants].
 //
-// Package template works values out too, for one place and with the names that things have there, and gives up at the
-// first fault. Here references stay visible, as they are what most rules are about, and the rest of a template with a
-// fault is checked all the same. What cannot be worked out here is a violation of the rule reference.
+// Package template also evaluates values, but for given pseudo parameters, and stops at the first error. Here references
+// remain visible, because most rules are about them, and evaluation continues after an error. A value that cannot be
+// evaluated is a violation of the rule reference.
 package rules
 
 import (
@@ -19,19 +19,18 @@ import (
 	"slices"
 )
 
-// Violation is one place in a template that breaks a rule.
+// Violation is a violation of a rule at a path of a template.
 type Violation struct {
 	Rule    string // one of [Names]
-	Path    string // the place, such as Resources.GetFunction.Properties.Role
-	Message string // what is wrong there and what to do
+	Path    string // such as Resources.GetFunction.Properties.Role
+	Message string // what is wrong and what to do
 }
 
 // String returns the violation in one line.
 func (v Violation) String() string { return fmt.Sprintf("%s: %s (%s)", v.Path, v.Message, v.Rule) }
 
-// Check returns what is wrong with a rendered template, in JSON, when it is given to CloudFormation with these
-// parameters; one that is left out has its default. The violations are in the order of their paths. The error is
-// about a document that is no template.
+// Check returns the violations of a rendered template in JSON for the given parameters, sorted by path. Omitted
+// parameters have their defaults. It returns an error if document is not a template.
 func Check(document []byte, parameters map[string]string) ([]Violation, error) {
 	var decoded object
 	if err := json.Unmarshal(document, &decoded); err != nil {
@@ -42,7 +41,7 @@ func Check(document []byte, parameters map[string]string) ([]Violation, error) {
 
 func check(document object, parameters map[string]string) ([]Violation, error) {
 	if mapping(document["Resources"]) == nil {
-		return nil, errors.New("check the template: it has no Resources")
+		return nil, errors.New("check the template: no Resources")
 	}
 	var violations []Violation
 	s := newStack(document, parameters)
@@ -127,8 +126,8 @@ func all() []rule {
 	}
 }
 
-// Variants returns the combinations of parameters that give the project's template another shape: its conditions and
-// the rendering hold other parts for each. The stage is prod in some and not in others.
+// Variants returns combinations of parameters that cover the conditions of the project's template and the variants of
+// its rendering. The stage is prod in some and not in others.
 func Variants() []map[string]string {
 	var variants []map[string]string
 	for _, authorization := range []map[string]string{

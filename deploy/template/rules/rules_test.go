@@ -19,7 +19,7 @@ import (
 
 type object = map[string]any
 
-// full are parameters with which the template has nearly everything.
+// full returns parameters with which nearly all resources exist.
 func full() map[string]string {
 	return map[string]string{
 		"Authorization": "AWS_IAM", "Monitoring": "true", "DeploymentPreference": "Canary10Percent5Minutes",
@@ -33,7 +33,7 @@ func with(changes map[string]string) map[string]string {
 	return parameters
 }
 
-// project renders the project's own template, which it reads once, with packages for its functions.
+// project renders the project's template, which it reads once, with packages for the functions.
 //
 //nolint:gochecknoglobals // read once, never changed
 var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered, error) {
@@ -61,7 +61,7 @@ var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered,
 	}
 })
 
-// render returns the template as CloudFormation is given it, and all of its parameters.
+// render returns the rendered template in JSON and all of its parameters.
 func render(t *testing.T, parameters map[string]string) ([]byte, map[string]string) {
 	t.Helper()
 	rendered, err := project()(parameters)
@@ -71,16 +71,16 @@ func render(t *testing.T, parameters map[string]string) ([]byte, map[string]stri
 	return rendered.JSON(), rendered.Parameters()
 }
 
-// decoded is a rendered template as rules are given it.
+// decoded is a decoded rendered template.
 type decoded struct {
 	document   object
 	parameters map[string]string
 }
 
-// documents are the rendered templates that mutations are made of, by their parameters.
+// documents has the rendered templates by parameters, for the mutations.
 var documents sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
-// document returns the template, rendered with parameters, for a test to change.
+// document returns a copy of the rendered template, which the caller may change.
 func document(t *testing.T, given map[string]string) decoded {
 	t.Helper()
 	once, _ := documents.LoadOrStore(fmt.Sprint(given), sync.OnceValues(func() (decoded, error) {
@@ -126,7 +126,7 @@ func check(t *testing.T, document []byte, parameters map[string]string) []rules.
 	return violations
 }
 
-func TestTheProjectKeepsAllRules(t *testing.T) {
+func TestProject(t *testing.T) {
 	t.Parallel()
 	for _, parameters := range append(rules.Variants(), nil, full()) {
 		t.Run(strings.ReplaceAll(fmt.Sprint(parameters), " ", ","), func(t *testing.T) {
@@ -139,13 +139,12 @@ func TestTheProjectKeepsAllRules(t *testing.T) {
 	}
 }
 
-// place is where to change a document: keys and indices, of which the first after Resources may be the beginning of a
-// logical id.
+// place is a path of keys and indices in a document. The first key after Resources may be a prefix of a logical id.
 type place []string
 
 func at(words string) place { return strings.Split(words, " ") }
 
-// in follows the place to what holds its last key.
+// in returns the parent of the place and its last key.
 func (p place) in(t *testing.T, document object) (holder any, key string) {
 	t.Helper()
 	holder = document
@@ -164,7 +163,7 @@ func (p place) in(t *testing.T, document object) (holder any, key string) {
 			holder = v[index]
 		}
 		if holder == nil {
-			t.Fatalf("%v: there is no %s", p, key)
+			t.Fatalf("%v: no key %s", p, key)
 		}
 	}
 	key = p[len(p)-1]
@@ -176,7 +175,7 @@ func (p place) in(t *testing.T, document object) (holder any, key string) {
 	return holder, key
 }
 
-// logicalID returns the one that is begun, as ids of versions and deployments end in a digest.
+// logicalID returns the logical id with a prefix: ids of versions and deployments end in a digest.
 func logicalID(t *testing.T, resources object, begun string) string {
 	t.Helper()
 	if resources[begun] != nil {
@@ -187,11 +186,11 @@ func logicalID(t *testing.T, resources object, begun string) string {
 			return id
 		}
 	}
-	t.Fatalf("there is no %s", begun)
+	t.Fatalf("no logical id begins with %s", begun)
 	return ""
 }
 
-// change is one to a document.
+// change changes a document.
 type change func(t *testing.T, document object)
 
 func set(where string, value any) change {
@@ -211,7 +210,7 @@ func set(where string, value any) change {
 	}
 }
 
-// asJSON returns a value as it is when it is read from JSON.
+// asJSON returns a value after encoding and decoding it as JSON.
 func asJSON(t *testing.T, value any) (read any) {
 	t.Helper()
 	encoded, err := json.Marshal(value)
@@ -230,13 +229,13 @@ func drop(where string) change {
 		holder, key := at(where).in(t, document)
 		o, ok := holder.(object)
 		if _, there := o[key]; !ok || !there {
-			t.Fatalf("%s: there is nothing to drop", where)
+			t.Fatalf("%s: nothing to drop", where)
 		}
 		delete(o, key)
 	}
 }
 
-// replace replaces a text within a text, which must be there.
+// replace replaces a substring of a string, which must contain it.
 func replace(where, old, replacement string) change {
 	return func(t *testing.T, document object) {
 		t.Helper()
@@ -253,13 +252,13 @@ func replace(where, old, replacement string) change {
 			text, _ = h[index].(string)
 		}
 		if !strings.Contains(text, old) {
-			t.Fatalf("%s is %q: there is no %q to replace", where, text, old)
+			t.Fatalf("%s is %q, want it to contain %q", where, text, old)
 		}
 		set(where, strings.ReplaceAll(text, old, replacement))(t, document)
 	}
 }
 
-// all makes several changes.
+// all applies several changes.
 func all(changes ...change) change {
 	return func(t *testing.T, document object) {
 		t.Helper()
@@ -284,13 +283,13 @@ const (
 	settings    = "Resources ApiStage Properties MethodSettings 0 "
 )
 
-// mutation is a mistake, and the rules that tell of it.
+// mutation is a mistake and the rules that it violates.
 type mutation struct {
 	name       string
 	parameters map[string]string // nil: full
 	change     change
-	rules      string // all that tell of it
-	path       string // one that they tell of
+	rules      string // all violated rules
+	path       string // prefix of the path of a violation
 }
 
 func mutations() []mutation {
@@ -312,7 +311,7 @@ func mutations() []mutation {
 		{"Fn::GetAtt without an attribute", nil, set("Outputs ApiId Value", object{"Fn::GetAtt": "Api"}), "reference", "Outputs.ApiId.Value.Fn::GetAtt"},
 		{"Fn::Sub", nil, set("Outputs ApiId Value", object{"Fn::Sub": "${Apis}"}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
 		{"Fn::Sub with variables", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{"${A}${Apis.Id}", object{"A": "a"}}}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
-		{"Fn::Sub of nothing", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{}}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
+		{"Fn::Sub without a string", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{}}), "reference", "Outputs.ApiId.Value.Fn::Sub"},
 		{"pseudo parameter", nil, set("Outputs ApiId Value", ref("AWS::Regio")), "reference", "Outputs.ApiId.Value.Ref"},
 		{"DependsOn", nil, set("Resources ApiStage DependsOn 0", "Apis"), "reference stage-execution-log", "Resources.ApiStage.DependsOn"},
 		{"Condition", nil, set("Outputs ApiId Condition", "Maybe"), "reference", "Outputs.ApiId.Condition"},
@@ -320,21 +319,21 @@ func mutations() []mutation {
 		{"parameter of a condition", nil, set("Conditions Other", object{"Fn::Equals": []any{ref("StageNames"), "prod"}}), "reference", "Conditions.Other.Fn::Equals.0.Ref"},
 		{"Fn::If", nil, set(variables+"TABLE_NAME Fn::If 0", "OwnTable"), "reference", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Fn::If.0"},
 		{"Fn::If without a branch", nil, set(variables+"LOG_LEVEL", object{"Fn::If": []any{"IsProd", "INFO"}}), "reference", "Resources.GetFunction.Properties.Environment.Variables.LOG_LEVEL.Fn::If"},
-		{"branch that is not taken", nil, set(variables+"TABLE_NAME Fn::If 2", ref("Tabel")), "reference", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Fn::If.2.Ref"},
-		{"condition that is none", nil, set("Conditions IsProd", object{"Fn::Equals": []any{ref("StageName")}}), "reference", "Conditions.IsProd"},
-		{"condition of two", nil, set("Conditions IsProd", object{"Fn::Not": []any{object{"Condition": "OwnsTable"}}, "Condition": "OwnsTable"}), "reference", "Conditions.IsProd"},
+		{"unknown name in the other branch", nil, set(variables+"TABLE_NAME Fn::If 2", ref("Tabel")), "reference", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Fn::If.2.Ref"},
+		{"condition with one operand", nil, set("Conditions IsProd", object{"Fn::Equals": []any{ref("StageName")}}), "reference", "Conditions.IsProd"},
+		{"condition of two functions", nil, set("Conditions IsProd", object{"Fn::Not": []any{object{"Condition": "OwnsTable"}}, "Condition": "OwnsTable"}), "reference", "Conditions.IsProd"},
 		{"condition of a list", nil, set("Conditions IsProd", object{"Fn::Equals": []any{ref("StageName"), []any{"prod"}}}), "reference", "Conditions.IsProd.Fn::Equals.1"},
 		{"condition that depends on itself", nil, set("Conditions Other", object{"Fn::Not": []any{object{"Condition": "Other"}}}), "reference", "Conditions.Other.Fn::Not.0.Condition"},
 		{"condition that nothing uses", nil, set("Conditions Other", object{"Fn::Contains": []any{"a", "b"}}), "reference", "Conditions.Other"},
 		{"condition with more than a name", nil, set("Outputs ApiId Condition", object{"Condition": "IsProd"}), "reference", "Outputs.ApiId.Condition"},
 		{"unknown intrinsic function", nil, set("Outputs ApiId Value", object{"Fn::ImportValue": "Api"}), "reference", "Outputs.ApiId.Value.Fn::ImportValue"},
-		{"Fn::Join of a text", nil, set("Outputs ApiId Value", object{"Fn::Join": []any{"-", "a"}}), "reference", "Outputs.ApiId.Value.Fn::Join"},
+		{"Fn::Join of a string", nil, set("Outputs ApiId Value", object{"Fn::Join": []any{"-", "a"}}), "reference", "Outputs.ApiId.Value.Fn::Join"},
 		{"Fn::Join of lists", nil, set("Outputs ApiId Value", object{"Fn::Join": []any{"-", []any{"a", []any{"b"}}}}), "reference", "Outputs.ApiId.Value.Fn::Join.1.1"},
 		{"Fn::Sub of a list", nil, set("Outputs ApiId Value", object{"Fn::Sub": []any{"${A}", object{"A": []any{"b"}}}}), "reference", "Outputs.ApiId.Value"},
-		{"Fn::FindInMap of nothing", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws", "Bucket"}}), "reference", "Outputs.ApiId.Value.Fn::FindInMap"},
-		{"Fn::FindInMap of a partition that is not there", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws-moon", "Console"}}), "reference", "Outputs.ApiId.Value.Fn::FindInMap"},
-		{"Fn::FindInMap of what is there", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws", "Console"}}), "", ""},
-		{"Fn::FindInMap of what one partition has not", nil, drop("Mappings Partitions aws-cn Console"), "reference", "Outputs.TracesConsole.Value"},
+		{"Fn::FindInMap of an unknown key", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws", "Bucket"}}), "reference", "Outputs.ApiId.Value.Fn::FindInMap"},
+		{"Fn::FindInMap of an unknown partition", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws-moon", "Console"}}), "reference", "Outputs.ApiId.Value.Fn::FindInMap"},
+		{"Fn::FindInMap of an existing value", nil, set("Outputs ApiId Value", object{"Fn::FindInMap": []any{"Partitions", "aws", "Console"}}), "", ""},
+		{"Fn::FindInMap of a value that one partition lacks", nil, drop("Mappings Partitions aws-cn Console"), "reference", "Outputs.TracesConsole.Value"},
 		{"resource that does not exist", nil, drop("Outputs ApiKeyId Condition"), "reference", "Outputs.ApiKeyId.Value"},
 
 		{"integration by GET", nil, set(integration+" httpMethod", "GET"), "integration-method", api + ".paths./users.post.x-amazon-apigateway-integration.httpMethod"},
@@ -342,13 +341,13 @@ func mutations() []mutation {
 		{"integration without uri", nil, drop(integration + " uri"), "integration-uri permission", api + ".paths./users.post.x-amazon-apigateway-integration.uri"},
 		{"integration of the function itself", nil, set(integration+" uri", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${PostFunction.Arn}/invocations"}), "integration-uri permission", api + ".paths./users.post.x-amazon-apigateway-integration.uri"},
 		{"integration of another function", nil, set(integration+" uri", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${GetAlias}/invocations"}), "permission", api + ".paths./users.post"},
-		{"integration that waits too long", nil, set(integration+" timeoutInMillis", 30000), "integration-timeout", api + ".paths./users.post.x-amazon-apigateway-integration.timeoutInMillis"},
-		{"integration that waits too short", nil, set(integration+" timeoutInMillis", 10000), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
-		{"function that takes longer than the gateway waits", nil, all(drop(integration+" timeoutInMillis"), set("Resources PostFunction Properties Timeout", 29)), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
+		{"integration timeout too long", nil, set(integration+" timeoutInMillis", 30000), "integration-timeout", api + ".paths./users.post.x-amazon-apigateway-integration.timeoutInMillis"},
+		{"integration timeout too short", nil, set(integration+" timeoutInMillis", 10000), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
+		{"function timeout too long", nil, all(drop(integration+" timeoutInMillis"), set("Resources PostFunction Properties Timeout", 29)), "integration-timeout", "Resources.PostFunction.Properties.Timeout"},
 		{"operation without integration", nil, drop("Resources Api Properties Body paths /users options x-amazon-apigateway-integration"), "integration-missing", api + ".paths./users.options.x-amazon-apigateway-integration.type"},
 		{"API without operations", none, all(set("Resources Api Properties Body paths", object{})), "documentation-parts integration-missing permission", api},
 		{"GET without HEAD", nil, drop(paths + " / head"), "documentation-parts head", api + ".paths./"},
-		{"HEAD served unlike GET", nil, set(paths+" /users head x-amazon-apigateway-integration timeoutInMillis", 28000),
+		{"HEAD with another integration than GET", nil, set(paths+" /users head x-amazon-apigateway-integration timeoutInMillis", 28000),
 			"head", api + ".paths./users"},
 		{"$ref", nil, set(post+" requestBody", object{"$ref": "#/components/schemas/Nobody"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
 		{"$ref to a file", nil, set(post+" requestBody", object{"$ref": "openapi.yaml#/components/schemas/User"}), "body-reference", api + ".paths./users.post.requestBody.$ref"},
@@ -356,59 +355,59 @@ func mutations() []mutation {
 		{"validator of an operation", nil, set(post+" x-amazon-apigateway-request-validator", "all"), "request-validator", api + ".paths./users.post.x-amazon-apigateway-request-validator"},
 
 		{"operation without security", nil, drop(post + " security"), "authorization", api + ".paths./users.post.security"},
-		{"operation with no requirement", nil, set(post+" security", []any{object{}}), "authorization", api + ".paths./users.post.security"},
-		{"operation with a choice", nil, set(post+" security", []any{object{"sigv4": []any{}}, object{}}), "authorization", api + ".paths./users.post.security"},
+		{"operation with an empty requirement", nil, set(post+" security", []any{object{}}), "authorization", api + ".paths./users.post.security"},
+		{"operation with two requirements", nil, set(post+" security", []any{object{"sigv4": []any{}}, object{}}), "authorization", api + ".paths./users.post.security"},
 		{"index without security", nil, drop("Resources Api Properties Body paths / get security"), "authorization", api + ".paths./.get.security"},
-		{"security scheme that is not there", nil, set(post+" security", []any{object{"sigv2": []any{}}}), "authorization", api + ".paths./users.post.security"},
-		{"security for all", nil, set("Resources Api Properties Body security", []any{object{"sigv4": []any{}}}), "authorization", api + ".security"},
+		{"unknown security scheme", nil, set(post+" security", []any{object{"sigv2": []any{}}}), "authorization", api + ".paths./users.post.security"},
+		{"security at the root", nil, set("Resources Api Properties Body security", []any{object{"sigv4": []any{}}}), "authorization", api + ".security"},
 		{"IAM without its type", nil, drop(schemes + "sigv4 x-amazon-apigateway-authtype"), "authorization", api + ".paths./users.post.security"},
-		{"a key where IAM is asked for", key, set("Parameters Authorization Default", "AWS_IAM"), "", ""}, // the parameter that is given counts
+		{"API key instead of IAM", key, set("Parameters Authorization Default", "AWS_IAM"), "", ""}, // the parameter that is given counts
 		{"user pool without its type", cognito, set(schemes+"userPool x-amazon-apigateway-authorizer type", "request"), "authorization", api + ".paths./users.post.security"},
 		{"another user pool", cognito, set(schemes+"userPool x-amazon-apigateway-authorizer providerARNs", []any{ref("UserPoolArn"), "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_B"}), "authorization", api + ".paths./users.post.security"},
 		{"key in another header", key, set(schemes+"apiKey name", "x-key"), "authorization", api + ".paths./users.post.security"},
-		{"security where none is asked for", none, set(post+" security", []any{object{"sigv4": []any{}}}), "authorization", api + ".paths./users.post.security"},
+		{"security with NONE", none, set(post+" security", []any{object{"sigv4": []any{}}}), "authorization", api + ".paths./users.post.security"},
 		{"preflight with security", nil, set("Resources Api Properties Body paths /users options security", []any{object{"sigv4": []any{}}}), "preflight", api + ".paths./users.options.security"},
 
-		{"permission for another verb", nil, replace("Resources CreateUserPermission Properties SourceArn Fn::Sub 0", "/POST/", "/PUT/"), "permission", "Resources.CreateUserPermission.Properties.SourceArn"},
+		{"permission for another method", nil, replace("Resources CreateUserPermission Properties SourceArn Fn::Sub 0", "/POST/", "/PUT/"), "permission", "Resources.CreateUserPermission.Properties.SourceArn"},
 		{"permission for another path", nil, replace("Resources CreateUserPermission Properties SourceArn Fn::Sub 0", "/users", "/user"), "permission", "Resources.Api.Properties.Body.paths./users.post"},
 		{"permission for all routes", nil, set("Resources CreateUserPermission Properties SourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/*"}), "permission", "Resources.CreateUserPermission.Properties.SourceArn"},
 		{"permission for everything", nil, drop("Resources CreateUserPermission Properties SourceArn"), "permission", "Resources.CreateUserPermission.Properties.SourceArn"},
 		{"permission for the function itself", nil, set("Resources CreateUserPermission Properties FunctionName", ref("PostFunction")), "permission", api + ".paths./users.post"},
-		{"permission for everybody", nil, set("Resources CreateUserPermission Properties Principal", "*"), "permission principal", "Resources.CreateUserPermission.Properties.Principal"},
+		{"permission for all principals", nil, set("Resources CreateUserPermission Properties Principal", "*"), "permission principal", "Resources.CreateUserPermission.Properties.Principal"},
 		{"route without permission", nil, drop("Resources CreateUserPermission"), "permission", api + ".paths./users.post"},
 
-		{"deployment that is none", nil, set("Resources ApiStage Properties DeploymentId", ref("Api")), "deployment", "Resources.ApiStage.Properties.DeploymentId"},
+		{"unknown deployment", nil, set("Resources ApiStage Properties DeploymentId", ref("Api")), "deployment", "Resources.ApiStage.Properties.DeploymentId"},
 		{"deployment of another API", nil, set("Resources ApiDeployment Properties RestApiId", "a1b2c3d4e5"), "deployment", "Resources.ApiDeployment"},
 		{"stage of another API", nil, set("Resources ApiStage Properties RestApiId", "a1b2c3d4e5"), "deployment documentation-version permission stage-execution-log", "Resources.ApiStage.Properties.RestApiId"},
-		{"documentation of nothing", nil, set(parts+"1 location path", "/nothing"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown path", nil, set(parts+"1 location path", "/nothing"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
 		{"documentation of an unknown type", nil, set(parts+"1 location type", "THING"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
 		{"documentation of an unknown model", nil, set(parts+"1 location", object{"type": "MODEL", "name": "Nobody"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
-		{"documentation of an authorizer that is none", nil, set(parts+"1 location", object{"type": "AUTHORIZER", "name": "sigv4"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
-		{"documentation of a status that is not there", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/users", "method": "POST", "statusCode": "299"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
-		{"documentation of a header that is not there", nil, set(parts+"1 location", object{"type": "RESPONSE_HEADER", "name": "X"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown authorizer", nil, set(parts+"1 location", object{"type": "AUTHORIZER", "name": "sigv4"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown status code", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/users", "method": "POST", "statusCode": "299"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation of an unknown header", nil, set(parts+"1 location", object{"type": "RESPONSE_HEADER", "name": "X"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
 		{"documentation of a parameter of another kind", nil, set(parts+"1 location", object{"type": "PATH_PARAMETER", "name": "limit"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
 		{"documentation of a resource", nil, set(parts+"1 location", object{"type": "RESOURCE", "path": "/users"}), "", ""},
-		{"documentation twice", nil, set(parts+"1 location", object{"type": "API"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
-		{"documentation twice, once with what stands for all", nil, all(set(parts+"1 location", object{"type": "METHOD"}), set(parts+"2 location", object{"type": "METHOD", "path": "/", "method": "*", "statusCode": "*"})), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.2.location"},
-		{"documentation of what is below a path", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/users", "method": "PUT", "statusCode": "200"}), "", ""},
-		{"documentation of a path that only begins so", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/use", "method": "PUT"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
-		{"documentation that is a text", nil, set(parts+"1 properties", "text"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.properties"},
-		{"more documentation than there may be", nil, set(strings.TrimSpace(parts), slices.Repeat([]any{object{"location": object{"type": "API"}, "properties": object{}}}, 2001)), "documentation-parts", api + ".x-amazon-apigateway-documentation"},
+		{"duplicate documentation", nil, set(parts+"1 location", object{"type": "API"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"duplicate documentation with default values", nil, all(set(parts+"1 location", object{"type": "METHOD"}), set(parts+"2 location", object{"type": "METHOD", "path": "/", "method": "*", "statusCode": "*"})), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.2.location"},
+		{"documentation of the paths below", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/users", "method": "PUT", "statusCode": "200"}), "", ""},
+		{"documentation of a path with the same prefix", nil, set(parts+"1 location", object{"type": "RESPONSE", "path": "/use", "method": "PUT"}), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.location"},
+		{"documentation that is a string", nil, set(parts+"1 properties", "text"), "documentation-parts", api + ".x-amazon-apigateway-documentation.documentationParts.1.properties"},
+		{"too many documentation parts", nil, set(strings.TrimSpace(parts), slices.Repeat([]any{object{"location": object{"type": "API"}, "properties": object{}}}, 2001)), "documentation-parts", api + ".x-amazon-apigateway-documentation"},
 		{"stage without documentation", nil, drop("Resources ApiStage Properties DocumentationVersion"), "documentation-version", "Resources.ApiStage.Properties.DocumentationVersion"},
 		{"stage with other documentation", nil, set("Resources ApiStage Properties DocumentationVersion", "1.0.0"), "documentation-version", "Resources.ApiStage.Properties.DocumentationVersion"},
 		{"documentation of another API", nil, set("Resources ApiDocumentation Properties RestApiId", "a1b2c3d4e5"), "documentation-version", "Resources.ApiDocumentation"},
 		{"stage before its documentation", nil, set("Resources ApiStage DependsOn 1", "Api"), "documentation-version", "Resources.ApiStage.DependsOn"},
 		{"documentation that never changes", nil, all(set("Resources ApiDocumentation Properties DocumentationVersion", "1.0.0"), set("Resources ApiStage Properties DocumentationVersion", "1.0.0")), "documentation-version", "Resources.ApiDocumentation"},
-		{"plan before its stage", key, set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), "usage-plan", "Resources.UsagePlan.Properties.ApiStages.0"},
-		{"plan after its stage", key, all(set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), set("Resources UsagePlan DependsOn", "ApiStage")), "", ""},
+		{"plan without DependsOn", key, set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), "usage-plan", "Resources.UsagePlan.Properties.ApiStages.0"},
+		{"plan with DependsOn", key, all(set("Resources UsagePlan Properties ApiStages 0 Stage", ref("StageName")), set("Resources UsagePlan DependsOn", "ApiStage")), "", ""},
 		{"plan without a stage", key, drop("Resources UsagePlan Properties ApiStages"), "usage-plan", "Resources.ApiStage"},
 		{"plan of another API", key, set("Resources UsagePlan Properties ApiStages 0 ApiId", "a1b2c3d4e5"), "usage-plan", "Resources.ApiStage"},
 		{"plan without a key", key, drop("Resources UsagePlanKey"), "usage-plan", "Resources.UsagePlan"},
 
 		{"stage without tracing", nil, set("Resources ApiStage Properties TracingEnabled", false), "stage-tracing", "Resources.ApiStage.Properties.TracingEnabled"},
 		{"stage without access log", nil, drop("Resources ApiStage Properties AccessLogSetting"), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.DestinationArn"},
-		{"access log elsewhere", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", object{"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:other"}), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.DestinationArn"},
-		{"access log by its attribute", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", getAtt("ApiAccessLogGroup", "Arn")), "", ""},
+		{"access log in another log group", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", object{"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:other"}), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.DestinationArn"},
+		{"access log by Fn::GetAtt", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", getAtt("ApiAccessLogGroup", "Arn")), "", ""},
 		{"access log without request id", nil, replace("Resources ApiStage Properties AccessLogSetting Format", "$context.requestId", "-"), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.Format"},
 		{"stage without metrics", nil, drop(settings + "MetricsEnabled"), "stage-metrics", "Resources.ApiStage.Properties.MethodSettings"},
 		{"stage without throttle", nil, drop(settings + "ThrottlingBurstLimit"), "stage-throttle", "Resources.ApiStage.Properties.MethodSettings"},
@@ -424,23 +423,23 @@ func mutations() []mutation {
 				object{"HttpMethod": "GET", "ResourcePath": "/users", "LoggingLevel": "INFO"},
 			})), "stage-execution-log", "Resources.ApiStage.DependsOn"},
 		{"no execution log", nil, all(set("Resources ApiStage DependsOn 0", "Api"), drop("Resources ApiStage Properties Description"), set(settings+"LoggingLevel", "OFF")), "", ""},
-		{"execution log for ever", nil, drop("Resources ApiExecutionLogGroup Properties RetentionInDays"), "retention", "Resources.ApiExecutionLogGroup.Properties.RetentionInDays"},
+		{"execution log without retention", nil, drop("Resources ApiExecutionLogGroup Properties RetentionInDays"), "retention", "Resources.ApiExecutionLogGroup.Properties.RetentionInDays"},
 		{"execution log before the account's role", nil, drop("Resources ApiStage Properties Description"), "stage-execution-log", "Resources.ApiStage"},
-		{"execution log with the role that the account has", with(map[string]string{"ApiGatewayLogsRole": "Existing"}), drop("Resources ApiStage Properties Description"), "", ""},
+		{"execution log with an existing role", with(map[string]string{"ApiGatewayLogsRole": "Existing"}), drop("Resources ApiStage Properties Description"), "", ""},
 		{"role for an account without APIs", nil, drop("Resources ApiAccount DependsOn"), "account-role", "Resources.ApiAccount.DependsOn"},
 		{"function without tracing", nil, drop("Resources GetFunction Properties TracingConfig"), "function-tracing", "Resources.GetFunction.Properties.TracingConfig.Mode"},
 		{"function without log group", nil, drop("Resources GetFunction Properties LoggingConfig LogGroup"), "function-log", "Resources.GetFunction.Properties.LoggingConfig"},
-		{"function that logs text", nil, set("Resources GetFunction Properties LoggingConfig LogFormat", "Text"), "function-log", "Resources.GetFunction.Properties.LoggingConfig"},
+		{"function with text logs", nil, set("Resources GetFunction Properties LoggingConfig LogFormat", "Text"), "function-log", "Resources.GetFunction.Properties.LoggingConfig"},
 		{"function with another's log group", nil, set("Resources PostFunction Properties LoggingConfig LogGroup", ref("GetLogGroup")), "function-log role-scope", "Resources.PostFunction.Properties.LoggingConfig"},
 		{"function without version", nil, set("Resources GetVersion Properties FunctionName", ref("PostFunction")), "function-alias function-version", "Resources.GetFunction"},
-		{"alias of no version", nil, set("Resources GetAlias Properties FunctionVersion", "$LATEST"), "function-alias", "Resources.GetAlias.Properties.FunctionVersion"},
+		{"alias without a version", nil, set("Resources GetAlias Properties FunctionVersion", "$LATEST"), "function-alias", "Resources.GetAlias.Properties.FunctionVersion"},
 		{"alias of another version", nil, func(t *testing.T, document object) {
 			t.Helper()
 			version := logicalID(t, document["Resources"].(object), "PostVersion")
 			set("Resources GetAlias Properties FunctionVersion", getAtt(version, "Version"))(t, document)
 		}, "function-alias", "Resources.GetAlias.Properties.FunctionVersion"},
-		{"alias of a name", nil, set("Resources GetAlias Properties FunctionName", "UserRequestAPI-get"), "function-alias gradual-release", "Resources.GetFunction"},
-		{"release at once", nil, drop("Resources GetAlias UpdatePolicy"), "gradual-release", "Resources.GetAlias.UpdatePolicy"},
+		{"alias by the name of the function", nil, set("Resources GetAlias Properties FunctionName", "UserRequestAPI-get"), "function-alias gradual-release", "Resources.GetFunction"},
+		{"release without a deployment group", nil, drop("Resources GetAlias UpdatePolicy"), "gradual-release", "Resources.GetAlias.UpdatePolicy"},
 		{"release without rollback", nil, set("Resources GetRelease Properties AutoRollbackConfiguration Enabled", false), "gradual-release", "Resources.GetRelease.Properties.AutoRollbackConfiguration"},
 		{"release without rollback on alarms", nil, set("Resources GetRelease Properties AutoRollbackConfiguration Events", []any{"DEPLOYMENT_FAILURE"}), "gradual-release", "Resources.GetRelease.Properties.AutoRollbackConfiguration"},
 		{"release by another function's alarms", nil, set("Resources GetRelease Properties AlarmConfiguration Alarms", []any{object{"Name": ref("PostErrorsAlarm")}}), "gradual-release", "Resources.GetRelease.Properties.AlarmConfiguration"},
@@ -448,19 +447,19 @@ func mutations() []mutation {
 		{"role that another service assumes", nil, set("Resources GetRole Properties AssumeRolePolicyDocument Statement 0 Principal Service", "apigateway.amazonaws.com"), "assume-role", "Resources.GetRole.Properties.AssumeRolePolicyDocument"},
 		{"role that two services assume", nil, set("Resources GetRole Properties AssumeRolePolicyDocument Statement 0 Principal Service", []any{"lambda.amazonaws.com", "ec2.amazonaws.com"}), "assume-role", "Resources.GetRole.Properties.AssumeRolePolicyDocument"},
 		{"role that the account assumes", nil, set("Resources ReleaseRole Properties AssumeRolePolicyDocument Statement 0 Principal", object{"AWS": ref("AWS::AccountId")}), "assume-role", "Resources.ReleaseRole.Properties.AssumeRolePolicyDocument"},
-		{"role that nobody uses", nil, set("Resources ApiAccount Properties CloudWatchRoleArn", "arn:aws:iam::123456789012:role/logs"), "assume-role", "Resources.ApiLogsRole.Properties.AssumeRolePolicyDocument"},
+		{"unused role", nil, set("Resources ApiAccount Properties CloudWatchRoleArn", "arn:aws:iam::123456789012:role/logs"), "assume-role", "Resources.ApiLogsRole.Properties.AssumeRolePolicyDocument"},
 		{"role of two functions", nil, set("Resources PostFunction Properties Role", getAtt("GetRole", "Arn")), "assume-role role-scope shared-role", "Resources.PostFunction.Properties.Role"},
 		{"all actions", nil, set(getPolicy+"0 Action", "dynamodb:*"), "wildcard-action", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Action"},
 		{"all actions but one", nil, all(drop(getPolicy+"0 Action"), set(getPolicy+"0 NotAction", "dynamodb:DeleteTable")), "wildcard-action", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.NotAction"},
 		{"managed policy", nil, set("Resources GetRole Properties ManagedPolicyArns", []any{object{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AmazonDynamoDBFullAccess"}}), "wildcard-action", "Resources.GetRole.Properties.ManagedPolicyArns"},
-		{"key for all", nil, set("Resources AlarmKey Properties KeyPolicy Statement 1 Action", "kms:*"), "wildcard-action", "Resources.AlarmKey.Properties.KeyPolicy.Statement.1.Action"},
+		{"key policy that allows all actions", nil, set("Resources AlarmKey Properties KeyPolicy Statement 1 Action", "kms:*"), "wildcard-action", "Resources.AlarmKey.Properties.KeyPolicy.Statement.1.Action"},
 		{"all resources", nil, set(getPolicy+"0 Resource", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"all tables", nil, set(getPolicy+"0 Resource", object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"all resources but one", nil, all(drop(getPolicy+"0 Resource"), set(getPolicy+"0 NotResource", getAtt("Table", "Arn"))), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.NotResource"},
-		{"an action too many for all resources", nil, set(getPolicy+"2 Action", []any{"xray:PutTraceSegments", "dynamodb:GetItem"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.2.Resource"},
-		{"all resources in the branch that is taken", nil, set(getPolicy+"0 Resource Fn::If 1", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
-		{"all resources in the other branch", with(map[string]string{"ExistingTableName": "People"}), set(getPolicy+"0 Resource Fn::If 2", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
-		{"topic for everybody", nil, set("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 Principal", "*"), "principal", "Resources.AlarmTopicPolicy.Properties.PolicyDocument.Statement.0.Principal"},
+		{"an action too many on all resources", nil, set(getPolicy+"2 Action", []any{"xray:PutTraceSegments", "dynamodb:GetItem"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.2.Resource"},
+		{"all resources in the true branch", nil, set(getPolicy+"0 Resource Fn::If 1", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
+		{"all resources in the false branch", with(map[string]string{"ExistingTableName": "People"}), set(getPolicy+"0 Resource Fn::If 2", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
+		{"topic for all principals", nil, set("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 Principal", "*"), "principal", "Resources.AlarmTopicPolicy.Properties.PolicyDocument.Statement.0.Principal"},
 		{"topic for all accounts", nil, set("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 Principal", object{"AWS": []any{"*"}}), "principal", "Resources.AlarmTopicPolicy.Properties.PolicyDocument.Statement.0.Principal"},
 		{"topic for all but one", nil, all(drop("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 Principal"), set("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 NotPrincipal", object{"AWS": "123456789012"})), "principal", "Resources.AlarmTopicPolicy.Properties.PolicyDocument.Statement.0.NotPrincipal"},
 		{"another service", nil, set(getPolicy+"0 Action", "s3:GetObject"), "role-scope", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
@@ -479,39 +478,39 @@ func mutations() []mutation {
 		{"alarm without a dimension", nil, set("Resources TableErrorsAlarm Properties Metrics 1 MetricStat Metric Dimensions", []any{object{"Name": "TableName", "Value": ref("Table")}}), "alarm-metric", "Resources.TableErrorsAlarm.Properties.Metrics.1.MetricStat.Metric"},
 		{"alarm on another table than the adopted", with(map[string]string{"ExistingTableName": "People"}), set("Resources TableReadThrottlesAlarm Properties Dimensions 0 Value", "Persons"), "alarm-metric", "Resources.TableReadThrottlesAlarm.Properties"},
 		{"alarm without a metric", nil, drop("Resources TableErrorsAlarm Properties Metrics"), "alarm alarm-metric", "Resources.TableErrorsAlarm"},
-		{"alarm that cannot ring", nil, set("Resources GetDurationAlarm Properties Threshold", 10000), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Threshold"},
-		{"alarm that nobody hears", nil, set("Resources Alarm Properties AlarmRule", object{"Fn::Sub": `ALARM("${ApiLatencyAlarm}")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
-		{"alarm that is not to ring", nil, replace("Resources Alarm Properties AlarmRule Fn::Join 1 2 Fn::Sub", "ALARM", "NOT ALARM"), "alarm-composite", "Resources.GetErrorsAlarm"},
-		{"alarm that rings only with another", nil, set("Resources Alarm Properties AlarmRule Fn::Join 0", " AND "), "alarm-composite", "Resources.Alarm.Properties.AlarmRule"},
-		{"alarm with another's beginning", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", object{"Fn::Sub": `ALARM("${GetErrorsAlarm}s")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
-		{"alarm by a name that begins like its own", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", `ALARM("UserRequestAPI/get-errors-too")`), "alarm-composite", "Resources.GetErrorsAlarm"},
+		{"alarm that cannot go off", nil, set("Resources GetDurationAlarm Properties Threshold", 10000), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Threshold"},
+		{"alarm outside the composite alarm", nil, set("Resources Alarm Properties AlarmRule", object{"Fn::Sub": `ALARM("${ApiLatencyAlarm}")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
+		{"negated alarm", nil, replace("Resources Alarm Properties AlarmRule Fn::Join 1 2 Fn::Sub", "ALARM", "NOT ALARM"), "alarm-composite", "Resources.GetErrorsAlarm"},
+		{"alarm joined by AND", nil, set("Resources Alarm Properties AlarmRule Fn::Join 0", " AND "), "alarm-composite", "Resources.Alarm.Properties.AlarmRule"},
+		{"alarm whose reference has a suffix", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", object{"Fn::Sub": `ALARM("${GetErrorsAlarm}s")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
+		{"alarm by a name with a suffix", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", `ALARM("UserRequestAPI/get-errors-too")`), "alarm-composite", "Resources.GetErrorsAlarm"},
 		{"alarm by its name", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", `ALARM("UserRequestAPI/get-errors")`), "", ""},
 		{"alarm by its ARN", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", object{"Fn::Sub": `ALARM("${GetErrorsAlarm.Arn}")`}), "", ""},
-		{"graph of nothing", nil, replace("Resources Dashboard Properties DashboardBody Fn::Sub 0", `"Invocations"`, `"Calls"`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
-		{"graph of half a dimension", nil, set("Resources Dashboard Properties DashboardBody", `{"widgets": [{"properties": {"metrics": [["AWS/Lambda", "Errors", "FunctionName"]]}}]}`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody.widgets.0.properties.metrics.0"},
-		{"graph in short", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
+		{"unknown metric", nil, replace("Resources Dashboard Properties DashboardBody Fn::Sub 0", `"Invocations"`, `"Calls"`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
+		{"dimension without a value", nil, set("Resources Dashboard Properties DashboardBody", `{"widgets": [{"properties": {"metrics": [["AWS/Lambda", "Errors", "FunctionName"]]}}]}`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody.widgets.0.properties.metrics.0"},
+		{"abbreviated metrics", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
 			["AWS/Lambda", "Errors", "FunctionName", "${GetFunction}", {"stat": "Sum"}], [".", "Throttles", ".", "."], ["...", "${PutFunction}"], [{"expression": "m1"}]]}}]}`}), "", ""},
-		{"graph in short of nothing", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
+		{"abbreviated unknown dimension", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
 			["AWS/Lambda", "Errors", "FunctionName", "${GetFunction}"], ["...", "${PutRole}"]]}}]}`}), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody.widgets.0.properties.metrics.1"},
 		{"dashboard that is no JSON", nil, set("Resources Dashboard Properties DashboardBody", "{"), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
 
-		{"table that goes with the stack", nil, set("Resources Table DeletionPolicy", "Delete"), "retention", "Resources.Table.DeletionPolicy"},
-		{"table that goes when it is replaced", nil, drop("Resources Table UpdateReplacePolicy"), "retention", "Resources.Table.UpdateReplacePolicy"},
-		{"log group of which nothing is said", nil, drop("Resources GetLogGroup UpdateReplacePolicy"), "retention", "Resources.GetLogGroup.UpdateReplacePolicy"},
-		{"logs for ever", nil, drop("Resources GetLogGroup Properties RetentionInDays"), "retention", "Resources.GetLogGroup.Properties.RetentionInDays"},
-		{"version that goes", nil, set("Resources GetVersion DeletionPolicy", "Delete"), "retention", "Resources.GetVersion"},
-		{"version of a failed deployment that stays", nil, set("Resources GetVersion DeletionPolicy", "Retain"), "retention", "Resources.GetVersion"},
-		{"version that goes when the next comes", nil, drop("Resources GetVersion UpdateReplacePolicy"), "retention", "Resources.GetVersion"},
+		{"table that is deleted with the stack", nil, set("Resources Table DeletionPolicy", "Delete"), "retention", "Resources.Table.DeletionPolicy"},
+		{"table that is deleted on replacement", nil, drop("Resources Table UpdateReplacePolicy"), "retention", "Resources.Table.UpdateReplacePolicy"},
+		{"log group without UpdateReplacePolicy", nil, drop("Resources GetLogGroup UpdateReplacePolicy"), "retention", "Resources.GetLogGroup.UpdateReplacePolicy"},
+		{"log group without retention", nil, drop("Resources GetLogGroup Properties RetentionInDays"), "retention", "Resources.GetLogGroup.Properties.RetentionInDays"},
+		{"version that is deleted", nil, set("Resources GetVersion DeletionPolicy", "Delete"), "retention", "Resources.GetVersion"},
+		{"version of a failed deployment that is retained", nil, set("Resources GetVersion DeletionPolicy", "Retain"), "retention", "Resources.GetVersion"},
+		{"version that is deleted on replacement", nil, drop("Resources GetVersion UpdateReplacePolicy"), "retention", "Resources.GetVersion"},
 		{"table without recovery", nil, set("Resources Table Properties PointInTimeRecoverySpecification PointInTimeRecoveryEnabled", false), "table", "Resources.Table.Properties.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled"},
 		{"table without encryption", nil, drop("Resources Table Properties SSESpecification"), "table", "Resources.Table.Properties.SSESpecification.SSEEnabled"},
 		{"table that can be deleted", nil, drop("Resources Table Properties DeletionProtectionEnabled"), "table", "Resources.Table.Properties.DeletionProtectionEnabled"},
 		{"table without tags", nil, drop("Resources Table Properties Tags"), "table", "Resources.Table.Properties.Tags"},
 		{"stage without the web ACL", guarded, drop("Resources ApiWebAclAssociation"), "stage-web-acl", "Resources.ApiStage"},
 		{"web ACL of the API", guarded, set("Resources ApiWebAclAssociation Properties ResourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}"}), "stage-web-acl", "Resources.ApiStage"},
-		{"web ACL of a stage that may not be there yet", guarded, set("Resources ApiWebAclAssociation Properties ResourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${StageName}"}), "stage-web-acl", "Resources.ApiStage"},
+		{"web ACL of a stage without a reference", guarded, set("Resources ApiWebAclAssociation Properties ResourceArn", object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${StageName}"}), "stage-web-acl", "Resources.ApiStage"},
 		{"another web ACL", guarded, set("Resources ApiWebAclAssociation Properties WebACLArn", "users"), "stage-web-acl", "Resources.ApiWebAclAssociation.Properties.WebACLArn"},
 		{"table without the stage's key", encrypted, drop("Resources Table Properties SSESpecification KMSMasterKeyId"), "kms-key", "Resources.Table.Properties.SSESpecification.KMSMasterKeyId"},
-		{"table whose key does not count", encrypted, drop("Resources Table Properties SSESpecification SSEType"), "kms-key", "Resources.Table.Properties.SSESpecification.SSEType"},
+		{"table with a key without SSEType", encrypted, drop("Resources Table Properties SSESpecification SSEType"), "kms-key", "Resources.Table.Properties.SSESpecification.SSEType"},
 		{"log group without the stage's key", encrypted, drop("Resources ApiAccessLogGroup Properties KmsKeyId"), "kms-key", "Resources.ApiAccessLogGroup.Properties.KmsKeyId"},
 		{"function without the stage's key", encrypted, drop("Resources PutFunction Properties KmsKeyArn"), "kms-key", "Resources.PutFunction.Properties.KmsKeyArn"},
 		{"key that no parameter names", nil, set("Resources GetLogGroup Properties KmsKeyId", kmsKey), "kms-key", "Resources.GetLogGroup.Properties.KmsKeyId"},
@@ -519,7 +518,7 @@ func mutations() []mutation {
 		{"role with another key", encrypted, set(getPolicy+"3 Fn::If 1 Resource", kmsKey+"0"), "kms-key role-scope", "Resources.GetRole.Properties.Policies"},
 		{"role with a key where the stage has none", nil, set(getPolicy+"3", object{"Effect": "Allow", "Action": "kms:Decrypt", "Resource": kmsKey}), "role-scope", "Resources.GetRole.Properties.Policies"},
 		{"output of a secret", nil, set("Outputs ApiKeyValue", object{"Value": ref("Api")}), "secret", "Outputs.ApiKeyValue"},
-		{"output from where secrets are kept", nil, set("Outputs ApiId Value", "{{resolve:secretsmanager:users:SecretString:key}}"), "secret", "Outputs.ApiId"},
+		{"output with a dynamic reference to a secret", nil, set("Outputs ApiId Value", "{{resolve:secretsmanager:users:SecretString:key}}"), "secret", "Outputs.ApiId"},
 		{"secret in the environment", nil, set(variables+"DB_PASSWORD", "x"), "secret", "Resources.GetFunction.Properties.Environment.Variables.DB_PASSWORD"},
 		{"credentials in the environment", nil, set(variables+"OWNER", "AKIAIOSFODNN7EXAMPLE"), "secret", "Resources.GetFunction.Properties.Environment.Variables.OWNER"},
 		{"hidden parameter in the environment", with(map[string]string{"ServiceName": "hush"}), set("Parameters ServiceName NoEcho", true), "secret", "Resources.GetFunction.Properties.Environment.Variables.SERVICE_NAME"},
@@ -527,7 +526,7 @@ func mutations() []mutation {
 	}
 }
 
-// TestMutations checks that each mistake is told of by the rules that are for it, at its place, and by no other.
+// TestMutations checks that each mistake violates exactly the intended rules at the intended path.
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	for _, m := range mutations() {
@@ -544,22 +543,22 @@ func TestMutations(t *testing.T) {
 				t.Fatal(err)
 			}
 			var broken []string
-			told := m.path == ""
+			found := m.path == ""
 			for _, v := range violations {
 				if !slices.Contains(broken, v.Rule) {
 					broken = append(broken, v.Rule)
 				}
-				told = told || strings.HasPrefix(v.Path, m.path)
+				found = found || strings.HasPrefix(v.Path, m.path)
 			}
 			slices.Sort(broken)
-			if got := strings.Join(broken, " "); got != m.rules || !told {
-				t.Errorf("it breaks %q, want %q at %s; violations:\n%v", got, m.rules, m.path, violations)
+			if got := strings.Join(broken, " "); got != m.rules || !found {
+				t.Errorf("violated rules = %q, want %q at %s; violations:\n%v", got, m.rules, m.path, violations)
 			}
 		})
 	}
 }
 
-func TestEachRuleIsProven(t *testing.T) {
+func TestEachRuleHasMutation(t *testing.T) {
 	t.Parallel()
 	var proven []string
 	for _, m := range mutations() {
@@ -568,23 +567,23 @@ func TestEachRuleIsProven(t *testing.T) {
 	slices.Sort(proven)
 	want := slices.Sorted(slices.Values(rules.Names()))
 	if diff := cmp.Diff(want, slices.Compact(proven)); diff != "" {
-		t.Errorf("rules that a mutation breaks (-want +got):\n%s", diff)
+		t.Errorf("rules that a mutation violates (-want +got):\n%s", diff)
 	}
 }
 
-func TestCheckRefusesWhatIsNoTemplate(t *testing.T) {
+func TestCheck_InvalidTemplate(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"", "Resources: {}", "[]", `{"AWSTemplateFormatVersion": "2010-09-09"}`} {
 		if violations, err := rules.Check([]byte(document), nil); err == nil {
-			t.Errorf("%q: no error, but %v", document, violations)
+			t.Errorf("%q: no error, violations %v", document, violations)
 		}
 	}
 }
 
-func TestViolationsAreReadable(t *testing.T) {
+func TestViolation_String(t *testing.T) {
 	t.Parallel()
-	violation := rules.Violation{Rule: "table", Path: "Resources.Table.Properties.Tags", Message: "tag it with what it belongs to"}
-	if got, want := violation.String(), "Resources.Table.Properties.Tags: tag it with what it belongs to (table)"; got != want {
+	violation := rules.Violation{Rule: "table", Path: "Resources.Table.Properties.Tags", Message: "no tags: add them"}
+	if got, want := violation.String(), "Resources.Table.Properties.Tags: no tags: add them (table)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -12,18 +12,18 @@ import (
 // object is a mapping of JSON.
 type object = map[string]any
 
-// stack is a template as its conditions make it for given parameters.
+// stack is a template evaluated for given parameters.
 type stack struct {
 	document   object
 	parameters map[string]string
 	resources  map[string]resource // that exist
 	outputs    object              // that exist
-	faults     map[string]string   // what cannot be worked out, by path: the rule reference tells
-	deciding   []string            // the conditions that are being worked out
+	faults     map[string]string   // evaluation errors by path, which the rule reference reports
+	deciding   []string            // the conditions in evaluation, to detect cycles
 	statements []statement         // of all policies
 }
 
-// resource is one that exists, its values worked out.
+// resource is an existing resource with evaluated values.
 type resource struct {
 	id         string
 	kind       string // such as AWS::Lambda::Function
@@ -31,22 +31,22 @@ type resource struct {
 	attributes object // DependsOn, DeletionPolicy, UpdatePolicy and the like
 }
 
-// path returns the place of one of its properties.
+// path returns the path of a property.
 func (r resource) path(keys ...string) string {
 	return strings.Join(append([]string{"Resources", r.id, "Properties"}, keys...), ".")
 }
 
-// after tells whether it is made after another, because it says so or refers to that.
+// after reports whether r depends on other by DependsOn or a reference.
 func (r resource) after(other resource) bool {
 	found := slices.Contains(list(r.attributes["DependsOn"]), any(other.id))
-	visitTexts(r.properties, func(value string) {
+	visitStrings(r.properties, func(value string) {
 		found = found || strings.Contains(value, "${"+other.id+"}") || strings.Contains(value, "${"+other.id+".")
 	})
 	return found
 }
 
-// absent is the value of AWS::NoValue: it takes away what it is the value of.
-type absent struct{}
+// noValue is the value of AWS::NoValue. It removes the property or element that has it.
+type noValue struct{}
 
 func newStack(document object, given map[string]string) *stack {
 	s := &stack{
@@ -84,14 +84,14 @@ func newStack(document object, given map[string]string) *stack {
 	return s
 }
 
-// exists tells whether a resource or an output is there under the conditions.
+// exists reports whether a resource or an output exists under the conditions.
 func (s *stack) exists(path string, o object) bool {
 	name, ok := o["Condition"]
 	return !ok || s.condition(path+".Condition", name)
 }
 
-// condition tells whether a named condition holds. One that cannot be decided does, besides being a fault: what it
-// decides on is checked.
+// condition reports whether a named condition is true. A condition that cannot be evaluated is a fault and counts as
+// true, so that the rules check what depends on it.
 func (s *stack) condition(path string, name any) bool {
 	expression, ok := mapping(s.document["Conditions"])[text(name)]
 	switch {
@@ -111,9 +111,9 @@ func (s *stack) holds(path string, expression any) bool {
 	o := mapping(expression)
 	for name, argument := range o {
 		path, arguments := path+"."+name, list(argument)
-		each := func(want bool) bool { // whether one of the conditions is as wanted
+		anyIs := func(want bool) bool {
 			found := false
-			for i, a := range arguments { // all of them, for their faults
+			for i, a := range arguments { // evaluates all, to find their faults
 				found = s.holds(fmt.Sprintf("%s.%d", path, i), a) == want || found
 			}
 			return found
@@ -125,27 +125,28 @@ func (s *stack) holds(path string, expression any) bool {
 		case name == "Fn::Equals" && len(arguments) == 2:
 			return s.text(path+".0", arguments[0]) == s.text(path+".1", arguments[1])
 		case name == "Fn::Not" && len(arguments) == 1:
-			return each(false)
+			return anyIs(false)
 		case name == "Fn::And" && len(arguments) > 1:
-			return !each(false)
+			return !anyIs(false)
 		case name == "Fn::Or" && len(arguments) > 1:
-			return each(true)
+			return anyIs(true)
 		}
 	}
-	s.faults[path] = "it is no condition that can be decided"
+	s.faults[path] = "want a condition of supported functions"
 	return true
 }
 
-// text works out a value that must be a text.
+// text evaluates a value that must be a string.
 func (s *stack) text(path string, value any) string {
 	value = s.value(path, value)
 	if !scalar(value) {
-		s.faults[path] = "it must be a text"
+		s.faults[path] = "want a string"
 	}
 	return text(value)
 }
 
-// value works out a value: parameters by their values, and what only CloudFormation knows as text such as ${Table.Arn}.
+// value evaluates a value. Parameters have their values, and references that only CloudFormation can resolve become
+// strings such as ${Table.Arn}.
 func (s *stack) value(path string, value any) any {
 	switch v := value.(type) {
 	case object:
@@ -158,10 +159,10 @@ func (s *stack) value(path string, value any) any {
 		}
 		result := object{}
 		for key, element := range v {
-			if !leaf(element) { // which has no use for a path
+			if !leaf(element) { // a leaf needs no path
 				element = s.value(path+"."+key, element)
 			}
-			if element != (absent{}) {
+			if element != (noValue{}) {
 				result[key] = element
 			}
 		}
@@ -169,7 +170,7 @@ func (s *stack) value(path string, value any) any {
 	case []any:
 		result := []any{}
 		for i, element := range v {
-			if element = s.value(path+"."+strconv.Itoa(i), element); element != (absent{}) {
+			if element = s.value(path+"."+strconv.Itoa(i), element); element != (noValue{}) {
 				result = append(result, element)
 			}
 		}
@@ -207,12 +208,12 @@ func (s *stack) call(path, name string, argument any) any {
 	case name == "Fn::FindInMap" && len(arguments) == 3:
 		return s.findInMap(path+"."+name, arguments)
 	}
-	s.faults[path+"."+name] = "it cannot be worked out here"
+	s.faults[path+"."+name] = "this use of the function is not supported"
 	return object{name: s.value(path+"."+name, argument)}
 }
 
-// findInMap returns what Mappings has. Where the place of the stack decides, all entries must have a text under the
-// last key, for which a reference to it stands.
+// findInMap returns a value of Mappings. If the second key is a pseudo parameter, all entries must have a scalar at the
+// last key, and the result is a symbolic reference.
 func (s *stack) findInMap(path string, arguments []any) any {
 	var keys [3]string
 	for i := range keys {
@@ -239,7 +240,7 @@ func (s *stack) findInMap(path string, arguments []any) any {
 	}
 }
 
-// attribute returns the argument of Fn::GetAtt in its short form, such as Table.Arn.
+// attribute returns the argument of Fn::GetAtt in short form, such as Table.Arn.
 func attribute(argument any) string {
 	var parts []string
 	for _, part := range list(argument) {
@@ -248,22 +249,22 @@ func attribute(argument any) string {
 	return strings.Join(parts, ".")
 }
 
-// ref returns what a name stands for.
+// ref returns the value of a name in Ref, Fn::GetAtt or Fn::Sub.
 func (s *stack) ref(path, name string) any {
 	if value, ok := s.parameters[name]; ok {
 		return value
 	}
 	if name == "AWS::NoValue" {
-		return absent{}
+		return noValue{}
 	}
 	id, _, _ := strings.Cut(name, ".")
 	if raw, ok := mapping(s.document["Resources"])[id]; ok && !s.exists("Resources."+id, mapping(raw)) {
-		s.faults[path] = "it refers to " + id + ", which does not exist with these parameters: put both under one condition"
+		s.faults[path] = "it refers to " + id + ", which does not exist with these parameters: use the same condition for both"
 	}
 	return "${" + name + "}"
 }
 
-// variable is one in the text of Fn::Sub; ${!Literal} is none.
+// variable matches a variable of Fn::Sub, but not ${!Literal}.
 var variable = regexp.MustCompile(`\$\{([^!}][^}]*)\}`)
 
 func (s *stack) sub(path string, arguments []any) any {
@@ -281,13 +282,13 @@ func (s *stack) sub(path string, arguments []any) any {
 			value = s.ref(path, name)
 		}
 		if !scalar(value) {
-			s.faults[path] = match + " is no text"
+			s.faults[path] = match + " is not a string"
 		}
 		return text(value)
 	})
 }
 
-// all returns the resources of a type that exist, in the order of their ids.
+// all returns the existing resources of a type, sorted by id.
 func (s *stack) all(kind string) []resource {
 	var found []resource
 	for _, id := range sortedKeys(s.resources) {
@@ -298,8 +299,7 @@ func (s *stack) all(kind string) []resource {
 	return found
 }
 
-// referred returns the resource of a type that a value refers to by Ref, or by one of its attributes where one is
-// named.
+// referred returns the resource of a type that a value refers to by one of attributes, or by Ref if there are none.
 func (s *stack) referred(value any, kind string, attributes ...string) (resource, bool) {
 	name := text(value)
 	if !strings.HasPrefix(name, "${") || !strings.HasSuffix(name, "}") {
@@ -313,7 +313,7 @@ func (s *stack) referred(value any, kind string, attributes ...string) (resource
 	return r, ok && r.kind == kind && slices.Contains(attributes, attribute)
 }
 
-// at follows keys down a value; nil where there is nothing.
+// at returns the value at a path of keys, or nil.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
 		value = mapping(value)[key]
@@ -321,13 +321,13 @@ func at(value any, keys ...string) any {
 	return value
 }
 
-// mapping returns nil, which reads as an empty one, for what is none.
+// mapping returns value as a mapping, or nil, which can be read as an empty one.
 func mapping(value any) object {
-	o, _ := value.(object) // none is empty
+	o, _ := value.(object) // nil otherwise
 	return o
 }
 
-// list returns a single value as a list of one, as IAM does, and none as an empty one.
+// list returns a single value as a list of one element, as IAM does, and nil as an empty list.
 func list(value any) []any {
 	switch v := value.(type) {
 	case nil:
@@ -339,7 +339,7 @@ func list(value any) []any {
 	}
 }
 
-// text returns a scalar as CloudFormation does, and "" for what is none.
+// text returns a scalar as a string, as CloudFormation does, and "" for other values.
 func text(value any) string {
 	switch v := value.(type) {
 	case string:
@@ -353,7 +353,7 @@ func text(value any) string {
 	}
 }
 
-// scalar tells whether [text] is of something.
+// scalar reports whether value is a scalar.
 func scalar(value any) bool {
 	switch value.(type) {
 	case string, float64, bool:
@@ -374,23 +374,23 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// visitTexts calls visit with each text in a value.
-func visitTexts(value any, visit func(string)) {
+// visitStrings calls visit for each string in a value.
+func visitStrings(value any, visit func(string)) {
 	switch v := value.(type) {
 	case object:
 		for _, element := range v {
-			visitTexts(element, visit)
+			visitStrings(element, visit)
 		}
 	case []any:
 		for _, element := range v {
-			visitTexts(element, visit)
+			visitStrings(element, visit)
 		}
 	case string:
 		visit(v)
 	}
 }
 
-// walk calls visit with each mapping in a value and its path.
+// walk calls visit for each mapping in a value and its path.
 func walk(path string, value any, visit func(path string, o object)) {
 	switch v := value.(type) {
 	case object:
@@ -409,7 +409,7 @@ func walk(path string, value any, visit func(path string, o object)) {
 	}
 }
 
-// leaf reports whether a value contains no others.
+// leaf reports whether a value is not a mapping or list.
 func leaf(value any) bool {
 	switch value.(type) {
 	case object, []any:
