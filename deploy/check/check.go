@@ -1,4 +1,4 @@
-// Package check tests, fuzzes and lints all modules of a Go workspace at once.
+// Package check tests, fuzzes and lints all modules of a Go workspace.
 package check
 
 import (
@@ -14,17 +14,17 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// everything is the go command's pattern for all packages of the workspace's modules.
+// everything is the package pattern for all modules of the workspace.
 const everything = "work"
 
 // command is a program to run in a folder.
 type command struct {
 	dir  string
-	env  []string // added to this process's own
+	env  []string // added to the environment of this process
 	args []string // the program first
 }
 
-// run passes on what the program prints; the error names the program and says why it failed.
+// run runs the program with the given output. The error begins with the name of the program.
 func (c command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	cmd := exec.Command(c.args[0], c.args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.dir, stdout, stderr
@@ -39,7 +39,7 @@ func (c command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// output returns what the program printed; the error has what it wrote to the standard error.
+// output returns the standard output of the program. The error contains all of its output.
 func (c command) output(ctx context.Context) (string, error) {
 	var stdout, stderr bytes.Buffer
 	if err := c.run(ctx, &stdout, &stderr); err != nil {

@@ -23,11 +23,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	_ = os.Unsetenv("CGO_ENABLED") // which check.Test has set, if it runs this: the race detector needs cgo
+	_ = os.Unsetenv("CGO_ENABLED") // set if check.Test runs this test; the race detector needs cgo
 	goleak.VerifyTestMain(m)
 }
 
-// clean is a workspace of two modules in which there is nothing to find.
+// clean returns the files of a workspace of two modules without findings.
 func clean() map[string]string {
 	return map[string]string{
 		"go.work":  "go 1.26.0\n\nuse (\n\t.\n\t./a\n)\n",
@@ -52,7 +52,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// workspace writes the clean workspace with changes.
+// workspace writes the clean workspace with changes and returns its folder.
 func workspace(t *testing.T, changes map[string]string) string {
 	t.Helper()
 	root, files := t.TempDir(), clean()
@@ -80,7 +80,7 @@ func TestTest(t *testing.T) {
 		want  string
 	}{
 		{
-			"passes the endpoint on",
+			"passes the endpoint",
 			header + `func TestB(t *testing.T) {
 	if got := os.Getenv("DYNAMODB_ENDPOINT"); got != "http://127.0.0.1:1" || testing.Short() {
 		t.Error(got, testing.Short())
@@ -88,7 +88,7 @@ func TestTest(t *testing.T) {
 }`, false, false, "ok  \texample.com/a",
 		},
 		{
-			"passes short on",
+			"passes short",
 			header + `func TestB(t *testing.T) {
 	if !testing.Short() {
 		t.Error(os.Args)
@@ -165,7 +165,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// Without a C compiler there is no race detector, but there are tests.
+// TestTest_WithoutRaceDetector checks that the tests run without a C compiler.
 func TestTest_WithoutRaceDetector(t *testing.T) {
 	t.Setenv("CGO_ENABLED", "0")
 	root := workspace(t, map[string]string{"a/b_test.go": "package a_test\n\nimport \"testing\"\n\nfunc TestB(*testing.T) {}\n"})
@@ -220,7 +220,7 @@ func TestEndpoint(t *testing.T) {
 	response, err := http.DefaultClient.Do(request)
 	if err == nil {
 		_ = response.Body.Close()
-		t.Errorf("DynamoDB Local still answers at %s", endpoint)
+		t.Errorf("DynamoDB Local still responds at %s", endpoint)
 	}
 }
 
@@ -322,7 +322,7 @@ func TestLint(t *testing.T) {
 			},
 			[]string{"-require example.com/b v1.0.0", "run GOWORK=off go mod tidy in a\n"},
 		},
-		{"compiles everywhere", "other systems", nil, nil},
+		{"compiles on all systems", "other systems", nil, nil},
 		{
 			"compiles on one system", "other systems",
 			map[string]string{"a/b.go": "package a\n\nimport \"syscall\"\n\nvar B = syscall.Kill\n"},
@@ -348,7 +348,7 @@ func TestLint(t *testing.T) {
 			[]string{"a/b.go:6:", "wrong type string"},
 		},
 		{
-			"vet looks at the magefile", "go vet",
+			"vet checks the magefile", "go vet",
 			map[string]string{"root.go": "//go:build mage\n\npackage main\n\nfunc Target() { undefined() }\n"},
 			[]string{"root.go:5:17"},
 		},
@@ -378,8 +378,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestLint_Template checks that each linter of the template or the contract reports its own findings. The ordinary tests run
-// Spectral and the OpenAPI linter once and the house rules twice. Only all tests run cfn-lint, which takes seconds for each file.
+// TestLint_Template checks the findings of each linter of the template or the contract. Only test:all runs all cases,
+// for example those of cfn-lint, which takes seconds per file.
 func TestLint_Template(t *testing.T) {
 	t.Parallel()
 	const source, contract = "deploy/template.yaml", "deploy/openapi.yaml"
@@ -387,7 +387,7 @@ func TestLint_Template(t *testing.T) {
 		name   string
 		linter string
 		loads  bool // the linter may have to be downloaded
-		long   bool // only all tests include it
+		long   bool // only test:all includes it
 		file   string
 		old    string // in the file
 		new    string
@@ -426,7 +426,7 @@ func TestLint_Template(t *testing.T) {
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "oas3-valid-media-example"},
 		},
 		{
-			"what has an exception elsewhere", "Spectral", true, true, contract, "url: https://{api}", "url: http://{api}",
+			"finding with an exception for another path", "Spectral", true, true, contract, "url: https://{api}", "url: http://{api}",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "owasp:api8:2023-no-server-http"},
 		},
 	}
@@ -463,7 +463,7 @@ func TestLint_Template(t *testing.T) {
 	}
 }
 
-// template returns this workspace's template and contract, for another one.
+// template returns the template and contract of this workspace.
 func template(t *testing.T) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -477,7 +477,7 @@ func template(t *testing.T) map[string]string {
 	return files
 }
 
-// TestLint_GeneratedFiles checks that what follows from the contract is told where it does not.
+// TestLint_GeneratedFiles checks that outdated generated files are reported.
 func TestLint_GeneratedFiles(t *testing.T) {
 	t.Parallel()
 	const contract = "deploy/openapi.yaml"
@@ -528,7 +528,7 @@ func TestLint_WithoutPythonAndNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("PATH", filepath.Dir(tool)) // in which there is nothing else
+	t.Setenv("PATH", filepath.Dir(tool)) // which has no Python and Node.js
 	for _, program := range []string{"python3", "node"} {
 		if path, err := exec.LookPath(program); err == nil {
 			t.Skipf("%s is where the go command is", path)
@@ -544,11 +544,11 @@ func TestLint_WithoutPythonAndNode(t *testing.T) {
 		}
 		t.Setenv("CI", "")
 		if got, err := lint(); err != nil || !strings.HasPrefix(got, "skip  "+linter+": ") || strings.Count(got, "\n") != 1 {
-			t.Errorf("output = %q, error = %v, want one line that says that it is skipped", got, err)
+			t.Errorf("output = %q, error = %v, want one line with skip", got, err)
 		}
-		t.Setenv("CI", "true") // where nobody reads that it is skipped
+		t.Setenv("CI", "true") // where a skip is an error
 		if got, err := lint(); err == nil || !strings.HasPrefix(got, "FAIL  "+linter) || !strings.Contains(got, install) {
-			t.Errorf("output = %q, error = %v, want a failure that says what to install", got, err)
+			t.Errorf("output = %q, error = %v, want a failure with what to install", got, err)
 		}
 	}
 }
@@ -589,7 +589,7 @@ func TestLint_ReportsAllAtTheEnd(t *testing.T) {
 	} {
 		_, after, found := strings.Cut(rest, want)
 		if !found {
-			t.Fatalf("output does not contain %q in its place:\n%s", want, out.String())
+			t.Fatalf("output does not contain %q in this order:\n%s", want, out.String())
 		}
 		rest = after
 	}
@@ -599,7 +599,7 @@ func TestLint_UnknownLinter(t *testing.T) {
 	t.Parallel()
 	err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, nil), Only: []string{"golint"}, Out: io.Discard})
 	if err == nil || !strings.Contains(err.Error(), `no linter "golint": choose from gofmt, `) {
-		t.Errorf("error = %v, want the names to choose from", err)
+		t.Errorf("error = %v, want the names of the linters", err)
 	}
 }
 
@@ -631,7 +631,7 @@ func TestLint_Vulnerability(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		fixed string // the version of Go that fixes what is wrong with os.Getppid
+		fixed string // the version of Go that fixes os.Getppid
 		fails bool
 	}{
 		{"vulnerable", "1.999.0", true},
@@ -655,7 +655,7 @@ func TestLint_Vulnerability(t *testing.T) {
 	}
 }
 
-// tools returns a root module that names this workspace's tools.
+// tools returns a root module with the tools of this workspace.
 func tools(t *testing.T) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -690,7 +690,7 @@ func vulnerability(fixed string) http.Handler {
 	})
 }
 
-// serve answers with files, and with what gzip makes of them at their names with .gz.
+// serve responds with files, and with gzipped files for names with .gz.
 func serve(files map[string]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, compressed := strings.CutSuffix(r.URL.Path, ".gz")

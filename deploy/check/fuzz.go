@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// FuzzOptions say how to fuzz.
+// FuzzOptions configure [Fuzz].
 type FuzzOptions struct {
 	Root string        // the workspace
 	Time time.Duration // for each target
 	Out  io.Writer
 }
 
-// Fuzz runs each fuzz target of all modules in turn. A finding does not stop the others: the error joins them, and go test
-// leaves the input in the package's testdata, where every later test run tries it again.
+// Fuzz runs the fuzz targets of all modules one after the other. The error joins all findings. go test writes the
+// input of a finding to the package's testdata, from where later test runs use it.
 func Fuzz(ctx context.Context, options FuzzOptions) error {
 	listed, err := command{
 		dir:  options.Root,

@@ -25,22 +25,21 @@ const (
 	probeTimeout    = 10 * time.Second
 )
 
-// errOutOfReach is the verdict of a linter that cannot run here and now.
-var errOutOfReach = errors.New("cannot be reached")
+// errUnreachable means that a linter cannot run because its database is unreachable.
+var errUnreachable = errors.New("cannot be reached")
 
-// LintOptions say how to lint.
+// LintOptions configure [Lint].
 type LintOptions struct {
-	Root            string   // the workspace; its root module names the linters as tools
-	Only            []string // the linters to run, by the names that Lint prints; none: all
+	Root            string   // the workspace; the tool directives of its root module include the linters
+	Only            []string // names of the linters to run; empty: all
 	Vulnerabilities string   // URL of the vulnerability database; empty: https://vuln.go.dev
 	Color           bool
 	Out             io.Writer
 }
 
-// Lint runs every linter, even after one has failed, and prints what they found at the end. The error names those that found
-// something. Nothing in the workspace is changed. When the vulnerability database is out of reach, or there is no Python or
-// Node.js for the linters that are written for it, one line says so, and that is no failure; without Python or Node.js it is one
-// where the environment variable CI is set, as on build servers.
+// Lint runs all linters and prints their findings at the end. The error lists the linters with findings. Lint does not
+// change the workspace. It skips a linter if the vulnerability database is unreachable, or if Python or Node.js is
+// missing. If the environment variable CI is set, as on build servers, missing Python or Node.js is an error.
 func Lint(ctx context.Context, options LintOptions) error {
 	dirs, err := modules(ctx, options.Root)
 	if err != nil {
@@ -60,7 +59,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 		}
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
-		case errors.Is(err, errOutOfReach) || absent(err) && os.Getenv("CI") == "":
+		case errors.Is(err, errUnreachable) || missingRuntime(err) && os.Getenv("CI") == "":
 			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(ansi.Yellow, "skip"), linter.name, err)
 		case err != nil:
 			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(ansi.Red, "FAIL"), linter.name, took)
@@ -78,13 +77,13 @@ func Lint(ctx context.Context, options LintOptions) error {
 	return fmt.Errorf("lint: failed: %s", strings.Join(failed, ", "))
 }
 
-// linter returns what it found, and an error if that is a failure.
+// linter has a function that returns the findings, and an error if the linter fails.
 type linter struct {
 	name string
 	run  func(context.Context) (string, error)
 }
 
-// linters returns all of them, the quick ones first.
+// linters returns all linters, the fast ones first.
 func linters(options LintOptions, dirs []string) []linter {
 	color := "never"
 	if options.Color {
@@ -94,7 +93,7 @@ func linters(options LintOptions, dirs []string) []linter {
 	for i, dir := range dirs {
 		packages[i] = filepath.Join(dir, "...")
 		if filepath.IsLocal(dir) {
-			packages[i] = "./" + packages[i] // or it would be an import path
+			packages[i] = "./" + packages[i] // not an import path
 		}
 	}
 	tool := func(name string, args ...string) func(context.Context) (string, error) {
@@ -117,7 +116,7 @@ func linters(options LintOptions, dirs []string) []linter {
 	}
 }
 
-// selected returns the linters with these names.
+// selected returns the linters with the given names, or all if there are none.
 func selected(linters []linter, names []string) ([]linter, error) {
 	if len(names) == 0 {
 		return linters, nil
@@ -134,12 +133,12 @@ func selected(linters []linter, names []string) ([]linter, error) {
 	return slices.DeleteFunc(linters, func(l linter) bool { return !slices.Contains(names, l.name) }), nil
 }
 
-// absent tells whether a linter cannot run for want of Python or Node.js.
-func absent(err error) bool {
+// missingRuntime reports whether a linter cannot run because Python or Node.js is missing.
+func missingRuntime(err error) bool {
 	return errors.Is(err, python.ErrAbsent) || errors.Is(err, node.ErrAbsent)
 }
 
-// findings returns all that the program prints.
+// findings returns the standard output and standard error of the program.
 func (c command) findings(ctx context.Context) (string, error) {
 	var output bytes.Buffer
 	err := c.run(ctx, &output, &output)
@@ -164,7 +163,7 @@ func gofmt(ctx context.Context, root string) (string, error) {
 	return files, err
 }
 
-// tidy looks at each module by itself, as the build of the functions does.
+// tidy checks each module without the workspace, as the build of the functions does.
 func tidy(ctx context.Context, root string, dirs []string) (string, error) {
 	var found strings.Builder
 	var untidy []string
@@ -185,7 +184,7 @@ func tidy(ctx context.Context, root string, dirs []string) (string, error) {
 	return "", nil
 }
 
-// synced runs go work sync, which has no dry run, on a copy of all that it reads.
+// synced runs go work sync on a copy of its input, because it has no dry run.
 func synced(ctx context.Context, dir string) (found string, err error) {
 	copied, err := os.MkdirTemp("", "go-work-sync-")
 	if err != nil {
@@ -218,19 +217,19 @@ func synced(ctx context.Context, dir string) (found string, err error) {
 	return "", nil
 }
 
-// generated sees that the files that follow from the contract do.
+// generated checks that the generated files are up to date.
 func generated(ctx context.Context, root string) (string, error) {
 	stale, err := generate.Stale(ctx, root)
 	if err != nil {
 		return "", err
 	}
 	if stale != nil {
-		return strings.Join(stale, "\n"), fmt.Errorf("these files are not what %s makes: run go tool mage generate", contract)
+		return strings.Join(stale, "\n"), fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
 	}
 	return "", nil
 }
 
-// copySources copies what decides on versions, and returns the files in which they are written down.
+// copySources copies the files that determine versions, and returns the go.mod and go.work files by path.
 func copySources(dir string, original fs.FS) (requirements map[string][]byte, err error) {
 	target, err := os.OpenRoot(dir)
 	if err != nil {
@@ -268,16 +267,16 @@ func copySources(dir string, original fs.FS) (requirements map[string][]byte, er
 	return requirements, err
 }
 
-// govulncheck looks at each module with the versions in its own go.mod, which are those that its executables hold.
+// govulncheck checks each module with the versions in its own go.mod, with which its executables are built.
 func govulncheck(ctx context.Context, options LintOptions, dirs []string) (string, error) {
 	database := options.Vulnerabilities
 	if database == "" {
 		database = vulnerabilities
 	}
 	if err := reach(ctx, database); err != nil {
-		return "", fmt.Errorf("%s %w: %w", database, errOutOfReach, err)
+		return "", fmt.Errorf("%s %w: %w", database, errUnreachable, err)
 	}
-	// Outside of the workspace, the modules do not know the tool: build it here and run it there.
+	// Without the workspace, the modules have no such tool: build it in the workspace.
 	tool, err := command{dir: options.Root, args: []string{"go", "tool", "-n", "govulncheck"}}.output(ctx)
 	if err != nil {
 		return "", err
@@ -298,7 +297,7 @@ func govulncheck(ctx context.Context, options LintOptions, dirs []string) (strin
 	return found.String(), errors.Join(failures...)
 }
 
-// reach asks the database for its smallest file. It is out of reach if there is no answer, or only that of a proxy.
+// reach requests the smallest file of the database. Any status code but 200, such as a proxy's, is an error.
 func reach(ctx context.Context, database string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -313,12 +312,12 @@ func reach(ctx context.Context, database string) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", request.URL, response.Status)
+		return fmt.Errorf("%s responds %s", request.URL, response.Status)
 	}
 	return nil
 }
 
-// hidden reports whether the go command overlooks the file or folder.
+// hidden reports whether the go command ignores the file or folder.
 func hidden(entry fs.DirEntry) bool {
 	return strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/node"
 )
 
-// spectralFiles are what to install and how it lints.
+// spectralFiles are the packages to install and the ruleset.
 //
 //go:embed spectral
 var spectralFiles embed.FS
 
-// spectral looks at the contract with the rules of Spectral for OpenAPI, and of OWASP for the security of APIs. The ruleset names
-// its exceptions by the contract's path in the workspace, and the packages with rules as those that are installed beside it.
+// spectral lints the contract with Spectral's rules for OpenAPI and OWASP's rules for API security. It runs in a
+// folder with the paths that the ruleset uses: the contract as in the workspace, and node_modules beside the ruleset.
 func spectral(ctx context.Context, options LintOptions) (found string, err error) {
 	files := make(map[string][]byte)
 	for _, name := range []string{"package.json", "package-lock.json", "ruleset.yaml"} {
@@ -40,7 +40,7 @@ func spectral(ctx context.Context, options LintOptions) (found string, err error
 		return "", fmt.Errorf("spectral: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as findings name it
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as in the findings
 		return "", fmt.Errorf("spectral: %w", err)
 	}
 	if err := errors.Join(

@@ -11,11 +11,12 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// systems returns the operating systems on which every program and function compiles; docs/run.md says what works on each.
+// systems returns the operating systems for which all programs and functions compile. docs/run.md lists what each
+// supports.
 func systems() []string { return []string{"darwin", "linux", "windows"} }
 
-// compiles type-checks the programs and functions for the operating systems other than this one, and the tests too except
-// for Windows, where they do not run. Type checking takes a fraction of the time of compiling.
+// compiles type-checks the programs and functions for the other operating systems, which is faster than compiling. It
+// includes the tests, except for Windows, where they do not run.
 func compiles(ctx context.Context, root string) (string, error) {
 	var found strings.Builder
 	for _, system := range systems() {
@@ -41,7 +42,7 @@ func compiles(ctx context.Context, root string) (string, error) {
 	}
 	if found.Len() > 0 {
 		return found.String(), errors.New(
-			"these packages do not compile everywhere: move system calls to files for one system, such as peek_unix.go")
+			"these packages do not compile on all systems: move system calls to files for one system, such as peek_unix.go")
 	}
 	return "", nil
 }

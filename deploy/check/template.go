@@ -26,19 +26,19 @@ import (
 //go:embed requirements.txt
 var requirements []byte
 
-// contract and source are what is rendered, relative to the workspace.
+// The input of rendering, relative to the workspace.
 const (
 	contract = "deploy/openapi.yaml"
 	source   = "deploy/template.yaml"
 )
 
-// variant is the workspace's template as CloudFormation is given it.
+// variant is the workspace's template rendered for given parameters.
 type variant struct {
 	parameters map[string]string
 	rendered   *template.Rendered // with a package for each function
 }
 
-// String names the parameters, such as "Authorization=NONE Monitoring=true".
+// String returns the parameters, such as "Authorization=NONE Monitoring=true".
 func (v variant) String() string {
 	words := make([]string, 0, len(v.parameters))
 	for _, name := range slices.Sorted(maps.Keys(v.parameters)) {
@@ -47,7 +47,7 @@ func (v variant) String() string {
 	return strings.Join(words, " ")
 }
 
-// variants renders the workspace's template for each of the combinations of parameters, one at a time.
+// variants renders the workspace's template for each combination of parameters.
 func variants(root string, combinations []map[string]string) iter.Seq2[variant, error] {
 	return func(yield func(variant, error) bool) {
 		loaded, err := template.Load(os.DirFS(filepath.Join(root, filepath.Dir(source))))
@@ -55,7 +55,7 @@ func variants(root string, combinations []map[string]string) iter.Seq2[variant, 
 			yield(variant{}, err)
 			return
 		}
-		var code map[string]string // the same for all: no parameter changes which functions there are
+		var code map[string]string // the same for all: the functions do not depend on parameters
 		for _, parameters := range combinations {
 			v := variant{parameters: parameters}
 			if code == nil {
@@ -81,7 +81,7 @@ func resolve(rendered *template.Rendered) (*template.Stack, error) {
 	})
 }
 
-// packageKeys returns a key for the package of each function.
+// packageKeys returns an S3 key for the package of each function.
 func packageKeys(loaded *template.Template, parameters map[string]string) (map[string]string, error) {
 	plain, err := loaded.Render(template.Options{Parameters: parameters})
 	if err != nil {
@@ -98,10 +98,10 @@ func packageKeys(loaded *template.Template, parameters map[string]string) (map[s
 	return code, nil
 }
 
-// houseRules applies package rules to all variants, and says each violation once.
+// houseRules applies package rules to all variants, and reports each violation once.
 func houseRules(root string) (string, error) {
 	var found strings.Builder
-	said := map[string]bool{}
+	reported := map[string]bool{}
 	for v, err := range variants(root, rules.Variants()) {
 		if err != nil {
 			return found.String(), err
@@ -111,27 +111,27 @@ func houseRules(root string) (string, error) {
 			return found.String(), err
 		}
 		for _, violation := range violations {
-			if text := violation.String(); !said[text] {
-				said[text] = true
+			if text := violation.String(); !reported[text] {
+				reported[text] = true
 				_, _ = fmt.Fprintf(&found, "%s\n    with %s\n", text, v)
 			}
 		}
 	}
-	if len(said) > 0 {
-		return found.String(), fmt.Errorf("%s and %s break %d rules", source, contract, len(said))
+	if len(reported) > 0 {
+		return found.String(), fmt.Errorf("%s and %s break %d rules", source, contract, len(reported))
 	}
 	return "", nil
 }
 
-// cfnLint looks at the template as it is written and as CloudFormation is given it. CloudFormation's conditions are in it still,
-// so that only the ways to authorize, which are rendered, make a difference.
+// cfnLint lints the template source and one rendered template for each authorization. Other parameters do not change
+// the rendered template, which contains its conditions.
 func cfnLint(ctx context.Context, options LintOptions) (string, error) {
 	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source,
 		func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
 }
 
-// openAPI looks at the contract and at what API Gateway is given to import. The plus sign of a parameter that takes the rest of a
-// path, {proxy+}, is API Gateway's own and left out.
+// openAPI validates the contract and the rendered Body. It removes the plus sign of greedy path variables such as
+// {proxy+}, which only API Gateway supports.
 func openAPI(ctx context.Context, options LintOptions) (string, error) {
 	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
 	return pythonProgram(ctx, options, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
@@ -144,8 +144,8 @@ func openAPI(ctx context.Context, options LintOptions) (string, error) {
 		})
 }
 
-// pythonProgram runs a program of the requirements on a file of the workspace, and on what is made of one variant for each way to
-// authorize.
+// pythonProgram runs a program of the requirements on a file of the workspace, and on the content of one variant for
+// each authorization.
 func pythonProgram(
 	ctx context.Context, options LintOptions, args []string, file string, content func(variant) ([]byte, error),
 ) (found string, err error) {
@@ -166,7 +166,7 @@ func pythonProgram(
 	args[0] = environment.Program(args[0])
 	findings := make([]string, len(files))
 	var programs errgroup.Group
-	programs.SetLimit(runtime.GOMAXPROCS(0)) // each takes seconds of one processor
+	programs.SetLimit(runtime.GOMAXPROCS(0)) // each takes seconds of CPU time
 	for i, file := range files {
 		programs.Go(func() (err error) {
 			findings[i], err = command{dir: options.Root, args: append(slices.Clone(args), file)}.findings(ctx)
@@ -177,8 +177,8 @@ func pythonProgram(
 	return strings.Join(findings, ""), err
 }
 
-// write writes what is made of one variant for each way to authorize, each into a file of that name, in lines by which a finding
-// has its place.
+// write writes the content of one variant for each authorization to a file with its name. It indents the JSON, so that
+// findings have line numbers.
 func write(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
 	authorization := func(parameters map[string]string) string { return parameters["Authorization"] }
 	combinations := slices.CompactFunc(rules.Variants(), func(a, b map[string]string) bool { return authorization(a) == authorization(b) })

@@ -24,30 +24,31 @@ import (
 )
 
 const (
-	// The limits for one package, on a busy machine: a test that hangs shows its stacks before a build server gives up.
+	// Limits for one package on a busy machine. They end before a build server's, so that a test that hangs prints its
+	// goroutines.
 	testTimeout    = "10m"
 	testAllTimeout = "30m"
 
-	// slowest is the number of packages that are listed after the tests.
+	// slowest is the number of slowest packages that Test prints.
 	slowest = 10
 )
 
 // TestOptions configure [Test].
 type TestOptions struct {
 	Root     string   // the workspace
-	All      bool     // includes the tests that take long, and all packages in the race detector
-	Short    bool     // leaves out what needs Java, npm or the network
-	Packages []string // folders of the packages to test, such as ./deploy, or ./deploy/... with all below; none: all
-	Except   []string // folders of packages to leave out
-	Race     []string // folders of the packages to test with the race detector; none: all
-	Endpoint string   // of a DynamoDB that runs; if empty, and not Short, one is started in memory and stopped at the end
+	All      bool     // include slow tests, and use the race detector for all packages
+	Short    bool     // skip tests that need Java, npm or the network
+	Packages []string // folders of packages to test, such as ./deploy, or ./deploy/... with subfolders; empty: all
+	Except   []string // folders of packages to exclude
+	Race     []string // folders of packages to test with the race detector; empty: all
+	Endpoint string   // URL of DynamoDB; if empty and not Short, Test runs DynamoDB Local in memory
 	Out      io.Writer
 }
 
-// Test runs the tests of all modules in random order, with the race detector where the options say. It builds the functions and starts
-// DynamoDB Local once for all of them, and passes both on in the variables of [testenv]. After the tests it prints the slowest packages,
-// and what tests have appended to the file [testenv.SummaryVariable]. Without a C compiler, which the race detector needs, it says so
-// and tests without the detector.
+// Test runs the tests of all modules in random order, with the race detector for the packages in options. It builds the
+// functions and starts DynamoDB Local once, and passes both to the tests in the variables of [testenv]. At the end it
+// prints the slowest packages and the content that tests have appended to the file [testenv.SummaryVariable]. Without
+// a C compiler, it prints a line and tests without the race detector.
 func Test(ctx context.Context, options TestOptions) (err error) {
 	runs, err := plan(ctx, options)
 	if err != nil {
@@ -89,8 +90,8 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 		}
 	}
 	times.print(slowest)
-	told, err := os.ReadFile(summary)
-	_, _ = options.Out.Write(told)
+	content, err := os.ReadFile(summary)
+	_, _ = options.Out.Write(content)
 	return errors.Join(append(failures, err)...)
 }
 
@@ -99,7 +100,7 @@ type goTest struct {
 	env, flags, packages []string
 }
 
-// plan returns the runs of go test: with the race detector and without.
+// plan returns the runs of go test, with and without the race detector.
 func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 	all, err := listPackages(ctx, options.Root)
 	if err != nil {
@@ -118,10 +119,10 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 	}
 	packages = slices.DeleteFunc(packages, func(path string) bool { return slices.Contains(except, path) })
 	if len(packages) == 0 {
-		return nil, fmt.Errorf("no package of %s is left without %s",
+		return nil, fmt.Errorf("all packages of %s are excluded by %s",
 			strings.Join(options.Packages, " "), strings.Join(options.Except, " "))
 	}
-	// go test -race exits with 0 without a C compiler, unless CGO_ENABLED is set.
+	// Without a C compiler, go test -race exits with 0 unless CGO_ENABLED is set.
 	cgo, err := command{dir: options.Root, args: []string{"go", "env", "CGO_ENABLED"}}.output(ctx)
 	if err != nil {
 		return nil, err
@@ -140,13 +141,13 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 	others := slices.DeleteFunc(slices.Clone(packages), func(path string) bool { return slices.Contains(racing, path) })
 	runs := []goTest{
 		{flags: []string{"-race"}, packages: racing},
-		// As the programs and functions are compiled, which makes what they share compile once.
+		// The flags of the build of programs and functions, so that the build cache is shared.
 		{flags: []string{"-trimpath"}, env: []string{"CGO_ENABLED=0"}, packages: others},
 	}
 	return slices.DeleteFunc(runs, func(r goTest) bool { return len(r.packages) == 0 }), nil
 }
 
-// listPackages returns the paths of the workspace's packages by their folders, such as ./deploy/check.
+// listPackages returns the import paths of the workspace's packages by folder, such as ./deploy/check.
 func listPackages(ctx context.Context, root string) (map[string]string, error) {
 	listed, err := command{dir: root, args: []string{"go", "list", "-f", "{{.Dir}}\t{{.ImportPath}}", everything}}.output(ctx)
 	if err != nil {
@@ -167,8 +168,8 @@ func listPackages(ctx context.Context, root string) (map[string]string, error) {
 	return paths, nil
 }
 
-// match returns the sorted paths of the packages whose folders the patterns match, such as ./deploy and ./deploy/... Patterns of the go
-// command do not match what is below a folder without a module, such as functions.
+// match returns the sorted import paths of the packages whose folders match the patterns, such as ./deploy and
+// ./deploy/... Patterns of the go command do not match below a folder without a module, such as functions.
 func match(packages map[string]string, patterns []string) ([]string, error) {
 	var matched []string
 	for _, pattern := range patterns {
@@ -187,8 +188,8 @@ func match(packages map[string]string, patterns []string) ([]string, error) {
 	return slices.Compact(matched), nil
 }
 
-// prepare makes what many packages of tests share, side by side: the functions' executables below dir, and a database unless options have
-// one. It returns the variables that name them.
+// prepare builds the functions below dir and starts DynamoDB Local unless options have an endpoint, concurrently. It
+// returns the environment variables for the tests.
 func prepare(ctx context.Context, options TestOptions, dir string) (env []string, stop func() error, err error) {
 	env = []string{testenv.EndpointVariable + "=" + options.Endpoint}
 	stop = func() error { return nil }
@@ -228,8 +229,8 @@ func prepare(ctx context.Context, options TestOptions, dir string) (env []string
 	return append(env, folders...), stop, nil
 }
 
-// functions builds the functions as they are deployed and returns the variable that names their folder: none in a workspace
-// without a template.
+// functions builds the functions as for a deployment, and returns the variable with their folder. It returns none in a
+// workspace without a template.
 func functions(ctx context.Context, root, dir string, progress func(string)) ([]string, error) {
 	found, err := build.Find(root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -248,10 +249,10 @@ func functions(ctx context.Context, root, dir string, progress func(string)) ([]
 	return []string{testenv.FunctionsVariable + "=" + dir}, nil
 }
 
-// packageTimes passes the output of go test on to out, and collects the time of each package from it.
+// packageTimes writes the output of go test to out, and collects the time of each package.
 type packageTimes struct {
 	out   io.Writer
-	line  []byte // the beginning of a line whose end is not written yet
+	line  []byte // an incomplete line
 	times []packageTime
 }
 
@@ -280,7 +281,7 @@ func (p *packageTimes) Write(output []byte) (int, error) {
 	}
 }
 
-// print prints the n packages that took longest.
+// print prints the n slowest packages.
 func (p *packageTimes) print(n int) {
 	slices.SortFunc(p.times, func(a, b packageTime) int {
 		return cmp.Or(cmp.Compare(b.took, a.took), cmp.Compare(a.path, b.path))

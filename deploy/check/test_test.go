@@ -109,7 +109,7 @@ func TestTest_NoPackages(t *testing.T) {
 	}{
 		{"misspelled", []string{"./a/...", "./b/..."}, nil, "no package matches ./b/...: want a folder, such as ./deploy/... or ./deploy"},
 		{"misspelled exception", nil, []string{"./b/..."}, "no package matches ./b/...: want a folder, such as ./deploy/... or ./deploy"},
-		{"none left", []string{"./a"}, []string{"./a/..."}, "no package of ./a is left without ./a/..."},
+		{"none left", []string{"./a"}, []string{"./a/..."}, "all packages of ./a are excluded by ./a/..."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// grace is how long before the go command ends a test the test gives up, so that it can say what it waits for.
+// grace is the time between the failure of a test and the timeout of go test, so that the test can report its failure.
 const grace = 10 * time.Second
 
 // WithDeadline returns a copy of parent that ends shortly before the deadline of go test -timeout.
@@ -19,8 +19,8 @@ func WithDeadline(parent context.Context, tb testing.TB) (context.Context, conte
 	return context.WithDeadline(parent, end)
 }
 
-// Eventually polls until condition holds. It fails the test shortly before the deadline of go test -timeout, and has no other
-// limit: how long something takes depends on the machine.
+// Eventually polls until condition returns true. It fails the test shortly before the deadline of go test -timeout
+// and has no other limit, because durations depend on the machine.
 func Eventually(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
 	end, ok := deadline(tb)
@@ -28,12 +28,12 @@ func Eventually(tb testing.TB, what string, condition func() bool) {
 		if ok && time.Now().After(end) {
 			tb.Fatalf("after %v: still waiting for %s", time.Since(start).Round(time.Second), what)
 		}
-		// Often at first, then at a tenth of the time that it has taken.
+		// The interval is a tenth of the elapsed time, from 1 ms to 50 ms.
 		time.Sleep(min(max(time.Since(start)/10, time.Millisecond), 50*time.Millisecond))
 	}
 }
 
-// deadline returns when a test gives up. Without -timeout, and in benchmarks, there is none.
+// deadline returns the time at which a test fails. ok is false without -timeout and in benchmarks.
 func deadline(tb testing.TB) (end time.Time, ok bool) {
 	tb.Helper()
 	limited, ok := tb.(interface{ Deadline() (time.Time, bool) })

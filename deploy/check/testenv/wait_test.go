@@ -12,7 +12,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// limited is a test with a deadline. Fatalf ends the goroutine, as that of a test does.
+// limited is a test with a deadline. Like the real one, its Fatalf ends the goroutine.
 type limited struct {
 	testing.TB
 
@@ -41,7 +41,7 @@ func TestEventually(t *testing.T) {
 		{"within milliseconds", hour, 3 * time.Millisecond, false},
 		{"before the deadline", hour, hour - 11*time.Second, false},
 		{"after the deadline", hour, 2 * hour, true},
-		{"too late to say so", hour, hour - time.Second, true},
+		{"within the grace period", hour, hour - time.Second, true},
 		{"a short timeout", 100 * time.Millisecond, 80 * time.Millisecond, false},
 		{"no timeout", 0, 2 * hour, false},
 	} {
@@ -88,7 +88,7 @@ func TestWithDeadline(t *testing.T) {
 		ctx, cancel := testenv.WithDeadline(t.Context(), &limited{TB: t})
 		defer cancel()
 		if _, ok := ctx.Deadline(); ok {
-			t.Error("without a timeout there is a deadline")
+			t.Error("got a deadline without a timeout")
 		}
 	})
 }
