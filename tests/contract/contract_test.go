@@ -26,10 +26,10 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// TestContract makes each answer that the document has, and fails for those that it cannot make.
+// TestContract sends requests that produce each response example of the document.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	stacktest.Endpoint(t) // or it is skipped
+	stacktest.Endpoint(t) // skips the test without one
 	root, err := stacktest.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -41,9 +41,9 @@ func TestContract(t *testing.T) {
 	c := newCoverage(contract.Document())
 	t.Cleanup(func() { c.report(t) })
 	for name, test := range map[string]func(*testing.T, *coverage){
-		"answers": answers, "authorization": authorization, "If-Match is required": required, "throttled": throttled,
-		"no function": noFunction, "no database": noDatabase, "no time": func(t *testing.T, c *coverage) { noTime(t, c, contract) },
-		"not called": func(t *testing.T, c *coverage) { notCalled(t, c, contract) },
+		"without faults": withoutFaults, "authorization": authorization, "If-Match is required": required, "throttled": throttled,
+		"no function": noFunction, "no database": noDatabase, "timeout": func(t *testing.T, c *coverage) { timeout(t, c, contract) },
+		"not invoked": func(t *testing.T, c *coverage) { notInvoked(t, c, contract) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +52,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// stage is a stage that the requests of a test go to.
+// stage is the stage under test.
 type stage struct {
 	t      *testing.T
 	c      *coverage
@@ -66,12 +66,12 @@ func start(t *testing.T, c *coverage, configure ...func(*local.Config)) (stage, 
 	return stage{t, c, s.Client, path.Base(s.URL)}, s
 }
 
-// want sends the request of an operation, as change has it, and compares the answer with the example that it is to be.
+// want sends the example request of an operation with a change, and compares the response with an example.
 func (s stage) want(id string, status int, example string, change func(*request)) {
 	s.t.Helper()
 	r := s.c.operation(s.t, id).request(s.t, "")
 	change(&r)
-	s.compare(answer{id, status, example}, r, s.send(r))
+	s.compare(expected{id, status, example}, r, s.send(r))
 }
 
 func (s stage) send(r request) stacktest.Response {
@@ -79,11 +79,11 @@ func (s stage) send(r request) stacktest.Response {
 	return s.client.Do(s.t, r.method, r.path, r.body, r.headers)
 }
 
-// compare compares an answer with the example that it is to be. What is masked, members of the body, need not be equal, but there.
-func (s stage) compare(a answer, r request, got stacktest.Response, masked ...string) {
+// compare compares a response with an example. Masked members of the body must exist, but can have other values.
+func (s stage) compare(a expected, r request, got stacktest.Response, masked ...string) {
 	s.t.Helper()
 	if r.method == http.MethodHead {
-		a.example = "" // it has no body
+		a.example = "" // no body
 	}
 	example, ok := s.c.wanted[a]
 	if !ok {
@@ -91,7 +91,7 @@ func (s stage) compare(a answer, r request, got stacktest.Response, masked ...st
 		return
 	}
 	if got.Status != a.status {
-		s.t.Errorf("%v: %s %s is answered with %d: %.1000s", a, r.method, r.path, got.Status, got.Body)
+		s.t.Errorf("%v: %s %s: got status code %d: %.1000s", a, r.method, r.path, got.Status, got.Body)
 		return
 	}
 	if example != nil {
@@ -103,14 +103,14 @@ func (s stage) compare(a answer, r request, got stacktest.Response, masked ...st
 			}
 		}
 		if diff := gocmp.Diff(want, body); diff != "" {
-			s.t.Errorf("%v: the answer to %s %s is not the example (-example +answer):\n%s", a, r.method, r.path, diff)
+			s.t.Errorf("%v: response to %s %s (-example +got):\n%s", a, r.method, r.path, diff)
 			return
 		}
 	}
-	s.c.note(a)
+	s.c.record(a)
 }
 
-// each wants the same of all operations that functions serve, at the same time.
+// each is want for all operations with a function, concurrently.
 func (s stage) each(status int, example string, change func(*request)) {
 	s.t.Helper()
 	var senders sync.WaitGroup
@@ -120,12 +120,12 @@ func (s stage) each(status int, example string, change func(*request)) {
 		}
 		r := o.request(s.t, "")
 		change(&r)
-		senders.Go(func() { s.compare(answer{o.OperationID, status, example}, r, s.send(r)) })
+		senders.Go(func() { s.compare(expected{o.OperationID, status, example}, r, s.send(r)) })
 	}
 	senders.Wait()
 }
 
-// all is each, and the same of the operations that the gateway itself answers.
+// all is want for all operations.
 func (s stage) all(status int, example string, change func(*request)) {
 	s.t.Helper()
 	s.each(status, example, change)
@@ -134,7 +134,7 @@ func (s stage) all(status int, example string, change func(*request)) {
 	}
 }
 
-// indexOperations are the operations that the gateway itself answers.
+// indexOperations returns the operations without a function.
 func indexOperations() []string { return []string{"getIndex", "headIndex"} }
 
 func unchanged(*request) {}
@@ -153,7 +153,7 @@ func having(header, value string) func(*request) {
 	}
 }
 
-// both makes several changes.
+// both applies several changes.
 func both(changes ...func(*request)) func(*request) {
 	return func(r *request) {
 		for _, change := range changes {
@@ -162,19 +162,18 @@ func both(changes ...func(*request)) func(*request) {
 	}
 }
 
-// known is the state that the document's examples are about: the one user of its first example, with the ETag that is the example of
-// all ETags.
+// known returns the user of the document's examples, whose ETag is the example of ETag.
 func known(t *testing.T, c *coverage) stacktest.Item {
 	t.Helper()
-	user, ok := c.wanted[answer{"getUser", http.StatusOK, "User"}].(map[string]any)
+	user, ok := c.wanted[expected{"getUser", http.StatusOK, "User"}].(map[string]any)
 	if !ok {
-		t.Fatal("getUser has no example User, which the others begin with")
+		t.Fatal("getUser has no example User")
 	}
 	item := stacktest.Item{"_userrequestapi_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
 	for name, value := range user {
 		text, ok := value.(string)
 		if !ok {
-			t.Fatalf("the example User of getUser: %s is no text", name)
+			t.Fatalf("the example User of getUser: want a string for %s", name)
 		}
 		item[name] = &types.AttributeValueMemberS{Value: text}
 	}
@@ -190,8 +189,8 @@ func etag(t *testing.T, c *coverage) string {
 	return fmt.Sprint(header.Value.Example)
 }
 
-// answers are those that any stage gives while nothing is broken. Each request finds the known state.
-func answers(t *testing.T, c *coverage) {
+// withoutFaults sends requests to a stage without faults. Before each request, the table has only the known user.
+func withoutFaults(t *testing.T, c *coverage) {
 	s, stack := start(t, c)
 	user := known(t, c)
 	begin := func(items ...stacktest.Item) {
@@ -207,11 +206,11 @@ func answers(t *testing.T, c *coverage) {
 		s.want(id, status, example, change)
 	}
 	const (
-		nobody     = "/users/2"
-		nobodyToo  = "/users?userId=2"
-		malformed  = "/users/%FF"
-		twice      = `{"name": "Ada", "name": "Eve"}`
-		notAllowed = `{"name": "", "email": "Ada"}`
+		unknownUser    = "/users/2"
+		unknownByQuery = "/users?userId=2"
+		malformed      = "/users/%FF"
+		twice          = `{"name": "Ada", "name": "Eve"}`
+		notAllowed     = `{"name": "", "email": "Ada"}`
 	)
 	large := `{"userId": "1", "x": "` + strings.Repeat("x", 410_000-len("userId1x")) + `"}` // bytes in the table
 
@@ -236,7 +235,7 @@ func answers(t *testing.T, c *coverage) {
 				if !strings.Contains(r.body, `"userId"`) && o.method == http.MethodPost {
 					masked = append(masked, "userId")
 				}
-				s.compare(answer{o.OperationID, status, name}, r, s.send(r), masked...)
+				s.compare(expected{o.OperationID, status, name}, r, s.send(r), masked...)
 			}
 		}
 		for _, p := range o.parameters {
@@ -246,7 +245,7 @@ func answers(t *testing.T, c *coverage) {
 				r = r.with(t, p)
 			}
 			if got := s.send(r); got.Status >= http.StatusBadRequest {
-				t.Errorf("%s: the example of %s is refused with %d: %s", o.OperationID, p.Name, got.Status, got.Body)
+				t.Errorf("%s: with the example of %s: got status code %d: %s", o.OperationID, p.Name, got.Status, got.Body)
 			}
 		}
 	}
@@ -287,12 +286,12 @@ func answers(t *testing.T, c *coverage) {
 	}
 
 	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
-		want(id, 404, "UserNotFound", at(nobody))
+		want(id, 404, "UserNotFound", at(unknownUser))
 	}
 	for _, id := range []string{"getUsers", "headUsers", "deleteUserByQuery"} {
-		want(id, 404, "UserNotFound", at(nobodyToo))
+		want(id, 404, "UserNotFound", at(unknownByQuery))
 	}
-	want("replaceUserByQuery", 404, "UserNotFound", both(at(nobodyToo), sending(`{}`)))
+	want("replaceUserByQuery", 404, "UserNotFound", both(at(unknownByQuery), sending(`{}`)))
 	want("createUser", 409, "UserExists", sending(`{"userId": "1"}`))
 	for _, id := range []string{"replaceUser", "replaceUserByQuery", "deleteUser", "deleteUserByQuery"} {
 		want(id, 412, "PreconditionFailed", having("If-Match", `"of-an-earlier-state"`))
@@ -310,14 +309,14 @@ func answers(t *testing.T, c *coverage) {
 
 	const mega = 1 << 20
 	s.all(413, "RequestTooLong", sending(strings.Repeat(" ", 10*mega+1)))
-	s.each(413, "RequestTooLong", sending(strings.Repeat(" ", 7*mega))) // more than Lambda takes
+	s.each(413, "RequestTooLong", sending(strings.Repeat(" ", 7*mega))) // more than Lambda accepts
 	s.all(431, "RequestHeaderFieldsTooLarge", having("X-Large", strings.Repeat("x", 11<<10)))
 }
 
-// following is the id of a user that the table has after the user "1": it keeps them in the order of a hash.
+// following is the id of a user that a scan returns after the user "1": the order is that of a hash.
 const following = "3"
 
-// authorization is what a stage answers to those who may not call it.
+// authorization sends requests without valid credentials.
 func authorization(t *testing.T, c *coverage) {
 	now := time.Now().UTC()
 	for _, test := range []struct {
@@ -350,32 +349,33 @@ func required(t *testing.T, c *coverage) {
 	}
 }
 
-// throttled is what a stage answers that takes one request a second.
+// throttled sends requests to a stage with a limit of one request per second.
 func throttled(t *testing.T, c *coverage) {
 	s, _ := start(t, c, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "1", "ThrottlingBurstLimit": "1"}))
 	for _, o := range c.operations {
 		r := o.request(t, "")
 		var got stacktest.Response
 		testenv.Eventually(t, "a throttled request", func() bool {
-			got = s.refused(r)
+			got = s.sendBurst(r)
 			return got.Status == http.StatusTooManyRequests
 		})
-		s.compare(answer{o.OperationID, 429, "Throttled"}, r, got)
+		s.compare(expected{o.OperationID, 429, "Throttled"}, r, got)
 	}
 }
 
-// refused sends a request several times at once, and returns an answer that is 429, or else another one.
-func (s stage) refused(r request) stacktest.Response {
-	answers := make([]stacktest.Response, 4)
+// sendBurst sends a request several times concurrently, and returns a 429 response or else another one.
+func (s stage) sendBurst(r request) stacktest.Response {
+	responses := make([]stacktest.Response, 4)
 	var senders sync.WaitGroup
-	for i := range answers {
-		senders.Go(func() { answers[i] = s.send(r) })
+	for i := range responses {
+		senders.Go(func() { responses[i] = s.send(r) })
 	}
 	senders.Wait()
-	return answers[max(0, slices.IndexFunc(answers, func(a stacktest.Response) bool { return a.Status == http.StatusTooManyRequests }))]
+	i := slices.IndexFunc(responses, func(r stacktest.Response) bool { return r.Status == http.StatusTooManyRequests })
+	return responses[max(0, i)]
 }
 
-// noFunction is what a stage answers whose functions do not start.
+// noFunction sends requests to a stage whose functions do not start.
 func noFunction(t *testing.T, c *coverage) {
 	fails, err := exec.LookPath("false")
 	if err != nil {
@@ -389,7 +389,7 @@ func noFunction(t *testing.T, c *coverage) {
 	s.each(502, "BadGateway", unchanged)
 }
 
-// noDatabase is what a stage answers whose database is busy, and then gone.
+// noDatabase sends requests to a stage whose database throttles, and then is down.
 func noDatabase(t *testing.T, c *coverage) {
 	database := unreliable.NewDatabase(t)
 	s, _ := start(t, c, database.With)
@@ -399,17 +399,17 @@ func noDatabase(t *testing.T, c *coverage) {
 	s.each(500, "StoreUnavailable", unchanged)
 }
 
-// refusing is Lambda while it throttles.
-type refusing struct{}
+// throttling is an invoker that always throttles.
+type throttling struct{}
 
-func (refusing) Invoke(context.Context, string, string, []byte) (
+func (throttling) Invoke(context.Context, string, string, []byte) (
 	response []byte, requestID, functionError string, err error,
 ) {
 	return nil, "", "", errors.New("rate exceeded")
 }
 
-// noTime is what a stage answers when a function takes longer than the gateway waits.
-func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
+// timeout sends requests to a stage whose functions exceed the integration timeout.
+func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	database := unreliable.NewDatabase(t)
 	s, stack := start(t, c, database.With)
 	database.Fail(unreliable.All(unreliable.Ignore))
@@ -424,18 +424,18 @@ func noTime(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	server := httptest.NewServer(g)
 	t.Cleanup(func() {
 		server.Close()
-		stack.Stop(t) // and with it what the functions still do
+		stack.Stop(t) // ends the functions
 		g.Wait()
 	})
 	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
 	s.each(504, "GatewayTimeout", unchanged)
 }
 
-// notCalled is what a stage responds whose functions Lambda does not call.
-func notCalled(t *testing.T, c *coverage, contract *stacktest.Contract) {
+// notInvoked sends requests to a stage whose functions Lambda does not invoke.
+func notInvoked(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	s := stage{t: t, c: c, name: "prod"}
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
-	g, err := apigateway.New(apigateway.Config{Body: api.Body, Stage: s.name, Invoker: refusing{}})
+	g, err := apigateway.New(apigateway.Config{Body: api.Body, Stage: s.name, Invoker: throttling{}})
 	if err != nil {
 		t.Fatal(err)
 	}

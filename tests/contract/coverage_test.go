@@ -22,8 +22,8 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// answer is what a test has to make: an example of the document, "" where an answer has none for want of a body.
-type answer struct {
+// expected is a response that a test must produce: an example of the document, or "" for a response without a body.
+type expected struct {
 	operation string // operationId
 	status    int
 	example   string
@@ -35,26 +35,26 @@ type request struct {
 	headers            stacktest.Headers
 }
 
-// coverage is the document, and what of it was made.
+// coverage has the examples of the document, and those that a request has produced.
 type coverage struct {
 	operations []operation // in the order of the document's paths and HTTP's methods
-	wanted     map[answer]any
+	wanted     map[expected]any
 
 	mu   sync.Mutex
-	made map[answer]bool
+	made map[expected]bool
 }
 
-// operation is one of the document's.
+// operation is an operation of the document.
 type operation struct {
 	*openapi3.Operation
 
 	method, path string
-	parameters   []*openapi3.Parameter // those of the path too
+	parameters   []*openapi3.Parameter // including those of the path
 }
 
-// newCoverage reads the document.
+// newCoverage returns the coverage of a document.
 func newCoverage(document *openapi3.T) *coverage {
-	c := &coverage{wanted: map[answer]any{}, made: map[answer]bool{}}
+	c := &coverage{wanted: map[expected]any{}, made: map[expected]bool{}}
 	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
 	for _, path := range slices.Sorted(maps.Keys(document.Paths.Map())) {
 		item := document.Paths.Value(path)
@@ -69,10 +69,10 @@ func newCoverage(document *openapi3.T) *coverage {
 			for code, response := range o.Responses.Map() {
 				status, err := strconv.Atoi(code)
 				if err != nil {
-					status = 0 // such as default, which nothing makes
+					status = 0 // for example default, which no request produces
 				}
 				for name, example := range examples(response.Value.Content) {
-					c.wanted[answer{o.OperationID, status, name}] = example
+					c.wanted[expected{o.OperationID, status, name}] = example
 				}
 			}
 		}
@@ -80,7 +80,7 @@ func newCoverage(document *openapi3.T) *coverage {
 	return c
 }
 
-// examples are those of a body, by name; without a body, one that is nothing and has no name.
+// examples returns the examples of a body by name. Without a body, it returns a nil example without a name.
 func examples(content openapi3.Content) map[string]any {
 	all := map[string]any{}
 	for _, body := range content {
@@ -106,8 +106,8 @@ func (c *coverage) operation(t *testing.T, id string) operation {
 	return c.operations[i]
 }
 
-// request is the request of an operation that its examples make: the parameters that it must have, and the body of this name, or else
-// the first by name.
+// request returns a request from the examples of an operation: the required parameters, and the body with the given
+// name or else the first one by name.
 func (o operation) request(t *testing.T, body string) request {
 	t.Helper()
 	r := request{method: o.method, path: o.path}
@@ -134,7 +134,7 @@ func encode(t *testing.T, example any) []byte {
 	return text
 }
 
-// with adds a parameter, with the value that is its example.
+// with returns the request with the example of a parameter.
 func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 	t.Helper()
 	if p.Example == nil {
@@ -156,15 +156,15 @@ func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 	return r
 }
 
-// note keeps that a request was answered as wanted.
-func (c *coverage) note(a answer) {
+// record records that a request has produced an example.
+func (c *coverage) record(a expected) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.made[a] = true
 }
 
-// report shows what was made of the document: a row for each operation, a column for each status. It fails the test where something
-// was not.
+// report prints a table of the covered examples, with a row for each operation and a column for each status code. It
+// fails the test if a request is missing for an example.
 func (c *coverage) report(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
@@ -202,16 +202,16 @@ func (c *coverage) report(t *testing.T) {
 		})
 	}
 	summary := io.Discard
-	if name := os.Getenv(testenv.SummaryVariable); name != "" { // which is shown where the tests pass, too
+	if name := os.Getenv(testenv.SummaryVariable); name != "" { // printed even if the tests pass
 		file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = file.Close() }() // flushed by then
+		defer func() { _ = file.Close() }() // flushed before
 		summary = file
 	}
 	out := tabwriter.NewWriter(io.MultiWriter(t.Output(), summary), 0, 0, 1, ' ', tabwriter.AlignRight)
-	_, err := io.WriteString(out, "\nAnswers that deploy/openapi.yaml has an example of: made by the tests/all\n"+table.String())
+	_, err := io.WriteString(out, "\nExamples of responses in deploy/openapi.yaml: produced by the tests/all\n"+table.String())
 	if err := errors.Join(err, out.Flush()); err != nil {
 		t.Error(err)
 	}
@@ -223,7 +223,7 @@ func (c *coverage) report(t *testing.T) {
 	}
 	slices.Sort(missing)
 	for _, m := range missing {
-		t.Errorf("no request has made %s", m)
+		t.Errorf("no request has produced %s", m)
 	}
-	t.Logf("%d of %d examples of the document are made by a request", len(c.made), len(c.wanted))
+	t.Logf("requests have produced %d of %d examples of the document", len(c.made), len(c.wanted))
 }

@@ -1,6 +1,6 @@
-// Package contract_test proves the API document: each operation, status and example that it has is made by a request, to stacks that
-// are as it takes, and requests that are made of the document at random find nothing that it does not have. That it leaves nothing
-// out is seen by package stacktest, in the answers to all tests.
+// Package contract_test checks the API document against local stacks. A request produces each example of the
+// document, and random requests produce only documented responses. Package stacktest checks the responses of all
+// other tests against the document.
 package contract_test
 
 import (

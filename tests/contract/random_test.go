@@ -24,16 +24,16 @@ import (
 //go:embed requirements.txt
 var requirements []byte
 
-// How long requests are made at random: build servers take the time.
+// Durations of the random requests.
 const (
-	briefly = 30 * time.Second
-	atCI    = 5 * time.Minute
+	localDuration = 30 * time.Second
+	ciDuration    = 5 * time.Minute
 )
 
-// TestRandomRequests sends requests that Schemathesis makes of the document at random, and follows what answers lead to. None may be
-// answered with 5xx, or as it is not documented; those that the document allows are not refused, and others are. SCHEMATHESIS_SEED
-// repeats a run.
-func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds is a matter of time, so it has that to itself
+// TestRandomRequests sends random requests that Schemathesis generates from the document, and follows links in
+// responses. No response may be 5xx or undocumented. Valid requests must be accepted, and invalid ones rejected.
+// SCHEMATHESIS_SEED reproduces a run.
+func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings depend on the available time
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	env, err := python.Environment(t.Context(), requirements, func(text string) { t.Log(text) })
@@ -52,13 +52,13 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds i
 		t.Fatal(err)
 	}
 	document := filepath.Join(t.TempDir(), "openapi.json")
-	if err := os.WriteFile(document, source.ForStage(s.URL, "The stack of the test", "NONE").JSON(), 0o600); err != nil {
+	if err := os.WriteFile(document, source.ForStage(s.URL, "The local stack", "NONE").JSON(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Client.Do(t, http.MethodPost, "/users", `{"userId": "1", "name": "Ada Lovelace"}`).Want(t, http.StatusCreated) // as the examples have it
-	duration := briefly
+	s.Client.Do(t, http.MethodPost, "/users", `{"userId": "1", "name": "Ada Lovelace"}`).Want(t, http.StatusCreated) // as in the examples
+	duration := localDuration
 	if os.Getenv("CI") != "" {
-		duration = atCI
+		duration = ciDuration
 	}
 	settings, err := filepath.Abs("testdata")
 	if err != nil {
@@ -69,7 +69,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds i
 		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"+
 			"response_schema_conformance,positive_data_acceptance,negative_data_rejection,missing_required_header,unsupported_method,"+
 			"allow_header_conformance,use_after_free,ensure_resource_availability")
-	cmd.Dir = t.TempDir() // where it keeps what it has found
+	cmd.Dir = t.TempDir() // for its files
 	cmd.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS="+filepath.Join(settings, "hooks.py"), "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := process.Run(t.Context(), cmd); err != nil {
@@ -91,13 +91,13 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // what it finds i
 	for path, item := range contract.Document().Paths.Map() {
 		for method := range item.Operations() {
 			if sent[method+" "+path] == 0 {
-				t.Errorf("there was no request %s %s", method, path)
+				t.Errorf("no request %s %s", method, path)
 			}
 		}
 	}
 }
 
-// seed is what the requests of a run follow from.
+// seed returns the seed of the random requests.
 func seed() string {
 	return cmp.Or(os.Getenv("SCHEMATHESIS_SEED"), strconv.Itoa(rand.IntN(1<<31)))
 }

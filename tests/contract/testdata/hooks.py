@@ -1,10 +1,10 @@
-"""Rules of the API document that it says in words, for want of a schema: what they refuse is refused rightly."""
+"""Rules of the API document that a schema cannot express: requests that violate them are rejected correctly."""
 
 import urllib.parse
 
 import schemathesis
 
-# The codes of faults in a body that no schema can find.
+# The codes of faults in a body that a schema cannot express.
 FAULTS = {
     "EmptyName",
     "InvalidEmail",
@@ -24,28 +24,28 @@ def id_in_path(case):
 
 
 def ids(case):
-    """Return the ids that a request names: those in its path, its query and its body must be the same."""
+    """Return the ids in the path, query and body of a request, which must be the same."""
     named = {part["userId"] for part in (case.query, case.body) if isinstance(part, dict) and "userId" in part}
     return named | ({id_in_path(case)} - {None})
 
 
 def conditions(case):
-    """Return the conditions that a request has."""
+    """Return the values of the conditional headers of a request."""
     return [value for name, value in (case.headers or {}).items() if name.lower() in ("if-match", "if-none-match")]
 
 
-def refused_rightly(case, response):
+def rejected_correctly(case, response):
     named = ids(case)
     if len(named) > 1:
         return True
-    # Where a pattern demands quotation marks, Schemathesis calls a mere 0 valid.
+    # Schemathesis considers 0 valid although the pattern requires quotation marks.
     if any(value != "*" and '"' not in value for value in conditions(case)):
         return True
     if case.operation.label == "PUT /users" and not named:
         return True
     if "cursor" in (case.query or {}):
-        return True  # it is opaque: random ones are none
-    if not response.content:  # of HEAD
+        return True  # random cursors are not valid
+    if not response.content:  # HEAD
         return False
     faults = {fault["code"] for fault in response.json().get("errors", ())}
     return bool(faults) and faults <= FAULTS
@@ -53,7 +53,7 @@ def refused_rightly(case, response):
 
 @schemathesis.hook
 def map_case(context, case):
-    """Have a valid request name one user, so that it gets further than to be refused for naming two."""
+    """Use the same id in all parts of a valid request, so that it is not rejected for different ids."""
     if not case.meta or not case.meta.generation.mode.is_positive:
         return case
     address = id_in_path(case) or (case.query or {}).get("userId")
@@ -65,5 +65,5 @@ def map_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drop the failures of valid requests that were refused by these rules."""
-    return not ("positive_data_acceptance" in failure.checks and response.status_code == 400 and refused_rightly(case, response))
+    """Drop the failures of valid requests that these rules reject."""
+    return not ("positive_data_acceptance" in failure.checks and response.status_code == 400 and rejected_correctly(case, response))
