@@ -418,7 +418,7 @@ func TestLint_Template(t *testing.T) {
 		},
 		{name: "sound", linter: "Spectral", loads: true, long: true},
 		{
-			"no description", "Spectral", true, false, contract, "      description: As DELETE `/users/{userId}`.\n", "",
+			"no description", "Spectral", true, false, contract, "      description: Same as DELETE `/users/{userId}`.\n", "",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "operation-description"},
 		},
 		{

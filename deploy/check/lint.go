@@ -105,7 +105,9 @@ func linters(options LintOptions, dirs []string) []linter {
 		{"go work sync", func(ctx context.Context) (string, error) { return synced(ctx, options.Root) }},
 		{"go vet", tool("vet", "-tags=mage", everything)},
 		{"staticcheck", tool("tool", "staticcheck", "-tags=mage", everything)},
-		{"golangci-lint", tool("tool", append([]string{"golangci-lint", "run", "--allow-parallel-runners", "--color=" + color}, packages...)...)},
+		{"golangci-lint", tool("tool", append([]string{
+			"golangci-lint", "run", "--allow-parallel-runners", "--color=" + color,
+		}, packages...)...)},
 		{"other systems", func(ctx context.Context) (string, error) { return compiles(ctx, options.Root) }},
 		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
 		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
@@ -224,7 +226,8 @@ func generated(ctx context.Context, root string) (string, error) {
 		return "", err
 	}
 	if stale != nil {
-		return strings.Join(stale, "\n"), fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
+		return strings.Join(stale, "\n"),
+			fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
 	}
 	return "", nil
 }

@@ -181,7 +181,8 @@ func pythonProgram(
 // findings have line numbers.
 func write(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
 	authorization := func(parameters map[string]string) string { return parameters["Authorization"] }
-	combinations := slices.CompactFunc(rules.Variants(), func(a, b map[string]string) bool { return authorization(a) == authorization(b) })
+	combinations := slices.CompactFunc(rules.Variants(),
+		func(a, b map[string]string) bool { return authorization(a) == authorization(b) })
 	for v, err := range variants(root, combinations) {
 		if err != nil {
 			return nil, err

@@ -149,7 +149,8 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 
 // listPackages returns the import paths of the workspace's packages by folder, such as ./deploy/check.
 func listPackages(ctx context.Context, root string) (map[string]string, error) {
-	listed, err := command{dir: root, args: []string{"go", "list", "-f", "{{.Dir}}\t{{.ImportPath}}", everything}}.output(ctx)
+	args := []string{"go", "list", "-f", "{{.Dir}}\t{{.ImportPath}}", everything}
+	listed, err := command{dir: root, args: args}.output(ctx)
 	if err != nil {
 		return nil, err
 	}

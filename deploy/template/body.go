@@ -72,7 +72,8 @@ func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
 	unused := slices.Clone(functions)
 	for _, r := range routes {
 		if !slices.Contains(functions, r.function) {
-			return nil, fmt.Errorf("%s: %s %s: %s: want a function of %s, got %s; its functions are %s", openAPIFile, r.method, r.path,
+			return nil, fmt.Errorf("%s: %s %s: %s: want a function of %s, got %s; its functions are %s",
+				openAPIFile, r.method, r.path,
 				functionKey, templateFile, r.function, strings.Join(functions, ", "))
 		}
 		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.function })

@@ -178,7 +178,9 @@ func (d documentation) parts(own map[string]bool) []any {
 			continue
 		}
 		// sortedKeys makes the choice among equally frequent contents deterministic.
-		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int { return cmp.Compare(len(counts[a]), len(counts[b])) })
+		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int {
+			return cmp.Compare(len(counts[a]), len(counts[b]))
+		})
 		if len(counts[most]) > 1 {
 			merged[general] = counts[most][0]
 		}

@@ -199,7 +199,7 @@ func TestEvaluationErrors(t *testing.T) {
 		`{"Fn::Sub": a, Other: b}`:         "VALUE: Fn::Sub must be the only key",
 		`!Ref Nowhere`:                     path + "Ref: there is no parameter or resource Nowhere",
 		`!Ref [Word]`:                      path + "Ref: want a name",
-		`!Ref Topic`:                       "Ref of AWS::SNS::Topic is not supported",
+		`!Ref Topic`:                       "the value of Ref for AWS::SNS::Topic is not supported",
 		`!Ref Gone`:                        "the resource Gone does not exist with these parameters",
 		`!Ref Circle`:                      "Resources.Circle depends on itself",
 		`!GetAtt Function.Version`:         "the attribute Version of AWS::Lambda::Function is not supported",

@@ -243,8 +243,9 @@ func (a *openAPI) route(item pathItem, method string, operation object) (route, 
 
 // structure returns the part of an operation that API Gateway imports. The rest becomes documentation.
 func structure(content object) object {
-	o := importable("", pick(content, "operationId", "parameters", "requestBody", "responses")).(object) // clone keeps the type
-	parameters, _ := o["parameters"].([]any)                                                             // nil if absent
+	imported := pick(content, "operationId", "parameters", "requestBody", "responses")
+	o := importable("", imported).(object)   // the type remains
+	parameters, _ := o["parameters"].([]any) // nil if absent
 	for i, p := range parameters {
 		parameters[i] = pick(p.(object), "name", "in", "required", "schema") // checked before
 	}

@@ -40,7 +40,8 @@ func parseParameters(section object) (map[string]parameter, error) {
 }
 
 func parseParameter(name string, attributes object) (parameter, error) {
-	p := parameter{name: name, late: name == bucketParameter, minValue: math.Inf(-1), maxValue: math.Inf(1), maxLength: math.Inf(1)}
+	p := parameter{name: name, late: name == bucketParameter, minValue: math.Inf(-1), maxValue: math.Inf(1),
+		maxLength: math.Inf(1)}
 	for _, attribute := range sortedKeys(attributes) {
 		value := attributes[attribute]
 		text, isScalar := scalarText(value)
@@ -131,7 +132,8 @@ func parameterValues(parameters map[string]parameter, given map[string]string) (
 	refuse := func(name string, err error) { faults = append(faults, valueFault{name, err}) }
 	for _, name := range sortedKeys(given) {
 		if _, ok := parameters[name]; !ok {
-			refuse(name, fmt.Errorf("the template has no such parameter; its parameters are %s", strings.Join(sortedKeys(parameters), ", ")))
+			refuse(name, fmt.Errorf("the template has no such parameter; its parameters are %s",
+				strings.Join(sortedKeys(parameters), ", ")))
 		}
 	}
 	values := map[string]string{}

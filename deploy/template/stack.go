@@ -175,7 +175,7 @@ func (p placed) ref(e *evaluator, id string) (any, error) {
 	case "AWS::ApiGateway::Account":
 		return p.AccountID, nil
 	default:
-		return nil, fmt.Errorf("Ref of %s is not supported", resourceType)
+		return nil, fmt.Errorf("the value of Ref for %s is not supported", resourceType)
 	}
 }
 
@@ -408,7 +408,9 @@ func (e *evaluator) adoptedTable(name string) (Table, error) {
 
 func (e *evaluator) api() (API, error) {
 	var ids [3]string
-	for i, resourceType := range []string{"AWS::ApiGateway::RestApi", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage"} {
+	for i, resourceType := range []string{
+		"AWS::ApiGateway::RestApi", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage",
+	} {
 		var err error
 		if ids[i], err = e.only(resourceType); err != nil {
 			return API{}, err

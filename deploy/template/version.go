@@ -57,7 +57,8 @@ func (r *Rendered) Code() map[string]string {
 	resources := member(r.document, "Resources")
 	for id := range resources {
 		resource := member(resources, id)
-		if key, ok := member(member(resource, "Properties"), "Code")["S3Key"].(string); ok && resource["Type"] == functionType {
+		key, ok := member(member(resource, "Properties"), "Code")["S3Key"].(string)
+		if ok && resource["Type"] == functionType {
 			keys[id] = key
 		}
 	}

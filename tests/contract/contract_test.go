@@ -42,7 +42,8 @@ func TestContract(t *testing.T) {
 	t.Cleanup(func() { c.report(t) })
 	for name, test := range map[string]func(*testing.T, *coverage){
 		"without faults": withoutFaults, "authorization": authorization, "If-Match is required": required, "throttled": throttled,
-		"no function": noFunction, "no database": noDatabase, "timeout": func(t *testing.T, c *coverage) { timeout(t, c, contract) },
+		"no function": noFunction, "no database": noDatabase,
+		"timeout":     func(t *testing.T, c *coverage) { timeout(t, c, contract) },
 		"not invoked": func(t *testing.T, c *coverage) { notInvoked(t, c, contract) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,8 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	if err := os.WriteFile(document, source.ForStage(s.URL, "The local stack", "NONE").JSON(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Client.Do(t, http.MethodPost, "/users", `{"userId": "1", "name": "Ada Lovelace"}`).Want(t, http.StatusCreated) // as in the examples
+	created := s.Do(t, http.MethodPost, "/users", `{"userId": "1", "name": "Ada Lovelace"}`) // as in the examples
+	created.Want(t, http.StatusCreated)
 	duration := localDuration
 	if os.Getenv("CI") != "" {
 		duration = ciDuration
@@ -64,7 +65,8 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(env.Program("schemathesis"), "--config-file", filepath.Join(settings, "schemathesis.toml"), "run", document, "--url", s.URL,
+	cmd := exec.Command(env.Program("schemathesis"), "--config-file", filepath.Join(settings, "schemathesis.toml"),
+		"run", document, "--url", s.URL,
 		"--max-time", strconv.Itoa(int(duration.Seconds())), "--seed", seed(), "--continue-on-failure", "--no-color",
 		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"+
 			"response_schema_conformance,positive_data_acceptance,negative_data_rejection,missing_required_header,unsupported_method,"+

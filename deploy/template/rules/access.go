@@ -113,7 +113,8 @@ func wildcardAction(s *stack, report report) {
 	}
 	for _, role := range s.all(roleType) {
 		for _, arn := range list(role.properties["ManagedPolicyArns"]) {
-			if !slices.Contains(managedPolicies(), strings.TrimPrefix(text(arn), "arn:${AWS::Partition}:iam::aws:policy/service-role/")) {
+			name := strings.TrimPrefix(text(arn), "arn:${AWS::Partition}:iam::aws:policy/service-role/")
+			if !slices.Contains(managedPolicies(), name) {
 				report(role.path("ManagedPolicyArns"), "AWS can change %v: list the required actions in a policy of the role", arn)
 			}
 		}

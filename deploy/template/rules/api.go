@@ -414,7 +414,8 @@ func stageExecutionLog(s *stack, report report) {
 		if !slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
 			return text(group.properties["LogGroupName"]) == name && stage.after(group)
 		}) {
-			report("Resources."+stage.id+".DependsOn", "API Gateway would create its log group without retention: add a dependency on one with the name %s",
+			report("Resources."+stage.id+".DependsOn",
+				"API Gateway would create its log group without retention: add a dependency on one with the name %s",
 				name)
 		}
 		for _, account := range s.all(accountType) {
@@ -430,7 +431,8 @@ func stageExecutionLog(s *stack, report report) {
 func accountRole(s *stack, report report) {
 	for _, account := range s.all(accountType) {
 		if !slices.ContainsFunc(s.all(restAPIType), account.after) {
-			report("Resources."+account.id+".DependsOn", "an account that never had an API rejects the role: add a dependency on the API")
+			report("Resources."+account.id+".DependsOn",
+				"an account that never had an API rejects the role: add a dependency on the API")
 		}
 	}
 }
@@ -499,7 +501,8 @@ func dataTrace(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		for i, setting := range list(stage.properties["MethodSettings"]) {
 			if text(at(setting, "DataTraceEnabled")) == "true" {
-				report(stage.path("MethodSettings", strconv.Itoa(i), "DataTraceEnabled"), "it logs bodies and credentials: set it to false")
+				report(stage.path("MethodSettings", strconv.Itoa(i), "DataTraceEnabled"),
+					"it logs bodies and credentials: set it to false")
 			}
 		}
 	}

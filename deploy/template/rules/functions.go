@@ -114,7 +114,8 @@ func gradualRelease(s *stack, report report) {
 		}
 		function, _ := s.function(alias.properties["FunctionName"]) // function-alias
 		if text(at(group.properties, "AlarmConfiguration", "Enabled")) != "true" || !s.watches(group, function) {
-			report(group.path("AlarmConfiguration"), "no alarm stops a bad release: enable it and add an alarm of %s", function.id)
+			report(group.path("AlarmConfiguration"), "no alarm stops a bad release: enable it and add an alarm of %s",
+				function.id)
 		}
 	}
 }
@@ -168,7 +169,9 @@ func failureMetrics(kind string) [][]string {
 	case restAPIType:
 		return [][]string{{"5XXError"}, {"Latency"}}
 	default:
-		return [][]string{{"ReadThrottleEvents", "ThrottledRequests"}, {"WriteThrottleEvents", "ThrottledRequests"}, {"SystemErrors"}}
+		return [][]string{
+			{"ReadThrottleEvents", "ThrottledRequests"}, {"WriteThrottleEvents", "ThrottledRequests"}, {"SystemErrors"},
+		}
 	}
 }
 
@@ -213,9 +216,8 @@ func alarmComposite(s *stack, report report) {
 		}
 	}
 	for _, a := range s.all(alarmType) {
-		if !slices.ContainsFunc([]string{"${" + a.id + "}", "${" + a.id + ".Arn}", text(a.properties["AlarmName"])}, func(name string) bool {
-			return slices.Contains(included, name)
-		}) {
+		names := []string{"${" + a.id + "}", "${" + a.id + ".Arn}", text(a.properties["AlarmName"])}
+		if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(included, name) }) {
 			report("Resources."+a.id, "it notifies nobody: add it to the AlarmRule of a composite alarm")
 		}
 	}

@@ -23,7 +23,8 @@ func metrics(alarm resource) []metric {
 		if at(o, "MetricName") == nil {
 			return // an expression, or Metrics instead
 		}
-		m := metric{path: path, namespace: text(at(o, "Namespace")), name: text(at(o, "MetricName")), dimensions: map[string]string{}}
+		m := metric{path: path, namespace: text(at(o, "Namespace")), name: text(at(o, "MetricName")),
+			dimensions: map[string]string{}}
 		for _, dimension := range list(at(o, "Dimensions")) {
 			m.dimensions[text(at(dimension, "Name"))] = text(at(dimension, "Value"))
 		}
@@ -63,9 +64,11 @@ func dimensionSets(namespace, name string) []string {
 				"ReadMaxOnDemandThroughputThrottleEvents WriteMaxOnDemandThroughputThrottleEvents",
 			[]string{"TableName", "GlobalSecondaryIndexName TableName"},
 		},
-		{"AWS/DynamoDB", "ConditionalCheckFailedRequests TimeToLiveDeletedItemCount TransactionConflict", []string{"TableName"}},
+		{"AWS/DynamoDB", "ConditionalCheckFailedRequests TimeToLiveDeletedItemCount TransactionConflict",
+			[]string{"TableName"}},
 		{"AWS/DynamoDB", "UserErrors", []string{""}},
-		{"AWS/SNS", "NumberOfMessagesPublished NumberOfNotificationsDelivered NumberOfNotificationsFailed", []string{"TopicName"}},
+		{"AWS/SNS", "NumberOfMessagesPublished NumberOfNotificationsDelivered NumberOfNotificationsFailed",
+			[]string{"TopicName"}},
 	} {
 		if published.namespace == namespace && slices.Contains(strings.Fields(published.names), name) {
 			return published.sets

@@ -1,13 +1,13 @@
-// Package rules checks a rendered template against the house rules of this project. The rules find mistakes that linters
-// miss because they concern several resources, or the behavior of AWS.
+// Package rules checks a rendered template against the house rules of this project. The rules find mistakes that
+// linters miss because they concern several resources, or the behavior of AWS.
 //
 // A rule checks the template for given parameters: the resources that exist under the conditions, with Fn::If evaluated
 // and parameters replaced by their values. Other references become strings such as ${GetFunction.Arn}. To check a whole
 // template, call Check for each combination of [Variants].
 //
-// Package template also evaluates values, but for given pseudo parameters, and stops at the first error. Here references
-// remain visible, because most rules are about them, and evaluation continues after an error. A value that cannot be
-// evaluated is a violation of the rule reference.
+// Package template also evaluates values, but for given pseudo parameters, and stops at the first error. Here
+// references remain visible, because most rules are about them, and evaluation continues after an error. A value that
+// cannot be evaluated is a violation of the rule reference.
 package rules
 
 import (
@@ -65,7 +65,7 @@ func Names() []string {
 	return names
 }
 
-// report tells of a violation.
+// report reports a violation at a path.
 type report func(path, format string, args ...any)
 
 type rule struct {
