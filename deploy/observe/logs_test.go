@@ -350,7 +350,7 @@ func TestRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			observe.Logs, release.CodeSettings, `there is no stage "test", but tset`,
+			observe.Logs, release.CodeSettings, `there is no stage "test" (stages: tset)`,
 		},
 		{
 			"no credentials", func(t *testing.T, _ *fake) {

@@ -38,10 +38,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// pace is how many events CloudFormation has at a look: a stack with all that the template has takes some 150.
+// pace is the number of stack events between two polls. A stack of the whole template has about 150.
 const pace = 20
 
-// Of the stage test.
+// Names of the stage test.
 const (
 	stackName  = "UserRequestAPI-test"
 	tableName  = "UserData-test"
@@ -49,11 +49,11 @@ const (
 	bucketName = globalName + "-an"
 )
 
-// logsRole is the role that API Gateway writes logs with.
+// logsRole is the role with which API Gateway writes logs.
 const logsRole = "arn:aws:iam::" + changesettest.Account + ":role/service-role/logs"
 
-// account is an AWS account behind one address, as AWS_ENDPOINT_URL names it, and a workspace that is deployed there. Its
-// CloudFormation makes nothing and takes no notice of conditions: the other services have what a test has put there.
+// account is a fake AWS account behind one endpoint, set by AWS_ENDPOINT_URL, and a workspace that is deployed to it.
+// Its CloudFormation creates no resources and ignores conditions; the other services return what a test sets.
 type account struct {
 	*changesettest.CloudFormation
 	t              *testing.T
@@ -64,42 +64,50 @@ type account struct {
 	faults   map[string]fault  // of the next call, by call
 	denied   map[string]fault  // of every call, by call
 	objects  map[string][]byte // of S3, by bucket and key
-	settings map[string][]byte // of buckets, by bucket and what is set; a bucket exists if it has the one of its name
+	settings map[string][]byte // of buckets, by bucket and setting; a bucket exists if it has the setting ""
 	foreign  string            // the name of a bucket of another account
-	table    *table            // nil: there is none
-	logsRole string            // of API Gateway; "" where the account has none
-	alarms   map[string]string // of CloudWatch: states by names
-	roles    map[string]string // the services that may assume the roles of IAM, by the names of these
-	document string            // that GetTemplate gives instead of CloudFormation's own; "" for that
+	table    *table            // nil if there is none
+	logsRole string            // of API Gateway; "" if the account has none
+	alarms   map[string]string // of CloudWatch: states by name
+	roles    map[string]string // the services that may assume the roles of IAM, by role name
+	document string            // the response of GetTemplate instead of CloudFormation's own, if not ""
 }
 
-// fault is an error that a service answers with.
+// fault is an error response of a service.
 type fault struct {
 	status        int
 	code, message string
 }
 
-// table is the table of the stage in DynamoDB.
+// table is the stage's table in DynamoDB.
 type table struct {
 	key, keyType string
-	// statuses are what one look after the other finds; "" is that the table is gone. The last one stays.
+	// statuses are the results of successive DescribeTable calls; "" means that the table does not exist. The last one is
+	// permanent.
 	statuses               []string
 	protected, recoverable bool
 }
 
-// users returns a table that can keep users, on which nothing is switched on.
+// users returns a table that can store users, without protection.
 func users(statuses ...string) *table { return &table{key: "userId", keyType: "S", statuses: statuses} }
 
-// newAccount returns an account with nothing in it, whose credentials the environment of the test has.
+// newAccount returns an empty account and sets its credentials in the environment.
 func newAccount(t *testing.T) *account {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("compiles functions")
 	}
 	a := &account{
-		CloudFormation: changesettest.New(t), t: t, root: functions(t), faults: map[string]fault{}, objects: map[string][]byte{},
-		settings: map[string][]byte{}, logsRole: logsRole,
-		roles: map[string]string{"logs": "apigateway.amazonaws.com"},
+		CloudFormation: changesettest.New(
+			t,
+		),
+		t:        t,
+		root:     functions(t),
+		faults:   map[string]fault{},
+		objects:  map[string][]byte{},
+		settings: map[string][]byte{},
+		logsRole: logsRole,
+		roles:    map[string]string{"logs": "apigateway.amazonaws.com"},
 	}
 	a.Page(10)
 	a.Pace(pace)
@@ -107,8 +115,8 @@ func newAccount(t *testing.T) *account {
 	return a
 }
 
-// functions returns a workspace whose functions build fast: they are no programs, so that there is nothing to link, and what
-// is deployed as their executables has a few kB.
+// functions returns a workspace whose functions build fast: they are not main packages, so nothing is linked and the
+// packages are small.
 func functions(t *testing.T) string {
 	t.Helper()
 	root := workspace(t, "parameters: {Authorization: NONE}")
@@ -122,16 +130,24 @@ func functions(t *testing.T) string {
 // setCode changes the code of a function.
 func setCode(t *testing.T, root, name, text string) {
 	t.Helper()
-	write(t, filepath.Join(root, "functions", name, "main.go"), fmt.Appendf(nil, "package function\n\nfunc Text() string { return %q }\n", text))
+	write(
+		t,
+		filepath.Join(root, "functions", name, "main.go"),
+		fmt.Appendf(nil, "package function\n\nfunc Text() string { return %q }\n", text),
+	)
 }
 
 // setStage changes the parameters of the stage.
 func setStage(t *testing.T, root, parameters string) {
 	t.Helper()
-	write(t, filepath.Join(root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: NONE, "+parameters+"}"))
+	write(
+		t,
+		filepath.Join(root, "deploy", "stages", "test.yaml"),
+		[]byte("parameters: {Authorization: NONE, "+parameters+"}"),
+	)
 }
 
-// setTemplate replaces what matches in the template by another text.
+// setTemplate replaces the matches of pattern in the template.
 func setTemplate(t *testing.T, root, pattern, text string) {
 	t.Helper()
 	file := filepath.Join(root, "deploy", "template.yaml")
@@ -146,15 +162,19 @@ func setTemplate(t *testing.T, root, pattern, text string) {
 	write(t, file, after)
 }
 
-// target is one of mage's.
+// target is a target of mage.
 type target = func(context.Context, release.Settings) error
 
-// run carries out a target on the stage and returns what it shows.
+// run runs a target on the stage and returns its output.
 func (a *account) run(ctx context.Context, do target, changes ...func(*release.Settings)) (string, error) {
 	var out bytes.Buffer
 	settings := release.Settings{
-		Root: a.root, Stage: "test", Endpoint: a.endpoint, Poll: time.Millisecond, Printer: progress.New(&out, progress.Options{}),
-		Line: command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + changesettest.Region}},
+		Root:     a.root,
+		Stage:    "test",
+		Endpoint: a.endpoint,
+		Poll:     time.Millisecond,
+		Printer:  progress.New(&out, progress.Options{}),
+		Line:     command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + changesettest.Region}},
 	}
 	for _, change := range changes {
 		change(&settings)
@@ -171,13 +191,13 @@ var (
 	awsCommand  = regexp.MustCompile(`((?:\w+=\S+ )*)\baws ((?:apigateway|cloudformation|configure|login|sso)\b[^;,\n]*)`)
 )
 
-// check reports as errors what is wrong with any run of a target: a command in what it prints that does not select the
-// stage and the account, and a change of the account by a target that exits with CodeSettings.
+// check reports errors that no run of a target may have: a command in its output that does not select the stage and the
+// account, and a change of the account with the exit code CodeSettings.
 func (a *account) check(out string, err error, calls []string) {
 	a.t.Helper()
 	text := out + fmt.Sprint(err)
 	for _, found := range mageCommand.FindAllStringSubmatch(text, -1) {
-		if found[2] != "lint" { // which is about no stage
+		if found[2] != "lint" { // needs no stage
 			a.complete(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+changesettest.Region)
 		}
 	}
@@ -197,8 +217,10 @@ func (a *account) check(out string, err error, calls []string) {
 	}
 }
 
-// changes matches the calls that change something.
-var changes = regexp.MustCompile(`^(s3 PUT|cloudformation (Create|Execute|Delete|Continue)|dynamodb (Create|Up|Delete))`)
+// changes matches the calls that change the account.
+var changes = regexp.MustCompile(
+	`^(s3 PUT|cloudformation (Create|Execute|Delete|Continue)|dynamodb (Create|Up|Delete))`,
+)
 
 func (a *account) complete(command []string, settings ...string) {
 	a.t.Helper()
@@ -216,7 +238,7 @@ func (a *account) called() []string {
 	return slices.Clone(a.calls)
 }
 
-// succeed is run for a target that must not fail.
+// succeed runs a target that must succeed, and returns its output.
 func (a *account) succeed(t *testing.T, do target, changes ...func(*release.Settings)) string {
 	t.Helper()
 	out, err := a.run(t.Context(), do, changes...)
@@ -226,7 +248,7 @@ func (a *account) succeed(t *testing.T, do target, changes ...func(*release.Sett
 	return out
 }
 
-// fail is run for a target that must fail with a code and a message that has all of these parts.
+// fail runs a target that must fail with the exit code and an error that contains all parts.
 func (a *account) fail(t *testing.T, do target, want int, parts []string, changes ...func(*release.Settings)) {
 	t.Helper()
 	out, err := a.run(t.Context(), do, changes...)
@@ -245,15 +267,15 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// deployed is the release that the stack has.
+// deployed is the release of the stack.
 type deployed struct {
 	Number           int
 	Key, Previous    string
 	Status, ID       string
-	parameters, code map[string]string // of the stack; keys of the packages by functions
+	parameters, code map[string]string // of the stack; object keys of the packages by function
 }
 
-// deployed returns the release that the stack has.
+// deployed returns the release of the stack.
 func (a *account) deployed(t *testing.T) deployed {
 	t.Helper()
 	s := changeset.New(a.Client(), stackName, changeset.Options{})
@@ -271,13 +293,15 @@ func (a *account) deployed(t *testing.T) deployed {
 			Properties struct{ Code struct{ S3Key string } }
 		}
 	}
-	if len(document) > 0 { // a creation that failed leaves none in the fake
+	if len(document) > 0 { // the fake has none after a failed creation
 		if err := json.Unmarshal(document, &content); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d := content.Metadata.Release
-	d.Status, d.ID, d.parameters, d.code = string(description.Status), description.ID, description.Parameters, map[string]string{}
+	d.Status, d.ID, d.parameters, d.code = string(
+		description.Status,
+	), description.ID, description.Parameters, map[string]string{}
 	for id, r := range content.Resources {
 		if r.Properties.Code.S3Key != "" {
 			d.code[id] = r.Properties.Code.S3Key
@@ -286,22 +310,30 @@ func (a *account) deployed(t *testing.T) deployed {
 	return d
 }
 
-// is reports as errors what the stage is not: this release, after that one, in that state of the stack.
+// is fails the test unless this release follows previous and the stack has the status.
 func (d deployed) is(t *testing.T, number int, previous, status string) {
 	t.Helper()
 	if d.Number != number || d.Previous != previous || d.Status != status {
-		t.Errorf("release %d after %q, stack %s; want release %d after %q, stack %s", d.Number, d.Previous, d.Status, number, previous, status)
+		t.Errorf(
+			"release %d after %q, stack %s; want release %d after %q, stack %s",
+			d.Number,
+			d.Previous,
+			d.Status,
+			number,
+			previous,
+			status,
+		)
 	}
 }
 
-// object returns what is in the bucket; nil: nothing.
+// object returns an object of the bucket, or nil.
 func (a *account) object(key string) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.objects[path.Join(bucketName, key)]
 }
 
-// executable returns what is in the package of a function.
+// executable returns the executable in a package.
 func (a *account) executable(t *testing.T, key string) []byte {
 	t.Helper()
 	content := a.object(key)
@@ -321,21 +353,21 @@ func (a *account) executable(t *testing.T, key string) []byte {
 	return executable
 }
 
-// remove takes an object out of the bucket.
+// remove deletes an object of the bucket.
 func (a *account) remove(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.objects, path.Join(bucketName, key))
 }
 
-// set changes what the account has.
+// set changes the account under its lock.
 func (a *account) set(change func(*account)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change(a)
 }
 
-// taken returns the calls since the last time that begin with one of these texts, such as "s3 PUT".
+// taken returns the calls since the last time that begin with one of the prefixes, such as "s3 PUT".
 func (a *account) taken(beginnings ...string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -346,13 +378,13 @@ func (a *account) taken(beginnings ...string) []string {
 	})
 }
 
-// scope is where a signature names the service.
+// scope matches the service in a signature.
 var scope = regexp.MustCompile(`Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request`)
 
-// restJSON matches the signatures for services that have a REST API with JSON.
+// restJSON matches the services with a REST API with JSON.
 var restJSON = regexp.MustCompile(`/(apigateway|lambda)/`)
 
-// ServeHTTP answers for the service that the request is signed for. What is not signed is CloudFormation reading from S3.
+// ServeHTTP dispatches to the service for which the request is signed. Unsigned requests are CloudFormation's to S3.
 func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	service := "s3"
 	if signed := scope.FindStringSubmatch(r.Header.Get("Authorization")); signed != nil {
@@ -384,11 +416,11 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.answer(w, r, service, operation(r))
+		a.respond(w, r, service, operation(r))
 	}
 }
 
-// operation names what a request asks for: by a form, a header or the address, as the service's protocol has it.
+// operation returns the operation of a request, from the form, a header or the path, depending on the protocol.
 func operation(r *http.Request) string {
 	if action := r.PostForm.Get("Action"); action != "" {
 		return action
@@ -402,17 +434,21 @@ func operation(r *http.Request) string {
 	return r.Method + " " + strings.TrimRight(r.URL.Path, "/") + setting(r)
 }
 
-func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operation string) {
+func (a *account) respond(w http.ResponseWriter, r *http.Request, service, operation string) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has gone
+		return // the client has disconnected
 	}
 	switch service {
 	case "s3":
 		a.s3(w, r, body)
 	case "sts":
-		query(w, "GetCallerIdentity", "<Arn>arn:aws:iam::"+changesettest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
-			changesettest.Account+"</Account>")
+		query(
+			w,
+			"GetCallerIdentity",
+			"<Arn>arn:aws:iam::"+changesettest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
+				changesettest.Account+"</Account>",
+		)
 	case "iam":
 		name := r.PostForm.Get("RoleName")
 		if assumedBy, ok := a.roles[name]; ok {
@@ -430,7 +466,7 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 		reply(w, map[string]any{"cloudwatchRoleArn": a.logsRole, "value": "the-key"})
 	case "lambda":
 		reply(w, map[string]any{"Name": "live", "FunctionVersion": "7", "State": "Active"})
-	case "logs", "xray": // there are none
+	case "logs", "xray": // empty
 		reply(w, map[string]any{})
 	case "monitoring":
 		a.cloudwatch(w, r, body)
@@ -439,7 +475,7 @@ func (a *account) answer(w http.ResponseWriter, r *http.Request, service, operat
 	}
 }
 
-// export replies with a document as API Gateway exports it, which says how it was asked for.
+// export responds with an exported document that contains the parameters of the request.
 func export(w http.ResponseWriter, r *http.Request) {
 	reply(w, map[string]any{
 		"openapi": "3.0.1", "paths": map[string]any{"/exported": map[string]any{}}, "servers": []any{},
@@ -447,17 +483,17 @@ func export(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// setting returns what a request to S3 is about where that is not an object, such as "?tagging".
+// setting returns the subresource of an S3 request, such as "?tagging", or "" for an object.
 func setting(r *http.Request) string {
 	for name := range r.URL.Query() {
-		if name != "x-id" { // which tells the operation, for logs
+		if name != "x-id" { // names the operation, for logs
 			return "?" + name
 		}
 	}
 	return ""
 }
 
-// s3 keeps buckets, at path-style addresses.
+// s3 implements buckets with path-style addresses.
 func (a *account) s3(w http.ResponseWriter, r *http.Request, body []byte) {
 	name := strings.Trim(r.URL.Path, "/")
 	bucket, _, isObject := strings.Cut(name, "/")
@@ -483,7 +519,7 @@ func (a *account) s3(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// dynamodb keeps one table.
+// dynamodb implements one table.
 func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation string, body []byte) {
 	var input struct {
 		TableName                        string
@@ -497,7 +533,9 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 	t := a.table
 	if t == nil || input.TableName != tableName || t.statuses[0] == "" {
 		refuse(w, r, fault{
-			http.StatusBadRequest, "ResourceNotFoundException", "Requested resource not found: Table: " + input.TableName + " not found",
+			http.StatusBadRequest,
+			"ResourceNotFoundException",
+			"Requested resource not found: Table: " + input.TableName + " not found",
 		})
 		return
 	}
@@ -511,22 +549,31 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 		t.protected = *input.DeletionProtectionEnabled
 	case "DeleteTable":
 		if t.protected {
-			refuse(w, r, fault{http.StatusBadRequest, "ValidationException", "Resource cannot be deleted as it is currently protected against deletion."})
+			refuse(
+				w,
+				r,
+				fault{
+					http.StatusBadRequest,
+					"ValidationException",
+					"Resource cannot be deleted as it is currently protected against deletion.",
+				},
+			)
 			return
 		}
 		status, t.statuses = "DELETING", []string{""}
 	}
 	description := map[string]any{
-		"TableName": tableName, "TableStatus": status, "DeletionProtectionEnabled": t.protected,
-		"TableArn":             "arn:aws:dynamodb:" + changesettest.Region + ":" + changesettest.Account + ":table/" + tableName,
-		"KeySchema":            []any{map[string]any{"AttributeName": t.key, "KeyType": "HASH"}},
-		"AttributeDefinitions": []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}},
+		"TableName":                 tableName,
+		"TableStatus":               status,
+		"DeletionProtectionEnabled": t.protected,
+		"TableArn":                  "arn:aws:dynamodb:" + changesettest.Region + ":" + changesettest.Account + ":table/" + tableName,
+		"KeySchema":                 []any{map[string]any{"AttributeName": t.key, "KeyType": "HASH"}},
+		"AttributeDefinitions":      []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}},
 	}
 	reply(w, map[string]any{"Table": description, "TableDescription": description})
 }
 
-// nameAlarms gives the alarms of the stack the names that the template has for them, and has CloudWatch know these
-// alarms.
+// nameAlarms names the alarms of the stack as the template does, and adds them to CloudWatch.
 func (a *account) nameAlarms(t *testing.T) {
 	t.Helper()
 	document, err := changeset.New(a.Client(), stackName, changeset.Options{}).Template(t.Context())
@@ -555,8 +602,7 @@ func (a *account) nameAlarms(t *testing.T) {
 	}
 }
 
-// cloudwatch replies with those of the alarms that it is asked for which exist; the name of the composite one has no
-// slash.
+// cloudwatch describes the requested alarms that exist; only the name of the composite alarm has no slash.
 func (a *account) cloudwatch(w http.ResponseWriter, r *http.Request, body []byte) {
 	input, err := cbor.Decode(body)
 	if err != nil {
@@ -587,19 +633,19 @@ func replyCBOR(w http.ResponseWriter, status int, content cbor.Map) {
 	_, _ = w.Write(cbor.Encode(content))
 }
 
-// reply answers in JSON.
+// reply sends a JSON response.
 func reply(w http.ResponseWriter, content any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(content)
 }
 
-// query answers as the Query protocol does.
+// query sends a response of the Query protocol.
 func query(w http.ResponseWriter, operation, content string) {
 	w.Header().Set("Content-Type", "text/xml")
 	_, _ = fmt.Fprintf(w, "<%[1]sResponse><%[1]sResult>%[2]s</%[1]sResult></%[1]sResponse>", operation, content)
 }
 
-// refuse answers with an error as the protocol of the service has it; that to a HEAD has no body.
+// refuse sends an error in the protocol of the service; a response to HEAD has no body.
 func refuse(w http.ResponseWriter, r *http.Request, f fault) {
 	if r.Header.Get("Smithy-Protocol") != "" {
 		replyCBOR(w, f.status, cbor.Map{"__type": cbor.String(f.code), "message": cbor.String(f.message)})

@@ -12,8 +12,8 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// onCall has do called before each call to AWS with its service and operation, such as "S3" and "PutObject". The call
-// is not made if do returns an error.
+// onCall calls do before each AWS call with its service and operation, such as "S3" and "PutObject". If do returns an
+// error, the call is not made.
 func onCall(config *aws.Config, id string, do func(service, operation string) error) {
 	config.APIOptions = append(config.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc(id,
@@ -27,12 +27,13 @@ func onCall(config *aws.Config, id string, do func(service, operation string) er
 	})
 }
 
-// recordCalls adds each call to AWS to a file, as "S3.PutObject": what the deployer needs permissions for.
+// recordCalls appends the name of each AWS call to a file, such as "S3.PutObject". It shows which permissions the
+// deployer needs.
 func recordCalls(config *aws.Config, path string) {
 	onCall(config, "RecordCalls", func(service, operation string) error { return appendLine(path, service+"."+operation) })
 }
 
-// noteChanges sets changed before the first call that may change something.
+// noteChanges sets changed before the first call that may change the account.
 func noteChanges(config *aws.Config, changed *atomic.Bool) {
 	onCall(config, "NoteChanges", func(_, operation string) error {
 		if !readsOnly(operation) {
@@ -42,7 +43,7 @@ func noteChanges(config *aws.Config, changed *atomic.Bool) {
 	})
 }
 
-// readsOnly reports whether an operation changes nothing, by its name.
+// readsOnly reports whether an operation changes nothing, judging by its name.
 func readsOnly(operation string) bool {
 	for _, verb := range []string{"BatchGet", "Describe", "Detect", "Filter", "Get", "Head", "List"} {
 		if strings.HasPrefix(operation, verb) {

@@ -15,26 +15,26 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// attempts is how often a change is planned anew because another deployment came in between.
-const attempts = 5
+// maxAttempts limits how often a change is planned, in case other deployments change the stack in the meantime.
+const maxAttempts = 5
 
-// change makes the stack what render says, given what the stack is (nil: there is none), and returns what it has become. render is
-// asked again where another deployment has come in between: what it makes must follow from what it is given.
+// change updates the stack to the template that render returns for the current stack, which is nil if there is none,
+// and returns the new state. It calls render again if another deployment has changed the stack in the meantime.
 func (s *session) change(ctx context.Context, render func(now *current) (*template.Rendered, error)) (*current, error) {
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, render)
 		if err == nil {
 			return s.deployed(ctx)
 		}
-		if !errors.Is(err, changeset.ErrStale) || attempt == attempts {
+		if !errors.Is(err, changeset.ErrStale) || attempt == maxAttempts {
 			return nil, err
 		}
-		s.Printer.Notef("another deployment has come in between: planning anew")
+		s.Printer.Notef("another deployment has changed the stack: planning again")
 	}
 }
 
 func (s *session) attempt(ctx context.Context, render func(now *current) (*template.Rendered, error)) error {
-	now, err := s.settle(ctx)
+	now, err := s.waitForStack(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,23 +43,24 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 		return err
 	}
 	if now == nil || now.template == nil {
-		adopted, err := s.adopt(ctx, rendered)
+		adopted, err := s.importTable(ctx, rendered)
 		if err != nil {
 			return err
 		}
 		if adopted {
-			if now, err = s.look(ctx); err != nil {
+			if now, err = s.readStack(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	// CloudFormation says the same of a plan without changes, but takes its time for it. After a failure it must have its say.
-	steady := now != nil && (now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
-	next := recordOf(rendered)
+	// For an unchanged template this saves the time of a change set. After a failure, CloudFormation must compare.
+	steady := now != nil &&
+		(now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
+	next := readRecord(rendered)
 	same := steady && now.record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters)
 	switch {
 	case same && s.revertsDrift():
-		rendered = now.template // the same release: only what has drifted changes
+		rendered = now.template // the same release: only the drift changes
 	case same:
 		return s.upToDate(ctx)
 	}
@@ -71,16 +72,16 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 		return s.upToDate(ctx)
 	}
 	s.Printer.Plan(plan)
-	if err := s.guard(now, rendered, plan); err != nil {
+	if err := s.checkTable(now, rendered, plan); err != nil {
 		return errors.Join(err, s.stack.Discard(ctx, plan))
 	}
 	return s.execute(ctx, plan, rendered)
 }
 
-// plan uploads the template, which is too long to be sent along, and has CloudFormation compare it with the stack. The plan fits the
-// stack as it is known here: another deployment after that makes it obsolete for CloudFormation, and one before is found out.
+// plan uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. CloudFormation
+// rejects the change set if another deployment follows; plan returns [changeset.ErrStale] if one came before.
 func (s *session) plan(ctx context.Context, now *current, rendered *template.Rendered) (*changeset.Plan, error) {
-	r := recordOf(rendered)
+	r := readRecord(rendered)
 	if _, err := s.bucket.Upload(ctx, r.Key, rendered.JSON()); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 		return plan, err
 	}
 	after, err := s.stack.Describe(ctx)
-	if err == nil && now.differs(after) {
+	if err == nil && now.changedSince(after) {
 		err = changeset.ErrStale
 	}
 	if err != nil {
@@ -112,9 +113,9 @@ func (s *session) execute(ctx context.Context, plan *changeset.Plan, rendered *t
 	return s.stack.Apply(ctx, plan)
 }
 
-// guard refuses what would replace the table or take it away, unless that was asked for by the table's name. It does not rely on the
-// plan alone: by its template, the stack has a table of its own or not.
-func (s *session) guard(now *current, rendered *template.Rendered, plan *changeset.Plan) error {
+// checkTable returns an error if the change would replace or remove the table, unless the settings name the table. It
+// also compares the templates, because a change set alone does not always show the removal.
+func (s *session) checkTable(now *current, rendered *template.Rendered, plan *changeset.Plan) error {
 	if now == nil || now.template == nil {
 		return nil
 	}
@@ -124,16 +125,16 @@ func (s *session) guard(now *current, rendered *template.Rendered, plan *changes
 	}
 	reason := ""
 	if _, idAfter, nameAfter, ok := rendered.TableOnly(); !ok || nameAfter != name || idAfter != id {
-		reason = fmt.Sprintf("the change takes out of the stack the table %s, which has the users", name)
+		reason = fmt.Sprintf("the change removes the table %s, which stores the users, from the stack", name)
 	}
 	for _, change := range plan.Changes {
 		switch {
 		case change.LogicalID != id:
 		case change.Drift == string(cftypes.StackResourceDriftStatusDeleted):
-			reason = fmt.Sprintf("the table %s was deleted by other means than a deployment, and an empty one would take "+
-				"its name. Restore a backup under that name first", name)
+			reason = fmt.Sprintf("the table %s was deleted outside of a deployment, and an empty one would replace it: "+
+				"restore a backup under that name first", name)
 		case change.Action == "Modify" && change.Replacement != "" && change.Replacement != "False":
-			reason = fmt.Sprintf("the change replaces the table %s, which has the users, by changing %s",
+			reason = fmt.Sprintf("the change replaces the table %s, which stores the users, because it changes %s",
 				name, strings.Join(change.Properties, ", "))
 		}
 	}
@@ -141,16 +142,18 @@ func (s *session) guard(now *current, rendered *template.Rendered, plan *changes
 		return nil
 	}
 	if s.ReplaceTable == name {
-		s.Printer.Notef("the table %s may go, as REPLACE_TABLE says", name)
+		s.Printer.Notef("the table %s may be replaced or removed, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return WithCode(CodeRefused, fmt.Errorf("refused, the stage was not changed: %s. If you want it all the same: %s",
-		reason, s.again(replaceTableSetting+"="+name)))
+	return WithCode(CodeRefused, fmt.Errorf("refused, the stage was not changed: %s. To do it anyway: %s",
+		reason, s.retryCommand(replaceTableSetting+"="+name)))
 }
 
-// sign writes the record into the template, completed by what follows from that.
-func (s *session) sign(rendered *template.Rendered, r record) error {
-	if err := rendered.SetMetadata(map[string]any{}); err != nil { // that of an earlier release must not count
+// setRecord writes the record into the template, with the key, digest and parameters set.
+func (s *session) setRecord(rendered *template.Rendered, r record) error {
+	if err := rendered.SetMetadata(
+		map[string]any{},
+	); err != nil { // the digest must not include the record of an earlier release
 		return err
 	}
 	digest := sha256.Sum256(rendered.JSON())

@@ -13,14 +13,15 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Deploy brings the stage to what the source says: it builds and uploads what has changed, has CloudFormation change the stack,
-// and tries the stage out. Nothing to change is a success. Ended in the middle, it can be run again.
+// Deploy deploys the source to the stage: it builds the functions, uploads the packages that have changed, updates the
+// stack and runs the smoke test. It returns nil if there is nothing to change. After an interruption, it can be run
+// again.
 func Deploy(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, deployTarget, deploy)
 }
 
 func deploy(ctx context.Context, s *session) error {
-	if _, err := s.look(ctx); err != nil { // refuses a stack that this tool has not made, before anything is uploaded
+	if _, err := s.readStack(ctx); err != nil { // fails for a foreign stack before anything is uploaded
 		return err
 	}
 	if err := s.openBucket(ctx); err != nil {
@@ -40,20 +41,24 @@ func deploy(ctx context.Context, s *session) error {
 		if err != nil {
 			return nil, err
 		}
-		return rendered, s.sign(rendered, now.next(s.commit(ctx)))
+		return rendered, s.setRecord(rendered, now.next(s.commit(ctx)))
 	})
 	if err != nil {
 		return err
 	}
-	if err := s.tryOut(ctx, now); err != nil {
+	if err := s.verify(ctx, now); err != nil {
 		return err
 	}
 	s.Printer.Result(now.Outputs, s.describe(now))
 	return nil
 }
 
-// render completes the template for the account, the packages and the stack as it is (nil: there is none).
-func (s *session) render(ctx context.Context, now *current, packages map[string]build.Package) (*template.Rendered, error) {
+// render renders the template for the account, the packages and the current stack, which may be nil.
+func (s *session) render(
+	ctx context.Context,
+	now *current,
+	packages map[string]build.Package,
+) (*template.Rendered, error) {
 	parameters := s.parameters()
 	parameters[bucketParameter] = s.bucket.Name()
 	var err error
@@ -71,27 +76,27 @@ func keys(packages map[string]build.Package) map[string]string {
 	return keys
 }
 
-// tryOut runs the smoke test after a deployment, unless it is not wanted or cannot be done.
-func (s *session) tryOut(ctx context.Context, now *current) error {
+// verify runs the smoke test after a deployment, unless the settings disable it or it needs a token and has none.
+func (s *session) verify(ctx context.Context, now *current) error {
 	if !s.Smoke {
 		return nil
 	}
-	if s.withoutToken(now) {
-		s.Printer.Notef("the stage is not tried out: that takes an ID token of the user pool, as TOKEN")
+	if s.lacksToken(now) {
+		s.Printer.Notef("the smoke test is skipped: to run it, set TOKEN to an ID token of the user pool")
 		return nil
 	}
 	err := s.smoke(ctx, now)
 	if _, ok := errors.AsType[*smoke.Failure](err); !ok {
 		return err
 	}
-	next := ""
+	hint := ""
 	if now.record.Previous != "" {
-		next = "\nTake the release back with " + s.command(rollbackTarget)
+		hint = "\nRoll back with " + s.command(rollbackTarget)
 	}
-	return fmt.Errorf("the stage is deployed, but does not work as it should: %w%s", err, next)
+	return fmt.Errorf("the stage is deployed, but does not work: %w%s", err, hint)
 }
 
-// describe tells a person where the stage is and how to call it.
+// describe renders the stage, its outputs and a command that calls it.
 func (s *session) describe(now *current) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nStage %s is release %d", s.stage.Name, now.record.Number)
@@ -127,7 +132,7 @@ func (s *session) describe(now *current) string {
 	return b.String()
 }
 
-// invokeURL is the address of the stage.
+// invokeURL returns the URL of the stage.
 func (s *session) invokeURL(now *current) string {
 	if s.InvokeURL == "" {
 		return now.Outputs["InvokeURL"]

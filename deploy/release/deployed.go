@@ -8,27 +8,26 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/account"
 )
 
-// Deployed is a stage that is on AWS.
+// Deployed describes a deployed stage.
 type Deployed struct {
 	Account *account.Account
-	Stack   string            // its name, which its resources' names begin with
+	Stack   string            // its name, the prefix of its resources' names
 	Outputs map[string]string // of the stack
-	// LogGroups are the names of the stage's log groups by the logical ids that the template gives them.
+	// LogGroups are the names of the stage's log groups by logical ID.
 	LogGroups map[string]string
 	// Command returns the command for a target of mage on this stage. settings, each NAME=value, apply to this command
 	// only.
 	Command func(target string, settings ...string) string
-	// LogsProblem returns why API Gateway writes no logs, and what to do about it; "" if nothing is known to prevent
-	// it. The error says why that could not be found out.
+	// LogsProblem returns why API Gateway writes no logs and how to fix it, or "" if no problem is found.
 	LogsProblem func(context.Context) (string, error)
 }
 
-// Look does something with a stage that is deployed, other than to change it. Its error has the code to exit with.
+// Look calls do with a deployed stage, which do must not change. It returns the error with its exit code.
 func Look(ctx context.Context, settings Settings, do func(context.Context, *Deployed) error) error {
-	return run(ctx, settings, "", func(ctx context.Context, s *session) error { return look(ctx, s, do) })
+	return run(ctx, settings, "", func(ctx context.Context, s *session) error { return inspect(ctx, s, do) })
 }
 
-func look(ctx context.Context, s *session, do func(context.Context, *Deployed) error) error {
+func inspect(ctx context.Context, s *session, do func(context.Context, *Deployed) error) error {
 	now, err := s.deployed(ctx)
 	if err != nil {
 		return err

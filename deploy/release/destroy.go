@@ -12,74 +12,77 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// Destroy removes the stage after the user has given its name. The table with the users stays, unless it is named too.
+// Destroy deletes the stage after the user has confirmed with its name. The table of users is retained unless
+// DeleteTable names it.
 func Destroy(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, destroyTarget, destroy)
 }
 
 func destroy(ctx context.Context, s *session) error {
-	table, ours := s.ownTable()
-	if s.DeleteTable != "" && (s.DeleteTable != table || !ours) {
-		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE is %s, which is not the table that stage %s has made",
+	table, owned := s.ownTable()
+	if s.DeleteTable != "" && (s.DeleteTable != table || !owned) {
+		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE: %s is not the table that stage %s created",
 			s.DeleteTable, s.stage.Name))
 	}
 	if err := s.confirm(table); err != nil {
 		return err
 	}
 	s.Printer.Stepf("Deleting the stack %s", s.stackName())
-	now, err := s.look(ctx) // refuses a stack that is somebody else's
+	now, err := s.readStack(ctx) // fails for a foreign stack
 	if err != nil {
 		return err
 	}
 	if now == nil {
-		s.Printer.Notef("there is none")
+		s.Printer.Notef("there is no stack")
 	} else if err := s.delete(ctx); err != nil {
 		return err
 	}
 	if s.DeleteTable != "" {
 		return s.deleteTable(ctx, table)
 	}
-	if ours {
-		s.Printer.Notef("the table %s stays, with all users; the next deployment takes it up again (to delete it too: %s)",
-			table, s.again(deleteTableSetting+"="+table))
+	if owned {
+		s.Printer.Notef("the table %s is retained with all users; the next deployment imports it (to delete it: %s)",
+			table, s.retryCommand(deleteTableSetting+"="+table))
 	}
-	s.Printer.Notef("the bucket of packages stays: other stages may use it (docs/deploy.md says how to remove it)")
+	s.Printer.Notef("the bucket of packages is retained: other stages may use it (docs/deploy.md says how to delete it)")
 	return nil
 }
 
-// ownTable returns the name of the stage's table, and whether it is one that the stage has made.
-func (s *session) ownTable() (name string, ours bool) {
+// ownTable returns the name of the stage's table, and reports whether the stage created it.
+func (s *session) ownTable() (name string, owned bool) {
 	if name := s.stage.Parameters[tableParameter]; name != "" {
 		return name, false
 	}
-	_, _, name, ours = s.unpackaged.TableOnly()
-	return name, ours
+	_, _, name, owned = s.unpackaged.TableOnly()
+	return name, owned
 }
 
-// confirm has the user give the stage's name.
+// confirm returns nil if the user has confirmed with the stage's name.
 func (s *session) confirm(table string) error {
-	answer := s.Confirm
-	if answer == "" && s.Ask != nil {
-		what := "The table " + table + " stays."
+	reply := s.Confirm
+	if reply == "" && s.Ask != nil {
+		what := "The table " + table + " is retained."
 		if s.DeleteTable != "" {
 			what = "The table " + table + " is deleted too, with ALL USERS in it."
 		}
 		var err error
-		answer, err = s.Ask(fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\n"+
-			"Type the stage's name to go on: ",
-			s.stage.Name, s.account.ID, s.account.Region, what))
+		reply, err = s.Ask(
+			fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\n"+
+				"Type the stage's name to continue: ",
+				s.stage.Name, s.account.ID, s.account.Region, what),
+		)
 		if err != nil {
 			return WithCode(CodeRefused, err)
 		}
 	}
-	if answer == s.stage.Name {
+	if reply == s.stage.Name {
 		return nil
 	}
-	if answer == "" {
+	if reply == "" {
 		return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
-			s.again(confirmSetting+"="+s.stage.Name)))
+			s.retryCommand(confirmSetting+"="+s.stage.Name)))
 	}
-	return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: the stage is called %s, not %s", s.stage.Name, answer))
+	return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.stage.Name, reply))
 }
 
 func (s *session) delete(ctx context.Context) error {
@@ -107,21 +110,24 @@ func (s *session) deleteTable(ctx context.Context, name string) error {
 		return err
 	}
 	if table == nil {
-		s.Printer.Notef("there is none")
+		s.Printer.Notef("there is no table")
 		return nil
 	}
 	input := &dynamodb.DescribeTableInput{TableName: &name}
 	if aws.ToBool(table.DeletionProtectionEnabled) && table.TableStatus != dbtypes.TableStatusDeleting {
-		_, err = client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
+		_, err = client.UpdateTable(
+			ctx,
+			&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)},
+		)
 		if err == nil {
-			err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTime)
+			err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTimeout)
 		}
 	}
 	if err == nil && table.TableStatus != dbtypes.TableStatusDeleting {
 		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
 	}
 	if err == nil {
-		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTime)
+		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("delete the table %s: %w", name, awserrors.Explain(err))

@@ -30,32 +30,32 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// documentation is what there is to read about a stage.
+// documentation is what [Docs] writes and serves for a stage.
 type documentation struct {
 	origin   string // stage or checkout
-	document []byte // JSON: for readers
-	gateway  []byte // JSON: with API Gateway's extensions
+	document []byte // JSON, for readers
+	gateway  []byte // JSON, with API Gateway's extensions
 	page     reference.Page
-	proxy    http.Handler // takes the page's requests to the stage; nil: they go there themselves
+	proxy    http.Handler // sends the page's requests to the stage; nil if the page sends them itself
 }
 
-// Where documentation is from.
+// Values of documentation.origin.
 const (
 	fromStage    = "stage"
 	fromCheckout = "checkout"
 )
 
-// Docs writes the API document of the stage, as API Gateway has it, to docs/api: as STAGE.json for readers, and as STAGE.apigateway.json
-// with API Gateway's extensions. Then it serves the reference of the stage on this machine until ctx ends, unless the settings say
-// otherwise; requests from there are authorized with the credentials of the account where the stage demands it. Where there is no
-// account or no stage to ask, the document is that of the checkout, which replaces no file.
+// Docs writes the API document of the stage, as exported by API Gateway, to docs/api: STAGE.json for readers, and
+// STAGE.apigateway.json with API Gateway's extensions. Unless the settings disable it, Docs then serves the stage's
+// reference on this machine until ctx ends, and authorizes its requests with the account's credentials if the stage
+// requires it. Without an account or a deployed stage, it uses the document of the checkout and overwrites no file.
 func Docs(ctx context.Context, settings Settings) error {
 	return finish(ctx, settings, docs(ctx, settings))
 }
 
 func docs(ctx context.Context, settings Settings) error {
 	s := &session{Settings: settings}
-	if err := s.load(); err != nil { // which has nothing to do with the account
+	if err := s.load(); err != nil { // needs no account
 		return WithCode(CodeSettings, err)
 	}
 	source, err := s.checkout()
@@ -63,18 +63,18 @@ func docs(ctx context.Context, settings Settings) error {
 		return WithCode(CodeSettings, err)
 	}
 	var listener net.Listener
-	if settings.Serve { // which nothing is done for where it cannot be
+	if settings.Serve { // before the export, so that a port in use is reported at once
 		var listen net.ListenConfig
 		if listener, err = listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(settings.Port))); err != nil {
-			return WithCode(CodeSettings, fmt.Errorf("serve the reference: %w; PORT=0 takes a free one", err))
+			return WithCode(CodeSettings, fmt.Errorf("serve the reference: %w; PORT=0 selects a free port", err))
 		}
-		defer func() { _ = listener.Close() }() // again, where it has served
+		defer func() { _ = listener.Close() }()
 	}
-	d, err := exported(ctx, settings, source)
-	if nobodyToAsk(err) {
-		settings.Printer.Notef("The stage cannot be asked: %v", err)
-		settings.Printer.Notef("What follows is deploy/%s as it would be deployed.", contract.File)
-		d, err = s.undeployed(source), nil
+	d, err := exportedDocumentation(ctx, settings, source)
+	if noStage(err) {
+		settings.Printer.Notef("The document of the stage is not available: %v", err)
+		settings.Printer.Notef("Using deploy/%s as it would be deployed.", contract.File)
+		d, err = s.checkoutDocumentation(source), nil
 	}
 	if err != nil {
 		return err
@@ -86,21 +86,21 @@ func docs(ctx context.Context, settings Settings) error {
 	if listener != nil {
 		return s.serve(ctx, d, listener, files)
 	}
-	s.Printer.Result(map[string]any{"source": d.origin, "files": files}, shown(files))
+	s.Printer.Result(map[string]any{"source": d.origin, "files": files}, formatFiles(files))
 	return nil
 }
 
-// shown are the names of the files that were written, to a person.
-func shown(files []string) string {
+// formatFiles renders the names of the files that were written.
+func formatFiles(files []string) string {
 	if len(files) == 0 {
 		return ""
 	}
 	return "\nDocument   " + strings.Join(files, "\n           ")
 }
 
-// nobodyToAsk tells errors that say that there is no account, or no stage in it, from those that say that something is wrong.
-func nobodyToAsk(err error) bool {
-	if _, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok { // AWS_PROFILE may have a slip of the pen
+// noStage reports whether err means that there is no account or no deployed stage, rather than a failure.
+func noStage(err error) bool {
+	if _, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok { // AWS_PROFILE may be misspelled
 		return false
 	}
 	if _, ok := errors.AsType[*processcreds.ProviderError](err); ok {
@@ -110,8 +110,8 @@ func nobodyToAsk(err error) bool {
 	return noRegion || errors.Is(err, errNotDeployed) || awserrors.KindOf(err) == awserrors.NoCredentials
 }
 
-// exported returns what the stage itself says.
-func exported(ctx context.Context, settings Settings, source *checkout) (*documentation, error) {
+// exportedDocumentation returns the documentation of the deployed stage.
+func exportedDocumentation(ctx context.Context, settings Settings, source *checkout) (*documentation, error) {
 	s, err := open(ctx, settings)
 	if err != nil {
 		return nil, err
@@ -129,18 +129,18 @@ func exported(ctx context.Context, settings Settings, source *checkout) (*docume
 		return nil, err
 	}
 	authorization := now.Parameters[authorizationParameter]
-	document, err := s.readable(now, d.document, authorization, source)
+	document, err := s.pageDocument(now, d.document, authorization, source)
 	if err != nil {
 		return nil, err
 	}
 	d.page = reference.Page{Document: document, Links: []reference.Link{{Text: "Stage " + s.stage.Name}}}
 	stage, err := url.Parse(s.invokeURL(now))
 	if err != nil {
-		return nil, fmt.Errorf("read the address of the stage: %w", err)
+		return nil, fmt.Errorf("parse the URL of the stage: %w", err)
 	}
 	var authorize func(*http.Request) error
 	if authorization == template.AuthorizationIAM {
-		d.page.Note = "Requests are signed on their way to the stage, with the credentials that this was started with."
+		d.page.Note = "This server signs requests to the stage with the credentials that it was started with."
 		d.page.Curl = sigv4.Curl(s.account.Region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY") +
 			` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
 		authorize = func(r *http.Request) error {
@@ -151,19 +151,19 @@ func exported(ctx context.Context, settings Settings, source *checkout) (*docume
 	return d, nil
 }
 
-// transport sends requests as the clients of AWS do, with AWS_CA_BUNDLE, HTTPS_PROXY and limits of time in force, but keeps no
-// connections.
+// transport returns the transport of the AWS clients, with AWS_CA_BUNDLE, HTTPS_PROXY and their timeouts, but without
+// keep-alive.
 func (s *session) transport() http.RoundTripper {
 	client, ok := s.account.Config.HTTPClient.(interface{ GetTransport() *http.Transport })
-	if !ok { // it is what the account was opened with
-		panic(fmt.Sprintf("the client of AWS is a %T", s.account.Config.HTTPClient))
+	if !ok { // account.Open sets it
+		panic(fmt.Sprintf("HTTP client of type %T", s.account.Config.HTTPClient))
 	}
 	transport := client.GetTransport() // a copy
 	transport.DisableKeepAlives = true
 	return transport
 }
 
-// export returns the document of the stage as API Gateway exports it ("Export a REST API from API Gateway").
+// export returns the document of the stage from API Gateway ("Export a REST API from API Gateway").
 func (s *session) export(ctx context.Context, now *current, parameters map[string]string) ([]byte, error) {
 	out, err := apigateway.NewFromConfig(s.account.Config).GetExport(ctx, &apigateway.GetExportInput{
 		RestApiId: aws.String(now.Outputs["ApiId"]), StageName: &s.stage.Name,
@@ -175,10 +175,10 @@ func (s *session) export(ctx context.Context, now *current, parameters map[strin
 	return out.Body, nil
 }
 
-// checkout is what the source says.
+// checkout is the API document of the source.
 type checkout struct {
 	document *contract.Document
-	body     json.RawMessage // what API Gateway would be given
+	body     json.RawMessage // as deployed to API Gateway
 }
 
 func (s *session) checkout() (*checkout, error) {
@@ -193,9 +193,14 @@ func (s *session) checkout() (*checkout, error) {
 	return &checkout{document, body}, nil
 }
 
-// readable returns the document of the stage for its page. API Gateway keeps no examples and not all of the schemas: where the source is
-// what is deployed, that is shown instead of the export.
-func (s *session) readable(now *current, export []byte, authorization string, source *checkout) (*contract.Document, error) {
+// pageDocument returns the document of the stage for its page. API Gateway keeps no examples and not all schemas, so
+// pageDocument prefers the source's document if that is what is deployed.
+func (s *session) pageDocument(
+	now *current,
+	export []byte,
+	authorization string,
+	source *checkout,
+) (*contract.Document, error) {
 	invokeURL, name := s.invokeURL(now), "The stage "+s.stage.Name
 	deployed, err := s.body(now.template)
 	if err != nil {
@@ -204,7 +209,9 @@ func (s *session) readable(now *current, export []byte, authorization string, so
 	if bytes.Equal(source.body, deployed) {
 		return source.document.ForStage(invokeURL, name, authorization), nil
 	}
-	s.Printer.Notef("The source has changed since the stage was deployed, so its page has no more than API Gateway keeps (no examples).")
+	s.Printer.Notef(
+		"The source has changed since the stage was deployed: the page shows API Gateway's export, which has no examples.",
+	)
 	document, err := contract.Parse(export)
 	if err != nil {
 		return nil, err
@@ -212,7 +219,7 @@ func (s *session) readable(now *current, export []byte, authorization string, so
 	return document.WithServer(invokeURL, name), nil
 }
 
-// body is the document that API Gateway is given, in an account of no consequence.
+// body returns the document that is deployed to API Gateway, with placeholders for the account and Region.
 func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
 	place := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
 	resources, err := rendered.Resolve(place)
@@ -222,25 +229,28 @@ func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
 	return resources.API().Body, nil
 }
 
-// undeployed returns what the source says of a stage that cannot be asked.
-func (s *session) undeployed(source *checkout) *documentation {
+// checkoutDocumentation returns the documentation of the source.
+func (s *session) checkoutDocumentation(source *checkout) *documentation {
 	public := source.document.Public()
 	return &documentation{origin: fromCheckout, document: public.JSON(), gateway: source.body, page: reference.Page{
 		Document: public, Links: []reference.Link{{Text: "Source"}}, CrossOrigin: true,
-		Note: fmt.Sprintf("The stage %s could not be asked for its document: this is the source's. "+
-			"Requests go to the server that is chosen below.", s.stage.Name),
+		Note: fmt.Sprintf("The document of the stage %s is not available: this is the document of the source. "+
+			"Requests go to the server selected below.", s.stage.Name),
 	}}
 }
 
-// writeDocs writes the documents to docs/api, in a form that differs only where they do, and returns the names of the files that it has
-// written: those of the checkout take the place of none, which may be the stage's.
+// writeDocs writes the documents to docs/api in a normalized form, and returns the names of the files. It does not
+// overwrite files with documents of the checkout, because they may be the stage's.
 func (s *session) writeDocs(d *documentation) ([]string, error) {
 	dir := filepath.Join("docs", "api")
 	names := []string{filepath.Join(dir, s.stage.Name+".json"), filepath.Join(dir, s.stage.Name+".apigateway.json")}
 	if d.origin == fromCheckout {
 		for _, name := range names {
 			if _, err := os.Lstat(filepath.Join(s.Root, name)); err == nil {
-				s.Printer.Notef("%s is there, perhaps from the stage, so no document is written: remove it to have that of the source.", name)
+				s.Printer.Notef(
+					"%s exists and may be from the stage, so no document is written: remove it to write the source's document.",
+					name,
+				)
 				return []string{}, nil
 			}
 		}
@@ -249,9 +259,9 @@ func (s *session) writeDocs(d *documentation) ([]string, error) {
 		return nil, fmt.Errorf("write the documents: %w", err)
 	}
 	for i, document := range [][]byte{d.document, d.gateway} {
-		content, err := sorted(document)
+		content, err := normalizeJSON(document)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(s.Root, names[i]), content, 0o644) //nolint:gosec // it is for everybody to read
+			err = os.WriteFile(filepath.Join(s.Root, names[i]), content, 0o644) //nolint:gosec // it is public
 		}
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", names[i], err)
@@ -260,8 +270,8 @@ func (s *session) writeDocs(d *documentation) ([]string, error) {
 	return names, nil
 }
 
-// sorted returns a JSON document with its members in the order of their names, and indented. Its numbers stay as they are.
-func sorted(document []byte) ([]byte, error) {
+// normalizeJSON returns a JSON document indented and with sorted members. Numbers keep their digits.
+func normalizeJSON(document []byte) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.UseNumber()
 	var value any
@@ -280,8 +290,8 @@ func sorted(document []byte) ([]byte, error) {
 
 const headerTimeout = 30 * time.Second
 
-// serve serves the page until ctx ends. Its address has a part that cannot be guessed: other users of this machine could ask here too,
-// and what they ask would have the credentials of this one.
+// serve serves the page until ctx ends. The URL has a random part, because requests of other users of this machine
+// would have the credentials of this one.
 func (s *session) serve(ctx context.Context, d *documentation, listener net.Listener, files []string) error {
 	path := "/" + rand.Text() + "/"
 	mux := http.NewServeMux()
@@ -292,7 +302,7 @@ func (s *session) serve(ctx context.Context, d *documentation, listener net.List
 
 	address := "http://" + listener.Addr().String() + path
 	s.Printer.Result(map[string]any{"source": d.origin, "files": files, "url": address},
-		fmt.Sprintf("%s\nReference  %s\n\nCtrl-C ends it.", shown(files), address))
+		fmt.Sprintf("%s\nReference  %s\n\nPress Ctrl-C to stop.", formatFiles(files), address))
 	var browser sync.WaitGroup
 	defer browser.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -300,7 +310,7 @@ func (s *session) serve(ctx context.Context, d *documentation, listener net.List
 	if s.Browse != nil {
 		browser.Go(func() {
 			if err := s.browse(ctx, address); err != nil {
-				s.Printer.Notef("no browser could be started (%v): open the address in one", err)
+				s.Printer.Notef("cannot start a browser (%v): open the URL in one", err)
 			}
 		})
 	}
@@ -316,8 +326,9 @@ func (s *session) serve(ctx context.Context, d *documentation, listener net.List
 	return nil
 }
 
-// browse opens an address in a browser, by a file that leads there and that is this user's until ctx ends: all users can see what
-// programs are started with. The file is in the workspace, since not every browser may read those of the system's temporary folder.
+// browse opens a URL in a browser through a file that redirects to it and that only this user can read, because all
+// users can see the arguments of processes. The file is in the workspace, because some browsers cannot read the
+// system's temporary folder. It is deleted when ctx ends.
 func (s *session) browse(ctx context.Context, address string) (err error) {
 	dir, err := filepath.Abs(filepath.Join(s.Root, "bin"))
 	if err != nil {

@@ -1,4 +1,4 @@
-//nolint:paralleltest // where AWS is, only the environment of the process can say
+//nolint:paralleltest // the endpoint of AWS is set in the environment of the process
 package release_test
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
-// docs writes the documents of the stage and returns what is shown.
+// docs writes the documents of the stage and returns the output.
 func (a *account) docs(t *testing.T) string {
 	t.Helper()
 	return a.succeed(t, release.Docs)
@@ -44,7 +44,7 @@ func (a *account) read(t *testing.T, name string) string {
 	return string(content)
 }
 
-// The files have what API Gateway exports, in a form of their own.
+// The files contain the documents that API Gateway exports, normalized.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -70,19 +70,26 @@ $`)
 	}
 }
 
-// The files that are written.
+// The names of the files.
 const (
 	readersFile = "docs/api/test.json"
 	gatewayFile = "docs/api/test.apigateway.json"
 )
 
-// Without an account or a stage in it there is the document of the source, which is said.
+// Without an account or a deployed stage, the document is the source's, and the output says so.
 func TestDocs_WithoutStage(t *testing.T) {
 	a := newAccount(t)
 	setContract(t, a.root)
 	check := func(cause string) {
 		t.Helper()
-		contains(t, a.docs(t), "The stage cannot be asked", cause, "deploy/openapi.yaml as it would be deployed", "docs/api/test.json")
+		contains(
+			t,
+			a.docs(t),
+			"The document of the stage is not available",
+			cause,
+			"deploy/openapi.yaml as it would be deployed",
+			"docs/api/test.json",
+		)
 		document, err := contract.Read(os.DirFS(filepath.Join(a.root, "deploy")))
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +102,7 @@ func TestDocs_WithoutStage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("the document (-want +got):\n%s", diff)
+			t.Errorf("document (-want +got):\n%s", diff)
 		}
 		contains(t, a.read(t, gatewayFile), `"x-amazon-apigateway-integration"`)
 		a.removeDocs(t)
@@ -110,14 +117,14 @@ func TestDocs_WithoutStage(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 	check("there are no AWS credentials")
 
-	// What is there may be the stage's.
+	// Existing files may be the stage's.
 	write(t, filepath.Join(a.root, readersFile), []byte("exported"))
-	contains(t, a.docs(t), "The stage cannot be asked", readersFile+" is there", "remove it")
+	contains(t, a.docs(t), "The document of the stage is not available", readersFile+" exists", "remove it")
 	if got := a.read(t, readersFile); got != "exported" {
-		t.Errorf("what was there is %.100s", got)
+		t.Errorf("existing file is now %.100s", got)
 	}
 	if _, err := os.Stat(filepath.Join(a.root, gatewayFile)); err == nil {
-		t.Error("one of two documents is written")
+		t.Error("wrote one of two documents")
 	}
 }
 
@@ -131,7 +138,7 @@ func (a *account) removeDocs(t *testing.T) {
 	}
 }
 
-// Where there is somebody to ask, the source's document is not taken for the stage's.
+// If the account or the stage fails, the source's document does not replace the stage's.
 func TestDocs_Fails(t *testing.T) {
 	a := newAccount(t)
 	a.fail(t, release.Docs, release.CodeSettings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
@@ -141,7 +148,11 @@ func TestDocs_Fails(t *testing.T) {
 	a.removeDocs(t)
 	export := a.taken("apigateway")[0]
 	a.set(func(a *account) {
-		a.faults[export] = fault{http.StatusForbidden, "AccessDeniedException", "User is not authorized to perform: apigateway:GET"}
+		a.faults[export] = fault{
+			http.StatusForbidden,
+			"AccessDeniedException",
+			"User is not authorized to perform: apigateway:GET",
+		}
 	})
 	a.fail(t, release.Docs, release.CodeAccount, []string{"export the document of the stage", "apigateway:GET"})
 	t.Setenv("AWS_PROFILE", "nobody")
@@ -151,23 +162,27 @@ func TestDocs_Fails(t *testing.T) {
 	process(t, "exit 1")
 	a.fail(t, release.Docs, release.CodeAccount, []string{"the credential process of the profile failed"})
 	if _, err := os.Stat(filepath.Join(a.root, readersFile)); err == nil {
-		t.Error("a document is written")
+		t.Error("wrote a document")
 	}
 }
 
-// process has credentials come from a shell script.
+// process makes a shell script the source of credentials.
 func process(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "process.sh"), []byte(script))
-	write(t, filepath.Join(dir, "config"), []byte("[profile process]\ncredential_process = sh "+filepath.Join(dir, "process.sh")+"\n"))
+	write(
+		t,
+		filepath.Join(dir, "config"),
+		[]byte("[profile process]\ncredential_process = sh "+filepath.Join(dir, "process.sh")+"\n"),
+	)
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
 	t.Setenv("AWS_PROFILE", "process")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 }
 
-// A program is told where a document is from.
+// The JSON form has the origin of the document.
 func TestDocs_JSON(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -199,7 +214,7 @@ func TestDocs_JSON(t *testing.T) {
 	}
 }
 
-// A port that is in use is found before anything is done.
+// A port in use is reported before AWS is called.
 func TestDocs_PortInUse(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -208,29 +223,35 @@ func TestDocs_PortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	a.fail(t, release.Docs, release.CodeSettings, []string{"in use", "PORT=0 takes a free one"}, func(s *release.Settings) {
-		s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP
-	})
+	a.fail(
+		t,
+		release.Docs,
+		release.CodeSettings,
+		[]string{"in use", "PORT=0 selects a free port"},
+		func(s *release.Settings) {
+			s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP
+		},
+	)
 	if calls := a.taken(); len(calls) > 0 {
-		t.Errorf("AWS was asked %q", calls)
+		t.Errorf("calls to AWS: %q", calls)
 	}
 	if _, err := os.Stat(filepath.Join(a.root, "docs")); err == nil {
-		t.Error("documents are written")
+		t.Error("wrote documents")
 	}
 }
 
-// served is a reference that is served until it is stopped, or the test ends.
+// served is a reference that is served until stop is called or the test ends.
 type served struct {
 	url    string
 	client *http.Client
-	opened string        // what the browser was started with
-	stop   func() string // returns what was shown
+	opened string        // the URL that the browser opened
+	stop   func() string // returns the output
 }
 
-// leadsTo is where a file for the browser leads.
+// leadsTo matches the redirection in the file for the browser.
 var leadsTo = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=(http://127\.0\.0\.1:\d+/\w+/)">`)
 
-// serveDocs serves the reference of a stage that answers at invokeURL. browse is what the browser does; nil: it is there at once.
+// serveDocs serves the reference of a stage at invokeURL. browse simulates the browser; nil returns at once.
 func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.Context) error) served {
 	t.Helper()
 	type result struct {
@@ -272,28 +293,28 @@ func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.
 		return served{url, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, <-opened, stop}
 	case last := <-ended:
 		cancel()
-		t.Fatalf("nothing is served: %v\n%s", last.err, last.out)
+		t.Fatalf("not served: %v\n%s", last.err, last.out)
 	}
 	return served{}
 }
 
-// Other users of the machine see what the browser is started with, which must not tell them the address of the page.
+// Other users of the machine can see the arguments of the browser, so these must not contain the address of the page.
 func TestDocs_Browse(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	for name, test := range map[string]struct {
 		browse func(context.Context) error
-		says   string // that no browser is there
+		says   string // the reported failure
 	}{
-		"it is there at once":    {nil, ""},
-		"it runs until it ends":  {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, ""},
-		"there is no such thing": {func(context.Context) error { return errors.New("no xdg-open") }, "no browser could be started (no xdg-open)"},
+		"returns at once":    {nil, ""},
+		"runs until stopped": {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, ""},
+		"not installed":      {func(context.Context) error { return errors.New("no xdg-open") }, "cannot start a browser (no xdg-open)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := a.serveDocs(t, echo(t), test.browse)
 			file, _ := strings.CutPrefix(s.opened, "file://")
 			if token := strings.Split(s.url, "/")[3]; strings.Contains(s.opened, token) {
-				t.Errorf("the browser was started with %s, which tells %s", s.opened, s.url)
+				t.Errorf("the browser was started with %s, which reveals %s", s.opened, s.url)
 			}
 			if info, err := os.Stat(file); test.says == "" && (err != nil || info.Mode() != 0o600) {
 				t.Errorf("the file for the browser: %v (%v)", info, err)
@@ -303,17 +324,21 @@ func TestDocs_Browse(t *testing.T) {
 			}
 			out := s.stop()
 			contains(t, out, "Reference  "+s.url)
-			if there := strings.Contains(out, "no browser"); there != (test.says != "") || !strings.Contains(out, test.says) {
+			if there := strings.Contains(
+				out,
+				"start a browser",
+			); there != (test.says != "") ||
+				!strings.Contains(out, test.says) {
 				t.Errorf("%s\nwant %q", out, test.says)
 			}
 			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the file for the browser is left: %v", err)
+				t.Errorf("the file for the browser remains: %v", err)
 			}
 		})
 	}
 }
 
-// What a browser prints does not come between what was asked for, and one that stays does not hold the command.
+// The output of a browser does not go to stdout, and a browser that keeps running does not block the command.
 func TestBrowse(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no xdg-open")
@@ -331,7 +356,7 @@ func TestBrowse(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- release.Browse(ctx, "file:///page") }()
-	// The script has begun when it opens the pipe for reading, which this waits for, and goes on when it is told.
+	// Opening the pipe for writing waits until the script has opened it for reading.
 	pipe, err := os.OpenFile(wait, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -349,11 +374,11 @@ func TestBrowse(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	if err := release.Browse(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
-		t.Errorf("error = %v, want that there is none", err)
+		t.Errorf("error = %v, want exec.ErrNotFound", err)
 	}
 }
 
-// ask sends a request as the page does, unless change makes it another.
+// ask sends a request as the page does, modified by change.
 func (s served) ask(t *testing.T, method, path, body string, change ...func(*http.Request)) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
@@ -376,7 +401,7 @@ func (s served) ask(t *testing.T, method, path, body string, change ...func(*htt
 	return res.StatusCode, string(content)
 }
 
-// echo is a stage that tells what it was asked, whose certificate the settings of AWS have.
+// echo starts a stage that responds with the requests that it receives, and trusts its certificate with AWS_CA_BUNDLE.
 func echo(t *testing.T) (invokeURL string) {
 	t.Helper()
 	stage := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -405,56 +430,79 @@ func TestDocs_Reference(t *testing.T) {
 		t.Errorf("the page: %d\n%s", status, page)
 	}
 	_, document := s.ask(t, "GET", "openapi.json", "")
-	contains(t, document, `"getUser"`, `/api/test"`, "Ada Lovelace") // with examples, which API Gateway does not keep
-	status, answer := s.ask(t, "POST", "stage/users?userId=%20a", "{}", func(r *http.Request) { r.Header.Set("Cookie", "secret") })
-	if status != http.StatusTeapot || strings.Contains(answer, "secret") || strings.Contains(answer, "Requested-With") {
-		t.Errorf("the stage was asked %d %s", status, answer)
+	contains(t, document, `"getUser"`, `/api/test"`, "Ada Lovelace") // with examples, which API Gateway does not export
+	status, response := s.ask(
+		t,
+		"POST",
+		"stage/users?userId=%20a",
+		"{}",
+		func(r *http.Request) { r.Header.Set("Cookie", "secret") },
+	)
+	if status != http.StatusTeapot || strings.Contains(response, "secret") ||
+		strings.Contains(response, "Requested-With") {
+		t.Errorf("response of the stage: %d %s", status, response)
 	}
-	contains(t, answer, `"POST /api/test/users?userId=%20a"`, `"body":"{}"`)
+	contains(t, response, `"POST /api/test/users?userId=%20a"`, `"body":"{}"`)
 
-	// Nobody else may ask.
+	// Other callers are rejected.
 	for name, change := range map[string]func(*http.Request){
 		"without the page's header": func(r *http.Request) { r.Header.Del("X-Requested-With") },
 		"from another site":         func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
-		"by another name":           func(r *http.Request) { r.Host = "evil.example" },
-		"by another path":           func(r *http.Request) { r.URL.Path = "/stage/users" },
+		"another host name":         func(r *http.Request) { r.Host = "evil.example" },
+		"another path":              func(r *http.Request) { r.URL.Path = "/stage/users" },
 	} {
-		if status, answer := s.ask(t, "POST", "stage/users", "{}", change); status == http.StatusTeapot || status < 400 {
-			t.Errorf("%s: %d %s", name, status, answer)
+		if status, response := s.ask(t, "POST", "stage/users", "{}", change); status == http.StatusTeapot || status < 400 {
+			t.Errorf("%s: %d %s", name, status, response)
 		}
 	}
 
-	// What the source says is not what is deployed any more.
+	// The source has changed since the deployment.
 	setTemplate(t, a.root, "Description: Replaces users", "Description: Replaces users still")
-	write(t, filepath.Join(a.root, contractFile), []byte(strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1)))
+	write(
+		t,
+		filepath.Join(a.root, contractFile),
+		[]byte(strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1)),
+	)
 	_, document = a.serveDocs(t, echo(t), nil).ask(t, "GET", "openapi.json", "")
 	contains(t, document, "/exported", `/api/test"`)
 }
 
-// Requests to a stage that demands it are signed with the credentials of the account, which the page does not have.
+// Requests are signed if the stage requires it, with credentials that the page does not contain.
 func TestDocs_Signed(t *testing.T) {
 	a := newAccount(t)
 	write(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: AWS_IAM}"))
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
-	_, answer := s.ask(t, "PUT", "stage/users/1", `{"name": "Ada"}`, func(r *http.Request) { r.Header.Set("Authorization", "mine") })
-	contains(t, answer, "AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/", "/execute-api/aws4_request", `{\"name\": \"Ada\"}`)
+	_, response := s.ask(
+		t,
+		"PUT",
+		"stage/users/1",
+		`{"name": "Ada"}`,
+		func(r *http.Request) { r.Header.Set("Authorization", "mine") },
+	)
+	contains(
+		t,
+		response,
+		"AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/",
+		"/execute-api/aws4_request",
+		`{\"name\": \"Ada\"}`,
+	)
 	_, page := s.ask(t, "GET", "", "")
 	if secret := os.Getenv("AWS_SECRET_ACCESS_KEY"); secret == "" || strings.Contains(page, secret) {
 		t.Error("the page has the credentials")
 	}
-	contains(t, page, "signed on their way", "$AWS_ACCESS_KEY_ID")
+	contains(t, page, "This server signs requests", "$AWS_ACCESS_KEY_ID")
 	s.stop()
 
-	// Credentials that are gone by then: the page says so, as the commands do.
+	// If the credentials fail later, the page shows the same explanation as the commands.
 	gone := filepath.Join(t.TempDir(), "gone")
 	process(t, "test ! -e "+gone+` || exit 1
 echo '{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "secret", "Expiration": "2020-01-01T00:00:00Z"}'
 `)
 	s = a.serveDocs(t, echo(t), nil)
 	write(t, gone, nil)
-	status, answer := s.ask(t, "GET", "stage/users", "")
-	contains(t, answer, "the credential process of the profile failed", "AWS_PROFILE")
+	status, response := s.ask(t, "GET", "stage/users", "")
+	contains(t, response, "the credential process of the profile failed", "AWS_PROFILE")
 	if status != http.StatusBadGateway {
 		t.Errorf("got %d", status)
 	}

@@ -10,11 +10,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 )
 
-// errMissing means that resources of the stage were deleted by other means than a deployment.
-var errMissing = errors.New("the stage is not what the source says")
+// errResourcesDeleted means that resources of the stage were deleted outside of a deployment.
+var errResourcesDeleted = errors.New("the stage does not match the source")
 
-// upToDate ends a change for which there is nothing to do. It has AWS compare the stage with its template, unless the
-// settings say otherwise, and returns an error if something is missing.
+// upToDate ends a target that has nothing to change. It detects drift, unless the settings disable that, and returns an
+// error if a resource was deleted.
 func (s *session) upToDate(ctx context.Context) error {
 	drifts, err := s.findDrift(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *session) upToDate(ctx context.Context) error {
 		return nil
 	}
 	repair := s.command(deployTarget, revertDriftSetting+"=1")
-	s.Printer.Notef("the source has not changed, but the stage has, by other means than a deployment:\n%s%s undoes that",
+	s.Printer.Notef("the source has not changed, but the stage was changed outside of a deployment:\n%s%s reverts it",
 		driftText(drifts), repair)
 	var missing []string
 	for _, d := range drifts {
@@ -36,31 +36,32 @@ func (s *session) upToDate(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: somebody has deleted %s; %s creates it again", errMissing, strings.Join(missing, ", "), repair)
+	return fmt.Errorf("%w: %s was deleted; %s creates it again", errResourcesDeleted, strings.Join(missing, ", "), repair)
 }
 
-// findDrift returns what was changed by other means than a deployment, as far as AWS can tell.
+// findDrift returns the drift of the stage. If some resources cannot be compared, it prints the error and returns the
+// drift of the others.
 func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
-	if !s.Drift || s.revertsDrift() { // a plan that reverts drift has found what there is
+	if !s.Drift || s.revertsDrift() { // such a change set already contains the drift
 		return nil, nil
 	}
-	drifts, err := s.compare(ctx)
+	drifts, err := s.detectDrift(ctx)
 	if ctx.Err() != nil {
 		return nil, err
 	}
 	if err != nil {
-		s.Printer.Notef("not everything could be compared: %v", err)
+		s.Printer.Notef("some resources could not be compared: %v", err)
 	}
 	return drifts, nil
 }
 
-// compare has AWS compare the stage with its template.
-func (s *session) compare(ctx context.Context) ([]changeset.Drift, error) {
+// detectDrift runs drift detection on the stack.
+func (s *session) detectDrift(ctx context.Context) ([]changeset.Drift, error) {
 	s.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
 	return s.stack.Drift(ctx)
 }
 
-// driftText returns a line for each resource that has drifted.
+// driftText renders a line for each resource that has drifted.
 func driftText(drifts []changeset.Drift) string {
 	var b strings.Builder
 	for _, d := range drifts {
@@ -70,7 +71,7 @@ func driftText(drifts []changeset.Drift) string {
 	return b.String()
 }
 
-// revertsDrift reports whether the running target undoes drift.
+// revertsDrift reports whether the running target reverts drift.
 func (s *session) revertsDrift() bool {
 	return s.RevertDrift && slices.Contains([]string{deployTarget, planTarget}, s.target)
 }

@@ -1,4 +1,4 @@
-//nolint:paralleltest // where AWS is, only the environment of the process can say
+//nolint:paralleltest // the endpoint of AWS is set in the environment of the process
 package release_test
 
 import (
@@ -13,7 +13,7 @@ import (
 
 func revertDrift(s *release.Settings) { s.RevertDrift = true }
 
-// What was changed by hand is said instead of "nothing to change", and undone only where that is asked for.
+// Drift is reported instead of "nothing to change", and reverted only with REVERT_DRIFT.
 func TestDriftIsReverted(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -29,18 +29,18 @@ func TestDriftIsReverted(t *testing.T) {
 		out := a.succeed(t, do, drift)
 		contains(t, out, changed, repair)
 		if strings.Contains(out, "nothing to change") {
-			t.Errorf("%s says that there is nothing to change:\n%s", name, out)
+			t.Errorf("%s reports nothing to change:\n%s", name, out)
 		}
 	}
 	contains(t, a.succeed(t, release.Plan, drift), changed, "go tool mage plan")
 
-	// What is gone makes the deployment fail: the stage is not what the source says.
+	// A deleted resource makes the deployment fail.
 	a.Drift(stackName, "PutFunction")
 	a.fail(
 		t,
 		release.Deploy,
 		release.CodeFailed,
-		[]string{"somebody has deleted PutFunction", repair + " creates it again"},
+		[]string{"PutFunction was deleted", repair + " creates it again"},
 		drift,
 	)
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
@@ -51,21 +51,21 @@ func TestDriftIsReverted(t *testing.T) {
 		t,
 		out,
 		"~ GetFunction",
-		"(Timeout; was changed by other means)",
+		"(Timeout; was changed outside of a deployment)",
 		"+ PutFunction",
-		"(was deleted by other means)",
+		"(was deleted outside of a deployment)",
 	)
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	out = a.succeed(t, release.Deploy, revertDrift)
 	contains(t, out, "~ GetFunction", "+ PutFunction", "Stage test is release 1")
 	after := a.deployed(t)
-	after.is(t, 1, "", "UPDATE_COMPLETE") // the same release: a rollback would go back from it as before
+	after.is(t, 1, "", "UPDATE_COMPLETE") // the same release, so that a rollback goes back from it as before
 	if after.Key != first.Key {
-		t.Errorf("the release is %s, want %s", after.Key, first.Key)
+		t.Errorf("release %s, want %s", after.Key, first.Key)
 	}
 	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
 
-	// Together with a change of the source it is a release like any other.
+	// With a change of the source it is a new release.
 	a.Drift(stackName, "GetFunction")
 	setCode(t, a.root, "get", "second")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"GetFunction", repair})
@@ -73,8 +73,8 @@ func TestDriftIsReverted(t *testing.T) {
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_COMPLETE")
 }
 
-// A comparison that fails does not keep a stage from being deployed.
-func TestDriftIsNotKnown(t *testing.T) {
+// A failed drift detection does not prevent a deployment.
+func TestDriftDetectionFails(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
@@ -82,27 +82,27 @@ func TestDriftIsNotKnown(t *testing.T) {
 	contains(
 		t,
 		a.succeed(t, release.Deploy, drift),
-		"not everything could be compared",
+		"some resources could not be compared",
 		"cloudformation:DetectStackDrift",
 		"nothing to change",
 	)
 }
 
-// A new table of the name would keep a backup from being restored under it.
-func TestDeletedTableIsGuarded(t *testing.T) {
+// A new table with that name would prevent the restoration of a backup.
+func TestDeletedTableIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	a.Drift(stackName, "Table")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"somebody has deleted Table"}, drift)
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"Table was deleted"}, drift)
 	a.fail(t, release.Deploy, release.CodeRefused, []string{
 		"the stage was not changed",
 		tableName + " was deleted",
-		"Restore a backup",
+		"restore a backup",
 		"REPLACE_TABLE=" + tableName + " REVERT_DRIFT=1 ",
 	}, revertDrift)
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
-		t.Errorf("change sets %q are left", sets)
+		t.Errorf("remaining change sets %q", sets)
 	}
 	contains(
 		t,
@@ -112,8 +112,8 @@ func TestDeletedTableIsGuarded(t *testing.T) {
 	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
 }
 
-// The command after an interruption goes on with what was interrupted, and with nothing else.
-func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+// The command in the message after an interruption has the settings of the interrupted target.
+func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	const place = "STAGE=test AWS_PROFILE=deployer AWS_REGION=" + changesettest.Region + " go tool mage "
 	a := newAccount(t)
@@ -128,7 +128,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // one step
 			"AT_ONCE=1 SMOKE=0 DRIFT=0 REPLACE_TABLE=" + tableName + " " + place + "deploy waits for it",
 		},
 		{"deployFunction", function("get"), nil, place + "deployFunction get waits for it"},
-		{"rollback", release.Rollback, nil, place + "status shows how it ends"}, // another rollback would go back further
+		{"rollback", release.Rollback, nil, place + "status shows the outcome"}, // a second rollback would go back one more release
 		{"destroy", release.Destroy, []func(*release.Settings){deleteTable}, "DELETE_TABLE=" + tableName + " " + place + "destroy waits for it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

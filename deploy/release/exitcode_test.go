@@ -23,7 +23,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// commands are the targets of mage that work on a stage, by their names.
+// commands returns the targets of mage that work on a stage, by name.
 func commands() map[string]target {
 	return map[string]target{
 		"deploy": release.Deploy, "plan": release.Plan, "deployFunction": function("get"), "rollback": release.Rollback,
@@ -38,22 +38,22 @@ func commands() map[string]target {
 	}
 }
 
-// situation is something that makes commands exit with a code.
+// situation is a condition under which commands exit with a code.
 type situation struct {
 	name  string
 	code  int
-	only  string // the commands, separated by blanks; empty: all
-	but   string // the commands that it does not concern
-	fresh bool   // whether nothing is deployed; otherwise there are two releases
-	// set brings it about, before each command; nil: nothing is to be done.
+	only  string // the commands, separated by spaces; "" for all
+	but   string // the commands that it does not affect
+	fresh bool   // nothing is deployed; otherwise there are two releases
+	// set creates the situation before each command; may be nil.
 	set     func(t *testing.T, a *account)
 	do      map[string]target // commands with other arguments
 	changes []func(*release.Settings)
 	stopped bool // whether the command is interrupted
 }
 
-// concerns returns the commands.
-func (s situation) concerns() []string {
+// affected returns the commands that the situation affects.
+func (s situation) affected() []string {
 	names := slices.Sorted(maps.Keys(commands()))
 	if s.only != "" {
 		names = strings.Fields(s.only)
@@ -68,18 +68,18 @@ func stageFile(content string) func(*testing.T, *account) {
 	}
 }
 
-// fails makes the next command fail in CloudFormation, whether it updates the stack or deletes it.
+// fails makes the next update or deletion fail in CloudFormation.
 func fails(reason string) func(*testing.T, *account) {
 	return func(t *testing.T, a *account) {
 		t.Helper()
-		setCode(t, a.root, "get", strconv.Itoa(len(a.called()))) // so that there is something to change
+		setCode(t, a.root, "get", strconv.Itoa(len(a.called()))) // so that there is a change
 		a.Forget()
 		a.Fail(changesettest.Update, "GetFunction", reason)
 		a.Fail(changesettest.Delete, "GetLogGroup", reason)
 	}
 }
 
-// outOfReach is an address at which nothing listens.
+// outOfReach returns an address at which nothing listens.
 func outOfReach(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -107,9 +107,9 @@ func situations(t *testing.T) []situation {
 		`(RequestToken: 0c1d, HandlerErrorCode: AccessDenied)`
 	return []situation{
 		{name: "done", code: 0, but: "smoke destroy"},
-		{name: "removed", code: 0, only: "destroy", changes: []func(*release.Settings){confirm}},
+		{name: "destroyed", code: 0, only: "destroy", changes: []func(*release.Settings){confirm}},
 		{name: "nothing to do", code: 0, only: "destroy", fresh: true, changes: []func(*release.Settings){confirm}},
-		{name: "nothing is deployed that docs could export", code: 0, only: "docs plan template", fresh: true},
+		{name: "no document to export", code: 0, only: "docs plan template", fresh: true},
 
 		{
 			name: "the build fails", code: release.CodeFailed, only: "deploy plan deployFunction template",
@@ -125,11 +125,11 @@ func situations(t *testing.T) []situation {
 			changes: []func(*release.Settings){confirm},
 		},
 		{
-			name: "AWS is out of reach", code: release.CodeFailed, fresh: true, but: "template",
+			name: "AWS is unreachable", code: release.CodeFailed, fresh: true, but: "template",
 			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.Endpoint = away }},
 		},
 		{
-			name: "the stage does not answer as it should", code: release.CodeFailed, only: "deploy smoke",
+			name: "the stage fails the smoke test", code: release.CodeFailed, only: "deploy smoke",
 			changes: []func(*release.Settings){func(s *release.Settings) { s.Smoke, s.InvokeURL = true, broken.URL }},
 		},
 		{
@@ -141,14 +141,14 @@ func situations(t *testing.T) []situation {
 		},
 
 		{
-			name:  "a value that is none",
+			name:  "an invalid value",
 			code:  release.CodeSettings,
 			fresh: true,
 			set:   stageFile("parameters: {LogLevel: LOUD}"),
 		},
-		{name: "a key that is none", code: release.CodeSettings, fresh: true, set: stageFile("parameter: {LogLevel: INFO}")},
+		{name: "an unknown key", code: release.CodeSettings, fresh: true, set: stageFile("parameter: {LogLevel: INFO}")},
 		{
-			name: "a stage that is none", code: release.CodeSettings, fresh: true,
+			name: "an unknown stage", code: release.CodeSettings, fresh: true,
 			changes: []func(*release.Settings){func(s *release.Settings) { s.Stage = "tset" }},
 		},
 		{
@@ -170,7 +170,7 @@ func situations(t *testing.T) []situation {
 			},
 		},
 		{
-			name:    "the stack is somebody else's",
+			name:    "a foreign stack",
 			code:    release.CodeSettings,
 			but:     "template",
 			fresh:   true,
@@ -186,7 +186,7 @@ func situations(t *testing.T) []situation {
 			set: func(t *testing.T, a *account) { a.succeed(t, release.Rollback) },
 		},
 		{
-			// The rollback that has failed is not continued before it is seen that there is no release to go back to.
+			// The failed rollback is not continued if there is no previous release.
 			name: "a first release with a rollback that failed", code: release.CodeSettings, only: "rollback",
 			set: func(t *testing.T, a *account) {
 				a.succeed(t, release.Rollback)
@@ -197,7 +197,7 @@ func situations(t *testing.T) []situation {
 			},
 		},
 		{
-			name: "an argument that is none",
+			name: "an invalid argument",
 			code: release.CodeSettings,
 			only: "deployFunction logs",
 			do: map[string]target{
@@ -212,7 +212,7 @@ func situations(t *testing.T) []situation {
 			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.DeleteTable = "UserData" }},
 		},
 		{
-			name: "a port that is taken", code: release.CodeSettings, only: "docs",
+			name: "a port in use", code: release.CodeSettings, only: "docs",
 			changes: []func(*release.Settings){func(s *release.Settings) {
 				s.Serve, s.Port = true, taken.Addr().(*net.TCPAddr).Port
 			}},
@@ -282,7 +282,7 @@ func situations(t *testing.T) []situation {
 		},
 
 		{
-			name: "the table would go", code: release.CodeRefused, only: "deploy",
+			name: "the table would be removed", code: release.CodeRefused, only: "deploy",
 			set: func(t *testing.T, a *account) { setStage(t, a.root, "ExistingTableName: Others") },
 		},
 		{name: "not confirmed", code: release.CodeRefused, fresh: true, only: "destroy"},
@@ -297,8 +297,8 @@ func situations(t *testing.T) []situation {
 	}
 }
 
-// What each command exits with is part of its interface: scripts rely on it. A code means the same for all of them, and
-// [account.run] looks whether one that exits with CodeSettings has changed anything.
+// The exit codes of commands are part of their interface and have the same meaning for all of them. [account.run] also
+// checks that a command that exits with CodeSettings has not changed anything.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	all := situations(t)
@@ -311,7 +311,7 @@ func TestExitCodes(t *testing.T) {
 				setCode(t, a.root, "get", "second")
 				a.succeed(t, release.Deploy)
 			}
-			for _, name := range s.concerns() {
+			for _, name := range s.affected() {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				if s.set != nil {
 					s.set(t, a)
@@ -346,7 +346,7 @@ func TestExitCodes(t *testing.T) {
 		}
 		tried := map[string][]int{}
 		for _, s := range all {
-			for _, name := range s.concerns() {
+			for _, name := range s.affected() {
 				tried[name] = append(tried[name], s.code)
 				tried["any"] = append(tried["any"], s.code)
 			}

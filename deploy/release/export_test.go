@@ -2,5 +2,5 @@ package release
 
 import "context"
 
-// Browse opens an address in the user's browser.
+// Browse exports browse.
 func Browse(ctx context.Context, url string) error { return browse(ctx, url) }

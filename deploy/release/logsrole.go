@@ -21,9 +21,9 @@ import (
 
 const gatewayPrincipal = "apigateway.amazonaws.com"
 
-// logsRole returns the value of the parameter ApiGatewayLogsRole: whether the stack makes the role that API Gateway
-// writes logs with. All APIs of an account and Region share that role, so a stack that has made it keeps it, and a role
-// that works is not replaced. given is the value in the stage's file, "" if it has none.
+// logsRole returns the value of the parameter ApiGatewayLogsRole, which controls whether the stack creates the role
+// with which API Gateway writes logs. All APIs of an account and Region share that role: a stack that has created it
+// keeps it, and a working role is not replaced. given is the value in the stage's file, or "".
 func (s *session) logsRole(ctx context.Context, now *current, given string) (string, error) {
 	if s.roleChoice == "" {
 		choice, err := s.chooseLogsRole(ctx, now, given)
@@ -35,13 +35,13 @@ func (s *session) logsRole(ctx context.Context, now *current, given string) (str
 	return s.roleChoice, nil
 }
 
-// chooseLogsRole looks at the account, and says what is wrong with its role.
+// chooseLogsRole is logsRole without the cache. It also prints what is wrong with the account's role.
 func (s *session) chooseLogsRole(ctx context.Context, now *current, given string) (string, error) {
-	choice, made := given, makesLogsRole(now)
+	choice, created := given, createsLogsRole(now)
 	switch {
-	case given == "" && made:
+	case given == "" && created:
 		choice = logsRoleCreate
-	case given == logsRoleCreate && !made:
+	case given == logsRoleCreate && !created:
 		return given, nil
 	}
 	arn, err := s.accountLogsRole(ctx)
@@ -54,20 +54,20 @@ func (s *session) chooseLogsRole(ctx context.Context, now *current, given string
 	case choice == "" && arn == "":
 		return logsRoleCreate, nil
 	}
-	problem, err := s.problemOf(ctx, arn)
+	problem, err := s.checkLogsRole(ctx, arn)
 	switch {
 	case err != nil:
 		s.Printer.Notef("%v", err)
-	case problem != "" && choice == "" && s.offersLogsRole(problem):
+	case problem != "" && choice == "" && s.confirmLogsRole(problem):
 		choice = logsRoleCreate
 	case problem != "":
-		s.Printer.Notef("%s", s.withRemedy(problem, made && choice == logsRoleCreate))
+		s.Printer.Notef("%s", s.withRemedy(problem, created && choice == logsRoleCreate))
 	}
 	return cmp.Or(choice, logsRoleExisting), nil
 }
 
-// makesLogsRole reports whether the stack has made the role for the account.
-func makesLogsRole(now *current) bool {
+// createsLogsRole reports whether the stack has created the account's role.
+func createsLogsRole(now *current) bool {
 	if now == nil || now.template == nil {
 		return false
 	}
@@ -75,29 +75,29 @@ func makesLogsRole(now *current) bool {
 	return err == nil && slices.Contains(slices.Collect(maps.Values(resources)), accountType)
 }
 
-// accountLogsRole returns the ARN of the role that is set for the account and Region, "" if none is.
+// accountLogsRole returns the ARN of the role of the account and Region, or "".
 func (s *session) accountLogsRole(ctx context.Context) (string, error) {
 	settings, err := apigateway.NewFromConfig(s.account.Config).GetAccount(ctx, &apigateway.GetAccountInput{})
 	if err != nil {
-		return "", fmt.Errorf("look for API Gateway's role for logs: %w", awserrors.Explain(err))
+		return "", fmt.Errorf("read API Gateway's role for logs: %w", awserrors.Explain(err))
 	}
 	return aws.ToString(settings.CloudwatchRoleArn), nil
 }
 
-// problemOf returns why API Gateway cannot write logs with a role, "" if it seems that it can. API Gateway itself
-// reports no error for a role that does not exist: it writes no logs.
-func (s *session) problemOf(ctx context.Context, arn string) (string, error) {
+// checkLogsRole returns why API Gateway cannot write logs with a role, or "" if no problem is found. API Gateway itself
+// reports no error if the role does not exist: it silently writes no logs.
+func (s *session) checkLogsRole(ctx context.Context, arn string) (string, error) {
 	consequence := fmt.Sprintf("API Gateway writes no logs in %s", s.account.Region)
 	if arn == "" {
-		return consequence + ": no role is set for that in the account", nil
+		return consequence + ": the account has no role for that", nil
 	}
-	name := path.Base(arn) // the path before the name, if any, is not part of it
+	name := path.Base(arn) // without the role's path
 	out, err := iam.NewFromConfig(s.account.Config).GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
 	if _, missing := errors.AsType[*iamtypes.NoSuchEntityException](err); missing {
 		return fmt.Sprintf("%s: the account's role for that, %s, does not exist", consequence, arn), nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("whether API Gateway can write logs in %s is not known: look at the role %s: %w",
+		return "", fmt.Errorf("check whether API Gateway can write logs in %s with the role %s: %w",
 			s.account.Region, arn, awserrors.Explain(err))
 	}
 	trust, err := url.QueryUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument))
@@ -112,31 +112,30 @@ func (s *session) problemOf(ctx context.Context, arn string) (string, error) {
 	return "", nil
 }
 
-// logsProblem returns why API Gateway writes no logs of a stage, and what to do about it; "" if nothing is known to
-// prevent it. The error says why that could not be found out.
+// logsProblem returns why API Gateway writes no logs for the stage and how to fix it, or "" if no problem is found.
 func (s *session) logsProblem(ctx context.Context, now *current) (string, error) {
 	arn, err := s.accountLogsRole(ctx)
 	if err != nil {
 		return "", err
 	}
-	problem, err := s.problemOf(ctx, arn)
+	problem, err := s.checkLogsRole(ctx, arn)
 	if problem == "" {
 		return "", err
 	}
-	return s.withRemedy(problem, makesLogsRole(now)), nil
+	return s.withRemedy(problem, createsLogsRole(now)), nil
 }
 
-// withRemedy adds to a problem what to do about it. ownRole is whether the stack makes the role.
+// withRemedy appends to a problem how to fix it. ownRole is whether the stack creates the role.
 func (s *session) withRemedy(problem string, ownRole bool) string {
 	if ownRole {
 		return fmt.Sprintf(
-			"%s. The stack makes that role: %s creates it again",
+			"%s. The stack creates that role: %s creates it again",
 			problem,
 			s.command(deployTarget, revertDriftSetting+"=1"),
 		)
 	}
 	return fmt.Sprintf(
-		"%s. To have the stack make one, for all APIs of the account: set %s: %s in deploy/stages/%s.yaml, and run %s",
+		"%s. To have the stack create one for all APIs of the account, set %s: %s in deploy/stages/%s.yaml, and run %s",
 		problem,
 		logsRoleParameter,
 		logsRoleCreate,
@@ -145,12 +144,13 @@ func (s *session) withRemedy(problem string, ownRole bool) string {
 	)
 }
 
-// offersLogsRole asks whether the stack shall make the role, and reports the answer. Only a deployment asks.
-func (s *session) offersLogsRole(problem string) bool {
+// confirmLogsRole asks the user whether the stack should create the role, and reports the reply. Only a deployment
+// asks.
+func (s *session) confirmLogsRole(problem string) bool {
 	if s.Ask == nil || s.target != deployTarget {
 		return false
 	}
-	answer, err := s.Ask(problem + ".\nHave this stack make a role, and set it for all APIs of the account? " +
-		"Type yes, or press Enter to go on without: ")
-	return err == nil && answer == "yes"
+	reply, err := s.Ask(problem + ".\nCreate a role with this stack, and set it for all APIs of the account? " +
+		"Type yes, or press Enter to continue without it: ")
+	return err == nil && reply == "yes"
 }

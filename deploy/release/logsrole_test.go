@@ -10,7 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
-// roleParameter reports as an error if the stack has another value of ApiGatewayLogsRole.
+// roleParameter fails the test unless the stack has this value of ApiGatewayLogsRole.
 func (a *account) roleParameter(t *testing.T, want string) {
 	t.Helper()
 	if got := a.deployed(t).parameters["ApiGatewayLogsRole"]; got != want {
@@ -37,39 +37,39 @@ func TestLogsRole(t *testing.T) {
 		a.succeed(t, release.Deploy)
 		a.roleParameter(t, "Create")
 	})
-	t.Run("the stage's file says it", func(t *testing.T) {
+	t.Run("set in the stage's file", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		setStage(t, a.root, "ApiGatewayLogsRole: Create")
 		a.succeed(t, release.Deploy)
 		a.roleParameter(t, "Create")
 	})
-	t.Run("no more than the table was taken in", func(t *testing.T) {
+	t.Run("only the table was imported", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.logsRole, a.table = "", users("ACTIVE")
 		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
 		a.roleParameter(t, "Create")
-		a.set(func(a *account) { a.logsRole = logsRole }) // another stage's, by now
+		a.set(func(a *account) { a.logsRole = logsRole }) // another stage's
 		a.succeed(t, release.Deploy)
 		a.roleParameter(t, "Existing")
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
 }
 
-// answers has a person answer the questions of a target, and keeps them.
-func answers(answer string, err error, questions *[]string) func(*release.Settings) {
+// replies returns settings that reply each question of a target with reply, and records the questions.
+func replies(reply string, err error, questions *[]string) func(*release.Settings) {
 	return func(s *release.Settings) {
 		s.Ask = func(question string) (string, error) {
 			*questions = append(*questions, question)
-			return answer, err
+			return reply, err
 		}
 	}
 }
 
-// A role that is set but cannot be used fails silently in AWS: each command that could show it does.
-func TestLogsRoleThatCannotBeUsed(t *testing.T) {
+// API Gateway does not report a role that it cannot use, so each command that can report it does.
+func TestUnusableLogsRole(t *testing.T) {
 	t.Parallel()
 	denied := fault{
 		http.StatusForbidden,
@@ -81,7 +81,7 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 		name string
 		set  func(*account)
 		want string
-		// remedy is part of what to do about it; empty: nothing is suggested.
+		// remedy is part of the suggestion; "" means no suggestion.
 		remedy string
 	}{
 		{
@@ -95,7 +95,7 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 			"does not let apigateway.amazonaws.com assume it", remedy,
 		},
 		{
-			"not allowed to look",
+			"not allowed to read it",
 			func(a *account) { a.denied = map[string]fault{"iam GetRole": denied} },
 			"may not call iam:GetRole",
 			"",
@@ -118,12 +118,12 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 				a.fail(t, release.Status, release.CodeAccount, []string{tt.want})
 			}
 
-			// Whoever says that another one is set is told, too.
+			// The problem is also reported if the stage's file says Existing.
 			setStage(t, a.root, "ApiGatewayLogsRole: Existing")
 			contains(t, a.succeed(t, release.Plan), tt.want)
 		})
 	}
-	t.Run("nothing is wrong", func(t *testing.T) {
+	t.Run("no problem", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		for _, do := range []target{release.Plan, release.Deploy, release.Status} {
@@ -132,38 +132,38 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a role is offered", func(t *testing.T) {
+	t.Run("asks to create a role", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.set(func(a *account) { a.roles = nil })
 		var questions []string
-		if out := a.succeed(t, release.Plan, answers("yes", nil, &questions)); len(questions) > 0 {
+		if out := a.succeed(t, release.Plan, replies("yes", nil, &questions)); len(questions) > 0 {
 			t.Errorf("a plan asks %q\n%s", questions, out)
 		}
-		a.succeed(t, release.Deploy, answers("", errors.New("no terminal"), &questions))
+		a.succeed(t, release.Deploy, replies("", errors.New("no terminal"), &questions))
 		a.roleParameter(t, "Existing")
-		a.succeed(t, release.Deploy, answers("no", nil, &questions))
+		a.succeed(t, release.Deploy, replies("no", nil, &questions))
 		a.roleParameter(t, "Existing")
-		a.succeed(t, release.Deploy, answers("yes", nil, &questions))
+		a.succeed(t, release.Deploy, replies("yes", nil, &questions))
 		a.roleParameter(t, "Create")
 		if len(questions) != 3 || !strings.Contains(questions[2], "does not exist") ||
 			!strings.Contains(questions[2], "all APIs of the account") {
 			t.Errorf("questions %q, want one for each deployment", questions)
 		}
-		// The role is the stack's now. It keeps it, and nobody is asked again.
+		// The stack keeps the role and does not ask again.
 		a.set(func(a *account) { a.roles = map[string]string{"logs": "apigateway.amazonaws.com"} })
-		a.succeed(t, release.Deploy, answers("yes", nil, &questions))
+		a.succeed(t, release.Deploy, replies("yes", nil, &questions))
 		a.roleParameter(t, "Create")
 		a.set(func(a *account) { a.roles = nil })
-		out := a.succeed(t, release.Deploy, answers("yes", nil, &questions))
-		contains(t, out, "The stack makes that role: REVERT_DRIFT=1 STAGE=test ")
-		contains(t, a.succeed(t, release.Status), "The stack makes that role: REVERT_DRIFT=1 STAGE=test ")
+		out := a.succeed(t, release.Deploy, replies("yes", nil, &questions))
+		contains(t, out, "The stack creates that role: REVERT_DRIFT=1 STAGE=test ")
+		contains(t, a.succeed(t, release.Status), "The stack creates that role: REVERT_DRIFT=1 STAGE=test ")
 		a.roleParameter(t, "Create")
 		if len(questions) != 3 {
 			t.Errorf("questions %q", questions[3:])
 		}
 	})
-	t.Run("the stage's file takes precedence over what the stack has made", func(t *testing.T) {
+	t.Run("the stage's file takes precedence over the stack's role", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.logsRole = ""
@@ -175,7 +175,7 @@ func TestLogsRoleThatCannotBeUsed(t *testing.T) {
 		a.roleParameter(t, "Existing")
 		contains(t, out, "does not exist", "set ApiGatewayLogsRole: Create")
 		if strings.Contains(out, "The stack makes") {
-			t.Errorf("the stack no longer makes the role:\n%s", out)
+			t.Errorf("the stack does not create the role any more:\n%s", out)
 		}
 	})
 }

@@ -13,15 +13,14 @@ import (
 	"testing"
 )
 
-// literal matches what a message must not spell out: package command writes it, with the settings that select the stage
-// and the account.
+// literal matches a command that package command must write instead, with the settings that select the stage and the
+// account.
 var literal = regexp.MustCompile(
 	`\bgo tool mage\b|\bmage \w+|\baws (?:apigateway|cloudformation|configure|iam|lambda|login|logs|s3|sso|sts)\b`,
 )
 
-// A message that spells out a command lacks the settings that the command needs: a person who pastes it works on
-// another stage. So no string of these packages has one, and the output of all commands in the tests of this package is
-// looked at, too.
+// A command written out in a message lacks settings, and would run on another stage if pasted. So no string of these
+// packages contains one. The tests of this package also check the output of all commands.
 func TestCommandsInMessages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("..")
@@ -30,7 +29,7 @@ func TestCommandsInMessages(t *testing.T) {
 	} {
 		files, err := fs.Glob(root, dir+"/*.go")
 		if err != nil || len(files) == 0 {
-			t.Fatalf("%s has the files %q, %v", dir, files, err)
+			t.Fatalf("%s: files %q, error %v", dir, files, err)
 		}
 		for _, file := range files {
 			if !strings.HasSuffix(file, "_test.go") {
@@ -42,7 +41,7 @@ func TestCommandsInMessages(t *testing.T) {
 	}
 }
 
-// commandsIn returns the strings in a file that spell out a command, with their positions.
+// commandsIn returns the strings in a file that contain a command, with their positions.
 func commandsIn(t *testing.T, path string) []string {
 	t.Helper()
 	files := token.NewFileSet()
@@ -60,10 +59,10 @@ func commandsIn(t *testing.T, path string) []string {
 	return found
 }
 
-// named matches where messages name a target of mage: in a call, in a constant, or in braces in a hint.
+// named matches the targets of mage in messages: in a call, in a constant, or in braces in a hint.
 var named = regexp.MustCompile(`\b(?:[Cc]ommand|Mage)\("(\w+)"|\w+Target += "(\w+)"|"[^"\n]*\{(?:\w+=1 )?([a-z]\w+)\}`)
 
-// Each target that messages name is one that mage has.
+// Each target in a message exists.
 func TestTargetsInMessages(t *testing.T) {
 	t.Parallel()
 	magefile, err := os.ReadFile(filepath.Join("..", "..", "magefile.go"))

@@ -40,13 +40,33 @@ func TestFromEnvironment(t *testing.T) {
 		{
 			"all",
 			map[string]string{
-				"STAGE": "dev", "SMOKE": "0", "DRIFT": "false", "JSON": "1", "INVOKE_URL": "http://127.0.0.1:1", "TOKEN": "t", "REPLACE_TABLE": "r",
-				"DELETE_TABLE": "d", "CONFIRM": "c", "AWS_CALLS": "calls", "PORT": "3001", "POLL": "100ms", "SERVE": "0",
-				"REVERT_DRIFT": "1",
+				"STAGE":         "dev",
+				"SMOKE":         "0",
+				"DRIFT":         "false",
+				"JSON":          "1",
+				"INVOKE_URL":    "http://127.0.0.1:1",
+				"TOKEN":         "t",
+				"REPLACE_TABLE": "r",
+				"DELETE_TABLE":  "d",
+				"CONFIRM":       "c",
+				"AWS_CALLS":     "calls",
+				"PORT":          "3001",
+				"POLL":          "100ms",
+				"SERVE":         "0",
+				"REVERT_DRIFT":  "1",
 			},
 			release.Settings{
-				Root: "root", Stage: "dev", InvokeURL: "http://127.0.0.1:1", Token: "t", ReplaceTable: "r", DeleteTable: "d", Confirm: "c", CallsFile: "calls",
-				Port: 3001, Poll: 100 * time.Millisecond, RevertDrift: true,
+				Root:         "root",
+				Stage:        "dev",
+				InvokeURL:    "http://127.0.0.1:1",
+				Token:        "t",
+				ReplaceTable: "r",
+				DeleteTable:  "d",
+				Confirm:      "c",
+				CallsFile:    "calls",
+				Port:         3001,
+				Poll:         100 * time.Millisecond,
+				RevertDrift:  true,
 			},
 		},
 	}
@@ -57,19 +77,24 @@ func TestFromEnvironment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse", "Line")); diff != "" {
+			if diff := cmp.Diff(
+				tt.want,
+				got,
+				cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse", "Line"),
+			); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
 			}
 		})
 	}
-	t.Run("all faults at once", func(t *testing.T) {
+	t.Run("all errors at once", func(t *testing.T) {
 		t.Parallel()
 		_, err := release.FromEnvironment("root", os.Stdout, getenv(map[string]string{"SMOKE": "no", "JSON": "yes"}))
-		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "SMOKE") || !strings.Contains(err.Error(), "JSON") {
+		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "SMOKE") ||
+			!strings.Contains(err.Error(), "JSON") {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
-	t.Run("a fault for programs", func(t *testing.T) {
+	t.Run("an error as JSON", func(t *testing.T) {
 		t.Parallel()
 		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 		if err != nil {
@@ -91,7 +116,7 @@ func TestPlan_TemporaryFolder(t *testing.T) {
 	a.fail(t, release.Plan, release.CodeFailed, []string{"TMPDIR", filepath.Join(a.root, "gone")})
 }
 
-// code is what mage exits with: it looks at the outermost error.
+// code returns the exit code of mage, from the outermost error.
 func code(err error) int {
 	if err == nil {
 		return 0
@@ -102,7 +127,7 @@ func code(err error) int {
 	return -1
 }
 
-// workspace is one with the project's template, a short contract and one stage.
+// workspace returns a workspace with the project's template, a short API document and one stage.
 func workspace(t *testing.T, stage string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -114,7 +139,7 @@ func workspace(t *testing.T, stage string) string {
 
 const contractFile = "deploy/openapi.yaml"
 
-// setContract gives a workspace the project's own contract, which is long.
+// setContract replaces the workspace's API document with the project's own.
 func setContract(t *testing.T, root string) {
 	t.Helper()
 	copyFile(t, filepath.Join("..", "openapi.yaml"), filepath.Join(root, contractFile))
@@ -136,11 +161,14 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// identity answers sts:GetCallerIdentity, and nothing else.
+// identity responds to sts:GetCallerIdentity only.
 func identity(w http.ResponseWriter, _ *http.Request) {
-	_, _ = io.WriteString(w, `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+	_, _ = io.WriteString(
+		w,
+		`<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 		<Arn>arn:aws:iam::123456789012:user/deployer</Arn><UserId>AIDA</UserId><Account>123456789012</Account>
-		</GetCallerIdentityResult></GetCallerIdentityResponse>`)
+		</GetCallerIdentityResult></GetCallerIdentityResponse>`,
+	)
 }
 
 func refusal(status int, code string) http.HandlerFunc {
@@ -150,8 +178,8 @@ func refusal(status int, code string) http.HandlerFunc {
 	}
 }
 
-// Whatever is wrong with the settings, the credentials or the place shows before anything is built or changed.
-func TestRefusedAtFirst(t *testing.T) {
+// Errors in the settings, credentials or Region are reported before anything is built or changed.
+func TestInvalidSettings(t *testing.T) {
 	tests := []struct {
 		name      string
 		stage     string // the content of its file
@@ -161,8 +189,18 @@ func TestRefusedAtFirst(t *testing.T) {
 		code      int
 		want      string
 	}{
-		{name: "no such stage", settings: release.Settings{Stage: "tset"}, code: release.CodeSettings, want: `there is no stage "tset", but test`},
-		{name: "unknown parameter", stage: "parameters: {Loglevel2: INFO}", code: release.CodeSettings, want: "did you mean LogLevel?"},
+		{
+			name:     "no such stage",
+			settings: release.Settings{Stage: "tset"},
+			code:     release.CodeSettings,
+			want:     `there is no stage "tset" (stages: test)`,
+		},
+		{
+			name:  "unknown parameter",
+			stage: "parameters: {Loglevel2: INFO}",
+			code:  release.CodeSettings,
+			want:  "did you mean LogLevel?",
+		},
 		{
 			name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: release.CodeSettings,
 			want: `stages/test.yaml:1:24: LogLevel: "LOUD" is none of`,
@@ -185,18 +223,39 @@ func TestRefusedAtFirst(t *testing.T) {
 		},
 		{name: "no region", variables: map[string]string{"AWS_REGION": ""}, code: release.CodeAccount, want: "AWS_REGION"},
 		{name: "expired", account: refusal(http.StatusForbidden, "ExpiredToken"), code: release.CodeAccount, want: "expired"},
-		{name: "invalid", account: refusal(http.StatusForbidden, "InvalidClientTokenId"), code: release.CodeAccount, want: "InvalidClientTokenId"},
-		{name: "another account", stage: `account: "999999999999"`, code: release.CodeAccount, want: "belongs to account 999999999999"},
+		{
+			name:    "invalid",
+			account: refusal(http.StatusForbidden, "InvalidClientTokenId"),
+			code:    release.CodeAccount,
+			want:    "InvalidClientTokenId",
+		},
+		{
+			name:  "another account",
+			stage: `account: "999999999999"`,
+			code:  release.CodeAccount,
+			want:  "belongs to account 999999999999",
+		},
 		{name: "another region", stage: "region: us-west-2", code: release.CodeAccount, want: "belongs to us-west-2"},
 		{
 			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
-			code: release.CodeSettings, want: "is not the table that stage test has made",
+			code: release.CodeSettings, want: "is not the table that stage test created",
 		},
-		{name: "not confirmed", code: release.CodeRefused, want: "confirm with the stage's name, as CONFIRM=test STAGE=test go tool mage destroy"},
-		{name: "confirmed for another", settings: release.Settings{Confirm: "prod"}, code: release.CodeRefused, want: "the stage is called test, not prod"},
 		{
-			name: "not confirmed by the user", settings: release.Settings{Ask: func(string) (string, error) { return "no", nil }},
-			code: release.CodeRefused, want: "the stage is called test, not no",
+			name: "not confirmed",
+			code: release.CodeRefused,
+			want: "confirm with the stage's name, as CONFIRM=test STAGE=test go tool mage destroy",
+		},
+		{
+			name:     "confirmed for another",
+			settings: release.Settings{Confirm: "prod"},
+			code:     release.CodeRefused,
+			want:     "want the stage's name test, got prod",
+		},
+		{
+			name:     "not confirmed by the user",
+			settings: release.Settings{Ask: func(string) (string, error) { return "no", nil }},
+			code:     release.CodeRefused,
+			want:     "want the stage's name test, got no",
 		},
 	}
 	for _, tt := range tests {
@@ -224,7 +283,7 @@ func TestRefusedAtFirst(t *testing.T) {
 			}
 			var out bytes.Buffer
 			settings.Printer = progress.New(&out, progress.Options{})
-			// Of all targets, it is the one with the most to refuse.
+			// Destroy has the most checks of all targets.
 			err := release.Destroy(t.Context(), settings)
 			if code(err) != tt.code || !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("error = %v with code %d, want %q with code %d", err, code(err), tt.want, tt.code)
@@ -236,7 +295,7 @@ func TestRefusedAtFirst(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only after that does the server notice that the client has gone
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after that
 		cancel(interrupt.ErrStopped)
 		<-r.Context().Done()
 	}))
@@ -256,10 +315,12 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A fault of AWS that lasts is reported while the target waits, and not waited for longer than a minute.
-func TestLastingFault(t *testing.T) { //nolint:paralleltest // where AWS is, only the environment of the process can say
+// A lasting AWS failure is reported while the target waits, for at most a minute.
+func TestLastingFault(
+	t *testing.T,
+) { //nolint:paralleltest // the endpoint of AWS is set in the environment of the process
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "close") // no connection is left in the bubble
+		w.Header().Set("Connection", "close") // no connection remains in the bubble
 		if r.FormValue("Action") == "GetCallerIdentity" {
 			identity(w, r)
 			return
@@ -286,7 +347,7 @@ func TestLastingFault(t *testing.T) { //nolint:paralleltest // where AWS is, onl
 	})
 }
 
-// The template needs no account, and is what CloudFormation would be given: with the packages' keys.
+// The template needs no account and contains the object keys of the packages.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -317,7 +378,7 @@ func TestTemplate(t *testing.T) {
 		}
 		functions++
 		if key := resource.Properties.Code.S3Key; !strings.HasPrefix(key, "functions/") || !strings.HasSuffix(key, ".zip") {
-			t.Errorf("%s: the package is %q", id, key)
+			t.Errorf("%s: package %q", id, key)
 		}
 	}
 	if functions != 4 {

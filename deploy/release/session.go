@@ -25,7 +25,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// The targets of mage, and the settings, that messages suggest.
+// Targets of mage and settings that messages suggest.
 const (
 	deployTarget   = "deploy"
 	destroyTarget  = "destroy"
@@ -40,7 +40,7 @@ const (
 	confirmSetting      = "CONFIRM"
 )
 
-// What the template calls its parts.
+// Names in the template.
 const (
 	aliasName    = "live"
 	tableType    = "AWS::DynamoDB::Table"
@@ -57,7 +57,7 @@ const (
 	tableParameter         = "ExistingTableName"
 	authorizationParameter = "Authorization"
 
-	// Set here, not in the stage's file.
+	// Set by this package, not by the stage's file.
 	stageNameParameter = "StageName"
 	bucketParameter    = "ArtifactBucket"
 	logsRoleParameter  = "ApiGatewayLogsRole"
@@ -65,24 +65,24 @@ const (
 	logsRoleExisting   = "Existing"
 )
 
-// session is what a target works with.
+// session holds the state of a running target.
 type session struct {
 	Settings
 	stage      stage.Stage
 	source     *template.Template
-	unpackaged *template.Rendered // the source, with the folders of the functions in place of packages
+	unpackaged *template.Rendered // the source, with the folders of the functions instead of packages
 	account    *account.Account
 	stack      *changeset.Stack
 	bucket     *bucket.Bucket  // nil before openBucket
-	watch      *progress.Watch // of the operation under way; nil: none
+	watch      *progress.Watch // of the current operation; nil if there is none
 
-	target     string      // the running target with its argument; empty: one that changes nothing
-	changed    atomic.Bool // whether something may have been changed in the account
-	roleChoice string      // the value of the parameter ApiGatewayLogsRole; empty: not chosen yet
+	target     string      // the running target with its argument; "" for one that changes nothing
+	changed    atomic.Bool // whether a call may have changed the account
+	roleChoice string      // the value of the parameter ApiGatewayLogsRole; "" if not chosen yet
 }
 
-// open reads the stage's settings and sees who is asking, so that whatever is wrong with these shows before anything is
-// done.
+// open reads the stage's settings and the caller's identity, so that errors in either are found before anything
+// changes.
 func open(ctx context.Context, settings Settings) (*session, error) {
 	s := &session{Settings: settings}
 	if s.Line.Stage == "" && s.Stage != defaultStage {
@@ -100,18 +100,28 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		return nil, err
 	}
 	s.Line.Region = s.account.Region
-	s.Printer.Stepf("Stage %s in account %s, %s, as %s", s.stage.Name, s.account.ID, s.account.Region, withoutSession(s.account.ARN))
+	s.Printer.Stepf(
+		"Stage %s in account %s, %s, as %s",
+		s.stage.Name,
+		s.account.ID,
+		s.account.Region,
+		stripSession(s.account.ARN),
+	)
 	if s.account.Endpoint != "" {
-		s.Printer.Notef("through %s", s.account.Endpoint)
+		s.Printer.Notef("endpoint %s", s.account.Endpoint)
 	}
 	if s.stage.Account != "" && s.stage.Account != s.account.ID {
 		return nil, WithCode(CodeAccount, fmt.Errorf(
-			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: choose others, as with AWS_PROFILE",
-			s.stage.Name, s.stage.Account, s.stage.Name, s.account.ID))
+			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: use others, such as AWS_PROFILE",
+			s.stage.Name,
+			s.stage.Account,
+			s.stage.Name,
+			s.account.ID,
+		))
 	}
 	if s.stage.Region != "" && s.stage.Region != s.account.Region {
 		return nil, WithCode(CodeAccount, fmt.Errorf(
-			"stage %s belongs to %s (deploy/stages/%s.yaml), the settings of AWS say %s: leave AWS_REGION out, or set it to %[2]s",
+			"stage %s belongs to %s (deploy/stages/%s.yaml), the AWS settings to %s: unset AWS_REGION, or set it to %[2]s",
 			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
 	}
 	if s.CallsFile != "" {
@@ -119,26 +129,26 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	}
 	noteChanges(&s.account.Config, &s.changed)
 	s.stack = changeset.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), changeset.Options{
-		Progress: s.event, Poll: s.Poll, Line: s.Line, Resume: s.resume,
+		Progress: s.event, Poll: s.Poll, Line: s.Line, Resume: s.resumeHint,
 	})
 	return s, nil
 }
 
-// openBucket finds the bucket of packages and templates, which need not exist.
+// openBucket sets the bucket of packages and templates, which need not exist.
 func (s *session) openBucket(ctx context.Context) (err error) {
 	s.bucket, err = bucket.Open(ctx, s.account)
 	return err
 }
 
-// withoutSession cuts the name of the session off the ARN of an assumed role: it can be a person's e-mail address.
-func withoutSession(arn string) string {
+// stripSession removes the session name from the ARN of an assumed role, because it can be a person's email address.
+func stripSession(arn string) string {
 	if parts := strings.SplitN(arn, "/", 3); strings.Contains(parts[0], ":assumed-role") && len(parts) == 3 {
 		return parts[0] + "/" + parts[1]
 	}
 	return arn
 }
 
-// load reads what the stage is made from.
+// load reads the template and the stage's file.
 func (s *session) load() error {
 	files := os.DirFS(filepath.Join(s.Root, "deploy"))
 	var err error
@@ -155,7 +165,7 @@ func (s *session) load() error {
 	return err
 }
 
-// parameters are the values of the template's parameters that do not depend on the account.
+// parameters returns the template's parameters that do not depend on the account.
 func (s *session) parameters() map[string]string {
 	parameters := maps.Clone(s.stage.Parameters)
 	if parameters == nil {
@@ -168,7 +178,7 @@ func (s *session) parameters() map[string]string {
 	return parameters
 }
 
-// stackName is the name of the stage's stack.
+// stackName returns the name of the stage's stack.
 func (s *session) stackName() string {
 	if s.stage.Name == defaultStage {
 		return "UserRequestAPI"
@@ -182,11 +192,11 @@ func (s *session) event(event changeset.Event) {
 	}
 }
 
-// functions returns the functions of the template, by what people call them: the name of their folder.
+// functions returns the functions of the template by the names of their folders.
 func (s *session) functions() (map[string]template.Function, error) {
-	// Where the stack would be has no part in what is built.
-	place := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
-	resources, err := s.unpackaged.Resolve(place)
+	// The account and Region do not affect what is built.
+	placeholder := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
+	resources, err := s.unpackaged.Resolve(placeholder)
 	if err != nil {
 		return nil, err
 	}
@@ -197,27 +207,29 @@ func (s *session) functions() (map[string]template.Function, error) {
 	return functions, nil
 }
 
-// allPackages is packages for all functions of the template.
+// allPackages builds and packages all functions of the template. The caller calls remove when it is done with the
+// packages.
 func (s *session) allPackages(ctx context.Context) (_ map[string]build.Package, remove func(), err error) {
 	functions, err := s.functions()
 	if err != nil {
 		return nil, nil, err
 	}
-	architecture := functions[slices.Min(slices.Collect(maps.Keys(functions)))].Architecture // of all, by the template's parameter
+	// One parameter sets the architecture of all functions.
+	architecture := functions[slices.Min(slices.Collect(maps.Keys(functions)))].Architecture
 	return s.packages(ctx, functions, architecture)
 }
 
-// packages builds and packages functions for an architecture, and returns the packages by the functions' logical ids. The caller calls
+// packages builds and packages functions for an architecture, and returns the packages by logical ID. The caller calls
 // remove when it is done with them.
 func (s *session) packages(
 	ctx context.Context, functions map[string]template.Function, architecture string,
 ) (_ map[string]build.Package, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "userrequestapi-build-")
 	if err != nil {
-		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a folder in which files can be created (now %s)",
+		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)",
 			err, os.TempDir())
 	}
-	clean := func() { _ = os.RemoveAll(dir) } // in the system's folder for what may be left
+	clean := func() { _ = os.RemoveAll(dir) }
 	defer func() {
 		if err != nil {
 			clean()
@@ -233,7 +245,11 @@ func (s *session) packages(
 		sources = append(sources, functions[name])
 	}
 	s.Printer.Stepf("Building %s for %s", strings.Join(names, ", "), target)
-	executables, err := build.Functions(ctx, build.FromTemplate(sources), build.Options{Root: s.Root, Out: dir, Target: target})
+	executables, err := build.Functions(
+		ctx,
+		build.FromTemplate(sources),
+		build.Options{Root: s.Root, Out: dir, Target: target},
+	)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -249,15 +265,15 @@ func (s *session) packages(
 	return packages, clean, nil
 }
 
-// upload puts packages into the bucket, but for those that are there.
+// upload uploads the packages that the bucket does not have.
 func (s *session) upload(ctx context.Context, packages map[string]build.Package) error {
 	s.Printer.Stepf("Uploading to the bucket %s", s.bucket.Name())
-	made, err := s.bucket.Ensure(ctx)
+	created, err := s.bucket.Ensure(ctx)
 	if err != nil {
 		return err
 	}
-	if made {
-		s.Printer.Notef("the bucket is made")
+	if created {
+		s.Printer.Notef("the bucket is created")
 	}
 	for _, id := range slices.Sorted(maps.Keys(packages)) {
 		p := packages[id]
@@ -278,19 +294,19 @@ func (s *session) upload(ctx context.Context, packages map[string]build.Package)
 	return nil
 }
 
-// record is what a stack's template tells of the release that it is, in its Metadata.
+// record describes a release. It is stored in the Metadata of the stack's template.
 type record struct {
-	Number     int               // counts the stage's releases
-	Key        string            // of the template in the bucket
-	Previous   string            // the key of the release before it; empty for the first
-	Digest     string            // of the template without this record, SHA-256 in hexadecimal
-	Source     string            // the commit it was made from; empty where git does not tell
+	Number     int               // the first release is 1
+	Key        string            // object key of the template
+	Previous   string            // object key of the previous release's template; "" for the first release
+	Digest     string            // SHA-256 of the template without this record, in hexadecimal
+	Source     string            // git describe of the source; "" if unknown
 	Parameters map[string]string // of the template
 }
 
 func (r record) metadata() map[string]any {
 	encoded, err := json.Marshal(r)
-	if err != nil { // texts and a number only
+	if err != nil {
 		panic(err)
 	}
 	var metadata map[string]any
@@ -300,50 +316,50 @@ func (r record) metadata() map[string]any {
 	return metadata
 }
 
-func recordOf(r *template.Rendered) record {
+func readRecord(r *template.Rendered) record {
 	var result record
 	encoded, err := json.Marshal(r.Metadata())
 	if err == nil {
 		err = json.Unmarshal(encoded, &result)
 	}
-	if err != nil { // not ours: as if there were none
+	if err != nil { // written by something else
 		return record{}
 	}
 	return result
 }
 
-// current is the stack as it is.
+// current is the current stack and its release.
 type current struct {
 	*changeset.Description
-	template *template.Rendered // nil: it has none of ours yet, as after an import
+	template *template.Rendered // nil if it has none, as during an import
 	record   record
 }
 
-// serves tells whether there is a release that serves: not before the first one is complete.
+// serves reports whether the stack has a release that is deployed completely.
 func (c *current) serves() bool {
 	return c != nil && c.record.Number > 0 && c.Outputs["ApiId"] != ""
 }
 
-// differs tells whether a deployment has changed the stack since it was looked at. As long as there are nothing but plans of it, it
-// is for CloudFormation to say which of them comes first.
-func (c *current) differs(after *changeset.Description) bool {
+// changedSince reports whether another deployment has changed the stack, which is now after. If c has only change sets,
+// it reports false: CloudFormation accepts only the first of them.
+func (c *current) changedSince(after *changeset.Description) bool {
 	if c == nil || c.Status == cftypes.StackStatusReviewInProgress {
 		return false
 	}
 	return after.ID != c.ID || !after.Updated.Equal(c.Updated) || after.Status != c.Status
 }
 
-// next is the record of the release after this one.
+// next returns the record of the release after this one.
 func (c *current) next(source string) record {
-	if c == nil || c.record.Number == 0 { // there is none, or one that was taken in and no more
+	if c == nil || c.record.Number == 0 { // no stack, or only an imported table
 		return record{Number: 1, Source: source}
 	}
 	return record{Number: c.record.Number + 1, Previous: c.record.Key, Source: source}
 }
 
-// settle brings the stack to where it can be changed, and tells what it is; nil: there is none.
-func (s *session) settle(ctx context.Context) (*current, error) {
-	if _, err := s.look(ctx); err != nil { // before anything is done to a stack that may be somebody else's
+// waitForStack waits or cleans up until the stack can be updated, and returns it, or nil if there is none.
+func (s *session) waitForStack(ctx context.Context) (*current, error) {
+	if _, err := s.readStack(ctx); err != nil { // fails for a foreign stack
 		return nil, err
 	}
 	s.watch = s.Printer.Watch(nil, nil)
@@ -353,11 +369,12 @@ func (s *session) settle(ctx context.Context) (*current, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.look(ctx)
+	return s.readStack(ctx)
 }
 
-// look tells what the stack is; nil: there is none.
-func (s *session) look(ctx context.Context) (*current, error) {
+// readStack returns the current stack, or nil if there is none. It returns an error for a stack that this tool did not
+// create.
+func (s *session) readStack(ctx context.Context) (*current, error) {
 	description, err := s.stack.Describe(ctx)
 	if errors.Is(err, changeset.ErrAbsent) {
 		return nil, nil
@@ -366,30 +383,31 @@ func (s *session) look(ctx context.Context) (*current, error) {
 		return nil, err
 	}
 	c := &current{Description: description}
-	if c.Status == cftypes.StackStatusReviewInProgress { // a plan that nobody has carried out: nothing is there yet
+	if c.Status == cftypes.StackStatusReviewInProgress { // a change set that was never executed: no resources yet
 		return c, nil
 	}
 	document, err := s.stack.Template(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(document) == 0 { // nobody's yet
+	if len(document) == 0 {
 		return c, nil
 	}
 	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
-		return nil, WithCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not made by this tool: "+
+		return nil, WithCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not created by this tool: "+
 			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))
 	}
-	c.record = recordOf(c.template)
+	c.record = readRecord(c.template)
 	return c, nil
 }
 
 // errNotDeployed means that the stage has no deployed release.
 var errNotDeployed = errors.New("is not deployed")
 
-// deployed is look for what needs a stage that is there; the error is [errNotDeployed] where it is not.
+// deployed returns the current stack of a deployed stage. The error wraps [errNotDeployed] if the stage is not
+// deployed.
 func (s *session) deployed(ctx context.Context) (*current, error) {
-	c, err := s.look(ctx)
+	c, err := s.readStack(ctx)
 	if err == nil && !c.serves() {
 		status := "there is no stack " + s.stackName()
 		if c != nil {
@@ -406,8 +424,8 @@ func (s *session) command(target string, settings ...string) string {
 	return s.Line.Mage(target, settings...)
 }
 
-// again returns the command for the running target with the settings that it was given, and others.
-func (s *session) again(settings ...string) string {
+// retryCommand returns the command for the running target with its current settings and further ones.
+func (s *session) retryCommand(settings ...string) string {
 	add := func(given bool, setting string) {
 		if given && !slices.Contains(settings, setting) {
 			settings = append(settings, setting)
@@ -429,18 +447,18 @@ func (s *session) again(settings ...string) string {
 	return s.command(s.target, settings...)
 }
 
-// resume returns what to run after the running target was interrupted. A rollback that is repeated would go back one
-// release further.
-func (s *session) resume() string {
+// resumeHint says what to run after the running target was interrupted. A second rollback would go back one more
+// release.
+func (s *session) resumeHint() string {
 	switch s.target {
 	case "", planTarget, rollbackTarget:
-		return s.command("status") + " shows how it ends"
+		return s.command("status") + " shows the outcome"
 	default:
-		return s.again() + " waits for it and goes on"
+		return s.retryCommand() + " waits for it and continues"
 	}
 }
 
-// commit names the source by its commit, as far as git knows it.
+// commit returns git describe of the source, or "" if git fails.
 func (s *session) commit(ctx context.Context) string {
 	cmd := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--tags")
 	cmd.Dir = s.Root

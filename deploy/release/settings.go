@@ -1,5 +1,5 @@
-// Package release takes a stage of the API from its source to AWS, and looks after it there: each of mage's targets for that
-// is one function of it.
+// Package release deploys stages of the API to AWS and manages them there. Each function that takes [Settings]
+// implements one target of mage.
 package release
 
 import (
@@ -25,51 +25,52 @@ import (
 
 const defaultStage = "prod"
 
-// Settings say what to work on, and how. AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and whatever else the AWS SDK heeds
-// apply too.
+// Settings configure a target. The environment variables and files of the AWS SDK, such as AWS_REGION, AWS_PROFILE and
+// AWS_ENDPOINT_URL, apply too.
 type Settings struct {
 	Root  string // the workspace
-	Stage string // deploy/stages has its parameters
+	Stage string // the name of a file in deploy/stages, without .yaml
 
-	Smoke bool // whether to try the stage out after a deployment
-	Drift bool // whether to have AWS compare the stage with its template, which takes a while
-	// RevertDrift is whether [Deploy] also undoes what was changed by other means than a deployment.
+	Smoke bool // whether to run the smoke test after a deployment
+	Drift bool // whether to detect drift, which takes a while
+	// RevertDrift is whether [Deploy] also reverts drift.
 	RevertDrift bool
 
-	// InvokeURL is where the stage answers, with {ApiId} and {StageName} in it: for emulators, which serve APIs at other
-	// addresses than AWS. Empty: the stack's output tells.
+	// InvokeURL is the URL of the stage, with the placeholders {ApiId} and {StageName}, for emulators that serve APIs at
+	// other addresses than AWS. The default is the stack's output InvokeURL.
 	InvokeURL string
-	// Token is what the smoke test authenticates with where a user pool does it.
+	// Token is the ID token with which the smoke test authenticates to a user pool.
 	Token string
 
-	AtOnce bool // whether new code takes over at once, whatever the stage's DeploymentPreference is
+	AtOnce bool // whether new code takes all traffic at once, whatever the stage's DeploymentPreference
 	// Poll is the polling interval; 0 means 2 s.
 	Poll time.Duration
 
-	ReplaceTable string // the name of the table that may be replaced or taken out of the stack
-	DeleteTable  string // the name of the table that [Destroy] deletes with all users in it
-	Confirm      string // the stage's name, which [Destroy] would ask for otherwise
+	ReplaceTable string // the name of the table that may be replaced or removed from the stack
+	DeleteTable  string // the name of the table that [Destroy] deletes with all its users
+	Confirm      string // the stage's name, for which [Destroy] asks otherwise
 
-	// Port is where [Docs] serves the reference, on 127.0.0.1; 0 takes a free one. Serve is false where it only writes the documents.
+	// Port is the port on 127.0.0.1 where [Docs] serves the reference; 0 selects a free one. If Serve is false, Docs only
+	// writes the documents.
 	Port  int
 	Serve bool
-	// Browse opens an address in a browser, until ctx ends at the latest; nil: nobody looks.
+	// Browse opens a URL in a browser and returns when ctx ends at the latest. nil opens none.
 	Browse func(ctx context.Context, url string) error
 
-	CallsFile string // gets the name of each call to AWS; empty: none does
+	CallsFile string // file to which the name of each AWS call is appended; "" disables it
 
 	Line    command.Line // writes the commands in messages
 	Printer *progress.Printer
-	// Endpoint is called instead of AWS's own; empty: AWS_ENDPOINT_URL, if that is set.
+	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
 	Endpoint string
-	// Ask asks a person; nil where there is none.
+	// Ask asks the user a question; nil if there is no terminal.
 	Ask func(question string) (string, error)
 }
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, REVERT_DRIFT,
 // AT_ONCE, INVOKE_URL, TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, POLL, SERVE, BROWSER, AWS_CALLS and NO_COLOR,
-// and those that select the account for the commands in messages. Progress is printed to out, an error for programs
-// too. A browser is opened only from a terminal, and not with BROWSER=none or JSON.
+// and those that select the account for the commands in messages. Progress is printed to out, as are errors with
+// JSON=1. A browser is opened only if out is a terminal, and not with BROWSER=none or JSON=1.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
 		Root:         root,
@@ -93,11 +94,11 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	s.Serve = variables.Flag("SERVE", true)
 	s.Port = variables.Number("PORT", 0, 0, 65535)
 	s.Poll = variables.Duration("POLL", 0)
-	forPrograms := variables.Flag("JSON", false)
-	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !forPrograms {
+	asJSON := variables.Flag("JSON", false)
+	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !asJSON {
 		s.Browse = browse
 	}
-	s.Printer = progress.Open(out, forPrograms, getenv)
+	s.Printer = progress.Open(out, asJSON, getenv)
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		s.Ask = ask(os.Stdin, os.Stderr)
 	}
@@ -108,9 +109,9 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	return s, nil
 }
 
-// browse opens an address in the user's browser. That may be a program that runs until it is closed: it is left alone when ctx ends.
+// browse opens a URL in the user's browser. A browser that runs in the foreground is not closed when ctx ends.
 func browse(ctx context.Context, url string) error {
-	browser.Stdout = os.Stderr // stdout is for what was asked for
+	browser.Stdout = os.Stderr // stdout is for results
 	opened := make(chan error, 1)
 	go func() { opened <- browser.OpenURL(url) }()
 	select {
@@ -123,25 +124,25 @@ func browse(ctx context.Context, url string) error {
 
 func ask(in io.Reader, out io.Writer) func(string) (string, error) {
 	return func(question string) (string, error) {
-		_, _ = fmt.Fprint(out, question) // nobody answers what nobody sees
+		_, _ = fmt.Fprint(out, question)
 		line, err := bufio.NewReader(in).ReadString('\n')
 		if err != nil {
-			return "", fmt.Errorf("read the answer: %w", err)
+			return "", fmt.Errorf("read the reply: %w", err)
 		}
 		return strings.TrimSpace(line), nil
 	}
 }
 
-// The codes that mage exits with, besides 0.
+// The exit codes of mage, besides 0.
 const (
-	CodeFailed      = 1   // AWS or the build could not do it; the stage is as it was, or as the message says
-	CodeSettings    = 2   // a setting, a parameter or a file is wrong; nothing was done
-	CodeAccount     = 3   // credentials, permissions or the region do not allow it
-	CodeRefused     = 4   // it could lose data, and was not asked for by name
+	CodeFailed      = 1   // AWS or the build failed; the message says if the stage was changed
+	CodeSettings    = 2   // a setting, a parameter or a file is invalid; nothing was changed
+	CodeAccount     = 3   // credentials, permissions or the Region do not allow it
+	CodeRefused     = 4   // it could lose data and was not confirmed
 	CodeInterrupted = 130 // Ctrl-C
 )
 
-// Error is an error with the code to exit with.
+// Error is an error with the exit code of mage.
 type Error struct {
 	code int
 	err  error
@@ -150,13 +151,13 @@ type Error struct {
 // Error implements error.
 func (e *Error) Error() string { return e.err.Error() }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.err }
 
-// ExitStatus is what mage exits with.
+// ExitStatus returns the exit code of mage.
 func (e *Error) ExitStatus() int { return e.code }
 
-// WithCode gives an error a code, unless it has one.
+// WithCode returns err with a code, or err itself if it has one already.
 func WithCode(code int, err error) error {
 	if err == nil {
 		return nil
@@ -167,8 +168,8 @@ func WithCode(code int, err error) error {
 	return &Error{code, err}
 }
 
-// run opens the stage and carries out a target, which its command names, such as "deployFunction get". It returns the
-// error with the code to exit with.
+// run opens the stage and runs a target. name is its command, such as "deployFunction get"; "" for a target that
+// changes nothing. It returns the error with the exit code.
 func run(ctx context.Context, settings Settings, name string, target func(context.Context, *session) error) error {
 	s, err := open(ctx, settings)
 	if err == nil {
@@ -176,13 +177,13 @@ func run(ctx context.Context, settings Settings, name string, target func(contex
 		err = target(ctx, s)
 	}
 	if coded, ok := errors.AsType[*Error](err); ok && coded.code == CodeSettings && s != nil && s.changed.Load() {
-		err = &Error{CodeFailed, err} // CodeSettings promises that nothing was done
+		err = &Error{CodeFailed, err} // CodeSettings promises that nothing was changed
 	}
 	return finish(ctx, settings, err)
 }
 
-// finish returns the error of a target with the code to exit with, which must be the outermost: mage reads no other. It
-// also prints the error for programs.
+// finish returns err with its exit code as the outermost error, because mage looks at no other. It also prints the
+// error as JSON if the settings say so.
 func finish(ctx context.Context, settings Settings, err error) error {
 	if err == nil {
 		return nil
@@ -202,13 +203,13 @@ func finish(ctx context.Context, settings Settings, err error) error {
 	return result
 }
 
-// unauthorized reports whether CloudFormation failed for lack of a permission.
+// unauthorized reports whether CloudFormation failed because a permission is missing.
 func unauthorized(err error) bool {
 	failure, ok := errors.AsType[*changeset.Failure](err)
 	return ok && failure.Unauthorized()
 }
 
-// accountKinds are the errors that other credentials or permissions would not have.
+// accountKinds returns the kinds of errors that other credentials or permissions can fix.
 func accountKinds() []awserrors.Kind {
 	return []awserrors.Kind{
 		awserrors.NoCredentials, awserrors.Expired, awserrors.Invalid, awserrors.Clock, awserrors.Denied, awserrors.Region,

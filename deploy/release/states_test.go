@@ -1,4 +1,4 @@
-//nolint:paralleltest // where AWS is, only the environment of the process can say
+//nolint:paralleltest // the endpoint of AWS is set in the environment of the process
 package release_test
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
-// The keys of templates in the bucket are what a release is known by.
+// A release is identified by the object key of its template.
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -35,20 +35,20 @@ func TestReleases(t *testing.T) {
 	out := a.succeed(t, release.Deploy)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
-	contains(t, out, "the bucket is made", "get is uploaded", "delete is uploaded", "Stage test is release 1")
+	contains(t, out, "the bucket is created", "get is uploaded", "delete is uploaded", "Stage test is release 1")
 	if a.object(first.Key) == nil {
-		t.Errorf("the template is not in the bucket as %s", first.Key)
+		t.Errorf("the bucket has no template %s", first.Key)
 	}
 	for id, key := range first.code {
 		if executable := a.executable(t, key); !bytes.Contains(executable, []byte("first")) {
-			t.Errorf("%s: the package has not what was built", id)
+			t.Errorf("%s: the package does not contain the executable that was built", id)
 		}
 	}
 
 	a.taken()
 	contains(t, a.succeed(t, release.Deploy), "nothing to change", "get is unchanged")
 	if calls := a.taken("s3 PUT", "cloudformation Create", "cloudformation Execute"); len(calls) > 0 {
-		t.Errorf("without a change there was %q", calls)
+		t.Errorf("calls without a change: %q", calls)
 	}
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 
@@ -58,30 +58,35 @@ func TestReleases(t *testing.T) {
 	second.is(t, 2, first.Key, "UPDATE_COMPLETE")
 	contains(t, out, "get is uploaded", "post is unchanged", "Stage test is release 2")
 	if got, want := changed(first.code, second.code), []string{"GetFunction"}; !slices.Equal(got, want) {
-		t.Errorf("changed are %q, want %q", got, want)
+		t.Errorf("changed functions %q, want %q", got, want)
 	}
 	if calls := a.taken("s3 PUT"); len(calls) != 2 {
-		t.Errorf("uploaded are %q, want one function and the template", calls)
+		t.Errorf("uploads %q, want one function and the template", calls)
 	}
 
 	setCode(t, a.root, "put", "third")
 	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "the stack is back in its previous state"})
+	a.fail(
+		t,
+		release.Deploy,
+		release.CodeFailed,
+		[]string{"PutFunction", "the disk is full", "the stack is back in its previous state"},
+	)
 	after := a.deployed(t)
 	after.is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	if diff := cmp.Diff(second.code, after.code); diff != "" {
-		t.Errorf("what serves after the failure (-want +got):\n%s", diff)
+		t.Errorf("deployed functions after the failure (-want +got):\n%s", diff)
 	}
 
 	a.succeed(t, release.Deploy)
 	third := a.deployed(t)
 	third.is(t, 3, second.Key, "UPDATE_COMPLETE")
 	if got, want := changed(second.code, third.code), []string{"PutFunction"}; !slices.Equal(got, want) {
-		t.Errorf("changed are %q, want %q", got, want)
+		t.Errorf("changed functions %q, want %q", got, want)
 	}
 }
 
-// changed returns the functions that have another package.
+// changed returns the functions with a different package.
 func changed(before, after map[string]string) []string {
 	var ids []string
 	for id, key := range after {
@@ -99,22 +104,28 @@ func TestFirstDeploymentFailed(t *testing.T) {
 	a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
 	a.fail(t, release.Deploy, release.CodeFailed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
 	if got := a.Status(stackName); got != "ROLLBACK_COMPLETE" {
-		t.Fatalf("the stack is %s", got)
+		t.Fatalf("stack status %s", got)
 	}
 	failed := a.deployed(t).ID
-	a.set(func(a *account) { a.table = users("ACTIVE") }) // it was made, and is retained
-	contains(t, a.succeed(t, release.Deploy), "ROLLBACK_COMPLETE", "there is no role for logs", "is taken into the stack")
+	a.set(func(a *account) { a.table = users("ACTIVE") }) // created and retained
+	contains(
+		t,
+		a.succeed(t, release.Deploy),
+		"ROLLBACK_COMPLETE",
+		"there is no role for logs",
+		"importing it with all its users",
+	)
 	now := a.deployed(t)
 	now.is(t, 1, "", "UPDATE_COMPLETE")
 	if now.ID == failed {
-		t.Error("it is the stack that has failed")
+		t.Error("the failed stack was kept")
 	}
 	if got := a.Resources(stackName)["Table"]; got != tableName {
-		t.Errorf("the table is %s, want %s", got, tableName)
+		t.Errorf("table %s, want %s", got, tableName)
 	}
 }
 
-// What serves is never deleted: a rollback that has failed is continued, whatever the next deployment brings.
+// A deployed stack is never deleted: the next deployment first continues a failed rollback.
 func TestRollbackOfUpdateFailed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -128,11 +139,11 @@ func TestRollbackOfUpdateFailed(t *testing.T) {
 	now := a.deployed(t)
 	now.is(t, 2, first.Key, "UPDATE_COMPLETE")
 	if now.ID != first.ID {
-		t.Error("it is another stack")
+		t.Error("the stack was replaced")
 	}
 }
 
-// A deployment that was killed between the creation of a change set and its execution leaves a stack with nothing in it.
+// A deployment that is killed before it executes its change set leaves an empty stack.
 func TestKilledBeforeExecution(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"creation", "import"} {
@@ -149,7 +160,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 			}
 			if got := a.Status(stackName); got != "REVIEW_IN_PROGRESS" {
-				t.Fatalf("the stack is %s", got)
+				t.Fatalf("stack status %s", got)
 			}
 			a.succeed(t, release.Deploy)
 			if name == "import" {
@@ -158,13 +169,13 @@ func TestKilledBeforeExecution(t *testing.T) {
 				a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			}
 			if got := a.Resources(stackName)["Table"] == tableName; got != (name == "import") {
-				t.Errorf("the table was imported: %t", got)
+				t.Errorf("table imported = %t", got)
 			}
 		})
 	}
 }
 
-func TestTableThatIsThere(t *testing.T) {
+func TestExistingTable(t *testing.T) {
 	t.Parallel()
 	other := func(key, keyType string) *table {
 		found := users("ACTIVE")
@@ -178,12 +189,22 @@ func TestTableThatIsThere(t *testing.T) {
 		want     string // in the output, or the error
 		imported bool
 	}{
-		{name: "active", table: users("ACTIVE"), want: "is there already", imported: true},
-		{name: "being made", table: users("CREATING", "ACTIVE"), want: "is CREATING", imported: true},
+		{name: "active", table: users("ACTIVE"), want: "exists already", imported: true},
+		{name: "being created", table: users("CREATING", "ACTIVE"), want: "is CREATING", imported: true},
 		{name: "being changed", table: users("UPDATING", "ACTIVE"), want: "is UPDATING", imported: true},
-		{name: "being deleted", table: users("DELETING", ""), want: "is being deleted"},
-		{name: "another key", table: other("id", "S"), code: release.CodeRefused, want: "whose key is not the string userId alone"},
-		{name: "a number as the key", table: other("userId", "N"), code: release.CodeRefused, want: "whose key is not the string userId alone"},
+		{name: "being deleted", table: users("DELETING", ""), want: "to be deleted"},
+		{
+			name:  "another key",
+			table: other("id", "S"),
+			code:  release.CodeRefused,
+			want:  "want the string userId as its only key",
+		},
+		{
+			name:  "a number as the key",
+			table: other("userId", "N"),
+			code:  release.CodeRefused,
+			want:  "want the string userId as its only key",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -193,17 +214,17 @@ func TestTableThatIsThere(t *testing.T) {
 			if tt.code != 0 {
 				a.fail(t, release.Deploy, tt.code, []string{tt.want, tableName})
 				if got := a.Status(stackName); got != "" {
-					t.Errorf("the stack is %s", got)
+					t.Errorf("stack status %s", got)
 				}
 				if calls := a.taken("dynamodb Up"); len(calls) > 0 {
-					t.Errorf("the table was changed: %q", calls)
+					t.Errorf("calls that change the table: %q", calls)
 				}
 				return
 			}
 			contains(t, a.succeed(t, release.Deploy), tt.want)
 			now := a.deployed(t)
 			if got := a.Resources(stackName)["Table"] == tableName; got != tt.imported {
-				t.Errorf("the table was imported: %t", got)
+				t.Errorf("table imported = %t", got)
 			}
 			if !tt.imported {
 				now.is(t, 1, "", "CREATE_COMPLETE")
@@ -211,9 +232,14 @@ func TestTableThatIsThere(t *testing.T) {
 			}
 			now.is(t, 1, "", "UPDATE_COMPLETE")
 			if !tt.table.protected || !tt.table.recoverable {
-				t.Errorf("deletion protection is %t, point-in-time recovery %t", tt.table.protected, tt.table.recoverable)
+				t.Errorf("deletion protection %t, point-in-time recovery %t", tt.table.protected, tt.table.recoverable)
 			}
-			want := []string{"dynamodb UpdateContinuousBackups", "dynamodb UpdateTable", "cloudformation CreateChangeSet", "cloudformation CreateChangeSet"}
+			want := []string{
+				"dynamodb UpdateContinuousBackups",
+				"dynamodb UpdateTable",
+				"cloudformation CreateChangeSet",
+				"cloudformation CreateChangeSet",
+			}
 			if diff := cmp.Diff(want, a.taken("dynamodb Up", "cloudformation Create")); diff != "" {
 				t.Errorf("order (-want +got):\n%s", diff)
 			}
@@ -221,10 +247,10 @@ func TestTableThatIsThere(t *testing.T) {
 	}
 }
 
-// in has a target work with the source in another workspace.
+// in returns settings for the workspace at root.
 func in(root string) func(*release.Settings) { return func(s *release.Settings) { s.Root = root } }
 
-// race has another deployer, whose source differs in the function put, carry out a target before the next call of an action.
+// race lets another deployer, whose source differs in the function put, run a target before the next call of an action.
 func (a *account) race(t *testing.T, action string, do target) {
 	t.Helper()
 	root := functions(t)
@@ -236,10 +262,10 @@ func (a *account) race(t *testing.T, action string, do target) {
 	})
 }
 
-func TestAnotherDeploymentInBetween(t *testing.T) {
+func TestConcurrentDeployment(t *testing.T) {
 	t.Parallel()
 	for _, action := range []string{"CreateChangeSet", "ExecuteChangeSet"} {
-		later := func(t *testing.T) { // the one that is closer to the end is tried in ordinary tests too
+		later := func(t *testing.T) { // -short runs the race that is closer to the execution
 			t.Helper()
 			if action == "CreateChangeSet" {
 				testenv.SkipUnlessAll(t)
@@ -249,13 +275,14 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			a.race(t, action, release.Deploy)
-			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
+			contains(t, a.succeed(t, release.Deploy), "another deployment has changed the stack")
 			now := a.deployed(t)
-			if now.Number != 2 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000001-") || now.Status != "UPDATE_COMPLETE" {
-				t.Errorf("it is release %d after %q, stack %s", now.Number, now.Previous, now.Status)
+			if now.Number != 2 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000001-") ||
+				now.Status != "UPDATE_COMPLETE" {
+				t.Errorf("release %d after %q, stack status %s", now.Number, now.Previous, now.Status)
 			}
-			if sets := a.ChangeSets(stackName); len(sets) > 1 { // one that has become obsolete may stay
-				t.Errorf("change sets %q are left", sets)
+			if sets := a.ChangeSets(stackName); len(sets) > 1 { // an obsolete one may remain
+				t.Errorf("remaining change sets %q", sets)
 			}
 		})
 		t.Run("deploy before "+action, func(t *testing.T) {
@@ -265,14 +292,14 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			a.succeed(t, release.Deploy)
 			setCode(t, a.root, "get", "slower")
 			a.race(t, action, function("put"))
-			contains(t, a.succeed(t, release.Deploy), "another deployment has come in between")
+			contains(t, a.succeed(t, release.Deploy), "another deployment has changed the stack")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
-				t.Errorf("it is release %d after %q", now.Number, now.Previous)
+				t.Errorf("release %d after %q", now.Number, now.Previous)
 			}
-			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "first"} { // as its own source has it
+			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "first"} { // as in its own source
 				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
-					t.Errorf("%s is not the one that says %q", id, text)
+					t.Errorf("%s does not contain %q", id, text)
 				}
 			}
 		})
@@ -283,14 +310,14 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			a.succeed(t, release.Deploy)
 			setCode(t, a.root, "get", "slower")
 			a.race(t, action, function("put"))
-			contains(t, a.succeed(t, function("get")), "another deployment has come in between")
+			contains(t, a.succeed(t, function("get")), "another deployment has changed the stack")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
-				t.Errorf("it is release %d after %q", now.Number, now.Previous)
+				t.Errorf("release %d after %q", now.Number, now.Previous)
 			}
 			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "faster", "PostFunction": "first"} {
 				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
-					t.Errorf("%s is not the one that says %q", id, text)
+					t.Errorf("%s does not contain %q", id, text)
 				}
 			}
 		})
@@ -302,9 +329,9 @@ func TestAnotherDeploymentInBetween(t *testing.T) {
 			setCode(t, a.root, "get", "slower")
 			a.succeed(t, function("get"))
 			a.race(t, action, function("put"))
-			a.fail(t, release.Rollback, release.CodeFailed, []string{"release 3 has come in between"})
+			a.fail(t, release.Rollback, release.CodeFailed, []string{"release 3 was deployed in the meantime"})
 			if now := a.deployed(t); now.Number != 3 {
-				t.Errorf("it is release %d, want 3", now.Number)
+				t.Errorf("release %d, want 3", now.Number)
 			}
 		})
 	}
@@ -315,21 +342,25 @@ func function(name string) target {
 	return func(ctx context.Context, s release.Settings) error { return release.Function(ctx, s, name) }
 }
 
-func TestTableIsGuarded(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	tests := []struct {
 		name   string
 		change func(t *testing.T, root string)
 		want   string
 	}{
-		{"taken out", func(t *testing.T, root string) { setStage(t, root, "ExistingTableName: Others") }, "takes out of the stack"},
-		{"renamed", func(t *testing.T, root string) { setTemplate(t, root, `"UserData-\$`, `"Users-$$`) }, "replaces the table " + tableName},
+		{"removed", func(t *testing.T, root string) { setStage(t, root, "ExistingTableName: Others") }, "from the stack"},
+		{
+			"renamed",
+			func(t *testing.T, root string) { setTemplate(t, root, `"UserData-\$`, `"Users-$$`) },
+			"replaces the table " + tableName,
+		},
 		{
 			"under another id",
 			func(t *testing.T, root string) {
 				setTemplate(t, root, `(?m)^(  |.*!Ref |.*!GetAtt )Table\b`, `${1}UserTable`)
 			},
-			"takes out of the stack",
+			"from the stack",
 		},
 	}
 	a := newAccount(t)
@@ -339,11 +370,16 @@ func TestTableIsGuarded(t *testing.T) { //nolint:tparallel // one step after the
 		t.Run(tt.name, func(t *testing.T) {
 			a.root = functions(t)
 			tt.change(t, a.root)
-			a.fail(t, release.Deploy, release.CodeRefused, []string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName},
-				func(s *release.Settings) { s.ReplaceTable = "UserData" })
+			a.fail(
+				t,
+				release.Deploy,
+				release.CodeRefused,
+				[]string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName},
+				func(s *release.Settings) { s.ReplaceTable = "UserData" },
+			)
 			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			if sets := a.ChangeSets(stackName); len(sets) > 0 {
-				t.Errorf("change sets %q are left", sets)
+				t.Errorf("remaining change sets %q", sets)
 			}
 		})
 	}
@@ -369,10 +405,15 @@ func TestRollback(t *testing.T) {
 	a.succeed(t, release.Deploy)
 
 	for _, want := range []deployed{second, first} {
-		contains(t, a.succeed(t, release.Rollback), fmt.Sprintf("to release %d", want.Number), fmt.Sprintf("Stage test is release %d", want.Number))
+		contains(
+			t,
+			a.succeed(t, release.Rollback),
+			fmt.Sprintf("to release %d", want.Number),
+			fmt.Sprintf("Stage test is release %d", want.Number),
+		)
 		now := a.deployed(t)
 		now.is(t, want.Number, want.Previous, "UPDATE_COMPLETE")
-		want.parameters["DeploymentPreference"] = "AllAtOnce" // it is not gradual, and all else is as it was
+		want.parameters["DeploymentPreference"] = "AllAtOnce" // only the deployment is not gradual
 		if diff := cmp.Diff(want.parameters, now.parameters); diff != "" {
 			t.Errorf("parameters of release %d (-want +got):\n%s", want.Number, diff)
 		}
@@ -382,20 +423,25 @@ func TestRollback(t *testing.T) {
 	}
 	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
 
-	// What is deployed after that follows the release that it replaces.
+	// The next deployment follows the release that it replaces.
 	a.succeed(t, release.Deploy)
 	now := a.deployed(t)
 	if now.Previous != first.Key || now.parameters["DeploymentPreference"] != "Canary10Percent5Minutes" {
-		t.Errorf("the release before is %q, want %q; parameters %v", now.Previous, first.Key, now.parameters)
+		t.Errorf("previous release %q, want %q; parameters %v", now.Previous, first.Key, now.parameters)
 	}
 	a.remove(first.Key)
-	a.fail(t, release.Rollback, release.CodeFailed, []string{"no longer in the bucket " + bucketName, "go tool mage deploy"})
+	a.fail(
+		t,
+		release.Rollback,
+		release.CodeFailed,
+		[]string{"no longer in the bucket " + bucketName, "go tool mage deploy"},
+	)
 	if got := a.deployed(t); got.Key != now.Key {
-		t.Errorf("it is release %d", got.Number)
+		t.Errorf("release %d", got.Number)
 	}
 }
 
-// A rollback that fails leaves the release that was to be taken back, and can be repeated.
+// A rollback that fails keeps the current release, and can be retried.
 func TestRollbackFails(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -419,7 +465,7 @@ func TestFunction(t *testing.T) {
 	first := a.deployed(t)
 	a.fail(t, function("gte"), release.CodeSettings, []string{`no function "gte"`, "delete, get, post, put"})
 
-	// The source has gone on, but only one function is asked for.
+	// Only the named function is deployed, although others have changed.
 	setStage(t, a.root, "Architecture: arm64, LogLevel: ERROR")
 	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() {}\n"))
 	setCode(t, a.root, "put", "second")
@@ -427,7 +473,7 @@ func TestFunction(t *testing.T) {
 	second := a.deployed(t)
 	second.is(t, 2, first.Key, "UPDATE_COMPLETE")
 	if got, want := changed(first.code, second.code), []string{"GetFunction"}; !slices.Equal(got, want) {
-		t.Errorf("changed are %q, want %q", got, want)
+		t.Errorf("changed functions %q, want %q", got, want)
 	}
 	if diff := cmp.Diff(first.parameters, second.parameters); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
@@ -437,13 +483,13 @@ func TestFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	if file.Machine != elf.EM_X86_64 {
-		t.Errorf("it is built for %s", file.Machine)
+		t.Errorf("built for %s", file.Machine)
 	}
 	contains(t, a.succeed(t, function("get")), "nothing to change")
 
 }
 
-// A source that does not compile changes nothing, and the message names the place.
+// A compilation error changes nothing and is reported with its position.
 func TestBrokenSource(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -454,7 +500,7 @@ func TestBrokenSource(t *testing.T) {
 		a.fail(t, do, release.CodeFailed, []string{"functions/get/main.go:3", "broken"})
 	}
 	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
-		t.Errorf("there was %q", calls)
+		t.Errorf("unexpected calls %q", calls)
 	}
 }
 
@@ -462,8 +508,8 @@ func confirm(s *release.Settings) { s.Confirm = "test" }
 
 func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
 
-// A stage whose packages are in a bucket of the global namespace keeps it; where somebody else has taken its name, the
-// stage has a bucket of the account's own namespace.
+// A stage whose packages are in a bucket of the global namespace keeps it. If another account has taken that name, the
+// stage uses a bucket of its account's namespace.
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -486,11 +532,11 @@ func TestBucket(t *testing.T) {
 			a.succeed(t, function("get"))
 			a.succeed(t, release.Rollback)
 			if got := a.deployed(t).parameters["ArtifactBucket"]; got != tt.want {
-				t.Errorf("the packages are in %s, want %s", got, tt.want)
+				t.Errorf("bucket %s, want %s", got, tt.want)
 			}
 			for _, call := range a.taken("s3 PUT") {
 				if bucket := regexp.MustCompile(`[/?]`).Split(strings.TrimPrefix(call, "s3 PUT /"), 2)[0]; bucket != tt.want {
-					t.Errorf("there was %q", call)
+					t.Errorf("unexpected calls %q", call)
 				}
 			}
 		})
@@ -499,20 +545,20 @@ func TestBucket(t *testing.T) {
 
 func TestDestroy(t *testing.T) {
 	t.Parallel()
-	t.Run("the table stays, and is taken up again", func(t *testing.T) {
+	t.Run("the table is retained and imported again", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.set(func(a *account) { a.table = users("ACTIVE") })
-		contains(t, a.succeed(t, release.Destroy, confirm), "the table "+tableName+" stays")
+		contains(t, a.succeed(t, release.Destroy, confirm), "the table "+tableName+" is retained")
 		if got := a.Status(stackName); got != "" {
-			t.Errorf("the stack is %s", got)
+			t.Errorf("stack status %s", got)
 		}
 		if calls := a.taken("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
-			t.Errorf("the table was changed: %q", calls)
+			t.Errorf("calls that change the table: %q", calls)
 		}
-		contains(t, a.succeed(t, release.Destroy, confirm), "there is none")
-		contains(t, a.succeed(t, release.Deploy), "is taken into the stack")
+		contains(t, a.succeed(t, release.Destroy, confirm), "there is no stack")
+		contains(t, a.succeed(t, release.Deploy), "importing it with all its users")
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
 	t.Run("with its table", func(t *testing.T) {
@@ -523,7 +569,7 @@ func TestDestroy(t *testing.T) {
 		a.table.protected = true
 		contains(t, a.succeed(t, release.Destroy, deleteTable), "Deleting the table "+tableName)
 		if got := a.Status(stackName); got != "" || a.table.statuses[0] != "" {
-			t.Errorf("the stack is %s, the table %s", got, a.table.statuses[0])
+			t.Errorf("stack status %s, table status %s", got, a.table.statuses[0])
 		}
 		want := []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}
 		if diff := cmp.Diff(want, a.taken("dynamodb Up", "dynamodb Delete")); diff != "" {
@@ -543,30 +589,30 @@ func TestDestroy(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			a.table = tt.table
-			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is none")
+			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is no stack")
 			if diff := cmp.Diff(tt.want, a.taken("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 			if tt.table != nil && tt.table.statuses[0] != "" {
-				t.Errorf("the table is %s", tt.table.statuses[0])
+				t.Errorf("table status %s", tt.table.statuses[0])
 			}
 		})
 	}
-	t.Run("a resource stays", func(t *testing.T) {
+	t.Run("a resource is not deleted", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
 		if got := a.Status(stackName); got != "DELETE_FAILED" {
-			t.Errorf("the stack is %s", got)
+			t.Errorf("stack status %s", got)
 		}
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
-			t.Errorf("the stack is %s", got)
+			t.Errorf("stack status %s", got)
 		}
 	})
-	t.Run("a resource stays, and it is deployed again", func(t *testing.T) {
+	t.Run("a resource is not deleted, and the stage is deployed again", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
@@ -575,14 +621,14 @@ func TestDestroy(t *testing.T) {
 		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
 		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	})
-	t.Run("what was never made", func(t *testing.T) {
+	t.Run("after a failed first deployment", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
-			t.Errorf("the stack is %s", got)
+			t.Errorf("stack status %s", got)
 		}
 	})
 	t.Run("while a deployment is under way", func(t *testing.T) {
@@ -591,12 +637,12 @@ func TestDestroy(t *testing.T) {
 		a.interrupted(t, release.Deploy)
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
-			t.Errorf("the stack is %s", got)
+			t.Errorf("stack status %s", got)
 		}
 	})
 }
 
-// interrupted carries out a target, which is interrupted when CloudFormation has begun.
+// interrupted runs a target and interrupts it after CloudFormation has started.
 func (a *account) interrupted(t *testing.T, do target) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -613,7 +659,7 @@ func (a *account) interrupted(t *testing.T, do target) {
 	}
 	contains(t, err.Error(), "continues in AWS")
 	if got := a.Status(stackName); !strings.HasSuffix(got, "_IN_PROGRESS") {
-		t.Fatalf("the stack is %s", got)
+		t.Fatalf("stack status %s", got)
 	}
 }
 
@@ -625,12 +671,12 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	setCode(t, a.root, "get", "second")
 	a.interrupted(t, function("get"))
-	a.Pace(1) // so that it takes longer than it takes to look
+	a.Pace(1) // so that the update outlasts the next target
 	a.fail(t, release.Plan, release.CodeFailed, []string{"a deployment is under way"})
 	setCode(t, a.root, "get", "third")
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")
 	if now := a.deployed(t); now.Number != 3 || now.Status != "UPDATE_COMPLETE" {
-		t.Errorf("it is release %d, stack %s", now.Number, now.Status)
+		t.Errorf("release %d, stack status %s", now.Number, now.Status)
 	}
 }
 
@@ -652,11 +698,11 @@ func TestForeignStack(t *testing.T) {
 			a.Put(stackName, tt.status, []byte(`{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}`))
 			for name, do := range targets {
 				t.Run(name, func(t *testing.T) {
-					a.fail(t, do, release.CodeSettings, []string{"the stack " + stackName, "was not made by this tool"}, confirm)
+					a.fail(t, do, release.CodeSettings, []string{"the stack " + stackName, "was not created by this tool"}, confirm)
 				})
 			}
 			if got := a.Status(stackName); got != tt.status || len(a.Resources(stackName)) != 1 {
-				t.Errorf("the stack is %s with %v", got, a.Resources(stackName))
+				t.Errorf("stack status %s with resources %v", got, a.Resources(stackName))
 			}
 		})
 	}
@@ -670,7 +716,7 @@ func TestStatus(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		contains(t, a.succeed(t, release.Status), "Drift    not looked for")
+		contains(t, a.succeed(t, release.Status), "Drift    not checked")
 		contains(t, a.succeed(t, release.Status, drift), "Drift    none")
 
 		a.nameAlarms(t)
@@ -707,7 +753,7 @@ func TestStatus(t *testing.T) {
 	})
 }
 
-// statusOf returns the status as JSON, and the error of the target.
+// statusOf returns the status that the target prints as JSON, and its error.
 func (a *account) statusOf(t *testing.T) (release.StageStatus, error) {
 	t.Helper()
 	lines, err := a.lines(t, release.Status, drift)
@@ -715,7 +761,7 @@ func (a *account) statusOf(t *testing.T) (release.StageStatus, error) {
 	if len(results) != 1 {
 		t.Fatalf("%d results, %v; want one", len(results), err)
 	}
-	encoded, _ := json.Marshal(results[0]["result"]) // which was decoded from JSON
+	encoded, _ := json.Marshal(results[0]["result"])
 	var status release.StageStatus
 	if err := json.Unmarshal(encoded, &status); err != nil {
 		t.Fatal(err)
@@ -723,8 +769,8 @@ func (a *account) statusOf(t *testing.T) (release.StageStatus, error) {
 	return status, err
 }
 
-// The alarms are those of the template: what CloudWatch is asked for exists there.
-func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+// The status has the alarms of the template.
+func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
@@ -741,7 +787,7 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // one step after the 
 		}
 	}
 	t.Run("all", check)
-	t.Run("gone off", func(t *testing.T) {
+	t.Run("in alarm", func(t *testing.T) {
 		a.set(func(a *account) { a.alarms[stackName+"/server-errors"], a.alarms[stackName] = "ALARM", "ALARM" })
 		want[stackName+"/server-errors"], want[stackName] = "ALARM", "ALARM"
 		check(t)
@@ -757,8 +803,8 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // one step after the 
 	})
 }
 
-// What cannot be read keeps nothing else from being reported.
-func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+// A part that cannot be read does not hide the others.
+func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
@@ -777,10 +823,10 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 		name    string
 		set     func(*account)
 		code    int
-		message string // in the error
+		message string // contained in the error
 		errors  []string
 		change  func(want *release.StageStatus)
-		text    []string // in the output for a person
+		text    []string // contained in the text output
 	}{
 		{name: "all"},
 		{
@@ -817,7 +863,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 			},
 			code: release.CodeAccount, message: "cloudformation:DetectStackDrift", errors: []string{"drift"},
 			change: func(want *release.StageStatus) { want.Drift = nil },
-			text:   []string{"Drift    not everything could be compared", "version 7, Active"},
+			text:   []string{"Drift    some resources could not be compared", "version 7, Active"},
 		},
 		{
 			name: "the resources",
@@ -839,7 +885,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 	}
 	all, err := a.statusOf(t)
 	if err != nil || len(all.Functions) != functions || len(all.Alarms) == 0 || len(all.Drift) != 1 {
-		t.Fatalf("the whole status is %+v, %v", all, err)
+		t.Fatalf("status %+v, error %v", all, err)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -867,7 +913,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // one step after the o
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.errors, slices.Sorted(maps.Keys(status.Errors))); diff != "" {
-				t.Errorf("parts that were not read (-want +got):\n%s", diff)
+				t.Errorf("errors by part (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -879,10 +925,10 @@ func TestPlan(t *testing.T) {
 	out := a.succeed(t, release.Plan)
 	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ")
 	if got := a.Status(stackName); got != "" {
-		t.Errorf("the stack is %s", got)
+		t.Errorf("stack status %s", got)
 	}
 	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
-		t.Errorf("there was %q", calls)
+		t.Errorf("unexpected calls %q", calls)
 	}
 	a.succeed(t, release.Deploy)
 	before := a.deployed(t)
@@ -896,22 +942,22 @@ func TestPlan(t *testing.T) {
 		t.Errorf("the plan removes a version: %s", removed)
 	}
 	if got := a.deployed(t); got.Key != before.Key || got.Status != before.Status {
-		t.Errorf("it is release %d, stack %s", got.Number, got.Status)
+		t.Errorf("release %d, stack status %s", got.Number, got.Status)
 	}
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
-		t.Errorf("change sets %q are left", sets)
+		t.Errorf("remaining change sets %q", sets)
 	}
-	for _, call := range a.taken("s3 PUT", "cloudformation Execute") { // the template must be somewhere for CloudFormation to read
+	for _, call := range a.taken("s3 PUT", "cloudformation Execute") { // the template must be uploaded for CloudFormation
 		if !strings.HasPrefix(call, "s3 PUT /"+bucketName+"/plans/") {
-			t.Errorf("there was %q", call)
+			t.Errorf("unexpected calls %q", call)
 		}
 	}
-	// What was planned only is no release: none that follows goes back to it.
+	// A plan is not a release: no later release refers to it.
 	a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName })
 	a.deployed(t).is(t, 2, before.Key, "UPDATE_COMPLETE")
 }
 
-// lines returns the JSON lines of a target with JSON=1.
+// lines returns the JSON lines that a target prints.
 func (a *account) lines(t *testing.T, do target, changes ...func(*release.Settings)) ([]map[string]any, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -932,12 +978,12 @@ func (a *account) lines(t *testing.T, do target, changes ...func(*release.Settin
 	return lines, err
 }
 
-// with returns the lines of an event.
+// with returns the lines with this event.
 func with(event string, lines []map[string]any) []map[string]any {
 	return slices.DeleteFunc(slices.Clone(lines), func(line map[string]any) bool { return line["event"] != event })
 }
 
-func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+func TestJSON(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range []struct {
@@ -946,7 +992,7 @@ func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on
 		before func()
 		events []string
 		code   int
-		want   string // in the message of the error
+		want   string // contained in the error message
 	}{
 		{name: "refused", do: release.Rollback, events: []string{"step"}, code: release.CodeSettings, want: "is not deployed"},
 		{
@@ -978,7 +1024,7 @@ func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on
 			}
 			if last := lines[len(lines)-1]; len(failures) != 1 || last["event"] != "error" || last["code"] != float64(tt.code) ||
 				!strings.Contains(fmt.Sprint(last["message"]), tt.want) {
-				t.Errorf("errors %v, and the last line is %v", failures, last)
+				t.Errorf("errors %v, last line %v", failures, last)
 			}
 		})
 	}
@@ -987,19 +1033,19 @@ func TestJSON(t *testing.T) { //nolint:tparallel // one step after the other, on
 		t.Fatal(err)
 	}
 	if plans := with("plan", lines); len(plans) != 1 || !cmp.Equal(plans[0]["changes"], []any{}) {
-		t.Errorf("the plan of nothing is %v", plans)
+		t.Errorf("plan without changes = %v", plans)
 	}
 	setCode(t, a.root, "get", "second")
 	if lines, err = a.lines(t, release.Plan); err != nil {
 		t.Fatal(err)
 	}
 	if plans := with("plan", lines); len(plans) != 1 || len(plans[0]["changes"].([]any)) == 0 {
-		t.Errorf("the plan of a change is %v", plans)
+		t.Errorf("plan with a change = %v", plans)
 	}
 }
 
-// What goes wrong with AWS in the middle ends in a message that says so, or is got over; and the next deployment goes on.
-func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, on one account
+// Failed calls are retried or reported, and the next deployment continues.
+func TestFaults(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	watching := func(faults ...changesettest.Fault) func(*account) {
 		return func(a *account) {
@@ -1010,16 +1056,18 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 		name string
 		set  func(*account)
 		code int
-		want []string // in the error
-		next string   // in the output of the next deployment
+		want []string // contained in the error
+		next string   // contained in the output of the next deployment
 	}{
 		{
 			name: "expired before the plan", set: func(a *account) { a.Fault("CreateChangeSet", changesettest.ExpiredToken()) },
 			code: release.CodeAccount, want: []string{"expired"},
 		},
 		{
-			name: "expired before the execution", set: func(a *account) { a.Fault("ExecuteChangeSet", changesettest.ExpiredToken()) },
-			code: release.CodeAccount, want: []string{"expired"},
+			name: "expired before the execution",
+			set:  func(a *account) { a.Fault("ExecuteChangeSet", changesettest.ExpiredToken()) },
+			code: release.CodeAccount,
+			want: []string{"expired"},
 		},
 		{
 			name: "expired while watching", set: watching(changesettest.ExpiredToken()),
@@ -1039,15 +1087,15 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 			a.Fault("CreateChangeSet", changesettest.Throttling())
 			watching(changesettest.Throttling())(a)
 		}},
-		{name: "the connection breaks", set: func(a *account) {
+		{name: "connection lost", set: func(a *account) {
 			a.Fault("ExecuteChangeSet", changesettest.Reset())
 			watching(changesettest.Reset())(a)
 		}},
-		{name: "answers are lost", set: func(a *account) {
+		{name: "responses lost", set: func(a *account) {
 			a.Fault("CreateChangeSet", changesettest.LostResponse())
 			a.Fault("ExecuteChangeSet", changesettest.LostResponse())
 		}},
-		{name: "a fault of AWS", set: watching(changesettest.Unavailable())},
+		{name: "service unavailable", set: watching(changesettest.Unavailable())},
 	}
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
@@ -1065,13 +1113,13 @@ func TestFaults(t *testing.T) { //nolint:tparallel // one step after the other, 
 			now := a.deployed(t)
 			now.is(t, before.Number+1, before.Key, "UPDATE_COMPLETE")
 			if executable := a.executable(t, now.code["GetFunction"]); !bytes.Contains(executable, []byte(tt.name)) {
-				t.Error("it is not what was deployed last")
+				t.Error("not the latest deployment")
 			}
 		})
 	}
 }
 
-// A permission that is missing is named, and once it is there the deployment goes on.
+// A missing permission is reported, and the deployment succeeds once it is granted.
 func TestPermissionIsMissing(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
@@ -1085,7 +1133,9 @@ func TestPermissionIsMissing(t *testing.T) {
 		a.set(func(a *account) {
 			a.table = users("ACTIVE")
 			a.faults[tt.call] = fault{
-				http.StatusForbidden, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
+				http.StatusForbidden,
+				"AccessDenied",
+				"User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
 			}
 		})
 		a.fail(t, release.Deploy, release.CodeAccount, []string{tt.action, "docs/deploy.md"})
@@ -1118,11 +1168,11 @@ func TestAtOnce(t *testing.T) {
 	preference("AllAtOnce")
 }
 
-// A stage that does not answer as it should is deployed all the same: the message says what to do about it.
+// A stage that fails the smoke test stays deployed, and the error says what to do.
 func TestSmokeAfterDeployment(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	requests := make(chan string, 10) // the addresses and keys of the first ones
+	requests := make(chan string, 10) // URLs and API keys of the first requests
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case requests <- r.URL.Path + " " + r.Header.Get("X-Api-Key"):
@@ -1135,17 +1185,18 @@ func TestSmokeAfterDeployment(t *testing.T) {
 	stage.Config.SetKeepAlivesEnabled(false)
 	smoke := func(s *release.Settings) { s.Smoke, s.InvokeURL = true, stage.URL+"/{ApiId}/{StageName}" }
 	write(t, a.root+"/deploy/stages/test.yaml", []byte("parameters: {Authorization: API_KEY}"))
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"the stage is deployed, but does not work as it should", "418"}, smoke)
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"the stage is deployed, but does not work", "418"}, smoke)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
 	if got := <-requests; !regexp.MustCompile(`^/` + stackName + `-Api-\d+/test/users/\S+ the-key$`).MatchString(got) {
-		t.Errorf("the stage was asked for %q", got)
+		t.Errorf("requests to the stage: %q", got)
 	}
 	setCode(t, a.root, "get", "second")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"Take the release back with STAGE=test ", "go tool mage rollback"}, smoke)
+	a.fail(t, release.Deploy, release.CodeFailed, []string{"Roll back with STAGE=test ", "go tool mage rollback"}, smoke)
 	a.fail(t, release.Smoke, release.CodeFailed, []string{"418"}, smoke)
 
 	write(t, a.root+"/deploy/stages/test.yaml", []byte(
-		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}"))
-	contains(t, a.succeed(t, release.Deploy, smoke), "the stage is not tried out", "TOKEN")
+		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}",
+	))
+	contains(t, a.succeed(t, release.Deploy, smoke), "the smoke test is skipped", "TOKEN")
 }

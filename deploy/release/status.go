@@ -32,33 +32,34 @@ type StageStatus struct {
 	Release   int               `json:"release"`
 	Source    string            `json:"source,omitempty"`
 	Functions []FunctionStatus  `json:"functions"`
-	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if they were not compared
-	Alarms    map[string]string `json:"alarms"` // states by names; stateMissing for an alarm that does not exist
+	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if not compared
+	Alarms    map[string]string `json:"alarms"` // states by name; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
-	// Errors has a message for each part that could not be read: failure, functions, alarms, logs, drift, or the name
-	// of a function.
+	// Errors maps each part that could not be read to its error: failure, functions, alarms, logs, drift, or the name of a
+	// function.
 	Errors map[string]string `json:"errors,omitempty"`
-	// LogsProblem is why API Gateway writes no logs, and what to do about it.
+	// LogsProblem is why API Gateway writes no logs, and how to fix it.
 	LogsProblem string `json:"logsProblem,omitempty"`
 
 	serves bool
-	repair string // the command that undoes the drift
+	repair string // the command that reverts the drift
 }
 
-// FunctionStatus is the version of a function that serves requests.
+// FunctionStatus describes the version of a function that serves requests.
 type FunctionStatus struct {
-	Name     string             `json:"name"`
-	Version  string             `json:"version,omitempty"`
-	Shifting map[string]float64 `json:"shifting,omitempty"` // the share of requests that other versions serve, during a gradual release
-	Package  string             `json:"package"`            // its key in the bucket
-	State    string             `json:"state,omitempty"`    // of Lambda, or stateMissing; "" if it could not be read
-	Reason   string             `json:"reason,omitempty"`   // of stateMissing
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	// Shifting has the share of requests that other versions serve during a gradual deployment, from 0 to 1.
+	Shifting map[string]float64 `json:"shifting,omitempty"`
+	Package  string             `json:"package"`          // its object key in the bucket
+	State    string             `json:"state,omitempty"`  // Lambda's state, or stateMissing; "" if it could not be read
+	Reason   string             `json:"reason,omitempty"` // the error message for stateMissing
 }
 
-// stateMissing is the state of a function or an alarm that is part of the stack and does not exist.
+// stateMissing is the state of a function or an alarm that belongs to the stack and does not exist.
 const stateMissing = "MISSING"
 
-// Parts of a status, as [StageStatus] names them in Errors.
+// The keys of [StageStatus.Errors], besides the names of functions.
 const (
 	partFailure   = "failure"
 	partFunctions = "functions"
@@ -67,14 +68,14 @@ const (
 	partDrift     = "drift"
 )
 
-// Status reports the state of the stage: its stack, the versions that serve, its alarms, and the drift from its
-// template. A part that cannot be read does not keep the others from being reported; the error then names the parts.
+// Status prints the state of the stage: its stack, the function versions that serve requests, its alarms, and its
+// drift. If a part cannot be read, Status prints the others and returns an error that names the parts.
 func Status(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, "", status)
 }
 
 func status(ctx context.Context, s *session) error {
-	now, err := s.look(ctx)
+	now, err := s.readStack(ctx)
 	if err == nil && now == nil {
 		_, err = s.deployed(ctx)
 	}
@@ -108,7 +109,7 @@ type statusReader struct {
 	errs   []error
 }
 
-// failed notes that parts could not be read because of one error, which may be nil.
+// failed records err, if it is not nil, for each of the parts.
 func (r *statusReader) failed(err error, parts ...string) {
 	if err == nil {
 		return
@@ -122,7 +123,7 @@ func (r *statusReader) failed(err error, parts ...string) {
 	r.errs = append(r.errs, err)
 }
 
-// read reads all parts, whichever of them fail.
+// read reads all parts, even if some fail.
 func (r *statusReader) read(ctx context.Context) {
 	failure, err := r.stack.LastFailure(ctx)
 	r.failed(err, partFailure)
@@ -144,12 +145,12 @@ func (r *statusReader) read(ctx context.Context) {
 	r.result.LogsProblem, err = r.logsProblem(ctx, r.now)
 	r.failed(err, partLogs)
 	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
-		r.result.Drift, err = r.compare(ctx)
+		r.result.Drift, err = r.detectDrift(ctx)
 		r.failed(err, partDrift)
 	}
 }
 
-// readFunctions reads each function by itself.
+// readFunctions reads the status of each function.
 func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.Resource) {
 	client := lambda.NewFromConfig(r.account.Config)
 	code := map[string]string{}
@@ -171,7 +172,7 @@ func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.
 	}
 }
 
-// read completes f by what Lambda knows of the version that serves.
+// read sets the fields of f that Lambda reports for the deployed version.
 func (f *FunctionStatus) read(ctx context.Context, client *lambda.Client) error {
 	alias, err := client.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &f.Name, Name: aws.String(aliasName)})
 	if err != nil {
@@ -207,8 +208,8 @@ func (r *statusReader) readAlarms(ctx context.Context, resources []changeset.Res
 	r.result.Alarms = states
 }
 
-// alarmName returns the name of an alarm, given its physical id: the name itself, which can contain slashes, or the
-// ARN.
+// alarmName returns the name of an alarm with a physical ID, which is the name itself or the ARN. Names can contain
+// slashes.
 func alarmName(physicalID string) string {
 	if parsed, err := arn.Parse(physicalID); err == nil {
 		return strings.TrimPrefix(parsed.Resource, "alarm:")
@@ -216,7 +217,7 @@ func alarmName(physicalID string) string {
 	return physicalID
 }
 
-// describeAlarms sets the states of the alarms that exist.
+// describeAlarms sets the states of the alarms in states that exist.
 func describeAlarms(ctx context.Context, client *cloudwatch.Client, states map[string]string) error {
 	pages := cloudwatch.NewDescribeAlarmsPaginator(client, &cloudwatch.DescribeAlarmsInput{
 		AlarmNames: slices.Sorted(maps.Keys(states)),
@@ -237,7 +238,7 @@ func describeAlarms(ctx context.Context, client *cloudwatch.Client, states map[s
 	return nil
 }
 
-// text returns the status for a person.
+// text renders the status as text.
 func (r StageStatus) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nStack    %s: %s", r.Stack, r.Status)
@@ -251,7 +252,7 @@ func (r StageStatus) text() string {
 		fmt.Fprintf(&b, "\nFailure  not read: %s", message)
 	}
 	if !r.serves {
-		b.WriteString("\nNothing serves yet.\n")
+		b.WriteString("\nNo release is deployed yet.\n")
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n",
@@ -305,15 +306,15 @@ func (r StageStatus) alarmsText(b *strings.Builder) {
 func (r StageStatus) driftText(b *strings.Builder) {
 	message := r.Errors[partDrift]
 	if message != "" {
-		fmt.Fprintf(b, "\nDrift    not everything could be compared with the template: %s\n", message)
+		fmt.Fprintf(b, "\nDrift    some resources could not be compared with the template: %s\n", message)
 	}
 	switch {
 	case len(r.Drift) > 0:
-		fmt.Fprintf(b, "\nDrift    changed by other means than a deployment:\n%s  %s undoes that\n", driftText(r.Drift), r.repair)
+		fmt.Fprintf(b, "\nDrift    changed outside of a deployment:\n%s  %s reverts it\n", driftText(r.Drift), r.repair)
 	case message != "":
 	case r.Drift == nil:
-		b.WriteString("\nDrift    not looked for\n")
+		b.WriteString("\nDrift    not checked\n")
 	default:
-		b.WriteString("\nDrift    none: everything is as the template has it\n")
+		b.WriteString("\nDrift    none: all resources match the template\n")
 	}
 }

@@ -28,7 +28,7 @@ func Plan(ctx context.Context, settings Settings) error {
 }
 
 func plan(ctx context.Context, s *session) error {
-	now, err := s.look(ctx)
+	now, err := s.readStack(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,8 +45,8 @@ func plan(ctx context.Context, s *session) error {
 		return err
 	}
 	s.Printer.Stepf("Changes to the stack %s", s.stackName())
-	if !now.serves() { // there is nothing to compare with
-		all, err := s.everything(ctx, rendered)
+	if !now.serves() { // nothing to compare with
+		all, err := s.planNewStack(ctx, rendered)
 		if err != nil {
 			return err
 		}
@@ -54,12 +54,12 @@ func plan(ctx context.Context, s *session) error {
 		return nil
 	}
 	if now.InProgress() {
-		return fmt.Errorf("a deployment is under way (%s): see it through with %s, or plan again when it has ended",
+		return fmt.Errorf("a deployment is under way (%s): wait for it with %s, or plan again when it has ended",
 			now.Status, s.command(deployTarget))
 	}
 	next := now.next("")
 	next.Key = "plans/" + s.stackName() + ".json"
-	if err := s.sign(rendered, next); err != nil {
+	if err := s.setRecord(rendered, next); err != nil {
 		return err
 	}
 	if _, err := s.bucket.Ensure(ctx); err != nil {
@@ -75,14 +75,14 @@ func plan(ctx context.Context, s *session) error {
 	}
 	drifts, err := s.findDrift(ctx)
 	if len(drifts) > 0 {
-		s.Printer.Notef("by other means than a deployment, the stage has changed:\n%s%s shows how to undo that",
+		s.Printer.Notef("the stage was changed outside of a deployment:\n%s%s shows how to revert it",
 			driftText(drifts), s.command(planTarget, revertDriftSetting+"=1"))
 	}
 	return err
 }
 
-// everything is the plan of a stack that is not there.
-func (s *session) everything(ctx context.Context, rendered *template.Rendered) (*changeset.Plan, error) {
+// planNewStack returns the plan for a stack that does not exist.
+func (s *session) planNewStack(ctx context.Context, rendered *template.Rendered) (*changeset.Plan, error) {
 	resources, err := rendered.Resources()
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (s *session) everything(ctx context.Context, rendered *template.Rendered) (
 	return plan, nil
 }
 
-// Function deploys the code of one function, named by its folder, and nothing else.
+// Function deploys only the code of one function, named by its folder.
 func Function(ctx context.Context, settings Settings, name string) error {
 	return run(ctx, settings, functionTarget+" "+name, func(ctx context.Context, s *session) error {
 		return function(ctx, s, name)
@@ -122,7 +122,7 @@ func function(ctx context.Context, s *session, name string) error {
 	}
 	f, ok := functions[name]
 	if !ok {
-		return WithCode(CodeSettings, fmt.Errorf("there is no function %q, but %s",
+		return WithCode(CodeSettings, fmt.Errorf("there is no function %q: want one of %s",
 			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
 	now, err := s.deployed(ctx)
@@ -132,7 +132,7 @@ func function(ctx context.Context, s *session, name string) error {
 	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
-	// For the architecture that is deployed: that of the source may be another by now.
+	// The source may have changed the architecture since the deployment.
 	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f}, now.Parameters[architectureParameter])
 	if err != nil {
 		return err
@@ -144,9 +144,9 @@ func function(ctx context.Context, s *session, name string) error {
 	s.Printer.Stepf("Changing the function %s", f.Name)
 	_, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
 		if now == nil || now.template == nil {
-			return nil, fmt.Errorf("the stack of stage %s is gone: deploy it with %s", s.stage.Name, s.command(deployTarget))
+			return nil, fmt.Errorf("the stack of stage %s was deleted: deploy it with %s", s.stage.Name, s.command(deployTarget))
 		}
-		// What is deployed, but for this one function: other changes of the source stay out.
+		// Other changes of the source are not deployed.
 		parameters := maps.Clone(now.Parameters)
 		if s.AtOnce {
 			parameters[preferenceParameter] = allAtOnce
@@ -158,25 +158,29 @@ func function(ctx context.Context, s *session, name string) error {
 		if err := rendered.SetCode(f.LogicalID, packages[f.LogicalID].Key); err != nil {
 			return nil, err
 		}
-		return rendered, s.sign(rendered, now.next(s.commit(ctx)))
+		return rendered, s.setRecord(rendered, now.next(s.commit(ctx)))
 	})
 	if err != nil {
 		return err
 	}
-	s.Printer.Result(map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key}, "\nFunction "+f.Name+" is deployed.")
+	s.Printer.Result(
+		map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key},
+		"\nFunction "+f.Name+" is deployed.",
+	)
 	return nil
 }
 
-// Rollback makes the release before the present one the present one: code, API and parameters. Users are not touched. Called again,
-// it goes back further. The way back is not gradual: the alarm that may be the reason for it would stop it.
+// Rollback deploys the previous release again: code, API and parameters. It does not change users. Called again, it
+// goes back one more release. It shifts all traffic at once, because an alarm that is active would stop a gradual
+// deployment.
 func Rollback(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, rollbackTarget, rollback)
 }
 
 func rollback(ctx context.Context, s *session) error {
-	now, err := s.deployed(ctx) // before a stack that cannot be rolled back is settled
+	now, err := s.deployed(ctx) // fails early, before waitForStack cleans up
 	if err == nil && !now.InProgress() {
-		err = s.hasPrevious(now)
+		err = s.checkPrevious(now)
 	}
 	if err != nil {
 		return err
@@ -184,17 +188,20 @@ func rollback(ctx context.Context, s *session) error {
 	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Taking back the release of stage %s", s.stage.Name)
+	s.Printer.Stepf("Rolling back stage %s", s.stage.Name)
 	from := 0
 	now, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
-		if err := s.hasPrevious(now); err != nil {
+		if err := s.checkPrevious(now); err != nil {
 			return nil, err
 		}
 		if from != 0 && from != now.record.Number {
-			return nil, fmt.Errorf("release %d has come in between: look whether it still is to be taken back, and repeat", now.record.Number)
+			return nil, fmt.Errorf(
+				"release %d was deployed in the meantime: check whether to roll it back, and retry",
+				now.record.Number,
+			)
 		}
 		from = now.record.Number
-		return s.before(ctx, now)
+		return s.previousRelease(ctx, now)
 	})
 	if err != nil {
 		return err
@@ -203,62 +210,65 @@ func rollback(ctx context.Context, s *session) error {
 	return nil
 }
 
-// hasPrevious returns an error if there is no release before the present one.
-func (s *session) hasPrevious(now *current) error {
+// checkPrevious returns an error if there is no previous release.
+func (s *session) checkPrevious(now *current) error {
 	switch {
 	case now == nil || now.record.Number == 0:
-		return WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is nothing to go back from", s.stage.Name))
+		return WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.stage.Name))
 	case now.record.Previous == "":
-		return WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is none before it",
+		return WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is no previous release",
 			now.record.Number, s.stage.Name))
 	default:
 		return nil
 	}
 }
 
-// before returns the release before the present one, as it was.
-func (s *session) before(ctx context.Context, now *current) (*template.Rendered, error) {
+// previousRelease returns the template of the previous release with its parameters.
+func (s *session) previousRelease(ctx context.Context, now *current) (*template.Rendered, error) {
 	document, err := s.bucket.Get(ctx, now.record.Previous)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the release before is no longer in the bucket %s: check out its source, and deploy that with %s",
-			s.bucket.Name(), s.command(deployTarget))
+		return nil, fmt.Errorf(
+			"the previous release is no longer in the bucket %s: check out its source, and deploy it with %s",
+			s.bucket.Name(),
+			s.command(deployTarget),
+		)
 	}
 	if err != nil {
 		return nil, err
 	}
 	previous, err := template.Open(document, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read the release before: %w", err)
+		return nil, fmt.Errorf("read the previous release: %w", err)
 	}
-	r := recordOf(previous)
+	r := readRecord(previous)
 	parameters := maps.Clone(r.Parameters)
 	if _, ok := parameters[preferenceParameter]; ok {
 		parameters[preferenceParameter] = allAtOnce
 	}
 	if previous, err = template.Open(document, parameters); err != nil {
-		return nil, fmt.Errorf("read the release before: %w", err)
+		return nil, fmt.Errorf("read the previous release: %w", err)
 	}
 	s.Printer.Notef("from release %d to release %d", now.record.Number, r.Number)
 	return previous, nil
 }
 
-// Smoke tries the deployed stage out: it creates, reads, replaces and deletes a user.
+// Smoke runs the smoke test on the deployed stage: it creates, reads, replaces and deletes a user.
 func Smoke(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, "", func(ctx context.Context, s *session) error {
 		now, err := s.deployed(ctx)
 		if err != nil {
 			return err
 		}
-		if s.withoutToken(now) {
+		if s.lacksToken(now) {
 			return WithCode(CodeSettings,
-				fmt.Errorf("stage %s takes ID tokens of its user pool: set TOKEN to one", s.stage.Name))
+				fmt.Errorf("stage %s requires an ID token of its user pool: set TOKEN", s.stage.Name))
 		}
 		return s.smoke(ctx, now)
 	})
 }
 
-// withoutToken reports whether the stage takes tokens and none was given.
-func (s *session) withoutToken(now *current) bool {
+// lacksToken reports whether the stage requires a token and the settings have none.
+func (s *session) lacksToken(now *current) bool {
 	return now.Parameters[authorizationParameter] == template.AuthorizationCognito && s.Token == ""
 }
 
@@ -270,7 +280,7 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 		Token:         s.Token,
 		Progress:      func(text string) { s.Printer.Notef("%s", text) },
 	}
-	s.Printer.Stepf("Trying out %s", target.URL)
+	s.Printer.Stepf("Testing %s", target.URL)
 	if target.Authorization == "API_KEY" {
 		key, err := apigateway.NewFromConfig(s.account.Config).GetApiKey(ctx,
 			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
@@ -282,7 +292,8 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 	return smoke.Run(ctx, target)
 }
 
-// Template writes the template as CloudFormation is given it, to out. It needs no account: the bucket is a parameter.
+// Template writes the template that CloudFormation receives to out, as JSON. It needs no account, because the bucket is
+// a parameter.
 func Template(ctx context.Context, settings Settings, out io.Writer) error {
 	return finish(ctx, settings, printTemplate(ctx, settings, out))
 }

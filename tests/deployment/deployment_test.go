@@ -164,7 +164,7 @@ Resources:
 	}
 	c.create(api, "stays")
 	r = c.must([]string{"CONFIRM=emulator"}, "destroy")
-	if !r.said("the table UserData-emulator stays") {
+	if !r.said("the table UserData-emulator is retained") {
 		t.Errorf("destroy: want the table to stay\n%s", r)
 	}
 	if r := c.run(nil, "status"); r.code != 2 {

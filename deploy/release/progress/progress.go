@@ -1,5 +1,5 @@
-// Package progress shows how work on a stage goes: to a person at a terminal, as plain lines that are only ever added to, or
-// as JSON lines to a program.
+// Package progress prints the progress of a target: redrawn on a terminal, as plain lines elsewhere, or as JSON lines
+// for programs.
 package progress
 
 import (
@@ -17,21 +17,21 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/ansi"
 )
 
-// Options say how to show.
+// Options configure the output of a [Printer].
 type Options struct {
-	JSON  bool       // one object a line, instead of text
-	Color bool       // ANSI's colors
-	Width func() int // the terminal's columns, for a part that is redrawn each second; nil: lines are only added
+	JSON  bool       // one object per line, instead of text
+	Color bool       // ANSI colors
+	Width func() int // the terminal's columns, for lines that are redrawn each second; nil disables redrawing
 }
 
-// Printer writes what happens. It is safe for concurrent use. What cannot be written is lost: the work itself matters more.
+// Printer writes progress. It is safe for concurrent use and ignores write errors, because the operation matters more.
 type Printer struct {
 	options Options
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	out   io.Writer
 	drawn int             // lines at the end of the output that are redrawn
-	draw  func() []string // gives them anew; nil: there are none
+	draw  func() []string // returns these lines; nil if there are none
 }
 
 // New returns a printer to out.
@@ -39,15 +39,15 @@ func New(out io.Writer, options Options) *Printer { return &Printer{out: out, op
 
 const defaultWidth = 80 // columns
 
-// Open returns a printer to a file as it suits it: lines that are redrawn on a terminal only, colors there unless the
-// environment has NO_COLOR, and JSON where it is asked for.
+// Open returns a printer to a file. On a terminal it redraws lines, in color unless NO_COLOR is set. With asJSON it
+// prints JSON.
 func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
 	options := Options{JSON: asJSON}
 	if term.IsTerminal(int(file.Fd())) && !asJSON && getenv("TERM") != "dumb" {
 		options.Color = getenv("NO_COLOR") == ""
 		options.Width = func() int {
 			width, _, err := term.GetSize(int(file.Fd()))
-			if err != nil || width <= 0 { // some terminals do not say
+			if err != nil || width <= 0 { // some terminals do not report it
 				return defaultWidth
 			}
 			return width
@@ -63,24 +63,24 @@ func (p *Printer) paint(style ansi.Style, text string) string {
 	return style.Paint(text)
 }
 
-// Stepf tells that something begins.
+// Stepf prints the start of a step.
 func (p *Printer) Stepf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	p.print(message{Event: "step", Message: text}, p.paint(ansi.Bold, "==> "+text))
 }
 
-// Notef tells something about the step.
+// Notef prints a detail of the current step.
 func (p *Printer) Notef(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	p.print(message{Event: "note", Message: text}, "    "+strings.ReplaceAll(text, "\n", "\n    "))
 }
 
-// Result gives what was asked for: value to a program, text to a person.
+// Result prints the result of a target: value as JSON, or text.
 func (p *Printer) Result(value any, text string) {
 	p.print(message{Event: "result", Result: value}, text)
 }
 
-// Plan shows what a change set changes. Replacements and deletions are red; what is retained is neither.
+// Plan prints the changes of a change set. Replacements and deletions are red, but not resources that are retained.
 func (p *Printer) Plan(plan *changeset.Plan) {
 	width := 0
 	for _, change := range plan.Changes {
@@ -110,9 +110,9 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 	note = strings.Join(change.Properties, ", ")
 	switch change.Drift {
 	case "MODIFIED":
-		note += "; was changed by other means"
+		note += "; was changed outside of a deployment"
 	case "DELETED":
-		note += "; was deleted by other means"
+		note += "; was deleted outside of a deployment"
 	}
 	if change.Retains() {
 		note += "; the old one is retained"
@@ -126,7 +126,7 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 	case change.Replacement == "Conditional":
 		return "!", ansi.Red, "may be REPLACED: " + note
 	case change.Action == "Remove" && change.Retains():
-		return "=", ansi.Faint, "retained: it leaves the stack, and is not deleted"
+		return "=", ansi.Faint, "retained: removed from the stack, but not deleted"
 	case change.Action == "Remove":
 		return "-", ansi.Red, note
 	case change.Action == "Add", change.Action == "Import":
@@ -136,7 +136,7 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 	}
 }
 
-// Error tells a program why all ends here, and with which exit code; a person is told by who prints the error.
+// Error prints an error with the exit code in the JSON form. The caller prints the error as text.
 func (p *Printer) Error(code int, err error) {
 	p.print(message{Event: "error", Message: err.Error(), Code: code}, "")
 }
@@ -147,7 +147,7 @@ type message struct {
 	Event    string             `json:"event"` // step, note, plan, resource, stack, result, error
 	Message  string             `json:"message,omitempty"`
 	Code     int                `json:"code,omitempty"`
-	Changes  []changeset.Change `json:"changes,omitzero"` // nil is none, empty is a plan of nothing
+	Changes  []changeset.Change `json:"changes,omitzero"` // nil is omitted, empty is a plan without changes
 	Resource string             `json:"resource,omitempty"`
 	Type     string             `json:"type,omitempty"`
 	Status   string             `json:"status,omitempty"`
@@ -155,7 +155,7 @@ type message struct {
 	Result   any                `json:"result,omitempty"`
 }
 
-// print writes the message in the form that was chosen.
+// print writes m as JSON, or else text.
 func (p *Printer) print(m message, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,7 +174,7 @@ func (p *Printer) print(m message, text string) {
 	p.redraw()
 }
 
-// erase takes the redrawn lines away.
+// erase removes the redrawn lines.
 func (p *Printer) erase() {
 	if p.drawn > 0 {
 		_, _ = fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
@@ -189,7 +189,7 @@ func (p *Printer) redraw() {
 	p.erase()
 	width := p.options.Width()
 	for _, line := range p.draw() {
-		if runes := []rune(line); len(runes) >= width { // a line that wraps would be two to erase
+		if runes := []rune(line); len(runes) >= width { // a wrapped line would take two lines to erase
 			line = string(runes[:max(0, width-1)])
 		}
 		_, _ = fmt.Fprintln(p.out, p.paint(ansi.Faint, line))
@@ -197,7 +197,7 @@ func (p *Printer) redraw() {
 	}
 }
 
-// setDraw has these lines redrawn at the end; nil takes them away.
+// setDraw sets the lines that are redrawn; nil removes them.
 func (p *Printer) setDraw(draw func() []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

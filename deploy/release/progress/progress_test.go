@@ -21,8 +21,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func plan() *changeset.Plan {
 	return &changeset.Plan{Changes: []changeset.Change{
 		{Action: "Add", LogicalID: "GetVersion1", Type: "AWS::Lambda::Version"},
-		{Action: "Modify", LogicalID: "GetFunction", Type: "AWS::Lambda::Function", Replacement: "False", Properties: []string{"Code"}},
-		{Action: "Modify", LogicalID: "Table", Type: "AWS::DynamoDB::Table", Replacement: "True", Properties: []string{"KeySchema"}},
+		{
+			Action:      "Modify",
+			LogicalID:   "GetFunction",
+			Type:        "AWS::Lambda::Function",
+			Replacement: "False",
+			Properties:  []string{"Code"},
+		},
+		{
+			Action:      "Modify",
+			LogicalID:   "Table",
+			Type:        "AWS::DynamoDB::Table",
+			Replacement: "True",
+			Properties:  []string{"KeySchema"},
+		},
 		{
 			Action: "Modify", LogicalID: "Key", Type: "AWS::KMS::Key", Replacement: "True", Properties: []string{"KeySpec"},
 			Policy: "ReplaceAndRetain",
@@ -49,7 +61,7 @@ func TestPrinter_Plain(t *testing.T) {
     ~ GetFunction  AWS::Lambda::Function  (Code)
     ! Table        AWS::DynamoDB::Table  (REPLACED: KeySchema)
     ! Key          AWS::KMS::Key  (REPLACED: KeySpec; the old one is retained)
-    = GetVersion0  AWS::Lambda::Version  (retained: it leaves the stack, and is not deleted)
+    = GetVersion0  AWS::Lambda::Version  (retained: removed from the stack, but not deleted)
     - OldAlarm     AWS::CloudWatch::Alarm
     - OldRole      AWS::IAM::Role
     nothing
@@ -60,17 +72,24 @@ The answer is 42.
 	}
 }
 
-// What a plan with RevertDrift changes can be told from what the source changes.
+// A plan shows which changes revert drift.
 func TestPrinter_Drift(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	progress.New(&out, progress.Options{}).Plan(&changeset.Plan{Changes: []changeset.Change{
-		{Action: "Modify", LogicalID: "Get", Type: "T", Replacement: "False", Properties: []string{"Timeout"}, Drift: "MODIFIED"},
+		{
+			Action:      "Modify",
+			LogicalID:   "Get",
+			Type:        "T",
+			Replacement: "False",
+			Properties:  []string{"Timeout"},
+			Drift:       "MODIFIED",
+		},
 		{Action: "Add", LogicalID: "Put", Type: "T", Drift: "DELETED"},
 		{Action: "SyncWithActual", LogicalID: "Post", Type: "T", Drift: "MODIFIED"},
 	}})
-	const want = `    ~ Get   T  (Timeout; was changed by other means)
-    + Put   T  (was deleted by other means)
+	const want = `    ~ Get   T  (Timeout; was changed outside of a deployment)
+    + Put   T  (was deleted outside of a deployment)
     = Post  T  (already matches the template)
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -118,7 +137,13 @@ func TestPrinter_JSON(t *testing.T) {
 	want := []map[string]any{
 		{"event": "step", "message": "Building"},
 		{"event": "plan", "changes": 7},
-		{"event": "resource", "resource": "GetFunction", "type": "AWS::Test::Thing", "status": "UPDATE_FAILED", "reason": "no"},
+		{
+			"event":    "resource",
+			"resource": "GetFunction",
+			"type":     "AWS::Test::Thing",
+			"status":   "UPDATE_FAILED",
+			"reason":   "no",
+		},
 		{"event": "result", "result": map[string]any{"answer": 42.0}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -139,7 +164,7 @@ func TestWatch_Plain(t *testing.T) {
 		p := progress.New(&out, progress.Options{})
 		w := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
 		w.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
-		time.Sleep(31 * time.Second) // of the test's own clock
+		time.Sleep(31 * time.Second) // in the synctest bubble
 		w.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 40, ""))
 		w.Event(event("GetVersion1", types.ResourceStatusCreateInProgress, 41, ""))
 		w.Event(event("GetVersion1", types.ResourceStatusCreateFailed, 43, "no"))
@@ -158,12 +183,12 @@ func TestWatch_Plain(t *testing.T) {
 			}
 		}
 		if strings.Contains(got, "\x1b") {
-			t.Errorf("lines are not only added:\n%q", got)
+			t.Errorf("output contains escape sequences:\n%q", got)
 		}
 	})
 }
 
-// What is redrawn is gone in the end, and no line of it is so long that it would wrap.
+// Redrawn lines are removed in the end, and none is so long that it wraps.
 func TestWatch_Terminal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -172,7 +197,7 @@ func TestWatch_Terminal(t *testing.T) {
 		p := progress.New(&out, progress.Options{Width: func() int { return width }})
 		w := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
 		w.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
-		time.Sleep(3 * time.Second) // of the test's own clock
+		time.Sleep(3 * time.Second) // in the synctest bubble
 		w.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 4, ""))
 		w.Close()
 		if got, want := screen(t, out.String(), width), "    ok GetFunction (AWS::Test::Thing) updated, 3s\n"; got != want {
@@ -181,7 +206,7 @@ func TestWatch_Terminal(t *testing.T) {
 	})
 }
 
-// screen returns what a terminal shows in the end: it knows lines, and how they are erased.
+// screen returns the lines on a terminal after the output, interpreting the escape sequences that erase lines.
 func screen(t *testing.T, output string, width int) string {
 	t.Helper()
 	var lines []string

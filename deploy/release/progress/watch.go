@@ -13,18 +13,18 @@ import (
 
 const (
 	redrawEvery    = time.Second
-	heartbeatEvery = 30 * time.Second // where lines are only added
-	shownAtMost    = 12               // resources in work
+	heartbeatEvery = 30 * time.Second // without a terminal
+	maxShown       = 12               // resources in progress
 )
 
-// Watch shows the events of one operation on a stack.
+// Watch prints the stack events of one operation.
 type Watch struct {
 	printer  *Printer
 	waitsFor map[string][]string
 	begun    time.Time
 
-	mu      sync.Mutex // guards what follows
-	pending []string   // resources that will be changed and have not begun
+	mu      sync.Mutex // guards the fields below
+	pending []string   // resources whose change has not started
 	running []running
 	done    map[string]bool
 
@@ -32,13 +32,13 @@ type Watch struct {
 	stopped chan struct{}
 }
 
-// running is a resource that AWS works on.
+// running is a resource whose change is in progress.
 type running struct {
 	id, verb string
 	since    time.Time
 }
 
-// Watch begins to show an operation that makes these changes, until Close. waitsFor names what each resource depends on.
+// Watch starts to print an operation with these changes, until Close. waitsFor maps each resource to its dependencies.
 func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string) *Watch {
 	w := &Watch{
 		printer: p, waitsFor: waitsFor, begun: time.Now(), done: map[string]bool{},
@@ -73,14 +73,14 @@ func (w *Watch) run() {
 	}
 }
 
-// Close ends the showing.
+// Close stops the output.
 func (w *Watch) Close() {
 	close(w.stop)
 	<-w.stopped
 	w.printer.setDraw(nil)
 }
 
-// Event shows an event.
+// Event prints a stack event.
 func (w *Watch) Event(event changeset.Event) {
 	p := w.printer
 	status := string(event.Status)
@@ -88,7 +88,8 @@ func (w *Watch) Event(event changeset.Event) {
 	if event.Stack {
 		m.Event = "stack"
 		text := ""
-		if strings.Contains(status, "ROLLBACK") || strings.HasSuffix(status, "_FAILED") { // the others are shown as steps
+		if strings.Contains(status, "ROLLBACK") ||
+			strings.HasSuffix(status, "_FAILED") { // other statuses are printed as steps
 			text = p.paint(ansi.Red, "    stack "+status)
 			if event.Reason != "" {
 				text += ": " + event.Reason
@@ -113,7 +114,8 @@ func (w *Watch) Event(event changeset.Event) {
 	}
 }
 
-// start notes that AWS works on a resource; it tells so twice, the second time when only the resource must become steady.
+// start records that a change is in progress. CloudFormation reports this twice, the second time with only
+// stabilization left.
 func (w *Watch) start(event changeset.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,7 +130,7 @@ func (w *Watch) start(event changeset.Event) {
 	w.running = append(w.running, running{event.LogicalID, verb, event.Time})
 }
 
-// finish returns how long AWS worked on the resource, by its own clock.
+// finish returns how long the change took, by the timestamps of the events.
 func (w *Watch) finish(event changeset.Event) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,18 +145,18 @@ func (w *Watch) finish(event changeset.Event) time.Duration {
 	return 0
 }
 
-// lines tell what is in work and what waits.
+// lines renders the changes in progress and those that wait.
 func (w *Watch) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lines := []string{fmt.Sprintf("    %s: %d done, %d in work, %d waiting",
 		time.Since(w.begun).Round(time.Second), len(w.done), len(w.running), len(w.pending))}
 	for i, r := range w.running {
-		if i == shownAtMost {
+		if i == maxShown {
 			lines = append(lines, fmt.Sprintf("      … and %d more", len(w.running)-i))
 			break
 		}
-		// Both clocks count here, so it is not exact.
+		// Approximate, because since is AWS's clock.
 		lines = append(lines, fmt.Sprintf("      %s %s, %s", r.verb, r.id, max(0, time.Since(r.since)).Round(time.Second)))
 	}
 	for _, id := range w.pending {
@@ -164,14 +166,14 @@ func (w *Watch) lines() []string {
 				break
 			}
 		}
-		if len(lines) > shownAtMost+shownAtMost/2 {
+		if len(lines) > maxShown+maxShown/2 {
 			break
 		}
 	}
 	return lines
 }
 
-// verb says a resource's status in a word.
+// verb returns a short form of a resource status.
 func verb(status string) string {
 	for _, known := range []struct{ suffix, word string }{
 		{"CREATE_COMPLETE", "created"},

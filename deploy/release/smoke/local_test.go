@@ -21,13 +21,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// The real functions behind the real routes, however they are authorized, and where If-Match is demanded.
+// The smoke test passes on the local stack for each authorization and with If-Match required.
 func TestRun_Local(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds the functions and starts DynamoDB Local")
 	}
-	// One database and one build for all.
+	// All subtests share one database and one build.
 	first := start(t, local.Config{
 		DynamoDBEndpoint: os.Getenv(testenv.EndpointVariable),
 		Parameters:       map[string]string{"Authorization": template.AuthorizationNone},
@@ -76,14 +76,20 @@ func deleteTable(t *testing.T, stack *local.Stack) {
 	t.Helper()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	client := dynamodb.Connect(stack.Database, func(o *awsdynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} })
-	_, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &stack.Table})
+	client := dynamodb.Connect(
+		stack.Database,
+		func(o *awsdynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} },
+	)
+	_, err := client.DeleteTable(
+		context.WithoutCancel(t.Context()),
+		&awsdynamodb.DeleteTableInput{TableName: &stack.Table},
+	)
 	if err != nil {
 		t.Errorf("delete the table: %v", err)
 	}
 }
 
-// bootstraps returns the functions' executables that the tests share; none: the stack builds its own.
+// bootstraps returns the executables of the functions that tests share, or nil, so that the stack builds its own.
 func bootstraps(t *testing.T) map[string]string {
 	t.Helper()
 	dir := os.Getenv(testenv.FunctionsVariable)
@@ -101,7 +107,7 @@ func bootstraps(t *testing.T) map[string]string {
 	return paths
 }
 
-// target authenticates as the stack's own requests are.
+// target returns the stack as a target, with its example credentials.
 func target(t *testing.T, stack *local.Stack, authorization string) smoke.Target {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.URL+"/users", http.NoBody)
@@ -114,14 +120,21 @@ func target(t *testing.T, stack *local.Stack, authorization string) smoke.Target
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	target := smoke.Target{
-		URL: stack.URL, Authorization: authorization, APIKey: req.Header.Get("X-Api-Key"), Progress: func(text string) { t.Log(text) },
-		Config: aws.Config{Region: "us-east-1", HTTPClient: &http.Client{Transport: transport}},
+		URL:           stack.URL,
+		Authorization: authorization,
+		APIKey:        req.Header.Get("X-Api-Key"),
+		Progress:      func(text string) { t.Log(text) },
+		Config:        aws.Config{Region: "us-east-1", HTTPClient: &http.Client{Transport: transport}},
 	}
 	switch authorization {
 	case template.AuthorizationCognito:
 		target.Token = req.Header.Get("Authorization")
-	case template.AuthorizationIAM: // the example of AWS's documentation, which the stack on this machine takes
-		target.Config.Credentials = credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "")
+	case template.AuthorizationIAM: // the example of AWS's documentation, which the local stack accepts
+		target.Config.Credentials = credentials.NewStaticCredentialsProvider(
+			"AKIAIOSFODNN7EXAMPLE",
+			"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+			"",
+		)
 	}
 	return target
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Failure is an answer of the stage that is not as it should be. It has nothing in it of what users there are.
+// Failure is an unexpected response. It contains no data of other users.
 type Failure struct {
-	Step      string // what was tried, with method and address
+	Step      string // the step, with method and path
 	Want, Got string // such as "412 PreconditionFailed"
-	Status    int    // that was answered
-	RequestID string // by which the logs tell more; empty where there was none
+	Status    int    // the status code of the response
+	RequestID string // finds the log lines of the request; "" if the response has none
 	hint      string
 }
 
-// Error tells all of it.
+// Error implements error.
 func (f *Failure) Error() string {
 	text := fmt.Sprintf("smoke test: %s: got %s, want %s", f.Step, f.Got, f.Want)
 	if f.RequestID != "" {
@@ -38,23 +38,23 @@ func (f *Failure) Error() string {
 	return text
 }
 
-// request is a step.
+// request is the request of a step.
 type request struct {
 	step         string
-	method, path string // the path follows the invoke URL
+	method, path string // path is relative to the invoke URL
 	header       http.Header
 	body         map[string]any
-	anonymous    bool // it has nothing that authorizes it
+	anonymous    bool // sent without authorization
 	want         want
 }
 
-// want is what must be true of an answer.
+// want is the expected response.
 type want struct {
 	status  int
-	code    string            // of a problem document; empty: there need not be one
-	refused bool              // as not authorized, instead of status
-	user    map[string]any    // that must be in the body, with further attributes perhaps
-	etag    func(string) bool // nil: any or none
+	code    string            // of a problem document; "" accepts any
+	refused bool              // rejected as unauthorized, instead of status
+	user    map[string]any    // attributes that the body must have
+	etag    func(string) bool // nil accepts any or none
 	page    bool              // the body is a page of users
 }
 
@@ -66,118 +66,118 @@ func otherETag(etag string) func(string) bool {
 	return func(other string) bool { return other != "" && other != etag }
 }
 
-// answer is what is looked at of a response.
-type answer struct {
+// result is the part of a response that is checked.
+type result struct {
 	status    int
-	code      string // of a problem document; API Gateway's own error type where there is none
+	code      string // of a problem document, or else API Gateway's error type
 	requestID string
 	etag      string
-	user      map[string]any // the object in the body; nil where it is none
+	user      map[string]any // the object in the body; nil if it is not an object
 }
 
-// do sends a request and checks the answer.
-func (r *run) do(ctx context.Context, req request) (answer, error) {
+// do sends a request and checks the response.
+func (r *run) do(ctx context.Context, req request) (result, error) {
 	step := fmt.Sprintf("%s (%s %s)", req.step, req.method, req.path)
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no answer within %v", requestTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no response within %v", requestTimeout))
 	defer cancel()
 	got, err := r.send(ctx, req)
-	r.remember(req, got, err)
+	r.trackUser(req, got, err)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return answer{}, fmt.Errorf("smoke test: %s: %w", step, err)
+		return result{}, fmt.Errorf("smoke test: %s: %w", step, err)
 	}
 	if failure := got.compare(req.want); failure != nil {
 		failure.Step, failure.Status, failure.RequestID = step, got.status, got.requestID
 		if got.status == http.StatusForbidden && !req.anonymous {
-			failure.hint = r.forbidden()
+			failure.hint = r.forbiddenHint()
 		}
 		return got, failure
 	}
 	return got, nil
 }
 
-// remember keeps whether there may be a user to be deleted.
-func (r *run) remember(req request, got answer, err error) {
+// trackUser records whether the user may exist now.
+func (r *run) trackUser(req request, got result, err error) {
 	refused := got.status >= http.StatusBadRequest && got.status < http.StatusInternalServerError
 	switch {
-	case req.method == http.MethodPost && !req.anonymous && !refused: // a failure may have come after it was created
+	case req.method == http.MethodPost && !req.anonymous && !refused: // a 5xx may follow a creation
 		r.exists = true
 	case req.method == http.MethodDelete && err == nil && got.status < http.StatusBadRequest:
 		r.exists = false
 	}
 }
 
-func (r *run) send(ctx context.Context, req request) (answer, error) {
+func (r *run) send(ctx context.Context, req request) (result, error) {
 	var body []byte
 	if req.body != nil {
 		var err error
 		if body, err = json.Marshal(req.body); err != nil {
-			return answer{}, fmt.Errorf("encode the user: %w", err)
+			return result{}, fmt.Errorf("encode the user: %w", err)
 		}
 	}
-	message, err := http.NewRequestWithContext(ctx, req.method, r.target.URL+req.path, bytes.NewReader(body))
+	httpRequest, err := http.NewRequestWithContext(ctx, req.method, r.target.URL+req.path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, err
+		return result{}, err
 	}
 	for name, values := range req.header {
-		message.Header[http.CanonicalHeaderKey(name)] = values
+		httpRequest.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	if req.body != nil {
-		message.Header.Set("Content-Type", "application/json")
+		httpRequest.Header.Set("Content-Type", "application/json")
 	}
 	if !req.anonymous {
-		if err := r.authorize(message); err != nil {
-			return answer{}, err
+		if err := r.authorize(httpRequest); err != nil {
+			return result{}, err
 		}
 	}
-	response, err := r.client.Do(message)
+	response, err := r.client.Do(httpRequest)
 	if err != nil {
-		return answer{}, err
+		return result{}, err
 	}
 	defer response.Body.Close()
-	const most = 10 << 20 // what API Gateway lets through
-	content, err := io.ReadAll(io.LimitReader(response.Body, most))
+	const maxResponse = 10 << 20 // API Gateway's payload limit, in bytes
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
-		return answer{}, fmt.Errorf("read the answer: %w", err)
+		return result{}, fmt.Errorf("read the response: %w", err)
 	}
 	return read(response, content), nil
 }
 
-// authorize makes the stage accept a request.
-func (r *run) authorize(message *http.Request) error {
+// authorize adds the authorization that the stage requires.
+func (r *run) authorize(httpRequest *http.Request) error {
 	switch r.target.Authorization {
 	case template.AuthorizationIAM:
-		return sigv4.Sign(message, r.target.Config.Credentials, r.target.Config.Region)
+		return sigv4.Sign(httpRequest, r.target.Config.Credentials, r.target.Config.Region)
 	case template.AuthorizationCognito:
-		message.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
+		httpRequest.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
 	case template.AuthorizationAPIKey:
-		message.Header.Set("X-Api-Key", r.target.APIKey)
+		httpRequest.Header.Set("X-Api-Key", r.target.APIKey)
 	}
 	return nil
 }
 
-// forbidden says why a request that was authorized may have been refused all the same.
-func (r *run) forbidden() string {
+// forbiddenHint says what to check if an authorized request is rejected.
+func (r *run) forbiddenHint() string {
 	switch r.target.Authorization {
 	case template.AuthorizationIAM:
-		return "may the credentials call execute-api:Invoke?"
+		return "check that the credentials allow execute-api:Invoke"
 	case template.AuthorizationAPIKey:
-		return "does the usage plan of the API key have this stage?"
+		return "check that the usage plan of the API key contains this stage"
 	default:
 		return ""
 	}
 }
 
-func read(response *http.Response, content []byte) answer {
-	a := answer{
+func read(response *http.Response, content []byte) result {
+	a := result{
 		status:    response.StatusCode,
 		requestID: response.Header.Get("X-Amzn-Requestid"),
 		etag:      response.Header.Get("Etag"),
 	}
 	if json.Unmarshal(content, &a.user) != nil {
-		a.user = nil // compare says so where it matters
+		a.user = nil // compare reports it if it matters
 	}
 	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") {
 		a.code, _ = a.user["code"].(string)
@@ -190,14 +190,14 @@ func read(response *http.Response, content []byte) answer {
 	return a
 }
 
-// compare returns nil where the answer is as wanted.
-func (a answer) compare(w want) *Failure {
+// compare returns nil if the response is as expected.
+func (a result) compare(w want) *Failure {
 	got := strings.TrimSpace(strconv.Itoa(a.status) + " " + a.code)
 	if w.refused {
 		if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
 			return nil
 		}
-		return &Failure{Got: got, Want: "401 or 403", hint: "the stage is open to anybody"}
+		return &Failure{Got: got, Want: "401 or 403", hint: "the stage accepts requests without authorization"}
 	}
 	wanted := strings.TrimSpace(strconv.Itoa(w.status) + " " + w.code)
 	if a.status != w.status || w.code != "" && a.code != w.code {
@@ -209,7 +209,10 @@ func (a answer) compare(w want) *Failure {
 		}
 	}
 	if w.etag != nil && !w.etag(a.etag) {
-		return &Failure{Got: got + " with the ETag " + cmp.Or(a.etag, "left out"), Want: wanted + " with the ETag of this state of the user"}
+		return &Failure{
+			Got:  got + " with the ETag " + cmp.Or(a.etag, "left out"),
+			Want: wanted + " with the ETag of this state of the user",
+		}
 	}
 	if _, isList := a.user["items"].([]any); w.page && !isList {
 		return &Failure{Got: got + " without items", Want: wanted + " with items"}
@@ -217,8 +220,8 @@ func (a answer) compare(w want) *Failure {
 	return nil
 }
 
-// tooNew tells whether a stage may have failed because not all of AWS knows of it yet: its address, its keys, its functions'
-// permissions and roles.
+// tooNew reports whether a stage may have failed because it has not propagated in AWS yet: its DNS name, its API keys,
+// or its functions' permissions and roles.
 func tooNew(err error) bool {
 	if failure, ok := errors.AsType[*Failure](err); ok {
 		switch failure.Status {

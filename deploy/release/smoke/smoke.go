@@ -1,5 +1,5 @@
-// Package smoke tries out a deployed stage from outside: it creates, reads, replaces and deletes a user of its own, and sees
-// whether the stage answers each request as the API document says, and none that is not authorized.
+// Package smoke runs a smoke test against a deployed stage: it creates, reads, replaces and deletes a user of its own.
+// It checks that each response conforms to the API document, and that requests without authorization are rejected.
 package smoke
 
 import (
@@ -15,40 +15,40 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// userPrefix begins the ids of the users that are created, so that one that could not be deleted is known for what it is.
+// userPrefix marks the ids of the test's users, in case one could not be deleted.
 const userPrefix = "smoke-test-"
 
-// Target is the stage, and how to authenticate there.
+// Target is the stage and how to authenticate to it.
 type Target struct {
-	URL           string     // the invoke URL, without a slash at its end
-	Authorization string     // the value of the template's parameter
-	Config        aws.Config // signs the requests with AWS_IAM; its HTTP client sends them, if it has one
-	APIKey        string     // with API_KEY
-	Token         string     // with COGNITO_USER_POOLS
+	URL           string     // the invoke URL, without a trailing slash
+	Authorization string     // the value of the template's parameter Authorization
+	Config        aws.Config // signs requests for AWS_IAM; sends requests with its HTTPClient, if set
+	APIKey        string     // for API_KEY
+	Token         string     // for COGNITO_USER_POOLS
 
-	// Patience is how long answers are forgiven that a stage gives before all of AWS knows of it: 403, 500, 503, and a host that
-	// has no address. It ends with the first good answer of each function. 0 is a minute.
+	// Patience is how long responses 403, 500 and 503 and failed name resolution are retried, which a new stage causes
+	// until it has propagated in AWS. It ends with the first expected response of each function. 0 means one minute.
 	Patience time.Duration
-	Progress func(text string) // is told how it goes, in a few lines; may be nil
+	Progress func(text string) // receives a few progress lines; may be nil
 }
 
 const (
 	defaultPatience = time.Minute
-	// A request may take as long as API Gateway lets it.
+	// Longer than API Gateway's integration timeout.
 	requestTimeout = 35 * time.Second
-	// What is left to do when the test has been stopped must not keep a person waiting.
+	// Short, because the user waits for it after an interruption.
 	cleanUpTimeout = 10 * time.Second
 )
 
-// Run tries out the stage, which takes a few seconds. The error is a [*Failure] where the stage does not answer as it should. The
-// user is deleted in any case, even when ctx ends; the error also tells where that could not be done.
+// Run runs the smoke test, which takes a few seconds. It returns a [*Failure] if a response is not as expected. It
+// deletes the user in any case, even if ctx ends; the error says if that failed.
 func Run(ctx context.Context, target Target) (err error) {
 	r, err := newRun(target)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.cleanUp(ctx)) }()
-	created, err := r.settle(ctx)
+	created, err := r.waitReady(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,19 +60,21 @@ func newRun(target Target) (*run, error) {
 	switch target.Authorization {
 	case template.AuthorizationIAM:
 		if target.Config.Credentials == nil {
-			return nil, errors.New("smoke test: the stage takes signed requests, and there are no credentials to sign with")
+			return nil, errors.New("smoke test: the stage requires signed requests, but there are no credentials")
 		}
 	case template.AuthorizationCognito:
 		if target.Token == "" {
-			return nil, errors.New("smoke test: the stage takes tokens of its user pool: give one as TOKEN, or leave the test out with SMOKE=0")
+			return nil, errors.New(
+				"smoke test: the stage requires a token of its user pool: set TOKEN, or skip the test with SMOKE=0",
+			)
 		}
 	case template.AuthorizationAPIKey:
 		if target.APIKey == "" {
-			return nil, errors.New("smoke test: the stage takes API keys, and none is given")
+			return nil, errors.New("smoke test: the stage requires an API key, but none is set")
 		}
 	case template.AuthorizationNone:
 	default:
-		return nil, fmt.Errorf("smoke test: there is no authorization %q", target.Authorization)
+		return nil, fmt.Errorf("smoke test: unknown authorization %q", target.Authorization)
 	}
 	if r.client == nil {
 		r.client = http.DefaultClient
@@ -86,25 +88,24 @@ func newRun(target Target) (*run, error) {
 	return r, nil
 }
 
-// run is one round trip.
+// run is one run of the test.
 type run struct {
 	target Target
 	client aws.HTTPClient
-	id     string // of the user
-	exists bool   // the user does, or may
+	id     string // of the test's user
+	exists bool   // whether the user exists or may exist
 }
 
-// path is the user's.
 func (r *run) path() string { return "/users/" + r.id }
 
-// user is what is sent; it has nothing personal.
+// user returns the body of a request, which contains no personal data.
 func (r *run) user(state string) map[string]any {
 	return map[string]any{"userId": r.id, "purpose": "smoke test", "state": state}
 }
 
-// settle waits until each function answers, and creates the user. It asks for what changes nothing, and for a creation that can be
-// repeated, so that nothing needs to be repeated after it: a repetition could hide a fault.
-func (r *run) settle(ctx context.Context) (created answer, err error) {
+// waitReady waits until each function responds, and creates the user. Only requests that change nothing and an
+// idempotent creation are retried: a retry of any other could hide an error.
+func (r *run) waitReady(ctx context.Context) (created result, err error) {
 	deadline := time.Now().Add(r.target.Patience)
 	for _, req := range []request{
 		{step: "read a user that does not exist", method: http.MethodGet, path: r.path(), want: notFound()},
@@ -117,20 +118,26 @@ func (r *run) settle(ctx context.Context) (created answer, err error) {
 			header: http.Header{"If-Match": {"*"}}, want: notFound(),
 		},
 	} {
-		if _, err := r.insist(ctx, deadline, req); err != nil {
-			return answer{}, err
+		if _, err := r.retry(ctx, deadline, req); err != nil {
+			return result{}, err
 		}
 	}
-	return r.insist(ctx, deadline, request{
-		step: "create a user", method: http.MethodPost, path: "/users", body: r.user("created"),
-		header: http.Header{"Idempotency-Key": {r.id}}, want: want{status: http.StatusCreated, user: r.user("created"), etag: anyETag},
+	return r.retry(ctx, deadline, request{
+		step:   "create a user",
+		method: http.MethodPost,
+		path:   "/users",
+		body:   r.user("created"),
+		header: http.Header{
+			"Idempotency-Key": {r.id},
+		},
+		want: want{status: http.StatusCreated, user: r.user("created"), etag: anyETag},
 	})
 }
 
 func notFound() want { return want{status: http.StatusNotFound, code: "UserNotFound"} }
 
-// roundTrip does each step once.
-func (r *run) roundTrip(ctx context.Context, created answer) error {
+// roundTrip runs each step once, without retries.
+func (r *run) roundTrip(ctx context.Context, created result) error {
 	_, err := r.do(ctx, request{
 		step: "read the user", method: http.MethodGet, path: r.path(),
 		want: want{status: http.StatusOK, user: r.user("created"), etag: sameETag(created.etag)},
@@ -161,12 +168,23 @@ func (r *run) roundTrip(ctx context.Context, created answer) error {
 			want:   want{status: http.StatusOK, user: r.user("replaced"), etag: sameETag(replaced.etag)},
 		},
 		{
-			step: "replace the user as it was before", method: http.MethodPut, path: r.path(), body: r.user("lost"),
-			header: http.Header{"If-Match": {created.etag}}, want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
+			step:   "replace the user as it was before",
+			method: http.MethodPut,
+			path:   r.path(),
+			body:   r.user("lost"),
+			header: http.Header{
+				"If-Match": {created.etag},
+			},
+			want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
 		},
 		{
-			step: "delete the user as it was before", method: http.MethodDelete, path: r.path(),
-			header: http.Header{"If-Match": {created.etag}}, want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
+			step:   "delete the user as it was before",
+			method: http.MethodDelete,
+			path:   r.path(),
+			header: http.Header{
+				"If-Match": {created.etag},
+			},
+			want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
 		},
 		{
 			step: "list users", method: http.MethodGet, path: "/users?limit=1", want: want{status: http.StatusOK, page: true},
@@ -193,52 +211,59 @@ func (r *run) roundTrip(ctx context.Context, created answer) error {
 	}
 	r.target.Progress("created, read, replaced, listed and deleted the user " + r.id)
 	if r.target.Authorization != template.AuthorizationNone {
-		r.target.Progress("requests without authorization are refused")
+		r.target.Progress("requests without authorization are rejected")
 	}
 	return nil
 }
 
-// anonymous are requests that nobody answers for. They would do something if they were let through.
+// anonymous returns requests without authorization, which would take effect if they were accepted.
 func (r *run) anonymous() []request {
 	requests := []request{
 		{method: http.MethodGet, path: r.path()},
 		{method: http.MethodGet, path: "/users?limit=1"},
 		{method: http.MethodPost, path: "/users", body: r.user("anonymous")},
 		{method: http.MethodPut, path: r.path(), body: r.user("anonymous"), header: http.Header{"If-Match": {"*"}}},
-		{method: http.MethodPut, path: "/users?userId=" + r.id, body: r.user("anonymous"), header: http.Header{"If-Match": {"*"}}},
+		{
+			method: http.MethodPut,
+			path:   "/users?userId=" + r.id,
+			body:   r.user("anonymous"),
+			header: http.Header{"If-Match": {"*"}},
+		},
 		{method: http.MethodDelete, path: r.path(), header: http.Header{"If-Match": {"*"}}},
 		{method: http.MethodDelete, path: "/users?userId=" + r.id, header: http.Header{"If-Match": {"*"}}},
 	}
 	for i := range requests {
-		requests[i].step = "ask without authorization"
+		requests[i].step = "send without authorization"
 		requests[i].anonymous = true
 		requests[i].want = want{refused: true}
 	}
 	return requests
 }
 
-// insist repeats a request until the deadline as long as the stage may only be too new to answer it.
-func (r *run) insist(ctx context.Context, deadline time.Time, req request) (answer, error) {
+// retry sends a request until the deadline, as long as the failure may come from a stage that is too new.
+func (r *run) retry(ctx context.Context, deadline time.Time, req request) (result, error) {
 	pause := r.target.Patience / 30
-	told := false
+	announced := false
 	for {
 		got, err := r.do(ctx, req)
 		if err == nil || !tooNew(err) || time.Until(deadline) < pause {
 			return got, err
 		}
-		if !told {
-			r.target.Progress(fmt.Sprintf("%v: waiting up to %v for a stage that may be too new", err, time.Until(deadline).Round(time.Second)))
-			told = true
+		if !announced {
+			r.target.Progress(
+				fmt.Sprintf("%v: retrying for up to %v, as the stage may be too new", err, time.Until(deadline).Round(time.Second)),
+			)
+			announced = true
 		}
 		select {
 		case <-ctx.Done():
-			return answer{}, fmt.Errorf("smoke test: %s: %w", req.step, context.Cause(ctx))
+			return result{}, fmt.Errorf("smoke test: %s: %w", req.step, context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
 }
 
-// cleanUp deletes the user where that may be left, whether ctx has ended or not.
+// cleanUp deletes the user if it may exist, even if ctx has ended.
 func (r *run) cleanUp(ctx context.Context) error {
 	if !r.exists {
 		return nil

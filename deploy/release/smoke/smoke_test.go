@@ -24,9 +24,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// service answers as the API document says, for users in memory, and only requests with an Authorization header.
+// service implements the API document for users in memory, and accepts only requests with an Authorization header.
 type service struct {
-	// before is asked first, with how many times this method and path were asked for; true: it has answered.
+	// before is called first, with the number of requests for this method and path so far; it reports whether it has
+	// responded.
 	before func(w http.ResponseWriter, r *http.Request, times int) bool
 
 	mu      sync.Mutex
@@ -34,7 +35,7 @@ type service struct {
 	etags   map[string]string
 	asked   map[string]int
 	last    int // ETag
-	changed int // how many requests have changed users
+	changed int // number of requests that have changed users
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -98,7 +99,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// write keeps the user. It is called with the lock.
+// write stores the user. The caller holds the lock.
 func (s *service) write(w http.ResponseWriter, status int, id string, user map[string]any) {
 	s.last++
 	s.changed++
@@ -112,10 +113,14 @@ func (s *service) write(w http.ResponseWriter, status int, id string, user map[s
 func problem(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"code": code, "status": status, "detail": "ada@example.org", "requestId": "request-2"})
+	_ = json.NewEncoder(
+		w,
+	).Encode(
+		map[string]any{"code": code, "status": status, "detail": "ada@example.org", "requestId": "request-2"},
+	)
 }
 
-// serve returns the service, and how to try it out with signed requests.
+// serve starts the service and returns a target with signed requests.
 func serve(t *testing.T) (*service, smoke.Target) {
 	t.Helper()
 	s := &service{users: map[string]map[string]any{}, etags: map[string]string{}, asked: map[string]int{}}
@@ -135,13 +140,13 @@ func serve(t *testing.T) (*service, smoke.Target) {
 	}
 }
 
-// empty fails the test where users are left.
+// empty fails the test if users remain.
 func (s *service) empty(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range s.users {
-		t.Errorf("the user %s is left", id)
+		t.Errorf("the user %s remains", id)
 	}
 }
 
@@ -151,7 +156,10 @@ func TestRun(t *testing.T) {
 		change func(*smoke.Target)
 		want   map[string]string // headers of a request
 	}{
-		"AWS_IAM": {func(*smoke.Target) {}, map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=AKID/", "X-Amz-Security-Token": "token"}},
+		"AWS_IAM": {
+			func(*smoke.Target) {},
+			map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=AKID/", "X-Amz-Security-Token": "token"},
+		},
 		"COGNITO_USER_POOLS": {
 			func(target *smoke.Target) { target.Token = "Bearer abc" }, map[string]string{"Authorization": "Bearer abc"},
 		},
@@ -165,7 +173,7 @@ func TestRun(t *testing.T) {
 			anonymous := 0
 			s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 				if r.Header.Get("Authorization") == "" {
-					anonymous++ // one after the other
+					anonymous++ // no lock: requests are sequential
 					return false
 				}
 				for name, want := range tt.want {
@@ -182,13 +190,13 @@ func TestRun(t *testing.T) {
 			}
 			s.empty(t)
 			if s.changed != 3 {
-				t.Errorf("%d requests have changed users, want 3: to create, replace and delete one", s.changed)
+				t.Errorf("%d requests have changed users, want 3: POST, PUT and DELETE", s.changed)
 			}
 			if anonymous != 7 {
 				t.Errorf("%d requests without authorization, want one of each operation at each address", anonymous)
 			}
 			if len(progress) != 2 || !strings.Contains(progress[0], "user smoke-test-") {
-				t.Errorf("progress = %q, want what was done with which user", progress)
+				t.Errorf("progress = %q, want the operations and the user", progress)
 			}
 		})
 	}
@@ -199,8 +207,8 @@ func TestRun_NoCredentials(t *testing.T) {
 	tests := map[string]string{
 		"AWS_IAM":            "no credentials",
 		"COGNITO_USER_POOLS": "TOKEN",
-		"API_KEY":            "API keys",
-		"Custom":             `no authorization "Custom"`,
+		"API_KEY":            "an API key",
+		"Custom":             `unknown authorization "Custom"`,
 	}
 	for authorization, want := range tests {
 		err := smoke.Run(t.Context(), smoke.Target{URL: "http://127.0.0.1:1/prod", Authorization: authorization})
@@ -210,7 +218,7 @@ func TestRun_NoCredentials(t *testing.T) {
 	}
 }
 
-// fault replaces the answer to one kind of request, and tells whether it has.
+// fault responds to one kind of request, and reports whether it did.
 type fault func(w http.ResponseWriter, r *http.Request) bool
 
 func TestRun_Faults(t *testing.T) {
@@ -227,30 +235,57 @@ func TestRun_Faults(t *testing.T) {
 	tests := []struct {
 		name   string
 		fault  fault
-		forget func(r *http.Request) // changes the request before it is answered as it should be
+		forget func(r *http.Request) // changes the request before the service handles it
 		want   smoke.Failure
 	}{
 		{
-			name: "reads break down", fault: status(http.MethodGet, "Authorization", "AWS4", 502, "BadGateway"),
-			want: smoke.Failure{Step: "read a user that does not exist", Want: "404 UserNotFound", Got: "502 BadGateway", Status: 502, RequestID: "request-2"},
+			name:  "GET fails",
+			fault: status(http.MethodGet, "Authorization", "AWS4", 502, "BadGateway"),
+			want: smoke.Failure{
+				Step:      "read a user that does not exist",
+				Want:      "404 UserNotFound",
+				Got:       "502 BadGateway",
+				Status:    502,
+				RequestID: "request-2",
+			},
 		},
 		{
-			name: "another 404", fault: status(http.MethodGet, "Authorization", "AWS4", 404, "RouteNotFound"),
-			want: smoke.Failure{Step: "read a user that does not exist", Want: "404 UserNotFound", Got: "404 RouteNotFound", Status: 404, RequestID: "request-2"},
+			name:  "another 404",
+			fault: status(http.MethodGet, "Authorization", "AWS4", 404, "RouteNotFound"),
+			want: smoke.Failure{
+				Step:      "read a user that does not exist",
+				Want:      "404 UserNotFound",
+				Got:       "404 RouteNotFound",
+				Status:    404,
+				RequestID: "request-2",
+			},
 		},
 		{
-			name: "the gateway's own answer",
+			name: "the gateway's own response",
 			fault: func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("X-Amzn-Errortype", "InternalServerErrorException")
 				w.Header().Set("X-Amzn-Requestid", "request-3")
 				w.WriteHeader(http.StatusGatewayTimeout)
 				return true
 			},
-			want: smoke.Failure{Step: "read a user that does not exist", Want: "404 UserNotFound", Got: "504 InternalServerErrorException", Status: 504, RequestID: "request-3"},
+			want: smoke.Failure{
+				Step:      "read a user that does not exist",
+				Want:      "404 UserNotFound",
+				Got:       "504 InternalServerErrorException",
+				Status:    504,
+				RequestID: "request-3",
+			},
 		},
 		{
-			name: "creating is refused", fault: status(http.MethodPost, "Authorization", "AWS4", 415, "UnsupportedMediaType"),
-			want: smoke.Failure{Step: "create a user", Want: "201", Got: "415 UnsupportedMediaType", Status: 415, RequestID: "request-2"},
+			name:  "POST is rejected",
+			fault: status(http.MethodPost, "Authorization", "AWS4", 415, "UnsupportedMediaType"),
+			want: smoke.Failure{
+				Step:      "create a user",
+				Want:      "201",
+				Got:       "415 UnsupportedMediaType",
+				Status:    415,
+				RequestID: "request-2",
+			},
 		},
 		{
 			name: "no ETag",
@@ -263,16 +298,33 @@ func TestRun_Faults(t *testing.T) {
 				return true
 			},
 			want: smoke.Failure{
-				Step: "create a user", Want: "201 with the ETag of this state of the user", Got: "201 with the ETag left out", Status: 201,
+				Step:   "create a user",
+				Want:   "201 with the ETag of this state of the user",
+				Got:    "201 with the ETag left out",
+				Status: 201,
 			},
 		},
 		{
-			name: "If-None-Match is ignored", forget: func(r *http.Request) { r.Header.Del("If-None-Match") },
-			want: smoke.Failure{Step: "read the user that has not changed", Want: "304", Got: "200", Status: 200, RequestID: "request-1"},
+			name:   "If-None-Match is ignored",
+			forget: func(r *http.Request) { r.Header.Del("If-None-Match") },
+			want: smoke.Failure{
+				Step:      "read the user that has not changed",
+				Want:      "304",
+				Got:       "200",
+				Status:    200,
+				RequestID: "request-1",
+			},
 		},
 		{
-			name: "If-Match is ignored", forget: func(r *http.Request) { r.Header.Del("If-Match") },
-			want: smoke.Failure{Step: "replace the user as it was before", Want: "412 PreconditionFailed", Got: "200", Status: 200, RequestID: "request-1"},
+			name:   "If-Match is ignored",
+			forget: func(r *http.Request) { r.Header.Del("If-Match") },
+			want: smoke.Failure{
+				Step:      "replace the user as it was before",
+				Want:      "412 PreconditionFailed",
+				Got:       "200",
+				Status:    200,
+				RequestID: "request-1",
+			},
 		},
 		{
 			name: "If-Match is ignored by DELETE",
@@ -281,11 +333,24 @@ func TestRun_Faults(t *testing.T) {
 					r.Header.Del("If-Match")
 				}
 			},
-			want: smoke.Failure{Step: "delete the user as it was before", Want: "412 PreconditionFailed", Got: "204", Status: 204, RequestID: "request-1"},
+			want: smoke.Failure{
+				Step:      "delete the user as it was before",
+				Want:      "412 PreconditionFailed",
+				Got:       "204",
+				Status:    204,
+				RequestID: "request-1",
+			},
 		},
 		{
-			name: "PUT breaks down", fault: status(http.MethodPut, "If-Match", `"`, 500, "InternalError"),
-			want: smoke.Failure{Step: "replace the user", Want: "200", Got: "500 InternalError", Status: 500, RequestID: "request-2"},
+			name:  "PUT fails",
+			fault: status(http.MethodPut, "If-Match", `"`, 500, "InternalError"),
+			want: smoke.Failure{
+				Step:      "replace the user",
+				Want:      "200",
+				Got:       "500 InternalError",
+				Status:    500,
+				RequestID: "request-2",
+			},
 		},
 		{
 			name: "PUT changes nothing",
@@ -297,10 +362,15 @@ func TestRun_Faults(t *testing.T) {
 				_, _ = io.Copy(w, r.Body)
 				return true
 			},
-			want: smoke.Failure{Step: "replace the user", Want: "200 with the ETag of this state of the user", Got: `200 with the ETag "1"`, Status: 200},
+			want: smoke.Failure{
+				Step:   "replace the user",
+				Want:   "200 with the ETag of this state of the user",
+				Got:    `200 with the ETag "1"`,
+				Status: 200,
+			},
 		},
 		{
-			name: "PUT answers with another user",
+			name: "PUT returns another user",
 			fault: func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method != http.MethodPut || !strings.HasPrefix(r.Header.Get("If-Match"), `"`) {
 					return false
@@ -323,31 +393,49 @@ func TestRun_Faults(t *testing.T) {
 			want: smoke.Failure{Step: "list users", Want: "200 with items", Got: "200 without items", Status: 200},
 		},
 		{
-			name: "anybody may read",
+			name: "GET without authorization is accepted",
 			forget: func(r *http.Request) {
 				if r.Method == http.MethodGet {
 					r.Header.Set("Authorization", "none")
 				}
 			},
-			want: smoke.Failure{Step: "ask without authorization (GET", Want: "401 or 403", Got: "200", Status: 200, RequestID: "request-1"},
+			want: smoke.Failure{
+				Step:      "send without authorization (GET",
+				Want:      "401 or 403",
+				Got:       "200",
+				Status:    200,
+				RequestID: "request-1",
+			},
 		},
 		{
-			name: "anybody may delete",
+			name: "DELETE without authorization is accepted",
 			forget: func(r *http.Request) {
 				if r.Method == http.MethodDelete {
 					r.Header.Set("Authorization", "none")
 				}
 			},
-			want: smoke.Failure{Step: "ask without authorization (DELETE", Want: "401 or 403", Got: "204", Status: 204, RequestID: "request-1"},
+			want: smoke.Failure{
+				Step:      "send without authorization (DELETE",
+				Want:      "401 or 403",
+				Got:       "204",
+				Status:    204,
+				RequestID: "request-1",
+			},
 		},
 		{
-			name: "DELETE mistakes the ETag",
+			name: "DELETE rejects the current ETag",
 			forget: func(r *http.Request) {
 				if r.Method == http.MethodDelete && r.Header.Get("If-Match") == `"2"` {
 					r.Header.Set("If-Match", `"0"`)
 				}
 			},
-			want: smoke.Failure{Step: "delete the user", Want: "204", Got: "412 PreconditionFailed", Status: 412, RequestID: "request-1"},
+			want: smoke.Failure{
+				Step:      "delete the user",
+				Want:      "204",
+				Got:       "412 PreconditionFailed",
+				Status:    412,
+				RequestID: "request-1",
+			},
 		},
 		{
 			name: "a deleted user comes back",
@@ -381,11 +469,12 @@ func TestRun_Faults(t *testing.T) {
 				t.Fatalf("error = %v, want a Failure", err)
 			}
 			if !strings.HasPrefix(failure.Step, tt.want.Step) || !strings.HasPrefix(failure.Got, tt.want.Got) ||
-				tt.want.Want != "" && failure.Want != tt.want.Want || failure.Status != tt.want.Status || failure.RequestID != tt.want.RequestID {
+				tt.want.Want != "" &&
+					failure.Want != tt.want.Want || failure.Status != tt.want.Status || failure.RequestID != tt.want.RequestID {
 				t.Errorf("got  %+v\nwant %+v", *failure, tt.want)
 			}
 			if strings.Contains(err.Error(), "ada@example.org") {
-				t.Errorf("error = %v\nhas something of the body", err)
+				t.Errorf("error = %v\ncontains part of the body", err)
 			}
 			if !strings.Contains(err.Error(), failure.Step) || !strings.Contains(err.Error(), failure.RequestID) {
 				t.Errorf("error = %v, want the step and the request id", err)
@@ -395,7 +484,7 @@ func TestRun_Faults(t *testing.T) {
 	}
 }
 
-// A stage that was just made refuses and fails until all of AWS knows of it, and each function by itself.
+// A new stage rejects requests until it has propagated, each function independently.
 func TestRun_NewStage(t *testing.T) {
 	t.Parallel()
 	s, target := serve(t)
@@ -420,7 +509,7 @@ func TestRun_NewStage(t *testing.T) {
 	s.empty(t)
 	waits := 0
 	for _, text := range progress {
-		if strings.Contains(text, "waiting up to") {
+		if strings.Contains(text, "retrying for up to") {
 			waits++
 		}
 	}
@@ -440,17 +529,17 @@ func TestRun_Forbidden(t *testing.T) {
 	err := smoke.Run(t.Context(), target)
 	failure, ok := errors.AsType[*smoke.Failure](err)
 	if !ok || failure.Got != "403 Forbidden" || !strings.Contains(err.Error(), "execute-api:Invoke") {
-		t.Errorf("error = %v, want one that tells which permission may lack", err)
+		t.Errorf("error = %v, want the permission to check", err)
 	}
 	if s.asked[http.MethodGet] < 2 {
-		t.Error("it was not tried again")
+		t.Error("the request was not retried")
 	}
 	if s.asked[http.MethodDelete] > 0 {
 		t.Error("a user was deleted that was never created")
 	}
 }
 
-// The name of a new API does not resolve at once.
+// The DNS name of a new API does not resolve at once.
 func TestRun_NoAddress(t *testing.T) {
 	t.Parallel()
 	s, target := serve(t)
@@ -474,12 +563,15 @@ func TestRun_NoAddress(t *testing.T) {
 	tries, target.Patience = -1000, 60*time.Millisecond
 	transport.CloseIdleConnections()
 	err := smoke.Run(t.Context(), target)
-	if _, ok := errors.AsType[*net.DNSError](err); !ok || !strings.Contains(err.Error(), "read a user that does not exist") {
+	if _, ok := errors.AsType[*net.DNSError](
+		err,
+	); !ok ||
+		!strings.Contains(err.Error(), "read a user that does not exist") {
 		t.Errorf("error = %v, want the one of the first step", err)
 	}
 }
 
-// Wherever the test is stopped, the user is deleted.
+// The user is deleted wherever the test is interrupted.
 func TestRun_Interrupted(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("stop pressed")
@@ -498,7 +590,7 @@ func TestRun_Interrupted(t *testing.T) {
 						return false
 					}
 					if !answered {
-						// It is done, and the client does not learn of it.
+						// The request takes effect, but its response is lost.
 						s.before = nil
 						s.ServeHTTP(httptest.NewRecorder(), r)
 						cancel(stop)
@@ -541,7 +633,15 @@ func TestRun_CleanUpFails(t *testing.T) {
 			t.Errorf("error = %v, want it to contain %q", err, want)
 		}
 	}
-	if diff := cmp.Diff(map[string]any{"userId": left[0], "purpose": "smoke test", "state": "replaced", "updatedAt": "2026-01-01T00:00:00.000Z"}, s.users[left[0]]); diff != "" {
+	if diff := cmp.Diff(
+		map[string]any{
+			"userId":    left[0],
+			"purpose":   "smoke test",
+			"state":     "replaced",
+			"updatedAt": "2026-01-01T00:00:00.000Z",
+		},
+		s.users[left[0]],
+	); diff != "" {
 		t.Errorf("user (-want +got):\n%s", diff)
 	}
 }

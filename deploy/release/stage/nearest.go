@@ -2,10 +2,9 @@ package stage
 
 import "strings"
 
-// nearest returns the candidate that the word was most likely meant to be: one that few edits make of it, whatever the case of
-// letters. ok is false where none is near.
+// nearest returns the candidate with the smallest edit distance to word, ignoring case. ok is false if none is close.
 func nearest(word string, candidates []string) (candidate string, ok bool) {
-	least := min(max(2, len(word)/3)+1, len(word)) // so many edits would make it another word
+	least := min(max(2, len(word)/3)+1, len(word)) // a distance that makes it another word
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least {
 			least, candidate, ok = d, c, true
@@ -14,7 +13,7 @@ func nearest(word string, candidates []string) (candidate string, ok bool) {
 	return candidate, ok
 }
 
-// distance is Levenshtein's: how many bytes must be added, taken away or replaced to make b of a.
+// distance returns the Levenshtein distance of a and b, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -34,8 +34,12 @@ func TestLoad(t *testing.T) {
 		want          stage.Stage
 	}{
 		{"empty", "", stage.Stage{}},
-		{"comments alone", "# nothing\n", stage.Stage{}},
-		{"all parameters commented out", "region: eu-west-1\nparameters:\n  # LogLevel: DEBUG\n", stage.Stage{Region: "eu-west-1"}},
+		{"only comments", "# nothing\n", stage.Stage{}},
+		{
+			"all parameters commented out",
+			"region: eu-west-1\nparameters:\n  # LogLevel: DEBUG\n",
+			stage.Stage{Region: "eu-west-1"},
+		},
 		{
 			"everything",
 			"region: eu-west-1\naccount: 012345678901\nparameters:\n  LogLevel: DEBUG\n  LogRetentionDays: 30\n  Architecture: x86_64\n",
@@ -92,30 +96,68 @@ func TestLoad_Refused(t *testing.T) {
 		name, content string
 		want          []string // the lines of the error
 	}{
-		{"no mapping", "- region\n", []string{"stages/prod.yaml:1:1: the stage must be a mapping of names to values"}},
+		{"no mapping", "- region\n", []string{"stages/prod.yaml:1:1: the stage: want a mapping of names to values"}},
 		{"no YAML", "region: [\n", []string{"stages/prod.yaml: yaml: line 1: did not find expected node content"}},
-		{"two documents", "region: a\n---\nregion: b\n", []string{"stages/prod.yaml: it must hold one YAML document"}},
-		{"a key with a typo", "regoin: a\n", []string{"stages/prod.yaml:1:1: regoin: the stage has no such name; did you mean region?"}},
-		{"a key of something else", "Transform: a\n", []string{"stages/prod.yaml:1:1: Transform: the stage has no such name, but account, parameters, region"}},
+		{"two documents", "region: a\n---\nregion: b\n", []string{"stages/prod.yaml: want one YAML document"}},
 		{
-			"several faults",
+			"a key with a typo",
+			"regoin: a\n",
+			[]string{"stages/prod.yaml:1:1: regoin: unknown name in the stage; did you mean region?"},
+		},
+		{
+			"a key of something else",
+			"Transform: a\n",
+			[]string{"stages/prod.yaml:1:1: Transform: unknown name in the stage: want one of account, parameters, region"},
+		},
+		{
+			"several errors",
 			"region: a\naccount: 1234\nparameters:\n  LogLvl: DEBUG\n  architecture: arm64\n  Everything: yes\n  StageName: prod\n",
 			[]string{
-				`stages/prod.yaml:2:10: account: "1234" is not the 12 digits of an account`,
-				"stages/prod.yaml:4:3: LogLvl: parameters has no such name; did you mean LogLevel?",
-				"stages/prod.yaml:5:3: architecture: parameters has no such name; did you mean Architecture?",
-				"stages/prod.yaml:6:3: Everything: parameters has no such name, but Architecture, LogLevel, LogRetentionDays, Origins, StageName",
-				"stages/prod.yaml:7:3: StageName: leave it out, it is the file's name",
+				`stages/prod.yaml:2:10: account: want 12 digits, got "1234"`,
+				"stages/prod.yaml:4:3: LogLvl: unknown name in parameters; did you mean LogLevel?",
+				"stages/prod.yaml:5:3: architecture: unknown name in parameters; did you mean Architecture?",
+				"stages/prod.yaml:6:3: Everything: unknown name in parameters: want one of Architecture, LogLevel, LogRetentionDays, Origins, StageName",
+				"stages/prod.yaml:7:3: StageName: remove it, the name of the file sets it",
 			},
 		},
-		{"a key twice", "region: a\nregion: b\n", []string{"stages/prod.yaml:2:1: region: it is there twice"}},
-		{"a parameter twice", "parameters:\n  LogLevel: INFO\n  LogLevel: INFO\n", []string{"stages/prod.yaml:3:3: LogLevel: it is there twice"}},
-		{"no value", "parameters:\n  LogLevel:\n", []string{`stages/prod.yaml:2:12: LogLevel: it has no value; write "" for an empty one, or leave it out for its default`}},
-		{"a list", "parameters:\n  Origins: [a, b]\n", []string{"stages/prod.yaml:2:12: Origins: it must be a text, a number, true or false"}},
-		{"a mapping", "parameters:\n  Origins: {a: b}\n", []string{"stages/prod.yaml:2:12: Origins: it must be a text, a number, true or false"}},
-		{"a time", "parameters:\n  Origins: 2026-01-01\n", []string{"stages/prod.yaml:2:12: Origins: it must be a text, a number, true or false"}},
-		{"an alias", "region: &r eu-west-1\nparameters:\n  Origins: *r\n", []string{"stages/prod.yaml:3:12: Origins: it must be a text, a number, true or false"}},
-		{"parameters that are a text", "parameters: LogLevel\n", []string{"stages/prod.yaml:1:13: parameters must be a mapping of names to values"}},
+		{"a key twice", "region: a\nregion: b\n", []string{"stages/prod.yaml:2:1: region: duplicate key"}},
+		{
+			"a parameter twice",
+			"parameters:\n  LogLevel: INFO\n  LogLevel: INFO\n",
+			[]string{"stages/prod.yaml:3:3: LogLevel: duplicate key"},
+		},
+		{
+			"no value",
+			"parameters:\n  LogLevel:\n",
+			[]string{
+				`stages/prod.yaml:2:12: LogLevel: no value; write "" for an empty string, or remove the key for the default`,
+			},
+		},
+		{
+			"a list",
+			"parameters:\n  Origins: [a, b]\n",
+			[]string{"stages/prod.yaml:2:12: Origins: want a string, a number, true or false"},
+		},
+		{
+			"a mapping",
+			"parameters:\n  Origins: {a: b}\n",
+			[]string{"stages/prod.yaml:2:12: Origins: want a string, a number, true or false"},
+		},
+		{
+			"a time",
+			"parameters:\n  Origins: 2026-01-01\n",
+			[]string{"stages/prod.yaml:2:12: Origins: want a string, a number, true or false"},
+		},
+		{
+			"an alias",
+			"region: &r eu-west-1\nparameters:\n  Origins: *r\n",
+			[]string{"stages/prod.yaml:3:12: Origins: want a string, a number, true or false"},
+		},
+		{
+			"parameters that are a string",
+			"parameters: LogLevel\n",
+			[]string{"stages/prod.yaml:1:13: parameters: want a mapping of names to values"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,13 +173,19 @@ func TestLoad_Refused(t *testing.T) {
 	}
 }
 
-func TestLoad_Absent(t *testing.T) {
+func TestLoad_UnknownStage(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, want string }{
-		{"prdo", `there is no stage "prdo", but dev, prod; did you mean STAGE=prod? To add it, copy one of deploy/stages to deploy/stages/prdo.yaml and edit it`},
-		{"test", `there is no stage "test", but dev, prod. To add it, copy one of deploy/stages to deploy/stages/test.yaml and edit it`},
-		{"../template", `there is no stage "../template", but dev, prod.`},
-		{"", `there is no stage "", but dev, prod.`},
+		{
+			"prdo",
+			`there is no stage "prdo" (stages: dev, prod); did you mean STAGE=prod? To add it, copy one of deploy/stages to deploy/stages/prdo.yaml and edit it`,
+		},
+		{
+			"test",
+			`there is no stage "test" (stages: dev, prod). To add it, copy one of deploy/stages to deploy/stages/test.yaml and edit it`,
+		},
+		{"../template", `there is no stage "../template" (stages: dev, prod).`},
+		{"", `there is no stage "" (stages: dev, prod).`},
 	}
 	for _, tt := range tests {
 		got, err := stage.Load(files(""), tt.name, known())
@@ -145,8 +193,13 @@ func TestLoad_Absent(t *testing.T) {
 			t.Errorf("%q: got %+v, %v\nwant the error %s", tt.name, got, err, tt.want)
 		}
 	}
-	if _, err := stage.Load(fstest.MapFS{}, "prod", known()); err == nil || !strings.Contains(err.Error(), "none at all") {
-		t.Errorf("error = %v, want one that says that there are no stages", err)
+	if _, err := stage.Load(
+		fstest.MapFS{},
+		"prod",
+		known(),
+	); err == nil ||
+		!strings.Contains(err.Error(), "stages: none") {
+		t.Errorf("error = %v, want no stages", err)
 	}
 }
 
@@ -154,11 +207,11 @@ func TestLoad_Unreadable(t *testing.T) {
 	t.Parallel()
 	root := fstest.MapFS{"stages/prod.yaml": {Mode: fs.ModeDir}}
 	if _, err := stage.Load(root, "prod", known()); err == nil || !strings.Contains(err.Error(), "read the stage") {
-		t.Errorf("error = %v, want one of reading", err)
+		t.Errorf("error = %v, want a read error", err)
 	}
 }
 
-// The stages of this repository are ones that the template takes.
+// The stages of this repository have valid parameters.
 func TestLoad_Stages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("../..")
