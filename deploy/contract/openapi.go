@@ -1,5 +1,5 @@
-// Package contract gives readers the API document, deploy/openapi.yaml: without what only the deployment needs, and with the address and
-// the authorization of a stage.
+// Package contract reads the API document, deploy/openapi.yaml, and adapts it for readers: without extensions, and with
+// the server and the authorization of a stage.
 package contract
 
 import (
@@ -17,7 +17,7 @@ import (
 // File is the name of the API document in the folder deploy.
 const File = "openapi.yaml"
 
-// Document is an OpenAPI document (OpenAPI Specification 3.0). It is never changed: its methods return others.
+// Document is an OpenAPI document (OpenAPI Specification 3.0). It is immutable.
 type Document struct{ root *yaml.Node }
 
 // Read reads the API document in the folder deploy.
@@ -33,14 +33,15 @@ func Read(deploy fs.FS) (*Document, error) {
 	return document, nil
 }
 
-// Parse reads a document from YAML or JSON. It looks no further than that it is a mapping with openapi, info and paths.
+// Parse parses a document from YAML or JSON. It only checks that the document is a mapping with openapi, info and
+// paths.
 func Parse(source []byte) (*Document, error) {
 	var file yaml.Node
 	if err := yaml.Unmarshal(source, &file); err != nil {
 		return nil, fmt.Errorf("read an OpenAPI document: %w", err)
 	}
 	if len(file.Content) != 1 || file.Content[0].Kind != yaml.MappingNode {
-		return nil, errors.New("read an OpenAPI document: it is not a mapping")
+		return nil, errors.New("read an OpenAPI document: want a mapping")
 	}
 	root := clone(file.Content[0])
 	for _, key := range []string{"openapi", "info", "paths"} {
@@ -51,26 +52,26 @@ func Parse(source []byte) (*Document, error) {
 	return &Document{root}, nil
 }
 
-// Public returns the document without extensions (names that begin with x-).
+// Public returns the document without extensions, which are fields with names that begin with x-.
 func (d *Document) Public() *Document {
 	root := clone(d.root)
 	removeExtensions(root, false)
 	return &Document{root}
 }
 
-// ForStage returns the document as clients of a stage need it: public, with the stage as its only server, and with the security of
-// one authorization, a value of the template's parameter Authorization.
+// ForStage returns the public document for clients of a stage, with the stage as its only server and one security
+// scheme. authorization is a value of the template's parameter Authorization.
 func (d *Document) ForStage(invokeURL, description, authorization string) *Document {
 	stage := d.Public().WithServer(invokeURL, description)
 	scheme := SecurityScheme(authorization)
 	security := sequence()
 	if scheme != "" {
-		security = sequence(mapping(text(scheme), sequence()))
+		security = sequence(mapping(stringNode(scheme), sequence()))
 	}
 	set(stage.root, "security", security)
 	if components := value(stage.root, "components"); components != nil {
 		if definition := value(value(components, schemesKey), scheme); definition != nil {
-			set(components, schemesKey, mapping(text(scheme), definition))
+			set(components, schemesKey, mapping(stringNode(scheme), definition))
 		} else {
 			remove(components, schemesKey)
 		}
@@ -78,17 +79,21 @@ func (d *Document) ForStage(invokeURL, description, authorization string) *Docum
 	return stage
 }
 
-// WithServer returns the document with one server.
+// WithServer returns the document with a single server.
 func (d *Document) WithServer(url, description string) *Document {
 	root := clone(d.root)
-	set(root, "servers", sequence(mapping(text("url"), text(url), text("description"), text(description))))
+	set(
+		root,
+		"servers",
+		sequence(mapping(stringNode("url"), stringNode(url), stringNode("description"), stringNode(description))),
+	)
 	return &Document{root}
 }
 
 const schemesKey = "securitySchemes"
 
-// SecurityScheme returns the name that the document has for an authorization, a value of the template's parameter Authorization.
-// Where anybody may call, NONE, it is empty.
+// SecurityScheme returns the name of the document's security scheme for a value of the template's parameter
+// Authorization, or "" for NONE.
 func SecurityScheme(authorization string) string {
 	switch authorization {
 	case "AWS_IAM":
@@ -113,7 +118,7 @@ func (d *Document) YAML() []byte {
 	var text bytes.Buffer
 	encoder := yaml.NewEncoder(&text)
 	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(d.root), encoder.Close()); err != nil { // it was read from YAML
+	if err := errors.Join(encoder.Encode(d.root), encoder.Close()); err != nil { // it was parsed from YAML
 		panic(err)
 	}
 	return text.Bytes()
@@ -123,7 +128,7 @@ func (d *Document) YAML() []byte {
 func (d *Document) JSON() []byte {
 	var compact, text bytes.Buffer
 	writeJSON(&compact, d.root)
-	if err := json.Indent(&text, compact.Bytes(), "", "  "); err != nil { // written just before
+	if err := json.Indent(&text, compact.Bytes(), "", "  "); err != nil {
 		panic(err)
 	}
 	text.WriteByte('\n')
@@ -138,7 +143,7 @@ func writeJSON(out *bytes.Buffer, node *yaml.Node) {
 			if i > 0 {
 				out.WriteByte(',')
 			}
-			out.Write(quoted(node.Content[i].Value))
+			out.Write(quoteJSON(node.Content[i].Value))
 			out.WriteByte(':')
 			writeJSON(out, node.Content[i+1])
 		}
@@ -157,7 +162,7 @@ func writeJSON(out *bytes.Buffer, node *yaml.Node) {
 	}
 }
 
-// writeScalar writes what JSON has no other form for as a text, dates among it.
+// writeScalar writes scalars without a JSON equivalent, such as dates, as strings.
 func writeScalar(out *bytes.Buffer, node *yaml.Node) {
 	switch node.ShortTag() {
 	case "!!null":
@@ -171,21 +176,22 @@ func writeScalar(out *bytes.Buffer, node *yaml.Node) {
 		}
 		fallthrough
 	default:
-		out.Write(quoted(node.Value))
+		out.Write(quoteJSON(node.Value))
 	}
 }
 
-func quoted(value string) []byte {
+func quoteJSON(value string) []byte {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil { // a text
+	if err := encoder.Encode(value); err != nil {
 		panic(err)
 	}
 	return bytes.TrimRight(out.Bytes(), "\n")
 }
 
-// removeExtensions leaves what people named as it is: headers may begin with x-, and so may anything in examples.
+// removeExtensions removes extensions. If named is set, the keys of node are names chosen by an author, such as
+// headers, which may begin with x-. Examples are not changed.
 func removeExtensions(node *yaml.Node, named bool) {
 	if node.Kind == yaml.SequenceNode {
 		for _, element := range node.Content {
@@ -211,7 +217,7 @@ func removeExtensions(node *yaml.Node, named bool) {
 	node.Content = kept
 }
 
-// isData tells the keys below which there is data, not description.
+// isData reports whether a key holds data, not a description of it.
 func isData(key string) bool {
 	switch key {
 	case "default", "enum", "example", "value":
@@ -220,17 +226,28 @@ func isData(key string) bool {
 	return false
 }
 
-// hasNames tells the keys below which there are names that people chose.
+// hasNames reports whether the keys of a mapping are names chosen by an author.
 func hasNames(key string) bool {
 	switch key {
-	case "callbacks", "content", "examples", "headers", "links", "mapping", "parameters", "properties", "requestBodies", "responses",
-		"schemas", schemesKey, "variables":
+	case "callbacks",
+		"content",
+		"examples",
+		"headers",
+		"links",
+		"mapping",
+		"parameters",
+		"properties",
+		"requestBodies",
+		"responses",
+		"schemas",
+		schemesKey,
+		"variables":
 		return true
 	}
 	return false
 }
 
-// clone copies a node without comments, and with what aliases stand for in their places.
+// clone copies a node without comments and with aliases resolved.
 func clone(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return clone(node.Alias)
@@ -242,7 +259,7 @@ func clone(node *yaml.Node) *yaml.Node {
 	return copied
 }
 
-// value returns what a mapping has under a key, nil where it has nothing.
+// value returns the value of a key of a mapping, or nil.
 func value(node *yaml.Node, key string) *yaml.Node {
 	if node == nil || node.Kind != yaml.MappingNode {
 		return nil
@@ -260,7 +277,7 @@ func set(node *yaml.Node, key string, content *yaml.Node) {
 		*old = *content
 		return
 	}
-	node.Content = append(node.Content, text(key), content)
+	node.Content = append(node.Content, stringNode(key), content)
 }
 
 func remove(node *yaml.Node, key string) {
@@ -279,7 +296,7 @@ func scalar(node *yaml.Node) string {
 	return node.Value
 }
 
-func text(value string) *yaml.Node {
+func stringNode(value string) *yaml.Node {
 	node := &yaml.Node{}
 	node.SetString(value)
 	return node
@@ -289,7 +306,7 @@ func sequence(content ...*yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: content}
 }
 
-// mapping takes keys, each followed by its content.
+// mapping returns a mapping of alternating keys and values.
 func mapping(content ...*yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: content}
 }

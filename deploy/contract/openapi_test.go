@@ -136,12 +136,12 @@ func TestRead(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if strings.Contains(string(document.Public().YAML()), "x-function") {
-		t.Error("what is public has x-function")
+		t.Error("the public document has x-function")
 	}
 }
 
-// TestRead_Numbers finds no number that JavaScript would round. Swagger UI, Redoc and generated clients read the document with it, and
-// would show another number: write such a number in a description instead.
+// The document has no number that JavaScript would round, as Swagger UI, Redoc and generated clients would show another
+// number. Write such a number in a description instead.
 func TestRead_Numbers(t *testing.T) {
 	t.Parallel()
 	document, err := contract.Read(os.DirFS(".."))

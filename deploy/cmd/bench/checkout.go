@@ -23,10 +23,10 @@ const (
 	stopGrace = 30 * time.Second
 )
 
-// checkout is a copy of the workspace, in which files may be changed.
+// checkout is a copy of the workspace for changes.
 type checkout struct{ dir string }
 
-// newCheckout copies the files of the git repository at root that are tracked or could be.
+// newCheckout copies the files of the git repository at root that are tracked or not ignored.
 func newCheckout(ctx context.Context, root string) (_ checkout, err error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -80,8 +80,8 @@ func (c checkout) restart(ctx context.Context, runs int) ([]time.Duration, error
 	return took, nil
 }
 
-// save returns a function that measures the time from saving a file of a package to the first response of a function that
-// contains the change.
+// save returns a function that measures the time from saving a file of a package to the first response of a function
+// that contains the change.
 func (c checkout) save(dir, pkg string) func(ctx context.Context, runs int) ([]time.Duration, error) {
 	file := filepath.Join(c.dir, filepath.FromSlash(dir), "bench_marker.go")
 	write := func(marker string) error {

@@ -1,4 +1,4 @@
-// Command bench measures how long a developer waits.
+// Command bench measures how long the steps of the development loop take.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command build compiles and packs the functions.
+// Command build compiles and packages the functions.
 package main
 
 import (

@@ -38,7 +38,7 @@ func test(ctx context.Context, all bool) error {
 		Short:    short,
 		Packages: strings.Fields(os.Getenv("PACKAGES")),
 		Except:   strings.Fields(os.Getenv("EXCEPT")),
-		// What serves requests at once. The race detector makes tests take several times as long.
+		// Packages that serve requests concurrently. The race detector makes tests several times slower.
 		Race:     []string{"./shared/...", "./functions/...", "./deploy/local/..."},
 		Endpoint: os.Getenv(testenv.EndpointVariable),
 		Out:      os.Stdout,

@@ -1,4 +1,4 @@
-// Command docs writes what follows from the API document: the static site, the Go client and the collections.
+// Command docs writes the outputs of the API document: the static site, the Go client and the collections.
 package main
 
 import (

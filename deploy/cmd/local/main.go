@@ -1,4 +1,4 @@
-// Command local runs the stack on this machine.
+// Command local runs the local stack.
 package main
 
 import (

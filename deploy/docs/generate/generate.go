@@ -1,5 +1,5 @@
-// Package generate makes the files of the workspace that follow from the API document: the Go client's operations, and collections of
-// requests for people who try the API out.
+// Package generate generates files from the API document: the operations of the Go client, and collections of requests
+// to try out the API.
 package generate
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// clientConfig is how oapi-codegen makes the client's operations, relative to the folder of the workspace.
+// clientConfig is the configuration of oapi-codegen, relative to the workspace.
 const clientConfig = "shared/client/api/oapi-codegen.yaml"
 
 // file is a generated file.
 type file struct {
-	path    string // relative to the folder of the workspace, with slashes
+	path    string // relative to the workspace, with slashes
 	content []byte
 }
 
-// All writes the generated files of the workspace in the folder root, and tells on out which have changed.
+// All writes the generated files of the workspace root, and prints the paths of those that have changed to out.
 func All(ctx context.Context, root string, out io.Writer) error {
 	changed, err := stale(ctx, root)
 	if err != nil {
@@ -41,14 +41,14 @@ func All(ctx context.Context, root string, out io.Writer) error {
 			return fmt.Errorf("write a generated file: %w", err)
 		}
 		if _, err := fmt.Fprintln(out, f.path); err != nil {
-			return fmt.Errorf("tell of a generated file: %w", err)
+			return fmt.Errorf("print the path of a generated file: %w", err)
 		}
 	}
 	return nil
 }
 
-// Stale returns the generated files of the workspace in the folder root that are not as [All] would write them, by their paths relative
-// to it, with slashes.
+// Stale returns the paths of the generated files that differ from what [All] would write, relative to the workspace,
+// with slashes.
 func Stale(ctx context.Context, root string) ([]string, error) {
 	changed, err := stale(ctx, root)
 	if err != nil {
@@ -62,12 +62,12 @@ func Stale(ctx context.Context, root string) ([]string, error) {
 }
 
 func stale(ctx context.Context, root string) ([]file, error) {
-	made, err := files(ctx, root)
+	generated, err := files(ctx, root)
 	if err != nil {
 		return nil, err
 	}
 	var changed []file
-	for _, f := range made {
+	for _, f := range generated {
 		present, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.path)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read a generated file: %w", err)
@@ -79,7 +79,7 @@ func stale(ctx context.Context, root string) ([]file, error) {
 	return changed, nil
 }
 
-// files makes all generated files.
+// files generates all files.
 func files(ctx context.Context, root string) ([]file, error) {
 	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
@@ -100,7 +100,7 @@ func files(ctx context.Context, root string) ([]file, error) {
 	}, nil
 }
 
-// client makes the operations of the Go client, by the version of oapi-codegen that the workspace names.
+// client generates the operations of the Go client with the version of oapi-codegen in go.mod.
 func client(ctx context.Context, root string, document *contract.Document) (source []byte, err error) {
 	dir, err := os.MkdirTemp("", "userdata-generate-")
 	if err != nil {
@@ -115,7 +115,12 @@ func client(ctx context.Context, root string, document *contract.Document) (sour
 	cmd := exec.Command("go", "tool", "oapi-codegen", "-config", clientConfig, path)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = root, &stdout, &stderr
 	if err := process.Run(ctx, cmd); err != nil {
-		return nil, fmt.Errorf("generate the Go client: oapi-codegen with %s: %w: %s", clientConfig, err, bytes.TrimSpace(stderr.Bytes()))
+		return nil, fmt.Errorf(
+			"generate the Go client: oapi-codegen with %s: %w: %s",
+			clientConfig,
+			err,
+			bytes.TrimSpace(stderr.Bytes()),
+		)
 	}
 	return stdout.Bytes(), nil
 }

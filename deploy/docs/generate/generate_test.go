@@ -31,11 +31,11 @@ func TestStale_ThisWorkspace(t *testing.T) {
 	t.Parallel()
 	stale, err := generate.Stale(t.Context(), workspace)
 	if err != nil || len(stale) > 0 {
-		t.Errorf("got %q, %v, want that all is as generated; run go tool mage generate", stale, err)
+		t.Errorf("got %q, %v, want no stale file; run go tool mage generate", stale, err)
 	}
 }
 
-// checkout copies what generation needs of this workspace, and changes one file of it.
+// checkout copies the files of this workspace that are needed for generation, and changes one of them.
 func checkout(t *testing.T, file, old, replacement string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func TestAll(t *testing.T) {
 	t.Parallel()
 	root := checkout(t, document, "operationId: createUser", "operationId: addUser")
 	stale, err := generate.Stale(t.Context(), root)
-	all := []string{operations, http, postman} // of which there are no collections yet
+	all := []string{operations, http, postman} // the collections do not exist yet
 	if d := cmp.Diff(all, stale); err != nil || d != "" {
 		t.Errorf("before: error %v (-want +got):\n%s", err, d)
 	}
@@ -82,10 +82,13 @@ func TestAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := strings.Join(all, "\n") + "\n"; out.String() != want {
-		t.Errorf("told %q, want %q", out.String(), want)
+		t.Errorf("printed %q, want %q", out.String(), want)
 	}
-	if content, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Contains(content, []byte("func (c *Client) AddUser(")) {
-		t.Errorf("got error %v, want that the client has the changed operation", err)
+	if content, err := os.ReadFile(
+		filepath.Join(root, operations),
+	); err != nil ||
+		!bytes.Contains(content, []byte("func (c *Client) AddUser(")) {
+		t.Errorf("error %v: the client lacks the changed operation", err)
 	}
 	if stale, err := generate.Stale(t.Context(), root); err != nil || len(stale) > 0 {
 		t.Errorf("after: got %q, %v, want nothing", stale, err)
@@ -98,7 +101,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestStale_Renamed sees that links to the files stay whole when the API gets another name.
+// Links to the generated files stay valid when the title of the API changes.
 func TestStale_Renamed(t *testing.T) {
 	t.Parallel()
 	stale, err := generate.Stale(t.Context(), checkout(t, document, "title: UserRequestAPI", "title: ../Users and more"))
@@ -119,7 +122,10 @@ func TestAll_Fails(t *testing.T) {
 			[]string{"generate the Go client", `"Pages"`},
 		},
 		{
-			"an action without effect", "shared/client/api/overlay.yaml", "$.components.responses.*.headers", "$.components.responses.*.nothing",
+			"an action without effect",
+			"shared/client/api/overlay.yaml",
+			"$.components.responses.*.headers",
+			"$.components.responses.*.nothing",
 			[]string{"generate the Go client", "oapi-codegen.yaml", "$.components.responses.*.nothing"},
 		},
 	}
@@ -138,7 +144,7 @@ func TestAll_Fails(t *testing.T) {
 				}
 			}
 			if after, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Equal(before, after) {
-				t.Errorf("error %v, want that nothing has changed", err)
+				t.Errorf("error %v, want unchanged files", err)
 			}
 		})
 	}
@@ -158,6 +164,6 @@ func TestAll_Interrupted(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, stopped)
 	}
 	if after, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("error %v, want that nothing has changed", err)
+		t.Errorf("error %v, want unchanged files", err)
 	}
 }

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// pageHeader is a header that the page sends with each request to the proxy. A page of another origin cannot send it, not even
-	// with GET: the browser's preflight request fails.
+	// pageHeader is a header that the page sends with each request to the proxy. A page of another origin cannot send it,
+	// not even with GET: the browser's preflight request fails.
 	pageHeader = "X-Requested-With"
-	// maxBody is API Gateway's limit for the body of a request, in bytes ("Amazon API Gateway quotas"). The proxy enforces it
-	// itself, because API Gateway closes the connection while such a body is still being sent.
+	// maxBody is API Gateway's limit for the body of a request, in bytes ("Amazon API Gateway quotas"). The proxy enforces
+	// it itself, because API Gateway closes the connection while such a body is still being sent.
 	maxBody = 10 << 20
 )
 
-// Proxy returns a handler that sends the page's requests to a stage, at the same path below the stage's. authorize changes each
-// request as the stage demands, for example by signing it; nil leaves requests unchanged. It can read the body with GetBody. The
-// page never has credentials, but its requests have the permissions of authorize: serve the handler within [loopback.Guard].
+// Proxy returns a handler that sends the page's requests to a stage, at the same path below the stage's. authorize
+// changes each request as the stage demands, for example by signing it; nil leaves requests unchanged. It can read the
+// body with GetBody. The page never has credentials, but its requests have the permissions of authorize: serve the
+// handler within [loopback.Guard].
 func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.RoundTripper) http.Handler {
 	rewrite := func(r *httputil.ProxyRequest) {
 		r.SetURL(stage)
@@ -41,7 +42,12 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(pageHeader) == "" {
-			loopback.WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only the page that is served here may ask for that.")
+			loopback.WriteProblem(
+				w,
+				http.StatusForbidden,
+				"OriginRefused",
+				"Only the page that is served here may send this request.",
+			)
 			return
 		}
 		if err := forwardable(r.URL); err != nil {
@@ -89,7 +95,7 @@ func withBody(r *http.Request, body []byte) *http.Request {
 // [httputil.ReverseProxy] would change, or a path that leads out of the stage.
 func forwardable(address *url.URL) error {
 	if _, err := url.ParseQuery(address.RawQuery); err != nil {
-		return fmt.Errorf("the query cannot be sent on as it is: %w; escape %% as %%25 and ; as %%3B", err)
+		return fmt.Errorf("the query cannot be forwarded unchanged: %w; escape %% as %%25 and ; as %%3B", err)
 	}
 	for segment := range strings.SplitSeq(address.Path, "/") { // decoded, as another server may decode it
 		if segment == "." || segment == ".." {
@@ -102,9 +108,9 @@ func forwardable(address *url.URL) error {
 // writeFailure writes a problem document for a request to the stage that has failed with err.
 func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	const notSent = "The request was not sent: "
-	unanswered := "."
+	outcome := "."
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
-		unanswered = ", so its outcome is unknown: read the user to see whether the request took effect."
+		outcome = ", so its outcome is unknown: read the user to see whether the request took effect."
 	}
 	timeout, _ := errors.AsType[net.Error](err)
 	if refused, ok := errors.AsType[*authorizationError](err); ok {
@@ -112,9 +118,14 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	} else if cause := unreachable(err); cause != "" {
 		loopback.WriteProblem(w, http.StatusBadGateway, "StageUnreachable", notSent+cause)
 	} else if timeout != nil && timeout.Timeout() {
-		loopback.WriteProblem(w, http.StatusGatewayTimeout, "StageTimeout", "The stage did not respond in time"+unanswered)
+		loopback.WriteProblem(w, http.StatusGatewayTimeout, "StageTimeout", "The stage did not respond in time"+outcome)
 	} else {
-		loopback.WriteProblem(w, http.StatusBadGateway, "ConnectionLost", "The connection to the stage ended without a valid response"+unanswered)
+		loopback.WriteProblem(
+			w,
+			http.StatusBadGateway,
+			"ConnectionLost",
+			"The connection to the stage ended without a valid response"+outcome,
+		)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package reference makes the interactive page of an API document: Swagger UI, which is embedded, with the document in the page
-// itself, so that the page needs nothing but the files beside it.
+// Package reference renders the interactive page of an API document with Swagger UI. The document is part of the page
+// and Swagger UI is embedded, so the page needs only the files beside it.
 package reference
 
 import (
@@ -30,27 +30,27 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Page is what the page shows, and how its "Try it out" sends requests.
+// Page configures the page and how its "Try it out" sends requests.
 type Page struct {
-	// Document is for readers (see [contract.Document.ForStage]). It must be set.
+	// Document is the document for readers (see [contract.Document.ForStage]). It must be set.
 	Document *contract.Document
-	// Links lead to other pages; that of the page itself has no URL.
+	// Links are links to other pages; the page's own link has no URL.
 	Links []Link
-	// Note is a sentence for readers above the document; empty: none.
+	// Note is a sentence above the document; "" for none.
 	Note string
-	// Credentials are filled in by the names of the document's security schemes, which must be API keys or bearer tokens.
+	// Credentials preset the values of security schemes by name. The schemes must be API keys or bearer tokens.
 	Credentials map[string]string
-	// Curl has the options by which curl authorizes requests as the page's [Proxy] does: the page shows them, and asks nobody for
-	// anything. Empty: the proxy, if any, does no such thing.
+	// Curl has the options with which curl authorizes requests as the page's [Proxy] does. If set, the page shows them and
+	// no login. "" means that there is no proxy or that it does not authorize requests.
 	Curl string
-	// CrossOrigin allows requests to other origins than the page's own, as to those of the document's servers.
+	// CrossOrigin allows requests to other origins than the page's own, such as the document's servers.
 	CrossOrigin bool
 }
 
-// Link leads to a page.
+// Link is a link to a page.
 type Link struct{ Text, URL string }
 
-// contents are what the page needs beside it and the document, by their names in the folder assets.
+// contents returns the files that the page loads, by their names in the folder assets.
 func contents() map[string]content {
 	files := map[string]content{}
 	for _, name := range []string{"swagger-ui-bundle.js.gz", "swagger-ui.css.gz", "favicon-32x32.png"} {
@@ -63,7 +63,7 @@ func contents() map[string]content {
 	return files
 }
 
-// content is a file as it is embedded, perhaps compressed.
+// content is an embedded file, which may be compressed.
 type content struct {
 	bytes     []byte
 	gzip      bool
@@ -83,7 +83,7 @@ func mediaType(name string) string {
 
 func read(files fs.FS, name string) []byte {
 	file, err := fs.ReadFile(files, name)
-	if err != nil { // what is embedded is there
+	if err != nil { // embedded
 		panic(err)
 	}
 	return file
@@ -100,11 +100,11 @@ func (c content) plain() []byte {
 			return plain
 		}
 	}
-	panic(err) // it is embedded
+	panic(err) // embedded
 }
 
-// policy is what the page may do ("Content Security Policy Level 3"): run and show what is beside it, without inline scripts or
-// styles. Swagger UI has its icons as data: URLs.
+// policy returns the page's Content Security Policy (Level 3): only files beside the page, no inline scripts or styles.
+// Swagger UI has its icons as data: URLs.
 func (p Page) policy() string {
 	connect := "'self'"
 	if p.CrossOrigin {
@@ -114,8 +114,8 @@ func (p Page) policy() string {
 		"; base-uri 'none'; form-action 'none'"
 }
 
-// render writes the page as HTML. policy goes into the page; empty: it comes with the page. proxy is where, relative to the page, its
-// server takes requests to the document's first server; empty: they go there themselves.
+// render renders the page as HTML. policy is written into the page; "" if the response carries it. proxy is the path,
+// relative to the page, of the proxy to the document's first server; "" if there is none.
 func (p Page) render(policy, proxy string) ([]byte, error) {
 	page, err := template.ParseFS(assets, "assets/page.html")
 	if err != nil {
@@ -138,7 +138,7 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// The names of what is below the page's address.
+// Paths relative to the page.
 const (
 	indexName = "index.html"
 	jsonName  = "openapi.json"
@@ -146,8 +146,8 @@ const (
 	proxyName = "stage"
 )
 
-// Write writes the page into a folder for any web server, with the document beside it. All addresses are relative, so that the
-// folder can be moved; browsers show index.html from a disk too.
+// Write writes the page and the document into a folder for any web server. All URLs are relative, so the folder can be
+// moved, and index.html also works from the disk.
 func Write(dir string, page Page) error {
 	index, err := page.render(page.policy(), "")
 	if err != nil {
@@ -168,13 +168,13 @@ func Write(dir string, page Page) error {
 	return nil
 }
 
-// Handle adds the page to what mux serves, below a prefix such as /docs/, and the document beside it. It asks for the page at each
-// request, which may tell it by which name the server was asked. The page's requests to the document's first server go through proxy
-// (see [Proxy]); nil: they go there themselves. Wrap mux in [loopback.Guard] where it is served on this machine.
+// Handle registers the page and the document with mux, below a prefix such as /docs/. It calls page for each request,
+// because the page may depend on the Host header. Requests of the page to the document's first server go through proxy
+// (see [Proxy]); with nil, the page sends them itself. On this machine, wrap mux in [loopback.Guard].
 func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, error), proxy http.Handler) {
-	var proxied string
+	var proxyPath string
 	if proxy != nil {
-		proxied = proxyName
+		proxyPath = proxyName
 		mux.Handle(prefix+proxyName+"/", http.StripPrefix(prefix+proxyName, proxy))
 	}
 	serve := func(name string, write func(http.ResponseWriter, *http.Request, Page) error) {
@@ -189,13 +189,13 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 		})
 	}
 	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		index, err := p.render("", proxied)
+		index, err := p.render("", proxyPath)
 		if err != nil {
 			return err
 		}
 		w.Header().Set("Content-Security-Policy", p.policy()+"; frame-ancestors 'none'")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(index) // a client that has gone
+		_, _ = w.Write(index) // the client may have disconnected
 		return nil
 	})
 	serve(jsonName, func(w http.ResponseWriter, _ *http.Request, p Page) error {
@@ -204,7 +204,7 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 		return nil
 	})
 	serve(yamlName, func(w http.ResponseWriter, r *http.Request, p Page) error {
-		w.Header().Set("Content-Type", "application/yaml") // RFC 9512, which browsers save instead of showing it
+		w.Header().Set("Content-Type", "application/yaml") // RFC 9512; browsers download it
 		w.Header().Set("Vary", "Accept")
 		if loopback.AcceptsHTML(r) {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -217,11 +217,11 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 	}
 }
 
-// handler serves the file, which does not go far: it is not worth to be compressed.
+// handler serves the file uncompressed, because it does not leave this machine.
 func (c content) handler() http.Handler {
 	sum := sha256.Sum256(c.bytes)
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	plain := sync.OnceValue(c.plain) // when it is asked for first, for it takes time
+	plain := sync.OnceValue(c.plain) // decompression takes time
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", c.mediaType)

@@ -22,10 +22,12 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 )
 
-// page is that of a document that tries to end the element which it is in.
+// page returns a page of a document that tries to close the element that contains it.
 func page(t *testing.T) reference.Page {
 	t.Helper()
-	document, err := contract.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things & </script>", "version": "1"}, "paths": {}}`))
+	document, err := contract.Parse(
+		[]byte(`{"openapi": "3.0.3", "info": {"title": "Things & </script>", "version": "1"}, "paths": {}}`),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ var (
 	data  = regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`)
 )
 
-// The folder has all that the page names, and nothing of it is elsewhere.
+// The folder contains all files that the page loads, and the page loads nothing from elsewhere.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "folder")
@@ -93,13 +95,21 @@ func TestWrite(t *testing.T) {
 	if err := reference.Write(dir, p); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil || !strings.Contains(string(content), "connect-src &#39;self&#39; https:") {
+	if content, err := os.ReadFile(
+		filepath.Join(dir, "index.html"),
+	); err != nil ||
+		!strings.Contains(string(content), "connect-src &#39;self&#39; https:") {
 		t.Errorf("requests to other origins are not allowed: %v", err)
 	}
 }
 
 // ask sends a request to a handler.
-func ask(t *testing.T, handler http.Handler, method, target, body string, header map[string]string) *httptest.ResponseRecorder {
+func ask(
+	t *testing.T,
+	handler http.Handler,
+	method, target, body string,
+	header map[string]string,
+) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	for name, value := range header {
@@ -149,34 +159,52 @@ func TestHandle(t *testing.T) {
 			t.Errorf("%s: %.200s; want %q in it", test.path, body, test.body)
 		}
 	}
-	if policy := ask(t, mux, "GET", "/docs/", "", nil).Header().Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self';") ||
-		!strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
-		t.Errorf("the page may do %s", policy)
+	if policy := ask(
+		t,
+		mux,
+		"GET",
+		"/docs/",
+		"",
+		nil,
+	).Header().Get(
+		"Content-Security-Policy",
+	); !strings.Contains(policy, "script-src 'self';") ||
+		!strings.Contains(policy, "frame-ancestors 'none'") ||
+		strings.Contains(policy, "unsafe") {
+		t.Errorf("Content-Security-Policy %s", policy)
 	}
 }
 
-// Files are not sent again where the client has them, and there is no proxy where there is none.
+// Files have an ETag for revalidation, and without a proxy the page has none.
 func TestHandle_Assets(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil }, nil)
 	first := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip;q=0, identity"})
-	if first.Code != http.StatusOK || first.Header().Get("Content-Encoding") != "" || !strings.HasPrefix(first.Body.String(), ".swagger-ui") {
+	if first.Code != http.StatusOK || first.Header().Get("Content-Encoding") != "" ||
+		!strings.HasPrefix(first.Body.String(), ".swagger-ui") {
 		t.Errorf("got %d %v %.20q", first.Code, first.Header(), first.Body.String())
 	}
-	again := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"If-None-Match": first.Header().Get("ETag")})
+	again := ask(
+		t,
+		mux,
+		"GET",
+		"/assets/swagger-ui.css",
+		"",
+		map[string]string{"If-None-Match": first.Header().Get("ETag")},
+	)
 	if again.Code != http.StatusNotModified {
-		t.Errorf("got %d for the ETag that it has", again.Code)
+		t.Errorf("got %d for the current ETag", again.Code)
 	}
 	if res := ask(t, mux, "GET", "/stage/users", "", nil); res.Code != http.StatusNotFound {
-		t.Errorf("the proxy that is not there: %d", res.Code)
+		t.Errorf("proxy without a stage: %d", res.Code)
 	}
 	if body := ask(t, mux, "GET", "/", "", nil).Body.String(); strings.Contains(body, `"proxy"`) {
-		t.Errorf("the page knows a proxy:\n%s", body)
+		t.Errorf("the page has a proxy:\n%s", body)
 	}
 }
 
-// asked is what a stage was asked, last.
+// asked is the last request that a stage received.
 type asked struct {
 	method, url, body string
 	header            http.Header
@@ -202,29 +230,38 @@ func TestProxy(t *testing.T) {
 	}
 	refused := errors.New("the credentials have expired")
 	mux := http.NewServeMux()
-	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil }, reference.Proxy(target, func(r *http.Request) error {
-		if r.Method == http.MethodDelete {
-			return refused
-		}
-		body := ""
-		if r.GetBody != nil {
-			reader, err := r.GetBody()
-			if err != nil {
-				return err
+	reference.Handle(
+		mux,
+		"/",
+		func(*http.Request) (reference.Page, error) { return page(t), nil },
+		reference.Proxy(target, func(r *http.Request) error {
+			if r.Method == http.MethodDelete {
+				return refused
 			}
-			content, err := io.ReadAll(reader)
-			if err != nil {
-				return err
+			body := ""
+			if r.GetBody != nil {
+				reader, err := r.GetBody()
+				if err != nil {
+					return err
+				}
+				content, err := io.ReadAll(reader)
+				if err != nil {
+					return err
+				}
+				body = string(content)
 			}
-			body = string(content)
-		}
-		r.Header.Set("Authorization", "for "+r.URL.Host+" "+body)
-		return nil
-	}, &http.Transport{DisableKeepAlives: true}))
+			r.Header.Set("Authorization", "for "+r.URL.Host+" "+body)
+			return nil
+		}, &http.Transport{DisableKeepAlives: true}),
+	)
 	proxy := loopback.Guard(mux)
 	fromPage := map[string]string{
-		"X-Requested-With": "reference", "Cookie": "c", "Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin", "If-Match": `"0"`,
-		"Authorization": "mine",
+		"X-Requested-With": "reference",
+		"Cookie":           "c",
+		"Origin":           "http://127.0.0.1",
+		"Sec-Fetch-Site":   "same-origin",
+		"If-Match":         `"0"`,
+		"Authorization":    "mine",
 	}
 
 	res := ask(t, proxy, "PUT", "http://127.0.0.1/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
@@ -239,7 +276,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("the page got headers (-want +got):\n%s", diff)
 	}
 	if got.method != "PUT" || got.url != "/prod/users/a%2Fb?userId=%20" || got.body != `{"name": "Ada"}` {
-		t.Errorf("the stage was asked %+v", got)
+		t.Errorf("the stage received %+v", got)
 	}
 	if authorization := got.header.Get("Authorization"); authorization != "for "+target.Host+` {"name": "Ada"}` {
 		t.Errorf("the request was authorized by %s", authorization)
@@ -249,7 +286,7 @@ func TestProxy(t *testing.T) {
 	}
 	for _, name := range []string{"X-Requested-With", "Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For"} {
 		if value, there := got.header[http.CanonicalHeaderKey(name)]; there {
-			t.Errorf("the stage was told %s: %s", name, value)
+			t.Errorf("the stage received %s: %s", name, value)
 		}
 	}
 
@@ -261,16 +298,16 @@ func TestProxy(t *testing.T) {
 		status             int
 		says               string
 	}{
-		"without the page's header":     {"GET", "/users", "", nil, 403, "OriginRefused"},
-		"a preflight":                   {"OPTIONS", "/users", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
-		"what cannot be authorized":     {"DELETE", "/users", "", fromPage, 502, "was not sent: " + refused.Error()},
-		"more than API Gateway takes":   {"PUT", "/users", strings.Repeat(" ", large), fromPage, 413, "ContentTooLarge"},
-		"an escape that is none":        {"GET", "/users?userId=%zz", "", fromPage, 400, "escape % as %25"},
-		"a semicolon":                   {"GET", "/users?userId=a;b", "", fromPage, 400, "; as %3B"},
-		"another stage":                 {"GET", "/%2e%2e/other", "", fromPage, 400, "AddressRefused"},
-		"another stage, all escaped":    {"GET", "/..%2f..%2fother", "", fromPage, 400, "AddressRefused"},
-		"a path that ends outside":      {"GET", "/users/%2e.", "", fromPage, 400, "AddressRefused"},
-		"a segment that stands for one": {"GET", "/users/%2E/1", "", fromPage, 400, "AddressRefused"},
+		"without the page's header":  {"GET", "/users", "", nil, 403, "OriginRefused"},
+		"a preflight":                {"OPTIONS", "/users", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
+		"failed authorization":       {"DELETE", "/users", "", fromPage, 502, "was not sent: " + refused.Error()},
+		"above API Gateway's limit":  {"PUT", "/users", strings.Repeat(" ", large), fromPage, 413, "ContentTooLarge"},
+		"an invalid escape":          {"GET", "/users?userId=%zz", "", fromPage, 400, "escape % as %25"},
+		"a semicolon":                {"GET", "/users?userId=a;b", "", fromPage, 400, "; as %3B"},
+		"another stage":              {"GET", "/%2e%2e/other", "", fromPage, 400, "AddressRefused"},
+		"another stage, all escaped": {"GET", "/..%2f..%2fother", "", fromPage, 400, "AddressRefused"},
+		"a path that ends outside":   {"GET", "/users/%2e.", "", fromPage, 400, "AddressRefused"},
+		"a dot segment":              {"GET", "/users/%2E/1", "", fromPage, 400, "AddressRefused"},
 	} {
 		res := ask(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
 		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.says) {
@@ -278,17 +315,17 @@ func TestProxy(t *testing.T) {
 		}
 		for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy"} {
 			if res.Header().Get(header) == "" {
-				t.Errorf("%s: there is no %s", name, header)
+				t.Errorf("%s: no header %s", name, header)
 			}
 		}
 	}
 	if got.method != "" {
-		t.Errorf("the stage was asked %+v", got)
+		t.Errorf("the stage received %+v", got)
 	}
 	for _, path := range []string{"/users/...", "/users/a..b?userId=..", "/users/%3B%25"} {
 		ask(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
 		if got.url != "/prod"+path {
-			t.Errorf("%s: the stage was asked %s", path, got.url)
+			t.Errorf("%s: the stage received %s", path, got.url)
 		}
 	}
 }
@@ -300,7 +337,9 @@ func proxyTo(t *testing.T, stage string, transport http.RoundTripper) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(loopback.Guard(reference.Proxy(target, func(*http.Request) error { return nil }, transport)))
+	server := httptest.NewServer(
+		loopback.Guard(reference.Proxy(target, func(*http.Request) error { return nil }, transport)),
+	)
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -332,7 +371,8 @@ func send(t *testing.T, method, address string, body io.Reader) (status int, p p
 	return res.StatusCode, p
 }
 
-// TestProxy_Limit sends bodies around API Gateway's limit to a stage that, like API Gateway, does not read a body beyond it.
+// TestProxy_Limit sends bodies around API Gateway's limit to a stage that, like API Gateway, does not read a larger
+// body.
 func TestProxy_Limit(t *testing.T) {
 	t.Parallel()
 	const limit = 10 << 20
@@ -363,7 +403,7 @@ func TestProxy_Limit(t *testing.T) {
 	}
 }
 
-// TestProxy_Failures finds a problem document that tells the reader what to do, without addresses or system calls.
+// The problem documents of failures say what to do, without addresses or system calls.
 func TestProxy_Failures(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})

@@ -2,5 +2,5 @@ package site
 
 import "io/fs"
 
-// Build is [Write] into a new folder, with the scripts that modules, a folder node_modules, has.
+// Build is [Write] into a new folder, with scripts from modules, a folder node_modules.
 func Build(dir string, root, modules fs.FS) error { return build(dir, root, modules) }

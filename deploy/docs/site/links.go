@@ -19,20 +19,20 @@ import (
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
-// loads finds what a style sheet loads, by url() or @import ("CSS Values and Units Module Level 4").
+// loads matches the URLs that a style sheet loads with url() or @import ("CSS Values and Units Module Level 4").
 var loads = regexp.MustCompile(`(?i)url\(\s*(?:"([^"]*)"|'([^']*)'|([^\s"')]+))|@import\s*(?:"([^"]*)"|'([^']*)')`)
 
-// use is what an element of a page refers to.
-type use struct {
+// link is a reference of an element or a style sheet.
+type link struct {
 	target string
-	loaded bool // by the browser itself, not where the reader clicks
+	loaded bool // loaded by the browser itself, not when the reader clicks
 }
 
-// check follows every link of every page and style sheet. The error names each that is dead, and each that has the browser load something
-// from elsewhere. Whether there is something at addresses outside the site is not asked.
+// check checks every link of every page and style sheet. The error names each dead link and each resource that is
+// loaded from another site. It does not request URLs outside the site.
 func check(site fs.FS) error {
 	anchors := map[string]map[string]bool{}
-	references := map[string][]use{}
+	references := map[string][]link{}
 	err := fs.WalkDir(site, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -47,7 +47,7 @@ func check(site fs.FS) error {
 			return err
 		}
 		if extension == ".css" {
-			references[name] = styleUses(string(content))
+			references[name] = styleLinks(string(content))
 			return nil
 		}
 		document, err := html.Parse(bytes.NewReader(content))
@@ -56,7 +56,7 @@ func check(site fs.FS) error {
 		}
 		anchors[name] = map[string]bool{"": true}
 		for node := range document.Descendants() {
-			references[name] = append(references[name], uses(node)...)
+			references[name] = append(references[name], linksOf(node)...)
 			for _, attribute := range node.Attr {
 				if attribute.Key == "id" {
 					anchors[name][attribute.Val] = true
@@ -71,7 +71,7 @@ func check(site fs.FS) error {
 	var dead []error
 	for _, name := range slices.Sorted(maps.Keys(references)) {
 		for _, it := range references[name] {
-			if err := follow(anchors, name, it); err != nil {
+			if err := checkLink(anchors, name, it); err != nil {
 				dead = append(dead, fmt.Errorf("%s: dead link %s: %w", name, it.target, err))
 			}
 		}
@@ -79,8 +79,8 @@ func check(site fs.FS) error {
 	return errors.Join(dead...)
 }
 
-// checkDescriptions checks the links in the Markdown of the API document. The error names those that are no whole addresses: people
-// read the document in many places, from where others lead elsewhere.
+// checkDescriptions checks the links in the Markdown of the API document. They must be absolute, because the document
+// is read in many places.
 func checkDescriptions(document *contract.Document) error {
 	var content any
 	if err := json.Unmarshal(document.JSON(), &content); err != nil {
@@ -96,10 +96,10 @@ func checkDescriptions(document *contract.Document) error {
 	}
 	var dead []error
 	for node := range rendered.Descendants() {
-		for _, it := range uses(node) {
-			err := follow(nil, contract.File, it)
+		for _, it := range linksOf(node) {
+			err := checkLink(nil, contract.File, it)
 			if target, failed := url.Parse(it.target); failed == nil && !target.IsAbs() {
-				err = errors.New("the document is read in many places, and only a whole address leads there from each")
+				err = errors.New("want an absolute URL, because the document is read in many places")
 			}
 			if err != nil {
 				dead = append(dead, fmt.Errorf("%s: dead link %s: %w", contract.File, it.target, err))
@@ -109,7 +109,7 @@ func checkDescriptions(document *contract.Document) error {
 	return errors.Join(dead...)
 }
 
-// descriptions returns the texts of that name in a part of the API document.
+// descriptions returns all strings with the key description in a part of the API document.
 func descriptions(content any) (texts []string) {
 	switch content := content.(type) {
 	case map[string]any:
@@ -127,54 +127,54 @@ func descriptions(content any) (texts []string) {
 	return texts
 }
 
-// uses returns what an element refers to by itself.
-func uses(node *html.Node) (all []use) {
+// linksOf returns the links of an element, without those of its children.
+func linksOf(node *html.Node) (all []link) {
 	if node.Type == html.TextNode && node.Parent.Data == "style" {
-		return styleUses(node.Data)
+		return styleLinks(node.Data)
 	}
 	clicked := node.Data == "a" || node.Data == "area"
 	for _, attribute := range node.Attr {
 		switch attribute.Key {
 		case "href":
-			all = append(all, use{attribute.Val, !clicked})
+			all = append(all, link{attribute.Val, !clicked})
 		case "src", "poster", "data":
-			all = append(all, use{attribute.Val, true})
+			all = append(all, link{attribute.Val, true})
 		case "action", "formaction":
-			all = append(all, use{attribute.Val, false})
+			all = append(all, link{attribute.Val, false})
 		case "srcset":
 			for candidate := range strings.SplitSeq(attribute.Val, ",") {
 				if fields := strings.Fields(candidate); len(fields) > 0 {
-					all = append(all, use{fields[0], true})
+					all = append(all, link{fields[0], true})
 				}
 			}
 		case "style":
-			all = append(all, styleUses(attribute.Val)...)
+			all = append(all, styleLinks(attribute.Val)...)
 		case "content": // of <meta http-equiv="refresh">, such as 0; url=other.html
-			if _, target, ok := strings.Cut(attribute.Val, "url="); ok && refreshes(node) {
-				all = append(all, use{target, true})
+			if _, target, ok := strings.Cut(attribute.Val, "url="); ok && isRefresh(node) {
+				all = append(all, link{target, true})
 			}
 		}
 	}
 	return all
 }
 
-// refreshes tells whether an element has the browser go elsewhere.
-func refreshes(node *html.Node) bool {
+// isRefresh reports whether an element redirects the browser.
+func isRefresh(node *html.Node) bool {
 	return slices.ContainsFunc(node.Attr, func(it html.Attribute) bool {
 		return it.Key == "http-equiv" && strings.EqualFold(it.Val, "refresh")
 	})
 }
 
-// styleUses returns what a style sheet refers to.
-func styleUses(css string) (all []use) {
+// styleLinks returns the links of a style sheet.
+func styleLinks(css string) (all []link) {
 	for _, match := range loads.FindAllStringSubmatch(css, -1) {
-		all = append(all, use{cmp.Or(match[1:]...), true})
+		all = append(all, link{cmp.Or(match[1:]...), true})
 	}
 	return all
 }
 
-// follow tells what is wrong with a reference. anchors are the ids of each page, and nil for other files.
-func follow(anchors map[string]map[string]bool, from string, it use) error {
+// checkLink returns an error for a dead link. anchors has the ids of each page, and nil for other files.
+func checkLink(anchors map[string]map[string]bool, from string, it link) error {
 	if it.loaded && strings.HasPrefix(it.target, "data:") {
 		return nil
 	}
@@ -184,11 +184,11 @@ func follow(anchors map[string]map[string]bool, from string, it use) error {
 		return err
 	case target.Scheme != "" || target.Host != "":
 		if it.loaded {
-			return errors.New("a page loads nothing from outside the site")
+			return errors.New("a page must not load resources from outside the site")
 		}
 		return wellFormed(target)
 	case path.IsAbs(target.Path):
-		return errors.New("it is no relative address, and the site works in any folder")
+		return errors.New("want a relative URL, because the site works in any folder")
 	}
 	to := from
 	if target.Path != "" {
@@ -204,30 +204,30 @@ func follow(anchors map[string]map[string]bool, from string, it use) error {
 	return nil
 }
 
-// wellFormed checks an address outside the site.
+// wellFormed returns an error for a malformed URL outside the site.
 func wellFormed(address *url.URL) error {
 	switch address.Scheme {
 	case "http", "https":
 		if address.Host == "" || address.Hostname() == "" {
-			return errors.New("it names no host")
+			return errors.New("no host")
 		}
 	case "mailto":
 		if !strings.Contains(address.Opaque, "@") {
-			return errors.New("it names no mailbox")
+			return errors.New("no mailbox")
 		}
 	default:
-		return errors.New("it is neither http, https, nor mailto")
+		return errors.New("want http, https or mailto")
 	}
 	return nil
 }
 
-// up returns the way from a file of the site to its first folder, such as ../ from docs/run.html.
-func up(from string) string { return strings.Repeat("../", strings.Count(from, "/")) }
+// toRoot returns the relative path from a file to the root of the site, such as ../ from docs/run.html.
+func toRoot(from string) string { return strings.Repeat("../", strings.Count(from, "/")) }
 
-// relative returns the address of a file of the site for a page in it.
+// relative returns the relative URL from a page to a file of the site.
 func relative(from, to string) string {
 	if path.Dir(from) == path.Dir(to) {
 		return path.Base(to)
 	}
-	return up(from) + to
+	return toRoot(from) + to
 }

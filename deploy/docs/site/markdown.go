@@ -17,19 +17,19 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// guide is a page made of Markdown.
+// guide is a page rendered from Markdown.
 type guide struct {
-	Source   string // where it is in the repository, such as docs/run.md
-	Path     string // where it is in the site, such as docs/run.html
+	Source   string // path in the repository, such as docs/run.md
+	Path     string // path in the site, such as docs/run.html
 	Title    string // its first heading
 	Summary  string // its first paragraph, as plain text
 	Sections []section
 	Content  template.HTML
-	Diagrams bool     // it has Mermaid diagrams
-	Links    []string // repository paths that it leads to, in their order
+	Diagrams bool     // whether it has Mermaid diagrams
+	Links    []string // repository paths of its links, in order
 }
 
-// nested tells whether the page is one of a folder below docs, other than its first.
+// nested reports whether the page is in a folder of docs and is not its first page.
 func (g *guide) nested() bool {
 	dir, name := path.Split(g.Source)
 	return dir != "" && dir != folder+"/" && name != first
@@ -38,20 +38,21 @@ func (g *guide) nested() bool {
 // section is a heading of the second level.
 type section struct{ ID, Title string }
 
-// newMarkdown makes what reads Markdown as GitHub does (GitHub Flavored Markdown Spec). HTML in it stays, as all of it is our own.
+// newMarkdown returns a parser and renderer of GitHub Flavored Markdown. HTML is kept, because all sources are the
+// project's own.
 func newMarkdown() goldmark.Markdown {
 	return goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe()))
 }
 
-// read makes a guide of Markdown as GitHub knows it, with the same anchors. resolve tells where a link of
-// the source leads in the site, and for one within the repository, the path there.
+// read renders a guide from Markdown, with the same anchors as GitHub. resolve returns the URL of a link in the site
+// and, for a link within the repository, the path there.
 func read(source string, markdown []byte, resolve func(link string) (address, path string, err error)) (*guide, error) {
 	converter := newMarkdown()
 	document := converter.Parser().Parse(text.NewReader(markdown))
 	page := &guide{Source: source, Path: address(source)}
 	anchors := map[string]int{}
 	var dead []error
-	lead := func(destination []byte) []byte {
+	resolveLink := func(destination []byte) []byte {
 		address, path, err := resolve(string(destination))
 		if err != nil {
 			dead = append(dead, fmt.Errorf("%s: dead link %s: %w", source, destination, err))
@@ -61,7 +62,7 @@ func read(source string, markdown []byte, resolve func(link string) (address, pa
 		}
 		return []byte(address)
 	}
-	_ = ast.Walk(document, func(node ast.Node, entering bool) (ast.WalkStatus, error) { // which alone could fail
+	_ = ast.Walk(document, func(node ast.Node, entering bool) (ast.WalkStatus, error) { // only the callback can fail
 		if !entering {
 			return ast.WalkContinue, nil
 		}
@@ -81,12 +82,12 @@ func read(source string, markdown []byte, resolve func(link string) (address, pa
 				page.Summary = plain(node, markdown)
 			}
 		case *ast.Link:
-			node.Destination = lead(node.Destination)
+			node.Destination = resolveLink(node.Destination)
 		case *ast.Image:
-			node.Destination = lead(node.Destination)
+			node.Destination = resolveLink(node.Destination)
 		case *ast.AutoLink:
 			if node.AutoLinkType == ast.AutoLinkURL {
-				lead(node.URL(markdown))
+				resolveLink(node.URL(markdown))
 			}
 		case *ast.FencedCodeBlock:
 			page.Diagrams = page.Diagrams || string(node.Language(markdown)) == "mermaid"
@@ -94,7 +95,7 @@ func read(source string, markdown []byte, resolve func(link string) (address, pa
 		return ast.WalkContinue, nil
 	})
 	if page.Title == "" {
-		dead = append(dead, fmt.Errorf("%s: a page begins with a heading of the first level (# Title)", source))
+		dead = append(dead, fmt.Errorf("%s: want a page that begins with a heading of level 1 (# Title)", source))
 	}
 	if dead != nil {
 		return nil, errors.Join(dead...)
@@ -103,14 +104,16 @@ func read(source string, markdown []byte, resolve func(link string) (address, pa
 	if err := converter.Renderer().Render(&content, markdown, document); err != nil {
 		return nil, fmt.Errorf("render %s: %w", source, err)
 	}
-	page.Content = template.HTML(content.String()) //nolint:gosec // the renderer escapes, and what it leaves is our own
+	page.Content = template.HTML(
+		content.String(),
+	) //nolint:gosec // the renderer escapes, and the sources are the project's own
 	return page, nil
 }
 
-// plain returns the text of a node without its markup.
+// plain returns the text of a node without markup.
 func plain(node ast.Node, source []byte) string {
 	var words strings.Builder
-	_ = ast.Walk(node, func(node ast.Node, entering bool) (ast.WalkStatus, error) { // which alone could fail
+	_ = ast.Walk(node, func(node ast.Node, entering bool) (ast.WalkStatus, error) { // only the callback can fail
 		if !entering {
 			return ast.WalkContinue, nil
 		}
@@ -130,8 +133,8 @@ func plain(node ast.Node, source []byte) string {
 	return words.String()
 }
 
-// anchor makes the id of a heading as GitHub does: in lower case, without punctuation, with hyphens for spaces, and with the next number
-// that makes it another than those before. taken has the last number by each id.
+// anchor returns the id of a heading as GitHub generates it: lower case, no punctuation, hyphens for spaces, and a
+// number that makes it unique. taken has the last number by id.
 func anchor(title string, taken map[string]int) string {
 	id := strings.Map(func(r rune) rune {
 		switch {

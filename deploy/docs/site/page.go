@@ -5,33 +5,33 @@ import (
 	"path"
 )
 
-// referencePath is where the API document is, to read.
+// referencePath is the path of the API reference.
 const referencePath = "reference/index.html"
 
-// page is what the layout is filled with.
+// page is the data of a layout.
 type page struct {
 	Name, Version string // of the API
 	Repository    string // its URL
 	Path          string // of the page in the site
 	Title         string
-	Guide         *guide   // nil: the page is none
-	Document      any      // the API document, for its reference
-	Files         []string // paths of what is published of docs/api
+	Guide         *guide   // nil if the page is not a guide
+	Document      any      // the API document, for the reference
+	Files         []string // paths of the published files in docs/api
 
-	guides []*guide // all
-	layout string   // the file of its layout
+	guides []*guide // all guides
+	layout string   // file name of the layout
 }
 
-// Up returns the way to the first folder of the site.
-func (p page) Up() string { return up(p.Path) }
+// Up returns the relative path to the root of the site.
+func (p page) Up() string { return toRoot(p.Path) }
 
-// Generator returns the element that says what wrote the page.
+// Generator returns the element that names the generator.
 func (page) Generator() template.HTML { return generator }
 
-// Source returns where people see the source of a guide.
+// Source returns the URL of the source of a guide.
 func (p page) Source() string { return p.Repository + "/blob/" + branch + "/" + p.Guide.Source }
 
-// entry is a line of the menu.
+// entry is an entry of the menu.
 type entry struct {
 	*guide
 
@@ -40,7 +40,8 @@ type entry struct {
 	Nested  bool
 }
 
-// Menu returns all guides, but of a folder below docs only the first page where the reader is elsewhere.
+// Menu returns the entries for all guides. Of a folder in docs that the current page is not in, it has only the first
+// page.
 func (p page) Menu() []entry {
 	var entries []entry
 	for _, guide := range p.guides {
@@ -49,7 +50,7 @@ func (p page) Menu() []entry {
 			continue
 		}
 		name := guide.Title
-		if guide.Source == first { // which has the name of the API
+		if guide.Source == first { // its title is the name of the API
 			name = "Overview"
 		}
 		entries = append(entries, entry{guide, name, guide == p.Guide, nested})

@@ -18,15 +18,15 @@ const (
 	extname = ".md"
 )
 
-// repository is what the guides are written in, and lead into.
+// repository is the repository that contains the guides.
 type repository struct {
 	files     fs.FS
-	url       string            // where people see it
+	url       string            // of its web page
 	api       string            // the title of the API
-	published map[string]string // by paths in it: those of the site that show the same
+	published map[string]string // paths in the site by paths in the repository
 }
 
-// read makes the guides, in their order, and adds to files what else of docs is published.
+// read returns the guides in order, and adds the other published files of docs to files.
 func (r *repository) read(files map[string][]byte) ([]*guide, error) {
 	sources := []string{first}
 	err := fs.WalkDir(r.files, folder, func(name string, entry fs.DirEntry, err error) error {
@@ -75,8 +75,8 @@ func (r *repository) read(files map[string][]byte) ([]*guide, error) {
 	return guides, nil
 }
 
-// publishes tells whether a file is published as it is: images, and the generated collections of requests. There may be others, of
-// editors, or the documents of stages, that are nobody's concern.
+// publishes reports whether a file is published unchanged: images and the generated collections. Other files, such as
+// exported documents of stages, are not published.
 func (r *repository) publishes(name string) bool {
 	switch path.Ext(name) {
 	case ".svg", ".png":
@@ -87,8 +87,8 @@ func (r *repository) publishes(name string) bool {
 	}
 }
 
-// sort puts the guides into the order in which the first page names them, those of a folder below the folder's first page. Those that it
-// does not name follow, by their names.
+// sort sorts the guides in the order of the links of the first page; those in a folder follow the folder's first page.
+// Guides without a link come last, by name.
 func sort(guides []*guide) {
 	order := map[string]int{}
 	for i, link := range slices.Backward(guides[0].Links) {
@@ -115,7 +115,7 @@ func sort(guides []*guide) {
 	})
 }
 
-// address returns where the site has the page of a Markdown file.
+// address returns the path in the site of a Markdown file.
 func address(source string) string {
 	if dir, name := path.Split(source); name == first {
 		return dir + "index.html"
@@ -123,8 +123,8 @@ func address(source string) string {
 	return strings.TrimSuffix(source, extname) + ".html"
 }
 
-// resolve tells where a link in a Markdown file leads in the site: to what the site has of the repository, or else to where people see
-// the repository. For a link within the repository it returns the path there too.
+// resolve returns the URL in the site of a link in a Markdown file: of a published file, or else of the repository's
+// web page. For a link within the repository it also returns the path there.
 func (r *repository) resolve(source, link string) (address, target string, err error) {
 	to, err := url.Parse(link)
 	switch {
@@ -135,11 +135,11 @@ func (r *repository) resolve(source, link string) (address, target string, err e
 	case to.Path == "":
 		return link, source, nil
 	case path.IsAbs(to.Path):
-		return "", "", errors.New("a path is relative to the page")
+		return "", "", errors.New("want a path relative to the page")
 	}
 	target = path.Join(path.Dir(source), to.Path)
 	if !fs.ValidPath(target) {
-		return "", "", errors.New("it leaves the repository")
+		return "", "", errors.New("the path leaves the repository")
 	}
 	info, err := fs.Stat(r.files, target)
 	switch {

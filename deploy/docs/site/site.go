@@ -1,5 +1,5 @@
-// Package site writes what there is to read about the API into a folder that any web server, or a bucket, can serve, and that a browser
-// opens from the disk too: the guides, the API document, and pages of it to read and to try out. Nothing in it is loaded from elsewhere.
+// Package site writes a static site with the guides and the API document: as a reference, and as a page to try it out.
+// Any web server or bucket can serve the site, and it works from the disk. It loads nothing from other sites.
 package site
 
 import (
@@ -30,25 +30,25 @@ var (
 	//go:embed package-lock.json
 	lock []byte
 	//go:embed assets pages
-	own embed.FS
+	embedded embed.FS
 )
 
-// Options say what to write, and where.
+// Options configure [Write].
 type Options struct {
 	Root     string       // the checkout of the repository
-	Out      string       // the folder to write; what the site has at its top level is replaced there, all else is kept
-	Progress func(string) // is told of what takes long; must be set
+	Out      string       // the folder to write; replaces what the site has at the top level and keeps everything else
+	Progress func(string) // receives the steps that take long; must be set
 }
 
-// Write writes the site: the README and the Markdown files below docs as pages, the images below docs and the collections of requests
-// as they are, the public API document as openapi.json and openapi.yaml, its reference and a page to try it out. The same checkout
-// gives the same bytes.
+// Write writes the site: README.md and the Markdown files in docs as pages, the images in docs and the collections of
+// requests unchanged, the public API document as openapi.json and openapi.yaml, its reference, and a page to try it
+// out. The output depends only on the checkout.
 //
-// The error names the links that lead nowhere, in the guides, in the API document, or in what was made of them. It wraps
-// [node.ErrAbsent] where there is no npm, from which two scripts of the pages come. A folder that has other things and no site is left
-// alone, which is an error too; names that begin with a dot, such as .git, are no such things.
+// The error names the dead links in the guides, the API document and the output. It wraps [node.ErrAbsent] if npm,
+// which installs two scripts of the pages, is missing. Write returns an error for a folder that contains other files
+// and no site, except for names that begin with a dot, such as .git.
 func Write(ctx context.Context, options Options) (err error) {
-	if err := replaceable(options.Out); err != nil {
+	if err := checkReplaceable(options.Out); err != nil {
 		return err
 	}
 	modules, err := node.Environment(ctx, packages, lock, options.Progress)
@@ -58,7 +58,7 @@ func Write(ctx context.Context, options Options) (err error) {
 	if err := os.MkdirAll(options.Out, 0o755); err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
-	fresh, err := os.MkdirTemp(options.Out, ".new-") // so that an earlier site stays as it is until all is well
+	fresh, err := os.MkdirTemp(options.Out, ".new-") // an earlier site stays unchanged until everything has succeeded
 	if err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
@@ -69,7 +69,7 @@ func Write(ctx context.Context, options Options) (err error) {
 	return replace(options.Out, fresh)
 }
 
-// replace moves all that is in the folder fresh into dir, in place of what has the same names there.
+// replace moves the entries of the folder fresh into dir, and replaces those with the same names.
 func replace(dir, fresh string) error {
 	entries, err := os.ReadDir(fresh)
 	if err != nil {
@@ -88,14 +88,14 @@ func replace(dir, fresh string) error {
 	return nil
 }
 
-// scripts adds what the site takes from npm: what draws diagrams, and Redoc.
+// scripts adds the files from npm: Mermaid, which draws diagrams, and Redoc.
 func scripts(files map[string][]byte, modules fs.FS) error {
 	for name, source := range map[string]string{
 		"assets/mermaid.js":                      "@mermaid-js/tiny/dist/mermaid.tiny.js",
 		"assets/mermaid.LICENSE.txt":             "@mermaid-js/tiny/LICENSE",
 		"assets/redoc.js":                        "redoc/bundles/redoc.standalone.js",
 		"assets/redoc.LICENSE.txt":               "redoc/LICENSE",
-		"assets/redoc.standalone.js.LICENSE.txt": "redoc/bundles/redoc.standalone.js.LICENSE.txt", // of what is within it
+		"assets/redoc.standalone.js.LICENSE.txt": "redoc/bundles/redoc.standalone.js.LICENSE.txt", // of its dependencies
 	} {
 		content, err := fs.ReadFile(modules, source)
 		if err != nil {
@@ -103,17 +103,19 @@ func scripts(files map[string][]byte, modules fs.FS) error {
 		}
 		files[name] = content
 	}
-	// The one thing that Redoc loads by itself is an image of its maker's; it gets one that is empty.
+	// Redoc loads the logo of its maker from elsewhere: replace it by an empty image.
 	logo := []byte("https://cdn.redoc.ly/redoc/logo-mini.svg")
 	if !bytes.Contains(files["assets/redoc.js"], logo) {
-		return errors.New("this version of Redoc does not load its maker's logo as the last one did: look again at what it loads")
+		return errors.New(
+			"this version of Redoc does not contain the URL of its maker's logo: check what it loads from other sites",
+		)
 	}
 	files["assets/redoc.js"] = bytes.ReplaceAll(files["assets/redoc.js"], logo,
 		[]byte("data:image/svg+xml,%3Csvg%20xmlns=%22http://www.w3.org/2000/svg%22%20width=%221%22%20height=%221%22/%3E"))
 	return nil
 }
 
-// build writes the site into a folder. root has the checkout, modules the folder node_modules.
+// build writes the site into a folder. root is the checkout, modules the folder node_modules.
 func build(dir string, root, modules fs.FS) error {
 	source, err := fs.Sub(root, "deploy")
 	if err != nil {
@@ -124,7 +126,7 @@ func build(dir string, root, modules fs.FS) error {
 		return err
 	}
 	document = document.Public()
-	home, err := home(document)
+	home, err := repositoryURL(document)
 	if err != nil {
 		return err
 	}
@@ -143,11 +145,13 @@ func build(dir string, root, modules fs.FS) error {
 			published = append(published, name)
 		}
 	}
-	layout, err := template.New("").Funcs(template.FuncMap{"base": path.Base}).ParseFS(own, "pages/*.html")
+	layout, err := template.New("").Funcs(template.FuncMap{"base": path.Base}).ParseFS(embedded, "pages/*.html")
 	if err != nil {
 		return fmt.Errorf("read the layout of the site: %w", err)
 	}
-	pages := []page{{Path: referencePath, Title: "API reference", Document: json.RawMessage(document.JSON()), layout: "reference.html"}}
+	pages := []page{
+		{Path: referencePath, Title: "API reference", Document: json.RawMessage(document.JSON()), layout: "reference.html"},
+	}
 	for _, guide := range guides {
 		pages = append(pages, page{Path: guide.Path, Title: guide.Title, Guide: guide, guides: guides, layout: "guide.html"})
 	}
@@ -163,9 +167,14 @@ func build(dir string, root, modules fs.FS) error {
 		return err
 	}
 	if err := reference.Write(filepath.Join(dir, "try"), reference.Page{
-		Document:    document,
-		Links:       []reference.Link{{Text: "Guides", URL: "../index.html"}, {Text: "Reference", URL: "../" + referencePath}, {Text: "Try it"}},
-		Note:        "A browser cannot sign requests (sigv4): to try a stage that demands it, go tool mage docs serves a page that can.",
+		Document: document,
+		Links: []reference.Link{
+			{Text: "Guides", URL: "../index.html"},
+			{Text: "Reference", URL: "../" + referencePath},
+			{Text: "Try it"},
+		},
+		Note: "A browser cannot sign requests (sigv4): for a stage that requires it, " +
+			"use the page that go tool mage docs serves.",
 		CrossOrigin: true,
 	}); err != nil {
 		return err
@@ -173,8 +182,8 @@ func build(dir string, root, modules fs.FS) error {
 	return check(os.DirFS(dir))
 }
 
-// home returns the URL where people see the repository, without a slash at its end.
-func home(document *contract.Document) (string, error) {
+// repositoryURL returns the URL of the repository's web page, without a trailing slash.
+func repositoryURL(document *contract.Document) (string, error) {
 	var about struct {
 		ExternalDocs struct{ URL string }
 	}
@@ -186,44 +195,44 @@ func home(document *contract.Document) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the address of the repository, externalDocs of the API document: %w", err)
+		return "", fmt.Errorf("read the URL of the repository from externalDocs of the API document: %w", err)
 	}
 	return strings.TrimSuffix(about.ExternalDocs.URL, "/"), nil
 }
 
-// assets adds the style, the scripts and the icon of the pages.
+// assets adds the style sheet, the scripts and the icon of the pages.
 func assets(files map[string][]byte, root fs.FS) (err error) {
 	if files["assets/icon.svg"], err = fs.ReadFile(root, "deploy/local/console/assets/icon.svg"); err != nil {
 		return fmt.Errorf("read the icon: %w", err)
 	}
-	return fs.WalkDir(own, "assets", func(name string, entry fs.DirEntry, err error) error {
+	return fs.WalkDir(embedded, "assets", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			files[name], err = own.ReadFile(name)
+			files[name], err = embedded.ReadFile(name)
 		}
 		return err
 	})
 }
 
-// generator is how the first page of a site says that it was written here.
+// generator marks the first page of a site that this package wrote.
 const generator = `<meta name="generator" content="mage docs:site">`
 
-// replaceable refuses a folder that has other things than a site, but for those of programs, such as .git.
-func replaceable(dir string) error {
+// checkReplaceable returns an error for a folder that contains other files and no site. It ignores names that begin
+// with a dot, such as .git.
+func checkReplaceable(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for an earlier site: %w", err)
+		return fmt.Errorf("check for an earlier site: %w", err)
 	}
 	if !slices.ContainsFunc(entries, func(entry fs.DirEntry) bool { return !strings.HasPrefix(entry.Name(), ".") }) {
 		return nil
 	}
 	first, err := os.ReadFile(filepath.Join(dir, "index.html"))
 	if err != nil || !bytes.Contains(first, []byte(generator)) {
-		return fmt.Errorf("%s is not empty, and no site that was written here: name another folder, or empty it", dir)
+		return fmt.Errorf("%s is not empty and contains no generated site: choose another folder, or empty it", dir)
 	}
 	return nil
 }
 
-// write writes files into a folder.
 func write(dir string, files map[string][]byte) error {
 	for name, content := range files {
 		file := filepath.Join(dir, filepath.FromSlash(name))

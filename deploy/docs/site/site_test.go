@@ -20,7 +20,7 @@ import (
 
 const source = "https://example.org/source"
 
-// checkout is a repository with what a site is made of, and with these files besides.
+// checkout returns a repository with the sources of a site and further files.
 func checkout(files map[string]string) fstest.MapFS {
 	tree := fstest.MapFS{}
 	for name, content := range map[string]string{
@@ -39,14 +39,16 @@ func checkout(files map[string]string) fstest.MapFS {
 	return tree
 }
 
-// modules has the scripts that are loaded by the pages, in few words.
+// modules returns stubs of the scripts that the pages load.
 func modules() fstest.MapFS {
 	return fstest.MapFS{
-		"@mermaid-js/tiny/dist/mermaid.tiny.js":         {Data: []byte("mermaid")},
-		"@mermaid-js/tiny/LICENSE":                      {Data: []byte("MIT")},
-		"redoc/bundles/redoc.standalone.js":             {Data: []byte(`redoc src:"https://cdn.redoc.ly/redoc/logo-mini.svg"`)},
+		"@mermaid-js/tiny/dist/mermaid.tiny.js": {Data: []byte("mermaid")},
+		"@mermaid-js/tiny/LICENSE":              {Data: []byte("MIT")},
+		"redoc/bundles/redoc.standalone.js": {
+			Data: []byte(`redoc src:"https://cdn.redoc.ly/redoc/logo-mini.svg"`),
+		},
 		"redoc/bundles/redoc.standalone.js.LICENSE.txt": {Data: []byte("MIT")},
-		"redoc/LICENSE":                                 {Data: []byte("MIT")},
+		"redoc/LICENSE": {Data: []byte("MIT")},
 	}
 }
 
@@ -68,8 +70,12 @@ func content(t *testing.T, built fs.FS, name string) string {
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	others := map[string]string{
-		"docs/decisions/README.md": "# Decisions\n", "docs/decisions/0001-a.md": "# A\n",
-		"docs/api/Users.http": "GET /users\n", "docs/flow.svg": "<svg/>", "CHANGELOG.md": "# Changes\n", "docs/api/prod.json": "{}",
+		"docs/decisions/README.md": "# Decisions\n",
+		"docs/decisions/0001-a.md": "# A\n",
+		"docs/api/Users.http":      "GET /users\n",
+		"docs/flow.svg":            "<svg/>",
+		"CHANGELOG.md":             "# Changes\n",
+		"docs/api/prod.json":       "{}",
 	}
 	for _, test := range []struct{ page, markdown, want string }{
 		{"README.md", "[it](docs/run.md)", `<a href="docs/run.html">it</a>`},
@@ -104,7 +110,7 @@ func TestLinks(t *testing.T) {
 			}
 			name := strings.NewReplacer("README.md", "index.html", ".md", ".html").Replace(test.page)
 			if got := content(t, built, name); !strings.Contains(got, test.want) {
-				t.Errorf("%s has no %s:\n%s", name, test.want, got)
+				t.Errorf("%s does not contain %s:\n%s", name, test.want, got)
 			}
 		})
 	}
@@ -116,24 +122,24 @@ func TestDeadLinks(t *testing.T) {
 		{"README.md", "[it](docs/walk.md)", "README.md: dead link docs/walk.md: there is no docs/walk.md"},
 		{"docs/call.md", "[it](../functions/gone.go)", "docs/call.md: dead link ../functions/gone.go: there is no functions/gone.go"},
 		{"docs/call.md", "![it](flow.png)", "docs/call.md: dead link flow.png: there is no docs/flow.png"},
-		{"docs/call.md", "[it](../../elsewhere)", "docs/call.md: dead link ../../elsewhere: it leaves the repository"},
-		{"docs/call.md", "[it](/docs/run.md)", "docs/call.md: dead link /docs/run.md: a path is relative to the page"},
+		{"docs/call.md", "[it](../../elsewhere)", "docs/call.md: dead link ../../elsewhere: the path leaves the repository"},
+		{"docs/call.md", "[it](/docs/run.md)", "docs/call.md: dead link /docs/run.md: want a path relative to the page"},
 		{"docs/call.md", "[it](run.md#walk)", "docs/call.html: dead link run.html#walk: docs/run.html has no heading or element with that id"},
 		{"docs/call.md", "[it](#walk)", "docs/call.html: dead link #walk: docs/call.html has no heading or element with that id"},
-		{"docs/call.md", "[it](http:///path)", "docs/call.md: dead link http:///path: it names no host"},
+		{"docs/call.md", "[it](http:///path)", "docs/call.md: dead link http:///path: no host"},
 		{"docs/call.md", "[it](https://example.org:port)", "docs/call.md: dead link https://example.org:port: parse "},
-		{"docs/call.md", "[it](mailto:ada)", "docs/call.md: dead link mailto:ada: it names no mailbox"},
-		{"docs/call.md", "[it](ftp://example.org/)", "docs/call.md: dead link ftp://example.org/: it is neither http, https, nor mailto"},
+		{"docs/call.md", "[it](mailto:ada)", "docs/call.md: dead link mailto:ada: no mailbox"},
+		{"docs/call.md", "[it](ftp://example.org/)", "docs/call.md: dead link ftp://example.org/: want http, https or mailto"},
 		{"docs/call.md", `<a href="run.md">it</a>`, "docs/call.html: dead link run.md: the site has no file docs/run.md"},
-		{"docs/call.md", `<a href="/docs/run.html">it</a>`, "docs/call.html: dead link /docs/run.html: it is no relative address"},
-		{"docs/call.md", "![it](https://example.org/a.png)", "docs/call.html: dead link https://example.org/a.png: a page loads nothing from outside the site"},
-		{"docs/call.md", `<img srcset="../docs/run.html, https://example.org/2.png 2x">`, "dead link https://example.org/2.png: a page loads nothing"},
+		{"docs/call.md", `<a href="/docs/run.html">it</a>`, "docs/call.html: dead link /docs/run.html: want a relative URL"},
+		{"docs/call.md", "![it](https://example.org/a.png)", "docs/call.html: dead link https://example.org/a.png: a page must not load resources from outside the site"},
+		{"docs/call.md", `<img srcset="../docs/run.html, https://example.org/2.png 2x">`, "dead link https://example.org/2.png: a page must not load resources"},
 		{"docs/call.md", `<video poster="gone.png"></video>`, "dead link gone.png: the site has no file docs/gone.png"},
 		{"docs/call.md", `<form action="gone.html"></form>`, "dead link gone.html: the site has no file docs/gone.html"},
 		{"docs/call.md", `<meta http-equiv="Refresh" content="0; url=gone.html">`, "dead link gone.html: the site has no file docs/gone.html"},
 		{"docs/call.md", `<p style="background: URL( 'gone.png' )">it</p>`, "dead link gone.png: the site has no file docs/gone.png"},
 		{"docs/call.md", `<style>@import "gone.css";</style>`, "dead link gone.css: the site has no file docs/gone.css"},
-		{"docs/call.md", `<style>a { background: url(https://example.org/a.png) }</style>`, "dead link https://example.org/a.png: a page loads nothing"},
+		{"docs/call.md", `<style>a { background: url(https://example.org/a.png) }</style>`, "dead link https://example.org/a.png: a page must not load resources"},
 		{"docs/call.md", "[a](gone) [b](lost)\n\n[it](gone.md)", "dead link lost: there is no docs/lost\ndocs/call.md: dead link gone.md: "},
 		{"docs/call.md", "[a](#gone) [b](#lost)", "dead link #lost"},
 	} {
@@ -147,17 +153,17 @@ func TestDeadLinks(t *testing.T) {
 	}
 }
 
-// TestDescriptions has links in the API document, which is read in other places than the site.
+// The links in the API document must be absolute, as it is read in other places than the site.
 func TestDescriptions(t *testing.T) {
 	t.Parallel()
-	const relative = ": the document is read in many places, and only a whole address leads there from each"
+	const relative = ": want an absolute URL, because the document is read in many places"
 	for _, test := range []struct{ markdown, want string }{
 		{"[it](https://example.org/a#b), <https://example.org>, https://example.org/c, and `[no](link)`", ""},
 		{"[it](docs/run.md)", "openapi.yaml: dead link docs/run.md" + relative},
 		{"[it](#section/Paging)", "openapi.yaml: dead link #section/Paging" + relative},
 		{"<a href='../index.html'>it</a>", "openapi.yaml: dead link ../index.html" + relative},
-		{"[it](http:///path)", "openapi.yaml: dead link http:///path: it names no host"},
-		{"![it](https://example.org/a.png)", "openapi.yaml: dead link https://example.org/a.png: a page loads nothing from outside"},
+		{"[it](http:///path)", "openapi.yaml: dead link http:///path: no host"},
+		{"![it](https://example.org/a.png)", "openapi.yaml: dead link https://example.org/a.png: a page must not load resources from outside"},
 	} {
 		for _, place := range []string{
 			"info: {title: Users, version: 1.2.3, description: %q}\npaths: {}\n",
@@ -176,7 +182,7 @@ func TestDescriptions(t *testing.T) {
 	}
 }
 
-// TestPublished leaves out what is not meant for readers.
+// Files that are not meant for readers are not published.
 func TestPublished(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{}
@@ -202,14 +208,19 @@ func TestPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"docs/api/Users.http", "docs/api/Users.postman_collection.json", "docs/flow.png", "docs/flow.svg", "docs/new.html", "docs/run.html",
+		"docs/api/Users.http",
+		"docs/api/Users.postman_collection.json",
+		"docs/flow.png",
+		"docs/flow.svg",
+		"docs/new.html",
+		"docs/run.html",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
 }
 
-// TestPolicy has each page say what it may do.
+// Each page has a Content Security Policy.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	built, err := build(t, map[string]string{"docs/call.md": "# Calls\n\n```mermaid\nflowchart LR\n  a --> b\n```\n"})
@@ -226,12 +237,12 @@ func TestPolicy(t *testing.T) {
 		"reference/index.html": all + " 'unsafe-inline'; worker-src blob:" + end,
 	} {
 		if got := content(t, built, name); !strings.Contains(got, want) {
-			t.Errorf("%s has not %s:\n%s", name, want, got)
+			t.Errorf("%s does not contain %s:\n%s", name, want, got)
 		}
 	}
 }
 
-// TestAnchors has the headings that GitHub numbers, strips and keeps.
+// Anchors equal those of GitHub, which numbers, strips and keeps parts of headings.
 func TestAnchors(t *testing.T) {
 	t.Parallel()
 	built, err := build(t, map[string]string{"docs/call.md": `# Calls
@@ -256,16 +267,26 @@ func TestAnchors(t *testing.T) {
 		got = append(got, match[1])
 	}
 	want := []string{
-		"calls", "the-deployers-permissions", "mage-traces-and-mage-logs", "metrics-parameter-metrics-default-false", "authaws_iam",
-		"see-the-other-page", "größe--15", "calls-1", "calls-2",
-		"size", "size-1", "size-2", "size-3",
+		"calls",
+		"the-deployers-permissions",
+		"mage-traces-and-mage-logs",
+		"metrics-parameter-metrics-default-false",
+		"authaws_iam",
+		"see-the-other-page",
+		"größe--15",
+		"calls-1",
+		"calls-2",
+		"size",
+		"size-1",
+		"size-2",
+		"size-3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("anchors (-want +got):\n%s", diff)
 	}
 }
 
-// TestMenu has the guides in the order in which the first page names them.
+// The guides are in the order of the links of the first page.
 func TestMenu(t *testing.T) {
 	t.Parallel()
 	built, err := build(t, map[string]string{
@@ -314,22 +335,23 @@ func TestFiles(t *testing.T) {
 		"openapi.json":         `"version": "1.2.3"`,
 		"openapi.yaml":         "version: 1.2.3",
 		"reference/index.html": `"version":"1.2.3"`,
-		"try/index.html":       `go tool mage docs serves a page that can.</p>`,
+		"try/index.html":       `use the page that go tool mage docs serves.</p>`,
 		"assets/redoc.js":      `redoc src:"data:image/svg+xml,%3Csvg%20xmlns=%22http://www.w3.org/2000/svg%22%20width=%221%22%20height=%221%22/%3E"`,
 		"assets/mermaid.js":    "mermaid",
 		"assets/icon.svg":      "<svg/>",
 	} {
 		got := content(t, built, name)
 		if !strings.Contains(got, want) {
-			t.Errorf("%s has no %s:\n%s", name, want, got)
+			t.Errorf("%s does not contain %s:\n%s", name, want, got)
 		}
 		if strings.Contains(got, "x-secret") {
-			t.Errorf("%s has what is not public", name)
+			t.Errorf("%s contains private data", name)
 		}
 	}
 	const drawing = `assets/mermaid.js"`
-	if !strings.Contains(content(t, built, "docs/call.html"), drawing) || strings.Contains(content(t, built, "docs/run.html"), drawing) {
-		t.Error("a page with a diagram loads what draws it, and no other does")
+	if !strings.Contains(content(t, built, "docs/call.html"), drawing) ||
+		strings.Contains(content(t, built, "docs/run.html"), drawing) {
+		t.Error("want Mermaid on pages with a diagram only")
 	}
 }
 
@@ -342,11 +364,11 @@ func TestUnfit(t *testing.T) {
 		modules fs.FS
 		want    string
 	}{
-		"no title":         {map[string]string{"docs/a.md": "## A\n"}, modules(), "docs/a.md: a page begins with a heading of the first level"},
-		"no document":      {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\n"}, modules(), "openapi.yaml: "},
-		"another Redoc":    {nil, other, "look again at what it loads"},
-		"no script":        {nil, fstest.MapFS{}, "read a script of the site: "},
-		"no address of it": {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {}\npaths: {}\n"}, modules(), "externalDocs"},
+		"no title":          {map[string]string{"docs/a.md": "## A\n"}, modules(), "docs/a.md: want a page that begins with a heading of level 1"},
+		"no document":       {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\n"}, modules(), "openapi.yaml: "},
+		"another Redoc":     {nil, other, "check what it loads from other sites"},
+		"no script":         {nil, fstest.MapFS{}, "read a script of the site: "},
+		"no repository URL": {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {}\npaths: {}\n"}, modules(), "externalDocs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -358,7 +380,7 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// TestWrite writes the site of this checkout, twice. What it does not write at the top level of the folder stays.
+// TestWrite writes the site of this checkout twice. Other entries of the folder are kept.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -366,7 +388,7 @@ func TestWrite(t *testing.T) {
 	}
 	parent := t.TempDir()
 	out := filepath.Join(parent, "site")
-	mine := []string{".git", "CNAME"} // of a folder that is published
+	mine := []string{".git", "CNAME"} // as in a published folder
 	if err := os.Mkdir(out, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +424,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(first, write()); diff != "" {
-		t.Errorf("once again (-first +second):\n%s", diff)
+		t.Errorf("second run (-first +second):\n%s", diff)
 	}
 }
 
@@ -420,9 +442,9 @@ func TestWriteRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := site.Write(t.Context(), options); err == nil || !strings.Contains(err.Error(), "is not empty") {
-		t.Errorf("into a folder with other things: got %v", err)
+		t.Errorf("folder with other files: got error %v", err)
 	}
 	if got := content(t, os.DirFS(mine), "index.html"); got != "mine" {
-		t.Errorf("they are now %q", got)
+		t.Errorf("other files are now %q", got)
 	}
 }

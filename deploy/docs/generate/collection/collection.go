@@ -1,7 +1,7 @@
-// Package collection makes collections of requests from the API document, for people who try the API out: one for Postman, and one for
-// editors that send requests from .http files.
+// Package collection generates collections of requests from the API document, to try out the API: one for Postman, and
+// one for editors that send requests from .http files.
 //
-// The requests of a collection can be sent one by one, and in their order: what a collection creates it also deletes.
+// The requests can be sent one by one or in order: a collection deletes what it creates.
 package collection
 
 import (
@@ -21,22 +21,22 @@ import (
 )
 
 const (
-	// baseURL is the variable that has the invoke URL of the stage.
+	// baseURL is the variable for the invoke URL of the stage.
 	baseURL = "baseUrl"
 
-	// ownID is the id of what a collection makes, replaces and deletes. Nobody else has it, so that nothing of theirs is lost.
+	// ownID is the id of the resources that a collection creates, replaces and deletes. It cannot clash with others.
 	ownID = "made-by-this-collection"
 )
 
 // Collection is a collection of requests.
 type Collection struct {
 	title, version, description string
-	authorizations              []value // the ways in which stages authorize requests
+	authorizations              []value // the security schemes of stages
 	variables                   []value
 	folders                     []folder
 }
 
-// folder has the requests of a path.
+// folder contains the requests of a path.
 type folder struct {
 	name     string
 	requests []request
@@ -44,11 +44,11 @@ type folder struct {
 
 type request struct {
 	name, description string
-	method, path      string // the path with variables, such as /users/{{userId}}
+	method, path      string // the path has variables, such as /users/{{userId}}
 	query, header     []parameter
 	body              string   // "" for none
-	makes             []string // the variables with the ids of what it creates
-	status            int      // of the answer where all goes well
+	creates           []string // the variables with the ids of resources that the request creates
+	status            int      // the expected status code
 	examples          []example
 }
 
@@ -57,18 +57,18 @@ type parameter struct {
 	required bool
 }
 
-// example is an answer as documented.
+// example is a documented response.
 type example struct {
 	name, mediaType, body string
 }
 
 type value struct{ name, value, description string }
 
-// New makes the collection of the requests that the document describes.
+// New returns the collection of the requests that the document describes.
 func New(document *contract.Document) (*Collection, error) {
 	api, err := openapi3.NewLoader().LoadFromData(document.Public().JSON())
 	if err != nil {
-		return nil, fmt.Errorf("make a collection of requests: %w", err)
+		return nil, fmt.Errorf("generate a collection of requests: %w", err)
 	}
 	c := &Collection{
 		title: api.Info.Title, version: api.Info.Version, description: api.Info.Description,
@@ -90,7 +90,8 @@ func New(document *contract.Document) (*Collection, error) {
 	for _, address := range addresses {
 		f := folder{name: address}
 		operations := paths[address]
-		if parent := paths[path.Dir(address)]; operations.Delete != nil && operations.Post == nil && parent != nil && parent.Post != nil {
+		if parent := paths[path.Dir(address)]; operations.Delete != nil && operations.Post == nil && parent != nil &&
+			parent.Post != nil {
 			f.requests = append(f.requests, c.request(path.Dir(address), http.MethodPost, parent.Parameters, parent.Post))
 		}
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
@@ -103,7 +104,7 @@ func New(document *contract.Document) (*Collection, error) {
 	return c, nil
 }
 
-// server returns the address of the first server that has no variables.
+// server returns the URL of the first server without variables.
 func server(servers openapi3.Servers) string {
 	for _, s := range servers {
 		if len(s.Variables) == 0 {
@@ -113,7 +114,7 @@ func server(servers openapi3.Servers) string {
 	return ""
 }
 
-// addVariables makes a variable of each parameter of a path.
+// addVariables adds a variable for each path parameter.
 func (c *Collection) addVariables(parameters openapi3.Parameters) {
 	for _, p := range parameters {
 		if p.Value.In == openapi3.ParameterInPath && c.variable(p.Value.Name) == "" {
@@ -122,7 +123,7 @@ func (c *Collection) addVariables(parameters openapi3.Parameters) {
 	}
 }
 
-// variable returns what stands for the value of a variable, "" where there is no such variable.
+// variable returns the reference to a variable, or "" if it does not exist.
 func (c *Collection) variable(name string) string {
 	if slices.ContainsFunc(c.variables, func(v value) bool { return v.name == name }) {
 		return "{{" + name + "}}"
@@ -130,13 +131,20 @@ func (c *Collection) variable(name string) string {
 	return ""
 }
 
-func (c *Collection) request(address, method string, shared openapi3.Parameters, operation *openapi3.Operation) request {
+func (c *Collection) request(
+	address, method string,
+	shared openapi3.Parameters,
+	operation *openapi3.Operation,
+) request {
 	r := request{
 		name: operation.Summary, description: operation.Description,
 		method: method, path: strings.NewReplacer("{", "{{", "}", "}}").Replace(address),
 	}
 	for _, p := range slices.Concat(shared, operation.Parameters) {
-		sent := parameter{value{p.Value.Name, text(p.Value.Example), strings.TrimSpace(p.Value.Description)}, p.Value.Required}
+		sent := parameter{
+			value{p.Value.Name, text(p.Value.Example), strings.TrimSpace(p.Value.Description)},
+			p.Value.Required,
+		}
 		if variable := c.variable(p.Value.Name); variable != "" {
 			sent.value.value = variable
 		}
@@ -149,20 +157,20 @@ func (c *Collection) request(address, method string, shared openapi3.Parameters,
 	}
 	if mediaType, content := bodies(operation); len(content) > 0 {
 		body := c.body(content)
-		r.body = indented(body)
+		r.body = formatJSON(body)
 		r.header = append(r.header, parameter{value{name: "Content-Type", value: mediaType}, true})
 		for name := range body {
 			if method == http.MethodPost && c.variable(name) != "" {
-				r.makes = append(r.makes, name)
+				r.creates = append(r.creates, name)
 			}
 		}
-		slices.Sort(r.makes)
+		slices.Sort(r.creates)
 	}
 	r.status, r.examples = success(operation)
 	return r
 }
 
-// bodies returns the examples of a request's body in its first media type, in the order of their names.
+// bodies returns the examples of a request body in its first media type, sorted by name.
 func bodies(operation *openapi3.Operation) (mediaType string, found []map[string]any) {
 	if operation.RequestBody == nil {
 		return "", nil
@@ -182,7 +190,8 @@ func bodies(operation *openapi3.Operation) (mediaType string, found []map[string
 	return "", nil
 }
 
-// body returns the first of the bodies that has a variable, or else the first, with variables for members that are called as they are.
+// body returns the first example that has a member named as a variable, or else the first, with these members set to
+// the variables.
 func (c *Collection) body(examples []map[string]any) map[string]any {
 	named := func(body map[string]any) bool {
 		for name := range body {
@@ -201,7 +210,7 @@ func (c *Collection) body(examples []map[string]any) map[string]any {
 	return body
 }
 
-// success returns the status of the answer where all goes well, the first there is, and its examples.
+// success returns the first 2xx status code of the responses and its examples.
 func success(operation *openapi3.Operation) (status int, examples []example) {
 	responses := operation.Responses.Map()
 	for _, code := range slices.Sorted(maps.Keys(responses)) {
@@ -213,7 +222,7 @@ func success(operation *openapi3.Operation) (status int, examples []example) {
 		for _, mediaType := range slices.Sorted(maps.Keys(content)) {
 			named := content[mediaType].Examples
 			for _, name := range slices.Sorted(maps.Keys(named)) {
-				examples = append(examples, example{name, mediaType, indented(named[name].Value.Value)})
+				examples = append(examples, example{name, mediaType, formatJSON(named[name].Value.Value)})
 			}
 		}
 		return status, examples
@@ -221,7 +230,7 @@ func success(operation *openapi3.Operation) (status int, examples []example) {
 	return 0, nil
 }
 
-// text returns an example of a parameter as it is in an address or a header.
+// text returns an example of a parameter as it is sent.
 func text(example any) string {
 	if example == nil {
 		return ""
@@ -229,13 +238,13 @@ func text(example any) string {
 	return fmt.Sprint(example)
 }
 
-// indented returns an example as JSON for people.
-func indented(example any) string {
+// formatJSON returns an example as indented JSON.
+func formatJSON(example any) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(example); err != nil { // it was read from JSON
+	if err := encoder.Encode(example); err != nil { // it was parsed from JSON
 		panic(err)
 	}
 	return strings.TrimSpace(out.String())

@@ -13,7 +13,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/docs/generate/collection"
 )
 
-// shelf describes books on a shelf, in another order than that of their lives.
+// shelf is an API whose paths are not in the order in which a book is created, read and deleted.
 const shelf = `
 openapi: 3.0.3
 info: {title: Shelf, version: 2.0.0, description: Books.}
@@ -146,7 +146,10 @@ func TestPostman(t *testing.T) {
 		}
 	}
 	want := []string{
-		"/books: Put a book there", "/books/{isbn}: Put a book there", "/books/{isbn}: Look at a book", "/books/{isbn}: Take a book away",
+		"/books: Put a book there",
+		"/books/{isbn}: Put a book there",
+		"/books/{isbn}: Look at a book",
+		"/books/{isbn}: Take a book away",
 	}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Fatalf("requests (-want +got):\n%s", d)
@@ -163,29 +166,40 @@ func TestPostman(t *testing.T) {
 	if d := cmp.Diff(request, look.Request); d != "" {
 		t.Errorf("request (-want +got):\n%s", d)
 	}
-	responses := []response{{"Book", "OK", "{\n  \"isbn\": \"2\",\n  \"title\": \"<A & B>\"\n}"}, {"Text", "OK", `"A & B"`}}
+	responses := []response{
+		{"Book", "OK", "{\n  \"isbn\": \"2\",\n  \"title\": \"<A & B>\"\n}"},
+		{"Text", "OK", `"A & B"`},
+	}
 	if d := cmp.Diff(responses, look.Response); d != "" {
 		t.Errorf("responses (-want +got):\n%s", d)
 	}
 	for i, want := range []string{"isbn", "isbn", "", ""} {
 		events := fmt.Sprint(slices.Concat(got.Item[0].Item, got.Item[1].Item)[i].Event)
-		if fresh := "set('" + want + "', pm.variables.replaceIn('{{$guid}}'))"; strings.Contains(events, "prerequest") != (want != "") ||
+		if fresh := "set('" + want + "', pm.variables.replaceIn('{{$guid}}'))"; strings.Contains(
+			events,
+			"prerequest",
+		) != (want != "") ||
 			want != "" && !strings.Contains(events, fresh) {
 			t.Errorf("request %d: got events %s, want a new %q", i, events, want)
 		}
 	}
-	if raw := got.Item[1].Item[2].Request["url"]; !strings.Contains(cmp.Diff(nil, raw), "{{baseUrl}}/books/{{isbn}}?reason=lost") {
-		t.Errorf("got %v, want that the query has what it must", raw)
+	if raw := got.Item[1].Item[2].Request["url"]; !strings.Contains(
+		cmp.Diff(nil, raw),
+		"{{baseUrl}}/books/{{isbn}}?reason=lost",
+	) {
+		t.Errorf("got %v, want the required query parameters", raw)
 	}
 }
 
 func TestNew_Fails(t *testing.T) {
 	t.Parallel()
-	document, err := contract.Parse([]byte(strings.Replace(shelf, "summary: Look at a book", `requestBody: {$ref: "#/nothing"}`, 1)))
+	document, err := contract.Parse(
+		[]byte(strings.Replace(shelf, "summary: Look at a book", `requestBody: {$ref: "#/nothing"}`, 1)),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := collection.New(document); err == nil || !strings.Contains(err.Error(), "make a collection") {
+	if _, err := collection.New(document); err == nil || !strings.Contains(err.Error(), "generate a collection") {
 		t.Errorf("got error %v, want one that says what failed", err)
 	}
 }

@@ -5,12 +5,17 @@ import (
 	"strings"
 )
 
-// HTTP returns the collection as a .http file, in what the HTTP clients of Visual Studio Code, Visual Studio and JetBrains, and httpYac
-// have in common: variables, requests that begin with ###, and comments that begin with #. They do not agree on how to make a new id that
-// several requests share.
+// HTTP returns the collection as a .http file, in the common subset of the HTTP clients of Visual Studio Code, Visual
+// Studio and JetBrains, and httpYac: variables, requests that begin with ###, and comments that begin with #. They
+// differ in how several requests share a new id, so the file uses a fixed one.
 func (c *Collection) HTTP() []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s %s. Generated from the API document: do not edit, but for the values of the variables.\n#\n", c.title, c.version)
+	fmt.Fprintf(
+		&b,
+		"# %s %s. Generated from the API document: do not edit, but for the values of the variables.\n#\n",
+		c.title,
+		c.version,
+	)
 	b.WriteString("# Send the requests one by one, or all in this order: what is created is also deleted.\n")
 	b.WriteString("# Add to them what the stage asks for, if anything:\n")
 	for _, a := range c.authorizations {
@@ -54,7 +59,7 @@ func (r request) writeHTTP(b *strings.Builder) {
 	}
 }
 
-// split returns parameters as they are sent: those that must be, and those that may be.
+// split returns the required and the optional parameters as they are sent.
 func split(parameters []parameter, separator string) (required, optional []string) {
 	for _, p := range parameters {
 		text := p.name + separator + p.value.value
@@ -67,8 +72,8 @@ func split(parameters []parameter, separator string) (required, optional []strin
 	return required, optional
 }
 
-// comment writes a text as comments, wrapped. What would be more than a comment at the beginning of a line, such as "@name", does not
-// stand there.
+// comment writes a text as comments, wrapped. It inserts "..." before a word that would be a directive at the beginning
+// of a line, such as "@name".
 func comment(b *strings.Builder, text string) {
 	const width = 120
 	line := "#"

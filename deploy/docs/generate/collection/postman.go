@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The form of a collection that Postman imports: Postman Collection Format 2.1.0.
+// Postman Collection Format 2.1.0.
 type (
 	postmanCollection struct {
 		Info     postmanInfo       `json:"info"`
@@ -77,7 +77,7 @@ type (
 	}
 )
 
-// Postman returns the collection as Postman imports it, each request with a test of its answer's status.
+// Postman returns the collection for import into Postman. Each request has a test of the status code of its response.
 func (c *Collection) Postman() []byte {
 	out := postmanCollection{Info: postmanInfo{
 		Name: c.title, Description: c.description, Version: c.version,
@@ -93,14 +93,14 @@ func (c *Collection) Postman() []byte {
 		}
 		out.Item = append(out.Item, item)
 	}
-	return []byte(indented(out) + "\n")
+	return []byte(formatJSON(out) + "\n")
 }
 
 func (r request) postman() postmanItem {
 	status := strconv.Itoa(r.status)
 	item := postmanItem{
 		Name:  r.name,
-		Event: []postmanEvent{event("test", "pm.test('answers "+status+"', () => pm.response.to.have.status("+status+"));")},
+		Event: []postmanEvent{event("test", "pm.test('status code "+status+"', () => pm.response.to.have.status("+status+"));")},
 		Request: postmanRequest{
 			Method: r.method, Description: r.description, Header: postmanVariables(r.header),
 			URL: postmanURL{
@@ -110,9 +110,9 @@ func (r request) postman() postmanItem {
 		},
 		Response: []postmanResponse{},
 	}
-	for _, name := range r.makes { // a new id each time; the requests that follow have it too
-		fresh := "pm.collectionVariables.set('" + name + "', pm.variables.replaceIn('{{$guid}}'));"
-		item.Event = append(item.Event, event("prerequest", fresh))
+	for _, name := range r.creates { // the following requests use the new id too
+		newID := "pm.collectionVariables.set('" + name + "', pm.variables.replaceIn('{{$guid}}'));"
+		item.Event = append(item.Event, event("prerequest", newID))
 	}
 	if query, _ := split(r.query, "="); len(query) > 0 {
 		item.Request.URL.Raw += "?" + strings.Join(query, "&")

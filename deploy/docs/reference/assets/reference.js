@@ -1,31 +1,33 @@
-// Starts Swagger UI with what the page says (the element with the id "page").
+// Starts Swagger UI with the data of the page, the element with the id "page".
 "use strict";
 (() => {
   const page = JSON.parse(document.getElementById("page").textContent);
   const servers = (page.document.servers ?? []).map((it) => it.url);
   const server = servers[0];
 
-  // resolved returns what a reference within the document stands for: a JSON Pointer (RFC 6901) as a fragment of a URL.
+  // resolved resolves a reference within the document: a JSON Pointer (RFC 6901) as a URL fragment.
   const unescaped = (name) => decodeURIComponent(name).replaceAll("~1", "/").replaceAll("~0", "~");
   const resolved = (it) => (it?.$ref ? it.$ref.slice(2).split("/").map(unescaped).reduce((at, name) => at[name], page.document) : it);
 
-  // offered gives the examples of a parameter in words: Swagger UI would send them in each request, such as an If-Match of another user.
-  const offered = (parameter) => {
+  // withoutExample moves the example of an optional parameter to its description, because Swagger UI would send it in
+  // each request, such as the If-Match of another user.
+  const withoutExample = (parameter) => {
     const { example, ...rest } = resolved(parameter);
     if (rest.required || example === undefined) return parameter;
-    const { example: _, ...schema } = resolved(rest.schema) ?? {}; // it has none where it has a content
+    const { example: _, ...schema } = resolved(rest.schema) ?? {}; // a parameter with content has no schema
     const description = [rest.description, `For example \`${example}\`.`].filter(Boolean).join(" ");
     return { ...rest, ...(rest.schema && { schema }), description };
   };
-  // The parameters of a path go to its operations: Swagger UI would drop those that share their name with one of the operation's.
+  // Copy the parameters of a path to its operations, because Swagger UI drops those that share their name with one of
+  // the operation's.
   for (const path of Object.values(page.document.paths)) {
     for (const it of Object.values(path)) {
-      if (it.responses) it.parameters = [...(path.parameters ?? []), ...(it.parameters ?? [])].map(offered);
+      if (it.responses) it.parameters = [...(path.parameters ?? []), ...(it.parameters ?? [])].map(withoutExample);
     }
     delete path.parameters;
   }
 
-  // forwarded has a request to the stage go through the server of this page, which alone may be asked with the header.
+  // forwarded sends a request to the stage through the proxy of this page, with the header that the proxy requires.
   const forwarded = (request) => {
     if (page.proxy && request.url.startsWith(server)) {
       request.url = new URL(page.proxy + request.url.slice(server.length), location.href).href;
@@ -34,7 +36,7 @@
     return request;
   };
 
-  // Where the server of this page authorizes requests, nobody need do it here, but curl must.
+  // With a proxy that authorizes requests, hide the login, and show the options that curl needs instead.
   const authorized = () => ({
     wrapComponents: {
       authorizeBtn: () => () => null,
@@ -44,8 +46,8 @@
     },
   });
 
-  // indented returns JSON on indented lines, with every name, string and number as received: JavaScript would round numbers to
-  // doubles, and would reorder names that look like integers. Text that is not JSON is returned unchanged.
+  // indented returns JSON on indented lines, with every name, string and number as received: JavaScript rounds numbers
+  // to doubles, and reorders names that look like integers. Text that is not JSON is returned unchanged.
   const indented = (text) => {
     try {
       JSON.parse(text);
@@ -62,7 +64,7 @@
     }).join("");
   };
 
-  // exactBody replaces Swagger UI's view of a JSON response body, which rounds numbers, also in what is copied or downloaded.
+  // exactBody replaces Swagger UI's view of a JSON response body, which rounds numbers, also in copies and downloads.
   const exactBody = () => ({
     wrapComponents: {
       responseBody: (ResponseBody, { React }) => (props) => {
@@ -76,7 +78,7 @@
     },
   });
 
-  // Swagger UI leaves some controls without a name that a screen reader could say.
+  // Swagger UI does not name some controls for screen readers.
   const root = document.getElementById("reference");
   new MutationObserver(() => {
     for (const it of root.querySelectorAll("input[placeholder]:not([aria-label])")) it.setAttribute("aria-label", it.placeholder);
@@ -91,7 +93,7 @@
     displayRequestDuration: true,
     syntaxHighlight: { theme: "tomorrow-night" },
     tryItOutEnabled: true,
-    showMutatedRequest: !page.proxy, // what is shown to be pasted into a shell goes to the stage
+    showMutatedRequest: !page.proxy, // the curl command goes to the stage, not to the proxy
     requestInterceptor: forwarded,
     validatorUrl: null,
     onComplete: () => {

@@ -1,4 +1,4 @@
-// Tells colours of site.css, for the scheme that the reader prefers, as numbers: scripts reckon with them.
+// Returns a color of site.css in the preferred color scheme, in numeric form for scripts.
 "use strict";
 
 function color(name) {

@@ -1,4 +1,4 @@
-// Draws the diagrams of a page, anew where the reader prefers another colour scheme. Without this, their source is shown.
+// Draws the diagrams of a page, and again when the preferred color scheme changes. Without it, their source is shown.
 "use strict";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -25,7 +25,7 @@ async function draw() {
     try {
       figure.innerHTML = (await mermaid.render(`diagram-${n}`, text)).svg;
       source.replaceWith(figure);
-    } catch (error) { // its source stays, and those after it are drawn
+    } catch (error) { // the page keeps its source
       console.error(error);
     }
   }

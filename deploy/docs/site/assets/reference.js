@@ -1,4 +1,4 @@
-// Shows the API document that is in the page, in the colours of the site.
+// Renders the API document in the page with Redoc, in the colors of the site.
 "use strict";
 
 const sans = getComputedStyle(document.body).fontFamily;
@@ -45,5 +45,5 @@ Redoc.init(
   },
   document.getElementById("main"),
 );
-// Redoc cannot be told of other colours; its place in the document is in the address.
+// Redoc cannot change its colors, so the page is reloaded; the URL has the position in the document.
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
