@@ -230,17 +230,8 @@ func isData(key string) bool {
 func hasNames(key string) bool {
 	switch key {
 	case "callbacks",
-		"content",
-		"examples",
-		"headers",
-		"links",
-		"mapping",
-		"parameters",
-		"properties",
-		"requestBodies",
-		"responses",
-		"schemas",
-		schemesKey,
+		"content", "examples", "headers", "links", "mapping", "parameters", "properties", "requestBodies", "responses",
+		"schemas", schemesKey,
 		"variables":
 		return true
 	}

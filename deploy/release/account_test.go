@@ -367,8 +367,8 @@ func (a *account) set(change func(*account)) {
 	change(a)
 }
 
-// taken returns the calls since the last time that begin with one of the prefixes, such as "s3 PUT".
-func (a *account) taken(beginnings ...string) []string {
+// takeCalls returns the calls since the last time that begin with one of the prefixes, such as "s3 PUT".
+func (a *account) takeCalls(beginnings ...string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	calls := a.calls

@@ -143,10 +143,10 @@ func TestDocs_Fails(t *testing.T) {
 	a := newAccount(t)
 	a.fail(t, release.Docs, release.CodeSettings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
 	a.succeed(t, release.Deploy)
-	a.taken()
+	a.takeCalls()
 	a.docs(t)
 	a.removeDocs(t)
-	export := a.taken("apigateway")[0]
+	export := a.takeCalls("apigateway")[0]
 	a.set(func(a *account) {
 		a.faults[export] = fault{
 			http.StatusForbidden,
@@ -232,7 +232,7 @@ func TestDocs_PortInUse(t *testing.T) {
 			s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP
 		},
 	)
-	if calls := a.taken(); len(calls) > 0 {
+	if calls := a.takeCalls(); len(calls) > 0 {
 		t.Errorf("calls to AWS: %q", calls)
 	}
 	if _, err := os.Stat(filepath.Join(a.root, "docs")); err == nil {

@@ -45,9 +45,9 @@ func TestReleases(t *testing.T) {
 		}
 	}
 
-	a.taken()
+	a.takeCalls()
 	contains(t, a.succeed(t, release.Deploy), "nothing to change", "get is unchanged")
-	if calls := a.taken("s3 PUT", "cloudformation Create", "cloudformation Execute"); len(calls) > 0 {
+	if calls := a.takeCalls("s3 PUT", "cloudformation Create", "cloudformation Execute"); len(calls) > 0 {
 		t.Errorf("calls without a change: %q", calls)
 	}
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
@@ -60,7 +60,7 @@ func TestReleases(t *testing.T) {
 	if got, want := changed(first.code, second.code), []string{"GetFunction"}; !slices.Equal(got, want) {
 		t.Errorf("changed functions %q, want %q", got, want)
 	}
-	if calls := a.taken("s3 PUT"); len(calls) != 2 {
+	if calls := a.takeCalls("s3 PUT"); len(calls) != 2 {
 		t.Errorf("uploads %q, want one function and the template", calls)
 	}
 
@@ -216,7 +216,7 @@ func TestExistingTable(t *testing.T) {
 				if got := a.Status(stackName); got != "" {
 					t.Errorf("stack status %s", got)
 				}
-				if calls := a.taken("dynamodb Up"); len(calls) > 0 {
+				if calls := a.takeCalls("dynamodb Up"); len(calls) > 0 {
 					t.Errorf("calls that change the table: %q", calls)
 				}
 				return
@@ -240,15 +240,17 @@ func TestExistingTable(t *testing.T) {
 				"cloudformation CreateChangeSet",
 				"cloudformation CreateChangeSet",
 			}
-			if diff := cmp.Diff(want, a.taken("dynamodb Up", "cloudformation Create")); diff != "" {
+			if diff := cmp.Diff(want, a.takeCalls("dynamodb Up", "cloudformation Create")); diff != "" {
 				t.Errorf("order (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// in returns settings for the workspace at root.
-func in(root string) func(*release.Settings) { return func(s *release.Settings) { s.Root = root } }
+// inWorkspace returns settings for the workspace at root.
+func inWorkspace(root string) func(*release.Settings) {
+	return func(s *release.Settings) { s.Root = root }
+}
 
 // race lets another deployer, whose source differs in the function put, run a target before the next call of an action.
 func (a *account) race(t *testing.T, action string, do target) {
@@ -256,7 +258,7 @@ func (a *account) race(t *testing.T, action string, do target) {
 	root := functions(t)
 	setCode(t, root, "put", "faster")
 	a.Before(action, func() {
-		if out, err := a.run(t.Context(), do, in(root)); err != nil {
+		if out, err := a.run(t.Context(), do, inWorkspace(root)); err != nil {
 			t.Errorf("the other deployment: %v\n%s", err, out)
 		}
 	})
@@ -495,11 +497,11 @@ func TestBrokenSource(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
-	a.taken()
+	a.takeCalls()
 	for _, do := range []target{release.Deploy, release.Plan, function("get")} {
 		a.fail(t, do, release.CodeFailed, []string{"functions/get/main.go:3", "broken"})
 	}
-	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
+	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
 		t.Errorf("unexpected calls %q", calls)
 	}
 }
@@ -534,7 +536,7 @@ func TestBucket(t *testing.T) {
 			if got := a.deployed(t).parameters["ArtifactBucket"]; got != tt.want {
 				t.Errorf("bucket %s, want %s", got, tt.want)
 			}
-			for _, call := range a.taken("s3 PUT") {
+			for _, call := range a.takeCalls("s3 PUT") {
 				if bucket := regexp.MustCompile(`[/?]`).Split(strings.TrimPrefix(call, "s3 PUT /"), 2)[0]; bucket != tt.want {
 					t.Errorf("unexpected calls %q", call)
 				}
@@ -554,7 +556,7 @@ func TestDestroy(t *testing.T) {
 		if got := a.Status(stackName); got != "" {
 			t.Errorf("stack status %s", got)
 		}
-		if calls := a.taken("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
+		if calls := a.takeCalls("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
 			t.Errorf("calls that change the table: %q", calls)
 		}
 		contains(t, a.succeed(t, release.Destroy, confirm), "there is no stack")
@@ -572,7 +574,7 @@ func TestDestroy(t *testing.T) {
 			t.Errorf("stack status %s, table status %s", got, a.table.statuses[0])
 		}
 		want := []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}
-		if diff := cmp.Diff(want, a.taken("dynamodb Up", "dynamodb Delete")); diff != "" {
+		if diff := cmp.Diff(want, a.takeCalls("dynamodb Up", "dynamodb Delete")); diff != "" {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}
 	})
@@ -590,7 +592,7 @@ func TestDestroy(t *testing.T) {
 			a := newAccount(t)
 			a.table = tt.table
 			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is no stack")
-			if diff := cmp.Diff(tt.want, a.taken("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(tt.want, a.takeCalls("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 			if tt.table != nil && tt.table.statuses[0] != "" {
@@ -927,12 +929,12 @@ func TestPlan(t *testing.T) {
 	if got := a.Status(stackName); got != "" {
 		t.Errorf("stack status %s", got)
 	}
-	if calls := a.taken("s3 PUT", "cloudformation Create"); len(calls) > 0 {
+	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
 		t.Errorf("unexpected calls %q", calls)
 	}
 	a.succeed(t, release.Deploy)
 	before := a.deployed(t)
-	a.taken()
+	a.takeCalls()
 	setCode(t, a.root, "get", "second")
 	setTemplate(t, a.root, `"UserData-\$`, `"Users-$$`)
 	out = a.succeed(t, release.Plan)
@@ -947,7 +949,7 @@ func TestPlan(t *testing.T) {
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
 		t.Errorf("remaining change sets %q", sets)
 	}
-	for _, call := range a.taken("s3 PUT", "cloudformation Execute") { // the template must be uploaded for CloudFormation
+	for _, call := range a.takeCalls("s3 PUT", "cloudformation Execute") { // the template must be uploaded for CloudFormation
 		if !strings.HasPrefix(call, "s3 PUT /"+bucketName+"/plans/") {
 			t.Errorf("unexpected calls %q", call)
 		}

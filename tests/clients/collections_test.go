@@ -15,7 +15,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// exchanges are those of a collection, in their order.
+// exchanges returns the requests of a collection and their status codes, in order.
 func exchanges() []string {
 	return []string{
 		"GET / 200",
@@ -33,7 +33,7 @@ func exchanges() []string {
 	}
 }
 
-// TestExchanges sees that the collections have every operation of the document.
+// TestExchanges checks that the collections contain every operation of the document.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
@@ -55,7 +55,7 @@ func collectionFile(t *testing.T, extension string) []byte {
 	return read(t, workspace(t), "docs", "api", "UserRequestAPI"+extension)
 }
 
-// TestPostman has Postman's own runner import the collection and send its requests, with the tests that are in it.
+// TestPostman runs the collection and its tests with Postman's own runner.
 func TestPostman(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -76,12 +76,12 @@ func TestPostman(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := report.Run.Stats.Assertions; got.Total != len(exchanges()) || got.Failed != 0 {
-		t.Errorf("got %d tests of which %d failed, want %d and none", got.Total, got.Failed, len(exchanges()))
+		t.Errorf("%d tests, %d failed, want %d and 0", got.Total, got.Failed, len(exchanges()))
 	}
 	wantExchanges(t, s, w, before)
 }
 
-// TestHTTP has httpYac send the requests of the .http file.
+// TestHTTP sends the requests of the .http file with httpYac.
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -91,7 +91,7 @@ func TestHTTP(t *testing.T) {
 	const local = "@baseUrl = http://127.0.0.1:3000/prod\n"
 	content := collectionFile(t, ".http")
 	if !bytes.Contains(content, []byte(local)) {
-		t.Fatalf("there is no line %q:\n%s", local, content)
+		t.Fatalf("no line %q:\n%s", local, content)
 	}
 	content = bytes.Replace(content, []byte(local), []byte("@baseUrl = "+w.url+"\n"), 1)
 	file := write(t, content, dir, "requests.http")
@@ -99,7 +99,7 @@ func TestHTTP(t *testing.T) {
 	wantExchanges(t, s, w, before)
 }
 
-// startInUse starts a stack that has users of somebody else, with the ids in the document's examples. Their items are before.
+// startInUse starts a stack that has users with the ids in the document's examples. before is their items.
 func startInUse(t *testing.T) (s *stacktest.Stack, before map[string]any) {
 	t.Helper()
 	s = stacktest.Start(t)
@@ -111,7 +111,8 @@ func startInUse(t *testing.T) (s *stacktest.Stack, before map[string]any) {
 	return s, s.AllItems(t)
 }
 
-// wantExchanges sees that all requests of a collection were sent, answered as they should, and have left nothing but what was there.
+// wantExchanges checks that all requests of a collection were sent with the expected responses, and left only the users
+// that existed before.
 func wantExchanges(t *testing.T, s *stacktest.Stack, w *witness, before map[string]any) {
 	t.Helper()
 	got := w.exchanges()

@@ -30,7 +30,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// TestExamples runs the examples of the Go client, all of them.
+// TestExamples runs all examples of the Go client.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -45,7 +45,7 @@ func TestExamples(t *testing.T) {
 	examples := doc.Examples([]*ast.File{file}...)
 	for _, example := range examples {
 		if want := "--- PASS: Example" + example.Name + " "; !strings.Contains(out, want) || example.Output == "" {
-			t.Errorf("Example%s has not run:\n%s", example.Name, out)
+			t.Errorf("Example%s did not run:\n%s", example.Name, out)
 		}
 	}
 	if len(examples) == 0 || len(w.exchanges()) == 0 {
@@ -54,14 +54,14 @@ func TestExamples(t *testing.T) {
 	busyUntilSeen(database, w)
 	run(t, dir, []string{"USERREQUESTAPI_URL=" + w.url}, "go", "test", "-count=1", "-run", "^ExampleWithRetries$", ".")
 	if w.count(" 503") == 0 {
-		t.Errorf("got %q, want that the database was busy", w.exchanges())
+		t.Errorf("got %q, want a busy database", w.exchanges())
 	}
 	if left := s.AllItems(t); len(left) > 0 {
-		t.Errorf("users are left: %v", left)
+		t.Errorf("remaining users: %v", left)
 	}
 }
 
-// busyUntilSeen makes a database too busy, however often the service itself asks again, until one more answer says so.
+// busyUntilSeen throttles the database, despite the retries of the service, until one more response is 503.
 func busyUntilSeen(database *unreliable.Database, w *witness) {
 	before := w.count(" 503")
 	database.Fail(func(string) unreliable.Fault {
@@ -84,7 +84,7 @@ func connect(t *testing.T, invokeURL string, options ...client.Option) *client.C
 	return c
 }
 
-// TestAuthorization has the client call stages that authorize in each of the template's ways.
+// TestAuthorization calls stages with each authorization of the template.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	for _, authorization := range []string{"AWS_IAM", "COGNITO_USER_POOLS", "API_KEY", "NONE"} {
@@ -114,10 +114,18 @@ func TestAuthorization(t *testing.T) {
 			if err != nil || index.Name != "UserRequestAPI" {
 				t.Errorf("got %v, %v, want the index of UserRequestAPI", index, err)
 			}
-			if _, err := c.CreateUser(t.Context(), client.UserInput{UserID: new("a~b.c_d-e"), Name: new("Ada")}, ""); err != nil {
+			if _, err := c.CreateUser(
+				t.Context(),
+				client.UserInput{UserID: new("a~b.c_d-e"), Name: new("Ada")},
+				"",
+			); err != nil {
 				t.Error(err)
 			}
-			user, err := c.UpdateUser(t.Context(), "a~b.c_d-e", func(user *client.UserInput) error { user.Email = new("ada@example.org"); return nil })
+			user, err := c.UpdateUser(
+				t.Context(),
+				"a~b.c_d-e",
+				func(user *client.UserInput) error { user.Email = new("ada@example.org"); return nil },
+			)
 			if err != nil || *user.Name != "Ada" || *user.Email != "ada@example.org" {
 				t.Errorf("got %v, %v, want Ada with her email", user, err)
 			}
@@ -130,7 +138,7 @@ func TestAuthorization(t *testing.T) {
 				t.Error(err)
 			}
 
-			for _, id := range []string{"a/b é", "..", " "} { // of other programs
+			for _, id := range []string{"a/b é", "..", " "} { // written by other programs
 				s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
 				user, err := c.UpdateUser(t.Context(), id, func(user *client.UserInput) error {
 					user.Name = new("Ada")
@@ -153,7 +161,7 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
-// TestOpenUser sees that whatever a user has comes back as it was sent.
+// TestOpenUser checks that all attributes of a user are returned as sent.
 func TestOpenUser(t *testing.T) {
 	t.Parallel()
 	c := connect(t, stacktest.Start(t).URL)
@@ -173,7 +181,8 @@ func TestOpenUser(t *testing.T) {
 	if d := gocmp.Diff(want, canonical(t, created.AdditionalProperties)); d != "" {
 		t.Errorf("created (-want +got):\n%s", d)
 	}
-	if created.Name != nil || created.Email != nil || created.CreatedAt == nil || created.UpdatedAt == nil || created.ETag == "" {
+	if created.Name != nil || created.Email != nil || created.CreatedAt == nil || created.UpdatedAt == nil ||
+		created.ETag == "" {
 		t.Errorf("got %+v, want a user without name and email, but with times and an ETag", created)
 	}
 	replaced, err := c.UpdateUser(t.Context(), created.UserID, func(user *client.UserInput) error {
@@ -192,7 +201,8 @@ func TestOpenUser(t *testing.T) {
 	}
 }
 
-// TestForeignUser sees that users whom others have put into the table can be read, changed and listed, whatever they are like.
+// TestForeignUser checks that users written to the table by other programs can be read, changed and listed, whatever
+// their attributes.
 func TestForeignUser(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -212,7 +222,7 @@ func TestForeignUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		if user.UserID != "foreign" || user.Name != nil || *user.Email != "ada@example.org" || user.CreatedAt != nil {
-			t.Errorf("got %+v, want the user foreign, with an email alone in the fields", user.User)
+			t.Errorf("got %+v, want the user foreign with an email only", user.User)
 		}
 		if d := gocmp.Diff(want, canonical(t, user.AdditionalProperties)); d != "" {
 			t.Errorf("attributes (-want +got):\n%s", d)
@@ -242,7 +252,7 @@ func TestForeignUser(t *testing.T) {
 	}
 }
 
-// canonical returns values as one text each, whatever the order and spelling of what they have.
+// canonical returns values as strings that do not depend on order and spelling.
 func canonical(t *testing.T, attributes map[string]json.RawMessage) map[string]string {
 	t.Helper()
 	texts := map[string]string{}
@@ -257,7 +267,7 @@ func canonical(t *testing.T, attributes map[string]json.RawMessage) map[string]s
 	return texts
 }
 
-// TestUsers reads more users than fit on a page, and stops in between.
+// TestUsers lists more users than fit on a page, and stops early.
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -278,7 +288,7 @@ func TestUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got[user.UserID] {
-			t.Errorf("%s comes twice", user.UserID)
+			t.Errorf("duplicate user %s", user.UserID)
 		}
 		got[user.UserID] = true
 	}
@@ -307,12 +317,15 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-// TestUpdateUser_LosesNothing has clients count up one number at once.
+// TestUpdateUser_LosesNothing lets clients increment a number concurrently.
 func TestUpdateUser_LosesNothing(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	c := connect(t, s.URL)
-	counter := client.UserInput{UserID: new("counter"), AdditionalProperties: map[string]json.RawMessage{"count": json.RawMessage("0")}}
+	counter := client.UserInput{
+		UserID:               new("counter"),
+		AdditionalProperties: map[string]json.RawMessage{"count": json.RawMessage("0")},
+	}
 	if _, err := c.CreateUser(t.Context(), counter, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -339,14 +352,17 @@ func TestUpdateUser_LosesNothing(t *testing.T) {
 	}
 }
 
-// TestThrottledStage sees that clients get through where the stage has them wait, with what is safe to repeat and what is not.
+// TestThrottledStage checks that clients succeed on a stage that throttles them, with idempotent requests and others.
 func TestThrottledStage(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}))
+	s := stacktest.Start(
+		t,
+		stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}),
+	)
 	w := watch(t, s)
 	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
-	// untilThrottled calls from several goroutines at once, again and again.
+	// untilThrottled calls repeatedly from several goroutines.
 	untilThrottled := func(call func(id string) error) {
 		for before := w.count(" 429"); w.count(" 429") == before && ctx.Err() == nil; {
 			var group sync.WaitGroup
@@ -360,7 +376,7 @@ func TestThrottledStage(t *testing.T) {
 			group.Wait()
 		}
 		if ctx.Err() != nil {
-			t.Errorf("got %q, want that the stage throttles", w.exchanges())
+			t.Errorf("got %q, want status 429", w.exchanges())
 		}
 	}
 	patient := connect(t, w.url, client.WithRetries(50))
@@ -376,7 +392,7 @@ func TestThrottledStage(t *testing.T) {
 	})
 }
 
-// everything does everything with a user who is not there before, nor after.
+// everything calls every method with a user that does not exist before or after.
 func everything(ctx context.Context, c *client.Client, id string) error {
 	if _, err := c.CreateUser(ctx, client.UserInput{UserID: &id}, ""); err != nil {
 		return err
@@ -395,8 +411,8 @@ func everything(ctx context.Context, c *client.Client, id string) error {
 	return c.DeleteUser(ctx, id, "")
 }
 
-// TestBusyDatabase sees that a client gets through where the database has it wait, with what is safe to repeat and what is not: after
-// a 503 nothing was written.
+// TestBusyDatabase checks that a client succeeds on a throttled database, with idempotent requests and others: after a
+// 503 nothing was written.
 func TestBusyDatabase(t *testing.T) {
 	t.Parallel()
 	database := unreliable.NewDatabase(t)
@@ -409,8 +425,16 @@ func TestBusyDatabase(t *testing.T) {
 		call func() error
 		want []string // exchanges
 	}{
-		{"create", func() error { _, err := c.CreateUser(t.Context(), ada, ""); return err }, []string{"POST /users 503", "POST /users 201"}},
-		{"get", func() error { _, err := c.GetUser(t.Context(), "ada"); return err }, []string{"GET /users/ada 503", "GET /users/ada 200"}},
+		{
+			"create",
+			func() error { _, err := c.CreateUser(t.Context(), ada, ""); return err },
+			[]string{"POST /users 503", "POST /users 201"},
+		},
+		{
+			"get",
+			func() error { _, err := c.GetUser(t.Context(), "ada"); return err },
+			[]string{"GET /users/ada 503", "GET /users/ada 200"},
+		},
 		{"list", func() error {
 			for _, err := range c.Users(t.Context(), 0) {
 				return err
@@ -421,9 +445,13 @@ func TestBusyDatabase(t *testing.T) {
 			"replace", func() error { _, err := c.ReplaceUser(t.Context(), "ada", ada, ""); return err },
 			[]string{"PUT /users/ada 503", "PUT /users/ada 200"},
 		},
-		{"delete", func() error { return c.DeleteUser(t.Context(), "ada", "") }, []string{"DELETE /users/ada 503", "DELETE /users/ada 204"}},
+		{
+			"delete",
+			func() error { return c.DeleteUser(t.Context(), "ada", "") },
+			[]string{"DELETE /users/ada 503", "DELETE /users/ada 204"},
+		},
 	}
-	for _, tt := range calls { // one after the other: each needs the one before
+	for _, tt := range calls { // in order: each call needs the one before
 		before := len(w.exchanges())
 		busyUntilSeen(database, w)
 		if err := tt.call(); err != nil {
@@ -436,21 +464,28 @@ func TestBusyDatabase(t *testing.T) {
 
 	database.Fail(unreliable.All(unreliable.Throttle))
 	_, err := connect(t, w.url, client.WithRetries(0)).GetUser(t.Context(), "ada")
-	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 503 || problem.Code != "StoreThrottled" {
+	if problem, ok := errors.AsType[*client.Problem](
+		err,
+	); !ok || problem.Status != 503 ||
+		problem.Code != "StoreThrottled" {
 		t.Errorf("got error %v, want status 503", err)
 	}
 	database.Fail(nil)
 }
 
-// TestUserID checks that the client sends requests for all ids that the document allows in the path or in the query,
-// and for no other id.
+// TestUserID checks that the client sends requests for exactly the ids that the document allows in the path or in the
+// query.
 func TestUserID(t *testing.T) {
 	t.Parallel()
 	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New("http://127.0.0.1/prod", client.WithHTTPClient(&http.Client{Transport: refusing{}}), client.WithRetries(0))
+	c, err := client.New(
+		"http://127.0.0.1/prod",
+		client.WithHTTPClient(&http.Client{Transport: refusing{}}),
+		client.WithRetries(0),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -470,24 +505,24 @@ func TestUserID(t *testing.T) {
 	for _, id := range ids {
 		_, err := c.GetUser(t.Context(), id)
 		if err == nil {
-			t.Fatalf("%q: got an answer, want none", id)
+			t.Fatalf("%q: got a response, want none", id)
 		}
 		if sent := errors.Is(err, errRefused); sent != documented(id) {
-			t.Errorf("%.200q: got error %v, want that it is sent: %t", id, err, documented(id))
+			t.Errorf("%.200q: got error %v, want it sent: %t", id, err, documented(id))
 		}
 	}
 }
 
 var errRefused = errors.New("refused")
 
-// refusing sends nothing.
+// refusing is a transport that returns errRefused.
 type refusing struct{}
 
 // RoundTrip implements [http.RoundTripper].
 func (refusing) RoundTrip(*http.Request) (*http.Response, error) { return nil, errRefused }
 
-// TestLostAnswer sees that a user is created once where the answer to that does not arrive.
-func TestLostAnswer(t *testing.T) {
+// TestLostResponse checks that a user is created once if the first response is lost.
+func TestLostResponse(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	transport := &forgetful{Transport: &http.Transport{}}
@@ -501,11 +536,11 @@ func TestLostAnswer(t *testing.T) {
 		t.Errorf("got %d requests, want 2", sent)
 	}
 	if users := s.AllItems(t); len(users) != 1 || users[user.UserID] == nil {
-		t.Errorf("got %v, want the user %s alone", users, user.UserID)
+		t.Errorf("got %v, want only the user %s", users, user.UserID)
 	}
 }
 
-// forgetful loses the answer to the first request.
+// forgetful is a transport that loses the first response.
 type forgetful struct {
 	*http.Transport
 

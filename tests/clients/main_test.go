@@ -1,6 +1,6 @@
-// Package clients_test has clients that are generated from the API document, or follow it, call the stack: the Go client, one in
-// TypeScript, and the collections of requests in docs/api. Their requests go by way of a client of package stacktest, which holds the
-// answers to the document.
+// Package clients_test runs clients of the API document against the local stack: the Go client, one in TypeScript, and
+// the collections of requests in docs/api. A client of package stacktest forwards their requests and checks the
+// responses against the document.
 package clients_test
 
 import (
@@ -28,15 +28,15 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// witness stands between a client that is another program and the stack.
+// witness is a proxy between a client in another process and the stack, which records the exchanges.
 type witness struct {
 	url string // the invoke URL for the client
 
 	mu   sync.Mutex
-	seen []string // method, path and status of each exchange, such as GET /users/1 200
+	seen []string // method, path and status code of each exchange, such as GET /users/1 200
 }
 
-// watch starts a witness, and stops it after the test.
+// watch starts a witness and stops it after the test.
 func watch(t *testing.T, s *stacktest.Stack) *witness {
 	t.Helper()
 	w := &witness{}
@@ -49,16 +49,16 @@ func watch(t *testing.T, s *stacktest.Stack) *witness {
 		for name := range r.Header {
 			headers[name] = r.Header.Get(name)
 		}
-		answer := s.Do(t, r.Method, r.URL.RequestURI(), string(body), headers)
-		w.note(r.Method + " " + r.URL.Path + " " + strconv.Itoa(answer.Status))
-		if answer.Status == 0 { // the test has failed
+		response := s.Do(t, r.Method, r.URL.RequestURI(), string(body), headers)
+		w.record(r.Method + " " + r.URL.Path + " " + strconv.Itoa(response.Status))
+		if response.Status == 0 { // the test has failed
 			out.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		maps.Copy(out.Header(), answer.Header)
-		out.WriteHeader(answer.Status)
-		if _, err := out.Write(answer.Body); err != nil && r.Method != http.MethodHead {
-			t.Errorf("pass an answer on: %v", err)
+		maps.Copy(out.Header(), response.Header)
+		out.WriteHeader(response.Status)
+		if _, err := out.Write(response.Body); err != nil && r.Method != http.MethodHead {
+			t.Errorf("forward a response: %v", err)
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -66,7 +66,7 @@ func watch(t *testing.T, s *stacktest.Stack) *witness {
 	return w
 }
 
-func (w *witness) note(exchange string) {
+func (w *witness) record(exchange string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, exchange)
@@ -78,7 +78,7 @@ func (w *witness) exchanges() []string {
 	return slices.Clone(w.seen)
 }
 
-// count tells how many exchanges have ended so, such as in " 429".
+// count returns the number of exchanges that end with a string, such as " 429".
 func (w *witness) count(end string) int {
 	n := 0
 	for _, exchange := range w.exchanges() {
@@ -89,7 +89,7 @@ func (w *witness) count(end string) int {
 	return n
 }
 
-// workspace is the folder of the workspace.
+// workspace returns the folder of the workspace.
 func workspace(t *testing.T) string {
 	t.Helper()
 	root, err := stacktest.Root()
@@ -99,7 +99,7 @@ func workspace(t *testing.T) string {
 	return root
 }
 
-// document is the API document for readers.
+// document returns the public API document.
 func document(t *testing.T) *contract.Document {
 	t.Helper()
 	d, err := contract.Read(os.DirFS(filepath.Join(workspace(t), "deploy")))
@@ -109,14 +109,19 @@ func document(t *testing.T) *contract.Document {
 	return d.Public()
 }
 
-// packages installs what package.json in the folder asks for. It skips the test with -short and, but
-// on build servers, where there is no npm.
+// packages installs the packages of package.json in the folder. It skips the test with -short and, except in CI,
+// without npm.
 func packages(t *testing.T, folder string) *node.Env {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs npm and the network: left out by -short")
+		t.Skip("needs npm and the network")
 	}
-	env, err := node.Environment(t.Context(), read(t, folder, "package.json"), read(t, folder, "package-lock.json"), func(step string) { t.Log(step) })
+	env, err := node.Environment(
+		t.Context(),
+		read(t, folder, "package.json"),
+		read(t, folder, "package-lock.json"),
+		func(step string) { t.Log(step) },
+	)
 	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
@@ -144,7 +149,7 @@ func write(t *testing.T, content []byte, elem ...string) string {
 	return path
 }
 
-// run runs a program in a folder, and returns what it printed. The test fails where the program does.
+// run runs a program in a folder and returns its output. The test fails if the program does.
 func run(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -21,7 +21,7 @@ import (
 
 const stageName = "emulator"
 
-// checkout is a copy of the workspace that a test may change, and the account that it is deployed to.
+// checkout is a copy of the workspace that a test may change, and the account to which it is deployed.
 type checkout struct {
 	t       *testing.T
 	dir     string
@@ -32,11 +32,20 @@ type checkout struct {
 
 func newCheckout(t *testing.T) *checkout {
 	t.Helper()
-	// Who deploys may do what the policy allows, and nothing else; the bucket's own policy wants TLS.
+	// The deployer has only the permissions of the policy; the bucket policy requires TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
 	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), program: t.TempDir(), account: deployer}
 	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", c.program, programs+"release", programs+"observe")
+	build := exec.CommandContext(
+		t.Context(),
+		"go",
+		"build",
+		"-trimpath",
+		"-o",
+		c.program,
+		programs+"release",
+		programs+"observe",
+	)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as mage's targets compile them
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, out)
@@ -53,7 +62,7 @@ func (c *checkout) write(path, content string) {
 	}
 }
 
-// edit replaces a text that the file has once.
+// edit replaces a string that the file contains once.
 func (c *checkout) edit(path, old, replacement string) {
 	c.t.Helper()
 	content, err := os.ReadFile(filepath.Join(c.dir, path))
@@ -61,25 +70,25 @@ func (c *checkout) edit(path, old, replacement string) {
 		c.t.Fatal(err)
 	}
 	if n := strings.Count(string(content), old); n != 1 {
-		c.t.Fatalf("%s has %q %d times, want once", path, old, n)
+		c.t.Fatalf("%s contains %q %d times, want once", path, old, n)
 	}
 	c.write(path, strings.Replace(string(content), old, replacement, 1))
 }
 
-// setStage writes the stage's parameters: those that an emulated account on this machine needs, and others.
+// setStage writes the stage's parameters: those that an emulated account needs, and others.
 func (c *checkout) setStage(others map[string]string) {
 	c.t.Helper()
 	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	parameters := map[string]string{"Architecture": architecture, "Monitoring": "false"}
 	maps.Copy(parameters, others)
-	encoded, err := json.Marshal(map[string]any{"parameters": parameters}) // JSON is YAML too
+	encoded, err := json.Marshal(map[string]any{"parameters": parameters}) // YAML is a superset of JSON
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.write("deploy/stages/"+stageName+".yaml", string(encoded))
 }
 
-// result is how a target ended.
+// result is the output and exit code of a target.
 type result struct {
 	code   int
 	stdout string
@@ -88,7 +97,7 @@ type result struct {
 
 func (r result) String() string { return r.stdout + r.stderr }
 
-// command is a target as a process.
+// command returns a target as a process.
 func (c *checkout) command(environment []string, target string, args ...string) *exec.Cmd {
 	program := "release"
 	if target == "logs" {
@@ -97,14 +106,14 @@ func (c *checkout) command(environment []string, target string, args ...string) 
 	cmd := exec.Command(filepath.Join(c.program, program), append([]string{target}, args...)...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.account.Env()...)
-	cmd.Env = append(cmd.Env, "STAGE="+stageName, "POLL=100ms", // the emulated account is quicker than AWS
-		"TMPDIR="+c.temp, // what a killed deployment leaves there goes with the test
+	cmd.Env = append(cmd.Env, "STAGE="+stageName, "POLL=100ms", // the emulated account is faster than AWS
+		"TMPDIR="+c.temp, // removes what a killed deployment leaves there
 		"INVOKE_URL="+c.account.InvokeURL("{ApiId}", "{StageName}"), "AWS_CALLS="+c.callsFile())
 	cmd.Env = append(cmd.Env, environment...)
 	return cmd
 }
 
-// run runs a target and returns how it ended.
+// run runs a target and returns its result.
 func (c *checkout) run(environment []string, target string, args ...string) result {
 	c.t.Helper()
 	cmd := c.command(environment, target, args...)
@@ -117,7 +126,7 @@ func (c *checkout) run(environment []string, target string, args ...string) resu
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// must runs a target that succeeds.
+// must runs a target that must succeed.
 func (c *checkout) must(environment []string, target string, args ...string) result {
 	c.t.Helper()
 	r := c.run(environment, target, args...)
@@ -127,7 +136,7 @@ func (c *checkout) must(environment []string, target string, args ...string) res
 	return r
 }
 
-// message is a line of what a target says with JSON=1.
+// message is a line of a target's output with JSON=1.
 type message struct {
 	Event    string
 	Message  string
@@ -156,9 +165,9 @@ func (r result) messages(t *testing.T) []message {
 	}
 }
 
-// planned returns the changes to functions and their versions that a plan names, as "Modify GetFunction", in order; the ids of versions without what
-// their contents add. The emulator's plans are not to be trusted with the rest: they name resources whose condition does not hold, and leave out
-// those that change only because another one does.
+// planned returns the planned changes to functions and their versions, such as "Modify GetFunction", in order, with the
+// ids of versions without digests. The emulator's change sets are not reliable for the rest: they contain resources
+// whose condition is false, and lack those that change only because another one does.
 func (r result) planned(t *testing.T) []string {
 	t.Helper()
 	changes := []string{}
@@ -179,10 +188,10 @@ func (r result) planned(t *testing.T) []string {
 	return changes
 }
 
-// said tells whether a note of the target contains the text.
-func (r result) said(text string) bool { return strings.Contains(r.String(), text) }
+// contains reports whether the output contains a string.
+func (r result) contains(text string) bool { return strings.Contains(r.String(), text) }
 
-// outputs returns what the target ended with.
+// outputs returns the stack outputs in the target's result.
 func (r result) outputs(t *testing.T) map[string]string {
 	t.Helper()
 	messages := r.messages(t)
@@ -197,9 +206,14 @@ func (r result) outputs(t *testing.T) map[string]string {
 }
 
 // call sends a request to the deployed stage.
-func (c *checkout) call(apiID, method, path, body string) (status int, header http.Header, answer string) {
+func (c *checkout) call(apiID, method, path, body string) (status int, header http.Header, response string) {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.account.InvokeURL(apiID, stageName)+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		c.t.Context(),
+		method,
+		c.account.InvokeURL(apiID, stageName)+path,
+		strings.NewReader(body),
+	)
 	if err != nil {
 		c.t.Fatal(err)
 	}

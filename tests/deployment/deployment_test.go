@@ -11,24 +11,24 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// digestLength is how much of a digest the ids have that change with their content.
+// digestLength is the length of the digest in ids that change with their content.
 const digestLength = 10
 
-// The life of a stage, each step as a user would take it. The steps that tests of deploy/release take too belong to test:all.
+// TestStage takes a stage through its life, each step as a user does. Steps that tests of deploy/release cover too
+// belong to test:all.
 func TestStage(t *testing.T) {
 	t.Parallel()
 	c := newCheckout(t)
 	asJSON := []string{"JSON=1"}
 
-	// Nothing is there yet.
 	if testenv.All() {
 		r := c.must(asJSON, "plan")
 		if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
-			t.Errorf("plan = %q, want everything added", changes)
+			t.Errorf("plan = %q, want all resources added", changes)
 		}
 	}
 	for _, target := range []string{"status", "smoke", "rollback"} {
-		if r := c.run(nil, target); r.code != 2 || !r.said("not deployed") {
+		if r := c.run(nil, target); r.code != 2 || !r.contains("not deployed") {
 			t.Errorf("%s before the first deployment: exit code %d\n%s", target, r.code, r)
 		}
 	}
@@ -36,7 +36,7 @@ func TestStage(t *testing.T) {
 	// First deployment.
 	r := c.must(asJSON, "deploy")
 	if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
-		t.Errorf("changes = %q, want everything added", changes)
+		t.Errorf("changes = %q, want all resources added", changes)
 	}
 	api := r.outputs(t)["ApiId"]
 	c.crud(api)
@@ -47,7 +47,7 @@ func TestStage(t *testing.T) {
 	// No change.
 	r = c.must(nil, "deploy")
 	for _, want := range []string{"get is unchanged", "put is unchanged", "nothing to change"} {
-		if !r.said(want) {
+		if !r.contains(want) {
 			t.Errorf("second deployment: want %q in\n%s", want, r)
 		}
 	}
@@ -57,7 +57,7 @@ func TestStage(t *testing.T) {
 		}
 	}
 
-	// A function changes, and it alone is deployed.
+	// Only the changed function is deployed.
 	c.edit("functions/get/get.go", "rel=\"next\"", "rel=\"next\"; title=\"changed\"")
 	oneFunction := []string{"Add GetVersion", "Modify GetFunction", "Remove GetVersion"}
 	if testenv.All() {
@@ -70,15 +70,15 @@ func TestStage(t *testing.T) {
 	if diff := cmp.Diff(oneFunction, r.planned(t)); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
-	if r.said("put is uploaded") || !r.said("get is uploaded") {
-		t.Errorf("want get uploaded alone:\n%s", r)
+	if r.contains("put is uploaded") || !r.contains("get is uploaded") {
+		t.Errorf("want only get uploaded:\n%s", r)
 	}
 	if link := c.link(api); !strings.Contains(link, "changed") {
 		t.Errorf("Link = %s, want that of the new code", link)
 	}
 
 	if testenv.All() {
-		// One function by itself; other changes stay out.
+		// deployFunction deploys no other changes.
 		c.edit("functions/get/get.go", "title=\"changed\"", "title=\"again\"")
 		c.edit("deploy/template.yaml", "Description: Replaces users", "Description: Replaces users altogether")
 		r = c.must(asJSON, "deployFunction", "get")
@@ -88,27 +88,27 @@ func TestStage(t *testing.T) {
 		if link := c.link(api); !strings.Contains(link, "again") {
 			t.Errorf("Link = %s, want that of the newest code", link)
 		}
-		if r := c.run(nil, "deployFunction", "got"); r.code != 2 || !r.said("delete, get, post, put") {
+		if r := c.run(nil, "deployFunction", "got"); r.code != 2 || !r.contains("delete, get, post, put") {
 			t.Errorf("unknown function: exit code %d\n%s", r.code, r)
 		}
 
-		// Back.
+		// Roll back.
 		c.must(nil, "rollback")
 		if link := c.link(api); !strings.Contains(link, "changed") {
-			t.Errorf("Link = %s, want that of the release before", link)
+			t.Errorf("Link = %s, want that of the previous release", link)
 		}
 	}
 
-	// Back to the first release.
+	// Roll back to the first release.
 	c.must(nil, "rollback")
 	if link := c.link(api); strings.Contains(link, "title") {
 		t.Errorf("Link = %s, want that of the first release", link)
 	}
-	if r := c.run(nil, "rollback"); r.code != 2 || !r.said("is the first") {
+	if r := c.run(nil, "rollback"); r.code != 2 || !r.contains("is the first") {
 		t.Errorf("rollback of the first release: exit code %d\n%s", r.code, r)
 	}
 
-	// A change that fails is rolled back, and the cause is the last thing said.
+	// A failed change is rolled back, and the cause is printed last.
 	c.write("deploy/template.yaml", strings.Replace(c.read("deploy/template.yaml"), "\nResources:\n", `
 Resources:
   Broken:
@@ -127,35 +127,34 @@ Resources:
 	}
 	c.crud(api)
 
-	// The next deployment goes on from there, and a change of words alone reaches the stage.
+	// The next deployment succeeds, and a change of descriptions alone reaches the stage.
 	c.write("deploy/template.yaml", original(t, "deploy/template.yaml"))
 	if testenv.All() {
 		c.must(nil, "deploy")
 	}
 	c.edit("deploy/openapi.yaml", "summary: Create a user", "summary: Make a user")
-	api = c.must(asJSON, "deploy").outputs(t)["ApiId"] // the emulator makes the API anew
+	api = c.must(asJSON, "deploy").outputs(t)["ApiId"] // the emulator creates a new API
 	c.checkExport(api)
 
-	// Status.
 	r = c.must(nil, "status")
 	for _, want := range []string{"UPDATE_COMPLETE", "UserRequestAPI-emulator-get", "version "} {
-		if !r.said(want) {
+		if !r.contains(want) {
 			t.Errorf("status: want %q in\n%s", want, r)
 		}
 	}
 
 	if testenv.All() {
-		// The table is guarded.
+		// The table is protected.
 		c.setStage(map[string]string{"ExistingTableName": "Another"})
-		if r := c.run(nil, "deploy"); r.code != 4 || !r.said("REPLACE_TABLE=UserData-emulator") {
-			t.Errorf("deployment without the table: exit code %d, want a refusal\n%s", r.code, r)
+		if r := c.run(nil, "deploy"); r.code != 4 || !r.contains("REPLACE_TABLE=UserData-emulator") {
+			t.Errorf("deployment without the table: exit code %d, want 4\n%s", r.code, r)
 		}
 		c.setStage(nil)
 	}
 
-	// Nothing goes without its name.
+	// Nothing is deleted without confirmation.
 	for _, environment := range [][]string{nil, {"CONFIRM=prod"}} {
-		if r := c.run(environment, "destroy"); r.code != 4 || !r.said("nothing was deleted") {
+		if r := c.run(environment, "destroy"); r.code != 4 || !r.contains("nothing was deleted") {
 			t.Errorf("destroy with %q: exit code %d\n%s", environment, r.code, r)
 		}
 	}
@@ -164,8 +163,8 @@ Resources:
 	}
 	c.create(api, "stays")
 	r = c.must([]string{"CONFIRM=emulator"}, "destroy")
-	if !r.said("the table UserData-emulator is retained") {
-		t.Errorf("destroy: want the table to stay\n%s", r)
+	if !r.contains("the table UserData-emulator is retained") {
+		t.Errorf("destroy: want the table retained\n%s", r)
 	}
 	if r := c.run(nil, "status"); r.code != 2 {
 		t.Errorf("status after destroy: exit code %d\n%s", r.code, r)
@@ -173,11 +172,11 @@ Resources:
 	c.must([]string{"CONFIRM=emulator"}, "destroy") // nothing to do
 
 	if testenv.All() {
-		// The users are there again after the next deployment.
+		// The next deployment keeps the users.
 		r = c.must(asJSON, "deploy")
 		api = r.outputs(t)["ApiId"]
 		if status, _, body := c.call(api, http.MethodGet, "/users/stays", ""); status != http.StatusOK {
-			t.Errorf("GET of a user from before: %d %s", status, body)
+			t.Errorf("GET of an earlier user: %d %s", status, body)
 		}
 		c.must([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData-emulator"}, "destroy")
 	}

@@ -1,3 +1,3 @@
-// Package deployment_test deploys the API into an emulated account by the programs that mage's targets start, each in a process of its
-// own, and looks at what is there afterwards: through the API, and through the targets' output and exit codes.
+// Package deployment_test deploys the API to an emulated account with the programs that mage's targets start, each in
+// its own process, and checks the result through the API and the output and exit codes of the targets.
 package deployment_test

@@ -26,32 +26,34 @@ const (
 	schemaPrefix     = "#/components/schemas/"
 )
 
-// checkExport sees that what API Gateway exports is the document that was imported:
+// checkExport checks that API Gateway exports the document that was imported:
 //
-//   - as it is, without vendor extensions, it equals the document but for what API Gateway has no place for (see [reduce]);
-//   - with the parts of its documentation, which hold just that, it equals the whole document, but for what is the stage's own: the
-//     version of OpenAPI, the server, and how requests are authorized.
+//   - without vendor extensions, the export equals the document except for what API Gateway does not store (see
+//     [reduce]);
+//   - with its documentation parts, which contain the rest, the export equals the document except for what belongs to
+//     the stage: the OpenAPI version, the server and the authorization.
 //
-// What was $ref is in its place, but for schemas. Both exports are those that mage docs writes. The emulator by itself keeps no models,
-// parts or versions: ministack.py adds them by AWS's documentation, and which fields AWS exports of a part was not met. It has no methods
-// for any verb. So this sees that nothing of the document is lost on its way through the Body, not how AWS spells its export.
+// References are resolved, except for schemas. Both exports are those that mage docs writes. The emulator itself stores
+// no models, documentation parts or versions: ministack.py adds them according to AWS's documentation, and may export
+// other fields of a part than AWS. It has no ANY methods. So the test finds what is lost in the Body, not how AWS
+// formats its export.
 func (c *checkout) checkExport(apiID string) {
 	c.t.Helper()
 	document, err := contract.Read(os.DirFS(filepath.Join(c.dir, "deploy")))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	want := inPlace(c.t, decode(c.t, document.Public().JSON()))
+	want := resolveReferences(c.t, decode(c.t, document.Public().JSON()))
 	exported, extended := c.export(apiID, nil), c.export(apiID, map[string]string{"extensions": "apigateway"})
 	parts := parts(c.t, decode(c.t, extended))
 
 	plain := public(decode(c.t, exported))
 	if title := member(plain, "info")["title"]; title != "UserRequestAPI-"+stageName {
-		c.t.Errorf("the export is of %v", title)
+		c.t.Errorf("export of %v", title)
 	}
-	member(plain, "info")["title"] = member(want, "info")["title"] // that of the API is the stack's
-	if diff := gocmp.Diff(reduce(inPlace(c.t, decode(c.t, document.Public().JSON()))), plain); diff != "" {
-		c.t.Errorf("the export (-want +got):\n%s", diff)
+	member(plain, "info")["title"] = member(want, "info")["title"] // the title of the API is set by the stack
+	if diff := gocmp.Diff(reduce(resolveReferences(c.t, decode(c.t, document.Public().JSON()))), plain); diff != "" {
+		c.t.Errorf("export (-want +got):\n%s", diff)
 	}
 	c.must([]string{"SERVE=0"}, "docs")
 	for file, export := range map[string][]byte{stageName + ".json": exported, stageName + ".apigateway.json": extended} {
@@ -60,11 +62,11 @@ func (c *checkout) checkExport(apiID string) {
 		}
 	}
 	if diff := gocmp.Diff(want, restore(public(decode(c.t, extended)), parts)); diff != "" {
-		c.t.Errorf("the export with its documentation (-want +got):\n%s", diff)
+		c.t.Errorf("export with its documentation (-want +got):\n%s", diff)
 	}
 }
 
-// export returns the document of the stage as API Gateway exports it.
+// export returns the document of the stage that API Gateway exports.
 func (c *checkout) export(apiID string, parameters map[string]string) []byte {
 	c.t.Helper()
 	exported, err := apigateway.NewFromConfig(c.account.Config()).GetExport(c.t.Context(), &apigateway.GetExportInput{
@@ -77,12 +79,13 @@ func (c *checkout) export(apiID string, parameters map[string]string) []byte {
 	return exported.Body
 }
 
-// checkIndex sees that the stage says what it is.
+// checkIndex checks the index of the stage.
 func (c *checkout) checkIndex(apiID string) {
 	c.t.Helper()
 	status, _, body := c.call(apiID, http.MethodGet, "/", "")
 	index := decode(c.t, []byte(body))
-	if status != http.StatusOK || index["name"] != "UserRequestAPI" || index["version"] == nil || member(index, "links")["users"] == nil {
+	if status != http.StatusOK || index["name"] != "UserRequestAPI" || index["version"] == nil ||
+		member(index, "links")["users"] == nil {
 		c.t.Errorf("GET /: %d %s", status, body)
 	}
 }
@@ -96,7 +99,7 @@ func decode(t *testing.T, data []byte) object {
 	return document
 }
 
-// member returns nil, which reads as an empty mapping, for what is none.
+// member returns a nested mapping; nil, which reads as an empty mapping, if a value is not one.
 func member(value any, keys ...string) object {
 	o, _ := value.(object)
 	for _, key := range keys {
@@ -110,9 +113,9 @@ func list(value any) []any {
 	return elements
 }
 
-// inPlace returns a document with what it refers to in its place, the parameters of paths with their operations, and without what
-// is the stage's own.
-func inPlace(t *testing.T, document object) object {
+// resolveReferences returns a document with references resolved, the parameters of paths moved to their operations, and
+// without what belongs to the stage.
+func resolveReferences(t *testing.T, document object) object {
 	t.Helper()
 	var resolve func(value any) any
 	resolve = func(value any) any {
@@ -123,7 +126,7 @@ func inPlace(t *testing.T, document object) object {
 				keys := strings.Split(strings.TrimPrefix(reference, "#/"), "/")
 				target := member(document, keys...)
 				if target == nil {
-					t.Fatalf("there is no %s", reference)
+					t.Fatalf("no %s in the document", reference)
 				}
 				return resolve(target)
 			}
@@ -153,10 +156,11 @@ func inPlace(t *testing.T, document object) object {
 			}
 		}
 	}
-	return ordered(ofAll(whole))
+	return sortParameters(withoutStage(whole))
 }
 
-// public returns an export without vendor extensions, what they alone are about, and OPTIONS, of which the document tells in words.
+// public returns an export without vendor extensions, what only they refer to, and OPTIONS, which the document
+// describes in prose.
 func public(export object) object {
 	var strip func(value any)
 	strip = func(value any) {
@@ -176,20 +180,20 @@ func public(export object) object {
 		}
 		for _, operation := range member(item) {
 			for _, p := range list(member(operation)["parameters"]) {
-				if member(p)["required"] == false { // as where it is left out
+				if member(p)["required"] == false { // the default
 					delete(member(p), "required")
 				}
 			}
-			for _, response := range member(operation, "responses") { // to be ignored (OpenAPI 3.0, Response Object), but mapped
+			for _, response := range member(operation, "responses") { // ignored by OpenAPI 3.0 (Response Object), but mapped
 				delete(member(response, "headers"), "Content-Type")
 			}
 		}
 	}
-	return ordered(ofAll(export))
+	return sortParameters(withoutStage(export))
 }
 
-// ofAll returns a document without what is a stage's own.
-func ofAll(document object) object {
+// withoutStage returns a document without what belongs to a stage.
+func withoutStage(document object) object {
 	for _, key := range []string{"openapi", "servers", "security"} {
 		delete(document, key)
 	}
@@ -202,8 +206,8 @@ func ofAll(document object) object {
 	return document
 }
 
-// ordered returns a document with the parameters of its operations in the order of their names.
-func ordered(document object) object {
+// sortParameters returns a document with the parameters of operations sorted by name.
+func sortParameters(document object) object {
 	for _, item := range member(document, "paths") {
 		for _, operation := range member(item) {
 			slices.SortFunc(list(member(operation)["parameters"]), func(a, b any) int {
@@ -215,9 +219,9 @@ func ordered(document object) object {
 	return document
 }
 
-// reduce takes from a document what API Gateway has no place for, in the parts of an API or in its documentation as far as that is
-// exported as what it is about ("Amazon API Gateway important notes", REST APIs): examples; the schemas of parameters and headers but
-// that they are texts; whether headers and bodies are required; and what models of JSON Schema's draft 4 do not know.
+// reduce removes from a document what API Gateway does not store, either in the API or in documentation that is
+// exported in place ("Amazon API Gateway important notes", REST APIs): examples; the schemas of parameters and headers
+// except for the type string; whether headers and bodies are required; and what JSON Schema draft 4 models do not have.
 func reduce(document object) object {
 	asText := object{"type": "string"}
 	var examples func(value any)
@@ -261,7 +265,7 @@ func reduce(document object) object {
 	return document
 }
 
-// part is one of a documentation.
+// part is a documentation part.
 type part struct {
 	Location   struct{ Type, Path, Method, StatusCode, Name string }
 	Properties object
@@ -280,7 +284,7 @@ func parts(t *testing.T, export object) []part {
 	return found
 }
 
-// restore puts all that the documentation says into an export, as a tool can that reads the parts.
+// restore merges the documentation parts into an export, as a tool that reads them can.
 func restore(export object, parts []part) object {
 	said := func(kind, path, method, status, name string) object {
 		best, longest := object(nil), -1
@@ -288,7 +292,8 @@ func restore(export object, parts []part) object {
 			l := p.Location
 			above := cmp.Or(l.Path, "/")
 			if l.Type != kind || l.Name != name || path != above && !strings.HasPrefix(path, strings.TrimSuffix(above, "/")+"/") ||
-				l.Method != "" && l.Method != method || l.StatusCode != "" && l.StatusCode != status {
+				l.Method != "" && l.Method != method ||
+				l.StatusCode != "" && l.StatusCode != status {
 				continue
 			}
 			if length := 10*len(above) + len(l.Method+l.StatusCode); length > longest {
@@ -327,7 +332,7 @@ func restore(export object, parts []part) object {
 	return export
 }
 
-// merge puts what is said into what it is said of.
+// merge adds a documentation part to the element that it describes.
 func merge(into, said object) {
 	for key, value := range said {
 		below, isMapping := value.(object)

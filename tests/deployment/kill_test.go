@@ -10,11 +10,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// kills is how many deployments are killed; some others may end before they can be.
+// kills is the number of deployments to kill; some others may end before they can be killed.
 const kills = 20
 
-// Whenever a deployment is killed, the next one ends in a good stage. Some begin with nothing, some with a table that an earlier stage
-// has left, the others change each function.
+// TestKilled checks that after a deployment is killed at any moment, the next one succeeds. Some start with no stack,
+// some with a retained table, the others with a change to each function.
 func TestKilled(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestKilled(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	begun := time.Now()
 	c.must([]string{"SMOKE=0"}, "deploy")
-	whole := time.Since(begun) // of a first deployment that compiles everything, so most moments of the later ones are earlier
+	whole := time.Since(begun) // includes compiling everything, so most kills of later deployments come early
 
 	levels := []string{"DEBUG", "INFO", "WARN"}
 	var killed, finished int
@@ -49,7 +49,7 @@ func TestKilled(t *testing.T) {
 		}
 		done := make(chan struct{})
 		go func() {
-			_ = cmd.Wait() // killed, as a rule
+			_ = cmd.Wait() // usually killed
 			close(done)
 		}()
 		timer := time.NewTimer(time.Duration(random.Int64N(int64(whole))))
@@ -61,16 +61,16 @@ func TestKilled(t *testing.T) {
 		case <-done:
 			timer.Stop()
 			finished++
-			whole = time.Since(begun) // nearer to what the next ones take
+			whole = time.Since(begun) // closer to the duration of the next ones
 			if code := cmd.ProcessState.ExitCode(); code != 0 {
 				t.Fatalf("deployment %d, which was not killed: exit code %d\n%s", i, code, &output)
 			}
 		}
 		if r := c.run([]string{"JSON=1"}, "deploy"); r.code != 0 {
-			t.Fatalf("deployment %d after one that was killed: exit code %d\n%s\nThe one that was killed:\n%s", i, r.code, r, &output)
+			t.Fatalf("deployment %d after a killed one: exit code %d\n%s\nThe killed one:\n%s", i, r.code, r, &output)
 		} else {
 			c.crud(r.outputs(t)["ApiId"])
 		}
 	}
-	t.Logf("%d deployments were killed, %d had ended before", killed, finished)
+	t.Logf("killed %d deployments, %d had ended before", killed, finished)
 }

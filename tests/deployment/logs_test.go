@@ -9,17 +9,17 @@ import (
 
 const (
 	poll  = 100 * time.Millisecond
-	grace = 10 * time.Second // of the time of the test, to clean up
+	grace = 10 * time.Second // left for the cleanup
 )
 
-// checkLogs sees that the lines of the stage's requests are found, those of one of them by its id too.
+// checkLogs checks that the logs target finds the lines of the stage's requests, and those of one request by its id.
 func (c *checkout) checkLogs(api string) {
 	c.t.Helper()
 	status, _, body := c.call(api, http.MethodGet, "/users/nobody", "")
 	if status != http.StatusNotFound {
-		c.t.Fatalf("GET of nobody: %d %s", status, body)
+		c.t.Fatalf("GET of an unknown user: %d %s", status, body)
 	}
-	// The account writes a function's lines some time after its answer.
+	// The account writes a function's lines some time after the response.
 	for ; ; time.Sleep(poll) {
 		r := c.must([]string{"FUNCTION=get", "LIMIT=50"}, "logs")
 		for line := range strings.Lines(r.stdout) {
@@ -30,15 +30,19 @@ func (c *checkout) checkLogs(api string) {
 			if l.ErrorCode != "UserNotFound" {
 				continue
 			}
-			// Lambda's own lines have Lambda's id alone.
+			// Lambda's own lines have only Lambda's request id.
 			one := c.must([]string{"REQUEST=" + l.RequestID}, "logs").stdout
-			if n := strings.Count(one, "\n"); n != strings.Count(one, l.LambdaRequestID) || !strings.Contains(one, "END RequestId: "+l.LambdaRequestID) {
+			if n := strings.Count(
+				one,
+				"\n",
+			); n != strings.Count(one, l.LambdaRequestID) ||
+				!strings.Contains(one, "END RequestId: "+l.LambdaRequestID) {
 				c.t.Errorf("lines of the request %s:\n%s", l.RequestID, one)
 			}
 			return
 		}
 		if deadline, ok := c.t.Deadline(); ok && time.Until(deadline) < grace {
-			c.t.Fatalf("no line about a user that is not there in:\n%s", r)
+			c.t.Fatalf("no line about an unknown user in:\n%s", r)
 		}
 	}
 }

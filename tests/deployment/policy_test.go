@@ -17,13 +17,14 @@ import (
 	"github.com/userrequestapi/userdata/tests/emulator"
 )
 
-// policy is the deployer's, deploy/policy.json.
+// policy is the content of the deployer's policies.
 type policy struct {
-	actions    []string // that are allowed, with IAM's wildcards
-	everywhere []string // those that are allowed for all resources
+	actions    []string // allowed actions, with IAM's wildcards
+	everywhere []string // actions that are allowed on all resources
 }
 
-// deployerPolicy is for whoever deploys, optionsPolicy for whoever also sets KmsKeyArn or WebAclArn.
+// deployerPolicy returns the policy of every deployer, optionsPolicy the one of deployers that also set KmsKeyArn or
+// WebAclArn.
 func deployerPolicy(t *testing.T) string {
 	t.Helper()
 	return original(t, "deploy/policy.json")
@@ -48,7 +49,7 @@ func readPolicy(t *testing.T) policy {
 	var p policy
 	for _, s := range document.Statement {
 		if s.Effect != "Allow" {
-			t.Errorf("effect %s: the test does not know it", s.Effect)
+			t.Errorf("effect %s: not supported by the test", s.Effect)
 		}
 		actions := oneOrMore(s.Action)
 		p.actions = append(p.actions, actions...)
@@ -59,7 +60,7 @@ func readPolicy(t *testing.T) policy {
 	return p
 }
 
-// oneOrMore returns the strings of a field that may be one or several.
+// oneOrMore returns the strings of a field that is a string or a list.
 func oneOrMore(field any) []string {
 	if one, ok := field.(string); ok {
 		return []string{one}
@@ -71,13 +72,14 @@ func oneOrMore(field any) []string {
 	return all
 }
 
-// withoutResource are the actions that IAM does not let anybody limit to resources ("Actions, resources, and condition keys for AWS
-// services"; for PutCompositeAlarm its API reference).
+// withoutResource returns the actions that do not support resource-level permissions ("Actions, resources, and
+// condition keys for AWS services"; for PutCompositeAlarm its API reference).
 func withoutResource() []string {
 	return []string{
-		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm", "kms:CreateKey",
-		"logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition", "logs:DeleteQueryDefinition",
-		"sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups", "xray:GetSamplingRules", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
+		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm",
+		"kms:CreateKey", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition",
+		"logs:DeleteQueryDefinition", "sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups", "xray:GetSamplingRules",
+		"xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
 	}
 }
 
@@ -87,7 +89,7 @@ func (p policy) allows(action string) bool {
 		patterns = p.everywhere
 	}
 	for _, pattern := range patterns {
-		// IAM knows * and ? only, and no letter's case; an action has none of the characters that mean more here.
+		// IAM has the wildcards * and ? and ignores case. Actions have no other special characters of patterns.
 		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(action)); err == nil && ok {
 			return true
 		}
@@ -95,7 +97,7 @@ func (p policy) allows(action string) bool {
 	return false
 }
 
-// action is what IAM calls an operation of the SDK ("Actions, resources, and condition keys for AWS services").
+// action returns the IAM action of an SDK operation ("Actions, resources, and condition keys for AWS services").
 func action(call string) string {
 	service, operation, _ := strings.Cut(call, ".")
 	switch service {
@@ -105,7 +107,10 @@ func action(call string) string {
 			operation = "ListBucket"
 		case "HeadObject":
 			operation = "GetObject"
-		case "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration", "GetBucketEncryption", "PutBucketEncryption":
+		case "GetBucketLifecycleConfiguration",
+			"PutBucketLifecycleConfiguration",
+			"GetBucketEncryption",
+			"PutBucketEncryption":
 			operation = strings.NewReplacer("Bucket", "", "Encryption", "EncryptionConfiguration").Replace(operation)
 		case "GetPublicAccessBlock", "PutPublicAccessBlock":
 			operation = strings.ReplaceAll(operation, "Public", "BucketPublic")
@@ -115,12 +120,12 @@ func action(call string) string {
 	case "CloudWatch Logs":
 		return "logs:" + operation
 	case "STS":
-		return "" // GetCallerIdentity is allowed to everybody
+		return "" // GetCallerIdentity needs no permission
 	}
 	return strings.ReplaceAll(strings.ToLower(service), " ", "") + ":" + operation
 }
 
-// checkCalls sees that the policy allows every call that was recorded.
+// checkCalls checks that the policy allows every recorded call.
 func (p policy) checkCalls(t *testing.T, file string) {
 	t.Helper()
 	calls, err := os.Open(file)
@@ -139,12 +144,12 @@ func (p policy) checkCalls(t *testing.T, file string) {
 	for _, call := range []string{"S3.PutObject", "CloudFormation.ExecuteChangeSet", "Lambda.GetAlias", "API Gateway.GetAccount", "DynamoDB.DescribeTable",
 		"CloudWatch Logs.FilterLogEvents"} {
 		if !seen[call] {
-			t.Errorf("%s was not called: is everything recorded?", call)
+			t.Errorf("%s was not recorded", call)
 		}
 	}
 }
 
-// Resources of the stage dev, and those of others in the account.
+// Resources of the stage dev, and others in the account.
 const (
 	accountARN      = "arn:aws:apigateway:eu-central-1::/account"
 	apiARN          = "arn:aws:apigateway:eu-central-1::/restapis/a1b2c3"
@@ -173,30 +178,30 @@ const (
 // conditions are the values of condition keys.
 type conditions map[string]any
 
-// byCloudFormation is the context of a request that CloudFormation makes for the deployer.
+// byCloudFormation returns the context of a request that CloudFormation sends for the deployer.
 func byCloudFormation(more conditions) conditions {
 	c := conditions{"aws:CalledVia": []string{"cloudformation.amazonaws.com"}}
 	maps.Copy(c, more)
 	return c
 }
 
-// tagged is the context of a request about a resource that CloudFormation has made in a stack.
+// tagged returns the context of a request for a resource that CloudFormation created in a stack.
 func tagged(stack string) conditions {
 	return conditions{"aws:ResourceTag/aws:cloudformation:stack-name": stack}
 }
 
-// via is the context of a request that a service makes to AWS KMS.
+// via returns the context of a request that a service sends to AWS KMS.
 func via(service string) conditions {
 	return conditions{"kms:ViaService": service + ".eu-central-1.amazonaws.com"}
 }
 
 func passedTo(service string) conditions { return conditions{"iam:PassedToService": service} }
 
-// need is what CloudFormation asks of one resource with the deployer's permissions.
+// need is a set of requests that CloudFormation sends for one resource with the deployer's permissions.
 type need struct {
 	resource string
-	context  conditions // beside aws:CalledVia
-	actions  string     // a service, and its actions
+	context  conditions // in addition to aws:CalledVia
+	actions  string     // a service and its actions
 }
 
 func (n need) requests() []emulator.Request {
@@ -210,8 +215,8 @@ func (n need) requests() []emulator.Request {
 	return requests
 }
 
-// needs are what CloudFormation calls to create, update, read and delete each type of resource ("Resource type
-// schemas", handlers). Tags that are given at creation need the permission to tag.
+// needs returns the requests with which CloudFormation creates, updates, reads and deletes each type of resource
+// ("Resource type schemas", handlers). Tags at creation need the permission to tag.
 func needs() map[string][]need {
 	ours := tagged("UserRequestAPI-dev")
 	return map[string][]need{
@@ -222,7 +227,7 @@ func needs() map[string][]need {
 		"AWS::ApiGateway::ApiKey": {
 			{"arn:aws:apigateway:eu-central-1::/apikeys", nil, "apigateway: POST"},
 			{callerKeyARN, ours, "apigateway: GET PATCH PUT DELETE"},
-			{callerKeyARN, nil, "apigateway: GET"}, // after it was deleted
+			{callerKeyARN, nil, "apigateway: GET"}, // after the deletion
 			{tagsARN + "apikeys%2Fk1", nil, "apigateway: GET PUT DELETE"},
 		},
 		"AWS::ApiGateway::Deployment": {
@@ -236,7 +241,7 @@ func needs() map[string][]need {
 		"AWS::ApiGateway::RestApi": {
 			{"arn:aws:apigateway:eu-central-1::/restapis", nil, "apigateway: POST"},
 			{apiARN, ours, "apigateway: GET PUT PATCH DELETE"},
-			{apiARN, nil, "apigateway: GET"}, // after it was deleted
+			{apiARN, nil, "apigateway: GET"}, // after the deletion
 			{apiARN + "/resources", ours, "apigateway: GET"},
 			{tagsARN + "restapis%2Fa1b2c3", nil, "apigateway: GET PUT DELETE"},
 		},
@@ -252,7 +257,7 @@ func needs() map[string][]need {
 		"AWS::ApiGateway::UsagePlan": {
 			{"arn:aws:apigateway:eu-central-1::/usageplans", nil, "apigateway: POST"},
 			{usagePlanARN, ours, "apigateway: GET PUT PATCH DELETE"},
-			{usagePlanARN, nil, "apigateway: GET"}, // after it was deleted
+			{usagePlanARN, nil, "apigateway: GET"}, // after the deletion
 		},
 		"AWS::ApiGateway::UsagePlanKey": {
 			{usagePlanARN + "/keys", ours, "apigateway: POST"},
@@ -371,7 +376,7 @@ func types(t *testing.T) []string {
 	return slices.Sorted(maps.Keys(used))
 }
 
-// TestPolicyAllowsDeployment checks that CloudFormation may handle each type of resource of the template.
+// TestPolicyAllowsDeployment checks that CloudFormation may manage each type of resource of the template.
 func TestPolicyAllowsDeployment(t *testing.T) {
 	t.Parallel()
 	needs := needs()
@@ -392,8 +397,8 @@ func TestPolicyAllowsDeployment(t *testing.T) {
 	}
 }
 
-// TestPolicyLimits checks that the policies exclude what others have in the account, and what only CloudFormation may
-// do for the deployer.
+// TestPolicyLimits checks that the policies exclude resources of others in the account, and actions that only
+// CloudFormation may call for the deployer.
 func TestPolicyLimits(t *testing.T) {
 	t.Parallel()
 	ours, others := tagged("UserRequestAPI-dev"), tagged("Shop")
@@ -520,7 +525,7 @@ func TestPolicyLimits(t *testing.T) {
 		},
 	}
 	var requests []emulator.Request
-	var of []int // the tests by the requests
+	var of []int // indexes of the tests by request
 	for i, test := range tests {
 		for _, r := range (need{test.resource, nil, test.actions}).requests() {
 			r.Context = test.context
@@ -529,7 +534,7 @@ func TestPolicyLimits(t *testing.T) {
 	}
 	for i, got := range emulator.Allows(t, requests, deployerPolicy(t), optionsPolicy(t)) {
 		if test := tests[of[i]]; got != test.want {
-			t.Errorf("%s: %s on %s with %v: allowed is %t, want %t",
+			t.Errorf("%s: %s on %s with %v: allowed = %t, want %t",
 				test.name, requests[i].Action, test.resource, test.context, got, test.want)
 		}
 	}
@@ -553,7 +558,7 @@ func TestPolicyWithoutOptions(t *testing.T) {
 	}
 }
 
-// TestPolicy checks what needs no evaluation.
+// TestPolicy checks what needs no policy evaluation.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	p := readPolicy(t)
@@ -567,11 +572,11 @@ func TestPolicy(t *testing.T) {
 	for field := range strings.FieldsSeq(deployerPolicy(t)) {
 		compact.WriteString(field)
 	}
-	const quota = 6144 // characters of a managed policy without white space ("IAM and AWS STS quotas")
+	const quota = 6144 // characters of a managed policy without whitespace ("IAM and AWS STS quotas")
 	if compact.Len() > quota {
 		t.Errorf("the policy has %d characters, more than %d", compact.Len(), quota)
 	}
 }
 
-// callsFile returns the file that the checkout's targets record their calls in.
+// callsFile returns the file in which the checkout's targets record their calls.
 func (c *checkout) callsFile() string { return filepath.Join(c.dir, "calls") }

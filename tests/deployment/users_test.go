@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// crud takes a user through its life on the deployed stage.
+// crud creates, reads, replaces and deletes a user on the deployed stage.
 func (c *checkout) crud(apiID string) {
 	c.t.Helper()
 	var user map[string]any
@@ -40,12 +40,17 @@ func (c *checkout) crud(apiID string) {
 
 func (c *checkout) create(apiID, userID string) {
 	c.t.Helper()
-	if status, _, body := c.call(apiID, http.MethodPost, "/users", fmt.Sprintf(`{"userId": %q}`, userID)); status != http.StatusCreated {
+	if status, _, body := c.call(
+		apiID,
+		http.MethodPost,
+		"/users",
+		fmt.Sprintf(`{"userId": %q}`, userID),
+	); status != http.StatusCreated {
 		c.t.Fatalf("POST: %d %s", status, body)
 	}
 }
 
-// link returns the header Link of a page that is not the last: what the code of one function writes.
+// link returns the header Link of a page that is not the last one, which the code of one function writes.
 func (c *checkout) link(apiID string) string {
 	c.t.Helper()
 	for _, id := range []string{"link-1", "link-2"} {
@@ -71,7 +76,7 @@ func (c *checkout) read(path string) string {
 	return string(content)
 }
 
-// original is a file of the workspace itself.
+// original returns a file of the workspace itself.
 func original(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", path))

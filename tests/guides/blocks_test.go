@@ -19,12 +19,13 @@ import (
 	"unicode"
 )
 
-// followed tells whether all blocks of a page, or of a section of it, are pasted by a test.
+// followed reports whether a test pastes all blocks of a page or of a section.
 func followed(p page, b block) bool {
-	return p.name == "docs/getting-started.md" || p.name == "docs/call.md" || p.name == recipePage && slices.Contains(recipes(), b.section)
+	return p.name == "docs/getting-started.md" || p.name == "docs/call.md" ||
+		p.name == recipePage && slices.Contains(recipes(), b.section)
 }
 
-// drawings are the first words of the blocks of text that are no output: what they show is looked at by people only.
+// drawings returns the first words of text blocks that are no output, by page. They are not tested.
 func drawings() map[string][]string {
 	return map[string][]string{
 		"README.md":       {"┌──────────────┐"},
@@ -32,7 +33,7 @@ func drawings() map[string][]string {
 	}
 }
 
-// TestBlocks checks every block of every page by its language, and knows no others.
+// TestBlocks checks every block of every page by its language.
 func TestBlocks(t *testing.T) {
 	t.Parallel()
 	tools, targets, variables := tools(t), targets(t), variables(t)
@@ -46,11 +47,11 @@ func TestBlocks(t *testing.T) {
 					names(t, commands(b.text), tools, targets, variables)
 				case "json":
 					if !json.Valid([]byte(b.text)) {
-						t.Error("it is no JSON")
+						t.Error("invalid JSON")
 					}
 				case "mermaid":
 					if first, _, _ := strings.Cut(b.text, "\n"); p.name != "docs/architecture.md" || first != "flowchart LR" {
-						t.Error("the one diagram is the flowchart in docs/architecture.md; the static site renders it, and fails where it cannot")
+						t.Error("want no diagram except the flowchart in docs/architecture.md, which the static site renders")
 					}
 				case "text":
 					isOutput := followed(p, b) && i > 0 && p.blocks[i-1].language == "sh"
@@ -58,10 +59,12 @@ func TestBlocks(t *testing.T) {
 						return strings.HasPrefix(strings.TrimSpace(b.text), words)
 					})
 					if !isOutput && !isDrawing {
-						t.Error("text is the output of the block above it, on a page that a test follows, or one of the known drawings")
+						t.Error(
+							"want a text block that is the output of the block above it on a page that a test follows, or a known drawing",
+						)
 					}
 				default:
-					t.Errorf("there is no rule for a block of %q: make one here, by which it is run or checked", b.language)
+					t.Errorf("no rule for a block of %q: add one here that runs or checks it", b.language)
 				}
 			})
 		}
@@ -78,7 +81,7 @@ func TestBlocks(t *testing.T) {
 				}
 				for _, span := range r.cells[0] {
 					if name, _, _ := strings.Cut(span, "="); !variables[name] && !ofAWS(name) {
-						t.Errorf("%s: nothing reads the variable %s", r.section, name)
+						t.Errorf("%s: no program reads the variable %s", r.section, name)
 					}
 				}
 			}
@@ -86,7 +89,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// parse has bash read commands without running them.
+// parse parses commands with bash without running them.
 func parse(t *testing.T, text string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-n")
@@ -98,7 +101,7 @@ func parse(t *testing.T, text string) {
 
 var heredoc = regexp.MustCompile(`<<'(\w+)'`)
 
-// commands leaves what commands are given to read, here-documents and comments, out of a text.
+// commands returns a script without here-documents and comments.
 func commands(text string) string {
 	var kept []string
 	end := ""
@@ -123,7 +126,7 @@ var (
 	assignment = regexp.MustCompile(`(?:^|[\s;&|(])([A-Z][A-Z0-9_]*)=`)
 )
 
-// names checks the tools, targets and variables that commands name.
+// names checks that the tools, targets and variables in commands exist.
 func names(t *testing.T, commands string, tools, targets, variables map[string]bool) {
 	t.Helper()
 	for _, found := range tool.FindAllStringSubmatch(commands, -1) {
@@ -137,7 +140,7 @@ func names(t *testing.T, commands string, tools, targets, variables map[string]b
 	for _, found := range assignment.FindAllStringSubmatch(commands, -1) {
 		ofGo := found[1] == "GOWORK" || found[1] == "TMPDIR"
 		if !variables[found[1]] && !ofAWS(found[1]) && !ofGo {
-			t.Errorf("nothing reads the variable %s", found[1])
+			t.Errorf("no program reads the variable %s", found[1])
 		}
 	}
 }
@@ -149,7 +152,7 @@ func ofAWS(name string) bool {
 	}, name)
 }
 
-// tools returns the names of those that go tool runs: Go's own and the modules'. It builds none.
+// tools returns the names of the tools of go tool: Go's own and those of the modules. It builds none.
 func tools(t *testing.T) map[string]bool {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "tool")
@@ -165,10 +168,16 @@ func tools(t *testing.T) map[string]bool {
 	return found
 }
 
-// targets are those of magefile.go, as mage names them: a function begins with a small letter, and a method has its type before it.
+// targets returns the targets of magefile.go as mage names them: the first letter is lower case, and a method has its
+// type as a prefix.
 func targets(t *testing.T) map[string]bool {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root(t), "magefile.go"), nil, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(
+		token.NewFileSet(),
+		filepath.Join(root(t), "magefile.go"),
+		nil,
+		parser.SkipObjectResolution,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +201,7 @@ func targets(t *testing.T) map[string]bool {
 	return found
 }
 
-// addAliases adds the keys of the map Aliases, which mage takes for targets too.
+// addAliases adds the keys of the map Aliases, which are targets too.
 func addAliases(variables *ast.GenDecl, found map[string]bool) {
 	for _, spec := range variables.Specs {
 		value, ok := spec.(*ast.ValueSpec)
@@ -220,7 +229,7 @@ func lowered(name string) string {
 
 var variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
 
-// variables are the names of environment variables in the source: texts that consist of nothing else.
+// variables returns the names of environment variables in the source: string literals that are a name.
 func variables(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -237,7 +246,7 @@ func variables(t *testing.T) map[string]bool {
 	return found
 }
 
-// sources are the Go files of what runs: the tools, the functions and what they are made of.
+// sources returns the Go files of the tools, the functions and the packages that they use.
 func sources(t *testing.T) []*ast.File {
 	t.Helper()
 	workspace := root(t)
@@ -269,11 +278,11 @@ func sources(t *testing.T) []*ast.File {
 	return parsed
 }
 
-// TestSettingsAreDocumented sees that a page tells of every environment variable that the tools read.
+// TestSettingsAreDocumented checks that a page documents every environment variable that the tools read.
 func TestSettingsAreDocumented(t *testing.T) {
 	t.Parallel()
 	readers := []string{"Getenv", "LookupEnv", "getenv", "env", "Flag", "Number", "Duration"}
-	notOurs := []string{"GOFLAGS", "GOGC", "TERM"} // the go command's, and the terminal's
+	notOurs := []string{"GOFLAGS", "GOGC", "TERM"} // of the go command and the terminal
 	var written strings.Builder
 	for _, p := range pages(t) {
 		for _, span := range p.spans {
@@ -285,7 +294,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 	}
 	for _, file := range sources(t) {
 		if file.Name.Name == "function" {
-			continue // the template sets those of the functions
+			continue // set by the template for the functions
 		}
 		ast.Inspect(file, func(node ast.Node) bool {
 			call, ok := node.(*ast.CallExpr)
@@ -301,7 +310,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 				return true
 			}
 			if !regexp.MustCompile(`\b` + name + `\b`).MatchString(written.String()) {
-				t.Errorf("no page tells of the variable %s", name)
+				t.Errorf("no page documents the variable %s", name)
 			}
 			return true
 		})

@@ -16,7 +16,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestCalls pastes the lines that call the API, into a terminal beside a stack.
+// TestCalls pastes the lines that call the API into a terminal beside a stack.
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	run := guide(t, "docs/run.md")
@@ -33,7 +33,7 @@ func TestCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if len(test.blocks) == 0 {
-				t.Fatal("there is nothing to paste")
+				t.Fatal("no lines to paste")
 			}
 			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": test.authorization}))
 			s.PutItem(t, stacktest.Item{
@@ -45,7 +45,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// calling are the blocks of a page that begin with a command, made to fail where the answer is a refusal that is not asked for.
+// calling returns the blocks of a page that begin with a command, changed to fail on an unexpected error response.
 func calling(p page, command string) []block {
 	var found []block
 	for _, b := range p.blocks {
@@ -58,7 +58,7 @@ func calling(p page, command string) []block {
 	return found
 }
 
-// TestCodes sees that the page about calling the API has the codes of the contract, and no others.
+// TestCodes checks that the page about calling the API has exactly the error codes of the contract.
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	document, err := contract.Read(os.DirFS(filepath.Join(root(t), "deploy")))
@@ -75,7 +75,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// codesOf are the codes of the table of errors, sorted. One that is in two rows, with another status each, is one.
+// codesOf returns the codes in the table of errors, sorted and without duplicates.
 func codesOf(p page) []string {
 	var found []string
 	for _, r := range p.rows {
@@ -87,7 +87,7 @@ func codesOf(p page) []string {
 	return slices.Compact(found)
 }
 
-// calls are the commands among texts that are written as code, each as a block, made to fail where the answer is a refusal.
+// calls returns the commands among inline code as blocks, changed to fail on an unexpected error response.
 func calls(spans ...string) []block {
 	var blocks []block
 	for _, span := range spans {

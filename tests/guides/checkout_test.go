@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestCheckout_LineEndings clones the repository as Git for Windows does by default, and finds every file unchanged.
+// TestCheckout_LineEndings clones the repository with the defaults of Git for Windows, and checks that every file is
+// unchanged.
 func TestCheckout_LineEndings(t *testing.T) {
 	t.Parallel()
 	published, clone := publish(t), filepath.Join(t.TempDir(), "clone")
@@ -24,10 +25,10 @@ func TestCheckout_LineEndings(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%s differs in the clone: has it other line endings than LF?", name)
+			t.Errorf("%s differs in the clone: want LF line endings", name)
 		}
 	}
 	if len(names) < 100 {
-		t.Errorf("the clone has %d files, want all of the repository", len(names))
+		t.Errorf("%d files in the clone, want all of the repository", len(names))
 	}
 }

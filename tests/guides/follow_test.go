@@ -20,18 +20,18 @@ import (
 const (
 	repository = "https://github.com/userrequestapi/userdata"
 	address    = "http://127.0.0.1:3000" // of the stack, in the pages
-	ready      = "Ctrl-C stops it."      // what the stack shows at last when it starts
-	stopping   = "Stop the stack"        // the section before which Ctrl-C is pressed
+	ready      = "Ctrl-C stops it."      // the last line that a starting stack prints
+	stopping   = "Stop the stack"        // Ctrl-C is pressed before this section
 )
 
-// outputs are the languages of blocks that show what the commands before them print.
+// isOutput reports whether a block shows the output of the commands before it.
 func isOutput(b block) bool { return b.language == "json" || b.language == "text" }
 
-// TestGettingStarted is a newcomer's run: the page pasted line by line, beginning with a clone into an empty folder.
+// TestGettingStarted follows the page as a new user: it pastes every line, starting with a clone into an empty folder.
 func TestGettingStarted(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	stacktest.Endpoint(t) // skips where DynamoDB Local cannot run
+	stacktest.Endpoint(t) // skips the test if DynamoDB Local cannot run
 	published := publish(t)
 	f := &follower{dir: t.TempDir(), variables: []string{
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url." + published + ".insteadOf", "GIT_CONFIG_VALUE_0=" + repository,
@@ -41,7 +41,7 @@ func TestGettingStarted(t *testing.T) {
 	f.follow(t, page.blocks)
 }
 
-// TestRecipes does what the page about changing things says, each recipe in a clone of its own.
+// TestRecipes follows each recipe of the page about changes in its own clone.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -59,10 +59,10 @@ func TestRecipes(t *testing.T) {
 
 const recipePage = "docs/change.md"
 
-// recipes are sections of that page.
+// recipes returns the sections of that page.
 func recipes() []string { return []string{"Add an attribute", "Add a route with its own function"} }
 
-// section returns the blocks below a heading.
+// section returns the blocks of a section.
 func section(t *testing.T, p page, heading string) []block {
 	t.Helper()
 	var blocks []block
@@ -77,8 +77,8 @@ func section(t *testing.T, p page, heading string) []block {
 	return blocks
 }
 
-// publish makes a repository of the files of this checkout as they are. A developer's includes those that are not yet known to git; in
-// continuous integration such a file is missing in the commit, and missing here.
+// publish creates a repository with the current files of this checkout, including untracked ones. In CI a file that is
+// missing in the commit is missing here too.
 func publish(t *testing.T) (dir string) {
 	t.Helper()
 	from, dir := root(t), t.TempDir()
@@ -88,11 +88,11 @@ func publish(t *testing.T) (dir string) {
 	}
 	for name := range strings.SplitSeq(git(t, from, list...), "\x00") {
 		info, err := os.Lstat(filepath.Join(from, name))
-		if name == "" || err != nil || !info.Mode().IsRegular() { // deleted, not yet committed
+		if name == "" || err != nil || !info.Mode().IsRegular() { // deleted, not committed yet
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(from, name))
-		if errors.Is(err, fs.ErrNotExist) { // an editor's, or another test's
+		if errors.Is(err, fs.ErrNotExist) { // temporary file of an editor or another test
 			continue
 		}
 		if err != nil {
@@ -108,8 +108,10 @@ func publish(t *testing.T) (dir string) {
 	}
 	git(t, dir, "init", "--quiet")
 	git(t, dir, "add", "--all", "--force")
-	git(t, dir, "-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null",
-		"commit", "--quiet", "--no-verify", "--message=All")
+	git(
+		t, dir, "-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false", "-c",
+		"core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--message=All",
+	)
 	return dir
 }
 
@@ -125,16 +127,16 @@ func git(t *testing.T, dir string, args ...string) string {
 	return string(out)
 }
 
-// follower does what the blocks of a page say.
+// follower executes the blocks of a page.
 type follower struct {
-	dir       string   // where the first terminal is opened
+	dir       string   // the working directory of the first terminal
 	variables []string // of the terminals
-	links     []string // those to the stack must lead somewhere while it runs
+	links     []string // links to the stack, which must work while it runs
 
-	first, second *terminal // the second, while the stack runs in the first
-	stack         string    // the address of the stack that runs
-	stage         string    // of that; "" for prod
-	running       pasted    // what runs it
+	first, second *terminal // second is open while the stack runs in first
+	stack         string    // the URL of the running stack
+	stage         string    // its stage; "" for prod
+	running       pasted    // the command that runs it
 }
 
 func (f *follower) follow(t *testing.T, blocks []block) {
@@ -146,11 +148,11 @@ func (f *follower) follow(t *testing.T, blocks []block) {
 			f.stop(t)
 		}
 		if isOutput(b) {
-			t.Errorf("line %d: this block shows an output, and no command is before it", b.line)
+			t.Errorf("line %d: an output without a command before it", b.line)
 			continue
 		}
 		if b.language != "sh" {
-			t.Errorf("line %d: a block of %q is nothing to paste", b.line, b.language)
+			t.Errorf("line %d: cannot paste a block of %q", b.line, b.language)
 			continue
 		}
 		want := elision
@@ -164,7 +166,7 @@ func (f *follower) follow(t *testing.T, blocks []block) {
 
 var stackURL = regexp.MustCompile(`UserRequestAPI is at (http://127\.0\.0\.1:\d+)/`)
 
-// do pastes a block and compares what it prints.
+// do pastes a block and compares its output.
 func (f *follower) do(t *testing.T, b block, want string) {
 	t.Helper()
 	if starts := regexp.MustCompile(`(?m)^go tool mage run$`); starts.MatchString(b.text) {
@@ -173,10 +175,10 @@ func (f *follower) do(t *testing.T, b block, want string) {
 		printed := f.running.printed()
 		found := stackURL.FindStringSubmatch(printed)
 		if found == nil {
-			t.Fatalf("line %d: the stack does not say where it is:\n%s", b.line, printed)
+			t.Fatalf("line %d: the stack prints no URL:\n%s", b.line, printed)
 		}
 		f.stack = found[1]
-		if want := elision + f.here(strings.TrimSpace(want)) + elision; !shows(want, printed) {
+		if want := elision + f.substituteStack(strings.TrimSpace(want)) + elision; !shows(want, printed) {
 			t.Errorf("line %d prints\n%s\nand the page shows\n%s", b.line, printed, want)
 		}
 		dir := f.dir
@@ -190,9 +192,9 @@ func (f *follower) do(t *testing.T, b block, want string) {
 	if f.second != nil {
 		terminal = f.second
 	}
-	lines, want := f.here(b.text), f.here(want)
+	lines, want := f.substituteStack(b.text), f.substituteStack(want)
 	printed := terminal.paste(t, lines)
-	// The stack's own pages know of a request a moment after it was answered.
+	// The stack's own pages show a request shortly after its response.
 	if strings.Contains(lines, "/_local/") {
 		ctx, cancel := testenv.WithDeadline(t.Context(), t)
 		defer cancel()
@@ -212,15 +214,15 @@ func exists(path string) bool {
 
 var prod = regexp.MustCompile(`/prod\b`)
 
-// here puts the address of the stack in, which has another port than in the pages, and its stage.
-func (f *follower) here(text string) string {
+// substituteStack replaces the URL and the stage in the pages by those of the stack.
+func (f *follower) substituteStack(text string) string {
 	if f.stack == "" {
 		return text
 	}
 	return prod.ReplaceAllString(strings.ReplaceAll(text, address, f.stack), "/"+cmp.Or(f.stage, "prod"))
 }
 
-// stop presses Ctrl-C where the stack runs, after a look at the pages that the page leads to.
+// stop visits the links of the page to the stack, and presses Ctrl-C.
 func (f *follower) stop(t *testing.T) {
 	t.Helper()
 	if f.second == nil {
@@ -228,7 +230,7 @@ func (f *follower) stop(t *testing.T) {
 	}
 	for _, link := range f.links {
 		if strings.HasPrefix(link, address) {
-			f.visit(t, f.here(link))
+			f.visit(t, f.substituteStack(link))
 		}
 	}
 	f.first.interrupt(t)
@@ -236,7 +238,7 @@ func (f *follower) stop(t *testing.T) {
 	f.second, f.stack = nil, ""
 }
 
-// visit opens an address as a browser does.
+// visit requests a URL as a browser does.
 func (f *follower) visit(t *testing.T, url string) {
 	t.Helper()
 	ctx, cancel := testenv.WithDeadline(t.Context(), t)
@@ -245,7 +247,7 @@ func (f *follower) visit(t *testing.T, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Accept", "text/html") // as browsers do
+	request.Header.Set("Accept", "text/html")
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -253,7 +255,7 @@ func (f *follower) visit(t *testing.T, url string) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		t.Errorf("%s answers %s", url, response.Status)
+		t.Errorf("%s: status %s", url, response.Status)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package guides_test holds the guides, README.md and docs, to what they say: their commands are run, their outputs compared, and all
-// that they name is looked up in the source.
+// Package guides_test tests the guides, README.md and docs: it runs their commands, compares the output, and checks
+// that the names in them exist in the source.
 package guides_test
 
 import (
@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// root is the folder of the workspace.
+// root returns the folder of the workspace.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := stacktest.Root()

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestMessages sees that the messages on the page about them are those of the programs.
+// TestMessages checks that the messages in docs/troubleshooting.md exist in the source.
 func TestMessages(t *testing.T) {
 	t.Parallel()
-	said := messages(t)
+	literal := messages(t)
 	count := 0
 	for _, r := range guide(t, "docs/troubleshooting.md").rows {
 		if r.columns[0] != "message" {
@@ -24,17 +24,17 @@ func TestMessages(t *testing.T) {
 		}
 		for _, message := range r.cells[0] {
 			count++
-			if !slices.ContainsFunc(said, func(text string) bool { return contains(text, message) }) {
-				t.Errorf("%s: no program says %q", r.section, message)
+			if !slices.ContainsFunc(literal, func(text string) bool { return contains(text, message) }) {
+				t.Errorf("%s: no program prints %q", r.section, message)
 			}
 		}
 	}
 	if count < 30 {
-		t.Errorf("there are %d messages on the page", count)
+		t.Errorf("%d messages on the page", count)
 	}
 }
 
-// contains tells whether a text has all parts of a message, in their order.
+// contains reports whether a string contains all parts of a message, in order.
 func contains(text, message string) bool {
 	for part := range strings.SplitSeq(message, elision) {
 		_, rest, found := strings.Cut(text, strings.TrimSpace(part))
@@ -59,7 +59,7 @@ func TestContains(t *testing.T) {
 
 var verb = regexp.MustCompile(`%[-+# 0]*(\[\d+\])?[0-9.*]*[a-zA-Z]`)
 
-// messages are the texts in the source, those that are added up as one, with elisions for all that is put in.
+// messages returns the string literals of the source, concatenated and with an elision for each operand or verb.
 func messages(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -69,7 +69,7 @@ func messages(t *testing.T) []string {
 			if !ok {
 				return true
 			}
-			text, ok := said(expression)
+			text, ok := literal(expression)
 			if ok {
 				found = append(found, verb.ReplaceAllString(text, elision))
 			}
@@ -79,8 +79,8 @@ func messages(t *testing.T) []string {
 	return found
 }
 
-// said is the text of a literal or a sum that has one.
-func said(expression ast.Expr) (string, bool) {
+// literal returns the value of a string literal or of a concatenation that contains one.
+func literal(expression ast.Expr) (string, bool) {
 	switch e := expression.(type) {
 	case *ast.BasicLit:
 		text, err := strconv.Unquote(e.Value)
@@ -89,8 +89,8 @@ func said(expression ast.Expr) (string, bool) {
 		if e.Op != token.ADD {
 			return "", false
 		}
-		left, leftOK := said(e.X)
-		right, rightOK := said(e.Y)
+		left, leftOK := literal(e.X)
+		right, rightOK := literal(e.Y)
 		if !leftOK {
 			left = elision
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// fields returns what the first columns of the tables in a section of docs/operate.md name, sorted.
+// fields returns the names in the first columns of the tables in a section of docs/operate.md, sorted.
 func fields(t *testing.T, section string) []string {
 	t.Helper()
 	var found []string
@@ -27,8 +27,8 @@ func fields(t *testing.T, section string) []string {
 	return found
 }
 
-// TestAccessLog finds in docs/operate.md the fields of the access log, and in that what the page says about requests that reach no
-// function.
+// TestAccessLog checks the fields of the access log in docs/operate.md, and what the page says about requests that
+// reach no function.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
@@ -45,15 +45,16 @@ func TestAccessLog(t *testing.T) {
 	}
 	s.Stop(t)
 	if lines := s.Lines(); len(lines) > 0 {
-		t.Errorf("a function has logged %s", lines)
+		t.Errorf("unexpected lines of a function: %s", lines)
 	}
 	lines := s.AccessLog()
 	if len(lines) != len(requests) {
-		t.Fatalf("the access log is %s, want a line for each of %d requests", lines, len(requests))
+		t.Fatalf("access log %s, want a line for each of %d requests", lines, len(requests))
 	}
 	for i, r := range requests {
 		line := stacktest.Decode(t, []byte(lines[i]))
-		if line["httpMethod"] != r.method || line["resourcePath"] != r.resource || line["errorResponseType"] != r.responseType {
+		if line["httpMethod"] != r.method || line["resourcePath"] != r.resource ||
+			line["errorResponseType"] != r.responseType {
 			t.Errorf("%s %s: the access log has %s, want %s and %s", r.method, r.path, lines[i], r.resource, r.responseType)
 		}
 		if diff := gocmp.Diff(fields(t, "The access log"), slices.Sorted(maps.Keys(line))); diff != "" {
@@ -62,7 +63,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestRequestLine finds in docs/operate.md the fields of the line that a function logs about a request.
+// TestRequestLine checks the fields of a function's log line about a request in docs/operate.md.
 func TestRequestLine(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -70,9 +71,13 @@ func TestRequestLine(t *testing.T) {
 	s.Stop(t)
 	lines := s.Lines()
 	if len(lines) != 1 {
-		t.Fatalf("the function has logged %s, want one line", lines)
+		t.Fatalf("log lines %s, want one", lines)
 	}
-	want := slices.Concat(fields(t, "On every line"), fields(t, "On every line of a request"), fields(t, "The line request"))
+	want := slices.Concat(
+		fields(t, "On every line"),
+		fields(t, "On every line of a request"),
+		fields(t, "The line request"),
+	)
 	want = slices.DeleteFunc(want, func(name string) bool { // values, and fields of other requests
 		return slices.Contains([]string{
 			"DEBUG", "INFO", "WARN", "ERROR", "_aws", "Success", "Error", "Fault", "ColdStart", "function_name", "error",
@@ -87,7 +92,8 @@ func TestRequestLine(t *testing.T) {
 
 const traceHeader = "X-Amzn-Trace-Id"
 
-// TestSampling finds that a caller decides whether a request is traced as docs/run.md says: by Root and Sampled together.
+// TestSampling checks that a caller decides whether a request is traced as docs/run.md says: by Root and Sampled
+// together.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -98,7 +104,7 @@ func TestSampling(t *testing.T) {
 	} {
 		got := s.Do(t, "GET", "/users/1", "", stacktest.Headers{traceHeader: header}).Header.Get(traceHeader)
 		if strings.HasSuffix(got, ";Sampled=1") != traced {
-			t.Errorf("%q is answered %q, want it traced: %t", header, got, traced)
+			t.Errorf("%q: got %q, want it traced: %t", header, got, traced)
 		}
 	}
 }

@@ -16,11 +16,11 @@ import (
 	"github.com/yuin/goldmark/text"
 )
 
-// page is a guide, as GitHub reads it.
+// page is a guide, parsed as GitHub does.
 type page struct {
 	name   string // relative to the workspace, such as docs/run.md
 	blocks []block
-	spans  []string // what is written in the text as code
+	spans  []string // inline code
 	links  []string
 	rows   []row
 }
@@ -28,19 +28,19 @@ type page struct {
 // block is a fenced or indented block of code.
 type block struct {
 	section  string // the heading above it
-	language string // the first word behind the fence, "" without one
+	language string // the info string's first word, or ""
 	text     string
-	line     int // in the page, of its first line
+	line     int // of its first line, in the page
 }
 
 // row is a row of a table.
 type row struct {
 	section string
-	columns []string   // their headings
-	cells   [][]string // what is written as code in each cell
+	columns []string   // headings
+	cells   [][]string // inline code of each cell
 }
 
-// pages are README.md and all pages below docs.
+// pages returns README.md and all pages in docs.
 func pages(t *testing.T) []page {
 	t.Helper()
 	files := os.DirFS(root(t))
@@ -65,13 +65,13 @@ func pages(t *testing.T) []page {
 	return found
 }
 
-// guide is the page with this name.
+// guide returns the page with this name.
 func guide(t *testing.T, name string) page {
 	t.Helper()
 	all := pages(t)
 	i := slices.IndexFunc(all, func(p page) bool { return p.name == name })
 	if i < 0 {
-		t.Fatalf("there is no page %s", name)
+		t.Fatalf("no page %s", name)
 	}
 	return all[i]
 }
@@ -127,7 +127,7 @@ func newBlock(section, language string, lines *text.Segments, source []byte) blo
 	return b
 }
 
-// plain is the text of a node and of those in it.
+// plain returns the text of a node and its descendants.
 func plain(node ast.Node, source []byte) string {
 	var words strings.Builder
 	for child := node.FirstChild(); child != nil; child = child.NextSibling() {
@@ -140,7 +140,7 @@ func plain(node ast.Node, source []byte) string {
 	return words.String()
 }
 
-// codes are the texts that are written as code in a node.
+// codes returns the inline code of a node.
 func codes(node ast.Node, source []byte) []string {
 	var found []string
 	for child := node.FirstChild(); child != nil; child = child.NextSibling() {

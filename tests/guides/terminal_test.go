@@ -18,10 +18,10 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// stopTime is how long a terminal may take to end what runs in it.
-const stopTime = time.Minute
+// stopTimeout limits how long the program in a terminal may take to end.
+const stopTimeout = time.Minute
 
-// terminal is a bash into which lines are pasted.
+// terminal is a bash process into which lines are pasted.
 type terminal struct {
 	process *process.Process
 	input   io.WriteCloser
@@ -29,7 +29,7 @@ type terminal struct {
 	prompts int
 }
 
-// screen is all that was printed so far.
+// screen is the output so far.
 type screen struct {
 	mu      sync.Mutex
 	printed bytes.Buffer
@@ -47,26 +47,26 @@ func (s *screen) from(start int) string {
 	return string(s.printed.Bytes()[start:])
 }
 
-// logLines are those of the stack's log, which are many.
+// logLines matches the many lines of the stack's log.
 var logLines = regexp.MustCompile(`(?m)^\{"(time|level|requestId)".*\n`)
 
-// open opens a terminal in a folder. Variables are added to this process's own, of which those are left out that lead tests
-// elsewhere than a newcomer.
+// open opens a terminal in a folder. It adds variables to the environment of this process, without those that would
+// change what a new user sees.
 func open(t *testing.T, dir string, variables ...string) *terminal {
 	t.Helper()
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-s")
 	cmd.Dir = dir
 	for _, variable := range os.Environ() {
 		switch name, _, _ := strings.Cut(variable, "="); name {
-		case testenv.EndpointVariable, "STAGE", "AUTH", "DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", testenv.SummaryVariable, "SHORT", "ONLY",
-			"FUZZTIME", "RESET", "WATCH", "CONCURRENCY", "SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT",
-			testenv.AllVariable, testenv.FunctionsVariable:
+		case testenv.EndpointVariable, testenv.SummaryVariable, testenv.AllVariable, testenv.FunctionsVariable, "STAGE", "AUTH",
+			"DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", "SHORT", "ONLY", "FUZZTIME", "RESET", "WATCH", "CONCURRENCY",
+			"SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT":
 		default:
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	// A free port, no browser, and nothing that depends on whether a person looks on. The magefile is compiled into a folder of its own,
-	// for it may be what runs this test.
+	// Use a free port and no browser, and do not depend on a person. Compile the magefile into a separate folder, because
+	// it may be running this test.
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -86,16 +86,16 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 	terminal := &terminal{process: running, input: input, screen: shown}
 	t.Cleanup(func() {
 		_ = input.Close()
-		_ = running.Stop(stopTime)
+		_ = running.Stop(stopTimeout)
 		if t.Failed() {
-			t.Logf("the terminal shows:\n%s", logLines.ReplaceAllString(shown.from(0), ""))
+			t.Logf("output of the terminal:\n%s", logLines.ReplaceAllString(shown.from(0), ""))
 		}
 	})
 	terminal.paste(t, `set -o pipefail; trap 'failed="$BASH_COMMAND"' ERR; trap : INT`)
 	return terminal
 }
 
-// paste pastes lines, and returns what they have printed when the last one has ended. A command that fails, fails the test.
+// paste pastes lines and returns their output when the last one has ended. The test fails if a command does.
 func (c *terminal) paste(t *testing.T, lines string) string {
 	t.Helper()
 	pasted := c.begin(t, lines)
@@ -103,22 +103,27 @@ func (c *terminal) paste(t *testing.T, lines string) string {
 	return pasted.printed()
 }
 
-// pasted are lines that may still run.
+// pasted is a set of lines that may still run.
 type pasted struct {
 	terminal *terminal
 	lines    string
-	start    int    // of what they print, on the screen
-	prompt   string // what is printed after they have ended
+	start    int    // offset of their output on the screen
+	prompt   string // printed after they have ended
 }
 
 const endOfPrompt = "\x02"
 
-// begin pastes lines.
+// begin pastes lines without waiting.
 func (c *terminal) begin(t *testing.T, lines string) pasted {
 	t.Helper()
 	c.prompts++
 	p := pasted{c, lines, len(c.screen.from(0)), fmt.Sprintf("\x01prompt %d ", c.prompts)}
-	_, err := fmt.Fprintf(c.input, "%s\nprintf '\\x01prompt %d %%s\\x02' \"$failed\"; failed=\n", strings.TrimSuffix(lines, "\n"), c.prompts)
+	_, err := fmt.Fprintf(
+		c.input,
+		"%s\nprintf '\\x01prompt %d %%s\\x02' \"$failed\"; failed=\n",
+		strings.TrimSuffix(lines, "\n"),
+		c.prompts,
+	)
 	if err != nil {
 		t.Fatalf("paste %q: %v", lines, err)
 	}
@@ -131,7 +136,7 @@ func (p pasted) printed() string {
 	return text
 }
 
-// ended tells whether all lines have ended, and the last one of them that has failed, "" where none has.
+// ended reports whether all lines have ended, and returns the last one that failed, or "".
 func (p pasted) ended() (failed string, ended bool) {
 	_, failed, _ = strings.Cut(p.terminal.screen.from(p.start), p.prompt)
 	return strings.CutSuffix(failed, endOfPrompt)
@@ -142,17 +147,17 @@ func (p pasted) wait(t *testing.T) {
 	t.Helper()
 	p.until(t, func() bool { return false })
 	if failed, _ := p.ended(); failed != "" {
-		t.Fatalf("this command has failed:\n%s\nIt printed:\n%s", failed, p.printed())
+		t.Fatalf("command failed:\n%s\nOutput:\n%s", failed, p.printed())
 	}
 }
 
-// until waits until the lines have done something, or have ended.
+// until waits until done returns true or the lines have ended.
 func (p pasted) until(t *testing.T, done func() bool) {
 	t.Helper()
 	testenv.Eventually(t, "the end of:\n"+p.lines, func() bool {
 		select {
 		case <-p.terminal.process.Done():
-			t.Fatalf("the terminal has ended while it did:\n%s", p.lines)
+			t.Fatalf("the terminal ended during:\n%s", p.lines)
 		default:
 		}
 		_, ended := p.ended()
@@ -160,7 +165,7 @@ func (p pasted) until(t *testing.T, done func() bool) {
 	})
 }
 
-// interrupt presses Ctrl-C. Only the programs heed it, not the shell.
+// interrupt presses Ctrl-C, which ends programs but not the shell.
 func (c *terminal) interrupt(t *testing.T) {
 	t.Helper()
 	if err := c.process.Signal(syscall.SIGINT); err != nil {
@@ -168,10 +173,10 @@ func (c *terminal) interrupt(t *testing.T) {
 	}
 }
 
-// elision stands in the output that a page shows for whatever differs each time.
+// elision marks parts of the output in a page that differ each time.
 const elision = "…"
 
-// shows tells whether what was printed is what a page shows: all of it, but for elisions and the space around it.
+// shows reports whether the output is the one in a page, except for elisions and surrounding whitespace.
 func shows(shown, printed string) bool {
 	var pattern strings.Builder
 	pattern.WriteString(`(?s)^\s*`)

@@ -1,4 +1,4 @@
-// Package site_test reads the static site as people do: in Chromium, from a web server and from the disk, with no network.
+// Package site_test tests the static site in Chromium, from a web server and from the disk, without other network.
 package site_test
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/chromium"
 )
 
-// Expressions that say what a page shows.
+// Expressions for the state of a page.
 const (
 	fragment = "location.hash"
 	heading  = `document.querySelector("h1").textContent`
@@ -39,14 +39,19 @@ func TestSite(t *testing.T) {
 	write(t, "../..", dir)
 	server := httptest.NewServer(http.StripPrefix("/some/folder/", http.FileServerFS(os.DirFS(dir))))
 	t.Cleanup(server.Close)
-	s := published{server.URL + "/some/folder/", "file://" + filepath.ToSlash(dir) + "/", pages(t, dir), operations(t, dir)}
+	s := published{
+		server.URL + "/some/folder/",
+		"file://" + filepath.ToSlash(dir) + "/",
+		pages(t, dir),
+		operations(t, dir),
+	}
 	t.Run("guides", func(t *testing.T) { t.Parallel(); s.guides(t) })
 	t.Run("reference", func(t *testing.T) { t.Parallel(); s.reference(t) })
 	t.Run("try", func(t *testing.T) { t.Parallel(); s.try(t) })
 	t.Run("disk", func(t *testing.T) { t.Parallel(); s.fromDisk(t) })
 }
 
-// write writes a site, or skips the test without npm, but not in CI, which must have it.
+// write writes a site. Without npm it skips the test, except in CI.
 func write(t *testing.T, root, dir string) {
 	t.Helper()
 	err := site.Write(t.Context(), site.Options{Root: root, Out: dir, Progress: func(step string) { t.Log(step) }})
@@ -58,7 +63,7 @@ func write(t *testing.T, root, dir string) {
 	}
 }
 
-// TestDiagrams has a diagram that cannot be drawn before one that can.
+// A diagram that cannot be drawn does not prevent the next one.
 func TestDiagrams(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
@@ -73,7 +78,10 @@ func TestDiagrams(t *testing.T) {
 		"deploy/local/console/assets/icon.svg": `<svg xmlns="http://www.w3.org/2000/svg"/>`,
 	} {
 		file := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+		if err := errors.Join(
+			os.MkdirAll(filepath.Dir(file), 0o700),
+			os.WriteFile(file, []byte(content), 0o600),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,9 +94,9 @@ func TestDiagrams(t *testing.T) {
 	p.Sees("code.language-mermaid", "no diagram")
 }
 
-// published is a site that was written.
+// published is a written site.
 type published struct {
-	served, disk string // its addresses, with a slash at the end
+	served, disk string // its URLs, with a trailing slash
 	pages        []string
 	operations   map[string]string // summaries by operationId
 }
@@ -107,7 +115,7 @@ func pages(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// operations reads the document that the site has.
+// operations returns the summaries of the operations in the site's document.
 func operations(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(dir, "openapi.json"))
@@ -130,7 +138,7 @@ func operations(t *testing.T, dir string) map[string]string {
 	return summaries
 }
 
-// guides looks at each guide in both colour schemes and in two widths.
+// guides checks each guide in both color schemes and two widths.
 func (s published) guides(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "index.html")
@@ -143,18 +151,20 @@ func (s published) guides(t *testing.T) {
 				p.Scheme(scheme)
 				p.Do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.served+name))
 				p.Sees(`.menu a[aria-current="page"]`, "")
-				p.Want(`document.querySelectorAll("code.language-mermaid").length`, "0") // each is drawn
+				p.Want(`document.querySelectorAll("code.language-mermaid").length`, "0") // all are drawn
 				p.Want(drawn, p.Text(`document.querySelectorAll(".diagram").length`))
 				if name == "docs/architecture.html" {
 					p.Want(drawn+" > 0", "true")
 				}
-				p.Looks(fmt.Sprintf("site-%s-%d-%s", strings.ReplaceAll(strings.TrimSuffix(name, ".html"), "/", "-"), width, scheme))
+				p.Looks(
+					fmt.Sprintf("site-%s-%d-%s", strings.ReplaceAll(strings.TrimSuffix(name, ".html"), "/", "-"), width, scheme),
+				)
 			}
 		}
 	}
 }
 
-// reference reads the document in Redoc, which is drawn anew where another colour scheme is preferred.
+// reference checks the API reference in Redoc, which is rendered again when the color scheme changes.
 func (s published) reference(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "reference/index.html")
@@ -166,7 +176,7 @@ func (s published) reference(t *testing.T) {
 	for scheme, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
 		p.Scheme(scheme)
 		p.Want(`getComputedStyle(document.querySelector(".menu-content")).backgroundColor`, ground)
-		p.Want(fragment, "#tag/Users/operation/getUser") // where it was
+		p.Want(fragment, "#tag/Users/operation/getUser") // the position is kept
 		for _, width := range []int64{1280, 400} {
 			p.Do(chromedp.EmulateViewport(width, 900))
 			p.Looks(fmt.Sprintf("site-reference-%d-%s", width, scheme))
@@ -175,7 +185,7 @@ func (s published) reference(t *testing.T) {
 	}
 }
 
-// try has Swagger UI show each operation. Its looks are tested where it comes from.
+// try checks each operation in Swagger UI, whose appearance is tested in package reference.
 func (s published) try(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "try/index.html")
@@ -195,7 +205,7 @@ func (s published) try(t *testing.T) {
 	}
 }
 
-// fromDisk goes through the site without a web server.
+// fromDisk checks the site without a web server.
 func (s published) fromDisk(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.disk, "index.html")

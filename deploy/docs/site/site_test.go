@@ -267,19 +267,8 @@ func TestAnchors(t *testing.T) {
 		got = append(got, match[1])
 	}
 	want := []string{
-		"calls",
-		"the-deployers-permissions",
-		"mage-traces-and-mage-logs",
-		"metrics-parameter-metrics-default-false",
-		"authaws_iam",
-		"see-the-other-page",
-		"größe--15",
-		"calls-1",
-		"calls-2",
-		"size",
-		"size-1",
-		"size-2",
-		"size-3",
+		"calls", "the-deployers-permissions", "mage-traces-and-mage-logs", "metrics-parameter-metrics-default-false",
+		"authaws_iam", "see-the-other-page", "größe--15", "calls-1", "calls-2", "size", "size-1", "size-2", "size-3",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("anchors (-want +got):\n%s", diff)

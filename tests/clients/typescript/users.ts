@@ -28,7 +28,7 @@ async function* list(limit: number): AsyncGenerator<User> {
       params: { query: { limit, ...(cursor === undefined ? {} : { cursor }) } },
     });
     if (!data) fail("list", response, error);
-    const page = data as components["schemas"]["UserPage"]; // there is no userId in the query
+    const page = data as components["schemas"]["UserPage"]; // without userId in the query, the response is a page
     yield* page.items;
     cursor = page.next;
   } while (cursor !== undefined);
