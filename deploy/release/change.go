@@ -151,9 +151,8 @@ func (s *session) checkTable(now *current, rendered *template.Rendered, plan *ch
 
 // setRecord writes the record into the template, with the key, digest and parameters set.
 func (s *session) setRecord(rendered *template.Rendered, r record) error {
-	if err := rendered.SetMetadata(
-		map[string]any{},
-	); err != nil { // the digest must not include the record of an earlier release
+	// The digest must not include the record of an earlier release.
+	if err := rendered.SetMetadata(map[string]any{}); err != nil {
 		return err
 	}
 	digest := sha256.Sum256(rendered.JSON())

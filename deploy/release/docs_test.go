@@ -303,8 +303,8 @@ func TestDocs_Browse(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	for name, test := range map[string]struct {
-		browse func(context.Context) error
-		says   string // the reported failure
+		browse  func(context.Context) error
+		failure string // the reported failure
 	}{
 		"returns at once":    {nil, ""},
 		"runs until stopped": {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, ""},
@@ -316,20 +316,17 @@ func TestDocs_Browse(t *testing.T) {
 			if token := strings.Split(s.url, "/")[3]; strings.Contains(s.opened, token) {
 				t.Errorf("the browser was started with %s, which reveals %s", s.opened, s.url)
 			}
-			if info, err := os.Stat(file); test.says == "" && (err != nil || info.Mode() != 0o600) {
+			if info, err := os.Stat(file); test.failure == "" && (err != nil || info.Mode() != 0o600) {
 				t.Errorf("the file for the browser: %v (%v)", info, err)
 			}
-			if status, _ := s.ask(t, "GET", "", ""); status != http.StatusOK {
+			if status, _ := s.send(t, "GET", "", ""); status != http.StatusOK {
 				t.Errorf("the page: %d", status)
 			}
 			out := s.stop()
 			contains(t, out, "Reference  "+s.url)
-			if there := strings.Contains(
-				out,
-				"start a browser",
-			); there != (test.says != "") ||
-				!strings.Contains(out, test.says) {
-				t.Errorf("%s\nwant %q", out, test.says)
+			if there := strings.Contains(out, "start a browser"); there != (test.failure != "") ||
+				!strings.Contains(out, test.failure) {
+				t.Errorf("%s\nwant %q", out, test.failure)
 			}
 			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the file for the browser remains: %v", err)
@@ -378,8 +375,8 @@ func TestBrowse(t *testing.T) {
 	}
 }
 
-// ask sends a request as the page does, modified by change.
-func (s served) ask(t *testing.T, method, path, body string, change ...func(*http.Request)) (int, string) {
+// send sends a request as the page does, modified by change.
+func (s served) send(t *testing.T, method, path, body string, change ...func(*http.Request)) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -410,7 +407,7 @@ func echo(t *testing.T) (invokeURL string) {
 			t.Error(err)
 		}
 		w.WriteHeader(http.StatusTeapot)
-		reply(w, map[string]any{"asked": r.Method + " " + r.URL.String(), "body": string(body), "header": r.Header})
+		reply(w, map[string]any{"request": r.Method + " " + r.URL.String(), "body": string(body), "header": r.Header})
 	}))
 	stage.Config.SetKeepAlivesEnabled(false)
 	stage.StartTLS()
@@ -426,12 +423,12 @@ func TestDocs_Reference(t *testing.T) {
 	setContract(t, a.root)
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
-	if status, page := s.ask(t, "GET", "", ""); status != http.StatusOK || !strings.Contains(page, "UserRequestAPI") {
+	if status, page := s.send(t, "GET", "", ""); status != http.StatusOK || !strings.Contains(page, "UserRequestAPI") {
 		t.Errorf("the page: %d\n%s", status, page)
 	}
-	_, document := s.ask(t, "GET", "openapi.json", "")
+	_, document := s.send(t, "GET", "openapi.json", "")
 	contains(t, document, `"getUser"`, `/api/test"`, "Ada Lovelace") // with examples, which API Gateway does not export
-	status, response := s.ask(
+	status, response := s.send(
 		t,
 		"POST",
 		"stage/users?userId=%20a",
@@ -451,7 +448,7 @@ func TestDocs_Reference(t *testing.T) {
 		"another host name":         func(r *http.Request) { r.Host = "evil.example" },
 		"another path":              func(r *http.Request) { r.URL.Path = "/stage/users" },
 	} {
-		if status, response := s.ask(t, "POST", "stage/users", "{}", change); status == http.StatusTeapot || status < 400 {
+		if status, response := s.send(t, "POST", "stage/users", "{}", change); status == http.StatusTeapot || status < 400 {
 			t.Errorf("%s: %d %s", name, status, response)
 		}
 	}
@@ -463,7 +460,7 @@ func TestDocs_Reference(t *testing.T) {
 		filepath.Join(a.root, contractFile),
 		[]byte(strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1)),
 	)
-	_, document = a.serveDocs(t, echo(t), nil).ask(t, "GET", "openapi.json", "")
+	_, document = a.serveDocs(t, echo(t), nil).send(t, "GET", "openapi.json", "")
 	contains(t, document, "/exported", `/api/test"`)
 }
 
@@ -473,7 +470,7 @@ func TestDocs_Signed(t *testing.T) {
 	write(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: AWS_IAM}"))
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
-	_, response := s.ask(
+	_, response := s.send(
 		t,
 		"PUT",
 		"stage/users/1",
@@ -487,7 +484,7 @@ func TestDocs_Signed(t *testing.T) {
 		"/execute-api/aws4_request",
 		`{\"name\": \"Ada\"}`,
 	)
-	_, page := s.ask(t, "GET", "", "")
+	_, page := s.send(t, "GET", "", "")
 	if secret := os.Getenv("AWS_SECRET_ACCESS_KEY"); secret == "" || strings.Contains(page, secret) {
 		t.Error("the page has the credentials")
 	}
@@ -501,7 +498,7 @@ echo '{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "secret", "Expirat
 `)
 	s = a.serveDocs(t, echo(t), nil)
 	write(t, gone, nil)
-	status, response := s.ask(t, "GET", "stage/users", "")
+	status, response := s.send(t, "GET", "stage/users", "")
 	contains(t, response, "the credential process of the profile failed", "AWS_PROFILE")
 	if status != http.StatusBadGateway {
 		t.Errorf("got %d", status)

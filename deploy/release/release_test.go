@@ -316,9 +316,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // A lasting AWS failure is reported while the target waits, for at most a minute.
-func TestLastingFault(
-	t *testing.T,
-) { //nolint:paralleltest // the endpoint of AWS is set in the environment of the process
+func TestLastingFault(t *testing.T) { //nolint:paralleltest // sets the endpoint of AWS in the environment
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close") // no connection remains in the bubble
 		if r.FormValue("Action") == "GetCallerIdentity" {

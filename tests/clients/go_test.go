@@ -464,9 +464,7 @@ func TestBusyDatabase(t *testing.T) {
 
 	database.Fail(unreliable.All(unreliable.Throttle))
 	_, err := connect(t, w.url, client.WithRetries(0)).GetUser(t.Context(), "ada")
-	if problem, ok := errors.AsType[*client.Problem](
-		err,
-	); !ok || problem.Status != 503 ||
+	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 503 ||
 		problem.Code != "StoreThrottled" {
 		t.Errorf("got error %v, want status 503", err)
 	}

@@ -286,7 +286,7 @@ func parts(t *testing.T, export object) []part {
 
 // restore merges the documentation parts into an export, as a tool that reads them can.
 func restore(export object, parts []part) object {
-	said := func(kind, path, method, status, name string) object {
+	content := func(kind, path, method, status, name string) object {
 		best, longest := object(nil), -1
 		for _, p := range parts {
 			l := p.Location
@@ -302,29 +302,29 @@ func restore(export object, parts []part) object {
 		}
 		return best
 	}
-	merge(export, said("API", "/", "", "", ""))
+	merge(export, content("API", "/", "", "", ""))
 	for name, schema := range member(export, "components", "schemas") {
-		merge(member(schema), said("MODEL", "/", "", "", name))
+		merge(member(schema), content("MODEL", "/", "", "", name))
 	}
 	places := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}
 	for path, item := range member(export, "paths") {
 		for key, operation := range member(item) {
 			o, method := member(operation), strings.ToUpper(key)
-			merge(o, said("METHOD", path, method, "", ""))
+			merge(o, content("METHOD", path, method, "", ""))
 			for _, p := range list(o["parameters"]) {
-				merge(member(p), said(places[member(p)["in"]], path, method, "", fmt.Sprint(member(p)["name"])))
+				merge(member(p), content(places[member(p)["in"]], path, method, "", fmt.Sprint(member(p)["name"])))
 			}
 			if body := member(o, "requestBody"); body != nil {
-				merge(body, said("REQUEST_BODY", path, method, "", ""))
+				merge(body, content("REQUEST_BODY", path, method, "", ""))
 			}
 			for status, response := range member(o, "responses") {
 				r := member(response)
-				merge(r, said("RESPONSE", path, method, status, ""))
+				merge(r, content("RESPONSE", path, method, status, ""))
 				if r["content"] != nil {
-					merge(r, said("RESPONSE_BODY", path, method, status, ""))
+					merge(r, content("RESPONSE_BODY", path, method, status, ""))
 				}
 				for name, header := range member(r, "headers") {
-					merge(member(header), said("RESPONSE_HEADER", path, method, status, name))
+					merge(member(header), content("RESPONSE_HEADER", path, method, status, name))
 				}
 			}
 		}
@@ -333,8 +333,8 @@ func restore(export object, parts []part) object {
 }
 
 // merge adds a documentation part to the element that it describes.
-func merge(into, said object) {
-	for key, value := range said {
+func merge(into, content object) {
+	for key, value := range content {
 		below, isMapping := value.(object)
 		if inner := member(into[key]); isMapping && inner != nil && below["$ref"] == nil {
 			merge(inner, below)

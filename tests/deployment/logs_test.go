@@ -32,10 +32,7 @@ func (c *checkout) checkLogs(api string) {
 			}
 			// Lambda's own lines have only Lambda's request id.
 			one := c.must([]string{"REQUEST=" + l.RequestID}, "logs").stdout
-			if n := strings.Count(
-				one,
-				"\n",
-			); n != strings.Count(one, l.LambdaRequestID) ||
+			if n := strings.Count(one, "\n"); n != strings.Count(one, l.LambdaRequestID) ||
 				!strings.Contains(one, "END RequestId: "+l.LambdaRequestID) {
 				c.t.Errorf("lines of the request %s:\n%s", l.RequestID, one)
 			}

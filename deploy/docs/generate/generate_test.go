@@ -84,9 +84,7 @@ func TestAll(t *testing.T) {
 	if want := strings.Join(all, "\n") + "\n"; out.String() != want {
 		t.Errorf("printed %q, want %q", out.String(), want)
 	}
-	if content, err := os.ReadFile(
-		filepath.Join(root, operations),
-	); err != nil ||
+	if content, err := os.ReadFile(filepath.Join(root, operations)); err != nil ||
 		!bytes.Contains(content, []byte("func (c *Client) AddUser(")) {
 		t.Errorf("error %v: the client lacks the changed operation", err)
 	}

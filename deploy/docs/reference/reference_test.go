@@ -38,8 +38,8 @@ func page(t *testing.T) reference.Page {
 }
 
 var (
-	local = regexp.MustCompile(`(?:href|src)="([^"/#:]+(?:/[^"]*)?)"`)
-	data  = regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`)
+	local    = regexp.MustCompile(`(?:href|src)="([^"/#:]+(?:/[^"]*)?)"`)
+	pageData = regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`)
 )
 
 // The folder contains all files that the page loads, and the page loads nothing from elsewhere.
@@ -72,18 +72,18 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s is missing in:\n%s", want, html)
 		}
 	}
-	var said struct {
+	var data struct {
 		Document    struct{ Info struct{ Title string } }
 		Credentials map[string]string
 		Proxy, Curl string
 	}
-	text := data.FindStringSubmatch(html)
+	text := pageData.FindStringSubmatch(html)
 	if text == nil {
 		t.Fatalf("the page has no data:\n%s", html)
 	}
-	if err := json.Unmarshal([]byte(text[1]), &said); err != nil || said.Document.Info.Title != p.Document.Title() ||
-		said.Credentials["apiKey"] != "key" || said.Proxy != "" || said.Curl != p.Curl {
-		t.Errorf("the page's data is %+v (%v)", said, err)
+	if err := json.Unmarshal([]byte(text[1]), &data); err != nil || data.Document.Info.Title != p.Document.Title() ||
+		data.Credentials["apiKey"] != "key" || data.Proxy != "" || data.Curl != p.Curl {
+		t.Errorf("the page's data is %+v (%v)", data, err)
 	}
 	for name, want := range map[string][]byte{"openapi.json": p.Document.JSON(), "openapi.yaml": p.Document.YAML()} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
@@ -95,16 +95,14 @@ func TestWrite(t *testing.T) {
 	if err := reference.Write(dir, p); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(
-		filepath.Join(dir, "index.html"),
-	); err != nil ||
+	if content, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil ||
 		!strings.Contains(string(content), "connect-src &#39;self&#39; https:") {
 		t.Errorf("requests to other origins are not allowed: %v", err)
 	}
 }
 
-// ask sends a request to a handler.
-func ask(
+// request sends a request to a handler.
+func request(
 	t *testing.T,
 	handler http.Handler,
 	method, target, body string,
@@ -151,7 +149,7 @@ func TestHandle(t *testing.T) {
 		{"http://broken/docs/", browser, "application/problem+json", "line 3: not a mapping", 500},
 		{"http://broken/docs/openapi.json", "*/*", "application/problem+json", "line 3: not a mapping", 500},
 	} {
-		res := ask(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
+		res := request(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
 		if got := res.Header().Get("Content-Type"); res.Code != test.status || got != test.contentType {
 			t.Errorf("%s: %d, %s; want %d, %s", test.path, res.Code, got, test.status, test.contentType)
 		}
@@ -159,17 +157,8 @@ func TestHandle(t *testing.T) {
 			t.Errorf("%s: %.200s; want %q in it", test.path, body, test.body)
 		}
 	}
-	if policy := ask(
-		t,
-		mux,
-		"GET",
-		"/docs/",
-		"",
-		nil,
-	).Header().Get(
-		"Content-Security-Policy",
-	); !strings.Contains(policy, "script-src 'self';") ||
-		!strings.Contains(policy, "frame-ancestors 'none'") ||
+	policy := request(t, mux, "GET", "/docs/", "", nil).Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") ||
 		strings.Contains(policy, "unsafe") {
 		t.Errorf("Content-Security-Policy %s", policy)
 	}
@@ -180,12 +169,12 @@ func TestHandle_Assets(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page(t), nil }, nil)
-	first := ask(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip;q=0, identity"})
+	first := request(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip;q=0, identity"})
 	if first.Code != http.StatusOK || first.Header().Get("Content-Encoding") != "" ||
 		!strings.HasPrefix(first.Body.String(), ".swagger-ui") {
 		t.Errorf("got %d %v %.20q", first.Code, first.Header(), first.Body.String())
 	}
-	again := ask(
+	again := request(
 		t,
 		mux,
 		"GET",
@@ -196,29 +185,29 @@ func TestHandle_Assets(t *testing.T) {
 	if again.Code != http.StatusNotModified {
 		t.Errorf("got %d for the current ETag", again.Code)
 	}
-	if res := ask(t, mux, "GET", "/stage/users", "", nil); res.Code != http.StatusNotFound {
+	if res := request(t, mux, "GET", "/stage/users", "", nil); res.Code != http.StatusNotFound {
 		t.Errorf("proxy without a stage: %d", res.Code)
 	}
-	if body := ask(t, mux, "GET", "/", "", nil).Body.String(); strings.Contains(body, `"proxy"`) {
+	if body := request(t, mux, "GET", "/", "", nil).Body.String(); strings.Contains(body, `"proxy"`) {
 		t.Errorf("the page has a proxy:\n%s", body)
 	}
 }
 
-// asked is the last request that a stage received.
-type asked struct {
+// received is the last request that a stage received.
+type received struct {
 	method, url, body string
 	header            http.Header
 }
 
 func TestProxy(t *testing.T) {
 	t.Parallel()
-	var got asked
+	var got received
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		got = asked{r.Method, r.URL.String(), string(body), r.Header}
+		got = received{r.Method, r.URL.String(), string(body), r.Header}
 		w.Header().Set("ETag", `"1"`)
 		w.Header().Set("Set-Cookie", "a=b")
 		w.WriteHeader(http.StatusPreconditionFailed)
@@ -264,7 +253,7 @@ func TestProxy(t *testing.T) {
 		"Authorization":    "mine",
 	}
 
-	res := ask(t, proxy, "PUT", "http://127.0.0.1/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
+	res := request(t, proxy, "PUT", "http://127.0.0.1/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
 	if res.Code != http.StatusPreconditionFailed {
 		t.Errorf("the page got %d", res.Code)
 	}
@@ -290,13 +279,13 @@ func TestProxy(t *testing.T) {
 		}
 	}
 
-	got = asked{}
+	got = received{}
 	const large = 17 << 20
 	for name, test := range map[string]struct {
 		method, path, body string
 		header             map[string]string
 		status             int
-		says               string
+		detail             string
 	}{
 		"without the page's header":  {"GET", "/users", "", nil, 403, "OriginRefused"},
 		"a preflight":                {"OPTIONS", "/users", "", map[string]string{"Access-Control-Request-Method": "GET"}, 403, "OriginRefused"},
@@ -309,9 +298,9 @@ func TestProxy(t *testing.T) {
 		"a path that ends outside":   {"GET", "/users/%2e.", "", fromPage, 400, "AddressRefused"},
 		"a dot segment":              {"GET", "/users/%2E/1", "", fromPage, 400, "AddressRefused"},
 	} {
-		res := ask(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
-		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.says) {
-			t.Errorf("%s: %d %s, want %d %s", name, res.Code, body, test.status, test.says)
+		res := request(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
+		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.detail) {
+			t.Errorf("%s: %d %s, want %d %s", name, res.Code, body, test.status, test.detail)
 		}
 		for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy"} {
 			if res.Header().Get(header) == "" {
@@ -323,7 +312,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("the stage received %+v", got)
 	}
 	for _, path := range []string{"/users/...", "/users/a..b?userId=..", "/users/%3B%25"} {
-		ask(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
+		request(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
 		if got.url != "/prod"+path {
 			t.Errorf("%s: the stage received %s", path, got.url)
 		}
@@ -418,7 +407,7 @@ func TestProxy_Failures(t *testing.T) {
 		stage  string
 		status int
 		code   string
-		says   string
+		detail string
 	}{
 		"nothing listens":      {closed.URL, 502, "StageUnreachable", "not sent: no connection to the stage can be established"},
 		"the name is unknown":  {"http://stage.invalid", 502, "StageUnreachable", "host name stage.invalid of the stage cannot be resolved"},
@@ -436,8 +425,8 @@ func TestProxy_Failures(t *testing.T) {
 			address := proxyTo(t, test.stage, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Second})
 			for _, method := range []string{"GET", "PUT"} {
 				status, got := send(t, method, address, http.NoBody)
-				if status != test.status || got.Code != test.code || !strings.Contains(got.Detail, test.says) {
-					t.Errorf("%s: %d %+v, want %d %s %q", method, status, got, test.status, test.code, test.says)
+				if status != test.status || got.Code != test.code || !strings.Contains(got.Detail, test.detail) {
+					t.Errorf("%s: %d %+v, want %d %s %q", method, status, got, test.status, test.code, test.detail)
 				}
 				unknown := method == "PUT" && test.code != "StageUnreachable"
 				if strings.Contains(got.Detail, "outcome is unknown") != unknown {

@@ -104,9 +104,7 @@ func read(source string, markdown []byte, resolve func(link string) (address, pa
 	if err := converter.Renderer().Render(&content, markdown, document); err != nil {
 		return nil, fmt.Errorf("render %s: %w", source, err)
 	}
-	page.Content = template.HTML(
-		content.String(),
-	) //nolint:gosec // the renderer escapes, and the sources are the project's own
+	page.Content = template.HTML(content.String()) //nolint:gosec // escaped, and the sources are the project's own
 	return page, nil
 }
 

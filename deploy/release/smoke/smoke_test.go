@@ -30,19 +30,19 @@ type service struct {
 	// responded.
 	before func(w http.ResponseWriter, r *http.Request, times int) bool
 
-	mu      sync.Mutex
-	users   map[string]map[string]any
-	etags   map[string]string
-	asked   map[string]int
-	last    int // ETag
-	changed int // number of requests that have changed users
+	mu       sync.Mutex
+	users    map[string]map[string]any
+	etags    map[string]string
+	requests map[string]int
+	last     int // ETag
+	changed  int // number of requests that have changed users
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/prod")
 	s.mu.Lock()
-	s.asked[r.Method]++
-	times := s.asked[r.Method]
+	s.requests[r.Method]++
+	times := s.requests[r.Method]
 	s.mu.Unlock()
 	if s.before != nil && s.before(w, r, times) {
 		return
@@ -113,17 +113,14 @@ func (s *service) write(w http.ResponseWriter, status int, id string, user map[s
 func problem(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(
-		w,
-	).Encode(
-		map[string]any{"code": code, "status": status, "detail": "ada@example.org", "requestId": "request-2"},
-	)
+	content := map[string]any{"code": code, "status": status, "detail": "ada@example.org", "requestId": "request-2"}
+	_ = json.NewEncoder(w).Encode(content)
 }
 
 // serve starts the service and returns a target with signed requests.
 func serve(t *testing.T) (*service, smoke.Target) {
 	t.Helper()
-	s := &service{users: map[string]map[string]any{}, etags: map[string]string{}, asked: map[string]int{}}
+	s := &service{users: map[string]map[string]any{}, etags: map[string]string{}, requests: map[string]int{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	transport := &http.Transport{}
@@ -531,10 +528,10 @@ func TestRun_Forbidden(t *testing.T) {
 	if !ok || failure.Got != "403 Forbidden" || !strings.Contains(err.Error(), "execute-api:Invoke") {
 		t.Errorf("error = %v, want the permission to check", err)
 	}
-	if s.asked[http.MethodGet] < 2 {
+	if s.requests[http.MethodGet] < 2 {
 		t.Error("the request was not retried")
 	}
-	if s.asked[http.MethodDelete] > 0 {
+	if s.requests[http.MethodDelete] > 0 {
 		t.Error("a user was deleted that was never created")
 	}
 }
@@ -563,9 +560,7 @@ func TestRun_NoAddress(t *testing.T) {
 	tries, target.Patience = -1000, 60*time.Millisecond
 	transport.CloseIdleConnections()
 	err := smoke.Run(t.Context(), target)
-	if _, ok := errors.AsType[*net.DNSError](
-		err,
-	); !ok ||
+	if _, ok := errors.AsType[*net.DNSError](err); !ok ||
 		!strings.Contains(err.Error(), "read a user that does not exist") {
 		t.Errorf("error = %v, want the one of the first step", err)
 	}
@@ -576,8 +571,8 @@ func TestRun_Interrupted(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("stop pressed")
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
-		for _, answered := range []bool{true, false} {
-			t.Run(fmt.Sprintf("at %s, answered=%t", method, answered), func(t *testing.T) {
+		for _, responded := range []bool{true, false} {
+			t.Run(fmt.Sprintf("at %s, responded=%t", method, responded), func(t *testing.T) {
 				t.Parallel()
 				s, target := serve(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -589,7 +584,7 @@ func TestRun_Interrupted(t *testing.T) {
 					if r.Method != method || times != first {
 						return false
 					}
-					if !answered {
+					if !responded {
 						// The request takes effect, but its response is lost.
 						s.before = nil
 						s.ServeHTTP(httptest.NewRecorder(), r)

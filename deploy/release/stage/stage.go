@@ -69,7 +69,7 @@ func Load(files fs.FS, name string, parameters []string) (Stage, error) {
 func stages(files fs.FS) ([]string, error) {
 	found, err := fs.Glob(files, path.Join(folder, "*"+extension))
 	if err != nil {
-		return nil, fmt.Errorf("look for stages: %w", err)
+		return nil, fmt.Errorf("list the stages: %w", err)
 	}
 	for i, file := range found {
 		found[i] = strings.TrimSuffix(path.Base(file), extension)

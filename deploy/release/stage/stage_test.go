@@ -193,11 +193,7 @@ func TestLoad_UnknownStage(t *testing.T) {
 			t.Errorf("%q: got %+v, %v\nwant the error %s", tt.name, got, err, tt.want)
 		}
 	}
-	if _, err := stage.Load(
-		fstest.MapFS{},
-		"prod",
-		known(),
-	); err == nil ||
+	if _, err := stage.Load(fstest.MapFS{}, "prod", known()); err == nil ||
 		!strings.Contains(err.Error(), "stages: none") {
 		t.Errorf("error = %v, want no stages", err)
 	}

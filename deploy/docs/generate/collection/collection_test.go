@@ -74,10 +74,10 @@ func shelfCollection(t *testing.T) *collection.Collection {
 
 func TestHTTP(t *testing.T) {
 	t.Parallel()
-	const want = `# Shelf 2.0.0. Generated from the API document: do not edit, but for the values of the variables.
+	const want = `# Shelf 2.0.0. Generated from the API document: edit only the values of the variables.
 #
-# Send the requests one by one, or all in this order: what is created is also deleted.
-# Add to them what the stage asks for, if anything:
+# Send the requests one by one, or all in order: they delete what they create.
+# Add the authorization that the stage requires, if any:
 # - X-Key: A key.
 # - Authorization: A token.
 

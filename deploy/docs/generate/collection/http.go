@@ -12,12 +12,12 @@ func (c *Collection) HTTP() []byte {
 	var b strings.Builder
 	fmt.Fprintf(
 		&b,
-		"# %s %s. Generated from the API document: do not edit, but for the values of the variables.\n#\n",
+		"# %s %s. Generated from the API document: edit only the values of the variables.\n#\n",
 		c.title,
 		c.version,
 	)
-	b.WriteString("# Send the requests one by one, or all in this order: what is created is also deleted.\n")
-	b.WriteString("# Add to them what the stage asks for, if anything:\n")
+	b.WriteString("# Send the requests one by one, or all in order: they delete what they create.\n")
+	b.WriteString("# Add the authorization that the stage requires, if any:\n")
 	for _, a := range c.authorizations {
 		comment(&b, "- "+a.value+": "+a.description)
 	}
