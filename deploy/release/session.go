@@ -426,23 +426,24 @@ func (s *session) command(target string, settings ...string) string {
 
 // retryCommand returns the command for the running target with its current settings and further ones.
 func (s *session) retryCommand(settings ...string) string {
-	add := func(given bool, setting string) {
-		if given && !slices.Contains(settings, setting) {
-			settings = append(settings, setting)
+	add := func(given bool, name, value string) {
+		isNamed := func(setting string) bool { return strings.HasPrefix(setting, name+"=") }
+		if given && !slices.ContainsFunc(settings, isNamed) {
+			settings = append(settings, name+"="+value)
 		}
 	}
 	switch s.target {
 	case deployTarget:
-		add(s.AtOnce, atOnceSetting+"=1")
-		add(s.RevertDrift, revertDriftSetting+"=1")
-		add(!s.Smoke, "SMOKE=0")
-		add(!s.Drift, "DRIFT=0")
-		add(s.ReplaceTable != "", replaceTableSetting+"="+s.ReplaceTable)
+		add(s.AtOnce, atOnceSetting, "1")
+		add(s.RevertDrift, revertDriftSetting, "1")
+		add(!s.Smoke, "SMOKE", "0")
+		add(!s.Drift, "DRIFT", "0")
+		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
 	case destroyTarget:
-		add(s.DeleteTable != "", deleteTableSetting+"="+s.DeleteTable)
+		add(s.DeleteTable != "", deleteTableSetting, s.DeleteTable)
 	default:
-		add(s.AtOnce, atOnceSetting+"=1")
-		add(s.ReplaceTable != "", replaceTableSetting+"="+s.ReplaceTable)
+		add(s.AtOnce, atOnceSetting, "1")
+		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
 	}
 	return s.command(s.target, settings...)
 }

@@ -376,7 +376,7 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 				t,
 				release.Deploy,
 				release.CodeRefused,
-				[]string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName},
+				[]string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName + " SMOKE=0 DRIFT=0 STAGE="},
 				func(s *release.Settings) { s.ReplaceTable = "UserData" },
 			)
 			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
