@@ -151,14 +151,14 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	case template.AuthorizationIAM, template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone:
 		cfg.Parameters[authorizationParameter] = authorization
 	default:
-		env.Faultf("AUTH", "it must be %s, %s, %s or %s", template.AuthorizationIAM, template.AuthorizationCognito,
+		env.Faultf("AUTH", "want %s, %s, %s or %s", template.AuthorizationIAM, template.AuthorizationCognito,
 			template.AuthorizationAPIKey, template.AuthorizationNone)
 	}
 	if u, err := url.Parse(cfg.DynamoDBEndpoint); cfg.DynamoDBEndpoint != "" && (err != nil || u.Host == "" || u.Scheme == "") {
-		env.Faultf("DYNAMODB_ENDPOINT", "it must be a URL such as http://127.0.0.1:8000")
+		env.Faultf("DYNAMODB_ENDPOINT", "want a URL such as http://127.0.0.1:8000")
 	}
 	if cfg.Reset && cfg.DynamoDBEndpoint != "" {
-		env.Faultf("RESET", "it deletes only the stack's own data: leave it out with DYNAMODB_ENDPOINT")
+		env.Faultf("RESET", "want it unset with DYNAMODB_ENDPOINT, as it deletes only the local stack's own data")
 	}
 	return cfg, env.Err()
 }

@@ -349,16 +349,16 @@ func TestRun_WrongSettings(t *testing.T) {
 		variables []string
 		want      []string
 	}{
-		{"port", []string{"PORT=abc"}, []string{`PORT is "abc": it must be a number from 0 to 65535`}},
+		{"port", []string{"PORT=abc"}, []string{`PORT: want a number from 0 to 65535, got "abc"`}},
 		{"all at once", []string{"PORT=65536", "CONCURRENCY=0", "RESET=maybe"}, []string{
-			`PORT is "65536": it must be a number from 0 to 65535`, `CONCURRENCY is "0": it must be a number from 1 to 1000`,
-			`RESET is "maybe": it must be 1 or 0`,
+			`PORT: want a number from 0 to 65535, got "65536"`, `CONCURRENCY: want a number from 1 to 1000, got "0"`,
+			`RESET: want 1 or 0, got "maybe"`,
 		}},
-		{"authorization", []string{"AUTH=iam"}, []string{`AUTH is "iam": it must be AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE`}},
+		{"authorization", []string{"AUTH=iam"}, []string{`AUTH: want AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE, got "iam"`}},
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
-		{"idle timeout", []string{"IDLE_TIMEOUT=-1s"}, []string{`IDLE_TIMEOUT is "-1s": it must be a time, such as 500ms, 15m, 6h or 7d`}},
+		{"idle timeout", []string{"IDLE_TIMEOUT=-1s"}, []string{`IDLE_TIMEOUT: want a duration, such as 500ms, 15m, 6h or 7d, got "-1s"`}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
-		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"it deletes only the stack's own data"}},
+		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET: want it unset with DYNAMODB_ENDPOINT"}},
 		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},
 	}
 	for _, tt := range tests {

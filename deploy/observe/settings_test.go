@@ -92,7 +92,7 @@ func TestFromEnvironment(t *testing.T) {
 			t.Fatalf("error = %v with code %d", err, code(err))
 		}
 		for name, value := range wrong {
-			if !strings.Contains(err.Error(), name+" is ") {
+			if !strings.Contains(err.Error(), name+": want ") {
 				t.Errorf("%s=%s: missing in %v", name, value, err)
 			}
 		}

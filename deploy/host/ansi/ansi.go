@@ -1,10 +1,10 @@
-// Package ansi makes text stand out on terminals (ECMA-48, "Select graphic rendition").
+// Package ansi styles text on terminals (ECMA-48, "Select graphic rendition").
 package ansi
 
-// Style is how text is shown.
+// Style is the parameter of a "Select graphic rendition" sequence.
 type Style string
 
-// The styles that terminals have had for long.
+// Styles that all terminals support.
 const (
 	Bold   Style = "1"
 	Faint  Style = "2"
@@ -13,5 +13,5 @@ const (
 	Yellow Style = "33"
 )
 
-// Paint returns the text in the style, with what follows it as before.
+// Paint returns the text in the style, followed by a reset.
 func (s Style) Paint(text string) string { return "\x1b[" + string(s) + "m" + text + "\x1b[0m" }

@@ -1,4 +1,4 @@
-// Package cache keeps what is downloaded or installed once, outside the workspace, in the user's cache folder.
+// Package cache stores downloads and installations in the user's cache folder, outside the workspace.
 package cache
 
 import (
@@ -12,10 +12,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockPeriod is how often a lock that another process holds is tried.
+// lockPeriod is the interval between attempts to take a lock that another process holds.
 const lockPeriod = 100 * time.Millisecond
 
-// Dir returns a folder of the project in the user's cache folder. It need not exist.
+// Dir returns the path of a folder of the project in the user's cache folder. It does not create the folder.
 func Dir(elem ...string) (string, error) {
 	user, err := os.UserCacheDir()
 	if err != nil {
@@ -24,26 +24,26 @@ func Dir(elem ...string) (string, error) {
 	return filepath.Join(append([]string{user, "userrequestapi"}, elem...)...), nil
 }
 
-// Entry is a folder of the cache, with a file beside it that locks it.
+// Entry is a file or folder of the cache. The file Path + ".lock" locks it.
 type Entry struct {
-	Path string      // absolute; the folders above it are made
-	What string      // what it has, for messages, such as DynamoDB Local
-	Has  func() bool // whether it is there, and whole
+	Path string      // absolute; parent folders are created
+	What string      // name of the content for messages, such as DynamoDB Local
+	Has  func() bool // reports whether the entry exists and is complete
 }
 
-// Fill makes the entry unless it is there. Of several callers at once, in other processes too, one makes it and the others wait, which
-// progress is told of. When ctx ends, the error is its cause.
+// Fill calls fill unless the entry exists. Of several concurrent callers, also in other processes, one fills the entry and
+// the others wait, which they report to progress. When ctx ends, the error is its cause.
 func (e Entry) Fill(ctx context.Context, progress func(string), fill func() error) (err error) {
 	if e.Has() {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(e.Path), 0o750); err != nil {
-		return fmt.Errorf("make the cache folder for %s: %w", e.What, err)
+		return fmt.Errorf("create the cache folder for %s: %w", e.What, err)
 	}
 	lock := flock.New(e.Path + ".lock")
 	locked, err := lock.TryLock()
 	if err == nil && !locked {
-		progress("Waiting for another run that gets " + e.What + "…")
+		progress("Waiting for another process to install " + e.What + "…")
 		_, err = lock.TryLockContext(ctx, lockPeriod)
 		if err != nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -59,10 +59,10 @@ func (e Entry) Fill(ctx context.Context, progress func(string), fill func() erro
 	return fill()
 }
 
-// FillAtOnce fills the entry with what fill writes into another folder, and renames that: the entry is whole or absent.
+// FillAtOnce is [Fill] for a folder that appears complete or not at all: fill writes to another folder, which is then renamed.
 func (e Entry) FillAtOnce(ctx context.Context, progress func(string), fill func(dir string) error) error {
 	return e.Fill(ctx, progress, func() (err error) {
-		// Under the lock one fixed name does, and leftovers of a killed run go away.
+		// The lock makes a fixed name safe, and a fixed name removes what a killed process left behind.
 		partial := e.Path + ".partial"
 		if err := errors.Join(os.RemoveAll(partial), os.RemoveAll(e.Path), os.Mkdir(partial, 0o750)); err != nil {
 			return fmt.Errorf("prepare the cache folder for %s: %w", e.What, err)
@@ -72,7 +72,7 @@ func (e Entry) FillAtOnce(ctx context.Context, progress func(string), fill func(
 			return err
 		}
 		if err := os.Rename(partial, e.Path); err != nil {
-			return fmt.Errorf("put %s into the cache folder: %w", e.What, err)
+			return fmt.Errorf("move %s into the cache folder: %w", e.What, err)
 		}
 		return nil
 	})

@@ -21,7 +21,7 @@ func entry(path string) cache.Entry {
 
 func fill(dir string) error { return os.WriteFile(filepath.Join(dir, "whole"), nil, 0o600) }
 
-func TestEntry_OneOfManyCallersFills(t *testing.T) {
+func TestEntry_ConcurrentCallersFillOnce(t *testing.T) {
 	t.Parallel()
 	e := entry(filepath.Join(t.TempDir(), "below", "thing"))
 	var mu sync.Mutex
@@ -36,7 +36,7 @@ func TestEntry_OneOfManyCallersFills(t *testing.T) {
 				return fill(dir)
 			})
 			if err != nil || !e.Has() {
-				t.Errorf("got %v, has it %t; want it there", err, e.Has())
+				t.Errorf("error = %v, entry exists = %t; want nil and true", err, e.Has())
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func TestEntry_OneOfManyCallersFills(t *testing.T) {
 	}
 }
 
-func TestEntry_FailedIsMadeAnew(t *testing.T) {
+func TestEntry_FailedFillIsRetried(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	e := entry(filepath.Join(parent, "thing"))
@@ -55,9 +55,9 @@ func TestEntry_FailedIsMadeAnew(t *testing.T) {
 		return errors.Join(os.WriteFile(filepath.Join(dir, "half"), nil, 0o600), broken)
 	})
 	if !errors.Is(err, broken) || e.Has() {
-		t.Fatalf("got %v, has it %t; want %v and nothing", err, e.Has(), broken)
+		t.Fatalf("error = %v, entry exists = %t; want %v and false", err, e.Has(), broken)
 	}
-	// A run that was killed leaves both folders behind.
+	// A killed process leaves both folders behind.
 	if err := errors.Join(os.Mkdir(e.Path, 0o750), os.Mkdir(e.Path+".partial", 0o750)); err != nil {
 		t.Fatal(err)
 	}
@@ -73,21 +73,21 @@ func TestEntry_FailedIsMadeAnew(t *testing.T) {
 		names = append(names, found.Name())
 	}
 	if want := []string{"thing", "thing.lock"}; !slices.Equal(names, want) || !e.Has() {
-		t.Errorf("got %q, has it %t; want %q", names, e.Has(), want)
+		t.Errorf("got %q, entry exists = %t; want %q", names, e.Has(), want)
 	}
 }
 
-func TestEntry_WaitingEndsWithTheContext(t *testing.T) {
+func TestEntry_WaitEndsWithContext(t *testing.T) {
 	t.Parallel()
 	e := entry(filepath.Join(t.TempDir(), "thing"))
 	stopped := errors.New("stopped")
-	err := e.Fill(t.Context(), func(string) {}, func() error { // it has the lock now
+	err := e.Fill(t.Context(), func(string) {}, func() error { // holds the lock
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
-		told := ""
-		err := e.Fill(ctx, func(text string) { told = text; cancel(stopped) }, func() error { return errors.New("not locked") })
-		if !errors.Is(err, stopped) || told != "Waiting for another run that gets a thing…" {
-			t.Errorf("got %v, told %q; want %v", err, told, stopped)
+		progress := ""
+		err := e.Fill(ctx, func(text string) { progress = text; cancel(stopped) }, func() error { return errors.New("not locked") })
+		if !errors.Is(err, stopped) || progress != "Waiting for another process to install a thing…" {
+			t.Errorf("error = %v, progress = %q; want %v", err, progress, stopped)
 		}
 		return nil
 	})

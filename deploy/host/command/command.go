@@ -1,5 +1,5 @@
-// Package command writes the commands that messages ask a person to run. A pasted command must do what the message
-// says, so it includes every setting that selects the stage, the account and the Region.
+// Package command formats the commands that messages suggest. A suggested command includes every setting that selects the
+// stage, the account and the Region, so that it can be pasted.
 package command
 
 import (
@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Line writes commands for one stage. The zero value writes commands for the default stage, account and Region.
+// Line formats commands for one stage. The zero value formats commands for the default stage, account and Region.
 type Line struct {
 	Stage     string   // value of STAGE; empty: omitted
 	InvokeURL string   // value of INVOKE_URL; empty: omitted
-	AWS       []string // the variables that select the account, the Region and the endpoints, each NAME=value
-	Region    string   // which the AWS CLI is given if AWS has none: it does not read the stage's file
+	AWS       []string // variables that select the account, the Region and the endpoints, each NAME=value
+	Region    string   // Region for the AWS CLI, which does not read the stage's file; used if AWS sets none
 }
 
 const (
@@ -22,17 +22,17 @@ const (
 	defaultRegion = "AWS_DEFAULT_REGION"
 )
 
-// services returns the services that the targets call, as the variables for their endpoints name them.
+// services returns the services that the targets call, as in the names of the variables for their endpoints.
 func services() []string {
 	return []string{
 		"API_GATEWAY", "CLOUDFORMATION", "CLOUDWATCH", "CLOUDWATCH_LOGS", "DYNAMODB", "IAM", "LAMBDA", "S3", "STS", "XRAY",
 	}
 }
 
-// New returns a Line with the settings that getenv returns. Credentials are never part of it.
+// New returns a Line with the settings in the environment. It never includes credentials.
 func New(getenv func(string) string) Line {
 	line := Line{Stage: getenv("STAGE"), InvokeURL: getenv("INVOKE_URL")}
-	variables := [][]string{ // of each list, the AWS SDK reads the first that is set
+	variables := [][]string{ // the AWS SDK reads the first of each list that is set
 		{profile, "AWS_DEFAULT_PROFILE"},
 		{region, defaultRegion},
 		{"AWS_CONFIG_FILE"},
@@ -55,7 +55,7 @@ func New(getenv func(string) string) Line {
 	return line
 }
 
-// Mage returns the command for a target of mage. settings, each NAME=value, apply to this command only.
+// Mage returns the command for a mage target. settings, each NAME=value, apply to this command only.
 func (l Line) Mage(target string, settings ...string) string {
 	all := slices.Clone(settings)
 	if l.Stage != "" {
@@ -68,17 +68,16 @@ func (l Line) Mage(target string, settings ...string) string {
 	return join(all, "go tool mage "+target)
 }
 
-// CLI returns a command of the AWS CLI, given what follows "aws". The option --profile in it takes precedence over
-// AWS_PROFILE.
+// CLI returns an AWS CLI command; arguments follow "aws". Its option --profile takes precedence over AWS_PROFILE.
 func (l Line) CLI(arguments string) string {
-	sets := func(setting string) string { name, _, _ := strings.Cut(setting, "="); return name }
+	nameOf := func(setting string) string { name, _, _ := strings.Cut(setting, "="); return name }
 	all := slices.Clone(l.AWS)
 	if strings.Contains(arguments, "--profile ") {
-		all = slices.DeleteFunc(all, func(setting string) bool { return sets(setting) == profile })
+		all = slices.DeleteFunc(all, func(setting string) bool { return nameOf(setting) == profile })
 	}
 	given := slices.ContainsFunc(
 		all,
-		func(setting string) bool { return sets(setting) == region || sets(setting) == defaultRegion },
+		func(setting string) bool { return nameOf(setting) == region || nameOf(setting) == defaultRegion },
 	)
 	if l.Region != "" && !given {
 		all = append(all, region+"="+l.Region)
@@ -97,7 +96,7 @@ func join(settings []string, command string) string {
 
 var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
 
-// Quote returns a value as a POSIX shell reads it back.
+// Quote quotes value for a POSIX shell, if necessary.
 func Quote(value string) string {
 	if plain.MatchString(value) {
 		return value

@@ -43,7 +43,7 @@ func TestLine(t *testing.T) {
 				"AWS_ENDPOINT_URL=http://127.0.0.1:1 AWS_CA_BUNDLE=/a/d aws login",
 		},
 		{
-			"the names of AWS CLI version 1",
+			"variable names of AWS CLI version 1",
 			map[string]string{"AWS_DEFAULT_PROFILE": "me", "AWS_DEFAULT_REGION": "us-east-1"},
 			nil,
 			"AWS_DEFAULT_PROFILE=me AWS_DEFAULT_REGION=us-east-1 go tool mage deploy",
@@ -82,7 +82,7 @@ func TestLine(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a Region that no variable names", func(t *testing.T) {
+	t.Run("Region without a variable", func(t *testing.T) {
 		t.Parallel()
 		for given, want := range map[string]string{"": "AWS_REGION=eu-west-1 aws login", "us-east-1": "AWS_REGION=us-east-1 aws login"} {
 			l := line(map[string]string{"AWS_REGION": given})
@@ -92,7 +92,7 @@ func TestLine(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a profile of its own", func(t *testing.T) {
+	t.Run("option --profile", func(t *testing.T) {
 		t.Parallel()
 		l := line(map[string]string{"AWS_PROFILE": "me", "AWS_REGION": "eu-west-1"})
 		if got, want := l.CLI(
@@ -111,10 +111,10 @@ func TestQuote(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := string(output); got != value {
-			t.Errorf("a shell reads %s as %q, want %q", command.Quote(value), got, value)
+			t.Errorf("the shell reads %s as %q, want %q", command.Quote(value), got, value)
 		}
 	}
 	if got := command.Quote(""); strings.TrimSpace(got) != "''" {
-		t.Errorf("Quote of nothing = %s", got)
+		t.Errorf("Quote of an empty string = %s", got)
 	}
 }

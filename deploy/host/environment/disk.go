@@ -10,8 +10,8 @@ import (
 
 var errDiskFull = errors.New("the disk is full")
 
-// ExplainDiskFull returns err with the variables that choose another disk if err says that a disk is full, in the words
-// of the system or of a compiler that it contains. It returns any other error, and one that it has explained, as it is.
+// ExplainDiskFull adds the variables that select another disk to err, if err contains the operating system's message for a
+// full disk. It returns other errors, and errors that it has already explained, unchanged.
 func ExplainDiskFull(err error) error {
 	if err == nil || errors.Is(err, errDiskFull) {
 		return err

@@ -18,22 +18,22 @@ func TestExplainDiskFull(t *testing.T) {
 		err  error
 		full bool
 	}{
-		{"an error of the system", fmt.Errorf("pack: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), true},
-		{"a quota", &fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, true},
-		{"a compiler's output", errors.New("compile get:\nwrite $WORK/b048/_pkg_.a: no space left on device"), true},
-		{"another error", &fs.PathError{Op: "write", Path: "x", Err: syscall.EIO}, false},
+		{"error of the operating system", fmt.Errorf("pack: %w", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}), true},
+		{"quota", &fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, true},
+		{"compiler output", errors.New("compile get:\nwrite $WORK/b048/_pkg_.a: no space left on device"), true},
+		{"other error", &fs.PathError{Op: "write", Path: "x", Err: syscall.EIO}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := environment.ExplainDiskFull(tt.err)
 			if !errors.Is(got, tt.err) || !strings.HasPrefix(got.Error(), tt.err.Error()) {
-				t.Errorf("error = %v, want %v in it", got, tt.err)
+				t.Errorf("error = %v, want it to contain %v", got, tt.err)
 			}
-			if named := strings.Contains(got.Error(), "TMPDIR"); named != tt.full {
-				t.Errorf("error = %v; names TMPDIR = %t, want %t", got, named, tt.full)
+			if contains := strings.Contains(got.Error(), "TMPDIR"); contains != tt.full {
+				t.Errorf("error = %v; contains TMPDIR = %t, want %t", got, contains, tt.full)
 			}
 			if again := environment.ExplainDiskFull(got); again.Error() != got.Error() {
-				t.Errorf("explained twice: %v", again)
+				t.Errorf("second explanation: %v", again)
 			}
 		})
 	}

@@ -1,5 +1,4 @@
-// Package environment reads settings from environment variables, and gathers what is wrong with them, so that all of it can be
-// told at once.
+// Package environment reads settings from environment variables and collects all errors in them.
 package environment
 
 import (
@@ -11,16 +10,16 @@ import (
 	"time"
 )
 
-// Reader reads variables. A variable that is unset or empty has its default; one that is wrong has it too, and is a fault.
+// Reader reads variables. A variable that is unset, empty or invalid has its default; an invalid one is also a fault.
 type Reader struct {
 	getenv func(string) string
 	faults []error
 }
 
-// New returns a reader of what getenv returns.
+// New returns a Reader that calls getenv, such as [os.Getenv].
 func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
-// Flag reads 1 or true, 0 or false.
+// Flag returns true for 1 or true, and false for 0 or false.
 func (r *Reader) Flag(name string, byDefault bool) bool {
 	switch text := r.getenv(name); text {
 	case "":
@@ -30,12 +29,12 @@ func (r *Reader) Flag(name string, byDefault bool) bool {
 	case "0", "false":
 		return false
 	default:
-		r.Faultf(name, "it must be 1 or 0")
+		r.Faultf(name, "want 1 or 0")
 		return byDefault
 	}
 }
 
-// Number reads a whole number from lowest to highest.
+// Number returns an integer from lowest to highest.
 func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 	text := r.getenv(name)
 	if text == "" {
@@ -43,7 +42,7 @@ func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < lowest || n > highest {
-		r.Faultf(name, "it must be a number from %d to %d", lowest, highest)
+		r.Faultf(name, "want a number from %d to %d", lowest, highest)
 		return byDefault
 	}
 	return n
@@ -51,7 +50,7 @@ func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 
 const day = 24 * time.Hour
 
-// Duration reads a time of more than 0 as [time.ParseDuration] knows it, or days, such as 7d.
+// Duration returns a positive duration in the format of [ParseDuration].
 func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
 	text := r.getenv(name)
 	if text == "" {
@@ -59,13 +58,13 @@ func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
 	}
 	d, err := ParseDuration(text)
 	if err != nil || d <= 0 {
-		r.Faultf(name, "it must be a time, such as 500ms, 15m, 6h or 7d")
+		r.Faultf(name, "want a duration, such as 500ms, 15m, 6h or 7d")
 		return byDefault
 	}
 	return d
 }
 
-// ParseDuration reads a time as [time.ParseDuration] knows it, or days, such as 7d.
+// ParseDuration is [time.ParseDuration] with the additional unit d, which cannot be combined: 7d is seven days.
 func ParseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {
@@ -79,10 +78,10 @@ func ParseDuration(text string) (time.Duration, error) {
 	return d, err
 }
 
-// Faultf adds that the value of a variable is wrong, and what it must be.
+// Faultf adds the fault of a variable. The message, such as "want 1 or 0", says what was expected.
 func (r *Reader) Faultf(name, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf("%s is %q: %s", name, r.getenv(name), fmt.Sprintf(format, args...)))
+	r.faults = append(r.faults, fmt.Errorf("%s: %s, got %q", name, fmt.Sprintf(format, args...), r.getenv(name)))
 }
 
-// Err returns all faults, joined, or nil.
+// Err returns all faults, joined, or nil if there are none.
 func (r *Reader) Err() error { return errors.Join(r.faults...) }

@@ -74,14 +74,14 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-// check sees that what is wrong, and nothing else, is a fault that names the variable and its value.
+// check verifies that an invalid value, and no other, is a fault with the variable and its value.
 func check(t *testing.T, r *environment.Reader, text string, ok bool) {
 	t.Helper()
 	err := r.Err()
 	if (err == nil) != ok {
-		t.Errorf("%q: error = %v, want one: %v", text, err, !ok)
+		t.Errorf("%q: error = %v, want an error: %v", text, err, !ok)
 	}
-	if err != nil && !strings.HasPrefix(err.Error(), `NAME is "`+text+`": it must be `) {
+	if err != nil && (!strings.HasPrefix(err.Error(), "NAME: want ") || !strings.HasSuffix(err.Error(), `, got "`+text+`"`)) {
 		t.Errorf("%q: error = %v", text, err)
 	}
 }

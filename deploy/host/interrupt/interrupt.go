@@ -1,4 +1,4 @@
-// Package interrupt lets programs stop what they have started before they end.
+// Package interrupt ends a context when the user stops the program, so that the program can clean up.
 package interrupt
 
 import (
@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// ErrStopped is the cause of a context that the user has ended.
+// ErrStopped is the cause of a context that ended because the user stopped the program.
 var ErrStopped = errors.New("stopped")
 
-// poll is the interval at which the parent process is looked up.
+// poll is the interval between checks of the parent process.
 const poll = 200 * time.Millisecond
 
-// Context returns a context that ends when the user asks for it: by Ctrl-C, by closing the terminal, or by ending the program that
-// has started this one. Later signals have no effect until stop is called.
+// Context returns a context that ends with SIGINT, SIGTERM or SIGHUP, or when the parent process ends. Later signals have no
+// effect until stop is called.
 func Context() (ctx context.Context, stop func()) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -29,7 +29,7 @@ func Context() (ctx context.Context, stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer signal.Stop(received)
-		// mage does not pass on a signal that ends it: all that shows is that this process has another parent.
+		// A signal that ends mage does not reach this process; only its parent process changes.
 		ticker := time.NewTicker(poll)
 		defer ticker.Stop()
 		for started := os.Getppid(); ; {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// program ends when it is interrupted and then reads a line.
+// program waits until it is interrupted, and then reads a line before it ends.
 func program() {
 	ctx, stop := interrupt.Context()
 	defer stop()
@@ -34,11 +34,11 @@ func program() {
 	<-ctx.Done()
 	fmt.Println(errors.Is(context.Cause(ctx), interrupt.ErrStopped))
 	var line string
-	_, _ = fmt.Scanln(&line) // until the test has interrupted it again
+	_, _ = fmt.Scanln(&line) // the test sends a second signal first
 	fmt.Println("ended")
 }
 
-// parent starts program with its own input and output, and does not pass on signals.
+// parent starts program with its own stdin and stdout, and does not forward signals.
 func parent() {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), role+"=program")
@@ -96,7 +96,7 @@ func TestContext_Stop(t *testing.T) {
 	}
 }
 
-// started is a process with the test as its terminal.
+// started is a process whose stdin and stdout the test holds.
 type started struct {
 	cmd   *exec.Cmd
 	in    *os.File
@@ -120,7 +120,7 @@ func start(t *testing.T, as string) started {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = inRead.Close(), outWrite.Close() // the child has its own
+	_, _ = inRead.Close(), outWrite.Close() // the child has copies
 	return started{cmd, inWrite, bufio.NewScanner(outRead)}
 }
 
@@ -131,7 +131,7 @@ func (s started) want(t *testing.T, line string) {
 	}
 }
 
-// end gives the program the line that it waits for.
+// end sends the line that program waits for.
 func (s started) end(t *testing.T) {
 	t.Helper()
 	if _, err := s.in.WriteString("\n"); err != nil {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// GuardHost refuses requests whose Host is not a name of this machine, with a problem document. Otherwise a site whose
-// name was made to resolve to 127.0.0.1 could read what is served here ("DNS rebinding").
+// GuardHost responds with a problem document to requests whose Host is not localhost or a loopback address. Otherwise a site
+// whose name resolves to 127.0.0.1 could read the responses (DNS rebinding).
 func GuardHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := checkHost(r.Host); err != nil {
@@ -24,13 +24,13 @@ func GuardHost(next http.Handler) http.Handler {
 	})
 }
 
-// Guard is [GuardHost] that also refuses requests from pages of another origin. Its response headers prevent caching,
-// framing and reading by such pages, unless next overrides them.
+// Guard is [GuardHost] that also rejects cross-origin requests. Its response headers prevent caching, framing and
+// cross-origin reads, unless next overrides them.
 func Guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	sameOrigin := GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := origins.Check(r); err != nil {
-			WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only the pages that are served here may do that: "+err.Error()+".")
+			WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only pages of this server may send this request: "+err.Error()+".")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -49,16 +49,16 @@ func Guard(next http.Handler) http.Handler {
 // checkHost returns an error unless host, with or without a port, is localhost or a loopback address.
 func checkHost(host string) error {
 	if _, _, err := net.SplitHostPort(host); err != nil {
-		host += ":80" // as it is without a port
+		host += ":80"
 	}
-	address, err := netip.ParseAddrPort(host) // which has brackets around IPv6, and nothing else
+	address, err := netip.ParseAddrPort(host) // accepts brackets around IPv6 addresses only
 	if name, _, _ := strings.Cut(host, ":"); strings.EqualFold(name, "localhost") || err == nil && address.Addr().IsLoopback() {
 		return nil
 	}
-	return errors.New("this is served by the names 127.0.0.1, localhost and [::1] only: use one of them")
+	return errors.New("unknown host: use 127.0.0.1, localhost or [::1]")
 }
 
-// AcceptsHTML tells a browser that shows what it gets from a program, by the header Accept.
+// AcceptsHTML reports whether the header Accept names text/html, as a browser's does when it opens a page.
 func AcceptsHTML(r *http.Request) bool {
 	for _, value := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(value, ",") {
@@ -73,7 +73,7 @@ func AcceptsHTML(r *http.Request) bool {
 	return false
 }
 
-// WriteProblem answers with a problem document (RFC 9457) in the form of the API's own.
+// WriteProblem writes a response with a problem document (RFC 9457) in the format of the API.
 func WriteProblem(w http.ResponseWriter, status int, code, detail string) {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
@@ -82,10 +82,10 @@ func WriteProblem(w http.ResponseWriter, status int, code, detail string) {
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
 	}{"urn:problem-type:userrequestapi:" + code, http.StatusText(status), status, detail, code})
-	if err != nil { // texts and a number only
+	if err != nil { // impossible for strings and a number
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone
+	_, _ = w.Write(body) // fails if the client has disconnected
 }

@@ -15,21 +15,21 @@ func TestGuard(t *testing.T) {
 		name, method, host, site, origin string
 		status                           int
 	}{
-		{"a program", "POST", "127.0.0.1:3000", "", "", 204},
-		{"the page", "POST", "localhost:3000", "same-origin", "http://localhost:3000", 204},
-		{"an address that was entered", "GET", "[::1]:3000", "none", "", 204},
-		{"an address without a port", "GET", "[::1]", "none", "", 204},
-		{"a name without a port", "GET", "LOCALHOST", "none", "", 204},
-		{"a name in brackets", "GET", "[localhost]:3000", "none", "", 421},
+		{"program", "POST", "127.0.0.1:3000", "", "", 204},
+		{"same origin", "POST", "localhost:3000", "same-origin", "http://localhost:3000", 204},
+		{"entered address", "GET", "[::1]:3000", "none", "", 204},
+		{"address without a port", "GET", "[::1]", "none", "", 204},
+		{"name without a port", "GET", "LOCALHOST", "none", "", 204},
+		{"name in brackets", "GET", "[localhost]:3000", "none", "", 421},
 		{"IPv4 in brackets", "GET", "[127.0.0.1]:3000", "none", "", 421},
 		{"IPv6 without brackets", "GET", "::1", "none", "", 421},
-		{"half a bracket", "GET", "127.0.0.1]", "none", "", 421},
-		{"a name that begins so", "GET", "localhost.evil.example:3000", "none", "", 421},
-		{"a name that was made to mean this machine", "GET", "evil.example:3000", "same-origin", "", 421},
-		{"the address of the network", "GET", "10.0.0.1", "", "", 421},
-		{"another site", "POST", "127.0.0.1:3000", "cross-site", "https://evil.example", 403},
-		{"another port", "POST", "127.0.0.1:3000", "same-site", "http://127.0.0.1:1", 403},
-		{"an old browser", "DELETE", "127.0.0.1:3000", "", "https://evil.example", 403},
+		{"unbalanced bracket", "GET", "127.0.0.1]", "none", "", 421},
+		{"name with the prefix localhost", "GET", "localhost.evil.example:3000", "none", "", 421},
+		{"DNS rebinding", "GET", "evil.example:3000", "same-origin", "", 421},
+		{"private address", "GET", "10.0.0.1", "", "", 421},
+		{"cross-site", "POST", "127.0.0.1:3000", "cross-site", "https://evil.example", 403},
+		{"same site, other port", "POST", "127.0.0.1:3000", "same-site", "http://127.0.0.1:1", 403},
+		{"browser without Sec-Fetch-Site", "DELETE", "127.0.0.1:3000", "", "https://evil.example", 403},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -43,18 +43,18 @@ func TestGuard(t *testing.T) {
 				t.Errorf("got %d %s, want %d", w.Code, w.Body, test.status)
 			}
 			if got := w.Header().Get("Content-Type"); test.status >= 400 && got != "application/problem+json" {
-				t.Errorf("got the type %s", got)
+				t.Errorf("content type = %s", got)
 			}
 			for _, name := range []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "X-Content-Type-Options"} {
 				if w.Header().Get(name) == "" {
-					t.Errorf("there is no %s", name)
+					t.Errorf("missing header %s", name)
 				}
 			}
 		})
 	}
 }
 
-// TestGuardHost sees that only the Host counts: the API is for pages of other origins too (CORS).
+// TestGuardHost checks that only the Host counts: pages of other origins may call the API (CORS).
 func TestGuardHost(t *testing.T) {
 	t.Parallel()
 	handler := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,4 @@
-// Package node installs the programs and files from npm that the project's checks, tests and pages use.
+// Package node installs the npm packages that the project's checks, tests and pages use.
 package node
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// ErrAbsent is wrapped by the error of [Environment] where the machine has no suitable Node.js, or no npm.
+// ErrAbsent is wrapped by the error of [Environment] if the machine has no Node.js 20 or later, or no npm.
 var ErrAbsent = errors.New("no suitable Node.js")
 
 const (
@@ -29,14 +29,14 @@ const (
 	install     = "install Node.js 20 or later with npm (https://nodejs.org), so that node and npm are in the PATH"
 )
 
-// probe prints what the choice of packages depends on: some are for one system alone.
+// probe prints what npm's choice of packages depends on: some packages are for one platform only.
 const probe = `if (parseInt(process.versions.node) < 20) throw new Error("it is Node.js " + process.versions.node);
 console.log(process.version, process.platform, process.arch)`
 
 // Env is a folder with installed packages.
 type Env struct{ dir string }
 
-// Program returns the path of an installed program, such as spectral. It needs node in the PATH.
+// Program returns the path of an installed program, such as spectral. The program needs node in the PATH.
 func (e *Env) Program(name string) string { return e.Path(".bin", name) }
 
 // Path returns the path of a file or folder below node_modules.
@@ -44,11 +44,11 @@ func (e *Env) Path(elem ...string) string {
 	return filepath.Join(append([]string{e.dir, modules}, elem...)...)
 }
 
-// Environment returns a folder that has the packages of a package.json and its package-lock.json, in which every package is
-// pinned by version and checksum. It is kept in the user's cache folder, made when absent, for which npm, as the user has
-// configured it, downloads the packages and runs none of their scripts; of several callers at once, in other processes too, one
-// makes it and the others wait. The error wraps [ErrAbsent] where there is no Node.js 20 or later, or no npm. When ctx ends, the
-// error is its cause.
+// Environment returns an environment with the packages of a package.json and its package-lock.json, which pins every package
+// by version and checksum. The environment is kept in the user's cache folder. If it does not exist, npm downloads the
+// packages with the user's configuration, and runs none of their scripts. Of several concurrent callers, also in other
+// processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Node.js 20 or later, or no npm.
+// When ctx ends, the error is its cause.
 func Environment(ctx context.Context, packageJSON, lock []byte, progress func(string)) (*Env, error) {
 	parent, err := cache.Dir("node")
 	if err != nil {
@@ -60,14 +60,14 @@ func Environment(ctx context.Context, packageJSON, lock []byte, progress func(st
 func environment(
 	ctx context.Context, parent string, packageJSON, lock []byte, progress func(string),
 ) (*Env, error) {
-	version, err := look(ctx)
+	version, err := probeNode(ctx)
 	if err != nil {
 		return nil, err
 	}
 	digest := sha256.New()
 	for _, part := range [][]byte{[]byte(version), packageJSON, lock} {
 		sum := sha256.Sum256(part)
-		_, _ = digest.Write(sum[:]) // never an error
+		_, _ = digest.Write(sum[:]) // never returns an error
 	}
 	env := &Env{filepath.Join(parent, hex.EncodeToString(digest.Sum(nil)[:8]))}
 	entry := cache.Entry{Path: env.dir, What: "packages from npm", Has: env.installed}
@@ -78,14 +78,14 @@ func environment(
 	return env, nil
 }
 
-// look returns what the choice of packages depends on, or an error that wraps [ErrAbsent].
-func look(ctx context.Context) (string, error) {
+// probeNode returns the output of [probe], or an error that wraps [ErrAbsent].
+func probeNode(ctx context.Context) (string, error) {
 	version, err := run(ctx, "", command, "-e", probe)
 	if err == nil {
 		_, err = exec.LookPath(npm)
 	}
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("look for Node.js: %w", context.Cause(ctx))
+		return "", fmt.Errorf("find Node.js: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		return "", fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
@@ -98,13 +98,12 @@ func (e *Env) installed() bool {
 	return err == nil
 }
 
-// installPackages puts the packages into the folder dir.
 func installPackages(ctx context.Context, dir string, packageJSON, lock []byte, progress func(string)) error {
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, packageFile), packageJSON, 0o600),
 		os.WriteFile(filepath.Join(dir, lockFile), lock, 0o600),
 	); err != nil {
-		return fmt.Errorf("write which packages from npm to install: %w", err)
+		return fmt.Errorf("write %s and %s: %w", packageFile, lockFile, err)
 	}
 	progress("Installing packages from npm, once…")
 	_, err := run(ctx, dir, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--no-update-notifier")
@@ -117,7 +116,7 @@ func installPackages(ctx context.Context, dir string, packageJSON, lock []byte, 
 	return nil
 }
 
-// run runs a program in dir to its end and returns what it printed. The error has the reason that it printed.
+// run runs a program in dir and returns its standard output. The error includes the reason printed to standard error.
 func run(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -132,7 +131,7 @@ func run(ctx context.Context, dir, name string, args ...string) (string, error) 
 	return stdout.String(), err
 }
 
-// reason returns the lines in which npm or Node.js tells of errors, as one, without where npm has logged them.
+// reason joins the error lines of npm or Node.js, without the path of npm's log.
 func reason(printed string) string {
 	var reasons []string
 	for line := range strings.Lines(printed) {

@@ -32,13 +32,13 @@ const (
 }`
 )
 
-// requireNPM skips the test with -short, and where there is no npm, but not in CI, which must have it.
+// requireNPM skips the test with -short, and outside CI if there is no npm.
 func requireNPM(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs npm and the network")
 	}
-	err := node.Look(t.Context())
+	err := node.Probe(t.Context())
 	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
@@ -59,19 +59,19 @@ func wantSemver(t *testing.T, env *node.Env) {
 	}
 }
 
-func TestEnvironment_IsMadeOnce(t *testing.T) {
+func TestEnvironment_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
 	for _, want := range []int{1, 0} {
-		var told []string
-		env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { told = append(told, text) })
+		var progress []string
+		env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { progress = append(progress, text) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantSemver(t, env)
-		if len(told) != want {
-			t.Errorf("told %q, want %d lines", told, want)
+		if len(progress) != want {
+			t.Errorf("progress = %q, want %d lines", progress, want)
 		}
 	}
 }
@@ -80,28 +80,28 @@ func TestEnvironment_Refuses(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	for name, test := range map[string]struct{ packageJSON, lock, want string }{
-		"another checksum":                   {packageJSON, strings.Replace(lock, "sha512-RF0F", "sha512-RF0G", 1), "EINTEGRITY"},
-		"a package that is not in the lock":  {`{"private": true, "dependencies": {"semver": "7.7.2", "ms": "2.1.3"}}`, lock, "Missing: ms@2.1.3 from lock file"},
-		"a lock that is no JSON":             {packageJSON, "{", "package-lock.json"},
-		"a version that the lock has not":    {strings.Replace(packageJSON, "7.7.2", "7.7.1", 1), lock, "Invalid: lock file's semver@7.7.2"},
-		"a package.json that is no JSON too": {"{", lock, "EJSONPARSE"},
+		"other checksum":                {packageJSON, strings.Replace(lock, "sha512-RF0F", "sha512-RF0G", 1), "EINTEGRITY"},
+		"package missing from the lock": {`{"private": true, "dependencies": {"semver": "7.7.2", "ms": "2.1.3"}}`, lock, "Missing: ms@2.1.3 from lock file"},
+		"invalid lock":                  {packageJSON, "{", "package-lock.json"},
+		"version missing from the lock": {strings.Replace(packageJSON, "7.7.2", "7.7.1", 1), lock, "Invalid: lock file's semver@7.7.2"},
+		"invalid package.json":          {"{", lock, "EJSONPARSE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
 			_, err := node.EnvironmentIn(t.Context(), parent, []byte(test.packageJSON), []byte(test.lock), func(string) {})
 			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, node.ErrAbsent) {
-				t.Errorf("got error %v, want one that says %q", err, test.want)
+				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 			left, err := filepath.Glob(filepath.Join(parent, "*"))
 			if err != nil || len(left) != 1 || filepath.Ext(left[0]) != ".lock" {
-				t.Errorf("got %q, %v, want the lock alone", left, err)
+				t.Errorf("got %q, %v, want only the lock file", left, err)
 			}
 		})
 	}
 }
 
-func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
+func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
@@ -115,7 +115,7 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	if err != nil || len(guards) != 1 {
 		t.Fatalf("got %q, %v, want one lock", guards, err)
 	}
-	leftover := filepath.Join(strings.TrimSuffix(guards[0], ".lock")+".partial", "leftover") // of a run that was killed
+	leftover := filepath.Join(strings.TrimSuffix(guards[0], ".lock")+".partial", "leftover") // of a killed process
 	if err := errors.Join(os.Mkdir(filepath.Dir(leftover), 0o750), os.WriteFile(leftover, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	}
 	wantSemver(t, env)
 	if _, err := os.Stat(env.Path("..", "leftover")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got error %v, want that nothing of the old folder is there", err)
+		t.Errorf("got error %v, want the leftover removed", err)
 	}
 }
 
@@ -147,13 +147,13 @@ func TestEnvironment_NoSuitableNode(t *testing.T) {
 			_, err := node.Environment(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
 			if !errors.Is(err, node.ErrAbsent) || !strings.Contains(err.Error(), test.want) ||
 				!strings.Contains(err.Error(), "install Node.js 20") {
-				t.Errorf("got error %v, want %v with %q and what to install", err, node.ErrAbsent, test.want)
+				t.Errorf("got error %v, want %v with %q and the installation advice", err, node.ErrAbsent, test.want)
 			}
 		})
 	}
 }
 
-// TestEnvironment_OldNode sees that the version is really looked at.
+// TestEnvironment_OldNode checks that the probe compares the version.
 func TestEnvironment_OldNode(t *testing.T) {
 	requireNPM(t)
 	program, err := exec.LookPath("node")
@@ -170,7 +170,7 @@ func TestEnvironment_OldNode(t *testing.T) {
 	}
 }
 
-// TestEnvironment_InterruptedBefore sees that a context that has ended is not taken for a missing program.
+// TestEnvironment_InterruptedBefore checks that an ended context is not reported as a missing program.
 func TestEnvironment_InterruptedBefore(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped")
@@ -182,10 +182,10 @@ func TestEnvironment_InterruptedBefore(t *testing.T) {
 	}
 }
 
-// script makes an executable shell script that needs no PATH.
+// script writes an executable shell script that does not need PATH.
 func script(t *testing.T, name, body string) {
 	t.Helper()
-	// Written by a child: a file that this process has open for writing may reach a concurrent fork and then be "busy".
+	// A child writes it: a concurrent fork could inherit a file open for writing, and running it would fail with ETXTBSY.
 	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
 	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -12,8 +12,8 @@ import (
 // Groups reports whether the operating system has process groups. The local stack relies on them.
 const Groups = true
 
-// lead makes the child the leader of a new process group.
-func lead(cmd *exec.Cmd) {
+// setGroup makes the child the leader of a new process group.
+func setGroup(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

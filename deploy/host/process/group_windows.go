@@ -11,8 +11,8 @@ import (
 // Groups reports whether the operating system has process groups. The local stack relies on them.
 const Groups = false
 
-// lead keeps the console's Ctrl-C from the child.
-func lead(cmd *exec.Cmd) {
+// setGroup keeps the console's Ctrl-C from the child.
+func setGroup(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

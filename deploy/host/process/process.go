@@ -1,8 +1,8 @@
 // Package process runs child processes that do not outlive this process.
 //
-// Each child leads its own process group. A terminal's Ctrl-C therefore reaches only this process, which then stops its
-// children in order, and a signal sent to a child also reaches the child's own children. Windows has no process groups:
-// see [Groups].
+// Each child leads its own process group. Ctrl-C in a terminal therefore reaches only this process, which then stops its
+// children in order. A signal sent to a child also reaches the child's own children. Windows has no process groups: see
+// [Groups].
 package process
 
 import (
@@ -20,14 +20,14 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	mu   sync.Mutex // guards gone, so that no signal is sent to a process id that was reaped
-	gone bool
+	gone bool       // reaped
 	err  error
 }
 
 // Start starts cmd as the leader of a new process group. On Linux, the kernel kills the child if this process dies
 // without stopping it.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	lead(cmd)
+	setGroup(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
@@ -46,10 +46,11 @@ func (p *Process) wait() {
 	close(p.done)
 }
 
-// Pid returns the process id, which is the id of the process group too.
+// Pid returns the process ID, which is also the ID of the process group.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Done is closed when the process has ended and its output was read. Children that it left behind were killed.
+// Done returns a channel that is closed when the process has ended, its output was read and its remaining children were
+// killed.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Wait waits until the process has ended and returns what [exec.Cmd.Wait] returned.

@@ -54,16 +54,16 @@ func TestKill_GrandchildrenToo(t *testing.T) {
 func TestWait_LeavesNoGrandchildren(t *testing.T) {
 	t.Parallel()
 	p, grandchild := start(t, "sleep 60 & echo $!; wait")
-	if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil { // the child alone, not its group
+	if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil { // only the child, not its group
 		t.Fatal(err)
 	}
 	if err := p.Wait(); err == nil {
-		t.Error("no error from a child that was killed")
+		t.Error("Wait returned no error for a killed child")
 	}
 	waitGone(t, grandchild)
 }
 
-// waitGone polls, as a grandchild cannot be waited for; a negative pid is that of a group.
+// waitGone polls, because only children can be waited for. A negative pid is a process group.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
@@ -73,7 +73,7 @@ func waitGone(t *testing.T, pid int) {
 	}
 }
 
-// start runs script and returns it with the process id that it prints.
+// start runs script and returns the process and the process ID that it prints.
 func start(t *testing.T, script string) (*process.Process, int) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", script)
@@ -106,13 +106,13 @@ func TestRun(t *testing.T) {
 		stop   bool
 		want   func(error) bool
 	}{
-		{"ends by itself", "true", false, func(err error) bool { return err == nil }},
+		{"succeeds", "true", false, func(err error) bool { return err == nil }},
 		{"fails", "exit 3", false, func(err error) bool {
 			var exit *exec.ExitError
 			return errors.As(err, &exit) && exit.ExitCode() == 3
 		}},
 		{"is interrupted", "echo; sleep 60", true, func(err error) bool { return errors.Is(err, stopped) }},
-		{"is killed when it ignores that", "trap '' INT; echo; sleep 60 & wait; wait", true,
+		{"is killed when it ignores SIGINT", "trap '' INT; echo; sleep 60 & wait; wait", true,
 			func(err error) bool { return errors.Is(err, stopped) }},
 	}
 	for _, tt := range tests {

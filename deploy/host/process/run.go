@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// grace is how long an interrupted program may take to end.
+// grace is the time an interrupted program has to end.
 const grace = 3 * time.Second
 
-// Run runs cmd to its end. When ctx ends, the program and all that it has started are interrupted, since only then does the go
-// command remove its work folder; what has not ended 3 s later is killed. The error is then ctx's cause.
+// Run starts cmd and waits until it has ended. When ctx ends, Run sends SIGINT to the process group, because the go command
+// removes its work folder only then. After 3 s it kills the group. The error is then ctx's cause.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	cmd.WaitDelay = time.Second // a grandchild that keeps the output open must not keep us
+	cmd.WaitDelay = time.Second // do not wait for a grandchild that keeps the output open
 	p, err := Start(cmd)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// TestMagefile sees that the targets of the magefile are those of the programs.
+// TestMagefile checks that the targets of the magefile are those of the programs.
 func TestMagefile(t *testing.T) {
 	t.Parallel()
 	started := map[string]map[string]bool{} // targets by program
@@ -52,7 +52,7 @@ func TestMagefile(t *testing.T) {
 	}
 }
 
-// Two targets at once are a wrong argument: nothing is done.
+// TestMagefile_TwoTargets checks that mage refuses two targets and runs none.
 func TestMagefile_TwoTargets(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t) // it compiles the magefile
@@ -83,7 +83,7 @@ func unquote(t *testing.T, expression ast.Expr) string {
 	t.Helper()
 	literal, ok := expression.(*ast.BasicLit)
 	if !ok {
-		t.Fatalf("%T is no string literal", expression)
+		t.Fatalf("got %T, want a string literal", expression)
 	}
 	text, err := strconv.Unquote(literal.Value)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package program is the main function of the programs below deploy/cmd, which mage's targets start.
+// Package program provides the main function of the programs in deploy/cmd, which the mage targets start.
 package program
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 )
 
-// Root is the workspace: mage starts the programs in its folder.
+// Root is the path of the workspace: mage starts the programs in its folder.
 const Root = "."
 
-// Target runs one of the targets that a program has. ctx ends when the user interrupts the program.
+// Target runs one target of a program. ctx ends when the user interrupts the program.
 type Target func(ctx context.Context, args []string) error
 
-// WithArgument returns a target that wants one argument, which what names.
+// WithArgument returns a Target with exactly one argument. what describes the argument in the error, such as "a file".
 func WithArgument(what string, target func(ctx context.Context, argument string) error) Target {
 	return func(ctx context.Context, args []string) error {
 		if len(args) != 1 {
@@ -30,8 +30,8 @@ func WithArgument(what string, target func(ctx context.Context, argument string)
 	}
 }
 
-// Main runs the target that the first argument names with the other arguments, and exits. The exit code is 0 on success, that
-// of the error if it has a method ExitStatus, and 1 otherwise.
+// Main runs the target named by the first argument with the remaining arguments, and exits. The exit code is 0 on success;
+// otherwise that of the error's method ExitStatus, or 1.
 func Main(targets map[string]Target) { os.Exit(run(targets, os.Args[1:])) }
 
 func run(targets map[string]Target, args []string) int {
@@ -44,7 +44,7 @@ func run(targets map[string]Target, args []string) int {
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintln(os.Stderr, "Error:", environment.ExplainDiskFull(err)) // as mage does
+	_, _ = fmt.Fprintln(os.Stderr, "Error:", environment.ExplainDiskFull(err)) // the format of mage
 	if coded, ok := errors.AsType[interface {
 		error
 		ExitStatus() int

@@ -1,4 +1,4 @@
-// Package python makes virtual environments for the Python programs that the project's checks and tests use.
+// Package python creates virtual environments for the Python programs that the project's checks and tests use.
 package python
 
 import (
@@ -17,18 +17,18 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// ErrAbsent is wrapped by the error of [Environment] where the machine has no suitable Python.
+// ErrAbsent is wrapped by the error of [Environment] if the machine has no Python 3.11 or later with its venv module.
 var ErrAbsent = errors.New("no suitable Python")
 
 const (
 	command = "python3"
-	marker  = "installed" // the file that says that the environment is whole
+	marker  = "installed" // file that marks a complete environment
 	install = "install Python 3.11 or later with its venv module (on Debian and Ubuntu the package python3-venv), " +
 		"so that python3 is in the PATH"
 )
 
-// probe prints what an environment depends on, and fails without what makes one. The path of the base installation is part of
-// it, as an environment refers to that by links.
+// probe prints what an environment depends on, and fails if Python cannot create one. The base installation is included
+// because an environment links to it.
 const probe = `import sys
 assert sys.version_info >= (3, 11), "it is Python " + sys.version.split()[0]
 import ensurepip, venv
@@ -40,11 +40,11 @@ type Env struct{ dir string }
 // Program returns the path of an installed program, such as cfn-lint.
 func (e *Env) Program(name string) string { return filepath.Join(e.dir, "bin", name) }
 
-// Environment returns a virtual environment that has what requirements say: a pip requirements file that pins every
-// distribution, those needed by others too, by version and SHA-256 sum. It is kept in the user's cache folder, made when
-// absent, for which pip, as the user has configured it, downloads built distributions (wheels) only; of several callers at
-// once, in other processes too, one makes it and the others wait. The error wraps [ErrAbsent] where there is no Python 3.11
-// or later with its venv module. When ctx ends, the error is its cause.
+// Environment returns a virtual environment with the given requirements, a pip requirements file that pins every distribution,
+// dependencies included, by version and SHA-256. The environment is kept in the user's cache folder. If it does not exist, pip
+// downloads built distributions (wheels) only, with the user's configuration. Of several concurrent callers, also in other
+// processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Python 3.11 or later with its venv
+// module. When ctx ends, the error is its cause.
 func Environment(ctx context.Context, requirements []byte, progress func(string)) (*Env, error) {
 	parent, err := cache.Dir("python")
 	if err != nil {
@@ -56,33 +56,33 @@ func Environment(ctx context.Context, requirements []byte, progress func(string)
 func environment(ctx context.Context, parent string, requirements []byte, progress func(string)) (*Env, error) {
 	version, err := run(ctx, command, "-I", "-c", probe)
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("look for Python: %w", err)
+		return nil, fmt.Errorf("find Python: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
 	}
 	digest := sha256.Sum256(append([]byte(version+"\n"), requirements...))
 	env := &Env{filepath.Join(parent, hex.EncodeToString(digest[:8]))}
-	// It is made where it will be used, as it cannot be moved: the marker, not its existence, tells that it is whole.
-	entry := cache.Entry{Path: env.dir, What: "Python programs", Has: env.whole}
+	// A virtual environment cannot be moved, so it is not renamed when complete, but marked.
+	entry := cache.Entry{Path: env.dir, What: "Python programs", Has: env.complete}
 	if err := entry.Fill(ctx, progress, func() error { return env.install(ctx, requirements, progress) }); err != nil {
 		return nil, err
 	}
 	return env, nil
 }
 
-func (e *Env) whole() bool {
+func (e *Env) complete() bool {
 	_, err := os.Stat(filepath.Join(e.dir, marker))
 	return err == nil
 }
 
 func (e *Env) install(ctx context.Context, requirements []byte, progress func(string)) error {
 	if err := os.RemoveAll(e.dir); err != nil {
-		return fmt.Errorf("remove a Python environment that is not whole: %w", err)
+		return fmt.Errorf("remove an incomplete Python environment: %w", err)
 	}
 	progress("Installing Python programs, once…")
 	if _, err := run(ctx, command, "-I", "-m", "venv", e.dir); err != nil {
-		return fmt.Errorf("make a Python environment in %s: %w", e.dir, err)
+		return fmt.Errorf("create a Python environment in %s: %w", e.dir, err)
 	}
 	file := filepath.Join(e.dir, "requirements.txt")
 	if err := os.WriteFile(file, requirements, 0o600); err != nil {
@@ -98,12 +98,12 @@ func (e *Env) install(ctx context.Context, requirements []byte, progress func(st
 			err, command)
 	}
 	if err := os.WriteFile(filepath.Join(e.dir, marker), nil, 0o600); err != nil {
-		return fmt.Errorf("mark a Python environment as whole: %w", err)
+		return fmt.Errorf("mark a Python environment as complete: %w", err)
 	}
 	return nil
 }
 
-// run runs a program to its end and returns what it printed. The error has the reason that it printed.
+// run runs a program and returns its standard output. The error includes the reason printed to standard error.
 func run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	var stdout, stderr bytes.Buffer
@@ -117,7 +117,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
-// reason returns what pip printed from its first error on, or else the last line, which is that of a Python traceback.
+// reason returns pip's output from its first error on, or else the last line, which is the exception of a Python traceback.
 func reason(printed string) string {
 	if i := strings.Index(printed, "ERROR: "); i >= 0 {
 		return strings.Join(strings.Fields(printed[i:]), " ")

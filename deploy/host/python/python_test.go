@@ -22,10 +22,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	six         = "six==1.17.0 --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
 	dateutil    = "python-dateutil==2.9.0.post0 --hash=sha256:a8b2bc7bffae282281c8140a97d3aa9c14da0b136dfe83f850eea9a5f7470427\n"
-	environment = "*/requirements.txt" // in the folder that keeps environments
+	environment = "*/requirements.txt" // in the parent folder of the environments
 )
 
-// requirePython skips the test with -short and where an environment cannot be made.
+// requirePython skips the test with -short and if Python cannot create an environment.
 func requirePython(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -44,19 +44,19 @@ func wantSix(t *testing.T, env *python.Env) {
 	}
 }
 
-func TestEnvironment_IsMadeOnce(t *testing.T) {
+func TestEnvironment_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requirePython(t)
 	parent := t.TempDir()
 	for _, want := range []int{1, 0} {
-		var told []string
-		env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(text string) { told = append(told, text) })
+		var progress []string
+		env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(text string) { progress = append(progress, text) })
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantSix(t, env)
-		if len(told) != want {
-			t.Errorf("told %q, want %d lines", told, want)
+		if len(progress) != want {
+			t.Errorf("progress = %q, want %d lines", progress, want)
 		}
 	}
 }
@@ -66,10 +66,10 @@ func TestEnvironment_Refuses(t *testing.T) {
 	requirePython(t)
 	tests := []struct {
 		name, requirements, want string
-		long                     bool // each makes an environment, which takes seconds
+		long                     bool // creates an environment, which takes seconds
 	}{
-		{"another sum", strings.Replace(six, "4721", "4722", 1), "DO NOT MATCH THE HASHES", false},
-		{"a dependency that is not pinned", dateutil, "six>=1.5", true},
+		{"other hash", strings.Replace(six, "4721", "4722", 1), "DO NOT MATCH THE HASHES", false},
+		{"unpinned dependency", dateutil, "six>=1.5", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,13 +79,13 @@ func TestEnvironment_Refuses(t *testing.T) {
 			}
 			_, err := python.EnvironmentIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, python.ErrAbsent) {
-				t.Errorf("got error %v, want one that says %q", err, tt.want)
+				t.Errorf("got error %v, want %q in it", err, tt.want)
 			}
 		})
 	}
 }
 
-func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
+func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
 	requirePython(t)
@@ -94,7 +94,7 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
-		for ctx.Err() == nil { // until pip is at work
+		for ctx.Err() == nil { // until pip runs
 			if found, _ := filepath.Glob(filepath.Join(parent, environment)); len(found) > 0 {
 				cancel(stopped)
 			}
@@ -109,7 +109,7 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	}
 	found, err := filepath.Glob(filepath.Join(parent, environment))
 	if err != nil || len(found) != 1 {
-		t.Fatalf("got %q, %v, want what the interruption has left", found, err)
+		t.Fatalf("got %q, %v, want the interrupted environment", found, err)
 	}
 	leftover := filepath.Join(filepath.Dir(found[0]), "leftover")
 	if err := os.WriteFile(leftover, nil, 0o600); err != nil {
@@ -122,16 +122,16 @@ func TestEnvironment_InterruptedIsMadeAnew(t *testing.T) {
 	}
 	wantSix(t, env)
 	if _, err := os.Stat(leftover); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got error %v, want that the new environment has nothing of the old one", err)
+		t.Errorf("got error %v, want the old environment removed", err)
 	}
 }
 
 func TestEnvironment_NoSuitablePython(t *testing.T) {
-	// Not a wrapper script, which would need more than this one program in the PATH.
+	// A wrapper script would need more than this program in PATH.
 	python3, missing := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
 	tests := []struct {
 		name  string
-		patch string // done before what asks Python for its version; "" for no Python at all
+		patch string // runs before the probe; "" for no Python
 		want  string
 	}{
 		{"none", "", "executable file not found"},
@@ -151,16 +151,16 @@ func TestEnvironment_NoSuitablePython(t *testing.T) {
 			_, err := python.Environment(t.Context(), []byte(six), func(string) {})
 			if !errors.Is(err, python.ErrAbsent) || !strings.Contains(err.Error(), tt.want) ||
 				!strings.Contains(err.Error(), "install Python 3.11") {
-				t.Errorf("got error %v, want %v with %q and what to install", err, python.ErrAbsent, tt.want)
+				t.Errorf("got error %v, want %v with %q and the installation advice", err, python.ErrAbsent, tt.want)
 			}
 		})
 	}
 }
 
-// script makes an executable shell script that needs no PATH.
+// script writes an executable shell script that does not need PATH.
 func script(t *testing.T, name, body string) {
 	t.Helper()
-	// Written by a child: a file that this process has open for writing may reach a concurrent fork and then be "busy".
+	// A child writes it: a concurrent fork could inherit a file open for writing, and running it would fail with ETXTBSY.
 	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
 	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
