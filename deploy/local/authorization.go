@@ -24,9 +24,10 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Who may call the stack on this machine. The values are the same everywhere, so that lines can be pasted: they protect nothing.
+// Credentials of the local stack. They are the same on every machine, so that commands can be pasted, and protect
+// nothing.
 const (
-	accessKeyID     = "AKIAIOSFODNN7EXAMPLE"                     //nolint:gosec // the example of AWS's documentation
+	accessKeyID     = "AKIAIOSFODNN7EXAMPLE"                     //nolint:gosec // example from AWS's documentation
 	secretAccessKey = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" //nolint:gosec // the same
 	userID          = "AIDACKCEVSQ6C2EXAMPLE"
 	userARN         = "arn:aws:iam::" + accountID + ":user/local"
@@ -35,19 +36,19 @@ const (
 	apiKey   = "local-api-key-that-is-no-secret" //nolint:gosec // it says so
 
 	userPoolARN   = "arn:aws:cognito-idp:" + region + ":" + accountID + ":userpool/" + region + "_Local0001"
-	userPoolUser  = "00000000-0000-4000-8000-000000000001" // the claim sub
+	userPoolUser  = "00000000-0000-4000-8000-000000000001" // claim sub
 	tokenLifetime = 12 * time.Hour
 )
 
-// The names of the template's parameters that have other values here than on AWS by default.
+// Template parameters whose defaults differ between the local stack and AWS.
 const (
 	samplingRateParameter  = "TracingSamplingRate"
 	authorizationParameter = "Authorization"
 	userPoolParameter      = "UserPoolArn"
 )
 
-// withDefaults are the template's parameters with those for this machine, where they are not said: anybody may call, or who has
-// a token of the user pool that there is here, and each request is traced.
+// withDefaults adds the local stack's defaults to the given template parameters: no authorization, or the local user
+// pool, and a trace of every request.
 func withDefaults(given map[string]string) map[string]string {
 	parameters := map[string]string{authorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
 	maps.Copy(parameters, given)
@@ -57,9 +58,9 @@ func withDefaults(given map[string]string) map[string]string {
 	return parameters
 }
 
-// authorization is how requests are authorized, and what a client needs for that.
+// authorization is the stage's type of authorization, with the user pool that it needs.
 type authorization struct {
-	kind string // the value of the template's parameter
+	kind string // value of the parameter Authorization
 	pool userPool
 }
 
@@ -73,7 +74,7 @@ func newAuthorization(parameters map[string]string, dataDir string) (authorizati
 	return a, err
 }
 
-// configure tells the gateway who may call.
+// configure sets the credentials that the gateway accepts.
 func (a authorization) configure(cfg *apigateway.Config) {
 	cfg.Credentials = map[string]apigateway.Credential{
 		accessKeyID: {SecretAccessKey: secretAccessKey, AccountID: accountID, UserID: userID, UserARN: userARN},
@@ -85,8 +86,8 @@ func (a authorization) configure(cfg *apigateway.Config) {
 	}
 }
 
-// Authorize makes req a request that the stack serves: it signs it, or adds a token or the API key, or does nothing, as the
-// template's parameter Authorization says. Do not change req after that. Its body, if any, must have GetBody.
+// Authorize authorizes req as the template parameter Authorization requires: it signs req, adds a token or the API key,
+// or does nothing. Do not modify req afterwards. If req has a body, it must have GetBody.
 func (s *Stack) Authorize(req *http.Request) error {
 	credential, err := s.authorization.credential()
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *Stack) Authorize(req *http.Request) error {
 	return nil
 }
 
-// credential is the token or the API key that a client needs; empty where it needs neither.
+// credential returns the token or the API key that a client needs, or "".
 func (a authorization) credential() (string, error) {
 	switch a.kind {
 	case template.AuthorizationCognito:
@@ -114,7 +115,7 @@ func (a authorization) credential() (string, error) {
 	return "", nil
 }
 
-// curl is the beginning of a curl command whose request is served, and what the shell must be told before.
+// curl returns the beginning of a curl command with authorization, and a line to run before it, or "".
 func (a authorization) curl() (before, command string, err error) {
 	credential, err := a.credential()
 	if err != nil {
@@ -131,10 +132,10 @@ func (a authorization) curl() (before, command string, err error) {
 	return "", "curl", nil
 }
 
-// signedCurl are options of curl that sign requests.
+// signedCurl returns the options of curl that sign requests.
 func signedCurl() string { return sigv4.Curl(region, accessKeyID+":"+secretAccessKey) }
 
-// userPool stands for a Cognito user pool: it has one key, which is made once and kept.
+// userPool emulates a Cognito user pool with one signing key.
 type userPool struct {
 	arn, issuer string
 	key         jose.JSONWebKey
@@ -143,25 +144,25 @@ type userPool struct {
 func openUserPool(poolARN, keyFile string) (userPool, error) {
 	name, err := arn.Parse(poolARN)
 	if err != nil {
-		return userPool{}, fmt.Errorf("the user pool %s: %w", poolARN, err)
+		return userPool{}, fmt.Errorf("user pool %s: %w", poolARN, err)
 	}
 	id := strings.TrimPrefix(name.Resource, "userpool/")
 	pool := userPool{arn: poolARN, issuer: "https://cognito-idp." + name.Region + ".amazonaws.com/" + id}
 	text, err := os.ReadFile(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		text, err = makeKey(keyFile)
+		text, err = createKey(keyFile)
 	}
 	if err != nil {
-		return userPool{}, fmt.Errorf("the key of the user pool: %w", err)
+		return userPool{}, fmt.Errorf("key of the user pool: %w", err)
 	}
 	if err := json.Unmarshal(text, &pool.key); err != nil || !pool.key.Valid() || pool.key.IsPublic() {
-		return userPool{}, fmt.Errorf("the key of the user pool: %s has no private key: delete the file, to have a new one made", keyFile)
+		return userPool{}, fmt.Errorf("key of the user pool: want a private key in %s: delete the file to create a new key", keyFile)
 	}
 	return pool, nil
 }
 
-// makeKey makes a key and writes it into the file, whole or not at all, for the user alone.
-func makeKey(file string) (text []byte, err error) {
+// createKey creates a key and writes it atomically to file, which only the user can read.
+func createKey(file string) (text []byte, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
@@ -173,7 +174,7 @@ func makeKey(file string) (text []byte, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+"-*") // which only the user can read
+	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+"-*") // with mode 0600
 	if err != nil {
 		return nil, err
 	}
@@ -187,18 +188,18 @@ func makeKey(file string) (text []byte, err error) {
 	return text, nil
 }
 
-// token makes an identity token with the claims that Cognito's have.
+// token returns an identity token with the claims of Cognito's.
 func (p userPool) token(now time.Time) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: p.key}, nil)
 	if err != nil {
-		return "", fmt.Errorf("make a token: %w", err)
+		return "", fmt.Errorf("create a token: %w", err)
 	}
 	text, err := jwt.Signed(signer).Claims(map[string]any{
 		"iss": p.issuer, "sub": userPoolUser, "cognito:username": userPoolUser, "aud": "local", "token_use": "id",
 		"auth_time": now.Unix(), "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix(),
 	}).Serialize()
 	if err != nil {
-		return "", fmt.Errorf("make a token: %w", err)
+		return "", fmt.Errorf("create a token: %w", err)
 	}
 	return text, nil
 }

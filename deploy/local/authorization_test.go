@@ -12,7 +12,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
-// emptyDatabase is a DynamoDB that says it has any table.
+// emptyDatabase starts a DynamoDB stub in which every table exists.
 func emptyDatabase(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -23,11 +23,11 @@ func emptyDatabase(t *testing.T) string {
 	return server.URL
 }
 
-// start starts a stack whose functions are never called.
+// start starts a stack whose functions are never invoked.
 func start(t *testing.T, dataDir string, parameters map[string]string) (*local.Stack, error) {
 	t.Helper()
 	stack, err := local.Start(t.Context(), local.Config{
-		Root: root, DataDir: dataDir, Parameters: parameters, DynamoDBEndpoint: emptyDatabase(t), Bootstraps: nothingToBuild(t),
+		Root: root, DataDir: dataDir, Parameters: parameters, DynamoDBEndpoint: emptyDatabase(t), Bootstraps: fakeBootstraps(t),
 	})
 	if err == nil {
 		t.Cleanup(func() {
@@ -39,7 +39,7 @@ func start(t *testing.T, dataDir string, parameters map[string]string) (*local.S
 	return stack, err
 }
 
-// status is what the stack answers to a request that must not reach a function: 400 where it is authorized.
+// status returns the status code for a request that never reaches a function: 400 if it is authorized.
 func status(t *testing.T, stack *local.Stack, change func(*http.Request) error) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, stack.URL+"/users?userId=%20", strings.NewReader("{}"))
@@ -72,16 +72,16 @@ func TestStack_Authorize(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := status(t, stack, stack.Authorize); got != 400 {
-				t.Errorf("authorized: %d, want 400", got)
+				t.Errorf("authorized request: status = %d, want 400", got)
 			}
 			if got := status(t, stack, func(*http.Request) error { return nil }); got != refused {
-				t.Errorf("not authorized: %d, want %d", got, refused)
+				t.Errorf("unauthorized request: status = %d, want %d", got, refused)
 			}
 		})
 	}
 }
 
-// The key of the user pool outlives the stack, and so do tokens; nobody else can read it.
+// TestStart_UserPoolKey checks that the key of the user pool and tokens outlive the stack, and that only the user can read the key.
 func TestStart_UserPoolKey(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
@@ -107,11 +107,11 @@ func TestStart_UserPoolKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := status(t, second, setToken); got != 400 {
-		t.Errorf("a token of an earlier run: %d, want 400", got)
+		t.Errorf("token of an earlier run: status = %d, want 400", got)
 	}
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v; want that the user alone can read it", info.Mode(), err)
+		t.Errorf("mode = %v, error = %v; want 0600", info.Mode(), err)
 	}
 
 	elsewhere, err := start(t, t.TempDir(), parameters)
@@ -119,7 +119,7 @@ func TestStart_UserPoolKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := status(t, elsewhere, setToken); got != 401 {
-		t.Errorf("a token of another stack: %d, want 401", got)
+		t.Errorf("token of another stack: status = %d, want 401", got)
 	}
 	other, err := start(t, dataDir, map[string]string{
 		"Authorization": "COGNITO_USER_POOLS", "UserPoolArn": "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_AbCdEfGhI",
@@ -128,10 +128,10 @@ func TestStart_UserPoolKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := status(t, other, setToken); got != 401 {
-		t.Errorf("a token of another user pool: %d, want 401", got)
+		t.Errorf("token of another user pool: status = %d, want 401", got)
 	}
 	if got := status(t, other, other.Authorize); got != 400 {
-		t.Errorf("a token of the user pool that is named: %d, want 400", got)
+		t.Errorf("token of the configured user pool: status = %d, want 400", got)
 	}
 
 	text, err := os.ReadFile(file)
@@ -151,7 +151,7 @@ func TestStart_UserPoolKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := start(t, dataDir, parameters); err == nil || !strings.Contains(err.Error(), file+" has no private key") {
-			t.Errorf("%s: error = %v, want that there is no private key", name, err)
+			t.Errorf("%s: error = %v, want a private key to be required", name, err)
 		}
 	}
 }

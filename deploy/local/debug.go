@@ -17,10 +17,10 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-const defaultDebugPort = 2345 // as editors have it for Delve
+const defaultDebugPort = 2345 // the default of editors for Delve
 
-// Debug is [Run] with one function, such as get, under the debugger Delve, to which editors attach at DEBUG_PORT of 127.0.0.1. That
-// function is built for it, has one environment, and takes as long as it takes; nothing is reloaded meanwhile.
+// Debug is [Run] with one function, such as get, under Delve. Editors attach to port DEBUG_PORT of 127.0.0.1. The
+// function has one execution environment and no timeout, and nothing is reloaded.
 func Debug(ctx context.Context, root, name string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -39,19 +39,19 @@ func Debug(ctx context.Context, root, name string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, port, "DEBUG_PORT") // the debugger would say it too late
+	listener, err := listen(ctx, port, "DEBUG_PORT") // the debugger would report a used port too late
 	if err != nil {
 		return err
 	}
 	if err := listener.Close(); err != nil {
-		return fmt.Errorf("try the debugger's port: %w", err)
+		return fmt.Errorf("check the debugger's port: %w", err)
 	}
 	dir := filepath.Join(cfg.DataDir, "debugger")
 	dlv, err := debug.Build(ctx, root, dir, say)
 	if err != nil {
 		return err
 	}
-	say("Building " + name + " for the debugger, which takes a minute the first time…")
+	say("Building " + name + " for the debugger (the first time takes a minute)…")
 	built, err := build.Functions(ctx, build.FromTemplate([]template.Function{function}), build.Options{Root: root, Out: dir, Debug: true})
 	if err != nil {
 		return err
@@ -65,11 +65,11 @@ func Debug(ctx context.Context, root, name string) error {
 	supervisor.Go(func() { debug.Supervise(ctx, address) })
 	defer supervisor.Wait()
 	defer cancel()
-	return run(ctx, cfg, fmt.Sprintf(`  Delve   %s has %s: attach to it, set a breakpoint, and send a request (docs/change.md, "Debugging")
+	return run(ctx, cfg, fmt.Sprintf(`  Delve   %s, function %s: attach, set a breakpoint, and send a request (docs/change.md, "Debugging")
 `, address, name))
 }
 
-// findFunction finds a function by its folder's name.
+// findFunction returns the function whose folder has the name.
 func findFunction(functions []template.Function, name string) (template.Function, error) {
 	var names []string
 	for i, m := range build.FromTemplate(functions) {
@@ -79,5 +79,5 @@ func findFunction(functions []template.Function, name string) (template.Function
 		names = append(names, m.Name)
 	}
 	slices.Sort(names)
-	return template.Function{}, fmt.Errorf("there is no function %s: it is one of %s", name, strings.Join(names, ", "))
+	return template.Function{}, fmt.Errorf("unknown function %s: want one of %s", name, strings.Join(names, ", "))
 }

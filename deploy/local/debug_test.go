@@ -14,7 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// state is what Delve's API tells of the debugged process.
+// state is the state of the debugged process in Delve's API.
 type state struct {
 	State struct {
 		Running       bool
@@ -26,12 +26,12 @@ type state struct {
 	}
 }
 
-// A breakpoint holds a request for as long as the debugger wants, and then the request is answered.
+// TestDebug checks that a request stopped at a breakpoint gets its response after the debugger continues.
 func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	testenv.SkipUnlessAll(t) // compiles the debugger, and a function without optimizations
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
-		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to a running one")
 	}
 	stage := "t" + strings.ToLower(rand.Text()[:12])
 	port := freePort(t)
@@ -40,10 +40,10 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	if !strings.Contains(r.stderr.String(), address) {
-		t.Errorf("the debugger's address %s is not told", address)
+		t.Errorf("the startup message lacks the debugger's address %s", address)
 	}
 	if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-		t.Fatalf("without a breakpoint: %d %s", status, body)
+		t.Fatalf("without a breakpoint: status = %d, body = %s", status, body)
 	}
 
 	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -75,7 +75,7 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	}
 	select {
 	case early := <-answered:
-		t.Errorf("answered while it is at the breakpoint: %s", early)
+		t.Errorf("response at the breakpoint: %s", early)
 	default:
 	}
 	call("ClearBreakpoint", map[string]any{"Id": 1}, &struct{}{})
@@ -83,7 +83,7 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	if got := <-answered; !strings.HasPrefix(got, "200 ") {
 		t.Errorf("after the breakpoint: %s", got)
 	}
-	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT); err != nil { // to all in the terminal, as Ctrl-C
+	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT); err != nil { // to the process group, like Ctrl-C
 		t.Fatal(err)
 	}
 	if status := r.stopped(t); status != 0 {

@@ -1,6 +1,6 @@
-// Package local runs the whole stack on this machine: the functions' real binaries in package lambdahost, before them the API in
-// package gateway, behind them DynamoDB Local in package dynamodb. What there is to run is read from the same rendered template
-// that CloudFormation is given.
+// Package local runs the local stack: the API in package apigateway, the functions' real binaries in package lambda,
+// and DynamoDB Local in package dynamodb. It reads the resources from the rendered template that CloudFormation
+// deploys.
 package local
 
 import (
@@ -34,83 +34,83 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Config says what to run, and where. Root and DataDir must be set; any other field has a default, its zero value.
+// Config configures a [Stack]. Root and DataDir must be set; the other fields may be zero.
 type Config struct {
-	// Root is the workspace: the folder that has deploy and functions in it.
+	// Root is the workspace: the folder that contains deploy and functions.
 	Root string
-	// Parameters are the template's; StageName is the stage. Authorization is NONE by default, and UserPoolArn that of a pool
-	// that exists here alone.
+	// Parameters are the template's; StageName is the stage. The default of Authorization is NONE, that of UserPoolArn
+	// a local user pool.
 	Parameters map[string]string
-	// Port on 127.0.0.1; 0 takes a free one.
+	// Port on 127.0.0.1; 0: a free port.
 	Port int
 	// DataDir keeps the built functions, the tables, the database's log and the user pool's key between runs.
 	DataDir string
-	// Reset deletes the tables that DataDir has.
+	// Reset deletes the tables in DataDir.
 	Reset bool
-	// DynamoDBEndpoint is a DynamoDB that runs already. Empty: DynamoDB Local is started, and stopped with the stack.
+	// DynamoDBEndpoint is a running DynamoDB. If it is empty, the stack starts and stops DynamoDB Local.
 	DynamoDBEndpoint string
-	// Bootstraps are binaries that are run as they are instead of built, by the function's logical id in the template.
+	// Bootstraps are executables to run instead of building them, by logical ID of the function.
 	Bootstraps map[string]string
-	// Environments is how many environments of a function there can be at once.
+	// Environments is the maximum number of execution environments per function.
 	Environments int
-	// IdleTimeout is that of [lambda.Options]: how long an idle environment is kept; 0: until the stack is closed.
+	// IdleTimeout is the IdleTimeout of [lambda.Options]; 0: idle environments are kept until the stack is closed.
 	IdleTimeout time.Duration
-	// XRayDaemonAddress is another X-Ray daemon, host:port, that gets a copy of each segment document.
+	// XRayDaemonAddress is the address, host:port, of an X-Ray daemon that receives a copy of each segment document.
 	XRayDaemonAddress string
-	// Watch rebuilds and replaces what is changed on disk.
+	// Watch reloads the sources that change on disk.
 	Watch bool
-	// Debug is the function, by its logical id, that runs under Debugger, the command of [lambda.Function]; there are no time
-	// limits then. Empty: none does.
+	// Debug is the logical ID of the function that runs under Debugger, the command of [lambda.Function], without time
+	// limits; empty: none.
 	Debug    string
 	Debugger []string
-	// Log gets what the functions log, and what Lambda logs of them, one call at a time.
+	// Log is called with each event of the functions' logs, one call at a time.
 	Log func(lambda.Event)
-	// LogFile is where Log and AccessLog write, for the pages that tell it.
+	// LogFile is the file that Log and AccessLog write to; the pages display its path.
 	LogFile string
-	// AccessLog gets the lines of the gateway's access log, from several goroutines at once.
+	// AccessLog is called with each line of the access log, concurrently.
 	AccessLog func(line string, r apigateway.Record)
-	// Progress gets one line before each step that takes time.
+	// Progress is called before each step that takes time.
 	Progress func(step string)
 }
 
 // Stack is a running stack.
 type Stack struct {
-	// URL is the invoke URL, stage included, without a slash at its end, and Console that of the pages about the stack.
+	// URL is the invoke URL with the stage, without a trailing slash. Console is the URL of the pages.
 	URL, Console string
-	// Table is the name of the table of users, and Database the address of the DynamoDB that has it.
+	// Table is the name of the table of users, and Database the endpoint of its DynamoDB.
 	Table, Database string
-	// TableCreated tells whether the table was not there before.
+	// TableCreated reports whether Start created the table.
 	TableCreated bool
-	// Host runs the functions, whose names by their logical ids are in Functions.
+	// Host runs the functions. Functions maps their logical IDs to their names.
 	Host      *lambda.Host
 	Functions map[string]string
-	// Collector has the traces of the last requests, and the log.
+	// Collector keeps recent traces and log lines.
 	Collector *xray.Collector
 
 	cfg           Config
-	bootstraps    map[string]bootstrap // by the functions' logical ids
-	installed     string               // the folder of those that were built here; deleted when the stack stops
+	bootstraps    map[string]bootstrap // by logical ID of the function
+	installed     string               // folder of the executables built by this run; deleted when the stack stops
 	installedLock *flock.Flock         // keeps other runs from deleting that folder
 	authorization authorization
 	resources     atomic.Pointer[template.Stack]
 	gateway       atomic.Pointer[apigateway.Gateway]
 	failures      failures
-	asked         requested
+	invocations   invocationTimes
 
 	server   *http.Server
 	served   chan error
-	database *dynamodb.Server // nil: it is not ours
-	watcher  *watch.Watcher   // nil: nobody watches
+	database *dynamodb.Server // nil if Config.DynamoDBEndpoint is set
+	watcher  *watch.Watcher   // nil without Config.Watch
 	pages    *console.Console
 	ready    chan struct{} // closed when everything has started
 
-	gateways []*apigateway.Gateway // all there have been; changed by the start and the watcher only
+	gateways []*apigateway.Gateway // the current and all replaced ones; modified only by Start and the watcher
 
 	close    sync.Once
 	closeErr error
 }
 
-// Start builds what must be built and starts everything. ctx ends only the start.
+// Start builds the functions and starts the stack. ctx ends only the start.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if !process.Groups {
 		return nil, errors.New("the local stack runs on Linux and macOS: on Windows, use WSL 2 (see docs/run.md)")
@@ -122,7 +122,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// First of all, because it fails at once or never.
+	// A used port is the quickest error to detect.
 	listener, err := listen(ctx, cfg.Port, "PORT")
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	}()
 	s.Collector, err = xray.Listen(xray.Options{
 		Forward: cfg.XRayDaemonAddress,
-		Refused: func(err error) { cfg.Progress("X-Ray would refuse a document: " + err.Error()) },
+		Refused: func(err error) { cfg.Progress("X-Ray would reject a document: " + err.Error()) },
 	})
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
 	group.Go(func() error {
-		if cfg.Watch { // before the build: what is saved meanwhile is built again
+		if cfg.Watch { // before the build, so that a file saved during the build is built again
 			if err := s.watch(groupCtx); err != nil {
 				return err
 			}
@@ -167,7 +167,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	// Only now: a table that was made by a start that failed would look like that of an earlier run.
+	// Last, because a table created by a failed start would prevent TableCreated in the next.
 	if err := s.createTable(ctx, cfg, resources.Table()); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// listen listens at the port, which the variable has named.
+// listen listens on the port of 127.0.0.1. variable is the setting that selects the port.
 func listen(ctx context.Context, port int, variable string) (net.Listener, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -202,25 +202,25 @@ func listen(ctx context.Context, port int, variable string) (net.Listener, error
 	return listener, nil
 }
 
-// PortInUseError says that another program listens on the port.
+// PortInUseError means that another program listens on the port.
 type PortInUseError struct {
 	Port     int
-	Variable string // by which another is chosen
+	Variable string // setting that selects the port
 }
 
-// Error says how to choose another.
+// Error implements error.
 func (e *PortInUseError) Error() string {
-	return fmt.Sprintf("port %d is in use by another program: stop that, or choose another port, such as %s=%d",
+	return fmt.Sprintf("port %d is in use by another program: stop that program or choose another port, such as %s=%d",
 		e.Port, e.Variable, e.Port%65535+1)
 }
 
-// The account and region of the stack on this machine. DynamoDB Local keeps all regions in one.
+// The account and Region of the local stack. DynamoDB Local has one set of tables for all Regions.
 const (
 	accountID = "000000000000"
 	region    = "us-east-1"
 )
 
-// load reads the template and works out what there is to run.
+// load reads the template and resolves its resources for the local stack.
 func load(cfg Config) (*template.Stack, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(cfg.Root, "deploy")))
 	if err != nil {
@@ -233,17 +233,17 @@ func load(cfg Config) (*template.Stack, error) {
 	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID, StackName: "UserRequestAPI"})
 }
 
-// builds is the folder of the functions' binaries.
+// builds returns the folder of the functions' executables.
 func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
 
-// bootstrap is the binary of a function.
+// bootstrap is the executable of a function.
 type bootstrap struct {
 	path     string
-	revision string // that it differs from others by; "" for one that is not built here, and never changes
-	before   string // the path of the one that this one has replaced, if that was built here too
+	revision string // changes with the content; "" if the executable is from Config.Bootstraps
+	previous string // path of the executable that this one replaced, if that was built by this run
 }
 
-// build makes each function's binary known by its logical id.
+// build sets the bootstraps of the functions, and compiles those that Config.Bootstraps does not contain.
 func (s *Stack) build(ctx context.Context, functions []template.Function) error {
 	s.bootstraps = map[string]bootstrap{}
 	var missing []template.Function
@@ -271,18 +271,18 @@ func (s *Stack) build(ctx context.Context, functions []template.Function) error 
 	return nil
 }
 
-// compile brings the functions' executables up to date; progress is told of each that is.
+// compile updates the functions' executables, and calls progress with each.
 func (s *Stack) compile(ctx context.Context, functions []template.Function, progress func(build.Artifact)) ([]build.Artifact, error) {
 	return build.Functions(ctx, build.FromTemplate(functions), build.Options{
 		Root: s.cfg.Root, Out: s.cfg.builds(), Update: true, Progress: progress,
 	})
 }
 
-// attemptTimeout is how long the database may take to answer a request for the table: what listens at an address that the user
-// has named may be no database at all.
+// attemptTimeout is the timeout of a request for the table. DYNAMODB_ENDPOINT may be the address of another kind of
+// server, which never responds.
 const attemptTimeout = 10 * time.Second
 
-// startDatabase makes sure that there is a database.
+// startDatabase starts DynamoDB Local unless the configuration has an endpoint.
 func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
 	s.Database = cfg.DynamoDBEndpoint
 	if s.Database != "" {
@@ -290,7 +290,7 @@ func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
 	}
 	logFile := filepath.Join(cfg.DataDir, "logs", "dynamodb.log")
 	if err := os.MkdirAll(filepath.Dir(logFile), 0o750); err != nil {
-		return fmt.Errorf("make the folder of logs: %w", err)
+		return fmt.Errorf("create the folder of logs: %w", err)
 	}
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{
 		DataDir:  filepath.Join(cfg.DataDir, "dynamodb"),
@@ -306,7 +306,7 @@ func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
 	return nil
 }
 
-// createTable makes sure that the database has the table.
+// createTable creates the table if it does not exist.
 func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Table) (err error) {
 	s.Table = table.Name
 	transport := &http.Transport{}
@@ -320,9 +320,9 @@ func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Tabl
 	case err == nil:
 		return nil
 	case cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
-		return fmt.Errorf("no DynamoDB answers at DYNAMODB_ENDPOINT=%s (%w): start it, or leave DYNAMODB_ENDPOINT out", s.Database, refused)
+		return fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT", s.Database, refused)
 	}
-	return fmt.Errorf("make the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
+	return fmt.Errorf("create the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
 }
 
 func (s *Stack) startFunctions(resources *template.Stack) error {
@@ -342,12 +342,12 @@ func (s *Stack) startFunctions(resources *template.Stack) error {
 	return err
 }
 
-// lambdaFunctions are the functions as they are told to the host.
+// lambdaFunctions converts the template's functions to those of package lambda.
 func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, error) {
 	var functions []lambda.Function
 	for _, f := range resources.Functions() {
 		if !strings.HasPrefix(f.Runtime, "provided.") {
-			return nil, fmt.Errorf("function %s: its Runtime %s does not run here, only provided.* does", f.LogicalID, f.Runtime)
+			return nil, fmt.Errorf("function %s: Runtime: want provided.* in the local stack, got %q", f.LogicalID, f.Runtime)
 		}
 		environment := maps.Clone(f.Environment)
 		environment["DYNAMODB_ENDPOINT"] = s.Database
@@ -395,21 +395,21 @@ func (s *Stack) newGateway(api template.API) (*apigateway.Gateway, error) {
 	return apigateway.New(cfg)
 }
 
-// requestTimeout limits how long a client takes to send the header of a request, and again its body. API Gateway waits as
-// long for an integration.
+// requestTimeout is the timeout for reading the header of a request, and again for its body. It equals API Gateway's
+// integration timeout.
 const requestTimeout = 29 * time.Second
 
-// serve has a gateway answer requests from now on. Those under way end as they have begun.
+// serve makes g the gateway for new requests. Requests in progress keep the previous gateway.
 func (s *Stack) serve(g *apigateway.Gateway) {
 	s.gateways = append(s.gateways, g)
 	s.gateway.Store(g)
 }
 
-// shutdownTime is how long requests under way may take when the stack stops.
+// shutdownTime is the time that requests in progress have when the stack stops.
 const shutdownTime = 2 * time.Second
 
-// Close stops everything, the last started first. It takes a few seconds at most, and nothing is left after it. Later calls
-// return the result of the first.
+// Close stops the components in reverse order of their start. It takes a few seconds at most and leaves no process
+// behind. Later calls return the result of the first.
 func (s *Stack) Close() error {
 	s.close.Do(func() { s.closeErr = s.stop() })
 	return s.closeErr
@@ -448,7 +448,7 @@ func (s *Stack) stop() error {
 	return errors.Join(errs...)
 }
 
-// databaseDone is closed when the stack's own database has ended; never where it has none.
+// databaseDone returns a channel that is closed when DynamoDB Local has ended, or nil if the stack did not start it.
 func (s *Stack) databaseDone() <-chan struct{} {
 	if s.database == nil {
 		return nil

@@ -28,7 +28,7 @@ import (
 
 const root = "../.."
 
-// programVariable has the test program be the one that the target run starts.
+// programVariable makes the test binary act as deploy/cmd/local.
 const programVariable = "LOCAL_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -53,7 +53,7 @@ func runTests(m *testing.M) int {
 	return code
 }
 
-// program is what deploy/cmd/local does for the target run, with functions that are built already.
+// program is deploy/cmd/local run with functions that are already built.
 func program() int {
 	ctx, stop := interrupt.Context()
 	defer stop()
@@ -64,7 +64,7 @@ func program() int {
 	return 0
 }
 
-// buildFunctions builds the functions once for all tests, unless their run has done so.
+// buildFunctions builds the functions once for all tests, unless the caller of the tests has built them.
 func buildFunctions() (stop func(), err error) {
 	flag.Parse()
 	if testing.Short() || os.Getenv(testenv.FunctionsVariable) != "" {
@@ -88,7 +88,7 @@ func buildFunctions() (stop func(), err error) {
 	return stop, err
 }
 
-// builtFunctions are the functions' binaries.
+// builtFunctions returns the functions' executables by logical ID.
 func builtFunctions() map[string]string {
 	bootstraps := map[string]string{}
 	for _, id := range []string{"GetFunction", "PostFunction", "PutFunction", "DeleteFunction"} {
@@ -97,7 +97,7 @@ func builtFunctions() map[string]string {
 	return bootstraps
 }
 
-// processes are the command lines of the processes that have dir in theirs.
+// processes returns the command lines that contain dir.
 func processes(t *testing.T, dir string) []string {
 	t.Helper()
 	out, err := exec.Command("ps", "-ww", "-A", "-o", "pid=,args=").Output()
@@ -113,8 +113,8 @@ func processes(t *testing.T, dir string) []string {
 	return found
 }
 
-// nothingToBuild are binaries for all functions. They are not started before the first request.
-func nothingToBuild(t *testing.T) map[string]string {
+// fakeBootstraps returns an executable for each function, in tests that invoke none.
+func fakeBootstraps(t *testing.T) map[string]string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -123,8 +123,8 @@ func nothingToBuild(t *testing.T) map[string]string {
 	return map[string]string{"GetFunction": self, "PostFunction": self, "PutFunction": self, "DeleteFunction": self}
 }
 
-// silentDatabase listens and answers nothing. It tells when the first request has come.
-func silentDatabase(t *testing.T) (endpoint string, asked <-chan struct{}) {
+// silentDatabase starts a server that never responds. requested is closed with the first request.
+func silentDatabase(t *testing.T) (endpoint string, requested <-chan struct{}) {
 	t.Helper()
 	came := make(chan struct{}, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -132,14 +132,14 @@ func silentDatabase(t *testing.T) (endpoint string, asked <-chan struct{}) {
 		case came <- struct{}{}:
 		default:
 		}
-		_, _ = io.Copy(io.Discard, r.Body) // only then does the server see that the client has gone
+		_, _ = io.Copy(io.Discard, r.Body) // the server detects a disconnected client only after reading the body
 		<-r.Context().Done()
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, came
 }
 
-// workspace makes a workspace with the template and the API document, and one function with this source.
+// workspace creates a workspace with the template, the API document and one function with the source.
 func workspace(t *testing.T, function, source string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -175,10 +175,10 @@ func TestStart_PortInUse(t *testing.T) {
 	_, err = local.Start(t.Context(), local.Config{Root: root, Port: port, DataDir: t.TempDir()})
 	var inUse *local.PortInUseError
 	if !errors.As(err, &inUse) || inUse.Port != port {
-		t.Fatalf("error = %v, want that port %d is in use", err, port)
+		t.Fatalf("error = %v, want port %d in use", err, port)
 	}
 	if !strings.Contains(err.Error(), "choose another port, such as PORT=") {
-		t.Errorf("%q does not say how to choose another", err)
+		t.Errorf("error = %q, want it to name the setting PORT", err)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestStart_WrongConfig(t *testing.T) {
 	tests := []struct {
 		name   string
 		config local.Config
-		want   string // in the message
+		want   string // in the error
 	}{
 		{"stage in capitals", stage("Prod"), "a stage name has 1 to 17 lower-case letters"},
 		{"stage with a space", stage("my stage"), "a stage name has 1 to 17 lower-case letters"},
@@ -199,7 +199,7 @@ func TestStart_WrongConfig(t *testing.T) {
 		{"unknown parameter", local.Config{Root: root, Parameters: map[string]string{"Stagename": "prod"}}, "Stagename"},
 		{"no workspace", local.Config{Root: t.TempDir()}, "no such file"},
 		{"unknown authorization", local.Config{Root: root, Parameters: map[string]string{"Authorization": "BASIC"}}, "Authorization"},
-		{"user pool for nothing", local.Config{Root: root, Parameters: map[string]string{
+		{"unused user pool", local.Config{Root: root, Parameters: map[string]string{
 			"UserPoolArn": "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_AbCdEfGhI",
 		}}, "UserPoolArn"},
 	}
@@ -209,7 +209,7 @@ func TestStart_WrongConfig(t *testing.T) {
 			tt.config.DataDir = t.TempDir()
 			stack, err := local.Start(t.Context(), tt.config)
 			if err == nil {
-				t.Fatalf("started %s, want an error; closed: %v", stack.URL, stack.Close())
+				t.Fatalf("started %s, want an error; Close: %v", stack.URL, stack.Close())
 			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q in it", err, tt.want)
@@ -218,11 +218,11 @@ func TestStart_WrongConfig(t *testing.T) {
 	}
 }
 
-// A function that does not compile ends the start at once, the database that is still starting with it.
+// TestStart_CompileError checks that a compile error ends the start, and stops the database that is still starting.
 func TestStart_CompileError(t *testing.T) {
 	t.Parallel()
 	endpoint, _ := silentDatabase(t)
-	bootstraps := nothingToBuild(t)
+	bootstraps := fakeBootstraps(t)
 	delete(bootstraps, "GetFunction")
 	dataDir := t.TempDir()
 	_, err := local.Start(t.Context(), local.Config{
@@ -243,7 +243,7 @@ func TestStart_CompileError(t *testing.T) {
 	}
 }
 
-// Not parallel: the environment variable is for the whole process.
+// Not parallel: it sets an environment variable.
 func TestStart_CancelledDuringBuild(t *testing.T) {
 	dir := t.TempDir()
 	started := filepath.Join(dir, "started")
@@ -254,7 +254,7 @@ func TestStart_CancelledDuringBuild(t *testing.T) {
 	}
 	t.Setenv("GOFLAGS", "-toolexec="+compiler)
 	endpoint, _ := silentDatabase(t)
-	bootstraps := nothingToBuild(t)
+	bootstraps := fakeBootstraps(t)
 	delete(bootstraps, "GetFunction")
 
 	wantCancelled(t, dir, func() bool {
@@ -275,25 +275,25 @@ func TestStart_CancelledDuringDatabaseStart(t *testing.T) {
 	wantCancelled(t, dataDir, func() bool { return len(processes(t, dataDir)) > 0 }, local.Config{
 		Root:       root,
 		DataDir:    dataDir,
-		Bootstraps: nothingToBuild(t),
+		Bootstraps: fakeBootstraps(t),
 	})
 }
 
-func TestStart_CancelledWhileDatabaseIsSilent(t *testing.T) {
+func TestStart_CancelledDuringTableRequest(t *testing.T) {
 	t.Parallel()
-	endpoint, asked := silentDatabase(t)
+	endpoint, requested := silentDatabase(t)
 	dataDir := t.TempDir()
-	wantCancelled(t, dataDir, func() bool { return len(asked) > 0 }, local.Config{
+	wantCancelled(t, dataDir, func() bool { return len(requested) > 0 }, local.Config{
 		Root:             root,
 		DataDir:          dataDir,
 		DynamoDBEndpoint: endpoint,
-		Bootstraps:       nothingToBuild(t),
+		Bootstraps:       fakeBootstraps(t),
 	})
 }
 
-// wantCancelled starts a stack, cancels the start when underWay says so, and checks that no process is left that has dir in its
-// command line. That no goroutine is, TestMain checks.
-func wantCancelled(t *testing.T, dir string, underWay func() bool, config local.Config) {
+// wantCancelled starts a stack, cancels the start when inProgress returns true, and checks that no process with dir in its
+// command line is left. TestMain checks that no goroutine is left.
+func wantCancelled(t *testing.T, dir string, inProgress func() bool, config local.Config) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -308,13 +308,13 @@ func wantCancelled(t *testing.T, dir string, underWay func() bool, config local.
 	testenv.Eventually(t, "the start", func() bool {
 		select {
 		case err := <-started:
-			t.Fatalf("ended before it was cancelled: %v", err)
+			t.Fatalf("start ended before its cancellation: %v", err)
 		default:
 		}
-		return underWay()
+		return inProgress()
 	})
 	if len(processes(t, dir)) == 0 && config.DynamoDBEndpoint == "" {
-		t.Fatal("nothing is running that could be left")
+		t.Fatal("no process runs that the start could leave behind")
 	}
 	cancel()
 	if err := <-started; !errors.Is(err, context.Canceled) {
@@ -335,7 +335,7 @@ func requireJava(t *testing.T) {
 func TestStart_KeepsData(t *testing.T) {
 	t.Parallel()
 	requireJava(t)
-	config := local.Config{Root: root, DataDir: t.TempDir(), Bootstraps: nothingToBuild(t)}
+	config := local.Config{Root: root, DataDir: t.TempDir(), Bootstraps: fakeBootstraps(t)}
 	id := map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: "1"}}
 	open := func() *local.Stack {
 		t.Helper()
@@ -343,7 +343,7 @@ func TestStart_KeepsData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = stack.Close() }) // for a test that fails in between
+		t.Cleanup(func() { _ = stack.Close() }) // if the test fails before it closes the stack
 		return stack
 	}
 	has := func(stack *local.Stack) bool {
@@ -372,25 +372,25 @@ func TestStart_KeepsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := local.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "in use by another run") {
-		t.Errorf("a second stack with the same data: error = %v, want that it is in use", err)
+		t.Errorf("second stack with the same data: error = %v, want data in use", err)
 	}
 	closeStack(first)
 
 	second := open()
 	if second.TableCreated || !has(second) {
-		t.Errorf("second run: table created = %t, user there = %t, want the data of the first", second.TableCreated, has(second))
+		t.Errorf("second run: table created = %t, user exists = %t, want the data of the first", second.TableCreated, has(second))
 	}
 	closeStack(second)
 
 	config.Reset = true
 	third := open()
 	if !third.TableCreated || has(third) {
-		t.Errorf("after a reset: table created = %t, user there = %t, want an empty table", third.TableCreated, has(third))
+		t.Errorf("after a reset: table created = %t, user exists = %t, want an empty table", third.TableCreated, has(third))
 	}
 	closeStack(third)
 }
 
-// connect returns a client of a stack's database, whose connections are closed after the test.
+// connect returns a client of the stack's database. Its connections are closed after the test.
 func connect(t *testing.T, stack *local.Stack) *awsdynamodb.Client {
 	t.Helper()
 	transport := &http.Transport{}

@@ -11,9 +11,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// writeJSON writes an entry as one line of JSON: a line of the access log, or a function's own, as it is, where that is JSON, and all
-// else as Lambda's JSON logs have it, with what on AWS the place of the log tells, the function and the log stream, and the ids
-// that join it to the others.
+// writeJSON writes an entry as one line of JSON. Lines of the access log, and a function's own lines if they are JSON,
+// are written unchanged. All others have the format of Lambda's JSON logs, with these fields added: the function and
+// the log stream, which the log group and stream identify on AWS, and the IDs that correlate the line with others.
 func writeJSON(w io.Writer, e entry) error {
 	if e.access != "" {
 		if _, err := io.WriteString(w, e.access+"\n"); err != nil {
@@ -45,15 +45,15 @@ func writeJSON(w io.Writer, e entry) error {
 	return nil
 }
 
-// reader writes events for people who watch a terminal.
-type reader struct {
+// terminalWriter writes entries as text for a terminal.
+type terminalWriter struct {
 	out   io.Writer
 	color bool
 }
 
-// write leaves out what says nothing new to a person: that an invocation begins and ends, and that the gateway passes on what a
-// function has answered.
-func (r reader) write(e entry) error {
+// write omits the start and end of invocations, and access log lines for successes and for responses that a function
+// returned.
+func (r terminalWriter) write(e entry) error {
 	style := logformat.Style{Color: r.color}
 	event := e.event
 	if e.access != "" {

@@ -21,7 +21,7 @@ const (
 	panicLine = `{"level":"ERROR","message":"panic","error":"panic: index out of range","stack":"main.retrieve\n\tget.go:31"}`
 )
 
-// report is a REPORT event with its figures.
+// report returns a REPORT event.
 func report(status, errorType string) lambda.Report {
 	return lambda.Report{RequestID: "8fbe593b", Status: status, ErrorType: errorType, Metrics: lambda.ReportMetrics{
 		DurationMs: 6.62, BilledDurationMs: 67, MemorySizeMB: 256, MaxMemoryUsedMB: 17, InitDurationMs: 60.1,
@@ -34,7 +34,7 @@ func TestWriteText(t *testing.T) {
 		name   string
 		record lambda.Record
 		color  bool
-		want   string // after the time and the function's name; "": no line at all
+		want   string // after the time and the function name; "": no line
 	}{
 		{"init starts", lambda.InitStart{RuntimeVersion: "provided:al2023"}, false, ""},
 		{"invocation starts", lambda.InvocationStart{RequestID: "8fbe593b", Version: "$LATEST"}, false, ""},
@@ -48,18 +48,18 @@ func TestWriteText(t *testing.T) {
 		{"failed cold in colour", lambda.Line(failedLine), true,
 			"\x1b[31mERROR\x1b[0m  PUT  /users  \x1b[31m500\x1b[0m  600 ms  \x1b[33mcold start\x1b[0m  \x1b[31mStoreUnavailable\x1b[0m  " +
 				"\x1b[2merror=StoreUnavailable: get user\x1b[0m  \x1b[2mrequestId=8fbe593b\x1b[0m"},
-		{"refused in colour", lambda.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
+		{"client error in colour", lambda.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
 			true, "\x1b[33mWARN \x1b[0m  GET  /  \x1b[33m404\x1b[0m  1 ms"},
 		{"panic", lambda.Line(panicLine), false,
 			"ERROR  panic  error=panic: index out of range  \nmain.retrieve\n\tget.go:31"},
 		{"large number", lambda.Line(`{"level":"DEBUG","message":"scan","bytes":123456789012}`), false,
 			"DEBUG  scan  bytes=123456789012"},
-		{"object within", lambda.Line(`{"level":"INFO","message":"x","more":{"b":[1,null],"a":"<&>"}}`), false,
+		{"nested object", lambda.Line(`{"level":"INFO","message":"x","more":{"b":[1,null],"a":"<&>"}}`), false,
 			`INFO   x  more={"b":[1,null],"a":"<&>"}`},
 		{"no message", lambda.Line(`{"a":1}`), false, "       a=1"},
-		{"no JSON", lambda.Line("panic: oh"), false, "panic: oh"},
-		{"JSON, but no object", lambda.Line(`[1]`), false, "[1]"},
-		{"object cut off", lambda.Line(`{"level":"INFO"`), false, `{"level":"INFO"`},
+		{"not JSON", lambda.Line("panic: oh"), false, "panic: oh"},
+		{"JSON, not an object", lambda.Line(`[1]`), false, "[1]"},
+		{"truncated object", lambda.Line(`{"level":"INFO"`), false, `{"level":"INFO"`},
 		{"report", report("success", ""), false, "REPORT RequestId: 8fbe593b  Duration: 6.62 ms  Billed Duration: 67 ms" +
 			"  Memory Size: 256 MB  Max Memory Used: 17 MB  Init Duration: 60.10 ms"},
 		{"report in colour", report("error", "Runtime.ExitError"), true, "\x1b[2mREPORT RequestId: 8fbe593b  Duration: 6.62 ms" +
@@ -99,14 +99,14 @@ func TestWriteJSON(t *testing.T) {
 		record lambda.Record
 		want   string
 	}{
-		{"a line that is an object stays as it is", lambda.Line(`{"level": "INFO", "n": 1.0}`), `{"level": "INFO", "n": 1.0}`},
-		{"a line that is text", lambda.Line("panic: \x1b[1moh"),
+		{"JSON object", lambda.Line(`{"level": "INFO", "n": 1.0}`), `{"level": "INFO", "n": 1.0}`},
+		{"text", lambda.Line("panic: \x1b[1moh"),
 			`{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"panic: \u001b[1moh",` + place},
-		{"an array", lambda.Line(`[1]`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"[1]",` + place},
-		{"an object cut off", lambda.Line(`{"a":`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"{\"a\":",` + place},
-		{"an event of Lambda", lambda.InvocationEnd{RequestID: "8fbe593b"},
+		{"array", lambda.Line(`[1]`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"[1]",` + place},
+		{"truncated object", lambda.Line(`{"a":`), `{"time":"2026-11-22T19:16:40.831Z","type":"function","record":"{\"a\":",` + place},
+		{"Lambda event", lambda.InvocationEnd{RequestID: "8fbe593b"},
 			`{"time":"2026-11-22T19:16:40.831Z","type":"platform.end","record":{"requestId":"8fbe593b"},` + place},
-		{"an event of two lines", lambda.Fault("Error: Runtime exited\nRuntime.ExitError"),
+		{"event of two lines", lambda.Fault("Error: Runtime exited\nRuntime.ExitError"),
 			`{"time":"2026-11-22T19:16:40.831Z","type":"platform.fault","record":"Error: Runtime exited\nRuntime.ExitError",` + place},
 	}
 	for _, tt := range tests {
@@ -125,7 +125,7 @@ func TestWriteJSON(t *testing.T) {
 	}
 }
 
-// full is a disk without room.
+// full is a writer on a full disk.
 type full struct{}
 
 var errFull = errors.New("no space left on device")
@@ -153,7 +153,7 @@ func TestStepLine(t *testing.T) {
 		{"terminal", true, true, false, "\x1b[2m  1.2 s\x1b[0m  Building 4 functions…"},
 		{"terminal without colors", true, false, false, "  1.2 s  Building 4 functions…"},
 		{"terminal, after the start", true, true, true, "Building 4 functions…"},
-		{"no terminal", false, true, false, "Building 4 functions…"},
+		{"not a terminal", false, true, false, "Building 4 functions…"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

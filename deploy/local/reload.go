@@ -25,18 +25,18 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// document is the key in [failures] of the template and the API document, beside those of the functions.
+// document is the key in [failures] of the template and the API document.
 const document = ""
 
-// failures are why parts of the source cannot be used: those of functions that do not compile, by their folders' names, and that
-// of the template and the API document.
+// failures are the errors in the current source: by folder name for functions that do not compile, and by [document]
+// for the template and the API document.
 type failures struct {
 	mu    sync.Mutex
 	byKey map[string]console.Failure
 }
 
-// note keeps why the part cannot be used, and forgets it when err is nil.
-func (f *failures) note(key string, err error) {
+// set sets the failure of a key; nil deletes it.
+func (f *failures) set(key string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
@@ -53,14 +53,14 @@ func (f *failures) note(key string, err error) {
 	f.byKey[key] = failure
 }
 
-func (f *failures) of(key string) (console.Failure, bool) {
+func (f *failures) get(key string) (console.Failure, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	failure, ok := f.byKey[key]
 	return failure, ok
 }
 
-// all returns each failure once, however many functions have it.
+// all returns the failures in the order of their keys, without duplicates.
 func (f *failures) all() []console.Failure {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func (f *failures) all() []console.Failure {
 	return all
 }
 
-// watch reloads what changes on disk, once the start is over, until the stack is closed.
+// watch reloads sources that change on disk, from the end of the start until the stack is closed.
 func (s *Stack) watch(ctx context.Context) (err error) {
 	s.watcher, err = watch.Start(ctx, watch.Config{
 		Root:      s.cfg.Root,
@@ -89,35 +89,36 @@ func (s *Stack) watch(ctx context.Context) (err error) {
 		Failed: func(err error) { s.cfg.Progress(err.Error()) },
 	})
 	if err != nil {
-		return fmt.Errorf("%w (WATCH=0 does without)", err)
+		return fmt.Errorf("%w (WATCH=0 turns off hot reload)", err)
 	}
 	return nil
 }
 
-// reload brings what runs to what the source says, as far as the source can be used. What could not be used before is tried again.
+// reload rebuilds the changed functions and the API, and retries those that failed before. What fails keeps running
+// unchanged.
 func (s *Stack) reload(ctx context.Context, change watch.Change) {
 	defer s.pages.Changed()
 	began := time.Now()
-	_, failed := s.failures.of(document)
+	_, failed := s.failures.get(document)
 	resources, api := s.resources.Load(), change.API || failed
 	if api {
-		changed, err := s.loadAgain()
-		s.failures.note(document, err)
+		changed, err := s.reloadResources()
+		s.failures.set(document, err)
 		if err != nil {
-			s.cfg.Progress(fmt.Sprintf("The API stays as it was: %v", err))
+			s.cfg.Progress(fmt.Sprintf("The API was not reloaded: %v", err))
 			api = false
 		} else {
 			resources = changed
 		}
 	}
-	// Code and settings that were changed together are replaced together.
+	// With a change of the API, functions are replaced together with their settings.
 	reloaded := s.rebuild(ctx, resources.Functions(), change.Functions, !api)
 	if ctx.Err() != nil {
-		return // a newer change takes this one in
+		return // a newer change includes this one
 	}
 	if err := s.replace(resources, api); err != nil {
-		s.failures.note(document, err)
-		s.cfg.Progress(fmt.Sprintf("What runs stays as it was: %v", err))
+		s.failures.set(document, err)
+		s.cfg.Progress(fmt.Sprintf("The change was not applied: %v", err))
 		return
 	}
 	if api {
@@ -128,23 +129,23 @@ func (s *Stack) reload(ctx context.Context, change watch.Change) {
 	}
 }
 
-// loadAgain reads the template and the API document, whose functions must be those that there were at the start.
-func (s *Stack) loadAgain() (*template.Stack, error) {
-	present := s.resources.Load()
+// reloadResources reads the template and the API document. The set of functions must be unchanged since the start.
+func (s *Stack) reloadResources() (*template.Stack, error) {
+	current := s.resources.Load()
 	changed, err := load(s.cfg)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(build.FromTemplate(changed.Functions()), build.FromTemplate(present.Functions())) {
-		return nil, errors.New("functions were added, removed or moved in deploy/template.yaml: start the stack again for that")
+	if !slices.Equal(build.FromTemplate(changed.Functions()), build.FromTemplate(current.Functions())) {
+		return nil, errors.New("functions were added, removed or moved in deploy/template.yaml: restart the local stack")
 	}
-	if !reflect.DeepEqual(changed.Table(), present.Table()) {
-		s.cfg.Progress("The table stays as it was until the next start; one that exists already is not changed then either.")
+	if !reflect.DeepEqual(changed.Table(), current.Table()) {
+		s.cfg.Progress("The table was not changed: restart the local stack with RESET=1, which deletes the users.")
 	}
 	return changed, nil
 }
 
-// replace replaces the functions, where they have changed, and the API if it has: all of it or nothing.
+// replace replaces the functions that have changed, and with api the API: all or, if it returns an error, nothing.
 func (s *Stack) replace(resources *template.Stack, api bool) error {
 	functions, err := s.lambdaFunctions(resources)
 	if err != nil {
@@ -166,20 +167,21 @@ func (s *Stack) replace(resources *template.Stack, api bool) error {
 	return nil
 }
 
-// rebuild builds the functions with these names, and those that did not compile before, and returns the names of those that do.
-// The most recently requested function comes first. With early, each is replaced as soon as it is ready.
+// rebuild builds the functions with these names and those that did not compile before, and returns the names of those
+// that compiled. The most recently invoked function is built first. With early, each is replaced as soon as it is
+// built.
 func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
 	var affected []template.Function
 	for _, f := range functions {
 		name := path.Base(f.Source)
-		if _, failed := s.failures.of(name); failed || slices.Contains(names, name) {
+		if _, failed := s.failures.get(name); failed || slices.Contains(names, name) {
 			affected = append(affected, f)
 		}
 	}
 	if len(affected) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(affected, func(a, b template.Function) int { return s.asked.compare(b.ARN, a.ARN) })
+	slices.SortStableFunc(affected, func(a, b template.Function) int { return s.invocations.compare(b.ARN, a.ARN) })
 	ready := func(a build.Artifact) {
 		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
 		if ctx.Err() != nil || !early {
@@ -189,7 +191,7 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 		if err == nil {
 			err = s.replace(s.resources.Load(), false)
 		}
-		s.failures.note(a.Name, err)
+		s.failures.set(a.Name, err)
 	}
 	artifacts, err := s.compile(ctx, affected, ready)
 	if ctx.Err() != nil {
@@ -205,7 +207,7 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 		if failure == nil {
 			failure = s.install(f.LogicalID, artifacts[i])
 		}
-		s.failures.note(name, failure)
+		s.failures.set(name, failure)
 		if failure == nil {
 			built = append(built, name)
 		}
@@ -213,18 +215,18 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 	return built
 }
 
-// install gives the binary of a function a place of its own, which no other build overwrites, and removes the one before the
-// present one, which no environment is started from any more.
+// install links the executable of a function into a folder that no other build overwrites. It removes the executable
+// before the current one, which no execution environment starts from any more.
 func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 	if s.installed == "" {
-		if s.installed, s.installedLock, err = makeRunDir(s.cfg.builds()); err != nil {
-			return fmt.Errorf("make the folder of the functions that run: %w", err)
+		if s.installed, s.installedLock, err = createRunDir(s.cfg.builds()); err != nil {
+			return fmt.Errorf("create the folder of the running functions: %w", err)
 		}
 	}
 	dir := filepath.Join(s.installed, a.Name+"-"+a.SHA256[:12])
 	executable := filepath.Join(dir, build.Executable)
-	present := s.bootstraps[logicalID]
-	if executable == present.path {
+	current := s.bootstraps[logicalID]
+	if executable == current.path {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -234,21 +236,21 @@ func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
 	next := bootstrap{path: executable, revision: a.SHA256}
-	if present.revision != "" { // else it is not ours, and stays
-		next.before = present.path
+	if current.revision != "" { // built by this run
+		next.previous = current.path
 	}
 	s.bootstraps[logicalID] = next
-	if present.before != "" && present.before != executable {
-		if err := os.RemoveAll(filepath.Dir(present.before)); err != nil {
+	if current.previous != "" && current.previous != executable {
+		if err := os.RemoveAll(filepath.Dir(current.previous)); err != nil {
 			return fmt.Errorf("install %s: %w", a.Name, err)
 		}
 	}
 	return nil
 }
 
-// makeRunDir makes a folder in builds for the executables of one run, and removes those of earlier runs that were killed. Each
-// run holds a shared lock while it needs its folder; only when no run holds it, what is there can be removed.
-func makeRunDir(builds string) (_ string, _ *flock.Flock, err error) {
+// createRunDir creates a folder in builds for the executables of one run, and removes the folders of killed runs. Each
+// run holds a shared lock as long as it needs its folder, so the folders can be removed only if no run holds the lock.
+func createRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 	lock := flock.New(filepath.Join(builds, "run.lock"))
 	defer func() {
 		if err != nil {
@@ -260,7 +262,7 @@ func makeRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 		return "", nil, err
 	}
 	if alone {
-		entries, err := os.ReadDir(builds) // no pattern: the path may have any character
+		entries, err := os.ReadDir(builds) // not Glob: the path may contain pattern characters
 		for _, entry := range entries {
 			if strings.HasPrefix(entry.Name(), "run-") {
 				err = errors.Join(err, os.RemoveAll(filepath.Join(builds, entry.Name())))
@@ -270,14 +272,14 @@ func makeRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 			return "", nil, err
 		}
 	}
-	if err := lock.RLock(); err != nil { // waits at most until another run has removed folders
+	if err := lock.RLock(); err != nil { // waits only while another run removes folders
 		return "", nil, err
 	}
 	dir, err := os.MkdirTemp(builds, "run-")
 	return dir, lock, err
 }
 
-// failureOf is why the function could not be built, by what [build.Functions] says of several; nil when it could.
+// failureOf returns the part of an error of [build.Functions] that concerns one function, or nil.
 func failureOf(name string, err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -291,30 +293,30 @@ func failureOf(name string, err error) error {
 	return nil
 }
 
-// requested is when each function was most recently requested, by its ARN.
-type requested struct{ times sync.Map }
+// invocationTimes are the times of the functions' last invocations, by ARN.
+type invocationTimes struct{ times sync.Map }
 
-func (r *requested) note(arn string) { r.times.Store(arn, time.Now()) }
+func (i *invocationTimes) record(arn string) { i.times.Store(arn, time.Now()) }
 
-// compare is negative if b is the more recently requested one.
-func (r *requested) compare(a, b string) int { return r.last(a).Compare(r.last(b)) }
+// compare returns a negative number if b was invoked more recently than a.
+func (i *invocationTimes) compare(a, b string) int { return i.last(a).Compare(i.last(b)) }
 
-func (r *requested) last(arn string) time.Time {
-	last, _ := r.times.Load(arn)
+func (i *invocationTimes) last(arn string) time.Time {
+	last, _ := i.times.Load(arn)
 	at, _ := last.(time.Time)
 	return at
 }
 
-// invoker runs functions, but answers in the place of those that do not compile.
+// invoker invokes functions. For a function that does not compile, it returns a response with the compiler's output.
 type invoker struct{ stack *Stack }
 
-// Invoke implements [gateway.Invoker].
+// Invoke implements [apigateway.Invoker].
 func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
 	response []byte, requestID, functionError string, err error,
 ) {
-	i.stack.asked.note(functionARN)
+	i.stack.invocations.record(functionARN)
 	for _, f := range i.stack.resources.Load().Functions() {
-		if failure, failed := i.stack.failures.of(path.Base(f.Source)); failed && f.ARN == functionARN {
+		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed && f.ARN == functionARN {
 			response, err = buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
 			return response, "", "", err
 		}
@@ -324,8 +326,8 @@ func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, pa
 
 const buildFailedCode = "BuildFailed"
 
-// buildFailed returns the response in the place of a function that cannot be built: a problem document (RFC 9457) like
-// those of the functions.
+// buildFailed returns the response for a function that does not compile: a problem document (RFC 9457) in the
+// functions' format.
 func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
 	var event struct {
 		RequestContext struct {
@@ -339,7 +341,7 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 	segments := strings.FieldsFunc(event.RequestContext.Path, func(r rune) bool { return r == '/' }) // without empty ones
 	problem, err := json.Marshal(map[string]any{
 		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
-		"title":     "The function cannot be built",
+		"title":     "The function does not compile",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,
 		"instance":  "/" + strings.Join(segments, "/"),
@@ -359,7 +361,7 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 		"statusCode": http.StatusInternalServerError, "headers": headers, "body": string(problem),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode the response: %w", err)
 	}
 	return response, nil
 }

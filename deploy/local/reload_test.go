@@ -10,8 +10,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
-// Runs that are killed leave their folders; runs that still use theirs keep them.
-func TestMakeRunDir(t *testing.T) {
+// TestCreateRunDir checks that a run removes the folders of killed runs, but not of running ones.
+func TestCreateRunDir(t *testing.T) {
 	t.Parallel()
 	builds := t.TempDir()
 	for _, dir := range []string{"get", "run-killed"} {
@@ -24,7 +24,7 @@ func TestMakeRunDir(t *testing.T) {
 	}
 	run := func() (name string, kill func()) {
 		t.Helper()
-		dir, release, err := local.MakeRunDir(builds)
+		dir, release, err := local.CreateRunDir(builds)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestMakeRunDir(t *testing.T) {
 	want(first, second)
 	killFirst()
 	third, killThird := run()
-	want(first, second, third) // the second still runs
+	want(first, second, third) // the second run still runs
 	killSecond()
 	killThird()
 	fourth, killFourth := run()

@@ -29,21 +29,21 @@ import (
 
 const (
 	defaultPort = 3000
-	// As many clients at once as a person tries by hand or in a load test; a new AWS account has 10, an old one 1000.
+	// Enough for a load test on one machine; the quota of a new AWS account is 10, of an older one 1000.
 	defaultEnvironments = 100
 	defaultStage        = "prod"
-	// Lambda's is not documented; environments are said to be kept for 5 to 15 minutes.
+	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
 	dataFolder         = ".local"
 )
 
-// exampleUser is what the first run puts into the table.
+// exampleUser is the user that the first run creates.
 const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@example.org"}`
 
-// Run runs the stack for a person at a terminal until ctx ends: progress and where everything is go to stderr, the logs of the
-// functions and the gateway to stdout, as lines to read on a terminal and as JSON lines otherwise, and to a file. The settings are
-// environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR, DYNAMODB_ENDPOINT,
-// AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
+// Run runs the local stack until ctx ends. It writes progress and the startup message to stderr. It writes the logs of
+// the functions and the gateway to a file and to stdout, as text if stdout is a terminal and as JSON lines otherwise.
+// The settings are environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR,
+// DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
 func Run(ctx context.Context, root string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -52,7 +52,7 @@ func Run(ctx context.Context, root string) error {
 	return run(ctx, cfg, "")
 }
 
-// run is [Run] with settings. It tells a person of the note beside all else.
+// run is [Run] with the settings cfg. note is appended to the startup message.
 func run(ctx context.Context, cfg Config, note string) (err error) {
 	cfg.LogFile = filepath.Join(cfg.DataDir, "logs", "stack.jsonl")
 	log, err := openLog(cfg.LogFile, os.Stdout)
@@ -65,7 +65,7 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	steps := newSteps(os.Stderr, os.Getenv)
 	cfg.Progress = steps.show
 
-	signal.Ignore(syscall.SIGPIPE) // by default Go ends a process whose stdout nobody reads any more
+	signal.Ignore(syscall.SIGPIPE) // by default, writing to a closed stdout ends the process
 	stack, err := Start(ctx, cfg)
 	if err != nil && ctx.Err() != nil {
 		say("Stopped.")
@@ -75,10 +75,10 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
-	steps.over.Store(true)
-	// Not before: another stack may be writing to it, which Start then tells.
+	steps.started.Store(true)
+	// After Start, which returns an error if another stack uses the data folder and may write to the file.
 	if err := log.file.Truncate(0); err != nil {
-		return fmt.Errorf("empty the log: %w", err)
+		return fmt.Errorf("truncate the log: %w", err)
 	}
 	if stack.TableCreated {
 		if err := stack.seed(ctx); err != nil && ctx.Err() == nil {
@@ -90,23 +90,23 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 		if err != nil {
 			return err
 		}
-		say(description + note + "\nCtrl-C stops it.\n")
+		say(description + note + "\nPress Ctrl-C to stop.\n")
 	}
 	select {
 	case <-ctx.Done():
 		say("Stopping…")
 		return nil
 	case <-stack.databaseDone():
-		return fmt.Errorf("%w\nStart again with go tool mage run", stack.database.Err())
+		return fmt.Errorf("%w\nrestart the local stack with `go tool mage run`", stack.database.Err())
 	}
 }
 
-// steps shows the steps of the start, on a terminal with the seconds that have elapsed.
+// steps prints the steps of the start, on a terminal with the elapsed seconds.
 type steps struct {
 	began    time.Time
 	terminal bool
 	color    bool
-	over     atomic.Bool // the start is
+	started  atomic.Bool // steps after the start have no time
 }
 
 func newSteps(out *os.File, getenv func(string) string) *steps {
@@ -115,9 +115,9 @@ func newSteps(out *os.File, getenv func(string) string) *steps {
 
 func (s *steps) show(step string) { say(s.line(step, time.Since(s.began))) }
 
-// line returns the line for a step that is shown after a time.
+// line returns the line for a step.
 func (s *steps) line(step string, elapsed time.Duration) string {
-	if !s.terminal || s.over.Load() {
+	if !s.terminal || s.started.Load() {
 		return step
 	}
 	seconds := fmt.Sprintf("%5.1f s", elapsed.Seconds())
@@ -163,12 +163,12 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	return cfg, env.Err()
 }
 
-// eventLog writes the log to a file, and to stdout in the form that suits it.
+// eventLog writes the log to a file and to stdout.
 type eventLog struct {
 	file  *os.File
 	mu    sync.Mutex // keeps lines of the file apart
-	shown chan entry
-	done  chan struct{} // closed when all was shown
+	queue chan entry // to stdout
+	done  chan struct{}
 }
 
 // entry is an event of a function's log, or a line of the access log.
@@ -178,52 +178,53 @@ type entry struct {
 	record apigateway.Record
 }
 
-// backlog is how many events wait for a stdout that nobody reads; more are in the file alone. The functions must not wait.
+// backlog is the length of the queue to stdout. Further entries are only in the file, so that the functions do not
+// wait.
 const backlog = 10_000
 
 func openLog(path string, stdout *os.File) (*eventLog, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // a file for the user and their tools
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // the user's tools may read it
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	log := &eventLog{file: file, shown: make(chan entry, backlog), done: make(chan struct{})}
-	show := func(e entry) error { return writeJSON(stdout, e) }
+	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
+	print := func(e entry) error { return writeJSON(stdout, e) }
 	if term.IsTerminal(int(stdout.Fd())) {
-		show = reader{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
+		print = terminalWriter{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
 	}
 	go func() {
 		defer close(log.done)
-		for e := range log.shown {
-			_ = show(e) // a closed pipe must not stop the functions
+		for e := range log.queue {
+			_ = print(e) // a closed pipe must not stop the functions
 		}
 	}()
 	return log, nil
 }
 
-// write takes an event of a function's log.
-func (l *eventLog) write(event lambda.Event) { l.take(entry{event: event}) }
+// write writes an event of a function's log.
+func (l *eventLog) write(event lambda.Event) { l.add(entry{event: event}) }
 
-// access takes a line of the access log.
+// access writes a line of the access log.
 func (l *eventLog) access(line string, record apigateway.Record) {
-	l.take(entry{access: line, record: record})
+	l.add(entry{access: line, record: record})
 }
 
-func (l *eventLog) take(e entry) {
-	l.mu.Lock() // so that both places have the lines in the same order
+func (l *eventLog) add(e entry) {
+	l.mu.Lock() // both outputs have the same order
 	defer l.mu.Unlock()
-	_ = writeJSON(l.file, e) // nor must a full disk
+	_ = writeJSON(l.file, e) // a full disk must not stop the functions
 	select {
-	case l.shown <- e:
+	case l.queue <- e:
 	default:
 	}
 }
 
-// close returns when all is shown, or when nobody reads it.
+// close waits at most 1 s for the queue to be written.
 func (l *eventLog) close() error {
-	close(l.shown)
+	close(l.queue)
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
@@ -233,7 +234,7 @@ func (l *eventLog) close() error {
 	return l.file.Close()
 }
 
-// seed puts the example user in, as a client would.
+// seed creates the example user through the API.
 func (s *Stack) seed(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", bytes.NewReader([]byte(exampleUser)))
 	if err != nil {
@@ -248,9 +249,9 @@ func (s *Stack) seed(ctx context.Context) error {
 		return fmt.Errorf("create the example user: %w", err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
+	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusCreated {
-		err = fmt.Errorf("status %d: %s", res.StatusCode, answer)
+		err = fmt.Errorf("want status 201, got %d: %s", res.StatusCode, body)
 	}
 	if err != nil {
 		return fmt.Errorf("create the example user: %w", err)
@@ -258,7 +259,7 @@ func (s *Stack) seed(ctx context.Context) error {
 	return nil
 }
 
-// description tells a person where everything is, and what to do first.
+// description returns the startup message: the addresses, and commands to try.
 func (s *Stack) description() (string, error) {
 	lines, err := s.curl()
 	if err != nil {
@@ -266,7 +267,7 @@ func (s *Stack) description() (string, error) {
 	}
 	data := s.Database + ", table " + s.Table
 	if s.database != nil {
-		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 starts clean)"
+		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 deletes it)"
 	}
 	return fmt.Sprintf(`
 UserRequestAPI is at %s

@@ -24,7 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
-// run is a stack that was started as a person starts it.
+// run is a local stack in a process of its own.
 type run struct {
 	cmd     *exec.Cmd
 	dataDir string
@@ -33,7 +33,7 @@ type run struct {
 	ended   chan struct{} // closed when cmd has ended
 }
 
-// buffer is a [bytes.Buffer] for two goroutines.
+// buffer is a [bytes.Buffer] for concurrent use.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -51,8 +51,8 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// startRun runs a command as the leader of a process group, as a shell does, with these environment variables beside some that
-// keep it from the user's own data.
+// startRun runs a command as the leader of a process group, as a shell does, with the given environment variables and a
+// data folder and ports of its own.
 func startRun(t *testing.T, command []string, variables ...string) *run {
 	t.Helper()
 	dataDir := t.TempDir()
@@ -79,7 +79,7 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 		close(r.ended)
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // nothing is left of it unless the test has failed
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // only if the test has failed
 		<-r.ended
 		_ = r.stdout.Close()
 		if t.Failed() {
@@ -89,7 +89,7 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 	return r
 }
 
-// ready waits for the block that tells where the stack is, and returns the invoke URL and the lines to paste.
+// ready waits for the startup message, and returns its invoke URL and commands.
 func (r *run) ready(t *testing.T) (url string, curls []string) {
 	t.Helper()
 	testenv.Eventually(t, "the block with the URL", func() bool {
@@ -98,7 +98,7 @@ func (r *run) ready(t *testing.T) (url string, curls []string) {
 			t.Fatalf("ended: %v", r.cmd.ProcessState)
 		default:
 		}
-		return strings.Contains(r.stderr.String(), "Ctrl-C stops it.")
+		return strings.Contains(r.stderr.String(), "Press Ctrl-C to stop.")
 	})
 	for line := range strings.Lines(r.stderr.String()) {
 		line = strings.TrimSpace(line)
@@ -112,7 +112,7 @@ func (r *run) ready(t *testing.T) (url string, curls []string) {
 	return url, curls
 }
 
-// stopped waits until it has ended, checks that nothing is left, and returns the exit status.
+// stopped waits until the process has ended, checks that no child is left, and returns the exit status.
 func (r *run) stopped(t *testing.T) int {
 	t.Helper()
 	testenv.Eventually(t, "the end", func() bool {
@@ -145,18 +145,16 @@ func get(t *testing.T, url string) (status int, body string) {
 	return res.StatusCode, string(text)
 }
 
-// Not parallel, as all that calls mage: it puts a file into the folder of the magefile while it compiles that.
-//
-// The whole way of a new user, with the database of the stack's own; then Ctrl-C, twice, as a terminal sends it.
-func TestRun(t *testing.T) { //nolint:paralleltest // see above
+// TestRun follows a new user: start with DynamoDB Local, run the suggested commands, press Ctrl-C twice.
+func TestRun(t *testing.T) { //nolint:paralleltest // mage writes to the magefile's folder when it compiles
 	requireJava(t)
 	r := startRun(t, []string{"go", "tool", "mage", "run"}, "DYNAMODB_ENDPOINT=")
 	url, curls := r.ready(t)
 	if !strings.HasSuffix(url, "/prod") || len(curls) != 3 {
-		t.Fatalf("URL %q and lines to paste %q, want a URL that ends in /prod, and three lines", url, curls)
+		t.Fatalf("URL = %q, commands = %q; want a URL with the suffix /prod and three commands", url, curls)
 	}
 	if status, body := get(t, url+"/users?userId=1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-		t.Errorf("the example user: %d %s", status, body)
+		t.Errorf("example user: status = %d, body = %s", status, body)
 	}
 	if _, err := exec.LookPath("curl"); err == nil {
 		for i, want := range []struct{ status, text string }{{"200", "Ada Lovelace"}, {"201", "Grace Hopper"}, {"200", `"items":[`}} {
@@ -191,7 +189,7 @@ func TestRun(t *testing.T) { //nolint:paralleltest // see above
 	wantLog(t, printed)
 }
 
-// wantLog checks that a log has JSON objects only, one of them a request's.
+// wantLog checks that a log consists of JSON objects, one of them for a request.
 func wantLog(t *testing.T, log []byte) {
 	t.Helper()
 	requests := 0
@@ -199,7 +197,7 @@ func wantLog(t *testing.T, log []byte) {
 	for lines.Scan() {
 		var line struct{ Message string }
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Errorf("no JSON object: %q", lines.Text())
+			t.Errorf("not a JSON object: %q", lines.Text())
 		}
 		if line.Message == "request" {
 			requests++
@@ -210,7 +208,7 @@ func wantLog(t *testing.T, log []byte) {
 	}
 }
 
-// startProgram starts the test program in the role of deploy/cmd/local.
+// startProgram starts the test binary as deploy/cmd/local.
 func startProgram(t *testing.T, variables ...string) *run {
 	t.Helper()
 	self, err := os.Executable()
@@ -220,21 +218,21 @@ func startProgram(t *testing.T, variables ...string) *run {
 	return startRun(t, []string{self}, append(variables, programVariable+"=run")...)
 }
 
-func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some call mage
+func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some cases call mage
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
-		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to a running one")
 	}
 	tests := []struct {
 		name   string
 		mage   bool // whether mage starts the program
-		group  bool // whether the signals go to the process group, or to the one process
+		group  bool // whether the signal goes to the process group
 		signal syscall.Signal
 	}{
 		{"SIGTERM to the go command", true, false, syscall.SIGTERM},
 		{"SIGTERM to the group of the go command", true, true, syscall.SIGTERM},
-		{"SIGINT to the one process", false, false, syscall.SIGINT},
-		{"SIGTERM to the one process", false, false, syscall.SIGTERM},
+		{"SIGINT to the process", false, false, syscall.SIGINT},
+		{"SIGTERM to the process", false, false, syscall.SIGTERM},
 		{"SIGHUP to the process group", false, true, syscall.SIGHUP},
 	}
 	for _, tt := range tests {
@@ -243,7 +241,7 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some call mage
 			variables := []string{"STAGE=" + stage, "DYNAMODB_ENDPOINT=" + endpoint}
 			var r *run
 			if tt.mage {
-				testenv.SkipUnlessAll(t) // TestRun starts it in this way too
+				testenv.SkipUnlessAll(t) // TestRun also starts mage
 				r = startRun(t, []string{"go", "tool", "mage", "run"}, variables...)
 			} else {
 				t.Parallel()
@@ -251,23 +249,24 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some call mage
 			}
 			url, _ := r.ready(t)
 			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
-			// Nobody reads the log any more: that stops nothing.
+			// A closed stdout must not stop the stack.
 			if err := r.stdout.Close(); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
 				if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-					t.Errorf("the example user: %d %s", status, body)
+					t.Errorf("example user: status = %d, body = %s", status, body)
 				}
 			}
 			pid := r.cmd.Process.Pid
 			if tt.group {
 				pid = -pid
 			}
-			for range 2 { // twice, as the impatient do
-				_ = syscall.Kill(pid, tt.signal) // the second may find nobody
+			for range 2 { // a second signal must have no effect
+				_ = syscall.Kill(pid, tt.signal) // the process may have ended
 			}
-			// Once its tool has ended, the go command no longer handles signals: the second may end it before it ends by itself.
+			// Once its tool has ended, the go command no longer handles signals: the second may end it before it ends
+			// by itself.
 			const bySignal = -1
 			if status := r.stopped(t); status != 0 && (status != bySignal || !tt.mage) {
 				t.Errorf("exit status %d, want 0", status)
@@ -281,34 +280,34 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some call mage
 	}
 }
 
-// The lines to paste work whatever the authorization, and the first of them finds the example user; without what they have for it
-// the same request is refused.
+// TestRun_Authorization checks that the suggested commands succeed with each type of authorization, and that the same
+// request without authorization is rejected.
 func TestRun_Authorization(t *testing.T) {
 	t.Parallel()
 	endpoint := os.Getenv("DYNAMODB_ENDPOINT")
 	if testing.Short() || endpoint == "" {
-		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to the URL of one that runs")
+		t.Skip("needs DynamoDB Local: run go tool mage test, or set DYNAMODB_ENDPOINT to a running one")
 	}
 	help, err := exec.Command("curl", "--help", "all").Output()
 	if err != nil {
-		t.Skip("there is no curl")
+		t.Skip("needs curl")
 	}
 	for authorization, status := range map[string]int{"AWS_IAM": 403, "COGNITO_USER_POOLS": 401, "API_KEY": 403, "NONE": 200} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
 			if authorization == "AWS_IAM" && !bytes.Contains(help, []byte("--aws-sigv4")) {
-				t.Skip("this curl has no --aws-sigv4")
+				t.Skip("needs curl with --aws-sigv4")
 			}
 			stage := "t" + strings.ToLower(rand.Text()[:12])
 			r := startProgram(t, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, "AUTH="+authorization)
 			url, curls := r.ready(t)
 			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 			if len(curls) != 3 {
-				t.Fatalf("lines to paste: %q", curls)
+				t.Fatalf("commands: %q", curls)
 			}
 			_, block, _ := strings.Cut(r.stderr.String(), url+"\n")
 			block, _, _ = strings.Cut(block, "  Pages")
-			// What they answer is one JSON object a request, and nothing else.
+			// Each response is one JSON object.
 			script := `set -e; curl() { command curl -sS --fail -w '\n' "$@"; }` + "\n" + block
 			out, err := exec.Command("sh", "-c", script).CombinedOutput()
 			answers := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -317,7 +316,7 @@ func TestRun_Authorization(t *testing.T) {
 				t.Errorf("%s\n%s, %v", block, out, err)
 			}
 			if got, body := get(t, url+"/users/1"); got != status {
-				t.Errorf("without authorization: %d %s, want %d", got, body, status)
+				t.Errorf("without authorization: status = %d, body = %s; want %d", got, body, status)
 			}
 		})
 	}
@@ -332,11 +331,11 @@ func deleteTable(t *testing.T, endpoint, table string) {
 	}
 }
 
-// What is wrong with the settings is said in one line that tells what to do.
+// TestRun_WrongSettings checks the error for each invalid setting.
 func TestRun_WrongSettings(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("needs the functions, which are not built")
+		t.Skip("needs the built functions")
 	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -350,7 +349,7 @@ func TestRun_WrongSettings(t *testing.T) {
 		want      []string
 	}{
 		{"port", []string{"PORT=abc"}, []string{`PORT: want a number from 0 to 65535, got "abc"`}},
-		{"all at once", []string{"PORT=65536", "CONCURRENCY=0", "RESET=maybe"}, []string{
+		{"several errors", []string{"PORT=65536", "CONCURRENCY=0", "RESET=maybe"}, []string{
 			`PORT: want a number from 0 to 65535, got "65536"`, `CONCURRENCY: want a number from 1 to 1000, got "0"`,
 			`RESET: want 1 or 0, got "maybe"`,
 		}},
@@ -358,8 +357,8 @@ func TestRun_WrongSettings(t *testing.T) {
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
 		{"idle timeout", []string{"IDLE_TIMEOUT=-1s"}, []string{`IDLE_TIMEOUT: want a duration, such as 500ms, 15m, 6h or 7d, got "-1s"`}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
-		{"reset of another's data", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET: want it unset with DYNAMODB_ENDPOINT"}},
-		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB answers at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "leave DYNAMODB_ENDPOINT out"}},
+		{"reset of another database", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET: want it unset with DYNAMODB_ENDPOINT"}},
+		{"no database", []string{"DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"no DynamoDB at DYNAMODB_ENDPOINT=http://127.0.0.1:1", "refused", "unset DYNAMODB_ENDPOINT"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

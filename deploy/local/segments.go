@@ -15,8 +15,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// stageSegment is what API Gateway sends X-Ray of a request, and of its call of Lambda. The request's URL begins with the address of
-// the stack, and has the path of the resource; API Gateway's own segment has the path and query that the client sent, which name users.
+// stageSegment returns API Gateway's segment for a request, with a subsegment for the invocation. Its URL has the path
+// of the resource, because the path and query of the request, which API Gateway's own segment contains, identify users.
 func stageSegment(r apigateway.Record, api template.API, address string) trace.Document {
 	d := trace.Document{
 		Name:        api.Name + "/" + api.Stage,
@@ -54,7 +54,7 @@ func stageSegment(r apigateway.Record, api template.API, address string) trace.D
 			Request: &trace.HTTPRequest{
 				Method: http.MethodPost,
 				URL:    fmt.Sprintf("https://lambda.%s.amazonaws.com/2015-03-31/functions/%s/invocations", region, r.FunctionARN),
-				Traced: r.FunctionRequestID != "" || r.IntegrationStatus == 0, // Lambda sends a segment of its own
+				Traced: r.FunctionRequestID != "" || r.IntegrationStatus == 0, // Lambda sends its own segment
 			},
 		},
 		AWS: map[string]any{
@@ -65,25 +65,25 @@ func stageSegment(r apigateway.Record, api template.API, address string) trace.D
 	if r.FunctionRequestID != "" {
 		call.AWS["request_id"] = r.FunctionRequestID
 	}
-	if r.IntegrationStatus == http.StatusOK && r.FunctionRequestID == "" { // see invoker
+	if r.IntegrationStatus == http.StatusOK && r.FunctionRequestID == "" { // the response of buildFailed
 		call.Fault, call.Cause = true, &trace.Cause{Exceptions: []trace.Exception{{ID: trace.NewID(), Type: buildFailedCode}}}
 	}
 	if r.IntegrationStatus != 0 {
 		call.HTTP.Response = &trace.HTTPResponse{Status: r.IntegrationStatus}
 	}
 	flagStatus(&call, r.IntegrationStatus)
-	call.Fault = call.Fault || r.IntegrationError != "" && !call.Error // no answer, or not a usable one
+	call.Fault = call.Fault || r.IntegrationError != "" && !call.Error // no response, or a malformed one
 	d.Subsegments = []trace.Document{call}
 	return d
 }
 
-// truncate cuts a text that comes from outside to what X-Ray takes.
+// truncate shortens a string from a request to X-Ray's limit.
 func truncate(text string) string {
 	const limit = 250 // bytes
 	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
 }
 
-// functionName returns the name in the ARN of a function, an alias or a version.
+// functionName returns the function name in the ARN of a function, an alias or a version.
 func functionName(functionARN string) string {
 	name, err := arn.Parse(functionARN)
 	if parts := strings.Split(name.Resource, ":"); err == nil && len(parts) > 1 { // function:name:qualifier
@@ -92,7 +92,7 @@ func functionName(functionARN string) string {
 	return functionARN
 }
 
-// flagStatus flags a failure as X-Ray means the flags.
+// flagStatus sets the flags error, throttle and fault as X-Ray defines them.
 func flagStatus(d *trace.Document, status int) {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -104,7 +104,7 @@ func flagStatus(d *trace.Document, status int) {
 	}
 }
 
-// lambdaSegments are what Lambda sends X-Ray of an invocation: a segment of the service, and one of the function where it was run.
+// lambdaSegments returns Lambda's segments for an invocation: one for the service, and one for the function if it ran.
 func lambdaSegments(i lambda.Invocation) []trace.Document {
 	responded := i.Responded
 	if responded.IsZero() {
@@ -160,20 +160,20 @@ func lambdaSegments(i lambda.Invocation) []trace.Document {
 	return []trace.Document{service, function}
 }
 
-// cause is why an invocation failed. What a function itself says about it can be about a person, so only the names of its
-// exceptions are taken.
+// cause returns the cause of a failed invocation, or nil. Messages of the function's exceptions are omitted, because
+// they may contain personal data.
 func cause(i lambda.Invocation) *trace.Cause {
 	if i.Error == nil {
 		return nil
 	}
-	said := struct {
+	document := struct {
 		Exceptions []struct {
 			Type string `json:"type"`
 		} `json:"exceptions"`
 	}{}
-	_ = json.Unmarshal(i.Cause, &said) // it may be absent, or anything
+	_ = json.Unmarshal(i.Cause, &document) // may be absent or invalid
 	exceptions := []trace.Exception{{ID: trace.NewID(), Type: truncate(i.Error.Type), Message: truncate(i.Error.Message)}}
-	for _, e := range said.Exceptions {
+	for _, e := range document.Exceptions {
 		if e.Type != "" && e.Type != i.Error.Type {
 			exceptions = append(exceptions, trace.Exception{ID: trace.NewID(), Type: truncate(e.Type)})
 		}

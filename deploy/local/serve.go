@@ -22,8 +22,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// routes serves the pages about the stack, and the API at all other paths: outside the stage, it responds as API Gateway
-// does. Both refuse a Host that is not a name of this machine. Pages of any origin may call the API (CORS).
+// routes serves the console's pages, and the API at all other paths. Outside the stage the API responds as API Gateway
+// does. Both accept only localhost and loopback addresses as Host. Pages of any origin may call the API (CORS).
 func (s *Stack) routes() http.Handler {
 	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
 	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,23 +39,24 @@ func (s *Stack) routes() http.Handler {
 	})
 }
 
-// docs serves the reference of the API below a path, and where the stack demands signed requests, what signs those that it sends.
+// docs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that signs
+// them.
 func (s *Stack) docs(mux *http.ServeMux, path string) {
 	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {
 		stage, err := url.Parse(s.URL)
-		if err != nil { // it was made of the address of a listener
+		if err != nil { // impossible: the URL contains the address of a listener
 			panic(err)
 		}
-		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: answerTime})
+		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
 	}
 	reference.Handle(mux, path, s.page, proxy)
 }
 
-// answerTime is more than the 29 s after which the stage answers that its function has not.
-const answerTime = time.Minute
+// responseTimeout is longer than API Gateway's integration timeout of 29 s.
+const responseTimeout = time.Minute
 
-// page is the reference as it is now, for who has asked by one of the names of this machine.
+// page returns the API reference for the current source, with the Host of the request as the server.
 func (s *Stack) page(r *http.Request) (reference.Page, error) {
 	document, err := contract.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 	}
 	stage := s.resources.Load().API().Stage
 	page := reference.Page{
-		Document: document.ForStage("http://"+r.Host+"/"+stage, "The stack on this machine", s.authorization.kind),
+		Document: document.ForStage("http://"+r.Host+"/"+stage, "The local stack", s.authorization.kind),
 		Links: []reference.Link{
 			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
 			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
@@ -77,21 +78,21 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 	switch scheme := contract.SecurityScheme(s.authorization.kind); {
 	case s.authorization.kind == template.AuthorizationIAM:
 		page.Curl = signedCurl()
-		notes = append(notes, "Requests are signed on their way to the stage, with the example credentials of this stack.")
+		notes = append(notes, "Requests are signed with the local stack's example credentials.")
 	case credential != "":
 		page.Credentials = map[string]string{scheme: credential}
 	}
 	switch {
 	case len(s.failures.all()) > 0:
-		notes = append(notes, "A change of the source could not be taken over: what is below may be ahead of what runs.")
+		notes = append(notes, "The last change of the source could not be applied: this reference may be ahead of the running API.")
 	case s.watcher == nil:
-		notes = append(notes, "Changes of the source are not taken over while the stack runs: what is below may be ahead of it.")
+		notes = append(notes, "Hot reload is off: this reference may be ahead of the running API.")
 	}
 	page.Note = strings.Join(notes, " ")
 	return page, nil
 }
 
-// access takes a request that was answered.
+// access records a request: its segment and its line of the access log.
 func (s *Stack) access(line string, r apigateway.Record, api template.API) {
 	if r.Trace.Sampled {
 		s.Collector.Add(stageSegment(r, api, s.Console))
@@ -107,18 +108,18 @@ func (s *Stack) access(line string, r apigateway.Record, api template.API) {
 	}
 }
 
-// trace takes an invocation that is over.
+// trace records the segments of a completed invocation.
 func (s *Stack) trace(i lambda.Invocation) {
 	if i.Sampled {
 		s.Collector.Add(lambdaSegments(i)...)
 	}
 }
 
-// log takes an event of a function's log.
+// log records an event of a function's log.
 func (s *Stack) log(e lambda.Event) {
 	line := xray.Line{Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
 	if _, own := e.Record.(lambda.Line); !own {
-		line.RequestID = e.RequestID // a function's own lines tell the gateway's id
+		line.RequestID = e.RequestID // a function's own lines contain API Gateway's ID
 	}
 	s.Collector.Log(line)
 	if s.cfg.Log != nil {
@@ -126,7 +127,7 @@ func (s *Stack) log(e lambda.Event) {
 	}
 }
 
-// state is what the pages tell of the stack.
+// state returns the state of the stack for the pages.
 func (s *Stack) state() console.Stack {
 	api := s.resources.Load().API()
 	curl, err := s.curl()
@@ -152,7 +153,7 @@ func (s *Stack) state() console.Stack {
 	return description
 }
 
-// curl are lines that call the API, to paste into a shell one after the other.
+// curl returns shell commands that call the API.
 func (s *Stack) curl() ([]string, error) {
 	before, curl, err := s.authorization.curl()
 	if err != nil {
@@ -169,7 +170,7 @@ func (s *Stack) curl() ([]string, error) {
 	), nil
 }
 
-// routes are the methods of the API that functions serve, by path.
+// routes returns the methods that functions serve, ordered by path and method.
 func routes(api template.API, functions []template.Function) []console.Route {
 	var document struct {
 		Paths map[string]map[string]struct {
@@ -178,7 +179,7 @@ func routes(api template.API, functions []template.Function) []console.Route {
 		}
 	}
 	if err := json.Unmarshal(api.Body, &document); err != nil {
-		return nil // the gateway has refused such a document
+		return nil // impossible: the gateway rejects such a document
 	}
 	var routes []console.Route
 	for path, methods := range document.Paths {

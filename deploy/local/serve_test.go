@@ -14,7 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
-// docs asks for something of the reference.
+// docs sends a request to the API reference.
 func docs(t *testing.T, stack *local.Stack, method, path string, change func(*http.Request)) (status int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, stack.Console+"_local/docs/"+path, strings.NewReader("{}"))
@@ -34,7 +34,8 @@ func docs(t *testing.T, stack *local.Stack, method, path string, change func(*ht
 	return res.StatusCode, string(content)
 }
 
-// The reference is that of the running stage: its address, by the name that the reader uses, and how it authorizes requests.
+// The reference is that of the running stage: its address, by the name that the reader uses, and how it authorizes
+// requests.
 func TestStack_Docs(t *testing.T) {
 	t.Parallel()
 	for authorization, test := range map[string]struct{ scheme, credential string }{
@@ -64,9 +65,9 @@ func TestStack_Docs(t *testing.T) {
 			}
 			status, page := docs(t, stack, "GET", "", func(r *http.Request) { r.Header.Set("Accept", "text/html") })
 			if status != http.StatusOK || !strings.Contains(page, test.credential) {
-				t.Errorf("the page is %d, and has no %s:\n%s", status, test.credential, page)
+				t.Errorf("page: status = %d, want %s in it:\n%s", status, test.credential, page)
 			}
-			// This must not reach a function: 400 where it is authorized.
+			// This request never reaches a function: 400 if it is authorized.
 			const request = "stage/users?userId=%20"
 			signed := 404
 			if authorization == "AWS_IAM" {
@@ -77,13 +78,13 @@ func TestStack_Docs(t *testing.T) {
 				t.Errorf("%d %s, want %d", status, body, signed)
 			}
 			if status, body := docs(t, stack, "GET", request, func(*http.Request) {}); status < 400 || strings.Contains(body, "InvalidUserId") {
-				t.Errorf("not from the page: %d %s", status, body)
+				t.Errorf("cross-origin request: status = %d, body = %s", status, body)
 			}
 		})
 	}
 }
 
-// The page is that of the document on disk, and says where that may be ahead of what runs.
+// TestStack_Docs_Note checks that the reference has the document on disk, and a note if the running API may differ.
 func TestStack_Docs_Note(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -92,10 +93,10 @@ func TestStack_Docs_Note(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const behind, broken = "not taken over while the stack runs", "could not be taken over"
+	const behind, broken = "Hot reload is off", "could not be applied"
 	for _, watch := range []bool{true, false} {
 		stack, err := local.Start(t.Context(), local.Config{
-			Root: dir, DataDir: t.TempDir(), DynamoDBEndpoint: emptyDatabase(t), Bootstraps: nothingToBuild(t), Watch: watch, Progress: func(string) {},
+			Root: dir, DataDir: t.TempDir(), DynamoDBEndpoint: emptyDatabase(t), Bootstraps: fakeBootstraps(t), Watch: watch, Progress: func(string) {},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +111,7 @@ func TestStack_Docs_Note(t *testing.T) {
 			return page
 		}
 		if text := page(); strings.Contains(text, behind) == watch || strings.Contains(text, broken) {
-			t.Errorf("watched: %t:\n%.2000s", watch, text)
+			t.Errorf("watch = %t:\n%.2000s", watch, text)
 		}
 		if !watch {
 			continue
@@ -125,7 +126,7 @@ func TestStack_Docs_Note(t *testing.T) {
 		}
 		for deadline := time.Now().Add(time.Minute); !strings.Contains(page(), broken); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("the page does not say that the document is refused:\n%.2000s", page())
+				t.Fatalf("the page lacks the note about the rejected document:\n%.2000s", page())
 			}
 		}
 		if err := os.WriteFile(name, content, 0o600); err != nil {

@@ -20,7 +20,7 @@ import (
 const (
 	repository = "https://github.com/userrequestapi/userdata"
 	address    = "http://127.0.0.1:3000" // of the stack, in the pages
-	ready      = "Ctrl-C stops it."      // the last line that a starting stack prints
+	ready      = "Press Ctrl-C to stop." // the last line that a starting stack prints
 	stopping   = "Stop the stack"        // Ctrl-C is pressed before this section
 )
 

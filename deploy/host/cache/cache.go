@@ -31,8 +31,8 @@ type Entry struct {
 	Has  func() bool // reports whether the entry exists and is complete
 }
 
-// Fill calls fill unless the entry exists. Of several concurrent callers, also in other processes, one fills the entry and
-// the others wait, which they report to progress. When ctx ends, the error is its cause.
+// Fill calls fill unless the entry exists. Of several concurrent callers, also in other processes, one fills the entry
+// and the others wait, which they report to progress. When ctx ends, the error is its cause.
 func (e Entry) Fill(ctx context.Context, progress func(string), fill func() error) (err error) {
 	if e.Has() {
 		return nil
@@ -59,7 +59,8 @@ func (e Entry) Fill(ctx context.Context, progress func(string), fill func() erro
 	return fill()
 }
 
-// FillAtOnce is [Fill] for a folder that appears complete or not at all: fill writes to another folder, which is then renamed.
+// FillAtOnce is [Fill] for a folder that appears complete or not at all: fill writes to another folder, which is then
+// renamed.
 func (e Entry) FillAtOnce(ctx context.Context, progress func(string), fill func(dir string) error) error {
 	return e.Fill(ctx, progress, func() (err error) {
 		// The lock makes a fixed name safe, and a fixed name removes what a killed process left behind.

@@ -1,5 +1,5 @@
-// Package command formats the commands that messages suggest. A suggested command includes every setting that selects the
-// stage, the account and the Region, so that it can be pasted.
+// Package command formats the commands that messages suggest. A suggested command includes every setting that selects
+// the stage, the account and the Region, so that it can be pasted.
 package command
 
 import (

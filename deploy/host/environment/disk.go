@@ -10,8 +10,8 @@ import (
 
 var errDiskFull = errors.New("the disk is full")
 
-// ExplainDiskFull adds the variables that select another disk to err, if err contains the operating system's message for a
-// full disk. It returns other errors, and errors that it has already explained, unchanged.
+// ExplainDiskFull adds the variables that select another disk to err, if err contains the operating system's message
+// for a full disk. It returns other errors, and errors that it has already explained, unchanged.
 func ExplainDiskFull(err error) error {
 	if err == nil || errors.Is(err, errDiskFull) {
 		return err

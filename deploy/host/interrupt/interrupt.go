@@ -16,8 +16,8 @@ var ErrStopped = errors.New("stopped")
 // poll is the interval between checks of the parent process.
 const poll = 200 * time.Millisecond
 
-// Context returns a context that ends with SIGINT, SIGTERM or SIGHUP, or when the parent process ends. Later signals have no
-// effect until stop is called.
+// Context returns a context that ends with SIGINT, SIGTERM or SIGHUP, or when the parent process ends. Later signals
+// have no effect until stop is called.
 func Context() (ctx context.Context, stop func()) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it

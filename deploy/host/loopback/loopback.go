@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// GuardHost responds with a problem document to requests whose Host is not localhost or a loopback address. Otherwise a site
-// whose name resolves to 127.0.0.1 could read the responses (DNS rebinding).
+// GuardHost responds with a problem document to requests whose Host is not localhost or a loopback address. Otherwise a
+// site whose name resolves to 127.0.0.1 could read the responses (DNS rebinding).
 func GuardHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := checkHost(r.Host); err != nil {

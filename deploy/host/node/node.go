@@ -44,11 +44,11 @@ func (e *Env) Path(elem ...string) string {
 	return filepath.Join(append([]string{e.dir, modules}, elem...)...)
 }
 
-// Environment returns an environment with the packages of a package.json and its package-lock.json, which pins every package
-// by version and checksum. The environment is kept in the user's cache folder. If it does not exist, npm downloads the
-// packages with the user's configuration, and runs none of their scripts. Of several concurrent callers, also in other
-// processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Node.js 20 or later, or no npm.
-// When ctx ends, the error is its cause.
+// Environment returns an environment with the packages of a package.json and its package-lock.json, which pins every
+// package by version and checksum. The environment is kept in the user's cache folder. If it does not exist, npm
+// downloads the packages with the user's configuration, and runs none of their scripts. Of several concurrent callers,
+// also in other processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Node.js 20 or
+// later, or no npm. When ctx ends, the error is its cause.
 func Environment(ctx context.Context, packageJSON, lock []byte, progress func(string)) (*Env, error) {
 	parent, err := cache.Dir("node")
 	if err != nil {

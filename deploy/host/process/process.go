@@ -1,8 +1,8 @@
 // Package process runs child processes that do not outlive this process.
 //
-// Each child leads its own process group. Ctrl-C in a terminal therefore reaches only this process, which then stops its
-// children in order. A signal sent to a child also reaches the child's own children. Windows has no process groups: see
-// [Groups].
+// Each child leads its own process group. Ctrl-C in a terminal therefore reaches only this process, which then stops
+// its children in order. A signal sent to a child also reaches the child's own children. Windows has no process groups:
+// see [Groups].
 package process
 
 import (

@@ -11,8 +11,8 @@ import (
 // grace is the time an interrupted program has to end.
 const grace = 3 * time.Second
 
-// Run starts cmd and waits until it has ended. When ctx ends, Run sends SIGINT to the process group, because the go command
-// removes its work folder only then. After 3 s it kills the group. The error is then ctx's cause.
+// Run starts cmd and waits until it has ended. When ctx ends, Run sends SIGINT to the process group, because the go
+// command removes its work folder only then. After 3 s it kills the group. The error is then ctx's cause.
 func Run(ctx context.Context, cmd *exec.Cmd) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -30,8 +30,8 @@ func WithArgument(what string, target func(ctx context.Context, argument string)
 	}
 }
 
-// Main runs the target named by the first argument with the remaining arguments, and exits. The exit code is 0 on success;
-// otherwise that of the error's method ExitStatus, or 1.
+// Main runs the target named by the first argument with the remaining arguments, and exits. The exit code is 0 on
+// success; otherwise that of the error's method ExitStatus, or 1.
 func Main(targets map[string]Target) { os.Exit(run(targets, os.Args[1:])) }
 
 func run(targets map[string]Target, args []string) int {

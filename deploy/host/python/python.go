@@ -40,11 +40,11 @@ type Env struct{ dir string }
 // Program returns the path of an installed program, such as cfn-lint.
 func (e *Env) Program(name string) string { return filepath.Join(e.dir, "bin", name) }
 
-// Environment returns a virtual environment with the given requirements, a pip requirements file that pins every distribution,
-// dependencies included, by version and SHA-256. The environment is kept in the user's cache folder. If it does not exist, pip
-// downloads built distributions (wheels) only, with the user's configuration. Of several concurrent callers, also in other
-// processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Python 3.11 or later with its venv
-// module. When ctx ends, the error is its cause.
+// Environment returns a virtual environment with the given requirements, a pip requirements file that pins every
+// distribution, dependencies included, by version and SHA-256. The environment is kept in the user's cache folder. If
+// it does not exist, pip downloads built distributions (wheels) only, with the user's configuration. Of several
+// concurrent callers, also in other processes, one installs and the others wait. The error wraps [ErrAbsent] if there
+// is no Python 3.11 or later with its venv module. When ctx ends, the error is its cause.
 func Environment(ctx context.Context, requirements []byte, progress func(string)) (*Env, error) {
 	parent, err := cache.Dir("python")
 	if err != nil {
@@ -117,7 +117,8 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	return stdout.String(), err
 }
 
-// reason returns pip's output from its first error on, or else the last line, which is the exception of a Python traceback.
+// reason returns pip's output from its first error on, or else the last line, which is the exception of a Python
+// traceback.
 func reason(printed string) string {
 	if i := strings.Index(printed, "ERROR: "); i >= 0 {
 		return strings.Join(strings.Fields(printed[i:]), " ")
