@@ -81,7 +81,8 @@ func TestStack_Authorize(t *testing.T) {
 	}
 }
 
-// TestStart_UserPoolKey checks that the key of the user pool and tokens outlive the stack, and that only the user can read the key.
+// TestStart_UserPoolKey checks that the key of the user pool and tokens outlive the stack, and that only the user can
+// read the key.
 func TestStart_UserPoolKey(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
@@ -146,12 +147,12 @@ func TestStart_UserPoolKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"empty": "", "no JSON": "{", "no key": "{}", "a public key": string(public)} {
+	for name, text := range map[string]string{"empty": "", "invalid JSON": "{", "no key": "{}", "public key": string(public)} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := start(t, dataDir, parameters); err == nil || !strings.Contains(err.Error(), file+" has no private key") {
-			t.Errorf("%s: error = %v, want a private key to be required", name, err)
+		if _, err := start(t, dataDir, parameters); err == nil || !strings.Contains(err.Error(), "want a private key in "+file) {
+			t.Errorf("%s: error = %v, want the path of the file", name, err)
 		}
 	}
 }

@@ -291,8 +291,8 @@ func TestStart_CancelledDuringTableRequest(t *testing.T) {
 	})
 }
 
-// wantCancelled starts a stack, cancels the start when inProgress returns true, and checks that no process with dir in its
-// command line is left. TestMain checks that no goroutine is left.
+// wantCancelled starts a stack, cancels the start when inProgress returns true, and checks that no process with dir in
+// its command line is left. TestMain checks that no goroutine is left.
 func wantCancelled(t *testing.T, dir string, inProgress func() bool, config local.Config) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

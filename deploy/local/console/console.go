@@ -1,5 +1,5 @@
-// Package console serves the pages of a running stack: what it is made of and how to try it, every request's trace and log lines,
-// and the service map. Pages, style and scripts are embedded as they were written; they need nothing but the console itself.
+// Package console serves the web pages of the local stack: an overview with commands to try, traces, log lines and the
+// service map. The embedded pages, styles and scripts need no build step and no other server.
 package console
 
 import (
@@ -29,53 +29,53 @@ var pages embed.FS
 //go:embed assets
 var assets embed.FS
 
-// Config says what there is to show. All fields must be set.
+// Config configures a [Console]. All fields must be set.
 type Config struct {
 	Collector *xray.Collector
-	// Stack returns the present state of the stack. It may be called from any goroutine.
+	// Stack returns the current state of the stack. It must be safe for concurrent use.
 	Stack func() Stack
-	// Docs adds the reference of the API to what is served, below a path such as /_local/docs/.
+	// Docs registers the handlers of the API reference below a path such as /_local/docs/.
 	Docs func(mux *http.ServeMux, path string)
 }
 
-// Stack is what the first page tells of a stack.
+// Stack is the state of a stack on the home page.
 type Stack struct {
 	Name          string    `json:"name"`
-	URL           string    `json:"url"`           // invoke URL, with the stage, without a slash at its end
+	URL           string    `json:"url"`           // invoke URL with the stage, without a trailing slash
 	Stage         string    `json:"stage"`         // such as prod
 	Authorization string    `json:"authorization"` // NONE, AWS_IAM, …
 	Routes        []Route   `json:"routes"`
-	Curl          []string  `json:"curl"` // lines to paste into a shell
+	Curl          []string  `json:"curl"` // shell commands
 	Database      string    `json:"database"`
 	Table         string    `json:"table"`
-	DataDir       string    `json:"dataDir"` // "": the database is not the stack's own
+	DataDir       string    `json:"dataDir"` // "" if the stack did not start the database
 	LogFile       string    `json:"logFile"`
 	Failures      []Failure `json:"failures"`
-	Reload        bool      `json:"reload"` // what is saved is built and swapped in
+	Reload        bool      `json:"reload"` // hot reload is on
 }
 
 // Route is one method of one path of the API.
 type Route struct {
 	Method   string `json:"method"`
 	Path     string `json:"path"`
-	Function string `json:"function"` // "": the gateway answers itself
+	Function string `json:"function"` // "" for a mock integration
 	Summary  string `json:"summary"`
 }
 
-// Failure is a change that could not be taken over. Functions that do not build are told to their clients; all else goes on as
-// before.
+// Failure is a change of the source that could not be applied. Requests for functions that do not compile get an error
+// response; everything else keeps running unchanged.
 type Failure struct {
-	Functions []string  `json:"functions"` // that do not build; none: the API document or the template is at fault
+	Functions []string  `json:"functions"` // that do not compile; empty for an error in the API document or the template
 	Output    string    `json:"output"`
 	Time      time.Time `json:"time"`
 }
 
-// Console is the handler for all that is not below the stage's path. It must be closed before a server of it can shut down
-// gracefully: [http.Server.RegisterOnShutdown] with Close.
+// Console is the handler of the pages. A server can shut down gracefully only if it is closed: register Close with
+// [http.Server.RegisterOnShutdown].
 type Console struct {
 	cfg     Config
 	mux     *http.ServeMux
-	guarded http.Handler // serves what mux has to whom it is for
+	guarded http.Handler // mux behind loopback.Guard
 	pages   map[string]*template.Template
 	etags   map[string]string // by path below assets
 
@@ -85,7 +85,7 @@ type Console struct {
 	close   func()
 }
 
-// New makes the console of a stack.
+// New returns the Console of a stack.
 func New(cfg Config) *Console {
 	c := &Console{
 		cfg: cfg, mux: http.NewServeMux(), pages: map[string]*template.Template{}, etags: map[string]string{},
@@ -93,21 +93,21 @@ func New(cfg Config) *Console {
 	}
 	c.close = sync.OnceFunc(func() { close(c.closed) })
 	c.guarded = loopback.Guard(http.HandlerFunc(c.serve))
-	c.hash()
+	c.hashAssets()
 
 	c.page("GET /{$}", "home", "Home", needHTML)
 	c.page("GET /_local/traces", "traces", "Traces")
 	c.page("GET /_local/traces/{id}", "traces", "Traces")
 	c.page("GET /_local/map", "map", "Service map")
 	c.page("GET /_local/logs", "logs", "Logs")
-	c.redirect("GET /_local", "/", needHTML) // as the page there
+	c.redirect("GET /_local", "/", needHTML)
 	c.redirect("GET /_local/{$}", "/", needHTML)
 	for _, name := range []string{"traces", "map", "logs"} {
 		c.redirect("GET /_local/"+name+"/{$}", "/_local/"+name)
 	}
 	cfg.Docs(c.mux, docsPath)
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, r.PathValue("file")) })
-	// Browsers ask for it where no page names another, as with the document.
+	// Browsers request it for responses without a link to an icon, such as the API document.
 	c.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, "icon.svg") })
 	c.mux.HandleFunc("GET /_local/api/stack", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.cfg.Stack()) })
 	c.mux.HandleFunc("GET /_local/api/traces", c.traces)
@@ -124,7 +124,7 @@ func New(cfg Config) *Console {
 
 const docsPath = "/_local/docs/"
 
-// Changed tells the pages that are open that the state of the stack is another now.
+// Changed notifies the open pages that the state of the stack has changed.
 func (c *Console) Changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,17 +138,17 @@ func (c *Console) nextChange() <-chan struct{} {
 	return c.changed
 }
 
-// Close ends the streams of events, which would end only with their pages. All else is served as before.
+// Close ends the event streams, which otherwise end only with their pages. Other requests are still served.
 func (c *Console) Close() { c.close() }
 
-// ServeHTTP answers requests to this machine by a name of this machine. Whatever else finds nothing gets a problem document that
-// tells where the API is.
+// ServeHTTP implements [http.Handler], behind [loopback.Guard]. The response for an unknown path is a problem document
+// with the URL of the API.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.guarded.ServeHTTP(w, r)
 }
 
-// policy lets pages use what the console serves, no inline script or style, and no markup that a script makes of text; nobody may
-// frame them.
+// policy allows only scripts, styles and images of the console. It forbids inline code, markup parsed from strings, and
+// framing.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -159,35 +159,36 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request) {
 		c.mux.ServeHTTP(w, r)
 		return
 	}
-	refusal := refusal{header: http.Header{}} // not the response's: the mux may set Location
-	handler.ServeHTTP(&refusal, r)
-	if refusal.status == http.StatusMethodNotAllowed {
-		allow := refusal.header.Get("Allow")
+	response := muxResponse{header: http.Header{}} // not the response's: the mux may set Location
+	handler.ServeHTTP(&response, r)
+	if response.status == http.StatusMethodNotAllowed {
+		allow := response.header.Get("Allow")
 		w.Header().Set("Allow", allow)
-		loopback.WriteProblem(w, refusal.status, "MethodNotAllowed", fmt.Sprintf("%s takes %s only.", r.URL.Path, allow))
+		detail := fmt.Sprintf("%s allows only %s.", r.URL.Path, allow)
+		loopback.WriteProblem(w, response.status, "MethodNotAllowed", detail)
 		return
 	}
 	c.notFound(w, r)
 }
 
-// refusal takes what [http.ServeMux] says of a request that it has no handler for: the status and the header Allow.
-type refusal struct {
+// muxResponse records the status and headers of [http.ServeMux] for a request without a handler.
+type muxResponse struct {
 	header http.Header
 	status int
 }
 
-func (r *refusal) Header() http.Header            { return r.header }
-func (r *refusal) WriteHeader(status int)         { r.status = status }
-func (r *refusal) Write(text []byte) (int, error) { return len(text), nil }
+func (r *muxResponse) Header() http.Header            { return r.header }
+func (r *muxResponse) WriteHeader(status int)         { r.status = status }
+func (r *muxResponse) Write(text []byte) (int, error) { return len(text), nil }
 
-// notFound tells a client that missed the stage where it is.
+// notFound responds with 404 and the URL of the API.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 	stack := c.cfg.Stack()
 	loopback.WriteProblem(w, http.StatusNotFound, "RouteNotFound", fmt.Sprintf(
-		"There is nothing at %s. The API is at %s, such as GET %[2]s/users; pages about it are at / for a browser.", r.URL.Path, stack.URL))
+		"No route for %s. The API is at %s (for example GET %[2]s/users), its pages at / in a browser.", r.URL.Path, stack.URL))
 }
 
-// page serves a page from the folder of pages within the layout, when all conditions hold.
+// page registers a page of the folder pages, within the layout, if all conditions hold.
 func (c *Console) page(pattern, name, title string, conditions ...condition) {
 	if c.pages[name] == nil {
 		c.pages[name] = template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
@@ -203,11 +204,11 @@ func (c *Console) page(pattern, name, title string, conditions ...condition) {
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = page.WriteTo(w) // a client that has gone
+		_, _ = page.WriteTo(w) // fails if the client has disconnected
 	})
 }
 
-// redirect redirects to the page at another path, when all conditions hold.
+// redirect registers a redirect to another path, if all conditions hold.
 func (c *Console) redirect(pattern, to string, conditions ...condition) {
 	c.handle(pattern, conditions, func(w http.ResponseWriter, r *http.Request) {
 		target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
@@ -215,7 +216,7 @@ func (c *Console) redirect(pattern, to string, conditions ...condition) {
 	})
 }
 
-// condition reports whether there is a page for the request; it may set headers of the response.
+// condition reports whether the request gets the page; it may set headers of the response.
 type condition func(http.Header, *http.Request) bool
 
 // handle registers a handler that responds with 404 unless all conditions hold.
@@ -236,8 +237,8 @@ func needHTML(header http.Header, r *http.Request) bool {
 	return loopback.AcceptsHTML(r)
 }
 
-// hash gives each asset a tag: embedded files have no time of change.
-func (c *Console) hash() {
+// hashAssets computes an ETag for each asset, because embedded files have no modification time.
+func (c *Console) hashAssets() {
 	err := fs.WalkDir(assets, "assets", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -250,7 +251,7 @@ func (c *Console) hash() {
 		c.etags[strings.TrimPrefix(name, "assets/")] = `"` + hex.EncodeToString(sum[:8]) + `"`
 		return nil
 	})
-	if err != nil { // what is embedded is there
+	if err != nil { // impossible for embedded files
 		panic(err)
 	}
 }
@@ -266,7 +267,7 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
 	http.ServeFileFS(w, r, assets, path.Join("assets", file))
 }
 
-// traces answers with the traces that match, newest first.
+// traces responds with the traces that match, newest first.
 func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
 	filter, err := xray.ParseFilter(r.URL.Query())
 	if err != nil {
@@ -281,7 +282,7 @@ func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
 func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 	detail, ok := c.cfg.Collector.Trace(r.PathValue("id"))
 	if !ok {
-		loopback.WriteProblem(w, http.StatusNotFound, "TraceNotFound", "It has not arrived yet, or made way for newer ones.")
+		loopback.WriteProblem(w, http.StatusNotFound, "TraceNotFound", "The trace has not arrived yet, or newer ones have replaced it.")
 		return
 	}
 	writeJSON(w, struct {
@@ -299,7 +300,7 @@ func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, c.cfg.Collector.Map(filter))
 }
 
-// logs answers with the log lines that match, oldest first.
+// logs responds with the log lines that match, oldest first.
 func (c *Console) logs(w http.ResponseWriter, r *http.Request) {
 	filter, err := xray.ParseLineFilter(r.URL.Query())
 	if err != nil {
@@ -311,15 +312,14 @@ func (c *Console) logs(w http.ResponseWriter, r *http.Request) {
 	}{append([]xray.Line{}, c.cfg.Collector.Lines(filter)...)})
 }
 
-// A page that is open is told of changes this often at most, and of being connected at least this often: a connection that nobody
-// holds any more is noticed only by writing to it.
 const (
-	eventInterval = 200 * time.Millisecond
-	keepAlive     = 15 * time.Second
+	eventInterval = 200 * time.Millisecond // minimum time between events
+	keepAlive     = 15 * time.Second       // maximum time between writes, which detect closed connections
 	writeTimeout  = 10 * time.Second
 )
 
-// events is a stream of server-sent events ("HTML Living Standard", 9.2): one at once, and one after each change.
+// events responds with a stream of server-sent events ("HTML Living Standard", 9.2): one immediately, and one after
+// each change.
 func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	received, unsubscribe := c.cfg.Collector.Subscribe()
 	defer unsubscribe()
@@ -327,7 +327,7 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	controller := http.NewResponseController(w)
 	for message := "retry: 1000\ndata: change\n\n"; ; {
 		changed := c.nextChange()
-		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout)) // a writer without deadlines just waits
+		_ = controller.SetWriteDeadline(time.Now().Add(writeTimeout)) // not supported by all writers
 		if _, err := w.Write([]byte(message)); err != nil {
 			return
 		}
@@ -353,12 +353,12 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 			}
 		case <-changed:
 		case <-time.After(keepAlive):
-			message = ": still here\n\n"
+			message = ": keep-alive\n\n"
 		}
 	}
 }
 
-// writeJSON answers with a value. Values that cannot be encoded are a fault of the program.
+// writeJSON responds with a value as JSON.
 func writeJSON(w http.ResponseWriter, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const traceID = "1-6b036893-f9c7520967698c2c89b59906"
 
-// running is a console that is served, and what it shows.
+// running is a console behind a test server.
 type running struct {
 	*console.Console
 	collector *xray.Collector
@@ -33,7 +33,7 @@ type running struct {
 	client    *http.Client
 }
 
-// serve serves a console of a stack that has got one request.
+// serve starts a console with the trace of one request.
 func serve(t *testing.T) running {
 	t.Helper()
 	c, err := xray.Listen(xray.Options{})
@@ -64,7 +64,7 @@ func serve(t *testing.T) running {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		if err := server.Config.Shutdown(ctx); err != nil {
-			t.Errorf("the server does not shut down: %v", err)
+			t.Errorf("shut down: %v", err)
 		}
 		server.Close()
 		if err := c.Close(); err != nil {
@@ -74,15 +74,15 @@ func serve(t *testing.T) running {
 	return running{handler, c, server.URL, server.Client()}
 }
 
-// answer is a response that was read.
-type answer struct {
+// response is a response with its body.
+type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
 // do sends a request. change may be nil.
-func (r running) do(t *testing.T, method, path string, change func(*http.Request)) answer {
+func (r running) do(t *testing.T, method, path string, change func(*http.Request)) response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, http.NoBody)
 	if err != nil {
@@ -100,17 +100,17 @@ func (r running) do(t *testing.T, method, path string, change func(*http.Request
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, string(body)}
+	return response{res.StatusCode, res.Header, string(body)}
 }
 
 func accept(mediaTypes string) func(*http.Request) {
 	return func(r *http.Request) { r.Header.Set("Accept", mediaTypes) }
 }
 
-// browser is what browsers send when an address is entered.
+// browser is the Accept header of browsers for pages.
 const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	for _, test := range []struct {
@@ -120,8 +120,8 @@ func TestAnswers(t *testing.T) {
 		contentType        string
 		body               string // a part of it
 	}{
-		{"first page", "GET", "/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
-		{"first page, HEAD", "HEAD", "/", browser, 200, "text/html; charset=utf-8", ""},
+		{"home page", "GET", "/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
+		{"home page, HEAD", "HEAD", "/", browser, 200, "text/html; charset=utf-8", ""},
 		{"a client that missed the stage", "GET", "/", "*/*", 404, "application/problem+json", "http://127.0.0.1:3000/prod"},
 		{"without Accept", "GET", "/", "", 404, "application/problem+json", "RouteNotFound"},
 		{"HTML refused", "GET", "/", "text/html;q=0, application/json", 404, "application/problem+json", "RouteNotFound"},
@@ -155,8 +155,8 @@ func TestAnswers(t *testing.T) {
 		{"wrong filter of lines", "GET", "/_local/api/logs?limit=x", "", 400, "application/problem+json", "InvalidFilter"},
 		{"map as JSON", "GET", "/_local/api/map", "", 200, "application/json", `"AWS::ApiGateway::Stage"`},
 		{"stack", "GET", "/_local/api/stack", "", 200, "application/json", `"path":"/users"`},
-		{"wrong method", "GET", "/_local/api/clear", "", 405, "application/problem+json", "takes POST only"},
-		{"wrong method of a page", "DELETE", "/_local/traces", "", 405, "application/problem+json", "takes GET, HEAD only"},
+		{"wrong method", "GET", "/_local/api/clear", "", 405, "application/problem+json", "allows only POST"},
+		{"wrong method of a page", "DELETE", "/_local/traces", "", 405, "application/problem+json", "allows only GET, HEAD"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -169,18 +169,18 @@ func TestAnswers(t *testing.T) {
 			}
 			if test.status >= 400 {
 				if location := got.header.Get("Location"); location != "" {
-					t.Errorf("the header Location is %s", location)
+					t.Errorf("Location = %s, want none", location)
 				}
 				if allowed := got.header.Get("Allow") != ""; allowed != (test.status == 405) {
-					t.Errorf("the header Allow is %q", got.header.Get("Allow"))
+					t.Errorf("Allow = %q", got.header.Get("Allow"))
 				}
 				var problem struct{ Status int }
 				if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != test.status {
-					t.Errorf("got the problem %s (%v), want one with the status %d", got.body, err, test.status)
+					t.Errorf("problem = %s, error = %v; want status %d", got.body, err, test.status)
 				}
 			}
 			if got.header.Get("X-Content-Type-Options") != "nosniff" || got.header.Get("Content-Security-Policy") == "" {
-				t.Errorf("got the headers %v, want those that protect", got.header)
+				t.Errorf("headers = %v, want the security headers", got.header)
 			}
 		})
 	}
@@ -201,7 +201,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-func TestTraceWithItsLines(t *testing.T) {
+func TestTraceWithLines(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	body := c.do(t, "GET", "/_local/api/traces/"+traceID, nil).body
@@ -223,12 +223,12 @@ func TestTraceWithItsLines(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	if lines := c.do(t, "GET", "/_local/api/logs?trace="+traceID, nil).body; !strings.Contains(lines, `"source":"access log"`) {
-		t.Errorf("got the lines %s", lines)
+		t.Errorf("lines = %s", lines)
 	}
 }
 
-// TestPagesHoldNoInlineCode looks for what the Content-Security-Policy would not let run.
-func TestPagesHoldNoInlineCode(t *testing.T) {
+// TestPages_NoInlineCode looks for code that the Content-Security-Policy would block.
+func TestPages_NoInlineCode(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	inline := regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:|https?://[^1]`)
@@ -239,14 +239,14 @@ func TestPagesHoldNoInlineCode(t *testing.T) {
 		}
 		for _, asset := range regexp.MustCompile(`/_local/assets/[^"]+`).FindAllString(body, -1) {
 			if got := c.do(t, "GET", asset, nil); got.status != http.StatusOK {
-				t.Errorf("%s names %s, which answers %d", path, asset, got.status)
+				t.Errorf("%s links to %s: status = %d", path, asset, got.status)
 			}
 		}
 	}
 }
 
-// TestScriptsImportWhatIsThere follows the imports of modules: a browser tells of a wrong one in its console only.
-func TestScriptsImportWhatIsThere(t *testing.T) {
+// TestScripts_Imports follows the imports of modules: a browser reports a missing module only in its developer tools.
+func TestScripts_Imports(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	imports := regexp.MustCompile(`(?m)^import [^;]*"\./([^"]+)";`)
@@ -265,17 +265,17 @@ func TestScriptsImportWhatIsThere(t *testing.T) {
 		}
 	}
 	if !seen["dom.js"] {
-		t.Errorf("saw %v, want the modules that are imported too", seen)
+		t.Errorf("modules = %v, want the imported ones too", seen)
 	}
 }
 
-func TestAssetsAreCachedByContent(t *testing.T) {
+func TestAssets_ETag(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	etag := c.do(t, "GET", "/_local/assets/console.css", nil).header.Get("ETag")
 	again := c.do(t, "GET", "/_local/assets/console.css", func(r *http.Request) { r.Header.Set("If-None-Match", etag) })
 	if etag == "" || again.status != http.StatusNotModified || again.body != "" {
-		t.Errorf("got %d, want 304 for the ETag %s", again.status, etag)
+		t.Errorf("status = %d, want 304 for the ETag %s", again.status, etag)
 	}
 }
 
@@ -299,12 +299,12 @@ func TestClear(t *testing.T) {
 		headers map[string]string
 		status  int
 	}{
-		"a program":         {nil, 204},
-		"the page":          {map[string]string{"Sec-Fetch-Site": "same-origin"}, 204},
-		"another site":      {map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403},
-		"another port":      {map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}, 403},
-		"an old browser":    {map[string]string{"Origin": "https://evil.example"}, 403},
-		"a page of no site": {map[string]string{"Origin": "null"}, 403},
+		"program":                        {nil, 204},
+		"same origin":                    {map[string]string{"Sec-Fetch-Site": "same-origin"}, 204},
+		"cross-site":                     {map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403},
+		"other port":                     {map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:1"}, 403},
+		"browser without Sec-Fetch-Site": {map[string]string{"Origin": "https://evil.example"}, 403},
+		"opaque origin":                  {map[string]string{"Origin": "null"}, 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -318,13 +318,13 @@ func TestClear(t *testing.T) {
 				t.Errorf("got %d, want %d: %s", got.status, test.status, got.body)
 			}
 			if _, there := c.collector.Trace(traceID); there != (test.status == 403) {
-				t.Errorf("the trace is there: %t", there)
+				t.Errorf("trace exists: %t", there)
 			}
 		})
 	}
 }
 
-// TestEvents reads the stream as a page does, which ends when the server shuts down.
+// TestEvents reads the stream of events until the server shuts down.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
@@ -338,7 +338,7 @@ func TestEvents(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Errorf("got the type %s", got)
+		t.Errorf("content type = %s", got)
 	}
 	scanner, lines := bufio.NewScanner(res.Body), make(chan string)
 	go func() {
@@ -353,21 +353,21 @@ func TestEvents(t *testing.T) {
 			select {
 			case line, open := <-lines:
 				if !open {
-					t.Fatalf("the stream has ended, want an event: %s", what)
+					t.Fatalf("end of stream, want an event %s", what)
 				}
 				if line == "data: change" {
 					return
 				}
 			case <-deadline:
-				t.Fatalf("no event: %s", what)
+				t.Fatalf("no event %s", what)
 			}
 		}
 	}
-	next("at the beginning")
+	next("at the start")
 	c.collector.Log(xray.Line{Source: "test", Text: "a line"})
-	next("of a line")
+	next("after a line")
 	c.Changed()
-	next("of the stack")
+	next("after a change of the stack")
 	c.Close()
 	c.Close()
 	for deadline := time.After(10 * time.Second); ; {
@@ -377,13 +377,13 @@ func TestEvents(t *testing.T) {
 				return
 			}
 		case <-deadline:
-			t.Fatal("the stream goes on after Close")
+			t.Fatal("the stream is open after Close")
 		}
 	}
 }
 
-// TestStackHidesNothingButTheDocument guards the names that the first page reads.
-func TestStackHidesNothingButTheDocument(t *testing.T) {
+// TestStack_Fields checks the names that the home page reads.
+func TestStack_Fields(t *testing.T) {
 	t.Parallel()
 	body := serve(t).do(t, "GET", "/_local/api/stack", nil).body
 	var stack map[string]any

@@ -1,5 +1,4 @@
-// Package debug provides the debugger that the functions of the stack on this machine can run under: Delve, of the version that
-// the workspace's go.mod names as a tool.
+// Package debug runs functions of the local stack under Delve, in the version of the workspace's go.mod.
 package debug
 
 import (
@@ -16,8 +15,8 @@ import (
 
 const tool = "github.com/go-delve/delve/cmd/dlv"
 
-// Build returns the path of Delve's executable in the folder dir, which it builds where it is missing or not up to date. root is
-// the workspace, whose tool it is. progress is told when it has to be built, which takes a minute; nil: nobody is.
+// Build builds Delve in the folder dir, if it is missing or out of date, and returns the path of its executable. root
+// is the workspace. progress, if not nil, is called before the first build, which takes a minute.
 func Build(ctx context.Context, root, dir string, progress func(step string)) (string, error) {
 	executable, err := filepath.Abs(filepath.Join(dir, "dlv"))
 	if err != nil {
@@ -36,14 +35,14 @@ func Build(ctx context.Context, root, dir string, progress func(step string)) (s
 	return executable, nil
 }
 
-// Command returns the command, but for its last argument, that runs an executable under the debugger dlv. The executable runs at
-// once, without waiting for an editor: those that attach to the address, such as 127.0.0.1:2345, speak either Delve's own
-// protocol or the Debug Adapter Protocol, and may come and go. On SIGTERM the debugger ends, and the executable with it; that
-// has a process group of its own, which SIGKILL to the debugger's does not reach.
+// Command returns the command that runs an executable under the debugger dlv, without its last argument, the
+// executable. The executable starts at once. Editors may attach to and detach from the address, such as 127.0.0.1:2345,
+// with Delve's protocol or the Debug Adapter Protocol. On SIGTERM the debugger ends with its executable. The executable
+// has its own process group, so SIGKILL to the debugger's group does not reach it.
 func Command(dlv, address string) []string {
 	return []string{
 		dlv, "exec", "--headless", "--accept-multiclient", "--continue", "--api-version=2", "--listen=" + address,
-		// Else the line that tells the address comes between those of the executable, which are JSON.
+		// Delve would log the address between the JSON lines of the executable.
 		"--log-dest=" + os.DevNull,
 	}
 }

@@ -39,23 +39,23 @@ func main() {
 }
 
 func serve(request int) {
-	answer := request + 1
+	response := request + 1
 	time.Sleep(10 * time.Millisecond)
-	_ = answer
+	_ = response
 }
 `
 
-// breakpoint is the line after which answer has its value.
+// breakpoint is the line after the assignment to response.
 const breakpoint = 13
 
-// session is an executable that runs under the debugger.
+// session is an executable under the debugger.
 type session struct {
 	debugger *process.Process
 	address  string
 	source   string // of the executable
 	client   *rpc.Client
 	pid      int    // of the executable
-	output   string // the file that has what both print
+	output   string // file with the output of both
 }
 
 func start(t *testing.T) session {
@@ -68,7 +68,7 @@ func start(t *testing.T) session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A socket is no port, which another program could take.
+	// Unlike a port, no other program can take a Unix socket.
 	s := session{address: "unix:" + filepath.Join(dir, "socket"), source: filepath.Join(dir, "main.go"), output: filepath.Join(dir, "output")}
 	for name, content := range map[string]string{"main.go": program, "go.mod": "module example.com/get\n\ngo 1.26.0\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -101,14 +101,14 @@ func start(t *testing.T) session {
 		call(t, s.client, "State", map[string]any{"NonBlocking": true}, &present)
 		return present.State.Running
 	})
-	command(t, s.client, "halt") // else the next question has no answer
+	command(t, s.client, "halt") // Delve responds to most calls only when the program is halted
 	var id struct{ Pid int }
 	call(t, s.client, "ProcessPid", struct{}{}, &id)
 	s.pid = id.Pid
 	return s
 }
 
-// An executable as the debugger gets it, stopped at a breakpoint that was set after its start.
+// TestCommand sets a breakpoint after the start of the executable, and checks that Delve stops there.
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -118,9 +118,9 @@ func TestCommand(t *testing.T) {
 		t.Errorf("stopped at %s:%d, want %s:%d", stopped.File, stopped.Line, s.source, breakpoint)
 	}
 	var result struct{ Variable struct{ Value string } }
-	call(t, s.client, "Eval", map[string]any{"Scope": map[string]any{"GoroutineID": -1}, "Expr": "answer - request"}, &result)
+	call(t, s.client, "Eval", map[string]any{"Scope": map[string]any{"GoroutineID": -1}, "Expr": "response - request"}, &result)
 	if result.Variable.Value != "1" {
-		t.Errorf("answer - request = %q, want 1", result.Variable.Value)
+		t.Errorf("response - request = %q, want 1", result.Variable.Value)
 	}
 
 	if err := s.debugger.Stop(timeout); err != nil {
@@ -128,7 +128,7 @@ func TestCommand(t *testing.T) {
 	}
 	testenv.Eventually(t, "the end of the executable", func() bool { return errors.Is(syscall.Kill(s.pid, 0), syscall.ESRCH) })
 	if printed, err := os.ReadFile(s.output); err != nil || len(printed) > 0 {
-		t.Errorf("the debugger printed %q, %v between the executable's lines", printed, err)
+		t.Errorf("the debugger printed %q between the executable's lines; error = %v", printed, err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestSupervise(t *testing.T) {
 		defer close(returned)
 		debug.Supervise(ctx, s.address)
 	}()
-	// By itself the debugger stays when the executable has ended.
+	// Without Supervise, the debugger does not end with the executable.
 	resumed := s.client.Go("RPCServer.Command", map[string]any{"name": "continue"}, &struct{}{}, make(chan *rpc.Call, 1))
 	if err := syscall.Kill(s.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestSupervise(t *testing.T) {
 	<-resumed.Done
 	select {
 	case <-returned:
-		t.Error("it does not wait for the next start")
+		t.Error("Supervise returned before the end of its context")
 	default:
 	}
 	cancel()
@@ -175,7 +175,7 @@ func TestBuild(t *testing.T) {
 		}
 	}
 	if len(steps) != 1 {
-		t.Errorf("told %q, want one line: the second time there is nothing to build", steps)
+		t.Errorf("progress = %q, want one line: the second call builds nothing", steps)
 	}
 }
 
@@ -188,12 +188,12 @@ func dial(t *testing.T, socket string, debugger *process.Process) *rpc.Client {
 			return jsonrpc.NewClient(connection)
 		}
 		if debugger.State() != nil {
-			t.Fatalf("the debugger does not listen: %v, %v", err, debugger.State())
+			t.Fatalf("the debugger does not listen: error = %v, state = %v", err, debugger.State())
 		}
 	}
 }
 
-// state is the part of Delve's api.DebuggerState that is looked at.
+// state is a part of Delve's api.DebuggerState.
 type state struct {
 	Running       bool
 	CurrentThread struct {
@@ -221,6 +221,6 @@ func call(t *testing.T, client *rpc.Client, method string, arguments, result any
 func TestBuild_NoTool(t *testing.T) {
 	t.Parallel()
 	if _, err := debug.Build(t.Context(), t.TempDir(), t.TempDir(), nil); err == nil {
-		t.Error("built where no module has the tool")
+		t.Error("Build without the tool in go.mod: error = nil")
 	}
 }

@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// interval is how often the debugger is asked.
+// interval is the polling interval.
 const interval = 250 * time.Millisecond
 
-// Supervise has the debugger that [Command] starts at the address end when its executable has, until ctx ends and however often
-// the two are started again. By itself it stays, for an editor to start the executable anew, and who waits for the executable
-// would wait for ever.
+// Supervise ends the debugger of [Command] at the address whenever its executable has ended, until ctx ends. Otherwise
+// the debugger would keep running, so that an editor can restart the executable, and the process would never end.
 func Supervise(ctx context.Context, address string) {
 	network := "tcp"
 	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
@@ -28,7 +27,7 @@ func Supervise(ctx context.Context, address string) {
 		if err == nil {
 			client := jsonrpc.NewClient(connection)
 			stop := context.AfterFunc(ctx, func() { _ = client.Close() })
-			follow(ctx, client, ticker)
+			superviseOne(ctx, client, ticker)
 			stop()
 			_ = client.Close()
 		}
@@ -40,8 +39,8 @@ func Supervise(ctx context.Context, address string) {
 	}
 }
 
-// follow returns when the debugger has ended.
-func follow(ctx context.Context, client *rpc.Client, ticker *time.Ticker) {
+// superviseOne ends one debugger when its executable has ended. It returns when the debugger or ctx has ended.
+func superviseOne(ctx context.Context, client *rpc.Client, ticker *time.Ticker) {
 	for {
 		err := client.Call("RPCServer.State", map[string]any{"NonBlocking": true}, &struct{}{})
 		refused, ok := errors.AsType[rpc.ServerError](err)

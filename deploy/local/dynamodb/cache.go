@@ -20,24 +20,24 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/cache"
 )
 
-// The npm package that carries DynamoDB Local 1.25.1, and what its tarball must be.
+// The npm package that contains DynamoDB Local 1.25.1, and the checksum of its tarball.
 const (
 	packageName    = "amplify-dynamodb-simulator"
 	packageVersion = "2.9.30"
 	packageSHA512  = "c5379e44bbf311fab2779961ddb1f8734907bd21c79a6843e590ec1c52804398" +
 		"36665e89aa515dbad6908422c7cf1129e91cb5a3b4c1ea7888a17b9002749ec1"
 	tarball  = packageName + "-" + packageVersion + ".tgz"
-	emulator = "package/emulator/" // where DynamoDB Local is in the tarball
+	emulator = "package/emulator/" // folder of DynamoDB Local in the tarball
 	jarFile  = "DynamoDBLocal.jar"
 	libDir   = "DynamoDBLocal_lib"
 
-	serverJar = "server.jar" // what runs: see writeServerJar
+	serverJar = "server.jar" // written by writeServerJar
 )
 
 // program is DynamoDB Local in the cache.
 type program struct{ dir string }
 
-// newProgram takes the folder of the cache; empty: that of the user.
+// newProgram returns the program in cacheDir, or in the user's cache folder if cacheDir is empty.
 func newProgram(cacheDir string) (program, error) {
 	var err error
 	if cacheDir == "" {
@@ -51,7 +51,7 @@ func newProgram(cacheDir string) (program, error) {
 	return program{filepath.Join(cacheDir, "dynamodb-local-"+packageVersion)}, nil
 }
 
-// has reports whether the program's folder has the file.
+// has reports whether the program's folder contains the file.
 func (p program) has(name string) bool {
 	info, err := os.Stat(filepath.Join(p.dir, name))
 	return err == nil && info.Mode().IsRegular()
@@ -60,7 +60,7 @@ func (p program) has(name string) bool {
 func (p program) downloaded() bool { return p.has(jarFile) }
 func (p program) installed() bool  { return p.downloaded() && p.has(serverJar) }
 
-// install fetches DynamoDB Local unless the cache has it.
+// install downloads DynamoDB Local unless it is in the cache.
 func (p program) install(ctx context.Context, npm string, progress func(string)) error {
 	if p.installed() {
 		return nil
@@ -77,7 +77,7 @@ func (p program) install(ctx context.Context, npm string, progress func(string))
 			return fmt.Errorf("unpack DynamoDB Local: %w", err)
 		}
 		if err := os.Remove(packed); err != nil {
-			return fmt.Errorf("remove what DynamoDB Local was packed in: %w", err)
+			return fmt.Errorf("remove the tarball of DynamoDB Local: %w", err)
 		}
 		return nil
 	})
@@ -93,7 +93,7 @@ func (p program) install(ctx context.Context, npm string, progress func(string))
 	})
 }
 
-// download lets npm, with the user's registry settings, put the tarball into dir.
+// download downloads the tarball into dir with npm, which uses the user's registry settings.
 func download(ctx context.Context, npm, dir string) error {
 	cmd := exec.Command(npm, "pack", packageName+"@"+packageVersion, "--pack-destination", dir, "--ignore-scripts")
 	cmd.Dir = dir
@@ -109,10 +109,10 @@ func download(ctx context.Context, npm, dir string) error {
 	return nil
 }
 
-// npmNoise matches what npm says beside the reason of a failure.
+// npmNoise matches lines of npm's output that do not state the reason of a failure.
 var npmNoise = regexp.MustCompile(`^\s*($|at |syscall |errno |A complete log of this run)`)
 
-// npmErrors returns the first of npm's own error lines in one, without their prefix, stack traces and the pointer to npm's log.
+// npmErrors joins npm's first error lines, without their prefix, stack traces and the path of npm's log.
 func npmErrors(printed string) string {
 	var reasons []string
 	last := ""
@@ -135,11 +135,11 @@ func npmErrors(printed string) string {
 	return strings.Join(reasons[:min(len(reasons), 4)], "; ")
 }
 
-// unpackFile checks the tarball against the pinned sum and then unpacks DynamoDB Local from it into dir.
+// unpackFile verifies the checksum of the tarball and unpacks DynamoDB Local into dir.
 func unpackFile(ctx context.Context, name, dir string) (err error) {
 	packed, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("npm pack did not leave %s: run again, or with another version of npm", tarball)
+		return fmt.Errorf("npm pack did not write %s: run again, or use another version of npm", tarball)
 	}
 	if err != nil {
 		return err
@@ -151,9 +151,9 @@ func unpackFile(ctx context.Context, name, dir string) (err error) {
 		return err
 	}
 	if sum := hex.EncodeToString(hash.Sum(nil)); sum != packageSHA512 {
-		return fmt.Errorf("the download (%d bytes) is not %s@%s as it was published: its SHA-512 is %s, not %s; "+
-			"it was cut off or changed on the way, and nothing of it was kept: run again, and if that does not help, "+
-			"see what serves it (npm config get registry)", size, packageName, packageVersion, sum, packageSHA512)
+		return fmt.Errorf("the download (%d bytes) is not %s@%s as published: its SHA-512 is %s, want %s; "+
+			"the download was truncated or modified and has been deleted: run again, or check the registry "+
+			"(npm config get registry)", size, packageName, packageVersion, sum, packageSHA512)
 	}
 	if _, err := packed.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -166,7 +166,7 @@ func unpackFile(ctx context.Context, name, dir string) (err error) {
 	return unpack(ctx, packed, root)
 }
 
-// unpack writes the files under package/emulator/ of an npm tarball into root, which no entry can leave.
+// unpack writes the files below package/emulator/ of an npm tarball to root. Entries outside root are errors.
 func unpack(ctx context.Context, packed io.Reader, root *os.Root) error {
 	unzipped, err := gzip.NewReader(packed)
 	if err != nil {
@@ -208,5 +208,5 @@ func writeFile(root *os.Root, name string, content io.Reader, size int64) (err e
 	if _, err := io.CopyN(file, content, size); err != nil {
 		return err
 	}
-	return file.Sync() // before the rename that declares it whole
+	return file.Sync() // before the folder is renamed
 }

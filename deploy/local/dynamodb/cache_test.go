@@ -58,13 +58,13 @@ func TestFirstUse_Concurrent(t *testing.T) {
 		t.Errorf("cache folder (-want +got):\n%s", diff)
 	}
 
-	// A complete cache needs no npm, and running leaves it as it is.
+	// A complete cache needs no npm, and a run does not change it.
 	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
 	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
 		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
 	}
 
-	// What an earlier version of this package has installed is used.
+	// A program without server.jar, from an earlier version of this package, is used.
 	if err := os.Remove(filepath.Join(cache, "dynamodb-local-2.9.30", "server.jar")); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestFirstUse_Concurrent(t *testing.T) {
 	}
 }
 
-// The second run finds the archive that the first has written.
+// TestStart_ClassArchive checks that the second run uses the archive of the first.
 func TestStart_ClassArchive(t *testing.T) {
 	t.Parallel()
 	requireReal(t)
@@ -106,32 +106,32 @@ func TestStart_ClassArchive(t *testing.T) {
 		})
 		closeServer(t, s)
 		if log := read(t, config.LogFile); !strings.Contains(log, handler+" source: "+want) {
-			t.Errorf("the handler is not loaded from %s", want)
+			t.Errorf("handler not loaded from %s", want)
 		}
 	}
 	const fromJar, fromArchive = "file:", "shared objects file"
 	wantSource(fromJar)
 	wantSource(fromArchive)
 	if left, err := filepath.Glob(archive + ".new"); err != nil || len(left) > 0 {
-		t.Errorf("left: %q, %v", left, err)
+		t.Errorf("files left: %q, error = %v", left, err)
 	}
-	// An archive that does not fit is ignored.
+	// An archive that does not match is ignored.
 	if err := errors.Join(os.Remove(archive), os.WriteFile(archive, []byte("damaged"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	wantSource(fromJar)
 }
 
-// An update of Java makes another archive.
+// TestArchive checks that the path of the archive changes with an update of Java.
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	java, dir := script(t, "exit"), t.TempDir()
 	first := dynamodb.Archive(dir, java)
 	if got := dynamodb.Archive(dir, java); got != first {
-		t.Errorf("the same Java: %s, want %s", got, first)
+		t.Errorf("same Java: %s, want %s", got, first)
 	}
 	if got := dynamodb.Archive(t.TempDir(), java); filepath.Base(got) == filepath.Base(first) {
-		t.Errorf("another folder: %s, want another name", got)
+		t.Errorf("other folder: %s, want another path", got)
 	}
 	link := filepath.Join(t.TempDir(), "java")
 	if err := os.Symlink(java, link); err != nil {
@@ -142,10 +142,10 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := dynamodb.Archive(dir, java); got == first {
-		t.Error("an updated Java has the same archive")
+		t.Error("the archive is the same after an update of Java")
 	}
 	if got := dynamodb.Archive(dir, link); got == linked {
-		t.Error("an updated Java has the same archive behind a symbolic link")
+		t.Error("the archive is the same after an update of Java behind a symbolic link")
 	}
 }
 
@@ -171,17 +171,17 @@ func TestDownloadFails(t *testing.T) {
 					"reason: connect ECONNREFUSED 127.0.0.1:9; check the network", "run again",
 			},
 		},
-		{"npm fails, in the manner of older ones", `echo 'npm ERR! code E404'; exit 1`, []string{"code E404; check"}},
+		{"older npm fails", `echo 'npm ERR! code E404'; exit 1`, []string{"code E404; check"}},
 		{"npm crashes", `echo 'Segmentation fault'; kill -9 $$`, []string{"signal: killed", "Segmentation fault; check"}},
 		{
-			"another file", `printf changed >amplify-dynamodb-simulator-2.9.30.tgz`,
-			[]string{"the download (7 bytes) is not amplify-dynamodb-simulator@2.9.30 as it was published", "run again"},
+			"other file", `printf changed >amplify-dynamodb-simulator-2.9.30.tgz`,
+			[]string{"the download (7 bytes) is not amplify-dynamodb-simulator@2.9.30 as published", "run again"},
 		},
 		{
-			"cut off", `: >amplify-dynamodb-simulator-2.9.30.tgz`,
-			[]string{"the download (0 bytes) is not amplify-dynamodb-simulator@2.9.30 as it was published", "SHA-512", "run again"},
+			"truncated", `: >amplify-dynamodb-simulator-2.9.30.tgz`,
+			[]string{"the download (0 bytes) is not amplify-dynamodb-simulator@2.9.30 as published", "SHA-512", "run again"},
 		},
-		{"no file", `exit 0`, []string{"npm pack did not leave amplify-dynamodb-simulator-2.9.30.tgz", "run again"}},
+		{"no file", `exit 0`, []string{"npm pack did not write amplify-dynamodb-simulator-2.9.30.tgz", "run again"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestDownloadFails(t *testing.T) {
 				Java:     fakeJava(t, "17.0.15", ""),
 				NPM:      script(t, "echo call >>"+calls+"\n"+tt.npm),
 			}
-			for range 2 { // the second run tries again
+			for range 2 { // the second run retries
 				_, err := dynamodb.Start(t.Context(), config)
 				wantMessage(t, err, tt.want...)
 				if diff := cmp.Diff([]string{"dynamodb-local-2.9.30.lock"}, listing(t, cache)[""]); diff != "" {
@@ -223,13 +223,13 @@ func TestDownload_Cancel(t *testing.T) {
 	}()
 	npm := waitForPid(t, pidFile)
 
-	// Another run waits for the first, and can be stopped too.
+	// A second run waits for the first, and can be cancelled.
 	waiting, stopWaiting := context.WithCancel(t.Context())
 	defer stopWaiting()
 	second := config
 	second.Progress = func(step string) {
-		if !strings.HasPrefix(step, "Waiting for another run") {
-			t.Errorf("step %q, want to wait", step)
+		if !strings.HasPrefix(step, "Waiting for another process") {
+			t.Errorf("step = %q, want waiting", step)
 		}
 		stopWaiting()
 	}
@@ -259,23 +259,23 @@ func TestUnpack(t *testing.T) {
 		wantErr string
 	}{
 		{
-			name: "only the emulator",
+			name: "emulator only",
 			entries: []tar.Header{
 				file("package/index.js"), file("package/emulator/a.jar"), file("package/emulator/lib/b.jar"), file("emulator/c.jar"),
 			},
 			want: map[string][]string{"": {"a.jar", "lib"}, "lib": {"b.jar"}},
 		},
-		{name: "above the folder", entries: []tar.Header{file("package/emulator/../../../evil")}, wantErr: "escapes"},
-		{name: "absolute", entries: []tar.Header{file("package/emulator//tmp/evil")}, wantErr: "escapes"},
+		{name: "parent folder", entries: []tar.Header{file("package/emulator/../../../evil")}, wantErr: "escapes"},
+		{name: "absolute path", entries: []tar.Header{file("package/emulator//tmp/evil")}, wantErr: "escapes"},
 		{
-			name: "a link",
+			name: "link",
 			entries: []tar.Header{
 				{Name: "package/emulator/link", Typeflag: tar.TypeSymlink, Linkname: "/tmp"}, file("package/emulator/link/evil"),
 			},
 			wantErr: "package/emulator/link is not a regular file",
 		},
 		{
-			name:    "twice",
+			name:    "duplicate",
 			entries: []tar.Header{file("package/emulator/a.jar"), file("package/emulator/a.jar")},
 			wantErr: "exists",
 		},
@@ -323,7 +323,7 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
-// listing returns the names in dir and in each folder below it; the key "" is dir itself.
+// listing returns the names in dir and in each folder below it; the key "" is dir.
 func listing(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	names := map[string][]string{}

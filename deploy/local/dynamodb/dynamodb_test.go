@@ -37,7 +37,7 @@ func TestStart(t *testing.T) {
 		conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(address, port))
 		if err == nil {
 			_ = conn.Close()
-			t.Errorf("reachable on %s, want only on 127.0.0.1", address)
+			t.Errorf("reachable on %s, want only 127.0.0.1", address)
 		}
 	}
 	select {
@@ -60,16 +60,16 @@ func TestStart(t *testing.T) {
 	}
 	if conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
 		_ = conn.Close()
-		t.Error("the port still answers after Close")
+		t.Error("the port still responds after Close")
 	}
 	if _, err := os.Stat(filepath.Dir(log)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the working folder is still there: %v", err)
+		t.Errorf("working folder after Close: error = %v, want not exist", err)
 	}
 }
 
 func TestStart_KeepsData(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data of a user") // a space, as folders may have
+	dir := filepath.Join(t.TempDir(), "data of a user") // with spaces
 	config := dynamodb.Config{DataDir: dir, LogFile: filepath.Join(t.TempDir(), "java.log")}
 
 	first := start(t, config)
@@ -88,7 +88,7 @@ func TestStart_KeepsData(t *testing.T) {
 		t.Errorf("log file = %s, want %s", second.LogFile(), config.LogFile)
 	}
 	if _, err := os.Stat(config.LogFile); err != nil {
-		t.Errorf("a log file that was asked for goes away: %v", err)
+		t.Errorf("configured log file after Close: %v", err)
 	}
 
 	config.Reset = true
@@ -112,12 +112,12 @@ func TestStart_DamagedData(t *testing.T) {
 			"is damaged (SQLite: file is encrypted or is not a database)",
 		},
 		{
-			"cut off",
+			"truncated",
 			func(file string) error { return os.WriteFile(file, []byte("SQLite format 3\x00\x04\x00"), 0o600) },
 			"is damaged (SQLite: ",
 		},
 		{
-			"cannot be opened",
+			"not readable",
 			func(file string) error { return os.Mkdir(file, 0o700) },
 			"cannot use shared-local-instance.db",
 		},
@@ -133,10 +133,10 @@ func TestStart_DamagedData(t *testing.T) {
 			_, err := dynamodb.Start(t.Context(), config)
 			wantMessage(t, err, tt.want, dir, "RESET=1 go tool mage run", config.LogFile)
 			if log := read(t, config.LogFile); !strings.Contains(log, "SQLiteException") {
-				t.Errorf("the log has no cause:\n%s", log)
+				t.Errorf("the log lacks the cause:\n%s", log)
 			}
 			config.Reset = true
-			start(t, config) // what the message advises helps
+			start(t, config) // the advice in the error works
 		})
 	}
 }
@@ -150,13 +150,13 @@ func TestServer_Dies(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.Done()
-	wantMessage(t, s.Err(), "ended by itself", "signal: killed", s.LogFile())
+	wantMessage(t, s.Err(), "ended unexpectedly", "signal: killed", s.LogFile())
 	closeServer(t, s)
 	if s.Err() == nil {
-		t.Error("Close makes Err forget why the database ended")
+		t.Error("Err = nil after Close")
 	}
 	if _, err := os.Stat(s.LogFile()); err != nil {
-		t.Errorf("the log that the message names is gone: %v", err)
+		t.Errorf("log file in the error: %v", err)
 	}
 	if err := os.RemoveAll(filepath.Dir(s.LogFile())); err != nil {
 		t.Error(err)
@@ -190,10 +190,10 @@ func TestStart_Cancel(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
-		java string // what java does: it must write its process id
+		java string // shell script of java, which writes its process ID to $PID
 	}{
-		{"while the version is asked", `echo $$ >$PID; sleep 600 & wait`},
-		{"while the database starts", `case $1 in -version) echo 'version "21"'; exit;; esac; echo $$ >$PID; sleep 600 & wait`},
+		{"during the version check", `echo $$ >$PID; sleep 600 & wait`},
+		{"during the start of the database", `case $1 in -version) echo 'version "21"'; exit;; esac; echo $$ >$PID; sleep 600 & wait`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestStart_Cancel(t *testing.T) {
 			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 				t.Errorf("java still runs: %v", err)
 			}
-			// Nothing is held any more: the next start gets as far as its own failure.
+			// The lock and the port are released: the next start reaches its own failure.
 			config.Java = fakeJava(t, "21", "echo again; exit 1")
 			_, err := dynamodb.Start(t.Context(), config)
 			wantMessage(t, err, "again (exit status 1)")
@@ -226,7 +226,7 @@ func TestStart_Cancel(t *testing.T) {
 	}
 }
 
-// start runs the real DynamoDB Local, from the user's cache, until the test ends.
+// start runs DynamoDB Local from the user's cache until the test ends.
 func start(t *testing.T, config dynamodb.Config) *dynamodb.Server {
 	t.Helper()
 	requireReal(t)
@@ -263,7 +263,7 @@ func connect(t *testing.T, s *dynamodb.Server) *awsdynamodb.Client {
 	return dynamodb.Connect(s.Endpoint(), func(o *awsdynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} })
 }
 
-// put makes the table Things and puts one item into it.
+// put creates the table Things with one item.
 func put(t *testing.T, client *awsdynamodb.Client, id string) {
 	t.Helper()
 	if _, err := dynamodb.CreateTable(t.Context(), client, properties(t, `{
@@ -291,7 +291,7 @@ func portOf(t *testing.T, s *dynamodb.Server) string {
 	return port
 }
 
-// otherAddresses returns the addresses of this machine that are not 127.0.0.1.
+// otherAddresses returns the addresses of this machine except 127.0.0.1.
 func otherAddresses(t *testing.T) []string {
 	t.Helper()
 	addresses, err := net.InterfaceAddrs()
@@ -318,27 +318,28 @@ func busyPort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// wantMessage checks that err says all of want, to a person: no stack trace, and not in a flood of lines.
+// wantMessage checks that err contains all of want in a few lines, without a stack trace.
 func wantMessage(t *testing.T, err error, want ...string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("no error, want one that says %q", want)
+		t.Fatalf("error = nil, want %q in it", want)
 	}
 	for _, text := range want {
 		if !strings.Contains(err.Error(), text) {
-			t.Errorf("error does not say %q: %v", text, err)
+			t.Errorf("want %q in the error %v", text, err)
 		}
 	}
 	if strings.Contains(err.Error(), "\tat ") || strings.Count(err.Error(), "\n") > 3 {
-		t.Errorf("error is not one message: %v", err)
+		t.Errorf("want one message without a stack trace, got %v", err)
 	}
 }
 
-// script makes an executable shell script.
+// script writes an executable shell script.
 func script(t *testing.T, body string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "command")
-	// Written by a child: a file that this process has open for writing may reach a concurrent fork and then be "busy".
+	// A child writes it: a concurrent fork could inherit a file open for writing, and running it would fail with
+	// ETXTBSY.
 	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
 	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -347,14 +348,14 @@ func script(t *testing.T, body string) string {
 	return name
 }
 
-// fakeJava makes a java command that tells version and otherwise does body.
+// fakeJava writes a java command that prints version for -version and otherwise runs body.
 func fakeJava(t *testing.T, version, body string) string {
 	t.Helper()
 	return script(t, `if [ "$1" = -version ]; then echo 'openjdk version "`+version+`" 2025-04-15' >&2; exit; fi
 `+body)
 }
 
-// fakeCache makes a cache folder that counts as complete.
+// fakeCache creates a cache folder that passes as complete.
 func fakeCache(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// Unpack is tested by itself: no tarball but the pinned one gets that far.
+// Unpack is exported because only the pinned tarball passes the checksum.
 func Unpack(ctx context.Context, packed io.Reader, root *os.Root) error {
 	return unpack(ctx, packed, root)
 }
@@ -14,7 +14,7 @@ func Unpack(ctx context.Context, packed io.Reader, root *os.Root) error {
 // Archive returns the path of the class archive for a java command.
 func Archive(dir, java string) string { return program{dir}.archive(java).Path }
 
-// Install returns the folder of the program in the user's cache.
+// Install installs the program in the user's cache and returns its folder.
 func Install(ctx context.Context) (string, error) {
 	p, err := newProgram("")
 	if err != nil {

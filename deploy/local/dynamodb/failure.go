@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// sqliteFailure matches what sqlite4java prints: a code, SQLite's own if positive (https://www.sqlite.org/rescode.html) and the
-// library's if negative, and the reason, last and mostly in brackets.
+// sqliteFailure matches an exception of sqlite4java: the result code, of SQLite if positive
+// (https://www.sqlite.org/rescode.html) or of the library if negative, and the reason, usually in brackets at the end.
 var sqliteFailure = regexp.MustCompile(`SQLiteException: \[(-?\d+)\] (?:.*\[)?([^\[\]\n]+)`)
 
 // SQLite's result codes for a damaged file.
@@ -19,8 +19,8 @@ const (
 	sqliteNotADB  = 26
 )
 
-// storageFailure returns why DynamoDB Local, which still runs, cannot open its database file; nil if it printed nothing of
-// that kind.
+// storageFailure returns the error with which DynamoDB Local failed to open its database file, or nil. DynamoDB Local
+// keeps running after such an error.
 func (s *Server) storageFailure() error {
 	output, err := os.ReadFile(s.logFile)
 	if err != nil {
@@ -36,17 +36,17 @@ func (s *Server) storageFailure() error {
 	case err != nil || code < 0 || s.dataDir == "":
 		return fmt.Errorf("DynamoDB Local cannot load its storage: %s; its output is in %s", reason, s.logFile)
 	case code == sqliteCorrupt || code == sqliteNotADB:
-		return fmt.Errorf("the data in %s is damaged (SQLite: %s): put a sound copy of %s there, or start clean, without the "+
-			"data, by `RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
+		return fmt.Errorf("the data in %s is damaged (SQLite: %s): restore %s from a backup, or delete the data with "+
+			"`RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
 			s.dataDir, reason, databaseFile, s.logFile)
 	default:
-		return fmt.Errorf("DynamoDB Local cannot use %s in %s (SQLite: %s): see to its permissions and to free disk space, or "+
-			"start clean, without the data, by `RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
+		return fmt.Errorf("DynamoDB Local cannot use %s in %s (SQLite: %s): check its permissions and the free disk space, or "+
+			"delete the data with `RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
 			databaseFile, s.dataDir, reason, s.logFile)
 	}
 }
 
-// failure returns how the JVM ended, with the one line of its output that tells the cause.
+// failure returns an error with the exit status of the JVM and the line of its output that states the cause.
 func (s *Server) failure() error {
 	if err := s.storageFailure(); err != nil {
 		return err
@@ -62,10 +62,11 @@ func (s *Server) failure() error {
 	return errors.New(reason + " (" + s.process.State().String() + "); its output is in " + s.logFile)
 }
 
-// notice matches the lines that Java prints in addition to the reason of a failure: options from the environment and warnings.
+// notice matches lines of Java's output that do not state the reason of a failure: options from the environment and
+// warnings.
 var notice = regexp.MustCompile(`^(Picked up |WARNING: |\[[0-9.]+s\]\[|[^:]* VM warning: )`)
 
-// causeLine returns the innermost cause of a Java stack trace, or else the first line that is not just a notice.
+// causeLine returns the innermost cause of a Java stack trace, or else the first line that is not a notice.
 func causeLine(output string) string {
 	first, cause := "", ""
 	for line := range strings.Lines(output) {

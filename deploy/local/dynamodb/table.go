@@ -19,8 +19,8 @@ import (
 
 const activeTimeout = time.Minute
 
-// Connect returns a client for a DynamoDB Local at endpoint. It signs with made-up credentials, which DynamoDB Local demands
-// but does not check, and reads nothing of the user's AWS settings.
+// Connect returns a client for the DynamoDB Local at endpoint. It signs with fixed credentials, which DynamoDB Local
+// requires but does not check, and does not read the user's AWS settings.
 func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		BaseEndpoint:          aws.String(endpoint),
@@ -32,8 +32,8 @@ func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	}, options...)
 }
 
-// table holds the properties of AWS::DynamoDB::Table that are carried over, and by name those that are left out because
-// DynamoDB Local does not have them or they mean nothing on one machine.
+// table has the properties of AWS::DynamoDB::Table that CreateTable uses. It ignores those of type ignored, which
+// DynamoDB Local does not support.
 type table struct {
 	TableName              string
 	AttributeDefinitions   []types.AttributeDefinition
@@ -59,7 +59,7 @@ type globalIndex struct {
 
 type ignored = json.RawMessage
 
-// throughput takes numbers and strings: a resolved parameter is a string.
+// throughput accepts numbers and strings: a resolved parameter is a string.
 type throughput struct{ ReadCapacityUnits, WriteCapacityUnits json.Number }
 
 type stream struct {
@@ -67,10 +67,10 @@ type stream struct {
 	ResourcePolicy ignored
 }
 
-// CreateTable makes a table as properties say, the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide)
-// with all intrinsic functions resolved, and waits until it is active. Properties that mean nothing on one machine are left
-// out; an unknown one is an error. A table that exists already is left as it is (created is false) if its keys and
-// indexes are those of properties, and is an error otherwise.
+// CreateTable creates a table and waits until it is active. properties are the Properties of an AWS::DynamoDB::Table
+// resource (CloudFormation User Guide) with all intrinsic functions resolved. Properties without a local equivalent are
+// ignored; unknown properties are errors. If a table with the same keys and indexes exists, CreateTable does not change
+// it and created is false; other keys or indexes are an error.
 func CreateTable(ctx context.Context, client *dynamodb.Client, properties map[string]any) (created bool, err error) {
 	input, err := createTableInput(properties)
 	if err != nil {
@@ -94,7 +94,7 @@ func CreateTable(ctx context.Context, client *dynamodb.Client, properties map[st
 }
 
 func createTableInput(properties map[string]any) (*dynamodb.CreateTableInput, error) {
-	// The decoder alone would name one unknown property only, and take names in any case.
+	// The decoder would report only one unknown property, and ignore the case of names.
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		if _, ok := reflect.TypeFor[table]().FieldByName(name); !ok {
@@ -159,7 +159,7 @@ func (t *throughput) convert() (*types.ProvisionedThroughput, error) {
 	return &types.ProvisionedThroughput{ReadCapacityUnits: &read, WriteCapacityUnits: &write}, nil
 }
 
-// checkTable compares what cannot be changed by later requests: the keys of the table and of its indexes.
+// checkTable compares the keys of the existing table and of its indexes with those of input.
 func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.CreateTableInput) error {
 	name := aws.ToString(input.TableName)
 	described, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: input.TableName})
@@ -182,13 +182,13 @@ func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.Cr
 		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
 	}
 	if !maps.Equal(got, want) {
-		return fmt.Errorf("table %s exists with %s, but the template defines %s: start clean (RESET=1 for "+
-			"the stack's own data), choose another STAGE, or take the change back", name, describe(got), describe(want))
+		return fmt.Errorf("table %s exists with %s, but the template defines %s: delete the data with RESET=1, "+
+			"choose another STAGE, or revert the change", name, describe(got), describe(want))
 	}
 	return nil
 }
 
-// keys returns a key schema in one line, such as "userId S HASH, at N RANGE".
+// keys formats a key schema, such as "userId S HASH, at N RANGE".
 func keys(schema []types.KeySchemaElement, definitions []types.AttributeDefinition) string {
 	var parts []string
 	for _, key := range schema {

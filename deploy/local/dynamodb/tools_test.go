@@ -40,23 +40,23 @@ func TestStart_Missing(t *testing.T) {
 
 func TestStart_JavaVersion(t *testing.T) {
 	t.Parallel()
-	const tooOld, goesOn = "too old for DynamoDB Local: install Java 17 or newer", "is in use by another program"
+	const tooOld, recent = "too old for DynamoDB Local: install Java 17 or newer", "is in use by another program"
 	tests := []struct{ version, want string }{
 		{"1.8.0_392", tooOld},
 		{"9", tooOld},
 		{"11.0.2", tooOld},
 		{"16.0.2", tooOld},
-		{"17-ea", goesOn},
-		{"17.0.15", goesOn},
-		{"21", goesOn},
-		{"25.0.2", goesOn},
-		{"26-ea", goesOn},
-		{"unheard", "does not tell its version"},
+		{"17-ea", recent},
+		{"17.0.15", recent},
+		{"21", recent},
+		{"25.0.2", recent},
+		{"26-ea", recent},
+		{"unheard", "unknown version"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.version, func(t *testing.T) {
 			t.Parallel()
-			// A busy port is what fails next.
+			// The next step fails because of the port in use.
 			config := dynamodb.Config{Java: fakeJava(t, tt.version, ""), CacheDir: fakeCache(t), Port: busyPort(t)}
 			_, err := dynamodb.Start(t.Context(), config)
 			wantMessage(t, err, tt.want)
@@ -90,7 +90,7 @@ func TestStart_FindsJava(t *testing.T) {
 	wantMessage(t, err, filepath.Join(bin, "java")+" is Java 9, too old")
 }
 
-// place puts the command into the folder dir under the name java.
+// place moves command to dir/java.
 func place(t *testing.T, command, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// Sources returns the files that each function is compiled from, in order.
+// Sources returns the sorted source files of each function.
 func Sources(ctx context.Context, config Config) (map[string][]string, error) {
-	present, err := newScanner(config).scan(ctx)
+	current, err := newScanner(config).scan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	files := map[string][]string{}
-	for _, file := range slices.Sorted(maps.Keys(present.sources)) {
-		for function := range present.sources[file].functions {
+	for _, file := range slices.Sorted(maps.Keys(current.sources)) {
+		for function := range current.sources[file].functions {
 			files[function] = append(files[function], file)
 		}
 	}

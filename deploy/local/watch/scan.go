@@ -20,29 +20,29 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// state is what the sources are at one time.
+// state is a snapshot of the sources.
 type state struct {
 	sources map[string]source // by path
-	folders map[string]bool   // whose events tell that there is a change; they all exist
+	folders map[string]bool   // existing folders to watch
 }
 
-// source is a file that something is made from.
+// source is a source file of functions or of the API.
 type source struct {
 	digest    [sha256.Size]byte
-	functions map[string]bool // names of those that are compiled from it
-	api       bool            // the API is made from it
+	functions map[string]bool // names of the functions compiled from it
+	api       bool            // the API document or the template
 }
 
-// scanner finds the files that the functions and the API are made from. It finds the imports by itself, because the go
-// command takes a second for what is looked at after each save.
+// scanner finds the source files of the functions and of the API. It resolves imports itself, because the go command
+// takes a second and a scan follows each save.
 type scanner struct {
 	root      string
 	functions []build.Function
 	context   gobuild.Context
-	modules   map[string]modules // by the path of the go.mod that says so
+	modules   map[string]modules // by path of the go.mod
 }
 
-// modules are those in folders of this machine that a function is compiled from, its own among them.
+// modules are the modules in local folders that a function is compiled from, including its own.
 type modules struct {
 	digest  [sha256.Size]byte // of the go.mod
 	folders map[string]string // by module path
@@ -57,16 +57,16 @@ func newScanner(config Config) *scanner {
 	}
 }
 
-// scan returns what the sources are now. What the compiler will complain about is no error here.
+// scan returns the current state of the sources. It ignores errors that the compiler will report.
 func (s *scanner) scan(ctx context.Context) (state, error) {
-	present := state{sources: map[string]source{}, folders: map[string]bool{}}
+	current := state{sources: map[string]source{}, folders: map[string]bool{}}
 	packages := map[string]*pkg{} // by folder
 	for _, function := range s.functions {
 		dir := function.Dir
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(s.root, dir)
 		}
-		found, err := s.local(ctx, dir)
+		found, err := s.localModules(ctx, dir)
 		if err != nil {
 			return state{}, err
 		}
@@ -84,7 +84,7 @@ func (s *scanner) scan(ctx context.Context) (state, error) {
 			}
 			files = append(files, p.files...)
 			for _, folder := range p.folders {
-				present.folders[existing(folder)] = true
+				current.folders[nearestFolder(folder)] = true
 			}
 			for _, imported := range p.imports {
 				if dir := found.resolve(imported); dir != "" && !seen[dir] {
@@ -94,23 +94,23 @@ func (s *scanner) scan(ctx context.Context) (state, error) {
 			}
 		}
 		for _, file := range files {
-			present.add(file, function.Name)
+			current.add(file, function.Name)
 		}
 	}
 	for _, file := range []string{"openapi.yaml", "template.yaml"} {
-		present.add(filepath.Join(s.root, "deploy", file), "")
+		current.add(filepath.Join(s.root, "deploy", file), "")
 	}
-	return present, nil
+	return current, nil
 }
 
-// add takes in a file that concerns a function; the API where it is "". The file may not exist.
+// add adds a source file of a function, or of the API if function is "". The file may not exist.
 func (s state) add(file, function string) {
-	s.folders[existing(filepath.Dir(file))] = true
+	s.folders[nearestFolder(filepath.Dir(file))] = true
 	known, ok := s.sources[file]
 	if !ok {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return // its folder tells when there is one
+			return // its folder is watched
 		}
 		known = source{digest: sha256.Sum256(content), functions: map[string]bool{}}
 	}
@@ -122,8 +122,8 @@ func (s state) add(file, function string) {
 	s.sources[file] = known
 }
 
-// existing returns the folder, or where there is none the nearest above it: that tells when it is made.
-func existing(folder string) string {
+// nearestFolder returns the folder, or its nearest parent that exists: creating the folder changes that parent.
+func nearestFolder(folder string) string {
 	for {
 		info, err := os.Stat(folder)
 		if parent := filepath.Dir(folder); (err != nil || !info.IsDir()) && parent != folder {
@@ -134,8 +134,8 @@ func existing(folder string) string {
 	}
 }
 
-// local returns the modules of the workspace that the module in dir is compiled from.
-func (s *scanner) local(ctx context.Context, dir string) (modules, error) {
+// localModules returns the module in dir and the modules that its go.mod replaces with folders.
+func (s *scanner) localModules(ctx context.Context, dir string) (modules, error) {
 	file := filepath.Join(dir, "go.mod")
 	content, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -148,22 +148,22 @@ func (s *scanner) local(ctx context.Context, dir string) (modules, error) {
 	}
 	known.digest = digest
 	if content != nil {
-		folders, err := replaced(ctx, dir)
+		folders, err := readModules(ctx, dir)
 		switch _, refused := errors.AsType[*exec.ExitError](err); {
 		case err == nil:
 			known.folders = folders
 		case !refused || ctx.Err() != nil:
 			return modules{}, err
 		default:
-			// The build will tell what is wrong with the file, and until it is right again nothing can be compiled.
+			// The build reports the error in go.mod. The last valid one stays in use.
 		}
 	}
 	s.modules[file] = known
 	return known, nil
 }
 
-// replaced asks the go command what the go.mod in dir says.
-func replaced(ctx context.Context, dir string) (map[string]string, error) {
+// readModules reads the go.mod in dir with the go command.
+func readModules(ctx context.Context, dir string) (map[string]string, error) {
 	var output bytes.Buffer
 	cmd := exec.Command("go", "mod", "edit", "-json")
 	cmd.Dir, cmd.Stdout = dir, &output
@@ -182,7 +182,7 @@ func replaced(ctx context.Context, dir string) (map[string]string, error) {
 	}
 	folders := map[string]string{file.Module.Path: dir}
 	for _, replace := range file.Replace {
-		if replace.New.Version != "" { // another module, no folder
+		if replace.New.Version != "" { // a module, not a folder
 			continue
 		}
 		folder := filepath.FromSlash(replace.New.Path)
@@ -194,7 +194,7 @@ func replaced(ctx context.Context, dir string) (map[string]string, error) {
 	return folders, nil
 }
 
-// resolve returns the folder of an imported package; "" where it is in none of the modules.
+// resolve returns the folder of an imported package, or "" if it is in none of the modules.
 func (m modules) resolve(imported string) string {
 	for module := imported; module != "." && module != "/"; module = path.Dir(module) {
 		if folder, ok := m.folders[module]; ok {
@@ -204,20 +204,20 @@ func (m modules) resolve(imported string) string {
 	return ""
 }
 
-// pkg is what a package is compiled from.
+// pkg is a package with its source files.
 type pkg struct {
 	files   []string // paths
-	folders []string // that have them, or would have
+	folders []string // that contain, or may contain, such files
 	imports []string
 }
 
-// read reads the package in dir, as far as it can be read.
+// read reads the package in dir.
 func (s *scanner) read(dir string) *pkg {
-	// The error is the compiler's to tell; what could be read is there all the same.
+	// The compiler reports the error; the result contains what could be read.
 	found, _ := s.context.ImportDir(dir, 0)
 	p := &pkg{folders: []string{dir}, imports: found.Imports}
 	for _, name := range slices.Concat(found.GoFiles, found.InvalidGoFiles, found.SFiles, found.HFiles, found.SysoFiles) {
-		if !strings.HasSuffix(name, "_test.go") { // which may be invalid too
+		if !strings.HasSuffix(name, "_test.go") { // InvalidGoFiles includes tests
 			p.files = append(p.files, filepath.Join(dir, name))
 		}
 	}
@@ -227,19 +227,19 @@ func (s *scanner) read(dir string) *pkg {
 	return p
 }
 
-// embed takes in the files of a pattern of go:embed, and the folders in which there may be more.
+// embed adds the files that match a go:embed pattern, and the folders that may contain more.
 func (p *pkg) embed(dir, pattern string) {
 	pattern = filepath.Join(dir, filepath.FromSlash(strings.TrimPrefix(pattern, "all:")))
 	p.folders = append(p.folders, filepath.Dir(pattern))
 	matches, err := filepath.Glob(pattern)
 	if err != nil {
-		return // so the compiler says
+		return // the compiler reports the pattern
 	}
 	for _, match := range matches {
 		_ = filepath.WalkDir(match, func(path string, entry fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
-				return fs.SkipDir // it has gone by now
+				return fs.SkipDir // deleted since
 			case entry.IsDir():
 				p.folders = append(p.folders, path)
 			default:

@@ -1,9 +1,8 @@
-// Package watch tells what has changed in the sources of the functions and of the API, and whom it concerns.
+// Package watch reports changes in the sources of the functions and of the API, with the functions concerned.
 //
-// What counts is the content of the files that the functions are compiled from, not what the file system says has happened to
-// them: an editor may write in place, replace by renaming, delete and create, or leave its own files beside, and a file may be
-// saved as it was. Each event in a folder of interest only makes the watcher look at all of them again, which takes a few
-// milliseconds.
+// It compares the contents of the files and does not interpret file system events: editors write in place, rename,
+// delete and create, leave their own files, and save unchanged files. Each event in a watched folder only starts a new
+// scan of all files, which takes a few milliseconds.
 package watch
 
 import (
@@ -23,44 +22,44 @@ import (
 	"github.com/userrequestapi/userdata/deploy/build"
 )
 
-// An editor that saves several files, or a tool that formats them thereafter, makes one change.
+// Files saved together, or formatted after they were saved, are one change.
 const (
-	quiet   = 20 * time.Millisecond  // without an event, then the files are looked at
-	longest = 500 * time.Millisecond // from the first event, however many follow
+	quiet    = 20 * time.Millisecond  // time without an event before a scan
+	maxDelay = 500 * time.Millisecond // from the first event to the scan
 )
 
-// Config says what to watch, and whom to tell. Root, Functions and Changed must be set.
+// Config configures a [Watcher]. Root, Functions and Changed must be set.
 type Config struct {
-	Root      string           // the workspace: the folder that has deploy and functions in it
-	Functions []build.Function // whose sources are watched, and what these import from the workspace
-	Target    build.Target     // that the functions are built for; the zero value is [build.Host]
-	// Changed is told of each change, one at a time. Its context ends when there is a newer change, which then takes in this
-	// one too, or when the watcher is closed.
+	Root      string           // the workspace: the folder that contains deploy and functions
+	Functions []build.Function // watched with the packages that they import from the workspace
+	Target    build.Target     // target of the build; the zero value is [build.Host]
+	// Changed is called with each change, one call at a time. Its context ends when the watcher is closed, or when
+	// there is a newer change, which then includes this one.
 	Changed func(context.Context, Change)
-	// Failed is told when something cannot be watched any more; nil: nobody is.
+	// Failed, if not nil, is called when watching fails.
 	Failed func(error)
 }
 
-// Change is what has changed since the last one.
+// Change is the difference between two scans.
 type Change struct {
-	Functions []string // names of those that must be built anew, in the order of [Config.Functions]
+	Functions []string // names of the functions to rebuild, in the order of [Config.Functions]
 	API       bool     // the API document or the template has changed
-	// Files that were changed, added or deleted, or that are imported now, or no longer; in order, with slashes, relative to
-	// [Config.Root].
+	// Files that were changed, added or deleted, or whose import was added or removed: sorted slash-separated paths
+	// relative to [Config.Root].
 	Files []string
 }
 
-// Watcher watches until it is closed.
+// Watcher watches the sources until it is closed.
 type Watcher struct {
 	config  Config
 	scanner *scanner
 	notify  *fsnotify.Watcher
-	folders map[string]fs.FileInfo // that are watched, as they were when that began
+	folders map[string]fs.FileInfo // watched folders, as they were when the watch was added
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
 
-// Start begins to watch: what is saved from now on is told, so it is called before the first build. ctx ends only the start.
+// Start starts to watch. Call it before the first build, so that no change is missed. ctx ends only the start.
 func Start(ctx context.Context, config Config) (_ *Watcher, err error) {
 	if config.Root, err = filepath.Abs(config.Root); err == nil {
 		_, err = os.Stat(config.Root)
@@ -77,7 +76,7 @@ func Start(ctx context.Context, config Config) (_ *Watcher, err error) {
 			err = errors.Join(fmt.Errorf("watch the sources: %w", err), w.notify.Close())
 		}
 	}()
-	known, err := w.look(ctx)
+	known, err := w.scanAndWatch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -86,44 +85,44 @@ func Start(ctx context.Context, config Config) (_ *Watcher, err error) {
 	return w, nil
 }
 
-// Close ends the watching. It waits for [Config.Changed], whose context it ends.
+// Close stops watching. It ends the context of [Config.Changed] and waits for the call.
 func (w *Watcher) Close() error {
 	w.cancel()
 	w.done.Wait()
 	if err := w.notify.Close(); err != nil {
-		return fmt.Errorf("end the watching of the sources: %w", err)
+		return fmt.Errorf("stop watching the sources: %w", err)
 	}
 	return nil
 }
 
-// look returns the present state of the sources. Every later change of it makes an event.
-func (w *Watcher) look(ctx context.Context) (state, error) {
+// scanAndWatch returns the current state of the sources. Every later change causes an event.
+func (w *Watcher) scanAndWatch(ctx context.Context) (state, error) {
 	for {
-		present, err := w.scanner.scan(ctx)
+		current, err := w.scanner.scan(ctx)
 		if err != nil {
 			return state{}, err
 		}
-		changed, err := w.follow(present.folders)
+		changed, err := w.setFolders(current.folders)
 		if err != nil {
 			return state{}, err
 		}
 		if !changed {
-			return present, nil
+			return current, nil
 		}
-		// A file may have been saved before its folder was watched.
+		// Scan again: a file may have been saved before its folder was watched.
 	}
 }
 
-// follow has just these folders watched, and tells whether that changed anything.
-func (w *Watcher) follow(folders map[string]bool) (changed bool, err error) {
-	listed := w.notify.WatchList() // without those that were moved or deleted, even if they are back
+// setFolders watches exactly these folders, and reports whether it added or removed any.
+func (w *Watcher) setFolders(folders map[string]bool) (changed bool, err error) {
+	listed := w.notify.WatchList() // excludes folders that were moved or deleted, even if they exist again
 	for folder, watched := range w.folders {
 		info, err := os.Stat(folder)
 		if folders[folder] && err == nil && os.SameFile(info, watched) && slices.Contains(listed, folder) {
 			continue
 		}
-		// It is gone, is of no interest any more, or another one has its name.
-		_ = w.notify.Remove(folder) // which fails where the folder has gone, and its watch with it
+		// The folder was deleted or replaced, or need not be watched any more.
+		_ = w.notify.Remove(folder) // fails for a deleted folder, which has no watch
 		delete(w.folders, folder)
 		changed = true
 	}
@@ -137,7 +136,7 @@ func (w *Watcher) follow(folders map[string]bool) (changed bool, err error) {
 			err = w.notify.Add(folder)
 		}
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // by now
+		case errors.Is(err, fs.ErrNotExist): // deleted since the scan
 		case err != nil:
 			return false, err
 		default:
@@ -147,19 +146,19 @@ func (w *Watcher) follow(folders map[string]bool) (changed bool, err error) {
 	return changed, nil
 }
 
-// watch tells of changes to the known state until ctx ends.
+// watch reports changes to the known state until ctx ends.
 func (w *Watcher) watch(ctx context.Context, known state) {
 	call := w.newCall()
-	defer call.end()
-	timer := time.NewTimer(longest) // until the files are looked at
+	defer call.stop()
+	timer := time.NewTimer(maxDelay) // until the next scan
 	timer.Stop()
 	defer timer.Stop()
-	var first time.Time // event since they were
-	soon := func() {
+	var first time.Time // of the events since the last scan
+	schedule := func() {
 		if first.IsZero() {
 			first = time.Now()
 		}
-		timer.Reset(min(quiet, time.Until(first.Add(longest))))
+		timer.Reset(min(quiet, time.Until(first.Add(maxDelay))))
 	}
 	fail := func(err error) {
 		if w.config.Failed != nil && ctx.Err() == nil {
@@ -171,83 +170,83 @@ func (w *Watcher) watch(ctx context.Context, known state) {
 		case <-ctx.Done():
 			return
 		case <-w.notify.Events:
-			soon()
+			schedule()
 		case err := <-w.notify.Errors:
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
 				fail(err)
 			}
-			soon() // events were lost: as if there had been one
+			schedule() // events were lost
 		case <-timer.C:
 			first = time.Time{}
-			present, err := w.look(ctx)
+			current, err := w.scanAndWatch(ctx)
 			if err != nil {
 				fail(err)
 				continue
 			}
-			if change := w.compare(known, present); len(change.Files) > 0 {
-				call.change(ctx, change)
+			if change := w.compare(known, current); len(change.Files) > 0 {
+				call.request(ctx, change)
 			}
-			known = present
+			known = current
 		case <-call.returned:
-			call.done(ctx)
+			call.finish(ctx)
 		}
 	}
 }
 
-// call is a call of [Config.Changed].
+// call manages the calls of [Config.Changed], of which at most one is in progress.
 type call struct {
 	watcher  *Watcher
-	cancel   context.CancelFunc // of what it was called with; nil: it is not being called
-	told     Change             // what it was called with
-	pending  Change             // what comes next
+	cancel   context.CancelFunc // of the call in progress; nil: none
+	current  Change             // argument of the call in progress
+	pending  Change             // argument of the next call
 	returned chan struct{}
 }
 
 func (w *Watcher) newCall() *call { return &call{watcher: w, returned: make(chan struct{})} }
 
-// change tells of a change, at once or as soon as the call that it interrupts has returned.
-func (c *call) change(ctx context.Context, change Change) {
-	c.pending = c.watcher.join(c.pending, change)
+// request calls Changed with change. If a call is in progress, request cancels it and adds its change to the next call.
+func (c *call) request(ctx context.Context, change Change) {
+	c.pending = c.watcher.merge(c.pending, change)
 	if c.cancel != nil {
 		c.cancel()
-		c.pending = c.watcher.join(c.pending, c.told)
+		c.pending = c.watcher.merge(c.pending, c.current)
 		return
 	}
-	c.begin(ctx)
+	c.start(ctx)
 }
 
-func (c *call) begin(ctx context.Context) {
+func (c *call) start(ctx context.Context) {
 	ctx, c.cancel = context.WithCancel(ctx)
-	c.told, c.pending = c.pending, Change{}
-	told := c.told
+	c.current, c.pending = c.pending, Change{}
+	change := c.current
 	go func() {
-		c.watcher.config.Changed(ctx, told)
+		c.watcher.config.Changed(ctx, change)
 		c.returned <- struct{}{}
 	}()
 }
 
-// done begins the next call, if there is to be one.
-func (c *call) done(ctx context.Context) {
+// finish ends the call in progress, which has returned, and starts the next one if a change is pending.
+func (c *call) finish(ctx context.Context) {
 	c.cancel()
 	c.cancel = nil
 	if len(c.pending.Files) > 0 {
-		c.begin(ctx)
+		c.start(ctx)
 	}
 }
 
-// end waits for the call.
-func (c *call) end() {
+// stop cancels the call in progress and waits for it.
+func (c *call) stop() {
 	if c.cancel != nil {
 		c.cancel()
 		<-c.returned
 	}
 }
 
-// compare returns what has changed between two states.
+// compare returns the difference between two states.
 func (w *Watcher) compare(before, after state) Change {
 	var change Change
 	names := map[string]bool{}
-	differs := func(file string, a, b source) {
+	compareFile := func(file string, a, b source) {
 		if a.digest == b.digest {
 			return
 		}
@@ -260,31 +259,31 @@ func (w *Watcher) compare(before, after state) Change {
 		change.Files = append(change.Files, filepath.ToSlash(file))
 	}
 	for file, source := range before.sources {
-		differs(file, source, after.sources[file])
+		compareFile(file, source, after.sources[file])
 	}
 	for file, added := range after.sources {
 		if _, ok := before.sources[file]; !ok {
-			differs(file, source{}, added)
+			compareFile(file, source{}, added)
 		}
 	}
 	slices.Sort(change.Files)
-	change.Functions = w.inOrder(names)
+	change.Functions = w.sortNames(names)
 	return change
 }
 
-// join returns two changes as one.
-func (w *Watcher) join(a, b Change) Change {
+// merge returns the union of two changes.
+func (w *Watcher) merge(a, b Change) Change {
 	names := map[string]bool{}
 	for _, name := range slices.Concat(a.Functions, b.Functions) {
 		names[name] = true
 	}
 	files := slices.Concat(a.Files, b.Files)
 	slices.Sort(files)
-	return Change{Functions: w.inOrder(names), API: a.API || b.API, Files: slices.Compact(files)}
+	return Change{Functions: w.sortNames(names), API: a.API || b.API, Files: slices.Compact(files)}
 }
 
-// inOrder returns the names of functions in the order of the configuration.
-func (w *Watcher) inOrder(names map[string]bool) []string {
+// sortNames returns the names in the order of [Config.Functions].
+func (w *Watcher) sortNames(names map[string]bool) []string {
 	var ordered []string
 	for _, f := range w.config.Functions {
 		if names[f.Name] {

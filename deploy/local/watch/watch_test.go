@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// workspace is one of two functions: both import shared/user, and put alone shared/store.
+// workspace creates a workspace with two functions: both import shared/user, and only put imports shared/store.
 func workspace(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -114,7 +114,7 @@ func start(t *testing.T, config watch.Config) *watch.Watcher {
 	return w
 }
 
-// step is an edit and what it changes.
+// step is an edit with the expected change.
 type step struct {
 	edit func(*testing.T, string)
 	want watch.Change
@@ -137,21 +137,21 @@ func TestWatcher(t *testing.T) {
 		name  string
 		steps []step
 	}{
-		{"a function's file", []step{
+		{"file of a function", []step{
 			{writes("functions/get/main.go", get+"// edited\n"), watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
 		}},
-		{"what all import", []step{{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}}}},
-		{"what one imports", []step{
+		{"package imported by all", []step{{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}}}},
+		{"package imported by one", []step{
 			{writes("shared/store/store.go", "package store\n\nvar Name string\n"),
 				watch.Change{Functions: other, Files: []string{"shared/store/roots/a.pem", "shared/store/store.go"}}},
 			{writes("shared/store/roots/a.pem", "it is not embedded any more"), nothing},
 		}},
-		{"what nobody imports", []step{{writes("shared/extra/extra.go", "package extra\n"), nothing}}},
-		{"a test", []step{
+		{"package imported by none", []step{{writes("shared/extra/extra.go", "package extra\n"), nothing}}},
+		{"test file", []step{
 			{writes("shared/user/user_test.go", "package user\n\nimport \"testing\"\n"), nothing},
 			{writes("functions/get/main_test.go", "what is no Go"), nothing},
 		}},
-		{"what is for another system", []step{
+		{"build constraints", []step{
 			{writes("functions/get/main_windows.go", "package main\n"), nothing},
 			{writes("functions/get/main_amd64.go", "package main\n"), nothing},
 			{writes("functions/get/tool.go", "//go:build ignore\n\npackage main\n"), nothing},
@@ -170,14 +170,14 @@ func TestWatcher(t *testing.T) {
 				watch.Change{Functions: both, Files: []string{"shared/go.mod"}}},
 			{writes("shared/go.sum", "is that of the main module alone"), nothing},
 		}},
-		{"replaced by renaming", []step{
+		{"replaced by rename", []step{
 			{func(t *testing.T, root string) {
 				t.Helper()
 				write(t, root, "shared/user/user.go~", edited)
 				rename(t, root, "shared/user/user.go~", user)
 			}, watch.Change{Functions: both, Files: []string{user}}},
 		}},
-		{"moved to a backup and written anew", []step{
+		{"moved to a backup and created", []step{
 			{func(t *testing.T, root string) {
 				t.Helper()
 				rename(t, root, user, user+".bak")
@@ -194,13 +194,13 @@ func TestWatcher(t *testing.T) {
 				watch.Change{Functions: both, Files: []string{user}}},
 			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
 		}},
-		{"saved as it was", []step{
+		{"saved unchanged", []step{
 			{func(t *testing.T, root string) {
 				t.Helper()
 				file := filepath.Join(root, user)
 				content, err := os.ReadFile(file)
 				if err == nil {
-					// Not in place: between the two steps of that it is another file.
+					// Not in place: truncating and writing would be two changes.
 					write(t, root, "shared/user/user.go~", string(content))
 					rename(t, root, "shared/user/user.go~", user)
 					err = errors.Join(os.Chmod(file, 0o644), os.Chtimes(file, time.Time{}, time.Unix(1e9, 0)))
@@ -210,17 +210,17 @@ func TestWatcher(t *testing.T) {
 				}
 			}, nothing},
 		}},
-		{"an editor's own files", []step{
+		{"files of an editor", []step{
 			{writes("functions/get/.main.go.swp", "b0VIM"), nothing},
 			{writes("functions/get/4913", ""), nothing},
 			{writes("functions/get/main.go~", "package main"), nothing},
 			{writes("functions/get/.#main.go", "package main"), nothing},
 		}},
-		{"a new file", []step{
+		{"new file", []step{
 			{writes("shared/user/more.go", "package user\n"), watch.Change{Functions: both, Files: []string{"shared/user/more.go"}}},
 			{writes("shared/user/more.s", ""), watch.Change{Functions: both, Files: []string{"shared/user/more.s"}}},
 		}},
-		{"what does not parse", []step{
+		{"syntax error", []step{
 			{writes("functions/get/main.go", "package main\n\nimport (\n"),
 				watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
 			{writes("functions/get/main.go", "no package"),
@@ -229,31 +229,31 @@ func TestWatcher(t *testing.T) {
 				watch.Change{Functions: one, Files: []string{"functions/get/main.go"}}},
 			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
 		}},
-		{"what is embedded", []step{
+		{"embedded files", []step{
 			{writes("shared/store/roots/a.pem", "another"), watch.Change{Functions: other, Files: []string{"shared/store/roots/a.pem"}}},
 			{writes("shared/store/roots/b.pem", "new"), watch.Change{Functions: other, Files: []string{"shared/store/roots/b.pem"}}},
 			{writes("shared/store/roots/b.txt", "new"), nothing},
 		}},
-		{"a new import", []step{
+		{"new import", []step{
 			{writes("functions/get/more.go", "package main\n\nimport _ \"example.com/shared/extra\"\n"),
 				watch.Change{Functions: one, Files: []string{"functions/get/more.go", "shared/extra/extra.go"}}},
 			{writes("shared/extra/extra.go", "package extra\n"),
 				watch.Change{Functions: one, Files: []string{"shared/extra/extra.go"}}},
 		}},
-		{"an import that is made later", []step{
+		{"import created later", []step{
 			{writes(user, "package user\n\nimport _ \"example.com/shared/a/b\"\n"), watch.Change{Functions: both, Files: []string{user}}},
 			{writes("shared/a/b/b.go", "package b\n"), watch.Change{Functions: both, Files: []string{"shared/a/b/b.go"}}},
 			{writes("shared/a/b/b.go", "package b\n\nfunc B() {}\n"),
 				watch.Change{Functions: both, Files: []string{"shared/a/b/b.go"}}},
 		}},
-		{"a folder that is moved away and back", []step{
+		{"folder moved away and back", []step{
 			{func(t *testing.T, root string) { t.Helper(); rename(t, root, "shared/user", "shared/old") },
 				watch.Change{Functions: both, Files: []string{user}}},
 			{func(t *testing.T, root string) { t.Helper(); rename(t, root, "shared/old", "shared/user") },
 				watch.Change{Functions: both, Files: []string{user}}},
 			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
 		}},
-		{"a folder that is replaced", []step{
+		{"folder replaced", []step{
 			{func(t *testing.T, root string) {
 				t.Helper()
 				write(t, root, "shared/new/user.go", edited)
@@ -263,7 +263,7 @@ func TestWatcher(t *testing.T) {
 			{writes(user, "package user\n"), watch.Change{Functions: both, Files: []string{user}}},
 			{writes("shared/old/user.go", "package user\n"), nothing},
 		}},
-		{"a module that is made later", []step{
+		{"module created later", []step{
 			{writes("functions/get/go.mod", module("get")+"\nreplace example.com/own => ../own\n"),
 				watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
 			{writes("functions/get/own.go", "package main\n\nimport _ \"example.com/own\"\n"),
@@ -273,12 +273,12 @@ func TestWatcher(t *testing.T) {
 			{writes("functions/own/go.mod", "module example.com/own\n"),
 				watch.Change{Functions: one, Files: []string{"functions/own/go.mod"}}},
 		}},
-		{"a go.mod that is broken for a while", []step{
+		{"temporarily invalid go.mod", []step{
 			{writes("functions/get/go.mod", "nonsense\n"), watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
 			{writes(user, edited), watch.Change{Functions: both, Files: []string{user}}},
 			{writes("functions/get/go.mod", module("get")), watch.Change{Functions: one, Files: []string{"functions/get/go.mod"}}},
 		}},
-		{"the API", []step{
+		{"API", []step{
 			{writes("deploy/template.yaml", "Resources: {A: {}}\n"), watch.Change{API: true, Files: []string{"deploy/template.yaml"}}},
 			{writes("deploy/policy.json", "[]\n"), nothing},
 		}},
@@ -291,7 +291,7 @@ func TestWatcher(t *testing.T) {
 			w := start(t, watch.Config{Root: root, Changed: func(_ context.Context, c watch.Change) { changes <- c }})
 			for i, step := range tt.steps {
 				step.edit(t, root)
-				// What is to change nothing cannot be waited for: this, which is saved after it, can.
+				// An edit without a change has no event to wait for, so a marker is saved after it.
 				const last = "deploy/openapi.yaml"
 				write(t, root, last, fmt.Sprintln("openapi:", i))
 				want := step.want
@@ -308,30 +308,30 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-// until returns the changes up to one of a file as one.
+// until merges the changes up to one of file.
 func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change {
 	t.Helper()
 	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
-	var joined watch.Change
-	for !slices.Contains(joined.Files, file) {
+	var merged watch.Change
+	for !slices.Contains(merged.Files, file) {
 		select {
 		case c := <-changes:
-			joined.API = joined.API || c.API
-			joined.Files = append(joined.Files, c.Files...)
-			joined.Functions = append(joined.Functions, c.Functions...)
+			merged.API = merged.API || c.API
+			merged.Files = append(merged.Files, c.Files...)
+			merged.Functions = append(merged.Functions, c.Functions...)
 		case <-ctx.Done():
-			t.Fatalf("no change of %s; there was %+v", file, joined)
+			t.Fatalf("no change of %s, got %+v", file, merged)
 		}
 	}
-	slices.Sort(joined.Files)
-	slices.Sort(joined.Functions)
-	joined.Files, joined.Functions = slices.Compact(joined.Files), slices.Compact(joined.Functions)
-	return joined
+	slices.Sort(merged.Files)
+	slices.Sort(merged.Functions)
+	merged.Files, merged.Functions = slices.Compact(merged.Files), slices.Compact(merged.Functions)
+	return merged
 }
 
-// A build takes seconds, in which the next file is saved.
-func TestWatcher_ChangedWhileAtWork(t *testing.T) {
+// TestWatcher_ChangedDuringCall saves files while Changed runs, as during a build.
+func TestWatcher_ChangedDuringCall(t *testing.T) {
 	t.Parallel()
 	deadline, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
@@ -350,10 +350,10 @@ func TestWatcher_ChangedWhileAtWork(t *testing.T) {
 				t.Errorf("change (-want +got):\n%s", diff)
 			}
 		case <-deadline.Done():
-			t.Fatalf("not told of %+v", want)
+			t.Fatalf("no call with %+v", want)
 		}
 	}
-	rename := func(name, content string) { // at once, not in the two steps of a write
+	rename := func(name, content string) { // atomically, for one change
 		t.Helper()
 		write(t, root, "new", content)
 		rename(t, root, "new", name)
@@ -362,7 +362,7 @@ func TestWatcher_ChangedWhileAtWork(t *testing.T) {
 	receive(watch.Change{Functions: []string{"put"}, Files: []string{"functions/put/main.go"}})
 	rename("deploy/template.yaml", "Resources: {A: {}}\n")
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("the first call's context ended with %v", err)
+		t.Errorf("cause of the first context = %v, want context.Canceled", err)
 	}
 	receive(watch.Change{
 		Functions: []string{"put"}, API: true, Files: []string{"deploy/template.yaml", "functions/put/main.go"},
@@ -382,7 +382,7 @@ func TestWatcher_CloseWaits(t *testing.T) {
 	w := start(t, watch.Config{Root: root, Changed: func(ctx context.Context, _ watch.Change) {
 		close(began)
 		<-ctx.Done()
-		returned = true // not guarded: Close happens after it
+		returned = true // happens before the return of Close
 	}})
 	write(t, root, "deploy/openapi.yaml", "openapi: 3.1.0\n")
 	<-began
@@ -390,11 +390,11 @@ func TestWatcher_CloseWaits(t *testing.T) {
 		t.Error(err)
 	}
 	if !returned {
-		t.Error("closed while a call was at work")
+		t.Error("Close returned during a call")
 	}
 }
 
-// The watcher must see just what the go command compiles.
+// TestSources compares the sources with those that the go command compiles.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
@@ -418,7 +418,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// listed returns the files of the workspace that the go command makes the function in dir from, in order.
+// listed returns the sorted files of the workspace that the go command compiles into the function in dir.
 func listed(t *testing.T, dir string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json", "-tags", "lambda.norpc,grpcnotrace", ".")

@@ -1,6 +1,5 @@
-// Package xray listens where functions expect the X-Ray daemon, and keeps the last traces with their log lines.
-//
-// It holds what is recent, in memory that stays level: so many traces and lines, and of both no more than a number of bytes.
+// Package xray emulates the X-Ray daemon and keeps the most recent traces with their log lines in memory, up to a
+// maximum number and size.
 package xray
 
 import (
@@ -14,39 +13,38 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// DefaultCapacity is how many traces are kept unless [Options] say otherwise.
+// DefaultCapacity is the default of Capacity in [Options].
 const DefaultCapacity = 1000
 
 // Options of a [Collector].
 type Options struct {
-	Capacity int         // how many traces are kept; 0: DefaultCapacity
-	Forward  string      // host:port of an X-Ray daemon that gets a copy of every document; "": none
-	Refused  func(error) // is told of each document that X-Ray would refuse, and which is not kept; may be nil
+	Capacity int         // maximum number of traces; 0: DefaultCapacity
+	Forward  string      // host:port of an X-Ray daemon that receives a copy of every document; "": none
+	Refused  func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
 }
 
-// Collector receives segment documents and keeps the last traces. All methods may be called from any goroutine.
+// Collector receives segment documents and keeps the most recent traces. Its methods are safe for concurrent use.
 type Collector struct {
 	options  Options
 	conn     *net.UDPConn
-	daemon   net.Conn // that documents are forwarded to, nil for none
+	daemon   net.Conn // of Options.Forward; nil: none
 	received chan []byte
 	workers  sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
-	traces  *traces
-	lines   *lines
-	waiting map[chan struct{}]struct{} // subscribers
+	mu          sync.Mutex
+	closed      bool
+	traces      *traces
+	lines       *lines
+	subscribers map[chan struct{}]struct{}
 }
 
-// Sizes of what has been received and is not looked at yet: by the kernel, which may grant less, and in packets.
 const (
-	readBuffer = 8 << 20
-	queue      = 8192
+	readBuffer = 8 << 20 // bytes in the kernel, which may grant less
+	queue      = 8192    // packets received and not yet processed
 )
 
-// Listen starts to receive documents on a free UDP port of 127.0.0.1, until Close. It fails when there is none, or when
-// the address of the other daemon is not one.
+// Listen starts to receive documents on a free UDP port of 127.0.0.1, until Close. It returns an error if there is no
+// free port, or if Options.Forward is not a valid address.
 func Listen(o Options) (*Collector, error) {
 	if o.Capacity <= 0 {
 		o.Capacity = DefaultCapacity
@@ -55,16 +53,16 @@ func Listen(o Options) (*Collector, error) {
 		o.Refused = func(error) {}
 	}
 	c := &Collector{
-		options:  o,
-		received: make(chan []byte, queue),
-		traces:   newTraces(o.Capacity),
-		lines:    newLines(),
-		waiting:  map[chan struct{}]struct{}{},
+		options:     o,
+		received:    make(chan []byte, queue),
+		traces:      newTraces(o.Capacity),
+		lines:       newLines(),
+		subscribers: map[chan struct{}]struct{}{},
 	}
 	if o.Forward != "" {
 		address, err := net.ResolveUDPAddr("udp", o.Forward)
 		if err != nil {
-			return nil, fmt.Errorf("forward traces to %s: %w: use host:port", o.Forward, err)
+			return nil, fmt.Errorf("forward traces to %s: want host:port: %w", o.Forward, err)
 		}
 		if c.daemon, err = net.DialUDP("udp", nil, address); err != nil {
 			return nil, fmt.Errorf("forward traces to %s: %w", o.Forward, err)
@@ -78,17 +76,17 @@ func Listen(o Options) (*Collector, error) {
 		}
 		return nil, err
 	}
-	// Functions send in bursts. With less than this, a few more documents are lost under load.
+	// Functions send in bursts. A smaller buffer loses documents under load.
 	_ = c.conn.SetReadBuffer(readBuffer)
 	c.workers.Go(c.receive)
 	c.workers.Go(c.work)
 	return c, nil
 }
 
-// Address returns host:port, as AWS_XRAY_DAEMON_ADDRESS has it.
+// Address returns the collector's host:port, the value for AWS_XRAY_DAEMON_ADDRESS.
 func (c *Collector) Address() string { return c.conn.LocalAddr().String() }
 
-// receive only takes packets from the kernel, so that its buffer does not fill up meanwhile.
+// receive only reads packets, so that the kernel's buffer does not overflow while they are processed.
 func (c *Collector) receive() {
 	defer close(c.received)
 	buffer := make([]byte, 1<<16)
@@ -108,7 +106,7 @@ func (c *Collector) work() {
 	for packet := range c.received {
 		data, err := payload(packet)
 		if err == nil {
-			err = c.take(data)
+			err = c.store(data)
 		}
 		if err != nil {
 			c.options.Refused(err)
@@ -116,7 +114,7 @@ func (c *Collector) work() {
 	}
 }
 
-// header is what precedes a document in a packet ("Sending segment documents to the X-Ray daemon").
+// header precedes a document in a packet (X-Ray Developer Guide, "Sending segment documents to the X-Ray daemon").
 const header = `{"format": "json", "version": 1}` + "\n"
 
 // payload returns the document in a packet.
@@ -127,17 +125,17 @@ func payload(packet []byte) ([]byte, error) {
 		Version int    `json:"version"`
 	}
 	if err := json.Unmarshal(line, &fields); err != nil || !found || fields.Format != "json" || fields.Version != 1 {
-		return nil, fmt.Errorf("receive segment document: it does not begin with the line %s", header[:len(header)-1])
+		return nil, fmt.Errorf("receive segment document: want the first line %s", header[:len(header)-1])
 	}
 	return data, nil
 }
 
-// Add takes documents that did not come by UDP: those that the platform itself sends on AWS.
+// Add adds documents without UDP: those that API Gateway and Lambda send on AWS.
 func (c *Collector) Add(documents ...trace.Document) {
 	for _, d := range documents {
 		data, err := json.Marshal(d)
 		if err == nil {
-			err = c.take(data)
+			err = c.store(data)
 		}
 		if err != nil {
 			c.options.Refused(err)
@@ -145,8 +143,8 @@ func (c *Collector) Add(documents ...trace.Document) {
 	}
 }
 
-// take keeps a document and forwards it, if it is one.
-func (c *Collector) take(data []byte) error {
+// store stores and forwards a document if it is valid.
+func (c *Collector) store(data []byte) error {
 	if err := trace.Validate(data); err != nil {
 		return err
 	}
@@ -155,24 +153,24 @@ func (c *Collector) take(data []byte) error {
 		return err
 	}
 	if c.daemon != nil {
-		// Nothing is known about who listens there, if anyone; nor do senders ever know of a daemon.
+		// As for every sender of UDP, there may be no daemon.
 		_, _ = c.daemon.Write(append([]byte(header), data...))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.traces.add(d, data, c.lines.ofTrace)
-	c.changed()
+	c.notify()
 	return nil
 }
 
-// Log keeps a line: among the last 10,000, and with its trace if that is or will be known.
+// Log adds a line to the last 10,000 lines, and to its trace, even if the trace is received later.
 func (c *Collector) Log(l Line) {
-	l.complete()
+	l.setFieldsFromText()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l = c.lines.add(l)
 	c.traces.log(l)
-	c.changed()
+	c.notify()
 }
 
 // Traces returns the traces that match, newest first.
@@ -180,42 +178,42 @@ func (c *Collector) Traces(f Filter) []trace.Summary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	summaries := []trace.Summary{}
-	for _, kept := range c.traces.matching(f) {
-		summaries = append(summaries, kept.summary())
+	for _, e := range c.traces.matching(f) {
+		summaries = append(summaries, e.summary())
 	}
 	return summaries
 }
 
-// Detail is all that is known of a trace. The Trace and the Documents are shared: do not change them.
+// Detail is a trace with its documents and lines. Trace and Documents are shared: do not modify them.
 type Detail struct {
 	Trace     *trace.Trace      `json:"trace"`
-	Documents []json.RawMessage `json:"documents"` // as they were received
-	Lines     []Line            `json:"lines"`     // in the order in which they were logged
-	Truncated bool              `json:"truncated"` // there was more than is kept of one trace
+	Documents []json.RawMessage `json:"documents"` // as received
+	Lines     []Line            `json:"lines"`     // in the order of logging
+	Truncated bool              `json:"truncated"` // documents or lines beyond the maximum size were dropped
 }
 
-// Trace returns the trace with this id, and whether it is there.
-func (c *Collector) Trace(id string) (Detail, bool) {
+// Trace returns the trace with this ID. ok reports whether it exists.
+func (c *Collector) Trace(id string) (detail Detail, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	kept, ok := c.traces.byID[id]
+	e, ok := c.traces.byID[id]
 	if !ok {
 		return Detail{}, false
 	}
-	d := Detail{Trace: kept.trace(), Lines: append([]Line{}, kept.lines...), Truncated: kept.truncated}
-	for _, document := range kept.documents {
+	d := Detail{Trace: e.trace(), Lines: append([]Line{}, e.lines...), Truncated: e.truncated}
+	for _, document := range e.documents {
 		d.Documents = append(d.Documents, document.raw)
 	}
 	return d, true
 }
 
-// Map draws the service map of the traces that match.
+// Map returns the service map of the traces that match.
 func (c *Collector) Map(f Filter) trace.Map {
 	c.mu.Lock()
 	matching := c.traces.matching(f)
 	list := make([]*trace.Trace, 0, len(matching))
-	for _, kept := range matching {
-		list = append(list, kept.trace())
+	for _, e := range matching {
+		list = append(list, e.trace())
 	}
 	c.mu.Unlock()
 	return trace.NewMap(list)
@@ -228,8 +226,8 @@ func (c *Collector) Lines(f LineFilter) []Line {
 	return c.lines.matching(f)
 }
 
-// Subscribe returns a channel that gets a value when something has changed since the last was taken, and is closed by Close;
-// and a function that ends the subscription.
+// Subscribe returns a channel that receives a value after each change, and is closed by Close. Changes are combined
+// until the value is received. cancel ends the subscription.
 func (c *Collector) Subscribe() (changes <-chan struct{}, cancel func()) {
 	subscriber := make(chan struct{}, 1)
 	c.mu.Lock()
@@ -238,17 +236,17 @@ func (c *Collector) Subscribe() (changes <-chan struct{}, cancel func()) {
 		close(subscriber)
 		return subscriber, func() {}
 	}
-	c.waiting[subscriber] = struct{}{}
+	c.subscribers[subscriber] = struct{}{}
 	return subscriber, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.waiting, subscriber)
+		delete(c.subscribers, subscriber)
 	}
 }
 
-// changed tells the subscribers that have not been told yet.
-func (c *Collector) changed() {
-	for subscriber := range c.waiting {
+// notify notifies all subscribers of a change.
+func (c *Collector) notify() {
+	for subscriber := range c.subscribers {
 		select {
 		case subscriber <- struct{}{}:
 		default:
@@ -256,17 +254,17 @@ func (c *Collector) changed() {
 	}
 }
 
-// Clear forgets all traces and lines.
+// Clear deletes all traces and lines.
 func (c *Collector) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.traces = newTraces(c.options.Capacity)
 	c.lines.clear()
-	c.changed()
+	c.notify()
 }
 
-// Close ends receiving, after what has been received, and the subscriptions. What was kept can still be read. It can be called
-// more than once.
+// Close processes the received documents, stops receiving and ends the subscriptions. Traces and lines can still be
+// read. Later calls do nothing.
 func (c *Collector) Close() error {
 	c.mu.Lock()
 	closed := c.closed
@@ -283,10 +281,10 @@ func (c *Collector) Close() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for subscriber := range c.waiting {
+	for subscriber := range c.subscribers {
 		close(subscriber)
 	}
-	clear(c.waiting)
+	clear(c.subscribers)
 	if err != nil {
 		return fmt.Errorf("close the trace collector: %w", err)
 	}

@@ -21,11 +21,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// listen starts a collector that fails the test when it refuses a document, unless the options say what then.
+// listen starts a collector. By default, a rejected document fails the test.
 func listen(t *testing.T, o xray.Options) *xray.Collector {
 	t.Helper()
 	if o.Refused == nil {
-		o.Refused = func(err error) { t.Errorf("refused: %v", err) }
+		o.Refused = func(err error) { t.Errorf("rejected document: %v", err) }
 	}
 	c, err := xray.Listen(o)
 	if err != nil {
@@ -41,14 +41,14 @@ func listen(t *testing.T, o xray.Options) *xray.Collector {
 
 const packetHeader = `{"format": "json", "version": 1}` + "\n"
 
-// send sends packets as a function does.
+// send sends UDP packets.
 func send(t *testing.T, address string, packets ...string) {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // of a socket that was only written to
+	defer conn.Close() //nolint:errcheck // only written to
 	for _, packet := range packets {
 		if _, err := conn.Write([]byte(packet)); err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func traceID(n int) string { return fmt.Sprintf("1-68a0c1d2-%024x", n) }
 
 func spanID(n, part int) string { return fmt.Sprintf("%012x%04x", n, part) }
 
-// stage is the segment of the stage in the trace n, which begins n seconds after start.
+// stage returns the stage's segment of trace n, which starts n seconds after start.
 func stage(n int, change ...func(*trace.Document)) trace.Document {
 	d := trace.Document{
 		Name: "api/prod", ID: spanID(n, 1), TraceID: traceID(n), StartTime: float64(start + n), EndTime: float64(start+n) + 0.25,
@@ -78,7 +78,7 @@ func stage(n int, change ...func(*trace.Document)) trace.Document {
 	return d
 }
 
-// handler is the subsegment of the function in the trace n.
+// handler returns the function's subsegment of trace n.
 func handler(n int, change ...func(*trace.Document)) trace.Document {
 	d := trace.Document{
 		Name: "getUser", ID: spanID(n, 2), ParentID: spanID(n, 1), TraceID: traceID(n), Type: "subsegment",
@@ -116,7 +116,7 @@ func TestReceive(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{})
 	if host, _, err := net.SplitHostPort(c.Address()); err != nil || host != "127.0.0.1" {
-		t.Fatalf("listens on %s", c.Address())
+		t.Fatalf("address = %s", c.Address())
 	}
 	c.Log(xray.Line{TraceID: traceID(1), Text: "before"})
 	send(t, c.Address(), packet(t, handler(1)))
@@ -137,10 +137,10 @@ func TestReceive(t *testing.T) {
 	}
 	detail, ok := c.Trace(traceID(1))
 	if !ok || len(detail.Documents) != 2 || len(detail.Lines) != 2 || detail.Truncated {
-		t.Fatalf("trace %v: %d documents, %d lines", ok, len(detail.Documents), len(detail.Lines))
+		t.Fatalf("trace exists = %v, with %d documents and %d lines", ok, len(detail.Documents), len(detail.Lines))
 	}
 	if detail.Lines[0].Text != "before" || detail.Lines[1].Text != "after" {
-		t.Errorf("lines %+v", detail.Lines)
+		t.Errorf("lines = %+v", detail.Lines)
 	}
 	var names []string
 	for depth, s := range detail.Trace.Walk {
@@ -155,10 +155,10 @@ func TestReceive(t *testing.T) {
 		}
 	}
 	if m := c.Map(xray.Filter{}); m.Traces != 1 || len(m.Nodes) != 3 || m.Nodes[2].Name != "UserData" {
-		t.Errorf("map %+v", m)
+		t.Errorf("map = %+v", m)
 	}
 	if _, ok := c.Trace(traceID(2)); ok {
-		t.Error("a trace that nobody sent is there")
+		t.Error("Trace returned a trace that was not sent")
 	}
 	c.Clear()
 	if got := c.Traces(xray.Filter{}); len(got) != 0 || len(c.Lines(xray.LineFilter{})) != 0 {
@@ -166,7 +166,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-func TestRefuse(t *testing.T) {
+func TestInvalidDocuments(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var refused []string
@@ -184,7 +184,7 @@ func TestRefuse(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(refused) != 9 {
-		t.Errorf("refused %d: %s", len(refused), strings.Join(refused, "\n"))
+		t.Errorf("%d rejected documents: %s", len(refused), strings.Join(refused, "\n"))
 	}
 }
 
@@ -194,7 +194,7 @@ func TestForward(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer daemon.Close() //nolint:errcheck // was only read from
+	defer daemon.Close() //nolint:errcheck // only read from
 	c := listen(t, xray.Options{Forward: daemon.LocalAddr().String()})
 	d := stage(1)
 	c.Add(d)
@@ -210,7 +210,7 @@ func TestForward(t *testing.T) {
 		t.Errorf("forwarded (-want +got):\n%s", diff)
 	}
 
-	// A daemon that is gone is nobody's trouble.
+	// A missing daemon has no effect.
 	if err := daemon.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestCapacity checks that the oldest go, and do not come back by what is late.
+// TestCapacity checks that the oldest traces are dropped, and do not reappear with late documents.
 func TestCapacity(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{Capacity: 3})
@@ -258,13 +258,13 @@ func TestCapacity(t *testing.T) {
 	for n := range 20 {
 		c.Add(stage(100 + n))
 	}
-	c.Add(stage(0)) // as the first of a new one: it was long ago
+	c.Add(stage(0)) // a new trace: its ID is no longer among the dropped ones
 	if got := ids(c.Traces(xray.Filter{})); !slices.Contains(got, traceID(0)) {
-		t.Errorf("traces %v, want the one that has been sent anew", got)
+		t.Errorf("traces = %v, want the one that was sent again", got)
 	}
 }
 
-func TestBounds(t *testing.T) {
+func TestLimits(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{})
 	large := strings.Repeat("x", 60_000)
@@ -276,25 +276,25 @@ func TestBounds(t *testing.T) {
 	}
 	detail, _ := c.Trace(traceID(1))
 	if got := len(detail.Documents); got < 60 || got > 70 || !detail.Truncated {
-		t.Errorf("of 100 documents of 60 kB, %d are kept, truncated %v", got, detail.Truncated)
+		t.Errorf("kept %d of 100 documents of 60 kB, truncated = %v", got, detail.Truncated)
 	}
 	for range 12_000 {
 		c.Log(xray.Line{TraceID: traceID(1), Text: "a line"})
 	}
 	if got := c.Lines(xray.LineFilter{}); len(got) != 10_000 || got[0].Sequence != 2001 || got[9_999].Sequence != 12_000 {
-		t.Errorf("%d lines, from %d", len(got), got[0].Sequence)
+		t.Errorf("%d lines, the first with sequence %d", len(got), got[0].Sequence)
 	}
 	c.Add(stage(2))
 	for range 2000 {
 		c.Log(xray.Line{TraceID: traceID(2), Text: large})
 	}
 	if got := len(c.Lines(xray.LineFilter{})); got < 500 || got > 600 {
-		t.Errorf("%d lines of 60 kB are kept", got)
+		t.Errorf("kept %d lines of 60 kB", got)
 	}
 	if detail, _ := c.Trace(traceID(2)); len(detail.Lines) < 60 || len(detail.Lines) > 70 || !detail.Truncated {
-		t.Errorf("of the trace, %d are kept", len(detail.Lines))
+		t.Errorf("kept %d lines of the trace", len(detail.Lines))
 	}
-	// Many traces that are as large as they may be.
+	// Many traces of the maximum size.
 	for n := range 50 {
 		c.Add(stage(1000 + n))
 		for range 70 {
@@ -302,7 +302,7 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	if got := len(c.Traces(xray.Filter{})); got < 20 || got > 40 {
-		t.Errorf("%d traces of 4 MB are kept", got)
+		t.Errorf("kept %d traces of 4 MB", got)
 	}
 }
 
@@ -382,21 +382,21 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 		if got := c.Map(f).Traces; got != len(want) {
-			t.Errorf("%s: a map of %d traces, want %d", query, got, len(want))
+			t.Errorf("%s: map of %d traces, want %d", query, got, len(want))
 		}
 	}
 	for query, want := range map[string]string{
-		"stauts=404":      `there is no filter "stauts"`,
-		"status=40":       "status=40: use a status such as 404",
+		"stauts=404":      `unknown filter "stauts"`,
+		"status=40":       "status=40: want a status code such as 404",
 		"status=9xx":      "status=9xx",
 		"status=-1":       "status=-1",
 		"status=099":      "status=099",
 		"status=abc":      "status=abc",
-		"min=10":          "min=10: use a duration such as 10ms",
+		"min=10":          "min=10: want a duration such as 10ms",
 		"max=-1s":         "max=-1s",
-		"fault=2":         "fault=2: use 1 or 0",
-		"since=yesterday": "since=yesterday: use a time such as",
-		"limit=0":         "limit=0: use a number from 1",
+		"fault=2":         "fault=2: want 1 or 0",
+		"since=yesterday": "since=yesterday: want a time such as",
+		"limit=0":         "limit=0: want a number of at least 1",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
@@ -464,7 +464,7 @@ func TestLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := xray.ParseLineFilter(values); err == nil {
-			t.Errorf("%s is taken", query)
+			t.Errorf("%s: error = nil", query)
 		}
 	}
 	c.Clear()
@@ -474,7 +474,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// API Gateway and Lambda have an id each for one request: either finds all its lines.
+// TestLines_OneRequest checks that API Gateway's and Lambda's ID of a request both find all its lines.
 func TestLines_OneRequest(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{})
@@ -510,25 +510,25 @@ func TestSubscribe(t *testing.T) {
 		}
 	}
 	if pending(changes) {
-		t.Error("something has changed before anything has")
+		t.Error("notification before the first change")
 	}
 	c.Add(stage(1), stage(2))
 	c.Log(xray.Line{})
 	if !pending(changes) || pending(changes) {
-		t.Error("three changes are not one notice")
+		t.Error("three changes are not combined into one notification")
 	}
 	c.Clear()
 	if !pending(changes) {
-		t.Error("Clear is no change")
+		t.Error("no notification of Clear")
 	}
 	cancel()
 	cancel()
 	c.Log(xray.Line{})
 	if pending(changes) {
-		t.Error("a notice after the end of the subscription")
+		t.Error("notification after the end of the subscription")
 	}
 	if !pending(other) {
-		t.Error("no notice for the other")
+		t.Error("no notification of the other subscriber")
 	}
 	for range 2 {
 		if err := c.Close(); err != nil {
@@ -536,20 +536,20 @@ func TestSubscribe(t *testing.T) {
 		}
 	}
 	if _, ok := <-other; ok {
-		t.Error("a notice after Close")
+		t.Error("notification after Close")
 	}
 	late, cancel := c.Subscribe()
 	if _, ok := <-late; ok {
-		t.Error("a notice after Close")
+		t.Error("notification after Close")
 	}
 	cancel()
 	if got := c.Traces(xray.Filter{}); len(got) != 0 {
-		t.Errorf("traces %v", got)
+		t.Errorf("traces = %v", got)
 	}
 }
 
-// TestTogether has all methods called at once, for the race detector, and checks that no trace is mixed with another.
-func TestTogether(t *testing.T) {
+// TestConcurrent calls all methods concurrently, for the race detector, and checks that traces are not mixed.
+func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	const senders, traces = 4, 50
 	c := listen(t, xray.Options{Capacity: senders * traces})

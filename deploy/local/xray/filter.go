@@ -20,31 +20,31 @@ type Filter struct {
 	Method      string        // such as GET
 	Operation   string        // value of the annotation
 	Status      string        // "404", or a class: "2xx", "4xx", "5xx"
-	Text        string        // words that must all occur, in any case, in ids, names, URL, annotations, causes, tables or log lines
+	Text        string        // words that must all occur in IDs, names, URLs, annotations, causes, tables or log lines; in any case
 	MinDuration time.Duration // 0: any
 	MaxDuration time.Duration // 0: any
-	Error       bool          // with Fault and Throttle: traces that have any of those that are set
+	Error       bool          // of Error, Fault and Throttle, a trace needs one of those that are set
 	Fault       bool
 	Throttle    bool
 	ColdStart   bool      // only cold starts
-	Since       time.Time // begun at this time or later
-	Limit       int       // how many at most, the newest; 0: all
+	Since       time.Time // only traces that started at this time or later
+	Limit       int       // maximum number, the newest; 0: all
 }
 
 // LineFilter selects log lines. The zero value selects all.
 type LineFilter struct {
 	TraceID   string
-	RequestID string // API Gateway's or Lambda's: lines with the other one match too
+	RequestID string // API Gateway's or Lambda's; lines with the request's other ID match too
 	Source    string
-	Level     string // this level or a higher one: DEBUG, INFO, WARN, ERROR, FATAL; lines without a level are INFO
+	Level     string // minimum: DEBUG, INFO, WARN, ERROR or FATAL; lines without a level are INFO
 	Text      string // words that must all occur in the text, in any case
 	After     uint64 // only lines with a higher Sequence
-	Limit     int    // how many at most, the last; 0: all
+	Limit     int    // maximum number, the newest; 0: all
 }
 
-// ParseFilter reads a filter from a query: method, operation, status, min and max (durations such as 10ms), error, fault,
-// throttle and cold (1 or 0), text, since (a time as in RFC 3339, or how long ago, such as 15m), limit. A parameter that is
-// empty is as good as absent; others are refused, with an error that says what to write.
+// ParseFilter parses a filter from the query parameters method, operation, status, min and max (durations such as
+// 10ms), error, fault, throttle and cold (1 or 0), text, since (an RFC 3339 time, or an age such as 15m), and limit.
+// Empty parameters are ignored; unknown and invalid parameters are errors.
 func ParseFilter(query url.Values) (Filter, error) {
 	var f Filter
 	err := parse(query, map[string]func(string) error{
@@ -64,8 +64,8 @@ func ParseFilter(query url.Values) (Filter, error) {
 	return f, err
 }
 
-// ParseLineFilter reads a filter from a query: trace, request, source, level, text, after (a sequence), limit. It refuses what
-// [ParseFilter] would.
+// ParseLineFilter parses a filter from the query parameters trace, request, source, level, text, after (a sequence
+// number) and limit. Errors are those of [ParseFilter].
 func ParseLineFilter(query url.Values) (LineFilter, error) {
 	var f LineFilter
 	err := parse(query, map[string]func(string) error{
@@ -80,13 +80,13 @@ func ParseLineFilter(query url.Values) (LineFilter, error) {
 	return f, err
 }
 
-// parse gives each parameter to the one that reads it.
+// parse parses each parameter with its function in parameters.
 func parse(query url.Values, parameters map[string]func(string) error) error {
 	var failures []error
 	for name, values := range query {
 		read, ok := parameters[name]
 		if !ok {
-			failures = append(failures, fmt.Errorf("there is no filter %q", name))
+			failures = append(failures, fmt.Errorf("unknown filter %q", name))
 			continue
 		}
 		for _, value := range values {
@@ -109,7 +109,7 @@ func text(to *string) func(string) error {
 	}
 }
 
-// words reads what to search for, of a whole X-Amzn-Trace-Id the trace's id.
+// words parses a search: the words, or the trace ID if the value is an X-Amzn-Trace-Id header.
 func words(to *string) func(string) error {
 	return func(value string) error {
 		*to = cmp.Or(trace.HeaderField(value, "Root"), value)
@@ -123,7 +123,7 @@ func status(to *string) func(string) error {
 		digits := strings.TrimSuffix(value, "xx")
 		number, err := strconv.Atoi(digits)
 		if err != nil || len(value) != 3 || len(digits) == 1 && (number < 1 || number > 5) || len(digits) == 3 && number < 100 {
-			return errors.New("use a status such as 404, or 2xx, 4xx or 5xx")
+			return errors.New("want a status code such as 404, or a class such as 2xx, 4xx or 5xx")
 		}
 		*to = value
 		return nil
@@ -134,7 +134,7 @@ func duration(to *time.Duration) func(string) error {
 	return func(value string) error {
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 0 {
-			return errors.New("use a duration such as 10ms or 1.5s")
+			return errors.New("want a duration such as 10ms or 1.5s")
 		}
 		*to = d
 		return nil
@@ -145,7 +145,7 @@ func flag(to *bool) func(string) error {
 	return func(value string) error {
 		b, err := strconv.ParseBool(value)
 		if err != nil {
-			return errors.New("use 1 or 0")
+			return errors.New("want 1 or 0")
 		}
 		*to = b
 		return nil
@@ -160,7 +160,7 @@ func since(to *time.Time) func(string) error {
 		}
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return errors.New("use a time such as 2006-01-02T15:04:05Z, or how long ago, such as 15m or 1d")
+			return errors.New("want a time such as 2006-01-02T15:04:05Z, or an age such as 15m or 1d")
 		}
 		*to = at
 		return nil
@@ -171,7 +171,7 @@ func limit(to *int) func(string) error {
 	return func(value string) error {
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 {
-			return errors.New("use a number from 1")
+			return errors.New("want a number of at least 1")
 		}
 		*to = n
 		return nil
@@ -182,7 +182,7 @@ func sequence(to *uint64) func(string) error {
 	return func(value string) error {
 		n, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
-			return errors.New("use the sequence of a line")
+			return errors.New("want the sequence number of a line")
 		}
 		*to = n
 		return nil
@@ -192,20 +192,20 @@ func sequence(to *uint64) func(string) error {
 func level(to *string) func(string) error {
 	return func(value string) error {
 		if rank(value) < 0 {
-			return errors.New("use DEBUG, INFO, WARN, ERROR or FATAL")
+			return errors.New("want DEBUG, INFO, WARN, ERROR or FATAL")
 		}
 		*to = value
 		return nil
 	}
 }
 
-// rank orders the levels, -1 for what is none.
+// rank returns the position of a level in the order of severity, or -1 for an unknown level.
 func rank(level string) int {
 	return slices.Index(logformat.Levels(), strings.ToUpper(level))
 }
 
-func (f *Filter) matches(k *kept) bool {
-	s := k.summary()
+func (f *Filter) matches(e *entry) bool {
+	s := e.summary()
 	return (f.Method == "" || strings.EqualFold(f.Method, s.Method)) &&
 		(f.Operation == "" || strings.EqualFold(f.Operation, s.Operation)) &&
 		(f.Status == "" || hasStatus(f.Status, s.Status)) &&
@@ -214,7 +214,7 @@ func (f *Filter) matches(k *kept) bool {
 		(!f.Error && !f.Fault && !f.Throttle || f.Error && s.Error || f.Fault && s.Fault || f.Throttle && s.Throttle) &&
 		(!f.ColdStart || s.ColdStart) &&
 		!s.Start.Before(f.Since) &&
-		(f.Text == "" || hasWords(k.text(), f.Text))
+		(f.Text == "" || hasWords(e.text(), f.Text))
 }
 
 func hasStatus(want string, status int) bool {
@@ -222,7 +222,7 @@ func hasStatus(want string, status int) bool {
 	return want == strconv.Itoa(status) || ok && class == strconv.Itoa(status/100)
 }
 
-// hasWords tells whether text, which is in lower case, contains each of the words.
+// hasWords reports whether text, which is in lower case, contains all words.
 func hasWords(text, words string) bool {
 	for word := range strings.FieldsSeq(strings.ToLower(words)) {
 		if !strings.Contains(text, word) {
@@ -232,7 +232,7 @@ func hasWords(text, words string) bool {
 	return true
 }
 
-// matches tells whether a line matches all but the request's id.
+// matches reports whether a line matches all criteria except RequestID.
 func (f *LineFilter) matches(l Line) bool {
 	return (f.TraceID == "" || f.TraceID == l.TraceID) &&
 		(f.Source == "" || f.Source == l.Source) &&

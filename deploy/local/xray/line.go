@@ -8,42 +8,41 @@ import (
 	"time"
 )
 
-// Line is a line of a log.
+// Line is a log line.
 type Line struct {
-	Sequence  uint64    `json:"sequence"` // set by Log: 1 for the first line, and so on
+	Sequence  uint64    `json:"sequence"` // set by Log: 1 for the first line, then 2, …
 	Time      time.Time `json:"time"`
-	Source    string    `json:"source"` // function name, or what else wrote it, such as the gateway's access log
+	Source    string    `json:"source"` // function name, or another source such as "access log"
 	Stream    string    `json:"stream,omitempty"`
-	RequestID string    `json:"requestId,omitempty"` // set by Log from a line of JSON, if empty
-	TraceID   string    `json:"traceId,omitempty"`   // the same, from xrayTraceId
-	Level     string    `json:"level,omitempty"`     // the same
+	RequestID string    `json:"requestId,omitempty"` // if empty, set by Log from a line of JSON
+	TraceID   string    `json:"traceId,omitempty"`   // if empty, set by Log from xrayTraceId in a line of JSON
+	Level     string    `json:"level,omitempty"`     // if empty, set by Log from a line of JSON
 	Type      string    `json:"type"`                // such as "function" or "platform.report"
-	Text      string    `json:"text"`                // as it was written, JSON if it was JSON
+	Text      string    `json:"text"`                // as written
 
-	// LambdaRequestID is Lambda's id of the request whose id by API Gateway is RequestID; set by Log from a line of JSON.
+	// LambdaRequestID is Lambda's ID of the request, where RequestID is API Gateway's; set by Log from a line of JSON.
 	LambdaRequestID string `json:"lambdaRequestId,omitempty"`
 }
 
-// absent stands in the access log for what a request has not.
-const absent = "-"
+// noValue is API Gateway's placeholder for a context variable without a value.
+const noValue = "-"
 
-// complete takes from the text what is not said beside it.
-func (l *Line) complete() {
+// setFieldsFromText sets empty fields from a line of JSON.
+func (l *Line) setFieldsFromText() {
 	if strings.HasPrefix(l.Text, "{") {
 		var fields struct {
 			Level       string `json:"level"`
 			RequestID   string `json:"requestId"`
 			XRayTraceID string `json:"xrayTraceId"`
-			// Of a function's line, and of the access log's.
+			// In a function's line and in the access log.
 			LambdaRequestID      string `json:"lambdaRequestId"`
 			IntegrationRequestID string `json:"integrationRequestId"`
 		}
-		// A line may be anything, also what only begins like JSON.
 		if json.Unmarshal([]byte(l.Text), &fields) == nil {
 			l.Level = cmp.Or(l.Level, fields.Level)
 			l.RequestID = cmp.Or(l.RequestID, fields.RequestID)
 			l.TraceID = cmp.Or(l.TraceID, fields.XRayTraceID)
-			if id := cmp.Or(fields.LambdaRequestID, fields.IntegrationRequestID); id != absent {
+			if id := cmp.Or(fields.LambdaRequestID, fields.IntegrationRequestID); id != noValue {
 				l.LambdaRequestID = id
 			}
 		}
@@ -53,13 +52,13 @@ func (l *Line) complete() {
 	}
 }
 
-// Bounds of the lines that are kept by themselves.
+// Limits of the lines that are kept independently of traces.
 const (
 	maxLines     = 10_000
 	maxLineBytes = 32 << 20
 )
 
-// lines are the last lines, oldest first.
+// lines are the most recent lines, oldest first.
 type lines struct {
 	sequence uint64
 	bytes    int
@@ -69,7 +68,7 @@ type lines struct {
 
 func newLines() *lines { return &lines{byTrace: map[string][]Line{}} }
 
-// add returns the line with its sequence.
+// add adds a line and returns it with its sequence number.
 func (s *lines) add(l Line) Line {
 	s.sequence++
 	l.Sequence = s.sequence
@@ -96,16 +95,16 @@ func (s *lines) dropOldest() {
 	}
 }
 
-// ofTrace returns those of the lines that belong to a trace.
+// ofTrace returns the lines of a trace.
 func (s *lines) ofTrace(id string) []Line { return s.byTrace[id] }
 
-// clear forgets the lines, but not their number.
+// clear deletes the lines. Sequence numbers continue.
 func (s *lines) clear() {
 	s.bytes, s.all = 0, nil
 	clear(s.byTrace)
 }
 
-// matching returns what matches, oldest first.
+// matching returns the lines that match, oldest first.
 func (s *lines) matching(f LineFilter) []Line {
 	found, requests := []Line{}, s.requests(f.RequestID)
 	for _, l := range slices.Backward(s.all) {
@@ -120,7 +119,7 @@ func (s *lines) matching(f LineFilter) []Line {
 	return found
 }
 
-// requests are the ids that lines tell of one request, API Gateway's and Lambda's, by either of them.
+// requests returns the IDs of one request, API Gateway's and Lambda's, given either of them.
 func (s *lines) requests(id string) map[string]bool {
 	ids := map[string]bool{id: true}
 	if id == "" {

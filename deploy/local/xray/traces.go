@@ -10,33 +10,33 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// Bounds of what is kept, in bytes. A usual trace has under 10 kB.
+// Limits in bytes. Most traces have less than 10 kB.
 const (
 	maxTraceBytes = 4 << 20
 	maxBytes      = 128 << 20
 	overhead      = 1 << 10 // of a document or line besides its text
 )
 
-// traces are the last traces, by id and in the order in which they came.
+// traces are the most recent traces.
 type traces struct {
 	capacity int
 	sequence uint64
 	bytes    int
-	byID     map[string]*kept
-	order    []*kept // oldest first
+	byID     map[string]*entry
+	order    []*entry // oldest first
 	dropped  dropped
 }
 
 func newTraces(capacity int) *traces {
 	return &traces{
 		capacity: capacity,
-		byID:     map[string]*kept{},
+		byID:     map[string]*entry{},
 		dropped:  dropped{capacity: capacity, ids: map[string]bool{}},
 	}
 }
 
-// kept is a trace with what is known about it.
-type kept struct {
+// entry is a trace with its documents and lines.
+type entry struct {
 	id        string
 	sequence  uint64
 	documents []document
@@ -44,7 +44,7 @@ type kept struct {
 	bytes     int
 	truncated bool
 
-	// Made of the above when they are asked for, and again after a change.
+	// Computed from the above on demand, and reset by changes.
 	assembled  *trace.Trace
 	summarized *trace.Summary
 	searched   string
@@ -55,35 +55,35 @@ type document struct {
 	raw json.RawMessage
 }
 
-// add keeps a document. Lines returns those that came before the trace's first document.
+// add adds a document. lines returns the lines that were logged before the trace's first document.
 func (t *traces) add(d trace.Document, raw []byte, lines func(traceID string) []Line) {
-	// What comes late for a trace that had to go would be half a trace, in the place of a whole one.
+	// A late document of a dropped trace would replace a complete trace with an incomplete one.
 	if t.dropped.ids[d.TraceID] {
 		return
 	}
-	k, ok := t.byID[d.TraceID]
+	e, ok := t.byID[d.TraceID]
 	if !ok {
 		t.sequence++
-		k = &kept{id: d.TraceID, sequence: t.sequence}
-		t.order = append(t.order, k)
-		t.byID[k.id] = k
-		for _, l := range lines(k.id) {
-			t.bytes += k.addLine(l)
+		e = &entry{id: d.TraceID, sequence: t.sequence}
+		t.order = append(t.order, e)
+		t.byID[e.id] = e
+		for _, l := range lines(e.id) {
+			t.bytes += e.addLine(l)
 		}
 	}
-	t.bytes += k.addDocument(document{d, raw})
+	t.bytes += e.addDocument(document{d, raw})
 	t.trim()
 }
 
-// log keeps a line with its trace, if that is there.
+// log adds a line to its trace, if that exists.
 func (t *traces) log(l Line) {
-	if k, ok := t.byID[l.TraceID]; ok {
-		t.bytes += k.addLine(l)
+	if e, ok := t.byID[l.TraceID]; ok {
+		t.bytes += e.addLine(l)
 		t.trim()
 	}
 }
 
-// trim drops the oldest traces when there are too many.
+// trim drops the oldest traces beyond the limits.
 func (t *traces) trim() {
 	for len(t.order) > t.capacity || t.bytes > maxBytes {
 		oldest := t.order[0]
@@ -94,15 +94,15 @@ func (t *traces) trim() {
 	}
 }
 
-// matching returns what matches, newest first.
-func (t *traces) matching(f Filter) []*kept {
-	var found []*kept
-	for _, k := range t.order {
-		if f.matches(k) {
-			found = append(found, k)
+// matching returns the traces that match, newest first.
+func (t *traces) matching(f Filter) []*entry {
+	var found []*entry
+	for _, e := range t.order {
+		if f.matches(e) {
+			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b *kept) int {
+	slices.SortFunc(found, func(a, b *entry) int {
 		return cmp.Or(b.summary().Start.Compare(a.summary().Start), cmp.Compare(b.sequence, a.sequence))
 	})
 	if f.Limit > 0 && len(found) > f.Limit {
@@ -111,73 +111,73 @@ func (t *traces) matching(f Filter) []*kept {
 	return found
 }
 
-// addDocument returns by how many bytes the trace has grown. A document that is there already is replaced, unless the new
-// one is from before it was complete.
-func (k *kept) addDocument(d document) int {
-	for i, known := range k.documents {
+// addDocument returns the number of added bytes. A document with the same ID is replaced, unless it is complete and the
+// new one is in progress.
+func (e *entry) addDocument(d document) int {
+	for i, known := range e.documents {
 		if known.ID != d.ID {
 			continue
 		}
 		if d.InProgress && !known.InProgress {
 			return 0
 		}
-		k.documents[i] = d
-		return k.grow(len(d.raw) - len(known.raw))
+		e.documents[i] = d
+		return e.grow(len(d.raw) - len(known.raw))
 	}
-	if k.bytes+len(d.raw)+overhead > maxTraceBytes {
-		k.truncated = true
+	if e.bytes+len(d.raw)+overhead > maxTraceBytes {
+		e.truncated = true
 		return 0
 	}
-	k.documents = append(k.documents, d)
-	return k.grow(len(d.raw) + overhead)
+	e.documents = append(e.documents, d)
+	return e.grow(len(d.raw) + overhead)
 }
 
-// addLine returns by how many bytes the trace has grown.
-func (k *kept) addLine(l Line) int {
-	if k.bytes+len(l.Text)+overhead > maxTraceBytes {
-		k.truncated = true
+// addLine returns the number of added bytes.
+func (e *entry) addLine(l Line) int {
+	if e.bytes+len(l.Text)+overhead > maxTraceBytes {
+		e.truncated = true
 		return 0
 	}
-	k.lines = append(k.lines, l)
-	return k.grow(len(l.Text) + overhead)
+	e.lines = append(e.lines, l)
+	return e.grow(len(l.Text) + overhead)
 }
 
-func (k *kept) grow(bytes int) int {
-	k.bytes += bytes
-	k.assembled, k.summarized, k.searched = nil, nil, ""
+func (e *entry) grow(bytes int) int {
+	e.bytes += bytes
+	e.assembled, e.summarized, e.searched = nil, nil, ""
 	return bytes
 }
 
-func (k *kept) trace() *trace.Trace {
-	if k.assembled == nil {
-		documents := make([]trace.Document, 0, len(k.documents))
-		for _, d := range k.documents {
+func (e *entry) trace() *trace.Trace {
+	if e.assembled == nil {
+		documents := make([]trace.Document, 0, len(e.documents))
+		for _, d := range e.documents {
 			documents = append(documents, d.Document)
 		}
-		k.assembled = trace.New(k.id, documents)
+		e.assembled = trace.New(e.id, documents)
 	}
-	return k.assembled
+	return e.assembled
 }
 
-func (k *kept) summary() trace.Summary {
-	if k.summarized == nil {
-		summary := k.trace().Summary()
-		k.summarized = &summary
+func (e *entry) summary() trace.Summary {
+	if e.summarized == nil {
+		summary := e.trace().Summary()
+		e.summarized = &summary
 	}
-	return *k.summarized
+	return *e.summarized
 }
 
-// text returns what a search looks at, in lower case.
-func (k *kept) text() string {
-	if k.searched == "" {
+// text returns the searchable text in lower case.
+func (e *entry) text() string {
+	if e.searched == "" {
 		var b strings.Builder
 		write := func(values ...any) {
 			for _, v := range values {
 				fmt.Fprintln(&b, v)
 			}
 		}
-		write(k.id)
-		for _, s := range k.trace().Walk {
+		write(e.id)
+		for _, s := range e.trace().Walk {
 			write(s.ID, s.Name, s.Origin)
 			for _, value := range s.AWS {
 				write(value)
@@ -192,20 +192,20 @@ func (k *kept) text() string {
 				write(s.HTTP.Response.Status)
 			}
 			if s.Cause != nil {
-				for _, e := range s.Cause.Exceptions {
-					write(e.Type, e.Message)
+				for _, exception := range s.Cause.Exceptions {
+					write(exception.Type, exception.Message)
 				}
 			}
 		}
-		for _, l := range k.lines {
+		for _, l := range e.lines {
 			write(l.Text)
 		}
-		k.searched = strings.ToLower(b.String())
+		e.searched = strings.ToLower(b.String())
 	}
-	return k.searched
+	return e.searched
 }
 
-// dropped are the ids of the traces that had to go last.
+// dropped are the IDs of the most recently dropped traces.
 type dropped struct {
 	capacity int
 	ids      map[string]bool
