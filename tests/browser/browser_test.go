@@ -1,5 +1,5 @@
-// Package browser_test uses the pages about a running stack as people do: in Chromium, with mouse and keyboard. SCREENSHOTS names
-// a folder that gets a picture of each page, with TEST_ALL=1 in both colour schemes and in two widths.
+// Package browser_test uses the pages of a local stack in Chromium, with mouse and keyboard. SCREENSHOTS is a folder
+// for a screenshot of each page, with TEST_ALL=1 in both colour schemes and in two widths.
 package browser_test
 
 import (
@@ -21,13 +21,13 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// open opens one of the pages about a stack, such as "_local/traces".
+// open opens a page of a stack, such as "_local/traces".
 func open(t *testing.T, s *stacktest.Stack, address string) *chromium.Page {
 	t.Helper()
 	return chromium.Open(t, s.Console, address)
 }
 
-// choose chooses an option of a filter.
+// choose selects an option of a filter.
 func choose(p *chromium.Page, name, value string) {
 	p.Text(fmt.Sprintf(`(() => {
 		const select = document.querySelector("select[name=%s]");
@@ -36,14 +36,14 @@ func choose(p *chromium.Page, name, value string) {
 	})()`, name, strconv.Quote(value)))
 }
 
-// sampled has a request traced, whatever the stage's rate is. n tells the traces apart.
+// sampled returns the header that adds a sampled request to trace n.
 func sampled(n int) stacktest.Headers {
 	return stacktest.Headers{"X-Amzn-Trace-Id": fmt.Sprintf("Root=%s;Sampled=1", traceID(n))}
 }
 
 func traceID(n int) string { return fmt.Sprintf("1-5759e988-%024x", n) }
 
-// use sends one request of each kind: traces 1 to 5.
+// use sends one request of each kind, with traces 1 to 5.
 func use(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	s.Do(t, "POST", "/users", `{"userId": "ada", "name": "Ada Lovelace"}`, sampled(1)).Want(t, 201)
@@ -53,7 +53,7 @@ func use(t *testing.T, s *stacktest.Stack) {
 	s.Do(t, "DELETE", "/users/ada", "", sampled(5)).Want(t, 204)
 }
 
-// Expressions that say what a page shows.
+// Expressions for the content of a page.
 const (
 	statuses = `[...document.querySelectorAll("#traces .status")].map((it) => it.textContent).join(" ")`
 	focused  = `document.activeElement.textContent`
@@ -62,7 +62,7 @@ const (
 	address  = `location.pathname + location.search`
 )
 
-// TestViewer goes from the list of all requests to the call of the database that one of them made, and to what was logged then.
+// TestViewer goes from the list of traces to a request's call of DynamoDB and to its log lines.
 func TestViewer(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -115,7 +115,7 @@ func TestViewer(t *testing.T) {
 	p.Do(chromedp.NavigateBack())
 	p.Want(heading, "201 POST /userscold start")
 
-	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(3))) // a link from elsewhere
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(3))) // a link from another page
 	p.Sees("#trace-title", "GET /users/{userId}")
 	p.Sees(".verdict.error", "UserNotFound")
 }
@@ -163,7 +163,7 @@ func TestKeyboard(t *testing.T) {
 	p.Want(address, "/")
 }
 
-// TestReturn comes back to a trace: by keys, by the history, and by the address of another of its spans.
+// TestReturn returns to a trace with keys, with the history, and with the URL of another span.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -204,8 +204,8 @@ func TestReturn(t *testing.T) {
 	p.Want(title, "DELETE /users/{userId}")
 }
 
-// TestRefusal shows what the stack says of a filter that is none.
-func TestRefusal(t *testing.T) {
+// TestInvalidFilter checks the message for an invalid filter.
+func TestInvalidFilter(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
@@ -222,7 +222,7 @@ func TestRefusal(t *testing.T) {
 	p.Want(`document.getElementById("empty").checkVisibility()`, "false")
 }
 
-// TestReading has many lines come in while one is read.
+// TestReading logs many lines while one is open.
 func TestReading(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -241,21 +241,21 @@ func TestReading(t *testing.T) {
 	p.Want(newest, "line 100")
 	p.Keys("jjj" + kb.Enter)
 	p.Sees("details[open] pre", "line 98")
-	p.Text(`document.activeElement.blur()`) // it is read all the same
+	p.Text(`document.activeElement.blur()`) // the line stays open
 	want := p.Text(place)
 	for _, n := range []int{1, 30} {
 		log(n)
 		p.Want(newest, fmt.Sprintf("line %d", logged))
-		p.Want(fmt.Sprintf("Math.abs(%s - %s) < 10", place, want), "true") // a line is higher
+		p.Want(fmt.Sprintf("Math.abs(%s - %s) < 10", place, want), "true") // tolerance: less than the height of a line
 	}
-	log(600) // more than are shown: what is read is the last then
+	log(600) // more than the page shows: the open line becomes the last
 	p.Want(newest, fmt.Sprintf("line %d", logged))
 	p.Want(`document.querySelectorAll("#lines li").length`, "501")
 	p.Sees("#lines li:last-child details[open] pre", "line 98")
 	p.Want(fmt.Sprintf("%s > 0 && %[1]s < innerHeight", place), "true")
 }
 
-// TestLive leaves pages open while requests come in.
+// TestLive keeps pages open during requests.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -268,7 +268,7 @@ func TestLive(t *testing.T) {
 	p.Click("[data-name=DynamoDB]")
 	s.Do(t, "GET", "/users/ada", "", sampled(2)).Want(t, 200)
 	p.Want(statuses, "200 201")
-	p.Want(selected, "DynamoDB") // what is open stays as it is
+	p.Want(selected, "DynamoDB") // the open span does not change
 	p.Keys("p")
 	p.Sees("#live", "Paused")
 	s.Do(t, "GET", "/users/nobody", "", sampled(3)).Want(t, 404)
@@ -278,7 +278,7 @@ func TestLive(t *testing.T) {
 	p.Sees("#empty", "No trace yet")
 }
 
-// TestMap finds each service of the requests, and how it went.
+// TestMap checks the services on the map, and its filters.
 func TestMap(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -294,10 +294,10 @@ func TestMap(t *testing.T) {
 	choose(p, "status", "4xx")
 	p.Want(`document.querySelectorAll("#map a").length`, "7")
 	choose(p, "status", "5xx")
-	p.Sees("#empty", "No trace is like that")
+	p.Sees("#empty", "No traces match the filter")
 }
 
-// TestLogs filters what was logged, and goes from a line to its trace.
+// TestLogs filters the log lines, and goes from a line to its trace.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -315,7 +315,7 @@ func TestLogs(t *testing.T) {
 	p.Want(heading, "404 GET /users/{userId}UserNotFound")
 }
 
-// TestNumbers finds numbers that JavaScript cannot represent unchanged in log lines and in the documents of a trace.
+// TestNumbers checks that numbers which JavaScript cannot represent are displayed unchanged in log lines and documents.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	const number = "12345678901234567890.12"
@@ -342,8 +342,8 @@ func TestNumbers(t *testing.T) {
 	p.Picture("trace-numbers")
 }
 
-// TestFirstPage reads what the stack says of itself.
-func TestFirstPage(t *testing.T) {
+// TestHomePage checks the content of the home page.
+func TestHomePage(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	use(t, s)
@@ -358,19 +358,19 @@ func TestFirstPage(t *testing.T) {
 	p.Want(heading, "204 DELETE /users/{userId}cold start")
 }
 
-// look is how a page is displayed.
+// look is a way to display a page.
 type look struct {
 	width  int64 // of the window, in pixels
 	scheme string
 }
 
-// TestPages looks at each page in a wide window with the light colour scheme, and in a narrow one with the dark scheme.
+// TestPages checks each page in a wide window with the light colour scheme, and in a narrow one with the dark scheme.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	testPages(t, look{1280, "light"}, look{400, "dark"})
 }
 
-// TestPages_OtherLooks looks at them in the other combinations.
+// TestPages_OtherLooks checks them in the other combinations.
 func TestPages_OtherLooks(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -383,7 +383,7 @@ func testPages(t *testing.T, looks ...look) {
 	use(t, s)
 	p := open(t, s, "")
 	for name, path := range map[string]string{
-		"first":  "",
+		"home":   "",
 		"traces": "_local/traces",
 		"trace":  "_local/traces/" + traceID(1),
 		"failed": "_local/traces/" + traceID(3),

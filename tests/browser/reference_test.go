@@ -23,14 +23,14 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// operation returns the CSS selector of something in an operation of the reference.
+// operation returns the CSS selector of a part of an operation.
 func operation(id, part string) string {
 	return fmt.Sprintf(".opblock[id^=operations-][id$=-%s] %s", id, part)
 }
 
-// try opens an operation of the reference, fills its form, sends the request, and waits for the answer's status.
+// try opens an operation, fills in its form, sends the request, and waits for the status code of the response.
 func try(p *chromium.Page, id string, form map[string]string, status int) {
-	if !there(p, operation(id, ".opblock-body")) {
+	if !exists(p, operation(id, ".opblock-body")) {
 		p.Click(operation(id, ".opblock-summary-control"))
 	}
 	for name, value := range form {
@@ -40,21 +40,21 @@ func try(p *chromium.Page, id string, form map[string]string, status int) {
 		}
 		p.Do(chromedp.Focus(chromedp.CSS(field)))
 		p.Text("document.activeElement.select()")
-		p.Insert(value) // the page renders all operations again for each key
+		p.Insert(value) // at once, because the page renders all operations for each key
 	}
-	if there(p, operation(id, ".btn-clear")) {
-		p.Click(operation(id, ".btn-clear")) // of the answer before
+	if exists(p, operation(id, ".btn-clear")) {
+		p.Click(operation(id, ".btn-clear")) // of the previous response
 	}
 	p.Click(operation(id, ".btn.execute"))
 	p.Sees(operation(id, ".live-responses-table .response-col_status"), strconv.Itoa(status))
 	p.Do(chromedp.ScrollIntoView(chromedp.CSS(operation(id, ".live-responses-table")))) // for a picture
 }
 
-func there(p *chromium.Page, selector string) bool {
+func exists(p *chromium.Page, selector string) bool {
 	return p.Text(fmt.Sprintf("document.querySelector(%q) !== null", selector)) == "true"
 }
 
-// TestReference does with a user what can be done, in the forms of the reference.
+// TestReference creates, reads, replaces and deletes a user with the forms of the reference.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -75,7 +75,7 @@ func TestReference(t *testing.T) {
 	try(p, "replaceUser", map[string]string{"userId": "grace", "body": `{"name": "Rear Admiral Hopper"}`}, 200)
 	p.Sees(operation("replaceUser", ".live-responses-table .highlight-code"), `"name": "Rear Admiral Hopper"`)
 	if body := string(s.Do(t, "GET", "/users/grace", "").Body); !strings.Contains(body, "Rear Admiral") {
-		t.Errorf("got %s, want what was sent", body)
+		t.Errorf("user = %s, want the new name", body)
 	}
 
 	try(p, "deleteUser", map[string]string{"userId": "grace"}, 204)
@@ -90,7 +90,8 @@ func TestReference(t *testing.T) {
 	p.Want(statuses, "404 404 204 200 200 200 200 201")
 }
 
-// TestReference_Numbers finds numbers that JavaScript cannot represent unchanged in what is sent, shown, copied and downloaded.
+// TestReference_Numbers checks that numbers which JavaScript cannot represent are sent, displayed, copied and
+// downloaded unchanged.
 func TestReference_Numbers(t *testing.T) {
 	t.Parallel()
 	const balance, big = `"balance": 12345678901234567890.12`, `"big": 9007199254740993`
@@ -136,7 +137,7 @@ func compact(t *testing.T, text []byte) string {
 	return out.String()
 }
 
-// TestReference_Authorization finds that requests are authorized as each stage demands it, without anybody's doing.
+// TestReference_Authorization checks that requests are authorized automatically, with each type of authorization.
 func TestReference_Authorization(t *testing.T) {
 	t.Parallel()
 	for _, authorization := range []string{"AWS_IAM", "COGNITO_USER_POOLS", "API_KEY"} {
@@ -146,7 +147,7 @@ func TestReference_Authorization(t *testing.T) {
 				testenv.SkipUnlessAll(t)
 			}
 			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}), func(cfg *local.Config) {
-				cfg.DataDir = t.TempDir() // gets the key of the user pool
+				cfg.DataDir = t.TempDir() // for the key of the user pool
 			})
 			p := open(t, s, "_local/docs/")
 			try(p, "createUser", map[string]string{"body": `{"userId": "grace"}`}, 201)
@@ -158,14 +159,14 @@ func TestReference_Authorization(t *testing.T) {
 			}
 			buttons := p.Text(`document.querySelectorAll(".btn.authorize").length`)
 			if signed := authorization == "AWS_IAM"; signed != (buttons == "0") {
-				t.Errorf("%s buttons to authorize requests", buttons)
+				t.Errorf("%s buttons for authorization", buttons)
 			}
 			p.Picture("reference-" + strings.ToLower(authorization))
 		})
 	}
 }
 
-// TestReference_Looks looks at the reference in both colour schemes and in two widths.
+// TestReference_Looks checks the reference in both colour schemes and in two widths.
 func TestReference_Looks(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -183,7 +184,7 @@ func TestReference_Looks(t *testing.T) {
 	}
 }
 
-// TestReference_Signs finds that ids which are written in more than one way are signed as the stage reads them.
+// TestReference_Signs checks the signature of IDs with different encodings.
 func TestReference_Signs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
@@ -209,19 +210,19 @@ func TestReference_Signs(t *testing.T) {
 		"...":     {"/...", "/%2E%2e.", "?userId=..."},
 		"~a_b-c.": {"/~a_b-c.", "/%7Ea%5Fb%2dc%2E", "?userId=%7ea_b-c.", "?limit=1&userId=~a_b-c."},
 	} {
-		if status, answer := send("POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
-			t.Errorf("create %s: %d %s", id, status, answer)
+		if status, response := send("POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
+			t.Errorf("create %s: status = %d, body = %s", id, status, response)
 		}
 		for _, path := range paths {
-			if status, answer := send("GET", path, ""); status != http.StatusOK || !strings.Contains(answer, strconv.Quote(id)) {
-				t.Errorf("%s: %d %s", path, status, answer)
+			if status, response := send("GET", path, ""); status != http.StatusOK || !strings.Contains(response, strconv.Quote(id)) {
+				t.Errorf("%s: %d %s", path, status, response)
 			}
 		}
 	}
 	for _, size := range []int{10<<20 + 1, 12 << 20, 16 << 20} {
-		if status, answer := send("POST", "", strings.Repeat(" ", size)); status != http.StatusRequestEntityTooLarge ||
-			!strings.Contains(answer, "ContentTooLarge") {
-			t.Errorf("%d bytes: %d %s", size, status, answer)
+		if status, response := send("POST", "", strings.Repeat(" ", size)); status != http.StatusRequestEntityTooLarge ||
+			!strings.Contains(response, "ContentTooLarge") {
+			t.Errorf("%d bytes: status = %d, body = %s", size, status, response)
 		}
 	}
 	// The stage verifies the signature before the function looks for the user.
@@ -229,14 +230,14 @@ func TestReference_Signs(t *testing.T) {
 		"/a%2Fb": 404, "/a%20b": 404, "/a%2Bb": 404, "/%C3%A9%25": 404, "?userId=a%20b": 404,
 		"?userId=a+b&limit=%C3%A9": 400, "?userId=": 400,
 	} {
-		if status, answer := send("GET", path, ""); status != want {
-			t.Errorf("%s: %d %s, want %d", path, status, answer, want)
+		if status, response := send("GET", path, ""); status != want {
+			t.Errorf("%s: %d %s, want %d", path, status, response, want)
 		}
 	}
 }
 
-// TestReference_Parameters finds the forms of what the API's own document does not have: a reference with escapes, and a parameter
-// with a content.
+// TestReference_Parameters checks forms that the API does not need: a reference with escapes, and a parameter with
+// content.
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)

@@ -1,5 +1,5 @@
-// Package chromium opens pages in a browser, for tests that use them as people do. SCREENSHOTS names a folder that gets the pictures
-// which tests take.
+// Package chromium lets tests use pages in Chromium with mouse and keyboard. SCREENSHOTS is a folder for the
+// screenshots of the tests.
 package chromium
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// executable returns the path of a browser. Without one it skips the test, but not in CI, which must have one.
+// executable returns the path of Chromium or Chrome. Without one, it skips the test, or fails it in CI.
 func executable(tb testing.TB) string {
 	tb.Helper()
 	for _, name := range []string{
@@ -39,7 +39,7 @@ func executable(tb testing.TB) string {
 			return path
 		}
 	}
-	const missing = "no Chromium or Chrome was found: install one, such as the package chromium, to run the tests of the pages"
+	const missing = "needs Chromium or Chrome: install one, such as the package chromium"
 	if os.Getenv("CI") != "" {
 		tb.Fatal(missing)
 	}
@@ -47,20 +47,20 @@ func executable(tb testing.TB) string {
 	return ""
 }
 
-// Page is a page in a browser of its own, in which nothing is wrong: the test fails where the page complains in the console, or
-// anything that it starts, asks anything but its own server.
+// Page is a page in its own browser. The test fails if the page logs to the developer tools' console, or if the page or
+// one of its workers sends a request to another server.
 type Page struct {
 	t   testing.TB
 	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
 
 	mu         sync.Mutex
-	allowed    string // what the browser may complain of: part of its words
+	allowed    string // substring of allowed console messages
 	complaints []string
 	foreign    []string
 }
 
-// Open starts a browser at an address, such as "_local/traces", below base, where all that the page asks for must be. The window is
-// 1280 pixels wide and 900 high. The browser is closed when the test ends.
+// Open starts a browser and opens base+address, such as "_local/traces" for address. All requests of the page must be
+// below base. The window is 1280 pixels wide and 900 high. The browser is closed after the test.
 func Open(tb testing.TB, base, address string) *Page {
 	tb.Helper()
 	p := &Page{t: tb}
@@ -68,10 +68,10 @@ func Open(tb testing.TB, base, address string) *Page {
 	tb.Cleanup(elsewhere.Close)
 	flags := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
 	flags = append(flags, chromedp.ExecPath(executable(tb)),
-		chromedp.NoSandbox, // which containers do not allow, and which pages of our own do not need
+		chromedp.NoSandbox, // not available in containers, and not needed for these pages
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"), // for the browser itself
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication"), // which would tell others of the page's fields
+		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication"), // send data of the page to their servers
 		chromedp.WSURLReadTimeout(time.Hour))                                       // the test's own deadline comes first
 	allocator, stop := chromedp.NewExecAllocator(context.WithoutCancel(tb.Context()), flags...)
 	browser, cancel := chromedp.NewContext(allocator)
@@ -86,19 +86,19 @@ func Open(tb testing.TB, base, address string) *Page {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, complaint := range p.complaints {
-			tb.Errorf("in the console: %s", complaint)
+			tb.Errorf("console message: %s", complaint)
 		}
 		for _, url := range p.foreign {
-			tb.Errorf("the page asked %s", url)
+			tb.Errorf("request to another server: %s", url)
 		}
 	})
 	if err := chromedp.ListenBrowser(browser, func(any) {}); err != nil {
 		tb.Fatalf("start the browser: %v", err)
 	}
-	// A context of its own, as what the browser itself asks its maker for is none of the page's.
+	// A separate context, because the browser itself sends requests to its vendor.
 	p.ctx, _ = chromedp.NewContext(browser, chromedp.WithNewBrowserContext(
 		func(params *target.CreateBrowserContextParams) { params.ProxyServer = elsewhere.URL }))
-	if err := chromedp.Listen(p.ctx, func(event any) { p.heard(base, event) }); err != nil {
+	if err := chromedp.Listen(p.ctx, func(event any) { p.record(base, event) }); err != nil {
 		tb.Fatalf("open a page: %v", err)
 	}
 	p.focus()
@@ -106,7 +106,7 @@ func Open(tb testing.TB, base, address string) *Page {
 	return p
 }
 
-// refuse is a proxy that leaves the browser nothing but this machine, and keeps what it asks for. It hears of what workers ask too.
+// refuse is a proxy that rejects and records all requests to other machines, also those of workers.
 func (p *Page) refuse(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,8 +114,8 @@ func (p *Page) refuse(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusForbidden)
 }
 
-// heard keeps what is wrong.
-func (p *Page) heard(base string, event any) {
+// record records console messages and foreign requests.
+func (p *Page) record(base string, event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch event := event.(type) {
@@ -131,27 +131,27 @@ func (p *Page) heard(base string, event any) {
 		p.complain(event.Entry.Text + " " + event.Entry.URL)
 	case *network.EventRequestWillBeSent:
 		url := event.Request.URL
-		if !strings.HasPrefix(url, base) && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:") { // which ask nobody
+		if !strings.HasPrefix(url, base) && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:") { // not sent
 			p.foreign = append(p.foreign, url)
 		}
 	}
 }
 
-// complain keeps a complaint, but for what the test is about.
+// complain records a console message unless it is allowed.
 func (p *Page) complain(complaint string) {
 	if p.allowed == "" || !strings.Contains(complaint, p.allowed) {
 		p.complaints = append(p.complaints, complaint)
 	}
 }
 
-// Allow has the page complain of what the test is about, such as "status of 404".
+// Allow allows console messages that contain a string, such as "status of 404".
 func (p *Page) Allow(complaint string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.allowed = complaint
 }
 
-// focus has the page behave as that in front of the user.
+// focus emulates that the page has the focus.
 func (p *Page) focus() {
 	p.t.Helper()
 	focus := emulation.SetFocusEmulationEnabledParams{Enabled: true}
@@ -160,18 +160,18 @@ func (p *Page) focus() {
 	}
 }
 
-// Scheme has the page prefer the colour scheme dark or light.
+// Scheme emulates the preferred colour scheme, dark or light.
 func (p *Page) Scheme(name string) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
 	if err != nil {
-		p.t.Fatalf("prefer %s: %v", name, err)
+		p.t.Fatalf("emulate colour scheme %s: %v", name, err)
 	}
 }
 
-// Do has the browser do things.
+// Do performs actions in the browser.
 func (p *Page) Do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
@@ -185,7 +185,7 @@ func (p *Page) evaluate(ctx context.Context, expression string) (string, error) 
 	return chromedp.Run(ctx, chromedp.Evaluate[string]("String("+expression+")"))
 }
 
-// Text returns what a JavaScript expression says as a string.
+// Text evaluates a JavaScript expression and returns the result as a string.
 func (p *Page) Text(expression string) string {
 	p.t.Helper()
 	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
@@ -197,7 +197,7 @@ func (p *Page) Text(expression string) string {
 	return text
 }
 
-// Want waits until a JavaScript expression says what it should. On the way from one page to the next there is nobody to ask.
+// Want waits until a JavaScript expression evaluates to want. Errors are ignored, as they occur during navigation.
 func (p *Page) Want(expression, want string) {
 	p.t.Helper()
 	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
@@ -214,15 +214,15 @@ func (p *Page) Want(expression, want string) {
 	}
 }
 
-// Sees waits until an element that the CSS selector finds is in sight and has the text.
+// Sees waits until an element that matches the CSS selector is visible and contains the text.
 func (p *Page) Sees(selector, text string) {
 	p.t.Helper()
 	p.Want(fmt.Sprintf("[...document.querySelectorAll(%s)].some((it) => it.checkVisibility() && it.textContent.includes(%s))",
 		strconv.Quote(selector), strconv.Quote(text)), "true")
 }
 
-// Click clicks the first element that the CSS selector finds, once it is there, has stopped moving, and nothing covers it: the browser is
-// given a point, which must still be in the element when it comes to the click.
+// Click clicks the first element that matches the CSS selector, as soon as it exists, has stopped moving and is not
+// covered: the click goes to coordinates, which must still be inside the element.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.Want(fmt.Sprintf(`(() => {
@@ -237,13 +237,13 @@ func (p *Page) Click(selector string) {
 	p.Do(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// Keys presses keys one after the other, wherever the focus is.
+// Keys presses keys one after the other.
 func (p *Page) Keys(keys string) {
 	p.t.Helper()
 	for _, r := range keys {
 		events := kb.Encode(r)
 		down, up := *events[0], *events[len(events)-1]
-		if len(events) > 2 { // the text goes with the key, so that none is entered where the page takes the key for itself
+		if len(events) > 2 { // with the key, so that no text is entered if the page handles the key
 			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
 		}
 		for _, event := range []input.DispatchKeyEventParams{down, up} {
@@ -254,7 +254,7 @@ func (p *Page) Keys(keys string) {
 	}
 }
 
-// Insert enters a text where the focus is, all at once, as when it is pasted.
+// Insert inserts text at the focus, as if it was pasted.
 func (p *Page) Insert(text string) {
 	p.t.Helper()
 	if _, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
@@ -262,19 +262,19 @@ func (p *Page) Insert(text string) {
 	}
 }
 
-// Looks writes a picture of the page for people to look at, and fails the test where the page is wider than its window, where a text
-// is too pale, or where a control has no name.
+// Looks takes a screenshot of the page. It marks the test as failed if the page is wider than its window, if text lacks
+// contrast, or if a control has no accessible name.
 func (p *Page) Looks(picture string) {
 	p.t.Helper()
 	p.Picture(picture)
-	for what, expression := range map[string]string{"beyond the window": TooWide, "pale": Pale, "nameless": Nameless} {
+	for what, expression := range map[string]string{"wider than the window": TooWide, "low contrast": LowContrast, "no accessible name": Nameless} {
 		if got := p.Text(expression); got != "" && got != "0" {
 			p.t.Errorf("%s: %s: %s", picture, what, got)
 		}
 	}
 }
 
-// Picture writes a picture of the page for people to look at.
+// Picture takes a screenshot if SCREENSHOTS is set.
 func (p *Page) Picture(name string) {
 	p.t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
@@ -286,6 +286,6 @@ func (p *Page) Picture(name string) {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o600)
 	}
 	if err != nil {
-		p.t.Errorf("take a picture: %v", err)
+		p.t.Errorf("take a screenshot: %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/chromium"
 )
 
-// failing keeps what a test would fail with.
+// failing records the errors of a test.
 type failing struct {
 	testing.TB
 
@@ -21,8 +21,8 @@ func (f *failing) Errorf(format string, args ...any) {
 	f.errors = append(f.errors, fmt.Sprintf(format, args...))
 }
 
-// TestOpen_HearsWhatIsAsked has pages ask others than their server: by themselves, and by a worker that they start.
-func TestOpen_HearsWhatIsAsked(t *testing.T) {
+// TestOpen_RecordsForeignRequests checks that requests of a page and of its worker to other servers are reported.
+func TestOpen_RecordsForeignRequests(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts a browser")
@@ -30,7 +30,7 @@ func TestOpen_HearsWhatIsAsked(t *testing.T) {
 	const ask = `fetch("http://elsewhere.test/asked").catch(() => 0).then(() => fetch("https://elsewhere.test/"))`
 	for name, test := range map[string]struct {
 		script string
-		want   []string // part of each complaint; none: nothing is wrong
+		want   []string // substring of each error; none: no error
 	}{
 		"its own server": {`fetch("/asked").then(done)`, nil},
 		"page":           {ask + `.catch(done)`, []string{"http://elsewhere.test/asked", "elsewhere.test:443"}},
@@ -50,15 +50,15 @@ func TestOpen_HearsWhatIsAsked(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			f := &failing{TB: t}
-			t.Cleanup(func() { // once the browser is closed
-				told := strings.Join(f.errors, "\n")
+			t.Cleanup(func() { // after the browser is closed
+				reported := strings.Join(f.errors, "\n")
 				for _, want := range test.want {
-					if !strings.Contains(told, "the page asked "+want) {
-						t.Errorf("nothing is told of %s:\n%s", want, told)
+					if !strings.Contains(reported, "request to another server: "+want) {
+						t.Errorf("want an error about %s:\n%s", want, reported)
 					}
 				}
-				if test.want == nil && told != "" {
-					t.Error(told)
+				if test.want == nil && reported != "" {
+					t.Error(reported)
 				}
 			})
 			chromium.Open(f, server.URL+"/", "").Want("document.title", "done")

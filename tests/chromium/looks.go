@@ -1,11 +1,11 @@
 package chromium
 
-// TooWide is an expression that says how much of a page is beyond its window.
+// TooWide is an expression for the width in pixels by which a page exceeds its window.
 const TooWide = `document.scrollingElement.scrollWidth - innerWidth`
 
-// Pale is an expression that lists texts whose contrast with what is behind them is less than 4.5:1, as WCAG 2.2 asks of text
-// ("1.4.3 Contrast (Minimum)"), by its formulas.
-const Pale = `(() => {
+// LowContrast is an expression that lists text with a contrast of less than 4.5:1 (WCAG 2.2, "1.4.3 Contrast
+// (Minimum)").
+const LowContrast = `(() => {
 	const colour = (text) => text.match(/[\d.]+/g).map(Number);
 	const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
 		.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
@@ -28,7 +28,7 @@ const Pale = `(() => {
 	return [...found].join("\n");
 })()`
 
-// Nameless is an expression that lists controls that a screen reader could not name, and ids that are there twice.
+// Nameless is an expression that lists controls without an accessible name, and duplicate IDs.
 const Nameless = `[
 	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
 		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() || [...(it.labels ?? [])].some((label) => label.textContent.trim())))

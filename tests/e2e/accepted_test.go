@@ -10,7 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestAddresses are the ways to name one user.
+// TestAddresses checks all ways to identify a user.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -25,7 +25,7 @@ func TestAddresses(t *testing.T) {
 		"PUT, path, query, body": {"PUT", "/users/ID?userId=ID", `{"n": 1, "userId": "ID"}`},
 		"PUT, query":             {"PUT", "/users?userId=ID", `{"n": 1}`},
 		"PUT, query and body":    {"PUT", "/users?userId=ID", `{"n": 1, "userId": "ID"}`},
-		"PUT, body alone":        {"PUT", "/users", `{"n": 1, "userId": "ID"}`},
+		"PUT, body only":         {"PUT", "/users", `{"n": 1, "userId": "ID"}`},
 		"DELETE, path":           {"DELETE", "/users/ID", ""},
 		"DELETE, query":          {"DELETE", "/users?userId=ID", ""},
 		"DELETE, both":           {"DELETE", "/users/ID?userId=ID", ""},
@@ -46,16 +46,16 @@ func TestAddresses(t *testing.T) {
 			}
 			user := r.Want(t, 200).JSON(t)
 			if got := userPath(t, r); user["userId"] != id || got != "/users/"+id {
-				t.Errorf("got user %v at %s, want %s", user["userId"], got, id)
+				t.Errorf("user = %v at %s, want %s", user["userId"], got, id)
 			}
 			if test.method == "PUT" && fmt.Sprint(user["n"]) != "1" {
-				t.Errorf("n is %v", user["n"])
+				t.Errorf("n = %v", user["n"])
 			}
 		})
 	}
 }
 
-// TestAccepted is what is unusual, and yet right.
+// TestAccepted checks unusual but valid requests.
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -78,14 +78,14 @@ func TestAccepted(t *testing.T) {
 		"almost 400 KB":            {`{"x": "` + strings.Repeat("x", 400<<10-200) + `"}`, nil},
 		"400 KB, all escaped":      {`{"x": "` + strings.Repeat(`\u0001`, 400<<10-200) + `"}`, nil},
 		"key of 255":               {`{}`, idempotencyKey(strings.Repeat("k", 255))},
-		"underscore within":        {`{"m": {"_rev": 1}}`, nil},
+		"nested underscore":        {`{"m": {"_rev": 1}}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			created := s.Do(t, "POST", "/users", test.body, test.headers).Want(t, 201)
 			read := s.Do(t, "GET", userPath(t, created), "").Want(t, 200)
 			if d := gocmp.Diff(string(created.Body), string(read.Body)); d != "" {
-				t.Errorf("what was read differs from what was created (-want +got):\n%.2000s", d)
+				t.Errorf("read user differs from the created one (-created +read):\n%.2000s", d)
 			}
 			s.Do(t, "PUT", userPath(t, created), string(read.Body)).Want(t, 200)
 		})

@@ -9,8 +9,8 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestAuthorization is about each of the template's ways to authorize: who is allowed does all there is to do, anybody else gets a
-// problem document, and what needs no permission stays open.
+// TestAuthorization checks each type of authorization: an authorized caller may use all operations, others get a
+// problem document, and the index and OPTIONS need no authorization.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	token := func(header string) func(*http.Request) {
@@ -21,24 +21,24 @@ func TestAuthorization(t *testing.T) {
 	}
 	unchanged := func(*http.Request) {}
 	type refusal struct {
-		change func(*http.Request) // of an authorized request
+		change func(*http.Request) // modifies an authorized request
 		status int
 		code   string
 	}
 	for authorization, refusals := range map[string]map[string]refusal{
 		"NONE": nil,
 		"AWS_IAM": {
-			"unsigned":       {func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationToken"},
-			"a token":        {token("Bearer abc"), 403, "InvalidSignature"},
-			"another query":  {func(r *http.Request) { r.URL.RawQuery = "userId=eve" }, 403, "InvalidSignature"},
-			"another method": {func(r *http.Request) { r.Method = http.MethodPut }, 403, "InvalidSignature"},
-			"a key":          {func(r *http.Request) { r.Header = http.Header{"X-Api-Key": {"abc"}} }, 403, "MissingAuthenticationToken"},
+			"unsigned":     {func(r *http.Request) { r.Header.Del("Authorization") }, 403, "MissingAuthenticationToken"},
+			"token":        {token("Bearer abc"), 403, "InvalidSignature"},
+			"other query":  {func(r *http.Request) { r.URL.RawQuery = "userId=eve" }, 403, "InvalidSignature"},
+			"other method": {func(r *http.Request) { r.Method = http.MethodPut }, 403, "InvalidSignature"},
+			"API key":      {func(r *http.Request) { r.Header = http.Header{"X-Api-Key": {"abc"}} }, 403, "MissingAuthenticationToken"},
 		},
 		"COGNITO_USER_POOLS": {
-			"no token":         {func(r *http.Request) { r.Header.Del("Authorization") }, 401, "Unauthorized"},
-			"no token at all":  {token("Bearer abc"), 401, "Unauthorized"},
-			"a changed token":  {func(r *http.Request) { r.Header.Set("Authorization", r.Header.Get("Authorization")+"A") }, 401, "Unauthorized"},
-			"a token unsigned": {token("eyJhbGciOiJub25lIn0.e30."), 401, "Unauthorized"},
+			"no token":       {func(r *http.Request) { r.Header.Del("Authorization") }, 401, "Unauthorized"},
+			"not a token":    {token("Bearer abc"), 401, "Unauthorized"},
+			"modified token": {func(r *http.Request) { r.Header.Set("Authorization", r.Header.Get("Authorization")+"A") }, 401, "Unauthorized"},
+			"unsigned token": {token("eyJhbGciOiJub25lIn0.e30."), 401, "Unauthorized"},
 		},
 		"API_KEY": {
 			"no key":    {func(r *http.Request) { r.Header.Del("X-Api-Key") }, 403, "InvalidApiKey"},
@@ -99,7 +99,8 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
-// TestIdempotencyKeyOfCaller is about the callers of an Idempotency-Key, which the function is told by the gateway.
+// TestIdempotencyKeyOfCaller checks that idempotency keys belong to the caller, whom the gateway passes to the
+// function.
 func TestIdempotencyKeyOfCaller(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
@@ -118,6 +119,6 @@ func TestIdempotencyKeyOfCaller(t *testing.T) {
 	}
 	first, again := create(), create()
 	if userPath(t, first) != userPath(t, again) || again.Header.Get("Idempotent-Replayed") != "true" {
-		t.Errorf("the same key made %s and %s, want the second to be the first", userPath(t, first), userPath(t, again))
+		t.Errorf("the same key created %s and %s, want one user", userPath(t, first), userPath(t, again))
 	}
 }

@@ -16,17 +16,17 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// inFlight is how many requests the clients of these tests send at once. Beyond its environments Lambda refuses requests,
-// which is not what these tests are about.
+// inFlight is the maximum number of concurrent requests. It equals the number of execution environments, beyond which
+// Lambda throttles requests.
 const inFlight = 10
 
 func environments(count int) func(*local.Config) {
 	return func(cfg *local.Config) { cfg.Environments = count }
 }
 
-// clients runs count clients at once, of which most at a time have a request on its way.
-func clients(count, most int, client func(i int, do func(request func()))) {
-	free := make(chan struct{}, most)
+// clients runs count clients concurrently, with at most limit concurrent requests.
+func clients(count, limit int, client func(i int, do func(request func()))) {
+	free := make(chan struct{}, limit)
 	do := func(request func()) {
 		free <- struct{}{}
 		defer func() { <-free }()
@@ -39,8 +39,8 @@ func clients(count, most int, client func(i int, do func(request func()))) {
 	running.Wait()
 }
 
-// TestIncrement has clients that each read a counter, add one, and send it back with If-Match until that succeeds. Most attempts are
-// in vain: the number of requests grows faster than that of the clients.
+// TestIncrement has clients that read a counter, increment it, and write it with If-Match until that succeeds. Most
+// attempts fail, so that the number of requests grows faster than that of clients.
 func TestIncrement(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{15, 50} {
@@ -59,14 +59,14 @@ func testIncrement(t *testing.T, count int) {
 	s := stacktest.Start(t, environments(inFlight+2))
 	created := s.Do(t, "POST", "/users", `{"userId": "counter", "count": 0, "name": "Ada"}`).Want(t, 201).JSON(t)
 	clients(count, inFlight, func(_ int, do func(func())) {
-		for range 100 * count { // far more than it takes
+		for range 100 * count { // far more than necessary
 			var read, replaced stacktest.Response
 			do(func() { read = s.Do(t, "GET", "/users/counter", "") })
 			user := read.Want(t, 200).JSON(t)
 			number, _ := user["count"].(json.Number)
 			before, err := strconv.Atoi(number.String())
 			if err != nil {
-				t.Errorf("count is %v", user["count"])
+				t.Errorf("count = %v", user["count"])
 				return
 			}
 			user["count"] = before + 1
@@ -82,7 +82,7 @@ func testIncrement(t *testing.T, count int) {
 			}
 			replaced.Problem(t, 412, "PreconditionFailed")
 		}
-		t.Error("a client never came through")
+		t.Error("a client never succeeded")
 	})
 	got := s.Do(t, "GET", "/users/counter", "").Want(t, 200).JSON(t)
 	want := maps.Clone(created)
@@ -92,29 +92,30 @@ func testIncrement(t *testing.T, count int) {
 	}
 }
 
-// TestReplaceWithoutIfMatch has 50 clients that replace one user at once. The last one wins, and nothing of the service's is lost.
+// TestReplaceWithoutIfMatch has 50 clients that replace one user concurrently. The last write wins, and the service's
+// own attributes are kept.
 func TestReplaceWithoutIfMatch(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, environments(inFlight+2))
 	created := s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201).JSON(t)
 	const count = 50
-	answers := make([]stacktest.Response, count)
+	responses := make([]stacktest.Response, count)
 	clients(count, inFlight, func(i int, do func(func())) {
 		body := fmt.Sprintf(`{"client": %d}`, i)
-		for range 100 * count { // far more than it takes
+		for range 100 * count { // far more than necessary
 			var r stacktest.Response
 			do(func() { r = s.Do(t, "PUT", "/users/ada", body) })
 			if r.Status != 503 {
-				answers[i] = r.Want(t, 200)
+				responses[i] = r.Want(t, 200)
 				return
 			}
 			r.Problem(t, 503, "StoreThrottled")
 			wantHeaders(t, r, stacktest.Headers{"Retry-After": "1"})
 		}
-		t.Error("a client never came through")
+		t.Error("a client never succeeded")
 	})
 	byTag := map[string]stacktest.Response{}
-	for i, r := range answers {
+	for i, r := range responses {
 		user := r.JSON(t)
 		want := map[string]any{
 			"userId": "ada", "client": json.Number(strconv.Itoa(i)), "createdAt": created["createdAt"], "updatedAt": user["updatedAt"],
@@ -125,50 +126,50 @@ func TestReplaceWithoutIfMatch(t *testing.T) {
 		byTag[etag(t, r)] = r
 	}
 	if len(byTag) != count {
-		t.Errorf("%d writes got %d different ETags", count, len(byTag))
+		t.Errorf("%d writes returned %d different ETags", count, len(byTag))
 	}
 	last := s.Do(t, "GET", "/users/ada", "").Want(t, 200)
 	winner, ok := byTag[etag(t, last)]
 	if !ok {
-		t.Fatalf("what is stored has the ETag of no answer: %s", last.Body)
+		t.Fatalf("no response has the ETag of the stored user: %s", last.Body)
 	}
 	if d := gocmp.Diff(winner.JSON(t), last.JSON(t)); d != "" {
-		t.Errorf("what is stored differs from the answer with its ETag (-want +got):\n%s", d)
+		t.Errorf("stored user differs from the response with its ETag (-response +stored):\n%s", d)
 	}
 }
 
-// TestCreateAtOnce sends two POSTs of one id at once, over and over.
+// TestCreateAtOnce repeatedly sends two concurrent POSTs with the same ID.
 func TestCreateAtOnce(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	for round := range 30 {
 		id := fmt.Sprintf("user-%d", round)
-		answers := atOnce(2, func(i int) stacktest.Response {
+		responses := atOnce(2, func(i int) stacktest.Response {
 			return s.Do(t, "POST", "/users", fmt.Sprintf(`{"userId": %q, "client": %d}`, id, i))
 		})
-		slices.SortFunc(answers, func(a, b stacktest.Response) int { return a.Status - b.Status })
-		answers[0].Want(t, 201)
-		answers[1].Problem(t, 409, "UserExists")
+		slices.SortFunc(responses, func(a, b stacktest.Response) int { return a.Status - b.Status })
+		responses[0].Want(t, 201)
+		responses[1].Problem(t, 409, "UserExists")
 		read := s.Do(t, "GET", "/users/"+id, "").Want(t, 200)
-		wantHeaders(t, read, stacktest.Headers{"ETag": etag(t, answers[0])})
-		if d := gocmp.Diff(answers[0].JSON(t), read.JSON(t)); d != "" {
-			t.Errorf("what is stored differs from what was answered (-want +got):\n%s", d)
+		wantHeaders(t, read, stacktest.Headers{"ETag": etag(t, responses[0])})
+		if d := gocmp.Diff(responses[0].JSON(t), read.JSON(t)); d != "" {
+			t.Errorf("stored user differs from the response (-response +stored):\n%s", d)
 		}
 	}
 }
 
-// atOnce calls f count times at once and returns what each call returned.
+// atOnce calls f count times concurrently and returns the responses.
 func atOnce(count int, f func(i int) stacktest.Response) []stacktest.Response {
-	answers := make([]stacktest.Response, count)
+	responses := make([]stacktest.Response, count)
 	start := make(chan struct{})
 	var running sync.WaitGroup
 	for i := range count {
 		running.Go(func() {
 			<-start
-			answers[i] = f(i)
+			responses[i] = f(i)
 		})
 	}
 	close(start)
 	running.Wait()
-	return answers
+	return responses
 }

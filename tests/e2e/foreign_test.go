@@ -14,7 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// foreign is an item that others put into the table: every attribute type, no createdAt, no revision.
+// foreign returns an item of another application: all attribute types, no createdAt, no revision.
 func foreign(id string) stacktest.Item {
 	return stacktest.Item{
 		"userId":       str(id),
@@ -55,28 +55,27 @@ const foreignJSON = `{
 	"$B": "a name of its own", "_legacy": "of others"
 }`
 
-// TestForeignItem is the contract that clients have had all along: what is in the table, whoever put it there, is what
-// GET /users?userId= answers.
+// TestForeignItem checks that GET /users?userId= returns any item of the table, whoever wrote it.
 func TestForeignItem(t *testing.T) {
 	t.Parallel()
 	testForeignItem(t, stacktest.Start(t))
 }
 
-// TestDefaultStage is the same on the stage prod, whose table is UserData, with the database that the stack starts of itself.
+// TestDefaultStage is TestForeignItem on the stage prod, whose table is UserData, with the stack's own database.
 func TestDefaultStage(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, func(cfg *local.Config) {
 		cfg.Parameters, cfg.DynamoDBEndpoint, cfg.DataDir = nil, "", t.TempDir()
 	})
 	if s.TableName != "UserData" {
-		t.Errorf("the table is %s, want UserData", s.TableName)
+		t.Errorf("table = %s, want UserData", s.TableName)
 	}
 	base, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if base.Path != "/prod" {
-		t.Errorf("the stage is at %s, want /prod", base.Path)
+		t.Errorf("stage path = %s, want /prod", base.Path)
 	}
 	testForeignItem(t, s)
 }
@@ -105,22 +104,22 @@ func testForeignItem(t *testing.T, s *stacktest.Stack) {
 	}
 	s.Do(t, "POST", "/users", `{"userId": "1"}`).Problem(t, 409, "UserExists")
 
-	// Sent back as it was read, it is what it was, and what the service keeps with a user besides.
+	// Writing the user as it was read only adds the service's own attributes.
 	replaced := s.Do(t, "PUT", "/users?userId=1", string(read.Body), ifMatch(tag)).Want(t, 200)
 	wantItem := stacktest.Comparable(foreign("1"))
 	gotItem := stacktest.Comparable(s.Item(t, "1"))
 	for _, name := range []string{"_userrequestapi_rev", "updatedAt"} {
 		if gotItem[name] == nil {
-			t.Errorf("in the table, %s is missing", name)
+			t.Errorf("stored item lacks %s", name)
 		}
 		delete(gotItem, name)
 	}
 	if d := gocmp.Diff(wantItem, gotItem); d != "" {
-		t.Errorf("the item after it was sent back (-want +got):\n%s", d)
+		t.Errorf("item after PUT (-want +got):\n%s", d)
 	}
 	s.Do(t, "PUT", "/users?userId=1", `{}`, ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
 
-	// Another client of the table changes it, without a thought of revisions.
+	// Another application changes the item without updating its revision.
 	changed := foreign("1")
 	changed["name"] = str("Ada King")
 	s.PutItem(t, changed)
@@ -128,7 +127,7 @@ func testForeignItem(t *testing.T, s *stacktest.Stack) {
 	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
 	read = s.Do(t, "GET", "/users?userId=1", "", ifNoneMatch(tag)).Want(t, 200)
 	if name := read.JSON(t)["name"]; name != "Ada King" {
-		t.Errorf("name is %v after it was changed in the table", name)
+		t.Errorf("name = %v after the change in the table", name)
 	}
 	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(etag(t, read))).Want(t, 204)
 	if item := s.Item(t, "1"); item != nil {
@@ -136,7 +135,7 @@ func testForeignItem(t *testing.T, s *stacktest.Stack) {
 	}
 }
 
-// TestForeignOddities are items that the API itself would not have written.
+// TestForeignOddities checks items that the API would not write.
 func TestForeignOddities(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -145,21 +144,21 @@ func TestForeignOddities(t *testing.T) {
 		attribute string
 		value     types.AttributeValue
 		want      string
-		replaced  bool // by PUT
+		replaced  bool // PUT succeeds
 	}{
-		"name is a number":      {"name", n("7"), `7`, true},
-		"name is empty":         {"name", str(""), `""`, true},
-		"email is no mailbox":   {"email", str("nobody"), `"nobody"`, true},
-		"createdAt is a number": {"createdAt", n("1577836800"), `1577836800`, false},
-		"createdAt is no time":  {"createdAt", str("long ago"), `"long ago"`, false},
-		"updatedAt is null":     {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`, true},
-		"updatedAt is a number": {"updatedAt", n("1577836800"), `1577836800`, false},
-		"_rev of CouchDB":       {"_rev", str("1-967a00"), `"1-967a00"`, false},
-		"_rev is a number":      {"_rev", n("3"), `3`, false},
+		"numeric name":      {"name", n("7"), `7`, true},
+		"empty name":        {"name", str(""), `""`, true},
+		"invalid email":     {"email", str("nobody"), `"nobody"`, true},
+		"numeric createdAt": {"createdAt", n("1577836800"), `1577836800`, false},
+		"invalid createdAt": {"createdAt", str("long ago"), `"long ago"`, false},
+		"null updatedAt":    {"updatedAt", &types.AttributeValueMemberNULL{Value: true}, `null`, true},
+		"numeric updatedAt": {"updatedAt", n("1577836800"), `1577836800`, false},
+		"_rev of CouchDB":   {"_rev", str("1-967a00"), `"1-967a00"`, false},
+		"numeric _rev":      {"_rev", n("3"), `3`, false},
 		"_idempotency": {"_idempotency", &types.AttributeValueMemberM{
 			Value: stacktest.Item{"key": str("a"), "body": str("b")},
 		}, `{"key":"a","body":"b"}`, false},
-		"_userrequestapi_idempotency is text": {"_userrequestapi_idempotency", str("x"), `"x"`, false},
+		"string _userrequestapi_idempotency": {"_userrequestapi_idempotency", str("x"), `"x"`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +194,7 @@ func TestForeignOddities(t *testing.T) {
 	}
 }
 
-// TestForeignIDs is about users whose ids the service would not have created: each can be read, replaced and deleted.
+// TestForeignIDs checks that users with IDs that the API does not create can be read, replaced and deleted.
 func TestForeignIDs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -237,11 +236,11 @@ func TestForeignIDs(t *testing.T) {
 			}
 		})
 	}
-	// More likely a script's empty variable than a blank id.
+	// An empty ID is more likely an empty variable of a script than an ID.
 	s.Do(t, "GET", "/users?userId=%20", "").Problem(t, 400, "InvalidUserId")
 }
 
-// TestForeignRevision is about an attribute that the service cannot keep: it has the name of the service's own.
+// TestForeignRevision checks an attribute with the name of the service's own.
 func TestForeignRevision(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -260,8 +259,8 @@ func TestForeignRevision(t *testing.T) {
 	s.Do(t, "DELETE", "/users/1", "").Want(t, 204)
 }
 
-// contractOfOthers is the contract of users that were put into the table by other means: their attributes come back as they are, even
-// where they are not as the document has them.
+// contractOfOthers returns a contract for users that other applications wrote: their attributes are returned even if
+// they violate the API document.
 func contractOfOthers(t *testing.T) *stacktest.Contract {
 	t.Helper()
 	root, err := stacktest.Root()

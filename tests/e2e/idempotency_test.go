@@ -12,7 +12,7 @@ import (
 
 func idempotencyKey(key string) stacktest.Headers { return stacktest.Headers{"Idempotency-Key": key} }
 
-// TestIdempotencyKeyAtOnce sends one request to create a user 20 times at once.
+// TestIdempotencyKeyAtOnce sends the same POST 20 times concurrently.
 func TestIdempotencyKeyAtOnce(t *testing.T) {
 	t.Parallel()
 	const count = 20
@@ -23,11 +23,11 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, environments(count))
-			answers := atOnce(count, func(int) stacktest.Response {
+			responses := atOnce(count, func(int) stacktest.Response {
 				return s.Do(t, "POST", "/users", body, idempotencyKey("one-and-the-same"))
 			})
 			created := 0
-			for _, r := range answers {
+			for _, r := range responses {
 				r.Want(t, 201)
 				if r.Header.Get("Idempotent-Replayed") == "" {
 					created++
@@ -35,14 +35,14 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 					wantHeaders(t, r, stacktest.Headers{"Idempotent-Replayed": "true"})
 				}
 				wantHeaders(t, r, stacktest.Headers{
-					"ETag": answers[0].Header.Get("ETag"), "Location": answers[0].Header.Get("Location"),
+					"ETag": responses[0].Header.Get("ETag"), "Location": responses[0].Header.Get("Location"),
 				})
-				if d := gocmp.Diff(normal(answers[0].JSON(t)), normal(r.JSON(t))); d != "" {
-					t.Errorf("two answers differ:\n%s", d)
+				if d := gocmp.Diff(normal(responses[0].JSON(t)), normal(r.JSON(t))); d != "" {
+					t.Errorf("two responses differ:\n%s", d)
 				}
 			}
 			if created != 1 {
-				t.Errorf("%d answers are not replayed, want 1", created)
+				t.Errorf("%d responses are not replayed, want 1", created)
 			}
 			if items := s.AllItems(t); len(items) != 1 {
 				t.Errorf("the table has %d users, want 1", len(items))
@@ -51,7 +51,7 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 	}
 }
 
-// TestIdempotencyKey is about what counts as the same request.
+// TestIdempotencyKey checks which requests count as the same.
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	const key = "open-sesame"
@@ -69,7 +69,7 @@ func TestIdempotencyKey(t *testing.T) {
 			"Idempotent-Replayed": "true", "ETag": etag(t, first), "Location": first.Header.Get("Location"),
 		})
 		if d := gocmp.Diff(normal(first.JSON(t)), normal(again.JSON(t))); d != "" {
-			t.Errorf("%s: the answer differs from the first (-want +got):\n%s", name, d)
+			t.Errorf("%s: response differs from the first (-want +got):\n%s", name, d)
 		}
 	}
 	before := s.AllItems(t)
@@ -79,7 +79,7 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("the table was changed (-want +got):\n%s", d)
 	}
 
-	// The key belongs to the user where the client named that.
+	// With a userId, the key belongs to that user.
 	named := post(t, key, `{"userId": "ada"}`).Want(t, 201)
 	wantHeaders(t, named, stacktest.Headers{"Idempotent-Replayed": ""})
 	wantHeaders(t, post(t, key, `{"userId": "ada"}`).Want(t, 201), stacktest.Headers{"Idempotent-Replayed": "true"})
@@ -87,23 +87,23 @@ func TestIdempotencyKey(t *testing.T) {
 	post(t, "another key", `{"userId": "ada"}`).Problem(t, 409, "UserExists")
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Problem(t, 409, "UserExists")
 
-	// A repetition that comes late is told what the user is now, and changes nothing.
+	// A late retry returns the current user and changes nothing.
 	replaced := s.Do(t, "PUT", "/users/ada", `{"name": "Ada King"}`).Want(t, 200)
 	late := post(t, key, `{"userId": "ada"}`).Want(t, 201)
 	wantHeaders(t, late, stacktest.Headers{"Idempotent-Replayed": "true", "ETag": etag(t, replaced)})
 	if d := gocmp.Diff(replaced.JSON(t), late.JSON(t)); d != "" {
-		t.Errorf("a late repetition (-want +got):\n%s", d)
+		t.Errorf("late retry (-want +got):\n%s", d)
 	}
 	s.Do(t, "DELETE", "/users/ada", "").Want(t, 204)
 	wantHeaders(t, post(t, key, `{"userId": "ada"}`).Want(t, 201), stacktest.Headers{"Idempotent-Replayed": ""})
 
-	// What the service remembers the request by is nobody else's business.
+	// The attributes for idempotency are not returned.
 	for _, path := range []string{userPath(t, first), "/users"} {
 		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_userrequestapi") {
-			t.Errorf("GET %s shows how the service remembers the request: %s", path, body)
+			t.Errorf("GET %s returns the attributes for idempotency: %s", path, body)
 		}
 	}
 	if items := fmt.Sprint(s.AllItems(t)); strings.Contains(items, key) {
-		t.Errorf("the table has the key itself: %s", items)
+		t.Errorf("the table contains the plain key: %s", items)
 	}
 }

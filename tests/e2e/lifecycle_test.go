@@ -19,23 +19,23 @@ var (
 	uuid      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 )
 
-// userPath returns the path of the user in the answer, below the stage.
+// userPath returns the path of the user in the response, below the stage.
 func userPath(t *testing.T, r stacktest.Response) string {
 	t.Helper()
 	location := r.Header.Get("Content-Location")
 	_, path, found := strings.Cut(location, "/users/")
 	if !found {
-		t.Fatalf("Content-Location is %q; status %d: %s", location, r.Status, r.Body)
+		t.Fatalf("Content-Location = %q, status = %d, body = %s", location, r.Status, r.Body)
 	}
 	return "/users/" + path
 }
 
-// etag returns the ETag of an answer, which must be a strong one.
+// etag returns the ETag of a response, which must be strong.
 func etag(t *testing.T, r stacktest.Response) string {
 	t.Helper()
 	tag := r.Header.Get("ETag")
 	if !strongTag.MatchString(tag) {
-		t.Errorf("ETag is %s, want a strong one", tag)
+		t.Errorf("ETag = %s, want a strong one", tag)
 	}
 	return tag
 }
@@ -44,7 +44,7 @@ func ifMatch(tag string) stacktest.Headers { return stacktest.Headers{"If-Match"
 
 func ifNoneMatch(tag string) stacktest.Headers { return stacktest.Headers{"If-None-Match": tag} }
 
-// wantHeaders checks header fields; "" stands for none.
+// wantHeaders checks header fields; "" means that the field is absent.
 func wantHeaders(t *testing.T, r stacktest.Response, want stacktest.Headers) {
 	t.Helper()
 	got := stacktest.Headers{}
@@ -56,7 +56,7 @@ func wantHeaders(t *testing.T, r stacktest.Response, want stacktest.Headers) {
 	}
 }
 
-// TestLifeCycle takes one user from POST to DELETE, by each of its addresses.
+// TestLifeCycle takes a user from POST to DELETE, with each form of its URL.
 func TestLifeCycle(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -68,7 +68,7 @@ func TestLifeCycle(t *testing.T) {
 			made := created.JSON(t)
 			id, _ := made["userId"].(string)
 			if !uuid.MatchString(id) {
-				t.Fatalf("userId is %v, want a UUID", made["userId"])
+				t.Fatalf("userId = %v, want a UUID", made["userId"])
 			}
 			first := etag(t, created)
 			location := stage + "/users/" + id
@@ -80,10 +80,10 @@ func TestLifeCycle(t *testing.T) {
 			wantHeaders(t, created, stacktest.Headers{"Location": location, "Cache-Control": "no-store", "Idempotent-Replayed": ""})
 			createdAt := wantTime(t, made, "createdAt")
 			if updatedAt := wantTime(t, made, "updatedAt"); !updatedAt.Equal(createdAt) {
-				t.Errorf("updatedAt is %v, want createdAt, %v", updatedAt, createdAt)
+				t.Errorf("updatedAt = %v, want createdAt, %v", updatedAt, createdAt)
 			}
 			if want := []string{"age", "createdAt", "email", "name", "updatedAt", "userId"}; !slices.Equal(want, stacktest.Names(made)) {
-				t.Errorf("created with %v, want %v", stacktest.Names(made), want)
+				t.Errorf("members = %v, want %v", stacktest.Names(made), want)
 			}
 
 			path := address + id
@@ -91,11 +91,11 @@ func TestLifeCycle(t *testing.T) {
 			wantHeaders(t, read, common)
 			wantHeaders(t, read, stacktest.Headers{"ETag": first, "Cache-Control": "private, no-cache", "Location": ""})
 			if d := gocmp.Diff(made, read.JSON(t)); d != "" {
-				t.Errorf("what was read differs from what was created (-want +got):\n%s", d)
+				t.Errorf("read user differs from the created one (-created +read):\n%s", d)
 			}
 			head := s.Do(t, "HEAD", path, "").Want(t, 200)
 			if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
-				t.Errorf("HEAD has a body of %d bytes, and header (-GET +HEAD):\n%s", len(head.Body), d)
+				t.Errorf("HEAD: body of %d bytes, header (-GET +HEAD):\n%s", len(head.Body), d)
 			}
 
 			for _, tags := range []string{first, "W/" + first, "*", `"other", ` + first} {
@@ -104,7 +104,7 @@ func TestLifeCycle(t *testing.T) {
 					"ETag": first, "Cache-Control": "private, no-cache", "Content-Location": location,
 				})
 				if len(unchanged.Body) != 0 {
-					t.Errorf("304 has the body %q", unchanged.Body)
+					t.Errorf("304: body = %q", unchanged.Body)
 				}
 				s.Do(t, "HEAD", path, "", ifNoneMatch(tags)).Want(t, 304)
 			}
@@ -113,13 +113,13 @@ func TestLifeCycle(t *testing.T) {
 			replaced := s.Do(t, "PUT", path, `{"name": "Ada King"}`, ifMatch(first)).Want(t, 200)
 			second := etag(t, replaced)
 			if second == first {
-				t.Error("PUT left the ETag as it was")
+				t.Error("PUT did not change the ETag")
 			}
 			wantHeaders(t, replaced, common)
 			wantHeaders(t, replaced, stacktest.Headers{"Cache-Control": "no-store", "Location": ""})
 			now := replaced.JSON(t)
 			if updatedAt := wantTime(t, now, "updatedAt"); updatedAt.Before(createdAt) {
-				t.Errorf("updatedAt is %v, before createdAt, %v", updatedAt, createdAt)
+				t.Errorf("updatedAt = %v, before createdAt, %v", updatedAt, createdAt)
 			}
 			want := map[string]any{"userId": id, "name": "Ada King", "createdAt": made["createdAt"], "updatedAt": now["updatedAt"]}
 			if d := gocmp.Diff(want, now); d != "" {
@@ -128,7 +128,7 @@ func TestLifeCycle(t *testing.T) {
 			read = s.Do(t, "GET", path, "", ifNoneMatch(first)).Want(t, 200)
 			wantHeaders(t, read, stacktest.Headers{"ETag": second})
 			if d := gocmp.Diff(now, read.JSON(t)); d != "" {
-				t.Errorf("what was read differs from what was replaced (-want +got):\n%s", d)
+				t.Errorf("read user differs from the replaced one (-replaced +read):\n%s", d)
 			}
 
 			for _, tags := range []string{first, "W/" + second, `"other", "others"`} {
@@ -139,16 +139,17 @@ func TestLifeCycle(t *testing.T) {
 			third := etag(t, s.Do(t, "PUT", path, `{"userId": "`+id+`"}`, ifMatch(`"other", `+second)).Want(t, 200))
 			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Want(t, 200)
 			s.Do(t, "PUT", path, `{}`, ifMatch(third)).Problem(t, 412, "PreconditionFailed")
-			// Without If-Match it is no fault that the user was read before another write: createdAt is as it was read, updatedAt was once.
+			// Without If-Match, the times of an earlier read are accepted: createdAt is unchanged, and updatedAt has
+			// been valid.
 			last := s.Do(t, "PUT", path, string(read.Body)).Want(t, 200)
 			if got := last.JSON(t)["createdAt"]; got != made["createdAt"] {
-				t.Errorf("createdAt is %v, want %v", got, made["createdAt"])
+				t.Errorf("createdAt = %v, want %v", got, made["createdAt"])
 			}
 
 			deleted := s.Do(t, "DELETE", path, "", ifMatch(etag(t, last))).Want(t, 204)
 			wantHeaders(t, deleted, stacktest.Headers{"Cache-Control": "no-store", "ETag": ""})
 			if len(deleted.Body) != 0 {
-				t.Errorf("204 has the body %q", deleted.Body)
+				t.Errorf("204: body = %q", deleted.Body)
 			}
 			if item := s.Item(t, id); item != nil {
 				t.Errorf("the table still has %v", stacktest.Comparable(item))
@@ -158,7 +159,7 @@ func TestLifeCycle(t *testing.T) {
 			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Problem(t, 404, "UserNotFound")
 			s.Do(t, "DELETE", path, "").Problem(t, 404, "UserNotFound")
 			if head := s.Do(t, "HEAD", path, "").Want(t, 404); len(head.Body) != 0 {
-				t.Errorf("HEAD has the body %q", head.Body)
+				t.Errorf("HEAD: body = %q", head.Body)
 			}
 			again := s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
 			if tag := etag(t, again); slices.Contains([]string{first, second, third}, tag) {
@@ -168,7 +169,7 @@ func TestLifeCycle(t *testing.T) {
 	}
 }
 
-// TestRequireIfMatch is about a stage that demands If-Match.
+// TestRequireIfMatch checks a stage that requires If-Match.
 func TestRequireIfMatch(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"RequireIfMatch": "true"}))
@@ -188,19 +189,19 @@ func TestRequireIfMatch(t *testing.T) {
 	s.Do(t, "DELETE", "/users/ada", "", ifMatch("*")).Want(t, 204)
 }
 
-// wantTime returns one of the service's times, which are RFC 3339 in UTC to the millisecond.
+// wantTime returns a time of the service, which is RFC 3339 in UTC with milliseconds.
 func wantTime(t *testing.T, user map[string]any, name string) time.Time {
 	t.Helper()
 	const format = "2006-01-02T15:04:05.000Z"
 	text, _ := user[name].(string)
 	parsed, err := time.Parse(format, text)
 	if err != nil {
-		t.Errorf("%s is %v, want a time such as %s", name, user[name], format)
+		t.Errorf("%s = %v, want a time such as %s", name, user[name], format)
 	}
 	return parsed
 }
 
-// lasting leaves out the fields that differ from answer to answer.
+// lasting removes the fields that differ between responses.
 func lasting(header http.Header) http.Header {
 	header = maps.Clone(header)
 	for _, name := range []string{"Date", "X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id"} {

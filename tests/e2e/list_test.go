@@ -23,7 +23,7 @@ var nextLink = regexp.MustCompile(`^<(/[^>]*)>; rel="next"$`)
 type page struct {
 	ids  []string
 	next string // "" on the last page
-	link string // the path and query that the Link header names, below the stage; "" on the last page
+	link string // path and query of the Link header, below the stage; "" on the last page
 }
 
 func getPage(t *testing.T, s *stacktest.Stack, path string) page {
@@ -47,7 +47,7 @@ func getPage(t *testing.T, s *stacktest.Stack, path string) page {
 		p.next, _ = body["next"].(string)
 		target := nextLink.FindStringSubmatch(header)
 		if target == nil {
-			t.Fatalf("Link is %s", header)
+			t.Fatalf("Link = %s", header)
 		}
 		base, err := url.Parse(s.URL)
 		if err != nil {
@@ -56,30 +56,30 @@ func getPage(t *testing.T, s *stacktest.Stack, path string) page {
 		p.link = strings.TrimPrefix(target[1], base.Path)
 		reference, err := url.Parse(p.link)
 		if err != nil || p.next == "" || reference.Query().Get("cursor") != p.next {
-			t.Errorf("next is %q and Link %s, want the same cursor", p.next, header)
+			t.Errorf("next = %q, Link = %s, want the same cursor", p.next, header)
 		}
 	}
 	if got := stacktest.Names(body); !slices.Equal(names, got) {
-		t.Errorf("the page has %v, want %v", got, names)
+		t.Errorf("members of the page = %v, want %v", got, names)
 	}
 	return p
 }
 
-// TestList reads a thousand users page by page, while others come and go.
+// TestList lists a thousand users page by page, while others are created and deleted.
 func TestList(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	if r := s.Do(t, "GET", "/users", "").Want(t, 200); string(r.Body) != `{"items":[]}` || r.Header.Get("Link") != "" {
-		t.Errorf("an empty table gives %s, Link %q", r.Body, r.Header.Get("Link"))
+		t.Errorf("empty table: body = %s, Link = %q", r.Body, r.Header.Get("Link"))
 	}
 	want := fill(t, s.Items, 1000)
 
 	head := s.Do(t, "HEAD", "/users?limit=3", "").Want(t, 200)
 	if d := gocmp.Diff(lasting(s.Do(t, "GET", "/users?limit=3", "").Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
-		t.Errorf("HEAD has a body of %d bytes, and header (-GET +HEAD):\n%s", len(head.Body), d)
+		t.Errorf("HEAD: body of %d bytes, header (-GET +HEAD):\n%s", len(head.Body), d)
 	}
 	if got := getPage(t, s, "/users"); len(got.ids) != 25 || got.next == "" {
-		t.Errorf("without limit: %d users and next %q, want 25 and another page", len(got.ids), got.next)
+		t.Errorf("without limit: %d users, next = %q; want 25 and another page", len(got.ids), got.next)
 	}
 
 	for _, limit := range []int{13, 50, 99, 100} {
@@ -104,7 +104,7 @@ func TestList(t *testing.T) {
 					if by == "cursor" {
 						path = fmt.Sprintf("/users?limit=%d&cursor=%s", limit, url.QueryEscape(p.next))
 					}
-					// A user that is not there from the first page to the last may be on the list or not.
+					// A user that does not exist from the first page to the last may be listed or not.
 					passing := s.Do(t, "POST", "/users", `{"name": "passing"}`).Want(t, 201)
 					s.Do(t, "DELETE", userPath(t, passing), "").Want(t, 204)
 				}
@@ -118,10 +118,10 @@ func TestList(t *testing.T) {
 	}
 }
 
-// fill puts count items into the table and returns their ids.
+// fill puts count items into the table and returns their IDs.
 func fill(t *testing.T, items stacktest.Items, count int) map[string]bool {
 	t.Helper()
-	const batch = 25 // the most that BatchWriteItem takes
+	const batch = 25 // limit of BatchWriteItem
 	ids := map[string]bool{}
 	for len(ids) < count {
 		var writes []types.WriteRequest
@@ -143,8 +143,8 @@ func fill(t *testing.T, items stacktest.Items, count int) map[string]bool {
 	return ids
 }
 
-// TestListLarge has users that are much larger in JSON than in the table: a page of all of them is more than a function may
-// answer.
+// TestListLarge lists users that are much larger in JSON than in the table: one page with all of them would exceed
+// Lambda's response limit.
 func TestListLarge(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -169,7 +169,7 @@ func TestListLarge(t *testing.T) {
 	}
 	user := s.Do(t, "GET", "/users/a", "").Want(t, 200)
 	if got := user.JSON(t)["control"]; got != control {
-		t.Error("the large user alone is not what was put")
+		t.Error("the large user differs from the stored item")
 	}
 	s.Do(t, "PUT", "/users/a", string(user.Body)).Want(t, 200)
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestLoad sends many requests at once. The trace of each has the spans of its own request, all of them ended, and no others.
-// The memory of the functions and of the stack levels off meanwhile.
-func TestLoad(t *testing.T) { //nolint:paralleltest // it measures the memory of this process, so it has it to itself
+// TestLoad sends many concurrent requests. Each trace has exactly the spans of its request, all of them complete. The
+// memory of the functions and of the stack must stop growing.
+func TestLoad(t *testing.T) { //nolint:paralleltest // it measures the memory of this process
 	t.Run("300 requests", func(t *testing.T) { testLoad(t, 300) })
 	t.Run("10,000 requests", func(t *testing.T) { //nolint:paralleltest // as above
 		testenv.SkipUnlessAll(t)
@@ -31,13 +31,13 @@ func testLoad(t *testing.T, requests int64) {
 	const senders = 8
 	memory := functionMemory{}
 	s := stacktest.Start(t, func(cfg *local.Config) {
-		cfg.Log, cfg.AccessLog = memory.note, nil // which keeps nothing
+		cfg.Log, cfg.AccessLog = memory.record, nil // which keeps no lines
 	})
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
 	kinds := []struct {
 		method, path, body string
 		status             int
-		want               string // spans that are the function's own
+		want               string // the function's own spans
 	}{
 		{"GET", "/users/ada", "", 200, "getUser Success; DynamoDB GetItem"},
 		{"GET", "/users/nobody", "", 404, "getUser Error UserNotFound; DynamoDB GetItem"},
@@ -67,20 +67,20 @@ func testLoad(t *testing.T, requests int64) {
 		})
 	}
 	group.Wait()
-	const tolerance = 16 << 20 // bytes: what the garbage collector has not got to
+	const tolerance = 16 << 20 // bytes of garbage
 	if after := heapInUse(); after > heap+tolerance {
-		t.Errorf("the stack's memory goes on to grow: %d MB after half of the requests, %d MB after all", heap>>20, after>>20)
+		t.Errorf("the stack's memory keeps growing: %d MB after half of the requests, %d MB after all", heap>>20, after>>20)
 	}
 	memory.wantLevel(t)
 }
 
-// wantOwnSpans waits for the whole trace and looks at the spans that the function has sent.
+// wantOwnSpans waits for the complete trace and checks the spans of the function.
 func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.Stack, id, want string) {
 	t.Helper()
 	var got []string
 	for ; len(got) == 0; time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil {
-			t.Errorf("the trace %s is not complete", id)
+			t.Errorf("trace %s is not complete", id)
 			return
 		}
 		detail, ok := s.Collector.Trace(id)
@@ -89,7 +89,7 @@ func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.Stack, id, wan
 		}
 		for _, span := range detail.Trace.Walk {
 			if span.EndTime < span.StartTime || span.InProgress || span.Orphan {
-				t.Errorf("the span %s of %s has no end or no place", span.Name, id)
+				t.Errorf("span %s of trace %s has no end or no parent", span.Name, id)
 			}
 			switch outcome, operation := span.Annotations["Outcome"], span.AWS["table_name"]; {
 			case outcome != nil && span.Annotations["ErrorCode"] != nil:
@@ -113,13 +113,13 @@ func heapInUse() uint64 {
 	return stats.HeapAlloc
 }
 
-// functionMemory is the most memory that an environment of a function has used.
+// functionMemory records the maximum memory used by an execution environment.
 type functionMemory struct {
 	mu          sync.Mutex
-	most, until int // in MB, of all so far and when mark was called
+	most, until int // in MB: the maximum, and the maximum when mark was called
 }
 
-func (m *functionMemory) note(e lambda.Event) {
+func (m *functionMemory) record(e lambda.Event) {
 	if report, ok := e.Record.(lambda.Report); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -140,6 +140,6 @@ func (m *functionMemory) wantLevel(t *testing.T) {
 	const tolerance = 10 // MB
 	t.Logf("functions used at most %d MB, of which %d MB in the first half", m.most, m.until)
 	if m.until == 0 || m.most > m.until+tolerance {
-		t.Errorf("the memory of the functions goes on to grow: at most %d MB in the first half, then %d MB", m.until, m.most)
+		t.Errorf("the memory of the functions keeps growing: at most %d MB in the first half, then %d MB", m.until, m.most)
 	}
 }

@@ -25,13 +25,13 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// marked stands for a personal value: no line of a log and no trace must have it, in capitals or not.
+// marked stands for personal data: no log line and no trace may contain it, in any case.
 const marked = "mark3d-p3rs0nal"
 
 func isMarked(text string) bool { return strings.Contains(strings.ToLower(text), marked) }
 
-// sendMarked sends requests that have a marked value in every place that a client can put one, refused ones among them, and
-// returns how many of them a function has seen.
+// sendMarked sends requests with a marked value in every part of a request, including invalid ones, and returns how
+// many of them reached a function.
 func sendMarked(t *testing.T, s *stacktest.Stack) int {
 	t.Helper()
 	const (
@@ -91,14 +91,14 @@ func sendMarked(t *testing.T, s *stacktest.Stack) int {
 	} {
 		s.Do(t, "GET", path, "", everywhere, stacktest.Headers{"X-Amzn-Trace-Id": header}).Want(t, 404)
 	}
-	// These reach no function.
+	// These do not reach a function.
 	s.Do(t, "GET", "/"+marked, "", everywhere).Want(t, 404)
 	s.Do(t, "PATCH", path, user, everywhere).Want(t, 405)
 	s.Do(t, "DELETE", "/users?"+marked+"="+marked, "", everywhere).Want(t, 400)
 	return len(requests) + 3
 }
 
-// requestLines returns the lines of a stopped stack that tell of a request, by its id.
+// requestLines returns the request lines of a stopped stack, by request ID.
 func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any {
 	t.Helper()
 	lines := map[string][]map[string]any{}
@@ -106,7 +106,7 @@ func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any 
 		fields := stacktest.Decode(t, []byte(line))
 		for _, name := range []string{"timestamp", "level", "message"} {
 			if text, _ := fields[name].(string); text == "" {
-				t.Errorf("a line without %s: %s", name, line)
+				t.Errorf("line without %s: %s", name, line)
 			}
 		}
 		if fields["message"] == "request" {
@@ -117,7 +117,7 @@ func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any 
 	return lines
 }
 
-// TestLogs looks at the line that each request leaves.
+// TestLogs checks the log line of each request.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -144,9 +144,9 @@ func TestLogs(t *testing.T) {
 		{"PUT", "/users/ada", `{}`, 200, "put", "/users/{userId}", "replaceUser", "Success", "", true, adaHash},
 		{"DELETE", "/users?userId=ada", "", 204, "delete", "/users", "deleteUserByQuery", "Success", "", true, adaHash},
 	}
-	answers := make([]stacktest.Response, len(requests))
+	responses := make([]stacktest.Response, len(requests))
 	for i, r := range requests {
-		answers[i] = s.Do(t, r.method, r.path, r.body).Want(t, r.status)
+		responses[i] = s.Do(t, r.method, r.path, r.body).Want(t, r.status)
 	}
 	s.Stop(t)
 	lines := requestLines(t, s)
@@ -157,7 +157,7 @@ func TestLogs(t *testing.T) {
 		}
 	}
 	for i, r := range requests {
-		id := answers[i].Header.Get("X-Amzn-Requestid")
+		id := responses[i].Header.Get("X-Amzn-Requestid")
 		if len(lines[id]) != 1 {
 			t.Errorf("%s %s: %d lines, want 1", r.method, r.path, len(lines[id]))
 			continue
@@ -167,7 +167,7 @@ func TestLogs(t *testing.T) {
 		for _, name := range []string{"durationMs", "storeMs"} {
 			number, _ := got[name].(json.Number)
 			if value, err := number.Float64(); err != nil || value < 0 {
-				t.Errorf("%s is %v", name, got[name])
+				t.Errorf("%s = %v", name, got[name])
 			}
 			delete(got, name)
 		}
@@ -177,14 +177,14 @@ func TestLogs(t *testing.T) {
 		delete(got, "timestamp")
 		invocation, _ := got["lambdaRequestId"].(string)
 		if !invocations[invocation] {
-			t.Errorf("lambdaRequestId is %q, want that of an invocation", invocation)
+			t.Errorf("lambdaRequestId = %q, want the ID of an invocation", invocation)
 		}
 		delete(invocations, invocation)
 		delete(got, "lambdaRequestId")
 		want := map[string]any{
 			"level": "INFO", "message": "request", "service": "UserRequestAPI",
 			"function": "UserRequestAPI-" + stage + "-" + r.function, "version": "$LATEST",
-			"requestId": id, "xrayTraceId": traceFields(answers[i].Header.Get("X-Amzn-Trace-Id"))["Root"],
+			"requestId": id, "xrayTraceId": traceFields(responses[i].Header.Get("X-Amzn-Trace-Id"))["Root"],
 			"coldStart": r.cold, "method": r.method, "route": r.route, "operation": r.operation,
 			"status": json.Number(strconv.Itoa(r.status)), "outcome": r.outcome, "retries": json.Number("0"),
 		}
@@ -199,15 +199,15 @@ func TestLogs(t *testing.T) {
 		}
 	}
 	if len(lines) > 0 {
-		t.Errorf("lines of requests that nobody sent: %v", lines)
+		t.Errorf("lines of unknown requests: %v", lines)
 	}
 	if got, want := len(s.Lines()), len(requests); got != want {
 		t.Errorf("the functions logged %d lines, want %d: %q", got, want, s.Lines())
 	}
 }
 
-// TestMetrics looks at the custom metrics of a stage that publishes them: the specification of the embedded metric format has
-// each value and dimension that a directive names among the members of the line.
+// TestMetrics checks the custom metrics of a stage: in the embedded metric format, each metric and dimension of a
+// directive is a member of the line.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Metrics": "true"}))
@@ -232,7 +232,7 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 			if err := json.Unmarshal(raw, &metadata); err != nil || metadata.Timestamp == 0 {
-				t.Fatalf("_aws is %s: %v", raw, err)
+				t.Fatalf("_aws = %s: %v", raw, err)
 			}
 			for _, directive := range metadata.CloudWatchMetrics {
 				var dimensions []string
@@ -259,8 +259,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestLogsHoldNothingPersonal sends marked values and looks for them in all that is logged.
-func TestLogsHoldNothingPersonal(t *testing.T) {
+// TestLogs_NoPersonalData sends marked values and searches the logs for them.
+func TestLogs_NoPersonalData(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"LogLevel": "DEBUG", "Metrics": "true"}))
 	count := sendMarked(t, s)
@@ -274,7 +274,7 @@ func TestLogsHoldNothingPersonal(t *testing.T) {
 func wantNothingMarked(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	if len(s.Events()) == 0 {
-		t.Error("nothing was logged")
+		t.Error("no events")
 	}
 	for _, event := range s.Events() {
 		if isMarked(event.Text()) {
@@ -283,22 +283,22 @@ func wantNothingMarked(t *testing.T, s *stacktest.Stack) {
 	}
 }
 
-// failing stands before the database and answers in its place.
+// failing is a proxy of the database that can return errors.
 type failing struct {
 	*httptest.Server
-	answer atomic.Pointer[failure] // nil: the database answers
+	response atomic.Pointer[failure] // nil: forward the request
 }
 
-// failure is an answer of DynamoDB.
+// failure is an error response of DynamoDB.
 type failure struct {
 	status int
-	kind   string // of error, "" for an answer that cannot be read
-	quotes bool   // whether the message quotes the request, as DynamoDB does where that is what is wrong
+	kind   string // type of the error; "": a malformed response
+	quotes bool   // the message quotes the request, as DynamoDB does for some errors
 }
 
 func (f failure) body(request []byte) string {
 	if f.kind == "" {
-		return `{"Item": {"name": {"S": "` + marked // and there it ends
+		return `{"Item": {"name": {"S": "` + marked // truncated
 	}
 	message := "refused"
 	if f.quotes {
@@ -321,24 +321,25 @@ func newFailing(t *testing.T, database string) *failing {
 	}
 	f := &failing{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := f.answer.Load()
-		if answer == nil {
+		response := f.response.Load()
+		if response == nil {
 			proxy.ServeHTTP(w, r)
 			return
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			return // the function has gone
+			return // the function has disconnected
 		}
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		w.WriteHeader(answer.status)
-		_, _ = io.WriteString(w, answer.body(body))
+		w.WriteHeader(response.status)
+		_, _ = io.WriteString(w, response.body(body))
 	}))
 	t.Cleanup(f.Close)
 	return f
 }
 
-// TestStoreFailures is about a database that refuses: what the client is told, and what nobody is.
+// TestStoreFailures checks the response and the log after errors of the database: they reveal no internals and no
+// personal data.
 func TestStoreFailures(t *testing.T) {
 	t.Parallel()
 	database := newFailing(t, stacktest.Endpoint(t))
@@ -353,9 +354,9 @@ func TestStoreFailures(t *testing.T) {
 	s.Do(t, "POST", "/users", `{"userId": "`+marked+`-2"}`).Want(t, 201)
 	before := s.AllItems(t)
 	failures := []struct {
-		answer failure
-		status int
-		code   string
+		response failure
+		status   int
+		code     string
 	}{
 		{failure{400, "ValidationException", true}, 500, "StoreUnavailable"},
 		{failure{400, "SerializationException", true}, 500, "StoreUnavailable"},
@@ -368,7 +369,7 @@ func TestStoreFailures(t *testing.T) {
 		{failure{400, "RequestLimitExceeded", false}, 503, "StoreThrottled"},
 	}
 	for _, test := range failures {
-		database.answer.Store(&test.answer)
+		database.response.Store(&test.response)
 		clients(len(requests), len(requests), func(i int, _ func(func())) {
 			r := s.Do(t, requests[i].method, requests[i].path, requests[i].body)
 			p := r.Problem(t, test.status, test.code)
@@ -377,25 +378,25 @@ func TestStoreFailures(t *testing.T) {
 				retryAfter = "1"
 			}
 			wantHeaders(t, r, stacktest.Headers{"Retry-After": retryAfter, "Cache-Control": "no-store"})
-			p.Instance = "" // the client's own path
+			p.Instance = "" // the path of the request
 			told := fmt.Sprint(p)
-			for _, inside := range []string{marked, test.answer.kind, s.TableName, database.URL, "DynamoDB"} {
+			for _, inside := range []string{marked, test.response.kind, s.TableName, database.URL, "DynamoDB"} {
 				if inside != "" && strings.Contains(told, inside) {
-					t.Errorf("%s: the client is told %s: %s", test.answer.kind, inside, told)
+					t.Errorf("%s: the response contains %s: %s", test.response.kind, inside, told)
 				}
 			}
 		})
 	}
-	database.answer.Store(nil)
+	database.response.Store(nil)
 	if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
 		t.Errorf("the table was changed (-want +got):\n%s", d)
 	}
-	for _, r := range requests { // with the same functions
+	for _, r := range requests { // without an error, with the same functions
 		s.Do(t, r.method, r.path, r.body).Want(t, r.status)
 	}
 	s.Stop(t)
 	wantNothingMarked(t, s)
-	wantNothingPersonalCollected(t, s)
+	wantNoPersonalData(t, s)
 	logged := 0
 	for _, line := range slices.Concat(slices.Collect(maps.Values(requestLines(t, s)))...) {
 		if line["level"] == "ERROR" && line["errorCode"] != nil && line["error"] != nil && line["outcome"] == "Fault" {
@@ -403,6 +404,6 @@ func TestStoreFailures(t *testing.T) {
 		}
 	}
 	if want := len(failures) * len(requests); logged != want {
-		t.Errorf("%d failures are in the log, want %d", logged, want)
+		t.Errorf("%d errors in the log, want %d", logged, want)
 	}
 }

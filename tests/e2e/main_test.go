@@ -1,5 +1,5 @@
-// Package e2e_test tests what clients of the API rely on, as they see it: HTTP in, HTTP out, through the gateway, the
-// functions' real binaries and DynamoDB Local. What only the table can tell is read from the table, by AWS's SDK.
+// Package e2e_test tests the API over HTTP, with the gateway, the functions' real binaries and DynamoDB Local. Tests
+// read the table directly for what the API does not return.
 package e2e_test
 
 import (

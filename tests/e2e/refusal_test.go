@@ -17,7 +17,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// refusal is a request that is refused, and how.
+// refusal is an invalid request with the expected problem document.
 type refusal struct {
 	method  string // "": POST
 	path    string // "": /users
@@ -26,7 +26,7 @@ type refusal struct {
 	status  int // 0: 400
 	code    string
 	errors  []string // code and pointer of each
-	detail  string   // a part of it; or of the first error's
+	detail  string   // substring
 }
 
 func post(body, code string, errors ...string) refusal {
@@ -65,23 +65,23 @@ func contentType(mediaType string) stacktest.Headers {
 	return stacktest.Headers{"Content-Type": mediaType}
 }
 
-// TestRefusals is what clients can get wrong. None of it changes anything in the table.
+// TestRefusals checks that invalid requests get a problem document and do not change the table.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	s.Do(t, "POST", "/users", `{"userId": "ada", "name": "Ada", "n": 1}`).Want(t, 201)
 	s.PutItem(t, foreign("foreign"))
 	const mega = 1 << 20
-	nested := func(levels int) string { // the user itself being the first
+	nested := func(levels int) string { // including the user itself
 		return strings.Repeat(`{"a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1)
 	}
 	cursor := base64.RawURLEncoding.EncodeToString
 	refusals := map[string]refusal{
-		// The body is not one JSON object.
+		// Bodies that are not one JSON object.
 		"no body":            post(``, "InvalidBody", "Empty #"),
 		"blank body":         post(" \n", "InvalidBody", "Empty #"),
 		"not JSON":           post(`userId=1&name=Ada`, "InvalidBody", "InvalidJSON #"),
-		"cut off":            post(`{"name": "Ada"`, "InvalidBody", "InvalidJSON #"),
+		"truncated":          post(`{"name": "Ada"`, "InvalidBody", "InvalidJSON #"),
 		"single quotes":      post(`{'name': 'Ada'}`, "InvalidBody", "InvalidJSON #"),
 		"trailing comma":     post(`{"name": "Ada",}`, "InvalidBody", "InvalidJSON #"),
 		"not a number":       post(`{"n": NaN}`, "InvalidBody", "InvalidJSON #/n"),
@@ -95,16 +95,16 @@ func TestRefusals(t *testing.T) {
 		"true":               post(`true`, "InvalidBody", "NotAnObject #"),
 		"duplicate key":      post(`{"a": 1, "b": 2, "a": 3}`, "InvalidBody", "DuplicateName #/a"),
 		"duplicate, escaped": post(`{"a": 1, "\u0061": 3}`, "InvalidBody", "DuplicateName #/a"),
-		"duplicate within":   post(`{"m": [{"x": 1, "x": 1}]}`, "InvalidBody", "DuplicateName #/m/0/x"),
+		"nested duplicate":   post(`{"m": [{"x": 1, "x": 1}]}`, "InvalidBody", "DuplicateName #/m/0/x"),
 		"trailing data":      post(`{"name": "Ada"} {"name": "Eve"}`, "InvalidBody", "TrailingData #"),
 		"trailing bracket":   post(`{"name": "Ada"}]`, "InvalidBody", "TrailingData #"),
 		"invalid UTF-8":      post("{\"name\": \"Ad\xe4\"}", "InvalidBody", "InvalidUTF8 #"),
 		"overlong UTF-8":     post("{\"name\": \"\xc0\x80\"}", "InvalidBody", "InvalidUTF8 #"),
 		"Latin-1 name":       post("{\"na\xefve\": 1}", "InvalidBody", "InvalidUTF8 #"),
-		"half a surrogate":   post(`{"name": "\ud83d"}`, "InvalidBody", "InvalidUTF8 #/name"),
+		"unpaired surrogate": post(`{"name": "\ud83d"}`, "InvalidBody", "InvalidUTF8 #/name"),
 		"base64":             post(base64.StdEncoding.EncodeToString([]byte(`{"name": "Ada"}`)), "InvalidBody", "Base64 #"),
 
-		// The body is JSON under a name of something else.
+		// Other content types.
 		"plain text":  post(`{}`, "UnsupportedMediaType").with(contentType("text/plain")).as(415),
 		"form":        post(`{}`, "UnsupportedMediaType").with(contentType("application/x-www-form-urlencoded")).as(415),
 		"patch":       put("/users/ada", `{}`, "UnsupportedMediaType").with(contentType("application/merge-patch+json")).as(415),
@@ -112,18 +112,18 @@ func TestRefusals(t *testing.T) {
 		"UTF-16":      post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset=utf-16")).as(415),
 		"broken type": post(`{}`, "UnsupportedMediaType").with(contentType("application/json; charset")).as(415),
 
-		// The body is too large.
+		// Bodies that are too large.
 		"401 KB":         post(`{"x": "`+strings.Repeat("x", 401<<10)+`"}`, "BodyTooLarge").as(413).saying("409600"),
 		"401 KB, PUT":    put("/users/ada", `{"x": "`+strings.Repeat("x", 401<<10)+`"}`, "BodyTooLarge").as(413).saying("409600"),
 		"401 KB of list": post(`{"x": [`+strings.Repeat("0,", 140_000)+`0]}`, "BodyTooLarge").as(413).saying("409600"),
 		"5 MB":           post(`{"x": "`+strings.Repeat("x", 5*mega)+`"}`, "BodyTooLarge").as(413).saying("409600"),
 
-		// The values are not allowed.
+		// Invalid values.
 		"_rev":                   post(`{"_rev": "x"}`, "InvalidUser", "ReservedName #/_rev"),
 		"_rev, PUT":              put("/users/ada", `{"_rev": "x"}`, "InvalidUser", "ReservedName #/_rev"),
 		"_idempotency":           put("/users/ada", `{"_idempotency": {"key": "", "body": ""}}`, "InvalidUser", "ReservedName #/_idempotency"),
 		"underscore":             post(`{"_": 1}`, "InvalidUser", "ReservedName #/_"),
-		"another's underscore":   put("/users/foreign", `{"_legacy": "mine"}`, "InvalidUser", "ReservedName #/_legacy"),
+		"foreign underscore":     put("/users/foreign", `{"_legacy": "mine"}`, "InvalidUser", "ReservedName #/_legacy"),
 		"createdAt":              post(`{"createdAt": "2026-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/createdAt"),
 		"changed createdAt":      put("/users/ada", `{"createdAt": "2026-01-02T03:04:05.678Z"}`, "InvalidUser", "ReadOnly #/createdAt"),
 		"createdAt is null":      put("/users/ada", `{"createdAt": null}`, "InvalidUser", "ReadOnly #/createdAt"),
@@ -153,13 +153,13 @@ func TestRefusals(t *testing.T) {
 		"39 digits in a set":   post(`{"n": {"$NS": [123456789012345678901234567890123456789]}}`, "InvalidUser", "NumberPrecision #/n/$NS/0"),
 		"empty name":           post(`{"": 1}`, "InvalidUser", "EmptyName #/"),
 		"empty set":            post(`{"s": {"$SS": []}}`, "InvalidUser", "InvalidTypedValue #/s"),
-		"twice in a set":       post(`{"s": {"$NS": [1, 1.0]}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"duplicate in a set":   post(`{"s": {"$NS": [1, 1.0]}}`, "InvalidUser", "InvalidTypedValue #/s"),
 		"number among strings": post(`{"s": {"$SS": ["a", 1]}}`, "InvalidUser", "InvalidTypedValue #/s"),
 		"not base64":           post(`{"s": {"$B": "a"}}`, "InvalidUser", "InvalidTypedValue #/s"),
-		"URL's base64":         post(`{"s": {"$BS": ["-_-_"]}}`, "InvalidUser", "InvalidTypedValue #/s"),
+		"base64url":            post(`{"s": {"$BS": ["-_-_"]}}`, "InvalidUser", "InvalidTypedValue #/s"),
 		"name to be escaped":   post(`{"a/b~c %": {"é": 1e126}}`, "InvalidUser", "NumberRange #/a~1b~0c%20%25/%C3%A9"),
 
-		// Which user?
+		// Missing, ambiguous or invalid IDs.
 		"blank query":          get("/users?userId=", "InvalidUserId"),
 		"query of spaces":      get("/users?userId=%20+", "InvalidUserId"),
 		"query without value":  get("/users?userId", "InvalidUserId"),
@@ -179,27 +179,27 @@ func TestRefusals(t *testing.T) {
 		"repeated, DELETE":     {method: http.MethodDelete, path: "/users?userId=ada&userId=ada", code: "InvalidParameter"},
 		"path, query, DELETE":  {method: http.MethodDelete, path: "/users/ada?userId=eve", code: "InvalidParameter"},
 
-		// The list.
-		"limit=0":           get("/users?limit=0", "InvalidParameter").saying("1 to 100"),
-		"limit=101":         get("/users?limit=101", "InvalidParameter").saying("1 to 100"),
-		"limit=-1":          get("/users?limit=-1", "InvalidParameter").saying("1 to 100"),
-		"limit=1.5":         get("/users?limit=1.5", "InvalidParameter").saying("1 to 100"),
-		"limit=abc":         get("/users?limit=abc", "InvalidParameter").saying("1 to 100"),
-		"limit=":            get("/users?limit=", "InvalidParameter").saying("1 to 100"),
-		"limit, enormous":   get("/users?limit=99999999999999999999", "InvalidParameter").saying("1 to 100"),
-		"limit=010":         get("/users?limit=010", "InvalidParameter").saying("1 to 100"),
-		"limit=+5":          get("/users?limit=%2B5", "InvalidParameter").saying("1 to 100"),
-		"limit, blank":      get("/users?limit=+5", "InvalidParameter").saying("1 to 100"),
-		"limit=5.0":         get("/users?limit=5.0", "InvalidParameter").saying("1 to 100"),
-		"limit twice":       get("/users?limit=1&limit=2", "InvalidParameter"),
-		"cursor of nothing": get("/users?cursor=", "InvalidParameter").saying("cursor"),
-		"cursor of text":    get("/users?cursor=ada", "InvalidParameter").saying("cursor"),
-		"cursor of JSON":    get("/users?cursor="+cursor([]byte(`{"userId":{"S":"ada"}}`)), "InvalidParameter").saying("cursor"),
-		"cursor of no sum":  get("/users?cursor="+cursor([]byte("\x0100000000ada")), "InvalidParameter").saying("cursor"),
-		"cursor, padded":    get("/users?cursor=YWRh%3D%3D", "InvalidParameter").saying("cursor"),
-		"cursor twice":      get("/users?cursor=a&cursor=b", "InvalidParameter"),
+		// Parameters of the list.
+		"limit=0":          get("/users?limit=0", "InvalidParameter").saying("1 to 100"),
+		"limit=101":        get("/users?limit=101", "InvalidParameter").saying("1 to 100"),
+		"limit=-1":         get("/users?limit=-1", "InvalidParameter").saying("1 to 100"),
+		"limit=1.5":        get("/users?limit=1.5", "InvalidParameter").saying("1 to 100"),
+		"limit=abc":        get("/users?limit=abc", "InvalidParameter").saying("1 to 100"),
+		"limit=":           get("/users?limit=", "InvalidParameter").saying("1 to 100"),
+		"limit, enormous":  get("/users?limit=99999999999999999999", "InvalidParameter").saying("1 to 100"),
+		"limit=010":        get("/users?limit=010", "InvalidParameter").saying("1 to 100"),
+		"limit=+5":         get("/users?limit=%2B5", "InvalidParameter").saying("1 to 100"),
+		"limit, blank":     get("/users?limit=+5", "InvalidParameter").saying("1 to 100"),
+		"limit=5.0":        get("/users?limit=5.0", "InvalidParameter").saying("1 to 100"),
+		"limit twice":      get("/users?limit=1&limit=2", "InvalidParameter"),
+		"empty cursor":     get("/users?cursor=", "InvalidParameter").saying("cursor"),
+		"cursor of text":   get("/users?cursor=ada", "InvalidParameter").saying("cursor"),
+		"cursor of JSON":   get("/users?cursor="+cursor([]byte(`{"userId":{"S":"ada"}}`)), "InvalidParameter").saying("cursor"),
+		"cursor of no sum": get("/users?cursor="+cursor([]byte("\x0100000000ada")), "InvalidParameter").saying("cursor"),
+		"cursor, padded":   get("/users?cursor=YWRh%3D%3D", "InvalidParameter").saying("cursor"),
+		"cursor twice":     get("/users?cursor=a&cursor=b", "InvalidParameter"),
 
-		// Conditions and keys.
+		// Conditions and idempotency keys.
 		"If-Match bare":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch("bare")),
 		"If-Match open":         put("/users/ada", `{}`, "InvalidParameter").with(ifMatch(`"open`)),
 		"If-None-Match bare":    get("/users/ada", "InvalidParameter").with(ifNoneMatch("bare")),
@@ -210,7 +210,7 @@ func TestRefusals(t *testing.T) {
 		"key with one quote":    post(`{}`, "InvalidParameter").with(idempotencyKey(`"k`)),
 		"key with é":            post(`{}`, "InvalidParameter").with(idempotencyKey("é")),
 
-		// There it is, or is not.
+		// Existing and missing users.
 		"exists":                post(`{"userId": "ada"}`, "UserExists").as(409),
 		"exists, If-None-Match": post(`{"userId": "ada"}`, "UserExists").with(ifNoneMatch("*")).as(409),
 		"exists, foreign":       post(`{"userId": "foreign"}`, "UserExists").as(409),
@@ -225,7 +225,7 @@ func TestRefusals(t *testing.T) {
 		"dot": "%2E", "two dots": "%2e%2E", "plus": "a+b", "é": "%C3%A9", "NUL": "%00", "encoded percent": "%2561",
 		"colon": "a:b", "quote": "%22", "only spaces": "%20", "2048 bytes": strings.Repeat("%C3%A9", 1024),
 	} {
-		// Other programs may have created such users. The service itself does not.
+		// Other applications may have created such users.
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 			r := refusal{method: method, path: "/users/" + id, status: 404, code: "UserNotFound"}
 			if method == http.MethodPut {
@@ -279,7 +279,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("errors (-want +got):\n%s", d)
 			}
 			if !strings.Contains(p.Detail, r.detail) {
-				t.Errorf("detail is %q, want it to say %q", p.Detail, r.detail)
+				t.Errorf("detail = %q, want %q in it", p.Detail, r.detail)
 			}
 			if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
 				t.Errorf("the table was changed (-want +got):\n%s", d)
@@ -288,7 +288,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestContentEncoding sends bodies with a content coding.
+// TestContentEncoding sends bodies with content codings.
 func TestContentEncoding(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -312,12 +312,12 @@ func TestContentEncoding(t *testing.T) {
 		codings []string
 		named   string
 	}{
-		"gzip":               {compressed.String(), []string{"gzip"}, "gzip"},
-		"gzip in name alone": {`{}`, []string{"gzip"}, "gzip"},
-		"br":                 {`{}`, []string{"br"}, "br"},
-		"list":               {`{}`, []string{"identity, zstd"}, "zstd"},
-		"two headers":        {`{}`, []string{"identity", "deflate"}, "deflate"},
-		"aws-chunked":        {`{}`, []string{"aws-chunked"}, "aws-chunked"},
+		"gzip":             {compressed.String(), []string{"gzip"}, "gzip"},
+		"gzip header only": {`{}`, []string{"gzip"}, "gzip"},
+		"br":               {`{}`, []string{"br"}, "br"},
+		"list":             {`{}`, []string{"identity, zstd"}, "zstd"},
+		"two headers":      {`{}`, []string{"identity", "deflate"}, "deflate"},
+		"aws-chunked":      {`{}`, []string{"aws-chunked"}, "aws-chunked"},
 	} {
 		for method, path := range map[string]string{http.MethodPost: "/users", http.MethodPut: "/users/ada"} {
 			t.Run(method+" "+name, func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestContentEncoding(t *testing.T) {
 				p := r.Problem(t, 415, "UnsupportedContentEncoding")
 				wantHeaders(t, r, stacktest.Headers{"Accept-Encoding": "identity", "Accept": ""})
 				if !strings.Contains(p.Detail, " "+test.named+" ") {
-					t.Errorf("detail is %q, want it to name %s", p.Detail, test.named)
+					t.Errorf("detail = %q, want %s in it", p.Detail, test.named)
 				}
 			})
 		}

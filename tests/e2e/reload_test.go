@@ -16,7 +16,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// edit replaces a text that the file has once.
+// edit replaces the only occurrence of old in file.
 func edit(t *testing.T, file, old, replacement string) {
 	t.Helper()
 	content, err := os.ReadFile(file)
@@ -24,14 +24,14 @@ func edit(t *testing.T, file, old, replacement string) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(content), old); n != 1 {
-		t.Fatalf("%s has %q %d times, want once", file, old, n)
+		t.Fatalf("%s contains %q %d times, want once", file, old, n)
 	}
 	if err := os.WriteFile(file, []byte(strings.Replace(string(content), old, replacement, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestReload saves changes while clients send requests, none of which may be lost.
+// TestReload saves changes while clients send requests, none of which may fail.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	root := stacktest.Checkout(t)
@@ -39,19 +39,19 @@ func TestReload(t *testing.T) {
 		cfg.Root, cfg.DataDir, cfg.Watch = root, t.TempDir(), true
 	})
 	clients := []string{"ada", "grace"}
-	s.Client = stacktest.NewClient(t, s.URL, nil) // the changes have it answer as it is not documented
+	s.Client = stacktest.NewClient(t, s.URL, nil) // without a contract: the changes add undocumented responses
 	for _, id := range clients {
 		s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
 	}
 	stop := make(chan struct{})
 	var others sync.WaitGroup
-	for _, id := range clients { // of a function that is not broken meanwhile
+	for _, id := range clients { // of a function that always compiles
 		others.Go(func() {
 			for {
 				select {
 				case <-stop:
 					return
-				case <-time.After(5 * time.Millisecond): // the builds need the processor too
+				case <-time.After(5 * time.Millisecond): // leave processor time for the builds
 					s.Do(t, "PUT", "/users?userId="+id, `{}`).Want(t, 200)
 				}
 			}
@@ -71,7 +71,7 @@ func TestReload(t *testing.T) {
 	failed := s.Do(t, "GET", "//users", "")
 	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
 		p.Instance != "/"+path.Base(s.URL)+"/users" {
-		t.Errorf("problem %+v, want file and line, and the path with the stage", p)
+		t.Errorf("problem = %+v, want the file and line, and the path with the stage", p)
 	}
 
 	edit(t, get, "page.More, page.Missing", "page.More, page.Next")
@@ -87,7 +87,7 @@ func TestReload(t *testing.T) {
 	p := s.Do(t, "GET", "/users", "").Problem(t, http.StatusInternalServerError, "BuildFailed")
 	for _, want := range []string{"the folder of the function is missing", "functions/get"} {
 		if !strings.Contains(p.Detail, want) {
-			t.Errorf("the detail is %q, want %q in it", p.Detail, want)
+			t.Errorf("detail = %q, want %q in it", p.Detail, want)
 		}
 	}
 	if err := os.Rename(folder+"-renamed", folder); err != nil {
@@ -95,7 +95,7 @@ func TestReload(t *testing.T) {
 	}
 	testenv.Eventually(t, "the folder that is back", func() bool { return strings.HasPrefix(list(), `{"changed":[`) })
 
-	// All functions are made of this.
+	// All functions import this file.
 	edit(t, filepath.Join(root, "shared", "response", "response.go"), `"nosniff"`, `"changed"`)
 	for _, request := range [][3]string{{"GET", "/users", ""}, {"PUT", "/users/ada", `{}`}, {"POST", "/users", `[]`}, {"DELETE", "/users/nobody", ""}} {
 		testenv.Eventually(t, "all changed functions", func() bool {
@@ -108,12 +108,12 @@ func TestReload(t *testing.T) {
 	s.Do(t, "GET", "/people/ada", "").Want(t, 404)
 	edit(t, document, "\n  /users/{userId}:\n", "\n  /people/{userId}:\n")
 	testenv.Eventually(t, "the changed route", func() bool { return s.Do(t, "GET", "/people/ada", "").Status == 200 })
-	edit(t, document, "\n  /people/{userId}:\n", "\n  : people/{userId}:\n") // no YAML any more: what runs goes on
+	edit(t, document, "\n  /people/{userId}:\n", "\n  : people/{userId}:\n") // invalid YAML: the running API is kept
 	edit(t, get, `{"changed":[`, `{"last":[`)
 	testenv.Eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
 	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
 	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil).Do(t, "GET", "/_local/api/stack", "")
 	if failures, err := json.Marshal(told.JSON(t)["failures"]); err != nil || !strings.Contains(string(failures), "openapi.yaml") {
-		t.Errorf("the failures are %s, want that of openapi.yaml", failures)
+		t.Errorf("failures = %s, want that of openapi.yaml", failures)
 	}
 }

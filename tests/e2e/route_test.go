@@ -17,7 +17,7 @@ const (
 	userMethods  = "GET, HEAD, PUT, DELETE, OPTIONS"
 )
 
-// TestRoutes is about addresses and methods that there are not.
+// TestRoutes checks unknown paths and methods, and unusual forms of known paths.
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -35,7 +35,7 @@ func TestRoutes(t *testing.T) {
 				p := r.Problem(t, 405, "MethodNotAllowed")
 				wantHeaders(t, r, stacktest.Headers{"Allow": allow, "Cache-Control": "no-store"})
 				if !strings.Contains(p.Detail, allow) {
-					t.Errorf("detail is %q, want it to name %s", p.Detail, allow)
+					t.Errorf("detail = %q, want %s in it", p.Detail, allow)
 				}
 			})
 		}
@@ -49,7 +49,7 @@ func TestRoutes(t *testing.T) {
 				p := s.Do(t, method, path, "").Problem(t, 404, "RouteNotFound")
 				for _, want := range []string{"/users", "/users/{userId}", "https://"} {
 					if !strings.Contains(p.Detail, want) {
-						t.Errorf("detail is %q, want it to name %s", p.Detail, want)
+						t.Errorf("detail = %q, want %s in it", p.Detail, want)
 					}
 				}
 			})
@@ -61,7 +61,7 @@ func TestRoutes(t *testing.T) {
 		for _, path := range []string{"", "/"} {
 			r := s.Do(t, "GET", path, "").Want(t, 200)
 			if links, _ := r.JSON(t)["links"].(map[string]any); links["self"] != stage+"/" || links["users"] != stage+"/users" {
-				t.Errorf("the index leads to %v, want to the stage %s", links, stage)
+				t.Errorf("links of the index = %v, want URLs of the stage %s", links, stage)
 			}
 		}
 	})
@@ -72,9 +72,9 @@ func TestRoutes(t *testing.T) {
 			"/users?limit=0": 400, "/users?userId=": 400,
 		} {
 			head, read := s.Do(t, "HEAD", path, "").Want(t, status), s.Do(t, "GET", path, "")
-			// The body has the id of its request, and the path that it names as HEAD's is GET's too.
+			// The body, and therefore its length, depends only on the path.
 			if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
-				t.Errorf("%s: HEAD has a body of %d bytes, and header (-GET +HEAD):\n%s", path, len(head.Body), d)
+				t.Errorf("%s: HEAD: body of %d bytes, header (-GET +HEAD):\n%s", path, len(head.Body), d)
 			}
 		}
 	})
@@ -83,26 +83,26 @@ func TestRoutes(t *testing.T) {
 		for _, path := range []string{"/users/ada/", "/users/ada//", "/users/?userId=ada", "/users//?userId=ada"} {
 			r := s.Do(t, "GET", path, "").Want(t, 200)
 			if got := userPath(t, r); got != "/users/ada" {
-				t.Errorf("%s is at %s, want /users/ada", path, got)
+				t.Errorf("%s: path of the user = %s, want /users/ada", path, got)
 			}
 		}
 		created := s.Do(t, "POST", "/users//", `{"userId": "grace"}`).Want(t, 201)
 		for _, name := range []string{"Location", "Content-Location"} {
 			if got, want := created.Header.Get(name), s.URL[strings.LastIndexByte(s.URL, '/'):]+"/users/grace"; got != want {
-				t.Errorf("%s is %s, want %s", name, got, want)
+				t.Errorf("%s = %s, want %s", name, got, want)
 			}
 		}
 		s.Do(t, "GET", userPath(t, created), "").Want(t, 200)
 		link := s.Do(t, "GET", "/users//?limit=1", "").Want(t, 200).Header.Get("Link")
 		if !strings.HasPrefix(link, "<"+s.URL[strings.LastIndexByte(s.URL, '/'):]+"/users?") {
-			t.Errorf("the next page is at %s", link)
+			t.Errorf("path of the next page = %s", link)
 		}
 		p := s.Do(t, "GET", "/users/nobody//", "").Problem(t, 404, "UserNotFound")
 		if !strings.HasSuffix(p.Instance, "/users/nobody") {
-			t.Errorf("instance is %s", p.Instance)
+			t.Errorf("instance = %s", p.Instance)
 		}
 	})
-	t.Run("leading slashes", func(t *testing.T) { // a base URL that ends in a slash
+	t.Run("leading slashes", func(t *testing.T) { // a base URL with a trailing slash
 		t.Parallel()
 		at, stage := strings.LastIndexByte(s.URL, '/'), s.URL[strings.LastIndexByte(s.URL, '/'):]
 		origin := stacktest.NewClient(t, s.URL[:at], nil)
@@ -110,12 +110,12 @@ func TestRoutes(t *testing.T) {
 			for path, status := range map[string]int{"/users": 200, "/users?userId=ada": 200, "/users/ada": 200, "/": 200, "/nothing": 404} {
 				origin.Do(t, "GET", base+path, "").Want(t, status)
 			}
-			// The address that the response gives is one that works.
+			// The URL in the response works.
 			origin.Do(t, "GET", origin.Do(t, "GET", base+"/users/ada", "").Header.Get("Content-Location"), "").Want(t, 200)
 		}
 		s.Do(t, "GET", "//users/ada", "").Want(t, 200)
 	})
-	t.Run("content types", func(t *testing.T) { // which say nothing where there is no function to read the body
+	t.Run("content types", func(t *testing.T) { // ignored by requests that no function handles
 		t.Parallel()
 		for _, contentType := range []string{"text/csv", "image/png", "application/cbor", "multipart/form-data; boundary=x", "text/plain;charset=UTF-8"} {
 			for _, request := range []struct {
@@ -135,7 +135,7 @@ func TestRoutes(t *testing.T) {
 		}
 		s.Do(t, "PATCH", "/users", "x", stacktest.Headers{"Content-Type": "application/x-unheard-of"}).Problem(t, 415, "UnsupportedMediaType")
 	})
-	t.Run("foreign host", func(t *testing.T) { // a site whose name resolves to this machine
+	t.Run("foreign host", func(t *testing.T) { // a site whose name resolves to 127.0.0.1
 		t.Parallel()
 		plain := stacktest.NewClient(t, s.URL, nil)
 		for host, status := range map[string]int{"evil.example": 421, "localhost.evil.example:3000": 421, "localhost": 200, "[::1]:1": 200} {
@@ -153,38 +153,38 @@ func TestRoutes(t *testing.T) {
 		for _, path := range []string{"/users", "/other/users", "/prodigal"} {
 			outside.Do(t, "GET", path, "").Want(t, http.StatusForbidden)
 		}
-		// There are the pages about the stack, which are not for clients of the API.
+		// The pages of the stack are not part of the API.
 		r := outside.Do(t, "GET", "/", "", stacktest.Headers{"Accept": "application/json"}).Want(t, http.StatusNotFound)
 		if code := r.JSON(t)["code"]; code != "RouteNotFound" || r.Header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("/ answers with %s, want the problem RouteNotFound", r.Body)
+			t.Errorf("/: body = %s, want the problem RouteNotFound", r.Body)
 		}
 	})
 }
 
-// TestTooLarge is about bodies that no function gets to see.
+// TestTooLarge checks bodies that exceed the limits of API Gateway and Lambda.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	const mega = 1 << 20
 	for name, body := range map[string]string{
-		"more than API Gateway takes":                 `{"x": "` + strings.Repeat("x", 11*mega) + `"}`,
-		"more than Lambda takes":                      `{"x": "` + strings.Repeat("x", 7*mega) + `"}`,
-		"more than Lambda takes, with escaped quotes": `{"x": "` + strings.Repeat(`\"`, 2*mega) + `"}`,
-		"more than Lambda takes, with escapes":        strings.Repeat(`\`, 4*mega),
-		"more than Lambda takes, of control bytes":    strings.Repeat("\x01", 2*mega),
+		"above API Gateway's limit":            `{"x": "` + strings.Repeat("x", 11*mega) + `"}`,
+		"above Lambda's limit":                 `{"x": "` + strings.Repeat("x", 7*mega) + `"}`,
+		"above Lambda's limit, escaped quotes": `{"x": "` + strings.Repeat(`\"`, 2*mega) + `"}`,
+		"above Lambda's limit, backslashes":    strings.Repeat(`\`, 4*mega),
+		"above Lambda's limit, control bytes":  strings.Repeat("\x01", 2*mega),
 	} {
 		// API Gateway's own response, which cannot be customised.
 		r := s.Do(t, "POST", "/users", body).Want(t, 413)
 		if got := string(r.Body); got != `{"message":"Request Too Long"}` {
-			t.Errorf("%s: the body is %s", name, got)
+			t.Errorf("%s: body = %s", name, got)
 		}
 	}
 	if items := s.AllItems(t); len(items) > 0 {
-		t.Errorf("the table has %v", items)
+		t.Errorf("items = %v, want none", items)
 	}
 }
 
-// TestCrossOrigin is about pages of another origin, which a browser lets read an answer only with its headers' consent.
+// TestCrossOrigin checks the CORS headers for pages of another origin.
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const origin = "https://app.example.org"
@@ -204,11 +204,11 @@ func TestCrossOrigin(t *testing.T) {
 			"traceparent", "tracestate", "baggage", "x-amzn-trace-id",
 		} {
 			if !slices.Contains(strings.Split(allowed, ", "), name) {
-				t.Errorf("OPTIONS %s allows %s, want %s among them", path, allowed, name)
+				t.Errorf("OPTIONS %s: allowed = %s, want %s in it", path, allowed, name)
 			}
 		}
 		if len(r.Body) != 0 {
-			t.Errorf("204 has the body %q", r.Body)
+			t.Errorf("204: body = %q", r.Body)
 		}
 	}
 	for name, test := range map[string]struct {
@@ -229,7 +229,7 @@ func TestCrossOrigin(t *testing.T) {
 		test.exposed = append(test.exposed, "Date", "x-amzn-ErrorType", "X-Amzn-Trace-Id")
 		for _, header := range test.exposed {
 			if !strings.Contains(exposed, header) {
-				t.Errorf("%s: exposes %q, want %s among them", name, exposed, header)
+				t.Errorf("%s: exposed = %q, want %s in it", name, exposed, header)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func traceFields(header string) map[string]string {
 	return fields
 }
 
-// tree is what the trace of a request that a function has answered looks like.
+// tree returns the expected trace of a request that a function handled.
 func tree(function, status, handler string, cold bool, calls ...string) string {
 	start := "ColdStart=false"
 	lines := []string{
@@ -41,7 +41,7 @@ func tree(function, status, handler string, cold bool, calls ...string) string {
 	return strings.Join(append(lines, "        Overhead"), "\n")
 }
 
-// TestTraces looks at the whole trace of each kind of request.
+// TestTraces checks the trace of each kind of request.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -93,7 +93,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// TestTracesOfCallers is about requests that belong to a trace already, which the caller samples or not.
+// TestTracesOfCallers checks requests with a trace of the caller, sampled or not.
 func TestTracesOfCallers(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -105,7 +105,7 @@ func TestTracesOfCallers(t *testing.T) {
 	unwanted, header := decided("0")
 	r := s.Do(t, "POST", "/users", `{"userId": "ada"}`, header).Want(t, 201)
 	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id")); got["Root"] != unwanted || got["Sampled"] != "0" {
-		t.Errorf("answered with the trace %v, want the caller's", got)
+		t.Errorf("trace in the response = %v, want the caller's", got)
 	}
 	s.Do(t, "GET", "/users/ada", "", header).Want(t, 200)
 	s.Do(t, "PUT", "/users/ada", `{}`, header).Want(t, 200)
@@ -116,14 +116,14 @@ func TestTracesOfCallers(t *testing.T) {
 	whole := tree("get", "404 error", "getUser Outcome=Error ErrorCode=UserNotFound COLD error cause:UserNotFound", false, "GetItem 200")
 	s.WantTrace(t, wanted, strings.Replace(whole, "STAGE/STAGE", "STAGE/STAGE (of a caller)", 1))
 	if detail, _ := s.Collector.Trace(wanted); detail.Trace.Roots[0].ParentID != parent {
-		t.Errorf("the parent is %s, want the caller's, %s", detail.Trace.Roots[0].ParentID, parent)
+		t.Errorf("parent = %s, want the caller's, %s", detail.Trace.Roots[0].ParentID, parent)
 	}
 	if _, ok := s.Collector.Trace(unwanted); ok || len(s.Collector.Traces(xray.Filter{})) != 1 {
-		t.Errorf("%d traces, want the one that is sampled", len(s.Collector.Traces(xray.Filter{})))
+		t.Errorf("%d traces, want only the sampled one", len(s.Collector.Traces(xray.Filter{})))
 	}
 }
 
-// TestSampling is about requests that bring no decision: the stage's sampling rule makes it.
+// TestSampling checks requests without a sampling decision, for which the stage's sampling rule decides.
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"TracingReservoir": "0", "TracingSamplingRate": "0"}))
@@ -131,16 +131,16 @@ func TestSampling(t *testing.T) {
 	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id"))["Sampled"]; got != "0" {
 		t.Errorf("Sampled=%s, want 0", got)
 	}
-	id, header := stacktest.NewTrace() // its caller wants it
+	id, header := stacktest.NewTrace() // sampled by the caller
 	s.Do(t, "GET", "/users", "", header).Want(t, 200)
 	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200"))
 	if all := s.Collector.Traces(xray.Filter{}); len(all) != 1 {
-		t.Errorf("%d traces, want the one that is sampled", len(all))
+		t.Errorf("%d traces, want only the sampled one", len(all))
 	}
 }
 
-// TestNothingPersonalIsCollected sends marked values, and looks for them in all traces, logs and metrics.
-func TestNothingPersonalIsCollected(t *testing.T) {
+// TestNoPersonalDataCollected sends marked values and searches all traces, logs and metrics for them.
+func TestNoPersonalDataCollected(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	if sendMarked(t, s) == 0 {
@@ -148,12 +148,12 @@ func TestNothingPersonalIsCollected(t *testing.T) {
 	}
 	id, header := stacktest.NewTrace()
 	s.Do(t, "GET", "/users?limit=1", "", header).Want(t, 200)
-	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200")) // all before it is there, too
-	wantNothingPersonalCollected(t, s)
+	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200")) // all earlier traces are complete, too
+	wantNoPersonalData(t, s)
 }
 
-// wantNothingPersonalCollected looks for marked values in the traces, and in all lines of the logs.
-func wantNothingPersonalCollected(t *testing.T, s *stacktest.Stack) {
+// wantNoPersonalData searches all traces and log lines for marked values.
+func wantNoPersonalData(t *testing.T, s *stacktest.Stack) {
 	t.Helper()
 	everything := s.AccessLog()
 	for _, line := range s.Collector.Lines(xray.LineFilter{}) {
@@ -169,7 +169,7 @@ func wantNothingPersonalCollected(t *testing.T, s *stacktest.Stack) {
 		everything = append(everything, string(text))
 	}
 	if len(traces) == 0 || len(s.AccessLog()) == 0 || len(everything) < 3*len(traces) {
-		t.Errorf("%d traces, %d lines of the access log, %d texts in all", len(traces), len(s.AccessLog()), len(everything))
+		t.Errorf("%d traces, %d lines of the access log, %d strings in total", len(traces), len(s.AccessLog()), len(everything))
 	}
 	for _, text := range everything {
 		if isMarked(text) {

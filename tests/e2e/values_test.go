@@ -16,11 +16,11 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestValues sends each value, reads it, sends it back as it was read, and looks into the table.
+// TestValues writes each value, reads it, writes it as it was read, and checks the stored item.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	deepest := strings.Repeat(`{"a":`, 30) + `[]` + strings.Repeat(`}`, 30) // at level 2, for the user is level 1
+	deepest := strings.Repeat(`{"a":`, 30) + `[]` + strings.Repeat(`}`, 30) // at level 2, below the user
 	for name, test := range map[string]struct {
 		value string
 		want  string // "": the value itself
@@ -54,18 +54,18 @@ func TestValues(t *testing.T) {
 				"b": list(&types.AttributeValueMemberM{Value: stacktest.Item{"c": &types.AttributeValueMemberNULL{Value: true}}}, n("1.5"), str("")),
 			}},
 		}}},
-		"array of all":     {value: `[1,"a",null,true,[],{},{"$B":"AA=="}]`},
-		"deepest":          {value: deepest},
-		"binary":           {value: `{"$B":"AP/+"}`, item: &types.AttributeValueMemberB{Value: []byte{0, 255, 254}}},
-		"empty binary":     {value: `{"$B":""}`, item: &types.AttributeValueMemberB{}},
-		"string set":       {value: `{"$SS":["b","a","👍"]}`, item: &types.AttributeValueMemberSS{Value: []string{"a", "b", "👍"}}},
-		"number set":       {value: `{"$NS":[3,1e2,-2.5]}`, item: &types.AttributeValueMemberNS{Value: []string{"3", "100", "-2.5"}}},
-		"binary set":       {value: `{"$BS":["Yg==","AA=="]}`, item: &types.AttributeValueMemberBS{Value: [][]byte{{'b'}, {0}}}},
-		"nested sets":      {value: `[{"$SS":["a"]},{"m":{"$NS":[1]}}]`},
-		"not a set":        {value: `{"$$SS":["a"]}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$SS": list(str("a"))}}},
-		"not a set either": {value: `{"$$$B":"a"}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$$B": str("a")}}},
-		"other dollars":    {value: `{"$X":1}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$X": n("1")}}},
-		"two members":      {value: `{"$SS":["a","a"],"b":1}`},
+		"array of all types": {value: `[1,"a",null,true,[],{},{"$B":"AA=="}]`},
+		"deepest":            {value: deepest},
+		"binary":             {value: `{"$B":"AP/+"}`, item: &types.AttributeValueMemberB{Value: []byte{0, 255, 254}}},
+		"empty binary":       {value: `{"$B":""}`, item: &types.AttributeValueMemberB{}},
+		"string set":         {value: `{"$SS":["b","a","👍"]}`, item: &types.AttributeValueMemberSS{Value: []string{"a", "b", "👍"}}},
+		"number set":         {value: `{"$NS":[3,1e2,-2.5]}`, item: &types.AttributeValueMemberNS{Value: []string{"3", "100", "-2.5"}}},
+		"binary set":         {value: `{"$BS":["Yg==","AA=="]}`, item: &types.AttributeValueMemberBS{Value: [][]byte{{'b'}, {0}}}},
+		"nested sets":        {value: `[{"$SS":["a"]},{"m":{"$NS":[1]}}]`},
+		"not a set":          {value: `{"$$SS":["a"]}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$SS": list(str("a"))}}},
+		"not binary":         {value: `{"$$$B":"a"}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$$B": str("a")}}},
+		"other dollars":      {value: `{"$X":1}`, item: &types.AttributeValueMemberM{Value: stacktest.Item{"$X": n("1")}}},
+		"two members":        {value: `{"$SS":["a","a"],"b":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +89,7 @@ func TestValues(t *testing.T) {
 				}
 				wantItem := stacktest.Comparable(stacktest.Item{"value": test.item})["value"]
 				if d := gocmp.Diff(wantItem, stacktest.Comparable(s.Item(t, id))["value"]); d != "" {
-					t.Errorf("in the table, %s (-want +got):\n%s", where, d)
+					t.Errorf("stored item, %s (-want +got):\n%s", where, d)
 				}
 			}
 			check("POST", created)
@@ -115,7 +115,7 @@ func wantReadBack(t *testing.T, s *stacktest.Stack, written stacktest.Response) 
 	return read
 }
 
-// TestNumberForms writes numbers in forms that DynamoDB does not keep.
+// TestNumberForms writes numbers in notations that DynamoDB normalizes.
 func TestNumberForms(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -142,11 +142,11 @@ func TestNumberForms(t *testing.T) {
 	wantReadBack(t, s, replaced)
 	list := s.Do(t, "GET", "/users", "").Want(t, 200)
 	if want := `{"items":[` + string(replaced.Body) + `]}`; string(list.Body) != want {
-		t.Errorf("the list is %s, want %s", list.Body, want)
+		t.Errorf("list = %s, want %s", list.Body, want)
 	}
 }
 
-// TestRandomValues checks that the response to any write is the next read to the byte.
+// TestRandomValues checks that the response to any write equals that of the next read, byte for byte.
 func TestRandomValues(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -158,14 +158,14 @@ func TestRandomValues(t *testing.T) {
 		body := random.object(3)
 		replaced := s.Do(t, "PUT", "/users/1", body)
 		if replaced.Status != 200 {
-			t.Fatalf("%s is refused: %s", body, replaced.Body)
+			t.Fatalf("%s was rejected: %s", body, replaced.Body)
 		}
 		wantReadBack(t, s, replaced)
 		wantReadBack(t, s, s.Do(t, "POST", "/users", body).Want(t, 201))
 	}
 }
 
-// document makes JSON texts that are valid users.
+// document generates valid users as JSON.
 type document struct{ *rand.Rand }
 
 func (d document) object(depth int) string {
@@ -200,14 +200,14 @@ func (d document) value(depth int) string {
 	}
 }
 
-// number returns a number of up to 38 digits in one of its many forms.
+// number returns a number of up to 38 digits in a random notation.
 func (d document) number() string {
 	digits := strconv.FormatUint(d.Uint64()>>d.IntN(64), 10)
 	form := []string{"%s", "-%s", "%s.00", "0.%s0", "-0.00%s", "%se5", "%sE+60", "%s.0e-100", "0.%[1]se+3"}[d.IntN(9)]
 	return fmt.Sprintf(form, digits)
 }
 
-// text returns a JSON string that begins with prefix.
+// text returns a random JSON string that begins with prefix.
 func (d document) text(prefix string) string {
 	parts := []string{
 		`\u0000`, `\/`, `/`, `\ud83d\ude00`, "😀", "e\u0301", "\u2028", `\u2029`, `\ufffd`, "<&>", `\"`, "\x7f", "\uffff",
@@ -219,7 +219,7 @@ func (d document) text(prefix string) string {
 	return `"` + prefix + text.String() + `"`
 }
 
-// TestNames sends attributes whose names need care on the way.
+// TestNames sends attributes whose names need escaping.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -252,7 +252,7 @@ func list(elements ...types.AttributeValue) types.AttributeValue {
 	return &types.AttributeValueMemberL{Value: elements}
 }
 
-// normal returns the same for JSON values that mean the same: numbers by their value, and sets whatever their order.
+// normal normalizes a JSON value: numbers by value, and sets by order.
 func normal(v any) any {
 	switch v := v.(type) {
 	case json.Number:

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Checkout copies what the stack is built from into a folder that a test may change, and returns the folder.
+// Checkout copies the sources of the stack to a temporary folder, which a test may change, and returns its path.
 func Checkout(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -19,7 +19,7 @@ import (
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-// newTransport keeps the connections of many parallel requests, and closes them after the test.
+// newTransport returns a transport for many parallel requests. Its connections are closed after the test.
 func newTransport(tb testing.TB) *http.Transport {
 	tb.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
@@ -27,22 +27,22 @@ func newTransport(tb testing.TB) *http.Transport {
 	return transport
 }
 
-// Connect returns a client of the DynamoDB Local at endpoint, whose connections are closed after the test.
+// Connect returns a client of the DynamoDB Local at endpoint. Its connections are closed after the test.
 func Connect(tb testing.TB, endpoint string) *dynamodb.Client {
 	tb.Helper()
 	client := &http.Client{Transport: newTransport(tb)}
 	return localdynamodb.Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = client })
 }
 
-// Client sends requests. Its methods may be called from several goroutines.
+// Client sends requests. Its methods are safe for concurrent use.
 type Client struct {
-	url      string // before the path of each request
+	url      string // prefix of each path
 	contract *Contract
 	http     *http.Client
 }
 
-// NewClient returns a client of the stage with this invoke URL, or of any other address where contract is nil. It follows no
-// redirects. An answer that is not as the contract has it fails the test.
+// NewClient returns a client of the stage with this invoke URL, which does not follow redirects. A response that
+// violates the contract fails the test; nil disables this check.
 func NewClient(tb testing.TB, invokeURL string, contract *Contract) *Client {
 	tb.Helper()
 	return &Client{url: invokeURL, contract: contract, http: &http.Client{
@@ -54,16 +54,16 @@ func NewClient(tb testing.TB, invokeURL string, contract *Contract) *Client {
 // Headers are the header fields of a request.
 type Headers map[string]string
 
-// Response is an answer.
+// Response is a response with its body.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Do sends a request. path begins with a slash, and follows the invoke URL as it is. A body that is not empty is sent as
-// application/json unless headers has another Content-Type, where "" stands for none. Where no answer comes, the test fails
-// but goes on, with the zero Response.
+// Do sends a request. path begins with a slash and is appended to the invoke URL unchanged. The Content-Type of a body
+// is application/json unless headers sets another one; "" omits it. Without a response, Do marks the test as failed and
+// returns the zero Response.
 func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers) Response {
 	tb.Helper()
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
@@ -87,7 +87,7 @@ func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers
 	return c.Send(tb, req)
 }
 
-// Send sends a request as it is. Where no answer comes, the test fails but goes on, with the zero Response.
+// Send sends req unchanged. Without a response, it marks the test as failed and returns the zero Response.
 func (c *Client) Send(tb testing.TB, req *http.Request) Response {
 	tb.Helper()
 	res, err := c.http.Do(req)
@@ -98,23 +98,23 @@ func (c *Client) Send(tb testing.TB, req *http.Request) Response {
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		tb.Errorf("%s %s: read the answer: %v", req.Method, req.URL, err)
+		tb.Errorf("%s %s: read the response: %v", req.Method, req.URL, err)
 		return Response{}
 	}
-	answer := Response{Status: res.StatusCode, Header: res.Header, Body: body}
+	response := Response{Status: res.StatusCode, Header: res.Header, Body: body}
 	if c.contract == nil {
-		return answer
+		return response
 	}
 	path, ok := strings.CutPrefix(req.URL.String(), c.url)
 	if !ok {
-		tb.Errorf("%s %s: it is not for the stage %s, so that nothing documents it", req.Method, req.URL, c.url)
-	} else if err := c.contract.Check(req.Method, path, answer); err != nil {
-		tb.Errorf("%s %s: the answer is not as it is documented: %v", req.Method, path, err)
+		tb.Errorf("%s %s: want a URL of the stage %s", req.Method, req.URL, c.url)
+	} else if err := c.contract.Check(req.Method, path, response); err != nil {
+		tb.Errorf("%s %s: the response violates the API document: %v", req.Method, path, err)
 	}
-	return answer
+	return response
 }
 
-// Want fails the test unless the response has this status, and returns the response.
+// Want marks the test as failed unless the response has the status, and returns the response.
 func (r Response) Want(tb testing.TB, status int) Response {
 	tb.Helper()
 	if r.Status != status {
@@ -123,13 +123,13 @@ func (r Response) Want(tb testing.TB, status int) Response {
 	return r
 }
 
-// JSON returns the object in the body, its numbers with all their digits as [json.Number].
+// JSON returns the object in the body, with numbers as [json.Number].
 func (r Response) JSON(tb testing.TB) map[string]any {
 	tb.Helper()
 	return Decode(tb, r.Body)
 }
 
-// Decode returns the one object that text is, its numbers with all their digits as [json.Number].
+// Decode decodes exactly one object, with numbers as [json.Number].
 func Decode(tb testing.TB, text []byte) map[string]any {
 	tb.Helper()
 	var object map[string]any
@@ -157,14 +157,15 @@ type Problem struct {
 	Errors    []Violation `json:"errors"`
 }
 
-// Violation is a fault that a problem document tells.
+// Violation is an element of the member errors of a problem document.
 type Violation struct {
 	Pointer string `json:"pointer"`
 	Code    string `json:"code"`
 	Detail  string `json:"detail"`
 }
 
-// Problem fails the test unless the response is a whole problem document with this status and code, and returns it.
+// Problem marks the test as failed unless the response is a complete problem document with the status and code, and
+// returns it.
 func (r Response) Problem(tb testing.TB, status int, code string) Problem {
 	tb.Helper()
 	var p Problem
@@ -186,7 +187,7 @@ func (r Response) Problem(tb testing.TB, status int, code string) Problem {
 		Title: true, Detail: true,
 	}
 	if code == "BadGateway" || code == "RequestRefused" {
-		want.Document = 0 // the gateway writes one document for several statuses
+		want.Document = 0 // one gateway response for several status codes
 	}
 	got := facts{
 		Status: r.Status, Document: p.Status, Code: p.Code, Type: p.Type,
@@ -198,11 +199,11 @@ func (r Response) Problem(tb testing.TB, status int, code string) Problem {
 	}
 	for _, violation := range p.Errors {
 		if violation.Code == "" || violation.Detail == "" {
-			tb.Errorf("an error without code or detail: %.2000s", r.Body)
+			tb.Errorf("an element of errors has no code or detail: %.2000s", r.Body)
 		}
 	}
 	return p
 }
 
-// Names returns the names of an object, sorted.
+// Names returns the sorted member names of an object.
 func Names(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }

@@ -64,28 +64,28 @@ func TestContract(t *testing.T) {
 	for name, test := range map[string]struct {
 		method, path, headers, body string
 		status                      int
-		want                        string // in the fault; "": none
+		want                        string // in the error; "": none
 	}{
 		"as documented":          {"GET", "/things/1", thing + "\nAge: 7\nDate: now", `{"id": "1"}`, 200, ""},
 		"with a query":           {"GET", "/things/1?a=/b", thing, `{"id": "1"}`, 200, ""},
 		"with a slash":           {"GET", "/things/1/", thing, `{"id": "1"}`, 200, ""},
 		"status":                 {"GET", "/things/1", thing, `{"id": "1"}`, 201, "the status 201"},
 		"header":                 {"GET", "/things/1", thing + "\nServer: x", `{"id": "1"}`, 200, "Server is not documented"},
-		"header is missing":      {"GET", "/things/1", "Content-Type: application/json", `{"id": "1"}`, 200, "ETag is missing"},
-		"header is malformed":    {"GET", "/things/1", "Content-Type: application/json\nETag: 1", `{"id": "1"}`, 200, "the header ETag"},
-		"header is no number":    {"GET", "/things/1", thing + "\nAge: old", `{"id": "1"}`, 200, "the header Age"},
-		"header comes twice":     {"GET", "/things/1", thing + "\nAge: 1\nAge: 2", `{"id": "1"}`, 200, "Age comes 2 times"},
+		"missing header":         {"GET", "/things/1", "Content-Type: application/json", `{"id": "1"}`, 200, "ETag is missing"},
+		"malformed header":       {"GET", "/things/1", "Content-Type: application/json\nETag: 1", `{"id": "1"}`, 200, "the header ETag"},
+		"header not a number":    {"GET", "/things/1", thing + "\nAge: old", `{"id": "1"}`, 200, "the header Age"},
+		"repeated header":        {"GET", "/things/1", thing + "\nAge: 1\nAge: 2", `{"id": "1"}`, 200, "Age occurs 2 times"},
 		"member":                 {"GET", "/things/1", thing, `{"id": "1", "name": "x"}`, 200, `"name" is unsupported`},
-		"member is missing":      {"GET", "/things/1", thing, `{}`, 200, `"id" is missing`},
-		"member is malformed":    {"GET", "/things/1", thing, `{"id": 1}`, 200, "must be a string"},
+		"missing member":         {"GET", "/things/1", thing, `{}`, 200, `"id" is missing`},
+		"malformed member":       {"GET", "/things/1", thing, `{"id": 1}`, 200, "must be a string"},
 		"media type":             {"GET", "/things/1", strings.Replace(thing, "json", "xml", 1), `<id/>`, 200, "application/xml is not documented"},
-		"no JSON":                {"GET", "/things/1", thing, `{`, 200, "the body"},
+		"not JSON":               {"GET", "/things/1", thing, `{`, 200, "the body"},
 		"no body":                {"GET", "/things/1", thing, ``, 200, "the body"},
 		"not modified":           {"GET", "/things/1", `ETag: "1"`, ``, 304, ""},
 		"not modified, no ETag":  {"GET", "/things/1", ``, ``, 304, "ETag is missing"},
-		"body without a schema":  {"GET", "/things/1", thing, `{}`, 304, "a body of application/json"},
+		"body without a schema":  {"GET", "/things/1", thing, `{}`, 304, "body of application/json"},
 		"problem":                {"GET", "/things/1", refused, `{"code": "NoThing"}`, 404, ""},
-		"problem of no code":     {"GET", "/things/1", refused, `{"code": "Nothing"}`, 404, "the code Nothing"},
+		"unknown problem code":   {"GET", "/things/1", refused, `{"code": "Nothing"}`, 404, "the code Nothing"},
 		"HEAD":                   {"HEAD", "/things/1", "Content-Type: application/json", ``, 200, ""},
 		"HEAD, header":           {"HEAD", "/things/1", thing, ``, 200, "Etag is not documented"},
 		"HEAD, status":           {"HEAD", "/things/1", "", ``, 404, "the status 404"},
@@ -111,7 +111,7 @@ func TestContract(t *testing.T) {
 			}
 			err := contract.Check(test.method, test.path, stacktest.Response{Status: test.status, Header: header, Body: []byte(test.body)})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-				t.Errorf("got the fault %v, want %q", err, test.want)
+				t.Errorf("error = %v, want %q", err, test.want)
 			}
 		})
 	}

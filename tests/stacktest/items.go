@@ -14,16 +14,16 @@ import (
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-// Item is an item as the table has it.
+// Item is an item of the table.
 type Item = map[string]types.AttributeValue
 
-// Items are a table of users, as clients other than the API see it.
+// Items accesses a table of users without the API.
 type Items struct {
-	DynamoDB  *dynamodb.Client // of the database itself, wherever the functions are told to find it
+	DynamoDB  *dynamodb.Client // connected to the database directly
 	TableName string
 }
 
-// NewTable makes a table as the template defines it, and deletes it after the test. It skips the test with -short.
+// NewTable creates the table of the template, and deletes it after the test. It skips the test with -short.
 func NewTable(tb testing.TB) Items {
 	tb.Helper()
 	items := Items{DynamoDB: Connect(tb, Endpoint(tb))}
@@ -38,14 +38,14 @@ func NewTable(tb testing.TB) Items {
 
 func (i Items) deleteTable(tb testing.TB) {
 	tb.Helper()
-	// The test's own context has ended by now.
+	// The test's context has ended.
 	_, err := i.DynamoDB.DeleteTable(context.WithoutCancel(tb.Context()), &dynamodb.DeleteTableInput{TableName: &i.TableName})
 	if err != nil {
 		tb.Errorf("delete the table %s: %v", i.TableName, err)
 	}
 }
 
-// PutItem puts an item into the table, as other clients than the API do.
+// PutItem puts an item into the table.
 func (i Items) PutItem(tb testing.TB, item Item) {
 	tb.Helper()
 	if _, err := i.DynamoDB.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &i.TableName, Item: item}); err != nil {
@@ -53,7 +53,7 @@ func (i Items) PutItem(tb testing.TB, item Item) {
 	}
 }
 
-// Item returns the item with this userId, nil where there is none.
+// Item returns the item with this userId, or nil.
 func (i Items) Item(tb testing.TB, id string) Item {
 	tb.Helper()
 	out, err := i.DynamoDB.GetItem(tb.Context(), &dynamodb.GetItemInput{
@@ -81,7 +81,7 @@ func (i Items) Clear(tb testing.TB) {
 	}
 }
 
-// AllItems returns all items by their userId, to be compared.
+// AllItems returns all items as [Comparable], by userId.
 func (i Items) AllItems(tb testing.TB) map[string]any {
 	tb.Helper()
 	items := map[string]any{}
@@ -95,7 +95,7 @@ func (i Items) AllItems(tb testing.TB) map[string]any {
 		for _, item := range page.Items {
 			id, ok := item["userId"].(*types.AttributeValueMemberS)
 			if !ok {
-				tb.Errorf("an item without userId: %v", Comparable(item))
+				tb.Errorf("item without userId: %v", Comparable(item))
 				continue
 			}
 			items[id.Value] = Comparable(item)
@@ -104,8 +104,8 @@ func (i Items) AllItems(tb testing.TB) map[string]any {
 	return items
 }
 
-// Comparable returns an item in DynamoDB's own JSON form ({"S": "text"}), the same for items that are equal in value: sets
-// whatever their order, and numbers however they are written.
+// Comparable returns an item in DynamoDB JSON ({"S": "text"}). The result is the same for items of equal value,
+// whatever the order of sets and the notation of numbers.
 func Comparable(item Item) map[string]any {
 	members := make(map[string]any, len(item))
 	for name, value := range item {
@@ -150,7 +150,7 @@ func attribute(value types.AttributeValue) map[string]any {
 	}
 }
 
-// Rational returns the same text for decimal numbers that are equal in value; a text that is no number, as it is.
+// Rational returns the same string for decimal numbers of equal value. It returns other strings unchanged.
 func Rational(number string) string {
 	value, ok := new(big.Rat).SetString(number)
 	if !ok {

@@ -1,8 +1,8 @@
-// Package stacktest starts the stack for tests that know it from outside: requests to its gateway, the functions' real
-// binaries behind it, and AWS's DynamoDB Local.
+// Package stacktest starts the local stack for tests that send requests: the gateway, the functions' real binaries and
+// DynamoDB Local.
 //
-// One database and one build serve all tests of a package, which [Main] makes before they run. Each stack has a stage of its
-// own, and with it a table of its own, so that tests run in parallel.
+// [Main] starts one database and builds the functions once for all tests of a package. Each stack has its own stage,
+// and therefore its own table, so that tests can run in parallel.
 package stacktest
 
 import (
@@ -30,11 +30,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Fixture is something that all tests of a package share. It is stopped after the last of them.
+// Fixture starts something that all tests of a package share. stop is called after the last test.
 type Fixture func(ctx context.Context) (stop func() error, err error)
 
-// Main runs the tests of a package, to be called by its TestMain: it makes the fixtures, [Database] and [Functions] unless
-// others are named, runs the tests, stops the fixtures, and fails where goroutines are left. With -short it makes none.
+// Main runs the tests of a package; TestMain calls it. It starts the fixtures, by default [Database] and [Functions],
+// runs the tests, stops the fixtures, and fails if goroutines are left. With -short it starts no fixtures.
 func Main(m *testing.M, fixtures ...Fixture) {
 	flag.Parse()
 	if len(fixtures) == 0 {
@@ -46,7 +46,7 @@ func Main(m *testing.M, fixtures ...Fixture) {
 	goleak.VerifyTestMain(runner{m, fixtures})
 }
 
-// runner runs the tests between making and stopping the fixtures.
+// runner runs the tests with the fixtures.
 type runner struct {
 	tests    *testing.M
 	fixtures []Fixture
@@ -74,12 +74,12 @@ func (r runner) Run() (exitCode int) {
 	return r.tests.Run()
 }
 
-func nothing() error { return nil }
+func noStop() error { return nil }
 
-// Database starts DynamoDB Local in memory, unless [testenv.EndpointVariable] names a DynamoDB that runs already.
+// Database starts DynamoDB Local in memory, unless [testenv.EndpointVariable] is set.
 func Database(ctx context.Context) (stop func() error, err error) {
 	if os.Getenv(testenv.EndpointVariable) != "" {
-		return nothing, nil
+		return noStop, nil
 	}
 	server, err := dynamodb.Start(ctx, dynamodb.Config{Progress: func(step string) { fmt.Fprintln(os.Stderr, step) }})
 	if err != nil {
@@ -88,10 +88,11 @@ func Database(ctx context.Context) (stop func() error, err error) {
 	return server.Close, os.Setenv(testenv.EndpointVariable, server.Endpoint())
 }
 
-// Functions builds the functions as they are deployed, unless [testenv.FunctionsVariable] names a folder that has them.
+// Functions builds the functions as for a deployment, unless [testenv.FunctionsVariable] is set to a folder that
+// contains them.
 func Functions(ctx context.Context) (stop func() error, err error) {
 	if os.Getenv(testenv.FunctionsVariable) != "" {
-		return nothing, nil
+		return noStop, nil
 	}
 	root, err := Root()
 	if err != nil {
@@ -119,11 +120,11 @@ func Functions(ctx context.Context) (stop func() error, err error) {
 	return remove, nil
 }
 
-// Endpoint is the address of the database that the tests of a package share. It skips the test with -short.
+// Endpoint returns the endpoint of the shared database. It skips the test with -short.
 func Endpoint(tb testing.TB) string {
 	tb.Helper()
 	if testing.Short() {
-		tb.Skip("needs DynamoDB Local, which needs Java: left out by -short")
+		tb.Skip("needs DynamoDB Local, which needs Java: skipped with -short")
 	}
 	endpoint := os.Getenv(testenv.EndpointVariable)
 	if endpoint == "" {
@@ -132,7 +133,7 @@ func Endpoint(tb testing.TB) string {
 	return endpoint
 }
 
-// Root is the folder of the workspace.
+// Root returns the folder of the workspace.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -146,11 +147,11 @@ func Root() (string, error) {
 			dir = parent
 			continue
 		}
-		return "", errors.New("find the workspace: no go.work in this folder or above it")
+		return "", errors.New("find the workspace: no go.work in this folder or its parents")
 	}
 }
 
-// Bootstraps are the functions' binaries by their logical ids in the template, such as GetFunction.
+// Bootstraps returns the functions' executables by logical ID, such as GetFunction.
 func Bootstraps(tb testing.TB) map[string]string {
 	tb.Helper()
 	dir := os.Getenv(testenv.FunctionsVariable)
@@ -168,7 +169,7 @@ func Bootstraps(tb testing.TB) map[string]string {
 	return bootstraps
 }
 
-// resolve works out what a stage of the template is made of. DynamoDB Local has one region and one account for all.
+// resolve resolves the template with the parameters. DynamoDB Local ignores the Region and the account.
 func resolve(root string, parameters map[string]string) (*template.Stack, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
@@ -183,7 +184,7 @@ func resolve(root string, parameters map[string]string) (*template.Stack, error)
 	})
 }
 
-// Resolve works out what a stage of the template is made of on this machine.
+// Resolve resolves the template with the parameters for the local stack.
 func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
 	tb.Helper()
 	root, err := Root()
@@ -197,11 +198,11 @@ func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
 	return stack
 }
 
-// StageName is a new name for a stage, which gives a table of its own.
+// StageName returns a new stage name, which results in a new table.
 func StageName() string { return "t" + strings.ToLower(rand.Text()[:12]) }
 
-// Stack is a stack that runs for one test, whose answers are held to the API document that it was started with. Its methods may be
-// called from several goroutines.
+// Stack is a local stack for one test. Its responses are checked against the API document. Its methods are safe for
+// concurrent use.
 type Stack struct {
 	*local.Stack
 	*Client
@@ -214,9 +215,9 @@ type Stack struct {
 	access []string
 }
 
-// Start starts a stack on a free port, and stops it after the test, which fails where that fails. configure changes what is
-// started: by default a stage of its own in the shared database, the functions as they are deployed, 10 environments of each,
-// and no throttling to speak of. It skips the test with -short.
+// Start starts a stack on a free port, and stops it after the test. The default, which configure may change, is a new
+// stage in the shared database, the functions of [Bootstraps], 10 execution environments per function, and a throttling
+// limit that tests do not reach. Start skips the test with -short.
 func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	tb.Helper()
 	endpoint := Endpoint(tb)
@@ -237,7 +238,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 		Log:        s.collect,
 		AccessLog:  s.collectAccess,
 		Progress: func(step string) {
-			if strings.HasPrefix(step, "X-Ray would refuse") {
+			if strings.HasPrefix(step, "X-Ray would reject") {
 				tb.Error(step)
 			}
 		},
@@ -248,7 +249,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	if s.Stack, err = local.Start(tb.Context(), cfg); err != nil {
 		tb.Fatal(err)
 	}
-	if cfg.DynamoDBEndpoint == "" { // the stack has a database of its own, which ends with it
+	if cfg.DynamoDBEndpoint == "" { // the stack started its own database
 		endpoint = s.Database
 	}
 	contract, err := LoadContract(tb.Context(), cfg.Root)
@@ -263,18 +264,18 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 		}
 		s.Stop(tb)
 		if tb.Failed() {
-			s.show(tb)
+			s.logFailures(tb)
 		}
 	})
 	return s
 }
 
-// Parameters returns what changes parameters of the template; the others are left as they are.
+// Parameters returns a function for [Start] that sets parameters of the template.
 func Parameters(parameters map[string]string) func(*local.Config) {
 	return func(cfg *local.Config) { maps.Copy(cfg.Parameters, parameters) }
 }
 
-// Stop stops the stack now, for a test of what it leaves: after it, [Stack.Events] has everything.
+// Stop stops the stack before the end of the test. After that, [Stack.Events] is complete.
 func (s *Stack) Stop(tb testing.TB) {
 	tb.Helper()
 	s.stop.Do(func() {
@@ -296,21 +297,21 @@ func (s *Stack) collectAccess(line string, _ apigateway.Record) {
 	s.access = append(s.access, line)
 }
 
-// AccessLog returns the lines of the gateway's access log so far.
+// AccessLog returns the current lines of the access log.
 func (s *Stack) AccessLog() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.access)
 }
 
-// Events returns what the functions, and Lambda about them, have logged so far.
+// Events returns the current events of the functions' logs.
 func (s *Stack) Events() []lambda.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]lambda.Event(nil), s.events...)
 }
 
-// Lines returns the lines that the functions themselves have logged so far.
+// Lines returns the current lines that the functions themselves have logged.
 func (s *Stack) Lines() []string {
 	var lines []string
 	for _, event := range s.Events() {
@@ -321,8 +322,8 @@ func (s *Stack) Lines() []string {
 	return lines
 }
 
-// show logs what went wrong in the functions, for whoever looks into a failure.
-func (s *Stack) show(tb testing.TB) {
+// logFailures logs the functions' errors for a failed test.
+func (s *Stack) logFailures(tb testing.TB) {
 	tb.Helper()
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {

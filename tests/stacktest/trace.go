@@ -13,14 +13,14 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// NewTrace returns the id of a new trace, and the header by which a request becomes part of it, sampled.
+// NewTrace returns the ID of a new trace, and the header that adds a sampled request to it.
 func NewTrace() (id string, header Headers) {
 	id = trace.NewTraceID(time.Now())
 	return id, Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Sampled=1"}
 }
 
-// WantTrace waits until the trace looks as wanted by [Tree], in which STAGE and TABLE stand for the stack's own, and fails the test when
-// it does not come to that.
+// WantTrace waits until the [Tree] of the trace equals want, in which STAGE and TABLE stand for the names of the stack.
+// It marks the test as failed after the deadline.
 func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
 	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
@@ -44,8 +44,8 @@ func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	}
 }
 
-// Tree is a trace as text, a line for each span below that of its parent: name, origin, DynamoDB's operation and table, HTTP status,
-// annotations that tell how it went, flags and the types of causes. What differs each time is left out.
+// Tree formats a trace as an indented tree with a line per span: name, origin, DynamoDB operation and table, HTTP
+// status, outcome annotations, flags and the types of causes. Values that differ between runs are omitted.
 func Tree(t *trace.Trace) string {
 	if t == nil {
 		return "nothing\n"
