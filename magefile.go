@@ -17,85 +17,85 @@ import (
 	"github.com/magefile/mage/sh"
 )
 
-// Run serves the API on this machine until Ctrl-C; PORT, STAGE and RESET=1 are honoured (see docs/run.md).
+// Run runs the local stack until Ctrl-C; settings include PORT, STAGE and RESET=1 (see docs/run.md).
 func Run() error { return start("local", "run") }
 
-// Debug serves the API as run does, with one function, such as get, under the debugger Delve (see docs/change.md).
+// Debug runs the local stack with one function (for example get) under Delve (see docs/change.md).
 func Debug(function string) error { return start("local", "debug", function) }
 
-// Build compiles the functions as they are deployed into bin/, for this machine or for TARGET, such as linux/arm64.
+// Build compiles the functions into bin/ for this machine, or for TARGET, such as linux/arm64.
 func Build() error { return start("build", "build") }
 
-// Package compiles the functions for Lambda and archives them in bin/packages; TARGET is linux/arm64. It prints their checksums.
+// Package compiles and archives the functions for Lambda in bin/packages, and prints checksums; TARGET is linux/arm64.
 func Package() error { return start("build", "package") }
 
-// Deploy builds what has changed and brings the stage STAGE (prod) on AWS to what the source says (see docs/deploy.md).
+// Deploy builds the functions and deploys the stage STAGE (prod) to AWS (see docs/deploy.md).
 func Deploy() error { return start("release", "deploy") }
 
-// Plan shows what deploy would change.
+// Plan shows the changes that deploy would make.
 func Plan() error { return start("release", "plan") }
 
-// DeployFunction deploys the code of one function, such as get, and nothing else.
+// DeployFunction deploys only the code of one function, such as get.
 func DeployFunction(name string) error { return start("release", "deployFunction", name) }
 
-// Rollback makes the release before the present one the present one again.
+// Rollback restores the previous release.
 func Rollback() error { return start("release", "rollback") }
 
-// Status shows the state of the stage: its stack, versions, drift and alarms.
+// Status shows the state of the stage: stack, versions, drift and alarms.
 func Status() error { return start("release", "status") }
 
-// Smoke tries the deployed stage out with a user that it creates and deletes.
+// Smoke tests the deployed stage with a user that it creates and deletes.
 func Smoke() error { return start("release", "smoke") }
 
-// Destroy removes the stage; the table with the users stays unless DELETE_TABLE names it.
+// Destroy deletes the stage; the table with the users is kept unless DELETE_TABLE is its name.
 func Destroy() error { return start("release", "destroy") }
 
-// Template prints the template of the stage as CloudFormation is given it.
+// Template prints the CloudFormation template of the stage.
 func Template() error { return start("release", "template") }
 
-// Traces shows the stage's recent traces, those with FAULT=1, SLOWER=500ms and so on, or one of them by TRACE (see docs/operate.md).
+// Traces shows recent traces of the stage, filtered by FAULT=1, SLOWER=500ms, …, or the trace TRACE (see docs/operate.md).
 func Traces() error { return start("observe", "traces") }
 
-// Logs shows the lines of the stage's logs, those of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).
+// Logs shows log lines of the stage, of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).
 func Logs() error { return start("observe", "logs") }
 
-// Test are the targets of the tests.
+// Test has the targets for tests.
 type Test mg.Namespace
 
-// Default runs the tests that everybody runs before a commit; test for short. SHORT=1 leaves out what needs Java, npm or the network.
+// Default runs the tests for every commit (short: test); SHORT=1 skips those that need Java, npm or the network.
 func (Test) Default() error { return start("check", "test") }
 
-// All runs every test, the long matrices included, as continuous integration does (see docs/change.md).
+// All runs all tests, as continuous integration does (see docs/change.md).
 func (Test) All() error { return start("check", "test:all") }
 
-// Bench are the targets of the benchmarks.
+// Bench has the targets for benchmarks.
 type Bench mg.Namespace
 
-// Loop measures how long a developer waits: restarts, reloads and, unless TESTS=0, the tests; RUNS is 5 (see docs/change.md).
+// Loop measures the time of restarts, reloads and, unless TESTS=0, tests; RUNS is 5 (see docs/change.md).
 func (Bench) Loop() error { return start("bench", "loop") }
 
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
 func Fuzz() error { return start("check", "fuzz") }
 
-// Lint runs all linters and checks of the modules; ONLY=gofmt,staticcheck runs just those.
+// Lint runs all linters and checks, or only those in ONLY, such as ONLY=gofmt,staticcheck.
 func Lint() error { return start("check", "lint") }
 
-// Generate writes the files that follow from the API document: the Go client's operations and the collections of requests.
+// Generate generates files from the API document: the Go client's operations and the request collections.
 func Generate() error { return start("docs", "generate") }
 
-// Docs are the targets of the documentation.
+// Docs has the targets for documentation.
 type Docs mg.Namespace
 
-// Stage exports the API document of the deployed stage to docs/api, and opens its pages to try it out; docs for short (see docs/deploy.md).
+// Stage exports the API document of the stage to docs/api and opens its reference (short: docs; see docs/deploy.md).
 func (Docs) Stage() error { return start("release", "docs") }
 
-// Site writes the documentation as a static site into bin/site, or into the folder OUT.
+// Site writes the documentation as a static site to bin/site, or to the folder OUT.
 func (Docs) Site() error { return start("docs", "site") }
 
-// Aliases are shorter names of targets.
+// Aliases are short names of targets.
 var Aliases = map[string]any{"docs": Docs.Stage, "test": Test.Default} //nolint:gochecknoglobals // mage reads it
 
-// Clean removes bin/ and .local/, the data of the stack on this machine with it.
+// Clean deletes bin/ and .local/, which contains the data of the local stack.
 func Clean() error {
 	for _, dir := range []string{"bin", ".local"} {
 		if err := os.RemoveAll(dir); err != nil {
@@ -105,9 +105,9 @@ func Clean() error {
 	return nil
 }
 
-// start replaces this process with a program below deploy/cmd. A target therefore compiles only what it needs and receives
-// the terminal's signals itself. The program is compiled with the flags of the functions, so that packages that both need
-// are compiled once.
+// start replaces this process with a program in deploy/cmd. A target therefore compiles only what it needs, and
+// receives signals directly. The program is compiled with the flags of the functions, so that shared packages are
+// compiled once.
 func start(name string, args ...string) error {
 	if given := os.Args[1:]; len(given) > len(args) {
 		return mg.Fatalf(2, "want one target at a time, got %s", strings.Join(given, " "))
@@ -120,7 +120,7 @@ func start(name string, args ...string) error {
 		return err
 	}
 	compiling := time.AfterFunc(time.Second, func() {
-		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s, which takes a while the first time…\n", name)
+		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s (slow the first time)…\n", name)
 	})
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./deploy/cmd/"+name)
 	// A temporary folder on the same file system lets the go command replace the executable in one step.
@@ -132,7 +132,7 @@ func start(name string, args ...string) error {
 		return fmt.Errorf("compile deploy/cmd/%s: %w", name, err)
 	}
 	executable := filepath.Join(dir, name)
-	if runtime.GOOS == "windows" { // which cannot replace a process
+	if runtime.GOOS == "windows" { // does not support exec
 		return sh.RunV(executable, args...)
 	}
 	return syscall.Exec(executable, append([]string{executable}, args...), os.Environ())

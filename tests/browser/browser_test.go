@@ -260,7 +260,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	p := open(t, s, "_local/traces")
-	p.Sees("#empty", "No trace yet")
+	p.Sees("#empty", "No traces yet")
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`, sampled(1)).Want(t, 201)
 	p.Want(statuses, "201")
 	p.Click("#traces a")
@@ -275,7 +275,7 @@ func TestLive(t *testing.T) {
 	p.Keys("p")
 	p.Want(statuses, "404 200 201")
 	p.Click("#clear")
-	p.Sees("#empty", "No trace yet")
+	p.Sees("#empty", "No traces yet")
 }
 
 // TestMap checks the services on the map, and its filters.

@@ -1,6 +1,6 @@
 import { parse } from "./json.js";
 
-// get fetches JSON of the console. A refusal is an Error with the detail of the problem document, and its status.
+// get fetches JSON from the console. It throws an Error with the detail and the status of a problem document.
 export async function get(path, parameters) {
   const query = parameters?.toString();
   const response = await fetch(`/_local/api/${path}${query ? `?${query}` : ""}`, { headers: { Accept: "application/json" } });
@@ -9,5 +9,5 @@ export async function get(path, parameters) {
   return body;
 }
 
-// clear has the console forget all traces and log lines.
+// clear deletes all traces and log lines.
 export const clear = () => fetch("/_local/api/clear", { method: "POST" });

@@ -1,11 +1,11 @@
-// Elements are made with text nodes only: nothing that was received is ever read as markup.
+// Elements are created with text nodes only: received data is never parsed as markup.
 
-// h makes an HTML element. Attributes that are undefined, null or false are left out; on… are listeners, style an object.
+// h creates an HTML element. Attributes that are undefined, null or false are omitted; on… are listeners, style is an object.
 export function h(name, attributes, ...children) {
   return fill(document.createElement(name), attributes, children);
 }
 
-// svg makes an SVG element, as h does.
+// svg creates an SVG element, like h.
 export function svg(name, attributes, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
@@ -21,11 +21,11 @@ function fill(element, attributes, children) {
   return element;
 }
 
-// $ is the element that has an id.
+// $ returns the element with an id.
 export const $ = (id) => document.getElementById(id);
 
-// reconcile makes parent's children those that make returns for items, keeping the elements, and with them focus and scroll
-// position, of items whose key was there before. signature says when an element must be made anew.
+// reconcile sets parent's children to the elements that make returns for items. It keeps elements with the same key, and with
+// them focus and scroll position, unless their signature has changed.
 export function reconcile(parent, items, key, signature, make) {
   const before = new Map([...parent.children].map((element) => [element.dataset.key, element]));
   let next = parent.firstElementChild;
@@ -50,13 +50,13 @@ export function reconcile(parent, items, key, signature, make) {
   before.forEach((element) => element.remove());
 }
 
-// copyButton copies text, and says so.
+// copyButton returns a button that copies text.
 export function copyButton(text, label = "Copy") {
   const name = `${label}: ${text.slice(0, 120)}`;
   const button = h("button", { type: "button", class: "copy", "aria-label": name }, "Copy");
   button.addEventListener("click", async (event) => {
     event.stopPropagation();
-    await navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Not allowed"));
+    await navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Copying was denied"));
   });
   const say = (word) => {
     button.textContent = word;

@@ -1,4 +1,4 @@
-// The first page of the stack.
+// The home page.
 import { get } from "./api.js";
 import { $, copyButton, h, reconcile } from "./dom.js";
 import { clock } from "./format.js";
@@ -9,15 +9,15 @@ live(async () => {
   const [stack, { traces }] = await Promise.all([get("stack"), get("traces", new URLSearchParams({ limit: 6 }))]);
   showStack(stack);
   showTraces($("traces"), traces);
-  if (traces.length === 0) $("traces").replaceChildren(h("li", { class: "none muted" }, "None yet. Paste one of the lines above into a terminal."));
+  if (traces.length === 0) $("traces").replaceChildren(h("li", { class: "none muted" }, "None yet. Run one of the commands above in a terminal."));
 });
 
 function showStack(stack) {
   $("url").textContent = stack.url;
   reconcile($("failures"), stack.failures ?? [], (it) => (it.functions ?? []).join(" "), JSON.stringify, (it) => h("div", { class: "failure" },
-    h("h2", {}, it.functions?.length ? `${it.functions.join(", ")} ${it.functions.length > 1 ? "do" : "does"} not build` : "The change could not be applied"),
+    h("h2", {}, it.functions?.length ? `${it.functions.join(", ")} ${it.functions.length > 1 ? "do" : "does"} not compile` : "The change could not be applied"),
     h("p", { class: "muted" }, `Since ${clock(it.time)}. `, it.functions?.length
-      ? "Requests for what does not build are answered with the problem BuildFailed; all else goes on." : "What ran before goes on."),
+      ? "Requests for these functions get the problem BuildFailed. Everything else keeps running." : "The previous version keeps running."),
     h("div", { class: "whole" }, h("div", { class: "actions" }, copyButton(it.output)), h("pre", { tabindex: 0 }, it.output))));
   $("authorization").textContent = stack.authorization && stack.authorization !== "NONE" ? `Requests must be authorized: ${stack.authorization}.` : "";
   reconcile($("curl"), stack.curl ?? [], (it) => it, (it) => it, (it) => h("li", {}, h("pre", { tabindex: 0 }, h("code", {}, it)), copyButton(it)));
@@ -25,7 +25,7 @@ function showStack(stack) {
     h("td", {}, h("b", { class: "method" }, it.method)), h("td", {}, h("code", {}, it.path)), h("td", {}, it.summary), h("td", {}, h("code", {}, it.function))));
   const data = [
     ["Database", stack.database], ["Table", stack.table], ["Kept in", stack.dataDir], ["Log file", stack.logFile],
-    ["Hot reload", stack.reload ? "on: what you save is live in a moment" : "off"],
+    ["Hot reload", stack.reload ? "on: saved changes are applied immediately" : "off"],
   ].filter(([, value]) => value);
   reconcile($("data"), data, ([name]) => name, String, ([name, value]) => h("div", {}, h("dt", {}, name),
     h("dd", {}, name === "Hot reload" ? value : h("code", {}, value), name === "Hot reload" ? "" : copyButton(value))));

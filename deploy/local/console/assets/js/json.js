@@ -1,11 +1,11 @@
-// JSON without loss: JavaScript would round numbers to doubles.
+// JSON without loss of precision: JSON.parse rounds numbers to doubles.
 
-// parse parses JSON. A number that JavaScript would write differently is kept as the object that JSON.rawJSON returns, which
-// JSON.stringify writes as it was. Browsers older than 2025 do not have it, and round.
+// parse parses JSON. A number that JavaScript cannot represent becomes a JSON.rawJSON object, which JSON.stringify writes
+// unchanged. Browsers without JSON.rawJSON (before 2025) round it.
 export const parse = (text) => JSON.parse(text, (_, value, context) =>
   typeof value === "number" && JSON.rawJSON && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
 
-// number returns a parsed number as a number of JavaScript.
+// number converts a parsed number to a JavaScript number.
 export const number = (value) => Number(value?.rawJSON ?? value);
 
 // isObject reports whether a parsed value is an object, which a number and an array are not.

@@ -1,26 +1,26 @@
-// Log lines, as people read them: what happened first, then the remaining fields by their names.
+// Log lines: the message, then the remaining fields.
 import { copyButton, h } from "./dom.js";
 import { clock, duration, statusKind } from "./format.js";
 import { number } from "./json.js";
 import { fields } from "./span.js";
 
-// What a line says elsewhere, or to programs alone: it is in the whole line.
-const said = new Set(["timestamp", "time", "level", "message", "service", "function", "version", "xrayTraceId", "requestId", "lambdaRequestId",
+// Fields that are displayed elsewhere, or only in the complete line.
+const hidden = new Set(["timestamp", "time", "level", "message", "service", "function", "version", "xrayTraceId", "requestId", "lambdaRequestId",
   "stack", "_aws", "logStream", "userIdHash", "extendedRequestId", "integrationRequestId", "requestTime", "protocol"]);
-// What is said only when it is out of the ordinary.
+// Fields that are displayed only with another value.
 const usual = { outcome: "Success", retries: 0, coldStart: false, integrationStatus: "200" };
 const levels = { DEBUG: "debug", INFO: "info", WARN: "warn", WARNING: "warn", ERROR: "bad", DPANIC: "bad", PANIC: "bad", FATAL: "bad" };
 
 const word = (value) => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
 
-// read takes a line to pieces: its level, what it says, and the facts that go with it.
+// read splits a line into its level, message and other fields.
 export function read(line) {
   const it = fields(line);
-  if (!it) { // plain text: of Lambda, mostly
+  if (!it) { // plain text, usually from Lambda
     const bad = line.type === "platform.fault" || /\tStatus: (error|timeout|failure)/.test(line.text);
     return { level: bad ? "ERROR" : "", message: [line.text.split("\n", 1)[0].replace(/RequestId: \S+\s*/, "").replaceAll("\t", "  ")], facts: [] };
   }
-  if (it.record) { // of the platform
+  if (it.record) { // a platform event
     const { metrics, status, errorType, phase } = it.record;
     const bad = (status && status !== "success") || it.type === "platform.fault";
     return {
@@ -28,7 +28,7 @@ export function read(line) {
       facts: typeof it.record === "string" ? [["", it.record]] : Object.entries({ phase, status, errorType, ...metrics }).filter(([, v]) => v !== undefined),
     };
   }
-  const taken = new Set(said);
+  const taken = new Set(hidden);
   const message = [];
   const request = it.status !== undefined && (it.message === "request" || it.message === undefined);
   if (request) {
@@ -46,7 +46,7 @@ export function read(line) {
   return { level: word(it.level ?? ""), message, facts };
 }
 
-// lineElement is a line that opens to all that it says. extra comes behind what it says: links, mostly.
+// lineElement returns a line that expands to its complete content. extra are additional buttons and links.
 export function lineElement(line, { time = clock(line.time, true), title, extra = [] } = {}) {
   const { level, message, facts } = read(line);
   const it = fields(line);

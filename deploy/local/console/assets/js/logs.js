@@ -9,11 +9,11 @@ import { lineIDs } from "./span.js";
 const shown = 500;
 const filter = filters(() => updates.change());
 const list = $("lines");
-let items = [], asked;
+let items = [], lastQuery;
 
-const key = (line) => `${line.sequence} ${line.time}`; // a stack that was started anew counts from 1 again
+const key = (line) => `${line.sequence} ${line.time}`; // a restarted stack counts from 1 again
 const elementOf = (line) => [...list.children].find((it) => it.dataset.key === key(line));
-const isRead = (it) => it.contains(document.activeElement) || it.querySelector("details[open]");
+const inUse = (it) => it.contains(document.activeElement) || it.querySelector("details[open]");
 
 const updates = live(async () => {
   const parameters = filter.read();
@@ -22,20 +22,20 @@ const updates = live(async () => {
   const some = parameters.has("source") ? (await get("logs", new URLSearchParams({ limit: shown }))).lines : lines;
   filter.offer("source", [...new Set(some.map((it) => it.source))].sort());
   $("count").textContent = lines.length < shown ? plural(lines.length, "line") : `the last ${shown} lines`;
-  // What is read stays, also when it is not of the newest any more, and stays where it is.
-  const older = lines.length < shown || asked !== filter.query() ? [] : without(items, lines).filter((it) => isRead(elementOf(it)));
+  // Open and focused lines stay in place, even if they are no longer among the newest.
+  const older = lines.length < shown || lastQuery !== filter.query() ? [] : without(items, lines).filter((it) => inUse(elementOf(it)));
   items = [...lines.toReversed(), ...older];
-  asked = filter.query();
-  hold([...list.children].find((it) => isRead(it) && inSight(it)), () => reconcile(list, items, key, () => "", element));
+  lastQuery = filter.query();
+  hold([...list.children].find((it) => inUse(it) && inSight(it)), () => reconcile(list, items, key, () => "", element));
   const filtered = filter.read().size > 0;
   list.hidden = lines.length === 0;
   $("empty").hidden = lines.length > 0;
   $("empty").replaceChildren(
-    h("p", {}, h("strong", {}, filtered ? "No line is like that" : "Nothing was logged yet")),
-    h("p", { class: "muted" }, filtered ? "Loosen the filter, or clear it." : "Send a request, and its lines appear here."));
+    h("p", {}, h("strong", {}, filtered ? "No log lines match the filter" : "No log lines yet")),
+    h("p", { class: "muted" }, filtered ? "Change or clear the filter." : "Send a request to see its log lines here."));
 });
 
-// without is what others are not among.
+// without returns the lines that are not among others.
 function without(lines, others) {
   const keys = new Set(others.map(key));
   return lines.filter((it) => !keys.has(key(it)));
@@ -46,8 +46,8 @@ function inSight(it) {
   return bottom > 0 && top < innerHeight;
 }
 
-// hold has an element stay where it is on the screen while change moves what is around it. Browsers do that by themselves where
-// a page is scrolled, but not at its top.
+// hold keeps the position of an element on the screen while change moves the elements around it. Browsers do so by themselves
+// only if the page is scrolled.
 function hold(it, change) {
   list.style.overflowAnchor = it ? "none" : "auto";
   const before = it?.getBoundingClientRect().top;

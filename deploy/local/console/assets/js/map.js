@@ -1,4 +1,4 @@
-// The service map: who calls whom, how often, how fast, and how it goes.
+// The service map: calls between services with rate, latency and outcome.
 import { get } from "./api.js";
 import { $, h, svg } from "./dom.js";
 import { duration, percent, plural } from "./format.js";
@@ -32,8 +32,8 @@ function draw(map) {
   const filtered = filter.read().size > 0;
   $("empty").hidden = nodes.length > 0;
   document.querySelectorAll(".chart, .legend, main > section").forEach((it) => { it.hidden = nodes.length === 0; });
-  $("empty").replaceChildren(h("p", {}, h("strong", {}, filtered ? "No trace is like that" : "No trace yet")),
-    h("p", { class: "muted" }, filtered ? "Loosen the filter, or clear it." : "Send a request, and the services that it takes appear here."));
+  $("empty").replaceChildren(h("p", {}, h("strong", {}, filtered ? "No traces match the filter" : "No traces yet")),
+    h("p", { class: "muted" }, filtered ? "Change or clear the filter." : "Send a request to see its services here."));
   if (nodes.length === 0) return;
 
   const { places, width, height } = arrange(nodes, edges);
@@ -53,7 +53,7 @@ function draw(map) {
   table($("edges"), ["From", "To"], edges.map((edge) => [edge.statistics, [names.get(edge.source), names.get(edge.target)]]), rate);
 }
 
-// rateOver tells how often something happened in a time. Of less than ten seconds that would mean nothing.
+// rateOver returns a function that formats a rate over a period of at least ten seconds.
 function rateOver(ms) {
   return (count) => {
     if (!(ms >= 10_000)) return "–";
@@ -64,7 +64,7 @@ function rateOver(ms) {
 
 const tracesOf = (node) => `/_local/traces${node.type === "client" ? "" : `?${new URLSearchParams({ text: node.name })}`}`;
 
-// arrange puts each node one column behind the last of its callers, and those of a column in the order of their callers.
+// arrange puts each node one column after the last of its callers, and orders columns by the positions of the callers.
 function arrange(nodes, edges) {
   const layer = new Map();
   const depth = (id, path) => {
@@ -92,7 +92,7 @@ function arrange(nodes, edges) {
   return { places, width: 2 * margin.x + (columns.length - 1) * column, height: margin.top + margin.bottom + (rows - 1) * row };
 }
 
-// short leaves out the middle of a name that would run into its neighbours.
+// short abbreviates a name that would overlap its neighbours.
 const short = (name) => (name.length > 25 ? `${name.slice(0, 12)}…${name.slice(-12)}` : name);
 
 const worst = (statistics) => (statistics.fault ? "fault" : statistics.throttle ? "throttle" : statistics.error ? "error" : "ok");
@@ -129,7 +129,7 @@ function drawEdge(edge, places, edges, rate) {
   if (!from || !to) return "";
   const { statistics } = edge;
   const x1 = from.x + radius + 5, x2 = to.x - radius - 12, bend = (x2 - x1) / 2;
-  // Labels stand where the lines of a fan are apart: at the end that has just this one.
+  // Labels are at the end with fewer edges, where they do not overlap.
   const outgoing = edges.filter((it) => it.source === edge.source).length, incoming = edges.filter((it) => it.target === edge.target).length;
   const end = outgoing > incoming ? "to" : outgoing < incoming ? "from" : "";
   const x = { to: x2 - 2, from: x1 + 4, "": (x1 + x2) / 2 }[end], y = { to: to.y, from: from.y, "": (from.y + to.y) / 2 }[end];

@@ -1,9 +1,9 @@
-// What all pages share: live update, and keys.
+// Shared by all pages: live updates and keys.
 import { $, h } from "./dom.js";
 
-const pause = 500; // milliseconds from one update to the next
+const pause = 500; // milliseconds between updates
 
-// live calls refresh now, and when something has changed: never twice at once, and not while paused or out of sight.
+// live calls refresh now and after each change, but not concurrently, and not while the page is paused or hidden.
 export function live(refresh) {
   let source, running = false, dirty = true, paused = false;
 
@@ -18,8 +18,8 @@ export function live(refresh) {
     try {
       await refresh();
     } catch (err) {
-      // The stack is gone or restarts: the stream of events says so, and comes back with it.
-      if (err.status) refused(err.message);
+      // A TypeError means that the stack is stopped: the event stream reports that, and reconnects.
+      if (err.status) showError(err.message);
       else if (!(err instanceof TypeError)) console.error(err);
     }
     setTimeout(() => { running = false; run(); }, pause);
@@ -29,7 +29,7 @@ export function live(refresh) {
     source?.close();
     source = undefined;
     if (paused) return state("paused", "Paused");
-    // A browser has six connections to a server: tabs that nobody sees leave theirs to others.
+    // A browser has six connections per server: hidden tabs release theirs.
     if (document.hidden) return;
     source = new EventSource("/_local/api/events");
     source.onopen = () => state("live", "Live");
@@ -46,9 +46,9 @@ export function live(refresh) {
   return { change };
 }
 
-// refused tells why there is nothing to show: what a filter of the address has wrong, mostly.
-function refused(reason) {
-  $("empty")?.replaceChildren(h("p", {}, h("strong", {}, "That cannot be shown")), h("p", { class: "muted" }, reason));
+// showError displays an error, usually of an invalid filter in the URL.
+function showError(reason) {
+  $("empty")?.replaceChildren(h("p", {}, h("strong", {}, "Invalid request")), h("p", { class: "muted" }, reason));
   $("empty")?.removeAttribute("hidden");
 }
 
@@ -56,7 +56,7 @@ const bindings = {};
 let leader = false;
 const places = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
 
-// keys binds keys by name; they do nothing while text is entered.
+// keys binds keys by name. They have no effect in text fields.
 export function keys(more) {
   Object.assign(bindings, more);
 }
@@ -73,7 +73,7 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
   if (typing) {
     if (event.key === "Escape") {
-      event.preventDefault(); // which would empty the field
+      event.preventDefault(); // Escape would clear the field
       typing.blur();
     }
     return;
@@ -89,7 +89,7 @@ document.addEventListener("keydown", (event) => {
   action(event);
 });
 
-// step moves the focus among elements by n, from the one that has it, or from the one given; and returns the one that gets it.
+// step moves the focus by n elements, by default from the focused one, and returns the newly focused element.
 export function step(elements, n, from = document.activeElement) {
   const at = elements.indexOf(from);
   const next = elements[at < 0 ? 0 : Math.min(Math.max(at + n, 0), elements.length - 1)];
@@ -98,7 +98,7 @@ export function step(elements, n, from = document.activeElement) {
   return next;
 }
 
-// shut closes what is open and has the focus, and tells whether there was something.
+// shut closes the open element with the focus, and reports whether there was one.
 export function shut() {
   const details = document.activeElement.closest("details[open]");
   details?.removeAttribute("open");
@@ -106,7 +106,7 @@ export function shut() {
   return Boolean(details);
 }
 
-// filters keeps the form #filters and the address in step, and calls changed after each change.
+// filters synchronizes the form #filters with the URL, and calls changed after each change.
 export function filters(changed) {
   const form = $("filters"), reset = form.querySelector("[type=reset]");
   const read = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim() !== ""));
@@ -124,11 +124,11 @@ export function filters(changed) {
     reset.hidden = read().size === 0;
   };
   const query = () => { const q = read(); return q.size ? `?${q}` : ""; };
-  const tell = () => history.replaceState(history.state, "", location.pathname + query() + location.hash);
+  const updateURL = () => history.replaceState(history.state, "", location.pathname + query() + location.hash);
   const enter = () => {
     reset.hidden = read().size === 0;
-    tell();
-    $("count").setAttribute("role", "status"); // to be told of what was asked for, but not of each request that comes in
+    updateURL();
+    $("count").setAttribute("role", "status"); // announce results of a filter, but not each new request
     changed();
   };
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -136,7 +136,7 @@ export function filters(changed) {
   form.addEventListener("reset", () => setTimeout(enter)); // the form is reset after the event
   window.addEventListener("popstate", () => show(new URLSearchParams(location.search)));
   show(new URLSearchParams(location.search));
-  tell(); // what is no filter here is not in the address either
+  updateURL(); // removes unknown filters from the URL
   return {
     read,
     set: (name, value) => { form.elements[name].value = value; enter(); },

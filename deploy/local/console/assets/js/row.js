@@ -2,7 +2,7 @@
 import { h, reconcile } from "./dom.js";
 import { clock, duration, full, kind, route, statusKind } from "./format.js";
 
-// badges are words for what is out of the ordinary in a trace.
+// badges returns labels for unusual properties of a trace.
 export function badges(summary) {
   const words = [];
   if (summary.errorCode) words.push([kind(summary) === "ok" ? "error" : kind(summary), summary.errorCode]);
@@ -13,13 +13,13 @@ export function badges(summary) {
   return words.map(([name, text]) => h("span", { class: `badge ${name}` }, text));
 }
 
-// status is a trace's HTTP status, coloured as it went.
+// status returns a trace's status code, coloured by outcome.
 export const status = (summary) =>
   h("span", { class: `status ${summary.status ? statusKind(summary.status) : kind(summary)}` }, summary.status ? String(summary.status) : "–");
 
-// showTraces makes list that of the traces: each a link, which open is called for on a plain click.
+// showTraces shows traces in list as links. A plain click calls open.
 export function showTraces(list, traces, { query = "", current, open } = {}) {
-  // A logarithmic scale from 1 ms on: one request that ran into its timeout must not make all others alike.
+  // A logarithmic scale from 1 ms keeps short traces distinguishable next to a timeout.
   const longest = Math.log10(Math.max(10, ...traces.map((it) => it.durationMs)));
   const length = (ms) => Math.round(Math.max(2, (100 * Math.log10(Math.max(1, ms))) / longest));
   reconcile(list, traces, (it) => it.id,
@@ -31,7 +31,7 @@ export function showTraces(list, traces, { query = "", current, open } = {}) {
         onclick: (event) => {
           if (!open || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
-          open(it.id, event.detail === 0); // 0: by the keyboard
+          open(it.id, event.detail === 0); // 0: with the keyboard
         },
       },
       status(it),

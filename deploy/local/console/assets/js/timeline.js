@@ -3,10 +3,10 @@ import { h } from "./dom.js";
 import { clock, duration, kind } from "./format.js";
 import { about, extent, look, ofPlatform, times } from "./span.js";
 
-// steps are the distances between marks of the axis, in milliseconds.
+// steps are the possible distances between marks of the axis, in milliseconds.
 const steps = [1, 2, 5].flatMap((n) => [-3, -2, -1, 0, 1, 2, 3, 4, 5].map((e) => n * 10 ** e)).sort((a, b) => a - b);
 
-// timeline draws rows. select is called with each row that is chosen; the result has functions to choose one, and to focus it.
+// timeline draws rows. select is called with each selected row. The result has functions to select and to focus a row.
 export function timeline(rows, select) {
   const { start, end } = extent(rows);
   const whole = Math.max(end - start, 0.001);
@@ -49,7 +49,7 @@ export function timeline(rows, select) {
   };
   const focus = (row) => {
     elements[rows.indexOf(row)]?.focus();
-    choose(row); // a page that has not the focus itself gets no event
+    choose(row); // a page without the focus gets no event
   };
   const element = h("div", { class: "timeline" },
     h("div", { class: "axis", "aria-hidden": "true" },

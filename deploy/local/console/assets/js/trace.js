@@ -1,4 +1,4 @@
-// One trace: its timeline, what a span has to say, the log lines beside it, and the documents as they were received.
+// A trace: its timeline, the details of a span, the log lines, and the documents as received.
 import { copyButton, h } from "./dom.js";
 import { clock, duration, full, instant, kind, plural, route, statusKind } from "./format.js";
 import { isObject } from "./json.js";
@@ -7,15 +7,16 @@ import { badges, status } from "./row.js";
 import { about, extent, flatten, look, spanOf, times } from "./span.js";
 import { timeline } from "./timeline.js";
 
-// showTrace fills pane with a trace as the API has it. It selects the span that has the id, or the first that explains a
-// failure. again says that pane shows the same trace, as it was. chosen is called with the id of each span that is selected; the result has what keys need.
+// showTrace shows a trace of the API in pane. It selects the span with the id, or else the failed one. again means that pane
+// shows an earlier state of the same trace. chosen is called with the id of each selected span. The result has the spans and
+// a function focus for the keys.
 export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, chosen, back }) {
   const lines = logged.toSorted((a, b) => instant(a.time) - instant(b.time));
   const rows = flatten(trace.roots ?? []);
   const { start, end } = extent(rows);
   const owners = new Map(lines.map((line) => [line, spanOf(line, rows)]));
 
-  // What is open stays open when more of the trace arrives.
+  // Open elements stay open when more of the trace arrives.
   const scrolled = again && pane.querySelector(".timeline")?.scrollTop;
   const opened = [...pane.querySelectorAll("details[open]")].map((it) => it.dataset.key);
   const held = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
@@ -31,7 +32,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
         h("div", { class: "whole" }, h("div", { class: "actions" }, copyButton(text, "Copy the document")), h("pre", { tabindex: 0 }, text)));
     }));
 
-  // The lines of a span, or else those of the nearest span around it that has any: a call's are those of the handler.
+  // The lines of a span, or else of the nearest enclosing span with lines.
   const linesOf = (row) => {
     const under = (it) => it !== undefined && (it === row || under(it.parent));
     const found = lineElements.filter(([line]) => under(owners.get(line))).map(([, element]) => element);
@@ -44,7 +45,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
       h("button", { type: "button", class: "button", onclick: () => showDocument(row) }, "Raw JSON"),
       h("button", { type: "button", class: "button", onclick: () => show(linesOf(row)[0]) }, "Log lines")));
     const related = linesOf(row);
-    // To mark all lines would tell nothing.
+    // If all lines are related, none is marked.
     lineElements.forEach(([, it]) => it.classList.toggle("related", related.length < lines.length && related.includes(it)));
     chosen?.(span.id);
   };
@@ -89,7 +90,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
         cause && ` ${[...new Set([cause.type, cause.message])].filter((it) => it && it !== summary.errorCode).join(": ")}`,
         " ", h("button", { type: "button", class: "button", onclick: () => view.focus(failed) }, `Go to ${failed.span.name}`))
       : "",
-    truncated ? h("p", { class: "verdict none" }, "There was more of this trace than is kept of one: the last of it is left out.") : "",
+    truncated ? h("p", { class: "verdict none" }, "This trace exceeds the maximum size: its last documents and lines are missing.") : "",
     h("section", { "aria-labelledby": "timeline-title" },
       h("h3", { id: "timeline-title", class: "hidden" }, "Timeline"), view.element),
     h("div", { class: "beside" },
@@ -99,7 +100,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
           h("a", { class: "more-link", href: `/_local/logs?trace=${encodeURIComponent(summary.id)}` }, "in the logs")),
         lines.length > 0
           ? h("ol", { class: "lines boxed" }, lineElements.map(([, element]) => h("li", {}, element)))
-          : h("p", { class: "muted" }, "No line was logged, or none has arrived yet."))),
+          : h("p", { class: "muted" }, "No log lines yet."))),
     raw);
 
   const details = [...pane.querySelectorAll("details")];
@@ -114,7 +115,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
 
 const fact = (name, ...value) => (value[0] === undefined || value[0] === "" ? "" : h("div", {}, h("dt", {}, name), h("dd", {}, value)));
 
-// documentOf is the id of the document that a span came in.
+// documentOf returns the id of the document that contains a span.
 function documentOf(span, documents) {
   const holds = (document) => document.id === span.id || (document.subsegments ?? []).some(holds);
   return documents.find(holds)?.id;
@@ -122,7 +123,7 @@ function documentOf(span, documents) {
 
 const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-// spanFacts are what is known of a span, in groups.
+// spanFacts returns the details of a span, in groups.
 function spanFacts({ span, parent }, { start, end, focus }) {
   const t = times(span, end);
   const group = (title, entries) => {

@@ -1,4 +1,4 @@
-// The traces: their list, and one of them.
+// The list of traces, and one trace.
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
@@ -6,27 +6,27 @@ import { filters, keys, live, shut, step } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
-const capacity = 1000; // traces that are kept, and shown
+const capacity = 1000; // maximum number of traces
 const title = document.title;
 const main = $("main"), list = $("traces"), detail = $("detail");
 
 let traces = [];
-let current = idOf(location); // id of the trace that is open
-let span = location.hash.slice(1); // id of the span that is selected
-let shown; // what detail shows: nothing, until note says so
-note({});
+let current = idOf(location); // id of the open trace
+let span = location.hash.slice(1); // id of the selected span
+let shown; // content of detail, set by setShown
+setShown({});
 
 function idOf({ pathname }) {
   const id = pathname.slice("/_local/traces".length).replace(/^\//, "");
   try {
     return decodeURIComponent(id);
   } catch {
-    return id; // not of UTF-8: no trace is called so
+    return id; // invalid UTF-8: no such trace
   }
 }
 
-// note keeps what detail shows, and names the page after it.
-function note(it) {
+// setShown sets the content of detail and the title of the page.
+function setShown(it) {
   shown = { id: undefined, text: "", spans: [], focus() {}, ...it };
   document.title = it.summary ? `${it.summary.method ?? ""} ${route(it.summary.route) ?? ""} · ${title}` : title;
 }
@@ -36,8 +36,8 @@ const filter = filters(() => updates.change());
 async function refresh() {
   const parameters = filter.read();
   parameters.set("limit", capacity);
-  const [answer] = await Promise.all([get("traces", parameters), refreshTrace()]);
-  traces = answer.traces;
+  const [response] = await Promise.all([get("traces", parameters), refreshTrace()]);
+  traces = response.traces;
   filter.offer("operation", [...new Set(traces.map((it) => it.operation))].sort());
   render();
 }
@@ -48,35 +48,35 @@ function render() {
   const filtered = filter.read().size > 0;
   $("empty").hidden = traces.length > 0;
   $("empty").replaceChildren(
-    h("p", {}, h("strong", {}, filtered ? "No trace is like that" : "No trace yet")),
-    h("p", { class: "muted" }, filtered ? "Loosen the filter, or clear it." : "Send a request: there are lines to paste on the ", filtered ? "" : h("a", { href: "/" }, "first page"), filtered ? "" : "."));
+    h("p", {}, h("strong", {}, filtered ? "No traces match the filter" : "No traces yet")),
+    h("p", { class: "muted" }, filtered ? "Change or clear the filter." : "Send a request, for example with a command on the ", filtered ? "" : h("a", { href: "/" }, "home page"), filtered ? "" : "."));
   main.classList.toggle("opened", current !== "");
   detail.hidden = current === "";
 }
 
-// refreshTrace shows the open trace as it is now.
+// refreshTrace shows the current state of the open trace.
 async function refreshTrace(focus = false) {
   const id = current;
   if (!id) return;
-  let answer, text;
+  let response, text;
   try {
-    answer = await get(`traces/${encodeURIComponent(id)}`);
-    text = JSON.stringify(answer);
+    response = await get(`traces/${encodeURIComponent(id)}`);
+    text = JSON.stringify(response);
   } catch (err) {
     if (!err.status) throw err;
     text = err.message;
   }
   if (id !== current) return;
-  if (answer === undefined && shown.id === id && shown.summary) { // it is read still
+  if (response === undefined && shown.id === id && shown.summary) { // keep showing it
     if (shown.text) detail.querySelector(".trace-head").append(h("p", { class: "muted", role: "status" }, "This trace is no longer kept."));
     shown.text = "";
     return;
   }
   const same = shown.id === id && shown.text === text;
   const lost = !same && detail.contains(document.activeElement);
-  if (!same && answer) {
-    const { summary } = answer;
-    const view = showTrace(detail, answer, {
+  if (!same && response) {
+    const { summary } = response;
+    const view = showTrace(detail, response, {
       id: span,
       again: shown.id === id,
       back,
@@ -85,13 +85,13 @@ async function refreshTrace(focus = false) {
         history.replaceState(null, "", `${location.pathname}${location.search}#${it}`);
       },
     });
-    note({ id, text, summary, ...view });
+    setShown({ id, text, summary, ...view });
   } else if (!same) {
     detail.replaceChildren(h("div", { class: "empty" },
-      h("h2", { id: "trace-title" }, "This trace is not here"),
+      h("h2", { id: "trace-title" }, "Trace not found"),
       h("p", { class: "muted" }, text),
       h("p", {}, h("a", { href: "/_local/traces", onclick: (event) => { event.preventDefault(); back(); } }, "All traces"))));
-    note({ id, text });
+    setShown({ id, text });
   }
   if (focus || (lost && !detail.contains(document.activeElement))) shown.focus();
 }
@@ -99,7 +99,7 @@ async function refreshTrace(focus = false) {
 function open(id, keyboard) {
   current = id;
   span = "";
-  note({});
+  setShown({});
   history.pushState(null, "", `/_local/traces/${encodeURIComponent(id)}${filter.query()}`);
   render();
   list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
@@ -111,7 +111,7 @@ function back() {
   const last = current;
   if (!last) return;
   current = span = "";
-  note({});
+  setShown({});
   history.pushState(null, "", `/_local/traces${filter.query()}`);
   render();
   const link = links().find((it) => it.closest("li").dataset.key === last);
@@ -122,7 +122,7 @@ function back() {
 window.addEventListener("popstate", () => {
   current = idOf(location);
   span = location.hash.slice(1);
-  note({});
+  setShown({});
   render();
   updates.change();
   refreshTrace().catch(console.error);
