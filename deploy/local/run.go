@@ -191,14 +191,14 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
-	print := func(e entry) error { return writeJSON(stdout, e) }
+	show := func(e entry) error { return writeJSON(stdout, e) }
 	if term.IsTerminal(int(stdout.Fd())) {
-		print = terminalWriter{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
+		show = terminalWriter{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
 	}
 	go func() {
 		defer close(log.done)
 		for e := range log.queue {
-			_ = print(e) // a closed pipe must not stop the functions
+			_ = show(e) // a closed pipe must not stop the functions
 		}
 	}()
 	return log, nil

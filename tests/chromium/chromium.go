@@ -267,7 +267,9 @@ func (p *Page) Insert(text string) {
 func (p *Page) Looks(picture string) {
 	p.t.Helper()
 	p.Picture(picture)
-	for what, expression := range map[string]string{"wider than the window": TooWide, "low contrast": LowContrast, "no accessible name": Nameless} {
+	for what, expression := range map[string]string{
+		"wider than the window": TooWide, "low contrast": LowContrast, "no accessible name": Nameless,
+	} {
 		if got := p.Text(expression); got != "" && got != "0" {
 			p.t.Errorf("%s: %s: %s", picture, what, got)
 		}
