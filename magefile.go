@@ -53,7 +53,8 @@ func Destroy() error { return start("release", "destroy") }
 // Template prints the CloudFormation template of the stage.
 func Template() error { return start("release", "template") }
 
-// Traces shows recent traces of the stage, filtered by FAULT=1, SLOWER=500ms, …, or the trace TRACE (see docs/operate.md).
+// Traces shows recent traces of the stage, filtered by FAULT=1, SLOWER=500ms, …, or the trace TRACE (see
+// docs/operate.md).
 func Traces() error { return start("observe", "traces") }
 
 // Logs shows log lines of the stage, of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).

@@ -310,9 +310,9 @@ func TestRun_Authorization(t *testing.T) {
 			// Each response is one JSON object.
 			script := `set -e; curl() { command curl -sS --fail -w '\n' "$@"; }` + "\n" + block
 			out, err := exec.Command("sh", "-c", script).CombinedOutput()
-			answers := strings.Split(strings.TrimSpace(string(out)), "\n")
-			if err != nil || len(answers) != 3 || !strings.Contains(answers[0], "Ada Lovelace") ||
-				!strings.Contains(answers[1], "Grace Hopper") || !strings.Contains(answers[2], `"items":[`) {
+			responses := strings.Split(strings.TrimSpace(string(out)), "\n")
+			if err != nil || len(responses) != 3 || !strings.Contains(responses[0], "Ada Lovelace") ||
+				!strings.Contains(responses[1], "Grace Hopper") || !strings.Contains(responses[2], `"items":[`) {
 				t.Errorf("%s\n%s, %v", block, out, err)
 			}
 			if got, body := get(t, url+"/users/1"); got != status {

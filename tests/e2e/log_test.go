@@ -379,10 +379,10 @@ func TestStoreFailures(t *testing.T) {
 			}
 			wantHeaders(t, r, stacktest.Headers{"Retry-After": retryAfter, "Cache-Control": "no-store"})
 			p.Instance = "" // the path of the request
-			told := fmt.Sprint(p)
+			body := fmt.Sprint(p)
 			for _, inside := range []string{marked, test.response.kind, s.TableName, database.URL, "DynamoDB"} {
-				if inside != "" && strings.Contains(told, inside) {
-					t.Errorf("%s: the response contains %s: %s", test.response.kind, inside, told)
+				if inside != "" && strings.Contains(body, inside) {
+					t.Errorf("%s: the response contains %s: %s", test.response.kind, inside, body)
 				}
 			}
 		})
