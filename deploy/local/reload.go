@@ -140,7 +140,7 @@ func (s *Stack) reloadResources() (*template.Stack, error) {
 		return nil, errors.New("functions were added, removed or moved in deploy/template.yaml: restart the local stack")
 	}
 	if !reflect.DeepEqual(changed.Table(), current.Table()) {
-		s.cfg.Progress("The table was not changed: restart the local stack with RESET=1, which deletes the users.")
+		s.cfg.Progress("The table was not changed: only a start with RESET=1, which deletes the users, applies the change.")
 	}
 	return changed, nil
 }
