@@ -13,8 +13,8 @@ import (
 // errResourcesDeleted means that resources of the stage were deleted outside of a deployment.
 var errResourcesDeleted = errors.New("the stage does not match the source")
 
-// upToDate ends a target that has nothing to change. It detects drift, unless the settings disable that, and returns an
-// error if a resource was deleted.
+// upToDate is called if a target has nothing to change. Unless the settings disable it, upToDate detects and prints
+// drift. It returns an error if a resource was deleted.
 func (s *session) upToDate(ctx context.Context) error {
 	drifts, err := s.findDrift(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *session) upToDate(ctx context.Context) error {
 // findDrift returns the drift of the stage. If some resources cannot be compared, it prints the error and returns the
 // drift of the others.
 func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
-	if !s.Drift || s.revertsDrift() { // such a change set already contains the drift
+	if !s.Drift || s.revertsDrift() { // a change set that reverts drift already contains it
 		return nil, nil
 	}
 	drifts, err := s.detectDrift(ctx)

@@ -12,8 +12,8 @@ import (
 // request was sent, and its response was lost or had a 5xx status code, except 503 with Retry-After. Read the user
 // before you call again. After any other error, the write took no effect and will take none.
 //
-// A request without a connection was not sent, provided that the transport supports [httptrace.ClientTrace], as
-// [http.Transport] does. After an error of any other transport, the outcome is unknown.
+// If no connection was established, the request was not sent. Only a transport that supports [httptrace.ClientTrace],
+// such as [http.Transport], reports this. After an error of any other transport, the outcome is unknown.
 func OutcomeUnknown(err error) bool {
 	_, unknown := errors.AsType[*unknownOutcome](err)
 	return unknown

@@ -42,7 +42,7 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 				}
 			}
 			if created != 1 {
-				t.Errorf("%d responses are not replayed, want 1", created)
+				t.Errorf("%d responses without Idempotent-Replayed, want 1", created)
 			}
 			if items := s.AllItems(t); len(items) != 1 {
 				t.Errorf("the table has %d users, want 1", len(items))

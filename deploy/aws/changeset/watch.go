@@ -90,8 +90,8 @@ func (s *Stack) eventsSince(ctx context.Context, id, mark string) ([]stackEvent,
 	return events, nil
 }
 
-// watch reports the events of an operation until a final status of the stack. If ctx ends or the events cannot be read,
-// the operation continues, and the error says so.
+// watch reports the events of an operation until the stack has a final status. If ctx ends or the events cannot be
+// read, the operation continues, and the error says so.
 func (s *Stack) watch(ctx context.Context, op operation) (outcome, error) {
 	var (
 		seen outcome
@@ -112,7 +112,7 @@ func (s *Stack) watch(ctx context.Context, op operation) (outcome, error) {
 		for _, e := range fresh {
 			op.mark = e.id
 			if op.token != "" && e.token != "" && e.token != op.token {
-				continue // an earlier deployment's
+				continue // an event of an earlier deployment
 			}
 			seen.events = append(seen.events, e.Event)
 			if s.options.Progress != nil {
@@ -147,8 +147,8 @@ func isFinal(status types.StackStatus) bool {
 		status != types.StackStatusCreateFailed && status != types.StackStatusUpdateFailed
 }
 
-// checkStatus reports whether the operation has ended by the stack's status, and sets it in seen. It serves operations
-// without new events.
+// checkStatus reports whether the operation has ended according to the stack's status. If so, it stores the status in
+// seen. It is called when no new events arrive.
 func (s *Stack) checkStatus(ctx context.Context, op operation, seen *outcome) (bool, error) {
 	var d *Description
 	err := s.retry(ctx, func(ctx context.Context) (err error) {
@@ -171,7 +171,7 @@ func (s *Stack) checkStatus(ctx context.Context, op operation, seen *outcome) (b
 	return true, nil
 }
 
-// unwatchedError returns the error for an operation that continues in AWS after the wait for it has failed.
+// unwatchedError adds to err, which ended the wait for an operation, that the operation continues in AWS.
 func (s *Stack) unwatchedError(op operation, err error) error {
 	next := ""
 	if s.options.Resume != nil {
@@ -181,8 +181,8 @@ func (s *Stack) unwatchedError(op operation, err error) error {
 		op.name, s.name, awserrors.Explain(err), next)
 }
 
-// retry retries a call while its errors are temporary, for at most Options.LostContact. If ctx ends, the error is its
-// cause.
+// retry retries a call while its errors are temporary, for at most Options.LostContact. If ctx ends, it returns the
+// cause of ctx.
 func (s *Stack) retry(ctx context.Context, call func(context.Context) error) error {
 	var lost time.Time
 	for {
@@ -210,7 +210,7 @@ func (s *Stack) retry(ctx context.Context, call func(context.Context) error) err
 	}
 }
 
-// wait waits for the polling interval. If ctx ends, the error is its cause.
+// wait waits for the polling interval. If ctx ends, it returns the cause of ctx.
 func (s *Stack) wait(ctx context.Context) error {
 	timer := time.NewTimer(s.options.Poll)
 	defer timer.Stop()
@@ -222,5 +222,5 @@ func (s *Stack) wait(ctx context.Context) error {
 	}
 }
 
-// failure reports whether the event is a failure, including one caused by another.
+// failure reports whether the event is a failure. It may be the consequence of another failure.
 func (e Event) failure() bool { return strings.HasSuffix(string(e.Status), "_FAILED") }

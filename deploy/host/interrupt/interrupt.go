@@ -29,7 +29,7 @@ func Context() (ctx context.Context, stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer signal.Stop(received)
-		// A signal that ends mage does not reach this process; only its parent process changes.
+		// A signal that ends mage does not reach this process: only its parent process ID changes.
 		ticker := time.NewTicker(poll)
 		defer ticker.Stop()
 		for started := os.Getppid(); ; {

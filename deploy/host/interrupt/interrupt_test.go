@@ -34,7 +34,7 @@ func program() {
 	<-ctx.Done()
 	fmt.Println(errors.Is(context.Cause(ctx), interrupt.ErrStopped))
 	var line string
-	_, _ = fmt.Scanln(&line) // the test sends a second signal first
+	_, _ = fmt.Scanln(&line) // the test sends more signals first
 	fmt.Println("ended")
 }
 
@@ -96,7 +96,7 @@ func TestContext_Stop(t *testing.T) {
 	}
 }
 
-// started is a process whose stdin and stdout the test holds.
+// started is a child process with its stdin and stdout connected to the test.
 type started struct {
 	cmd   *exec.Cmd
 	in    *os.File

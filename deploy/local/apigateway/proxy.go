@@ -186,7 +186,7 @@ func (x *exchange) mapResponse(payload []byte) (*response, error) {
 	}
 	for _, name := range sortedKeys(parsed.headers) {
 		key, value := existingName(resp.header, name), string(parsed.headers[name])
-		if !slices.Contains(resp.header[key], value) { // a header in both maps is sent once
+		if !slices.Contains(resp.header[key], value) { // a value in both maps is sent once
 			resp.header[key] = append(resp.header[key], value)
 		}
 	}
@@ -194,7 +194,7 @@ func (x *exchange) mapResponse(payload []byte) (*response, error) {
 	return resp, nil
 }
 
-// existingName returns the name in the casing already used in header, or name if there is none.
+// existingName returns the key of header that equals name, ignoring case, or name if there is none.
 func existingName(header http.Header, name string) string {
 	for other := range header {
 		if strings.EqualFold(other, name) {

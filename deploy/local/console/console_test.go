@@ -122,7 +122,7 @@ func TestResponses(t *testing.T) {
 	}{
 		{"home page", "GET", "/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
 		{"home page, HEAD", "HEAD", "/", browser, 200, "text/html; charset=utf-8", ""},
-		{"a client that missed the stage", "GET", "/", "*/*", 404, "application/problem+json", "http://127.0.0.1:3000/prod"},
+		{"API client without the stage in the path", "GET", "/", "*/*", 404, "application/problem+json", "http://127.0.0.1:3000/prod"},
 		{"without Accept", "GET", "/", "", 404, "application/problem+json", "RouteNotFound"},
 		{"HTML refused", "GET", "/", "text/html;q=0, application/json", 404, "application/problem+json", "RouteNotFound"},
 		{"other address", "GET", "/users", browser, 404, "application/problem+json", "RouteNotFound"},
@@ -353,13 +353,13 @@ func TestEvents(t *testing.T) {
 			select {
 			case line, open := <-lines:
 				if !open {
-					t.Fatalf("end of stream, want an event %s", what)
+					t.Fatalf("the stream ended, want an event %s", what)
 				}
 				if line == "data: change" {
 					return
 				}
 			case <-deadline:
-				t.Fatalf("no event %s", what)
+				t.Fatalf("got no event, want one %s", what)
 			}
 		}
 	}
@@ -377,7 +377,7 @@ func TestEvents(t *testing.T) {
 				return
 			}
 		case <-deadline:
-			t.Fatal("the stream is open after Close")
+			t.Fatal("the stream is still open after Close")
 		}
 	}
 }

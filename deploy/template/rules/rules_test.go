@@ -33,7 +33,8 @@ func with(changes map[string]string) map[string]string {
 	return parameters
 }
 
-// project renders the project's template, which it reads once, with packages for the functions.
+// project returns a function that renders the project's template with packages for the functions. It reads the template
+// once.
 //
 //nolint:gochecknoglobals // read once, never changed
 var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered, error) {
@@ -77,7 +78,7 @@ type decoded struct {
 	parameters map[string]string
 }
 
-// documents has the rendered templates by parameters, for the mutations.
+// documents caches the decoded templates of the mutations by parameters.
 var documents sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
 // document returns a copy of the rendered template, which the caller may change.
@@ -139,7 +140,7 @@ func TestProject(t *testing.T) {
 	}
 }
 
-// place is a path of keys and indices in a document. The first key after Resources may be a prefix of a logical id.
+// place is a path of keys and indices in a document. The first key after Resources may be a prefix of a logical ID.
 type place []string
 
 func at(words string) place { return strings.Split(words, " ") }
@@ -168,25 +169,25 @@ func (p place) in(t *testing.T, document object) (holder any, key string) {
 	}
 	key = p[len(p)-1]
 	if o, ok := holder.(object); ok && len(p) == 2 && o[key] == nil {
-		if begun := slices.DeleteFunc(slices.Collect(maps.Keys(o)), func(id string) bool { return !strings.HasPrefix(id, key) }); len(begun) == 1 {
-			key = begun[0]
+		if matches := slices.DeleteFunc(slices.Collect(maps.Keys(o)), func(id string) bool { return !strings.HasPrefix(id, key) }); len(matches) == 1 {
+			key = matches[0]
 		}
 	}
 	return holder, key
 }
 
-// logicalID returns the logical id with a prefix: ids of versions and deployments end in a digest.
-func logicalID(t *testing.T, resources object, begun string) string {
+// logicalID returns the logical ID that begins with prefix: IDs of versions and deployments end in a digest.
+func logicalID(t *testing.T, resources object, prefix string) string {
 	t.Helper()
-	if resources[begun] != nil {
-		return begun
+	if resources[prefix] != nil {
+		return prefix
 	}
 	for id := range resources {
-		if strings.HasPrefix(id, begun) {
+		if strings.HasPrefix(id, prefix) {
 			return id
 		}
 	}
-	t.Fatalf("no logical id begins with %s", begun)
+	t.Fatalf("no logical ID begins with %s", prefix)
 	return ""
 }
 
@@ -456,7 +457,7 @@ func mutations() []mutation {
 		{"all resources", nil, set(getPolicy+"0 Resource", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"all tables", nil, set(getPolicy+"0 Resource", object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"all resources but one", nil, all(drop(getPolicy+"0 Resource"), set(getPolicy+"0 NotResource", getAtt("Table", "Arn"))), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.NotResource"},
-		{"an action too many on all resources", nil, set(getPolicy+"2 Action", []any{"xray:PutTraceSegments", "dynamodb:GetItem"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.2.Resource"},
+		{"one action too many on all resources", nil, set(getPolicy+"2 Action", []any{"xray:PutTraceSegments", "dynamodb:GetItem"}), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.2.Resource"},
 		{"all resources in the true branch", nil, set(getPolicy+"0 Resource Fn::If 1", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"all resources in the false branch", with(map[string]string{"ExistingTableName": "People"}), set(getPolicy+"0 Resource Fn::If 2", "*"), "wildcard-resource", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"topic for all principals", nil, set("Resources AlarmTopicPolicy Properties PolicyDocument Statement 0 Principal", "*"), "principal", "Resources.AlarmTopicPolicy.Properties.PolicyDocument.Statement.0.Principal"},
@@ -492,7 +493,7 @@ func mutations() []mutation {
 			["AWS/Lambda", "Errors", "FunctionName", "${GetFunction}", {"stat": "Sum"}], [".", "Throttles", ".", "."], ["...", "${PutFunction}"], [{"expression": "m1"}]]}}]}`}), "", ""},
 		{"abbreviated unknown dimension", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
 			["AWS/Lambda", "Errors", "FunctionName", "${GetFunction}"], ["...", "${PutRole}"]]}}]}`}), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody.widgets.0.properties.metrics.1"},
-		{"dashboard that is no JSON", nil, set("Resources Dashboard Properties DashboardBody", "{"), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
+		{"dashboard that is not JSON", nil, set("Resources Dashboard Properties DashboardBody", "{"), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
 
 		{"table that is deleted with the stack", nil, set("Resources Table DeletionPolicy", "Delete"), "retention", "Resources.Table.DeletionPolicy"},
 		{"table that is deleted on replacement", nil, drop("Resources Table UpdateReplacePolicy"), "retention", "Resources.Table.UpdateReplacePolicy"},
@@ -560,14 +561,14 @@ func TestMutations(t *testing.T) {
 
 func TestEachRuleHasMutation(t *testing.T) {
 	t.Parallel()
-	var proven []string
+	var violated []string
 	for _, m := range mutations() {
-		proven = append(proven, strings.Fields(m.rules)...)
+		violated = append(violated, strings.Fields(m.rules)...)
 	}
-	slices.Sort(proven)
+	slices.Sort(violated)
 	want := slices.Sorted(slices.Values(rules.Names()))
-	if diff := cmp.Diff(want, slices.Compact(proven)); diff != "" {
-		t.Errorf("rules that a mutation violates (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, slices.Compact(violated)); diff != "" {
+		t.Errorf("rules that the mutations violate (-want +got):\n%s", diff)
 	}
 }
 
