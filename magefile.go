@@ -123,7 +123,8 @@ func start(name string, args ...string) error {
 	compiling := time.AfterFunc(time.Second, func() {
 		fmt.Fprintf(os.Stderr, "Compiling deploy/cmd/%s (slow the first time)…\n", name)
 	})
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator), "./deploy/cmd/"+name)
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", dir+string(filepath.Separator),
+		"./deploy/cmd/"+name)
 	// A temporary folder on the same file system lets the go command replace the executable in one step.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr

@@ -52,7 +52,8 @@ func spectral(ctx context.Context, options LintOptions) (found string, err error
 		return "", fmt.Errorf("spectral: %w", err)
 	}
 	found, err = command{dir: dir, args: []string{
-		environment.Program("spectral"), "lint", "--ruleset", "ruleset.yaml", "--fail-severity", "hint", "--format", "text", "--quiet", contract,
+		environment.Program("spectral"), "lint", "--ruleset", "ruleset.yaml",
+		"--fail-severity", "hint", "--format", "text", "--quiet", contract,
 	}}.findings(ctx)
 	return strings.ReplaceAll(found, dir+string(filepath.Separator), ""), err
 }

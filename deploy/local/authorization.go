@@ -156,7 +156,8 @@ func openUserPool(poolARN, keyFile string) (userPool, error) {
 		return userPool{}, fmt.Errorf("key of the user pool: %w", err)
 	}
 	if err := json.Unmarshal(text, &pool.key); err != nil || !pool.key.Valid() || pool.key.IsPublic() {
-		return userPool{}, fmt.Errorf("key of the user pool: want a private key in %s: delete the file to create a new key", keyFile)
+		return userPool{}, fmt.Errorf(
+			"key of the user pool: want a private key in %s: delete the file to create a new key", keyFile)
 	}
 	return pool, nil
 }

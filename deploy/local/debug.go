@@ -52,7 +52,8 @@ func Debug(ctx context.Context, root, name string) error {
 		return err
 	}
 	say("Building " + name + " for the debugger (the first time takes a minute)…")
-	built, err := build.Functions(ctx, build.FromTemplate([]template.Function{function}), build.Options{Root: root, Out: dir, Debug: true})
+	built, err := build.Functions(ctx, build.FromTemplate([]template.Function{function}),
+		build.Options{Root: root, Out: dir, Debug: true})
 	if err != nil {
 		return err
 	}
@@ -65,8 +66,8 @@ func Debug(ctx context.Context, root, name string) error {
 	supervisor.Go(func() { debug.Supervise(ctx, address) })
 	defer supervisor.Wait()
 	defer cancel()
-	return run(ctx, cfg, fmt.Sprintf(`  Delve   %s, function %s: attach, set a breakpoint, and send a request (docs/change.md, "Debugging")
-`, address, name))
+	return run(ctx, cfg, fmt.Sprintf("  Delve   %s, function %s: attach, set a breakpoint, and send a request "+
+		"(docs/change.md, \"Debugging\")\n", address, name))
 }
 
 // findFunction returns the function whose folder has the name.

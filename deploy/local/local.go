@@ -272,7 +272,9 @@ func (s *Stack) build(ctx context.Context, functions []template.Function) error 
 }
 
 // compile updates the functions' executables, and calls progress with each.
-func (s *Stack) compile(ctx context.Context, functions []template.Function, progress func(build.Artifact)) ([]build.Artifact, error) {
+func (s *Stack) compile(
+	ctx context.Context, functions []template.Function, progress func(build.Artifact),
+) ([]build.Artifact, error) {
 	return build.Functions(ctx, build.FromTemplate(functions), build.Options{
 		Root: s.cfg.Root, Out: s.cfg.builds(), Update: true, Progress: progress,
 	})
@@ -320,7 +322,8 @@ func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Tabl
 	case err == nil:
 		return nil
 	case cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
-		return fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT", s.Database, refused)
+		return fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT",
+			s.Database, refused)
 	}
 	return fmt.Errorf("create the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
 }

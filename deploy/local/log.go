@@ -71,7 +71,8 @@ func (r terminalWriter) write(e entry) error {
 	default:
 		text = style.Faint(strings.ReplaceAll(event.Text(), "\t", "  "))
 	}
-	_, err := fmt.Fprintf(r.out, "%s %s  %s\n", style.Faint(event.Time.Local().Format("15:04:05.000")), event.Function, text)
+	_, err := fmt.Fprintf(r.out, "%s %s  %s\n",
+		style.Faint(event.Time.Local().Format("15:04:05.000")), event.Function, text)
 	if err != nil {
 		return fmt.Errorf("write log event: %w", err)
 	}

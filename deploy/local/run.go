@@ -148,13 +148,15 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	}
 	switch authorization := getenv("AUTH"); authorization {
 	case "":
-	case template.AuthorizationIAM, template.AuthorizationCognito, template.AuthorizationAPIKey, template.AuthorizationNone:
+	case template.AuthorizationIAM, template.AuthorizationCognito,
+		template.AuthorizationAPIKey, template.AuthorizationNone:
 		cfg.Parameters[authorizationParameter] = authorization
 	default:
 		env.Faultf("AUTH", "want %s, %s, %s or %s", template.AuthorizationIAM, template.AuthorizationCognito,
 			template.AuthorizationAPIKey, template.AuthorizationNone)
 	}
-	if u, err := url.Parse(cfg.DynamoDBEndpoint); cfg.DynamoDBEndpoint != "" && (err != nil || u.Host == "" || u.Scheme == "") {
+	if u, err := url.Parse(cfg.DynamoDBEndpoint); cfg.DynamoDBEndpoint != "" &&
+		(err != nil || u.Host == "" || u.Scheme == "") {
 		env.Faultf("DYNAMODB_ENDPOINT", "want a URL such as http://127.0.0.1:8000")
 	}
 	if cfg.Reset && cfg.DynamoDBEndpoint != "" {
@@ -186,7 +188,8 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // the user's tools may read it
+	//nolint:gosec // the user's tools may read it
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}

@@ -48,7 +48,8 @@ func (s *Stack) docs(mux *http.ServeMux, path string) {
 		if err != nil { // impossible: the URL contains the address of a listener
 			panic(err)
 		}
-		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
+		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{
+			DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
 	}
 	reference.Handle(mux, path, s.page, proxy)
 }
@@ -84,7 +85,8 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 	}
 	switch {
 	case len(s.failures.all()) > 0:
-		notes = append(notes, "The last change of the source could not be applied: this reference may be ahead of the running API.")
+		notes = append(notes,
+			"The last change of the source could not be applied: this reference may be ahead of the running API.")
 	case s.watcher == nil:
 		notes = append(notes, "Hot reload is off: this reference may be ahead of the running API.")
 	}
@@ -101,7 +103,8 @@ func (s *Stack) access(line string, r apigateway.Record, api template.API) {
 		return
 	}
 	s.Collector.Log(xray.Line{
-		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root, Type: "access", Text: line,
+		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root,
+		Type: "access", Text: line,
 	})
 	if s.cfg.AccessLog != nil {
 		s.cfg.AccessLog(line, r)
@@ -117,7 +120,8 @@ func (s *Stack) trace(i lambda.Invocation) {
 
 // log records an event of a function's log.
 func (s *Stack) log(e lambda.Event) {
-	line := xray.Line{Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
+	line := xray.Line{
+		Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
 	if _, own := e.Record.(lambda.Line); !own {
 		line.RequestID = e.RequestID // a function's own lines contain API Gateway's ID
 	}

@@ -270,7 +270,9 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	response := object{"description": "A response of API Gateway", "headers": declared}
 	integrated := object{"statusCode": strconv.Itoa(status), "responseParameters": mapped}
 	if document != "" {
-		response["content"] = object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}}
+		response["content"] = object{
+			"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}},
+		}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}
 	// A mock integration reads its status code from the request template for the Content-Type of the request, even

@@ -142,7 +142,8 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 		}
 	}
 	alone = &Rendered{
-		document: document, values: maps.Clone(r.values), parameters: r.parameters, tableID: r.tableID, tableName: r.tableName,
+		document: document, values: maps.Clone(r.values), parameters: r.parameters,
+		tableID: r.tableID, tableName: r.tableName,
 	}
 	alone.changed()
 	return alone, r.tableID, r.tableName, true

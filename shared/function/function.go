@@ -235,8 +235,9 @@ func (f *Function) crossOrigin() map[string]string {
 	return map[string]string{
 		"Access-Control-Allow-Origin": f.settings.AllowOrigin,
 		// The API document allows only this value, and tests validate all responses against it.
-		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, " +
-			"Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id",
+		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, " +
+			"Idempotent-Replayed, Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, " +
+			"x-amzn-RequestId, X-Amzn-Trace-Id",
 	}
 }
 

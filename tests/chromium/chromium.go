@@ -69,7 +69,7 @@ func Open(tb testing.TB, base, address string) *Page {
 	flags := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
 	flags = append(flags, chromedp.ExecPath(executable(tb)),
 		chromedp.NoSandbox, // not available in containers, and not needed for these pages
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"), // for the browser itself
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 		chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-features", "Translate,AutofillServerCommunication"), // send data of the page to their servers
 		chromedp.WSURLReadTimeout(time.Hour))                                       // the test's own deadline comes first
@@ -163,9 +163,10 @@ func (p *Page) focus() {
 // Scheme emulates the preferred colour scheme, dark or light.
 func (p *Page) Scheme(name string) {
 	p.t.Helper()
-	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
-	}})
+	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}})
 	if err != nil {
 		p.t.Fatalf("emulate colour scheme %s: %v", name, err)
 	}
@@ -217,7 +218,8 @@ func (p *Page) Want(expression, want string) {
 // Sees waits until an element that matches the CSS selector is visible and contains the text.
 func (p *Page) Sees(selector, text string) {
 	p.t.Helper()
-	p.Want(fmt.Sprintf("[...document.querySelectorAll(%s)].some((it) => it.checkVisibility() && it.textContent.includes(%s))",
+	p.Want(fmt.Sprintf("[...document.querySelectorAll(%s)].some("+
+		"(it) => it.checkVisibility() && it.textContent.includes(%s))",
 		strconv.Quote(selector), strconv.Quote(text)), "true")
 }
 

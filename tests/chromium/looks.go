@@ -31,8 +31,10 @@ const LowContrast = `(() => {
 // Nameless is an expression that lists controls without an accessible name, and duplicate IDs.
 const Nameless = `[
 	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
-		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() || [...(it.labels ?? [])].some((label) => label.textContent.trim())))
+		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() ||
+			[...(it.labels ?? [])].some((label) => label.textContent.trim())))
 		.map((it) => it.outerHTML),
-	...[...document.querySelectorAll("[id]")].filter((it) => document.querySelectorAll("#" + CSS.escape(it.id)).length > 1).map((it) => it.id),
+	...[...document.querySelectorAll("[id]")].map((it) => it.id)
+		.filter((id) => document.querySelectorAll("#" + CSS.escape(id)).length > 1),
 	...(document.querySelectorAll("h1").length === 1 ? [] : ["not one h1"]),
 ].join("\n")`

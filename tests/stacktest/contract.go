@@ -51,7 +51,8 @@ func (c *Contract) Check(method, path string, response Response) error {
 		if documented == nil {
 			return fmt.Errorf("%s does not document the status %d", operation.OperationID, response.Status)
 		}
-		if err := errors.Join(check(documented.Value, response), checkCode(*documented.Value.Description, response)); err != nil {
+		err := errors.Join(check(documented.Value, response), checkCode(*documented.Value.Description, response))
+		if err != nil {
 			return fmt.Errorf("%s, status %d: %w", operation.OperationID, response.Status, err)
 		}
 		return nil
@@ -224,7 +225,8 @@ func visit(schema *openapi3.SchemaRef, value any) error {
 	if schema == nil {
 		return nil
 	}
-	return schema.Value.VisitJSON(value, openapi3.VisitAsResponse(), openapi3.MultiErrors(), openapi3.EnableFormatValidation(),
+	return schema.Value.VisitJSON(value, openapi3.VisitAsResponse(), openapi3.MultiErrors(),
+		openapi3.EnableFormatValidation(),
 		openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 			"uri":           openapi3.NewCallbackValidator(func(text string) error { return checkReference(text, true) }),
 			"uri-reference": openapi3.NewCallbackValidator(func(text string) error { return checkReference(text, false) }),

@@ -39,7 +39,8 @@ func NewTable(tb testing.TB) Items {
 func (i Items) deleteTable(tb testing.TB) {
 	tb.Helper()
 	// The test's context has ended.
-	_, err := i.DynamoDB.DeleteTable(context.WithoutCancel(tb.Context()), &dynamodb.DeleteTableInput{TableName: &i.TableName})
+	_, err := i.DynamoDB.DeleteTable(context.WithoutCancel(tb.Context()),
+		&dynamodb.DeleteTableInput{TableName: &i.TableName})
 	if err != nil {
 		tb.Errorf("delete the table %s: %v", i.TableName, err)
 	}
@@ -48,7 +49,8 @@ func (i Items) deleteTable(tb testing.TB) {
 // PutItem puts an item into the table.
 func (i Items) PutItem(tb testing.TB, item Item) {
 	tb.Helper()
-	if _, err := i.DynamoDB.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &i.TableName, Item: item}); err != nil {
+	_, err := i.DynamoDB.PutItem(tb.Context(), &dynamodb.PutItemInput{TableName: &i.TableName, Item: item})
+	if err != nil {
 		tb.Errorf("put item: %v", err)
 	}
 }
@@ -85,7 +87,8 @@ func (i Items) Clear(tb testing.TB) {
 func (i Items) AllItems(tb testing.TB) map[string]any {
 	tb.Helper()
 	items := map[string]any{}
-	pages := dynamodb.NewScanPaginator(i.DynamoDB, &dynamodb.ScanInput{TableName: &i.TableName, ConsistentRead: aws.Bool(true)})
+	pages := dynamodb.NewScanPaginator(i.DynamoDB,
+		&dynamodb.ScanInput{TableName: &i.TableName, ConsistentRead: aws.Bool(true)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(tb.Context())
 		if err != nil {

@@ -30,7 +30,8 @@ func Guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	sameOrigin := GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := origins.Check(r); err != nil {
-			WriteProblem(w, http.StatusForbidden, "OriginRefused", "Only pages of this server may send this request: "+err.Error()+".")
+			WriteProblem(w, http.StatusForbidden, "OriginRefused",
+				"Only pages of this server may send this request: "+err.Error()+".")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -52,7 +53,8 @@ func checkHost(host string) error {
 		host += ":80"
 	}
 	address, err := netip.ParseAddrPort(host) // accepts brackets around IPv6 addresses only
-	if name, _, _ := strings.Cut(host, ":"); strings.EqualFold(name, "localhost") || err == nil && address.Addr().IsLoopback() {
+	if name, _, _ := strings.Cut(host, ":"); strings.EqualFold(name, "localhost") ||
+		err == nil && address.Addr().IsLoopback() {
 		return nil
 	}
 	return errors.New("unknown host: use 127.0.0.1, localhost or [::1]")

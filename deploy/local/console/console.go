@@ -106,7 +106,9 @@ func New(cfg Config) *Console {
 		c.redirect("GET /_local/"+name+"/{$}", "/_local/"+name)
 	}
 	cfg.Docs(c.mux, docsPath)
-	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, r.PathValue("file")) })
+	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) {
+		c.asset(w, r, r.PathValue("file"))
+	})
 	// Browsers request it for responses without a link to an icon, such as the API document.
 	c.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, "icon.svg") })
 	c.mux.HandleFunc("GET /_local/api/stack", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.cfg.Stack()) })
@@ -185,13 +187,15 @@ func (r *muxResponse) Write(text []byte) (int, error) { return len(text), nil }
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 	stack := c.cfg.Stack()
 	loopback.WriteProblem(w, http.StatusNotFound, "RouteNotFound", fmt.Sprintf(
-		"No route for %s. The API is at %s (for example GET %[2]s/users), its pages at / in a browser.", r.URL.Path, stack.URL))
+		"No route for %s. The API is at %s (for example GET %[2]s/users), its pages at / in a browser.",
+		r.URL.Path, stack.URL))
 }
 
 // page registers a page of the folder pages, within the layout, if all conditions hold.
 func (c *Console) page(pattern, name, title string, conditions ...condition) {
 	if c.pages[name] == nil {
-		c.pages[name] = template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
+		c.pages[name] = template.Must(template.ParseFS(pages,
+			"pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
 	}
 	c.handle(pattern, conditions, func(w http.ResponseWriter, _ *http.Request) {
 		var page bytes.Buffer
@@ -282,7 +286,8 @@ func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
 func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 	detail, ok := c.cfg.Collector.Trace(r.PathValue("id"))
 	if !ok {
-		loopback.WriteProblem(w, http.StatusNotFound, "TraceNotFound", "The trace has not arrived yet, or newer ones have replaced it.")
+		loopback.WriteProblem(w, http.StatusNotFound, "TraceNotFound",
+			"The trace has not arrived yet, or newer ones have replaced it.")
 		return
 	}
 	writeJSON(w, struct {

@@ -40,8 +40,8 @@ func (s *Server) storageFailure() error {
 			"`RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
 			s.dataDir, reason, databaseFile, s.logFile)
 	default:
-		return fmt.Errorf("DynamoDB Local cannot use %s in %s (SQLite: %s): check its permissions and the free disk space, or "+
-			"delete the data with `RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
+		return fmt.Errorf("DynamoDB Local cannot use %s in %s (SQLite: %s): check its permissions and the free disk space, "+
+			"or delete the data with `RESET=1 go tool mage run`; the output of DynamoDB Local is in %s",
 			databaseFile, s.dataDir, reason, s.logFile)
 	}
 }

@@ -20,7 +20,7 @@ type Filter struct {
 	Method      string        // such as GET
 	Operation   string        // value of the annotation
 	Status      string        // "404", or a class: "2xx", "4xx", "5xx"
-	Text        string        // words that must all occur in IDs, names, URLs, annotations, causes, tables or log lines; in any case
+	Text        string        // words that must all occur in IDs, names, URLs, annotations, causes, tables or log lines
 	MinDuration time.Duration // 0: any
 	MaxDuration time.Duration // 0: any
 	Error       bool          // of Error, Fault and Throttle, a trace needs one of those that are set
@@ -122,7 +122,8 @@ func status(to *string) func(string) error {
 		value = strings.ToLower(value)
 		digits := strings.TrimSuffix(value, "xx")
 		number, err := strconv.Atoi(digits)
-		if err != nil || len(value) != 3 || len(digits) == 1 && (number < 1 || number > 5) || len(digits) == 3 && number < 100 {
+		if err != nil || len(value) != 3 || len(digits) == 1 && (number < 1 || number > 5) ||
+			len(digits) == 3 && number < 100 {
 			return errors.New("want a status code such as 404, or a class such as 2xx, 4xx or 5xx")
 		}
 		*to = value

@@ -310,7 +310,8 @@ func permission(s *stack, report report) {
 			}
 		}
 		if !allowed {
-			report(o.path, "API Gateway may not invoke %s for it: add an AWS::Lambda::Permission with this alias and the SourceArn %s",
+			report(o.path,
+				"API Gateway may not invoke %s for it: add an AWS::Lambda::Permission with this alias and the SourceArn %s",
 				alias.id, strings.Join(sources, " or "))
 		}
 	}
@@ -410,7 +411,8 @@ func stageExecutionLog(s *stack, report report) {
 		}) {
 			continue
 		}
-		name := "API-Gateway-Execution-Logs_" + text(stage.properties["RestApiId"]) + "/" + text(stage.properties["StageName"])
+		name := "API-Gateway-Execution-Logs_" + text(stage.properties["RestApiId"]) + "/" +
+			text(stage.properties["StageName"])
 		if !slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
 			return text(group.properties["LogGroupName"]) == name && stage.after(group)
 		}) {
@@ -458,7 +460,8 @@ func settings(stage resource) object {
 func stageMetrics(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		if text(settings(stage)["MetricsEnabled"]) != "true" {
-			report(stage.path("MethodSettings"), "set MetricsEnabled for all methods, * and /*")
+			report(stage.path("MethodSettings"),
+				"set MetricsEnabled for all methods, * and /*")
 		}
 	}
 }
@@ -467,8 +470,8 @@ func stageThrottle(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		for _, key := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
 			if n, ok := number(settings(stage)[key]); !ok || n <= 0 {
-				report(stage.path("MethodSettings"), "set %s for all methods, * and /*: otherwise one client can exhaust the account's limit",
-					key)
+				report(stage.path("MethodSettings"),
+					"set %s for all methods, * and /*: otherwise one client can exhaust the account's limit", key)
 			}
 		}
 	}

@@ -104,7 +104,8 @@ func kmsKeyOfRoles(s *stack, key string, report report) {
 }
 
 var (
-	secretName  = regexp.MustCompile(`(?i)(secret|passwo?r?d|token|credential|private_?key|access_?key|api_?key(_?value)?$)`)
+	secretName = regexp.MustCompile(
+		`(?i)(secret|passwo?r?d|token|credential|private_?key|access_?key|api_?key(_?value)?$)`)
 	secretValue = regexp.MustCompile(`\{\{resolve:(secretsmanager|ssm-secure):|\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN`)
 )
 

@@ -138,7 +138,8 @@ func documentationVersion(s *stack, report report) {
 			}
 		}
 		if !found {
-			report(stage.path("DocumentationVersion"), "got %q, want an AWS::ApiGateway::DocumentationVersion of this template", name)
+			report(stage.path("DocumentationVersion"),
+				"got %q, want an AWS::ApiGateway::DocumentationVersion of this template", name)
 		}
 	}
 }

@@ -259,7 +259,8 @@ func (s *stack) ref(path, name string) any {
 	}
 	id, _, _ := strings.Cut(name, ".")
 	if raw, ok := mapping(s.document["Resources"])[id]; ok && !s.exists("Resources."+id, mapping(raw)) {
-		s.faults[path] = "it refers to " + id + ", which does not exist with these parameters: use the same condition for both"
+		s.faults[path] = "it refers to " + id +
+			", which does not exist with these parameters: use the same condition for both"
 	}
 	return "${" + name + "}"
 }

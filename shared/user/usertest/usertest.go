@@ -374,7 +374,8 @@ func values(t *testing.T, store user.Store) {
 
 	// Numbers in forms that DynamoDB rejects.
 	unusual, err := user.Decode([]byte(`{"userId":"` + rand.Text() + `",` +
-		`"zero":0e99999999999,"negative":-0.0e-99999999999,"long":1` + strings.Repeat("0", 5000) + `e-5000,"set":{"$NS":[0e99999999999,1]}}`))
+		`"zero":0e99999999999,"negative":-0.0e-99999999999,"long":1` + strings.Repeat("0", 5000) + `e-5000,` +
+		`"set":{"$NS":[0e99999999999,1]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,8 +99,9 @@ func (c *Collection) Postman() []byte {
 func (r request) postman() postmanItem {
 	status := strconv.Itoa(r.status)
 	item := postmanItem{
-		Name:  r.name,
-		Event: []postmanEvent{event("test", "pm.test('status code "+status+"', () => pm.response.to.have.status("+status+"));")},
+		Name: r.name,
+		Event: []postmanEvent{
+			event("test", "pm.test('status code "+status+"', () => pm.response.to.have.status("+status+"));")},
 		Request: postmanRequest{
 			Method: r.method, Description: r.description, Header: postmanVariables(r.header),
 			URL: postmanURL{
