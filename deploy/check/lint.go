@@ -16,8 +16,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/docs/generate"
 	"github.com/userrequestapi/userdata/deploy/host/ansi"
-	"github.com/userrequestapi/userdata/deploy/host/node"
-	"github.com/userrequestapi/userdata/deploy/host/python"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
 const (
@@ -137,7 +136,7 @@ func selected(linters []linter, names []string) ([]linter, error) {
 
 // missingRuntime reports whether a linter cannot run because Python or Node.js is missing.
 func missingRuntime(err error) bool {
-	return errors.Is(err, python.ErrAbsent) || errors.Is(err, node.ErrAbsent)
+	return errors.Is(err, tools.ErrPythonAbsent) || errors.Is(err, tools.ErrNodeAbsent)
 }
 
 // findings returns the standard output and standard error of the program.

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/host/node"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
 // spectralFiles are the packages to install and the ruleset.
@@ -26,7 +26,7 @@ func spectral(ctx context.Context, options LintOptions) (found string, err error
 			return "", fmt.Errorf("spectral: %w", err)
 		}
 	}
-	environment, err := node.Environment(ctx, files["package.json"], files["package-lock.json"],
+	environment, err := tools.Node(ctx, files["package.json"], files["package-lock.json"],
 		func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
 	if err != nil {
 		return "", err

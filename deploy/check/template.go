@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/userrequestapi/userdata/deploy/host/python"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/deploy/template"
 	"github.com/userrequestapi/userdata/deploy/template/rules"
 )
@@ -149,7 +149,7 @@ func openAPI(ctx context.Context, options LintOptions) (string, error) {
 func pythonProgram(
 	ctx context.Context, options LintOptions, args []string, file string, content func(variant) ([]byte, error),
 ) (found string, err error) {
-	environment, err := python.Environment(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
+	environment, err := tools.Python(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
 	if err != nil {
 		return "", err
 	}

@@ -21,8 +21,8 @@ import (
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
-	"github.com/userrequestapi/userdata/deploy/host/node"
 	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -111,18 +111,18 @@ func document(t *testing.T) *contract.Document {
 
 // packages installs the packages of package.json in the folder. It skips the test with -short and, except in CI,
 // without npm.
-func packages(t *testing.T, folder string) *node.Env {
+func packages(t *testing.T, folder string) *tools.NodeEnv {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs npm and the network")
 	}
-	env, err := node.Environment(
+	env, err := tools.Node(
 		t.Context(),
 		read(t, folder, "package.json"),
 		read(t, folder, "package-lock.json"),
 		func(step string) { t.Log(step) },
 	)
-	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
-	"github.com/userrequestapi/userdata/deploy/host/python"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -36,8 +36,8 @@ const (
 func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings depend on the available time
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
-	env, err := python.Environment(t.Context(), requirements, func(text string) { t.Log(text) })
-	if errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "" {
+	env, err := tools.Python(t.Context(), requirements, func(text string) { t.Log(text) })
+	if errors.Is(err, tools.ErrPythonAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/userrequestapi/userdata/deploy/host/process"
-	"github.com/userrequestapi/userdata/deploy/host/python"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
 //go:embed requirements.txt
@@ -112,13 +112,13 @@ func start(tb testing.TB, secure bool) *Account {
 }
 
 // environment returns the Python environment of the emulator. It skips the test as [Start] does.
-func environment(tb testing.TB) *python.Env {
+func environment(tb testing.TB) *tools.PythonEnv {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("needs an emulated AWS account")
 	}
-	env, err := python.Environment(tb.Context(), requirements, func(text string) { tb.Log(text) })
-	if errors.Is(err, python.ErrAbsent) && os.Getenv("CI") == "" {
+	env, err := tools.Python(tb.Context(), requirements, func(text string) { tb.Log(text) })
+	if errors.Is(err, tools.ErrPythonAbsent) && os.Getenv("CI") == "" {
 		tb.Skip(err)
 	}
 	if err != nil {

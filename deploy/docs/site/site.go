@@ -21,7 +21,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
-	"github.com/userrequestapi/userdata/deploy/host/node"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
 var (
@@ -44,14 +44,14 @@ type Options struct {
 // requests unchanged, the public API document as openapi.json and openapi.yaml, its reference, and a page to try it
 // out. The output depends only on the checkout.
 //
-// The error names the dead links in the guides, the API document and the output. It wraps [node.ErrAbsent] if npm,
+// The error names the dead links in the guides, the API document and the output. It wraps [tools.ErrNodeAbsent] if npm,
 // which installs two scripts of the pages, is missing. Write returns an error for a folder that contains other files
 // and no site, except for names that begin with a dot, such as .git.
 func Write(ctx context.Context, options Options) (err error) {
 	if err := checkReplaceable(options.Out); err != nil {
 		return err
 	}
-	modules, err := node.Environment(ctx, packages, lock, options.Progress)
+	modules, err := tools.Node(ctx, packages, lock, options.Progress)
 	if err != nil {
 		return fmt.Errorf("install the scripts of the site: %w", err)
 	}

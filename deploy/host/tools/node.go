@@ -1,5 +1,5 @@
-// Package node installs the npm packages that the project's checks, tests and pages use.
-package node
+// Package tools installs the pinned npm packages and Python programs that the project's checks, tests and pages use.
+package tools
 
 import (
 	"bytes"
@@ -17,49 +17,49 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
-// ErrAbsent is wrapped by the error of [Environment] if the machine has no Node.js 20 or later, or no npm.
-var ErrAbsent = errors.New("no suitable Node.js")
+// ErrNodeAbsent is wrapped by the error of [Node] if the machine has no Node.js 20 or later, or no npm.
+var ErrNodeAbsent = errors.New("no suitable Node.js")
 
 const (
-	command     = "node"
+	nodeCommand = "node"
 	npm         = "npm"
 	modules     = "node_modules"
 	packageFile = "package.json"
 	lockFile    = "package-lock.json"
-	install     = "install Node.js 20 or later with npm (https://nodejs.org), so that node and npm are in the PATH"
+	nodeAdvice  = "install Node.js 20 or later with npm (https://nodejs.org), so that node and npm are in the PATH"
 )
 
-// probe prints what npm's choice of packages depends on: some packages are for one platform only.
-const probe = `if (parseInt(process.versions.node) < 20) throw new Error("it is Node.js " + process.versions.node);
+// nodeProbe prints what npm's choice of packages depends on: some packages are for one platform only.
+const nodeProbe = `if (parseInt(process.versions.node) < 20) throw new Error("it is Node.js " + process.versions.node);
 console.log(process.version, process.platform, process.arch)`
 
-// Env is a folder with installed packages.
-type Env struct{ dir string }
+// NodeEnv is a folder with installed packages.
+type NodeEnv struct{ dir string }
 
 // Program returns the path of an installed program, such as spectral. The program needs node in the PATH.
-func (e *Env) Program(name string) string { return e.Path(".bin", name) }
+func (e *NodeEnv) Program(name string) string { return e.Path(".bin", name) }
 
 // Path returns the path of a file or folder below node_modules.
-func (e *Env) Path(elem ...string) string {
+func (e *NodeEnv) Path(elem ...string) string {
 	return filepath.Join(append([]string{e.dir, modules}, elem...)...)
 }
 
-// Environment returns an environment with the packages of a package.json and its package-lock.json, which pins every
+// Node returns an environment with the packages of a package.json and its package-lock.json, which pins every
 // package by version and checksum. The environment is kept in the user's cache folder. If it does not exist, npm
 // downloads the packages with the user's configuration, and runs none of their scripts. Of several concurrent callers,
-// also in other processes, one installs and the others wait. The error wraps [ErrAbsent] if there is no Node.js 20 or
+// also in other processes, one installs and the others wait. The error wraps [ErrNodeAbsent] if there is no Node.js 20 or
 // later, or no npm. When ctx ends, the error is its cause.
-func Environment(ctx context.Context, packageJSON, lock []byte, progress func(string)) (*Env, error) {
+func Node(ctx context.Context, packageJSON, lock []byte, progress func(string)) (*NodeEnv, error) {
 	parent, err := cache.Dir("node")
 	if err != nil {
 		return nil, err
 	}
-	return environment(ctx, parent, packageJSON, lock, progress)
+	return node(ctx, parent, packageJSON, lock, progress)
 }
 
-func environment(
+func node(
 	ctx context.Context, parent string, packageJSON, lock []byte, progress func(string),
-) (*Env, error) {
+) (*NodeEnv, error) {
 	version, err := probeNode(ctx)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func environment(
 		sum := sha256.Sum256(part)
 		_, _ = digest.Write(sum[:]) // never returns an error
 	}
-	env := &Env{filepath.Join(parent, hex.EncodeToString(digest.Sum(nil)[:8]))}
+	env := &NodeEnv{filepath.Join(parent, hex.EncodeToString(digest.Sum(nil)[:8]))}
 	entry := cache.Entry{Path: env.dir, What: "packages from npm", Has: env.installed}
 	fill := func(dir string) error { return installPackages(ctx, dir, packageJSON, lock, progress) }
 	if err := entry.FillAtOnce(ctx, progress, fill); err != nil {
@@ -78,9 +78,9 @@ func environment(
 	return env, nil
 }
 
-// probeNode returns the output of [probe], or an error that wraps [ErrAbsent].
+// probeNode returns the output of [nodeProbe], or an error that wraps [ErrNodeAbsent].
 func probeNode(ctx context.Context) (string, error) {
-	version, err := run(ctx, "", command, "-e", probe)
+	version, err := runNode(ctx, "", nodeCommand, "-e", nodeProbe)
 	if err == nil {
 		_, err = exec.LookPath(npm)
 	}
@@ -88,12 +88,12 @@ func probeNode(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find Node.js: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %w; %s", ErrAbsent, err, install)
+		return "", fmt.Errorf("%w: %w; %s", ErrNodeAbsent, err, nodeAdvice)
 	}
 	return version, nil
 }
 
-func (e *Env) installed() bool {
+func (e *NodeEnv) installed() bool {
 	_, err := os.Stat(e.dir)
 	return err == nil
 }
@@ -106,7 +106,7 @@ func installPackages(ctx context.Context, dir string, packageJSON, lock []byte, 
 		return fmt.Errorf("write %s and %s: %w", packageFile, lockFile, err)
 	}
 	progress("Installing packages from npm, once…")
-	_, err := run(ctx, dir, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--no-update-notifier")
+	_, err := runNode(ctx, dir, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--no-update-notifier")
 	if ctx.Err() != nil {
 		return fmt.Errorf("install packages from npm: %w", context.Cause(ctx))
 	}
@@ -116,23 +116,23 @@ func installPackages(ctx context.Context, dir string, packageJSON, lock []byte, 
 	return nil
 }
 
-// run runs a program in dir and returns its standard output. The error includes the reason printed to standard error.
-func run(ctx context.Context, dir, name string, args ...string) (string, error) {
+// runNode runs a program in dir and returns its standard output. The error includes the reason printed to standard error.
+func runNode(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := process.Run(ctx, cmd)
 	if err != nil && ctx.Err() == nil {
-		if text := reason(stderr.String()); text != "" {
+		if text := npmReason(stderr.String()); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
 	}
 	return stdout.String(), err
 }
 
-// reason joins the error lines of npm or Node.js, without the path of npm's log.
-func reason(printed string) string {
+// npmReason joins the error lines of npm or Node.js, without the path of npm's log.
+func npmReason(printed string) string {
 	var reasons []string
 	for line := range strings.Lines(printed) {
 		text, isNPM := strings.CutPrefix(strings.TrimSpace(line), "npm error ")

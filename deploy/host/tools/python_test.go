@@ -1,4 +1,4 @@
-package python_test
+package tools_test
 
 import (
 	"context"
@@ -11,13 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/host/python"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	six         = "six==1.17.0 --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274\n"
@@ -36,7 +32,7 @@ func requirePython(t *testing.T) {
 	}
 }
 
-func wantSix(t *testing.T, env *python.Env) {
+func wantSix(t *testing.T, env *tools.PythonEnv) {
 	t.Helper()
 	out, err := exec.Command(env.Program("python"), "-I", "-c", "import six; print(six.__version__)").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "1.17.0" {
@@ -44,13 +40,13 @@ func wantSix(t *testing.T, env *python.Env) {
 	}
 }
 
-func TestEnvironment_IsInstalledOnce(t *testing.T) {
+func TestPython_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requirePython(t)
 	parent := t.TempDir()
 	for _, want := range []int{1, 0} {
 		var progress []string
-		env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(text string) { progress = append(progress, text) })
+		env, err := tools.PythonIn(t.Context(), parent, []byte(six), func(text string) { progress = append(progress, text) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +57,7 @@ func TestEnvironment_IsInstalledOnce(t *testing.T) {
 	}
 }
 
-func TestEnvironment_Refuses(t *testing.T) {
+func TestPython_Refuses(t *testing.T) {
 	t.Parallel()
 	requirePython(t)
 	tests := []struct {
@@ -77,15 +73,15 @@ func TestEnvironment_Refuses(t *testing.T) {
 			if tt.long {
 				testenv.SkipUnlessAll(t)
 			}
-			_, err := python.EnvironmentIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
-			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, python.ErrAbsent) {
+			_, err := tools.PythonIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
+			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, tools.ErrPythonAbsent) {
 				t.Errorf("got error %v, want %q in it", err, tt.want)
 			}
 		})
 	}
 }
 
-func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
+func TestPython_InterruptedIsReinstalled(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
 	requirePython(t)
@@ -101,7 +97,7 @@ func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	_, err := python.EnvironmentIn(ctx, parent, []byte(six), func(string) {})
+	_, err := tools.PythonIn(ctx, parent, []byte(six), func(string) {})
 	cancel(nil)
 	group.Wait()
 	if !errors.Is(err, stopped) {
@@ -116,7 +112,7 @@ func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	env, err := python.EnvironmentIn(t.Context(), parent, []byte(six), func(string) {})
+	env, err := tools.PythonIn(t.Context(), parent, []byte(six), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +122,7 @@ func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 	}
 }
 
-func TestEnvironment_NoSuitablePython(t *testing.T) {
+func TestPython_NoneSuitable(t *testing.T) {
 	// A wrapper script would need more than this program in PATH.
 	python3, missing := exec.Command("python3", "-c", "import sys; print(sys.executable, end='')").Output()
 	tests := []struct {
@@ -148,23 +144,11 @@ func TestEnvironment_NoSuitablePython(t *testing.T) {
 				script(t, filepath.Join(dir, "python3"), `exec "`+string(python3)+`" -c 'import sys; `+tt.patch+`; exec(sys.argv[1])' "$3"`)
 			}
 			t.Setenv("PATH", dir)
-			_, err := python.Environment(t.Context(), []byte(six), func(string) {})
-			if !errors.Is(err, python.ErrAbsent) || !strings.Contains(err.Error(), tt.want) ||
+			_, err := tools.Python(t.Context(), []byte(six), func(string) {})
+			if !errors.Is(err, tools.ErrPythonAbsent) || !strings.Contains(err.Error(), tt.want) ||
 				!strings.Contains(err.Error(), "install Python 3.11") {
-				t.Errorf("got error %v, want %v with %q and the installation advice", err, python.ErrAbsent, tt.want)
+				t.Errorf("got error %v, want %v with %q and the installation advice", err, tools.ErrPythonAbsent, tt.want)
 			}
 		})
-	}
-}
-
-// script writes an executable shell script that does not need PATH.
-func script(t *testing.T, name, body string) {
-	t.Helper()
-	// A child writes it: a concurrent fork could inherit a file open for writing, and running it would fail with
-	// ETXTBSY.
-	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
-	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
 	}
 }

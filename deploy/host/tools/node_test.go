@@ -1,4 +1,4 @@
-package node_test
+package tools_test
 
 import (
 	"context"
@@ -9,12 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
-	"github.com/userrequestapi/userdata/deploy/host/node"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	packageJSON = `{"private": true, "dependencies": {"semver": "7.7.2"}}`
@@ -38,8 +34,8 @@ func requireNPM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs npm and the network")
 	}
-	err := node.Probe(t.Context())
-	if errors.Is(err, node.ErrAbsent) && os.Getenv("CI") == "" {
+	err := tools.ProbeNode(t.Context())
+	if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -47,7 +43,7 @@ func requireNPM(t *testing.T) {
 	}
 }
 
-func wantSemver(t *testing.T, env *node.Env) {
+func wantSemver(t *testing.T, env *tools.NodeEnv) {
 	t.Helper()
 	out, err := exec.Command(env.Program("semver"), "1.2.3", "--increment").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "1.2.4" {
@@ -59,13 +55,13 @@ func wantSemver(t *testing.T, env *node.Env) {
 	}
 }
 
-func TestEnvironment_IsInstalledOnce(t *testing.T) {
+func TestNode_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
 	for _, want := range []int{1, 0} {
 		var progress []string
-		env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { progress = append(progress, text) })
+		env, err := tools.NodeIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { progress = append(progress, text) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +72,7 @@ func TestEnvironment_IsInstalledOnce(t *testing.T) {
 	}
 }
 
-func TestEnvironment_Refuses(t *testing.T) {
+func TestNode_Refuses(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	for name, test := range map[string]struct{ packageJSON, lock, want string }{
@@ -89,8 +85,8 @@ func TestEnvironment_Refuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
-			_, err := node.EnvironmentIn(t.Context(), parent, []byte(test.packageJSON), []byte(test.lock), func(string) {})
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, node.ErrAbsent) {
+			_, err := tools.NodeIn(t.Context(), parent, []byte(test.packageJSON), []byte(test.lock), func(string) {})
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, tools.ErrNodeAbsent) {
 				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 			left, err := filepath.Glob(filepath.Join(parent, "*"))
@@ -101,13 +97,13 @@ func TestEnvironment_Refuses(t *testing.T) {
 	}
 }
 
-func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
+func TestNode_InterruptedIsReinstalled(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err := node.EnvironmentIn(ctx, parent, []byte(packageJSON), []byte(lock), func(string) { cancel(stopped) })
+	_, err := tools.NodeIn(ctx, parent, []byte(packageJSON), []byte(lock), func(string) { cancel(stopped) })
 	if !errors.Is(err, stopped) {
 		t.Fatalf("got error %v, want %v", err, stopped)
 	}
@@ -119,7 +115,7 @@ func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Dir(leftover), 0o750), os.WriteFile(leftover, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	env, err := node.EnvironmentIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(string) {})
+	env, err := tools.NodeIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +125,7 @@ func TestEnvironment_InterruptedIsReinstalled(t *testing.T) {
 	}
 }
 
-func TestEnvironment_NoSuitableNode(t *testing.T) {
+func TestNode_NoneSuitable(t *testing.T) {
 	for name, test := range map[string]struct {
 		programs map[string]string // shell commands by the name of the program
 		want     string
@@ -144,17 +140,17 @@ func TestEnvironment_NoSuitableNode(t *testing.T) {
 				script(t, filepath.Join(dir, program), body)
 			}
 			t.Setenv("PATH", dir)
-			_, err := node.Environment(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
-			if !errors.Is(err, node.ErrAbsent) || !strings.Contains(err.Error(), test.want) ||
+			_, err := tools.Node(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
+			if !errors.Is(err, tools.ErrNodeAbsent) || !strings.Contains(err.Error(), test.want) ||
 				!strings.Contains(err.Error(), "install Node.js 20") {
-				t.Errorf("got error %v, want %v with %q and the installation advice", err, node.ErrAbsent, test.want)
+				t.Errorf("got error %v, want %v with %q and the installation advice", err, tools.ErrNodeAbsent, test.want)
 			}
 		})
 	}
 }
 
-// TestEnvironment_OldNode checks that the probe compares the version.
-func TestEnvironment_OldNode(t *testing.T) {
+// TestNode_OldVersion checks that the probe compares the version.
+func TestNode_OldVersion(t *testing.T) {
 	requireNPM(t)
 	program, err := exec.LookPath("node")
 	if err != nil {
@@ -164,32 +160,20 @@ func TestEnvironment_OldNode(t *testing.T) {
 	script(t, filepath.Join(dir, "node"),
 		`exec "`+program+`" -e 'Object.defineProperty(process, "versions", {value: {node: "18.20.0"}}); eval(process.argv[1])' "$2"`)
 	t.Setenv("PATH", dir)
-	_, err = node.Environment(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
-	if !errors.Is(err, node.ErrAbsent) || !strings.Contains(err.Error(), "it is Node.js 18.20.0") {
-		t.Errorf("got error %v, want %v", err, node.ErrAbsent)
+	_, err = tools.Node(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
+	if !errors.Is(err, tools.ErrNodeAbsent) || !strings.Contains(err.Error(), "it is Node.js 18.20.0") {
+		t.Errorf("got error %v, want %v", err, tools.ErrNodeAbsent)
 	}
 }
 
-// TestEnvironment_InterruptedBefore checks that an ended context is not reported as a missing program.
-func TestEnvironment_InterruptedBefore(t *testing.T) {
+// TestNode_InterruptedBefore checks that an ended context is not reported as a missing program.
+func TestNode_InterruptedBefore(t *testing.T) {
 	t.Parallel()
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stopped)
-	_, err := node.EnvironmentIn(ctx, t.TempDir(), []byte(packageJSON), []byte(lock), func(string) {})
-	if !errors.Is(err, stopped) || errors.Is(err, node.ErrAbsent) {
+	_, err := tools.NodeIn(ctx, t.TempDir(), []byte(packageJSON), []byte(lock), func(string) {})
+	if !errors.Is(err, stopped) || errors.Is(err, tools.ErrNodeAbsent) {
 		t.Errorf("got error %v, want %v", err, stopped)
-	}
-}
-
-// script writes an executable shell script that does not need PATH.
-func script(t *testing.T, name, body string) {
-	t.Helper()
-	// A child writes it: a concurrent fork could inherit a file open for writing, and running it would fail with
-	// ETXTBSY.
-	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
-	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
 	}
 }
