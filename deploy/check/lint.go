@@ -136,7 +136,7 @@ func selected(linters []linter, names []string) ([]linter, error) {
 
 // missingRuntime reports whether a linter cannot run because Python or Node.js is missing.
 func missingRuntime(err error) bool {
-	return errors.Is(err, tools.ErrPythonAbsent) || errors.Is(err, tools.ErrNodeAbsent)
+	return errors.Is(err, tools.ErrAbsent)
 }
 
 // findings returns the standard output and standard error of the program.

@@ -111,7 +111,7 @@ func document(t *testing.T) *contract.Document {
 
 // packages installs the packages of package.json in the folder. It skips the test with -short and, except in CI,
 // without npm.
-func packages(t *testing.T, folder string) *tools.NodeEnv {
+func packages(t *testing.T, folder string) *tools.Env {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs npm and the network")
@@ -122,7 +122,7 @@ func packages(t *testing.T, folder string) *tools.NodeEnv {
 		read(t, folder, "package-lock.json"),
 		func(step string) { t.Log(step) },
 	)
-	if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

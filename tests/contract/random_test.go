@@ -37,7 +37,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
 	env, err := tools.Python(t.Context(), requirements, func(text string) { t.Log(text) })
-	if errors.Is(err, tools.ErrPythonAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

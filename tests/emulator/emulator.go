@@ -112,13 +112,13 @@ func start(tb testing.TB, secure bool) *Account {
 }
 
 // environment returns the Python environment of the emulator. It skips the test as [Start] does.
-func environment(tb testing.TB) *tools.PythonEnv {
+func environment(tb testing.TB) *tools.Env {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("needs an emulated AWS account")
 	}
 	env, err := tools.Python(tb.Context(), requirements, func(text string) { tb.Log(text) })
-	if errors.Is(err, tools.ErrPythonAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		tb.Skip(err)
 	}
 	if err != nil {

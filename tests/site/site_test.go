@@ -55,7 +55,7 @@ func TestSite(t *testing.T) {
 func write(t *testing.T, root, dir string) {
 	t.Helper()
 	err := site.Write(t.Context(), site.Options{Root: root, Out: dir, Progress: func(step string) { t.Log(step) }})
-	if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {

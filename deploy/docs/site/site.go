@@ -44,7 +44,7 @@ type Options struct {
 // requests unchanged, the public API document as openapi.json and openapi.yaml, its reference, and a page to try it
 // out. The output depends only on the checkout.
 //
-// The error names the dead links in the guides, the API document and the output. It wraps [tools.ErrNodeAbsent] if npm,
+// The error names the dead links in the guides, the API document and the output. It wraps [tools.ErrAbsent] if npm,
 // which installs two scripts of the pages, is missing. Write returns an error for a folder that contains other files
 // and no site, except for names that begin with a dot, such as .git.
 func Write(ctx context.Context, options Options) (err error) {

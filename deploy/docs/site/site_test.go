@@ -386,7 +386,7 @@ func TestWrite(t *testing.T) {
 	}
 	write := func() map[string]string {
 		err := site.Write(t.Context(), site.Options{Root: "../../..", Out: out, Progress: func(step string) { t.Log(step) }})
-		if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
+		if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 			t.Skip(err)
 		}
 		if err != nil {
@@ -424,8 +424,8 @@ func TestWriteRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := site.Options{Root: "../../..", Out: mine, Progress: func(string) {}}
-	if err := site.Write(t.Context(), options); !errors.Is(err, tools.ErrNodeAbsent) {
-		t.Errorf("without npm: got %v, want %v", err, tools.ErrNodeAbsent)
+	if err := site.Write(t.Context(), options); !errors.Is(err, tools.ErrAbsent) {
+		t.Errorf("without npm: got %v, want %v", err, tools.ErrAbsent)
 	}
 	if err := os.WriteFile(filepath.Join(mine, "index.html"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ func requireNPM(t *testing.T) {
 		t.Skip("needs npm and the network")
 	}
 	err := tools.ProbeNode(t.Context())
-	if errors.Is(err, tools.ErrNodeAbsent) && os.Getenv("CI") == "" {
+	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -43,7 +43,7 @@ func requireNPM(t *testing.T) {
 	}
 }
 
-func wantSemver(t *testing.T, env *tools.NodeEnv) {
+func wantSemver(t *testing.T, env *tools.Env) {
 	t.Helper()
 	out, err := exec.Command(env.Program("semver"), "1.2.3", "--increment").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "1.2.4" {
@@ -59,17 +59,9 @@ func TestNode_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requireNPM(t)
 	parent := t.TempDir()
-	for _, want := range []int{1, 0} {
-		var progress []string
-		env, err := tools.NodeIn(t.Context(), parent, []byte(packageJSON), []byte(lock), func(text string) { progress = append(progress, text) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantSemver(t, env)
-		if len(progress) != want {
-			t.Errorf("progress = %q, want %d lines", progress, want)
-		}
-	}
+	wantInstalledOnce(t, func(progress func(string)) (*tools.Env, error) {
+		return tools.NodeIn(t.Context(), parent, []byte(packageJSON), []byte(lock), progress)
+	}, wantSemver)
 }
 
 func TestNode_Refuses(t *testing.T) {
@@ -86,7 +78,7 @@ func TestNode_Refuses(t *testing.T) {
 			t.Parallel()
 			parent := t.TempDir()
 			_, err := tools.NodeIn(t.Context(), parent, []byte(test.packageJSON), []byte(test.lock), func(string) {})
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, tools.ErrNodeAbsent) {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, tools.ErrAbsent) {
 				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
 			left, err := filepath.Glob(filepath.Join(parent, "*"))
@@ -141,10 +133,7 @@ func TestNode_NoneSuitable(t *testing.T) {
 			}
 			t.Setenv("PATH", dir)
 			_, err := tools.Node(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
-			if !errors.Is(err, tools.ErrNodeAbsent) || !strings.Contains(err.Error(), test.want) ||
-				!strings.Contains(err.Error(), "install Node.js 20") {
-				t.Errorf("got error %v, want %v with %q and the installation advice", err, tools.ErrNodeAbsent, test.want)
-			}
+			wantAbsent(t, err, test.want, "install Node.js 20")
 		})
 	}
 }
@@ -161,9 +150,7 @@ func TestNode_OldVersion(t *testing.T) {
 		`exec "`+program+`" -e 'Object.defineProperty(process, "versions", {value: {node: "18.20.0"}}); eval(process.argv[1])' "$2"`)
 	t.Setenv("PATH", dir)
 	_, err = tools.Node(t.Context(), []byte(packageJSON), []byte(lock), func(string) {})
-	if !errors.Is(err, tools.ErrNodeAbsent) || !strings.Contains(err.Error(), "it is Node.js 18.20.0") {
-		t.Errorf("got error %v, want %v", err, tools.ErrNodeAbsent)
-	}
+	wantAbsent(t, err, "it is Node.js 18.20.0", "install Node.js 20")
 }
 
 // TestNode_InterruptedBefore checks that an ended context is not reported as a missing program.
@@ -173,7 +160,7 @@ func TestNode_InterruptedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stopped)
 	_, err := tools.NodeIn(ctx, t.TempDir(), []byte(packageJSON), []byte(lock), func(string) {})
-	if !errors.Is(err, stopped) || errors.Is(err, tools.ErrNodeAbsent) {
+	if !errors.Is(err, stopped) || errors.Is(err, tools.ErrAbsent) {
 		t.Errorf("got error %v, want %v", err, stopped)
 	}
 }

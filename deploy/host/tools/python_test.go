@@ -32,7 +32,7 @@ func requirePython(t *testing.T) {
 	}
 }
 
-func wantSix(t *testing.T, env *tools.PythonEnv) {
+func wantSix(t *testing.T, env *tools.Env) {
 	t.Helper()
 	out, err := exec.Command(env.Program("python"), "-I", "-c", "import six; print(six.__version__)").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "1.17.0" {
@@ -44,17 +44,9 @@ func TestPython_IsInstalledOnce(t *testing.T) {
 	t.Parallel()
 	requirePython(t)
 	parent := t.TempDir()
-	for _, want := range []int{1, 0} {
-		var progress []string
-		env, err := tools.PythonIn(t.Context(), parent, []byte(six), func(text string) { progress = append(progress, text) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantSix(t, env)
-		if len(progress) != want {
-			t.Errorf("progress = %q, want %d lines", progress, want)
-		}
-	}
+	wantInstalledOnce(t, func(progress func(string)) (*tools.Env, error) {
+		return tools.PythonIn(t.Context(), parent, []byte(six), progress)
+	}, wantSix)
 }
 
 func TestPython_Refuses(t *testing.T) {
@@ -74,7 +66,7 @@ func TestPython_Refuses(t *testing.T) {
 				testenv.SkipUnlessAll(t)
 			}
 			_, err := tools.PythonIn(t.Context(), t.TempDir(), []byte(tt.requirements), func(string) {})
-			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, tools.ErrPythonAbsent) {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || errors.Is(err, tools.ErrAbsent) {
 				t.Errorf("got error %v, want %q in it", err, tt.want)
 			}
 		})
@@ -145,10 +137,7 @@ func TestPython_NoneSuitable(t *testing.T) {
 			}
 			t.Setenv("PATH", dir)
 			_, err := tools.Python(t.Context(), []byte(six), func(string) {})
-			if !errors.Is(err, tools.ErrPythonAbsent) || !strings.Contains(err.Error(), tt.want) ||
-				!strings.Contains(err.Error(), "install Python 3.11") {
-				t.Errorf("got error %v, want %v with %q and the installation advice", err, tools.ErrPythonAbsent, tt.want)
-			}
+			wantAbsent(t, err, tt.want, "install Python 3.11")
 		})
 	}
 }
