@@ -21,7 +21,6 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/observe"
-	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -311,8 +310,7 @@ func (f *fake) run(ctx context.Context, do target, s observe.Settings) (shown, s
 	if s.Out == nil {
 		s.Out = &out
 	}
-	poll := s.Poll
-	s.Settings = release.Settings{Root: f.root, Stage: "test", Poll: poll, Printer: progress.New(&notes, progress.Options{})}
+	s.Root, s.Stage, s.Printer = f.root, "test", progress.New(&notes, progress.Options{})
 	err = do(ctx, s)
 	return out.String(), notes.String(), err
 }

@@ -42,7 +42,7 @@ const (
 // request it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With
 // Follow it returns nil when the context ends.
 func Logs(ctx context.Context, s Settings) error {
-	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
+	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
 		l, err := openLogs(d, s.Functions)
 		if err != nil {
 			return err

@@ -153,7 +153,7 @@ func TestLogs_NoRole(t *testing.T) {
 		}
 	}
 	f.mu.Unlock()
-	_, said, err := f.run(ctx, observe.Logs, observe.Settings{Follow: true, Settings: release.Settings{Poll: time.Millisecond}})
+	_, said, err := f.run(ctx, observe.Logs, observe.Settings{Follow: true, CommonSettings: release.CommonSettings{Poll: time.Millisecond}})
 	if err != nil || strings.Count(said, problem) != 1 {
 		t.Errorf("error = %v, want the problem once while following:\n%s", err, said)
 	}

@@ -20,7 +20,7 @@ import (
 
 // Settings selects the traces and lines to show, and the format.
 type Settings struct {
-	release.Settings // Poll is the polling interval for new lines
+	release.CommonSettings // Poll is the polling interval for new lines
 
 	Out   io.Writer
 	Width int  // terminal width in columns; 0 means that Out is not a terminal
@@ -59,9 +59,9 @@ var (
 	status    = regexp.MustCompile(`^[1-5](\d{2}|xx)$`)
 )
 
-// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] for a deployed
-// stage, and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION,
-// FOLLOW, JSON and NO_COLOR. Results are written to out, progress to standard error.
+// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] that select and
+// access a stage, and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL,
+// FUNCTION, FOLLOW, JSON and NO_COLOR. Results are written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	deployed, err := release.FromEnvironment(root, os.Stderr, getenv)
 	if err != nil {
@@ -69,7 +69,8 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	}
 	variables := environment.New(getenv)
 	s := Settings{
-		Settings:  deployed,
+		CommonSettings: deployed.CommonSettings,
+
 		Out:       out,
 		JSON:      variables.Flag("JSON", false),
 		Since:     variables.Duration("SINCE", 0),

@@ -26,13 +26,13 @@ func TestFromEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = out.Close() })
-	prod := release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}
+	prod := release.CommonSettings{Root: "root", Stage: "prod"}
 	tests := []struct {
 		name      string
 		variables map[string]string
 		want      observe.Settings
 	}{
-		{"defaults", nil, observe.Settings{Settings: prod}},
+		{"defaults", nil, observe.Settings{CommonSettings: prod}},
 		{
 			"traces",
 			map[string]string{
@@ -40,7 +40,7 @@ func TestFromEnvironment(t *testing.T) {
 				"LIMIT": "10", "JSON": "1",
 			},
 			observe.Settings{
-				Settings: prod, Fault: true, Error: true, Throttle: true, ColdStart: true, Slower: 500 * time.Millisecond, Since: time.Hour,
+				CommonSettings: prod, Fault: true, Error: true, Throttle: true, ColdStart: true, Slower: 500 * time.Millisecond, Since: time.Hour,
 				Operation: "getUser", Status: "5xx", Limit: 10, JSON: true,
 			},
 		},
@@ -49,13 +49,13 @@ func TestFromEnvironment(t *testing.T) {
 			map[string]string{"STAGE": "dev", "TRACE": "Root=" + id + ";Parent=53995c3f42cd8ad8;Sampled=1", "REQUEST": "8fbe593b-1c0a", "LEVEL": "warn",
 				"FUNCTION": "get,put access", "SINCE": "7d"},
 			observe.Settings{
-				Settings: release.Settings{Root: "root", Stage: "dev", Smoke: true, Drift: true, Serve: true}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
+				CommonSettings: release.CommonSettings{Root: "root", Stage: "dev"}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
 				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour,
 			},
 		},
 		{
 			"follow", map[string]string{"FOLLOW": "1"},
-			observe.Settings{Settings: release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}, Follow: true},
+			observe.Settings{CommonSettings: prod, Follow: true},
 		},
 	}
 	for _, tt := range tests {

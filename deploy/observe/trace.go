@@ -28,7 +28,7 @@ import (
 // reason. If either the trace or the lines are unavailable, Trace shows the other before it returns the error.
 func Trace(ctx context.Context, s Settings, id string) error {
 	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
-	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
+	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
 		l, err := openLogs(d, nil)
 		if err != nil {
 			return err

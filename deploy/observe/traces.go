@@ -34,7 +34,7 @@ func Traces(ctx context.Context, s Settings) error {
 	if s.TraceID != "" {
 		return Trace(ctx, s, s.TraceID)
 	}
-	return release.Look(ctx, s.Settings, func(ctx context.Context, d *release.Deployed) error {
+	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
 		if s.Since > kept {
 			return release.WithCode(
 				release.CodeSettings,

@@ -168,14 +168,14 @@ type target = func(context.Context, release.Settings) error
 // run runs a target on the stage and returns its output.
 func (a *account) run(ctx context.Context, do target, changes ...func(*release.Settings)) (string, error) {
 	var out bytes.Buffer
-	settings := release.Settings{
+	settings := release.Settings{CommonSettings: release.CommonSettings{
 		Root:     a.root,
 		Stage:    "test",
 		Endpoint: a.endpoint,
 		Poll:     time.Millisecond,
 		Printer:  progress.New(&out, progress.Options{}),
 		Line:     command.Line{Stage: "test", AWS: []string{"AWS_PROFILE=deployer", "AWS_REGION=" + changesettest.Region}},
-	}
+	}}
 	for _, change := range changes {
 		change(&settings)
 	}

@@ -23,8 +23,10 @@ type Deployed struct {
 }
 
 // Look calls do with a deployed stage, which do must not change. It returns the error with its exit code.
-func Look(ctx context.Context, settings Settings, do func(context.Context, *Deployed) error) error {
-	return run(ctx, settings, "", func(ctx context.Context, s *session) error { return inspect(ctx, s, do) })
+func Look(ctx context.Context, settings CommonSettings, do func(context.Context, *Deployed) error) error {
+	return run(ctx, Settings{CommonSettings: settings}, "", func(ctx context.Context, s *session) error {
+		return inspect(ctx, s, do)
+	})
 }
 
 func inspect(ctx context.Context, s *session, do func(context.Context, *Deployed) error) error {

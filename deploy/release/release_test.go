@@ -36,7 +36,7 @@ func TestFromEnvironment(t *testing.T) {
 		variables map[string]string
 		want      release.Settings
 	}{
-		{"defaults", nil, release.Settings{Root: "root", Stage: "prod", Smoke: true, Drift: true, Serve: true}},
+		{"defaults", nil, release.Settings{CommonSettings: release.CommonSettings{Root: "root", Stage: "prod"}, Smoke: true, Drift: true, Serve: true}},
 		{
 			"all",
 			map[string]string{
@@ -56,16 +56,18 @@ func TestFromEnvironment(t *testing.T) {
 				"REVERT_DRIFT":  "1",
 			},
 			release.Settings{
-				Root:         "root",
-				Stage:        "dev",
+				CommonSettings: release.CommonSettings{
+					Root:      "root",
+					Stage:     "dev",
+					CallsFile: "calls",
+					Poll:      100 * time.Millisecond,
+				},
 				InvokeURL:    "http://127.0.0.1:1",
 				Token:        "t",
 				ReplaceTable: "r",
 				DeleteTable:  "d",
 				Confirm:      "c",
-				CallsFile:    "calls",
 				Port:         3001,
-				Poll:         100 * time.Millisecond,
 				RevertDrift:  true,
 			},
 		},
@@ -191,7 +193,7 @@ func TestInvalidSettings(t *testing.T) {
 	}{
 		{
 			name:     "no such stage",
-			settings: release.Settings{Stage: "tset"},
+			settings: release.Settings{CommonSettings: release.CommonSettings{Stage: "tset"}},
 			code:     release.CodeSettings,
 			want:     `there is no stage "tset" (stages: test)`,
 		},
@@ -252,10 +254,12 @@ func TestInvalidSettings(t *testing.T) {
 			want:     "want the stage's name test, got prod",
 		},
 		{
-			name:     "not confirmed by the user",
-			settings: release.Settings{Ask: func(string) (string, error) { return "no", nil }},
-			code:     release.CodeRefused,
-			want:     "want the stage's name test, got no",
+			name: "not confirmed by the user",
+			settings: release.Settings{
+				CommonSettings: release.CommonSettings{Ask: func(string) (string, error) { return "no", nil }},
+			},
+			code: release.CodeRefused,
+			want: "want the stage's name test, got no",
 		},
 	}
 	for _, tt := range tests {
@@ -307,9 +311,9 @@ func TestInterrupted(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "")
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	err := release.Deploy(ctx, release.Settings{
+	err := release.Deploy(ctx, release.Settings{CommonSettings: release.CommonSettings{
 		Root: workspace(t, ""), Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
-	})
+	}})
 	if code(err) != release.CodeInterrupted {
 		t.Errorf("error = %v with code %d, want %d", err, code(err), release.CodeInterrupted)
 	}
@@ -333,9 +337,9 @@ func TestLastingFault(t *testing.T) { //nolint:paralleltest // sets the endpoint
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		started := time.Now()
-		err := release.Status(t.Context(), release.Settings{
+		err := release.Status(t.Context(), release.Settings{CommonSettings: release.CommonSettings{
 			Root: root, Stage: "test", Endpoint: server.URL, Printer: progress.New(&out, progress.Options{}),
-		})
+		}})
 		if took := time.Since(started); code(err) != release.CodeFailed || took > time.Minute {
 			t.Errorf("error = %v with code %d after %s, want code %d within a minute", err, code(err), took, release.CodeFailed)
 		}
@@ -354,9 +358,9 @@ func TestTemplate(t *testing.T) {
 	root := functions(t)
 	setContract(t, root)
 	var out bytes.Buffer
-	err := release.Template(t.Context(), release.Settings{
+	err := release.Template(t.Context(), release.Settings{CommonSettings: release.CommonSettings{
 		Root: root, Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
-	}, &out)
+	}}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}

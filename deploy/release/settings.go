@@ -4,6 +4,7 @@ package release
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,27 @@ import (
 
 const defaultStage = "prod"
 
-// Settings configure a target. The environment variables and files of the AWS SDK, such as AWS_REGION, AWS_PROFILE and
-// AWS_ENDPOINT_URL, apply too.
-type Settings struct {
+// CommonSettings select a stage and configure how targets access it and report progress. The environment variables and
+// files of the AWS SDK, such as AWS_REGION, AWS_PROFILE and AWS_ENDPOINT_URL, apply too.
+type CommonSettings struct {
 	Root  string // the workspace
 	Stage string // the name of a file in deploy/stages, without .yaml
+	// Poll is the polling interval; 0 means 2 s.
+	Poll time.Duration
+
+	CallsFile string // file to which the name of each AWS call is appended; "" disables it
+
+	Line    command.Line // writes the commands in messages
+	Printer *progress.Printer
+	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
+	Endpoint string
+	// Ask asks the user a question; nil if there is no terminal.
+	Ask func(question string) (string, error)
+}
+
+// Settings configure a target.
+type Settings struct {
+	CommonSettings
 
 	Smoke bool // whether to run the smoke test after a deployment
 	Drift bool // whether to detect drift, which takes a while
@@ -43,8 +60,6 @@ type Settings struct {
 	Token string
 
 	AtOnce bool // whether new code takes all traffic at once, whatever the stage's DeploymentPreference
-	// Poll is the polling interval; 0 means 2 s.
-	Poll time.Duration
 
 	ReplaceTable string // the name of the table that may be replaced or removed from the stack
 	DeleteTable  string // the name of the table that [Destroy] deletes with all its users
@@ -56,15 +71,6 @@ type Settings struct {
 	Serve bool
 	// Browse opens a URL in a browser and returns when ctx ends at the latest. nil opens none.
 	Browse func(ctx context.Context, url string) error
-
-	CallsFile string // file to which the name of each AWS call is appended; "" disables it
-
-	Line    command.Line // writes the commands in messages
-	Printer *progress.Printer
-	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
-	Endpoint string
-	// Ask asks the user a question; nil if there is no terminal.
-	Ask func(question string) (string, error)
 }
 
 // FromEnvironment reads the settings of a target from environment variables: STAGE, JSON, SMOKE, DRIFT, REVERT_DRIFT,
@@ -73,18 +79,17 @@ type Settings struct {
 // JSON=1. A browser is opened only if out is a terminal, and not with BROWSER=none or JSON=1.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	s := Settings{
-		Root:         root,
-		Stage:        defaultStage,
+		CommonSettings: CommonSettings{
+			Root:      root,
+			Stage:     cmp.Or(getenv("STAGE"), defaultStage),
+			CallsFile: getenv("AWS_CALLS"),
+			Line:      command.New(getenv),
+		},
 		InvokeURL:    getenv("INVOKE_URL"),
 		Token:        getenv("TOKEN"),
 		ReplaceTable: getenv("REPLACE_TABLE"),
 		DeleteTable:  getenv("DELETE_TABLE"),
 		Confirm:      getenv("CONFIRM"),
-		CallsFile:    getenv("AWS_CALLS"),
-		Line:         command.New(getenv),
-	}
-	if stage := getenv("STAGE"); stage != "" {
-		s.Stage = stage
 	}
 	variables := environment.New(getenv)
 	s.Smoke = variables.Flag("SMOKE", true)
