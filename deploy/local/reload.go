@@ -20,6 +20,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -311,17 +312,16 @@ func (i *invocationTimes) last(arn string) time.Time {
 type invoker struct{ stack *Stack }
 
 // Invoke implements [apigateway.Invoker].
-func (i invoker) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
-	response []byte, requestID, functionError string, err error,
-) {
-	i.stack.invocations.record(functionARN)
+func (i invoker) Invoke(ctx context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
+	i.stack.invocations.record(arn)
 	for _, f := range i.stack.resources.Load().Functions() {
-		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed && f.ARN == functionARN {
-			response, err = buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
-			return response, "", "", err
+		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed && f.ARN == arn {
+			response, err := buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
+			return apigateway.InvokeOutput{Payload: response}, err
 		}
 	}
-	return i.stack.Host.Invoke(ctx, functionARN, traceHeader, payload)
+	output, err := i.stack.Host.Invoke(ctx, arn, trace, payload)
+	return apigateway.InvokeOutput(output), err
 }
 
 const buildFailedCode = "BuildFailed"

@@ -17,8 +17,8 @@ import (
 // notFound is an invoker that responds 404 to every request.
 type notFound struct{}
 
-func (notFound) Invoke(context.Context, string, string, []byte) (payload []byte, requestID, functionError string, err error) {
-	return []byte(`{"statusCode":404,"body":"{}"}`), "8fbe593b", "", nil
+func (notFound) Invoke(context.Context, string, string, []byte) (apigateway.InvokeOutput, error) {
+	return apigateway.InvokeOutput{RequestID: "8fbe593b", Payload: []byte(`{"statusCode":404,"body":"{}"}`)}, nil
 }
 
 // TestAccessLog checks the access log of the local gateway: each line is JSON that explains the response and has no data

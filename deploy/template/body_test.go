@@ -359,9 +359,9 @@ func TestGatewayResponses(t *testing.T) {
 // nothing is an invoker that fails the test when it is called.
 type nothing struct{ t *testing.T }
 
-func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (payload []byte, requestID, functionError string, err error) {
+func (n nothing) Invoke(_ context.Context, arn, _ string, _ []byte) (apigateway.InvokeOutput, error) {
 	n.t.Errorf("%s was invoked", arn)
-	return nil, "", "", nil
+	return apigateway.InvokeOutput{}, nil
 }
 
 // TestIndex checks that the index equals the example of the contract on each stage, and requires authorization.

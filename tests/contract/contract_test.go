@@ -22,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -403,10 +404,16 @@ func noDatabase(t *testing.T, c *coverage) {
 // throttling is an invoker that always throttles.
 type throttling struct{}
 
-func (throttling) Invoke(context.Context, string, string, []byte) (
-	response []byte, requestID, functionError string, err error,
-) {
-	return nil, "", "", errors.New("rate exceeded")
+func (throttling) Invoke(context.Context, string, string, []byte) (apigateway.InvokeOutput, error) {
+	return apigateway.InvokeOutput{}, errors.New("rate exceeded")
+}
+
+// functions is an invoker that runs the functions of a host.
+type functions struct{ *lambda.Host }
+
+func (f functions) Invoke(ctx context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
+	output, err := f.Host.Invoke(ctx, arn, trace, payload)
+	return apigateway.InvokeOutput(output), err
 }
 
 // timeout sends requests to a stage whose functions exceed the integration timeout.
@@ -417,7 +424,7 @@ func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
 	g, err := apigateway.New(apigateway.Config{
 		Body:  bytes.ReplaceAll(api.Body, []byte(`"timeoutInMillis":29000`), []byte(`"timeoutInMillis":50`)),
-		Stage: s.name, Invoker: stack.Host,
+		Stage: s.name, Invoker: functions{stack.Host},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -83,12 +83,17 @@ const (
 
 // Invoker invokes functions synchronously, like Lambda's Invoke API with the invocation type RequestResponse.
 type Invoker interface {
-	// Invoke runs the function with the payload. requestID is Lambda's request id, or "" if unknown. functionError is
-	// the X-Amz-Function-Error of the response, or "" if the function succeeded. err means that Lambda did not run the
-	// function, for example because it was throttled; an error response of Lambda has a method StatusCode() int.
-	// Invoke must be safe for concurrent use. ctx is not canceled when the client disconnects.
-	Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
-		response []byte, requestID, functionError string, err error)
+	// Invoke runs the function with the payload. An error means that Lambda did not run the function, for example
+	// because it was throttled; an error response of Lambda has a method StatusCode() int. Invoke must be safe for
+	// concurrent use. ctx is not canceled when the client disconnects.
+	Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (InvokeOutput, error)
+}
+
+// InvokeOutput is the response of Lambda's Invoke API. With an error, only RequestID may be set.
+type InvokeOutput struct {
+	RequestID     string // "" if unknown
+	FunctionError string // "" if the function succeeded
+	Payload       []byte
 }
 
 // Throttle limits the requests to all methods of the stage together, like the stage's method settings for /*/*.

@@ -70,9 +70,9 @@ type invokerFunc func(ctx context.Context, arn, trace string, payload []byte) ([
 // functionRequestID is Lambda's request id of all invocations.
 const functionRequestID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 
-func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
+func (f invokerFunc) Invoke(ctx context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
 	response, functionError, err := f(ctx, arn, trace, payload)
-	return response, functionRequestID, functionError, err
+	return apigateway.InvokeOutput{RequestID: functionRequestID, FunctionError: functionError, Payload: response}, err
 }
 
 // respondWith returns an invoker that always returns the same response.
@@ -90,11 +90,11 @@ type recorder struct {
 	payload []byte
 }
 
-func (r *recorder) Invoke(_ context.Context, arn, trace string, payload []byte) ([]byte, string, string, error) {
+func (r *recorder) Invoke(_ context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.arn, r.trace, r.payload = arn, trace, payload
-	return []byte(`{}`), functionRequestID, "", nil
+	return apigateway.InvokeOutput{RequestID: functionRequestID, Payload: []byte(`{}`)}, nil
 }
 
 func (r *recorder) event(t *testing.T) object {

@@ -46,10 +46,8 @@ func parseProxy(raw json.RawMessage) (integration, error) {
 
 // result holds the results of [Invoker.Invoke].
 type result struct {
-	response      []byte
-	requestID     string
-	functionError string
-	err           error
+	InvokeOutput
+	err error
 }
 
 func (p *proxy) serve(x *exchange) (*response, error) {
@@ -81,19 +79,19 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 		timeout.cause = fmt.Errorf("no response from the function within %v", p.limit)
 		return nil, timeout
 	}
-	record.requestID, record.status = outcome.requestID, outcome.status()
+	record.requestID, record.status = outcome.RequestID, outcome.status()
 	switch {
 	case record.status == http.StatusRequestEntityTooLarge: // the event is over 6 MB: escaping can enlarge the body
 		return nil, requestTooLong("BadRequestException", fmt.Errorf("invoke: %w", outcome.err))
 	case outcome.err != nil:
 		return nil, internalServerError(http.StatusInternalServerError, fmt.Errorf("invoke: %w", outcome.err))
-	case outcome.functionError != "":
-		return nil, internalServerError(http.StatusBadGateway, errors.New("function error: "+outcome.functionError))
-	case len(outcome.response) > maxPayload:
+	case outcome.FunctionError != "":
+		return nil, internalServerError(http.StatusBadGateway, errors.New("function error: "+outcome.FunctionError))
+	case len(outcome.Payload) > maxPayload:
 		return nil, internalServerError(http.StatusInternalServerError,
-			fmt.Errorf("function response: want at most %d bytes, got %d", maxPayload, len(outcome.response)))
+			fmt.Errorf("function response: want at most %d bytes, got %d", maxPayload, len(outcome.Payload)))
 	}
-	resp, err := x.mapResponse(outcome.response)
+	resp, err := x.mapResponse(outcome.Payload)
 	if err == nil {
 		record.functionStatus = resp.status
 	}
@@ -119,7 +117,7 @@ func invoke(ctx context.Context, invoker Invoker, arn, trace string, payload []b
 			outcome = result{err: fmt.Errorf("panic: %v", v)}
 		}
 	}()
-	outcome.response, outcome.requestID, outcome.functionError, outcome.err = invoker.Invoke(ctx, arn, trace, payload)
+	outcome.InvokeOutput, outcome.err = invoker.Invoke(ctx, arn, trace, payload)
 	return outcome
 }
 

@@ -87,7 +87,7 @@ func TestInvoke_Tracing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Tracing = tt.active })
-			if _, _, _, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"echo"}`)); err != nil {
+			if _, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"echo"}`)); err != nil {
 				t.Fatal(err)
 			}
 			h.log(1, "platform.report")

@@ -306,20 +306,23 @@ func (fn *function) command() []string {
 	return command
 }
 
+// InvokeOutput is the response of Lambda's Invoke API. With an error, only RequestID may be set.
+type InvokeOutput struct {
+	RequestID     string // "" for an unknown function
+	FunctionError string // "Unhandled" if the function failed: Payload is the error document
+	Payload       []byte
+}
+
 // Invoke runs a function synchronously, like Lambda's Invoke API with RequestResponse. functionARN is the function's
 // name or ARN; a qualifier is ignored. traceHeader is the X-Amzn-Trace-Id to pass on, or "". An empty payload is sent
 // as {}.
 //
-// requestID is Lambda's request id, or "" for an unknown function. If the function fails, functionError is "Unhandled"
-// and response is the error document. If Lambda would reject the request, err is an [*Error]. If the host is closed,
-// err is [ErrClosed]. If ctx ends first, err is ctx.Err() and the invocation continues, as on Lambda; payload must not
-// be modified.
-func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (
-	response []byte, requestID, functionError string, err error,
-) {
+// If Lambda would reject the request, the error is an [*Error]. If the host is closed, it is [ErrClosed]. If ctx ends
+// first, it is ctx.Err() and the invocation continues, as on Lambda; payload must not be modified.
+func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payload []byte) (InvokeOutput, error) {
 	name, arn, err := h.resolve(functionARN)
 	if err != nil {
-		return nil, "", "", err
+		return InvokeOutput{}, err
 	}
 	inv := &invocation{
 		id:       uuid.NewString(),
@@ -336,13 +339,13 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 		if rejected, ok := errors.AsType[*Error](err); ok {
 			h.trace(inv.refusedRecord(rejected))
 		}
-		return nil, inv.id, "", err
+		return InvokeOutput{RequestID: inv.id}, err
 	}
 	select {
 	case r := <-inv.result:
-		return r.payload, inv.id, r.functionError, r.err
+		return InvokeOutput{RequestID: inv.id, FunctionError: r.functionError, Payload: r.payload}, r.err
 	case <-ctx.Done():
-		return nil, inv.id, "", ctx.Err()
+		return InvokeOutput{RequestID: inv.id}, ctx.Err()
 	}
 }
 

@@ -105,11 +105,11 @@ func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
 
 func (h *host) invoke(payload string) (response, functionError string) {
 	h.t.Helper()
-	r, _, functionError, err := h.Invoke(h.t.Context(), function, "", []byte(payload))
+	output, err := h.Invoke(h.t.Context(), function, "", []byte(payload))
 	if err != nil {
 		h.t.Errorf("invoke %.100s: %v", payload, err)
 	}
-	return string(r), functionError
+	return string(output.Payload), output.FunctionError
 }
 
 // log waits for the nth event of a type and returns the log lines up to it.
@@ -441,7 +441,7 @@ func TestInvoke_Errors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, _, _, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
+			_, err := h.Invoke(t.Context(), tt.function, "", tt.payload)
 			var got *lambda.Error
 			if !errors.As(err, &got) || got.Message == "" || !strings.Contains(err.Error(), got.Type) {
 				t.Fatalf("error = %v, want a *lambda.Error with a message", err)
@@ -486,16 +486,16 @@ func TestInvoke_FunctionEnvironment(t *testing.T) {
 	}
 	report := func(function, trace string) seen {
 		t.Helper()
-		response, requestID, functionError, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
-		if err != nil || functionError != "" {
-			t.Fatal(string(response), functionError, err)
+		output, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
+		if err != nil || output.FunctionError != "" {
+			t.Fatal(string(output.Payload), output.FunctionError, err)
 		}
 		var s seen
-		if err := json.Unmarshal(response, &s); err != nil {
+		if err := json.Unmarshal(output.Payload, &s); err != nil {
 			t.Fatal(err)
 		}
-		if s.RequestID != requestID {
-			t.Errorf("the function's request id = %s, the caller's = %s", s.RequestID, requestID)
+		if s.RequestID != output.RequestID {
+			t.Errorf("the function's request id = %s, the caller's = %s", s.RequestID, output.RequestID)
 		}
 		return s
 	}
@@ -655,7 +655,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 		held.Go(func() { pids[i], _ = h.invoke(hold) })
 	}
 	testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == limit })
-	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
+	_, err := h.Invoke(t.Context(), function, "", nil)
 	var throttled *lambda.Error
 	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Type != "TooManyRequestsException" ||
 		throttled.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
@@ -773,7 +773,7 @@ func TestInvoke_AccountLimit(t *testing.T) {
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	testenv.Eventually(t, "the environment", func() bool { return len(h.Environments(function)) == 1 })
-	_, _, _, err := h.Invoke(t.Context(), function, "", nil)
+	_, err := h.Invoke(t.Context(), function, "", nil)
 	var throttled *lambda.Error
 	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Reason != "ConcurrentInvocationLimitExceeded" {
 		t.Errorf("error = %v, want 429", err)
@@ -796,7 +796,7 @@ func TestInvoke_ContextCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {
-		_, _, _, err := h.Invoke(ctx, function, "", fmt.Appendf(nil, `{"do":"wait","text":%q}`, gate))
+		_, err := h.Invoke(ctx, function, "", fmt.Appendf(nil, `{"do":"wait","text":%q}`, gate))
 		failed <- err
 	}()
 	h.log(1, "platform.start")
@@ -884,7 +884,7 @@ func TestClose(t *testing.T) {
 				lines = append(lines, e.Text())
 			}
 			checkLog(t, lines, tt.wantLog)
-			if _, _, _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambda.ErrClosed) {
+			if _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambda.ErrClosed) {
 				t.Errorf("invoke after close: %v, want %v", err, lambda.ErrClosed)
 			}
 		})
@@ -900,7 +900,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 			failed := make(chan error)
 			for range 2 {
 				go func() {
-					_, _, _, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"hang"}`))
+					_, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"hang"}`))
 					failed <- err
 				}()
 			}

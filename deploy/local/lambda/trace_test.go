@@ -41,7 +41,7 @@ func (h *host) invocations(n int) []lambda.Invocation {
 
 // invokeTraced invokes the function with the trace header and returns the error.
 func (h *host) invokeTraced(payload string) error {
-	_, _, _, err := h.Invoke(h.t.Context(), function, traceHeader, []byte(payload))
+	_, err := h.Invoke(h.t.Context(), function, traceHeader, []byte(payload))
 	return err
 }
 
@@ -281,14 +281,14 @@ func TestTrace_Header(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, nil)
-			response, _, _, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"report"}`))
+			output, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"report"}`))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var seen struct {
 				Trace string `json:"trace"`
 			}
-			if err := json.Unmarshal(response, &seen); err != nil {
+			if err := json.Unmarshal(output.Payload, &seen); err != nil {
 				t.Fatal(err)
 			}
 			got := h.invocations(1)[0]
@@ -317,7 +317,7 @@ func TestEvent_TraceID(t *testing.T) {
 	h := start(t, nil)
 	for i := range 3 {
 		header := fmt.Sprintf("Root=1-00000000-00000000000000000000000%d;Sampled=1", i)
-		if _, _, _, err := h.Invoke(t.Context(), function, header, []byte(`{"do":"print","text":"one\ntwo\n"}`)); err != nil {
+		if _, err := h.Invoke(t.Context(), function, header, []byte(`{"do":"print","text":"one\ntwo\n"}`)); err != nil {
 			t.Fatal(err)
 		}
 	}
