@@ -161,7 +161,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		if s.authorization, err = newAuthorization(withDefaults(cfg.Parameters), cfg.DataDir); err != nil {
 			return err
 		}
-		g, err = s.newGateway(resources.API())
+		g, err = s.newGateway(resources)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -376,7 +376,8 @@ func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, e
 	return functions, nil
 }
 
-func (s *Stack) newGateway(api template.API) (*apigateway.Gateway, error) {
+func (s *Stack) newGateway(resources *template.Stack) (*apigateway.Gateway, error) {
+	api := resources.API()
 	cfg := apigateway.Config{
 		Body:            api.Body,
 		Stage:           api.Stage,
@@ -385,7 +386,7 @@ func (s *Stack) newGateway(api template.API) (*apigateway.Gateway, error) {
 		Region:          region,
 		APIID:           api.ID,
 		DeploymentID:    api.DeploymentID,
-		Invoker:         invoker{s},
+		Invoker:         newInvoker(s, resources.Functions()),
 		Throttle:        apigateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
 		AccessLogFormat: api.AccessLogFormat,
 		AccessLog:       func(line string, r apigateway.Record) { s.access(line, r, api) },

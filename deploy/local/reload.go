@@ -2,12 +2,10 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -20,7 +18,6 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -154,7 +151,7 @@ func (s *Stack) replace(resources *template.Stack, api bool) error {
 	}
 	g := s.gateway.Load()
 	if api {
-		if g, err = s.newGateway(resources.API()); err != nil {
+		if g, err = s.newGateway(resources); err != nil {
 			return err
 		}
 	}
@@ -306,62 +303,4 @@ func (i *invocationTimes) last(arn string) time.Time {
 	last, _ := i.times.Load(arn)
 	at, _ := last.(time.Time)
 	return at
-}
-
-// invoker invokes functions. For a function that does not compile, it returns a response with the compiler's output.
-type invoker struct{ stack *Stack }
-
-// Invoke implements [apigateway.Invoker].
-func (i invoker) Invoke(ctx context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
-	i.stack.invocations.record(arn)
-	for _, f := range i.stack.resources.Load().Functions() {
-		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed && f.ARN == arn {
-			response, err := buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
-			return apigateway.InvokeOutput{Payload: response}, err
-		}
-	}
-	output, err := i.stack.Host.Invoke(ctx, arn, trace, payload)
-	return apigateway.InvokeOutput(output), err
-}
-
-const buildFailedCode = "BuildFailed"
-
-// buildFailed returns the response for a function that does not compile: a problem document (RFC 9457) in the
-// functions' format.
-func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
-	var event struct {
-		RequestContext struct {
-			Path      string `json:"path"` // with the stage
-			RequestID string `json:"requestId"`
-		} `json:"requestContext"`
-	}
-	if err := json.Unmarshal(payload, &event); err != nil {
-		return nil, fmt.Errorf("read the event: %w", err)
-	}
-	segments := strings.FieldsFunc(event.RequestContext.Path, func(r rune) bool { return r == '/' }) // without empty ones
-	problem, err := json.Marshal(map[string]any{
-		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
-		"title":     "The function does not compile",
-		"status":    http.StatusInternalServerError,
-		"detail":    failure.Output,
-		"instance":  "/" + strings.Join(segments, "/"),
-		"code":      buildFailedCode,
-		"requestId": event.RequestContext.RequestID,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode the problem: %w", err)
-	}
-	headers := map[string]string{
-		"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-	}
-	if allowOrigin != "" {
-		headers["Access-Control-Allow-Origin"] = allowOrigin
-	}
-	response, err := json.Marshal(map[string]any{
-		"statusCode": http.StatusInternalServerError, "headers": headers, "body": string(problem),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode the response: %w", err)
-	}
-	return response, nil
 }
