@@ -240,11 +240,8 @@ func functions(ctx context.Context, root, dir string, progress func(string)) ([]
 	if err != nil {
 		return nil, err
 	}
-	for i := range found {
-		found[i].Name = found[i].LogicalID
-	}
 	progress(fmt.Sprintf("Building %d functions…", len(found)))
-	if _, err := build.Functions(ctx, found, build.Options{Root: root, Out: dir}); err != nil {
+	if err := testenv.BuildFunctions(ctx, found, root, dir); err != nil {
 		return nil, err
 	}
 	return []string{testenv.FunctionsVariable + "=" + dir}, nil

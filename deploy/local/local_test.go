@@ -39,12 +39,15 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
-	stop, err := buildFunctions()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	flag.Parse()
+	if !testing.Short() {
+		stop, err := testenv.Functions(context.Background(), root)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = stop() }()
 	}
-	defer stop()
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,30 +65,6 @@ func program() int {
 		return 1
 	}
 	return 0
-}
-
-// buildFunctions builds the functions once for all tests, unless the caller of the tests has built them.
-func buildFunctions() (stop func(), err error) {
-	flag.Parse()
-	if testing.Short() || os.Getenv(testenv.FunctionsVariable) != "" {
-		return func() {}, nil
-	}
-	dir, err := os.MkdirTemp("", "functions-")
-	if err != nil {
-		return nil, err
-	}
-	stop = func() { _ = os.RemoveAll(dir) }
-	functions, err := build.Find(root)
-	for i := range functions {
-		functions[i].Name = functions[i].LogicalID
-	}
-	if err == nil {
-		_, err = build.Functions(context.Background(), functions, build.Options{Root: root, Out: dir})
-	}
-	if err = errors.Join(err, os.Setenv(testenv.FunctionsVariable, dir)); err != nil {
-		stop()
-	}
-	return stop, err
 }
 
 // builtFunctions returns the functions' executables by logical ID.

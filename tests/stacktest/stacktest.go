@@ -91,33 +91,11 @@ func Database(ctx context.Context) (stop func() error, err error) {
 // Functions builds the functions as for a deployment, unless [testenv.FunctionsVariable] is set to a folder that
 // contains them.
 func Functions(ctx context.Context) (stop func() error, err error) {
-	if os.Getenv(testenv.FunctionsVariable) != "" {
-		return noStop, nil
-	}
 	root, err := Root()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "userdata-functions-")
-	if err != nil {
-		return nil, fmt.Errorf("build functions: %w", err)
-	}
-	remove := func() error { return os.RemoveAll(dir) }
-	resources, err := resolve(root, map[string]string{"StageName": StageName()})
-	if err == nil {
-		var functions []build.Function
-		for _, f := range resources.Functions() {
-			functions = append(functions, build.Function{Name: f.LogicalID, Dir: filepath.Join(root, "deploy", f.Source)})
-		}
-		_, err = build.Functions(ctx, functions, build.Options{Root: root, Out: dir})
-	}
-	if err == nil {
-		err = os.Setenv(testenv.FunctionsVariable, dir)
-	}
-	if err != nil {
-		return nil, errors.Join(err, remove())
-	}
-	return remove, nil
+	return testenv.Functions(ctx, root)
 }
 
 // Endpoint returns the endpoint of the shared database. It skips the test with -short.
