@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 )
 
@@ -124,11 +124,7 @@ func TestStack_Docs_Note(t *testing.T) {
 		if err := os.WriteFile(name, bytes.ReplaceAll(content, []byte("x-function: GetFunction"), []byte("x-function: NoFunction")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(time.Minute); !strings.Contains(page(), broken); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the page lacks the note about the rejected document:\n%.2000s", page())
-			}
-		}
+		testenv.Eventually(t, "the note about the rejected document", func() bool { return strings.Contains(page(), broken) })
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

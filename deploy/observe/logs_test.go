@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
@@ -233,15 +234,6 @@ func (s *screen) String() string {
 	return s.text.String()
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for ; !holds(); time.Sleep(5 * time.Millisecond) {
-		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 10*time.Second {
-			t.Fatalf("%s: not in time", what)
-		}
-	}
-}
-
 func TestLogs_Follow(t *testing.T) {
 	f := newFake(t)
 	now := time.Now()
@@ -260,7 +252,7 @@ func TestLogs_Follow(t *testing.T) {
 	}()
 	shows := func(want ...string) {
 		t.Helper()
-		eventually(t, fmt.Sprint(want), func() bool { return slices.Equal(messages(t, out.String()), want) })
+		testenv.Eventually(t, fmt.Sprint(want), func() bool { return slices.Equal(messages(t, out.String()), want) })
 	}
 	shows("before 3", "before 4")
 	f.log(putGroup, time.Now(), line("INFO", "new"))
@@ -269,13 +261,13 @@ func TestLogs_Follow(t *testing.T) {
 	f.fail("FilterLogEvents", http.StatusServiceUnavailable, "ServiceUnavailableException", "try again")
 	f.log(getGroup, now.Add(-3*time.Second), line("INFO", "late"))
 	f.log(getGroup, time.Now(), line("INFO", "newer"))
-	eventually(t, "late and newer", func() bool {
+	testenv.Eventually(t, "late and newer", func() bool {
 		got := messages(t, out.String())
 		slices.Sort(got)
 		return slices.Equal(got, []string{"before 3", "before 4", "late", "new", "newer"})
 	})
 	n := len(f.calls("FilterLogEvents"))
-	eventually(t, "more polls", func() bool { return len(f.calls("FilterLogEvents")) > n+8 })
+	testenv.Eventually(t, "more polls", func() bool { return len(f.calls("FilterLogEvents")) > n+8 })
 	if got := messages(t, out.String()); len(got) != 5 {
 		t.Errorf("shown again: %q", got)
 	}

@@ -5,12 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-const (
-	poll  = 100 * time.Millisecond
-	grace = 10 * time.Second // left for the cleanup
-)
+const poll = 100 * time.Millisecond
 
 // checkLogs checks that the logs target finds the lines of the stage's requests, and those of one request by its id.
 func (c *checkout) checkLogs(api string) {
@@ -19,6 +18,8 @@ func (c *checkout) checkLogs(api string) {
 	if status != http.StatusNotFound {
 		c.t.Fatalf("GET of an unknown user: %d %s", status, body)
 	}
+	ctx, cancel := testenv.WithDeadline(c.t.Context(), c.t)
+	defer cancel()
 	// The account writes a function's lines some time after the response.
 	for ; ; time.Sleep(poll) {
 		r := c.must([]string{"FUNCTION=get", "LIMIT=50"}, "logs")
@@ -38,7 +39,7 @@ func (c *checkout) checkLogs(api string) {
 			}
 			return
 		}
-		if deadline, ok := c.t.Deadline(); ok && time.Until(deadline) < grace {
+		if ctx.Err() != nil {
 			c.t.Fatalf("no line about an unknown user in:\n%s", r)
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
@@ -189,7 +190,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	if err != nil {
 		return err
 	}
-	ctx, cancel := untilDeadline(tb)
+	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
 	if err := ready(ctx, p, logFile, a.Endpoint); err != nil {
 		return errors.Join(err, p.Kill())
@@ -200,17 +201,6 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 		}
 	})
 	return nil
-}
-
-// untilDeadline returns a context that ends before the test's deadline and leaves time for the cleanup.
-func untilDeadline(tb testing.TB) (context.Context, context.CancelFunc) {
-	tb.Helper()
-	if t, ok := tb.(interface{ Deadline() (time.Time, bool) }); ok {
-		if deadline, ok := t.Deadline(); ok {
-			return context.WithDeadline(tb.Context(), deadline.Add(-2*stopGrace))
-		}
-	}
-	return context.WithCancel(tb.Context())
 }
 
 // ready waits until p logs that it listens. The endpoint itself may be another process's.

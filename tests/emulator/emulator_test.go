@@ -33,6 +33,7 @@ import (
 	"github.com/aws/smithy-go"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/emulator"
 )
 
@@ -139,7 +140,7 @@ func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // the checks 
 		if err != nil {
 			t.Fatal(err)
 		}
-		wait(t, "the function's process", func() bool {
+		testenv.Eventually(t, "the function's process", func() bool {
 			content, err := os.ReadFile(pidFile)
 			return err == nil && bytes.HasSuffix(content, []byte("\n"))
 		})
@@ -155,7 +156,7 @@ func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // the checks 
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the end of the function's process", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	testenv.Eventually(t, "the end of the function's process", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(endpoint, "http://")); err == nil {
 		t.Errorf("%s still listens", endpoint)
@@ -343,15 +344,6 @@ func bootstrap(t *testing.T, script string) []byte {
 		t.Fatal(err)
 	}
 	return packed.Bytes()
-}
-
-func wait(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for ; !done(); time.Sleep(10 * time.Millisecond) {
-		if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 10*time.Second {
-			t.Fatalf("timeout waiting for %s", what)
-		}
-	}
 }
 
 // TestUser_InheritedTags checks that a condition on tags applies to an API and its child resources ("API Gateway

@@ -12,11 +12,6 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	testenv.Eventually(t, what, condition)
-}
-
 // request is a request that succeeds without faults.
 type request struct {
 	name, function, method, path, body string
@@ -129,7 +124,7 @@ func TestDatabaseDown(t *testing.T) {
 			p.ResetOperations()
 			received := make(chan responses)
 			go func() { received <- send() }()
-			eventually(t, "a request of each kind", func() bool { return len(p.Operations()) >= len(requests("")) })
+			testenv.Eventually(t, "a request of each kind", func() bool { return len(p.Operations()) >= len(requests("")) })
 			p.Down(t)
 			defer p.Up(t)
 			return <-received

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
@@ -39,9 +40,9 @@ func TestFrozen(t *testing.T) {
 			for range rounds {
 				for _, r := range requests("a") {
 					environment := freeze(t, s, r.function)
-					eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
+					testenv.Eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
 					p.CloseConnections(t, tt.withReset)
-					eventually(t, "no connections", func() bool { return p.IdleConnections() == 0 })
+					testenv.Eventually(t, "no connections", func() bool { return p.IdleConnections() == 0 })
 					p.ResetOperations()
 
 					res := sendThawing(t, s, r, environment)
@@ -85,9 +86,9 @@ func TestFrozen_Blackholed(t *testing.T) {
 		}
 	}
 	since := time.Now()
-	eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
+	testenv.Eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
 	p.BlackholeConnections()
-	eventually(t, "idle timeout", func() bool { return time.Since(since) > idle })
+	testenv.Eventually(t, "idle timeout", func() bool { return time.Since(since) > idle })
 	for _, r := range requests("a") {
 		p.ResetOperations()
 		var res stacktest.Response
@@ -121,7 +122,7 @@ func operations(p *unreliable.Database) []string {
 func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environment {
 	t.Helper()
 	var environment lambda.Environment
-	eventually(t, "one idle execution environment", func() bool {
+	testenv.Eventually(t, "one idle execution environment", func() bool {
 		all := s.Host.Environments(s.Functions[function])
 		if len(all) != 1 || all[0].Busy {
 			return false
@@ -133,7 +134,7 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environmen
 		t.Fatal(err)
 	}
 	// Its threads can run for a moment after the signal.
-	eventually(t, "stopped process", func() bool {
+	testenv.Eventually(t, "stopped process", func() bool {
 		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(environment.PID)).Output()
 		if err != nil {
 			t.Fatalf("ps: %v", err)
@@ -148,7 +149,7 @@ func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambda.Envi
 	t.Helper()
 	response := make(chan stacktest.Response)
 	go func() { response <- r.send(t, s) }()
-	eventually(t, "request", func() bool {
+	testenv.Eventually(t, "request", func() bool {
 		all := s.Host.Environments(s.Functions[r.function])
 		return len(all) == 1 && all[0].Busy
 	})
@@ -174,7 +175,7 @@ type logLine struct {
 func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLine {
 	t.Helper()
 	var found logLine
-	eventually(t, "log line of the request", func() bool {
+	testenv.Eventually(t, "log line of the request", func() bool {
 		for _, raw := range s.Lines() {
 			var line logLine
 			if json.Unmarshal([]byte(raw), &line) == nil && line.Message == "request" &&

@@ -131,7 +131,7 @@ func wantGatewayProblem(t *testing.T, res stacktest.Response, status int) {
 func wantLog(t *testing.T, s *stacktest.Stack, reports int, patterns ...string) {
 	t.Helper()
 	var entries []string
-	eventually(t, "REPORT entries", func() bool {
+	testenv.Eventually(t, "REPORT entries", func() bool {
 		entries = nil
 		missing := reports
 		for _, event := range s.Events() {
@@ -354,7 +354,7 @@ func TestTooManyRequests(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "gate")
 	first := make(chan stacktest.Response)
 	go func() { first <- getFault(t, s, "wait", "file", file) }()
-	eventually(t, "first request", func() bool {
+	testenv.Eventually(t, "first request", func() bool {
 		all := s.Host.Environments(s.Functions["GetFunction"])
 		return len(all) == 1 && len(s.Events()) >= 2
 	})
@@ -395,7 +395,7 @@ func TestNoXRayDaemon(t *testing.T) {
 			}
 			s.Do(t, http.MethodGet, "/users/nobody", "").Want(t, http.StatusNotFound)
 			sent := 2 + rounds*len(requests("a"))
-			eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
+			testenv.Eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
 			for _, raw := range s.Lines() {
 				var line logLine
 				err := json.Unmarshal([]byte(raw), &line)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -113,7 +114,7 @@ func TestTrace_TooManyRequests(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "gate")
 	first := make(chan stacktest.Response)
 	go func() { first <- getFault(t, s, "wait", "file", file) }()
-	eventually(t, "first request", func() bool {
+	testenv.Eventually(t, "first request", func() bool {
 		return len(s.Host.Environments(s.Functions["GetFunction"])) == 1 && len(s.Events()) >= 2
 	})
 	id, header := stacktest.NewTrace()

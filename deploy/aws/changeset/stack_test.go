@@ -22,13 +22,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
 const (
-	name  = "UserRequestAPI"
-	grace = 10 * time.Second // left before the test deadline for the cleanup
-	poll  = time.Millisecond
+	name = "UserRequestAPI"
+	poll = time.Millisecond
 )
 
 func TestMain(m *testing.M) {
@@ -95,11 +95,7 @@ func (b *bench) deploy(ctx context.Context, input changeset.Input) (*changeset.P
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	deadline, ok := t.Deadline()
-	if !ok {
-		return t.Context()
-	}
-	ctx, cancel := context.WithDeadline(t.Context(), deadline.Add(-grace))
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 )
 
@@ -192,10 +193,13 @@ func (s *testServer) read(response *http.Response) reply {
 // record waits for the access log record of a request and returns it.
 func (s *testServer) record() apigateway.Record {
 	s.t.Helper()
+	// A cleanup may call record, when the test's context has ended.
+	ctx, cancel := testenv.WithDeadline(context.WithoutCancel(s.t.Context()), s.t)
+	defer cancel()
 	select {
 	case r := <-s.records:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-ctx.Done():
 		s.t.Fatal("no access log record")
 		return apigateway.Record{}
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
@@ -61,7 +62,7 @@ func serve(t *testing.T) running {
 	server := httptest.NewServer(handler)
 	server.Config.RegisterOnShutdown(handler.Close)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := testenv.WithDeadline(context.WithoutCancel(t.Context()), t)
 		defer cancel()
 		if err := server.Config.Shutdown(ctx); err != nil {
 			t.Errorf("shut down: %v", err)
@@ -328,6 +329,8 @@ func TestClear(t *testing.T) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
+	defer cancel()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+"/_local/api/events", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -349,7 +352,7 @@ func TestEvents(t *testing.T) {
 	}()
 	next := func(what string) {
 		t.Helper()
-		for deadline := time.After(10 * time.Second); ; {
+		for {
 			select {
 			case line, open := <-lines:
 				if !open {
@@ -358,7 +361,7 @@ func TestEvents(t *testing.T) {
 				if line == "data: change" {
 					return
 				}
-			case <-deadline:
+			case <-ctx.Done():
 				t.Fatalf("got no event, want one %s", what)
 			}
 		}
@@ -370,13 +373,13 @@ func TestEvents(t *testing.T) {
 	next("after a change of the stack")
 	c.Close()
 	c.Close()
-	for deadline := time.After(10 * time.Second); ; {
+	for {
 		select {
 		case _, open := <-lines:
 			if !open {
 				return
 			}
-		case <-deadline:
+		case <-ctx.Done():
 			t.Fatal("the stream is still open after Close")
 		}
 	}

@@ -199,7 +199,10 @@ func TestForward(t *testing.T) {
 	d := stage(1)
 	c.Add(d)
 	buffer := make([]byte, 1<<16)
-	if err := daemon.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	ctx, cancel := testenv.WithDeadline(t.Context(), t)
+	defer cancel()
+	end, _ := ctx.Deadline()
+	if err := daemon.SetReadDeadline(end); err != nil {
 		t.Fatal(err)
 	}
 	n, _, err := daemon.ReadFrom(buffer)
