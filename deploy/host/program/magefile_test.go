@@ -57,7 +57,7 @@ func TestMagefile_TwoTargets(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t) // it compiles the magefile
 	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "status", "plan")
-	cmd.Dir = filepath.Join("..", "..")
+	cmd.Dir = filepath.Join("..", "..", "..")
 	output, err := cmd.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(output), "one target at a time") {
 		t.Errorf("error = %v, want exit code 2\n%s", err, output)
