@@ -16,7 +16,7 @@ import (
 const (
 	minWait       = 200 * time.Millisecond
 	maxWait       = 5 * time.Second  // without Retry-After
-	maxRetryAfter = 60 * time.Second // longer ones are not waited for
+	maxRetryAfter = 60 * time.Second // a response with a longer Retry-After is returned at once
 )
 
 // sender sends requests with retries.

@@ -22,7 +22,6 @@ console.log(process.version, process.platform, process.arch)`},
 	program:  "npm",
 	advice:   "install Node.js 20 or later with npm (https://nodejs.org), so that node and npm are in the PATH",
 	what:     "packages from npm",
-	action:   "install packages from npm",
 	settings: "npm's registry (npm config get registry)",
 	reason:   npmReason,
 }

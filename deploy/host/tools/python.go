@@ -24,7 +24,6 @@ print(sys.version, sys.platform, sys.base_prefix)`},
 	advice: "install Python 3.11 or later with its venv module (on Debian and Ubuntu the package python3-venv), " +
 		"so that python3 is in the PATH",
 	what:     "Python programs",
-	action:   "install Python programs",
 	settings: "pip's settings (python3 -m pip config list)",
 	reason:   pipReason,
 }

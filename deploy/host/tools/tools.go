@@ -40,7 +40,6 @@ type manager struct {
 	program  string                      // program that creates an environment
 	advice   string                      // how to install the runtime
 	what     string                      // what is installed, for messages
-	action   string                      // what the error says has failed
 	settings string                      // what to check if the installation fails
 	reason   func(printed string) string // extracts the reason of a failure from the standard error
 }
@@ -75,10 +74,10 @@ func (m manager) entry(parent string, key []byte, marker string) cache.Entry {
 func (m manager) install(ctx context.Context, dir, name string, args ...string) error {
 	_, err := m.run(ctx, dir, name, args...)
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", m.action, context.Cause(ctx))
+		return fmt.Errorf("install %s: %w", m.what, context.Cause(ctx))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w; check the network and %s, then run again", m.action, err, m.settings)
+		return fmt.Errorf("install %s: %w; check the network and %s, then run again", m.what, err, m.settings)
 	}
 	return nil
 }
