@@ -58,7 +58,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 		}
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
-		case errors.Is(err, errUnreachable) || missingRuntime(err) && os.Getenv("CI") == "":
+		case errors.Is(err, errUnreachable) || errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "":
 			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(ansi.Yellow, "skip"), linter.name, err)
 		case err != nil:
 			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(ansi.Red, "FAIL"), linter.name, took)
@@ -132,11 +132,6 @@ func selected(linters []linter, names []string) ([]linter, error) {
 		}
 	}
 	return slices.DeleteFunc(linters, func(l linter) bool { return !slices.Contains(names, l.name) }), nil
-}
-
-// missingRuntime reports whether a linter cannot run because Python or Node.js is missing.
-func missingRuntime(err error) bool {
-	return errors.Is(err, tools.ErrAbsent)
 }
 
 // findings returns the standard output and standard error of the program.
