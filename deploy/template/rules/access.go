@@ -53,7 +53,7 @@ func assumeRole(s *stack, report report) {
 func sharedRole(s *stack, report report) {
 	owners := map[string]string{}
 	for _, f := range s.all(functionType) {
-		role, ok := s.referred(f.properties["Role"], roleType, "Arn")
+		role, ok := s.role(f)
 		if !ok {
 			continue // assume-role
 		}
@@ -188,7 +188,7 @@ func principal(s *stack, report report) {
 func roleScope(s *stack, report report) {
 	owners := map[string]resource{} // functions by id of the role
 	for _, f := range s.all(functionType) {
-		if role, ok := s.referred(f.properties["Role"], roleType, "Arn"); ok {
+		if role, ok := s.role(f); ok {
 			owners[role.id] = f
 		}
 	}

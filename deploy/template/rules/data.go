@@ -88,7 +88,7 @@ func kmsKey(s *stack, report report) {
 // kmsKeyOfRoles reports a function's role that may not use the key: its requests to the table would fail at run time.
 func kmsKeyOfRoles(s *stack, key string, report report) {
 	for _, f := range s.all(functionType) {
-		role, ok := s.referred(f.properties["Role"], roleType, "Arn")
+		role, ok := s.role(f)
 		if !ok {
 			continue // assume-role
 		}

@@ -53,6 +53,11 @@ func functionLog(s *stack, report report) {
 	}
 }
 
+// role returns the role of a function.
+func (s *stack) role(function resource) (resource, bool) {
+	return s.referred(function.properties["Role"], roleType, "Arn")
+}
+
 // versions returns the versions of a function.
 func (s *stack) versions(function resource) []resource {
 	return slices.DeleteFunc(s.all(versionType), func(version resource) bool {
