@@ -487,13 +487,16 @@ func stageWebACL(s *stack, report report) {
 			report(a.path("WebACLArn"), "got %q, want the parameter WebAclArn, %q", got, want)
 		}
 	}
+	if want == "" {
+		return
+	}
 	for _, stage := range s.all(stageType) {
 		arn := fmt.Sprintf("arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/%s/stages/${%s}",
 			text(stage.properties["RestApiId"]), stage.id)
 		associated := slices.ContainsFunc(associations, func(a resource) bool {
 			return a.properties["ResourceArn"] == arn
 		})
-		if want != "" && !associated {
+		if !associated {
 			report("Resources."+stage.id, "it has no web ACL: associate %s", arn)
 		}
 	}

@@ -75,14 +75,15 @@ func kmsKey(s *stack, report report) {
 			}
 		}
 	}
+	if want == "" {
+		return
+	}
 	for _, t := range s.all(tableType) {
-		if want != "" && at(t.properties, "SSESpecification", "SSEType") != "KMS" {
+		if at(t.properties, "SSESpecification", "SSEType") != "KMS" {
 			report(t.path("SSESpecification", "SSEType"), "DynamoDB uses a key only with the type KMS: set it")
 		}
 	}
-	if want != "" {
-		kmsKeyOfRoles(s, want, report)
-	}
+	kmsKeyOfRoles(s, want, report)
 }
 
 // kmsKeyOfRoles reports a function's role that may not use the key: its requests to the table would fail at run time.
