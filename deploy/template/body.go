@@ -20,7 +20,7 @@ const (
 	integrationKey = "x-amazon-apigateway-integration"
 	anyMethodKey   = "x-amazon-apigateway-any-method"
 
-	documentType = "'application/problem+json'"
+	problemType = "application/problem+json"
 )
 
 // permissionID returns the logical id of the permission of the route.
@@ -229,6 +229,17 @@ func literal(value string) string { return "'" + value + "'" }
 // origin returns the value of Access-Control-Allow-Origin in a parameter mapping.
 func origin() object { return object{"Fn::Sub": literal("${" + corsParameter + "}")} }
 
+// documentHeaders returns the parameter mappings for the headers of a response with a body of a media type.
+func (a *openAPI) documentHeaders(mediaType string) object {
+	return object{
+		"Content-Type":                literal(mediaType),
+		"Cache-Control":               literal("no-store"),
+		"X-Content-Type-Options":      literal("nosniff"),
+		"Access-Control-Allow-Origin": origin(),
+		exposeHeaders:                 literal(a.exposed),
+	}
+}
+
 // options returns the OPTIONS method of a path, which also responds to CORS preflights (Fetch, §3.2.2 HTTP requests).
 func options(parameters []any, allow, corsAllow, headers []string) object {
 	return mockMethod(parameters, 204, "", object{
@@ -271,7 +282,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	integrated := object{"statusCode": strconv.Itoa(status), "responseParameters": mapped}
 	if document != "" {
 		response["content"] = object{
-			"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}},
+			problemType: object{"schema": object{"$ref": schemaPrefix + problemSchema}},
 		}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}

@@ -38,13 +38,7 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 	if err := checkVelocity(strings.ReplaceAll(string(document), stagePath, "")); err != nil {
 		return nil, err
 	}
-	mock := mockMethod(nil, 200, string(document), object{
-		"Content-Type":                  literal("application/json"),
-		"Cache-Control":                 literal("no-store"),
-		"X-Content-Type-Options":        literal("nosniff"),
-		"Access-Control-Allow-Origin":   origin(),
-		"Access-Control-Expose-Headers": literal(a.exposed),
-	})
+	mock := mockMethod(nil, 200, string(document), a.documentHeaders("application/json"))
 	operation := clone(r.operation).(object) // clone keeps the type
 	// API Gateway requires a declaration of each mapped header. The rest of the contract's response is kept.
 	responses := member(mock, "responses")

@@ -48,12 +48,4 @@ func reasonPhrase(status int) string {
 }
 
 // problemHeaders returns the parameter mappings for the headers of API Gateway's problem documents.
-func (a *openAPI) problemHeaders() object {
-	return object{
-		"Content-Type":                  documentType,
-		"Cache-Control":                 literal("no-store"),
-		"X-Content-Type-Options":        literal("nosniff"),
-		"Access-Control-Allow-Origin":   origin(),
-		"Access-Control-Expose-Headers": literal(a.exposed),
-	}
-}
+func (a *openAPI) problemHeaders() object { return a.documentHeaders(problemType) }
