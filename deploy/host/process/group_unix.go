@@ -13,12 +13,9 @@ import (
 const Groups = true
 
 // setGroup makes the child the leader of a new process group.
-func setGroup(cmd *exec.Cmd) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Setpgid = true
-	dieWithParent(cmd.SysProcAttr)
+func setGroup(attr *syscall.SysProcAttr) {
+	attr.Setpgid = true
+	dieWithParent(attr)
 }
 
 // signalGroup sends sig to the process group that the child leads. A group that has ended is not an error.

@@ -12,12 +12,7 @@ import (
 const Groups = false
 
 // setGroup keeps the console's Ctrl-C from the child.
-func setGroup(cmd *exec.Cmd) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.CreationFlags |= syscall.CREATE_NEW_PROCESS_GROUP
-}
+func setGroup(attr *syscall.SysProcAttr) { attr.CreationFlags |= syscall.CREATE_NEW_PROCESS_GROUP }
 
 // signalGroup kills the child, whatever the signal: Windows has no other. The child's own children are not reached.
 func signalGroup(cmd *exec.Cmd, _ syscall.Signal) error {

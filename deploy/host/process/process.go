@@ -27,7 +27,10 @@ type Process struct {
 // Start starts cmd as the leader of a new process group. On Linux, the kernel kills the child if this process dies
 // without stopping it.
 func Start(cmd *exec.Cmd) (*Process, error) {
-	setGroup(cmd)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	setGroup(cmd.SysProcAttr)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
