@@ -148,7 +148,7 @@ func (d *decoder) number() (any, error) {
 	n := Number(v)
 	value, err := n.decimal()
 	if err == nil {
-		err = value.check()
+		n, err = Number(value.canonical()), value.check()
 	}
 	if err != nil {
 		code := "NumberRange"
@@ -157,7 +157,7 @@ func (d *decoder) number() (any, error) {
 		}
 		return n, d.addViolation(code, "The number "+err.Error()+".")
 	}
-	return Number(value.canonical()), d.addSize(value.size())
+	return n, d.addSize(value.size())
 }
 
 func (d *decoder) members(level int) (Attributes, error) {
@@ -280,17 +280,16 @@ func decodeSet[S ~[]E, E any](v any, element func(any) (E, error)) (S, error) {
 		return nil, errors.New("must be a non-empty list")
 	}
 	set := make(S, len(list))
-	seen := map[string]bool{}
+	seen := map[any]bool{} // of strings, or of numbers in canonical form
 	for i, e := range list {
 		var err error
 		if set[i], err = element(e); err != nil {
 			return nil, err
 		}
-		key := string(appendValue(nil, e))
-		if seen[key] {
+		if seen[e] {
 			return nil, errors.New("must not contain duplicate elements")
 		}
-		seen[key] = true
+		seen[e] = true
 	}
 	return set, nil
 }
