@@ -310,7 +310,7 @@ func TestInvalidSettings(t *testing.T) {
 // TestEndpoint checks that DYNAMODB_ENDPOINT has precedence over the endpoint variables of the AWS SDKs.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
-	database := os.Getenv(testenv.EndpointVariable)
+	database := stacktest.Endpoint(t)
 	const closed = "http://127.0.0.1:1"
 	tests := []struct {
 		name      string
