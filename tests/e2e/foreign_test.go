@@ -198,7 +198,7 @@ func TestForeignOddities(t *testing.T) {
 func TestForeignIDs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
+	stage := "/" + s.Stage()
 	for id, want := range map[string]struct{ canonical, other string }{
 		"a/b":             {"/users?userId=a%2Fb", "/users/a%2Fb"},
 		"café x":          {"/users?userId=caf%C3%A9+x", "/users/caf%C3%A9%20x"},

@@ -60,7 +60,7 @@ func wantHeaders(t *testing.T, r stacktest.Response, want stacktest.Headers) {
 func TestLifeCycle(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	stage := s.URL[strings.LastIndexByte(s.URL, '/'):]
+	stage := "/" + s.Stage()
 	for _, address := range []string{"/users/", "/users?userId="} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()

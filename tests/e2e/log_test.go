@@ -121,7 +121,7 @@ func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any 
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	stage := s.Stage()
 	hash := sha256.Sum256([]byte("ada"))
 	adaHash := hex.EncodeToString(hash[:8])
 	type request struct {
@@ -211,7 +211,7 @@ func TestLogs(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Metrics": "true"}))
-	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	stage := s.Stage()
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 409)
 	s.Do(t, "GET", "/users/ada", "").Want(t, 200)

@@ -45,7 +45,7 @@ func tree(function, status, handler string, cold bool, calls ...string) string {
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
+	stage := s.Stage()
 	for _, test := range []struct { // in this order
 		method, path, body string
 		headers            stacktest.Headers

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -252,6 +253,9 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 func Parameters(parameters map[string]string) func(*local.Config) {
 	return func(cfg *local.Config) { maps.Copy(cfg.Parameters, parameters) }
 }
+
+// Stage returns the name of the stage, the last segment of the invoke URL.
+func (s *Stack) Stage() string { return path.Base(s.URL) }
 
 // Stop stops the stack before the end of the test. After that, [Stack.Events] is complete.
 func (s *Stack) Stop(tb testing.TB) {

@@ -23,8 +23,7 @@ func NewTrace() (id string, header Headers) {
 // It marks the test as failed after the deadline.
 func (s *Stack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
-	stage := s.URL[strings.LastIndexByte(s.URL, '/')+1:]
-	names := strings.NewReplacer(s.Table, "TABLE", stage, "STAGE")
+	names := strings.NewReplacer(s.Table, "TABLE", s.Stage(), "STAGE")
 	want = strings.TrimSpace(want) + "\n"
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
