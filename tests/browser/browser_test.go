@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -134,7 +133,7 @@ func TestKeyboard(t *testing.T) {
 	p.Want(address, "/_local/traces/"+traceID(4))
 	p.Want(`document.activeElement.getAttribute("role")`, "treeitem")
 	p.Keys(kb.Home)
-	p.Want(selected+`.endsWith("/`+s.URL[strings.LastIndexByte(s.URL, '/')+1:]+`")`, "true")
+	p.Want(selected+`.endsWith("/`+s.Stage()+`")`, "true")
 	p.Keys("j")
 	p.Want(selected, "Lambda")
 	p.Keys(kb.ArrowUp + kb.End)

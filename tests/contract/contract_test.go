@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +64,7 @@ type stage struct {
 func start(t *testing.T, c *coverage, configure ...func(*local.Config)) (stage, *stacktest.Stack) {
 	t.Helper()
 	s := stacktest.Start(t, configure...)
-	return stage{t, c, s.Client, path.Base(s.URL)}, s
+	return stage{t, c, s.Client, s.Stage()}, s
 }
 
 // want sends the example request of an operation with a change, and compares the response with an example.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -70,7 +69,7 @@ func TestReload(t *testing.T) {
 	testenv.Eventually(t, "the fault", func() bool { return s.Do(t, "GET", "/users", "").Status == http.StatusInternalServerError })
 	failed := s.Do(t, "GET", "//users", "")
 	if p := failed.Problem(t, http.StatusInternalServerError, "BuildFailed"); !strings.Contains(p.Detail, "functions/get/get.go:") ||
-		p.Instance != "/"+path.Base(s.URL)+"/users" {
+		p.Instance != "/"+s.Stage()+"/users" {
 		t.Errorf("problem = %+v, want the file and line, and the path with the stage", p)
 	}
 

@@ -3,7 +3,6 @@ package guides_test
 import (
 	"encoding/json"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ func TestCalls(t *testing.T) {
 			s.PutItem(t, stacktest.Item{
 				"userId": &types.AttributeValueMemberS{Value: "1"}, "name": &types.AttributeValueMemberS{Value: "Ada Lovelace"},
 			})
-			f := &follower{dir: t.TempDir(), stage: path.Base(s.URL), stack: strings.TrimSuffix(s.URL, "/"+path.Base(s.URL))}
+			f := &follower{dir: t.TempDir(), stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
 			f.follow(t, test.blocks)
 		})
 	}

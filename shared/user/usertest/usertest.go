@@ -115,7 +115,7 @@ func newUser(attributes ...any) user.Attributes {
 	return sent
 }
 
-// with returns a copy of attributes in which one has another value.
+// withAttribute returns a copy of attributes in which one has another value.
 func withAttribute(attributes user.Attributes, name string, value any) user.Attributes {
 	changed := maps.Clone(attributes)
 	changed[name] = value
