@@ -409,14 +409,19 @@ var errNotDeployed = errors.New("is not deployed")
 func (s *session) deployed(ctx context.Context) (*current, error) {
 	c, err := s.readStack(ctx)
 	if err == nil && !c.serves() {
-		status := "there is no stack " + s.stackName()
-		if c != nil {
-			status = fmt.Sprintf("its stack is in %s", c.Status)
-		}
-		err = WithCode(CodeSettings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
-			s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
+		err = s.notDeployed(c)
 	}
 	return c, err
+}
+
+// notDeployed returns the error for a stage that is not deployed. c is its current stack, or nil if there is none.
+func (s *session) notDeployed(c *current) error {
+	status := "there is no stack " + s.stackName()
+	if c != nil {
+		status = fmt.Sprintf("its stack is in %s", c.Status)
+	}
+	return WithCode(CodeSettings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
+		s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
 }
 
 // command returns the command for a target on this stage. settings, each NAME=value, apply to this command only.

@@ -752,6 +752,9 @@ func TestStatus(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.fail(t, release.Status, release.CodeSettings, []string{"is not deployed", "there is no stack " + stackName})
+		if calls := a.takeCalls("cloudformation "); len(calls) != 1 { // the stack may be created before another call
+			t.Errorf("calls %q, want one", calls)
+		}
 	})
 }
 

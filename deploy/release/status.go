@@ -77,7 +77,7 @@ func Status(ctx context.Context, settings Settings) error {
 func status(ctx context.Context, s *session) error {
 	now, err := s.readStack(ctx)
 	if err == nil && now == nil {
-		_, err = s.deployed(ctx)
+		err = s.notDeployed(nil)
 	}
 	if err != nil {
 		return err
