@@ -125,7 +125,7 @@ func (r *statusReader) failed(err error, parts ...string) {
 
 // read reads all parts, even if some fail.
 func (r *statusReader) read(ctx context.Context) {
-	failure, err := r.stack.LastFailure(ctx)
+	failure, err := r.stack.LastFailure(ctx, r.now.Description)
 	r.failed(err, partFailure)
 	if failure != nil {
 		r.result.Failure = failure.Error()

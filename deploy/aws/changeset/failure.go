@@ -121,16 +121,9 @@ func isFailure(status types.ResourceStatus) bool {
 	return strings.HasSuffix(string(status), "_FAILED") || strings.Contains(string(status), "ROLLBACK")
 }
 
-// LastFailure returns the failure of the latest operation on the stack, or nil if no resource has failed in it.
-func (s *Stack) LastFailure(ctx context.Context) (*Failure, error) {
-	d, err := s.Describe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return s.lastFailure(ctx, d)
-}
-
-func (s *Stack) lastFailure(ctx context.Context, d *Description) (*Failure, error) {
+// LastFailure returns the failure of the latest operation on the stack, or nil if no resource has failed in it. d
+// describes the stack.
+func (s *Stack) LastFailure(ctx context.Context, d *Description) (*Failure, error) {
 	events, err := s.eventsSince(ctx, d.ID, "")
 	if err != nil {
 		return nil, s.wrap(ctx, "read the events of", err)

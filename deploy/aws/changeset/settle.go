@@ -88,7 +88,7 @@ func exists(status types.ResourceStatus) bool {
 
 // deleteRemains deletes a stack, but not the resources that cannot be deleted.
 func (s *Stack) deleteRemains(ctx context.Context, d *Description, progress func(string)) error {
-	if failure, err := s.lastFailure(ctx, d); err == nil && failure != nil { // not available after the deletion
+	if failure, err := s.LastFailure(ctx, d); err == nil && failure != nil { // not available after the deletion
 		progress("why it failed: " + failure.cause())
 	}
 	progress(fmt.Sprintf("stack %s is %s: deleting the remains", s.name, d.Status))
