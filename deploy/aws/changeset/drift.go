@@ -32,7 +32,7 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 	if err != nil {
 		return nil, s.wrap(ctx, "compare", err)
 	}
-	for done := false; !done; {
+	for {
 		var status *cloudformation.DescribeStackDriftDetectionStatusOutput
 		err := s.retry(ctx, func(ctx context.Context) (err error) {
 			status, err = s.client.DescribeStackDriftDetectionStatus(ctx,
@@ -51,10 +51,9 @@ func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 			drifts, err := s.drifts(ctx)
 			return drifts, errors.Join(err, s.wrap(ctx, "compare", errors.New(aws.ToString(status.DetectionStatusReason))))
 		default:
-			done = true
+			return s.drifts(ctx)
 		}
 	}
-	return s.drifts(ctx)
 }
 
 // driftStatus returns status if it means that a resource of a change set has drifted, otherwise "".
