@@ -3,8 +3,6 @@ package release
 import (
 	"context"
 
-	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-
 	"github.com/userrequestapi/userdata/deploy/aws/account"
 )
 
@@ -34,7 +32,7 @@ func inspect(ctx context.Context, s *session, do func(context.Context, *Deployed
 	if err != nil {
 		return err
 	}
-	resources, err := s.stack.Resources(ctx)
+	resources, err := s.resources(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,7 +41,7 @@ func inspect(ctx context.Context, s *session, do func(context.Context, *Deployed
 		LogsProblem: func(ctx context.Context) (string, error) { return s.logsProblem(ctx, now) },
 	}
 	for _, r := range resources {
-		if r.Type == logGroupType && r.Status != cftypes.ResourceStatusDeleteComplete && r.PhysicalID != "" {
+		if r.Type == logGroupType {
 			d.LogGroups[r.LogicalID] = r.PhysicalID
 		}
 	}

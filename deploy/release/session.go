@@ -424,6 +424,14 @@ func (s *session) notDeployed(c *current) error {
 		s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
 }
 
+// resources returns the stack's resources without those that are deleted or not created yet.
+func (s *session) resources(ctx context.Context) ([]changeset.Resource, error) {
+	resources, err := s.stack.Resources(ctx)
+	return slices.DeleteFunc(resources, func(r changeset.Resource) bool {
+		return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == ""
+	}), err
+}
+
 // command returns the command for a target on this stage. settings, each NAME=value, apply to this command only.
 func (s *session) command(target string, settings ...string) string {
 	return s.Line.Mage(target, settings...)

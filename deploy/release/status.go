@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -133,12 +132,9 @@ func (r *statusReader) read(ctx context.Context) {
 	if !r.now.serves() {
 		return
 	}
-	if resources, err := r.stack.Resources(ctx); err != nil {
+	if resources, err := r.resources(ctx); err != nil {
 		r.failed(err, partFunctions, partAlarms)
 	} else {
-		resources = slices.DeleteFunc(resources, func(r changeset.Resource) bool {
-			return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == "" // deleted, or not created yet
-		})
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
 	}
