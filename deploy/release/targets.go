@@ -281,7 +281,7 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 		Progress:      func(text string) { s.Printer.Notef("%s", text) },
 	}
 	s.Printer.Stepf("Testing %s", target.URL)
-	if target.Authorization == "API_KEY" {
+	if target.Authorization == template.AuthorizationAPIKey {
 		key, err := apigateway.NewFromConfig(s.account.Config).GetApiKey(ctx,
 			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
 		if err != nil {
