@@ -33,7 +33,7 @@ type checkout struct {
 func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// The deployer has only the permissions of the policy; the bucket policy requires TLS.
-	deployer := emulator.StartTLS(t).User(t, "deployer", original(t, "deploy/policy.json"))
+	deployer := emulator.StartTLS(t).User(t, "deployer", deployerPolicy(t))
 	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), program: t.TempDir(), account: deployer}
 	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
 	build := exec.CommandContext(
@@ -65,14 +65,11 @@ func (c *checkout) write(path, content string) {
 // edit replaces a string that the file contains once.
 func (c *checkout) edit(path, old, replacement string) {
 	c.t.Helper()
-	content, err := os.ReadFile(filepath.Join(c.dir, path))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if n := strings.Count(string(content), old); n != 1 {
+	content := c.read(path)
+	if n := strings.Count(content, old); n != 1 {
 		c.t.Fatalf("%s contains %q %d times, want once", path, old, n)
 	}
-	c.write(path, strings.Replace(string(content), old, replacement, 1))
+	c.write(path, strings.Replace(content, old, replacement, 1))
 }
 
 // setStage writes the stage's parameters: those that an emulated account needs, and others.
