@@ -9,7 +9,7 @@ import (
 	"github.com/userrequestapi/userdata/shared/response"
 )
 
-func remove(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+func remove(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
 	if err != nil {
 		return response.Response{}, err
@@ -18,11 +18,11 @@ func remove(ctx context.Context, api function.API, req *request.Request) (respon
 		return response.Response{}, problem.New(problem.InvalidParameter,
 			"Name the user: DELETE /users/{userId}, or ?userId=.")
 	}
-	ifMatch, err := req.IfMatch(api.RequireIfMatch)
+	ifMatch, err := req.IfMatch(deps.RequireIfMatch)
 	if err != nil {
 		return response.Response{}, err
 	}
-	if err := api.Users.Delete(ctx, id, ifMatch); err != nil {
+	if err := deps.Users.Delete(ctx, id, ifMatch); err != nil {
 		return response.Response{}, err
 	}
 	return response.NoContent(), nil

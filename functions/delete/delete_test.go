@@ -15,12 +15,12 @@ import (
 
 func ada() user.Attributes { return user.Attributes{"userId": "1", "name": "Ada"} }
 
-func serving() functiontest.Handler {
-	return functiontest.Handler{Handle: remove, Users: usertest.NewMemory(ada(), user.Attributes{"userId": "2"})}
+func serving() functiontest.Harness {
+	return functiontest.Harness{Handle: remove, Users: usertest.NewMemory(ada(), user.Attributes{"userId": "2"})}
 }
 
 // ids returns the ids of the stored users.
-func ids(t *testing.T, h functiontest.Handler) []string {
+func ids(t *testing.T, h functiontest.Harness) []string {
 	t.Helper()
 	page, err := h.Users.List(t.Context(), "", 10)
 	if err != nil {

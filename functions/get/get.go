@@ -13,7 +13,7 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-func retrieve(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+func retrieve(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
 	if err != nil {
 		return response.Response{}, err
@@ -25,10 +25,10 @@ func retrieve(ctx context.Context, api function.API, req *request.Request) (resp
 		case err != nil:
 			return response.Response{}, err
 		case id == "":
-			return list(ctx, api, req, limit, after)
+			return list(ctx, deps, req, limit, after)
 		}
 	}
-	u, err := api.Users.Get(ctx, id)
+	u, err := deps.Users.Get(ctx, id)
 	if err != nil {
 		return response.Response{}, err
 	}
@@ -47,12 +47,12 @@ func retrieve(ctx context.Context, api function.API, req *request.Request) (resp
 const maxPage = 2_500_000
 
 func list(
-	ctx context.Context, api function.API, req *request.Request, limit int, after string,
+	ctx context.Context, deps function.Dependencies, req *request.Request, limit int, after string,
 ) (response.Response, error) {
 	if _, err := req.NotModified(""); err != nil { // a list has no ETag, but a malformed If-None-Match is an error
 		return response.Response{}, err
 	}
-	page, err := api.Users.List(ctx, after, limit)
+	page, err := deps.Users.List(ctx, after, limit)
 	if err != nil {
 		return response.Response{}, err
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
-func serving(users ...user.Attributes) functiontest.Handler {
-	return functiontest.Handler{Handle: retrieve, Users: usertest.NewMemory(users...)}
+func serving(users ...user.Attributes) functiontest.Harness {
+	return functiontest.Harness{Handle: retrieve, Users: usertest.NewMemory(users...)}
 }
 
 func ada() user.Attributes {
@@ -123,7 +123,7 @@ type page struct {
 	Next  *string
 }
 
-func readPage(t *testing.T, h functiontest.Handler, target string) (page, response.Response) {
+func readPage(t *testing.T, h functiontest.Harness, target string) (page, response.Response) {
 	t.Helper()
 	res := h.Serve(t, requesttest.Event("GET", target, ""))
 	if res.StatusCode != http.StatusOK {
@@ -150,7 +150,7 @@ func readPage(t *testing.T, h functiontest.Handler, target string) (page, respon
 }
 
 // listAll reads the pages from target on, and returns the ids in them and the number of pages.
-func listAll(t *testing.T, h functiontest.Handler, target string) (ids []string, pages int) {
+func listAll(t *testing.T, h functiontest.Harness, target string) (ids []string, pages int) {
 	t.Helper()
 	for range 1000 {
 		p, res := readPage(t, h, target)

@@ -11,7 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-func create(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+func create(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 	if err := req.CheckNoneMatch(); err != nil {
 		return response.Response{}, err
 	}
@@ -39,7 +39,7 @@ func create(ctx context.Context, api function.API, req *request.Request) (respon
 	if id, ok := sent[user.IDAttribute].(string); ok {
 		req.SetSubject(id)
 	}
-	u, replayed, err := api.Users.Create(ctx, sent, idempotency)
+	u, replayed, err := deps.Users.Create(ctx, sent, idempotency)
 	if err != nil {
 		return response.Response{}, err
 	}

@@ -16,17 +16,17 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
-func serving(users ...user.Attributes) functiontest.Handler {
-	return functiontest.Handler{Handle: create, Users: usertest.NewMemory(users...)}
+func serving(users ...user.Attributes) functiontest.Harness {
+	return functiontest.Harness{Handle: create, Users: usertest.NewMemory(users...)}
 }
 
-func post(t *testing.T, h functiontest.Handler, body string, headers ...string) response.Response {
+func post(t *testing.T, h functiontest.Harness, body string, headers ...string) response.Response {
 	t.Helper()
 	return h.Serve(t, requesttest.Event("POST", "/users", body, headers...))
 }
 
 // wantCreated checks the response and the stored user, and returns the user's id.
-func wantCreated(t *testing.T, h functiontest.Handler, res response.Response, replayed bool) string {
+func wantCreated(t *testing.T, h functiontest.Harness, res response.Response, replayed bool) string {
 	t.Helper()
 	var body map[string]any
 	if err := json.Unmarshal([]byte(res.Body), &body); err != nil || res.StatusCode != http.StatusCreated {

@@ -11,12 +11,12 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-func replace(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+func replace(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
 	if err != nil {
 		return response.Response{}, err
 	}
-	ifMatch, err := req.IfMatch(api.RequireIfMatch)
+	ifMatch, err := req.IfMatch(deps.RequireIfMatch)
 	if err != nil {
 		return response.Response{}, err
 	}
@@ -28,7 +28,7 @@ func replace(ctx context.Context, api function.API, req *request.Request) (respo
 		return response.Response{}, err
 	}
 	req.SetSubject(id)
-	u, err := api.Users.Replace(ctx, id, sent, ifMatch)
+	u, err := deps.Users.Replace(ctx, id, sent, ifMatch)
 	if err != nil {
 		return response.Response{}, err
 	}

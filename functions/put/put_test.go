@@ -23,8 +23,8 @@ func ada() user.Attributes {
 	}
 }
 
-func serving() functiontest.Handler {
-	return functiontest.Handler{Handle: replace, Users: usertest.NewMemory(ada())}
+func serving() functiontest.Harness {
+	return functiontest.Harness{Handle: replace, Users: usertest.NewMemory(ada())}
 }
 
 func TestReplace(t *testing.T) {
@@ -133,7 +133,7 @@ func TestReplaceErrors(t *testing.T) {
 	}
 }
 
-func wantUnchanged(t *testing.T, h functiontest.Handler) {
+func wantUnchanged(t *testing.T, h functiontest.Harness) {
 	t.Helper()
 	page, err := h.Users.List(t.Context(), "", 10)
 	if err != nil {

@@ -28,34 +28,34 @@ import (
 )
 
 // Handler serves one request. The caller receives an error as the problem document that [problem.From] returns.
-type Handler func(ctx context.Context, api API, req *request.Request) (response.Response, error)
+type Handler func(ctx context.Context, deps Dependencies, req *request.Request) (response.Response, error)
 
-// API holds the dependencies and settings of a handler.
-type API struct {
+// Dependencies holds what a handler needs besides the request.
+type Dependencies struct {
 	Users          user.Store
 	RequireIfMatch bool
 }
 
-// Function serves the requests of API Gateway with a handler.
-type Function struct {
-	handler  Handler
-	api      API
-	settings Settings
-	logger   *zap.Logger
-	warm     atomic.Bool // set by the first request
-	current  atomic.Pointer[zap.Logger]
+// Server serves the requests of API Gateway with a handler.
+type Server struct {
+	handler      Handler
+	dependencies Dependencies
+	settings     Settings
+	logger       *zap.Logger
+	warm         atomic.Bool // set by the first request
+	current      atomic.Pointer[zap.Logger]
 }
 
-// New returns a function that serves requests with handler and stores users in users.
-func New(handler Handler, users user.Store, settings Settings, logger *zap.Logger) *Function {
-	f := &Function{
-		handler:  handler,
-		api:      API{Users: users, RequireIfMatch: settings.RequireIfMatch},
-		settings: settings,
-		logger:   logger,
+// New returns a server that serves requests with handler and stores users in users.
+func New(handler Handler, users user.Store, settings Settings, logger *zap.Logger) *Server {
+	s := &Server{
+		handler:      handler,
+		dependencies: Dependencies{Users: users, RequireIfMatch: settings.RequireIfMatch},
+		settings:     settings,
+		logger:       logger,
 	}
-	f.current.Store(logger)
-	return f
+	s.current.Store(logger)
+	return s
 }
 
 // reserve is the time between the handler's deadline and Lambda's, for the response and the log. A handler that has
@@ -65,15 +65,15 @@ const reserve = 500 * time.Millisecond
 // Handle serves one event. The error is always nil: an error or panic of the handler is logged and returned as a
 // problem document. For a handler that is overdue, Handle writes the log and the trace before Lambda ends the
 // invocation.
-func (f *Function) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (response.Response, error) {
-	i := &invocation{function: f, request: request.New(&event), start: time.Now(), coldStart: !f.warm.Swap(true)}
-	i.logger = f.logger.With(
+func (s *Server) Handle(ctx context.Context, event events.APIGatewayProxyRequest) (response.Response, error) {
+	i := &invocation{server: s, request: request.New(&event), start: time.Now(), coldStart: !s.warm.Swap(true)}
+	i.logger = s.logger.With(
 		zap.String("requestId", i.request.ID()),
 		zap.String("xrayTraceId", tracing.ID(ctx)),
 		lambdaRequestID(ctx),
 	)
-	f.current.Store(i.logger)
-	defer f.current.Store(f.logger)
+	s.current.Store(i.logger)
+	defer s.current.Store(s.logger)
 	ctx = logging.With(ctx, i.logger)
 	ctx, i.usage = userdata.WithUsage(ctx)
 	ctx, i.span = tracing.Start(ctx, i.request.Operation())
@@ -87,17 +87,17 @@ func (f *Function) Handle(ctx context.Context, event events.APIGatewayProxyReque
 		})
 		defer timer.Stop()
 	}
-	res, failure := f.runHandler(ctx, i.request)
+	res, failure := s.runHandler(ctx, i.request)
 	return i.finish(res, failure, i.request.Subject()), nil
 }
 
-// currentLogger returns the logger of the current request, or the function's own between requests. An execution
+// currentLogger returns the logger of the current request, or the server's own between requests. An execution
 // environment serves one request at a time.
-func (f *Function) currentLogger() *zap.Logger { return f.current.Load() }
+func (s *Server) currentLogger() *zap.Logger { return s.current.Load() }
 
 // invocation is the state of one request.
 type invocation struct {
-	function  *Function
+	server    *Server
 	request   *request.Request
 	start     time.Time
 	coldStart bool
@@ -124,7 +124,7 @@ func (i *invocation) finish(
 		}
 		// A response to HEAD keeps its body: API Gateway does not send it, but derives Content-Length (RFC 9110
 		// §8.6).
-		maps.Copy(res.Headers, i.function.crossOrigin())
+		maps.Copy(res.Headers, i.server.crossOrigin())
 		i.trace(res.StatusCode, failure)
 		i.log(res.StatusCode, failure, subject)
 		i.response = res
@@ -133,9 +133,9 @@ func (i *invocation) finish(
 }
 
 func (i *invocation) trace(status int, failure *problem.Problem) {
-	i.span.Annotate("Service", i.function.settings.Service)
-	i.span.Annotate("Stage", i.function.settings.Stage)
-	i.span.Annotate("Version", i.function.settings.Log.Version)
+	i.span.Annotate("Service", i.server.settings.Service)
+	i.span.Annotate("Stage", i.server.settings.Stage)
+	i.span.Annotate("Version", i.server.settings.Log.Version)
 	i.span.Annotate("Operation", i.request.Operation())
 	i.span.Annotate("Outcome", outcome(status))
 	i.span.Annotate("ColdStart", i.coldStart)
@@ -173,7 +173,7 @@ func (i *invocation) log(status int, failure *problem.Problem, subject string) {
 // metrics returns the custom metrics of the log line: the outcome by operation, and the cold start with the name and
 // dimensions of Powertools for AWS Lambda.
 func (i *invocation) metrics(at time.Time, status int) []zap.Field {
-	namespace := i.function.settings.MetricsNamespace
+	namespace := i.server.settings.MetricsNamespace
 	if namespace == "" {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (i *invocation) metrics(at time.Time, status int) []zap.Field {
 	coldStart := metrics.Counter{
 		Namespace: namespace, Name: "ColdStart", Dimensions: []string{"service", "function_name"},
 	}
-	functionName := zap.String("function_name", i.function.settings.Log.Function)
+	functionName := zap.String("function_name", i.server.settings.Log.Function)
 	return append(metrics.Fields(at, requests, coldStart), functionName)
 }
 
@@ -197,7 +197,7 @@ func lambdaRequestID(ctx context.Context) zap.Field {
 }
 
 // runHandler returns the handler's response, or its error or panic as a problem.
-func (f *Function) runHandler(
+func (s *Server) runHandler(
 	ctx context.Context, req *request.Request,
 ) (res response.Response, failure *problem.Problem) {
 	defer func() {
@@ -210,7 +210,7 @@ func (f *Function) runHandler(
 	if err := req.CheckQuery(); err != nil {
 		return res, problem.From(err)
 	}
-	res, err := f.handler(ctx, f.api, req)
+	res, err := s.handler(ctx, s.dependencies, req)
 	if err != nil {
 		return res, problem.From(err)
 	}
@@ -228,12 +228,12 @@ func panicError(v any) error {
 
 // crossOrigin returns the headers that let pages of another origin read a response (the Fetch standard, "HTTP
 // extensions").
-func (f *Function) crossOrigin() map[string]string {
-	if f.settings.AllowOrigin == "" {
+func (s *Server) crossOrigin() map[string]string {
+	if s.settings.AllowOrigin == "" {
 		return nil
 	}
 	return map[string]string{
-		"Access-Control-Allow-Origin": f.settings.AllowOrigin,
+		"Access-Control-Allow-Origin": s.settings.AllowOrigin,
 		// The API document allows only this value, and tests validate all responses against it.
 		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, " +
 			"Idempotent-Replayed, Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, " +

@@ -30,7 +30,7 @@ import (
 // newFunction returns a function whose store has the user "1", and its log.
 func newFunction(
 	t *testing.T, handler function.Handler, change ...func(*function.Settings),
-) (*function.Function, *bytes.Buffer) {
+) (*function.Server, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
 	settings := function.Settings{
@@ -50,7 +50,7 @@ func newFunction(
 }
 
 func handle(
-	ctx context.Context, t *testing.T, f *function.Function, event events.APIGatewayProxyRequest,
+	ctx context.Context, t *testing.T, f *function.Server, event events.APIGatewayProxyRequest,
 ) response.Response {
 	t.Helper()
 	res, err := f.Handle(ctx, event)
@@ -75,12 +75,12 @@ func lines(t *testing.T, log *bytes.Buffer) []map[string]any {
 }
 
 // read is a handler that returns the user that the request names.
-func read(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
+func read(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 	id, err := req.UserID()
 	if err != nil {
 		return response.Response{}, err
 	}
-	u, err := api.Users.Get(ctx, id)
+	u, err := deps.Users.Get(ctx, id)
 	if err != nil {
 		return response.Response{}, err
 	}
@@ -88,13 +88,15 @@ func read(ctx context.Context, api function.API, req *request.Request) (response
 }
 
 func fails(err error) function.Handler {
-	return func(context.Context, function.API, *request.Request) (response.Response, error) {
+	return func(context.Context, function.Dependencies, *request.Request) (response.Response, error) {
 		return response.Response{}, err
 	}
 }
 
 func panics(value any) function.Handler {
-	return func(context.Context, function.API, *request.Request) (response.Response, error) { panic(value) }
+	return func(context.Context, function.Dependencies, *request.Request) (response.Response, error) {
+		panic(value)
+	}
 }
 
 // traceHeaderKey is the context key that aws-lambda-go uses for the trace header.
@@ -185,7 +187,7 @@ func TestPanic(t *testing.T) {
 		handler function.Handler
 		want    string
 	}{
-		"runtime error": {func(context.Context, function.API, *request.Request) (response.Response, error) {
+		"runtime error": {func(context.Context, function.Dependencies, *request.Request) (response.Response, error) {
 			return response.Response{StatusCode: list[3]}, nil
 		}, "panic: runtime error: index out of range [3] with length 0"},
 		"string": {panics("MARKED"), "panic: string"},
@@ -196,13 +198,13 @@ func TestPanic(t *testing.T) {
 			t.Parallel()
 			first := true
 			f, log := newFunction(t, func(
-				ctx context.Context, api function.API, req *request.Request,
+				ctx context.Context, deps function.Dependencies, req *request.Request,
 			) (response.Response, error) {
 				if first {
 					first = false
-					return test.handler(ctx, api, req)
+					return test.handler(ctx, deps, req)
 				}
-				return read(ctx, api, req)
+				return read(ctx, deps, req)
 			})
 			event := requesttest.Event("GET", "/users/1", "")
 			wantProblem(t, handle(t.Context(), t, f, event), http.StatusInternalServerError, "InternalError")
@@ -311,7 +313,7 @@ func TestDeadline(t *testing.T) {
 	t.Parallel()
 	var got time.Time
 	var limited bool
-	f, _ := newFunction(t, func(ctx context.Context, _ function.API, _ *request.Request) (response.Response, error) {
+	f, _ := newFunction(t, func(ctx context.Context, _ function.Dependencies, _ *request.Request) (response.Response, error) {
 		got, limited = ctx.Deadline()
 		return response.NoContent(), nil
 	})
@@ -341,9 +343,9 @@ func TestOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var after []map[string]any
 		var log *bytes.Buffer
-		var f *function.Function
+		var f *function.Server
 		f, log = newFunction(t, func(
-			_ context.Context, _ function.API, req *request.Request,
+			_ context.Context, _ function.Dependencies, req *request.Request,
 		) (response.Response, error) {
 			if _, err := req.UserID(); err != nil {
 				return response.Response{}, err
@@ -442,9 +444,9 @@ func TestCrossOrigin(t *testing.T) {
 func TestRequireIfMatch(t *testing.T) {
 	t.Parallel()
 	for _, required := range []bool{false, true} {
-		f, _ := newFunction(t, func(_ context.Context, api function.API, _ *request.Request) (response.Response, error) {
-			if api.RequireIfMatch != required {
-				t.Errorf("got %t, want %t", api.RequireIfMatch, required)
+		f, _ := newFunction(t, func(_ context.Context, deps function.Dependencies, _ *request.Request) (response.Response, error) {
+			if deps.RequireIfMatch != required {
+				t.Errorf("got %t, want %t", deps.RequireIfMatch, required)
 			}
 			return response.NoContent(), nil
 		}, func(s *function.Settings) { s.RequireIfMatch = required })
@@ -457,56 +459,59 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	t.Parallel()
 	const secret = "MARKED"
 	// Each step is an operation of a handler on a request.
-	steps := []func(context.Context, function.API, *request.Request) error{
-		func(_ context.Context, _ function.API, req *request.Request) error {
+	steps := []func(context.Context, function.Dependencies, *request.Request) error{
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.UserID()
 			return err
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, _, err := req.Page()
 			return err
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error { _, err := req.User(); return err },
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+			_, err := req.User()
+			return err
+		},
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.Idempotency()
 			return err
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.IfMatch(true)
 			return err
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.NotModified(secret)
 			return err
 		},
-		func(ctx context.Context, api function.API, _ *request.Request) error {
-			_, _, err := api.Users.Create(ctx, user.Attributes{"userId": secret, "email": secret, secret: secret}, nil)
+		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+			_, _, err := deps.Users.Create(ctx, user.Attributes{"userId": secret, "email": secret, secret: secret}, nil)
 			return err
 		},
-		func(ctx context.Context, api function.API, _ *request.Request) error {
-			_, err := api.Users.Replace(ctx, "1", user.Attributes{"_" + secret: secret}, []user.ETag{secret})
+		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+			_, err := deps.Users.Replace(ctx, "1", user.Attributes{"_" + secret: secret}, []user.ETag{secret})
 			return err
 		},
-		func(ctx context.Context, api function.API, _ *request.Request) error {
-			_, err := api.Users.Get(ctx, secret)
+		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+			_, err := deps.Users.Get(ctx, secret)
 			return err
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			panic(fmt.Sprint(secret, req))
 		},
-		func(_ context.Context, _ function.API, req *request.Request) error {
+		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			panic(fmt.Errorf("%s %v", secret, req)) //nolint:err113 // like the error of a library
 		},
-		func(context.Context, function.API, *request.Request) error {
+		func(context.Context, function.Dependencies, *request.Request) error {
 			var v any = secret
 			return v.(error) // panics
 		},
 	}
 	for i, step := range steps {
 		f, log := newFunction(t, func(
-			ctx context.Context, api function.API, req *request.Request,
+			ctx context.Context, deps function.Dependencies, req *request.Request,
 		) (response.Response, error) {
-			return response.NoContent(), step(ctx, api, req)
+			return response.NoContent(), step(ctx, deps, req)
 		})
 		for _, target := range []string{
 			"/users/" + secret + "?limit=" + secret + "&cursor=" + secret + "&" + secret + "=1",

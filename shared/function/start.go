@@ -28,14 +28,14 @@ import (
 // Start runs a Lambda function that serves requests with handler. It does not return. If settings are missing or
 // invalid, it writes one log line, reports the error to the Lambda runtime API, and exits with status 1.
 func Start(handler Handler) {
-	f, err := initialize(handler)
+	server, err := initialize(handler)
 	if err != nil {
 		os.Exit(1)
 	}
-	lambda.Start(f.Handle)
+	lambda.Start(server.Handle)
 }
 
-func initialize(handler Handler) (*Function, error) {
+func initialize(handler Handler) (*Server, error) {
 	settings, err := ReadSettings(os.Getenv)
 	logger, logErr := logging.New(os.Stdout, settings.Log)
 	if err = errors.Join(err, logErr); err != nil {
@@ -49,14 +49,14 @@ func initialize(handler Handler) (*Function, error) {
 		return nil, err
 	}
 	users := userdata.New(newClient(settings), settings.Table)
-	f := New(handler, users, settings, logger)
+	server := New(handler, users, settings, logger)
 	log.SetFlags(log.Llongfile)
-	log.SetOutput(logging.Standard(f.currentLogger))
-	if err := tracing.Configure(f.currentLogger); err != nil {
+	log.SetOutput(logging.Standard(server.currentLogger))
+	if err := tracing.Configure(server.currentLogger); err != nil {
 		logger.Warn("tracing goes to the default daemon address", zap.Error(err))
 	}
 	warmUp(users, settings)
-	return f, nil
+	return server, nil
 }
 
 func newClient(s Settings) *dynamodb.Client {
@@ -95,22 +95,22 @@ func warmUp(users user.Store, settings Settings) {
 	if err != nil {
 		return
 	}
-	f := New(serveWarmUp, users, settings, logger)
+	server := New(serveWarmUp, users, settings, logger)
 	ctx, cancel := context.WithTimeout(context.Background(), warmUpTimeout+reserve)
 	defer cancel()
-	_, _ = lambda.NewHandler(f.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
+	_, _ = lambda.NewHandler(server.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
 		"headers":{},"multiValueHeaders":{"Content-Type":["application/json"]},
 		"requestContext":{"path":"/users","identity":{}},
 		"body":"{\"name\":\"Nobody\",\"n\":1}","isBase64Encoded":false}`))
 }
 
 // serveWarmUp reads a user that does not exist, because its id is not valid, and returns the user in the request.
-func serveWarmUp(ctx context.Context, api API, req *request.Request) (response.Response, error) {
+func serveWarmUp(ctx context.Context, deps Dependencies, req *request.Request) (response.Response, error) {
 	sent, err := req.User()
 	if err != nil {
 		return response.Response{}, err
 	}
-	_, _ = api.Users.Get(ctx, "!")
+	_, _ = deps.Users.Get(ctx, "!")
 	return response.User(http.StatusOK, user.User{Attributes: sent}, req.UserPath("")), nil
 }
 

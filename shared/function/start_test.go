@@ -42,8 +42,8 @@ func handlers() map[string]function.Handler {
 		"read":   read,
 		"panics": panics("MARKED"),
 		// hangs ignores its deadline.
-		"hangs": func(ctx context.Context, api function.API, req *request.Request) (response.Response, error) {
-			_, _ = read(ctx, api, req)
+		"hangs": func(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
+			_, _ = read(ctx, deps, req)
 			select {}
 		},
 	}

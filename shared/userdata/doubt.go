@@ -49,7 +49,7 @@ type write struct {
 // do returns a nil error if w took effect, exactly once. proof is the item that proves it, or nil if a complete
 // response does. Any error except [user.Unavailable], including [*conflict], means that w took no effect and will
 // take none.
-func (s *Store) do(ctx context.Context, operation string, w write) (proof item, err error) {
+func (s *DynamoStore) do(ctx context.Context, operation string, w write) (proof item, err error) {
 	d := &doubt{retryable: w.retryable}
 	err = w.send(context.WithValue(ctx, doubtKey{}, d), func(o *dynamodb.Options) {
 		if retryer, ok := o.Retryer.(aws.RetryerV2); ok && !w.retryable {

@@ -37,7 +37,7 @@ type response func(w http.ResponseWriter, r *http.Request, in input)
 // database is a stub of DynamoDB for faults that DynamoDB Local cannot produce on demand.
 type database struct {
 	server *httptest.Server
-	store  *userdata.Store
+	store  *userdata.DynamoStore
 
 	mu    sync.Mutex
 	calls []call
@@ -231,7 +231,7 @@ func TestConnectionRefused(t *testing.T) {
 }
 
 // callAll calls each method once and returns the errors.
-func callAll(ctx context.Context, store *userdata.Store) map[string]error {
+func callAll(ctx context.Context, store *userdata.DynamoStore) map[string]error {
 	_, get := store.Get(ctx, "1")
 	_, list := store.List(ctx, "", 10)
 	_, _, create := store.Create(ctx, user.Attributes{"userId": "1"}, nil)
@@ -269,30 +269,30 @@ func TestInDoubt(t *testing.T) {
 	t.Parallel()
 	others := stored("_userrequestapi_rev", othersRevision, "name", "Grace")
 	before := stored("_userrequestapi_rev", beforeRevision, "createdAt", "2026-01-02T03:04:05.678Z")
-	create := func(ctx context.Context, store *userdata.Store) (user.User, error) {
+	create := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		u, replayed, err := store.Create(ctx, user.Attributes{"userId": "1", "name": "Ada"}, nil)
 		if replayed {
 			t.Error("replayed")
 		}
 		return u, err
 	}
-	replace := func(ctx context.Context, store *userdata.Store) (user.User, error) {
+	replace := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		return store.Replace(ctx, "1", user.Attributes{"name": "Ada"}, nil)
 	}
-	replaceMatch := func(ctx context.Context, store *userdata.Store) (user.User, error) {
+	replaceMatch := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		return store.Replace(ctx, "1", user.Attributes{"name": "Ada"}, []user.ETag{beforeRevision})
 	}
-	remove := func(ctx context.Context, store *userdata.Store) (user.User, error) {
+	remove := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		return user.User{}, store.Delete(ctx, "1", nil)
 	}
-	removeMatch := func(ctx context.Context, store *userdata.Store) (user.User, error) {
+	removeMatch := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		return user.User{}, store.Delete(ctx, "1", []user.ETag{beforeRevision})
 	}
 	foreign := stored("name", "Grace")
 	written := func() map[string]any { return map[string]any{} }
 	tests := map[string]struct {
 		responses func(written map[string]any) []response
-		write     func(ctx context.Context, store *userdata.Store) (user.User, error)
+		write     func(ctx context.Context, store *userdata.DynamoStore) (user.User, error)
 		want      user.Code
 		calls     []string
 	}{
@@ -531,14 +531,14 @@ func TestConflictInEachRound(t *testing.T) {
 func TestBrokenConnection(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]struct {
-		do       func(ctx context.Context, store *userdata.Store) error
+		do       func(ctx context.Context, store *userdata.DynamoStore) error
 		response response
 	}{
-		"GetItem": {func(ctx context.Context, store *userdata.Store) error {
+		"GetItem": {func(ctx context.Context, store *userdata.DynamoStore) error {
 			_, err := store.Get(ctx, "1")
 			return err
 		}, item(stored())},
-		"Scan": {func(ctx context.Context, store *userdata.Store) error {
+		"Scan": {func(ctx context.Context, store *userdata.DynamoStore) error {
 			_, err := store.List(ctx, "", 10)
 			return err
 		}, ok(map[string]any{"Items": []any{stored()}})},

@@ -31,24 +31,24 @@ const (
 	baseDelay = 5 * time.Millisecond
 )
 
-// Store stores users in a DynamoDB table with the partition key userId. It is safe for concurrent use.
-type Store struct {
+// DynamoStore stores users in a DynamoDB table with the partition key userId. It is safe for concurrent use.
+type DynamoStore struct {
 	client *dynamodb.Client
 	table  string
 	now    func() time.Time
 }
 
-var _ user.Store = (*Store)(nil)
+var _ user.Store = (*DynamoStore)(nil)
 
 // New returns a store that uses table.
-func New(client *dynamodb.Client, table string) *Store {
-	return &Store{client: client, table: table, now: time.Now}
+func New(client *dynamodb.Client, table string) *DynamoStore {
+	return &DynamoStore{client: client, table: table, now: time.Now}
 }
 
 func key(id string) item { return item{user.IDAttribute: encode(id)} }
 
 // Get implements [user.Store] with a strongly consistent read.
-func (s *Store) Get(ctx context.Context, id string) (user.User, error) {
+func (s *DynamoStore) Get(ctx context.Context, id string) (user.User, error) {
 	it, err := s.get(ctx, id)
 	if err != nil {
 		return user.User{}, err
@@ -56,7 +56,7 @@ func (s *Store) Get(ctx context.Context, id string) (user.User, error) {
 	return toUser(it), nil
 }
 
-func (s *Store) get(ctx context.Context, id string) (item, error) {
+func (s *DynamoStore) get(ctx context.Context, id string) (item, error) {
 	it, err := s.read(ctx, id)
 	switch {
 	case err != nil:
@@ -68,7 +68,7 @@ func (s *Store) get(ctx context.Context, id string) (item, error) {
 }
 
 // read returns the item after a strongly consistent read, or nil if there is none.
-func (s *Store) read(ctx context.Context, id string) (item, error) {
+func (s *DynamoStore) read(ctx context.Context, id string) (item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.table,
 		Key:            key(id),
@@ -81,7 +81,7 @@ func (s *Store) read(ctx context.Context, id string) (item, error) {
 }
 
 // List implements [user.Store] with a Scan. A Scan reads at most 1 MB, so a page can have fewer than limit users.
-func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, error) {
+func (s *DynamoStore) List(ctx context.Context, after string, limit int) (user.Page, error) {
 	in := &dynamodb.ScanInput{
 		TableName: &s.table,
 		Limit:     aws.Int32(int32(limit) + 1), //nolint:gosec // at most 101; one more shows whether the page is the last
@@ -108,7 +108,7 @@ func (s *Store) List(ctx context.Context, after string, limit int) (user.Page, e
 
 // Create implements [user.Store] with one conditional write. If the condition fails, the existing item determines the
 // result.
-func (s *Store) Create(
+func (s *DynamoStore) Create(
 	ctx context.Context, sent user.Attributes, idempotency *user.Idempotency,
 ) (user.User, bool, error) {
 	attributes, err := user.New(sent, s.now())
@@ -167,7 +167,7 @@ func replay(existing item, idempotency *user.Idempotency) (user.User, bool, erro
 }
 
 // Replace implements [user.Store]: it reads the item, then writes it on condition that it is unchanged.
-func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag) (user.User, error) {
+func (s *DynamoStore) Replace(ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag) (user.User, error) {
 	var replaced user.User
 	err := s.update(ctx, "replace user", id, ifMatch, func(old item) (write, error) {
 		attributes, err := toAttributes(old).Replace(sent, s.now())
@@ -209,7 +209,7 @@ func (s *Store) Replace(ctx context.Context, id string, sent user.Attributes, if
 }
 
 // Delete implements [user.Store]: it reads the item, then deletes it on condition that it is unchanged.
-func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) error {
+func (s *DynamoStore) Delete(ctx context.Context, id string, ifMatch []user.ETag) error {
 	return s.update(ctx, "delete user", id, ifMatch, func(old item) (write, error) {
 		condition := unchanged(old)
 		return write{
@@ -234,7 +234,7 @@ func (s *Store) Delete(ctx context.Context, id string, ifMatch []user.ETag) erro
 
 // update reads the user's item, checks ifMatch, and sends the write that prepare returns, which must be conditional
 // on the item being unchanged. If that condition fails, update starts again with the read.
-func (s *Store) update(
+func (s *DynamoStore) update(
 	ctx context.Context, operation, id string, ifMatch []user.ETag, prepare func(old item) (write, error),
 ) error {
 	for round := range maxRounds {

@@ -25,7 +25,7 @@ func StoreFails(t *testing.T, handle function.Handler, event events.APIGatewayPr
 		{user.Throttled, 503, []string{"Retry-After", "1"}},
 	} {
 		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
-		res := Handler{Handle: handle, Users: failing}.Serve(t, event)
+		res := Harness{Handle: handle, Users: failing}.Serve(t, event)
 		WantProblem(t, event, res, test.status, test.code, test.headers...)
 		if strings.Contains(res.Body, "inside") {
 			t.Errorf("got %s", res.Body)

@@ -18,15 +18,15 @@ import (
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-// Handler is a handler with its store and settings.
-type Handler struct {
+// Harness is a handler with its store and settings.
+type Harness struct {
 	Handle         function.Handler
 	Users          user.Store
 	RequireIfMatch bool
 }
 
 // Serve returns the response to event.
-func (h Handler) Serve(t *testing.T, event events.APIGatewayProxyRequest) response.Response {
+func (h Harness) Serve(t *testing.T, event events.APIGatewayProxyRequest) response.Response {
 	t.Helper()
 	f := function.New(h.Handle, h.Users, function.Settings{RequireIfMatch: h.RequireIfMatch}, zap.NewNop())
 	res, err := f.Handle(t.Context(), event)
