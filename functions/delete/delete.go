@@ -14,6 +14,7 @@ func remove(ctx context.Context, deps function.Dependencies, req *request.Reques
 	if err != nil {
 		return response.Response{}, err
 	}
+	deps.LogUser(id)
 	if id == "" {
 		return response.Response{}, problem.New(problem.InvalidParameter,
 			"Name the user: DELETE /users/{userId}, or ?userId=.")

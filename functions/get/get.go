@@ -18,6 +18,7 @@ func retrieve(ctx context.Context, deps function.Dependencies, req *request.Requ
 	if err != nil {
 		return response.Response{}, err
 	}
+	deps.LogUser(id)
 	if !req.NamesUser() {
 		// If the query names a user, limit and cursor have no effect, but invalid ones are still an error.
 		limit, after, err := req.Page()

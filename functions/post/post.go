@@ -37,7 +37,7 @@ func create(ctx context.Context, deps function.Dependencies, req *request.Reques
 		}
 	}
 	if id, ok := sent[user.IDAttribute].(string); ok {
-		req.SetSubject(id)
+		deps.LogUser(id)
 	}
 	u, replayed, err := deps.Users.Create(ctx, sent, idempotency)
 	if err != nil {

@@ -16,6 +16,7 @@ func replace(ctx context.Context, deps function.Dependencies, req *request.Reque
 	if err != nil {
 		return response.Response{}, err
 	}
+	deps.LogUser(id)
 	ifMatch, err := req.IfMatch(deps.RequireIfMatch)
 	if err != nil {
 		return response.Response{}, err
@@ -27,7 +28,7 @@ func replace(ctx context.Context, deps function.Dependencies, req *request.Reque
 	if id, err = resolveID(id, sent); err != nil {
 		return response.Response{}, err
 	}
-	req.SetSubject(id)
+	deps.LogUser(id)
 	u, err := deps.Users.Replace(ctx, id, sent, ifMatch)
 	if err != nil {
 		return response.Response{}, err

@@ -34,6 +34,7 @@ type Handler func(ctx context.Context, deps Dependencies, req *request.Request) 
 type Dependencies struct {
 	Users          user.Store
 	RequireIfMatch bool
+	LogUser        func(id string) // adds the hash of a user's id to the log line of the request
 }
 
 // Server serves the requests of API Gateway with a handler.
@@ -83,12 +84,12 @@ func (s *Server) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		defer cancel()
 		timer := time.AfterFunc(time.Until(deadline.Add(-reserve/2)), func() {
 			overdue := fmt.Errorf("handler is overdue: %w", context.DeadlineExceeded)
-			i.finish(response.Response{}, problem.From(overdue), "")
+			i.finish(response.Response{}, problem.From(overdue))
 		})
 		defer timer.Stop()
 	}
-	res, failure := s.runHandler(ctx, i.request)
-	return i.finish(res, failure, i.request.Subject()), nil
+	res, failure := i.runHandler(ctx)
+	return i.finish(res, failure), nil
 }
 
 // currentLogger returns the logger of the current request, or the server's own between requests. An execution
@@ -104,6 +105,7 @@ type invocation struct {
 	logger    *zap.Logger
 	usage     *userdata.Usage
 	span      *tracing.Span
+	userID    atomic.Pointer[string] // set by [Dependencies.LogUser]
 
 	finished sync.Once
 	response response.Response
@@ -111,9 +113,7 @@ type invocation struct {
 
 // finish writes the log line and the trace of the request, and returns the response. Only the first call has an
 // effect; later and concurrent calls return its response.
-func (i *invocation) finish(
-	res response.Response, failure *problem.Problem, subject string,
-) response.Response {
+func (i *invocation) finish(res response.Response, failure *problem.Problem) response.Response {
 	i.finished.Do(func() {
 		if failure != nil {
 			if failure.Code == problem.InternalError && i.request.IsWrite() {
@@ -126,7 +126,7 @@ func (i *invocation) finish(
 		// §8.6).
 		maps.Copy(res.Headers, i.server.crossOrigin())
 		i.trace(res.StatusCode, failure)
-		i.log(res.StatusCode, failure, subject)
+		i.log(res.StatusCode, failure)
 		i.response = res
 	})
 	return i.response
@@ -146,7 +146,7 @@ func (i *invocation) trace(status int, failure *problem.Problem) {
 	i.span.End()
 }
 
-func (i *invocation) log(status int, failure *problem.Problem, subject string) {
+func (i *invocation) log(status int, failure *problem.Problem) {
 	end := time.Now()
 	fields := []zap.Field{
 		zap.Bool("coldStart", i.coldStart),
@@ -158,7 +158,9 @@ func (i *invocation) log(status int, failure *problem.Problem, subject string) {
 		zap.Duration("durationMs", end.Sub(i.start)),
 		zap.Duration("storeMs", i.usage.Duration()),
 		zap.Int("retries", i.usage.Retries()),
-		logging.UserID(subject),
+	}
+	if id := i.userID.Load(); id != nil {
+		fields = append(fields, logging.UserID(*id))
 	}
 	if failure != nil {
 		fields = append(fields, zap.String("errorCode", string(failure.Code)))
@@ -197,9 +199,7 @@ func lambdaRequestID(ctx context.Context) zap.Field {
 }
 
 // runHandler returns the handler's response, or its error or panic as a problem.
-func (s *Server) runHandler(
-	ctx context.Context, req *request.Request,
-) (res response.Response, failure *problem.Problem) {
+func (i *invocation) runHandler(ctx context.Context) (res response.Response, failure *problem.Problem) {
 	defer func() {
 		if v := recover(); v != nil {
 			cause := panicError(v)
@@ -207,10 +207,12 @@ func (s *Server) runHandler(
 			failure = problem.From(cause)
 		}
 	}()
-	if err := req.CheckQuery(); err != nil {
+	if err := i.request.CheckQuery(); err != nil {
 		return res, problem.From(err)
 	}
-	res, err := s.handler(ctx, s.dependencies, req)
+	deps := i.server.dependencies
+	deps.LogUser = func(id string) { i.userID.Store(&id) }
+	res, err := i.server.handler(ctx, deps, i.request)
 	if err != nil {
 		return res, problem.From(err)
 	}

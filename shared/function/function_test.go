@@ -80,6 +80,7 @@ func read(ctx context.Context, deps function.Dependencies, req *request.Request)
 	if err != nil {
 		return response.Response{}, err
 	}
+	deps.LogUser(id)
 	u, err := deps.Users.Get(ctx, id)
 	if err != nil {
 		return response.Response{}, err
@@ -345,11 +346,9 @@ func TestOverdue(t *testing.T) {
 		var log *bytes.Buffer
 		var f *function.Server
 		f, log = newFunction(t, func(
-			_ context.Context, _ function.Dependencies, req *request.Request,
+			_ context.Context, deps function.Dependencies, _ *request.Request,
 		) (response.Response, error) {
-			if _, err := req.UserID(); err != nil {
-				return response.Response{}, err
-			}
+			deps.LogUser("1")
 			time.Sleep(9800 * time.Millisecond)
 			synctest.Wait()
 			after = lines(t, log)
@@ -361,6 +360,7 @@ func TestOverdue(t *testing.T) {
 		wantProblem(t, res, http.StatusInternalServerError, "InternalError")
 		if len(after) != 1 || after[0]["status"] != 500.0 || after[0]["errorCode"] != "InternalError" ||
 			after[0]["outcome"] != "Fault" || after[0]["durationMs"] != 9750.0 ||
+			after[0]["userIdHash"] != "6b86b273ff34fce1" ||
 			after[0]["error"] != "handler is overdue: context deadline exceeded" {
 			t.Errorf("got %v", after)
 		}

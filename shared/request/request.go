@@ -20,19 +20,11 @@ import (
 
 // Request is one HTTP request.
 type Request struct {
-	event   *events.APIGatewayProxyRequest
-	subject string
+	event *events.APIGatewayProxyRequest
 }
 
 // New returns the request of a REST API's event ("Input format of a Lambda function for proxy integration").
 func New(event *events.APIGatewayProxyRequest) *Request { return &Request{event: event} }
-
-// Subject returns the id of the user that the request concerns, as set by [Request.UserID] or [Request.SetSubject],
-// or "".
-func (r *Request) Subject() string { return r.subject }
-
-// SetSubject sets the id of the user that the request concerns, when it is not in the URL.
-func (r *Request) SetSubject(id string) { r.subject = id }
 
 // Method returns the HTTP method.
 func (r *Request) Method() string { return r.event.HTTPMethod }
@@ -211,7 +203,6 @@ func (r *Request) UserID() (string, error) {
 	if err := user.CheckKey(id); err != nil {
 		return "", err
 	}
-	r.subject = id
 	return id, nil
 }
 
