@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/userrequestapi/userdata/shared/function"
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/response"
 )
@@ -16,8 +15,7 @@ func remove(ctx context.Context, deps function.Dependencies, req *request.Reques
 	}
 	deps.LogUser(id)
 	if id == "" {
-		return response.Response{}, problem.New(problem.InvalidParameter,
-			"Name the user: DELETE /users/{userId}, or ?userId=.")
+		return response.Response{}, request.Invalidf("Name the user: DELETE /users/{userId}, or ?userId=.")
 	}
 	ifMatch, err := req.IfMatch(deps.RequireIfMatch)
 	if err != nil {

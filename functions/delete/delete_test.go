@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function/functiontest"
-	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -70,14 +70,14 @@ func TestDeleteErrors(t *testing.T) {
 	}{
 		"unknown":               {"/users/3", "", 404, user.NotFound},
 		"unknown, If-Match":     {"/users/3", "*", 404, user.NotFound},
-		"no id":                 {"/users", "", 400, problem.InvalidParameter},
+		"no id":                 {"/users", "", 400, request.InvalidParameter},
 		"blank":                 {"/users?userId=", "", 400, user.InvalidUserID},
-		"twice":                 {"/users?userId=1&userId=2", "", 400, problem.InvalidParameter},
-		"path and query differ": {"/users/1?userId=2", "", 400, problem.InvalidParameter},
+		"twice":                 {"/users?userId=1&userId=2", "", 400, request.InvalidParameter},
+		"path and query differ": {"/users/1?userId=2", "", 400, request.InvalidParameter},
 		"malformed":             {"/users/%ff", "", 400, user.InvalidUserID},
 		"changed since":         {"/users/1", `"a"`, 412, user.PreconditionFailed},
 		"weak":                  {"/users/1", weak, 412, user.PreconditionFailed},
-		"malformed If-Match":    {"/users/1", "a", 400, problem.InvalidParameter},
+		"malformed If-Match":    {"/users/1", "a", 400, request.InvalidParameter},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestDeleteErrors(t *testing.T) {
 	h := serving()
 	h.RequireIfMatch = true
 	event := requesttest.Event("DELETE", "/users/1", "")
-	functiontest.WantProblem(t, event, h.Serve(t, event), 428, problem.PreconditionRequired)
+	functiontest.WantProblem(t, event, h.Serve(t, event), 428, request.PreconditionRequired)
 	if diff := cmp.Diff([]string{"1", "2"}, ids(t, h)); diff != "" {
 		t.Errorf("ids stored (-want +got):\n%s", diff)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function/functiontest"
-	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -84,29 +84,29 @@ func TestReadErrors(t *testing.T) {
 		"/users?userId=2":                            {404, user.NotFound},
 		"/users?userId=":                             {400, user.InvalidUserID},
 		"/users?userId=%20":                          {400, user.InvalidUserID},
-		"/users?userId=1&userId=1":                   {400, problem.InvalidParameter},
-		"/users/1?userId=2":                          {400, problem.InvalidParameter},
+		"/users?userId=1&userId=1":                   {400, request.InvalidParameter},
+		"/users/1?userId=2":                          {400, request.InvalidParameter},
 		"/users/1?userId=":                           {400, user.InvalidUserID},
 		"/users/a%2Fb":                               {404, user.NotFound},
 		"/users/%20":                                 {404, user.NotFound},
 		"/users/" + strings.Repeat("x", 2048):        {404, user.NotFound},
 		"/users/" + strings.Repeat("x", 2049):        {400, user.InvalidUserID},
 		"/users/%ff":                                 {400, user.InvalidUserID},
-		"/users?limit=0":                             {400, problem.InvalidParameter},
-		"/users?limit=101":                           {400, problem.InvalidParameter},
-		"/users?limit=abc":                           {400, problem.InvalidParameter},
-		"/users?userId=1&limit=true":                 {400, problem.InvalidParameter},
-		"/users?userId=1&cursor=forged":              {400, problem.InvalidParameter},
-		"/users?cursor=forged":                       {400, problem.InvalidParameter},
-		"/users?cursor=":                             {400, problem.InvalidParameter},
-		"/users?cursor=" + strings.Repeat("A", 8000): {400, problem.InvalidParameter},
+		"/users?limit=0":                             {400, request.InvalidParameter},
+		"/users?limit=101":                           {400, request.InvalidParameter},
+		"/users?limit=abc":                           {400, request.InvalidParameter},
+		"/users?userId=1&limit=true":                 {400, request.InvalidParameter},
+		"/users?userId=1&cursor=forged":              {400, request.InvalidParameter},
+		"/users?cursor=forged":                       {400, request.InvalidParameter},
+		"/users?cursor=":                             {400, request.InvalidParameter},
+		"/users?cursor=" + strings.Repeat("A", 8000): {400, request.InvalidParameter},
 	} {
 		event := requesttest.Event("GET", target, "")
 		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), want.status, want.code)
 	}
 	for _, target := range []string{"/users/1", "/users"} {
 		event := requesttest.Event("GET", target, "", "If-None-Match", "without-quotes")
-		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, problem.InvalidParameter)
+		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, request.InvalidParameter)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/userrequestapi/userdata/shared/function"
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -16,8 +15,7 @@ func create(ctx context.Context, deps function.Dependencies, req *request.Reques
 		return response.Response{}, err
 	}
 	if req.NamesUserInQuery() {
-		return response.Response{}, problem.New(problem.InvalidParameter,
-			"Send the userId of a POST in the body, not in the query.")
+		return response.Response{}, request.Invalidf("Send the userId of a POST in the body, not in the query.")
 	}
 	key, err := req.Idempotency()
 	if err != nil {

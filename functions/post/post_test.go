@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function/functiontest"
-	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -143,10 +143,10 @@ func TestCreateErrors(t *testing.T) {
 		"exists, with a key": {`{"userId":"1"}`, []string{"Idempotency-Key", "key"}, 409, user.Exists, nil},
 		"large body":         {`{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large user":         {`{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
-		"text":               {`{}`, []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
-		"gzip":               {`{}`, []string{"Content-Encoding", "gzip"}, 415, problem.UnsupportedContentEncoding, nil},
-		"malformed key":      {`{}`, []string{"Idempotency-Key", `"`}, 400, problem.InvalidParameter, nil},
-		"If-None-Match":      {`{}`, []string{"If-None-Match", `"a"`}, 400, problem.InvalidParameter, nil},
+		"text":               {`{}`, []string{"Content-Type", "text/plain"}, 415, request.UnsupportedMediaType, nil},
+		"gzip":               {`{}`, []string{"Content-Encoding", "gzip"}, 415, request.UnsupportedContentEncoding, nil},
+		"malformed key":      {`{}`, []string{"Idempotency-Key", `"`}, 400, request.InvalidParameter, nil},
+		"If-None-Match":      {`{}`, []string{"If-None-Match", `"a"`}, 400, request.InvalidParameter, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -174,7 +174,7 @@ func TestUserIDInQuery(t *testing.T) {
 	for _, query := range []string{"userId=2", "userId=", "userId=2&userId=2", "userid=2"} {
 		h := serving()
 		event := requesttest.Event("POST", "/users?"+query, `{"userId":"2"}`)
-		functiontest.WantProblem(t, event, h.Serve(t, event), 400, problem.InvalidParameter)
+		functiontest.WantProblem(t, event, h.Serve(t, event), 400, request.InvalidParameter)
 		if page, err := h.Users.List(t.Context(), "", 10); err != nil || len(page.Users) != 0 {
 			t.Errorf("%s: got users %v, error %v", query, page.Users, err)
 		}

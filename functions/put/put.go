@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/userrequestapi/userdata/shared/function"
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/response"
 	"github.com/userrequestapi/userdata/shared/user"
@@ -41,14 +40,13 @@ func resolveID(inURL string, sent user.Attributes) (string, error) {
 	inBody, named := sent[user.IDAttribute]
 	switch {
 	case inURL == "" && !named:
-		return "", problem.New(problem.InvalidParameter, "Name the user: PUT /users/{userId}, or userId in the body.")
+		return "", request.Invalidf("Name the user: PUT /users/{userId}, or userId in the body.")
 	case !named:
 		return inURL, nil
 	}
 	id, isString := inBody.(string)
 	if inURL != "" && (!isString || id != inURL) {
-		return "", problem.New(problem.InvalidParameter,
-			"The URL and the body name different users. A userId cannot be changed.")
+		return "", request.Invalidf("The URL and the body name different users. A userId cannot be changed.")
 	}
 	return id, user.CheckKey(id)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function/functiontest"
-	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/user"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
@@ -94,21 +94,21 @@ func TestReplaceErrors(t *testing.T) {
 	}{
 		"unknown":                     {"/users/2", "{}", nil, 404, user.NotFound, nil},
 		"unknown, If-Match":           {"/users/2", "{}", []string{"If-Match", "*"}, 404, user.NotFound, nil},
-		"no id":                       {"/users", "{}", nil, 400, problem.InvalidParameter, nil},
+		"no id":                       {"/users", "{}", nil, 400, request.InvalidParameter, nil},
 		"blank":                       {"/users?userId=", "{}", nil, 400, user.InvalidUserID, nil},
-		"twice":                       {"/users?userId=1&userId=1", "{}", nil, 400, problem.InvalidParameter, nil},
+		"twice":                       {"/users?userId=1&userId=1", "{}", nil, 400, request.InvalidParameter, nil},
 		"malformed":                   {"/users/%ff", "{}", nil, 400, user.InvalidUserID, nil},
 		"unknown, not a UserId":       {"/users/a%40b", "{}", nil, 404, user.NotFound, nil},
-		"path and query differ":       {"/users/1?userId=2", "{}", nil, 400, problem.InvalidParameter, nil},
-		"path and body differ":        {"/users/1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
-		"query and body differ":       {"/users?userId=1", `{"userId":"2"}`, nil, 400, problem.InvalidParameter, nil},
-		"id in the body a number":     {"/users/1", `{"userId":1}`, nil, 400, problem.InvalidParameter, nil},
+		"path and query differ":       {"/users/1?userId=2", "{}", nil, 400, request.InvalidParameter, nil},
+		"path and body differ":        {"/users/1", `{"userId":"2"}`, nil, 400, request.InvalidParameter, nil},
+		"query and body differ":       {"/users?userId=1", `{"userId":"2"}`, nil, 400, request.InvalidParameter, nil},
+		"id in the body a number":     {"/users/1", `{"userId":1}`, nil, 400, request.InvalidParameter, nil},
 		"id in the body alone, blank": {"/users", `{"userId":""}`, nil, 400, user.InvalidUserID, nil},
 		"id in the body alone, space": {"/users", `{"userId":"a b"}`, nil, 404, user.NotFound, nil},
 		"id in the body alone, null":  {"/users", `{"userId":null}`, nil, 400, user.InvalidUserID, nil},
 		"changed since":               {"/users/1", "{}", []string{"If-Match", `"a"`}, 412, user.PreconditionFailed, nil},
 		"weak":                        {"/users/1", "{}", []string{"If-Match", weak}, 412, user.PreconditionFailed, nil},
-		"malformed If-Match":          {"/users/1", "{}", []string{"If-Match", "a"}, 400, problem.InvalidParameter, nil},
+		"malformed If-Match":          {"/users/1", "{}", []string{"If-Match", "a"}, 400, request.InvalidParameter, nil},
 		"not JSON":                    {"/users/1", "name=Ada", nil, 400, user.InvalidBody, one("InvalidJSON #")},
 		"changed createdAt":           {"/users/1", laterCreated, nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
 		"reserved":                    {"/users/1", `{"_rev":"a"}`, nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
@@ -116,8 +116,8 @@ func TestReplaceErrors(t *testing.T) {
 		"name a number":               {"/users/1", `{"name":1,"a":1}`, nil, 400, user.InvalidUser, one("InvalidName #/name")},
 		"large user":                  {"/users/1", `{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large body":                  {"/users/1", `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
-		"text":                        {"/users/1", "{}", []string{"Content-Type", "text/plain"}, 415, problem.UnsupportedMediaType, nil},
-		"gzip":                        {"/users/1", "{}", []string{"Content-Encoding", "gzip"}, 415, problem.UnsupportedContentEncoding, nil},
+		"text":                        {"/users/1", "{}", []string{"Content-Type", "text/plain"}, 415, request.UnsupportedMediaType, nil},
+		"gzip":                        {"/users/1", "{}", []string{"Content-Encoding", "gzip"}, 415, request.UnsupportedContentEncoding, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +149,7 @@ func TestIfMatchRequired(t *testing.T) {
 	h := serving()
 	h.RequireIfMatch = true
 	event := requesttest.Event("PUT", "/users/1", "{}")
-	functiontest.WantProblem(t, event, h.Serve(t, event), 428, problem.PreconditionRequired)
+	functiontest.WantProblem(t, event, h.Serve(t, event), 428, request.PreconditionRequired)
 	wantUnchanged(t, h)
 }
 

@@ -84,12 +84,12 @@ func (s *Server) Handle(ctx context.Context, event events.APIGatewayProxyRequest
 		defer cancel()
 		timer := time.AfterFunc(time.Until(deadline.Add(-reserve/2)), func() {
 			overdue := fmt.Errorf("handler is overdue: %w", context.DeadlineExceeded)
-			i.finish(response.Response{}, problem.From(overdue))
+			i.finish(response.Response{}, overdue)
 		})
 		defer timer.Stop()
 	}
-	res, failure := i.runHandler(ctx)
-	return i.finish(res, failure), nil
+	res, err := i.runHandler(ctx)
+	return i.finish(res, err), nil
 }
 
 // currentLogger returns the logger of the current request, or the server's own between requests. An execution
@@ -113,40 +113,43 @@ type invocation struct {
 
 // finish writes the log line and the trace of the request, and returns the response. Only the first call has an
 // effect; later and concurrent calls return its response.
-func (i *invocation) finish(res response.Response, failure *problem.Problem) response.Response {
+func (i *invocation) finish(res response.Response, err error) response.Response {
 	i.finished.Do(func() {
-		if failure != nil {
-			if failure.Code == problem.InternalError && i.request.IsWrite() {
-				failure.Detail = user.UnknownOutcome
+		var code user.Code
+		if err != nil {
+			p := problem.From(err)
+			if p.Code == problem.InternalError && i.request.IsWrite() {
+				p.Detail = user.UnknownOutcome
 			}
-			failure.Instance, failure.RequestID = i.request.Path(), i.request.ID()
-			res = response.Problem(failure)
+			p.Instance, p.RequestID = i.request.Path(), i.request.ID()
+			res, code = response.Problem(p), p.Code
 		}
 		// A response to HEAD keeps its body: API Gateway does not send it, but derives Content-Length (RFC 9110
 		// §8.6).
 		maps.Copy(res.Headers, i.server.crossOrigin())
-		i.trace(res.StatusCode, failure)
-		i.log(res.StatusCode, failure)
+		i.trace(res.StatusCode, code)
+		i.log(res.StatusCode, code, err)
 		i.response = res
 	})
 	return i.response
 }
 
-func (i *invocation) trace(status int, failure *problem.Problem) {
+// trace completes the subsegment of the request. code is "" if the request succeeded.
+func (i *invocation) trace(status int, code user.Code) {
 	i.span.Annotate("Service", i.server.settings.Service)
 	i.span.Annotate("Stage", i.server.settings.Stage)
 	i.span.Annotate("Version", i.server.settings.Log.Version)
 	i.span.Annotate("Operation", i.request.Operation())
 	i.span.Annotate("Outcome", outcome(status))
 	i.span.Annotate("ColdStart", i.coldStart)
-	if failure != nil {
-		i.span.Annotate("ErrorCode", failure.Code)
-		i.span.SetError(tracing.KindOf(failure.Status), string(failure.Code))
+	if code != "" {
+		i.span.Annotate("ErrorCode", code)
+		i.span.SetError(tracing.KindOf(status), string(code))
 	}
 	i.span.End()
 }
 
-func (i *invocation) log(status int, failure *problem.Problem) {
+func (i *invocation) log(status int, code user.Code, err error) {
 	end := time.Now()
 	fields := []zap.Field{
 		zap.Bool("coldStart", i.coldStart),
@@ -162,11 +165,11 @@ func (i *invocation) log(status int, failure *problem.Problem) {
 	if id := i.userID.Load(); id != nil {
 		fields = append(fields, logging.UserID(*id))
 	}
-	if failure != nil {
-		fields = append(fields, zap.String("errorCode", string(failure.Code)))
-		if status >= http.StatusInternalServerError {
-			fields = append(fields, zap.NamedError("error", failure))
-		}
+	if code != "" {
+		fields = append(fields, zap.String("errorCode", string(code)))
+	}
+	if status >= http.StatusInternalServerError {
+		fields = append(fields, zap.NamedError("error", err))
 	}
 	fields = append(fields, i.metrics(end, status)...)
 	i.logger.Log(level(status), "request", fields...)
@@ -198,25 +201,20 @@ func lambdaRequestID(ctx context.Context) zap.Field {
 	return zap.Skip()
 }
 
-// runHandler returns the handler's response, or its error or panic as a problem.
-func (i *invocation) runHandler(ctx context.Context) (res response.Response, failure *problem.Problem) {
+// runHandler returns the handler's response, or its error or panic as an error.
+func (i *invocation) runHandler(ctx context.Context) (res response.Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			cause := panicError(v)
-			logging.From(ctx).Error("panic", zap.Error(cause), zap.StackSkip("stack", 1))
-			failure = problem.From(cause)
+			err = panicError(v)
+			logging.From(ctx).Error("panic", zap.Error(err), zap.StackSkip("stack", 1))
 		}
 	}()
 	if err := i.request.CheckQuery(); err != nil {
-		return res, problem.From(err)
+		return res, err
 	}
 	deps := i.server.dependencies
 	deps.LogUser = func(id string) { i.userID.Store(&id) }
-	res, err := i.server.handler(ctx, deps, i.request)
-	if err != nil {
-		return res, problem.From(err)
-	}
-	return res, nil
+	return i.server.handler(ctx, deps, i.request)
 }
 
 // panicError returns an error for the panic value v. It includes the text only of the Go runtime's own errors: any

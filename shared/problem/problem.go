@@ -1,4 +1,4 @@
-// Package problem converts errors to problem documents (RFC 9457).
+// Package problem converts errors to problem documents (RFC 9457). It alone decides the status code of an error.
 package problem
 
 import (
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
@@ -15,37 +16,22 @@ const MediaType = "application/problem+json"
 // typePrefix and the code form the type of a problem.
 const typePrefix = "urn:problem-type:userrequestapi:"
 
-// The codes of errors that do not concern the user in the request. Package user has the others.
-const (
-	InvalidParameter           user.Code = "InvalidParameter"           // a parameter or header is malformed
-	UnsupportedMediaType       user.Code = "UnsupportedMediaType"       // the body is not JSON
-	UnsupportedContentEncoding user.Code = "UnsupportedContentEncoding" // the body is compressed
-	PreconditionRequired       user.Code = "PreconditionRequired"       // the stage requires If-Match
-	InternalError              user.Code = "InternalError"              // the service has failed
-)
+// InternalError is the code of every error that is not a [*user.Error].
+const InternalError user.Code = "InternalError"
 
-// Problem is a problem document. It implements error.
+// Problem is a problem document.
 type Problem struct {
-	Type      string      `json:"type"`
-	Title     string      `json:"title"`
-	Status    int         `json:"status"`
-	Detail    string      `json:"detail"`
-	Instance  string      `json:"instance,omitempty"`
-	Code      user.Code   `json:"code"`
-	RequestID string      `json:"requestId,omitempty"`
-	Errors    []Violation `json:"errors,omitempty"`
+	Type      string           `json:"type"`
+	Title     string           `json:"title"`
+	Status    int              `json:"status"`
+	Detail    string           `json:"detail"`
+	Instance  string           `json:"instance,omitempty"`
+	Code      user.Code        `json:"code"`
+	RequestID string           `json:"requestId,omitempty"`
+	Errors    []user.Violation `json:"errors,omitempty"`
 
 	// RetryAfter is the time to wait before a retry, in seconds; 0 means that the response has no Retry-After.
 	RetryAfter int `json:"-"`
-
-	cause error
-}
-
-// Violation is one error in the body of a request.
-type Violation struct {
-	Pointer string `json:"pointer"` // JSON Pointer as a URI fragment (RFC 6901 §6)
-	Code    string `json:"code"`
-	Detail  string `json:"detail"`
 }
 
 // describe returns the status code and title of a code.
@@ -57,7 +43,7 @@ func describe(code user.Code) (status int, title string) {
 		return http.StatusBadRequest, "The user is not valid"
 	case user.InvalidUserID:
 		return http.StatusBadRequest, "The userId is not valid"
-	case InvalidParameter:
+	case request.InvalidParameter:
 		return http.StatusBadRequest, "A parameter is not valid"
 	case user.NotFound:
 		return http.StatusNotFound, "User not found"
@@ -67,13 +53,13 @@ func describe(code user.Code) (status int, title string) {
 		return http.StatusPreconditionFailed, "The user was changed"
 	case user.BodyTooLarge:
 		return http.StatusRequestEntityTooLarge, "The user is too large"
-	case UnsupportedMediaType:
+	case request.UnsupportedMediaType:
 		return http.StatusUnsupportedMediaType, "The body is not JSON"
-	case UnsupportedContentEncoding:
+	case request.UnsupportedContentEncoding:
 		return http.StatusUnsupportedMediaType, "The content coding is not supported"
 	case user.IdempotencyKeyReused:
 		return http.StatusUnprocessableEntity, "Idempotency-Key reused"
-	case PreconditionRequired:
+	case request.PreconditionRequired:
 		return http.StatusPreconditionRequired, "If-Match is required"
 	case user.Throttled:
 		return http.StatusServiceUnavailable, "Busy"
@@ -87,49 +73,23 @@ func describe(code user.Code) (status int, title string) {
 // retryAfter is the Retry-After of a throttled request, in seconds: DynamoDB adapts quickly.
 const retryAfter = 1
 
-// New returns a problem with this code. The caller of the API reads detail.
-func New(code user.Code, detail string) *Problem {
-	status, title := describe(code)
-	p := &Problem{Type: typePrefix + string(code), Title: title, Status: status, Detail: detail, Code: code}
-	if code == user.Throttled {
+// From returns the problem document of err. For an error that is not a [*user.Error], it contains no details of err.
+func From(err error) *Problem {
+	e, ok := errors.AsType[*user.Error](err)
+	if !ok {
+		e = &user.Error{
+			Code: InternalError, Detail: "The service failed. Try again later; if the error persists, report the requestId.",
+		}
+	}
+	status, title := describe(e.Code)
+	p := &Problem{
+		Type: typePrefix + string(e.Code), Title: title, Status: status, Detail: e.Detail, Code: e.Code, Errors: e.Violations,
+	}
+	if e.Code == user.Throttled {
 		p.RetryAfter = retryAfter
 	}
 	return p
 }
-
-// From returns the problem document of err. For an error that is neither a [*Problem] nor a [*user.Error], it
-// contains no details of err.
-func From(err error) *Problem {
-	var (
-		p       *Problem
-		userErr *user.Error
-	)
-	switch {
-	case errors.As(err, &p):
-		return p
-	case errors.As(err, &userErr):
-		p = New(userErr.Code, userErr.Detail)
-		for _, v := range userErr.Violations {
-			p.Errors = append(p.Errors, Violation(v))
-		}
-	default:
-		p = New(InternalError, "The service failed. Try again later; if the error persists, report the requestId.")
-	}
-	p.cause = err
-	return p
-}
-
-// Error returns the cause, or the code if there is none. It omits the detail, which can contain values of the
-// request.
-func (p *Problem) Error() string {
-	if p.cause == nil {
-		return string(p.Code)
-	}
-	return p.cause.Error()
-}
-
-// Unwrap returns the cause, or nil.
-func (p *Problem) Unwrap() error { return p.cause }
 
 // JSON returns the document.
 func (p *Problem) JSON() []byte {

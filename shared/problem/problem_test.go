@@ -3,16 +3,16 @@ package problem_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
-func TestNew(t *testing.T) {
+func TestCodes(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[user.Code]struct {
 		status     int
@@ -22,21 +22,21 @@ func TestNew(t *testing.T) {
 		user.InvalidBody:                   {400, "The body is not a JSON object", 0},
 		user.InvalidUser:                   {400, "The user is not valid", 0},
 		user.InvalidUserID:                 {400, "The userId is not valid", 0},
-		problem.InvalidParameter:           {400, "A parameter is not valid", 0},
+		request.InvalidParameter:           {400, "A parameter is not valid", 0},
 		user.NotFound:                      {404, "User not found", 0},
 		user.Exists:                        {409, "User exists", 0},
 		user.PreconditionFailed:            {412, "The user was changed", 0},
 		user.BodyTooLarge:                  {413, "The user is too large", 0},
-		problem.UnsupportedMediaType:       {415, "The body is not JSON", 0},
-		problem.UnsupportedContentEncoding: {415, "The content coding is not supported", 0},
+		request.UnsupportedMediaType:       {415, "The body is not JSON", 0},
+		request.UnsupportedContentEncoding: {415, "The content coding is not supported", 0},
 		user.IdempotencyKeyReused:          {422, "Idempotency-Key reused", 0},
-		problem.PreconditionRequired:       {428, "If-Match is required", 0},
+		request.PreconditionRequired:       {428, "If-Match is required", 0},
 		problem.InternalError:              {500, "Internal error", 0},
 		user.Unavailable:                   {500, "The users cannot be reached", 0},
 		user.Throttled:                     {503, "Busy", 1},
 		"Unknown":                          {500, "Internal error", 0},
 	} {
-		p := problem.New(code, "What to do.")
+		p := problem.From(&user.Error{Code: code, Detail: "What to do."})
 		if p.RetryAfter != want.retryAfter {
 			t.Errorf("%s: got retry after %d", code, p.RetryAfter)
 		}
@@ -66,8 +66,8 @@ func TestFrom(t *testing.T) {
 				`{"pointer":"#/name","code":"InvalidName","detail":"A name is a string."},` +
 				`{"pointer":"#/a~1b","code":"ReadOnly","detail":"Leave \"it\" \u003cout\u003e."}]}`,
 		},
-		"a problem": {
-			fmt.Errorf("operation: %w", problem.New(problem.InvalidParameter, "limit is a number.")),
+		"a parameter is not valid": {
+			fmt.Errorf("operation: %w", request.Invalidf("limit is a %s.", "number")),
 			`{"type":"urn:problem-type:userrequestapi:InvalidParameter","title":"A parameter is not valid","status":400,` +
 				`"detail":"limit is a number.","instance":"/prod/users/1","code":"InvalidParameter","requestId":"id"}`,
 		},
@@ -88,18 +88,5 @@ func TestFrom(t *testing.T) {
 		if diff := cmp.Diff(test.want, string(p.JSON())); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-	}
-}
-
-func TestErrorHasTheCauseAndNoDetail(t *testing.T) {
-	t.Parallel()
-	cause := errors.New("cause")
-	from := problem.From(&user.Error{Code: user.Unavailable, Detail: "detail", Err: cause})
-	if !errors.Is(from, cause) || from.Error() != "StoreUnavailable: cause" {
-		t.Errorf("got %v", from)
-	}
-	made := problem.New(problem.InvalidParameter, "detail")
-	if made.Error() != "InvalidParameter" || made.Unwrap() != nil || strings.Contains(made.Error(), "detail") {
-		t.Errorf("got %v", made)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
@@ -47,8 +46,7 @@ func (r *Request) tags(header string) (tags, error) {
 }
 
 func invalidTags(header string) error {
-	return problem.New(problem.InvalidParameter,
-		header+` must be * or a list of ETags in quotation marks, as they were received.`)
+	return Invalidf("%s must be * or a list of ETags in quotation marks, as they were received.", header)
 }
 
 // IfMatch returns the ETags in If-Match, one of which must be the user's (RFC 9110 §13.1.1). It returns none if the
@@ -61,11 +59,12 @@ func (r *Request) IfMatch(required bool) ([]user.ETag, error) {
 	case err != nil:
 		return nil, err
 	case len(r.header("If-None-Match")) > 0:
-		return nil, problem.New(problem.InvalidParameter,
-			"If-None-Match is not supported here: PUT and DELETE change existing users. Use POST to create a user.")
+		return nil, Invalidf("If-None-Match is not supported here: " +
+			"PUT and DELETE change existing users. Use POST to create a user.")
 	case required && !t.sent:
-		return nil, problem.New(problem.PreconditionRequired,
-			"Send If-Match with the ETag of the user as it was last read.")
+		return nil, &user.Error{
+			Code: PreconditionRequired, Detail: "Send If-Match with the ETag of the user as it was last read.",
+		}
 	case len(t.strong) == 0 && len(t.weak) > 0:
 		// If-Match uses the strong comparison, in which a weak tag never matches. No user has an empty ETag.
 		return []user.ETag{""}, nil
@@ -84,7 +83,7 @@ func (r *Request) NotModified(etag user.ETag) (bool, error) {
 func (r *Request) CheckNoneMatch() error {
 	t, err := r.tags("If-None-Match")
 	if err == nil && t.sent && !t.any {
-		err = problem.New(problem.InvalidParameter, "If-None-Match must be * here: POST creates a user that does not exist.")
+		err = Invalidf("If-None-Match must be * here: POST creates a user that does not exist.")
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
@@ -38,6 +37,5 @@ func checksum(after string) []byte {
 }
 
 func invalidCursor() error {
-	return problem.New(problem.InvalidParameter,
-		"The cursor is not valid. Pass next from the previous page unchanged, or omit it to start over.")
+	return Invalidf("The cursor is not valid. Pass next from the previous page unchanged, or omit it to start over.")
 }

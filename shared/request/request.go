@@ -1,5 +1,5 @@
-// Package request parses the proxy event of API Gateway. Its errors are for [problem.From]. They contain no values of
-// the request, except the name of a content coding.
+// Package request parses the proxy event of API Gateway. Every error for the caller of the API is a [*user.Error]. Its
+// texts contain no values of the request, except the name of a content coding.
 package request
 
 import (
@@ -14,9 +14,21 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/user"
 )
+
+// The codes of errors about a parameter or header. Package user has those about the body and the id.
+const (
+	InvalidParameter           user.Code = "InvalidParameter"           // a parameter or header is malformed
+	UnsupportedMediaType       user.Code = "UnsupportedMediaType"       // the body is not JSON
+	UnsupportedContentEncoding user.Code = "UnsupportedContentEncoding" // the body is compressed
+	PreconditionRequired       user.Code = "PreconditionRequired"       // the stage requires If-Match
+)
+
+// Invalidf returns an error with the code [InvalidParameter] and a formatted detail, which the caller of the API reads.
+func Invalidf(format string, args ...any) *user.Error {
+	return &user.Error{Code: InvalidParameter, Detail: fmt.Sprintf(format, args...)}
+}
 
 // Request is one HTTP request.
 type Request struct {
@@ -152,8 +164,7 @@ func (r *Request) CheckQuery() error {
 	for _, name := range []string{user.IDAttribute, limitParameter, cursorParameter} {
 		for sent := range r.event.QueryStringParameters {
 			if sent != name && strings.EqualFold(sent, name) {
-				return problem.New(problem.InvalidParameter,
-					fmt.Sprintf("The query parameter is named %s, and names are case-sensitive.", name))
+				return Invalidf("The query parameter is named %s, and names are case-sensitive.", name)
 			}
 		}
 	}
@@ -168,8 +179,7 @@ func (r *Request) queryValue(name string) (value string, sent bool, err error) {
 	case 1:
 		return values[0], true, nil
 	default:
-		return "", true, problem.New(problem.InvalidParameter,
-			fmt.Sprintf("The query parameter %s is sent %d times; send it once.", name, len(values)))
+		return "", true, Invalidf("The query parameter %s is sent %d times; send it once.", name, len(values))
 	}
 }
 
@@ -194,7 +204,7 @@ func (r *Request) UserID() (string, error) {
 			}
 		}
 		if inQuery && decoded != id {
-			return "", problem.New(problem.InvalidParameter, "The path and the query name different users; name one.")
+			return "", Invalidf("The path and the query name different users; name one.")
 		}
 		id = decoded
 	} else if !inQuery {
@@ -222,8 +232,7 @@ func (r *Request) Page() (limit int, after string, err error) {
 	if sent {
 		// A sign or leading zeros are errors: some programs read 010 as 8.
 		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxLimit || strconv.Itoa(limit) != value {
-			return 0, "", problem.New(problem.InvalidParameter,
-				fmt.Sprintf("limit is a whole number from 1 to %d, without leading zeros.", maxLimit))
+			return 0, "", Invalidf("limit is a whole number from 1 to %d, without leading zeros.", maxLimit)
 		}
 	}
 	value, sent, err = r.queryValue(cursorParameter)
@@ -277,8 +286,10 @@ func (r *Request) checkContentEncoding() error {
 		if contentCoding.MatchString(coding) {
 			name = coding
 		}
-		return problem.New(problem.UnsupportedContentEncoding,
-			fmt.Sprintf("The content coding %s is not supported. Send the body without Content-Encoding.", name))
+		return &user.Error{
+			Code:   UnsupportedContentEncoding,
+			Detail: "The content coding " + name + " is not supported. Send the body without Content-Encoding.",
+		}
 	}
 	return nil
 }
@@ -291,8 +302,10 @@ func (r *Request) checkContentType() error {
 	mediaType, params, err := mime.ParseMediaType(strings.Join(values, ","))
 	charset := params["charset"]
 	if err != nil || mediaType != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return problem.New(problem.UnsupportedMediaType,
-			"Send the user as JSON in UTF-8, with the header Content-Type: application/json.")
+		return &user.Error{
+			Code:   UnsupportedMediaType,
+			Detail: "Send the user as JSON in UTF-8, with the header Content-Type: application/json.",
+		}
 	}
 	return nil
 }
@@ -314,9 +327,8 @@ func (r *Request) Idempotency() (string, error) {
 	}
 	printable := strings.IndexFunc(key, func(c rune) bool { return c < ' ' || c > '~' || c == '"' }) < 0
 	if len(values) > 1 || strings.TrimSpace(key) == "" || len(key) > maxIdempotencyKey || !printable {
-		return "", problem.New(problem.InvalidParameter,
-			fmt.Sprintf("Idempotency-Key is one key of 1 to %d printable ASCII characters, bare or in quotation marks.",
-				maxIdempotencyKey))
+		return "", Invalidf("Idempotency-Key is one key of 1 to %d printable ASCII characters, bare or in quotation marks.",
+			maxIdempotencyKey)
 	}
 	return key, nil
 }

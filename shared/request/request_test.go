@@ -52,10 +52,10 @@ func TestUserID(t *testing.T) {
 		"/users/%61%2E%7e?userId=a.~":         {"a.~", ""},
 		"/users/" + long:                      {long, ""},
 		"/users?userId=" + long:               {long, ""},
-		"/users/1?userId=2":                   {"", problem.InvalidParameter},
-		"/users?userId=1&userId=1":            {"", problem.InvalidParameter},
-		"/users/1?userId=1&userId=1":          {"", problem.InvalidParameter},
-		"/users?userId=1&userId=":             {"", problem.InvalidParameter},
+		"/users/1?userId=2":                   {"", request.InvalidParameter},
+		"/users?userId=1&userId=1":            {"", request.InvalidParameter},
+		"/users/1?userId=1&userId=1":          {"", request.InvalidParameter},
+		"/users?userId=1&userId=":             {"", request.InvalidParameter},
 		"/users?userId=":                      {"", user.InvalidUserID},
 		"/users?userId":                       {"", user.InvalidUserID},
 		"/users?userId=%20%09+":               {"", user.InvalidUserID},
@@ -210,32 +210,32 @@ func TestPage(t *testing.T) {
 		"limit=100":                        {100, "", ""},
 		"cursor=" + cursor:                 {25, "a.b", ""},
 		"cursor=" + cursor + "&limit=7":    {7, "a.b", ""},
-		"limit=0":                          {0, "", problem.InvalidParameter},
-		"limit=101":                        {0, "", problem.InvalidParameter},
-		"limit=-1":                         {0, "", problem.InvalidParameter},
-		"limit=abc":                        {0, "", problem.InvalidParameter},
-		"limit=":                           {0, "", problem.InvalidParameter},
-		"limit=1.5":                        {0, "", problem.InvalidParameter},
-		"limit=1e1":                        {0, "", problem.InvalidParameter},
-		"limit=+5":                         {0, "", problem.InvalidParameter},
-		"limit=5+":                         {0, "", problem.InvalidParameter},
-		"limit=010":                        {0, "", problem.InvalidParameter},
-		"limit=05":                         {0, "", problem.InvalidParameter},
-		"limit=5.0":                        {0, "", problem.InvalidParameter},
-		"limit=0x5":                        {0, "", problem.InvalidParameter},
-		"limit=%D9%A5":                     {0, "", problem.InvalidParameter}, // the Arabic digit five
-		"limit=%2B5":                       {0, "", problem.InvalidParameter},
-		"limit=99999999999999999999":       {0, "", problem.InvalidParameter},
-		"limit=5&limit=5":                  {0, "", problem.InvalidParameter},
-		"cursor=":                          {0, "", problem.InvalidParameter},
-		"cursor=abc":                       {0, "", problem.InvalidParameter},
-		"cursor=a%20b":                     {0, "", problem.InvalidParameter},
-		"cursor=1&cursor=2":                {0, "", problem.InvalidParameter},
-		"cursor=" + cursor + "%3D":         {0, "", problem.InvalidParameter},
-		"cursor=" + cursor[:len(cursor)-2]: {0, "", problem.InvalidParameter},
-		"cursor=" + otherVersion(cursor):   {0, "", problem.InvalidParameter},
-		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte("\x0112345678a")):  {0, "", problem.InvalidParameter},
-		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"1"}`)): {0, "", problem.InvalidParameter},
+		"limit=0":                          {0, "", request.InvalidParameter},
+		"limit=101":                        {0, "", request.InvalidParameter},
+		"limit=-1":                         {0, "", request.InvalidParameter},
+		"limit=abc":                        {0, "", request.InvalidParameter},
+		"limit=":                           {0, "", request.InvalidParameter},
+		"limit=1.5":                        {0, "", request.InvalidParameter},
+		"limit=1e1":                        {0, "", request.InvalidParameter},
+		"limit=+5":                         {0, "", request.InvalidParameter},
+		"limit=5+":                         {0, "", request.InvalidParameter},
+		"limit=010":                        {0, "", request.InvalidParameter},
+		"limit=05":                         {0, "", request.InvalidParameter},
+		"limit=5.0":                        {0, "", request.InvalidParameter},
+		"limit=0x5":                        {0, "", request.InvalidParameter},
+		"limit=%D9%A5":                     {0, "", request.InvalidParameter}, // the Arabic digit five
+		"limit=%2B5":                       {0, "", request.InvalidParameter},
+		"limit=99999999999999999999":       {0, "", request.InvalidParameter},
+		"limit=5&limit=5":                  {0, "", request.InvalidParameter},
+		"cursor=":                          {0, "", request.InvalidParameter},
+		"cursor=abc":                       {0, "", request.InvalidParameter},
+		"cursor=a%20b":                     {0, "", request.InvalidParameter},
+		"cursor=1&cursor=2":                {0, "", request.InvalidParameter},
+		"cursor=" + cursor + "%3D":         {0, "", request.InvalidParameter},
+		"cursor=" + cursor[:len(cursor)-2]: {0, "", request.InvalidParameter},
+		"cursor=" + otherVersion(cursor):   {0, "", request.InvalidParameter},
+		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte("\x0112345678a")):  {0, "", request.InvalidParameter},
+		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"1"}`)): {0, "", request.InvalidParameter},
 	} {
 		limit, after, err := get("/users?" + query).Page()
 		if got := code(t, err); got != want.code || limit != want.limit || after != want.after {
@@ -268,7 +268,7 @@ func TestCheckQuery(t *testing.T) {
 			}
 			continue
 		}
-		if code(t, err) != problem.InvalidParameter || !strings.Contains(problem.From(err).Detail, " "+want+",") {
+		if code(t, err) != request.InvalidParameter || !strings.Contains(problem.From(err).Detail, " "+want+",") {
 			t.Errorf("%s: got error %v, want one that names %s", query, problem.From(err).Detail, want)
 		}
 	}
@@ -288,7 +288,7 @@ func TestNextPage(t *testing.T) {
 	}
 	for _, id := range []string{"", strings.Repeat("x", 2049), "\xff"} { // not valid as keys of a table
 		_, cursor := get("/users").NextPage(7, id)
-		if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != problem.InvalidParameter {
+		if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != request.InvalidParameter {
 			t.Errorf("got %q, error %v", after, err)
 		}
 	}
@@ -309,15 +309,15 @@ func TestUser(t *testing.T) {
 		"UTF-8":                     {[]string{"Content-Type", "application/json; charset=utf-8"}, ""},
 		"UTF-8, quoted":             {[]string{"Content-Type", `application/json;charset="UTF-8"`}, ""},
 		"unknown parameter":         {[]string{"Content-Type", "application/json; profile=x"}, ""},
-		"another charset":           {[]string{"Content-Type", "application/json; charset=iso-8859-1"}, problem.UnsupportedMediaType},
-		"text":                      {[]string{"Content-Type", "text/plain"}, problem.UnsupportedMediaType},
-		"form":                      {[]string{"Content-Type", "application/x-www-form-urlencoded"}, problem.UnsupportedMediaType},
-		"merge patch":               {[]string{"Content-Type", "application/merge-patch+json"}, problem.UnsupportedMediaType},
-		"blank":                     {[]string{"Content-Type", ""}, problem.UnsupportedMediaType},
-		"no media type":             {[]string{"Content-Type", "json"}, problem.UnsupportedMediaType},
-		"malformed parameter":       {[]string{"Content-Type", "application/json; charset"}, problem.UnsupportedMediaType},
-		"two":                       {[]string{"Content-Type", "application/json", "Content-Type", "text/plain"}, problem.UnsupportedMediaType},
-		"two, in different letters": {[]string{"Content-Type", "application/json", "content-type", "text/plain"}, problem.UnsupportedMediaType},
+		"another charset":           {[]string{"Content-Type", "application/json; charset=iso-8859-1"}, request.UnsupportedMediaType},
+		"text":                      {[]string{"Content-Type", "text/plain"}, request.UnsupportedMediaType},
+		"form":                      {[]string{"Content-Type", "application/x-www-form-urlencoded"}, request.UnsupportedMediaType},
+		"merge patch":               {[]string{"Content-Type", "application/merge-patch+json"}, request.UnsupportedMediaType},
+		"blank":                     {[]string{"Content-Type", ""}, request.UnsupportedMediaType},
+		"no media type":             {[]string{"Content-Type", "json"}, request.UnsupportedMediaType},
+		"malformed parameter":       {[]string{"Content-Type", "application/json; charset"}, request.UnsupportedMediaType},
+		"two":                       {[]string{"Content-Type", "application/json", "Content-Type", "text/plain"}, request.UnsupportedMediaType},
+		"two, in different letters": {[]string{"Content-Type", "application/json", "content-type", "text/plain"}, request.UnsupportedMediaType},
 	} {
 		event := requesttest.Event("POST", "/users", body, test.headers...)
 		got, err := request.New(&event).User()
@@ -338,13 +338,13 @@ func TestUser(t *testing.T) {
 		"identity in capitals": {[]string{"Identity"}, "", ""},
 		"identity twice":       {[]string{"identity", "identity, identity"}, "", ""},
 		"empty":                {[]string{""}, "", ""},
-		"gzip":                 {[]string{"gzip"}, problem.UnsupportedContentEncoding, " gzip "},
-		"br in capitals":       {[]string{"BR"}, problem.UnsupportedContentEncoding, " BR "},
-		"identity and gzip":    {[]string{"identity, gzip"}, problem.UnsupportedContentEncoding, " gzip "},
-		"several headers":      {[]string{"identity", "zstd"}, problem.UnsupportedContentEncoding, " zstd "},
-		"list":                 {[]string{"deflate, gzip"}, problem.UnsupportedContentEncoding, " deflate "},
-		"not a name":           {[]string{"<script>"}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
-		"long":                 {[]string{strings.Repeat("x", 33)}, problem.UnsupportedContentEncoding, " in Content-Encoding "},
+		"gzip":                 {[]string{"gzip"}, request.UnsupportedContentEncoding, " gzip "},
+		"br in capitals":       {[]string{"BR"}, request.UnsupportedContentEncoding, " BR "},
+		"identity and gzip":    {[]string{"identity, gzip"}, request.UnsupportedContentEncoding, " gzip "},
+		"several headers":      {[]string{"identity", "zstd"}, request.UnsupportedContentEncoding, " zstd "},
+		"list":                 {[]string{"deflate, gzip"}, request.UnsupportedContentEncoding, " deflate "},
+		"not a name":           {[]string{"<script>"}, request.UnsupportedContentEncoding, " in Content-Encoding "},
+		"long":                 {[]string{strings.Repeat("x", 33)}, request.UnsupportedContentEncoding, " in Content-Encoding "},
 	} {
 		for _, header := range []string{"Content-Encoding", "content-encoding"} {
 			var headers []string
@@ -394,19 +394,19 @@ func TestIdempotency(t *testing.T) {
 		"with spaces":       {[]string{"Idempotency-Key", "a b,c"}, "a b,c", ""},
 		"longest":           {[]string{"Idempotency-Key", long}, long, ""},
 		"longest, quoted":   {[]string{"Idempotency-Key", `"` + long + `"`}, long, ""},
-		"too long":          {[]string{"Idempotency-Key", long + "k"}, "", problem.InvalidParameter},
-		"too long, quoted":  {[]string{"Idempotency-Key", `"k` + long + `"`}, "", problem.InvalidParameter},
-		"empty":             {[]string{"Idempotency-Key", ""}, "", problem.InvalidParameter},
-		"blank":             {[]string{"Idempotency-Key", "  "}, "", problem.InvalidParameter},
-		"empty, quoted":     {[]string{"Idempotency-Key", `""`}, "", problem.InvalidParameter},
-		"quote":             {[]string{"Idempotency-Key", `"`}, "", problem.InvalidParameter},
-		"quote at start":    {[]string{"Idempotency-Key", `"a`}, "", problem.InvalidParameter},
-		"quote at end":      {[]string{"Idempotency-Key", `a"`}, "", problem.InvalidParameter},
-		"quote within":      {[]string{"Idempotency-Key", `"a"b"`}, "", problem.InvalidParameter},
-		"two":               {[]string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, "", problem.InvalidParameter},
-		"two spellings":     {[]string{"Idempotency-Key", "a", "IDEMPOTENCY-KEY", "a"}, "", problem.InvalidParameter},
-		"control character": {[]string{"Idempotency-Key", "a\tb"}, "", problem.InvalidParameter},
-		"not ASCII":         {[]string{"Idempotency-Key", "é"}, "", problem.InvalidParameter},
+		"too long":          {[]string{"Idempotency-Key", long + "k"}, "", request.InvalidParameter},
+		"too long, quoted":  {[]string{"Idempotency-Key", `"k` + long + `"`}, "", request.InvalidParameter},
+		"empty":             {[]string{"Idempotency-Key", ""}, "", request.InvalidParameter},
+		"blank":             {[]string{"Idempotency-Key", "  "}, "", request.InvalidParameter},
+		"empty, quoted":     {[]string{"Idempotency-Key", `""`}, "", request.InvalidParameter},
+		"quote":             {[]string{"Idempotency-Key", `"`}, "", request.InvalidParameter},
+		"quote at start":    {[]string{"Idempotency-Key", `"a`}, "", request.InvalidParameter},
+		"quote at end":      {[]string{"Idempotency-Key", `a"`}, "", request.InvalidParameter},
+		"quote within":      {[]string{"Idempotency-Key", `"a"b"`}, "", request.InvalidParameter},
+		"two":               {[]string{"Idempotency-Key", "a", "Idempotency-Key", "a"}, "", request.InvalidParameter},
+		"two spellings":     {[]string{"Idempotency-Key", "a", "IDEMPOTENCY-KEY", "a"}, "", request.InvalidParameter},
+		"control character": {[]string{"Idempotency-Key", "a\tb"}, "", request.InvalidParameter},
+		"not ASCII":         {[]string{"Idempotency-Key", "é"}, "", request.InvalidParameter},
 	} {
 		got, err := get("/users", test.headers...).Idempotency()
 		if c := code(t, err); c != test.code || got != test.want {
@@ -424,7 +424,7 @@ func TestIfMatch(t *testing.T) {
 		code     user.Code
 	}{
 		"none":                    {nil, false, nil, ""},
-		"none, required":          {nil, true, nil, problem.PreconditionRequired},
+		"none, required":          {nil, true, nil, request.PreconditionRequired},
 		"one":                     {[]string{`"a"`}, true, []user.ETag{"a"}, ""},
 		"list":                    {[]string{`"a","b" , "c,d"`}, false, []user.ETag{"a", "b", "c,d"}, ""},
 		"several headers":         {[]string{`"a", "b"`, `"c"`}, false, []user.ETag{"a", "b", "c"}, ""},
@@ -434,19 +434,19 @@ func TestIfMatch(t *testing.T) {
 		"weak never matches":      {[]string{`W/"a"`}, false, []user.ETag{""}, ""},
 		"weak and strong":         {[]string{`W/"a", "b"`}, false, []user.ETag{"b"}, ""},
 		"all visible characters":  {[]string{`"!#~é/\"`}, false, []user.ETag{`!#~é/\`}, ""},
-		"without quotes":          {[]string{"a"}, false, nil, problem.InvalidParameter},
-		"quote at start":          {[]string{`"a`}, false, nil, problem.InvalidParameter},
-		"quote at end":            {[]string{`a"`}, false, nil, problem.InvalidParameter},
-		"space within":            {[]string{`"a b"`}, false, nil, problem.InvalidParameter},
-		"no comma":                {[]string{`"a" "b"`}, false, nil, problem.InvalidParameter},
-		"any among others":        {[]string{`*, "a"`}, false, nil, problem.InvalidParameter},
-		"any after others":        {[]string{`"a", *`}, false, nil, problem.InvalidParameter},
-		"weak in lower case":      {[]string{`w/"a"`}, false, nil, problem.InvalidParameter},
-		"single quotes":           {[]string{`'a'`}, false, nil, problem.InvalidParameter},
-		"empty":                   {[]string{""}, false, nil, problem.InvalidParameter},
-		"empty, required":         {[]string{""}, true, nil, problem.InvalidParameter},
-		"only commas":             {[]string{" , ,"}, false, nil, problem.InvalidParameter},
-		"something after the tag": {[]string{`"a"; x`}, false, nil, problem.InvalidParameter},
+		"without quotes":          {[]string{"a"}, false, nil, request.InvalidParameter},
+		"quote at start":          {[]string{`"a`}, false, nil, request.InvalidParameter},
+		"quote at end":            {[]string{`a"`}, false, nil, request.InvalidParameter},
+		"space within":            {[]string{`"a b"`}, false, nil, request.InvalidParameter},
+		"no comma":                {[]string{`"a" "b"`}, false, nil, request.InvalidParameter},
+		"any among others":        {[]string{`*, "a"`}, false, nil, request.InvalidParameter},
+		"any after others":        {[]string{`"a", *`}, false, nil, request.InvalidParameter},
+		"weak in lower case":      {[]string{`w/"a"`}, false, nil, request.InvalidParameter},
+		"single quotes":           {[]string{`'a'`}, false, nil, request.InvalidParameter},
+		"empty":                   {[]string{""}, false, nil, request.InvalidParameter},
+		"empty, required":         {[]string{""}, true, nil, request.InvalidParameter},
+		"only commas":             {[]string{" , ,"}, false, nil, request.InvalidParameter},
+		"something after the tag": {[]string{`"a"; x`}, false, nil, request.InvalidParameter},
 	} {
 		for _, header := range []string{"If-Match", "if-match"} {
 			var headers []string
@@ -471,17 +471,17 @@ func TestIfNoneMatch(t *testing.T) {
 		code        user.Code // for a read
 		createCode  user.Code // for a creation
 	}{
-		`"a"`:            {true, "", problem.InvalidParameter},
-		`W/"a"`:          {true, "", problem.InvalidParameter},
-		`"b", W/"a"`:     {true, "", problem.InvalidParameter},
-		`"b"`:            {false, "", problem.InvalidParameter},
-		`"A"`:            {false, "", problem.InvalidParameter},
+		`"a"`:            {true, "", request.InvalidParameter},
+		`W/"a"`:          {true, "", request.InvalidParameter},
+		`"b", W/"a"`:     {true, "", request.InvalidParameter},
+		`"b"`:            {false, "", request.InvalidParameter},
+		`"A"`:            {false, "", request.InvalidParameter},
 		`*`:              {true, "", ""},
-		`a`:              {false, problem.InvalidParameter, problem.InvalidParameter},
-		``:               {false, problem.InvalidParameter, problem.InvalidParameter},
-		`"b", "a`:        {false, problem.InvalidParameter, problem.InvalidParameter},
-		`*, *`:           {false, problem.InvalidParameter, problem.InvalidParameter},
-		`"b" , "c","a" `: {true, "", problem.InvalidParameter},
+		`a`:              {false, request.InvalidParameter, request.InvalidParameter},
+		``:               {false, request.InvalidParameter, request.InvalidParameter},
+		`"b", "a`:        {false, request.InvalidParameter, request.InvalidParameter},
+		`*, *`:           {false, request.InvalidParameter, request.InvalidParameter},
+		`"b" , "c","a" `: {true, "", request.InvalidParameter},
 	} {
 		req := get("/users/1", "If-None-Match", value)
 		notModified, err := req.NotModified("a")
@@ -589,7 +589,7 @@ func FuzzCursor(f *testing.F) {
 		req := request.New(&event)
 		_, after, err := req.Page()
 		if err != nil {
-			if code(t, err) != problem.InvalidParameter || after != "" {
+			if code(t, err) != request.InvalidParameter || after != "" {
 				t.Errorf("got %q, error %v", after, err)
 			}
 			return

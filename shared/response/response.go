@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/userrequestapi/userdata/shared/problem"
+	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/user"
 )
 
@@ -67,10 +68,10 @@ func Problem(p *problem.Problem) Response {
 		headers["Retry-After"] = strconv.Itoa(p.RetryAfter)
 	}
 	// The accepted media type or content coding (RFC 9110 §15.5.16).
-	if p.Code == problem.UnsupportedMediaType {
+	if p.Code == request.UnsupportedMediaType {
 		headers["Accept"] = mediaType
 	}
-	if p.Code == problem.UnsupportedContentEncoding {
+	if p.Code == request.UnsupportedContentEncoding {
 		headers["Accept-Encoding"] = "identity"
 	}
 	return newResponse(p.Status, p.JSON(), headers)

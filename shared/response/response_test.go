@@ -56,7 +56,7 @@ func TestResponses(t *testing.T) {
 			}},
 		},
 		"Problem": {
-			response.Problem(problem.New(user.NotFound, "There is none.")),
+			response.Problem(problem.From(&user.Error{Code: user.NotFound, Detail: "There is none."})),
 			response.Response{
 				StatusCode: 404,
 				Body: `{"type":"urn:problem-type:userrequestapi:UserNotFound","title":"User not found","status":404,` +

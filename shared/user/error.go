@@ -38,9 +38,9 @@ type Error struct {
 
 // Violation is one invalid value in a request.
 type Violation struct {
-	Pointer string // JSON Pointer as a URI fragment (RFC 6901 §6): "#/name"
-	Code    string
-	Detail  string
+	Pointer string `json:"pointer"` // JSON Pointer as a URI fragment (RFC 6901 §6): "#/name"
+	Code    string `json:"code"`
+	Detail  string `json:"detail"`
 }
 
 // Error returns the code and the cause. It omits the detail and the violations, which can contain what a client sent.

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/userrequestapi/userdata/shared/function"
-	"github.com/userrequestapi/userdata/shared/problem"
 	"github.com/userrequestapi/userdata/shared/request"
 	"github.com/userrequestapi/userdata/shared/request/requesttest"
 	"github.com/userrequestapi/userdata/shared/response"
@@ -64,10 +63,10 @@ func WantProblem(
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff",
 	}
-	if code == problem.UnsupportedMediaType {
+	if code == request.UnsupportedMediaType {
 		want["Accept"] = "application/json"
 	}
-	if code == problem.UnsupportedContentEncoding {
+	if code == request.UnsupportedContentEncoding {
 		want["Accept-Encoding"] = "identity"
 	}
 	for i := 0; i < len(headers); i += 2 {
