@@ -1,23 +1,20 @@
 package watch
 
 import (
-	"bytes"
-	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	gobuild "go/build"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/modfile"
+
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 // state is a snapshot of the sources.
@@ -28,68 +25,58 @@ type state struct {
 
 // source is a source file of functions or of the API.
 type source struct {
-	digest    [sha256.Size]byte
-	functions map[string]bool // names of the functions compiled from it
-	api       bool            // the API document or the template
+	digest [sha256.Size]byte
+	users  map[string]bool // names of the functions compiled from it, or api
 }
 
-// scanner finds the source files of the functions and of the API. It resolves imports itself, because the go command
-// takes a second and a scan follows each save.
+// api is the user of the API document and the template.
+const api = ""
+
+// scanner finds the source files of the functions and of the API. It resolves imports itself, because go list takes a
+// second and a scan follows each save.
 type scanner struct {
 	root      string
 	functions []build.Function
 	context   gobuild.Context
-	modules   map[string]modules // by path of the go.mod
+	modules   map[string]modules // of the last valid go.mod, by the function's folder
 }
 
-// modules are the modules in local folders that a function is compiled from, including its own.
-type modules struct {
-	digest  [sha256.Size]byte // of the go.mod
-	folders map[string]string // by module path
-}
+// modules are the folders, by module path, of the modules in local folders that a function is compiled from, including
+// its own.
+type modules map[string]string
 
 func newScanner(config Config) *scanner {
-	return &scanner{
-		root:      config.Root,
-		functions: config.Functions,
-		context:   config.Target.Context(),
-		modules:   map[string]modules{},
-	}
+	return &scanner{config.Root, config.Functions, build.Host().Context(), map[string]modules{}}
 }
 
 // scan returns the current state of the sources. It ignores errors that the compiler will report.
-func (s *scanner) scan(ctx context.Context) (state, error) {
+func (s *scanner) scan() (state, error) {
 	current := state{sources: map[string]source{}, folders: map[string]bool{}}
 	packages := map[string]*pkg{} // by folder
 	for _, function := range s.functions {
-		dir := function.Dir
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(s.root, dir)
-		}
-		found, err := s.localModules(ctx, dir)
+		dir := filepath.Join(s.root, function.Dir)
+		found, err := s.localModules(dir)
 		if err != nil {
 			return state{}, err
 		}
 		files := []string{filepath.Join(dir, "go.sum"), filepath.Join(dir, "default.pgo")}
-		for _, module := range found.folders {
+		for _, module := range found {
 			files = append(files, filepath.Join(module, "go.mod"))
 		}
-		next, seen := []string{dir}, map[string]bool{dir: true}
-		for len(next) > 0 {
-			dir, next = next[0], next[1:]
-			p, ok := packages[dir]
+		dirs := []string{dir}
+		for i := 0; i < len(dirs); i++ { // dirs grows
+			p, ok := packages[dirs[i]]
 			if !ok {
-				p = s.read(dir)
-				packages[dir] = p
+				p = s.read(dirs[i])
+				packages[dirs[i]] = p
 			}
 			files = append(files, p.files...)
 			for _, folder := range p.folders {
 				current.folders[nearestFolder(folder)] = true
 			}
 			for _, imported := range p.imports {
-				if dir := found.resolve(imported); dir != "" && !seen[dir] {
-					seen[dir] = true
-					next = append(next, dir)
+				if dir := found.resolve(imported); dir != "" && !slices.Contains(dirs, dir) {
+					dirs = append(dirs, dir)
 				}
 			}
 		}
@@ -98,13 +85,13 @@ func (s *scanner) scan(ctx context.Context) (state, error) {
 		}
 	}
 	for _, file := range []string{"openapi.yaml", "template.yaml"} {
-		current.add(filepath.Join(s.root, "deploy", file), "")
+		current.add(filepath.Join(s.root, "deploy", file), api)
 	}
 	return current, nil
 }
 
-// add adds a source file of a function, or of the API if function is "". The file may not exist.
-func (s state) add(file, function string) {
+// add adds a source file with a user. The file may not exist.
+func (s state) add(file, user string) {
 	s.folders[nearestFolder(filepath.Dir(file))] = true
 	known, ok := s.sources[file]
 	if !ok {
@@ -112,14 +99,10 @@ func (s state) add(file, function string) {
 		if err != nil {
 			return // its folder is watched
 		}
-		known = source{digest: sha256.Sum256(content), functions: map[string]bool{}}
+		known = source{sha256.Sum256(content), map[string]bool{}}
+		s.sources[file] = known
 	}
-	if function == "" {
-		known.api = true
-	} else {
-		known.functions[function] = true
-	}
-	s.sources[file] = known
+	known.users[user] = true
 }
 
 // nearestFolder returns the folder, or its nearest parent that exists: creating the folder changes that parent.
@@ -135,52 +118,17 @@ func nearestFolder(folder string) string {
 }
 
 // localModules returns the module in dir and the modules that its go.mod replaces with folders.
-func (s *scanner) localModules(ctx context.Context, dir string) (modules, error) {
-	file := filepath.Join(dir, "go.mod")
-	content, err := os.ReadFile(file)
+func (s *scanner) localModules(dir string) (modules, error) {
+	name := filepath.Join(dir, "go.mod")
+	content, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return modules{}, fmt.Errorf("read the module: %w", err)
+		return nil, fmt.Errorf("read the module: %w", err)
 	}
-	digest := sha256.Sum256(content)
-	known, ok := s.modules[file]
-	if ok && known.digest == digest {
-		return known, nil
+	file, err := modfile.Parse(name, content, nil)
+	if err != nil || file.Module == nil {
+		return s.modules[dir], nil //nolint:nilerr // the build reports the error
 	}
-	known.digest = digest
-	if content != nil {
-		folders, err := readModules(ctx, dir)
-		switch _, refused := errors.AsType[*exec.ExitError](err); {
-		case err == nil:
-			known.folders = folders
-		case !refused || ctx.Err() != nil:
-			return modules{}, err
-		default:
-			// The build reports the error in go.mod. The last valid one stays in use.
-		}
-	}
-	s.modules[file] = known
-	return known, nil
-}
-
-// readModules reads the go.mod in dir with the go command.
-func readModules(ctx context.Context, dir string) (map[string]string, error) {
-	var output bytes.Buffer
-	cmd := exec.Command("go", "mod", "edit", "-json")
-	cmd.Dir, cmd.Stdout = dir, &output
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
-	if err := process.Run(ctx, cmd); err != nil {
-		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, "go.mod"), err)
-	}
-	var file struct {
-		Module  struct{ Path string }
-		Replace []struct {
-			Old, New struct{ Path, Version string }
-		}
-	}
-	if err := json.Unmarshal(output.Bytes(), &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, "go.mod"), err)
-	}
-	folders := map[string]string{file.Module.Path: dir}
+	found := modules{file.Module.Mod.Path: dir}
 	for _, replace := range file.Replace {
 		if replace.New.Version != "" { // a module, not a folder
 			continue
@@ -189,15 +137,16 @@ func readModules(ctx context.Context, dir string) (map[string]string, error) {
 		if !filepath.IsAbs(folder) {
 			folder = filepath.Join(dir, folder)
 		}
-		folders[replace.Old.Path] = folder
+		found[replace.Old.Path] = folder
 	}
-	return folders, nil
+	s.modules[dir] = found
+	return found, nil
 }
 
 // resolve returns the folder of an imported package, or "" if it is in none of the modules.
 func (m modules) resolve(imported string) string {
 	for module := imported; module != "." && module != "/"; module = path.Dir(module) {
-		if folder, ok := m.folders[module]; ok {
+		if folder, ok := m[module]; ok {
 			return filepath.Join(folder, filepath.FromSlash(imported[len(module):]))
 		}
 	}

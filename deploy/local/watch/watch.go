@@ -28,21 +28,20 @@ const (
 	maxDelay = 500 * time.Millisecond // from the first event to the scan
 )
 
-// Config configures a [Watcher]. Root, Functions and Changed must be set.
+// Config configures a [Watcher]. All fields must be set.
 type Config struct {
 	Root      string           // the workspace: the folder that contains deploy and functions
-	Functions []build.Function // watched with the packages that they import from the workspace
-	Target    build.Target     // target of the build; the zero value is [build.Host]
+	Functions []build.Function // watched with the packages that they import from the workspace; Dir relative to Root
 	// Changed is called with each change, one call at a time. Its context ends when the watcher is closed, or when
 	// there is a newer change, which then includes this one.
 	Changed func(context.Context, Change)
-	// Failed, if not nil, is called when watching fails.
+	// Failed is called when watching fails.
 	Failed func(error)
 }
 
 // Change is the difference between two scans.
 type Change struct {
-	Functions []string // names of the functions to rebuild, in the order of [Config.Functions]
+	Functions []string // sorted names of the functions to rebuild
 	API       bool     // the API document or the template has changed
 	// Files that were changed, added or deleted, or whose import was added or removed: sorted slash-separated paths
 	// relative to [Config.Root].
@@ -76,7 +75,7 @@ func Start(ctx context.Context, config Config) (_ *Watcher, err error) {
 			err = errors.Join(fmt.Errorf("watch the sources: %w", err), w.notify.Close())
 		}
 	}()
-	known, err := w.scanAndWatch(ctx)
+	known, err := w.scanAndWatch()
 	if err != nil {
 		return nil, err
 	}
@@ -96,9 +95,9 @@ func (w *Watcher) Close() error {
 }
 
 // scanAndWatch returns the current state of the sources. Every later change causes an event.
-func (w *Watcher) scanAndWatch(ctx context.Context) (state, error) {
+func (w *Watcher) scanAndWatch() (state, error) {
 	for {
-		current, err := w.scanner.scan(ctx)
+		current, err := w.scanner.scan()
 		if err != nil {
 			return state{}, err
 		}
@@ -148,22 +147,26 @@ func (w *Watcher) setFolders(folders map[string]bool) (changed bool, err error) 
 
 // watch reports changes to the known state until ctx ends.
 func (w *Watcher) watch(ctx context.Context, known state) {
-	call := w.newCall()
-	defer call.stop()
+	var (
+		first            time.Time          // of the events since the last scan
+		current, pending Change             // arguments of the call of Changed in progress and of the next one
+		cancel           context.CancelFunc // of the call in progress; nil: none
+	)
+	returned := make(chan struct{})
+	defer func() {
+		if cancel != nil {
+			cancel()
+			<-returned
+		}
+	}()
 	timer := time.NewTimer(maxDelay) // until the next scan
 	timer.Stop()
 	defer timer.Stop()
-	var first time.Time // of the events since the last scan
 	schedule := func() {
 		if first.IsZero() {
 			first = time.Now()
 		}
 		timer.Reset(min(quiet, time.Until(first.Add(maxDelay))))
-	}
-	fail := func(err error) {
-		if w.config.Failed != nil && ctx.Err() == nil {
-			w.config.Failed(fmt.Errorf("watch the sources: %w", err))
-		}
 	}
 	for {
 		select {
@@ -173,122 +176,78 @@ func (w *Watcher) watch(ctx context.Context, known state) {
 			schedule()
 		case err := <-w.notify.Errors:
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
-				fail(err)
+				w.config.Failed(fmt.Errorf("watch the sources: %w", err))
 			}
 			schedule() // events were lost
 		case <-timer.C:
 			first = time.Time{}
-			current, err := w.scanAndWatch(ctx)
+			scanned, err := w.scanAndWatch()
 			if err != nil {
-				fail(err)
+				w.config.Failed(fmt.Errorf("watch the sources: %w", err))
 				continue
 			}
-			if change := w.compare(known, current); len(change.Files) > 0 {
-				call.request(ctx, change)
+			change := w.compare(known, scanned)
+			known = scanned
+			if len(change.Files) == 0 {
+				continue
 			}
-			known = current
-		case <-call.returned:
-			call.finish(ctx)
+			pending = merge(pending, change)
+			if cancel != nil {
+				cancel()
+				pending = merge(pending, current)
+			}
+		case <-returned:
+			cancel()
+			cancel = nil
+		}
+		if cancel == nil && len(pending.Files) > 0 {
+			current, pending = pending, Change{}
+			cancel = w.call(ctx, current, returned)
 		}
 	}
 }
 
-// call manages the calls of [Config.Changed], of which at most one is in progress.
-type call struct {
-	watcher  *Watcher
-	cancel   context.CancelFunc // of the call in progress; nil: none
-	current  Change             // argument of the call in progress
-	pending  Change             // argument of the next call
-	returned chan struct{}
-}
-
-func (w *Watcher) newCall() *call { return &call{watcher: w, returned: make(chan struct{})} }
-
-// request calls Changed with change. If a call is in progress, request cancels it and adds its change to the next call.
-func (c *call) request(ctx context.Context, change Change) {
-	c.pending = c.watcher.merge(c.pending, change)
-	if c.cancel != nil {
-		c.cancel()
-		c.pending = c.watcher.merge(c.pending, c.current)
-		return
-	}
-	c.start(ctx)
-}
-
-func (c *call) start(ctx context.Context) {
-	ctx, c.cancel = context.WithCancel(ctx)
-	c.current, c.pending = c.pending, Change{}
-	change := c.current
+// call starts a call of [Config.Changed], and returns a function that cancels it. When the call has returned, it sends
+// to returned.
+func (w *Watcher) call(ctx context.Context, change Change, returned chan<- struct{}) context.CancelFunc {
+	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		c.watcher.config.Changed(ctx, change)
-		c.returned <- struct{}{}
+		w.config.Changed(ctx, change)
+		returned <- struct{}{}
 	}()
-}
-
-// finish ends the call in progress, which has returned, and starts the next one if a change is pending.
-func (c *call) finish(ctx context.Context) {
-	c.cancel()
-	c.cancel = nil
-	if len(c.pending.Files) > 0 {
-		c.start(ctx)
-	}
-}
-
-// stop cancels the call in progress and waits for it.
-func (c *call) stop() {
-	if c.cancel != nil {
-		c.cancel()
-		<-c.returned
-	}
+	return cancel
 }
 
 // compare returns the difference between two states.
 func (w *Watcher) compare(before, after state) Change {
 	var change Change
-	names := map[string]bool{}
-	compareFile := func(file string, a, b source) {
+	users := map[string]bool{}
+	files := maps.Clone(before.sources)
+	maps.Copy(files, after.sources)
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		a, b := before.sources[file], after.sources[file]
 		if a.digest == b.digest {
-			return
+			continue
 		}
-		change.API = change.API || a.api || b.api
-		maps.Copy(names, a.functions)
-		maps.Copy(names, b.functions)
+		maps.Copy(users, a.users)
+		maps.Copy(users, b.users)
 		if relative, err := filepath.Rel(w.config.Root, file); err == nil {
 			file = relative
 		}
 		change.Files = append(change.Files, filepath.ToSlash(file))
 	}
-	for file, source := range before.sources {
-		compareFile(file, source, after.sources[file])
-	}
-	for file, added := range after.sources {
-		if _, ok := before.sources[file]; !ok {
-			compareFile(file, source{}, added)
-		}
-	}
-	slices.Sort(change.Files)
-	change.Functions = w.sortNames(names)
+	change.API = users[api]
+	delete(users, api)
+	change.Functions = slices.Sorted(maps.Keys(users))
 	return change
 }
 
 // merge returns the union of two changes.
-func (w *Watcher) merge(a, b Change) Change {
-	names := map[string]bool{}
-	for _, name := range slices.Concat(a.Functions, b.Functions) {
-		names[name] = true
+func merge(a, b Change) Change {
+	union := func(a, b []string) []string {
+		all := slices.Concat(a, b)
+		slices.Sort(all)
+		return slices.Compact(all)
 	}
-	files := slices.Concat(a.Files, b.Files)
-	slices.Sort(files)
-	return Change{Functions: w.sortNames(names), API: a.API || b.API, Files: slices.Compact(files)}
-}
-
-// sortNames returns the names in the order of [Config.Functions].
-func (w *Watcher) sortNames(names map[string]bool) []string {
-	var ordered []string
-	for _, f := range w.config.Functions {
-		if names[f.Name] {
-			ordered = append(ordered, f.Name)
-		}
-	}
-	return ordered
+	return Change{Functions: union(a.Functions, b.Functions), API: a.API || b.API, Files: union(a.Files, b.Files)}
 }

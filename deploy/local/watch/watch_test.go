@@ -100,7 +100,6 @@ func functions() []build.Function {
 func start(t *testing.T, config watch.Config) *watch.Watcher {
 	t.Helper()
 	config.Functions = functions()
-	config.Target = build.Target{OS: "linux", Arch: "arm64"}
 	config.Failed = func(err error) { t.Error(err) }
 	w, err := watch.Start(t.Context(), config)
 	if err != nil {
@@ -153,7 +152,7 @@ func TestWatcher(t *testing.T) {
 		}},
 		{"build constraints", []step{
 			{writes("functions/get/main_windows.go", "package main\n"), nothing},
-			{writes("functions/get/main_amd64.go", "package main\n"), nothing},
+			{writes("functions/get/main_s390x.go", "package main\n"), nothing},
 			{writes("functions/get/tool.go", "//go:build ignore\n\npackage main\n"), nothing},
 			{writes("functions/get/rpc.go", "//go:build !lambda.norpc\n\npackage main\n"), nothing},
 			{writes("functions/get/norpc.go", "//go:build lambda.norpc\n\npackage main\n"),
@@ -405,7 +404,7 @@ func TestSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := watch.Sources(t.Context(), watch.Config{Root: root, Functions: functions})
+	got, err := watch.Sources(watch.Config{Root: root, Functions: functions})
 	if err != nil {
 		t.Fatal(err)
 	}
