@@ -10,11 +10,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -76,8 +74,6 @@ type Console struct {
 	cfg     Config
 	mux     *http.ServeMux
 	guarded http.Handler // mux behind loopback.Guard
-	pages   map[string]*template.Template
-	etags   map[string]string // by path below assets
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, by Changed
@@ -87,35 +83,32 @@ type Console struct {
 
 // New returns the Console of a stack.
 func New(cfg Config) *Console {
-	c := &Console{
-		cfg: cfg, mux: http.NewServeMux(), pages: map[string]*template.Template{}, etags: map[string]string{},
-		changed: make(chan struct{}), closed: make(chan struct{}),
-	}
+	c := &Console{cfg: cfg, mux: http.NewServeMux(), changed: make(chan struct{}), closed: make(chan struct{})}
 	c.close = sync.OnceFunc(func() { close(c.closed) })
 	c.guarded = loopback.Guard(http.HandlerFunc(c.serve))
-	c.hashAssets()
 
-	c.page("GET /{$}", "home", "Home", needHTML)
-	c.page("GET /_local/traces", "traces", "Traces")
-	c.page("GET /_local/traces/{id}", "traces", "Traces")
-	c.page("GET /_local/map", "map", "Service map")
-	c.page("GET /_local/logs", "logs", "Logs")
-	c.redirect("GET /_local", "/", needHTML)
-	c.redirect("GET /_local/{$}", "/", needHTML)
+	traces, home := c.page("traces", "Traces"), redirect("/")
+	c.mux.HandleFunc("GET /{$}", c.forBrowsers(c.page("home", "Home")))
+	c.mux.HandleFunc("GET /_local/traces", traces)
+	c.mux.HandleFunc("GET /_local/traces/{id}", traces)
+	c.mux.HandleFunc("GET /_local/map", c.page("map", "Service map"))
+	c.mux.HandleFunc("GET /_local/logs", c.page("logs", "Logs"))
+	c.mux.HandleFunc("GET /_local", c.forBrowsers(home))
+	c.mux.HandleFunc("GET /_local/{$}", c.forBrowsers(home))
 	for _, name := range []string{"traces", "map", "logs"} {
-		c.redirect("GET /_local/"+name+"/{$}", "/_local/"+name)
+		c.mux.HandleFunc("GET /_local/"+name+"/{$}", redirect("/_local/"+name))
 	}
-	cfg.Docs(c.mux, docsPath)
+	cfg.Docs(c.mux, "/_local/docs/")
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) {
 		c.asset(w, r, r.PathValue("file"))
 	})
 	// Browsers request it for responses without a link to an icon, such as the API document.
 	c.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) { c.asset(w, r, "icon.svg") })
 	c.mux.HandleFunc("GET /_local/api/stack", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.cfg.Stack()) })
-	c.mux.HandleFunc("GET /_local/api/traces", c.traces)
+	c.mux.HandleFunc("GET /_local/api/traces", filtered(xray.ParseFilter, c.traces))
 	c.mux.HandleFunc("GET /_local/api/traces/{id}", c.trace)
-	c.mux.HandleFunc("GET /_local/api/map", c.serviceMap)
-	c.mux.HandleFunc("GET /_local/api/logs", c.logs)
+	c.mux.HandleFunc("GET /_local/api/map", filtered(xray.ParseFilter, c.serviceMap))
+	c.mux.HandleFunc("GET /_local/api/logs", filtered(xray.ParseLineFilter, c.logs))
 	c.mux.HandleFunc("GET /_local/api/events", c.events)
 	c.mux.HandleFunc("POST /_local/api/clear", func(w http.ResponseWriter, _ *http.Request) {
 		c.cfg.Collector.Clear()
@@ -123,8 +116,6 @@ func New(cfg Config) *Console {
 	})
 	return c
 }
-
-const docsPath = "/_local/docs/"
 
 // Changed notifies the open pages that the state of the stack has changed.
 func (c *Console) Changed() {
@@ -134,6 +125,7 @@ func (c *Console) Changed() {
 	c.changed = make(chan struct{})
 }
 
+// nextChange returns a channel that is closed by the next call of Changed.
 func (c *Console) nextChange() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,96 +183,79 @@ func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path, stack.URL))
 }
 
-// page registers a page of the folder pages, within the layout, if all conditions hold.
-func (c *Console) page(pattern, name, title string, conditions ...condition) {
-	if c.pages[name] == nil {
-		c.pages[name] = template.Must(template.ParseFS(pages,
-			"pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
-	}
-	c.handle(pattern, conditions, func(w http.ResponseWriter, _ *http.Request) {
+// page returns the handler of a page of the folder pages, within the layout.
+func (c *Console) page(name, title string) http.HandlerFunc {
+	parsed := template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
+	return func(w http.ResponseWriter, _ *http.Request) {
 		var page bytes.Buffer
 		data := struct {
 			Page, Title string
 			Stack       Stack
 		}{name, title, c.cfg.Stack()}
-		if err := c.pages[name].ExecuteTemplate(&page, "layout", data); err != nil {
+		if err := parsed.ExecuteTemplate(&page, "layout", data); err != nil {
 			loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = page.WriteTo(w) // fails if the client has disconnected
-	})
-}
-
-// redirect registers a redirect to another path, if all conditions hold.
-func (c *Console) redirect(pattern, to string, conditions ...condition) {
-	c.handle(pattern, conditions, func(w http.ResponseWriter, r *http.Request) {
-		target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
-		http.Redirect(w, r, target.String(), http.StatusFound)
-	})
-}
-
-// condition reports whether the request gets the page; it may set headers of the response.
-type condition func(http.Header, *http.Request) bool
-
-// handle registers a handler that responds with 404 unless all conditions hold.
-func (c *Console) handle(pattern string, conditions []condition, handler http.HandlerFunc) {
-	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		for _, holds := range conditions {
-			if !holds(w.Header(), r) {
-				c.notFound(w, r)
-				return
-			}
-		}
-		handler(w, r)
-	})
-}
-
-func needHTML(header http.Header, r *http.Request) bool {
-	header.Set("Vary", "Accept")
-	return loopback.AcceptsHTML(r)
-}
-
-// hashAssets computes an ETag for each asset, because embedded files have no modification time.
-func (c *Console) hashAssets() {
-	err := fs.WalkDir(assets, "assets", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := assets.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(content)
-		c.etags[strings.TrimPrefix(name, "assets/")] = `"` + hex.EncodeToString(sum[:8]) + `"`
-		return nil
-	})
-	if err != nil { // impossible for embedded files
-		panic(err)
 	}
 }
 
+// redirect returns a handler that redirects to another path.
+func redirect(to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		target := url.URL{Path: to, RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, target.String(), http.StatusFound)
+	}
+}
+
+// forBrowsers returns a handler that responds with 404 unless the request accepts HTML.
+func (c *Console) forBrowsers(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept")
+		if !loopback.AcceptsHTML(r) {
+			c.notFound(w, r)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// asset responds with an embedded file. It has an ETag, because embedded files have no modification time.
 func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
-	etag, ok := c.etags[file]
-	if !ok {
+	content, err := assets.ReadFile(path.Join("assets", file))
+	if err != nil {
 		c.notFound(w, r)
 		return
 	}
-	w.Header().Set("ETag", etag)
+	sum := sha256.Sum256(content)
+	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
 	w.Header().Set("Cache-Control", "no-cache")
-	http.ServeFileFS(w, r, assets, path.Join("assets", file))
+	http.ServeContent(w, r, file, time.Time{}, bytes.NewReader(content))
 }
 
-// traces responds with the traces that match, newest first.
-func (c *Console) traces(w http.ResponseWriter, r *http.Request) {
-	filter, err := xray.ParseFilter(r.URL.Query())
-	if err != nil {
-		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
-		return
+// filtered returns a handler that responds with the JSON of what get returns for the filter in the query.
+func filtered[Filter any](parse func(url.Values) (Filter, error), get func(Filter) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		filter, err := parse(r.URL.Query())
+		if err != nil {
+			loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
+			return
+		}
+		writeJSON(w, get(filter))
 	}
-	writeJSON(w, struct {
-		Traces []trace.Summary `json:"traces"`
-	}{append([]trace.Summary{}, c.cfg.Collector.Traces(filter)...)})
+}
+
+// traces returns the traces that match, newest first.
+func (c *Console) traces(filter xray.Filter) any {
+	return map[string]any{"traces": append([]trace.Summary{}, c.cfg.Collector.Traces(filter)...)}
+}
+
+func (c *Console) serviceMap(filter xray.Filter) any { return c.cfg.Collector.Map(filter) }
+
+// logs returns the log lines that match, oldest first.
+func (c *Console) logs(filter xray.LineFilter) any {
+	return map[string]any{"lines": append([]xray.Line{}, c.cfg.Collector.Lines(filter)...)}
 }
 
 func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
@@ -294,27 +269,6 @@ func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 		Summary trace.Summary `json:"summary"`
 		xray.Detail
 	}{detail.Trace.Summary(), detail})
-}
-
-func (c *Console) serviceMap(w http.ResponseWriter, r *http.Request) {
-	filter, err := xray.ParseFilter(r.URL.Query())
-	if err != nil {
-		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
-		return
-	}
-	writeJSON(w, c.cfg.Collector.Map(filter))
-}
-
-// logs responds with the log lines that match, oldest first.
-func (c *Console) logs(w http.ResponseWriter, r *http.Request) {
-	filter, err := xray.ParseLineFilter(r.URL.Query())
-	if err != nil {
-		loopback.WriteProblem(w, http.StatusBadRequest, "InvalidFilter", err.Error())
-		return
-	}
-	writeJSON(w, struct {
-		Lines []xray.Line `json:"lines"`
-	}{append([]xray.Line{}, c.cfg.Collector.Lines(filter)...)})
 }
 
 const (
