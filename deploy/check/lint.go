@@ -59,14 +59,14 @@ func Lint(ctx context.Context, options LintOptions) error {
 		took := time.Since(start).Round(100 * time.Millisecond)
 		switch {
 		case errors.Is(err, errUnreachable) || errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "":
-			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", options.paint(ansi.Yellow, "skip"), linter.name, err)
+			_, _ = fmt.Fprintf(options.Out, "%s  %s: %v\n", ansi.Yellow.Paint(options.Color, "skip"), linter.name, err)
 		case err != nil:
-			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", options.paint(ansi.Red, "FAIL"), linter.name, took)
-			_, _ = fmt.Fprintf(&findings, "\n%s\n%s\n", options.paint(ansi.Bold, "== "+linter.name), strings.TrimSpace(found))
-			_, _ = fmt.Fprintln(&findings, err)
+			_, _ = fmt.Fprintf(options.Out, "%s  %s (%v)\n", ansi.Red.Paint(options.Color, "FAIL"), linter.name, took)
+			heading := ansi.Bold.Paint(options.Color, "== "+linter.name)
+			_, _ = fmt.Fprintf(&findings, "\n%s\n%s\n%v\n", heading, strings.TrimSpace(found), err)
 			failed = append(failed, linter.name)
 		default:
-			_, _ = fmt.Fprintf(options.Out, "%s    %s (%v)\n", options.paint(ansi.Green, "ok"), linter.name, took)
+			_, _ = fmt.Fprintf(options.Out, "%s    %s (%v)\n", ansi.Green.Paint(options.Color, "ok"), linter.name, took)
 		}
 	}
 	if failed == nil {
@@ -317,11 +317,4 @@ func reach(ctx context.Context, database string) error {
 // hidden reports whether the go command ignores the file or folder.
 func hidden(entry fs.DirEntry) bool {
 	return strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
-}
-
-func (o LintOptions) paint(style ansi.Style, text string) string {
-	if !o.Color {
-		return text
-	}
-	return style.Paint(text)
 }

@@ -62,7 +62,9 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	cfg.Log = log.write
 	cfg.AccessLog = log.access
-	steps := newSteps(os.Stderr, os.Getenv)
+	steps := &steps{
+		began: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd())), color: ansi.Color(os.Stderr, os.Getenv),
+	}
 	cfg.Progress = steps.show
 
 	signal.Ignore(syscall.SIGPIPE) // by default, writing to a closed stdout ends the process
@@ -109,10 +111,6 @@ type steps struct {
 	started  atomic.Bool // steps after the start have no time
 }
 
-func newSteps(out *os.File, getenv func(string) string) *steps {
-	return &steps{began: time.Now(), terminal: term.IsTerminal(int(out.Fd())), color: getenv("NO_COLOR") == ""}
-}
-
 func (s *steps) show(step string) { say(s.line(step, time.Since(s.began))) }
 
 // line returns the line for a step.
@@ -120,11 +118,7 @@ func (s *steps) line(step string, elapsed time.Duration) string {
 	if !s.terminal || s.started.Load() {
 		return step
 	}
-	seconds := fmt.Sprintf("%5.1f s", elapsed.Seconds())
-	if s.color {
-		seconds = ansi.Faint.Paint(seconds)
-	}
-	return seconds + "  " + step
+	return ansi.Faint.Paint(s.color, fmt.Sprintf("%5.1f s", elapsed.Seconds())) + "  " + step
 }
 
 func say(text string) {
@@ -196,7 +190,7 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
 	show := func(e entry) error { return writeJSON(stdout, e) }
 	if term.IsTerminal(int(stdout.Fd())) {
-		show = terminalWriter{out: stdout, color: os.Getenv("NO_COLOR") == ""}.write
+		show = terminalWriter{out: stdout, color: ansi.Color(stdout, os.Getenv)}.write
 	}
 	go func() {
 		defer close(log.done)

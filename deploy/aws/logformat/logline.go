@@ -21,24 +21,17 @@ type Style struct {
 	Color bool // use ANSI colors
 }
 
-func (s Style) paint(style ansi.Style, text string) string {
-	if !s.Color || text == "" {
-		return text
-	}
-	return style.Paint(text)
-}
-
 // Faint styles less important text.
-func (s Style) Faint(text string) string { return s.paint(ansi.Faint, text) }
+func (s Style) Faint(text string) string { return ansi.Faint.Paint(s.Color, text) }
 
 // Good styles text about a success.
-func (s Style) Good(text string) string { return s.paint(ansi.Green, text) }
+func (s Style) Good(text string) string { return ansi.Green.Paint(s.Color, text) }
 
 // Warning styles text about an error of the caller or an unusual event.
-func (s Style) Warning(text string) string { return s.paint(ansi.Yellow, text) }
+func (s Style) Warning(text string) string { return ansi.Yellow.Paint(s.Color, text) }
 
 // Bad styles text about a failure.
-func (s Style) Bad(text string) string { return s.paint(ansi.Red, text) }
+func (s Style) Bad(text string) string { return ansi.Red.Paint(s.Color, text) }
 
 // Status styles a status code by its class.
 func (s Style) Status(status string) string {

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/userrequestapi/userdata/deploy/check"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 )
@@ -57,7 +56,7 @@ func lint(ctx context.Context, _ []string) error {
 	return check.Lint(ctx, check.LintOptions{
 		Root:  program.Root,
 		Only:  strings.FieldsFunc(os.Getenv("ONLY"), func(r rune) bool { return r == ',' }),
-		Color: os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())),
+		Color: ansi.Color(os.Stdout, os.Getenv),
 		Out:   os.Stdout,
 	})
 }

@@ -56,17 +56,10 @@ func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
 	return New(file, options)
 }
 
-func (p *Printer) paint(style ansi.Style, text string) string {
-	if !p.options.Color {
-		return text
-	}
-	return style.Paint(text)
-}
-
 // Stepf prints the start of a step.
 func (p *Printer) Stepf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	p.print(message{Event: "step", Message: text}, p.paint(ansi.Bold, "==> "+text))
+	p.print(message{Event: "step", Message: text}, ansi.Bold.Paint(p.options.Color, "==> "+text))
 }
 
 // Notef prints a detail of the current step.
@@ -96,7 +89,7 @@ func (p *Printer) Plan(plan *changeset.Plan) {
 		if note != "" {
 			line += "  (" + note + ")"
 		}
-		lines = append(lines, p.paint(color, line))
+		lines = append(lines, color.Paint(p.options.Color, line))
 	}
 	changes := plan.Changes
 	if changes == nil {
@@ -192,7 +185,7 @@ func (p *Printer) redraw() {
 		if runes := []rune(line); len(runes) >= width { // a wrapped line would take two lines to erase
 			line = string(runes[:max(0, width-1)])
 		}
-		_, _ = fmt.Fprintln(p.out, p.paint(ansi.Faint, line))
+		_, _ = fmt.Fprintln(p.out, ansi.Faint.Paint(p.options.Color, line))
 		p.drawn++
 	}
 }

@@ -90,7 +90,7 @@ func (w *Watch) Event(event changeset.Event) {
 		text := ""
 		if strings.Contains(status, "ROLLBACK") ||
 			strings.HasSuffix(status, "_FAILED") { // other statuses are printed as steps
-			text = p.paint(ansi.Red, "    stack "+status)
+			text = ansi.Red.Paint(p.options.Color, "    stack "+status)
 			if event.Reason != "" {
 				text += ": " + event.Reason
 			}
@@ -108,9 +108,10 @@ func (w *Watch) Event(event changeset.Event) {
 		if event.Reason != "" {
 			text += ": " + event.Reason
 		}
-		p.print(m, p.paint(ansi.Red, text))
+		p.print(m, ansi.Red.Paint(p.options.Color, text))
 	default:
-		p.print(m, fmt.Sprintf("    %s %s %s, %s", p.paint(ansi.Green, "ok"), name, verb(status), w.finish(event)))
+		ok := ansi.Green.Paint(p.options.Color, "ok")
+		p.print(m, fmt.Sprintf("    %s %s %s, %s", ok, name, verb(status), w.finish(event)))
 	}
 }
 
