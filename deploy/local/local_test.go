@@ -21,7 +21,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
@@ -33,7 +33,7 @@ const programVariable = "LOCAL_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
-		os.Exit(program())
+		os.Exit(runProgram())
 	}
 	os.Exit(runTests(m))
 }
@@ -56,9 +56,9 @@ func runTests(m *testing.M) int {
 	return code
 }
 
-// program is deploy/cmd/local run with functions that are already built.
-func program() int {
-	ctx, stop := interrupt.Context()
+// runProgram is deploy/cmd/local run with functions that are already built.
+func runProgram() int {
+	ctx, stop := program.Context()
 	defer stop()
 	if err := local.RunBuilt(ctx, ".", builtFunctions()); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)

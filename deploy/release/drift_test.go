@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
 
@@ -139,7 +139,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // steps of
 			if tt.name == "destroy" {
 				action = "DeleteStack"
 			}
-			a.Before(action, func() { a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) }) })
+			a.Before(action, func() { a.Before("DescribeStackEvents", func() { cancel(program.ErrStopped) }) })
 			_, err := a.run(ctx, tt.do, tt.changes...)
 			if code(err) != release.CodeInterrupted {
 				t.Fatalf("error = %v with code %d", err, code(err))

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
 )
@@ -317,7 +317,7 @@ func TestExitCodes(t *testing.T) {
 					s.set(t, a)
 				}
 				if s.stopped {
-					cancel(interrupt.ErrStopped)
+					cancel(program.ErrStopped)
 				}
 				do := commands()[name]
 				if other := s.do[name]; other != nil {

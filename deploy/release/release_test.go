@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
@@ -300,7 +300,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after that
-		cancel(interrupt.ErrStopped)
+		cancel(program.ErrStopped)
 		<-r.Context().Done()
 	}))
 	defer server.Close()

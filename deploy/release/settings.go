@@ -21,6 +21,7 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -193,7 +194,7 @@ func finish(ctx context.Context, settings Settings, err error) error {
 	if err == nil {
 		return nil
 	}
-	err = environment.ExplainDiskFull(err)
+	err = program.ExplainDiskFull(err)
 	result := &Error{CodeFailed, err}
 	coded, ok := errors.AsType[*Error](err)
 	switch {

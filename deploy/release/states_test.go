@@ -22,7 +22,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
@@ -154,7 +154,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 				a.table = users("ACTIVE")
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
-			a.Before("ExecuteChangeSet", func() { cancel(interrupt.ErrStopped) })
+			a.Before("ExecuteChangeSet", func() { cancel(program.ErrStopped) })
 			a.Fault("ExecuteChangeSet", changesettest.Hang())
 			if out, err := a.run(ctx, release.Deploy); code(err) != release.CodeInterrupted {
 				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
@@ -653,7 +653,7 @@ func (a *account) interrupted(t *testing.T, do target) {
 	defer a.Pace(pace)
 	a.Before("ExecuteChangeSet", func() {
 		a.Before("DescribeStackEvents", func() {})
-		a.Before("DescribeStackEvents", func() { cancel(interrupt.ErrStopped) })
+		a.Before("DescribeStackEvents", func() { cancel(program.ErrStopped) })
 	})
 	out, err := a.run(ctx, do)
 	if code(err) != release.CodeInterrupted {

@@ -1,4 +1,5 @@
-// Package program provides the main function of the programs in deploy/cmd, which the mage targets start.
+// Package program provides the main function of the programs in deploy/cmd, which the mage targets start: signals, error
+// texts and exit codes.
 package program
 
 import (
@@ -9,9 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/userrequestapi/userdata/deploy/host/environment"
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
 )
 
 // Root is the path of the workspace: mage starts the programs in its folder.
@@ -37,14 +35,14 @@ func Main(targets map[string]Target) { os.Exit(run(targets, os.Args[1:])) }
 func run(targets map[string]Target, args []string) int {
 	err := fmt.Errorf("want a target: one of %s", strings.Join(slices.Sorted(maps.Keys(targets)), ", "))
 	if len(args) > 0 && targets[args[0]] != nil {
-		ctx, stop := interrupt.Context()
+		ctx, stop := Context()
 		defer stop()
 		err = targets[args[0]](ctx, args[1:])
 	}
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintln(os.Stderr, "Error:", environment.ExplainDiskFull(err)) // the format of mage
+	_, _ = fmt.Fprintln(os.Stderr, "Error:", ExplainDiskFull(err)) // the format of mage
 	if coded, ok := errors.AsType[interface {
 		error
 		ExitStatus() int

@@ -17,8 +17,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("PROGRAM_TEST") == "" {
+	switch os.Getenv(role) {
+	case "":
 		os.Exit(m.Run())
+	case "waiting":
+		waiting()
+		return
+	case "parent":
+		parent()
+		return
 	}
 	program.Main(map[string]program.Target{
 		"greet": func(_ context.Context, args []string) error {
@@ -69,7 +76,7 @@ func TestMain_Targets(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], tt.args...)
-			cmd.Env = append(os.Environ(), "PROGRAM_TEST=1", "TMPDIR=/tmp/here")
+			cmd.Env = append(os.Environ(), role+"=main", "TMPDIR=/tmp/here")
 			var out, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &stderr
 			if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

@@ -1,5 +1,4 @@
-// Package interrupt ends a context when the user stops the program, so that the program can clean up.
-package interrupt
+package program
 
 import (
 	"context"

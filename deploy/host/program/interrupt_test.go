@@ -1,4 +1,4 @@
-package interrupt_test
+package program_test
 
 import (
 	"bufio"
@@ -10,38 +10,27 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/host/interrupt"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
-const role = "INTERRUPT_TEST_ROLE"
+const role = "PROGRAM_TEST_ROLE"
 
-func TestMain(m *testing.M) {
-	switch os.Getenv(role) {
-	case "program":
-		program()
-	case "parent":
-		parent()
-	default:
-		os.Exit(m.Run())
-	}
-}
-
-// program waits until it is interrupted, and then reads a line before it ends.
-func program() {
-	ctx, stop := interrupt.Context()
+// waiting waits until it is interrupted, and then reads a line before it ends.
+func waiting() {
+	ctx, stop := program.Context()
 	defer stop()
 	fmt.Println("started")
 	<-ctx.Done()
-	fmt.Println(errors.Is(context.Cause(ctx), interrupt.ErrStopped))
+	fmt.Println(errors.Is(context.Cause(ctx), program.ErrStopped))
 	var line string
 	_, _ = fmt.Scanln(&line) // the test sends more signals first
 	fmt.Println("ended")
 }
 
-// parent starts program with its own stdin and stdout, and does not forward signals.
+// parent starts waiting with its own stdin and stdout, and does not forward signals.
 func parent() {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), role+"=program")
+	cmd.Env = append(os.Environ(), role+"=waiting")
 	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
 	_ = cmd.Run()
 }
@@ -51,7 +40,7 @@ func TestContext(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
-			p := start(t, "program")
+			p := start(t, "waiting")
 			p.want(t, "started")
 			if err := p.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
@@ -86,7 +75,7 @@ func TestContext_ParentEnds(t *testing.T) {
 
 func TestContext_Stop(t *testing.T) {
 	t.Parallel()
-	ctx, stop := interrupt.Context()
+	ctx, stop := program.Context()
 	if err := ctx.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +120,7 @@ func (s started) want(t *testing.T, line string) {
 	}
 }
 
-// end sends the line that program waits for.
+// end sends the line that waiting waits for.
 func (s started) end(t *testing.T) {
 	t.Helper()
 	if _, err := s.in.WriteString("\n"); err != nil {

@@ -1,4 +1,4 @@
-package environment_test
+package program_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/host/environment"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 func TestExplainDiskFull(t *testing.T) {
@@ -25,19 +25,19 @@ func TestExplainDiskFull(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := environment.ExplainDiskFull(tt.err)
+			got := program.ExplainDiskFull(tt.err)
 			if !errors.Is(got, tt.err) || !strings.HasPrefix(got.Error(), tt.err.Error()) {
 				t.Errorf("error = %v, want it to contain %v", got, tt.err)
 			}
 			if contains := strings.Contains(got.Error(), "TMPDIR"); contains != tt.full {
 				t.Errorf("error = %v; contains TMPDIR = %t, want %t", got, contains, tt.full)
 			}
-			if again := environment.ExplainDiskFull(got); again.Error() != got.Error() {
+			if again := program.ExplainDiskFull(got); again.Error() != got.Error() {
 				t.Errorf("second explanation: %v", again)
 			}
 		})
 	}
-	if err := environment.ExplainDiskFull(nil); err != nil {
+	if err := program.ExplainDiskFull(nil); err != nil {
 		t.Errorf("error = %v, want none", err)
 	}
 }
