@@ -54,9 +54,8 @@ func New(invokeURL string, options ...Option) (*Client, error) {
 // to another host.
 func WithHTTPClient(client *http.Client) Option { return func(s *settings) { s.http = client } }
 
-// WithAuthorization sets a function that authorizes each attempt, for example [APIKey] or [Token]. A function that
-// signs requests (AWS Signature Version 4, service execute-api) reads the body from the request's GetBody. If
-// authorize returns an error, the request is not sent or retried.
+// WithAuthorization sets a function that authorizes each attempt: [IAM], [Token], [APIKey], or one that reads the body
+// from the request's GetBody. If authorize returns an error, the request is not sent or retried.
 func WithAuthorization(authorize func(*http.Request) error) Option {
 	return func(s *settings) { s.authorize = authorize }
 }

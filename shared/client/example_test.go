@@ -189,8 +189,8 @@ func ExampleProblem() {
 		panic(err)
 	}
 	_, err = c.GetUser(context.Background(), "example-nobody")
-	if problem, ok := errors.AsType[*client.Problem](err); ok {
-		fmt.Println(problem.Status, problem.Code)
+	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Code == client.CodeUserNotFound {
+		fmt.Println("no such user")
 	}
-	// Output: 404 UserNotFound
+	// Output: no such user
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/client/api"
 )
 
-// Problem is an error response, as a problem document (RFC 9457). Status is always set. Code is empty if API Gateway
-// responded in its own format; Detail then has its message.
+// Problem is an error response, as a problem document (RFC 9457). Status is always set. Code is one of the constants
+// such as [CodeUserNotFound], or empty if API Gateway responded in its own format; Detail then has its message.
 type Problem struct{ api.Problem }
 
 // Error implements error.

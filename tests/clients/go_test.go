@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,8 @@ func TestAuthorization(t *testing.T) {
 			}
 			authorize := s.Authorize
 			switch authorization {
+			case "AWS_IAM":
+				authorize = localIAM(t, "")
 			case "COGNITO_USER_POOLS":
 				authorize = client.Token(func() (string, error) { return headers().Get("Authorization"), nil })
 			case "API_KEY":
@@ -385,7 +388,7 @@ func TestThrottledStage(t *testing.T) {
 	impatient := connect(t, w.url, client.WithRetries(0))
 	untilThrottled(func(id string) error {
 		err := impatient.DeleteUser(ctx, id, "")
-		if problem, ok := errors.AsType[*client.Problem](err); ok && (problem.Status == 404 || problem.Code == "Throttled") {
+		if problem, ok := errors.AsType[*client.Problem](err); ok && (problem.Status == 404 || problem.Code == client.CodeThrottled) {
 			return nil
 		}
 		return fmt.Errorf("got error %w, want status 404 or 429", err)
@@ -465,7 +468,7 @@ func TestBusyDatabase(t *testing.T) {
 	database.Fail(unreliable.All(unreliable.Throttle))
 	_, err := connect(t, w.url, client.WithRetries(0)).GetUser(t.Context(), "ada")
 	if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 503 ||
-		problem.Code != "StoreThrottled" {
+		problem.Code != client.CodeStoreThrottled {
 		t.Errorf("got error %v, want status 503", err)
 	}
 	database.Fail(nil)
@@ -508,6 +511,44 @@ func TestUserID(t *testing.T) {
 		if sent := errors.Is(err, errRefused); sent != documented(id) {
 			t.Errorf("%.200q: got error %v, want it sent: %t", id, err, documented(id))
 		}
+	}
+}
+
+// TestCodes checks that the Go client has a constant for each code in the API document.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| [0-9x]{3} \\| `(\\w+)` \\|")
+	documented := map[string]bool{}
+	for _, row := range rows.FindAllStringSubmatch(contract.Document().Info.Description, -1) {
+		documented[strconv.Quote(row[1])] = true
+	}
+	if len(documented) == 0 {
+		t.Fatal("the API document has no codes")
+	}
+	path := filepath.Join(workspace(t), "shared", "client", "codes.go")
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		if constant, ok := node.(*ast.ValueSpec); ok {
+			name, value := constant.Names[0].Name, constant.Values[0].(*ast.BasicLit).Value
+			if !documented[value] {
+				t.Errorf("the API document has no code %s: remove %s from shared/client/codes.go", value, name)
+			}
+			if want := `"` + strings.TrimPrefix(name, "Code") + `"`; !strings.EqualFold(value, want) {
+				t.Errorf("%s is %s, want %s", name, value, want)
+			}
+			delete(documented, value)
+		}
+		return true
+	})
+	for code := range documented {
+		t.Errorf("add a constant to shared/client/codes.go: Code%s = %s", strings.Trim(code, `"`), code)
 	}
 }
 

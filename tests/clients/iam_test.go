@@ -1,0 +1,84 @@
+package clients_test
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+var exported = regexp.MustCompile(`(?m)^export AWS_ACCESS_KEY_ID=(\S+) AWS_SECRET_ACCESS_KEY=(\S+) AWS_REGION=(\S+)$`)
+
+// localKeys returns the access key of the local stack, and the Region, from the line in docs/run.md that exports them.
+func localKeys(t *testing.T) (keys aws.Credentials, region string) {
+	t.Helper()
+	found := exported.FindSubmatch(read(t, workspace(t), "docs", "run.md"))
+	if found == nil {
+		t.Fatalf("docs/run.md has no line %s", exported)
+	}
+	return aws.Credentials{AccessKeyID: string(found[1]), SecretAccessKey: string(found[2])}, string(found[3])
+}
+
+// localIAM returns an authorization with the access key of the local stack and a session token.
+func localIAM(t *testing.T, sessionToken string) func(*http.Request) error {
+	t.Helper()
+	keys, region := localKeys(t)
+	keys.SessionToken = sessionToken
+	provider := func(context.Context) (aws.Credentials, error) { return keys, nil }
+	return client.IAM(aws.CredentialsProviderFunc(provider), region)
+}
+
+// TestIAM checks that signatures are valid whatever the path, the query and the body. The local stack verifies them as
+// API Gateway does.
+func TestIAM(t *testing.T) {
+	t.Parallel()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	const foreign = "a/b é~!+*" // written by another program
+	s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: foreign}})
+	send := func(t *testing.T, method, path, body string, authorize func(*http.Request) error) stacktest.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if err := authorize(request); err != nil {
+			t.Fatal(err)
+		}
+		return s.Send(t, request)
+	}
+	for _, tt := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"GET", "/users/a%2Fb%20%C3%A9~!+*", "", 200},
+		{"GET", "/users/a%2fb%20%c3%a9%7E%21%2B%2A", "", 200},
+		{"GET", "/users?userId=a%2Fb+%C3%A9~!%2B*", "", 200},
+		{"GET", "/users?userId=a/b%20%C3%A9%7E%21%2B%2A", "", 200},
+		{"GET", "/users?limit=5&b=&a=2&a=1&c", "", 200},
+		{"GET", "/users/%20", "", 404},
+		{"PUT", "/users/a%2Fb%20%C3%A9~!+*", `{"name": "é"}`, 200},
+		{"POST", "/users", `{"userId": "a~b"}`, 201},
+		{"GET", "/users/a~b", "", 200},
+		{"DELETE", "/users/a%7Eb", "", 204},
+	} {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			send(t, tt.method, tt.path, tt.body, localIAM(t, "")).Want(t, tt.want)
+		})
+	}
+	t.Run("session token", func(t *testing.T) {
+		t.Parallel()
+		// The local stack has no temporary credentials, and refuses the token after it has verified the signature.
+		problem := send(t, "GET", "/users/1", "", localIAM(t, "token")).Problem(t, 403, client.CodeInvalidSignature)
+		if want := "The security token included in the request is invalid"; problem.Detail != want {
+			t.Errorf("got %q, want %q", problem.Detail, want)
+		}
+	})
+}
