@@ -378,10 +378,12 @@ func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, e
 
 func (s *Stack) newGateway(resources *template.Stack) (*apigateway.Gateway, error) {
 	api := resources.API()
+	if len(api.StageVariables) > 0 {
+		return nil, errors.New("deploy/template.yaml: Variables of the stage are not supported in the local stack")
+	}
 	cfg := apigateway.Config{
 		Body:            api.Body,
 		Stage:           api.Stage,
-		StageVariables:  api.StageVariables,
 		AccountID:       accountID,
 		Region:          region,
 		APIID:           api.ID,

@@ -2,7 +2,6 @@ package apigateway
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,59 +35,54 @@ type authorizer func(*exchange) error
 // allowAll authorizes every request. It is for methods without a security scheme.
 func allowAll(*exchange) error { return nil }
 
-// securityScheme is an OpenAPI security scheme with the extensions of API Gateway.
+// securityScheme has the keys of a rendered security scheme.
 type securityScheme struct {
-	Type       string          `json:"type"`
-	Name       string          `json:"name"`
-	In         string          `json:"in"`
-	AuthType   string          `json:"x-amazon-apigateway-authtype"`
-	Authorizer json.RawMessage `json:"x-amazon-apigateway-authorizer"`
+	Type       string `json:"type"`
+	Name       string `json:"name"`
+	In         string `json:"in"`
+	AuthType   string `json:"x-amazon-apigateway-authtype"`
+	Authorizer struct {
+		Type         string   `json:"type"`
+		ProviderARNs []string `json:"providerARNs"`
+	} `json:"x-amazon-apigateway-authorizer"`
 }
 
 // authorizer returns the authorizer for the security requirements of an operation.
-func (p *parser) authorizer(where string, requirements []map[string][]string) authorizer {
-	if len(requirements) > 1 || len(requirements) == 1 && len(requirements[0]) > 1 {
-		p.addError(where, errors.New("security: several schemes for one method are not supported: use one"))
-		return allowAll
+func (p *parser) authorizer(requirements []map[string][]string) (authorizer, error) {
+	if len(requirements) == 0 {
+		return allowAll, nil
 	}
-	for _, requirement := range requirements {
-		for name, scopes := range requirement {
-			authorize, err := p.scheme(name, scopes)
-			if err != nil {
-				p.addError(where, fmt.Errorf("security scheme %s: %w", name, err))
-				return allowAll
-			}
-			return authorize
-		}
+	if len(requirements) > 1 || len(requirements[0]) != 1 {
+		return nil, errors.New("security: several schemes for one method are not supported: use one")
 	}
-	return allowAll
+	name := sortedKeys(requirements[0])[0]
+	authorize, err := p.scheme(name, requirements[0][name])
+	if err != nil {
+		return nil, fmt.Errorf("security scheme %s: %w", name, err)
+	}
+	return authorize, nil
 }
 
 func (p *parser) scheme(name string, scopes []string) (authorizer, error) {
-	raw, ok := p.document.Components.SecuritySchemes[name]
-	if !ok {
-		return nil, errors.New("not found in components.securitySchemes")
-	}
-	var scheme securityScheme
-	if err := json.Unmarshal(raw, &scheme); err != nil {
-		return nil, err
-	}
+	scheme, ok := p.document.Components.SecuritySchemes[name]
 	switch {
+	case !ok:
+		return nil, errors.New("not found in components.securitySchemes")
 	case scheme.Type != "apiKey" || scheme.In != "header" || scheme.Name == "":
 		return nil, fmt.Errorf("type %s in %q is not supported: use type apiKey in header, with a name",
 			scheme.Type, scheme.In)
 	case len(scopes) > 0:
 		return nil, fmt.Errorf("scopes %s are not supported", strings.Join(scopes, ", "))
 	}
-	switch strings.ToLower(scheme.AuthType) {
+	switch scheme.AuthType {
 	case "":
-		if !strings.EqualFold(scheme.Name, "X-Api-Key") || scheme.Authorizer != nil {
+		if !strings.EqualFold(scheme.Name, "X-Api-Key") {
 			return nil, errors.New("without " + extensionPrefix + "authtype, want an API key with the name x-api-key")
 		}
 		return requireAPIKey, nil
-	case "awssigv4":
-		if !strings.EqualFold(scheme.Name, "Authorization") || scheme.Authorizer != nil {
-			return nil, errors.New("awsSigv4: want the name Authorization and no " + extensionPrefix + "authorizer")
+	case "awsSigv4":
+		if scheme.Name != "Authorization" {
+			return nil, errors.New("awsSigv4: want the name Authorization")
 		}
 		return requireSignature, nil
 	case "cognito_user_pools":

@@ -15,18 +15,11 @@ import (
 
 // userPools returns the authorizer for a scheme of the type COGNITO_USER_POOLS.
 func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
-	var object struct {
-		Type         string   `json:"type"`
-		ProviderARNs []string `json:"providerARNs"`
-	}
-	if err := decodeStrict(scheme.Authorizer, &object); err != nil {
-		return nil, fmt.Errorf("%sauthorizer: %w", extensionPrefix, err)
-	}
-	if object.Type != "cognito_user_pools" || len(object.ProviderARNs) == 0 {
+	if scheme.Authorizer.Type != "cognito_user_pools" || len(scheme.Authorizer.ProviderARNs) == 0 {
 		return nil, fmt.Errorf("%sauthorizer: want the type cognito_user_pools and providerARNs", extensionPrefix)
 	}
 	var pools []UserPool
-	for _, arn := range object.ProviderARNs {
+	for _, arn := range scheme.Authorizer.ProviderARNs {
 		pool, ok := p.pools[arn]
 		if !ok {
 			return nil, fmt.Errorf("user pool %s is not configured", arn)
@@ -34,7 +27,7 @@ func (p *parser) userPools(scheme securityScheme) (authorizer, error) {
 		pools = append(pools, pool)
 	}
 	return func(x *exchange) (err error) {
-		x.claims, err = verifyToken(pools, x.singleHeader(scheme.Name), x.started)
+		x.claims, err = verifyToken(pools, x.singleHeader(scheme.Name), x.record.Time)
 		return err
 	}, nil
 }

@@ -2,11 +2,11 @@ package apigateway
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,10 +24,10 @@ type event struct {
 	QueryStringParameters           map[string]string   `json:"queryStringParameters"`
 	MultiValueQueryStringParameters map[string][]string `json:"multiValueQueryStringParameters"`
 	PathParameters                  map[string]string   `json:"pathParameters"`
-	StageVariables                  map[string]string   `json:"stageVariables"`
+	StageVariables                  map[string]string   `json:"stageVariables"` // always null
 	RequestContext                  requestContext      `json:"requestContext"`
 	Body                            *string             `json:"body"`
-	IsBase64Encoded                 bool                `json:"isBase64Encoded"`
+	IsBase64Encoded                 bool                `json:"isBase64Encoded"` // always false
 }
 
 type requestContext struct {
@@ -114,7 +114,7 @@ func (x *exchange) headers() values {
 			headers.add(name, list...)
 		}
 	}
-	forwarded := x.sourceIP
+	forwarded := x.record.SourceIP
 	if earlier := x.request.Header.Values("X-Forwarded-For"); len(earlier) > 0 {
 		forwarded = strings.Join(earlier, ", ") + ", " + forwarded
 	}
@@ -130,7 +130,7 @@ func (x *exchange) headers() values {
 		"X-Forwarded-For":   forwarded,
 		"X-Forwarded-Port":  port,
 		"X-Forwarded-Proto": protocol,
-		traceHeader:         "Root=" + x.trace.Root,
+		traceHeader:         "Root=" + x.record.Trace.Root,
 	} {
 		delete(headers.all, name)
 		headers.add(name, value)
@@ -165,15 +165,15 @@ func (x *exchange) event() ([]byte, error) {
 			OperationName:     x.method.operationName,
 			ResourcePath:      x.resource.path,
 			HTTPMethod:        x.request.Method,
-			ExtendedRequestID: x.extendedRequestID,
-			RequestTime:       x.started.UTC().Format(clfTime),
+			ExtendedRequestID: x.record.ExtendedRequestID,
+			RequestTime:       x.record.Time.UTC().Format(clfTime),
 			Path:              x.stagePath,
 			AccountID:         cfg.AccountID,
 			Protocol:          x.request.Proto,
 			Stage:             cfg.Stage,
 			DomainPrefix:      x.domainPrefix(),
-			RequestTimeEpoch:  x.started.UnixMilli(),
-			RequestID:         x.requestID,
+			RequestTimeEpoch:  x.record.Time.UnixMilli(),
+			RequestID:         x.record.RequestID,
 			Identity:          x.identity,
 			DomainName:        x.domainName(),
 			DeploymentID:      cfg.DeploymentID,
@@ -186,35 +186,16 @@ func (x *exchange) event() ([]byte, error) {
 	if len(x.parameters) > 0 {
 		e.PathParameters = x.parameters
 	}
-	if len(cfg.StageVariables) > 0 {
-		e.StageVariables = maps.Clone(cfg.StageVariables)
-	}
 	if len(x.body) > 0 {
-		body := string(x.body)
-		if e.IsBase64Encoded = x.gateway.api.binary.match(x.contentType()); e.IsBase64Encoded {
-			body = base64.StdEncoding.EncodeToString(x.body)
-		}
-		e.Body = &body
+		e.Body = new(string(x.body))
 	}
 	return encodeJSON(e)
 }
 
-// contentType returns the request's media type, by default application/json.
-func (x *exchange) contentType() string { return mediaType(x.request.Header.Get("Content-Type")) }
-
-// accept returns the first media type of the Accept header: API Gateway ignores the others.
-func (x *exchange) accept() string {
-	first, _, _ := strings.Cut(x.request.Header.Get("Accept"), ",")
-	return mediaType(first)
-}
-
-// mediaType returns the media type without parameters, by default application/json.
-func mediaType(header string) string {
-	name, _, _ := strings.Cut(header, ";")
-	if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
-		return name
-	}
-	return "application/json"
+// contentType returns the request's media type without parameters, by default application/json.
+func (x *exchange) contentType() string {
+	name, _, _ := strings.Cut(x.request.Header.Get("Content-Type"), ";")
+	return cmp.Or(strings.ToLower(strings.TrimSpace(name)), "application/json")
 }
 
 // domainName returns the requested host without its port.
@@ -246,18 +227,4 @@ func encodeJSON(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode JSON: %w", err)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
-}
-
-// binaryMediaTypes are the media types whose bodies are encoded in base64: exact types, type/* or */*.
-type binaryMediaTypes []string
-
-func (b binaryMediaTypes) match(mediaType string) bool {
-	major, _, _ := strings.Cut(mediaType, "/")
-	for _, pattern := range b {
-		switch strings.ToLower(pattern) {
-		case mediaType, major + "/*", "*/*":
-			return true
-		}
-	}
-	return false
 }

@@ -1,8 +1,8 @@
 // Package apigateway serves an API Gateway REST API (v1, Lambda proxy integration) locally.
 //
 // It reads the OpenAPI 3.0 document of the deployed API, with AWS extensions. Functions receive the same event, and
-// clients the same responses, as with API Gateway. [New] returns an error for features that it does not support, so
-// that a route works either in both places or in neither.
+// clients the same responses, as with API Gateway. It supports what package template renders, and [New] returns an
+// error for everything else, so that a route works either in both places or in neither.
 //
 // A method's security scheme selects its authorization: none, AWS_IAM (Signature Version 4 in the header or the query
 // string), COGNITO_USER_POOLS (identity tokens) or an API key. A request is first authorized, then throttled, then
@@ -12,7 +12,6 @@
 //   - The function receives request header names in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
 //     preserve the client's casing. Response header names keep the function's casing, except for Content-Type.
 //   - X-Forwarded-Port and X-Forwarded-Proto have the actual port and protocol, not 443 and https.
-//   - Mapping templates only substitute variables: there is no Velocity engine.
 //   - Function permissions, integration credentials and IAM policies are not checked: each configured credential may
 //     call every method, and ACCESS_DENIED does not occur.
 //   - Credentials are long-term: X-Amz-Security-Token is rejected, and EXPIRED_TOKEN does not occur.
@@ -27,10 +26,6 @@
 //     431 for headers over 1 MB; 501 for a Transfer-Encoding other than chunked; 505 for an unknown major version of
 //     HTTP.
 //   - The throttle and quota of a usage plan are ignored. The stage's throttle applies.
-//   - $context.error.validationErrorString has the messages of another JSON Schema implementation, escaped for use
-//     within a JSON string.
-//   - The access log does not support the variables for authorization latency and status, WAF, TLS, custom domains
-//     and the API key.
 //
 // Recorded from API Gateway:
 //   - Slashes before the stage, and between the stage and the path, are ignored. Only the latter are kept in
@@ -40,7 +35,7 @@
 //
 // Assumptions, not recorded from API Gateway:
 //   - The document cannot customize this 413.
-//   - The 408 response, the body of 431, and the x-amzn-ErrorType of 415, 431 and API_CONFIGURATION_ERROR.
+//   - The 408 response, the body of 431, and the x-amzn-ErrorType of 415 and 431.
 //   - A mock integration selects its request template by Content-Type even without a body.
 //   - The response type is INVALID_SIGNATURE for every invalid signature and UNAUTHORIZED for an expired token. (The
 //     messages and the x-amzn-ErrorType of AWS_IAM and COGNITO_USER_POOLS are those of AWS.)
@@ -50,8 +45,7 @@
 //   - The body is read, and rejected if it is too large, before authorization. The stage's throttle applies after it.
 //   - The escaping of values in the access log.
 //
-// The event is JSON: in a body that is not valid UTF-8, U+FFFD replaces each invalid byte, unless the content type is a
-// binary media type.
+// The event is JSON: in a body that is not valid UTF-8, U+FFFD replaces each invalid byte.
 package apigateway
 
 import (
@@ -108,9 +102,6 @@ type Config struct {
 	Body []byte
 	// Stage is the name of the stage, the first segment of every path: 1 to 128 of a-z A-Z 0-9 _ -.
 	Stage string
-	// StageVariables are passed to functions and templates.
-	StageVariables map[string]string
-
 	// AccountID, Region, APIID and DeploymentID are values for events and templates.
 	AccountID, Region, APIID, DeploymentID string
 
@@ -128,8 +119,7 @@ type Config struct {
 	// Sample reports whether a request without a sampling decision is traced. If nil, none is. It must be safe for
 	// concurrent use. See [NewSampler].
 	Sample func() bool
-	// AccessLogFormat is the access log format of the stage: one line of text with $context variables. Values are
-	// escaped as in JSON strings. A missing value is logged as "-".
+	// AccessLogFormat is the access log format of the stage: one line of text with $context variables.
 	AccessLogFormat string
 	// AccessLog, if not nil, is called once per request, after the response is written. line is "" without a format.
 	// AccessLog must be safe for concurrent use.
@@ -144,13 +134,9 @@ type Record struct {
 	RequestID         string
 	ExtendedRequestID string
 	Method            string
-	Host              string
-	Path              string // with the stage, not URL-decoded
 	ResourcePath      string // such as /users/{userId}; "" if none matched
-	OperationName     string
 	Protocol          string
 	SourceIP          string
-	UserAgent         string
 	UserARN           string // of the IAM user that signed the request
 	APIKeyID          string
 
@@ -166,9 +152,7 @@ type Record struct {
 	IntegrationStatus  int    // status code of Lambda's response: 200 even if the function failed; 0 if none
 	IntegrationError   string // why the integration failed; not sent to the client
 
-	ErrorType       string // gateway response type, such as THROTTLED; "" if the response came from the integration
-	ErrorMessage    string
-	ValidationError string
+	ErrorType string // gateway response type, such as THROTTLED; "" if the response came from the integration
 
 	Trace Trace
 }
@@ -177,7 +161,7 @@ type Record struct {
 type Gateway struct {
 	cfg     Config
 	api     *api
-	log     accessLog     // empty without a format
+	log     accessLog
 	limiter *rate.Limiter // nil without a limit
 	running sync.WaitGroup
 }
@@ -216,12 +200,7 @@ func (g *Gateway) Wait() { g.running.Wait() }
 type exchange struct {
 	gateway *Gateway
 	request *http.Request
-	started time.Time
-
-	requestID         string
-	extendedRequestID string
-	sourceIP          string
-	trace             Trace
+	record  Record // complete after the response
 
 	sentPath   string // as received, not URL-decoded
 	stagePath  string // requestContext.path: sentPath with exactly one slash before the stage
@@ -235,16 +214,7 @@ type exchange struct {
 	identity identity
 	claims   map[string]string // of the user pool's token
 
-	failure     *gatewayError // nil if the integration responded
-	integration integrationRecord
-}
-
-// integrationRecord is the part of a [Record] set by a proxy integration.
-type integrationRecord struct {
-	functionARN, requestID string
-	functionStatus, status int
-	started                time.Time
-	latency                time.Duration
+	failure *gatewayError // nil if the integration responded
 }
 
 // response is a response to the client. Header names keep their casing.
@@ -262,8 +232,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp := x.respond(w)
 	write(w, resp)
 	if g.cfg.AccessLog != nil {
-		record := x.record(resp)
-		g.cfg.AccessLog(g.log.render(x, &record), record)
+		x.complete(resp)
+		g.cfg.AccessLog(g.log.render(x), x.record)
 	}
 }
 
@@ -278,17 +248,21 @@ func (g *Gateway) newExchange(r *http.Request) *exchange {
 		path = r.URL.EscapedPath()
 	}
 	x := &exchange{
-		gateway:           g,
-		request:           r,
-		started:           now,
-		requestID:         uuid.NewString(),
-		extendedRequestID: newExtendedRequestID(),
-		sourceIP:          ip,
-		trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Sample),
-		sentPath:          path,
-		stagePath:         "/" + strings.TrimLeft(path, "/"),
-		query:             parseQuery(r.URL.RawQuery),
-		identity:          identity{SourceIP: ip},
+		gateway: g,
+		request: r,
+		record: Record{
+			Time:              now,
+			RequestID:         uuid.NewString(),
+			ExtendedRequestID: newExtendedRequestID(),
+			Method:            r.Method,
+			Protocol:          r.Proto,
+			SourceIP:          ip,
+			Trace:             newTrace(r.Header.Get(traceHeader), now, g.cfg.Sample),
+		},
+		sentPath:  path,
+		stagePath: "/" + strings.TrimLeft(path, "/"),
+		query:     parseQuery(r.URL.RawQuery),
+		identity:  identity{SourceIP: ip},
 	}
 	if agent := r.UserAgent(); agent != "" {
 		x.identity.UserAgent = &agent
@@ -311,9 +285,9 @@ func (x *exchange) respond(w http.ResponseWriter) (resp *response) {
 		}
 		return x.gateway.api.responses.render(x)
 	}
-	setHeader(resp.header, "x-amzn-RequestId", x.requestID)
-	setHeader(resp.header, "x-amz-apigw-id", x.extendedRequestID)
-	setHeader(resp.header, traceHeader, x.trace.Header())
+	setHeader(resp.header, "x-amzn-RequestId", x.record.RequestID)
+	setHeader(resp.header, "x-amz-apigw-id", x.record.ExtendedRequestID)
+	setHeader(resp.header, traceHeader, x.record.Trace.Header())
 	return resp
 }
 
@@ -344,10 +318,8 @@ func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 	if g.limiter != nil && !g.limiter.Allow() {
 		return nil, newGatewayError(throttled, "Too Many Requests")
 	}
-	for _, check := range x.method.checks {
-		if err := check(x); err != nil {
-			return nil, err
-		}
+	if err := x.method.validate(x); err != nil {
+		return nil, err
 	}
 	return x.method.integration.serve(x)
 }
@@ -406,43 +378,21 @@ func setHeader(header http.Header, name, value string) {
 	header[name] = []string{value}
 }
 
-func (x *exchange) record(resp *response) Record {
-	record := Record{
-		Time:               x.started,
-		RequestID:          x.requestID,
-		ExtendedRequestID:  x.extendedRequestID,
-		Method:             x.request.Method,
-		Host:               x.request.Host,
-		Path:               x.stagePath,
-		Protocol:           x.request.Proto,
-		SourceIP:           x.sourceIP,
-		UserAgent:          x.request.UserAgent(),
-		APIKeyID:           x.identity.APIKeyID,
-		Status:             resp.status,
-		ResponseLength:     len(resp.body),
-		Latency:            time.Since(x.started),
-		FunctionARN:        x.integration.functionARN,
-		FunctionRequestID:  x.integration.requestID,
-		FunctionStatus:     x.integration.functionStatus,
-		IntegrationTime:    x.integration.started,
-		IntegrationLatency: x.integration.latency,
-		IntegrationStatus:  x.integration.status,
-		Trace:              x.trace,
-	}
+// complete sets the fields of the record that are known after the response.
+func (x *exchange) complete(resp *response) {
+	r := &x.record
+	r.Status, r.ResponseLength, r.Latency = resp.status, len(resp.body), time.Since(r.Time)
+	r.APIKeyID = x.identity.APIKeyID
 	if x.identity.UserARN != nil {
-		record.UserARN = *x.identity.UserARN
+		r.UserARN = *x.identity.UserARN
 	}
 	if x.resource != nil {
-		record.ResourcePath = x.resource.path
-	}
-	if x.method != nil {
-		record.OperationName = x.method.operationName
+		r.ResourcePath = x.resource.path
 	}
 	if f := x.failure; f != nil {
-		record.ErrorType, record.ErrorMessage, record.ValidationError = string(f.kind), f.message, f.validation
+		r.ErrorType = string(f.kind)
 		if f.cause != nil {
-			record.IntegrationError = f.cause.Error()
+			r.IntegrationError = f.cause.Error()
 		}
 	}
-	return record
 }

@@ -1,6 +1,7 @@
 package apigateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,8 +13,6 @@ type responseType string
 const (
 	default4XX                 responseType = "DEFAULT_4XX"
 	default5XX                 responseType = "DEFAULT_5XX"
-	apiConfigurationError      responseType = "API_CONFIGURATION_ERROR"
-	badRequestBody             responseType = "BAD_REQUEST_BODY"
 	badRequestParameters       responseType = "BAD_REQUEST_PARAMETERS"
 	integrationTimeout         responseType = "INTEGRATION_TIMEOUT"
 	invalidAPIKey              responseType = "INVALID_API_KEY" //nolint:gosec // a response type, not a key
@@ -30,7 +29,7 @@ const (
 // REQUEST_TOO_LARGE has no effect.
 func (t responseType) defaults() (status int, errorType string, known bool) {
 	switch t {
-	case badRequestBody, badRequestParameters:
+	case badRequestParameters:
 		return http.StatusBadRequest, "BadRequestException", true
 	case unauthorized:
 		return http.StatusUnauthorized, "UnauthorizedException", true
@@ -46,11 +45,9 @@ func (t responseType) defaults() (status int, errorType string, known bool) {
 		return http.StatusTooManyRequests, "TooManyRequestsException", true
 	case integrationTimeout:
 		return http.StatusGatewayTimeout, "InternalServerErrorException", true
-	case apiConfigurationError:
-		return http.StatusInternalServerError, "ApiConfigurationException", true
 	case default4XX, default5XX, requestTooLarge,
-		"ACCESS_DENIED", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE", "EXPIRED_TOKEN", "INTEGRATION_FAILURE",
-		"QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "WAF_FILTERED":
+		"ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE",
+		"BAD_REQUEST_BODY", "EXPIRED_TOKEN", "INTEGRATION_FAILURE", "QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "WAF_FILTERED":
 		return 0, "", true
 	}
 	return 0, "", false
@@ -58,13 +55,12 @@ func (t responseType) defaults() (status int, errorType string, known bool) {
 
 // gatewayError is an error for which the gateway creates the response.
 type gatewayError struct {
-	kind       responseType
-	fixed      bool // not customizable by the document
-	status     int  // default status code
-	errorType  string
-	message    string
-	validation string // $context.error.validationErrorString
-	cause      error  // for the access log
+	kind      responseType
+	fixed     bool // not customizable by the document
+	status    int  // default status code
+	errorType string
+	message   string
+	cause     error // for the access log
 }
 
 func (e *gatewayError) Error() string {
@@ -91,36 +87,17 @@ func requestTooLong(errorType string, cause error) *gatewayError {
 		errorType: errorType, message: "Request Too Long", cause: cause}
 }
 
-// gatewayResponse is a customized gateway response.
-type gatewayResponse struct {
-	status     int // 0 means that of the error
-	parameters parameters
-	templates  templates
-}
-
 // gatewayResponses are the gateway responses customized by the document.
-type gatewayResponses map[responseType]gatewayResponse
+type gatewayResponses map[responseType]customResponse
 
-func parseGatewayResponse(kind responseType, raw json.RawMessage) (gatewayResponse, error) {
-	var custom gatewayResponse
+func parseGatewayResponse(kind responseType, raw json.RawMessage) (custom customResponse, err error) {
 	if _, _, known := kind.defaults(); !known {
 		return custom, errors.New("unknown gateway response type")
 	}
-	var object struct {
-		StatusCode         statusCode        `json:"statusCode"`
-		ResponseParameters map[string]string `json:"responseParameters"`
-		ResponseTemplates  map[string]string `json:"responseTemplates"`
-	}
-	err := decodeStrict(raw, &object)
-	if err != nil {
+	if err := decodeStrict(raw, &custom); err != nil {
 		return custom, err
 	}
-	custom.status = int(object.StatusCode)
-	custom.parameters, err = parseParameters(object.ResponseParameters, "gatewayresponse.header.", gatewayResponseScope)
-	if err != nil {
-		return custom, err
-	}
-	custom.templates, err = parseTemplates(object.ResponseTemplates, gatewayResponseScope)
+	err = custom.parse("gatewayresponse.header.", requestIDVariable, messageVariable)
 	return custom, err
 }
 
@@ -128,29 +105,24 @@ func parseGatewayResponse(kind responseType, raw json.RawMessage) (gatewayRespon
 // document's DEFAULT_4XX or DEFAULT_5XX.
 func (r gatewayResponses) render(x *exchange) *response {
 	failure := x.failure
-	resp := &response{status: failure.status, header: http.Header{}}
-	setHeader(resp.header, "x-amzn-RequestId", x.requestID)
-	setHeader(resp.header, "x-amz-apigw-id", x.extendedRequestID)
-	setHeader(resp.header, "x-amzn-ErrorType", failure.errorType)
-
 	custom := r.find(failure)
-	if custom.status != 0 {
-		resp.status = custom.status
+	resp := &response{
+		status: cmp.Or(int(custom.StatusCode), failure.status),
+		header: http.Header{
+			"x-amzn-RequestId": {x.record.RequestID},
+			"x-amz-apigw-id":   {x.record.ExtendedRequestID},
+			"x-amzn-ErrorType": {failure.errorType},
+			"Content-Type":     {"application/json"},
+		},
+		body: []byte(cmp.Or(custom.render(x), `{"message":`+quote(failure.message)+`}`)),
 	}
-	mediaType, body := custom.templates.find(x.accept())
-	setHeader(resp.header, "Content-Type", mediaType)
-	if body != nil {
-		resp.body = []byte(body.render(x))
-	} else {
-		resp.body = []byte(`{"message":` + quote(failure.message) + `}`)
-	}
-	custom.parameters.apply(x, resp)
+	custom.setHeaders(resp)
 	return resp
 }
 
-func (r gatewayResponses) find(failure *gatewayError) gatewayResponse {
+func (r gatewayResponses) find(failure *gatewayError) customResponse {
 	if failure.fixed {
-		return gatewayResponse{}
+		return customResponse{}
 	}
 	if custom, ok := r[failure.kind]; ok {
 		return custom

@@ -2,11 +2,12 @@ package apigateway
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,14 +19,12 @@ type proxy struct {
 	limit       time.Duration
 }
 
-func parseProxy(raw json.RawMessage) (integration, error) {
+func parseProxy(raw json.RawMessage) (*proxy, error) {
 	var object struct {
-		Type                string       `json:"type"`
-		HTTPMethod          string       `json:"httpMethod"`
-		URI                 string       `json:"uri"`
-		TimeoutInMillis     milliseconds `json:"timeoutInMillis"`
-		PassthroughBehavior passthrough  `json:"passthroughBehavior"` // has no effect
-		Credentials         string       `json:"credentials"`         // has no effect: permissions are not checked
+		Type            string `json:"type"`
+		HTTPMethod      string `json:"httpMethod"`
+		URI             string `json:"uri"`
+		TimeoutInMillis int    `json:"timeoutInMillis"`
 	}
 	if err := decodeStrict(raw, &object); err != nil {
 		return nil, err
@@ -33,15 +32,16 @@ func parseProxy(raw json.RawMessage) (integration, error) {
 	if object.HTTPMethod != http.MethodPost {
 		return nil, fmt.Errorf("httpMethod: want POST, got %q", object.HTTPMethod)
 	}
-	arn, err := functionARN(object.URI)
-	if err != nil {
-		return nil, err
+	if ms := object.TimeoutInMillis; ms < minTimeout || ms > maxTimeout {
+		return nil, fmt.Errorf("timeoutInMillis: want %d to %d, got %d", minTimeout, maxTimeout, ms)
 	}
-	limit, err := object.TimeoutInMillis.timeout()
-	if err != nil {
-		return nil, err
+	uri := regexp.MustCompile(`^arn:[^:]+:apigateway:[^:]+:lambda:path/2015-03-31/functions/` +
+		`(arn:[^:]+:lambda:[^:]*:[^:]*:function:[^/]+)/invocations$`).FindStringSubmatch(object.URI)
+	if uri == nil {
+		return nil, fmt.Errorf("uri: want arn:PARTITION:apigateway:REGION:lambda:path/2015-03-31/functions/"+
+			"FUNCTION_ARN/invocations, got %q", object.URI)
 	}
-	return &proxy{functionARN: arn, limit: limit}, nil
+	return &proxy{functionARN: uri[1], limit: time.Duration(object.TimeoutInMillis) * time.Millisecond}, nil
 }
 
 // result holds the results of [Invoker.Invoke].
@@ -55,33 +55,33 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	record := &x.integration
-	record.functionARN, record.started = p.functionARN, time.Now()
+	record := &x.record
+	record.FunctionARN, record.IntegrationTime = p.functionARN, time.Now()
 	results := make(chan result, 1) // buffered: after the timeout there is no receiver
 	x.gateway.running.Go(func() {
 		// The invocation continues after the timeout or after the client has disconnected, as on AWS.
 		ctx := context.WithoutCancel(x.request.Context())
-		results <- invoke(ctx, x.gateway.cfg.Invoker, p.functionARN, x.trace.Header(), payload)
+		results <- invoke(ctx, x.gateway.cfg.Invoker, p.functionARN, x.record.Trace.Header(), payload)
 	})
-	var limit <-chan time.Time
-	if !x.gateway.cfg.NoTimeLimit {
-		timer := time.NewTimer(p.limit)
-		defer timer.Stop()
-		limit = timer.C
+	limit := p.limit
+	if x.gateway.cfg.NoTimeLimit {
+		limit = math.MaxInt64
 	}
-	var outcome result
+	var outcome *result
 	select {
-	case outcome = <-results:
-		record.latency = time.Since(record.started)
-	case <-limit:
-		record.latency = time.Since(record.started)
+	case r := <-results:
+		outcome = &r
+	case <-time.After(limit):
+	}
+	record.IntegrationLatency = time.Since(record.IntegrationTime)
+	if outcome == nil {
 		timeout := newGatewayError(integrationTimeout, "Endpoint request timed out")
 		timeout.cause = fmt.Errorf("no response from the function within %v", p.limit)
 		return nil, timeout
 	}
-	record.requestID, record.status = outcome.RequestID, outcome.status()
+	record.FunctionRequestID, record.IntegrationStatus = outcome.RequestID, outcome.status()
 	switch {
-	case record.status == http.StatusRequestEntityTooLarge: // the event is over 6 MB: escaping can enlarge the body
+	case record.IntegrationStatus == http.StatusRequestEntityTooLarge: // over 6 MB: escaping can enlarge the body
 		return nil, requestTooLong("BadRequestException", fmt.Errorf("invoke: %w", outcome.err))
 	case outcome.err != nil:
 		return nil, internalServerError(http.StatusInternalServerError, fmt.Errorf("invoke: %w", outcome.err))
@@ -93,7 +93,7 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 	}
 	resp, err := x.mapResponse(outcome.Payload)
 	if err == nil {
-		record.functionStatus = resp.status
+		record.FunctionStatus = resp.status
 	}
 	return resp, err
 }
@@ -128,7 +128,6 @@ type functionResponse struct {
 	headers           map[string]headerValue
 	multiValueHeaders map[string]headerValues
 	body              string
-	isBase64Encoded   bool
 }
 
 // parseFunctionResponse parses a function's output. Unknown keys are an error, as on API Gateway.
@@ -151,7 +150,7 @@ func parseFunctionResponse(payload []byte) (functionResponse, error) {
 		case "body":
 			err = json.Unmarshal(value, &parsed.body)
 		case "isBase64Encoded":
-			err = json.Unmarshal(value, &parsed.isBase64Encoded)
+			err = json.Unmarshal(value, new(bool)) // has no effect: the API has no binary media types
 		default:
 			err = errors.New("unknown key")
 		}
@@ -169,13 +168,6 @@ func (x *exchange) mapResponse(payload []byte) (*response, error) {
 		return nil, internalServerError(http.StatusBadGateway, fmt.Errorf("malformed Lambda proxy response: %w", err))
 	}
 	resp := &response{status: int(parsed.status), header: http.Header{}, body: []byte(parsed.body)}
-	if parsed.isBase64Encoded && x.gateway.api.binary.match(x.accept()) {
-		if resp.body, err = base64.StdEncoding.DecodeString(parsed.body); err != nil {
-			failure := newGatewayError(apiConfigurationError, "Internal server error")
-			failure.cause = fmt.Errorf("decode the base64 body: %w", err)
-			return nil, failure
-		}
-	}
 	for _, name := range sortedKeys(parsed.multiValueHeaders) {
 		for _, value := range parsed.multiValueHeaders[name] {
 			key := existingName(resp.header, name)

@@ -27,7 +27,7 @@ const anyMethod = "ANY"
 type method struct {
 	operationName string
 	authorize     authorizer
-	checks        []func(*exchange) error // of the request validator, in order
+	required      []parameter // checked by validate
 	integration   integration
 }
 

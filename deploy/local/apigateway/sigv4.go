@@ -48,7 +48,7 @@ func requireSignature(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	at, err := s.checkDate(x.started)
+	at, err := s.checkDate(x.record.Time)
 	if err != nil {
 		return err
 	}
