@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -60,6 +61,15 @@ func (e *Error) Error() string {
 
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
+
+// CredentialsError means that credentials could not be retrieved. The SDK has no type for this.
+type CredentialsError struct{ Err error }
+
+// Error implements error.
+func (e *CredentialsError) Error() string { return "get credentials: " + e.Err.Error() }
+
+// Unwrap returns the error of the provider.
+func (e *CredentialsError) Unwrap() error { return e.Err }
 
 // Explain returns an [*Error] that wraps err. It returns err unchanged if it is not an error of the SDK, is an error of
 // a context, or wraps an [*Error].
@@ -133,12 +143,8 @@ func kindOfCode(code string, status int) Kind {
 	case "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets",
 		"CodeStorageExceededException":
 		return Quota
-	case "OptInRequired",
-		"RegionDisabledException",
-		"PermanentRedirect",
-		"MovedPermanently",
-		"AuthorizationHeaderMalformed",
-		"IllegalLocationConstraintException":
+	case "OptInRequired", "RegionDisabledException", "PermanentRedirect", "MovedPermanently",
+		"AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		return Region
 	}
 	switch {
@@ -193,7 +199,8 @@ func explainCredentials(err error) *Error {
 		}
 	}
 	// The SDK wraps the errors of all credential providers in this message, without a type.
-	if !strings.Contains(err.Error(), "get credentials:") && !is[*credentials.StaticCredentialsEmptyError](err) {
+	if !strings.Contains(err.Error(), "get credentials:") && !is[*CredentialsError](err) &&
+		!is[*credentials.StaticCredentialsEmptyError](err) {
 		return nil
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok { // an error of STS or IAM Identity Center
@@ -260,15 +267,11 @@ func explainAPI(err error, api smithy.APIError) *Error {
 		e.Cause = fmt.Sprintf("the Region is wrong, or not enabled in this account (%s: %s)", code, message)
 		e.Next = "check AWS_REGION, and retry"
 	case Unavailable:
-		e.Cause = fmt.Sprintf("AWS has a fault (%s)", join(code, message))
+		e.Cause = fmt.Sprintf("AWS has a fault (%s)", join(": ", code, message))
 		e.Next = "retry in a few minutes; https://health.aws.amazon.com lists outages"
 	default:
 		e.Kind = Other
-		e.Cause = fmt.Sprintf(
-			"%s (%s)",
-			strings.TrimSuffix(message, "."),
-			strings.Join(compact(operation.name(), code), ", "),
-		)
+		e.Cause = fmt.Sprintf("%s (%s)", strings.TrimSuffix(message, "."), join(", ", operation.name(), code))
 	}
 	return e
 }
@@ -397,14 +400,7 @@ func is[E error](err error) bool {
 	return ok
 }
 
-func compact(parts ...string) []string {
-	var present []string
-	for _, part := range parts {
-		if part != "" {
-			present = append(present, part)
-		}
-	}
-	return present
+// join joins the parts that are not empty.
+func join(separator string, parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), separator)
 }
-
-func join(parts ...string) string { return strings.Join(compact(parts...), ": ") }

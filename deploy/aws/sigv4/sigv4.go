@@ -12,23 +12,26 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// service is the service name of API Gateway in IAM.
-const service = "execute-api"
+// Service is the service name of API Gateway in IAM.
+const Service = "execute-api"
 
 // Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access
 // key"; it is put in double quotes, so that a shell expands variables in it.
 func Curl(region, user string) string {
-	return `--aws-sigv4 "aws:amz:` + region + ":" + service + `" --user "` + user + `"`
+	return `--aws-sigv4 "aws:amz:` + region + ":" + Service + `" --user "` + user + `"`
 }
 
 // Sign signs a request to an API in a Region. A request with a body must have GetBody. The request must not be changed
-// afterwards. API Gateway accepts the signature for 5 minutes.
+// afterwards. API Gateway accepts the signature for 5 minutes. If there are no credentials, the error is an
+// [awserrors.CredentialsError].
 func Sign(req *http.Request, credentials aws.CredentialsProvider, region string) error {
 	keys, err := credentials.Retrieve(req.Context())
 	if err != nil {
-		return fmt.Errorf("sign: get credentials: %w", err) // the wording of the SDK, which package errors expects
+		return fmt.Errorf("sign: %w", &awserrors.CredentialsError{Err: err})
 	}
 	digest := sha256.New()
 	if req.GetBody != nil {
@@ -42,7 +45,7 @@ func Sign(req *http.Request, credentials aws.CredentialsProvider, region string)
 		}
 	}
 	payloadHash := hex.EncodeToString(digest.Sum(nil))
-	err = signer.NewSigner().SignHTTP(req.Context(), keys, req, payloadHash, service, region, time.Now())
+	err = signer.NewSigner().SignHTTP(req.Context(), keys, req, payloadHash, Service, region, time.Now())
 	if err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}

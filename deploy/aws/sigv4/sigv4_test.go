@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 )
 
@@ -71,8 +72,12 @@ func TestSign_Fails(t *testing.T) {
 	absent := errors.New("no credentials")
 	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, absent })
 	req := request(t, "{}")
-	if err := sigv4.Sign(req, provider, "eu-west-1"); !errors.Is(err, absent) || req.Header.Get("Authorization") != "" {
+	err := sigv4.Sign(req, provider, "eu-west-1")
+	if !errors.Is(err, absent) || req.Header.Get("Authorization") != "" {
 		t.Errorf("error = %v, want %v and no signature", err, absent)
+	}
+	if kind := awserrors.KindOf(err); kind != awserrors.NoCredentials {
+		t.Errorf("kind = %v, want %v", kind, awserrors.NoCredentials)
 	}
 }
 

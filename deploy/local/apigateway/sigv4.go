@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,14 +15,15 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	sigv4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/smithy-go/logging"
+
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 )
 
 // Elements of Signature Version 4 ("AWS Signature Version 4 for API requests", IAM user guide).
 const (
 	signingAlgorithm = "AWS4-HMAC-SHA256"
-	signingService   = "execute-api"
 	signingTime      = "20060102T150405Z"
 	scopeTerminator  = "aws4_request"
 	amzDate          = "X-Amz-Date"
@@ -220,8 +222,8 @@ func (s signature) checkScope(at time.Time, region string) (keyID string, err er
 	if parts[2] != region {
 		fmt.Fprintf(&wrong, "Credential should be scoped to a valid region, not '%s'. ", parts[2])
 	}
-	if parts[3] != signingService {
-		fmt.Fprintf(&wrong, "Credential should be scoped to correct service: '%s'. ", signingService)
+	if parts[3] != sigv4.Service {
+		fmt.Fprintf(&wrong, "Credential should be scoped to correct service: '%s'. ", sigv4.Service)
 	}
 	if parts[4] != scopeTerminator {
 		fmt.Fprintf(&wrong, "Credential should be scoped with a valid terminator: '%s', not '%s'. ",
@@ -238,7 +240,11 @@ func (s signature) checkScope(at time.Time, region string) (keyID string, err er
 }
 
 // expectedSignature is the expected signature of a request.
-type expectedSignature struct{ value, signedHeaders, canonicalRequest, stringToSign string }
+type expectedSignature struct {
+	signature
+
+	canonicalRequest, stringToSign string
+}
 
 // sign calculates the expected signature of the request over the headers listed in s.
 func (x *exchange) sign(
@@ -264,35 +270,29 @@ func (x *exchange) sign(
 	}
 	digest := sha256.Sum256(x.body)
 	payloadHash := hex.EncodeToString(digest[:])
-	options := func(o *sigv4.SignerOptions) {
+	v4 := signer.NewSigner(func(o *signer.SignerOptions) {
 		o.DisableHeaderHoisting = true // the query string is already as the client's signer left it
 		o.LogSigning = true
 		o.Logger = logging.LoggerFunc(func(_ logging.Classification, _ string, v ...any) {
 			signed.canonicalRequest, signed.stringToSign = fmt.Sprint(v[0]), fmt.Sprint(v[1])
 		})
-	}
-	ctx, signer := context.WithoutCancel(x.request.Context()), sigv4.NewSigner(options)
+	})
+	ctx, region := context.WithoutCancel(x.request.Context()), x.gateway.cfg.Region
 	if s.presigned {
-		address, _, err := signer.PresignHTTP(
-			ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
-		if err != nil {
-			return signed, fmt.Errorf("calculate the signature: %w", err)
+		var address string
+		address, _, err = v4.PresignHTTP(ctx, credentials, request, payloadHash, sigv4.Service, region, at)
+		_, raw, _ := strings.Cut(address, "?")
+		presigned, parseErr := url.ParseQuery(raw)
+		if err = errors.Join(err, parseErr); err == nil {
+			signed.signature, err = parsePresigned(presigned)
 		}
-		presigned, err := url.Parse(address)
-		if err != nil {
-			return signed, fmt.Errorf("calculate the signature: %w", err)
-		}
-		signed.value = presigned.Query().Get("X-Amz-Signature")
-		signed.signedHeaders = presigned.Query().Get("X-Amz-SignedHeaders")
-		return signed, nil
+	} else if err = v4.SignHTTP(ctx, credentials, request, payloadHash, sigv4.Service, region, at); err == nil {
+		signed.signature, err = parseAuthorization(request.Header.Get("Authorization"), s.date)
 	}
-	err = signer.SignHTTP(ctx, credentials, request, payloadHash, signingService, x.gateway.cfg.Region, at)
 	if err != nil {
 		return signed, fmt.Errorf("calculate the signature: %w", err)
 	}
-	own, err := parseAuthorization(request.Header.Get("Authorization"), s.date)
-	signed.value, signed.signedHeaders = own.value, own.signedHeaders
-	return signed, err
+	return signed, nil
 }
 
 func signatureError(message string) error { return newGatewayError(invalidSignature, message) }
