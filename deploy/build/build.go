@@ -125,18 +125,11 @@ func Find(root string) ([]Function, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	rendered, err := source.Render(template.Options{})
+	functions, err := source.Functions()
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
 	}
-	// The sources of the functions do not depend on the pseudo parameters.
-	stack, err := rendered.Resolve(template.PseudoParameters{
-		Region: "us-east-1", AccountID: "000000000000", StackName: "build",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find functions: %w", err)
-	}
-	return FromTemplate(stack.Functions()), nil
+	return FromTemplate(functions), nil
 }
 
 // FromTemplate returns the modules of a template's functions in the same order. The name of each is its folder's, such

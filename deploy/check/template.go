@@ -59,7 +59,7 @@ func variants(root string, combinations []map[string]string) iter.Seq2[variant, 
 		for _, parameters := range combinations {
 			v := variant{parameters: parameters}
 			if code == nil {
-				code, err = packageKeys(loaded, parameters)
+				code, err = packageKeys(loaded)
 			}
 			if err == nil {
 				v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code})
@@ -75,24 +75,14 @@ func variants(root string, combinations []map[string]string) iter.Seq2[variant, 
 	}
 }
 
-func resolve(rendered *template.Rendered) (*template.Stack, error) {
-	return rendered.Resolve(template.PseudoParameters{
-		Region: "eu-central-1", AccountID: "123456789012", StackName: "UserRequestAPI",
-	})
-}
-
 // packageKeys returns an S3 key for the package of each function.
-func packageKeys(loaded *template.Template, parameters map[string]string) (map[string]string, error) {
-	plain, err := loaded.Render(template.Options{Parameters: parameters})
-	if err != nil {
-		return nil, err
-	}
-	stack, err := resolve(plain)
+func packageKeys(loaded *template.Template) (map[string]string, error) {
+	functions, err := loaded.Functions()
 	if err != nil {
 		return nil, err
 	}
 	code := map[string]string{}
-	for _, function := range stack.Functions() {
+	for _, function := range functions {
 		code[function.LogicalID] = "functions/" + function.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
 	}
 	return code, nil
@@ -136,7 +126,7 @@ func openAPI(ctx context.Context, options LintOptions) (string, error) {
 	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
 	return pythonProgram(ctx, options, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
 		func(v variant) ([]byte, error) {
-			stack, err := resolve(v.rendered)
+			stack, err := v.rendered.Resolve(template.PseudoParameters{})
 			if err != nil {
 				return nil, err
 			}

@@ -219,10 +219,9 @@ func (s *session) pageDocument(
 	return document.WithServer(invokeURL, name), nil
 }
 
-// body returns the document that is deployed to API Gateway, with placeholders for the account and Region.
+// body returns the document that is deployed to API Gateway, but with another account and Region.
 func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
-	place := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
-	resources, err := rendered.Resolve(place)
+	resources, err := rendered.Resolve(template.PseudoParameters{StackName: s.stackName()})
 	if err != nil {
 		return nil, err
 	}

@@ -161,6 +161,8 @@ func (s *session) load() error {
 	if err := s.source.CheckParameters(s.parameters(), s.stage.Place); err != nil {
 		return err
 	}
+	// Finds faults before anything is built or changed. A deployment renders again when it has the packages, because they
+	// are part of the IDs of versions.
 	s.unpackaged, err = s.source.Render(template.Options{Parameters: s.parameters()})
 	return err
 }
@@ -194,9 +196,7 @@ func (s *session) event(event changeset.Event) {
 
 // functions returns the functions of the template by the names of their folders.
 func (s *session) functions() (map[string]template.Function, error) {
-	// The account and Region do not affect what is built.
-	placeholder := template.PseudoParameters{Region: "us-east-1", AccountID: "000000000000", StackName: s.stackName()}
-	resources, err := s.unpackaged.Resolve(placeholder)
+	resources, err := s.unpackaged.Resolve(template.PseudoParameters{StackName: s.stackName()})
 	if err != nil {
 		return nil, err
 	}

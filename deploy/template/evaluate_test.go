@@ -264,14 +264,8 @@ func TestRequiredParameter(t *testing.T) {
 			t.Errorf("%v: error = %v\nwant one that contains %q", test.given, err, test.want)
 		}
 	}
-	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "äöü"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, incomplete := range []template.PseudoParameters{{}, {Region: "r", AccountID: "1"}, {Region: "r", StackName: "s"}} {
-		if _, err := rendered.Resolve(incomplete); err == nil {
-			t.Errorf("%+v: no error", incomplete)
-		}
+	if _, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "äöü"}}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,13 +22,14 @@ const (
 // existingTableParameter is the parameter with the name of an existing table to use.
 const existingTableParameter = "ExistingTableName"
 
-// PseudoParameters are the values of pseudo parameters ("Pseudo parameters reference").
+// PseudoParameters are the values of pseudo parameters ("Pseudo parameters reference"). The zero value is for callers
+// that do not need names and ARNs of a specific account.
 type PseudoParameters struct {
-	Region    string // AWS::Region
-	AccountID string // AWS::AccountId
+	Region    string // AWS::Region; empty means us-east-1
+	AccountID string // AWS::AccountId; empty means 000000000000
 	Partition string // AWS::Partition; empty means aws
 	URLSuffix string // AWS::URLSuffix; empty means amazonaws.com
-	StackName string // AWS::StackName
+	StackName string // AWS::StackName; empty means UserRequestAPI
 	StackID   string // AWS::StackId; empty means one derived from the others
 }
 
@@ -109,11 +109,11 @@ type Sampling struct {
 // Resolve evaluates the template for the given pseudo parameters, as CloudFormation does. The error has the path in the
 // template and, if one is not supported, the intrinsic function.
 func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
+	place.Region = cmp.Or(place.Region, "us-east-1")
+	place.AccountID = cmp.Or(place.AccountID, "000000000000")
+	place.StackName = cmp.Or(place.StackName, "UserRequestAPI")
 	place.Partition = cmp.Or(place.Partition, "aws")
 	place.URLSuffix = cmp.Or(place.URLSuffix, "amazonaws.com")
-	if place.Region == "" || place.AccountID == "" || place.StackName == "" {
-		return nil, errors.New("resolve: Region, AccountID and StackName are required")
-	}
 	place.StackID = cmp.Or(place.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
 		place.Partition, place.Region, place.AccountID, place.StackName, identifier(10, place.StackName)))
 	e := &evaluator{

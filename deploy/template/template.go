@@ -90,6 +90,19 @@ func (t *Template) CheckParameters(given map[string]string, place func(parameter
 	return joinFaults(faults, place)
 }
 
+// Functions returns the functions of the template for the default values of its parameters, sorted by logical id.
+func (t *Template) Functions() ([]Function, error) {
+	rendered, err := t.Render(Options{})
+	if err != nil {
+		return nil, err
+	}
+	resources, err := rendered.Resolve(PseudoParameters{})
+	if err != nil {
+		return nil, err
+	}
+	return resources.Functions(), nil
+}
+
 // Options configure [Template.Render].
 type Options struct {
 	// Parameters are values of the template's parameters by name; omitted ones have their defaults. Ids of resources

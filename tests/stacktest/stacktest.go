@@ -158,9 +158,7 @@ func resolve(root string, parameters map[string]string) (*template.Stack, error)
 	if err != nil {
 		return nil, err
 	}
-	return rendered.Resolve(template.PseudoParameters{
-		Region: "us-east-1", AccountID: "000000000000", StackName: "UserRequestAPI",
-	})
+	return rendered.Resolve(template.PseudoParameters{})
 }
 
 // Resolve resolves the template with the parameters for the local stack.
