@@ -32,7 +32,6 @@ type Account struct {
 	ARN       string // of the caller
 	Region    string
 	Partition string     // such as aws
-	Profile   string     // the shared configuration profile of the credentials; "" if the environment has them
 	Endpoint  string     // the endpoint of all services (AWS_ENDPOINT_URL); "" means the default endpoints
 	Config    aws.Config // for service clients; it includes the retry settings
 }
@@ -117,7 +116,6 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 		ARN:       aws.ToString(identity.Arn),
 		Region:    cfg.Region,
 		Partition: caller.Partition,
-		Profile:   sourceOf(cfg).profile,
 		Endpoint:  aws.ToString(cfg.BaseEndpoint),
 		Config:    cfg,
 	}, nil

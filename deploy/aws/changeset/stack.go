@@ -22,44 +22,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
-// Client has the CloudFormation operations in use. [*cloudformation.Client] implements it.
-type Client interface {
-	ContinueUpdateRollback(context.Context, *cloudformation.ContinueUpdateRollbackInput, ...func(*cloudformation.Options),
-	) (*cloudformation.ContinueUpdateRollbackOutput, error)
-	CreateChangeSet(context.Context, *cloudformation.CreateChangeSetInput, ...func(*cloudformation.Options),
-	) (*cloudformation.CreateChangeSetOutput, error)
-	DeleteChangeSet(context.Context, *cloudformation.DeleteChangeSetInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DeleteChangeSetOutput, error)
-	DeleteStack(context.Context, *cloudformation.DeleteStackInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DeleteStackOutput, error)
-	DescribeChangeSet(context.Context, *cloudformation.DescribeChangeSetInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DescribeChangeSetOutput, error)
-	DescribeEvents(context.Context, *cloudformation.DescribeEventsInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DescribeEventsOutput, error)
-	DescribeStackDriftDetectionStatus(
-		context.Context, *cloudformation.DescribeStackDriftDetectionStatusInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DescribeStackDriftDetectionStatusOutput, error)
-	DescribeStackEvents(context.Context, *cloudformation.DescribeStackEventsInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DescribeStackEventsOutput, error)
-	DescribeStackResourceDrifts(
-		context.Context,
-		*cloudformation.DescribeStackResourceDriftsInput,
-		...func(*cloudformation.Options),
-	) (*cloudformation.DescribeStackResourceDriftsOutput, error)
-	DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DescribeStacksOutput, error)
-	DetectStackDrift(context.Context, *cloudformation.DetectStackDriftInput, ...func(*cloudformation.Options),
-	) (*cloudformation.DetectStackDriftOutput, error)
-	ExecuteChangeSet(context.Context, *cloudformation.ExecuteChangeSetInput, ...func(*cloudformation.Options),
-	) (*cloudformation.ExecuteChangeSetOutput, error)
-	GetTemplate(context.Context, *cloudformation.GetTemplateInput, ...func(*cloudformation.Options),
-	) (*cloudformation.GetTemplateOutput, error)
-	ListChangeSets(context.Context, *cloudformation.ListChangeSetsInput, ...func(*cloudformation.Options),
-	) (*cloudformation.ListChangeSetsOutput, error)
-	ListStackResources(context.Context, *cloudformation.ListStackResourcesInput, ...func(*cloudformation.Options),
-	) (*cloudformation.ListStackResourcesOutput, error)
-}
-
 var (
 	// ErrAbsent means that no stack with this name exists.
 	ErrAbsent = errors.New("the stack does not exist")
@@ -88,13 +50,13 @@ type Options struct {
 
 // Stack is a CloudFormation stack, which need not exist yet. Create it with [New].
 type Stack struct {
-	client  Client
+	client  *cloudformation.Client
 	name    string
 	options Options
 }
 
 // New returns the stack with this name in the client's account and Region. It makes no calls.
-func New(client Client, name string, options Options) *Stack {
+func New(client *cloudformation.Client, name string, options Options) *Stack {
 	if options.Poll == 0 {
 		options.Poll = defaultPoll
 	}
@@ -121,9 +83,6 @@ func (d *Description) InProgress() bool { return !isStable(d.Status) }
 func isStable(status types.StackStatus) bool {
 	return status == types.StackStatusReviewInProgress || !strings.HasSuffix(string(status), "_IN_PROGRESS")
 }
-
-// Name returns the stack's name.
-func (s *Stack) Name() string { return s.name }
 
 // Describe returns the state of the stack, or [ErrAbsent].
 func (s *Stack) Describe(ctx context.Context) (*Description, error) { return s.describe(ctx, s.name) }
