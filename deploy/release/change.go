@@ -105,11 +105,7 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 }
 
 func (s *session) execute(ctx context.Context, plan *changeset.Plan, rendered *template.Rendered) error {
-	s.watch = s.Printer.Watch(plan.Changes, rendered.Dependencies())
-	defer func() {
-		s.watch.Close()
-		s.watch = nil
-	}()
+	defer s.Printer.Watch(plan.Changes, rendered.Dependencies())()
 	return s.stack.Apply(ctx, plan)
 }
 

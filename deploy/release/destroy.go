@@ -94,11 +94,7 @@ func (s *session) delete(ctx context.Context) error {
 	for _, r := range resources {
 		changes = append(changes, changeset.Change{Action: "Remove", LogicalID: r.LogicalID, Type: r.Type})
 	}
-	s.watch = s.Printer.Watch(changes, nil)
-	defer func() {
-		s.watch.Close()
-		s.watch = nil
-	}()
+	defer s.Printer.Watch(changes, nil)()
 	return s.stack.Delete(ctx)
 }
 

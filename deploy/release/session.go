@@ -20,7 +20,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/bucket"
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/build"
-	"github.com/userrequestapi/userdata/deploy/release/progress"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -73,8 +72,7 @@ type session struct {
 	unpackaged *template.Rendered // the source, with the folders of the functions instead of packages
 	account    *account.Account
 	stack      *changeset.Stack
-	bucket     *bucket.Bucket  // nil before openBucket
-	watch      *progress.Watch // of the current operation; nil if there is none
+	bucket     *bucket.Bucket // nil before openBucket
 
 	target     string      // the running target with its argument; "" for one that changes nothing
 	changed    atomic.Bool // whether a call may have changed the account
@@ -129,7 +127,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 	}
 	noteChanges(&s.account.Config, &s.changed)
 	s.stack = changeset.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), changeset.Options{
-		Progress: s.event, Poll: s.Poll, Line: s.Line, Resume: s.resumeHint,
+		Progress: s.Printer.Event, Poll: s.Poll, Line: s.Line, Resume: s.resumeHint,
 	})
 	return s, nil
 }
@@ -186,12 +184,6 @@ func (s *session) stackName() string {
 		return "UserRequestAPI"
 	}
 	return "UserRequestAPI-" + s.stage.Name
-}
-
-func (s *session) event(event changeset.Event) {
-	if s.watch != nil {
-		s.watch.Event(event)
-	}
 }
 
 // functions returns the functions of the template by the names of their folders.
@@ -362,10 +354,9 @@ func (s *session) waitForStack(ctx context.Context) (*current, error) {
 	if _, err := s.readStack(ctx); err != nil { // fails for a foreign stack
 		return nil, err
 	}
-	s.watch = s.Printer.Watch(nil, nil)
+	stop := s.Printer.Watch(nil, nil)
 	err := s.stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
-	s.watch.Close()
-	s.watch = nil
+	stop()
 	if err != nil {
 		return nil, err
 	}

@@ -30,8 +30,8 @@ type Printer struct {
 
 	mu    sync.Mutex // guards the fields below
 	out   io.Writer
-	drawn int             // lines at the end of the output that are redrawn
-	draw  func() []string // returns these lines; nil if there are none
+	drawn int    // lines at the end of the output that are redrawn
+	watch *watch // has these lines; nil if there are none
 }
 
 // New returns a printer to out.
@@ -176,12 +176,12 @@ func (p *Printer) erase() {
 }
 
 func (p *Printer) redraw() {
-	if p.draw == nil || p.options.Width == nil {
+	if p.watch == nil || p.options.Width == nil {
 		return
 	}
 	p.erase()
 	width := p.options.Width()
-	for _, line := range p.draw() {
+	for _, line := range p.watch.lines() {
 		if runes := []rune(line); len(runes) >= width { // a wrapped line would take two lines to erase
 			line = string(runes[:max(0, width-1)])
 		}
@@ -190,12 +190,12 @@ func (p *Printer) redraw() {
 	}
 }
 
-// setDraw sets the lines that are redrawn; nil removes them.
-func (p *Printer) setDraw(draw func() []string) {
+// setWatch sets the operation whose lines are redrawn; nil removes them.
+func (p *Printer) setWatch(w *watch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	p.draw = draw
+	p.watch = w
 	p.redraw()
 }
 

@@ -115,9 +115,9 @@ func TestPrinter_JSON(t *testing.T) {
 	p := progress.New(&out, progress.Options{JSON: true})
 	p.Stepf("Building")
 	p.Plan(plan())
-	w := p.Watch(plan().Changes, nil)
-	w.Event(event("GetFunction", types.ResourceStatusUpdateFailed, 0, "no"))
-	w.Close()
+	stop := p.Watch(plan().Changes, nil)
+	p.Event(event("GetFunction", types.ResourceStatusUpdateFailed, 0, "no"))
+	stop()
 	p.Result(map[string]int{"answer": 42}, "unused")
 	var got []map[string]any
 	for line := range strings.Lines(out.String()) {
@@ -162,14 +162,14 @@ func TestWatch_Plain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		p := progress.New(&out, progress.Options{})
-		w := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
-		w.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
+		stop := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
+		p.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
 		time.Sleep(31 * time.Second) // in the synctest bubble
-		w.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 40, ""))
-		w.Event(event("GetVersion1", types.ResourceStatusCreateInProgress, 41, ""))
-		w.Event(event("GetVersion1", types.ResourceStatusCreateFailed, 43, "no"))
-		w.Event(changeset.Event{Stack: true, Status: "UPDATE_ROLLBACK_IN_PROGRESS", Reason: "something failed"})
-		w.Close()
+		p.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 40, ""))
+		p.Event(event("GetVersion1", types.ResourceStatusCreateInProgress, 41, ""))
+		p.Event(event("GetVersion1", types.ResourceStatusCreateFailed, 43, "no"))
+		p.Event(changeset.Event{Stack: true, Status: "UPDATE_ROLLBACK_IN_PROGRESS", Reason: "something failed"})
+		stop()
 		got := out.String()
 		for _, want := range []string{
 			"30s: 0 done, 1 in work, 6 waiting\n      updating GetFunction",
@@ -195,11 +195,11 @@ func TestWatch_Terminal(t *testing.T) {
 		var out bytes.Buffer
 		const width = 40
 		p := progress.New(&out, progress.Options{Width: func() int { return width }})
-		w := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
-		w.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
+		stop := p.Watch(plan().Changes, map[string][]string{"GetVersion1": {"GetFunction"}})
+		p.Event(event("GetFunction", types.ResourceStatusUpdateInProgress, 1, ""))
 		time.Sleep(3 * time.Second) // in the synctest bubble
-		w.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 4, ""))
-		w.Close()
+		p.Event(event("GetFunction", types.ResourceStatusUpdateComplete, 4, ""))
+		stop()
 		if got, want := screen(t, out.String(), width), "    ok GetFunction (AWS::Test::Thing) updated, 3s\n"; got != want {
 			t.Errorf("screen = %q, want %q", got, want)
 		}

@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,9 +18,8 @@ const (
 	maxShown       = 12               // resources in progress
 )
 
-// Watch prints the stack events of one operation.
-type Watch struct {
-	printer  *Printer
+// watch is the state of the operation that [Printer.Watch] shows.
+type watch struct {
 	waitsFor map[string][]string
 	begun    time.Time
 
@@ -27,9 +27,6 @@ type Watch struct {
 	pending []string   // resources whose change has not started
 	running []running
 	done    map[string]bool
-
-	stop    chan struct{}
-	stopped chan struct{}
 }
 
 // running is a resource whose change is in progress.
@@ -38,58 +35,57 @@ type running struct {
 	since    time.Time
 }
 
-// Watch starts to print an operation with these changes, until Close. waitsFor maps each resource to its dependencies.
-func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string) *Watch {
-	w := &Watch{
-		printer: p, waitsFor: waitsFor, begun: time.Now(), done: map[string]bool{},
-		stop: make(chan struct{}), stopped: make(chan struct{}),
-	}
+// Watch shows an operation with these changes, and prints each [Printer.Event] of it, until stop is called. waitsFor
+// maps each resource to its dependencies.
+func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string) (stop func()) {
+	w := &watch{waitsFor: waitsFor, begun: time.Now(), done: map[string]bool{}}
 	for _, change := range changes {
 		w.pending = append(w.pending, change.LogicalID)
 	}
-	p.setDraw(w.lines)
-	go w.run()
-	return w
+	p.setWatch(w)
+	ctx, cancel := context.WithCancel(context.Background())
+	var refreshing sync.WaitGroup
+	refreshing.Go(func() { p.refresh(ctx, w) })
+	return func() {
+		cancel()
+		refreshing.Wait()
+		p.setWatch(nil)
+	}
 }
 
-func (w *Watch) run() {
-	defer close(w.stopped)
+// refresh shows the progress of an operation repeatedly until ctx ends.
+func (p *Printer) refresh(ctx context.Context, w *watch) {
 	redraw, heartbeat := time.NewTicker(redrawEvery), time.NewTicker(heartbeatEvery)
 	defer redraw.Stop()
 	defer heartbeat.Stop()
 	for {
 		select {
 		case <-redraw.C:
-			w.printer.tick()
+			p.tick()
 		case <-heartbeat.C:
-			if w.printer.options.Width == nil && !w.printer.options.JSON {
-				if lines := w.lines(); len(lines) > 0 {
-					w.printer.print(message{}, strings.Join(lines, "\n"))
-				}
+			if p.options.Width == nil && !p.options.JSON {
+				p.print(message{}, strings.Join(w.lines(), "\n"))
 			}
-		case <-w.stop:
+		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// Close stops the output.
-func (w *Watch) Close() {
-	close(w.stop)
-	<-w.stopped
-	w.printer.setDraw(nil)
-}
-
-// Event prints a stack event.
-func (w *Watch) Event(event changeset.Event) {
-	p := w.printer
+// Event prints an event of the operation that [Printer.Watch] shows.
+func (p *Printer) Event(event changeset.Event) {
+	p.mu.Lock()
+	w := p.watch
+	p.mu.Unlock()
+	if w == nil {
+		return
+	}
 	status := string(event.Status)
 	m := message{Event: "resource", Resource: event.LogicalID, Type: event.Type, Status: status, Reason: event.Reason}
 	if event.Stack {
 		m.Event = "stack"
 		text := ""
-		if strings.Contains(status, "ROLLBACK") ||
-			strings.HasSuffix(status, "_FAILED") { // other statuses are printed as steps
+		if strings.Contains(status, "ROLLBACK") || strings.HasSuffix(status, "_FAILED") { // others are printed as steps
 			text = ansi.Red.Paint(p.options.Color, "    stack "+status)
 			if event.Reason != "" {
 				text += ": " + event.Reason
@@ -117,7 +113,7 @@ func (w *Watch) Event(event changeset.Event) {
 
 // start records that a change is in progress. CloudFormation reports this twice, the second time with only
 // stabilization left.
-func (w *Watch) start(event changeset.Event) {
+func (w *watch) start(event changeset.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pending = slices.DeleteFunc(w.pending, func(id string) bool { return id == event.LogicalID })
@@ -132,7 +128,7 @@ func (w *Watch) start(event changeset.Event) {
 }
 
 // finish returns how long the change took, by the timestamps of the events.
-func (w *Watch) finish(event changeset.Event) time.Duration {
+func (w *watch) finish(event changeset.Event) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.done[event.LogicalID] = true
@@ -147,7 +143,7 @@ func (w *Watch) finish(event changeset.Event) time.Duration {
 }
 
 // lines renders the changes in progress and those that wait.
-func (w *Watch) lines() []string {
+func (w *watch) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lines := []string{fmt.Sprintf("    %s: %d done, %d in work, %d waiting",
