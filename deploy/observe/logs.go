@@ -20,6 +20,7 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 const (
@@ -323,7 +324,7 @@ func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
 	names := slices.Sorted(maps.Keys(l.groups))
 	for _, name := range wanted {
 		if !slices.Contains(names, name) {
-			return nil, release.WithCode(release.CodeSettings,
+			return nil, exitcode.With(exitcode.Settings,
 				fmt.Errorf("FUNCTION: want one of %s, got %q", strings.Join(names, ", "), name))
 		}
 	}

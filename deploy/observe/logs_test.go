@@ -22,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // messages returns the field message of each JSON line.
@@ -115,7 +116,7 @@ func TestLogs(t *testing.T) {
 	})
 	t.Run("unknown function", func(t *testing.T) {
 		_, _, err := f.run(t.Context(), observe.Logs, observe.Settings{Functions: []string{"got"}})
-		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "access, execution, get, put") {
+		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "access, execution, get, put") {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
@@ -290,7 +291,7 @@ func TestLogs_FollowFails(t *testing.T) {
 		}
 	}
 	_, _, err := f.run(t.Context(), observe.Logs, s)
-	if code(err) != release.CodeAccount || !strings.Contains(err.Error(), "expired") {
+	if code(err) != exitcode.Account || !strings.Contains(err.Error(), "expired") {
 		t.Errorf("error = %v with code %d", err, code(err))
 	}
 }
@@ -342,7 +343,7 @@ func TestRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			observe.Logs, release.CodeSettings, `there is no stage "test" (stages: tset)`,
+			observe.Logs, exitcode.Settings, `there is no stage "test" (stages: tset)`,
 		},
 		{
 			"no credentials", func(t *testing.T, _ *fake) {
@@ -350,42 +351,42 @@ func TestRefused(t *testing.T) {
 				t.Setenv("AWS_ACCESS_KEY_ID", "")
 				t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 			},
-			observe.Traces, release.CodeAccount, "there are no AWS credentials",
+			observe.Traces, exitcode.Account, "there are no AWS credentials",
 		},
 		{
 			"no Region", func(t *testing.T, _ *fake) {
 				t.Helper()
 				t.Setenv("AWS_REGION", "")
 			},
-			observe.Traces, release.CodeAccount, "no Region is set",
+			observe.Traces, exitcode.Account, "no Region is set",
 		},
 		{
 			"not deployed", func(_ *testing.T, f *fake) { f.cloudFormation.Become("UserRequestAPI-test", "DELETE_COMPLETE") },
-			observe.Logs, release.CodeSettings, "stage test is not deployed",
+			observe.Logs, exitcode.Settings, "stage test is not deployed",
 		},
 		{
 			"no permission to search traces", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusForbidden, "AccessDeniedException", denied("xray:GetTraceSummaries"))
 			},
-			observe.Traces, release.CodeAccount, "search the traces: arn:aws:iam::123456789012:user/ops may not call xray:GetTraceSummaries: docs/",
+			observe.Traces, exitcode.Account, "search the traces: arn:aws:iam::123456789012:user/ops may not call xray:GetTraceSummaries: docs/",
 		},
 		{
 			"no permission to search traces, without a reason", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusForbidden, "AccessDeniedException", "no")
 			},
-			observe.Traces, release.CodeAccount, "the credentials in use may not call xray:GetTraceSummaries",
+			observe.Traces, exitcode.Account, "the credentials in use may not call xray:GetTraceSummaries",
 		},
 		{
 			"no permission to search logs", func(_ *testing.T, f *fake) {
 				f.fail("FilterLogEvents", http.StatusBadRequest, "AccessDeniedException", "no")
 			},
-			observe.Logs, release.CodeAccount, "may not call logs:FilterLogEvents",
+			observe.Logs, exitcode.Account, "may not call logs:FilterLogEvents",
 		},
 		{
 			"invalid filter", func(_ *testing.T, f *fake) {
 				f.fail("TraceSummaries", http.StatusBadRequest, "InvalidRequestException", "Invalid filter expression")
 			},
-			observe.Traces, release.CodeFailed, "search the traces: Invalid filter expression",
+			observe.Traces, exitcode.Failed, "search the traces: Invalid filter expression",
 		},
 	}
 	for _, tt := range tests {

@@ -16,6 +16,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // Settings selects the traces and lines to show, and the format.
@@ -119,7 +120,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		variables.Faultf("FOLLOW", "want 0 with TRACE or REQUEST, because a single request has no new lines")
 	}
 	if err := variables.Err(); err != nil {
-		return Settings{}, release.WithCode(release.CodeSettings, fmt.Errorf("read the settings: %w", err))
+		return Settings{}, exitcode.With(exitcode.Settings, fmt.Errorf("read the settings: %w", err))
 	}
 	return s, nil
 }

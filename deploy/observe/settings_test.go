@@ -12,6 +12,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 func getenv(variables map[string]string) func(string) string {
@@ -77,7 +78,7 @@ func TestFromEnvironment(t *testing.T) {
 	t.Run("follow a single request", func(t *testing.T) {
 		t.Parallel()
 		_, err := observe.FromEnvironment("root", out, getenv(map[string]string{"FOLLOW": "1", "REQUEST": "8fbe593b-1c0a"}))
-		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "a single request has no new lines") {
+		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "a single request has no new lines") {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
 	})
@@ -88,7 +89,7 @@ func TestFromEnvironment(t *testing.T) {
 			"REQUEST": `" ?`, "LEVEL": "LOUD", "FOLLOW": "on",
 		}
 		_, err := observe.FromEnvironment("root", out, getenv(wrong))
-		if code(err) != release.CodeSettings {
+		if code(err) != exitcode.Settings {
 			t.Fatalf("error = %v with code %d", err, code(err))
 		}
 		for name, value := range wrong {

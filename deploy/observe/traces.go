@@ -19,6 +19,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 const (
@@ -36,8 +37,8 @@ func Traces(ctx context.Context, s Settings) error {
 	}
 	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
 		if s.Since > kept {
-			return release.WithCode(
-				release.CodeSettings,
+			return exitcode.With(
+				exitcode.Settings,
 				fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since),
 			)
 		}

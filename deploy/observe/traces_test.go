@@ -14,7 +14,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/observe"
-	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // summary adds a trace to X-Ray's index, in the form of GetTraceSummaries, and returns its ID.
@@ -202,7 +202,7 @@ func TestTraces_Filter(t *testing.T) {
 		})
 	}
 	_, _, err := f.run(t.Context(), observe.Traces, observe.Settings{Since: 31 * 24 * time.Hour})
-	if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "30 days") {
+	if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "30 days") {
 		t.Errorf("longer than the retention: error = %v with code %d", err, code(err))
 	}
 }
@@ -377,8 +377,8 @@ func TestTrace_Unreadable(t *testing.T) {
 			if !strings.Contains(shown, tt.wantShown) || strings.Contains(shown, tt.not) {
 				t.Errorf("shown: %s\nsaid: %s\nwant %q and not %q", shown, said, tt.wantShown, tt.not)
 			}
-			if code(err) != release.CodeAccount || !strings.Contains(err.Error(), tt.wantErr) {
-				t.Errorf("error = %v with code %d, want %q with code %d", err, code(err), tt.wantErr, release.CodeAccount)
+			if code(err) != exitcode.Account || !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("error = %v with code %d, want %q with code %d", err, code(err), tt.wantErr, exitcode.Account)
 			}
 		})
 	}
@@ -419,8 +419,8 @@ func TestTrace_Absent(t *testing.T) {
 				tt.setUp(f)
 			}
 			shown, _, err := f.run(t.Context(), observe.Traces, observe.Settings{TraceID: tt.id})
-			if code(err) != release.CodeFailed {
-				t.Fatalf("error = %v with code %d, want code %d", err, code(err), release.CodeFailed)
+			if code(err) != exitcode.Failed {
+				t.Fatalf("error = %v with code %d, want code %d", err, code(err), exitcode.Failed)
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) {

@@ -28,6 +28,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -192,7 +193,7 @@ var (
 )
 
 // check reports errors that no run of a target may have: a command in its output that does not select the stage and the
-// account, and a change of the account with the exit code CodeSettings.
+// account, and a change of the account with [exitcode.Settings].
 func (a *account) check(out string, err error, calls []string) {
 	a.t.Helper()
 	text := out + fmt.Sprint(err)
@@ -207,7 +208,7 @@ func (a *account) check(out string, err error, calls []string) {
 			a.complete(found, "AWS_PROFILE=deployer")
 		}
 	}
-	if code(err) != release.CodeSettings {
+	if code(err) != exitcode.Settings {
 		return
 	}
 	for _, call := range calls {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -84,8 +85,8 @@ func (s *session) importableTable(ctx context.Context, client *dynamodb.Client, 
 		}
 	}
 	if !key {
-		return false, WithCode(
-			CodeRefused,
+		return false, exitcode.With(
+			exitcode.Refused,
 			fmt.Errorf("the table %s exists, but cannot store users: want the string userId as its only key; "+
 				"rename the stage, or remove the table", name),
 		)

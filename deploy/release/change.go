@@ -12,6 +12,7 @@ import (
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -141,7 +142,7 @@ func (s *session) checkTable(now *current, rendered *template.Rendered, plan *ch
 		s.Printer.Notef("the table %s may be replaced or removed, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return WithCode(CodeRefused, fmt.Errorf("refused, the stage was not changed: %s. To do it anyway: %s",
+	return exitcode.With(exitcode.Refused, fmt.Errorf("refused, the stage was not changed: %s. To do it anyway: %s",
 		reason, s.retryCommand(replaceTableSetting+"="+name)))
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // Destroy deletes the stage after the user has confirmed with its name. The table of users is retained unless
@@ -21,7 +22,7 @@ func Destroy(ctx context.Context, settings Settings) error {
 func destroy(ctx context.Context, s *session) error {
 	table, owned := s.ownTable()
 	if s.DeleteTable != "" && (s.DeleteTable != table || !owned) {
-		return WithCode(CodeSettings, fmt.Errorf("DELETE_TABLE: %s is not the table that stage %s created",
+		return exitcode.With(exitcode.Settings, fmt.Errorf("DELETE_TABLE: %s is not the table that stage %s created",
 			s.DeleteTable, s.stage.Name))
 	}
 	if err := s.confirm(table); err != nil {
@@ -72,17 +73,17 @@ func (s *session) confirm(table string) error {
 				s.stage.Name, s.account.ID, s.account.Region, what),
 		)
 		if err != nil {
-			return WithCode(CodeRefused, err)
+			return exitcode.With(exitcode.Refused, err)
 		}
 	}
 	if reply == s.stage.Name {
 		return nil
 	}
 	if reply == "" {
-		return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
+		return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
 			s.retryCommand(confirmSetting+"="+s.stage.Name)))
 	}
-	return WithCode(CodeRefused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.stage.Name, reply))
+	return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.stage.Name, reply))
 }
 
 func (s *session) delete(ctx context.Context) error {

@@ -27,6 +27,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -56,17 +57,17 @@ func Docs(ctx context.Context, settings Settings) error {
 func docs(ctx context.Context, settings Settings) error {
 	s := &session{Settings: settings}
 	if err := s.load(); err != nil { // needs no account
-		return WithCode(CodeSettings, err)
+		return exitcode.With(exitcode.Settings, err)
 	}
 	source, err := s.checkout()
 	if err != nil {
-		return WithCode(CodeSettings, err)
+		return exitcode.With(exitcode.Settings, err)
 	}
 	var listener net.Listener
 	if settings.Serve { // before the export, so that a port in use is reported at once
 		var listen net.ListenConfig
 		if listener, err = listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(settings.Port))); err != nil {
-			return WithCode(CodeSettings, fmt.Errorf("serve the reference: %w; PORT=0 selects a free port", err))
+			return exitcode.With(exitcode.Settings, fmt.Errorf("serve the reference: %w; PORT=0 selects a free port", err))
 		}
 		defer func() { _ = listener.Close() }()
 	}

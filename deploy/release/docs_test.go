@@ -25,6 +25,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -141,7 +142,7 @@ func (a *account) removeDocs(t *testing.T) {
 // If the account or the stage fails, the source's document does not replace the stage's.
 func TestDocs_Fails(t *testing.T) {
 	a := newAccount(t)
-	a.fail(t, release.Docs, release.CodeSettings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
+	a.fail(t, release.Docs, exitcode.Settings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
 	a.succeed(t, release.Deploy)
 	a.takeCalls()
 	a.docs(t)
@@ -154,13 +155,13 @@ func TestDocs_Fails(t *testing.T) {
 			"User is not authorized to perform: apigateway:GET",
 		}
 	})
-	a.fail(t, release.Docs, release.CodeAccount, []string{"export the document of the stage", "apigateway:GET"})
+	a.fail(t, release.Docs, exitcode.Account, []string{"export the document of the stage", "apigateway:GET"})
 	t.Setenv("AWS_PROFILE", "nobody")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
-	a.fail(t, release.Docs, release.CodeAccount, []string{`no profile "nobody"`})
+	a.fail(t, release.Docs, exitcode.Account, []string{`no profile "nobody"`})
 	process(t, "exit 1")
-	a.fail(t, release.Docs, release.CodeAccount, []string{"the credential process of the profile failed"})
+	a.fail(t, release.Docs, exitcode.Account, []string{"the credential process of the profile failed"})
 	if _, err := os.Stat(filepath.Join(a.root, readersFile)); err == nil {
 		t.Error("wrote a document")
 	}
@@ -226,7 +227,7 @@ func TestDocs_PortInUse(t *testing.T) {
 	a.fail(
 		t,
 		release.Docs,
-		release.CodeSettings,
+		exitcode.Settings,
 		[]string{"in use", "PORT=0 selects a free port"},
 		func(s *release.Settings) {
 			s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP

@@ -9,6 +9,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 func revertDrift(s *release.Settings) { s.RevertDrift = true }
@@ -39,7 +40,7 @@ func TestDriftIsReverted(t *testing.T) {
 	a.fail(
 		t,
 		release.Deploy,
-		release.CodeFailed,
+		exitcode.Failed,
 		[]string{"PutFunction was deleted", repair + " creates it again"},
 		drift,
 	)
@@ -68,7 +69,7 @@ func TestDriftIsReverted(t *testing.T) {
 	// With a change of the source it is a new release.
 	a.Drift(stackName, "GetFunction")
 	setCode(t, a.root, "get", "second")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"GetFunction", repair})
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"GetFunction", repair})
 	a.succeed(t, release.Deploy, revertDrift)
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_COMPLETE")
 }
@@ -94,8 +95,8 @@ func TestDeletedTableIsNotReplaced(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	a.Drift(stackName, "Table")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"Table was deleted"}, drift)
-	a.fail(t, release.Deploy, release.CodeRefused, []string{
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"Table was deleted"}, drift)
+	a.fail(t, release.Deploy, exitcode.Refused, []string{
 		"the stage was not changed",
 		tableName + " was deleted",
 		"restore a backup",
@@ -141,7 +142,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // steps of
 			}
 			a.Before(action, func() { a.Before("DescribeStackEvents", func() { cancel(program.ErrStopped) }) })
 			_, err := a.run(ctx, tt.do, tt.changes...)
-			if code(err) != release.CodeInterrupted {
+			if code(err) != exitcode.Interrupted {
 				t.Fatalf("error = %v with code %d", err, code(err))
 			}
 			contains(t, err.Error(), "the operation continues in AWS: "+tt.want)

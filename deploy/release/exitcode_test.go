@@ -21,6 +21,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // commands returns the targets of mage that work on a stage, by name.
@@ -112,29 +113,29 @@ func situations(t *testing.T) []situation {
 		{name: "no document to export", code: 0, only: "docs plan template", fresh: true},
 
 		{
-			name: "the build fails", code: release.CodeFailed, only: "deploy plan deployFunction template",
+			name: "the build fails", code: exitcode.Failed, only: "deploy plan deployFunction template",
 			set: func(t *testing.T, a *account) {
 				write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
 			},
 		},
 		{
 			name:    "CloudFormation fails",
-			code:    release.CodeFailed,
+			code:    exitcode.Failed,
 			only:    "deploy deployFunction rollback destroy",
 			set:     fails("the disk is full"),
 			changes: []func(*release.Settings){confirm},
 		},
 		{
-			name: "AWS is unreachable", code: release.CodeFailed, fresh: true, but: "template",
+			name: "AWS is unreachable", code: exitcode.Failed, fresh: true, but: "template",
 			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.Endpoint = away }},
 		},
 		{
-			name: "the stage fails the smoke test", code: release.CodeFailed, only: "deploy smoke",
+			name: "the stage fails the smoke test", code: exitcode.Failed, only: "deploy smoke",
 			changes: []func(*release.Settings){func(s *release.Settings) { s.Smoke, s.InvokeURL = true, broken.URL }},
 		},
 		{
 			name:    "a function was deleted",
-			code:    release.CodeFailed,
+			code:    exitcode.Failed,
 			only:    "deploy deployFunction",
 			changes: []func(*release.Settings){drift},
 			set:     func(_ *testing.T, a *account) { a.Drift(stackName, "PutFunction") },
@@ -142,36 +143,36 @@ func situations(t *testing.T) []situation {
 
 		{
 			name:  "an invalid value",
-			code:  release.CodeSettings,
+			code:  exitcode.Settings,
 			fresh: true,
 			set:   stageFile("parameters: {LogLevel: LOUD}"),
 		},
-		{name: "an unknown key", code: release.CodeSettings, fresh: true, set: stageFile("parameter: {LogLevel: INFO}")},
+		{name: "an unknown key", code: exitcode.Settings, fresh: true, set: stageFile("parameter: {LogLevel: INFO}")},
 		{
-			name: "an unknown stage", code: release.CodeSettings, fresh: true,
+			name: "an unknown stage", code: exitcode.Settings, fresh: true,
 			changes: []func(*release.Settings){func(s *release.Settings) { s.Stage = "tset" }},
 		},
 		{
 			name:  "nothing is deployed",
-			code:  release.CodeSettings,
+			code:  exitcode.Settings,
 			only:  "deployFunction rollback status smoke traces logs",
 			fresh: true,
 		},
 		{
 			name:  "the first deployment has failed",
-			code:  release.CodeSettings,
+			code:  exitcode.Settings,
 			only:  "deployFunction rollback smoke traces logs",
 			fresh: true,
 			set: func(t *testing.T, a *account) {
 				if a.Status(stackName) == "" {
 					a.Fail(changesettest.Create, "Api", "no")
-					a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+					a.fail(t, release.Deploy, exitcode.Failed, []string{"Api"})
 				}
 			},
 		},
 		{
 			name:    "a foreign stack",
-			code:    release.CodeSettings,
+			code:    exitcode.Settings,
 			but:     "template",
 			fresh:   true,
 			changes: []func(*release.Settings){confirm},
@@ -182,23 +183,23 @@ func situations(t *testing.T) []situation {
 			},
 		},
 		{
-			name: "a first release", code: release.CodeSettings, only: "rollback",
+			name: "a first release", code: exitcode.Settings, only: "rollback",
 			set: func(t *testing.T, a *account) { a.succeed(t, release.Rollback) },
 		},
 		{
 			// The failed rollback is not continued if there is no previous release.
-			name: "a first release with a rollback that failed", code: release.CodeSettings, only: "rollback",
+			name: "a first release with a rollback that failed", code: exitcode.Settings, only: "rollback",
 			set: func(t *testing.T, a *account) {
 				a.succeed(t, release.Rollback)
 				setCode(t, a.root, "put", "second")
 				a.Fail(changesettest.Update, "PutFunction", "the disk is full")
 				a.Fail(changesettest.Rollback, "PutFunction", "the key is disabled")
-				a.fail(t, release.Deploy, release.CodeFailed, []string{"UPDATE_ROLLBACK_FAILED"})
+				a.fail(t, release.Deploy, exitcode.Failed, []string{"UPDATE_ROLLBACK_FAILED"})
 			},
 		},
 		{
 			name: "an invalid argument",
-			code: release.CodeSettings,
+			code: exitcode.Settings,
 			only: "deployFunction logs",
 			do: map[string]target{
 				"deployFunction": function("gte"),
@@ -208,17 +209,17 @@ func situations(t *testing.T) []situation {
 			},
 		},
 		{
-			name: "another table", code: release.CodeSettings, only: "destroy",
+			name: "another table", code: exitcode.Settings, only: "destroy",
 			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.DeleteTable = "UserData" }},
 		},
 		{
-			name: "a port in use", code: release.CodeSettings, only: "docs",
+			name: "a port in use", code: exitcode.Settings, only: "docs",
 			changes: []func(*release.Settings){func(s *release.Settings) {
 				s.Serve, s.Port = true, taken.Addr().(*net.TCPAddr).Port
 			}},
 		},
 		{
-			name: "no token", code: release.CodeSettings, only: "smoke", fresh: true,
+			name: "no token", code: exitcode.Settings, only: "smoke", fresh: true,
 			set: func(t *testing.T, a *account) {
 				stageFile(
 					"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}",
@@ -231,7 +232,7 @@ func situations(t *testing.T) []situation {
 		},
 
 		{
-			name: "expired credentials", code: release.CodeAccount, fresh: true, but: "template",
+			name: "expired credentials", code: exitcode.Account, fresh: true, but: "template",
 			set: func(_ *testing.T, a *account) {
 				a.set(func(a *account) {
 					a.faults["sts GetCallerIdentity"] = fault{
@@ -244,21 +245,21 @@ func situations(t *testing.T) []situation {
 		},
 		{
 			name:  "another account",
-			code:  release.CodeAccount,
+			code:  exitcode.Account,
 			fresh: true,
 			but:   "template",
 			set:   stageFile(`account: "999999999999"`),
 		},
 		{
 			name:  "another Region",
-			code:  release.CodeAccount,
+			code:  exitcode.Account,
 			fresh: true,
 			but:   "template",
 			set:   stageFile("region: us-west-2"),
 		},
 		{
 			name:    "a permission is missing",
-			code:    release.CodeAccount,
+			code:    exitcode.Account,
 			fresh:   true,
 			but:     "template",
 			changes: []func(*release.Settings){confirm},
@@ -267,7 +268,7 @@ func situations(t *testing.T) []situation {
 			},
 		},
 		{
-			name: "a permission is missing to plan", code: release.CodeAccount, only: "deploy plan deployFunction",
+			name: "a permission is missing to plan", code: exitcode.Account, only: "deploy plan deployFunction",
 			set: func(t *testing.T, a *account) {
 				setCode(t, a.root, "get", strconv.Itoa(len(a.called())))
 				a.Fault("CreateChangeSet", changesettest.AccessDenied("cloudformation:CreateChangeSet"))
@@ -275,21 +276,21 @@ func situations(t *testing.T) []situation {
 		},
 		{
 			name:    "a permission is missing in the stack",
-			code:    release.CodeAccount,
+			code:    exitcode.Account,
 			only:    "deploy deployFunction rollback destroy",
 			set:     fails(denied),
 			changes: []func(*release.Settings){confirm},
 		},
 
 		{
-			name: "the table would be removed", code: release.CodeRefused, only: "deploy",
+			name: "the table would be removed", code: exitcode.Refused, only: "deploy",
 			set: func(t *testing.T, a *account) { setStage(t, a.root, "ExistingTableName: Others") },
 		},
-		{name: "not confirmed", code: release.CodeRefused, fresh: true, only: "destroy"},
+		{name: "not confirmed", code: exitcode.Refused, fresh: true, only: "destroy"},
 
 		{
 			name:    "interrupted",
-			code:    release.CodeInterrupted,
+			code:    exitcode.Interrupted,
 			fresh:   true,
 			stopped: true,
 			changes: []func(*release.Settings){confirm},
@@ -298,7 +299,7 @@ func situations(t *testing.T) []situation {
 }
 
 // The exit codes of commands are part of their interface and have the same meaning for all of them. [account.run] also
-// checks that a command that exits with CodeSettings has not changed anything.
+// checks that a command that exits with [exitcode.Settings] has not changed anything.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	all := situations(t)
@@ -356,7 +357,7 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("codes of docs/deploy.md and of the situations (-docs +situations):\n%s", diff)
 		}
 		for _, row := range regexp.MustCompile("(?m)^\\| `go tool mage (\\w+)").FindAllStringSubmatch(string(guide), -1) {
-			for _, want := range []int{release.CodeSettings, release.CodeInterrupted} {
+			for _, want := range []int{exitcode.Settings, exitcode.Interrupted} {
 				if name := row[1]; !slices.Contains(tried[name], want) {
 					t.Errorf("%s: no situation with code %d", name, want)
 				}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 )
 
 // roleParameter fails the test unless the stack has this value of ApiGatewayLogsRole.
@@ -49,7 +50,7 @@ func TestLogsRole(t *testing.T) {
 		a := newAccount(t)
 		a.logsRole, a.table = "", users("ACTIVE")
 		a.Fail(changesettest.Create, "Api", "no")
-		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+		a.fail(t, release.Deploy, exitcode.Failed, []string{"Api"})
 		a.roleParameter(t, "Create")
 		a.set(func(a *account) { a.logsRole = logsRole }) // another stage's
 		a.succeed(t, release.Deploy)
@@ -115,7 +116,7 @@ func TestUnusableLogsRole(t *testing.T) {
 			if tt.remedy != "" {
 				contains(t, a.succeed(t, release.Status), tt.want, tt.remedy)
 			} else {
-				a.fail(t, release.Status, release.CodeAccount, []string{tt.want})
+				a.fail(t, release.Status, exitcode.Account, []string{tt.want})
 			}
 
 			// The problem is also reported if the stage's file says Existing.

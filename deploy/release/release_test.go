@@ -22,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -91,7 +92,7 @@ func TestFromEnvironment(t *testing.T) {
 	t.Run("all errors at once", func(t *testing.T) {
 		t.Parallel()
 		_, err := release.FromEnvironment("root", os.Stdout, getenv(map[string]string{"SMOKE": "no", "JSON": "yes"}))
-		if code(err) != release.CodeSettings || !strings.Contains(err.Error(), "SMOKE") ||
+		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "SMOKE") ||
 			!strings.Contains(err.Error(), "JSON") {
 			t.Errorf("error = %v with code %d", err, code(err))
 		}
@@ -115,7 +116,7 @@ func TestFromEnvironment(t *testing.T) {
 func TestPlan_TemporaryFolder(t *testing.T) {
 	a := newAccount(t)
 	t.Setenv("TMPDIR", filepath.Join(a.root, "gone"))
-	a.fail(t, release.Plan, release.CodeFailed, []string{"TMPDIR", filepath.Join(a.root, "gone")})
+	a.fail(t, release.Plan, exitcode.Failed, []string{"TMPDIR", filepath.Join(a.root, "gone")})
 }
 
 // code returns the exit code of mage, from the outermost error.
@@ -194,63 +195,63 @@ func TestInvalidSettings(t *testing.T) {
 		{
 			name:     "no such stage",
 			settings: release.Settings{CommonSettings: release.CommonSettings{Stage: "tset"}},
-			code:     release.CodeSettings,
+			code:     exitcode.Settings,
 			want:     `there is no stage "tset" (stages: test)`,
 		},
 		{
 			name:  "unknown parameter",
 			stage: "parameters: {Loglevel2: INFO}",
-			code:  release.CodeSettings,
+			code:  exitcode.Settings,
 			want:  "did you mean LogLevel?",
 		},
 		{
-			name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: release.CodeSettings,
+			name: "value not allowed", stage: "parameters: {LogLevel: LOUD}", code: exitcode.Settings,
 			want: `stages/test.yaml:1:24: LogLevel: "LOUD" is none of`,
 		},
 		{
 			name: "values not allowed", stage: "parameters:\n  MemorySize: 64\n  LogRetentionDays: 1000000\n",
-			code: release.CodeSettings, want: "\nstages/test.yaml:2:15: MemorySize: 64 is less than 128",
+			code: exitcode.Settings, want: "\nstages/test.yaml:2:15: MemorySize: 64 is less than 128",
 		},
 		{
-			name: "a fraction", stage: "parameters:\n  MemorySize: 256.5\n", code: release.CodeSettings,
+			name: "a fraction", stage: "parameters:\n  MemorySize: 256.5\n", code: exitcode.Settings,
 			want: "stages/test.yaml:2:15: MemorySize: want a whole number, got 256.5",
 		},
 		{
-			name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: release.CodeSettings,
+			name: "user pool missing", stage: "parameters: {Authorization: COGNITO_USER_POOLS}", code: exitcode.Settings,
 			want: "stages/test.yaml: UserPoolArn: Authorization=COGNITO_USER_POOLS needs",
 		},
 		{
 			name: "no credentials", variables: map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
-			code: release.CodeAccount, want: "there are no AWS credentials",
+			code: exitcode.Account, want: "there are no AWS credentials",
 		},
-		{name: "no region", variables: map[string]string{"AWS_REGION": ""}, code: release.CodeAccount, want: "AWS_REGION"},
-		{name: "expired", account: refusal(http.StatusForbidden, "ExpiredToken"), code: release.CodeAccount, want: "expired"},
+		{name: "no region", variables: map[string]string{"AWS_REGION": ""}, code: exitcode.Account, want: "AWS_REGION"},
+		{name: "expired", account: refusal(http.StatusForbidden, "ExpiredToken"), code: exitcode.Account, want: "expired"},
 		{
 			name:    "invalid",
 			account: refusal(http.StatusForbidden, "InvalidClientTokenId"),
-			code:    release.CodeAccount,
+			code:    exitcode.Account,
 			want:    "InvalidClientTokenId",
 		},
 		{
 			name:  "another account",
 			stage: `account: "999999999999"`,
-			code:  release.CodeAccount,
+			code:  exitcode.Account,
 			want:  "belongs to account 999999999999",
 		},
-		{name: "another region", stage: "region: us-west-2", code: release.CodeAccount, want: "belongs to us-west-2"},
+		{name: "another region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2"},
 		{
 			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
-			code: release.CodeSettings, want: "is not the table that stage test created",
+			code: exitcode.Settings, want: "is not the table that stage test created",
 		},
 		{
 			name: "not confirmed",
-			code: release.CodeRefused,
+			code: exitcode.Refused,
 			want: "confirm with the stage's name, as CONFIRM=test STAGE=test go tool mage destroy",
 		},
 		{
 			name:     "confirmed for another",
 			settings: release.Settings{Confirm: "prod"},
-			code:     release.CodeRefused,
+			code:     exitcode.Refused,
 			want:     "want the stage's name test, got prod",
 		},
 		{
@@ -258,7 +259,7 @@ func TestInvalidSettings(t *testing.T) {
 			settings: release.Settings{
 				CommonSettings: release.CommonSettings{Ask: func(string) (string, error) { return "no", nil }},
 			},
-			code: release.CodeRefused,
+			code: exitcode.Refused,
 			want: "want the stage's name test, got no",
 		},
 	}
@@ -314,8 +315,8 @@ func TestInterrupted(t *testing.T) {
 	err := release.Deploy(ctx, release.Settings{CommonSettings: release.CommonSettings{
 		Root: workspace(t, ""), Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
 	}})
-	if code(err) != release.CodeInterrupted {
-		t.Errorf("error = %v with code %d, want %d", err, code(err), release.CodeInterrupted)
+	if code(err) != exitcode.Interrupted {
+		t.Errorf("error = %v with code %d, want %d", err, code(err), exitcode.Interrupted)
 	}
 }
 
@@ -340,8 +341,8 @@ func TestLastingFault(t *testing.T) { //nolint:paralleltest // sets the endpoint
 		err := release.Status(t.Context(), release.Settings{CommonSettings: release.CommonSettings{
 			Root: root, Stage: "test", Endpoint: server.URL, Printer: progress.New(&out, progress.Options{}),
 		}})
-		if took := time.Since(started); code(err) != release.CodeFailed || took > time.Minute {
-			t.Errorf("error = %v with code %d after %s, want code %d within a minute", err, code(err), took, release.CodeFailed)
+		if took := time.Since(started); code(err) != exitcode.Failed || took > time.Minute {
+			t.Errorf("error = %v with code %d after %s, want code %d within a minute", err, code(err), took, exitcode.Failed)
 		}
 		if want := "    AWS has a fault (InternalFailure: no): retrying in 10s\n"; !strings.Contains(out.String(), want) {
 			t.Errorf("output:\n%s\nwant it to contain %q", &out, want)

@@ -20,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/bucket"
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -87,7 +88,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		s.Line.Stage = s.Stage
 	}
 	if err := s.load(); err != nil {
-		return nil, WithCode(CodeSettings, err)
+		return nil, exitcode.With(exitcode.Settings, err)
 	}
 	var err error
 	s.account, err = account.Open(ctx, account.Options{
@@ -109,7 +110,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		s.Printer.Notef("endpoint %s", s.account.Endpoint)
 	}
 	if s.stage.Account != "" && s.stage.Account != s.account.ID {
-		return nil, WithCode(CodeAccount, fmt.Errorf(
+		return nil, exitcode.With(exitcode.Account, fmt.Errorf(
 			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: use others, such as AWS_PROFILE",
 			s.stage.Name,
 			s.stage.Account,
@@ -118,7 +119,7 @@ func open(ctx context.Context, settings Settings) (*session, error) {
 		))
 	}
 	if s.stage.Region != "" && s.stage.Region != s.account.Region {
-		return nil, WithCode(CodeAccount, fmt.Errorf(
+		return nil, exitcode.With(exitcode.Account, fmt.Errorf(
 			"stage %s belongs to %s (deploy/stages/%s.yaml), the AWS settings to %s: unset AWS_REGION, or set it to %[2]s",
 			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
 	}
@@ -385,7 +386,7 @@ func (s *session) readStack(ctx context.Context) (*current, error) {
 		return c, nil
 	}
 	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
-		return nil, WithCode(CodeSettings, fmt.Errorf("the stack %s in account %s, %s, was not created by this tool: "+
+		return nil, exitcode.With(exitcode.Settings, fmt.Errorf("the stack %s in account %s, %s, was not created by this tool: "+
 			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))
 	}
 	c.record = readRecord(c.template)
@@ -411,7 +412,7 @@ func (s *session) notDeployed(c *current) error {
 	if c != nil {
 		status = fmt.Sprintf("its stack is in %s", c.Status)
 	}
-	return WithCode(CodeSettings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
+	return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
 		s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
 	"github.com/userrequestapi/userdata/deploy/host/program"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -109,8 +110,8 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		s.Ask = ask(os.Stdin, os.Stderr)
 	}
 	if err := variables.Err(); err != nil {
-		s.Printer.Error(CodeSettings, err)
-		return Settings{}, WithCode(CodeSettings, err)
+		s.Printer.Error(exitcode.Settings, err)
+		return Settings{}, exitcode.With(exitcode.Settings, err)
 	}
 	return s, nil
 }
@@ -139,41 +140,6 @@ func ask(in io.Reader, out io.Writer) func(string) (string, error) {
 	}
 }
 
-// The exit codes of mage, besides 0.
-const (
-	CodeFailed      = 1   // AWS or the build failed; the message says if the stage was changed
-	CodeSettings    = 2   // a setting, a parameter or a file is invalid; nothing was changed
-	CodeAccount     = 3   // credentials, permissions or the Region do not allow it
-	CodeRefused     = 4   // it could lose data and was not confirmed
-	CodeInterrupted = 130 // Ctrl-C
-)
-
-// Error is an error with the exit code of mage.
-type Error struct {
-	code int
-	err  error
-}
-
-// Error implements error.
-func (e *Error) Error() string { return e.err.Error() }
-
-// Unwrap returns the wrapped error.
-func (e *Error) Unwrap() error { return e.err }
-
-// ExitStatus returns the exit code of mage.
-func (e *Error) ExitStatus() int { return e.code }
-
-// WithCode returns err with a code, or err itself if it has one already.
-func WithCode(code int, err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, ok := errors.AsType[*Error](err); ok {
-		return err
-	}
-	return &Error{code, err}
-}
-
 // run opens the stage and runs a target. name is its command, such as "deployFunction get"; "" for a target that
 // changes nothing. It returns the error with the exit code.
 func run(ctx context.Context, settings Settings, name string, target func(context.Context, *session) error) error {
@@ -182,8 +148,8 @@ func run(ctx context.Context, settings Settings, name string, target func(contex
 		s.target = name
 		err = target(ctx, s)
 	}
-	if coded, ok := errors.AsType[*Error](err); ok && coded.code == CodeSettings && s != nil && s.changed.Load() {
-		err = &Error{CodeFailed, err} // CodeSettings promises that nothing was changed
+	if coded, ok := errors.AsType[*exitcode.Error](err); ok && coded.Code == exitcode.Settings && s != nil && s.changed.Load() {
+		err = &exitcode.Error{Code: exitcode.Failed, Err: err} // Settings promises that nothing was changed
 	}
 	return finish(ctx, settings, err)
 }
@@ -195,17 +161,17 @@ func finish(ctx context.Context, settings Settings, err error) error {
 		return nil
 	}
 	err = program.ExplainDiskFull(err)
-	result := &Error{CodeFailed, err}
-	coded, ok := errors.AsType[*Error](err)
+	result := &exitcode.Error{Code: exitcode.Failed, Err: err}
+	coded, ok := errors.AsType[*exitcode.Error](err)
 	switch {
 	case ctx.Err() != nil:
-		result.code = CodeInterrupted
+		result.Code = exitcode.Interrupted
 	case ok:
-		result.code = coded.code
+		result.Code = coded.Code
 	case slices.Contains(accountKinds(), awserrors.KindOf(err)), unauthorized(err):
-		result.code = CodeAccount
+		result.Code = exitcode.Account
 	}
-	settings.Printer.Error(result.code, err)
+	settings.Printer.Error(result.Code, err)
 	return result
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
@@ -69,7 +70,7 @@ func TestReleases(t *testing.T) {
 	a.fail(
 		t,
 		release.Deploy,
-		release.CodeFailed,
+		exitcode.Failed,
 		[]string{"PutFunction", "the disk is full", "the stack is back in its previous state"},
 	)
 	after := a.deployed(t)
@@ -102,7 +103,7 @@ func TestFirstDeploymentFailed(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
 	if got := a.Status(stackName); got != "ROLLBACK_COMPLETE" {
 		t.Fatalf("stack status %s", got)
 	}
@@ -134,7 +135,7 @@ func TestRollbackOfUpdateFailed(t *testing.T) {
 	setCode(t, a.root, "put", "second")
 	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
 	a.Fail(changesettest.Rollback, "PutFunction", "the key is disabled")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"PutFunction", "the disk is full", "UPDATE_ROLLBACK_FAILED"})
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"PutFunction", "the disk is full", "UPDATE_ROLLBACK_FAILED"})
 	contains(t, a.succeed(t, release.Deploy), "continuing the rollback")
 	now := a.deployed(t)
 	now.is(t, 2, first.Key, "UPDATE_COMPLETE")
@@ -156,7 +157,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			a.Before("ExecuteChangeSet", func() { cancel(program.ErrStopped) })
 			a.Fault("ExecuteChangeSet", changesettest.Hang())
-			if out, err := a.run(ctx, release.Deploy); code(err) != release.CodeInterrupted {
+			if out, err := a.run(ctx, release.Deploy); code(err) != exitcode.Interrupted {
 				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 			}
 			if got := a.Status(stackName); got != "REVIEW_IN_PROGRESS" {
@@ -196,13 +197,13 @@ func TestExistingTable(t *testing.T) {
 		{
 			name:  "another key",
 			table: other("id", "S"),
-			code:  release.CodeRefused,
+			code:  exitcode.Refused,
 			want:  "want the string userId as its only key",
 		},
 		{
 			name:  "a number as the key",
 			table: other("userId", "N"),
-			code:  release.CodeRefused,
+			code:  exitcode.Refused,
 			want:  "want the string userId as its only key",
 		},
 	}
@@ -331,7 +332,7 @@ func TestConcurrentDeployment(t *testing.T) {
 			setCode(t, a.root, "get", "slower")
 			a.succeed(t, function("get"))
 			a.race(t, action, function("put"))
-			a.fail(t, release.Rollback, release.CodeFailed, []string{"release 3 was deployed in the meantime"})
+			a.fail(t, release.Rollback, exitcode.Failed, []string{"release 3 was deployed in the meantime"})
 			if now := a.deployed(t); now.Number != 3 {
 				t.Errorf("release %d, want 3", now.Number)
 			}
@@ -375,7 +376,7 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 			a.fail(
 				t,
 				release.Deploy,
-				release.CodeRefused,
+				exitcode.Refused,
 				[]string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName + " SMOKE=0 DRIFT=0 STAGE="},
 				func(s *release.Settings) { s.ReplaceTable = "UserData" },
 			)
@@ -394,11 +395,11 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	a.fail(t, release.Rollback, release.CodeSettings, []string{"is not deployed"})
+	a.fail(t, release.Rollback, exitcode.Settings, []string{"is not deployed"})
 	setStage(t, a.root, "DeploymentPreference: Canary10Percent5Minutes, LogLevel: DEBUG")
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
-	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
+	a.fail(t, release.Rollback, exitcode.Settings, []string{"is the first"})
 	setCode(t, a.root, "get", "second")
 	a.succeed(t, function("get"))
 	second := a.deployed(t)
@@ -423,7 +424,7 @@ func TestRollback(t *testing.T) {
 			t.Errorf("packages of release %d (-want +got):\n%s", want.Number, diff)
 		}
 	}
-	a.fail(t, release.Rollback, release.CodeSettings, []string{"is the first"})
+	a.fail(t, release.Rollback, exitcode.Settings, []string{"is the first"})
 
 	// The next deployment follows the release that it replaces.
 	a.succeed(t, release.Deploy)
@@ -435,7 +436,7 @@ func TestRollback(t *testing.T) {
 	a.fail(
 		t,
 		release.Rollback,
-		release.CodeFailed,
+		exitcode.Failed,
 		[]string{"no longer in the bucket " + bucketName, "go tool mage deploy"},
 	)
 	if got := a.deployed(t); got.Key != now.Key {
@@ -452,7 +453,7 @@ func TestRollbackFails(t *testing.T) {
 	setCode(t, a.root, "get", "second")
 	a.succeed(t, function("get"))
 	a.Fail(changesettest.Update, "GetFunction", "the package is gone")
-	a.fail(t, release.Rollback, release.CodeFailed, []string{"the package is gone", "the stack is back in its previous state"})
+	a.fail(t, release.Rollback, exitcode.Failed, []string{"the package is gone", "the stack is back in its previous state"})
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	a.succeed(t, release.Rollback)
 	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
@@ -461,11 +462,11 @@ func TestRollbackFails(t *testing.T) {
 func TestFunction(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	a.fail(t, function("get"), release.CodeSettings, []string{"is not deployed"})
+	a.fail(t, function("get"), exitcode.Settings, []string{"is not deployed"})
 	setStage(t, a.root, "Architecture: x86_64, LogLevel: DEBUG")
 	a.succeed(t, release.Deploy)
 	first := a.deployed(t)
-	a.fail(t, function("gte"), release.CodeSettings, []string{`no function "gte"`, "delete, get, post, put"})
+	a.fail(t, function("gte"), exitcode.Settings, []string{`no function "gte"`, "delete, get, post, put"})
 
 	// Only the named function is deployed, although others have changed.
 	setStage(t, a.root, "Architecture: arm64, LogLevel: ERROR")
@@ -499,7 +500,7 @@ func TestBrokenSource(t *testing.T) {
 	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
 	a.takeCalls()
 	for _, do := range []target{release.Deploy, release.Plan, function("get")} {
-		a.fail(t, do, release.CodeFailed, []string{"functions/get/main.go:3", "broken"})
+		a.fail(t, do, exitcode.Failed, []string{"functions/get/main.go:3", "broken"})
 	}
 	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
 		t.Errorf("unexpected calls %q", calls)
@@ -605,7 +606,7 @@ func TestDestroy(t *testing.T) {
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
-		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
+		a.fail(t, release.Destroy, exitcode.Failed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
 		if got := a.Status(stackName); got != "DELETE_FAILED" {
 			t.Errorf("stack status %s", got)
 		}
@@ -619,7 +620,7 @@ func TestDestroy(t *testing.T) {
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
-		a.fail(t, release.Destroy, release.CodeFailed, []string{"GetLogGroup"}, confirm)
+		a.fail(t, release.Destroy, exitcode.Failed, []string{"GetLogGroup"}, confirm)
 		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
 		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	})
@@ -627,7 +628,7 @@ func TestDestroy(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.Fail(changesettest.Create, "Api", "no")
-		a.fail(t, release.Deploy, release.CodeFailed, []string{"Api"})
+		a.fail(t, release.Deploy, exitcode.Failed, []string{"Api"})
 		a.succeed(t, release.Destroy, confirm)
 		if got := a.Status(stackName); got != "" {
 			t.Errorf("stack status %s", got)
@@ -656,7 +657,7 @@ func (a *account) interrupted(t *testing.T, do target) {
 		a.Before("DescribeStackEvents", func() { cancel(program.ErrStopped) })
 	})
 	out, err := a.run(ctx, do)
-	if code(err) != release.CodeInterrupted {
+	if code(err) != exitcode.Interrupted {
 		t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
 	}
 	contains(t, err.Error(), "continues in AWS")
@@ -674,7 +675,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	setCode(t, a.root, "get", "second")
 	a.interrupted(t, function("get"))
 	a.Pace(1) // so that the update outlasts the next target
-	a.fail(t, release.Plan, release.CodeFailed, []string{"a deployment is under way"})
+	a.fail(t, release.Plan, exitcode.Failed, []string{"a deployment is under way"})
 	setCode(t, a.root, "get", "third")
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")
 	if now := a.deployed(t); now.Number != 3 || now.Status != "UPDATE_COMPLETE" {
@@ -700,7 +701,7 @@ func TestForeignStack(t *testing.T) {
 			a.Put(stackName, tt.status, []byte(`{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}`))
 			for name, do := range targets {
 				t.Run(name, func(t *testing.T) {
-					a.fail(t, do, release.CodeSettings, []string{"the stack " + stackName, "was not created by this tool"}, confirm)
+					a.fail(t, do, exitcode.Settings, []string{"the stack " + stackName, "was not created by this tool"}, confirm)
 				})
 			}
 			if got := a.Status(stackName); got != tt.status || len(a.Resources(stackName)) != 1 {
@@ -730,7 +731,7 @@ func TestStatus(t *testing.T) {
 
 		setCode(t, a.root, "get", "second")
 		a.Fail(changesettest.Update, "GetFunction", "the disk is full")
-		a.fail(t, function("get"), release.CodeFailed, []string{"the disk is full"})
+		a.fail(t, function("get"), exitcode.Failed, []string{"the disk is full"})
 		contains(t, a.succeed(t, release.Status), "UPDATE_ROLLBACK_COMPLETE", "Release  1", "the disk is full")
 	})
 	t.Run("in creation", func(t *testing.T) {
@@ -744,14 +745,14 @@ func TestStatus(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
-		a.fail(t, release.Deploy, release.CodeFailed, []string{"there is no role for logs"})
+		a.fail(t, release.Deploy, exitcode.Failed, []string{"there is no role for logs"})
 		out, err := a.run(t.Context(), release.Status, drift)
 		contains(t, out+fmt.Sprint(err), "ROLLBACK_COMPLETE", "there is no role for logs")
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		a.fail(t, release.Status, release.CodeSettings, []string{"is not deployed", "there is no stack " + stackName})
+		a.fail(t, release.Status, exitcode.Settings, []string{"is not deployed", "there is no stack " + stackName})
 		if calls := a.takeCalls("cloudformation "); len(calls) != 1 { // the stack may be created before another call
 			t.Errorf("calls %q, want one", calls)
 		}
@@ -847,7 +848,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 		},
 		{
 			name: "a function", set: func(a *account) { a.faults[alias] = denied("lambda:GetAlias") },
-			code: release.CodeAccount, message: "lambda:GetAlias", errors: []string{get},
+			code: exitcode.Account, message: "lambda:GetAlias", errors: []string{get},
 			change: func(want *release.StageStatus) {
 				f := &want.Functions[slices.IndexFunc(want.Functions, func(f release.FunctionStatus) bool { return f.Name == get })]
 				f.Version, f.State = "", ""
@@ -857,7 +858,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 		{
 			name: "the alarms",
 			set:  func(a *account) { a.faults["monitoring DescribeAlarms"] = denied("cloudwatch:DescribeAlarms") },
-			code: release.CodeAccount, message: "cloudwatch:DescribeAlarms", errors: []string{"alarms"},
+			code: exitcode.Account, message: "cloudwatch:DescribeAlarms", errors: []string{"alarms"},
 			change: func(want *release.StageStatus) { want.Alarms = nil },
 			text:   []string{"Alarms\n  not read: ", "version 7, Active"},
 		},
@@ -866,7 +867,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 			set: func(a *account) {
 				a.Fault("DetectStackDrift", changesettest.AccessDenied("cloudformation:DetectStackDrift"))
 			},
-			code: release.CodeAccount, message: "cloudformation:DetectStackDrift", errors: []string{"drift"},
+			code: exitcode.Account, message: "cloudformation:DetectStackDrift", errors: []string{"drift"},
 			change: func(want *release.StageStatus) { want.Drift = nil },
 			text:   []string{"Drift    some resources could not be compared", "version 7, Active"},
 		},
@@ -875,7 +876,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 			set: func(a *account) {
 				a.Fault("ListStackResources", changesettest.AccessDenied("cloudformation:ListStackResources"))
 			},
-			code: release.CodeAccount, message: "cloudformation:ListStackResources", errors: []string{"alarms", "functions"},
+			code: exitcode.Account, message: "cloudformation:ListStackResources", errors: []string{"alarms", "functions"},
 			change: func(want *release.StageStatus) { want.Functions, want.Alarms = nil, nil },
 			text:   []string{"Functions\n  not read: ", "Release  1"},
 		},
@@ -884,7 +885,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 			set: func(a *account) {
 				a.Fault("DescribeStackEvents", changesettest.AccessDenied("cloudformation:DescribeStackEvents"))
 			},
-			code: release.CodeAccount, message: "cloudformation:DescribeStackEvents", errors: []string{"failure"},
+			code: exitcode.Account, message: "cloudformation:DescribeStackEvents", errors: []string{"failure"},
 			text: []string{"Failure  not read: ", "version 7, Active"},
 		},
 	}
@@ -999,10 +1000,10 @@ func TestJSON(t *testing.T) { //nolint:tparallel // steps of one account
 		code   int
 		want   string // contained in the error message
 	}{
-		{name: "refused", do: release.Rollback, events: []string{"step"}, code: release.CodeSettings, want: "is not deployed"},
+		{name: "refused", do: release.Rollback, events: []string{"step"}, code: exitcode.Settings, want: "is not deployed"},
 		{
 			name: "failed", do: release.Deploy, before: func() { a.Fail(changesettest.Create, "Api", "no such thing") },
-			events: []string{"step", "note", "plan", "resource", "stack"}, code: release.CodeFailed, want: "no such thing",
+			events: []string{"step", "note", "plan", "resource", "stack"}, code: exitcode.Failed, want: "no such thing",
 		},
 		{name: "deployed", do: release.Deploy, events: []string{"step", "note", "plan", "resource", "stack", "result"}},
 		{name: "status", do: release.Status, events: []string{"step", "result"}},
@@ -1066,27 +1067,27 @@ func TestFaults(t *testing.T) { //nolint:tparallel // steps of one account
 	}{
 		{
 			name: "expired before the plan", set: func(a *account) { a.Fault("CreateChangeSet", changesettest.ExpiredToken()) },
-			code: release.CodeAccount, want: []string{"expired"},
+			code: exitcode.Account, want: []string{"expired"},
 		},
 		{
 			name: "expired before the execution",
 			set:  func(a *account) { a.Fault("ExecuteChangeSet", changesettest.ExpiredToken()) },
-			code: release.CodeAccount,
+			code: exitcode.Account,
 			want: []string{"expired"},
 		},
 		{
 			name: "expired while watching", set: watching(changesettest.ExpiredToken()),
-			code: release.CodeAccount, want: []string{"expired", "continues in AWS"}, next: "nothing to change",
+			code: exitcode.Account, want: []string{"expired", "continues in AWS"}, next: "nothing to change",
 		},
 		{
 			name: "no permission to plan", set: func(a *account) {
 				a.Fault("CreateChangeSet", changesettest.AccessDenied("cloudformation:CreateChangeSet"))
 			},
-			code: release.CodeAccount, want: []string{"cloudformation:CreateChangeSet", "docs/deploy.md"},
+			code: exitcode.Account, want: []string{"cloudformation:CreateChangeSet", "docs/deploy.md"},
 		},
 		{
 			name: "no permission to watch", set: watching(changesettest.AccessDenied("cloudformation:DescribeStackEvents")),
-			code: release.CodeAccount, want: []string{"cloudformation:DescribeStackEvents"}, next: "nothing to change",
+			code: exitcode.Account, want: []string{"cloudformation:DescribeStackEvents"}, next: "nothing to change",
 		},
 		{name: "throttled", set: func(a *account) {
 			a.Fault("CreateChangeSet", changesettest.Throttling())
@@ -1143,7 +1144,7 @@ func TestPermissionIsMissing(t *testing.T) {
 				"User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
 			}
 		})
-		a.fail(t, release.Deploy, release.CodeAccount, []string{tt.action, "docs/deploy.md"})
+		a.fail(t, release.Deploy, exitcode.Account, []string{tt.action, "docs/deploy.md"})
 	}
 	a.succeed(t, release.Deploy)
 	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
@@ -1190,15 +1191,15 @@ func TestSmokeAfterDeployment(t *testing.T) {
 	stage.Config.SetKeepAlivesEnabled(false)
 	smoke := func(s *release.Settings) { s.Smoke, s.InvokeURL = true, stage.URL+"/{ApiId}/{StageName}" }
 	write(t, a.root+"/deploy/stages/test.yaml", []byte("parameters: {Authorization: API_KEY}"))
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"the stage is deployed, but does not work", "418"}, smoke)
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"the stage is deployed, but does not work", "418"}, smoke)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
 	if got := <-requests; !regexp.MustCompile(`^/` + stackName + `-Api-\d+/test/users/\S+ the-key$`).MatchString(got) {
 		t.Errorf("requests to the stage: %q", got)
 	}
 	setCode(t, a.root, "get", "second")
-	a.fail(t, release.Deploy, release.CodeFailed, []string{"Roll back with STAGE=test ", "go tool mage rollback"}, smoke)
-	a.fail(t, release.Smoke, release.CodeFailed, []string{"418"}, smoke)
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"Roll back with STAGE=test ", "go tool mage rollback"}, smoke)
+	a.fail(t, release.Smoke, exitcode.Failed, []string{"418"}, smoke)
 
 	write(t, a.root+"/deploy/stages/test.yaml", []byte(
 		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}",

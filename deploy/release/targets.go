@@ -18,6 +18,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -122,7 +123,7 @@ func function(ctx context.Context, s *session, name string) error {
 	}
 	f, ok := functions[name]
 	if !ok {
-		return WithCode(CodeSettings, fmt.Errorf("there is no function %q: want one of %s",
+		return exitcode.With(exitcode.Settings, fmt.Errorf("there is no function %q: want one of %s",
 			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
 	now, err := s.deployed(ctx)
@@ -214,9 +215,9 @@ func rollback(ctx context.Context, s *session) error {
 func (s *session) checkPrevious(now *current) error {
 	switch {
 	case now == nil || now.record.Number == 0:
-		return WithCode(CodeSettings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.stage.Name))
+		return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.stage.Name))
 	case now.record.Previous == "":
-		return WithCode(CodeSettings, fmt.Errorf("release %d of stage %s is the first: there is no previous release",
+		return exitcode.With(exitcode.Settings, fmt.Errorf("release %d of stage %s is the first: there is no previous release",
 			now.record.Number, s.stage.Name))
 	default:
 		return nil
@@ -260,7 +261,7 @@ func Smoke(ctx context.Context, settings Settings) error {
 			return err
 		}
 		if s.lacksToken(now) {
-			return WithCode(CodeSettings,
+			return exitcode.With(exitcode.Settings,
 				fmt.Errorf("stage %s requires an ID token of its user pool: set TOKEN", s.stage.Name))
 		}
 		return s.smoke(ctx, now)
@@ -301,7 +302,7 @@ func Template(ctx context.Context, settings Settings, out io.Writer) error {
 func printTemplate(ctx context.Context, settings Settings, out io.Writer) error {
 	s := &session{Settings: settings}
 	if err := s.load(); err != nil {
-		return WithCode(CodeSettings, err)
+		return exitcode.With(exitcode.Settings, err)
 	}
 	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
