@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // signingService is the service name of API Gateway in signatures.
@@ -40,7 +40,7 @@ func IAM(credentials aws.CredentialsProvider, region string) func(*http.Request)
 			return fmt.Errorf("sign: read the request body: %w", err)
 		}
 		// For API Gateway, the canonical path is escaped twice, which is the signer's default.
-		err = v4.NewSigner().SignHTTP(request.Context(), keys, request, hash, signingService, region, time.Now())
+		err = signer.NewSigner().SignHTTP(request.Context(), keys, request, hash, signingService, region, time.Now())
 		if err != nil {
 			return fmt.Errorf("sign: %w", err)
 		}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestIAM(t *testing.T) {
 		var dates []string
 		keys := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			dates = append(dates, time.Now().UTC().Format("20060102T150405Z"))
-			id := "AKIA-" + string('0'+rune(len(dates)))
+			id := fmt.Sprintf("AKIA-%d", len(dates))
 			return aws.Credentials{AccessKeyID: id, SecretAccessKey: "secret", SessionToken: "token of " + id}, nil
 		})
 		c := newClient(t, s, client.WithAuthorization(client.IAM(keys, "eu-west-1")))
