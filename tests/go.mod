@@ -19,6 +19,7 @@ require (
 	github.com/userrequestapi/userdata/deploy v0.0.0
 	github.com/userrequestapi/userdata/shared v0.0.0-00010101000000-000000000000
 	go.uber.org/goleak v1.3.0
+	golang.org/x/mod v0.42.0
 )
 
 require (

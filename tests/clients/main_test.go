@@ -1,6 +1,6 @@
-// Package clients_test runs clients of the API document against the local stack: the Go client, one in TypeScript, and
-// the collections of requests in docs/api. A client of package stacktest forwards their requests and checks the
-// responses against the document.
+// Package clients_test runs clients of the API document against the local stack: the Go client, one in TypeScript, the
+// programs in docs/call.md, and the collections of requests in docs/api. A client of package stacktest forwards their
+// unsigned requests and checks the responses against the document.
 package clients_test
 
 import (

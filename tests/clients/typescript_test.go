@@ -8,6 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -18,15 +19,10 @@ func TestTypeScript(t *testing.T) {
 	const folder = "typescript"
 	env := packages(t, folder)
 	dir := t.TempDir()
-	for _, name := range []string{"package.json", "tsconfig.json", "users.ts"} {
-		write(t, read(t, folder, name), dir, name)
-	}
-	if err := os.Symlink(env.Path(), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
+	write(t, read(t, folder, "users.ts"), dir, "users.ts")
 	write(t, document(t).JSON(), dir, "openapi.json")
 	run(t, dir, nil, env.Program("openapi-typescript"), "openapi.json", "--output", "schema.d.ts")
-	run(t, dir, nil, env.Program("tsc"))
+	compile(t, env, dir)
 
 	w := watch(t, stacktest.Start(t))
 	const want = `created once: true
@@ -38,4 +34,16 @@ deleted: Ada Lovelace, Grace Hopper, Katherine Johnson
 	if d := gocmp.Diff(want, run(t, dir, nil, "node", "users.js", w.url)); d != "" {
 		t.Errorf("the client printed (-want +got):\n%s", d)
 	}
+}
+
+// compile compiles the TypeScript files in dir with the packages in env and options of tsc.
+func compile(t *testing.T, env *tools.Env, dir string, options ...string) {
+	t.Helper()
+	for _, name := range []string{"package.json", "tsconfig.json"} {
+		write(t, read(t, "typescript", name), dir, name)
+	}
+	if err := os.Symlink(env.Path(), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, nil, env.Program("tsc"), options...)
 }

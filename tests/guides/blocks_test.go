@@ -49,6 +49,10 @@ func TestBlocks(t *testing.T) {
 					if !json.Valid([]byte(b.text)) {
 						t.Error("invalid JSON")
 					}
+				case "go", "ts", "python":
+					if p.name != "docs/call.md" || !slices.Contains(programs(), b.section) {
+						t.Error("want no program except those in docs/call.md, which package clients_test runs")
+					}
 				case "mermaid":
 					if first, _, _ := strings.Cut(b.text, "\n"); p.name != "docs/architecture.md" || first != "flowchart LR" {
 						t.Error("want no diagram except the flowchart in docs/architecture.md, which the static site renders")
