@@ -81,7 +81,7 @@ func sendAll(t *testing.T, s *stacktest.Stack, id string) map[string]stacktest.R
 func processes(s *stacktest.Stack) map[int]bool {
 	pids := map[int]bool{}
 	for _, name := range s.Functions {
-		for _, e := range s.Host.Environments(name) {
+		for _, e := range s.Environments(name) {
 			pids[e.PID] = true
 		}
 	}

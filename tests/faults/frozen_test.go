@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -79,7 +78,7 @@ func TestFrozen_Blackholed(t *testing.T) {
 	const idle = 5 * time.Second // idleTimeout of package userdata
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	frozen := map[string]lambda.Environment{}
+	frozen := map[string]stacktest.Environment{}
 	for _, r := range requests("a") {
 		if _, ok := frozen[r.function]; !ok {
 			frozen[r.function] = freeze(t, s, r.function)
@@ -119,11 +118,11 @@ func operations(p *unreliable.Database) []string {
 }
 
 // freeze waits until the single execution environment of a function is idle, then stops it as Lambda does.
-func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environment {
+func freeze(t *testing.T, s *stacktest.Stack, function string) stacktest.Environment {
 	t.Helper()
-	var environment lambda.Environment
+	var environment stacktest.Environment
 	testenv.Eventually(t, "one idle execution environment", func() bool {
-		all := s.Host.Environments(s.Functions[function])
+		all := s.Environments(s.Functions[function])
 		if len(all) != 1 || all[0].Busy {
 			return false
 		}
@@ -145,12 +144,12 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) lambda.Environmen
 }
 
 // sendThawing sends a request to a frozen execution environment, and thaws it when the request has arrived.
-func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen lambda.Environment) stacktest.Response {
+func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen stacktest.Environment) stacktest.Response {
 	t.Helper()
 	response := make(chan stacktest.Response)
 	go func() { response <- r.send(t, s) }()
 	testenv.Eventually(t, "request", func() bool {
-		all := s.Host.Environments(s.Functions[r.function])
+		all := s.Environments(s.Functions[r.function])
 		return len(all) == 1 && all[0].Busy
 	})
 	if err := syscall.Kill(frozen.PID, syscall.SIGCONT); err != nil {

@@ -170,7 +170,7 @@ func (r *runner) killUntil(t *testing.T, end time.Time, source *rand.Rand) {
 		<-ticker.C
 		var busy []int
 		for _, name := range r.stack.Functions {
-			for _, e := range r.stack.Host.Environments(name) {
+			for _, e := range r.stack.Environments(name) {
 				if e.Busy {
 					busy = append(busy, e.PID)
 				}

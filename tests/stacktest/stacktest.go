@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -300,6 +301,36 @@ func (s *Stack) Lines() []string {
 		}
 	}
 	return lines
+}
+
+// Environment is an execution environment of a function.
+type Environment struct {
+	PID  int
+	Busy bool // executes an invocation
+}
+
+// Environments returns the running execution environments of a function that have received an invocation. function is
+// its name.
+func (s *Stack) Environments(function string) []Environment {
+	busy := map[int]bool{}
+	for _, event := range s.Events() {
+		if event.Function != function {
+			continue
+		}
+		switch event.Record.(type) {
+		case lambda.InvocationStart:
+			busy[event.PID] = true
+		case lambda.Report:
+			busy[event.PID] = false
+		}
+	}
+	var running []Environment
+	for _, pid := range slices.Sorted(maps.Keys(busy)) {
+		if syscall.Kill(pid, 0) == nil {
+			running = append(running, Environment{PID: pid, Busy: busy[pid]})
+		}
+	}
+	return running
 }
 
 // logFailures logs the functions' errors for a failed test.

@@ -32,9 +32,8 @@ const (
 	phaseInvoke = "invoke" // retry of a failed init within the invocation; limited by its timeout
 )
 
-// shutdownTimeout limits the Shutdown phase of a function with an internal extension ("Lambda execution environment
-// lifecycle"). It also limits how long a runtime may take to exit after it reported an init error.
-const shutdownTimeout = 500 * time.Millisecond
+// exitTimeout limits how long a runtime may take to exit after it reported an init error.
+const exitTimeout = 500 * time.Millisecond
 
 // debuggerTimeout is the time from SIGTERM to SIGKILL for a debugger. It must be long enough for the debugger to stop
 // the function, which may run in another process group.
@@ -90,7 +89,7 @@ type environment struct {
 	invocations chan *invocation // invocations to start
 	ended       chan struct{}    // closed when run returns
 
-	pid       int  // guarded by Host.mu
+	pid       int  // 0 until the process starts; written by run, with Host.mu held
 	responded bool // guarded by Host.mu
 
 	// Set before run starts, then owned by run.
@@ -99,21 +98,20 @@ type environment struct {
 	invocation   *invocation    // nil when idle
 	predecessors []*environment // must have ended before the process starts
 
-	process    *process.Process
-	output     *output
-	state      state
-	next       chan<- apiResponse // receives the response to the pending GET /invocation/next
-	extensions map[string]string  // names of registered extensions by identifier
-	timer      *time.Timer
-	initStart  time.Time
-	initEnd    time.Time     // zero while init runs
-	initTime   time.Duration // reported with the first invocation
-	cold       bool          // until the first invocation has ended
-	expired    time.Time     // when the init or the invocation timed out; zero if it did not
-	initError  *failure      // reported by the runtime
-	failed     *failure      // reported by the runtime for the current invocation
-	memory     int           // peak resident memory, in bytes
-	done       bool
+	process   *process.Process
+	output    *output
+	state     state
+	next      chan<- apiResponse // receives the response to the pending GET /invocation/next
+	timer     *time.Timer
+	initStart time.Time
+	initEnd   time.Time     // zero while init runs
+	initTime  time.Duration // reported with the first invocation
+	cold      bool          // until the first invocation has ended
+	expired   time.Time     // when the init or the invocation timed out; zero if it did not
+	initError *failure      // reported by the runtime
+	failed    *failure      // reported by the runtime for the current invocation
+	memory    int           // peak resident memory, in bytes
+	done      bool
 }
 
 // newEnvironment returns an environment, to be started by Host.add. If inv is not nil, it is the first invocation.
@@ -130,7 +128,6 @@ func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
 		invocation:  inv,
 		state:       stateStarted,
 		cold:        true,
-		extensions:  make(map[string]string),
 	}
 }
 
@@ -319,14 +316,14 @@ func (e *environment) handleResponse(requestID string, body []byte, failed *fail
 	responses <- accepted
 }
 
-// handleInitError handles POST /init/error. It terminates a runtime that does not exit within shutdownTimeout.
+// handleInitError handles POST /init/error. It terminates a runtime that does not exit within exitTimeout.
 func (e *environment) handleInitError(failed *failure, responses chan<- apiResponse) {
 	if e.state != stateStarted {
 		responses <- forbiddenTransition(e.state, stateInitError)
 		return
 	}
 	e.state, e.initError = stateInitError, failed
-	if wait := min(shutdownTimeout, time.Until(e.initStart.Add(e.initLimit()))); wait > 0 {
+	if wait := min(exitTimeout, time.Until(e.initStart.Add(e.initLimit()))); wait > 0 {
 		e.timer.Reset(wait)
 	}
 	responses <- apiResponse{status: http.StatusAccepted, body: []byte(`{"status":"OK"}`)}
@@ -350,7 +347,7 @@ func (e *environment) handleTimeout() {
 		}
 		return
 	}
-	e.expired = time.Now() // before terminate, which may take up to shutdownTimeout
+	e.expired = time.Now() // before terminate, which takes time for a debugger
 	e.updateMemory()
 	e.terminate()
 	switch {
@@ -448,17 +445,14 @@ func (e *environment) shutdown() {
 	}
 }
 
-// terminate ends the process. Only functions with an extension get SIGTERM ("Lambda Extensions API", shutdown phase).
-// Errors are ignored: a signal fails only if the process has ended.
+// terminate ends the process. Errors are ignored: a signal fails only if the process has ended.
 func (e *environment) terminate() {
-	switch {
-	case e.process == nil: // not started yet
+	if e.process == nil { // not started yet
 		return
-	case len(e.function.Debugger) > 0:
+	}
+	if len(e.function.Debugger) > 0 {
 		_ = e.process.Stop(debuggerTimeout)
-	case len(e.extensions) > 0:
-		_ = e.process.Stop(shutdownTimeout)
-	default:
+	} else {
 		_ = e.process.Kill()
 	}
 	e.output.finish()
@@ -524,7 +518,7 @@ func (e *environment) tracing() *Tracing {
 func (e *environment) log(record Record) {
 	from := e.invocation.origin()
 	e.host.log(Event{
-		Time: time.Now(), Function: e.function.Name, LogStream: e.logStream,
+		Time: time.Now(), Function: e.function.Name, LogStream: e.logStream, PID: e.pid,
 		RequestID: from.requestID, TraceID: from.traceID, Record: record,
 	})
 }

@@ -19,6 +19,7 @@ type Event struct {
 	Time      time.Time
 	Function  string // function name
 	LogStream string // of the execution environment
+	PID       int    // of its process; 0 in the function's own lines and before the process starts
 	RequestID string // of the invocation; "" if the event belongs to none
 	TraceID   string // of the invocation's X-Ray trace; "" if it has none
 	Record    Record

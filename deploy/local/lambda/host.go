@@ -11,7 +11,7 @@
 // [Host.Update] replaces functions without interrupting invocations. [Function].Debugger runs a function under a
 // debugger. Idle environments end after [Options].IdleTimeout.
 //
-// Differences from Lambda: memory is measured but not limited, CPU does not scale with it, and idle environments are
+// Differences from Lambda: there is no Extensions API, memory is measured but not limited, CPU does not scale with it, and idle environments are
 // not frozen. The caller decides whether a trace is sampled; a trace without a decision is not.
 package lambda
 
@@ -97,14 +97,6 @@ type Options struct {
 	// Trace, if not nil, is called once for each invocation, after its last event. Rejected requests are included,
 	// except for those to an unknown function or a closed host. Calls of Trace and Log do not overlap.
 	Trace func(Invocation)
-}
-
-// Environment describes an execution environment.
-type Environment struct {
-	ID        string
-	PID       int // 0 until the process starts
-	LogStream string
-	Busy      bool // starting, executing an invocation, or not yet ready for the next one
 }
 
 // Error is an error of Lambda's Invoke API. The function was not run.
@@ -538,29 +530,8 @@ func (fn *function) notifyWaiters() {
 	fn.changed = make(chan struct{})
 }
 
-// Environments returns the execution environments of a function, sorted by id. It includes those that [Host.Update] is
-// about to end.
-func (h *Host) Environments(function string) []Environment {
-	name, _, err := h.resolve(function)
-	if err != nil {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var list []Environment
-	for _, e := range h.environments {
-		if e.function.Name == name {
-			idle := slices.Contains(e.function.idle, e)
-			list = append(list, Environment{ID: e.id, PID: e.pid, LogStream: e.logStream, Busy: !idle})
-		}
-	}
-	slices.SortFunc(list, func(a, b Environment) int { return strings.Compare(a.ID, b.ID) })
-	return list
-}
-
-// Close ends every environment, with a graceful shutdown if the function has registered an extension. Running
-// invocations return [ErrClosed]. When Close returns, all processes and goroutines have ended. Further calls return the
-// same error.
+// Close ends every environment. Running invocations return [ErrClosed]. When Close returns, all processes and
+// goroutines have ended. Further calls return the same error.
 func (h *Host) Close() error { return h.close() }
 
 func (h *Host) shutdown() error {

@@ -8,14 +8,14 @@ import (
 	"net/http"
 )
 
-// apiResponse is a response of the Runtime API or the Extensions API.
+// apiResponse is a response of the Runtime API.
 type apiResponse struct {
 	status int
 	header http.Header // in addition to Content-Type
 	body   []byte
 }
 
-// routes returns the handler of both APIs for all environments. The first path segment is the id of the environment.
+// routes returns the handler of the Runtime API for all environments. The first path segment is the id of the environment.
 func (h *Host) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(method, path string, handler func(*environment, http.ResponseWriter, *http.Request)) {
@@ -34,8 +34,6 @@ func (h *Host) routes() http.Handler {
 	handle("POST", "2018-06-01/runtime/invocation/{id}/response", (*environment).serveResponse)
 	handle("POST", "2018-06-01/runtime/invocation/{id}/error", (*environment).serveError)
 	handle("POST", "2018-06-01/runtime/init/error", (*environment).serveInitError)
-	handle("POST", "2020-01-01/extension/register", (*environment).serveRegister)
-	handle("GET", "2020-01-01/extension/event/next", (*environment).serveExtensionNext)
 	return mux
 }
 

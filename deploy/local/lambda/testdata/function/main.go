@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"os"
 	"os/exec"
@@ -99,51 +98,29 @@ func sendInvalidRequests(ctx context.Context) ([]byte, error) {
 	lc, _ := lambdacontext.FromContext(ctx)
 	const unknown = "/2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 	own := "/2018-06-01/runtime/invocation/" + lc.AwsRequestID
-	err := printResponses([]call{
+	for _, c := range []call{
 		{method: "GET", path: "/2018-06-01/runtime/invocation/next"},
 		{method: "POST", path: unknown + "/response"},
 		{method: "POST", path: unknown + "/error"},
 		{method: "POST", path: "/2018-06-01/runtime/init/error"},
-		{method: "POST", path: "/2020-01-01/extension/register", header: "Lambda-Extension-Name", value: "x", body: "{}"},
-		{method: "GET", path: "/2020-01-01/extension/event/next"},
+		{method: "POST", path: "/2020-01-01/extension/register", body: "{}"},
 		{method: "GET", path: "/2018-06-01/runtime/nothing"},
 		{method: "POST", path: "/2018-06-01/runtime/invocation/next"},
 		{method: "POST", path: own + "/response", body: `{"events":[]}`},
 		{method: "POST", path: own + "/response"},
-	})
-	if err != nil {
-		return nil, err
+	} {
+		response, err := c.do()
+		if err != nil {
+			return nil, err
+		}
+		fmt.Println(response)
 	}
 	os.Exit(1)
 	return nil, nil
 }
 
-// extensions sends the requests of the Extensions API that do not block, and prints the responses.
-func extensions() error {
-	const register, name = "/2020-01-01/extension/register", "Lambda-Extension-Name"
-	return printResponses([]call{
-		{method: "POST", path: register, body: `{"events":[]}`},
-		{method: "POST", path: register, header: name, value: "x", body: `{`},
-		{method: "POST", path: register, header: name, value: "x", body: `{"events":["SHUTDOWN"]}`},
-		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
-		{method: "POST", path: register, header: name, value: "x", body: `{"events":[]}`},
-		{method: "GET", path: "/2020-01-01/extension/event/next", header: "Lambda-Extension-Identifier", value: "unknown"},
-	})
-}
-
-// call is a request to the Runtime API or the Extensions API.
-type call struct{ method, path, header, value, body string }
-
-func printResponses(calls []call) error {
-	for _, c := range calls {
-		response, err := c.do()
-		if err != nil {
-			return err
-		}
-		fmt.Println(response)
-	}
-	return nil
-}
+// call is a request to the Runtime API.
+type call struct{ method, path, body string }
 
 // do sends the request and returns the status code and the body of the response.
 func (c call) do() (string, error) {
@@ -151,9 +128,6 @@ func (c call) do() (string, error) {
 	req, err := http.NewRequestWithContext(context.Background(), c.method, url, strings.NewReader(c.body))
 	if err != nil {
 		return "", err
-	}
-	if c.header != "" {
-		req.Header.Set(c.header, c.value)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -165,7 +139,6 @@ func (c call) do() (string, error) {
 
 func main() {
 	fmt.Println("init")
-	var options []lambda.Option
 	switch init := os.Getenv("INIT"); init {
 	case "exit":
 		os.Exit(7)
@@ -185,19 +158,8 @@ func main() {
 			os.Exit(1)
 		}
 		hang()
-	case "extensions":
-		if err := extensions(); err != nil {
-			log.Fatal(err)
-		}
-	case "sigterm":
-		options = append(options, lambda.WithEnableSIGTERM(func() {
-			fmt.Println("got SIGTERM")
-			os.Exit(0)
-		}))
-	case "ignore SIGTERM":
-		options = append(options, lambda.WithEnableSIGTERM(func() { fmt.Println("ignored SIGTERM") }))
 	}
-	lambda.StartWithOptions(&handler{}, options...)
+	lambda.Start(&handler{})
 }
 
 // hang sleeps forever. Blocking on an empty select would end the process with a deadlock error.
