@@ -11,8 +11,9 @@
 // [Host.Update] replaces functions without interrupting invocations. [Function].Debugger runs a function under a
 // debugger. Idle environments end after [Options].IdleTimeout.
 //
-// Differences from Lambda: there is no Extensions API, memory is measured but not limited, CPU does not scale with it, and idle environments are
-// not frozen. The caller decides whether a trace is sampled; a trace without a decision is not.
+// Differences from Lambda: there is no Extensions API, memory is measured but not limited, CPU does not scale with it,
+// and idle environments are not frozen. The caller decides whether a trace is sampled; a trace without a decision is
+// not.
 package lambda
 
 import (
@@ -36,12 +37,7 @@ import (
 )
 
 const (
-	defaultAccountID       = "000000000000"
-	defaultRegion          = "us-east-1"
-	defaultXRayDaemon      = "127.0.0.1:2000"
 	defaultMaxEnvironments = 10
-	defaultMemoryMB        = 128             // Lambda's default
-	defaultTimeout         = 3 * time.Second // Lambda's default
 	defaultInitTimeout     = 10 * time.Second
 	debugTimeout           = 24 * time.Hour // of the init and the invocations of a function with a debugger
 
@@ -63,12 +59,12 @@ type Function struct {
 	Name        string            // function name, such as "UserRequestAPI-get"
 	Bootstrap   string            // path of the binary; its folder is the task root and the working directory
 	Environment map[string]string // environment variables; names reserved by Lambda are an error
-	MemoryMB    int               // reported, not enforced; 0 means 128
-	Timeout     time.Duration     // of one invocation; 0 means 3 s
+	MemoryMB    int               // reported, not enforced
+	Timeout     time.Duration     // of one invocation
 	Concurrency *int              // reserved concurrency: maximum environments; nil means Options.MaxEnvironments
 	Handler     string            // value of _HANDLER; "" means "bootstrap"
 	Tracing     bool              // whether REPORT names the X-Ray trace of a sampled invocation
-	LogGroup    string            // name of the log group; "" means /aws/lambda/<Name>
+	LogGroup    string            // name of the log group
 	LogFormat   string            // AWS_LAMBDA_LOG_FORMAT: "JSON" or "Text"; not set if empty
 	LogLevel    string            // AWS_LAMBDA_LOG_LEVEL, such as "WARN"; not set if empty
 	// Revision identifies the content of Bootstrap, for example by a hash. [Host.Update] replaces a function whose
@@ -81,11 +77,11 @@ type Function struct {
 	Debugger []string
 }
 
-// Options configures a [Host]. The zero value is usable.
+// Options configures a [Host].
 type Options struct {
-	AccountID         string        // in ARNs; "" means 000000000000
-	Region            string        // "" means us-east-1
-	XRayDaemonAddress string        // host:port, passed to the functions; "" means 127.0.0.1:2000
+	AccountID         string        // in ARNs
+	Region            string        // of the functions
+	XRayDaemonAddress string        // host:port, passed to the functions
 	MaxEnvironments   int           // maximum environments of a function without Concurrency; 0 means 10
 	InitTimeout       time.Duration // limit of the init phase; 0 means 10 s, as on Lambda
 	// IdleTimeout is how long an environment waits for an invocation before it ends; 0 means no limit. The most
@@ -103,7 +99,6 @@ type Options struct {
 type Error struct {
 	Status  int    // HTTP status code
 	Type    string // exception name, such as "TooManyRequestsException"
-	Reason  string // of a TooManyRequestsException
 	Message string
 }
 
@@ -149,16 +144,18 @@ type function struct {
 // Start validates the functions and starts serving the Runtime API. Processes start with the first invocation, except
 // for functions with a debugger.
 func Start(functions []Function, opts Options) (*Host, error) {
+	opts.MaxEnvironments = cmp.Or(opts.MaxEnvironments, defaultMaxEnvironments)
+	opts.InitTimeout = cmp.Or(opts.InitTimeout, defaultInitTimeout)
 	h := &Host{
-		opts:         opts.withDefaults(),
+		opts:         opts,
 		served:       make(chan error, 1),
 		closing:      make(chan struct{}),
 		environments: make(map[string]*environment),
 	}
-	if _, _, err := net.SplitHostPort(h.opts.XRayDaemonAddress); err != nil {
+	if _, _, err := net.SplitHostPort(opts.XRayDaemonAddress); err != nil {
 		return nil, fmt.Errorf("X-Ray daemon address: %w", err)
 	}
-	configured, err := newFunctions(functions, h.opts)
+	configured, err := newFunctions(functions, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -215,15 +212,6 @@ func (h *Host) setFunctions(configured map[string]*function) {
 	}
 }
 
-func (o Options) withDefaults() Options {
-	o.AccountID = cmp.Or(o.AccountID, defaultAccountID)
-	o.Region = cmp.Or(o.Region, defaultRegion)
-	o.XRayDaemonAddress = cmp.Or(o.XRayDaemonAddress, defaultXRayDaemon)
-	o.MaxEnvironments = cmp.Or(o.MaxEnvironments, defaultMaxEnvironments)
-	o.InitTimeout = cmp.Or(o.InitTimeout, defaultInitTimeout)
-	return o
-}
-
 func newFunctions(functions []Function, opts Options) (map[string]*function, error) {
 	configured := make(map[string]*function, len(functions))
 	for _, f := range functions {
@@ -240,10 +228,7 @@ func newFunctions(functions []Function, opts Options) (map[string]*function, err
 }
 
 func newFunction(f Function, opts Options) (*function, error) {
-	f.MemoryMB = cmp.Or(f.MemoryMB, defaultMemoryMB)
-	f.Timeout = cmp.Or(f.Timeout, defaultTimeout)
 	f.Handler = cmp.Or(f.Handler, "bootstrap")
-	f.LogGroup = cmp.Or(f.LogGroup, "/aws/lambda/"+f.Name)
 	f.Environment, f.Debugger = maps.Clone(f.Environment), slices.Clone(f.Debugger)
 	limit := opts.MaxEnvironments
 	if f.Concurrency != nil {
@@ -252,8 +237,8 @@ func newFunction(f Function, opts Options) (*function, error) {
 	if f.Name == "" || strings.ContainsAny(f.Name, ":/") {
 		return nil, errors.New("the name must be set and must not contain a colon or slash")
 	}
-	if f.MemoryMB < 0 || f.Timeout < 0 || limit < 0 {
-		return nil, errors.New("memory, timeout and concurrency must not be negative")
+	if f.MemoryMB <= 0 || f.Timeout <= 0 || limit < 0 {
+		return nil, errors.New("memory and timeout must be set, and no setting may be negative")
 	}
 	if err := checkVariables(f.Environment); err != nil {
 		return nil, err
@@ -422,18 +407,9 @@ func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 			return nil
 		default:
 			h.mu.Unlock()
-			return fn.throttled()
-		}
-	}
-}
+			return &Error{Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Message: "Rate Exceeded."}
 
-func (fn *function) throttled() error {
-	reason := "ConcurrentInvocationLimitExceeded"
-	if fn.Concurrency != nil {
-		reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-	}
-	return &Error{
-		Status: http.StatusTooManyRequests, Type: "TooManyRequestsException", Reason: reason, Message: "Rate Exceeded.",
+		}
 	}
 }
 

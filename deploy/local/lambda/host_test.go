@@ -78,7 +78,7 @@ func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
 	t.Helper()
 	h := &host{t: t}
 	f := lambda.Function{Name: function, Bootstrap: bootstrap, MemoryMB: 256, Timeout: time.Minute}
-	opts := lambda.Options{AccountID: "123456789012", Region: "eu-west-1", Log: func(e lambda.Event) {
+	opts := lambda.Options{AccountID: "123456789012", Region: "eu-west-1", XRayDaemonAddress: "127.0.0.1:2000", Log: func(e lambda.Event) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.events = append(h.events, e)
@@ -636,8 +636,7 @@ func TestInvoke_Concurrency(t *testing.T) {
 	testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == limit })
 	_, err := h.Invoke(t.Context(), function, "", nil)
 	var throttled *lambda.Error
-	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Type != "TooManyRequestsException" ||
-		throttled.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
+	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Type != "TooManyRequestsException" {
 		t.Errorf("error over the limit = %v, want 429", err)
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -754,7 +753,7 @@ func TestInvoke_AccountLimit(t *testing.T) {
 	testenv.Eventually(t, "the environment", func() bool { return len(h.Environments(function)) == 1 })
 	_, err := h.Invoke(t.Context(), function, "", nil)
 	var throttled *lambda.Error
-	if !errors.As(err, &throttled) || throttled.Status != 429 || throttled.Reason != "ConcurrentInvocationLimitExceeded" {
+	if !errors.As(err, &throttled) || throttled.Status != 429 {
 		t.Errorf("error = %v, want 429", err)
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -889,27 +888,30 @@ func TestStart_Errors(t *testing.T) {
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct {
-		name, want string
-		functions  []lambda.Function
-		opts       lambda.Options
-	}{
-		{"twice", "configured twice", []lambda.Function{{Name: "a", Bootstrap: bootstrap}, {Name: "a", Bootstrap: bootstrap}},
-			lambda.Options{}},
-		{"no name", "name must be set", []lambda.Function{{Bootstrap: bootstrap}}, lambda.Options{}},
-		{"no binary", "no such file", []lambda.Function{{Name: "a", Bootstrap: filepath.Join(folder, "b")}}, lambda.Options{}},
-		{"not executable", "not an executable", []lambda.Function{{Name: "a", Bootstrap: plain}}, lambda.Options{}},
-		{"folder", "not an executable", []lambda.Function{{Name: "a", Bootstrap: folder}}, lambda.Options{}},
-		{"negative timeout", "negative", []lambda.Function{{Name: "a", Bootstrap: bootstrap, Timeout: -1}}, lambda.Options{}},
-		{"reserved variable", "AWS_REGION is reserved", []lambda.Function{
-			{Name: "a", Bootstrap: bootstrap, Environment: map[string]string{"AWS_REGION": "x"}}}, lambda.Options{}},
-		{"daemon address", "X-Ray daemon", nil, lambda.Options{XRayDaemonAddress: "localhost"}},
+	valid := lambda.Function{Name: "a", Bootstrap: bootstrap, MemoryMB: 128, Timeout: time.Second}
+	changed := func(change func(*lambda.Function)) []lambda.Function {
+		f := valid
+		change(&f)
+		return []lambda.Function{f}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for want, functions := range map[string][]lambda.Function{
+		"configured twice":       {valid, valid},
+		"name must be set":       changed(func(f *lambda.Function) { f.Name = "" }),
+		"no such file":           changed(func(f *lambda.Function) { f.Bootstrap = filepath.Join(folder, "b") }),
+		plain + " is not an":     changed(func(f *lambda.Function) { f.Bootstrap = plain }),
+		folder + " is not":       changed(func(f *lambda.Function) { f.Bootstrap = folder }),
+		"timeout must be set":    changed(func(f *lambda.Function) { f.Timeout = 0 }),
+		"AWS_REGION is reserved": changed(func(f *lambda.Function) { f.Environment = map[string]string{"AWS_REGION": "x"} }),
+		"X-Ray daemon":           nil,
+	} {
+		t.Run(want, func(t *testing.T) {
 			t.Parallel()
-			if _, err := lambda.Start(tt.functions, tt.opts); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one that contains %q", err, tt.want)
+			opts := lambda.Options{XRayDaemonAddress: "127.0.0.1:2000"}
+			if functions == nil {
+				opts.XRayDaemonAddress = "localhost"
+			}
+			if _, err := lambda.Start(functions, opts); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v, want one that contains %q", err, want)
 			}
 		})
 	}

@@ -15,7 +15,7 @@ type apiResponse struct {
 	body   []byte
 }
 
-// routes returns the handler of the Runtime API for all environments. The first path segment is the id of the environment.
+// routes returns the handler of the Runtime API. The first path segment is the id of an environment.
 func (h *Host) routes() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(method, path string, handler func(*environment, http.ResponseWriter, *http.Request)) {

@@ -15,7 +15,6 @@ type Invocation struct {
 	Function  string // function name
 	ARN       string // as invoked, with the qualifier
 	RequestID string
-	LogStream string // of the environment that ran it; "" if none did
 
 	// TraceID, Parent and Sampled are the fields Root, Parent and Sampled of the invocation's X-Amzn-Trace-Id. If
 	// TraceID is empty, there are no segments.
@@ -46,24 +45,7 @@ type Invocation struct {
 type InvocationError struct {
 	Type    string // such as "Sandbox.Timedout", "TooManyRequestsException" or the type of a Go error
 	Message string // from Lambda; "" for an error of the function, whose message may contain personal data
-	Kind    ErrorKind
 }
-
-// ErrorKind is the kind of an [InvocationError].
-type ErrorKind string
-
-const (
-	// ErrorKindError means that the function reported an error or its process exited.
-	ErrorKindError ErrorKind = "error"
-	// ErrorKindTimeout means that the function exceeded its timeout.
-	ErrorKindTimeout ErrorKind = "timeout"
-	// ErrorKindThrottle means that the concurrency limit was reached.
-	ErrorKindThrottle ErrorKind = "throttle"
-	// ErrorKindRefused means that Lambda rejected the request for another reason, such as its size.
-	ErrorKindRefused ErrorKind = "refused"
-	// ErrorKindClosed means that the Host was closed.
-	ErrorKindClosed ErrorKind = "closed"
-)
 
 // traceContext is the trace context of an invocation. The zero value means no trace.
 type traceContext struct {
@@ -132,23 +114,17 @@ func (inv *invocation) record(status int, failed *InvocationError) Invocation {
 
 // refusedRecord returns the Invocation for a request rejected by Lambda.
 func (inv *invocation) refusedRecord(err *Error) Invocation {
-	kind := ErrorKindRefused
-	if err.Status == http.StatusTooManyRequests {
-		kind = ErrorKindThrottle
-	}
-	return inv.record(err.Status, &InvocationError{Type: err.Type, Message: err.Message, Kind: kind})
+	return inv.record(err.Status, &InvocationError{Type: err.Type, Message: err.Message})
 }
 
 // closedRecord returns the Invocation for an invocation ended by [Host.Close].
 func (inv *invocation) closedRecord() Invocation {
-	return inv.record(http.StatusInternalServerError,
-		&InvocationError{Type: "ServiceException", Message: ErrClosed.Error(), Kind: ErrorKindClosed})
+	return inv.record(http.StatusInternalServerError, &InvocationError{"ServiceException", ErrClosed.Error()})
 }
 
 // record returns the Invocation for the environment's current invocation.
 func (e *environment) record(failed *failure) Invocation {
 	r := e.invocation.record(http.StatusOK, nil)
-	r.LogStream = e.logStream
 	if !e.expired.IsZero() {
 		r.Ended = e.expired
 	}
@@ -159,7 +135,7 @@ func (e *environment) record(failed *failure) Invocation {
 		}
 	}
 	if failed != nil {
-		r.Error = &InvocationError{Type: failed.errorType, Message: failed.message, Kind: ErrorKind(failed.status)}
+		r.Error = &InvocationError{Type: failed.errorType, Message: failed.message}
 		r.Cause = failed.cause
 	}
 	return r

@@ -53,13 +53,13 @@ func TestTrace(t *testing.T) {
 	t.Parallel()
 	type invocationError = lambda.InvocationError
 	exited := func(message string) *invocationError {
-		return &invocationError{Type: "Runtime.ExitError", Message: "RequestId: <id> Error: " + message, Kind: lambda.ErrorKindError}
+		return &invocationError{Type: "Runtime.ExitError", Message: "RequestId: <id> Error: " + message}
 	}
 	timeout := &invocationError{
-		Type: "Sandbox.Timedout", Message: "RequestId: <id> Error: Task timed out after 3.00 seconds", Kind: lambda.ErrorKindTimeout,
+		Type: "Sandbox.Timedout", Message: "RequestId: <id> Error: Task timed out after 3.00 seconds",
 	}
 	rejected := func(errorType, message string) *invocationError {
-		return &invocationError{Type: errorType, Message: message, Kind: lambda.ErrorKindRefused}
+		return &invocationError{Type: errorType, Message: message}
 	}
 	tests := []struct {
 		name, payload string
@@ -74,27 +74,25 @@ func TestTrace(t *testing.T) {
 		{name: "cold", payload: `{"do":"echo"}`, status: 200, has: timestamps{init: true, started: true, responded: true}},
 		{name: "warm", payload: `{"do":"echo"}`, warm: true, status: 200, has: timestamps{started: true, responded: true}},
 		{name: "function error", payload: `{"do":"error","text":"no luck"}`, warm: true, status: 200,
-			err: &invocationError{Type: "errorString", Kind: lambda.ErrorKindError}, cause: "no luck",
+			err: &invocationError{Type: "errorString"}, cause: "no luck",
 			has: timestamps{started: true, responded: true}},
 		{name: "panic", payload: `{"do":"panic","text":"oh"}`, warm: true, status: 200,
-			err: &invocationError{Type: "string", Kind: lambda.ErrorKindError}, cause: "oh", has: timestamps{started: true, responded: true}},
+			err: &invocationError{Type: "string"}, cause: "oh", has: timestamps{started: true, responded: true}},
 		{name: "crash", payload: `{"do":"exit3"}`, warm: true, status: 200,
 			err: exited("Runtime exited with error: exit status 3"), has: timestamps{started: true}},
 		{name: "crash when cold", payload: `{"do":"kill"}`, status: 200,
 			err: exited("Runtime exited with error: signal: killed"), has: timestamps{init: true, started: true}},
 		{name: "timeout", payload: `{"do":"hang"}`, warm: true, status: 200, err: timeout, has: timestamps{started: true}},
 		{name: "response too large", payload: `{"do":"big","bytes":6291557}`, warm: true, status: 200,
-			err: &invocationError{Type: "Function.ResponseSizeTooLarge", Kind: lambda.ErrorKindError,
-				Message: "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
+			err: &invocationError{Type: "Function.ResponseSizeTooLarge", Message: "Response payload size exceeded maximum allowed payload size (6291556 bytes)."},
 			has: timestamps{started: true, responded: true}},
 		{name: "exit in init", payload: `{}`, init: "exit", status: 200,
 			err: exited("Runtime exited with error: exit status 7"), has: timestamps{init: true, started: true}},
 		{name: "error in init", payload: `{}`, init: "error", status: 200,
-			err: &invocationError{Type: "Settings", Kind: lambda.ErrorKindError}, has: timestamps{init: true, started: true}},
+			err: &invocationError{Type: "Settings"}, has: timestamps{init: true, started: true}},
 		{name: "timeout in init", payload: `{}`, init: "hang", status: 200, err: timeout, has: timestamps{init: true, started: true}},
 		{name: "invalid binary", payload: `{}`, bootstrap: "not a program", status: 200,
-			err: &invocationError{Type: "Runtime.InvalidEntrypoint", Message: "RequestId: <id> Error: .*exec format error",
-				Kind: lambda.ErrorKindError},
+			err: &invocationError{Type: "Runtime.InvalidEntrypoint", Message: "RequestId: <id> Error: .*exec format error"},
 			has: timestamps{init: true, started: true}},
 		{name: "not JSON", payload: `{`, status: 400, err: rejected("InvalidRequestContentException", "Could not parse request body into json")},
 		{name: "payload too large", payload: strings.Repeat(" ", 6291457), status: 413,
@@ -105,7 +103,7 @@ func TestTrace(t *testing.T) {
 			t.Parallel()
 			h := start(t, func(f *lambda.Function, o *lambda.Options) {
 				f.Environment = map[string]string{"INIT": tt.init}
-				if tt.err != nil && tt.err.Kind == lambda.ErrorKindTimeout {
+				if tt.err == timeout {
 					f.Timeout, o.InitTimeout = timeLimit, timeLimit
 				}
 				if tt.bootstrap != "" {
@@ -134,7 +132,7 @@ func TestTrace(t *testing.T) {
 			}
 			got := traced[before]
 			want := lambda.Invocation{
-				Function: function, ARN: arn, RequestID: got.RequestID, LogStream: got.LogStream,
+				Function: function, ARN: arn, RequestID: got.RequestID,
 				TraceID: traceID, Parent: parentID, Sampled: true,
 				LambdaSegment: got.LambdaSegment, FunctionSegment: got.FunctionSegment, Status: tt.status, Error: tt.err,
 			}
@@ -145,9 +143,6 @@ func TestTrace(t *testing.T) {
 				t.Errorf("invocation (-want +got):\n%s", diff)
 			}
 			checkIDs(t, got)
-			if (got.LogStream != "") != (tt.status == 200) {
-				t.Errorf("log stream = %q with status %d", got.LogStream, tt.status)
-			}
 			if (got.Cause != nil) != (tt.cause != "") || !strings.Contains(string(got.Cause), tt.cause) ||
 				got.Cause != nil && !json.Valid(got.Cause) {
 				t.Errorf("cause = %s, want one that contains %q", got.Cause, tt.cause)
@@ -203,8 +198,8 @@ func TestTrace_Throttled(t *testing.T) {
 	if len(traced) != 1 {
 		t.Fatalf("traced invocations = %+v", traced)
 	}
-	want := &lambda.InvocationError{Type: "TooManyRequestsException", Message: "Rate Exceeded.", Kind: lambda.ErrorKindThrottle}
-	if diff := cmp.Diff(want, traced[0].Error); diff != "" || traced[0].Status != 429 || traced[0].LogStream != "" {
+	want := &lambda.InvocationError{Type: "TooManyRequestsException", Message: "Rate Exceeded."}
+	if diff := cmp.Diff(want, traced[0].Error); diff != "" || traced[0].Status != 429 {
 		t.Errorf("invocation %+v, error (-want +got):\n%s", traced[0], diff)
 	}
 	checkIDs(t, traced[0])
@@ -249,7 +244,7 @@ func TestTrace_Closed(t *testing.T) {
 				t.Errorf("%d traced invocations, want %d", len(traced), cap(failed))
 			}
 			for _, i := range traced {
-				if i.Error == nil || i.Error.Kind != lambda.ErrorKindClosed || i.Status != 500 {
+				if i.Error == nil || i.Error.Type != "ServiceException" || i.Status != 500 {
 					t.Errorf("got %+v, %+v", i, i.Error)
 				}
 				checkTimestamps(t, i, timestamps{started: init == ""})
