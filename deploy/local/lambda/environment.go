@@ -1,14 +1,12 @@
 package lambda
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,15 +65,6 @@ type result struct {
 	payload       []byte
 	functionError string
 	err           error
-}
-
-// failure describes why an init or an invocation failed.
-type failure struct {
-	status    string // "error" or "timeout", as in platform.report
-	errorType string
-	message   string          // for traces; "" if the function wrote it
-	document  []byte          // error document for the caller
-	cause     json.RawMessage // X-Ray error cause reported by the runtime, or nil
 }
 
 // environment is an execution environment: a process and the goroutine (run) that owns it. That goroutine also handles
@@ -386,17 +375,6 @@ func (e *environment) handleExit() {
 	}
 }
 
-func exitMessage(p *process.Process) string {
-	if p.State().Success() {
-		return "Runtime exited without providing a reason"
-	}
-	status, ok := p.State().Sys().(syscall.WaitStatus)
-	if ok && status.Signaled() {
-		return "Runtime exited with error: signal: " + status.Signal().String() // no "(core dumped)"
-	}
-	return "Runtime exited with error: " + p.State().String()
-}
-
 // fail ends the environment and the invocation. It sends the result last, so that the caller's next invocation does not
 // count this environment against the limit.
 func (e *environment) fail(failed *failure) {
@@ -462,94 +440,4 @@ func (e *environment) terminate() {
 func (e *environment) end() {
 	e.done = true
 	e.host.remove(e)
-}
-
-// report logs the end of the invocation.
-func (e *environment) report(failed *failure) {
-	e.updateMemory()
-	if e.output != nil {
-		e.output.setOrigin(origin{}) // attributes pending output to this invocation
-	}
-	duration := min(time.Since(e.invocation.started), e.function.Timeout) // without the shutdown after a timeout
-	r := Report{
-		RequestID: e.invocation.id,
-		Status:    "success",
-		Metrics: ReportMetrics{
-			DurationMs: milliseconds(duration),
-			// Lambda bills the init of custom runtimes.
-			BilledDurationMs: int64((duration + e.initTime + time.Millisecond - 1) / time.Millisecond),
-			MemorySizeMB:     e.function.MemoryMB,
-			MaxMemoryUsedMB:  (e.memory + 1<<20 - 1) >> 20,
-			InitDurationMs:   milliseconds(e.initTime),
-		},
-		Tracing: e.tracing(),
-	}
-	if failed != nil {
-		r.Status, r.ErrorType = failed.status, failed.errorType
-		if failed.status == "timeout" {
-			r.ErrorType = ""
-		}
-	}
-	e.log(InvocationEnd{RequestID: e.invocation.id})
-	e.log(r)
-	e.host.trace(e.record(failed))
-	e.initTime, e.cold = 0, false
-}
-
-func (e *environment) initReport(failed *failure) InitReport {
-	return InitReport{
-		InitializationType: "on-demand",
-		Phase:              e.phase,
-		Status:             failed.status,
-		ErrorType:          failed.errorType,
-		Metrics:            InitReportMetrics{DurationMs: milliseconds(time.Since(e.initStart))},
-	}
-}
-
-// tracing returns the X-Ray part of the invocation's events, or nil if the invocation is not sampled.
-func (e *environment) tracing() *Tracing {
-	trace := e.invocation.trace
-	if !e.function.Tracing || !trace.sampled {
-		return nil
-	}
-	return &Tracing{SpanID: trace.functionSegment, Type: "X-Amzn-Trace-Id", Value: trace.header}
-}
-
-func (e *environment) log(record Record) {
-	from := e.invocation.origin()
-	e.host.log(Event{
-		Time: time.Now(), Function: e.function.Name, LogStream: e.logStream, PID: e.pid,
-		RequestID: from.requestID, TraceID: from.traceID, Record: record,
-	})
-}
-
-// updateMemory updates the peak of the process's resident memory.
-func (e *environment) updateMemory() {
-	if e.process != nil {
-		e.memory = max(e.memory, peakMemory(e.process.Pid()))
-	}
-}
-
-// invocationFailure returns a failure whose message names the invocation, as Lambda's own messages do.
-func (e *environment) invocationFailure(errorType, message string) *failure {
-	var id string
-	if e.invocation != nil {
-		id = e.invocation.id
-	}
-	return newFailure("error", errorType, fmt.Sprintf("RequestId: %s Error: %s", id, message))
-}
-
-func newFailure(status, errorType, message string) *failure {
-	return &failure{status: status, errorType: errorType, message: message, document: errorDocument(errorType, message)}
-}
-
-func errorDocument(errorType, message string) []byte {
-	document, err := json.Marshal(struct {
-		ErrorType    string `json:"errorType"`
-		ErrorMessage string `json:"errorMessage"`
-	}{errorType, message})
-	if err != nil {
-		panic(err) // unreachable: strings can always be encoded
-	}
-	return document
 }
