@@ -270,20 +270,12 @@ func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 				return nil
 			case <-e.ended: // exited while idle, or the function was replaced
 			}
-		case len(fn.Debugger) > 0 && len(fn.environments) > 0:
+		case len(fn.Debugger) > 0 && len(fn.environments) > 0 || fn.responded > 0 && mayWait:
 			changed := fn.changed
 			h.mu.Unlock()
 			select {
 			case <-changed:
 			case <-h.closing:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		case fn.responded > 0 && mayWait:
-			changed := fn.changed
-			h.mu.Unlock()
-			select {
-			case <-changed:
 			case <-reuseTimer.C:
 				mayWait = false
 			case <-ctx.Done():
