@@ -222,7 +222,10 @@ func TestNoResponse(t *testing.T) {
 	}
 	refusing := "http://" + listener.Addr().String()
 	_ = listener.Close()
-	resetting := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	resetting := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // otherwise the client may notice the reset while it sends the body
+		panic(http.ErrAbortHandler)
+	}))
 	t.Cleanup(resetting.Close)
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html><p>Welcome</html>")) }))
 	t.Cleanup(portal.Close)
