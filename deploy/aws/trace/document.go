@@ -1,5 +1,5 @@
 // Package trace parses and validates X-Ray segment documents ([Parse], [Validate]), assembles them into traces
-// ([Assemble]) and summarizes these ([Trace.Summary], [NewMap]).
+// ([New]) and summarizes these ([Trace.Summary], [NewMap]).
 package trace
 
 import (

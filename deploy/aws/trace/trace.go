@@ -21,23 +21,6 @@ type Span struct {
 	Children []*Span `json:"children,omitempty"` // by start time
 }
 
-// Assemble assembles documents into traces, in the order of each trace's first document.
-func Assemble(documents []Document) []*Trace {
-	byID := map[string][]Document{}
-	var ids []string
-	for _, d := range documents {
-		if _, ok := byID[d.TraceID]; !ok {
-			ids = append(ids, d.TraceID)
-		}
-		byID[d.TraceID] = append(byID[d.TraceID], d)
-	}
-	traces := make([]*Trace, 0, len(ids))
-	for _, id := range ids {
-		traces = append(traces, New(id, byID[id]))
-	}
-	return traces
-}
-
 // New assembles a trace from its documents in any order. An embedded subsegment is a child of its segment; any other
 // document is a child of its parent_id. Documents with the same ID are one span: a complete document takes precedence
 // over one in progress, otherwise the last one.

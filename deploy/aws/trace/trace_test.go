@@ -43,6 +43,23 @@ func documents(tb testing.TB, name string) []trace.Document {
 	return list
 }
 
+// assemble assembles documents into traces, in the order of each trace's first document.
+func assemble(documents []trace.Document) []*trace.Trace {
+	byID := map[string][]trace.Document{}
+	var ids []string
+	for _, d := range documents {
+		if byID[d.TraceID] == nil {
+			ids = append(ids, d.TraceID)
+		}
+		byID[d.TraceID] = append(byID[d.TraceID], d)
+	}
+	var traces []*trace.Trace
+	for _, id := range ids {
+		traces = append(traces, trace.New(id, byID[id]))
+	}
+	return traces
+}
+
 // outline returns an indented line for each span of a trace, with "?" for orphans.
 func outline(traced *trace.Trace) string {
 	var b strings.Builder
@@ -72,7 +89,7 @@ const created = `user-request-api-prod/prod (AWS::ApiGateway::Stage)
         Overhead
 `
 
-func TestAssemble(t *testing.T) {
+func TestNew(t *testing.T) {
 	t.Parallel()
 	d := documents(t, "create.json")
 	for name, order := range map[string][]trace.Document{
@@ -81,7 +98,7 @@ func TestAssemble(t *testing.T) {
 		"with duplicates": {d[1], d[0], d[1], d[3], d[2], d[0]},
 		"in progress":     append(slices.Clone(d), trace.Document{ID: d[3].ID, TraceID: d[3].TraceID, InProgress: true}),
 	} {
-		traces := trace.Assemble(order)
+		traces := assemble(order)
 		if len(traces) != 1 || traces[0].ID != d[0].TraceID {
 			t.Fatalf("%s: %d traces, want 1", name, len(traces))
 		}
@@ -89,16 +106,16 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if got := trace.Assemble(nil); len(got) != 0 {
+	if got := assemble(nil); len(got) != 0 {
 		t.Errorf("no documents: %v", got)
 	}
-	traces := trace.Assemble(append(documents(t, "timeout.json"), d...))
+	traces := assemble(append(documents(t, "timeout.json"), d...))
 	if len(traces) != 2 || traces[1].ID != d[0].TraceID {
 		t.Errorf("%d traces, want 2", len(traces))
 	}
 }
 
-func TestAssemble_InvalidParents(t *testing.T) {
+func TestNew_InvalidParents(t *testing.T) {
 	t.Parallel()
 	const id = "1-68a0c1d2-0123456789abcdef01234567"
 	segment := func(name, parent string, start float64, embedded ...trace.Document) trace.Document {
@@ -125,8 +142,8 @@ func TestAssemble_InvalidParents(t *testing.T) {
 	}
 }
 
-// TestAssemble_Deep assembles the worst case of a long chain, which must take about linear time.
-func TestAssemble_Deep(t *testing.T) {
+// TestNew_Deep assembles the worst case of a long chain, which must take about linear time.
+func TestNew_Deep(t *testing.T) {
 	t.Parallel()
 	const spans = 20_000
 	chain := make([]trace.Document, spans)
@@ -248,7 +265,7 @@ func TestSummary(t *testing.T) {
 func TestMap(t *testing.T) {
 	t.Parallel()
 	creation, timeout := documents(t, "create.json"), documents(t, "timeout.json")
-	traces := trace.Assemble(append(append(creation, timeout...),
+	traces := assemble(append(append(creation, timeout...),
 		trace.Document{ // throttled by Lambda: only the stage has a segment
 			Name: "user-request-api-prod/prod", ID: "1", TraceID: "1", Origin: "AWS::ApiGateway::Stage", StartTime: 1755365845, EndTime: 1755365847,
 			Error: true, Throttle: true,

@@ -230,7 +230,7 @@ func FuzzTrace(f *testing.F) {
 				count(d, d.TraceID)
 			}
 		}
-		traces := trace.Assemble(documents)
+		traces := assemble(documents)
 		for _, traced := range traces {
 			spans := map[string]bool{}
 			for _, s := range traced.Walk {
@@ -264,9 +264,9 @@ func BenchmarkValidate(b *testing.B) {
 	}
 }
 
-func BenchmarkAssemble(b *testing.B) {
+func BenchmarkNew(b *testing.B) {
 	list := documents(b, "create.json")
 	for b.Loop() {
-		trace.Assemble(list)[0].Summary()
+		assemble(list)[0].Summary()
 	}
 }

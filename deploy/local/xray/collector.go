@@ -4,6 +4,7 @@ package xray
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,12 +14,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
-// DefaultCapacity is the default of Capacity in [Options].
-const DefaultCapacity = 1000
-
 // Options of a [Collector].
 type Options struct {
-	Capacity int         // maximum number of traces; 0: DefaultCapacity
+	Capacity int         // maximum number of traces; 0: 1000
 	Forward  string      // host:port of an X-Ray daemon that receives a copy of every document; "": none
 	Refused  func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
 }
@@ -46,9 +44,7 @@ const (
 // Listen starts to receive documents on a free UDP port of 127.0.0.1, until Close. It returns an error if there is no
 // free port, or if Options.Forward is not a valid address.
 func Listen(o Options) (*Collector, error) {
-	if o.Capacity <= 0 {
-		o.Capacity = DefaultCapacity
-	}
+	o.Capacity = cmp.Or(o.Capacity, 1000)
 	if o.Refused == nil {
 		o.Refused = func(error) {}
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,158 +48,129 @@ type LineFilter struct {
 // 10ms), error, fault, throttle and cold (1 or 0), text, since (an RFC 3339 time, or an age such as 15m), and limit.
 // Empty parameters are ignored; unknown and invalid parameters are errors.
 func ParseFilter(query url.Values) (Filter, error) {
-	var f Filter
-	err := parse(query, map[string]func(string) error{
-		"method":    text(&f.Method),
-		"operation": text(&f.Operation),
-		"status":    status(&f.Status),
-		"text":      words(&f.Text),
-		"min":       duration(&f.MinDuration),
-		"max":       duration(&f.MaxDuration),
-		"error":     flag(&f.Error),
-		"fault":     flag(&f.Fault),
-		"throttle":  flag(&f.Throttle),
-		"cold":      flag(&f.ColdStart),
-		"since":     since(&f.Since),
-		"limit":     limit(&f.Limit),
-	})
-	return f, err
+	p := parser{query: maps.Clone(query)}
+	f := Filter{
+		Method:      read(&p, "method", text),
+		Operation:   read(&p, "operation", text),
+		Status:      read(&p, "status", status),
+		Text:        read(&p, "text", words),
+		MinDuration: read(&p, "min", duration),
+		MaxDuration: read(&p, "max", duration),
+		Error:       read(&p, "error", flag),
+		Fault:       read(&p, "fault", flag),
+		Throttle:    read(&p, "throttle", flag),
+		ColdStart:   read(&p, "cold", flag),
+		Since:       read(&p, "since", since),
+		Limit:       read(&p, "limit", limit),
+	}
+	return f, p.err()
 }
 
 // ParseLineFilter parses a filter from the query parameters trace, request, source, level, text, after (a sequence
 // number) and limit. Errors are those of [ParseFilter].
 func ParseLineFilter(query url.Values) (LineFilter, error) {
-	var f LineFilter
-	err := parse(query, map[string]func(string) error{
-		"trace":   words(&f.TraceID),
-		"request": text(&f.RequestID),
-		"source":  text(&f.Source),
-		"level":   level(&f.Level),
-		"text":    words(&f.Text),
-		"after":   sequence(&f.After),
-		"limit":   limit(&f.Limit),
-	})
-	return f, err
+	p := parser{query: maps.Clone(query)}
+	f := LineFilter{
+		TraceID:   read(&p, "trace", words),
+		RequestID: read(&p, "request", text),
+		Source:    read(&p, "source", text),
+		Level:     read(&p, "level", level),
+		Text:      read(&p, "text", words),
+		After:     read(&p, "after", sequence),
+		Limit:     read(&p, "limit", limit),
+	}
+	return f, p.err()
 }
 
-// parse parses each parameter with its function in parameters.
-func parse(query url.Values, parameters map[string]func(string) error) error {
-	var failures []error
-	for name, values := range query {
-		read, ok := parameters[name]
-		if !ok {
-			failures = append(failures, fmt.Errorf("unknown filter %q", name))
+// parser collects the errors of query parameters.
+type parser struct {
+	query    url.Values // that were not read yet
+	failures []error
+}
+
+// read parses a parameter. If it is repeated, the last value takes precedence.
+func read[T any](p *parser, name string, parse func(string) (T, error)) (parsed T) {
+	for _, value := range p.query[name] {
+		if value = strings.TrimSpace(value); value == "" {
 			continue
 		}
-		for _, value := range values {
-			if value = strings.TrimSpace(value); value == "" {
-				continue
-			}
-			if err := read(value); err != nil {
-				failures = append(failures, fmt.Errorf("%s=%s: %w", name, value, err))
-			}
+		var err error
+		if parsed, err = parse(value); err != nil {
+			p.failures = append(p.failures, fmt.Errorf("%s=%s: %w", name, value, err))
 		}
 	}
-	slices.SortFunc(failures, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(failures...)
+	delete(p.query, name)
+	return parsed
 }
 
-func text(to *string) func(string) error {
-	return func(value string) error {
-		*to = value
-		return nil
+func (p *parser) err() error {
+	for name := range p.query {
+		p.failures = append(p.failures, fmt.Errorf("unknown filter %q", name))
 	}
+	slices.SortFunc(p.failures, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(p.failures...)
 }
+
+func text(value string) (string, error) { return value, nil }
 
 // words parses a search: the words, or the trace ID if the value is an X-Amzn-Trace-Id header.
-func words(to *string) func(string) error {
-	return func(value string) error {
-		*to = cmp.Or(trace.HeaderField(value, "Root"), value)
-		return nil
+func words(value string) (string, error) { return cmp.Or(trace.HeaderField(value, "Root"), value), nil }
+
+func status(value string) (string, error) {
+	if !regexp.MustCompile(`^([1-9][0-9]{2}|[1-5]xx)$`).MatchString(strings.ToLower(value)) {
+		return "", errors.New("want a status code such as 404, or a class such as 2xx, 4xx or 5xx")
 	}
+	return strings.ToLower(value), nil
 }
 
-func status(to *string) func(string) error {
-	return func(value string) error {
-		value = strings.ToLower(value)
-		digits := strings.TrimSuffix(value, "xx")
-		number, err := strconv.Atoi(digits)
-		if err != nil || len(value) != 3 || len(digits) == 1 && (number < 1 || number > 5) ||
-			len(digits) == 3 && number < 100 {
-			return errors.New("want a status code such as 404, or a class such as 2xx, 4xx or 5xx")
-		}
-		*to = value
-		return nil
+func duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 {
+		return 0, errors.New("want a duration such as 10ms or 1.5s")
 	}
+	return d, nil
 }
 
-func duration(to *time.Duration) func(string) error {
-	return func(value string) error {
-		d, err := time.ParseDuration(value)
-		if err != nil || d < 0 {
-			return errors.New("want a duration such as 10ms or 1.5s")
-		}
-		*to = d
-		return nil
+func flag(value string) (bool, error) {
+	b, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, errors.New("want 1 or 0")
 	}
+	return b, nil
 }
 
-func flag(to *bool) func(string) error {
-	return func(value string) error {
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			return errors.New("want 1 or 0")
-		}
-		*to = b
-		return nil
+func since(value string) (time.Time, error) {
+	if ago, err := environment.ParseDuration(value); err == nil && ago >= 0 {
+		return time.Now().Add(-ago), nil
 	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return at, errors.New("want a time such as 2006-01-02T15:04:05Z, or an age such as 15m or 1d")
+	}
+	return at, nil
 }
 
-func since(to *time.Time) func(string) error {
-	return func(value string) error {
-		if ago, err := environment.ParseDuration(value); err == nil && ago >= 0 {
-			*to = time.Now().Add(-ago)
-			return nil
-		}
-		at, err := time.Parse(time.RFC3339, value)
-		if err != nil {
-			return errors.New("want a time such as 2006-01-02T15:04:05Z, or an age such as 15m or 1d")
-		}
-		*to = at
-		return nil
+func limit(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		return 0, errors.New("want a number of at least 1")
 	}
+	return n, nil
 }
 
-func limit(to *int) func(string) error {
-	return func(value string) error {
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 {
-			return errors.New("want a number of at least 1")
-		}
-		*to = n
-		return nil
+func sequence(value string) (uint64, error) {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		return 0, errors.New("want the sequence number of a line")
 	}
+	return n, nil
 }
 
-func sequence(to *uint64) func(string) error {
-	return func(value string) error {
-		n, err := strconv.ParseUint(value, 10, 64)
-		if err != nil {
-			return errors.New("want the sequence number of a line")
-		}
-		*to = n
-		return nil
+func level(value string) (string, error) {
+	if rank(value) < 0 {
+		return "", errors.New("want DEBUG, INFO, WARN, ERROR or FATAL")
 	}
-}
-
-func level(to *string) func(string) error {
-	return func(value string) error {
-		if rank(value) < 0 {
-			return errors.New("want DEBUG, INFO, WARN, ERROR or FATAL")
-		}
-		*to = value
-		return nil
-	}
+	return value, nil
 }
 
 // rank returns the position of a level in the order of severity, or -1 for an unknown level.
