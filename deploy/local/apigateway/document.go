@@ -13,7 +13,7 @@ import (
 
 // api is the parsed document.
 type api struct {
-	root      *resource
+	resources resources
 	responses gatewayResponses
 }
 
@@ -73,19 +73,18 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 	}
 	validator, err := p.requestValidator()
 	p.addError("document", err)
-	a := &api{root: newResource(""), responses: gatewayResponses{}}
+	a := &api{responses: gatewayResponses{}}
 	for _, name := range sortedKeys(p.document.GatewayResponses) {
 		custom, err := parseGatewayResponse(responseType(name), p.document.GatewayResponses[name])
 		p.addError("gateway response "+name, err)
 		a.responses[responseType(name)] = custom
 	}
 	for _, path := range sortedKeys(p.document.Paths) {
-		node, err := a.root.add(path)
+		added, err := a.resources.add(path)
 		if err != nil {
 			p.addError(path, err)
 			continue
 		}
-		node.methods = map[string]*method{}
 		for _, key := range sortedKeys(p.document.Paths[path]) {
 			name := strings.ToUpper(key)
 			switch key {
@@ -98,7 +97,7 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 			}
 			method, err := p.method(p.document.Paths[path][key], validator)
 			p.addError(name+" "+path, err)
-			node.methods[name] = method
+			added.methods[name] = method
 		}
 	}
 	return a, errors.Join(p.errs...)

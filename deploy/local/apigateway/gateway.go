@@ -303,7 +303,7 @@ func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 			errorType: "ForbiddenException", message: "Forbidden"}
 	}
 	x.path = "/" + strings.TrimLeft(path, "/")
-	if x.resource, x.parameters = g.api.root.match(x.path); x.resource != nil {
+	if x.resource, x.parameters = g.api.resources.match(x.path); x.resource != nil {
 		x.method = x.resource.method(x.request.Method)
 	}
 	if x.method == nil {

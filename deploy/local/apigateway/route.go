@@ -1,23 +1,21 @@
 package apigateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// resource is a node in the tree of paths.
+// resource is a path of the API.
 type resource struct {
-	path    string // such as /users/{userId}; "" if the document has no such path
+	path    string   // such as /users/{userId}
+	parts   []string // of the path
 	methods map[string]*method
-
-	static   map[string]*resource // children by path part; nil in a greedy node, which has no children
-	variable *resource            // child for {name}
-	greedy   *resource            // child for {name+}
-	name     string               // path parameter of a variable or greedy node
 }
 
 // anyMethod is the key for x-amazon-apigateway-any-method.
@@ -32,10 +30,7 @@ type method struct {
 }
 
 func (r *resource) method(name string) *method {
-	if m := r.methods[name]; m != nil {
-		return m
-	}
-	return r.methods[anyMethod]
+	return cmp.Or(r.methods[name], r.methods[anyMethod])
 }
 
 // id returns an id derived from the path, in API Gateway's format: six lower-case letters and digits.
@@ -45,93 +40,85 @@ func (r *resource) id() string {
 	return strconv.FormatUint(h.Sum64()|1<<63, 36)[:6]
 }
 
-// add adds the path to the tree. r must be the root.
-func (r *resource) add(path string) (*resource, error) {
+// resources are ordered by precedence: a static part precedes {name}, and {name} precedes {name+}.
+type resources []*resource
+
+func (r *resources) add(path string) (*resource, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, errors.New("the path must begin with /")
 	}
-	node := r
-	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		if path == "/" {
-			break
+	added := &resource{path: path, parts: splitPath(path), methods: map[string]*method{}}
+	for i, part := range added.parts {
+		name := regexp.MustCompile(`^(?:[a-zA-Z0-9._:-]+|\{([a-zA-Z0-9._:-]+)\+?\})$`).FindStringSubmatch(part)
+		if name == nil {
+			return nil, fmt.Errorf("path part: want letters, digits and ._-: or {parameter} or {parameter+}, got %q", part)
 		}
-		next, err := node.child(part)
-		if err != nil {
-			return nil, err
+		if isGreedy(part) && i < len(added.parts)-1 {
+			return nil, fmt.Errorf("greedy path parameter %s: must be the last path part", part)
 		}
-		node = next
-	}
-	node.path = path
-	return node, nil
-}
-
-func (r *resource) child(part string) (*resource, error) {
-	if r.static == nil {
-		return nil, fmt.Errorf("greedy path parameter {%s+}: must be the last path part", r.name)
-	}
-	match := regexp.MustCompile(`^(?:([a-zA-Z0-9._:-]+)|\{([a-zA-Z0-9._:-]+)(\+?)\})$`).FindStringSubmatch(part)
-	if match == nil {
-		return nil, fmt.Errorf("path part: want letters, digits and ._-: or {parameter} or {parameter+}, got %q", part)
-	}
-	static, name, plus := match[1], match[2], match[3]
-	if static != "" {
-		if r.static[static] == nil {
-			r.static[static] = newResource("")
-		}
-		return r.static[static], nil
-	}
-	slot := &r.variable
-	if plus != "" {
-		slot = &r.greedy
-	}
-	if *slot == nil {
-		*slot = newResource(name)
-		if plus != "" {
-			(*slot).static = nil
+		for _, other := range *r {
+			if name[1] != "" && i < len(other.parts) && slices.Equal(other.parts[:i], added.parts[:i]) &&
+				rank(other.parts[i]) == rank(part) && other.parts[i] != part {
+				return nil, fmt.Errorf("path parameter %s: another path uses %s in the same position: use one name",
+					part, other.parts[i])
+			}
 		}
 	}
-	if (*slot).name != name {
-		return nil, fmt.Errorf("path parameter {%s}: another path uses {%s} in the same position: use one name",
-			name, (*slot).name)
-	}
-	return *slot, nil
+	*r = append(*r, added)
+	slices.SortFunc(*r, func(a, b *resource) int {
+		return slices.CompareFunc(a.parts, b.parts, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	})
+	return added, nil
 }
 
-func newResource(name string) *resource {
-	return &resource{name: name, static: map[string]*resource{}}
-}
-
-// match returns the resource for a path that is not URL-decoded, and its path parameters. In each segment, a static
-// part takes precedence over {name}, and {name} over {name+}. Trailing slashes are ignored. The resource is nil if none
-// matches.
-func (r *resource) match(path string) (*resource, map[string]string) {
-	parameters := map[string]string{}
-	found := r.descend(strings.TrimRight(strings.TrimPrefix(path, "/"), "/"), parameters)
-	return found, parameters
-}
-
-func (r *resource) descend(path string, parameters map[string]string) *resource {
+// splitPath returns the parts of a path. It ignores trailing slashes.
+func splitPath(path string) []string {
+	path = strings.TrimRight(path[1:], "/")
 	if path == "" {
-		if r.path == "" {
-			return nil
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+func isGreedy(part string) bool { return strings.HasSuffix(part, "+}") }
+
+// rank returns the precedence of a part.
+func rank(part string) int {
+	switch {
+	case isGreedy(part):
+		return 2
+	case strings.HasPrefix(part, "{"):
+		return 1
+	}
+	return 0
+}
+
+// match returns the resource for a path that is not URL-decoded, and its path parameters. The resource is nil if none
+// matches.
+func (r resources) match(path string) (*resource, map[string]string) {
+	parts := splitPath(path)
+	for _, candidate := range r {
+		if parameters, ok := candidate.match(parts); ok {
+			return candidate, parameters
 		}
-		return r
 	}
-	segment, rest, _ := strings.Cut(path, "/")
-	if next := r.static[segment]; next != nil {
-		if found := next.descend(rest, parameters); found != nil {
-			return found
+	return nil, nil
+}
+
+func (r *resource) match(path []string) (parameters map[string]string, ok bool) {
+	parameters = map[string]string{}
+	for i, part := range r.parts {
+		switch name := strings.Trim(part, "{+}"); {
+		case i >= len(path):
+			return nil, false
+		case isGreedy(part):
+			parameters[name] = strings.Join(path[i:], "/")
+			return parameters, true
+		case rank(part) == 1 && path[i] != "":
+			parameters[name] = path[i]
+		case part != path[i]:
+			return nil, false
 		}
 	}
-	if r.variable != nil && segment != "" {
-		if found := r.variable.descend(rest, parameters); found != nil {
-			parameters[r.variable.name] = segment
-			return found
-		}
-	}
-	if r.greedy != nil {
-		parameters[r.greedy.name] = path
-		return r.greedy
-	}
-	return nil
+	return parameters, len(path) == len(r.parts)
 }

@@ -117,7 +117,7 @@ func text(value string) (string, error) { return value, nil }
 func words(value string) (string, error) { return cmp.Or(trace.HeaderField(value, "Root"), value), nil }
 
 func status(value string) (string, error) {
-	if !regexp.MustCompile(`^([1-9][0-9]{2}|[1-5]xx)$`).MatchString(strings.ToLower(value)) {
+	if !regexp.MustCompile(`^([1-9]\d{2}|[1-5]xx)$`).MatchString(strings.ToLower(value)) {
 		return "", errors.New("want a status code such as 404, or a class such as 2xx, 4xx or 5xx")
 	}
 	return strings.ToLower(value), nil
