@@ -24,10 +24,11 @@ func Context() (ctx context.Context, stop func()) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signaled, release := signal.NotifyContext(ctx, signals...)
+	parent := os.Getppid()
 	go func() {
 		defer cancel(ErrStopped)
 		// A signal that ends mage does not reach this process: only its parent process ID changes.
-		for started := os.Getppid(); os.Getppid() == started; {
+		for os.Getppid() == parent {
 			select {
 			case <-signaled.Done():
 				return
