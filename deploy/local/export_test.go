@@ -2,19 +2,19 @@ package local
 
 import (
 	"context"
-	"io"
 	"os"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// WriteJSON writes event as to a stdout that is not a terminal.
-func WriteJSON(w io.Writer, event lambda.Event) error { return writeJSON(w, entry{event: event}) }
+// JSONLine formats event as for a stdout that is not a terminal.
+func JSONLine(event lambda.Event) string { return jsonLine(entry{event: event}) }
 
-// WriteText writes event as to a terminal.
-func WriteText(w io.Writer, event lambda.Event, color bool) error {
-	return terminalWriter{out: w, color: color}.write(entry{event: event})
+// TextLine formats event as for a terminal.
+func TextLine(event lambda.Event, color bool) string {
+	return textLine(entry{event: event}, logformat.Style{Color: color})
 }
 
 // RunBuilt is [Run] with functions that are already built.

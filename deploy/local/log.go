@@ -2,79 +2,134 @@ package local
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
+	"github.com/userrequestapi/userdata/deploy/host/ansi"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// writeJSON writes an entry as one line of JSON. Lines of the access log, and a function's own lines if they are JSON,
-// are written unchanged. All others have the format of Lambda's JSON logs, with these fields added: the function and
-// the log stream, which the log group and stream identify on AWS, and the IDs that correlate the line with others.
-func writeJSON(w io.Writer, e entry) error {
-	if e.access != "" {
-		if _, err := io.WriteString(w, e.access+"\n"); err != nil {
-			return fmt.Errorf("write log event: %w", err)
-		}
-		return nil
+// eventLog writes the log to a file and to stdout.
+type eventLog struct {
+	file  *os.File
+	mu    sync.Mutex // keeps lines of the file apart
+	queue chan entry // to stdout
+	done  chan struct{}
+}
+
+// entry is an event of a function's log, or a line of the access log.
+type entry struct {
+	event  lambda.Event
+	access string
+	record apigateway.Record
+}
+
+// backlog is the length of the queue to stdout. Further entries are only in the file, so that the functions do not
+// wait.
+const backlog = 10_000
+
+func openLog(path string, stdout *os.File) (*eventLog, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
 	}
+	//nolint:gosec // the user's tools may read it
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
+	format := jsonLine
+	if term.IsTerminal(int(stdout.Fd())) {
+		style := logformat.Style{Color: ansi.Color(stdout, os.Getenv)}
+		format = func(e entry) string { return textLine(e, style) }
+	}
+	go func() {
+		defer close(log.done)
+		for e := range log.queue {
+			if line := format(e); line != "" {
+				_, _ = io.WriteString(stdout, line+"\n") // a closed pipe must not stop the functions
+			}
+		}
+	}()
+	return log, nil
+}
+
+// add writes an entry.
+func (l *eventLog) add(e entry) {
+	l.mu.Lock() // both outputs have the same order
+	defer l.mu.Unlock()
+	_, _ = io.WriteString(l.file, jsonLine(e)+"\n") // a full disk must not stop the functions
+	select {
+	case l.queue <- e:
+	default:
+	}
+}
+
+// close waits at most 1 s for the queue to be written.
+func (l *eventLog) close() error {
+	close(l.queue)
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+	}
+	return l.file.Close()
+}
+
+// jsonLine formats an entry as JSON. Lines of the access log, and a function's own lines if they are JSON, are unchanged.
+// All others have the format of Lambda's JSON logs, with these fields added: the function and the log stream, which the
+// log group and stream identify on AWS, and the IDs that correlate the line with others.
+func jsonLine(e entry) string {
 	event := e.event
-	line := []byte(event.Text())
-	if _, own := event.Record.(lambda.Line); !own || !logformat.IsObject(event.Text()) {
-		var err error
-		if line, err = json.Marshal(event); err != nil {
-			return fmt.Errorf("encode log event: %w", err)
-		}
-		place, err := json.Marshal(struct {
-			Function        string `json:"function"`
-			LogStream       string `json:"logStream"`
-			TraceID         string `json:"xrayTraceId,omitempty"`
-			LambdaRequestID string `json:"lambdaRequestId,omitempty"`
-		}{event.Function, event.LogStream, event.TraceID, event.RequestID})
-		if err != nil {
-			return fmt.Errorf("encode log event: %w", err)
-		}
-		line = append(append(line[:len(line)-1], ','), place[1:]...)
+	if e.access != "" {
+		return e.access
 	}
-	if _, err := w.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("write log event: %w", err)
+	if _, own := event.Record.(lambda.Line); own && logformat.IsObject(event.Text()) {
+		return event.Text()
 	}
-	return nil
+	line, eventErr := json.Marshal(event)
+	place, err := json.Marshal(struct {
+		Function        string `json:"function"`
+		LogStream       string `json:"logStream"`
+		TraceID         string `json:"xrayTraceId,omitempty"`
+		LambdaRequestID string `json:"lambdaRequestId,omitempty"`
+	}{event.Function, event.LogStream, event.TraceID, event.RequestID})
+	if err := errors.Join(eventErr, err); err != nil { // impossible for strings and finite numbers
+		panic(err)
+	}
+	return string(line[:len(line)-1]) + "," + string(place[1:])
 }
 
-// terminalWriter writes entries as text for a terminal.
-type terminalWriter struct {
-	out   io.Writer
-	color bool
-}
-
-// write omits the start and end of invocations, and access log lines for successes and for responses that a function
-// returned.
-func (r terminalWriter) write(e entry) error {
-	style := logformat.Style{Color: r.color}
+// textLine formats an entry for a terminal. It returns "" for the start and end of invocations, and for access log lines
+// of successes and of responses that a function returned.
+func textLine(e entry, style logformat.Style) string {
 	event := e.event
 	if e.access != "" {
 		if e.record.FunctionStatus == e.record.Status || e.record.Status < http.StatusBadRequest {
-			return nil
+			return ""
 		}
 		event = lambda.Event{Time: e.record.Time.Add(e.record.Latency), Function: "gateway", Record: lambda.Line(e.access)}
 	}
 	var text string
 	switch record := event.Record.(type) {
 	case lambda.InvocationStart, lambda.InvocationEnd, lambda.InitStart:
-		return nil
+		return ""
 	case lambda.Line:
 		text = style.Text(string(record))
 	default:
 		text = style.Faint(strings.ReplaceAll(event.Text(), "\t", "  "))
 	}
-	_, err := fmt.Fprintf(r.out, "%s %s  %s\n",
-		style.Faint(event.Time.Local().Format("15:04:05.000")), event.Function, text)
-	if err != nil {
-		return fmt.Errorf("write log event: %w", err)
-	}
-	return nil
+	return style.Faint(event.Time.Local().Format("15:04:05.000")) + " " + event.Function + "  " + text
 }

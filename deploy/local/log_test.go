@@ -1,9 +1,6 @@
 package local_test
 
 import (
-	"bytes"
-	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +25,7 @@ func report(status, errorType string) lambda.Report {
 	}}
 }
 
-func TestWriteText(t *testing.T) {
+func TestTextLine(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -72,26 +69,23 @@ func TestWriteText(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var got bytes.Buffer
-			if err := local.WriteText(&got, lambda.Event{Time: at, Function: "UserRequestAPI-get", Record: tt.record}, tt.color); err != nil {
-				t.Fatal(err)
-			}
+			got := local.TextLine(lambda.Event{Time: at, Function: "UserRequestAPI-get", Record: tt.record}, tt.color)
 			clock := "19:16:40.831"
 			if tt.color {
 				clock = "\x1b[2m" + clock + "\x1b[0m"
 			}
-			want := clock + " UserRequestAPI-get  " + tt.want + "\n"
+			want := clock + " UserRequestAPI-get  " + tt.want
 			if tt.want == "" {
 				want = ""
 			}
-			if got.String() != want {
-				t.Errorf("got  %q\nwant %q", got.String(), want)
+			if got != want {
+				t.Errorf("got  %q\nwant %q", got, want)
 			}
 		})
 	}
 }
 
-func TestWriteJSON(t *testing.T) {
+func TestJSONLine(t *testing.T) {
 	t.Parallel()
 	const place = `"function":"UserRequestAPI-get","logStream":"stream"}`
 	tests := []struct {
@@ -112,34 +106,12 @@ func TestWriteJSON(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var got strings.Builder
 			at := time.Date(2026, 11, 22, 19, 16, 40, int(831*time.Millisecond), time.UTC)
 			event := lambda.Event{Time: at, Function: "UserRequestAPI-get", LogStream: "stream", Record: tt.record}
-			if err := local.WriteJSON(&got, event); err != nil {
-				t.Fatal(err)
-			}
-			if got.String() != tt.want+"\n" {
-				t.Errorf("got  %q\nwant %q", got.String(), tt.want+"\n")
+			if got := local.JSONLine(event); got != tt.want {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
-	}
-}
-
-// full is a writer on a full disk.
-type full struct{}
-
-var errFull = errors.New("no space left on device")
-
-func (full) Write([]byte) (int, error) { return 0, errFull }
-
-func TestWrite_Fails(t *testing.T) {
-	t.Parallel()
-	event := lambda.Event{Record: lambda.Line("text")}
-	if err := local.WriteJSON(full{}, event); !errors.Is(err, errFull) {
-		t.Errorf("as JSON: error = %v, want %v", err, errFull)
-	}
-	if err := local.WriteText(full{}, event, false); !errors.Is(err, errFull) {
-		t.Errorf("as text: error = %v, want %v", err, errFull)
 	}
 }
 

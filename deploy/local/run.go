@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -60,8 +58,8 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
-	cfg.Log = log.write
-	cfg.AccessLog = log.access
+	cfg.Log = func(event lambda.Event) { log.add(entry{event: event}) }
+	cfg.AccessLog = func(line string, record apigateway.Record) { log.add(entry{access: line, record: record}) }
 	steps := &steps{
 		began: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd())), color: ansi.Color(os.Stderr, os.Getenv),
 	}
@@ -84,7 +82,7 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	}
 	if stack.TableCreated {
 		if err := stack.seed(ctx); err != nil && ctx.Err() == nil {
-			return err
+			return fmt.Errorf("create the example user: %w", err)
 		}
 	}
 	if ctx.Err() == nil {
@@ -101,28 +99,6 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	case <-stack.databaseDone():
 		return fmt.Errorf("%w\nrestart the local stack with `go tool mage run`", stack.database.Err())
 	}
-}
-
-// steps prints the steps of the start, on a terminal with the elapsed seconds.
-type steps struct {
-	began    time.Time
-	terminal bool
-	color    bool
-	started  atomic.Bool // steps after the start have no time
-}
-
-func (s *steps) show(step string) { say(s.line(step, time.Since(s.began))) }
-
-// line returns the line for a step.
-func (s *steps) line(step string, elapsed time.Duration) string {
-	if !s.terminal || s.started.Load() {
-		return step
-	}
-	return ansi.Faint.Paint(s.color, fmt.Sprintf("%5.1f s", elapsed.Seconds())) + "  " + step
-}
-
-func say(text string) {
-	fmt.Fprintln(os.Stderr, text)
 }
 
 // configure reads the settings of [Run].
@@ -159,101 +135,46 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	return cfg, env.Err()
 }
 
-// eventLog writes the log to a file and to stdout.
-type eventLog struct {
-	file  *os.File
-	mu    sync.Mutex // keeps lines of the file apart
-	queue chan entry // to stdout
-	done  chan struct{}
+// steps prints the steps of the start, on a terminal with the elapsed seconds.
+type steps struct {
+	began    time.Time
+	terminal bool
+	color    bool
+	started  atomic.Bool // steps after the start have no time
 }
 
-// entry is an event of a function's log, or a line of the access log.
-type entry struct {
-	event  lambda.Event
-	access string
-	record apigateway.Record
-}
+func (s *steps) show(step string) { say(s.line(step, time.Since(s.began))) }
 
-// backlog is the length of the queue to stdout. Further entries are only in the file, so that the functions do not
-// wait.
-const backlog = 10_000
-
-func openLog(path string, stdout *os.File) (*eventLog, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+// line returns the line for a step.
+func (s *steps) line(step string, elapsed time.Duration) string {
+	if !s.terminal || s.started.Load() {
+		return step
 	}
-	//nolint:gosec // the user's tools may read it
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
-	show := func(e entry) error { return writeJSON(stdout, e) }
-	if term.IsTerminal(int(stdout.Fd())) {
-		show = terminalWriter{out: stdout, color: ansi.Color(stdout, os.Getenv)}.write
-	}
-	go func() {
-		defer close(log.done)
-		for e := range log.queue {
-			_ = show(e) // a closed pipe must not stop the functions
-		}
-	}()
-	return log, nil
+	return ansi.Faint.Paint(s.color, fmt.Sprintf("%5.1f s", elapsed.Seconds())) + "  " + step
 }
 
-// write writes an event of a function's log.
-func (l *eventLog) write(event lambda.Event) { l.add(entry{event: event}) }
-
-// access writes a line of the access log.
-func (l *eventLog) access(line string, record apigateway.Record) {
-	l.add(entry{access: line, record: record})
-}
-
-func (l *eventLog) add(e entry) {
-	l.mu.Lock() // both outputs have the same order
-	defer l.mu.Unlock()
-	_ = writeJSON(l.file, e) // a full disk must not stop the functions
-	select {
-	case l.queue <- e:
-	default:
-	}
-}
-
-// close waits at most 1 s for the queue to be written.
-func (l *eventLog) close() error {
-	close(l.queue)
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-l.done:
-	case <-timer.C:
-	}
-	return l.file.Close()
-}
+func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // seed creates the example user through the API.
 func (s *Stack) seed(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", bytes.NewReader([]byte(exampleUser)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", strings.NewReader(exampleUser))
 	if err != nil {
-		return fmt.Errorf("create the example user: %w", err)
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if err := s.Authorize(req); err != nil {
-		return fmt.Errorf("create the example user: %w", err)
+		return err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("create the example user: %w", err)
+		return err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusCreated {
 		err = fmt.Errorf("want status 201, got %d: %s", res.StatusCode, body)
 	}
-	if err != nil {
-		return fmt.Errorf("create the example user: %w", err)
-	}
-	return nil
+	return err
 }
 
 // description returns the startup message: the addresses, and commands to try.
