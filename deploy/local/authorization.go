@@ -163,28 +163,24 @@ func openUserPool(poolARN, keyFile string) (userPool, error) {
 }
 
 // createKey creates a key and writes it atomically to file, which only the user can read.
-func createKey(file string) (text []byte, err error) {
+func createKey(file string) ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
-	text, err = json.Marshal(jose.JSONWebKey{Key: key, KeyID: rand.Text(), Algorithm: string(jose.RS256), Use: "sig"})
+	text, err := json.Marshal(jose.JSONWebKey{Key: key, KeyID: rand.Text(), Algorithm: string(jose.RS256), Use: "sig"})
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return nil, err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+"-*") // with mode 0600
-	if err != nil {
-		return nil, err
-	}
-	_, err = temporary.Write(text)
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = os.Rename(temporary.Name(), file)
+	unfinished := file + "-" + rand.Text()
+	if err = os.WriteFile(unfinished, text, 0o600); err == nil {
+		err = os.Rename(unfinished, file)
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(temporary.Name()))
+		return nil, errors.Join(err, os.RemoveAll(unfinished))
 	}
 	return text, nil
 }

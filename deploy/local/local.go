@@ -19,7 +19,6 @@ import (
 	"syscall"
 	"time"
 
-	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
@@ -148,7 +147,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	s.URL = s.Console + resources.API().Stage
 	var g *apigateway.Gateway
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.startDatabase(groupCtx, cfg) })
+	group.Go(func() error { return s.startDatabase(groupCtx) })
 	group.Go(func() error {
 		if cfg.Watch { // before the build, so that a file saved during the build is built again
 			if err := s.watch(groupCtx); err != nil {
@@ -168,7 +167,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	// Last, because a table created by a failed start would prevent TableCreated in the next.
-	if err := s.createTable(ctx, cfg, resources.Table()); err != nil {
+	if err := s.createTable(ctx, resources.Table()); err != nil {
 		return nil, err
 	}
 	if err := s.startFunctions(resources); err != nil {
@@ -194,24 +193,13 @@ func listen(ctx context.Context, port int, variable string) (net.Listener, error
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &PortInUseError{Port: port, Variable: variable}
+		return nil, fmt.Errorf("port %d is in use by another program: stop that program or choose another port, "+
+			"such as %s=%d", port, variable, port%65535+1)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen for requests: %w", err)
 	}
 	return listener, nil
-}
-
-// PortInUseError means that another program listens on the port.
-type PortInUseError struct {
-	Port     int
-	Variable string // setting that selects the port
-}
-
-// Error implements error.
-func (e *PortInUseError) Error() string {
-	return fmt.Sprintf("port %d is in use by another program: stop that program or choose another port, such as %s=%d",
-		e.Port, e.Variable, e.Port%65535+1)
 }
 
 // The account and Region of the local stack. DynamoDB Local has one set of tables for all Regions.
@@ -254,7 +242,7 @@ func (s *Stack) build(ctx context.Context, functions []template.Function) error 
 		}
 		missing = append(missing, f)
 	}
-	if len(missing) == 0 {
+	if missing == nil {
 		return nil
 	}
 	s.cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
@@ -280,48 +268,39 @@ func (s *Stack) compile(
 	})
 }
 
-// attemptTimeout is the timeout of a request for the table. DYNAMODB_ENDPOINT may be the address of another kind of
-// server, which never responds.
-const attemptTimeout = 10 * time.Second
-
 // startDatabase starts DynamoDB Local unless the configuration has an endpoint.
-func (s *Stack) startDatabase(ctx context.Context, cfg Config) (err error) {
-	s.Database = cfg.DynamoDBEndpoint
+func (s *Stack) startDatabase(ctx context.Context) (err error) {
+	s.Database = s.cfg.DynamoDBEndpoint
 	if s.Database != "" {
 		return nil
 	}
-	logFile := filepath.Join(cfg.DataDir, "logs", "dynamodb.log")
+	logFile := filepath.Join(s.cfg.DataDir, "logs", "dynamodb.log")
 	if err := os.MkdirAll(filepath.Dir(logFile), 0o750); err != nil {
 		return fmt.Errorf("create the folder of logs: %w", err)
 	}
 	s.database, err = dynamodb.Start(ctx, dynamodb.Config{
-		DataDir:  filepath.Join(cfg.DataDir, "dynamodb"),
-		Reset:    cfg.Reset,
+		DataDir:  filepath.Join(s.cfg.DataDir, "dynamodb"),
+		Reset:    s.cfg.Reset,
 		LogFile:  logFile,
-		Progress: cfg.Progress,
+		Progress: s.cfg.Progress,
 	})
 	if err != nil {
 		return err
 	}
 	s.Database = s.database.Endpoint()
-	cfg.Progress("DynamoDB Local is ready.")
+	s.cfg.Progress("DynamoDB Local is ready.")
 	return nil
 }
 
 // createTable creates the table if it does not exist.
-func (s *Stack) createTable(ctx context.Context, cfg Config, table template.Table) (err error) {
+func (s *Stack) createTable(ctx context.Context, table template.Table) (err error) {
 	s.Table = table.Name
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	client := dynamodb.Connect(s.Database, func(o *awsdynamodb.Options) {
-		o.HTTPClient = &http.Client{Transport: transport, Timeout: attemptTimeout}
-	})
-	s.TableCreated, err = dynamodb.CreateTable(ctx, client, table.Properties)
+	s.TableCreated, err = dynamodb.CreateTable(ctx, dynamodb.Connect(s.Database), table.Properties)
 	var refused *net.OpError
 	switch {
 	case err == nil:
 		return nil
-	case cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
+	case s.cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
 		return fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT",
 			s.Database, refused)
 	}

@@ -88,9 +88,9 @@ func (l *eventLog) close() error {
 	return l.file.Close()
 }
 
-// jsonLine formats an entry as JSON. Lines of the access log, and a function's own lines if they are JSON, are unchanged.
-// All others have the format of Lambda's JSON logs, with these fields added: the function and the log stream, which the
-// log group and stream identify on AWS, and the IDs that correlate the line with others.
+// jsonLine formats an entry as JSON. Lines of the access log, and a function's own lines if they are JSON, are
+// unchanged. All others have the format of Lambda's JSON logs, with these fields added: the function and the log
+// stream, which the log group and stream identify on AWS, and the IDs that correlate the line with others.
 func jsonLine(e entry) string {
 	event := e.event
 	if e.access != "" {
@@ -112,8 +112,8 @@ func jsonLine(e entry) string {
 	return string(line[:len(line)-1]) + "," + string(place[1:])
 }
 
-// textLine formats an entry for a terminal. It returns "" for the start and end of invocations, and for access log lines
-// of successes and of responses that a function returned.
+// textLine formats an entry for a terminal. It returns "" for the start and end of invocations, and for access log
+// lines of successes and of responses that a function returned.
 func textLine(e entry, style logformat.Style) string {
 	event := e.event
 	if e.access != "" {

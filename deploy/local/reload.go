@@ -179,7 +179,9 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 	if len(affected) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(affected, func(a, b template.Function) int { return s.invocations.compare(b.ARN, a.ARN) })
+	slices.SortStableFunc(affected, func(a, b template.Function) int {
+		return s.invocations.last(b.ARN).Compare(s.invocations.last(a.ARN))
+	})
 	ready := func(a build.Artifact) {
 		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
 		if ctx.Err() != nil || !early {
@@ -227,10 +229,10 @@ func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
 	if executable == current.path {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("install %s: %w", a.Name, err)
+	if err = os.MkdirAll(dir, 0o755); err == nil {
+		err = build.Link(a.Path, executable)
 	}
-	if err := build.Link(a.Path, executable); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("install %s: %w", a.Name, err)
 	}
 	next := bootstrap{path: executable, revision: a.SHA256}
@@ -260,11 +262,9 @@ func createRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 		return "", nil, err
 	}
 	if alone {
-		entries, err := os.ReadDir(builds) // not Glob: the path may contain pattern characters
-		for _, entry := range entries {
-			if strings.HasPrefix(entry.Name(), "run-") {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(builds, entry.Name())))
-			}
+		killed, err := fs.Glob(os.DirFS(builds), "run-*") // not filepath.Glob: the path may contain pattern characters
+		for _, name := range killed {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(builds, name)))
 		}
 		if err := errors.Join(err, lock.Unlock()); err != nil {
 			return "", nil, err
@@ -296,9 +296,7 @@ type invocationTimes struct{ times sync.Map }
 
 func (i *invocationTimes) record(arn string) { i.times.Store(arn, time.Now()) }
 
-// compare returns a negative number if b was invoked more recently than a.
-func (i *invocationTimes) compare(a, b string) int { return i.last(a).Compare(i.last(b)) }
-
+// last returns the zero time for a function that was not invoked.
 func (i *invocationTimes) last(arn string) time.Time {
 	last, _ := i.times.Load(arn)
 	at, _ := last.(time.Time)

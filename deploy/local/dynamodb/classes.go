@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,9 +173,7 @@ func train(ctx context.Context, cfg Config) error {
 // sendRequests sends the kinds of requests that the functions send, so that their classes are loaded.
 func sendRequests(ctx context.Context, endpoint string) error {
 	table, id := aws.String("Archive"), map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}}
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	client := Connect(endpoint, func(o *dynamodb.Options) { o.HTTPClient = &http.Client{Transport: transport} })
+	client := Connect(endpoint)
 	_, err := CreateTable(ctx, client, map[string]any{
 		"TableName": *table, "BillingMode": "PAY_PER_REQUEST",
 		"AttributeDefinitions": []map[string]any{{"AttributeName": "id", "AttributeType": "S"}},

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,7 +36,6 @@ var serverXML []byte
 
 const (
 	readyTimeout = 2 * time.Minute        // a JVM on a busy machine needs seconds
-	probeTimeout = 5 * time.Second        // per attempt: without its database file, DynamoDB Local does not respond
 	probePause   = 100 * time.Millisecond // between attempts, and between checks of the output
 	stopGrace    = 5 * time.Second
 
@@ -281,12 +279,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 
 // probe closes responded when the database has responded. The first request waits in the socket for the JVM.
 func (s *Server) probe(ctx context.Context, responded chan<- struct{}) {
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	client := Connect(s.endpoint, func(o *dynamodb.Options) {
-		o.HTTPClient = &http.Client{Transport: transport, Timeout: probeTimeout}
-		o.Retryer = aws.NopRetryer{}
-	})
+	client := Connect(s.endpoint, func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
 	for ctx.Err() == nil {
 		if _, err := client.ListTables(ctx, &dynamodb.ListTablesInput{}); err == nil {
 			close(responded)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,8 +20,11 @@ import (
 
 const activeTimeout = time.Minute
 
+// attemptTimeout is the timeout of a request: the endpoint may be another kind of server, which never responds.
+const attemptTimeout = 10 * time.Second
+
 // Connect returns a client for the DynamoDB Local at endpoint. It signs with fixed credentials, which DynamoDB Local
-// requires but does not check, and does not read the user's AWS settings.
+// requires but does not check, and does not read the user's AWS settings. It keeps no idle connections.
 func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		BaseEndpoint:          aws.String(endpoint),
@@ -29,6 +33,7 @@ func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Clie
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, nil
 		}),
+		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: attemptTimeout},
 	}, options...)
 }
 
