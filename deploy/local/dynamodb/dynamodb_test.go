@@ -163,13 +163,6 @@ func TestServer_Dies(t *testing.T) {
 	}
 }
 
-func TestStart_PortInUse(t *testing.T) {
-	t.Parallel()
-	port := busyPort(t)
-	_, err := dynamodb.Start(t.Context(), dynamodb.Config{Port: port, Java: fakeJava(t, "17.0.15", ""), CacheDir: fakeCache(t)})
-	wantMessage(t, err, "port "+strconv.Itoa(port), "is in use by another program", "choose another port")
-}
-
 func TestStart_JavaFails(t *testing.T) {
 	t.Parallel()
 	java := fakeJava(t, "17.0.15", `echo "Picked up JAVA_TOOL_OPTIONS: -Dx"
@@ -305,17 +298,6 @@ func otherAddresses(t *testing.T) []string {
 		}
 	}
 	return others
-}
-
-func busyPort(t *testing.T) int {
-	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // wantMessage checks that err contains all of want in a few lines, without a stack trace.

@@ -11,6 +11,9 @@ func Unpack(ctx context.Context, packed io.Reader, root *os.Root) error {
 	return unpack(ctx, packed, root)
 }
 
+// LogFile returns the path of the file with Java's output.
+func (s *Server) LogFile() string { return s.logFile }
+
 // Archive returns the path of the class archive for a java command.
 func Archive(dir, java string) string { return program{dir}.archive(java).Path }
 

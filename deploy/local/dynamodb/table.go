@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,16 +38,13 @@ func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Clie
 	}, options...)
 }
 
-// table has the properties of AWS::DynamoDB::Table that CreateTable uses. It ignores those of type ignored, which
-// DynamoDB Local does not support.
+// table has the properties of AWS::DynamoDB::Table: those of CreateTable, of which some have another form, and those of
+// type ignored, which DynamoDB Local does not support.
 type table struct {
-	TableName              string
-	AttributeDefinitions   []types.AttributeDefinition
-	KeySchema              []types.KeySchemaElement
-	BillingMode            types.BillingMode
+	dynamodb.CreateTableInput
+
 	ProvisionedThroughput  *throughput
 	GlobalSecondaryIndexes []globalIndex
-	LocalSecondaryIndexes  []types.LocalSecondaryIndex
 	StreamSpecification    *stream
 
 	ContributorInsightsSpecification, DeletionProtectionEnabled, KinesisStreamSpecification, OnDemandThroughput,
@@ -54,9 +52,8 @@ type table struct {
 }
 
 type globalIndex struct {
-	IndexName             string
-	KeySchema             []types.KeySchemaElement
-	Projection            *types.Projection
+	types.GlobalSecondaryIndex
+
 	ProvisionedThroughput *throughput
 
 	ContributorInsightsSpecification, OnDemandThroughput, WarmThroughput ignored
@@ -119,30 +116,19 @@ func createTableInput(properties map[string]any) (*dynamodb.CreateTableInput, er
 	if err := decoder.Decode(&t); err != nil {
 		return nil, err
 	}
-	if t.TableName == "" {
+	input := &t.CreateTableInput
+	if aws.ToString(input.TableName) == "" {
 		return nil, errors.New("TableName is missing")
-	}
-	input := &dynamodb.CreateTableInput{
-		TableName:             aws.String(t.TableName),
-		AttributeDefinitions:  t.AttributeDefinitions,
-		KeySchema:             t.KeySchema,
-		BillingMode:           t.BillingMode,
-		LocalSecondaryIndexes: t.LocalSecondaryIndexes,
 	}
 	if input.ProvisionedThroughput, err = t.ProvisionedThroughput.convert(); err != nil {
 		return nil, err
 	}
 	for _, index := range t.GlobalSecondaryIndexes {
-		throughput, err := index.ProvisionedThroughput.convert()
-		if err != nil {
-			return nil, fmt.Errorf("index %s: %w", index.IndexName, err)
+		global := index.GlobalSecondaryIndex
+		if global.ProvisionedThroughput, err = index.ProvisionedThroughput.convert(); err != nil {
+			return nil, fmt.Errorf("index %s: %w", aws.ToString(index.IndexName), err)
 		}
-		input.GlobalSecondaryIndexes = append(input.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
-			IndexName:             aws.String(index.IndexName),
-			KeySchema:             index.KeySchema,
-			Projection:            index.Projection,
-			ProvisionedThroughput: throughput,
-		})
+		input.GlobalSecondaryIndexes = append(input.GlobalSecondaryIndexes, global)
 	}
 	if t.StreamSpecification != nil {
 		input.StreamSpecification = &types.StreamSpecification{
@@ -171,52 +157,50 @@ func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.Cr
 	if err != nil {
 		return fmt.Errorf("describe table %s: %w", name, err)
 	}
-	found := described.Table
-	got := map[string]string{"": keys(found.KeySchema, found.AttributeDefinitions)}
-	for _, index := range found.GlobalSecondaryIndexes {
-		got[aws.ToString(index.IndexName)] = keys(index.KeySchema, found.AttributeDefinitions)
+	got, gotErr := formatKeys(described.Table)
+	want, wantErr := formatKeys(input)
+	if err := errors.Join(gotErr, wantErr); err != nil {
+		return fmt.Errorf("compare the keys of table %s: %w", name, err)
 	}
-	for _, index := range found.LocalSecondaryIndexes {
-		got[aws.ToString(index.IndexName)] = keys(index.KeySchema, found.AttributeDefinitions)
-	}
-	want := map[string]string{"": keys(input.KeySchema, input.AttributeDefinitions)}
-	for _, index := range input.GlobalSecondaryIndexes {
-		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
-	}
-	for _, index := range input.LocalSecondaryIndexes {
-		want[aws.ToString(index.IndexName)] = keys(index.KeySchema, input.AttributeDefinitions)
-	}
-	if !maps.Equal(got, want) {
+	if got != want {
 		return fmt.Errorf("table %s exists with %s, but the template defines %s: delete the data with RESET=1, "+
-			"choose another STAGE, or revert the change", name, describe(got), describe(want))
+			"choose another STAGE, or revert the change", name, got, want)
 	}
 	return nil
 }
 
-// keys formats a key schema, such as "userId S HASH, at N RANGE".
-func keys(schema []types.KeySchemaElement, definitions []types.AttributeDefinition) string {
-	var parts []string
-	for _, key := range schema {
-		kind := "?"
-		for _, definition := range definitions {
-			if aws.ToString(definition.AttributeName) == aws.ToString(key.AttributeName) {
-				kind = string(definition.AttributeType)
-			}
+// formatKeys formats the keys of a table and its indexes, such as "key (userId S HASH), index by-state (state S HASH)".
+// table is a CreateTableInput or a TableDescription, whose fields have the same names.
+func formatKeys(table any) (string, error) {
+	var t struct {
+		AttributeDefinitions                          []types.AttributeDefinition
+		KeySchema                                     []types.KeySchemaElement
+		GlobalSecondaryIndexes, LocalSecondaryIndexes []struct {
+			IndexName string
+			KeySchema []types.KeySchemaElement
 		}
-		parts = append(parts, fmt.Sprintf("%s %s %s", aws.ToString(key.AttributeName), kind, key.KeyType))
 	}
-	slices.Sort(parts)
-	return strings.Join(parts, ", ")
-}
-
-func describe(keysByIndex map[string]string) string {
-	var parts []string
-	for _, index := range slices.Sorted(maps.Keys(keysByIndex)) {
-		if index == "" {
-			parts = append(parts, "key ("+keysByIndex[index]+")")
-			continue
+	document, err := json.Marshal(table)
+	if err == nil {
+		err = json.Unmarshal(document, &t)
+	}
+	attributes := map[string]types.ScalarAttributeType{}
+	for _, attribute := range t.AttributeDefinitions {
+		attributes[aws.ToString(attribute.AttributeName)] = attribute.AttributeType
+	}
+	format := func(schema []types.KeySchemaElement) string {
+		var keys []string
+		for _, key := range schema {
+			name := aws.ToString(key.AttributeName)
+			keys = append(keys, fmt.Sprintf("%s %s %s", name, cmp.Or(attributes[name], "?"), key.KeyType))
 		}
-		parts = append(parts, "index "+index+" ("+keysByIndex[index]+")")
+		slices.Sort(keys)
+		return "(" + strings.Join(keys, ", ") + ")"
 	}
-	return strings.Join(parts, ", ")
+	var indexes []string
+	for _, index := range slices.Concat(t.GlobalSecondaryIndexes, t.LocalSecondaryIndexes) {
+		indexes = append(indexes, ", index "+index.IndexName+" "+format(index.KeySchema))
+	}
+	slices.Sort(indexes)
+	return "key " + format(t.KeySchema) + strings.Join(indexes, ""), err
 }

@@ -40,7 +40,7 @@ func TestStart_Missing(t *testing.T) {
 
 func TestStart_JavaVersion(t *testing.T) {
 	t.Parallel()
-	const tooOld, recent = "too old for DynamoDB Local: install Java 17 or newer", "is in use by another program"
+	const tooOld, recent = "too old for DynamoDB Local: install Java 17 or newer", "create the data folder"
 	tests := []struct{ version, want string }{
 		{"1.8.0_392", tooOld},
 		{"9", tooOld},
@@ -56,8 +56,9 @@ func TestStart_JavaVersion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.version, func(t *testing.T) {
 			t.Parallel()
-			// The next step fails because of the port in use.
-			config := dynamodb.Config{Java: fakeJava(t, tt.version, ""), CacheDir: fakeCache(t), Port: busyPort(t)}
+			java := fakeJava(t, tt.version, "")
+			// The next step fails because the data folder is a file.
+			config := dynamodb.Config{Java: java, CacheDir: fakeCache(t), DataDir: java}
 			_, err := dynamodb.Start(t.Context(), config)
 			wantMessage(t, err, tt.want)
 			if tt.want == tooOld {
