@@ -49,30 +49,39 @@ func (c command) output(ctx context.Context) (string, error) {
 }
 
 // modules returns the folders of the workspace's modules, relative to root.
-func modules(ctx context.Context, root string) ([]string, error) {
-	listed, err := command{dir: root, args: []string{"go", "list", "-m", "-f", "{{.Dir}}"}}.output(ctx)
+func modules(ctx context.Context, root string) (dirs []string, err error) {
+	listed, err := list(ctx, root, "-m", "-f", "{{.Dir}}\t{{.Path}}")
 	if err != nil {
 		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
 	}
-	if root, err = realPath(root); err != nil {
-		return nil, fmt.Errorf("list the modules of the workspace: %w", err)
-	}
-	var dirs []string
-	for dir := range strings.Lines(listed) {
-		dir, err := filepath.Rel(root, strings.TrimSpace(dir))
-		if err != nil {
-			return nil, fmt.Errorf("list the modules of the workspace: %w", err)
-		}
-		dirs = append(dirs, dir)
+	for _, module := range listed {
+		dirs = append(dirs, module.dir)
 	}
 	return dirs, nil
 }
 
-// realPath returns the absolute path of a folder without symbolic links, as the go command prints it.
-func realPath(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
+// listed is a module or package of the workspace.
+type listed struct {
+	dir  string // relative to the root
+	path string
+}
+
+// list runs go list with a format of two columns: the folder and the path.
+func list(ctx context.Context, root string, args ...string) (all []listed, err error) {
+	lines, err := command{dir: root, args: append([]string{"go", "list"}, args...)}.output(ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return filepath.EvalSymlinks(dir)
+	// The go command prints absolute paths without symbolic links.
+	if root, err = filepath.Abs(root); err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	for line := range strings.Lines(lines) {
+		dir, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if err == nil {
+			dir, err = filepath.Rel(root, dir)
+		}
+		all = append(all, listed{dir, path})
+	}
+	return all, err
 }

@@ -339,7 +339,7 @@ func TestLint(t *testing.T) {
 				"b/go.mod": "module example.com/b\n\ngo 1.26.0\n",
 				"b/b.go":   "package b\n",
 			},
-			[]string{"a/go.mod\n", "run go work sync"},
+			[]string{"a/go.mod: example.com/b@v1.0.0, want v1.1.0\n", "run go work sync"},
 		},
 		{"nothing to vet", "go vet", nil, nil},
 		{

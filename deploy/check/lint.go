@@ -2,17 +2,20 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/modfile"
 
 	"github.com/userrequestapi/userdata/deploy/docs/generate"
 	"github.com/userrequestapi/userdata/deploy/host/ansi"
@@ -44,7 +47,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 	if err != nil {
 		return err
 	}
-	linters, err := selected(linters(options, dirs), options.Only)
+	linters, err := selected(linters(), options.Only)
 	if err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 	var findings strings.Builder
 	for _, linter := range linters {
 		start := time.Now()
-		found, err := linter.run(ctx)
+		found, err := linter.run(ctx, target{options, dirs})
 		if ctx.Err() != nil {
 			return fmt.Errorf("lint: %w", context.Cause(ctx))
 		}
@@ -79,41 +82,32 @@ func Lint(ctx context.Context, options LintOptions) error {
 // linter has a function that returns the findings, and an error if the linter fails.
 type linter struct {
 	name string
-	run  func(context.Context) (string, error)
+	run  func(context.Context, target) (string, error)
+}
+
+// target is what the linters check.
+type target struct {
+	LintOptions
+
+	dirs []string // of the modules, relative to Root
 }
 
 // linters returns all linters, the fast ones first.
-func linters(options LintOptions, dirs []string) []linter {
-	color := "never"
-	if options.Color {
-		color = "always"
-	}
-	packages := make([]string, len(dirs))
-	for i, dir := range dirs {
-		packages[i] = filepath.Join(dir, "...")
-		if filepath.IsLocal(dir) {
-			packages[i] = "./" + packages[i] // not an import path
-		}
-	}
-	tool := func(name string, args ...string) func(context.Context) (string, error) {
-		return command{dir: options.Root, args: append([]string{"go", name}, args...)}.findings
-	}
+func linters() []linter {
 	return []linter{
-		{"gofmt", func(ctx context.Context) (string, error) { return gofmt(ctx, options.Root) }},
-		{"go mod tidy", func(ctx context.Context) (string, error) { return tidy(ctx, options.Root, dirs) }},
-		{"go work sync", func(ctx context.Context) (string, error) { return synced(ctx, options.Root) }},
-		{"go vet", tool("vet", "-tags=mage", everything)},
-		{"staticcheck", tool("tool", "staticcheck", "-tags=mage", everything)},
-		{"golangci-lint", tool("tool", append([]string{
-			"golangci-lint", "run", "--allow-parallel-runners", "--color=" + color,
-		}, packages...)...)},
-		{"other systems", func(ctx context.Context) (string, error) { return compiles(ctx, options.Root) }},
-		{"house rules", func(context.Context) (string, error) { return houseRules(options.Root) }},
-		{"cfn-lint", func(ctx context.Context) (string, error) { return cfnLint(ctx, options) }},
-		{"OpenAPI", func(ctx context.Context) (string, error) { return openAPI(ctx, options) }},
-		{"Spectral", func(ctx context.Context) (string, error) { return spectral(ctx, options) }},
-		{"generated files", func(ctx context.Context) (string, error) { return generated(ctx, options.Root) }},
-		{"govulncheck", func(ctx context.Context) (string, error) { return govulncheck(ctx, options, dirs) }},
+		{"gofmt", gofmt},
+		{"go mod tidy", tidy},
+		{"go work sync", synced},
+		{"go vet", program("go", "vet", "-tags=mage", everything)},
+		{"staticcheck", program("go", "tool", "staticcheck", "-tags=mage", everything)},
+		{"golangci-lint", golangci},
+		{"other systems", compiles},
+		{"house rules", houseRules},
+		{"cfn-lint", cfnLint},
+		{"OpenAPI", openAPI},
+		{"Spectral", spectral},
+		{"generated files", generated},
+		{"govulncheck", govulncheck},
 	}
 }
 
@@ -141,157 +135,133 @@ func (c command) findings(ctx context.Context) (string, error) {
 	return output.String(), err
 }
 
-func gofmt(ctx context.Context, root string) (string, error) {
-	entries, err := os.ReadDir(root)
+// program returns a linter that runs a program in the workspace.
+func program(args ...string) func(context.Context, target) (string, error) {
+	return func(ctx context.Context, t target) (string, error) {
+		return command{dir: t.Root, args: args}.findings(ctx)
+	}
+}
+
+// inModules runs a program in each module without the workspace, as the build of the functions does. It returns the
+// findings and the errors by module.
+func (t target) inModules(ctx context.Context, args ...string) (found string, failed map[string]error) {
+	failed = map[string]error{}
+	for _, dir := range t.dirs {
+		output, err := command{filepath.Join(t.Root, dir), []string{"GOWORK=off"}, args}.findings(ctx)
+		if err != nil {
+			found += dir + ":\n" + output + "\n"
+			failed[dir] = err
+		}
+	}
+	return found, failed
+}
+
+func gofmt(ctx context.Context, t target) (string, error) {
+	entries, err := os.ReadDir(t.Root)
 	if err != nil {
 		return "", fmt.Errorf("gofmt: %w", err)
 	}
 	args := []string{"gofmt", "-l"}
 	for _, entry := range entries {
-		if entry.IsDir() && !hidden(entry) || filepath.Ext(entry.Name()) == ".go" {
+		hidden := strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_") // as for the go command
+		if entry.IsDir() && !hidden || filepath.Ext(entry.Name()) == ".go" {
 			args = append(args, entry.Name())
 		}
 	}
-	files, err := command{dir: root, args: args}.findings(ctx)
+	files, err := program(args...)(ctx, t)
 	if err == nil && files != "" {
 		err = errors.New("these files are not formatted: run gofmt -w on them")
 	}
 	return files, err
 }
 
-// tidy checks each module without the workspace, as the build of the functions does.
-func tidy(ctx context.Context, root string, dirs []string) (string, error) {
-	var found strings.Builder
-	var untidy []string
-	for _, dir := range dirs {
-		diff, err := command{
-			dir:  filepath.Join(root, dir),
-			env:  []string{"GOWORK=off"},
-			args: []string{"go", "mod", "tidy", "-diff"},
-		}.findings(ctx)
-		if err != nil {
-			_, _ = fmt.Fprintf(&found, "%s:\n%s", dir, diff)
-			untidy = append(untidy, dir)
-		}
+func tidy(ctx context.Context, t target) (string, error) {
+	found, failed := t.inModules(ctx, "go", "mod", "tidy", "-diff")
+	if len(failed) == 0 {
+		return "", nil
 	}
-	if untidy != nil {
-		return found.String(), fmt.Errorf("run GOWORK=off go mod tidy in %s", strings.Join(untidy, ", "))
-	}
-	return "", nil
+	untidy := slices.Sorted(maps.Keys(failed))
+	return found, fmt.Errorf("run GOWORK=off go mod tidy in %s", strings.Join(untidy, ", "))
 }
 
-// synced runs go work sync on a copy of its input, because it has no dry run.
-func synced(ctx context.Context, dir string) (found string, err error) {
-	copied, err := os.MkdirTemp("", "go-work-sync-")
-	if err != nil {
-		return "", fmt.Errorf("go work sync: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(copied)) }()
-	original := os.DirFS(dir)
-	requirements, err := copySources(copied, original)
-	if err != nil {
-		return "", fmt.Errorf("go work sync: copy the workspace: %w", err)
-	}
-	found, err = command{dir: copied, args: []string{"go", "work", "sync"}}.findings(ctx)
-	if err != nil {
-		return found, err
-	}
-	var changed []string
-	for path, before := range requirements {
-		after, err := os.ReadFile(filepath.Join(copied, path))
-		if err != nil {
-			return "", fmt.Errorf("go work sync: %w", err)
-		}
-		if !bytes.Equal(before, after) {
-			changed = append(changed, path)
-		}
-	}
-	if changed != nil {
-		slices.Sort(changed)
-		return strings.Join(changed, "\n"), errors.New("the modules of the workspace disagree on versions: run go work sync")
-	}
-	return "", nil
-}
-
-// generated checks that the generated files are up to date.
-func generated(ctx context.Context, root string) (string, error) {
-	stale, err := generate.Stale(ctx, root)
+// synced checks that the modules require the versions that the workspace selects. go work sync, which writes them, has
+// no dry run.
+func synced(ctx context.Context, t target) (string, error) {
+	args := []string{"go", "list", "-m", "-f", "{{.Path}}@{{.Version}}", "all"}
+	listed, err := command{dir: t.Root, args: args}.output(ctx)
 	if err != nil {
 		return "", err
 	}
-	if stale != nil {
-		return strings.Join(stale, "\n"),
-			fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
+	versions := map[string]string{}
+	for module := range strings.FieldsSeq(listed) {
+		path, version, _ := strings.Cut(module, "@")
+		versions[path] = version
+	}
+	var found strings.Builder
+	for _, dir := range t.dirs {
+		name := filepath.Join(dir, "go.mod")
+		content, err := os.ReadFile(filepath.Join(t.Root, name))
+		if err != nil {
+			return "", fmt.Errorf("go work sync: %w", err)
+		}
+		file, err := modfile.Parse(name, content, nil)
+		if err != nil {
+			return "", fmt.Errorf("go work sync: %w", err)
+		}
+		for _, required := range file.Require {
+			if version := versions[required.Mod.Path]; version != "" && version != required.Mod.Version {
+				_, _ = fmt.Fprintf(&found, "%s: %s, want %s\n", name, required.Mod, version)
+			}
+		}
+	}
+	if found.Len() > 0 {
+		return found.String(), errors.New("the modules of the workspace disagree on versions: run go work sync")
 	}
 	return "", nil
 }
 
-// copySources copies the files that determine versions, and returns the go.mod and go.work files by path.
-func copySources(dir string, original fs.FS) (requirements map[string][]byte, err error) {
-	target, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
+func golangci(ctx context.Context, t target) (string, error) {
+	color := "never"
+	if t.Color {
+		color = "always"
 	}
-	defer func() { err = errors.Join(err, target.Close()) }()
-	requirements = make(map[string][]byte)
-	err = fs.WalkDir(original, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	args := []string{"go", "tool", "golangci-lint", "run", "--allow-parallel-runners", "--color=" + color}
+	for _, dir := range t.dirs {
+		packages := filepath.Join(dir, "...")
+		if filepath.IsLocal(dir) {
+			packages = "./" + packages // not an import path
 		}
-		if entry.IsDir() {
-			if path != "." && hidden(entry) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		name := entry.Name()
-		requires := name == "go.mod" || name == "go.work"
-		if !requires && name != "go.sum" && name != "go.work.sum" && filepath.Ext(name) != ".go" {
-			return nil
-		}
-		content, err := fs.ReadFile(original, path)
-		if err != nil {
-			return err
-		}
-		if requires {
-			requirements[path] = content
-		}
-		if err := target.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-			return err
-		}
-		return target.WriteFile(path, content, 0o600)
-	})
-	return requirements, err
+		args = append(args, packages)
+	}
+	return program(args...)(ctx, t)
+}
+
+// generated checks that the generated files are up to date.
+func generated(ctx context.Context, t target) (string, error) {
+	stale, err := generate.Stale(ctx, t.Root)
+	if err == nil && stale != nil {
+		err = fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
+	}
+	return strings.Join(stale, "\n"), err
 }
 
 // govulncheck checks each module with the versions in its own go.mod, with which its executables are built.
-func govulncheck(ctx context.Context, options LintOptions, dirs []string) (string, error) {
-	database := options.Vulnerabilities
-	if database == "" {
-		database = vulnerabilities
-	}
+func govulncheck(ctx context.Context, t target) (string, error) {
+	database := cmp.Or(t.Vulnerabilities, vulnerabilities)
 	if err := reach(ctx, database); err != nil {
 		return "", fmt.Errorf("%s %w: %w", database, errUnreachable, err)
 	}
 	// Without the workspace, the modules have no such tool: build it in the workspace.
-	tool, err := command{dir: options.Root, args: []string{"go", "tool", "-n", "govulncheck"}}.output(ctx)
+	tool, err := command{dir: t.Root, args: []string{"go", "tool", "-n", "govulncheck"}}.output(ctx)
 	if err != nil {
 		return "", err
 	}
-	var found strings.Builder
+	found, failed := t.inModules(ctx, strings.TrimSpace(tool), "-tags=mage", "-db="+database, "./...")
 	var failures []error
-	for _, dir := range dirs {
-		text, err := command{
-			dir:  filepath.Join(options.Root, dir),
-			env:  []string{"GOWORK=off"},
-			args: []string{strings.TrimSpace(tool), "-tags=mage", "-db=" + database, "./..."},
-		}.findings(ctx)
-		if err != nil {
-			_, _ = fmt.Fprintf(&found, "%s:\n%s\n", dir, text)
-			failures = append(failures, fmt.Errorf("%s: %w", dir, err))
-		}
+	for _, dir := range slices.Sorted(maps.Keys(failed)) {
+		failures = append(failures, fmt.Errorf("%s: %w", dir, failed[dir]))
 	}
-	return found.String(), errors.Join(failures...)
+	return found, errors.Join(failures...)
 }
 
 // reach requests the smallest file of the database. Any status code but 200, such as a proxy's, is an error.
@@ -312,9 +282,4 @@ func reach(ctx context.Context, database string) error {
 		return fmt.Errorf("%s responds %s", request.URL, response.Status)
 	}
 	return nil
-}
-
-// hidden reports whether the go command ignores the file or folder.
-func hidden(entry fs.DirEntry) bool {
-	return strings.HasPrefix(entry.Name(), ".") || strings.HasPrefix(entry.Name(), "_")
 }

@@ -19,7 +19,7 @@ var spectralFiles embed.FS
 
 // spectral lints the contract with Spectral's rules for OpenAPI and OWASP's rules for API security. It runs in a
 // folder with the paths that the ruleset uses: the contract as in the workspace, and node_modules beside the ruleset.
-func spectral(ctx context.Context, options LintOptions) (found string, err error) {
+func spectral(ctx context.Context, t target) (found string, err error) {
 	files := make(map[string][]byte)
 	for _, name := range []string{"package.json", "package-lock.json", "ruleset.yaml"} {
 		if files[name], err = spectralFiles.ReadFile("spectral/" + name); err != nil {
@@ -27,11 +27,11 @@ func spectral(ctx context.Context, options LintOptions) (found string, err error
 		}
 	}
 	environment, err := tools.Node(ctx, files["package.json"], files["package-lock.json"],
-		func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
+		func(step string) { _, _ = fmt.Fprintln(t.Out, step) })
 	if err != nil {
 		return "", err
 	}
-	document, err := os.ReadFile(filepath.Join(options.Root, contract))
+	document, err := os.ReadFile(filepath.Join(t.Root, contract))
 	if err != nil {
 		return "", fmt.Errorf("spectral: %w", err)
 	}

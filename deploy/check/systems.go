@@ -17,7 +17,7 @@ func systems() []string { return []string{"darwin", "linux", "windows"} }
 
 // compiles type-checks the programs and functions for the other operating systems, which is faster than compiling. It
 // includes the tests, except for Windows, where they do not run.
-func compiles(ctx context.Context, root string) (string, error) {
+func compiles(ctx context.Context, t target) (string, error) {
 	var found strings.Builder
 	for _, system := range systems() {
 		if system == runtime.GOOS {
@@ -26,7 +26,7 @@ func compiles(ctx context.Context, root string) (string, error) {
 		loaded, err := packages.Load(&packages.Config{
 			Context:    ctx,
 			Mode:       packages.LoadAllSyntax &^ packages.NeedTypesInfo,
-			Dir:        root,
+			Dir:        t.Root,
 			Env:        append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0"),
 			BuildFlags: []string{"-tags=mage"},
 			Tests:      system != "windows",

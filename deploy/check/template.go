@@ -89,10 +89,10 @@ func packageKeys(loaded *template.Template) (map[string]string, error) {
 }
 
 // houseRules applies package rules to all variants, and reports each violation once.
-func houseRules(root string) (string, error) {
+func houseRules(_ context.Context, t target) (string, error) {
 	var found strings.Builder
 	reported := map[string]bool{}
-	for v, err := range variants(root, rules.Variants()) {
+	for v, err := range variants(t.Root, rules.Variants()) {
 		if err != nil {
 			return found.String(), err
 		}
@@ -115,16 +115,16 @@ func houseRules(root string) (string, error) {
 
 // cfnLint lints the template source and one rendered template for each authorization. Other parameters do not change
 // the rendered template, which contains its conditions.
-func cfnLint(ctx context.Context, options LintOptions) (string, error) {
-	return pythonProgram(ctx, options, []string{"cfn-lint", "-c", "I", "--"}, source,
+func cfnLint(ctx context.Context, t target) (string, error) {
+	return pythonProgram(ctx, t, []string{"cfn-lint", "-c", "I", "--"}, source,
 		func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
 }
 
 // openAPI validates the contract and the rendered Body. It removes the plus sign of greedy path variables such as
 // {proxy+}, which only API Gateway supports.
-func openAPI(ctx context.Context, options LintOptions) (string, error) {
+func openAPI(ctx context.Context, t target) (string, error) {
 	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
-	return pythonProgram(ctx, options, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
+	return pythonProgram(ctx, t, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
 		func(v variant) ([]byte, error) {
 			stack, err := v.rendered.Resolve(template.PseudoParameters{})
 			if err != nil {
@@ -137,9 +137,9 @@ func openAPI(ctx context.Context, options LintOptions) (string, error) {
 // pythonProgram runs a program of the requirements on a file of the workspace, and on the content of one variant for
 // each authorization.
 func pythonProgram(
-	ctx context.Context, options LintOptions, args []string, file string, content func(variant) ([]byte, error),
+	ctx context.Context, t target, args []string, file string, content func(variant) ([]byte, error),
 ) (found string, err error) {
-	environment, err := tools.Python(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(options.Out, step) })
+	environment, err := tools.Python(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(t.Out, step) })
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +148,7 @@ func pythonProgram(
 		return "", fmt.Errorf("write the rendered template: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	rendered, err := write(dir, options.Root, content)
+	rendered, err := write(dir, t.Root, content)
 	if err != nil {
 		return "", err
 	}
@@ -159,7 +159,7 @@ func pythonProgram(
 	programs.SetLimit(runtime.GOMAXPROCS(0)) // each takes seconds of CPU time
 	for i, file := range files {
 		programs.Go(func() (err error) {
-			findings[i], err = command{dir: options.Root, args: append(slices.Clone(args), file)}.findings(ctx)
+			findings[i], err = command{dir: t.Root, args: append(slices.Clone(args), file)}.findings(ctx)
 			return err
 		})
 	}

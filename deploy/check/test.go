@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -77,19 +77,19 @@ func Test(ctx context.Context, options TestOptions) (err error) {
 	if options.Short {
 		args = append(args, "-short")
 	}
-	times := &packageTimes{out: options.Out}
+	var output bytes.Buffer
 	var failures []error
 	for _, r := range runs {
 		err := command{
 			dir:  options.Root,
 			env:  slices.Concat(env, r.env),
 			args: slices.Concat(args, r.flags, r.packages),
-		}.run(ctx, times, options.Out)
+		}.run(ctx, io.MultiWriter(options.Out, &output), options.Out)
 		if failures = append(failures, err); ctx.Err() != nil {
 			break
 		}
 	}
-	times.print(slowest)
+	printSlowest(options.Out, output.Bytes())
 	content, err := os.ReadFile(summary)
 	_, _ = options.Out.Write(content)
 	return errors.Join(append(failures, err)...)
@@ -102,7 +102,7 @@ type goTest struct {
 
 // plan returns the runs of go test, with and without the race detector.
 func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
-	all, err := listPackages(ctx, options.Root)
+	all, err := list(ctx, options.Root, "-f", "{{.Dir}}\t{{.ImportPath}}", everything)
 	if err != nil {
 		return nil, err
 	}
@@ -147,38 +147,17 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 	return slices.DeleteFunc(runs, func(r goTest) bool { return len(r.packages) == 0 }), nil
 }
 
-// listPackages returns the import paths of the workspace's packages by folder, such as ./deploy/check.
-func listPackages(ctx context.Context, root string) (map[string]string, error) {
-	args := []string{"go", "list", "-f", "{{.Dir}}\t{{.ImportPath}}", everything}
-	listed, err := command{dir: root, args: args}.output(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if root, err = realPath(root); err != nil {
-		return nil, err
-	}
-	paths := make(map[string]string)
-	for line := range strings.Lines(listed) {
-		dir, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		relative, err := filepath.Rel(root, dir)
-		if err != nil {
-			return nil, err
-		}
-		paths["./"+filepath.ToSlash(relative)] = path
-	}
-	return paths, nil
-}
-
 // match returns the sorted import paths of the packages whose folders match the patterns, such as ./deploy and
 // ./deploy/... Patterns of the go command do not match below a folder without a module, such as functions.
-func match(packages map[string]string, patterns []string) ([]string, error) {
+func match(packages []listed, patterns []string) ([]string, error) {
 	var matched []string
 	for _, pattern := range patterns {
 		dir, below := strings.CutSuffix(pattern, "/...")
 		before := len(matched)
-		for folder, path := range packages {
+		for _, p := range packages {
+			folder := "./" + filepath.ToSlash(p.dir)
 			if folder == dir || folder == dir+"/." || below && strings.HasPrefix(folder, dir+"/") {
-				matched = append(matched, path)
+				matched = append(matched, p.path)
 			}
 		}
 		if len(matched) == before {
@@ -247,49 +226,29 @@ func functions(ctx context.Context, root, dir string, progress func(string)) ([]
 	return []string{testenv.FunctionsVariable + "=" + dir}, nil
 }
 
-// packageTimes writes the output of go test to out, and collects the time of each package.
-type packageTimes struct {
-	out   io.Writer
-	line  []byte // an incomplete line
-	times []packageTime
-}
-
-type packageTime struct {
-	path string
-	took time.Duration
-}
-
 // packageResult is the line that go test prints after the tests of a package (see go help test).
-var packageResult = regexp.MustCompile(`^(?:ok {2}|FAIL)\t(\S+)\t([0-9.]+s)`)
+var packageResult = regexp.MustCompile(`(?m)^(?:ok {2}|FAIL)\t(\S+)\t([0-9.]+)s`)
 
-// Write implements [io.Writer].
-func (p *packageTimes) Write(output []byte) (int, error) {
-	p.line = append(p.line, output...)
-	for {
-		line, rest, whole := bytes.Cut(p.line, []byte("\n"))
-		if !whole {
-			return p.out.Write(output)
-		}
-		p.line = rest
-		if result := packageResult.FindSubmatch(line); result != nil {
-			if took, err := time.ParseDuration(string(result[2])); err == nil {
-				p.times = append(p.times, packageTime{string(result[1]), took})
-			}
+// printSlowest prints the slowest packages in the output of go test.
+func printSlowest(out io.Writer, output []byte) {
+	type result struct {
+		path    string
+		seconds float64
+	}
+	var results []result
+	for _, match := range packageResult.FindAllSubmatch(output, -1) {
+		if seconds, err := strconv.ParseFloat(string(match[2]), 64); err == nil {
+			results = append(results, result{string(match[1]), seconds})
 		}
 	}
-}
-
-// print prints the n slowest packages.
-func (p *packageTimes) print(n int) {
-	slices.SortFunc(p.times, func(a, b packageTime) int {
-		return cmp.Or(cmp.Compare(b.took, a.took), cmp.Compare(a.path, b.path))
-	})
-	p.times = p.times[:min(n, len(p.times))]
-	if len(p.times) == 0 {
+	if results == nil {
 		return
 	}
-	_, _ = fmt.Fprintln(p.out, "Slowest packages:")
-	for _, t := range p.times {
-		_, _ = fmt.Fprintf(p.out, "%8.1fs  %s\n", t.took.Seconds(), t.path)
+	slices.SortFunc(results, func(a, b result) int {
+		return cmp.Or(cmp.Compare(b.seconds, a.seconds), cmp.Compare(a.path, b.path))
+	})
+	_, _ = fmt.Fprintln(out, "Slowest packages:")
+	for _, r := range results[:min(slowest, len(results))] {
+		_, _ = fmt.Fprintf(out, "%8.1fs  %s\n", r.seconds, r.path)
 	}
 }
