@@ -19,8 +19,8 @@ import (
 
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
-	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 const (
@@ -43,13 +43,13 @@ const (
 // request it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With
 // Follow it returns nil when the context ends.
 func Logs(ctx context.Context, s Settings) error {
-	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
-		l, err := openLogs(d, s.Functions)
+	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
+		l, err := openLogs(ctx, opened, s.Functions)
 		if err != nil {
 			return err
 		}
 		if s.Follow {
-			if err := s.follow(ctx, d, l); ctx.Err() == nil {
+			if err := s.follow(ctx, l); ctx.Err() == nil {
 				return err
 			}
 			return nil
@@ -59,9 +59,9 @@ func Logs(ctx context.Context, s Settings) error {
 			return err
 		}
 		if n == 0 {
-			s.reportNoLines(d)
+			s.reportNoLines(l)
 		}
-		s.explainMissing(ctx, d, l)
+		s.explainMissing(ctx, l)
 		return nil
 	})
 }
@@ -143,11 +143,11 @@ func (s Settings) latest(ctx context.Context, l *logs, q query, limit int) ([]li
 }
 
 // explainMissing prints why API Gateway cannot write log lines, if no line of API Gateway was found.
-func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *logs) {
+func (s Settings) explainMissing(ctx context.Context, l *logs) {
 	if l.groups[accessSource] == "" && l.groups[executionSource] == "" || l.seen[accessSource] || l.seen[executionSource] {
 		return
 	}
-	switch problem, err := d.LogsProblem(ctx); {
+	switch problem, err := l.stage.LogsProblem(ctx, l.release); {
 	case ctx.Err() != nil:
 	case err != nil:
 		s.Printer.Notef("%v", err)
@@ -157,7 +157,7 @@ func (s Settings) explainMissing(ctx context.Context, d *release.Deployed, l *lo
 }
 
 // reportNoLines reports that no line was found. This is no error: lines arrive with a delay.
-func (s Settings) reportNoLines(d *release.Deployed) {
+func (s Settings) reportNoLines(l *logs) {
 	what := "no line"
 	if s.Level != "" {
 		what += " of level " + s.Level + " or above"
@@ -166,11 +166,11 @@ func (s Settings) reportNoLines(d *release.Deployed) {
 		what += " about " + id
 	}
 	s.Printer.Notef("%s in the logs of %s since %s (set SINCE=7d for older lines); new lines appear after some seconds",
-		what, d.Stack, s.query(time.Now()).from.Local().Format(time.DateTime))
+		what, l.stage.StackName(), s.query(time.Now()).from.Local().Format(time.DateTime))
 }
 
 // follow shows the latest lines, and then new lines as they arrive.
-func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) error {
+func (s Settings) follow(ctx context.Context, l *logs) error {
 	began := time.Now()
 	q := s.query(began)
 	limit := cmp.Or(s.Limit, followedAtFirst)
@@ -181,7 +181,7 @@ func (s Settings) follow(ctx context.Context, d *release.Deployed, l *logs) erro
 	if err := s.show(lines...); err != nil {
 		return err
 	}
-	s.explainMissing(ctx, d, l)
+	s.explainMissing(ctx, l)
 	shown := map[string]time.Time{}
 	for _, line := range lines {
 		shown[line.id] = line.at
@@ -301,9 +301,11 @@ func (l line) pretty(style logformat.Style) string {
 
 // logs has log groups of a stage.
 type logs struct {
-	client *cloudwatchlogs.Client
-	groups map[string]string // names by short name
-	seen   map[string]bool   // the short names of the groups in which lines were found
+	stage   *stage.Stage
+	release *stage.Release
+	client  *cloudwatchlogs.Client
+	groups  map[string]string // names by short name
+	seen    map[string]bool   // the short names of the groups in which lines were found
 }
 
 // The short names of API Gateway's log groups.
@@ -312,14 +314,26 @@ const (
 	executionSource = "execution"
 )
 
-// openLogs returns the stage's log groups, or only the wanted ones. A short name is derived from the logical ID:
-// GetLogGroup is get, ApiAccessLogGroup is access.
-func openLogs(d *release.Deployed, wanted []string) (*logs, error) {
-	l := &logs{
-		client: cloudwatchlogs.NewFromConfig(d.Account.Config), groups: map[string]string{}, seen: map[string]bool{},
+// openLogs returns the log groups of a deployed stage, or only the wanted ones. A short name is derived from the logical
+// ID: GetLogGroup is get, ApiAccessLogGroup is access.
+func openLogs(ctx context.Context, opened *stage.Stage, wanted []string) (*logs, error) {
+	release, err := opened.Deployed(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for id, name := range d.LogGroups {
-		l.groups[strings.ToLower(strings.TrimPrefix(strings.TrimSuffix(id, "LogGroup"), "Api"))] = name
+	resources, err := opened.Resources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &logs{
+		stage: opened, release: release, client: cloudwatchlogs.NewFromConfig(opened.Account.Config),
+		groups: map[string]string{}, seen: map[string]bool{},
+	}
+	for _, r := range resources {
+		if r.Type == "AWS::Logs::LogGroup" {
+			short := strings.TrimPrefix(strings.TrimSuffix(r.LogicalID, "LogGroup"), "Api")
+			l.groups[strings.ToLower(short)] = r.PhysicalID
+		}
 	}
 	names := slices.Sorted(maps.Keys(l.groups))
 	for _, name := range wanted {

@@ -21,8 +21,8 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/observe"
-	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 // messages returns the field message of each JSON line.
@@ -155,7 +155,7 @@ func TestLogs_NoRole(t *testing.T) {
 		}
 	}
 	f.mu.Unlock()
-	_, said, err := f.run(ctx, observe.Logs, observe.Settings{Follow: true, CommonSettings: release.CommonSettings{Poll: time.Millisecond}})
+	_, said, err := f.run(ctx, observe.Logs, observe.Settings{Follow: true, Settings: stage.Settings{Poll: time.Millisecond}})
 	if err != nil || strings.Count(said, problem) != 1 {
 		t.Errorf("error = %v, want the problem once while following:\n%s", err, said)
 	}

@@ -3,7 +3,6 @@ package observe
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -14,14 +13,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
-	"github.com/userrequestapi/userdata/deploy/host/environment"
-	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 // Settings selects the traces and lines to show, and the format.
 type Settings struct {
-	release.CommonSettings // Poll is the polling interval for new lines
+	stage.Settings // Poll is the polling interval for new lines
 
 	Out   io.Writer
 	Width int  // terminal width in columns; 0 means that Out is not a terminal
@@ -60,20 +57,14 @@ var (
 	status    = regexp.MustCompile(`^[1-5](\d{2}|xx)$`)
 )
 
-// FromEnvironment reads the settings from environment variables: those of [release.FromEnvironment] that select and
-// access a stage, and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL,
+// FromEnvironment reads the settings from environment variables: those of [stage.FromEnvironment], and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL,
 // FUNCTION, FOLLOW, JSON and NO_COLOR. Results are written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
-	deployed, err := release.FromEnvironment(root, os.Stderr, getenv)
-	if err != nil {
-		return Settings{}, err
-	}
-	variables := environment.New(getenv)
+	common, variables := stage.FromEnvironment(root, os.Stderr, getenv)
 	s := Settings{
-		CommonSettings: deployed.CommonSettings,
-
+		Settings:  common,
 		Out:       out,
-		JSON:      variables.Flag("JSON", false),
+		JSON:      common.Printer.JSON(),
 		Since:     variables.Duration("SINCE", 0),
 		Limit:     variables.Number("LIMIT", 0, 0, maxLimit),
 		Fault:     variables.Flag("FAULT", false),
@@ -119,10 +110,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	if s.Follow && cmp.Or(s.TraceID, s.RequestID) != "" {
 		variables.Faultf("FOLLOW", "want 0 with TRACE or REQUEST, because a single request has no new lines")
 	}
-	if err := variables.Err(); err != nil {
-		return Settings{}, exitcode.With(exitcode.Settings, fmt.Errorf("read the settings: %w", err))
-	}
-	return s, nil
+	return s, s.Check(variables)
 }
 
 const (

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/userrequestapi/userdata/deploy/observe"
-	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 func getenv(variables map[string]string) func(string) string {
@@ -27,13 +27,13 @@ func TestFromEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = out.Close() })
-	prod := release.CommonSettings{Root: "root", Stage: "prod"}
+	prod := stage.Settings{Root: "root", Stage: "prod"}
 	tests := []struct {
 		name      string
 		variables map[string]string
 		want      observe.Settings
 	}{
-		{"defaults", nil, observe.Settings{CommonSettings: prod}},
+		{"defaults", nil, observe.Settings{Settings: prod}},
 		{
 			"traces",
 			map[string]string{
@@ -41,7 +41,7 @@ func TestFromEnvironment(t *testing.T) {
 				"LIMIT": "10", "JSON": "1",
 			},
 			observe.Settings{
-				CommonSettings: prod, Fault: true, Error: true, Throttle: true, ColdStart: true, Slower: 500 * time.Millisecond, Since: time.Hour,
+				Settings: prod, Fault: true, Error: true, Throttle: true, ColdStart: true, Slower: 500 * time.Millisecond, Since: time.Hour,
 				Operation: "getUser", Status: "5xx", Limit: 10, JSON: true,
 			},
 		},
@@ -50,13 +50,13 @@ func TestFromEnvironment(t *testing.T) {
 			map[string]string{"STAGE": "dev", "TRACE": "Root=" + id + ";Parent=53995c3f42cd8ad8;Sampled=1", "REQUEST": "8fbe593b-1c0a", "LEVEL": "warn",
 				"FUNCTION": "get,put access", "SINCE": "7d"},
 			observe.Settings{
-				CommonSettings: release.CommonSettings{Root: "root", Stage: "dev"}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
+				Settings: stage.Settings{Root: "root", Stage: "dev"}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
 				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour,
 			},
 		},
 		{
 			"follow", map[string]string{"FOLLOW": "1"},
-			observe.Settings{CommonSettings: prod, Follow: true},
+			observe.Settings{Settings: prod, Follow: true},
 		},
 	}
 	for _, tt := range tests {

@@ -20,7 +20,7 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
-	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 // Trace shows a trace as a tree with times, flags and causes, and its log lines. As JSON, it shows an object with the
@@ -28,12 +28,12 @@ import (
 // reason. If either the trace or the lines are unavailable, Trace shows the other before it returns the error.
 func Trace(ctx context.Context, s Settings, id string) error {
 	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
-	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
-		l, err := openLogs(d, nil)
+	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
+		l, err := openLogs(ctx, opened, nil)
 		if err != nil {
 			return err
 		}
-		client := xray.NewFromConfig(d.Account.Config)
+		client := xray.NewFromConfig(opened.Account.Config)
 		documents, missing, traceErr := documents(ctx, client, id)
 		lines, logsErr := l.related(ctx, s.query(time.Now()))
 		if ctx.Err() != nil {

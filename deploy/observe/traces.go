@@ -18,8 +18,8 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
-	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 const (
@@ -35,18 +35,19 @@ func Traces(ctx context.Context, s Settings) error {
 	if s.TraceID != "" {
 		return Trace(ctx, s, s.TraceID)
 	}
-	return release.Look(ctx, s.CommonSettings, func(ctx context.Context, d *release.Deployed) error {
+	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
 		if s.Since > kept {
-			return exitcode.With(
-				exitcode.Settings,
-				fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since),
-			)
+			return exitcode.With(exitcode.Settings,
+				fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since))
 		}
-		expression := s.expression(d)
+		if _, err := opened.Deployed(ctx); err != nil {
+			return err
+		}
+		expression := s.expression(opened)
 		s.Printer.Notef("%s", expression)
 		now := time.Now()
 		from := now.Add(-cmp.Or(s.Since, defaultSince))
-		client, limit := xray.NewFromConfig(d.Account.Config), cmp.Or(s.Limit, defaultTraces)
+		client, limit := xray.NewFromConfig(opened.Account.Config), cmp.Or(s.Limit, defaultTraces)
 		summaries, err := summaries(ctx, client, expression, from, now, limit)
 		if err != nil {
 			return err
@@ -63,16 +64,16 @@ func Traces(ctx context.Context, s Settings) error {
 			return err
 		}
 		if !s.JSON && s.Width > 0 {
-			s.Printer.Notef("to show a trace with its spans and log lines: %s", d.Command("traces", "TRACE="+summaries[0].ID))
+			s.Printer.Notef("to show a trace with its spans and log lines: %s", opened.Command("traces", "TRACE="+summaries[0].ID))
 		}
 		return nil
 	})
 }
 
 // expression returns the filter expression for the settings ("Use filter expressions", X-Ray).
-func (s Settings) expression(d *release.Deployed) string {
+func (s Settings) expression(opened *stage.Stage) string {
 	parts := []string{
-		fmt.Sprintf(`service(id(name: %q, type: "AWS::ApiGateway::Stage"))`, d.Stack+"/"+d.Outputs["StageName"]),
+		fmt.Sprintf(`service(id(name: %q, type: "AWS::ApiGateway::Stage"))`, opened.StackName()+"/"+opened.Name),
 	}
 	var anyOf []string
 	for keyword, wanted := range map[string]bool{"error": s.Error, "fault": s.Fault, "throttle": s.Throttle} {

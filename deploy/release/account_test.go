@@ -30,6 +30,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 func TestMain(m *testing.M) {
@@ -169,7 +170,7 @@ type target = func(context.Context, release.Settings) error
 // run runs a target on the stage and returns its output.
 func (a *account) run(ctx context.Context, do target, changes ...func(*release.Settings)) (string, error) {
 	var out bytes.Buffer
-	settings := release.Settings{CommonSettings: release.CommonSettings{
+	settings := release.Settings{Settings: stage.Settings{
 		Root:     a.root,
 		Stage:    "test",
 		Endpoint: a.endpoint,

@@ -14,6 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -27,7 +28,7 @@ func (s *session) importTable(ctx context.Context, rendered *template.Rendered) 
 	if !ok {
 		return false, nil
 	}
-	client := dynamodb.NewFromConfig(s.account.Config)
+	client := dynamodb.NewFromConfig(s.Account.Config)
 	found, err := s.importableTable(ctx, client, name)
 	if err != nil || !found {
 		return false, err
@@ -37,10 +38,10 @@ func (s *session) importTable(ctx context.Context, rendered *template.Rendered) 
 		return false, fmt.Errorf("protect the table %s: %w", name, awserrors.Explain(err))
 	}
 	// The record marks the stack as created by this tool, even if the deployment ends here.
-	if err := s.setRecord(tableOnly, record{Source: readRecord(rendered).Source}); err != nil {
+	if err := s.setRecord(tableOnly, stage.Record{Source: stage.ReadRecord(rendered).Source}); err != nil {
 		return false, err
 	}
-	plan, err := s.stack.Plan(ctx, changeset.Input{
+	plan, err := s.Stack.Plan(ctx, changeset.Input{
 		TemplateBody: tableOnly.JSON(),
 		Parameters:   tableOnly.Parameters(),
 		Description:  "Import the table " + name,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -21,11 +22,11 @@ const maxAttempts = 5
 
 // change updates the stack to the template that render returns for the current stack, which is nil if there is none,
 // and returns the new state. It calls render again if another deployment has changed the stack in the meantime.
-func (s *session) change(ctx context.Context, render func(now *current) (*template.Rendered, error)) (*current, error) {
+func (s *session) change(ctx context.Context, render func(now *stage.Release) (*template.Rendered, error)) (*stage.Release, error) {
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, render)
 		if err == nil {
-			return s.deployed(ctx)
+			return s.Deployed(ctx)
 		}
 		if !errors.Is(err, changeset.ErrStale) || attempt == maxAttempts {
 			return nil, err
@@ -34,7 +35,7 @@ func (s *session) change(ctx context.Context, render func(now *current) (*templa
 	}
 }
 
-func (s *session) attempt(ctx context.Context, render func(now *current) (*template.Rendered, error)) error {
+func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (*template.Rendered, error)) error {
 	now, err := s.waitForStack(ctx)
 	if err != nil {
 		return err
@@ -43,13 +44,13 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 	if err != nil {
 		return err
 	}
-	if now == nil || now.template == nil {
+	if now == nil || now.Template == nil {
 		adopted, err := s.importTable(ctx, rendered)
 		if err != nil {
 			return err
 		}
 		if adopted {
-			if now, err = s.readStack(ctx); err != nil {
+			if now, err = s.Release(ctx); err != nil {
 				return err
 			}
 		}
@@ -57,11 +58,11 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 	// For an unchanged template this saves the time of a change set. After a failure, CloudFormation must compare.
 	steady := now != nil &&
 		(now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
-	next := readRecord(rendered)
-	same := steady && now.record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters)
+	next := stage.ReadRecord(rendered)
+	same := steady && now.Record.Digest == next.Digest && maps.Equal(now.Parameters, next.Parameters)
 	switch {
 	case same && s.revertsDrift():
-		rendered = now.template // the same release: only the drift changes
+		rendered = now.Template // the same release: only the drift changes
 	case same:
 		return s.upToDate(ctx)
 	}
@@ -74,19 +75,19 @@ func (s *session) attempt(ctx context.Context, render func(now *current) (*templ
 	}
 	s.Printer.Plan(plan)
 	if err := s.checkTable(now, rendered, plan); err != nil {
-		return errors.Join(err, s.stack.Discard(ctx, plan))
+		return errors.Join(err, s.Stack.Discard(ctx, plan))
 	}
 	return s.execute(ctx, plan, rendered)
 }
 
 // plan uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. CloudFormation
 // rejects the change set if another deployment follows; plan returns [changeset.ErrStale] if one came before.
-func (s *session) plan(ctx context.Context, now *current, rendered *template.Rendered) (*changeset.Plan, error) {
-	r := readRecord(rendered)
+func (s *session) plan(ctx context.Context, now *stage.Release, rendered *template.Rendered) (*changeset.Plan, error) {
+	r := stage.ReadRecord(rendered)
 	if _, err := s.bucket.Upload(ctx, r.Key, rendered.JSON()); err != nil {
 		return nil, err
 	}
-	plan, err := s.stack.Plan(ctx, changeset.Input{
+	plan, err := s.Stack.Plan(ctx, changeset.Input{
 		TemplateURL: s.bucket.URL(r.Key),
 		Parameters:  rendered.Parameters(),
 		Description: strings.TrimSpace(fmt.Sprintf("Release %d %s", r.Number, r.Source)),
@@ -95,28 +96,37 @@ func (s *session) plan(ctx context.Context, now *current, rendered *template.Ren
 	if err != nil || plan.Empty() {
 		return plan, err
 	}
-	after, err := s.stack.Describe(ctx)
-	if err == nil && now.changedSince(after) {
+	after, err := s.Stack.Describe(ctx)
+	if err == nil && changed(now, after) {
 		err = changeset.ErrStale
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.stack.Discard(ctx, plan))
+		return nil, errors.Join(err, s.Stack.Discard(ctx, plan))
 	}
 	return plan, nil
 }
 
+// changed reports whether another deployment has changed the stack, which is now after. If there were only change sets,
+// it reports false: CloudFormation accepts only the first of them.
+func changed(before *stage.Release, after *changeset.Description) bool {
+	if before == nil || before.Status == cftypes.StackStatusReviewInProgress {
+		return false
+	}
+	return after.ID != before.ID || !after.Updated.Equal(before.Updated) || after.Status != before.Status
+}
+
 func (s *session) execute(ctx context.Context, plan *changeset.Plan, rendered *template.Rendered) error {
 	defer s.Printer.Watch(plan.Changes, rendered.Dependencies())()
-	return s.stack.Apply(ctx, plan)
+	return s.Stack.Apply(ctx, plan)
 }
 
 // checkTable returns an error if the change would replace or remove the table, unless the settings name the table. It
 // also compares the templates, because a change set alone does not always show the removal.
-func (s *session) checkTable(now *current, rendered *template.Rendered, plan *changeset.Plan) error {
-	if now == nil || now.template == nil {
+func (s *session) checkTable(now *stage.Release, rendered *template.Rendered, plan *changeset.Plan) error {
+	if now == nil || now.Template == nil {
 		return nil
 	}
-	_, id, name, ok := now.template.TableOnly()
+	_, id, name, ok := now.Template.TableOnly()
 	if !ok {
 		return nil
 	}
@@ -146,8 +156,16 @@ func (s *session) checkTable(now *current, rendered *template.Rendered, plan *ch
 		reason, s.retryCommand(replaceTableSetting+"="+name)))
 }
 
+// nextRecord returns the record of the release after now, which may be nil.
+func nextRecord(now *stage.Release, source string) stage.Record {
+	if now == nil || now.Record.Number == 0 { // no stack, or only an imported table
+		return stage.Record{Number: 1, Source: source}
+	}
+	return stage.Record{Number: now.Record.Number + 1, Previous: now.Record.Key, Source: source}
+}
+
 // setRecord writes the record into the template, with the key, digest and parameters set.
-func (s *session) setRecord(rendered *template.Rendered, r record) error {
+func (s *session) setRecord(rendered *template.Rendered, r stage.Record) error {
 	// The digest must not include the record of an earlier release.
 	if err := rendered.SetMetadata(map[string]any{}); err != nil {
 		return err
@@ -155,8 +173,8 @@ func (s *session) setRecord(rendered *template.Rendered, r record) error {
 	digest := sha256.Sum256(rendered.JSON())
 	r.Digest = hex.EncodeToString(digest[:])
 	if r.Key == "" {
-		r.Key = fmt.Sprintf("templates/%s/%06d-%.16s.json", s.stackName(), r.Number, r.Digest)
+		r.Key = fmt.Sprintf("templates/%s/%06d-%.16s.json", s.StackName(), r.Number, r.Digest)
 	}
 	r.Parameters = rendered.Parameters()
-	return rendered.SetMetadata(r.metadata())
+	return rendered.SetMetadata(r)
 }

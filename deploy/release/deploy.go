@@ -10,6 +10,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -21,7 +22,7 @@ func Deploy(ctx context.Context, settings Settings) error {
 }
 
 func deploy(ctx context.Context, s *session) error {
-	if _, err := s.readStack(ctx); err != nil { // fails for a foreign stack before anything is uploaded
+	if _, err := s.Release(ctx); err != nil { // fails for a foreign stack before anything is uploaded
 		return err
 	}
 	if err := s.openBucket(ctx); err != nil {
@@ -35,13 +36,13 @@ func deploy(ctx context.Context, s *session) error {
 	if err := s.upload(ctx, packages); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Changing the stack %s", s.stackName())
-	now, err := s.change(ctx, func(now *current) (*template.Rendered, error) {
+	s.Printer.Stepf("Changing the stack %s", s.StackName())
+	now, err := s.change(ctx, func(now *stage.Release) (*template.Rendered, error) {
 		rendered, err := s.render(ctx, now, packages)
 		if err != nil {
 			return nil, err
 		}
-		return rendered, s.setRecord(rendered, now.next(s.commit(ctx)))
+		return rendered, s.setRecord(rendered, nextRecord(now, s.commit(ctx)))
 	})
 	if err != nil {
 		return err
@@ -56,16 +57,22 @@ func deploy(ctx context.Context, s *session) error {
 // render renders the template for the account, the packages and the current stack, which may be nil.
 func (s *session) render(
 	ctx context.Context,
-	now *current,
+	now *stage.Release,
 	packages map[string]build.Package,
 ) (*template.Rendered, error) {
-	parameters := s.parameters()
-	parameters[bucketParameter] = s.bucket.Name()
-	var err error
-	if parameters[logsRoleParameter], err = s.logsRole(ctx, now, parameters[logsRoleParameter]); err != nil {
-		return nil, err
+	if s.roleChoice == "" {
+		ask := s.Ask
+		if s.target != deployTarget { // a plan asks nothing
+			ask = nil
+		}
+		var err error
+		if s.roleChoice, err = s.LogsRole(ctx, now, ask); err != nil {
+			return nil, err
+		}
 	}
-	return s.source.Render(template.Options{Parameters: parameters, Code: keys(packages)})
+	parameters := s.parameters()
+	parameters[bucketParameter], parameters[stage.LogsRoleParameter] = s.bucket.Name(), s.roleChoice
+	return s.Source.Render(template.Options{Parameters: parameters, Code: keys(packages)})
 }
 
 func keys(packages map[string]build.Package) map[string]string {
@@ -77,7 +84,7 @@ func keys(packages map[string]build.Package) map[string]string {
 }
 
 // verify runs the smoke test after a deployment, unless the settings disable it or it needs a token and has none.
-func (s *session) verify(ctx context.Context, now *current) error {
+func (s *session) verify(ctx context.Context, now *stage.Release) error {
 	if !s.Smoke {
 		return nil
 	}
@@ -90,18 +97,18 @@ func (s *session) verify(ctx context.Context, now *current) error {
 		return err
 	}
 	hint := ""
-	if now.record.Previous != "" {
-		hint = "\nRoll back with " + s.command(rollbackTarget)
+	if now.Record.Previous != "" {
+		hint = "\nRoll back with " + s.Command(rollbackTarget)
 	}
 	return fmt.Errorf("the stage is deployed, but does not work: %w%s", err, hint)
 }
 
 // describe renders the stage, its outputs and a command that calls it.
-func (s *session) describe(now *current) string {
+func (s *session) describe(now *stage.Release) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nStage %s is release %d", s.stage.Name, now.record.Number)
-	if now.record.Source != "" {
-		fmt.Fprintf(&b, " (%s)", now.record.Source)
+	fmt.Fprintf(&b, "\nStage %s is release %d", s.Name, now.Record.Number)
+	if now.Record.Source != "" {
+		fmt.Fprintf(&b, " (%s)", now.Record.Source)
 	}
 	b.WriteString(".\n\n")
 	names := slices.Sorted(maps.Keys(now.Outputs))
@@ -119,7 +126,7 @@ func (s *session) describe(now *current) string {
 		fmt.Fprintf(&b, `  eval "$(%s)"
   curl --aws-sigv4 "aws:amz:%s:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
     -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`,
-			s.Line.CLI("configure export-credentials --format env"), s.account.Region, url)
+			s.Line.CLI("configure export-credentials --format env"), s.Account.Region, url)
 	case template.AuthorizationAPIKey:
 		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(%s)" '%s'`, s.Line.CLI(fmt.Sprintf(
 			"apigateway get-api-key --api-key %s --include-value --query value --output text", now.Outputs["ApiKeyId"])), url)
@@ -133,9 +140,9 @@ func (s *session) describe(now *current) string {
 }
 
 // invokeURL returns the URL of the stage.
-func (s *session) invokeURL(now *current) string {
+func (s *session) invokeURL(now *stage.Release) string {
 	if s.InvokeURL == "" {
 		return now.Outputs["InvokeURL"]
 	}
-	return strings.NewReplacer("{ApiId}", now.Outputs["ApiId"], "{StageName}", s.stage.Name).Replace(s.InvokeURL)
+	return strings.NewReplacer("{ApiId}", now.Outputs["ApiId"], "{StageName}", s.Name).Replace(s.InvokeURL)
 }

@@ -23,13 +23,13 @@ func destroy(ctx context.Context, s *session) error {
 	table, owned := s.ownTable()
 	if s.DeleteTable != "" && (s.DeleteTable != table || !owned) {
 		return exitcode.With(exitcode.Settings, fmt.Errorf("DELETE_TABLE: %s is not the table that stage %s created",
-			s.DeleteTable, s.stage.Name))
+			s.DeleteTable, s.Name))
 	}
 	if err := s.confirm(table); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Deleting the stack %s", s.stackName())
-	now, err := s.readStack(ctx) // fails for a foreign stack
+	s.Printer.Stepf("Deleting the stack %s", s.StackName())
+	now, err := s.Release(ctx) // fails for a foreign stack
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func destroy(ctx context.Context, s *session) error {
 
 // ownTable returns the name of the stage's table, and reports whether the stage created it.
 func (s *session) ownTable() (name string, owned bool) {
-	if name := s.stage.Parameters[tableParameter]; name != "" {
+	if name := s.Parameters[tableParameter]; name != "" {
 		return name, false
 	}
 	_, _, name, owned = s.unpackaged.TableOnly()
@@ -70,24 +70,24 @@ func (s *session) confirm(table string) error {
 		reply, err = s.Ask(
 			fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\n"+
 				"Type the stage's name to continue: ",
-				s.stage.Name, s.account.ID, s.account.Region, what),
+				s.Name, s.Account.ID, s.Account.Region, what),
 		)
 		if err != nil {
 			return exitcode.With(exitcode.Refused, err)
 		}
 	}
-	if reply == s.stage.Name {
+	if reply == s.Name {
 		return nil
 	}
 	if reply == "" {
 		return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
-			s.retryCommand(confirmSetting+"="+s.stage.Name)))
+			s.retryCommand(confirmSetting+"="+s.Name)))
 	}
-	return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.stage.Name, reply))
+	return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.Name, reply))
 }
 
 func (s *session) delete(ctx context.Context) error {
-	resources, err := s.stack.Resources(ctx)
+	resources, err := s.Stack.Resources(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,12 +96,12 @@ func (s *session) delete(ctx context.Context) error {
 		changes = append(changes, changeset.Change{Action: "Remove", LogicalID: r.LogicalID, Type: r.Type})
 	}
 	defer s.Printer.Watch(changes, nil)()
-	return s.stack.Delete(ctx)
+	return s.Stack.Delete(ctx)
 }
 
 func (s *session) deleteTable(ctx context.Context, name string) error {
 	s.Printer.Stepf("Deleting the table %s", name)
-	client := dynamodb.NewFromConfig(s.account.Config)
+	client := dynamodb.NewFromConfig(s.Account.Config)
 	table, err := describeTable(ctx, client, name)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -51,13 +52,17 @@ const (
 // reference on this machine until ctx ends, and authorizes its requests with the account's credentials if the stage
 // requires it. Without an account or a deployed stage, it uses the document of the checkout and overwrites no file.
 func Docs(ctx context.Context, settings Settings) error {
-	return finish(ctx, settings, docs(ctx, settings))
+	return stage.Finish(ctx, settings.Settings, docs(ctx, settings))
 }
 
 func docs(ctx context.Context, settings Settings) error {
-	s := &session{Settings: settings}
-	if err := s.load(); err != nil { // needs no account
-		return exitcode.With(exitcode.Settings, err)
+	loaded, err := stage.Load(settings.Settings) // needs no account
+	if err != nil {
+		return err
+	}
+	s, err := newSession(settings, loaded, "")
+	if err != nil {
+		return err
 	}
 	source, err := s.checkout()
 	if err != nil {
@@ -71,7 +76,7 @@ func docs(ctx context.Context, settings Settings) error {
 		}
 		defer func() { _ = listener.Close() }()
 	}
-	d, err := exportedDocumentation(ctx, settings, source)
+	d, err := s.exportedDocumentation(ctx, source)
 	if noStage(err) {
 		settings.Printer.Notef("The document of the stage is not available: %v", err)
 		settings.Printer.Notef("Using deploy/%s as it would be deployed.", contract.File)
@@ -108,20 +113,19 @@ func noStage(err error) bool {
 		return false
 	}
 	_, noRegion := errors.AsType[*aws.MissingRegionError](err)
-	return noRegion || errors.Is(err, errNotDeployed) || awserrors.KindOf(err) == awserrors.NoCredentials
+	return noRegion || errors.Is(err, stage.ErrNotDeployed) || awserrors.KindOf(err) == awserrors.NoCredentials
 }
 
 // exportedDocumentation returns the documentation of the deployed stage.
-func exportedDocumentation(ctx context.Context, settings Settings, source *checkout) (*documentation, error) {
-	s, err := open(ctx, settings)
+func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (*documentation, error) {
+	if err := s.Open(ctx); err != nil {
+		return nil, err
+	}
+	now, err := s.Deployed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	now, err := s.deployed(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.Printer.Stepf("Exporting the document of stage %s", s.stage.Name)
+	s.Printer.Stepf("Exporting the document of stage %s", s.Name)
 	d := &documentation{origin: fromStage}
 	if d.document, err = s.export(ctx, now, nil); err != nil {
 		return nil, err
@@ -134,7 +138,7 @@ func exportedDocumentation(ctx context.Context, settings Settings, source *check
 	if err != nil {
 		return nil, err
 	}
-	d.page = reference.Page{Document: document, Links: []reference.Link{{Text: "Stage " + s.stage.Name}}}
+	d.page = reference.Page{Document: document, Links: []reference.Link{{Text: "Stage " + s.Name}}}
 	stage, err := url.Parse(s.invokeURL(now))
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL of the stage: %w", err)
@@ -142,10 +146,10 @@ func exportedDocumentation(ctx context.Context, settings Settings, source *check
 	var authorize func(*http.Request) error
 	if authorization == template.AuthorizationIAM {
 		d.page.Note = "This server signs requests to the stage with the credentials that it was started with."
-		d.page.Curl = sigv4.Curl(s.account.Region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY") +
+		d.page.Curl = sigv4.Curl(s.Account.Region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY") +
 			` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
 		authorize = func(r *http.Request) error {
-			return awserrors.Explain(sigv4.Sign(r, s.account.Config.Credentials, s.account.Region))
+			return awserrors.Explain(sigv4.Sign(r, s.Account.Config.Credentials, s.Account.Region))
 		}
 	}
 	d.proxy = reference.Proxy(stage, authorize, s.transport())
@@ -155,9 +159,9 @@ func exportedDocumentation(ctx context.Context, settings Settings, source *check
 // transport returns the transport of the AWS clients, with AWS_CA_BUNDLE, HTTPS_PROXY and their timeouts, but without
 // keep-alive.
 func (s *session) transport() http.RoundTripper {
-	client, ok := s.account.Config.HTTPClient.(interface{ GetTransport() *http.Transport })
+	client, ok := s.Account.Config.HTTPClient.(interface{ GetTransport() *http.Transport })
 	if !ok { // account.Open sets it
-		panic(fmt.Sprintf("HTTP client of type %T", s.account.Config.HTTPClient))
+		panic(fmt.Sprintf("HTTP client of type %T", s.Account.Config.HTTPClient))
 	}
 	transport := client.GetTransport() // a copy
 	transport.DisableKeepAlives = true
@@ -165,9 +169,9 @@ func (s *session) transport() http.RoundTripper {
 }
 
 // export returns the document of the stage from API Gateway ("Export a REST API from API Gateway").
-func (s *session) export(ctx context.Context, now *current, parameters map[string]string) ([]byte, error) {
-	out, err := apigateway.NewFromConfig(s.account.Config).GetExport(ctx, &apigateway.GetExportInput{
-		RestApiId: aws.String(now.Outputs["ApiId"]), StageName: &s.stage.Name,
+func (s *session) export(ctx context.Context, now *stage.Release, parameters map[string]string) ([]byte, error) {
+	out, err := apigateway.NewFromConfig(s.Account.Config).GetExport(ctx, &apigateway.GetExportInput{
+		RestApiId: aws.String(now.Outputs["ApiId"]), StageName: &s.Name,
 		ExportType: aws.String("oas30"), Accepts: aws.String("application/json"), Parameters: parameters,
 	})
 	if err != nil {
@@ -197,13 +201,13 @@ func (s *session) checkout() (*checkout, error) {
 // pageDocument returns the document of the stage for its page. API Gateway keeps no examples and not all schemas, so
 // pageDocument prefers the source's document if that is what is deployed.
 func (s *session) pageDocument(
-	now *current,
+	now *stage.Release,
 	export []byte,
 	authorization string,
 	source *checkout,
 ) (*contract.Document, error) {
-	invokeURL, name := s.invokeURL(now), "The stage "+s.stage.Name
-	deployed, err := s.body(now.template)
+	invokeURL, name := s.invokeURL(now), "The stage "+s.Name
+	deployed, err := s.body(now.Template)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +226,7 @@ func (s *session) pageDocument(
 
 // body returns the document that is deployed to API Gateway, but with another account and Region.
 func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
-	resources, err := rendered.Resolve(template.PseudoParameters{StackName: s.stackName()})
+	resources, err := rendered.Resolve(template.PseudoParameters{StackName: s.StackName()})
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +239,7 @@ func (s *session) checkoutDocumentation(source *checkout) *documentation {
 	return &documentation{origin: fromCheckout, document: public.JSON(), gateway: source.body, page: reference.Page{
 		Document: public, Links: []reference.Link{{Text: "Source"}}, CrossOrigin: true,
 		Note: fmt.Sprintf("The document of the stage %s is not available: this is the document of the source. "+
-			"Requests go to the server selected below.", s.stage.Name),
+			"Requests go to the server selected below.", s.Name),
 	}}
 }
 
@@ -243,7 +247,7 @@ func (s *session) checkoutDocumentation(source *checkout) *documentation {
 // overwrite files with documents of the checkout, because they may be the stage's.
 func (s *session) writeDocs(d *documentation) ([]string, error) {
 	dir := filepath.Join("docs", "api")
-	names := []string{filepath.Join(dir, s.stage.Name+".json"), filepath.Join(dir, s.stage.Name+".apigateway.json")}
+	names := []string{filepath.Join(dir, s.Name+".json"), filepath.Join(dir, s.Name+".apigateway.json")}
 	if d.origin == fromCheckout {
 		for _, name := range names {
 			if _, err := os.Lstat(filepath.Join(s.Root, name)); err == nil {

@@ -24,7 +24,7 @@ func (s *session) upToDate(ctx context.Context) error {
 		s.Printer.Notef("nothing to change")
 		return nil
 	}
-	repair := s.command(deployTarget, revertDriftSetting+"=1")
+	repair := s.RepairCommand()
 	s.Printer.Notef("the source has not changed, but the stage was changed outside of a deployment:\n%s%s reverts it",
 		driftText(drifts), repair)
 	var missing []string
@@ -58,7 +58,7 @@ func (s *session) findDrift(ctx context.Context) ([]changeset.Drift, error) {
 // detectDrift runs drift detection on the stack.
 func (s *session) detectDrift(ctx context.Context) ([]changeset.Drift, error) {
 	s.Printer.Notef("comparing the stage with its template (DRIFT=0 skips this)…")
-	return s.stack.Drift(ctx)
+	return s.Stack.Drift(ctx)
 }
 
 // driftText renders a line for each resource that has drifted.

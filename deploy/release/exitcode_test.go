@@ -31,10 +31,10 @@ func commands() map[string]target {
 		"status": release.Status, "smoke": release.Smoke, "docs": release.Docs, "destroy": release.Destroy,
 		"template": func(ctx context.Context, s release.Settings) error { return release.Template(ctx, s, io.Discard) },
 		"traces": func(ctx context.Context, s release.Settings) error {
-			return observe.Traces(ctx, observe.Settings{CommonSettings: s.CommonSettings, Out: io.Discard})
+			return observe.Traces(ctx, observe.Settings{Settings: s.Settings, Out: io.Discard})
 		},
 		"logs": func(ctx context.Context, s release.Settings) error {
-			return observe.Logs(ctx, observe.Settings{CommonSettings: s.CommonSettings, Out: io.Discard})
+			return observe.Logs(ctx, observe.Settings{Settings: s.Settings, Out: io.Discard})
 		},
 	}
 }
@@ -204,7 +204,7 @@ func situations(t *testing.T) []situation {
 			do: map[string]target{
 				"deployFunction": function("gte"),
 				"logs": func(ctx context.Context, s release.Settings) error {
-					return observe.Logs(ctx, observe.Settings{CommonSettings: s.CommonSettings, Out: io.Discard, Functions: []string{"gte"}})
+					return observe.Logs(ctx, observe.Settings{Settings: s.Settings, Out: io.Discard, Functions: []string{"gte"}})
 				},
 			},
 		},

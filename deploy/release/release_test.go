@@ -24,6 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 func getenv(variables map[string]string) func(string) string {
@@ -37,7 +38,7 @@ func TestFromEnvironment(t *testing.T) {
 		variables map[string]string
 		want      release.Settings
 	}{
-		{"defaults", nil, release.Settings{CommonSettings: release.CommonSettings{Root: "root", Stage: "prod"}, Smoke: true, Drift: true, Serve: true}},
+		{"defaults", nil, release.Settings{Settings: stage.Settings{Root: "root", Stage: "prod"}, Smoke: true, Drift: true, Serve: true}},
 		{
 			"all",
 			map[string]string{
@@ -57,7 +58,7 @@ func TestFromEnvironment(t *testing.T) {
 				"REVERT_DRIFT":  "1",
 			},
 			release.Settings{
-				CommonSettings: release.CommonSettings{
+				Settings: stage.Settings{
 					Root:      "root",
 					Stage:     "dev",
 					CallsFile: "calls",
@@ -194,7 +195,7 @@ func TestInvalidSettings(t *testing.T) {
 	}{
 		{
 			name:     "no such stage",
-			settings: release.Settings{CommonSettings: release.CommonSettings{Stage: "tset"}},
+			settings: release.Settings{Settings: stage.Settings{Stage: "tset"}},
 			code:     exitcode.Settings,
 			want:     `there is no stage "tset" (stages: test)`,
 		},
@@ -257,7 +258,7 @@ func TestInvalidSettings(t *testing.T) {
 		{
 			name: "not confirmed by the user",
 			settings: release.Settings{
-				CommonSettings: release.CommonSettings{Ask: func(string) (string, error) { return "no", nil }},
+				Settings: stage.Settings{Ask: func(string) (string, error) { return "no", nil }},
 			},
 			code: exitcode.Refused,
 			want: "want the stage's name test, got no",
@@ -312,7 +313,7 @@ func TestInterrupted(t *testing.T) {
 	t.Setenv("AWS_PROFILE", "")
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	err := release.Deploy(ctx, release.Settings{CommonSettings: release.CommonSettings{
+	err := release.Deploy(ctx, release.Settings{Settings: stage.Settings{
 		Root: workspace(t, ""), Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
 	}})
 	if code(err) != exitcode.Interrupted {
@@ -338,7 +339,7 @@ func TestLastingFault(t *testing.T) { //nolint:paralleltest // sets the endpoint
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		started := time.Now()
-		err := release.Status(t.Context(), release.Settings{CommonSettings: release.CommonSettings{
+		err := release.Status(t.Context(), release.Settings{Settings: stage.Settings{
 			Root: root, Stage: "test", Endpoint: server.URL, Printer: progress.New(&out, progress.Options{}),
 		}})
 		if took := time.Since(started); code(err) != exitcode.Failed || took > time.Minute {
@@ -359,7 +360,7 @@ func TestTemplate(t *testing.T) {
 	root := functions(t)
 	setContract(t, root)
 	var out bytes.Buffer
-	err := release.Template(t.Context(), release.Settings{CommonSettings: release.CommonSettings{
+	err := release.Template(t.Context(), release.Settings{Settings: stage.Settings{
 		Root: root, Stage: "test", Printer: progress.New(io.Discard, progress.Options{}),
 	}}, &out)
 	if err != nil {

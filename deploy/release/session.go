@@ -2,8 +2,6 @@ package release
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -11,14 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
-	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-
-	"github.com/userrequestapi/userdata/deploy/aws/account"
 	"github.com/userrequestapi/userdata/deploy/aws/bucket"
-	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
@@ -44,8 +36,6 @@ const (
 const (
 	aliasName    = "live"
 	tableType    = "AWS::DynamoDB::Table"
-	accountType  = "AWS::ApiGateway::Account"
-	logGroupType = "AWS::Logs::LogGroup"
 	functionType = "AWS::Lambda::Function"
 
 	userIDAttribute = "userId" // the key of the table
@@ -57,139 +47,59 @@ const (
 	tableParameter         = "ExistingTableName"
 	authorizationParameter = "Authorization"
 
-	// Set by this package, not by the stage's file.
-	stageNameParameter = "StageName"
-	bucketParameter    = "ArtifactBucket"
-	logsRoleParameter  = "ApiGatewayLogsRole"
-	logsRoleCreate     = "Create"
-	logsRoleExisting   = "Existing"
+	bucketParameter = "ArtifactBucket" // set by this package, not by the stage's file
 )
 
 // session holds the state of a running target.
 type session struct {
 	Settings
-	stage      stage.Stage
-	source     *template.Template
+	*stage.Stage
 	unpackaged *template.Rendered // the source, with the folders of the functions instead of packages
-	account    *account.Account
-	stack      *changeset.Stack
-	bucket     *bucket.Bucket // nil before openBucket
+	bucket     *bucket.Bucket     // nil before openBucket
 
-	target     string      // the running target with its argument; "" for one that changes nothing
-	changed    atomic.Bool // whether a call may have changed the account
-	roleChoice string      // the value of the parameter ApiGatewayLogsRole; "" if not chosen yet
+	target     string // the running target with its argument; "" for one that changes nothing
+	roleChoice string // the value of the parameter ApiGatewayLogsRole; "" if not chosen yet
 }
 
-// open reads the stage's settings and the caller's identity, so that errors in either are found before anything
-// changes.
-func open(ctx context.Context, settings Settings) (*session, error) {
-	s := &session{Settings: settings}
-	if s.Line.Stage == "" && s.Stage != defaultStage {
-		s.Line.Stage = s.Stage
-	}
-	if err := s.load(); err != nil {
-		return nil, exitcode.With(exitcode.Settings, err)
-	}
-	var err error
-	s.account, err = account.Open(ctx, account.Options{
-		Region: s.stage.Region, Endpoint: s.Endpoint, Ask: s.Ask, Line: s.Line,
-		Waiting: func(text string) { s.Printer.Notef("%s", text) },
+// run opens the stage and runs a target. name is its command, such as "deployFunction get"; "" for a target that
+// changes nothing. It returns the error with the exit code.
+func run(ctx context.Context, settings Settings, name string, target func(context.Context, *session) error) error {
+	return stage.Run(ctx, settings.Settings, func(ctx context.Context, opened *stage.Stage) error {
+		s, err := newSession(settings, opened, name)
+		if err != nil {
+			return err
+		}
+		return target(ctx, s)
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.Line.Region = s.account.Region
-	s.Printer.Stepf(
-		"Stage %s in account %s, %s, as %s",
-		s.stage.Name,
-		s.account.ID,
-		s.account.Region,
-		stripSession(s.account.ARN),
-	)
-	if s.account.Endpoint != "" {
-		s.Printer.Notef("endpoint %s", s.account.Endpoint)
-	}
-	if s.stage.Account != "" && s.stage.Account != s.account.ID {
-		return nil, exitcode.With(exitcode.Account, fmt.Errorf(
-			"stage %s belongs to account %s (deploy/stages/%s.yaml), the credentials to %s: use others, such as AWS_PROFILE",
-			s.stage.Name,
-			s.stage.Account,
-			s.stage.Name,
-			s.account.ID,
-		))
-	}
-	if s.stage.Region != "" && s.stage.Region != s.account.Region {
-		return nil, exitcode.With(exitcode.Account, fmt.Errorf(
-			"stage %s belongs to %s (deploy/stages/%s.yaml), the AWS settings to %s: unset AWS_REGION, or set it to %[2]s",
-			s.stage.Name, s.stage.Region, s.stage.Name, s.account.Region))
-	}
-	if s.CallsFile != "" {
-		recordCalls(&s.account.Config, s.CallsFile)
-	}
-	noteChanges(&s.account.Config, &s.changed)
-	s.stack = changeset.New(cloudformation.NewFromConfig(s.account.Config), s.stackName(), changeset.Options{
-		Progress: s.Printer.Event, Poll: s.Poll, Line: s.Line, Resume: s.resumeHint,
-	})
-	return s, nil
+}
+
+// newSession renders the template, which finds faults before anything is built or changed. A deployment renders it
+// again when it has the packages, because they are part of the IDs of versions.
+func newSession(settings Settings, loaded *stage.Stage, target string) (_ *session, err error) {
+	s := &session{Settings: settings, Stage: loaded, target: target}
+	s.Resume = s.resumeHint
+	s.unpackaged, err = s.Source.Render(template.Options{Parameters: s.parameters()})
+	return s, exitcode.With(exitcode.Settings, err)
 }
 
 // openBucket sets the bucket of packages and templates, which need not exist.
 func (s *session) openBucket(ctx context.Context) (err error) {
-	s.bucket, err = bucket.Open(ctx, s.account)
-	return err
-}
-
-// stripSession removes the session name from the ARN of an assumed role, because it can be a person's email address.
-func stripSession(arn string) string {
-	if parts := strings.SplitN(arn, "/", 3); strings.Contains(parts[0], ":assumed-role") && len(parts) == 3 {
-		return parts[0] + "/" + parts[1]
-	}
-	return arn
-}
-
-// load reads the template and the stage's file.
-func (s *session) load() error {
-	files := os.DirFS(filepath.Join(s.Root, "deploy"))
-	var err error
-	if s.source, err = template.Load(files); err != nil {
-		return err
-	}
-	if s.stage, err = stage.Load(files, s.Stage, s.source.Parameters()); err != nil {
-		return err
-	}
-	if err := s.source.CheckParameters(s.parameters(), s.stage.Place); err != nil {
-		return err
-	}
-	// Finds faults before anything is built or changed. A deployment renders again when it has the packages, because they
-	// are part of the IDs of versions.
-	s.unpackaged, err = s.source.Render(template.Options{Parameters: s.parameters()})
+	s.bucket, err = bucket.Open(ctx, s.Account)
 	return err
 }
 
 // parameters returns the template's parameters that do not depend on the account.
 func (s *session) parameters() map[string]string {
-	parameters := maps.Clone(s.stage.Parameters)
-	if parameters == nil {
-		parameters = map[string]string{}
-	}
-	parameters[stageNameParameter] = s.stage.Name
+	parameters := maps.Clone(s.Parameters)
 	if s.AtOnce {
 		parameters[preferenceParameter] = allAtOnce
 	}
 	return parameters
 }
 
-// stackName returns the name of the stage's stack.
-func (s *session) stackName() string {
-	if s.stage.Name == defaultStage {
-		return "UserRequestAPI"
-	}
-	return "UserRequestAPI-" + s.stage.Name
-}
-
 // functions returns the functions of the template by the names of their folders.
 func (s *session) functions() (map[string]template.Function, error) {
-	resources, err := s.unpackaged.Resolve(template.PseudoParameters{StackName: s.stackName()})
+	resources, err := s.unpackaged.Resolve(template.PseudoParameters{StackName: s.StackName()})
 	if err != nil {
 		return nil, err
 	}
@@ -287,146 +197,18 @@ func (s *session) upload(ctx context.Context, packages map[string]build.Package)
 	return nil
 }
 
-// record describes a release. It is stored in the Metadata of the stack's template.
-type record struct {
-	Number     int               // the first release is 1
-	Key        string            // object key of the template
-	Previous   string            // object key of the previous release's template; "" for the first release
-	Digest     string            // SHA-256 of the template without this record, in hexadecimal
-	Source     string            // git describe of the source; "" if unknown
-	Parameters map[string]string // of the template
-}
-
-func (r record) metadata() map[string]any {
-	encoded, err := json.Marshal(r)
-	if err != nil {
-		panic(err)
-	}
-	var metadata map[string]any
-	if err := json.Unmarshal(encoded, &metadata); err != nil {
-		panic(err)
-	}
-	return metadata
-}
-
-func readRecord(r *template.Rendered) record {
-	var result record
-	encoded, err := json.Marshal(r.Metadata())
-	if err == nil {
-		err = json.Unmarshal(encoded, &result)
-	}
-	if err != nil { // written by something else
-		return record{}
-	}
-	return result
-}
-
-// current is the current stack and its release.
-type current struct {
-	*changeset.Description
-	template *template.Rendered // nil if it has none, as during an import
-	record   record
-}
-
-// serves reports whether the stack has a release that is deployed completely.
-func (c *current) serves() bool {
-	return c != nil && c.record.Number > 0 && c.Outputs["ApiId"] != ""
-}
-
-// changedSince reports whether another deployment has changed the stack, which is now after. If c has only change sets,
-// it reports false: CloudFormation accepts only the first of them.
-func (c *current) changedSince(after *changeset.Description) bool {
-	if c == nil || c.Status == cftypes.StackStatusReviewInProgress {
-		return false
-	}
-	return after.ID != c.ID || !after.Updated.Equal(c.Updated) || after.Status != c.Status
-}
-
-// next returns the record of the release after this one.
-func (c *current) next(source string) record {
-	if c == nil || c.record.Number == 0 { // no stack, or only an imported table
-		return record{Number: 1, Source: source}
-	}
-	return record{Number: c.record.Number + 1, Previous: c.record.Key, Source: source}
-}
-
 // waitForStack waits or cleans up until the stack can be updated, and returns it, or nil if there is none.
-func (s *session) waitForStack(ctx context.Context) (*current, error) {
-	if _, err := s.readStack(ctx); err != nil { // fails for a foreign stack
+func (s *session) waitForStack(ctx context.Context) (*stage.Release, error) {
+	if _, err := s.Release(ctx); err != nil { // fails for a foreign stack
 		return nil, err
 	}
 	stop := s.Printer.Watch(nil, nil)
-	err := s.stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
+	err := s.Stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
 	stop()
 	if err != nil {
 		return nil, err
 	}
-	return s.readStack(ctx)
-}
-
-// readStack returns the current stack, or nil if there is none. It returns an error for a stack that this tool did not
-// create.
-func (s *session) readStack(ctx context.Context) (*current, error) {
-	description, err := s.stack.Describe(ctx)
-	if errors.Is(err, changeset.ErrAbsent) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	c := &current{Description: description}
-	if c.Status == cftypes.StackStatusReviewInProgress { // a change set that was never executed: no resources yet
-		return c, nil
-	}
-	document, err := s.stack.Template(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(document) == 0 {
-		return c, nil
-	}
-	if c.template, err = template.Open(document, description.Parameters); err != nil || c.template.Metadata() == nil {
-		return nil, exitcode.With(exitcode.Settings, fmt.Errorf("the stack %s in account %s, %s, was not created by this tool: "+
-			"delete it, rename it, or choose another stage", s.stackName(), s.account.ID, s.account.Region))
-	}
-	c.record = readRecord(c.template)
-	return c, nil
-}
-
-// errNotDeployed means that the stage has no deployed release.
-var errNotDeployed = errors.New("is not deployed")
-
-// deployed returns the current stack of a deployed stage. The error wraps [errNotDeployed] if the stage is not
-// deployed.
-func (s *session) deployed(ctx context.Context) (*current, error) {
-	c, err := s.readStack(ctx)
-	if err == nil && !c.serves() {
-		err = s.notDeployed(c)
-	}
-	return c, err
-}
-
-// notDeployed returns the error for a stage that is not deployed. c is its current stack, or nil if there is none.
-func (s *session) notDeployed(c *current) error {
-	status := "there is no stack " + s.stackName()
-	if c != nil {
-		status = fmt.Sprintf("its stack is in %s", c.Status)
-	}
-	return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
-		s.stage.Name, errNotDeployed, s.account.ID, s.account.Region, status, s.command(deployTarget)))
-}
-
-// resources returns the stack's resources without those that are deleted or not created yet.
-func (s *session) resources(ctx context.Context) ([]changeset.Resource, error) {
-	resources, err := s.stack.Resources(ctx)
-	return slices.DeleteFunc(resources, func(r changeset.Resource) bool {
-		return r.Status == cftypes.ResourceStatusDeleteComplete || r.PhysicalID == ""
-	}), err
-}
-
-// command returns the command for a target on this stage. settings, each NAME=value, apply to this command only.
-func (s *session) command(target string, settings ...string) string {
-	return s.Line.Mage(target, settings...)
+	return s.Release(ctx)
 }
 
 // retryCommand returns the command for the running target with its current settings and further ones.
@@ -450,7 +232,7 @@ func (s *session) retryCommand(settings ...string) string {
 		add(s.AtOnce, atOnceSetting, "1")
 		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
 	}
-	return s.command(s.target, settings...)
+	return s.Command(s.target, settings...)
 }
 
 // resumeHint says what to run after the running target was interrupted. A second rollback would go back one more
@@ -458,7 +240,7 @@ func (s *session) retryCommand(settings ...string) string {
 func (s *session) resumeHint() string {
 	switch s.target {
 	case "", planTarget, rollbackTarget:
-		return s.command("status") + " shows the outcome"
+		return s.Command("status") + " shows the outcome"
 	default:
 		return s.retryCommand() + " waits for it and continues"
 	}

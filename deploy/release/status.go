@@ -18,6 +18,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 // StageStatus is the result of [Status].
@@ -74,17 +75,17 @@ func Status(ctx context.Context, settings Settings) error {
 }
 
 func status(ctx context.Context, s *session) error {
-	now, err := s.readStack(ctx)
+	now, err := s.Release(ctx)
 	if err == nil && now == nil {
-		err = s.notDeployed(nil)
+		err = s.NotDeployed(nil)
 	}
 	if err != nil {
 		return err
 	}
 	r := statusReader{session: s, now: now, result: StageStatus{
-		Stage: s.stage.Name, Stack: now.Name, Status: string(now.Status), Reason: now.Reason, Updated: now.Updated,
-		Release: now.record.Number, Source: now.record.Source, URL: s.invokeURL(now), serves: now.serves(),
-		repair: s.command(deployTarget, revertDriftSetting+"=1"),
+		Stage: s.Name, Stack: now.Name, Status: string(now.Status), Reason: now.Reason, Updated: now.Updated,
+		Release: now.Record.Number, Source: now.Record.Source, URL: s.invokeURL(now), serves: now.Serves(),
+		repair: s.RepairCommand(),
 	}}
 	if r.result.Updated.IsZero() {
 		r.result.Updated = now.Created
@@ -103,7 +104,7 @@ func status(ctx context.Context, s *session) error {
 // statusReader reads the parts of a status.
 type statusReader struct {
 	*session
-	now    *current
+	now    *stage.Release
 	result StageStatus
 	errs   []error
 }
@@ -124,21 +125,21 @@ func (r *statusReader) failed(err error, parts ...string) {
 
 // read reads all parts, even if some fail.
 func (r *statusReader) read(ctx context.Context) {
-	failure, err := r.stack.LastFailure(ctx, r.now.Description)
+	failure, err := r.Stack.LastFailure(ctx, r.now.Description)
 	r.failed(err, partFailure)
 	if failure != nil {
 		r.result.Failure = failure.Error()
 	}
-	if !r.now.serves() {
+	if !r.now.Serves() {
 		return
 	}
-	if resources, err := r.resources(ctx); err != nil {
+	if resources, err := r.Resources(ctx); err != nil {
 		r.failed(err, partFunctions, partAlarms)
 	} else {
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
 	}
-	r.result.LogsProblem, err = r.logsProblem(ctx, r.now)
+	r.result.LogsProblem, err = r.LogsProblem(ctx, r.now)
 	r.failed(err, partLogs)
 	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
 		r.result.Drift, err = r.detectDrift(ctx)
@@ -148,10 +149,10 @@ func (r *statusReader) read(ctx context.Context) {
 
 // readFunctions reads the status of each function.
 func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.Resource) {
-	client := lambda.NewFromConfig(r.account.Config)
+	client := lambda.NewFromConfig(r.Account.Config)
 	code := map[string]string{}
-	if r.now.template != nil {
-		code = r.now.template.Code()
+	if r.now.Template != nil {
+		code = r.now.Template.Code()
 	}
 	for _, resource := range resources {
 		if resource.Type != functionType {
@@ -196,7 +197,7 @@ func (r *statusReader) readAlarms(ctx context.Context, resources []changeset.Res
 		}
 	}
 	if len(states) > 0 {
-		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.account.Config), states); err != nil {
+		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.Account.Config), states); err != nil {
 			r.failed(fmt.Errorf("read the alarms: %w", awserrors.Explain(err)), partAlarms)
 			return
 		}

@@ -20,6 +20,7 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -29,7 +30,7 @@ func Plan(ctx context.Context, settings Settings) error {
 }
 
 func plan(ctx context.Context, s *session) error {
-	now, err := s.readStack(ctx)
+	now, err := s.Release(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,8 +46,8 @@ func plan(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.Printer.Stepf("Changes to the stack %s", s.stackName())
-	if !now.serves() { // nothing to compare with
+	s.Printer.Stepf("Changes to the stack %s", s.StackName())
+	if !now.Serves() { // nothing to compare with
 		all, err := s.planNewStack(ctx, rendered)
 		if err != nil {
 			return err
@@ -56,10 +57,10 @@ func plan(ctx context.Context, s *session) error {
 	}
 	if now.InProgress() {
 		return fmt.Errorf("a deployment is under way (%s): wait for it with %s, or plan again when it has ended",
-			now.Status, s.command(deployTarget))
+			now.Status, s.Command(deployTarget))
 	}
-	next := now.next("")
-	next.Key = "plans/" + s.stackName() + ".json"
+	next := nextRecord(now, "")
+	next.Key = "plans/" + s.StackName() + ".json"
 	if err := s.setRecord(rendered, next); err != nil {
 		return err
 	}
@@ -71,13 +72,13 @@ func plan(ctx context.Context, s *session) error {
 		return err
 	}
 	s.Printer.Plan(planned)
-	if err := s.stack.Discard(ctx, planned); err != nil || len(planned.Changes) > 0 {
+	if err := s.Stack.Discard(ctx, planned); err != nil || len(planned.Changes) > 0 {
 		return err
 	}
 	drifts, err := s.findDrift(ctx)
 	if len(drifts) > 0 {
 		s.Printer.Notef("the stage was changed outside of a deployment:\n%s%s shows how to revert it",
-			driftText(drifts), s.command(planTarget, revertDriftSetting+"=1"))
+			driftText(drifts), s.Command(planTarget, revertDriftSetting+"=1"))
 	}
 	return err
 }
@@ -90,7 +91,7 @@ func (s *session) planNewStack(ctx context.Context, rendered *template.Rendered)
 	}
 	adopted := ""
 	if _, id, name, ok := rendered.TableOnly(); ok {
-		table, err := describeTable(ctx, dynamodb.NewFromConfig(s.account.Config), name)
+		table, err := describeTable(ctx, dynamodb.NewFromConfig(s.Account.Config), name)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +127,7 @@ func function(ctx context.Context, s *session, name string) error {
 		return exitcode.With(exitcode.Settings, fmt.Errorf("there is no function %q: want one of %s",
 			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
 	}
-	now, err := s.deployed(ctx)
+	now, err := s.Deployed(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,23 +144,23 @@ func function(ctx context.Context, s *session, name string) error {
 		return err
 	}
 	s.Printer.Stepf("Changing the function %s", f.Name)
-	_, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
-		if now == nil || now.template == nil {
-			return nil, fmt.Errorf("the stack of stage %s was deleted: deploy it with %s", s.stage.Name, s.command(deployTarget))
+	_, err = s.change(ctx, func(now *stage.Release) (*template.Rendered, error) {
+		if now == nil || now.Template == nil {
+			return nil, fmt.Errorf("the stack of stage %s was deleted: deploy it with %s", s.Name, s.Command(deployTarget))
 		}
 		// Other changes of the source are not deployed.
 		parameters := maps.Clone(now.Parameters)
 		if s.AtOnce {
 			parameters[preferenceParameter] = allAtOnce
 		}
-		rendered, err := template.Open(now.template.JSON(), parameters)
+		rendered, err := template.Open(now.Template.JSON(), parameters)
 		if err != nil {
 			return nil, err
 		}
 		if err := rendered.SetCode(f.LogicalID, packages[f.LogicalID].Key); err != nil {
 			return nil, err
 		}
-		return rendered, s.setRecord(rendered, now.next(s.commit(ctx)))
+		return rendered, s.setRecord(rendered, nextRecord(now, s.commit(ctx)))
 	})
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func Rollback(ctx context.Context, settings Settings) error {
 }
 
 func rollback(ctx context.Context, s *session) error {
-	now, err := s.deployed(ctx) // fails early, before waitForStack cleans up
+	now, err := s.Deployed(ctx) // fails early, before waitForStack cleans up
 	if err == nil && !now.InProgress() {
 		err = s.checkPrevious(now)
 	}
@@ -189,19 +190,19 @@ func rollback(ctx context.Context, s *session) error {
 	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
-	s.Printer.Stepf("Rolling back stage %s", s.stage.Name)
+	s.Printer.Stepf("Rolling back stage %s", s.Name)
 	from := 0
-	now, err = s.change(ctx, func(now *current) (*template.Rendered, error) {
+	now, err = s.change(ctx, func(now *stage.Release) (*template.Rendered, error) {
 		if err := s.checkPrevious(now); err != nil {
 			return nil, err
 		}
-		if from != 0 && from != now.record.Number {
+		if from != 0 && from != now.Record.Number {
 			return nil, fmt.Errorf(
 				"release %d was deployed in the meantime: check whether to roll it back, and retry",
-				now.record.Number,
+				now.Record.Number,
 			)
 		}
-		from = now.record.Number
+		from = now.Record.Number
 		return s.previousRelease(ctx, now)
 	})
 	if err != nil {
@@ -212,26 +213,26 @@ func rollback(ctx context.Context, s *session) error {
 }
 
 // checkPrevious returns an error if there is no previous release.
-func (s *session) checkPrevious(now *current) error {
+func (s *session) checkPrevious(now *stage.Release) error {
 	switch {
-	case now == nil || now.record.Number == 0:
-		return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.stage.Name))
-	case now.record.Previous == "":
+	case now == nil || now.Record.Number == 0:
+		return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.Name))
+	case now.Record.Previous == "":
 		return exitcode.With(exitcode.Settings, fmt.Errorf("release %d of stage %s is the first: there is no previous release",
-			now.record.Number, s.stage.Name))
+			now.Record.Number, s.Name))
 	default:
 		return nil
 	}
 }
 
 // previousRelease returns the template of the previous release with its parameters.
-func (s *session) previousRelease(ctx context.Context, now *current) (*template.Rendered, error) {
-	document, err := s.bucket.Get(ctx, now.record.Previous)
+func (s *session) previousRelease(ctx context.Context, now *stage.Release) (*template.Rendered, error) {
+	document, err := s.bucket.Get(ctx, now.Record.Previous)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf(
 			"the previous release is no longer in the bucket %s: check out its source, and deploy it with %s",
 			s.bucket.Name(),
-			s.command(deployTarget),
+			s.Command(deployTarget),
 		)
 	}
 	if err != nil {
@@ -241,7 +242,7 @@ func (s *session) previousRelease(ctx context.Context, now *current) (*template.
 	if err != nil {
 		return nil, fmt.Errorf("read the previous release: %w", err)
 	}
-	r := readRecord(previous)
+	r := stage.ReadRecord(previous)
 	parameters := maps.Clone(r.Parameters)
 	if _, ok := parameters[preferenceParameter]; ok {
 		parameters[preferenceParameter] = allAtOnce
@@ -249,41 +250,41 @@ func (s *session) previousRelease(ctx context.Context, now *current) (*template.
 	if previous, err = template.Open(document, parameters); err != nil {
 		return nil, fmt.Errorf("read the previous release: %w", err)
 	}
-	s.Printer.Notef("from release %d to release %d", now.record.Number, r.Number)
+	s.Printer.Notef("from release %d to release %d", now.Record.Number, r.Number)
 	return previous, nil
 }
 
 // Smoke runs the smoke test on the deployed stage: it creates, reads, replaces and deletes a user.
 func Smoke(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, "", func(ctx context.Context, s *session) error {
-		now, err := s.deployed(ctx)
+		now, err := s.Deployed(ctx)
 		if err != nil {
 			return err
 		}
 		if s.lacksToken(now) {
 			return exitcode.With(exitcode.Settings,
-				fmt.Errorf("stage %s requires an ID token of its user pool: set TOKEN", s.stage.Name))
+				fmt.Errorf("stage %s requires an ID token of its user pool: set TOKEN", s.Name))
 		}
 		return s.smoke(ctx, now)
 	})
 }
 
 // lacksToken reports whether the stage requires a token and the settings have none.
-func (s *session) lacksToken(now *current) bool {
+func (s *session) lacksToken(now *stage.Release) bool {
 	return now.Parameters[authorizationParameter] == template.AuthorizationCognito && s.Token == ""
 }
 
-func (s *session) smoke(ctx context.Context, now *current) error {
+func (s *session) smoke(ctx context.Context, now *stage.Release) error {
 	target := smoke.Target{
 		URL:           s.invokeURL(now),
 		Authorization: now.Parameters[authorizationParameter],
-		Config:        s.account.Config,
+		Config:        s.Account.Config,
 		Token:         s.Token,
 		Progress:      func(text string) { s.Printer.Notef("%s", text) },
 	}
 	s.Printer.Stepf("Testing %s", target.URL)
 	if target.Authorization == template.AuthorizationAPIKey {
-		key, err := apigateway.NewFromConfig(s.account.Config).GetApiKey(ctx,
+		key, err := apigateway.NewFromConfig(s.Account.Config).GetApiKey(ctx,
 			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
 		if err != nil {
 			return fmt.Errorf("read the API key: %w", awserrors.Explain(err))
@@ -296,20 +297,24 @@ func (s *session) smoke(ctx context.Context, now *current) error {
 // Template writes the template that CloudFormation receives to out, as JSON. It needs no account, because the bucket is
 // a parameter.
 func Template(ctx context.Context, settings Settings, out io.Writer) error {
-	return finish(ctx, settings, printTemplate(ctx, settings, out))
+	return stage.Finish(ctx, settings.Settings, printTemplate(ctx, settings, out))
 }
 
 func printTemplate(ctx context.Context, settings Settings, out io.Writer) error {
-	s := &session{Settings: settings}
-	if err := s.load(); err != nil {
-		return exitcode.With(exitcode.Settings, err)
+	loaded, err := stage.Load(settings.Settings)
+	if err != nil {
+		return err
+	}
+	s, err := newSession(settings, loaded, "")
+	if err != nil {
+		return err
 	}
 	packages, remove, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
 	defer remove()
-	rendered, err := s.source.Render(template.Options{Parameters: s.parameters(), Code: keys(packages)})
+	rendered, err := s.Source.Render(template.Options{Parameters: s.parameters(), Code: keys(packages)})
 	if err != nil {
 		return err
 	}

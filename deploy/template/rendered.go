@@ -82,16 +82,8 @@ func (r *Rendered) Metadata() map[string]any {
 	return clone(release).(object) // clone keeps the type
 }
 
-// SetMetadata replaces the value that Metadata returns. It must be encodable as JSON, without null.
-func (r *Rendered) SetMetadata(release map[string]any) error {
-	if err := r.setMetadata(release); err != nil {
-		return err
-	}
-	r.changed()
-	return nil
-}
-
-func (r *Rendered) setMetadata(release map[string]any) error {
+// SetMetadata replaces the value that Metadata returns. It must be encodable as a JSON object, without null.
+func (r *Rendered) SetMetadata(release any) error {
 	const path = "Metadata." + releaseKey
 	encoded, err := encodeJSON(release)
 	if err != nil {
@@ -110,6 +102,7 @@ func (r *Rendered) setMetadata(release map[string]any) error {
 		r.document["Metadata"] = metadata
 	}
 	metadata[releaseKey] = value
+	r.changed()
 	return nil
 }
 

@@ -332,9 +332,10 @@ func TestMetadata(t *testing.T) {
 		Number int               `json:"number"`
 		Code   map[string]string `json:"code"`
 	}
-	rendered, err := loaded.Render(template.Options{Code: packages(t), Metadata: object{
-		"commit": "abc", "previous": []previous{{Number: 1, Code: packages(t)}},
-	}})
+	rendered, err := loaded.Render(template.Options{Code: packages(t)})
+	if err == nil {
+		err = rendered.SetMetadata(object{"commit": "abc", "previous": []previous{{Number: 1, Code: packages(t)}}})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,8 +112,6 @@ type Options struct {
 	// ArtifactBucket. If Code is nil, the property Code of functions remains the source folder, for the local stack
 	// and linters.
 	Code map[string]string
-	// Metadata is the value of the key Release in the template's Metadata; nil means none.
-	Metadata map[string]any
 }
 
 // Render completes the template. The error has all faults in the parameters, or the path of the part that cannot be
@@ -142,11 +140,6 @@ func (t *Template) render(options Options) (*Rendered, error) {
 	}
 	if err := r.complete(t.openAPI); err != nil {
 		return nil, err
-	}
-	if options.Metadata != nil {
-		if err := r.setMetadata(options.Metadata); err != nil {
-			return nil, err
-		}
 	}
 	if err := refuseNull("", r.document); err != nil {
 		return nil, err

@@ -37,6 +37,9 @@ type Printer struct {
 // New returns a printer to out.
 func New(out io.Writer, options Options) *Printer { return &Printer{out: out, options: options} }
 
+// JSON reports whether p prints JSON.
+func (p *Printer) JSON() bool { return p.options.JSON }
+
 const defaultWidth = 80 // columns
 
 // Open returns a printer to a file. On a terminal it redraws lines, in color unless NO_COLOR is set. With asJSON it

@@ -1,4 +1,3 @@
-// Package stage reads the files of stages: where a stage is deployed, and its values for the template's parameters.
 package stage
 
 import (
@@ -25,8 +24,8 @@ const (
 // nameParameter is the parameter that is set to the file's name.
 const nameParameter = "StageName"
 
-// Stage is the content of stages/<name>.yaml.
-type Stage struct {
+// File is the content of stages/<name>.yaml.
+type File struct {
 	Name       string
 	Region     string            // the only Region that it may be deployed to; "" allows any
 	Account    string            // the only account that it may be deployed to, 12 digits; "" allows any
@@ -37,30 +36,30 @@ type Stage struct {
 }
 
 // Place returns where the value of a parameter is set, as file:line:column, or the file if it is not set.
-func (s Stage) Place(parameter string) string { return cmp.Or(s.places[parameter], s.file) }
+func (f File) Place(parameter string) string { return cmp.Or(f.places[parameter], f.file) }
 
-// Load reads the file of the stage in files, the folder of template.yaml. parameters are the names of the template's
-// parameters; Load does not check their values. The error joins all errors in the file, each with its position. For an
+// ReadFile reads the file of the stage in files, the folder of template.yaml. parameters are the names of the template's
+// parameters; ReadFile does not check their values. The error joins all errors in the file, each with its position. For an
 // unknown stage it names the stages that exist.
-func Load(files fs.FS, name string, parameters []string) (Stage, error) {
+func ReadFile(files fs.FS, name string, parameters []string) (File, error) {
 	names, err := stages(files)
 	if err != nil {
-		return Stage{}, err
+		return File{}, err
 	}
 	if !slices.Contains(names, name) {
-		return Stage{}, unknownStage(name, names)
+		return File{}, unknownStage(name, names)
 	}
 	file := path.Join(folder, name+extension)
 	data, err := fs.ReadFile(files, file)
 	if err != nil {
-		return Stage{}, fmt.Errorf("read the stage: %w", err)
+		return File{}, fmt.Errorf("read the stage: %w", err)
 	}
-	r := reader{file: file, known: parameters, stage: Stage{
+	r := reader{file: file, known: parameters, stage: File{
 		Name: name, Parameters: map[string]string{nameParameter: name}, file: file, places: map[string]string{},
 	}}
 	r.read(data)
 	if len(r.errs) > 0 {
-		return Stage{}, errors.Join(r.errs...)
+		return File{}, errors.Join(r.errs...)
 	}
 	return r.stage, nil
 }
@@ -97,7 +96,7 @@ func unknownStage(name string, names []string) error {
 type reader struct {
 	file  string
 	known []string
-	stage Stage
+	stage File
 	errs  []error
 }
 

@@ -27,30 +27,30 @@ func files(content string) fs.FS {
 	}
 }
 
-func TestLoad(t *testing.T) {
+func TestReadFile(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, content string
-		want          stage.Stage
+		want          stage.File
 	}{
-		{"empty", "", stage.Stage{}},
-		{"only comments", "# nothing\n", stage.Stage{}},
+		{"empty", "", stage.File{}},
+		{"only comments", "# nothing\n", stage.File{}},
 		{
 			"all parameters commented out",
 			"region: eu-west-1\nparameters:\n  # LogLevel: DEBUG\n",
-			stage.Stage{Region: "eu-west-1"},
+			stage.File{Region: "eu-west-1"},
 		},
 		{
 			"everything",
 			"region: eu-west-1\naccount: 012345678901\nparameters:\n  LogLevel: DEBUG\n  LogRetentionDays: 30\n  Architecture: x86_64\n",
-			stage.Stage{Region: "eu-west-1", Account: "012345678901", Parameters: map[string]string{
+			stage.File{Region: "eu-west-1", Account: "012345678901", Parameters: map[string]string{
 				"LogLevel": "DEBUG", "LogRetentionDays": "30", "Architecture": "x86_64",
 			}},
 		},
 		{
 			"values of all types",
 			"account: \"012345678901\"\nparameters: {LogLevel: True, LogRetentionDays: 0.0500, Architecture: '', Origins: 'a, b'}\n",
-			stage.Stage{Account: "012345678901", Parameters: map[string]string{
+			stage.File{Account: "012345678901", Parameters: map[string]string{
 				"LogLevel": "true", "LogRetentionDays": "0.0500", "Architecture": "", "Origins": "a, b",
 			}},
 		},
@@ -58,7 +58,7 @@ func TestLoad(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := stage.Load(files(tt.content), "prod", known())
+			got, err := stage.ReadFile(files(tt.content), "prod", known())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,17 +67,17 @@ func TestLoad(t *testing.T) {
 				tt.want.Parameters = map[string]string{}
 			}
 			tt.want.Parameters["StageName"] = "prod"
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(stage.Stage{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(stage.File{})); diff != "" {
 				t.Errorf("stage (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestStage_Place(t *testing.T) {
+func TestFile_Place(t *testing.T) {
 	t.Parallel()
 	const content = "region: eu-west-1\nparameters:\n  LogLevel: DEBUG\n  Origins:\n    a, b\n"
-	s, err := stage.Load(files(content), "prod", known())
+	s, err := stage.ReadFile(files(content), "prod", known())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestStage_Place(t *testing.T) {
 	}
 }
 
-func TestLoad_Refused(t *testing.T) {
+func TestReadFile_Refused(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, content string
@@ -162,7 +162,7 @@ func TestLoad_Refused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := stage.Load(files(tt.content), "prod", known())
+			got, err := stage.ReadFile(files(tt.content), "prod", known())
 			if err == nil {
 				t.Fatalf("stage = %+v, want an error", got)
 			}
@@ -173,7 +173,7 @@ func TestLoad_Refused(t *testing.T) {
 	}
 }
 
-func TestLoad_UnknownStage(t *testing.T) {
+func TestReadFile_UnknownStage(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, want string }{
 		{
@@ -188,27 +188,27 @@ func TestLoad_UnknownStage(t *testing.T) {
 		{"", `there is no stage "" (stages: dev, prod).`},
 	}
 	for _, tt := range tests {
-		got, err := stage.Load(files(""), tt.name, known())
+		got, err := stage.ReadFile(files(""), tt.name, known())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: got %+v, %v\nwant the error %s", tt.name, got, err, tt.want)
 		}
 	}
-	if _, err := stage.Load(fstest.MapFS{}, "prod", known()); err == nil ||
+	if _, err := stage.ReadFile(fstest.MapFS{}, "prod", known()); err == nil ||
 		!strings.Contains(err.Error(), "stages: none") {
 		t.Errorf("error = %v, want no stages", err)
 	}
 }
 
-func TestLoad_Unreadable(t *testing.T) {
+func TestReadFile_Unreadable(t *testing.T) {
 	t.Parallel()
 	root := fstest.MapFS{"stages/prod.yaml": {Mode: fs.ModeDir}}
-	if _, err := stage.Load(root, "prod", known()); err == nil || !strings.Contains(err.Error(), "read the stage") {
+	if _, err := stage.ReadFile(root, "prod", known()); err == nil || !strings.Contains(err.Error(), "read the stage") {
 		t.Errorf("error = %v, want a read error", err)
 	}
 }
 
 // The stages of this repository have valid parameters.
-func TestLoad_Stages(t *testing.T) {
+func TestReadFile_Stages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("../..")
 	source, err := template.Load(root)
@@ -223,7 +223,7 @@ func TestLoad_Stages(t *testing.T) {
 	for _, file := range found {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		names[name] = true
-		s, err := stage.Load(root, name, source.Parameters())
+		s, err := stage.ReadFile(root, name, source.Parameters())
 		if err != nil {
 			t.Error(err)
 			continue
