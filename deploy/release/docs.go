@@ -3,7 +3,6 @@ package release
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +13,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -26,7 +24,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
-	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -159,11 +156,8 @@ func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (
 // transport returns the transport of the AWS clients, with AWS_CA_BUNDLE, HTTPS_PROXY and their timeouts, but without
 // keep-alive.
 func (s *session) transport() http.RoundTripper {
-	client, ok := s.Account.Config.HTTPClient.(interface{ GetTransport() *http.Transport })
-	if !ok { // account.Open sets it
-		panic(fmt.Sprintf("HTTP client of type %T", s.Account.Config.HTTPClient))
-	}
-	transport := client.GetTransport() // a copy
+	client := s.Account.Config.HTTPClient.(*awshttp.BuildableClient) //nolint:forcetypeassert // account.Open sets it
+	transport := client.GetTransport()                               // a copy
 	transport.DisableKeepAlives = true
 	return transport
 }
@@ -292,74 +286,16 @@ func normalizeJSON(document []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-const headerTimeout = 30 * time.Second
-
-// serve serves the page until ctx ends. The URL has a random part, because requests of other users of this machine
-// would have the credentials of this one.
+// serve serves the page until ctx ends.
 func (s *session) serve(ctx context.Context, d *documentation, listener net.Listener, files []string) error {
-	path := "/" + rand.Text() + "/"
-	mux := http.NewServeMux()
-	reference.Handle(mux, path, func(*http.Request) (reference.Page, error) { return d.page, nil }, d.proxy)
-	server := &http.Server{Handler: loopback.Guard(mux), ReadHeaderTimeout: headerTimeout}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-
-	address := "http://" + listener.Addr().String() + path
-	s.Printer.Result(map[string]any{"source": d.origin, "files": files, "url": address},
-		fmt.Sprintf("%s\nReference  %s\n\nPress Ctrl-C to stop.", formatFiles(files), address))
-	var browser sync.WaitGroup
-	defer browser.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if s.Browse != nil {
-		browser.Go(func() {
-			if err := s.browse(ctx, address); err != nil {
-				s.Printer.Notef("cannot start a browser (%v): open the URL in one", err)
-			}
-		})
-	}
-	var err error
-	select {
-	case err = <-served:
-	case <-ctx.Done():
-		err = errors.Join(server.Close(), ignoreClosed(<-served))
-	}
-	if err != nil {
-		return fmt.Errorf("serve the reference: %w", err)
-	}
-	return nil
-}
-
-// browse opens a URL in a browser through a file that redirects to it and that only this user can read, because all
-// users can see the arguments of processes. The file is in the workspace, because some browsers cannot read the
-// system's temporary folder. It is deleted when ctx ends.
-func (s *session) browse(ctx context.Context, address string) (err error) {
-	dir, err := filepath.Abs(filepath.Join(s.Root, "bin"))
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(dir, "reference-*.html")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
-	_, err = fmt.Fprintf(file, "<!doctype html>\n<meta http-equiv=\"refresh\" content=\"0; url=%s\">\n", address)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := s.Browse(ctx, (&url.URL{Scheme: "file", Path: file.Name()}).String()); err != nil && ctx.Err() == nil {
-		return err
-	}
-	<-ctx.Done()
-	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return reference.Serve(ctx, listener, d.page, d.proxy, func(ctx context.Context, address string) {
+		s.Printer.Result(map[string]any{"source": d.origin, "files": files, "url": address},
+			fmt.Sprintf("%s\nReference  %s\n\nPress Ctrl-C to stop.", formatFiles(files), address))
+		if s.Browse == nil {
+			return
+		}
+		if err := reference.Browse(ctx, filepath.Join(s.Root, "bin"), address, s.Browse); err != nil {
+			s.Printer.Notef("cannot start a browser (%v): open the URL in one", err)
+		}
+	})
 }

@@ -12,13 +12,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -333,46 +330,6 @@ func TestDocs_Browse(t *testing.T) {
 				t.Errorf("the file for the browser remains: %v", err)
 			}
 		})
-	}
-}
-
-// The output of a browser does not go to stdout, and a browser that keeps running does not block the command.
-func TestBrowse(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("there is no xdg-open")
-	}
-	dir := t.TempDir()
-	log, wait := filepath.Join(dir, "log"), filepath.Join(dir, "wait")
-	if err := syscall.Mkfifo(wait, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	script := "#!/bin/sh\necho \"$@\" > " + log + "\nread line < " + wait + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- release.Browse(ctx, "file:///page") }()
-	// Opening the pipe for writing waits until the script has opened it for reading.
-	pipe, err := os.OpenFile(wait, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Errorf("after the end: %v", err)
-	}
-	_, err = pipe.WriteString("\n")
-	if err := errors.Join(err, pipe.Close()); err != nil {
-		t.Error(err)
-	}
-	if content, err := os.ReadFile(log); err != nil || string(content) != "file:///page\n" {
-		t.Errorf("xdg-open was started with %q (%v)", content, err)
-	}
-	t.Setenv("PATH", t.TempDir())
-	if err := release.Browse(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
-		t.Errorf("error = %v, want exec.ErrNotFound", err)
 	}
 }
 

@@ -8,8 +8,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/cli/browser"
-
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
@@ -62,20 +61,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		Port:         variables.Number("PORT", 0, 0, 65535),
 	}
 	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !s.Printer.JSON() {
-		s.Browse = browse
+		s.Browse = reference.OpenURL
 	}
 	return s, s.Check(variables)
-}
-
-// browse opens a URL in the user's browser. A browser that runs in the foreground is not closed when ctx ends.
-func browse(ctx context.Context, url string) error {
-	browser.Stdout = os.Stderr // stdout is for results
-	opened := make(chan error, 1)
-	go func() { opened <- browser.OpenURL(url) }()
-	select {
-	case err := <-opened:
-		return err
-	case <-ctx.Done():
-		return nil
-	}
 }

@@ -1,0 +1,54 @@
+package reference_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
+)
+
+// The output of a browser does not go to stdout, and a browser that keeps running does not block the command.
+func TestOpenURL(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no xdg-open")
+	}
+	dir := t.TempDir()
+	log, wait := filepath.Join(dir, "log"), filepath.Join(dir, "wait")
+	if err := syscall.Mkfifo(wait, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\necho \"$@\" > " + log + "\nread line < " + wait + "\n"
+	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- reference.OpenURL(ctx, "file:///page") }()
+	// Opening the pipe for writing waits until the script has opened it for reading.
+	pipe, err := os.OpenFile(wait, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+	_, err = pipe.WriteString("\n")
+	if err := errors.Join(err, pipe.Close()); err != nil {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(log); err != nil || string(content) != "file:///page\n" {
+		t.Errorf("xdg-open was started with %q (%v)", content, err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := reference.OpenURL(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
+		t.Errorf("error = %v, want exec.ErrNotFound", err)
+	}
+}
