@@ -91,14 +91,23 @@ func newBucket(a *account.Account, namespace types.BucketNamespace) (*Bucket, er
 
 // exists reports whether the bucket exists and belongs to the account.
 func (b *Bucket) exists(ctx context.Context) (bool, error) {
-	_, err := b.client.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner})
-	switch code := awserrors.Code(err); {
-	case err == nil, code == "NoSuchTagSet":
-		return true, nil
-	case code == "NoSuchBucket", b.maybeForeign(err):
+	_, exists, err := b.tags(ctx)
+	if b.maybeForeign(err) {
 		return false, nil
+	}
+	return exists, err
+}
+
+// tags returns the bucket's tags, and reports whether it exists.
+func (b *Bucket) tags(ctx context.Context) (tags []types.Tag, exists bool, err error) {
+	out, err := b.client.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner})
+	switch code := awserrors.Code(err); {
+	case code == "NoSuchBucket", code == "NoSuchTagSet":
+		return nil, code == "NoSuchTagSet", nil
+	case err != nil:
+		return nil, false, b.explain(ctx, "get its tags", err)
 	default:
-		return false, b.explain(ctx, "get its tags", err)
+		return out.TagSet, true, nil
 	}
 }
 

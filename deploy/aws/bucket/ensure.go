@@ -13,8 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
 // settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: a bucket without the tag,
@@ -39,30 +37,17 @@ func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("bucket %s: %w", b.name, err)
 	}
-	tagging, err := b.client.GetBucketTagging(
-		ctx,
-		&s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: &b.owner},
-	)
-	var tags []types.Tag
-	switch awserrors.Code(err) {
-	case "NoSuchBucket":
-		if created, err = b.create(ctx); err != nil {
-			return false, err
-		}
-	case "NoSuchTagSet":
-	default:
-		if err != nil {
-			return false, b.explain(ctx, "get its tags", err)
-		}
-		if hasTag(tagging.TagSet, settingsTag, version) {
-			return false, nil
-		}
-		tags = tagging.TagSet // keeps tags of others
+	tags, exists, err := b.tags(ctx)
+	if err == nil && !exists {
+		created, err = b.create(ctx)
+	}
+	if err != nil || hasTag(tags, settingsTag, version) {
+		return false, err
 	}
 	if err := b.apply(ctx, wanted); err != nil {
 		return created, err
 	}
-	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, version)
+	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, version) // keeps tags of others
 	_, err = b.client.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: &b.name, ExpectedBucketOwner: &b.owner, Tagging: &types.Tagging{TagSet: tags},
 	}, retryConflicts)
