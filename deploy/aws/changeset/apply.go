@@ -23,15 +23,11 @@ func (s *Stack) Apply(ctx context.Context, plan *Plan) error {
 		return nil
 	}
 	op := operation{name: "deployment", stack: plan.StackID, token: plan.Name}
-	err := s.retry(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.latestEventID(ctx, plan.StackID)
-		return err
-	})
-	if err != nil {
+	if err := s.setMark(ctx, &op); err != nil {
 		return s.wrap(ctx, "deploy", wrapConflict(err))
 	}
 	// The request token makes a retry safe after a lost response.
-	err = s.retry(ctx, func(ctx context.Context) error {
+	err := s.retry(ctx, func(ctx context.Context) error {
 		_, err := s.client.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{
 			StackName: &s.name, ChangeSetName: &plan.Name, ClientRequestToken: &plan.Name, DisableRollback: aws.Bool(false),
 		})
@@ -72,10 +68,8 @@ func (s *Stack) executing(ctx context.Context, plan *Plan, op operation) (bool, 
 	if slices.ContainsFunc(events, func(e stackEvent) bool { return e.token == op.token }) {
 		return true, nil
 	}
-	out, err := s.client.DescribeChangeSet(
-		ctx,
-		&cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name},
-	)
+	in := &cloudformation.DescribeChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name}
+	out, err := s.client.DescribeChangeSet(ctx, in)
 	if err != nil {
 		return false, err
 	}
@@ -122,16 +116,16 @@ func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID 
 	if err != nil {
 		return nil, errors.Join(failure, err)
 	}
-	undeletable := slices.DeleteFunc(
-		resources,
-		func(r Resource) bool { return r.Status != types.ResourceStatusDeleteFailed },
-	)
+	var undeletable []Resource
 	var ids []string
-	for _, r := range undeletable {
+	for _, r := range resources {
+		if r.Status != types.ResourceStatusDeleteFailed {
+			continue
+		}
 		if !keep(r.LogicalID) {
 			return nil, failure
 		}
-		ids = append(ids, r.LogicalID)
+		undeletable, ids = append(undeletable, r), append(ids, r.LogicalID)
 	}
 	if len(ids) == 0 {
 		return nil, failure
@@ -148,28 +142,16 @@ func (s *Stack) remove(ctx context.Context, d *Description, keep func(logicalID 
 // delete deletes a stack and waits for the outcome. CloudFormation accepts retain only for a stack in DELETE_FAILED.
 func (s *Stack) delete(ctx context.Context, id string, retain []string) (outcome, error) {
 	op := operation{name: "deletion", stack: id, token: "delete-" + uuid.NewString()}
-	err := s.retry(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.latestEventID(ctx, id)
-		return err
-	})
-	if err != nil {
-		return outcome{}, s.wrap(ctx, "delete", wrapConflict(err))
-	}
-	err = s.retry(ctx, func(ctx context.Context) error {
+	end, err := s.run(ctx, "delete", op, func(ctx context.Context) error {
 		_, err := s.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{
 			StackName: &id, ClientRequestToken: &op.token, RetainResources: retain,
 		})
 		return err
 	})
-	switch {
-	case isNotFound(err):
+	if isNotFound(err) {
 		return outcome{status: types.StackStatusDeleteComplete}, nil
-	case ctx.Err() != nil:
-		return outcome{}, s.unwatchedError(op, err)
-	case err != nil:
-		return outcome{}, s.wrap(ctx, "delete", wrapConflict(err))
 	}
-	return s.watch(ctx, op)
+	return end, err
 }
 
 // waitIdle waits until no operation is in progress and returns the stack's description. progress may be nil.
@@ -188,9 +170,8 @@ func (s *Stack) waitIdle(ctx context.Context, progress func(string)) (*Descripti
 			continue
 		}
 		if progress != nil {
-			progress(
-				fmt.Sprintf("stack %s is %s, by another or an interrupted deployment: waiting for it to end", s.name, d.Status),
-			)
+			progress(fmt.Sprintf("stack %s is %s, by another or an interrupted deployment: waiting for it to end",
+				s.name, d.Status))
 		}
 		if _, err := s.watch(ctx, operation{name: "operation in progress", stack: d.ID, mark: mark}); err != nil {
 			return nil, err

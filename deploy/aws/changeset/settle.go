@@ -104,26 +104,12 @@ func (s *Stack) deleteRemains(ctx context.Context, d *Description, progress func
 func (s *Stack) continueRollback(ctx context.Context, d *Description, progress func(string)) error {
 	progress(fmt.Sprintf("stack %s is %s: continuing the rollback", s.name, d.Status))
 	op := operation{name: "rollback", stack: d.ID, token: "rollback-" + uuid.NewString()}
-	err := s.retry(ctx, func(ctx context.Context) (err error) {
-		op.mark, err = s.latestEventID(ctx, d.ID)
-		return err
-	})
-	if err != nil {
-		return s.wrap(ctx, "continue the rollback of", wrapConflict(err))
-	}
-	err = s.retry(ctx, func(ctx context.Context) error {
+	end, err := s.run(ctx, "continue the rollback of", op, func(ctx context.Context) error {
 		_, err := s.client.ContinueUpdateRollback(ctx, &cloudformation.ContinueUpdateRollbackInput{
 			StackName: &d.ID, ClientRequestToken: &op.token,
 		})
 		return err
 	})
-	switch {
-	case ctx.Err() != nil:
-		return s.unwatchedError(op, err)
-	case err != nil:
-		return s.wrap(ctx, "continue the rollback of", wrapConflict(err))
-	}
-	end, err := s.watch(ctx, op)
 	if err != nil || end.status == types.StackStatusUpdateRollbackComplete {
 		return err
 	}

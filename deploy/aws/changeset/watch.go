@@ -48,6 +48,32 @@ type outcome struct {
 	events []Event // of the operation, in order
 }
 
+// run starts an operation with call and watches it. doing is the action in messages. call may be made again after its
+// response was lost: with the operation's token, that has no effect.
+func (s *Stack) run(
+	ctx context.Context, doing string, op operation, call func(context.Context) error,
+) (outcome, error) {
+	err := s.setMark(ctx, &op)
+	if err == nil {
+		err = s.retry(ctx, call)
+		if err != nil && ctx.Err() != nil {
+			return outcome{}, s.unwatchedError(op, err)
+		}
+	}
+	if err != nil {
+		return outcome{}, s.wrap(ctx, doing, wrapConflict(err))
+	}
+	return s.watch(ctx, op)
+}
+
+// setMark sets op.mark to the latest event.
+func (s *Stack) setMark(ctx context.Context, op *operation) error {
+	return s.retry(ctx, func(ctx context.Context) (err error) {
+		op.mark, err = s.latestEventID(ctx, op.stack)
+		return err
+	})
+}
+
 // latestEventID returns the ID of a stack's latest event, or "" if it has none.
 func (s *Stack) latestEventID(ctx context.Context, id string) (string, error) {
 	out, err := s.client.DescribeStackEvents(ctx, &cloudformation.DescribeStackEventsInput{StackName: &id})
