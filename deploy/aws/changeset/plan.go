@@ -29,10 +29,9 @@ type Input struct {
 	TemplateURL  string // https URL of an object in S3, up to 1 MB; it or TemplateBody
 	TemplateBody []byte // up to 51,200 bytes
 	Parameters   map[string]string
-	Tags         map[string]string // of the stack and its resources
-	Description  string            // of the change set; may be ""
+	Description  string // of the change set; may be ""
 	// Import lists existing resources to import. The template must have each of them with a DeletionPolicy, and must not
-	// change other resources or outputs. Tags are ignored, because an import cannot change them.
+	// change other resources or outputs.
 	Import []types.ResourceToImport
 	// RevertDrift compares the template with the actual resources instead of the previous template: the plan also reverts
 	// changes and recreates resources that were deleted outside of CloudFormation. It applies to stacks with resources.
@@ -47,8 +46,8 @@ type Plan struct {
 	Changes  []Change
 }
 
-// Empty reports whether there is nothing to apply. A plan without Changes need not be empty: it may change the outputs,
-// tags or description of the stack.
+// Empty reports whether there is nothing to apply. A plan without Changes need not be empty: it may change the outputs
+// or description of the stack.
 func (p *Plan) Empty() bool { return p.ID == "" }
 
 // Change is the change of one resource.
@@ -134,11 +133,6 @@ func (s *Stack) create(ctx context.Context, plan *Plan, input Input) error {
 			ParameterKey: &key, ParameterValue: aws.String(input.Parameters[key]),
 		})
 	}
-	if len(input.Import) == 0 { // "As part of the import operation, you cannot modify or add [Tags]"
-		for _, key := range slices.Sorted(maps.Keys(input.Tags)) {
-			in.Tags = append(in.Tags, types.Tag{Key: &key, Value: aws.String(input.Tags[key])})
-		}
-	}
 	_, err := s.client.CreateChangeSet(ctx, in)
 	switch {
 	case err == nil, awserrors.Code(err) == "AlreadyExistsException": // the response to an earlier attempt was lost
@@ -223,8 +217,7 @@ func (s *Stack) rejected(ctx context.Context, plan *Plan, reason string) error {
 			}
 			found = append(found, Event{
 				Time: aws.ToTime(e.Timestamp), LogicalID: aws.ToString(e.LogicalResourceId),
-				PhysicalID: aws.ToString(e.PhysicalResourceId), Type: aws.ToString(e.ResourceType),
-				Status: e.ResourceStatus, Reason: why,
+				Type: aws.ToString(e.ResourceType), Status: e.ResourceStatus, Reason: why,
 			})
 		}
 	}

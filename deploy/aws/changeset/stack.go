@@ -68,11 +68,11 @@ func New(client *cloudformation.Client, name string, options Options) *Stack {
 
 // Description is the state of a stack.
 type Description struct {
-	ID, Name                  string // the ID is an ARN
-	Status                    types.StackStatus
-	Reason                    string    // of the status; may be ""
-	Created, Updated          time.Time // Updated is zero for a stack that was never updated
-	Parameters, Outputs, Tags map[string]string
+	ID, Name            string // the ID is an ARN
+	Status              types.StackStatus
+	Reason              string    // of the status; may be ""
+	Created, Updated    time.Time // Updated is zero for a stack that was never updated
+	Parameters, Outputs map[string]string
 }
 
 // InProgress reports whether an operation is in progress. It is false for REVIEW_IN_PROGRESS, the status of a stack
@@ -104,16 +104,13 @@ func (s *Stack) describe(ctx context.Context, id string) (*Description, error) {
 		ID: aws.ToString(stack.StackId), Name: aws.ToString(stack.StackName),
 		Status: stack.StackStatus, Reason: aws.ToString(stack.StackStatusReason),
 		Created: aws.ToTime(stack.CreationTime), Updated: aws.ToTime(stack.LastUpdatedTime),
-		Parameters: make(map[string]string), Outputs: make(map[string]string), Tags: make(map[string]string),
+		Parameters: map[string]string{}, Outputs: map[string]string{},
 	}
 	for _, p := range stack.Parameters {
 		d.Parameters[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
 	}
 	for _, o := range stack.Outputs {
 		d.Outputs[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
-	}
-	for _, t := range stack.Tags {
-		d.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return d, nil
 }
@@ -137,7 +134,6 @@ type Resource struct {
 	LogicalID, PhysicalID, Type string
 	Status                      types.ResourceStatus
 	Reason                      string // of the status; may be ""
-	Updated                     time.Time
 }
 
 // Resources returns the stack's resources, including deleted ones, in CloudFormation's order, or [ErrAbsent].
@@ -161,7 +157,6 @@ func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 			resources = append(resources, Resource{
 				LogicalID: aws.ToString(r.LogicalResourceId), PhysicalID: aws.ToString(r.PhysicalResourceId),
 				Type: aws.ToString(r.ResourceType), Status: r.ResourceStatus, Reason: aws.ToString(r.ResourceStatusReason),
-				Updated: aws.ToTime(r.LastUpdatedTimestamp),
 			})
 		}
 	}

@@ -125,7 +125,6 @@ func TestFirstDeployment(t *testing.T) {
 	input := template(table, role, function)
 	input.TemplateBody = []byte(strings.Replace(string(input.TemplateBody), "{", `{"Parameters": {"Stage": {}},`, 1))
 	input.Parameters = map[string]string{"Stage": "prod"}
-	input.Tags = map[string]string{"project": "UserRequestAPI"}
 	plan, err := b.deploy(ctx, input)
 	if err != nil {
 		t.Fatal(err)
@@ -149,9 +148,9 @@ func TestFirstDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := changeset.Description{Status: d.Status, Parameters: d.Parameters, Outputs: d.Outputs, Tags: d.Tags}
+	got := changeset.Description{Status: d.Status, Parameters: d.Parameters, Outputs: d.Outputs}
 	if diff := cmp.Diff(changeset.Description{
-		Status: types.StackStatusCreateComplete, Parameters: input.Parameters, Tags: input.Tags,
+		Status: types.StackStatusCreateComplete, Parameters: input.Parameters,
 		Outputs: map[string]string{"TableName": "UserData"},
 	}, got); diff != "" {
 		t.Errorf("description -want +got:\n%s", diff)
@@ -506,7 +505,6 @@ func interrupt(t *testing.T, b *bench, input changeset.Input) {
 func importing() changeset.Input {
 	input := changeset.Input{
 		TemplateBody: []byte(`{"Resources": {` + strings.Replace(table, "UserData", "Adopted", 1) + `}}`),
-		Tags:         map[string]string{"project": "UserRequestAPI"},
 	}
 	input.Import = []types.ResourceToImport{{
 		LogicalResourceId: new("Table"), ResourceType: new("AWS::DynamoDB::Table"),

@@ -21,11 +21,11 @@ const maxIdlePolls = 30
 
 // Event is a change of the status of a resource or the stack.
 type Event struct {
-	Time                        time.Time
-	LogicalID, PhysicalID, Type string
-	Status                      types.ResourceStatus
-	Reason                      string
-	Stack                       bool // the event is about the stack itself
+	Time            time.Time
+	LogicalID, Type string
+	Status          types.ResourceStatus
+	Reason          string
+	Stack           bool // the event is about the stack itself
 }
 
 // stackEvent is an event with its ID and the token of its operation.
@@ -103,8 +103,7 @@ func (s *Stack) eventsSince(ctx context.Context, id, mark string) ([]stackEvent,
 			}
 			events = append(events, stackEvent{
 				Event: Event{
-					Time: aws.ToTime(e.Timestamp), LogicalID: aws.ToString(e.LogicalResourceId),
-					PhysicalID: aws.ToString(e.PhysicalResourceId), Type: aws.ToString(e.ResourceType),
+					Time: aws.ToTime(e.Timestamp), LogicalID: aws.ToString(e.LogicalResourceId), Type: aws.ToString(e.ResourceType),
 					Status: e.ResourceStatus, Reason: aws.ToString(e.ResourceStatusReason),
 					Stack: aws.ToString(e.PhysicalResourceId) == aws.ToString(e.StackId),
 				},
