@@ -80,10 +80,8 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	}
 	if given := getenv("TRACE"); given != "" {
 		if s.TraceID = traceID.FindString(given); s.TraceID == "" { // the value may be the whole header
-			variables.Faultf(
-				"TRACE",
-				"want a trace ID, such as 1-6741b2c8-0123456789abcdef01234567, or the header X-Amzn-Trace-Id",
-			)
+			variables.Faultf("TRACE",
+				"want a trace ID, such as 1-6741b2c8-0123456789abcdef01234567, or the header X-Amzn-Trace-Id")
 		}
 	}
 	if s.RequestID != "" && !requestID.MatchString(s.RequestID) {

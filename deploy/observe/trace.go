@@ -72,9 +72,7 @@ func Trace(ctx context.Context, s Settings, id string) error {
 
 // documents returns the segment documents of a trace. If X-Ray has none, missing is the reason.
 func documents(
-	ctx context.Context,
-	client *xray.Client,
-	id string,
+	ctx context.Context, client *xray.Client, id string,
 ) (documents []json.RawMessage, missing string, err error) {
 	pages := xray.NewBatchGetTracesPaginator(client, &xray.BatchGetTracesInput{TraceIds: []string{id}})
 	for pages.HasMorePages() {

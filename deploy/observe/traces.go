@@ -107,11 +107,7 @@ func (s Settings) expression(opened *stage.Stage) string {
 
 // summaries returns the latest traces in a period, newest first.
 func summaries(
-	ctx context.Context,
-	client *xray.Client,
-	expression string,
-	from, to time.Time,
-	limit int,
+	ctx context.Context, client *xray.Client, expression string, from, to time.Time, limit int,
 ) ([]trace.Summary, error) {
 	byID := map[string]trace.Summary{} // adjacent searches may return the same trace
 	for end := to; end.After(from) && len(byID) < limit; end = end.Add(-longestSearch) {

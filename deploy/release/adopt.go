@@ -123,10 +123,8 @@ func protectTable(ctx context.Context, client *dynamodb.Client, name string) err
 	if err != nil || table == nil || aws.ToBool(table.DeletionProtectionEnabled) {
 		return err
 	}
-	_, err = client.UpdateTable(
-		ctx,
-		&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(true)},
-	)
+	_, err = client.UpdateTable(ctx,
+		&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(true)})
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,7 @@ func deploy(ctx context.Context, s *session) error {
 
 // render renders the template for the account, the packages and the current stack, which may be nil.
 func (s *session) render(
-	ctx context.Context,
-	now *stage.Release,
-	packages map[string]build.Package,
+	ctx context.Context, now *stage.Release, packages map[string]build.Package,
 ) (*template.Rendered, error) {
 	if s.roleChoice == "" {
 		ask := s.Ask

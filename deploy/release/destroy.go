@@ -112,10 +112,8 @@ func (s *session) deleteTable(ctx context.Context, name string) error {
 	}
 	input := &dynamodb.DescribeTableInput{TableName: &name}
 	if aws.ToBool(table.DeletionProtectionEnabled) && table.TableStatus != dbtypes.TableStatusDeleting {
-		_, err = client.UpdateTable(
-			ctx,
-			&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)},
-		)
+		_, err = client.UpdateTable(ctx,
+			&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
 		if err == nil {
 			err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTimeout)
 		}

@@ -195,10 +195,7 @@ func (s *session) checkout() (*checkout, error) {
 // pageDocument returns the document of the stage for its page. API Gateway keeps no examples and not all schemas, so
 // pageDocument prefers the source's document if that is what is deployed.
 func (s *session) pageDocument(
-	now *stage.Release,
-	export []byte,
-	authorization string,
-	source *checkout,
+	now *stage.Release, export []byte, authorization string, source *checkout,
 ) (*contract.Document, error) {
 	invokeURL, name := s.invokeURL(now), "The stage "+s.Name
 	deployed, err := s.body(now.Template)

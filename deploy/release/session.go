@@ -129,8 +129,7 @@ func (s *session) packages(
 ) (_ map[string]build.Package, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "userrequestapi-build-")
 	if err != nil {
-		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)",
-			err, os.TempDir())
+		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)", err, os.TempDir())
 	}
 	clean := func() { _ = os.RemoveAll(dir) }
 	defer func() {
@@ -148,11 +147,8 @@ func (s *session) packages(
 		sources = append(sources, functions[name])
 	}
 	s.Printer.Stepf("Building %s for %s", strings.Join(names, ", "), target)
-	executables, err := build.Functions(
-		ctx,
-		build.FromTemplate(sources),
-		build.Options{Root: s.Root, Out: dir, Target: target},
-	)
+	executables, err := build.Functions(ctx, build.FromTemplate(sources),
+		build.Options{Root: s.Root, Out: dir, Target: target})
 	if err != nil {
 		return nil, nil, err
 	}

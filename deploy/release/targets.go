@@ -165,10 +165,8 @@ func function(ctx context.Context, s *session, name string) error {
 	if err != nil {
 		return err
 	}
-	s.Printer.Result(
-		map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key},
-		"\nFunction "+f.Name+" is deployed.",
-	)
+	s.Printer.Result(map[string]string{"function": f.Name, "key": packages[f.LogicalID].Key},
+		"\nFunction "+f.Name+" is deployed.")
 	return nil
 }
 
@@ -197,10 +195,8 @@ func rollback(ctx context.Context, s *session) error {
 			return nil, err
 		}
 		if from != 0 && from != now.Record.Number {
-			return nil, fmt.Errorf(
-				"release %d was deployed in the meantime: check whether to roll it back, and retry",
-				now.Record.Number,
-			)
+			return nil, fmt.Errorf("release %d was deployed in the meantime: check whether to roll it back, and retry",
+				now.Record.Number)
 		}
 		from = now.Record.Number
 		return s.previousRelease(ctx, now)

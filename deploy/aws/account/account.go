@@ -170,11 +170,8 @@ func checkRegion(ctx context.Context, resolver *net.Resolver, cfg aws.Config, er
 	}
 	return &awserrors.Error{
 		Kind: awserrors.Region,
-		Cause: fmt.Sprintf(
-			"there is no Region %q: the host %s does not exist",
-			cfg.Region,
-			strings.TrimSuffix(dns.Name, "."),
-		),
+		Cause: fmt.Sprintf("there is no Region %q: the host %s does not exist", cfg.Region,
+			strings.TrimSuffix(dns.Name, ".")),
 		Next: "set AWS_REGION, or the region of the profile, to one such as eu-central-1",
 		Err:  err,
 	}
@@ -189,9 +186,7 @@ func explainConfig(err error, line command.Line) error {
 	if _, ok := errors.AsType[config.AssumeRoleTokenProviderNotSetError](err); ok {
 		e.Next = "the role of the profile requires an MFA code, and there is no terminal to enter it: " +
 			"export credentials in a terminal first, with\n" +
-			`eval "$(` + line.CLI(
-			"configure export-credentials --format env",
-		) + `)"`
+			`eval "$(` + line.CLI("configure export-credentials --format env") + `)"`
 	}
 	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		e.Next = fmt.Sprintf("set AWS_PROFILE to a profile in the output of %s, or create it with %s",

@@ -55,10 +55,8 @@ func describeStatus(status types.StackStatus) string {
 	case "":
 		return "nothing was changed"
 	case types.StackStatusRollbackComplete:
-		return fmt.Sprintf(
-			"the created resources were deleted, except retained ones (%s); the next deployment starts over",
-			status,
-		)
+		return fmt.Sprintf("the created resources were deleted, except retained ones (%s); the next deployment starts over",
+			status)
 	case types.StackStatusRollbackFailed, types.StackStatusCreateFailed:
 		return fmt.Sprintf(
 			"not all of the created resources were deleted (%s); the next deployment deletes the rest and starts over",

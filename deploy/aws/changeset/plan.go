@@ -233,10 +233,8 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 	if plan.Empty() {
 		return nil
 	}
-	_, err := s.client.DeleteChangeSet(
-		ctx,
-		&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name},
-	)
+	_, err := s.client.DeleteChangeSet(ctx,
+		&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: &plan.Name})
 	if err != nil && !isConflict(err) {
 		return s.wrap(ctx, "discard the plan of", err)
 	}
@@ -290,10 +288,8 @@ func (s *Stack) deleteAbandoned(ctx context.Context) {
 		executed := strings.HasPrefix(string(set.ExecutionStatus), "EXECUTE_")
 		ours := strings.HasPrefix(aws.ToString(set.ChangeSetName), prefix)
 		if ours && !executed && time.Since(aws.ToTime(set.CreationTime)) > abandonedAfter {
-			_, _ = s.client.DeleteChangeSet(
-				ctx,
-				&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName},
-			)
+			_, _ = s.client.DeleteChangeSet(ctx,
+				&cloudformation.DeleteChangeSetInput{StackName: &s.name, ChangeSetName: set.ChangeSetName})
 		}
 	}
 }

@@ -141,10 +141,8 @@ func (s *Stack) Resources(ctx context.Context) ([]Resource, error) { return s.re
 
 func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 	var resources []Resource
-	pages := cloudformation.NewListStackResourcesPaginator(
-		s.client,
-		&cloudformation.ListStackResourcesInput{StackName: &id},
-	)
+	pages := cloudformation.NewListStackResourcesPaginator(s.client,
+		&cloudformation.ListStackResourcesInput{StackName: &id})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if isNotFound(err) {

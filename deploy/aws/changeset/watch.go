@@ -87,10 +87,8 @@ func (s *Stack) latestEventID(ctx context.Context, id string) (string, error) {
 // pages.
 func (s *Stack) eventsSince(ctx context.Context, id, mark string) ([]stackEvent, error) {
 	var events []stackEvent
-	pages := cloudformation.NewDescribeStackEventsPaginator(
-		s.client,
-		&cloudformation.DescribeStackEventsInput{StackName: &id},
-	)
+	pages := cloudformation.NewDescribeStackEventsPaginator(s.client,
+		&cloudformation.DescribeStackEventsInput{StackName: &id})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

@@ -42,12 +42,8 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(pageHeader) == "" {
-			loopback.WriteProblem(
-				w,
-				http.StatusForbidden,
-				"OriginRefused",
-				"Only the page that is served here may send this request.",
-			)
+			loopback.WriteProblem(w, http.StatusForbidden, "OriginRefused",
+				"Only the page that is served here may send this request.")
 			return
 		}
 		if err := forwardable(r.URL); err != nil {
@@ -120,12 +116,8 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	} else if timeout != nil && timeout.Timeout() {
 		loopback.WriteProblem(w, http.StatusGatewayTimeout, "StageTimeout", "The stage did not respond in time"+outcome)
 	} else {
-		loopback.WriteProblem(
-			w,
-			http.StatusBadGateway,
-			"ConnectionLost",
-			"The connection to the stage ended without a valid response"+outcome,
-		)
+		loopback.WriteProblem(w, http.StatusBadGateway, "ConnectionLost",
+			"The connection to the stage ended without a valid response"+outcome)
 	}
 }
 
