@@ -389,10 +389,10 @@ func (l *logs) search(ctx context.Context, q query) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		var feeds []*feed
 		for _, source := range slices.Sorted(maps.Keys(l.groups)) {
-			feeds = append(feeds, &feed{source: source, group: l.groups[source]})
+			feeds = append(feeds, l.feed(source, q))
 		}
 		for {
-			if err := l.fill(ctx, feeds, q); err != nil {
+			if err := fill(ctx, feeds); err != nil {
 				yield(line{}, err)
 				return
 			}
@@ -416,33 +416,37 @@ func (l *logs) search(ctx context.Context, q query) iter.Seq2[line, error] {
 	}
 }
 
-// feed has the buffered lines of a group.
+// feed reads the lines of a group.
 type feed struct {
 	source, group string
-	lines         []line
-	next          *string
-	begun         bool
+	pages         *cloudwatchlogs.FilterLogEventsPaginator
+	gone          bool   // the group does not exist
+	lines         []line // that search has not yielded yet
 }
 
-// needsPage reports whether the next page is needed to know the next line.
-func (f *feed) needsPage() bool { return len(f.lines) == 0 && (!f.begun || f.next != nil) }
+func (l *logs) feed(source string, q query) *feed {
+	f := &feed{source: source, group: l.groups[source]}
+	input := &cloudwatchlogs.FilterLogEventsInput{
+		LogGroupName: &f.group, FilterPattern: q.pattern(source),
+		StartTime: aws.Int64(q.from.UnixMilli()), StartFromHead: aws.Bool(!q.newestFirst),
+	}
+	if !q.to.IsZero() {
+		input.EndTime = aws.Int64(q.to.UnixMilli())
+	}
+	f.pages = cloudwatchlogs.NewFilterLogEventsPaginator(l.client, input)
+	return f
+}
 
-// fill gets the next pages of all groups without buffered lines, concurrently.
-func (l *logs) fill(ctx context.Context, feeds []*feed, q query) error {
-	var empty []*feed
-	for _, f := range feeds {
-		if f.needsPage() {
-			empty = append(empty, f)
-		}
-	}
-	if empty == nil {
-		return nil
-	}
+// fill gets the next lines of all groups without any, concurrently.
+func fill(ctx context.Context, feeds []*feed) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, f := range empty {
+	for _, f := range feeds {
+		if len(f.lines) > 0 {
+			continue
+		}
 		group.Go(func() error {
-			for f.needsPage() { // an empty page need not be the last
-				if err := l.page(ctx, f, q); err != nil {
+			for len(f.lines) == 0 && !f.gone && f.pages.HasMorePages() { // an empty page need not be the last
+				if err := f.page(ctx); err != nil {
 					return err
 				}
 			}
@@ -452,24 +456,14 @@ func (l *logs) fill(ctx context.Context, feeds []*feed, q query) error {
 	return group.Wait()
 }
 
-func (l *logs) page(ctx context.Context, f *feed, q query) error {
-	input := &cloudwatchlogs.FilterLogEventsInput{
-		LogGroupName: &f.group, FilterPattern: q.pattern(f.source), NextToken: f.next,
-		StartTime: aws.Int64(q.from.UnixMilli()), StartFromHead: aws.Bool(!q.newestFirst),
-	}
-	if !q.to.IsZero() {
-		input.EndTime = aws.Int64(q.to.UnixMilli())
-	}
-	out, err := l.client.FilterLogEvents(ctx, input)
-	f.begun = true
-	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
-		f.next = nil
+func (f *feed) page(ctx context.Context) error {
+	out, err := f.pages.NextPage(ctx)
+	if _, f.gone = errors.AsType[*types.ResourceNotFoundException](err); f.gone {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("search the log group %s: %w", f.group, awserrors.Explain(err))
 	}
-	f.next = out.NextToken
 	for _, e := range out.Events {
 		event := line{
 			at:     time.UnixMilli(aws.ToInt64(e.Timestamp)),

@@ -47,14 +47,15 @@ func Trace(ctx context.Context, s Settings, id string) error {
 			if s.JSON {
 				return errors.Join(s.encode(t, documents, lines), logsErr)
 			}
-			if err := s.tree(t); err != nil {
-				return err
+			text := s.tree(t)
+			if len(lines) > 0 {
+				text += "\n"
+			}
+			if _, err := fmt.Fprint(s.Out, text); err != nil {
+				return fmt.Errorf("show the trace: %w", err)
 			}
 			if len(lines) == 0 && logsErr == nil {
 				s.Printer.Notef("the logs have no line about this trace")
-			}
-			if err := s.print("\n", len(lines) > 0); err != nil {
-				return err
 			}
 		}
 		if err := s.show(lines...); err != nil {
@@ -152,19 +153,8 @@ func (s Settings) encode(t *trace.Trace, documents []json.RawMessage, lines []li
 	return nil
 }
 
-// print writes text if wanted is true.
-func (s Settings) print(text string, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	if _, err := fmt.Fprint(s.Out, text); err != nil {
-		return fmt.Errorf("show the trace: %w", err)
-	}
-	return nil
-}
-
-// tree shows a trace: a summary line, its annotations, and its spans with their errors.
-func (s Settings) tree(t *trace.Trace) error {
+// tree renders a trace: a summary line, its annotations, and its spans with their errors.
+func (s Settings) tree(t *trace.Trace) string {
 	style, sum := s.style(), t.Summary()
 	var b strings.Builder
 	words := []string{
@@ -200,7 +190,7 @@ func (s Settings) tree(t *trace.Trace) error {
 			b.WriteString(style.Faint(r.indent) + style.Bad(cause) + "\n")
 		}
 	}
-	return s.print(b.String(), true)
+	return b.String()
 }
 
 // Width in columns of the timeline.
