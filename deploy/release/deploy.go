@@ -28,11 +28,10 @@ func deploy(ctx context.Context, s *session) error {
 	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
-	packages, remove, err := s.allPackages(ctx)
+	packages, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
-	defer remove()
 	if err := s.upload(ctx, packages); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -56,6 +55,7 @@ type session struct {
 	*stage.Stage
 	unpackaged *template.Rendered // the source, with the folders of the functions instead of packages
 	bucket     *bucket.Bucket     // nil before openBucket
+	builds     string             // the folder of the packages; "" before packages
 
 	target     string // the running target with its argument; "" for one that changes nothing
 	roleChoice string // the value of the parameter ApiGatewayLogsRole; "" if not chosen yet
@@ -69,6 +69,7 @@ func run(ctx context.Context, settings Settings, name string, target func(contex
 		if err != nil {
 			return err
 		}
+		defer s.close()
 		return target(ctx, s)
 	})
 }
@@ -77,7 +78,9 @@ func run(ctx context.Context, settings Settings, name string, target func(contex
 // again when it has the packages, because they are part of the IDs of versions.
 func newSession(settings Settings, loaded *stage.Stage, target string) (_ *session, err error) {
 	s := &session{Settings: settings, Stage: loaded, target: target}
-	s.Resume = s.resumeHint
+	if !slices.Contains([]string{"", planTarget, rollbackTarget}, target) { // a second rollback would go back further
+		s.Resume = func() string { return s.retryCommand() + " waits for it and continues" }
+	}
 	s.unpackaged, err = s.Source.Render(template.Options{Parameters: s.parameters()})
 	return s, exitcode.With(exitcode.Settings, err)
 }
@@ -97,72 +100,64 @@ func (s *session) parameters() map[string]string {
 	return parameters
 }
 
-// functions returns the functions of the template by the names of their folders.
-func (s *session) functions() (map[string]template.Function, error) {
+// functions returns the functions of the template, sorted by logical ID.
+func (s *session) functions() ([]template.Function, error) {
 	resources, err := s.unpackaged.Resolve(template.PseudoParameters{StackName: s.StackName()})
 	if err != nil {
 		return nil, err
 	}
-	functions := map[string]template.Function{}
-	for _, f := range resources.Functions() {
-		functions[filepath.Base(f.Source)] = f
-	}
-	return functions, nil
+	return resources.Functions(), nil
 }
 
-// allPackages builds and packages all functions of the template. The caller calls remove when it is done with the
-// packages.
-func (s *session) allPackages(ctx context.Context) (_ map[string]build.Package, remove func(), err error) {
+// allPackages builds and packages all functions of the template.
+func (s *session) allPackages(ctx context.Context) (map[string]build.Package, error) {
 	functions, err := s.functions()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// One parameter sets the architecture of all functions.
-	architecture := functions[slices.Min(slices.Collect(maps.Keys(functions)))].Architecture
-	return s.packages(ctx, functions, architecture)
+	return s.packages(ctx, build.FromTemplate(functions), functions[0].Architecture)
 }
 
-// packages builds and packages functions for an architecture, and returns the packages by logical ID. The caller calls
-// remove when it is done with them.
+// packages builds and packages functions for an architecture, and returns the packages by logical ID.
 func (s *session) packages(
-	ctx context.Context, functions map[string]template.Function, architecture string,
-) (_ map[string]build.Package, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "userrequestapi-build-")
-	if err != nil {
-		return nil, nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)", err, os.TempDir())
-	}
-	clean := func() { _ = os.RemoveAll(dir) }
-	defer func() {
-		if err != nil {
-			clean()
-		}
-	}()
-	names := slices.Sorted(maps.Keys(functions))
+	ctx context.Context, functions []build.Function, architecture string,
+) (map[string]build.Package, error) {
 	target, err := build.Lambda(architecture)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var sources []template.Function
-	for _, name := range names {
-		sources = append(sources, functions[name])
+	if s.builds, err = os.MkdirTemp("", "userrequestapi-build-"); err != nil {
+		return nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)", err, os.TempDir())
 	}
-	s.Printer.Stepf("Building %s for %s", strings.Join(names, ", "), target)
-	executables, err := build.Functions(ctx, build.FromTemplate(sources),
-		build.Options{Root: s.Root, Out: dir, Target: target})
+	s.Printer.Stepf("Building %s for %s", names(functions), target)
+	executables, err := build.Functions(ctx, functions, build.Options{Root: s.Root, Out: s.builds, Target: target})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	packages := map[string]build.Package{}
-	for _, artifact := range executables {
-		p, err := build.PackageFunction(artifact)
+	for i, executable := range executables {
+		p, err := build.PackageFunction(executable)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		packages[functions[artifact.Name].LogicalID] = p
+		packages[functions[i].LogicalID] = p
 		s.Printer.Notef("%s: %.1f MB, %.12s", p.Name, float64(p.Size)/1e6, p.SHA256)
 	}
-	return packages, clean, nil
+	return packages, nil
 }
+
+// names returns the names of functions as a list.
+func names(functions []build.Function) string {
+	var names []string
+	for _, f := range functions {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// close deletes the packages.
+func (s *session) close() { _ = os.RemoveAll(s.builds) }
 
 // upload uploads the packages that the bucket does not have.
 func (s *session) upload(ctx context.Context, packages map[string]build.Package) error {
@@ -184,11 +179,11 @@ func (s *session) upload(ctx context.Context, packages map[string]build.Package)
 		if err != nil {
 			return err
 		}
+		state := "unchanged"
 		if uploaded {
-			s.Printer.Notef("%s is uploaded", p.Name)
-		} else {
-			s.Printer.Notef("%s is unchanged", p.Name)
+			state = "uploaded"
 		}
+		s.Printer.Notef("%s is %s", p.Name, state)
 	}
 	return nil
 }
@@ -229,17 +224,6 @@ func (s *session) retryCommand(settings ...string) string {
 		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
 	}
 	return s.Command(s.target, settings...)
-}
-
-// resumeHint says what to run after the running target was interrupted. A second rollback would go back one more
-// release.
-func (s *session) resumeHint() string {
-	switch s.target {
-	case "", planTarget, rollbackTarget:
-		return s.Command("status") + " shows the outcome"
-	default:
-		return s.retryCommand() + " waits for it and continues"
-	}
 }
 
 // commit returns git describe of the source, or "" if git fails.

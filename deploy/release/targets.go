@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
@@ -37,11 +37,10 @@ func plan(ctx context.Context, s *session) error {
 	if err := s.openBucket(ctx); err != nil {
 		return err
 	}
-	packages, remove, err := s.allPackages(ctx)
+	packages, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
-	defer remove()
 	rendered, err := s.render(ctx, now, packages)
 	if err != nil {
 		return err
@@ -122,11 +121,13 @@ func function(ctx context.Context, s *session, name string) error {
 	if err != nil {
 		return err
 	}
-	f, ok := functions[name]
-	if !ok {
-		return exitcode.With(exitcode.Settings, fmt.Errorf("there is no function %q: want one of %s",
-			name, strings.Join(slices.Sorted(maps.Keys(functions)), ", ")))
+	modules := build.FromTemplate(functions)
+	i := slices.IndexFunc(modules, func(m build.Function) bool { return m.Name == name })
+	if i < 0 {
+		return exitcode.With(exitcode.Settings,
+			fmt.Errorf("there is no function %q: want one of %s", name, names(modules)))
 	}
+	f := functions[i]
 	now, err := s.Deployed(ctx)
 	if err != nil {
 		return err
@@ -135,11 +136,10 @@ func function(ctx context.Context, s *session, name string) error {
 		return err
 	}
 	// The source may have changed the architecture since the deployment.
-	packages, remove, err := s.packages(ctx, map[string]template.Function{name: f}, now.Parameters[architectureParameter])
+	packages, err := s.packages(ctx, modules[i:i+1], now.Parameters[architectureParameter])
 	if err != nil {
 		return err
 	}
-	defer remove()
 	if err := s.upload(ctx, packages); err != nil {
 		return err
 	}
@@ -305,11 +305,11 @@ func printTemplate(ctx context.Context, settings Settings, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	packages, remove, err := s.allPackages(ctx)
+	defer s.close()
+	packages, err := s.allPackages(ctx)
 	if err != nil {
 		return err
 	}
-	defer remove()
 	rendered, err := s.Source.Render(template.Options{Parameters: s.parameters(), Code: keys(packages)})
 	if err != nil {
 		return err
