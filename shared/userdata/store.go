@@ -167,7 +167,9 @@ func replay(existing item, idempotency *user.Idempotency) (user.User, bool, erro
 }
 
 // Replace implements [user.Store]: it reads the item, then writes it on condition that it is unchanged.
-func (s *DynamoStore) Replace(ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag) (user.User, error) {
+func (s *DynamoStore) Replace(
+	ctx context.Context, id string, sent user.Attributes, ifMatch []user.ETag,
+) (user.User, error) {
 	var replaced user.User
 	err := s.update(ctx, "replace user", id, ifMatch, func(old item) (write, error) {
 		attributes, err := toAttributes(old).Replace(sent, s.now())
