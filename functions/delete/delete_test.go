@@ -42,19 +42,22 @@ func TestDelete(t *testing.T) {
 	}
 	for _, target := range []string{"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/1?userId=1"} {
 		for _, ifMatch := range []string{"", "*", etag, `"a", ` + etag} {
-			h := serving()
-			var headers []string
-			if ifMatch != "" {
-				headers = []string{"If-Match", ifMatch}
-				h.RequireIfMatch = true
-			}
-			got := h.Serve(t, requesttest.Event("DELETE", target, "", headers...))
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s, If-Match: %s (-want +got):\n%s", target, ifMatch, diff)
-			}
-			if diff := cmp.Diff([]string{"2"}, ids(t, h)); diff != "" {
-				t.Errorf("%s: ids stored (-want +got):\n%s", target, diff)
-			}
+			t.Run(target+" If-Match: "+ifMatch, func(t *testing.T) {
+				t.Parallel()
+				h := serving()
+				var headers []string
+				if ifMatch != "" {
+					headers = []string{"If-Match", ifMatch}
+					h.RequireIfMatch = true
+				}
+				got := h.Serve(t, requesttest.Event("DELETE", target, "", headers...))
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
+				if diff := cmp.Diff([]string{"2"}, ids(t, h)); diff != "" {
+					t.Errorf("ids stored (-want +got):\n%s", diff)
+				}
+			})
 		}
 	}
 }

@@ -53,23 +53,26 @@ func TestRead(t *testing.T) {
 			"/users/1", "/users/1/", "/users/%31", "/users?userId=1", "/users/?userId=1", "/users/1?userId=1",
 			"/users?userId=1&limit=1", "/users/1?limit=none-here",
 		} {
-			for value, want := range map[string]response.Response{
-				"":             want,
-				`"another"`:    want,
-				etag:           notModified,
-				"W/" + etag:    notModified,
-				`"a", ` + etag: notModified,
-				"*":            notModified,
-			} {
-				var headers []string
-				if value != "" {
-					headers = []string{"If-None-Match", value}
+			t.Run(method+" "+target, func(t *testing.T) {
+				t.Parallel()
+				for value, want := range map[string]response.Response{
+					"":             want,
+					`"another"`:    want,
+					etag:           notModified,
+					"W/" + etag:    notModified,
+					`"a", ` + etag: notModified,
+					"*":            notModified,
+				} {
+					var headers []string
+					if value != "" {
+						headers = []string{"If-None-Match", value}
+					}
+					got := serving(ada()).Serve(t, requesttest.Event(method, target, "", headers...))
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("If-None-Match: %s (-want +got):\n%s", value, diff)
+					}
 				}
-				got := serving(ada()).Serve(t, requesttest.Event(method, target, "", headers...))
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("%s %s, If-None-Match: %s (-want +got):\n%s", method, target, value, diff)
-				}
-			}
+			})
 		}
 	}
 }
@@ -80,40 +83,61 @@ func TestReadErrors(t *testing.T) {
 		status int
 		code   user.Code
 	}{
-		"/users/2":                                   {404, user.NotFound},
-		"/users?userId=2":                            {404, user.NotFound},
-		"/users?userId=":                             {400, user.InvalidUserID},
-		"/users?userId=%20":                          {400, user.InvalidUserID},
-		"/users?userId=1&userId=1":                   {400, request.InvalidParameter},
-		"/users/1?userId=2":                          {400, request.InvalidParameter},
-		"/users/1?userId=":                           {400, user.InvalidUserID},
-		"/users/a%2Fb":                               {404, user.NotFound},
-		"/users/%20":                                 {404, user.NotFound},
-		"/users/" + strings.Repeat("x", 2048):        {404, user.NotFound},
-		"/users/" + strings.Repeat("x", 2049):        {400, user.InvalidUserID},
-		"/users/%ff":                                 {400, user.InvalidUserID},
-		"/users?limit=0":                             {400, request.InvalidParameter},
-		"/users?limit=101":                           {400, request.InvalidParameter},
-		"/users?limit=abc":                           {400, request.InvalidParameter},
-		"/users?userId=1&limit=true":                 {400, request.InvalidParameter},
-		"/users?userId=1&cursor=forged":              {400, request.InvalidParameter},
-		"/users?cursor=forged":                       {400, request.InvalidParameter},
-		"/users?cursor=":                             {400, request.InvalidParameter},
-		"/users?cursor=" + strings.Repeat("A", 8000): {400, request.InvalidParameter},
+		"/users/2":                      {404, user.NotFound},
+		"/users?userId=2":               {404, user.NotFound},
+		"/users?userId=":                {400, user.InvalidUserID},
+		"/users?userId=%20":             {400, user.InvalidUserID},
+		"/users?userId=1&userId=1":      {400, request.InvalidParameter},
+		"/users/1?userId=2":             {400, request.InvalidParameter},
+		"/users/1?userId=":              {400, user.InvalidUserID},
+		"/users/a%2Fb":                  {404, user.NotFound},
+		"/users/%20":                    {404, user.NotFound},
+		"/users/%ff":                    {400, user.InvalidUserID},
+		"/users?limit=0":                {400, request.InvalidParameter},
+		"/users?limit=101":              {400, request.InvalidParameter},
+		"/users?limit=abc":              {400, request.InvalidParameter},
+		"/users?userId=1&limit=true":    {400, request.InvalidParameter},
+		"/users?userId=1&cursor=forged": {400, request.InvalidParameter},
+		"/users?cursor=forged":          {400, request.InvalidParameter},
+		"/users?cursor=":                {400, request.InvalidParameter},
 	} {
-		event := requesttest.Event("GET", target, "")
-		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), want.status, want.code)
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("GET", target, "")
+			functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), want.status, want.code)
+		})
+	}
+	for name, test := range map[string]struct {
+		target string
+		status int
+		code   user.Code
+	}{
+		"longest id":  {"/users/" + strings.Repeat("x", 2048), 404, user.NotFound},
+		"long id":     {"/users/" + strings.Repeat("x", 2049), 400, user.InvalidUserID},
+		"long cursor": {"/users?cursor=" + strings.Repeat("A", 8000), 400, request.InvalidParameter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("GET", test.target, "")
+			functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), test.status, test.code)
+		})
 	}
 	for _, target := range []string{"/users/1", "/users"} {
-		event := requesttest.Event("GET", target, "", "If-None-Match", "without-quotes")
-		functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, request.InvalidParameter)
+		t.Run("If-None-Match "+target, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("GET", target, "", "If-None-Match", "without-quotes")
+			functiontest.WantProblem(t, event, serving(ada()).Serve(t, event), 400, request.InvalidParameter)
+		})
 	}
 }
 
 func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{"/users/1", "/users"} {
-		functiontest.StoreFails(t, retrieve, requesttest.Event("GET", target, ""))
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			functiontest.StoreFails(t, retrieve, requesttest.Event("GET", target, ""))
+		})
 	}
 }
 
@@ -180,10 +204,13 @@ func TestList(t *testing.T) {
 		"/users": 3, "/users/": 3, "/users?limit=1": 60, "/users?limit=20": 3,
 		"/users?limit=59": 2, "/users?limit=60": 1, "/users?limit=100": 1,
 	} {
-		got, pages := listAll(t, h, target)
-		if diff := cmp.Diff(want, got); diff != "" || pages != wantPages {
-			t.Errorf("%s: got %d pages, want %d (-want +got):\n%s", target, pages, wantPages, diff)
-		}
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			got, pages := listAll(t, h, target)
+			if diff := cmp.Diff(want, got); diff != "" || pages != wantPages {
+				t.Errorf("got %d pages, want %d (-want +got):\n%s", pages, wantPages, diff)
+			}
+		})
 	}
 
 	first, _ := readPage(t, h, "/users?limit=10")
@@ -210,19 +237,22 @@ func TestListLarge(t *testing.T) {
 		t.Errorf("got %d pages, want %d (-want +got):\n%s", pages, len(users), diff)
 	}
 	for _, character := range []string{`"`, "<", "\x7f", "é", "\u2028", "😀", "\ufffd"} {
-		users := slices.Clone(users)
-		for i := range users {
-			users[i] = user.Attributes{"userId": want[i], "x": strings.Repeat(character, 400_000/len(character))}
-		}
-		_, res := readPage(t, serving(users...), "/users")
-		var payload bytes.Buffer
-		encoder := json.NewEncoder(&payload)
-		encoder.SetEscapeHTML(false) // as in aws-lambda-go
-		if err := encoder.Encode(res); err != nil {
-			t.Fatal(err)
-		}
-		if payload.Len() > 6_000_000 {
-			t.Errorf("a page of %q takes %d bytes", character, payload.Len())
-		}
+		t.Run(character, func(t *testing.T) {
+			t.Parallel()
+			users := slices.Clone(users)
+			for i := range users {
+				users[i] = user.Attributes{"userId": want[i], "x": strings.Repeat(character, 400_000/len(character))}
+			}
+			_, res := readPage(t, serving(users...), "/users")
+			var payload bytes.Buffer
+			encoder := json.NewEncoder(&payload)
+			encoder.SetEscapeHTML(false) // as in aws-lambda-go
+			if err := encoder.Encode(res); err != nil {
+				t.Fatal(err)
+			}
+			if payload.Len() > 6_000_000 {
+				t.Errorf("a page of %q takes %d bytes", character, payload.Len())
+			}
+		})
 	}
 }

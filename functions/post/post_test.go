@@ -172,11 +172,14 @@ func TestStoreFails(t *testing.T) {
 func TestUserIDInQuery(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"userId=2", "userId=", "userId=2&userId=2", "userid=2"} {
-		h := serving()
-		event := requesttest.Event("POST", "/users?"+query, `{"userId":"2"}`)
-		functiontest.WantProblem(t, event, h.Serve(t, event), 400, request.InvalidParameter)
-		if page, err := h.Users.List(t.Context(), "", 10); err != nil || len(page.Users) != 0 {
-			t.Errorf("%s: got users %v, error %v", query, page.Users, err)
-		}
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			h := serving()
+			event := requesttest.Event("POST", "/users?"+query, `{"userId":"2"}`)
+			functiontest.WantProblem(t, event, h.Serve(t, event), 400, request.InvalidParameter)
+			if page, err := h.Users.List(t.Context(), "", 10); err != nil || len(page.Users) != 0 {
+				t.Errorf("got users %v, error %v", page.Users, err)
+			}
+		})
 	}
 }

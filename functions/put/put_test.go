@@ -47,35 +47,38 @@ func TestReplace(t *testing.T) {
 		"If-Match, any":           {"/users/1", `{"n":1.50}`, []string{"If-Match", "*"}},
 		"If-Match, weak and this": {"/users/1", `{"n":1.50}`, []string{"If-Match", `W/"a", ` + etag}},
 	} {
-		for _, required := range []bool{false, true} {
-			if required && test.headers == nil {
-				continue
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, required := range []bool{false, true} {
+				if required && test.headers == nil {
+					continue
+				}
+				h := serving()
+				h.RequireIfMatch = required
+				res := h.Serve(t, requesttest.Event("PUT", test.target, test.body, test.headers...))
+				stored, err := h.Users.Get(t.Context(), "1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				updatedAt := stored.Attributes["updatedAt"]
+				want := user.Attributes{
+					"userId": "1", "n": user.Number("1.5"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
+				}
+				if diff := cmp.Diff(want, stored.Attributes); diff != "" || updatedAt == createdAt {
+					t.Errorf("updated at %v, stored (-want +got):\n%s", updatedAt, diff)
+				}
+				wantHeaders := map[string]string{
+					"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
+					"Content-Location": "/prod/users/1", "ETag": `"` + string(stored.ETag) + `"`,
+				}
+				if diff := cmp.Diff(wantHeaders, res.Headers); diff != "" || res.StatusCode != http.StatusOK {
+					t.Errorf("got status %d, headers (-want +got):\n%s", res.StatusCode, diff)
+				}
+				if want := string(stored.Attributes.AppendJSON(nil)); res.Body != want || !json.Valid([]byte(want)) {
+					t.Errorf("got body %s, want the stored user %s", res.Body, want)
+				}
 			}
-			h := serving()
-			h.RequireIfMatch = required
-			res := h.Serve(t, requesttest.Event("PUT", test.target, test.body, test.headers...))
-			stored, err := h.Users.Get(t.Context(), "1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			updatedAt := stored.Attributes["updatedAt"]
-			want := user.Attributes{
-				"userId": "1", "n": user.Number("1.5"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
-			}
-			if diff := cmp.Diff(want, stored.Attributes); diff != "" || updatedAt == createdAt {
-				t.Errorf("%s: updated at %v, stored (-want +got):\n%s", name, updatedAt, diff)
-			}
-			wantHeaders := map[string]string{
-				"Cache-Control": "no-store", "Content-Type": "application/json", "X-Content-Type-Options": "nosniff",
-				"Content-Location": "/prod/users/1", "ETag": `"` + string(stored.ETag) + `"`,
-			}
-			if diff := cmp.Diff(wantHeaders, res.Headers); diff != "" || res.StatusCode != http.StatusOK {
-				t.Errorf("%s: got status %d, headers (-want +got):\n%s", name, res.StatusCode, diff)
-			}
-			if want := string(stored.Attributes.AppendJSON(nil)); res.Body != want || !json.Valid([]byte(want)) {
-				t.Errorf("%s: got body %s, want the stored user %s", name, res.Body, want)
-			}
-		}
+		})
 	}
 }
 

@@ -210,10 +210,13 @@ func TestRetries_NotASuccess(t *testing.T) {
 	for name, res := range map[string]response{
 		"get": user, "list": page, "create": created, "replace": user, "delete": deleted,
 	} {
-		s := &stub{responses: []response{res}}
-		if err := calls(t.Context(), newClient(t, s))[name](); err != nil || len(s.requests) != 1 {
-			t.Errorf("%s: got error %v after %d requests, want none after 1", name, err, len(s.requests))
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &stub{responses: []response{res}}
+			if err := calls(t.Context(), newClient(t, s))[name](); err != nil || len(s.requests) != 1 {
+				t.Errorf("got error %v after %d requests, want none after 1", err, len(s.requests))
+			}
+		})
 	}
 }
 
@@ -504,18 +507,21 @@ func TestInvalidUser(t *testing.T) {
 	for _, body := range []string{
 		"[]", "7", "null", "{}", `{"userId": "1"`, `{"userId": null}`, `{"userId": 7}`, `{"items": [{"userId": "1"}]}`,
 	} {
-		for _, status := range []int{200, 201} {
-			for _, name := range []string{"get", "create", "replace"} {
-				s := &stub{responses: []response{{status: status, body: body}}}
-				if err := calls(t.Context(), newClient(t, s))[name](); err == nil {
-					t.Errorf("%s: got %s as a user, want an error", name, body)
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			for _, status := range []int{200, 201} {
+				for _, name := range []string{"get", "create", "replace"} {
+					s := &stub{responses: []response{{status: status, body: body}}}
+					if err := calls(t.Context(), newClient(t, s))[name](); err == nil {
+						t.Errorf("%s: got %s as a user, want an error", name, body)
+					}
 				}
 			}
-		}
-		s := &stub{responses: []response{{status: 200, body: `{"items": [` + body + `]}`}}}
-		if err := calls(t.Context(), newClient(t, s))["list"](); err == nil {
-			t.Errorf("list: got %s as a user, want an error", body)
-		}
+			s := &stub{responses: []response{{status: 200, body: `{"items": [` + body + `]}`}}}
+			if err := calls(t.Context(), newClient(t, s))["list"](); err == nil {
+				t.Errorf("list: got %s as a user, want an error", body)
+			}
+		})
 	}
 }
 
@@ -541,21 +547,26 @@ func TestGetUser_Foreign(t *testing.T) {
 // TestInvalidUserID checks that no request is sent for an invalid id.
 func TestInvalidUserID(t *testing.T) {
 	t.Parallel()
-	s := &stub{responses: []response{{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`}}}
-	c := newClient(t, s)
 	for _, id := range []string{"", "\xff", strings.Repeat("a", 2049)} {
-		_, got := c.GetUser(t.Context(), id)
-		_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
-		_, updated := c.UpdateUser(t.Context(), id, func(*client.UserInput) error { return nil })
-		for _, err := range []error{got, replaced, updated, c.DeleteUser(t.Context(), id, "")} {
-			want := fmt.Sprintf("userId: want 1 to 2048 bytes of UTF-8, got %.200q", id)
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got error %v, want %q", err, want)
+		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
+			t.Parallel()
+			s := &stub{responses: []response{{
+				status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`,
+			}}}
+			c := newClient(t, s)
+			_, got := c.GetUser(t.Context(), id)
+			_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
+			_, updated := c.UpdateUser(t.Context(), id, func(*client.UserInput) error { return nil })
+			for _, err := range []error{got, replaced, updated, c.DeleteUser(t.Context(), id, "")} {
+				want := fmt.Sprintf("userId: want 1 to 2048 bytes of UTF-8, got %.200q", id)
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got error %v, want %q", err, want)
+				}
 			}
-		}
-	}
-	if len(s.requests) > 0 {
-		t.Errorf("got %d requests, want none", len(s.requests))
+			if len(s.requests) > 0 {
+				t.Errorf("got %d requests, want none", len(s.requests))
+			}
+		})
 	}
 }
 
@@ -576,22 +587,25 @@ func TestUserPath(t *testing.T) {
 		"café x":    "/prod/users?userId=caf%C3%A9+x",
 		"%2e":       "/prod/users?userId=%252e",
 	} {
-		s := &stub{responses: []response{
-			{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
-			{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
-			{status: 204},
-		}}
-		c := newClient(t, s)
-		_, got := c.GetUser(t.Context(), id)
-		_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
-		if err := errors.Join(got, replaced, c.DeleteUser(t.Context(), id, "")); err != nil {
-			t.Errorf("%s: %v", id, err)
-		}
-		for i, method := range []string{"GET", "PUT", "DELETE"} {
-			if r := s.requests[i]; r.Method != method || r.URL.RequestURI() != want {
-				t.Errorf("%s: got %s %s, want %s %s", id, r.Method, r.URL.RequestURI(), method, want)
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			s := &stub{responses: []response{
+				{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
+				{status: 200, header: map[string]string{"ETag": `"E"`}, body: `{"userId": "1"}`},
+				{status: 204},
+			}}
+			c := newClient(t, s)
+			_, got := c.GetUser(t.Context(), id)
+			_, replaced := c.ReplaceUser(t.Context(), id, client.UserInput{}, "")
+			if err := errors.Join(got, replaced, c.DeleteUser(t.Context(), id, "")); err != nil {
+				t.Error(err)
 			}
-		}
+			for i, method := range []string{"GET", "PUT", "DELETE"} {
+				if r := s.requests[i]; r.Method != method || r.URL.RequestURI() != want {
+					t.Errorf("got %s %s, want %s %s", r.Method, r.URL.RequestURI(), method, want)
+				}
+			}
+		})
 	}
 }
 
@@ -611,8 +625,11 @@ func TestUpdateUser_ErrorOfChange(t *testing.T) {
 func TestNew_InvalidURL(t *testing.T) {
 	t.Parallel()
 	for _, invokeURL := range []string{"", "/prod", "127.0.0.1:3000/prod", "http://127.0.0.1:port/prod"} {
-		if _, err := client.New(invokeURL); err == nil || !strings.Contains(err.Error(), invokeURL) {
-			t.Errorf("%q: got error %v, want one with the URL", invokeURL, err)
-		}
+		t.Run(invokeURL, func(t *testing.T) {
+			t.Parallel()
+			if _, err := client.New(invokeURL); err == nil || !strings.Contains(err.Error(), invokeURL) {
+				t.Errorf("got error %v, want one with the URL", err)
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -236,15 +237,18 @@ func TestPanic(t *testing.T) {
 func TestPanicDetail(t *testing.T) {
 	t.Parallel()
 	for method, write := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "PUT": true, "DELETE": true} {
-		f, _ := newFunction(t, panics("MARKED"))
-		target := "/users/1"
-		if method == "POST" {
-			target = "/users"
-		}
-		res := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
-		if res.StatusCode != http.StatusInternalServerError || strings.Contains(res.Body, "outcome is unknown") != write {
-			t.Errorf("%s: got status %d, %s", method, res.StatusCode, res.Body)
-		}
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newFunction(t, panics("MARKED"))
+			target := "/users/1"
+			if method == "POST" {
+				target = "/users"
+			}
+			res := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
+			if res.StatusCode != http.StatusInternalServerError || strings.Contains(res.Body, "outcome is unknown") != write {
+				t.Errorf("got status %d, %s", res.StatusCode, res.Body)
+			}
+		})
 	}
 }
 
@@ -301,12 +305,15 @@ func TestHead(t *testing.T) {
 	for name, handler := range map[string]function.Handler{
 		"success": read, "failure": fails(errors.New("cause")), "panic": panics("cause"),
 	} {
-		f, _ := newFunction(t, handler)
-		get := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
-		head := handle(t.Context(), t, f, requesttest.Event("HEAD", "/users/1", ""))
-		if diff := cmp.Diff(get, head); diff != "" || get.Body == "" {
-			t.Errorf("%s: GET and HEAD differ (-get +head):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newFunction(t, handler)
+			get := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+			head := handle(t.Context(), t, f, requesttest.Event("HEAD", "/users/1", ""))
+			if diff := cmp.Diff(get, head); diff != "" || get.Body == "" {
+				t.Errorf("GET and HEAD differ (-get +head):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -420,37 +427,43 @@ func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const allow, expose = "Access-Control-Allow-Origin", "Access-Control-Expose-Headers"
 	for name, handler := range map[string]function.Handler{"success": read, "failure": fails(errors.New("cause"))} {
-		f, _ := newFunction(t, handler)
-		closed := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
-		if closed.Headers[allow] != "" || closed.Headers[expose] != "" {
-			t.Errorf("%s: got %v without the setting", name, closed.Headers)
-		}
-		f, _ = newFunction(t, handler, func(s *function.Settings) { s.AllowOrigin = "https://example.org" })
-		open := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
-		if open.Headers[allow] != "https://example.org" {
-			t.Errorf("%s: got %v", name, open.Headers)
-		}
-		for _, header := range []string{
-			"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId", "Date",
-			"Accept-Encoding",
-		} {
-			if !slices.Contains(strings.Split(open.Headers[expose], ", "), header) {
-				t.Errorf("%s: %s is not exposed", name, header)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newFunction(t, handler)
+			closed := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+			if closed.Headers[allow] != "" || closed.Headers[expose] != "" {
+				t.Errorf("got %v without the setting", closed.Headers)
 			}
-		}
+			f, _ = newFunction(t, handler, func(s *function.Settings) { s.AllowOrigin = "https://example.org" })
+			open := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
+			if open.Headers[allow] != "https://example.org" {
+				t.Errorf("got %v", open.Headers)
+			}
+			for _, header := range []string{
+				"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId", "Date",
+				"Accept-Encoding",
+			} {
+				if !slices.Contains(strings.Split(open.Headers[expose], ", "), header) {
+					t.Errorf("%s is not exposed", header)
+				}
+			}
+		})
 	}
 }
 
 func TestRequireIfMatch(t *testing.T) {
 	t.Parallel()
 	for _, required := range []bool{false, true} {
-		f, _ := newFunction(t, func(_ context.Context, deps function.Dependencies, _ *request.Request) (response.Response, error) {
-			if deps.RequireIfMatch != required {
-				t.Errorf("got %t, want %t", deps.RequireIfMatch, required)
-			}
-			return response.NoContent(), nil
-		}, func(s *function.Settings) { s.RequireIfMatch = required })
-		handle(t.Context(), t, f, requesttest.Event("GET", "/users", ""))
+		t.Run(strconv.FormatBool(required), func(t *testing.T) {
+			t.Parallel()
+			f, _ := newFunction(t, func(_ context.Context, deps function.Dependencies, _ *request.Request) (response.Response, error) {
+				if deps.RequireIfMatch != required {
+					t.Errorf("got %t, want %t", deps.RequireIfMatch, required)
+				}
+				return response.NoContent(), nil
+			}, func(s *function.Settings) { s.RequireIfMatch = required })
+			handle(t.Context(), t, f, requesttest.Event("GET", "/users", ""))
+		})
 	}
 }
 

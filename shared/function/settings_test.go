@@ -78,13 +78,16 @@ func TestReadSettings(t *testing.T) {
 			with(func(s *function.Settings) { s.Endpoint = "http://127.0.0.1:8000" }),
 		},
 	} {
-		got, err := function.ReadSettings(environment(test.env))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := function.ReadSettings(environment(test.env))
+			if err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -104,12 +107,15 @@ func TestReadSettingsErrors(t *testing.T) {
 
 		"POWERTOOLS_METRICS_NAMESPACE": {"User API", "AWS/Lambda", ":x", strings.Repeat("x", 256)},
 	} {
-		for _, value := range values {
-			_, err := function.ReadSettings(environment(map[string]string{name: value}))
-			if err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("%s=%s: got error %v", name, value, err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, value := range values {
+				_, err := function.ReadSettings(environment(map[string]string{name: value}))
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("%s=%s: got error %v", name, value, err)
+				}
 			}
-		}
+		})
 	}
 	_, err := function.ReadSettings(func(name string) string {
 		return map[string]string{"TABLE_NAME": "x", "DYNAMODB_ENDPOINT": "x", "REQUIRE_IF_MATCH": "x"}[name]

@@ -144,15 +144,18 @@ func TestStartWithoutRuntime(t *testing.T) {
 	t.Cleanup(notFound.Close)
 	closed.Close()
 	for name, runtimeAPI := range map[string]string{"closed": closed.URL, "not found": notFound.URL} {
-		stdout, err := functionCommand(t, runtimeAPI).Output()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-			t.Errorf("%s: got error %v, want exit status 1", name, err)
-		}
-		got := lines(t, bytes.NewBuffer(stdout))
-		if len(got) != 2 || got[0]["message"] != "init failed" || got[1]["message"] != "init error not reported" {
-			t.Errorf("%s: got %s", name, stdout)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stdout, err := functionCommand(t, runtimeAPI).Output()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("got error %v, want exit status 1", err)
+			}
+			got := lines(t, bytes.NewBuffer(stdout))
+			if len(got) != 2 || got[0]["message"] != "init failed" || got[1]["message"] != "init error not reported" {
+				t.Errorf("got %s", stdout)
+			}
+		})
 	}
 }
 

@@ -36,15 +36,18 @@ func TestCodes(t *testing.T) {
 		user.Throttled:                     {503, "Busy", 1},
 		"Unknown":                          {500, "Internal error", 0},
 	} {
-		p := problem.From(&user.Error{Code: code, Detail: "What to do."})
-		if p.RetryAfter != want.retryAfter {
-			t.Errorf("%s: got retry after %d", code, p.RetryAfter)
-		}
-		wantJSON := fmt.Sprintf(`{"type":"urn:problem-type:userrequestapi:%s","title":%q,"status":%d,`+
-			`"detail":"What to do.","code":"%[1]s"}`, code, want.title, want.status)
-		if diff := cmp.Diff(wantJSON, string(p.JSON())); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", code, diff)
-		}
+		t.Run(string(code), func(t *testing.T) {
+			t.Parallel()
+			p := problem.From(&user.Error{Code: code, Detail: "What to do."})
+			if p.RetryAfter != want.retryAfter {
+				t.Errorf("got retry after %d", p.RetryAfter)
+			}
+			wantJSON := fmt.Sprintf(`{"type":"urn:problem-type:userrequestapi:%s","title":%q,"status":%d,`+
+				`"detail":"What to do.","code":"%[1]s"}`, code, want.title, want.status)
+			if diff := cmp.Diff(wantJSON, string(p.JSON())); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -83,10 +86,13 @@ func TestFrom(t *testing.T) {
 				`"instance":"/prod/users/1","code":"InternalError","requestId":"id"}`,
 		},
 	} {
-		p := problem.From(test.err)
-		p.Instance, p.RequestID = "/prod/users/1", "id"
-		if diff := cmp.Diff(test.want, string(p.JSON())); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := problem.From(test.err)
+			p.Instance, p.RequestID = "/prod/users/1", "id"
+			if diff := cmp.Diff(test.want, string(p.JSON())); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,52 +38,72 @@ func code(t *testing.T, err error) user.Code {
 
 func TestUserID(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 128)
 	for target, want := range map[string]struct {
 		id   string
 		code user.Code
 	}{
-		"/users":                              {"", ""},
-		"/users?limit=1":                      {"", ""},
-		"/users/1":                            {"1", ""},
-		"/users/1/":                           {"1", ""},
-		"/users?userId=1":                     {"1", ""},
-		"/users/1?userId=1":                   {"1", ""},
-		"/users/%31":                          {"1", ""},
-		"/users/%61%2E%7e?userId=a.~":         {"a.~", ""},
-		"/users/" + long:                      {long, ""},
-		"/users?userId=" + long:               {long, ""},
-		"/users/1?userId=2":                   {"", request.InvalidParameter},
-		"/users?userId=1&userId=1":            {"", request.InvalidParameter},
-		"/users/1?userId=1&userId=1":          {"", request.InvalidParameter},
-		"/users?userId=1&userId=":             {"", request.InvalidParameter},
-		"/users?userId=":                      {"", user.InvalidUserID},
-		"/users?userId":                       {"", user.InvalidUserID},
-		"/users?userId=%20%09+":               {"", user.InvalidUserID},
-		"/users/1?userId=":                    {"", user.InvalidUserID},
-		"/users?userId=a%40b":                 {"a@b", ""},
-		"/users?userId=a+b":                   {"a b", ""},
-		"/users?userId=..":                    {"..", ""},
-		"/users/a%40b":                        {"a@b", ""},
-		"/users/a%2Fb":                        {"a/b", ""},
-		"/users/a%20b":                        {"a b", ""},
-		"/users/a+b":                          {"a+b", ""},
-		"/users/%20":                          {" ", ""},
-		"/users/%2e%2e":                       {"..", ""},
-		"/users/%2531":                        {"%31", ""}, // decoded once
-		"/users/%C3%A9":                       {"é", ""},
-		"/users/" + strings.Repeat("x", 2048): {strings.Repeat("x", 2048), ""},
-		"/users/%zz":                          {"", user.InvalidUserID},
-		"/users/%":                            {"", user.InvalidUserID},
-		"/users/%ff":                          {"", user.InvalidUserID},
-		"/users/" + strings.Repeat("x", 2049): {"", user.InvalidUserID},
-		"/users?userId=" + strings.Repeat("%C3%A9", 1025): {"", user.InvalidUserID},
-		"/users/1?limit=1&limit=2&cursor=":                {"1", ""},
+		"/users":                           {"", ""},
+		"/users?limit=1":                   {"", ""},
+		"/users/1":                         {"1", ""},
+		"/users/1/":                        {"1", ""},
+		"/users?userId=1":                  {"1", ""},
+		"/users/1?userId=1":                {"1", ""},
+		"/users/%31":                       {"1", ""},
+		"/users/%61%2E%7e?userId=a.~":      {"a.~", ""},
+		"/users/1?userId=2":                {"", request.InvalidParameter},
+		"/users?userId=1&userId=1":         {"", request.InvalidParameter},
+		"/users/1?userId=1&userId=1":       {"", request.InvalidParameter},
+		"/users?userId=1&userId=":          {"", request.InvalidParameter},
+		"/users?userId=":                   {"", user.InvalidUserID},
+		"/users?userId":                    {"", user.InvalidUserID},
+		"/users?userId=%20%09+":            {"", user.InvalidUserID},
+		"/users/1?userId=":                 {"", user.InvalidUserID},
+		"/users?userId=a%40b":              {"a@b", ""},
+		"/users?userId=a+b":                {"a b", ""},
+		"/users?userId=..":                 {"..", ""},
+		"/users/a%40b":                     {"a@b", ""},
+		"/users/a%2Fb":                     {"a/b", ""},
+		"/users/a%20b":                     {"a b", ""},
+		"/users/a+b":                       {"a+b", ""},
+		"/users/%20":                       {" ", ""},
+		"/users/%2e%2e":                    {"..", ""},
+		"/users/%2531":                     {"%31", ""}, // decoded once
+		"/users/%C3%A9":                    {"é", ""},
+		"/users/%zz":                       {"", user.InvalidUserID},
+		"/users/%":                         {"", user.InvalidUserID},
+		"/users/%ff":                       {"", user.InvalidUserID},
+		"/users/1?limit=1&limit=2&cursor=": {"1", ""},
 	} {
-		id, err := get(target).UserID()
-		if got := code(t, err); got != want.code || err == nil && id != want.id {
-			t.Errorf("%s: got %q, error %v, want %q, %s", target, id, err, want.id, want.code)
-		}
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			id, err := get(target).UserID()
+			if got := code(t, err); got != want.code || err == nil && id != want.id {
+				t.Errorf("got %q, error %v, want %q, %s", id, err, want.id, want.code)
+			}
+		})
+	}
+}
+
+func TestUserID_Length(t *testing.T) {
+	t.Parallel()
+	long, longest := strings.Repeat("x", 128), strings.Repeat("x", 2048)
+	for name, test := range map[string]struct {
+		target, id string
+		code       user.Code
+	}{
+		"path, 128":   {"/users/" + long, long, ""},
+		"query, 128":  {"/users?userId=" + long, long, ""},
+		"path, 2048":  {"/users/" + longest, longest, ""},
+		"path, 2049":  {"/users/" + longest + "x", "", user.InvalidUserID},
+		"query, 2050": {"/users?userId=" + strings.Repeat("%C3%A9", 1025), "", user.InvalidUserID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			id, err := get(test.target).UserID()
+			if got := code(t, err); got != test.code || err == nil && id != test.id {
+				t.Errorf("got %q, error %v, want %q, %s", id, err, test.id, test.code)
+			}
+		})
 	}
 }
 
@@ -113,10 +134,13 @@ func TestPaths(t *testing.T) {
 		"/users/1//":        {"/prod/users/1", "/prod/users/2"},
 		"/users/a%2Fb?x=/y": {"/prod/users/a%2Fb", "/prod/users/2"},
 	} {
-		req := get(target)
-		if diff := cmp.Diff(want, [2]string{req.Path(), req.UserPath("2")}); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", target, diff)
-		}
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			req := get(target)
+			if diff := cmp.Diff(want, [2]string{req.Path(), req.UserPath("2")}); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 	for id, want := range map[string]string{ // ids that other programs may have written
 		"a b/c?~":                "/prod/users?userId=a+b%2Fc%3F~",
@@ -125,12 +149,15 @@ func TestPaths(t *testing.T) {
 		" ":                      "/prod/users/%20",
 		strings.Repeat("x", 129): "/prod/users?userId=" + strings.Repeat("x", 129),
 	} {
-		if got := get("/users/1").UserPath(id); got != want {
-			t.Errorf("%q: got %s, want %s", id, got, want)
-		}
-		if got, err := get(strings.TrimPrefix(want, "/prod")).UserID(); got != id || err != nil {
-			t.Errorf("%s: got id %q, error %v, want %q", want, got, err, id)
-		}
+		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
+			t.Parallel()
+			if got := get("/users/1").UserPath(id); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+			if got, err := get(strings.TrimPrefix(want, "/prod")).UserID(); got != id || err != nil {
+				t.Errorf("%s: got id %q, error %v, want %q", want, got, err, id)
+			}
+		})
 	}
 }
 
@@ -150,17 +177,20 @@ func TestBasePaths(t *testing.T) {
 		"/api/v1//users//1/": "/api/v1",
 		"/users/1":           "",
 	} {
-		event := requesttest.Event("GET", "/users", "")
-		if strings.Contains(sent, "1") && !strings.HasSuffix(strings.TrimRight(sent, "/"), "users") {
-			event = requesttest.Event("GET", "/users/1", "")
-		}
-		event.RequestContext.Path = sent
-		req := request.New(&event)
-		location, _ := req.NextPage(1, "1")
-		list, _, _ := strings.Cut(location, "?")
-		if diff := cmp.Diff([2]string{want + "/users", want + "/users/2"}, [2]string{list, req.UserPath("2")}); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", sent, diff)
-		}
+		t.Run(sent, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("GET", "/users", "")
+			if strings.Contains(sent, "1") && !strings.HasSuffix(strings.TrimRight(sent, "/"), "users") {
+				event = requesttest.Event("GET", "/users/1", "")
+			}
+			event.RequestContext.Path = sent
+			req := request.New(&event)
+			location, _ := req.NextPage(1, "1")
+			list, _, _ := strings.Cut(location, "?")
+			if diff := cmp.Diff([2]string{want + "/users", want + "/users/2"}, [2]string{list, req.UserPath("2")}); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -237,10 +267,13 @@ func TestPage(t *testing.T) {
 		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte("\x0112345678a")):  {0, "", request.InvalidParameter},
 		"cursor=" + base64.RawURLEncoding.EncodeToString([]byte(`{"userId":"1"}`)): {0, "", request.InvalidParameter},
 	} {
-		limit, after, err := get("/users?" + query).Page()
-		if got := code(t, err); got != want.code || limit != want.limit || after != want.after {
-			t.Errorf("%s: got %d, %q, error %v, want %d, %q, %s", query, limit, after, err, want.limit, want.after, want.code)
-		}
+		t.Run("?"+query, func(t *testing.T) {
+			t.Parallel()
+			limit, after, err := get("/users?" + query).Page()
+			if got := code(t, err); got != want.code || limit != want.limit || after != want.after {
+				t.Errorf("got %d, %q, error %v, want %d, %q, %s", limit, after, err, want.limit, want.after, want.code)
+			}
+		})
 	}
 }
 
@@ -261,36 +294,45 @@ func TestCheckQuery(t *testing.T) {
 		"CURSOR=1&Limit=5":           "limit",
 		"Cursor":                     "cursor",
 	} {
-		err := get("/users?" + query).CheckQuery()
-		if want == "" {
-			if err != nil {
-				t.Errorf("%s: got error %v", query, err)
+		t.Run("?"+query, func(t *testing.T) {
+			t.Parallel()
+			err := get("/users?" + query).CheckQuery()
+			if want == "" {
+				if err != nil {
+					t.Errorf("got error %v", err)
+				}
+				return
 			}
-			continue
-		}
-		if code(t, err) != request.InvalidParameter || !strings.Contains(problem.From(err).Detail, " "+want+",") {
-			t.Errorf("%s: got error %v, want one that names %s", query, problem.From(err).Detail, want)
-		}
+			if code(t, err) != request.InvalidParameter || !strings.Contains(problem.From(err).Detail, " "+want+",") {
+				t.Errorf("got error %v, want one that names %s", problem.From(err).Detail, want)
+			}
+		})
 	}
 }
 
 func TestNextPage(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"1", "a b/é&?", strings.Repeat("x", 2048)} {
-		location, cursor := get("/users/").NextPage(7, id)
-		if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil || !strings.HasPrefix(location, "/prod/users?") {
-			t.Errorf("got %s, %s", location, cursor)
-		}
-		limit, after, err := get(strings.TrimPrefix(location, "/prod")).Page()
-		if err != nil || limit != 7 || after != id {
-			t.Errorf("%s: got %d, %q, error %v", id, limit, after, err)
-		}
+		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
+			t.Parallel()
+			location, cursor := get("/users/").NextPage(7, id)
+			if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil || !strings.HasPrefix(location, "/prod/users?") {
+				t.Errorf("got %s, %s", location, cursor)
+			}
+			limit, after, err := get(strings.TrimPrefix(location, "/prod")).Page()
+			if err != nil || limit != 7 || after != id {
+				t.Errorf("got %d, %q, error %v", limit, after, err)
+			}
+		})
 	}
 	for _, id := range []string{"", strings.Repeat("x", 2049), "\xff"} { // not valid as keys of a table
-		_, cursor := get("/users").NextPage(7, id)
-		if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != request.InvalidParameter {
-			t.Errorf("got %q, error %v", after, err)
-		}
+		t.Run(fmt.Sprintf("invalid %.20q", id), func(t *testing.T) {
+			t.Parallel()
+			_, cursor := get("/users").NextPage(7, id)
+			if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != request.InvalidParameter {
+				t.Errorf("got %q, error %v", after, err)
+			}
+		})
 	}
 }
 
@@ -319,14 +361,17 @@ func TestUser(t *testing.T) {
 		"two":                       {[]string{"Content-Type", "application/json", "Content-Type", "text/plain"}, request.UnsupportedMediaType},
 		"two, in different letters": {[]string{"Content-Type", "application/json", "content-type", "text/plain"}, request.UnsupportedMediaType},
 	} {
-		event := requesttest.Event("POST", "/users", body, test.headers...)
-		got, err := request.New(&event).User()
-		if c := code(t, err); c != test.code {
-			t.Errorf("%s: got error %v, want %s", name, err, test.code)
-		}
-		if diff := cmp.Diff(want, got); err == nil && diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("POST", "/users", body, test.headers...)
+			got, err := request.New(&event).User()
+			if c := code(t, err); c != test.code {
+				t.Errorf("got error %v, want %s", err, test.code)
+			}
+			if diff := cmp.Diff(want, got); err == nil && diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 
 	for name, test := range map[string]struct {
@@ -346,19 +391,22 @@ func TestUser(t *testing.T) {
 		"not a name":           {[]string{"<script>"}, request.UnsupportedContentEncoding, " in Content-Encoding "},
 		"long":                 {[]string{strings.Repeat("x", 33)}, request.UnsupportedContentEncoding, " in Content-Encoding "},
 	} {
-		for _, header := range []string{"Content-Encoding", "content-encoding"} {
-			var headers []string
-			for _, v := range test.values {
-				headers = append(headers, header, v)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, header := range []string{"Content-Encoding", "content-encoding"} {
+				var headers []string
+				for _, v := range test.values {
+					headers = append(headers, header, v)
+				}
+				event := requesttest.Event("POST", "/users", body, headers...)
+				_, err := request.New(&event).User()
+				if c := code(t, err); c != test.code {
+					t.Errorf("got error %v, want %s", err, test.code)
+				} else if err != nil && !strings.Contains(problem.From(err).Detail, test.detail) {
+					t.Errorf("got detail %q, want it to name %s", problem.From(err).Detail, test.detail)
+				}
 			}
-			event := requesttest.Event("POST", "/users", body, headers...)
-			_, err := request.New(&event).User()
-			if c := code(t, err); c != test.code {
-				t.Errorf("%s: got error %v, want %s", name, err, test.code)
-			} else if err != nil && !strings.Contains(problem.From(err).Detail, test.detail) {
-				t.Errorf("%s: got detail %q, want it to name %s", name, problem.From(err).Detail, test.detail)
-			}
-		}
+		})
 	}
 
 	event := requesttest.Event("POST", "/users", base64.StdEncoding.EncodeToString([]byte(body)))
@@ -408,10 +456,13 @@ func TestIdempotency(t *testing.T) {
 		"control character": {[]string{"Idempotency-Key", "a\tb"}, "", request.InvalidParameter},
 		"not ASCII":         {[]string{"Idempotency-Key", "é"}, "", request.InvalidParameter},
 	} {
-		got, err := get("/users", test.headers...).Idempotency()
-		if c := code(t, err); c != test.code || got != test.want {
-			t.Errorf("%s: got %q, error %v, want %q, %s", name, got, err, test.want, test.code)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := get("/users", test.headers...).Idempotency()
+			if c := code(t, err); c != test.code || got != test.want {
+				t.Errorf("got %q, error %v, want %q, %s", got, err, test.want, test.code)
+			}
+		})
 	}
 }
 
@@ -448,19 +499,22 @@ func TestIfMatch(t *testing.T) {
 		"only commas":             {[]string{" , ,"}, false, nil, request.InvalidParameter},
 		"something after the tag": {[]string{`"a"; x`}, false, nil, request.InvalidParameter},
 	} {
-		for _, header := range []string{"If-Match", "if-match"} {
-			var headers []string
-			for _, v := range test.values {
-				headers = append(headers, header, v)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, header := range []string{"If-Match", "if-match"} {
+				var headers []string
+				for _, v := range test.values {
+					headers = append(headers, header, v)
+				}
+				got, err := get("/users/1", headers...).IfMatch(test.required)
+				if c := code(t, err); c != test.code {
+					t.Errorf("got error %v, want %s", err, test.code)
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
 			}
-			got, err := get("/users/1", headers...).IfMatch(test.required)
-			if c := code(t, err); c != test.code {
-				t.Errorf("%s: got error %v, want %s", name, err, test.code)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", name, diff)
-			}
-		}
+		})
 	}
 }
 
@@ -483,14 +537,17 @@ func TestIfNoneMatch(t *testing.T) {
 		`*, *`:           {false, request.InvalidParameter, request.InvalidParameter},
 		`"b" , "c","a" `: {true, "", request.InvalidParameter},
 	} {
-		req := get("/users/1", "If-None-Match", value)
-		notModified, err := req.NotModified("a")
-		if c := code(t, err); c != want.code || notModified != want.notModified {
-			t.Errorf("read %s: got %t, error %v, want %t, %s", value, notModified, err, want.notModified, want.code)
-		}
-		if c := code(t, req.CheckNoneMatch()); c != want.createCode {
-			t.Errorf("create %s: got %s, want %s", value, c, want.createCode)
-		}
+		t.Run("If-None-Match: "+value, func(t *testing.T) {
+			t.Parallel()
+			req := get("/users/1", "If-None-Match", value)
+			notModified, err := req.NotModified("a")
+			if c := code(t, err); c != want.code || notModified != want.notModified {
+				t.Errorf("read %s: got %t, error %v, want %t, %s", value, notModified, err, want.notModified, want.code)
+			}
+			if c := code(t, req.CheckNoneMatch()); c != want.createCode {
+				t.Errorf("create %s: got %s, want %s", value, c, want.createCode)
+			}
+		})
 	}
 	req := get("/users/1")
 	if notModified, err := req.NotModified("a"); notModified || err != nil || req.CheckNoneMatch() != nil {

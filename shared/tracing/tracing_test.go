@@ -720,8 +720,11 @@ func TestKindOf(t *testing.T) {
 		429: tracing.Throttle, 500: tracing.Fault, 503: tracing.Fault,
 	}
 	for status, want := range tests {
-		if got := tracing.KindOf(status); got != want {
-			t.Errorf("KindOf(%d) is %d, want %d", status, got, want)
-		}
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			if got := tracing.KindOf(status); got != want {
+				t.Errorf("KindOf(%d) is %d, want %d", status, got, want)
+			}
+		})
 	}
 }

@@ -192,9 +192,12 @@ func TestDecode_TooLarge(t *testing.T) {
 		"long list of numbers":     `{"a":[` + strings.Repeat("1,", 1_000_000) + `1]}`,
 		"long list of small maps":  `{"a":[` + strings.Repeat(`{"a":1},`, 300_000) + `1]}`,
 	} {
-		if _, err := user.Decode([]byte(body)); !errors.Is(err, tooLarge) {
-			t.Errorf("%s: got error %v, want %v", name, err, tooLarge)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := user.Decode([]byte(body)); !errors.Is(err, tooLarge) {
+				t.Errorf("got error %v, want %v", err, tooLarge)
+			}
+		})
 	}
 	// The largest binary set has the largest ratio of JSON to item size.
 	var elements []string
@@ -265,19 +268,22 @@ func TestDecode(t *testing.T) {
 		`{"s":{"$ss":["a"]}}`:                       {"s": map[string]any{"$ss": []any{"a"}}},
 		`{"$SS":["a"]}`:                             {"$SS": []any{"a"}}, // a user is always a map
 	} {
-		got, err := user.Decode([]byte(body))
-		if err != nil {
-			t.Errorf("%s: %v", body, err)
-			continue
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", body, diff)
-		}
-		encoded := string(got.AppendJSON(nil))
-		decoded, err := user.Decode([]byte(encoded))
-		if diff := cmp.Diff(encoded, string(decoded.AppendJSON(nil))); diff != "" || err != nil {
-			t.Errorf("%s: encoded and decoded: %v (-want +got):\n%s", body, err, diff)
-		}
+		t.Run(fmt.Sprintf("%.60s", body), func(t *testing.T) {
+			t.Parallel()
+			got, err := user.Decode([]byte(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			encoded := string(got.AppendJSON(nil))
+			decoded, err := user.Decode([]byte(encoded))
+			if diff := cmp.Diff(encoded, string(decoded.AppendJSON(nil))); diff != "" || err != nil {
+				t.Errorf("encoded and decoded: %v (-want +got):\n%s", err, diff)
+			}
+		})
 	}
 }
 
@@ -291,14 +297,17 @@ func TestDecode_Depth(t *testing.T) {
 		"sets in lists":  nested(33, "[", `{"$SS":["a"]}`, "]"),
 		"binary in maps": nested(33, `{"a":`, `{"$B":"YQ=="}`, "}"),
 	} {
-		got, err := user.Decode([]byte(body))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if decoded, err := user.Decode(got.AppendJSON(nil)); err != nil || decoded.Hash() != got.Hash() {
-			t.Errorf("%s: encoded and decoded: got another user, error %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := user.Decode([]byte(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if decoded, err := user.Decode(got.AppendJSON(nil)); err != nil || decoded.Hash() != got.Hash() {
+				t.Errorf("encoded and decoded: got another user, error %v", err)
+			}
+		})
 	}
 }
 
@@ -310,15 +319,18 @@ func TestDecode_ErrorHasNoValues(t *testing.T) {
 		`%s`, `"%s"`, `{"%s"`, `{"%s":1,"%[1]s":2}`, `{"%s":1e126}`, `{"a":"%s\q"}`, `{"a":{"$B":"%s*"}}`, `{"a":{"%s":01}}`,
 		`{}%s`, `{"a":%s}`,
 	} {
-		_, err := user.Decode(fmt.Appendf(nil, format, secret))
-		var refused *user.Error
-		if !errors.As(err, &refused) {
-			t.Errorf("%s: got error %v", format, err)
-			continue
-		}
-		if strings.Contains(err.Error(), secret) || strings.Contains(refused.Detail, secret) {
-			t.Errorf("%s: got error %v, detail %s", format, err, refused.Detail)
-		}
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			_, err := user.Decode(fmt.Appendf(nil, format, secret))
+			var refused *user.Error
+			if !errors.As(err, &refused) {
+				t.Errorf("got error %v", err)
+				return
+			}
+			if strings.Contains(err.Error(), secret) || strings.Contains(refused.Detail, secret) {
+				t.Errorf("got error %v, detail %s", err, refused.Detail)
+			}
+		})
 	}
 }
 

@@ -35,17 +35,23 @@ func TestCheckID(t *testing.T) {
 		"1", "a", "A-Z_0.9~", "...", ".a", "-", "_", "~", strings.Repeat("x", 128),
 		"0190163d-8694-739b-aea5-966c26f8ad91",
 	} {
-		if err := user.CheckID(id); err != nil {
-			t.Errorf("%q: %v", id, err)
-		}
+		t.Run(fmt.Sprintf("valid %.20q", id), func(t *testing.T) {
+			t.Parallel()
+			if err := user.CheckID(id); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	for _, id := range []string{
 		"", ".", "..", " ", "a b", "a/b", "a%20b", "a@b", "a\n", "é", "😀", "a+b", "a,b", "a'b", "a\x00",
 		strings.Repeat("x", 129),
 	} {
-		if err := user.CheckID(id); !errors.Is(err, &user.Error{Code: user.InvalidUserID}) {
-			t.Errorf("%q: got error %v, want %s", id, err, user.InvalidUserID)
-		}
+		t.Run(fmt.Sprintf("invalid %.20q", id), func(t *testing.T) {
+			t.Parallel()
+			if err := user.CheckID(id); !errors.Is(err, &user.Error{Code: user.InvalidUserID}) {
+				t.Errorf("got error %v, want %s", err, user.InvalidUserID)
+			}
+		})
 	}
 }
 
@@ -112,25 +118,28 @@ func TestValidation(t *testing.T) {
 			code: "InvalidEmail",
 		},
 	} {
-		check := func(value any, want []string) {
-			t.Helper()
-			sent := user.Attributes{user.IDAttribute: "1"}
-			sent[name] = value
-			_, err := user.New(sent, time.Now())
-			if diff := cmp.Diff(want, violations(err)); diff != "" {
-				t.Errorf("new %s %q (-want +got):\n%s", name, value, diff)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check := func(value any, want []string) {
+				t.Helper()
+				sent := user.Attributes{user.IDAttribute: "1"}
+				sent[name] = value
+				_, err := user.New(sent, time.Now())
+				if diff := cmp.Diff(want, violations(err)); diff != "" {
+					t.Errorf("new %s %q (-want +got):\n%s", name, value, diff)
+				}
+				_, err = user.Attributes{user.IDAttribute: "1"}.Replace(sent, time.Now())
+				if diff := cmp.Diff(want, violations(err)); diff != "" {
+					t.Errorf("replaced %s %q (-want +got):\n%s", name, value, diff)
+				}
 			}
-			_, err = user.Attributes{user.IDAttribute: "1"}.Replace(sent, time.Now())
-			if diff := cmp.Diff(want, violations(err)); diff != "" {
-				t.Errorf("replaced %s %q (-want +got):\n%s", name, value, diff)
+			for _, value := range test.valid {
+				check(value, nil)
 			}
-		}
-		for _, value := range test.valid {
-			check(value, nil)
-		}
-		for _, value := range test.invalid {
-			check(value, []string{test.code + " #/" + name})
-		}
+			for _, value := range test.invalid {
+				check(value, []string{test.code + " #/" + name})
+			}
+		})
 	}
 }
 

@@ -41,9 +41,12 @@ func TestSize(t *testing.T) {
 		"nested":       {[]any{map[string]any{"k": []any{true}}}, 3 + 1 + 3 + 1 + 1 + 3 + 1 + 1},
 		"zero":         {user.Number("0"), 2},
 	} {
-		if got := (user.Attributes{"é": test.value}).Size(); got != 2+test.want {
-			t.Errorf("%s: got %d, want %d", name, got-2, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := (user.Attributes{"é": test.value}).Size(); got != 2+test.want {
+				t.Errorf("got %d, want %d", got-2, test.want)
+			}
+		})
 	}
 }
 
@@ -102,11 +105,14 @@ func TestCanonical(t *testing.T) {
 		"not a digit":                            {"not a digit"}, // unchanged
 		"1e1e1":                                  {"1e1e1"},
 	} {
-		for _, n := range numbers {
-			if got := n.Canonical(); got != want {
-				t.Errorf("%s: got %s, want %s", n, got, want)
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			for _, n := range numbers {
+				if got := n.Canonical(); got != want {
+					t.Errorf("%s: got %s, want %s", n, got, want)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -146,18 +152,21 @@ func TestAppendJSON_Size(t *testing.T) {
 		"lists":              []any{},
 		"booleans":           false,
 	} {
-		one := (user.Attributes{"x": []any{element}}).Size() - (user.Attributes{"x": []any{}}).Size()
-		largest := user.Attributes{"userId": "1", "x": slices.Repeat([]any{element}, (400<<10-20)/one)}
-		if err := largest.CheckSize(); err != nil {
-			t.Fatal(err)
-		}
-		body, err := json.Marshal(string(largest.AppendJSON(nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(body) > limit {
-			t.Errorf("%s: %d bytes, want at most %d", name, len(body), limit)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one := (user.Attributes{"x": []any{element}}).Size() - (user.Attributes{"x": []any{}}).Size()
+			largest := user.Attributes{"userId": "1", "x": slices.Repeat([]any{element}, (400<<10-20)/one)}
+			if err := largest.CheckSize(); err != nil {
+				t.Fatal(err)
+			}
+			body, err := json.Marshal(string(largest.AppendJSON(nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(body) > limit {
+				t.Errorf("%d bytes, want at most %d", len(body), limit)
+			}
+		})
 	}
 }
 

@@ -567,13 +567,16 @@ func TestErrorsHaveNoValues(t *testing.T) {
 	t.Parallel()
 	const secret = "ada@example.org"
 	for _, exception := range []string{"ValidationException", "SerializationException"} {
-		d := newDatabase(t, fail(400, exception, "One or more parameter values were invalid: "+secret))
-		for name, err := range callAll(t.Context(), d.store) {
-			if !errors.Is(err, &user.Error{Code: user.Unavailable}) ||
-				strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), exception) {
-				t.Errorf("%s: got error %v", name, err)
+		t.Run(exception, func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t, fail(400, exception, "One or more parameter values were invalid: "+secret))
+			for name, err := range callAll(t.Context(), d.store) {
+				if !errors.Is(err, &user.Error{Code: user.Unavailable}) ||
+					strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), exception) {
+					t.Errorf("%s: got error %v", name, err)
+				}
 			}
-		}
+		})
 	}
 	d := newDatabase(t, conflict(stored("email", secret)))
 	_, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil)

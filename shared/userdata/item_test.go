@@ -54,11 +54,14 @@ func TestETagOfForeignItems(t *testing.T) {
 		"additional attribute":     {"_userrequestapi_rev", attribute{"N": "1"}, false},
 		"foreign revision":         {"_userrequestapi_rev", attribute{"S": "1-abc \"def\""}, false},
 	} {
-		changed := base()
-		changed[test.attribute] = test.value
-		if got := etag(changed); (got == want) != test.same {
-			t.Errorf("%s: got ETag %q after %q, want the same = %t", name, got, want, test.same)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			changed := base()
+			changed[test.attribute] = test.value
+			if got := etag(changed); (got == want) != test.same {
+				t.Errorf("got ETag %q after %q, want the same = %t", got, want, test.same)
+			}
+		})
 	}
 	revised := base()
 	const revision = "ABCDEFGHIJKLMNOPQRSTUVWXY2"

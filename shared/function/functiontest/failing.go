@@ -24,11 +24,13 @@ func StoreFails(t *testing.T, handle function.Handler, event events.APIGatewayPr
 		{user.Unavailable, 500, nil},
 		{user.Throttled, 503, []string{"Retry-After", "1"}},
 	} {
-		failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
-		res := Harness{Handle: handle, Users: failing}.Serve(t, event)
-		WantProblem(t, event, res, test.status, test.code, test.headers...)
-		if strings.Contains(res.Body, "inside") {
-			t.Errorf("got %s", res.Body)
-		}
+		t.Run(string(test.code), func(t *testing.T) {
+			failing := usertest.Failing{Err: &user.Error{Code: test.code, Detail: "Wait.", Err: errors.New("inside")}}
+			res := Harness{Handle: handle, Users: failing}.Serve(t, event)
+			WantProblem(t, event, res, test.status, test.code, test.headers...)
+			if strings.Contains(res.Body, "inside") {
+				t.Errorf("got %s", res.Body)
+			}
+		})
 	}
 }

@@ -248,9 +248,11 @@ func ifMatch(t *testing.T, store user.Store) {
 		"several": {"unknown", first.ETag},
 		"lower":   {user.ETag(strings.ToLower(string(second.ETag))) + "x"},
 	} {
-		_, err := store.Replace(t.Context(), id, user.Attributes{"n": name}, stale)
-		wantCode(t, err, user.PreconditionFailed)
-		wantCode(t, store.Delete(t.Context(), id, stale), user.PreconditionFailed)
+		t.Run(name, func(t *testing.T) {
+			_, err := store.Replace(t.Context(), id, user.Attributes{"n": name}, stale)
+			wantCode(t, err, user.PreconditionFailed)
+			wantCode(t, store.Delete(t.Context(), id, stale), user.PreconditionFailed)
+		})
 	}
 	wantUser(t, store, second)
 
@@ -276,12 +278,14 @@ func readOnly(t *testing.T, store user.Store) {
 		"_idempotency":          "ReservedName",
 		"_":                     "ReservedName",
 	} {
-		_, _, err := store.Create(t.Context(), newUser(name, other), nil)
-		wantViolation(t, err, name, code)
-		created := mustCreate(t, store, newUser())
-		_, err = store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, name, other), nil)
-		wantViolation(t, err, name, code)
-		wantUser(t, store, created)
+		t.Run(name, func(t *testing.T) {
+			_, _, err := store.Create(t.Context(), newUser(name, other), nil)
+			wantViolation(t, err, name, code)
+			created := mustCreate(t, store, newUser())
+			_, err = store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, name, other), nil)
+			wantViolation(t, err, name, code)
+			wantUser(t, store, created)
+		})
 	}
 
 	created := mustCreate(t, store, newUser())
@@ -422,10 +426,12 @@ func idempotency(t *testing.T, store user.Store) {
 		"another caller": {user.NewIdempotency("another", key, sent), user.Exists},
 		"no key":         {nil, user.Exists},
 	} {
-		_, replayed, err := store.Create(t.Context(), sent, test.request)
-		if replayed || !errors.Is(err, &user.Error{Code: test.want}) {
-			t.Errorf("%s: got replayed %t, error %v, want %s", name, replayed, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, replayed, err := store.Create(t.Context(), sent, test.request)
+			if replayed || !errors.Is(err, &user.Error{Code: test.want}) {
+				t.Errorf("got replayed %t, error %v, want %s", replayed, err, test.want)
+			}
+		})
 	}
 	wantUser(t, store, replaced)
 
@@ -453,17 +459,19 @@ func size(t *testing.T, store user.Store) {
 		"list":   slices.Repeat([]any{nil}, most/2),
 		"set":    user.NumberSet(slices.Collect(numbers(most / 4))),
 	} {
-		sent := newUser("x", large)
-		_, _, err := store.Create(t.Context(), sent, nil)
-		if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
-			t.Errorf("create %s: got error %v, want %s", name, err, user.BodyTooLarge)
-		}
-		_, err = store.Get(t.Context(), sent[user.IDAttribute].(string))
-		wantCode(t, err, user.NotFound)
-		_, err = store.Replace(t.Context(), small.ID(), user.Attributes{"x": large}, nil)
-		if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
-			t.Errorf("replace %s: got error %v, want %s", name, err, user.BodyTooLarge)
-		}
+		t.Run(name, func(t *testing.T) {
+			sent := newUser("x", large)
+			_, _, err := store.Create(t.Context(), sent, nil)
+			if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
+				t.Errorf("create %s: got error %v, want %s", name, err, user.BodyTooLarge)
+			}
+			_, err = store.Get(t.Context(), sent[user.IDAttribute].(string))
+			wantCode(t, err, user.NotFound)
+			_, err = store.Replace(t.Context(), small.ID(), user.Attributes{"x": large}, nil)
+			if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
+				t.Errorf("replace %s: got error %v, want %s", name, err, user.BodyTooLarge)
+			}
+		})
 	}
 	wantUser(t, store, small)
 }
@@ -491,10 +499,12 @@ func canceled(t *testing.T, store user.Store) {
 		"Replace": func() error { _, err := store.Replace(ctx, existing.ID(), user.Attributes{"n": "1"}, nil); return err },
 		"Delete":  func() error { return store.Delete(ctx, existing.ID(), nil) },
 	} {
-		err := call()
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, &user.Error{Code: user.Unavailable}) {
-			t.Errorf("%s: got error %v, want %s caused by %v", name, err, user.Unavailable, context.Canceled)
-		}
+		t.Run(name, func(t *testing.T) {
+			err := call()
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, &user.Error{Code: user.Unavailable}) {
+				t.Errorf("got error %v, want %s caused by %v", err, user.Unavailable, context.Canceled)
+			}
+		})
 	}
 	wantUser(t, store, existing)
 	_, err := store.Get(t.Context(), sent[user.IDAttribute].(string))
