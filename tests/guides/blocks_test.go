@@ -19,11 +19,8 @@ import (
 	"unicode"
 )
 
-// followed reports whether a test pastes all blocks of a page or of a section.
-func followed(p page, b block) bool {
-	return p.name == "docs/getting-started.md" || p.name == "docs/call.md" ||
-		p.name == recipePage && slices.Contains(recipes(), b.section)
-}
+// followed reports whether a test pastes all blocks of a page.
+func followed(p page) bool { return p.name == "docs/getting-started.md" || p.name == "docs/call.md" }
 
 // drawings returns the first words of text blocks that are no output, by page. They are not tested.
 func drawings() map[string][]string {
@@ -58,7 +55,7 @@ func TestBlocks(t *testing.T) {
 						t.Error("want no diagram except the flowchart in docs/architecture.md, which the static site renders")
 					}
 				case "text":
-					isOutput := followed(p, b) && i > 0 && p.blocks[i-1].language == "sh"
+					isOutput := followed(p) && i > 0 && p.blocks[i-1].language == "sh"
 					isDrawing := slices.ContainsFunc(drawings()[p.name], func(words string) bool {
 						return strings.HasPrefix(strings.TrimSpace(b.text), words)
 					})

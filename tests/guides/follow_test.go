@@ -41,42 +41,6 @@ func TestGettingStarted(t *testing.T) {
 	f.follow(t, page.blocks)
 }
 
-// TestRecipes follows each recipe of the page about changes in its own clone.
-func TestRecipes(t *testing.T) {
-	t.Parallel()
-	testenv.SkipUnlessAll(t)
-	stacktest.Endpoint(t)
-	published := publish(t)
-	for _, recipe := range recipes() {
-		t.Run(recipe, func(t *testing.T) {
-			t.Parallel()
-			f := &follower{dir: filepath.Join(t.TempDir(), "userdata")}
-			git(t, ".", "clone", "--quiet", published, f.dir)
-			f.follow(t, section(t, guide(t, recipePage), recipe))
-		})
-	}
-}
-
-const recipePage = "docs/change.md"
-
-// recipes returns the sections of that page.
-func recipes() []string { return []string{"Add an attribute", "Add a route with its own function"} }
-
-// section returns the blocks of a section.
-func section(t *testing.T, p page, heading string) []block {
-	t.Helper()
-	var blocks []block
-	for _, b := range p.blocks {
-		if b.section == heading {
-			blocks = append(blocks, b)
-		}
-	}
-	if len(blocks) == 0 {
-		t.Fatalf("%s has no section %q with blocks", p.name, heading)
-	}
-	return blocks
-}
-
 // publish creates a repository with the current files of this checkout, including untracked ones. In CI a file that is
 // missing in the commit is missing here too.
 func publish(t *testing.T) (dir string) {
@@ -274,8 +238,11 @@ func TestShows(t *testing.T) {
 		{"a.c", "abc", false},
 		{elision, "", true},
 	} {
-		if got := shows(test.shown, test.printed); got != test.want {
-			t.Errorf("%q for %q: got %t, want %t", test.shown, test.printed, got, test.want)
-		}
+		t.Run(test.shown, func(t *testing.T) {
+			t.Parallel()
+			if got := shows(test.shown, test.printed); got != test.want {
+				t.Errorf("%q: got %t, want %t", test.printed, got, test.want)
+			}
+		})
 	}
 }

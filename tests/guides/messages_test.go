@@ -51,9 +51,12 @@ func TestContains(t *testing.T) {
 	for message, want := range map[string]bool{
 		"port … is in use": true, "is in use": true, "port 1 is in use": false, "is in use … port": false, "ports … is in use": false,
 	} {
-		if got := contains("port … is in use by another", message); got != want {
-			t.Errorf("%q: got %t, want %t", message, got, want)
-		}
+		t.Run(message, func(t *testing.T) {
+			t.Parallel()
+			if got := contains("port … is in use by another", message); got != want {
+				t.Errorf("got %t, want %t", got, want)
+			}
+		})
 	}
 }
 

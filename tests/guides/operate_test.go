@@ -102,9 +102,12 @@ func TestSampling(t *testing.T) {
 		"": true, root: true, root + ";Sampled=1": true, root + ";Sampled=0": false,
 		"Sampled=0": true, "Parent=0123456789abcdef;Sampled=0": true,
 	} {
-		got := s.Do(t, "GET", "/users/1", "", stacktest.Headers{traceHeader: header}).Header.Get(traceHeader)
-		if strings.HasSuffix(got, ";Sampled=1") != traced {
-			t.Errorf("%q: got %q, want it traced: %t", header, got, traced)
-		}
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			got := s.Do(t, "GET", "/users/1", "", stacktest.Headers{traceHeader: header}).Header.Get(traceHeader)
+			if strings.HasSuffix(got, ";Sampled=1") != traced {
+				t.Errorf("got %q, want it traced: %t", got, traced)
+			}
+		})
 	}
 }

@@ -23,6 +23,7 @@ type page struct {
 	spans  []string // inline code
 	links  []string
 	rows   []row
+	steps  map[string][]string // by section: the inline code with which each numbered item begins
 }
 
 // block is a fenced or indented block of code.
@@ -78,7 +79,7 @@ func guide(t *testing.T, name string) page {
 
 func read(t *testing.T, name string, source []byte) page {
 	t.Helper()
-	p := page{name: name}
+	p := page{name: name, steps: map[string][]string{}}
 	section := ""
 	var columns []string
 	parsed := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser().Parse(text.NewReader(source))
@@ -95,6 +96,10 @@ func read(t *testing.T, name string, source []byte) page {
 			p.blocks = append(p.blocks, newBlock(section, "", n.Lines(), source))
 		case *ast.CodeSpan:
 			p.spans = append(p.spans, plain(n, source))
+		case *ast.ListItem:
+			if list, ok := n.Parent().(*ast.List); ok && list.IsOrdered() {
+				p.steps[section] = append(p.steps[section], firstCode(n, source))
+			}
 		case *ast.Link:
 			p.links = append(p.links, string(n.Destination))
 		case *ast.AutoLink:
@@ -138,6 +143,16 @@ func plain(node ast.Node, source []byte) string {
 		words.WriteString(plain(child, source))
 	}
 	return words.String()
+}
+
+// firstCode returns the inline code with which a node begins, or "".
+func firstCode(node ast.Node, source []byte) string {
+	for ; node != nil; node = node.FirstChild() {
+		if span, ok := node.(*ast.CodeSpan); ok {
+			return plain(span, source)
+		}
+	}
+	return ""
 }
 
 // codes returns the inline code of a node.

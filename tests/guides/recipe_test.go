@@ -1,0 +1,105 @@
+package guides_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/tests/stacktest"
+)
+
+const recipePage = "docs/change.md"
+
+// recipe is a section of the page about changes, with a patch in testdata that makes the change.
+type recipe struct {
+	section   string
+	patch     string
+	exchanges [][2]string // requests to the changed stack, and its responses
+}
+
+func recipes() map[string]recipe {
+	const users = address + "/prod/users"
+	post := func(phone string) string {
+		return `curl -s -X POST ` + users + ` -H 'Content-Type: application/json' -d '{"userId": "5", "phone": "` + phone + `"}'`
+	}
+	return map[string]recipe{
+		"attribute": {"Add an attribute", "add-attribute.patch", [][2]string{
+			{post("020 7946 0000"), `{…"errors":[{"pointer":"#/phone","code":"InvalidPhone",…}]}`},
+			{post("+442079460000"), `{"createdAt":"…","phone":"+442079460000","updatedAt":"…","userId":"5"}`},
+		}},
+		"route": {"Add a route with its own function", "add-route.patch", [][2]string{
+			{"curl -s " + users + "/1/attributes", `{"items":["createdAt","email","name","updatedAt","userId"]}`},
+		}},
+	}
+}
+
+// path returns the absolute path of the patch.
+func (r recipe) path(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(root(t), "tests", "guides", "testdata", r.patch)
+}
+
+// TestRecipes makes the change of each recipe in a clone, runs the recipe's commands there, and tries the changed
+// stack.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	testenv.SkipUnlessAll(t)
+	stacktest.Endpoint(t)
+	published := publish(t)
+	for name, r := range recipes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &follower{dir: filepath.Join(t.TempDir(), "userdata")}
+			git(t, ".", "clone", "--quiet", published, f.dir)
+			git(t, f.dir, "apply", r.path(t))
+			blocks := slices.DeleteFunc(guide(t, recipePage).blocks, func(b block) bool { return b.section != r.section })
+			blocks = append(blocks,
+				block{language: "sh", text: "go tool mage run\n"},
+				block{language: "text", text: "UserRequestAPI is at " + address + "/prod"},
+			)
+			for _, e := range r.exchanges {
+				blocks = append(blocks, block{language: "sh", text: e[0]}, block{language: "json", text: e[1]})
+			}
+			f.follow(t, blocks)
+		})
+	}
+}
+
+var patched = regexp.MustCompile(`(?m)^\+\+\+ b/(.+)$`)
+
+// TestRecipeSteps checks that the steps of each recipe name exactly the places that its patch changes, and that the
+// patch fits the current files.
+func TestRecipeSteps(t *testing.T) {
+	t.Parallel()
+	for name, r := range recipes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			git(t, root(t), "apply", "--check", r.path(t))
+			patch, err := os.ReadFile(r.path(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			places := guide(t, recipePage).steps[r.section]
+			changed := map[string]bool{}
+			for _, file := range patched.FindAllStringSubmatch(string(patch), -1) {
+				i := slices.IndexFunc(places, func(place string) bool {
+					return file[1] == place || strings.HasPrefix(file[1], place+"/")
+				})
+				if i < 0 {
+					t.Errorf("no step names %s", file[1])
+					continue
+				}
+				changed[places[i]] = true
+			}
+			for _, place := range places {
+				if !changed[place] {
+					t.Errorf("the patch changes nothing in %s, which a step names", place)
+				}
+			}
+		})
+	}
+}
