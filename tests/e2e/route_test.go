@@ -71,11 +71,14 @@ func TestRoutes(t *testing.T) {
 			"": 200, "/": 200, "/nothing": 404, "/users/eve": 404, "/users/a%40b": 404, "/users/%ff": 400,
 			"/users?limit=0": 400, "/users?userId=": 400,
 		} {
-			head, read := s.Do(t, "HEAD", path, "").Want(t, status), s.Do(t, "GET", path, "")
-			// The body, and therefore its length, depends only on the path.
-			if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
-				t.Errorf("%s: HEAD: body of %d bytes, header (-GET +HEAD):\n%s", path, len(head.Body), d)
-			}
+			t.Run(path, func(t *testing.T) {
+				t.Parallel()
+				head, read := s.Do(t, "HEAD", path, "").Want(t, status), s.Do(t, "GET", path, "")
+				// The body, and therefore its length, depends only on the path.
+				if d := gocmp.Diff(lasting(read.Header), lasting(head.Header)); d != "" || len(head.Body) != 0 {
+					t.Errorf("HEAD: body of %d bytes, header (-GET +HEAD):\n%s", len(head.Body), d)
+				}
+			})
 		}
 	})
 	t.Run("trailing slash", func(t *testing.T) {
@@ -138,12 +141,15 @@ func TestRoutes(t *testing.T) {
 		t.Parallel()
 		plain := stacktest.NewClient(t, s.URL, nil)
 		for host, status := range map[string]int{"evil.example": 421, "localhost.evil.example:3000": 421, "localhost": 200, "[::1]:1": 200} {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/users", http.NoBody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Host = host
-			plain.Send(t, req).Want(t, status)
+			t.Run(host, func(t *testing.T) {
+				t.Parallel()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/users", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Host = host
+				plain.Send(t, req).Want(t, status)
+			})
 		}
 	})
 	t.Run("outside the stage", func(t *testing.T) {
@@ -161,7 +167,7 @@ func TestRoutes(t *testing.T) {
 }
 
 // TestTooLarge checks bodies that exceed the limits of API Gateway and Lambda.
-func TestTooLarge(t *testing.T) {
+func TestTooLarge(t *testing.T) { //nolint:tparallel // the table is checked afterwards
 	t.Parallel()
 	s := stacktest.Start(t)
 	const mega = 1 << 20
@@ -172,11 +178,13 @@ func TestTooLarge(t *testing.T) {
 		"above Lambda's limit, backslashes":    strings.Repeat(`\`, 4*mega),
 		"above Lambda's limit, control bytes":  strings.Repeat("\x01", 2*mega),
 	} {
-		// API Gateway's own response, which cannot be customised.
-		r := s.Do(t, "POST", "/users", body).Want(t, 413)
-		if got := string(r.Body); got != `{"message":"Request Too Long"}` {
-			t.Errorf("%s: body = %s", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			// API Gateway's own response, which cannot be customised.
+			r := s.Do(t, "POST", "/users", body).Want(t, 413)
+			if got := string(r.Body); got != `{"message":"Request Too Long"}` {
+				t.Errorf("body = %s", got)
+			}
+		})
 	}
 	if items := s.AllItems(t); len(items) > 0 {
 		t.Errorf("items = %v, want none", items)
@@ -190,25 +198,28 @@ func TestCrossOrigin(t *testing.T) {
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"CorsAllowOrigin": origin}))
 	sent := stacktest.Headers{"Origin": origin}
 	for path, allow := range map[string]string{"/users": usersMethods, "/users/ada": userMethods, "/users?userId=ada": usersMethods} {
-		r := s.Do(t, "OPTIONS", path, "", sent, stacktest.Headers{
-			"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization, content-type, if-match, x-amz-date",
-		}).Want(t, 204)
-		wantHeaders(t, r, stacktest.Headers{
-			"Allow": allow, "Access-Control-Allow-Methods": allow, "Access-Control-Allow-Origin": origin, "Vary": "",
-		})
-		allowed := strings.ToLower(r.Header.Get("Access-Control-Allow-Headers"))
-		for _, name := range []string{
-			"content-type", "if-match", "if-none-match", "idempotency-key", "authorization", "x-api-key",
-			"x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-user-agent", "amz-sdk-invocation-id", "amz-sdk-request",
-			"traceparent", "tracestate", "baggage", "x-amzn-trace-id",
-		} {
-			if !slices.Contains(strings.Split(allowed, ", "), name) {
-				t.Errorf("OPTIONS %s: allowed = %s, want %s in it", path, allowed, name)
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			r := s.Do(t, "OPTIONS", path, "", sent, stacktest.Headers{
+				"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization, content-type, if-match, x-amz-date",
+			}).Want(t, 204)
+			wantHeaders(t, r, stacktest.Headers{
+				"Allow": allow, "Access-Control-Allow-Methods": allow, "Access-Control-Allow-Origin": origin, "Vary": "",
+			})
+			allowed := strings.ToLower(r.Header.Get("Access-Control-Allow-Headers"))
+			for _, name := range []string{
+				"content-type", "if-match", "if-none-match", "idempotency-key", "authorization", "x-api-key",
+				"x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-user-agent", "amz-sdk-invocation-id", "amz-sdk-request",
+				"traceparent", "tracestate", "baggage", "x-amzn-trace-id",
+			} {
+				if !slices.Contains(strings.Split(allowed, ", "), name) {
+					t.Errorf("allowed = %s, want %s in it", allowed, name)
+				}
 			}
-		}
-		if len(r.Body) != 0 {
-			t.Errorf("204: body = %q", r.Body)
-		}
+			if len(r.Body) != 0 {
+				t.Errorf("204: body = %q", r.Body)
+			}
+		})
 	}
 	for name, test := range map[string]struct {
 		method, path, body string
@@ -222,14 +233,17 @@ func TestCrossOrigin(t *testing.T) {
 		"wrong method":  {"PATCH", "/users", "", 405, []string{"Allow", "x-amzn-RequestId"}},
 		"gateway's own": {"DELETE", "/users", "", 400, []string{"x-amzn-RequestId"}},
 	} {
-		r := s.Do(t, test.method, test.path, test.body, sent).Want(t, test.status)
-		wantHeaders(t, r, stacktest.Headers{"Access-Control-Allow-Origin": origin})
-		exposed := r.Header.Get("Access-Control-Expose-Headers")
-		test.exposed = append(test.exposed, "Date", "x-amzn-ErrorType", "X-Amzn-Trace-Id")
-		for _, header := range test.exposed {
-			if !strings.Contains(exposed, header) {
-				t.Errorf("%s: exposed = %q, want %s in it", name, exposed, header)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := s.Do(t, test.method, test.path, test.body, sent).Want(t, test.status)
+			wantHeaders(t, r, stacktest.Headers{"Access-Control-Allow-Origin": origin})
+			exposed := r.Header.Get("Access-Control-Expose-Headers")
+			test.exposed = append(test.exposed, "Date", "x-amzn-ErrorType", "X-Amzn-Trace-Id")
+			for _, header := range test.exposed {
+				if !strings.Contains(exposed, header) {
+					t.Errorf("exposed = %q, want %s in it", exposed, header)
+				}
 			}
-		}
+		})
 	}
 }

@@ -356,23 +356,26 @@ func TestUser_InheritedTags(t *testing.T) {
 		"Condition": {"StringEquals": {"aws:ResourceTag/team": "users"}}
 	}]}`)
 	for team, allowed := range map[string]bool{"users": true, "shop": false} {
-		api, err := apigateway.NewFromConfig(root.Config()).CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{
-			Name: &team, Tags: map[string]string{"team": team},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		client := apigateway.NewFromConfig(user.Config())
-		_, resources := client.GetResources(t.Context(), &apigateway.GetResourcesInput{RestApiId: api.Id})
-		_, deletion := client.DeleteRestApi(t.Context(), &apigateway.DeleteRestApiInput{RestApiId: api.Id})
-		for operation, err := range map[string]error{"GetResources": resources, "DeleteRestApi": deletion} {
-			var refused smithy.APIError
-			switch {
-			case allowed && err != nil:
-				t.Errorf("%s of the API of %s: %v", operation, team, err)
-			case !allowed && (!errors.As(err, &refused) || refused.ErrorCode() != "AccessDeniedException"):
-				t.Errorf("%s of the API of %s: error = %v, want AccessDeniedException", operation, team, err)
+		t.Run(team, func(t *testing.T) {
+			t.Parallel()
+			api, err := apigateway.NewFromConfig(root.Config()).CreateRestApi(t.Context(), &apigateway.CreateRestApiInput{
+				Name: &team, Tags: map[string]string{"team": team},
+			})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			client := apigateway.NewFromConfig(user.Config())
+			_, resources := client.GetResources(t.Context(), &apigateway.GetResourcesInput{RestApiId: api.Id})
+			_, deletion := client.DeleteRestApi(t.Context(), &apigateway.DeleteRestApiInput{RestApiId: api.Id})
+			for operation, err := range map[string]error{"GetResources": resources, "DeleteRestApi": deletion} {
+				var refused smithy.APIError
+				switch {
+				case allowed && err != nil:
+					t.Errorf("%s of the API of %s: %v", operation, team, err)
+				case !allowed && (!errors.As(err, &refused) || refused.ErrorCode() != "AccessDeniedException"):
+					t.Errorf("%s of the API of %s: error = %v, want AccessDeniedException", operation, team, err)
+				}
+			}
+		})
 	}
 }

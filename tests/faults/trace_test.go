@@ -27,7 +27,7 @@ UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
 )
 
 // TestTrace_Database checks the trace of each kind of response.
-func TestTrace_Database(t *testing.T) {
+func TestTrace_Database(t *testing.T) { //nolint:tparallel // the rows share a database
 	t.Parallel()
 	const (
 		deadline  = "fault cause:DeadlineExceeded"
@@ -64,12 +64,13 @@ func TestTrace_Database(t *testing.T) {
 	}
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	for _, tt := range tests { // sequential, because they share the database
-		p.Fail(tt.fault)
-		id, header := stacktest.NewTrace()
-		s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
-		t.Log(tt.name)
-		s.WantTrace(t, id, tt.want)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p.Fail(tt.fault)
+			id, header := stacktest.NewTrace()
+			s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
+			s.WantTrace(t, id, tt.want)
+		})
 	}
 }
 

@@ -57,58 +57,60 @@ func TestLostResponse(t *testing.T) {
 			s := startWarm(t, p, "old")
 			users := 1
 			for _, w := range writes {
-				if f.fault == unreliable.DropResponse && (w.ifMatch || w.headers != nil) {
-					continue // each takes the timeout of an attempt
-				}
-				before := s.Do(t, http.MethodGet, "/users/old", "")
-				if before.Status == http.StatusNotFound { // deleted by the previous write
-					before = s.Do(t, http.MethodPost, "/users", `{"userId":"old"}`).Want(t, http.StatusCreated)
-					users++
-				}
-				headers := stacktest.Headers{}
-				if w.ifMatch {
-					headers["If-Match"] = before.Header.Get("Etag")
-				}
-				p.ResetOperations()
-				p.Fail(unreliable.First(f.times, w.operation, f.fault))
-				res := s.Do(t, w.method, w.path, w.body, w.headers, headers)
-				p.Fail(nil)
+				t.Run(w.name, func(t *testing.T) {
+					if f.fault == unreliable.DropResponse && (w.ifMatch || w.headers != nil) {
+						return // each takes the timeout of an attempt
+					}
+					before := s.Do(t, http.MethodGet, "/users/old", "")
+					if before.Status == http.StatusNotFound { // deleted by the previous write
+						before = s.Do(t, http.MethodPost, "/users", `{"userId":"old"}`).Want(t, http.StatusCreated)
+						users++
+					}
+					headers := stacktest.Headers{}
+					if w.ifMatch {
+						headers["If-Match"] = before.Header.Get("Etag")
+					}
+					p.ResetOperations()
+					p.Fail(unreliable.First(f.times, w.operation, f.fault))
+					res := s.Do(t, w.method, w.path, w.body, w.headers, headers)
+					p.Fail(nil)
 
-				if res.Status != w.status {
-					t.Fatalf("%s: got status %d, want %d: %s", w.name, res.Status, w.status, res.Body)
-				}
-				var attempts []string
-				for _, o := range p.Operations() {
-					if o.Name == w.operation {
-						attempts = append(attempts, o.Attempt)
+					if res.Status != w.status {
+						t.Fatalf("got status %d, want %d: %s", res.Status, w.status, res.Body)
 					}
-				}
-				want := f.attempts
-				if w.method == http.MethodPost {
-					want = []string{"1"}
-				}
-				if diff := cmp.Diff(want, attempts); diff != "" {
-					t.Errorf("%s: attempts (-want +got):\n%s", w.name, diff)
-				}
-				if line := requestLine(t, s, res); line.Retries != len(want)-1 {
-					t.Errorf("%s: got %d retries in the log, want %d", w.name, line.Retries, len(want)-1)
-				}
-				switch w.method {
-				case http.MethodPost:
-					users++
-					if replayed := res.Header.Get("Idempotent-Replayed"); replayed != "" {
-						t.Errorf("%s: got Idempotent-Replayed %s, want none for the first request", w.name, replayed)
+					var attempts []string
+					for _, o := range p.Operations() {
+						if o.Name == w.operation {
+							attempts = append(attempts, o.Attempt)
+						}
 					}
-					wantRevision(t, s, res.JSON(t)["userId"].(string), res)
-				case http.MethodPut:
-					if got, want := res.JSON(t)["createdAt"], before.JSON(t)["createdAt"]; got != want {
-						t.Errorf("%s: got createdAt %v, want %v", w.name, got, want)
+					want := f.attempts
+					if w.method == http.MethodPost {
+						want = []string{"1"}
 					}
-					wantRevision(t, s, "old", res)
-				case http.MethodDelete:
-					users--
-				}
-				wantUsers(t, s, users)
+					if diff := cmp.Diff(want, attempts); diff != "" {
+						t.Errorf("attempts (-want +got):\n%s", diff)
+					}
+					if line := requestLine(t, s, res); line.Retries != len(want)-1 {
+						t.Errorf("got %d retries in the log, want %d", line.Retries, len(want)-1)
+					}
+					switch w.method {
+					case http.MethodPost:
+						users++
+						if replayed := res.Header.Get("Idempotent-Replayed"); replayed != "" {
+							t.Errorf("got Idempotent-Replayed %s, want none for the first request", replayed)
+						}
+						wantRevision(t, s, res.JSON(t)["userId"].(string), res)
+					case http.MethodPut:
+						if got, want := res.JSON(t)["createdAt"], before.JSON(t)["createdAt"]; got != want {
+							t.Errorf("got createdAt %v, want %v", got, want)
+						}
+						wantRevision(t, s, "old", res)
+					case http.MethodDelete:
+						users--
+					}
+					wantUsers(t, s, users)
+				})
 			}
 			wantNoFaults(t, s)
 		})
@@ -117,7 +119,7 @@ func TestLostResponse(t *testing.T) {
 
 // TestLostThenThrottled loses the response to a write that the database executed, then throttles all requests. The
 // response must not be StoreThrottled, which means that the write had no effect.
-func TestLostThenThrottled(t *testing.T) {
+func TestLostThenThrottled(t *testing.T) { //nolint:tparallel // the rows share a database
 	t.Parallel()
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "old")
@@ -129,32 +131,34 @@ func TestLostThenThrottled(t *testing.T) {
 		{http.MethodPut, "/users/old", "PutItem", "old", http.StatusOK},
 		{http.MethodDelete, "/users/old", "DeleteItem", "old", http.StatusNotFound},
 	} {
-		etag := s.Do(t, http.MethodGet, "/users/old", "").Want(t, http.StatusOK).Header.Get("Etag")
-		lose, lost := unreliable.First(1, w.operation, unreliable.Truncate), false
-		p.Fail(func(name string) unreliable.Fault {
-			if f := lose(name); f != unreliable.None {
-				lost = true
-				return f
+		t.Run(w.method, func(t *testing.T) {
+			etag := s.Do(t, http.MethodGet, "/users/old", "").Want(t, http.StatusOK).Header.Get("Etag")
+			lose, lost := unreliable.First(1, w.operation, unreliable.Truncate), false
+			p.Fail(func(name string) unreliable.Fault {
+				if f := lose(name); f != unreliable.None {
+					lost = true
+					return f
+				}
+				if lost {
+					return unreliable.Throttle
+				}
+				return unreliable.None
+			})
+			headers := stacktest.Headers{}
+			if w.method != http.MethodPost {
+				headers["If-Match"] = etag
 			}
-			if lost {
-				return unreliable.Throttle
+			res := s.Do(t, w.method, w.path, `{"userId":"`+w.user+`","name":"Ada"}`, headers)
+			p.Fail(nil)
+			res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
+			if got := res.Header.Get("Retry-After"); got != "" {
+				t.Errorf("got Retry-After %s, want none", got)
 			}
-			return unreliable.None
+			now := s.Do(t, http.MethodGet, "/users/"+w.user, "").Want(t, w.status)
+			if w.status == http.StatusOK && now.JSON(t)["name"] != "Ada" {
+				t.Errorf("got user %s, want the name Ada: the test must lose the response to the write", now.Body)
+			}
 		})
-		headers := stacktest.Headers{}
-		if w.method != http.MethodPost {
-			headers["If-Match"] = etag
-		}
-		res := s.Do(t, w.method, w.path, `{"userId":"`+w.user+`","name":"Ada"}`, headers)
-		p.Fail(nil)
-		res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
-		if got := res.Header.Get("Retry-After"); got != "" {
-			t.Errorf("%s: got Retry-After %s, want none", w.method, got)
-		}
-		now := s.Do(t, http.MethodGet, "/users/"+w.user, "").Want(t, w.status)
-		if w.status == http.StatusOK && now.JSON(t)["name"] != "Ada" {
-			t.Errorf("%s: got user %s, want the name Ada: the test must lose the response to the write", w.method, now.Body)
-		}
 	}
 	wantNoFaults(t, s)
 }
