@@ -3,6 +3,7 @@ package template
 import (
 	"fmt"
 
+	"github.com/userrequestapi/userdata/deploy/cfn"
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
@@ -67,7 +68,7 @@ func (r *Rendered) pinAuthorization() (securityScheme, error) {
 	if !ok {
 		return securityScheme{}, fmt.Errorf("%s: Parameters.%s: missing", templateFile, authorizationParameter)
 	}
-	parameter := member(member(r.document, "Parameters"), authorizationParameter)
+	parameter := cfn.Mapping(r.document, "Parameters", authorizationParameter)
 	parameter["Default"], parameter["AllowedValues"] = value, []any{value}
 	return scheme(value)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -45,30 +47,24 @@ func (r route) permission(alias, api string, stage any) object {
 }
 
 // permit adds a permission for each route.
-func (e *evaluator) permit(routes []route, aliases map[string]string, api string) error {
-	stage, err := e.only("AWS::ApiGateway::Stage")
-	if err != nil {
-		return err
-	}
-	resources := member(e.document, "Resources")
+func permit(e *cfn.Evaluator, routes []route, aliases map[string]string, api string) error {
+	stage := e.Resource(onlyOne(e, stageType))
+	resources := cfn.Mapping(e.Document, "Resources")
 	for _, r := range routes {
 		id := r.permissionID()
 		if _, ok := resources[id]; ok {
 			return fmt.Errorf("%s: Resources.%s: the name is reserved for the permission of %s %s: rename the resource",
 				templateFile, id, r.method, r.path)
 		}
-		resources[id] = r.permission(aliases[r.function], api, member(e.resource(stage), "Properties")["StageName"])
+		resources[id] = r.permission(aliases[r.function], api, cfn.At(stage, "Properties", "StageName"))
 	}
-	return nil
+	return e.Err()
 }
 
 // checkFunctions returns the functions. It returns an error if a route has no function, a function has no route, or the
 // timeout of a function is not shorter than integrationTimeout.
-func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
-	functions, err := e.all(functionType)
-	if err != nil {
-		return nil, err
-	}
+func checkFunctions(e *cfn.Evaluator, routes []route) ([]string, error) {
+	functions := e.All(functionType)
 	unused := slices.Clone(functions)
 	for _, r := range routes {
 		if !slices.Contains(functions, r.function) {
@@ -82,16 +78,13 @@ func (e *evaluator) checkFunctions(routes []route) ([]string, error) {
 		return nil, fmt.Errorf("%s: Resources.%s: no route of %s has this function", templateFile, unused[0], openAPIFile)
 	}
 	for _, id := range functions {
-		timeout, err := e.property(id, "Timeout")
-		if err != nil {
-			return nil, err
-		}
-		if seconds, err := parseNumber(timeout); err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
+		seconds, err := cfn.ParseNumber(e.Property(id, "Timeout"))
+		if err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
 			return nil, fmt.Errorf("%s: Resources.%s.Properties.Timeout: want 1 to 28 seconds: API Gateway waits for 29",
 				templateFile, id)
 		}
 	}
-	return functions, nil
+	return functions, e.Err()
 }
 
 // body renders the contract as the document that API Gateway imports ("OpenAPI extensions for API Gateway").
@@ -214,7 +207,7 @@ func (a *openAPI) requestHeaders() []string {
 		parameters, _ := r.operation["parameters"].([]any) // nil if absent
 		for _, p := range parameters {
 			p, _ := p.(object) // checked by parseOpenAPI
-			if name, _ := scalarText(p["name"]); p["in"] == "header" && !slices.Contains(headers, name) {
+			if name := cfn.Text(p, "name"); p["in"] == "header" && !slices.Contains(headers, name) {
 				headers = append(headers, name)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -126,7 +128,7 @@ func (d documentation) addOperation(r route) {
 	for _, p := range parameters {
 		p := p.(object) // checked by parseOpenAPI
 		kind := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}[p["in"]]
-		name, _ := scalarText(p["name"])
+		name := cfn.Text(p, "name")
 		add(kind, "", name, beyondString(p, "in", "name", "required"))
 	}
 	if body := member(r.content, "requestBody"); body != nil {
@@ -268,26 +270,19 @@ func difference(o object, others ...object) object {
 
 // nameDocumentation appends a digest of the content to the version of the documentation and to the id of its
 // resource, so that each change reaches the stage.
-func (e *evaluator) nameDocumentation(api, version string, content object) error {
-	id, err := e.only(documentationType)
-	if err != nil {
+func nameDocumentation(e *cfn.Evaluator, api, version string, content object) error {
+	id, stage := onlyOne(e, documentationType), onlyOne(e, stageType)
+	digest := digest(e, "Resources."+api+".Properties.Body."+documentationKey, content)
+	if err := e.Err(); err != nil {
 		return err
 	}
-	stage, err := e.only("AWS::ApiGateway::Stage")
-	if err != nil {
-		return err
-	}
-	digest, err := e.digest("Resources."+api+".Properties.Body."+documentationKey, content)
-	if err != nil {
-		return err
-	}
-	if _, ok := e.written(stage)[versionProperty]; ok {
+	if cfn.At(e.Resource(stage), "Properties", versionProperty) != nil {
 		return fmt.Errorf("%s: Resources.%s.Properties.%s: omit it, it is rendered from %s",
 			templateFile, stage, versionProperty, openAPIFile)
 	}
 	for _, resource := range []string{id, stage} {
-		e.written(resource)[versionProperty] = version + "-" + digest
+		section(e.Resource(resource), "Properties")[versionProperty] = version + "-" + digest
 	}
-	e.rename(id, id+digest)
+	rename(e, id, id+digest)
 	return nil
 }

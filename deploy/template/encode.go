@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -39,8 +41,10 @@ func appendJSON(b []byte, value any) (_ []byte, err error) {
 		if v == nil {
 			return append(b, "null"...), nil
 		}
+		keys := slices.AppendSeq(make([]string, 0, len(v)), maps.Keys(v))
+		slices.Sort(keys)
 		b = append(b, '{')
-		for i, key := range sortedKeys(v) {
+		for i, key := range keys {
 			if i > 0 {
 				b = append(b, ',')
 			}

@@ -213,7 +213,7 @@ func TestEvaluationErrors(t *testing.T) {
 		`!Join [a]`:                        path + "Fn::Join: want a list of 2",
 		`!Join ["", [[a]]]`:                path + "Fn::Join.1.0: want a string",
 		`!Split ["", a]`:                   path + "Fn::Split",
-		`!FindInMap [Sizes, other, large]`: path + `Fn::FindInMap: Mappings has no entry "other"`,
+		`!FindInMap [Sizes, other, large]`: path + `Fn::FindInMap: Mappings has no entry "Sizes.other.large"`,
 		`!If [Nowhere, a, b]`:              "there is no condition Nowhere",
 		`!If [Circular, a, b]`:             "Conditions.Circular depends on itself",
 		`!If [IsWord, a]`:                  path + "Fn::If: want a list of 3",

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -87,7 +89,7 @@ func parseOpenAPI(document object) (*openAPI, error) {
 		return nil, fmt.Errorf("components.headers.%s.schema.enum: want one value, that of every response", exposeHeaders)
 	}
 	api := &openAPI{document: document}
-	api.exposed, _ = scalarText(values[0])
+	api.exposed = cfn.Text(values[0])
 	if api.version() == "" {
 		return nil, errors.New("info.version: missing, and the version of the documentation begins with it")
 	}
@@ -124,8 +126,7 @@ func parseOpenAPI(document object) (*openAPI, error) {
 
 // version returns the version of the API.
 func (a *openAPI) version() string {
-	version, _ := scalarText(member(a.document, "info")["version"]) // checked by parseOpenAPI
-	return version
+	return cfn.Text(a.document, "info", "version") // checked by parseOpenAPI
 }
 
 func (a *openAPI) pathItem(path string, content object) (pathItem, []route, error) {
@@ -267,8 +268,8 @@ func checkParameters(path string, parameters []any) error {
 	seen := map[string]bool{}
 	for i, p := range parameters {
 		p, _ := p.(object) // nil is rejected below
-		in, _ := scalarText(p["in"])
-		name, _ := scalarText(p["name"])
+		in := cfn.Text(p, "in")
+		name := cfn.Text(p, "name")
 		switch {
 		case in != "path" && in != "query" && in != "header":
 			return fmt.Errorf("%d: want a parameter in path, query or header, got %q", i, in)

@@ -2,12 +2,11 @@ package template
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"sync"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // releaseKey is the key of the release in the template's Metadata.
@@ -27,13 +26,9 @@ type Rendered struct {
 // Open reads a rendered template, for example that of a deployed stack (GetTemplate with TemplateStage Original),
 // with the parameters of the stack.
 func Open(document []byte, parameters map[string]string) (*Rendered, error) {
-	value, err := parseJSON(document)
+	o, err := cfn.ParseJSON(document)
 	if err != nil {
 		return nil, fmt.Errorf("open the template: %w", err)
-	}
-	o, ok := value.(object)
-	if !ok {
-		return nil, errors.New("open the template: want a JSON object")
 	}
 	r, err := newRendered(o, parameters)
 	if err != nil {
@@ -44,15 +39,16 @@ func Open(document []byte, parameters map[string]string) (*Rendered, error) {
 
 // newRendered takes ownership of document.
 func newRendered(document object, given map[string]string) (*Rendered, error) {
-	parameters, err := parseParameters(member(document, "Parameters"))
+	section := cfn.Mapping(document, "Parameters")
+	parameters, err := cfn.ParseParameters(section)
 	if err != nil {
 		return nil, err
 	}
-	values, faults := parameterValues(parameters, given)
+	values, faults := parameters.Values(given, bucketParameter)
 	if len(faults) > 0 {
 		return nil, joinFaults(faults, nowhere)
 	}
-	r := &Rendered{document: document, values: values, parameters: referred(parameters, values)}
+	r := &Rendered{document: document, values: values, parameters: cfn.Refs(section, values)}
 	if err := r.findTable(); err != nil {
 		return nil, err
 	}
@@ -75,11 +71,7 @@ func (r *Rendered) Parameters() map[string]string { return maps.Clone(r.values) 
 
 // Metadata returns the value of the key Release in the template's Metadata, or nil.
 func (r *Rendered) Metadata() map[string]any {
-	release := member(member(r.document, "Metadata"), releaseKey)
-	if release == nil {
-		return nil
-	}
-	return clone(release).(object) // clone keeps the type
+	return cfn.Clone(cfn.Mapping(r.document, "Metadata", releaseKey))
 }
 
 // SetMetadata replaces the value that Metadata returns. It must be encodable as a JSON object, without null.
@@ -89,36 +81,25 @@ func (r *Rendered) SetMetadata(release any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	value, err := parseJSON(encoded)
+	value, err := cfn.ParseJSON(encoded)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if err := refuseNull(path, value); err != nil {
 		return err
 	}
-	metadata := member(r.document, "Metadata")
-	if metadata == nil {
-		metadata = object{}
-		r.document["Metadata"] = metadata
-	}
-	metadata[releaseKey] = value
+	section(r.document, "Metadata")[releaseKey] = value
 	r.changed()
 	return nil
 }
 
 func (r *Rendered) findTable() error {
 	e := r.symbolic()
-	ids, err := e.all(tableType)
-	if err != nil || len(ids) == 0 {
-		return err
+	if ids := e.All(tableType); len(ids) > 0 {
+		r.tableID = ids[0]
+		r.tableName = cfn.Text(e.Property(ids[0], "TableName")) // "" if CloudFormation generates it
 	}
-	name, err := e.property(ids[0], "TableName")
-	if err != nil {
-		return err
-	}
-	r.tableID = ids[0]
-	r.tableName, _ = scalarText(name) // "" if CloudFormation generates it
-	return nil
+	return e.Err()
 }
 
 // TableOnly returns a template that has only the table, with its logical id and name. It is for the import of a
@@ -128,10 +109,10 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 	if r.tableID == "" || r.tableName == "" {
 		return nil, "", "", false
 	}
-	document := object{"Resources": object{r.tableID: clone(r.symbolic().resource(r.tableID))}}
+	document := object{"Resources": object{r.tableID: cfn.Clone(cfn.Mapping(r.document, "Resources", r.tableID))}}
 	for _, section := range []string{"AWSTemplateFormatVersion", "Description", "Parameters", "Mappings", "Conditions"} {
 		if content, ok := r.document[section]; ok {
-			document[section] = clone(content)
+			document[section] = cfn.Clone(content)
 		}
 	}
 	alone = &Rendered{
@@ -142,44 +123,61 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 	return alone, r.tableID, r.tableName, true
 }
 
-// parseJSON parses JSON into the types of parseYAML.
-func parseJSON(data []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, fmt.Errorf("read JSON: %w", err)
+// Resources returns the types of the resources that exist under the conditions, by logical id.
+func (r *Rendered) Resources() (map[string]string, error) {
+	e := r.symbolic()
+	resources := map[string]string{}
+	for id, resource := range cfn.Mapping(r.document, "Resources") {
+		if e.Exists("Resources", id) {
+			resources[id] = cfn.Text(resource, "Type")
+		}
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("read JSON: unexpected data after the document")
-	}
-	return numbers(value)
+	return resources, e.Err()
 }
 
-// numbers converts the numbers of a document to int64 if possible, otherwise to float64.
-func numbers(value any) (_ any, err error) {
-	switch v := value.(type) {
-	case object:
-		for key, element := range v {
-			if v[key], err = numbers(element); err != nil {
-				return nil, err
+// Dependencies returns, for each resource, the logical ids of the resources that it refers to in any branch of a
+// condition. CloudFormation creates them first.
+func (r *Rendered) Dependencies() map[string][]string { return cfn.Dependencies(r.document) }
+
+// symbolic returns an evaluator with the values of the parameters and symbolic pseudo parameters. References to
+// resources become symbolic, too, and contain the names whose change replaces the resource.
+func (r *Rendered) symbolic() *cfn.Evaluator {
+	values := cfn.SymbolicPseudoParameters()
+	maps.Copy(values, r.parameters)
+	return cfn.NewEvaluator(r.document, values, func(e *cfn.Evaluator, id, attribute string) (any, error) {
+		var ref any = "${" + id + "}"
+		resourceType := e.Resource(id)["Type"]
+		if property := nameProperty(resourceType); property != "" {
+			if name := e.Property(id, property); cfn.IsScalar(name) {
+				ref = name
 			}
 		}
-	case []any:
-		for i, element := range v {
-			if v[i], err = numbers(element); err != nil {
-				return nil, err
-			}
+		if resourceType == aliasType {
+			ref = fmt.Sprintf("${%s %v %v}", id, e.Property(id, "FunctionName"), e.Property(id, "Name"))
 		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n, nil
+		if attribute == "" {
+			return ref, nil
 		}
-		n, err := v.Float64()
-		if err != nil {
-			return nil, fmt.Errorf("read JSON: %w", err)
-		}
-		return n, nil
+		return fmt.Sprintf("${%s.%s %v}", id, attribute, ref), nil
+	})
+}
+
+// onlyOne returns the id of the only resource of a type, or "" after a fault.
+func onlyOne(e *cfn.Evaluator, resourceType string) string {
+	ids := e.All(resourceType)
+	if len(ids) != 1 {
+		e.Failf(templateFile+": Resources", "want one %s, got %d", resourceType, len(ids))
+		return ""
 	}
-	return value, nil
+	return ids[0]
+}
+
+// section returns the mapping at a key, which it creates if it is absent.
+func section(document object, key string) object {
+	s := cfn.Mapping(document, key)
+	if s == nil {
+		s = object{}
+		document[key] = s
+	}
+	return s
 }

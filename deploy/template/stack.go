@@ -5,8 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // Types of resources.
@@ -15,6 +19,10 @@ const (
 	versionType  = "AWS::Lambda::Version"
 	aliasType    = "AWS::Lambda::Alias"
 	tableType    = "AWS::DynamoDB::Table"
+
+	restAPIType    = "AWS::ApiGateway::RestApi"
+	deploymentType = "AWS::ApiGateway::Deployment"
+	stageType      = "AWS::ApiGateway::Stage"
 
 	samplingRuleType = "AWS::XRay::SamplingRule"
 )
@@ -116,66 +124,85 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 	place.URLSuffix = cmp.Or(place.URLSuffix, "amazonaws.com")
 	place.StackID = cmp.Or(place.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
 		place.Partition, place.Region, place.AccountID, place.StackName, identifier(10, place.StackName)))
-	e := &evaluator{
-		document:   r.document,
-		parameters: r.parameters,
-		pseudo: map[string]any{
-			"AWS::Region":           place.Region,
-			"AWS::AccountId":        place.AccountID,
-			"AWS::Partition":        place.Partition,
-			"AWS::URLSuffix":        place.URLSuffix,
-			"AWS::StackName":        place.StackName,
-			"AWS::StackId":          place.StackID,
-			"AWS::NotificationARNs": []any{},
-			"AWS::NoValue":          noValue{},
-		},
-		physical: placed{place},
+	values := map[string]any{
+		"AWS::Region":           place.Region,
+		"AWS::AccountId":        place.AccountID,
+		"AWS::Partition":        place.Partition,
+		"AWS::URLSuffix":        place.URLSuffix,
+		"AWS::StackName":        place.StackName,
+		"AWS::StackId":          place.StackID,
+		"AWS::NotificationARNs": []any{},
 	}
+	maps.Copy(values, r.parameters)
+	e := cfn.NewEvaluator(r.document, values, place.resolve)
 	s := &Stack{}
-	ids, err := e.all(functionType)
-	if err != nil {
-		return nil, fmt.Errorf("resolve: %w", err)
+	for _, id := range e.All(functionType) {
+		s.functions = append(s.functions, function(e, id))
 	}
-	for _, id := range ids {
-		f, err := e.function(id)
-		if err != nil {
-			return nil, fmt.Errorf("resolve: %w", err)
-		}
-		s.functions = append(s.functions, f)
+	if adopted, _ := r.parameters[existingTableParameter].(string); adopted != "" { // "" if there is no such parameter
+		s.table = adoptedTable(e, adopted, place)
+	} else {
+		s.table = ownTable(e)
 	}
-	if s.table, err = e.table(); err != nil {
-		return nil, fmt.Errorf("resolve: %w", err)
-	}
-	if s.api, err = e.api(); err != nil {
+	s.api = api(e)
+	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
 	return s, nil
 }
 
-// placed returns the names and ARNs of resources for given pseudo parameters ("Return values" of each resource type).
-type placed struct{ PseudoParameters }
+// resolve returns the name, id or ARN of a resource for the pseudo parameters, or an attribute ("Return values" of each
+// resource type).
+func (p PseudoParameters) resolve(e *cfn.Evaluator, id, attribute string) (any, error) {
+	resourceType := e.Resource(id)["Type"]
+	ref, err := p.ref(e, id)
+	if attribute == "" || err != nil {
+		return ref, err
+	}
+	arn := func(service, resource string) string {
+		return fmt.Sprintf("arn:%s:%s:%s:%s:%s%s", p.Partition, service, p.Region, p.AccountID, resource, ref)
+	}
+	switch fmt.Sprint(resourceType, ".", attribute) {
+	case "AWS::Lambda::Function.Arn":
+		return arn("lambda", "function:"), nil
+	case "AWS::DynamoDB::Table.Arn":
+		return arn("dynamodb", "table/"), nil
+	case "AWS::Logs::LogGroup.Arn":
+		return arn("logs", "log-group:") + ":*", nil
+	case "AWS::CloudWatch::Alarm.Arn":
+		return arn("cloudwatch", "alarm:"), nil
+	case "AWS::IAM::Role.Arn": // without a Region
+		return fmt.Sprintf("arn:%s:iam::%s:role/%s", p.Partition, p.AccountID, ref), nil
+	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":
+		return ref, nil
+	case "AWS::ApiGateway::RestApi.RootResourceId":
+		return identifier(10, p.StackName, id, attribute), nil
+	default:
+		return nil, fmt.Errorf("the attribute %s of %v is not supported", attribute, resourceType)
+	}
+}
 
-func (p placed) ref(e *evaluator, id string) (any, error) {
-	resourceType := e.resource(id)["Type"]
+func (p PseudoParameters) ref(e *cfn.Evaluator, id string) (string, error) {
+	resourceType := e.Resource(id)["Type"]
 	if property := nameProperty(resourceType); property != "" {
-		return p.name(e, id, property)
+		if name := e.Property(id, property); cfn.IsScalar(name) {
+			return cfn.Text(name), nil
+		}
+		// The form of the names that CloudFormation generates.
+		return strings.Join([]string{p.StackName, id, strings.ToUpper(identifier(12, p.StackName, id))}, "-"), nil
 	}
 	switch resourceType {
 	case aliasType: // its ARN
-		function, err := e.property(id, "FunctionName")
-		if err != nil {
-			return nil, err
-		}
-		name, err := e.property(id, "Name")
-		return fmt.Sprintf("arn:%s:lambda:%s:%s:function:%v:%v", p.Partition, p.Region, p.AccountID, function, name), err
-	case "AWS::ApiGateway::RestApi":
+		return fmt.Sprintf("arn:%s:lambda:%s:%s:function:%v:%v",
+			p.Partition, p.Region, p.AccountID, e.Property(id, "FunctionName"), e.Property(id, "Name")), nil
+	case restAPIType:
 		return identifier(10, p.StackName, id), nil
-	case "AWS::ApiGateway::Deployment":
+	case deploymentType:
 		return identifier(6, p.StackName, id), nil
 	case "AWS::ApiGateway::Account":
 		return p.AccountID, nil
 	default:
-		return nil, fmt.Errorf("the value of Ref for %s is not supported", resourceType)
+		return "", fmt.Errorf("the value of Ref for %s is not supported", resourceType)
 	}
 }
 
@@ -191,7 +218,7 @@ func nameProperty(resourceType any) string {
 		return "RoleName"
 	case "AWS::Logs::LogGroup":
 		return "LogGroupName"
-	case "AWS::ApiGateway::Stage":
+	case stageType:
 		return "StageName"
 	case "AWS::CloudWatch::Alarm":
 		return "AlarmName"
@@ -200,96 +227,150 @@ func nameProperty(resourceType any) string {
 	}
 }
 
-func (p placed) attribute(e *evaluator, id, name string) (any, error) {
-	resourceType := e.resource(id)["Type"]
-	ref, err := p.ref(e, id)
-	if err != nil {
-		return nil, err
-	}
-	arn := func(service, resource string) (any, error) {
-		return fmt.Sprintf("arn:%s:%s:%s:%s:%s%v", p.Partition, service, p.Region, p.AccountID, resource, ref), nil
-	}
-	switch fmt.Sprint(resourceType, ".", name) {
-	case "AWS::Lambda::Function.Arn":
-		return arn("lambda", "function:")
-	case "AWS::DynamoDB::Table.Arn":
-		return arn("dynamodb", "table/")
-	case "AWS::Logs::LogGroup.Arn":
-		text, err := arn("logs", "log-group:")
-		return fmt.Sprint(text, ":*"), err
-	case "AWS::CloudWatch::Alarm.Arn":
-		return arn("cloudwatch", "alarm:")
-	case "AWS::IAM::Role.Arn": // without a Region
-		return fmt.Sprintf("arn:%s:iam::%s:role/%v", p.Partition, p.AccountID, ref), nil
-	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":
-		return ref, nil
-	case "AWS::ApiGateway::RestApi.RootResourceId":
-		return identifier(10, p.StackName, id, name), nil
-	default:
-		return nil, fmt.Errorf("the attribute %s of %v is not supported", name, resourceType)
-	}
-}
-
-// name returns the name of the resource, or one in the form that CloudFormation generates.
-func (p placed) name(e *evaluator, id, property string) (any, error) {
-	value, err := e.property(id, property)
-	if err != nil {
-		return nil, err
-	}
-	if name, ok := scalarText(value); ok {
-		return name, nil
-	}
-	return strings.Join([]string{p.StackName, id, strings.ToUpper(identifier(12, p.StackName, id))}, "-"), nil
-}
-
 // identifier derives an id of length lower-case letters and digits from words. It is deterministic.
 func identifier(length int, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:length]
 }
 
-// reader reads values of properties and keeps the first error.
+func function(e *cfn.Evaluator, id string) Function {
+	r := properties(e, id)
+	f := Function{
+		LogicalID:    id,
+		Name:         cfn.Text(e.Ref(id)),
+		ARN:          cfn.Text(e.Ref(referring(e, aliasType, id))),
+		Runtime:      r.text("Runtime"),
+		Handler:      r.text("Handler"),
+		Architecture: "x86_64", // this and the following defaults are Lambda's
+		MemoryMB:     int(r.number("MemorySize", 128)),
+		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
+		Environment:  r.mapping("Environment").mapping("Variables").texts(),
+		Tracing:      r.mapping("TracingConfig").text("Mode") == "Active",
+	}
+	if cfn.Mapping(r.value, "Code") == nil { // not packaged
+		if f.Source = r.text("Code"); f.Source == "" {
+			r.failf("Code", "want the folder of the function")
+		}
+	}
+	if architectures := r.list("Architectures"); len(architectures) > 0 {
+		f.Architecture = cfn.Text(architectures[0])
+	}
+	if _, ok := r.value["ReservedConcurrentExecutions"]; ok {
+		reserved := int(r.number("ReservedConcurrentExecutions", 0))
+		f.ReservedConcurrency = &reserved
+	}
+	logging := r.mapping("LoggingConfig")
+	f.Logging = Logging{
+		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+f.Name),
+		Format: cmp.Or(logging.text("LogFormat"), "Text"),
+	}
+	if f.Logging.Format == "JSON" {
+		f.Logging.ApplicationLevel = cmp.Or(logging.text("ApplicationLogLevel"), "INFO")
+	}
+	return f
+}
+
+func ownTable(e *cfn.Evaluator) Table {
+	id := onlyOne(e, tableType)
+	return Table{
+		LogicalID: id, Name: cfn.Text(e.Ref(id)), ARN: cfn.Text(e.Attribute(id, "Arn")), Properties: e.Properties(id),
+	}
+}
+
+// adoptedTable returns an existing table with the properties of the template's table.
+func adoptedTable(e *cfn.Evaluator, name string, place PseudoParameters) Table {
+	t := Table{Name: name, ARN: fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s",
+		place.Partition, place.Region, place.AccountID, name)}
+	if id := first(e, tableType); id != "" {
+		t.Properties = e.Properties(id)
+		t.Properties["TableName"] = name
+	}
+	return t
+}
+
+// first returns the first resource of a type, even if the conditions exclude it, or "".
+func first(e *cfn.Evaluator, resourceType string) string {
+	for _, id := range slices.Sorted(maps.Keys(cfn.Mapping(e.Document, "Resources"))) {
+		if e.Resource(id)["Type"] == resourceType {
+			return id
+		}
+	}
+	return ""
+}
+
+func api(e *cfn.Evaluator) API {
+	id, deployment, stageID := onlyOne(e, restAPIType), onlyOne(e, deploymentType), onlyOne(e, stageType)
+	restAPI, stage := properties(e, id), properties(e, stageID)
+	a := API{
+		ID:              cfn.Text(e.Ref(id)),
+		Name:            restAPI.text("Name"),
+		Body:            mustEncodeJSON(restAPI.value["Body"]),
+		DeploymentID:    cfn.Text(e.Ref(deployment)),
+		Stage:           cfn.Text(e.Ref(stageID)),
+		StageVariables:  stage.mapping("Variables").texts(),
+		Tracing:         stage.text("TracingEnabled") == "true",
+		Sampling:        sampling(e),
+		AccessLogFormat: stage.mapping("AccessLogSetting").text("Format"),
+	}
+	for i, setting := range stage.list("MethodSettings") {
+		s := reader{e, fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), cfn.Mapping(setting)}
+		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
+			s.failf("ResourcePath", "settings of single methods are not supported, only those of all: * and /*")
+		}
+		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
+		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
+	}
+	return a
+}
+
+// sampling returns the sampling rule of the template, even if the conditions exclude it, or X-Ray's default rule if the
+// template has none.
+func sampling(e *cfn.Evaluator) Sampling {
+	id := first(e, samplingRuleType)
+	if id == "" {
+		return Sampling{ReservoirSize: 1, FixedRate: 0.05}
+	}
+	rule := properties(e, id).mapping("SamplingRule")
+	return Sampling{ReservoirSize: int(rule.number("ReservoirSize", 0)), FixedRate: rule.number("FixedRate", 0)}
+}
+
+// reader reads evaluated values of a mapping, and adds their faults to those of the evaluator.
 type reader struct {
+	e     *cfn.Evaluator
 	path  string
 	value object
-	err   error
 }
 
-func (e *evaluator) reader(id string) *reader {
-	properties, err := e.properties(id)
-	return &reader{path: "Resources." + id + ".Properties", value: properties, err: err}
+// properties returns a reader of the properties of a resource.
+func properties(e *cfn.Evaluator, id string) reader {
+	return reader{e, "Resources." + id + ".Properties", e.Properties(id)}
 }
 
-func (r *reader) failf(key, format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%s.%s: %s", r.path, key, fmt.Sprintf(format, args...))
-	}
-}
+func (r reader) failf(key, format string, args ...any) { r.e.Failf(r.path+"."+key, format, args...) }
 
 // text returns a scalar as a string, or "" if it is absent.
-func (r *reader) text(key string) string {
+func (r reader) text(key string) string {
 	value, ok := r.value[key]
-	text, isScalar := scalarText(value)
-	if ok && !isScalar {
+	if ok && !cfn.IsScalar(value) {
 		r.failf(key, "want a string")
 	}
-	return text
+	return cfn.Text(value)
 }
 
 // number returns a number, or byDefault if it is absent.
-func (r *reader) number(key string, byDefault float64) float64 {
+func (r reader) number(key string, byDefault float64) float64 {
 	value, ok := r.value[key]
 	if !ok {
 		return byDefault
 	}
-	n, err := parseNumber(value)
+	n, err := cfn.ParseNumber(value)
 	if err != nil {
 		r.failf(key, "%v", err)
 	}
 	return n
 }
 
-func (r *reader) list(key string) []any {
+func (r reader) list(key string) []any {
 	value, ok := r.value[key]
 	elements, isList := value.([]any)
 	if ok && !isList {
@@ -299,175 +380,20 @@ func (r *reader) list(key string) []any {
 }
 
 // mapping returns a reader of the mapping at a key.
-func (r *reader) mapping(key string) *reader {
+func (r reader) mapping(key string) reader {
 	value, ok := r.value[key]
 	mapping, isMapping := value.(object)
 	if ok && !isMapping {
 		r.failf(key, "want a mapping")
 	}
-	return &reader{path: r.path + "." + key, value: mapping, err: r.err}
+	return reader{r.e, r.path + "." + key, mapping}
 }
 
-// strings returns the entries of the mapping as strings.
-func (r *reader) strings() map[string]string {
+// texts returns the entries of the mapping as strings.
+func (r reader) texts() map[string]string {
 	entries := map[string]string{}
-	for _, key := range sortedKeys(r.value) {
+	for key := range r.value {
 		entries[key] = r.text(key)
 	}
 	return entries
-}
-
-func (e *evaluator) function(id string) (Function, error) {
-	name, err := e.ref("Resources."+id, id)
-	if err != nil {
-		return Function{}, err
-	}
-	alias, err := e.referring(aliasType, id)
-	if err != nil {
-		return Function{}, err
-	}
-	arn, err := e.ref("Resources."+alias, alias)
-	if err != nil {
-		return Function{}, err
-	}
-	r := e.reader(id)
-	f := Function{
-		LogicalID:    id,
-		Name:         fmt.Sprint(name),
-		ARN:          fmt.Sprint(arn),
-		Runtime:      r.text("Runtime"),
-		Handler:      r.text("Handler"),
-		Architecture: "x86_64", // this and the following defaults are Lambda's
-		MemoryMB:     int(r.number("MemorySize", 128)),
-		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
-	}
-	if _, isPackaged := r.value["Code"].(object); !isPackaged {
-		if f.Source = r.text("Code"); f.Source == "" {
-			r.failf("Code", "want the folder of the function")
-		}
-	}
-	if architectures := r.list("Architectures"); len(architectures) > 0 {
-		f.Architecture = fmt.Sprint(architectures[0])
-	}
-	if _, ok := r.value["ReservedConcurrentExecutions"]; ok {
-		reserved := int(r.number("ReservedConcurrentExecutions", 0))
-		f.ReservedConcurrency = &reserved
-	}
-	variables := r.mapping("Environment").mapping("Variables")
-	f.Environment = variables.strings()
-	tracing := r.mapping("TracingConfig")
-	f.Tracing = tracing.text("Mode") == "Active"
-	logging := r.mapping("LoggingConfig")
-	f.Logging = Logging{
-		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+f.Name),
-		Format: cmp.Or(logging.text("LogFormat"), "Text"),
-	}
-	if f.Logging.Format == "JSON" {
-		f.Logging.ApplicationLevel = cmp.Or(logging.text("ApplicationLogLevel"), "INFO")
-	}
-	return f, cmp.Or(r.err, variables.err, tracing.err, logging.err)
-}
-
-func (e *evaluator) table() (Table, error) {
-	adopted, _ := e.parameters[existingTableParameter].(string) // "" if the template has no such parameter
-	if adopted != "" {
-		return e.adoptedTable(adopted)
-	}
-	id, err := e.only(tableType)
-	if err != nil {
-		return Table{}, err
-	}
-	name, err := e.ref("Resources."+id, id)
-	if err != nil {
-		return Table{}, err
-	}
-	arn, err := e.getAtt("Resources."+id, []any{id, "Arn"})
-	if err != nil {
-		return Table{}, err
-	}
-	properties, err := e.properties(id)
-	return Table{LogicalID: id, Name: fmt.Sprint(name), ARN: fmt.Sprint(arn), Properties: properties}, err
-}
-
-// adoptedTable returns an existing table with the properties of the template's table.
-func (e *evaluator) adoptedTable(name string) (Table, error) {
-	t := Table{Name: name, ARN: fmt.Sprintf("arn:%v:dynamodb:%v:%v:table/%s",
-		e.pseudo["AWS::Partition"], e.pseudo["AWS::Region"], e.pseudo["AWS::AccountId"], name)}
-	for _, id := range sortedKeys(member(e.document, "Resources")) {
-		if e.resource(id)["Type"] != tableType {
-			continue
-		}
-		var err error
-		if t.Properties, err = e.properties(id); err != nil {
-			return Table{}, err
-		}
-		t.Properties["TableName"] = name
-	}
-	return t, nil
-}
-
-func (e *evaluator) api() (API, error) {
-	var ids [3]string
-	for i, resourceType := range []string{
-		"AWS::ApiGateway::RestApi", "AWS::ApiGateway::Deployment", "AWS::ApiGateway::Stage",
-	} {
-		var err error
-		if ids[i], err = e.only(resourceType); err != nil {
-			return API{}, err
-		}
-	}
-	var refs [3]string
-	for i, id := range ids {
-		ref, err := e.ref("Resources."+id, id)
-		if err != nil {
-			return API{}, err
-		}
-		refs[i] = fmt.Sprint(ref)
-	}
-	restAPI, stage := e.reader(ids[0]), e.reader(ids[2])
-	variables := stage.mapping("Variables")
-	a := API{
-		ID:             refs[0],
-		Name:           restAPI.text("Name"),
-		DeploymentID:   refs[1],
-		Stage:          refs[2],
-		StageVariables: variables.strings(),
-		Tracing:        stage.text("TracingEnabled") == "true",
-	}
-	accessLog := stage.mapping("AccessLogSetting")
-	a.AccessLogFormat = accessLog.text("Format")
-	sampling, err := e.sampling()
-	if err != nil {
-		return API{}, err
-	}
-	a.Sampling = sampling
-	body, err := encodeJSON(restAPI.value["Body"])
-	a.Body = body
-	for i, setting := range stage.list("MethodSettings") {
-		settings, _ := setting.(object) // nil is rejected below
-		s := &reader{path: fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), value: settings}
-		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
-			s.failf("ResourcePath", "settings of single methods are not supported, only those of all: * and /*")
-		}
-		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
-		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
-		err = cmp.Or(err, s.err)
-	}
-	return a, cmp.Or(restAPI.err, stage.err, variables.err, accessLog.err, err)
-}
-
-// sampling returns the sampling rule of the template, even if the conditions exclude it, or X-Ray's default rule if the
-// template has none.
-func (e *evaluator) sampling() (Sampling, error) {
-	s := Sampling{ReservoirSize: 1, FixedRate: 0.05}
-	for _, id := range sortedKeys(member(e.document, "Resources")) {
-		if e.resource(id)["Type"] != samplingRuleType {
-			continue
-		}
-		rule := e.reader(id).mapping("SamplingRule")
-		s.ReservoirSize = int(rule.number("ReservoirSize", 0))
-		s.FixedRate = rule.number("FixedRate", 0)
-		return s, rule.err
-	}
-	return s, nil
 }

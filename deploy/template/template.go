@@ -9,11 +9,15 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // The input files.
@@ -28,7 +32,7 @@ type object = map[string]any
 // Template has the parsed template.yaml and openapi.yaml. It is safe for concurrent use.
 type Template struct {
 	document   object // template.yaml, with intrinsic functions in their long form
-	parameters map[string]parameter
+	parameters cfn.Parameters
 	openAPI    *openAPI
 }
 
@@ -46,7 +50,7 @@ func Load(files fs.FS) (*Template, error) {
 			return nil, fmt.Errorf("load %s: the section %s is not supported", templateFile, section)
 		}
 	}
-	parameters, err := parseParameters(member(document, "Parameters"))
+	parameters, err := cfn.ParseParameters(cfn.Mapping(document, "Parameters"))
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
@@ -66,24 +70,20 @@ func load(files fs.FS, name string, intrinsics bool) (object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", name, err)
 	}
-	value, err := parseYAML(data, intrinsics)
+	document, err := cfn.ParseYAML(data, intrinsics)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", name, err)
-	}
-	document, ok := value.(object)
-	if !ok {
-		return nil, fmt.Errorf("load %s: want a mapping", name)
 	}
 	return document, nil
 }
 
 // Parameters returns the names of the template's parameters that a stage may set, sorted.
-func (t *Template) Parameters() []string { return sortedKeys(t.parameters) }
+func (t *Template) Parameters() []string { return slices.Sorted(maps.Keys(t.parameters)) }
 
 // CheckParameters returns an error that joins all faults in the values of parameters. place returns the position of the
 // value of a parameter, such as file:line:column, or "" if it is unknown. The message of a fault begins with it.
 func (t *Template) CheckParameters(given map[string]string, place func(parameter string) string) error {
-	values, faults := parameterValues(t.parameters, given)
+	values, faults := t.parameters.Values(given)
 	if len(faults) == 0 {
 		faults = checkTogether(values)
 	}
@@ -101,6 +101,55 @@ func (t *Template) Functions() ([]Function, error) {
 		return nil, err
 	}
 	return resources.Functions(), nil
+}
+
+// joinFaults joins the faults. place returns the position of the value of a parameter, such as file:line:column, or
+// "" if it is unknown.
+func joinFaults(faults []cfn.ParameterError, place func(parameter string) string) error {
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		label := "parameter"
+		if p := place(f.Parameter); p != "" {
+			label = p + ":"
+		}
+		errs[i] = fmt.Errorf("%s %s: %w", label, f.Parameter, f.Err)
+	}
+	return errors.Join(errs...)
+}
+
+// nowhere is the place function for values that come from no file.
+func nowhere(string) string { return "" }
+
+// checkTogether returns the faults that the declarations of the parameters cannot express: values that contradict each
+// other, and fractions in place of whole numbers.
+func checkTogether(values map[string]string) []cfn.ParameterError {
+	const monitoring, preference, email = "Monitoring", "DeploymentPreference", "AlarmEmail"
+	var faults []cfn.ParameterError
+	refuse := func(parameter, format string, args ...any) {
+		faults = append(faults, cfn.ParameterError{Parameter: parameter, Err: fmt.Errorf(format, args...)})
+	}
+	for _, name := range []string{"MemorySize", "ReservedConcurrency", "ThrottlingBurstLimit", "TracingReservoir"} {
+		if strings.Contains(values[name], ".") {
+			refuse(name, "want a whole number, got %s", values[name])
+		}
+	}
+	switch authorization, pool := values[authorizationParameter], values[userPoolParameter]; {
+	case authorization == AuthorizationCognito && pool == "":
+		refuse(userPoolParameter, "%s=%s needs the ARN of the user pool whose tokens the API accepts",
+			authorizationParameter, authorization)
+	case authorization != AuthorizationCognito && pool != "":
+		refuse(userPoolParameter, "%s=%s uses no user pool: omit the parameter, or use %s",
+			authorizationParameter, authorization, AuthorizationCognito)
+	}
+	if values[monitoring] == "false" {
+		if p := values[preference]; p != "" && p != "AllAtOnce" {
+			refuse(preference, "%s rolls back if an alarm goes off, and with %s=false there is no alarm", p, monitoring)
+		}
+		if values[email] != "" {
+			refuse(email, "with %s=false there is no alarm to notify about", monitoring)
+		}
+	}
+	return faults
 }
 
 // Options configure [Template.Render].
@@ -125,7 +174,7 @@ func (t *Template) Render(options Options) (*Rendered, error) {
 }
 
 func (t *Template) render(options Options) (*Rendered, error) {
-	document := clone(t.document).(object) // clone keeps the type
+	document := cfn.Clone(t.document)
 	if options.Code != nil {
 		if err := setPackages(document, options.Code); err != nil {
 			return nil, err
@@ -151,27 +200,20 @@ func (t *Template) render(options Options) (*Rendered, error) {
 // complete adds the parts that follow from the contract of the API.
 func (r *Rendered) complete(contract *openAPI) error {
 	e := r.symbolic()
-	api, err := e.only("AWS::ApiGateway::RestApi")
+	api, deployment := onlyOne(e, restAPIType), onlyOne(e, deploymentType)
+	functions, err := checkFunctions(e, contract.routes)
 	if err != nil {
 		return err
 	}
-	deployment, err := e.only("AWS::ApiGateway::Deployment")
-	if err != nil {
-		return err
-	}
-	functions, err := e.checkFunctions(contract.routes)
-	if err != nil {
-		return err
-	}
-	aliases, err := e.nameVersions(functions)
-	if err != nil {
+	aliases := nameVersions(e, functions)
+	if err := e.Err(); err != nil {
 		return err
 	}
 	authorization, err := r.pinAuthorization()
 	if err != nil {
 		return err
 	}
-	properties := e.written(api)
+	properties := section(e.Resource(api), "Properties")
 	if _, ok := properties["Body"]; ok {
 		return fmt.Errorf("%s: Resources.%s.Properties.Body: omit it, it is rendered from %s",
 			templateFile, api, openAPIFile)
@@ -180,94 +222,54 @@ func (r *Rendered) complete(contract *openAPI) error {
 	if err != nil {
 		return err
 	}
-	if err := e.permit(contract.routes, aliases, api); err != nil {
+	if err := permit(e, contract.routes, aliases, api); err != nil {
 		return err
 	}
-	digest, err := e.digest("Resources."+api+".Properties.Body", body)
-	if err != nil {
-		return err
-	}
-	e.rename(deployment, deployment+digest)
-	documentation := contract.documentation(member(body, "paths"), authorization)
-	if err := e.nameDocumentation(api, contract.version(), documentation); err != nil {
+	rename(e, deployment, deployment+digest(e, "Resources."+api+".Properties.Body", body))
+	documentation := contract.documentation(cfn.Mapping(body, "paths"), authorization)
+	if err := nameDocumentation(e, api, contract.version(), documentation); err != nil {
 		return err
 	}
 	body[documentationKey] = documentation
 	properties["Body"] = body // last, because renaming would search it: it is long and has no renamed reference
-	return nil
-}
-
-// member returns the mapping at a key, or nil, which can be read as an empty mapping.
-func member(o object, key string) object {
-	m, _ := o[key].(object) // nil if absent
-	return m
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
-	slices.Sort(keys)
-	return keys
-}
-
-func clone(value any) any {
-	switch v := value.(type) {
-	case object:
-		c := make(object, len(v))
-		for key, e := range v {
-			c[key] = clone(e)
-		}
-		return c
-	case []any:
-		c := make([]any, len(v))
-		for i, e := range v {
-			c[i] = clone(e)
-		}
-		return c
-	default:
-		return value
-	}
+	return e.Err()
 }
 
 // refuseNull returns an error with the path of a null. CloudFormation rejects templates with null without a path.
 func refuseNull(path string, value any) error {
-	switch v := value.(type) {
-	case nil:
-		return fmt.Errorf("%s: CloudFormation allows no null", path)
-	case object:
-		for _, key := range sortedKeys(v) {
-			if holdsNull(v[key]) {
-				return refuseNull(join(path, key), v[key])
-			}
-		}
-	case []any:
-		for i, e := range v {
-			if holdsNull(e) {
-				return refuseNull(join(path, strconv.Itoa(i)), e)
-			}
-		}
+	if below, found := findNull(value); found {
+		return fmt.Errorf("%s: CloudFormation allows no null", strings.TrimPrefix(path+below, "."))
 	}
 	return nil
 }
 
-func holdsNull(value any) bool {
+// findNull returns the path of a null in a value, such as .Resources.Table.
+func findNull(value any) (path string, found bool) {
 	switch v := value.(type) {
 	case nil:
-		return true
+		return "", true
 	case object:
-		for _, e := range v {
-			if holdsNull(e) {
-				return true
+		for key, element := range v {
+			if path, found = findNull(element); found {
+				return "." + key + path, true
 			}
 		}
 	case []any:
-		return slices.ContainsFunc(v, holdsNull)
+		for i, element := range v {
+			if path, found = findNull(element); found {
+				return "." + strconv.Itoa(i) + path, true
+			}
+		}
 	}
-	return false
+	return "", false
 }
 
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
+// The following short names are for the files that read the API document.
+
+func member(o object, key string) object { return cfn.Mapping(o, key) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func clone(value any) any { return cfn.Clone(value) }
+
+func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }

@@ -1,9 +1,15 @@
 package template
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // bucketParameter is the parameter with the name of the bucket of packages. The bucket is a parameter so that the
@@ -17,27 +23,22 @@ func packaged(key string) object {
 
 // setPackages replaces the source folders of all functions with their packages.
 func setPackages(document object, code map[string]string) error {
-	resources := member(document, "Resources")
-	for _, id := range sortedKeys(resources) {
-		resource := member(resources, id)
-		if resource["Type"] != functionType {
+	resources := cfn.Mapping(document, "Resources")
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		if cfn.At(resources, id, "Type") != functionType {
 			continue
 		}
 		if code[id] == "" {
 			return fmt.Errorf("the function %s has no package", id)
 		}
-		member(resource, "Properties")["Code"] = packaged(code[id])
+		cfn.Mapping(resources, id, "Properties")["Code"] = packaged(code[id])
 	}
-	for _, id := range sortedKeys(code) {
-		if member(resources, id)["Type"] != functionType {
+	for _, id := range slices.Sorted(maps.Keys(code)) {
+		if cfn.At(resources, id, "Type") != functionType {
 			return fmt.Errorf("the package %s is for %s, which is not a function of %s", code[id], id, templateFile)
 		}
 	}
-	parameters := member(document, "Parameters")
-	if parameters == nil {
-		parameters = object{}
-		document["Parameters"] = parameters
-	}
+	parameters := section(document, "Parameters")
 	if _, ok := parameters[bucketParameter]; ok {
 		return fmt.Errorf("%s: Parameters.%s: omit it, it is rendered", templateFile, bucketParameter)
 	}
@@ -47,18 +48,16 @@ func setPackages(document object, code map[string]string) error {
 		"Description":    "The bucket of the functions' packages.",
 	}
 	// The ignored checks apply only to templates with source folders and YAML aliases.
-	delete(member(document, "Metadata"), "cfn-lint")
+	delete(cfn.Mapping(document, "Metadata"), "cfn-lint")
 	return nil
 }
 
 // Code returns the S3 keys of the functions' packages by logical id. It is empty if the functions are not packaged.
 func (r *Rendered) Code() map[string]string {
 	keys := map[string]string{}
-	resources := member(r.document, "Resources")
-	for id := range resources {
-		resource := member(resources, id)
-		key, ok := member(member(resource, "Properties"), "Code")["S3Key"].(string)
-		if ok && resource["Type"] == functionType {
+	for id, resource := range cfn.Mapping(r.document, "Resources") {
+		key, ok := cfn.At(resource, "Properties", "Code", "S3Key").(string)
+		if ok && cfn.At(resource, "Type") == functionType {
 			keys[id] = key
 		}
 	}
@@ -76,79 +75,78 @@ func (r *Rendered) SetCode(logicalID, key string) error {
 }
 
 func (r *Rendered) setCode(function, key string) error {
-	e := r.symbolic()
-	resource := e.resource(function)
 	if packages := r.Code(); packages[function] == "" {
-		return fmt.Errorf("no such function with a package: choose from %s", strings.Join(sortedKeys(packages), ", "))
+		return fmt.Errorf("no such function with a package: choose from %s",
+			strings.Join(slices.Sorted(maps.Keys(packages)), ", "))
 	}
-	version, err := e.referring(versionType, function)
-	if err != nil {
+	e := r.symbolic()
+	version := referring(e, versionType, function)
+	if err := e.Err(); err != nil {
 		return err
 	}
 	if len(version) <= digestLength {
 		return fmt.Errorf("%s: Resources.%s: its id has no digest", templateFile, version)
 	}
-	member(resource, "Properties")["Code"] = packaged(key)
-	return e.nameVersion(function, version, version[:len(version)-digestLength])
+	section(e.Resource(function), "Properties")["Code"] = packaged(key)
+	nameVersion(e, function, version, version[:len(version)-digestLength])
+	return e.Err()
 }
 
-// referring returns the only resource of a type whose FunctionName refers to the function.
-func (e *evaluator) referring(resourceType, function string) (string, error) {
-	ids, err := e.all(resourceType)
-	if err != nil {
-		return "", err
-	}
-	var found []string
-	for _, id := range ids {
-		if name := member(member(e.resource(id), "Properties"), "FunctionName"); len(name) == 1 && name["Ref"] == function {
-			found = append(found, id)
-		}
-	}
+// referring returns the only resource of a type whose FunctionName refers to the function, or "" after a fault.
+func referring(e *cfn.Evaluator, resourceType, function string) string {
+	found := slices.DeleteFunc(e.All(resourceType), func(id string) bool {
+		name := cfn.Mapping(e.Resource(id), "Properties", "FunctionName")
+		return len(name) != 1 || name["Ref"] != function
+	})
 	if len(found) != 1 {
-		return "", fmt.Errorf("%s: Resources.%s: want one %s whose FunctionName refers to it, got %d",
-			templateFile, function, resourceType, len(found))
+		e.Failf(templateFile+": Resources."+function, "want one %s whose FunctionName refers to it, got %d",
+			resourceType, len(found))
+		return ""
 	}
-	return found[0], nil
+	return found[0]
 }
 
 // nameVersions renames the version of each function, and returns the ids of the aliases by those of the functions.
-func (e *evaluator) nameVersions(functions []string) (map[string]string, error) {
+func nameVersions(e *cfn.Evaluator, functions []string) map[string]string {
 	aliases := map[string]string{}
 	for _, f := range functions {
-		version, err := e.referring(versionType, f)
-		if err != nil {
-			return nil, err
-		}
-		if err := e.nameVersion(f, version, version); err != nil {
-			return nil, err
-		}
-		if aliases[f], err = e.referring(aliasType, f); err != nil {
-			return nil, err
-		}
+		version := referring(e, versionType, f)
+		nameVersion(e, f, version, version)
+		aliases[f] = referring(e, aliasType, f)
 	}
-	return aliases, nil
+	return aliases
 }
 
 // nameVersion renames the version of a function to base and a digest of everything that requires a new version.
 // Versions are immutable, and Lambda publishes none if nothing has changed since the last.
-func (e *evaluator) nameVersion(function, version, base string) error {
+func nameVersion(e *cfn.Evaluator, function, version, base string) {
 	content := object{}
-	for name, value := range member(e.resource(function), "Properties") {
+	for name, value := range cfn.Mapping(e.Resource(function), "Properties") {
 		switch name {
 		case "Description", "ReservedConcurrentExecutions", "RecursiveLoop", "Tags": // not part of a version
 		case "Code": // only the name of the package, which is a digest of its content, not its folder
-			if code, ok := value.(object); ok {
-				key, _ := code["S3Key"].(string) // always a string, see packaged
-				content[name] = path.Base(key)
+			if key := cfn.At(value, "S3Key"); key != nil {
+				content[name] = path.Base(cfn.Text(key))
 			}
 		default:
 			content[name] = value
 		}
 	}
-	digest, err := e.digest("Resources."+function+".Properties", content)
-	if err != nil {
-		return err
+	rename(e, version, base+digest(e, "Resources."+function+".Properties", content))
+}
+
+// digestLength is the number of characters of a digest.
+const digestLength = 10
+
+// digest returns a short hexadecimal digest of the evaluated value.
+func digest(e *cfn.Evaluator, place string, value any) string {
+	sum := sha256.Sum256(mustEncodeJSON(e.Value(place, value)))
+	return hex.EncodeToString(sum[:digestLength/2])
+}
+
+// rename changes the id of a resource and all references to it, unless there was a fault.
+func rename(e *cfn.Evaluator, from, to string) {
+	if e.Err() == nil {
+		cfn.Rename(e.Document, from, to)
 	}
-	e.rename(version, base+digest)
-	return nil
 }

@@ -1,17 +1,20 @@
-package template
+package cfn
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// parseYAML parses one YAML document into object, []any, string, bool, int64, float64 and nil. With intrinsics, it
-// converts the short forms of CloudFormation's intrinsic functions (!Ref) to the long ones ({"Ref": …}).
-func parseYAML(data []byte, intrinsics bool) (any, error) {
+// ParseYAML parses one YAML document. With intrinsics, it converts the short forms of intrinsic functions (!Ref) to the
+// long ones ({"Ref": …}).
+func ParseYAML(data []byte, intrinsics bool) (Object, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, fmt.Errorf("read YAML: %w", err)
@@ -19,7 +22,15 @@ func parseYAML(data []byte, intrinsics bool) (any, error) {
 	if len(document.Content) != 1 {
 		return nil, errors.New("read YAML: no document")
 	}
-	return parser{intrinsics}.value(document.Content[0])
+	value, err := parser{intrinsics}.value(document.Content[0])
+	if err != nil {
+		return nil, err
+	}
+	o, ok := value.(Object)
+	if !ok {
+		return nil, errors.New("want a mapping")
+	}
+	return o, nil
 }
 
 type parser struct{ intrinsics bool }
@@ -48,8 +59,8 @@ func (p parser) value(node *yaml.Node) (any, error) {
 }
 
 func (p parser) mapping(node *yaml.Node) (any, error) {
-	m := object{}
-	var merged object
+	m := Object{}
+	var merged Object
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if key.Kind != yaml.ScalarNode {
@@ -61,7 +72,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 				return nil, err
 			}
 			var ok bool
-			if merged, ok = value.(object); !ok {
+			if merged, ok = value.(Object); !ok {
 				return nil, at(key, "want one mapping to merge")
 			}
 			continue
@@ -129,7 +140,7 @@ func (p parser) intrinsic(node *yaml.Node) (any, error) {
 	}
 	switch name {
 	case "Ref", "Condition":
-		return object{name: argument}, nil
+		return Object{name: argument}, nil
 	case "GetAtt":
 		if text, ok := argument.(string); ok {
 			resource, attribute, found := strings.Cut(text, ".")
@@ -138,10 +149,10 @@ func (p parser) intrinsic(node *yaml.Node) (any, error) {
 			}
 			argument = []any{resource, attribute}
 		}
-		return object{"Fn::GetAtt": argument}, nil
+		return Object{"Fn::GetAtt": argument}, nil
 	case "Sub", "If", "Equals", "Not", "And", "Or", "Join", "Select", "Split", "FindInMap", "Base64", "Cidr", "GetAZs",
 		"ImportValue":
-		return object{"Fn::" + name: argument}, nil
+		return Object{"Fn::" + name: argument}, nil
 	default:
 		return nil, at(node, "the tag !%s is not an intrinsic function", name)
 	}
@@ -149,4 +160,54 @@ func (p parser) intrinsic(node *yaml.Node) (any, error) {
 
 func at(node *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d, column %d: %s", node.Line, node.Column, fmt.Sprintf(format, args...))
+}
+
+// ParseJSON parses JSON into the types of [Object].
+func ParseJSON(data []byte) (Object, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, fmt.Errorf("read JSON: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("read JSON: unexpected data after the document")
+	}
+	value, err := numbers(value)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := value.(Object)
+	if !ok {
+		return nil, errors.New("want a JSON object")
+	}
+	return o, nil
+}
+
+// numbers converts the numbers of a document to int64 if possible, otherwise to float64.
+func numbers(value any) (_ any, err error) {
+	switch v := value.(type) {
+	case Object:
+		for key, element := range v {
+			if v[key], err = numbers(element); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, element := range v {
+			if v[i], err = numbers(element); err != nil {
+				return nil, err
+			}
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n, nil
+		}
+		n, err := v.Float64()
+		if err != nil {
+			return nil, fmt.Errorf("read JSON: %w", err)
+		}
+		return n, nil
+	}
+	return value, nil
 }
