@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -37,10 +39,10 @@ func assumeRole(s *stack, report report) {
 			report(path, "want a role that one service uses, got %d services", len(users))
 			continue
 		}
-		for _, statement := range list(at(role.properties, "AssumeRolePolicyDocument", "Statement")) {
-			principal := mapping(at(statement, "Principal"))
+		for _, statement := range list(cfn.At(role.properties, "AssumeRolePolicyDocument", "Statement")) {
+			principal := cfn.Mapping(statement, "Principal")
 			assumed := list(principal["Service"])
-			actions := list(at(statement, "Action"))
+			actions := list(cfn.At(statement, "Action"))
 			if len(principal) != 1 || len(assumed) != 1 || assumed[0] != users[0] ||
 				len(actions) != 1 || actions[0] != "sts:AssumeRole" {
 				report(path, "the service that uses it is %s: allow sts:AssumeRole for this service only", users[0])
@@ -81,13 +83,12 @@ func (st statement) allows() bool { return st.content["Effect"] == "Allow" }
 // findStatements returns the statements of all policies in all resources.
 func (s *stack) findStatements() []statement {
 	var found []statement
-	for _, id := range sortedKeys(s.resources) {
-		r := s.resources[id]
-		walk(r.path(), r.properties, func(path string, o object) {
+	for _, r := range s.resources {
+		cfn.Walk(r.path(), r.properties, func(path string, o object) {
 			for i, content := range list(o["Statement"]) {
-				if mapping(content)["Effect"] != nil {
+				if cfn.Mapping(content)["Effect"] != nil {
 					found = append(found, statement{
-						path: path + ".Statement." + strconv.Itoa(i), in: r, content: mapping(content),
+						path: path + ".Statement." + strconv.Itoa(i), in: r, content: cfn.Mapping(content),
 						trust: strings.HasSuffix(path, ".AssumeRolePolicyDocument"),
 					})
 				}
@@ -106,14 +107,14 @@ func wildcardAction(s *stack, report report) {
 			report(st.path+".NotAction", "it allows all other actions: list the required actions")
 		}
 		for _, action := range list(st.content["Action"]) {
-			if strings.Contains(text(action), "*") && !isDocumentedKeyStatement(st, text(action)) {
+			if strings.Contains(cfn.Text(action), "*") && !isDocumentedKeyStatement(st, cfn.Text(action)) {
 				report(st.path+".Action", "%v allows more than necessary: list the required actions", action)
 			}
 		}
 	}
 	for _, role := range s.all(roleType) {
 		for _, arn := range list(role.properties["ManagedPolicyArns"]) {
-			name := strings.TrimPrefix(text(arn), "arn:${AWS::Partition}:iam::aws:policy/service-role/")
+			name := strings.TrimPrefix(cfn.Text(arn), "arn:${AWS::Partition}:iam::aws:policy/service-role/")
 			if !slices.Contains(managedPolicies(), name) {
 				report(role.path("ManagedPolicyArns"), "AWS can change %v: list the required actions in a policy of the role", arn)
 			}
@@ -130,7 +131,7 @@ func managedPolicies() []string {
 // account ("Default key policy"), and the one for a service ("Managing Amazon SNS encryption keys and costs").
 func isDocumentedKeyStatement(st statement, action string) bool {
 	return st.in.kind == keyType && (action == "kms:GenerateDataKey*" ||
-		action == "kms:*" && at(st.content, "Principal", "AWS") == "arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
+		action == "kms:*" && cfn.At(st.content, "Principal", "AWS") == "arn:${AWS::Partition}:iam::${AWS::AccountId}:root")
 }
 
 // withoutResource returns the actions that do not support resource-level permissions, or that list all resources
@@ -152,10 +153,10 @@ func wildcardResource(s *stack, report report) {
 			report(st.path+".NotResource", "it allows all other resources: list the required resources")
 		}
 		limitable := slices.DeleteFunc(slices.Clone(list(st.content["Action"])), func(action any) bool {
-			return slices.Contains(withoutResource(), text(action))
+			return slices.Contains(withoutResource(), cfn.Text(action))
 		})
 		for _, r := range list(st.content["Resource"]) {
-			if strings.Contains(text(r), "*") && len(limitable) > 0 {
+			if strings.Contains(cfn.Text(r), "*") && len(limitable) > 0 {
 				report(st.path+".Resource", "%v is more than necessary for %v: list the required resources", r, limitable)
 			}
 		}
@@ -169,7 +170,7 @@ func principal(s *stack, report report) {
 			report(st.path+".NotPrincipal", "it allows all other principals: list the allowed principals")
 		}
 		open := st.content["Principal"] == "*"
-		for _, names := range mapping(st.content["Principal"]) {
+		for _, names := range cfn.Mapping(st.content["Principal"]) {
 			open = open || slices.Contains(list(names), any("*"))
 		}
 		if open && st.allows() {
@@ -198,9 +199,9 @@ func roleScope(s *stack, report report) {
 			continue
 		}
 		for _, action := range list(st.content["Action"]) {
-			service, _, _ := strings.Cut(text(action), ":")
+			service, _, _ := strings.Cut(cfn.Text(action), ":")
 			for _, r := range list(st.content["Resource"]) {
-				if !strings.Contains(text(r), "*") && !s.within(service, text(r), f) { // otherwise wildcard-resource
+				if !strings.Contains(cfn.Text(r), "*") && !s.within(service, cfn.Text(r), f) { // otherwise wildcard-resource
 					report(st.path+".Resource",
 						"%s may access %v by %v: allow only the table, its log group, X-Ray and the key",
 						f.id, r, action)

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -15,8 +17,7 @@ const (
 // and that versions are retained for a rollback, except those of a failed deployment, which Lambda would not publish
 // again.
 func retention(s *stack, report report) {
-	for _, id := range sortedKeys(s.resources) {
-		r := s.resources[id]
+	for id, r := range s.resources {
 		for _, key := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
 			policy := r.attributes[key]
 			switch r.kind {
@@ -49,7 +50,7 @@ func table(s *stack, report report) {
 			{"SSESpecification", "SSEEnabled"},
 			{"DeletionProtectionEnabled"},
 		} {
-			if text(at(t.properties, keys...)) != "true" {
+			if cfn.Text(t.properties, keys...) != "true" {
 				report(t.path(keys...), "set it to true")
 			}
 		}
@@ -69,7 +70,7 @@ func kmsKey(s *stack, report report) {
 		functionType: {"KmsKeyArn"},
 	} {
 		for _, r := range s.all(kind) {
-			if got := text(at(r.properties, keys...)); got != want {
+			if got := cfn.Text(r.properties, keys...); got != want {
 				report(r.path(keys...), "got %q, want the parameter %s, %q",
 					got, kmsKeyParameter, want)
 			}
@@ -79,7 +80,7 @@ func kmsKey(s *stack, report report) {
 		return
 	}
 	for _, t := range s.all(tableType) {
-		if at(t.properties, "SSESpecification", "SSEType") != "KMS" {
+		if cfn.At(t.properties, "SSESpecification", "SSEType") != "KMS" {
 			report(t.path("SSESpecification", "SSEType"), "DynamoDB uses a key only with the type KMS: set it")
 		}
 	}
@@ -114,17 +115,17 @@ var (
 // function's configuration can read them.
 func secret(s *stack, report report) {
 	suspicious := func(name string, value any) bool {
-		return secretName.MatchString(name) || secretValue.MatchString(text(value)) || s.hidden(text(value))
+		return secretName.MatchString(name) || secretValue.MatchString(cfn.Text(value)) || s.hidden(cfn.Text(value))
 	}
-	for _, id := range sortedKeys(s.outputs) {
-		if suspicious(id, at(s.outputs[id], "Value")) {
+	for id, output := range s.outputs {
+		if suspicious(id, cfn.At(output, "Value")) {
 			report("Outputs."+id, "it looks like a secret, and everyone who may read the stack can read it: output its id")
 		}
 	}
 	for _, f := range s.all(functionType) {
-		variables := mapping(at(f.properties, "Environment", "Variables"))
-		for _, name := range sortedKeys(variables) {
-			if suspicious(name, variables[name]) {
+		variables := cfn.Mapping(f.properties, "Environment", "Variables")
+		for name, value := range variables {
+			if suspicious(name, value) {
 				report(f.path("Environment", "Variables", name),
 					"it looks like a secret, and the function's configuration shows it: let the function read it from its store")
 			}
@@ -139,8 +140,11 @@ func secret(s *stack, report report) {
 
 // hidden reports whether a value contains the value of a NoEcho parameter.
 func (s *stack) hidden(value string) bool {
-	return slices.ContainsFunc(sortedKeys(mapping(s.document["Parameters"])), func(name string) bool {
-		return text(at(s.document, "Parameters", name, "NoEcho")) == "true" && s.parameters[name] != "" &&
-			strings.Contains(value, s.parameters[name])
-	})
+	for name, hidden := range s.parameters {
+		noEcho := cfn.Text(s.document, "Parameters", name, "NoEcho")
+		if noEcho == "true" && hidden != "" && strings.Contains(value, hidden) {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -22,7 +24,7 @@ func (s *stack) function(value any) (resource, bool) {
 
 func functionTracing(s *stack, report report) {
 	for _, f := range s.all(functionType) {
-		if at(f.properties, "TracingConfig", "Mode") != "Active" {
+		if cfn.At(f.properties, "TracingConfig", "Mode") != "Active" {
 			report(f.path("TracingConfig", "Mode"), "its invocations are not traced: set it to Active")
 		}
 	}
@@ -30,7 +32,7 @@ func functionTracing(s *stack, report report) {
 
 // logGroup returns the log group of a function.
 func (s *stack) logGroup(function resource) (resource, bool) {
-	return s.referred(at(function.properties, "LoggingConfig", "LogGroup"), logGroupType)
+	return s.referred(cfn.At(function.properties, "LoggingConfig", "LogGroup"), logGroupType)
 }
 
 // functionLog checks that each function has its own log group. A log group that Lambda creates has no retention.
@@ -47,7 +49,7 @@ func functionLog(s *stack, report report) {
 		default:
 			owners[group.id] = f.id
 		}
-		if at(f.properties, "LoggingConfig", "LogFormat") != "JSON" {
+		if cfn.At(f.properties, "LoggingConfig", "LogFormat") != "JSON" {
 			report(path, "queries need JSON: set LogFormat to JSON")
 		}
 	}
@@ -87,7 +89,7 @@ func functionAlias(s *stack, report report) {
 		version, ok := s.referred(alias.properties["FunctionVersion"], versionType, "Version")
 		if !ok || !slices.ContainsFunc(s.versions(function), func(v resource) bool { return v.id == version.id }) {
 			report(alias.path("FunctionVersion"), "got %q, want the attribute Version of the version of %s",
-				text(alias.properties["FunctionVersion"]), function.id)
+				cfn.Text(alias.properties["FunctionVersion"]), function.id)
 		}
 	}
 	for _, f := range s.all(functionType) {
@@ -105,20 +107,20 @@ func gradualRelease(s *stack, report report) {
 	}
 	for _, alias := range s.all(aliasType) {
 		path := "Resources." + alias.id + ".UpdatePolicy.CodeDeployLambdaAliasUpdate"
-		update := at(alias.attributes, "UpdatePolicy", "CodeDeployLambdaAliasUpdate")
-		group, ok := s.referred(at(update, "DeploymentGroupName"), groupType)
-		_, hasApplication := s.referred(at(update, "ApplicationName"), "AWS::CodeDeploy::Application")
+		update := cfn.At(alias.attributes, "UpdatePolicy", "CodeDeployLambdaAliasUpdate")
+		group, ok := s.referred(cfn.At(update, "DeploymentGroupName"), groupType)
+		_, hasApplication := s.referred(cfn.At(update, "ApplicationName"), "AWS::CodeDeploy::Application")
 		if !ok || !hasApplication {
 			report(path, "traffic would shift all at once: set an application and a deployment group of this template")
 			continue
 		}
-		events := list(at(group.properties, "AutoRollbackConfiguration", "Events"))
-		if text(at(group.properties, "AutoRollbackConfiguration", "Enabled")) != "true" ||
+		events := list(cfn.At(group.properties, "AutoRollbackConfiguration", "Events"))
+		if cfn.Text(group.properties, "AutoRollbackConfiguration", "Enabled") != "true" ||
 			!slices.Contains(events, any("DEPLOYMENT_STOP_ON_ALARM")) || !slices.Contains(events, any("DEPLOYMENT_FAILURE")) {
 			report(group.path("AutoRollbackConfiguration"), "enable it for DEPLOYMENT_FAILURE and DEPLOYMENT_STOP_ON_ALARM")
 		}
 		function, _ := s.function(alias.properties["FunctionName"]) // function-alias
-		if text(at(group.properties, "AlarmConfiguration", "Enabled")) != "true" || !s.watches(group, function) {
+		if cfn.Text(group.properties, "AlarmConfiguration", "Enabled") != "true" || !s.watches(group, function) {
 			report(group.path("AlarmConfiguration"), "no alarm stops a bad release: enable it and add an alarm of %s",
 				function.id)
 		}
@@ -127,9 +129,9 @@ func gradualRelease(s *stack, report report) {
 
 // watches reports whether a deployment group has an alarm on a metric of a function.
 func (s *stack) watches(group, function resource) bool {
-	for _, named := range list(at(group.properties, "AlarmConfiguration", "Alarms")) {
+	for _, named := range list(cfn.At(group.properties, "AlarmConfiguration", "Alarms")) {
 		for _, alarm := range s.all(alarmType) {
-			if name := text(at(named, "Name")); name != "${"+alarm.id+"}" && name != text(alarm.properties["AlarmName"]) {
+			if name := cfn.Text(named, "Name"); name != "${"+alarm.id+"}" && name != cfn.Text(alarm.properties["AlarmName"]) {
 				continue
 			}
 			for _, m := range metrics(alarm) {
@@ -212,7 +214,7 @@ var alarmTerm = regexp.MustCompile(`^ALARM\("([^"]+)"\)$`)
 func alarmComposite(s *stack, report report) {
 	var included []string // names, ARNs and references
 	for _, composite := range s.all("AWS::CloudWatch::CompositeAlarm") {
-		for term := range strings.SplitSeq(text(composite.properties["AlarmRule"]), " OR ") {
+		for term := range strings.SplitSeq(cfn.Text(composite.properties["AlarmRule"]), " OR ") {
 			if match := alarmTerm.FindStringSubmatch(term); match != nil {
 				included = append(included, match[1])
 			} else {
@@ -221,7 +223,7 @@ func alarmComposite(s *stack, report report) {
 		}
 	}
 	for _, a := range s.all(alarmType) {
-		names := []string{"${" + a.id + "}", "${" + a.id + ".Arn}", text(a.properties["AlarmName"])}
+		names := []string{"${" + a.id + "}", "${" + a.id + ".Arn}", cfn.Text(a.properties["AlarmName"])}
 		if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(included, name) }) {
 			report("Resources."+a.id, "it notifies nobody: add it to the AlarmRule of a composite alarm")
 		}

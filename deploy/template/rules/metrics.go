@@ -3,9 +3,12 @@ package rules
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // metric is a CloudWatch metric of an alarm or a dashboard.
@@ -20,19 +23,19 @@ type metric struct {
 func metrics(alarm resource) []metric {
 	var found []metric
 	add := func(path string, o any) {
-		if at(o, "MetricName") == nil {
+		if cfn.At(o, "MetricName") == nil {
 			return // an expression, or Metrics instead
 		}
-		m := metric{path: path, namespace: text(at(o, "Namespace")), name: text(at(o, "MetricName")),
+		m := metric{path: path, namespace: cfn.Text(o, "Namespace"), name: cfn.Text(o, "MetricName"),
 			dimensions: map[string]string{}}
-		for _, dimension := range list(at(o, "Dimensions")) {
-			m.dimensions[text(at(dimension, "Name"))] = text(at(dimension, "Value"))
+		for _, dimension := range list(cfn.At(o, "Dimensions")) {
+			m.dimensions[cfn.Text(dimension, "Name")] = cfn.Text(dimension, "Value")
 		}
 		found = append(found, m)
 	}
 	add(alarm.path(), alarm.properties)
 	for i, query := range list(alarm.properties["Metrics"]) {
-		add(alarm.path("Metrics", strconv.Itoa(i), "MetricStat", "Metric"), at(query, "MetricStat", "Metric"))
+		add(alarm.path("Metrics", strconv.Itoa(i), "MetricStat", "Metric"), cfn.At(query, "MetricStat", "Metric"))
 	}
 	return found
 }
@@ -79,7 +82,7 @@ func dimensionSets(namespace, name string) []string {
 
 // checkMetric checks that AWS publishes the metric with these dimensions for a resource of the template.
 func (s *stack) checkMetric(m metric, report report) {
-	sets, given := dimensionSets(m.namespace, m.name), strings.Join(sortedKeys(m.dimensions), " ")
+	sets, given := dimensionSets(m.namespace, m.name), strings.Join(slices.Sorted(maps.Keys(m.dimensions)), " ")
 	switch _, ok := s.subject(m); {
 	case sets == nil:
 		report(m.path, "AWS publishes no metric %s in %s", m.name, m.namespace)
@@ -105,22 +108,22 @@ func (s *stack) subject(m metric) (resource, bool) {
 			name, qualifier, _ := strings.Cut(strings.TrimPrefix(qualified, "${"+f.id+"}"), ":")
 			ok = name == "" && slices.ContainsFunc(s.all(aliasType), func(alias resource) bool {
 				of, isAlias := s.function(alias.properties["FunctionName"])
-				return isAlias && of.id == f.id && text(alias.properties["Name"]) == qualifier
+				return isAlias && of.id == f.id && cfn.Text(alias.properties["Name"]) == qualifier
 			})
 		}
 		return f, ok
 	case "AWS/ApiGateway":
 		for _, api := range s.all(restAPIType) {
-			if text(api.properties["Name"]) == m.dimensions["ApiName"] { // not the id
+			if cfn.Text(api.properties["Name"]) == m.dimensions["ApiName"] { // not the id
 				stage, given := m.dimensions["Stage"]
 				return api, !given || slices.ContainsFunc(s.all(stageType), func(r resource) bool {
-					return stage == "${"+r.id+"}" || stage == text(r.properties["StageName"])
+					return stage == "${"+r.id+"}" || stage == cfn.Text(r.properties["StageName"])
 				})
 			}
 		}
 	case "AWS/DynamoDB":
 		for _, table := range s.all(tableType) {
-			if name := m.dimensions["TableName"]; name == "${"+table.id+"}" || name == text(table.properties["TableName"]) {
+			if name := m.dimensions["TableName"]; name == "${"+table.id+"}" || name == cfn.Text(table.properties["TableName"]) {
 				return table, name != ""
 			}
 		}
@@ -133,13 +136,13 @@ func dashboardMetric(s *stack, report report) {
 	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
 		path := dashboard.path("DashboardBody")
 		var body object
-		if err := json.Unmarshal([]byte(text(dashboard.properties["DashboardBody"])), &body); err != nil {
+		if err := json.Unmarshal([]byte(cfn.Text(dashboard.properties["DashboardBody"])), &body); err != nil {
 			report(path, "want JSON: %v", err)
 			continue
 		}
 		for i, widget := range list(body["widgets"]) {
 			var above []string
-			for j, row := range list(at(widget, "properties", "metrics")) {
+			for j, row := range list(cfn.At(widget, "properties", "metrics")) {
 				words := expand(list(row), above)
 				if len(words) == 0 {
 					continue // an expression

@@ -5,18 +5,18 @@
 // and parameters replaced by their values. Other references become strings such as ${GetFunction.Arn}. To check a whole
 // template, call Check for each combination of [Variants].
 //
-// Package template also evaluates values, but for given pseudo parameters, and stops at the first error. Here
-// references remain visible, because most rules are about them, and evaluation continues after an error. A value that
+// References remain visible, because most rules are about them, and evaluation continues after an error. A value that
 // cannot be evaluated is a violation of the rule reference.
 package rules
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // Violation is a violation of a rule at a path of a template.
@@ -32,19 +32,19 @@ func (v Violation) String() string { return fmt.Sprintf("%s: %s (%s)", v.Path, v
 // Check returns the violations of a rendered template in JSON for the given parameters, sorted by path. Omitted
 // parameters have their defaults. It returns an error if document is not a template.
 func Check(document []byte, parameters map[string]string) ([]Violation, error) {
-	var decoded object
-	if err := json.Unmarshal(document, &decoded); err != nil {
+	decoded, err := cfn.ParseJSON(document)
+	if err != nil {
 		return nil, fmt.Errorf("check the template: %w", err)
 	}
 	return check(decoded, parameters)
 }
 
 func check(document object, parameters map[string]string) ([]Violation, error) {
-	if mapping(document["Resources"]) == nil {
+	if cfn.Mapping(document, "Resources") == nil {
 		return nil, errors.New("check the template: no Resources")
 	}
-	var violations []Violation
 	s := newStack(document, parameters)
+	var violations []Violation
 	for _, rule := range all() {
 		rule.check(s, func(path, format string, args ...any) {
 			violations = append(violations, Violation{Rule: rule.name, Path: path, Message: fmt.Sprintf(format, args...)})
