@@ -12,8 +12,8 @@
 //   - The function receives request header names in Go's canonical form (Content-Type, Etag, Dnt): net/http does not
 //     preserve the client's casing. Response header names keep the function's casing, except for Content-Type.
 //   - X-Forwarded-Port and X-Forwarded-Proto have the actual port and protocol, not 443 and https.
-//   - Function permissions, integration credentials and IAM policies are not checked: each configured credential may
-//     call every method, and ACCESS_DENIED does not occur.
+//   - Function permissions and IAM policies are not checked: each configured credential may call every method, and
+//     ACCESS_DENIED does not occur.
 //   - Credentials are long-term: X-Amz-Security-Token is rejected, and EXPIRED_TOKEN does not occur.
 //   - The time of a signature is read from X-Amz-Date, not from Date. Signatures do not cover Authorization, Expect,
 //     Transfer-Encoding, User-Agent and X-Amzn-Trace-Id, which the AWS SDKs do not sign either. Paths are not
@@ -102,8 +102,8 @@ type Config struct {
 	Body []byte
 	// Stage is the name of the stage, the first segment of every path: 1 to 128 of a-z A-Z 0-9 _ -.
 	Stage string
-	// AccountID, Region, APIID and DeploymentID are values for events and templates.
-	AccountID, Region, APIID, DeploymentID string
+	// AccountID, APIID and DeploymentID are values for events. Signatures must be for the Region.
+	AccountID, APIID, DeploymentID, Region string
 
 	// Credentials are the access keys accepted by methods with the authorization type AWS_IAM, by access key id.
 	Credentials map[string]Credential

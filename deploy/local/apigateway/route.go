@@ -95,9 +95,9 @@ func rank(part string) int {
 
 // match returns the resource for a path that is not URL-decoded, and its path parameters. The resource is nil if none
 // matches.
-func (r resources) match(path string) (*resource, map[string]string) {
+func (r *resources) match(path string) (*resource, map[string]string) {
 	parts := splitPath(path)
-	for _, candidate := range r {
+	for _, candidate := range *r {
 		if parameters, ok := candidate.match(parts); ok {
 			return candidate, parameters
 		}

@@ -70,10 +70,10 @@ func requireSignature(x *exchange) error {
 	// headers, so that the lists of signed headers may differ.
 	if queryErr != nil || s.signedHeaders != signed.signedHeaders ||
 		subtle.ConstantTimeCompare([]byte(s.value), []byte(signed.value)) != 1 {
-		return signatureError(fmt.Sprintf("The request signature we calculated does not match the signature you provided. "+
+		return signatureErrorf("The request signature we calculated does not match the signature you provided. "+
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\n"+
 			"The Canonical String for this request should have been\n'%s'\n\nThe String-to-Sign should have been\n'%s'\n",
-			signed.canonicalRequest, signed.stringToSign))
+			signed.canonicalRequest, signed.stringToSign)
 	}
 	if x.request.Header.Get("X-Amz-Security-Token") != "" || query.Get("X-Amz-Security-Token") != "" {
 		// The access key of an IAM user has no security token.
@@ -87,7 +87,7 @@ func requireSignature(x *exchange) error {
 func (x *exchange) parseSignature(query url.Values) (signature, error) {
 	for _, name := range []string{"Authorization", amzDate, "X-Amz-Security-Token"} {
 		if len(x.request.Header.Values(name)) > 1 { // only the first is verified, but all reach the function
-			return signature{}, incompleteSignatureError(fmt.Sprintf("The header '%s' must appear only once.", name))
+			return signature{}, incompleteSignatureErrorf("The header '%s' must appear only once.", name)
 		}
 	}
 	header := x.request.Header.Get("Authorization")
@@ -95,10 +95,10 @@ func (x *exchange) parseSignature(query url.Values) (signature, error) {
 	case header == "" && !inQuery:
 		return signature{}, newGatewayError(missingAuthenticationToken, "Missing Authentication Token")
 	case header != "" && inQuery:
-		return signature{}, signatureError(
+		return signature{}, signatureErrorf(
 			"Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
 	case inQuery && query.Has(amzDate) && x.request.Header.Get(amzDate) != "":
-		return signature{}, signatureError("Found 'X-Amz-Date' both as a query-string param and as HTTP header.")
+		return signature{}, signatureErrorf("Found 'X-Amz-Date' both as a query-string param and as HTTP header.")
 	case inQuery:
 		return parsePresigned(query)
 	}
@@ -113,13 +113,13 @@ func parseAuthorization(header, date string) (signature, error) {
 	for pair := range strings.FieldsFuncSeq(rest, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return signature{}, incompleteSignatureError(fmt.Sprintf(
+			return signature{}, incompleteSignatureErrorf(
 				"Invalid key=value pair (missing equal-sign) in Authorization header "+
-					"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed))
+					"(hashed with SHA-256 and encoded with Base64): '%s'.", hashed)
 		}
 		if _, repeated := fields[name]; repeated {
-			return signature{}, incompleteSignatureError(fmt.Sprintf("Authorization header requires '%s' parameter only once. "+
-				"(Hashed with SHA-256 and encoded with Base64) Authorization=%s", name, hashed))
+			return signature{}, incompleteSignatureErrorf("Authorization header requires '%s' parameter only once. "+
+				"(Hashed with SHA-256 and encoded with Base64) Authorization=%s", name, hashed)
 		}
 		fields[name] = value
 	}
@@ -133,8 +133,8 @@ func parseAuthorization(header, date string) (signature, error) {
 		missing.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
 	}
 	if missing.Len() > 0 {
-		return signature{}, incompleteSignatureError(
-			missing.String() + "(Hashed with SHA-256 and encoded with Base64) Authorization=" + hashed)
+		return signature{}, incompleteSignatureErrorf(
+			"%s(Hashed with SHA-256 and encoded with Base64) Authorization=%s", &missing, hashed)
 	}
 	return signature{
 		algorithm: algorithm, credential: fields["Credential"], signedHeaders: fields["SignedHeaders"],
@@ -143,24 +143,19 @@ func parseAuthorization(header, date string) (signature, error) {
 }
 
 func parsePresigned(query url.Values) (signature, error) {
+	required := []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate}
 	var missing strings.Builder
-	for _, name := range []string{
-		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate,
-	} {
+	for _, name := range required {
 		if query.Get(name) == "" {
 			fmt.Fprintf(&missing, "AWS query-string parameters must include '%s'. ", name)
 		}
 	}
 	if missing.Len() > 0 {
-		return signature{}, incompleteSignatureError(missing.String() + "Re-examine the query-string parameters.")
+		return signature{}, incompleteSignatureErrorf("%sRe-examine the query-string parameters.", &missing)
 	}
-	for _, name := range []string{
-		"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", amzDate, "X-Amz-Expires",
-		"X-Amz-Security-Token",
-	} {
+	for _, name := range append(required, "X-Amz-Expires", "X-Amz-Security-Token") {
 		if len(query[name]) > 1 { // only the first is verified, but all reach the function
-			return signature{}, incompleteSignatureError(fmt.Sprintf(
-				"AWS query-string parameters must include '%s' only once.", name))
+			return signature{}, incompleteSignatureErrorf("AWS query-string parameters must include '%s' only once.", name)
 		}
 	}
 	s := signature{
@@ -172,8 +167,7 @@ func parsePresigned(query url.Values) (signature, error) {
 		const week = 7 * 24 * 60 * 60
 		seconds, err := strconv.Atoi(expires)
 		if err != nil || seconds < 1 || seconds > week {
-			return signature{}, incompleteSignatureError(fmt.Sprintf(
-				"X-Amz-Expires must be a number of seconds from 1 to %d", week))
+			return signature{}, incompleteSignatureErrorf("X-Amz-Expires must be a number of seconds from 1 to %d", week)
 		}
 		s.lifetime = time.Duration(seconds) * time.Second
 	}
@@ -184,17 +178,17 @@ func parsePresigned(query url.Values) (signature, error) {
 func (s signature) checkDate(now time.Time) (time.Time, error) {
 	at, err := time.Parse(signingTime, s.date)
 	if err != nil {
-		return at, incompleteSignatureError(fmt.Sprintf(
-			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", s.date))
+		return at, incompleteSignatureErrorf(
+			"Date must be in ISO-8601 'basic format'. Got '%s'. See http://en.wikipedia.org/wiki/ISO_8601", s.date)
 	}
 	format := func(t time.Time) string { return t.UTC().Format(signingTime) }
 	if earliest := now.Add(-s.lifetime); at.Before(earliest) {
-		return at, signatureError(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %g min.)",
-			s.date, format(earliest), format(now), s.lifetime.Minutes()))
+		return at, signatureErrorf("Signature expired: %s is now earlier than %s (%s - %g min.)",
+			s.date, format(earliest), format(now), s.lifetime.Minutes())
 	}
 	if latest := now.Add(clockSkew); at.After(latest) {
-		return at, signatureError(fmt.Sprintf("Signature not yet current: %s is still later than %s (%s + %g min.)",
-			s.date, format(latest), format(now), clockSkew.Minutes()))
+		return at, signatureErrorf("Signature not yet current: %s is still later than %s (%s + %g min.)",
+			s.date, format(latest), format(now), clockSkew.Minutes())
 	}
 	return at, nil
 }
@@ -206,17 +200,17 @@ func (s signature) checkScope(at time.Time, region string) (keyID string, err er
 		hasHost = hasHost || strings.EqualFold(name, "host")
 	}
 	if !hasHost {
-		return "", signatureError("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+		return "", signatureErrorf("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	if s.algorithm != signingAlgorithm {
-		return "", incompleteSignatureError(fmt.Sprintf(
-			"Unsupported AWS 'algorithm': '%s' (only %s for now). ", s.algorithm, signingAlgorithm))
+		return "", incompleteSignatureErrorf(
+			"Unsupported AWS 'algorithm': '%s' (only %s for now). ", s.algorithm, signingAlgorithm)
 	}
 	parts := strings.Split(strings.TrimRight(s.credential, "/"), "/")
 	if len(parts) != 5 {
-		return "", incompleteSignatureError(fmt.Sprintf(
+		return "", incompleteSignatureErrorf(
 			"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'",
-			s.credential))
+			s.credential)
 	}
 	var wrong strings.Builder
 	if parts[2] != region {
@@ -229,12 +223,12 @@ func (s signature) checkScope(at time.Time, region string) (keyID string, err er
 		fmt.Fprintf(&wrong, "Credential should be scoped with a valid terminator: '%s', not '%s'. ",
 			scopeTerminator, parts[4])
 	}
-	if day := at.Format(time.DateOnly); parts[1] != strings.ReplaceAll(day, "-", "") {
+	if day := at.Format("20060102"); parts[1] != day {
 		fmt.Fprintf(&wrong, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "+
-			"'%s' != '%s', from '%s'.", parts[1], strings.ReplaceAll(day, "-", ""), s.date)
+			"'%s' != '%s', from '%s'.", parts[1], day, s.date)
 	}
 	if wrong.Len() > 0 {
-		return "", signatureError(wrong.String())
+		return "", signatureErrorf("%s", &wrong)
 	}
 	return parts[0], nil
 }
@@ -295,11 +289,13 @@ func (x *exchange) sign(
 	return signed, nil
 }
 
-func signatureError(message string) error { return newGatewayError(invalidSignature, message) }
+func signatureErrorf(format string, arguments ...any) error {
+	return newGatewayError(invalidSignature, fmt.Sprintf(format, arguments...))
+}
 
-// incompleteSignatureError returns the error for a request with missing or malformed signature fields.
-func incompleteSignatureError(message string) error {
-	failure := newGatewayError(invalidSignature, message)
+// incompleteSignatureErrorf returns the error for a request with missing or malformed signature fields.
+func incompleteSignatureErrorf(format string, arguments ...any) error {
+	failure := newGatewayError(invalidSignature, fmt.Sprintf(format, arguments...))
 	failure.errorType = "IncompleteSignatureException"
 	return failure
 }
