@@ -38,11 +38,8 @@ var schema = sync.OnceValue(func() *jsonschema.Schema {
 // violations.
 func Validate(data []byte) error {
 	if len(data) > MaxSize {
-		return fmt.Errorf(
-			"validate segment document: want at most %d bytes, got %d: send subsegments independently",
-			MaxSize,
-			len(data),
-		)
+		return fmt.Errorf("validate segment document: want at most %d bytes, got %d: send subsegments independently",
+			MaxSize, len(data))
 	}
 	if !utf8.Valid(data) {
 		return errors.New("validate segment document: want UTF-8")

@@ -1,7 +1,6 @@
 package xray
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,7 +19,6 @@ const (
 // traces are the most recent traces.
 type traces struct {
 	capacity int
-	sequence uint64
 	bytes    int
 	byID     map[string]*entry
 	order    []*entry // oldest first
@@ -38,7 +36,6 @@ func newTraces(capacity int) *traces {
 // entry is a trace with its documents and lines.
 type entry struct {
 	id        string
-	sequence  uint64
 	documents []document
 	lines     []Line
 	bytes     int
@@ -63,8 +60,7 @@ func (t *traces) add(d trace.Document, raw []byte, lines func(traceID string) []
 	}
 	e, ok := t.byID[d.TraceID]
 	if !ok {
-		t.sequence++
-		e = &entry{id: d.TraceID, sequence: t.sequence}
+		e = &entry{id: d.TraceID}
 		t.order = append(t.order, e)
 		t.byID[e.id] = e
 		for _, l := range lines(e.id) {
@@ -97,14 +93,12 @@ func (t *traces) trim() {
 // matching returns the traces that match, newest first.
 func (t *traces) matching(f Filter) []*entry {
 	var found []*entry
-	for _, e := range t.order {
+	for _, e := range slices.Backward(t.order) {
 		if f.matches(e) {
 			found = append(found, e)
 		}
 	}
-	slices.SortFunc(found, func(a, b *entry) int {
-		return cmp.Or(b.summary().Start.Compare(a.summary().Start), cmp.Compare(b.sequence, a.sequence))
-	})
+	slices.SortStableFunc(found, func(a, b *entry) int { return b.summary().Start.Compare(a.summary().Start) })
 	if f.Limit > 0 && len(found) > f.Limit {
 		found = found[:f.Limit]
 	}
