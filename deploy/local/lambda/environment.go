@@ -37,19 +37,13 @@ const exitTimeout = 500 * time.Millisecond
 // the function, which may run in another process group.
 const debuggerTimeout = 2 * time.Second
 
-// invocation is one invocation of a function.
+// invocation is a running invocation. The environment that runs it owns Started and Responded.
 type invocation struct {
-	id       string
-	function string // function name
-	arn      string
-	trace    traceContext
-	payload  []byte
-	result   chan result // buffered: capacity 1
-	received time.Time
+	Invocation
 
-	// Owned by the environment that runs the invocation.
-	started   time.Time
-	responded time.Time
+	traceHeader string // as received
+	payload     []byte
+	result      chan result // buffered: capacity 1
 }
 
 // origin returns the origin of log lines written during inv, which may be nil.
@@ -57,7 +51,7 @@ func (inv *invocation) origin() origin {
 	if inv == nil {
 		return origin{}
 	}
-	return origin{requestID: inv.id, traceID: inv.trace.id}
+	return origin{requestID: inv.RequestID, traceID: inv.TraceID}
 }
 
 // result holds the results of [Host.Invoke].
@@ -180,7 +174,7 @@ func (e *environment) waitForPredecessors() bool {
 func (e *environment) start() error {
 	e.initStart = time.Now()
 	if e.phase == phaseInvoke {
-		e.invocation.started = e.initStart
+		e.invocation.Started = e.initStart
 	} else {
 		e.log(InitStart{InitializationType: "on-demand", Phase: e.phase, RuntimeVersion: "provided:al2023"})
 	}
@@ -249,20 +243,20 @@ func (e *environment) handleNext(responses chan<- apiResponse) {
 // startInvocation sends the invocation to the runtime, which waits in GET /invocation/next.
 func (e *environment) startInvocation() {
 	inv := e.invocation
-	if inv.started.IsZero() {
-		inv.started = time.Now()
+	if inv.Started.IsZero() {
+		inv.Started = time.Now()
 	}
-	deadline := inv.started.Add(e.function.Timeout)
+	deadline := inv.Started.Add(e.function.Timeout)
 	e.timer.Reset(time.Until(deadline))
 	e.output.setOrigin(inv.origin())
-	e.log(InvocationStart{RequestID: inv.id, Version: version, Tracing: e.tracing()})
+	e.log(InvocationStart{RequestID: inv.RequestID, Version: version, Tracing: e.tracing()})
 	header := http.Header{
 		"Content-Type":                        {"application/json"},
-		"Lambda-Runtime-Aws-Request-Id":       {inv.id},
+		"Lambda-Runtime-Aws-Request-Id":       {inv.RequestID},
 		"Lambda-Runtime-Deadline-Ms":          {strconv.FormatInt(deadline.UnixMilli(), 10)},
-		"Lambda-Runtime-Invoked-Function-Arn": {inv.arn},
+		"Lambda-Runtime-Invoked-Function-Arn": {inv.ARN},
 	}
-	if trace := inv.trace.functionHeader(); trace != "" {
+	if trace := inv.functionHeader(); trace != "" {
 		header.Set("Lambda-Runtime-Trace-Id", trace)
 	}
 	e.state = stateRunning
@@ -281,7 +275,7 @@ func (e *environment) handleResponse(requestID string, body []byte, failed *fail
 	case e.state == stateStarted || e.state == stateReady || e.state == stateInitError:
 		responses <- forbiddenTransition(e.state, requested)
 		return
-	case requestID != e.invocation.id:
+	case requestID != e.invocation.RequestID:
 		responses <- errorResponse(http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	case e.state != stateRunning:
@@ -295,7 +289,7 @@ func (e *environment) handleResponse(requestID string, body []byte, failed *fail
 		failed = newFailure("error", "Function.ResponseSizeTooLarge",
 			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxResponseBytes))
 	}
-	e.state, e.failed, e.invocation.responded = stateResponseSent, failed, time.Now()
+	e.state, e.failed, e.invocation.Responded = stateResponseSent, failed, time.Now()
 	e.host.markResponded(e) // before the result is sent, so that the caller's next invocation waits for this environment
 	if failed != nil {
 		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
@@ -347,12 +341,12 @@ func (e *environment) handleTimeout() {
 	default:
 		inv := e.invocation
 		message := fmt.Sprintf("Task timed out after %.2f seconds", e.function.Timeout.Seconds())
-		failed := newFailure("timeout", "Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: %s", inv.id, message))
+		failed := newFailure("timeout", "Sandbox.Timedout", fmt.Sprintf("RequestId: %s Error: %s", inv.RequestID, message))
 		if e.state == stateStarted {
 			e.log(e.initReport(&failure{status: "timeout"}))
-			e.log(InvocationStart{RequestID: inv.id, Version: version, Tracing: e.tracing()})
+			e.log(InvocationStart{RequestID: inv.RequestID, Version: version, Tracing: e.tracing()})
 		}
-		e.log(Fault(time.Now().UTC().Format(timeFormat) + " " + inv.id + " " + message))
+		e.log(Fault(time.Now().UTC().Format(timeFormat) + " " + inv.RequestID + " " + message))
 		e.fail(failed)
 	}
 }
@@ -370,7 +364,7 @@ func (e *environment) handleExit() {
 		e.log(Fault(fmt.Sprintf("Error: %s\n%s", exitMessage(e.process), failed.errorType)))
 		e.end()
 	default:
-		e.log(Fault(fmt.Sprintf("RequestId: %s Error: %s\n%s", e.invocation.id, exitMessage(e.process), failed.errorType)))
+		e.log(Fault(fmt.Sprintf("RequestId: %s Error: %s\n%s", e.invocation.RequestID, exitMessage(e.process), failed.errorType)))
 		e.fail(failed)
 	}
 }
@@ -405,7 +399,7 @@ func (e *environment) initFailed(failed *failure) {
 		}
 		return
 	}
-	e.log(InvocationStart{RequestID: e.invocation.id, Version: version, Tracing: e.tracing()})
+	e.log(InvocationStart{RequestID: e.invocation.RequestID, Version: version, Tracing: e.tracing()})
 	e.fail(failed)
 }
 

@@ -32,7 +32,7 @@ func exitMessage(p *process.Process) string {
 func (e *environment) invocationFailure(errorType, message string) *failure {
 	var id string
 	if e.invocation != nil {
-		id = e.invocation.id
+		id = e.invocation.RequestID
 	}
 	return newFailure("error", errorType, fmt.Sprintf("RequestId: %s Error: %s", id, message))
 }

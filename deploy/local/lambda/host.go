@@ -29,8 +29,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 const (
@@ -190,13 +188,11 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 		return InvokeOutput{}, err
 	}
 	inv := &invocation{
-		id:       uuid.NewString(),
-		function: name,
-		arn:      arn,
-		trace:    newTraceContext(traceHeader),
-		received: time.Now(),
-		result:   make(chan result, 1),
+		Invocation:  newInvocation(traceHeader),
+		traceHeader: traceHeader,
+		result:      make(chan result, 1),
 	}
+	inv.Function, inv.ARN = name, arn
 	if inv.payload, err = checkPayload(payload); err == nil {
 		err = h.dispatch(ctx, inv)
 	}
@@ -204,13 +200,13 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 		if rejected, ok := errors.AsType[*Error](err); ok {
 			h.trace(inv.refusedRecord(rejected))
 		}
-		return InvokeOutput{RequestID: inv.id}, err
+		return InvokeOutput{RequestID: inv.RequestID}, err
 	}
 	select {
 	case r := <-inv.result:
-		return InvokeOutput{RequestID: inv.id, FunctionError: r.functionError, Payload: r.payload}, r.err
+		return InvokeOutput{RequestID: inv.RequestID, FunctionError: r.functionError, Payload: r.payload}, r.err
 	case <-ctx.Done():
-		return InvokeOutput{RequestID: inv.id}, ctx.Err()
+		return InvokeOutput{RequestID: inv.RequestID}, ctx.Err()
 	}
 }
 
@@ -252,14 +248,14 @@ func (h *Host) dispatch(ctx context.Context, inv *invocation) error {
 	defer reuseTimer.Stop()
 	for mayWait := true; ; {
 		h.mu.Lock()
-		fn := h.functions[inv.function] // Update may have replaced it
+		fn := h.functions[inv.Function] // Update may have replaced it
 		switch {
 		case h.closed:
 			h.mu.Unlock()
 			return ErrClosed
 		case fn == nil:
 			h.mu.Unlock()
-			return notFound(inv.arn)
+			return notFound(inv.ARN)
 		case len(fn.idle) > 0:
 			last := len(fn.idle) - 1
 			e := fn.idle[last]

@@ -10,9 +10,9 @@ func (e *environment) report(failed *failure) {
 	if e.output != nil {
 		e.output.setOrigin(origin{}) // attributes pending output to this invocation
 	}
-	duration := min(time.Since(e.invocation.started), e.function.Timeout) // without the shutdown after a timeout
+	duration := min(time.Since(e.invocation.Started), e.function.Timeout) // without the shutdown after a timeout
 	r := Report{
-		RequestID: e.invocation.id,
+		RequestID: e.invocation.RequestID,
 		Status:    "success",
 		Metrics: ReportMetrics{
 			DurationMs: milliseconds(duration),
@@ -30,7 +30,7 @@ func (e *environment) report(failed *failure) {
 			r.ErrorType = ""
 		}
 	}
-	e.log(InvocationEnd{RequestID: e.invocation.id})
+	e.log(InvocationEnd{RequestID: e.invocation.RequestID})
 	e.log(r)
 	e.host.trace(e.record(failed))
 	e.initTime, e.cold = 0, false
@@ -48,11 +48,11 @@ func (e *environment) initReport(failed *failure) InitReport {
 
 // tracing returns the X-Ray part of the invocation's events, or nil if the invocation is not sampled.
 func (e *environment) tracing() *Tracing {
-	trace := e.invocation.trace
-	if !e.function.Tracing || !trace.sampled {
+	inv := e.invocation
+	if !e.function.Tracing || !inv.Sampled {
 		return nil
 	}
-	return &Tracing{SpanID: trace.functionSegment, Type: "X-Amzn-Trace-Id", Value: trace.header}
+	return &Tracing{SpanID: inv.FunctionSegment, Type: "X-Amzn-Trace-Id", Value: inv.traceHeader}
 }
 
 func (e *environment) log(record Record) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
 
@@ -47,41 +49,29 @@ type InvocationError struct {
 	Message string // from Lambda; "" for an error of the function, whose message may contain personal data
 }
 
-// traceContext is the trace context of an invocation. The zero value means no trace.
-type traceContext struct {
-	header                         string // as received
-	id, parent                     string
-	sampled                        bool
-	lambdaSegment, functionSegment string
-}
-
-func newTraceContext(header string) traceContext {
-	id := trace.HeaderField(header, "Root")
-	if id == "" {
-		return traceContext{}
+// newInvocation returns the Invocation for a request with an X-Amzn-Trace-Id.
+func newInvocation(traceHeader string) Invocation {
+	i := Invocation{RequestID: uuid.NewString(), Received: time.Now(), TraceID: trace.HeaderField(traceHeader, "Root")}
+	if i.TraceID != "" {
+		i.Parent = trace.HeaderField(traceHeader, "Parent")
+		i.Sampled = trace.HeaderField(traceHeader, "Sampled") == "1"
+		i.LambdaSegment, i.FunctionSegment = trace.NewID(), trace.NewID()
 	}
-	return traceContext{
-		header:          header,
-		id:              id,
-		parent:          trace.HeaderField(header, "Parent"),
-		sampled:         trace.HeaderField(header, "Sampled") == "1",
-		lambdaSegment:   trace.NewID(),
-		functionSegment: trace.NewID(),
-	}
+	return i
 }
 
 // functionHeader returns the X-Amzn-Trace-Id for the function. Its parent is the AWS::Lambda::Function segment. Other
 // fields, such as Lineage, are passed on.
-func (t traceContext) functionHeader() string {
-	if t.id == "" {
+func (inv *invocation) functionHeader() string {
+	if inv.TraceID == "" {
 		return ""
 	}
 	sampled := "0"
-	if t.sampled {
+	if inv.Sampled {
 		sampled = "1"
 	}
-	fields := []string{"Root=" + t.id, "Parent=" + t.functionSegment, "Sampled=" + sampled}
-	for field := range strings.SplitSeq(t.header, ";") {
+	fields := []string{"Root=" + inv.TraceID, "Parent=" + inv.FunctionSegment, "Sampled=" + sampled}
+	for field := range strings.SplitSeq(inv.traceHeader, ";") {
 		field = strings.TrimSpace(field)
 		switch name, _, _ := strings.Cut(field, "="); name {
 		case "", "Root", "Parent", "Sampled":
@@ -92,24 +82,11 @@ func (t traceContext) functionHeader() string {
 	return strings.Join(fields, ";")
 }
 
-// record returns the Invocation without the fields set by the environment.
+// record returns the Invocation with its end, without the fields set by the environment.
 func (inv *invocation) record(status int, failed *InvocationError) Invocation {
-	return Invocation{
-		Function:        inv.function,
-		ARN:             inv.arn,
-		RequestID:       inv.id,
-		TraceID:         inv.trace.id,
-		Parent:          inv.trace.parent,
-		Sampled:         inv.trace.sampled,
-		LambdaSegment:   inv.trace.lambdaSegment,
-		FunctionSegment: inv.trace.functionSegment,
-		Received:        inv.received,
-		Started:         inv.started,
-		Responded:       inv.responded,
-		Ended:           time.Now(),
-		Status:          status,
-		Error:           failed,
-	}
+	r := inv.Invocation
+	r.Ended, r.Status, r.Error = time.Now(), status, failed
+	return r
 }
 
 // refusedRecord returns the Invocation for a request rejected by Lambda.
