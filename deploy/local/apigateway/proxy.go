@@ -137,24 +137,16 @@ func parseFunctionResponse(payload []byte) (functionResponse, error) {
 	if err := json.Unmarshal(payload, &object); err != nil || object == nil {
 		return parsed, errors.New("want a JSON object")
 	}
+	targets := map[string]any{
+		"statusCode": &parsed.status, "headers": &parsed.headers, "multiValueHeaders": &parsed.multiValueHeaders,
+		"body": &parsed.body, "isBase64Encoded": new(bool), // has no effect: the API has no binary media types
+	}
 	for _, key := range sortedKeys(object) {
-		value := object[key]
-		var err error
-		switch key {
-		case "statusCode":
-			err = json.Unmarshal(value, &parsed.status)
-		case "headers":
-			err = json.Unmarshal(value, &parsed.headers)
-		case "multiValueHeaders":
-			err = json.Unmarshal(value, &parsed.multiValueHeaders)
-		case "body":
-			err = json.Unmarshal(value, &parsed.body)
-		case "isBase64Encoded":
-			err = json.Unmarshal(value, new(bool)) // has no effect: the API has no binary media types
-		default:
-			err = errors.New("unknown key")
+		target, ok := targets[key]
+		if !ok {
+			return parsed, fmt.Errorf("%s: unknown key", key)
 		}
-		if err != nil {
+		if err := json.Unmarshal(object[key], target); err != nil {
 			return parsed, fmt.Errorf("%s: %w", key, err)
 		}
 	}

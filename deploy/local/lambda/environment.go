@@ -354,17 +354,18 @@ func (e *environment) handleTimeout() {
 // handleExit handles the exit of a process that was not terminated by the host.
 func (e *environment) handleExit() {
 	e.output.finish()
-	failed := e.invocationFailure("Runtime.ExitError", exitMessage(e.process))
+	message := exitMessage(e.process)
+	failed := e.invocationFailure("Runtime.ExitError", message)
 	switch {
 	case e.state == stateInitError:
 		e.initFailed(e.initError)
 	case e.state == stateStarted:
 		e.initFailed(failed)
 	case e.invocation == nil:
-		e.log(Fault(fmt.Sprintf("Error: %s\n%s", exitMessage(e.process), failed.errorType)))
+		e.log(Fault(fmt.Sprintf("Error: %s\n%s", message, failed.errorType)))
 		e.end()
 	default:
-		e.log(Fault(fmt.Sprintf("RequestId: %s Error: %s\n%s", e.invocation.RequestID, exitMessage(e.process), failed.errorType)))
+		e.log(Fault(failed.message + "\n" + failed.errorType))
 		e.fail(failed)
 	}
 }
