@@ -194,6 +194,28 @@ func TestStart_WrongConfig(t *testing.T) {
 	}
 }
 
+// Variables of the stage would be missing in the events of the local gateway.
+func TestStart_StageVariables(t *testing.T) {
+	t.Parallel()
+	endpoint, _ := silentDatabase(t)
+	dir := workspace(t, "get", "package main\n")
+	file := filepath.Join(dir, "deploy", "template.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), "TracingEnabled: true\n", "TracingEnabled: true\n      Variables: {color: blue}\n", 1)
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = local.Start(t.Context(), local.Config{
+		Root: dir, DataDir: t.TempDir(), DynamoDBEndpoint: endpoint, Bootstraps: fakeBootstraps(t),
+	})
+	if want := "Variables of the stage are not supported"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error = %v, want %q in it", err, want)
+	}
+}
+
 // TestStart_CompileError checks that a compile error ends the start, and stops the database that is still starting.
 func TestStart_CompileError(t *testing.T) {
 	t.Parallel()
