@@ -1,4 +1,4 @@
-// Package trace parses and validates X-Ray segment documents ([Parse], [Validate]), assembles them into traces
+// Package trace parses and validates X-Ray segment documents ([Parse], [ParseValid]), assembles them into traces
 // ([New]) and summarizes these ([Trace.Summary], [NewMap]).
 package trace
 
@@ -112,7 +112,7 @@ type Frame struct {
 }
 
 // Parse parses a document without the header of the daemon protocol. It ignores unknown fields and does not validate
-// (see [Validate]). Numbers in annotations and other maps are [json.Number], so that they keep all digits.
+// (see [ParseValid]). Numbers in annotations and other maps are [json.Number], so that they keep all digits.
 func Parse(data []byte) (Document, error) {
 	var d Document
 	err := json.Unmarshal(data, new(json.RawMessage)) // rejects trailing data, unlike a Decoder

@@ -33,28 +33,28 @@ var schema = sync.OnceValue(func() *jsonschema.Schema {
 	return compiler.MustCompile(url)
 })
 
-// Validate checks a document without the header of the daemon protocol against "AWS X-Ray segment documents" in the
-// X-Ray developer guide: the fields, their formats and lengths, the required fields, and the size. The error lists all
+// ParseValid parses a document as [Parse] does, and checks it against "AWS X-Ray segment documents" in the X-Ray
+// developer guide: the fields, their formats and lengths, the required fields, and the size. The error lists all
 // violations.
-func Validate(data []byte) error {
+func ParseValid(data []byte) (Document, error) {
 	if len(data) > MaxSize {
-		return fmt.Errorf("validate segment document: want at most %d bytes, got %d: send subsegments independently",
-			MaxSize, len(data))
+		return Document{}, fmt.Errorf(
+			"validate segment document: want at most %d bytes, got %d: send subsegments independently", MaxSize, len(data))
 	}
 	if !utf8.Valid(data) {
-		return errors.New("validate segment document: want UTF-8")
+		return Document{}, errors.New("validate segment document: want UTF-8")
 	}
 	// Numbers are float64, as in X-Ray, which bounds the cost of comparisons.
 	var instance any
 	if err := json.Unmarshal(data, &instance); err != nil {
-		return fmt.Errorf("validate segment document: %w", err)
+		return Document{}, fmt.Errorf("validate segment document: %w", err)
 	}
 	if err := schema().Validate(instance); err != nil {
-		return fmt.Errorf("validate segment document %s: %w", nameOf(instance), flatten(err))
+		return Document{}, fmt.Errorf("validate segment document %s: %w", nameOf(instance), flatten(err))
 	}
 	d, err := Parse(data)
 	if err != nil {
-		return err
+		return d, err
 	}
 	c := check{traceID: d.TraceID, ids: map[string]bool{}}
 	c.document(d, "")
@@ -62,9 +62,9 @@ func Validate(data []byte) error {
 		c.failf("", "want at most %d annotations, got %d", maxAnnotations, c.annotations)
 	}
 	if err := errors.Join(c.failures...); err != nil {
-		return fmt.Errorf("validate segment document %q: %w", d.Name, err)
+		return d, fmt.Errorf("validate segment document %q: %w", d.Name, err)
 	}
-	return nil
+	return d, nil
 }
 
 // nameOf returns the quoted name of a document, or "" in quotes.

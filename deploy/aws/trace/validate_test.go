@@ -16,7 +16,7 @@ func TestValidate(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"create.json", "timeout.json"} {
 		for _, data := range raw(t, file) {
-			if err := trace.Validate(data); err != nil {
+			if _, err := trace.ParseValid(data); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
 		}
@@ -87,7 +87,7 @@ func TestValidate_Accepts(t *testing.T) {
 		"exception of another": with(t, segment, members{"cause": "0123456789abcdef"}),
 		"fifty annotations":    with(t, segment, members{"annotations": annotations(50)}),
 	} {
-		if err := trace.Validate(data); err != nil {
+		if _, err := trace.ParseValid(data); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -173,7 +173,7 @@ func TestValidate_Rejects(t *testing.T) {
 		"embedded with an unknown field": {segment, embedded(members{"table": "t"}), "'table' not allowed"},
 		"large":                          {segment, members{"metadata": members{"x": strings.Repeat("x", trace.MaxSize)}}, "want at most 65536 bytes"},
 	} {
-		err := trace.Validate(with(t, test.document, test.members))
+		_, err := trace.ParseValid(with(t, test.document, test.members))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
@@ -187,7 +187,7 @@ func TestValidate_Rejects(t *testing.T) {
 		"not UTF-8":     strings.Replace(segment, "example", "ex\xffmple", 1),
 		"a huge number": strings.Replace(segment, "1.478293361271E9", "1e999999999", 1),
 	} {
-		if err := trace.Validate([]byte(data)); err == nil {
+		if _, err := trace.ParseValid([]byte(data)); err == nil {
 			t.Errorf("%s: got no error, want one", name)
 		}
 	}
@@ -222,7 +222,7 @@ func FuzzTrace(f *testing.F) {
 				break
 			}
 			d, err := trace.Parse(message)
-			if invalid := trace.Validate(message); err != nil && invalid == nil {
+			if _, invalid := trace.ParseValid(message); err != nil && invalid == nil {
 				t.Fatalf("%s is valid, but %v", message, err)
 			}
 			if err == nil {
@@ -258,7 +258,7 @@ func FuzzTrace(f *testing.F) {
 func BenchmarkValidate(b *testing.B) {
 	list := raw(b, "create.json")
 	for i := 0; b.Loop(); i++ {
-		if err := trace.Validate(list[i%len(list)]); err != nil {
+		if _, err := trace.ParseValid(list[i%len(list)]); err != nil {
 			b.Fatal(err)
 		}
 	}

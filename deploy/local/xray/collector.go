@@ -141,10 +141,7 @@ func (c *Collector) Add(documents ...trace.Document) {
 
 // store stores and forwards a document if it is valid.
 func (c *Collector) store(data []byte) error {
-	if err := trace.Validate(data); err != nil {
-		return err
-	}
-	d, err := trace.Parse(data)
+	d, err := trace.ParseValid(data)
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func TestReceive(t *testing.T) {
 		t.Errorf("spans (-want +got):\n%s", diff)
 	}
 	for _, raw := range detail.Documents {
-		if err := trace.Validate(raw); err != nil {
+		if _, err := trace.ParseValid(raw); err != nil {
 			t.Error(err)
 		}
 	}
