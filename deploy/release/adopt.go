@@ -123,8 +123,12 @@ func protectTable(ctx context.Context, client *dynamodb.Client, name string) err
 	if err != nil || table == nil || aws.ToBool(table.DeletionProtectionEnabled) {
 		return err
 	}
-	_, err = client.UpdateTable(ctx,
-		&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(true)})
+	return setDeletionProtection(ctx, client, name, true)
+}
+
+// setDeletionProtection turns the deletion protection of a table on or off, and waits until that is done.
+func setDeletionProtection(ctx context.Context, client *dynamodb.Client, name string, on bool) error {
+	_, err := client.UpdateTable(ctx, &dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: &on})
 	if err != nil {
 		return err
 	}

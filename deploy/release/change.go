@@ -22,7 +22,9 @@ const maxAttempts = 5
 
 // change updates the stack to the template that render returns for the current stack, which is nil if there is none,
 // and returns the new state. It calls render again if another deployment has changed the stack in the meantime.
-func (s *session) change(ctx context.Context, render func(now *stage.Release) (*template.Rendered, error)) (*stage.Release, error) {
+func (s *session) change(
+	ctx context.Context, render func(now *stage.Release) (*template.Rendered, error),
+) (*stage.Release, error) {
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, render)
 		if err == nil {
@@ -66,7 +68,7 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	case same:
 		return s.upToDate(ctx)
 	}
-	plan, err := s.plan(ctx, now, rendered)
+	plan, err := s.changeSet(ctx, now, rendered)
 	if err != nil {
 		return err
 	}
@@ -80,9 +82,11 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	return s.execute(ctx, plan, rendered)
 }
 
-// plan uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. CloudFormation
-// rejects the change set if another deployment follows; plan returns [changeset.ErrStale] if one came before.
-func (s *session) plan(ctx context.Context, now *stage.Release, rendered *template.Rendered) (*changeset.Plan, error) {
+// changeSet uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. CloudFormation
+// rejects the change set if another deployment follows; changeSet returns [changeset.ErrStale] if one came before.
+func (s *session) changeSet(
+	ctx context.Context, now *stage.Release, rendered *template.Rendered,
+) (*changeset.Plan, error) {
 	r := stage.ReadRecord(rendered)
 	if _, err := s.bucket.Upload(ctx, r.Key, rendered.JSON()); err != nil {
 		return nil, err

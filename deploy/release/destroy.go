@@ -110,19 +110,14 @@ func (s *session) deleteTable(ctx context.Context, name string) error {
 		s.Printer.Notef("there is no table")
 		return nil
 	}
-	input := &dynamodb.DescribeTableInput{TableName: &name}
 	if aws.ToBool(table.DeletionProtectionEnabled) && table.TableStatus != dbtypes.TableStatusDeleting {
-		_, err = client.UpdateTable(ctx,
-			&dynamodb.UpdateTableInput{TableName: &name, DeletionProtectionEnabled: aws.Bool(false)})
-		if err == nil {
-			err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, input, tableTimeout)
-		}
+		err = setDeletionProtection(ctx, client, name, false)
 	}
 	if err == nil && table.TableStatus != dbtypes.TableStatusDeleting {
 		_, err = client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name})
 	}
 	if err == nil {
-		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, input, tableTimeout)
+		err = dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, tableTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("delete the table %s: %w", name, awserrors.Explain(err))

@@ -66,7 +66,7 @@ func plan(ctx context.Context, s *session) error {
 	if _, err := s.bucket.Ensure(ctx); err != nil {
 		return err
 	}
-	planned, err := s.plan(ctx, now, rendered)
+	planned, err := s.changeSet(ctx, now, rendered)
 	if err != nil {
 		return err
 	}

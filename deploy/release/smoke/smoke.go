@@ -107,102 +107,83 @@ func (r *run) user(state string) map[string]any {
 // idempotent creation are retried: a retry of any other could hide an error.
 func (r *run) waitReady(ctx context.Context) (created result, err error) {
 	deadline := time.Now().Add(r.target.Patience)
+	notFound := want{status: http.StatusNotFound, code: userNotFound}
 	for _, req := range []request{
-		{step: "read a user that does not exist", method: http.MethodGet, path: r.path(), want: notFound()},
+		r.get("read a user that does not exist", notFound),
+		r.put("replace a user that does not exist", "replaced", "*", notFound),
+		r.delete("delete a user that does not exist", "*", notFound),
 		{
-			step: "replace a user that does not exist", method: http.MethodPut, path: r.path(), body: r.user("replaced"),
-			header: http.Header{"If-Match": {"*"}}, want: notFound(),
-		},
-		{
-			step: "delete a user that does not exist", method: http.MethodDelete, path: r.path(),
-			header: http.Header{"If-Match": {"*"}}, want: notFound(),
+			step: "create a user", method: http.MethodPost, path: "/users", body: r.user("created"),
+			header: http.Header{"Idempotency-Key": {r.id}},
+			want:   want{status: http.StatusCreated, user: r.user("created"), etag: anyETag},
 		},
 	} {
-		if _, err := r.retry(ctx, deadline, req); err != nil {
+		if created, err = r.retry(ctx, deadline, req); err != nil {
 			return result{}, err
 		}
 	}
-	return r.retry(ctx, deadline, request{
-		step:   "create a user",
-		method: http.MethodPost,
-		path:   "/users",
-		body:   r.user("created"),
-		header: http.Header{
-			"Idempotency-Key": {r.id},
-		},
-		want: want{status: http.StatusCreated, user: r.user("created"), etag: anyETag},
-	})
+	return created, nil
 }
 
-func notFound() want { return want{status: http.StatusNotFound, code: "UserNotFound"} }
+// userNotFound is the code of the problem document about a user that does not exist.
+const userNotFound = "UserNotFound"
+
+func (r *run) get(step string, want want) request {
+	return request{step: step, method: http.MethodGet, path: r.path(), want: want}
+}
+
+func (r *run) put(step, state, ifMatch string, want want) request {
+	return request{
+		step: step, method: http.MethodPut, path: r.path(), body: r.user(state),
+		header: http.Header{"If-Match": {ifMatch}}, want: want,
+	}
+}
+
+func (r *run) delete(step, ifMatch string, want want) request {
+	return request{
+		step: step, method: http.MethodDelete, path: r.path(), header: http.Header{"If-Match": {ifMatch}}, want: want,
+	}
+}
+
+// byQuery returns req with the id in the query instead of the path.
+func (r *run) byQuery(req request) request {
+	req.path = "/users?userId=" + r.id
+	return req
+}
+
+// ok is the response with the user in a state.
+func (r *run) ok(state string, etag func(string) bool) want {
+	return want{status: http.StatusOK, user: r.user(state), etag: etag}
+}
 
 // roundTrip runs each step once, without retries.
 func (r *run) roundTrip(ctx context.Context, created result) error {
-	_, err := r.do(ctx, request{
-		step: "read the user", method: http.MethodGet, path: r.path(),
-		want: want{status: http.StatusOK, user: r.user("created"), etag: sameETag(created.etag)},
-	})
+	if _, err := r.do(ctx, r.get("read the user", r.ok("created", sameETag(created.etag)))); err != nil {
+		return err
+	}
+	replaced, err := r.do(ctx, r.put("replace the user", "replaced", created.etag, r.ok("replaced", otherETag(created.etag))))
 	if err != nil {
 		return err
 	}
-	replaced, err := r.do(ctx, request{
-		step: "replace the user", method: http.MethodPut, path: r.path(), body: r.user("replaced"),
-		header: http.Header{"If-Match": {created.etag}},
-		want:   want{status: http.StatusOK, user: r.user("replaced"), etag: otherETag(created.etag)},
-	})
-	if err != nil {
-		return err
-	}
+	failed := want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"}
+	current := r.ok("replaced", sameETag(replaced.etag))
+	unchanged := r.get("read the user that has not changed", want{status: http.StatusNotModified})
+	unchanged.header = http.Header{"If-None-Match": {replaced.etag}}
+	changed := r.get("read the user that has changed", current)
+	changed.header = http.Header{"If-None-Match": {created.etag}}
 	steps := []request{
-		{
-			step: "read the user by the query", method: http.MethodGet, path: "/users?userId=" + r.id,
-			want: want{status: http.StatusOK, user: r.user("replaced"), etag: sameETag(replaced.etag)},
-		},
-		{
-			step: "read the user that has not changed", method: http.MethodGet, path: r.path(),
-			header: http.Header{"If-None-Match": {replaced.etag}}, want: want{status: http.StatusNotModified},
-		},
-		{
-			step: "read the user that has changed", method: http.MethodGet, path: r.path(),
-			header: http.Header{"If-None-Match": {created.etag}},
-			want:   want{status: http.StatusOK, user: r.user("replaced"), etag: sameETag(replaced.etag)},
-		},
-		{
-			step:   "replace the user as it was before",
-			method: http.MethodPut,
-			path:   r.path(),
-			body:   r.user("lost"),
-			header: http.Header{
-				"If-Match": {created.etag},
-			},
-			want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
-		},
-		{
-			step:   "delete the user as it was before",
-			method: http.MethodDelete,
-			path:   r.path(),
-			header: http.Header{
-				"If-Match": {created.etag},
-			},
-			want: want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"},
-		},
-		{
-			step: "list users", method: http.MethodGet, path: "/users?limit=1", want: want{status: http.StatusOK, page: true},
-		},
+		r.byQuery(r.get("read the user by the query", current)), unchanged, changed,
+		r.put("replace the user as it was before", "lost", created.etag, failed),
+		r.delete("delete the user as it was before", created.etag, failed),
+		{step: "list users", method: http.MethodGet, path: "/users?limit=1", want: want{status: http.StatusOK, page: true}},
 	}
 	if r.target.Authorization != template.AuthorizationNone {
 		steps = append(steps, r.anonymous()...)
 	}
 	steps = append(steps,
-		request{
-			step: "read the user after that", method: http.MethodGet, path: r.path(),
-			want: want{status: http.StatusOK, user: r.user("replaced"), etag: sameETag(replaced.etag)},
-		},
-		request{
-			step: "delete the user", method: http.MethodDelete, path: r.path(),
-			header: http.Header{"If-Match": {replaced.etag}}, want: want{status: http.StatusNoContent},
-		},
-		request{step: "read the user that was deleted", method: http.MethodGet, path: r.path(), want: notFound()},
+		r.get("read the user after that", current),
+		r.delete("delete the user", replaced.etag, want{status: http.StatusNoContent}),
+		r.get("read the user that was deleted", want{status: http.StatusNotFound, code: userNotFound}),
 	)
 	for _, step := range steps {
 		if _, err := r.do(ctx, step); err != nil {
@@ -218,23 +199,15 @@ func (r *run) roundTrip(ctx context.Context, created result) error {
 
 // anonymous returns requests without authorization, which would take effect if they were accepted.
 func (r *run) anonymous() []request {
+	put, remove := r.put("", "anonymous", "*", want{}), r.delete("", "*", want{})
 	requests := []request{
-		{method: http.MethodGet, path: r.path()},
+		r.get("", want{}),
 		{method: http.MethodGet, path: "/users?limit=1"},
 		{method: http.MethodPost, path: "/users", body: r.user("anonymous")},
-		{method: http.MethodPut, path: r.path(), body: r.user("anonymous"), header: http.Header{"If-Match": {"*"}}},
-		{
-			method: http.MethodPut,
-			path:   "/users?userId=" + r.id,
-			body:   r.user("anonymous"),
-			header: http.Header{"If-Match": {"*"}},
-		},
-		{method: http.MethodDelete, path: r.path(), header: http.Header{"If-Match": {"*"}}},
-		{method: http.MethodDelete, path: "/users?userId=" + r.id, header: http.Header{"If-Match": {"*"}}},
+		put, r.byQuery(put), remove, r.byQuery(remove),
 	}
 	for i := range requests {
-		requests[i].step = "send without authorization"
-		requests[i].anonymous = true
+		requests[i].step, requests[i].anonymous = "send without authorization", true
 		requests[i].want = want{refused: true}
 	}
 	return requests
@@ -270,10 +243,7 @@ func (r *run) cleanUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	_, err := r.do(ctx, request{
-		step: "clean up", method: http.MethodDelete, path: r.path(), header: http.Header{"If-Match": {"*"}},
-		want: want{status: http.StatusNoContent},
-	})
+	_, err := r.do(ctx, r.delete("clean up", "*", want{status: http.StatusNoContent}))
 	if failure, ok := errors.AsType[*Failure](err); ok && failure.Status == http.StatusNotFound {
 		return nil
 	}
