@@ -314,8 +314,8 @@ const (
 	executionSource = "execution"
 )
 
-// openLogs returns the log groups of a deployed stage, or only the wanted ones. A short name is derived from the logical
-// ID: GetLogGroup is get, ApiAccessLogGroup is access.
+// openLogs returns the log groups of a deployed stage, or only the wanted ones. A short name is derived from the
+// logical ID: GetLogGroup is get, ApiAccessLogGroup is access.
 func openLogs(ctx context.Context, opened *stage.Stage, wanted []string) (*logs, error) {
 	release, err := opened.Deployed(ctx)
 	if err != nil {
@@ -338,8 +338,7 @@ func openLogs(ctx context.Context, opened *stage.Stage, wanted []string) (*logs,
 	names := slices.Sorted(maps.Keys(l.groups))
 	for _, name := range wanted {
 		if !slices.Contains(names, name) {
-			return nil, exitcode.With(exitcode.Settings,
-				fmt.Errorf("FUNCTION: want one of %s, got %q", strings.Join(names, ", "), name))
+			return nil, exitcode.Errorf(exitcode.Settings, "FUNCTION: want one of %s, got %q", strings.Join(names, ", "), name)
 		}
 	}
 	if len(wanted) > 0 {

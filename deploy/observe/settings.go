@@ -57,8 +57,9 @@ var (
 	status    = regexp.MustCompile(`^[1-5](\d{2}|xx)$`)
 )
 
-// FromEnvironment reads the settings from environment variables: those of [stage.FromEnvironment], and SINCE, LIMIT, FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL,
-// FUNCTION, FOLLOW, JSON and NO_COLOR. Results are written to out, progress to standard error.
+// FromEnvironment reads the settings from environment variables: those of [stage.FromEnvironment], and SINCE, LIMIT,
+// FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION and FOLLOW. Results are
+// written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	common, variables := stage.FromEnvironment(root, os.Stderr, getenv)
 	s := Settings{

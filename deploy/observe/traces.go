@@ -37,8 +37,7 @@ func Traces(ctx context.Context, s Settings) error {
 	}
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
 		if s.Since > kept {
-			return exitcode.With(exitcode.Settings,
-				fmt.Errorf("SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since))
+			return exitcode.Errorf(exitcode.Settings, "SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since)
 		}
 		if _, err := opened.Deployed(ctx); err != nil {
 			return err
@@ -64,7 +63,8 @@ func Traces(ctx context.Context, s Settings) error {
 			return err
 		}
 		if !s.JSON && s.Width > 0 {
-			s.Printer.Notef("to show a trace with its spans and log lines: %s", opened.Command("traces", "TRACE="+summaries[0].ID))
+			s.Printer.Notef("to show a trace with its spans and log lines: %s",
+				opened.Command("traces", "TRACE="+summaries[0].ID))
 		}
 		return nil
 	})

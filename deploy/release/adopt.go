@@ -86,11 +86,8 @@ func (s *session) importableTable(ctx context.Context, client *dynamodb.Client, 
 		}
 	}
 	if !key {
-		return false, exitcode.With(
-			exitcode.Refused,
-			fmt.Errorf("the table %s exists, but cannot store users: want the string userId as its only key; "+
-				"rename the stage, or remove the table", name),
-		)
+		return false, exitcode.Errorf(exitcode.Refused, "the table %s exists, but cannot store users: "+
+			"want the string userId as its only key; rename the stage, or remove the table", name)
 	}
 	return true, nil
 }

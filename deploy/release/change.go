@@ -82,8 +82,8 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	return s.execute(ctx, plan, rendered)
 }
 
-// changeSet uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. CloudFormation
-// rejects the change set if another deployment follows; changeSet returns [changeset.ErrStale] if one came before.
+// changeSet uploads the template, which exceeds the size limit of TemplateBody, and creates a change set.
+// CloudFormation rejects it if another deployment follows; changeSet returns [changeset.ErrStale] if one came before.
 func (s *session) changeSet(
 	ctx context.Context, now *stage.Release, rendered *template.Rendered,
 ) (*changeset.Plan, error) {
@@ -156,8 +156,8 @@ func (s *session) checkTable(now *stage.Release, rendered *template.Rendered, pl
 		s.Printer.Notef("the table %s may be replaced or removed, as REPLACE_TABLE says", name)
 		return nil
 	}
-	return exitcode.With(exitcode.Refused, fmt.Errorf("refused, the stage was not changed: %s. To do it anyway: %s",
-		reason, s.retryCommand(replaceTableSetting+"="+name)))
+	return exitcode.Errorf(exitcode.Refused, "refused, the stage was not changed: %s. To do it anyway: %s",
+		reason, s.retryCommand(replaceTableSetting+"="+name))
 }
 
 // nextRecord returns the record of the release after now, which may be nil.

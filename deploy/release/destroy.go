@@ -22,8 +22,8 @@ func Destroy(ctx context.Context, settings Settings) error {
 func destroy(ctx context.Context, s *session) error {
 	table, owned := s.ownTable()
 	if s.DeleteTable != "" && (s.DeleteTable != table || !owned) {
-		return exitcode.With(exitcode.Settings, fmt.Errorf("DELETE_TABLE: %s is not the table that stage %s created",
-			s.DeleteTable, s.Name))
+		return exitcode.Errorf(exitcode.Settings, "DELETE_TABLE: %s is not the table that stage %s created",
+			s.DeleteTable, s.Name)
 	}
 	if err := s.confirm(table); err != nil {
 		return err
@@ -80,10 +80,10 @@ func (s *session) confirm(table string) error {
 		return nil
 	}
 	if reply == "" {
-		return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: confirm with the stage's name, as %s",
-			s.retryCommand(confirmSetting+"="+s.Name)))
+		return exitcode.Errorf(exitcode.Refused, "nothing was deleted: confirm with the stage's name, as %s",
+			s.retryCommand(confirmSetting+"="+s.Name))
 	}
-	return exitcode.With(exitcode.Refused, fmt.Errorf("nothing was deleted: want the stage's name %s, got %s", s.Name, reply))
+	return exitcode.Errorf(exitcode.Refused, "nothing was deleted: want the stage's name %s, got %s", s.Name, reply)
 }
 
 func (s *session) delete(ctx context.Context) error {

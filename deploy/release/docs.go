@@ -69,7 +69,7 @@ func docs(ctx context.Context, settings Settings) error {
 	if settings.Serve { // before the export, so that a port in use is reported at once
 		var listen net.ListenConfig
 		if listener, err = listen.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(settings.Port))); err != nil {
-			return exitcode.With(exitcode.Settings, fmt.Errorf("serve the reference: %w; PORT=0 selects a free port", err))
+			return exitcode.Errorf(exitcode.Settings, "serve the reference: %w; PORT=0 selects a free port", err)
 		}
 		defer func() { _ = listener.Close() }()
 	}
@@ -136,7 +136,7 @@ func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (
 		return nil, err
 	}
 	d.page = reference.Page{Document: document, Links: []reference.Link{{Text: "Stage " + s.Name}}}
-	stage, err := url.Parse(s.invokeURL(now))
+	address, err := url.Parse(s.invokeURL(now))
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL of the stage: %w", err)
 	}
@@ -149,7 +149,7 @@ func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (
 			return awserrors.Explain(sigv4.Sign(r, s.Account.Config.Credentials, s.Account.Region))
 		}
 	}
-	d.proxy = reference.Proxy(stage, authorize, s.transport())
+	d.proxy = reference.Proxy(address, authorize, s.transport())
 	return d, nil
 }
 

@@ -237,9 +237,9 @@ func TestInvalidSettings(t *testing.T) {
 			name:  "another account",
 			stage: `account: "999999999999"`,
 			code:  exitcode.Account,
-			want:  "belongs to account 999999999999",
+			want:  "belongs to account 999999999999 (deploy/stages/test.yaml), the credentials to 123456789012:",
 		},
-		{name: "another region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2"},
+		{name: "another region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2 (deploy/stages/test.yaml), the AWS settings to eu-central-1:"},
 		{
 			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
 			code: exitcode.Settings, want: "is not the table that stage test created",

@@ -42,8 +42,8 @@ type Settings struct {
 }
 
 // FromEnvironment reads the settings of a target from environment variables: those of [stage.FromEnvironment], and
-// SMOKE, DRIFT, REVERT_DRIFT, AT_ONCE, INVOKE_URL, TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, SERVE and BROWSER.
-// A browser is opened only if out is a terminal, and not with BROWSER=none or JSON=1.
+// SMOKE, DRIFT, REVERT_DRIFT, AT_ONCE, INVOKE_URL, TOKEN, REPLACE_TABLE, DELETE_TABLE, CONFIRM, PORT, SERVE and
+// BROWSER. A browser is opened only if out is a terminal, and not with BROWSER=none or JSON=1.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	common, variables := stage.FromEnvironment(root, out, getenv)
 	s := Settings{

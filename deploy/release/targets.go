@@ -124,8 +124,7 @@ func function(ctx context.Context, s *session, name string) error {
 	modules := build.FromTemplate(functions)
 	i := slices.IndexFunc(modules, func(m build.Function) bool { return m.Name == name })
 	if i < 0 {
-		return exitcode.With(exitcode.Settings,
-			fmt.Errorf("there is no function %q: want one of %s", name, names(modules)))
+		return exitcode.Errorf(exitcode.Settings, "there is no function %q: want one of %s", name, names(modules))
 	}
 	f := functions[i]
 	now, err := s.Deployed(ctx)
@@ -212,10 +211,10 @@ func rollback(ctx context.Context, s *session) error {
 func (s *session) checkPrevious(now *stage.Release) error {
 	switch {
 	case now == nil || now.Record.Number == 0:
-		return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s is not deployed: there is no release to roll back", s.Name))
+		return exitcode.Errorf(exitcode.Settings, "stage %s is not deployed: there is no release to roll back", s.Name)
 	case now.Record.Previous == "":
-		return exitcode.With(exitcode.Settings, fmt.Errorf("release %d of stage %s is the first: there is no previous release",
-			now.Record.Number, s.Name))
+		return exitcode.Errorf(exitcode.Settings, "release %d of stage %s is the first: there is no previous release",
+			now.Record.Number, s.Name)
 	default:
 		return nil
 	}
@@ -258,8 +257,7 @@ func Smoke(ctx context.Context, settings Settings) error {
 			return err
 		}
 		if s.lacksToken(now) {
-			return exitcode.With(exitcode.Settings,
-				fmt.Errorf("stage %s requires an ID token of its user pool: set TOKEN", s.Name))
+			return exitcode.Errorf(exitcode.Settings, "stage %s requires an ID token of its user pool: set TOKEN", s.Name)
 		}
 		return s.smoke(ctx, now)
 	})

@@ -1,7 +1,10 @@
 // Package exitcode gives errors the exit codes of mage.
 package exitcode
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The exit codes of mage, besides 0.
 const (
@@ -33,4 +36,9 @@ func With(code int, err error) error {
 		return err
 	}
 	return &Error{code, err}
+}
+
+// Errorf returns an error with a code. The other arguments are those of [fmt.Errorf].
+func Errorf(code int, format string, args ...any) error {
+	return &Error{code, fmt.Errorf(format, args...)}
 }

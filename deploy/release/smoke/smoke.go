@@ -161,7 +161,8 @@ func (r *run) roundTrip(ctx context.Context, created result) error {
 	if _, err := r.do(ctx, r.get("read the user", r.ok("created", sameETag(created.etag)))); err != nil {
 		return err
 	}
-	replaced, err := r.do(ctx, r.put("replace the user", "replaced", created.etag, r.ok("replaced", otherETag(created.etag))))
+	replaced, err := r.do(ctx,
+		r.put("replace the user", "replaced", created.etag, r.ok("replaced", otherETag(created.etag))))
 	if err != nil {
 		return err
 	}

@@ -38,9 +38,9 @@ type File struct {
 // Place returns where the value of a parameter is set, as file:line:column, or the file if it is not set.
 func (f File) Place(parameter string) string { return cmp.Or(f.places[parameter], f.file) }
 
-// ReadFile reads the file of the stage in files, the folder of template.yaml. parameters are the names of the template's
-// parameters; ReadFile does not check their values. The error joins all errors in the file, each with its position. For an
-// unknown stage it names the stages that exist.
+// ReadFile reads the file of the stage in files, the folder of template.yaml. parameters are the names of the
+// template's parameters; ReadFile does not check their values. The error joins all errors in the file, each with its
+// position. For an unknown stage it names the stages that exist.
 func ReadFile(files fs.FS, name string, parameters []string) (File, error) {
 	names, err := stages(files)
 	if err != nil {

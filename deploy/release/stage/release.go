@@ -65,8 +65,8 @@ func (s *Stage) Release(ctx context.Context) (*Release, error) {
 		return r, err
 	}
 	if r.Template, err = template.Open(document, description.Parameters); err != nil || r.Template.Metadata() == nil {
-		return nil, exitcode.With(exitcode.Settings, fmt.Errorf("the stack %s in account %s, %s, was not created by this tool: "+
-			"delete it, rename it, or choose another stage", s.StackName(), s.Account.ID, s.Account.Region))
+		return nil, exitcode.Errorf(exitcode.Settings, "the stack %s in account %s, %s, was not created by this tool: "+
+			"delete it, rename it, or choose another stage", s.StackName(), s.Account.ID, s.Account.Region)
 	}
 	r.Record = ReadRecord(r.Template)
 	return r, nil
@@ -90,6 +90,6 @@ func (s *Stage) NotDeployed(r *Release) error {
 	if r != nil {
 		status = fmt.Sprintf("its stack is in %s", r.Status)
 	}
-	return exitcode.With(exitcode.Settings, fmt.Errorf("stage %s %w in account %s, %s (%s): deploy it with %s",
-		s.Name, ErrNotDeployed, s.Account.ID, s.Account.Region, status, s.Command("deploy")))
+	return exitcode.Errorf(exitcode.Settings, "stage %s %w in account %s, %s (%s): deploy it with %s",
+		s.Name, ErrNotDeployed, s.Account.ID, s.Account.Region, status, s.Command("deploy"))
 }

@@ -4,7 +4,6 @@ package stage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +44,7 @@ func Run(ctx context.Context, settings Settings, do func(context.Context, *Stage
 	if err == nil {
 		err = do(ctx, s)
 	}
-	if coded, ok := errors.AsType[*exitcode.Error](err); ok && coded.Code == exitcode.Settings && s != nil && s.changed.Load() {
+	if coded, ok := errors.AsType[*exitcode.Error](err); ok && coded.Code == exitcode.Settings && s.changed.Load() {
 		err = &exitcode.Error{Code: exitcode.Failed, Err: err} // Settings promises that nothing was changed
 	}
 	return Finish(ctx, settings, err)
@@ -119,14 +118,12 @@ func (s *Stage) Open(ctx context.Context) error {
 		printer.Notef("endpoint %s", opened.Endpoint)
 	}
 	if s.File.Account != "" && s.File.Account != opened.ID {
-		return exitcode.With(exitcode.Account, fmt.Errorf(
-			"stage %s belongs to account %s (deploy/stages/%[1]s.yaml), the credentials to %s: use others, such as AWS_PROFILE",
-			s.Name, s.File.Account, opened.ID))
+		return exitcode.Errorf(exitcode.Account, "stage %[1]s belongs to account %[2]s (deploy/stages/%[1]s.yaml), "+
+			"the credentials to %[3]s: use others, such as AWS_PROFILE", s.Name, s.File.Account, opened.ID)
 	}
 	if s.Region != "" && s.Region != opened.Region {
-		return exitcode.With(exitcode.Account, fmt.Errorf(
-			"stage %s belongs to %s (deploy/stages/%[1]s.yaml), the AWS settings to %s: unset AWS_REGION, or set it to %[2]s",
-			s.Name, s.Region, opened.Region))
+		return exitcode.Errorf(exitcode.Account, "stage %[1]s belongs to %[2]s (deploy/stages/%[1]s.yaml), "+
+			"the AWS settings to %[3]s: unset AWS_REGION, or set it to %[2]s", s.Name, s.Region, opened.Region)
 	}
 	if s.settings.CallsFile != "" {
 		recordCalls(&opened.Config, s.settings.CallsFile)
