@@ -31,7 +31,7 @@ const (
 	jarFile  = "DynamoDBLocal.jar"
 	libDir   = "DynamoDBLocal_lib"
 
-	serverJar = "server.jar" // written by writeServerJar
+	plainJar = "plain.jar" // written by writePlainJar
 )
 
 // program is DynamoDB Local in the cache.
@@ -58,7 +58,7 @@ func (p program) has(name string) bool {
 }
 
 func (p program) downloaded() bool { return p.has(jarFile) }
-func (p program) installed() bool  { return p.downloaded() && p.has(serverJar) }
+func (p program) installed() bool  { return p.downloaded() && p.has(plainJar) }
 
 // install downloads DynamoDB Local unless it is in the cache.
 func (p program) install(ctx context.Context, npm string, progress func(string)) error {
@@ -86,7 +86,7 @@ func (p program) install(ctx context.Context, npm string, progress func(string))
 	}
 	entry.Has = p.installed
 	return entry.Fill(ctx, progress, func() error {
-		if err := writeServerJar(filepath.Join(p.dir, jarFile), filepath.Join(p.dir, serverJar)); err != nil {
+		if err := writePlainJar(filepath.Join(p.dir, jarFile), filepath.Join(p.dir, plainJar)); err != nil {
 			return fmt.Errorf("prepare DynamoDB Local: %w", err)
 		}
 		return nil

@@ -64,8 +64,8 @@ func TestFirstUse_Concurrent(t *testing.T) {
 		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
 	}
 
-	// A program without server.jar, from an earlier version of this package, is used.
-	if err := os.Remove(filepath.Join(cache, "dynamodb-local-2.9.30", "server.jar")); err != nil {
+	// A program without plain.jar, from an earlier version of this package, is used.
+	if err := os.Remove(filepath.Join(cache, "dynamodb-local-2.9.30", "plain.jar")); err != nil {
 		t.Fatal(err)
 	}
 	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
@@ -87,7 +87,7 @@ func TestStart_ClassArchive(t *testing.T) {
 	if err := os.Mkdir(program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"DynamoDBLocal.jar", "server.jar", "DynamoDBLocal_lib"} {
+	for _, name := range []string{"DynamoDBLocal.jar", "plain.jar", "DynamoDBLocal_lib"} {
 		if err := os.Symlink(filepath.Join(installed, name), filepath.Join(program, name)); err != nil {
 			t.Fatal(err)
 		}

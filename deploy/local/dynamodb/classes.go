@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,22 +25,19 @@ import (
 // the background, at the lowest priority. An archive is valid for one build of Java and one path of the JAR files.
 
 const (
-	manifestFile = "META-INF/MANIFEST.MF"
-	manifestLine = 70 // bytes of a line in a manifest; longer lines are continued on the next
-
 	archiveDelay = 3 * time.Second  // after the start, so that a short run writes no archive
 	archiveGrace = 10 * time.Minute // to write the archive on a busy machine
 )
 
-// writeServerJar copies a JAR file with a new manifest. The original class path includes the folder of the JAR file,
-// for which Java does not support class-data sharing. The main class is Jetty's.
-func writeServerJar(original, name string) (err error) {
+// writePlainJar copies a JAR file without its manifest. Its class path includes the folder of the JAR file, for which
+// Java does not support class-data sharing.
+func writePlainJar(original, name string) (err error) {
 	source, err := zip.OpenReader(original)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	unfinished, err := os.CreateTemp(filepath.Dir(name), serverJar)
+	unfinished, err := os.CreateTemp(filepath.Dir(name), plainJar)
 	if err != nil {
 		return err
 	}
@@ -53,75 +50,29 @@ func writeServerJar(original, name string) (err error) {
 	}()
 	target := zip.NewWriter(unfinished)
 	for _, entry := range source.File {
-		if entry.Name == manifestFile {
-			err = writeManifest(target, entry)
-		} else {
-			err = target.Copy(entry)
+		if entry.Name == "META-INF/MANIFEST.MF" {
+			continue
 		}
-		if err != nil {
+		if err := target.Copy(entry); err != nil {
 			return err
 		}
 	}
 	return errors.Join(target.Close(), unfinished.Sync())
 }
 
-// writeManifest adds the new manifest to target.
-func writeManifest(target *zip.Writer, original *zip.File) error {
-	manifest, err := serverManifest(original)
-	if err != nil {
-		return err
+// classPath returns the JAR files in the order of the original manifest.
+func (p program) classPath() string {
+	jars, _ := fs.Glob(os.DirFS(p.dir), libDir+"/*.jar") // not filepath.Glob: the path may contain pattern characters
+	files := []string{filepath.Join(p.dir, plainJar)}
+	for _, jar := range jars {
+		files = append(files, filepath.Join(p.dir, jar))
 	}
-	w, err := target.Create(manifestFile)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, manifest)
-	return err
-}
-
-// serverManifest returns the new manifest, with the JAR files of the original's class path.
-func serverManifest(original *zip.File) (string, error) {
-	r, err := original.Open()
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = r.Close() }()
-	content, err := io.ReadAll(r)
-	if err != nil {
-		return "", err
-	}
-	text := strings.NewReplacer("\r\n ", "", "\r\n", "\n", "\n ", "").Replace(string(content))
-	var jars []string
-	for line := range strings.Lines(text) {
-		if classPath, ok := strings.CutPrefix(line, "Class-Path: "); ok {
-			for path := range strings.FieldsSeq(classPath) {
-				if strings.HasSuffix(path, ".jar") {
-					jars = append(jars, path)
-				}
-			}
-		}
-	}
-	if len(jars) == 0 {
-		return "", fmt.Errorf("manifest of %s: want a Class-Path with JAR files", jarFile)
-	}
-	var manifest strings.Builder
-	for _, line := range []string{
-		"Manifest-Version: 1.0",
-		"Main-Class: org.eclipse.jetty.xml.XmlConfiguration",
-		"Enable-Native-Access: ALL-UNNAMED", // for SQLite; newer versions of Java warn without it
-		"Class-Path: " + strings.Join(jars, " "),
-	} {
-		for ; len(line) > manifestLine; line = " " + line[manifestLine:] {
-			manifest.WriteString(line[:manifestLine] + "\r\n")
-		}
-		manifest.WriteString(line + "\r\n")
-	}
-	return manifest.String(), nil
+	return strings.Join(files, string(filepath.ListSeparator))
 }
 
 // archive returns the class archive for a java command.
 func (p program) archive(java string) cache.Entry {
-	key := p.dir + "\n" + java
+	key := filepath.Join(p.dir, plainJar) + "\n" + java
 	if resolved, err := filepath.EvalSymlinks(java); err == nil {
 		if info, err := os.Stat(resolved); err == nil { // changes with an update of Java
 			key += fmt.Sprintf("\n%s\n%d\n%d", resolved, info.Size(), info.ModTime().UnixNano())

@@ -221,6 +221,7 @@ func (s *Server) run(java string, program program, cfg Config, socket *os.File) 
 		"-Dorg.eclipse.jetty.LEVEL=WARN", "-Dorg.eclipse.jetty.util.log.announce=false",
 		// Loading the complete Log4j takes a quarter of the start.
 		"-Dlog4j2.loggerContextFactory=org.apache.logging.log4j.simple.SimpleLoggerContextFactory",
+		"--enable-native-access=ALL-UNNAMED", // for SQLite; newer versions of Java warn without it
 		"-Djava.library.path=" + filepath.Join(program.dir, libDir),
 		"-DinMemory=" + strconv.FormatBool(s.dataDir == ""),
 	}
@@ -232,7 +233,8 @@ func (s *Server) run(java string, program program, cfg Config, socket *os.File) 
 	} else if archive := program.archive(java); archive.Has() {
 		args = append(args, "-XX:SharedArchiveFile="+archive.Path) // Java ignores an archive that does not match
 	}
-	cmd := exec.Command(java, append(args, "-jar", filepath.Join(program.dir, serverJar), configFile)...)
+	args = append(args, "-classpath", program.classPath(), "org.eclipse.jetty.xml.XmlConfiguration", configFile)
+	cmd := exec.Command(java, args...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.runDir, socket, log, log
 	if s.process, err = process.Start(cmd); err != nil {
 		return fmt.Errorf("start DynamoDB Local: %w", err)

@@ -345,7 +345,7 @@ func fakeCache(t *testing.T) string {
 	if err := os.Mkdir(program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"DynamoDBLocal.jar", "server.jar"} {
+	for _, name := range []string{"DynamoDBLocal.jar", "plain.jar"} {
 		if err := os.WriteFile(filepath.Join(program, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
