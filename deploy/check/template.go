@@ -55,37 +55,25 @@ func variants(root string, combinations []map[string]string) iter.Seq2[variant, 
 			yield(variant{}, err)
 			return
 		}
-		var code map[string]string // the same for all: the functions do not depend on parameters
+		functions, err := loaded.Functions()
+		if err != nil {
+			yield(variant{}, err)
+			return
+		}
+		code := map[string]string{} // keys of the functions' packages
+		for _, f := range functions {
+			code[f.LogicalID] = "functions/" + f.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
+		}
 		for _, parameters := range combinations {
 			v := variant{parameters: parameters}
-			if code == nil {
-				code, err = packageKeys(loaded)
+			if v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code}); err != nil {
+				err = fmt.Errorf("%s: %w", v, err)
 			}
-			if err == nil {
-				v.rendered, err = loaded.Render(template.Options{Parameters: parameters, Code: code})
-			}
-			if err != nil {
-				yield(variant{}, fmt.Errorf("%s: %w", v, err))
-				return
-			}
-			if !yield(v, nil) {
+			if !yield(v, err) || err != nil {
 				return
 			}
 		}
 	}
-}
-
-// packageKeys returns an S3 key for the package of each function.
-func packageKeys(loaded *template.Template) (map[string]string, error) {
-	functions, err := loaded.Functions()
-	if err != nil {
-		return nil, err
-	}
-	code := map[string]string{}
-	for _, function := range functions {
-		code[function.LogicalID] = "functions/" + function.LogicalID + "/" + strings.Repeat("0", 64) + ".zip"
-	}
-	return code, nil
 }
 
 // houseRules applies package rules to all variants, and reports each violation once.

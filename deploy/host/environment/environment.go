@@ -21,48 +21,45 @@ func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
 // Flag returns true for 1 or true, and false for 0 or false.
 func (r *Reader) Flag(name string, byDefault bool) bool {
-	switch text := r.getenv(name); text {
-	case "":
-		return byDefault
-	case "1", "true":
-		return true
-	case "0", "false":
-		return false
-	default:
-		r.Faultf(name, "want 1 or 0")
-		return byDefault
-	}
+	return read(r, name, byDefault, "want 1 or 0", func(text string) (value, ok bool) {
+		value = text == "1" || text == "true"
+		return value, value || text == "0" || text == "false"
+	})
 }
 
 // Number returns an integer from lowest to highest.
 func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
-	text := r.getenv(name)
-	if text == "" {
-		return byDefault
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < lowest || n > highest {
-		r.Faultf(name, "want a number from %d to %d", lowest, highest)
-		return byDefault
-	}
-	return n
+	want := fmt.Sprintf("want a number from %d to %d", lowest, highest)
+	return read(r, name, byDefault, want, func(text string) (int, bool) {
+		n, err := strconv.Atoi(text)
+		return n, err == nil && lowest <= n && n <= highest
+	})
 }
-
-const day = 24 * time.Hour
 
 // Duration returns a positive duration in the format of [ParseDuration].
 func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
+	const want = "want a duration, such as 500ms, 15m, 6h or 7d"
+	return read(r, name, byDefault, want, func(text string) (time.Duration, bool) {
+		d, err := ParseDuration(text)
+		return d, err == nil && d > 0
+	})
+}
+
+// read returns the value of a variable, or byDefault. parse reports whether the text is valid.
+func read[T any](r *Reader, name string, byDefault T, want string, parse func(text string) (T, bool)) T {
 	text := r.getenv(name)
 	if text == "" {
 		return byDefault
 	}
-	d, err := ParseDuration(text)
-	if err != nil || d <= 0 {
-		r.Faultf(name, "want a duration, such as 500ms, 15m, 6h or 7d")
+	value, ok := parse(text)
+	if !ok {
+		r.Faultf(name, "%s", want)
 		return byDefault
 	}
-	return d
+	return value
 }
+
+const day = 24 * time.Hour
 
 // ParseDuration is [time.ParseDuration] with the additional unit d, which cannot be combined: 7d is seven days.
 func ParseDuration(text string) (time.Duration, error) {

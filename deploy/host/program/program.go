@@ -1,5 +1,5 @@
-// Package program provides the main function of the programs in deploy/cmd, which the mage targets start: signals, error
-// texts and exit codes.
+// Package program provides the main function of the programs in deploy/cmd, which the mage targets start: signals,
+// error texts and exit codes.
 package program
 
 import (
