@@ -7,13 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,7 +20,6 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
@@ -221,53 +218,6 @@ func load(cfg Config) (*template.Stack, error) {
 	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID, StackName: "UserRequestAPI"})
 }
 
-// builds returns the folder of the functions' executables.
-func (c Config) builds() string { return filepath.Join(c.DataDir, "functions") }
-
-// bootstrap is the executable of a function.
-type bootstrap struct {
-	path     string
-	revision string // changes with the content; "" if the executable is from Config.Bootstraps
-	previous string // path of the executable that this one replaced, if that was built by this run
-}
-
-// build sets the bootstraps of the functions, and compiles those that Config.Bootstraps does not contain.
-func (s *Stack) build(ctx context.Context, functions []template.Function) error {
-	s.bootstraps = map[string]bootstrap{}
-	var missing []template.Function
-	for _, f := range functions {
-		if path, ok := s.cfg.Bootstraps[f.LogicalID]; ok {
-			s.bootstraps[f.LogicalID] = bootstrap{path: path}
-			continue
-		}
-		missing = append(missing, f)
-	}
-	if missing == nil {
-		return nil
-	}
-	s.cfg.Progress(fmt.Sprintf("Building %d functions…", len(missing)))
-	artifacts, err := s.compile(ctx, missing, nil)
-	if err != nil {
-		return err
-	}
-	for i, a := range artifacts {
-		if err := s.install(missing[i].LogicalID, a); err != nil {
-			return err
-		}
-	}
-	s.cfg.Progress(fmt.Sprintf("Built %d functions.", len(missing)))
-	return nil
-}
-
-// compile updates the functions' executables, and calls progress with each.
-func (s *Stack) compile(
-	ctx context.Context, functions []template.Function, progress func(build.Artifact),
-) ([]build.Artifact, error) {
-	return build.Functions(ctx, build.FromTemplate(functions), build.Options{
-		Root: s.cfg.Root, Out: s.cfg.builds(), Update: true, Progress: progress,
-	})
-}
-
 // startDatabase starts DynamoDB Local unless the configuration has an endpoint.
 func (s *Stack) startDatabase(ctx context.Context) (err error) {
 	s.Database = s.cfg.DynamoDBEndpoint
@@ -305,54 +255,6 @@ func (s *Stack) createTable(ctx context.Context, table template.Table) (err erro
 			s.Database, refused)
 	}
 	return fmt.Errorf("create the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
-}
-
-func (s *Stack) startFunctions(resources *template.Stack) error {
-	functions, err := s.lambdaFunctions(resources)
-	if err != nil {
-		return err
-	}
-	s.Host, err = lambda.Start(functions, lambda.Options{
-		AccountID:         accountID,
-		Region:            region,
-		XRayDaemonAddress: s.Collector.Address(),
-		MaxEnvironments:   s.cfg.Environments,
-		IdleTimeout:       s.cfg.IdleTimeout,
-		Log:               s.log,
-		Trace:             s.trace,
-	})
-	return err
-}
-
-// lambdaFunctions converts the template's functions to those of package lambda.
-func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, error) {
-	var functions []lambda.Function
-	for _, f := range resources.Functions() {
-		if !strings.HasPrefix(f.Runtime, "provided.") {
-			return nil, fmt.Errorf("function %s: Runtime: want provided.* in the local stack, got %q", f.LogicalID, f.Runtime)
-		}
-		environment := maps.Clone(f.Environment)
-		environment["DYNAMODB_ENDPOINT"] = s.Database
-		function := lambda.Function{
-			Name:        f.Name,
-			Bootstrap:   s.bootstraps[f.LogicalID].path,
-			Revision:    s.bootstraps[f.LogicalID].revision,
-			Environment: environment,
-			MemoryMB:    f.MemoryMB,
-			Timeout:     f.Timeout,
-			Concurrency: f.ReservedConcurrency,
-			Handler:     f.Handler,
-			Tracing:     f.Tracing,
-			LogGroup:    f.Logging.Group,
-			LogFormat:   f.Logging.Format,
-			LogLevel:    f.Logging.ApplicationLevel,
-		}
-		if f.LogicalID == s.cfg.Debug {
-			function.Debugger = s.cfg.Debugger
-		}
-		functions = append(functions, function)
-	}
-	return functions, nil
 }
 
 func (s *Stack) newGateway(resources *template.Stack) (*apigateway.Gateway, error) {

@@ -4,73 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/watch"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
-
-// document is the key in [failures] of the template and the API document.
-const document = ""
-
-// failures are the errors in the current source: by folder name for functions that do not compile, and by [document]
-// for the template and the API document.
-type failures struct {
-	mu    sync.Mutex
-	byKey map[string]console.Failure
-}
-
-// set sets the failure of a key; nil deletes it.
-func (f *failures) set(key string, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err == nil {
-		delete(f.byKey, key)
-		return
-	}
-	if f.byKey == nil {
-		f.byKey = map[string]console.Failure{}
-	}
-	failure := console.Failure{Output: err.Error(), Time: time.Now()}
-	if compile, ok := errors.AsType[*build.CompileError](err); ok {
-		failure.Functions, failure.Output = compile.Functions, compile.Output
-	}
-	f.byKey[key] = failure
-}
-
-func (f *failures) get(key string) (console.Failure, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	failure, ok := f.byKey[key]
-	return failure, ok
-}
-
-// all returns the failures in the order of their keys, without duplicates.
-func (f *failures) all() []console.Failure {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var all []console.Failure
-	for _, key := range slices.Sorted(maps.Keys(f.byKey)) {
-		failure := f.byKey[key]
-		if !slices.ContainsFunc(all, func(other console.Failure) bool { return other.Output == failure.Output }) {
-			all = append(all, failure)
-		}
-	}
-	return all
-}
 
 // watch reloads sources that change on disk, from the end of the start until the stack is closed.
 func (s *Stack) watch(ctx context.Context) (err error) {
@@ -215,68 +161,6 @@ func (s *Stack) rebuild(ctx context.Context, functions []template.Function, name
 	return built
 }
 
-// install links the executable of a function into a folder that no other build overwrites. It removes the executable
-// before the current one, which no execution environment starts from any more.
-func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
-	if s.installed == "" {
-		if s.installed, s.installedLock, err = createRunDir(s.cfg.builds()); err != nil {
-			return fmt.Errorf("create the folder of the running functions: %w", err)
-		}
-	}
-	dir := filepath.Join(s.installed, a.Name+"-"+a.SHA256[:12])
-	executable := filepath.Join(dir, build.Executable)
-	current := s.bootstraps[logicalID]
-	if executable == current.path {
-		return nil
-	}
-	if err = os.MkdirAll(dir, 0o755); err == nil {
-		err = build.Link(a.Path, executable)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("install %s: %w", a.Name, err)
-	}
-	next := bootstrap{path: executable, revision: a.SHA256}
-	if current.revision != "" { // built by this run
-		next.previous = current.path
-	}
-	s.bootstraps[logicalID] = next
-	if current.previous != "" && current.previous != executable {
-		if err := os.RemoveAll(filepath.Dir(current.previous)); err != nil {
-			return fmt.Errorf("install %s: %w", a.Name, err)
-		}
-	}
-	return nil
-}
-
-// createRunDir creates a folder in builds for the executables of one run, and removes the folders of killed runs. Each
-// run holds a shared lock as long as it needs its folder, so the folders can be removed only if no run holds the lock.
-func createRunDir(builds string) (_ string, _ *flock.Flock, err error) {
-	lock := flock.New(filepath.Join(builds, "run.lock"))
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.Close())
-		}
-	}()
-	alone, err := lock.TryLock()
-	if err != nil {
-		return "", nil, err
-	}
-	if alone {
-		killed, err := fs.Glob(os.DirFS(builds), "run-*") // not filepath.Glob: the path may contain pattern characters
-		for _, name := range killed {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(builds, name)))
-		}
-		if err := errors.Join(err, lock.Unlock()); err != nil {
-			return "", nil, err
-		}
-	}
-	if err := lock.RLock(); err != nil { // waits only while another run removes folders
-		return "", nil, err
-	}
-	dir, err := os.MkdirTemp(builds, "run-")
-	return dir, lock, err
-}
-
 // failureOf returns the part of an error of [build.Functions] that concerns one function, or nil.
 func failureOf(name string, err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -289,6 +173,55 @@ func failureOf(name string, err error) error {
 		}
 	}
 	return nil
+}
+
+// document is the key in [failures] of the template and the API document.
+const document = ""
+
+// failures are the errors in the current source: by folder name for functions that do not compile, and by [document]
+// for the template and the API document.
+type failures struct {
+	mu    sync.Mutex
+	byKey map[string]console.Failure
+}
+
+// set sets the failure of a key; nil deletes it.
+func (f *failures) set(key string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		delete(f.byKey, key)
+		return
+	}
+	if f.byKey == nil {
+		f.byKey = map[string]console.Failure{}
+	}
+	failure := console.Failure{Output: err.Error(), Time: time.Now()}
+	if compile, ok := errors.AsType[*build.CompileError](err); ok {
+		failure.Functions, failure.Output = compile.Functions, compile.Output
+	}
+	f.byKey[key] = failure
+}
+
+func (f *failures) get(key string) (console.Failure, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	failure, ok := f.byKey[key]
+	return failure, ok
+}
+
+// all returns the failures in the order of their keys, without duplicates.
+func (f *failures) all() []console.Failure {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []console.Failure
+	for _, key := range slices.Sorted(maps.Keys(f.byKey)) {
+		failure := f.byKey[key]
+		if !slices.ContainsFunc(all, func(other console.Failure) bool { return other.Output == failure.Output }) {
+			all = append(all, failure)
+		}
+	}
+	return all
 }
 
 // invocationTimes are the times of the functions' last invocations, by ARN.
