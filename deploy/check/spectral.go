@@ -2,7 +2,7 @@ package check
 
 import (
 	"context"
-	"embed"
+	_ "embed" // for the packages and the ruleset
 	"errors"
 	"fmt"
 	"os"
@@ -12,21 +12,20 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
-// spectralFiles are the packages to install and the ruleset.
-//
-//go:embed spectral
-var spectralFiles embed.FS
+// The packages to install and the ruleset.
+var (
+	//go:embed spectral/package.json
+	spectralPackages []byte
+	//go:embed spectral/package-lock.json
+	spectralLock []byte
+	//go:embed spectral/ruleset.yaml
+	spectralRuleset []byte
+)
 
 // spectral lints the contract with Spectral's rules for OpenAPI and OWASP's rules for API security. It runs in a
 // folder with the paths that the ruleset uses: the contract as in the workspace, and node_modules beside the ruleset.
 func spectral(ctx context.Context, t target) (found string, err error) {
-	files := make(map[string][]byte)
-	for _, name := range []string{"package.json", "package-lock.json", "ruleset.yaml"} {
-		if files[name], err = spectralFiles.ReadFile("spectral/" + name); err != nil {
-			return "", fmt.Errorf("spectral: %w", err)
-		}
-	}
-	environment, err := tools.Node(ctx, files["package.json"], files["package-lock.json"],
+	environment, err := tools.Node(ctx, spectralPackages, spectralLock,
 		func(step string) { _, _ = fmt.Fprintln(t.Out, step) })
 	if err != nil {
 		return "", err
@@ -45,7 +44,7 @@ func spectral(ctx context.Context, t target) (found string, err error) {
 	}
 	if err := errors.Join(
 		os.Symlink(environment.Path(), filepath.Join(dir, "node_modules")),
-		os.WriteFile(filepath.Join(dir, "ruleset.yaml"), files["ruleset.yaml"], 0o600),
+		os.WriteFile(filepath.Join(dir, "ruleset.yaml"), spectralRuleset, 0o600),
 		os.Mkdir(filepath.Join(dir, filepath.Dir(contract)), 0o750),
 		os.WriteFile(filepath.Join(dir, contract), document, 0o600),
 	); err != nil {

@@ -130,7 +130,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	s.resources.Store(resources)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, ignoreClosed(listener.Close()), s.Close())
+			err = errors.Join(err, listener.Close(), s.Close())
 		}
 	}()
 	s.Collector, err = xray.Listen(xray.Options{
@@ -176,13 +176,6 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	go func() { s.served <- s.server.Serve(listener) }()
 	close(s.ready)
 	return s, nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // listen listens on the port of 127.0.0.1. variable is the setting that selects the port.
