@@ -144,16 +144,17 @@ func program(args ...string) func(context.Context, target) (string, error) {
 
 // inModules runs a program in each module without the workspace, as the build of the functions does. It returns the
 // findings and the errors by module.
-func (t target) inModules(ctx context.Context, args ...string) (found string, failed map[string]error) {
+func (t target) inModules(ctx context.Context, args ...string) (findings string, failed map[string]error) {
+	var found strings.Builder
 	failed = map[string]error{}
 	for _, dir := range t.dirs {
 		output, err := command{filepath.Join(t.Root, dir), []string{"GOWORK=off"}, args}.findings(ctx)
 		if err != nil {
-			found += dir + ":\n" + output + "\n"
+			_, _ = fmt.Fprintf(&found, "%s:\n%s\n", dir, output)
 			failed[dir] = err
 		}
 	}
-	return found, failed
+	return found.String(), failed
 }
 
 func gofmt(ctx context.Context, t target) (string, error) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -58,7 +57,7 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 		defer close(log.done)
 		for e := range log.queue {
 			if line := format(e); line != "" {
-				_, _ = io.WriteString(stdout, line+"\n") // a closed pipe must not stop the functions
+				_, _ = stdout.WriteString(line + "\n") // a closed pipe must not stop the functions
 			}
 		}
 	}()
@@ -69,7 +68,7 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 func (l *eventLog) add(e entry) {
 	l.mu.Lock() // both outputs have the same order
 	defer l.mu.Unlock()
-	_, _ = io.WriteString(l.file, jsonLine(e)+"\n") // a full disk must not stop the functions
+	_, _ = l.file.WriteString(jsonLine(e) + "\n") // a full disk must not stop the functions
 	select {
 	case l.queue <- e:
 	default:
