@@ -47,17 +47,7 @@ func workspace(t *testing.T, changes map[string]string) string {
 		"functions/put/main.go": hello,
 	}
 	maps.Copy(files, changes)
-	root := t.TempDir()
-	for name, content := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
+	return testenv.Folder(t, files)
 }
 
 // modules returns the functions of the workspace.

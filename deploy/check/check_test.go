@@ -55,18 +55,9 @@ func TestAdd(t *testing.T) {
 // workspace writes the clean workspace with changes and returns its folder.
 func workspace(t *testing.T, changes map[string]string) string {
 	t.Helper()
-	root, files := t.TempDir(), clean()
+	files := clean()
 	maps.Copy(files, changes)
-	for name, content := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
+	return testenv.Folder(t, files)
 }
 
 func TestTest(t *testing.T) {

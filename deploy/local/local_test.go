@@ -121,26 +121,18 @@ func silentDatabase(t *testing.T) (endpoint string, requested <-chan struct{}) {
 // workspace creates a workspace with the template, the API document and one function with the source.
 func workspace(t *testing.T, function, source string) string {
 	t.Helper()
-	dir := t.TempDir()
-	write := func(name, text string) {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	files := map[string]string{
+		"functions/" + function + "/go.mod":  "module example.org/" + function + "\n\ngo 1.26\n",
+		"functions/" + function + "/main.go": source,
 	}
 	for _, name := range []string{"deploy/openapi.yaml", "deploy/template.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(name, string(text))
+		files[name] = string(text)
 	}
-	write("functions/"+function+"/go.mod", "module example.org/"+function+"\n\ngo 1.26\n")
-	write("functions/"+function+"/main.go", source)
-	return dir
+	return testenv.Folder(t, files)
 }
 
 func TestStart_PortInUse(t *testing.T) {

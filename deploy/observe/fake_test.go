@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
@@ -100,10 +101,7 @@ func newFake(t *testing.T) *fake {
 
 func (f *fake) write(t *testing.T, name string, content []byte) {
 	t.Helper()
-	path := filepath.Join(f.root, "deploy", name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	testenv.WriteFile(t, filepath.Join(f.root, "deploy", name), string(content))
 }
 
 // log adds a line to a log group.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
@@ -123,7 +124,7 @@ func functions(t *testing.T) string {
 	t.Helper()
 	root := workspace(t, "parameters: {Authorization: NONE}")
 	for _, name := range []string{"get", "post", "put", "delete"} {
-		write(t, filepath.Join(root, "functions", name, "go.mod"), []byte("module example.org/"+name+"\n\ngo 1.26\n"))
+		testenv.WriteFile(t, filepath.Join(root, "functions", name, "go.mod"), "module example.org/"+name+"\n\ngo 1.26\n")
 		setCode(t, root, name, "first")
 	}
 	return root
@@ -132,21 +133,15 @@ func functions(t *testing.T) string {
 // setCode changes the code of a function.
 func setCode(t *testing.T, root, name, text string) {
 	t.Helper()
-	write(
-		t,
-		filepath.Join(root, "functions", name, "main.go"),
-		fmt.Appendf(nil, "package function\n\nfunc Text() string { return %q }\n", text),
-	)
+	testenv.WriteFile(t, filepath.Join(root, "functions", name, "main.go"),
+		fmt.Sprintf("package function\n\nfunc Text() string { return %q }\n", text))
 }
 
 // setStage changes the parameters of the stage.
 func setStage(t *testing.T, root, parameters string) {
 	t.Helper()
-	write(
-		t,
-		filepath.Join(root, "deploy", "stages", "test.yaml"),
-		[]byte("parameters: {Authorization: NONE, "+parameters+"}"),
-	)
+	testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"),
+		"parameters: {Authorization: NONE, "+parameters+"}")
 }
 
 // setTemplate replaces the matches of pattern in the template.
@@ -161,7 +156,7 @@ func setTemplate(t *testing.T, root, pattern, text string) {
 	if bytes.Equal(before, after) {
 		t.Fatalf("the template has no %q", pattern)
 	}
-	write(t, file, after)
+	testenv.WriteFile(t, file, string(after))
 }
 
 // target is a target of mage.

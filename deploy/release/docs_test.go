@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
@@ -116,7 +117,7 @@ func TestDocs_WithoutStage(t *testing.T) {
 	check("there are no AWS credentials")
 
 	// Existing files may be the stage's.
-	write(t, filepath.Join(a.root, readersFile), []byte("exported"))
+	testenv.WriteFile(t, filepath.Join(a.root, readersFile), "exported")
 	contains(t, a.docs(t), "The document of the stage is not available", readersFile+" exists", "remove it")
 	if got := a.read(t, readersFile); got != "exported" {
 		t.Errorf("existing file is now %.100s", got)
@@ -168,12 +169,9 @@ func TestDocs_Fails(t *testing.T) {
 func process(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "process.sh"), []byte(script))
-	write(
-		t,
-		filepath.Join(dir, "config"),
-		[]byte("[profile process]\ncredential_process = sh "+filepath.Join(dir, "process.sh")+"\n"),
-	)
+	testenv.WriteFile(t, filepath.Join(dir, "process.sh"), script)
+	testenv.WriteFile(t, filepath.Join(dir, "config"),
+		"[profile process]\ncredential_process = sh "+filepath.Join(dir, "process.sh")+"\n")
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "config"))
 	t.Setenv("AWS_PROFILE", "process")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
@@ -371,7 +369,7 @@ func echo(t *testing.T) (invokeURL string) {
 	stage.StartTLS()
 	t.Cleanup(stage.Close)
 	bundle := filepath.Join(t.TempDir(), "bundle.pem")
-	write(t, bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: stage.Certificate().Raw}))
+	testenv.WriteFile(t, bundle, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: stage.Certificate().Raw})))
 	t.Setenv("AWS_CA_BUNDLE", bundle)
 	return stage.URL + "/api/{StageName}"
 }
@@ -413,11 +411,8 @@ func TestDocs_Reference(t *testing.T) {
 
 	// The source has changed since the deployment.
 	setTemplate(t, a.root, "Description: Replaces users", "Description: Replaces users still")
-	write(
-		t,
-		filepath.Join(a.root, contractFile),
-		[]byte(strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1)),
-	)
+	testenv.WriteFile(t, filepath.Join(a.root, contractFile),
+		strings.Replace(a.read(t, contractFile), "Read a user", "Look a user up", 1))
 	_, document = a.serveDocs(t, echo(t), nil).send(t, "GET", "openapi.json", "")
 	contains(t, document, "/exported", `/api/test"`)
 }
@@ -425,7 +420,7 @@ func TestDocs_Reference(t *testing.T) {
 // Requests are signed if the stage requires it, with credentials that the page does not contain.
 func TestDocs_Signed(t *testing.T) {
 	a := newAccount(t)
-	write(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), []byte("parameters: {Authorization: AWS_IAM}"))
+	testenv.WriteFile(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), "parameters: {Authorization: AWS_IAM}")
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
 	_, response := s.send(
@@ -455,7 +450,7 @@ func TestDocs_Signed(t *testing.T) {
 echo '{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "secret", "Expiration": "2020-01-01T00:00:00Z"}'
 `)
 	s = a.serveDocs(t, echo(t), nil)
-	write(t, gone, nil)
+	testenv.WriteFile(t, gone, "")
 	status, response := s.send(t, "GET", "stage/users", "")
 	contains(t, response, "the credential process of the profile failed", "AWS_PROFILE")
 	if status != http.StatusBadGateway {

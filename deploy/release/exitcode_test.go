@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/observe"
 	"github.com/userrequestapi/userdata/deploy/release"
@@ -65,7 +66,7 @@ func (s situation) affected() []string {
 func stageFile(content string) func(*testing.T, *account) {
 	return func(t *testing.T, a *account) {
 		t.Helper()
-		write(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), []byte(content))
+		testenv.WriteFile(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), content)
 	}
 }
 
@@ -115,7 +116,7 @@ func situations(t *testing.T) []situation {
 		{
 			name: "the build fails", code: exitcode.Failed, only: "deploy plan deployFunction template",
 			set: func(t *testing.T, a *account) {
-				write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
+				testenv.WriteFile(t, a.root+"/functions/get/main.go", "package main\n\nfunc main() { broken }\n")
 			},
 		},
 		{

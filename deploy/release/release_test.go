@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset/changesettest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
@@ -137,7 +137,7 @@ func workspace(t *testing.T, stage string) string {
 	root := t.TempDir()
 	copyFile(t, filepath.Join("..", "template.yaml"), filepath.Join(root, "deploy", "template.yaml"))
 	copyFile(t, filepath.Join("testdata", "openapi.yaml"), filepath.Join(root, contractFile))
-	write(t, filepath.Join(root, "deploy", "stages", "test.yaml"), []byte(stage))
+	testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"), stage)
 	return root
 }
 
@@ -155,14 +155,7 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, to, content)
-}
-
-func write(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o600)); err != nil {
-		t.Fatal(err)
-	}
+	testenv.WriteFile(t, to, string(content))
 }
 
 // identity responds to sts:GetCallerIdentity only.

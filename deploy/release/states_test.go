@@ -470,7 +470,7 @@ func TestFunction(t *testing.T) {
 
 	// Only the named function is deployed, although others have changed.
 	setStage(t, a.root, "Architecture: arm64, LogLevel: ERROR")
-	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() {}\n"))
+	testenv.WriteFile(t, a.root+"/functions/get/main.go", "package main\n\nfunc main() {}\n")
 	setCode(t, a.root, "put", "second")
 	contains(t, a.succeed(t, function("get")), "Building get for linux/amd64", "is deployed")
 	second := a.deployed(t)
@@ -497,7 +497,7 @@ func TestBrokenSource(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	write(t, a.root+"/functions/get/main.go", []byte("package main\n\nfunc main() { broken }\n"))
+	testenv.WriteFile(t, a.root+"/functions/get/main.go", "package main\n\nfunc main() { broken }\n")
 	a.takeCalls()
 	for _, do := range []target{release.Deploy, release.Plan, function("get")} {
 		a.fail(t, do, exitcode.Failed, []string{"functions/get/main.go:3", "broken"})
@@ -1190,7 +1190,7 @@ func TestSmokeAfterDeployment(t *testing.T) {
 	defer stage.Close()
 	stage.Config.SetKeepAlivesEnabled(false)
 	smoke := func(s *release.Settings) { s.Smoke, s.InvokeURL = true, stage.URL+"/{ApiId}/{StageName}" }
-	write(t, a.root+"/deploy/stages/test.yaml", []byte("parameters: {Authorization: API_KEY}"))
+	testenv.WriteFile(t, a.root+"/deploy/stages/test.yaml", "parameters: {Authorization: API_KEY}")
 	a.fail(t, release.Deploy, exitcode.Failed, []string{"the stage is deployed, but does not work", "418"}, smoke)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
@@ -1201,8 +1201,7 @@ func TestSmokeAfterDeployment(t *testing.T) {
 	a.fail(t, release.Deploy, exitcode.Failed, []string{"Roll back with STAGE=test ", "go tool mage rollback"}, smoke)
 	a.fail(t, release.Smoke, exitcode.Failed, []string{"418"}, smoke)
 
-	write(t, a.root+"/deploy/stages/test.yaml", []byte(
-		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}",
-	))
+	testenv.WriteFile(t, a.root+"/deploy/stages/test.yaml",
+		"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}")
 	contains(t, a.succeed(t, release.Deploy, smoke), "the smoke test is skipped", "TOKEN")
 }

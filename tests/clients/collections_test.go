@@ -36,10 +36,7 @@ func exchanges() []string {
 // TestExchanges checks that the collections contain every operation of the document.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
-	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, testenv.Root(t))
 	all := strings.Join(exchanges(), "\n")
 	for path, item := range contract.Document().Paths.Map() {
 		for method := range item.Operations() {
@@ -52,7 +49,7 @@ func TestExchanges(t *testing.T) {
 
 func collectionFile(t *testing.T, extension string) []byte {
 	t.Helper()
-	return read(t, workspace(t), "docs", "api", "UserRequestAPI"+extension)
+	return read(t, testenv.Root(t), "docs", "api", "UserRequestAPI"+extension)
 }
 
 // TestPostman runs the collection and its tests with Postman's own runner.

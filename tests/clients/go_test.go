@@ -37,7 +37,7 @@ func TestExamples(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	database := unreliable.NewDatabase(t)
 	s := stacktest.Start(t, database.With)
-	w, dir := watch(t, s), filepath.Join(workspace(t), "shared", "client")
+	w, dir := watch(t, s), filepath.Join(testenv.Root(t), "shared", "client")
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, "example_test.go"), nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
@@ -478,10 +478,7 @@ func TestBusyDatabase(t *testing.T) {
 // query.
 func TestUserID(t *testing.T) {
 	t.Parallel()
-	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, testenv.Root(t))
 	c, err := client.New(
 		"http://127.0.0.1/prod",
 		client.WithHTTPClient(&http.Client{Transport: refusing{}}),
@@ -517,10 +514,7 @@ func TestUserID(t *testing.T) {
 // TestCodes checks that the Go client has a constant for each code in the API document.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	contract, err := stacktest.LoadContract(t.Context(), workspace(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, testenv.Root(t))
 	rows := regexp.MustCompile("(?m)^\\| [0-9x]{3} \\| `(\\w+)` \\|")
 	documented := map[string]bool{}
 	for _, row := range rows.FindAllStringSubmatch(contract.Document().Info.Description, -1) {
@@ -529,7 +523,7 @@ func TestCodes(t *testing.T) {
 	if len(documented) == 0 {
 		t.Fatal("the API document has no codes")
 	}
-	path := filepath.Join(workspace(t), "shared", "client", "codes.go")
+	path := filepath.Join(testenv.Root(t), "shared", "client", "codes.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)

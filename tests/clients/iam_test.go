@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -19,7 +20,7 @@ var exported = regexp.MustCompile(`(?m)^export AWS_ACCESS_KEY_ID=(\S+) AWS_SECRE
 // localKeys returns the access key of the local stack, and the Region, from the line in docs/run.md that exports them.
 func localKeys(t *testing.T) (keys aws.Credentials, region string) {
 	t.Helper()
-	found := exported.FindSubmatch(read(t, workspace(t), "docs", "run.md"))
+	found := exported.FindSubmatch(read(t, testenv.Root(t), "docs", "run.md"))
 	if found == nil {
 		t.Fatalf("docs/run.md has no line %s", exported)
 	}

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
@@ -89,20 +90,10 @@ func (w *witness) count(end string) int {
 	return n
 }
 
-// workspace returns the folder of the workspace.
-func workspace(t *testing.T) string {
-	t.Helper()
-	root, err := stacktest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
-}
-
 // document returns the public API document.
 func document(t *testing.T) *contract.Document {
 	t.Helper()
-	d, err := contract.Read(os.DirFS(filepath.Join(workspace(t), "deploy")))
+	d, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (p program) read(t *testing.T) (install, source, command string) {
 	t.Helper()
 	const block = "(?:[^`#]|`[^`\n]+`)+```[a-z]+\n(.*?)```\n" // and the text before it
 	section := regexp.MustCompile(`(?s)\n### ` + p.language + "\n" + block + block + block)
-	found := section.FindSubmatch(read(t, workspace(t), "docs", "call.md"))
+	found := section.FindSubmatch(read(t, testenv.Root(t), "docs", "call.md"))
 	if found == nil {
 		t.Fatalf("docs/call.md: want a section %s with a command, a program and a command", p.language)
 	}
@@ -128,7 +128,7 @@ func prepareGo(t *testing.T, dir, install string) []string {
 func publishClient(t *testing.T) string {
 	t.Helper()
 	const version = "v0.1.0"
-	source, proxy := filepath.Join(workspace(t), "shared", "client"), t.TempDir()
+	source, proxy := filepath.Join(testenv.Root(t), "shared", "client"), t.TempDir()
 	mod := read(t, source, "go.mod")
 	client := module.Version{Path: modfile.ModulePath(mod), Version: version}
 	path, err := module.EscapePath(client.Path)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // TestTagClient checks which requests to GitHub the release workflow sends to tag the Go client.
@@ -39,7 +41,7 @@ func TestTagClient(t *testing.T) {
 			stub := "#!/bin/sh\necho \"$@\" >>'" + calls + "'\n" + tt.stub + "\n"
 			// A child writes it: if a concurrent fork inherited the open file, running it would fail with ETXTBSY.
 			run(t, dir, nil, "sh", "-c", `printf %s "$0" >gh && chmod +x gh`, stub)
-			cmd := exec.CommandContext(t.Context(), filepath.Join(workspace(t), ".ci", "tag-client"), tt.version, "c1")
+			cmd := exec.CommandContext(t.Context(), filepath.Join(testenv.Root(t), ".ci", "tag-client"), tt.version, "c1")
 			path := dir + string(filepath.ListSeparator) + os.Getenv("PATH")
 			cmd.Env = append(os.Environ(), "GITHUB_REPOSITORY=o/r", "PATH="+path)
 			out, err := cmd.CombinedOutput()

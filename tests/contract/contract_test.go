@@ -30,14 +30,7 @@ import (
 func TestContract(t *testing.T) {
 	t.Parallel()
 	stacktest.Endpoint(t) // skips the test without one
-	root, err := stacktest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	contract, err := stacktest.LoadContract(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, testenv.Root(t))
 	c := newCoverage(contract.Document())
 	t.Cleanup(func() { c.report(t) })
 	for name, test := range map[string]func(*testing.T, *coverage){

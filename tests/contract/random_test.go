@@ -43,10 +43,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := stacktest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := testenv.Root(t)
 	source, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		t.Fatal(err)
@@ -86,10 +83,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 		sent[access.HTTPMethod+" "+access.ResourcePath]++
 	}
 	t.Log("Requests:", sent)
-	contract, err := stacktest.LoadContract(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, root)
 	for path, item := range contract.Document().Paths.Map() {
 		for method := range item.Operations() {
 			if sent[method+" "+path] == 0 {

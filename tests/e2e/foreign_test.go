@@ -10,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -263,14 +264,7 @@ func TestForeignRevision(t *testing.T) {
 // they violate the API document.
 func contractOfOthers(t *testing.T) *stacktest.Contract {
 	t.Helper()
-	root, err := stacktest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	contract, err := stacktest.LoadContract(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contract := stacktest.LoadContract(t, testenv.Root(t))
 	attributes := contract.Document().Components.Schemas["User"].Value.Properties
 	for name := range attributes {
 		if name != "userId" {

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // followed reports whether a test pastes all blocks of a page.
@@ -157,7 +159,7 @@ func ofAWS(name string) bool {
 func tools(t *testing.T) map[string]bool {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "tool")
-	cmd.Dir = root(t)
+	cmd.Dir = testenv.Root(t)
 	listed, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go tool: %v", err)
@@ -175,7 +177,7 @@ func targets(t *testing.T) map[string]bool {
 	t.Helper()
 	file, err := parser.ParseFile(
 		token.NewFileSet(),
-		filepath.Join(root(t), "magefile.go"),
+		filepath.Join(testenv.Root(t), "magefile.go"),
 		nil,
 		parser.SkipObjectResolution,
 	)
@@ -250,7 +252,7 @@ func variables(t *testing.T) map[string]bool {
 // sources returns the Go files of the tools, the functions and the packages that they use.
 func sources(t *testing.T) []*ast.File {
 	t.Helper()
-	workspace := root(t)
+	workspace := testenv.Root(t)
 	names := []string{"magefile.go"}
 	files := os.DirFS(workspace)
 	for _, folder := range []string{"deploy", "functions", "shared"} {

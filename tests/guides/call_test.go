@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
@@ -68,7 +69,7 @@ func calling(p page, command string) []block {
 // TestCodes checks that the page about calling the API has exactly the error codes of the contract.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	document, err := contract.Read(os.DirFS(filepath.Join(root(t), "deploy")))
+	document, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}

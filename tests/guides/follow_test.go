@@ -45,7 +45,7 @@ func TestGettingStarted(t *testing.T) {
 // missing in the commit is missing here too.
 func publish(t *testing.T) (dir string) {
 	t.Helper()
-	from, dir := root(t), t.TempDir()
+	from, dir := testenv.Root(t), t.TempDir()
 	list := []string{"ls-files", "-z", "--cached"}
 	if os.Getenv("CI") == "" {
 		list = append(list, "--others", "--exclude-standard")

@@ -9,13 +9,3 @@ import (
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
-
-// root returns the folder of the workspace.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := stacktest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}

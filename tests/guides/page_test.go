@@ -14,6 +14,8 @@ import (
 	"github.com/yuin/goldmark/extension"
 	tableast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // page is a guide, parsed as GitHub does.
@@ -44,7 +46,7 @@ type row struct {
 // pages returns README.md and all pages in docs.
 func pages(t *testing.T) []page {
 	t.Helper()
-	files := os.DirFS(root(t))
+	files := os.DirFS(testenv.Root(t))
 	names := []string{"README.md"}
 	err := fs.WalkDir(files, "docs", func(name string, _ fs.DirEntry, err error) error {
 		if err == nil && path.Ext(name) == ".md" {

@@ -40,7 +40,7 @@ func recipes() map[string]recipe {
 // path returns the absolute path of the patch.
 func (r recipe) path(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(root(t), "tests", "guides", "testdata", r.patch)
+	return filepath.Join(testenv.Root(t), "tests", "guides", "testdata", r.patch)
 }
 
 // TestRecipes makes the change of each recipe in a clone, runs the recipe's commands there, and tries the changed
@@ -78,7 +78,7 @@ func TestRecipeSteps(t *testing.T) {
 	for name, r := range recipes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			git(t, root(t), "apply", "--check", r.path(t))
+			git(t, testenv.Root(t), "apply", "--check", r.path(t))
 			patch, err := os.ReadFile(r.path(t))
 			if err != nil {
 				t.Fatal(err)

@@ -1,23 +1,19 @@
 package stacktest
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
 // Checkout copies the sources of the stack to a temporary folder, which a test may change, and returns its path.
 func Checkout(tb testing.TB) string {
 	tb.Helper()
-	dir := tb.TempDir()
-	from, err := Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	root := os.DirFS(from)
+	dir, root := tb.TempDir(), os.DirFS(testenv.Root(tb))
 	for _, folder := range []string{"deploy", "functions", "shared"} {
 		err := fs.WalkDir(root, folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || strings.HasSuffix(path, "_test.go") || !entry.Type().IsRegular() {
@@ -27,8 +23,8 @@ func Checkout(tb testing.TB) string {
 			if err != nil {
 				return err
 			}
-			to := filepath.Join(dir, path)
-			return errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, content, 0o600))
+			testenv.WriteFile(tb, filepath.Join(dir, path), string(content))
+			return nil
 		})
 		if err != nil {
 			tb.Fatal(err)

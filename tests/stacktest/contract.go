@@ -2,7 +2,6 @@ package stacktest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -25,16 +25,17 @@ import (
 type Contract struct{ document *openapi3.T }
 
 // LoadContract reads and validates the API document, including its examples, of the workspace in the folder root.
-func LoadContract(ctx context.Context, root string) (*Contract, error) {
+func LoadContract(tb testing.TB, root string) *Contract {
+	tb.Helper()
 	file := filepath.Join(root, "deploy", "openapi.yaml")
 	document, err := openapi3.NewLoader().LoadFromFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the API document %s: %w", file, err)
+		tb.Fatalf("read the API document %s: %v", file, err)
 	}
-	if err := document.Validate(ctx, openapi3.EnableExamplesValidation()); err != nil {
-		return nil, fmt.Errorf("validate the API document %s: %w", file, err)
+	if err := document.Validate(tb.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		tb.Fatalf("validate the API document %s: %v", file, err)
 	}
-	return &Contract{document}, nil
+	return &Contract{document}
 }
 
 // Document returns the document. Changes in it affect Check.

@@ -2,11 +2,10 @@ package stacktest_test
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -42,17 +41,8 @@ components:
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	if err := os.Mkdir(filepath.Join(root, "deploy"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "deploy", "openapi.yaml"), []byte(document), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	contract, err := stacktest.LoadContract(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := testenv.Folder(t, map[string]string{"deploy/openapi.yaml": document})
+	contract := stacktest.LoadContract(t, root)
 	const (
 		thing     = "Content-Type: application/json\nETag: \"1\""
 		refused   = "Content-Type: application/problem+json"

@@ -8,7 +8,6 @@ package stacktest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -93,7 +92,7 @@ func Database(ctx context.Context) (stop func() error, err error) {
 // Functions builds the functions as for a deployment, unless [testenv.FunctionsVariable] is set to a folder that
 // contains them.
 func Functions(ctx context.Context) (stop func() error, err error) {
-	root, err := Root()
+	root, err := testenv.FindRoot()
 	if err != nil {
 		return nil, err
 	}
@@ -111,24 +110,6 @@ func Endpoint(tb testing.TB) string {
 		tb.Fatal("no database: TestMain must call stacktest.Main")
 	}
 	return endpoint
-}
-
-// Root returns the folder of the workspace.
-func Root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the workspace: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir, nil
-		}
-		if parent := filepath.Dir(dir); parent != dir {
-			dir = parent
-			continue
-		}
-		return "", errors.New("find the workspace: no go.work in this folder or its parents")
-	}
 }
 
 // Bootstraps returns the functions' executables by logical ID, such as GetFunction.
@@ -165,11 +146,7 @@ func resolve(root string, parameters map[string]string) (*template.Stack, error)
 // Resolve resolves the template with the parameters for the local stack.
 func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
 	tb.Helper()
-	root, err := Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	stack, err := resolve(root, parameters)
+	stack, err := resolve(testenv.Root(tb), parameters)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -199,13 +176,9 @@ type Stack struct {
 func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	tb.Helper()
 	endpoint := Endpoint(tb)
-	root, err := Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
 	s := &Stack{}
 	cfg := local.Config{
-		Root:             root,
+		Root:             testenv.Root(tb),
 		DynamoDBEndpoint: endpoint,
 		Parameters: map[string]string{
 			"StageName":            StageName(),
@@ -224,17 +197,15 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	for _, change := range configure {
 		change(&cfg)
 	}
-	if s.Stack, err = local.Start(tb.Context(), cfg); err != nil {
-		tb.Fatal(err)
-	}
-	if cfg.DynamoDBEndpoint == "" { // the stack started its own database
-		endpoint = s.Database
-	}
-	contract, err := LoadContract(tb.Context(), cfg.Root)
+	stack, err := local.Start(tb.Context(), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.Client = NewClient(tb, s.URL, contract)
+	s.Stack = stack
+	if cfg.DynamoDBEndpoint == "" { // the stack started its own database
+		endpoint = s.Database
+	}
+	s.Client = NewClient(tb, s.URL, LoadContract(tb, cfg.Root))
 	s.Items = Items{DynamoDB: Connect(tb, endpoint), TableName: s.Table}
 	tb.Cleanup(func() {
 		if cfg.DynamoDBEndpoint != "" {

@@ -30,8 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // workspace creates a workspace with two functions: both import shared/user, and only put imports shared/store.
 func workspace(t *testing.T) string {
 	t.Helper()
-	root := t.TempDir()
-	for name, content := range map[string]string{
+	return testenv.Folder(t, map[string]string{
 		"deploy/openapi.yaml":      "openapi: 3.0.1\n",
 		"deploy/template.yaml":     "Resources: {}\n",
 		"deploy/policy.json":       "{}\n",
@@ -45,10 +44,7 @@ func workspace(t *testing.T) string {
 		"shared/store/roots/a.pem": "a",
 		"shared/user/user.go":      "package user\n\nconst Name = \"user\"\n",
 		"shared/user/user_test.go": "package user\n",
-	} {
-		write(t, root, name, content)
-	}
-	return root
+	})
 }
 
 func module(name string) string {
@@ -70,13 +66,7 @@ const (
 
 func write(t *testing.T, root, name, content string) {
 	t.Helper()
-	file := filepath.Join(root, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testenv.WriteFile(t, filepath.Join(root, filepath.FromSlash(name)), content)
 }
 
 func rename(t *testing.T, root, from, to string) {
