@@ -503,18 +503,24 @@ func TestParseTarget(t *testing.T) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	for _, s := range []string{"", "linux", "/arm64", "linux/"} {
-		if got, err := build.ParseTarget(s); err == nil {
-			t.Errorf("%q: got %v, want an error", s, got)
-		}
+		t.Run(strconv.Quote(s), func(t *testing.T) {
+			t.Parallel()
+			if got, err := build.ParseTarget(s); err == nil {
+				t.Errorf("got %v, want an error", got)
+			}
+		})
 	}
 }
 
 func TestLambda(t *testing.T) {
 	t.Parallel()
 	for architecture, want := range map[string]string{"arm64": "linux/arm64", "x86_64": "linux/amd64"} {
-		if got, err := build.Lambda(architecture); err != nil || got.String() != want {
-			t.Errorf("%s: got %v, %v, want %s", architecture, got, err, want)
-		}
+		t.Run(architecture, func(t *testing.T) {
+			t.Parallel()
+			if got, err := build.Lambda(architecture); err != nil || got.String() != want {
+				t.Errorf("got %v, %v, want %s", got, err, want)
+			}
+		})
 	}
 	if got, err := build.Lambda("amd64"); err == nil {
 		t.Errorf("amd64: got %v, want an error", got)

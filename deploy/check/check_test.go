@@ -528,19 +528,21 @@ func TestLint_WithoutPythonAndNode(t *testing.T) {
 	for linter, install := range map[string]string{
 		"cfn-lint": "install Python 3.11", "OpenAPI": "install Python 3.11", "Spectral": "install Node.js 20",
 	} {
-		lint := func() (string, error) {
-			var out strings.Builder
-			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, template(t)), Only: []string{linter}, Out: &out})
-			return out.String(), err
-		}
-		t.Setenv("CI", "")
-		if got, err := lint(); err != nil || !strings.HasPrefix(got, "skip  "+linter+": ") || strings.Count(got, "\n") != 1 {
-			t.Errorf("output = %q, error = %v, want one line with skip", got, err)
-		}
-		t.Setenv("CI", "true") // where a skip is an error
-		if got, err := lint(); err == nil || !strings.HasPrefix(got, "FAIL  "+linter) || !strings.Contains(got, install) {
-			t.Errorf("output = %q, error = %v, want a failure with what to install", got, err)
-		}
+		t.Run(linter, func(t *testing.T) {
+			lint := func() (string, error) {
+				var out strings.Builder
+				err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, template(t)), Only: []string{linter}, Out: &out})
+				return out.String(), err
+			}
+			t.Setenv("CI", "")
+			if got, err := lint(); err != nil || !strings.HasPrefix(got, "skip  "+linter+": ") || strings.Count(got, "\n") != 1 {
+				t.Errorf("output = %q, error = %v, want one line with skip", got, err)
+			}
+			t.Setenv("CI", "true") // where a skip is an error
+			if got, err := lint(); err == nil || !strings.HasPrefix(got, "FAIL  "+linter) || !strings.Contains(got, install) {
+				t.Errorf("output = %q, error = %v, want a failure with what to install", got, err)
+			}
+		})
 	}
 }
 

@@ -310,16 +310,20 @@ func TestOutputFails(t *testing.T) {
 	f.log(getGroup, time.Now(), line("INFO", "x"))
 	f.summary(time.Now().Add(-time.Minute), nil)
 	for name, s := range map[string]observe.Settings{"logs": {}, "latest": {Limit: 1}, "request": {TraceID: r.id}} {
-		s.Out = broken{}
-		if _, _, err := f.run(t.Context(), observe.Logs, s); !errors.Is(err, errBroken) {
-			t.Errorf("%s: error = %v, want %v", name, err, errBroken)
-		}
+		t.Run(name, func(t *testing.T) {
+			s.Out = broken{}
+			if _, _, err := f.run(t.Context(), observe.Logs, s); !errors.Is(err, errBroken) {
+				t.Errorf("error = %v, want %v", err, errBroken)
+			}
+		})
 	}
 	for name, s := range map[string]observe.Settings{"traces": {}, "JSON": {JSON: true}, "trace": {TraceID: r.id}, "trace as JSON": {TraceID: r.id, JSON: true}} {
-		s.Out = broken{}
-		if _, _, err := f.run(t.Context(), observe.Traces, s); !errors.Is(err, errBroken) {
-			t.Errorf("%s: error = %v, want %v", name, err, errBroken)
-		}
+		t.Run(name, func(t *testing.T) {
+			s.Out = broken{}
+			if _, _, err := f.run(t.Context(), observe.Traces, s); !errors.Is(err, errBroken) {
+				t.Errorf("error = %v, want %v", err, errBroken)
+			}
+		})
 	}
 }
 

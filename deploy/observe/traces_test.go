@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -143,30 +144,32 @@ func TestTraces_LongPeriod(t *testing.T) {
 		{0, 4, []string{recent, old}}, {2, 3, []string{recent, old}}, {1, 1, []string{recent}},
 	}
 	for _, tt := range tests {
-		before := len(f.calls("TraceSummaries"))
-		shown, _, err := f.run(t.Context(), observe.Traces, observe.Settings{Since: 24 * time.Hour, Limit: tt.limit})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []string
-		for _, row := range columns(shown)[1:] {
-			ids = append(ids, row[len(row)-1])
-		}
-		if diff := cmp.Diff(tt.want, ids); diff != "" {
-			t.Errorf("limit %d: traces (-want +got):\n%s", tt.limit, diff)
-		}
-		searches := f.calls("TraceSummaries")[before:]
-		if len(searches) != tt.searches {
-			t.Errorf("limit %d: %d searches, want %d", tt.limit, len(searches), tt.searches)
-		}
-		for i, s := range searches {
-			if length := s["EndTime"].(float64) - s["StartTime"].(float64); length > 6*3600+1 {
-				t.Errorf("search %d spans %.0f seconds", i, length)
+		t.Run(strconv.Itoa(tt.limit), func(t *testing.T) {
+			before := len(f.calls("TraceSummaries"))
+			shown, _, err := f.run(t.Context(), observe.Traces, observe.Settings{Since: 24 * time.Hour, Limit: tt.limit})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if i > 0 && s["EndTime"] != searches[i-1]["StartTime"] {
-				t.Errorf("search %d ends at %v, want %v", i, s["EndTime"], searches[i-1]["StartTime"])
+			var ids []string
+			for _, row := range columns(shown)[1:] {
+				ids = append(ids, row[len(row)-1])
 			}
-		}
+			if diff := cmp.Diff(tt.want, ids); diff != "" {
+				t.Errorf("traces (-want +got):\n%s", diff)
+			}
+			searches := f.calls("TraceSummaries")[before:]
+			if len(searches) != tt.searches {
+				t.Errorf("%d searches, want %d", len(searches), tt.searches)
+			}
+			for i, s := range searches {
+				if length := s["EndTime"].(float64) - s["StartTime"].(float64); length > 6*3600+1 {
+					t.Errorf("search %d spans %.0f seconds", i, length)
+				}
+				if i > 0 && s["EndTime"] != searches[i-1]["StartTime"] {
+					t.Errorf("search %d ends at %v, want %v", i, s["EndTime"], searches[i-1]["StartTime"])
+				}
+			}
+		})
 	}
 }
 

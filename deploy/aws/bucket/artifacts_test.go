@@ -430,17 +430,20 @@ func TestBucket_URL(t *testing.T) {
 		{"cn-north-1", "https://" + prefix + "cn-north-1-an.s3.cn-north-1.amazonaws.com.cn/templates/prod/1.json"},
 	}
 	for _, tt := range tests {
-		a := in(t, "", tt.region)
-		a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // the bucket exists
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
+		t.Run(tt.region, func(t *testing.T) {
+			t.Parallel()
+			a := in(t, "", tt.region)
+			a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // the bucket exists
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
+			})
+			bucket, err := bucket.Open(t.Context(), a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := bucket.URL("templates/prod/1.json"); got != tt.want {
+				t.Errorf("URL = %s, want %s", got, tt.want)
+			}
 		})
-		bucket, err := bucket.Open(t.Context(), a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := bucket.URL("templates/prod/1.json"); got != tt.want {
-			t.Errorf("in %s: URL = %s, want %s", tt.region, got, tt.want)
-		}
 	}
 	s, endpoint := serve(t)
 	s.owners[name] = owner

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -310,9 +311,12 @@ func TestNoCredentials(t *testing.T) {
 func TestRegion(t *testing.T) {
 	t.Parallel()
 	for region, want := range map[string]string{"": "no AWS Region is set: set AWS_REGION", "eu west": "AWS_REGION is not a valid Region name"} {
-		cfg := settings("")
-		cfg.Region, cfg.BaseEndpoint = region, nil
-		check(t, describe(t.Context(), cfg), awserrors.Region, []string{want})
+		t.Run(strconv.Quote(region), func(t *testing.T) {
+			t.Parallel()
+			cfg := settings("")
+			cfg.Region, cfg.BaseEndpoint = region, nil
+			check(t, describe(t.Context(), cfg), awserrors.Region, []string{want})
+		})
 	}
 }
 

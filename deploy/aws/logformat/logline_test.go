@@ -1,6 +1,7 @@
 package logformat_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,17 +92,23 @@ func TestFields(t *testing.T) {
 		{"not JSON", "r-1", nil},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, logformat.Fields(tt.line, "requestId", "lambdaRequestId")); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, logformat.Fields(tt.line, "requestId", "lambdaRequestId")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
 func TestIsObject(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]bool{`{"a":1}`: true, `{}`: true, `[]`: false, `{"a":`: false, "": false, "{": false} {
-		if got := logformat.IsObject(line); got != want {
-			t.Errorf("IsObject(%q) = %v, want %v", line, got, want)
-		}
+		t.Run(strconv.Quote(line), func(t *testing.T) {
+			t.Parallel()
+			if got := logformat.IsObject(line); got != want {
+				t.Errorf("IsObject(%q) = %v, want %v", line, got, want)
+			}
+		})
 	}
 }

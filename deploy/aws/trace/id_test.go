@@ -25,8 +25,11 @@ func TestHeaderField(t *testing.T) {
 	for name, want := range map[string]string{
 		"Root": "1-5759e988-bd862e3fe1be46a994272793", "Parent": "53995c3f42cd8ad8", "Sampled": "1", "Self": "", "Lineage": "", "root": "",
 	} {
-		if got := trace.HeaderField(header, name); got != want {
-			t.Errorf("%s = %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := trace.HeaderField(header, name); got != want {
+				t.Errorf("%s = %q, want %q", name, got, want)
+			}
+		})
 	}
 }

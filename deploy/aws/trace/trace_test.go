@@ -98,13 +98,16 @@ func TestNew(t *testing.T) {
 		"with duplicates": {d[1], d[0], d[1], d[3], d[2], d[0]},
 		"in progress":     append(slices.Clone(d), trace.Document{ID: d[3].ID, TraceID: d[3].TraceID, InProgress: true}),
 	} {
-		traces := assemble(order)
-		if len(traces) != 1 || traces[0].ID != d[0].TraceID {
-			t.Fatalf("%s: %d traces, want 1", name, len(traces))
-		}
-		if diff := cmp.Diff(created, outline(traces[0])); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			traces := assemble(order)
+			if len(traces) != 1 || traces[0].ID != d[0].TraceID {
+				t.Fatalf("%d traces, want 1", len(traces))
+			}
+			if diff := cmp.Diff(created, outline(traces[0])); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 	if got := assemble(nil); len(got) != 0 {
 		t.Errorf("no documents: %v", got)
@@ -136,9 +139,12 @@ func TestNew_InvalidParents(t *testing.T) {
 		"children by start time":       {[]trace.Document{segment("a", "", 1), segment("c", "a", 3), segment("b", "a", 2)}, "a\n  b\n  c\n"},
 		"no documents":                 {nil, ""},
 	} {
-		if diff := cmp.Diff(test.want, outline(trace.New(id, test.documents))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(test.want, outline(trace.New(id, test.documents))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -239,22 +245,25 @@ func TestSummary(t *testing.T) {
 		}},
 		"nothing": {nil, trace.Summary{}},
 	} {
-		test.want.ID = "id"
-		got := trace.New("id", test.documents).Summary()
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		encoded, err := json.Marshal(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var decoded trace.Summary
-		if err := json.Unmarshal(encoded, &decoded); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(got, decoded); diff != "" {
-			t.Errorf("%s: from JSON (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.want.ID = "id"
+			got := trace.New("id", test.documents).Summary()
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			encoded, err := json.Marshal(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var decoded trace.Summary
+			if err := json.Unmarshal(encoded, &decoded); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, decoded); diff != "" {
+				t.Errorf("from JSON (-want +got):\n%s", diff)
+			}
+		})
 	}
 	encoded, err := json.Marshal(trace.Summary{Duration: 1500 * time.Microsecond})
 	if err != nil || !strings.Contains(string(encoded), `"durationMs":1.5`) {
@@ -352,14 +361,17 @@ func TestCause(t *testing.T) {
 		`{"working_directory":"/var/task","paths":["a"],"exceptions":[{"id":"7000000000000011","skipped":1,"stack":[{"line":3}]}]}`,
 		`{}`,
 	} {
-		d, err := trace.Parse([]byte(`{"cause":` + data + `}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		encoded, err := json.Marshal(d.Cause)
-		if err != nil || string(encoded) != data {
-			t.Errorf("%s: got %s, %v", data, encoded, err)
-		}
+		t.Run(fmt.Sprintf("%.30s", data), func(t *testing.T) {
+			t.Parallel()
+			d, err := trace.Parse([]byte(`{"cause":` + data + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			encoded, err := json.Marshal(d.Cause)
+			if err != nil || string(encoded) != data {
+				t.Errorf("got %s, %v", encoded, err)
+			}
+		})
 	}
 }
 
@@ -372,7 +384,7 @@ func TestParse_Numbers(t *testing.T) {
 	}
 	encoded, err := json.Marshal(d)
 	if err != nil || string(encoded) != data {
-		t.Errorf("%s: got %s, %v", data, encoded, err)
+		t.Errorf("got %s, %v", encoded, err)
 	}
 	if _, err := trace.Parse([]byte(data + "{}")); err == nil {
 		t.Error("got no error for trailing data")

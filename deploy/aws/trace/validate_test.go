@@ -87,9 +87,12 @@ func TestValidate_Accepts(t *testing.T) {
 		"exception of another": with(t, segment, members{"cause": "0123456789abcdef"}),
 		"fifty annotations":    with(t, segment, members{"annotations": annotations(50)}),
 	} {
-		if _, err := trace.ParseValid(data); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := trace.ParseValid(data); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -173,10 +176,13 @@ func TestValidate_Rejects(t *testing.T) {
 		"embedded with an unknown field": {segment, embedded(members{"table": "t"}), "'table' not allowed"},
 		"large":                          {segment, members{"metadata": members{"x": strings.Repeat("x", trace.MaxSize)}}, "want at most 65536 bytes"},
 	} {
-		_, err := trace.ParseValid(with(t, test.document, test.members))
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want %q", name, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := trace.ParseValid(with(t, test.document, test.members))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
 	}
 	for name, data := range map[string]string{
 		"nothing":       "",
@@ -187,9 +193,12 @@ func TestValidate_Rejects(t *testing.T) {
 		"not UTF-8":     strings.Replace(segment, "example", "ex\xffmple", 1),
 		"a huge number": strings.Replace(segment, "1.478293361271E9", "1e999999999", 1),
 	} {
-		if _, err := trace.ParseValid([]byte(data)); err == nil {
-			t.Errorf("%s: got no error, want one", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := trace.ParseValid([]byte(data)); err == nil {
+				t.Error("got no error, want one")
+			}
+		})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -149,13 +150,16 @@ func TestHandle(t *testing.T) {
 		{"http://broken/docs/", browser, "application/problem+json", "line 3: not a mapping", 500},
 		{"http://broken/docs/openapi.json", "*/*", "application/problem+json", "line 3: not a mapping", 500},
 	} {
-		res := request(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
-		if got := res.Header().Get("Content-Type"); res.Code != test.status || got != test.contentType {
-			t.Errorf("%s: %d, %s; want %d, %s", test.path, res.Code, got, test.status, test.contentType)
-		}
-		if body := res.Body.String(); !strings.Contains(body, test.body) {
-			t.Errorf("%s: %.200s; want %q in it", test.path, body, test.body)
-		}
+		t.Run(test.path+" "+test.body, func(t *testing.T) {
+			t.Parallel()
+			res := request(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
+			if got := res.Header().Get("Content-Type"); res.Code != test.status || got != test.contentType {
+				t.Errorf("%d, %s; want %d, %s", res.Code, got, test.status, test.contentType)
+			}
+			if body := res.Body.String(); !strings.Contains(body, test.body) {
+				t.Errorf("%.200s; want %q in it", body, test.body)
+			}
+		})
 	}
 	policy := request(t, mux, "GET", "/docs/", "", nil).Header().Get("Content-Security-Policy")
 	if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") ||
@@ -380,15 +384,18 @@ func TestProxy_Limit(t *testing.T) {
 	for size, want := range map[int64]int{
 		1: 204, limit: 204, limit + 1: 413, 12 << 20: 413, 16 << 20: 413, 40 << 20: 413,
 	} {
-		for name, body := range map[string]io.Reader{
-			"with Content-Length": strings.NewReader(strings.Repeat(" ", int(size))),
-			"chunked":             io.MultiReader(strings.NewReader(strings.Repeat(" ", int(size)))),
-		} {
-			status, p := send(t, "PUT", address, body)
-			if status != want || want == 413 && (p.Code != "ContentTooLarge" || p.Status != want) {
-				t.Errorf("%d bytes %s: %d %+v, want %d", size, name, status, p, want)
+		t.Run(strconv.FormatInt(size, 10), func(t *testing.T) {
+			t.Parallel()
+			for name, body := range map[string]io.Reader{
+				"with Content-Length": strings.NewReader(strings.Repeat(" ", int(size))),
+				"chunked":             io.MultiReader(strings.NewReader(strings.Repeat(" ", int(size)))),
+			} {
+				status, p := send(t, "PUT", address, body)
+				if status != want || want == 413 && (p.Code != "ContentTooLarge" || p.Status != want) {
+					t.Errorf("%s: %d %+v, want %d", name, status, p, want)
+				}
 			}
-		}
+		})
 	}
 }
 

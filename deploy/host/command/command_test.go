@@ -106,13 +106,16 @@ func TestLine(t *testing.T) {
 func TestQuote(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"plain-1.2_x:/@", "two words", "it's", `a"b`, "$HOME", "a;b", "*", "\\", "{a}", "a\nb"} {
-		output, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+command.Quote(value)).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(output); got != value {
-			t.Errorf("the shell reads %s as %q, want %q", command.Quote(value), got, value)
-		}
+		t.Run(value, func(t *testing.T) {
+			t.Parallel()
+			output, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+command.Quote(value)).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(output); got != value {
+				t.Errorf("the shell reads %s as %q, want %q", command.Quote(value), got, value)
+			}
+		})
 	}
 	if got := command.Quote(""); strings.TrimSpace(got) != "''" {
 		t.Errorf("Quote of an empty string = %s", got)

@@ -1,6 +1,8 @@
 package environment_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,11 +30,14 @@ func TestFlag(t *testing.T) {
 		{"false", true, false, true}, {"yes", true, true, false},
 	}
 	for _, tt := range tests {
-		r := reader(tt.text)
-		if got := r.Flag("NAME", tt.byDefault); got != tt.want {
-			t.Errorf("Flag of %q = %v, want %v", tt.text, got, tt.want)
-		}
-		check(t, r, tt.text, tt.ok)
+		t.Run(fmt.Sprintf("%q or %t", tt.text, tt.byDefault), func(t *testing.T) {
+			t.Parallel()
+			r := reader(tt.text)
+			if got := r.Flag("NAME", tt.byDefault); got != tt.want {
+				t.Errorf("Flag of %q = %v, want %v", tt.text, got, tt.want)
+			}
+			check(t, r, tt.text, tt.ok)
+		})
 	}
 }
 
@@ -46,11 +51,14 @@ func TestNumber(t *testing.T) {
 		{"", 7, true}, {"1", 1, true}, {"9", 9, true}, {"0", 7, false}, {"10", 7, false}, {"1.5", 7, false}, {"many", 7, false},
 	}
 	for _, tt := range tests {
-		r := reader(tt.text)
-		if got := r.Number("NAME", 7, 1, 9); got != tt.want {
-			t.Errorf("Number of %q = %d, want %d", tt.text, got, tt.want)
-		}
-		check(t, r, tt.text, tt.ok)
+		t.Run(strconv.Quote(tt.text), func(t *testing.T) {
+			t.Parallel()
+			r := reader(tt.text)
+			if got := r.Number("NAME", 7, 1, 9); got != tt.want {
+				t.Errorf("Number of %q = %d, want %d", tt.text, got, tt.want)
+			}
+			check(t, r, tt.text, tt.ok)
+		})
 	}
 }
 
@@ -66,11 +74,14 @@ func TestDuration(t *testing.T) {
 		{"d", time.Hour, false}, {"1e9d", time.Hour, false}, {"NaNd", time.Hour, false}, {"soon", time.Hour, false},
 	}
 	for _, tt := range tests {
-		r := reader(tt.text)
-		if got := r.Duration("NAME", time.Hour); got != tt.want {
-			t.Errorf("Duration of %q = %v, want %v", tt.text, got, tt.want)
-		}
-		check(t, r, tt.text, tt.ok)
+		t.Run(strconv.Quote(tt.text), func(t *testing.T) {
+			t.Parallel()
+			r := reader(tt.text)
+			if got := r.Duration("NAME", time.Hour); got != tt.want {
+				t.Errorf("Duration of %q = %v, want %v", tt.text, got, tt.want)
+			}
+			check(t, r, tt.text, tt.ok)
+		})
 	}
 }
 

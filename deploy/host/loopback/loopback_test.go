@@ -63,15 +63,18 @@ func TestGuardHost(t *testing.T) {
 	for host, status := range map[string]int{
 		"127.0.0.1:3000": 204, "localhost": 204, "[::1]:3000": 204, "evil.example:3000": 421, "": 421,
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/", http.NoBody)
-		r.Host = host
-		r.Header.Set("Sec-Fetch-Site", "cross-site")
-		r.Header.Set("Origin", "https://app.example")
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		if w.Code != status {
-			t.Errorf("%q: got %d %s, want %d", host, w.Code, w.Body, status)
-		}
+		t.Run("Host: "+host, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "/", http.NoBody)
+			r.Host = host
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			r.Header.Set("Origin", "https://app.example")
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != status {
+				t.Errorf("got %d %s, want %d", w.Code, w.Body, status)
+			}
+		})
 	}
 }
 
@@ -81,10 +84,13 @@ func TestAcceptsHTML(t *testing.T) {
 		"": false, "*/*": false, "text/html": true, "application/xhtml+xml, text/html;q=0.9": true, "text/html;q=0, application/json": false,
 		"text/html;q=x": true, "text/plain": false,
 	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
-		r.Header.Set("Accept", accept)
-		if got := loopback.AcceptsHTML(r); got != want {
-			t.Errorf("%q: %t, want %t", accept, got, want)
-		}
+		t.Run("Accept: "+accept, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			r.Header.Set("Accept", accept)
+			if got := loopback.AcceptsHTML(r); got != want {
+				t.Errorf("%t, want %t", got, want)
+			}
+		})
 	}
 }

@@ -191,14 +191,17 @@ func TestTraces(t *testing.T) {
 	t.Parallel()
 	c := serve(t)
 	for query, want := range map[string]int{"": 1, "?status=4xx&error=1": 1, "?fault=1": 0, "?text=users&limit=10": 1, "?operation=getUser": 0} {
-		body := c.do(t, "GET", "/_local/api/traces"+query, nil).body
-		var answer struct{ Traces []trace.Summary }
-		if err := json.Unmarshal([]byte(body), &answer); err != nil {
-			t.Fatal(err)
-		}
-		if answer.Traces == nil || len(answer.Traces) != want {
-			t.Errorf("%s: got %s, want %d traces", query, body, want)
-		}
+		t.Run("traces"+query, func(t *testing.T) {
+			t.Parallel()
+			body := c.do(t, "GET", "/_local/api/traces"+query, nil).body
+			var answer struct{ Traces []trace.Summary }
+			if err := json.Unmarshal([]byte(body), &answer); err != nil {
+				t.Fatal(err)
+			}
+			if answer.Traces == nil || len(answer.Traces) != want {
+				t.Errorf("got %s, want %d traces", body, want)
+			}
+		})
 	}
 }
 
@@ -221,7 +224,7 @@ func TestTraceWithLines(t *testing.T) {
 	want.Documents = []struct{ ID string }{{"4c6eda647412bf72"}}
 	want.Lines = []struct{ Source string }{{"access log"}}
 	if d := gocmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("-want +got:\n%s", d)
 	}
 	if lines := c.do(t, "GET", "/_local/api/logs?trace="+traceID, nil).body; !strings.Contains(lines, `"source":"access log"`) {
 		t.Errorf("lines = %s", lines)
@@ -287,10 +290,13 @@ func TestHosts(t *testing.T) {
 		"127.0.0.1": 200, "127.0.0.1:3000": 200, "localhost:3000": 200, "LocalHost": 200, "[::1]:3000": 200, "[::1]": 200,
 		"evil.example": 421, "evil.example:3000": 421, "127.0.0.1.evil.example": 421, "10.0.0.1:3000": 421, "localhost.evil.example": 421,
 	} {
-		got := c.do(t, "GET", "/_local/api/traces", func(r *http.Request) { r.Host = host })
-		if got.status != want {
-			t.Errorf("%s: got %d, want %d: %s", host, got.status, want, got.body)
-		}
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			got := c.do(t, "GET", "/_local/api/traces", func(r *http.Request) { r.Host = host })
+			if got.status != want {
+				t.Errorf("got %d, want %d: %s", got.status, want, got.body)
+			}
+		})
 	}
 }
 
@@ -400,6 +406,6 @@ func TestStack_Fields(t *testing.T) {
 	slices.Sort(names)
 	want := []string{"authorization", "curl", "dataDir", "database", "failures", "logFile", "name", "reload", "routes", "stage", "table", "url"}
 	if d := gocmp.Diff(want, names); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
+		t.Errorf("-want +got:\n%s", d)
 	}
 }

@@ -369,24 +369,27 @@ func TestFilter(t *testing.T) {
 		"text=/prod/users+429":                {4},
 		"text=annotations":                    {},
 	} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := xray.ParseFilter(values)
-		if err != nil {
-			t.Errorf("%s: %v", query, err)
-		}
-		wanted := []string{}
-		for _, n := range want {
-			wanted = append(wanted, traceID(n))
-		}
-		if diff := cmp.Diff(wanted, ids(c.Traces(f))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", query, diff)
-		}
-		if got := c.Map(f).Traces; got != len(want) {
-			t.Errorf("%s: map of %d traces, want %d", query, got, len(want))
-		}
+		t.Run("?"+query, func(t *testing.T) {
+			t.Parallel()
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := xray.ParseFilter(values)
+			if err != nil {
+				t.Error(err)
+			}
+			wanted := []string{}
+			for _, n := range want {
+				wanted = append(wanted, traceID(n))
+			}
+			if diff := cmp.Diff(wanted, ids(c.Traces(f))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if got := c.Map(f).Traces; got != len(want) {
+				t.Errorf("map of %d traces, want %d", got, len(want))
+			}
+		})
 	}
 	for query, want := range map[string]string{
 		"stauts=404":      `unknown filter "stauts"`,
@@ -401,17 +404,20 @@ func TestFilter(t *testing.T) {
 		"since=yesterday": "since=yesterday: want a time such as",
 		"limit=0":         "limit=0: want a number of at least 1",
 	} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := xray.ParseFilter(values); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", query, err, want)
-		}
+		t.Run("?"+query, func(t *testing.T) {
+			t.Parallel()
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := xray.ParseFilter(values); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
 	}
 }
 
-func TestLines(t *testing.T) {
+func TestLines(t *testing.T) { //nolint:tparallel // Clear follows
 	t.Parallel()
 	c := listen(t, xray.Options{})
 	at := time.Unix(start, 0)
@@ -445,30 +451,34 @@ func TestLines(t *testing.T) {
 		"limit=2":                    {4, 5},
 		"after=1&limit=1&source=get": {2},
 	} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := xray.ParseLineFilter(values)
-		if err != nil {
-			t.Errorf("%s: %v", query, err)
-		}
-		got := []uint64{}
-		for _, l := range c.Lines(f) {
-			got = append(got, l.Sequence)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", query, diff)
-		}
+		t.Run("?"+query, func(t *testing.T) {
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := xray.ParseLineFilter(values)
+			if err != nil {
+				t.Error(err)
+			}
+			got := []uint64{}
+			for _, l := range c.Lines(f) {
+				got = append(got, l.Sequence)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 	for _, query := range []string{"level=loud", "after=-1", "limit=x", "status=404"} {
-		values, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := xray.ParseLineFilter(values); err == nil {
-			t.Errorf("%s: error = nil", query)
-		}
+		t.Run("?"+query, func(t *testing.T) {
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := xray.ParseLineFilter(values); err == nil {
+				t.Error("error = nil")
+			}
+		})
 	}
 	c.Clear()
 	c.Log(xray.Line{Text: "after"})
@@ -489,13 +499,16 @@ func TestLines_OneRequest(t *testing.T) {
 	c.Log(xray.Line{Type: "access", Text: `{"requestId":"g3","integrationRequestId":"-"}`})
 	c.Log(xray.Line{Type: "access", Text: `{"requestId":"g4","integrationRequestId":"-"}`})
 	for id, want := range map[string][]uint64{"g1": {1, 3, 4}, "l1": {1, 3, 4}, "g2": {2, 5}, "g3": {6}, "nobody": nil} {
-		var got []uint64
-		for _, l := range c.Lines(xray.LineFilter{RequestID: id}) {
-			got = append(got, l.Sequence)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", id, diff)
-		}
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			var got []uint64
+			for _, l := range c.Lines(xray.LineFilter{RequestID: id}) {
+				got = append(got, l.Sequence)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -208,10 +208,13 @@ func TestRun_NoCredentials(t *testing.T) {
 		"Custom":             `unknown authorization "Custom"`,
 	}
 	for authorization, want := range tests {
-		err := smoke.Run(t.Context(), smoke.Target{URL: "http://127.0.0.1:1/prod", Authorization: authorization})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error = %v, want it to contain %q", authorization, err, want)
-		}
+		t.Run(authorization, func(t *testing.T) {
+			t.Parallel()
+			err := smoke.Run(t.Context(), smoke.Target{URL: "http://127.0.0.1:1/prod", Authorization: authorization})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v, want it to contain %q", err, want)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -84,9 +85,12 @@ func TestFile_Place(t *testing.T) {
 	for parameter, want := range map[string]string{
 		"LogLevel": "stages/prod.yaml:3:13", "Origins": "stages/prod.yaml:5:5", "Architecture": "stages/prod.yaml",
 	} {
-		if got := s.Place(parameter); got != want {
-			t.Errorf("place of %s = %s, want %s", parameter, got, want)
-		}
+		t.Run(parameter, func(t *testing.T) {
+			t.Parallel()
+			if got := s.Place(parameter); got != want {
+				t.Errorf("place of %s = %s, want %s", parameter, got, want)
+			}
+		})
 	}
 }
 
@@ -188,10 +192,13 @@ func TestReadFile_UnknownStage(t *testing.T) {
 		{"", `there is no stage "" (stages: dev, prod).`},
 	}
 	for _, tt := range tests {
-		got, err := stage.ReadFile(files(""), tt.name, known())
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%q: got %+v, %v\nwant the error %s", tt.name, got, err, tt.want)
-		}
+		t.Run(strconv.Quote(tt.name), func(t *testing.T) {
+			t.Parallel()
+			got, err := stage.ReadFile(files(""), tt.name, known())
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %+v, %v\nwant the error %s", got, err, tt.want)
+			}
+		})
 	}
 	if _, err := stage.ReadFile(fstest.MapFS{}, "prod", known()); err == nil ||
 		!strings.Contains(err.Error(), "stages: none") {
