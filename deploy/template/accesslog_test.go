@@ -23,7 +23,7 @@ func (notFound) Invoke(context.Context, string, string, []byte) (apigateway.Invo
 
 // TestAccessLog checks the access log of the local gateway: each line is JSON that explains the response and has no data
 // about the user.
-func TestAccessLog(t *testing.T) {
+func TestAccessLog(t *testing.T) { //nolint:tparallel // the rows share the lines of the log
 	t.Parallel()
 	const marked = `marked"`
 	api := resolve(t, map[string]string{"Authorization": template.AuthorizationAPIKey}).API()
@@ -54,33 +54,35 @@ func TestAccessLog(t *testing.T) {
 			"status": "400", "resourcePath": "/users", "errorResponseType": "BAD_REQUEST_PARAMETERS", "apiKeyId": "key1",
 		}},
 	} {
-		lines = nil
-		request := httptest.NewRequestWithContext(t.Context(), test.method, "/prod"+test.path, strings.NewReader(`{"name":"marked"}`))
-		for _, name := range []string{"User-Agent", "Referer", "Idempotency-Key", "If-Match", "X-Forwarded-For", "Authorization"} {
-			request.Header.Set(name, marked)
-		}
-		request.Header.Set("X-Api-Key", test.key)
-		w := httptest.NewRecorder()
-		g.ServeHTTP(w, request)
-		if len(lines) != 1 || strings.Contains(lines[0], "marked") || strings.Contains(lines[0], test.key) {
-			t.Fatalf("%s %s: %q", test.method, test.path, lines)
-		}
-		fields := map[string]string{}
-		if err := json.Unmarshal([]byte(lines[0]), &fields); err != nil {
-			t.Fatalf("%s: %v", lines[0], err)
-		}
-		want := map[string]string{
-			"requestId": "[0-9a-f-]{36}", "xrayTraceId": "1-[0-9a-f]{8}-[0-9a-f]{24}", "responseLatency": number,
-			"responseLength": number, "httpMethod": test.method, "ip": `192\.0\.2\.1`, "userArn": "-", "caller": "-", "userPoolSub": "-",
-		}
-		maps.Copy(want, test.want)
-		for name, pattern := range want {
-			if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(fields[name]) {
-				t.Errorf("%s %s: %s = %q, want %s", test.method, test.path, name, fields[name], pattern)
+		t.Run(test.path, func(t *testing.T) {
+			lines = nil
+			request := httptest.NewRequestWithContext(t.Context(), test.method, "/prod"+test.path, strings.NewReader(`{"name":"marked"}`))
+			for _, name := range []string{"User-Agent", "Referer", "Idempotency-Key", "If-Match", "X-Forwarded-For", "Authorization"} {
+				request.Header.Set(name, marked)
 			}
-		}
-		if w.Code == http.StatusOK {
-			t.Errorf("%s %s: %d", test.method, test.path, w.Code)
-		}
+			request.Header.Set("X-Api-Key", test.key)
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, request)
+			if len(lines) != 1 || strings.Contains(lines[0], "marked") || strings.Contains(lines[0], test.key) {
+				t.Fatalf("%q", lines)
+			}
+			fields := map[string]string{}
+			if err := json.Unmarshal([]byte(lines[0]), &fields); err != nil {
+				t.Fatalf("%s: %v", lines[0], err)
+			}
+			want := map[string]string{
+				"requestId": "[0-9a-f-]{36}", "xrayTraceId": "1-[0-9a-f]{8}-[0-9a-f]{24}", "responseLatency": number,
+				"responseLength": number, "httpMethod": test.method, "ip": `192\.0\.2\.1`, "userArn": "-", "caller": "-", "userPoolSub": "-",
+			}
+			maps.Copy(want, test.want)
+			for name, pattern := range want {
+				if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(fields[name]) {
+					t.Errorf("%s = %q, want %s", name, fields[name], pattern)
+				}
+			}
+			if w.Code == http.StatusOK {
+				t.Errorf("status %d", w.Code)
+			}
+		})
 	}
 }

@@ -122,12 +122,15 @@ func TestParametersTogether(t *testing.T) {
 		{map[string]string{"ExistingTableName": "a"}, []string{"parameter ExistingTableName"}},
 		{map[string]string{"StageName": "a-stage-of-18-char"}, []string{"a stage name has 1 to 17"}},
 	} {
-		_, err := loaded.Render(template.Options{Parameters: test.parameters})
-		for _, want := range test.want {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%v: error = %v\nwant one that contains %q", test.parameters, err, want)
+		t.Run(test.want[0], func(t *testing.T) {
+			t.Parallel()
+			_, err := loaded.Render(template.Options{Parameters: test.parameters})
+			for _, want := range test.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%v: error = %v\nwant one that contains %q", test.parameters, err, want)
+				}
 			}
-		}
+		})
 	}
 	for _, parameters := range authorizations() {
 		if _, err := loaded.Render(template.Options{Parameters: parameters}); err != nil {

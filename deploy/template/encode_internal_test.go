@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,8 +47,11 @@ func TestEscapeUnicode(t *testing.T) {
 	for text, want := range map[string]string{
 		``: ``, `"a"`: `"a"`, `"ö"`: `"\u00f6"`, `日本x🙂`: `\u65e5\u672cx\ud83d\ude42`,
 	} {
-		if got := string(escapeUnicode([]byte(text))); got != want {
-			t.Errorf("escapeUnicode(%s) = %s, want %s", text, got, want)
-		}
+		t.Run(strconv.Quote(text), func(t *testing.T) {
+			t.Parallel()
+			if got := string(escapeUnicode([]byte(text))); got != want {
+				t.Errorf("escapeUnicode(%s) = %s, want %s", text, got, want)
+			}
+		})
 	}
 }

@@ -148,12 +148,15 @@ func TestConsoles(t *testing.T) {
 		"aws": "console.aws.amazon.com", "aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com",
 		"aws-eusc": "console.amazonaws-eusc.eu",
 	} {
-		in := place()
-		in.Partition, in.Region = partition, "there-1"
-		got := resolveValues(t, map[string]any{"TRACES": traces}, nil, in)["TRACES"]
-		if want := "https://there-1." + want + "/cloudwatch/home?region=there-1#xray:traces/query"; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		t.Run(partition, func(t *testing.T) {
+			t.Parallel()
+			in := place()
+			in.Partition, in.Region = partition, "there-1"
+			got := resolveValues(t, map[string]any{"TRACES": traces}, nil, in)["TRACES"]
+			if want := "https://there-1." + want + "/cloudwatch/home?region=there-1#xray:traces/query"; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 	dashboard := at(t, outputs, "DashboardConsole", "Value", "Fn::Sub").([]any)
 	if diff := cmp.Diff(traces.(object)["Fn::Sub"].([]any)[1], dashboard[1]); diff != "" ||

@@ -1,6 +1,7 @@
 package template_test
 
 import (
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -151,10 +152,13 @@ func TestParameters(t *testing.T) {
 		{"WebAclArn", strings.Replace(webACL, "regional", "global", 1), "the ARN of a regional web ACL such as"},
 		{"WebAclArn", strings.Replace(webACL, ":wafv2:", ":waf-regional:", 1), "the ARN of a regional web ACL such as"},
 	} {
-		_, err := loaded.Render(template.Options{Parameters: map[string]string{test.name: test.value}})
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s=%q: error = %v\nwant one that contains %q", test.name, test.value, err, test.want)
-		}
+		t.Run(fmt.Sprintf("%s=%.50q", test.name, test.value), func(t *testing.T) {
+			t.Parallel()
+			_, err := loaded.Render(template.Options{Parameters: map[string]string{test.name: test.value}})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error = %v\nwant one that contains %q", err, test.want)
+			}
+		})
 	}
 	_, err := loaded.Render(template.Options{
 		Parameters: map[string]string{"Stage": "dev", "Architecture": "x86", "LogLevel": "LOUD"},

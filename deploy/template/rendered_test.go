@@ -198,9 +198,12 @@ func TestPackages(t *testing.T) {
 		"parameter ArtifactBucket: \"A\" does not match":               {Code: packages(t), Parameters: map[string]string{"ArtifactBucket": "A"}},
 		"parameter ArtifactBucket: the template has no such parameter": {Parameters: bucket},
 	} {
-		if _, err := loaded.Render(options); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error = %v\nwant one that contains %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			if _, err := loaded.Render(options); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v\nwant one that contains %q", err, want)
+			}
+		})
 	}
 }
 
@@ -319,9 +322,12 @@ func TestOpen(t *testing.T) {
 		`{"Parameters": {"A": {"Type": "Strong"}}}`:                                                         "Parameters.A.Type",
 		`{"Resources": {"T": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": {"Ref": "A"}}}}}`: "there is no parameter or resource A",
 	} {
-		if _, err := template.Open([]byte(document), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error = %v\nwant one that contains %q", document, err, want)
-		}
+		t.Run(document, func(t *testing.T) {
+			t.Parallel()
+			if _, err := template.Open([]byte(document), nil); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v\nwant one that contains %q", err, want)
+			}
+		})
 	}
 }
 
@@ -420,10 +426,13 @@ func TestConditions(t *testing.T) {
 		"HasAlarmEmail":   {"AlarmKey", "AlarmTopic", "AlarmTopicPolicy"},
 		"CreatesLogsRole": {"ApiAccount", "ApiLogsRole"},
 	} {
-		slices.Sort(of[condition])
-		if diff := cmp.Diff(want, of[condition]); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", condition, diff)
-		}
+		t.Run(condition, func(t *testing.T) {
+			t.Parallel()
+			slices.Sort(of[condition])
+			if diff := cmp.Diff(want, of[condition]); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 	// Services that the emulated account does not support.
 	for id, resource := range at(t, document, "Resources").(object) {

@@ -276,41 +276,44 @@ func TestRoles(t *testing.T) {
 		"Put":    {"dynamodb:GetItem", "dynamodb:PutItem"},
 		"Delete": {"dynamodb:GetItem", "dynamodb:DeleteItem"},
 	} {
-		want := []any{
-			object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::If": []any{
-				"OwnsTable", object{"Fn::GetAtt": []any{"Table", "Arn"}},
-				object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTableName}"},
-			}}},
-			object{
-				"Effect": "Allow", "Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"},
-				"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
-			},
-			object{"Effect": "Allow", "Action": []any{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "Resource": "*"},
-			object{"Fn::If": []any{
-				"UsesKmsKey",
+		t.Run(function, func(t *testing.T) {
+			t.Parallel()
+			want := []any{
+				object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::If": []any{
+					"OwnsTable", object{"Fn::GetAtt": []any{"Table", "Arn"}},
+					object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTableName}"},
+				}}},
 				object{
-					"Effect": "Allow", "Action": []any{"kms:Decrypt", "kms:GenerateDataKey"},
-					"Resource": object{"Ref": "KmsKeyArn"},
+					"Effect": "Allow", "Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"},
+					"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
 				},
-				object{"Ref": "AWS::NoValue"},
-			}},
-		}
-		properties := at(t, document, "Resources", function+"Role", "Properties").(object)
-		policies := properties["Policies"].([]any)
-		if diff := cmp.Diff(want, at(t, policies[0], "PolicyDocument", "Statement")); diff != "" || len(policies) != 1 {
-			t.Errorf("%sRole (-want +got):\n%s", function, diff)
-		}
-		if properties["ManagedPolicyArns"] != nil {
-			t.Errorf("%sRole has managed policies", function)
-		}
-		if role := at(t, document, "Resources", function+"Function", "Properties", "Role"); !cmp.Equal(role,
-			any(object{"Fn::GetAtt": []any{function + "Role", "Arn"}})) {
-			t.Errorf("%sFunction has the role %v, want its own", function, role)
-		}
-		assumed := at(t, properties, "AssumeRolePolicyDocument", "Statement").([]any)
-		if principal := at(t, assumed[0], "Principal"); !cmp.Equal(principal, any(object{"Service": "lambda.amazonaws.com"})) {
-			t.Errorf("%sRole is assumed by %v, want lambda.amazonaws.com", function, principal)
-		}
+				object{"Effect": "Allow", "Action": []any{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "Resource": "*"},
+				object{"Fn::If": []any{
+					"UsesKmsKey",
+					object{
+						"Effect": "Allow", "Action": []any{"kms:Decrypt", "kms:GenerateDataKey"},
+						"Resource": object{"Ref": "KmsKeyArn"},
+					},
+					object{"Ref": "AWS::NoValue"},
+				}},
+			}
+			properties := at(t, document, "Resources", function+"Role", "Properties").(object)
+			policies := properties["Policies"].([]any)
+			if diff := cmp.Diff(want, at(t, policies[0], "PolicyDocument", "Statement")); diff != "" || len(policies) != 1 {
+				t.Errorf("%sRole (-want +got):\n%s", function, diff)
+			}
+			if properties["ManagedPolicyArns"] != nil {
+				t.Errorf("%sRole has managed policies", function)
+			}
+			if role := at(t, document, "Resources", function+"Function", "Properties", "Role"); !cmp.Equal(role,
+				any(object{"Fn::GetAtt": []any{function + "Role", "Arn"}})) {
+				t.Errorf("%sFunction has the role %v, want its own", function, role)
+			}
+			assumed := at(t, properties, "AssumeRolePolicyDocument", "Statement").([]any)
+			if principal := at(t, assumed[0], "Principal"); !cmp.Equal(principal, any(object{"Service": "lambda.amazonaws.com"})) {
+				t.Errorf("%sRole is assumed by %v, want lambda.amazonaws.com", function, principal)
+			}
+		})
 	}
 }
 

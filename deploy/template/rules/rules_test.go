@@ -575,9 +575,12 @@ func TestEachRuleHasMutation(t *testing.T) {
 func TestCheck_InvalidTemplate(t *testing.T) {
 	t.Parallel()
 	for _, document := range []string{"", "Resources: {}", "[]", `{"AWSTemplateFormatVersion": "2010-09-09"}`} {
-		if violations, err := rules.Check([]byte(document), nil); err == nil {
-			t.Errorf("%q: no error, violations %v", document, violations)
-		}
+		t.Run(strconv.Quote(document), func(t *testing.T) {
+			t.Parallel()
+			if violations, err := rules.Check([]byte(document), nil); err == nil {
+				t.Errorf("no error, violations %v", violations)
+			}
+		})
 	}
 }
 
