@@ -139,14 +139,16 @@ func TestIntrinsicFunctions(t *testing.T) {
 		`!If [IsEither, yes, no]`:              "yes",
 		`!If [IsNot, !Ref Topic, other]`:       "other", // the other branch is not evaluated
 	} {
-		stack, err := resolveSmall(t, expression)
-		if err != nil {
-			t.Errorf("%s: %v", expression, err)
-			continue
-		}
-		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
-			t.Errorf("%s = %q, want %q", expression, got, want)
-		}
+		t.Run(expression, func(t *testing.T) {
+			t.Parallel()
+			stack, err := resolveSmall(t, expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stack.Functions()[0].Environment["VALUE"]; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -175,17 +177,20 @@ func TestGeneratedNames(t *testing.T) {
 		"!GetAtt Role.Arn":  "arn:aws:iam::123456789012:role/users-Role-",
 		"!GetAtt Table.Arn": "arn:aws:dynamodb:eu-central-1:123456789012:table/users-Table-",
 	} {
-		var values []string
-		for range 2 {
-			stack, err := resolveSmall(t, expression)
-			if err != nil {
-				t.Fatal(err)
+		t.Run(expression, func(t *testing.T) {
+			t.Parallel()
+			var values []string
+			for range 2 {
+				stack, err := resolveSmall(t, expression)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, stack.Functions()[0].Environment["VALUE"])
 			}
-			values = append(values, stack.Functions()[0].Environment["VALUE"])
-		}
-		if !strings.HasPrefix(values[0], prefix) || values[0] == prefix || values[0] != values[1] {
-			t.Errorf("%s = %q, want the prefix %s and the same value twice", expression, values, prefix)
-		}
+			if !strings.HasPrefix(values[0], prefix) || values[0] == prefix || values[0] != values[1] {
+				t.Errorf("got %q, want the prefix %s and the same value twice", values, prefix)
+			}
+		})
 	}
 }
 
@@ -219,9 +224,12 @@ func TestEvaluationErrors(t *testing.T) {
 		`!If [IsWord, a]`:                  path + "Fn::If: want a list of 3",
 		`[a, list]`:                        "VALUE: want a string",
 	} {
-		if _, err := resolveSmall(t, expression); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error = %v\nwant one that contains %q", expression, err, want)
-		}
+		t.Run(expression, func(t *testing.T) {
+			t.Parallel()
+			if _, err := resolveSmall(t, expression); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v\nwant one that contains %q", err, want)
+			}
+		})
 	}
 }
 
@@ -277,13 +285,15 @@ func TestMergeKeys(t *testing.T) {
 		`!Sub ["${A}${B}", {B: 3, <<: {A: 1, B: 2}}]`:                 "13",
 		`!Sub ["${A}${B}${C}", {<<: {<<: {A: 1, B: 2}, B: 3}, C: 4}]`: "134",
 	} {
-		stack, err := resolveSmall(t, expression)
-		if err != nil {
-			t.Errorf("%s: %v", expression, err)
-			continue
-		}
-		if got := stack.Functions()[0].Environment["VALUE"]; got != want {
-			t.Errorf("%s = %q, want %q", expression, got, want)
-		}
+		t.Run(expression, func(t *testing.T) {
+			t.Parallel()
+			stack, err := resolveSmall(t, expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stack.Functions()[0].Environment["VALUE"]; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
 }
