@@ -272,8 +272,7 @@ func TestDecode(t *testing.T) {
 			t.Parallel()
 			got, err := user.Decode([]byte(body))
 			if err != nil {
-				t.Error(err)
-				return
+				t.Fatal(err)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -301,8 +300,7 @@ func TestDecode_Depth(t *testing.T) {
 			t.Parallel()
 			got, err := user.Decode([]byte(body))
 			if err != nil {
-				t.Error(err)
-				return
+				t.Fatal(err)
 			}
 			if decoded, err := user.Decode(got.AppendJSON(nil)); err != nil || decoded.Hash() != got.Hash() {
 				t.Errorf("encoded and decoded: got another user, error %v", err)
