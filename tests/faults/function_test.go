@@ -67,18 +67,13 @@ func withTimeout(t *testing.T) func(*local.Config) {
 	t.Helper()
 	return func(cfg *local.Config) {
 		root := t.TempDir()
-		if err := os.Mkdir(filepath.Join(root, "deploy"), 0o700); err != nil {
-			t.Fatal(err)
-		}
 		for _, name := range []string{"openapi.yaml", "template.yaml"} {
 			content, err := os.ReadFile(filepath.Join(cfg.Root, "deploy", name))
 			if err != nil {
 				t.Fatal(err)
 			}
 			changed := regexp.MustCompile(`\bTimeout: \d+`).ReplaceAll(content, []byte("Timeout: 3"))
-			if err := os.WriteFile(filepath.Join(root, "deploy", name), changed, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			testenv.WriteFile(t, filepath.Join(root, "deploy", name), string(changed))
 		}
 		cfg.Root = root
 	}
@@ -351,21 +346,29 @@ func TestEndpoint(t *testing.T) {
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, faulty, withEnvironments(1))
-	file := filepath.Join(t.TempDir(), "gate")
-	first := make(chan stacktest.Response)
-	go func() { first <- getFault(t, s, "wait", "file", file) }()
-	testenv.Eventually(t, "first request", func() bool {
-		return len(s.Environments(s.Functions["GetFunction"])) == 1
-	})
+	finish := occupy(t, s)
 	wantGatewayProblem(t, getFault(t, s, ""), http.StatusInternalServerError)
 	s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // another function has its own limit
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if res := (<-first).Want(t, http.StatusOK); res.JSON(t)["userId"] != "waited" {
+	if res := finish(); res.JSON(t)["userId"] != "waited" {
 		t.Errorf("first request: got %s, want userId waited", res.Body)
 	}
 	getFault(t, s, "").Want(t, http.StatusOK)
+}
+
+// occupy sends a request that occupies the only execution environment of the function get. finish ends the request and
+// returns its response.
+func occupy(t *testing.T, s *stacktest.Stack) (finish func() stacktest.Response) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "gate")
+	response := make(chan stacktest.Response)
+	go func() { response <- getFault(t, s, "wait", "file", file) }()
+	testenv.Eventually(t, "first request", func() bool {
+		return len(s.Environments(s.Functions["GetFunction"])) == 1
+	})
+	return func() stacktest.Response {
+		testenv.WriteFile(t, file, "")
+		return (<-response).Want(t, http.StatusOK)
+	}
 }
 
 // TestNoXRayDaemon checks that a missing or blocked X-Ray daemon neither fails requests nor adds lines to the log.

@@ -3,11 +3,8 @@ package faults_test
 import (
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
@@ -112,19 +109,11 @@ func TestTrace_Function(t *testing.T) {
 func TestTrace_TooManyRequests(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, faulty, withEnvironments(1))
-	file := filepath.Join(t.TempDir(), "gate")
-	first := make(chan stacktest.Response)
-	go func() { first <- getFault(t, s, "wait", "file", file) }()
-	testenv.Eventually(t, "first request", func() bool {
-		return len(s.Environments(s.Functions["GetFunction"])) == 1
-	})
+	finish := occupy(t, s)
 	id, header := stacktest.NewTrace()
 	s.Do(t, http.MethodGet, "/users/1", "", header).Want(t, http.StatusInternalServerError)
 	s.WantTrace(t, id, toFunction+`500 fault
   Lambda Invoke 429 error throttle
     UserRequestAPI-STAGE-get AWS::Lambda 429 error throttle cause:TooManyRequestsException`)
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	(<-first).Want(t, http.StatusOK)
+	finish()
 }
