@@ -204,11 +204,11 @@ type need struct {
 	actions  string     // a service and its actions
 }
 
-func (n need) requests() []emulator.Request {
+func (n need) requests() []emulator.Call {
 	service, actions, _ := strings.Cut(n.actions, ": ")
-	var requests []emulator.Request
+	var requests []emulator.Call
 	for action := range strings.FieldsSeq(actions) {
-		requests = append(requests, emulator.Request{
+		requests = append(requests, emulator.Call{
 			Action: service + ":" + action, Resource: n.resource, Context: byCloudFormation(n.context),
 		})
 	}
@@ -383,7 +383,7 @@ func TestPolicyAllowsDeployment(t *testing.T) {
 	if diff := cmp.Diff(types(t), slices.Sorted(maps.Keys(needs))); diff != "" {
 		t.Errorf("types with known needs (-template +needs):\n%s", diff)
 	}
-	var requests []emulator.Request
+	var requests []emulator.Call
 	for _, of := range needs {
 		for _, n := range of {
 			requests = append(requests, n.requests()...)
@@ -524,7 +524,7 @@ func TestPolicyLimits(t *testing.T) {
 			otherRole, byCloudFormation(nil), false,
 		},
 	}
-	var requests []emulator.Request
+	var requests []emulator.Call
 	var of []int // indexes of the tests by request
 	for i, test := range tests {
 		for _, r := range (need{test.resource, nil, test.actions}).requests() {
@@ -543,7 +543,7 @@ func TestPolicyLimits(t *testing.T) {
 // TestPolicyWithoutOptions checks that the deployer's policy alone allows neither a customer managed key nor a web ACL.
 func TestPolicyWithoutOptions(t *testing.T) {
 	t.Parallel()
-	var requests []emulator.Request
+	var requests []emulator.Call
 	for _, n := range []need{
 		{keyARN, via("dynamodb"), "kms: Decrypt Encrypt GenerateDataKey"},
 		{logGroupARN, nil, "logs: AssociateKmsKey"},

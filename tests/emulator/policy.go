@@ -11,8 +11,8 @@ import (
 //go:embed decide.py
 var decide string
 
-// Request is a request to AWS that IAM evaluates.
-type Request struct {
+// Call is a request to AWS that IAM evaluates.
+type Call struct {
 	Action   string         `json:"action"`   // such as apigateway:DELETE
 	Resource string         `json:"resource"` // an ARN
 	Context  map[string]any `json:"context"`  // strings, or lists of strings, by condition key
@@ -20,7 +20,7 @@ type Request struct {
 
 // Allows reports for each request whether the identity-based policies, which are JSON documents, together allow it. It
 // does not start an account. It skips the test as [Start] does.
-func Allows(tb testing.TB, requests []Request, policies ...string) []bool {
+func Allows(tb testing.TB, requests []Call, policies ...string) []bool {
 	tb.Helper()
 	given, err := json.Marshal(map[string]any{"policies": policies, "requests": requests})
 	if err != nil {

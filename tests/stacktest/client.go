@@ -17,6 +17,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
+	"github.com/userrequestapi/userdata/shared/problem"
 )
 
 // newTransport returns a transport for many parallel requests. Its connections are closed after the test.
@@ -145,30 +146,11 @@ func Decode(tb testing.TB, text []byte) map[string]any {
 	return object
 }
 
-// Problem is a problem document (RFC 9457).
-type Problem struct {
-	Type      string      `json:"type"`
-	Title     string      `json:"title"`
-	Status    int         `json:"status"`
-	Detail    string      `json:"detail"`
-	Instance  string      `json:"instance"`
-	Code      string      `json:"code"`
-	RequestID string      `json:"requestId"`
-	Errors    []Violation `json:"errors"`
-}
-
-// Violation is an element of the member errors of a problem document.
-type Violation struct {
-	Pointer string `json:"pointer"`
-	Code    string `json:"code"`
-	Detail  string `json:"detail"`
-}
-
 // Problem marks the test as failed unless the response is a complete problem document with the status and code, and
 // returns it.
-func (r Response) Problem(tb testing.TB, status int, code string) Problem {
+func (r Response) Problem(tb testing.TB, status int, code string) problem.Problem {
 	tb.Helper()
-	var p Problem
+	var p problem.Problem
 	decoder := json.NewDecoder(bytes.NewReader(r.Body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
@@ -190,7 +172,7 @@ func (r Response) Problem(tb testing.TB, status int, code string) Problem {
 		want.Document = 0 // one gateway response for several status codes
 	}
 	got := facts{
-		Status: r.Status, Document: p.Status, Code: p.Code, Type: p.Type,
+		Status: r.Status, Document: p.Status, Code: string(p.Code), Type: p.Type,
 		ContentType: r.Header.Get("Content-Type"), RequestID: cmp.Or(p.RequestID, "none"),
 		Title: p.Title != "", Detail: p.Detail != "",
 	}
