@@ -472,85 +472,88 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 	t.Parallel()
 	const secret = "MARKED"
 	// Each step is an operation of a handler on a request.
-	steps := []func(context.Context, function.Dependencies, *request.Request) error{
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+	steps := map[string]func(context.Context, function.Dependencies, *request.Request) error{
+		"UserID": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.UserID()
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"Page": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, _, err := req.Page()
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"User": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.User()
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"Idempotency": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.Idempotency()
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"IfMatch": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.IfMatch(true)
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"NotModified": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			_, err := req.NotModified(secret)
 			return err
 		},
-		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+		"Create": func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
 			_, _, err := deps.Users.Create(ctx, user.Attributes{"userId": secret, "email": secret, secret: secret}, nil)
 			return err
 		},
-		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+		"Replace": func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
 			_, err := deps.Users.Replace(ctx, "1", user.Attributes{"_" + secret: secret}, []user.ETag{secret})
 			return err
 		},
-		func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
+		"Get": func(ctx context.Context, deps function.Dependencies, _ *request.Request) error {
 			_, err := deps.Users.Get(ctx, secret)
 			return err
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"panic with a string": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			panic(fmt.Sprint(secret, req))
 		},
-		func(_ context.Context, _ function.Dependencies, req *request.Request) error {
+		"panic with an error": func(_ context.Context, _ function.Dependencies, req *request.Request) error {
 			panic(fmt.Errorf("%s %v", secret, req)) //nolint:err113 // like the error of a library
 		},
-		func(context.Context, function.Dependencies, *request.Request) error {
+		"panic in the runtime": func(context.Context, function.Dependencies, *request.Request) error {
 			var v any = secret
 			return v.(error) // panics
 		},
 	}
-	for i, step := range steps {
-		f, log := newFunction(t, func(
-			ctx context.Context, deps function.Dependencies, req *request.Request,
-		) (response.Response, error) {
-			return response.NoContent(), step(ctx, deps, req)
-		})
-		for _, target := range []string{
-			"/users/" + secret + "?limit=" + secret + "&cursor=" + secret + "&" + secret + "=1",
-			"/users?userId=" + secret + "&userId=" + secret, "/users/%40" + secret, "/users/" + secret + "?userId=1",
-		} {
-			for _, body := range []string{
-				`{"name":"` + secret + `"}`, secret, `{"` + secret + `":1e999,"b":{"$B":"` + secret + `"}}`,
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, log := newFunction(t, func(
+				ctx context.Context, deps function.Dependencies, req *request.Request,
+			) (response.Response, error) {
+				return response.NoContent(), step(ctx, deps, req)
+			})
+			for _, target := range []string{
+				"/users/" + secret + "?limit=" + secret + "&cursor=" + secret + "&" + secret + "=1",
+				"/users?userId=" + secret + "&userId=" + secret, "/users/%40" + secret, "/users/" + secret + "?userId=1",
 			} {
-				event := requesttest.Event("PUT", target, body,
-					"If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+`"`,
-					"Content-Type", "application/json", "Authorization", secret, "User-Agent", secret,
-					"X-Forwarded-For", secret, secret, secret)
-				event.RequestContext.Identity = events.APIGatewayRequestIdentity{
-					SourceIP: secret, UserArn: secret, UserAgent: secret, APIKey: secret, APIKeyID: secret,
-					Caller: secret, User: secret,
+				for _, body := range []string{
+					`{"name":"` + secret + `"}`, secret, `{"` + secret + `":1e999,"b":{"$B":"` + secret + `"}}`,
+				} {
+					event := requesttest.Event("PUT", target, body,
+						"If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+`"`,
+						"Content-Type", "application/json", "Authorization", secret, "User-Agent", secret,
+						"X-Forwarded-For", secret, secret, secret)
+					event.RequestContext.Identity = events.APIGatewayRequestIdentity{
+						SourceIP: secret, UserArn: secret, UserAgent: secret, APIKey: secret, APIKeyID: secret,
+						Caller: secret, User: secret,
+					}
+					event.RequestContext.Authorizer = map[string]any{"claims": map[string]any{"sub": secret, "email": secret}}
+					event.StageVariables = map[string]string{secret: secret}
+					handle(t.Context(), t, f, event)
 				}
-				event.RequestContext.Authorizer = map[string]any{"claims": map[string]any{"sub": secret, "email": secret}}
-				event.StageVariables = map[string]string{secret: secret}
-				handle(t.Context(), t, f, event)
 			}
-		}
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("step %d: the log contains a value of the request: %s", i, log)
-		}
-		if log.Len() == 0 {
-			t.Errorf("step %d: nothing was logged", i)
-		}
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("the log contains a value of the request: %s", log)
+			}
+			if log.Len() == 0 {
+				t.Error("nothing was logged")
+			}
+		})
 	}
 }

@@ -210,20 +210,29 @@ func TestNames(t *testing.T) {
 
 func TestCaller(t *testing.T) {
 	t.Parallel()
-	type identity = events.APIGatewayRequestIdentity
-	seen := map[string]bool{}
-	for name, context := range map[string]events.APIGatewayProxyRequestContext{
-		"none":    {},
-		"cognito": {Authorizer: map[string]any{"claims": map[string]any{"sub": "1"}}, Identity: identity{APIKeyID: "1"}},
-		"another": {Authorizer: map[string]any{"claims": map[string]any{"sub": "2"}}},
-		"iam":     {Identity: identity{UserArn: "1", APIKeyID: "1"}},
-		"key":     {Identity: identity{APIKeyID: "1"}},
+	type (
+		requestContext = events.APIGatewayProxyRequestContext
+		identity       = events.APIGatewayRequestIdentity
+	)
+	subject := func(sub string) map[string]any { return map[string]any{"claims": map[string]any{"sub": sub}} }
+	const role = "arn:aws:sts::123456789012:assumed-role/caller"
+	for name, test := range map[string]struct {
+		context requestContext
+		want    string
+	}{
+		"none":           {requestContext{}, ""},
+		"user pool":      {requestContext{Authorizer: subject("1"), Identity: identity{APIKeyID: "2"}}, "sub:1"},
+		"IAM":            {requestContext{Identity: identity{UserArn: "1", APIKeyID: "2"}}, "arn:1"},
+		"session of IAM": {requestContext{Identity: identity{UserArn: role + "/session"}}, "arn:" + role},
+		"API key":        {requestContext{Identity: identity{APIKeyID: "1"}}, "key:1"},
 	} {
-		caller := request.New(&events.APIGatewayProxyRequest{RequestContext: context}).Caller()
-		if seen[caller] || (caller == "") != (name == "none") {
-			t.Errorf("%s: got caller %q", name, caller)
-		}
-		seen[caller] = true
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := events.APIGatewayProxyRequest{RequestContext: test.context}
+			if got := request.New(&event).Caller(); got != test.want {
+				t.Errorf("got caller %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 
