@@ -404,8 +404,8 @@ func TestLint_Template(t *testing.T) {
 		},
 		{name: "sound", linter: "OpenAPI", loads: true, long: true},
 		{
-			"no such type", "OpenAPI", true, false, contract, "type: string", "type: text",
-			[]string{"FAIL  OpenAPI", contract + ": ", "'text' is not"},
+			"no required property", "OpenAPI", true, false, contract, "required: [userId]", "required: []",
+			[]string{"FAIL  OpenAPI", contract + ": ", "should be non-empty"},
 		},
 		{name: "sound", linter: "Spectral", loads: true, long: true},
 		{

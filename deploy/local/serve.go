@@ -1,14 +1,11 @@
 package local
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -67,16 +64,16 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 	if err != nil {
 		return reference.Page{}, err
 	}
-	stage := s.resources.Load().API().Stage
+	stage, scheme := s.resources.Load().API().Stage, template.SecurityScheme(s.authorization.kind)
 	page := reference.Page{
-		Document: document.ForStage("http://"+r.Host+"/"+stage, "The local stack", s.authorization.kind),
+		Document: document.Public().ForStage("http://"+r.Host+"/"+stage, "The local stack", scheme),
 		Links: []reference.Link{
 			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
 			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
 		},
 	}
 	var notes []string
-	switch scheme := contract.SecurityScheme(s.authorization.kind); {
+	switch {
 	case s.authorization.kind == template.AuthorizationIAM:
 		page.Curl = signedCurl()
 		notes = append(notes, "Requests are signed with the local stack's example credentials.")
@@ -174,31 +171,17 @@ func (s *Stack) curl() ([]string, error) {
 	), nil
 }
 
-// routes returns the methods that functions serve, ordered by path and method.
+// routes returns the routes that functions serve, ordered by path.
 func routes(api template.API, functions []template.Function) []console.Route {
-	var document struct {
-		Paths map[string]map[string]struct {
-			Summary     string
-			Integration struct{ URI string } `json:"x-amazon-apigateway-integration"`
-		}
-	}
-	if err := json.Unmarshal(api.Body, &document); err != nil {
-		return nil // impossible: the gateway rejects such a document
-	}
 	var routes []console.Route
-	for path, methods := range document.Paths {
-		for method, operation := range methods {
-			for _, f := range functions {
-				if strings.Contains(operation.Integration.URI, f.ARN+"/invocations") {
-					routes = append(routes, console.Route{
-						Method: strings.ToUpper(method), Path: path, Function: f.Name, Summary: operation.Summary,
-					})
-				}
+	for _, r := range api.Routes {
+		for _, f := range functions {
+			if f.LogicalID == r.Function {
+				routes = append(routes, console.Route{
+					Method: r.Method, Path: r.Path, Function: f.Name, Summary: r.Operation.Summary,
+				})
 			}
 		}
 	}
-	slices.SortFunc(routes, func(a, b console.Route) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
-	})
 	return routes
 }

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/console"
 )
 
 // docs sends a request to the API reference.
@@ -81,6 +83,26 @@ func TestStack_Docs(t *testing.T) {
 				t.Errorf("cross-origin request: status = %d, body = %s", status, body)
 			}
 		})
+	}
+}
+
+// The home page has the routes that functions serve, with the summaries of the API document.
+func TestStack_Routes(t *testing.T) {
+	t.Parallel()
+	stack, err := start(t, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := docs(t, stack, "GET", "../api/stack", func(*http.Request) {})
+	var state struct{ Routes []console.Route }
+	if err := json.Unmarshal([]byte(text), &state); err != nil {
+		t.Fatal(err)
+	}
+	want := console.Route{
+		Method: "POST", Path: "/users", Summary: "Create a user", Function: "UserRequestAPI-post",
+	}
+	if !slices.Contains(state.Routes, want) || len(state.Routes) != 9 {
+		t.Errorf("got %+v, want 9 routes with %+v", state.Routes, want)
 	}
 }
 

@@ -176,7 +176,7 @@ func (s *session) export(ctx context.Context, now *stage.Release, parameters map
 
 // checkout is the API document of the source.
 type checkout struct {
-	document *contract.Document
+	document *contract.Public
 	body     json.RawMessage // as deployed to API Gateway
 }
 
@@ -189,26 +189,26 @@ func (s *session) checkout() (*checkout, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checkout{document, body}, nil
+	return &checkout{document.Public(), body}, nil
 }
 
 // pageDocument returns the document of the stage for its page. API Gateway keeps no examples and not all schemas, so
 // pageDocument prefers the source's document if that is what is deployed.
 func (s *session) pageDocument(
 	now *stage.Release, export []byte, authorization string, source *checkout,
-) (*contract.Document, error) {
+) (*contract.Public, error) {
 	invokeURL, name := s.invokeURL(now), "The stage "+s.Name
 	deployed, err := s.body(now.Template)
 	if err != nil {
 		return nil, err
 	}
 	if bytes.Equal(source.body, deployed) {
-		return source.document.ForStage(invokeURL, name, authorization), nil
+		return source.document.ForStage(invokeURL, name, template.SecurityScheme(authorization)), nil
 	}
 	s.Printer.Notef(
 		"The source has changed since the stage was deployed: the page shows API Gateway's export, which has no examples.",
 	)
-	document, err := contract.Parse(export)
+	document, err := contract.ParsePublic(export)
 	if err != nil {
 		return nil, err
 	}
@@ -226,9 +226,9 @@ func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
 
 // checkoutDocumentation returns the documentation of the source.
 func (s *session) checkoutDocumentation(source *checkout) *documentation {
-	public := source.document.Public()
-	return &documentation{origin: fromCheckout, document: public.JSON(), gateway: source.body, page: reference.Page{
-		Document: public, Links: []reference.Link{{Text: "Source"}}, CrossOrigin: true,
+	document := source.document
+	return &documentation{origin: fromCheckout, document: document.JSON(), gateway: source.body, page: reference.Page{
+		Document: document, Links: []reference.Link{{Text: "Source"}}, CrossOrigin: true,
 		Note: fmt.Sprintf("The document of the stage %s is not available: this is the document of the source. "+
 			"Requests go to the server selected below.", s.Name),
 	}}

@@ -4,14 +4,17 @@ import (
 	"fmt"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
-	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
-const (
-	authorizationParameter = "Authorization"
-	userPoolParameter      = "UserPoolArn"
+// AuthorizationParameter is the parameter with the authorization of a stage.
+const AuthorizationParameter = "Authorization"
 
-	authorizerKey = "x-amazon-apigateway-authorizer"
+const userPoolParameter = "UserPoolArn"
+
+// The headers with the authorization of a request.
+const (
+	AuthorizationHeader = "Authorization" // for signatures and tokens
+	APIKeyHeader        = "x-api-key"
 )
 
 // The values of the parameter Authorization.
@@ -35,40 +38,46 @@ func (s securityScheme) secure(operation object) {
 	}
 }
 
+// SecurityScheme returns the name of the contract's security scheme for a value of the parameter Authorization, or ""
+// for NONE.
+func SecurityScheme(authorization string) string {
+	s, _ := scheme(authorization) // "" for an unknown authorization
+	return s.name
+}
+
 // scheme returns the security scheme of an authorization ("x-amazon-apigateway-authtype property",
 // "x-amazon-apigateway-authorizer object").
 func scheme(authorization string) (securityScheme, error) {
 	header := func(name string) object { return object{"type": "apiKey", "name": name, "in": "header"} }
-	name := contract.SecurityScheme(authorization)
 	switch authorization {
 	case AuthorizationIAM:
-		definition := header("Authorization")
-		definition["x-amazon-apigateway-authtype"] = "awsSigv4"
-		return securityScheme{name, definition}, nil
+		definition := header(AuthorizationHeader)
+		definition[AuthTypeKey] = "awsSigv4"
+		return securityScheme{"sigv4", definition}, nil
 	case AuthorizationCognito:
-		definition := header("Authorization")
-		definition["x-amazon-apigateway-authtype"] = "cognito_user_pools"
-		definition[authorizerKey] = object{
+		definition := header(AuthorizationHeader)
+		definition[AuthTypeKey] = "cognito_user_pools"
+		definition[AuthorizerKey] = object{
 			"type": "cognito_user_pools", "providerARNs": []any{object{"Ref": userPoolParameter}},
 		}
-		return securityScheme{name, definition}, nil
+		return securityScheme{"userPool", definition}, nil
 	case AuthorizationAPIKey:
-		return securityScheme{name, header("x-api-key")}, nil
+		return securityScheme{"apiKey", header(APIKeyHeader)}, nil
 	case AuthorizationNone:
 		return securityScheme{}, nil
 	default:
-		return securityScheme{}, fmt.Errorf("parameter %s: %q is not an authorization", authorizationParameter, authorization)
+		return securityScheme{}, fmt.Errorf("parameter %s: %q is not an authorization", AuthorizationParameter, authorization)
 	}
 }
 
 // pinAuthorization returns the security scheme. It allows the parameter only its current value, because another value
 // would not change the rendered Body.
 func (r *Rendered) pinAuthorization() (securityScheme, error) {
-	value, ok := r.values[authorizationParameter]
+	value, ok := r.values[AuthorizationParameter]
 	if !ok {
-		return securityScheme{}, fmt.Errorf("%s: Parameters.%s: missing", templateFile, authorizationParameter)
+		return securityScheme{}, fmt.Errorf("%s: Parameters.%s: missing", templateFile, AuthorizationParameter)
 	}
-	parameter := cfn.Mapping(r.document, "Parameters", authorizationParameter)
+	parameter := cfn.Mapping(r.document, "Parameters", AuthorizationParameter)
 	parameter["Default"], parameter["AllowedValues"] = value, []any{value}
 	return scheme(value)
 }

@@ -9,32 +9,39 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
+)
+
+// MaxIntegrationTimeout is the maximum integration timeout of a REST API, in milliseconds. The timeout of each function
+// must be shorter: Lambda logs a timeout, and API Gateway does not.
+const MaxIntegrationTimeout = 29_000
+
+// Keys of the Body ("OpenAPI extensions for API Gateway").
+const (
+	AnyMethodKey     = "x-amazon-apigateway-any-method"
+	AuthTypeKey      = "x-amazon-apigateway-authtype"
+	AuthorizerKey    = "x-amazon-apigateway-authorizer"
+	DocumentationKey = "x-amazon-apigateway-documentation"
+	IntegrationKey   = "x-amazon-apigateway-integration"
+	ValidatorKey     = "x-amazon-apigateway-request-validator"
+	ValidatorsKey    = "x-amazon-apigateway-request-validators"
 )
 
 const (
-	// integrationTimeout is the maximum integration timeout of a REST API, in milliseconds. The timeout of each
-	// function must be shorter: Lambda logs a timeout, and API Gateway does not.
-	integrationTimeout = 29_000
-
 	problemSchema = "Problem"
 	corsParameter = "CorsAllowOrigin"
-
-	integrationKey = "x-amazon-apigateway-integration"
-	anyMethodKey   = "x-amazon-apigateway-any-method"
-
-	problemType = "application/problem+json"
 )
 
 // permissionID returns the logical id of the permission of the route.
 func (r route) permissionID() string {
-	return strings.ToUpper(r.operationID[:1]) + r.operationID[1:] + "Permission"
+	return strings.ToUpper(r.Operation.OperationID[:1]) + r.Operation.OperationID[1:] + "Permission"
 }
 
 // permission returns the permission to invoke the alias of the route's function for this route only
 // ("Control access to a REST API", ARN format of execute-api).
 func (r route) permission(alias, api string, stage any) object {
-	path := inBraces.ReplaceAllString(r.path, "*")
-	arn := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${" + api + "}/${Stage}/" + r.method + path
+	path := inBraces.ReplaceAllString(r.Path, "*")
+	arn := "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${" + api + "}/${Stage}/" + r.Method + path
 	return object{
 		"Type": "AWS::Lambda::Permission",
 		"Properties": object{
@@ -54,32 +61,31 @@ func permit(e *cfn.Evaluator, routes []route, aliases map[string]string, api str
 		id := r.permissionID()
 		if _, ok := resources[id]; ok {
 			return fmt.Errorf("%s: Resources.%s: the name is reserved for the permission of %s %s: rename the resource",
-				templateFile, id, r.method, r.path)
+				templateFile, id, r.Method, r.Path)
 		}
-		resources[id] = r.permission(aliases[r.function], api, cfn.At(stage, "Properties", "StageName"))
+		resources[id] = r.permission(aliases[r.Function], api, cfn.At(stage, "Properties", "StageName"))
 	}
 	return e.Err()
 }
 
 // checkFunctions returns the functions. It returns an error if a route has no function, a function has no route, or the
-// timeout of a function is not shorter than integrationTimeout.
+// timeout of a function is not shorter than MaxIntegrationTimeout.
 func checkFunctions(e *cfn.Evaluator, routes []route) ([]string, error) {
 	functions := e.All(functionType)
 	unused := slices.Clone(functions)
 	for _, r := range routes {
-		if !slices.Contains(functions, r.function) {
+		if !slices.Contains(functions, r.Function) {
 			return nil, fmt.Errorf("%s: %s %s: %s: want a function of %s, got %s; its functions are %s",
-				openAPIFile, r.method, r.path,
-				functionKey, templateFile, r.function, strings.Join(functions, ", "))
+				contract.File, r.Method, r.Path, contract.FunctionKey, templateFile, r.Function, strings.Join(functions, ", "))
 		}
-		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.function })
+		unused = slices.DeleteFunc(unused, func(id string) bool { return id == r.Function })
 	}
 	if len(unused) > 0 {
-		return nil, fmt.Errorf("%s: Resources.%s: no route of %s has this function", templateFile, unused[0], openAPIFile)
+		return nil, fmt.Errorf("%s: Resources.%s: no route of %s has this function", templateFile, unused[0], contract.File)
 	}
 	for _, id := range functions {
 		seconds, err := cfn.ParseNumber(e.Property(id, "Timeout"))
-		if err != nil || seconds < 1 || seconds*1000 >= integrationTimeout {
+		if err != nil || seconds < 1 || seconds*1000 >= MaxIntegrationTimeout {
 			return nil, fmt.Errorf("%s: Resources.%s.Properties.Timeout: want 1 to 28 seconds: API Gateway waits for 29",
 				templateFile, id)
 		}
@@ -99,13 +105,13 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 	if name != nil {
 		info["title"] = clone(name) // becomes the name of the API
 	}
-	components := object{"schemas": importable("schemas", a.schemas)}
+	components := object{"schemas": importable(a.schemas, true)}
 	if authorization.name != "" {
 		components["securitySchemes"] = object{authorization.name: authorization.definition}
 	}
 	paths, err := a.paths(aliases, authorization)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", openAPIFile, err)
+		return nil, fmt.Errorf("%s: %w", contract.File, err)
 	}
 	return object{
 		"openapi":      a.document["openapi"],
@@ -115,10 +121,10 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 		"components":   components,
 
 		// Functions validate the bodies: their problem documents list each fault, and API Gateway's cannot.
-		"x-amazon-apigateway-request-validators": object{
+		ValidatorsKey: object{
 			"parameters-only": object{"validateRequestParameters": true, "validateRequestBody": false},
 		},
-		"x-amazon-apigateway-request-validator": "parameters-only",
+		ValidatorKey:                            "parameters-only",
 		"x-amazon-apigateway-gateway-responses": a.gatewayResponses(),
 	}, nil
 }
@@ -151,20 +157,20 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 		paths[item.path] = object{
 			"options":    options(item.parameters, item.methods, item.methods, a.requestHeaders()),
-			anyMethodKey: notAllowed,
+			AnyMethodKey: notAllowed,
 		}
 	}
 	for _, r := range a.routes {
-		operation := clone(r.operation).(object) // clone keeps the type
-		operation[integrationKey] = object{
+		operation := clone(r.imported).(object) // clone keeps the type
+		operation[IntegrationKey] = object{
 			"type":       "aws_proxy",
 			"httpMethod": "POST", // of Lambda's Invoke, not of the route
 			"uri": object{"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" +
-				aliases[r.function] + "}/invocations"}, // Ref of an alias is its ARN
-			"timeoutInMillis": integrationTimeout,
+				aliases[r.Function] + "}/invocations"}, // Ref of an alias is its ARN
+			"timeoutInMillis": MaxIntegrationTimeout,
 		}
 		authorization.secure(operation)
-		member(paths, r.path)[strings.ToLower(r.method)] = operation
+		member(paths, r.Path)[strings.ToLower(r.Method)] = operation
 	}
 	unrouted := map[string][]any{
 		"/{proxy+}": {object{"name": "proxy", "in": "path", "required": true, "schema": object{"type": "string"}}},
@@ -177,7 +183,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		if err != nil {
 			return nil, err
 		}
-		member(paths, indexPath)[strings.ToLower(r.method)] = index
+		member(paths, indexPath)[strings.ToLower(r.Method)] = index
 	}
 	// All other paths. A preflight allows all methods, so that a page in a browser can read the 404 response.
 	for path, parameters := range unrouted {
@@ -187,7 +193,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 		paths[path] = object{
 			"options":    options(parameters, []string{"OPTIONS"}, all, a.requestHeaders()),
-			anyMethodKey: unknown,
+			AnyMethodKey: unknown,
 		}
 	}
 	return paths, nil
@@ -198,17 +204,15 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 // request with any other header.
 func (a *openAPI) requestHeaders() []string {
 	headers := []string{
-		"Authorization", "Content-Type", "X-Api-Key",
+		AuthorizationHeader, "Content-Type", "X-Api-Key",
 		"Amz-Sdk-Invocation-Id", "Amz-Sdk-Request",
 		"X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-User-Agent",
 		"Baggage", "Traceparent", "Tracestate", "X-Amzn-Trace-Id",
 	}
 	for _, r := range a.routes {
-		parameters, _ := r.operation["parameters"].([]any) // nil if absent
-		for _, p := range parameters {
-			p, _ := p.(object) // checked by parseOpenAPI
-			if name := cfn.Text(p, "name"); p["in"] == "header" && !slices.Contains(headers, name) {
-				headers = append(headers, name)
+		for _, p := range r.Parameters {
+			if p.Value.In == "header" && !slices.Contains(headers, p.Value.Name) {
+				headers = append(headers, p.Value.Name)
 			}
 		}
 	}
@@ -275,7 +279,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	integrated := object{"statusCode": strconv.Itoa(status), "responseParameters": mapped}
 	if document != "" {
 		response["content"] = object{
-			problemType: object{"schema": object{"$ref": schemaPrefix + problemSchema}},
+			contract.ProblemMediaType: object{"schema": object{"$ref": schemaPrefix + problemSchema}},
 		}
 		integrated["responseTemplates"] = object{"application/json": document}
 	}
@@ -288,7 +292,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 	}
 	method := object{
 		"responses": object{strconv.Itoa(status): response},
-		integrationKey: object{
+		IntegrationKey: object{
 			"type":                "mock",
 			"passthroughBehavior": "never",
 			"requestTemplates":    requests,

@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 const (
-	documentationKey  = "x-amazon-apigateway-documentation"
 	documentationType = "AWS::ApiGateway::DocumentationVersion"
 
 	// versionProperty is the property of both the documentation version and the stage.
@@ -75,7 +75,7 @@ func (a *openAPI) documented() documentation {
 	for _, r := range slices.Concat(a.routes, a.index) {
 		d.addOperation(r)
 	}
-	imported := importable("schemas", a.schemas).(object) // clone keeps the type
+	imported := importable(a.schemas, true).(object) // clone keeps the type
 	for name := range a.schemas {
 		schema := member(a.schemas, name)
 		content := pick(schema, "title", "description") // models have them, too, but the console shows the part
@@ -98,7 +98,7 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) obje
 			d.add(location{"RESPONSE", path, "OPTIONS", status, ""}, pick(member(responses, status), "description"))
 		}
 	}
-	if authorization.definition[authorizerKey] != nil {
+	if authorization.definition[AuthorizerKey] != nil {
 		schemes := member(member(a.document, "components"), "securitySchemes")
 		if content := pick(member(schemes, authorization.name), "description"); len(content) > 0 {
 			d.add(location{kind: "AUTHORIZER", name: authorization.name}, content)
@@ -112,7 +112,7 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) obje
 func ownStatuses(paths object) map[string]bool {
 	statuses := map[string]bool{}
 	for path := range paths {
-		for status := range member(member(member(paths, path), anyMethodKey), "responses") {
+		for status := range member(member(member(paths, path), AnyMethodKey), "responses") {
 			statuses[status] = true
 		}
 	}
@@ -121,15 +121,13 @@ func ownStatuses(paths object) map[string]bool {
 
 func (d documentation) addOperation(r route) {
 	add := func(kind, status, name string, content object) {
-		d.add(location{kind, r.path, r.method, status, name}, content)
+		d.add(location{kind, r.Path, r.Method, status, name}, content)
 	}
 	add("METHOD", "", "", pick(r.content, "tags", "summary", "description", "externalDocs", "deprecated"))
-	parameters, _ := r.content["parameters"].([]any) // nil if absent
-	for _, p := range parameters {
-		p := p.(object) // checked by parseOpenAPI
-		kind := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}[p["in"]]
-		name := cfn.Text(p, "name")
-		add(kind, "", name, beyondString(p, "in", "name", "required"))
+	for i, p := range elements(r.content["parameters"]) {
+		kinds := map[string]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}
+		parameter := r.Parameters[i].Value
+		add(kinds[parameter.In], "", parameter.Name, beyondString(p.(object), "in", "name", "required"))
 	}
 	if body := member(r.content, "requestBody"); body != nil {
 		content := beyondString(body, "content")
@@ -251,7 +249,6 @@ func difference(o object, others ...object) object {
 		known := false
 		for _, other := range others {
 			same, ok := other[key]
-			// Numbers of different types differ. This repeats imported content in a part, but loses nothing.
 			known = known || ok && reflect.DeepEqual(value, same)
 			if mapping, isMapping := same.(object); isMapping {
 				below = append(below, mapping)
@@ -272,13 +269,13 @@ func difference(o object, others ...object) object {
 // resource, so that each change reaches the stage.
 func nameDocumentation(e *cfn.Evaluator, api, version string, content object) error {
 	id, stage := onlyOne(e, documentationType), onlyOne(e, stageType)
-	digest := digest(e, "Resources."+api+".Properties.Body."+documentationKey, content)
+	digest := digest(e, "Resources."+api+".Properties.Body."+DocumentationKey, content)
 	if err := e.Err(); err != nil {
 		return err
 	}
 	if cfn.At(e.Resource(stage), "Properties", versionProperty) != nil {
 		return fmt.Errorf("%s: Resources.%s.Properties.%s: omit it, it is rendered from %s",
-			templateFile, stage, versionProperty, openAPIFile)
+			templateFile, stage, versionProperty, contract.File)
 	}
 	for _, resource := range []string{id, stage} {
 		section(e.Resource(resource), "Properties")[versionProperty] = version + "-" + digest

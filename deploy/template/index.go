@@ -39,21 +39,21 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 		return nil, err
 	}
 	mock := mockMethod(nil, 200, string(document), a.documentHeaders("application/json"))
-	operation := clone(r.operation).(object) // clone keeps the type
+	operation := clone(r.imported).(object) // clone keeps the type
 	// API Gateway requires a declaration of each mapped header. The rest of the contract's response is kept.
 	responses := member(mock, "responses")
 	for status := range responses {
 		response := member(member(operation, "responses"), status)
 		if response == nil {
 			return nil, fmt.Errorf("paths.%s.%s.responses.%s: missing, and the index has this status code",
-				indexPath, strings.ToLower(r.method), status)
+				indexPath, strings.ToLower(r.Method), status)
 		}
 		headers := object{}
 		maps.Copy(headers, member(member(responses, status), "headers"))
 		maps.Copy(headers, member(response, "headers"))
 		response["headers"] = headers
 	}
-	operation[integrationKey] = mock[integrationKey]
+	operation[IntegrationKey] = mock[IntegrationKey]
 	authorization.secure(operation)
 	return operation, nil
 }

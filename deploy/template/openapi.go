@@ -1,33 +1,32 @@
 package template
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
-const (
-	functionKey = "x-function"
-
-	exposeHeaders = "Access-Control-Expose-Headers"
-)
+const exposeHeaders = "Access-Control-Expose-Headers"
 
 // indexPath is the path of the index. Its GET and HEAD have no x-function: API Gateway creates the response.
 const indexPath = "/"
 
-// openAPI is the contract of the API. API Gateway can import all of it ("Amazon API Gateway important notes", REST
-// APIs).
+// openAPI is the contract of the API, as a JSON object from which the Body is rendered. API Gateway can import all of
+// it ("Amazon API Gateway important notes", REST APIs).
 type openAPI struct {
-	document object
-	schemas  object  // of the contract, with references resolved
-	routes   []route // with a function
-	index    []route // GET and HEAD of the index; nil without an index
-	items    []pathItem
-	exposed  string // the value of Access-Control-Expose-Headers
+	document object // with references resolved, except for references to schemas, which become models
+	schemas  object
+	all      []contract.Route // of the contract
+	routes   []route          // with a function
+	index    []route          // GET and HEAD of the index; nil without an index
+	items    []pathItem       // sorted by path
+	version  string           // of the API
+	exposed  string           // the value of Access-Control-Expose-Headers
 
 	documentationParts documentation // that do not depend on parameters
 }
@@ -42,17 +41,10 @@ type pathItem struct {
 
 // route is a method of a path.
 type route struct {
-	path        string
-	method      string // in upper case
-	operationID string
-	function    string // the logical id; "" for the index
-	content     object // the operation in the contract, with the parameters of its path
-	operation   object // the part that API Gateway imports, without the integration
+	contract.Route
+	content  object // the operation in the contract, with the parameters of its path
+	imported object // the part that API Gateway imports, without the integration
 }
-
-// methods returns the methods that a route can have, in the order of Allow. API Gateway does not support TRACE, and
-// OPTIONS is rendered.
-func methods() []string { return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} }
 
 var (
 	alphanumeric = regexp.MustCompile(`^[A-Za-z0-9]+$`)
@@ -60,119 +52,120 @@ var (
 	inBraces     = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
-func parseOpenAPI(document object) (*openAPI, error) {
-	if version, ok := document["openapi"].(string); !ok || !strings.HasPrefix(version, "3.0.") {
+// newOpenAPI prepares the contract. It returns an error for what OpenAPI allows, but API Gateway or Render does not.
+func newOpenAPI(source *contract.Document) (*openAPI, error) {
+	if !source.IsOpenAPI30() {
 		return nil, errors.New("openapi: want version 3.0, such as 3.0.3, which API Gateway imports")
 	}
-	if err := only(document, "",
-		"openapi", "info", "externalDocs", "servers", "tags", "security", "paths", "components"); err != nil {
-		return nil, err
+	a := &openAPI{all: source.Routes(), version: source.Info.Version}
+	if encoded, err := source.MarshalJSON(); err != nil {
+		return nil, fmt.Errorf("encode the document: %w", err)
+	} else if err := json.Unmarshal(encoded, &a.document); err != nil {
+		return nil, fmt.Errorf("decode the document: %w", err)
 	}
-	if err := only(member(document, "components"), "components",
+	components := member(a.document, "components")
+	resolve(components, a.document)
+	if err := only(components, "components",
 		"examples", "headers", "parameters", "requestBodies", "responses", "schemas", "securitySchemes"); err != nil {
 		return nil, err
 	}
-	for name := range member(member(document, "components"), "schemas") {
+	a.schemas = member(components, "schemas")
+	for name := range a.schemas {
 		if !alphanumeric.MatchString(name) {
 			return nil, fmt.Errorf("components.schemas.%s: want only letters and digits in the name of a model", name)
 		}
 	}
-	if member(member(document, "components"), "schemas")[problemSchema] == nil {
+	if a.schemas[problemSchema] == nil {
 		return nil, fmt.Errorf("components.schemas.%s: missing, and API Gateway's problem documents use it", problemSchema)
 	}
-	if url, ok := member(document, "externalDocs")["url"].(string); !ok || url == "" {
+	if source.ExternalDocs == nil {
 		return nil, errors.New("externalDocs.url: missing, and the response for an unknown route has it")
 	}
-	exposed := member(member(member(member(document, "components"), "headers"), exposeHeaders), "schema")["enum"]
-	values, _ := exposed.([]any) // nil if absent
-	if len(values) != 1 {
+	exposed, _ := member(member(member(components, "headers"), exposeHeaders), "schema")["enum"].([]any) // nil if absent
+	if len(exposed) != 1 {
 		return nil, fmt.Errorf("components.headers.%s.schema.enum: want one value, that of every response", exposeHeaders)
 	}
-	api := &openAPI{document: document}
-	api.exposed = cfn.Text(values[0])
-	if api.version() == "" {
-		return nil, errors.New("info.version: missing, and the version of the documentation begins with it")
-	}
-	schemas, err := api.resolve("schemas", member(member(document, "components"), "schemas"))
-	if err != nil {
-		return nil, fmt.Errorf("components.schemas: %w", err)
-	}
-	api.schemas = schemas.(object) // clone keeps the type
-	operations := map[string]string{}
-	for _, path := range sortedKeys(member(document, "paths")) {
-		item, routes, err := api.pathItem(path, member(member(document, "paths"), path))
-		if err != nil {
+	a.exposed = fmt.Sprint(exposed[0])
+	for _, path := range source.Paths.Keys() {
+		if err := a.addPath(path); err != nil {
 			return nil, fmt.Errorf("paths.%s%w", path, err)
 		}
-		for _, r := range routes {
-			if other, ok := operations[r.operationID]; ok {
-				return nil, fmt.Errorf("paths.%s.%s.operationId: %s is already used by %s", path, r.method, r.operationID, other)
-			}
-			operations[r.operationID] = r.method + " " + path
-		}
-		api.items = append(api.items, item)
-		if path == indexPath {
-			api.index = routes
-			continue
-		}
-		api.routes = append(api.routes, routes...)
 	}
-	if len(api.routes) == 0 {
+	if len(a.routes) == 0 {
 		return nil, errors.New("paths: no operation")
 	}
-	api.documentationParts = api.documented()
-	return api, nil
+	a.documentationParts = a.documented()
+	return a, nil
 }
 
-// version returns the version of the API.
-func (a *openAPI) version() string {
-	return cfn.Text(a.document, "info", "version") // checked by parseOpenAPI
-}
-
-func (a *openAPI) pathItem(path string, content object) (pathItem, []route, error) {
-	if err := checkPath(path); err != nil {
-		return pathItem{}, nil, err
-	}
-	allowed := methods()
-	if path == indexPath {
-		allowed = []string{"GET", "HEAD"}
-		if member(content, "get") == nil {
-			return pathItem{}, nil, errors.New(": get is missing")
+func only(o object, path string, keys ...string) error {
+	for _, key := range sortedKeys(o) {
+		if !slices.Contains(keys, key) {
+			return fmt.Errorf("%s is not supported; the supported keys are %s", join(path, key), strings.Join(keys, ", "))
 		}
 	}
-	known := []string{"parameters", "summary", "description"}
-	for _, method := range allowed {
-		known = append(known, strings.ToLower(method))
+	return nil
+}
+
+// resolve replaces the references in a part of the document, except for references to schemas. contract has checked
+// that all references are to components that exist.
+func resolve(components object, value any) any {
+	switch v := value.(type) {
+	case object:
+		if reference, ok := v["$ref"].(string); ok && !strings.HasPrefix(reference, schemaPrefix) {
+			kind, name, _ := strings.Cut(strings.TrimPrefix(reference, "#/components/"), "/")
+			return resolve(components, member(components, kind)[name])
+		}
+		for key, element := range v {
+			v[key] = resolve(components, element)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = resolve(components, element)
+		}
+	}
+	return value
+}
+
+// addPath adds a path with its routes. Errors begin with the rest of their place.
+func (a *openAPI) addPath(path string) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	content := member(member(a.document, "paths"), path)
+	known := []string{"parameters", "summary", "description", "get", "head"}
+	switch {
+	case path != indexPath:
+		for _, method := range contract.Methods()[2:] {
+			known = append(known, strings.ToLower(method))
+		}
+	case content["get"] == nil:
+		return errors.New(": get is missing")
 	}
 	if err := only(content, "", known...); err != nil {
-		return pathItem{}, nil, fmt.Errorf(": %w (OPTIONS is rendered)", err)
+		return fmt.Errorf(": %w (OPTIONS is rendered)", err)
 	}
-	item := pathItem{path: path, content: object{}}
-	for _, key := range known[:3] {
-		if value, ok := content[key]; ok {
-			resolved, err := a.resolve("", value)
-			if err != nil {
-				return pathItem{}, nil, fmt.Errorf(".%s: %w", key, err)
-			}
-			item.content[key] = resolved
-		}
-	}
-	item.parameters, _ = importable("", item.content["parameters"]).([]any) // nil if absent
-	var routes []route
-	for _, method := range allowed {
-		operation, ok := content[strings.ToLower(method)].(object)
-		if !ok {
+	item := pathItem{path: path, content: pick(content, "parameters", "summary", "description")}
+	item.parameters, _ = importable(content["parameters"], false).([]any) // nil if absent
+	for _, r := range a.all {
+		if r.Path != path {
 			continue
 		}
-		r, err := a.route(item, method, operation)
+		method := strings.ToLower(r.Method)
+		added, err := newRoute(r, elements(content["parameters"]), member(content, method))
 		if err != nil {
-			return pathItem{}, nil, fmt.Errorf(".%s%w", strings.ToLower(method), err)
+			return fmt.Errorf(".%s%w", method, err)
 		}
-		routes = append(routes, r)
-		item.methods = append(item.methods, method)
+		item.methods = append(item.methods, r.Method)
+		if path == indexPath {
+			a.index = append(a.index, added)
+		} else {
+			a.routes = append(a.routes, added)
+		}
 	}
 	item.methods = append(item.methods, "OPTIONS")
-	return item, routes, nil
+	a.items = append(a.items, item)
+	return nil
 }
 
 func checkPath(path string) error {
@@ -182,9 +175,6 @@ func checkPath(path string) error {
 	if path == indexPath {
 		return nil
 	}
-	if !strings.HasPrefix(path, "/") {
-		return errors.New(": want a path that begins with /")
-	}
 	for s := range strings.SplitSeq(path[1:], "/") {
 		if !segment.MatchString(s) {
 			return fmt.Errorf(": API Gateway does not allow the segment %q", s)
@@ -193,62 +183,39 @@ func checkPath(path string) error {
 	return nil
 }
 
-func (a *openAPI) route(item pathItem, method string, operation object) (route, error) {
-	r := route{path: item.path, method: method}
-	var ok bool
-	r.function, ok = operation[functionKey].(string)
+func newRoute(source contract.Route, shared []any, operation object) (route, error) {
 	switch {
-	case item.path == indexPath && operation[functionKey] != nil:
-		return route{}, fmt.Errorf(".%s: omit it, API Gateway creates the response of the index", functionKey)
-	case item.path != indexPath && !ok:
-		return route{}, fmt.Errorf(": %s is missing: set it to a function of %s", functionKey, templateFile)
-	}
-	if r.operationID, ok = operation["operationId"].(string); !ok || !alphanumeric.MatchString(r.operationID) {
+	case source.Path == indexPath && operation[contract.FunctionKey] != nil:
+		return route{}, fmt.Errorf(".%s: omit it, API Gateway creates the response of the index", contract.FunctionKey)
+	case source.Path != indexPath && source.Function == "":
+		return route{}, fmt.Errorf(": %s is missing: set it to a function of %s", contract.FunctionKey, templateFile)
+	case !alphanumeric.MatchString(source.Operation.OperationID):
 		return route{}, errors.New(".operationId: want letters and digits only")
-	}
-	if _, ok := operation["security"]; ok {
+	case source.Operation.Security != nil:
 		return route{}, errors.New(".security: omit it: each stage configures its own authorization")
 	}
-	content := object{}
-	for key, value := range operation {
-		if key != functionKey {
-			content[key] = value
+	for i, p := range source.Parameters {
+		if in := p.Value.In; in != "path" && in != "query" && in != "header" {
+			return route{}, fmt.Errorf(".parameters: %d: want a parameter in path, query or header, got %q", i, in)
 		}
 	}
-	resolved, err := a.resolve("", content)
-	if err != nil {
-		return route{}, fmt.Errorf(": %w", err)
-	}
-	r.content = resolved.(object)                   // clone keeps the type
-	shared, _ := item.content["parameters"].([]any) // nil if absent
-	own, _ := r.content["parameters"].([]any)
-	parameters := slices.Concat(shared, own)
-	if err := checkParameters(item.path, parameters); err != nil {
-		return route{}, fmt.Errorf(".parameters: %w", err)
-	}
-	if len(parameters) > 0 {
-		r.content["parameters"] = parameters
-	}
-	r.operation = structure(r.content)
-	responses := member(r.operation, "responses")
-	if len(responses) == 0 {
-		return route{}, errors.New(".responses: want at least one")
-	}
-	for status := range responses {
+	for status := range source.Operation.Responses.Map() {
 		if len(status) != 3 || status < "100" || status > "599" {
 			return route{}, fmt.Errorf(".responses.%s: want a status code, which API Gateway requires", status)
 		}
 	}
-	return r, nil
+	delete(operation, contract.FunctionKey)
+	if parameters := slices.Concat(shared, elements(operation["parameters"])); len(parameters) > 0 {
+		operation["parameters"] = parameters
+	}
+	return route{source, operation, structure(operation)}, nil
 }
 
 // structure returns the part of an operation that API Gateway imports. The rest becomes documentation.
 func structure(content object) object {
-	imported := pick(content, "operationId", "parameters", "requestBody", "responses")
-	o := importable("", imported).(object)   // the type remains
-	parameters, _ := o["parameters"].([]any) // nil if absent
-	for i, p := range parameters {
-		parameters[i] = pick(p.(object), "name", "in", "required", "schema") // checked before
+	o := importable(pick(content, "operationId", "parameters", "requestBody", "responses"), false).(object)
+	for i, p := range elements(o["parameters"]) {
+		elements(o["parameters"])[i] = pick(p.(object), "name", "in", "required", "schema")
 	}
 	if body := member(o, "requestBody"); body != nil {
 		o["requestBody"] = pick(body, "required", "content")
@@ -263,125 +230,33 @@ func structure(content object) object {
 	return o
 }
 
-// checkParameters returns an error unless names are unique and the path parameters are those in the path.
-func checkParameters(path string, parameters []any) error {
-	seen := map[string]bool{}
-	for i, p := range parameters {
-		p, _ := p.(object) // nil is rejected below
-		in := cfn.Text(p, "in")
-		name := cfn.Text(p, "name")
-		switch {
-		case in != "path" && in != "query" && in != "header":
-			return fmt.Errorf("%d: want a parameter in path, query or header, got %q", i, in)
-		case name == "" || seen[in+" "+name]:
-			return fmt.Errorf("%d: its name is missing or duplicate", i)
-		case in == "path" && (p["required"] != true || !strings.Contains(path, "{"+name+"}")):
-			return fmt.Errorf("%d: %s must be required and in the path", i, name)
-		}
-		seen[in+" "+name] = true
-	}
-	for _, match := range inBraces.FindAllStringSubmatch(path, -1) {
-		if !seen["path "+match[1]] {
-			return fmt.Errorf("the path parameter {%s} is missing", match[1])
-		}
-	}
-	return nil
-}
-
-func only(o object, path string, keys ...string) error {
-	for _, key := range sortedKeys(o) {
-		if !slices.Contains(keys, key) {
-			return fmt.Errorf("%s is not supported; the supported keys are %s", join(path, key), strings.Join(keys, ", "))
-		}
-	}
-	return nil
-}
-
 const schemaPrefix = "#/components/schemas/"
 
-// resolve returns a part of the document with its references resolved, except references to schemas, which become
-// models. It returns an error for extensions.
-func (a *openAPI) resolve(parent string, value any, references ...string) (any, error) {
-	switch v := value.(type) {
-	case object:
-		if reference, ok := v["$ref"].(string); ok {
-			return a.dereference(reference, v, parent, references)
-		}
-		result := object{}
-		for _, key := range sortedKeys(v) {
-			inner := key
-			if namesAnything(parent) { // an arbitrary name, not a keyword
-				inner = ""
-			} else if strings.HasPrefix(key, "x-") {
-				return nil, fmt.Errorf("%s: extensions are not supported", key)
-			}
-			if isData(inner) {
-				result[key] = v[key]
-				continue
-			}
-			element, err := a.resolve(inner, v[key], references...)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
-			}
-			result[key] = element
-		}
-		return result, nil
-	case []any:
-		result := make([]any, len(v))
-		for i, element := range v {
-			var err error
-			if result[i], err = a.resolve("", element, references...); err != nil {
-				return nil, fmt.Errorf("%d: %w", i, err)
-			}
-		}
-		return result, nil
-	default:
-		return value, nil
-	}
-}
-
-func (a *openAPI) dereference(reference string, o object, parent string, references []string) (any, error) {
-	if len(o) > 1 {
-		return nil, fmt.Errorf("$ref %s: want no other key", reference)
-	}
-	path, ok := strings.CutPrefix(reference, "#/")
-	if !ok || slices.Contains(references, reference) {
-		return nil, fmt.Errorf("$ref %s: want a reference to another part of this document", reference)
-	}
-	var target any = a.document
-	for key := range strings.SplitSeq(path, "/") {
-		mapping, _ := target.(object) // a nil map has no keys
-		if target, ok = mapping[key]; !ok {
-			return nil, fmt.Errorf("$ref %s: %s not found", reference, key)
-		}
-	}
-	if strings.HasPrefix(reference, schemaPrefix) {
-		return object{"$ref": reference}, nil
-	}
-	return a.resolve(parent, target, append(references, reference)...)
-}
-
-// importable returns a resolved part without the keywords that API Gateway does not support.
-func importable(parent string, value any) any {
+// importable returns a part of the document without the keywords that API Gateway does not support ("Amazon API
+// Gateway important notes", REST APIs). If named is set, the keys of value are names chosen by an author.
+func importable(value any, named bool) any {
 	switch v := value.(type) {
 	case object:
 		result := object{}
 		for key, element := range v {
-			switch {
-			case namesAnything(parent): // an arbitrary name, not a keyword
-				result[key] = importable("", element)
-			case unknownToModels(key):
-			case isData(key):
+			if named {
+				result[key] = importable(element, false)
+				continue
+			}
+			switch key {
+			case "example", "examples", "readOnly", "anyOf", "oneOf":
+			case "default", "enum": // data
 				result[key] = element
 			default:
-				result[key] = importable(key, element)
+				names := slices.Contains([]string{"properties", "headers", "responses", "content"}, key)
+				result[key] = importable(element, names)
 			}
 		}
 		return result
 	case []any:
 		result := make([]any, len(v))
 		for i, element := range v {
-			result[i] = importable("", element)
+			result[i] = importable(element, false)
 		}
 		return result
 	default:
@@ -389,29 +264,7 @@ func importable(parent string, value any) any {
 	}
 }
 
-// namesAnything reports whether the keys of the mapping at key are arbitrary names.
-func namesAnything(key string) bool {
-	switch key {
-	case "properties", "schemas", "headers", "responses", "content", "examples":
-		return true
-	}
-	return false
-}
-
-// isData reports whether the value at key is data, not a schema.
-func isData(key string) bool {
-	switch key {
-	case "default", "enum", "example", "value":
-		return true
-	}
-	return false
-}
-
-// unknownToModels reports whether API Gateway does not support key ("Amazon API Gateway important notes", REST APIs).
-func unknownToModels(key string) bool {
-	switch key {
-	case "example", "examples", "readOnly", "anyOf", "oneOf":
-		return true
-	}
-	return false
+func elements(value any) []any {
+	v, _ := value.([]any) // nil if absent
+	return v
 }

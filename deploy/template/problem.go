@@ -3,6 +3,8 @@ package template
 import (
 	"net/http"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 // Variables that API Gateway replaces. Others, such as the path, are not used: a client could inject JSON through them.
@@ -32,7 +34,7 @@ func (p problem) document() string {
 		Detail    string `json:"detail"`
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
-	}{"urn:problem-type:userrequestapi:" + p.Code, title, p.Status, p.Detail, p.Code, requestID})
+	}{contract.ProblemType + p.Code, title, p.Status, p.Detail, p.Code, requestID})
 	if err != nil { // impossible: strings and a number
 		panic(err)
 	}
@@ -48,4 +50,4 @@ func reasonPhrase(status int) string {
 }
 
 // problemHeaders returns the parameter mappings for the headers of API Gateway's problem documents.
-func (a *openAPI) problemHeaders() object { return a.documentHeaders(problemType) }
+func (a *openAPI) problemHeaders() object { return a.documentHeaders(contract.ProblemMediaType) }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 // releaseKey is the key of the release in the template's Metadata.
@@ -19,6 +20,7 @@ type Rendered struct {
 	values     map[string]string // of the parameters, for CloudFormation
 	parameters map[string]any    // the values of Ref
 	json       func() []byte     // the result of JSON
+	routes     []contract.Route  // nil if the template was opened
 	tableID    string            // "" if the table is not a resource of the stack
 	tableName  string
 }

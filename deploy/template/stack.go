@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 // Types of resources.
@@ -93,7 +94,8 @@ type Table struct {
 type API struct {
 	ID             string
 	Name           string
-	Body           []byte // the OpenAPI document with API Gateway's extensions, in JSON
+	Body           []byte           // the OpenAPI document with API Gateway's extensions, in JSON
+	Routes         []contract.Route // of the contract; nil if the template was opened
 	DeploymentID   string
 	Stage          string
 	StageVariables map[string]string
@@ -148,6 +150,7 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
+	s.api.Routes = r.routes
 	return s, nil
 }
 

@@ -18,13 +18,10 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
-// The input files.
-const (
-	templateFile = "template.yaml"
-	openAPIFile  = "openapi.yaml"
-)
+const templateFile = "template.yaml"
 
 // object is a mapping of YAML and JSON.
 type object = map[string]any
@@ -54,13 +51,13 @@ func Load(files fs.FS) (*Template, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
-	contract, err := load(files, openAPIFile, false)
+	source, err := contract.Read(files)
 	if err != nil {
 		return nil, err
 	}
-	api, err := parseOpenAPI(contract)
+	api, err := newOpenAPI(source)
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", openAPIFile, err)
+		return nil, fmt.Errorf("load %s: %w", contract.File, err)
 	}
 	return &Template{document: document, parameters: parameters, openAPI: api}, nil
 }
@@ -133,13 +130,13 @@ func checkTogether(values map[string]string) []cfn.ParameterError {
 			refuse(name, "want a whole number, got %s", values[name])
 		}
 	}
-	switch authorization, pool := values[authorizationParameter], values[userPoolParameter]; {
+	switch authorization, pool := values[AuthorizationParameter], values[userPoolParameter]; {
 	case authorization == AuthorizationCognito && pool == "":
 		refuse(userPoolParameter, "%s=%s needs the ARN of the user pool whose tokens the API accepts",
-			authorizationParameter, authorization)
+			AuthorizationParameter, authorization)
 	case authorization != AuthorizationCognito && pool != "":
 		refuse(userPoolParameter, "%s=%s uses no user pool: omit the parameter, or use %s",
-			authorizationParameter, authorization, AuthorizationCognito)
+			AuthorizationParameter, authorization, AuthorizationCognito)
 	}
 	if values[monitoring] == "false" {
 		if p := values[preference]; p != "" && p != "AllAtOnce" {
@@ -198,10 +195,10 @@ func (t *Template) render(options Options) (*Rendered, error) {
 }
 
 // complete adds the parts that follow from the contract of the API.
-func (r *Rendered) complete(contract *openAPI) error {
+func (r *Rendered) complete(source *openAPI) error {
 	e := r.symbolic()
 	api, deployment := onlyOne(e, restAPIType), onlyOne(e, deploymentType)
-	functions, err := checkFunctions(e, contract.routes)
+	functions, err := checkFunctions(e, source.routes)
 	if err != nil {
 		return err
 	}
@@ -216,21 +213,22 @@ func (r *Rendered) complete(contract *openAPI) error {
 	properties := section(e.Resource(api), "Properties")
 	if _, ok := properties["Body"]; ok {
 		return fmt.Errorf("%s: Resources.%s.Properties.Body: omit it, it is rendered from %s",
-			templateFile, api, openAPIFile)
+			templateFile, api, contract.File)
 	}
-	body, err := contract.body(properties["Name"], aliases, authorization)
+	body, err := source.body(properties["Name"], aliases, authorization)
 	if err != nil {
 		return err
 	}
-	if err := permit(e, contract.routes, aliases, api); err != nil {
+	if err := permit(e, source.routes, aliases, api); err != nil {
 		return err
 	}
 	rename(e, deployment, deployment+digest(e, "Resources."+api+".Properties.Body", body))
-	documentation := contract.documentation(cfn.Mapping(body, "paths"), authorization)
-	if err := nameDocumentation(e, api, contract.version(), documentation); err != nil {
+	documentation := source.documentation(cfn.Mapping(body, "paths"), authorization)
+	if err := nameDocumentation(e, api, source.version, documentation); err != nil {
 		return err
 	}
-	body[documentationKey] = documentation
+	body[DocumentationKey] = documentation
+	r.routes = source.all
 	properties["Body"] = body // last, because renaming would search it: it is long and has no renamed reference
 	return e.Err()
 }

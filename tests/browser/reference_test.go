@@ -241,7 +241,7 @@ func TestReference_Signs(t *testing.T) {
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	document, err := contract.Parse([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
+	document, err := contract.ParsePublic([]byte(`{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}, "paths": {
 		"/things": {"parameters": [{"$ref": "#/components/parameters/a~1b~0c%25"}], "get": {
 			"operationId": "getThings", "tags": ["Things"], "responses": {"200": {"description": "All"}}, "parameters": [
 				{"name": "filter", "in": "query", "example": "{}", "content": {"application/json": {"schema": {"type": "object"}}}}]}}},

@@ -90,14 +90,14 @@ func (w *witness) count(end string) int {
 	return n
 }
 
-// document returns the public API document.
+// document returns the API document.
 func document(t *testing.T) *contract.Document {
 	t.Helper()
 	d, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d.Public()
+	return d
 }
 
 // packages installs the packages of package.json in the folder. It skips the test with -short and, except in CI,

@@ -20,7 +20,7 @@ func TestTypeScript(t *testing.T) {
 	env := packages(t, folder)
 	dir := t.TempDir()
 	write(t, read(t, folder, "users.ts"), dir, "users.ts")
-	write(t, document(t).JSON(), dir, "openapi.json")
+	write(t, document(t).Public().JSON(), dir, "openapi.json")
 	run(t, dir, nil, env.Program("openapi-typescript"), "openapi.json", "--output", "schema.d.ts")
 	compile(t, env, dir)
 

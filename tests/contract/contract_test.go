@@ -235,11 +235,11 @@ func withoutFaults(t *testing.T, c *coverage) {
 		for _, p := range o.parameters {
 			begin()
 			r := o.request(t, "")
-			if !p.Required {
-				r = r.with(t, p)
+			if !p.Value.Required {
+				r = r.with(t, p.Value)
 			}
 			if got := s.send(r); got.Status >= http.StatusBadRequest {
-				t.Errorf("%s: with the example of %s: got status code %d: %s", o.OperationID, p.Name, got.Status, got.Body)
+				t.Errorf("%s: with the example of %s: got status code %d: %s", o.OperationID, p.Value.Name, got.Status, got.Body)
 			}
 		}
 	}

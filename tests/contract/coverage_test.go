@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
@@ -49,31 +49,22 @@ type operation struct {
 	*openapi3.Operation
 
 	method, path string
-	parameters   []*openapi3.Parameter // including those of the path
+	parameters   openapi3.Parameters // including those of the path
 }
 
 // newCoverage returns the coverage of a document.
-func newCoverage(document *openapi3.T) *coverage {
+func newCoverage(document *contract.Document) *coverage {
 	c := &coverage{wanted: map[expected]any{}, made: map[expected]bool{}}
-	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
-	for _, path := range slices.Sorted(maps.Keys(document.Paths.Map())) {
-		item := document.Paths.Value(path)
-		for _, method := range slices.SortedFunc(maps.Keys(item.Operations()), func(a, b string) int {
-			return cmp.Compare(slices.Index(methods, a), slices.Index(methods, b))
-		}) {
-			o := operation{Operation: item.GetOperation(method), method: method, path: path}
-			for _, p := range slices.Concat(item.Parameters, o.Parameters) {
-				o.parameters = append(o.parameters, p.Value)
+	for _, r := range document.Routes() {
+		o := operation{r.Operation, r.Method, r.Path, r.Parameters}
+		c.operations = append(c.operations, o)
+		for code, response := range o.Responses.Map() {
+			status, err := strconv.Atoi(code)
+			if err != nil {
+				status = 0 // for example default, which no request produces
 			}
-			c.operations = append(c.operations, o)
-			for code, response := range o.Responses.Map() {
-				status, err := strconv.Atoi(code)
-				if err != nil {
-					status = 0 // for example default, which no request produces
-				}
-				for name, example := range examples(response.Value.Content) {
-					c.wanted[expected{o.OperationID, status, name}] = example
-				}
+			for name, example := range examples(response.Value.Content) {
+				c.wanted[expected{o.OperationID, status, name}] = example
 			}
 		}
 	}
@@ -112,8 +103,8 @@ func (o operation) request(t *testing.T, body string) request {
 	t.Helper()
 	r := request{method: o.method, path: o.path}
 	for _, p := range o.parameters {
-		if p.Required {
-			r = r.with(t, p)
+		if p.Value.Required {
+			r = r.with(t, p.Value)
 		}
 	}
 	if o.RequestBody == nil {

@@ -1,7 +1,6 @@
 package guides_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,11 +72,7 @@ func TestCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var described struct{ Info struct{ Description string } }
-	if err := json.Unmarshal(document.JSON(), &described); err != nil {
-		t.Fatal(err)
-	}
-	want := codesOf(read(t, contract.File, []byte(described.Info.Description)))
+	want := codesOf(read(t, contract.File, []byte(document.Info.Description)))
 	if diff := gocmp.Diff(want, codesOf(guide(t, "docs/call.md"))); diff != "" || len(want) == 0 {
 		t.Errorf("codes (-contract +page):\n%s", diff)
 	}

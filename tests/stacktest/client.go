@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
 	"github.com/userrequestapi/userdata/shared/problem"
 )
@@ -44,9 +45,9 @@ type Client struct {
 
 // NewClient returns a client of the stage with this invoke URL, which does not follow redirects. A response that
 // violates the contract fails the test; nil disables this check.
-func NewClient(tb testing.TB, invokeURL string, contract *Contract) *Client {
+func NewClient(tb testing.TB, invokeURL string, document *Contract) *Client {
 	tb.Helper()
-	return &Client{url: invokeURL, contract: contract, http: &http.Client{
+	return &Client{url: invokeURL, contract: document, http: &http.Client{
 		Transport:     newTransport(tb),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -164,8 +165,8 @@ func (r Response) Problem(tb testing.TB, status int, code string) problem.Proble
 		Title, Detail           bool
 	}
 	want := facts{
-		Status: status, Document: status, Code: code, Type: "urn:problem-type:userrequestapi:" + code,
-		ContentType: "application/problem+json", RequestID: r.Header.Get("X-Amzn-Requestid"),
+		Status: status, Document: status, Code: code, Type: contract.ProblemType + code,
+		ContentType: contract.ProblemMediaType, RequestID: r.Header.Get("X-Amzn-Requestid"),
 		Title: true, Detail: true,
 	}
 	if code == "BadGateway" || code == "RequestRefused" {

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,28 +19,28 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/shared/problem"
 )
 
 // Contract is the API document, which responses are checked against.
-type Contract struct{ document *openapi3.T }
+type Contract struct{ document *contract.Document }
 
 // LoadContract reads and validates the API document, including its examples, of the workspace in the folder root.
 func LoadContract(tb testing.TB, root string) *Contract {
 	tb.Helper()
-	file := filepath.Join(root, "deploy", "openapi.yaml")
-	document, err := openapi3.NewLoader().LoadFromFile(file)
-	if err != nil {
-		tb.Fatalf("read the API document %s: %v", file, err)
+	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
+	if err == nil {
+		err = document.Validate(tb.Context(), openapi3.EnableExamplesValidation())
 	}
-	if err := document.Validate(tb.Context(), openapi3.EnableExamplesValidation()); err != nil {
-		tb.Fatalf("validate the API document %s: %v", file, err)
+	if err != nil {
+		tb.Fatalf("read the API document: %v", err)
 	}
 	return &Contract{document}
 }
 
 // Document returns the document. Changes in it affect Check.
-func (c *Contract) Document() *openapi3.T { return c.document }
+func (c *Contract) Document() *contract.Document { return c.document }
 
 // Check returns an error with all differences between a response and the document: an unknown status, header, media
 // type, member or problem code, a missing header or member, and values that violate their schema. path follows the

@@ -85,14 +85,11 @@ func files(ctx context.Context, root string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	operations, err := client(ctx, root, document)
+	operations, err := client(ctx, root, document.Public())
 	if err != nil {
 		return nil, err
 	}
-	requests, err := collection.New(document)
-	if err != nil {
-		return nil, err
-	}
+	requests := collection.New(document)
 	return []file{
 		{"shared/client/api/operations.go", operations},
 		{"docs/api/UserRequestAPI.http", requests.HTTP()},
@@ -101,14 +98,14 @@ func files(ctx context.Context, root string) ([]file, error) {
 }
 
 // client generates the operations of the Go client with the version of oapi-codegen in go.mod.
-func client(ctx context.Context, root string, document *contract.Document) (source []byte, err error) {
+func client(ctx context.Context, root string, document *contract.Public) (source []byte, err error) {
 	dir, err := os.MkdirTemp("", "userdata-generate-")
 	if err != nil {
 		return nil, fmt.Errorf("generate the Go client: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, contract.File)
-	if err := os.WriteFile(path, document.Public().YAML(), 0o600); err != nil {
+	if err := os.WriteFile(path, document.YAML(), 0o600); err != nil {
 		return nil, fmt.Errorf("generate the Go client: %w", err)
 	}
 	var stdout, stderr bytes.Buffer

@@ -117,7 +117,7 @@ func TestAll_Fails(t *testing.T) {
 		{"no document", document, "openapi: 3.0.3", "openapi_: 3.0.3", []string{"openapi.yaml: ", "openapi is missing"}},
 		{
 			"a reference to nothing", document, `"#/components/schemas/UserPage"`, `"#/components/schemas/Pages"`,
-			[]string{"generate the Go client", `"Pages"`},
+			[]string{"openapi.yaml: ", `"Pages"`},
 		},
 		{
 			"an action without effect",

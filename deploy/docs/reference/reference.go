@@ -32,8 +32,8 @@ var assets embed.FS
 
 // Page configures the page and how its "Try it out" sends requests.
 type Page struct {
-	// Document is the document for readers (see [contract.Document.ForStage]). It must be set.
-	Document *contract.Document
+	// Document is the document to show. It must be set.
+	Document *contract.Public
 	// Links are links to other pages; the page's own link has no URL.
 	Links []Link
 	// Note is a sentence above the document; "" for none.
@@ -124,9 +124,9 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 	var text bytes.Buffer
 	err = page.ExecuteTemplate(&text, "page.html", struct {
 		Page
-		Title, Version, Policy string
-		Data                   any
-	}{p, p.Document.Title(), p.Document.Version(), policy, struct {
+		Policy string
+		Data   any
+	}{p, policy, struct {
 		Document    json.RawMessage   `json:"document"`
 		Credentials map[string]string `json:"credentials,omitempty"`
 		Proxy       string            `json:"proxy,omitempty"`

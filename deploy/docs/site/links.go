@@ -81,7 +81,7 @@ func check(site fs.FS) error {
 
 // checkDescriptions checks the links in the Markdown of the API document. They must be absolute, because the document
 // is read in many places.
-func checkDescriptions(document *contract.Document) error {
+func checkDescriptions(document *contract.Public) error {
 	var content any
 	if err := json.Unmarshal(document.JSON(), &content); err != nil {
 		return fmt.Errorf("check the links of the API document: %w", err)

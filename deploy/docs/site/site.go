@@ -121,11 +121,11 @@ func build(dir string, root, modules fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("find the API document: %w", err)
 	}
-	document, err := contract.Read(source)
+	loaded, err := contract.Read(source)
 	if err != nil {
 		return err
 	}
-	document = document.Public()
+	document := loaded.Public()
 	home, err := repositoryURL(document)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func build(dir string, root, modules fs.FS) error {
 	if err := errors.Join(scripts(files, modules), assets(files, root), checkDescriptions(document)); err != nil {
 		return err
 	}
-	r := &repository{files: root, url: home, api: document.Title(), published: map[string]string{}}
+	r := &repository{files: root, url: home, api: document.Title, published: map[string]string{}}
 	guides, err := r.read(files)
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func build(dir string, root, modules fs.FS) error {
 		pages = append(pages, page{Path: guide.Path, Title: guide.Title, Guide: guide, guides: guides, layout: "guide.html"})
 	}
 	for _, page := range pages {
-		page.Name, page.Version, page.Repository, page.Files = document.Title(), document.Version(), r.url, published
+		page.Name, page.Version, page.Repository, page.Files = document.Title, document.Version, r.url, published
 		var content bytes.Buffer
 		if err := layout.ExecuteTemplate(&content, page.layout, page); err != nil {
 			return fmt.Errorf("write %s: %w", page.Path, err)
@@ -183,7 +183,7 @@ func build(dir string, root, modules fs.FS) error {
 }
 
 // repositoryURL returns the URL of the repository's web page, without a trailing slash.
-func repositoryURL(document *contract.Document) (string, error) {
+func repositoryURL(document *contract.Public) (string, error) {
 	var about struct {
 		ExternalDocs struct{ URL string }
 	}

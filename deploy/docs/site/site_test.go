@@ -27,7 +27,7 @@ func checkout(files map[string]string) fstest.MapFS {
 		"README.md":       "# Users\n\nThe *first* page.\n",
 		"docs/run.md":     "# Running it\n\n## What it's like\n",
 		"functions/go.go": "package main\n",
-		"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {title: Users, version: 1.2.3, x-secret: no}\n" +
+		"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {title: Users, version: 1.2.3}\n" +
 			"externalDocs: {url: " + source + "}\npaths: {}\n",
 		"deploy/local/console/assets/icon.svg": "<svg/>",
 	} {
@@ -357,7 +357,7 @@ func TestUnfit(t *testing.T) {
 		"no document":       {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\n"}, modules(), "openapi.yaml: "},
 		"another Redoc":     {nil, other, "check what it loads from other sites"},
 		"no script":         {nil, fstest.MapFS{}, "read a script of the site: "},
-		"no repository URL": {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {}\npaths: {}\n"}, modules(), "externalDocs"},
+		"no repository URL": {map[string]string{"deploy/openapi.yaml": "openapi: 3.0.3\ninfo: {title: a, version: b}\npaths: {}\n"}, modules(), "externalDocs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

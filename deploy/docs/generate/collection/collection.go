@@ -65,11 +65,7 @@ type example struct {
 type value struct{ name, value, description string }
 
 // New returns the collection of the requests that the document describes.
-func New(document *contract.Document) (*Collection, error) {
-	api, err := openapi3.NewLoader().LoadFromData(document.Public().JSON())
-	if err != nil {
-		return nil, fmt.Errorf("generate a collection of requests: %w", err)
-	}
+func New(api *contract.Document) *Collection {
 	c := &Collection{
 		title: api.Info.Title, version: api.Info.Version, description: api.Info.Description,
 		variables: []value{{name: baseURL, value: server(api.Servers), description: "The invoke URL of a stage"}},
@@ -101,7 +97,7 @@ func New(document *contract.Document) (*Collection, error) {
 		}
 		c.folders = append(c.folders, f)
 	}
-	return c, nil
+	return c
 }
 
 // server returns the URL of the first server without variables.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
@@ -18,7 +19,7 @@ import (
 
 const source = `# a comment
 openapi: 3.0.3
-info: {title: Things, version: "1.0", x-owner: us}
+info: {title: Things, version: "1.0"}
 servers: [{url: "https://example.org/{stage}", variables: {stage: {default: prod}}}]
 security: [{sigv4: []}, {apiKey: []}]
 paths:
@@ -40,7 +41,7 @@ components:
     sigv4: {type: apiKey, name: Authorization, in: header}
     apiKey: {type: apiKey, name: X-Api-Key, in: header}
   schemas:
-    Thing: {type: object, x-model: yes, properties: {x-size: {type: integer}, properties: {type: object, x-y: 1}}}
+    Thing: {type: object, properties: {x-size: {type: integer}, properties: {type: object}}}
 `
 
 const (
@@ -62,27 +63,27 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage := func(authorization string) *contract.Document {
-		return document.ForStage("http://127.0.0.1:3000/prod", "Here", authorization)
+	stage := func(scheme string) *contract.Public {
+		return document.Public().ForStage("http://127.0.0.1:3000/prod", "Here", scheme)
 	}
 	for name, test := range map[string]struct {
-		got  *contract.Document
+		got  *contract.Public
 		want string
 	}{
 		"public": {document.Public(), info + `,"servers":[{"url":"https://example.org/{stage}","variables":{"stage":{"default":"prod"}}}],` +
 			`"security":[{"sigv4":[]},{"apiKey":[]}],` + paths + `,"components":{"securitySchemes":{` + sigv4 + `,` + apiKey + `},` + schemas + `}`},
-		"signed": {stage("AWS_IAM"), info + `,` + server + `,"security":[{"sigv4":[]}],` + paths +
+		"signed": {stage("sigv4"), info + `,` + server + `,"security":[{"sigv4":[]}],` + paths +
 			`,"components":{"securitySchemes":{` + sigv4 + `},` + schemas + `}`},
-		"with a key": {stage("API_KEY"), info + `,` + server + `,"security":[{"apiKey":[]}],` + paths +
+		"with a key": {stage("apiKey"), info + `,` + server + `,"security":[{"apiKey":[]}],` + paths +
 			`,"components":{"securitySchemes":{` + apiKey + `},` + schemas + `}`},
-		"open": {stage("NONE"), info + `,` + server + `,"security":[],` + paths + `,"components":{` + schemas + `}`},
+		"open": {stage(""), info + `,` + server + `,"security":[],` + paths + `,"components":{` + schemas + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if diff := cmp.Diff(indent(t, "{"+test.want+"}"), string(test.got.JSON())); diff != "" {
 				t.Errorf("JSON (-want +got):\n%s", diff)
 			}
-			again, err := contract.Parse(test.got.YAML())
+			again, err := contract.ParsePublic(test.got.YAML())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +95,7 @@ func TestDocument(t *testing.T) {
 			}
 		})
 	}
-	if got, want := document.Title()+" "+document.Version(), "Things 1.0"; got != want {
+	if got, want := document.Public().Title+" "+document.Public().Version, "Things 1.0"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -114,15 +115,46 @@ func indent(t *testing.T, text string) string {
 
 func TestParse_Refused(t *testing.T) {
 	t.Parallel()
-	for name, source := range map[string]string{
-		"nothing": "", "a list": "[]", "no YAML": "{", "without paths": "openapi: 3.0.3\ninfo: {}\n",
+	for name, test := range map[string]struct{ old, new, want string }{
+		"nothing":       {source, "", "openapi is missing"},
+		"a list":        {source, "[]", "cannot unmarshal !!seq"},
+		"no YAML":       {source, "{", "read an OpenAPI document: yaml: line 1"},
+		"without paths": {source, "openapi: 3.0.3\ninfo: {}\n", "paths is missing"},
+		"duplicate key": {"version: ", "title: x, version: ", "line 3: mapping key \"title\" already defined at line 3"},
+		"tag":           {`version: "1.0"`, "version: !Ref Version", "line 3, column 32: the tag !Ref is not supported"},
+		"merged keys":   {"version: ", "<<: {}, version: ", "the tag !!merge is not supported"},
+		"invalid":       {"description: OK\n", "description: OK\n          summary: OK\n", "extra sibling fields: [summary]"},
+		"extension":     {"version: ", "x-owner: us, version: ", "info.x-owner: extensions are not supported"},
+		"function of a path": {"    get:\n", "    x-function: A\n    get:\n",
+			"paths./things.x-function: extensions are not supported"},
+		"unknown component": {"schemas/Thing", "schemas/Other", `map key "Other" not found`},
+		"reference elsewhere": {"#/components/schemas/Thing", "things.yaml", "paths./things.get.responses.200.content." +
+			"application/json.schema: $ref things.yaml: want a reference to a component of this document"},
+		"key beside a reference": {"{$ref: ", "{description: x, $ref: ", "and no other key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := contract.Parse([]byte(source)); err == nil {
-				t.Error("got no error")
+			_, err := contract.Parse([]byte(strings.Replace(source, test.old, test.new, 1)))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got error %v, want one that contains %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	document, err := contract.Parse([]byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range document.Routes() {
+		got = append(got, strings.Join([]string{r.Method, r.Path, r.Function, r.Operation.OperationID}, " "))
+	}
+	want := []string{"GET /things GetFunction getThings", "POST /things  createThing"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }
 
@@ -132,8 +164,8 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := document.Title(), "UserRequestAPI"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	if err := document.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Error(err)
 	}
 	if strings.Contains(string(document.Public().YAML()), "x-function") {
 		t.Error("the public document has x-function")
@@ -149,7 +181,7 @@ func TestRead_Numbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	numbers := 0
-	decoder := json.NewDecoder(bytes.NewReader(document.JSON()))
+	decoder := json.NewDecoder(bytes.NewReader(document.Public().JSON()))
 	decoder.UseNumber()
 	for {
 		token, err := decoder.Token()
