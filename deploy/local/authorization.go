@@ -43,7 +43,7 @@ const (
 // Template parameters whose defaults differ between the local stack and AWS.
 const (
 	samplingRateParameter  = "TracingSamplingRate"
-	authorizationParameter = "Authorization"
+	authorizationParameter = template.AuthorizationParameter
 	userPoolParameter      = "UserPoolArn"
 )
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -58,7 +59,7 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 	}
 	segments := strings.FieldsFunc(event.RequestContext.Path, func(r rune) bool { return r == '/' }) // without empty ones
 	problem, err := json.Marshal(map[string]any{
-		"type":      "urn:problem-type:userrequestapi:" + buildFailedCode,
+		"type":      contract.ProblemType + buildFailedCode,
 		"title":     "The function does not compile",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,
@@ -70,7 +71,7 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 		return nil, fmt.Errorf("encode the problem: %w", err)
 	}
 	headers := map[string]string{
-		"Content-Type": "application/problem+json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Content-Type": contract.ProblemMediaType, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 	}
 	if allowOrigin != "" {
 		headers["Access-Control-Allow-Origin"] = allowOrigin

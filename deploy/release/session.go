@@ -44,7 +44,7 @@ const (
 	architectureParameter = "Architecture"
 
 	tableParameter         = "ExistingTableName"
-	authorizationParameter = "Authorization"
+	authorizationParameter = template.AuthorizationParameter
 
 	bucketParameter = "ArtifactBucket" // set by this package, not by the stage's file
 )

@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 // GuardHost responds with a problem document to requests whose Host is not localhost or a loopback address. Otherwise a
@@ -83,11 +85,11 @@ func WriteProblem(w http.ResponseWriter, status int, code, detail string) {
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
-	}{"urn:problem-type:userrequestapi:" + code, http.StatusText(status), status, detail, code})
+	}{contract.ProblemType + code, http.StatusText(status), status, detail, code})
 	if err != nil { // impossible for strings and a number
 		panic(err)
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Type", contract.ProblemMediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // fails if the client has disconnected
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -151,9 +152,9 @@ func (r *run) authorize(httpRequest *http.Request) error {
 	case template.AuthorizationIAM:
 		return sigv4.Sign(httpRequest, r.target.Config.Credentials, r.target.Config.Region)
 	case template.AuthorizationCognito:
-		httpRequest.Header.Set("Authorization", "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
+		httpRequest.Header.Set(template.AuthorizationHeader, "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
 	case template.AuthorizationAPIKey:
-		httpRequest.Header.Set("X-Api-Key", r.target.APIKey)
+		httpRequest.Header.Set(template.APIKeyHeader, r.target.APIKey)
 	}
 	return nil
 }
@@ -179,7 +180,7 @@ func read(response *http.Response, content []byte) result {
 	if json.Unmarshal(content, &a.user) != nil {
 		a.user = nil // compare reports it if it matters
 	}
-	if strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") {
+	if strings.HasPrefix(response.Header.Get("Content-Type"), contract.ProblemMediaType) {
 		a.code, _ = a.user["code"].(string)
 		id, _ := a.user["requestId"].(string)
 		a.requestID = cmp.Or(a.requestID, id)

@@ -7,18 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 const (
 	restAPIType = "AWS::ApiGateway::RestApi"
 	stageType   = "AWS::ApiGateway::Stage"
 	accountType = "AWS::ApiGateway::Account"
-
-	// gatewayLimit is the maximum integration timeout of a REST API, in milliseconds.
-	gatewayLimit = 29_000
-
-	integrationKey = "x-amazon-apigateway-integration"
-	anyMethod      = "x-amazon-apigateway-any-method"
 )
 
 // operation is a method of a path in the Body of an API.
@@ -39,11 +35,11 @@ func operations(api resource) []operation {
 		item := mapping(paths[route])
 		for _, key := range sortedKeys(item) {
 			switch key {
-			case "get", "put", "post", "delete", "options", "head", "patch", "trace", anyMethod:
+			case "get", "put", "post", "delete", "options", "head", "patch", "trace", template.AnyMethodKey:
 				content := mapping(item[key])
 				found = append(found, operation{
 					api: api, path: api.path("Body", "paths", route, key), route: route, method: strings.ToUpper(key),
-					content: content, integration: mapping(content[integrationKey]),
+					content: content, integration: mapping(content[template.IntegrationKey]),
 				})
 			}
 		}
@@ -69,7 +65,7 @@ func (s *stack) documented() []operation {
 	var found []operation
 	for _, api := range s.all(restAPIType) {
 		for _, o := range operations(api) {
-			if o.method != "OPTIONS" && !strings.EqualFold(o.method, anyMethod) {
+			if o.method != "OPTIONS" && !strings.EqualFold(o.method, template.AnyMethodKey) {
 				found = append(found, o)
 			}
 		}
@@ -77,7 +73,7 @@ func (s *stack) documented() []operation {
 	return found
 }
 
-func (o operation) at(key string) string { return o.path + "." + integrationKey + "." + key }
+func (o operation) at(key string) string { return o.path + "." + template.IntegrationKey + "." + key }
 
 // integrationMethod checks that integrations use POST, the method of Lambda's Invoke. With any other, each request
 // fails with 500.
@@ -117,10 +113,11 @@ func integrationTimeout(s *stack, report report) {
 	for _, o := range s.routes() {
 		limit, given := number(o.integration["timeoutInMillis"])
 		if !given {
-			limit = gatewayLimit
+			limit = template.MaxIntegrationTimeout
 		}
-		if limit > gatewayLimit {
-			report(o.at("timeoutInMillis"), "got %v, want at most %d ms, the maximum of API Gateway", limit, gatewayLimit)
+		if limit > template.MaxIntegrationTimeout {
+			report(o.at("timeoutInMillis"), "got %v, want at most %d ms, the maximum of API Gateway",
+				limit, template.MaxIntegrationTimeout)
 		}
 		alias, ok := s.target(o)
 		if !ok {
@@ -153,7 +150,7 @@ func head(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
 		paths := mapping(at(api.properties, "Body", "paths"))
 		for _, route := range sortedKeys(paths) {
-			get, head := at(paths, route, "get", integrationKey), at(paths, route, "head", integrationKey)
+			get, head := at(paths, route, "get", template.IntegrationKey), at(paths, route, "head", template.IntegrationKey)
 			if !reflect.DeepEqual(get, head) {
 				report(api.path("Body", "paths", route), "want the same integration for GET and HEAD")
 			}
@@ -185,7 +182,7 @@ func bodyReference(s *stack, report report) {
 
 // requestValidator checks that a defined validator validates the parameters of each route.
 func requestValidator(s *stack, report report) {
-	const key, definitions = "x-amazon-apigateway-request-validator", "x-amazon-apigateway-request-validators"
+	const key, definitions = template.ValidatorKey, template.ValidatorsKey
 	for _, o := range s.routes() {
 		path, name := o.path+"."+key, o.content[key]
 		if name == nil {
@@ -200,9 +197,9 @@ func requestValidator(s *stack, report report) {
 // authorization checks that each documented operation has the security scheme of the parameter Authorization. API
 // Gateway ignores security at the root of the Body.
 func authorization(s *stack, report report) {
-	mode, ok := s.parameters["Authorization"]
+	mode, ok := s.parameters[template.AuthorizationParameter]
 	if !ok {
-		mode = "AWS_IAM"
+		mode = template.AuthorizationIAM
 	}
 	for _, api := range s.all(restAPIType) {
 		if _, ok := at(api.properties, "Body", "security").([]any); ok {
@@ -211,7 +208,7 @@ func authorization(s *stack, report report) {
 	}
 	for _, o := range s.documented() {
 		path, requirements := o.path+".security", list(o.content["security"])
-		if mode == "NONE" {
+		if mode == template.AuthorizationNone {
 			if len(requirements) > 0 {
 				report(path, "want no authorization, because Authorization is NONE")
 			}
@@ -233,12 +230,12 @@ func authorization(s *stack, report report) {
 // fault describes what is wrong with a security scheme, or returns "" ("x-amazon-apigateway-authtype",
 // "x-amazon-apigateway-authorizer").
 func (s *stack) fault(mode string, scheme object) string {
-	const typeKey, authorizerKey = "x-amazon-apigateway-authtype", "x-amazon-apigateway-authorizer"
-	header, authType := "Authorization", ""
+	const typeKey, authorizerKey = template.AuthTypeKey, template.AuthorizerKey
+	header, authType := template.AuthorizationHeader, ""
 	switch mode {
-	case "AWS_IAM":
+	case template.AuthorizationIAM:
 		authType = "awsSigv4"
-	case "COGNITO_USER_POOLS":
+	case template.AuthorizationCognito:
 		authType = "cognito_user_pools"
 		if kind := at(scheme, authorizerKey, "type"); kind != authType {
 			return fmt.Sprintf("the type of its authorizer is %v, want %s", kind, authType)
@@ -247,8 +244,8 @@ func (s *stack) fault(mode string, scheme object) string {
 		if len(pools) != 1 || text(pools[0]) == "" || text(pools[0]) != s.parameters["UserPoolArn"] {
 			return "its providerARNs must have only UserPoolArn"
 		}
-	case "API_KEY":
-		header = "x-api-key"
+	case template.AuthorizationAPIKey:
+		header = template.APIKeyHeader
 	default:
 		return "the value of Authorization is unknown"
 	}
@@ -368,7 +365,7 @@ func usagePlan(s *stack, report report) {
 			report("Resources."+plan.id, "it has no key: add an AWS::ApiGateway::UsagePlanKey")
 		}
 	}
-	if s.parameters["Authorization"] != "API_KEY" {
+	if s.parameters[template.AuthorizationParameter] != template.AuthorizationAPIKey {
 		return
 	}
 	for _, stage := range s.all(stageType) {

@@ -6,26 +6,24 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-const (
-	documentationKey = "x-amazon-apigateway-documentation"
-
-	// partLimit is the maximum number of documentation parts of an API ("Amazon API Gateway quotas").
-	partLimit = 2000
-)
+// partLimit is the maximum number of documentation parts of an API ("Amazon API Gateway quotas").
+const partLimit = 2000
 
 // documentationParts checks that each documentation part has a unique location that exists in the API. API Gateway
 // does not show others.
 func documentationParts(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
-		parts := list(at(api.properties, "Body", documentationKey, "documentationParts"))
+		parts := list(at(api.properties, "Body", template.DocumentationKey, "documentationParts"))
 		if len(parts) > partLimit {
-			report(api.path("Body", documentationKey), "got %d parts, want at most %d", len(parts), partLimit)
+			report(api.path("Body", template.DocumentationKey), "got %d parts, want at most %d", len(parts), partLimit)
 		}
 		seen := map[string]bool{}
 		for i, part := range parts {
-			path := api.path("Body", documentationKey, "documentationParts", strconv.Itoa(i))
+			path := api.path("Body", template.DocumentationKey, "documentationParts", strconv.Itoa(i))
 			l := normalized(mapping(at(part, "location")))
 			place := fmt.Sprint(l)
 			switch {
@@ -60,7 +58,7 @@ func isLocated(api resource, l object) bool {
 	case "MODEL":
 		return at(body, "components", "schemas", name) != nil
 	case "AUTHORIZER":
-		return at(body, "components", "securitySchemes", name, "x-amazon-apigateway-authorizer") != nil
+		return at(body, "components", "securitySchemes", name, template.AuthorizerKey) != nil
 	case "RESOURCE":
 		return at(body, "paths", cmp.Or(text(l["path"]), "/")) != nil
 	}

@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // Violation is a violation of a rule at a path of a template.
@@ -131,13 +132,13 @@ func all() []rule {
 func Variants() []map[string]string {
 	var variants []map[string]string
 	for _, authorization := range []map[string]string{
-		{"Authorization": "AWS_IAM"},
+		{template.AuthorizationParameter: template.AuthorizationIAM},
 		{
-			"Authorization": "COGNITO_USER_POOLS",
-			"UserPoolArn":   "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Ab1Cd2Ef3",
+			template.AuthorizationParameter: template.AuthorizationCognito,
+			"UserPoolArn":                   "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_Ab1Cd2Ef3",
 		},
-		{"Authorization": "API_KEY"},
-		{"Authorization": "NONE"},
+		{template.AuthorizationParameter: template.AuthorizationAPIKey},
+		{template.AuthorizationParameter: template.AuthorizationNone},
 	} {
 		for _, monitoring := range []map[string]string{
 			{"Monitoring": "false"},
