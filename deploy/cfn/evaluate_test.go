@@ -10,7 +10,7 @@ import (
 
 func parse(t *testing.T, text string) cfn.Object {
 	t.Helper()
-	document, err := cfn.ParseYAML([]byte(text), true)
+	document, err := cfn.ParseYAML([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// ParseYAML parses one YAML document. With intrinsics, it converts the short forms of intrinsic functions (!Ref) to the
-// long ones ({"Ref": …}).
-func ParseYAML(data []byte, intrinsics bool) (Object, error) {
+// ParseYAML parses one YAML document. It converts the short forms of intrinsic functions (!Ref) to the long ones
+// ({"Ref": …}).
+func ParseYAML(data []byte) (Object, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, fmt.Errorf("read YAML: %w", err)
@@ -22,33 +22,31 @@ func ParseYAML(data []byte, intrinsics bool) (Object, error) {
 	if len(document.Content) != 1 {
 		return nil, errors.New("read YAML: no document")
 	}
-	value, err := parser{intrinsics}.value(document.Content[0])
+	decoded, err := parse(document.Content[0])
 	if err != nil {
 		return nil, err
 	}
-	o, ok := value.(Object)
+	o, ok := decoded.(Object)
 	if !ok {
 		return nil, errors.New("want a mapping")
 	}
 	return o, nil
 }
 
-type parser struct{ intrinsics bool }
-
-func (p parser) value(node *yaml.Node) (any, error) {
+func parse(node *yaml.Node) (any, error) {
 	if strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!") {
-		return p.intrinsic(node)
+		return parseIntrinsic(node)
 	}
 	switch node.Kind {
 	case yaml.AliasNode:
-		return p.value(node.Alias)
+		return parse(node.Alias)
 	case yaml.MappingNode:
-		return p.mapping(node)
+		return parseMapping(node)
 	case yaml.SequenceNode:
 		list := make([]any, len(node.Content))
 		for i, element := range node.Content {
 			var err error
-			if list[i], err = p.value(element); err != nil {
+			if list[i], err = parse(element); err != nil {
 				return nil, err
 			}
 		}
@@ -58,7 +56,7 @@ func (p parser) value(node *yaml.Node) (any, error) {
 	}
 }
 
-func (p parser) mapping(node *yaml.Node) (any, error) {
+func parseMapping(node *yaml.Node) (any, error) {
 	m := Object{}
 	var merged Object
 	for i := 0; i < len(node.Content); i += 2 {
@@ -67,7 +65,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 			return nil, at(key, "want a scalar as key")
 		}
 		if key.ShortTag() == "!!merge" {
-			value, err := p.value(node.Content[i+1])
+			value, err := parse(node.Content[i+1])
 			if err != nil {
 				return nil, err
 			}
@@ -80,7 +78,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 		if _, ok := m[key.Value]; ok {
 			return nil, at(key, "duplicate key %s", key.Value)
 		}
-		value, err := p.value(node.Content[i+1])
+		value, err := parse(node.Content[i+1])
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +94,7 @@ func (p parser) mapping(node *yaml.Node) (any, error) {
 
 func scalar(node *yaml.Node) (any, error) {
 	switch tag := node.ShortTag(); tag {
-	case "!!str", "!!timestamp": // CloudFormation and OpenAPI have times only as strings
+	case "!!str", "!!timestamp": // CloudFormation has times only as strings
 		return node.Value, nil
 	case "!!null":
 		return nil, nil
@@ -123,18 +121,15 @@ func decode[T any](node *yaml.Node) (any, error) {
 	return v, nil
 }
 
-// intrinsic converts a short form to the long form ("Intrinsic function reference").
-func (p parser) intrinsic(node *yaml.Node) (any, error) {
+// parseIntrinsic converts a short form to the long form ("Intrinsic function reference").
+func parseIntrinsic(node *yaml.Node) (any, error) {
 	name := strings.TrimPrefix(node.Tag, "!")
-	if !p.intrinsics {
-		return nil, at(node, "the tag !%s is not supported: intrinsic functions are for template.yaml", name)
-	}
 	plain := *node
 	plain.Tag = ""
 	if node.Kind == yaml.ScalarNode {
 		plain.Tag = "!!str"
 	}
-	argument, err := p.value(&plain)
+	argument, err := parse(&plain)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (r route) permission(alias, api string, stage any) object {
 			"Action":       "lambda:InvokeFunction",
 			"FunctionName": object{"Ref": alias},
 			"Principal":    "apigateway.amazonaws.com",
-			"SourceArn":    object{"Fn::Sub": []any{arn, object{"Stage": clone(stage)}}},
+			"SourceArn":    object{"Fn::Sub": []any{arn, object{"Stage": cfn.Clone(stage)}}},
 		},
 	}
 }
@@ -96,14 +96,14 @@ func checkFunctions(e *cfn.Evaluator, routes []route) ([]string, error) {
 // body renders the contract as the document that API Gateway imports ("OpenAPI extensions for API Gateway").
 // aliases maps logical ids of functions to those of their aliases.
 func (a *openAPI) body(name any, aliases map[string]string, authorization securityScheme) (object, error) {
-	info := clone(member(a.document, "info")).(object) // clone keeps the type
+	info := cfn.Clone(cfn.Mapping(a.document, "info"))
 	// API Gateway limits the description of a REST API: only the first paragraph is imported.
 	if description, ok := info["description"].(string); ok {
 		first, _, _ := strings.Cut(strings.TrimSpace(description), "\n\n")
 		info["description"] = strings.Join(strings.Fields(first), " ")
 	}
 	if name != nil {
-		info["title"] = clone(name) // becomes the name of the API
+		info["title"] = cfn.Clone(name) // becomes the name of the API
 	}
 	components := object{"schemas": importable(a.schemas, true)}
 	if authorization.name != "" {
@@ -116,7 +116,7 @@ func (a *openAPI) body(name any, aliases map[string]string, authorization securi
 	return object{
 		"openapi":      a.document["openapi"],
 		"info":         info,
-		"externalDocs": clone(a.document["externalDocs"]),
+		"externalDocs": cfn.Clone(a.document["externalDocs"]),
 		"paths":        paths,
 		"components":   components,
 
@@ -145,7 +145,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 	notFound := problem{
 		Status: 404, Code: "RouteNotFound",
 		Detail: fmt.Sprintf("The API has no such route. Its routes are %s. The documentation is at %s.",
-			strings.Join(known, " and "), member(a.document, "externalDocs")["url"]),
+			strings.Join(known, " and "), a.contract.ExternalDocs.URL),
 	}
 	for _, item := range a.items {
 		allow := strings.Join(item.methods, ", ")
@@ -161,7 +161,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 	}
 	for _, r := range a.routes {
-		operation := clone(r.imported).(object) // clone keeps the type
+		operation := cfn.Clone(r.imported)
 		operation[IntegrationKey] = object{
 			"type":       "aws_proxy",
 			"httpMethod": "POST", // of Lambda's Invoke, not of the route
@@ -170,7 +170,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 			"timeoutInMillis": MaxIntegrationTimeout,
 		}
 		authorization.secure(operation)
-		member(paths, r.Path)[strings.ToLower(r.Method)] = operation
+		cfn.Mapping(paths, r.Path)[strings.ToLower(r.Method)] = operation
 	}
 	unrouted := map[string][]any{
 		"/{proxy+}": {object{"name": "proxy", "in": "path", "required": true, "schema": object{"type": "string"}}},
@@ -183,7 +183,7 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		if err != nil {
 			return nil, err
 		}
-		member(paths, indexPath)[strings.ToLower(r.Method)] = index
+		cfn.Mapping(paths, indexPath)[strings.ToLower(r.Method)] = index
 	}
 	// All other paths. A preflight allows all methods, so that a page in a browser can read the 404 response.
 	for path, parameters := range unrouted {
@@ -300,7 +300,7 @@ func mockMethod(parameters []any, status int, document string, headers object) o
 		},
 	}
 	if len(parameters) > 0 {
-		method["parameters"] = clone(parameters)
+		method["parameters"] = cfn.Clone(parameters)
 	}
 	return method
 }

@@ -77,9 +77,9 @@ func (a *openAPI) documented() documentation {
 	}
 	imported := importable(a.schemas, true).(object) // clone keeps the type
 	for name := range a.schemas {
-		schema := member(a.schemas, name)
+		schema := cfn.Mapping(a.schemas, name)
 		content := pick(schema, "title", "description") // models have them, too, but the console shows the part
-		maps.Copy(content, difference(schema, member(imported, name)))
+		maps.Copy(content, difference(schema, cfn.Mapping(imported, name)))
 		if len(content) > 0 {
 			d.add(location{kind: "MODEL", name: name}, content)
 		}
@@ -93,14 +93,14 @@ func (a *openAPI) documented() documentation {
 func (a *openAPI) documentation(paths object, authorization securityScheme) object {
 	d := maps.Clone(a.documentationParts)
 	for path := range paths {
-		responses := member(member(member(paths, path), "options"), "responses")
+		responses := cfn.Mapping(paths, path, "options", "responses")
 		for status := range responses {
-			d.add(location{"RESPONSE", path, "OPTIONS", status, ""}, pick(member(responses, status), "description"))
+			d.add(location{"RESPONSE", path, "OPTIONS", status, ""}, pick(cfn.Mapping(responses, status), "description"))
 		}
 	}
 	if authorization.definition[AuthorizerKey] != nil {
-		schemes := member(member(a.document, "components"), "securitySchemes")
-		if content := pick(member(schemes, authorization.name), "description"); len(content) > 0 {
+		schemes := cfn.Mapping(a.document, "components", "securitySchemes")
+		if content := pick(cfn.Mapping(schemes, authorization.name), "description"); len(content) > 0 {
 			d.add(location{kind: "AUTHORIZER", name: authorization.name}, content)
 		}
 	}
@@ -112,7 +112,7 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) obje
 func ownStatuses(paths object) map[string]bool {
 	statuses := map[string]bool{}
 	for path := range paths {
-		for status := range member(member(member(paths, path), AnyMethodKey), "responses") {
+		for status := range cfn.Mapping(paths, path, AnyMethodKey, "responses") {
 			statuses[status] = true
 		}
 	}
@@ -129,30 +129,30 @@ func (d documentation) addOperation(r route) {
 		parameter := r.Parameters[i].Value
 		add(kinds[parameter.In], "", parameter.Name, beyondString(p.(object), "in", "name", "required"))
 	}
-	if body := member(r.content, "requestBody"); body != nil {
+	if body := cfn.Mapping(r.content, "requestBody"); body != nil {
 		content := beyondString(body, "content")
 		maps.Copy(content, examples(body))
 		add("REQUEST_BODY", "", "", content)
 	}
-	responses := member(r.content, "responses")
+	responses := cfn.Mapping(r.content, "responses")
 	for status := range responses {
-		response := member(responses, status)
+		response := cfn.Mapping(responses, status)
 		add("RESPONSE", status, "", pick(response, "description"))
 		if response["content"] != nil {
 			add("RESPONSE_BODY", status, "", examples(response))
 		}
-		headers := member(response, "headers")
+		headers := cfn.Mapping(response, "headers")
 		for name := range headers {
-			add("RESPONSE_HEADER", status, name, beyondString(member(headers, name)))
+			add("RESPONSE_HEADER", status, name, beyondString(cfn.Mapping(headers, name)))
 		}
 	}
 }
 
 // examples returns the content of each media type without its schema.
 func examples(o object) object {
-	content, found := member(o, "content"), object{}
+	content, found := cfn.Mapping(o, "content"), object{}
 	for mediaType := range content {
-		o := member(content, mediaType)
+		o := cfn.Mapping(content, mediaType)
 		if rest := difference(o, pick(o, "schema")); len(rest) > 0 {
 			found[mediaType] = rest
 		}
@@ -177,8 +177,8 @@ func (d documentation) parts(own map[string]bool) []any {
 		if own[general.status] {
 			continue
 		}
-		// sortedKeys makes the choice among equally frequent contents deterministic.
-		most := slices.MaxFunc(sortedKeys(counts), func(a, b string) int {
+		// Sorting makes the choice among equally frequent contents deterministic.
+		most := slices.MaxFunc(slices.Sorted(maps.Keys(counts)), func(a, b string) int {
 			return cmp.Compare(len(counts[a]), len(counts[b]))
 		})
 		if len(counts[most]) > 1 {
@@ -192,7 +192,7 @@ func (d documentation) parts(own map[string]bool) []any {
 	}
 	var parts []any
 	for _, l := range slices.SortedFunc(maps.Keys(merged), location.compare) {
-		parts = append(parts, object{"location": l.document(), "properties": clone(merged[l].content)})
+		parts = append(parts, object{"location": l.document(), "properties": cfn.Clone(merged[l].content)})
 	}
 	return parts
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -20,18 +22,17 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 	if !slices.ContainsFunc(a.items, func(item pathItem) bool { return item.path == usersPath }) {
 		return nil, fmt.Errorf("paths.%s: missing, and the index links to it", usersPath)
 	}
-	info := member(a.document, "info")
 	type links struct {
 		Self          string `json:"self"`
 		Users         string `json:"users"`
-		Documentation any    `json:"documentation"`
+		Documentation string `json:"documentation"`
 	}
-	stage := links{stagePath, strings.TrimSuffix(stagePath, "/") + usersPath, member(a.document, "externalDocs")["url"]}
+	stage := links{stagePath, strings.TrimSuffix(stagePath, "/") + usersPath, a.contract.ExternalDocs.URL}
 	document, err := encodeJSON(struct {
-		Name    any   `json:"name"`
-		Version any   `json:"version"`
-		Links   links `json:"links"`
-	}{info["title"], info["version"], stage})
+		Name    string `json:"name"`
+		Version string `json:"version"`
+		Links   links  `json:"links"`
+	}{a.contract.Info.Title, a.contract.Info.Version, stage})
 	if err != nil {
 		return nil, fmt.Errorf("paths.%s: %w", indexPath, err)
 	}
@@ -39,18 +40,18 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 		return nil, err
 	}
 	mock := mockMethod(nil, 200, string(document), a.documentHeaders("application/json"))
-	operation := clone(r.imported).(object) // clone keeps the type
+	operation := cfn.Clone(r.imported)
 	// API Gateway requires a declaration of each mapped header. The rest of the contract's response is kept.
-	responses := member(mock, "responses")
+	responses := cfn.Mapping(mock, "responses")
 	for status := range responses {
-		response := member(member(operation, "responses"), status)
+		response := cfn.Mapping(operation, "responses", status)
 		if response == nil {
 			return nil, fmt.Errorf("paths.%s.%s.responses.%s: missing, and the index has this status code",
 				indexPath, strings.ToLower(r.Method), status)
 		}
 		headers := object{}
-		maps.Copy(headers, member(member(responses, status), "headers"))
-		maps.Copy(headers, member(response, "headers"))
+		maps.Copy(headers, cfn.Mapping(responses, status, "headers"))
+		maps.Copy(headers, cfn.Mapping(response, "headers"))
 		response["headers"] = headers
 	}
 	operation[IntegrationKey] = mock[IntegrationKey]

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/cfn"
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
@@ -21,12 +23,11 @@ const indexPath = "/"
 type openAPI struct {
 	document object // with references resolved, except for references to schemas, which become models
 	schemas  object
-	all      []contract.Route // of the contract
-	routes   []route          // with a function
-	index    []route          // GET and HEAD of the index; nil without an index
-	items    []pathItem       // sorted by path
-	version  string           // of the API
-	exposed  string           // the value of Access-Control-Expose-Headers
+	contract *contract.Document
+	routes   []route    // with a function
+	index    []route    // GET and HEAD of the index; nil without an index
+	items    []pathItem // sorted by path
+	exposed  string     // the value of Access-Control-Expose-Headers
 
 	documentationParts documentation // that do not depend on parameters
 }
@@ -57,19 +58,19 @@ func newOpenAPI(source *contract.Document) (*openAPI, error) {
 	if !source.IsOpenAPI30() {
 		return nil, errors.New("openapi: want version 3.0, such as 3.0.3, which API Gateway imports")
 	}
-	a := &openAPI{all: source.Routes(), version: source.Info.Version}
+	a := &openAPI{contract: source}
 	if encoded, err := source.MarshalJSON(); err != nil {
 		return nil, fmt.Errorf("encode the document: %w", err)
 	} else if err := json.Unmarshal(encoded, &a.document); err != nil {
 		return nil, fmt.Errorf("decode the document: %w", err)
 	}
-	components := member(a.document, "components")
+	components := cfn.Mapping(a.document, "components")
 	resolve(components, a.document)
 	if err := only(components, "components",
 		"examples", "headers", "parameters", "requestBodies", "responses", "schemas", "securitySchemes"); err != nil {
 		return nil, err
 	}
-	a.schemas = member(components, "schemas")
+	a.schemas = cfn.Mapping(components, "schemas")
 	for name := range a.schemas {
 		if !alphanumeric.MatchString(name) {
 			return nil, fmt.Errorf("components.schemas.%s: want only letters and digits in the name of a model", name)
@@ -81,7 +82,7 @@ func newOpenAPI(source *contract.Document) (*openAPI, error) {
 	if source.ExternalDocs == nil {
 		return nil, errors.New("externalDocs.url: missing, and the response for an unknown route has it")
 	}
-	exposed, _ := member(member(member(components, "headers"), exposeHeaders), "schema")["enum"].([]any) // nil if absent
+	exposed, _ := cfn.At(components, "headers", exposeHeaders, "schema", "enum").([]any) // nil if absent
 	if len(exposed) != 1 {
 		return nil, fmt.Errorf("components.headers.%s.schema.enum: want one value, that of every response", exposeHeaders)
 	}
@@ -99,22 +100,25 @@ func newOpenAPI(source *contract.Document) (*openAPI, error) {
 }
 
 func only(o object, path string, keys ...string) error {
-	for _, key := range sortedKeys(o) {
+	for _, key := range slices.Sorted(maps.Keys(o)) {
 		if !slices.Contains(keys, key) {
-			return fmt.Errorf("%s is not supported; the supported keys are %s", join(path, key), strings.Join(keys, ", "))
+			place := strings.TrimPrefix(path+"."+key, ".")
+			return fmt.Errorf("%s is not supported; the supported keys are %s", place, strings.Join(keys, ", "))
 		}
 	}
 	return nil
 }
 
-// resolve replaces the references in a part of the document, except for references to schemas. contract has checked
-// that all references are to components that exist.
+// resolve replaces the references in a part of the document, except for references to schemas. Package contract has
+// checked that all are to components that exist.
 func resolve(components object, value any) any {
 	switch v := value.(type) {
 	case object:
 		if reference, ok := v["$ref"].(string); ok && !strings.HasPrefix(reference, schemaPrefix) {
 			kind, name, _ := strings.Cut(strings.TrimPrefix(reference, "#/components/"), "/")
-			return resolve(components, member(components, kind)[name])
+			if target := cfn.At(components, kind, name); target != nil { // nil in an example with such a key
+				return resolve(components, target)
+			}
 		}
 		for key, element := range v {
 			v[key] = resolve(components, element)
@@ -132,7 +136,7 @@ func (a *openAPI) addPath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	content := member(member(a.document, "paths"), path)
+	content := cfn.Mapping(a.document, "paths", path)
 	known := []string{"parameters", "summary", "description", "get", "head"}
 	switch {
 	case path != indexPath:
@@ -147,12 +151,12 @@ func (a *openAPI) addPath(path string) error {
 	}
 	item := pathItem{path: path, content: pick(content, "parameters", "summary", "description")}
 	item.parameters, _ = importable(content["parameters"], false).([]any) // nil if absent
-	for _, r := range a.all {
+	for _, r := range a.contract.Routes() {
 		if r.Path != path {
 			continue
 		}
 		method := strings.ToLower(r.Method)
-		added, err := newRoute(r, elements(content["parameters"]), member(content, method))
+		added, err := newRoute(r, elements(content["parameters"]), cfn.Mapping(content, method))
 		if err != nil {
 			return fmt.Errorf(".%s%w", method, err)
 		}
@@ -217,12 +221,12 @@ func structure(content object) object {
 	for i, p := range elements(o["parameters"]) {
 		elements(o["parameters"])[i] = pick(p.(object), "name", "in", "required", "schema")
 	}
-	if body := member(o, "requestBody"); body != nil {
+	if body := cfn.Mapping(o, "requestBody"); body != nil {
 		o["requestBody"] = pick(body, "required", "content")
 	}
-	responses := member(o, "responses")
+	responses := cfn.Mapping(o, "responses")
 	for status := range responses {
-		headers := member(member(responses, status), "headers")
+		headers := cfn.Mapping(responses, status, "headers")
 		for name := range headers {
 			headers[name] = object{"schema": object{"type": "string"}}
 		}

@@ -35,9 +35,13 @@ type Template struct {
 
 // Load reads template.yaml and openapi.yaml from the root of files. Errors have the file and the path in it.
 func Load(files fs.FS) (*Template, error) {
-	document, err := load(files, templateFile, true)
+	data, err := fs.ReadFile(files, templateFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("load %s: %w", templateFile, err)
+	}
+	document, err := cfn.ParseYAML(data)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
 	for section := range document {
 		switch section {
@@ -60,18 +64,6 @@ func Load(files fs.FS) (*Template, error) {
 		return nil, fmt.Errorf("load %s: %w", contract.File, err)
 	}
 	return &Template{document: document, parameters: parameters, openAPI: api}, nil
-}
-
-func load(files fs.FS, name string, intrinsics bool) (object, error) {
-	data, err := fs.ReadFile(files, name)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", name, err)
-	}
-	document, err := cfn.ParseYAML(data, intrinsics)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", name, err)
-	}
-	return document, nil
 }
 
 // Parameters returns the names of the template's parameters that a stage may set, sorted.
@@ -224,11 +216,11 @@ func (r *Rendered) complete(source *openAPI) error {
 	}
 	rename(e, deployment, deployment+digest(e, "Resources."+api+".Properties.Body", body))
 	documentation := source.documentation(cfn.Mapping(body, "paths"), authorization)
-	if err := nameDocumentation(e, api, source.version, documentation); err != nil {
+	if err := nameDocumentation(e, api, source.contract.Info.Version, documentation); err != nil {
 		return err
 	}
 	body[DocumentationKey] = documentation
-	r.routes = source.all
+	r.routes = source.contract.Routes()
 	properties["Body"] = body // last, because renaming would search it: it is long and has no renamed reference
 	return e.Err()
 }
@@ -261,13 +253,3 @@ func findNull(value any) (path string, found bool) {
 	}
 	return "", false
 }
-
-// The following short names are for the files that read the API document.
-
-func member(o object, key string) object { return cfn.Mapping(o, key) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-func clone(value any) any { return cfn.Clone(value) }
-
-func join(path, key string) string { return strings.TrimPrefix(path+"."+key, ".") }
