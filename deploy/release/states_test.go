@@ -169,9 +169,6 @@ func TestKilledBeforeExecution(t *testing.T) {
 			} else {
 				a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			}
-			if got := a.Resources(stackName)["Table"] == tableName; got != (name == "import") {
-				t.Errorf("table imported = %t", got)
-			}
 		})
 	}
 }
@@ -224,8 +221,8 @@ func TestExistingTable(t *testing.T) {
 			}
 			contains(t, a.succeed(t, release.Deploy), tt.want)
 			now := a.deployed(t)
-			if got := a.Resources(stackName)["Table"] == tableName; got != tt.imported {
-				t.Errorf("table imported = %t", got)
+			if got := a.Resources(stackName)["Table"]; got != tableName {
+				t.Errorf("table %s, want %s", got, tableName)
 			}
 			if !tt.imported {
 				now.is(t, 1, "", "CREATE_COMPLETE")
@@ -621,8 +618,9 @@ func TestDestroy(t *testing.T) {
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, exitcode.Failed, []string{"GetLogGroup"}, confirm)
+		a.table = users("ACTIVE") // retained
 		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
-		a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
+		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
 	t.Run("after a failed first deployment", func(t *testing.T) {
 		t.Parallel()
@@ -722,7 +720,7 @@ func TestStatus(t *testing.T) {
 		contains(t, a.succeed(t, release.Status), "Drift    not checked")
 		contains(t, a.succeed(t, release.Status, drift), "Drift    none")
 
-		a.nameAlarms(t)
+		a.addAlarms()
 		a.set(func(a *account) { a.alarms[stackName+"/get-errors"] = "ALARM" })
 		a.Drift(stackName, "GetFunction", "/Timeout")
 		contains(t, a.succeed(t, release.Status, drift), "CREATE_COMPLETE", "Release  1", "version 7, Active, functions/get/",
@@ -780,7 +778,7 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // steps of one accoun
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	a.nameAlarms(t)
+	a.addAlarms()
 	want := maps.Clone(a.alarms)
 	if len(want) < 10 {
 		t.Fatalf("the template has the alarms %v", want)
@@ -814,7 +812,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	a.nameAlarms(t)
+	a.addAlarms()
 	a.Drift(stackName, "GetFunction")
 	get := a.Resources(stackName)["GetFunction"]
 	alias := "lambda GET /2015-03-31/functions/" + get + "/aliases/live"

@@ -11,30 +11,38 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // respond executes a call and returns its result.
 func (c *CloudFormation) respond(action string, form url.Values) (any, *Fault) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	actions := map[string]func(url.Values) (any, *Fault){
-		"ContinueUpdateRollback": c.continueUpdateRollback, "CreateChangeSet": c.createChangeSet,
-		"DeleteChangeSet": c.deleteChangeSet, "DeleteStack": c.deleteStack, "DescribeChangeSet": c.describeChangeSet,
-		"DescribeEvents": c.describeEvents, "DescribeStackDriftDetectionStatus": c.describeStackDriftDetectionStatus,
-		"DescribeStackEvents": c.describeStackEvents, "DescribeStackResourceDrifts": c.describeStackResourceDrifts,
-		"DetectStackDrift": c.detectStackDrift,
-		"DescribeStacks":   c.describeStacks, "ExecuteChangeSet": c.executeChangeSet, "GetTemplate": c.getTemplate,
-		"ListChangeSets": c.listChangeSets, "ListStackResources": c.listStackResources,
+	defer c.lock()()
+	if do := map[string]func(url.Values) (any, *Fault){
+		"CreateChangeSet": c.createChangeSet, "DeleteChangeSet": c.deleteChangeSet, "DeleteStack": c.deleteStack,
+		"DescribeChangeSet": c.describeChangeSet, "DescribeEvents": c.describeEvents,
+		"DescribeStackDriftDetectionStatus": c.describeStackDriftDetectionStatus, "ExecuteChangeSet": c.executeChangeSet,
+	}[action]; do != nil {
+		return do(form)
 	}
-	do := actions[action]
-	if do == nil {
-		return nil, &Fault{
-			Status:  http.StatusBadRequest,
-			Code:    "InvalidAction",
-			Message: "Could not find operation " + action,
-		}
+	missing := "Stack [%s] does not exist"
+	if action == "DescribeStacks" || action == "GetTemplate" || action == "ListStackResources" {
+		missing = "Stack with id %s does not exist"
 	}
-	return do(form)
+	do := map[string]func(*stack, url.Values) (any, *Fault){
+		"ContinueUpdateRollback": (*stack).continueUpdateRollback, "DescribeStackEvents": (*stack).describeEvents,
+		"DescribeStackResourceDrifts": (*stack).describeResourceDrifts, "DescribeStacks": (*stack).describe,
+		"DetectStackDrift": (*stack).detectDrift, "GetTemplate": (*stack).getTemplate,
+		"ListChangeSets": (*stack).listChangeSets, "ListStackResources": (*stack).listResources,
+	}[action]
+	s := c.find(form.Get("StackName"))
+	switch {
+	case do == nil:
+		return nil, refuse("InvalidAction", "Could not find operation %s", action)
+	case s == nil:
+		return nil, invalid(missing, form.Get("StackName"))
+	}
+	return do(s, form)
 }
 
 // page returns a page of a list and the token of the next page.
@@ -70,28 +78,23 @@ func outputPair(key, value string) pair    { return pair{OutputKey: key, OutputV
 func tagPair(key, value string) pair       { return pair{Key: key, Value: value} }
 
 type stackMember struct {
-	StackID           string    `xml:"StackId"`
-	StackName         string    `xml:"StackName"`
-	CreationTime      time.Time `xml:"CreationTime"`
-	LastUpdatedTime   time.Time `xml:"LastUpdatedTime"`
-	StackStatus       string    `xml:"StackStatus"`
-	StackStatusReason string    `xml:"StackStatusReason,omitempty"`
-	Parameters        []pair    `xml:"Parameters>member"`
-	Outputs           []pair    `xml:"Outputs>member"`
-	Tags              []pair    `xml:"Tags>member"`
+	StackID           string `xml:"StackId"`
+	StackName         string
+	CreationTime      time.Time
+	LastUpdatedTime   time.Time
+	StackStatus       string
+	StackStatusReason string `xml:"StackStatusReason,omitempty"`
+	Parameters        []pair `xml:"Parameters>member"`
+	Outputs           []pair `xml:"Outputs>member"`
+	Tags              []pair `xml:"Tags>member"`
 }
 
-func (c *CloudFormation) describeStacks(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
-	}
+func (s *stack) describe(url.Values) (any, *Fault) {
 	s.poll()
 	outputs := make(map[string]string)
+	e := s.evaluator(s.template, s.parameters)
 	for key, output := range s.template.Outputs {
-		if value, ok := s.resolve(output.Value, s.parameters).(string); ok {
-			outputs[key] = value
-		}
+		outputs[key] = cfn.Text(e.Value("Outputs."+key, output.Value))
 	}
 	return struct {
 		Stacks []stackMember `xml:"Stacks>member"`
@@ -102,60 +105,41 @@ func (c *CloudFormation) describeStacks(form url.Values) (any, *Fault) {
 	}}}, nil
 }
 
-func (c *CloudFormation) describeStackEvents(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
-	}
+func (s *stack) describeEvents(form url.Values) (any, *Fault) {
 	if form.Get("NextToken") == "" {
 		s.poll()
 	}
 	latest := slices.Clone(s.events)
 	slices.Reverse(latest)
-	events, next := page(c, form, latest)
+	events, next := page(s.server, form, latest)
 	return struct {
 		StackEvents []event `xml:"StackEvents>member"`
 		NextToken   string  `xml:"NextToken,omitempty"`
 	}{events, next}, nil
 }
 
-func (c *CloudFormation) listStackResources(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
-	}
+func (s *stack) listResources(form url.Values) (any, *Fault) {
 	var all []resource
 	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
 		all = append(all, *s.resources[id])
 	}
-	resources, next := page(c, form, all)
+	resources, next := page(s.server, form, all)
 	return struct {
 		Resources []resource `xml:"StackResourceSummaries>member"`
 		NextToken string     `xml:"NextToken,omitempty"`
 	}{resources, next}, nil
 }
 
-func (c *CloudFormation) getTemplate(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack with id %s does not exist", form.Get("StackName"))
-	}
+func (s *stack) getTemplate(url.Values) (any, *Fault) {
 	return struct{ TemplateBody string }{s.body}, nil
 }
 
 // updatable reports whether a change set can be created or executed for a stack with resources in this status.
 func updatable(status string) bool {
-	switch status {
-	case "CREATE_COMPLETE",
-		"UPDATE_COMPLETE",
-		"UPDATE_ROLLBACK_COMPLETE",
-		"IMPORT_COMPLETE",
-		"IMPORT_ROLLBACK_COMPLETE",
-		"UPDATE_FAILED":
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]string{
+		"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE",
+		"UPDATE_FAILED",
+	}, status)
 }
 
 func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
@@ -177,8 +161,8 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 				continue
 			}
 			if other.token != set.token {
-				return nil, &Fault{Status: 400, Code: "AlreadyExistsException", Message: fmt.Sprintf(
-					"ChangeSet %s cannot be created due to a mismatch with existing attribute ClientToken", set.name)}
+				return nil, refuse("AlreadyExistsException",
+					"ChangeSet %s cannot be created due to a mismatch with existing attribute ClientToken", set.name)
 			}
 			return created(s, other), nil
 		}
@@ -190,6 +174,7 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 		s = c.newStack(name)
 		s.event(s.name, s.id, stackType, "REVIEW_IN_PROGRESS", "User Initiated", "")
 	}
+	set.template.exclude(s.evaluator(set.template, set.parameters))
 	c.serial++
 	set.id = fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%08d", Region, Account, set.name, c.serial)
 	set.created = c.tick()
@@ -228,10 +213,8 @@ func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
 	if address := form.Get("TemplateURL"); address != "" {
 		body, err := fetch(address)
 		if err != nil {
-			return invalid(
-				"S3 error: Access Denied\nFor more information check " +
-					"http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html",
-			)
+			return invalid("S3 error: Access Denied\nFor more information check " +
+				"http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html")
 		}
 		set.body = body
 	}
@@ -241,23 +224,20 @@ func (c *CloudFormation) readTemplate(set *changeSet, form url.Values) *Fault {
 	}
 	set.template = t
 	var missing, unknown []string
-	for name, parameter := range t.Parameters {
+	for _, name := range slices.Sorted(maps.Keys(t.Parameters)) {
 		if _, ok := set.parameters[name]; ok {
 			continue
 		}
-		if parameter.Default == nil {
+		if t.Parameters[name].Default == nil {
 			missing = append(missing, name)
-			continue
 		}
-		set.parameters[name] = fmt.Sprint(parameter.Default)
+		set.parameters[name] = cfn.Text(t.Parameters[name].Default)
 	}
-	for name := range set.parameters {
+	for _, name := range slices.Sorted(maps.Keys(set.parameters)) {
 		if _, ok := t.Parameters[name]; !ok {
 			unknown = append(unknown, name)
 		}
 	}
-	slices.Sort(missing)
-	slices.Sort(unknown)
 	if len(missing) > 0 {
 		return invalid("Parameters: [%s] must have values", strings.Join(missing, ", "))
 	}
@@ -275,20 +255,14 @@ func checkCapabilities(t *template, capabilities []string, set *changeSet, form 
 			needed = "CAPABILITY_NAMED_IAM"
 		}
 		if strings.HasPrefix(r.Type, "AWS::IAM::") && !slices.Contains(capabilities, needed) {
-			return &Fault{
-				Status:  400,
-				Code:    "InsufficientCapabilitiesException",
-				Message: "Requires capabilities : [" + needed + "]",
-			}
+			return refuse("InsufficientCapabilitiesException", "Requires capabilities : [%s]", needed)
 		}
 	}
 	for _, member := range members(form, "ResourcesToImport") {
 		id := member["LogicalResourceId"]
 		if t.Resources[id].DeletionPolicy == "" {
 			return invalid(
-				"The following resources to import [%s] must have DeletionPolicy attribute specified in the template.",
-				id,
-			)
+				"The following resources to import [%s] must have DeletionPolicy attribute specified in the template.", id)
 		}
 		set.imports[id] = member["ResourceIdentifier.entry.1.value"]
 	}
@@ -331,11 +305,7 @@ func (c *CloudFormation) set(form url.Values) (*stack, *changeSet, *Fault) {
 			}
 		}
 	}
-	return nil, nil, &Fault{
-		Status:  404,
-		Code:    "ChangeSetNotFound",
-		Message: fmt.Sprintf("ChangeSet [%s] does not exist", name),
-	}
+	return nil, nil, &Fault{Status: 404, Code: "ChangeSetNotFound", Message: "ChangeSet [" + name + "] does not exist"}
 }
 
 func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
@@ -349,13 +319,13 @@ func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
 	set.ready = true
 	changes, next := page(c, form, set.changes)
 	return struct {
-		ChangeSetID     string   `xml:"ChangeSetId"`
-		ChangeSetName   string   `xml:"ChangeSetName"`
-		StackID         string   `xml:"StackId"`
-		StackName       string   `xml:"StackName"`
-		Status          string   `xml:"Status"`
-		StatusReason    string   `xml:"StatusReason,omitempty"`
-		ExecutionStatus string   `xml:"ExecutionStatus"`
+		ChangeSetID     string `xml:"ChangeSetId"`
+		ChangeSetName   string
+		StackID         string `xml:"StackId"`
+		StackName       string
+		Status          string
+		StatusReason    string `xml:"StatusReason,omitempty"`
+		ExecutionStatus string
 		DeploymentMode  string   `xml:"DeploymentMode,omitempty"`
 		Changes         []change `xml:"Changes>member"`
 		NextToken       string   `xml:"NextToken,omitempty"`
@@ -381,13 +351,13 @@ func (c *CloudFormation) finish(s *stack, set *changeSet) {
 func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 	type failed struct {
 		EventID                string `xml:"EventId"`
-		EventType              string `xml:"EventType"`
+		EventType              string
 		LogicalResourceID      string `xml:"LogicalResourceId"`
-		ResourceType           string `xml:"ResourceType"`
-		ValidationName         string `xml:"ValidationName"`
-		ValidationStatus       string `xml:"ValidationStatus"`
-		ValidationStatusReason string `xml:"ValidationStatusReason"`
-		ValidationPath         string `xml:"ValidationPath"`
+		ResourceType           string
+		ValidationName         string
+		ValidationStatus       string
+		ValidationStatusReason string
+		ValidationPath         string
 	}
 	if !strings.HasPrefix(form.Get("ChangeSetName"), "arn:") {
 		return nil, invalid("One of ChangeSetName, OperationId or StackName must be specified")
@@ -415,24 +385,20 @@ func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 	}{events}, nil
 }
 
-func (c *CloudFormation) listChangeSets(form url.Values) (any, *Fault) {
+func (s *stack) listChangeSets(form url.Values) (any, *Fault) {
 	type summary struct {
-		ChangeSetID     string    `xml:"ChangeSetId"`
-		ChangeSetName   string    `xml:"ChangeSetName"`
-		StackID         string    `xml:"StackId"`
-		Status          string    `xml:"Status"`
-		ExecutionStatus string    `xml:"ExecutionStatus"`
-		CreationTime    time.Time `xml:"CreationTime"`
-	}
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+		ChangeSetID     string `xml:"ChangeSetId"`
+		ChangeSetName   string
+		StackID         string `xml:"StackId"`
+		Status          string
+		ExecutionStatus string
+		CreationTime    time.Time
 	}
 	var all []summary
 	for _, set := range s.pending() {
 		all = append(all, summary{set.id, set.name, s.id, set.status, set.execution, set.created})
 	}
-	summaries, next := page(c, form, all)
+	summaries, next := page(s.server, form, all)
 	return struct {
 		Summaries []summary `xml:"Summaries>member"`
 		NextToken string    `xml:"NextToken,omitempty"`
@@ -445,8 +411,8 @@ func (c *CloudFormation) deleteChangeSet(form url.Values) (any, *Fault) {
 		return struct{}{}, nil // deleting a missing change set succeeds
 	}
 	if strings.HasPrefix(set.execution, "EXECUTE_") {
-		return nil, &Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: fmt.Sprintf(
-			"ChangeSet [%s] cannot be deleted in its current execution status of [%s]", set.id, set.execution)}
+		return nil, refuse("InvalidChangeSetStatus",
+			"ChangeSet [%s] cannot be deleted in its current execution status of [%s]", set.id, set.execution)
 	}
 	s.sets = slices.DeleteFunc(s.sets, func(other *changeSet) bool { return other == set })
 	return struct{}{}, nil
@@ -462,45 +428,41 @@ func (c *CloudFormation) executeChangeSet(form url.Values) (any, *Fault) {
 	case set.executed != "" && set.executed == token:
 		return struct{}{}, nil
 	case set.execution != "AVAILABLE":
-		return nil, &Fault{Status: 400, Code: "InvalidChangeSetStatus", Message: fmt.Sprintf(
-			"ChangeSet [%s] cannot be executed in its current execution status of [%s]", set.id, set.execution)}
+		return nil, refuse("InvalidChangeSetStatus",
+			"ChangeSet [%s] cannot be executed in its current execution status of [%s]", set.id, set.execution)
 	case !updatable(s.status) && s.status != "REVIEW_IN_PROGRESS", len(s.steps) > 0:
 		return nil, invalid("Stack:%s is in %s state and can not be updated.", s.id, s.status)
 	}
-	s.execute(set, token)
+	s.token = token
+	s.execute(set)
 	return struct{}{}, nil
 }
 
-func (c *CloudFormation) continueUpdateRollback(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
-	}
+func (s *stack) continueUpdateRollback(form url.Values) (any, *Fault) {
 	if s.status != "UPDATE_ROLLBACK_FAILED" {
 		return nil, invalid("Stack:%s is in %s state and can not continue rolling back.", s.id, s.status)
 	}
-	token := form.Get("ClientRequestToken")
-	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+	s.token = form.Get("ClientRequestToken")
+	s.schedule("UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
 	var stuck []string
 	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
 		r := s.resources[id]
 		if r.ResourceStatus != "UPDATE_FAILED" || slices.Contains(names(form, "ResourcesToSkip"), id) {
 			continue
 		}
-		if reason, fails := c.fails(Rollback, id); fails {
+		if reason, fails := s.server.fails(Rollback, id); fails {
 			stuck = append(stuck, id)
-			s.schedule(token, id, r.ResourceType, "UPDATE_FAILED", reason)
+			s.scheduleResource(id, r.ResourceType, "UPDATE_FAILED", reason)
 			continue
 		}
-		s.schedule(token, id, r.ResourceType, "UPDATE_COMPLETE", "")
+		s.scheduleResource(id, r.ResourceType, "UPDATE_COMPLETE", "")
 	}
 	if len(stuck) > 0 {
-		s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_FAILED",
-			fmt.Sprintf("The following resource(s) failed to update: [%s]. ", strings.Join(stuck, ", ")))
+		s.schedule("UPDATE_ROLLBACK_FAILED", stuckReason("update", stuck...))
 		return struct{}{}, nil
 	}
-	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
-	s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE", "")
+	s.schedule("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
+	s.schedule("UPDATE_ROLLBACK_COMPLETE", "")
 	return struct{}{}, nil
 }
 
@@ -518,16 +480,13 @@ func (c *CloudFormation) deleteStack(form url.Values) (any, *Fault) {
 	case s.status == "DELETE_IN_PROGRESS":
 		return struct{}{}, nil
 	}
-	s.remove(form.Get("ClientRequestToken"), retain)
+	s.token = form.Get("ClientRequestToken")
+	s.remove(retain)
 	return struct{}{}, nil
 }
 
-// detectStackDrift starts a drift detection; the first call that describes it finds it in progress.
-func (c *CloudFormation) detectStackDrift(form url.Values) (any, *Fault) {
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
-	}
+// detectDrift starts a drift detection; the first call that describes it finds it in progress.
+func (s *stack) detectDrift(url.Values) (any, *Fault) {
 	s.compared = 0
 	return struct {
 		ID string `xml:"StackDriftDetectionId"`
@@ -549,45 +508,41 @@ func (c *CloudFormation) describeStackDriftDetectionStatus(form url.Values) (any
 		drift = "DRIFTED"
 	}
 	return struct {
-		StackID          string    `xml:"StackId"`
-		ID               string    `xml:"StackDriftDetectionId"`
-		DetectionStatus  string    `xml:"DetectionStatus"`
-		StackDriftStatus string    `xml:"StackDriftStatus"`
-		Timestamp        time.Time `xml:"Timestamp"`
+		StackID          string `xml:"StackId"`
+		ID               string `xml:"StackDriftDetectionId"`
+		DetectionStatus  string
+		StackDriftStatus string
+		Timestamp        time.Time
 	}{s.id, s.id, status, drift, c.now}, nil
 }
 
-func (c *CloudFormation) describeStackResourceDrifts(form url.Values) (any, *Fault) {
+func (s *stack) describeResourceDrifts(form url.Values) (any, *Fault) {
 	type difference struct {
-		PropertyPath   string `xml:"PropertyPath"`
-		ExpectedValue  string `xml:"ExpectedValue"`
-		ActualValue    string `xml:"ActualValue"`
-		DifferenceType string `xml:"DifferenceType"`
+		PropertyPath   string
+		ExpectedValue  string
+		ActualValue    string
+		DifferenceType string
 	}
 	type drifted struct {
-		StackID           string       `xml:"StackId"`
-		LogicalResourceID string       `xml:"LogicalResourceId"`
-		ResourceType      string       `xml:"ResourceType"`
+		StackID           string `xml:"StackId"`
+		LogicalResourceID string `xml:"LogicalResourceId"`
+		ResourceType      string
 		Status            string       `xml:"StackResourceDriftStatus"`
 		Differences       []difference `xml:"PropertyDifferences>member"`
-		Timestamp         time.Time    `xml:"Timestamp"`
-	}
-	s := c.find(form.Get("StackName"))
-	if s == nil {
-		return nil, invalid("Stack [%s] does not exist", form.Get("StackName"))
+		Timestamp         time.Time
 	}
 	var all []drifted
 	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.drifted))) {
 		d := drifted{
 			StackID: s.id, LogicalResourceID: id, ResourceType: s.resources[id].ResourceType, Status: s.driftStatus(id),
-			Timestamp: c.now,
+			Timestamp: s.server.now,
 		}
 		for _, path := range s.drifted[id] {
 			d.Differences = append(d.Differences, difference{path, "1", "2", "NOT_EQUAL"})
 		}
 		all = append(all, d)
 	}
-	drifts, next := page(c, form, all)
+	drifts, next := page(s.server, form, all)
 	return struct {
 		Drifts    []drifted `xml:"StackResourceDrifts>member"`
 		NextToken string    `xml:"NextToken,omitempty"`

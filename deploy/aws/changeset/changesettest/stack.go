@@ -9,12 +9,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const stackType = "AWS::CloudFormation::Stack"
 
-// template has the parts of a template that the server supports.
+// template has the parts of a template that the server reads, without the resources and outputs that its conditions
+// exclude.
 type template struct {
+	document   cfn.Object
 	Parameters map[string]struct{ Default any }
 	Resources  map[string]templateResource
 	Outputs    map[string]struct{ Value any }
@@ -27,6 +31,12 @@ type templateResource struct {
 	UpdateReplacePolicy string
 }
 
+// exclude removes the resources and outputs that the conditions exclude.
+func (t *template) exclude(e *cfn.Evaluator) {
+	maps.DeleteFunc(t.Resources, func(id string, _ templateResource) bool { return !e.Exists("Resources", id) })
+	maps.DeleteFunc(t.Outputs, func(id string, _ struct{ Value any }) bool { return !e.Exists("Outputs", id) })
+}
+
 // removed returns the resource with the DeletionPolicy that applies after its creation.
 func (r templateResource) removed() templateResource {
 	if r.DeletionPolicy == "RetainExceptOnCreate" {
@@ -37,7 +47,11 @@ func (r templateResource) removed() templateResource {
 
 func parse(body []byte) (*template, error) {
 	t := new(template)
-	return t, json.Unmarshal(body, t)
+	document, err := cfn.ParseJSON(body)
+	if err == nil {
+		t.document, err = document, json.Unmarshal(body, t)
+	}
+	return t, err
 }
 
 func (t *template) order() []string { return slices.Sorted(maps.Keys(t.Resources)) }
@@ -54,6 +68,7 @@ type stack struct {
 	resources        map[string]*resource
 	events           []event
 	sets             []*changeSet
+	token            string              // ClientRequestToken of the operation
 	steps            []func()            // the pending steps of the operation
 	drifted          map[string][]string // property paths by logical ID; without paths, the resource was deleted
 	compared         int                 // number of calls that described the drift detection
@@ -78,34 +93,30 @@ func (s *stack) driftStatus(id string) string {
 
 // resource and event have the fields of the API.
 type resource struct {
-	LogicalResourceID    string    `xml:"LogicalResourceId"`
-	PhysicalResourceID   string    `xml:"PhysicalResourceId"`
-	ResourceType         string    `xml:"ResourceType"`
-	ResourceStatus       string    `xml:"ResourceStatus"`
-	ResourceStatusReason string    `xml:"ResourceStatusReason,omitempty"`
-	LastUpdatedTimestamp time.Time `xml:"LastUpdatedTimestamp"`
+	LogicalResourceID    string `xml:"LogicalResourceId"`
+	PhysicalResourceID   string `xml:"PhysicalResourceId"`
+	ResourceType         string
+	ResourceStatus       string
+	ResourceStatusReason string `xml:"ResourceStatusReason,omitempty"`
+	LastUpdatedTimestamp time.Time
 }
 
 func (r *resource) deleted() bool {
-	switch r.ResourceStatus {
-	case "DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE":
-		return true
-	default:
-		return false
-	}
+	return slices.Contains(
+		[]string{"DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE"}, r.ResourceStatus)
 }
 
 type event struct {
-	StackID              string    `xml:"StackId"`
-	EventID              string    `xml:"EventId"`
-	StackName            string    `xml:"StackName"`
-	LogicalResourceID    string    `xml:"LogicalResourceId"`
-	PhysicalResourceID   string    `xml:"PhysicalResourceId"`
-	ResourceType         string    `xml:"ResourceType"`
-	Timestamp            time.Time `xml:"Timestamp"`
-	ResourceStatus       string    `xml:"ResourceStatus"`
-	ResourceStatusReason string    `xml:"ResourceStatusReason,omitempty"`
-	ClientRequestToken   string    `xml:"ClientRequestToken,omitempty"`
+	StackID              string `xml:"StackId"`
+	EventID              string `xml:"EventId"`
+	StackName            string
+	LogicalResourceID    string `xml:"LogicalResourceId"`
+	PhysicalResourceID   string `xml:"PhysicalResourceId"`
+	ResourceType         string
+	Timestamp            time.Time
+	ResourceStatus       string
+	ResourceStatusReason string `xml:"ResourceStatusReason,omitempty"`
+	ClientRequestToken   string `xml:"ClientRequestToken,omitempty"`
 }
 
 type changeSet struct {
@@ -133,7 +144,7 @@ type change struct {
 	PolicyAction string   `xml:"ResourceChange>PolicyAction,omitempty"`
 	Details      []detail `xml:"ResourceChange>Details>member"`
 	Drift        string   `xml:"ResourceChange>ResourceDriftStatus,omitempty"`
-	Type         string   `xml:"Type"`
+	Type         string
 }
 
 type detail struct {
@@ -174,33 +185,43 @@ func (c *CloudFormation) find(id string) *stack {
 }
 
 // physical returns the physical ID of a resource: the name in its properties, such as TableName, or a generated one.
-func (c *CloudFormation) physical(s *stack, id string, r templateResource) string {
-	if name, ok := s.resolve(r.Properties[nameProperty(r.Type)], s.parameters).(string); ok {
+func (s *stack) physical(t *template, id string) string {
+	if name := s.nameOf(t, id, s.parameters); name != "" {
 		return name
 	}
-	c.serial++
-	return fmt.Sprintf("%s-%s-%08d", s.name, id, c.serial)
+	s.server.serial++
+	return fmt.Sprintf("%s-%s-%08d", s.name, id, s.server.serial)
 }
 
-// nameProperty returns the property that names a resource of a type, such as TableName.
+// nameProperty returns the property that names a resource of a type, such as TableName; a CompositeAlarm has AlarmName.
 func nameProperty(resourceType string) string {
-	return resourceType[strings.LastIndex(resourceType, ":")+1:] + "Name"
+	return strings.TrimPrefix(resourceType[strings.LastIndex(resourceType, ":")+1:], "Composite") + "Name"
 }
 
-// resolve resolves references to parameters and resources.
-func (s *stack) resolve(value any, parameters map[string]string) any {
-	reference, ok := value.(map[string]any)
-	if !ok {
-		return value
+// nameOf returns the name in the properties of a resource, or "" if it has none.
+func (s *stack) nameOf(t *template, id string, parameters map[string]string) string {
+	e := s.evaluator(t, parameters)
+	name := cfn.Text(e.Property(id, nameProperty(t.Resources[id].Type)))
+	if e.Err() != nil {
+		return ""
 	}
-	name, _ := reference["Ref"].(string)
-	if r := s.resources[name]; r != nil {
-		return r.PhysicalResourceID
+	return name
+}
+
+// evaluator evaluates a template. The value of a resource is its physical ID.
+func (s *stack) evaluator(t *template, parameters map[string]string) *cfn.Evaluator {
+	values := map[string]any{
+		"AWS::AccountId": Account, "AWS::Partition": "aws", "AWS::Region": Region, "AWS::StackId": s.id,
+		"AWS::StackName": s.name, "AWS::URLSuffix": "amazonaws.com",
 	}
-	if parameter, ok := parameters[name]; ok {
-		return parameter
-	}
-	return nil
+	maps.Copy(values, cfn.Refs(cfn.Mapping(t.document, "Parameters"), parameters))
+	return cfn.NewEvaluator(t.document, values, func(_ *cfn.Evaluator, id, attribute string) (any, error) {
+		r := s.resources[id]
+		if r == nil {
+			return nil, fmt.Errorf("%s does not exist yet", id)
+		}
+		return strings.TrimSuffix(r.PhysicalResourceID+"."+attribute, "."), nil
+	})
 }
 
 func (s *stack) put(id, kind, physical, status, reason string) {
@@ -229,8 +250,14 @@ func (s *stack) event(id, physical, kind, status, reason, token string) {
 	}
 }
 
-// schedule appends a step with an event of the stack or one of its resources.
-func (s *stack) schedule(token, id, kind, status, reason string, also ...func()) {
+// schedule appends a step with an event of the stack.
+func (s *stack) schedule(status, reason string, also ...func()) {
+	s.scheduleResource(s.name, stackType, status, reason, also...)
+}
+
+// scheduleResource appends a step with an event of a resource.
+func (s *stack) scheduleResource(id, kind, status, reason string, also ...func()) {
+	token := s.token
 	s.steps = append(s.steps, func() {
 		physical := s.id
 		if r := s.resources[id]; id != s.name && r != nil {
@@ -288,9 +315,10 @@ func (s *stack) markObsolete() {
 // compare sets the changes of a change set.
 func (s *stack) compare(set *changeSet) {
 	old, next := s.template, set.template
+	was, will := s.evaluator(old, s.parameters), s.evaluator(next, set.parameters)
 	for _, id := range next.order() {
 		r := next.Resources[id]
-		before, ok := old.Resources[id]
+		_, ok := old.Resources[id]
 		c := change{Action: "Modify", LogicalID: id, ResourceType: r.Type, Type: "Resource"}
 		switch {
 		case set.imports[id] != "":
@@ -299,9 +327,9 @@ func (s *stack) compare(set *changeSet) {
 			c.Action = "Add"
 		default:
 			c.Replacement, c.PhysicalID = "False", s.resources[id].PhysicalResourceID
-			for _, property := range union(before.Properties, r.Properties) {
-				if reflect.DeepEqual(before.Properties[property], r.Properties[property]) &&
-					!s.refers(set, r.Properties[property]) {
+			before, after := was.Properties(id), will.Properties(id)
+			for _, property := range union(before, after) {
+				if reflect.DeepEqual(before[property], after[property]) {
 					continue
 				}
 				recreation := "Never"
@@ -358,42 +386,22 @@ func (s *stack) revert(set *changeSet, c *change) bool {
 	return true
 }
 
-// refers reports whether a value is a reference to a parameter that changes.
-func (s *stack) refers(set *changeSet, value any) bool {
-	reference, ok := value.(map[string]any)
-	if !ok {
-		return false
-	}
-	name, _ := reference["Ref"].(string)
-	return s.parameters[name] != set.parameters[name]
-}
-
 func union(a, b map[string]any) []string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = make(map[string]any)
-	}
-	maps.Copy(all, b)
-	return slices.Sorted(maps.Keys(all))
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
+	slices.Sort(keys)
+	return slices.Compact(keys)
 }
 
 // execute schedules the execution of a change set.
-func (s *stack) execute(set *changeSet, token string) {
+func (s *stack) execute(set *changeSet) {
 	phase := Phase(set.kind)
-	set.execution, set.executed = "EXECUTE_IN_PROGRESS", token
+	set.execution, set.executed = "EXECUTE_IN_PROGRESS", s.token
 	s.markObsolete()
 	previous := s.parameters
-	s.schedule(
-		token,
-		s.name,
-		stackType,
-		set.kind+"_IN_PROGRESS",
-		"User Initiated",
-		func() { s.parameters = set.parameters },
-	)
+	s.schedule(set.kind+"_IN_PROGRESS", "User Initiated", func() { s.parameters = set.parameters })
 	present := slices.DeleteFunc(slices.Clone(set.changes), func(c change) bool { return c.Action == "Remove" })
 	for _, c := range present {
-		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_IN_PROGRESS", "")
+		s.scheduleResource(c.LogicalID, c.ResourceType, statusOf(c)+"_IN_PROGRESS", "")
 		// The first event has the physical ID.
 		begin := s.steps[len(s.steps)-1]
 		s.steps[len(s.steps)-1] = func() {
@@ -404,8 +412,7 @@ func (s *stack) execute(set *changeSet, token string) {
 	failed := -1
 	for i, c := range present {
 		reason, fails := s.server.fails(Phase(statusOf(c)), c.LogicalID)
-		properties := set.template.Resources[c.LogicalID].Properties
-		name, _ := s.resolve(properties[nameProperty(c.ResourceType)], set.parameters).(string)
+		name := s.nameOf(set.template, c.LogicalID, set.parameters)
 		if !fails && c.Action == "Add" && s.server.existing[c.ResourceType+" "+name] {
 			reason, fails = fmt.Sprintf("Resource handler returned message: \"Resource of type '%s' with identifier '%s' "+
 				"already exists.\" (RequestToken: 0c1d, HandlerErrorCode: AlreadyExists)", c.ResourceType, name), true
@@ -416,26 +423,20 @@ func (s *stack) execute(set *changeSet, token string) {
 		}
 		if fails {
 			failed = i
-			s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", reason)
+			s.scheduleResource(c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", reason)
 			break
 		}
-		s.schedule(token, c.LogicalID, c.ResourceType, statusOf(c)+"_COMPLETE", "", func() { s.recordExisting(c) })
+		s.scheduleResource(c.LogicalID, c.ResourceType, statusOf(c)+"_COMPLETE", "", func() { s.recordExisting(c) })
 	}
 	if failed < 0 {
-		s.complete(set, phase, token)
+		s.complete(set, phase)
 		return
 	}
-	words := map[Phase]string{Create: "creation", Update: "update", Import: "import"}
 	for _, c := range present[failed+1:] {
-		s.schedule(
-			token,
-			c.LogicalID,
-			c.ResourceType,
-			statusOf(c)+"_FAILED",
-			"Resource "+words[Phase(statusOf(c))]+" cancelled",
-		)
+		word := map[string]string{"Add": "creation", "Modify": "update", "Import": "import"}[c.Action]
+		s.scheduleResource(c.LogicalID, c.ResourceType, statusOf(c)+"_FAILED", "Resource "+word+" cancelled")
 	}
-	s.rollback(set, phase, token, present[:failed], present[failed:], previous)
+	s.rollback(set, phase, present[:failed], present[failed:], previous)
 }
 
 func statusOf(c change) string {
@@ -447,7 +448,7 @@ func (s *stack) assignID(set *changeSet, c change) {
 	if c.Action == "Modify" {
 		return
 	}
-	physical := cmp.Or(set.imports[c.LogicalID], s.server.physical(s, c.LogicalID, set.template.Resources[c.LogicalID]))
+	physical := cmp.Or(set.imports[c.LogicalID], s.physical(set.template, c.LogicalID))
 	s.put(c.LogicalID, c.ResourceType, physical, "", "")
 }
 
@@ -456,7 +457,7 @@ func (s *stack) recordExisting(c change) {
 }
 
 // complete schedules the end of a successful operation.
-func (s *stack) complete(set *changeSet, phase Phase, token string) {
+func (s *stack) complete(set *changeSet, phase Phase) {
 	old := s.template
 	finish := func() {
 		s.template, s.body, s.tags, set.execution = set.template, set.body, set.tags, "EXECUTE_COMPLETE"
@@ -466,30 +467,20 @@ func (s *stack) complete(set *changeSet, phase Phase, token string) {
 		}
 	}
 	if phase == Update {
-		s.schedule(token, s.name, stackType, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", finish)
+		s.schedule("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", finish)
 		for _, c := range set.changes {
 			if c.Action == "Remove" {
-				s.delete(token, c.LogicalID, old.Resources[c.LogicalID].removed(), "")
+				s.delete(c.LogicalID, old.Resources[c.LogicalID].removed(), "")
 			}
 		}
 	}
-	s.schedule(token, s.name, stackType, string(phase)+"_COMPLETE", "", finish)
+	s.schedule(string(phase)+"_COMPLETE", "", finish)
 }
 
 // rollback schedules the rollback of an operation in which the changes in done succeeded and those in failed did not.
-func (s *stack) rollback(
-	set *changeSet,
-	phase Phase,
-	token string,
-	done, failed []change,
-	parameters map[string]string,
-) {
+func (s *stack) rollback(set *changeSet, phase Phase, done, failed []change, parameters map[string]string) {
 	start := map[Phase]string{Create: "ROLLBACK", Update: "UPDATE_ROLLBACK", Import: "IMPORT_ROLLBACK"}[phase]
-	reason := fmt.Sprintf(
-		"The following resource(s) failed to %s: [%s]. ",
-		strings.ToLower(statusOf(failed[0])),
-		failed[0].LogicalID,
-	)
+	reason := stuckReason(strings.ToLower(statusOf(failed[0])), failed[0].LogicalID)
 	if phase == Create {
 		reason += "Rollback requested by user."
 	}
@@ -497,64 +488,63 @@ func (s *stack) rollback(
 		s.parameters, set.execution = parameters, "EXECUTE_FAILED"
 		s.markObsolete()
 	}
-	s.schedule(token, s.name, stackType, start+"_IN_PROGRESS", reason)
+	s.schedule(start+"_IN_PROGRESS", reason)
 	var stuck []string
 	for _, c := range slices.Backward(append(slices.Clone(done), failed...)) {
 		switch why, fails := s.server.fails(Rollback, c.LogicalID); {
 		case fails:
 			stuck = append(stuck, c.LogicalID)
-			s.schedule(
-				token,
-				c.LogicalID,
-				c.ResourceType,
-				map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase],
-				why,
-			)
+			status := map[Phase]string{Create: "DELETE_FAILED", Update: "UPDATE_FAILED"}[phase]
+			s.scheduleResource(c.LogicalID, c.ResourceType, status, why)
 		case c.Action == "Import":
-			s.schedule(token, c.LogicalID, c.ResourceType, "IMPORT_ROLLBACK_COMPLETE", "")
+			s.scheduleResource(c.LogicalID, c.ResourceType, "IMPORT_ROLLBACK_COMPLETE", "")
 		case c.Action == "Modify":
-			s.schedule(token, c.LogicalID, c.ResourceType, "UPDATE_COMPLETE", "")
+			s.scheduleResource(c.LogicalID, c.ResourceType, "UPDATE_COMPLETE", "")
 		case phase == Create:
-			s.delete(token, c.LogicalID, set.template.Resources[c.LogicalID], "")
+			s.delete(c.LogicalID, set.template.Resources[c.LogicalID], "")
 		}
 	}
 	if len(stuck) > 0 {
-		s.schedule(token, s.name, stackType, start+"_FAILED", fmt.Sprintf("The following resource(s) failed to %s: [%s]. ",
-			map[Phase]string{Create: "delete", Update: "update"}[phase], strings.Join(stuck, ", ")), finish)
+		verb := map[Phase]string{Create: "delete", Update: "update"}[phase]
+		s.schedule(start+"_FAILED", stuckReason(verb, stuck...), finish)
 		return
 	}
 	if phase == Update {
-		s.schedule(token, s.name, stackType, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
+		s.schedule("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "")
 		for _, c := range slices.Backward(append(slices.Clone(done), failed...)) {
 			if c.Action == "Add" {
-				s.delete(token, c.LogicalID, set.template.Resources[c.LogicalID], "")
+				s.delete(c.LogicalID, set.template.Resources[c.LogicalID], "")
 			}
 		}
 	}
-	s.schedule(token, s.name, stackType, start+"_COMPLETE", "", finish)
+	s.schedule(start+"_COMPLETE", "", finish)
+}
+
+func stuckReason(verb string, ids ...string) string {
+	return fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", verb, strings.Join(ids, ", "))
 }
 
 // delete schedules the deletion of a resource and reports whether it will succeed.
-func (s *stack) delete(token, id string, r templateResource, fails string) bool {
+func (s *stack) delete(id string, r templateResource, fails string) bool {
 	if r.DeletionPolicy == "Retain" {
-		s.schedule(token, id, r.Type, "DELETE_SKIPPED", "")
+		s.scheduleResource(id, r.Type, "DELETE_SKIPPED", "")
 		return true
 	}
-	s.schedule(token, id, r.Type, "DELETE_IN_PROGRESS", "")
+	s.scheduleResource(id, r.Type, "DELETE_IN_PROGRESS", "")
 	if fails != "" {
-		s.schedule(token, id, r.Type, "DELETE_FAILED", fails)
+		s.scheduleResource(id, r.Type, "DELETE_FAILED", fails)
 		return false
 	}
-	s.schedule(token, id, r.Type, "DELETE_COMPLETE", "", func() {
+	s.scheduleResource(id, r.Type, "DELETE_COMPLETE", "", func() {
 		delete(s.server.existing, r.Type+" "+s.resources[id].PhysicalResourceID)
 	})
 	return true
 }
 
 // remove schedules the deletion of the stack.
-func (s *stack) remove(token string, retain []string) {
+func (s *stack) remove(retain []string) {
 	s.steps = nil
-	s.schedule(token, s.name, stackType, "DELETE_IN_PROGRESS", "User Initiated")
+	s.schedule("DELETE_IN_PROGRESS", "User Initiated")
 	var stuck []string
 	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.resources))) {
 		if s.resources[id].deleted() {
@@ -566,14 +556,13 @@ func (s *stack) remove(token string, retain []string) {
 			r.DeletionPolicy = "Retain"
 		}
 		reason, _ := s.server.fails(Delete, id)
-		if !s.delete(token, id, r, reason) {
+		if !s.delete(id, r, reason) {
 			stuck = append(stuck, id)
 		}
 	}
 	if len(stuck) > 0 {
-		s.schedule(token, s.name, stackType, "DELETE_FAILED",
-			fmt.Sprintf("The following resource(s) failed to delete: [%s]. ", strings.Join(stuck, ", ")))
+		s.schedule("DELETE_FAILED", stuckReason("delete", stuck...))
 		return
 	}
-	s.schedule(token, s.name, stackType, "DELETE_COMPLETE", "")
+	s.schedule("DELETE_COMPLETE", "")
 }

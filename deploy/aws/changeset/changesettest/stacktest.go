@@ -2,8 +2,9 @@
 // that tests use the SDK's client. Unlike emulators it simulates failures at any point, failed rollbacks, concurrent
 // deployments, throttling, expired credentials and broken connections.
 //
-// It reads JSON templates. Resources exist by name only. Each call of DescribeStacks or DescribeStackEvents first
-// executes one step of the operation in progress, or more (see Pace). Messages are those of CloudFormation.
+// It evaluates JSON templates with package cfn. Resources exist by name only. Each call of DescribeStacks or
+// DescribeStackEvents first executes one step of the operation in progress, or more (see Pace). Messages are those of
+// CloudFormation.
 package changesettest
 
 import (
@@ -148,61 +149,59 @@ func (c *CloudFormation) Client() *cloudformation.Client {
 	return cloudformation.NewFromConfig(c.Config())
 }
 
+// lock locks the server and returns the function that unlocks it.
+func (c *CloudFormation) lock() func() {
+	c.mu.Lock()
+	return c.mu.Unlock
+}
+
 // Fail makes the next operation on a resource in a phase fail, once for each call of Fail.
 func (c *CloudFormation) Fail(phase Phase, logicalID, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.failing = append(c.failing, failing{phase, logicalID, reason})
 }
 
 // Forget removes the failures that have not occurred.
 func (c *CloudFormation) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.failing = nil
 }
 
 // Refuse makes the next change set fail with a reason. DescribeEvents returns details, each in the form "LogicalID:
 // reason".
 func (c *CloudFormation) Refuse(reason string, details ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.rejected = append(c.rejected, rejection{reason, details})
 }
 
 // Fault makes the next calls of an action, or of any action with "*", return these faults, one each. Retries count as
 // calls.
 func (c *CloudFormation) Fault(action string, faults ...Fault) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.faults[action] = append(c.faults[action], faults...)
 }
 
 // Before runs do before the next call of an action. do may use the server.
 func (c *CloudFormation) Before(action string, do func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.before[action] = append(c.before[action], do)
 }
 
 // Page sets the page size of events, changes and other lists.
 func (c *CloudFormation) Page(size int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.pageSize = size
 }
 
 // Pace sets the number of steps that each poll of a stack executes.
 func (c *CloudFormation) Pace(steps int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.pace = steps
 }
 
 // Age moves the times of all events and change sets into the past.
 func (c *CloudFormation) Age(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	for _, s := range c.stacks {
 		for _, set := range s.sets {
 			set.created = set.created.Add(-by)
@@ -215,22 +214,19 @@ func (c *CloudFormation) Age(by time.Duration) {
 
 // Exists adds a resource outside of all stacks, such as a table created by another tool.
 func (c *CloudFormation) Exists(resourceType, name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.existing[resourceType+" "+name] = true
 }
 
 // Calls returns the actions called, including faults, in order.
 func (c *CloudFormation) Calls() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	return slices.Clone(c.calls)
 }
 
 // Put creates a stack in a status, with the resources of a template.
 func (c *CloudFormation) Put(name, status string, template []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	s := c.newStack(name)
 	parsed, err := parse(template)
 	if err != nil {
@@ -238,15 +234,14 @@ func (c *CloudFormation) Put(name, status string, template []byte) {
 	}
 	s.template, s.body = parsed, string(template)
 	for _, id := range parsed.order() {
-		s.put(id, parsed.Resources[id].Type, c.physical(s, id, parsed.Resources[id]), "CREATE_COMPLETE", "")
+		s.put(id, parsed.Resources[id].Type, s.physical(parsed, id), "CREATE_COMPLETE", "")
 	}
 	s.event(s.name, s.id, stackType, status, "", "")
 }
 
 // Set sets the status of a stack's resource.
 func (c *CloudFormation) Set(name, logicalID, status, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	s := c.find(name)
 	r := s.resources[logicalID]
 	s.event(logicalID, r.PhysicalResourceID, r.ResourceType, status, reason, "")
@@ -254,16 +249,14 @@ func (c *CloudFormation) Set(name, logicalID, status, reason string) {
 
 // Name sets the physical ID of a stack's resource.
 func (c *CloudFormation) Name(name, logicalID, physicalID string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.find(name).resources[logicalID].PhysicalResourceID = physicalID
 }
 
 // Drift makes the properties at these paths of a stack's resource differ from the template. Without paths, it deletes
 // the resource.
 func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	s := c.find(name)
 	if s.drifted == nil {
 		s.drifted = make(map[string][]string)
@@ -276,15 +269,13 @@ func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 
 // Become sets the status of a stack without an event.
 func (c *CloudFormation) Become(name, status string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.find(name).status = status
 }
 
 // Run completes the operation in progress on a stack.
 func (c *CloudFormation) Run(name string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	if s := c.find(name); s != nil {
 		for s.advance() {
 		}
@@ -293,8 +284,7 @@ func (c *CloudFormation) Run(name string) {
 
 // Status returns the status of a stack, or "" if it does not exist.
 func (c *CloudFormation) Status(name string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	if s := c.find(name); s != nil {
 		return s.status
 	}
@@ -303,8 +293,7 @@ func (c *CloudFormation) Status(name string) string {
 
 // Resources returns the physical IDs of a stack's existing resources by logical ID.
 func (c *CloudFormation) Resources(name string) map[string]string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	present := make(map[string]string)
 	if s := c.find(name); s != nil {
 		for id, r := range s.resources {
@@ -318,8 +307,7 @@ func (c *CloudFormation) Resources(name string) map[string]string {
 
 // ChangeSets returns the names of a stack's change sets that have not been executed, in order.
 func (c *CloudFormation) ChangeSets(name string) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	var names []string
 	if s := c.find(name); s != nil {
 		for _, set := range s.pending() {
@@ -370,8 +358,7 @@ func succeed(w http.ResponseWriter, action string, result any) {
 
 // record records a call and returns its fault and the function to run before it; each may be nil.
 func (c *CloudFormation) record(action string) (*Fault, func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer c.lock()()
 	c.calls = append(c.calls, action)
 	var do func()
 	if todo := c.before[action]; len(todo) > 0 {
@@ -411,9 +398,11 @@ type errorResponse struct {
 	RequestID string   `xml:"RequestId"`
 }
 
-func invalid(format string, args ...any) *Fault {
-	return &Fault{Status: http.StatusBadRequest, Code: "ValidationError", Message: fmt.Sprintf(format, args...)}
+func refuse(code, format string, args ...any) *Fault {
+	return &Fault{Status: http.StatusBadRequest, Code: code, Message: fmt.Sprintf(format, args...)}
 }
+
+func invalid(format string, args ...any) *Fault { return refuse("ValidationError", format, args...) }
 
 // members returns the values of a list of structures, such as Parameters.member.1.ParameterKey.
 func members(form url.Values, list string) []map[string]string {
