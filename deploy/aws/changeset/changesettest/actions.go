@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
 	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
@@ -56,26 +58,13 @@ func page[E any](c *CloudFormation, form url.Values, all []E) ([]E, string) {
 	return all[start:end], strconv.Itoa(end)
 }
 
-type pair struct {
-	ParameterKey   string `xml:"ParameterKey,omitempty"`
-	ParameterValue string `xml:"ParameterValue,omitempty"`
-	OutputKey      string `xml:"OutputKey,omitempty"`
-	OutputValue    string `xml:"OutputValue,omitempty"`
-	Key            string `xml:"Key,omitempty"`
-	Value          string `xml:"Value,omitempty"`
-}
-
-func pairs(of map[string]string, member func(key, value string) pair) []pair {
-	var all []pair
+func pairs[E any](of map[string]string, member func(key, value string) E) []E {
+	var all []E
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		all = append(all, member(key, of[key]))
 	}
 	return all
 }
-
-func parameterPair(key, value string) pair { return pair{ParameterKey: key, ParameterValue: value} }
-func outputPair(key, value string) pair    { return pair{OutputKey: key, OutputValue: value} }
-func tagPair(key, value string) pair       { return pair{Key: key, Value: value} }
 
 type stackMember struct {
 	StackID           string `xml:"StackId"`
@@ -83,10 +72,10 @@ type stackMember struct {
 	CreationTime      time.Time
 	LastUpdatedTime   time.Time
 	StackStatus       string
-	StackStatusReason string `xml:"StackStatusReason,omitempty"`
-	Parameters        []pair `xml:"Parameters>member"`
-	Outputs           []pair `xml:"Outputs>member"`
-	Tags              []pair `xml:"Tags>member"`
+	StackStatusReason string            `xml:"StackStatusReason,omitempty"`
+	Parameters        []types.Parameter `xml:"Parameters>member"`
+	Outputs           []types.Output    `xml:"Outputs>member"`
+	Tags              []types.Tag       `xml:"Tags>member"`
 }
 
 func (s *stack) describe(url.Values) (any, *Fault) {
@@ -100,8 +89,14 @@ func (s *stack) describe(url.Values) (any, *Fault) {
 		Stacks []stackMember `xml:"Stacks>member"`
 	}{[]stackMember{{
 		StackID: s.id, StackName: s.name, CreationTime: s.created, LastUpdatedTime: s.updated, StackStatus: s.status,
-		StackStatusReason: s.reason, Parameters: pairs(s.parameters, parameterPair), Outputs: pairs(outputs, outputPair),
-		Tags: pairs(s.tags, tagPair),
+		StackStatusReason: s.reason,
+		Parameters: pairs(s.parameters, func(key, value string) types.Parameter {
+			return types.Parameter{ParameterKey: &key, ParameterValue: &value}
+		}),
+		Outputs: pairs(outputs, func(key, value string) types.Output {
+			return types.Output{OutputKey: &key, OutputValue: &value}
+		}),
+		Tags: pairs(s.tags, func(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }),
 	}}}, nil
 }
 
@@ -113,8 +108,8 @@ func (s *stack) describeEvents(form url.Values) (any, *Fault) {
 	slices.Reverse(latest)
 	events, next := page(s.server, form, latest)
 	return struct {
-		StackEvents []event `xml:"StackEvents>member"`
-		NextToken   string  `xml:"NextToken,omitempty"`
+		StackEvents []types.StackEvent `xml:"StackEvents>member"`
+		NextToken   string             `xml:"NextToken,omitempty"`
 	}{events, next}, nil
 }
 
@@ -145,7 +140,7 @@ func updatable(status string) bool {
 func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 	name, kind := form.Get("StackName"), form.Get("ChangeSetType")
 	set := &changeSet{
-		name: form.Get("ChangeSetName"), token: form.Get("ClientToken"), kind: kind, description: form.Get("Description"),
+		name: form.Get("ChangeSetName"), token: form.Get("ClientToken"), kind: kind,
 		mode: form.Get("DeploymentMode"), status: "CREATE_IN_PROGRESS", execution: "UNAVAILABLE",
 		body:       form.Get("TemplateBody"),
 		parameters: values(form, "Parameters", "ParameterKey", "ParameterValue"), tags: values(form, "Tags", "Key", "Value"),
@@ -349,16 +344,6 @@ func (c *CloudFormation) finish(s *stack, set *changeSet) {
 }
 
 func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
-	type failed struct {
-		EventID                string `xml:"EventId"`
-		EventType              string
-		LogicalResourceID      string `xml:"LogicalResourceId"`
-		ResourceType           string
-		ValidationName         string
-		ValidationStatus       string
-		ValidationStatusReason string
-		ValidationPath         string
-	}
 	if !strings.HasPrefix(form.Get("ChangeSetName"), "arn:") {
 		return nil, invalid("One of ChangeSetName, OperationId or StackName must be specified")
 	}
@@ -366,42 +351,32 @@ func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 	if fault != nil {
 		return nil, fault
 	}
-	var events []failed
+	var events []types.OperationEvent
 	for i, detail := range set.details {
 		id, reason, _ := strings.Cut(detail, ": ")
-		events = append(events, failed{
-			EventID:                strconv.Itoa(i),
-			EventType:              "VALIDATION_ERROR",
-			LogicalResourceID:      id,
-			ResourceType:           set.template.Resources[id].Type,
-			ValidationName:         "NAME_CONFLICT_VALIDATION",
-			ValidationStatus:       "FAILED",
-			ValidationStatusReason: reason,
-			ValidationPath:         "/Resources/" + id,
+		events = append(events, types.OperationEvent{
+			EventId: new(strconv.Itoa(i)), EventType: "VALIDATION_ERROR", LogicalResourceId: &id,
+			ResourceType: new(set.template.Resources[id].Type), ValidationName: new("NAME_CONFLICT_VALIDATION"),
+			ValidationStatus: "FAILED", ValidationStatusReason: &reason, ValidationPath: new("/Resources/" + id),
 		})
 	}
 	return struct {
-		OperationEvents []failed `xml:"OperationEvents>member"`
+		OperationEvents []types.OperationEvent `xml:"OperationEvents>member"`
 	}{events}, nil
 }
 
 func (s *stack) listChangeSets(form url.Values) (any, *Fault) {
-	type summary struct {
-		ChangeSetID     string `xml:"ChangeSetId"`
-		ChangeSetName   string
-		StackID         string `xml:"StackId"`
-		Status          string
-		ExecutionStatus string
-		CreationTime    time.Time
-	}
-	var all []summary
+	var all []types.ChangeSetSummary
 	for _, set := range s.pending() {
-		all = append(all, summary{set.id, set.name, s.id, set.status, set.execution, set.created})
+		all = append(all, types.ChangeSetSummary{
+			ChangeSetId: &set.id, ChangeSetName: &set.name, StackId: &s.id, Status: types.ChangeSetStatus(set.status),
+			ExecutionStatus: types.ExecutionStatus(set.execution), CreationTime: new(set.created),
+		})
 	}
 	summaries, next := page(s.server, form, all)
 	return struct {
-		Summaries []summary `xml:"Summaries>member"`
-		NextToken string    `xml:"NextToken,omitempty"`
+		Summaries []types.ChangeSetSummary `xml:"Summaries>member"`
+		NextToken string                   `xml:"NextToken,omitempty"`
 	}{summaries, next}, nil
 }
 
@@ -517,18 +492,12 @@ func (c *CloudFormation) describeStackDriftDetectionStatus(form url.Values) (any
 }
 
 func (s *stack) describeResourceDrifts(form url.Values) (any, *Fault) {
-	type difference struct {
-		PropertyPath   string
-		ExpectedValue  string
-		ActualValue    string
-		DifferenceType string
-	}
 	type drifted struct {
 		StackID           string `xml:"StackId"`
 		LogicalResourceID string `xml:"LogicalResourceId"`
 		ResourceType      string
-		Status            string       `xml:"StackResourceDriftStatus"`
-		Differences       []difference `xml:"PropertyDifferences>member"`
+		Status            string                     `xml:"StackResourceDriftStatus"`
+		Differences       []types.PropertyDifference `xml:"PropertyDifferences>member"`
 		Timestamp         time.Time
 	}
 	var all []drifted
@@ -538,7 +507,9 @@ func (s *stack) describeResourceDrifts(form url.Values) (any, *Fault) {
 			Timestamp: s.server.now,
 		}
 		for _, path := range s.drifted[id] {
-			d.Differences = append(d.Differences, difference{path, "1", "2", "NOT_EQUAL"})
+			d.Differences = append(d.Differences, types.PropertyDifference{
+				PropertyPath: &path, ExpectedValue: new("1"), ActualValue: new("2"), DifferenceType: "NOT_EQUAL",
+			})
 		}
 		all = append(all, d)
 	}

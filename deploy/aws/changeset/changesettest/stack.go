@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
 	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
@@ -66,7 +68,7 @@ type stack struct {
 	body             string
 	parameters, tags map[string]string
 	resources        map[string]*resource
-	events           []event
+	events           []types.StackEvent
 	sets             []*changeSet
 	token            string              // ClientRequestToken of the operation
 	steps            []func()            // the pending steps of the operation
@@ -91,7 +93,7 @@ func (s *stack) driftStatus(id string) string {
 	}
 }
 
-// resource and event have the fields of the API.
+// resource has the fields of the API.
 type resource struct {
 	LogicalResourceID    string `xml:"LogicalResourceId"`
 	PhysicalResourceID   string `xml:"PhysicalResourceId"`
@@ -106,22 +108,8 @@ func (r *resource) deleted() bool {
 		[]string{"DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE"}, r.ResourceStatus)
 }
 
-type event struct {
-	StackID              string `xml:"StackId"`
-	EventID              string `xml:"EventId"`
-	StackName            string
-	LogicalResourceID    string `xml:"LogicalResourceId"`
-	PhysicalResourceID   string `xml:"PhysicalResourceId"`
-	ResourceType         string
-	Timestamp            time.Time
-	ResourceStatus       string
-	ResourceStatusReason string `xml:"ResourceStatusReason,omitempty"`
-	ClientRequestToken   string `xml:"ClientRequestToken,omitempty"`
-}
-
 type changeSet struct {
 	id, name, token, kind     string
-	description               string
 	mode                      string // DeploymentMode
 	created                   time.Time
 	status, reason, execution string
@@ -238,16 +226,25 @@ func (s *stack) put(id, kind, physical, status, reason string) {
 func (s *stack) event(id, physical, kind, status, reason, token string) {
 	c := s.server
 	c.serial++
-	s.events = append(s.events, event{
-		StackID: s.id, EventID: fmt.Sprintf("event-%08d", c.serial), StackName: s.name, LogicalResourceID: id,
-		PhysicalResourceID: physical, ResourceType: kind, Timestamp: c.tick(), ResourceStatus: status,
-		ResourceStatusReason: reason, ClientRequestToken: token,
+	s.events = append(s.events, types.StackEvent{
+		StackId: &s.id, EventId: new(fmt.Sprintf("event-%08d", c.serial)), StackName: &s.name, LogicalResourceId: &id,
+		PhysicalResourceId: &physical, ResourceType: &kind, Timestamp: new(c.tick()),
+		ResourceStatus: types.ResourceStatus(status), ResourceStatusReason: optional(reason),
+		ClientRequestToken: optional(token),
 	})
 	if physical == s.id {
 		s.status, s.reason, s.updated = status, reason, c.now
 	} else {
 		s.put(id, kind, physical, status, reason)
 	}
+}
+
+// optional returns nil for "", which the response omits.
+func optional(value string) *string {
+	if value == "" {
+		return nil
+	}
+	return &value
 }
 
 // schedule appends a step with an event of the stack.

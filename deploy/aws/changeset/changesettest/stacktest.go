@@ -207,7 +207,7 @@ func (c *CloudFormation) Age(by time.Duration) {
 			set.created = set.created.Add(-by)
 		}
 		for i := range s.events {
-			s.events[i].Timestamp = s.events[i].Timestamp.Add(-by)
+			s.events[i].Timestamp = new(s.events[i].Timestamp.Add(-by))
 		}
 	}
 }
