@@ -24,7 +24,7 @@ UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
 )
 
 // TestTrace_Database checks the trace of each kind of response.
-func TestTrace_Database(t *testing.T) { //nolint:tparallel // the rows share a database
+func TestTrace_Database(t *testing.T) {
 	t.Parallel()
 	const (
 		deadline  = "fault cause:DeadlineExceeded"
@@ -59,10 +59,11 @@ func TestTrace_Database(t *testing.T) { //nolint:tparallel // the rows share a d
 				"Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
 				getItem + deadline + attempt + deadline + attempt + deadline + attempt + deadline + overhead},
 	}
-	p := unreliable.NewDatabase(t)
-	s := startWarm(t, p, "a")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := unreliable.NewDatabase(t)
+			s := startWarm(t, p, "a")
 			p.Fail(tt.fault)
 			id, header := stacktest.NewTrace()
 			s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)

@@ -119,10 +119,8 @@ func TestLostResponse(t *testing.T) {
 
 // TestLostThenThrottled loses the response to a write that the database executed, then throttles all requests. The
 // response must not be StoreThrottled, which means that the write had no effect.
-func TestLostThenThrottled(t *testing.T) { //nolint:tparallel // the rows share a database
+func TestLostThenThrottled(t *testing.T) {
 	t.Parallel()
-	p := unreliable.NewDatabase(t)
-	s := startWarm(t, p, "old")
 	for _, w := range []struct {
 		method, path, operation, user string
 		status                        int // of a GET afterwards
@@ -132,6 +130,9 @@ func TestLostThenThrottled(t *testing.T) { //nolint:tparallel // the rows share 
 		{http.MethodDelete, "/users/old", "DeleteItem", "old", http.StatusNotFound},
 	} {
 		t.Run(w.method, func(t *testing.T) {
+			t.Parallel()
+			p := unreliable.NewDatabase(t)
+			s := startWarm(t, p, "old")
 			etag := s.Do(t, http.MethodGet, "/users/old", "").Want(t, http.StatusOK).Header.Get("Etag")
 			lose, lost := unreliable.First(1, w.operation, unreliable.Truncate), false
 			p.Fail(func(name string) unreliable.Fault {
@@ -158,7 +159,7 @@ func TestLostThenThrottled(t *testing.T) { //nolint:tparallel // the rows share 
 			if w.status == http.StatusOK && now.JSON(t)["name"] != "Ada" {
 				t.Errorf("got user %s, want the name Ada: the test must lose the response to the write", now.Body)
 			}
+			wantNoFaults(t, s)
 		})
 	}
-	wantNoFaults(t, s)
 }

@@ -69,7 +69,7 @@ func TestRecipes(t *testing.T) {
 	}
 }
 
-var patched = regexp.MustCompile(`(?m)^\+\+\+ b/(.+)$`)
+var patched = regexp.MustCompile(`(?m)^\+{3} b/(.+)$`)
 
 // TestRecipeSteps checks that the steps of each recipe name exactly the places that its patch changes, and that the
 // patch fits the current files.
