@@ -35,8 +35,8 @@ const templateFolder = "deploy"
 // Executable is the name of the executable of an OS-only runtime such as provided.al2023.
 const Executable = "bootstrap"
 
-// Function is a module with the main package of a function.
-type Function struct {
+// Module is the Go module of a function, with its main package.
+type Module struct {
 	Name      string // the folder of the executable in Options.Out
 	Dir       string // the module's folder, absolute or relative to Options.Root
 	LogicalID string // in the template; "" for a function outside of it
@@ -120,7 +120,7 @@ func (e *CompileError) Error() string {
 }
 
 // Find returns the functions of the template in the workspace at root, ordered by logical ID.
-func Find(root string) ([]Function, error) {
+func Find(root string) ([]Module, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, templateFolder)))
 	if err != nil {
 		return nil, fmt.Errorf("find functions: %w", err)
@@ -134,10 +134,10 @@ func Find(root string) ([]Function, error) {
 
 // FromTemplate returns the modules of a template's functions in the same order. The name of each is its folder's, such
 // as get.
-func FromTemplate(functions []template.Function) []Function {
-	modules := make([]Function, len(functions))
+func FromTemplate(functions []template.Function) []Module {
+	modules := make([]Module, len(functions))
 	for i, f := range functions {
-		modules[i] = Function{
+		modules[i] = Module{
 			Name:      path.Base(f.Source),
 			Dir:       filepath.Join(templateFolder, filepath.FromSlash(f.Source)),
 			LogicalID: f.LogicalID,
@@ -150,7 +150,7 @@ func FromTemplate(functions []template.Function) []Function {
 // same order. A failure does not stop the other builds: the error joins a [*CompileError] for each distinct compiler
 // output, and only the artifacts of the failed functions are zero. An earlier executable stays in place until its
 // replacement is complete. If ctx ends, the builds stop and the error is its cause.
-func Functions(ctx context.Context, functions []Function, options Options) ([]Artifact, error) {
+func Functions(ctx context.Context, functions []Module, options Options) ([]Artifact, error) {
 	root, err := filepath.Abs(options.Root)
 	if err != nil {
 		return nil, fmt.Errorf("build functions: %w", err)
@@ -199,7 +199,7 @@ func Functions(ctx context.Context, functions []Function, options Options) ([]Ar
 	return artifacts, join(failures)
 }
 
-func (f Function) dir(root string) string {
+func (f Module) dir(root string) string {
 	if filepath.IsAbs(f.Dir) {
 		return f.Dir
 	}
@@ -207,7 +207,7 @@ func (f Function) dir(root string) string {
 }
 
 // compile compiles a function.
-func compile(ctx context.Context, function Function, root, out string, options Options) (Artifact, error) {
+func compile(ctx context.Context, function Module, root, out string, options Options) (Artifact, error) {
 	start := time.Now()
 	dir := function.dir(root)
 	// Without this check, the error would name the go command instead of the folder.

@@ -51,8 +51,8 @@ func workspace(t *testing.T, changes map[string]string) string {
 }
 
 // modules returns the functions of the workspace.
-func modules() []build.Function {
-	return []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
+func modules() []build.Module {
+	return []build.Module{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
 }
 
 func module(name string) string {
@@ -109,7 +109,7 @@ func TestFunctions_Reproducible(t *testing.T) {
 	t.Parallel()
 	var executables [2][]byte
 	for i := range executables {
-		artifacts, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/get"}},
+		artifacts, err := build.Functions(t.Context(), []build.Module{{Name: "get", Dir: "functions/get"}},
 			build.Options{Root: workspace(t, nil), Out: t.TempDir(), Target: build.Target{OS: "linux", Arch: "arm64"}})
 		if err != nil {
 			t.Fatal(err)
@@ -250,7 +250,7 @@ func TestFunctions_CompileSharedPackagesOnce(t *testing.T) {
 func TestFunctions_IndependentOfSettings(t *testing.T) {
 	compile := func() []byte {
 		t.Helper()
-		artifacts, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/get"}},
+		artifacts, err := build.Functions(t.Context(), []build.Module{{Name: "get", Dir: "functions/get"}},
 			build.Options{Root: workspace(t, nil), Out: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
@@ -529,7 +529,7 @@ func TestLambda(t *testing.T) {
 
 func TestFunctions_SameName(t *testing.T) {
 	t.Parallel()
-	functions := []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "get", Dir: "functions/put"}}
+	functions := []build.Module{{Name: "get", Dir: "functions/get"}, {Name: "get", Dir: "functions/put"}}
 	_, err := build.Functions(t.Context(), functions, build.Options{Root: workspace(t, nil), Out: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "duplicate name get") {
 		t.Errorf("error = %v, want the duplicate name in it", err)
@@ -569,7 +569,7 @@ func TestFind_NoTemplate(t *testing.T) {
 
 func TestFunctions_MissingFolder(t *testing.T) {
 	t.Parallel()
-	_, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: "functions/renamed"}},
+	_, err := build.Functions(t.Context(), []build.Module{{Name: "get", Dir: "functions/renamed"}},
 		build.Options{Root: workspace(t, nil), Out: t.TempDir()})
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error = %v, want %v", err, fs.ErrNotExist)

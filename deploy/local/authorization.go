@@ -88,7 +88,7 @@ func (a authorization) configure(cfg *apigateway.Config) {
 
 // Authorize authorizes req as the template parameter Authorization requires: it signs req, adds a token or the API key,
 // or does nothing. Do not modify req afterwards. If req has a body, it must have GetBody.
-func (s *Stack) Authorize(req *http.Request) error {
+func (s *Instance) Authorize(req *http.Request) error {
 	credential, err := s.authorization.credential()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func emptyDatabase(t *testing.T) string {
 }
 
 // start starts a stack whose functions are never invoked.
-func start(t *testing.T, dataDir string, parameters map[string]string) (*local.Stack, error) {
+func start(t *testing.T, dataDir string, parameters map[string]string) (*local.Instance, error) {
 	t.Helper()
 	stack, err := local.Start(t.Context(), local.Config{
 		Root: root, DataDir: dataDir, Parameters: parameters, DynamoDBEndpoint: emptyDatabase(t), Bootstraps: fakeBootstraps(t),
@@ -40,7 +40,7 @@ func start(t *testing.T, dataDir string, parameters map[string]string) (*local.S
 }
 
 // status returns the status code for a request that never reaches a function: 400 if it is authorized.
-func status(t *testing.T, stack *local.Stack, change func(*http.Request) error) int {
+func status(t *testing.T, stack *local.Instance, change func(*http.Request) error) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, stack.URL+"/users?userId=%20", strings.NewReader("{}"))
 	if err != nil {

@@ -28,7 +28,7 @@ type bootstrap struct {
 }
 
 // build sets the bootstraps of the functions, and compiles those that Config.Bootstraps does not contain.
-func (s *Stack) build(ctx context.Context, functions []template.Function) error {
+func (s *Instance) build(ctx context.Context, functions []template.Function) error {
 	s.bootstraps = map[string]bootstrap{}
 	var missing []template.Function
 	for _, f := range functions {
@@ -56,7 +56,7 @@ func (s *Stack) build(ctx context.Context, functions []template.Function) error 
 }
 
 // compile updates the functions' executables, and calls progress with each.
-func (s *Stack) compile(
+func (s *Instance) compile(
 	ctx context.Context, functions []template.Function, progress func(build.Artifact),
 ) ([]build.Artifact, error) {
 	return build.Functions(ctx, build.FromTemplate(functions), build.Options{
@@ -66,7 +66,7 @@ func (s *Stack) compile(
 
 // install links the executable of a function into a folder that no other build overwrites. It removes the executable
 // before the current one, which no execution environment starts from any more.
-func (s *Stack) install(logicalID string, a build.Artifact) (err error) {
+func (s *Instance) install(logicalID string, a build.Artifact) (err error) {
 	if s.installed == "" {
 		if s.installed, s.installedLock, err = createRunDir(s.cfg.builds()); err != nil {
 			return fmt.Errorf("create the folder of the running functions: %w", err)
@@ -127,7 +127,7 @@ func createRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 }
 
 // startFunctions starts the host with the functions.
-func (s *Stack) startFunctions(resources *template.Stack) error {
+func (s *Instance) startFunctions(resources *template.Resources) error {
 	functions, err := s.lambdaFunctions(resources)
 	if err != nil {
 		return err
@@ -145,15 +145,15 @@ func (s *Stack) startFunctions(resources *template.Stack) error {
 }
 
 // lambdaFunctions converts the template's functions to those of package lambda.
-func (s *Stack) lambdaFunctions(resources *template.Stack) ([]lambda.Function, error) {
-	var functions []lambda.Function
+func (s *Instance) lambdaFunctions(resources *template.Resources) ([]lambda.Configuration, error) {
+	var functions []lambda.Configuration
 	for _, f := range resources.Functions() {
 		if !strings.HasPrefix(f.Runtime, "provided.") {
 			return nil, fmt.Errorf("function %s: Runtime: want provided.* in the local stack, got %q", f.LogicalID, f.Runtime)
 		}
 		environment := maps.Clone(f.Environment)
 		environment["DYNAMODB_ENDPOINT"] = s.Database
-		function := lambda.Function{
+		function := lambda.Configuration{
 			Name:        f.Name,
 			Bootstrap:   s.bootstraps[f.LogicalID].path,
 			Revision:    s.bootstraps[f.LogicalID].revision,

@@ -18,11 +18,11 @@ import (
 // gateway calls it with the proxy event, and it invokes the function on the host. For a function that does not compile,
 // it returns a response with the compiler's output.
 type invoker struct {
-	stack     *Stack
+	stack     *Instance
 	functions map[string]template.Function // by ARN
 }
 
-func newInvoker(s *Stack, functions []template.Function) invoker {
+func newInvoker(s *Instance, functions []template.Function) invoker {
 	i := invoker{stack: s, functions: make(map[string]template.Function, len(functions))}
 	for _, f := range functions {
 		i.functions[f.ARN] = f

@@ -30,7 +30,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Config configures a [Stack]. Root and DataDir must be set; the other fields may be zero.
+// Config configures an [Instance]. Root and DataDir must be set; the other fields may be zero.
 type Config struct {
 	// Root is the workspace: the folder that contains deploy and functions.
 	Root string
@@ -55,8 +55,8 @@ type Config struct {
 	XRayDaemonAddress string
 	// Watch reloads the sources that change on disk.
 	Watch bool
-	// Debug is the logical ID of the function that runs under Debugger, the command of [lambda.Function], without time
-	// limits; empty: none.
+	// Debug is the logical ID of the function that runs under Debugger, the command of [lambda.Configuration], without
+	// time limits; empty: none.
 	Debug    string
 	Debugger []string
 	// Log is called with each event of the functions' logs, one call at a time.
@@ -69,8 +69,8 @@ type Config struct {
 	Progress func(step string)
 }
 
-// Stack is a running stack.
-type Stack struct {
+// Instance is a running local stack.
+type Instance struct {
 	// URL is the invoke URL with the stage, without a trailing slash. Console is the URL of the pages.
 	URL, Console string
 	// Table is the name of the table of users, and Database the endpoint of its DynamoDB.
@@ -88,7 +88,7 @@ type Stack struct {
 	installed     string               // folder of the executables built by this run; deleted when the stack stops
 	installedLock *flock.Flock         // keeps other runs from deleting that folder
 	authorization authorization
-	resources     atomic.Pointer[template.Stack]
+	resources     atomic.Pointer[template.Resources]
 	gateway       atomic.Pointer[apigateway.Gateway]
 	failures      failures
 	invocations   invocationTimes
@@ -106,7 +106,7 @@ type Stack struct {
 }
 
 // Start builds the functions and starts the stack. ctx ends only the start.
-func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
+func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if !process.Groups {
 		return nil, errors.New("the local stack runs on Linux and macOS: on Windows, use WSL 2 (see docs/run.md)")
 	}
@@ -122,7 +122,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
+	s := &Instance{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
 	s.close = sync.OnceValue(s.stop)
 	for _, f := range resources.Functions() {
 		s.Functions[f.LogicalID] = f.Name
@@ -199,7 +199,7 @@ const (
 )
 
 // load reads the template and resolves its resources for the local stack.
-func load(cfg Config) (*template.Stack, error) {
+func load(cfg Config) (*template.Resources, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(cfg.Root, "deploy")))
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func load(cfg Config) (*template.Stack, error) {
 }
 
 // startDatabase starts DynamoDB Local unless the configuration has an endpoint.
-func (s *Stack) startDatabase(ctx context.Context) (err error) {
+func (s *Instance) startDatabase(ctx context.Context) (err error) {
 	s.Database = s.cfg.DynamoDBEndpoint
 	if s.Database != "" {
 		return nil
@@ -236,7 +236,7 @@ func (s *Stack) startDatabase(ctx context.Context) (err error) {
 }
 
 // createTable creates the table if it does not exist.
-func (s *Stack) createTable(ctx context.Context, table template.Table) (err error) {
+func (s *Instance) createTable(ctx context.Context, table template.Table) (err error) {
 	s.Table = table.Name
 	s.TableCreated, err = dynamodb.CreateTable(ctx, dynamodb.Connect(s.Database), table.Properties)
 	var refused *net.OpError
@@ -250,7 +250,7 @@ func (s *Stack) createTable(ctx context.Context, table template.Table) (err erro
 	return fmt.Errorf("create the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
 }
 
-func (s *Stack) newGateway(resources *template.Stack) (*apigateway.Gateway, error) {
+func (s *Instance) newGateway(resources *template.Resources) (*apigateway.Gateway, error) {
 	api := resources.API()
 	if len(api.StageVariables) > 0 {
 		return nil, errors.New("deploy/template.yaml: Variables of the stage are not supported in the local stack")
@@ -280,7 +280,7 @@ func (s *Stack) newGateway(resources *template.Stack) (*apigateway.Gateway, erro
 const requestTimeout = 29 * time.Second
 
 // serve makes g the gateway for new requests. Requests in progress keep the previous gateway.
-func (s *Stack) serve(g *apigateway.Gateway) {
+func (s *Instance) serve(g *apigateway.Gateway) {
 	s.gateways = append(s.gateways, g)
 	s.gateway.Store(g)
 }
@@ -290,9 +290,9 @@ const shutdownTime = 2 * time.Second
 
 // Close stops the components in reverse order of their start. It takes a few seconds at most and leaves no process
 // behind. Later calls return the result of the first.
-func (s *Stack) Close() error { return s.close() }
+func (s *Instance) Close() error { return s.close() }
 
-func (s *Stack) stop() error {
+func (s *Instance) stop() error {
 	var errs []error
 	if s.watcher != nil {
 		errs = append(errs, s.watcher.Close())
@@ -326,7 +326,7 @@ func (s *Stack) stop() error {
 }
 
 // databaseDone returns a channel that is closed when DynamoDB Local has ended, or nil if the stack did not start it.
-func (s *Stack) databaseDone() <-chan struct{} {
+func (s *Instance) databaseDone() <-chan struct{} {
 	if s.database == nil {
 		return nil
 	}

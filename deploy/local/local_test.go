@@ -327,7 +327,7 @@ func TestStart_KeepsData(t *testing.T) {
 	requireJava(t)
 	config := local.Config{Root: root, DataDir: t.TempDir(), Bootstraps: fakeBootstraps(t)}
 	id := map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: "1"}}
-	open := func() *local.Stack {
+	open := func() *local.Instance {
 		t.Helper()
 		stack, err := local.Start(t.Context(), config)
 		if err != nil {
@@ -336,7 +336,7 @@ func TestStart_KeepsData(t *testing.T) {
 		t.Cleanup(func() { _ = stack.Close() }) // if the test fails before it closes the stack
 		return stack
 	}
-	has := func(stack *local.Stack) bool {
+	has := func(stack *local.Instance) bool {
 		t.Helper()
 		out, err := connect(t, stack).GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &stack.Table, Key: id})
 		if err != nil {
@@ -344,7 +344,7 @@ func TestStart_KeepsData(t *testing.T) {
 		}
 		return out.Item != nil
 	}
-	closeStack := func(stack *local.Stack) {
+	closeStack := func(stack *local.Instance) {
 		t.Helper()
 		if err := stack.Close(); err != nil {
 			t.Fatal(err)
@@ -381,7 +381,7 @@ func TestStart_KeepsData(t *testing.T) {
 }
 
 // connect returns a client of the stack's database. Its connections are closed after the test.
-func connect(t *testing.T, stack *local.Stack) *awsdynamodb.Client {
+func connect(t *testing.T, stack *local.Instance) *awsdynamodb.Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)

@@ -19,7 +19,7 @@ import (
 )
 
 // watch reloads sources that change on disk, from the end of the start until the stack is closed.
-func (s *Stack) watch(ctx context.Context) (err error) {
+func (s *Instance) watch(ctx context.Context) (err error) {
 	s.watcher, err = watch.Start(ctx, watch.Config{
 		Root:      s.cfg.Root,
 		Functions: build.FromTemplate(s.resources.Load().Functions()),
@@ -40,7 +40,7 @@ func (s *Stack) watch(ctx context.Context) (err error) {
 
 // reload rebuilds the changed functions and the API, and retries those that failed before. What fails keeps running
 // unchanged.
-func (s *Stack) reload(ctx context.Context, change watch.Change) {
+func (s *Instance) reload(ctx context.Context, change watch.Change) {
 	defer s.pages.Changed()
 	began := time.Now()
 	_, failed := s.failures.get(document)
@@ -74,7 +74,7 @@ func (s *Stack) reload(ctx context.Context, change watch.Change) {
 }
 
 // reloadResources reads the template and the API document. The set of functions must be unchanged since the start.
-func (s *Stack) reloadResources() (*template.Stack, error) {
+func (s *Instance) reloadResources() (*template.Resources, error) {
 	current := s.resources.Load()
 	changed, err := load(s.cfg)
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *Stack) reloadResources() (*template.Stack, error) {
 }
 
 // replace replaces the functions that have changed, and with api the API: all or, if it returns an error, nothing.
-func (s *Stack) replace(resources *template.Stack, api bool) error {
+func (s *Instance) replace(resources *template.Resources, api bool) error {
 	functions, err := s.lambdaFunctions(resources)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (s *Stack) replace(resources *template.Stack, api bool) error {
 // rebuild builds the functions with these names and those that did not compile before, and returns the names of those
 // that compiled. The most recently invoked function is built first. With early, each is replaced as soon as it is
 // built.
-func (s *Stack) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
+func (s *Instance) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
 	var affected []template.Function
 	for _, f := range functions {
 		name := path.Base(f.Source)

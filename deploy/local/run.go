@@ -156,7 +156,7 @@ func (s *steps) line(step string, elapsed time.Duration) string {
 func say(text string) { fmt.Fprintln(os.Stderr, text) }
 
 // seed creates the example user through the API.
-func (s *Stack) seed(ctx context.Context) error {
+func (s *Instance) seed(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", strings.NewReader(exampleUser))
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *Stack) seed(ctx context.Context) error {
 }
 
 // description returns the startup message: the addresses, and commands to try.
-func (s *Stack) description() (string, error) {
+func (s *Instance) description() (string, error) {
 	lines, err := s.curl()
 	if err != nil {
 		return "", err

@@ -324,7 +324,7 @@ func TestRun_Authorization(t *testing.T) {
 
 func deleteTable(t *testing.T, endpoint, table string) {
 	t.Helper()
-	client := connect(t, &local.Stack{Database: endpoint})
+	client := connect(t, &local.Instance{Database: endpoint})
 	_, err := client.DeleteTable(context.WithoutCancel(t.Context()), &awsdynamodb.DeleteTableInput{TableName: &table})
 	if err != nil {
 		t.Errorf("delete the table: %v", err)

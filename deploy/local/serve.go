@@ -21,7 +21,7 @@ import (
 
 // routes serves the console's pages, and the API at all other paths. Outside the stage the API responds as API Gateway
 // does. Both accept only localhost and loopback addresses as Host. Pages of any origin may call the API (CORS).
-func (s *Stack) routes() http.Handler {
+func (s *Instance) routes() http.Handler {
 	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
 	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.gateway.Load().ServeHTTP(w, r)
@@ -38,7 +38,7 @@ func (s *Stack) routes() http.Handler {
 
 // docs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that signs
 // them.
-func (s *Stack) docs(mux *http.ServeMux, path string) {
+func (s *Instance) docs(mux *http.ServeMux, path string) {
 	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {
 		stage, err := url.Parse(s.URL)
@@ -55,7 +55,7 @@ func (s *Stack) docs(mux *http.ServeMux, path string) {
 const responseTimeout = time.Minute
 
 // page returns the API reference for the current source, with the Host of the request as the server.
-func (s *Stack) page(r *http.Request) (reference.Page, error) {
+func (s *Instance) page(r *http.Request) (reference.Page, error) {
 	document, err := contract.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
 		return reference.Page{}, err
@@ -92,7 +92,7 @@ func (s *Stack) page(r *http.Request) (reference.Page, error) {
 }
 
 // access records a request: its segment and its line of the access log.
-func (s *Stack) access(line string, r apigateway.Record, api template.API) {
+func (s *Instance) access(line string, r apigateway.Record, api template.API) {
 	if r.Trace.Sampled {
 		s.Collector.Add(stageSegment(r, api, s.Console))
 	}
@@ -109,14 +109,14 @@ func (s *Stack) access(line string, r apigateway.Record, api template.API) {
 }
 
 // trace records the segments of a completed invocation.
-func (s *Stack) trace(i lambda.Invocation) {
+func (s *Instance) trace(i lambda.Invocation) {
 	if i.Sampled {
 		s.Collector.Add(lambdaSegments(i)...)
 	}
 }
 
 // log records an event of a function's log.
-func (s *Stack) log(e lambda.Event) {
+func (s *Instance) log(e lambda.Event) {
 	line := xray.Line{
 		Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
 	if _, own := e.Record.(lambda.Line); !own {
@@ -129,13 +129,13 @@ func (s *Stack) log(e lambda.Event) {
 }
 
 // state returns the state of the stack for the pages.
-func (s *Stack) state() console.Stack {
+func (s *Instance) state() console.Overview {
 	api := s.resources.Load().API()
 	curl, err := s.curl()
 	if err != nil {
 		curl = []string{"# " + err.Error()}
 	}
-	description := console.Stack{
+	description := console.Overview{
 		Name:          api.Name,
 		URL:           s.URL,
 		Stage:         api.Stage,
@@ -155,7 +155,7 @@ func (s *Stack) state() console.Stack {
 }
 
 // curl returns shell commands that call the API.
-func (s *Stack) curl() ([]string, error) {
+func (s *Instance) curl() ([]string, error) {
 	before, curl, err := s.authorization.curl()
 	if err != nil {
 		return nil, err

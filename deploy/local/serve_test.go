@@ -17,7 +17,7 @@ import (
 )
 
 // docs sends a request to the API reference.
-func docs(t *testing.T, stack *local.Stack, method, path string, change func(*http.Request)) (status int, body string) {
+func docs(t *testing.T, stack *local.Instance, method, path string, change func(*http.Request)) (status int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, stack.Console+"_local/docs/"+path, strings.NewReader("{}"))
 	if err != nil {

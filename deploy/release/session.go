@@ -121,7 +121,7 @@ func (s *session) allPackages(ctx context.Context) (map[string]build.Package, er
 
 // packages builds and packages functions for an architecture, and returns the packages by logical ID.
 func (s *session) packages(
-	ctx context.Context, functions []build.Function, architecture string,
+	ctx context.Context, functions []build.Module, architecture string,
 ) (map[string]build.Package, error) {
 	target, err := build.Lambda(architecture)
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *session) packages(
 }
 
 // names returns the names of functions as a list.
-func names(functions []build.Function) string {
+func names(functions []build.Module) string {
 	var names []string
 	for _, f := range functions {
 		names = append(names, f.Name)

@@ -122,7 +122,7 @@ func function(ctx context.Context, s *session, name string) error {
 		return err
 	}
 	modules := build.FromTemplate(functions)
-	i := slices.IndexFunc(modules, func(m build.Function) bool { return m.Name == name })
+	i := slices.IndexFunc(modules, func(m build.Module) bool { return m.Name == name })
 	if i < 0 {
 		return exitcode.Errorf(exitcode.Settings, "there is no function %q: want one of %s", name, names(modules))
 	}

@@ -142,14 +142,14 @@ func (a *openAPI) paths(aliases map[string]string, authorization securityScheme)
 		}
 	}
 	slices.Sort(all)
-	notFound := problem{
+	notFound := problemTemplate{
 		Status: 404, Code: "RouteNotFound",
 		Detail: fmt.Sprintf("The API has no such route. Its routes are %s. The documentation is at %s.",
 			strings.Join(known, " and "), a.contract.ExternalDocs.URL),
 	}
 	for _, item := range a.items {
 		allow := strings.Join(item.methods, ", ")
-		notAllowed, err := a.mock(item.parameters, problem{
+		notAllowed, err := a.mock(item.parameters, problemTemplate{
 			Status: 405, Code: "MethodNotAllowed", Detail: fmt.Sprintf("The allowed methods are %s.", allow),
 		}, object{"Allow": literal(allow)})
 		if err != nil {
@@ -250,7 +250,7 @@ func options(parameters []any, allow, corsAllow, headers []string) object {
 }
 
 // mock returns a method that responds with a problem document.
-func (a *openAPI) mock(parameters []any, p problem, headers object) (object, error) {
+func (a *openAPI) mock(parameters []any, p problemTemplate, headers object) (object, error) {
 	document := p.document()
 	if err := checkVelocity(strings.ReplaceAll(document, requestID, "")); err != nil {
 		return nil, err

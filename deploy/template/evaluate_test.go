@@ -89,7 +89,7 @@ components:
     Problem: {type: object}
 `
 
-func resolveSmall(t *testing.T, expression string) (*template.Stack, error) {
+func resolveSmall(t *testing.T, expression string) (*template.Resources, error) {
 	t.Helper()
 	loaded, err := template.Load(fstest.MapFS{
 		"template.yaml": {Data: fmt.Appendf(nil, small, expression)},

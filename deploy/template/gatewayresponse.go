@@ -16,11 +16,11 @@ func (a *openAPI) gatewayResponses() object {
 		notFunction = "The function of this route failed, or could not be invoked." + retry
 		ourFault    = "The service failed. Try again later; if the error persists, report the requestId."
 	)
-	forbidden := problem{Status: 403, Code: "Forbidden", Detail: errorMessage}
-	internal := problem{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}
-	badGateway := problem{Title: "No response from the function", Code: "BadGateway", Detail: notFunction}
+	forbidden := problemTemplate{Status: 403, Code: "Forbidden", Detail: errorMessage}
+	internal := problemTemplate{Status: 500, Title: "Internal error", Code: "InternalError", Detail: ourFault}
+	badGateway := problemTemplate{Title: "No response from the function", Code: "BadGateway", Detail: notFunction}
 	responses := object{}
-	for name, p := range map[string]problem{
+	for name, p := range map[string]problemTemplate{
 		"DEFAULT_4XX": {Title: "Request refused", Code: "RequestRefused", Detail: errorMessage},
 		"DEFAULT_5XX": badGateway,
 

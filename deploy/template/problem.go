@@ -13,8 +13,8 @@ const (
 	errorMessage = "$context.error.messageString" // with its own quotes
 )
 
-// problem is a problem document (RFC 9457) of API Gateway.
-type problem struct {
+// problemTemplate is the template of a problem document (RFC 9457) of API Gateway.
+type problemTemplate struct {
 	Status int    // 0 if responses have several status codes
 	Title  string // "" for the reason phrase of the status code
 	Code   string
@@ -22,7 +22,7 @@ type problem struct {
 }
 
 // document returns the mapping template of the problem.
-func (p problem) document() string {
+func (p problemTemplate) document() string {
 	title := p.Title
 	if title == "" {
 		title = reasonPhrase(p.Status)

@@ -42,21 +42,21 @@ type PseudoParameters struct {
 	StackID   string // AWS::StackId; empty means one derived from the others
 }
 
-// Stack has the evaluated resources of the template that the local stack needs.
-type Stack struct {
+// Resources has the evaluated resources of the template that the local stack needs.
+type Resources struct {
 	functions []Function
 	table     Table
 	api       API
 }
 
 // Functions returns the functions, sorted by logical id.
-func (s *Stack) Functions() []Function { return s.functions }
+func (s *Resources) Functions() []Function { return s.functions }
 
 // Table returns the table of the users.
-func (s *Stack) Table() Table { return s.table }
+func (s *Resources) Table() Table { return s.table }
 
 // API returns the REST API and its stage.
-func (s *Stack) API() API { return s.api }
+func (s *Resources) API() API { return s.api }
 
 // Function is the configuration of a function (AWS::Lambda::Function).
 type Function struct {
@@ -118,7 +118,7 @@ type Sampling struct {
 
 // Resolve evaluates the template for the given pseudo parameters, as CloudFormation does. The error has the path in the
 // template and, if one is not supported, the intrinsic function.
-func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
+func (r *Rendered) Resolve(place PseudoParameters) (*Resources, error) {
 	place.Region = cmp.Or(place.Region, "us-east-1")
 	place.AccountID = cmp.Or(place.AccountID, "000000000000")
 	place.StackName = cmp.Or(place.StackName, "UserRequestAPI")
@@ -137,7 +137,7 @@ func (r *Rendered) Resolve(place PseudoParameters) (*Stack, error) {
 	}
 	maps.Copy(values, r.parameters)
 	e := cfn.NewEvaluator(r.document, values, place.resolve)
-	s := &Stack{}
+	s := &Resources{}
 	for _, id := range e.All(functionType) {
 		s.functions = append(s.functions, function(e, id))
 	}

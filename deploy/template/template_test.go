@@ -98,7 +98,7 @@ func render(t *testing.T, in fstest.MapFS, parameters map[string]string) *templa
 	return rendered
 }
 
-func resolve(t *testing.T, parameters map[string]string) *template.Stack {
+func resolve(t *testing.T, parameters map[string]string) *template.Resources {
 	t.Helper()
 	stack, err := project(t, parameters).Resolve(place())
 	if err != nil {
@@ -332,7 +332,7 @@ func TestRenderingIsReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Stack{}), cmpopts.IgnoreFields(template.API{}, "Routes")); diff != "" {
+	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Resources{}), cmpopts.IgnoreFields(template.API{}, "Routes")); diff != "" {
 		t.Errorf("the second stack differs (-first +second):\n%s", diff)
 	}
 }

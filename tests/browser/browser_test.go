@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
 // open opens a page of a stack, such as "_local/traces".
-func open(t *testing.T, s *stacktest.Stack, address string) *chromium.Page {
+func open(t *testing.T, s *stacktest.TestStack, address string) *chromium.Page {
 	t.Helper()
 	return chromium.Open(t, s.Console, address)
 }
@@ -43,7 +43,7 @@ func sampled(n int) stacktest.Headers {
 func traceID(n int) string { return fmt.Sprintf("1-5759e988-%024x", n) }
 
 // use sends one request of each kind, with traces 1 to 5.
-func use(t *testing.T, s *stacktest.Stack) {
+func use(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	s.Do(t, "POST", "/users", `{"userId": "ada", "name": "Ada Lovelace"}`, sampled(1)).Want(t, 201)
 	s.Do(t, "GET", "/users/ada", "", sampled(2)).Want(t, 200)

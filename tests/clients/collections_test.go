@@ -94,7 +94,7 @@ func TestHTTP(t *testing.T) {
 }
 
 // startInUse starts a stack that has users with the ids in the document's examples. before is their items.
-func startInUse(t *testing.T) (s *stacktest.Stack, before map[string]any) {
+func startInUse(t *testing.T) (s *stacktest.TestStack, before map[string]any) {
 	t.Helper()
 	s = stacktest.Start(t)
 	for _, id := range []string{"1", "2"} {
@@ -107,7 +107,7 @@ func startInUse(t *testing.T) (s *stacktest.Stack, before map[string]any) {
 
 // wantExchanges checks that all requests of a collection were sent with the expected responses, and left only the users
 // that existed before.
-func wantExchanges(t *testing.T, s *stacktest.Stack, w *witness, before map[string]any) {
+func wantExchanges(t *testing.T, s *stacktest.TestStack, w *witness, before map[string]any) {
 	t.Helper()
 	got := w.exchanges()
 	for i := range got {

@@ -38,7 +38,7 @@ type witness struct {
 }
 
 // watch starts a witness and stops it after the test.
-func watch(t *testing.T, s *stacktest.Stack) *witness {
+func watch(t *testing.T, s *stacktest.TestStack) *witness {
 	t.Helper()
 	w := &witness{}
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {

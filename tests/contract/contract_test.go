@@ -46,35 +46,35 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// stage is the stage under test.
-type stage struct {
+// testStage is the stage under test.
+type testStage struct {
 	t      *testing.T
 	c      *coverage
 	client *stacktest.Client
 	name   string
 }
 
-func start(t *testing.T, c *coverage, configure ...func(*local.Config)) (stage, *stacktest.Stack) {
+func start(t *testing.T, c *coverage, configure ...func(*local.Config)) (testStage, *stacktest.TestStack) {
 	t.Helper()
 	s := stacktest.Start(t, configure...)
-	return stage{t, c, s.Client, s.Stage()}, s
+	return testStage{t, c, s.Client, s.Stage()}, s
 }
 
 // want sends the example request of an operation with a change, and compares the response with an example.
-func (s stage) want(id string, status int, example string, change func(*request)) {
+func (s testStage) want(id string, status int, example string, change func(*request)) {
 	s.t.Helper()
 	r := s.c.operation(s.t, id).request(s.t, "")
 	change(&r)
 	s.compare(expected{id, status, example}, r, s.send(r))
 }
 
-func (s stage) send(r request) stacktest.Response {
+func (s testStage) send(r request) stacktest.Response {
 	s.t.Helper()
 	return s.client.Do(s.t, r.method, r.path, r.body, r.headers)
 }
 
 // compare compares a response with an example. Masked members of the body must exist, but can have other values.
-func (s stage) compare(a expected, r request, got stacktest.Response, masked ...string) {
+func (s testStage) compare(a expected, r request, got stacktest.Response, masked ...string) {
 	s.t.Helper()
 	if r.method == http.MethodHead {
 		a.example = "" // no body
@@ -105,7 +105,7 @@ func (s stage) compare(a expected, r request, got stacktest.Response, masked ...
 }
 
 // each is want for all operations with a function, concurrently.
-func (s stage) each(status int, example string, change func(*request)) {
+func (s testStage) each(status int, example string, change func(*request)) {
 	s.t.Helper()
 	var senders sync.WaitGroup
 	for _, o := range s.c.operations {
@@ -120,7 +120,7 @@ func (s stage) each(status int, example string, change func(*request)) {
 }
 
 // all is want for all operations.
-func (s stage) all(status int, example string, change func(*request)) {
+func (s testStage) all(status int, example string, change func(*request)) {
 	s.t.Helper()
 	s.each(status, example, change)
 	for _, id := range indexOperations() {
@@ -358,7 +358,7 @@ func throttled(t *testing.T, c *coverage) {
 }
 
 // sendBurst sends a request several times concurrently, and returns a 429 response or else another one.
-func (s stage) sendBurst(r request) stacktest.Response {
+func (s testStage) sendBurst(r request) stacktest.Response {
 	responses := make([]stacktest.Response, 4)
 	var senders sync.WaitGroup
 	for i := range responses {
@@ -433,7 +433,7 @@ func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
 
 // notInvoked sends requests to a stage whose functions Lambda does not invoke.
 func notInvoked(t *testing.T, c *coverage, contract *stacktest.Contract) {
-	s := stage{t: t, c: c, name: "prod"}
+	s := testStage{t: t, c: c, name: "prod"}
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
 	g, err := apigateway.New(apigateway.Config{Body: api.Body, Stage: s.name, Invoker: throttling{}})
 	if err != nil {

@@ -81,7 +81,7 @@ func TestDefaultStage(t *testing.T) {
 	testForeignItem(t, s)
 }
 
-func testForeignItem(t *testing.T, s *stacktest.Stack) {
+func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	s.Do(t, "GET", "/users?userId=1", "").Problem(t, 404, "UserNotFound")
 	s.PutItem(t, foreign("1"))

@@ -26,7 +26,7 @@ type page struct {
 	link string // path and query of the Link header, below the stage; "" on the last page
 }
 
-func getPage(t *testing.T, s *stacktest.Stack, path string) page {
+func getPage(t *testing.T, s *stacktest.TestStack, path string) page {
 	t.Helper()
 	r := s.Do(t, "GET", path, "").Want(t, 200)
 	wantHeaders(t, r, stacktest.Headers{"Content-Type": "application/json", "Cache-Control": "no-store", "ETag": ""})

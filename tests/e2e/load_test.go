@@ -75,7 +75,7 @@ func testLoad(t *testing.T, requests int64) {
 }
 
 // wantOwnSpans waits for the complete trace and checks the spans of the function.
-func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.Stack, id, want string) {
+func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.TestStack, id, want string) {
 	t.Helper()
 	var got []string
 	for ; len(got) == 0; time.Sleep(time.Millisecond) {

@@ -32,7 +32,7 @@ func isMarked(text string) bool { return strings.Contains(strings.ToLower(text),
 
 // sendMarked sends requests with a marked value in every part of a request, including invalid ones, and returns how
 // many of them reached a function.
-func sendMarked(t *testing.T, s *stacktest.Stack) int {
+func sendMarked(t *testing.T, s *stacktest.TestStack) int {
 	t.Helper()
 	const (
 		user = `{"userId": "` + marked + `", "name": "` + marked + `", "email": "` + marked + `@example.org", "` + marked + `": ["` +
@@ -99,7 +99,7 @@ func sendMarked(t *testing.T, s *stacktest.Stack) int {
 }
 
 // requestLines returns the request lines of a stopped stack, by request ID.
-func requestLines(t *testing.T, s *stacktest.Stack) map[string][]map[string]any {
+func requestLines(t *testing.T, s *stacktest.TestStack) map[string][]map[string]any {
 	t.Helper()
 	lines := map[string][]map[string]any{}
 	for _, line := range s.Lines() {
@@ -271,7 +271,7 @@ func TestLogs_NoPersonalData(t *testing.T) {
 	wantNothingMarked(t, s)
 }
 
-func wantNothingMarked(t *testing.T, s *stacktest.Stack) {
+func wantNothingMarked(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	if len(s.Events()) == 0 {
 		t.Error("no events")

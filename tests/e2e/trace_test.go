@@ -153,7 +153,7 @@ func TestNoPersonalDataCollected(t *testing.T) {
 }
 
 // wantNoPersonalData searches all traces and log lines for marked values.
-func wantNoPersonalData(t *testing.T, s *stacktest.Stack) {
+func wantNoPersonalData(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	everything := s.AccessLog()
 	for _, line := range s.Collector.Lines(xray.LineFilter{}) {

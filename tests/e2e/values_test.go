@@ -105,7 +105,7 @@ func TestValues(t *testing.T) {
 
 // wantReadBack checks that a read returns the ETag and the bytes of the response to the write, and returns the response
 // to the read.
-func wantReadBack(t *testing.T, s *stacktest.Stack, written stacktest.Response) stacktest.Response {
+func wantReadBack(t *testing.T, s *stacktest.TestStack, written stacktest.Response) stacktest.Response {
 	t.Helper()
 	read := s.Do(t, "GET", userPath(t, written), "").Want(t, 200)
 	if d := gocmp.Diff(string(written.Body), string(read.Body)); d != "" {

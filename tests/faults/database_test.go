@@ -20,7 +20,7 @@ type request struct {
 	operations                         []string // its DynamoDB operations
 }
 
-func (r request) send(t *testing.T, s *stacktest.Stack) stacktest.Response {
+func (r request) send(t *testing.T, s *stacktest.TestStack) stacktest.Response {
 	t.Helper()
 	return s.Do(t, r.method, r.path, r.body, r.headers)
 }
@@ -43,7 +43,7 @@ func requests(id string) []request {
 }
 
 // startWarm starts a stack with the database p, creates the user for requests, and sends each of them once.
-func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.Stack {
+func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.TestStack {
 	t.Helper()
 	s := stacktest.Start(t, p.With)
 	s.Do(t, http.MethodPost, "/users", `{"userId":"`+id+`"}`).Want(t, http.StatusCreated)
@@ -51,7 +51,7 @@ func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.Stack
 	return s
 }
 
-func wantSuccess(t *testing.T, s *stacktest.Stack, id string) {
+func wantSuccess(t *testing.T, s *stacktest.TestStack, id string) {
 	t.Helper()
 	for _, r := range requests(id) {
 		r.send(t, s).Want(t, r.status)
@@ -59,7 +59,7 @@ func wantSuccess(t *testing.T, s *stacktest.Stack, id string) {
 }
 
 // sendAll sends one request of each kind concurrently and returns the responses by name.
-func sendAll(t *testing.T, s *stacktest.Stack, id string) map[string]stacktest.Response {
+func sendAll(t *testing.T, s *stacktest.TestStack, id string) map[string]stacktest.Response {
 	t.Helper()
 	var (
 		all       = requests(id)
@@ -78,7 +78,7 @@ func sendAll(t *testing.T, s *stacktest.Stack, id string) map[string]stacktest.R
 }
 
 // processes returns the process ids of all execution environments.
-func processes(s *stacktest.Stack) map[int]bool {
+func processes(s *stacktest.TestStack) map[int]bool {
 	pids := map[int]bool{}
 	for _, name := range s.Functions {
 		for _, e := range s.Environments(name) {
@@ -89,7 +89,7 @@ func processes(s *stacktest.Stack) map[int]bool {
 }
 
 // wantUnavailable checks that a response has the code StoreUnavailable and no internal details.
-func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *unreliable.Database, s *stacktest.Stack) {
+func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *unreliable.Database, s *stacktest.TestStack) {
 	t.Helper()
 	problem := res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
 	message := strings.ToLower(problem.Title + " " + problem.Detail)
@@ -157,7 +157,7 @@ func TestDatabaseDown(t *testing.T) {
 }
 
 // wantNoFaults checks that no init or invocation of a function failed.
-func wantNoFaults(t *testing.T, s *stacktest.Stack) {
+func wantNoFaults(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {

@@ -118,7 +118,7 @@ func operations(p *unreliable.Database) []string {
 }
 
 // freeze waits until the single execution environment of a function is idle, then stops it as Lambda does.
-func freeze(t *testing.T, s *stacktest.Stack, function string) stacktest.Environment {
+func freeze(t *testing.T, s *stacktest.TestStack, function string) stacktest.Environment {
 	t.Helper()
 	var environment stacktest.Environment
 	testenv.Eventually(t, "one idle execution environment", func() bool {
@@ -144,7 +144,7 @@ func freeze(t *testing.T, s *stacktest.Stack, function string) stacktest.Environ
 }
 
 // sendThawing sends a request to a frozen execution environment, and thaws it when the request has arrived.
-func sendThawing(t *testing.T, s *stacktest.Stack, r request, frozen stacktest.Environment) stacktest.Response {
+func sendThawing(t *testing.T, s *stacktest.TestStack, r request, frozen stacktest.Environment) stacktest.Response {
 	t.Helper()
 	response := make(chan stacktest.Response)
 	go func() { response <- r.send(t, s) }()
@@ -171,7 +171,7 @@ type logLine struct {
 }
 
 // requestLine returns the function's log line for a request.
-func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLine {
+func requestLine(t *testing.T, s *stacktest.TestStack, res stacktest.Response) logLine {
 	t.Helper()
 	var found logLine
 	testenv.Eventually(t, "log line of the request", func() bool {
@@ -189,7 +189,7 @@ func requestLine(t *testing.T, s *stacktest.Stack, res stacktest.Response) logLi
 }
 
 // wantRevision checks that the revision in the table is the ETag of the response.
-func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Response) {
+func wantRevision(t *testing.T, s *stacktest.TestStack, id string, res stacktest.Response) {
 	t.Helper()
 	out, err := s.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
 		TableName:      &s.Table,
@@ -206,7 +206,7 @@ func wantRevision(t *testing.T, s *stacktest.Stack, id string, res stacktest.Res
 }
 
 // wantUsers checks the number of users in the table.
-func wantUsers(t *testing.T, s *stacktest.Stack, want int) {
+func wantUsers(t *testing.T, s *stacktest.TestStack, want int) {
 	t.Helper()
 	out, err := s.DynamoDB.Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.Table, ConsistentRead: aws.Bool(true)})
 	if err != nil {

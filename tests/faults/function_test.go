@@ -84,7 +84,7 @@ func withEnvironments(n int) func(*local.Config) {
 }
 
 // getFault sends a request to the faulty function. parameters has names and values in turn.
-func getFault(t *testing.T, s *stacktest.Stack, fault string, parameters ...string) stacktest.Response {
+func getFault(t *testing.T, s *stacktest.TestStack, fault string, parameters ...string) stacktest.Response {
 	t.Helper()
 	query := url.Values{"fault": {fault}}
 	for i := 0; i+1 < len(parameters); i += 2 {
@@ -123,7 +123,7 @@ func wantGatewayProblem(t *testing.T, res stacktest.Response, status int) {
 
 // wantLog waits for this number of REPORT entries, then compares all log entries with patterns. A pattern is a regular
 // expression for a whole entry, in which <id> matches a request id and <ms> a duration.
-func wantLog(t *testing.T, s *stacktest.Stack, reports int, patterns ...string) {
+func wantLog(t *testing.T, s *stacktest.TestStack, reports int, patterns ...string) {
 	t.Helper()
 	var entries []string
 	testenv.Eventually(t, "REPORT entries", func() bool {
@@ -357,7 +357,7 @@ func TestTooManyRequests(t *testing.T) {
 
 // occupy sends a request that occupies the only execution environment of the function get. finish ends the request and
 // returns its response.
-func occupy(t *testing.T, s *stacktest.Stack) (finish func() stacktest.Response) {
+func occupy(t *testing.T, s *stacktest.TestStack) (finish func() stacktest.Response) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gate")
 	response := make(chan stacktest.Response)

@@ -108,7 +108,7 @@ const (
 
 // runner sends requests and records their histories.
 type runner struct {
-	stack *stacktest.Stack
+	stack *stacktest.TestStack
 	began time.Time
 	value atomic.Int64 // the last value sent
 

@@ -131,7 +131,7 @@ func Bootstraps(tb testing.TB) map[string]string {
 }
 
 // resolve resolves the template with the parameters. DynamoDB Local ignores the Region and the account.
-func resolve(root string, parameters map[string]string) (*template.Stack, error) {
+func resolve(root string, parameters map[string]string) (*template.Resources, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func resolve(root string, parameters map[string]string) (*template.Stack, error)
 }
 
 // Resolve resolves the template with the parameters for the local stack.
-func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
+func Resolve(tb testing.TB, parameters map[string]string) *template.Resources {
 	tb.Helper()
 	stack, err := resolve(testenv.Root(tb), parameters)
 	if err != nil {
@@ -156,10 +156,10 @@ func Resolve(tb testing.TB, parameters map[string]string) *template.Stack {
 // StageName returns a new stage name, which results in a new table.
 func StageName() string { return "t" + strings.ToLower(rand.Text()[:12]) }
 
-// Stack is a local stack for one test. Its responses are checked against the API document. Its methods are safe for
+// TestStack is a local stack for one test. Its responses are checked against the API document. Its methods are safe for
 // concurrent use.
-type Stack struct {
-	*local.Stack
+type TestStack struct {
+	*local.Instance
 	*Client
 	Items
 
@@ -173,10 +173,10 @@ type Stack struct {
 // Start starts a stack on a free port, and stops it after the test. The default, which configure may change, is a new
 // stage in the shared database, the functions of [Bootstraps], 10 execution environments per function, and a throttling
 // limit that tests do not reach. Start skips the test with -short.
-func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
+func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 	tb.Helper()
 	endpoint := Endpoint(tb)
-	s := &Stack{}
+	s := &TestStack{}
 	cfg := local.Config{
 		Root:             testenv.Root(tb),
 		DynamoDBEndpoint: endpoint,
@@ -201,7 +201,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *Stack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.Stack = stack
+	s.Instance = stack
 	if cfg.DynamoDBEndpoint == "" { // the stack started its own database
 		endpoint = s.Database
 	}
@@ -225,10 +225,10 @@ func Parameters(parameters map[string]string) func(*local.Config) {
 }
 
 // Stage returns the name of the stage, the last segment of the invoke URL.
-func (s *Stack) Stage() string { return path.Base(s.URL) }
+func (s *TestStack) Stage() string { return path.Base(s.URL) }
 
-// Stop stops the stack before the end of the test. After that, [Stack.Events] is complete.
-func (s *Stack) Stop(tb testing.TB) {
+// Stop stops the stack before the end of the test. After that, [TestStack.Events] is complete.
+func (s *TestStack) Stop(tb testing.TB) {
 	tb.Helper()
 	s.stop.Do(func() {
 		if err := s.Close(); err != nil {
@@ -237,34 +237,34 @@ func (s *Stack) Stop(tb testing.TB) {
 	})
 }
 
-func (s *Stack) collect(event lambda.Event) {
+func (s *TestStack) collect(event lambda.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, event)
 }
 
-func (s *Stack) collectAccess(line string, _ apigateway.Record) {
+func (s *TestStack) collectAccess(line string, _ apigateway.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.access = append(s.access, line)
 }
 
 // AccessLog returns the current lines of the access log.
-func (s *Stack) AccessLog() []string {
+func (s *TestStack) AccessLog() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.access)
 }
 
 // Events returns the current events of the functions' logs.
-func (s *Stack) Events() []lambda.Event {
+func (s *TestStack) Events() []lambda.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]lambda.Event(nil), s.events...)
 }
 
 // Lines returns the current lines that the functions themselves have logged.
-func (s *Stack) Lines() []string {
+func (s *TestStack) Lines() []string {
 	var lines []string
 	for _, event := range s.Events() {
 		if line, ok := event.Record.(lambda.Line); ok {
@@ -282,7 +282,7 @@ type Environment struct {
 
 // Environments returns the running execution environments of a function that have received an invocation. function is
 // its name.
-func (s *Stack) Environments(function string) []Environment {
+func (s *TestStack) Environments(function string) []Environment {
 	busy := map[int]bool{}
 	for _, event := range s.Events() {
 		if event.Function != function {
@@ -305,7 +305,7 @@ func (s *Stack) Environments(function string) []Environment {
 }
 
 // logFailures logs the functions' errors for a failed test.
-func (s *Stack) logFailures(tb testing.TB) {
+func (s *TestStack) logFailures(tb testing.TB) {
 	tb.Helper()
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {

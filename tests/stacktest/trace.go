@@ -21,7 +21,7 @@ func NewTrace() (id string, header Headers) {
 
 // WantTrace waits until the [Tree] of the trace equals want, in which STAGE and TABLE stand for the names of the stack.
 // It marks the test as failed after the deadline.
-func (s *Stack) WantTrace(tb testing.TB, id, want string) {
+func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
 	names := strings.NewReplacer(s.Table, "TABLE", s.Stage(), "STAGE")
 	want = strings.TrimSpace(want) + "\n"

@@ -34,7 +34,7 @@ func Functions(ctx context.Context, root string) (stop func() error, err error) 
 }
 
 // BuildFunctions builds functions of the workspace at root into dir, as [FunctionsVariable] describes.
-func BuildFunctions(ctx context.Context, functions []build.Function, root, dir string) error {
+func BuildFunctions(ctx context.Context, functions []build.Module, root, dir string) error {
 	for i := range functions {
 		functions[i].Name = functions[i].LogicalID
 	}

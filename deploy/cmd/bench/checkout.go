@@ -123,8 +123,8 @@ func (c checkout) test(ctx context.Context, _ int) ([]time.Duration, error) {
 	return []time.Duration{time.Since(start)}, err
 }
 
-// stack is a running go tool mage run.
-type stack struct {
+// localRun is a running go tool mage run.
+type localRun struct {
 	process *process.Process
 	url     string
 
@@ -133,11 +133,11 @@ type stack struct {
 }
 
 // run starts the stack and returns when it has printed its URL.
-func (c checkout) run(ctx context.Context) (*stack, error) {
+func (c checkout) run(ctx context.Context) (*localRun, error) {
 	cmd := exec.Command("go", "tool", "mage", "run")
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), "PORT=0", "NO_COLOR=1")
-	s := &stack{}
+	s := &localRun{}
 	cmd.Stdout, cmd.Stderr = s, s
 	var err error
 	if s.process, err = process.Start(cmd); err != nil {
@@ -159,7 +159,7 @@ func (c checkout) run(ctx context.Context) (*stack, error) {
 }
 
 // get sends a request that the function get serves.
-func (s *stack) get(ctx context.Context) error {
+func (s *localRun) get(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/users?limit=1", http.NoBody)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *stack) get(ctx context.Context) error {
 }
 
 // stop ends the stack as Ctrl-C does.
-func (s *stack) stop() error {
+func (s *localRun) stop() error {
 	if err := s.process.Signal(syscall.SIGINT); err != nil {
 		return err
 	}
@@ -189,16 +189,16 @@ func (s *stack) stop() error {
 }
 
 // Write implements [io.Writer].
-func (s *stack) Write(output []byte) (int, error) {
+func (s *localRun) Write(output []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.output.Write(output)
 }
 
-func (s *stack) text() string {
+func (s *localRun) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.output.String()
 }
 
-func (s *stack) printed(text string) bool { return strings.Contains(s.text(), text) }
+func (s *localRun) printed(text string) bool { return strings.Contains(s.text(), text) }

@@ -337,14 +337,14 @@ func proxyTo(t *testing.T, stage string, transport http.RoundTripper) string {
 	return server.URL
 }
 
-// problem is the part of a problem document that the tests of the proxy check.
-type problem struct {
+// problemDocument is the part of a problem document that the tests of the proxy check.
+type problemDocument struct {
 	Status       int
 	Code, Detail string
 }
 
 // send sends a request to a proxy as the page does, and returns the problem document in the response, if it is one.
-func send(t *testing.T, method, address string, body io.Reader) (status int, p problem) {
+func send(t *testing.T, method, address string, body io.Reader) (status int, p problemDocument) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address+"/users/1", body)
 	if err != nil {

@@ -31,13 +31,13 @@ var assets embed.FS
 type Config struct {
 	Collector *xray.Collector
 	// Stack returns the current state of the stack. It must be safe for concurrent use.
-	Stack func() Stack
+	Stack func() Overview
 	// Docs registers the handlers of the API reference below a path such as /_local/docs/.
 	Docs func(mux *http.ServeMux, path string)
 }
 
-// Stack is the state of a stack on the home page.
-type Stack struct {
+// Overview is the state of a stack on the home page.
+type Overview struct {
 	Name          string    `json:"name"`
 	URL           string    `json:"url"`           // invoke URL with the stage, without a trailing slash
 	Stage         string    `json:"stage"`         // such as prod
@@ -190,7 +190,7 @@ func (c *Console) page(name, title string) http.HandlerFunc {
 		var page bytes.Buffer
 		data := struct {
 			Page, Title string
-			Stack       Stack
+			Stack       Overview
 		}{name, title, c.cfg.Stack()}
 		if err := parsed.ExecuteTemplate(&page, "layout", data); err != nil {
 			loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())

@@ -50,8 +50,8 @@ func serve(t *testing.T) running {
 		},
 	})
 	c.Log(xray.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
-	handler := console.New(console.Config{Collector: c, Stack: func() console.Stack {
-		return console.Stack{
+	handler := console.New(console.Config{Collector: c, Stack: func() console.Overview {
+		return console.Overview{
 			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod",
 			Routes:   []console.Route{{Method: "GET", Path: "/users", Function: "UserRequestAPI-get", Summary: "List users"}},
 			Failures: []console.Failure{{Functions: []string{"GetFunction"}, Output: "handler.go:1:1: <no>"}},

@@ -75,7 +75,7 @@ func start(t *testing.T) session {
 			t.Fatal(err)
 		}
 	}
-	artifacts, err := build.Functions(t.Context(), []build.Function{{Name: "get", Dir: dir}},
+	artifacts, err := build.Functions(t.Context(), []build.Module{{Name: "get", Dir: dir}},
 		build.Options{Root: dir, Out: dir, Debug: true})
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ type result struct {
 // the process's Runtime API requests, so most fields need no lock.
 type environment struct {
 	host     *Host
-	function *function
+	function *pool
 	id       string // first path segment of the process's Runtime API address
 
 	calls       chan func()      // API requests to handle on the goroutine
@@ -98,7 +98,7 @@ type environment struct {
 }
 
 // newEnvironment returns an environment, to be started by Host.add. If inv is not nil, it is the first invocation.
-func newEnvironment(h *Host, fn *function, inv *invocation) *environment {
+func newEnvironment(h *Host, fn *pool, inv *invocation) *environment {
 	return &environment{
 		host:        h,
 		function:    fn,

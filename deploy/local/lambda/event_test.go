@@ -86,7 +86,7 @@ func TestInvoke_Tracing(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Tracing = tt.active })
+			h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Tracing = tt.active })
 			if _, err := h.Invoke(t.Context(), function, tt.header, []byte(`{"do":"echo"}`)); err != nil {
 				t.Fatal(err)
 			}

@@ -15,8 +15,8 @@ import (
 // debugTimeout is the time limit of the init and of the invocations of a function with a debugger.
 const debugTimeout = 24 * time.Hour
 
-// Function is the configuration of a Lambda function.
-type Function struct {
+// Configuration is the configuration of a Lambda function.
+type Configuration struct {
 	Name        string            // function name, such as "UserRequestAPI-get"
 	Bootstrap   string            // path of the binary; its folder is the task root and the working directory
 	Environment map[string]string // environment variables; names reserved by Lambda are an error
@@ -38,9 +38,9 @@ type Function struct {
 	Debugger []string
 }
 
-// function is a [Function] with its environments.
-type function struct {
-	Function
+// pool is the environments of a function.
+type pool struct {
+	Configuration
 	limit int
 
 	// Guarded by Host.mu.
@@ -52,13 +52,13 @@ type function struct {
 	retired chan struct{} // closed, with Host.mu held, when Update replaces or removes the function
 }
 
-func newFunctions(functions []Function, opts Options) (map[string]*function, error) {
-	configured := make(map[string]*function, len(functions))
+func newPools(functions []Configuration, opts Options) (map[string]*pool, error) {
+	configured := make(map[string]*pool, len(functions))
 	for _, f := range functions {
 		if _, duplicate := configured[f.Name]; duplicate {
 			return nil, fmt.Errorf("function %s is configured twice", f.Name)
 		}
-		fn, err := newFunction(f, opts)
+		fn, err := newPool(f, opts)
 		if err != nil {
 			return nil, fmt.Errorf("function %q: %w", f.Name, err)
 		}
@@ -67,7 +67,7 @@ func newFunctions(functions []Function, opts Options) (map[string]*function, err
 	return configured, nil
 }
 
-func newFunction(f Function, opts Options) (*function, error) {
+func newPool(f Configuration, opts Options) (*pool, error) {
 	f.Handler = cmp.Or(f.Handler, "bootstrap")
 	f.Environment, f.Debugger = maps.Clone(f.Environment), slices.Clone(f.Debugger)
 	limit := opts.MaxEnvironments
@@ -98,17 +98,17 @@ func newFunction(f Function, opts Options) (*function, error) {
 	if len(f.Debugger) > 0 {
 		f.Timeout, limit = debugTimeout, 1
 	}
-	return &function{
-		Function:     f,
-		limit:        limit,
-		environments: make(map[*environment]struct{}),
-		changed:      make(chan struct{}),
-		retired:      make(chan struct{}),
+	return &pool{
+		Configuration: f,
+		limit:         limit,
+		environments:  make(map[*environment]struct{}),
+		changed:       make(chan struct{}),
+		retired:       make(chan struct{}),
 	}, nil
 }
 
 // command returns the command line of the function's process.
-func (fn *function) command() []string {
+func (fn *pool) command() []string {
 	const placeholder = "{bootstrap}"
 	if len(fn.Debugger) == 0 {
 		return []string{fn.Bootstrap}
@@ -124,7 +124,7 @@ func (fn *function) command() []string {
 }
 
 // notifyWaiters wakes the invocations that wait for an environment. The caller must hold Host.mu.
-func (fn *function) notifyWaiters() {
+func (fn *pool) notifyWaiters() {
 	close(fn.changed)
 	fn.changed = make(chan struct{})
 }

@@ -8,7 +8,7 @@
 // Each invocation has the ids of the two segments that Lambda sends to X-Ray. The host does not send segments: it
 // passes their contents to [Options].Trace.
 //
-// [Host.Update] replaces functions without interrupting invocations. [Function].Debugger runs a function under a
+// [Host.Update] replaces functions without interrupting invocations. [Configuration].Debugger runs a function under a
 // debugger. Idle environments end after [Options].IdleTimeout.
 //
 // Differences from Lambda: there is no Extensions API, memory is measured but not limited, CPU does not scale with it,
@@ -94,13 +94,13 @@ type Host struct {
 
 	mu           sync.Mutex // guards the following fields, and those marked in function and environment
 	closed       bool
-	functions    map[string]*function
+	functions    map[string]*pool
 	environments map[string]*environment // by id
 }
 
 // Start validates the functions and starts serving the Runtime API. Processes start with the first invocation, except
 // for functions with a debugger.
-func Start(functions []Function, opts Options) (*Host, error) {
+func Start(functions []Configuration, opts Options) (*Host, error) {
 	opts.MaxEnvironments = cmp.Or(opts.MaxEnvironments, defaultMaxEnvironments)
 	opts.InitTimeout = cmp.Or(opts.InitTimeout, defaultInitTimeout)
 	h := &Host{
@@ -112,7 +112,7 @@ func Start(functions []Function, opts Options) (*Host, error) {
 	if _, _, err := net.SplitHostPort(opts.XRayDaemonAddress); err != nil {
 		return nil, fmt.Errorf("X-Ray daemon address: %w", err)
 	}
-	configured, err := newFunctions(functions, opts)
+	configured, err := newPools(functions, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +136,8 @@ func Start(functions []Function, opts Options) (*Host, error) {
 //
 // The environments of a changed function end as with [Host.Close]: idle ones at once, others after their invocation.
 // They do not count against the limit of the new function. If Update returns an error, nothing has changed.
-func (h *Host) Update(functions []Function) error {
-	configured, err := newFunctions(functions, h.opts)
+func (h *Host) Update(functions []Configuration) error {
+	configured, err := newPools(functions, h.opts)
 	if err != nil {
 		return err
 	}
@@ -151,11 +151,11 @@ func (h *Host) Update(functions []Function) error {
 }
 
 // setFunctions replaces the functions. The caller must hold Host.mu.
-func (h *Host) setFunctions(configured map[string]*function) {
+func (h *Host) setFunctions(configured map[string]*pool) {
 	before := h.functions
 	h.functions = configured
 	for name, old := range before {
-		if fn := configured[name]; fn != nil && reflect.DeepEqual(fn.Function, old.Function) {
+		if fn := configured[name]; fn != nil && reflect.DeepEqual(fn.Configuration, old.Configuration) {
 			configured[name] = old
 			continue
 		}

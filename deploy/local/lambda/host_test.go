@@ -66,7 +66,7 @@ func run(m *testing.M) int {
 type host struct {
 	*lambda.Host
 	t        *testing.T
-	function lambda.Function
+	function lambda.Configuration
 
 	mu     sync.Mutex
 	events []lambda.Event
@@ -74,10 +74,10 @@ type host struct {
 }
 
 // start starts a host and closes it at the end of the test. change may modify the configuration.
-func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
+func start(t *testing.T, change func(*lambda.Configuration, *lambda.Options)) *host {
 	t.Helper()
 	h := &host{t: t}
-	f := lambda.Function{Name: function, Bootstrap: bootstrap, MemoryMB: 256, Timeout: time.Minute}
+	f := lambda.Configuration{Name: function, Bootstrap: bootstrap, MemoryMB: 256, Timeout: time.Minute}
 	opts := lambda.Options{AccountID: "123456789012", Region: "eu-west-1", XRayDaemonAddress: "127.0.0.1:2000", Log: func(e lambda.Event) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -92,7 +92,7 @@ func start(t *testing.T, change func(*lambda.Function, *lambda.Options)) *host {
 	}
 	h.function = f
 	var err error
-	if h.Host, err = lambda.Start([]lambda.Function{f}, opts); err != nil {
+	if h.Host, err = lambda.Start([]lambda.Configuration{f}, opts); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -295,7 +295,7 @@ func TestInvoke(t *testing.T) {
 
 func TestInvoke_Timeout(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Timeout = timeLimit })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Timeout = timeLimit })
 	got, functionError := h.invoke(`{"do":"hang"}`)
 	checkLog(t, []string{got, functionError}, []string{
 		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`, "Unhandled",
@@ -316,7 +316,7 @@ func TestInvoke_Timeout(t *testing.T) {
 // A stopped process serves invocations after SIGCONT. Without it, the invocation times out.
 func TestInvoke_Frozen(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Timeout = timeLimit })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Timeout = timeLimit })
 	h.invoke(`{"do":"echo"}`)
 	testenv.Eventually(t, "an idle environment", func() bool { return h.idle() == 1 })
 	pid := h.Environments(function)[0].PID
@@ -379,7 +379,7 @@ func TestInvoke_Init(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.init, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+			h := start(t, func(f *lambda.Configuration, opts *lambda.Options) {
 				f.Environment = map[string]string{"INIT": tt.init}
 				if tt.init == "hang" {
 					f.Timeout, opts.InitTimeout = timeLimit, timeLimit
@@ -398,7 +398,7 @@ func TestInvoke_Init(t *testing.T) {
 // An init that times out is retried within the invocation, which succeeds if the retry does.
 func TestInvoke_InitRetry(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+	h := start(t, func(f *lambda.Configuration, opts *lambda.Options) {
 		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
 		opts.InitTimeout = timeLimit
 	})
@@ -417,7 +417,7 @@ func TestInvoke_InvalidEntrypoint(t *testing.T) {
 	if err := os.WriteFile(file, []byte("not a program"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Bootstrap = file })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Bootstrap = file })
 	got, functionError := h.invoke(`{}`)
 	checkLog(t, []string{got, functionError}, []string{
 		`{"errorType":"Runtime.InvalidEntrypoint","errorMessage":"RequestId: <id> Error: .*exec format error"}`, "Unhandled",
@@ -469,7 +469,7 @@ func TestInvoke_LargestPayload(t *testing.T) {
 
 func TestInvoke_FunctionEnvironment(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, opts *lambda.Options) {
+	h := start(t, func(f *lambda.Configuration, opts *lambda.Options) {
 		f.Environment = map[string]string{"TABLE_NAME": "UserData", "TZ": "Europe/Zurich"}
 		f.Handler = "main"
 		opts.XRayDaemonAddress = "127.0.0.1:2345"
@@ -623,7 +623,7 @@ func TestInvoke_LongLines(t *testing.T) {
 func TestInvoke_Concurrency(t *testing.T) {
 	t.Parallel()
 	const limit = 3
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(limit) })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Concurrency = new(limit) })
 
 	// Up to the limit, each concurrent invocation has its own environment. One more is throttled.
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -692,7 +692,7 @@ func TestInvoke_IdleTimeout(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(_ *lambda.Function, o *lambda.Options) { o.IdleTimeout = tt.timeout })
+			h := start(t, func(_ *lambda.Configuration, o *lambda.Options) { o.IdleTimeout = tt.timeout })
 			gate := filepath.Join(t.TempDir(), "gate")
 			var held sync.WaitGroup
 			for range 3 {
@@ -746,7 +746,7 @@ func (h *host) checkOneAtATime(want int) {
 
 func TestInvoke_AccountLimit(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(_ *lambda.Function, opts *lambda.Options) { opts.MaxEnvironments = 1 })
+	h := start(t, func(_ *lambda.Configuration, opts *lambda.Options) { opts.MaxEnvironments = 1 })
 	gate := filepath.Join(t.TempDir(), "gate")
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
@@ -860,7 +860,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 	for _, init := range []string{"", "hang"} {
 		t.Run("init "+init, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
+			h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
 			failed := make(chan error)
 			for range 2 {
 				go func() {
@@ -888,20 +888,20 @@ func TestStart_Errors(t *testing.T) {
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	valid := lambda.Function{Name: "a", Bootstrap: bootstrap, MemoryMB: 128, Timeout: time.Second}
-	changed := func(change func(*lambda.Function)) []lambda.Function {
+	valid := lambda.Configuration{Name: "a", Bootstrap: bootstrap, MemoryMB: 128, Timeout: time.Second}
+	changed := func(change func(*lambda.Configuration)) []lambda.Configuration {
 		f := valid
 		change(&f)
-		return []lambda.Function{f}
+		return []lambda.Configuration{f}
 	}
-	for want, functions := range map[string][]lambda.Function{
+	for want, functions := range map[string][]lambda.Configuration{
 		"configured twice":       {valid, valid},
-		"name must be set":       changed(func(f *lambda.Function) { f.Name = "" }),
-		"no such file":           changed(func(f *lambda.Function) { f.Bootstrap = filepath.Join(folder, "b") }),
-		plain + " is not an":     changed(func(f *lambda.Function) { f.Bootstrap = plain }),
-		folder + " is not":       changed(func(f *lambda.Function) { f.Bootstrap = folder }),
-		"timeout must be set":    changed(func(f *lambda.Function) { f.Timeout = 0 }),
-		"AWS_REGION is reserved": changed(func(f *lambda.Function) { f.Environment = map[string]string{"AWS_REGION": "x"} }),
+		"name must be set":       changed(func(f *lambda.Configuration) { f.Name = "" }),
+		"no such file":           changed(func(f *lambda.Configuration) { f.Bootstrap = filepath.Join(folder, "b") }),
+		plain + " is not an":     changed(func(f *lambda.Configuration) { f.Bootstrap = plain }),
+		folder + " is not":       changed(func(f *lambda.Configuration) { f.Bootstrap = folder }),
+		"timeout must be set":    changed(func(f *lambda.Configuration) { f.Timeout = 0 }),
+		"AWS_REGION is reserved": changed(func(f *lambda.Configuration) { f.Environment = map[string]string{"AWS_REGION": "x"} }),
 		"X-Ray daemon":           nil,
 	} {
 		t.Run(want, func(t *testing.T) {

@@ -101,7 +101,7 @@ func TestTrace(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(f *lambda.Function, o *lambda.Options) {
+			h := start(t, func(f *lambda.Configuration, o *lambda.Options) {
 				f.Environment = map[string]string{"INIT": tt.init}
 				if tt.err == timeout {
 					f.Timeout, o.InitTimeout = timeLimit, timeLimit
@@ -186,7 +186,7 @@ func checkTimestamps(t *testing.T, i lambda.Invocation, want timestamps) {
 // A throttled request is traced, and running invocations are traced once each.
 func TestTrace_Throttled(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(1) })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Concurrency = new(1) })
 	gate := filepath.Join(t.TempDir(), "gate")
 	var held sync.WaitGroup
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
@@ -219,7 +219,7 @@ func TestTrace_Closed(t *testing.T) {
 	for _, init := range []string{"", "hang"} {
 		t.Run("init "+init, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
+			h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Environment = map[string]string{"INIT": init} })
 			failed := make(chan error, 2)
 			for range cap(failed) {
 				go func() { failed <- h.invokeTraced(`{"do":"hang"}`) }()

@@ -21,7 +21,7 @@ import (
 )
 
 // withRevision returns the started function with another revision, also in its environment variable REVISION.
-func (h *host) withRevision(revision int) lambda.Function {
+func (h *host) withRevision(revision int) lambda.Configuration {
 	f := h.function
 	f.Revision = strconv.Itoa(revision)
 	f.Environment = maps.Clone(f.Environment)
@@ -32,12 +32,12 @@ func (h *host) withRevision(revision int) lambda.Function {
 	return f
 }
 
-func withName(f lambda.Function, name string) lambda.Function {
+func withName(f lambda.Configuration, name string) lambda.Configuration {
 	f.Name = name
 	return f
 }
 
-func (h *host) update(functions ...lambda.Function) {
+func (h *host) update(functions ...lambda.Configuration) {
 	h.t.Helper()
 	if err := h.Update(functions); err != nil {
 		h.t.Fatalf("update: %v", err)
@@ -89,7 +89,7 @@ func (h *host) waitExit(pid int) {
 func TestUpdate_UnderLoad(t *testing.T) {
 	t.Parallel()
 	const clients, updates = 4, 12
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(clients) })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Concurrency = new(clients) })
 	var (
 		current, sent atomic.Int64
 		stop          atomic.Bool
@@ -151,7 +151,7 @@ func TestUpdate_UnderLoad(t *testing.T) {
 
 func TestUpdate_Environments(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, _ *lambda.Options) { f.Concurrency = new(1) })
+	h := start(t, func(f *lambda.Configuration, _ *lambda.Options) { f.Concurrency = new(1) })
 	h.invoke(`{"do":"echo"}`)
 	first := h.singlePID()
 
@@ -231,7 +231,7 @@ func TestUpdate_InitFails(t *testing.T) {
 // An update during a cold start does not lose the invocation.
 func TestUpdate_WhileInitRuns(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(f *lambda.Function, o *lambda.Options) {
+	h := start(t, func(f *lambda.Configuration, o *lambda.Options) {
 		f.Environment = map[string]string{"INIT": "hang once", "MARK": filepath.Join(t.TempDir(), "mark")}
 		o.InitTimeout = timeLimit
 	})
@@ -257,7 +257,7 @@ func TestUpdate_Errors(t *testing.T) {
 	first := h.singlePID()
 	missing := h.withRevision(1)
 	missing.Bootstrap = filepath.Join(t.TempDir(), "bootstrap")
-	for _, functions := range [][]lambda.Function{
+	for _, functions := range [][]lambda.Configuration{
 		{h.withRevision(1), h.withRevision(2)}, {missing}, {h.withRevision(1), {Name: "other"}},
 	} {
 		if err := h.Update(functions); err == nil {
@@ -270,7 +270,7 @@ func TestUpdate_Errors(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Update([]lambda.Function{h.withRevision(3)}); !errors.Is(err, lambda.ErrClosed) {
+	if err := h.Update([]lambda.Configuration{h.withRevision(3)}); !errors.Is(err, lambda.ErrClosed) {
 		t.Errorf("update after close: %v, want %v", err, lambda.ErrClosed)
 	}
 }
@@ -278,7 +278,7 @@ func TestUpdate_Errors(t *testing.T) {
 // startDebugged starts a host whose function has command as its debugger.
 func startDebugged(t *testing.T, command ...string) *host {
 	t.Helper()
-	return start(t, func(f *lambda.Function, o *lambda.Options) {
+	return start(t, func(f *lambda.Configuration, o *lambda.Options) {
 		f.Debugger = command
 		f.Timeout, o.InitTimeout = 1, 1 // ignored with a debugger
 	})

@@ -36,7 +36,7 @@ const api = ""
 // second and a scan follows each save.
 type scanner struct {
 	root      string
-	functions []build.Function
+	functions []build.Module
 	context   gobuild.Context
 	modules   map[string]modules // of the last valid go.mod, by the function's folder
 }

@@ -30,8 +30,8 @@ const (
 
 // Config configures a [Watcher]. All fields must be set.
 type Config struct {
-	Root      string           // the workspace: the folder that contains deploy and functions
-	Functions []build.Function // watched with the packages that they import from the workspace; Dir relative to Root
+	Root      string         // the workspace: the folder that contains deploy and functions
+	Functions []build.Module // watched with the packages that they import from the workspace; Dir relative to Root
 	// Changed is called with each change, one call at a time. Its context ends when the watcher is closed, or when
 	// there is a newer change, which then includes this one.
 	Changed func(context.Context, Change)

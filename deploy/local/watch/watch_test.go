@@ -83,8 +83,8 @@ func remove(t *testing.T, root, name string) {
 	}
 }
 
-func functions() []build.Function {
-	return []build.Function{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
+func functions() []build.Module {
+	return []build.Module{{Name: "get", Dir: "functions/get"}, {Name: "put", Dir: "functions/put"}}
 }
 
 func start(t *testing.T, config watch.Config) *watch.Watcher {

@@ -51,7 +51,7 @@ func TestRun_Local(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, cfg local.Config) *local.Stack {
+func start(t *testing.T, cfg local.Config) *local.Instance {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -72,7 +72,7 @@ func start(t *testing.T, cfg local.Config) *local.Stack {
 	return stack
 }
 
-func deleteTable(t *testing.T, stack *local.Stack) {
+func deleteTable(t *testing.T, stack *local.Instance) {
 	t.Helper()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -108,7 +108,7 @@ func bootstraps(t *testing.T) map[string]string {
 }
 
 // target returns the stack as a target, with its example credentials.
-func target(t *testing.T, stack *local.Stack, authorization string) smoke.Target {
+func target(t *testing.T, stack *local.Instance, authorization string) smoke.Target {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.URL+"/users", http.NoBody)
 	if err != nil {
