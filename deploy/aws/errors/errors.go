@@ -22,6 +22,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
+
+	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
 // Kind is the category of an error.
@@ -362,22 +364,16 @@ func (o operation) name() string { return strings.TrimSpace(o.service + " " + o.
 // action returns the IAM action of the operation, or "" if it is unknown. renamed lists the operations in use whose
 // actions have another name.
 func (o operation) action() string {
-	prefixes := map[string]string{
-		"API Gateway": "apigateway", "CloudFormation": "cloudformation", "CloudWatch": "cloudwatch",
-		"CloudWatch Logs": "logs", "DynamoDB": "dynamodb", "IAM": "iam", "Lambda": "lambda", "S3": "s3", "STS": "sts",
-		"XRay": "xray",
-	}
 	renamed := map[string]string{
 		"s3:HeadBucket": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket",
 		"s3:CreateMultipartUpload": "s3:PutObject", "s3:UploadPart": "s3:PutObject", "lambda:Invoke": "lambda:InvokeFunction",
 		"s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock", "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
 		"s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration", "s3:DeleteObjects": "s3:DeleteObject",
 	}
-	prefix, ok := prefixes[o.service]
-	if !ok || prefix == "apigateway" { // its actions are HTTP methods
+	if !slices.Contains(command.Services(), o.service) || o.service == "API Gateway" { // whose actions are HTTP methods
 		return ""
 	}
-	action := prefix + ":" + o.call
+	action := strings.ToLower(strings.TrimPrefix(o.service, "CloudWatch ")) + ":" + o.call // logs, for CloudWatch Logs
 	if other, ok := renamed[action]; ok {
 		return other
 	}

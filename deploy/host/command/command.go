@@ -22,10 +22,10 @@ const (
 	defaultRegion = "AWS_DEFAULT_REGION"
 )
 
-// services returns the services that the targets call, as in the names of the variables for their endpoints.
-func services() []string {
+// Services returns the IDs of the AWS services that the targets call.
+func Services() []string {
 	return []string{
-		"API_GATEWAY", "CLOUDFORMATION", "CLOUDWATCH", "CLOUDWATCH_LOGS", "DYNAMODB", "IAM", "LAMBDA", "S3", "STS", "XRAY",
+		"API Gateway", "CloudFormation", "CloudWatch", "CloudWatch Logs", "DynamoDB", "IAM", "Lambda", "S3", "STS", "XRay",
 	}
 }
 
@@ -41,8 +41,9 @@ func New(getenv func(string) string) Line {
 		{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"},
 		{"AWS_CA_BUNDLE"},
 	}
-	for _, service := range services() {
-		variables = append(variables, []string{"AWS_ENDPOINT_URL_" + service})
+	for _, service := range Services() {
+		name := strings.ToUpper(strings.ReplaceAll(service, " ", "_"))
+		variables = append(variables, []string{"AWS_ENDPOINT_URL_" + name})
 	}
 	for _, names := range variables {
 		for _, name := range names {
