@@ -37,15 +37,13 @@ func writePlainJar(original, name string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	unfinished, err := os.CreateTemp(filepath.Dir(name), plainJar)
+	unfinished, err := os.Create(name + ".new") // the lock of the cache entry makes a fixed name safe
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err = errors.Join(err, unfinished.Close()); err == nil {
 			err = os.Rename(unfinished.Name(), name)
-		} else {
-			err = errors.Join(err, os.Remove(unfinished.Name()))
 		}
 	}()
 	target := zip.NewWriter(unfinished)
