@@ -14,7 +14,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
 	"github.com/userrequestapi/userdata/deploy/local/debug"
-	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 const defaultDebugPort = 2345 // the default of editors for Delve
@@ -35,7 +34,7 @@ func Debug(ctx context.Context, root, name string) error {
 	if err != nil {
 		return err
 	}
-	function, err := findFunction(resources.Functions(), name)
+	function, err := findFunction(build.FromTemplate(resources.Functions()), name)
 	if err != nil {
 		return err
 	}
@@ -52,8 +51,7 @@ func Debug(ctx context.Context, root, name string) error {
 		return err
 	}
 	say("Building " + name + " for the debugger (the first time takes a minute)…")
-	built, err := build.Functions(ctx, build.FromTemplate([]template.Function{function}),
-		build.Options{Root: root, Out: dir, Debug: true})
+	built, err := build.Functions(ctx, []build.Function{function}, build.Options{Root: root, Out: dir, Debug: true})
 	if err != nil {
 		return err
 	}
@@ -70,15 +68,15 @@ func Debug(ctx context.Context, root, name string) error {
 		"(docs/change.md, \"Debugging\")\n", address, name))
 }
 
-// findFunction returns the function whose folder has the name.
-func findFunction(functions []template.Function, name string) (template.Function, error) {
+// findFunction returns the function with the name.
+func findFunction(functions []build.Function, name string) (build.Function, error) {
 	var names []string
-	for i, m := range build.FromTemplate(functions) {
-		if m.Name == name {
-			return functions[i], nil
+	for _, f := range functions {
+		if f.Name == name {
+			return f, nil
 		}
-		names = append(names, m.Name)
+		names = append(names, f.Name)
 	}
 	slices.Sort(names)
-	return template.Function{}, fmt.Errorf("unknown function %s: want one of %s", name, strings.Join(names, ", "))
+	return build.Function{}, fmt.Errorf("unknown function %s: want one of %s", name, strings.Join(names, ", "))
 }

@@ -129,10 +129,10 @@ func (s *Instance) rebuild(ctx context.Context, functions []template.Function, n
 		return s.invocations.last(b.ARN).Compare(s.invocations.last(a.ARN))
 	})
 	ready := func(a build.Artifact) {
-		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
 		if ctx.Err() != nil || !early {
 			return
 		}
+		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
 		err := s.install(affected[i].LogicalID, a)
 		if err == nil {
 			err = s.replace(s.resources.Load(), false)
