@@ -51,7 +51,7 @@ func Debug(ctx context.Context, root, name string) error {
 		return err
 	}
 	say("Building " + name + " for the debugger (the first time takes a minute)…")
-	built, err := build.Functions(ctx, []build.Function{function}, build.Options{Root: root, Out: dir, Debug: true})
+	built, err := build.Functions(ctx, []build.Module{function}, build.Options{Root: root, Out: dir, Debug: true})
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func Debug(ctx context.Context, root, name string) error {
 }
 
 // findFunction returns the function with the name.
-func findFunction(functions []build.Function, name string) (build.Function, error) {
+func findFunction(functions []build.Module, name string) (build.Module, error) {
 	var names []string
 	for _, f := range functions {
 		if f.Name == name {
@@ -78,5 +78,5 @@ func findFunction(functions []build.Function, name string) (build.Function, erro
 		names = append(names, f.Name)
 	}
 	slices.Sort(names)
-	return build.Function{}, fmt.Errorf("unknown function %s: want one of %s", name, strings.Join(names, ", "))
+	return build.Module{}, fmt.Errorf("unknown function %s: want one of %s", name, strings.Join(names, ", "))
 }

@@ -297,7 +297,8 @@ func (s *TestStack) Environments(function string) []Environment {
 	}
 	var running []Environment
 	for _, pid := range slices.Sorted(maps.Keys(busy)) {
-		if syscall.Kill(pid, 0) == nil {
+		// Signal 0 only checks that the process exists.
+		if process, err := os.FindProcess(pid); err == nil && process.Signal(syscall.Signal(0)) == nil {
 			running = append(running, Environment{PID: pid, Busy: busy[pid]})
 		}
 	}
