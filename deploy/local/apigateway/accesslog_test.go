@@ -164,17 +164,20 @@ func TestAccessLogEscaping(t *testing.T) {
 		`"`, `\`, `\"`, `","status":"200","x":"`, "a\tb", "\x80\xff", "\u2028\u2029", "<b>&", "$context.status", "${context.status}", "-", "{}",
 		"💥", strings.Repeat(`\"`, 1000),
 	} {
-		fails := invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
-			return nil, "", errors.New(value)
+		t.Run(fmt.Sprintf("%.20q", value), func(t *testing.T) {
+			t.Parallel()
+			fails := invokerFunc(func(context.Context, string, string, []byte) ([]byte, string, error) {
+				return nil, "", errors.New(value)
+			})
+			s := serve(t, catchAll(), fails, logging(`{"requestId":"$context.requestId","error":"$context.integration.error"}`))
+			s.do("GET", "/", "")
+			got := s.fields()
+			clean := strings.ToValidUTF8(value, "\ufffd\ufffd") // one for each of the two invalid bytes
+			want := map[string]string{"requestId": got["requestId"], "error": "invoke: " + clean}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
 		})
-		s := serve(t, catchAll(), fails, logging(`{"requestId":"$context.requestId","error":"$context.integration.error"}`))
-		s.do("GET", "/", "")
-		got := s.fields()
-		clean := strings.ToValidUTF8(value, "\ufffd\ufffd") // one for each of the two invalid bytes
-		want := map[string]string{"requestId": got["requestId"], "error": "invoke: " + clean}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%.50q (-want +got):\n%s", value, diff)
-		}
 	}
 }
 

@@ -208,8 +208,6 @@ func TestDroppedHeaders(t *testing.T) {
 
 func TestQuery(t *testing.T) {
 	t.Parallel()
-	function := &recorder{}
-	s := serve(t, catchAll(), function)
 	for raw, want := range map[string]object{
 		"?":                {},
 		"?&&":              {},
@@ -221,14 +219,19 @@ func TestQuery(t *testing.T) {
 		"?a%20b=%26+%2B":   {"a b": []any{"& +"}},
 		"?userId=a%40b.de": {"userId": []any{"a@b.de"}},
 	} {
-		s.do("GET", "/"+raw, "")
-		got, _ := function.event(t)["multiValueQueryStringParameters"].(object)
-		if len(want) == 0 {
-			want = nil
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", raw, diff)
-		}
+		t.Run(raw, func(t *testing.T) {
+			t.Parallel()
+			function := &recorder{}
+			s := serve(t, catchAll(), function)
+			s.do("GET", "/"+raw, "")
+			got, _ := function.event(t)["multiValueQueryStringParameters"].(object)
+			if len(want) == 0 {
+				want = nil
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -310,8 +313,6 @@ func TestTrace(t *testing.T) {
 // The paths in events are those recorded from API Gateway.
 func TestEventSlashes(t *testing.T) {
 	t.Parallel()
-	function := &recorder{}
-	s := serve(t, document(object{"/users": object{"get": operation(proxy())}}), function)
 	for _, test := range []struct{ sent, path, contextPath string }{
 		{"/prod/users", "/users", "/prod/users"},
 		{"/prod/users/", "/users/", "/prod/users/"},
@@ -322,13 +323,18 @@ func TestEventSlashes(t *testing.T) {
 		{"///prod//users", "/users", "/prod//users"},
 		{"/prod/users//", "/users//", "/prod/users//"},
 	} {
-		if got := s.raw("GET " + test.sent + " HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
-			t.Fatalf("%s: %+v", test.sent, got)
-		}
-		event := function.event(t)
-		got := []any{event["path"], event["requestContext"].(object)["path"]}
-		if diff := cmp.Diff([]any{test.path, test.contextPath}, got); diff != "" {
-			t.Errorf("%s: paths (-want +got):\n%s", test.sent, diff)
-		}
+		t.Run(test.sent, func(t *testing.T) {
+			t.Parallel()
+			function := &recorder{}
+			s := serve(t, document(object{"/users": object{"get": operation(proxy())}}), function)
+			if got := s.raw("GET " + test.sent + " HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
+				t.Fatalf("%+v", got)
+			}
+			event := function.event(t)
+			got := []any{event["path"], event["requestContext"].(object)["path"]}
+			if diff := cmp.Diff([]any{test.path, test.contextPath}, got); diff != "" {
+				t.Errorf("paths (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

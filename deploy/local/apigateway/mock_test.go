@@ -2,6 +2,7 @@ package apigateway_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,21 +41,24 @@ func TestMockPreflight(t *testing.T) {
 
 func TestMockContentType(t *testing.T) {
 	t.Parallel()
-	s := serve(t, document(object{"/": object{"post": operation(mock())}}), respondWith(`{}`))
 	for contentType, want := range map[string]int{
 		"application/json; charset=utf-8": 200, "Application/JSON": 200, "": 200, "text/xml": 415,
 	} {
-		var headers []string
-		if contentType != "" {
-			headers = []string{"Content-Type", contentType}
-		}
-		got := s.do("POST", "/", `{"statusCode": 418}`, headers...)
-		if got.status != want {
-			t.Errorf("%q: status %d, want %d", contentType, got.status, want)
-		}
-		if want == 415 {
-			got.wantError(t, 415, "BadRequestException", "Unsupported Media Type")
-		}
+		t.Run(strconv.Quote(contentType), func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, document(object{"/": object{"post": operation(mock())}}), respondWith(`{}`))
+			var headers []string
+			if contentType != "" {
+				headers = []string{"Content-Type", contentType}
+			}
+			got := s.do("POST", "/", `{"statusCode": 418}`, headers...)
+			if got.status != want {
+				t.Errorf("status %d, want %d", got.status, want)
+			}
+			if want == 415 {
+				got.wantError(t, 415, "BadRequestException", "Unsupported Media Type")
+			}
+		})
 	}
 }
 

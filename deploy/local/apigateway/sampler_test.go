@@ -24,26 +24,29 @@ func TestSampler(t *testing.T) {
 		"reservoir too large": {2 * perSecond, 0, perSecond * seconds, perSecond * seconds},
 		"reservoir and rate":  {100, 0.5, 5100, 5900}, // 5500 on average, with a standard deviation of 47
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			sample := apigateway.NewSampler(test.reservoir, test.rate)
-			var sampled atomic.Int64
-			for range seconds {
-				var requests sync.WaitGroup
-				for range 10 {
-					requests.Go(func() {
-						for range perSecond / 10 {
-							if sample() {
-								sampled.Add(1)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sample := apigateway.NewSampler(test.reservoir, test.rate)
+				var sampled atomic.Int64
+				for range seconds {
+					var requests sync.WaitGroup
+					for range 10 {
+						requests.Go(func() {
+							for range perSecond / 10 {
+								if sample() {
+									sampled.Add(1)
+								}
 							}
-						}
-					})
+						})
+					}
+					requests.Wait()
+					time.Sleep(time.Second)
 				}
-				requests.Wait()
-				time.Sleep(time.Second)
-			}
-			if got := sampled.Load(); got < test.least || got > test.most {
-				t.Errorf("%s: %d sampled requests, want %d to %d", name, got, test.least, test.most)
-			}
+				if got := sampled.Load(); got < test.least || got > test.most {
+					t.Errorf("%d sampled requests, want %d to %d", got, test.least, test.most)
+				}
+			})
 		})
 	}
 }

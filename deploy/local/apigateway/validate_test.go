@@ -23,7 +23,6 @@ func TestRequiredParameters(t *testing.T) {
 		"requestBody": object{"required": true},
 	})
 	paths := object{"/users/{id}": object{"get": o}}
-	s := serve(t, document(paths, validated()), respondWith(`{}`))
 	for _, test := range []struct {
 		path, tenant string
 		want         string // error message; "" if the request is valid
@@ -35,18 +34,22 @@ func TestRequiredParameters(t *testing.T) {
 		{"/users/1?Q=1&both=1", "t", "Missing required request parameters: [q]"},
 		{"/users/1?q=1&both=1", "  ", "Missing required request parameters: [x-tenant]"},
 	} {
-		var headers []string
-		if test.tenant != "" {
-			headers = []string{"X-Tenant", test.tenant}
-		}
-		got := s.do("GET", test.path, "", headers...)
-		if test.want == "" {
-			if got.status != 200 {
-				t.Errorf("%s: %+v", test.path, got)
+		t.Run(test.path+" "+test.tenant, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, document(paths, validated()), respondWith(`{}`))
+			var headers []string
+			if test.tenant != "" {
+				headers = []string{"X-Tenant", test.tenant}
 			}
-			continue
-		}
-		got.wantError(t, 400, "BadRequestException", test.want)
+			got := s.do("GET", test.path, "", headers...)
+			if test.want == "" {
+				if got.status != 200 {
+					t.Errorf("%+v", got)
+				}
+				return
+			}
+			got.wantError(t, 400, "BadRequestException", test.want)
+		})
 	}
 	if got := serve(t, document(paths), respondWith(`{}`)).do("GET", "/users/1", ""); got.status != 200 {
 		t.Errorf("without a validator: %+v", got)
