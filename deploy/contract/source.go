@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// plain returns a copy of a node without comments and with aliases resolved. It returns an error for tags that JSON does
-// not have.
+// plain returns a copy of a node without comments and with aliases resolved. It returns an error for tags that JSON
+// does not have.
 func plain(node *yaml.Node) (*yaml.Node, error) {
 	if node.Kind == yaml.AliasNode {
 		return plain(node.Alias)
