@@ -42,17 +42,16 @@ const (
 
 // Template parameters whose defaults differ between the local stack and AWS.
 const (
-	samplingRateParameter  = "TracingSamplingRate"
-	authorizationParameter = template.AuthorizationParameter
-	userPoolParameter      = "UserPoolArn"
+	samplingRateParameter = "TracingSamplingRate"
+	userPoolParameter     = "UserPoolArn"
 )
 
 // withDefaults adds the local stack's defaults to the given template parameters: no authorization, or the local user
 // pool, and a trace of every request.
 func withDefaults(given map[string]string) map[string]string {
-	parameters := map[string]string{authorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
+	parameters := map[string]string{template.AuthorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
 	maps.Copy(parameters, given)
-	if parameters[authorizationParameter] == template.AuthorizationCognito && parameters[userPoolParameter] == "" {
+	if parameters[template.AuthorizationParameter] == template.AuthorizationCognito && parameters[userPoolParameter] == "" {
 		parameters[userPoolParameter] = userPoolARN
 	}
 	return parameters
@@ -65,7 +64,7 @@ type authorization struct {
 }
 
 func newAuthorization(parameters map[string]string, dataDir string) (authorization, error) {
-	a := authorization{kind: parameters[authorizationParameter]}
+	a := authorization{kind: parameters[template.AuthorizationParameter]}
 	if a.kind != template.AuthorizationCognito {
 		return a, nil
 	}

@@ -120,7 +120,7 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	case "":
 	case template.AuthorizationIAM, template.AuthorizationCognito,
 		template.AuthorizationAPIKey, template.AuthorizationNone:
-		cfg.Parameters[authorizationParameter] = authorization
+		cfg.Parameters[template.AuthorizationParameter] = authorization
 	default:
 		env.Faultf("AUTH", "want %s, %s, %s or %s", template.AuthorizationIAM, template.AuthorizationCognito,
 			template.AuthorizationAPIKey, template.AuthorizationNone)

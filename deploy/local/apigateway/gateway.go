@@ -64,14 +64,16 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
+
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // Quotas of API Gateway REST APIs, in bytes ("Amazon API Gateway quotas").
 const (
-	maxHeader  = 10_240   // total of the request line and header values
-	maxPayload = 10 << 20 // of a request and of a response
-	maxTimeout = 29_000   // of an integration, in milliseconds
-	minTimeout = 50       // of an integration, in milliseconds
+	maxHeader  = 10_240                         // total of the request line and header values
+	maxPayload = 10 << 20                       // of a request and of a response
+	maxTimeout = template.MaxIntegrationTimeout // milliseconds
+	minTimeout = 50                             // of an integration, in milliseconds
 	clfTime    = "02/Jan/2006:15:04:05 -0700"
 )
 
