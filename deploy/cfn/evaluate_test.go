@@ -82,7 +82,7 @@ func TestDependencies(t *testing.T) {
 	document := parse(t, `
 Resources:
   A: {DependsOn: B}
-  B: {DependsOn: [C], Properties: {A: !If [X, !Ref D, !GetAtt E.Arn]}}
+  B: {DependsOn: [C], Properties: {A: !If [X, !Ref D, !GetAtt [E, !Ref Name]]}}
   C: {Properties: {A: !Sub ["${A}${D}${!E}${E.Arn}", {A: !Ref B}], C: !Ref C}}
   D: {}
   E: {}

@@ -43,18 +43,24 @@ func DependsOn(resource any) []string {
 }
 
 // References calls found for each name in Ref, Fn::GetAtt (such as Table.Arn) and Fn::Sub of a value, in any branch of
-// a condition, with the path of the function.
+// a condition, with the path of the function. The name is "" if the argument cannot have one.
 func References(path string, value any, found func(path, name string)) {
 	Walk(path, value, func(path string, o Object) {
 		if argument, ok := o["Ref"]; ok {
 			found(path+".Ref", Text(argument))
 		}
 		if argument, ok := o["Fn::GetAtt"]; ok {
-			id, attribute := getAtt(argument)
-			found(path+".Fn::GetAtt", id+"."+Text(attribute))
+			name, attribute := getAtt(argument)
+			if isLeaf(attribute) { // not a function that returns its name
+				name += "." + Text(attribute)
+			}
+			found(path+".Fn::GetAtt", name)
 		}
 		if argument, ok := o["Fn::Sub"]; ok {
-			text, own, _ := subArguments(argument) // "" otherwise
+			text, own, ok := subArguments(argument)
+			if !ok {
+				found(path+".Fn::Sub", "")
+			}
 			for _, match := range variable.FindAllStringSubmatch(text, -1) {
 				if _, isOwn := own[match[2]]; !isOwn && match[1] == "" { // not ${!Literal}
 					found(path+".Fn::Sub", match[2])

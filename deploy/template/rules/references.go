@@ -16,9 +16,9 @@ func references(s *stack, report report) {
 		for id, o := range cfn.Mapping(s.document, section) {
 			path := section + "." + id
 			s.conditionName(path+".Condition", cfn.At(o, "Condition"), report)
-			for _, dependency := range cfn.DependsOn(o) {
-				if s.evaluator.Resource(dependency) == nil {
-					report(path+".DependsOn", "there is no resource %s", dependency)
+			for _, dependency := range list(cfn.At(o, "DependsOn")) {
+				if s.evaluator.Resource(cfn.Text(dependency)) == nil {
+					report(path+".DependsOn", "there is no resource %v", dependency)
 				}
 			}
 			s.names(path, o, report)
@@ -35,9 +35,12 @@ func references(s *stack, report report) {
 // names checks the names in the arguments of intrinsic functions of a value.
 func (s *stack) names(path string, value any, report report) {
 	cfn.References(path, value, func(path, name string) {
-		if id, attribute, ok := strings.Cut(name, "."); ok && attribute == "" {
+		switch id, attribute, ok := strings.Cut(name, "."); {
+		case name == "":
+			report(path, "want a string")
+		case ok && attribute == "":
 			report(path, "want an attribute of %s", id)
-		} else if !s.evaluator.Defines(name) {
+		case !s.evaluator.Defines(name):
 			report(path, "there is no parameter or resource %s", id)
 		}
 	})
