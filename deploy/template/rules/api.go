@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/template"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const (
@@ -30,16 +33,16 @@ type operation struct {
 // operations returns all methods of an API, sorted by path.
 func operations(api resource) []operation {
 	var found []operation
-	paths := mapping(at(api.properties, "Body", "paths"))
-	for _, route := range sortedKeys(paths) {
-		item := mapping(paths[route])
-		for _, key := range sortedKeys(item) {
+	paths := cfn.Mapping(api.properties, "Body", "paths")
+	for _, route := range slices.Sorted(maps.Keys(paths)) {
+		item := cfn.Mapping(paths[route])
+		for _, key := range slices.Sorted(maps.Keys(item)) {
 			switch key {
 			case "get", "put", "post", "delete", "options", "head", "patch", "trace", template.AnyMethodKey:
-				content := mapping(item[key])
+				content := cfn.Mapping(item[key])
 				found = append(found, operation{
 					api: api, path: api.path("Body", "paths", route, key), route: route, method: strings.ToUpper(key),
-					content: content, integration: mapping(content[template.IntegrationKey]),
+					content: content, integration: cfn.Mapping(content[template.IntegrationKey]),
 				})
 			}
 		}
@@ -90,7 +93,7 @@ var invocation = regexp.MustCompile(
 
 // target returns the alias that an operation invokes.
 func (s *stack) target(o operation) (alias resource, ok bool) {
-	match := invocation.FindStringSubmatch(text(o.integration["uri"]))
+	match := invocation.FindStringSubmatch(cfn.Text(o.integration["uri"]))
 	if match == nil {
 		return resource{}, false
 	}
@@ -102,7 +105,7 @@ func integrationURI(s *stack, report report) {
 		if _, ok := s.target(o); !ok {
 			report(o.at("uri"), "got %q, want Lambda's Invoke of the function's alias, "+
 				"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Alias}/invocations",
-				text(o.integration["uri"]))
+				cfn.Text(o.integration["uri"]))
 		}
 	}
 }
@@ -138,7 +141,7 @@ func integrationMissing(s *stack, report report) {
 			report(api.path("Body"), "no operation: render it from the contract")
 		}
 		for _, o := range found {
-			if kind := text(o.integration["type"]); kind != "aws_proxy" && kind != "mock" {
+			if kind := cfn.Text(o.integration["type"]); kind != "aws_proxy" && kind != "mock" {
 				report(o.at("type"), "got %q, want aws_proxy or mock", kind)
 			}
 		}
@@ -148,9 +151,10 @@ func integrationMissing(s *stack, report report) {
 // head checks that GET and HEAD have the same integration (RFC 9110 §9.1). API Gateway does not derive HEAD from GET.
 func head(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
-		paths := mapping(at(api.properties, "Body", "paths"))
-		for _, route := range sortedKeys(paths) {
-			get, head := at(paths, route, "get", template.IntegrationKey), at(paths, route, "head", template.IntegrationKey)
+		paths := cfn.Mapping(api.properties, "Body", "paths")
+		for _, route := range slices.Sorted(maps.Keys(paths)) {
+			get := cfn.At(paths, route, "get", template.IntegrationKey)
+			head := cfn.At(paths, route, "head", template.IntegrationKey)
 			if !reflect.DeepEqual(get, head) {
 				report(api.path("Body", "paths", route), "want the same integration for GET and HEAD")
 			}
@@ -163,7 +167,7 @@ func bodyReference(s *stack, report report) {
 	unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901
 	for _, api := range s.all(restAPIType) {
 		body := api.properties["Body"]
-		walk(api.path("Body"), body, func(path string, o object) {
+		cfn.Walk(api.path("Body"), body, func(path string, o object) {
 			reference, ok := o["$ref"].(string)
 			if !ok {
 				return
@@ -173,7 +177,7 @@ func bodyReference(s *stack, report report) {
 			for i, key := range keys {
 				keys[i] = unescape.Replace(key)
 			}
-			if !local || at(body, keys...) == nil {
+			if !local || cfn.At(body, keys...) == nil {
 				report(path+".$ref", "%s is not in the Body", reference)
 			}
 		})
@@ -186,10 +190,10 @@ func requestValidator(s *stack, report report) {
 	for _, o := range s.routes() {
 		path, name := o.path+"."+key, o.content[key]
 		if name == nil {
-			path, name = o.api.path("Body", key), at(o.api.properties, "Body", key)
+			path, name = o.api.path("Body", key), cfn.At(o.api.properties, "Body", key)
 		}
-		if at(o.api.properties, "Body", definitions, text(name), "validateRequestParameters") != true {
-			report(path, "%q is not a validator of parameters: define it in %s", text(name), definitions)
+		if cfn.At(o.api.properties, "Body", definitions, cfn.Text(name), "validateRequestParameters") != true {
+			report(path, "%q is not a validator of parameters: define it in %s", cfn.Text(name), definitions)
 		}
 	}
 }
@@ -202,7 +206,7 @@ func authorization(s *stack, report report) {
 		mode = template.AuthorizationIAM
 	}
 	for _, api := range s.all(restAPIType) {
-		if _, ok := at(api.properties, "Body", "security").([]any); ok {
+		if _, ok := cfn.At(api.properties, "Body", "security").([]any); ok {
 			report(api.path("Body", "security"), "API Gateway ignores it here: set it for each operation")
 		}
 	}
@@ -214,12 +218,12 @@ func authorization(s *stack, report report) {
 			}
 			continue
 		}
-		if len(requirements) != 1 || len(mapping(requirements[0])) != 1 {
+		if len(requirements) != 1 || len(cfn.Mapping(requirements[0])) != 1 {
 			report(path, "want exactly one scheme, that of Authorization %s", mode)
 			continue
 		}
-		for name := range mapping(requirements[0]) {
-			scheme := mapping(at(o.api.properties, "Body", "components", "securitySchemes", name))
+		for name := range cfn.Mapping(requirements[0]) {
+			scheme := cfn.Mapping(o.api.properties, "Body", "components", "securitySchemes", name)
 			if fault := s.fault(mode, scheme); fault != "" {
 				report(path, "the scheme %s is not that of Authorization %s: %s", name, mode, fault)
 			}
@@ -237,11 +241,11 @@ func (s *stack) fault(mode string, scheme object) string {
 		authType = "awsSigv4"
 	case template.AuthorizationCognito:
 		authType = "cognito_user_pools"
-		if kind := at(scheme, authorizerKey, "type"); kind != authType {
+		if kind := cfn.At(scheme, authorizerKey, "type"); kind != authType {
 			return fmt.Sprintf("the type of its authorizer is %v, want %s", kind, authType)
 		}
-		pools := list(at(scheme, authorizerKey, "providerARNs"))
-		if len(pools) != 1 || text(pools[0]) == "" || text(pools[0]) != s.parameters["UserPoolArn"] {
+		pools := list(cfn.At(scheme, authorizerKey, "providerARNs"))
+		if len(pools) != 1 || cfn.Text(pools[0]) == "" || cfn.Text(pools[0]) != s.parameters["UserPoolArn"] {
 			return "its providerARNs must have only UserPoolArn"
 		}
 	case template.AuthorizationAPIKey:
@@ -250,10 +254,10 @@ func (s *stack) fault(mode string, scheme object) string {
 		return "the value of Authorization is unknown"
 	}
 	switch {
-	case scheme["type"] != "apiKey" || scheme["in"] != "header" || !strings.EqualFold(text(scheme["name"]), header):
+	case scheme["type"] != "apiKey" || scheme["in"] != "header" || !strings.EqualFold(cfn.Text(scheme["name"]), header):
 		return fmt.Sprintf("want an apiKey in the header %s", header)
-	case text(scheme[typeKey]) != authType:
-		return fmt.Sprintf("its %s is %q, want %q", typeKey, text(scheme[typeKey]), authType)
+	case cfn.Text(scheme[typeKey]) != authType:
+		return fmt.Sprintf("its %s is %q, want %q", typeKey, cfn.Text(scheme[typeKey]), authType)
 	default:
 		return ""
 	}
@@ -280,7 +284,7 @@ func (s *stack) sources(o operation) []string {
 		if _, ok := s.referred(stage.properties["RestApiId"], restAPIType); !ok {
 			continue
 		}
-		for _, name := range []string{text(stage.properties["StageName"]), "${" + stage.id + "}"} {
+		for _, name := range []string{cfn.Text(stage.properties["StageName"]), "${" + stage.id + "}"} {
 			found = append(found, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${"+o.api.id+"}/"+name+"/"+
 				o.method+pathParameter.ReplaceAllString(o.route, "*"))
 		}
@@ -301,7 +305,7 @@ func permission(s *stack, report report) {
 		allowed := false
 		for _, p := range s.all(permissionType) {
 			called, isAlias := s.referred(p.properties["FunctionName"], aliasType, "", "AliasArn")
-			if isAlias && called.id == alias.id && slices.Contains(sources, text(p.properties["SourceArn"])) &&
+			if isAlias && called.id == alias.id && slices.Contains(sources, cfn.Text(p.properties["SourceArn"])) &&
 				p.properties["Action"] == "lambda:InvokeFunction" && p.properties["Principal"] == "apigateway.amazonaws.com" {
 				allowed, needed[p.id] = true, true
 			}
@@ -329,7 +333,7 @@ func deployment(s *stack, report report) {
 		deployed, ok := s.referred(stage.properties["DeploymentId"], "AWS::ApiGateway::Deployment", "", "DeploymentId")
 		if !ok {
 			report(stage.path("DeploymentId"), "got %q, want the Ref of an AWS::ApiGateway::Deployment",
-				text(stage.properties["DeploymentId"]))
+				cfn.Text(stage.properties["DeploymentId"]))
 			continue
 		}
 		if of, ok := s.referred(deployed.properties["RestApiId"], restAPIType); !ok || of.id != api.id {
@@ -346,14 +350,14 @@ func usagePlan(s *stack, report report) {
 	for _, plan := range s.all(planType) {
 		for i, of := range list(plan.properties["ApiStages"]) {
 			for _, stage := range s.all(stageType) {
-				_, byRef := s.referred(at(of, "Stage"), stageType)
-				switch name := text(at(of, "Stage")); {
-				case name != "${"+stage.id+"}" && name != text(stage.properties["StageName"]):
+				_, byRef := s.referred(cfn.At(of, "Stage"), stageType)
+				switch name := cfn.Text(of, "Stage"); {
+				case name != "${"+stage.id+"}" && name != cfn.Text(stage.properties["StageName"]):
 				case !byRef && !slices.Contains(list(plan.attributes["DependsOn"]), any(stage.id)):
 					report(plan.path("ApiStages", strconv.Itoa(i)), "it is created before its stage: add DependsOn %s", stage.id)
 					planned[stage.id] = true
 				default:
-					planned[stage.id] = text(at(of, "ApiId")) == text(stage.properties["RestApiId"])
+					planned[stage.id] = cfn.Text(of, "ApiId") == cfn.Text(stage.properties["RestApiId"])
 				}
 			}
 		}
@@ -377,7 +381,7 @@ func usagePlan(s *stack, report report) {
 
 func stageTracing(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
-		if text(stage.properties["TracingEnabled"]) != "true" {
+		if cfn.Text(stage.properties["TracingEnabled"]) != "true" {
 			report(stage.path("TracingEnabled"), "its requests are not traced: set it to true")
 		}
 	}
@@ -386,13 +390,13 @@ func stageTracing(s *stack, report report) {
 func stageLog(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		settings := stage.properties["AccessLogSetting"]
-		destination := strings.TrimSuffix(text(at(settings, "DestinationArn")), ":*")
+		destination := strings.TrimSuffix(cfn.Text(settings, "DestinationArn"), ":*")
 		_, byAttribute := s.referred(destination, logGroupType, "Arn")
 		if !byAttribute && !s.namesLogGroup(destination) {
 			report(stage.path("AccessLogSetting", "DestinationArn"),
 				"got %q, want the ARN of a log group of this template", destination)
 		}
-		if !strings.Contains(text(at(settings, "Format")), "$context.requestId") {
+		if !strings.Contains(cfn.Text(settings, "Format"), "$context.requestId") {
 			report(stage.path("AccessLogSetting", "Format"), "want $context.requestId, by which lines are found")
 		}
 	}
@@ -403,15 +407,15 @@ func stageLog(s *stack, report report) {
 func stageExecutionLog(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		if !slices.ContainsFunc(list(stage.properties["MethodSettings"]), func(setting any) bool {
-			level := text(at(setting, "LoggingLevel"))
+			level := cfn.Text(setting, "LoggingLevel")
 			return level != "" && level != "OFF"
 		}) {
 			continue
 		}
-		name := "API-Gateway-Execution-Logs_" + text(stage.properties["RestApiId"]) + "/" +
-			text(stage.properties["StageName"])
+		name := "API-Gateway-Execution-Logs_" + cfn.Text(stage.properties["RestApiId"]) + "/" +
+			cfn.Text(stage.properties["StageName"])
 		if !slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
-			return text(group.properties["LogGroupName"]) == name && stage.after(group)
+			return cfn.Text(group.properties["LogGroupName"]) == name && stage.after(group)
 		}) {
 			report("Resources."+stage.id+".DependsOn",
 				"API Gateway would create its log group without retention: add a dependency on one with the name %s",
@@ -440,15 +444,15 @@ func accountRole(s *stack, report report) {
 func (s *stack) namesLogGroup(arn string) bool {
 	_, name, ok := strings.Cut(arn, ":log-group:")
 	return ok && slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
-		return name == "${"+group.id+"}" || name == text(group.properties["LogGroupName"])
+		return name == "${"+group.id+"}" || name == cfn.Text(group.properties["LogGroupName"])
 	})
 }
 
 // settings returns the settings of a stage for all methods, or nil.
 func settings(stage resource) object {
 	for _, setting := range list(stage.properties["MethodSettings"]) {
-		if at(setting, "HttpMethod") == "*" && at(setting, "ResourcePath") == "/*" {
-			return mapping(setting)
+		if cfn.At(setting, "HttpMethod") == "*" && cfn.At(setting, "ResourcePath") == "/*" {
+			return cfn.Mapping(setting)
 		}
 	}
 	return nil
@@ -456,7 +460,7 @@ func settings(stage resource) object {
 
 func stageMetrics(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
-		if text(settings(stage)["MetricsEnabled"]) != "true" {
+		if cfn.Text(settings(stage)["MetricsEnabled"]) != "true" {
 			report(stage.path("MethodSettings"),
 				"set MetricsEnabled for all methods, * and /*")
 		}
@@ -480,7 +484,7 @@ func stageWebACL(s *stack, report report) {
 	want := s.parameters["WebAclArn"]
 	associations := s.all("AWS::WAFv2::WebACLAssociation")
 	for _, a := range associations {
-		if got := text(a.properties["WebACLArn"]); got != want {
+		if got := cfn.Text(a.properties["WebACLArn"]); got != want {
 			report(a.path("WebACLArn"), "got %q, want the parameter WebAclArn, %q", got, want)
 		}
 	}
@@ -489,7 +493,7 @@ func stageWebACL(s *stack, report report) {
 	}
 	for _, stage := range s.all(stageType) {
 		arn := fmt.Sprintf("arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/%s/stages/${%s}",
-			text(stage.properties["RestApiId"]), stage.id)
+			cfn.Text(stage.properties["RestApiId"]), stage.id)
 		associated := slices.ContainsFunc(associations, func(a resource) bool {
 			return a.properties["ResourceArn"] == arn
 		})
@@ -503,7 +507,7 @@ func stageWebACL(s *stack, report report) {
 func dataTrace(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
 		for i, setting := range list(stage.properties["MethodSettings"]) {
-			if text(at(setting, "DataTraceEnabled")) == "true" {
+			if cfn.Text(setting, "DataTraceEnabled") == "true" {
 				report(stage.path("MethodSettings", strconv.Itoa(i), "DataTraceEnabled"),
 					"it logs bodies and credentials: set it to false")
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/template"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 // partLimit is the maximum number of documentation parts of an API ("Amazon API Gateway quotas").
@@ -17,21 +19,21 @@ const partLimit = 2000
 // does not show others.
 func documentationParts(s *stack, report report) {
 	for _, api := range s.all(restAPIType) {
-		parts := list(at(api.properties, "Body", template.DocumentationKey, "documentationParts"))
+		parts := list(cfn.At(api.properties, "Body", template.DocumentationKey, "documentationParts"))
 		if len(parts) > partLimit {
 			report(api.path("Body", template.DocumentationKey), "got %d parts, want at most %d", len(parts), partLimit)
 		}
 		seen := map[string]bool{}
 		for i, part := range parts {
 			path := api.path("Body", template.DocumentationKey, "documentationParts", strconv.Itoa(i))
-			l := normalized(mapping(at(part, "location")))
+			l := normalized(cfn.Mapping(part, "location"))
 			place := fmt.Sprint(l)
 			switch {
 			case seen[place]:
 				report(path+".location", "another part has the same location")
 			case !isLocated(api, l):
 				report(path+".location", "the API has no such location")
-			case mapping(at(part, "properties")) == nil:
+			case cfn.Mapping(part, "properties") == nil:
 				report(path+".properties", "want a mapping")
 			}
 			seen[place] = true
@@ -50,21 +52,21 @@ func normalized(location object) object {
 
 // isLocated reports whether the location of a documentation part exists in an API (DocumentationPartLocation).
 func isLocated(api resource, l object) bool {
-	body := mapping(api.properties["Body"])
-	name := text(l["name"])
-	switch text(l["type"]) {
+	body := cfn.Mapping(api.properties["Body"])
+	name := cfn.Text(l["name"])
+	switch cfn.Text(l["type"]) {
 	case "API":
 		return true
 	case "MODEL":
-		return at(body, "components", "schemas", name) != nil
+		return cfn.At(body, "components", "schemas", name) != nil
 	case "AUTHORIZER":
-		return at(body, "components", "securitySchemes", name, template.AuthorizerKey) != nil
+		return cfn.At(body, "components", "securitySchemes", name, template.AuthorizerKey) != nil
 	case "RESOURCE":
-		return at(body, "paths", cmp.Or(text(l["path"]), "/")) != nil
+		return cfn.At(body, "paths", cmp.Or(cfn.Text(l["path"]), "/")) != nil
 	}
 	for _, o := range operations(api) {
 		// A missing key matches all values; a path also matches the paths below it.
-		isBelow := o.route == l["path"] || strings.HasPrefix(o.route, text(l["path"])+"/")
+		isBelow := o.route == l["path"] || strings.HasPrefix(o.route, cfn.Text(l["path"])+"/")
 		if isBelow && (l["method"] == nil || l["method"] == o.method) && hasPart(o, l) {
 			return true
 		}
@@ -74,24 +76,24 @@ func isLocated(api resource, l object) bool {
 
 // hasPart reports whether an operation has an element with the type, status code and name of a location.
 func hasPart(o operation, l object) bool {
-	name := text(l["name"])
+	name := cfn.Text(l["name"])
 	parameter := func(in string) bool {
 		for _, p := range list(o.content["parameters"]) {
-			if at(p, "in") == in && at(p, "name") == name {
+			if cfn.At(p, "in") == in && cfn.At(p, "name") == name {
 				return true
 			}
 		}
 		return false
 	}
 	response := func(keys ...string) bool {
-		for status, r := range mapping(o.content["responses"]) {
-			if (l["statusCode"] == nil || l["statusCode"] == status) && at(r, keys...) != nil {
+		for status, r := range cfn.Mapping(o.content["responses"]) {
+			if (l["statusCode"] == nil || l["statusCode"] == status) && cfn.At(r, keys...) != nil {
 				return true
 			}
 		}
 		return false
 	}
-	switch text(l["type"]) {
+	switch cfn.Text(l["type"]) {
 	case "METHOD":
 		return true
 	case "PATH_PARAMETER":
@@ -117,10 +119,10 @@ func hasPart(o operation, l object) bool {
 // CloudFormation creates it once per name.
 func documentationVersion(s *stack, report report) {
 	for _, stage := range s.all(stageType) {
-		name := text(stage.properties["DocumentationVersion"])
+		name := cfn.Text(stage.properties["DocumentationVersion"])
 		found := false
 		for _, version := range s.all("AWS::ApiGateway::DocumentationVersion") {
-			if name == "" || text(version.properties["DocumentationVersion"]) != name {
+			if name == "" || cfn.Text(version.properties["DocumentationVersion"]) != name {
 				continue
 			}
 			found = true

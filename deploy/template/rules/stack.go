@@ -123,15 +123,3 @@ func number(value any) (float64, bool) {
 	n, err := strconv.ParseFloat(cfn.Text(value), 64)
 	return n, err == nil
 }
-
-// The following short names are for the rules about the API document.
-
-func at(value any, keys ...string) any { return cfn.At(value, keys...) }
-
-func mapping(value any) object { return cfn.Mapping(value) }
-
-func text(value any) string { return cfn.Text(value) }
-
-func sortedKeys(m object) []string { return slices.Sorted(maps.Keys(m)) }
-
-func walk(path string, value any, visit func(path string, o object)) { cfn.Walk(path, value, visit) }
