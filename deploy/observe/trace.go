@@ -23,11 +23,13 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
-// Trace shows a trace as a tree with times, flags and causes, and its log lines. As JSON, it shows an object with the
-// trace's summary, its segment documents and its log lines. If X-Ray does not have the trace, the error has the likely
-// reason. If either the trace or the lines are unavailable, Trace shows the other before it returns the error.
-func Trace(ctx context.Context, s Settings, id string) error {
-	s.TraceID, s.RequestID, s.Level, s.Since = id, "", "", 0
+// showTrace shows the trace Settings.TraceID as a tree with times, flags and causes, and its log lines. As JSON, it
+// shows an object with the trace's summary, its segment documents and its log lines. If X-Ray does not have the trace,
+// the error has the likely reason. If either the trace or the lines are unavailable, showTrace shows the other before
+// it returns the error.
+func showTrace(ctx context.Context, s Settings) error {
+	id := s.TraceID
+	s.RequestID, s.Level, s.Since = "", "", 0
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
 		l, err := openLogs(ctx, opened, nil)
 		if err != nil {

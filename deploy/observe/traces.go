@@ -30,10 +30,10 @@ const (
 )
 
 // Traces shows the latest traces of the stage, newest first: as a table, or as JSON lines, each a [trace.Summary]. With
-// Settings.TraceID it calls [Trace].
+// Settings.TraceID, Traces shows that trace instead.
 func Traces(ctx context.Context, s Settings) error {
 	if s.TraceID != "" {
-		return Trace(ctx, s, s.TraceID)
+		return showTrace(ctx, s)
 	}
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
 		if s.Since > kept {

@@ -21,12 +21,14 @@ import (
 
 const gatewayPrincipal = "apigateway.amazonaws.com"
 
-// LogsRoleParameter is the parameter with the values [LogsRoleCreate] and [LogsRoleExisting]. Create lets the stack
-// create the role with which API Gateway writes logs.
+// LogsRoleParameter is the parameter that controls whether the stack creates the role with which API Gateway writes
+// logs.
+const LogsRoleParameter = "ApiGatewayLogsRole"
+
+// Values of [LogsRoleParameter].
 const (
-	LogsRoleParameter = "ApiGatewayLogsRole"
-	LogsRoleCreate    = "Create"
-	LogsRoleExisting  = "Existing"
+	logsRoleCreate   = "Create"
+	logsRoleExisting = "Existing"
 )
 
 // LogsRole chooses the value of [LogsRoleParameter], and prints what is wrong with the account's role. All APIs of an
@@ -37,8 +39,8 @@ func (s *Stage) LogsRole(ctx context.Context, now *Release, ask func(string) (st
 	choice, created := s.Parameters[LogsRoleParameter], createsLogsRole(now)
 	switch {
 	case choice == "" && created:
-		choice = LogsRoleCreate
-	case choice == LogsRoleCreate && !created:
+		choice = logsRoleCreate
+	case choice == logsRoleCreate && !created:
 		return choice, nil
 	}
 	arn, err := s.accountLogsRole(ctx)
@@ -49,18 +51,18 @@ func (s *Stage) LogsRole(ctx context.Context, now *Release, ask func(string) (st
 		printer.Notef("%v", err)
 		return choice, nil
 	case choice == "" && arn == "":
-		return LogsRoleCreate, nil
+		return logsRoleCreate, nil
 	}
 	problem, err := s.checkLogsRole(ctx, arn)
 	switch {
 	case err != nil:
 		printer.Notef("%v", err)
 	case problem != "" && choice == "" && ask != nil && confirmLogsRole(problem, ask):
-		choice = LogsRoleCreate
+		choice = logsRoleCreate
 	case problem != "":
-		printer.Notef("%s", s.withRemedy(problem, created && choice == LogsRoleCreate))
+		printer.Notef("%s", s.withRemedy(problem, created && choice == logsRoleCreate))
 	}
-	return cmp.Or(choice, LogsRoleExisting), nil
+	return cmp.Or(choice, logsRoleExisting), nil
 }
 
 // confirmLogsRole asks the user whether the stack should create the role, and reports the reply.
@@ -131,5 +133,5 @@ func (s *Stage) withRemedy(problem string, ownRole bool) string {
 		return fmt.Sprintf("%s. The stack creates that role: %s creates it again", problem, s.RepairCommand())
 	}
 	return fmt.Sprintf("%s. To have the stack create one for all APIs of the account, set %s: %s in "+
-		"deploy/stages/%s.yaml, and run %s", problem, LogsRoleParameter, LogsRoleCreate, s.Name, s.Command("deploy"))
+		"deploy/stages/%s.yaml, and run %s", problem, LogsRoleParameter, logsRoleCreate, s.Name, s.Command("deploy"))
 }
