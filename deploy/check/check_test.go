@@ -413,6 +413,10 @@ func TestLint_Template(t *testing.T) {
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "operation-description"},
 		},
 		{
+			"relative link", "Spectral", true, true, contract, "Same as DELETE `/users/{userId}`.", "See [the guide](docs/call.md).",
+			[]string{"FAIL  Spectral", "\n" + contract + ":", "links-are-absolute"},
+		},
+		{
 			"example that is not valid", "Spectral", true, true, contract, "status: 404", "status: none",
 			[]string{"FAIL  Spectral", "\n" + contract + ":", "oas3-valid-media-example"},
 		},
