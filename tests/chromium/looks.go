@@ -1,7 +1,7 @@
 package chromium
 
 // TooWide is an expression for the width in pixels by which a page exceeds its window.
-const TooWide = `document.scrollingElement.scrollWidth - innerWidth`
+const TooWide = `Math.max(0, document.scrollingElement.scrollWidth - innerWidth)`
 
 // LowContrast is an expression that lists text with a contrast of less than 4.5:1 (WCAG 2.2, "1.4.3 Contrast
 // (Minimum)").
@@ -20,7 +20,7 @@ const LowContrast = `(() => {
 	const found = new Set();
 	for (const element of document.querySelectorAll("body *:not(svg *, option, script)")) {
 		const own = [...element.childNodes].some((it) => it.nodeType === Node.TEXT_NODE && it.data.trim());
-		if (!own || !element.checkVisibility()) continue;
+		if (!own || !element.checkVisibility({ opacityProperty: true })) continue;
 		const a = luminance(colour(getComputedStyle(element).color)), b = luminance(behind(element));
 		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 		if (ratio < 4.5) found.add(element.className + " " + element.textContent.slice(0, 40) + " " + ratio.toFixed(2));
