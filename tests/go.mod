@@ -34,7 +34,6 @@ require (
 	github.com/oasdiff/yaml v0.1.1 // indirect
 	github.com/oasdiff/yaml3 v0.0.14 // indirect
 	github.com/swaggest/swgui v1.8.5 // indirect
-	golang.org/x/net v0.62.0 // indirect
 )
 
 require (

@@ -2,6 +2,7 @@
 package site_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/docs/site"
@@ -25,15 +28,18 @@ import (
 // Expressions for the state of a page.
 const (
 	fragment = "location.hash"
-	heading  = `document.querySelector("h1").textContent`
-	drawn    = `[...document.querySelectorAll(".diagram > svg")].filter((it) => it.querySelectorAll(".node, .actor, .state").length > 1).length`
+	// heading is the heading of a loaded page, without the link to itself.
+	heading = `document.readyState === "complete" && document.querySelector("h1").firstChild.textContent`
+	// drawn is the number of diagrams, each in a closed shadow root.
+	drawn  = `[...document.querySelectorAll("div.mermaid")].filter((it) => it.clientHeight > 100).length`
+	scheme = "document.body.dataset.mdColorScheme"
 )
 
 func TestSite(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("the site takes two scripts from npm")
+		t.Skip("needs Python, npm and the network")
 	}
 	dir := filepath.Join(t.TempDir(), "site")
 	write(t, "../..", dir)
@@ -45,13 +51,17 @@ func TestSite(t *testing.T) {
 		pages(t, dir),
 		operations(t, dir),
 	}
+	t.Run("as on GitHub", func(t *testing.T) { t.Parallel(); asOnGitHub(t, dir) })
 	t.Run("guides", func(t *testing.T) { t.Parallel(); s.guides(t) })
 	t.Run("reference", func(t *testing.T) { t.Parallel(); s.reference(t) })
 	t.Run("try", func(t *testing.T) { t.Parallel(); s.try(t) })
 	t.Run("disk", func(t *testing.T) { t.Parallel(); s.fromDisk(t) })
+	t.Run("search", func(t *testing.T) { t.Parallel(); s.search(t, s.served) })
+	t.Run("search from disk", func(t *testing.T) { t.Parallel(); s.search(t, s.disk) })
+	t.Run("scheme", func(t *testing.T) { t.Parallel(); s.schemeIsChosen(t) })
 }
 
-// write writes a site. Without npm it skips the test, except in CI.
+// write writes a site. Without Python or npm it skips the test, except in CI.
 func write(t *testing.T, root, dir string) {
 	t.Helper()
 	err := site.Write(t.Context(), site.Options{Root: root, Out: dir, Progress: func(step string) { t.Log(step) }})
@@ -61,37 +71,6 @@ func write(t *testing.T, root, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A diagram that cannot be drawn does not prevent the next one.
-func TestDiagrams(t *testing.T) {
-	testenv.SkipUnlessAll(t)
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("the site takes two scripts from npm")
-	}
-	root := t.TempDir()
-	for name, content := range map[string]string{
-		"README.md":                            "# Users\n\n```mermaid\nno diagram\n```\n\n```mermaid\nflowchart LR\n  a --> b\n```\n",
-		"docs/run.md":                          "# Run\n",
-		"deploy/openapi.yaml":                  "openapi: 3.0.3\ninfo: {title: Users, version: 1.2.3}\nexternalDocs: {url: https://example.org/}\npaths: {}\n",
-		"deploy/local/console/assets/icon.svg": `<svg xmlns="http://www.w3.org/2000/svg"/>`,
-	} {
-		file := filepath.Join(root, name)
-		if err := errors.Join(
-			os.MkdirAll(filepath.Dir(file), 0o700),
-			os.WriteFile(file, []byte(content), 0o600),
-		); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := filepath.Join(t.TempDir(), "site")
-	write(t, root, dir)
-	p := chromium.Open(t, "file://"+filepath.ToSlash(dir)+"/", "docs/run.html")
-	p.Allow("No diagram type detected")
-	p.Do(chromedp.Navigate("file://" + filepath.ToSlash(dir) + "/index.html"))
-	p.Want(drawn, "1")
-	p.Sees("code.language-mermaid", "no diagram")
 }
 
 // published is a written site.
@@ -138,6 +117,40 @@ func operations(t *testing.T, dir string) map[string]string {
 	return summaries
 }
 
+// asOnGitHub checks that each guide has as many items, rows and code blocks as in GitHub Flavored Markdown, which
+// needs less indentation and fewer empty lines than the generator.
+func asOnGitHub(t *testing.T, dir string) {
+	t.Helper()
+	sources, err := fs.Glob(os.DirFS("../.."), "docs/*.md")
+	nested, err2 := fs.Glob(os.DirFS("../.."), "docs/*/*.md")
+	if err := errors.Join(err, err2); err != nil || sources == nil {
+		t.Fatalf("no guides: %v", err)
+	}
+	for _, source := range append(append(sources, nested...), "README.md") {
+		markdown, err := os.ReadFile(filepath.Join("..", "..", source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert(markdown, &want); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.NewReplacer("README.md", "index.html", ".md", ".html").Replace(source)
+		written, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, article, _ := strings.Cut(string(written), "<article")
+		article, _, _ = strings.Cut(article, "</article>")
+		for _, element := range []string{"<li>", "<tr>", "<pre", "<blockquote"} {
+			if got, want := strings.Count(article, element), strings.Count(want.String(), element); got != want {
+				t.Errorf("%s: got %d times %s, want %d: indent blocks in ordered lists by three spaces, "+
+					"and put an empty line before and after them", source, got, element, want)
+			}
+		}
+	}
+}
+
 // guides checks each guide in both color schemes and two widths.
 func (s published) guides(t *testing.T) {
 	t.Helper()
@@ -147,21 +160,49 @@ func (s published) guides(t *testing.T) {
 			continue
 		}
 		for _, width := range []int64{1280, 400} {
-			for _, scheme := range []string{"light", "dark"} {
-				p.Scheme(scheme)
+			for preferred, want := range schemes() {
+				p.Scheme(preferred)
 				p.Do(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.served+name))
-				p.Sees(`.menu a[aria-current="page"]`, "")
-				p.Want(`document.querySelectorAll("code.language-mermaid").length`, "0") // all are drawn
-				p.Want(drawn, p.Text(`document.querySelectorAll(".diagram").length`))
+				p.Want(scheme, want)
+				p.Want(`document.querySelectorAll("pre.mermaid").length`, "0") // all are drawn
 				if name == "docs/architecture.html" {
-					p.Want(drawn+" > 0", "true")
+					p.Want(drawn, "1")
 				}
 				p.Looks(
-					fmt.Sprintf("site-%s-%d-%s", strings.ReplaceAll(strings.TrimSuffix(name, ".html"), "/", "-"), width, scheme),
+					fmt.Sprintf("site-%s-%d-%s", strings.ReplaceAll(strings.TrimSuffix(name, ".html"), "/", "-"), width, preferred),
 				)
 			}
 		}
 	}
+}
+
+// schemes returns the names of the theme by the preferred color schemes.
+func schemes() map[string]string { return map[string]string{"light": "default", "dark": "slate"} }
+
+// search checks that the search finds a heading and opens its page.
+func (s published) search(t *testing.T, base string) {
+	t.Helper()
+	p := chromium.Open(t, base, "docs/decisions/0004-revisions.html")
+	p.Click(".md-search__button")
+	p.Want("document.activeElement.shadowRoot?.activeElement.role", "combobox")
+	p.Insert("who can reach the stack")
+	p.Want(`document.activeElement.shadowRoot.querySelector("li").textContent.includes("Who can reach the stack")`, "true")
+	p.Picture("site-search")
+	p.Keys("\r")
+	p.Want("document.title", "Running the local stack · UserRequestAPI")
+}
+
+// schemeIsChosen checks the button for the color scheme, whose choice is kept.
+func (s published) schemeIsChosen(t *testing.T) {
+	t.Helper()
+	p := chromium.Open(t, s.served, "index.html")
+	p.Scheme("light")
+	p.Want(scheme, "default")
+	p.Click(`label[for="__palette_1"]`)
+	p.Click(`label[for="__palette_2"]`)
+	p.Want(scheme, "slate")
+	p.Do(chromedp.Navigate(s.served + "docs/run.html"))
+	p.Want(scheme, "slate")
 }
 
 // reference checks the API reference in Redoc, which is rendered again when the color scheme changes.
@@ -169,17 +210,17 @@ func (s published) reference(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "reference/index.html")
 	for _, summary := range s.operations {
-		p.Sees("main h2", summary)
+		p.Sees("#redoc h2", summary)
 	}
 	p.Click(`a[href="#tag/Users/operation/getUser"]`)
 	p.Want(fragment, "#tag/Users/operation/getUser")
-	for scheme, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
-		p.Scheme(scheme)
+	for preferred, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
+		p.Scheme(preferred)
 		p.Want(`getComputedStyle(document.querySelector(".menu-content")).backgroundColor`, ground)
 		p.Want(fragment, "#tag/Users/operation/getUser") // the position is kept
 		for _, width := range []int64{1280, 400} {
 			p.Do(chromedp.EmulateViewport(width, 900))
-			p.Looks(fmt.Sprintf("site-reference-%d-%s", width, scheme))
+			p.Looks(fmt.Sprintf("site-reference-%d-%s", width, preferred))
 		}
 		p.Do(chromedp.EmulateViewport(1280, 900))
 	}
@@ -210,16 +251,19 @@ func (s published) fromDisk(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.disk, "index.html")
 	p.Want(heading, "UserRequestAPI")
-	p.Click(`.menu a[href="docs/decisions/index.html"]`)
+	p.Click(`article a[href="docs/decisions/index.html"]`)
 	p.Want(heading, "Decisions")
-	p.Click(`main a[href$="0004-revisions.html"]`)
+	p.Click(`article a[href$="0004-revisions.html"]`)
 	p.Want(heading, "Revisions, not locks")
-	p.Click(`.menu a[href$="docs/operate.html"]`)
-	p.Click(`.menu a[href^="#"]`)
+	p.Click(`.md-tabs a[href$="index.html"]`)
+	p.Want(heading, "UserRequestAPI")
+	p.Click(`.md-sidebar--primary a[href$="docs/operate.html"]`)
+	p.Want(heading, "Operating a stage")
+	p.Click(`.md-sidebar--secondary a[href^="#"]`)
 	p.Want(`document.querySelector(":target").tagName`, "H2")
-	p.Click(`.bar a[href$="reference/index.html"]`)
-	p.Sees("main h2", s.operations["getUser"])
-	p.Click(`.bar a[href$="try/index.html"]`)
+	p.Click(`.md-tabs a[href$="reference/index.html"]`)
+	p.Sees("#redoc h2", s.operations["getUser"])
+	p.Click(`.md-tabs a[href$="try/index.html"]`)
 	p.Sees("main .opblock-summary", s.operations["getUser"])
 	p.Click(`.bar a[href$="../index.html"]`)
 	p.Want(heading, "UserRequestAPI")

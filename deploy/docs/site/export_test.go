@@ -1,6 +1,4 @@
 package site
 
-import "io/fs"
-
-// Build is [Write] into a new folder, with scripts from modules, a folder node_modules.
-func Build(dir string, root, modules fs.FS) error { return build(dir, root, modules) }
+// Guides and Resolve are for tests without the generator.
+var Guides, Resolve = guides, resolve //nolint:gochecknoglobals // never changed

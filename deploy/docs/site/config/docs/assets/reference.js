@@ -1,12 +1,21 @@
-// Renders the API document in the page with Redoc, in the colors of the site.
+// Renders the API document in the page with Redoc, in the colors of site.css.
 "use strict";
 
-const sans = getComputedStyle(document.body).fontFamily;
-const mono = getComputedStyle(document.documentElement).getPropertyValue("--mono");
+const place = document.getElementById("redoc");
+
+// Returns a color of site.css in the color scheme of the page, in numeric form.
+function color(name) {
+  const probe = place.appendChild(document.createElement("i"));
+  probe.style.color = `var(--${name})`;
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
 
 function theme() {
   const text = color("text"), muted = color("muted"), accent = color("accent"), surface = color("surface"), line = color("line");
   const response = (name) => ({ color: color(name), backgroundColor: color(`${name}-ground`) });
+  const fontFamily = getComputedStyle(document.body).fontFamily;
   return {
     colors: {
       primary: { main: accent },
@@ -19,11 +28,11 @@ function theme() {
     },
     schema: { nestedBackground: surface, typeNameColor: muted, typeTitleColor: muted, labelsTextSize: "0.85em", linesColor: color("edge") },
     typography: {
-      fontSize: "14px", fontFamily: sans, headings: { fontFamily: sans, fontWeight: "650" },
-      code: { fontFamily: mono, fontSize: "13px", color: text, backgroundColor: color("raised"), wrap: true },
+      fontSize: "14px", fontFamily, headings: { fontFamily, fontWeight: "650" },
+      code: { fontSize: "13px", color: text, backgroundColor: color("raised"), wrap: true },
       links: { color: accent, visited: accent, hover: accent },
     },
-    sidebar: { backgroundColor: surface, textColor: text, activeTextColor: accent, width: "17rem" },
+    sidebar: { backgroundColor: surface, textColor: text, activeTextColor: accent, width: "255px" },
     rightPanel: {
       backgroundColor: color("panel"), textColor: color("panel-text"),
       servers: { overlay: { backgroundColor: surface, textColor: text }, url: { backgroundColor: color("ground") } },
@@ -33,17 +42,23 @@ function theme() {
   };
 }
 
+const ThemeWorker = Worker;
+window.Worker = NativeWorker; // iframe-worker does not support the worker of Redoc
 Redoc.init(
-  JSON.parse(document.getElementById("document").textContent),
+  openapi,
   {
     theme: theme(),
     sanitize: true,
-    scrollYOffset: ".bar",
+    scrollYOffset: ".md-header",
     hideDownloadButtons: true,
     jsonSamplesExpandLevel: 3,
     requiredPropsFirst: true,
   },
-  document.getElementById("main"),
+  place,
+  () => { window.Worker = ThemeWorker; },
 );
+
 // Redoc cannot change its colors, so the page is reloaded; the URL has the position in the document.
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
+const scheme = document.body.dataset.mdColorScheme;
+new MutationObserver(() => document.body.dataset.mdColorScheme === scheme || location.reload())
+  .observe(document.body, { attributeFilter: ["data-md-color-scheme"] });

@@ -1,0 +1,82 @@
+package site
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+)
+
+var (
+	// published matches the files of the repository that the site contains. Others, such as the exported documents of
+	// stages in docs/api, stay private.
+	published = regexp.MustCompile(
+		`^(README\.md|docs/([^./][^/]*/)*[^./][^/]*\.(md|svg|png)|docs/api/[^./]+\.(http|postman_collection\.json))$`)
+	// link matches the destination of a link in Markdown, without its fragment, and code, which has no links.
+	link = regexp.MustCompile("(?ms)^ *```.*?\n *```$|`[^`\n]*`|(\\]\\(|^\\[[^]\n]+\\]: +)([^)\\s#]+)")
+	// home is the URL of the repository's web page.
+	home = regexp.MustCompile(`(?m)^repo_url = "(.*)"$`)
+)
+
+// guides returns the published files of the repository by their paths. The generator checks the links between them.
+func guides(root fs.FS) (map[string][]byte, error) {
+	icon, err := fs.ReadFile(root, "deploy/local/console/assets/icon.svg")
+	if err != nil {
+		return nil, fmt.Errorf("read the icon: %w", err)
+	}
+	files := map[string][]byte{"assets/icon.svg": icon}
+	read := func(name string) error {
+		content, err := fs.ReadFile(root, name)
+		if err == nil && path.Ext(name) == ".md" {
+			content, err = resolve(root, name, content)
+		}
+		files[name] = content
+		return err
+	}
+	dead := []error{read("README.md")}
+	err = fs.WalkDir(root, "docs", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && published.MatchString(name) {
+			dead = append(dead, read(name))
+		}
+		return err
+	})
+	return files, errors.Join(append(dead, err)...)
+}
+
+// resolve returns a guide in which the links to other files of the repository lead to its web page. The error names the
+// links to files that do not exist.
+func resolve(root fs.FS, name string, markdown []byte) ([]byte, error) {
+	configuration, err := config.ReadFile("config/zensical.toml")
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of the site: %w", err)
+	}
+	web := string(home.FindSubmatch(configuration)[1])
+	var dead []error
+	resolved := link.ReplaceAllStringFunc(string(markdown), func(match string) string {
+		parts := link.FindStringSubmatch(match)
+		before, target := parts[1], parts[2]
+		if target == "" || strings.Contains(target, ":") { // code, or a URL
+			return match
+		}
+		file := path.Join(path.Dir(name), target)
+		info, err := fs.Stat(root, file)
+		switch {
+		case err != nil:
+			dead = append(dead, fmt.Errorf("%s: dead link %s: there is no %s", name, target, file))
+			return match
+		case !info.IsDir() && published.MatchString(file):
+			return match
+		case !info.IsDir():
+			return before + web + "/blob/main/" + file
+		}
+		if index := path.Join(file, "README.md"); published.MatchString(index) {
+			if _, err := fs.Stat(root, index); err == nil {
+				return before + path.Join(target, "README.md")
+			}
+		}
+		return before + web + "/tree/main/" + file
+	})
+	return []byte(resolved), errors.Join(dead...)
+}
