@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/userrequestapi/userdata/deploy/host/nearest"
 )
 
 const (
@@ -78,7 +80,7 @@ func stages(files fs.FS) ([]string, error) {
 
 func unknownStage(name string, names []string) error {
 	hint := "."
-	if near, ok := nearest(name, names); ok {
+	if near, ok := nearest.Name(name, names); ok {
 		hint = "; did you mean STAGE=" + near + "?"
 	}
 	return fmt.Errorf(
@@ -163,7 +165,7 @@ func (r *reader) pairs(node *yaml.Node, what string, known []string) func(yield 
 		seen := map[string]bool{}
 		for i := 0; i < len(node.Content); i += 2 {
 			key, value := node.Content[i], node.Content[i+1]
-			switch near, ok := nearest(key.Value, known); {
+			switch near, ok := nearest.Name(key.Value, known); {
 			case seen[key.Value]:
 				r.failf(key, "%s: duplicate key", key.Value)
 			case slices.Contains(known, key.Value):

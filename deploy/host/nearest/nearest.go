@@ -1,16 +1,17 @@
-package stage
+// Package nearest finds the name that was meant by a misspelled one.
+package nearest
 
 import "strings"
 
-// nearest returns the candidate with the smallest edit distance to word, ignoring case. ok is false if none is close.
-func nearest(word string, candidates []string) (candidate string, ok bool) {
+// Name returns the candidate with the smallest edit distance to word, ignoring case. ok is false if none is close.
+func Name(word string, candidates []string) (name string, ok bool) {
 	least := min(max(2, len(word)/3)+1, len(word)) // a distance that makes it another word
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least {
-			least, candidate, ok = d, c, true
+			least, name, ok = d, c, true
 		}
 	}
-	return candidate, ok
+	return name, ok
 }
 
 // distance returns the Levenshtein distance of a and b, in bytes.
