@@ -2,7 +2,10 @@ module github.com/userrequestapi/userdata
 
 go 1.26.0
 
-require github.com/magefile/mage v1.17.2
+require (
+	github.com/magefile/mage v1.17.2
+	github.com/userrequestapi/userdata/deploy v0.0.0-00010101000000-000000000000
+)
 
 require (
 	4d63.com/gocheckcompilerdirectives v1.4.0 // indirect
@@ -225,7 +228,6 @@ require (
 	golang.org/x/arch v0.28.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20260811152304-ee035b5b010f // indirect
 	golang.org/x/mod v0.42.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e // indirect

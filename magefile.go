@@ -5,16 +5,20 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/magefile/mage/mg"
 	"github.com/magefile/mage/sh"
+
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
 // Run runs the local stack until Ctrl-C; settings include PORT, STAGE and RESET=1 (see docs/run.md).
@@ -98,6 +102,9 @@ var Aliases = map[string]any{"docs": Docs.Stage, "test": Test.Default} //nolint:
 
 // Clean deletes bin/ and .local/, which contains the data of the local stack.
 func Clean() error {
+	if err := checkAlone(1); err != nil {
+		return err
+	}
 	for _, dir := range []string{"bin", ".local"} {
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("clean: %w", err)
@@ -106,12 +113,39 @@ func Clean() error {
 	return nil
 }
 
+// init checks the arguments: mage calls a target unknown without a suggestion, and after it has run those before.
+func init() {
+	if len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-") {
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-l")
+	cmd.Env = append(os.Environ(), mg.EnableColorEnv+"=0")
+	list, err := cmd.Output()
+	if err == nil {
+		err = program.CheckArguments(os.Args[1:], string(list), slices.Collect(maps.Keys(Aliases))...)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(2)
+	}
+}
+
+// checkAlone returns an error if mage was given more than one target and its arguments, which are n words.
+func checkAlone(n int) error {
+	given := os.Args[1:]
+	if len(given) <= n {
+		return nil
+	}
+	return mg.Fatalf(2, "want one target at a time, got %s: run go tool mage %s",
+		strings.Join(given, " "), strings.Join(given[:n], " "))
+}
+
 // start replaces this process with a program in deploy/cmd. A target therefore compiles only what it needs, and
 // receives signals directly. The program is compiled with the flags of the functions, so that shared packages are
 // compiled once.
 func start(name string, args ...string) error {
-	if given := os.Args[1:]; len(given) > len(args) {
-		return mg.Fatalf(2, "want one target at a time, got %s", strings.Join(given, " "))
+	if err := checkAlone(len(args)); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(filepath.Join("bin", "tools"))
 	if err != nil {

@@ -253,7 +253,7 @@ func variables(t *testing.T) map[string]bool {
 func sources(t *testing.T) []*ast.File {
 	t.Helper()
 	workspace := testenv.Root(t)
-	names := []string{"magefile.go"}
+	names := []string{filepath.Join(workspace, "magefile.go")}
 	files := os.DirFS(workspace)
 	for _, folder := range []string{"deploy", "functions", "shared"} {
 		err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
@@ -262,7 +262,7 @@ func sources(t *testing.T) []*ast.File {
 			case entry.Name() == "testdata":
 				return fs.SkipDir
 			case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
-				names = append(names, name)
+				names = append(names, filepath.Join(workspace, name))
 			}
 			return err
 		})
@@ -270,9 +270,14 @@ func sources(t *testing.T) []*ast.File {
 			t.Fatal(err)
 		}
 	}
+	return parseFiles(t, names)
+}
+
+func parseFiles(t *testing.T, names []string) []*ast.File {
+	t.Helper()
 	var parsed []*ast.File
 	for _, name := range names {
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(workspace, name), nil, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}

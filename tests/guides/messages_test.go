@@ -3,6 +3,8 @@ package guides_test
 import (
 	"go/ast"
 	"go/token"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestMessages checks that the messages in docs/troubleshooting.md exist in the source.
+// TestMessages checks that the messages in docs/troubleshooting.md exist in the source, or in that of mage.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	literal := messages(t)
@@ -66,7 +68,7 @@ var verb = regexp.MustCompile(`%[-+# 0]*(\[\d+\])?[0-9.*]*[a-zA-Z]`)
 func messages(t *testing.T) []string {
 	t.Helper()
 	var found []string
-	for _, file := range sources(t) {
+	for _, file := range append(sources(t), mage(t)...) {
 		ast.Inspect(file, func(node ast.Node) bool {
 			expression, ok := node.(ast.Expr)
 			if !ok {
@@ -80,6 +82,20 @@ func messages(t *testing.T) []string {
 		})
 	}
 	return found
+}
+
+// mage parses the package of mage that reads the magefile.
+func mage(t *testing.T) []*ast.File {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/magefile/mage/mage").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(output)), "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseFiles(t, slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, "_test.go") }))
 }
 
 // literal returns the value of a string literal or of a concatenation that contains one.

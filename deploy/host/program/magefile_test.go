@@ -1,7 +1,6 @@
 package program_test
 
 import (
-	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -52,15 +51,34 @@ func TestMagefile(t *testing.T) {
 	}
 }
 
-// TestMagefile_TwoTargets checks that mage refuses two targets and runs none.
-func TestMagefile_TwoTargets(t *testing.T) {
+// TestMagefile_Arguments checks that mage refuses arguments that it cannot use, and runs no target.
+func TestMagefile_Arguments(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t) // it compiles the magefile
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "status", "plan")
-	cmd.Dir = filepath.Join("..", "..", "..")
-	output, err := cmd.CombinedOutput()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 2 || !strings.Contains(string(output), "one target at a time") {
-		t.Errorf("error = %v, want exit code 2\n%s", err, output)
+	dir := t.TempDir()
+	executable := filepath.Join(dir, "mage")
+	compile := exec.CommandContext(t.Context(), "go", "tool", "mage", "-compile", executable)
+	compile.Dir = testenv.Root(t)
+	if output, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, tt := range []struct{ args, want string }{
+		{"status plan", "want one target at a time, got status plan: run go tool mage status"},
+		{"clean plan", "want one target at a time, got clean plan: run go tool mage clean"},
+		{"deployFunction get put", "want one target at a time, got deployFunction get put: run go tool mage deployFunction get"},
+		{"dosc", "unknown target dosc: did you mean go tool mage docs?"},
+		{"tests all", "unknown target tests: did you mean go tool mage test?"},
+		{"run PORT=3001", "settings come before the command: PORT=3001 go tool mage run"},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), executable, strings.Fields(tt.args)...)
+			cmd.Dir = dir // where no target finds anything to change
+			output, err := cmd.CombinedOutput()
+			if want := "Error: " + tt.want + "\n"; string(output) != want || cmd.ProcessState.ExitCode() != 2 {
+				t.Errorf("%v\ngot  %s\nwant %s", err, output, want)
+			}
+		})
 	}
 }
 
