@@ -124,8 +124,8 @@ const (
 	network = "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL, and retry"
 )
 
-// kindOfCode returns the kind of an error code that all services share ("Common Errors" in the API references, in the
-// Query and the JSON protocol) or that S3 returns, and otherwise the kind of the status code.
+// kindOfCode returns the kind of an error code that all services share ("Common Errors" in the API references) or that
+// S3 returns. For any other code, it returns the kind of the status code.
 func kindOfCode(code string, status int) Kind {
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired":
@@ -159,7 +159,7 @@ func kindOfCode(code string, status int) Kind {
 	}
 }
 
-// explain returns nil for an error of another origin than the SDK.
+// explain returns nil for an error that is not from the SDK.
 func explain(err error) *Error {
 	if e := explainCredentials(err); e != nil {
 		return e
@@ -185,7 +185,7 @@ func explain(err error) *Error {
 	return explainNetwork(err)
 }
 
-// explainCredentials explains why the credentials could not be retrieved. It returns nil for other errors.
+// explainCredentials explains why credentials could not be retrieved. It returns nil for other errors.
 func explainCredentials(err error) *Error {
 	if profile, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
 		return &Error{
@@ -302,7 +302,7 @@ func (e *Error) explainClock(code string) {
 
 func (e *Error) explainDenied(operation operation, message string) {
 	action, principal, ok := Action(message)
-	if !ok { // S3 may omit it
+	if !ok { // S3 may omit both
 		action, principal = operation.action(), "the credentials in use"
 	}
 	e.Action = action
@@ -361,19 +361,18 @@ func operationOf(err error) operation {
 
 func (o operation) name() string { return strings.TrimSpace(o.service + " " + o.call) }
 
-// action returns the IAM action of the operation, or "" if it is unknown. renamed lists the operations in use whose
-// actions have another name.
+// action returns the IAM action of the operation, or "" if it is unknown.
 func (o operation) action() string {
-	renamed := map[string]string{
+	renamed := map[string]string{ // operations in use whose actions have another name
 		"s3:HeadBucket": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket",
 		"s3:CreateMultipartUpload": "s3:PutObject", "s3:UploadPart": "s3:PutObject", "lambda:Invoke": "lambda:InvokeFunction",
 		"s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock", "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
 		"s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration", "s3:DeleteObjects": "s3:DeleteObject",
 	}
-	if !slices.Contains(command.Services(), o.service) || o.service == "API Gateway" { // whose actions are HTTP methods
+	if !slices.Contains(command.Services(), o.service) || o.service == "API Gateway" { // its actions are HTTP methods
 		return ""
 	}
-	action := strings.ToLower(strings.TrimPrefix(o.service, "CloudWatch ")) + ":" + o.call // logs, for CloudWatch Logs
+	action := strings.ToLower(strings.TrimPrefix(o.service, "CloudWatch ")) + ":" + o.call // CloudWatch Logs has the prefix logs
 	if other, ok := renamed[action]; ok {
 		return other
 	}

@@ -211,7 +211,7 @@ func check(t *testing.T, raw error, kind awserrors.Kind, want []string) {
 		t.Errorf("unwrapped: got %v, want the SDK's error", inner)
 	}
 	if again := awserrors.Explain(fmt.Errorf("deploy: %w", err)); awserrors.KindOf(again) != kind || again.Error() != "deploy: "+err.Error() {
-		t.Errorf("explained twice: got %q", again)
+		t.Errorf("explained twice: got %q, want %q of the same kind", again, "deploy: "+err.Error())
 	}
 }
 
@@ -326,7 +326,7 @@ func TestOtherErrors(t *testing.T) {
 	cancel()
 	for _, err := range []error{nil, errors.New("disk full"), describe(ctx, settings("http://127.0.0.1:1"))} {
 		if got := awserrors.Explain(err); !errors.Is(got, err) || awserrors.KindOf(err) != awserrors.Other || awserrors.Temporary(err) {
-			t.Errorf("%v: got %v, want it unchanged", err, got)
+			t.Errorf("Explain(%v): got %v, want it unchanged, of kind Other and not temporary", err, got)
 		}
 		if _, ok := errors.AsType[*awserrors.Error](awserrors.Explain(err)); ok {
 			t.Errorf("%v: got an *Error, want it unchanged", err)

@@ -37,12 +37,12 @@ func TestSign(t *testing.T) {
 		}
 		match := signed.FindStringSubmatch(req.Header.Get("Authorization"))
 		if match == nil {
-			t.Fatalf("got %s", req.Header.Get("Authorization"))
+			t.Fatalf("Authorization = %s, want it to match %s", req.Header.Get("Authorization"), signed)
 		}
 		return match[1]
 	}
 	if signature("{}") == signature("{ }") {
-		t.Error("the signature does not depend on the body")
+		t.Error("got the same signature for two bodies, want different ones")
 	}
 }
 
@@ -63,7 +63,7 @@ func TestSign_Closes(t *testing.T) {
 	req, closed := request(t, "{}"), false
 	req.GetBody = func() (io.ReadCloser, error) { return body{strings.NewReader("{}"), &closed}, nil }
 	if err := sigv4.Sign(req, credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), "eu-west-1"); err != nil || !closed {
-		t.Errorf("error = %v, body closed = %t, want true", err, closed)
+		t.Errorf("error = %v, body closed = %t; want no error and true", err, closed)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 // Map is the service map of traces: services, the calls between them, and their statistics.
 type Map struct {
 	Traces int       `json:"traces"` // number of traces
-	Start  time.Time `json:"start"`  // of the first of them
-	End    time.Time `json:"end"`    // of the last
+	Start  time.Time `json:"start"`  // the earliest start of a trace
+	End    time.Time `json:"end"`    // the latest end of a trace
 	Nodes  []Node    `json:"nodes"`  // callers before callees
 	Edges  []Edge    `json:"edges"`
 }
@@ -23,7 +23,7 @@ type Node struct {
 	Statistics Statistics `json:"statistics"`
 }
 
-// Edge is the calls from one node to another, measured by the caller.
+// Edge is all calls from one node to another, measured by the caller.
 type Edge struct {
 	Source     string     `json:"source"` // id of a node
 	Target     string     `json:"target"` // id of a node
@@ -47,7 +47,7 @@ type Statistics struct {
 // NewMap returns the service map of traces. Nodes are services with segments, and callees in subsegments without a
 // segment, such as DynamoDB tables. Calls with an unknown caller are omitted.
 func NewMap(traces []*Trace) Map {
-	d := mapBuilder{nodes: map[string]*nodeBuilder{}, edges: map[[2]string]*tally{}}
+	b := mapBuilder{nodes: map[string]*nodeBuilder{}, edges: map[[2]string]*tally{}}
 	m := Map{Traces: len(traces)}
 	for i, t := range traces {
 		start, end := t.Start(), t.End()
@@ -61,12 +61,12 @@ func NewMap(traces []*Trace) Map {
 			if root.IsSubsegment() {
 				continue
 			}
-			client := d.node("client", "client")
+			client := b.node("client", "client")
 			client.add(root)
-			d.segment(client.id, root, root)
+			b.addSegment(client.id, root, root)
 		}
 	}
-	m.Nodes, m.Edges = d.result()
+	m.Nodes, m.Edges = b.result()
 	return m
 }
 
@@ -84,57 +84,57 @@ type nodeBuilder struct {
 	id, name, kind string
 }
 
-func (d *mapBuilder) node(kind, name string) *nodeBuilder {
+func (b *mapBuilder) node(kind, name string) *nodeBuilder {
 	id := kind + "/" + name
-	if d.nodes[id] == nil {
-		d.nodes[id] = &nodeBuilder{id: id, name: name, kind: kind}
-		d.nodeOrder = append(d.nodeOrder, d.nodes[id])
+	if b.nodes[id] == nil {
+		b.nodes[id] = &nodeBuilder{id: id, name: name, kind: kind}
+		b.nodeOrder = append(b.nodeOrder, b.nodes[id])
 	}
-	return d.nodes[id]
+	return b.nodes[id]
 }
 
-func (d *mapBuilder) edge(source, target string) *tally {
+func (b *mapBuilder) edge(source, target string) *tally {
 	ends := [2]string{source, target}
-	if d.edges[ends] == nil {
-		d.edges[ends] = &tally{}
-		d.edgeOrder = append(d.edgeOrder, ends)
+	if b.edges[ends] == nil {
+		b.edges[ends] = &tally{}
+		b.edgeOrder = append(b.edgeOrder, ends)
 	}
-	return d.edges[ends]
+	return b.edges[ends]
 }
 
-// segment adds a segment's service and the call by which the caller called it.
-func (d *mapBuilder) segment(caller string, call, s *Span) {
+// addSegment adds the service of a segment, and the call by which the caller called it.
+func (b *mapBuilder) addSegment(caller string, call, s *Span) {
 	kind := s.Origin
 	if kind == "" {
 		kind = "service"
 	}
-	node := d.node(kind, s.Name)
+	node := b.node(kind, s.Name)
 	node.add(s)
-	d.edge(caller, node.id).add(call)
+	b.edge(caller, node.id).add(call)
 	for _, child := range s.Children {
-		d.addCalls(node.id, nil, child)
+		b.addCalls(node.id, nil, child)
 	}
 }
 
 // addCalls adds the caller's calls in a span and its children. call is the call that contains the span, or nil.
-func (d *mapBuilder) addCalls(caller string, call, s *Span) {
+func (b *mapBuilder) addCalls(caller string, call, s *Span) {
 	if !s.IsSubsegment() {
 		if call == nil {
 			call = s
 		}
-		d.segment(caller, call, s)
+		b.addSegment(caller, call, s)
 		return
 	}
 	if call == nil && s.Namespace != "" {
 		call = s
 		if !slices.ContainsFunc(s.Children, isSegment) {
-			node := d.node(callee(s))
+			node := b.node(callee(s))
 			node.add(s)
-			d.edge(caller, node.id).add(s)
+			b.edge(caller, node.id).add(s)
 		}
 	}
 	for _, child := range s.Children {
-		d.addCalls(caller, call, child)
+		b.addCalls(caller, call, child)
 	}
 }
 
@@ -157,14 +157,14 @@ func callee(s *Span) (kind, name string) {
 	return "AWS::" + s.Name, s.Name
 }
 
-func (d *mapBuilder) result() ([]Node, []Edge) {
-	nodes := make([]Node, 0, len(d.nodeOrder))
-	for _, p := range d.nodeOrder {
-		nodes = append(nodes, Node{ID: p.id, Name: p.name, Type: p.kind, Statistics: p.statistics()})
+func (b *mapBuilder) result() ([]Node, []Edge) {
+	nodes := make([]Node, 0, len(b.nodeOrder))
+	for _, n := range b.nodeOrder {
+		nodes = append(nodes, Node{ID: n.id, Name: n.name, Type: n.kind, Statistics: n.statistics()})
 	}
-	edges := make([]Edge, 0, len(d.edgeOrder))
-	for _, ends := range d.edgeOrder {
-		edges = append(edges, Edge{Source: ends[0], Target: ends[1], Statistics: d.edges[ends].statistics()})
+	edges := make([]Edge, 0, len(b.edgeOrder))
+	for _, ends := range b.edgeOrder {
+		edges = append(edges, Edge{Source: ends[0], Target: ends[1], Statistics: b.edges[ends].statistics()})
 	}
 	return nodes, edges
 }

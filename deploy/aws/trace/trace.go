@@ -15,8 +15,8 @@ type Trace struct {
 // Span is a segment or subsegment with its children. Embedded subsegments become Children with the Type "subsegment".
 type Span struct {
 	Document
-	// Orphan means that the document's parent is missing in the trace. This is also true of the first segment of a trace
-	// that a client began.
+	// Orphan means that the document's parent is missing in the trace, as that of the first segment is if the client sent
+	// a Parent in X-Amzn-Trace-Id.
 	Orphan   bool    `json:"orphan,omitempty"`
 	Children []*Span `json:"children,omitempty"` // by start time
 }
@@ -32,11 +32,11 @@ func New(id string, documents []Document) *Trace {
 	return &Trace{ID: id, Roots: nodes.link()}
 }
 
-// node is a span with its parent's ID, or "".
+// node is a span with its parent's ID; "" for a root.
 type node struct {
 	span   *Span
 	parent string
-	rooted state
+	search state
 }
 
 // state is the state of the search for a node's root.
@@ -48,7 +48,7 @@ const (
 	rooted
 )
 
-// forest has spans by ID and in the order of their documents.
+// forest contains the nodes of a trace, in the order of their documents.
 type forest struct {
 	nodes []*node
 	byID  map[string]*node
@@ -91,7 +91,7 @@ func (f *forest) link() []*Span {
 	return roots
 }
 
-// parent returns the parent of a node, or nil.
+// parent returns the parent of a node, or nil for a root or a node whose parent is missing.
 func (f *forest) parent(n *node) *node {
 	if n.parent == "" {
 		return nil
@@ -103,11 +103,11 @@ func (f *forest) parent(n *node) *node {
 // descendants.
 func (f *forest) breakCycle(n *node) {
 	var path []*node
-	for n.rooted == unknown {
-		n.rooted = visiting
+	for n.search == unknown {
+		n.search = visiting
 		path = append(path, n)
 		parent := f.parent(n)
-		if parent == nil || parent.rooted == visiting {
+		if parent == nil || parent.search == visiting {
 			n.span.Orphan = n.parent != ""
 			n.parent = ""
 			break
@@ -115,7 +115,7 @@ func (f *forest) breakCycle(n *node) {
 		n = parent
 	}
 	for _, n := range path {
-		n.rooted = rooted
+		n.search = rooted
 	}
 }
 

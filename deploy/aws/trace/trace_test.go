@@ -110,7 +110,7 @@ func TestNew(t *testing.T) {
 		})
 	}
 	if got := assemble(nil); len(got) != 0 {
-		t.Errorf("no documents: %v", got)
+		t.Errorf("traces without documents = %v, want none", got)
 	}
 	traces := assemble(append(documents(t, "timeout.json"), d...))
 	if len(traces) != 2 || traces[1].ID != d[0].TraceID {
@@ -179,20 +179,20 @@ func TestTimes(t *testing.T) {
 	}
 	d := trace.Document{StartTime: trace.Seconds(start)}
 	if !d.Start().Equal(start) || !d.End().IsZero() || d.Duration() != 0 {
-		t.Errorf("in progress: start %v, end %v, duration %v", d.Start(), d.End(), d.Duration())
+		t.Errorf("in progress: start %v, end %v, duration %v; want %v, the zero time and 0", d.Start(), d.End(), d.Duration(), start)
 	}
 	d.EndTime = d.StartTime - 1
 	if d.Duration() != 0 {
-		t.Errorf("end before start: duration %v", d.Duration())
+		t.Errorf("end before start: duration %v, want 0", d.Duration())
 	}
 	microsecond := time.Date(2026, 11, 23, 1, 2, 3, 456_789_000, time.UTC)
 	d.StartTime = trace.Seconds(microsecond)
 	if !d.Start().Equal(microsecond) {
-		t.Errorf("got %v, want %v", d.Start(), microsecond)
+		t.Errorf("start with microseconds %v, want %v", d.Start(), microsecond)
 	}
 	empty := trace.New("", nil)
 	if !empty.Start().IsZero() || !empty.End().IsZero() || empty.Duration() != 0 {
-		t.Errorf("no documents: %v to %v", empty.Start(), empty.End())
+		t.Errorf("without documents: from %v to %v, want the zero time for both", empty.Start(), empty.End())
 	}
 }
 
@@ -337,7 +337,7 @@ func TestMap(t *testing.T) {
 	}
 	encoded, err := json.Marshal(trace.NewMap(nil))
 	if err != nil || !strings.Contains(string(encoded), `"nodes":[],"edges":[]`) {
-		t.Errorf("no traces: %s, %v", encoded, err)
+		t.Errorf("map without traces = %s, error = %v; want empty lists", encoded, err)
 	}
 }
 
@@ -369,7 +369,7 @@ func TestCause(t *testing.T) {
 			}
 			encoded, err := json.Marshal(d.Cause)
 			if err != nil || string(encoded) != data {
-				t.Errorf("got %s, %v", encoded, err)
+				t.Errorf("encoded = %s, error = %v; want %s", encoded, err, data)
 			}
 		})
 	}
@@ -384,9 +384,9 @@ func TestParse_Numbers(t *testing.T) {
 	}
 	encoded, err := json.Marshal(d)
 	if err != nil || string(encoded) != data {
-		t.Errorf("got %s, %v", encoded, err)
+		t.Errorf("encoded = %s, error = %v; want %s", encoded, err, data)
 	}
 	if _, err := trace.Parse([]byte(data + "{}")); err == nil {
-		t.Error("got no error for trailing data")
+		t.Error("trailing data: error = nil, want one")
 	}
 }

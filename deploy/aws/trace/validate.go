@@ -67,7 +67,7 @@ func ParseValid(data []byte) (Document, error) {
 	return d, nil
 }
 
-// nameOf returns the quoted name of a document, or "" in quotes.
+// nameOf returns the name of a document in quotes.
 func nameOf(instance any) string {
 	members, _ := instance.(map[string]any)
 	name, _ := members["name"].(string)
@@ -102,37 +102,38 @@ type check struct {
 	failures    []error
 }
 
-func (c *check) failf(place, format string, arguments ...any) {
-	c.failures = append(c.failures, fmt.Errorf("%s/: %s", place, fmt.Sprintf(format, arguments...)))
+// failf records a violation at a JSON pointer.
+func (c *check) failf(pointer, format string, arguments ...any) {
+	c.failures = append(c.failures, fmt.Errorf("%s/: %s", pointer, fmt.Sprintf(format, arguments...)))
 }
 
 // unique checks that an ID is unique in the document.
-func (c *check) unique(place, id string) {
+func (c *check) unique(pointer, id string) {
 	id = strings.ToLower(id)
 	if c.ids[id] {
-		c.failf(place, "duplicate id %s", id)
+		c.failf(pointer, "want a unique id, got %s again", id)
 	}
 	c.ids[id] = true
 }
 
-func (c *check) document(d Document, place string) {
-	c.unique(place, d.ID)
+func (c *check) document(d Document, pointer string) {
+	c.unique(pointer, d.ID)
 	if strings.EqualFold(d.ID, d.ParentID) {
-		c.failf(place, "parent_id is its own id")
+		c.failf(pointer, "want the parent_id of another segment, got its own id")
 	}
 	if d.TraceID != "" && d.TraceID != c.traceID {
-		c.failf(place, "trace_id differs from the enclosing segment's")
+		c.failf(pointer, "want the trace_id of the enclosing segment %s, got %s", c.traceID, d.TraceID)
 	}
 	if !d.InProgress && d.EndTime < d.StartTime {
-		c.failf(place, "end_time is before start_time")
+		c.failf(pointer, "want an end_time that is not before start_time")
 	}
 	if d.Cause != nil {
 		for i, exception := range d.Cause.Exceptions {
-			c.unique(fmt.Sprintf("%s/cause/exceptions/%d", place, i), exception.ID)
+			c.unique(fmt.Sprintf("%s/cause/exceptions/%d", pointer, i), exception.ID)
 		}
 	}
 	c.annotations += len(d.Annotations)
 	for i, embedded := range d.Subsegments {
-		c.document(embedded, fmt.Sprintf("%s/subsegments/%d", place, i))
+		c.document(embedded, fmt.Sprintf("%s/subsegments/%d", pointer, i))
 	}
 }

@@ -17,7 +17,7 @@ func TestValidate(t *testing.T) {
 	for _, file := range []string{"create.json", "timeout.json"} {
 		for _, data := range raw(t, file) {
 			if _, err := trace.ParseValid(data); err != nil {
-				t.Errorf("%s: %v", file, err)
+				t.Errorf("%s: error = %v, want none", file, err)
 			}
 		}
 	}
@@ -90,7 +90,7 @@ func TestValidate_Accepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := trace.ParseValid(data); err != nil {
-				t.Error(err)
+				t.Errorf("error = %v, want none", err)
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestValidate_Rejects(t *testing.T) {
 		"milliseconds":                 {segment, members{"start_time": 1478293361271}, "/start_time: maximum"},
 		"no end":                       {segment, members{"end_time": nil}, "missing property 'end_time'"},
 		"an end and in progress":       {segment, members{"in_progress": true}, "/end_time: "},
-		"an end before the start":      {segment, members{"end_time": 1478293361}, "end_time is before start_time"},
+		"an end before the start":      {segment, members{"end_time": 1478293361}, "want an end_time that is not before start_time"},
 		"in_progress as a string":      {segment, members{"in_progress": "true"}, "/in_progress: "},
 		"another type":                 {segment, members{"type": "segment"}, "'type' not allowed"},
 		"a segment with a namespace":   {segment, members{"namespace": "aws"}, "'namespace' not allowed"},
@@ -142,7 +142,7 @@ func TestValidate_Rejects(t *testing.T) {
 		"an invalid origin":            {segment, members{"origin": "Lambda"}, "/origin: "},
 		"a long user":                  {segment, members{"user": long}, "/user: maxLength"},
 		"a flag that is a number":      {segment, members{"fault": 1}, "/fault: "},
-		"its own parent":               {segment, members{"parent_id": "70de5b6f19ff9a0a"}, "parent_id is its own id"},
+		"its own parent":               {segment, members{"parent_id": "70de5b6f19ff9a0a"}, "want the parent_id of another segment, got its own id"},
 		"a subsegment without parent":  {subsegment, members{"parent_id": nil}, "missing property 'parent_id'"},
 		"a subsegment without trace":   {subsegment, members{"trace_id": nil}, "missing property 'trace_id'"},
 		"a subsegment's origin":        {subsegment, members{"origin": "AWS::Lambda"}, "'origin' not allowed"},
@@ -167,10 +167,10 @@ func TestValidate_Rejects(t *testing.T) {
 		"a cause that is a list":         {segment, members{"cause": []any{}}, "/cause: "},
 		"an exception without id":        {segment, exception(members{"message": "m"}), "/cause/exceptions/0: missing property 'id'"},
 		"a long message":                 {segment, exception(members{"id": "0000000000000001", "message": long}), "/cause/exceptions/0/message: maxLength"},
-		"an exception with the same id":  {segment, exception(members{"id": "70de5b6f19ff9a0a"}), "/cause/exceptions/0/: duplicate id 70de5b6f19ff9a0a"},
+		"an exception with the same id":  {segment, exception(members{"id": "70de5b6f19ff9a0a"}), "/cause/exceptions/0/: want a unique id, got 70de5b6f19ff9a0a again"},
 		"embedded without id":            {segment, embedded(members{"id": ""}), "/subsegments/0/id: "},
-		"embedded with the same id":      {segment, embedded(members{"id": "70de5b6f19ff9a0a"}), "/subsegments/0/: duplicate id 70de5b6f19ff9a0a"},
-		"embedded with another trace id": {segment, embedded(members{"trace_id": "1-581cf772-a006649127e371903a2de979"}), "/subsegments/0/: trace_id differs"},
+		"embedded with the same id":      {segment, embedded(members{"id": "70de5b6f19ff9a0a"}), "/subsegments/0/: want a unique id, got 70de5b6f19ff9a0a again"},
+		"embedded with another trace id": {segment, embedded(members{"trace_id": "1-581cf772-a006649127e371903a2de979"}), "/subsegments/0/: want the trace_id of the enclosing segment"},
 		"embedded with a type":           {segment, embedded(members{"type": "segment"}), "/subsegments/0/type: "},
 		"embedded without an end":        {segment, embedded(members{"end_time": json.RawMessage("null")}), "/subsegments/0/end_time: "},
 		"embedded with an unknown field": {segment, embedded(members{"table": "t"}), "'table' not allowed"},
@@ -180,7 +180,7 @@ func TestValidate_Rejects(t *testing.T) {
 			t.Parallel()
 			_, err := trace.ParseValid(with(t, test.document, test.members))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("%v, want %q", err, test.want)
+				t.Errorf("error = %v, want %q in it", err, test.want)
 			}
 		})
 	}
@@ -232,7 +232,7 @@ func FuzzTrace(f *testing.F) {
 			}
 			d, err := trace.Parse(message)
 			if _, invalid := trace.ParseValid(message); err != nil && invalid == nil {
-				t.Fatalf("%s is valid, but %v", message, err)
+				t.Fatalf("ParseValid accepts %s, but Parse returns %v, want no error", message, err)
 			}
 			if err == nil {
 				documents = append(documents, d)
@@ -244,15 +244,15 @@ func FuzzTrace(f *testing.F) {
 			spans := map[string]bool{}
 			for _, s := range traced.Walk {
 				if spans[s.ID] {
-					t.Fatalf("duplicate span %q", s.ID)
+					t.Fatalf("got the span %q twice, want it once", s.ID)
 				}
 				spans[s.ID] = true
 			}
 			if len(spans) != len(ids[traced.ID]) {
-				t.Fatalf("%d spans of %d ids", len(spans), len(ids[traced.ID]))
+				t.Fatalf("%d spans, want %d: one for each id", len(spans), len(ids[traced.ID]))
 			}
 			if got := traced.Summary(); got.Spans != len(spans) || got.Duration < 0 {
-				t.Fatalf("summary %+v of %d spans", got, len(spans))
+				t.Fatalf("summary = %+v, want %d spans and no negative duration", got, len(spans))
 			}
 			if _, err := json.Marshal(traced); err != nil {
 				t.Fatal(err)
