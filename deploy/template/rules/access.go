@@ -15,7 +15,7 @@ const (
 
 // assumeRole checks that exactly the service that uses a role may assume it. A wrong service principal fails only at
 // run time.
-func assumeRole(s *stack, report report) {
+func assumeRole(s *checkedTemplate, report report) {
 	services := map[string][]string{} // by id of the role
 	for kind, use := range map[string]struct{ property, service string }{
 		functionType: {"Role", "lambda.amazonaws.com"},
@@ -52,7 +52,7 @@ func assumeRole(s *stack, report report) {
 }
 
 // sharedRole checks that no functions share a role.
-func sharedRole(s *stack, report report) {
+func sharedRole(s *checkedTemplate, report report) {
 	owners := map[string]string{}
 	for _, f := range s.all(functionType) {
 		role, ok := s.role(f)
@@ -81,7 +81,7 @@ func (st statement) identity() bool { return strings.HasPrefix(st.in.kind, "AWS:
 func (st statement) allows() bool { return st.content["Effect"] == "Allow" }
 
 // findStatements returns the statements of all policies in all resources.
-func (s *stack) findStatements() []statement {
+func (s *checkedTemplate) findStatements() []statement {
 	var found []statement
 	for _, r := range s.resources {
 		cfn.Walk(r.path(), r.properties, func(path string, o object) {
@@ -98,7 +98,7 @@ func (s *stack) findStatements() []statement {
 	return found
 }
 
-func wildcardAction(s *stack, report report) {
+func wildcardAction(s *checkedTemplate, report report) {
 	for _, st := range s.statements {
 		if !st.allows() {
 			continue
@@ -144,7 +144,7 @@ func withoutResource() []string {
 	}
 }
 
-func wildcardResource(s *stack, report report) {
+func wildcardResource(s *checkedTemplate, report report) {
 	for _, st := range s.statements {
 		if !st.allows() || st.trust || st.in.kind == keyType { // in a key policy, * is the key
 			continue
@@ -164,7 +164,7 @@ func wildcardResource(s *stack, report report) {
 }
 
 // principal checks that no policy allows all principals.
-func principal(s *stack, report report) {
+func principal(s *checkedTemplate, report report) {
 	for _, st := range s.statements {
 		if st.content["NotPrincipal"] != nil {
 			report(st.path+".NotPrincipal", "it allows all other principals: list the allowed principals")
@@ -186,7 +186,7 @@ func principal(s *stack, report report) {
 
 // roleScope reports permissions of a function's role on anything but the table, the function's own log group, X-Ray and
 // the customer managed key of the stage.
-func roleScope(s *stack, report report) {
+func roleScope(s *checkedTemplate, report report) {
 	owners := map[string]resource{} // functions by id of the role
 	for _, f := range s.all(functionType) {
 		if role, ok := s.role(f); ok {
@@ -212,7 +212,7 @@ func roleScope(s *stack, report report) {
 }
 
 // within reports whether a function may access a resource by a service.
-func (s *stack) within(service, arn string, function resource) bool {
+func (s *checkedTemplate) within(service, arn string, function resource) bool {
 	switch service {
 	case "dynamodb":
 		if _, ok := s.referred(arn, tableType, "Arn"); ok {

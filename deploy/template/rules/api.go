@@ -51,7 +51,7 @@ func operations(api resource) []operation {
 }
 
 // routes returns the methods of all APIs that invoke a function.
-func (s *stack) routes() []operation {
+func (s *checkedTemplate) routes() []operation {
 	var found []operation
 	for _, api := range s.all(restAPIType) {
 		for _, o := range operations(api) {
@@ -64,7 +64,7 @@ func (s *stack) routes() []operation {
 }
 
 // documented returns the methods of all APIs that the contract has, without OPTIONS and ANY.
-func (s *stack) documented() []operation {
+func (s *checkedTemplate) documented() []operation {
 	var found []operation
 	for _, api := range s.all(restAPIType) {
 		for _, o := range operations(api) {
@@ -80,7 +80,7 @@ func (o operation) at(key string) string { return o.path + "." + template.Integr
 
 // integrationMethod checks that integrations use POST, the method of Lambda's Invoke. With any other, each request
 // fails with 500.
-func integrationMethod(s *stack, report report) {
+func integrationMethod(s *checkedTemplate, report report) {
 	for _, o := range s.routes() {
 		if o.integration["httpMethod"] != "POST" {
 			report(o.at("httpMethod"), "want POST, which Lambda's Invoke requires, got %v", o.integration["httpMethod"])
@@ -92,7 +92,7 @@ var invocation = regexp.MustCompile(
 	`^arn:\$\{AWS::Partition\}:apigateway:\$\{AWS::Region\}:lambda:path/2015-03-31/functions/(\$\{[^}]*\})/invocations$`)
 
 // target returns the alias that an operation invokes.
-func (s *stack) target(o operation) (alias resource, ok bool) {
+func (s *checkedTemplate) target(o operation) (alias resource, ok bool) {
 	match := invocation.FindStringSubmatch(cfn.Text(o.integration["uri"]))
 	if match == nil {
 		return resource{}, false
@@ -100,7 +100,7 @@ func (s *stack) target(o operation) (alias resource, ok bool) {
 	return s.referred(match[1], aliasType, "", "AliasArn")
 }
 
-func integrationURI(s *stack, report report) {
+func integrationURI(s *checkedTemplate, report report) {
 	for _, o := range s.routes() {
 		if _, ok := s.target(o); !ok {
 			report(o.at("uri"), "got %q, want Lambda's Invoke of the function's alias, "+
@@ -112,7 +112,7 @@ func integrationURI(s *stack, report report) {
 
 // integrationTimeout checks that a function times out before API Gateway does. Otherwise a write can take effect after
 // the client has received an error.
-func integrationTimeout(s *stack, report report) {
+func integrationTimeout(s *checkedTemplate, report report) {
 	for _, o := range s.routes() {
 		limit, given := number(o.integration["timeoutInMillis"])
 		if !given {
@@ -134,7 +134,7 @@ func integrationTimeout(s *stack, report report) {
 	}
 }
 
-func integrationMissing(s *stack, report report) {
+func integrationMissing(s *checkedTemplate, report report) {
 	for _, api := range s.all(restAPIType) {
 		found := operations(api)
 		if len(found) == 0 {
@@ -149,7 +149,7 @@ func integrationMissing(s *stack, report report) {
 }
 
 // head checks that GET and HEAD have the same integration (RFC 9110 §9.1). API Gateway does not derive HEAD from GET.
-func head(s *stack, report report) {
+func head(s *checkedTemplate, report report) {
 	for _, api := range s.all(restAPIType) {
 		paths := cfn.Mapping(api.properties, "Body", "paths")
 		for _, route := range slices.Sorted(maps.Keys(paths)) {
@@ -163,7 +163,7 @@ func head(s *stack, report report) {
 }
 
 // bodyReference checks that each $ref refers to a part of the Body. API Gateway imports no others.
-func bodyReference(s *stack, report report) {
+func bodyReference(s *checkedTemplate, report report) {
 	unescape := strings.NewReplacer("~1", "/", "~0", "~") // RFC 6901
 	for _, api := range s.all(restAPIType) {
 		body := api.properties["Body"]
@@ -185,7 +185,7 @@ func bodyReference(s *stack, report report) {
 }
 
 // requestValidator checks that a defined validator validates the parameters of each route.
-func requestValidator(s *stack, report report) {
+func requestValidator(s *checkedTemplate, report report) {
 	const key, definitions = template.ValidatorKey, template.ValidatorsKey
 	for _, o := range s.routes() {
 		path, name := o.path+"."+key, o.content[key]
@@ -200,7 +200,7 @@ func requestValidator(s *stack, report report) {
 
 // authorization checks that each documented operation has the security scheme of the parameter Authorization. API
 // Gateway ignores security at the root of the Body.
-func authorization(s *stack, report report) {
+func authorization(s *checkedTemplate, report report) {
 	mode, ok := s.parameters[template.AuthorizationParameter]
 	if !ok {
 		mode = template.AuthorizationIAM
@@ -233,7 +233,7 @@ func authorization(s *stack, report report) {
 
 // fault describes what is wrong with a security scheme, or returns "" ("x-amazon-apigateway-authtype",
 // "x-amazon-apigateway-authorizer").
-func (s *stack) fault(mode string, scheme object) string {
+func (s *checkedTemplate) fault(mode string, scheme object) string {
 	const typeKey, authorizerKey = template.AuthTypeKey, template.AuthorizerKey
 	header, authType := template.AuthorizationHeader, ""
 	switch mode {
@@ -265,7 +265,7 @@ func (s *stack) fault(mode string, scheme object) string {
 
 // preflight checks that OPTIONS has no authorization. A browser sends no credentials with a preflight (Fetch, §3.2.2
 // HTTP requests).
-func preflight(s *stack, report report) {
+func preflight(s *checkedTemplate, report report) {
 	for _, api := range s.all(restAPIType) {
 		for _, o := range operations(api) {
 			if o.method == "OPTIONS" && len(list(o.content["security"])) > 0 {
@@ -278,7 +278,7 @@ func preflight(s *stack, report report) {
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
 // sources returns the source ARNs that allow requests to an operation ("Control access to a REST API", execute-api).
-func (s *stack) sources(o operation) []string {
+func (s *checkedTemplate) sources(o operation) []string {
 	var found []string
 	for _, stage := range s.all(stageType) {
 		if _, ok := s.referred(stage.properties["RestApiId"], restAPIType); !ok {
@@ -293,7 +293,7 @@ func (s *stack) sources(o operation) []string {
 }
 
 // permission checks that API Gateway may invoke the alias of each function for exactly its routes.
-func permission(s *stack, report report) {
+func permission(s *checkedTemplate, report report) {
 	const permissionType = "AWS::Lambda::Permission"
 	needed := map[string]bool{} // the ids of permissions
 	for _, o := range s.routes() {
@@ -324,7 +324,7 @@ func permission(s *stack, report report) {
 }
 
 // deployment checks that a stage has a deployment of its own API.
-func deployment(s *stack, report report) {
+func deployment(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		api, ok := s.referred(stage.properties["RestApiId"], restAPIType)
 		if !ok {
@@ -344,7 +344,7 @@ func deployment(s *stack, report report) {
 
 // usagePlan checks that API keys belong to a usage plan with the stage, which API Gateway requires. A plan that
 // refers to a stage by a plain string is created before the stage, and fails.
-func usagePlan(s *stack, report report) {
+func usagePlan(s *checkedTemplate, report report) {
 	const planType = "AWS::ApiGateway::UsagePlan"
 	planned := map[string]bool{} // the ids of stages
 	for _, plan := range s.all(planType) {
@@ -379,7 +379,7 @@ func usagePlan(s *stack, report report) {
 	}
 }
 
-func stageTracing(s *stack, report report) {
+func stageTracing(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		if cfn.Text(stage.properties["TracingEnabled"]) != "true" {
 			report(stage.path("TracingEnabled"), "its requests are not traced: set it to true")
@@ -387,7 +387,7 @@ func stageTracing(s *stack, report report) {
 	}
 }
 
-func stageLog(s *stack, report report) {
+func stageLog(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		settings := stage.properties["AccessLogSetting"]
 		destination := strings.TrimSuffix(cfn.Text(settings, "DestinationArn"), ":*")
@@ -404,7 +404,7 @@ func stageLog(s *stack, report report) {
 
 // stageExecutionLog checks that the stage depends on its log group and on the account's role. API Gateway creates a log
 // group without retention if none has the name ("CloudWatch log formats for API Gateway").
-func stageExecutionLog(s *stack, report report) {
+func stageExecutionLog(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		if !slices.ContainsFunc(list(stage.properties["MethodSettings"]), func(setting any) bool {
 			level := cfn.Text(setting, "LoggingLevel")
@@ -431,7 +431,7 @@ func stageExecutionLog(s *stack, report report) {
 
 // accountRole checks that the account's role is set after an API is created. API Gateway rejects the role of an account
 // that never had an API.
-func accountRole(s *stack, report report) {
+func accountRole(s *checkedTemplate, report report) {
 	for _, account := range s.all(accountType) {
 		if !slices.ContainsFunc(s.all(restAPIType), account.after) {
 			report("Resources."+account.id+".DependsOn",
@@ -441,7 +441,7 @@ func accountRole(s *stack, report report) {
 }
 
 // namesLogGroup reports whether an ARN ends in the name of a log group of the template.
-func (s *stack) namesLogGroup(arn string) bool {
+func (s *checkedTemplate) namesLogGroup(arn string) bool {
 	_, name, ok := strings.Cut(arn, ":log-group:")
 	return ok && slices.ContainsFunc(s.all(logGroupType), func(group resource) bool {
 		return name == "${"+group.id+"}" || name == cfn.Text(group.properties["LogGroupName"])
@@ -458,7 +458,7 @@ func settings(stage resource) object {
 	return nil
 }
 
-func stageMetrics(s *stack, report report) {
+func stageMetrics(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		if cfn.Text(settings(stage)["MetricsEnabled"]) != "true" {
 			report(stage.path("MethodSettings"),
@@ -467,7 +467,7 @@ func stageMetrics(s *stack, report report) {
 	}
 }
 
-func stageThrottle(s *stack, report report) {
+func stageThrottle(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		for _, key := range []string{"ThrottlingRateLimit", "ThrottlingBurstLimit"} {
 			if n, ok := number(settings(stage)[key]); !ok || n <= 0 {
@@ -480,7 +480,7 @@ func stageThrottle(s *stack, report report) {
 
 // stageWebACL checks that each stage is associated with the web ACL of the parameter (AssociateWebACL, ResourceArn).
 // The association must refer to the stage, because CloudFormation may otherwise create it first, which fails.
-func stageWebACL(s *stack, report report) {
+func stageWebACL(s *checkedTemplate, report report) {
 	want := s.parameters["WebAclArn"]
 	associations := s.all("AWS::WAFv2::WebACLAssociation")
 	for _, a := range associations {
@@ -504,7 +504,7 @@ func stageWebACL(s *stack, report report) {
 }
 
 // dataTrace checks that API Gateway does not log bodies and headers, which have personal data and credentials.
-func dataTrace(s *stack, report report) {
+func dataTrace(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		for i, setting := range list(stage.properties["MethodSettings"]) {
 			if cfn.Text(setting, "DataTraceEnabled") == "true" {

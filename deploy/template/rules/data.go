@@ -16,7 +16,7 @@ const (
 // retention checks that data is retained when its resource is deleted or replaced, that log groups have a retention,
 // and that versions are retained for a rollback, except those of a failed deployment, which Lambda would not publish
 // again.
-func retention(s *stack, report report) {
+func retention(s *checkedTemplate, report report) {
 	for id, r := range s.resources {
 		for _, key := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
 			policy := r.attributes[key]
@@ -43,7 +43,7 @@ func retention(s *stack, report report) {
 }
 
 // table checks that tables have point-in-time recovery, encryption, deletion protection and tags.
-func table(s *stack, report report) {
+func table(s *checkedTemplate, report report) {
 	for _, t := range s.all(tableType) {
 		for _, keys := range [][]string{
 			{"PointInTimeRecoverySpecification", "PointInTimeRecoveryEnabled"},
@@ -62,7 +62,7 @@ func table(s *stack, report report) {
 
 // kmsKey reports a table, log group or function that does not use the customer managed key of the stage, and one that
 // uses any other key. Without the parameter, AWS's own keys are used.
-func kmsKey(s *stack, report report) {
+func kmsKey(s *checkedTemplate, report report) {
 	want := s.parameters[kmsKeyParameter]
 	for kind, keys := range map[string][]string{
 		tableType:    {"SSESpecification", "KMSMasterKeyId"},
@@ -88,7 +88,7 @@ func kmsKey(s *stack, report report) {
 }
 
 // kmsKeyOfRoles reports a function's role that may not use the key: its requests to the table would fail at run time.
-func kmsKeyOfRoles(s *stack, key string, report report) {
+func kmsKeyOfRoles(s *checkedTemplate, key string, report report) {
 	for _, f := range s.all(functionType) {
 		role, ok := s.role(f)
 		if !ok {
@@ -113,7 +113,7 @@ var (
 
 // secret checks that outputs, environment variables and API keys have no secrets: everyone who may read the stack or a
 // function's configuration can read them.
-func secret(s *stack, report report) {
+func secret(s *checkedTemplate, report report) {
 	suspicious := func(name string, value any) bool {
 		return secretName.MatchString(name) || secretValue.MatchString(cfn.Text(value)) || s.hidden(cfn.Text(value))
 	}
@@ -139,7 +139,7 @@ func secret(s *stack, report report) {
 }
 
 // hidden reports whether a value contains the value of a NoEcho parameter.
-func (s *stack) hidden(value string) bool {
+func (s *checkedTemplate) hidden(value string) bool {
 	for name, hidden := range s.parameters {
 		noEcho := cfn.Text(s.document, "Parameters", name, "NoEcho")
 		if noEcho == "true" && hidden != "" && strings.Contains(value, hidden) {

@@ -17,7 +17,7 @@ const partLimit = 2000
 
 // documentationParts checks that each documentation part has a unique location that exists in the API. API Gateway
 // does not show others.
-func documentationParts(s *stack, report report) {
+func documentationParts(s *checkedTemplate, report report) {
 	for _, api := range s.all(restAPIType) {
 		parts := list(cfn.At(api.properties, "Body", template.DocumentationKey, "documentationParts"))
 		if len(parts) > partLimit {
@@ -117,7 +117,7 @@ func hasPart(o operation, l object) bool {
 
 // documentationVersion checks that a stage has the current documentation of its API. A version is a snapshot, and
 // CloudFormation creates it once per name.
-func documentationVersion(s *stack, report report) {
+func documentationVersion(s *checkedTemplate, report report) {
 	for _, stage := range s.all(stageType) {
 		name := cfn.Text(stage.properties["DocumentationVersion"])
 		found := false

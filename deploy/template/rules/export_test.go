@@ -4,3 +4,12 @@ package rules
 func CheckDocument(document map[string]any, parameters map[string]string) ([]Violation, error) {
 	return check(document, parameters)
 }
+
+// Names returns the names of all rules.
+func Names() []string {
+	var names []string
+	for _, rule := range all() {
+		names = append(names, rule.name)
+	}
+	return names
+}

@@ -18,11 +18,11 @@ const (
 )
 
 // function returns the function that a value refers to by name or ARN.
-func (s *stack) function(value any) (resource, bool) {
+func (s *checkedTemplate) function(value any) (resource, bool) {
 	return s.referred(value, functionType, "", "Arn")
 }
 
-func functionTracing(s *stack, report report) {
+func functionTracing(s *checkedTemplate, report report) {
 	for _, f := range s.all(functionType) {
 		if cfn.At(f.properties, "TracingConfig", "Mode") != "Active" {
 			report(f.path("TracingConfig", "Mode"), "its invocations are not traced: set it to Active")
@@ -31,12 +31,12 @@ func functionTracing(s *stack, report report) {
 }
 
 // logGroup returns the log group of a function.
-func (s *stack) logGroup(function resource) (resource, bool) {
+func (s *checkedTemplate) logGroup(function resource) (resource, bool) {
 	return s.referred(cfn.At(function.properties, "LoggingConfig", "LogGroup"), logGroupType)
 }
 
 // functionLog checks that each function has its own log group. A log group that Lambda creates has no retention.
-func functionLog(s *stack, report report) {
+func functionLog(s *checkedTemplate, report report) {
 	owners := map[string]string{}
 	for _, f := range s.all(functionType) {
 		path := f.path("LoggingConfig")
@@ -56,19 +56,19 @@ func functionLog(s *stack, report report) {
 }
 
 // role returns the role of a function.
-func (s *stack) role(function resource) (resource, bool) {
+func (s *checkedTemplate) role(function resource) (resource, bool) {
 	return s.referred(function.properties["Role"], roleType, "Arn")
 }
 
 // versions returns the versions of a function.
-func (s *stack) versions(function resource) []resource {
+func (s *checkedTemplate) versions(function resource) []resource {
 	return slices.DeleteFunc(s.all(versionType), func(version resource) bool {
 		of, ok := s.function(version.properties["FunctionName"])
 		return !ok || of.id != function.id
 	})
 }
 
-func functionVersion(s *stack, report report) {
+func functionVersion(s *checkedTemplate, report report) {
 	for _, f := range s.all(functionType) {
 		if n := len(s.versions(f)); n != 1 {
 			report("Resources."+f.id, "want one AWS::Lambda::Version of it, got %d", n)
@@ -77,7 +77,7 @@ func functionVersion(s *stack, report report) {
 }
 
 // functionAlias checks that each function has an alias of its version, which gradual releases need.
-func functionAlias(s *stack, report report) {
+func functionAlias(s *checkedTemplate, report report) {
 	aliased := map[string]bool{}
 	for _, alias := range s.all(aliasType) {
 		function, ok := s.function(alias.properties["FunctionName"])
@@ -100,7 +100,7 @@ func functionAlias(s *stack, report report) {
 }
 
 // gradualRelease checks that a gradual release rolls back if an alarm of the function goes off.
-func gradualRelease(s *stack, report report) {
+func gradualRelease(s *checkedTemplate, report report) {
 	switch s.parameters["DeploymentPreference"] {
 	case "", "AllAtOnce":
 		return
@@ -128,7 +128,7 @@ func gradualRelease(s *stack, report report) {
 }
 
 // watches reports whether a deployment group has an alarm on a metric of a function.
-func (s *stack) watches(group, function resource) bool {
+func (s *checkedTemplate) watches(group, function resource) bool {
 	for _, named := range list(cfn.At(group.properties, "AlarmConfiguration", "Alarms")) {
 		for _, alarm := range s.all(alarmType) {
 			if name := cfn.Text(named, "Name"); name != "${"+alarm.id+"}" && name != cfn.Text(alarm.properties["AlarmName"]) {
@@ -145,7 +145,7 @@ func (s *stack) watches(group, function resource) bool {
 }
 
 // alarm checks that functions, APIs and tables have an alarm on each metric of failures.
-func alarm(s *stack, report report) {
+func alarm(s *checkedTemplate, report report) {
 	if s.parameters["Monitoring"] != "true" {
 		return
 	}
@@ -183,7 +183,7 @@ func failureMetrics(kind string) [][]string {
 }
 
 // alarmMetric checks that the metrics of each alarm exist. An alarm on any other metric never goes off.
-func alarmMetric(s *stack, report report) {
+func alarmMetric(s *checkedTemplate, report report) {
 	for _, a := range s.all(alarmType) {
 		found := metrics(a)
 		if len(found) == 0 {
@@ -196,7 +196,7 @@ func alarmMetric(s *stack, report report) {
 }
 
 // alarmThreshold checks that an alarm on Duration can go off: its threshold must be less than the function's timeout.
-func alarmThreshold(s *stack, report report) {
+func alarmThreshold(s *checkedTemplate, report report) {
 	for _, a := range s.all(alarmType) {
 		for _, m := range metrics(a) {
 			f, ok := s.subject(m)
@@ -211,7 +211,7 @@ func alarmThreshold(s *stack, report report) {
 var alarmTerm = regexp.MustCompile(`^ALARM\("([^"]+)"\)$`)
 
 // alarmComposite checks that each alarm is in the rule of a composite alarm, which sends the notifications.
-func alarmComposite(s *stack, report report) {
+func alarmComposite(s *checkedTemplate, report report) {
 	var included []string // names, ARNs and references
 	for _, composite := range s.all("AWS::CloudWatch::CompositeAlarm") {
 		for term := range strings.SplitSeq(cfn.Text(composite.properties["AlarmRule"]), " OR ") {

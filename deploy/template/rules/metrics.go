@@ -81,7 +81,7 @@ func dimensionSets(namespace, name string) []string {
 }
 
 // checkMetric checks that AWS publishes the metric with these dimensions for a resource of the template.
-func (s *stack) checkMetric(m metric, report report) {
+func (s *checkedTemplate) checkMetric(m metric, report report) {
 	sets, given := dimensionSets(m.namespace, m.name), strings.Join(slices.Sorted(maps.Keys(m.dimensions)), " ")
 	switch _, ok := s.subject(m); {
 	case sets == nil:
@@ -94,13 +94,13 @@ func (s *stack) checkMetric(m metric, report report) {
 }
 
 // adopted reports whether a metric is of the table of the parameter ExistingTableName.
-func (s *stack) adopted(m metric) bool {
+func (s *checkedTemplate) adopted(m metric) bool {
 	name := s.parameters["ExistingTableName"]
 	return name != "" && m.dimensions["TableName"] == name
 }
 
 // subject returns the resource of a metric.
-func (s *stack) subject(m metric) (resource, bool) {
+func (s *checkedTemplate) subject(m metric) (resource, bool) {
 	switch m.namespace {
 	case "AWS/Lambda":
 		f, ok := s.function(m.dimensions["FunctionName"])
@@ -132,7 +132,7 @@ func (s *stack) subject(m metric) (resource, bool) {
 }
 
 // dashboardMetric checks that the metrics of each dashboard widget exist ("Dashboard body structure and syntax").
-func dashboardMetric(s *stack, report report) {
+func dashboardMetric(s *checkedTemplate, report report) {
 	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
 		path := dashboard.path("DashboardBody")
 		var body object

@@ -8,7 +8,7 @@ import (
 
 // references checks that each name in the template refers to a parameter, resource or condition, in all branches, and
 // that existing resources refer only to existing resources.
-func references(s *stack, report report) {
+func references(s *checkedTemplate, report report) {
 	for _, fault := range s.evaluator.Faults() {
 		report(fault.Path, "%s", fault.Message)
 	}
@@ -33,7 +33,7 @@ func references(s *stack, report report) {
 }
 
 // names checks the names in the arguments of intrinsic functions of a value.
-func (s *stack) names(path string, value any, report report) {
+func (s *checkedTemplate) names(path string, value any, report report) {
 	cfn.References(path, value, func(path, name string) {
 		switch id, attribute, ok := strings.Cut(name, "."); {
 		case name == "":
@@ -54,7 +54,7 @@ func (s *stack) names(path string, value any, report report) {
 	})
 }
 
-func (s *stack) conditionName(path string, value any, report report) {
+func (s *checkedTemplate) conditionName(path string, value any, report report) {
 	name, ok := value.(string)
 	if _, known := cfn.Mapping(s.document, "Conditions")[name]; ok && !known {
 		report(path, "there is no condition %s", name)

@@ -57,21 +57,12 @@ func check(document object, parameters map[string]string) ([]Violation, error) {
 	return slices.Compact(violations), nil
 }
 
-// Names returns the names of all rules.
-func Names() []string {
-	var names []string
-	for _, rule := range all() {
-		names = append(names, rule.name)
-	}
-	return names
-}
-
 // report reports a violation at a path.
 type report func(path, format string, args ...any)
 
 type rule struct {
 	name  string
-	check func(*stack, report)
+	check func(*checkedTemplate, report)
 }
 
 func all() []rule {

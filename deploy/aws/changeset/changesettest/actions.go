@@ -31,11 +31,11 @@ func (c *CloudFormation) respond(action string, form url.Values) (any, *Fault) {
 	if action == "DescribeStacks" || action == "GetTemplate" || action == "ListStackResources" {
 		missing = "Stack with id %s does not exist"
 	}
-	do := map[string]func(*stack, url.Values) (any, *Fault){
-		"ContinueUpdateRollback": (*stack).continueUpdateRollback, "DescribeStackEvents": (*stack).describeEvents,
-		"DescribeStackResourceDrifts": (*stack).describeResourceDrifts, "DescribeStacks": (*stack).describe,
-		"DetectStackDrift": (*stack).detectDrift, "GetTemplate": (*stack).getTemplate,
-		"ListChangeSets": (*stack).listChangeSets, "ListStackResources": (*stack).listResources,
+	do := map[string]func(*stackState, url.Values) (any, *Fault){
+		"ContinueUpdateRollback": (*stackState).continueUpdateRollback, "DescribeStackEvents": (*stackState).describeEvents,
+		"DescribeStackResourceDrifts": (*stackState).describeResourceDrifts, "DescribeStacks": (*stackState).describe,
+		"DetectStackDrift": (*stackState).detectDrift, "GetTemplate": (*stackState).getTemplate,
+		"ListChangeSets": (*stackState).listChangeSets, "ListStackResources": (*stackState).listResources,
 	}[action]
 	s := c.find(form.Get("StackName"))
 	switch {
@@ -78,7 +78,7 @@ type stackMember struct {
 	Tags              []types.Tag       `xml:"Tags>member"`
 }
 
-func (s *stack) describe(url.Values) (any, *Fault) {
+func (s *stackState) describe(url.Values) (any, *Fault) {
 	s.poll()
 	outputs := make(map[string]string)
 	e := s.evaluator(s.template, s.parameters)
@@ -100,7 +100,7 @@ func (s *stack) describe(url.Values) (any, *Fault) {
 	}}}, nil
 }
 
-func (s *stack) describeEvents(form url.Values) (any, *Fault) {
+func (s *stackState) describeEvents(form url.Values) (any, *Fault) {
 	if form.Get("NextToken") == "" {
 		s.poll()
 	}
@@ -113,19 +113,19 @@ func (s *stack) describeEvents(form url.Values) (any, *Fault) {
 	}{events, next}, nil
 }
 
-func (s *stack) listResources(form url.Values) (any, *Fault) {
-	var all []resource
+func (s *stackState) listResources(form url.Values) (any, *Fault) {
+	var all []resourceState
 	for _, id := range slices.Sorted(maps.Keys(s.resources)) {
 		all = append(all, *s.resources[id])
 	}
 	resources, next := page(s.server, form, all)
 	return struct {
-		Resources []resource `xml:"StackResourceSummaries>member"`
-		NextToken string     `xml:"NextToken,omitempty"`
+		Resources []resourceState `xml:"StackResourceSummaries>member"`
+		NextToken string          `xml:"NextToken,omitempty"`
 	}{resources, next}, nil
 }
 
-func (s *stack) getTemplate(url.Values) (any, *Fault) {
+func (s *stackState) getTemplate(url.Values) (any, *Fault) {
 	return struct{ TemplateBody string }{s.body}, nil
 }
 
@@ -177,7 +177,7 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 	return created(s, set), nil
 }
 
-func created(s *stack, set *changeSet) any {
+func created(s *stackState, set *changeSet) any {
 	return struct {
 		ID      string `xml:"Id"`
 		StackID string `xml:"StackId"`
@@ -185,7 +185,7 @@ func created(s *stack, set *changeSet) any {
 }
 
 // checkType returns the fault of a change set whose type does not fit the stack, which is nil if it does not exist.
-func checkType(s *stack, name string, set *changeSet) *Fault {
+func checkType(s *stackState, name string, set *changeSet) *Fault {
 	switch {
 	case s == nil && set.kind == "UPDATE":
 		return invalid("Stack [%s] does not exist", name)
@@ -288,7 +288,7 @@ func fetch(address string) (string, error) {
 }
 
 // set returns the change set with a name or ARN, and its stack.
-func (c *CloudFormation) set(form url.Values) (*stack, *changeSet, *Fault) {
+func (c *CloudFormation) set(form url.Values) (*stackState, *changeSet, *Fault) {
 	name := form.Get("ChangeSetName")
 	for _, s := range c.stacks {
 		if stackName := form.Get("StackName"); stackName != "" && c.find(stackName) != s {
@@ -328,7 +328,7 @@ func (c *CloudFormation) describeChangeSet(form url.Values) (any, *Fault) {
 }
 
 // finish completes the creation of a change set.
-func (c *CloudFormation) finish(s *stack, set *changeSet) {
+func (c *CloudFormation) finish(s *stackState, set *changeSet) {
 	set.status, set.execution = "CREATE_COMPLETE", "AVAILABLE"
 	switch {
 	case len(c.rejected) > 0:
@@ -365,7 +365,7 @@ func (c *CloudFormation) describeEvents(form url.Values) (any, *Fault) {
 	}{events}, nil
 }
 
-func (s *stack) listChangeSets(form url.Values) (any, *Fault) {
+func (s *stackState) listChangeSets(form url.Values) (any, *Fault) {
 	var all []types.ChangeSetSummary
 	for _, set := range s.pending() {
 		all = append(all, types.ChangeSetSummary{
@@ -413,7 +413,7 @@ func (c *CloudFormation) executeChangeSet(form url.Values) (any, *Fault) {
 	return struct{}{}, nil
 }
 
-func (s *stack) continueUpdateRollback(form url.Values) (any, *Fault) {
+func (s *stackState) continueUpdateRollback(form url.Values) (any, *Fault) {
 	if s.status != "UPDATE_ROLLBACK_FAILED" {
 		return nil, invalid("Stack:%s is in %s state and can not continue rolling back.", s.id, s.status)
 	}
@@ -461,7 +461,7 @@ func (c *CloudFormation) deleteStack(form url.Values) (any, *Fault) {
 }
 
 // detectDrift starts a drift detection; the first call that describes it finds it in progress.
-func (s *stack) detectDrift(url.Values) (any, *Fault) {
+func (s *stackState) detectDrift(url.Values) (any, *Fault) {
 	s.compared = 0
 	return struct {
 		ID string `xml:"StackDriftDetectionId"`
@@ -491,7 +491,7 @@ func (c *CloudFormation) describeStackDriftDetectionStatus(form url.Values) (any
 	}{s.id, s.id, status, drift, c.now}, nil
 }
 
-func (s *stack) describeResourceDrifts(form url.Values) (any, *Fault) {
+func (s *stackState) describeResourceDrifts(form url.Values) (any, *Fault) {
 	type drifted struct {
 		StackID           string `xml:"StackId"`
 		LogicalResourceID string `xml:"LogicalResourceId"`

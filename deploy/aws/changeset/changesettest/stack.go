@@ -58,8 +58,8 @@ func parse(body []byte) (*template, error) {
 
 func (t *template) order() []string { return slices.Sorted(maps.Keys(t.Resources)) }
 
-// stack is a stack. The server's lock protects all fields but its ID and name.
-type stack struct {
+// stackState is a stack. The server's lock protects all fields but its ID and name.
+type stackState struct {
 	id, name         string
 	server           *CloudFormation
 	status, reason   string
@@ -67,7 +67,7 @@ type stack struct {
 	template         *template
 	body             string
 	parameters, tags map[string]string
-	resources        map[string]*resource
+	resources        map[string]*resourceState
 	events           []types.StackEvent
 	sets             []*changeSet
 	token            string              // ClientRequestToken of the operation
@@ -77,12 +77,12 @@ type stack struct {
 }
 
 // deleted reports whether a resource was deleted outside of CloudFormation.
-func (s *stack) deleted(id string) bool {
+func (s *stackState) deleted(id string) bool {
 	paths, ok := s.drifted[id]
 	return ok && len(paths) == 0
 }
 
-func (s *stack) driftStatus(id string) string {
+func (s *stackState) driftStatus(id string) string {
 	switch {
 	case s.deleted(id):
 		return "DELETED"
@@ -93,8 +93,8 @@ func (s *stack) driftStatus(id string) string {
 	}
 }
 
-// resource has the fields of the API.
-type resource struct {
+// resourceState has the fields of the API.
+type resourceState struct {
 	LogicalResourceID    string `xml:"LogicalResourceId"`
 	PhysicalResourceID   string `xml:"PhysicalResourceId"`
 	ResourceType         string
@@ -103,7 +103,7 @@ type resource struct {
 	LastUpdatedTimestamp time.Time
 }
 
-func (r *resource) deleted() bool {
+func (r *resourceState) deleted() bool {
 	return slices.Contains(
 		[]string{"DELETE_COMPLETE", "DELETE_SKIPPED", "IMPORT_FAILED", "IMPORT_ROLLBACK_COMPLETE"}, r.ResourceStatus)
 }
@@ -151,19 +151,19 @@ func (c *CloudFormation) tick() time.Time {
 	return c.now
 }
 
-func (c *CloudFormation) newStack(name string) *stack {
+func (c *CloudFormation) newStack(name string) *stackState {
 	c.serial++
-	s := &stack{
+	s := &stackState{
 		id:     fmt.Sprintf("arn:aws:cloudformation:%s:%s:stack/%s/%08d", Region, Account, name, c.serial),
 		name:   name,
-		server: c, created: c.tick(), template: new(template), resources: make(map[string]*resource),
+		server: c, created: c.tick(), template: new(template), resources: make(map[string]*resourceState),
 	}
 	c.stacks = append(c.stacks, s)
 	return s
 }
 
 // find returns the stack with a name or ID, or nil. A deleted stack is found by its ID only.
-func (c *CloudFormation) find(id string) *stack {
+func (c *CloudFormation) find(id string) *stackState {
 	for _, s := range slices.Backward(c.stacks) {
 		if s.id == id || s.name == id && s.status != "DELETE_COMPLETE" {
 			return s
@@ -173,7 +173,7 @@ func (c *CloudFormation) find(id string) *stack {
 }
 
 // physical returns the physical ID of a resource: the name in its properties, such as TableName, or a generated one.
-func (s *stack) physical(t *template, id string) string {
+func (s *stackState) physical(t *template, id string) string {
 	if name := s.nameOf(t, id, s.parameters); name != "" {
 		return name
 	}
@@ -187,7 +187,7 @@ func nameProperty(resourceType string) string {
 }
 
 // nameOf returns the name in the properties of a resource, or "" if it has none.
-func (s *stack) nameOf(t *template, id string, parameters map[string]string) string {
+func (s *stackState) nameOf(t *template, id string, parameters map[string]string) string {
 	e := s.evaluator(t, parameters)
 	name := cfn.Text(e.Property(id, nameProperty(t.Resources[id].Type)))
 	if e.Err() != nil {
@@ -197,7 +197,7 @@ func (s *stack) nameOf(t *template, id string, parameters map[string]string) str
 }
 
 // evaluator evaluates a template. The value of a resource is its physical ID.
-func (s *stack) evaluator(t *template, parameters map[string]string) *cfn.Evaluator {
+func (s *stackState) evaluator(t *template, parameters map[string]string) *cfn.Evaluator {
 	values := map[string]any{
 		"AWS::AccountId": Account, "AWS::Partition": "aws", "AWS::Region": Region, "AWS::StackId": s.id,
 		"AWS::StackName": s.name, "AWS::URLSuffix": "amazonaws.com",
@@ -212,10 +212,10 @@ func (s *stack) evaluator(t *template, parameters map[string]string) *cfn.Evalua
 	})
 }
 
-func (s *stack) put(id, kind, physical, status, reason string) {
+func (s *stackState) put(id, kind, physical, status, reason string) {
 	r := s.resources[id]
 	if r == nil {
-		r = &resource{LogicalResourceID: id}
+		r = &resourceState{LogicalResourceID: id}
 		s.resources[id] = r
 	}
 	r.ResourceType, r.PhysicalResourceID, r.ResourceStatus, r.ResourceStatusReason = kind, physical, status, reason
@@ -223,7 +223,7 @@ func (s *stack) put(id, kind, physical, status, reason string) {
 }
 
 // event appends an event and sets the status of its resource or the stack.
-func (s *stack) event(id, physical, kind, status, reason, token string) {
+func (s *stackState) event(id, physical, kind, status, reason, token string) {
 	c := s.server
 	c.serial++
 	s.events = append(s.events, types.StackEvent{
@@ -248,12 +248,12 @@ func optional(value string) *string {
 }
 
 // schedule appends a step with an event of the stack.
-func (s *stack) schedule(status, reason string, also ...func()) {
+func (s *stackState) schedule(status, reason string, also ...func()) {
 	s.scheduleResource(s.name, stackType, status, reason, also...)
 }
 
 // scheduleResource appends a step with an event of a resource.
-func (s *stack) scheduleResource(id, kind, status, reason string, also ...func()) {
+func (s *stackState) scheduleResource(id, kind, status, reason string, also ...func()) {
 	token := s.token
 	s.steps = append(s.steps, func() {
 		physical := s.id
@@ -268,13 +268,13 @@ func (s *stack) scheduleResource(id, kind, status, reason string, also ...func()
 }
 
 // poll executes the steps that one poll of the stack allows.
-func (s *stack) poll() {
+func (s *stackState) poll() {
 	for range s.server.pace {
 		s.advance()
 	}
 }
 
-func (s *stack) advance() bool {
+func (s *stackState) advance() bool {
 	if len(s.steps) == 0 {
 		return false
 	}
@@ -296,21 +296,21 @@ func (c *CloudFormation) fails(phase Phase, id string) (string, bool) {
 }
 
 // pending returns the change sets that have not been executed.
-func (s *stack) pending() []*changeSet {
+func (s *stackState) pending() []*changeSet {
 	return slices.DeleteFunc(slices.Clone(s.sets), func(set *changeSet) bool {
 		return strings.HasPrefix(set.execution, "EXECUTE_")
 	})
 }
 
 // markObsolete marks the change sets that have not been executed as obsolete.
-func (s *stack) markObsolete() {
+func (s *stackState) markObsolete() {
 	for _, other := range s.pending() {
 		other.execution = "OBSOLETE"
 	}
 }
 
 // compare sets the changes of a change set.
-func (s *stack) compare(set *changeSet) {
+func (s *stackState) compare(set *changeSet) {
 	old, next := s.template, set.template
 	was, will := s.evaluator(old, s.parameters), s.evaluator(next, set.parameters)
 	for _, id := range next.order() {
@@ -361,7 +361,7 @@ func (s *stack) compare(set *changeSet) {
 
 // revert adds to a change of a drift-aware change set the changes that revert the drift of its resource. It reports
 // whether that is possible.
-func (s *stack) revert(set *changeSet, c *change) bool {
+func (s *stackState) revert(set *changeSet, c *change) bool {
 	c.Drift = s.driftStatus(c.LogicalID)
 	switch c.Drift {
 	case "DELETED":
@@ -390,7 +390,7 @@ func union(a, b map[string]any) []string {
 }
 
 // execute schedules the execution of a change set.
-func (s *stack) execute(set *changeSet) {
+func (s *stackState) execute(set *changeSet) {
 	phase := Phase(set.kind)
 	set.execution, set.executed = "EXECUTE_IN_PROGRESS", s.token
 	s.markObsolete()
@@ -441,7 +441,7 @@ func statusOf(c change) string {
 }
 
 // assignID sets the physical ID of the resource of a change.
-func (s *stack) assignID(set *changeSet, c change) {
+func (s *stackState) assignID(set *changeSet, c change) {
 	if c.Action == "Modify" {
 		return
 	}
@@ -449,12 +449,12 @@ func (s *stack) assignID(set *changeSet, c change) {
 	s.put(c.LogicalID, c.ResourceType, physical, "", "")
 }
 
-func (s *stack) recordExisting(c change) {
+func (s *stackState) recordExisting(c change) {
 	s.server.existing[c.ResourceType+" "+s.resources[c.LogicalID].PhysicalResourceID] = true
 }
 
 // complete schedules the end of a successful operation.
-func (s *stack) complete(set *changeSet, phase Phase) {
+func (s *stackState) complete(set *changeSet, phase Phase) {
 	old := s.template
 	finish := func() {
 		s.template, s.body, s.tags, set.execution = set.template, set.body, set.tags, "EXECUTE_COMPLETE"
@@ -475,7 +475,7 @@ func (s *stack) complete(set *changeSet, phase Phase) {
 }
 
 // rollback schedules the rollback of an operation in which the changes in done succeeded and those in failed did not.
-func (s *stack) rollback(set *changeSet, phase Phase, done, failed []change, parameters map[string]string) {
+func (s *stackState) rollback(set *changeSet, phase Phase, done, failed []change, parameters map[string]string) {
 	start := map[Phase]string{Create: "ROLLBACK", Update: "UPDATE_ROLLBACK", Import: "IMPORT_ROLLBACK"}[phase]
 	reason := stuckReason(strings.ToLower(statusOf(failed[0])), failed[0].LogicalID)
 	if phase == Create {
@@ -522,7 +522,7 @@ func stuckReason(verb string, ids ...string) string {
 }
 
 // delete schedules the deletion of a resource and reports whether it will succeed.
-func (s *stack) delete(id string, r templateResource, fails string) bool {
+func (s *stackState) delete(id string, r templateResource, fails string) bool {
 	if r.DeletionPolicy == "Retain" {
 		s.scheduleResource(id, r.Type, "DELETE_SKIPPED", "")
 		return true
@@ -539,7 +539,7 @@ func (s *stack) delete(id string, r templateResource, fails string) bool {
 }
 
 // remove schedules the deletion of the stack.
-func (s *stack) remove(retain []string) {
+func (s *stackState) remove(retain []string) {
 	s.steps = nil
 	s.schedule("DELETE_IN_PROGRESS", "User Initiated")
 	var stuck []string

@@ -94,7 +94,7 @@ type CloudFormation struct {
 	URL string
 
 	mu       sync.Mutex
-	stacks   []*stack // includes deleted ones
+	stacks   []*stackState // includes deleted ones
 	existing map[string]bool
 	failing  []failing
 	rejected []rejection

@@ -13,8 +13,8 @@ import (
 // object is a mapping of JSON.
 type object = map[string]any
 
-// stack is a template evaluated for given parameters.
-type stack struct {
+// checkedTemplate is a template evaluated for given parameters.
+type checkedTemplate struct {
 	document   object
 	parameters map[string]string
 	resources  map[string]resource // that exist
@@ -43,8 +43,8 @@ func (r resource) after(other resource) bool {
 		strings.Contains(properties, "${"+other.id+"}") || strings.Contains(properties, "${"+other.id+".")
 }
 
-func newStack(document object, given map[string]string) *stack {
-	s := &stack{document: document, parameters: map[string]string{}, resources: map[string]resource{}}
+func newStack(document object, given map[string]string) *checkedTemplate {
+	s := &checkedTemplate{document: document, parameters: map[string]string{}, resources: map[string]resource{}}
 	declared := cfn.Mapping(document, "Parameters")
 	for name, p := range declared {
 		s.parameters[name] = cfn.Text(p, "Default")
@@ -71,7 +71,7 @@ func newStack(document object, given map[string]string) *stack {
 }
 
 // existing returns the evaluated members of a section that exist under the conditions.
-func (s *stack) existing(section string) object {
+func (s *checkedTemplate) existing(section string) object {
 	found := object{}
 	for id, content := range cfn.Mapping(s.document, section) {
 		if s.evaluator.Exists(section, id) {
@@ -82,7 +82,7 @@ func (s *stack) existing(section string) object {
 }
 
 // all returns the existing resources of a type, sorted by id.
-func (s *stack) all(kind string) []resource {
+func (s *checkedTemplate) all(kind string) []resource {
 	var found []resource
 	for _, r := range s.resources {
 		if r.kind == kind {
@@ -94,7 +94,7 @@ func (s *stack) all(kind string) []resource {
 }
 
 // referred returns the resource of a type that a value refers to by one of attributes, or by Ref if there are none.
-func (s *stack) referred(value any, kind string, attributes ...string) (resource, bool) {
+func (s *checkedTemplate) referred(value any, kind string, attributes ...string) (resource, bool) {
 	name := cfn.Text(value)
 	if !strings.HasPrefix(name, "${") || !strings.HasSuffix(name, "}") {
 		return resource{}, false
