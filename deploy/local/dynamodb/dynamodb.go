@@ -165,7 +165,8 @@ func (s *Server) openData(cfg Config) error {
 		return fmt.Errorf("lock the data folder of DynamoDB Local: %w", err)
 	}
 	if !locked {
-		return fmt.Errorf("the data in %s is in use by another run: stop that run (Ctrl-C in its terminal)", dir)
+		return fmt.Errorf("the data in %s is in use by another run: stop that run (Ctrl-C in its terminal), "+
+			"or choose another folder, such as DATA_DIR=.local/second", dir)
 	}
 	s.dataDir, s.lock = dir, lock
 	if !cfg.Reset {
