@@ -372,7 +372,7 @@ func (o operation) action() string {
 	if !slices.Contains(command.Services(), o.service) || o.service == "API Gateway" { // its actions are HTTP methods
 		return ""
 	}
-	action := strings.ToLower(strings.TrimPrefix(o.service, "CloudWatch ")) + ":" + o.call // CloudWatch Logs has the prefix logs
+	action := strings.ToLower(strings.TrimPrefix(o.service, "CloudWatch ")) + ":" + o.call // logs:… for CloudWatch Logs
 	if other, ok := renamed[action]; ok {
 		return other
 	}
