@@ -24,12 +24,12 @@ import (
 )
 
 const (
-	defaultSince    = time.Hour
-	sinceOfRequest  = 24 * time.Hour
-	followedAtFirst = 100 // lines
-	defaultPoll     = 2 * time.Second
+	defaultSince   = time.Hour
+	sinceOfRequest = 24 * time.Hour
+	initialLines   = 100 // with Follow
+	defaultPoll    = 2 * time.Second
 
-	// The maximum distance between log lines of one request: more than the 15 min that a function may run.
+	// The maximum time between log lines of one request: more than the 15 min that a function may run.
 	requestWindow = 16 * time.Minute
 	// The maximum delay between a line's time and its ingestion by CloudWatch Logs.
 	ingestionDelay = 30 * time.Second
@@ -85,7 +85,7 @@ func (s Settings) query(now time.Time) query {
 // logWindow returns the period that can contain the log lines of a request active at t.
 func logWindow(t time.Time) (from, to time.Time) { return t.Add(-requestWindow), t.Add(requestWindow) }
 
-// list shows the lines so far and returns their number.
+// list shows the existing lines and returns their number.
 func (s Settings) list(ctx context.Context, l *logs) (int, error) {
 	q := s.query(time.Now())
 	switch {
@@ -171,9 +171,9 @@ func (s Settings) reportNoLines(l *logs) {
 
 // follow shows the latest lines, and then new lines as they arrive.
 func (s Settings) follow(ctx context.Context, l *logs) error {
-	began := time.Now()
-	q := s.query(began)
-	limit := cmp.Or(s.Limit, followedAtFirst)
+	searched := time.Now() // start of the last successful search
+	q := s.query(searched)
+	limit := cmp.Or(s.Limit, initialLines)
 	lines, err := s.latest(ctx, l, q, limit)
 	if err != nil {
 		return err
@@ -186,15 +186,15 @@ func (s Settings) follow(ctx context.Context, l *logs) error {
 	for _, line := range lines {
 		shown[line.id] = line.at
 	}
-	if len(lines) == limit { // older lines are not shown
+	if len(lines) == limit { // there may be older lines, which are not shown
 		q.from = lines[0].at
 	}
-	first := q.from
+	earliest := q.from
 	ticker := time.NewTicker(cmp.Or(s.Poll, defaultPoll))
 	defer ticker.Stop()
 	for {
-		if q.from = began.Add(-ingestionDelay); q.from.Before(first) {
-			q.from = first
+		if q.from = searched.Add(-ingestionDelay); q.from.Before(earliest) {
+			q.from = earliest
 		}
 		maps.DeleteFunc(shown, func(_ string, at time.Time) bool { return at.Before(q.from) })
 		select {
@@ -218,7 +218,7 @@ func (s Settings) follow(ctx context.Context, l *logs) error {
 		}
 		switch {
 		case err == nil:
-			began = now
+			searched = now
 		case awserrors.Temporary(err):
 			s.Printer.Notef("%v; retrying", err)
 		default:
@@ -230,18 +230,18 @@ func (s Settings) follow(ctx context.Context, l *logs) error {
 // belowLevel reports whether the level of a line is below Settings.Level.
 func (s Settings) belowLevel(l line) bool {
 	return s.Level != "" &&
-		slices.Index(logformat.Levels(), logformat.Level(l.text)) < slices.Index(logformat.Levels(), s.Level)
+		slices.Index(logformat.Levels(), logformat.Level(l.logged)) < slices.Index(logformat.Levels(), s.Level)
 }
 
 func (s Settings) show(lines ...line) error {
 	for _, line := range lines {
-		text := line.json()
+		formatted := line.json()
 		if !s.JSON && s.Width > 0 {
-			if text = line.pretty(s.style()); text == "" {
+			if formatted = line.pretty(s.style()); formatted == "" {
 				continue
 			}
 		}
-		if _, err := fmt.Fprintln(s.Out, text); err != nil {
+		if _, err := fmt.Fprintln(s.Out, formatted); err != nil {
 			return fmt.Errorf("show the logs: %w", err)
 		}
 	}
@@ -255,51 +255,51 @@ type line struct {
 	source string // the short name of the function, access or execution
 	group  string
 	stream string
-	text   string // as logged
+	logged string // without the final newline
 }
 
 func byTime(a, b line) int { return a.at.Compare(b.at) }
 
-// json returns the line if it is a JSON object, otherwise an object with it as message. It adds the log group and
-// stream to an object without a function.
+// json returns the line if it is a JSON object, otherwise an object whose field message is the line. It adds the log
+// group and stream to an object without the field function.
 func (l line) json() string {
-	place, err := json.Marshal(struct {
+	origin, err := json.Marshal(struct {
 		LogGroup  string `json:"logGroup"`
 		LogStream string `json:"logStream"`
 	}{l.group, l.stream})
 	if err != nil { // strings only
 		panic(err)
 	}
-	if logformat.IsObject(l.text) {
-		if len(l.text) == 2 || len(logformat.Fields(l.text, "function")) > 0 {
-			return l.text
+	if logformat.IsObject(l.logged) {
+		if len(l.logged) == len("{}") || len(logformat.Fields(l.logged, "function")) > 0 {
+			return l.logged
 		}
-		return strings.TrimSuffix(l.text, "}") + "," + string(place[1:])
+		return strings.TrimSuffix(l.logged, "}") + "," + string(origin[1:])
 	}
-	text, err := json.Marshal(struct {
+	object, err := json.Marshal(struct {
 		Timestamp string `json:"timestamp"`
 		Message   string `json:"message"`
-	}{l.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"), l.text})
+	}{l.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"), l.logged})
 	if err != nil {
 		panic(err)
 	}
-	return strings.TrimSuffix(string(text), "}") + "," + string(place[1:])
+	return strings.TrimSuffix(string(object), "}") + "," + string(origin[1:])
 }
 
-// pretty returns the line as text, or "" for a line that is not shown.
+// pretty formats the line for a terminal, or returns "" for a line that is not shown.
 func (l line) pretty(style logformat.Style) string {
-	text := style.Text(l.text)
-	if text == "" {
+	formatted := style.Text(l.logged)
+	if formatted == "" {
 		return ""
 	}
 	format := "15:04:05.000"
 	if time.Since(l.at) > recent {
 		format = "Jan _2 " + format
 	}
-	return fmt.Sprintf("%s %-9s  %s", style.Faint(l.at.Local().Format(format)), l.source, text)
+	return fmt.Sprintf("%s %-9s  %s", style.Faint(l.at.Local().Format(format)), l.source, formatted)
 }
 
-// logs has log groups of a stage.
+// logs are log groups of a stage.
 type logs struct {
 	stage   *stage.Stage
 	release *stage.Release
@@ -335,9 +335,9 @@ func openLogs(ctx context.Context, opened *stage.Stage, wanted []string) (*logs,
 			l.groups[strings.ToLower(short)] = r.PhysicalID
 		}
 	}
-	names := slices.Sorted(maps.Keys(l.groups))
 	for _, name := range wanted {
-		if !slices.Contains(names, name) {
+		if _, ok := l.groups[name]; !ok {
+			names := slices.Sorted(maps.Keys(l.groups))
 			return nil, exitcode.Errorf(exitcode.Settings, "FUNCTION: want one of %s, got %q", strings.Join(names, ", "), name)
 		}
 	}
@@ -420,9 +420,10 @@ type feed struct {
 	source, group string
 	pages         *cloudwatchlogs.FilterLogEventsPaginator
 	gone          bool   // the group does not exist
-	lines         []line // that search has not yielded yet
+	lines         []line // not yet yielded by search
 }
 
+// feed returns the feed of a log group for a query.
 func (l *logs) feed(source string, q query) *feed {
 	f := &feed{source: source, group: l.groups[source]}
 	input := &cloudwatchlogs.FilterLogEventsInput{
@@ -436,7 +437,7 @@ func (l *logs) feed(source string, q query) *feed {
 	return f
 }
 
-// fill gets the next lines of all groups without any, concurrently.
+// fill gets the next lines of each feed that has none, concurrently.
 func fill(ctx context.Context, feeds []*feed) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, f := range feeds {
@@ -455,6 +456,7 @@ func fill(ctx context.Context, feeds []*feed) error {
 	return group.Wait()
 }
 
+// page adds the lines of the next page.
 func (f *feed) page(ctx context.Context) error {
 	out, err := f.pages.NextPage(ctx)
 	if _, f.gone = errors.AsType[*types.ResourceNotFoundException](err); f.gone {
@@ -469,9 +471,9 @@ func (f *feed) page(ctx context.Context) error {
 			source: f.source,
 			group:  f.group,
 			stream: aws.ToString(e.LogStreamName),
-			text:   strings.TrimRight(aws.ToString(e.Message), "\r\n"),
+			logged: strings.TrimRight(aws.ToString(e.Message), "\r\n"),
 		}
-		event.id = f.group + " " + cmp.Or(aws.ToString(e.EventId), event.stream+" "+event.at.String()+" "+event.text)
+		event.id = f.group + " " + cmp.Or(aws.ToString(e.EventId), event.stream+" "+event.at.String()+" "+event.logged)
 		f.lines = append(f.lines, event)
 	}
 	return nil
@@ -498,7 +500,7 @@ func (l *logs) related(ctx context.Context, q query) ([]line, error) {
 		return nil, err
 	}
 	for _, line := range lines {
-		for _, id := range logformat.Fields(line.text, "requestId", "lambdaRequestId", "integrationRequestId") {
+		for _, id := range logformat.Fields(line.logged, "requestId", "lambdaRequestId", "integrationRequestId") {
 			known := slices.Contains(ids, id) || slices.Equal(q.terms, []string{id})
 			if !known && requestID.MatchString(id) && len(ids) < maxRelated {
 				ids = append(ids, id)

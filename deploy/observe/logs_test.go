@@ -32,7 +32,7 @@ func messages(t *testing.T, shown string) []string {
 	for encoded := range strings.Lines(shown) {
 		var l struct{ Message string }
 		if err := json.Unmarshal([]byte(encoded), &l); err != nil {
-			t.Fatalf("%v in %q", err, encoded)
+			t.Fatalf("line %q: want JSON: %v", encoded, err)
 		}
 		all = append(all, l.Message)
 	}
@@ -80,7 +80,7 @@ func TestLogs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			shown, said, err := f.run(t.Context(), observe.Logs, tt.settings)
 			if err != nil {
-				t.Fatalf("%v\n%s", err, said)
+				t.Fatalf("error = %v, want none; progress:\n%s", err, said)
 			}
 			if diff := cmp.Diff(tt.want, messages(t, shown)); diff != "" {
 				t.Errorf("lines (-want +got):\n%s", diff)
@@ -111,13 +111,13 @@ func TestLogs(t *testing.T) {
 	t.Run("no lines", func(t *testing.T) {
 		shown, said, err := f.run(t.Context(), observe.Logs, observe.Settings{Functions: []string{"access"}, Level: "ERROR"})
 		if err != nil || shown != "" || !strings.Contains(said, "no line of level ERROR or above") {
-			t.Errorf("error = %v, shown %q, said:\n%s", err, shown, said)
+			t.Errorf("error = %v, shown %q, progress:\n%s\nwant no error, no line and a note", err, shown, said)
 		}
 	})
 	t.Run("unknown function", func(t *testing.T) {
 		_, _, err := f.run(t.Context(), observe.Logs, observe.Settings{Functions: []string{"got"}})
 		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "access, execution, get, put") {
-			t.Errorf("error = %v with code %d", err, code(err))
+			t.Errorf("error = %v with code %d, want the names with code %d", err, code(err), exitcode.Settings)
 		}
 	})
 }
@@ -211,7 +211,7 @@ func TestLogs_OneRequest(t *testing.T) {
 				t.Errorf("%d lines, want %d:\n%s", n, tt.want, shown)
 			}
 			if reported := strings.Contains(said, "no line about r-1"); reported != (tt.want == 0) {
-				t.Errorf("progress:\n%s", said)
+				t.Errorf("progress:\n%s\nwant a note that there is no line: %t", said, tt.want == 0)
 			}
 		})
 	}
@@ -270,7 +270,7 @@ func TestLogs_Follow(t *testing.T) {
 	n := len(f.calls("FilterLogEvents"))
 	testenv.Eventually(t, "more polls", func() bool { return len(f.calls("FilterLogEvents")) > n+8 })
 	if got := messages(t, out.String()); len(got) != 5 {
-		t.Errorf("shown again: %q", got)
+		t.Errorf("lines = %q, want each line once", got)
 	}
 	cancel()
 	if err := <-done; err != nil {
@@ -292,7 +292,7 @@ func TestLogs_FollowFails(t *testing.T) {
 	}
 	_, _, err := f.run(t.Context(), observe.Logs, s)
 	if code(err) != exitcode.Account || !strings.Contains(err.Error(), "expired") {
-		t.Errorf("error = %v with code %d", err, code(err))
+		t.Errorf("error = %v with code %d, want expired credentials with code %d", err, code(err), exitcode.Account)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestFromEnvironment(t *testing.T) {
 		t.Parallel()
 		_, err := observe.FromEnvironment("root", out, getenv(map[string]string{"FOLLOW": "1", "REQUEST": "8fbe593b-1c0a"}))
 		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "a single request has no new lines") {
-			t.Errorf("error = %v with code %d", err, code(err))
+			t.Errorf("error = %v with code %d, want code %d", err, code(err), exitcode.Settings)
 		}
 	})
 	t.Run("all faults at once", func(t *testing.T) {
@@ -90,11 +90,11 @@ func TestFromEnvironment(t *testing.T) {
 		}
 		_, err := observe.FromEnvironment("root", out, getenv(wrong))
 		if code(err) != exitcode.Settings {
-			t.Fatalf("error = %v with code %d", err, code(err))
+			t.Fatalf("error = %v with code %d, want code %d", err, code(err), exitcode.Settings)
 		}
 		for name, value := range wrong {
 			if !strings.Contains(err.Error(), name+": want ") {
-				t.Errorf("%s=%s: missing in %v", name, value, err)
+				t.Errorf("%s=%s: error = %v, want %q in it", name, value, err, name+": want ")
 			}
 		}
 	})

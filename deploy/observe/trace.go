@@ -42,18 +42,18 @@ func showTrace(ctx context.Context, s Settings) error {
 			return fmt.Errorf("get the trace %s: %w", id, context.Cause(ctx))
 		}
 		if traceErr == nil && missing == "" {
-			t, err := s.assemble(id, documents)
+			t, err := assemble(id, documents)
 			if err != nil {
 				return err
 			}
 			if s.JSON {
 				return errors.Join(s.encode(t, documents, lines), logsErr)
 			}
-			text := s.tree(t)
+			tree := s.tree(t)
 			if len(lines) > 0 {
-				text += "\n"
+				tree += "\n"
 			}
-			if _, err := fmt.Fprint(s.Out, text); err != nil {
+			if _, err := fmt.Fprint(s.Out, tree); err != nil {
 				return fmt.Errorf("show the trace: %w", err)
 			}
 			if len(lines) == 0 && logsErr == nil {
@@ -97,7 +97,7 @@ func documents(
 	}
 	if missing == "" {
 		missing = fmt.Sprintf("X-Ray has no trace %s", id)
-		if began := startOf(id); time.Since(began) > kept {
+		if began := startOf(id); time.Since(began) > retention {
 			missing += fmt.Sprintf(" of %s: traces are kept for 30 days", began.Local().Format(time.DateTime))
 		} else {
 			missing += ": a trace appears some seconds after a sampled request (Sampled=1 in X-Amzn-Trace-Id)"
@@ -122,8 +122,8 @@ func (s Settings) missingError(ctx context.Context, client *xray.Client, missing
 	return errors.New(missing)
 }
 
-// assemble assembles the trace without inferred segments, which repeat their subsegments.
-func (s Settings) assemble(id string, documents []json.RawMessage) (*trace.Trace, error) {
+// assemble assembles a trace without its inferred segments, which repeat their subsegments.
+func assemble(id string, documents []json.RawMessage) (*trace.Trace, error) {
 	var parsed []trace.Document
 	for _, document := range documents {
 		d, err := trace.Parse(document)
@@ -137,6 +137,7 @@ func (s Settings) assemble(id string, documents []json.RawMessage) (*trace.Trace
 	return trace.New(id, parsed), nil
 }
 
+// encode prints a trace as JSON.
 func (s Settings) encode(t *trace.Trace, documents []json.RawMessage, lines []line) error {
 	encoded := make([]json.RawMessage, len(lines))
 	for i, line := range lines {
@@ -162,14 +163,14 @@ func (s Settings) tree(t *trace.Trace) string {
 	words := []string{
 		"Trace " + t.ID, sum.Start.Local().Format("2006-01-02 15:04:05.000"), sum.Method,
 		logformat.Printable(sum.Operation),
-		style.Status(statusText(sum.Status)), milliseconds(sum.Duration), s.remarks(sum),
+		style.Status(formatStatus(sum.Status)), milliseconds(sum.Duration), s.remarks(sum),
 	}
 	b.WriteString(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), "  ") + "\n")
 	if annotations := annotations(t); len(annotations) > 0 {
 		b.WriteString(style.Faint(strings.Join(annotations, "  ")) + "\n")
 	}
 	b.WriteString("\n")
-	rows := s.spans(t)
+	rows := s.rows(t)
 	var name, start, took, notes int // columns
 	for _, r := range rows {
 		name = max(name, utf8.RuneCountInString(r.branch+r.name))
@@ -178,11 +179,11 @@ func (s Settings) tree(t *trace.Trace) string {
 	bar := min(longestBar, s.Width-name-start-took-notes-3*len("  ")-1)
 	for _, r := range rows {
 		fmt.Fprintf(&b, "%s%s%*s  %s  %*s",
-			style.Faint(r.branch), r.look(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
+			style.Faint(r.branch), r.paint(r.name), name-utf8.RuneCountInString(r.branch+r.name), "",
 			style.Faint(fmt.Sprintf("%*s", start, r.start)), took, r.took)
 		if bar >= shortestBar {
 			before, length := r.bar(bar)
-			fmt.Fprintf(&b, "  %*s%s", before, "", r.look(strings.Repeat("━", length)))
+			fmt.Fprintf(&b, "  %*s%s", before, "", r.paint(strings.Repeat("━", length)))
 			if r.notes != "" {
 				fmt.Fprintf(&b, "%*s", bar-before-length, "")
 			}
@@ -195,7 +196,7 @@ func (s Settings) tree(t *trace.Trace) string {
 	return b.String()
 }
 
-// Width in columns of the timeline.
+// Widths of the timeline in columns.
 const (
 	shortestBar = 10
 	longestBar  = 60
@@ -207,41 +208,42 @@ type row struct {
 	indent string // the tree branches before causes
 	name   string
 	start  string // relative to the trace
-	took   string
+	took   string // duration
 	notes  string // each with leading spaces
 	width  int    // columns of the notes
 	causes []string
-	look   func(string) string // styles the name and the bar
+	paint  func(string) string // styles the name and the bar
 	// Start and end relative to the trace, from 0 to 1.
 	from, to float64
 }
 
-func (s Settings) spans(t *trace.Trace) []row {
+// rows returns the rows of all spans, parents before their children.
+func (s Settings) rows(t *trace.Trace) []row {
 	var rows []row
 	began, whole := t.Start(), math.Max(1, float64(t.Duration()))
 	var add func(spans []*trace.Span, branch string, root bool)
 	add = func(spans []*trace.Span, branch string, root bool) {
 		for i, span := range spans {
-			fork, on := "├ ", "│ "
+			fork, below := "├ ", "│ " // the branches before the span, and before its children
 			switch {
 			case root:
-				fork, on = "", ""
+				fork, below = "", ""
 			case i == len(spans)-1:
-				fork, on = "└ ", "  "
+				fork, below = "└ ", "  "
 			}
 			r := s.row(span)
 			since := span.Start().Sub(began)
 			r.start = "+" + milliseconds(since)
 			r.from, r.to = float64(since)/whole, float64(since+span.Duration())/whole
 			r.branch = branch + fork
-			r.indent = branch + on
+			r.indent = branch + below
 			if len(span.Children) > 0 {
 				r.indent += "│ "
 			} else {
 				r.indent += "  "
 			}
 			rows = append(rows, r)
-			add(span.Children, branch+on, false)
+			add(span.Children, branch+below, false)
 		}
 	}
 	add(t.Roots, "", true)
@@ -251,22 +253,20 @@ func (s Settings) spans(t *trace.Trace) []row {
 // row returns the row of a span without its position in the tree and the trace.
 func (s Settings) row(span *trace.Span) row {
 	style := s.style()
-	text := func(name string) string {
-		value, _ := span.AWS[name].(string)
-		return value
-	}
-	words := []string{span.Name, text("operation"), text("table_name")}
+	operation, _ := span.AWS["operation"].(string)
+	table, _ := span.AWS["table_name"].(string)
+	words := []string{span.Name, operation, table}
 	if kind, ok := strings.CutPrefix(span.Origin, "AWS::"); ok { // two segments have the name of the function
 		words = append(words, kind)
 	}
 	r := row{
-		name: logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")),
-		look: unstyled,
+		name:  logformat.Printable(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")),
+		took:  milliseconds(span.Duration()),
+		paint: func(str string) string { return str },
 	}
-	r.took = milliseconds(span.Duration())
-	note := func(text string, look func(string) string) {
-		r.notes += "  " + look(text)
-		r.width += utf8.RuneCountInString(text) + len("  ")
+	note := func(str string, paint func(string) string) {
+		r.notes += "  " + paint(str)
+		r.width += utf8.RuneCountInString(str) + len("  ")
 	}
 	if span.HTTP != nil && span.HTTP.Response != nil && span.HTTP.Response.Status != 0 {
 		note(strconv.Itoa(span.HTTP.Response.Status), style.Status)
@@ -277,13 +277,13 @@ func (s Settings) row(span *trace.Span) row {
 	switch {
 	case span.Fault:
 		note("fault", style.Bad)
-		r.look = style.Bad
+		r.paint = style.Bad
 	case span.Throttle:
 		note("throttled", style.Warning)
-		r.look = style.Warning
+		r.paint = style.Warning
 	case span.Error:
 		note("error", style.Warning)
-		r.look = style.Warning
+		r.paint = style.Warning
 	}
 	if span.Name == "Initialization" {
 		note("cold start", style.Warning)
@@ -303,8 +303,6 @@ func (s Settings) row(span *trace.Span) row {
 	}
 	return r
 }
-
-func unstyled(text string) string { return text }
 
 // bar returns the start and length of a span's bar in a timeline of this width.
 func (r row) bar(columns int) (before, length int) {

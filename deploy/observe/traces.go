@@ -24,7 +24,7 @@ import (
 
 const (
 	defaultTraces = 50
-	kept          = 30 * 24 * time.Hour // X-Ray's retention
+	retention     = 30 * 24 * time.Hour // of X-Ray
 	// The maximum time range of GetTraceSummaries.
 	longestSearch = 6 * time.Hour
 )
@@ -36,7 +36,7 @@ func Traces(ctx context.Context, s Settings) error {
 		return showTrace(ctx, s)
 	}
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
-		if s.Since > kept {
+		if s.Since > retention {
 			return exitcode.Errorf(exitcode.Settings, "SINCE: want at most 30 days, the retention of X-Ray, got %v", s.Since)
 		}
 		if _, err := opened.Deployed(ctx); err != nil {
@@ -53,13 +53,13 @@ func Traces(ctx context.Context, s Settings) error {
 		}
 		if len(summaries) == 0 {
 			s.Printer.Notef(
-				"no such trace since %s; set SINCE=7d for older traces. Not all requests are traced (see the stage's parameters "+
-					"TracingReservoir and TracingSamplingRate), but all are logged",
+				"no matching trace since %s; set SINCE=7d for older traces. Not all requests are traced (see the stage's "+
+					"parameters TracingReservoir and TracingSamplingRate), but all are logged",
 				from.Local().Format(time.DateTime),
 			)
 			return nil
 		}
-		if err := s.table(summaries); err != nil {
+		if err := s.showSummaries(summaries); err != nil {
 			return err
 		}
 		if !s.JSON && s.Width > 0 {
@@ -158,8 +158,8 @@ func summary(t types.TraceSummary) trace.Summary {
 		"Operation": &s.Operation, "Outcome": &s.Outcome, "ErrorCode": &s.ErrorCode, "Stage": &s.Stage, "Version": &s.Version,
 	} {
 		for _, value := range t.Annotations[name] {
-			if text, ok := value.AnnotationValue.(*types.AnnotationValueMemberStringValue); ok {
-				*field = text.Value
+			if str, ok := value.AnnotationValue.(*types.AnnotationValueMemberStringValue); ok {
+				*field = str.Value
 			}
 		}
 	}
@@ -174,7 +174,7 @@ func summary(t types.TraceSummary) trace.Summary {
 	return s
 }
 
-// exception returns the name of the root cause's exception, or "".
+// exception returns the name of the exception that is the root cause, or "".
 func exception(t types.TraceSummary) string {
 	for _, cause := range t.FaultRootCauses {
 		for _, service := range slices.Backward(cause.Services) {
@@ -205,13 +205,13 @@ func startOf(id string) time.Time {
 
 // cell is a cell of a table.
 type cell struct {
-	text  string
+	value string
 	right bool                // aligned to the right
-	look  func(string) string // styles the text; may be nil
+	paint func(string) string // styles the value; may be nil
 }
 
-// table shows summaries.
-func (s Settings) table(summaries []trace.Summary) error {
+// showSummaries prints summaries as a table or as JSON lines.
+func (s Settings) showSummaries(summaries []trace.Summary) error {
 	if s.JSON {
 		encoder := json.NewEncoder(s.Out)
 		encoder.SetEscapeHTML(false)
@@ -223,22 +223,22 @@ func (s Settings) table(summaries []trace.Summary) error {
 		return nil
 	}
 	style := s.style()
-	head := func(text string) cell { return cell{text: text, look: style.Faint} }
+	head := func(title string) cell { return cell{value: title, paint: style.Faint} }
 	took := head("TOOK")
 	took.right = true
 	rows := [][]cell{{head("TIME"), head("STATUS"), head("METHOD"), head("OPERATION"), took, head("TRACE"), head("")}}
 	for _, t := range summaries {
 		rows = append(rows, []cell{
-			{text: t.Start.Local().Format(time.Stamp), look: style.Faint},
-			{text: statusText(t.Status), look: style.Status},
-			{text: t.Method},
-			{text: logformat.Printable(cmp.Or(t.Operation, "-"))},
-			{text: milliseconds(t.Duration), right: true},
-			{text: t.ID},
-			{text: s.remarks(t)},
+			{value: t.Start.Local().Format(time.Stamp), paint: style.Faint},
+			{value: formatStatus(t.Status), paint: style.Status},
+			{value: t.Method},
+			{value: logformat.Printable(cmp.Or(t.Operation, "-"))},
+			{value: milliseconds(t.Duration), right: true},
+			{value: t.ID},
+			{value: s.remarks(t)},
 		})
 	}
-	return s.rows(rows)
+	return s.printTable(rows)
 }
 
 // remarks returns the unusual properties of a trace.
@@ -246,11 +246,11 @@ func (s Settings) remarks(t trace.Summary) string {
 	style := s.style()
 	var words []string
 	if t.ErrorCode != "" {
-		look := style.Warning
+		paint := style.Warning
 		if t.Fault {
-			look = style.Bad
+			paint = style.Bad
 		}
-		words = append(words, look(logformat.Printable(t.ErrorCode)))
+		words = append(words, paint(logformat.Printable(t.ErrorCode)))
 	} else if t.Fault {
 		words = append(words, style.Bad("fault"))
 	}
@@ -266,7 +266,8 @@ func (s Settings) remarks(t trace.Summary) string {
 	return strings.Join(words, ", ")
 }
 
-func statusText(status int) string {
+// formatStatus formats a status code, or returns "-" for 0.
+func formatStatus(status int) string {
 	if status == 0 {
 		return "-"
 	}
@@ -277,25 +278,25 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
 }
 
-// rows prints a table.
-func (s Settings) rows(rows [][]cell) error {
+// printTable prints rows in aligned columns.
+func (s Settings) printTable(rows [][]cell) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.value))
 		}
 	}
 	for _, row := range rows {
 		var b strings.Builder
 		for i, c := range row {
-			text, padding := c.text, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
-			if c.look != nil && text != "" {
-				text = c.look(text)
+			painted, padding := c.value, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.value))
+			if c.paint != nil && painted != "" {
+				painted = c.paint(painted)
 			}
 			if c.right {
-				text, padding = padding+text, ""
+				painted, padding = padding+painted, ""
 			}
-			b.WriteString(text)
+			b.WriteString(painted)
 			if i < len(row)-1 {
 				b.WriteString(padding + "  ")
 			}

@@ -74,7 +74,7 @@ func TestTraces(t *testing.T) {
 
 	shown, said, err := f.run(t.Context(), observe.Traces, observe.Settings{})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, said)
+		t.Fatalf("error = %v, want none; progress:\n%s", err, said)
 	}
 	line := func(ago time.Duration, rest string) string { return at(ago).Format(time.Stamp) + "  " + rest + "\n" }
 	want := "TIME             STATUS  METHOD  OPERATION            TOOK  TRACE\n" +
@@ -163,7 +163,7 @@ func TestTraces_LongPeriod(t *testing.T) {
 			}
 			for i, s := range searches {
 				if length := s["EndTime"].(float64) - s["StartTime"].(float64); length > 6*3600+1 {
-					t.Errorf("search %d spans %.0f seconds", i, length)
+					t.Errorf("search %d spans %.0f seconds, want at most six hours", i, length)
 				}
 				if i > 0 && s["EndTime"] != searches[i-1]["StartTime"] {
 					t.Errorf("search %d ends at %v, want %v", i, s["EndTime"], searches[i-1]["StartTime"])
@@ -195,8 +195,8 @@ func TestTraces_Filter(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			shown, said, err := f.run(t.Context(), observe.Traces, tt.settings)
-			if err != nil || shown != "" || !strings.Contains(said, "no such trace since") {
-				t.Errorf("error = %v, shown %q, said:\n%s", err, shown, said)
+			if err != nil || shown != "" || !strings.Contains(said, "no matching trace since") {
+				t.Errorf("error = %v, shown %q, progress:\n%s\nwant no error, no trace and a note", err, shown, said)
 			}
 			calls := f.calls("TraceSummaries")
 			if got := calls[len(calls)-1]["FilterExpression"]; got != tt.want {
@@ -206,7 +206,7 @@ func TestTraces_Filter(t *testing.T) {
 	}
 	_, _, err := f.run(t.Context(), observe.Traces, observe.Settings{Since: 31 * 24 * time.Hour})
 	if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "30 days") {
-		t.Errorf("longer than the retention: error = %v with code %d", err, code(err))
+		t.Errorf("longer than the retention: error = %v with code %d, want code %d", err, code(err), exitcode.Settings)
 	}
 }
 
@@ -297,7 +297,7 @@ UserRequestAPI-test/test ApiGateway::Stage         +0.0 ms  400.0 ms  500  fault
 		clock(400*time.Millisecond) + " access     ERROR  POST  /users  500  400 ms  integrationRequestId=l-1  requestId=r-1  xrayTraceId=" + r.id + "\n"
 	shown, said, err := f.run(t.Context(), observe.Traces, observe.Settings{TraceID: r.id, Width: 80})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, said)
+		t.Fatalf("error = %v, want none; progress:\n%s", err, said)
 	}
 	if diff := cmp.Diff(want, shown); diff != "" {
 		t.Errorf("trace (-want +got):\n%s", diff)
@@ -313,7 +313,7 @@ UserRequestAPI-test/test ApiGateway::Stage         +0.0 ms  400.0 ms  500  fault
 		"\x1b[31mStoreUnavailable: create user: timeout\x1b[0m", "  \x1b[31m" + strings.Repeat("━", 27) + "\x1b[0m     \x1b[33m2 retries\x1b[0m",
 	} {
 		if !strings.Contains(shown, part) {
-			t.Errorf("%q is missing in:\n%s", part, shown)
+			t.Errorf("shown:\n%s\nwant %q in it", shown, part)
 		}
 	}
 
@@ -330,7 +330,7 @@ UserRequestAPI-test/test ApiGateway::Stage         +0.0 ms  400.0 ms  500  fault
 		t.Fatal(err)
 	}
 	if got.Summary.ErrorCode != "StoreUnavailable" || len(got.Documents) != 4 || len(got.Lines) != 5 || got.Lines[0]["type"] != "platform.start" {
-		t.Errorf("as JSON:\n%s", shown)
+		t.Errorf("as JSON:\n%s\nwant 4 documents, and 5 lines from platform.start on", shown)
 	}
 }
 
@@ -346,11 +346,11 @@ func TestTrace_Partial(t *testing.T) {
 	}
 	for _, part := range []string{"incomplete\n", "getUser", "in progress  parent is missing"} {
 		if !strings.Contains(shown, part) {
-			t.Errorf("%q is missing in:\n%s", part, shown)
+			t.Errorf("shown:\n%s\nwant %q in it", shown, part)
 		}
 	}
 	if !strings.Contains(said, "the logs have no line about this trace") {
-		t.Errorf("progress:\n%s", said)
+		t.Errorf("progress:\n%s\nwant a note that the logs have no line", said)
 	}
 }
 
@@ -427,11 +427,11 @@ func TestTrace_Absent(t *testing.T) {
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q is missing in: %v", part, err)
+					t.Errorf("error = %v, want %q in it", err, part)
 				}
 			}
 			if (shown != "") != tt.shown {
-				t.Errorf("shown:\n%s", shown)
+				t.Errorf("shown: %q, want lines: %t", shown, tt.shown)
 			}
 		})
 	}
