@@ -147,27 +147,27 @@ func openUserPool(poolARN, keyFile string) (userPool, error) {
 	}
 	id := strings.TrimPrefix(name.Resource, "userpool/")
 	pool := userPool{arn: poolARN, issuer: "https://cognito-idp." + name.Region + ".amazonaws.com/" + id}
-	text, err := os.ReadFile(keyFile)
+	encoded, err := os.ReadFile(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		text, err = createKey(keyFile)
+		encoded, err = createKey(keyFile)
 	}
 	if err != nil {
 		return userPool{}, fmt.Errorf("key of the user pool: %w", err)
 	}
-	if err := json.Unmarshal(text, &pool.key); err != nil || !pool.key.Valid() || pool.key.IsPublic() {
+	if err := json.Unmarshal(encoded, &pool.key); err != nil || !pool.key.Valid() || pool.key.IsPublic() {
 		return userPool{}, fmt.Errorf(
 			"key of the user pool: want a private key in %s: delete the file to create a new key", keyFile)
 	}
 	return pool, nil
 }
 
-// createKey creates a key and writes it atomically to file, which only the user can read.
+// createKey creates a key and returns it as JSON, which it also writes to file: atomically, readable only by the user.
 func createKey(file string) ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(jose.JSONWebKey{Key: key, KeyID: rand.Text(), Algorithm: string(jose.RS256), Use: "sig"})
+	encoded, err := json.Marshal(jose.JSONWebKey{Key: key, KeyID: rand.Text(), Algorithm: string(jose.RS256), Use: "sig"})
 	if err != nil {
 		return nil, err
 	}
@@ -175,27 +175,27 @@ func createKey(file string) ([]byte, error) {
 		return nil, err
 	}
 	unfinished := file + "-" + rand.Text()
-	if err = os.WriteFile(unfinished, text, 0o600); err == nil {
+	if err = os.WriteFile(unfinished, encoded, 0o600); err == nil {
 		err = os.Rename(unfinished, file)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(unfinished))
 	}
-	return text, nil
+	return encoded, nil
 }
 
-// token returns an identity token with the claims of Cognito's.
+// token returns an identity token with the claims that Cognito's tokens have.
 func (p userPool) token(now time.Time) (string, error) {
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: p.key}, nil)
 	if err != nil {
 		return "", fmt.Errorf("create a token: %w", err)
 	}
-	text, err := jwt.Signed(signer).Claims(map[string]any{
+	token, err := jwt.Signed(signer).Claims(map[string]any{
 		"iss": p.issuer, "sub": userPoolUser, "cognito:username": userPoolUser, "aud": "local", "token_use": "id",
 		"auth_time": now.Unix(), "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix(),
 	}).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("create a token: %w", err)
 	}
-	return text, nil
+	return token, nil
 }

@@ -40,10 +40,10 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	if !strings.Contains(r.stderr.String(), address) {
-		t.Errorf("the startup message lacks the debugger's address %s", address)
+		t.Errorf("startup message:\n%s\nwant the address of the debugger %s in it", r.stderr.String(), address)
 	}
 	if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-		t.Fatalf("without a breakpoint: status = %d, body = %s", status, body)
+		t.Fatalf("without a breakpoint: status = %d, body = %s; want 200 and Ada Lovelace", status, body)
 	}
 
 	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
@@ -64,24 +64,24 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	call("CreateBreakpoint", map[string]any{"Breakpoint": map[string]any{"functionName": "main.list", "line": -1}}, &struct{}{})
 	resumed := debugger.Go("RPCServer.Command", map[string]any{"name": "continue"}, &now, nil)
 
-	answered := make(chan string, 1)
+	responses := make(chan string, 1)
 	go func() {
 		status, body := get(t, url+"/users?limit=1")
-		answered <- fmt.Sprint(status, " ", body)
+		responses <- fmt.Sprint(status, " ", body)
 	}()
 	<-resumed.Done // at the breakpoint
 	if resumed.Error != nil || now.State.CurrentThread == nil || now.State.CurrentThread.Function.Name != "main.list" {
 		t.Fatalf("the debugger stopped at %+v, %v; want main.list", now, resumed.Error)
 	}
 	select {
-	case early := <-answered:
-		t.Errorf("response at the breakpoint: %s", early)
+	case early := <-responses:
+		t.Errorf("response at the breakpoint: %s, want none", early)
 	default:
 	}
 	call("ClearBreakpoint", map[string]any{"Id": 1}, &struct{}{})
 	debugger.Go("RPCServer.Command", map[string]any{"name": "continue"}, &ignored, nil)
-	if got := <-answered; !strings.HasPrefix(got, "200 ") {
-		t.Errorf("after the breakpoint: %s", got)
+	if got := <-responses; !strings.HasPrefix(got, "200 ") {
+		t.Errorf("after the breakpoint: %s, want status 200", got)
 	}
 	if err := syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT); err != nil { // to the process group, like Ctrl-C
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func (s *Instance) compile(
 }
 
 // install links the executable of a function into a folder that no other build overwrites. It removes the executable
-// before the current one, which no execution environment starts from any more.
+// that the current one has replaced: no execution environment starts from it any more.
 func (s *Instance) install(logicalID string, a build.Artifact) (err error) {
 	if s.installed == "" {
 		if s.installed, s.installedLock, err = createRunDir(s.cfg.builds()); err != nil {
@@ -106,11 +106,11 @@ func createRunDir(builds string) (_ string, _ *flock.Flock, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	alone, err := lock.TryLock()
+	exclusive, err := lock.TryLock()
 	if err != nil {
 		return "", nil, err
 	}
-	if alone {
+	if exclusive {
 		killed, err := fs.Glob(os.DirFS(builds), "run-*") // not filepath.Glob: the path may contain pattern characters
 		for _, name := range killed {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(builds, name)))
@@ -138,8 +138,8 @@ func (s *Instance) startFunctions(resources *template.Resources) error {
 		XRayDaemonAddress: s.Collector.Address(),
 		MaxEnvironments:   s.cfg.Environments,
 		IdleTimeout:       s.cfg.IdleTimeout,
-		Log:               s.log,
-		Trace:             s.trace,
+		Log:               s.recordEvent,
+		Trace:             s.recordInvocation,
 	})
 	return err
 }

@@ -34,12 +34,13 @@ import (
 type Config struct {
 	// Root is the workspace: the folder that contains deploy and functions.
 	Root string
-	// Parameters are the template's; StageName is the stage. The default of Authorization is NONE, that of UserPoolArn
-	// a local user pool.
+	// Parameters are the template parameters. StageName is the stage. The default of Authorization is NONE, that of
+	// UserPoolArn a local user pool, and that of TracingSamplingRate 1.
 	Parameters map[string]string
-	// Port on 127.0.0.1; 0: a free port.
+	// Port is the port on 127.0.0.1; 0: a free port.
 	Port int
-	// DataDir keeps the built functions, the tables, the database's log and the user pool's key between runs.
+	// DataDir is the folder that keeps the built functions, the tables, the log of the database and the key of the user
+	// pool between runs.
 	DataDir string
 	// Reset deletes the tables in DataDir.
 	Reset bool
@@ -53,7 +54,7 @@ type Config struct {
 	IdleTimeout time.Duration
 	// XRayDaemonAddress is the address, host:port, of an X-Ray daemon that receives a copy of each segment document.
 	XRayDaemonAddress string
-	// Watch reloads the sources that change on disk.
+	// Watch turns on hot reload: sources that change on disk are applied.
 	Watch bool
 	// Debug is the logical ID of the function that runs under Debugger, the command of [lambda.Configuration], without
 	// time limits; empty: none.
@@ -170,13 +171,17 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := s.startFunctions(resources); err != nil {
 		return nil, err
 	}
-	s.serve(g)
+	s.setGateway(g)
 	s.server = apigateway.NewServer(s.routes(), requestTimeout)
 	s.server.RegisterOnShutdown(s.pages.Close)
 	go func() { s.served <- s.server.Serve(listener) }()
 	close(s.ready)
 	return s, nil
 }
+
+// Close stops the components in reverse order of their start. It takes a few seconds at most and leaves no process
+// behind. Later calls return the result of the first.
+func (s *Instance) Close() error { return s.close() }
 
 // listen listens on the port of 127.0.0.1. variable is the setting that selects the port.
 func listen(ctx context.Context, port int, variable string) (net.Listener, error) {
@@ -265,7 +270,7 @@ func (s *Instance) newGateway(resources *template.Resources) (*apigateway.Gatewa
 		Invoker:         newInvoker(s, resources.Functions()),
 		Throttle:        apigateway.Throttle{Rate: api.ThrottlingRateLimit, Burst: api.ThrottlingBurstLimit},
 		AccessLogFormat: api.AccessLogFormat,
-		AccessLog:       func(line string, r apigateway.Record) { s.access(line, r, api) },
+		AccessLog:       func(line string, r apigateway.Record) { s.recordRequest(line, r, api) },
 		NoTimeLimit:     s.cfg.Debug != "",
 	}
 	if api.Tracing {
@@ -279,18 +284,14 @@ func (s *Instance) newGateway(resources *template.Resources) (*apigateway.Gatewa
 // integration timeout.
 const requestTimeout = 29 * time.Second
 
-// serve makes g the gateway for new requests. Requests in progress keep the previous gateway.
-func (s *Instance) serve(g *apigateway.Gateway) {
+// setGateway makes g the gateway for new requests. Requests in progress keep the previous gateway.
+func (s *Instance) setGateway(g *apigateway.Gateway) {
 	s.gateways = append(s.gateways, g)
 	s.gateway.Store(g)
 }
 
 // shutdownTime is the time that requests in progress have when the stack stops.
 const shutdownTime = 2 * time.Second
-
-// Close stops the components in reverse order of their start. It takes a few seconds at most and leaves no process
-// behind. Later calls return the result of the first.
-func (s *Instance) Close() error { return s.close() }
 
 func (s *Instance) stop() error {
 	var errs []error

@@ -126,11 +126,11 @@ func workspace(t *testing.T, function, source string) string {
 		"functions/" + function + "/main.go": source,
 	}
 	for _, name := range []string{"deploy/openapi.yaml", "deploy/template.yaml"} {
-		text, err := os.ReadFile(filepath.Join(root, name))
+		content, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[name] = string(text)
+		files[name] = string(content)
 	}
 	return testenv.Folder(t, files)
 }
@@ -192,11 +192,11 @@ func TestStart_StageVariables(t *testing.T) {
 	endpoint, _ := silentDatabase(t)
 	dir := workspace(t, "get", "package main\n")
 	file := filepath.Join(dir, "deploy", "template.yaml")
-	text, err := os.ReadFile(file)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(text), "TracingEnabled: true\n", "TracingEnabled: true\n      Variables: {color: blue}\n", 1)
+	changed := strings.Replace(string(content), "TracingEnabled: true\n", "TracingEnabled: true\n      Variables: {color: blue}\n", 1)
 	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestStart_CompileError(t *testing.T) {
 		t.Errorf("output = %s, want %q in it", failure.Output, want)
 	}
 	if left := processes(t, dataDir); len(left) != 0 {
-		t.Errorf("processes left: %q", left)
+		t.Errorf("processes left: %q, want none", left)
 	}
 }
 
@@ -298,20 +298,20 @@ func wantCancelled(t *testing.T, dir string, inProgress func() bool, config loca
 	testenv.Eventually(t, "the start", func() bool {
 		select {
 		case err := <-started:
-			t.Fatalf("start ended before its cancellation: %v", err)
+			t.Fatalf("Start returned before its context was canceled: error = %v, want it to wait", err)
 		default:
 		}
 		return inProgress()
 	})
 	if len(processes(t, dir)) == 0 && config.DynamoDBEndpoint == "" {
-		t.Fatal("no process runs that the start could leave behind")
+		t.Fatal("got no process, want one that the start could leave behind")
 	}
 	cancel()
 	if err := <-started; !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want %v", err, context.Canceled)
 	}
 	if left := processes(t, dir); len(left) != 0 {
-		t.Errorf("processes left: %q", left)
+		t.Errorf("processes left: %q, want none", left)
 	}
 }
 
@@ -350,7 +350,7 @@ func TestStart_KeepsData(t *testing.T) {
 			t.Fatal(err)
 		}
 		if left := processes(t, config.DataDir); len(left) != 0 {
-			t.Errorf("processes left: %q", left)
+			t.Errorf("processes left: %q, want none", left)
 		}
 	}
 
@@ -362,7 +362,7 @@ func TestStart_KeepsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := local.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "in use by another run") {
-		t.Errorf("second stack with the same data: error = %v, want data in use", err)
+		t.Errorf("second stack with the same data: error = %v, want \"in use by another run\" in it", err)
 	}
 	closeStack(first)
 

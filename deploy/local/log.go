@@ -99,7 +99,7 @@ func jsonLine(e entry) string {
 		return event.Text()
 	}
 	line, eventErr := json.Marshal(event)
-	place, err := json.Marshal(struct {
+	origin, err := json.Marshal(struct {
 		Function        string `json:"function"`
 		LogStream       string `json:"logStream"`
 		TraceID         string `json:"xrayTraceId,omitempty"`
@@ -108,7 +108,7 @@ func jsonLine(e entry) string {
 	if err := errors.Join(eventErr, err); err != nil { // impossible for strings and finite numbers
 		panic(err)
 	}
-	return string(line[:len(line)-1]) + "," + string(place[1:])
+	return string(line[:len(line)-1]) + "," + string(origin[1:])
 }
 
 // textLine formats an entry for a terminal. It returns "" for the start and end of invocations, and for access log
@@ -121,14 +121,14 @@ func textLine(e entry, style logformat.Style) string {
 		}
 		event = lambda.Event{Time: e.record.Time.Add(e.record.Latency), Function: "gateway", Record: lambda.Line(e.access)}
 	}
-	var text string
+	var formatted string
 	switch record := event.Record.(type) {
 	case lambda.InvocationStart, lambda.InvocationEnd, lambda.InitStart:
 		return ""
 	case lambda.Line:
-		text = style.Text(string(record))
+		formatted = style.Text(string(record))
 	default:
-		text = style.Faint(strings.ReplaceAll(event.Text(), "\t", "  "))
+		formatted = style.Faint(strings.ReplaceAll(event.Text(), "\t", "  "))
 	}
-	return style.Faint(event.Time.Local().Format("15:04:05.000")) + " " + event.Function + "  " + text
+	return style.Faint(event.Time.Local().Format("15:04:05.000")) + " " + event.Function + "  " + formatted
 }

@@ -38,8 +38,8 @@ func (s *Instance) watch(ctx context.Context) (err error) {
 	return nil
 }
 
-// reload rebuilds the changed functions and the API, and retries those that failed before. What fails keeps running
-// unchanged.
+// reload rebuilds the changed functions and the API, and retries those that failed before. If one of them fails, its
+// previous version keeps running.
 func (s *Instance) reload(ctx context.Context, change watch.Change) {
 	defer s.pages.Changed()
 	began := time.Now()
@@ -89,7 +89,8 @@ func (s *Instance) reloadResources() (*template.Resources, error) {
 	return changed, nil
 }
 
-// replace replaces the functions that have changed, and with api the API: all or, if it returns an error, nothing.
+// replace replaces the functions that have changed, and if api is true the API. If it returns an error, nothing has
+// changed.
 func (s *Instance) replace(resources *template.Resources, api bool) error {
 	functions, err := s.lambdaFunctions(resources)
 	if err != nil {
@@ -106,14 +107,14 @@ func (s *Instance) replace(resources *template.Resources, api bool) error {
 	}
 	s.resources.Store(resources)
 	if api {
-		s.serve(g)
+		s.setGateway(g)
 	}
 	return nil
 }
 
 // rebuild builds the functions with these names and those that did not compile before, and returns the names of those
-// that compiled. The most recently invoked function is built first. With early, each is replaced as soon as it is
-// built.
+// that compiled. The most recently invoked function is built first. If early is true, each is replaced as soon as it
+// is built.
 func (s *Instance) rebuild(ctx context.Context, functions []template.Function, names []string, early bool) []string {
 	var affected []template.Function
 	for _, f := range functions {

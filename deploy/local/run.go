@@ -153,7 +153,8 @@ func (s *steps) line(step string, elapsed time.Duration) string {
 	return ansi.Faint.Paint(s.color, fmt.Sprintf("%5.1f s", elapsed.Seconds())) + "  " + step
 }
 
-func say(text string) { fmt.Fprintln(os.Stderr, text) }
+// say prints a progress line.
+func say(line string) { fmt.Fprintln(os.Stderr, line) }
 
 // seed creates the example user through the API.
 func (s *Instance) seed(ctx context.Context) error {

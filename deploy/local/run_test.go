@@ -92,10 +92,10 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 // ready waits for the startup message, and returns its invoke URL and commands.
 func (r *run) ready(t *testing.T) (url string, curls []string) {
 	t.Helper()
-	testenv.Eventually(t, "the block with the URL", func() bool {
+	testenv.Eventually(t, "the startup message", func() bool {
 		select {
 		case <-r.ended:
-			t.Fatalf("ended: %v", r.cmd.ProcessState)
+			t.Fatalf("the command ended (%v), want a startup message", r.cmd.ProcessState)
 		default:
 		}
 		return strings.Contains(r.stderr.String(), "Press Ctrl-C to stop.")
@@ -125,7 +125,7 @@ func (r *run) stopped(t *testing.T) int {
 	})
 	testenv.Eventually(t, "the end of the process group", func() bool { return syscall.Kill(-r.cmd.Process.Pid, 0) != nil })
 	if left := processes(t, r.dataDir); len(left) != 0 {
-		t.Errorf("processes left: %q", left)
+		t.Errorf("processes left: %q, want none", left)
 	}
 	return r.cmd.ProcessState.ExitCode()
 }
@@ -138,11 +138,11 @@ func get(t *testing.T, url string) (status int, body string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
+	content, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res.StatusCode, string(text)
+	return res.StatusCode, string(content)
 }
 
 // TestRun follows a new user: start with DynamoDB Local, run the suggested commands, press Ctrl-C twice.
@@ -154,13 +154,13 @@ func TestRun(t *testing.T) { //nolint:paralleltest // mage writes to the magefil
 		t.Fatalf("URL = %q, commands = %q; want a URL with the suffix /prod and three commands", url, curls)
 	}
 	if status, body := get(t, url+"/users?userId=1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-		t.Errorf("example user: status = %d, body = %s", status, body)
+		t.Errorf("example user: status = %d, body = %s; want 200 and Ada Lovelace", status, body)
 	}
 	if _, err := exec.LookPath("curl"); err == nil {
-		for i, want := range []struct{ status, text string }{{"200", "Ada Lovelace"}, {"201", "Grace Hopper"}, {"200", `"items":[`}} {
+		for i, want := range []struct{ status, content string }{{"200", "Ada Lovelace"}, {"201", "Grace Hopper"}, {"200", `"items":[`}} {
 			out, err := exec.Command("sh", "-c", curls[i]+` --silent --show-error --write-out '\n%{http_code}'`).Output()
-			if err != nil || !strings.HasSuffix(string(out), "\n"+want.status) || !strings.Contains(string(out), want.text) {
-				t.Errorf("%s\n%s, %v; want %s with %s", curls[i], out, err, want.status, want.text)
+			if err != nil || !strings.HasSuffix(string(out), "\n"+want.status) || !strings.Contains(string(out), want.content) {
+				t.Errorf("%s\noutput = %s, error = %v; want %s with %s", curls[i], out, err, want.status, want.content)
 			}
 		}
 	}
@@ -184,7 +184,7 @@ func TestRun(t *testing.T) { //nolint:paralleltest // mage writes to the magefil
 		t.Fatal(err)
 	}
 	if !bytes.Equal(printed, kept) {
-		t.Errorf("stdout and the log file differ:\n%s\n%s", printed, kept)
+		t.Errorf("stdout:\n%s\nwant the content of the log file:\n%s", printed, kept)
 	}
 	wantLog(t, printed)
 }
@@ -197,14 +197,14 @@ func wantLog(t *testing.T, log []byte) {
 	for lines.Scan() {
 		var line struct{ Message string }
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Errorf("not a JSON object: %q", lines.Text())
+			t.Errorf("line %q, want a JSON object", lines.Text())
 		}
 		if line.Message == "request" {
 			requests++
 		}
 	}
 	if err := lines.Err(); err != nil || requests == 0 {
-		t.Errorf("%d requests in the log, error %v", requests, err)
+		t.Errorf("%d requests in the log, error = %v; want some and no error", requests, err)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some cases call ma
 			}
 			for range 2 {
 				if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
-					t.Errorf("example user: status = %d, body = %s", status, body)
+					t.Errorf("example user: status = %d, body = %s; want 200 and Ada Lovelace", status, body)
 				}
 			}
 			pid := r.cmd.Process.Pid
@@ -303,7 +303,7 @@ func TestRun_Authorization(t *testing.T) {
 			url, curls := r.ready(t)
 			t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 			if len(curls) != 3 {
-				t.Fatalf("commands: %q", curls)
+				t.Fatalf("commands = %q, want 3", curls)
 			}
 			_, block, _ := strings.Cut(r.stderr.String(), url+"\n")
 			block, _, _ = strings.Cut(block, "  Pages")
@@ -313,7 +313,7 @@ func TestRun_Authorization(t *testing.T) {
 			responses := strings.Split(strings.TrimSpace(string(out)), "\n")
 			if err != nil || len(responses) != 3 || !strings.Contains(responses[0], "Ada Lovelace") ||
 				!strings.Contains(responses[1], "Grace Hopper") || !strings.Contains(responses[2], `"items":[`) {
-				t.Errorf("%s\n%s, %v", block, out, err)
+				t.Errorf("error = %v, output:\n%s\nwant three successful responses to:\n%s", err, out, block)
 			}
 			if got, body := get(t, url+"/users/1"); got != status {
 				t.Errorf("without authorization: status = %d, body = %s; want %d", got, body, status)
@@ -369,11 +369,11 @@ func TestRun_WrongSettings(t *testing.T) {
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(r.stderr.String(), want) {
-					t.Errorf("stderr %q, want %q in it", r.stderr.String(), want)
+					t.Errorf("stderr = %q, want %q in it", r.stderr.String(), want)
 				}
 			}
 			if strings.Contains(r.stderr.String(), "goroutine ") {
-				t.Errorf("stderr has a stack trace: %s", r.stderr.String())
+				t.Errorf("stderr = %s, want no stack trace", r.stderr.String())
 			}
 		})
 	}

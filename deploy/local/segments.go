@@ -54,7 +54,7 @@ func stageSegment(r apigateway.Record, api template.API, address string) trace.D
 			Request: &trace.HTTPRequest{
 				Method: http.MethodPost,
 				URL:    fmt.Sprintf("https://lambda.%s.amazonaws.com/2015-03-31/functions/%s/invocations", region, r.FunctionARN),
-				Traced: r.FunctionRequestID != "" || r.IntegrationStatus == 0, // Lambda sends its own segment
+				Traced: r.FunctionRequestID != "" || r.IntegrationStatus == 0, // then Lambda sends a segment
 			},
 		},
 		AWS: map[string]any{
@@ -78,9 +78,9 @@ func stageSegment(r apigateway.Record, api template.API, address string) trace.D
 }
 
 // truncate shortens a string from a request to X-Ray's limit.
-func truncate(text string) string {
+func truncate(str string) string {
 	const limit = 250 // bytes
-	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
+	return strings.ToValidUTF8(str[:min(len(str), limit)], "")
 }
 
 // functionName returns the function name in the ARN of a function, an alias or a version.
@@ -141,21 +141,21 @@ func lambdaSegments(i lambda.Invocation) []trace.Document {
 		},
 		Cause: cause(i),
 	}
-	part := func(name string, start, end time.Time) {
+	addSubsegment := func(name string, start, end time.Time) {
 		function.Subsegments = append(function.Subsegments, trace.Document{
 			Name: name, ID: trace.NewID(), StartTime: trace.Seconds(start), EndTime: trace.Seconds(end),
 		})
 	}
 	if !i.InitStarted.IsZero() {
-		part("Initialization", i.InitStarted, i.InitEnded)
+		addSubsegment("Initialization", i.InitStarted, i.InitEnded)
 	}
-	part("Invocation", i.Started, responded)
+	addSubsegment("Invocation", i.Started, responded)
 	if i.Error != nil {
 		service.Fault, function.Fault = true, true
 		function.Subsegments[len(function.Subsegments)-1].Fault = true
 	}
 	if responded.Before(i.Ended) {
-		part("Overhead", responded, i.Ended)
+		addSubsegment("Overhead", responded, i.Ended)
 	}
 	return []trace.Document{service, function}
 }

@@ -22,7 +22,7 @@ import (
 // routes serves the console's pages, and the API at all other paths. Outside the stage the API responds as API Gateway
 // does. Both accept only localhost and loopback addresses as Host. Pages of any origin may call the API (CORS).
 func (s *Instance) routes() http.Handler {
-	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.state, Docs: s.docs})
+	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.overview, Docs: s.handleDocs})
 	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.gateway.Load().ServeHTTP(w, r)
 	}))
@@ -36,9 +36,9 @@ func (s *Instance) routes() http.Handler {
 	})
 }
 
-// docs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that signs
+// handleDocs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that signs
 // them.
-func (s *Instance) docs(mux *http.ServeMux, path string) {
+func (s *Instance) handleDocs(mux *http.ServeMux, path string) {
 	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {
 		stage, err := url.Parse(s.URL)
@@ -48,14 +48,14 @@ func (s *Instance) docs(mux *http.ServeMux, path string) {
 		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{
 			DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
 	}
-	reference.Handle(mux, path, s.page, proxy)
+	reference.Handle(mux, path, s.referencePage, proxy)
 }
 
 // responseTimeout is longer than API Gateway's integration timeout of 29 s.
 const responseTimeout = time.Minute
 
-// page returns the API reference for the current source, with the Host of the request as the server.
-func (s *Instance) page(r *http.Request) (reference.Page, error) {
+// referencePage returns the API reference for the current source, with the Host of the request as the server.
+func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	document, err := contract.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
 		return reference.Page{}, err
@@ -91,8 +91,8 @@ func (s *Instance) page(r *http.Request) (reference.Page, error) {
 	return page, nil
 }
 
-// access records a request: its segment and its line of the access log.
-func (s *Instance) access(line string, r apigateway.Record, api template.API) {
+// recordRequest records the segment of a request and its line of the access log.
+func (s *Instance) recordRequest(line string, r apigateway.Record, api template.API) {
 	if r.Trace.Sampled {
 		s.Collector.Add(stageSegment(r, api, s.Console))
 	}
@@ -108,15 +108,15 @@ func (s *Instance) access(line string, r apigateway.Record, api template.API) {
 	}
 }
 
-// trace records the segments of a completed invocation.
-func (s *Instance) trace(i lambda.Invocation) {
+// recordInvocation records the segments of a completed invocation.
+func (s *Instance) recordInvocation(i lambda.Invocation) {
 	if i.Sampled {
 		s.Collector.Add(lambdaSegments(i)...)
 	}
 }
 
-// log records an event of a function's log.
-func (s *Instance) log(e lambda.Event) {
+// recordEvent records an event of a function's log.
+func (s *Instance) recordEvent(e lambda.Event) {
 	line := xray.Line{
 		Time: e.Time, Source: e.Function, Stream: e.LogStream, TraceID: e.TraceID, Type: e.Type(), Text: e.Text()}
 	if _, own := e.Record.(lambda.Line); !own {
@@ -128,14 +128,14 @@ func (s *Instance) log(e lambda.Event) {
 	}
 }
 
-// state returns the state of the stack for the pages.
-func (s *Instance) state() console.Overview {
+// overview returns the state of the stack for the pages.
+func (s *Instance) overview() console.Overview {
 	api := s.resources.Load().API()
 	curl, err := s.curl()
 	if err != nil {
 		curl = []string{"# " + err.Error()}
 	}
-	description := console.Overview{
+	overview := console.Overview{
 		Name:          api.Name,
 		URL:           s.URL,
 		Stage:         api.Stage,
@@ -149,9 +149,9 @@ func (s *Instance) state() console.Overview {
 		Reload:        s.watcher != nil,
 	}
 	if s.database != nil {
-		description.DataDir = filepath.Join(s.cfg.DataDir, "dynamodb")
+		overview.DataDir = filepath.Join(s.cfg.DataDir, "dynamodb")
 	}
-	return description
+	return overview
 }
 
 // curl returns shell commands that call the API.

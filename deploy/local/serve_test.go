@@ -59,11 +59,11 @@ func TestStack_Docs(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(document.Servers) != 1 || document.Servers[0].URL != "http://localhost:8080/prod" {
-				t.Errorf("servers: %v", document.Servers)
+				t.Errorf("servers = %v, want http://localhost:8080/prod", document.Servers)
 			}
 			_, there := document.Components.SecuritySchemes[test.scheme]
 			if want := min(1, len(test.scheme)); there != (want == 1) || len(document.Components.SecuritySchemes) != want {
-				t.Errorf("security schemes: %v, want %q", document.Components.SecuritySchemes, test.scheme)
+				t.Errorf("security schemes = %v, want only %q", document.Components.SecuritySchemes, test.scheme)
 			}
 			status, page := docs(t, stack, "GET", "", func(r *http.Request) { r.Header.Set("Accept", "text/html") })
 			if status != http.StatusOK || !strings.Contains(page, test.credential) {
@@ -77,10 +77,10 @@ func TestStack_Docs(t *testing.T) {
 			}
 			fromPage := func(r *http.Request) { r.Header.Set("X-Requested-With", "reference") }
 			if status, body := docs(t, stack, "DELETE", request, fromPage); status != signed {
-				t.Errorf("%d %s, want %d", status, body, signed)
+				t.Errorf("request of the page: status = %d, body = %s; want %d", status, body, signed)
 			}
 			if status, body := docs(t, stack, "GET", request, func(*http.Request) {}); status < 400 || strings.Contains(body, "InvalidUserId") {
-				t.Errorf("cross-origin request: status = %d, body = %s", status, body)
+				t.Errorf("cross-origin request: status = %d, body = %s; want it rejected by the proxy", status, body)
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestStack_Docs_Note(t *testing.T) {
 			return page
 		}
 		if text := page(); strings.Contains(text, behind) == watch || strings.Contains(text, broken) {
-			t.Errorf("watch = %t:\n%.2000s", watch, text)
+			t.Errorf("watch = %t: want the note %q: %t, and no other note, in\n%.2000s", watch, behind, !watch, text)
 		}
 		if !watch {
 			continue

@@ -128,7 +128,7 @@ func TestCommand(t *testing.T) {
 	}
 	testenv.Eventually(t, "the end of the executable", func() bool { return errors.Is(syscall.Kill(s.pid, 0), syscall.ESRCH) })
 	if printed, err := os.ReadFile(s.output); err != nil || len(printed) > 0 {
-		t.Errorf("the debugger printed %q between the executable's lines; error = %v", printed, err)
+		t.Errorf("output = %q, error = %v; want no output: the executable prints nothing", printed, err)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestSupervise(t *testing.T) {
 	<-resumed.Done
 	select {
 	case <-returned:
-		t.Error("Supervise returned before the end of its context")
+		t.Error("Supervise returned, want it to wait for the end of its context")
 	default:
 	}
 	cancel()
@@ -171,7 +171,7 @@ func TestBuild(t *testing.T) {
 			t.Fatal(err)
 		}
 		if version, err := exec.CommandContext(t.Context(), dlv, "version").Output(); err != nil || !bytes.Contains(version, []byte("Delve")) {
-			t.Errorf("%s version = %q, %v", dlv, version, err)
+			t.Errorf("%s version = %q, error = %v; want the version of Delve", dlv, version, err)
 		}
 	}
 	if len(steps) != 1 {
@@ -188,7 +188,7 @@ func dial(t *testing.T, socket string, debugger *process.Process) *rpc.Client {
 			return jsonrpc.NewClient(connection)
 		}
 		if debugger.State() != nil {
-			t.Fatalf("the debugger does not listen: error = %v, state = %v", err, debugger.State())
+			t.Fatalf("the debugger ended (%v), want it to listen; error = %v", debugger.State(), err)
 		}
 	}
 }
@@ -221,6 +221,6 @@ func call(t *testing.T, client *rpc.Client, method string, arguments, result any
 func TestBuild_NoTool(t *testing.T) {
 	t.Parallel()
 	if _, err := debug.Build(t.Context(), t.TempDir(), t.TempDir(), nil); err == nil {
-		t.Error("Build without the tool in go.mod: error = nil")
+		t.Error("Build without the tool in go.mod: error = nil, want one")
 	}
 }

@@ -310,7 +310,7 @@ func until(t *testing.T, changes <-chan watch.Change, file string) watch.Change 
 			merged.Files = append(merged.Files, c.Files...)
 			merged.Functions = append(merged.Functions, c.Functions...)
 		case <-ctx.Done():
-			t.Fatalf("no change of %s, got %+v", file, merged)
+			t.Fatalf("changes = %+v, want one of %s", merged, file)
 		}
 	}
 	slices.Sort(merged.Files)
@@ -379,7 +379,7 @@ func TestWatcher_CloseWaits(t *testing.T) {
 		t.Error(err)
 	}
 	if !returned {
-		t.Error("Close returned during a call")
+		t.Error("Close returned during a call of Changed, want it to wait")
 	}
 }
 
@@ -403,7 +403,7 @@ func TestSources(t *testing.T) {
 		want[f.Name] = listed(t, filepath.Join(root, f.Dir))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("sources (-go list +got):\n%s", diff)
+		t.Errorf("sources (-want from go list +got):\n%s", diff)
 	}
 }
 
