@@ -88,13 +88,13 @@ type environment struct {
 	timer     *time.Timer
 	initStart time.Time
 	initEnd   time.Time     // zero while init runs
-	initTime  time.Duration // reported with the first invocation
+	initTime  time.Duration // of a successful init; reported with the first invocation
 	cold      bool          // until the first invocation has ended
 	expired   time.Time     // when the init or the invocation timed out; zero if it did not
 	initError *failure      // reported by the runtime
 	failed    *failure      // reported by the runtime for the current invocation
 	memory    int           // peak resident memory, in bytes
-	done      bool
+	done      bool          // ends run
 }
 
 // newEnvironment returns an environment, to be started by Host.add. If inv is not nil, it is the first invocation.
@@ -351,7 +351,7 @@ func (e *environment) handleTimeout() {
 	}
 }
 
-// handleExit handles the exit of a process that was not terminated by the host.
+// handleExit handles the exit of a process that the host did not terminate.
 func (e *environment) handleExit() {
 	e.output.finish()
 	message := exitMessage(e.process)

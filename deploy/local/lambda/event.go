@@ -82,7 +82,7 @@ func (InitReport) Type() string { return "platform.initReport" }
 // Text returns the INIT_REPORT line.
 func (r InitReport) Text() string {
 	return fmt.Sprintf("INIT_REPORT Init Duration: %.2f ms\tPhase: %s", r.Metrics.DurationMs, r.Phase) +
-		statusText(r.Status, r.ErrorType)
+		formatStatus(r.Status, r.ErrorType)
 }
 
 // InvocationStart is logged at the start of an invocation.
@@ -152,7 +152,7 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "\tInit Duration: %.2f ms", m.InitDurationMs)
 	}
 	if r.Status != "success" {
-		b.WriteString(statusText(r.Status, r.ErrorType))
+		b.WriteString(formatStatus(r.Status, r.ErrorType))
 	}
 	if r.Tracing != nil {
 		fmt.Fprintf(&b, "\nXRAY TraceId: %s\tSegmentId: %s\tSampled: true",
@@ -161,12 +161,13 @@ func (r Report) Text() string {
 	return b.String()
 }
 
-func statusText(status, errorType string) string {
-	text := "\tStatus: " + status
+// formatStatus returns the fields of INIT_REPORT and REPORT about a failure.
+func formatStatus(status, errorType string) string {
+	fields := "\tStatus: " + status
 	if errorType != "" {
-		text += "\tError Type: " + errorType
+		fields += "\tError Type: " + errorType
 	}
-	return text
+	return fields
 }
 
 // Fault is the message that Lambda logs for a timeout or an unexpected exit of the process. Its type is from the Lambda

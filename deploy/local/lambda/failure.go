@@ -17,6 +17,7 @@ type failure struct {
 	cause     json.RawMessage // X-Ray error cause reported by the runtime, or nil
 }
 
+// exitMessage returns Lambda's message for a process that has exited.
 func exitMessage(p *process.Process) string {
 	if p.State().Success() {
 		return "Runtime exited without providing a reason"

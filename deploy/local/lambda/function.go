@@ -38,7 +38,7 @@ type Configuration struct {
 	Debugger []string
 }
 
-// pool is the environments of a function.
+// pool contains the environments of a function.
 type pool struct {
 	Configuration
 	limit int

@@ -13,7 +13,7 @@
 //
 // Differences from Lambda: there is no Extensions API, memory is measured but not limited, CPU does not scale with it,
 // and idle environments are not frozen. The caller decides whether a trace is sampled; a trace without a decision is
-// not.
+// not sampled.
 package lambda
 
 import (
@@ -92,7 +92,7 @@ type Host struct {
 	close    func() error
 	logMutex sync.Mutex // serializes calls of opts.Log and opts.Trace
 
-	mu           sync.Mutex // guards the following fields, and those marked in function and environment
+	mu           sync.Mutex // guards the following fields, and those marked in pool and environment
 	closed       bool
 	functions    map[string]*pool
 	environments map[string]*environment // by id
@@ -210,6 +210,10 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 	}
 }
 
+// Close ends every environment. Running invocations return [ErrClosed]. When Close returns, all processes and
+// goroutines have ended. Further calls return the same error.
+func (h *Host) Close() error { return h.close() }
+
 // checkPayload returns the payload for the function, or an [*Error] if Lambda would reject it.
 func checkPayload(payload []byte) ([]byte, error) {
 	switch {
@@ -318,7 +322,8 @@ func (h *Host) removeLocked(e *environment) {
 	fn.notifyWaiters()
 }
 
-// replace replaces e with an environment that retries the init for inv. It returns false if the host is closed.
+// replace replaces e with an environment that retries the init for inv, and reports whether it did: not if the host is
+// closed.
 func (h *Host) replace(e *environment, inv *invocation) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -341,8 +346,8 @@ func (h *Host) markIdle(e *environment) {
 	e.function.notifyWaiters()
 }
 
-// takeIdle removes e, which has reached Options.IdleTimeout, from the idle environments and reports whether it did. It
-// does not if e is the most recently used one and no other is busy, or if e has just received an invocation.
+// takeIdle removes e, which has reached Options.IdleTimeout, from the idle environments and reports whether it did: not
+// if e is the most recently used one and no other is starting or busy, or if e has just received an invocation.
 func (h *Host) takeIdle(e *environment) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -374,10 +379,6 @@ func (h *Host) setResponded(e *environment, responded bool) {
 		e.function.responded--
 	}
 }
-
-// Close ends every environment. Running invocations return [ErrClosed]. When Close returns, all processes and
-// goroutines have ended. Further calls return the same error.
-func (h *Host) Close() error { return h.close() }
 
 func (h *Host) shutdown() error {
 	h.mu.Lock()

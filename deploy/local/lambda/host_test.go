@@ -97,7 +97,7 @@ func start(t *testing.T, change func(*lambda.Configuration, *lambda.Options)) *h
 	}
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			t.Errorf("Close: error = %v, want none", err)
 		}
 	})
 	return h
@@ -107,7 +107,7 @@ func (h *host) invoke(payload string) (response, functionError string) {
 	h.t.Helper()
 	output, err := h.Invoke(h.t.Context(), function, "", []byte(payload))
 	if err != nil {
-		h.t.Errorf("invoke %.100s: %v", payload, err)
+		h.t.Errorf("invoke %.100s: error = %v, want none", payload, err)
 	}
 	return string(output.Payload), output.FunctionError
 }
@@ -270,7 +270,7 @@ func TestInvoke(t *testing.T) {
 				t.Errorf("function error = %q, want %q", functionError, tt.wantError)
 			}
 			if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
-				t.Errorf("response of the next invocation = %s", got)
+				t.Errorf("response of the next invocation = %s, want its payload", got)
 			}
 			after := h.Environments(function)
 			if len(before) != 1 || len(after) != 1 {
@@ -301,7 +301,7 @@ func TestInvoke_Timeout(t *testing.T) {
 		`{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: <id> Error: Task timed out after 3.00 seconds"}`, "Unhandled",
 	})
 	if left := h.Environments(function); len(left) != 0 {
-		t.Errorf("environments after a timeout: %v", left)
+		t.Errorf("environments after a timeout = %v, want none", left)
 	}
 	checkLog(t, h.log(1, "platform.report"), []string{
 		"INIT_START Runtime Version: provided:al2023", "init", started, "hanging",
@@ -309,7 +309,7 @@ func TestInvoke_Timeout(t *testing.T) {
 		reported + "\tInit Duration: <ms>\tStatus: timeout",
 	})
 	if got, _ := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` {
-		t.Errorf("response of the next invocation = %s", got)
+		t.Errorf("response of the next invocation = %s, want its payload", got)
 	}
 }
 
@@ -335,7 +335,7 @@ func TestInvoke_Frozen(t *testing.T) {
 		t.Errorf("frozen: %s, want a timeout", got)
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("the frozen process is still running: %v", err)
+		t.Errorf("signal to the frozen process: error = %v, want %v", err, syscall.ESRCH)
 	}
 }
 
@@ -389,7 +389,7 @@ func TestInvoke_Init(t *testing.T) {
 			checkLog(t, []string{got, functionError}, []string{tt.want, "Unhandled"})
 			checkLog(t, h.log(1, "platform.report"), tt.wantLog)
 			if left := h.Environments(function); len(left) != 0 {
-				t.Errorf("environments left: %v", left)
+				t.Errorf("environments left = %v, want none", left)
 			}
 		})
 	}
@@ -403,7 +403,7 @@ func TestInvoke_InitRetry(t *testing.T) {
 		opts.InitTimeout = timeLimit
 	})
 	if got, functionError := h.invoke(`{"do":"echo"}`); got != `{"do":"echo"}` || functionError != "" {
-		t.Errorf("got %s %s", got, functionError)
+		t.Errorf("response = %s, function error = %q; want the payload and no error", got, functionError)
 	}
 	checkLog(t, h.log(1, "platform.report"), []string{
 		"INIT_START Runtime Version: provided:al2023", "init", "INIT_REPORT Init Duration: <ms>\tPhase: init\tStatus: timeout",
@@ -488,14 +488,14 @@ func TestInvoke_FunctionEnvironment(t *testing.T) {
 		t.Helper()
 		output, err := h.Invoke(t.Context(), function, trace, []byte(`{"do":"report"}`))
 		if err != nil || output.FunctionError != "" {
-			t.Fatal(string(output.Payload), output.FunctionError, err)
+			t.Fatalf("response = %s, function error = %q, error = %v; want a report", output.Payload, output.FunctionError, err)
 		}
 		var s seen
 		if err := json.Unmarshal(output.Payload, &s); err != nil {
 			t.Fatal(err)
 		}
 		if s.RequestID != output.RequestID {
-			t.Errorf("the function's request id = %s, the caller's = %s", s.RequestID, output.RequestID)
+			t.Errorf("request id in the function = %s, want the caller's %s", s.RequestID, output.RequestID)
 		}
 		return s
 	}
@@ -517,10 +517,10 @@ func TestInvoke_FunctionEnvironment(t *testing.T) {
 		}
 	}
 	if ok, _ := regexp.MatchString(`^127\.0\.0\.1:[0-9]+/`+environment.ID+`$`, api); !ok {
-		t.Errorf("AWS_LAMBDA_RUNTIME_API = %s", api)
+		t.Errorf("AWS_LAMBDA_RUNTIME_API = %s, want 127.0.0.1:PORT/%s", api, environment.ID)
 	}
 	if ok, _ := regexp.MatchString(`^20[0-9]{2}/[0-9]{2}/[0-9]{2}/\[\$LATEST\][0-9a-f]{32}$`, environment.LogStream); !ok {
-		t.Errorf("log stream = %s", environment.LogStream)
+		t.Errorf("log stream = %s, want YYYY/MM/DD/[$LATEST] and 32 hex digits", environment.LogStream)
 	}
 	want := map[string]string{
 		"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local",
@@ -548,7 +548,7 @@ func TestInvoke_FunctionEnvironment(t *testing.T) {
 
 	second := report(arn+":live", "")
 	if second.ARN != arn+":live" || second.Trace != "" || second.Invocations != 2 || second.RequestID == s.RequestID {
-		t.Errorf("second invocation: %+v", second)
+		t.Errorf("second invocation = %+v, want %s, no trace, 2 invocations and another request id", second, arn+":live")
 	}
 }
 
@@ -616,7 +616,7 @@ func TestInvoke_LongLines(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("lines differ: got %d, want %d", len(got), len(want))
+		t.Errorf("got %d lines, want %d with the printed content", len(got), len(want))
 	}
 }
 
@@ -728,13 +728,13 @@ func (h *host) checkOneAtATime(want int) {
 		switch e.Type() {
 		case "platform.start":
 			if other := running[e.LogStream]; other != "" {
-				h.t.Errorf("%s started while %s ran", e.RequestID, other)
+				h.t.Errorf("%s started while %s ran, want one invocation at a time", e.RequestID, other)
 			}
 			running[e.LogStream] = e.RequestID
 			invocations++
 		case "platform.end":
 			if running[e.LogStream] != e.RequestID {
-				h.t.Errorf("%s ended while %q ran", e.RequestID, running[e.LogStream])
+				h.t.Errorf("%s ended while %q ran, want the end of the latter", e.RequestID, running[e.LogStream])
 			}
 			running[e.LogStream] = ""
 		}
@@ -804,7 +804,7 @@ func TestInvoke_ExitWhileIdle(t *testing.T) {
 	lines := h.log(1, "platform.fault")
 	checkLog(t, lines[len(lines)-1:], []string{"Error: Runtime exited with error: signal: killed\nRuntime.ExitError"})
 	if got, functionError := h.invoke(`{"do":"echo"}`); functionError != "" {
-		t.Errorf("response of the next invocation = %s", got)
+		t.Errorf("response of the next invocation = %s, want its payload", got)
 	}
 }
 
@@ -816,7 +816,7 @@ func TestInvoke_Orphan(t *testing.T) {
 	lines := h.log(1, "platform.report")
 	pid, err := strconv.Atoi(lines[3])
 	if err != nil {
-		t.Fatal(lines)
+		t.Fatalf("log = %q, want the process id of the child in the fourth line", lines)
 	}
 	testenv.Eventually(t, "the end of the orphan", func() bool {
 		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // stays a zombie if init does not reap it
@@ -837,16 +837,16 @@ func TestClose(t *testing.T) {
 				h.freeze(pid)
 			}
 			if err := h.Close(); err != nil {
-				t.Errorf("close: %v", err)
+				t.Errorf("Close: error = %v, want none", err)
 			}
 			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-				t.Errorf("process %d is still running: %v", pid, err)
+				t.Errorf("signal to process %d: error = %v, want %v", pid, err, syscall.ESRCH)
 			}
 			if left := h.Environments(function); len(left) != 0 {
-				t.Errorf("environments left: %v", left)
+				t.Errorf("environments left = %v, want none", left)
 			}
 			if after := h.texts()[len(before):]; len(after) != 0 {
-				t.Errorf("log after close: %q", after)
+				t.Errorf("log after Close = %q, want none", after)
 			}
 			if _, err := h.Invoke(t.Context(), function, "", nil); !errors.Is(err, lambda.ErrClosed) {
 				t.Errorf("invoke after close: %v, want %v", err, lambda.ErrClosed)
@@ -870,7 +870,7 @@ func TestClose_WhileInvocationsRun(t *testing.T) {
 			}
 			testenv.Eventually(t, "the environments", func() bool { return len(h.Environments(function)) == 2 })
 			if err := h.Close(); err != nil {
-				t.Errorf("close: %v", err)
+				t.Errorf("Close: error = %v, want none", err)
 			}
 			for range 2 {
 				if err := <-failed; !errors.Is(err, lambda.ErrClosed) {

@@ -1,14 +1,12 @@
 package lambda
 
-import (
-	"time"
-)
+import "time"
 
 // report logs the end of the invocation.
 func (e *environment) report(failed *failure) {
 	e.updateMemory()
 	if e.output != nil {
-		e.output.setOrigin(origin{}) // attributes pending output to this invocation
+		e.output.setOrigin(origin{}) // pending output belongs to this invocation
 	}
 	duration := min(time.Since(e.invocation.Started), e.function.Timeout) // without the shutdown after a timeout
 	r := Report{

@@ -78,18 +78,18 @@ func (e *environment) call(w http.ResponseWriter, r *http.Request, f func(respon
 		return
 	}
 	select {
-	case a := <-responses:
-		a.write(w)
+	case resp := <-responses:
+		resp.write(w)
 	case <-e.ended:
 	case <-r.Context().Done():
 	}
 }
 
-func (a apiResponse) write(w http.ResponseWriter) {
+func (r apiResponse) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
-	maps.Copy(w.Header(), a.header)
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // fails only if the process has ended, which run handles
+	maps.Copy(w.Header(), r.header)
+	w.WriteHeader(r.status)
+	_, _ = w.Write(r.body) // fails only if the process has ended, which run handles
 }
 
 // errorResponse returns an error response of the Runtime API.

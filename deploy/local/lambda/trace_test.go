@@ -120,7 +120,7 @@ func TestTrace(t *testing.T) {
 				before = 1
 			}
 			if err := h.invokeTraced(tt.payload); (err == nil) != (tt.status == 200) {
-				t.Errorf("invoke: %v", err)
+				t.Errorf("invoke: error = %v, want none only for the status 200, not %d", err, tt.status)
 			}
 			h.invocations(before + 1)
 			if err := h.Close(); err != nil { // no calls of Trace after Close
@@ -166,7 +166,7 @@ func checkTimestamps(t *testing.T, i lambda.Invocation, want timestamps) {
 		t.Errorf("timestamps = %+v, want %+v", got, want)
 	}
 	if i.InitStarted.IsZero() != i.InitEnded.IsZero() || i.InitEnded.Before(i.InitStarted) {
-		t.Errorf("init from %v to %v", i.InitStarted, i.InitEnded)
+		t.Errorf("init from %v to %v, want both or none, in this order", i.InitStarted, i.InitEnded)
 	}
 	last := i.Received
 	for _, at := range []time.Time{i.Started, i.Responded, i.Ended} {
@@ -174,12 +174,12 @@ func checkTimestamps(t *testing.T, i lambda.Invocation, want timestamps) {
 			continue
 		}
 		if at.Before(last) {
-			t.Errorf("times out of order: %+v", i)
+			t.Errorf("invocation = %+v, want Received, Started, Responded and Ended in this order", i)
 		}
 		last = at
 	}
 	if i.Ended.IsZero() || i.InitEnded.After(i.Ended) {
-		t.Errorf("Ended is not the last timestamp: %+v", i)
+		t.Errorf("invocation = %+v, want Ended as the last time", i)
 	}
 }
 
@@ -192,11 +192,11 @@ func TestTrace_Throttled(t *testing.T) {
 	held.Go(func() { h.invoke(fmt.Sprintf(`{"do":"wait","text":%q}`, gate)) })
 	h.log(1, "platform.start")
 	if err := h.invokeTraced(`{}`); err == nil {
-		t.Error("the second invocation was not throttled")
+		t.Error("second invocation: error = nil, want it throttled")
 	}
 	traced := h.invocations(1)
 	if len(traced) != 1 {
-		t.Fatalf("traced invocations = %+v", traced)
+		t.Fatalf("traced invocations = %+v, want the throttled one", traced)
 	}
 	want := &lambda.InvocationError{Type: "TooManyRequestsException", Message: "Rate Exceeded."}
 	if diff := cmp.Diff(want, traced[0].Error); diff != "" || traced[0].Status != 429 {
@@ -209,7 +209,7 @@ func TestTrace_Throttled(t *testing.T) {
 	}
 	held.Wait()
 	if traced := h.invocations(2); len(traced) != 2 || traced[1].Error != nil {
-		t.Errorf("traced invocations = %+v", traced)
+		t.Errorf("traced invocations = %+v, want 2, the second without an error", traced)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestTrace_Closed(t *testing.T) {
 			}
 			for range cap(failed) {
 				if err := <-failed; !errors.Is(err, lambda.ErrClosed) {
-					t.Errorf("error = %v", err)
+					t.Errorf("error = %v, want %v", err, lambda.ErrClosed)
 				}
 			}
 			if err := h.invokeTraced(`{}`); !errors.Is(err, lambda.ErrClosed) {
@@ -245,7 +245,7 @@ func TestTrace_Closed(t *testing.T) {
 			}
 			for _, i := range traced {
 				if i.Error == nil || i.Error.Type != "ServiceException" || i.Status != 500 {
-					t.Errorf("got %+v, %+v", i, i.Error)
+					t.Errorf("invocation = %+v with error %+v, want a ServiceException with status 500", i, i.Error)
 				}
 				checkTimestamps(t, i, timestamps{started: init == ""})
 			}
@@ -294,13 +294,13 @@ func TestTrace_Header(t *testing.T) {
 			if tt.want == "" {
 				wantID = ""
 				if got.LambdaSegment != "" || got.FunctionSegment != "" {
-					t.Errorf("segments without a trace: %+v", got)
+					t.Errorf("invocation = %+v, want no segments without a trace", got)
 				}
 			} else {
 				checkIDs(t, got)
 			}
 			if got.TraceID != wantID || got.Parent != tt.wantParent || got.Sampled != tt.wantSampled {
-				t.Errorf("invocation %+v", got)
+				t.Errorf("invocation = %+v, want trace %q, parent %q, sampled %t", got, wantID, tt.wantParent, tt.wantSampled)
 			}
 		})
 	}
@@ -328,13 +328,13 @@ func TestEvent_TraceID(t *testing.T) {
 		traces[e.TraceID][e.RequestID]++
 	}
 	if len(traces) != 4 || len(traces[""]) != 1 {
-		t.Errorf("traces %v", traces)
+		t.Errorf("traces = %v, want 4, and one request without a trace", traces)
 	}
 	for id, requests := range traces {
 		for request, events := range requests {
 			// START, END, REPORT and two lines; the first also has INIT_START and a line of the init.
 			if id != "" && events != 5 && events != 7 || len(requests) != 1 || request == "" {
-				t.Errorf("trace %q: %v", id, requests)
+				t.Errorf("trace %q: events by request = %v, want one request with 5 or 7", id, requests)
 			}
 		}
 	}

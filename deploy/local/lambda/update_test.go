@@ -40,7 +40,7 @@ func withName(f lambda.Configuration, name string) lambda.Configuration {
 func (h *host) update(functions ...lambda.Configuration) {
 	h.t.Helper()
 	if err := h.Update(functions); err != nil {
-		h.t.Fatalf("update: %v", err)
+		h.t.Fatalf("Update: error = %v, want none", err)
 	}
 }
 
@@ -52,7 +52,7 @@ func (h *host) variable(name string) string {
 		Environment []string `json:"environment"`
 	}
 	if err := json.Unmarshal([]byte(response), &seen); err != nil || functionError != "" {
-		h.t.Errorf("%s: %s %v", response, functionError, err)
+		h.t.Errorf("response = %s, function error = %q, error = %v; want a report", response, functionError, err)
 	}
 	for _, variable := range seen.Environment {
 		if value, ok := strings.CutPrefix(variable, name+"="); ok {
@@ -104,7 +104,7 @@ func TestUpdate_UnderLoad(t *testing.T) {
 				got := h.revision() // fails the test if the invocation fails
 				sent.Add(1)
 				if got < begun {
-					t.Errorf("revision = %d for an invocation that began after the update to %d", got, begun)
+					t.Errorf("revision of an invocation = %d, want at least %d: it began after that update", got, begun)
 				}
 				seen[i][got] = true
 			}
@@ -157,7 +157,7 @@ func TestUpdate_Environments(t *testing.T) {
 
 	h.update(h.function, withName(h.function, "other"))
 	if _, err := h.Invoke(t.Context(), "other", "", []byte(`{"do":"echo"}`)); err != nil {
-		t.Errorf("invoke the added function: %v", err)
+		t.Errorf("invoke the added function: error = %v, want none", err)
 	}
 	if got := h.singlePID(); got != first {
 		t.Errorf("process = %d, want %d: the function has not changed", got, first)
@@ -167,7 +167,7 @@ func TestUpdate_Environments(t *testing.T) {
 	h.update(h.withRevision(1))
 	h.waitExit(first)
 	if _, err := h.Invoke(t.Context(), "other", "", nil); err == nil {
-		t.Error("invoke the removed function: no error")
+		t.Error("invoke the removed function: error = nil, want one")
 	}
 
 	// A busy environment ends after its invocation and does not count against the limit.
@@ -197,7 +197,7 @@ func TestUpdate_Environments(t *testing.T) {
 	h.waitExit(busy)
 	for _, i := range h.invocations(4) {
 		if i.Error != nil {
-			t.Errorf("got %+v", i.Error)
+			t.Errorf("error of an invocation = %+v, want none", i.Error)
 		}
 	}
 }
@@ -243,7 +243,7 @@ func TestUpdate_WhileInitRuns(t *testing.T) {
 	h.log(1, "function")
 	h.update(h.withRevision(1))
 	if got := <-responses; got != `{"do":"echo"}` {
-		t.Errorf("got %s", got)
+		t.Errorf("response = %s, want the payload", got)
 	}
 	if got := h.revision(); got != 1 {
 		t.Errorf("revision %d, want 1", got)
@@ -261,7 +261,7 @@ func TestUpdate_Errors(t *testing.T) {
 		{h.withRevision(1), h.withRevision(2)}, {missing}, {h.withRevision(1), {Name: "other"}},
 	} {
 		if err := h.Update(functions); err == nil {
-			t.Errorf("update to %+v: no error", functions)
+			t.Errorf("update to %+v: error = nil, want one", functions)
 		}
 		if got := h.revision(); got != 0 || h.singlePID() != first {
 			t.Errorf("revision = %d in process %d, want 0 in process %d", got, h.singlePID(), first)
@@ -304,7 +304,7 @@ func TestDebugger(t *testing.T) {
 			}
 			response, _ := h.invoke(`{"do":"report"}`)
 			if err := json.Unmarshal([]byte(response), &seen); err != nil || time.Until(seen.Deadline) < 23*time.Hour {
-				t.Errorf("deadline in %v, %v", time.Until(seen.Deadline), err)
+				t.Errorf("deadline in %v, error = %v; want about 24 h", time.Until(seen.Deadline), err)
 			}
 
 			// Concurrent invocations wait for the one environment.
@@ -356,7 +356,7 @@ func TestDebugger_Update(t *testing.T) {
 	testenv.Eventually(t, "the end of the other environments", func() bool { return len(h.Environments(function)) == 2 })
 	for _, e := range h.Environments(function) {
 		if e.PID != busy && e.PID != 0 {
-			t.Errorf("process %d runs at the same time as %d", e.PID, busy)
+			t.Errorf("process %d runs at the same time as %d, want the latter to end first", e.PID, busy)
 		}
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -389,10 +389,10 @@ func TestDebugger_StartFails(t *testing.T) {
 			testenv.Eventually(t, "its end", func() bool { return len(h.Environments(function)) == 0 })
 			for n := range 2 {
 				if got, functionError := h.invoke(`{"do":"echo"}`); functionError == "" {
-					t.Errorf("got %s", got)
+					t.Errorf("response = %s, want a function error", got)
 				}
 				if traced := h.invocations(n + 1); len(traced) != n+1 || traced[n].Error == nil {
-					t.Errorf("invocations %+v", traced)
+					t.Errorf("traced invocations = %+v, want %d, the last with an error", traced, n+1)
 				}
 			}
 		})
@@ -413,7 +413,7 @@ func TestDebugger_Close(t *testing.T) {
 	}
 	for range cap(failed) {
 		if err := <-failed; !errors.Is(err, lambda.ErrClosed) {
-			t.Errorf("error = %v", err)
+			t.Errorf("error = %v, want %v", err, lambda.ErrClosed)
 		}
 	}
 	if lines := h.texts(); !slices.Contains(lines, "got SIGTERM") {
