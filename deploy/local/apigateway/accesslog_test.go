@@ -30,7 +30,7 @@ func (s *testServer) fields() map[string]string {
 	line := s.line()
 	fields := map[string]string{}
 	if err := json.Unmarshal([]byte(line), &fields); err != nil {
-		s.t.Errorf("line %s: %v", line, err)
+		s.t.Errorf("line %s: want a JSON object of strings: %v", line, err)
 	}
 	return fields
 }
@@ -143,7 +143,7 @@ func TestAccessLogCaller(t *testing.T) {
 		s.send(s.request("GET", "/users", "", nil))
 		got := s.fields()
 		if !strings.HasPrefix(got["identity.userArn"], "arn:aws:iam::") || got["identity.caller"] != userID {
-			t.Errorf("got %v", got)
+			t.Errorf("fields = %v, want the caller %s and the ARN of the user", got, userID)
 		}
 	})
 	t.Run("key", func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestAccessLogCaller(t *testing.T) {
 			func(c *apigateway.Config) { c.APIKeys = []apigateway.APIKey{{ID: "key1", Value: "first-value"}} })
 		s.do("GET", "/users", "", "X-Api-Key", "first-value")
 		if got := s.fields(); got["identity.apiKeyId"] != "key1" {
-			t.Errorf("got %v", got)
+			t.Errorf("fields = %v, want the key id key1", got)
 		}
 	})
 }
@@ -187,12 +187,12 @@ func TestAccessLogWithoutFormat(t *testing.T) {
 	s := serve(t, catchAll(), respondWith(`{}`))
 	s.do("GET", "/", "")
 	if got := s.line(); got != "" {
-		t.Errorf("line %q", got)
+		t.Errorf("line = %q, want none", got)
 	}
 	s = serve(t, catchAll(), respondWith(`{}`), logging("only text, a $ and $context.requestId:$context.identity.apiKeyId-"))
 	s.do("GET", "/", "")
 	if got := s.line(); !regexp.MustCompile(`^only text, a \$ and [0-9a-f-]{36}:--$`).MatchString(got) {
-		t.Errorf("line %q", got)
+		t.Errorf("line = %q, want the text of the format with a request id and a hyphen", got)
 	}
 }
 

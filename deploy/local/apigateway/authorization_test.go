@@ -152,11 +152,11 @@ func TestSignatureV4(t *testing.T) {
 			func(s *signOptions) { s.at = s.at.Add(-59 * time.Minute) }),
 	} {
 		if got := s.send(r); got.status != 200 {
-			t.Errorf("%s: %d %s", name, got.status, got.body)
+			t.Errorf("%s: response = %d %s, want 200", name, got.status, got.body)
 		}
 	}
 	if got := s.send(s.request("POST", "/users", "{}", jsonBody)); got.status != 200 {
-		t.Fatalf("status %d %s", got.status, got.body)
+		t.Fatalf("response = %d %s, want 200", got.status, got.body)
 	}
 	event := function.event(t)
 	identity := event["requestContext"].(object)["identity"].(object)
@@ -167,13 +167,13 @@ func TestSignatureV4(t *testing.T) {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 	if _, ok := event["headers"].(object)["Authorization"]; ok {
-		t.Error("the function received the signature")
+		t.Error("the function received the header Authorization, want it removed")
 	}
 	if _, ok := event["requestContext"].(object)["authorizer"]; ok {
-		t.Error("the event has an authorizer")
+		t.Error("the event has an authorizer, want none")
 	}
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
-		t.Errorf("OPTIONS: %d", got.status)
+		t.Errorf("OPTIONS: status = %d, want 200", got.status)
 	}
 	for range 20 {
 		record := s.record()
@@ -348,7 +348,7 @@ func TestSignatureV4Errors(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if function.payload != nil {
-			t.Error("the function was invoked")
+			t.Error("the function was invoked, want no invocation")
 		}
 		types := map[string]int{}
 		for range tests {
@@ -395,11 +395,11 @@ func TestAPIKey(t *testing.T) {
 	} {
 		s.do("GET", "/users", "", headers...).wantError(t, 403, "ForbiddenException", "Forbidden")
 		if record := s.record(); record.ErrorType != "INVALID_API_KEY" || record.APIKeyID != "" {
-			t.Errorf("record %+v", record)
+			t.Errorf("record = %+v, want the type INVALID_API_KEY and no key id", record)
 		}
 	}
 	if function.payload != nil {
-		t.Error("the function was invoked")
+		t.Error("the function was invoked, want no invocation")
 	}
 	if got := s.do("GET", "/users", "", "x-api-key", "second-value", "User-Agent", "test"); got.status != 200 {
 		t.Errorf("with the second key: %d %s, want 200", got.status, got.body)
@@ -409,10 +409,10 @@ func TestAPIKey(t *testing.T) {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
 	if record := s.record(); record.APIKeyID != "key2" || strings.Contains(fmt.Sprint(record), "second-value") {
-		t.Errorf("record %+v", record)
+		t.Errorf("record = %+v, want the key id key2 and no key", record)
 	}
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
-		t.Errorf("OPTIONS: %d", got.status)
+		t.Errorf("OPTIONS: status = %d, want 200", got.status)
 	}
 }
 
@@ -432,11 +432,11 @@ func token(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims obje
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := jwt.Signed(signer).Claims(claims).Serialize()
+	serialized, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return serialized
 }
 
 func TestUserPool(t *testing.T) {
@@ -466,7 +466,7 @@ func TestUserPool(t *testing.T) {
 	t.Run("accepted", func(t *testing.T) {
 		for _, header := range []string{good, "Bearer " + good, sign(other, claims())} {
 			if got := s.do("GET", "/users", "", "Authorization", header); got.status != 200 {
-				t.Errorf("%d %s", got.status, got.body)
+				t.Errorf("response = %d %s, want 200", got.status, got.body)
 			}
 		}
 		event := function.event(t)
@@ -483,7 +483,7 @@ func TestUserPool(t *testing.T) {
 			t.Errorf("identity (-want +got):\n%s", diff)
 		}
 		if _, ok := event["headers"].(object)["Authorization"]; !ok {
-			t.Error("the function did not receive the token")
+			t.Error("the function did not receive the header Authorization, want the token")
 		}
 	})
 
@@ -530,7 +530,7 @@ func TestUserPool(t *testing.T) {
 	repeated := s.do("GET", "/users", "", "Authorization", good, "Authorization", good)
 	repeated.wantError(t, 401, "UnauthorizedException", "Unauthorized")
 	if got := s.do("OPTIONS", "/users", ""); got.status != 200 {
-		t.Errorf("OPTIONS: %d", got.status)
+		t.Errorf("OPTIONS: status = %d, want 200", got.status)
 	}
 }
 

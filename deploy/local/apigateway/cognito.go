@@ -71,18 +71,18 @@ func renderClaims(claims json.RawMessage) (map[string]string, error) {
 	if err := decoder.Decode(&object); err != nil {
 		return nil, fmt.Errorf("decode claims: %w", err)
 	}
-	texts := map[string]string{}
+	rendered := map[string]string{}
 	for name, value := range object {
-		text, err := renderClaim(value)
+		str, err := renderClaim(value)
 		if err != nil {
 			return nil, fmt.Errorf("claim %s: %w", name, err)
 		}
-		if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && (name == "exp" || name == "iat") {
-			text = time.Unix(seconds, 0).UTC().Format("Mon Jan 02 15:04:05 MST 2006")
+		if seconds, err := strconv.ParseInt(str, 10, 64); err == nil && (name == "exp" || name == "iat") {
+			str = time.Unix(seconds, 0).UTC().Format("Mon Jan 02 15:04:05 MST 2006")
 		}
-		texts[name] = text
+		rendered[name] = str
 	}
-	return texts, nil
+	return rendered, nil
 }
 
 func renderClaim(value any) (string, error) {
@@ -92,14 +92,14 @@ func renderClaim(value any) (string, error) {
 	case []any:
 		var elements []string
 		for _, element := range v {
-			text, err := renderClaim(element)
+			rendered, err := renderClaim(element)
 			if err != nil {
 				return "", err
 			}
-			elements = append(elements, text)
+			elements = append(elements, rendered)
 		}
 		return strings.Join(elements, ","), nil
 	}
-	text, err := encodeJSON(value)
-	return string(text), err
+	encoded, err := encodeJSON(value)
+	return string(encoded), err
 }

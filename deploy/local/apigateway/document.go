@@ -19,8 +19,8 @@ type api struct {
 
 const extensionPrefix = "x-amazon-apigateway-"
 
-// document has the keys of the rendered API document: OpenAPI 3.0 with extensions. All others are refused. API Gateway
-// uses those of the type [json.RawMessage] for documentation and models only, or they are parsed later.
+// document has the keys of the rendered API document: OpenAPI 3.0 with extensions. Any other key is an error. Those of
+// the type [json.RawMessage] are parsed later, or API Gateway uses them only for documentation and models.
 type document struct {
 	OpenAPI      string                                `json:"openapi"`
 	Info         json.RawMessage                       `json:"info"`
@@ -37,7 +37,7 @@ type document struct {
 	RequestValidator  string                      `json:"x-amazon-apigateway-request-validator"`
 }
 
-// operation has the keys of a rendered operation.
+// operation has the keys of a rendered operation. Any other key is an error.
 type operation struct {
 	OperationID string                `json:"operationId"`
 	Parameters  []parameter           `json:"parameters"`
@@ -124,6 +124,23 @@ func (p *parser) method(raw json.RawMessage, validator requestValidator) (m *met
 		return nil, fmt.Errorf("%sintegration: %w", extensionPrefix, err)
 	}
 	return m, nil
+}
+
+// parseIntegration parses an x-amazon-apigateway-integration.
+func parseIntegration(raw json.RawMessage) (integration, error) {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(raw, &kind); err != nil {
+		return nil, err
+	}
+	switch kind.Type {
+	case "aws_proxy":
+		return parseProxy(raw)
+	case "mock":
+		return parseMock(raw)
+	}
+	return nil, fmt.Errorf("integration type %q is not supported: use aws_proxy or mock", kind.Type)
 }
 
 // statusCode is an HTTP status code: in JSON, a number or a string of digits.

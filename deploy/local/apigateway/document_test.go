@@ -63,11 +63,11 @@ func TestDocumentErrors(t *testing.T) {
 		"TRACE":             {document(object{"/users": object{"trace": operation(proxy())}}), "/users: trace is not supported"},
 		"path parameters":   {document(object{"/users": object{"parameters": []object{}}}), "/users: parameters is not supported"},
 		"path $ref":         {document(object{"/users": object{"$ref": "#/x"}}), "/users: $ref is not supported"},
-		"relative path":     {path("users"), "users: the path must begin with /"},
+		"relative path":     {path("users"), "users: path: want one that begins with /"},
 		"empty part":        {path("/a//b"), "/a//b: path part: want letters, digits"},
 		"partial parameter": {path("/users/{id}.json"), `/users/{id}.json: path part: want`},
 		"greedy in the middle": {
-			path("/a/{proxy+}/b"), "/a/{proxy+}/b: greedy path parameter {proxy+}: must be the last path part",
+			path("/a/{proxy+}/b"), "/a/{proxy+}/b: greedy path parameter {proxy+}: want it as the last path part",
 		},
 		"two parameter names": {document(object{"/a/{b}": object{}, "/a/{c}": object{}}), "/a/{c}: path parameter {c}: another path uses {b}"},
 

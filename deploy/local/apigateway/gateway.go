@@ -68,14 +68,16 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Quotas of API Gateway REST APIs, in bytes ("Amazon API Gateway quotas").
+// Quotas of API Gateway REST APIs ("Amazon API Gateway quotas").
 const (
-	maxHeader  = 10_240                         // total of the request line and header values
-	maxPayload = 10 << 20                       // of a request and of a response
-	maxTimeout = template.MaxIntegrationTimeout // milliseconds
+	maxHeader  = 10_240                         // bytes: total of the request line and header values
+	maxPayload = 10 << 20                       // bytes: of a request and of a response
+	maxTimeout = template.MaxIntegrationTimeout // of an integration, in milliseconds
 	minTimeout = 50                             // of an integration, in milliseconds
-	clfTime    = "02/Jan/2006:15:04:05 -0700"
 )
+
+// clfTime is the time layout of the Common Log Format.
+const clfTime = "02/Jan/2006:15:04:05 -0700"
 
 // Invoker invokes functions synchronously, like Lambda's Invoke API with the invocation type RequestResponse.
 type Invoker interface {
@@ -172,15 +174,15 @@ type Gateway struct {
 // by method and path.
 func New(cfg Config) (*Gateway, error) {
 	if !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`).MatchString(cfg.Stage) {
-		return nil, fmt.Errorf("stage name %q: use 1 to 128 letters, digits, hyphens and underscores", cfg.Stage)
+		return nil, fmt.Errorf("stage name: want 1 to 128 letters, digits, hyphens and underscores, got %q", cfg.Stage)
 	}
 	if cfg.Invoker == nil {
 		return nil, errors.New("the Invoker must be set")
 	}
 	g := &Gateway{cfg: cfg}
 	switch t := cfg.Throttle; {
-	case t.Rate < 0 || t.Burst < 0 || t.Rate > 0 && t.Burst == 0 || t.Rate == 0 && t.Burst > 0:
-		return nil, fmt.Errorf("throttle rate %v with burst %d: set both above 0, or neither", t.Rate, t.Burst)
+	case t.Rate < 0 || t.Burst < 0 || (t.Rate > 0) != (t.Burst > 0):
+		return nil, fmt.Errorf("throttle: want rate and burst above 0, or neither, got rate %v with burst %d", t.Rate, t.Burst)
 	case t.Rate > 0:
 		g.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.Burst)
 	}
@@ -293,6 +295,7 @@ func (x *exchange) respond(w http.ResponseWriter) (resp *response) {
 	return resp
 }
 
+// execute authorizes and validates the request, and calls the integration.
 func (x *exchange) execute(w http.ResponseWriter) (*response, error) {
 	g := x.gateway
 	if headerSize(x.request) > maxHeader {

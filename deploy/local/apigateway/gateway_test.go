@@ -105,7 +105,7 @@ func (r *recorder) event(t *testing.T) object {
 	defer r.mu.Unlock()
 	var event object
 	if err := json.Unmarshal(r.payload, &event); err != nil {
-		t.Fatalf("event %q: %v", r.payload, err)
+		t.Fatalf("event %q: want a JSON object: %v", r.payload, err)
 	}
 	return event
 }
@@ -201,7 +201,7 @@ func (s *testServer) record() apigateway.Record {
 	case r := <-s.records:
 		return r
 	case <-ctx.Done():
-		s.t.Fatal("no access log record")
+		s.t.Fatal("got no access log record, want one")
 		return apigateway.Record{}
 	}
 }
@@ -254,12 +254,12 @@ func TestConfigErrors(t *testing.T) {
 		change func(*apigateway.Config)
 		want   string
 	}{
-		"no stage":             {func(c *apigateway.Config) { c.Stage = "" }, `stage name ""`},
-		"stage with a slash":   {func(c *apigateway.Config) { c.Stage = "a/b" }, `stage name "a/b"`},
+		"no stage":             {func(c *apigateway.Config) { c.Stage = "" }, `underscores, got ""`},
+		"stage with a slash":   {func(c *apigateway.Config) { c.Stage = "a/b" }, `underscores, got "a/b"`},
 		"stage too long":       {func(c *apigateway.Config) { c.Stage = strings.Repeat("a", 129) }, "stage name"},
 		"no invoker":           {func(c *apigateway.Config) { c.Invoker = nil }, "Invoker must be set"},
-		"rate without a burst": {func(c *apigateway.Config) { c.Throttle.Rate = 1 }, "throttle rate 1 with burst 0"},
-		"burst without a rate": {func(c *apigateway.Config) { c.Throttle.Burst = 1 }, "throttle rate 0 with burst 1"},
+		"rate without a burst": {func(c *apigateway.Config) { c.Throttle.Rate = 1 }, "got rate 1 with burst 0"},
+		"burst without a rate": {func(c *apigateway.Config) { c.Throttle.Burst = 1 }, "got rate 0 with burst 1"},
 		"no document":          {func(c *apigateway.Config) { c.Body = nil }, "read the API document"},
 		"log variable": {func(c *apigateway.Config) { c.AccessLogFormat = "$context.requestId $context.identity.apiKey" },
 			"access log format: variable $context.identity.apiKey is not supported"},
@@ -305,7 +305,7 @@ func TestInvokerPanic(t *testing.T) {
 	for range 2 {
 		s.do("GET", "/users", "").wantError(t, 500, "InternalServerErrorException", "Internal server error")
 		if got := s.record().IntegrationError; got != "invoke: panic: boom" {
-			t.Errorf("IntegrationError %q", got)
+			t.Errorf("IntegrationError = %q, want invoke: panic: boom", got)
 		}
 	}
 }
@@ -320,7 +320,7 @@ func TestGatewayPanic(t *testing.T) {
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/prod/", panicReader{}))
 	if w.Code != 500 || w.Body.String() != `{"message":"Internal server error"}` {
-		t.Errorf("response = %d %s", w.Code, w.Body)
+		t.Errorf("response = %d %s, want 500 and Internal server error", w.Code, w.Body)
 	}
 }
 
@@ -335,7 +335,7 @@ func TestMalformedChunk(t *testing.T) {
 	got := s.raw("POST /prod/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n")
 	got.wantError(t, 400, "BadRequestException", "Bad Request")
 	if function.payload != nil {
-		t.Error("the function was invoked")
+		t.Error("the function was invoked, want no invocation")
 	}
 }
 
@@ -344,17 +344,17 @@ func TestAbsoluteFormAndTLS(t *testing.T) {
 	function := &recorder{}
 	s := serve(t, catchAll(), function)
 	if got := s.raw("GET http://h/prod/a%2Fb HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
-		t.Errorf("status %d", got.status)
+		t.Errorf("status = %d, want 200", got.status)
 	}
 	if got := function.event(t)["path"]; got != "/a%2Fb" {
-		t.Errorf("path %v", got)
+		t.Errorf("path = %v, want %q", got, "/a%2Fb")
 	}
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://h/prod/x", http.NoBody)
 	s.server.Config.Handler.ServeHTTP(w, r)
 	headers := function.event(t)["headers"].(object)
 	if headers["X-Forwarded-Proto"] != "https" || headers["X-Forwarded-Port"] != "443" {
-		t.Errorf("headers %v", headers)
+		t.Errorf("headers = %v, want https and the port 443", headers)
 	}
 }
 
@@ -401,14 +401,15 @@ func TestAccessLog(t *testing.T) {
 			want.RequestID = resp.header.Get("x-amzn-RequestId")
 			want.ExtendedRequestID = resp.header.Get("x-amz-apigw-id")
 			if got.Time.Before(before) || got.Latency <= 0 || got.Latency < got.IntegrationLatency {
-				t.Errorf("time %v, latency %v, integration latency %v", got.Time, got.Latency, got.IntegrationLatency)
+				t.Errorf("time %v, latency %v, integration latency %v; want a time after %v, and at least the integration latency",
+					got.Time, got.Latency, got.IntegrationLatency, before)
 			}
 			invoked := want.FunctionARN != ""
 			if (got.IntegrationLatency > 0) != invoked || got.IntegrationTime.After(got.Time) != invoked {
-				t.Errorf("integration at %v, latency %v", got.IntegrationTime, got.IntegrationLatency)
+				t.Errorf("integration at %v, latency %v; want both set: %t", got.IntegrationTime, got.IntegrationLatency, invoked)
 			}
 			if !fullTrace.MatchString(got.Trace.Header()) {
-				t.Errorf("trace %+v", got.Trace)
+				t.Errorf("trace header = %s, want %s", got.Trace.Header(), fullTrace)
 			}
 			got.Time, got.Latency, got.Trace = time.Time{}, 0, apigateway.Trace{}
 			got.IntegrationTime, got.IntegrationLatency = time.Time{}, 0

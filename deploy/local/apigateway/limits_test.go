@@ -22,7 +22,7 @@ func TestRequestPayloadLimit(t *testing.T) {
 	function := &recorder{}
 	s := serve(t, catchAll(custom), function)
 	if got := s.do("POST", "/", strings.Repeat("a", maxPayload)); got.status != 200 {
-		t.Errorf("10 MB: %d", got.status)
+		t.Errorf("10 MB: status = %d, want 200", got.status)
 	}
 	if got := len(function.event(t)["body"].(string)); got != maxPayload {
 		t.Errorf("the function received %d bytes, want %d", got, maxPayload)
@@ -46,7 +46,7 @@ func TestRequestPayloadLimit(t *testing.T) {
 	defer func() { _ = response.Body.Close() }()
 	s.read(response).wantError(t, 413, "RequestTooLargeException", "Request Too Long")
 	if len(function.event(t)) != 0 {
-		t.Error("the function was invoked")
+		t.Error("the function was invoked, want no invocation")
 	}
 }
 
@@ -92,7 +92,7 @@ func TestHeaderLimit(t *testing.T) {
 		got := s.do("GET", "/", "", "User-Agent", "test", "Accept-Encoding", "identity",
 			"X-Long", strings.Repeat("a", size-others))
 		if got.status != want {
-			t.Errorf("%d bytes: %d, want %d", size, got.status, want)
+			t.Errorf("%d bytes: status = %d, want %d", size, got.status, want)
 		}
 		if want == 431 {
 			got.wantError(t, 431, "BadRequestException", "Request Header Fields Too Large")
@@ -109,7 +109,7 @@ func TestThrottle(t *testing.T) {
 	s.do("GET", "/nowhere", "").wantError(t, 403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 	for range 2 {
 		if got := s.do("GET", "/", ""); got.status != 200 {
-			t.Errorf("within the burst: %d", got.status)
+			t.Errorf("within the burst: status = %d, want 200", got.status)
 		}
 	}
 	s.do("GET", "/", "").wantError(t, 429, "TooManyRequestsException", "Too Many Requests")

@@ -7,28 +7,6 @@ import (
 	"net/http"
 )
 
-// integration serves the requests of a method. Errors other than gatewayError result in 500.
-type integration interface {
-	serve(*exchange) (*response, error)
-}
-
-// parseIntegration parses an x-amazon-apigateway-integration.
-func parseIntegration(raw json.RawMessage) (integration, error) {
-	var kind struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(raw, &kind); err != nil {
-		return nil, err
-	}
-	switch kind.Type {
-	case "aws_proxy":
-		return parseProxy(raw)
-	case "mock":
-		return parseMock(raw)
-	}
-	return nil, fmt.Errorf("integration type %q is not supported: use aws_proxy or mock", kind.Type)
-}
-
 // mock is a mock integration that has one response, and returns 415 for a media type without a request template.
 type mock struct {
 	Type                string            `json:"type"`

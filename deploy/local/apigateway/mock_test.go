@@ -35,7 +35,7 @@ func TestMockPreflight(t *testing.T) {
 		t.Errorf("response (-want +got):\n%s", diff)
 	}
 	if got := s.record(); got.FunctionARN != "" || got.Status != 204 || got.ErrorType != "" {
-		t.Errorf("record %+v", got)
+		t.Errorf("record = %+v, want status 204, no function and no error", got)
 	}
 }
 

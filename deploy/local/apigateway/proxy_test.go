@@ -85,7 +85,7 @@ func TestResponseMapping(t *testing.T) {
 			}
 			for _, name := range []string{"X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id"} {
 				if len(got.header[name]) != 1 {
-					t.Errorf("%s: %q", name, got.header[name])
+					t.Errorf("%s = %q, want one value", name, got.header[name])
 				}
 				got.header.Del(name)
 			}
@@ -133,7 +133,7 @@ func TestMalformedResponse(t *testing.T) {
 			s.do("GET", "/", "").wantError(t, 502, "InternalServerErrorException", "Internal server error")
 			if got := s.record(); !strings.HasPrefix(got.IntegrationError, "malformed Lambda proxy response: ") ||
 				got.ErrorType != "DEFAULT_5XX" {
-				t.Errorf("record %+v", got)
+				t.Errorf("record = %+v, want DEFAULT_5XX and a malformed response", got)
 			}
 		})
 	}
@@ -175,11 +175,11 @@ func TestResponseHeaderCasing(t *testing.T) {
 	for _, want := range []string{"\r\nETag: 1\r\n", "\r\nx-custom: 2\r\n", "\r\nContent-Type: text/plain\r\n",
 		"\r\nx-amzn-RequestId: ", "\r\nx-amz-apigw-id: ", "\r\nX-Amzn-Trace-Id: Root="} {
 		if !strings.Contains(w, want) {
-			t.Errorf("response does not contain %q:\n%s", want, w)
+			t.Errorf("response:\n%s\nwant %q in it", w, want)
 		}
 	}
 	if strings.Count(strings.ToLower(w), "content-type:") != 1 {
-		t.Errorf("want exactly one Content-Type:\n%s", w)
+		t.Errorf("response:\n%s\nwant exactly one Content-Type", w)
 	}
 }
 
@@ -189,11 +189,11 @@ func TestHead(t *testing.T) {
 	s := serve(t, doc, respondWith(`{"statusCode":200,"body":"hello"}`))
 	got := s.rawResponse("HEAD", "/prod/users")
 	if !strings.HasSuffix(got, "\r\n\r\n") || !strings.Contains(got, "\r\nContent-Length: 5\r\n") {
-		t.Errorf("summary:\n%s", got)
+		t.Errorf("response:\n%s\nwant Content-Length: 5 and no body", got)
 	}
 	got = s.rawResponse("HEAD", "/prod/nowhere")
 	if !strings.HasPrefix(got, "HTTP/1.1 403 ") || !strings.HasSuffix(got, "\r\n\r\n") {
-		t.Errorf("summary:\n%s", got)
+		t.Errorf("response:\n%s\nwant status 403 and no body", got)
 	}
 }
 
@@ -211,11 +211,11 @@ func TestIntegrationTimeout(t *testing.T) {
 	got := s.record()
 	if got.ErrorType != "INTEGRATION_TIMEOUT" || got.IntegrationError != "no response from the function within 50ms" ||
 		got.IntegrationLatency < 50*time.Millisecond {
-		t.Errorf("record %+v", got)
+		t.Errorf("record = %+v, want INTEGRATION_TIMEOUT after at least 50 ms", got)
 	}
 	close(release)
 	if err := <-ended; err != nil {
-		t.Errorf("context of the invocation after the timeout: %v", err)
+		t.Errorf("context of the invocation after the timeout: error = %v, want none", err)
 	}
 }
 
@@ -240,14 +240,14 @@ func TestClientDisconnects(t *testing.T) {
 	}
 	if response, err := s.server.Client().Do(r); err == nil {
 		_ = response.Body.Close()
-		t.Fatal("the request was not canceled")
+		t.Fatal("the request succeeded, want it canceled")
 	}
 	close(release)
 	if err := <-ended; err != nil {
-		t.Errorf("context of the invocation after the client disconnected: %v", err)
+		t.Errorf("context of the invocation after the client disconnected: error = %v, want none", err)
 	}
 	if got := s.record(); got.Status != 200 {
-		t.Errorf("record %+v", got)
+		t.Errorf("record = %+v, want status 200", got)
 	}
 }
 
@@ -277,7 +277,7 @@ func TestWait(t *testing.T) {
 	close(release)
 	g.Wait()
 	if !ended {
-		t.Error("Wait returned before the invocation had ended")
+		t.Error("Wait returned, want it to wait for the end of the invocation")
 	}
 }
 

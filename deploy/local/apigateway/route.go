@@ -29,6 +29,11 @@ type method struct {
 	integration   integration
 }
 
+// integration serves the requests of a method. Errors other than gatewayError result in 500.
+type integration interface {
+	serve(*exchange) (*response, error)
+}
+
 func (r *resource) method(name string) *method {
 	return cmp.Or(r.methods[name], r.methods[anyMethod])
 }
@@ -43,9 +48,10 @@ func (r *resource) id() string {
 // resources are ordered by precedence: a static part precedes {name}, and {name} precedes {name+}.
 type resources []*resource
 
+// add adds the resource of a path, without methods.
 func (r *resources) add(path string) (*resource, error) {
 	if !strings.HasPrefix(path, "/") {
-		return nil, errors.New("the path must begin with /")
+		return nil, errors.New("path: want one that begins with /")
 	}
 	added := &resource{path: path, parts: splitPath(path), methods: map[string]*method{}}
 	for i, part := range added.parts {
@@ -54,7 +60,7 @@ func (r *resources) add(path string) (*resource, error) {
 			return nil, fmt.Errorf("path part: want letters, digits and ._-: or {parameter} or {parameter+}, got %q", part)
 		}
 		if isGreedy(part) && i < len(added.parts)-1 {
-			return nil, fmt.Errorf("greedy path parameter %s: must be the last path part", part)
+			return nil, fmt.Errorf("greedy path parameter %s: want it as the last path part", part)
 		}
 		for _, other := range *r {
 			if name[1] != "" && i < len(other.parts) && slices.Equal(other.parts[:i], added.parts[:i]) &&

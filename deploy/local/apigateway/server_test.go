@@ -151,7 +151,7 @@ func TestConnections(t *testing.T) {
 					t.Errorf("response = %+v, want status %d", got, status)
 				}
 				if own := got.header.Get("x-amzn-RequestId") != ""; own != (status < 400 || status == 403) {
-					t.Errorf("header with status %d = %v", status, got.header)
+					t.Errorf("header with status %d = %v, want x-amzn-RequestId only from the gateway", status, got.header)
 				}
 			}
 			if got, ok := s.next(responses); ok {

@@ -2,7 +2,7 @@ package apigateway_test
 
 import "testing"
 
-// validated returns keys of a document that requires parameters.
+// validated returns the keys of a document whose required parameters are validated.
 func validated() object {
 	return object{
 		"x-amazon-apigateway-request-validators": object{
@@ -44,7 +44,7 @@ func TestRequiredParameters(t *testing.T) {
 			got := s.do("GET", test.path, "", headers...)
 			if test.want == "" {
 				if got.status != 200 {
-					t.Errorf("%+v", got)
+					t.Errorf("response = %+v, want status 200", got)
 				}
 				return
 			}
@@ -52,6 +52,6 @@ func TestRequiredParameters(t *testing.T) {
 		})
 	}
 	if got := serve(t, document(paths), respondWith(`{}`)).do("GET", "/users/1", ""); got.status != 200 {
-		t.Errorf("without a validator: %+v", got)
+		t.Errorf("without a validator: response = %+v, want status 200", got)
 	}
 }
