@@ -36,8 +36,8 @@ func (s *Instance) routes() http.Handler {
 	})
 }
 
-// handleDocs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that signs
-// them.
+// handleDocs serves the API reference below path. If the stage requires signed requests, it also serves a proxy that
+// signs them.
 func (s *Instance) handleDocs(mux *http.ServeMux, path string) {
 	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {

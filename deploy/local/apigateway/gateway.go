@@ -182,7 +182,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{cfg: cfg}
 	switch t := cfg.Throttle; {
 	case t.Rate < 0 || t.Burst < 0 || (t.Rate > 0) != (t.Burst > 0):
-		return nil, fmt.Errorf("throttle: want rate and burst above 0, or neither, got rate %v with burst %d", t.Rate, t.Burst)
+		return nil, fmt.Errorf("throttle: want rate and burst above 0, or neither, got rate %v, burst %d", t.Rate, t.Burst)
 	case t.Rate > 0:
 		g.limiter = rate.NewLimiter(rate.Limit(t.Rate), t.Burst)
 	}

@@ -173,7 +173,7 @@ type muxResponse struct {
 
 func (r *muxResponse) Header() http.Header            { return r.header }
 func (r *muxResponse) WriteHeader(status int)         { r.status = status }
-func (r *muxResponse) Write(text []byte) (int, error) { return len(text), nil }
+func (r *muxResponse) Write(body []byte) (int, error) { return len(body), nil }
 
 // notFound responds with 404 and the URL of the API.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {

@@ -65,7 +65,7 @@ func serve(t *testing.T) running {
 		ctx, cancel := testenv.WithDeadline(context.WithoutCancel(t.Context()), t)
 		defer cancel()
 		if err := server.Config.Shutdown(ctx); err != nil {
-			t.Errorf("shut down: %v", err)
+			t.Errorf("Shutdown: error = %v, want none", err)
 		}
 		server.Close()
 		if err := c.Close(); err != nil {
@@ -173,7 +173,7 @@ func TestResponses(t *testing.T) {
 					t.Errorf("Location = %s, want none", location)
 				}
 				if allowed := got.header.Get("Allow") != ""; allowed != (test.status == 405) {
-					t.Errorf("Allow = %q", got.header.Get("Allow"))
+					t.Errorf("Allow = %q, want it only with status 405", got.header.Get("Allow"))
 				}
 				var problem struct{ Status int }
 				if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != test.status {
@@ -194,11 +194,11 @@ func TestTraces(t *testing.T) {
 		t.Run("traces"+query, func(t *testing.T) {
 			t.Parallel()
 			body := c.do(t, "GET", "/_local/api/traces"+query, nil).body
-			var answer struct{ Traces []trace.Summary }
-			if err := json.Unmarshal([]byte(body), &answer); err != nil {
+			var list struct{ Traces []trace.Summary }
+			if err := json.Unmarshal([]byte(body), &list); err != nil {
 				t.Fatal(err)
 			}
-			if answer.Traces == nil || len(answer.Traces) != want {
+			if list.Traces == nil || len(list.Traces) != want {
 				t.Errorf("got %s, want %d traces", body, want)
 			}
 		})
@@ -227,7 +227,7 @@ func TestTraceWithLines(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	if lines := c.do(t, "GET", "/_local/api/logs?trace="+traceID, nil).body; !strings.Contains(lines, `"source":"access log"`) {
-		t.Errorf("lines = %s", lines)
+		t.Errorf("lines = %s, want one of the access log", lines)
 	}
 }
 
@@ -239,11 +239,11 @@ func TestPages_NoInlineCode(t *testing.T) {
 	for _, path := range []string{"/", "/_local/traces", "/_local/map", "/_local/logs"} {
 		body := c.do(t, "GET", path, accept(browser)).body
 		if found := inline.FindString(body); found != "" {
-			t.Errorf("%s: found %q", path, found)
+			t.Errorf("%s: found %q, want no inline code", path, found)
 		}
 		for _, asset := range regexp.MustCompile(`/_local/assets/[^"]+`).FindAllString(body, -1) {
 			if got := c.do(t, "GET", asset, nil); got.status != http.StatusOK {
-				t.Errorf("%s links to %s: status = %d", path, asset, got.status)
+				t.Errorf("%s links to %s: status = %d, want 200", path, asset, got.status)
 			}
 		}
 	}
@@ -262,7 +262,7 @@ func TestScripts_Imports(t *testing.T) {
 		seen[next[0]] = true
 		got := c.do(t, "GET", "/_local/assets/js/"+next[0], nil)
 		if got.status != http.StatusOK {
-			t.Errorf("%s: %d", next[0], got.status)
+			t.Errorf("%s: status = %d, want 200", next[0], got.status)
 		}
 		for _, match := range imports.FindAllStringSubmatch(got.body, -1) {
 			next = append(next, match[1])
@@ -325,7 +325,7 @@ func TestClear(t *testing.T) {
 				t.Errorf("got %d, want %d: %s", got.status, test.status, got.body)
 			}
 			if _, there := c.collector.Trace(traceID); there != (test.status == 403) {
-				t.Errorf("trace exists: %t", there)
+				t.Errorf("trace exists = %t, want %t", there, !there)
 			}
 		})
 	}
@@ -347,7 +347,7 @@ func TestEvents(t *testing.T) {
 	}
 	defer res.Body.Close()
 	if got := res.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Errorf("content type = %s", got)
+		t.Errorf("content type = %s, want text/event-stream", got)
 	}
 	scanner, lines := bufio.NewScanner(res.Body), make(chan string)
 	go func() {
@@ -386,7 +386,7 @@ func TestEvents(t *testing.T) {
 				return
 			}
 		case <-ctx.Done():
-			t.Fatal("the stream is still open after Close")
+			t.Fatal("the stream is open after Close, want it ended")
 		}
 	}
 }

@@ -61,7 +61,7 @@ func TestFirstUse_Concurrent(t *testing.T) {
 	// A complete cache needs no npm, and a run does not change it.
 	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
 	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
-		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
+		t.Errorf("cache folder after a run (-want +got):\n%s", diff)
 	}
 
 	// A program without plain.jar, from an earlier version of this package, is used.
@@ -70,7 +70,7 @@ func TestFirstUse_Concurrent(t *testing.T) {
 	}
 	start(t, dynamodb.Config{CacheDir: cache, NPM: "/nonexistent/npm"})
 	if diff := cmp.Diff(before, listing(t, cache)); diff != "" {
-		t.Errorf("cache folder after a run (-before +after):\n%s", diff)
+		t.Errorf("cache folder after a run (-want +got):\n%s", diff)
 	}
 }
 
@@ -106,14 +106,14 @@ func TestStart_ClassArchive(t *testing.T) {
 		})
 		closeServer(t, s)
 		if log := read(t, config.LogFile); !strings.Contains(log, handler+" source: "+want) {
-			t.Errorf("handler not loaded from %s", want)
+			t.Errorf("log of %d bytes without the source, want the handler loaded from %q", len(log), want)
 		}
 	}
 	const fromJar, fromArchive = "file:", "shared objects file"
 	wantSource(fromJar)
 	wantSource(fromArchive)
 	if left, err := filepath.Glob(archive + ".new"); err != nil || len(left) > 0 {
-		t.Errorf("files left: %q, error = %v", left, err)
+		t.Errorf("files left = %q, error = %v; want none", left, err)
 	}
 	// An archive that does not match is ignored.
 	if err := errors.Join(os.Remove(archive), os.WriteFile(archive, []byte("damaged"), 0o600)); err != nil {
@@ -142,10 +142,10 @@ func TestArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := dynamodb.Archive(dir, java); got == first {
-		t.Error("the archive is the same after an update of Java")
+		t.Error("got the same archive after an update of Java, want another")
 	}
 	if got := dynamodb.Archive(dir, link); got == linked {
-		t.Error("the archive is the same after an update of Java behind a symbolic link")
+		t.Error("got the same archive after an update of Java behind a symbolic link, want another")
 	}
 }
 
@@ -242,7 +242,7 @@ func TestDownload_Cancel(t *testing.T) {
 		t.Errorf("downloading: error = %v, want context.Canceled", err)
 	}
 	if err := syscall.Kill(npm, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("npm still runs: %v", err)
+		t.Errorf("signal to npm: error = %v, want %v", err, syscall.ESRCH)
 	}
 	if diff := cmp.Diff([]string{"dynamodb-local-2.9.30.lock"}, listing(t, cache)[""]); diff != "" {
 		t.Errorf("cache folder (-want +got):\n%s", diff)

@@ -122,7 +122,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = socket.Close() }() // for errors; the JVM has a copy
+	defer func() { _ = socket.Close() }() // if Start returns an error before it closes the socket
 	if err := program.install(ctx, npm, cfg.progress); err != nil {
 		return nil, err
 	}

@@ -42,16 +42,16 @@ func TestStart(t *testing.T) {
 	}
 	select {
 	case <-s.Done():
-		t.Error("done before Close")
+		t.Error("Done is closed before Close, want it open")
 	default:
 	}
 	log := s.LogFile()
 	if _, err := os.Stat(log); err != nil {
-		t.Errorf("log file: %v", err)
+		t.Errorf("log file: error = %v, want none", err)
 	}
 	for range 2 {
 		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			t.Errorf("Close: error = %v, want none", err)
 		}
 	}
 	<-s.Done()
@@ -60,7 +60,7 @@ func TestStart(t *testing.T) {
 	}
 	if conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
 		_ = conn.Close()
-		t.Error("the port still responds after Close")
+		t.Error("connected to the port after Close, want it refused")
 	}
 	if _, err := os.Stat(filepath.Dir(log)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("working folder after Close: error = %v, want not exist", err)
@@ -81,14 +81,14 @@ func TestStart_KeepsData(t *testing.T) {
 	second := start(t, config)
 	got, err := connect(t, second).GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: aws.String("Things"), Key: key("kept")})
 	if err != nil || got.Item == nil {
-		t.Fatalf("after a restart: item = %v, error = %v", got, err)
+		t.Fatalf("after a restart: item = %v, error = %v; want the item", got, err)
 	}
 	closeServer(t, second)
 	if second.LogFile() != config.LogFile {
 		t.Errorf("log file = %s, want %s", second.LogFile(), config.LogFile)
 	}
 	if _, err := os.Stat(config.LogFile); err != nil {
-		t.Errorf("configured log file after Close: %v", err)
+		t.Errorf("configured log file after Close: error = %v, want none", err)
 	}
 
 	config.Reset = true
@@ -133,7 +133,7 @@ func TestStart_DamagedData(t *testing.T) {
 			_, err := dynamodb.Start(t.Context(), config)
 			wantMessage(t, err, tt.want, dir, "RESET=1 go tool mage run", config.LogFile)
 			if log := read(t, config.LogFile); !strings.Contains(log, "SQLiteException") {
-				t.Errorf("the log lacks the cause:\n%s", log)
+				t.Errorf("log:\n%s\nwant SQLiteException in it", log)
 			}
 			config.Reset = true
 			start(t, config) // the advice in the error works
@@ -153,10 +153,10 @@ func TestServer_Dies(t *testing.T) {
 	wantMessage(t, s.Err(), "ended unexpectedly", "signal: killed", s.LogFile())
 	closeServer(t, s)
 	if s.Err() == nil {
-		t.Error("Err = nil after Close")
+		t.Error("after Close: Err = nil, want the reason")
 	}
 	if _, err := os.Stat(s.LogFile()); err != nil {
-		t.Errorf("log file in the error: %v", err)
+		t.Errorf("log file that the error names: error = %v, want none", err)
 	}
 	if err := os.RemoveAll(filepath.Dir(s.LogFile())); err != nil {
 		t.Error(err)
@@ -175,7 +175,7 @@ func TestStart_JavaFails(t *testing.T) {
 	_, err := dynamodb.Start(t.Context(), config)
 	wantMessage(t, err, "java.lang.OutOfMemoryError: not enough memory", "exit status 3", config.LogFile)
 	if log := read(t, config.LogFile); !strings.Contains(log, "at d.E.f(E.java:2)") {
-		t.Errorf("the log is not complete:\n%s", log)
+		t.Errorf("log:\n%s\nwant the complete stack trace", log)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestStart_Cancel(t *testing.T) {
 				t.Errorf("error = %v, want context.Canceled", err)
 			}
 			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-				t.Errorf("java still runs: %v", err)
+				t.Errorf("signal to java: error = %v, want %v", err, syscall.ESRCH)
 			}
 			// The lock and the port are released: the next start reaches its own failure.
 			config.Java = fakeJava(t, "21", "echo again; exit 1")
@@ -229,7 +229,7 @@ func start(t *testing.T, config dynamodb.Config) *dynamodb.Server {
 	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			t.Errorf("Close: error = %v, want none", err)
 		}
 	})
 	return s
@@ -306,13 +306,13 @@ func wantMessage(t *testing.T, err error, want ...string) {
 	if err == nil {
 		t.Fatalf("error = nil, want %q in it", want)
 	}
-	for _, text := range want {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("want %q in the error %v", text, err)
+	for _, part := range want {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error = %v, want %q in it", err, part)
 		}
 	}
 	if strings.Contains(err.Error(), "\tat ") || strings.Count(err.Error(), "\n") > 3 {
-		t.Errorf("want one message without a stack trace, got %v", err)
+		t.Errorf("error = %v, want one message without a stack trace", err)
 	}
 }
 
@@ -325,7 +325,7 @@ func script(t *testing.T, body string) string {
 	cmd := exec.Command("sh", "-c", `cat >"$0" && chmod +x "$0"`, name)
 	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + body + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("write the script: %v: %s", err, out)
 	}
 	return name
 }
@@ -356,11 +356,11 @@ func fakeCache(t *testing.T) string {
 func waitForPid(t *testing.T, file string) (pid int) {
 	t.Helper()
 	testenv.Eventually(t, "the process id in "+file, func() bool {
-		text, err := os.ReadFile(file)
-		if err != nil || !strings.HasSuffix(string(text), "\n") {
+		content, err := os.ReadFile(file)
+		if err != nil || !strings.HasSuffix(string(content), "\n") {
 			return false
 		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		pid, err = strconv.Atoi(strings.TrimSpace(string(content)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,10 +56,7 @@ func (s *Server) failure() error {
 	if err != nil {
 		return fmt.Errorf("read the output of DynamoDB Local: %w", err)
 	}
-	reason := causeLine(string(output))
-	if reason == "" {
-		reason = "Java printed nothing"
-	}
+	reason := cmp.Or(causeLine(string(output)), "Java printed nothing")
 	return errors.New(reason + " (" + s.process.State().String() + "); its output is in " + s.logFile)
 }
 
@@ -71,15 +69,12 @@ func causeLine(output string) string {
 	first, cause := "", ""
 	for line := range strings.Lines(output) {
 		line = strings.TrimSpace(line)
-		if text, ok := strings.CutPrefix(line, "Caused by: "); ok && text != "" {
-			cause = text
+		if rest, ok := strings.CutPrefix(line, "Caused by: "); ok && rest != "" {
+			cause = rest
 		}
 		if first == "" && line != "" && !notice.MatchString(line) {
 			first = line
 		}
 	}
-	if cause != "" {
-		return cause
-	}
-	return first
+	return cmp.Or(cause, first)
 }

@@ -19,10 +19,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-const activeTimeout = time.Minute
-
-// attemptTimeout is the timeout of a request: the endpoint may be another kind of server, which never responds.
-const attemptTimeout = 10 * time.Second
+const (
+	activeTimeout = time.Minute // for a new table to become active
+	// The timeout of a request: the endpoint may be another kind of server, which never responds.
+	attemptTimeout = 10 * time.Second
+)
 
 // Connect returns a client for the DynamoDB Local at endpoint. It signs with fixed credentials, which DynamoDB Local
 // requires but does not check, and does not read the user's AWS settings. It keeps no idle connections.
@@ -39,7 +40,7 @@ func Connect(endpoint string, options ...func(*dynamodb.Options)) *dynamodb.Clie
 }
 
 // table has the properties of AWS::DynamoDB::Table: those of CreateTable, of which some have another form, and those of
-// type ignored, which DynamoDB Local does not support.
+// the type ignored.
 type table struct {
 	dynamodb.CreateTableInput
 
@@ -51,6 +52,7 @@ type table struct {
 	PointInTimeRecoverySpecification, ResourcePolicy, SSESpecification, TableClass, Tags, WarmThroughput ignored
 }
 
+// globalIndex has the properties of a global secondary index.
 type globalIndex struct {
 	types.GlobalSecondaryIndex
 
@@ -59,6 +61,7 @@ type globalIndex struct {
 	ContributorInsightsSpecification, OnDemandThroughput, WarmThroughput ignored
 }
 
+// ignored is a property that DynamoDB Local does not support.
 type ignored = json.RawMessage
 
 // throughput accepts numbers and strings: a resolved parameter is a string.

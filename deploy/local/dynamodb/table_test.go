@@ -160,7 +160,7 @@ func TestCreateTable_Refuses(t *testing.T) {
 			maps.Copy(changed, properties(t, tt.change))
 			created, err := dynamodb.CreateTable(t.Context(), client, changed)
 			if created {
-				t.Error("created = true")
+				t.Error("created = true, want false")
 			}
 			wantMessage(t, err, tt.want...)
 		})

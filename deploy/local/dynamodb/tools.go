@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ const (
 		"    DYNAMODB_ENDPOINT=http://127.0.0.1:8000 go tool mage run"
 )
 
-// findTools returns the paths of java and, if download is set, npm. The error lists all missing tools.
+// findTools returns the paths of java and, if download is true, npm. The error lists all missing tools.
 func findTools(cfg Config, download bool) (java, npm string, err error) {
 	var missing []string
 	if java, err = findJava(cfg.Java); err != nil {
@@ -53,10 +54,7 @@ func findJava(configured string) (string, error) {
 
 // find returns the absolute path of the command configured, or of standard if configured is empty.
 func find(configured, standard string) (string, error) {
-	if configured == "" {
-		configured = standard
-	}
-	found, err := exec.LookPath(configured)
+	found, err := exec.LookPath(cmp.Or(configured, standard))
 	if err != nil {
 		return "", err
 	}

@@ -75,7 +75,7 @@ func Listen(o Options) (*Collector, error) {
 	// Functions send in bursts. A smaller buffer loses documents under load.
 	_ = c.conn.SetReadBuffer(readBuffer)
 	c.workers.Go(c.receive)
-	c.workers.Go(c.work)
+	c.workers.Go(c.storeReceived)
 	return c, nil
 }
 
@@ -98,7 +98,8 @@ func (c *Collector) receive() {
 	}
 }
 
-func (c *Collector) work() {
+// storeReceived stores the documents in the received packets.
+func (c *Collector) storeReceived() {
 	for packet := range c.received {
 		data, err := payload(packet)
 		if err == nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func listen(t *testing.T, o xray.Options) *xray.Collector {
 	t.Helper()
 	if o.Refused == nil {
-		o.Refused = func(err error) { t.Errorf("rejected document: %v", err) }
+		o.Refused = func(err error) { t.Errorf("rejected document: error = %v, want none", err) }
 	}
 	c, err := xray.Listen(o)
 	if err != nil {
@@ -116,7 +116,7 @@ func TestReceive(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{})
 	if host, _, err := net.SplitHostPort(c.Address()); err != nil || host != "127.0.0.1" {
-		t.Fatalf("address = %s", c.Address())
+		t.Fatalf("address = %s, want 127.0.0.1:PORT", c.Address())
 	}
 	c.Log(xray.Line{TraceID: traceID(1), Text: "before"})
 	send(t, c.Address(), packet(t, handler(1)))
@@ -137,10 +137,10 @@ func TestReceive(t *testing.T) {
 	}
 	detail, ok := c.Trace(traceID(1))
 	if !ok || len(detail.Documents) != 2 || len(detail.Lines) != 2 || detail.Truncated {
-		t.Fatalf("trace exists = %v, with %d documents and %d lines", ok, len(detail.Documents), len(detail.Lines))
+		t.Fatalf("trace exists = %t, with %d documents and %d lines; want 2 of each", ok, len(detail.Documents), len(detail.Lines))
 	}
 	if detail.Lines[0].Text != "before" || detail.Lines[1].Text != "after" {
-		t.Errorf("lines = %+v", detail.Lines)
+		t.Errorf("lines = %+v, want before and after", detail.Lines)
 	}
 	var names []string
 	for depth, s := range detail.Trace.Walk {
@@ -155,14 +155,14 @@ func TestReceive(t *testing.T) {
 		}
 	}
 	if m := c.Map(xray.Filter{}); m.Traces != 1 || len(m.Nodes) != 3 || m.Nodes[2].Name != "UserData" {
-		t.Errorf("map = %+v", m)
+		t.Errorf("map = %+v, want one trace and three nodes, the last UserData", m)
 	}
 	if _, ok := c.Trace(traceID(2)); ok {
-		t.Error("Trace returned a trace that was not sent")
+		t.Error("Trace of an unknown ID: ok = true, want false")
 	}
 	c.Clear()
 	if got := c.Traces(xray.Filter{}); len(got) != 0 || len(c.Lines(xray.LineFilter{})) != 0 {
-		t.Errorf("after Clear: %v", got)
+		t.Errorf("after Clear: traces = %v, lines = %v; want none", got, c.Lines(xray.LineFilter{}))
 	}
 }
 
@@ -184,7 +184,7 @@ func TestInvalidDocuments(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(refused) != 9 {
-		t.Errorf("%d rejected documents: %s", len(refused), strings.Join(refused, "\n"))
+		t.Errorf("%d rejected documents, want 9:\n%s", len(refused), strings.Join(refused, "\n"))
 	}
 }
 
@@ -223,7 +223,7 @@ func TestForward(t *testing.T) {
 	}
 	for _, address := range []string{"daemon", "127.0.0.1:port"} {
 		if _, err := xray.Listen(xray.Options{Forward: address}); err == nil || !strings.Contains(err.Error(), address) {
-			t.Errorf("forward to %s: %v", address, err)
+			t.Errorf("forward to %s: error = %v, want the address in it", address, err)
 		}
 	}
 }
@@ -234,12 +234,12 @@ func TestReplace(t *testing.T) {
 	running := stage(1, func(d *trace.Document) { d.EndTime, d.InProgress, d.HTTP.Response = 0, true, nil })
 	c.Add(running)
 	if got := c.Traces(xray.Filter{})[0]; got.Complete || got.Status != 0 {
-		t.Errorf("in progress: %+v", got)
+		t.Errorf("in progress: summary = %+v, want it incomplete and without a status", got)
 	}
 	c.Add(stage(1), running, stage(1))
 	detail, _ := c.Trace(traceID(1))
 	if got := c.Traces(xray.Filter{})[0]; !got.Complete || got.Status != 200 || len(detail.Documents) != 1 {
-		t.Errorf("%d documents: %+v", len(detail.Documents), got)
+		t.Errorf("%d documents, summary = %+v; want one document, complete with status 200", len(detail.Documents), got)
 	}
 }
 
@@ -279,23 +279,23 @@ func TestLimits(t *testing.T) {
 	}
 	detail, _ := c.Trace(traceID(1))
 	if got := len(detail.Documents); got < 60 || got > 70 || !detail.Truncated {
-		t.Errorf("kept %d of 100 documents of 60 kB, truncated = %v", got, detail.Truncated)
+		t.Errorf("kept %d of 100 documents of 60 kB, truncated = %t; want 60 to 70 and true", got, detail.Truncated)
 	}
 	for range 12_000 {
 		c.Log(xray.Line{TraceID: traceID(1), Text: "a line"})
 	}
 	if got := c.Lines(xray.LineFilter{}); len(got) != 10_000 || got[0].Sequence != 2001 || got[9_999].Sequence != 12_000 {
-		t.Errorf("%d lines, the first with sequence %d", len(got), got[0].Sequence)
+		t.Errorf("%d lines, the first with sequence %d; want 10000 from 2001 on", len(got), got[0].Sequence)
 	}
 	c.Add(stage(2))
 	for range 2000 {
 		c.Log(xray.Line{TraceID: traceID(2), Text: large})
 	}
 	if got := len(c.Lines(xray.LineFilter{})); got < 500 || got > 600 {
-		t.Errorf("kept %d lines of 60 kB", got)
+		t.Errorf("kept %d lines of 60 kB, want 500 to 600", got)
 	}
 	if detail, _ := c.Trace(traceID(2)); len(detail.Lines) < 60 || len(detail.Lines) > 70 || !detail.Truncated {
-		t.Errorf("kept %d lines of the trace", len(detail.Lines))
+		t.Errorf("kept %d lines of the trace, truncated = %t; want 60 to 70 and true", len(detail.Lines), detail.Truncated)
 	}
 	// Many traces of the maximum size.
 	for n := range 50 {
@@ -305,7 +305,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	if got := len(c.Traces(xray.Filter{})); got < 20 || got > 40 {
-		t.Errorf("kept %d traces of 4 MB", got)
+		t.Errorf("kept %d traces of 4 MB, want 20 to 40", got)
 	}
 }
 
@@ -411,7 +411,7 @@ func TestFilter(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := xray.ParseFilter(values); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%v, want %q", err, want)
+				t.Errorf("error = %v, want %q in it", err, want)
 			}
 		})
 	}
@@ -478,7 +478,7 @@ func TestLines(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := xray.ParseLineFilter(values); err == nil {
-				t.Error("error = nil")
+				t.Error("error = nil, want one")
 			}
 		})
 	}
@@ -534,25 +534,25 @@ func TestSubscribe(t *testing.T) {
 		}
 	}
 	if pending(changes) {
-		t.Error("notification before the first change")
+		t.Error("got a notification before the first change, want none")
 	}
 	c.Add(stage(1), stage(2))
 	c.Log(xray.Line{})
 	if !pending(changes) || pending(changes) {
-		t.Error("three changes are not combined into one notification")
+		t.Error("got more or less than one notification of three changes, want one")
 	}
 	c.Clear()
 	if !pending(changes) {
-		t.Error("no notification of Clear")
+		t.Error("got no notification of Clear, want one")
 	}
 	cancel()
 	cancel()
 	c.Log(xray.Line{})
 	if pending(changes) {
-		t.Error("notification after the end of the subscription")
+		t.Error("got a notification after the end of the subscription, want none")
 	}
 	if !pending(other) {
-		t.Error("no notification of the other subscriber")
+		t.Error("got no notification of the other subscriber, want one")
 	}
 	for range 2 {
 		if err := c.Close(); err != nil {
@@ -560,15 +560,15 @@ func TestSubscribe(t *testing.T) {
 		}
 	}
 	if _, ok := <-other; ok {
-		t.Error("notification after Close")
+		t.Error("got a notification after Close, want the channel closed")
 	}
 	late, cancel := c.Subscribe()
 	if _, ok := <-late; ok {
-		t.Error("notification after Close")
+		t.Error("got a notification of a subscription after Close, want the channel closed")
 	}
 	cancel()
 	if got := c.Traces(xray.Filter{}); len(got) != 0 {
-		t.Errorf("traces = %v", got)
+		t.Errorf("traces = %v, want none after Clear", got)
 	}
 }
 
@@ -615,7 +615,7 @@ func TestConcurrent(t *testing.T) {
 	for n := range senders * traces {
 		detail, _ := c.Trace(traceID(n))
 		if len(detail.Lines) != 1 || detail.Lines[0].Text != fmt.Sprint("line ", n) {
-			t.Errorf("lines of trace %d: %+v", n, detail.Lines)
+			t.Errorf("lines of trace %d = %+v, want only its own", n, detail.Lines)
 		}
 	}
 }

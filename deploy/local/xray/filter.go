@@ -50,8 +50,8 @@ type LineFilter struct {
 func ParseFilter(query url.Values) (Filter, error) {
 	p := parser{query: maps.Clone(query)}
 	f := Filter{
-		Method:      read(&p, "method", text),
-		Operation:   read(&p, "operation", text),
+		Method:      read(&p, "method", anyString),
+		Operation:   read(&p, "operation", anyString),
 		Status:      read(&p, "status", status),
 		Text:        read(&p, "text", words),
 		MinDuration: read(&p, "min", duration),
@@ -72,8 +72,8 @@ func ParseLineFilter(query url.Values) (LineFilter, error) {
 	p := parser{query: maps.Clone(query)}
 	f := LineFilter{
 		TraceID:   read(&p, "trace", words),
-		RequestID: read(&p, "request", text),
-		Source:    read(&p, "source", text),
+		RequestID: read(&p, "request", anyString),
+		Source:    read(&p, "source", anyString),
 		Level:     read(&p, "level", level),
 		Text:      read(&p, "text", words),
 		After:     read(&p, "after", sequence),
@@ -111,7 +111,7 @@ func (p *parser) err() error {
 	return errors.Join(p.failures...)
 }
 
-func text(value string) (string, error) { return value, nil }
+func anyString(value string) (string, error) { return value, nil }
 
 // words parses a search: the words, or the trace ID if the value is an X-Amzn-Trace-Id header.
 func words(value string) (string, error) { return cmp.Or(trace.HeaderField(value, "Root"), value), nil }
@@ -188,7 +188,7 @@ func (f *Filter) matches(e *entry) bool {
 		(!f.Error && !f.Fault && !f.Throttle || f.Error && s.Error || f.Fault && s.Fault || f.Throttle && s.Throttle) &&
 		(!f.ColdStart || s.ColdStart) &&
 		!s.Start.Before(f.Since) &&
-		(f.Text == "" || hasWords(e.text(), f.Text))
+		(f.Text == "" || hasWords(e.searchable(), f.Text))
 }
 
 func hasStatus(want string, status int) bool {
@@ -196,10 +196,10 @@ func hasStatus(want string, status int) bool {
 	return want == strconv.Itoa(status) || ok && class == strconv.Itoa(status/100)
 }
 
-// hasWords reports whether text, which is in lower case, contains all words.
-func hasWords(text, words string) bool {
+// hasWords reports whether a string in lower case contains all words.
+func hasWords(lower, words string) bool {
 	for word := range strings.FieldsSeq(strings.ToLower(words)) {
-		if !strings.Contains(text, word) {
+		if !strings.Contains(lower, word) {
 			return false
 		}
 	}

@@ -105,8 +105,8 @@ func (t *traces) matching(f Filter) []*entry {
 	return found
 }
 
-// addDocument returns the number of added bytes. A document with the same ID is replaced, unless it is complete and the
-// new one is in progress.
+// addDocument adds a document and returns the number of added bytes. It replaces a document with the same ID, unless
+// that is complete and the new one is in progress.
 func (e *entry) addDocument(d document) int {
 	for i, known := range e.documents {
 		if known.ID != d.ID {
@@ -126,7 +126,7 @@ func (e *entry) addDocument(d document) int {
 	return e.grow(len(d.raw) + overhead)
 }
 
-// addLine returns the number of added bytes.
+// addLine adds a line and returns the number of added bytes.
 func (e *entry) addLine(l Line) int {
 	if e.bytes+len(l.Text)+overhead > maxTraceBytes {
 		e.truncated = true
@@ -136,6 +136,7 @@ func (e *entry) addLine(l Line) int {
 	return e.grow(len(l.Text) + overhead)
 }
 
+// grow adds to the size, which it returns, and resets what was computed.
 func (e *entry) grow(bytes int) int {
 	e.bytes += bytes
 	e.assembled, e.summarized, e.searched = nil, nil, ""
@@ -161,8 +162,8 @@ func (e *entry) summary() trace.Summary {
 	return *e.summarized
 }
 
-// text returns the searchable text in lower case.
-func (e *entry) text() string {
+// searchable returns the content that filters search, in lower case.
+func (e *entry) searchable() string {
 	if e.searched == "" {
 		var b strings.Builder
 		write := func(values ...any) {
