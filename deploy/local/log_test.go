@@ -38,14 +38,14 @@ func TestTextLine(t *testing.T) {
 		{"invocation ends", lambda.InvocationEnd{RequestID: "8fbe593b"}, false, ""},
 		{"request", lambda.Line(requestLine), false,
 			"INFO   GET  /users/{userId}  200  6.617 ms  requestId=8fbe593b  retries=0"},
-		{"request in colour", lambda.Line(requestLine), true,
+		{"request in color", lambda.Line(requestLine), true,
 			"INFO   GET  /users/{userId}  \x1b[32m200\x1b[0m  6.617 ms  \x1b[2mrequestId=8fbe593b\x1b[0m  \x1b[2mretries=0\x1b[0m"},
 		{"failed cold", lambda.Line(failedLine), false,
 			"ERROR  PUT  /users  500  600 ms  cold start  StoreUnavailable  error=StoreUnavailable: get user  requestId=8fbe593b"},
-		{"failed cold in colour", lambda.Line(failedLine), true,
+		{"failed cold in color", lambda.Line(failedLine), true,
 			"\x1b[31mERROR\x1b[0m  PUT  /users  \x1b[31m500\x1b[0m  600 ms  \x1b[33mcold start\x1b[0m  \x1b[31mStoreUnavailable\x1b[0m  " +
 				"\x1b[2merror=StoreUnavailable: get user\x1b[0m  \x1b[2mrequestId=8fbe593b\x1b[0m"},
-		{"client error in colour", lambda.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
+		{"client error in color", lambda.Line(`{"level":"WARN","message":"request","method":"GET","route":"/","status":404,"durationMs":1}`),
 			true, "\x1b[33mWARN \x1b[0m  GET  /  \x1b[33m404\x1b[0m  1 ms"},
 		{"panic", lambda.Line(panicLine), false,
 			"ERROR  panic  error=panic: index out of range  \nmain.retrieve\n\tget.go:31"},
@@ -59,7 +59,7 @@ func TestTextLine(t *testing.T) {
 		{"truncated object", lambda.Line(`{"level":"INFO"`), false, `{"level":"INFO"`},
 		{"report", report("success", ""), false, "REPORT RequestId: 8fbe593b  Duration: 6.62 ms  Billed Duration: 67 ms" +
 			"  Memory Size: 256 MB  Max Memory Used: 17 MB  Init Duration: 60.10 ms"},
-		{"report in colour", report("error", "Runtime.ExitError"), true, "\x1b[2mREPORT RequestId: 8fbe593b  Duration: 6.62 ms" +
+		{"report in color", report("error", "Runtime.ExitError"), true, "\x1b[2mREPORT RequestId: 8fbe593b  Duration: 6.62 ms" +
 			"  Billed Duration: 67 ms  Memory Size: 256 MB  Max Memory Used: 17 MB  Init Duration: 60.10 ms  Status: error" +
 			"  Error Type: Runtime.ExitError\x1b[0m"},
 		{"fault", lambda.Fault("RequestId: 8fbe593b Error: Runtime exited without providing a reason\nRuntime.ExitError"), false,

@@ -39,11 +39,11 @@ func TestText(t *testing.T) {
 		want, level string
 	}{
 		{"request", request, false, "INFO   GET  /users/{userId}  200  6.617 ms  requestId=r-1  retries=0", "INFO"},
-		{"request in colour", request, true,
+		{"request in color", request, true,
 			"INFO   GET  /users/{userId}  \x1b[32m200\x1b[0m  6.617 ms  \x1b[2mrequestId=r-1\x1b[0m  \x1b[2mretries=0\x1b[0m", "INFO"},
 		{"failed", failed, false,
 			"ERROR  PUT  /users  500  600 ms  cold start  StoreUnavailable  error=StoreUnavailable: get user  requestId=r-1", "ERROR"},
-		{"failed in colour", failed, true,
+		{"failed in color", failed, true,
 			"\x1b[31mERROR\x1b[0m  PUT  /users  \x1b[31m500\x1b[0m  600 ms  \x1b[33mcold start\x1b[0m  \x1b[31mStoreUnavailable\x1b[0m  " +
 				"\x1b[2merror=StoreUnavailable: get user\x1b[0m  \x1b[2mrequestId=r-1\x1b[0m", "ERROR"},
 		{"panic", panicked, false, "ERROR  panic  error=panic: index out of range  \nmain.retrieve\n\tget.go:31", "ERROR"},
@@ -51,7 +51,7 @@ func TestText(t *testing.T) {
 		{"an unknown level", `{"level":"LOUD","status":"500"}`, false, "LOUD   status=500", "ERROR"},
 		{"report", report, false, "REPORT  6.62 ms  init 60.1 ms  17 of 256 MB  requestId=l-1", "INFO"},
 		{"timeout", timeout, false, "REPORT  10000 ms  17 of 256 MB  timeout  Sandbox.Timedout  requestId=l-1", "ERROR"},
-		{"timeout in colour", timeout, true,
+		{"timeout in color", timeout, true,
 			"\x1b[2mREPORT  10000 ms  17 of 256 MB\x1b[0m  \x1b[31mtimeout  Sandbox.Timedout\x1b[0m  \x1b[2mrequestId=l-1\x1b[0m", "ERROR"},
 		{"start", start, false, "", "INFO"},
 		{"init that failed", initOf, false, "initReport  errorType=Runtime.ExitError  initializationType=on-demand  phase=init  status=error", "ERROR"},

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { $, h, reconcile } from "./dom.js";
 import { plural } from "./format.js";
 import { lineElement } from "./lines.js";
-import { filters, keys, live, shut, step } from "./page.js";
+import { closeDetails, filters, keys, live, step } from "./page.js";
 import { lineIDs } from "./span.js";
 
 const shown = 500;
@@ -26,7 +26,7 @@ const updates = live(async () => {
   const older = lines.length < shown || lastQuery !== filter.query() ? [] : without(items, lines).filter((it) => inUse(elementOf(it)));
   items = [...lines.toReversed(), ...older];
   lastQuery = filter.query();
-  hold([...list.children].find((it) => inUse(it) && inSight(it)), () => reconcile(list, items, key, () => "", element));
+  keepPosition([...list.children].find((it) => inUse(it) && isVisible(it)), () => reconcile(list, items, key, () => "", element));
   const filtered = filter.read().size > 0;
   list.hidden = lines.length === 0;
   $("empty").hidden = lines.length > 0;
@@ -41,14 +41,14 @@ function without(lines, others) {
   return lines.filter((it) => !keys.has(key(it)));
 }
 
-function inSight(it) {
+function isVisible(it) {
   const { top, bottom } = it.getBoundingClientRect();
   return bottom > 0 && top < innerHeight;
 }
 
-// hold keeps the position of an element on the screen while change moves the elements around it. Browsers do so by themselves
-// only if the page is scrolled.
-function hold(it, change) {
+// keepPosition keeps the position of an element on the screen while change moves the elements around it. Browsers do so by
+// themselves only if the page is scrolled.
+function keepPosition(it, change) {
   list.style.overflowAnchor = it ? "none" : "auto";
   const before = it?.getBoundingClientRect().top;
   change();
@@ -67,4 +67,4 @@ function element(line) {
 }
 
 const move = (n) => () => step([...list.querySelectorAll("summary")], n);
-keys({ j: move(1), k: move(-1), Escape: shut });
+keys({ j: move(1), k: move(-1), Escape: closeDetails });

@@ -5,7 +5,7 @@ import { duration, percent, plural } from "./format.js";
 import { filters, keys, live, step } from "./page.js";
 
 const column = 240, row = 134, radius = 33, margin = { x: 96, top: 52, bottom: 98 };
-const ways = ["ok", "error", "throttle", "fault"];
+const outcomes = ["ok", "error", "throttle", "fault"];
 const types = {
   client: "Client",
   "AWS::ApiGateway::Stage": "API Gateway stage",
@@ -80,11 +80,12 @@ function arrange(nodes, edges) {
   const rows = Math.max(1, ...columns.map((it) => it.length));
   const places = new Map();
   columns.forEach((members, x) => {
-    const pull = (node) => {
+    // callersY returns the average position of a node's callers.
+    const callersY = (node) => {
       const callers = edges.filter((edge) => edge.target === node.id && places.has(edge.source)).map((edge) => places.get(edge.source).y);
       return callers.length === 0 ? 0 : callers.reduce((sum, y) => sum + y, 0) / callers.length;
     };
-    members.sort((a, b) => pull(a) - pull(b) || a.name.localeCompare(b.name));
+    members.sort((a, b) => callersY(a) - callersY(b) || a.name.localeCompare(b.name));
     members.forEach((node, y) => places.set(node.id, {
       x: margin.x + x * column, y: margin.top + (y + (rows - members.length) / 2) * row,
     }));
@@ -95,25 +96,27 @@ function arrange(nodes, edges) {
 // short abbreviates a name that would overlap its neighbours.
 const short = (name) => (name.length > 25 ? `${name.slice(0, 12)}…${name.slice(-12)}` : name);
 
+// worst returns the most severe outcome that occurred.
 const worst = (statistics) => (statistics.fault ? "fault" : statistics.throttle ? "throttle" : statistics.error ? "error" : "ok");
 
-const outcome = (statistics) => ways.slice(1).filter((way) => statistics[way] > 0).map((way) => `${percent(statistics[way], statistics.count)} ${way}`);
+// describeOutcomes returns the share of each outcome except ok that occurred.
+const describeOutcomes = (statistics) => outcomes.slice(1).filter((outcome) => statistics[outcome] > 0).map((outcome) => `${percent(statistics[outcome], statistics.count)} ${outcome}`);
 
 function drawNode(node, { x, y }, rate) {
   const { statistics } = node;
   const around = 2 * Math.PI * radius;
   let turned = 0;
-  const arcs = ways.filter((way) => statistics[way] > 0).map((way) => {
-    const share = statistics[way] / statistics.count;
+  const arcs = outcomes.filter((outcome) => statistics[outcome] > 0).map((outcome) => {
+    const share = statistics[outcome] / statistics.count;
     const arc = svg("circle", {
-      class: `ring ${way}`, cx: x, cy: y, r: radius, transform: `rotate(${turned * 360 - 90} ${x} ${y})`, "stroke-dasharray": `${share * around} ${around}`,
+      class: `ring ${outcome}`, cx: x, cy: y, r: radius, transform: `rotate(${turned * 360 - 90} ${x} ${y})`, "stroke-dasharray": `${share * around} ${around}`,
     });
     turned += share;
     return arc;
   });
   const kind = types[node.type] ?? node.type;
-  const often = statistics.count > 0 ? [plural(statistics.count, "request"), rate(statistics.count) !== "–" && rate(statistics.count)].filter(Boolean).join(" · ") : "";
-  const label = [node.name, kind, often, statistics.count > 0 && `${duration(statistics.averageMs)} on average`, ...outcome(statistics)].filter(Boolean).join(", ");
+  const frequency = statistics.count > 0 ? [plural(statistics.count, "request"), rate(statistics.count) !== "–" && rate(statistics.count)].filter(Boolean).join(" · ") : "";
+  const label = [node.name, kind, frequency, statistics.count > 0 && `${duration(statistics.averageMs)} on average`, ...describeOutcomes(statistics)].filter(Boolean).join(", ");
   return svg("a", { href: tracesOf(node), "data-node": node.id, "aria-label": label },
     svg("title", {}, label),
     svg("circle", { class: "disc", cx: x, cy: y, r: radius }),
@@ -121,7 +124,7 @@ function drawNode(node, { x, y }, rate) {
     svg("text", { x, y: y + 4 }, statistics.count > 0 ? duration(statistics.averageMs) : "–"),
     svg("text", { class: "halo", x, y: y + radius + 20 }, short(node.name)),
     svg("text", { class: "small halo", x, y: y + radius + 35 }, kind),
-    svg("text", { class: "small halo", x, y: y + radius + 50 }, often));
+    svg("text", { class: "small halo", x, y: y + radius + 50 }, frequency));
 }
 
 function drawEdge(edge, places, edges, rate) {
@@ -133,17 +136,17 @@ function drawEdge(edge, places, edges, rate) {
   const outgoing = edges.filter((it) => it.source === edge.source).length, incoming = edges.filter((it) => it.target === edge.target).length;
   const end = outgoing > incoming ? "to" : outgoing < incoming ? "from" : "";
   const x = { to: x2 - 2, from: x1 + 4, "": (x1 + x2) / 2 }[end], y = { to: to.y, from: from.y, "": (from.y + to.y) / 2 }[end];
-  const way = worst(statistics);
-  const often = rate(statistics.count) === "–" ? `${statistics.count}×` : rate(statistics.count);
+  const outcome = worst(statistics);
+  const frequency = rate(statistics.count) === "–" ? `${statistics.count}×` : rate(statistics.count);
   return svg("g", { "aria-hidden": "true" },
-    svg("title", {}, [`${statistics.count} calls`, `p50 ${duration(statistics.p50Ms)}`, `p95 ${duration(statistics.p95Ms)}`, `p99 ${duration(statistics.p99Ms)}`, ...outcome(statistics)].join(", ")),
+    svg("title", {}, [`${statistics.count} calls`, `p50 ${duration(statistics.p50Ms)}`, `p95 ${duration(statistics.p95Ms)}`, `p99 ${duration(statistics.p99Ms)}`, ...describeOutcomes(statistics)].join(", ")),
     svg("path", {
-      class: `edge ${way}`, "stroke-width": 1.25 + Math.min(2.5, Math.log10(Math.max(1, statistics.count))),
+      class: `edge ${outcome}`, "stroke-width": 1.25 + Math.min(2.5, Math.log10(Math.max(1, statistics.count))),
       d: `M${x1},${from.y} C${x1 + bend},${from.y} ${x2 - bend},${to.y} ${x2},${to.y}`,
     }),
     svg("path", { class: "head", d: `M${x2 + 8},${to.y} l-10,-4.5 v9 z` }),
-    svg("text", { class: `small halo ${end}`, x, y: y - 8 }, `${often} · ${duration(statistics.averageMs)}`),
-    way !== "ok" && svg("text", { class: `small halo tinted ${way} ${end}`, x, y: y + 17 }, `${percent(statistics[way], statistics.count)} ${way}`));
+    svg("text", { class: `small halo ${end}`, x, y: y - 8 }, `${frequency} · ${duration(statistics.averageMs)}`),
+    outcome !== "ok" && svg("text", { class: `small halo tinted ${outcome} ${end}`, x, y: y + 17 }, `${percent(statistics[outcome], statistics.count)} ${outcome}`));
 }
 
 function table(element, names, rows, rate) {
@@ -152,8 +155,8 @@ function table(element, names, rows, rate) {
       ["Requests", "Rate", "OK", "Error", "Throttle", "Fault", "Average", "p50", "p95", "p99"].map((name) => h("th", { scope: "col", class: "number" }, name)))),
     h("tbody", {}, rows.map(([statistics, cells]) => h("tr", {}, cells.map((cell, n) => (n === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell))),
       [statistics.count.toLocaleString(), rate(statistics.count)].map((cell) => h("td", { class: "number" }, cell)),
-      ways.map((way) => h("td", { class: "number" },
-        statistics[way] > 0 ? h("span", { class: `share ${way}`, title: String(statistics[way]) }, percent(statistics[way], statistics.count)) : h("span", { class: "muted" }, "–"))),
+      outcomes.map((outcome) => h("td", { class: "number" },
+        statistics[outcome] > 0 ? h("span", { class: `share ${outcome}`, title: String(statistics[outcome]) }, percent(statistics[outcome], statistics.count)) : h("span", { class: "muted" }, "–"))),
       ["averageMs", "p50Ms", "p95Ms", "p99Ms"].map((name) => h("td", { class: "number" }, statistics.count > 0 ? duration(statistics[name]) : "–"))))));
 }
 

@@ -98,8 +98,8 @@ export function step(elements, n, from = document.activeElement) {
   return next;
 }
 
-// shut closes the open element with the focus, and reports whether there was one.
-export function shut() {
+// closeDetails closes the open element with the focus, and reports whether there was one.
+export function closeDetails() {
   const details = document.activeElement.closest("details[open]");
   details?.removeAttribute("open");
   details?.querySelector("summary").focus();

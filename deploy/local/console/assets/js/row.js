@@ -13,7 +13,7 @@ export function badges(summary) {
   return words.map(([name, text]) => h("span", { class: `badge ${name}` }, text));
 }
 
-// status returns a trace's status code, coloured by outcome.
+// status returns a trace's status code, colored by outcome.
 export const status = (summary) =>
   h("span", { class: `status ${summary.status ? statusKind(summary.status) : kind(summary)}` }, summary.status ? String(summary.status) : "–");
 

@@ -29,11 +29,11 @@ export function extent(rows) {
 // isInit reports whether a span is the initialization of an execution environment.
 export const isInit = (span) => span.name === "Initialization";
 
-// ofPlatform reports whether a span is from API Gateway or Lambda, not from the function.
-export const ofPlatform = (span) => Boolean(span.origin || span.aws?.function_name) || ["Invocation", "Overhead"].includes(span.name);
+// isPlatform reports whether a span is from API Gateway or Lambda, not from the function.
+export const isPlatform = (span) => Boolean(span.origin || span.aws?.function_name) || ["Invocation", "Overhead"].includes(span.name);
 
-// look returns the CSS class for the colour of a span.
-export const look = (span) => (kind(span) !== "ok" ? kind(span) : isInit(span) ? "cold" : "ok");
+// colorClass returns the CSS class for the color of a span.
+export const colorClass = (span) => (kind(span) !== "ok" ? kind(span) : isInit(span) ? "cold" : "ok");
 
 const origins = {
   "AWS::ApiGateway::Stage": "API Gateway",
@@ -41,8 +41,8 @@ const origins = {
   "AWS::Lambda::Function": "Lambda function",
 };
 
-// about describes a span in a few words.
-export function about(span) {
+// describe describes a span in a few words.
+export function describe(span) {
   const aws = span.aws ?? {};
   const parts = span.origin ? [origins[span.origin] ?? span.origin] : [aws.operation !== span.name && aws.operation, aws.table_name ?? aws.function_name];
   const retries = number(aws.retries);
@@ -62,7 +62,7 @@ export function spanOf(line, rows) {
   // A trace may have several requests. The segment of the function follows that of the service.
   const owner = rows.findLast((row) => named(row) && rows.some((it) => ofRequest(it) && under(row, it))) ?? rows.findLast(ofRequest) ?? rows.findLast(named);
   if (!owner || line.type !== "function") return owner;
-  const own = rows.filter((row) => row !== owner && under(row, owner) && !ofPlatform(row.span) && !isInit(row.span));
+  const own = rows.filter((row) => row !== owner && under(row, owner) && !isPlatform(row.span) && !isInit(row.span));
   const time = instant(line.time);
   return own.findLast(({ span }) => times(span).start <= time && time <= times(span, Infinity).end) ?? own[0] ?? owner;
 }

@@ -1,7 +1,7 @@
 // The timeline of a trace: its spans, nested and to scale.
 import { h } from "./dom.js";
 import { clock, duration, kind } from "./format.js";
-import { about, extent, look, ofPlatform, times } from "./span.js";
+import { colorClass, describe, extent, isPlatform, times } from "./span.js";
 
 // steps are the possible distances between marks of the axis, in milliseconds.
 const steps = [1, 2, 5].flatMap((n) => [-3, -2, -1, 0, 1, 2, 3, 4, 5].map((e) => n * 10 ** e)).sort((a, b) => a - b);
@@ -22,14 +22,14 @@ export function timeline(rows, select) {
     const left = at(t.start), right = at(t.end), long = duration(t.end - t.start);
     const words = [kind(span) !== "ok" && kind(span), span.in_progress && "in progress", span.orphan && "parent not received"].filter(Boolean);
     return h("li", {
-      role: "treeitem", class: `span ${look(span)}${ofPlatform(span) ? " platform" : ""}`, "aria-level": depth + 1, "aria-selected": "false", tabindex: -1, "data-id": span.id,
+      role: "treeitem", class: `span ${colorClass(span)}${isPlatform(span) ? " platform" : ""}`, "aria-level": depth + 1, "aria-selected": "false", tabindex: -1, "data-id": span.id,
       "data-name": span.name, style: { "--depth": depth },
-      "aria-label": [span.name, about(span), long, `from ${duration(t.start - start)}`, ...words].filter(Boolean).join(", "),
+      "aria-label": [span.name, describe(span), long, `from ${duration(t.start - start)}`, ...words].filter(Boolean).join(", "),
       onclick: () => focus(row),
       onfocus: () => choose(row),
     },
     h("span", { class: "name" },
-      h("strong", {}, span.name), h("span", { class: "muted" }, about(span)),
+      h("strong", {}, span.name), h("span", { class: "muted" }, describe(span)),
       words.map((word) => h("em", { class: `badge ${kind(span)}` }, word))),
     h("span", { class: "track" }, grid(),
       h("span", { class: `extent${span.in_progress ? " open" : ""}`, style: { left: `${left}%`, width: `${right - left}%` } })),

@@ -4,13 +4,13 @@ import { clock, duration, full, instant, kind, plural, route, statusKind } from 
 import { isObject } from "./json.js";
 import { lineElement } from "./lines.js";
 import { badges, status } from "./row.js";
-import { about, extent, flatten, look, spanOf, times } from "./span.js";
+import { colorClass, describe, extent, flatten, spanOf, times } from "./span.js";
 import { timeline } from "./timeline.js";
 
 // showTrace shows a trace of the API in pane. It selects the span with the id, or else the failed one. again means that pane
-// shows an earlier state of the same trace. chosen is called with the id of each selected span. The result has the spans and
-// a function focus for the keys.
-export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, chosen, back }) {
+// shows an earlier state of the same trace. onSelect is called with the id of each selected span. The result has the spans
+// and a function focus for the keys.
+export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, onSelect, back }) {
   const lines = logged.toSorted((a, b) => instant(a.time) - instant(b.time));
   const rows = flatten(trace.roots ?? []);
   const { start, end } = extent(rows);
@@ -19,7 +19,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
   // Open elements stay open when more of the trace arrives.
   const scrolled = again && pane.querySelector(".timeline")?.scrollTop;
   const opened = [...pane.querySelectorAll("details[open]")].map((it) => it.dataset.key);
-  const held = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
+  const focused = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
 
   const facts = h("div", { class: "facts-of-span" });
   const spanTitle = h("h3", { id: "span-title" });
@@ -40,14 +40,14 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
   };
   const select = (row) => {
     const { span } = row;
-    spanTitle.replaceChildren(h("span", { class: `swatch ${look(span)}`, "aria-hidden": "true" }), span.name);
+    spanTitle.replaceChildren(h("span", { class: `swatch ${colorClass(span)}`, "aria-hidden": "true" }), span.name);
     facts.replaceChildren(...spanFacts(row, { start, end, focus: view.focus }), h("p", { class: "actions" },
       h("button", { type: "button", class: "button", onclick: () => showDocument(row) }, "Raw JSON"),
       h("button", { type: "button", class: "button", onclick: () => show(linesOf(row)[0]) }, "Log lines")));
     const related = linesOf(row);
     // If all lines are related, none is marked.
     lineElements.forEach(([, it]) => it.classList.toggle("related", related.length < lines.length && related.includes(it)));
-    chosen?.(span.id);
+    onSelect?.(span.id);
   };
   const show = (details) => {
     details?.scrollIntoView({ block: "nearest" });
@@ -105,7 +105,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
 
   const details = [...pane.querySelectorAll("details")];
   details.forEach((it) => { it.open = opened.includes(it.dataset.key); });
-  details.find((it) => it.dataset.key === held)?.querySelector("summary").focus();
+  details.find((it) => it.dataset.key === focused)?.querySelector("summary").focus();
   const first = rows.find(({ span }) => span.id === id) ?? (kind(summary) !== "ok" ? failed : undefined) ?? rows[0];
   if (first) view.choose(first);
   if (again) view.element.scrollTop = scrolled;
@@ -137,10 +137,10 @@ function spanFacts({ span, parent }, { start, end, focus }) {
   const flat = (value, prefix = "") => Object.entries(value ?? {}).flatMap(([name, it]) =>
     isObject(it) ? flat(it, `${prefix}${name}.`) : [[prefix + name, it]]);
   return [
-    exceptions.map((it) => h("div", { class: `exception ${look(span)}` },
+    exceptions.map((it) => h("div", { class: `exception ${colorClass(span)}` },
       h("strong", {}, it.type ?? "Exception"), it.message && it.message !== it.type && h("p", {}, it.message))),
     group("", [
-      ["Kind", about(span)],
+      ["Kind", describe(span)],
       ["Result", flags.length > 0 ? h("span", {}, flags) : "ok"],
       ["Duration", duration(t.end - t.start)],
       ["Begins", `+${duration(t.start - start)}`],

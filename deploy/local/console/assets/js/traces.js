@@ -2,7 +2,7 @@
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
-import { filters, keys, live, shut, step } from "./page.js";
+import { closeDetails, filters, keys, live, step } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
@@ -80,7 +80,7 @@ async function refreshTrace(focus = false) {
       id: span,
       again: shown.id === id,
       back,
-      chosen: (it) => {
+      onSelect: (it) => {
         span = it;
         history.replaceState(null, "", `${location.pathname}${location.search}#${it}`);
       },
@@ -145,7 +145,7 @@ function move(n) {
   step(links(), n, links().includes(document.activeElement) ? document.activeElement : list.querySelector("[aria-current]"));
 }
 
-keys({ j: () => move(1), k: () => move(-1), Escape: () => shut() || back() });
+keys({ j: () => move(1), k: () => move(-1), Escape: () => closeDetails() || back() });
 detail.addEventListener("keydown", (event) => {
   if (event.target.getAttribute("role") !== "treeitem") return;
   const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
