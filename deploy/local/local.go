@@ -106,7 +106,7 @@ type Instance struct {
 	close func() error // called once
 }
 
-// Start builds the functions and starts the stack. ctx ends only the start.
+// Start builds the functions and starts the stack. ctx limits only the start.
 func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if !process.Groups {
 		return nil, errors.New("the local stack runs on Linux and macOS: on Windows, use WSL 2 (see docs/run.md)")

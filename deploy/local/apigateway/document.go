@@ -69,7 +69,7 @@ func parseDocument(body []byte, pools map[string]UserPool) (*api, error) {
 		return nil, fmt.Errorf("openapi: want 3.0.x, got %q: API Gateway REST APIs use OpenAPI 3.0", version)
 	}
 	if len(p.document.Paths) == 0 {
-		return nil, errors.New("document: no paths")
+		return nil, errors.New("paths: want at least one")
 	}
 	validator, err := p.requestValidator()
 	p.addError("document", err)

@@ -46,7 +46,7 @@ func TestDocumentErrors(t *testing.T) {
 	}{
 		"Swagger 2":     {object{"swagger": "2.0", "paths": object{}}, `document: not supported: json: unknown field "swagger"`},
 		"OpenAPI 3.1":   {catchAll(object{"openapi": "3.1.0"}), `openapi: want 3.0.x, got "3.1.0"`},
-		"no paths":      {document(object{}), "document: no paths"},
+		"no paths":      {document(object{}), "paths: want at least one"},
 		"extension":     {catchAll(object{"x-amazon-apigateway-cors": object{}}), `document: not supported: json: unknown field "x-amazon-apigateway-cors"`},
 		"x- key":        {catchAll(object{"x-owner": "me"}), `"x-owner"`},
 		"binary types":  {catchAll(object{"x-amazon-apigateway-binary-media-types": []string{"*/*"}}), `"x-amazon-apigateway-binary-media-types"`},

@@ -87,7 +87,7 @@ type Server struct {
 	closing bool
 }
 
-// Start starts DynamoDB Local and waits until it responds; ctx ends only the start. The first run downloads 57 MB.
+// Start starts DynamoDB Local and waits until it responds; ctx limits only the start. The first run downloads 57 MB.
 // Errors say what to do next.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	program, err := newProgram(cfg.CacheDir)

@@ -75,10 +75,11 @@ func newPool(f Configuration, opts Options) (*pool, error) {
 		limit = *f.Concurrency
 	}
 	if f.Name == "" || strings.ContainsAny(f.Name, ":/") {
-		return nil, errors.New("the name must be set and must not contain a colon or slash")
+		return nil, errors.New("want a name without a colon or slash")
 	}
 	if f.MemoryMB <= 0 || f.Timeout <= 0 || limit < 0 {
-		return nil, errors.New("memory and timeout must be set, and no setting may be negative")
+		return nil, fmt.Errorf("want a memory and a timeout above 0, and a concurrency of at least 0, got %d MB, %v and %d",
+			f.MemoryMB, f.Timeout, limit)
 	}
 	if err := checkVariables(f.Environment); err != nil {
 		return nil, err

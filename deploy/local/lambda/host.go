@@ -110,7 +110,7 @@ func Start(functions []Configuration, opts Options) (*Host, error) {
 		environments: make(map[string]*environment),
 	}
 	if _, _, err := net.SplitHostPort(opts.XRayDaemonAddress); err != nil {
-		return nil, fmt.Errorf("X-Ray daemon address: %w", err)
+		return nil, fmt.Errorf("X-Ray daemon address: want host:port: %w", err)
 	}
 	configured, err := newPools(functions, opts)
 	if err != nil {

@@ -896,11 +896,11 @@ func TestStart_Errors(t *testing.T) {
 	}
 	for want, functions := range map[string][]lambda.Configuration{
 		"configured twice":       {valid, valid},
-		"name must be set":       changed(func(f *lambda.Configuration) { f.Name = "" }),
+		"want a name without":    changed(func(f *lambda.Configuration) { f.Name = "" }),
 		"no such file":           changed(func(f *lambda.Configuration) { f.Bootstrap = filepath.Join(folder, "b") }),
 		plain + " is not an":     changed(func(f *lambda.Configuration) { f.Bootstrap = plain }),
 		folder + " is not":       changed(func(f *lambda.Configuration) { f.Bootstrap = folder }),
-		"timeout must be set":    changed(func(f *lambda.Configuration) { f.Timeout = 0 }),
+		"want a memory and a":    changed(func(f *lambda.Configuration) { f.Timeout = 0 }),
 		"AWS_REGION is reserved": changed(func(f *lambda.Configuration) { f.Environment = map[string]string{"AWS_REGION": "x"} }),
 		"X-Ray daemon":           nil,
 	} {

@@ -23,7 +23,7 @@ func checkVariables(configured map[string]string) error {
 			"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
 			"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 			"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
-			return fmt.Errorf("environment variable %s is reserved by Lambda", name)
+			return fmt.Errorf("environment variable %s is reserved by Lambda: use another name", name)
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ type Watcher struct {
 	done    sync.WaitGroup
 }
 
-// Start starts to watch. Call it before the first build, so that no change is missed. ctx ends only the start.
+// Start starts to watch. Call it before the first build, so that no change is missed. ctx limits only the start.
 func Start(ctx context.Context, config Config) (_ *Watcher, err error) {
 	if config.Root, err = filepath.Abs(config.Root); err == nil {
 		_, err = os.Stat(config.Root)

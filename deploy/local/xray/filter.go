@@ -82,14 +82,16 @@ func ParseLineFilter(query url.Values) (LineFilter, error) {
 	return f, p.err()
 }
 
-// parser collects the errors of query parameters.
+// parser parses query parameters and collects the errors.
 type parser struct {
-	query    url.Values // that were not read yet
+	query    url.Values // not yet read
+	names    []string   // of the parameters that were read
 	failures []error
 }
 
 // read parses a parameter. If it is repeated, the last value takes precedence.
 func read[T any](p *parser, name string, parse func(string) (T, error)) (parsed T) {
+	p.names = append(p.names, name)
 	for _, value := range p.query[name] {
 		if value = strings.TrimSpace(value); value == "" {
 			continue
@@ -103,9 +105,10 @@ func read[T any](p *parser, name string, parse func(string) (T, error)) (parsed 
 	return parsed
 }
 
+// err returns all errors, and one for each parameter that was not read.
 func (p *parser) err() error {
 	for name := range p.query {
-		p.failures = append(p.failures, fmt.Errorf("unknown filter %q", name))
+		p.failures = append(p.failures, fmt.Errorf("unknown filter %q: want one of %s", name, strings.Join(p.names, ", ")))
 	}
 	slices.SortFunc(p.failures, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(p.failures...)
