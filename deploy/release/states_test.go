@@ -1124,7 +1124,7 @@ func TestFaults(t *testing.T) { //nolint:tparallel // steps of one account
 }
 
 // A missing permission is reported, and the deployment succeeds once it is granted.
-func TestPermissionIsMissing(t *testing.T) {
+func TestPermissionIsMissing(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()
 	a := newAccount(t)
 	for _, tt := range []struct{ call, action string }{
@@ -1134,15 +1134,17 @@ func TestPermissionIsMissing(t *testing.T) {
 		{"dynamodb DescribeTable", "dynamodb:DescribeTable"},
 		{"dynamodb UpdateContinuousBackups", "dynamodb:UpdateContinuousBackups"},
 	} {
-		a.set(func(a *account) {
-			a.table = users("ACTIVE")
-			a.faults[tt.call] = fault{
-				http.StatusForbidden,
-				"AccessDenied",
-				"User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
-			}
+		t.Run(tt.action, func(t *testing.T) {
+			a.set(func(a *account) {
+				a.table = users("ACTIVE")
+				a.faults[tt.call] = fault{
+					http.StatusForbidden,
+					"AccessDenied",
+					"User: arn:aws:iam::1:user/x is not authorized to perform: " + tt.action + " on resource: y",
+				}
+			})
+			a.fail(t, release.Deploy, exitcode.Account, []string{tt.action, "docs/deploy.md"})
 		})
-		a.fail(t, release.Deploy, exitcode.Account, []string{tt.action, "docs/deploy.md"})
 	}
 	a.succeed(t, release.Deploy)
 	a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")

@@ -3,6 +3,7 @@ package template
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -10,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestEncodeJSON checks the encoding exactly: ids of versions have digests of it, so that another encoding would
+// TestEncodeJSON checks the encoding exactly: the ids of versions contain digests of it, so another encoding would
 // publish new versions.
 func TestEncodeJSON(t *testing.T) {
 	t.Parallel()
@@ -21,24 +22,32 @@ func TestEncodeJSON(t *testing.T) {
 		[]any{}, []any(nil), []any{int64(1), "a", object{"x": []any{true}}, 2.5},
 		[]string{"<"}, map[string]string{"k": "v"}, struct{ A string }{"&"},
 	} {
-		got, err := encodeJSON(value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want bytes.Buffer
-		encoder := json.NewEncoder(&want)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(value); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want.String(), string(got)+"\n"); diff != "" {
-			t.Errorf("%#v (-want +got):\n%s", value, diff)
-		}
+		t.Run(fmt.Sprintf("%T %.20q", value, fmt.Sprint(value)), func(t *testing.T) {
+			t.Parallel()
+			got, err := encodeJSON(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want bytes.Buffer
+			encoder := json.NewEncoder(&want)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(value); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want.String(), string(got)+"\n"); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
-	for _, value := range []any{math.NaN(), object{"a": []any{math.Inf(1)}}, make(chan int)} {
-		if got, err := encodeJSON(value); err == nil {
-			t.Errorf("%v is encoded as %s", value, got)
-		}
+	for name, value := range map[string]any{
+		"NaN": math.NaN(), "infinity in a list": object{"a": []any{math.Inf(1)}}, "channel": make(chan int),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got, err := encodeJSON(value); err == nil {
+				t.Errorf("got %s, want an error", got)
+			}
+		})
 	}
 }
 

@@ -260,17 +260,21 @@ func TestRequiredParameter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct {
+	for name, test := range map[string]struct {
 		given map[string]string
 		want  string
 	}{
-		{nil, "parameter Required: it has no default"},
-		{map[string]string{"Required": "x"}, `"x" has fewer than 2 characters`},
-		{map[string]string{"Required": "xxxx"}, `"xxxx" has more than 3 characters`},
+		"missing":   {nil, "parameter Required: it has no default"},
+		"too short": {map[string]string{"Required": "x"}, `"x" has fewer than 2 characters`},
+		"too long":  {map[string]string{"Required": "xxxx"}, `"xxxx" has more than 3 characters`},
 	} {
-		if _, err := loaded.Render(template.Options{Parameters: test.given}); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%v: error = %v\nwant one that contains %q", test.given, err, test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := loaded.Render(template.Options{Parameters: test.given})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error = %v\nwant one that contains %q", err, test.want)
+			}
+		})
 	}
 	if _, err := loaded.Render(template.Options{Parameters: map[string]string{"Required": "äöü"}}); err != nil {
 		t.Error(err)

@@ -444,42 +444,62 @@ func TestConditions(t *testing.T) {
 			t.Errorf("%s of %s exists without monitoring", id, service)
 		}
 	}
-	for _, test := range []struct {
+	// Environment variables of the functions have the values of conditions.
+	var variables strings.Builder
+	for condition := range at(t, document, "Conditions").(object) {
+		fmt.Fprintf(&variables, "\n            Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
+	}
+	in := files(t)
+	edit(t, in, "template.yaml", `GOMAXPROCS: "1"`, `GOMAXPROCS: "1"`+variables.String())
+	for name, test := range map[string]struct {
 		parameters map[string]string
-		want       map[string]bool
+		want       []string
 	}{
-		{nil, map[string]bool{"IsProd": true, "OwnsTable": true, "IsMonitored": true}},
-		{map[string]string{"StageName": "dev", "Monitoring": "false"}, map[string]bool{"OwnsTable": true}},
-		{map[string]string{"StageName": "dev", "ExistingTableName": "Other"}, map[string]bool{"IsMonitored": true}},
-		{map[string]string{"StageName": "dev", "KmsKeyArn": kmsKey, "WebAclArn": webACL},
-			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesKmsKey": true, "UsesWebAcl": true}},
-		{map[string]string{"StageName": "dev", "Authorization": "API_KEY", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "1"},
-			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesApiKey": true, "CreatesLogsRole": true, "ReservesConcurrency": true}},
-		{map[string]string{"StageName": "dev", "Authorization": "COGNITO_USER_POOLS", "UserPoolArn": pool, "AlarmEmail": "a@example.org"},
-			map[string]bool{"OwnsTable": true, "IsMonitored": true, "UsesUserPool": true, "HasAlarmEmail": true}},
-		{map[string]string{"StageName": "dev", "DeploymentPreference": "Linear10PercentEvery1Minute"},
-			map[string]bool{"OwnsTable": true, "IsMonitored": true, "IsGradual": true}},
+		"defaults": {nil, []string{"IsMonitored", "IsProd", "OwnsTable"}},
+		"no monitoring": {
+			map[string]string{"StageName": "dev", "Monitoring": "false"}, []string{"OwnsTable"},
+		},
+		"existing table": {
+			map[string]string{"StageName": "dev", "ExistingTableName": "Other"}, []string{"IsMonitored"},
+		},
+		"key and web ACL": {
+			map[string]string{"StageName": "dev", "KmsKeyArn": kmsKey, "WebAclArn": webACL},
+			[]string{"IsMonitored", "OwnsTable", "UsesKmsKey", "UsesWebAcl"},
+		},
+		"API key": {
+			map[string]string{
+				"StageName": "dev", "Authorization": "API_KEY", "ApiGatewayLogsRole": "Create", "ReservedConcurrency": "1",
+			},
+			[]string{"CreatesLogsRole", "IsMonitored", "OwnsTable", "ReservesConcurrency", "UsesApiKey"},
+		},
+		"user pool": {
+			map[string]string{
+				"StageName": "dev", "Authorization": "COGNITO_USER_POOLS", "UserPoolArn": pool, "AlarmEmail": "a@example.org",
+			},
+			[]string{"HasAlarmEmail", "IsMonitored", "OwnsTable", "UsesUserPool"},
+		},
+		"gradual": {
+			map[string]string{"StageName": "dev", "DeploymentPreference": "Linear10PercentEvery1Minute"},
+			[]string{"IsGradual", "IsMonitored", "OwnsTable"},
+		},
 	} {
-		// Environment variables of the functions have the values of conditions.
-		var variables strings.Builder
-		for condition := range at(t, document, "Conditions").(object) {
-			fmt.Fprintf(&variables, "\n            Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
-		}
-		in := files(t)
-		edit(t, in, "template.yaml", `GOMAXPROCS: "1"`, `GOMAXPROCS: "1"`+variables.String())
-		stack, err := render(t, in, test.parameters).Resolve(place())
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := map[string]bool{}
-		for variable, value := range stack.Functions()[0].Environment {
-			if condition, ok := strings.CutPrefix(variable, "Is"); ok && value == "yes" {
-				got[condition] = true
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stack, err := render(t, in, test.parameters).Resolve(place())
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("with %v (-want +got):\n%s", test.parameters, diff)
-		}
+			var got []string
+			for variable, value := range stack.Functions()[0].Environment {
+				if condition, ok := strings.CutPrefix(variable, "Is"); ok && value == "yes" {
+					got = append(got, condition)
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("conditions that are true (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -203,7 +203,7 @@ type received struct {
 	header            http.Header
 }
 
-func TestProxy(t *testing.T) {
+func TestProxy(t *testing.T) { //nolint:paralleltest,tparallel // the rows share the stage
 	t.Parallel()
 	var got received
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -283,7 +283,6 @@ func TestProxy(t *testing.T) {
 		}
 	}
 
-	got = received{}
 	const large = 17 << 20
 	for name, test := range map[string]struct {
 		method, path, body string
@@ -302,24 +301,29 @@ func TestProxy(t *testing.T) {
 		"a path that ends outside":   {"GET", "/users/%2e.", "", fromPage, 400, "AddressRefused"},
 		"a dot segment":              {"GET", "/users/%2E/1", "", fromPage, 400, "AddressRefused"},
 	} {
-		res := request(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
-		if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.detail) {
-			t.Errorf("%s: %d %s, want %d %s", name, res.Code, body, test.status, test.detail)
-		}
-		for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy"} {
-			if res.Header().Get(header) == "" {
-				t.Errorf("%s: no header %s", name, header)
+		t.Run(name, func(t *testing.T) {
+			got = received{}
+			res := request(t, proxy, test.method, "http://127.0.0.1/stage"+test.path, test.body, test.header)
+			if body := res.Body.String(); res.Code != test.status || !strings.Contains(body, test.detail) {
+				t.Errorf("got %d %s, want %d %s", res.Code, body, test.status, test.detail)
 			}
-		}
-	}
-	if got.method != "" {
-		t.Errorf("the stage received %+v", got)
+			for _, header := range []string{"X-Content-Type-Options", "Content-Security-Policy"} {
+				if res.Header().Get(header) == "" {
+					t.Errorf("got headers %v, want %s among them", res.Header(), header)
+				}
+			}
+			if got.method != "" {
+				t.Errorf("the stage received %+v, want no request", got)
+			}
+		})
 	}
 	for _, path := range []string{"/users/...", "/users/a..b?userId=..", "/users/%3B%25"} {
-		request(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
-		if got.url != "/prod"+path {
-			t.Errorf("%s: the stage received %s", path, got.url)
-		}
+		t.Run(path, func(t *testing.T) {
+			request(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
+			if got.url != "/prod"+path {
+				t.Errorf("the stage received %s, want /prod%s", got.url, path)
+			}
+		})
 	}
 }
 

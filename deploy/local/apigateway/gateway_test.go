@@ -290,10 +290,12 @@ func TestConfigErrors(t *testing.T) {
 func TestOutsideStage(t *testing.T) {
 	t.Parallel()
 	s := serve(t, catchAll(), respondWith(`{}`))
-	base := s.url
+	s.url = s.server.URL
 	for _, path := range []string{"", "/", "/production", "/prodx/users", "/dev/users", "/users"} {
-		s.url = strings.TrimSuffix(base, "/prod")
-		s.do("GET", path, "").wantError(t, 403, "ForbiddenException", "Forbidden")
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			s.do("GET", path, "").wantError(t, 403, "ForbiddenException", "Forbidden")
+		})
 	}
 }
 

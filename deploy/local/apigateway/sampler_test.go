@@ -54,27 +54,27 @@ func TestSampler(t *testing.T) {
 // Sample is called only for requests without a sampling decision.
 func TestSampleCalls(t *testing.T) {
 	t.Parallel()
-	var calls atomic.Int64
-	function := &recorder{}
-	s := serve(t, catchAll(), function, func(c *apigateway.Config) {
-		c.Sample = func() bool { return calls.Add(1) == 1 }
-	})
 	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
-	for _, test := range []struct {
-		header  string
-		sampled bool
-		calls   int64
+	for header, test := range map[string]struct {
+		sample, sampled bool
+		calls           int64
 	}{
-		{root + ";Sampled=1", true, 0},
-		{root + ";Sampled=0", false, 0},
-		{root, true, 1},
-		{root + ";Sampled=?", false, 2},
-		{"Sampled=1", false, 3},
+		root + ";Sampled=1": {false, true, 0},
+		root + ";Sampled=0": {true, false, 0},
+		root:                {true, true, 1},
+		root + ";Sampled=?": {false, false, 1},
+		"Sampled=1":         {false, false, 1},
 	} {
-		s.do("GET", "/", "", "X-Amzn-Trace-Id", test.header)
-		if got := s.record().Trace; got.Sampled != test.sampled || calls.Load() != test.calls {
-			t.Errorf("%s: trace %+v after %d calls, want sampled %t after %d",
-				test.header, got, calls.Load(), test.sampled, test.calls)
-		}
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int64
+			s := serve(t, catchAll(), respondWith(`{}`), func(c *apigateway.Config) {
+				c.Sample = func() bool { calls.Add(1); return test.sample }
+			})
+			s.do("GET", "/", "", "X-Amzn-Trace-Id", header)
+			if got := s.record().Trace; got.Sampled != test.sampled || calls.Load() != test.calls {
+				t.Errorf("got trace %+v after %d calls, want sampled %t after %d", got, calls.Load(), test.sampled, test.calls)
+			}
+		})
 	}
 }
