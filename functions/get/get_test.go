@@ -151,7 +151,7 @@ func readPage(t *testing.T, h functiontest.Harness, target string) (page, respon
 	t.Helper()
 	res := h.Serve(t, requesttest.Event("GET", target, ""))
 	if res.StatusCode != http.StatusOK {
-		t.Fatalf("%s: got %v", target, res)
+		t.Fatalf("%s: got %v, want status code 200", target, res)
 	}
 	var p page
 	if err := json.Unmarshal([]byte(res.Body), &p); err != nil {
@@ -164,7 +164,7 @@ func readPage(t *testing.T, h functiontest.Harness, target string) (page, respon
 		headers["Link"] = res.Headers["Link"]
 		link, isNext := strings.CutSuffix(res.Headers["Link"], `>; rel="next"`)
 		if !isNext || !strings.HasPrefix(link, "</prod/users?") || !strings.Contains(link, "cursor="+*p.Next) {
-			t.Errorf("%s: got Link %s and next %s", target, res.Headers["Link"], *p.Next)
+			t.Errorf("%s: got Link %s, want one to /prod/users with the cursor %s", target, res.Headers["Link"], *p.Next)
 		}
 	}
 	if diff := cmp.Diff(headers, res.Headers); diff != "" {
@@ -187,7 +187,7 @@ func listAll(t *testing.T, h functiontest.Harness, target string) (ids []string,
 		}
 		target, _, _ = strings.Cut(strings.TrimPrefix(res.Headers["Link"], "</prod"), ">")
 	}
-	t.Fatal("the pages do not end")
+	t.Fatal("got 1000 pages, want an end")
 	return nil, 0
 }
 
@@ -216,10 +216,10 @@ func TestList(t *testing.T) {
 	first, _ := readPage(t, h, "/users?limit=10")
 	second, _ := readPage(t, h, "/users?limit=5&cursor="+*first.Next)
 	if len(second.Items) != 5 || second.Items[0]["userId"] != want[10] {
-		t.Errorf("got %v", second.Items)
+		t.Errorf("got %v, want 5 users from %s", second.Items, want[10])
 	}
 	if _, res := readPage(t, serving(), "/users"); res.Body != `{"items":[]}` {
-		t.Errorf("without users: got %s", res.Body)
+		t.Errorf("without users: got %s, want no items", res.Body)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestListLarge(t *testing.T) {
 				t.Fatal(err)
 			}
 			if payload.Len() > 6_000_000 {
-				t.Errorf("a page of %q takes %d bytes", character, payload.Len())
+				t.Errorf("got a response of %d bytes, want at most 6,000,000", payload.Len())
 			}
 		})
 	}

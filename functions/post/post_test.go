@@ -30,7 +30,7 @@ func wantCreated(t *testing.T, h functiontest.Harness, res response.Response, re
 	t.Helper()
 	var body map[string]any
 	if err := json.Unmarshal([]byte(res.Body), &body); err != nil || res.StatusCode != http.StatusCreated {
-		t.Fatalf("got %v, error %v", res, err)
+		t.Fatalf("got %v, error %v, want status code 201 and a JSON body", res, err)
 	}
 	id, _ := body["userId"].(string)
 	stored, err := h.Users.Get(t.Context(), id)
@@ -58,14 +58,14 @@ func TestCreate(t *testing.T) {
 	h := serving()
 	res := post(t, h, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`, "If-None-Match", "*")
 	if id := wantCreated(t, h, res, false); id != "1" {
-		t.Errorf("got id %s", id)
+		t.Errorf("got id %s, want 1", id)
 	}
 	if !strings.HasPrefix(res.Body, `{"createdAt":"`) ||
 		!strings.Contains(res.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
-		t.Errorf("got %s", res.Body)
+		t.Errorf("got %s, want createdAt and the attributes sent", res.Body)
 	}
 	if id := wantCreated(t, h, h.Serve(t, requesttest.Event("POST", "/users/", `{"userId":"2"}`)), false); id != "2" {
-		t.Errorf("got id %s", id)
+		t.Errorf("got id %s, want 2", id)
 	}
 }
 
@@ -73,8 +73,8 @@ func TestCreateWithoutID(t *testing.T) {
 	t.Parallel()
 	h := serving()
 	first, second := wantCreated(t, h, post(t, h, `{}`), false), wantCreated(t, h, post(t, h, `{}`), false)
-	if first == second || first[14] != '7' { // UUIDv7
-		t.Errorf("got ids %s and %s", first, second)
+	if first == second || first[14] != '7' {
+		t.Errorf("got ids %s and %s, want two UUIDv7", first, second)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestIdempotency(t *testing.T) {
 			functiontest.WantProblem(t, event, h.Serve(t, event), 422, user.IdempotencyKeyReused)
 			page, err := h.Users.List(t.Context(), "", 10)
 			if err != nil || len(page.Users) != 1 {
-				t.Errorf("got users %v, error %v", page.Users, err)
+				t.Errorf("got users %v, error %v, want one user", page.Users, err)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestIdempotency(t *testing.T) {
 	first := wantCreated(t, h, h.Serve(t, event), false)
 	event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/other"
 	if second := wantCreated(t, h, h.Serve(t, event), false); second == first {
-		t.Errorf("got id %s for both callers", second)
+		t.Errorf("got id %s for both callers, want two ids", second)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestUserIDInQuery(t *testing.T) {
 			event := requesttest.Event("POST", "/users?"+query, `{"userId":"2"}`)
 			functiontest.WantProblem(t, event, h.Serve(t, event), 400, request.InvalidParameter)
 			if page, err := h.Users.List(t.Context(), "", 10); err != nil || len(page.Users) != 0 {
-				t.Errorf("got users %v, error %v", page.Users, err)
+				t.Errorf("got users %v, error %v, want none", page.Users, err)
 			}
 		})
 	}

@@ -244,11 +244,14 @@ func TestRetries_ContextEnds(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	for name := range calls(t.Context(), nil) {
-		s := &stub{responses: []response{{status: 307, header: map[string]string{"Location": "/other"}}}}
-		err := calls(t.Context(), newClient(t, s, client.WithAuthorization(client.APIKey("secret"))))[name]()
-		if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 307 || len(s.requests) != 1 {
-			t.Errorf("%s: got error %v after %d requests, want status 307 after 1", name, err, len(s.requests))
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &stub{responses: []response{{status: 307, header: map[string]string{"Location": "/other"}}}}
+			err := calls(t.Context(), newClient(t, s, client.WithAuthorization(client.APIKey("secret"))))[name]()
+			if problem, ok := errors.AsType[*client.Problem](err); !ok || problem.Status != 307 || len(s.requests) != 1 {
+				t.Errorf("got error %v after %d requests, want status 307 after 1", err, len(s.requests))
+			}
+		})
 	}
 }
 

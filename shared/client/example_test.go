@@ -106,8 +106,9 @@ func ExampleClient_UpdateUser() {
 		return nil
 	})
 	if client.OutcomeUnknown(err) {
-		// The change may have been created, for example after a 500. Read the user to find out. Call again only if the
-		// change is missing and can safely be created twice: setting a name can, incrementing a counter cannot.
+		// The change may have been made, for example after a 500. Read the user to find out. Call again only if the
+		// change is missing and can safely be made twice: a name can be set twice, a counter must not be incremented
+		// twice.
 		user, err = c.GetUser(ctx, "example-ada")
 	}
 	if err != nil {

@@ -42,7 +42,7 @@ func TestIAM(t *testing.T) {
 		for i, r := range s.requests {
 			got := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
 			if got == nil {
-				t.Fatalf("request %d: got Authorization %q", i, r.Header.Values("Authorization"))
+				t.Fatalf("request %d: got Authorization %q, want a match of %s", i, r.Header.Values("Authorization"), authorization)
 			}
 			signatures[got[4]] = true
 			if date := r.Header.Get("X-Amz-Date"); date != dates[i] || date[:8] != got[2] || i > 0 && date == dates[i-1] {

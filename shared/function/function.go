@@ -217,8 +217,8 @@ func (i *invocation) runHandler(ctx context.Context) (res response.Response, err
 	return i.server.handler(ctx, deps, i.request)
 }
 
-// panicError returns an error for the panic value v. It includes the text only of the Go runtime's own errors: any
-// other value can contain data of the request.
+// panicError returns an error for the panic value v. It includes the text only of errors of the Go runtime: any other
+// value can contain data of the request.
 func panicError(v any) error {
 	if err, ok := v.(runtime.Error); ok {
 		return fmt.Errorf("panic: %w", err)

@@ -147,12 +147,12 @@ func TestLogLine(t *testing.T) {
 			}
 			for _, key := range []string{"durationMs", "storeMs"} {
 				if v, ok := got[0][key].(float64); !ok || v < 0 {
-					t.Errorf("%s is %v", key, got[0][key])
+					t.Errorf("got %s %v, want a number from 0", key, got[0][key])
 				}
 				delete(got[0], key)
 			}
 			if _, err := time.Parse(time.RFC3339, fmt.Sprint(got[0]["timestamp"])); err != nil {
-				t.Errorf("timestamp: %v", err)
+				t.Errorf("got timestamp error %v, want an RFC 3339 time", err)
 			}
 			delete(got[0], "timestamp")
 			maps.Copy(test.want, map[string]any{
@@ -211,7 +211,7 @@ func TestPanic(t *testing.T) {
 			event := requesttest.Event("GET", "/users/1", "")
 			wantProblem(t, handle(t.Context(), t, f, event), http.StatusInternalServerError, "InternalError")
 			if strings.Contains(log.String(), "MARKED") {
-				t.Errorf("the log contains the panic value: %s", log)
+				t.Errorf("got log %s, want one without the panic value", log)
 			}
 			got := lines(t, log)
 			if len(got) != 2 {
@@ -220,13 +220,13 @@ func TestPanic(t *testing.T) {
 			stack, _ := got[0]["stack"].(string)
 			if got[0]["level"] != "ERROR" || got[0]["message"] != "panic" || got[0]["error"] != test.want ||
 				got[0]["requestId"] != requesttest.RequestID || !strings.Contains(stack, "function_test.go") {
-				t.Errorf("got %v", got[0])
+				t.Errorf("got line %v, want the ERROR %q with a stack trace", got[0], test.want)
 			}
 			if got[1]["message"] != "request" || got[1]["status"] != 500.0 || got[1]["errorCode"] != "InternalError" {
-				t.Errorf("got %v", got[1])
+				t.Errorf("got line %v, want the request with status 500 and InternalError", got[1])
 			}
 			if next := handle(t.Context(), t, f, event); next.StatusCode != http.StatusOK {
-				t.Errorf("the next request: got %v", next)
+				t.Errorf("the next request: got %v, want status code 200", next)
 			}
 		})
 	}
@@ -246,7 +246,7 @@ func TestPanicDetail(t *testing.T) {
 			}
 			res := handle(t.Context(), t, f, requesttest.Event(method, target, "{}"))
 			if res.StatusCode != http.StatusInternalServerError || strings.Contains(res.Body, "outcome is unknown") != write {
-				t.Errorf("got status %d, %s", res.StatusCode, res.Body)
+				t.Errorf("got status code %d and %s, want 500 and unknown outcome = %t", res.StatusCode, res.Body, write)
 			}
 		})
 	}
@@ -259,8 +259,8 @@ func wantProblem(t *testing.T, res response.Response, status int, code string) {
 		t.Fatalf("body %q: %v", res.Body, err)
 	}
 	for _, key := range []string{"title", "detail"} {
-		if text, _ := got[key].(string); text == "" || strings.Contains(text, "MARKED") {
-			t.Errorf("%s is %v", key, got[key])
+		if value, _ := got[key].(string); value == "" || strings.Contains(value, "MARKED") {
+			t.Errorf("got %s %v, want a string without the cause", key, got[key])
 		}
 		delete(got, key)
 	}
@@ -369,10 +369,10 @@ func TestOverdue(t *testing.T) {
 			after[0]["outcome"] != "Fault" || after[0]["durationMs"] != 9750.0 ||
 			after[0]["userIdHash"] != "6b86b273ff34fce1" ||
 			after[0]["error"] != "handler is overdue: context deadline exceeded" {
-			t.Errorf("got %v", after)
+			t.Errorf("got lines %v, want one about the overdue handler after 9.75 s", after)
 		}
 		if log.Len() > 0 {
-			t.Errorf("logged twice: %s", log)
+			t.Errorf("got the additional lines %s, want none", log)
 		}
 	})
 }
@@ -407,7 +407,7 @@ func TestMetrics(t *testing.T) {
 		line := got[i]
 		metadata, _ := line["_aws"].(map[string]any)
 		if at, _ := metadata["Timestamp"].(float64); time.Since(time.UnixMilli(int64(at))) > time.Hour {
-			t.Errorf("line %d: the time is %v", i, metadata["Timestamp"])
+			t.Errorf("line %d: got time %v, want now", i, metadata["Timestamp"])
 		}
 		if diff := cmp.Diff(want.directives, metadata["CloudWatchMetrics"]); diff != "" {
 			t.Errorf("line %d: directives (-want +got):\n%s", i, diff)
@@ -418,7 +418,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		if line["service"] == nil || line["operation"] == nil {
-			t.Errorf("line %d lacks a dimension: %v", i, line)
+			t.Errorf("line %d: got %v, want service and operation", i, line)
 		}
 	}
 }
@@ -432,19 +432,19 @@ func TestCrossOrigin(t *testing.T) {
 			f, _ := newFunction(t, handler)
 			closed := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
 			if closed.Headers[allow] != "" || closed.Headers[expose] != "" {
-				t.Errorf("got %v without the setting", closed.Headers)
+				t.Errorf("without the setting: got headers %v, want none for CORS", closed.Headers)
 			}
 			f, _ = newFunction(t, handler, func(s *function.Settings) { s.AllowOrigin = "https://example.org" })
 			open := handle(t.Context(), t, f, requesttest.Event("GET", "/users/1", ""))
 			if open.Headers[allow] != "https://example.org" {
-				t.Errorf("got %v", open.Headers)
+				t.Errorf("got headers %v, want the origin https://example.org", open.Headers)
 			}
 			for _, header := range []string{
 				"ETag", "Location", "Content-Location", "Link", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId", "Date",
 				"Accept-Encoding",
 			} {
 				if !slices.Contains(strings.Split(open.Headers[expose], ", "), header) {
-					t.Errorf("%s is not exposed", header)
+					t.Errorf("got exposed headers %s, want %s among them", open.Headers[expose], header)
 				}
 			}
 		})
@@ -549,10 +549,10 @@ func TestNothingPersonalIsLogged(t *testing.T) {
 				}
 			}
 			if strings.Contains(log.String(), secret) {
-				t.Errorf("the log contains a value of the request: %s", log)
+				t.Errorf("got log %s, want one without values of the request", log)
 			}
 			if log.Len() == 0 {
-				t.Error("nothing was logged")
+				t.Error("got an empty log, want a line for each request")
 			}
 		})
 	}

@@ -112,7 +112,7 @@ func TestReadSettingsErrors(t *testing.T) {
 			for _, value := range values {
 				_, err := function.ReadSettings(environment(map[string]string{name: value}))
 				if err == nil || !strings.Contains(err.Error(), name) {
-					t.Errorf("%s=%s: got error %v", name, value, err)
+					t.Errorf("%s=%s: got error %v, want one that names the variable", name, value, err)
 				}
 			}
 		})

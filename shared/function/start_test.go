@@ -25,8 +25,8 @@ import (
 	"github.com/userrequestapi/userdata/shared/response"
 )
 
-// handlerVariable names the handler that the test binary runs as a function. Start does not return, so that a test
-// runs it in another process.
+// handlerVariable names the handler that the test binary runs as a function. Start does not return, so tests run it in
+// another process.
 const handlerVariable = "TEST_HANDLER"
 
 func TestMain(m *testing.M) {
@@ -115,7 +115,7 @@ func TestStartWithWrongSettings(t *testing.T) {
 			}
 			message, _ := got[0]["error"].(string)
 			if got[0]["level"] != "ERROR" || got[0]["message"] != "init failed" {
-				t.Errorf("got %v", got[0])
+				t.Errorf("got line %v, want the ERROR \"init failed\"", got[0])
 			}
 			for _, name := range test.faults {
 				if !strings.Contains(message, name) {
@@ -153,7 +153,7 @@ func TestStartWithoutRuntime(t *testing.T) {
 			}
 			got := lines(t, bytes.NewBuffer(stdout))
 			if len(got) != 2 || got[0]["message"] != "init failed" || got[1]["message"] != "init error not reported" {
-				t.Errorf("got %s", stdout)
+				t.Errorf("got %s, want the lines \"init failed\" and \"init error not reported\"", stdout)
 			}
 		})
 	}
@@ -210,7 +210,7 @@ func newRuntime(t *testing.T) lambdaRuntime {
 			w.WriteHeader(http.StatusAccepted)
 			r.failures <- string(body)
 		default:
-			t.Errorf("unexpected %s", req.URL.Path)
+			t.Errorf("got a request for %s, want a path of the runtime API", req.URL.Path)
 		}
 	}))
 	t.Cleanup(r.Close)
@@ -297,7 +297,7 @@ func (f *runningFunction) stop(t *testing.T) []map[string]any {
 	log := f.log(t)
 	_ = f.cmd.Wait() // it was killed
 	if f.stderr.Len() > 0 {
-		t.Errorf("printed on stderr: %s", &f.stderr)
+		t.Errorf("got %s on stderr, want nothing", &f.stderr)
 	}
 	return log
 }
@@ -310,7 +310,7 @@ func (f *runningFunction) log(t *testing.T) []map[string]any {
 		stdout.WriteString(line + "\n")
 	}
 	if strings.Contains(stdout.String(), "MARKED") {
-		t.Errorf("printed personal data: %s", &stdout)
+		t.Errorf("got log %s, want no personal data", &stdout)
 	}
 	return lines(t, &stdout)
 }
@@ -323,7 +323,7 @@ func TestStart(t *testing.T) {
 	log := f.stop(t)
 	if res.StatusCode != http.StatusOK || res.Body != `{"userId":"1"}` ||
 		res.Headers["ETag"] != `"REVISIONREVISIONREVISIONRE"` {
-		t.Errorf("got %+v", res)
+		t.Errorf("got %+v, want status code 200 and the user 1 with its ETag", res)
 	}
 	close(f.tables)
 	var calls []string
@@ -334,7 +334,7 @@ func TestStart(t *testing.T) {
 		t.Errorf("tables read by the warm-up and the request (-want +got):\n%s", diff)
 	}
 	if len(log) != 1 || log[0]["status"] != 200.0 || log[0]["service"] != "userdata" {
-		t.Errorf("got log %v", log)
+		t.Errorf("got log %v, want one line with the status 200 and the service userdata", log)
 	}
 }
 
@@ -368,6 +368,6 @@ func TestStartUntilRuntimeEnds(t *testing.T) {
 		t.Errorf("got error %v and stderr %s, want exit status 1", err, &f.stderr)
 	}
 	if len(log) != 2 || log[1]["message"] != "lambda runtime client" {
-		t.Errorf("got log %v", log)
+		t.Errorf("got log %v, want the request and the message of the runtime client", log)
 	}
 }

@@ -96,7 +96,7 @@ func wantSegment(t *testing.T, got segment, code string, cold bool, calls int) {
 	}
 	if got.Name != "GET" || got.Fault != (code != "") || got.Error || got.InProgress || got.EndTime == 0 ||
 		len(got.Subsegments) != calls {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want a complete subsegment GET with fault %t and %d calls", got, code != "", calls)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestTraceOfHandlerThatHangs(t *testing.T) {
 	}
 	if len(log) != 1 || log[0]["message"] != "request" || log[0]["errorCode"] != "InternalError" ||
 		log[0]["outcome"] != "Fault" {
-		t.Errorf("got log %v", log)
+		t.Errorf("got log %v, want the request with InternalError", log)
 	}
 	wantIDs(t, log[0])
 }
@@ -143,16 +143,16 @@ func TestSDKMessages(t *testing.T) {
 				<-f.responses
 			}
 			for _, line := range f.stop(t) {
-				text, _ := line["sdkMessage"].(string)
+				message, _ := line["sdkMessage"].(string)
 				switch {
 				case line["message"] == "request":
 					requests++
 				case line["message"] != "x-ray sdk" || line["level"] != "DEBUG":
-					t.Errorf("got %v", line)
-				case strings.HasPrefix(text, "Emitter using address"), strings.HasPrefix(text, "using daemon endpoints"):
+					t.Errorf("got line %v, want a request, or a message of the SDK at DEBUG", line)
+				case strings.HasPrefix(message, "Emitter using address"), strings.HasPrefix(message, "using daemon endpoints"):
 					continue // logged at init, outside a request
 				}
-				refused = refused || strings.Contains(text, "connection refused")
+				refused = refused || strings.Contains(message, "connection refused")
 				wantIDs(t, line)
 			}
 			if requests != 3 || refused != logged {

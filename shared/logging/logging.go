@@ -60,7 +60,7 @@ func New(w io.Writer, config Config) (*zap.Logger, error) {
 }
 
 // parseLevel parses the value of the named setting, or returns unset if it is empty. The levels are those of Lambda's
-// JSON log format. zap has none below DEBUG, so that TRACE means DEBUG.
+// JSON log format. zap has none below DEBUG, so TRACE means DEBUG.
 func parseLevel(setting, value string, unset zapcore.Level) (zapcore.Level, error) {
 	switch strings.ToUpper(value) {
 	case "":

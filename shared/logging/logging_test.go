@@ -22,7 +22,7 @@ func decode(t *testing.T, log string) []map[string]any {
 	var lines []map[string]any
 	for line := range strings.Lines(log) {
 		if !strings.HasSuffix(line, "\n") {
-			t.Errorf("line %q has no newline", line)
+			t.Errorf("got line %q, want a newline at the end", line)
 		}
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
@@ -186,7 +186,7 @@ func TestContext(t *testing.T) {
 		t.Errorf("userIdHash is %v, want %v", got, want)
 	}
 	if strings.Contains(out.String(), "ada") {
-		t.Errorf("the line contains the id: %s", &out)
+		t.Errorf("got %s, want a line without the id", &out)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestStandard(t *testing.T) {
 			}
 			w := logging.Standard(func() *zap.Logger { return logger.With(zap.String("requestId", "r-1")) })
 			if n, err := w.Write([]byte(test.printed)); n != len(test.printed) || err != nil {
-				t.Errorf("wrote %d bytes and got error %v", n, err)
+				t.Errorf("got %d bytes and error %v, want %d and none", n, err, len(test.printed))
 			}
 			got := decode(t, out.String())
 			if len(got) != 1 {
@@ -72,9 +72,9 @@ func TestStandardWithLogger(t *testing.T) {
 	log.New(logging.Standard(func() *zap.Logger { return logger }), "", log.Llongfile).Print("ada@example.com")
 	got := decode(t, out.String())
 	if len(got) != 1 || got[0]["message"] != "library" || bytes.Contains(out.Bytes(), []byte("ada")) {
-		t.Fatalf("got %s", &out)
+		t.Fatalf("got %s, want one line without the message", &out)
 	}
 	if source, _ := got[0]["source"].(string); !strings.Contains(source, "standard_test.go:") {
-		t.Errorf("source is %q", source)
+		t.Errorf("got source %q, want this file and a line", source)
 	}
 }

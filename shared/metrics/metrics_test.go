@@ -55,6 +55,6 @@ func TestFields(t *testing.T) {
 func TestNoCounterAddsNoField(t *testing.T) {
 	t.Parallel()
 	if got := metrics.Fields(time.Now()); len(got) > 0 {
-		t.Errorf("got %v", got)
+		t.Errorf("got fields %v, want none", got)
 	}
 }

@@ -40,7 +40,7 @@ func TestCodes(t *testing.T) {
 			t.Parallel()
 			p := problem.From(&user.Error{Code: code, Detail: "What to do."})
 			if p.RetryAfter != want.retryAfter {
-				t.Errorf("got retry after %d", p.RetryAfter)
+				t.Errorf("got Retry-After %d, want %d", p.RetryAfter, want.retryAfter)
 			}
 			wantJSON := fmt.Sprintf(`{"type":"urn:problem-type:userrequestapi:%s","title":%q,"status":%d,`+
 				`"detail":"What to do.","code":"%[1]s"}`, code, want.title, want.status)

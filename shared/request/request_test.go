@@ -116,9 +116,9 @@ func TestSingleValueMaps(t *testing.T) {
 	}
 	req := request.New(&event)
 	id, err := req.UserID()
-	tags, tagErr := req.IfMatch(true)
-	if err := errors.Join(err, tagErr); err != nil || id != "1" || !cmp.Equal(tags, []user.ETag{"a"}) {
-		t.Errorf("got %q and %q, error %v", id, tags, err)
+	etags, etagErr := req.IfMatch(true)
+	if err := errors.Join(err, etagErr); err != nil || id != "1" || !cmp.Equal(etags, []user.ETag{"a"}) {
+		t.Errorf("got id %q, ETags %q, error %v, want 1 and a", id, etags, err)
 	}
 }
 
@@ -204,7 +204,7 @@ func TestNames(t *testing.T) {
 	}
 	event.RequestContext.OperationName = "deleteUser"
 	if got := req.Operation(); got != "deleteUser" {
-		t.Errorf("got operation %s", got)
+		t.Errorf("got operation %s, want deleteUser", got)
 	}
 }
 
@@ -308,7 +308,7 @@ func TestCheckQuery(t *testing.T) {
 			err := get("/users?" + query).CheckQuery()
 			if want == "" {
 				if err != nil {
-					t.Errorf("got error %v", err)
+					t.Errorf("got error %v, want none", err)
 				}
 				return
 			}
@@ -326,11 +326,11 @@ func TestNextPage(t *testing.T) {
 			t.Parallel()
 			location, cursor := get("/users/").NextPage(7, id)
 			if _, err := base64.RawURLEncoding.DecodeString(cursor); err != nil || !strings.HasPrefix(location, "/prod/users?") {
-				t.Errorf("got %s, %s", location, cursor)
+				t.Errorf("got %s and cursor %s, want /prod/users with a base64url cursor", location, cursor)
 			}
 			limit, after, err := get(strings.TrimPrefix(location, "/prod")).Page()
 			if err != nil || limit != 7 || after != id {
-				t.Errorf("got %d, %q, error %v", limit, after, err)
+				t.Errorf("got %d, %q, error %v, want 7, %q", limit, after, err, id)
 			}
 		})
 	}
@@ -339,7 +339,7 @@ func TestNextPage(t *testing.T) {
 			t.Parallel()
 			_, cursor := get("/users").NextPage(7, id)
 			if _, after, err := get("/users?cursor=" + cursor).Page(); code(t, err) != request.InvalidParameter {
-				t.Errorf("got %q, error %v", after, err)
+				t.Errorf("got %q, error %v, want %s", after, err, request.InvalidParameter)
 			}
 		})
 	}
@@ -420,7 +420,7 @@ func TestUser(t *testing.T) {
 
 	event := requesttest.Event("POST", "/users", base64.StdEncoding.EncodeToString([]byte(body)))
 	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
-		t.Errorf("base64: got error %v", err)
+		t.Errorf("base64: got error %v, want %s", err, user.InvalidBody)
 	}
 	event.IsBase64Encoded = true
 	got, err := request.New(&event).User()
@@ -433,7 +433,7 @@ func TestUser(t *testing.T) {
 	}
 	event = requesttest.Event("POST", "/users", "")
 	if _, err := request.New(&event).User(); code(t, err) != user.InvalidBody {
-		t.Errorf("no body: got error %v", err)
+		t.Errorf("no body: got error %v, want %s", err, user.InvalidBody)
 	}
 }
 
@@ -560,7 +560,7 @@ func TestIfNoneMatch(t *testing.T) {
 	}
 	req := get("/users/1")
 	if notModified, err := req.NotModified("a"); notModified || err != nil || req.CheckNoneMatch() != nil {
-		t.Errorf("without the header: got %t, errors %v and %v", notModified, err, req.CheckNoneMatch())
+		t.Errorf("without the header: got %t, errors %v and %v, want false and none", notModified, err, req.CheckNoneMatch())
 	}
 }
 
@@ -573,7 +573,7 @@ func TestErrorsHaveNoValues(t *testing.T) {
 		"Content-Type", secret, "If-Match", secret, "If-None-Match", secret, "Idempotency-Key", secret+"\"")
 	for name, err := range errorsOf(request.New(&event)) {
 		if err == nil || strings.Contains(err.Error(), secret) || strings.Contains(problem.From(err).Detail, secret) {
-			t.Errorf("%s: got error %v", name, err)
+			t.Errorf("%s: got error %v, want one without values", name, err)
 		}
 	}
 }
@@ -622,21 +622,21 @@ func FuzzEvent(f *testing.F) {
 		errorsOf(req)
 		id, err := req.UserID()
 		if err == nil && id != "" && user.CheckKey(id) != nil {
-			t.Errorf("got id %q", id)
+			t.Errorf("got id %q, want a valid key", id)
 		}
 		if path := req.UserPath("1"); !strings.HasSuffix(path, "/1") {
-			t.Errorf("got path %q", path)
+			t.Errorf("got path %q, want one that ends with /1", path)
 		}
 		if limit, after, err := req.Page(); err == nil {
 			if limit < 1 || limit > 100 {
-				t.Errorf("got limit %d", limit)
+				t.Errorf("got limit %d, want 1 to 100", limit)
 			}
 			if location, _ := req.NextPage(limit, after); !strings.Contains(location, "limit="+strconv.Itoa(limit)) {
-				t.Errorf("got location %q", location)
+				t.Errorf("got location %q, want the limit %d", location, limit)
 			}
 		}
-		if tags, err := req.IfMatch(true); err != nil && tags != nil {
-			t.Errorf("got tags %q with error %v", tags, err)
+		if etags, err := req.IfMatch(true); err != nil && etags != nil {
+			t.Errorf("got ETags %q with error %v, want none", etags, err)
 		}
 	})
 }
@@ -656,12 +656,12 @@ func FuzzCursor(f *testing.F) {
 		_, after, err := req.Page()
 		if err != nil {
 			if code(t, err) != request.InvalidParameter || after != "" {
-				t.Errorf("got %q, error %v", after, err)
+				t.Errorf("got %q, error %v, want %s", after, err, request.InvalidParameter)
 			}
 			return
 		}
 		if _, again := req.NextPage(1, after); after == "" || again != cursor {
-			t.Errorf("cursor %q decodes to %q, whose cursor is %q", cursor, after, again)
+			t.Errorf("got %q with the cursor %q, want the cursor %q", after, again, cursor)
 		}
 	})
 }

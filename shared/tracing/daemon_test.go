@@ -18,7 +18,7 @@ import (
 )
 
 // functionVariable names the function that the test binary runs as another process. The SDK reads the environment
-// only during initialization, so that each test needs a process with its own environment.
+// only during initialization, so each test needs a process with its own environment.
 const functionVariable = "TRACING_TEST_FUNCTION"
 
 func TestMain(m *testing.M) {
@@ -56,7 +56,7 @@ func runFunction(name string) error {
 
 // invocation is a context with a trace header, as aws-lambda-go passes it to a handler.
 type invocation struct {
-	context.Context //nolint:containedctx // It is a context.
+	context.Context //nolint:containedctx // it is a context
 	header          any
 }
 
@@ -140,7 +140,7 @@ func documents(t *testing.T, payloads []string) []document {
 	for _, payload := range payloads {
 		body, ok := strings.CutPrefix(payload, `{"format": "json", "version": 1}`+"\n")
 		if !ok {
-			t.Fatalf("payload has no header: %q", payload)
+			t.Fatalf("got payload %q, want one that begins with the daemon's header", payload)
 		}
 		decoder := json.NewDecoder(strings.NewReader(body))
 		decoder.DisallowUnknownFields()

@@ -118,7 +118,7 @@ type result struct {
 	length    int64
 	requestID string
 	kind      Kind
-	code      string // of the error, "" without one
+	code      string // of the error; "" for success
 }
 
 func resultOf(metadata middleware.Metadata, err error) result {
@@ -135,11 +135,9 @@ func resultOf(metadata middleware.Metadata, err error) result {
 	throttles := retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}
 	switch {
 	case throttles.IsErrorThrottle(err) == aws.TrueTernary:
-		// DynamoDB throttles with status code 400.
-		r.kind = Throttle
+		r.kind = Throttle // DynamoDB throttles with status code 400
 	case r.kind == None:
-		// There is no response, or it cannot be decoded.
-		r.kind = Fault
+		r.kind = Fault // no response, or one that cannot be decoded
 	}
 	return r
 }
@@ -163,8 +161,7 @@ func (s *Span) setResult(r result, fields map[string]any) {
 	}
 }
 
-// errorCode returns the service's error code, or a name for the cause of an error without one. It contains no error
-// text.
+// errorCode returns the service's error code, or a name for the cause of an error without one.
 func errorCode(err error) string {
 	var (
 		service smithy.APIError

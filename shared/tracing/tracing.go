@@ -127,8 +127,7 @@ func (s *Span) Annotate(key string, value any) {
 	default:
 		return
 	}
-	// It returns an error only for a type that is not accepted.
-	_ = s.segment.AddAnnotation(key, value)
+	_ = s.segment.AddAnnotation(key, value) // fails only for another type
 }
 
 // Kind is the kind of a failure in X-Ray.
@@ -164,7 +163,8 @@ func (s *Span) SetError(kind Kind, code string) {
 	s.fail(kind, code, false)
 }
 
-// fail implements SetError. The SDK's AddError would mark every failure as a fault and add the text and the stack.
+// fail implements SetError. The SDK's AddError would mark every failure as a fault, and add the error's text and a stack
+// trace.
 func (s *Span) fail(kind Kind, code string, remote bool) {
 	cause := exception.Exception{ID: xray.NewSegmentID(), Type: code, Message: code, Remote: remote}
 	s.segment.Lock()

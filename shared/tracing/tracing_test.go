@@ -30,7 +30,7 @@ import (
 
 type outcome string
 
-// run runs the named function, or with the name all those that a request may run.
+// run runs the named function, or a selection of them for the name "all".
 func run(ctx context.Context, name string) error {
 	if name != "all" {
 		return functions()[name](ctx)
@@ -98,7 +98,7 @@ func functions() map[string]func(context.Context) error {
 			store.End()
 			handler.End()
 			if got, late := tracing.Start(storeCtx, "late"); late != nil || got != storeCtx {
-				return errors.New("a subsegment began below one that has ended")
+				return errors.New("got a subsegment below one that has ended, want none")
 			}
 			return withTable(func(client *dynamodb.Client) error { return get(storeCtx, client) }, throttled, ok)
 		},
@@ -249,7 +249,7 @@ func withTable(call func(*dynamodb.Client) error, responses ...response) error {
 		return err
 	}
 	if len(responses) > 0 {
-		return fmt.Errorf("%d responses were not requested", len(responses))
+		return fmt.Errorf("got %d calls too few, want one for each response", len(responses))
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func put(ctx context.Context, client *dynamodb.Client) error {
 
 func wantError(err error) error {
 	if err == nil {
-		return errors.New("the call succeeded")
+		return errors.New("got no error, want one")
 	}
 	return nil
 }
@@ -428,7 +428,7 @@ func TestDocuments(t *testing.T) {
 			payloads := daemon.Received(t)
 			for _, payload := range payloads {
 				if strings.Contains(payload, "example.com") {
-					t.Errorf("sent personal data: %s", payload)
+					t.Errorf("got payload %s, want no personal data", payload)
 				}
 			}
 			got := documents(t, payloads)
@@ -453,18 +453,19 @@ var segmentID = regexp.MustCompile(`^[0-9a-f]{16}$`)
 func checkAndClear(t *testing.T, d *document) {
 	t.Helper()
 	if !segmentID.MatchString(d.ID) {
-		t.Errorf("%s: id is %q", d.Name, d.ID)
+		t.Errorf("%s: got id %q, want 16 hexadecimal digits", d.Name, d.ID)
 	}
 	if now := float64(time.Now().UnixNano()) / 1e9; d.StartTime <= 0 || d.EndTime < d.StartTime || d.EndTime > now {
-		t.Errorf("%s: from %f to %f", d.Name, d.StartTime, d.EndTime)
+		t.Errorf("%s: got the time from %f to %f, want a period before %f", d.Name, d.StartTime, d.EndTime, now)
 	}
 	end := 0.
 	for i := range d.Subsegments {
 		if s := d.Subsegments[i]; s.StartTime < d.StartTime || s.EndTime > d.EndTime {
-			t.Errorf("%s is not within %s", s.Name, d.Name)
+			t.Errorf("%s: got %f to %f, want a period within %s, %f to %f",
+				s.Name, s.StartTime, s.EndTime, d.Name, d.StartTime, d.EndTime)
 		}
 		if s := d.Subsegments[i]; s.Name == "attempt" && i > 0 && s.StartTime < end {
-			t.Errorf("attempt %d begins at %f, before the end of the previous one at %f", i+1, s.StartTime, end)
+			t.Errorf("attempt %d: got start %f, want it after the end of the previous one, %f", i+1, s.StartTime, end)
 		}
 		end = d.Subsegments[i].EndTime
 		checkAndClear(t, &d.Subsegments[i])
@@ -472,7 +473,7 @@ func checkAndClear(t *testing.T, d *document) {
 	if d.Cause != nil {
 		for i := range d.Cause.Exceptions {
 			if !segmentID.MatchString(d.Cause.Exceptions[i].ID) {
-				t.Errorf("%s: exception id is %q", d.Name, d.Cause.Exceptions[i].ID)
+				t.Errorf("%s: got exception id %q, want 16 hexadecimal digits", d.Name, d.Cause.Exceptions[i].ID)
 			}
 			d.Cause.Exceptions[i].ID = ""
 		}
@@ -503,7 +504,7 @@ func TestManySubsegmentsArriveOnceEach(t *testing.T) {
 	}
 	for i, child := range children {
 		if want := fmt.Sprintf("child %02d", i); child.Name != want || child.Annotations["N"] != float64(i) {
-			t.Errorf("child %d is %q with %v", i, child.Name, child.Annotations)
+			t.Errorf("got %q with annotations %v, want %q with N = %d", child.Name, child.Annotations, want, i)
 		}
 		if child.Type == "subsegment" && (child.ParentID != handler.ID || child.TraceID != traceID) {
 			t.Errorf("%s, sent alone, has parent %q in trace %q, want %q in %q",
@@ -541,17 +542,23 @@ func TestNothingIsSentWithoutASampledTrace(t *testing.T) {
 
 func TestSpanIsNilWithoutASampledTrace(t *testing.T) {
 	t.Parallel()
-	for _, header := range []any{
-		nil, "", sampled[:len(sampled)/2], strings.Replace(sampled, "Sampled=1", "Sampled=0", 1),
+	for name, header := range map[string]any{
+		"no header":   nil,
+		"empty":       "",
+		"truncated":   sampled[:len(sampled)/2],
+		"not sampled": strings.Replace(sampled, "Sampled=1", "Sampled=0", 1),
 	} {
-		ctx := invocation{t.Context(), header}
-		got, span := tracing.Start(ctx, "handler")
-		if span != nil || got != ctx {
-			t.Errorf("%v: got span %v and context %v, want nil and the same context", header, span, got)
-		}
-		span.Annotate("Service", "userdata")
-		span.SetError(tracing.Fault, "internal_error")
-		span.End()
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := invocation{t.Context(), header}
+			got, span := tracing.Start(ctx, "handler")
+			if span != nil || got != ctx {
+				t.Errorf("got span %v and context %v, want nil and the same context", span, got)
+			}
+			span.Annotate("Service", "userdata")
+			span.SetError(tracing.Fault, "internal_error")
+			span.End()
+		})
 	}
 }
 
@@ -583,12 +590,12 @@ func TestNoDaemon(t *testing.T) {
 			t.Fatalf("line %q: %v", line, err)
 		}
 		if fields.Level != "DEBUG" {
-			t.Errorf("line is not at debug level: %s", line)
+			t.Errorf("got line %s, want level DEBUG", line)
 		}
 		refused = refused || fields.SDKLevel == "ERROR" && strings.Contains(fields.SDKMessage, "connection refused")
 	}
 	if !refused {
-		t.Errorf("got no line with \"connection refused\":\n%s", output)
+		t.Errorf("got %s\nwant a line with \"connection refused\"", output)
 	}
 }
 
@@ -671,7 +678,7 @@ func TestBadDaemonAddress(t *testing.T) {
 			}
 			if line.Level != "WARN" || line.Address != address ||
 				!strings.HasPrefix(line.Error, "tracing: AWS_XRAY_DAEMON_ADDRESS: want host:port: ") {
-				t.Errorf("printed %s", output)
+				t.Errorf("got %s\nwant a WARN about the address %s", output, address)
 			}
 		})
 	}

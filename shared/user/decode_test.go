@@ -138,7 +138,7 @@ func TestDecode_Invalid(t *testing.T) {
 			got, err := user.Decode([]byte(test.body))
 			var refused *user.Error
 			if !errors.As(err, &refused) {
-				t.Fatalf("got %v, error %v", got, err)
+				t.Fatalf("got %v, error %v, want %s", got, err, test.code)
 			}
 			if got != nil {
 				t.Errorf("got %v, want nil with an error", got)
@@ -181,7 +181,7 @@ func TestDecode_TooLarge(t *testing.T) {
 	t.Parallel()
 	tooLarge := &user.Error{Code: user.BodyTooLarge}
 	if _, err := user.Decode([]byte(strings.Repeat(" ", user.MaxBody-2) + "{}")); err != nil {
-		t.Errorf("%d bytes: %v", user.MaxBody, err)
+		t.Errorf("%d bytes: got error %v, want none", user.MaxBody, err)
 	}
 	for name, body := range map[string]string{
 		"MaxBody plus a byte":      strings.Repeat(" ", user.MaxBody-1) + "{}",
@@ -213,7 +213,7 @@ func TestDecode_TooLarge(t *testing.T) {
 		elements = append(elements, base64.StdEncoding.EncodeToString(b))
 	}
 	if _, err := user.Decode([]byte(`{"userId":"1","a":{"$BS":["` + strings.Join(elements, `","`) + `"]}}`)); err != nil {
-		t.Errorf("largest set: %v", err)
+		t.Errorf("largest set: got error %v, want none", err)
 	}
 	// The largest user with the longest JSON.
 	longest := strings.Repeat(`\u0000`, 409_600-len("userId1a"))
@@ -303,7 +303,7 @@ func TestDecode_Depth(t *testing.T) {
 				t.Fatal(err)
 			}
 			if decoded, err := user.Decode(got.AppendJSON(nil)); err != nil || decoded.Hash() != got.Hash() {
-				t.Errorf("encoded and decoded: got another user, error %v", err)
+				t.Errorf("encoded and decoded: got %v, error %v, want %v", decoded, err, got)
 			}
 		})
 	}
@@ -322,11 +322,10 @@ func TestDecode_ErrorHasNoValues(t *testing.T) {
 			_, err := user.Decode(fmt.Appendf(nil, format, secret))
 			var refused *user.Error
 			if !errors.As(err, &refused) {
-				t.Errorf("got error %v", err)
-				return
+				t.Fatalf("got error %v, want a *user.Error", err)
 			}
 			if strings.Contains(err.Error(), secret) || strings.Contains(refused.Detail, secret) {
-				t.Errorf("got error %v, detail %s", err, refused.Detail)
+				t.Errorf("got error %v, detail %s, want none of the values sent", err, refused.Detail)
 			}
 		})
 	}
@@ -348,7 +347,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			var refused *user.Error
 			if attributes != nil || !errors.As(err, &refused) || refused.Detail == "" {
-				t.Fatalf("got %v with error %v", attributes, err)
+				t.Fatalf("got %v with error %v, want nil and an error with a detail", attributes, err)
 			}
 			return
 		}

@@ -170,7 +170,7 @@ func TestNew(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if len(sent) != 2 {
-		t.Errorf("New changed its argument: %v", sent)
+		t.Errorf("got the argument %v after New, want it unchanged", sent)
 	}
 
 	_, err = user.New(user.Attributes{
@@ -293,15 +293,21 @@ func TestReplace(t *testing.T) {
 func TestCheckMatch(t *testing.T) {
 	t.Parallel()
 	u := user.User{ETag: "b"}
-	for _, tags := range [][]user.ETag{nil, {}, {"b"}, {"a", "b"}} {
-		if err := u.CheckMatch(tags); err != nil {
-			t.Errorf("%q: %v", tags, err)
-		}
+	for _, etags := range [][]user.ETag{nil, {}, {"b"}, {"a", "b"}} {
+		t.Run(fmt.Sprintf("matches %q", etags), func(t *testing.T) {
+			t.Parallel()
+			if err := u.CheckMatch(etags); err != nil {
+				t.Errorf("got error %v, want none", err)
+			}
+		})
 	}
-	for _, tags := range [][]user.ETag{{"a"}, {"B"}, {""}, {"a", "c"}} {
-		if err := u.CheckMatch(tags); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
-			t.Errorf("%q: got error %v, want %s", tags, err, user.PreconditionFailed)
-		}
+	for _, etags := range [][]user.ETag{{"a"}, {"B"}, {""}, {"a", "c"}} {
+		t.Run(fmt.Sprintf("differs from %q", etags), func(t *testing.T) {
+			t.Parallel()
+			if err := u.CheckMatch(etags); !errors.Is(err, &user.Error{Code: user.PreconditionFailed}) {
+				t.Errorf("got error %v, want %s", err, user.PreconditionFailed)
+			}
+		})
 	}
 }
 
@@ -311,11 +317,11 @@ func TestIdempotency(t *testing.T) {
 	first := user.NewIdempotency("caller", "key", body)
 	equal := user.Attributes{"s": user.StringSet{"b", "a"}, "n": user.Number("1.0")}
 	if retry := user.NewIdempotency("caller", "key", equal); *retry != *first {
-		t.Errorf("got %v and %v for equal requests", first, retry)
+		t.Errorf("got %v and %v for equal requests, want the same", first, retry)
 	}
 	other := user.NewIdempotency("caller", "key", user.Attributes{})
 	if other.Key != first.Key || other.Body == first.Body {
-		t.Errorf("got %v and %v for different bodies", first, other)
+		t.Errorf("got %v and %v for different bodies, want the same Key and another Body", first, other)
 	}
 	seen := map[string]bool{first.UserID(): true}
 	for _, other := range []*user.Idempotency{
@@ -324,7 +330,7 @@ func TestIdempotency(t *testing.T) {
 		user.NewIdempotency("callerkey", "", body),
 	} {
 		if other.Key == first.Key || other.Body != first.Body || seen[other.UserID()] {
-			t.Errorf("got %v and %v for different keys", first, other)
+			t.Errorf("got %v and %v for different keys, want the same Body, another Key and another id", first, other)
 		}
 		seen[other.UserID()] = true
 	}
@@ -345,7 +351,7 @@ func TestError(t *testing.T) {
 	})
 	if err.Error() != "operation: StoreUnavailable: cause" || !errors.Is(err, cause) ||
 		!errors.Is(err, &user.Error{Code: user.Unavailable}) || errors.Is(err, &user.Error{Code: user.Throttled}) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want the code StoreUnavailable and the cause", err)
 	}
 	if got := (&user.Error{Code: user.NotFound, Detail: "detail"}).Error(); got != "UserNotFound" {
 		t.Errorf("got %q, want UserNotFound", got)

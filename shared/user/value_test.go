@@ -3,6 +3,7 @@ package user_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func TestCheckSize(t *testing.T) {
 	// Measured: DynamoDB accepts an item of this size, and rejects one that is a byte larger.
 	largest := user.Attributes{"userId": "d", "a": strings.Repeat("x", 409592)}
 	if size := largest.Size(); size != 409600 || largest.CheckSize() != nil {
-		t.Errorf("got size %d, error %v", size, largest.CheckSize())
+		t.Errorf("got size %d, error %v, want 409600 and none", size, largest.CheckSize())
 	}
 	largest["b"] = ""
 	if err := largest.CheckSize(); !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
@@ -177,23 +178,26 @@ func TestHash(t *testing.T) {
 		"m": map[string]any{"y": "2", "x": "1"}, "s": user.NumberSet{"2.0", "1"}, "a": user.Number("1e1"),
 	}
 	if base.Hash() != same.Hash() {
-		t.Error("equal users have different hashes")
+		t.Errorf("got the hashes %s and %s for equal users, want one", base.Hash(), same.Hash())
 	}
-	for _, other := range []user.Attributes{
-		{"a": "10", "s": user.NumberSet{"1", "2"}, "m": map[string]any{"x": "1", "y": "2"}},
-		{"a": user.Number("10"), "s": []any{user.Number("1"), user.Number("2")}, "m": map[string]any{"x": "1", "y": "2"}},
-		{"a": user.Number("10"), "s": user.NumberSet{"1"}, "m": map[string]any{"x": "1", "y": "2"}},
-		{},
+	with := func(name string, value any) user.Attributes {
+		changed := maps.Clone(base)
+		changed[name] = value
+		return changed
+	}
+	for name, users := range map[string][2]user.Attributes{
+		"string and number":      {with("a", "10"), base},
+		"list and set":           {with("s", []any{user.Number("1"), user.Number("2")}), base},
+		"smaller set":            {with("s", user.NumberSet{"1"}), base},
+		"no attributes":          {{}, base},
+		"escaped map and binary": {with("a", map[string]any{"$B": "YQ=="}), with("a", user.Binary("a"))},
+		"empty binary and null":  {with("a", user.Binary(nil)), with("a", nil)},
 	} {
-		if base.Hash() == other.Hash() {
-			t.Errorf("%v: got the hash of another user", other)
-		}
-	}
-	escaped, binary := user.Attributes{"a": map[string]any{"$B": "YQ=="}}, user.Attributes{"a": user.Binary("a")}
-	if escaped.Hash() == binary.Hash() {
-		t.Error("escaped map and binary value have the same hash")
-	}
-	if (user.Attributes{"a": user.Binary(nil)}).Hash() == (user.Attributes{"a": nil}).Hash() {
-		t.Error("empty binary value and null have the same hash")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := users[0].Hash(); got == users[1].Hash() {
+				t.Errorf("got the hash %s for %v and %v, want two hashes", got, users[0], users[1])
+			}
+		})
 	}
 }

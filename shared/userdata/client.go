@@ -25,7 +25,7 @@ const (
 // ClientConfig configures [NewClient].
 type ClientConfig struct {
 	Region      string
-	Endpoint    string // overrides the region's endpoint, for example with that of DynamoDB Local
+	Endpoint    string // overrides the Region's endpoint, for example with that of DynamoDB Local
 	Credentials aws.CredentialsProvider
 	// Trace, if not nil, adds middleware to every call.
 	Trace func(*middleware.Stack) error
@@ -63,7 +63,7 @@ func backoff(attempt int, err error) (time.Duration, error) {
 	return rand.N(minBackoff << attempt), nil //nolint:gosec // jitter need not be secure
 }
 
-// isTruncated returns true for a truncated response, the only kind of lost response that the SDK does not retry by
+// isTruncated returns [aws.TrueTernary] for a truncated response, the only kind of lost response that the SDK does not retry by
 // itself.
 func isTruncated(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -222,7 +222,7 @@ func TestConnectionRefused(t *testing.T) {
 	ctx, usage := userdata.WithUsage(t.Context())
 	for name, err := range callAll(ctx, d.store) {
 		if !errors.Is(err, &user.Error{Code: user.Unavailable}) {
-			t.Errorf("%s: got error %v", name, err)
+			t.Errorf("%s: got error %v, want %s", name, err, user.Unavailable)
 		}
 	}
 	if got := usage.Retries(); got != 5*2 {
@@ -248,7 +248,7 @@ func TestManyThrottled(t *testing.T) {
 	for range 80 {
 		calls.Go(func() {
 			if _, err := d.store.Get(t.Context(), "1"); !errors.Is(err, &user.Error{Code: user.Throttled}) {
-				t.Errorf("got error %v", err)
+				t.Errorf("got error %v, want %s", err, user.Throttled)
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestInDoubt(t *testing.T) {
 	create := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		u, replayed, err := store.Create(ctx, user.Attributes{"userId": "1", "name": "Ada"}, nil)
 		if replayed {
-			t.Error("replayed")
+			t.Error("got replayed true, want false without an idempotency key")
 		}
 		return u, err
 	}
@@ -519,7 +519,7 @@ func TestConflictInEachRound(t *testing.T) {
 	})
 	_, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil)
 	if !errors.Is(err, &user.Error{Code: user.Throttled}) {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want %s", err, user.Throttled)
 	}
 	if n := len(d.operations()); n != 16 {
 		t.Errorf("got %d calls, want 16", n)
@@ -573,7 +573,7 @@ func TestErrorsHaveNoValues(t *testing.T) {
 			for name, err := range callAll(t.Context(), d.store) {
 				if !errors.Is(err, &user.Error{Code: user.Unavailable}) ||
 					strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), exception) {
-					t.Errorf("%s: got error %v", name, err)
+					t.Errorf("%s: got error %v, want %s with %s and no values", name, err, user.Unavailable, exception)
 				}
 			}
 		})
@@ -581,22 +581,22 @@ func TestErrorsHaveNoValues(t *testing.T) {
 	d := newDatabase(t, conflict(stored("email", secret)))
 	_, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil)
 	if !errors.Is(err, &user.Error{Code: user.Exists}) || strings.Contains(err.Error(), secret) {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want %s without values", err, user.Exists)
 	}
 }
 
-// TestTooLarge is about an item that CheckSize accepts and DynamoDB does not.
+// TestTooLarge checks the error for an item that CheckSize accepts and DynamoDB rejects.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	tooLarge := fail(400, "ValidationException", "Item size has exceeded the maximum allowed size")
 	d := newDatabase(t, tooLarge)
 	want := &user.Error{Code: user.BodyTooLarge}
 	if _, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, want) {
-		t.Errorf("create: got error %v", err)
+		t.Errorf("create: got error %v, want %v", err, want)
 	}
 	d = newDatabase(t, item(stored()), tooLarge)
 	if _, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil); !errors.Is(err, want) {
-		t.Errorf("replace: got error %v", err)
+		t.Errorf("replace: got error %v, want %v", err, want)
 	}
 }
 
@@ -605,7 +605,7 @@ func TestUsage(t *testing.T) {
 	d := newDatabase(t, internalError(), item(stored()))
 	ctx, usage := userdata.WithUsage(t.Context())
 	if usage.Duration() != 0 || usage.Retries() != 0 {
-		t.Errorf("before: got duration %v and %d retries", usage.Duration(), usage.Retries())
+		t.Errorf("before: got duration %v and %d retries, want 0 and 0", usage.Duration(), usage.Retries())
 	}
 	var calls sync.WaitGroup
 	for range 4 {
@@ -617,6 +617,6 @@ func TestUsage(t *testing.T) {
 	}
 	calls.Wait()
 	if usage.Duration() <= 0 || usage.Retries() != 1 {
-		t.Errorf("got duration %v and %d retries, want 1", usage.Duration(), usage.Retries())
+		t.Errorf("got duration %v and %d retries, want a positive one and 1", usage.Duration(), usage.Retries())
 	}
 }

@@ -114,7 +114,8 @@ func TestReplaceForeignItem(t *testing.T) {
 	}
 }
 
-// TestReplaceItemWithForeignRevision is about another program's attribute with the name of the revision.
+// TestReplaceItemWithForeignRevision checks that an item with another program's attribute of the name of the revision
+// is not replaced.
 func TestReplaceItemWithForeignRevision(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]attribute{
@@ -142,7 +143,7 @@ func TestReplaceItemWithForeignRevision(t *testing.T) {
 	}
 }
 
-// TestForeignItemInTable is about an item that another program wrote, with attributes of every type.
+// TestForeignItemInTable reads, replaces and deletes an item that another program wrote, in DynamoDB Local.
 func TestForeignItemInTable(t *testing.T) {
 	t.Parallel()
 	client := dynamoDB(t)

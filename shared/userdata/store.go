@@ -127,7 +127,7 @@ func (s *DynamoStore) Create(
 	proof, err := s.do(ctx, "create user", write{
 		id: sent[user.IDAttribute].(string), // validated by user.New
 		proves: func(it item) bool {
-			origin, _ := toOrigin(it) // stored when the user is replaced
+			origin, _ := toOrigin(it) // a replacement keeps it
 			return ownRevision(it) == revision || origin.revision == revision
 		},
 		send: func(ctx context.Context, options func(*dynamodb.Options)) error {

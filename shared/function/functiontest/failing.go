@@ -29,7 +29,7 @@ func StoreFails(t *testing.T, handle function.Handler, event events.APIGatewayPr
 			res := Harness{Handle: handle, Users: failing}.Serve(t, event)
 			WantProblem(t, event, res, test.status, test.code, test.headers...)
 			if strings.Contains(res.Body, "inside") {
-				t.Errorf("got %s", res.Body)
+				t.Errorf("got %s, want a problem without the cause", res.Body)
 			}
 		})
 	}

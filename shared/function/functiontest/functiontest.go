@@ -58,7 +58,8 @@ func WantProblem(
 	}
 	instance := request.New(&event).Path()
 	if got.Title == "" || got.Detail == "" || got.RequestID != requesttest.RequestID || got.Instance != instance {
-		t.Errorf("got an incomplete problem: %s", res.Body)
+		t.Errorf("got %s, want a title, a detail, the requestId %s and the instance %s",
+			res.Body, requesttest.RequestID, instance)
 	}
 	want := map[string]string{
 		"Cache-Control": "no-store", "Content-Type": "application/problem+json", "X-Content-Type-Options": "nosniff",

@@ -48,7 +48,7 @@ func (d Daemon) read() {
 // Address returns host:port, for AWS_XRAY_DAEMON_ADDRESS.
 func (d Daemon) Address() string { return d.conn.LocalAddr().String() }
 
-// Close closes the socket. Nothing listens on the port then.
+// Close closes the socket, so that later datagrams are refused.
 func (d Daemon) Close() error { return d.conn.Close() }
 
 // endPrefix begins the datagrams that Received sends.
@@ -78,7 +78,7 @@ func (d Daemon) Next(t *testing.T) string {
 }
 
 // Received returns the payloads sent since the last call. On the loopback interface, a datagram is queued before its
-// send returns, so that a datagram sent here arrives after all others. It is sent again in case the queue was full.
+// send returns, so a datagram sent here arrives after all others. It is sent again in case the queue was full.
 func (d Daemon) Received(t *testing.T) []string {
 	t.Helper()
 	sender, err := net.DialUDP("udp", nil, d.conn.LocalAddr().(*net.UDPAddr))

@@ -101,7 +101,7 @@ func mustCreate(t *testing.T, store user.Store, sent user.Attributes) user.User 
 		t.Fatal(err)
 	}
 	if replayed {
-		t.Error("got replayed true without an idempotency key")
+		t.Error("got replayed true, want false without an idempotency key")
 	}
 	return u
 }
@@ -140,7 +140,7 @@ func create(t *testing.T, store user.Store) {
 		t.Errorf("Create changed its argument (-want +got):\n%s", d)
 	}
 	if created.ETag == "" {
-		t.Error("got no ETag")
+		t.Error("got no ETag, want one")
 	}
 	c, u := serviceTime(t, created, user.CreatedAtAttribute), serviceTime(t, created, user.UpdatedAtAttribute)
 	if !c.Equal(u) {
@@ -173,10 +173,10 @@ func notFound(t *testing.T, store user.Store) {
 	if got.Attributes != nil || got.ETag != "" {
 		t.Errorf("got user %v, want the zero value with an error", got)
 	}
-	for _, tags := range [][]user.ETag{nil, {"a"}} {
-		_, err = store.Replace(t.Context(), id, user.Attributes{}, tags)
+	for _, etags := range [][]user.ETag{nil, {"a"}} {
+		_, err = store.Replace(t.Context(), id, user.Attributes{}, etags)
 		wantCode(t, err, user.NotFound)
-		wantCode(t, store.Delete(t.Context(), id, tags), user.NotFound)
+		wantCode(t, store.Delete(t.Context(), id, etags), user.NotFound)
 	}
 	_, err = store.Get(t.Context(), id)
 	wantCode(t, err, user.NotFound)
@@ -202,7 +202,7 @@ func replace(t *testing.T, store user.Store) {
 		}
 		previous, updated := serviceTime(t, before, user.UpdatedAtAttribute), serviceTime(t, after, user.UpdatedAtAttribute)
 		if updated.Before(previous) {
-			t.Errorf("got updatedAt %v after %v", updated, previous)
+			t.Errorf("got updatedAt %v, want no earlier than %v", updated, previous)
 		}
 		if after.ETag == before.ETag {
 			t.Errorf("got ETag %q again, want a new one", after.ETag)
@@ -300,10 +300,10 @@ func readOnly(t *testing.T, store user.Store) {
 	// An earlier updatedAt is valid: without If-Match, a client can send an earlier state.
 	fourth, err := store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, "n", "4"), nil)
 	if err != nil {
-		t.Errorf("earlier updatedAt: %v", err)
+		t.Errorf("earlier updatedAt: got error %v, want none", err)
 	}
 	if fourth.Attributes[user.UpdatedAtAttribute].(string) < third.Attributes[user.UpdatedAtAttribute].(string) {
-		t.Error("got an earlier updatedAt")
+		t.Error("got an earlier updatedAt, want the same or a later one")
 	}
 }
 
@@ -392,7 +392,7 @@ func idempotency(t *testing.T, store user.Store) {
 	request := user.NewIdempotency("caller", key, sent)
 	created, replayed, err := store.Create(t.Context(), sent, request)
 	if err != nil || replayed {
-		t.Fatalf("got replayed %t, error %v", replayed, err)
+		t.Fatalf("got replayed %t, error %v, want false and none", replayed, err)
 	}
 	wantUser(t, store, created)
 
@@ -401,7 +401,7 @@ func idempotency(t *testing.T, store user.Store) {
 		equal := user.NewIdempotency("caller", key, withAttribute(sent, "n", user.Number("1.0")))
 		got, replayed, err := store.Create(t.Context(), sent, equal)
 		if err != nil || !replayed {
-			t.Fatalf("got replayed %t, error %v", replayed, err)
+			t.Fatalf("got replayed %t, error %v, want true and none", replayed, err)
 		}
 		if d := diff(want.Attributes, got.Attributes); d != "" || got.ETag != want.ETag {
 			t.Errorf("got ETag %q, want %q, and (-want +got):\n%s", got.ETag, want.ETag, d)
@@ -521,7 +521,7 @@ func listAll(t *testing.T, store user.Store, after string, limit int) []string {
 			t.Fatal(err)
 		}
 		if len(page.Users) > limit {
-			t.Errorf("got %d users on a page of %d", len(page.Users), limit)
+			t.Errorf("got a page of %d users, want at most %d", len(page.Users), limit)
 		}
 		for _, u := range page.Users {
 			wantUser(t, store, u)
@@ -549,7 +549,7 @@ func createMany(t *testing.T, store user.Store, n int, attributes ...any) []stri
 
 func list(t *testing.T, store user.Store) {
 	if got := listAll(t, store, "", 10); got != nil {
-		t.Errorf("got %v from an empty store", got)
+		t.Errorf("got %v from an empty store, want none", got)
 	}
 	const n = 24
 	want := createMany(t, store, n, user.NameAttribute, "Ada", "set", user.StringSet{"a", "b"})
@@ -722,12 +722,12 @@ func concurrentReplaceUnconditional(t *testing.T, store user.Store) {
 	}
 	last := slices.IndexFunc(done, func(u user.User) bool { return u.ETag == after.ETag })
 	if last < 0 {
-		t.Fatalf("got a stored user that is none of the %d replacements", len(done))
+		t.Fatalf("got the stored user %v, want one of the %d replacements", after, len(done))
 	}
 	wantUser(t, store, done[last])
 	slices.SortFunc(done, func(a, b user.User) int { return cmp.Compare(a.ETag, b.ETag) })
 	unique := slices.CompactFunc(slices.Clone(done), func(a, b user.User) bool { return a.ETag == b.ETag })
 	if len(unique) != len(done) {
-		t.Error("two replacements have the same ETag")
+		t.Errorf("got %d ETags, want one for each of %d replacements", len(unique), len(done))
 	}
 }

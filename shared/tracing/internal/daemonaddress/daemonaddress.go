@@ -2,7 +2,7 @@
 // panics on an address that it cannot parse or resolve, before the function can log the error.
 //
 // It depends on the order in which Go initializes packages: by import path, each as soon as its imports are
-// initialized. This package imports only os, and its path sorts before net, which the SDK imports, so that it is
+// initialized. This package imports only os, and its path sorts before net, which the SDK imports, so it is
 // initialized first.
 package daemonaddress
 
