@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the README's commands on a fresh machine: a clone of the last commit, an empty HOME and empty caches.
-# The port 3000 must be free. TESTS=0 leaves out the tests.
+# Port 3000 must be free. TESTS=0 skips the tests.
 set -euo pipefail
 set -m # background commands lead process groups, as in a terminal
 

@@ -163,8 +163,8 @@ func (s *Span) SetError(kind Kind, code string) {
 	s.fail(kind, code, false)
 }
 
-// fail implements SetError. The SDK's AddError would mark every failure as a fault, and add the error's text and a stack
-// trace.
+// fail implements SetError. The SDK's AddError would mark every failure as a fault, and add the text of the error and
+// a stack trace.
 func (s *Span) fail(kind Kind, code string, remote bool) {
 	cause := exception.Exception{ID: xray.NewSegmentID(), Type: code, Message: code, Remote: remote}
 	s.segment.Lock()

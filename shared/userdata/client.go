@@ -63,8 +63,8 @@ func backoff(attempt int, err error) (time.Duration, error) {
 	return rand.N(minBackoff << attempt), nil //nolint:gosec // jitter need not be secure
 }
 
-// isTruncated returns [aws.TrueTernary] for a truncated response, the only kind of lost response that the SDK does not retry by
-// itself.
+// isTruncated returns [aws.TrueTernary] for a truncated response, the only kind of lost response that the SDK does not
+// retry by itself.
 func isTruncated(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return aws.TrueTernary

@@ -1,5 +1,5 @@
 // Package browser_test uses the pages of a local stack in Chromium, with mouse and keyboard. SCREENSHOTS is a folder
-// for a screenshot of each page, with TEST_ALL=1 in both colour schemes and in two widths.
+// for a screenshot of each page, with TEST_ALL=1 in both color schemes and two widths.
 package browser_test
 
 import (
@@ -162,7 +162,7 @@ func TestKeyboard(t *testing.T) {
 	p.Want(address, "/")
 }
 
-// TestReturn returns to a trace with keys, with the history, and with the URL of another span.
+// TestReturn returns to a trace with keys and with the browser's history, and selects a span with a URL.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -221,7 +221,7 @@ func TestInvalidFilter(t *testing.T) {
 	p.Want(`document.getElementById("empty").checkVisibility()`, "false")
 }
 
-// TestReading logs many lines while one is open.
+// TestReading checks that an open log line stays in place while new lines are logged.
 func TestReading(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -254,7 +254,7 @@ func TestReading(t *testing.T) {
 	p.Want(fmt.Sprintf("%s > 0 && %[1]s < innerHeight", place), "true")
 }
 
-// TestLive keeps pages open during requests.
+// TestLive checks that open pages show new requests.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -363,13 +363,13 @@ type look struct {
 	scheme string
 }
 
-// TestPages checks each page in a wide window with the light colour scheme, and in a narrow one with the dark scheme.
+// TestPages checks each page in a wide window with the light color scheme, and in a narrow one with the dark scheme.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	testPages(t, look{1280, "light"}, look{400, "dark"})
 }
 
-// TestPages_OtherLooks checks them in the other combinations.
+// TestPages_OtherLooks checks the pages in the other combinations of width and color scheme.
 func TestPages_OtherLooks(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)

@@ -107,12 +107,12 @@ func TestReference_Numbers(t *testing.T) {
 		p.Sees(operation("createUser", ".curl"), number)
 		p.Sees(operation("createUser", ".live-responses-table .highlight-code"), number)
 	}
-	text := p.Text(shown)
-	if got := compact(t, []byte(text)); got != stored {
+	displayed := p.Text(shown)
+	if got := compact(t, []byte(displayed)); got != stored {
 		t.Errorf("the page shows %s, want %s", got, stored)
 	}
-	if !strings.HasPrefix(text, "{\n  \"balance\"") {
-		t.Errorf("the page shows %s, want it indented", text)
+	if !strings.HasPrefix(displayed, "{\n  \"balance\"") {
+		t.Errorf("the page shows %s, want it indented", displayed)
 	}
 	p.Picture("reference-numbers")
 
@@ -128,11 +128,11 @@ func TestReference_Numbers(t *testing.T) {
 }
 
 // compact returns JSON without insignificant white space.
-func compact(t *testing.T, text []byte) string {
+func compact(t *testing.T, encoded []byte) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := json.Compact(&out, text); err != nil {
-		t.Fatalf("%v: %s", err, text)
+	if err := json.Compact(&out, encoded); err != nil {
+		t.Fatalf("%v: %s", err, encoded)
 	}
 	return out.String()
 }
@@ -155,18 +155,18 @@ func TestReference_Authorization(t *testing.T) {
 			p.Sees(operation("getUser", ".request-url"), s.URL+"/users/grace")
 			shows := p.Text(fmt.Sprintf("document.querySelector(%q).innerText", operation("getUser", ".curl")))
 			if out, err := exec.CommandContext(t.Context(), "sh", "-c", shows+" -sS --fail").Output(); err != nil || !strings.Contains(string(out), `"grace"`) {
-				t.Errorf("%s\n%s %v", shows, out, err)
+				t.Errorf("%s\ngot %s, error %v, want the user grace", shows, out, err)
 			}
 			buttons := p.Text(`document.querySelectorAll(".btn.authorize").length`)
 			if signed := authorization == "AWS_IAM"; signed != (buttons == "0") {
-				t.Errorf("%s buttons for authorization", buttons)
+				t.Errorf("got %s buttons for authorization, want some: %t", buttons, !signed)
 			}
 			p.Picture("reference-" + strings.ToLower(authorization))
 		})
 	}
 }
 
-// TestReference_Looks checks the reference in both colour schemes and in two widths.
+// TestReference_Looks checks the reference in both color schemes and in two widths.
 func TestReference_Looks(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
@@ -184,7 +184,7 @@ func TestReference_Looks(t *testing.T) {
 	}
 }
 
-// TestReference_Signs checks the signature of IDs with different encodings.
+// TestReference_Signs checks that the proxy signs ids in each encoding, and rejects bodies above API Gateway's limit.
 func TestReference_Signs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
@@ -211,18 +211,18 @@ func TestReference_Signs(t *testing.T) {
 		"~a_b-c.": {"/~a_b-c.", "/%7Ea%5Fb%2dc%2E", "?userId=%7ea_b-c.", "?limit=1&userId=~a_b-c."},
 	} {
 		if status, response := send("POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
-			t.Errorf("create %s: status = %d, body = %s", id, status, response)
+			t.Errorf("create %s: got %d %s, want 201", id, status, response)
 		}
 		for _, path := range paths {
 			if status, response := send("GET", path, ""); status != http.StatusOK || !strings.Contains(response, strconv.Quote(id)) {
-				t.Errorf("%s: %d %s", path, status, response)
+				t.Errorf("%s: got %d %s, want 200 and the user %s", path, status, response, id)
 			}
 		}
 	}
 	for _, size := range []int{10<<20 + 1, 12 << 20, 16 << 20} {
 		if status, response := send("POST", "", strings.Repeat(" ", size)); status != http.StatusRequestEntityTooLarge ||
 			!strings.Contains(response, "ContentTooLarge") {
-			t.Errorf("%d bytes: status = %d, body = %s", size, status, response)
+			t.Errorf("%d bytes: got %d %s, want 413 and ContentTooLarge", size, status, response)
 		}
 	}
 	// The stage verifies the signature before the function looks for the user.
@@ -231,12 +231,12 @@ func TestReference_Signs(t *testing.T) {
 		"?userId=a+b&limit=%C3%A9": 400, "?userId=": 400,
 	} {
 		if status, response := send("GET", path, ""); status != want {
-			t.Errorf("%s: %d %s, want %d", path, status, response, want)
+			t.Errorf("%s: got %d %s, want %d", path, status, response, want)
 		}
 	}
 }
 
-// TestReference_Parameters checks forms that the API does not need: a reference with escapes, and a parameter with
+// TestReference_Parameters checks what the API document does not contain: a reference with escapes, and a parameter with
 // content.
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()

@@ -47,20 +47,20 @@ func executable(tb testing.TB) string {
 	return ""
 }
 
-// Page is a page in its own browser. The test fails if the page logs to the developer tools' console, or if the page or
-// one of its workers sends a request to another server.
+// Page is a page in its own browser. The test fails if the page logs a message to the console, or if the page or one of
+// its workers sends a request to another server.
 type Page struct {
 	t   testing.TB
 	ctx context.Context //nolint:containedctx // the page is one: chromedp keeps its state in it
 
-	mu         sync.Mutex
-	allowed    string // substring of allowed console messages
-	complaints []string
-	foreign    []string
+	mu       sync.Mutex
+	allowed  string   // substring of allowed console messages; "" allows none
+	messages []string // of the console, without allowed ones
+	foreign  []string // URLs of requests to other servers
 }
 
-// Open starts a browser and opens base+address, such as "_local/traces" for address. All requests of the page must be
-// below base. The window is 1280 pixels wide and 900 high. The browser is closed after the test.
+// Open starts a browser and opens the URL base+address, for example with the address "_local/traces". All requests of
+// the page must be below base. The window is 1280 pixels wide and 900 high. The browser is closed after the test.
 func Open(tb testing.TB, base, address string) *Page {
 	tb.Helper()
 	p := &Page{t: tb}
@@ -85,11 +85,11 @@ func Open(tb testing.TB, base, address string) *Page {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, complaint := range p.complaints {
-			tb.Errorf("console message: %s", complaint)
+		for _, message := range p.messages {
+			tb.Errorf("got the console message %q, want none", message)
 		}
 		for _, url := range p.foreign {
-			tb.Errorf("request to another server: %s", url)
+			tb.Errorf("got a request to another server, %s, want none", url)
 		}
 	})
 	if err := chromedp.ListenBrowser(browser, func(any) {}); err != nil {
@@ -120,15 +120,15 @@ func (p *Page) record(base string, event any) {
 	defer p.mu.Unlock()
 	switch event := event.(type) {
 	case *runtime.EventExceptionThrown:
-		p.complain((&chromedp.ExceptionError{ExceptionDetails: event.ExceptionDetails}).Error())
+		p.addMessage((&chromedp.ExceptionError{ExceptionDetails: event.ExceptionDetails}).Error())
 	case *runtime.EventConsoleAPICalled:
 		var words []string
 		for _, arg := range event.Args {
 			words = append(words, string(arg.Value)+arg.Description)
 		}
-		p.complain(strings.Join(words, " "))
+		p.addMessage(strings.Join(words, " "))
 	case *log.EventEntryAdded:
-		p.complain(event.Entry.Text + " " + event.Entry.URL)
+		p.addMessage(event.Entry.Text + " " + event.Entry.URL)
 	case *network.EventRequestWillBeSent:
 		url := event.Request.URL
 		if !strings.HasPrefix(url, base) && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "blob:") { // not sent
@@ -137,18 +137,18 @@ func (p *Page) record(base string, event any) {
 	}
 }
 
-// complain records a console message unless it is allowed.
-func (p *Page) complain(complaint string) {
-	if p.allowed == "" || !strings.Contains(complaint, p.allowed) {
-		p.complaints = append(p.complaints, complaint)
+// addMessage records a console message unless it is allowed.
+func (p *Page) addMessage(message string) {
+	if p.allowed == "" || !strings.Contains(message, p.allowed) {
+		p.messages = append(p.messages, message)
 	}
 }
 
-// Allow allows console messages that contain a string, such as "status of 404".
-func (p *Page) Allow(complaint string) {
+// Allow allows console messages that contain part, such as "status of 404", instead of those of an earlier call.
+func (p *Page) Allow(part string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.allowed = complaint
+	p.allowed = part
 }
 
 // focus emulates that the page has the focus.
@@ -160,7 +160,7 @@ func (p *Page) focus() {
 	}
 }
 
-// Scheme emulates the preferred colour scheme, dark or light.
+// Scheme emulates the preferred color scheme, dark or light.
 func (p *Page) Scheme(name string) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -168,7 +168,7 @@ func (p *Page) Scheme(name string) {
 			{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
 		}})
 	if err != nil {
-		p.t.Fatalf("emulate colour scheme %s: %v", name, err)
+		p.t.Fatalf("emulate color scheme %s: %v", name, err)
 	}
 }
 
@@ -191,11 +191,11 @@ func (p *Page) Text(expression string) string {
 	p.t.Helper()
 	ctx, cancel := testenv.WithDeadline(p.ctx, p.t)
 	defer cancel()
-	text, err := p.evaluate(ctx, expression)
+	result, err := p.evaluate(ctx, expression)
 	if err != nil {
-		p.t.Fatalf("%s: %v", expression, err)
+		p.t.Fatalf("evaluate %s: %v", expression, err)
 	}
-	return text
+	return result
 }
 
 // Want waits until a JavaScript expression evaluates to want. Errors are ignored, as they occur during navigation.
@@ -210,7 +210,7 @@ func (p *Page) Want(expression, want string) {
 		}
 		if ctx.Err() != nil {
 			page, _ := p.evaluate(p.ctx, "document.body.innerText")
-			p.t.Fatalf("%s is\n%s (%v), want\n%s; on the page:\n%s", expression, got, err, want, page)
+			p.t.Fatalf("%s: got %q, error %v, want %q; the page:\n%s", expression, got, err, want, page)
 		}
 	}
 }
@@ -245,7 +245,7 @@ func (p *Page) Keys(keys string) {
 	for _, r := range keys {
 		events := kb.Encode(r)
 		down, up := *events[0], *events[len(events)-1]
-		if len(events) > 2 { // with the key, so that no text is entered if the page handles the key
+		if len(events) > 2 { // sent with the key, so the page can prevent the input
 			down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
 		}
 		for _, event := range []input.DispatchKeyEventParams{down, up} {
@@ -264,16 +264,16 @@ func (p *Page) Insert(text string) {
 	}
 }
 
-// Looks takes a screenshot of the page. It marks the test as failed if the page is wider than its window, if text lacks
-// contrast, or if a control has no accessible name.
+// Looks takes a screenshot of the page. It marks the test as failed if [TooWide], [LowContrast] or [Inaccessible] finds
+// something.
 func (p *Page) Looks(picture string) {
 	p.t.Helper()
 	p.Picture(picture)
 	for what, expression := range map[string]string{
-		"wider than the window": TooWide, "low contrast": LowContrast, "no accessible name": Nameless,
+		"pixels wider than the window": TooWide, "low contrast": LowContrast, "inaccessible": Inaccessible,
 	} {
 		if got := p.Text(expression); got != "" && got != "0" {
-			p.t.Errorf("%s: %s: %s", picture, what, got)
+			p.t.Errorf("%s: %s: got %s, want none", picture, what, got)
 		}
 	}
 }

@@ -6,13 +6,13 @@ const TooWide = `Math.max(0, document.scrollingElement.scrollWidth - innerWidth)
 // LowContrast is an expression that lists text with a contrast of less than 4.5:1 (WCAG 2.2, "1.4.3 Contrast
 // (Minimum)").
 const LowContrast = `(() => {
-	const colour = (text) => text.match(/[\d.]+/g).map(Number);
+	const channels = (color) => color.match(/[\d.]+/g).map(Number);
 	const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
 		.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
 		.reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
 	const behind = (element) => {
 		for (let it = element; it; it = it.parentElement) {
-			const [r, g, b, a = 1] = colour(getComputedStyle(it).backgroundColor);
+			const [r, g, b, a = 1] = channels(getComputedStyle(it).backgroundColor);
 			if (a === 1) return [r, g, b];
 		}
 		return [255, 255, 255];
@@ -21,15 +21,16 @@ const LowContrast = `(() => {
 	for (const element of document.querySelectorAll("body *:not(svg *, option, script)")) {
 		const own = [...element.childNodes].some((it) => it.nodeType === Node.TEXT_NODE && it.data.trim());
 		if (!own || !element.checkVisibility({ opacityProperty: true })) continue;
-		const a = luminance(colour(getComputedStyle(element).color)), b = luminance(behind(element));
+		const a = luminance(channels(getComputedStyle(element).color)), b = luminance(behind(element));
 		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 		if (ratio < 4.5) found.add(element.className + " " + element.textContent.slice(0, 40) + " " + ratio.toFixed(2));
 	}
 	return [...found].join("\n");
 })()`
 
-// Nameless is an expression that lists controls without an accessible name, and duplicate IDs.
-const Nameless = `[
+// Inaccessible is an expression that lists controls without an accessible name, duplicate ids, and a number of h1
+// elements other than one.
+const Inaccessible = `[
 	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
 		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() ||
 			[...(it.labels ?? [])].some((label) => label.textContent.trim())))

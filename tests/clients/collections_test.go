@@ -33,13 +33,13 @@ func exchanges() []string {
 	}
 }
 
-// TestExchanges checks that the collections contain every operation of the document.
+// TestExchanges checks that exchanges covers every operation of the document.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	all := strings.Join(exchanges(), "\n")
 	for _, r := range document(t).Routes() {
 		if operation := r.Method + " " + r.Path + " "; !strings.Contains(all, operation) {
-			t.Errorf("no collection has %s", operation)
+			t.Errorf("exchanges: got none for %s, want one for each operation of the document", operation)
 		}
 	}
 }
@@ -55,7 +55,7 @@ func TestPostman(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	env := packages(t, "collections")
 	s, before := startInUse(t)
-	w, dir := watch(t, s), t.TempDir()
+	w, dir := startRecorder(t, s), t.TempDir()
 	file := write(t, collectionFile(t, ".postman_collection.json"), dir, "collection.json")
 	run(t, dir, nil, env.Program("newman"), "run", file, "--env-var", "baseUrl="+w.url, "--reporters", "json",
 		"--reporter-json-export", "report.json", "--bail")
@@ -70,7 +70,7 @@ func TestPostman(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := report.Run.Stats.Assertions; got.Total != len(exchanges()) || got.Failed != 0 {
-		t.Errorf("%d tests, %d failed, want %d and 0", got.Total, got.Failed, len(exchanges()))
+		t.Errorf("got %d tests, of which %d failed, want %d and 0", got.Total, got.Failed, len(exchanges()))
 	}
 	wantExchanges(t, s, w, before)
 }
@@ -81,11 +81,11 @@ func TestHTTP(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	env := packages(t, "collections")
 	s, before := startInUse(t)
-	w, dir := watch(t, s), t.TempDir()
+	w, dir := startRecorder(t, s), t.TempDir()
 	const local = "@baseUrl = http://127.0.0.1:3000/prod\n"
 	content := collectionFile(t, ".http")
 	if !bytes.Contains(content, []byte(local)) {
-		t.Fatalf("no line %q:\n%s", local, content)
+		t.Fatalf("want a line %q, got\n%s", local, content)
 	}
 	content = bytes.Replace(content, []byte(local), []byte("@baseUrl = "+w.url+"\n"), 1)
 	file := write(t, content, dir, "requests.http")
@@ -107,7 +107,7 @@ func startInUse(t *testing.T) (s *stacktest.TestStack, before map[string]any) {
 
 // wantExchanges checks that all requests of a collection were sent with the expected responses, and left only the users
 // that existed before.
-func wantExchanges(t *testing.T, s *stacktest.TestStack, w *witness, before map[string]any) {
+func wantExchanges(t *testing.T, s *stacktest.TestStack, w *recorder, before map[string]any) {
 	t.Helper()
 	got := w.exchanges()
 	for i := range got {

@@ -37,7 +37,7 @@ func TestExamples(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	database := unreliable.NewDatabase(t)
 	s := stacktest.Start(t, database.With)
-	w, dir := watch(t, s), filepath.Join(testenv.Root(t), "shared", "client")
+	w, dir := startRecorder(t, s), filepath.Join(testenv.Root(t), "shared", "client")
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, "example_test.go"), nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +46,11 @@ func TestExamples(t *testing.T) {
 	examples := doc.Examples([]*ast.File{file}...)
 	for _, example := range examples {
 		if want := "--- PASS: Example" + example.Name + " "; !strings.Contains(out, want) || example.Output == "" {
-			t.Errorf("Example%s did not run:\n%s", example.Name, out)
+			t.Errorf("Example%s: want it to pass and to have an output, got\n%s", example.Name, out)
 		}
 	}
 	if len(examples) == 0 || len(w.exchanges()) == 0 {
-		t.Errorf("got %d examples and %d requests", len(examples), len(w.exchanges()))
+		t.Errorf("got %d examples and %d requests, want some", len(examples), len(w.exchanges()))
 	}
 	busyUntilSeen(database, w)
 	run(t, dir, []string{"USERREQUESTAPI_URL=" + w.url}, "go", "test", "-count=1", "-run", "^ExampleWithRetries$", ".")
@@ -58,12 +58,12 @@ func TestExamples(t *testing.T) {
 		t.Errorf("got %q, want a busy database", w.exchanges())
 	}
 	if left := s.AllItems(t); len(left) > 0 {
-		t.Errorf("remaining users: %v", left)
+		t.Errorf("got users %v after the examples, want none", left)
 	}
 }
 
 // busyUntilSeen throttles the database, despite the retries of the service, until one more response is 503.
-func busyUntilSeen(database *unreliable.Database, w *witness) {
+func busyUntilSeen(database *unreliable.Database, w *recorder) {
 	before := w.count(" 503")
 	database.Fail(func(string) unreliable.Fault {
 		if w.count(" 503") == before {
@@ -151,7 +151,7 @@ func TestAuthorization(t *testing.T) {
 					t.Fatalf("%q: got %v, %v, want Ada", id, user, err)
 				}
 				if err := c.DeleteUser(t.Context(), id, user.ETag); err != nil {
-					t.Errorf("%q: %v", id, err)
+					t.Errorf("delete %q: %v", id, err)
 				}
 			}
 
@@ -200,7 +200,7 @@ func TestOpenUser(t *testing.T) {
 		t.Errorf("replaced (-want +got):\n%s", d)
 	}
 	if !replaced.CreatedAt.Equal(*created.CreatedAt) {
-		t.Errorf("createdAt is %v, was %v", replaced.CreatedAt, created.CreatedAt)
+		t.Errorf("got createdAt %v, want %v", replaced.CreatedAt, created.CreatedAt)
 	}
 }
 
@@ -255,26 +255,26 @@ func TestForeignUser(t *testing.T) {
 	}
 }
 
-// canonical returns values as strings that do not depend on order and spelling.
+// canonical returns the values as JSON that does not depend on the order of members and on white space.
 func canonical(t *testing.T, attributes map[string]json.RawMessage) map[string]string {
 	t.Helper()
-	texts := map[string]string{}
-	for name, text := range attributes {
-		object := stacktest.Decode(t, []byte(`{"value":`+string(text)+`}`))
+	values := map[string]string{}
+	for name, value := range attributes {
+		object := stacktest.Decode(t, []byte(`{"value":`+string(value)+`}`))
 		content, err := json.Marshal(object["value"])
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts[name] = string(content)
+		values[name] = string(content)
 	}
-	return texts
+	return values
 }
 
 // TestUsers lists more users than fit on a page, and stops early.
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	w := watch(t, s)
+	w := startRecorder(t, s)
 	c := connect(t, w.url)
 	want := map[string]bool{}
 	for i := range 23 {
@@ -291,7 +291,7 @@ func TestUsers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got[user.UserID] {
-			t.Errorf("duplicate user %s", user.UserID)
+			t.Errorf("got user %s again, want each user once", user.UserID)
 		}
 		got[user.UserID] = true
 	}
@@ -362,7 +362,7 @@ func TestThrottledStage(t *testing.T) {
 		t,
 		stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "10", "ThrottlingBurstLimit": "1"}),
 	)
-	w := watch(t, s)
+	w := startRecorder(t, s)
 	ctx, cancel := testenv.WithDeadline(t.Context(), t)
 	defer cancel()
 	// untilThrottled calls repeatedly from several goroutines.
@@ -383,7 +383,7 @@ func TestThrottledStage(t *testing.T) {
 		}
 	}
 	patient := connect(t, w.url, client.WithRetries(50))
-	untilThrottled(func(id string) error { return everything(ctx, patient, id) })
+	untilThrottled(func(id string) error { return callAll(ctx, patient, id) })
 
 	impatient := connect(t, w.url, client.WithRetries(0))
 	untilThrottled(func(id string) error {
@@ -395,8 +395,8 @@ func TestThrottledStage(t *testing.T) {
 	})
 }
 
-// everything calls every method with a user that does not exist before or after.
-func everything(ctx context.Context, c *client.Client, id string) error {
+// callAll calls every method, with a user that does not exist before or after.
+func callAll(ctx context.Context, c *client.Client, id string) error {
 	if _, err := c.CreateUser(ctx, client.UserInput{UserID: &id}, ""); err != nil {
 		return err
 	}
@@ -420,7 +420,7 @@ func TestBusyDatabase(t *testing.T) {
 	t.Parallel()
 	database := unreliable.NewDatabase(t)
 	s := stacktest.Start(t, database.With)
-	w := watch(t, s)
+	w := startRecorder(t, s)
 	c := connect(t, w.url)
 	ada := client.UserInput{UserID: new("ada"), Name: new("Ada")}
 	calls := []struct {
@@ -521,7 +521,7 @@ func TestCodes(t *testing.T) {
 		documented[strconv.Quote(row[1])] = true
 	}
 	if len(documented) == 0 {
-		t.Fatal("the API document has no codes")
+		t.Fatal("got no codes from the API document, want a table of codes")
 	}
 	path := filepath.Join(testenv.Root(t), "shared", "client", "codes.go")
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)

@@ -22,7 +22,7 @@ func localKeys(t *testing.T) (keys aws.Credentials, region string) {
 	t.Helper()
 	found := exported.FindSubmatch(read(t, testenv.Root(t), "docs", "run.md"))
 	if found == nil {
-		t.Fatalf("docs/run.md has no line %s", exported)
+		t.Fatalf("docs/run.md: want a line that matches %s, got none", exported)
 	}
 	return aws.Credentials{AccessKeyID: string(found[1]), SecretAccessKey: string(found[2])}, string(found[3])
 }
@@ -36,12 +36,12 @@ func localIAM(t *testing.T, sessionToken string) func(*http.Request) error {
 	return client.IAM(aws.CredentialsProviderFunc(provider), region)
 }
 
-// TestIAM checks that signatures are valid whatever the path, the query and the body. The local stack verifies them as
+// TestIAM checks that signatures are valid for each path, query and body. The local stack verifies them as
 // API Gateway does.
 func TestIAM(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
-	for _, id := range []string{"a/b é~!+*", "read~", "deleted~"} { // the first one can only be of another program
+	for _, id := range []string{"a/b é~!+*", "read~", "deleted~"} { // only another program can have written the first one
 		s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
 	}
 	send := func(t *testing.T, method, path, body string, authorize func(*http.Request) error) stacktest.Response {

@@ -29,18 +29,18 @@ import (
 
 func TestMain(m *testing.M) { stacktest.Main(m) }
 
-// witness is a proxy between a client in another process and the stack, which records the exchanges.
-type witness struct {
+// recorder is a proxy that forwards requests to a stack and records the exchanges.
+type recorder struct {
 	url string // the invoke URL for the client
 
 	mu   sync.Mutex
 	seen []string // method, path and status code of each exchange, such as GET /users/1 200
 }
 
-// watch starts a witness and stops it after the test.
-func watch(t *testing.T, s *stacktest.TestStack) *witness {
+// startRecorder starts a recorder and stops it after the test.
+func startRecorder(t *testing.T, s *stacktest.TestStack) *recorder {
 	t.Helper()
-	w := &witness{}
+	w := &recorder{}
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -67,20 +67,20 @@ func watch(t *testing.T, s *stacktest.TestStack) *witness {
 	return w
 }
 
-func (w *witness) record(exchange string) {
+func (w *recorder) record(exchange string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, exchange)
 }
 
-func (w *witness) exchanges() []string {
+func (w *recorder) exchanges() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.seen)
 }
 
 // count returns the number of exchanges that end with a string, such as " 429".
-func (w *witness) count(end string) int {
+func (w *recorder) count(end string) int {
 	n := 0
 	for _, exchange := range w.exchanges() {
 		if strings.HasSuffix(exchange, end) {

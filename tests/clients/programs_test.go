@@ -25,7 +25,7 @@ import (
 // program is a program in docs/call.md.
 type program struct {
 	language string // heading of its section
-	file     string // the same program, here
+	file     string // a copy of the program in this folder
 
 	// prepare runs or checks the install command in a folder with the program. It returns environment variables.
 	prepare func(t *testing.T, dir, install string) (env []string)
@@ -55,10 +55,13 @@ func (p program) read(t *testing.T) (install, source, command string) {
 func TestProgramsOfPage(t *testing.T) {
 	t.Parallel()
 	for _, p := range programs() {
-		_, source, _ := p.read(t)
-		if d := gocmp.Diff(string(read(t, p.file)), source); d != "" {
-			t.Errorf("docs/call.md differs from tests/clients/%s (-file +page):\n%s", p.file, d)
-		}
+		t.Run(p.language, func(t *testing.T) {
+			t.Parallel()
+			_, source, _ := p.read(t)
+			if d := gocmp.Diff(string(read(t, p.file)), source); d != "" {
+				t.Errorf("docs/call.md differs from tests/clients/%s (-file +page):\n%s", p.file, d)
+			}
+		})
 	}
 }
 
@@ -67,7 +70,7 @@ func TestPrograms(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
-	ids := []string{"1", "a~b.c_d-e", "a/b é~!+*"} // the last one can only be of another program
+	ids := []string{"1", "a~b.c_d-e", "a/b é~!+*"} // only another program can have written the last one
 	for _, id := range ids {
 		s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
 	}
@@ -109,7 +112,7 @@ func bash(t *testing.T, dir string, env []string, commands string) string {
 	return run(t, dir, env, "bash", "-e", "-c", unset+commands)
 }
 
-// prepareGo runs the install command with a proxy that has the Go client as it is here.
+// prepareGo runs the install command with a module proxy that has the Go client of this checkout.
 func prepareGo(t *testing.T, dir, install string) []string {
 	t.Helper()
 	cache := strings.TrimSpace(run(t, dir, nil, "go", "env", "GOMODCACHE"))
@@ -187,7 +190,7 @@ func checkInstalled(t *testing.T, install, command, list, format string) {
 	}
 	for name := range strings.FieldsSeq(names) {
 		if !strings.Contains(list, fmt.Sprintf(format, name)) {
-			t.Errorf("the tests do not install the package %s of docs/call.md", name)
+			t.Errorf("docs/call.md: got the package %s, want only packages that the tests install", name)
 		}
 	}
 }

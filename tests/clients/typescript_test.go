@@ -24,7 +24,7 @@ func TestTypeScript(t *testing.T) {
 	run(t, dir, nil, env.Program("openapi-typescript"), "openapi.json", "--output", "schema.d.ts")
 	compile(t, env, dir)
 
-	w := watch(t, stacktest.Start(t))
+	w := startRecorder(t, stacktest.Start(t))
 	const want = `created once: true
 read: Ada Byron
 replaced: Ada Lovelace

@@ -70,7 +70,7 @@ func s(value string) types.AttributeValue { return &types.AttributeValueMemberS{
 
 func n(value string) types.AttributeValue { return &types.AttributeValueMemberN{Value: value} }
 
-// TestForeignItem is about an item that another program wrote, with attributes of every type.
+// TestForeignItem reads, replaces and deletes an item that another program wrote, with attributes of every type.
 func TestForeignItem(t *testing.T) {
 	t.Parallel()
 	items := stacktest.NewTable(t)

@@ -74,37 +74,37 @@ func (s testStage) send(r request) stacktest.Response {
 }
 
 // compare compares a response with an example. Masked members of the body must exist, but can have other values.
-func (s testStage) compare(a expected, r request, got stacktest.Response, masked ...string) {
+func (s testStage) compare(e expected, r request, got stacktest.Response, masked ...string) {
 	s.t.Helper()
 	if r.method == http.MethodHead {
-		a.example = "" // no body
+		e.example = "" // no body
 	}
-	example, ok := s.c.wanted[a]
+	example, ok := s.c.wanted[e]
 	if !ok {
-		s.t.Errorf("the document has no %v", a)
+		s.t.Errorf("got no example %v in the document, want one", e)
 		return
 	}
-	if got.Status != a.status {
-		s.t.Errorf("%v: %s %s: got status code %d: %.1000s", a, r.method, r.path, got.Status, got.Body)
+	if got.Status != e.status {
+		s.t.Errorf("%v: %s %s: got status code %d: %.1000s", e, r.method, r.path, got.Status, got.Body)
 		return
 	}
 	if example != nil {
 		body := stacktest.Decode(s.t, bytes.ReplaceAll(got.Body, []byte(`"/`+s.name+`/`), []byte(`"/prod/`)))
 		want := stacktest.Decode(s.t, encode(s.t, example))
 		for _, name := range append(masked, "requestId") {
-			if text, ok := body[name].(string); ok && text != "" && want[name] != nil {
+			if value, ok := body[name].(string); ok && value != "" && want[name] != nil {
 				body[name] = want[name]
 			}
 		}
 		if diff := gocmp.Diff(want, body); diff != "" {
-			s.t.Errorf("%v: response to %s %s (-example +got):\n%s", a, r.method, r.path, diff)
+			s.t.Errorf("%v: response to %s %s (-example +got):\n%s", e, r.method, r.path, diff)
 			return
 		}
 	}
-	s.c.record(a)
+	s.c.record(e)
 }
 
-// each is want for all operations with a function, concurrently.
+// each does the same as want, concurrently for all operations with a function.
 func (s testStage) each(status int, example string, change func(*request)) {
 	s.t.Helper()
 	var senders sync.WaitGroup
@@ -119,7 +119,7 @@ func (s testStage) each(status int, example string, change func(*request)) {
 	senders.Wait()
 }
 
-// all is want for all operations.
+// all does the same as want for all operations.
 func (s testStage) all(status int, example string, change func(*request)) {
 	s.t.Helper()
 	s.each(status, example, change)
@@ -147,7 +147,7 @@ func having(header, value string) func(*request) {
 	}
 }
 
-// both applies several changes.
+// both returns a change that applies all changes.
 func both(changes ...func(*request)) func(*request) {
 	return func(r *request) {
 		for _, change := range changes {
@@ -161,15 +161,15 @@ func known(t *testing.T, c *coverage) stacktest.Item {
 	t.Helper()
 	user, ok := c.wanted[expected{"getUser", http.StatusOK, "User"}].(map[string]any)
 	if !ok {
-		t.Fatal("getUser has no example User")
+		t.Fatal("getUser: want an example User, got none")
 	}
 	item := stacktest.Item{"_userrequestapi_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
 	for name, value := range user {
-		text, ok := value.(string)
+		str, ok := value.(string)
 		if !ok {
-			t.Fatalf("the example User of getUser: want a string for %s", name)
+			t.Fatalf("the example User of getUser: want a string for %s, got %v", name, value)
 		}
-		item[name] = &types.AttributeValueMemberS{Value: text}
+		item[name] = &types.AttributeValueMemberS{Value: str}
 	}
 	return item
 }
@@ -178,7 +178,7 @@ func etag(t *testing.T, c *coverage) string {
 	t.Helper()
 	header := c.operation(t, "getUser").Responses.Status(http.StatusOK).Value.Headers["ETag"]
 	if header == nil {
-		t.Fatal("getUser has no ETag")
+		t.Fatal("getUser: want the header ETag, got none")
 	}
 	return fmt.Sprint(header.Value.Example)
 }
@@ -239,7 +239,7 @@ func withoutFaults(t *testing.T, c *coverage) {
 				r = r.with(t, p.Value)
 			}
 			if got := s.send(r); got.Status >= http.StatusBadRequest {
-				t.Errorf("%s: with the example of %s: got status code %d: %s", o.OperationID, p.Value.Name, got.Status, got.Body)
+				t.Errorf("%s with the example of %s: got %d %s, want a success", o.OperationID, p.Value.Name, got.Status, got.Body)
 			}
 		}
 	}

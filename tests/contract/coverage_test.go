@@ -92,7 +92,7 @@ func (c *coverage) operation(t *testing.T, id string) operation {
 	t.Helper()
 	i := slices.IndexFunc(c.operations, func(o operation) bool { return o.OperationID == id })
 	if i < 0 {
-		t.Fatalf("the document has no operation %s", id)
+		t.Fatalf("want the operation %s in the document, got none", id)
 	}
 	return c.operations[i]
 }
@@ -118,18 +118,18 @@ func (o operation) request(t *testing.T, body string) request {
 // encode returns an example as JSON.
 func encode(t *testing.T, example any) []byte {
 	t.Helper()
-	text, err := json.Marshal(example)
+	encoded, err := json.Marshal(example)
 	if err != nil {
 		t.Error(err)
 	}
-	return text
+	return encoded
 }
 
 // with returns the request with the example of a parameter.
 func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 	t.Helper()
 	if p.Example == nil {
-		t.Fatalf("the parameter %s has no example", p.Name)
+		t.Fatalf("parameter %s: want an example, got none", p.Name)
 	}
 	value := fmt.Sprint(p.Example)
 	switch p.In {
@@ -148,10 +148,10 @@ func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 }
 
 // record records that a request has produced an example.
-func (c *coverage) record(a expected) {
+func (c *coverage) record(e expected) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.made[a] = true
+	c.made[e] = true
 }
 
 // report prints a table of the covered examples, with a row for each operation and a column for each status code. It
@@ -161,8 +161,8 @@ func (c *coverage) report(t *testing.T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var statuses []int
-	for a := range c.wanted {
-		statuses = append(statuses, a.status)
+	for e := range c.wanted {
+		statuses = append(statuses, e.status)
 	}
 	slices.Sort(statuses)
 	statuses = slices.Compact(statuses)
@@ -178,10 +178,10 @@ func (c *coverage) report(t *testing.T) {
 	for _, o := range c.operations {
 		row(o.OperationID, func(status int) string {
 			made, all := 0, 0
-			for a := range c.wanted {
-				if a.operation == o.OperationID && a.status == status {
+			for e := range c.wanted {
+				if e.operation == o.OperationID && e.status == status {
 					all++
-					if c.made[a] {
+					if c.made[e] {
 						made++
 					}
 				}
@@ -207,14 +207,14 @@ func (c *coverage) report(t *testing.T) {
 		t.Error(err)
 	}
 	var missing []string
-	for a := range c.wanted {
-		if !c.made[a] {
-			missing = append(missing, fmt.Sprintf("%s %d %s", a.operation, a.status, a.example))
+	for e := range c.wanted {
+		if !c.made[e] {
+			missing = append(missing, fmt.Sprintf("%s %d %s", e.operation, e.status, e.example))
 		}
 	}
 	slices.Sort(missing)
 	for _, m := range missing {
-		t.Errorf("no request has produced %s", m)
+		t.Errorf("got no response with the example %s, want a request that produces it", m)
 	}
 	t.Logf("requests have produced %d of %d examples of the document", len(c.made), len(c.wanted))
 }

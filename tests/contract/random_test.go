@@ -36,7 +36,7 @@ const (
 func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings depend on the available time
 	testenv.SkipUnlessAll(t)
 	s := stacktest.Start(t)
-	env, err := tools.Python(t.Context(), requirements, func(text string) { t.Log(text) })
+	env, err := tools.Python(t.Context(), requirements, func(step string) { t.Log(step) })
 	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
@@ -85,7 +85,7 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	t.Log("Requests:", sent)
 	for _, r := range source.Routes() {
 		if sent[r.Method+" "+r.Path] == 0 {
-			t.Errorf("no request %s %s", r.Method, r.Path)
+			t.Errorf("got no request %s %s, want some for each operation", r.Method, r.Path)
 		}
 	}
 }

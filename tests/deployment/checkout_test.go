@@ -128,7 +128,7 @@ func (c *checkout) must(environment []string, target string, args ...string) res
 	c.t.Helper()
 	r := c.run(environment, target, args...)
 	if r.code != 0 {
-		c.t.Fatalf("%s %v: exit code %d\n%s", target, args, r.code, r)
+		c.t.Fatalf("%s %v: exit code %d, want 0\n%s", target, args, r.code, r)
 	}
 	return r
 }
@@ -186,7 +186,7 @@ func (r result) planned(t *testing.T) []string {
 }
 
 // contains reports whether the output contains a string.
-func (r result) contains(text string) bool { return strings.Contains(r.String(), text) }
+func (r result) contains(str string) bool { return strings.Contains(r.String(), str) }
 
 // outputs returns the stack outputs in the target's result.
 func (r result) outputs(t *testing.T) map[string]string {
@@ -194,7 +194,7 @@ func (r result) outputs(t *testing.T) map[string]string {
 	messages := r.messages(t)
 	outputs := map[string]string{}
 	if len(messages) == 0 {
-		t.Fatalf("no message: %s", r)
+		t.Fatalf("got no JSON line, want a result in the last one: %s", r)
 	}
 	if err := json.Unmarshal(messages[len(messages)-1].Result, &outputs); err != nil {
 		t.Fatalf("%v in\n%s", err, r)

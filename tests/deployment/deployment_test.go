@@ -11,11 +11,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// digestLength is the length of the digest in ids that change with their content.
+// digestLength is the number of digest characters at the end of a version's logical id.
 const digestLength = 10
 
-// TestStage takes a stage through its life, each step as a user does. Steps that tests of deploy/release cover too
-// belong to test:all.
+// TestStage runs the life cycle of a stage, with the targets that a user runs. Steps that the tests of deploy/release
+// also cover run only in test:all.
 func TestStage(t *testing.T) {
 	t.Parallel()
 	c := newCheckout(t)
@@ -24,19 +24,19 @@ func TestStage(t *testing.T) {
 	if testenv.All() {
 		r := c.must(asJSON, "plan")
 		if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
-			t.Errorf("plan = %q, want all resources added", changes)
+			t.Errorf("plan = %q, want Add GetFunction and Add Table", changes)
 		}
 	}
 	for _, target := range []string{"status", "smoke", "rollback"} {
 		if r := c.run(nil, target); r.code != 2 || !r.contains("not deployed") {
-			t.Errorf("%s before the first deployment: exit code %d\n%s", target, r.code, r)
+			t.Errorf("%s before the first deployment: exit code %d, want 2 and \"not deployed\"\n%s", target, r.code, r)
 		}
 	}
 
 	// First deployment.
 	r := c.must(asJSON, "deploy")
 	if changes := r.planned(t); !slices.Contains(changes, "Add GetFunction") || !slices.Contains(changes, "Add Table") {
-		t.Errorf("changes = %q, want all resources added", changes)
+		t.Errorf("changes = %q, want Add GetFunction and Add Table", changes)
 	}
 	api := r.outputs(t)["ApiId"]
 	c.crud(api)
@@ -89,7 +89,7 @@ func TestStage(t *testing.T) {
 			t.Errorf("Link = %s, want that of the newest code", link)
 		}
 		if r := c.run(nil, "deployFunction", "got"); r.code != 2 || !r.contains("delete, get, post, put") {
-			t.Errorf("unknown function: exit code %d\n%s", r.code, r)
+			t.Errorf("unknown function: exit code %d, want 2 and the names of the functions\n%s", r.code, r)
 		}
 
 		// Roll back.
@@ -105,10 +105,10 @@ func TestStage(t *testing.T) {
 		t.Errorf("Link = %s, want that of the first release", link)
 	}
 	if r := c.run(nil, "rollback"); r.code != 2 || !r.contains("is the first") {
-		t.Errorf("rollback of the first release: exit code %d\n%s", r.code, r)
+		t.Errorf("rollback of the first release: exit code %d, want 2 and \"is the first\"\n%s", r.code, r)
 	}
 
-	// A failed change is rolled back, and the cause is printed last.
+	// A failed change is rolled back, and the last line names the cause.
 	c.write("deploy/template.yaml", strings.Replace(c.read("deploy/template.yaml"), "\nResources:\n", `
 Resources:
   Broken:
@@ -122,12 +122,13 @@ Resources:
           Expression: "1 + 1"
 `, 1))
 	r = c.run(nil, "deploy")
-	if r.code != 1 || !strings.Contains(r.stderr, "Broken") {
-		t.Errorf("failing deployment: exit code %d, want 1 and the cause\n%s", r.code, r)
+	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
+	if r.code != 1 || !strings.Contains(lines[len(lines)-1], "Broken") {
+		t.Errorf("failing deployment: exit code %d, want 1 and the cause in the last line\n%s", r.code, r)
 	}
 	c.crud(api)
 
-	// The next deployment succeeds, and a change of descriptions alone reaches the stage.
+	// The next deployment succeeds. A change of only the documentation reaches the stage.
 	c.write("deploy/template.yaml", original(t, "deploy/template.yaml"))
 	if testenv.All() {
 		c.must(nil, "deploy")
@@ -144,10 +145,10 @@ Resources:
 	}
 
 	if testenv.All() {
-		// The table is protected.
+		// A deployment that replaces the table needs confirmation.
 		c.setStage(map[string]string{"ExistingTableName": "Another"})
 		if r := c.run(nil, "deploy"); r.code != 4 || !r.contains("REPLACE_TABLE=UserData-emulator") {
-			t.Errorf("deployment without the table: exit code %d, want 4\n%s", r.code, r)
+			t.Errorf("deployment without the table: exit code %d, want 4 and REPLACE_TABLE\n%s", r.code, r)
 		}
 		c.setStage(nil)
 	}
@@ -155,11 +156,11 @@ Resources:
 	// Nothing is deleted without confirmation.
 	for _, environment := range [][]string{nil, {"CONFIRM=prod"}} {
 		if r := c.run(environment, "destroy"); r.code != 4 || !r.contains("nothing was deleted") {
-			t.Errorf("destroy with %q: exit code %d\n%s", environment, r.code, r)
+			t.Errorf("destroy with %q: exit code %d, want 4 and \"nothing was deleted\"\n%s", environment, r.code, r)
 		}
 	}
 	if r := c.run([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData"}, "destroy"); r.code != 2 {
-		t.Errorf("destroy with another table: exit code %d\n%s", r.code, r)
+		t.Errorf("destroy with another table: exit code %d, want 2\n%s", r.code, r)
 	}
 	c.create(api, "stays")
 	r = c.must([]string{"CONFIRM=emulator"}, "destroy")
@@ -167,7 +168,7 @@ Resources:
 		t.Errorf("destroy: want the table retained\n%s", r)
 	}
 	if r := c.run(nil, "status"); r.code != 2 {
-		t.Errorf("status after destroy: exit code %d\n%s", r.code, r)
+		t.Errorf("status after destroy: exit code %d, want 2\n%s", r.code, r)
 	}
 	c.must([]string{"CONFIRM=emulator"}, "destroy") // nothing to do
 
@@ -176,7 +177,7 @@ Resources:
 		r = c.must(asJSON, "deploy")
 		api = r.outputs(t)["ApiId"]
 		if status, _, body := c.call(api, http.MethodGet, "/users/stays", ""); status != http.StatusOK {
-			t.Errorf("GET of an earlier user: %d %s", status, body)
+			t.Errorf("GET of an earlier user: got %d %s, want 200", status, body)
 		}
 		c.must([]string{"CONFIRM=emulator", "DELETE_TABLE=UserData-emulator"}, "destroy")
 	}

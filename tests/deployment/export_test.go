@@ -49,7 +49,7 @@ func (c *checkout) checkExport(apiID string) {
 
 	plain := public(decode(c.t, exported))
 	if title := member(plain, "info")["title"]; title != "UserRequestAPI-"+stageName {
-		c.t.Errorf("export of %v", title)
+		c.t.Errorf("export: got title %v, want UserRequestAPI-%s", title, stageName)
 	}
 	member(plain, "info")["title"] = member(want, "info")["title"] // the title of the API is set by the stack
 	if diff := gocmp.Diff(reduce(resolveReferences(c.t, decode(c.t, document.Public().JSON()))), plain); diff != "" {
@@ -86,7 +86,7 @@ func (c *checkout) checkIndex(apiID string) {
 	index := decode(c.t, []byte(body))
 	if status != http.StatusOK || index["name"] != "UserRequestAPI" || index["version"] == nil ||
 		member(index, "links")["users"] == nil {
-		c.t.Errorf("GET /: %d %s", status, body)
+		c.t.Errorf("GET /: got %d %s, want 200 and the index with name, version and links", status, body)
 	}
 }
 
@@ -126,7 +126,7 @@ func resolveReferences(t *testing.T, document object) object {
 				keys := strings.Split(strings.TrimPrefix(reference, "#/"), "/")
 				target := member(document, keys...)
 				if target == nil {
-					t.Fatalf("no %s in the document", reference)
+					t.Fatalf("want %s in the document, got none", reference)
 				}
 				return resolve(target)
 			}
@@ -223,45 +223,45 @@ func sortParameters(document object) object {
 // exported in place ("Amazon API Gateway important notes", REST APIs): examples; the schemas of parameters and headers
 // except for the type string; whether headers and bodies are required; and what JSON Schema draft 4 models do not have.
 func reduce(document object) object {
-	asText := object{"type": "string"}
-	var examples func(value any)
-	examples = func(value any) {
+	stringSchema := object{"type": "string"}
+	var removeExamples func(value any)
+	removeExamples = func(value any) {
 		for key, element := range member(value) {
 			if key == "example" || key == "examples" {
 				delete(member(value), key)
 			}
-			examples(element)
+			removeExamples(element)
 		}
 	}
 	for _, item := range member(document, "paths") {
 		for _, operation := range member(item) {
 			for _, p := range list(member(operation)["parameters"]) {
-				member(p)["schema"] = asText
-				examples(p)
+				member(p)["schema"] = stringSchema
+				removeExamples(p)
 			}
 			delete(member(operation, "requestBody"), "required")
-			examples(member(operation, "requestBody"))
+			removeExamples(member(operation, "requestBody"))
 			for _, response := range member(operation, "responses") {
 				for _, header := range member(response, "headers") {
-					member(header)["schema"] = asText
+					member(header)["schema"] = stringSchema
 					delete(member(header), "required")
 				}
-				examples(response)
+				removeExamples(response)
 			}
 		}
 	}
-	var unknown func(value any, names bool)
-	unknown = func(value any, names bool) {
+	var removeUnsupported func(value any, names bool)
+	removeUnsupported = func(value any, names bool) { // names: the keys are names of properties
 		for key, element := range member(value) {
 			switch {
 			case !names && slices.Contains([]string{"example", "readOnly", "anyOf", "oneOf"}, key):
 				delete(member(value), key)
 			default:
-				unknown(element, !names && key == "properties")
+				removeUnsupported(element, !names && key == "properties")
 			}
 		}
 	}
-	unknown(member(document, "components", "schemas"), true)
+	removeUnsupported(member(document, "components", "schemas"), true)
 	return document
 }
 
@@ -284,7 +284,8 @@ func parts(t *testing.T, export object) []part {
 	return found
 }
 
-// restore merges the documentation parts into an export, as a tool that reads them can.
+// restore merges the documentation parts into an export. A part applies to the paths below its own, and the most
+// specific part of an element applies.
 func restore(export object, parts []part) object {
 	content := func(kind, path, method, status, name string) object {
 		best, longest := object(nil), -1
@@ -306,13 +307,13 @@ func restore(export object, parts []part) object {
 	for name, schema := range member(export, "components", "schemas") {
 		merge(member(schema), content("MODEL", "/", "", "", name))
 	}
-	places := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}
+	kinds := map[any]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}
 	for path, item := range member(export, "paths") {
 		for key, operation := range member(item) {
 			o, method := member(operation), strings.ToUpper(key)
 			merge(o, content("METHOD", path, method, "", ""))
 			for _, p := range list(o["parameters"]) {
-				merge(member(p), content(places[member(p)["in"]], path, method, "", fmt.Sprint(member(p)["name"])))
+				merge(member(p), content(kinds[member(p)["in"]], path, method, "", fmt.Sprint(member(p)["name"])))
 			}
 			if body := member(o, "requestBody"); body != nil {
 				merge(body, content("REQUEST_BODY", path, method, "", ""))
@@ -335,9 +336,9 @@ func restore(export object, parts []part) object {
 // merge adds a documentation part to the element that it describes.
 func merge(into, content object) {
 	for key, value := range content {
-		below, isMapping := value.(object)
-		if inner := member(into[key]); isMapping && inner != nil && below["$ref"] == nil {
-			merge(inner, below)
+		added, isMapping := value.(object)
+		if existing := member(into[key]); isMapping && existing != nil && added["$ref"] == nil {
+			merge(existing, added)
 			continue
 		}
 		into[key] = value

@@ -30,7 +30,7 @@ func TestKilled(t *testing.T) {
 	var killed, finished int
 	for i := 0; killed < kills; i++ {
 		if i == 2*kills {
-			t.Fatalf("only %d of %d deployments could be killed", killed, i)
+			t.Fatalf("killed %d of %d deployments, want %d", killed, i, kills)
 		}
 		switch i % 6 {
 		case 0:
@@ -63,11 +63,11 @@ func TestKilled(t *testing.T) {
 			finished++
 			whole = time.Since(begun) // closer to the duration of the next ones
 			if code := cmd.ProcessState.ExitCode(); code != 0 {
-				t.Fatalf("deployment %d, which was not killed: exit code %d\n%s", i, code, &output)
+				t.Fatalf("deployment %d, which was not killed: exit code %d, want 0\n%s", i, code, &output)
 			}
 		}
 		if r := c.run([]string{"JSON=1"}, "deploy"); r.code != 0 {
-			t.Fatalf("deployment %d after a killed one: exit code %d\n%s\nThe killed one:\n%s", i, r.code, r, &output)
+			t.Fatalf("deployment %d after a killed one: exit code %d, want 0\n%s\nThe killed one:\n%s", i, r.code, r, &output)
 		} else {
 			c.crud(r.outputs(t)["ApiId"])
 		}

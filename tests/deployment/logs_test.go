@@ -16,7 +16,7 @@ func (c *checkout) checkLogs(api string) {
 	c.t.Helper()
 	status, _, body := c.call(api, http.MethodGet, "/users/nobody", "")
 	if status != http.StatusNotFound {
-		c.t.Fatalf("GET of an unknown user: %d %s", status, body)
+		c.t.Fatalf("GET of an unknown user: got %d %s, want 404", status, body)
 	}
 	ctx, cancel := testenv.WithDeadline(c.t.Context(), c.t)
 	defer cancel()
@@ -35,12 +35,12 @@ func (c *checkout) checkLogs(api string) {
 			one := c.must([]string{"REQUEST=" + l.RequestID}, "logs").stdout
 			if n := strings.Count(one, "\n"); n != strings.Count(one, l.LambdaRequestID) ||
 				!strings.Contains(one, "END RequestId: "+l.LambdaRequestID) {
-				c.t.Errorf("lines of the request %s:\n%s", l.RequestID, one)
+				c.t.Errorf("request %s: want only its lines, up to END, got\n%s", l.RequestID, one)
 			}
 			return
 		}
 		if ctx.Err() != nil {
-			c.t.Fatalf("no line about an unknown user in:\n%s", r)
+			c.t.Fatalf("want a line about an unknown user, got\n%s", r)
 		}
 	}
 }

@@ -23,13 +23,13 @@ type policy struct {
 	everywhere []string // actions that are allowed on all resources
 }
 
-// deployerPolicy returns the policy of every deployer, optionsPolicy the one of deployers that also set KmsKeyArn or
-// WebAclArn.
+// deployerPolicy returns the policy of every deployer.
 func deployerPolicy(t *testing.T) string {
 	t.Helper()
 	return original(t, "deploy/policy.json")
 }
 
+// optionsPolicy returns the additional policy of deployers that set KmsKeyArn or WebAclArn.
 func optionsPolicy(t *testing.T) string {
 	t.Helper()
 	return original(t, "deploy/policy-options.json")
@@ -49,7 +49,7 @@ func readPolicy(t *testing.T) policy {
 	var p policy
 	for _, s := range document.Statement {
 		if s.Effect != "Allow" {
-			t.Errorf("effect %s: not supported by the test", s.Effect)
+			t.Errorf("got the effect %s, want only Allow: the test does not support others", s.Effect)
 		}
 		actions := oneOrMore(s.Action)
 		p.actions = append(p.actions, actions...)
@@ -144,7 +144,7 @@ func (p policy) checkCalls(t *testing.T, file string) {
 	for _, call := range []string{"S3.PutObject", "CloudFormation.ExecuteChangeSet", "Lambda.GetAlias", "API Gateway.GetAccount", "DynamoDB.DescribeTable",
 		"CloudWatch Logs.FilterLogEvents"} {
 		if !seen[call] {
-			t.Errorf("%s was not recorded", call)
+			t.Errorf("got no recorded call %s, want one", call)
 		}
 	}
 }
@@ -384,8 +384,8 @@ func TestPolicyAllowsDeployment(t *testing.T) {
 		t.Errorf("types with known needs (-template +needs):\n%s", diff)
 	}
 	var requests []emulator.Call
-	for _, of := range needs {
-		for _, n := range of {
+	for _, ofType := range needs {
+		for _, n := range ofType {
 			requests = append(requests, n.requests()...)
 		}
 	}
@@ -525,15 +525,15 @@ func TestPolicyLimits(t *testing.T) {
 		},
 	}
 	var requests []emulator.Call
-	var of []int // indexes of the tests by request
+	var rows []int // by request, the index of its test
 	for i, test := range tests {
 		for _, r := range (need{test.resource, nil, test.actions}).requests() {
 			r.Context = test.context
-			requests, of = append(requests, r), append(of, i)
+			requests, rows = append(requests, r), append(rows, i)
 		}
 	}
 	for i, got := range emulator.Allows(t, requests, deployerPolicy(t), optionsPolicy(t)) {
-		if test := tests[of[i]]; got != test.want {
+		if test := tests[rows[i]]; got != test.want {
 			t.Errorf("%s: %s on %s with %v: allowed = %t, want %t",
 				test.name, requests[i].Action, test.resource, test.context, got, test.want)
 		}
@@ -553,12 +553,12 @@ func TestPolicyWithoutOptions(t *testing.T) {
 	}
 	for i, allowed := range emulator.Allows(t, requests, deployerPolicy(t)) {
 		if allowed {
-			t.Errorf("deploy/policy.json allows %s", requests[i].Action)
+			t.Errorf("deploy/policy.json allows %s, want it only in policy-options.json", requests[i].Action)
 		}
 	}
 }
 
-// TestPolicy checks what needs no policy evaluation.
+// TestPolicy checks the permissions for X-Ray and the size of the policy.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	p := readPolicy(t)
@@ -574,7 +574,7 @@ func TestPolicy(t *testing.T) {
 	}
 	const quota = 6144 // characters of a managed policy without whitespace ("IAM and AWS STS quotas")
 	if compact.Len() > quota {
-		t.Errorf("the policy has %d characters, more than %d", compact.Len(), quota)
+		t.Errorf("deploy/policy.json has %d characters, want at most %d", compact.Len(), quota)
 	}
 }
 

@@ -15,10 +15,10 @@ func (c *checkout) crud(apiID string) {
 	var user map[string]any
 	status, header, body := c.call(apiID, http.MethodPost, "/users", `{"name": "Ada Lovelace"}`)
 	if err := json.Unmarshal([]byte(body), &user); err != nil || status != http.StatusCreated {
-		c.t.Fatalf("POST: %d %s, %v", status, body, err)
+		c.t.Fatalf("POST: got %d %s, error %v, want 201 and a user", status, body, err)
 	}
 	if header.Get("ETag") == "" {
-		c.t.Error("POST: no ETag")
+		c.t.Error("POST: got no ETag, want one")
 	}
 	path := fmt.Sprint("/users/", user["userId"])
 	for _, step := range []struct {
@@ -33,7 +33,7 @@ func (c *checkout) crud(apiID string) {
 		{http.MethodGet, path, "", http.StatusNotFound},
 	} {
 		if status, _, body := c.call(apiID, step.method, step.path, step.body); status != step.want {
-			c.t.Errorf("%s %s: %d %s, want %d", step.method, step.path, status, body, step.want)
+			c.t.Errorf("%s %s: got %d %s, want %d", step.method, step.path, status, body, step.want)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func (c *checkout) create(apiID, userID string) {
 		"/users",
 		fmt.Sprintf(`{"userId": %q}`, userID),
 	); status != http.StatusCreated {
-		c.t.Fatalf("POST: %d %s", status, body)
+		c.t.Fatalf("POST: got %d %s, want 201", status, body)
 	}
 }
 
@@ -57,12 +57,12 @@ func (c *checkout) link(apiID string) string {
 		if status, _, body := c.call(apiID, http.MethodPut, "/users/"+id, "{}"); status == http.StatusNotFound {
 			c.create(apiID, id)
 		} else if status != http.StatusOK {
-			c.t.Fatalf("PUT: %d %s", status, body)
+			c.t.Fatalf("PUT: got %d %s, want 200 or 404", status, body)
 		}
 	}
 	status, header, body := c.call(apiID, http.MethodGet, "/users?limit=1", "")
 	if status != http.StatusOK {
-		c.t.Fatalf("GET: %d %s", status, body)
+		c.t.Fatalf("GET: got %d %s, want 200", status, body)
 	}
 	return header.Get("Link")
 }
@@ -76,7 +76,7 @@ func (c *checkout) read(path string) string {
 	return string(content)
 }
 
-// original returns a file of the workspace itself.
+// original returns the content of a file of the workspace, which no test changes.
 func original(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "..", path))

@@ -10,7 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestAddresses checks all ways to identify a user.
+// TestAddresses checks each way to identify a user: in the path, in the query, and in the body.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -36,7 +36,7 @@ func TestAddresses(t *testing.T) {
 			if strings.Contains(test.path, "%41") {
 				id = "A" + id
 			}
-			in := func(text string) string { return strings.ReplaceAll(text, "ID", strings.TrimPrefix(id, "A")) }
+			in := func(str string) string { return strings.ReplaceAll(str, "ID", strings.TrimPrefix(id, "A")) }
 			s.Do(t, "POST", "/users", fmt.Sprintf(`{"userId": %q}`, id)).Want(t, 201)
 			r := s.Do(t, test.method, in(test.path), in(test.body))
 			if test.method == "DELETE" {
@@ -49,7 +49,7 @@ func TestAddresses(t *testing.T) {
 				t.Errorf("user = %v at %s, want %s", user["userId"], got, id)
 			}
 			if test.method == "PUT" && fmt.Sprint(user["n"]) != "1" {
-				t.Errorf("n = %v", user["n"])
+				t.Errorf("n = %v, want 1", user["n"])
 			}
 		})
 	}

@@ -40,7 +40,7 @@ func clients(count, limit int, client func(i int, do func(request func()))) {
 }
 
 // TestIncrement has clients that read a counter, increment it, and write it with If-Match until that succeeds. Most
-// attempts fail, so that the number of requests grows faster than that of clients.
+// attempts fail, so the number of requests grows faster than that of clients.
 func TestIncrement(t *testing.T) {
 	t.Parallel()
 	for _, count := range []int{15, 50} {
@@ -66,7 +66,7 @@ func testIncrement(t *testing.T, count int) {
 			number, _ := user["count"].(json.Number)
 			before, err := strconv.Atoi(number.String())
 			if err != nil {
-				t.Errorf("count = %v", user["count"])
+				t.Errorf("count = %v, want a whole number", user["count"])
 				return
 			}
 			user["count"] = before + 1
@@ -82,7 +82,7 @@ func testIncrement(t *testing.T, count int) {
 			}
 			replaced.Problem(t, 412, "PreconditionFailed")
 		}
-		t.Error("a client never succeeded")
+		t.Errorf("got a 412 in each of %d attempts of a client, want a success", 100*count)
 	})
 	got := s.Do(t, "GET", "/users/counter", "").Want(t, 200).JSON(t)
 	want := maps.Clone(created)
@@ -112,9 +112,9 @@ func TestReplaceWithoutIfMatch(t *testing.T) {
 			r.Problem(t, 503, "StoreThrottled")
 			wantHeaders(t, r, stacktest.Headers{"Retry-After": "1"})
 		}
-		t.Error("a client never succeeded")
+		t.Errorf("got a 503 in each of %d attempts of a client, want a success", 100*count)
 	})
-	byTag := map[string]stacktest.Response{}
+	byETag := map[string]stacktest.Response{}
 	for i, r := range responses {
 		user := r.JSON(t)
 		want := map[string]any{
@@ -123,15 +123,15 @@ func TestReplaceWithoutIfMatch(t *testing.T) {
 		if d := gocmp.Diff(want, user); d != "" {
 			t.Errorf("client %d (-want +got):\n%s", i, d)
 		}
-		byTag[etag(t, r)] = r
+		byETag[etag(t, r)] = r
 	}
-	if len(byTag) != count {
-		t.Errorf("%d writes returned %d different ETags", count, len(byTag))
+	if len(byETag) != count {
+		t.Errorf("got %d different ETags, want %d, one for each write", len(byETag), count)
 	}
 	last := s.Do(t, "GET", "/users/ada", "").Want(t, 200)
-	winner, ok := byTag[etag(t, last)]
+	winner, ok := byETag[etag(t, last)]
 	if !ok {
-		t.Fatalf("no response has the ETag of the stored user: %s", last.Body)
+		t.Fatalf("got the stored user %s, want one with the ETag of a response", last.Body)
 	}
 	if d := gocmp.Diff(winner.JSON(t), last.JSON(t)); d != "" {
 		t.Errorf("stored user differs from the response with its ETag (-response +stored):\n%s", d)

@@ -62,7 +62,7 @@ func TestForeignItem(t *testing.T) {
 	testForeignItem(t, stacktest.Start(t))
 }
 
-// TestDefaultStage is TestForeignItem on the stage prod, whose table is UserData, with the stack's own database.
+// TestDefaultStage repeats TestForeignItem on the stage prod, whose table is UserData, with the stack's own database.
 func TestDefaultStage(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, func(cfg *local.Config) {
@@ -111,7 +111,7 @@ func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	gotItem := stacktest.Comparable(s.Item(t, "1"))
 	for _, name := range []string{"_userrequestapi_rev", "updatedAt"} {
 		if gotItem[name] == nil {
-			t.Errorf("stored item lacks %s", name)
+			t.Errorf("item after PUT: want the attribute %s, got none", name)
 		}
 		delete(gotItem, name)
 	}
@@ -128,16 +128,16 @@ func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
 	read = s.Do(t, "GET", "/users?userId=1", "", ifNoneMatch(tag)).Want(t, 200)
 	if name := read.JSON(t)["name"]; name != "Ada King" {
-		t.Errorf("name = %v after the change in the table", name)
+		t.Errorf("name = %v after the change in the table, want Ada King", name)
 	}
 	s.Do(t, "DELETE", "/users?userId=1", "", ifMatch(etag(t, read))).Want(t, 204)
 	if item := s.Item(t, "1"); item != nil {
-		t.Errorf("the table still has %v", stacktest.Comparable(item))
+		t.Errorf("after DELETE: got item %v, want none", stacktest.Comparable(item))
 	}
 }
 
-// TestForeignOddities checks items that the API would not write.
-func TestForeignOddities(t *testing.T) {
+// TestForeignItem_Invalid checks items with values that the API rejects.
+func TestForeignItem_Invalid(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	s.Client = stacktest.NewClient(t, s.URL, contractOfOthers(t))
@@ -223,7 +223,7 @@ func TestForeignIDs(t *testing.T) {
 				read := s.Do(t, "GET", path, "").Want(t, 200)
 				wantHeaders(t, read, stacktest.Headers{"Content-Location": stage + want.canonical})
 				if got := read.JSON(t)["userId"]; got != id {
-					t.Errorf("GET %s: got %q", path, got)
+					t.Errorf("GET %s: got userId %q, want %q", path, got, id)
 				}
 				s.Do(t, "HEAD", path, "").Want(t, 200)
 				replaced := s.Do(t, "PUT", path, string(read.Body), ifMatch(etag(t, read))).Want(t, 200)
@@ -232,16 +232,16 @@ func TestForeignIDs(t *testing.T) {
 				s.Do(t, "PUT", path, `{"userId": "a/c"}`).Problem(t, 400, "InvalidParameter")
 				s.Do(t, "DELETE", path, "").Want(t, 204)
 				if item := s.Item(t, id); item != nil {
-					t.Errorf("DELETE %s: the table still has %v", path, item)
+					t.Errorf("DELETE %s: got item %v, want none", path, item)
 				}
 			}
 		})
 	}
-	// An empty ID is more likely an empty variable of a script than an ID.
+	// In the query, a blank id is an error: it is more likely an empty variable of a script than an id.
 	s.Do(t, "GET", "/users?userId=%20", "").Problem(t, 400, "InvalidUserId")
 }
 
-// TestForeignRevision checks an attribute with the name of the service's own.
+// TestForeignRevision checks that a user with another program's attribute of the name of the revision is not replaced.
 func TestForeignRevision(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)

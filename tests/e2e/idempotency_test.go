@@ -38,11 +38,11 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 					"ETag": responses[0].Header.Get("ETag"), "Location": responses[0].Header.Get("Location"),
 				})
 				if d := gocmp.Diff(normal(responses[0].JSON(t)), normal(r.JSON(t))); d != "" {
-					t.Errorf("two responses differ:\n%s", d)
+					t.Errorf("response (-first +got):\n%s", d)
 				}
 			}
 			if created != 1 {
-				t.Errorf("%d responses without Idempotent-Replayed, want 1", created)
+				t.Errorf("got %d responses without Idempotent-Replayed, want 1", created)
 			}
 			if items := s.AllItems(t); len(items) != 1 {
 				t.Errorf("the table has %d users, want 1", len(items))
@@ -100,10 +100,10 @@ func TestIdempotencyKey(t *testing.T) {
 	// The attributes for idempotency are not returned.
 	for _, path := range []string{userPath(t, first), "/users"} {
 		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_userrequestapi") {
-			t.Errorf("GET %s returns the attributes for idempotency: %s", path, body)
+			t.Errorf("GET %s: got %s, want no attributes of the store", path, body)
 		}
 	}
 	if items := fmt.Sprint(s.AllItems(t)); strings.Contains(items, key) {
-		t.Errorf("the table contains the plain key: %s", items)
+		t.Errorf("got items %s, want only the hash of the key", items)
 	}
 }

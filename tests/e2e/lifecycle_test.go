@@ -25,7 +25,7 @@ func userPath(t *testing.T, r stacktest.Response) string {
 	location := r.Header.Get("Content-Location")
 	_, path, found := strings.Cut(location, "/users/")
 	if !found {
-		t.Fatalf("Content-Location = %q, status = %d, body = %s", location, r.Status, r.Body)
+		t.Fatalf("Content-Location = %q, want the path of a user; status %d, body %s", location, r.Status, r.Body)
 	}
 	return "/users/" + path
 }
@@ -56,7 +56,7 @@ func wantHeaders(t *testing.T, r stacktest.Response, want stacktest.Headers) {
 	}
 }
 
-// TestLifeCycle takes a user from POST to DELETE, with each form of its URL.
+// TestLifeCycle creates, reads, replaces and deletes a user, with each form of its URL.
 func TestLifeCycle(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
@@ -104,7 +104,7 @@ func TestLifeCycle(t *testing.T) {
 					"ETag": first, "Cache-Control": "private, no-cache", "Content-Location": location,
 				})
 				if len(unchanged.Body) != 0 {
-					t.Errorf("304: body = %q", unchanged.Body)
+					t.Errorf("304: body = %q, want none", unchanged.Body)
 				}
 				s.Do(t, "HEAD", path, "", ifNoneMatch(tags)).Want(t, 304)
 			}
@@ -113,13 +113,13 @@ func TestLifeCycle(t *testing.T) {
 			replaced := s.Do(t, "PUT", path, `{"name": "Ada King"}`, ifMatch(first)).Want(t, 200)
 			second := etag(t, replaced)
 			if second == first {
-				t.Error("PUT did not change the ETag")
+				t.Errorf("ETag after PUT = %s, want a new one", second)
 			}
 			wantHeaders(t, replaced, common)
 			wantHeaders(t, replaced, stacktest.Headers{"Cache-Control": "no-store", "Location": ""})
 			now := replaced.JSON(t)
 			if updatedAt := wantTime(t, now, "updatedAt"); updatedAt.Before(createdAt) {
-				t.Errorf("updatedAt = %v, before createdAt, %v", updatedAt, createdAt)
+				t.Errorf("updatedAt = %v, want no earlier than createdAt, %v", updatedAt, createdAt)
 			}
 			want := map[string]any{"userId": id, "name": "Ada King", "createdAt": made["createdAt"], "updatedAt": now["updatedAt"]}
 			if d := gocmp.Diff(want, now); d != "" {
@@ -149,21 +149,21 @@ func TestLifeCycle(t *testing.T) {
 			deleted := s.Do(t, "DELETE", path, "", ifMatch(etag(t, last))).Want(t, 204)
 			wantHeaders(t, deleted, stacktest.Headers{"Cache-Control": "no-store", "ETag": ""})
 			if len(deleted.Body) != 0 {
-				t.Errorf("204: body = %q", deleted.Body)
+				t.Errorf("204: body = %q, want none", deleted.Body)
 			}
 			if item := s.Item(t, id); item != nil {
-				t.Errorf("the table still has %v", stacktest.Comparable(item))
+				t.Errorf("after DELETE: got item %v, want none", stacktest.Comparable(item))
 			}
 			s.Do(t, "GET", path, "").Problem(t, 404, "UserNotFound")
 			s.Do(t, "PUT", path, `{}`).Problem(t, 404, "UserNotFound")
 			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Problem(t, 404, "UserNotFound")
 			s.Do(t, "DELETE", path, "").Problem(t, 404, "UserNotFound")
 			if head := s.Do(t, "HEAD", path, "").Want(t, 404); len(head.Body) != 0 {
-				t.Errorf("HEAD: body = %q", head.Body)
+				t.Errorf("HEAD: body = %q, want none", head.Body)
 			}
 			again := s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
 			if tag := etag(t, again); slices.Contains([]string{first, second, third}, tag) {
-				t.Errorf("the new user has the ETag of the old one, %s", tag)
+				t.Errorf("ETag of the new user = %s, want none of the deleted one", tag)
 			}
 		})
 	}
@@ -193,15 +193,16 @@ func TestRequireIfMatch(t *testing.T) {
 func wantTime(t *testing.T, user map[string]any, name string) time.Time {
 	t.Helper()
 	const format = "2006-01-02T15:04:05.000Z"
-	text, _ := user[name].(string)
-	parsed, err := time.Parse(format, text)
+	str, _ := user[name].(string)
+	parsed, err := time.Parse(format, str)
 	if err != nil {
 		t.Errorf("%s = %v, want a time such as %s", name, user[name], format)
 	}
 	return parsed
 }
 
-// lasting removes the fields that differ between responses.
+// lasting returns header without the fields that differ between responses. For each of them that header lacks, it adds
+// the field Missing.
 func lasting(header http.Header) http.Header {
 	header = maps.Clone(header)
 	for _, name := range []string{"Date", "X-Amzn-Requestid", "X-Amz-Apigw-Id", "X-Amzn-Trace-Id"} {

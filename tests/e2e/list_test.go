@@ -33,7 +33,7 @@ func getPage(t *testing.T, s *stacktest.TestStack, path string) page {
 	body := r.JSON(t)
 	items, ok := body["items"].([]any)
 	if !ok {
-		t.Fatalf("no items: %.200s", r.Body)
+		t.Fatalf("got %.200s, want a page with items", r.Body)
 	}
 	var p page
 	for _, item := range items {
@@ -47,7 +47,7 @@ func getPage(t *testing.T, s *stacktest.TestStack, path string) page {
 		p.next, _ = body["next"].(string)
 		target := nextLink.FindStringSubmatch(header)
 		if target == nil {
-			t.Fatalf("Link = %s", header)
+			t.Fatalf("Link = %s, want a match of %s", header, nextLink)
 		}
 		base, err := url.Parse(s.URL)
 		if err != nil {
@@ -70,7 +70,7 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	if r := s.Do(t, "GET", "/users", "").Want(t, 200); string(r.Body) != `{"items":[]}` || r.Header.Get("Link") != "" {
-		t.Errorf("empty table: body = %s, Link = %q", r.Body, r.Header.Get("Link"))
+		t.Errorf("empty table: body = %s, Link = %q, want no items and no Link", r.Body, r.Header.Get("Link"))
 	}
 	want := fill(t, s.Items, 1000)
 
@@ -79,7 +79,7 @@ func TestList(t *testing.T) {
 		t.Errorf("HEAD: body of %d bytes, header (-GET +HEAD):\n%s", len(head.Body), d)
 	}
 	if got := getPage(t, s, "/users"); len(got.ids) != 25 || got.next == "" {
-		t.Errorf("without limit: %d users, next = %q; want 25 and another page", len(got.ids), got.next)
+		t.Errorf("without limit: got %d users, next = %q, want 25 and another page", len(got.ids), got.next)
 	}
 
 	for _, limit := range []int{13, 50, 99, 100} {
@@ -94,7 +94,7 @@ func TestList(t *testing.T) {
 				for range 2 * len(want) {
 					p := getPage(t, s, path)
 					if len(p.ids) > limit {
-						t.Errorf("a page has %d users, limit is %d", len(p.ids), limit)
+						t.Errorf("got a page of %d users, want at most %d", len(p.ids), limit)
 					}
 					got = append(got, p.ids...)
 					if p.next == "" {
@@ -137,7 +137,7 @@ func fill(t *testing.T, items stacktest.Items, count int) map[string]bool {
 			t.Fatal(err)
 		}
 		if len(out.UnprocessedItems) > 0 {
-			t.Fatalf("unprocessed items: %v", out.UnprocessedItems)
+			t.Fatalf("got unprocessed items %v, want none", out.UnprocessedItems)
 		}
 	}
 	return ids
@@ -161,7 +161,7 @@ func TestListLarge(t *testing.T) {
 		path = p.link
 	}
 	if pages < 2 {
-		t.Error("all users are on one page")
+		t.Errorf("got %d page, want at least 2", pages)
 	}
 	slices.Sort(got)
 	if d := gocmp.Diff(want, got); d != "" {
@@ -169,7 +169,7 @@ func TestListLarge(t *testing.T) {
 	}
 	user := s.Do(t, "GET", "/users/a", "").Want(t, 200)
 	if got := user.JSON(t)["control"]; got != control {
-		t.Error("the large user differs from the stored item")
+		t.Errorf("control = %.20q…, want %.20q…, as stored", got, control)
 	}
 	s.Do(t, "PUT", "/users/a", string(user.Body)).Want(t, 200)
 }

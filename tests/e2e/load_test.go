@@ -69,9 +69,9 @@ func testLoad(t *testing.T, requests int64) {
 	group.Wait()
 	const tolerance = 16 << 20 // bytes of garbage
 	if after := heapInUse(); after > heap+tolerance {
-		t.Errorf("the stack's memory keeps growing: %d MB after half of the requests, %d MB after all", heap>>20, after>>20)
+		t.Errorf("memory of the stack: %d MB after half of the requests, %d MB after all, want no growth", heap>>20, after>>20)
 	}
-	memory.wantLevel(t)
+	memory.wantStable(t)
 }
 
 // wantOwnSpans waits for the complete trace and checks the spans of the function.
@@ -80,7 +80,7 @@ func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.TestStack, id,
 	var got []string
 	for ; len(got) == 0; time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil {
-			t.Errorf("trace %s is not complete", id)
+			t.Errorf("trace %s: want it complete before the deadline", id)
 			return
 		}
 		detail, ok := s.Collector.Trace(id)
@@ -89,7 +89,7 @@ func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.TestStack, id,
 		}
 		for _, span := range detail.Trace.Walk {
 			if span.EndTime < span.StartTime || span.InProgress || span.Orphan {
-				t.Errorf("span %s of trace %s has no end or no parent", span.Name, id)
+				t.Errorf("trace %s: got span %s without an end or a parent, want both", id, span.Name)
 			}
 			switch outcome, operation := span.Annotations["Outcome"], span.AWS["table_name"]; {
 			case outcome != nil && span.Annotations["ErrorCode"] != nil:
@@ -101,8 +101,8 @@ func wantOwnSpans(ctx context.Context, t *testing.T, s *stacktest.TestStack, id,
 			}
 		}
 	}
-	if text := strings.Join(got, "; "); text != want {
-		t.Errorf("trace %s has %q, want %q", id, text, want)
+	if spans := strings.Join(got, "; "); spans != want {
+		t.Errorf("trace %s: got spans %q, want %q", id, spans, want)
 	}
 }
 
@@ -115,31 +115,32 @@ func heapInUse() uint64 {
 
 // functionMemory records the maximum memory used by an execution environment.
 type functionMemory struct {
-	mu          sync.Mutex
-	most, until int // in MB: the maximum, and the maximum when mark was called
+	mu              sync.Mutex
+	maximum, atMark int // in MB: the maximum, and the maximum when mark was called
 }
 
 func (m *functionMemory) record(e lambda.Event) {
 	if report, ok := e.Record.(lambda.Report); ok {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.most = max(m.most, report.Metrics.MaxMemoryUsedMB)
+		m.maximum = max(m.maximum, report.Metrics.MaxMemoryUsedMB)
 	}
 }
 
 func (m *functionMemory) mark() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.until = m.most
+	m.atMark = m.maximum
 }
 
-func (m *functionMemory) wantLevel(t *testing.T) {
+// wantStable checks that the maximum has not grown since mark was called.
+func (m *functionMemory) wantStable(t *testing.T) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	const tolerance = 10 // MB
-	t.Logf("functions used at most %d MB, of which %d MB in the first half", m.most, m.until)
-	if m.until == 0 || m.most > m.until+tolerance {
-		t.Errorf("the memory of the functions keeps growing: at most %d MB in the first half, then %d MB", m.until, m.most)
+	t.Logf("functions used at most %d MB, and %d MB in the first half", m.maximum, m.atMark)
+	if m.atMark == 0 || m.maximum > m.atMark+tolerance {
+		t.Errorf("memory of the functions in the first half and in total: %d and %d MB, want no growth", m.atMark, m.maximum)
 	}
 }

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -28,7 +29,7 @@ import (
 // marked stands for personal data: no log line and no trace may contain it, in any case.
 const marked = "mark3d-p3rs0nal"
 
-func isMarked(text string) bool { return strings.Contains(strings.ToLower(text), marked) }
+func isMarked(str string) bool { return strings.Contains(strings.ToLower(str), marked) }
 
 // sendMarked sends requests with a marked value in every part of a request, including invalid ones, and returns how
 // many of them reached a function.
@@ -105,8 +106,8 @@ func requestLines(t *testing.T, s *stacktest.TestStack) map[string][]map[string]
 	for _, line := range s.Lines() {
 		fields := stacktest.Decode(t, []byte(line))
 		for _, name := range []string{"timestamp", "level", "message"} {
-			if text, _ := fields[name].(string); text == "" {
-				t.Errorf("line without %s: %s", name, line)
+			if value, _ := fields[name].(string); value == "" {
+				t.Errorf("got line %s, want the field %s", line, name)
 			}
 		}
 		if fields["message"] == "request" {
@@ -159,7 +160,7 @@ func TestLogs(t *testing.T) {
 	for i, r := range requests {
 		id := responses[i].Header.Get("X-Amzn-Requestid")
 		if len(lines[id]) != 1 {
-			t.Errorf("%s %s: %d lines, want 1", r.method, r.path, len(lines[id]))
+			t.Errorf("%s %s: got %d lines, want 1", r.method, r.path, len(lines[id]))
 			continue
 		}
 		got := lines[id][0]
@@ -167,7 +168,7 @@ func TestLogs(t *testing.T) {
 		for _, name := range []string{"durationMs", "storeMs"} {
 			number, _ := got[name].(json.Number)
 			if value, err := number.Float64(); err != nil || value < 0 {
-				t.Errorf("%s = %v", name, got[name])
+				t.Errorf("%s = %v, want a number from 0", name, got[name])
 			}
 			delete(got, name)
 		}
@@ -199,7 +200,7 @@ func TestLogs(t *testing.T) {
 		}
 	}
 	if len(lines) > 0 {
-		t.Errorf("lines of unknown requests: %v", lines)
+		t.Errorf("got lines of unknown requests, %v, want none", lines)
 	}
 	if got, want := len(s.Lines()), len(requests); got != want {
 		t.Errorf("the functions logged %d lines, want %d: %q", got, want, s.Lines())
@@ -232,7 +233,7 @@ func TestMetrics(t *testing.T) {
 				}
 			}
 			if err := json.Unmarshal(raw, &metadata); err != nil || metadata.Timestamp == 0 {
-				t.Fatalf("_aws = %s: %v", raw, err)
+				t.Fatalf("_aws = %s, error %v, want metadata with a timestamp", raw, err)
 			}
 			for _, directive := range metadata.CloudWatchMetrics {
 				var dimensions []string
@@ -266,7 +267,7 @@ func TestLogs_NoPersonalData(t *testing.T) {
 	count := sendMarked(t, s)
 	s.Stop(t)
 	if lines := requestLines(t, s); len(lines) != count {
-		t.Errorf("lines of %d requests, want %d", len(lines), count)
+		t.Errorf("got lines of %d requests, want %d", len(lines), count)
 	}
 	wantNothingMarked(t, s)
 }
@@ -274,11 +275,11 @@ func TestLogs_NoPersonalData(t *testing.T) {
 func wantNothingMarked(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	if len(s.Events()) == 0 {
-		t.Error("no events")
+		t.Error("got no events, want some")
 	}
 	for _, event := range s.Events() {
 		if isMarked(event.Text()) {
-			t.Errorf("personal data was logged: %.2000s", event.Text())
+			t.Errorf("got event %.2000s, want no personal data", event.Text())
 		}
 	}
 }
@@ -286,13 +287,13 @@ func wantNothingMarked(t *testing.T, s *stacktest.TestStack) {
 // failing is a proxy of the database that can return errors.
 type failing struct {
 	*httptest.Server
-	response atomic.Pointer[failure] // nil: forward the request
+	response atomic.Pointer[failure] // nil forwards the request
 }
 
 // failure is an error response of DynamoDB.
 type failure struct {
 	status int
-	kind   string // type of the error; "": a malformed response
+	kind   string // type of the error; "" for a malformed response
 	quotes bool   // the message quotes the request, as DynamoDB does for some errors
 }
 
@@ -340,6 +341,8 @@ func newFailing(t *testing.T, database string) *failing {
 
 // TestStoreFailures checks the response and the log after errors of the database: they reveal no internals and no
 // personal data.
+//
+//nolint:paralleltest,tparallel // the rows share the database
 func TestStoreFailures(t *testing.T) {
 	t.Parallel()
 	database := newFailing(t, stacktest.Endpoint(t))
@@ -369,22 +372,24 @@ func TestStoreFailures(t *testing.T) {
 		{failure{400, "RequestLimitExceeded", false}, 503, "StoreThrottled"},
 	}
 	for _, test := range failures {
-		database.response.Store(&test.response)
-		clients(len(requests), len(requests), func(i int, _ func(func())) {
-			r := s.Do(t, requests[i].method, requests[i].path, requests[i].body)
-			p := r.Problem(t, test.status, test.code)
-			retryAfter := ""
-			if test.status == http.StatusServiceUnavailable {
-				retryAfter = "1"
-			}
-			wantHeaders(t, r, stacktest.Headers{"Retry-After": retryAfter, "Cache-Control": "no-store"})
-			p.Instance = "" // the path of the request
-			body := fmt.Sprint(p)
-			for _, inside := range []string{marked, test.response.kind, s.TableName, database.URL, "DynamoDB"} {
-				if inside != "" && strings.Contains(body, inside) {
-					t.Errorf("%s: the response contains %s: %s", test.response.kind, inside, body)
+		t.Run(cmp.Or(test.response.kind, "malformed"), func(t *testing.T) {
+			database.response.Store(&test.response)
+			clients(len(requests), len(requests), func(i int, _ func(func())) {
+				r := s.Do(t, requests[i].method, requests[i].path, requests[i].body)
+				p := r.Problem(t, test.status, test.code)
+				retryAfter := ""
+				if test.status == http.StatusServiceUnavailable {
+					retryAfter = "1"
 				}
-			}
+				wantHeaders(t, r, stacktest.Headers{"Retry-After": retryAfter, "Cache-Control": "no-store"})
+				p.Instance = "" // the path of the request
+				body := fmt.Sprint(p)
+				for _, internal := range []string{marked, test.response.kind, s.TableName, database.URL, "DynamoDB"} {
+					if internal != "" && strings.Contains(body, internal) {
+						t.Errorf("got response %s, want it without %s", body, internal)
+					}
+				}
+			})
 		})
 	}
 	database.response.Store(nil)
@@ -404,6 +409,6 @@ func TestStoreFailures(t *testing.T) {
 		}
 	}
 	if want := len(failures) * len(requests); logged != want {
-		t.Errorf("%d errors in the log, want %d", logged, want)
+		t.Errorf("got %d errors in the log, want %d", logged, want)
 	}
 }

@@ -19,11 +19,11 @@ import (
 
 // refusal is an invalid request with the expected problem document.
 type refusal struct {
-	method  string // "": POST
-	path    string // "": /users
+	method  string // "" means POST
+	path    string // "" means /users
 	body    string
 	headers stacktest.Headers
-	status  int // 0: 400
+	status  int // 0 means 400
 	code    string
 	errors  []string // code and pointer of each
 	detail  string   // substring
@@ -41,6 +41,7 @@ func get(path, code string) refusal {
 	return refusal{method: http.MethodGet, path: path, code: code}
 }
 
+// saying sets a substring of the detail.
 func (r refusal) saying(detail string) refusal {
 	r.detail = detail
 	return r
@@ -56,6 +57,7 @@ func (r refusal) with(headers stacktest.Headers) refusal {
 	return r
 }
 
+// as sets the status code.
 func (r refusal) as(status int) refusal {
 	r.status = status
 	return r
@@ -344,10 +346,10 @@ func TestContentEncoding(t *testing.T) {
 	})
 }
 
-// quote returns text as a JSON string.
-func quote(text string) string {
+// quote returns s as a JSON string, and keeps invalid UTF-8, unlike [json.Marshal].
+func quote(s string) string {
 	var b strings.Builder
-	for _, c := range []byte(text) {
+	for _, c := range []byte(s) {
 		if c < ' ' || c == '"' || c == '\\' {
 			fmt.Fprintf(&b, `\u%04x`, c)
 			continue

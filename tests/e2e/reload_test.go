@@ -111,8 +111,9 @@ func TestReload(t *testing.T) {
 	edit(t, get, `{"changed":[`, `{"last":[`)
 	testenv.Eventually(t, "the last change", func() bool { return strings.HasPrefix(list(), `{"last":[`) })
 	s.Do(t, "GET", "/people/ada", "").Want(t, 200)
-	told := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil).Do(t, "GET", "/_local/api/stack", "")
-	if failures, err := json.Marshal(told.JSON(t)["failures"]); err != nil || !strings.Contains(string(failures), "openapi.yaml") {
+	state := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil).Do(t, "GET", "/_local/api/stack", "")
+	failures, err := json.Marshal(state.JSON(t)["failures"])
+	if err != nil || !strings.Contains(string(failures), "openapi.yaml") {
 		t.Errorf("failures = %s, want that of openapi.yaml", failures)
 	}
 }

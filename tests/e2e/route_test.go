@@ -98,11 +98,11 @@ func TestRoutes(t *testing.T) {
 		s.Do(t, "GET", userPath(t, created), "").Want(t, 200)
 		link := s.Do(t, "GET", "/users//?limit=1", "").Want(t, 200).Header.Get("Link")
 		if !strings.HasPrefix(link, "<"+stage+"/users?") {
-			t.Errorf("path of the next page = %s", link)
+			t.Errorf("Link = %s, want the path %s/users", link, stage)
 		}
 		p := s.Do(t, "GET", "/users/nobody//", "").Problem(t, 404, "UserNotFound")
 		if !strings.HasSuffix(p.Instance, "/users/nobody") {
-			t.Errorf("instance = %s", p.Instance)
+			t.Errorf("instance = %s, want it without empty segments", p.Instance)
 		}
 	})
 	t.Run("leading slashes", func(t *testing.T) { // a base URL with a trailing slash
@@ -180,10 +180,10 @@ func TestTooLarge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// API Gateway's own response, which cannot be customised.
+			// API Gateway's own response, which cannot be customized.
 			r := s.Do(t, "POST", "/users", body).Want(t, 413)
 			if got := string(r.Body); got != `{"message":"Request Too Long"}` {
-				t.Errorf("body = %s", got)
+				t.Errorf("body = %s, want API Gateway's message", got)
 			}
 			if items := s.AllItems(t); len(items) > 0 {
 				t.Errorf("items = %v, want none", items)
@@ -218,7 +218,7 @@ func TestCrossOrigin(t *testing.T) {
 				}
 			}
 			if len(r.Body) != 0 {
-				t.Errorf("204: body = %q", r.Body)
+				t.Errorf("204: body = %q, want none", r.Body)
 			}
 		})
 	}

@@ -119,7 +119,7 @@ func TestTracesOfCallers(t *testing.T) {
 		t.Errorf("parent = %s, want the caller's, %s", detail.Trace.Roots[0].ParentID, parent)
 	}
 	if _, ok := s.Collector.Trace(unwanted); ok || len(s.Collector.Traces(xray.Filter{})) != 1 {
-		t.Errorf("%d traces, want only the sampled one", len(s.Collector.Traces(xray.Filter{})))
+		t.Errorf("got %d traces, want only the sampled one", len(s.Collector.Traces(xray.Filter{})))
 	}
 }
 
@@ -135,7 +135,7 @@ func TestSampling(t *testing.T) {
 	s.Do(t, "GET", "/users", "", header).Want(t, 200)
 	s.WantTrace(t, id, tree("get", "200", "getUsers Outcome=Success COLD", false, "Scan 200"))
 	if all := s.Collector.Traces(xray.Filter{}); len(all) != 1 {
-		t.Errorf("%d traces, want only the sampled one", len(all))
+		t.Errorf("got %d traces, want only the sampled one", len(all))
 	}
 }
 
@@ -144,7 +144,7 @@ func TestNoPersonalDataCollected(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	if sendMarked(t, s) == 0 {
-		t.Fatal("no requests")
+		t.Fatal("got no requests, want some")
 	}
 	id, header := stacktest.NewTrace()
 	s.Do(t, "GET", "/users?limit=1", "", header).Want(t, 200)
@@ -155,25 +155,26 @@ func TestNoPersonalDataCollected(t *testing.T) {
 // wantNoPersonalData searches all traces and log lines for marked values.
 func wantNoPersonalData(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
-	everything := s.AccessLog()
+	collected := s.AccessLog()
 	for _, line := range s.Collector.Lines(xray.LineFilter{}) {
-		everything = append(everything, line.Text)
+		collected = append(collected, line.Text)
 	}
 	traces := s.Collector.Traces(xray.Filter{})
 	for _, summary := range traces {
 		detail, _ := s.Collector.Trace(summary.ID)
-		text, err := json.Marshal(detail)
+		encoded, err := json.Marshal(detail)
 		if err != nil {
 			t.Fatal(err)
 		}
-		everything = append(everything, string(text))
+		collected = append(collected, string(encoded))
 	}
-	if len(traces) == 0 || len(s.AccessLog()) == 0 || len(everything) < 3*len(traces) {
-		t.Errorf("%d traces, %d lines of the access log, %d strings in total", len(traces), len(s.AccessLog()), len(everything))
+	if len(traces) == 0 || len(s.AccessLog()) == 0 || len(collected) < 3*len(traces) {
+		t.Errorf("got %d traces, %d lines of the access log, %d strings in total, want some of each kind",
+			len(traces), len(s.AccessLog()), len(collected))
 	}
-	for _, text := range everything {
-		if isMarked(text) {
-			t.Errorf("personal data: %s", text)
+	for _, str := range collected {
+		if isMarked(str) {
+			t.Errorf("got %s, want no personal data", str)
 		}
 	}
 }

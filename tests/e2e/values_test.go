@@ -23,7 +23,7 @@ func TestValues(t *testing.T) {
 	deepest := strings.Repeat(`{"a":`, 30) + `[]` + strings.Repeat(`}`, 30) // at level 2, below the user
 	for name, test := range map[string]struct {
 		value string
-		want  string // "": the value itself
+		want  string // "" means value
 		item  types.AttributeValue
 	}{
 		"integer":            {value: `36`, item: n("36")},
@@ -158,7 +158,7 @@ func TestRandomValues(t *testing.T) {
 		body := random.object(3)
 		replaced := s.Do(t, "PUT", "/users/1", body)
 		if replaced.Status != 200 {
-			t.Fatalf("%s was rejected: %s", body, replaced.Body)
+			t.Fatalf("PUT %s: got %d %s, want 200", body, replaced.Status, replaced.Body)
 		}
 		wantReadBack(t, s, replaced)
 		wantReadBack(t, s, s.Do(t, "POST", "/users", body).Want(t, 201))
@@ -171,7 +171,7 @@ type document struct{ *rand.Rand }
 func (d document) object(depth int) string {
 	var members []string
 	for i := range d.IntN(8) {
-		members = append(members, fmt.Sprintf("%s: %s", d.text(strconv.Itoa(i)), d.value(depth)))
+		members = append(members, fmt.Sprintf("%s: %s", d.str(strconv.Itoa(i)), d.value(depth)))
 	}
 	return "{" + strings.Join(members, ",") + "}"
 }
@@ -188,13 +188,13 @@ func (d document) value(depth int) string {
 	case 2:
 		return fmt.Sprintf(`{"$NS": [%s]}`, strings.Join([]string{"1E2", "0.50", "-3", "2e-130", "70"}[d.IntN(4):], ","))
 	case 3:
-		return fmt.Sprintf(`{"$SS": [%s, %s]}`, d.text("a"), d.text("b"))
+		return fmt.Sprintf(`{"$SS": [%s, %s]}`, d.str("a"), d.str("b"))
 	case 4:
 		return `{"$BS": ["AQ==", "AA==", ""]}`
 	case 5:
 		return []string{"null", "true", "false", "{}", "[]", `""`, `{"$B": "AP8="}`}[d.IntN(7)]
 	case 6:
-		return d.text("")
+		return d.str("")
 	default:
 		return d.number()
 	}
@@ -207,16 +207,16 @@ func (d document) number() string {
 	return fmt.Sprintf(form, digits)
 }
 
-// text returns a random JSON string that begins with prefix.
-func (d document) text(prefix string) string {
+// str returns a random JSON string that begins with prefix.
+func (d document) str(prefix string) string {
 	parts := []string{
 		`\u0000`, `\/`, `/`, `\ud83d\ude00`, "😀", "e\u0301", "\u2028", `\u2029`, `\ufffd`, "<&>", `\"`, "\x7f", "\uffff",
 	}
-	text := strings.Builder{}
+	var content strings.Builder
 	for range d.IntN(5) {
-		text.WriteString(parts[d.IntN(len(parts))])
+		content.WriteString(parts[d.IntN(len(parts))])
 	}
-	return `"` + prefix + text.String() + `"`
+	return `"` + prefix + content.String() + `"`
 }
 
 // TestNames sends attributes whose names need escaping.
@@ -246,7 +246,7 @@ func TestNames(t *testing.T) {
 
 func n(number string) types.AttributeValue { return &types.AttributeValueMemberN{Value: number} }
 
-func str(text string) types.AttributeValue { return &types.AttributeValueMemberS{Value: text} }
+func str(value string) types.AttributeValue { return &types.AttributeValueMemberS{Value: value} }
 
 func list(elements ...types.AttributeValue) types.AttributeValue {
 	return &types.AttributeValueMemberL{Value: elements}

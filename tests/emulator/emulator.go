@@ -118,7 +118,7 @@ func environment(tb testing.TB) *tools.Env {
 	if testing.Short() {
 		tb.Skip("needs an emulated AWS account")
 	}
-	env, err := tools.Python(tb.Context(), requirements, func(text string) { tb.Log(text) })
+	env, err := tools.Python(tb.Context(), requirements, func(step string) { tb.Log(step) })
 	if errors.Is(err, tools.ErrAbsent) && os.Getenv("CI") == "" {
 		tb.Skip(err)
 	}
@@ -135,7 +135,7 @@ func (a *Account) secure(dir string) ([]string, error) {
 	pair := server.TLS.Certificates[0]
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
-		return nil, fmt.Errorf("make the key of the endpoint: %w", err)
+		return nil, fmt.Errorf("create the key of the endpoint: %w", err)
 	}
 	a.client = server.Client()
 	a.certificate = filepath.Join(dir, "certificate.pem")
@@ -145,7 +145,7 @@ func (a *Account) secure(dir string) ([]string, error) {
 		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("make the certificate of the endpoint: %w", err)
+		return nil, fmt.Errorf("create the certificate of the endpoint: %w", err)
 	}
 	return []string{"USE_SSL=1", "MINISTACK_SSL_CERT=" + a.certificate, "MINISTACK_SSL_KEY=" + keyFile}, nil
 }
@@ -166,12 +166,12 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	}
 	output, err := os.Create(logFile)
 	if err != nil {
-		return fmt.Errorf("make the emulator's log: %w", err)
+		return fmt.Errorf("create the emulator's log: %w", err)
 	}
 	defer func() { _ = output.Close() }()
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = output, output
-	// The functions inherit these variables, hence not the environment of this process.
+	// Not the environment of this process, because the functions inherit these variables.
 	cmd.Env = slices.Concat(a.Env(), variables, []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + dir,
@@ -192,7 +192,7 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	}
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
-	if err := ready(ctx, p, logFile, a.Endpoint); err != nil {
+	if err := awaitReady(ctx, p, logFile, a.Endpoint); err != nil {
 		return errors.Join(err, p.Kill())
 	}
 	tb.Cleanup(func() {
@@ -203,8 +203,8 @@ func (a *Account) run(tb testing.TB, cmd *exec.Cmd, dir, logFile string, variabl
 	return nil
 }
 
-// ready waits until p logs that it listens. The endpoint itself may be another process's.
-func ready(ctx context.Context, p *process.Process, logFile, endpoint string) error {
+// awaitReady waits until p logs that it listens. A request would not prove that: another process may have the port.
+func awaitReady(ctx context.Context, p *process.Process, logFile, endpoint string) error {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
@@ -331,19 +331,19 @@ func (a *Account) User(tb testing.TB, name, policy string) *Account {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	made, err := client.CreateAccessKey(tb.Context(), &iam.CreateAccessKeyInput{UserName: &name})
+	key, err := client.CreateAccessKey(tb.Context(), &iam.CreateAccessKeyInput{UserName: &name})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	user := *a
 	user.credentials = aws.Credentials{
-		AccessKeyID:     aws.ToString(made.AccessKey.AccessKeyId),
-		SecretAccessKey: aws.ToString(made.AccessKey.SecretAccessKey),
+		AccessKeyID:     aws.ToString(key.AccessKey.AccessKeyId),
+		SecretAccessKey: aws.ToString(key.AccessKey.SecretAccessKey),
 	}
 	return &user
 }
 
-// InvokeURL returns the invoke URL of an API's stage. It replaces
+// InvokeURL returns the invoke URL of an API's stage. In AWS, it is
 // https://{api}.execute-api.{region}.amazonaws.com/{stage}.
 func (a *Account) InvokeURL(apiID, stage string) string {
 	return a.Endpoint + "/_aws/execute-api/" + apiID + "/" + stage

@@ -64,6 +64,11 @@ func printAccount(ctx context.Context) error {
 	return nil
 }
 
+// starts returns the functions that start an account, by name.
+func starts() map[string]func(testing.TB) *emulator.Account {
+	return map[string]func(testing.TB) *emulator.Account{"Start": emulator.Start, "StartTLS": emulator.StartTLS}
+}
+
 func TestStart_SeparateAccounts(t *testing.T) {
 	t.Parallel()
 	one, other := emulator.Start(t), emulator.Start(t)
@@ -85,23 +90,26 @@ func TestStart_ListensOnLoopbackOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, start := range []func(testing.TB) *emulator.Account{emulator.Start, emulator.StartTLS} {
-		endpoint, err := url.Parse(start(t).Endpoint)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, address := range addresses {
-			ip, ok := address.(*net.IPNet)
-			if !ok || ip.IP.String() == endpoint.Hostname() || ip.IP.IsLinkLocalUnicast() {
-				continue
+	for name, start := range starts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			endpoint, err := url.Parse(start(t).Endpoint)
+			if err != nil {
+				t.Fatal(err)
 			}
-			var dialer net.Dialer
-			conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
-			if err == nil {
-				t.Errorf("%s: also listens on %s", endpoint, ip.IP)
-				_ = conn.Close()
+			for _, address := range addresses {
+				ip, ok := address.(*net.IPNet)
+				if !ok || ip.IP.String() == endpoint.Hostname() || ip.IP.IsLinkLocalUnicast() {
+					continue
+				}
+				var dialer net.Dialer
+				conn, err := dialer.DialContext(t.Context(), "tcp", net.JoinHostPort(ip.IP.String(), endpoint.Port()))
+				if err == nil {
+					t.Errorf("%s: got a connection to %s, want none", endpoint, ip.IP)
+					_ = conn.Close()
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -159,26 +167,30 @@ func TestStart_LeavesNoProcess(t *testing.T) { //nolint:tparallel // the checks 
 	testenv.Eventually(t, "the end of the function's process", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(endpoint, "http://")); err == nil {
-		t.Errorf("%s still listens", endpoint)
+		t.Errorf("%s: got a connection after the test, want none", endpoint)
 		_ = conn.Close()
 	}
 }
 
 func TestAccount_Env(t *testing.T) {
 	t.Parallel()
-	for _, start := range []func(testing.TB) *emulator.Account{emulator.Start, emulator.StartTLS} {
-		account := start(t)
-		child := exec.Command(os.Args[0])
-		child.Env = slices.Concat(os.Environ(), []string{"AWS_PROFILE=other", "AWS_SESSION_TOKEN=other", asChild + "=1"}, account.Env())
-		out, err := child.CombinedOutput()
-		want := account.ID + " in " + account.Region + "\n"
-		if got := string(out); err != nil || got != want {
-			t.Errorf("%s: got %q, %v, want %q", account.Endpoint, got, err, want)
-		}
+	for name, start := range starts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			account := start(t)
+			child := exec.Command(os.Args[0])
+			others := []string{"AWS_PROFILE=other", "AWS_SESSION_TOKEN=other", asChild + "=1"}
+			child.Env = slices.Concat(os.Environ(), others, account.Env())
+			out, err := child.CombinedOutput()
+			want := account.ID + " in " + account.Region + "\n"
+			if got := string(out); err != nil || got != want {
+				t.Errorf("got %q, error %v, want %q", got, err, want)
+			}
+		})
 	}
 }
 
-// Tests of the deployer's and the functions' permissions depend on this.
+// TestAccount_UserPolicyIsEnforced checks what the tests of the deployer's and the functions' permissions depend on.
 func TestAccount_UserPolicyIsEnforced(t *testing.T) {
 	t.Parallel()
 	account := emulator.StartTLS(t)
@@ -211,31 +223,33 @@ func TestAccount_UserPolicyIsEnforced(t *testing.T) {
 
 func TestAccount_PolicyRequiresTLS(t *testing.T) {
 	t.Parallel()
-	for want, start := range map[string]func(testing.TB) *emulator.Account{
-		"": emulator.StartTLS, "AccessDenied": emulator.Start,
-	} {
-		account := start(t)
-		createBucket(t, account, "packages")
-		_, err := s3.NewFromConfig(account.Config()).PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{
-			Bucket: aws.String("packages"),
-			Policy: aws.String(`{
-				"Version": "2012-10-17",
-				"Statement": [{
-					"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::packages",
-					"Condition": {"Bool": {"aws:SecureTransport": "false"}}
-				}]
-			}`),
+	for name, start := range starts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			account, bucket := start(t), aws.String("packages")
+			createBucket(t, account, *bucket)
+			_, err := s3.NewFromConfig(account.Config()).PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{
+				Bucket: bucket,
+				Policy: aws.String(`{
+					"Version": "2012-10-17",
+					"Statement": [{
+						"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::packages",
+						"Condition": {"Bool": {"aws:SecureTransport": "false"}}
+					}]
+				}`),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			user := account.User(t, "user", `{
+				"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+			}`)
+			_, err = s3.NewFromConfig(user.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket})
+			want := map[string]string{"Start": "AccessDenied", "StartTLS": ""}[name]
+			if got := code(err); got != want {
+				t.Errorf("got error %v, want the code %q", err, want)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		user := account.User(t, "user", `{
-			"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
-		}`)
-		_, err = s3.NewFromConfig(user.Config()).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("packages")})
-		if got := code(err); got != want {
-			t.Errorf("%s: got error %v, want the code %q", account.Endpoint, err, want)
-		}
 	}
 }
 
@@ -371,7 +385,7 @@ func TestUser_InheritedTags(t *testing.T) {
 				var refused smithy.APIError
 				switch {
 				case allowed && err != nil:
-					t.Errorf("%s of the API of %s: %v", operation, team, err)
+					t.Errorf("%s of the API of %s: error = %v, want none", operation, team, err)
 				case !allowed && (!errors.As(err, &refused) || refused.ErrorCode() != "AccessDeniedException"):
 					t.Errorf("%s of the API of %s: error = %v, want AccessDeniedException", operation, team, err)
 				}

@@ -162,10 +162,10 @@ func wantNoFaults(t *testing.T, s *stacktest.TestStack) {
 	for _, event := range s.Events() {
 		switch record := event.Record.(type) {
 		case lambda.Fault, lambda.InitReport:
-			t.Errorf("%s: %s", event.Function, event.Text())
+			t.Errorf("%s: got %s, want no fault", event.Function, event.Text())
 		case lambda.Report:
 			if record.Status != "success" {
-				t.Errorf("%s: %s", event.Function, event.Text())
+				t.Errorf("%s: got %s, want success", event.Function, event.Text())
 			}
 		}
 	}

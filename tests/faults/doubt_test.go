@@ -141,7 +141,7 @@ func TestWriteInDoubt(t *testing.T) {
 				replayed := res.Header.Get("Idempotent-Replayed") != ""
 				if etag := res.Header.Get("Etag"); st.method != get && !replayed && etag != "" {
 					if etags[etag] {
-						t.Errorf("%v: got the ETag %s of an earlier write", st, etag)
+						t.Errorf("%v: got the ETag %s of an earlier write, want a new one", st, etag)
 					}
 					etags[etag] = true
 				}

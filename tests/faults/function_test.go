@@ -100,7 +100,7 @@ func wantGatewayProblem(t *testing.T, res stacktest.Response, status int) {
 		Type, Title, Detail, Code, RequestID string
 	}
 	if err := json.Unmarshal(res.Body, &document); err != nil {
-		t.Fatalf("decode body: %v: %.500s", err, res.Body)
+		t.Fatalf("want a problem document, got %.500s: %v", res.Body, err)
 	}
 	res.Want(t, status)
 	if document.Code != "BadGateway" || document.Type == "" || document.Title == "" || document.Detail == "" {

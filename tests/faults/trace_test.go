@@ -9,7 +9,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
-// The first segments of the trace of a request to GetFunction.
+// Parts of the trace of a request to GetFunction, as in [stacktest.Tree].
 const (
 	toFunction = `
 UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `

@@ -21,10 +21,10 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// followed reports whether a test pastes all blocks of a page.
+// followed reports whether a test pastes all blocks of a page, and so compares its text blocks.
 func followed(p page) bool { return p.name == "docs/getting-started.md" || p.name == "docs/call.md" }
 
-// drawings returns the first words of text blocks that are no output, by page. They are not tested.
+// drawings returns, by page, the first words of the text blocks that are no output and that no test compares.
 func drawings() map[string][]string {
 	return map[string][]string{
 		"README.md":       {"┌──────────────┐"},
@@ -46,7 +46,7 @@ func TestBlocks(t *testing.T) {
 					names(t, commands(b.text), tools, targets, variables)
 				case "json":
 					if !json.Valid([]byte(b.text)) {
-						t.Error("invalid JSON")
+						t.Errorf("got %s, want valid JSON", b.text)
 					}
 				case "go", "ts", "python":
 					if p.name != "docs/call.md" || !slices.Contains(programs(), b.section) {
@@ -67,7 +67,7 @@ func TestBlocks(t *testing.T) {
 						)
 					}
 				default:
-					t.Errorf("no rule for a block of %q: add one here that runs or checks it", b.language)
+					t.Errorf("got a block of %q, want a language with a rule: add one here that runs or checks it", b.language)
 				}
 			})
 		}
@@ -92,11 +92,11 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// parse parses commands with bash without running them.
-func parse(t *testing.T, text string) {
+// parse parses a script with bash without running it.
+func parse(t *testing.T, script string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-n")
-	cmd.Stdin = strings.NewReader(text)
+	cmd.Stdin = strings.NewReader(script)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("bash: %v\n%s", err, out)
 	}
@@ -105,10 +105,10 @@ func parse(t *testing.T, text string) {
 var heredoc = regexp.MustCompile(`<<'(\w+)'`)
 
 // commands returns a script without here-documents and comments.
-func commands(text string) string {
+func commands(script string) string {
 	var kept []string
 	end := ""
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(script) {
 		switch marker := heredoc.FindStringSubmatch(line); {
 		case end != "":
 			if strings.TrimSpace(line) == end {
@@ -135,9 +135,9 @@ func names(t *testing.T, commands string, tools, targets, variables map[string]b
 	for _, found := range tool.FindAllStringSubmatch(commands, -1) {
 		switch {
 		case !tools[found[1]]:
-			t.Errorf("there is no go tool %s", found[1])
+			t.Errorf("got go tool %s, want a tool of Go or of the root go.mod", found[1])
 		case found[1] == "mage" && found[2] != "" && !targets[found[2]]:
-			t.Errorf("there is no target %s in magefile.go", found[2])
+			t.Errorf("got go tool mage %s, want a target of magefile.go", found[2])
 		}
 	}
 	for _, found := range assignment.FindAllStringSubmatch(commands, -1) {
@@ -239,8 +239,8 @@ func variables(t *testing.T) map[string]bool {
 	for _, file := range sources(t) {
 		ast.Inspect(file, func(node ast.Node) bool {
 			if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				if text, err := strconv.Unquote(literal.Value); err == nil && variable.MatchString(text) {
-					found[text] = true
+				if name, err := strconv.Unquote(literal.Value); err == nil && variable.MatchString(name) {
+					found[name] = true
 				}
 			}
 			return true

@@ -15,7 +15,7 @@ import (
 	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
-// TestCalls pastes the lines that call the API into a terminal beside a stack.
+// TestCalls pastes the lines that call the API into a terminal while a stack runs.
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	run := guide(t, "docs/run.md")
@@ -32,7 +32,7 @@ func TestCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if len(test.blocks) == 0 {
-				t.Fatal("no lines to paste")
+				t.Fatal("got no lines to paste, want some")
 			}
 			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": test.authorization}))
 			s.PutItem(t, stacktest.Item{

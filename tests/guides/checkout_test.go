@@ -29,6 +29,6 @@ func TestCheckout_LineEndings(t *testing.T) {
 		}
 	}
 	if len(names) < 100 {
-		t.Errorf("%d files in the clone, want all of the repository", len(names))
+		t.Errorf("got %d files in the clone, want all of the repository", len(names))
 	}
 }

@@ -112,11 +112,11 @@ func (f *follower) follow(t *testing.T, blocks []block) {
 			f.stop(t)
 		}
 		if isOutput(b) {
-			t.Errorf("line %d: an output without a command before it", b.line)
+			t.Errorf("line %d: got an output, want a command before it", b.line)
 			continue
 		}
 		if b.language != "sh" {
-			t.Errorf("line %d: cannot paste a block of %q", b.line, b.language)
+			t.Errorf("line %d: got a block of %q, want commands in sh", b.line, b.language)
 			continue
 		}
 		want := elision
@@ -139,11 +139,11 @@ func (f *follower) do(t *testing.T, b block, want string) {
 		printed := f.running.printed()
 		found := stackURL.FindStringSubmatch(printed)
 		if found == nil {
-			t.Fatalf("line %d: the stack prints no URL:\n%s", b.line, printed)
+			t.Fatalf("line %d: want the URL of the stack, got\n%s", b.line, printed)
 		}
 		f.stack = found[1]
 		if want := elision + f.substituteStack(strings.TrimSpace(want)) + elision; !shows(want, printed) {
-			t.Errorf("line %d prints\n%s\nand the page shows\n%s", b.line, printed, want)
+			t.Errorf("line %d: got\n%s\nwant, as on the page,\n%s", b.line, printed, want)
 		}
 		dir := f.dir
 		if cloned := filepath.Join(dir, "userdata"); exists(cloned) {
@@ -167,7 +167,7 @@ func (f *follower) do(t *testing.T, b block, want string) {
 		}
 	}
 	if !shows(want, printed) {
-		t.Errorf("line %d:\n%s\nprints\n%s\nand the page shows\n%s", b.line, b.text, printed, want)
+		t.Errorf("line %d:\n%s\ngot\n%s\nwant, as on the page,\n%s", b.line, b.text, printed, want)
 	}
 }
 
@@ -179,11 +179,11 @@ func exists(path string) bool {
 var prod = regexp.MustCompile(`/prod\b`)
 
 // substituteStack replaces the URL and the stage in the pages by those of the stack.
-func (f *follower) substituteStack(text string) string {
+func (f *follower) substituteStack(str string) string {
 	if f.stack == "" {
-		return text
+		return str
 	}
-	return prod.ReplaceAllString(strings.ReplaceAll(text, address, f.stack), "/"+cmp.Or(f.stage, "prod"))
+	return prod.ReplaceAllString(strings.ReplaceAll(str, address, f.stack), "/"+cmp.Or(f.stage, "prod"))
 }
 
 // stop visits the links of the page to the stack, and presses Ctrl-C.
@@ -219,7 +219,7 @@ func (f *follower) visit(t *testing.T, url string) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		t.Errorf("%s: status %s", url, response.Status)
+		t.Errorf("%s: got status %s, want 200", url, response.Status)
 	}
 }
 

@@ -15,35 +15,35 @@ import (
 // TestMessages checks that the messages in docs/troubleshooting.md exist in the source, or in that of mage.
 func TestMessages(t *testing.T) {
 	t.Parallel()
-	literal := messages(t)
+	printed := messages(t)
 	count := 0
 	for _, r := range guide(t, "docs/troubleshooting.md").rows {
 		if r.columns[0] != "message" {
 			continue
 		}
 		if len(r.cells[0]) == 0 {
-			t.Errorf("%s: a row without a message", r.section)
+			t.Errorf("%s: got a row without a message, want one in its first column", r.section)
 		}
 		for _, message := range r.cells[0] {
 			count++
-			if !slices.ContainsFunc(literal, func(text string) bool { return contains(text, message) }) {
-				t.Errorf("%s: no program prints %q", r.section, message)
+			if !slices.ContainsFunc(printed, func(str string) bool { return contains(str, message) }) {
+				t.Errorf("%s: got the message %q, want one in the source", r.section, message)
 			}
 		}
 	}
 	if count < 30 {
-		t.Errorf("%d messages on the page", count)
+		t.Errorf("got %d messages on the page, want at least 30", count)
 	}
 }
 
 // contains reports whether a string contains all parts of a message, in order.
-func contains(text, message string) bool {
+func contains(str, message string) bool {
 	for part := range strings.SplitSeq(message, elision) {
-		_, rest, found := strings.Cut(text, strings.TrimSpace(part))
+		_, rest, found := strings.Cut(str, strings.TrimSpace(part))
 		if !found {
 			return false
 		}
-		text = rest
+		str = rest
 	}
 	return true
 }
@@ -74,9 +74,9 @@ func messages(t *testing.T) []string {
 			if !ok {
 				return true
 			}
-			text, ok := literal(expression)
+			str, ok := literal(expression)
 			if ok {
-				found = append(found, verb.ReplaceAllString(text, elision))
+				found = append(found, verb.ReplaceAllString(str, elision))
 			}
 			return !ok
 		})
@@ -102,8 +102,8 @@ func mage(t *testing.T) []*ast.File {
 func literal(expression ast.Expr) (string, bool) {
 	switch e := expression.(type) {
 	case *ast.BasicLit:
-		text, err := strconv.Unquote(e.Value)
-		return text, e.Kind == token.STRING && err == nil
+		str, err := strconv.Unquote(e.Value)
+		return str, e.Kind == token.STRING && err == nil
 	case *ast.BinaryExpr:
 		if e.Op != token.ADD {
 			return "", false

@@ -21,7 +21,7 @@ func fields(t *testing.T, section string) []string {
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("docs/operate.md has no table in the section %q", section)
+		t.Fatalf("docs/operate.md: want a table in the section %q, got none", section)
 	}
 	slices.Sort(found)
 	return found
@@ -45,17 +45,17 @@ func TestAccessLog(t *testing.T) {
 	}
 	s.Stop(t)
 	if lines := s.Lines(); len(lines) > 0 {
-		t.Errorf("unexpected lines of a function: %s", lines)
+		t.Errorf("got lines of a function, %s, want none", lines)
 	}
 	lines := s.AccessLog()
 	if len(lines) != len(requests) {
-		t.Fatalf("access log %s, want a line for each of %d requests", lines, len(requests))
+		t.Fatalf("got access log %s, want a line for each of %d requests", lines, len(requests))
 	}
 	for i, r := range requests {
 		line := stacktest.Decode(t, []byte(lines[i]))
 		if line["httpMethod"] != r.method || line["resourcePath"] != r.resource ||
 			line["errorResponseType"] != r.responseType {
-			t.Errorf("%s %s: the access log has %s, want %s and %s", r.method, r.path, lines[i], r.resource, r.responseType)
+			t.Errorf("%s %s: got access log line %s, want %s and %s", r.method, r.path, lines[i], r.resource, r.responseType)
 		}
 		if diff := gocmp.Diff(fields(t, "The access log"), slices.Sorted(maps.Keys(line))); diff != "" {
 			t.Errorf("fields (-page +log):\n%s", diff)
@@ -71,7 +71,7 @@ func TestRequestLine(t *testing.T) {
 	s.Stop(t)
 	lines := s.Lines()
 	if len(lines) != 1 {
-		t.Fatalf("log lines %s, want one", lines)
+		t.Fatalf("got log lines %s, want one", lines)
 	}
 	want := slices.Concat(
 		fields(t, "On every line"),

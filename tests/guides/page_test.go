@@ -74,7 +74,7 @@ func guide(t *testing.T, name string) page {
 	all := pages(t)
 	i := slices.IndexFunc(all, func(p page) bool { return p.name == name })
 	if i < 0 {
-		t.Fatalf("no page %s", name)
+		t.Fatalf("want the page %s, got none", name)
 	}
 	return all[i]
 }

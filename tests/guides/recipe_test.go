@@ -90,14 +90,14 @@ func TestRecipeSteps(t *testing.T) {
 					return file[1] == place || strings.HasPrefix(file[1], place+"/")
 				})
 				if i < 0 {
-					t.Errorf("no step names %s", file[1])
+					t.Errorf("the patch changes %s, want a step that names it", file[1])
 					continue
 				}
 				changed[places[i]] = true
 			}
 			for _, place := range places {
 				if !changed[place] {
-					t.Errorf("the patch changes nothing in %s, which a step names", place)
+					t.Errorf("a step names %s, want a change of it in the patch", place)
 				}
 			}
 		})

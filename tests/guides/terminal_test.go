@@ -50,8 +50,8 @@ func (s *screen) from(start int) string {
 // logLines matches the many lines of the stack's log.
 var logLines = regexp.MustCompile(`(?m)^\{"(time|level|requestId)".*\n`)
 
-// open opens a terminal in a folder. It adds variables to the environment of this process, without those that would
-// change what a new user sees.
+// open opens a terminal in a folder. Its environment is that of this process, without the variables that would change
+// what a new user sees, and with the given variables.
 func open(t *testing.T, dir string, variables ...string) *terminal {
 	t.Helper()
 	cmd := exec.Command("bash", "--noprofile", "--norc", "-s")
@@ -65,8 +65,8 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	// Use a free port and no browser, and do not depend on a person. Compile the magefile into a separate folder, because
-	// it may be running this test.
+	// The stack uses a free port and opens no browser. The magefile is compiled into a separate folder, because it may be
+	// running this test.
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -130,10 +130,10 @@ func (c *terminal) begin(t *testing.T, lines string) pasted {
 	return p
 }
 
-// printed is what the lines have printed so far.
+// printed returns the output of the lines so far.
 func (p pasted) printed() string {
-	text, _, _ := strings.Cut(p.terminal.screen.from(p.start), p.prompt)
-	return text
+	output, _, _ := strings.Cut(p.terminal.screen.from(p.start), p.prompt)
+	return output
 }
 
 // ended reports whether all lines have ended, and returns the last one that failed, or "".
@@ -147,7 +147,7 @@ func (p pasted) wait(t *testing.T) {
 	t.Helper()
 	p.until(t, func() bool { return false })
 	if failed, _ := p.ended(); failed != "" {
-		t.Fatalf("command failed:\n%s\nOutput:\n%s", failed, p.printed())
+		t.Fatalf("want no failed command, got\n%s\nOutput:\n%s", failed, p.printed())
 	}
 }
 
@@ -157,7 +157,7 @@ func (p pasted) until(t *testing.T, done func() bool) {
 	testenv.Eventually(t, "the end of:\n"+p.lines, func() bool {
 		select {
 		case <-p.terminal.process.Done():
-			t.Fatalf("the terminal ended during:\n%s", p.lines)
+			t.Fatalf("want the terminal to run on, but it ended during:\n%s", p.lines)
 		default:
 		}
 		_, ended := p.ended()

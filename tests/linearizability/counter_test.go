@@ -78,9 +78,9 @@ func TestCounter(t *testing.T) {
 		t.Errorf("got counter %d, want %d to %d", n, acknowledged.Load(), acknowledged.Load()+unknown.Load())
 	}
 	if acknowledged.Load() == 0 {
-		t.Error("got no acknowledged increment")
+		t.Error("got no acknowledged increment, want some")
 	}
 	if faults.Load() == 0 {
-		t.Error("got no fault of the database")
+		t.Error("got no fault of the database, want some")
 	}
 }

@@ -186,7 +186,7 @@ func (r *runner) killUntil(t *testing.T, end time.Time, source *rand.Rand) {
 	}
 	t.Logf("killed %d processes", killed)
 	if killed == 0 {
-		t.Error("got no busy process to kill")
+		t.Error("got no busy process to kill, want some")
 	}
 }
 
@@ -272,7 +272,7 @@ func (c *sender) send(t *testing.T, id string, req request) result {
 			Value int `json:"value"`
 		}
 		if err := json.Unmarshal(response.Body, &content); err != nil {
-			t.Errorf("%s %s: %v: %s", req.method, path, err, response.Body)
+			t.Errorf("%s %s: got %s, error %v, want a user", req.method, path, response.Body, err)
 		}
 		res.user = user{exists: true, value: content.Value, etag: response.Header.Get("Etag")}
 		c.known[id] = res.user
@@ -330,11 +330,11 @@ func (r *runner) check(t *testing.T, w workload) {
 			return status < 400 || status >= 500 && status != http.StatusServiceUnavailable
 		})
 		if seen := r.seen[value]; refused && len(seen) > 0 {
-			t.Errorf("value %d: refused with %v, but seen by %v", value, statuses, seen)
+			t.Errorf("value %d: refused with %v, want no response with it, got %v", value, statuses, seen)
 		}
 	}
 	if len(r.histories) == 0 {
-		t.Error("got no histories")
+		t.Error("got no histories, want some")
 	}
 	model := newModel()
 	for id, history := range r.histories {
@@ -353,7 +353,7 @@ func (r *runner) check(t *testing.T, w workload) {
 			continue
 		}
 		verdict := map[porcupine.CheckResult]string{porcupine.Illegal: "not", porcupine.Unknown: "not known to be"}[result]
-		t.Errorf("seed %d: history of %s (%d requests) is %s linearizable: see %s",
+		t.Errorf("seed %d: history of %s (%d requests) is %s linearizable, want linearizable: see %s",
 			w.seed, id, len(history), verdict, file.Name())
 		var lines strings.Builder
 		for _, o := range history {

@@ -132,17 +132,17 @@ func (r Response) JSON(tb testing.TB) map[string]any {
 }
 
 // Decode decodes exactly one object, with numbers as [json.Number].
-func Decode(tb testing.TB, text []byte) map[string]any {
+func Decode(tb testing.TB, encoded []byte) map[string]any {
 	tb.Helper()
 	var object map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
 	decoder.UseNumber()
 	if err := decoder.Decode(&object); err != nil {
-		tb.Errorf("not a JSON object: %v: %.2000s", err, text)
+		tb.Errorf("want a JSON object, got %.2000s: %v", encoded, err)
 		return nil
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		tb.Errorf("more than one JSON object: %.2000s", text)
+		tb.Errorf("want one JSON object, got %.2000s", encoded)
 	}
 	return object
 }
@@ -182,7 +182,7 @@ func (r Response) Problem(tb testing.TB, status int, code string) problem.Proble
 	}
 	for _, violation := range p.Errors {
 		if violation.Code == "" || violation.Detail == "" {
-			tb.Errorf("an element of errors has no code or detail: %.2000s", r.Body)
+			tb.Errorf("want a code and a detail in each element of errors, got %.2000s", r.Body)
 		}
 	}
 	return p

@@ -170,13 +170,13 @@ func checkHeaders(documented openapi3.Headers, response Response) error {
 }
 
 // headerValue converts a header to the type of its schema ("style: simple" of the OpenAPI Specification).
-func headerValue(schema *openapi3.Schema, text string) any {
+func headerValue(schema *openapi3.Schema, value string) any {
 	if schema.Type.Is(openapi3.TypeInteger) || schema.Type.Is(openapi3.TypeNumber) {
-		if number, err := strconv.ParseFloat(text, 64); err == nil {
+		if number, err := strconv.ParseFloat(value, 64); err == nil {
 			return number
 		}
 	}
-	return text
+	return value
 }
 
 func checkBody(documented openapi3.Content, response Response) error {
@@ -230,16 +230,16 @@ func visit(schema *openapi3.SchemaRef, value any) error {
 	return schema.Value.VisitJSON(value, openapi3.VisitAsResponse(), openapi3.MultiErrors(),
 		openapi3.EnableFormatValidation(),
 		openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
-			"uri":           openapi3.NewCallbackValidator(func(text string) error { return checkReference(text, true) }),
-			"uri-reference": openapi3.NewCallbackValidator(func(text string) error { return checkReference(text, false) }),
+			"uri":           openapi3.NewCallbackValidator(func(uri string) error { return checkReference(uri, true) }),
+			"uri-reference": openapi3.NewCallbackValidator(func(uri string) error { return checkReference(uri, false) }),
 		}))
 }
 
-// checkReference returns an error if text is not a URI reference (RFC 3986 §4.1), or not an absolute one.
-func checkReference(text string, absolute bool) error {
-	parsed, err := url.Parse(text)
+// checkReference returns an error if reference is not a URI reference (RFC 3986 §4.1) or, if absolute, has no scheme.
+func checkReference(reference string, absolute bool) error {
+	parsed, err := url.Parse(reference)
 	if err == nil && absolute && !parsed.IsAbs() {
-		err = fmt.Errorf("%q has no scheme", text)
+		err = fmt.Errorf("%q has no scheme", reference)
 	}
 	return err
 }

@@ -98,7 +98,7 @@ func (i Items) AllItems(tb testing.TB) map[string]any {
 		for _, item := range page.Items {
 			id, ok := item["userId"].(*types.AttributeValueMemberS)
 			if !ok {
-				tb.Errorf("item without userId: %v", Comparable(item))
+				tb.Errorf("got item %v, want a userId", Comparable(item))
 				continue
 			}
 			items[id.Value] = Comparable(item)

@@ -2,7 +2,7 @@
 // DynamoDB Local.
 //
 // [Main] starts one database and builds the functions once for all tests of a package. Each stack has its own stage,
-// and therefore its own table, so that tests can run in parallel.
+// and therefore its own table, so tests can run in parallel.
 package stacktest
 
 import (
@@ -277,7 +277,7 @@ func (s *TestStack) Lines() []string {
 // Environment is an execution environment of a function.
 type Environment struct {
 	PID  int
-	Busy bool // executes an invocation
+	Busy bool // whether it serves an invocation
 }
 
 // Environments returns the running execution environments of a function that have received an invocation. function is

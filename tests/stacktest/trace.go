@@ -52,9 +52,9 @@ func Tree(t *trace.Trace) string {
 	var b strings.Builder
 	for depth, span := range t.Walk {
 		words := []string{span.Name}
-		add := func(condition bool, text string) {
+		add := func(condition bool, word string) {
 			if condition {
-				words = append(words, text)
+				words = append(words, word)
 			}
 		}
 		add(span.Orphan, "(of a caller)")

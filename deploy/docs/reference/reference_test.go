@@ -203,7 +203,7 @@ type received struct {
 	header            http.Header
 }
 
-func TestProxy(t *testing.T) { //nolint:paralleltest,tparallel // the rows share the stage
+func TestProxy(t *testing.T) { //nolint:tparallel // the rows share the stage
 	t.Parallel()
 	var got received
 	stage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -317,6 +317,7 @@ func TestProxy(t *testing.T) { //nolint:paralleltest,tparallel // the rows share
 			}
 		})
 	}
+	//nolint:paralleltest // as above
 	for _, path := range []string{"/users/...", "/users/a..b?userId=..", "/users/%3B%25"} {
 		t.Run(path, func(t *testing.T) {
 			request(t, proxy, "GET", "http://127.0.0.1/stage"+path, "", fromPage)
