@@ -34,6 +34,33 @@ type Problem struct {
 	RetryAfter int `json:"-"`
 }
 
+// From returns the problem document of err. For an error that is not a [*user.Error], it contains no details of err.
+func From(err error) *Problem {
+	e, ok := errors.AsType[*user.Error](err)
+	if !ok {
+		e = &user.Error{
+			Code: InternalError, Detail: "The service failed. Try again later; if the error persists, report the requestId.",
+		}
+	}
+	status, title := describe(e.Code)
+	p := &Problem{
+		Type: typePrefix + string(e.Code), Title: title, Status: status, Detail: e.Detail, Code: e.Code, Errors: e.Violations,
+	}
+	if e.Code == user.Throttled {
+		p.RetryAfter = retryAfter
+	}
+	return p
+}
+
+// JSON returns the document.
+func (p *Problem) JSON() []byte {
+	b, err := json.Marshal(p)
+	if err != nil { // impossible: a Problem has only strings and numbers
+		panic(err)
+	}
+	return b
+}
+
 // describe returns the status code and title of a code.
 func describe(code user.Code) (status int, title string) {
 	switch code {
@@ -72,30 +99,3 @@ func describe(code user.Code) (status int, title string) {
 
 // retryAfter is the Retry-After of a throttled request, in seconds: DynamoDB adapts quickly.
 const retryAfter = 1
-
-// From returns the problem document of err. For an error that is not a [*user.Error], it contains no details of err.
-func From(err error) *Problem {
-	e, ok := errors.AsType[*user.Error](err)
-	if !ok {
-		e = &user.Error{
-			Code: InternalError, Detail: "The service failed. Try again later; if the error persists, report the requestId.",
-		}
-	}
-	status, title := describe(e.Code)
-	p := &Problem{
-		Type: typePrefix + string(e.Code), Title: title, Status: status, Detail: e.Detail, Code: e.Code, Errors: e.Violations,
-	}
-	if e.Code == user.Throttled {
-		p.RetryAfter = retryAfter
-	}
-	return p
-}
-
-// JSON returns the document.
-func (p *Problem) JSON() []byte {
-	b, err := json.Marshal(p)
-	if err != nil { // impossible: a Problem has only strings and numbers
-		panic(err)
-	}
-	return b
-}

@@ -24,18 +24,6 @@ const (
 
 const mediaType = "application/json"
 
-func newResponse(status int, body []byte, headers map[string]string) Response {
-	h := map[string]string{
-		"Cache-Control":          noStore,
-		"X-Content-Type-Options": "nosniff",
-	}
-	if body != nil {
-		h["Content-Type"] = mediaType
-	}
-	maps.Copy(h, headers)
-	return Response{StatusCode: status, Headers: h, Body: string(body)}
-}
-
 // JSON returns a response with a JSON body.
 func JSON(status int, body []byte) Response { return newResponse(status, body, nil) }
 
@@ -75,6 +63,18 @@ func Problem(p *problem.Problem) Response {
 		headers["Accept-Encoding"] = "identity"
 	}
 	return newResponse(p.Status, p.JSON(), headers)
+}
+
+func newResponse(status int, body []byte, headers map[string]string) Response {
+	h := map[string]string{
+		"Cache-Control":          noStore,
+		"X-Content-Type-Options": "nosniff",
+	}
+	if body != nil {
+		h["Content-Type"] = mediaType
+	}
+	maps.Copy(h, headers)
+	return Response{StatusCode: status, Headers: h, Body: string(body)}
 }
 
 func quote(tag user.ETag) string { return `"` + string(tag) + `"` }

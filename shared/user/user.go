@@ -92,6 +92,69 @@ func NewID() (string, error) {
 	return id.String(), nil
 }
 
+// New returns the attributes of a new user. sent is what the client sent, and must have an id. New returns an
+// [*Error] with the code [InvalidUser] if a value is invalid.
+func New(sent Attributes, now time.Time) (Attributes, error) {
+	violations := sent.validate(nil)
+	for name := range sent {
+		switch {
+		case isReserved(name):
+			violations = append(violations, reservedViolation(name, reservedDetail))
+		case name == CreatedAtAttribute, name == UpdatedAtAttribute:
+			violations = append(violations, readOnlyViolation(name))
+		}
+	}
+	if len(violations) > 0 {
+		return nil, invalidUser(sortViolations(violations))
+	}
+	user := maps.Clone(sent)
+	user[CreatedAtAttribute] = formatTime(now)
+	user[UpdatedAtAttribute] = user[CreatedAtAttribute]
+	return user, nil
+}
+
+// Replace returns the attributes of a user that a client replaces by sent. It keeps createdAt and other programs'
+// attributes with reserved names. Replace returns an [*Error] with the code [InvalidUser] if a value is invalid or
+// would change an attribute that is kept.
+func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) {
+	violations := sent.validate(a)
+	for name, v := range sent {
+		switch {
+		case isReserved(name) && !a.has(name, v):
+			violations = append(violations, reservedViolation(name, reservedDetail))
+		case name == CreatedAtAttribute && !a.has(name, v),
+			name == UpdatedAtAttribute && !a.has(name, v) && !a.isEarlierUpdatedAt(v):
+			violations = append(violations, readOnlyViolation(name))
+		}
+	}
+	if len(violations) > 0 {
+		return nil, invalidUser(sortViolations(violations))
+	}
+	user := maps.Clone(sent)
+	user[IDAttribute] = a[IDAttribute]
+	for name, v := range a {
+		if isReserved(name) || name == CreatedAtAttribute {
+			user[name] = v
+		}
+	}
+	user[UpdatedAtAttribute] = a.nextUpdatedAt(now)
+	return user, nil
+}
+
+// CheckSize returns an [*Error] with the code [BodyTooLarge] if an item with these attributes exceeds DynamoDB's size
+// limit.
+func (a Attributes) CheckSize() error {
+	if size := a.Size(); size > maxSize {
+		return tooLarge(fmt.Sprintf("The user takes %d bytes in the table; at most %d are possible.", size, maxSize))
+	}
+	return nil
+}
+
+// Reserved returns an [*Error] with the code [InvalidUser] for an attribute with a reserved name.
+func Reserved(name, detail string) error {
+	return invalidUser([]Violation{reservedViolation(name, detail)})
+}
+
 const (
 	maxNameCharacters = 256
 	maxEmailLength    = 254 // RFC 5321 §4.5.3.1.3, without the angle brackets
@@ -155,72 +218,9 @@ func reservedViolation(name, detail string) Violation {
 
 const reservedDetail = "Names that begin with an underscore are reserved; omit the attribute."
 
-// Reserved returns an [*Error] with the code [InvalidUser] for an attribute with a reserved name.
-func Reserved(name, detail string) error {
-	return invalidUser([]Violation{reservedViolation(name, detail)})
-}
-
 func readOnlyViolation(name string) Violation {
 	return Violation{fragment(jsontext.Pointer("").AppendToken(name)), "ReadOnly",
 		"This attribute is set by the service; omit it, or send it back unchanged."}
-}
-
-// CheckSize returns an [*Error] with the code [BodyTooLarge] if an item with these attributes exceeds DynamoDB's size
-// limit.
-func (a Attributes) CheckSize() error {
-	if size := a.Size(); size > maxSize {
-		return tooLarge(fmt.Sprintf("The user takes %d bytes in the table; at most %d are possible.", size, maxSize))
-	}
-	return nil
-}
-
-// New returns the attributes of a new user. sent is what the client sent, and must have an id. New returns an
-// [*Error] with the code [InvalidUser] if a value is invalid.
-func New(sent Attributes, now time.Time) (Attributes, error) {
-	violations := sent.validate(nil)
-	for name := range sent {
-		switch {
-		case isReserved(name):
-			violations = append(violations, reservedViolation(name, reservedDetail))
-		case name == CreatedAtAttribute, name == UpdatedAtAttribute:
-			violations = append(violations, readOnlyViolation(name))
-		}
-	}
-	if len(violations) > 0 {
-		return nil, invalidUser(sortViolations(violations))
-	}
-	user := maps.Clone(sent)
-	user[CreatedAtAttribute] = formatTime(now)
-	user[UpdatedAtAttribute] = user[CreatedAtAttribute]
-	return user, nil
-}
-
-// Replace returns the attributes of a user that a client replaces by sent. It keeps createdAt and other programs'
-// attributes with reserved names. Replace returns an [*Error] with the code [InvalidUser] if a value is invalid or
-// would change an attribute that is kept.
-func (a Attributes) Replace(sent Attributes, now time.Time) (Attributes, error) {
-	violations := sent.validate(a)
-	for name, v := range sent {
-		switch {
-		case isReserved(name) && !a.has(name, v):
-			violations = append(violations, reservedViolation(name, reservedDetail))
-		case name == CreatedAtAttribute && !a.has(name, v),
-			name == UpdatedAtAttribute && !a.has(name, v) && !a.isEarlierUpdatedAt(v):
-			violations = append(violations, readOnlyViolation(name))
-		}
-	}
-	if len(violations) > 0 {
-		return nil, invalidUser(sortViolations(violations))
-	}
-	user := maps.Clone(sent)
-	user[IDAttribute] = a[IDAttribute]
-	for name, v := range a {
-		if isReserved(name) || name == CreatedAtAttribute {
-			user[name] = v
-		}
-	}
-	user[UpdatedAtAttribute] = a.nextUpdatedAt(now)
-	return user, nil
 }
 
 // nextUpdatedAt returns the updatedAt of a replacement. It never decreases, even if the clocks of execution

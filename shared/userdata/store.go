@@ -317,38 +317,8 @@ func notFound() error {
 	return &user.Error{Code: user.NotFound, Detail: "There is no user with this userId."}
 }
 
-// redact removes the message of DynamoDB errors that can quote attribute values, which must not appear in a log.
-func redact(err error) error {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return err
-	}
-	switch code := api.ErrorCode(); code {
-	case "ValidationException", "SerializationException":
-		return &smithy.GenericAPIError{Code: code, Message: "message removed", Fault: api.ErrorFault()}
-	}
-	return err
-}
-
 func throttled(detail string, err error) error {
 	return &user.Error{Code: user.Throttled, Detail: detail, Err: err}
-}
-
-func isThrottle(err error) bool {
-	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
-}
-
-// isTooLarge reports whether err is DynamoDB's error for an item above its size limit. [user.Attributes.CheckSize] only
-// approximates that limit.
-func isTooLarge(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
-		strings.Contains(api.ErrorMessage(), "Item size")
-}
-
-// wrap adds the operation to err and redacts it.
-func wrap(operation string, err error) error {
-	return fmt.Errorf("%s: %w", operation, redact(err))
 }
 
 // storeError converts the error of a call that had no effect to a [*user.Error].
@@ -366,4 +336,34 @@ func storeError(operation string, err error) error {
 		const detail = "The users cannot be reached at the moment. Try again later."
 		return &user.Error{Code: user.Unavailable, Detail: detail, Err: err}
 	}
+}
+
+// wrap adds the operation to err and redacts it.
+func wrap(operation string, err error) error {
+	return fmt.Errorf("%s: %w", operation, redact(err))
+}
+
+// redact removes the message of DynamoDB errors that can quote attribute values, which must not appear in a log.
+func redact(err error) error {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return err
+	}
+	switch code := api.ErrorCode(); code {
+	case "ValidationException", "SerializationException":
+		return &smithy.GenericAPIError{Code: code, Message: "message removed", Fault: api.ErrorFault()}
+	}
+	return err
+}
+
+func isThrottle(err error) bool {
+	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == aws.TrueTernary
+}
+
+// isTooLarge reports whether err is DynamoDB's error for an item above its size limit. [user.Attributes.CheckSize] only
+// approximates that limit.
+func isTooLarge(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
+		strings.Contains(api.ErrorMessage(), "Item size")
 }

@@ -74,6 +74,81 @@ func StartTLS(tb testing.TB) *Account {
 	return start(tb, true)
 }
 
+// Config returns the SDK configuration for clients of the account.
+func (a *Account) Config() aws.Config {
+	return aws.Config{
+		Region:       a.Region,
+		BaseEndpoint: aws.String(a.Endpoint),
+		HTTPClient:   a.client,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return a.credentials, nil
+		}),
+	}
+}
+
+// Client returns an HTTP client for the endpoint and the account's APIs. It trusts the endpoint's certificate.
+func (a *Account) Client() *http.Client { return a.client }
+
+// SignedClient returns an [Account.Client] that signs requests with Signature Version 4, for APIs with AWS_IAM
+// authorization.
+func (a *Account) SignedClient() *http.Client {
+	return &http.Client{Transport: signing{account: a, signer: sigv4.NewSigner()}}
+}
+
+// Env returns environment variables to append to [os.Environ], which make the AWS SDKs and tools of a child process use
+// the account instead of the user's profile and settings.
+func (a *Account) Env() []string {
+	variables := []string{
+		"AWS_ENDPOINT_URL=" + a.Endpoint,
+		"AWS_REGION=" + a.Region,
+		"AWS_DEFAULT_REGION=" + a.Region,
+		"AWS_ACCESS_KEY_ID=" + a.credentials.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + a.credentials.SecretAccessKey,
+		"AWS_SESSION_TOKEN=",
+		"AWS_PROFILE=",
+		"AWS_CONFIG_FILE=" + os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+	if a.certificate != "" {
+		// SSL_CERT_FILE is for Go programs.
+		variables = append(variables, "AWS_CA_BUNDLE="+a.certificate, "SSL_CERT_FILE="+a.certificate)
+	}
+	return variables
+}
+
+// User creates a user with an identity-based policy, a JSON document, and returns the account with the user's
+// credentials.
+func (a *Account) User(tb testing.TB, name, policy string) *Account {
+	tb.Helper()
+	client := iam.NewFromConfig(a.Config())
+	if _, err := client.CreateUser(tb.Context(), &iam.CreateUserInput{UserName: &name}); err != nil {
+		tb.Fatal(err)
+	}
+	_, err := client.PutUserPolicy(tb.Context(), &iam.PutUserPolicyInput{
+		UserName: &name, PolicyName: aws.String("policy"), PolicyDocument: &policy,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	key, err := client.CreateAccessKey(tb.Context(), &iam.CreateAccessKeyInput{UserName: &name})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	user := *a
+	user.credentials = aws.Credentials{
+		AccessKeyID:     aws.ToString(key.AccessKey.AccessKeyId),
+		SecretAccessKey: aws.ToString(key.AccessKey.SecretAccessKey),
+	}
+	return &user
+}
+
+// InvokeURL returns the invoke URL of an API's stage. In AWS, it is
+// https://{api}.execute-api.{region}.amazonaws.com/{stage}.
+func (a *Account) InvokeURL(apiID, stage string) string {
+	return a.Endpoint + "/_aws/execute-api/" + apiID + "/" + stage
+}
+
 func start(tb testing.TB, secure bool) *Account {
 	tb.Helper()
 	env := environment(tb)
@@ -248,27 +323,6 @@ func tail(file string) []byte {
 	return content[max(0, len(content)-maxLog):]
 }
 
-// Config returns the SDK configuration for clients of the account.
-func (a *Account) Config() aws.Config {
-	return aws.Config{
-		Region:       a.Region,
-		BaseEndpoint: aws.String(a.Endpoint),
-		HTTPClient:   a.client,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return a.credentials, nil
-		}),
-	}
-}
-
-// Client returns an HTTP client for the endpoint and the account's APIs. It trusts the endpoint's certificate.
-func (a *Account) Client() *http.Client { return a.client }
-
-// SignedClient returns an [Account.Client] that signs requests with Signature Version 4, for APIs with AWS_IAM
-// authorization.
-func (a *Account) SignedClient() *http.Client {
-	return &http.Client{Transport: signing{account: a, signer: sigv4.NewSigner()}}
-}
-
 type signing struct {
 	account *Account
 	signer  *sigv4.Signer
@@ -293,58 +347,4 @@ func (s signing) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	return s.account.client.Transport.RoundTrip(signed)
-}
-
-// Env returns environment variables to append to [os.Environ], which make the AWS SDKs and tools of a child process use
-// the account instead of the user's profile and settings.
-func (a *Account) Env() []string {
-	variables := []string{
-		"AWS_ENDPOINT_URL=" + a.Endpoint,
-		"AWS_REGION=" + a.Region,
-		"AWS_DEFAULT_REGION=" + a.Region,
-		"AWS_ACCESS_KEY_ID=" + a.credentials.AccessKeyID,
-		"AWS_SECRET_ACCESS_KEY=" + a.credentials.SecretAccessKey,
-		"AWS_SESSION_TOKEN=",
-		"AWS_PROFILE=",
-		"AWS_CONFIG_FILE=" + os.DevNull,
-		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		"AWS_EC2_METADATA_DISABLED=true",
-	}
-	if a.certificate != "" {
-		// SSL_CERT_FILE is for Go programs.
-		variables = append(variables, "AWS_CA_BUNDLE="+a.certificate, "SSL_CERT_FILE="+a.certificate)
-	}
-	return variables
-}
-
-// User creates a user with an identity-based policy, a JSON document, and returns the account with the user's
-// credentials.
-func (a *Account) User(tb testing.TB, name, policy string) *Account {
-	tb.Helper()
-	client := iam.NewFromConfig(a.Config())
-	if _, err := client.CreateUser(tb.Context(), &iam.CreateUserInput{UserName: &name}); err != nil {
-		tb.Fatal(err)
-	}
-	_, err := client.PutUserPolicy(tb.Context(), &iam.PutUserPolicyInput{
-		UserName: &name, PolicyName: aws.String("policy"), PolicyDocument: &policy,
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	key, err := client.CreateAccessKey(tb.Context(), &iam.CreateAccessKeyInput{UserName: &name})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	user := *a
-	user.credentials = aws.Credentials{
-		AccessKeyID:     aws.ToString(key.AccessKey.AccessKeyId),
-		SecretAccessKey: aws.ToString(key.AccessKey.SecretAccessKey),
-	}
-	return &user
-}
-
-// InvokeURL returns the invoke URL of an API's stage. In AWS, it is
-// https://{api}.execute-api.{region}.amazonaws.com/{stage}.
-func (a *Account) InvokeURL(apiID, stage string) string {
-	return a.Endpoint + "/_aws/execute-api/" + apiID + "/" + stage
 }

@@ -21,14 +21,6 @@ import (
 	"github.com/userrequestapi/userdata/shared/problem"
 )
 
-// newTransport returns a transport for many parallel requests. Its connections are closed after the test.
-func newTransport(tb testing.TB) *http.Transport {
-	tb.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	tb.Cleanup(transport.CloseIdleConnections)
-	return transport
-}
-
 // Connect returns a client of the DynamoDB Local at endpoint. Its connections are closed after the test.
 func Connect(tb testing.TB, endpoint string) *dynamodb.Client {
 	tb.Helper()
@@ -190,3 +182,11 @@ func (r Response) Problem(tb testing.TB, status int, code string) problem.Proble
 
 // Names returns the sorted member names of an object.
 func Names(object map[string]any) []string { return slices.Sorted(maps.Keys(object)) }
+
+// newTransport returns a transport for many parallel requests. Its connections are closed after the test.
+func newTransport(tb testing.TB) *http.Transport {
+	tb.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	tb.Cleanup(transport.CloseIdleConnections)
+	return transport
+}

@@ -130,6 +130,16 @@ func Bootstraps(tb testing.TB) map[string]string {
 	return bootstraps
 }
 
+// Resolve resolves the template with the parameters for the local stack.
+func Resolve(tb testing.TB, parameters map[string]string) *template.Resources {
+	tb.Helper()
+	stack, err := resolve(testenv.Root(tb), parameters)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return stack
+}
+
 // resolve resolves the template with the parameters. DynamoDB Local ignores the Region and the account.
 func resolve(root string, parameters map[string]string) (*template.Resources, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, "deploy")))
@@ -141,16 +151,6 @@ func resolve(root string, parameters map[string]string) (*template.Resources, er
 		return nil, err
 	}
 	return rendered.Resolve(template.PseudoParameters{})
-}
-
-// Resolve resolves the template with the parameters for the local stack.
-func Resolve(tb testing.TB, parameters map[string]string) *template.Resources {
-	tb.Helper()
-	stack, err := resolve(testenv.Root(tb), parameters)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return stack
 }
 
 // StageName returns a new stage name, which results in a new table.
