@@ -39,7 +39,7 @@ func problem(response *http.Response, body []byte) *Problem {
 		Message string `json:"message"` // API Gateway's format
 	}
 	if err := json.Unmarshal(body, &document); err != nil {
-		document.Message = fmt.Sprintf("want a problem document, got %q", excerpt(body))
+		document.Message = fmt.Sprintf("want a problem document, got %q", body[:min(len(body), 200)])
 	}
 	p := &Problem{document.Problem}
 	p.Status = response.StatusCode
@@ -50,5 +50,3 @@ func problem(response *http.Response, body []byte) *Problem {
 	}
 	return p
 }
-
-func excerpt(body []byte) []byte { return body[:min(len(body), 200)] }

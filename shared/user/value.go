@@ -62,7 +62,7 @@ func appendValue(dst []byte, v any) []byte {
 	case string:
 		return appendString(dst, v)
 	case Number:
-		return appendNumber(dst, v)
+		return append(dst, v.Canonical()...)
 	case []any:
 		return appendList(dst, v, appendValue)
 	case map[string]any:
@@ -109,8 +109,6 @@ func appendTyped(dst []byte, name string, value []byte) []byte {
 	dst = append(appendString(append(dst, '{'), name), ':')
 	return append(append(dst, value...), '}')
 }
-
-func appendNumber(dst []byte, n Number) []byte { return append(dst, n.Canonical()...) }
 
 // appendNumberSet parses each number once, not with each comparison: a set can have more than 100,000.
 func appendNumberSet(dst []byte, set NumberSet) []byte {

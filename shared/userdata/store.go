@@ -62,7 +62,7 @@ func (s *DynamoStore) get(ctx context.Context, id string) (item, error) {
 	case err != nil:
 		return nil, storeError("get user", err)
 	case it == nil:
-		return nil, notFound()
+		return nil, &user.Error{Code: user.NotFound, Detail: "There is no user with this userId."}
 	}
 	return it, nil
 }
@@ -311,10 +311,6 @@ func unchanged(it item) condition {
 		c.expression = "attribute_exists(userId) AND attribute_not_exists(#rev)"
 	}
 	return c
-}
-
-func notFound() error {
-	return &user.Error{Code: user.NotFound, Detail: "There is no user with this userId."}
 }
 
 func throttled(detail string, err error) error {

@@ -236,8 +236,8 @@ func TestReference_Signs(t *testing.T) {
 	}
 }
 
-// TestReference_Parameters checks what the API document does not contain: a reference with escapes, and a parameter with
-// content.
+// TestReference_Parameters checks what the API document does not contain: a reference with escapes, and a parameter
+// with content.
 func TestReference_Parameters(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)

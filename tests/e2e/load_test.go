@@ -69,7 +69,8 @@ func testLoad(t *testing.T, requests int64) {
 	group.Wait()
 	const tolerance = 16 << 20 // bytes of garbage
 	if after := heapInUse(); after > heap+tolerance {
-		t.Errorf("memory of the stack: %d MB after half of the requests, %d MB after all, want no growth", heap>>20, after>>20)
+		t.Errorf("memory of the stack: %d MB after half of the requests, %d MB after all, want no growth",
+			heap>>20, after>>20)
 	}
 	memory.wantStable(t)
 }
