@@ -137,21 +137,24 @@ func TestVersionsFollowThePackages(t *testing.T) {
 	for key, want := range map[string][]string{
 		"functions/get/1.zip": nil, "functions/read/1.zip": nil, "1.zip": nil, "functions/get/2.zip": {"GetFunction"},
 	} {
-		code := packages(t)
-		code["GetFunction"] = key
-		rendered, err := loaded.Render(template.Options{Code: code})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var changed []string
-		for function, id := range versions(t, rendered) {
-			if id != plain[function] {
-				changed = append(changed, function)
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			code := packages(t)
+			code["GetFunction"] = key
+			rendered, err := loaded.Render(template.Options{Code: code})
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if diff := cmp.Diff(want, changed); diff != "" {
-			t.Errorf("%s: new versions (-want +got):\n%s", key, diff)
-		}
+			var changed []string
+			for function, id := range versions(t, rendered) {
+				if id != plain[function] {
+					changed = append(changed, function)
+				}
+			}
+			if diff := cmp.Diff(want, changed); diff != "" {
+				t.Errorf("functions with a new version (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

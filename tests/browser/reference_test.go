@@ -188,7 +188,7 @@ func TestReference_Looks(t *testing.T) {
 func TestReference_Signs(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
-	send := func(method, path, body string) (int, string) {
+	send := func(t *testing.T, method, path, body string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, s.Console+"_local/docs/stage/users"+path, strings.NewReader(body))
 		if err != nil {
@@ -210,29 +210,39 @@ func TestReference_Signs(t *testing.T) {
 		"...":     {"/...", "/%2E%2e.", "?userId=..."},
 		"~a_b-c.": {"/~a_b-c.", "/%7Ea%5Fb%2dc%2E", "?userId=%7ea_b-c.", "?limit=1&userId=~a_b-c."},
 	} {
-		if status, response := send("POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
-			t.Errorf("create %s: got %d %s, want 201", id, status, response)
-		}
-		for _, path := range paths {
-			if status, response := send("GET", path, ""); status != http.StatusOK || !strings.Contains(response, strconv.Quote(id)) {
-				t.Errorf("%s: got %d %s, want 200 and the user %s", path, status, response, id)
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			if status, response := send(t, "POST", "", fmt.Sprintf(`{"userId": %q}`, id)); status != http.StatusCreated {
+				t.Errorf("create: got %d %s, want 201", status, response)
 			}
-		}
+			for _, path := range paths {
+				status, response := send(t, "GET", path, "")
+				if status != http.StatusOK || !strings.Contains(response, strconv.Quote(id)) {
+					t.Errorf("%s: got %d %s, want 200 and the user", path, status, response)
+				}
+			}
+		})
 	}
 	for _, size := range []int{10<<20 + 1, 12 << 20, 16 << 20} {
-		if status, response := send("POST", "", strings.Repeat(" ", size)); status != http.StatusRequestEntityTooLarge ||
-			!strings.Contains(response, "ContentTooLarge") {
-			t.Errorf("%d bytes: got %d %s, want 413 and ContentTooLarge", size, status, response)
-		}
+		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
+			t.Parallel()
+			status, response := send(t, "POST", "", strings.Repeat(" ", size))
+			if status != http.StatusRequestEntityTooLarge || !strings.Contains(response, "ContentTooLarge") {
+				t.Errorf("got %d %s, want 413 and ContentTooLarge", status, response)
+			}
+		})
 	}
 	// The stage verifies the signature before the function looks for the user.
 	for path, want := range map[string]int{
 		"/a%2Fb": 404, "/a%20b": 404, "/a%2Bb": 404, "/%C3%A9%25": 404, "?userId=a%20b": 404,
 		"?userId=a+b&limit=%C3%A9": 400, "?userId=": 400,
 	} {
-		if status, response := send("GET", path, ""); status != want {
-			t.Errorf("%s: got %d %s, want %d", path, status, response, want)
-		}
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			if status, response := send(t, "GET", path, ""); status != want {
+				t.Errorf("got %d %s, want %d", status, response, want)
+			}
+		})
 	}
 }
 

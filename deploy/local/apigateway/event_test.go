@@ -23,7 +23,7 @@ func normalize(t *testing.T, event object) object {
 		"requestId": uuid, "extendedRequestId": extendedID,
 	} {
 		if value, _ := context[key].(string); !form.MatchString(value) {
-			t.Errorf("%s = %v, want it to match %s", key, context[key], form)
+			t.Errorf("%s: %v", key, context[key])
 		}
 		context[key] = key
 	}
@@ -31,17 +31,17 @@ func normalize(t *testing.T, event object) object {
 	at, err := time.Parse("02/Jan/2006:15:04:05 -0700", clf)
 	if epoch, _ := context["requestTimeEpoch"].(float64); err != nil || !strings.HasSuffix(clf, " +0000") ||
 		at.Unix() != int64(epoch)/1000 || time.Since(at) > time.Hour {
-		t.Errorf("requestTime = %q, requestTimeEpoch = %v, error = %v; want the time of the request", clf, context["requestTimeEpoch"], err)
+		t.Errorf("requestTime %q, requestTimeEpoch %v: %v", clf, context["requestTimeEpoch"], err)
 	}
 	context["requestTime"], context["requestTimeEpoch"] = "requestTime", "requestTimeEpoch"
 	if id, _ := context["resourceId"].(string); len(id) != 6 {
-		t.Errorf("resourceId = %v, want six characters", context["resourceId"])
+		t.Errorf("resourceId %v", context["resourceId"])
 	}
 	context["resourceId"] = "resourceId"
 	headers, all := event["headers"].(object), event["multiValueHeaders"].(object)
 	trace, _ := headers["X-Amzn-Trace-Id"].(string)
 	if list, _ := all["X-Amzn-Trace-Id"].([]any); !root.MatchString(trace) || len(list) != 1 || list[0] != trace {
-		t.Errorf("X-Amzn-Trace-Id = %v and %v, want one value that matches %s", headers["X-Amzn-Trace-Id"], all["X-Amzn-Trace-Id"], root)
+		t.Errorf("X-Amzn-Trace-Id: %v, %v", headers["X-Amzn-Trace-Id"], all["X-Amzn-Trace-Id"])
 	}
 	delete(headers, "X-Amzn-Trace-Id")
 	delete(all, "X-Amzn-Trace-Id")
@@ -71,7 +71,7 @@ func TestEvent(t *testing.T) {
 		"Host", "api.example.com:3000", "Content-Type", "application/json", "User-Agent", "test/1", "X-Custom", "one",
 		"X-Custom", "two", "X-Forwarded-For", "10.0.0.1", "X-Forwarded-Proto", "gopher", "Accept-Encoding", "identity")
 	if got.status != 200 {
-		t.Fatalf("response = %+v, want status 200", got)
+		t.Fatalf("resp: %+v", got)
 	}
 
 	want := object{
@@ -152,7 +152,7 @@ func TestEventMinimalRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.raw("GET /prod HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
-		t.Fatalf("status = %d, want 200", got.status)
+		t.Fatalf("status %d", got.status)
 	}
 	want := object{
 		"resource": "/", "path": "/", "httpMethod": "GET",
@@ -198,11 +198,11 @@ func TestDroppedHeaders(t *testing.T) {
 	event = function.event(t)
 	for _, name := range []string{"Transfer-Encoding", "Trailer", "A"} {
 		if value, ok := event["headers"].(object)[name]; ok {
-			t.Errorf("%s = %v, want no such header", name, value)
+			t.Errorf("%s: %v", name, value)
 		}
 	}
 	if event["body"] != "x" {
-		t.Errorf("body = %v, want x", event["body"])
+		t.Errorf("body %v", event["body"])
 	}
 }
 
@@ -237,8 +237,6 @@ func TestQuery(t *testing.T) {
 
 func TestBody(t *testing.T) {
 	t.Parallel()
-	function := &recorder{}
-	s := serve(t, catchAll(), function)
 	for name, test := range map[string]struct {
 		contentType, body string
 		want              any
@@ -247,11 +245,15 @@ func TestBody(t *testing.T) {
 		"text":          {"text/plain", "a\x00\"\u2028</b>", "a\x00\"\u2028</b>"},
 		"invalid UTF-8": {"image/png", "a\xff\xfeb", "a\ufffd\ufffdb"},
 	} {
-		s.do("POST", "/x", test.body, "Content-Type", test.contentType)
-		event := function.event(t)
-		if event["body"] != test.want || event["isBase64Encoded"] != false {
-			t.Errorf("%s: body = %q, isBase64Encoded = %v; want %q and false", name, event["body"], event["isBase64Encoded"], test.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			function := &recorder{}
+			serve(t, catchAll(), function).do("POST", "/x", test.body, "Content-Type", test.contentType)
+			event := function.event(t)
+			if event["body"] != test.want || event["isBase64Encoded"] != false {
+				t.Errorf("body = %q, isBase64Encoded = %v, want %q, false", event["body"], event["isBase64Encoded"], test.want)
+			}
+		})
 	}
 }
 
@@ -300,12 +302,11 @@ func TestTrace(t *testing.T) {
 					function.trace, got.Header(), resp.header)
 			}
 			if inEvent := function.event(t)["headers"].(object)["X-Amzn-Trace-Id"]; inEvent != "Root="+got.Root {
-				t.Errorf("trace header in the event = %v, want Root=%s", inEvent, got.Root)
+				t.Errorf("event: %v", inEvent)
 			}
 			if (got.Root == rootID) != test.continued || got.Caller != test.caller || got.Sampled != test.sampled ||
 				got.Parent == parent || !segmentID.MatchString(got.Segment) || got.Segment == got.Parent {
-				t.Errorf("trace = %+v, want root %s: %t, caller %q, sampled %t, and new segment ids",
-					got, rootID, test.continued, test.caller, test.sampled)
+				t.Errorf("trace %+v", got)
 			}
 		})
 	}
@@ -329,7 +330,7 @@ func TestEventSlashes(t *testing.T) {
 			function := &recorder{}
 			s := serve(t, document(object{"/users": object{"get": operation(proxy())}}), function)
 			if got := s.raw("GET " + test.sent + " HTTP/1.1\r\nHost: h\r\n\r\n"); got.status != 200 {
-				t.Fatalf("response = %+v, want status 200", got)
+				t.Fatalf("%+v", got)
 			}
 			event := function.event(t)
 			got := []any{event["path"], event["requestContext"].(object)["path"]}
