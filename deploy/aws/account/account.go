@@ -44,9 +44,9 @@ type Options struct {
 	Endpoint string
 	// Ask prompts for the MFA code that a role requires. It is nil without a terminal.
 	Ask func(question string) (string, error)
-	// Waiting, if not nil, is called with the reason and the delay before a retry is delayed for a second or more. It must
-	// be safe for concurrent use.
-	Waiting func(text string)
+	// Waiting, if not nil, is called before a retry is delayed for a second or more, with a message that has the reason
+	// and the delay. It must be safe for concurrent use.
+	Waiting func(message string)
 	// Line formats the commands in messages.
 	Line command.Line
 	// Resolver resolves the endpoints of AWS; nil means the default resolver.

@@ -194,7 +194,8 @@ func TestOpen(t *testing.T) {
 				t.Errorf("calls of STS (-want +got):\n%s", diff)
 			}
 			if got.Config.Region != tt.want.Region || aws.ToString(got.Config.BaseEndpoint) != tt.want.Endpoint {
-				t.Errorf("config: endpoint %s, Region %s", aws.ToString(got.Config.BaseEndpoint), got.Config.Region)
+				t.Errorf("config: endpoint %s, Region %s, want %s, %s",
+					aws.ToString(got.Config.BaseEndpoint), got.Config.Region, tt.want.Endpoint, tt.want.Region)
 			}
 			if tt.options.Ask != nil && service.code != "123456" {
 				t.Errorf("code = %q, want 123456", service.code)
@@ -379,7 +380,7 @@ func TestOpen_Refused(t *testing.T) {
 	}
 }
 
-// The SDK corrects its clock by the Date header of the response.
+// The SDK corrects its clock with the Date header of the response.
 func TestOpen_ClockIsCorrected(t *testing.T) {
 	for name, value := range environment(t, keys(), "") {
 		t.Setenv(name, value)
@@ -442,10 +443,12 @@ func TestAccount_LastingFault(t *testing.T) {
 	defer server.Close()
 	t.Setenv("AWS_ENDPOINT_URL", server.URL)
 	synctest.Test(t, func(t *testing.T) {
-		var said []string
-		a, err := account.Open(t.Context(), account.Options{Waiting: func(text string) { said = append(said, text) }})
-		if err != nil || len(said) > 0 {
-			t.Fatalf("error = %v, said %q", err, said)
+		var messages []string
+		a, err := account.Open(t.Context(), account.Options{
+			Waiting: func(message string) { messages = append(messages, message) },
+		})
+		if err != nil || len(messages) > 0 {
+			t.Fatalf("error = %v, messages = %q, want neither", err, messages)
 		}
 		broken.Store(true)
 		started := time.Now()
@@ -460,8 +463,8 @@ func TestAccount_LastingFault(t *testing.T) {
 			t.Errorf("%d attempts, want 7", got)
 		}
 		want := regexp.MustCompile(`^AWS has a fault \(InternalError: We encountered .*\): retrying in \d+s$`)
-		if len(said) < 3 || slices.ContainsFunc(said, func(text string) bool { return !want.MatchString(text) }) {
-			t.Errorf("said %q, want at least three times %s", said, want)
+		if len(messages) < 3 || slices.ContainsFunc(messages, func(m string) bool { return !want.MatchString(m) }) {
+			t.Errorf("messages = %q, want at least three that match %s", messages, want)
 		}
 	})
 }
@@ -592,7 +595,7 @@ func TestCommands(t *testing.T) {
 	_, err = sts.NewFromConfig(opened.Config).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	want := "run AWS_REGION=eu-central-1 AWS_CONFIG_FILE=" + os.Getenv("AWS_CONFIG_FILE")
 	if got := fmt.Sprint(awserrors.Explain(err)); !strings.Contains(got, want) || !strings.Contains(got, "aws configure --profile dev for new credentials") {
-		t.Errorf("error = %v, want %q", err, want)
+		t.Errorf("error = %v, want %q and aws configure with the profile dev", err, want)
 	}
 	t.Setenv("AWS_PROFILE", "prd")
 	_, err = account.Open(t.Context(), account.Options{Line: command.New(os.Getenv)})

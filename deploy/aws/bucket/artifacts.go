@@ -22,8 +22,8 @@ import (
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
-// Bucket is the artifact bucket of all stages in an account and Region. It is safe for concurrent use, also by several
-// deployers.
+// Bucket is the artifact bucket of all stages in an account and Region. It is safe for concurrent use, also by
+// several deployments.
 //
 // Every call except CreateBucket sets ExpectedBucketOwner, because another account may own a bucket with this name in
 // the global namespace.

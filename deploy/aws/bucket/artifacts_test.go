@@ -61,7 +61,7 @@ func checkSettings(t *testing.T, s *storage, location string, tags ...string) {
 		"lifecycle": `<LifecycleConfiguration><Rule>` +
 			`<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>` +
 			`<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>` +
-			`<Filter><Prefix></Prefix></Filter><ID>remnants</ID>` +
+			`<Filter><Prefix></Prefix></Filter><ID>CleanUp</ID>` +
 			`<NoncurrentVersionExpiration><NoncurrentDays>30</NoncurrentDays></NoncurrentVersionExpiration>` +
 			`<Status>Enabled</Status></Rule></LifecycleConfiguration>`,
 		"policy": `{"Version":"2012-10-17","Statement":[{"Sid":"TLSOnly","Effect":"Deny","Principal":"*","Action":"s3:*",` +
@@ -119,7 +119,7 @@ func TestBucket_Ensure_NoLocation(t *testing.T) {
 	checkSettings(t, s, "")
 }
 
-// Ensure completes the bucket of a deployer that was interrupted after any request.
+// Ensure completes the bucket of a deployment that was interrupted after any request.
 func TestBucket_Ensure_Interrupted(t *testing.T) {
 	t.Parallel()
 	for last := range creation() {
@@ -149,7 +149,7 @@ func TestBucket_Ensure_Interrupted(t *testing.T) {
 
 func TestBucket_Ensure_Refused(t *testing.T) {
 	t.Parallel()
-	const foreign = "belongs to another account than " + owner
+	const foreign = "want a bucket of the account " + owner + ", got one of another account"
 	tests := []struct {
 		name  string
 		owner string
@@ -201,7 +201,7 @@ func TestBucket_Ensure_Refused(t *testing.T) {
 			}
 			_, err := bucket.Ensure(t.Context())
 			if err == nil {
-				t.Fatal("got no error")
+				t.Fatalf("error = nil, want %q", tt.want)
 			}
 			if kind := awserrors.KindOf(err); kind != tt.kind {
 				t.Errorf("kind of the error = %v, want %v", kind, tt.kind)
@@ -249,8 +249,8 @@ func TestBucket_Throttled(t *testing.T) {
 	}
 }
 
-// Two deployers find no bucket, and S3 rejects concurrent changes.
-func TestBucket_TwoDeployers(t *testing.T) {
+// Two deployments find no bucket, and S3 rejects concurrent changes.
+func TestBucket_ConcurrentDeployments(t *testing.T) {
 	t.Parallel()
 	s, bucket := open(t, region)
 	var both sync.WaitGroup
@@ -295,7 +295,7 @@ func TestBucket_TwoDeployers(t *testing.T) {
 		}
 	}
 	if count != 1 {
-		t.Errorf("%d deployers created the bucket, want 1", count)
+		t.Errorf("%d deployments created the bucket, want 1", count)
 	}
 	checkSettings(t, s, located)
 }
@@ -336,8 +336,8 @@ func TestBucket_Upload(t *testing.T) {
 func TestBucket_Upload_Interrupted(t *testing.T) {
 	t.Parallel()
 	content := bytes.Repeat([]byte("a package "), 1<<19)
-	// part reads a part of an upload and closes the connection.
-	part := func(r *http.Request) {
+	// abort reads a part of an upload and closes the connection.
+	abort := func(r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		panic(http.ErrAbortHandler)
 	}
@@ -349,7 +349,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut && !broken {
 				broken = true
-				part(r)
+				abort(r)
 			}
 			return false
 		}
@@ -366,7 +366,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 		s.owners[name] = owner
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut {
-				part(r)
+				abort(r)
 			}
 			return false
 		}
@@ -383,7 +383,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 		s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 			if r.Method == http.MethodPut {
 				cancel(stop)
-				part(r)
+				abort(r)
 			}
 			return false
 		}
@@ -391,7 +391,7 @@ func TestBucket_Upload_Interrupted(t *testing.T) {
 			t.Errorf("error = %v, want %v", err, stop)
 		}
 		if len(s.objects) != 0 {
-			t.Error("a partial object exists")
+			t.Errorf("the bucket has %d objects, want none", len(s.objects))
 		}
 		s.before = nil
 		if uploaded, err := bucket.Upload(t.Context(), "key", content); err != nil || !uploaded {
@@ -432,7 +432,7 @@ func TestBucket_URL(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.region, func(t *testing.T) {
 			t.Parallel()
-			a := in(t, "", tt.region)
+			a := accountIn(t, "", tt.region)
 			a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // the bucket exists
 				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
 			})
@@ -447,7 +447,7 @@ func TestBucket_URL(t *testing.T) {
 	}
 	s, endpoint := serve(t)
 	s.owners[name] = owner
-	bucket, err := bucket.Open(t.Context(), in(t, endpoint, region))
+	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,7 +516,7 @@ func TestOpen(t *testing.T) {
 			s, endpoint := serve(t)
 			maps.Copy(s.owners, tt.owners)
 			s.before = tt.before
-			bucket, err := bucket.Open(t.Context(), in(t, endpoint, cmp.Or(tt.region, region)))
+			bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, cmp.Or(tt.region, region)))
 			if diff := gocmp.Diff(tt.requests, s.takeRequests()); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: a bucket without the tag,
-// or with another digest, gets all settings again.
+// settingsTag is the key of the tag with the digest of the bucket's settings. It is set last: Ensure applies all
+// settings to a bucket without the tag or with another digest.
 const settingsTag = "Settings"
 
 // Lifecycle settings.
@@ -25,15 +25,16 @@ const (
 	noncurrentVersionDays = 30
 )
 
-// defaultRegion must not be a LocationConstraint (CreateBucket, Amazon S3 API Reference).
+// defaultRegion is the Region of a bucket without a LocationConstraint; CreateBucket rejects it as one (CreateBucket,
+// Amazon S3 API Reference).
 const defaultRegion = "us-east-1"
 
 // Ensure creates the bucket if it does not exist, and applies its settings: private, encrypted, versioned, TLS only. If
-// nothing needs to change, it makes one call. A later Ensure completes an interrupted one. created reports whether this
-// call created the bucket.
+// nothing needs to change, it makes one API call. A later call completes an interrupted one. created reports whether
+// this call created the bucket.
 func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	wanted := b.settings()
-	version, err := wanted.digest()
+	digest, err := wanted.digest()
 	if err != nil {
 		return false, fmt.Errorf("bucket %s: %w", b.name, err)
 	}
@@ -41,13 +42,13 @@ func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	if err == nil && !exists {
 		created, err = b.create(ctx)
 	}
-	if err != nil || hasTag(tags, settingsTag, version) {
+	if err != nil || hasTag(tags, settingsTag, digest) {
 		return false, err
 	}
 	if err := b.apply(ctx, wanted); err != nil {
 		return created, err
 	}
-	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, version) // keeps tags of others
+	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, digest) // keeps tags of others
 	_, err = b.client.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: &b.name, ExpectedBucketOwner: &b.owner, Tagging: &types.Tagging{TagSet: tags},
 	}, retryConflicts)
@@ -57,10 +58,10 @@ func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	return created, nil
 }
 
-// create creates the bucket. created is false if another deployer of this account has created it in the meantime.
+// create creates the bucket. created is false if a concurrent deployment of this account has created it.
 func (b *Bucket) create(ctx context.Context) (created bool, err error) {
 	input := &s3.CreateBucketInput{Bucket: &b.name, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
-	if b.namespace != types.BucketNamespaceGlobal { // the default, and the only namespace in some Regions
+	if b.namespace != types.BucketNamespaceGlobal { // global is the default, and the only namespace in some Regions
 		input.BucketNamespace = b.namespace
 	}
 	if b.region != defaultRegion {
@@ -73,8 +74,8 @@ func (b *Bucket) create(ctx context.Context) (created bool, err error) {
 		return false, nil
 	}
 	if _, taken := errors.AsType[*types.BucketAlreadyExists](err); taken {
-		return false, fmt.Errorf("bucket %s: it belongs to another account than %s, so nothing was uploaded: "+
-			"deploy to another Region, and report the bucket to AWS: %w", b.name, b.owner, err)
+		return false, fmt.Errorf("bucket %s: want a bucket of the account %s, got one of another account; "+
+			"nothing was uploaded: deploy to another Region, and report the bucket to AWS: %w", b.name, b.owner, err)
 	}
 	if err != nil {
 		return false, b.explain(ctx, "create it", err)
@@ -124,7 +125,7 @@ func (b *Bucket) settings() settings {
 		// Current versions do not expire: a rollback needs the packages of the earlier release.
 		Lifecycle: types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{
 			{
-				ID:     aws.String("remnants"),
+				ID:     aws.String("CleanUp"),
 				Status: types.ExpirationStatusEnabled,
 				Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")},
 				AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{
@@ -151,7 +152,6 @@ func (s settings) digest() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// apply applies all settings.
 func (b *Bucket) apply(ctx context.Context, s settings) error {
 	document, err := json.Marshal(s.Policy)
 	if err != nil {
@@ -207,7 +207,8 @@ func (b *Bucket) apply(ctx context.Context, s settings) error {
 	return nil
 }
 
-// retryConflicts retries errors due to another deployer that changes the bucket, or to a bucket that was just created.
+// retryConflicts also retries OperationAborted (another deployment changes the bucket) and NoSuchBucket (the bucket was
+// just created).
 func retryConflicts(o *s3.Options) {
 	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "OperationAborted", "NoSuchBucket")
 }
@@ -218,7 +219,7 @@ func hasTag(tags []types.Tag, key, value string) bool {
 	})
 }
 
-// setTag returns tags with the value of key replaced or added.
+// setTag returns a copy of tags in which key has the value.
 func setTag(tags []types.Tag, key, value string) []types.Tag {
 	others := slices.DeleteFunc(slices.Clone(tags), func(t types.Tag) bool { return aws.ToString(t.Key) == key })
 	return append(others, types.Tag{Key: &key, Value: &value})

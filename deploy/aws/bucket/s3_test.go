@@ -110,7 +110,7 @@ func checksum(content []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// refuse responds with an error; to HEAD without a body.
+// refuse responds with an error; the response to HEAD has no body.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
@@ -137,7 +137,7 @@ func serve(t *testing.T) (s *storage, endpoint string) {
 func open(t *testing.T, region string) (*storage, *bucket.Bucket) {
 	t.Helper()
 	s, endpoint := serve(t)
-	bucket, err := bucket.Open(t.Context(), in(t, endpoint, region))
+	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,8 +145,8 @@ func open(t *testing.T, region string) (*storage, *bucket.Bucket) {
 	return s, bucket
 }
 
-// in returns an account in a Region with an S3 endpoint.
-func in(t *testing.T, endpoint, region string) *account.Account {
+// accountIn returns an account in a Region with an S3 endpoint.
+func accountIn(t *testing.T, endpoint, region string) *account.Account {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
