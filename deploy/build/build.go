@@ -1,6 +1,6 @@
 // Package build compiles and packages the functions for AWS Lambda: for each, a statically linked executable named
-// bootstrap in a ZIP archive. Both are byte-for-byte reproducible with the same version of Go. Of the Go settings of
-// the builder, only -toolexec in GOFLAGS applies.
+// bootstrap in a ZIP archive. Both are byte-for-byte reproducible with the same version of Go. Of the
+// caller's Go settings, only -toolexec in GOFLAGS applies.
 package build
 
 import (
@@ -93,8 +93,8 @@ type Options struct {
 	Out    string // the output folder, for <function>/bootstrap
 	Target Target // the zero value means [Host]
 	Debug  bool   // build for a debugger: not optimized, with symbols and source paths, hence not reproducible
-	// Update keeps executables in Out that are up to date according to their build ID. Only the build ID differs from
-	// executables for a deployment.
+	// Update keeps executables in Out that are up to date according to their build ID. The executables differ from those
+	// of a deployment only in the build ID.
 	Update   bool
 	Progress func(Artifact) // called for each compiled function, not concurrently; may be nil
 }
@@ -206,7 +206,6 @@ func (f Module) dir(root string) string {
 	return filepath.Join(root, f.Dir)
 }
 
-// compile compiles a function.
 func compile(ctx context.Context, function Module, root, out string, options Options) (Artifact, error) {
 	start := time.Now()
 	dir := function.dir(root)
@@ -299,7 +298,7 @@ func goCommand(ctx context.Context, verb, dir string, options Options, output io
 	}
 	cmd := exec.Command("go", append(given, arguments...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
-	// These override the builder's settings. The microarchitecture levels are the baseline of Lambda. An empty value would
+	// These override the caller's settings. The microarchitecture levels are the baseline of Lambda. An empty value would
 	// mean the value of go env -w; GOEXPERIMENT=, means no experiment.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+options.Target.OS, "GOARCH="+options.Target.Arch,
 		"GOAMD64=v1", "GOARM64=v8.0", "GOFIPS140=off", "GOEXPERIMENT=,", "GOFLAGS="+flags(os.Getenv("GOFLAGS")))

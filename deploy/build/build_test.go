@@ -87,11 +87,11 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("path = %s, want %s", artifact.Path, want)
 		}
 		if info, err := os.Stat(artifact.Path); err != nil || info.Size() != artifact.Size || info.Mode()&0o111 == 0 {
-			t.Errorf("artifact %+v is not the executable: %v, %v", artifact, info, err)
+			t.Errorf("file of the artifact = %v, %v, want an executable as in %+v", info, err, artifact)
 		}
 		got, err := exec.CommandContext(t.Context(), artifact.Path).CombinedOutput()
 		if err != nil || string(got) != "hello\n" {
-			t.Errorf("%s printed %q, %v", artifact.Name, got, err)
+			t.Errorf("%s printed %q, %v, want hello", artifact.Name, got, err)
 		}
 	}
 	if diff := cmp.Diff([]string{"get", "put"}, names); diff != "" {
@@ -119,7 +119,7 @@ func TestFunctions_Reproducible(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(executables[0], executables[1]) {
-		t.Error("builds in two folders differ")
+		t.Error("executables of two folders differ, want identical ones")
 	}
 	file, err := elf.NewFile(bytes.NewReader(executables[0]))
 	if err != nil {
@@ -177,13 +177,13 @@ func checkReproducible(t *testing.T, target build.Target) {
 	roots := []string{copyWorkspace(t, source, "a"), copyWorkspace(t, source, filepath.Join("another", "place"))}
 	first, second := compile(roots[0]), compile(roots[1])
 	if len(first) == 0 {
-		t.Fatal("no functions")
+		t.Fatal("got no functions, want those of the template")
 	}
 	digests := map[string]bool{}
 	for name, artifact := range first {
 		executable := read(t, artifact.Path)
 		if !bytes.Equal(executable, read(t, second[name].Path)) {
-			t.Errorf("%s: executables of two folders differ", name)
+			t.Errorf("%s: executables of two folders differ, want identical ones", name)
 		}
 		if sum := sha256.Sum256(executable); artifact.SHA256 != hex.EncodeToString(sum[:]) {
 			t.Errorf("%s: digest = %s, want %x", name, artifact.SHA256, sum)
@@ -191,7 +191,7 @@ func checkReproducible(t *testing.T, target build.Target) {
 		digests[artifact.SHA256] = true
 		for _, root := range roots {
 			if bytes.Contains(executable, []byte(root)) {
-				t.Errorf("%s: the executable contains the path of the folder", name)
+				t.Errorf("%s: the executable contains %s, want no path of the folder", name, root)
 			}
 		}
 	}
@@ -272,7 +272,7 @@ func TestFunctions_IndependentOfSettings(t *testing.T) {
 			name, value, _ := strings.Cut(variable, "=")
 			t.Setenv(name, value)
 			if !bytes.Equal(plain, compile()) {
-				t.Error("the executable differs")
+				t.Errorf("the executable with %s differs from that without it", variable)
 			}
 		})
 	}
@@ -399,7 +399,7 @@ func TestFunctions_CompileErrors(t *testing.T) {
 			}
 			for _, artifact := range artifacts {
 				if _, err := os.Stat(artifact.Path); err != nil {
-					t.Errorf("previous executable: %v", err)
+					t.Errorf("previous executable: error = %v, want it in place", err)
 				}
 			}
 		})
@@ -469,7 +469,7 @@ func TestLink(t *testing.T) {
 	first, errFirst := os.Stat(executable)
 	second, errSecond := os.Stat(link)
 	if err := errors.Join(errFirst, errSecond); err != nil || !os.SameFile(first, second) {
-		t.Errorf("%s is no hard link to %s: %v", link, executable, err)
+		t.Errorf("got another file than %s, %v, want a hard link", executable, err)
 	}
 	if err := build.Link(executable, link); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("link that exists: error = %v, want %v", err, fs.ErrExist)
@@ -492,7 +492,7 @@ func TestLink_Copies(t *testing.T) {
 		t.Errorf("got %v, %v, want an executable file", info, err)
 	}
 	if !bytes.Equal(read(t, linked), want) {
-		t.Error("the copy differs")
+		t.Error("the copy differs from the original")
 	}
 }
 

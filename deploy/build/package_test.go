@@ -80,7 +80,7 @@ func TestPackageFunction(t *testing.T) {
 		t.Errorf("packed from another folder (-want +got):\n%s", diff)
 	}
 	if !bytes.Equal(data, read(t, second.Path)) {
-		t.Error("packed from another folder, the archive differs")
+		t.Error("the archive of the executable in another folder differs, want an identical one")
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(executable), "*")); len(left) != 2 {
 		t.Errorf("the folder holds %q, want only the executable and its archive", left)

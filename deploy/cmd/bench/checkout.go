@@ -102,7 +102,7 @@ func (c checkout) save(dir, pkg string) func(ctx context.Context, runs int) ([]t
 			if err := write(marker); err != nil {
 				return nil, err
 			}
-			for !s.printed(marker) {
+			for !strings.Contains(s.printed(), marker) {
 				if err := s.get(ctx); err != nil {
 					return nil, err
 				}
@@ -144,7 +144,7 @@ func (c checkout) run(ctx context.Context) (*localRun, error) {
 		return nil, err
 	}
 	for {
-		if match := regexp.MustCompile(`(?m) is at (http://\S+)$`).FindStringSubmatch(s.text()); match != nil {
+		if match := regexp.MustCompile(`(?m) is at (http://\S+)$`).FindStringSubmatch(s.printed()); match != nil {
 			s.url = match[1]
 			return s, nil
 		}
@@ -152,7 +152,7 @@ func (c checkout) run(ctx context.Context) (*localRun, error) {
 		case <-ctx.Done():
 			return nil, errors.Join(context.Cause(ctx), s.stop())
 		case <-s.process.Done():
-			return nil, fmt.Errorf("go tool mage run ended: %w\n%s", s.process.Wait(), s.text())
+			return nil, fmt.Errorf("go tool mage run ended: %w\n%s", s.process.Wait(), s.printed())
 		case <-time.After(poll):
 		}
 	}
@@ -170,7 +170,7 @@ func (s *localRun) get(ctx context.Context) error {
 	}
 	_ = response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: status %s\n%s", request.URL, response.Status, s.text())
+		return fmt.Errorf("%s: status %s\n%s", request.URL, response.Status, s.printed())
 	}
 	return nil
 }
@@ -195,10 +195,8 @@ func (s *localRun) Write(output []byte) (int, error) {
 	return s.output.Write(output)
 }
 
-func (s *localRun) text() string {
+func (s *localRun) printed() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.output.String()
 }
-
-func (s *localRun) printed(text string) bool { return strings.Contains(s.text(), text) }

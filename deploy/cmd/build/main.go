@@ -60,8 +60,9 @@ func pack(ctx context.Context) error {
 	return nil
 }
 
-func target(standard build.Target) (build.Target, error) {
-	return build.ParseTarget(cmp.Or(os.Getenv("TARGET"), standard.String()))
+// target returns the target that TARGET names, or byDefault.
+func target(byDefault build.Target) (build.Target, error) {
+	return build.ParseTarget(cmp.Or(os.Getenv("TARGET"), byDefault.String()))
 }
 
 // functions compiles the functions into the folder out, and reports each to progress.

@@ -59,8 +59,8 @@ func (e Entry) Fill(ctx context.Context, progress func(string), fill func() erro
 	return fill()
 }
 
-// FillAtOnce is [Fill] for a folder that appears complete or not at all: fill writes to another folder, which is then
-// renamed.
+// FillAtOnce is [Entry.Fill] for a folder that appears complete or not at all: fill writes to another folder, which is
+// then renamed.
 func (e Entry) FillAtOnce(ctx context.Context, progress func(string), fill func(dir string) error) error {
 	return e.Fill(ctx, progress, func() (err error) {
 		// The lock makes a fixed name safe, and a fixed name removes what a killed process left behind.

@@ -85,7 +85,7 @@ func TestEntry_WaitEndsWithContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		defer cancel(nil)
 		progress := ""
-		err := e.Fill(ctx, func(text string) { progress = text; cancel(stopped) }, func() error { return errors.New("not locked") })
+		err := e.Fill(ctx, func(step string) { progress = step; cancel(stopped) }, func() error { return errors.New("not locked") })
 		if !errors.Is(err, stopped) || progress != "Waiting for another process to install a thing…" {
 			t.Errorf("error = %v, progress = %q; want %v", err, progress, stopped)
 		}

@@ -10,8 +10,8 @@ import (
 
 // Line formats commands for one stage. The zero value formats commands for the default stage, account and Region.
 type Line struct {
-	Stage     string   // value of STAGE; empty: omitted
-	InvokeURL string   // value of INVOKE_URL; empty: omitted
+	Stage     string   // value of STAGE; "" omits it
+	InvokeURL string   // value of INVOKE_URL; "" omits it
 	AWS       []string // variables that select the account, the Region and the endpoints, each NAME=value
 	Region    string   // Region for the AWS CLI, which does not read the stage's file; used if AWS sets none
 }
@@ -76,10 +76,9 @@ func (l Line) CLI(arguments string) string {
 	if strings.Contains(arguments, "--profile ") {
 		all = slices.DeleteFunc(all, func(setting string) bool { return nameOf(setting) == profile })
 	}
-	given := slices.ContainsFunc(
-		all,
-		func(setting string) bool { return nameOf(setting) == region || nameOf(setting) == defaultRegion },
-	)
+	given := slices.ContainsFunc(all, func(setting string) bool {
+		return nameOf(setting) == region || nameOf(setting) == defaultRegion
+	})
 	if l.Region != "" && !given {
 		all = append(all, region+"="+l.Region)
 	}

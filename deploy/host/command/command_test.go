@@ -2,7 +2,6 @@ package command_test
 
 import (
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,9 +94,8 @@ func TestLine(t *testing.T) {
 	t.Run("option --profile", func(t *testing.T) {
 		t.Parallel()
 		l := line(map[string]string{"AWS_PROFILE": "me", "AWS_REGION": "eu-west-1"})
-		if got, want := l.CLI(
-			"sso login --profile other",
-		), "AWS_REGION=eu-west-1 aws sso login --profile other"; got != want {
+		want := "AWS_REGION=eu-west-1 aws sso login --profile other"
+		if got := l.CLI("sso login --profile other"); got != want {
 			t.Errorf("CLI = %q, want %q", got, want)
 		}
 	})
@@ -117,7 +115,7 @@ func TestQuote(t *testing.T) {
 			}
 		})
 	}
-	if got := command.Quote(""); strings.TrimSpace(got) != "''" {
-		t.Errorf("Quote of an empty string = %s", got)
+	if got, want := command.Quote(""), "''"; got != want {
+		t.Errorf("Quote of an empty string = %s, want %s", got, want)
 	}
 }

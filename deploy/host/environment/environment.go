@@ -21,17 +21,17 @@ func New(getenv func(string) string) *Reader { return &Reader{getenv: getenv} }
 
 // Flag returns true for 1 or true, and false for 0 or false.
 func (r *Reader) Flag(name string, byDefault bool) bool {
-	return read(r, name, byDefault, "want 1 or 0", func(text string) (value, ok bool) {
-		value = text == "1" || text == "true"
-		return value, value || text == "0" || text == "false"
+	return read(r, name, byDefault, "want 1 or 0", func(s string) (value, ok bool) {
+		value = s == "1" || s == "true"
+		return value, value || s == "0" || s == "false"
 	})
 }
 
 // Number returns an integer from lowest to highest.
 func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 	want := fmt.Sprintf("want a number from %d to %d", lowest, highest)
-	return read(r, name, byDefault, want, func(text string) (int, bool) {
-		n, err := strconv.Atoi(text)
+	return read(r, name, byDefault, want, func(s string) (int, bool) {
+		n, err := strconv.Atoi(s)
 		return n, err == nil && lowest <= n && n <= highest
 	})
 }
@@ -39,19 +39,19 @@ func (r *Reader) Number(name string, byDefault, lowest, highest int) int {
 // Duration returns a positive duration in the format of [ParseDuration].
 func (r *Reader) Duration(name string, byDefault time.Duration) time.Duration {
 	const want = "want a duration, such as 500ms, 15m, 6h or 7d"
-	return read(r, name, byDefault, want, func(text string) (time.Duration, bool) {
-		d, err := ParseDuration(text)
+	return read(r, name, byDefault, want, func(s string) (time.Duration, bool) {
+		d, err := ParseDuration(s)
 		return d, err == nil && d > 0
 	})
 }
 
-// read returns the value of a variable, or byDefault. parse reports whether the text is valid.
-func read[T any](r *Reader, name string, byDefault T, want string, parse func(text string) (T, bool)) T {
-	text := r.getenv(name)
-	if text == "" {
+// read returns the value of a variable, or byDefault. parse also reports whether the value is valid.
+func read[T any](r *Reader, name string, byDefault T, want string, parse func(s string) (T, bool)) T {
+	s := r.getenv(name)
+	if s == "" {
 		return byDefault
 	}
-	value, ok := parse(text)
+	value, ok := parse(s)
 	if !ok {
 		r.Faultf(name, "%s", want)
 		return byDefault
@@ -62,9 +62,9 @@ func read[T any](r *Reader, name string, byDefault T, want string, parse func(te
 const day = 24 * time.Hour
 
 // ParseDuration is [time.ParseDuration] with the additional unit d, which cannot be combined: 7d is seven days.
-func ParseDuration(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if days, ok := strings.CutSuffix(text, "d"); ok {
+func ParseDuration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
 		var n float64
 		n, err = strconv.ParseFloat(days, 64)
 		d = time.Duration(n * float64(day))

@@ -43,7 +43,7 @@ func TestGuard(t *testing.T) {
 				t.Errorf("got %d %s, want %d", w.Code, w.Body, test.status)
 			}
 			if got := w.Header().Get("Content-Type"); test.status >= 400 && got != "application/problem+json" {
-				t.Errorf("content type = %s", got)
+				t.Errorf("content type = %s, want application/problem+json", got)
 			}
 			for _, name := range []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "X-Content-Type-Options"} {
 				if w.Header().Get(name) == "" {
@@ -89,7 +89,7 @@ func TestAcceptsHTML(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 			r.Header.Set("Accept", accept)
 			if got := loopback.AcceptsHTML(r); got != want {
-				t.Errorf("%t, want %t", got, want)
+				t.Errorf("AcceptsHTML = %t, want %t", got, want)
 			}
 		})
 	}

@@ -38,7 +38,7 @@ func TestStop(t *testing.T) {
 				t.Errorf("signal = %v, want %v", got, tt.want)
 			}
 			if err := p.Stop(tt.grace); err != nil {
-				t.Errorf("second stop: %v", err)
+				t.Errorf("second Stop: error = %v, want nil", err)
 			}
 		})
 	}
@@ -60,7 +60,7 @@ func TestWait_LeavesNoGrandchildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.Wait(); err == nil {
-		t.Error("Wait returned no error for a killed child")
+		t.Error("Wait: error = nil, want that of a killed child")
 	}
 	waitGone(t, grandchild)
 }
@@ -125,7 +125,7 @@ func TestRun(t *testing.T) {
 				return len(p), nil
 			})
 			if err := process.Run(ctx, cmd); !tt.want(err) {
-				t.Errorf("got error %v", err)
+				t.Errorf("error = %v, want that of a program that %s", err, tt.name)
 			}
 			waitGone(t, -cmd.Process.Pid)
 		})

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// grace is the time an interrupted program has to end.
-const grace = 3 * time.Second
+// interruptGrace is the time an interrupted program has to end.
+const interruptGrace = 3 * time.Second
 
 // Run starts cmd and waits until it has ended. When ctx ends, Run sends SIGINT to the process group, because the go
 // command removes its work folder only then. After 3 s it kills the group. The error is then ctx's cause.
@@ -26,6 +26,6 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 	case <-p.Done():
 		return p.Wait()
 	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), p.stop(syscall.SIGINT, grace))
+		return errors.Join(context.Cause(ctx), p.stop(syscall.SIGINT, interruptGrace))
 	}
 }

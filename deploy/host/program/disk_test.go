@@ -33,7 +33,7 @@ func TestExplainDiskFull(t *testing.T) {
 				t.Errorf("error = %v; contains TMPDIR = %t, want %t", got, contains, tt.full)
 			}
 			if again := program.ExplainDiskFull(got); again.Error() != got.Error() {
-				t.Errorf("second explanation: %v", again)
+				t.Errorf("explained again: error = %v, want %v", again, got)
 			}
 		})
 	}

@@ -69,7 +69,7 @@ func TestContext_ParentEnds(t *testing.T) {
 	p.want(t, "true")
 	p.end(t)
 	if err := p.cmd.Wait(); err == nil {
-		t.Error("the parent was not killed")
+		t.Error("Wait: error = nil, want that of a killed parent")
 	}
 }
 

@@ -51,7 +51,7 @@ func TestMagefile(t *testing.T) {
 	}
 }
 
-// TestMagefile_Arguments checks that mage refuses arguments that it cannot use, and runs no target.
+// TestMagefile_Arguments checks that mage rejects arguments that it cannot use, and runs no target.
 func TestMagefile_Arguments(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t) // it compiles the magefile
@@ -103,9 +103,9 @@ func unquote(t *testing.T, expression ast.Expr) string {
 	if !ok {
 		t.Fatalf("got %T, want a string literal", expression)
 	}
-	text, err := strconv.Unquote(literal.Value)
+	value, err := strconv.Unquote(literal.Value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return value
 }

@@ -84,7 +84,7 @@ func TestMain_Targets(t *testing.T) {
 			}
 			got := result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
+				t.Errorf("output and exit code (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -78,12 +78,12 @@ func NPMReason(printed string) string {
 	for line := range strings.Lines(printed) {
 		line = strings.TrimSpace(line)
 		last = cmp.Or(line, last)
-		text, ok := strings.CutPrefix(line, "npm error ")
+		message, ok := strings.CutPrefix(line, "npm error ")
 		if !ok {
-			text, ok = strings.CutPrefix(line, "npm ERR! ") // before npm 10.8
+			message, ok = strings.CutPrefix(line, "npm ERR! ") // before npm 10.8
 		}
-		if ok && !npmNoise.MatchString(text) || strings.HasPrefix(line, "Error: ") {
-			reasons = append(reasons, strings.TrimSpace(text))
+		if ok && !npmNoise.MatchString(message) || strings.HasPrefix(line, "Error: ") {
+			reasons = append(reasons, strings.TrimSpace(message))
 		}
 	}
 	if reasons == nil {

@@ -90,8 +90,8 @@ func (m manager) run(ctx context.Context, dir, name string, args ...string) (str
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := process.Run(ctx, cmd)
 	if err != nil && ctx.Err() == nil {
-		if text := m.reason(stderr.String()); text != "" {
-			err = fmt.Errorf("%w: %s", err, text)
+		if reason := m.reason(stderr.String()); reason != "" {
+			err = fmt.Errorf("%w: %s", err, reason)
 		}
 	}
 	return stdout.String(), err

@@ -20,7 +20,7 @@ func wantInstalledOnce(
 	t.Helper()
 	for _, want := range []int{1, 0} {
 		var progress []string
-		env, err := install(func(text string) { progress = append(progress, text) })
+		env, err := install(func(step string) { progress = append(progress, step) })
 		if err != nil {
 			t.Fatal(err)
 		}
