@@ -211,7 +211,7 @@ func TestEndpoint(t *testing.T) {
 	response, err := http.DefaultClient.Do(request)
 	if err == nil {
 		_ = response.Body.Close()
-		t.Errorf("DynamoDB Local still responds at %s", endpoint)
+		t.Errorf("DynamoDB Local responds at %s, want it stopped", endpoint)
 	}
 }
 
@@ -284,7 +284,7 @@ func FuzzBreaks(f *testing.F) {
 		t.Errorf("error = %v, want FuzzBreaks alone", err)
 	}
 	if !strings.Contains(out.String(), "FuzzAdd in example.com/a\n") {
-		t.Errorf("FuzzAdd did not run:\n%s", out.String())
+		t.Errorf("output does not contain FuzzAdd:\n%s", out.String())
 	}
 }
 
@@ -363,7 +363,7 @@ func TestLint(t *testing.T) {
 				}
 			}
 			if after := snapshot(t, root); !maps.Equal(before, after) {
-				t.Errorf("the workspace changed: %v, was %v", after, before)
+				t.Errorf("workspace = %v, want it unchanged: %v", after, before)
 			}
 		})
 	}
@@ -507,7 +507,7 @@ func TestLint_GeneratedFiles(t *testing.T) {
 			var out strings.Builder
 			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, files), Only: []string{"generated files"}, Out: &out})
 			if (err != nil) != (tt.name == "stale") {
-				t.Errorf("error = %v", err)
+				t.Errorf("error = %v, want one: %t", err, tt.name == "stale")
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(out.String(), want) {
@@ -526,7 +526,7 @@ func TestLint_WithoutPythonAndNode(t *testing.T) {
 	t.Setenv("PATH", filepath.Dir(tool)) // which has no Python and Node.js
 	for _, program := range []string{"python3", "node"} {
 		if path, err := exec.LookPath(program); err == nil {
-			t.Skipf("%s is where the go command is", path)
+			t.Skipf("%s is in the folder of the go command", path)
 		}
 	}
 	for linter, install := range map[string]string{
@@ -600,7 +600,7 @@ func TestLint_UnknownLinter(t *testing.T) {
 	}
 }
 
-func TestLint_VulnerabilityDatabaseOutOfReach(t *testing.T) {
+func TestLint_VulnerabilityDatabaseUnreachable(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()

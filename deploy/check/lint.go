@@ -33,8 +33,8 @@ var errUnreachable = errors.New("cannot be reached")
 // LintOptions configure [Lint].
 type LintOptions struct {
 	Root            string   // the workspace; the tool directives of its root module include the linters
-	Only            []string // names of the linters to run; empty: all
-	Vulnerabilities string   // URL of the vulnerability database; empty: https://vuln.go.dev
+	Only            []string // names of the linters to run; none means all
+	Vulnerabilities string   // URL of the vulnerability database; "" means https://vuln.go.dev
 	Color           bool
 	Out             io.Writer
 }
@@ -47,7 +47,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 	if err != nil {
 		return err
 	}
-	linters, err := selected(linters(), options.Only)
+	linters, err := selectLinters(linters(), options.Only)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func Lint(ctx context.Context, options LintOptions) error {
 	return fmt.Errorf("lint: failed: %s", strings.Join(failed, ", "))
 }
 
-// linter has a function that returns the findings, and an error if the linter fails.
+// linter is a linter. run returns its findings, and an error if there are any or the linter fails.
 type linter struct {
 	name string
 	run  func(context.Context, target) (string, error)
@@ -97,22 +97,22 @@ func linters() []linter {
 	return []linter{
 		{"gofmt", gofmt},
 		{"go mod tidy", tidy},
-		{"go work sync", synced},
+		{"go work sync", checkVersions},
 		{"go vet", program("go", "vet", "-tags=mage", everything)},
 		{"staticcheck", program("go", "tool", "staticcheck", "-tags=mage", everything)},
 		{"golangci-lint", golangci},
-		{"other systems", compiles},
+		{"other systems", checkSystems},
 		{"house rules", houseRules},
 		{"cfn-lint", cfnLint},
 		{"OpenAPI", openAPI},
 		{"Spectral", spectral},
-		{"generated files", generated},
+		{"generated files", checkGenerated},
 		{"govulncheck", govulncheck},
 	}
 }
 
-// selected returns the linters with the given names, or all if there are none.
-func selected(linters []linter, names []string) ([]linter, error) {
+// selectLinters returns the linters with the given names, or all if there are none.
+func selectLinters(linters []linter, names []string) ([]linter, error) {
 	if len(names) == 0 {
 		return linters, nil
 	}
@@ -185,9 +185,9 @@ func tidy(ctx context.Context, t target) (string, error) {
 	return found, fmt.Errorf("run GOWORK=off go mod tidy in %s", strings.Join(untidy, ", "))
 }
 
-// synced checks that the modules require the versions that the workspace selects. go work sync, which writes them, has
-// no dry run.
-func synced(ctx context.Context, t target) (string, error) {
+// checkVersions checks that the modules require the versions that the workspace selects. go work sync, which writes
+// them, has no dry run.
+func checkVersions(ctx context.Context, t target) (string, error) {
 	args := []string{"go", "list", "-m", "-f", "{{.Path}}@{{.Version}}", "all"}
 	listed, err := command{dir: t.Root, args: args}.output(ctx)
 	if err != nil {
@@ -237,8 +237,8 @@ func golangci(ctx context.Context, t target) (string, error) {
 	return program(args...)(ctx, t)
 }
 
-// generated checks that the generated files are up to date.
-func generated(ctx context.Context, t target) (string, error) {
+// checkGenerated checks that the generated files are up to date.
+func checkGenerated(ctx context.Context, t target) (string, error) {
 	stale, err := generate.Stale(ctx, t.Root)
 	if err == nil && stale != nil {
 		err = fmt.Errorf("these files are out of date with %s: run go tool mage generate", contract)
@@ -280,7 +280,7 @@ func reach(ctx context.Context, database string) error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s responds %s", request.URL, response.Status)
+		return fmt.Errorf("%s: want status 200, got %s", request.URL, response.Status)
 	}
 	return nil
 }

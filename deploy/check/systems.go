@@ -15,9 +15,9 @@ import (
 // supports.
 func systems() []string { return []string{"darwin", "linux", "windows"} }
 
-// compiles type-checks the programs and functions for the other operating systems, which is faster than compiling. It
-// includes the tests, except for Windows, where they do not run.
-func compiles(ctx context.Context, t target) (string, error) {
+// checkSystems type-checks the programs and functions for the other operating systems, which is faster than compiling.
+// It includes the tests, except for Windows, where they do not run.
+func checkSystems(ctx context.Context, t target) (string, error) {
 	var found strings.Builder
 	for _, system := range systems() {
 		if system == runtime.GOOS {

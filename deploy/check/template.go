@@ -89,9 +89,9 @@ func houseRules(_ context.Context, t target) (string, error) {
 			return found.String(), err
 		}
 		for _, violation := range violations {
-			if text := violation.String(); !reported[text] {
-				reported[text] = true
-				_, _ = fmt.Fprintf(&found, "%s\n    with %s\n", text, v)
+			if line := violation.String(); !reported[line] {
+				reported[line] = true
+				_, _ = fmt.Fprintf(&found, "%s\n    with %s\n", line, v)
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func pythonProgram(
 		return "", fmt.Errorf("write the rendered template: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	rendered, err := write(dir, t.Root, content)
+	rendered, err := writeVariants(dir, t.Root, content)
 	if err != nil {
 		return "", err
 	}
@@ -155,9 +155,9 @@ func pythonProgram(
 	return strings.Join(findings, ""), err
 }
 
-// write writes the content of one variant for each authorization to a file with its name. It indents the JSON, so that
-// findings have line numbers.
-func write(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
+// writeVariants writes the content of one variant for each authorization to a file with its name. It indents the JSON,
+// so that findings have line numbers.
+func writeVariants(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
 	authorization := func(parameters map[string]string) string { return parameters["Authorization"] }
 	combinations := slices.CompactFunc(rules.Variants(),
 		func(a, b map[string]string) bool { return authorization(a) == authorization(b) })
@@ -166,12 +166,12 @@ func write(dir, root string, content func(variant) ([]byte, error)) (files []str
 			return nil, err
 		}
 		file := filepath.Join(dir, authorization(v.parameters)+".json")
-		text, err := content(v)
+		document, err := content(v)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v, err)
 		}
 		var lines bytes.Buffer
-		if err := json.Indent(&lines, text, "", "  "); err != nil {
+		if err := json.Indent(&lines, document, "", "  "); err != nil {
 			return nil, fmt.Errorf("write the rendered template: %w", err)
 		}
 		if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {

@@ -38,9 +38,9 @@ type TestOptions struct {
 	Root     string   // the workspace
 	All      bool     // include slow tests, and use the race detector for all packages
 	Short    bool     // skip tests that need Java, npm or the network
-	Packages []string // folders of packages to test, such as ./deploy, or ./deploy/... with subfolders; empty: all
+	Packages []string // folders of packages to test, such as ./deploy, or ./deploy/... with subfolders; none means all
 	Except   []string // folders of packages to exclude
-	Race     []string // folders of packages to test with the race detector; empty: all
+	Race     []string // folders of packages to test with the race detector; none means all
 	Endpoint string   // URL of DynamoDB; if empty and not Short, Test runs DynamoDB Local in memory
 	Out      io.Writer
 }

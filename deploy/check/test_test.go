@@ -12,7 +12,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check"
 )
 
-func TestTest_Tiers(t *testing.T) {
+func TestTest_All(t *testing.T) {
 	t.Parallel()
 	root := workspace(t, map[string]string{"a/b_test.go": `package a_test
 
@@ -28,15 +28,15 @@ func TestB(t *testing.T) { t.Fatalf("TEST_ALL=%q", os.Getenv("TEST_ALL")) }
 		all  bool
 		want string
 	}{
-		{"ordinary", false, `TEST_ALL=""`},
-		{"all", true, `TEST_ALL="1"`},
+		{"test", false, `TEST_ALL=""`},
+		{"test:all", true, `TEST_ALL="1"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
 			err := check.Test(t.Context(), check.TestOptions{Root: root, All: tt.all, Short: true, Out: &out})
 			if err == nil || !strings.Contains(out.String(), tt.want) {
-				t.Errorf("error = %v, output does not contain %s:\n%s", err, tt.want, out.String())
+				t.Errorf("error = %v, want one and %s in the output:\n%s", err, tt.want, out.String())
 			}
 		})
 	}
@@ -52,7 +52,7 @@ func TestTest_SlowestPackages(t *testing.T) {
 	})
 	var out strings.Builder
 	if err := check.Test(t.Context(), check.TestOptions{Root: root, Short: true, Out: &out}); err == nil {
-		t.Error("no error from a test that fails")
+		t.Error("error = nil, want that of a test that fails")
 	}
 	want := regexp.MustCompile(`(?s)Slowest packages:\n +[0-9.]+s {2}example\.com/[ab]\n +[0-9.]+s {2}example\.com/[ab]\n$`)
 	if !want.MatchString(out.String()) {
@@ -93,7 +93,7 @@ func TestTest_Packages(t *testing.T) {
 			slices.Sort(got)
 			slices.Sort(tt.want)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("tested packages (-want +got)\n%s\n%s", diff, out.String())
+				t.Errorf("tested packages (-want +got):\n%s\n%s", diff, out.String())
 			}
 		})
 	}
@@ -149,7 +149,7 @@ func TestB(*testing.T) {
 		{"of all packages", false, nil, true},
 		{"of the package", false, []string{"./a/..."}, true},
 		{"of another package", false, []string{"."}, false},
-		{"in the second tier", true, []string{"."}, true},
+		{"of another package in test:all", true, []string{"."}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -12,11 +12,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// limited is a test with a deadline. Like the real one, its Fatalf ends the goroutine.
+// limited is a testing.TB with a deadline. As in [testing.T], Fatalf ends the goroutine.
 type limited struct {
 	testing.TB
 
-	deadline time.Time // zero: none
+	deadline time.Time // zero if there is none
 	message  string
 }
 
@@ -33,9 +33,9 @@ func TestEventually(t *testing.T) {
 	t.Parallel()
 	const hour = time.Hour
 	for _, tt := range []struct {
-		name           string
-		timeout, comes time.Duration
-		wantFailure    bool
+		name               string
+		timeout, trueAfter time.Duration
+		wantFailure        bool
 	}{
 		{"at once", hour, 0, false},
 		{"within milliseconds", hour, 3 * time.Millisecond, false},
@@ -56,7 +56,7 @@ func TestEventually(t *testing.T) {
 				done := make(chan time.Duration)
 				go func() {
 					defer func() { done <- time.Since(start) }()
-					testenv.Eventually(l, "it", func() bool { return time.Since(start) >= tt.comes })
+					testenv.Eventually(l, "it", func() bool { return time.Since(start) >= tt.trueAfter })
 				}()
 				took := <-done
 				if failed := l.message != ""; failed != tt.wantFailure {
@@ -65,8 +65,8 @@ func TestEventually(t *testing.T) {
 				if tt.wantFailure && took >= tt.timeout {
 					t.Errorf("gave up after %v, want less than the timeout, %v", took, tt.timeout)
 				}
-				if late := took - tt.comes; !tt.wantFailure && late > 50*time.Millisecond {
-					t.Errorf("noticed %v late", late)
+				if late := took - tt.trueAfter; !tt.wantFailure && late > 50*time.Millisecond {
+					t.Errorf("returned %v late, want at most 50 ms", late)
 				}
 			})
 		})
@@ -88,7 +88,7 @@ func TestWithDeadline(t *testing.T) {
 		ctx, cancel := testenv.WithDeadline(t.Context(), &limited{TB: t})
 		defer cancel()
 		if _, ok := ctx.Deadline(); ok {
-			t.Error("got a deadline without a timeout")
+			t.Error("got a deadline without a timeout, want none")
 		}
 	})
 }

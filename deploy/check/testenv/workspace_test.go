@@ -26,6 +26,6 @@ func TestFolder(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join(testenv.Folder(t, map[string]string{"a/b/c": "text"}), "a", "b", "c"))
 	if err != nil || string(content) != "text" {
-		t.Errorf("got %q, error %v", content, err)
+		t.Errorf("got %q, error %v, want text", content, err)
 	}
 }
