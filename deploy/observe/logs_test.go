@@ -365,7 +365,7 @@ func TestRefused(t *testing.T) {
 			observe.Traces, exitcode.Account, "no Region is set",
 		},
 		{
-			"not deployed", func(_ *testing.T, f *fake) { f.cloudFormation.Become("UserRequestAPI-test", "DELETE_COMPLETE") },
+			"not deployed", func(_ *testing.T, f *fake) { f.cloudFormation.SetStatus("UserRequestAPI-test", "DELETE_COMPLETE") },
 			observe.Logs, exitcode.Settings, "stage test is not deployed",
 		},
 		{

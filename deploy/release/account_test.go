@@ -56,7 +56,7 @@ const (
 const logsRole = "arn:aws:iam::" + changesettest.Account + ":role/service-role/logs"
 
 // account is a fake AWS account behind one endpoint, set by AWS_ENDPOINT_URL, and a workspace that is deployed to it.
-// Its CloudFormation creates no resources and ignores conditions; the other services return what a test sets.
+// Its CloudFormation creates no resources; the other services return what a test sets.
 type account struct {
 	*changesettest.CloudFormation
 	t              *testing.T
@@ -101,16 +101,14 @@ func newAccount(t *testing.T) *account {
 		t.Skip("compiles functions")
 	}
 	a := &account{
-		CloudFormation: changesettest.New(
-			t,
-		),
-		t:        t,
-		root:     functions(t),
-		faults:   map[string]fault{},
-		objects:  map[string][]byte{},
-		settings: map[string][]byte{},
-		logsRole: logsRole,
-		roles:    map[string]string{"logs": "apigateway.amazonaws.com"},
+		CloudFormation: changesettest.New(t),
+		t:              t,
+		root:           functions(t),
+		faults:         map[string]fault{},
+		objects:        map[string][]byte{},
+		settings:       map[string][]byte{},
+		logsRole:       logsRole,
+		roles:          map[string]string{"logs": "apigateway.amazonaws.com"},
 	}
 	a.Page(10)
 	a.Pace(pace)
@@ -131,10 +129,10 @@ func functions(t *testing.T) string {
 }
 
 // setCode changes the code of a function.
-func setCode(t *testing.T, root, name, text string) {
+func setCode(t *testing.T, root, name, value string) {
 	t.Helper()
 	testenv.WriteFile(t, filepath.Join(root, "functions", name, "main.go"),
-		fmt.Sprintf("package function\n\nfunc Text() string { return %q }\n", text))
+		fmt.Sprintf("package function\n\nfunc Value() string { return %q }\n", value))
 }
 
 // setStage changes the parameters of the stage.
@@ -145,14 +143,14 @@ func setStage(t *testing.T, root, parameters string) {
 }
 
 // setTemplate replaces the matches of pattern in the template.
-func setTemplate(t *testing.T, root, pattern, text string) {
+func setTemplate(t *testing.T, root, pattern, replacement string) {
 	t.Helper()
 	file := filepath.Join(root, "deploy", "template.yaml")
 	before, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after := regexp.MustCompile(pattern).ReplaceAll(before, []byte(text))
+	after := regexp.MustCompile(pattern).ReplaceAll(before, []byte(replacement))
 	if bytes.Equal(before, after) {
 		t.Fatalf("the template has no %q", pattern)
 	}
@@ -192,16 +190,16 @@ var (
 // account, and a change of the account with [exitcode.Settings].
 func (a *account) check(out string, err error, calls []string) {
 	a.t.Helper()
-	text := out + fmt.Sprint(err)
-	for _, found := range mageCommand.FindAllStringSubmatch(text, -1) {
+	messages := out + fmt.Sprint(err)
+	for _, found := range mageCommand.FindAllStringSubmatch(messages, -1) {
 		if found[2] != "lint" { // needs no stage
-			a.complete(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+changesettest.Region)
+			a.wantSettings(found, "STAGE=test", "AWS_PROFILE=deployer", "AWS_REGION="+changesettest.Region)
 		}
 	}
-	for _, found := range awsCommand.FindAllStringSubmatch(text, -1) {
-		a.complete(found, "AWS_REGION="+changesettest.Region)
+	for _, found := range awsCommand.FindAllStringSubmatch(messages, -1) {
+		a.wantSettings(found, "AWS_REGION="+changesettest.Region)
 		if !strings.Contains(found[2], "--profile ") {
-			a.complete(found, "AWS_PROFILE=deployer")
+			a.wantSettings(found, "AWS_PROFILE=deployer")
 		}
 	}
 	if code(err) != exitcode.Settings {
@@ -209,7 +207,7 @@ func (a *account) check(out string, err error, calls []string) {
 	}
 	for _, call := range calls {
 		if changes.MatchString(call) {
-			a.t.Errorf("%v: exit code %d after %s", err, code(err), call)
+			a.t.Errorf("error = %v with code %d after %s, want another code", err, code(err), call)
 		}
 	}
 }
@@ -219,7 +217,7 @@ var changes = regexp.MustCompile(
 	`^(s3 PUT|cloudformation (Create|Execute|Delete|Continue)|dynamodb (Create|Up|Delete))`,
 )
 
-func (a *account) complete(command []string, settings ...string) {
+func (a *account) wantSettings(command []string, settings ...string) {
 	a.t.Helper()
 	for _, setting := range settings {
 		if !slices.Contains(strings.Fields(command[1]), setting) {
@@ -255,11 +253,11 @@ func (a *account) fail(t *testing.T, do target, want int, parts []string, change
 	contains(t, err.Error(), parts...)
 }
 
-func contains(t *testing.T, text string, parts ...string) {
+func contains(t *testing.T, output string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("%q is missing in:\n%s", part, text)
+		if !strings.Contains(output, part) {
+			t.Errorf("%q is missing in:\n%s", part, output)
 		}
 	}
 }
@@ -296,9 +294,8 @@ func (a *account) deployed(t *testing.T) deployed {
 		}
 	}
 	d := content.Metadata.Release
-	d.Status, d.ID, d.parameters, d.code = string(
-		description.Status,
-	), description.ID, description.Parameters, map[string]string{}
+	d.Status, d.ID = string(description.Status), description.ID
+	d.parameters, d.code = description.Parameters, map[string]string{}
 	for id, r := range content.Resources {
 		if r.Properties.Code.S3Key != "" {
 			d.code[id] = r.Properties.Code.S3Key
@@ -311,15 +308,8 @@ func (a *account) deployed(t *testing.T) deployed {
 func (d deployed) is(t *testing.T, number int, previous, status string) {
 	t.Helper()
 	if d.Number != number || d.Previous != previous || d.Status != status {
-		t.Errorf(
-			"release %d after %q, stack %s; want release %d after %q, stack %s",
-			d.Number,
-			d.Previous,
-			d.Status,
-			number,
-			previous,
-			status,
-		)
+		t.Errorf("release %d after %q, stack %s; want release %d after %q, stack %s",
+			d.Number, d.Previous, d.Status, number, previous, status)
 	}
 }
 
@@ -364,14 +354,15 @@ func (a *account) set(change func(*account)) {
 	change(a)
 }
 
-// takeCalls returns the calls since the last time that begin with one of the prefixes, such as "s3 PUT".
-func (a *account) takeCalls(beginnings ...string) []string {
+// takeCalls returns the calls since the last time that begin with one of the prefixes, such as "s3 PUT". Without
+// prefixes, it returns none.
+func (a *account) takeCalls(prefixes ...string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	calls := a.calls
 	a.calls = nil
 	return slices.DeleteFunc(calls, func(call string) bool {
-		return !slices.ContainsFunc(beginnings, func(text string) bool { return strings.HasPrefix(call, text) })
+		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(call, prefix) })
 	})
 }
 
@@ -440,12 +431,9 @@ func (a *account) respond(w http.ResponseWriter, r *http.Request, service, opera
 	case "s3":
 		a.s3(w, r, body)
 	case "sts":
-		query(
-			w,
-			"GetCallerIdentity",
+		query(w, "GetCallerIdentity",
 			"<Arn>arn:aws:iam::"+changesettest.Account+":user/deployer</Arn><UserId>AIDA</UserId><Account>"+
-				changesettest.Account+"</Account>",
-		)
+				changesettest.Account+"</Account>")
 	case "iam":
 		name := r.PostForm.Get("RoleName")
 		if assumedBy, ok := a.roles[name]; ok {
@@ -546,15 +534,10 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 		t.protected = *input.DeletionProtectionEnabled
 	case "DeleteTable":
 		if t.protected {
-			refuse(
-				w,
-				r,
-				fault{
-					http.StatusBadRequest,
-					"ValidationException",
-					"Resource cannot be deleted as it is currently protected against deletion.",
-				},
-			)
+			refuse(w, r, fault{
+				http.StatusBadRequest, "ValidationException",
+				"Resource cannot be deleted as it is currently protected against deletion.",
+			})
 			return
 		}
 		status, t.statuses = "DELETING", []string{""}

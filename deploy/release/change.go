@@ -47,17 +47,17 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 		return err
 	}
 	if now == nil || now.Template == nil {
-		adopted, err := s.importTable(ctx, rendered)
+		imported, err := s.importTable(ctx, rendered)
 		if err != nil {
 			return err
 		}
-		if adopted {
+		if imported {
 			if now, err = s.Release(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	// For an unchanged template this saves the time of a change set. After a failure, CloudFormation must compare.
+	// An unchanged template needs no change set, except after a failed operation: then only CloudFormation can compare.
 	steady := now != nil &&
 		(now.Status == cftypes.StackStatusCreateComplete || now.Status == cftypes.StackStatusUpdateComplete)
 	next := stage.ReadRecord(rendered)
@@ -66,14 +66,14 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	case same && s.revertsDrift():
 		rendered = now.Template // the same release: only the drift changes
 	case same:
-		return s.upToDate(ctx)
+		return s.reportUnchanged(ctx)
 	}
 	plan, err := s.changeSet(ctx, now, rendered)
 	if err != nil {
 		return err
 	}
 	if plan.Empty() {
-		return s.upToDate(ctx)
+		return s.reportUnchanged(ctx)
 	}
 	s.Printer.Plan(plan)
 	if err := s.checkTable(now, rendered, plan); err != nil {
@@ -82,8 +82,9 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	return s.execute(ctx, plan, rendered)
 }
 
-// changeSet uploads the template, which exceeds the size limit of TemplateBody, and creates a change set.
-// CloudFormation rejects it if another deployment follows; changeSet returns [changeset.ErrStale] if one came before.
+// changeSet uploads the template, which exceeds the size limit of TemplateBody, and creates a change set. It returns
+// [changeset.ErrStale] if another deployment has changed the stack since now. If one changes it later, CloudFormation
+// does not execute the change set.
 func (s *session) changeSet(
 	ctx context.Context, now *stage.Release, rendered *template.Rendered,
 ) (*changeset.Plan, error) {
@@ -110,8 +111,8 @@ func (s *session) changeSet(
 	return plan, nil
 }
 
-// changed reports whether another deployment has changed the stack, which is now after. If there were only change sets,
-// it reports false: CloudFormation accepts only the first of them.
+// changed reports whether another deployment has changed the stack between before and after. It reports false if the
+// stack had only change sets before, because CloudFormation executes only the first of them.
 func changed(before *stage.Release, after *changeset.Description) bool {
 	if before == nil || before.Status == cftypes.StackStatusReviewInProgress {
 		return false

@@ -31,7 +31,7 @@ import (
 
 // documentation is what [Docs] writes and serves for a stage.
 type documentation struct {
-	origin   string // stage or checkout
+	origin   string // fromStage or fromCheckout
 	document []byte // JSON, for readers
 	gateway  []byte // JSON, with API Gateway's extensions
 	page     reference.Page

@@ -27,12 +27,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release/progress"
 )
 
-// docs writes the documents of the stage and returns the output.
-func (a *account) docs(t *testing.T) string {
-	t.Helper()
-	return a.succeed(t, release.Docs)
-}
-
 // read returns a file of the workspace.
 func (a *account) read(t *testing.T, name string) string {
 	t.Helper()
@@ -48,7 +42,7 @@ func TestDocs(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
-	contains(t, a.docs(t), "docs/api/test.json", "docs/api/test.apigateway.json")
+	contains(t, a.succeed(t, release.Docs), "docs/api/test.json", "docs/api/test.apigateway.json")
 	for name, query := range map[string]string{"docs/api/test.json": "", "docs/api/test.apigateway.json": "extensions=apigateway"} {
 		content := a.read(t, name)
 		want := regexp.MustCompile(`^\{
@@ -64,7 +58,7 @@ func TestDocs(t *testing.T) {
 \}
 $`)
 		if !want.MatchString(content) {
-			t.Errorf("%s:\n%s", name, content)
+			t.Errorf("%s = %s\nwant it to match %s", name, content, want)
 		}
 	}
 }
@@ -81,14 +75,8 @@ func TestDocs_WithoutStage(t *testing.T) {
 	setContract(t, a.root)
 	check := func(cause string) {
 		t.Helper()
-		contains(
-			t,
-			a.docs(t),
-			"The document of the stage is not available",
-			cause,
-			"deploy/openapi.yaml as it would be deployed",
-			"docs/api/test.json",
-		)
+		contains(t, a.succeed(t, release.Docs), "The document of the stage is not available", cause,
+			"deploy/openapi.yaml as it would be deployed", "docs/api/test.json")
 		document, err := contract.Read(os.DirFS(filepath.Join(a.root, "deploy")))
 		if err != nil {
 			t.Fatal(err)
@@ -118,12 +106,12 @@ func TestDocs_WithoutStage(t *testing.T) {
 
 	// Existing files may be the stage's.
 	testenv.WriteFile(t, filepath.Join(a.root, readersFile), "exported")
-	contains(t, a.docs(t), "The document of the stage is not available", readersFile+" exists", "remove it")
+	contains(t, a.succeed(t, release.Docs), "The document of the stage is not available", readersFile+" exists", "remove it")
 	if got := a.read(t, readersFile); got != "exported" {
-		t.Errorf("existing file is now %.100s", got)
+		t.Errorf("existing file = %.100s, want it unchanged", got)
 	}
 	if _, err := os.Stat(filepath.Join(a.root, gatewayFile)); err == nil {
-		t.Error("wrote one of two documents")
+		t.Errorf("wrote %s, want no document", gatewayFile)
 	}
 }
 
@@ -143,7 +131,7 @@ func TestDocs_Fails(t *testing.T) {
 	a.fail(t, release.Docs, exitcode.Settings, []string{"other"}, func(s *release.Settings) { s.Stage = "other" })
 	a.succeed(t, release.Deploy)
 	a.takeCalls()
-	a.docs(t)
+	a.succeed(t, release.Docs)
 	a.removeDocs(t)
 	export := a.takeCalls("apigateway")[0]
 	a.set(func(a *account) {
@@ -161,7 +149,7 @@ func TestDocs_Fails(t *testing.T) {
 	process(t, "exit 1")
 	a.fail(t, release.Docs, exitcode.Account, []string{"the credential process of the profile failed"})
 	if _, err := os.Stat(filepath.Join(a.root, readersFile)); err == nil {
-		t.Error("wrote a document")
+		t.Errorf("wrote %s, want no document", readersFile)
 	}
 }
 
@@ -202,11 +190,11 @@ func TestDocs_JSON(t *testing.T) {
 		return last.Result.Source
 	}
 	if got := source(); got != "checkout" {
-		t.Errorf("before the first deployment: %s", got)
+		t.Errorf("source before the first deployment = %s, want checkout", got)
 	}
 	a.succeed(t, release.Deploy)
 	if got := source(); got != "stage" {
-		t.Errorf("after it: %s", got)
+		t.Errorf("source after the first deployment = %s, want stage", got)
 	}
 }
 
@@ -228,11 +216,11 @@ func TestDocs_PortInUse(t *testing.T) {
 			s.Serve, s.Port = true, listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of TCP
 		},
 	)
-	if calls := a.takeCalls(); len(calls) > 0 {
-		t.Errorf("calls to AWS: %q", calls)
+	if calls := a.takeCalls(""); len(calls) > 0 {
+		t.Errorf("calls to AWS = %q, want none", calls)
 	}
 	if _, err := os.Stat(filepath.Join(a.root, "docs")); err == nil {
-		t.Error("wrote documents")
+		t.Error("wrote documents, want none")
 	}
 }
 
@@ -244,8 +232,8 @@ type served struct {
 	stop   func() string // returns the output
 }
 
-// leadsTo matches the redirection in the file for the browser.
-var leadsTo = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=(http://127\.0\.0\.1:\d+/\w+/)">`)
+// redirection matches the redirection in the file for the browser.
+var redirection = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=(http://127\.0\.0\.1:\d+/\w+/)">`)
 
 // serveDocs serves the reference of a stage at invokeURL. browse simulates the browser; nil returns at once.
 func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.Context) error) served {
@@ -261,11 +249,11 @@ func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.
 			s.Serve, s.InvokeURL = true, invokeURL
 			s.Browse = func(ctx context.Context, url string) error {
 				content, err := os.ReadFile(strings.TrimPrefix(url, "file://"))
-				if match := leadsTo.FindSubmatch(content); match != nil {
+				if match := redirection.FindSubmatch(content); match != nil {
 					opened <- url
 					address <- string(match[1])
 				} else {
-					t.Errorf("the browser was started with %s: %s (%v)", url, content, err)
+					t.Errorf("the browser was started with %s, want a file that redirects to the page: %s (%v)", url, content, err)
 				}
 				if browse == nil {
 					return nil
@@ -279,7 +267,7 @@ func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.
 		cancel()
 		last := <-ended
 		if last.err != nil {
-			t.Errorf("after the end: %v", last.err)
+			t.Errorf("after ctx has ended: error = %v, want nil", last.err)
 		}
 		return last.out
 	})
@@ -289,7 +277,7 @@ func (a *account) serveDocs(t *testing.T, invokeURL string, browse func(context.
 		return served{url, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, <-opened, stop}
 	case last := <-ended:
 		cancel()
-		t.Fatalf("not served: %v\n%s", last.err, last.out)
+		t.Fatalf("error = %v, want the reference served\n%s", last.err, last.out)
 	}
 	return served{}
 }
@@ -313,19 +301,19 @@ func TestDocs_Browse(t *testing.T) {
 				t.Errorf("the browser was started with %s, which reveals %s", s.opened, s.url)
 			}
 			if info, err := os.Stat(file); test.failure == "" && (err != nil || info.Mode() != 0o600) {
-				t.Errorf("the file for the browser: %v (%v)", info, err)
+				t.Errorf("file for the browser = %v (%v), want it with mode 0600", info, err)
 			}
 			if status, _ := s.send(t, "GET", "", ""); status != http.StatusOK {
-				t.Errorf("the page: %d", status)
+				t.Errorf("status of the page = %d, want %d", status, http.StatusOK)
 			}
 			out := s.stop()
 			contains(t, out, "Reference  "+s.url)
 			if there := strings.Contains(out, "start a browser"); there != (test.failure != "") ||
 				!strings.Contains(out, test.failure) {
-				t.Errorf("%s\nwant %q", out, test.failure)
+				t.Errorf("output = %s\nwant the failure of the browser %q", out, test.failure)
 			}
 			if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("the file for the browser remains: %v", err)
+				t.Errorf("file for the browser: error = %v, want %v", err, os.ErrNotExist)
 			}
 		})
 	}
@@ -380,20 +368,16 @@ func TestDocs_Reference(t *testing.T) {
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
 	if status, page := s.send(t, "GET", "", ""); status != http.StatusOK || !strings.Contains(page, "UserRequestAPI") {
-		t.Errorf("the page: %d\n%s", status, page)
+		t.Errorf("page = %d\n%s\nwant %d with the title UserRequestAPI", status, page, http.StatusOK)
 	}
 	_, document := s.send(t, "GET", "openapi.json", "")
 	contains(t, document, `"getUser"`, `/api/test"`, "Ada Lovelace") // with examples, which API Gateway does not export
-	status, response := s.send(
-		t,
-		"POST",
-		"stage/users?userId=%20a",
-		"{}",
-		func(r *http.Request) { r.Header.Set("Cookie", "secret") },
-	)
+	status, response := s.send(t, "POST", "stage/users?userId=%20a", "{}",
+		func(r *http.Request) { r.Header.Set("Cookie", "secret") })
 	if status != http.StatusTeapot || strings.Contains(response, "secret") ||
 		strings.Contains(response, "Requested-With") {
-		t.Errorf("response of the stage: %d %s", status, response)
+		t.Errorf("response = %d %s, want %d, without the cookie and the header of the page",
+			status, response, http.StatusTeapot)
 	}
 	contains(t, response, `"POST /api/test/users?userId=%20a"`, `"body":"{}"`)
 
@@ -405,7 +389,7 @@ func TestDocs_Reference(t *testing.T) {
 		"another path":              func(r *http.Request) { r.URL.Path = "/stage/users" },
 	} {
 		if status, response := s.send(t, "POST", "stage/users", "{}", change); status == http.StatusTeapot || status < 400 {
-			t.Errorf("%s: %d %s", name, status, response)
+			t.Errorf("%s: response = %d %s, want the proxy to reject the request", name, status, response)
 		}
 	}
 
@@ -423,23 +407,13 @@ func TestDocs_Signed(t *testing.T) {
 	testenv.WriteFile(t, filepath.Join(a.root, "deploy", "stages", "test.yaml"), "parameters: {Authorization: AWS_IAM}")
 	a.succeed(t, release.Deploy)
 	s := a.serveDocs(t, echo(t), nil)
-	_, response := s.send(
-		t,
-		"PUT",
-		"stage/users/1",
-		`{"name": "Ada"}`,
-		func(r *http.Request) { r.Header.Set("Authorization", "mine") },
-	)
-	contains(
-		t,
-		response,
-		"AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/",
-		"/execute-api/aws4_request",
-		`{\"name\": \"Ada\"}`,
-	)
+	_, response := s.send(t, "PUT", "stage/users/1", `{"name": "Ada"}`,
+		func(r *http.Request) { r.Header.Set("Authorization", "mine") })
+	contains(t, response, "AWS4-HMAC-SHA256 Credential="+os.Getenv("AWS_ACCESS_KEY_ID")+"/",
+		"/execute-api/aws4_request", `{\"name\": \"Ada\"}`)
 	_, page := s.send(t, "GET", "", "")
 	if secret := os.Getenv("AWS_SECRET_ACCESS_KEY"); secret == "" || strings.Contains(page, secret) {
-		t.Error("the page has the credentials")
+		t.Error("the page contains the secret access key")
 	}
 	contains(t, page, "This server signs requests", "$AWS_ACCESS_KEY_ID")
 	s.stop()
@@ -454,6 +428,6 @@ echo '{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "secret", "Expirat
 	status, response := s.send(t, "GET", "stage/users", "")
 	contains(t, response, "the credential process of the profile failed", "AWS_PROFILE")
 	if status != http.StatusBadGateway {
-		t.Errorf("got %d", status)
+		t.Errorf("status = %d, want %d", status, http.StatusBadGateway)
 	}
 }

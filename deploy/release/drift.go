@@ -13,9 +13,9 @@ import (
 // errResourcesDeleted means that resources of the stage were deleted outside of a deployment.
 var errResourcesDeleted = errors.New("the stage does not match the source")
 
-// upToDate is called if a target has nothing to change. Unless the settings disable it, upToDate detects and prints
-// drift. It returns an error if a resource was deleted.
-func (s *session) upToDate(ctx context.Context) error {
+// reportUnchanged ends a target that has nothing to change. Unless the settings disable it, reportUnchanged detects and
+// prints drift. It returns an error if a resource was deleted.
+func (s *session) reportUnchanged(ctx context.Context) error {
 	drifts, err := s.findDrift(ctx)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *session) upToDate(ctx context.Context) error {
 	}
 	repair := s.RepairCommand()
 	s.Printer.Notef("the source has not changed, but the stage was changed outside of a deployment:\n%s%s reverts it",
-		driftText(drifts), repair)
+		formatDrift(drifts), repair)
 	var missing []string
 	for _, d := range drifts {
 		if d.Deleted() {
@@ -61,8 +61,8 @@ func (s *session) detectDrift(ctx context.Context) ([]changeset.Drift, error) {
 	return s.Stack.Drift(ctx)
 }
 
-// driftText renders a line for each resource that has drifted.
-func driftText(drifts []changeset.Drift) string {
+// formatDrift renders a line for each resource that has drifted.
+func formatDrift(drifts []changeset.Drift) string {
 	var b strings.Builder
 	for _, d := range drifts {
 		line := fmt.Sprintf("  %-9s %s (%s) %s", d.Status, d.LogicalID, d.Type, strings.Join(d.Properties, ", "))

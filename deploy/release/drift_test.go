@@ -37,25 +37,14 @@ func TestDriftIsReverted(t *testing.T) {
 
 	// A deleted resource makes the deployment fail.
 	a.Drift(stackName, "PutFunction")
-	a.fail(
-		t,
-		release.Deploy,
-		exitcode.Failed,
-		[]string{"PutFunction was deleted", repair + " creates it again"},
-		drift,
-	)
+	a.fail(t, release.Deploy, exitcode.Failed, []string{"PutFunction was deleted", repair + " creates it again"},
+		drift)
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	contains(t, a.succeed(t, release.Deploy), "nothing to change") // DRIFT=0
 
 	out := a.succeed(t, release.Plan, revertDrift)
-	contains(
-		t,
-		out,
-		"~ GetFunction",
-		"(Timeout; was changed outside of a deployment)",
-		"+ PutFunction",
-		"(was deleted outside of a deployment)",
-	)
+	contains(t, out, "~ GetFunction", "(Timeout; was changed outside of a deployment)", "+ PutFunction",
+		"(was deleted outside of a deployment)")
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 	out = a.succeed(t, release.Deploy, revertDrift)
 	contains(t, out, "~ GetFunction", "+ PutFunction", "Stage test is release 1")
@@ -80,13 +69,8 @@ func TestDriftDetectionFails(t *testing.T) {
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)
 	a.Fault("DetectStackDrift", changesettest.AccessDenied("cloudformation:DetectStackDrift"))
-	contains(
-		t,
-		a.succeed(t, release.Deploy, drift),
-		"some resources could not be compared",
-		"cloudformation:DetectStackDrift",
-		"nothing to change",
-	)
+	contains(t, a.succeed(t, release.Deploy, drift), "some resources could not be compared",
+		"cloudformation:DetectStackDrift", "nothing to change")
 }
 
 // A new table with that name would prevent the restoration of a backup.
@@ -103,13 +87,10 @@ func TestDeletedTableIsNotReplaced(t *testing.T) {
 		"REPLACE_TABLE=" + tableName + " REVERT_DRIFT=1 ",
 	}, revertDrift)
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
-		t.Errorf("remaining change sets %q", sets)
+		t.Errorf("remaining change sets = %q, want none", sets)
 	}
-	contains(
-		t,
-		a.succeed(t, release.Deploy, revertDrift, func(s *release.Settings) { s.ReplaceTable = tableName }),
-		"+ Table",
-	)
+	contains(t, a.succeed(t, release.Deploy, revertDrift, func(s *release.Settings) { s.ReplaceTable = tableName }),
+		"+ Table")
 	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
 }
 
@@ -143,7 +124,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // steps of
 			a.Before(action, func() { a.Before("DescribeStackEvents", func() { cancel(program.ErrStopped) }) })
 			_, err := a.run(ctx, tt.do, tt.changes...)
 			if code(err) != exitcode.Interrupted {
-				t.Fatalf("error = %v with code %d", err, code(err))
+				t.Fatalf("error = %v with code %d, want code %d", err, code(err), exitcode.Interrupted)
 			}
 			contains(t, err.Error(), "the operation continues in AWS: "+tt.want)
 			a.Run(stackName)

@@ -222,12 +222,8 @@ func situations(t *testing.T) []situation {
 		{
 			name: "no token", code: exitcode.Settings, only: "smoke", fresh: true,
 			set: func(t *testing.T, a *account) {
-				stageFile(
-					"parameters: {Authorization: COGNITO_USER_POOLS, UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}",
-				)(
-					t,
-					a,
-				)
+				stageFile("parameters: {Authorization: COGNITO_USER_POOLS, "+
+					"UserPoolArn: 'arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_a'}")(t, a)
 				a.succeed(t, release.Deploy)
 			},
 		},

@@ -23,7 +23,7 @@ const tableTimeout = 10 * time.Minute
 
 // importTable imports the stage's table into a new stack if the table exists: destroy retains it, and so does a first
 // deployment that fails. It reports whether there was a table.
-func (s *session) importTable(ctx context.Context, rendered *template.Rendered) (adopted bool, err error) {
+func (s *session) importTable(ctx context.Context, rendered *template.Rendered) (imported bool, err error) {
 	tableOnly, logicalID, name, ok := rendered.TableOnly()
 	if !ok {
 		return false, nil
@@ -78,14 +78,14 @@ func (s *session) importableTable(ctx context.Context, client *dynamodb.Client, 
 			return false, fmt.Errorf("wait for the table %s: %w", name, awserrors.Explain(err))
 		}
 	}
-	key := len(table.KeySchema) == 1 && aws.ToString(table.KeySchema[0].AttributeName) == userIDAttribute
+	keyMatches := len(table.KeySchema) == 1 && aws.ToString(table.KeySchema[0].AttributeName) == userIDAttribute
 	for _, attribute := range table.AttributeDefinitions {
 		if aws.ToString(attribute.AttributeName) == userIDAttribute &&
 			attribute.AttributeType != dbtypes.ScalarAttributeTypeS {
-			key = false
+			keyMatches = false
 		}
 	}
-	if !key {
+	if !keyMatches {
 		return false, exitcode.Errorf(exitcode.Refused, "the table %s exists, but cannot store users: "+
 			"want the string userId as its only key; rename the stage, or remove the table", name)
 	}

@@ -129,7 +129,7 @@ func TestUnusableLogsRole(t *testing.T) {
 		a := newAccount(t)
 		for _, do := range []target{release.Plan, release.Deploy, release.Status} {
 			if out := a.succeed(t, do); strings.Contains(out, "writes no logs") || strings.Contains(out, "Logs ") {
-				t.Errorf("a problem is reported:\n%s", out)
+				t.Errorf("output = %s\nwant no problem", out)
 			}
 		}
 	})
@@ -139,7 +139,7 @@ func TestUnusableLogsRole(t *testing.T) {
 		a.set(func(a *account) { a.roles = nil })
 		var questions []string
 		if out := a.succeed(t, release.Plan, replies("yes", nil, &questions)); len(questions) > 0 {
-			t.Errorf("a plan asks %q\n%s", questions, out)
+			t.Errorf("questions of a plan = %q, want none\n%s", questions, out)
 		}
 		a.succeed(t, release.Deploy, replies("", errors.New("no terminal"), &questions))
 		a.roleParameter(t, "Existing")
@@ -161,7 +161,7 @@ func TestUnusableLogsRole(t *testing.T) {
 		contains(t, a.succeed(t, release.Status), "The stack creates that role: REVERT_DRIFT=1 STAGE=test ")
 		a.roleParameter(t, "Create")
 		if len(questions) != 3 {
-			t.Errorf("questions %q", questions[3:])
+			t.Errorf("further questions = %q, want none", questions[3:])
 		}
 	})
 	t.Run("the stage's file takes precedence over the stack's role", func(t *testing.T) {
@@ -175,8 +175,8 @@ func TestUnusableLogsRole(t *testing.T) {
 		out := a.succeed(t, release.Deploy)
 		a.roleParameter(t, "Existing")
 		contains(t, out, "does not exist", "set ApiGatewayLogsRole: Create")
-		if strings.Contains(out, "The stack makes") {
-			t.Errorf("the stack does not create the role any more:\n%s", out)
+		if strings.Contains(out, "The stack creates") {
+			t.Errorf("output = %s\nwant no repair: the stack does not create the role any more", out)
 		}
 	})
 }

@@ -95,7 +95,7 @@ func TestFromEnvironment(t *testing.T) {
 		_, err := release.FromEnvironment("root", os.Stdout, getenv(map[string]string{"SMOKE": "no", "JSON": "yes"}))
 		if code(err) != exitcode.Settings || !strings.Contains(err.Error(), "SMOKE") ||
 			!strings.Contains(err.Error(), "JSON") {
-			t.Errorf("error = %v with code %d", err, code(err))
+			t.Errorf("error = %v with code %d, want SMOKE and JSON with code %d", err, code(err), exitcode.Settings)
 		}
 	})
 	t.Run("an error as JSON", func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestInvalidSettings(t *testing.T) {
 			name: "no credentials", variables: map[string]string{"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
 			code: exitcode.Account, want: "there are no AWS credentials",
 		},
-		{name: "no region", variables: map[string]string{"AWS_REGION": ""}, code: exitcode.Account, want: "AWS_REGION"},
+		{name: "no Region", variables: map[string]string{"AWS_REGION": ""}, code: exitcode.Account, want: "AWS_REGION"},
 		{name: "expired", account: refusal(http.StatusForbidden, "ExpiredToken"), code: exitcode.Account, want: "expired"},
 		{
 			name:    "invalid",
@@ -232,7 +232,7 @@ func TestInvalidSettings(t *testing.T) {
 			code:  exitcode.Account,
 			want:  "belongs to account 999999999999 (deploy/stages/test.yaml), the credentials to 123456789012:",
 		},
-		{name: "another region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2 (deploy/stages/test.yaml), the AWS settings to eu-central-1:"},
+		{name: "another Region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2 (deploy/stages/test.yaml), the AWS settings to eu-central-1:"},
 		{
 			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
 			code: exitcode.Settings, want: "is not the table that stage test created",
@@ -375,7 +375,7 @@ func TestTemplate(t *testing.T) {
 		}
 		functions++
 		if key := resource.Properties.Code.S3Key; !strings.HasPrefix(key, "functions/") || !strings.HasSuffix(key, ".zip") {
-			t.Errorf("%s: package %q", id, key)
+			t.Errorf("%s: key of the package = %q, want functions/….zip", id, key)
 		}
 	}
 	if functions != 4 {

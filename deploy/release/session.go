@@ -147,7 +147,7 @@ func (s *session) packages(
 	return packages, nil
 }
 
-// names returns the names of functions as a list.
+// names joins the names of functions with commas.
 func names(functions []build.Module) string {
 	var names []string
 	for _, f := range functions {
@@ -167,7 +167,7 @@ func (s *session) upload(ctx context.Context, packages map[string]build.Package)
 		return err
 	}
 	if created {
-		s.Printer.Notef("the bucket is created")
+		s.Printer.Notef("created the bucket")
 	}
 	for _, id := range slices.Sorted(maps.Keys(packages)) {
 		p := packages[id]
@@ -188,13 +188,13 @@ func (s *session) upload(ctx context.Context, packages map[string]build.Package)
 	return nil
 }
 
-// waitForStack waits or cleans up until the stack can be updated, and returns it, or nil if there is none.
+// waitForStack waits for the stack or cleans it up until it can be updated, and returns it, or nil if there is none.
 func (s *session) waitForStack(ctx context.Context) (*stage.Release, error) {
 	if _, err := s.Release(ctx); err != nil { // fails for a foreign stack
 		return nil, err
 	}
 	stop := s.Printer.Watch(nil, nil)
-	err := s.Stack.Settle(ctx, func(text string) { s.Printer.Notef("%s", text) })
+	err := s.Stack.Prepare(ctx, func(step string) { s.Printer.Notef("%s", step) })
 	stop()
 	if err != nil {
 		return nil, err

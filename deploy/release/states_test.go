@@ -36,7 +36,7 @@ func TestReleases(t *testing.T) {
 	out := a.succeed(t, release.Deploy)
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
-	contains(t, out, "the bucket is created", "get is uploaded", "delete is uploaded", "Stage test is release 1")
+	contains(t, out, "created the bucket", "get is uploaded", "delete is uploaded", "Stage test is release 1")
 	if a.object(first.Key) == nil {
 		t.Errorf("the bucket has no template %s", first.Key)
 	}
@@ -49,7 +49,7 @@ func TestReleases(t *testing.T) {
 	a.takeCalls()
 	contains(t, a.succeed(t, release.Deploy), "nothing to change", "get is unchanged")
 	if calls := a.takeCalls("s3 PUT", "cloudformation Create", "cloudformation Execute"); len(calls) > 0 {
-		t.Errorf("calls without a change: %q", calls)
+		t.Errorf("calls without a change = %q, want none", calls)
 	}
 	a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 
@@ -67,12 +67,8 @@ func TestReleases(t *testing.T) {
 
 	setCode(t, a.root, "put", "third")
 	a.Fail(changesettest.Update, "PutFunction", "the disk is full")
-	a.fail(
-		t,
-		release.Deploy,
-		exitcode.Failed,
-		[]string{"PutFunction", "the disk is full", "the stack is back in its previous state"},
-	)
+	a.fail(t, release.Deploy, exitcode.Failed,
+		[]string{"PutFunction", "the disk is full", "the stack is back in its previous state"})
 	after := a.deployed(t)
 	after.is(t, 2, first.Key, "UPDATE_ROLLBACK_COMPLETE")
 	if diff := cmp.Diff(second.code, after.code); diff != "" {
@@ -104,22 +100,15 @@ func TestFirstDeploymentFailed(t *testing.T) {
 	a := newAccount(t)
 	a.Fail(changesettest.Create, "ApiStage", "there is no role for logs")
 	a.fail(t, release.Deploy, exitcode.Failed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
-	if got := a.Status(stackName); got != "ROLLBACK_COMPLETE" {
-		t.Fatalf("stack status %s", got)
-	}
+	a.WantStatus(t, stackName, "ROLLBACK_COMPLETE")
 	failed := a.deployed(t).ID
 	a.set(func(a *account) { a.table = users("ACTIVE") }) // created and retained
-	contains(
-		t,
-		a.succeed(t, release.Deploy),
-		"ROLLBACK_COMPLETE",
-		"there is no role for logs",
-		"importing it with all its users",
-	)
+	contains(t, a.succeed(t, release.Deploy), "ROLLBACK_COMPLETE", "there is no role for logs",
+		"importing it with all its users")
 	now := a.deployed(t)
 	now.is(t, 1, "", "UPDATE_COMPLETE")
 	if now.ID == failed {
-		t.Error("the failed stack was kept")
+		t.Error("the failed stack was kept, want a new one")
 	}
 	if got := a.Resources(stackName)["Table"]; got != tableName {
 		t.Errorf("table %s, want %s", got, tableName)
@@ -140,7 +129,7 @@ func TestRollbackOfUpdateFailed(t *testing.T) {
 	now := a.deployed(t)
 	now.is(t, 2, first.Key, "UPDATE_COMPLETE")
 	if now.ID != first.ID {
-		t.Error("the stack was replaced")
+		t.Error("the stack was replaced, want it kept")
 	}
 }
 
@@ -158,11 +147,9 @@ func TestKilledBeforeExecution(t *testing.T) {
 			a.Before("ExecuteChangeSet", func() { cancel(program.ErrStopped) })
 			a.Fault("ExecuteChangeSet", changesettest.Hang())
 			if out, err := a.run(ctx, release.Deploy); code(err) != exitcode.Interrupted {
-				t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
+				t.Fatalf("error = %v with code %d, want code %d\n%s", err, code(err), exitcode.Interrupted, out)
 			}
-			if got := a.Status(stackName); got != "REVIEW_IN_PROGRESS" {
-				t.Fatalf("stack status %s", got)
-			}
+			a.WantStatus(t, stackName, "REVIEW_IN_PROGRESS")
 			a.succeed(t, release.Deploy)
 			if name == "import" {
 				a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
@@ -211,11 +198,9 @@ func TestExistingTable(t *testing.T) {
 			a.table = tt.table
 			if tt.code != 0 {
 				a.fail(t, release.Deploy, tt.code, []string{tt.want, tableName})
-				if got := a.Status(stackName); got != "" {
-					t.Errorf("stack status %s", got)
-				}
+				a.WantStatus(t, stackName, "")
 				if calls := a.takeCalls("dynamodb Up"); len(calls) > 0 {
-					t.Errorf("calls that change the table: %q", calls)
+					t.Errorf("calls that change the table = %q, want none", calls)
 				}
 				return
 			}
@@ -230,7 +215,7 @@ func TestExistingTable(t *testing.T) {
 			}
 			now.is(t, 1, "", "UPDATE_COMPLETE")
 			if !tt.table.protected || !tt.table.recoverable {
-				t.Errorf("deletion protection %t, point-in-time recovery %t", tt.table.protected, tt.table.recoverable)
+				t.Errorf("deletion protection = %t, point-in-time recovery = %t, want both", tt.table.protected, tt.table.recoverable)
 			}
 			want := []string{
 				"dynamodb UpdateContinuousBackups",
@@ -250,7 +235,8 @@ func inWorkspace(root string) func(*release.Settings) {
 	return func(s *release.Settings) { s.Root = root }
 }
 
-// race lets another deployer, whose source differs in the function put, run a target before the next call of an action.
+// race lets another deployment, whose source differs in the function put, run a target before the next call of an
+// action.
 func (a *account) race(t *testing.T, action string, do target) {
 	t.Helper()
 	root := functions(t)
@@ -279,10 +265,11 @@ func TestConcurrentDeployment(t *testing.T) {
 			now := a.deployed(t)
 			if now.Number != 2 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000001-") ||
 				now.Status != "UPDATE_COMPLETE" {
-				t.Errorf("release %d after %q, stack status %s", now.Number, now.Previous, now.Status)
+				t.Errorf("release %d after %q, stack status %s, want release 2 after the first, UPDATE_COMPLETE",
+					now.Number, now.Previous, now.Status)
 			}
 			if sets := a.ChangeSets(stackName); len(sets) > 1 { // an obsolete one may remain
-				t.Errorf("remaining change sets %q", sets)
+				t.Errorf("remaining change sets = %q, want at most one", sets)
 			}
 		})
 		t.Run("deploy before "+action, func(t *testing.T) {
@@ -295,11 +282,11 @@ func TestConcurrentDeployment(t *testing.T) {
 			contains(t, a.succeed(t, release.Deploy), "another deployment has changed the stack")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
-				t.Errorf("release %d after %q", now.Number, now.Previous)
+				t.Errorf("release %d after %q, want release 3 after release 2", now.Number, now.Previous)
 			}
-			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "first"} { // as in its own source
-				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
-					t.Errorf("%s does not contain %q", id, text)
+			for id, value := range map[string]string{"GetFunction": "slower", "PutFunction": "first"} { // as in its own source
+				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(value)) {
+					t.Errorf("%s does not contain %q", id, value)
 				}
 			}
 		})
@@ -313,11 +300,11 @@ func TestConcurrentDeployment(t *testing.T) {
 			contains(t, a.succeed(t, function("get")), "another deployment has changed the stack")
 			now := a.deployed(t)
 			if now.Number != 3 || !strings.HasPrefix(now.Previous, "templates/"+stackName+"/000002-") {
-				t.Errorf("release %d after %q", now.Number, now.Previous)
+				t.Errorf("release %d after %q, want release 3 after release 2", now.Number, now.Previous)
 			}
-			for id, text := range map[string]string{"GetFunction": "slower", "PutFunction": "faster", "PostFunction": "first"} {
-				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(text)) {
-					t.Errorf("%s does not contain %q", id, text)
+			for id, value := range map[string]string{"GetFunction": "slower", "PutFunction": "faster", "PostFunction": "first"} {
+				if executable := a.executable(t, now.code[id]); !bytes.Contains(executable, []byte(value)) {
+					t.Errorf("%s does not contain %q", id, value)
 				}
 			}
 		})
@@ -379,7 +366,7 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 			)
 			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			if sets := a.ChangeSets(stackName); len(sets) > 0 {
-				t.Errorf("remaining change sets %q", sets)
+				t.Errorf("remaining change sets = %q, want none", sets)
 			}
 		})
 	}
@@ -405,12 +392,8 @@ func TestRollback(t *testing.T) {
 	a.succeed(t, release.Deploy)
 
 	for _, want := range []deployed{second, first} {
-		contains(
-			t,
-			a.succeed(t, release.Rollback),
-			fmt.Sprintf("to release %d", want.Number),
-			fmt.Sprintf("Stage test is release %d", want.Number),
-		)
+		contains(t, a.succeed(t, release.Rollback), fmt.Sprintf("to release %d", want.Number),
+			fmt.Sprintf("Stage test is release %d", want.Number))
 		now := a.deployed(t)
 		now.is(t, want.Number, want.Previous, "UPDATE_COMPLETE")
 		want.parameters["DeploymentPreference"] = "AllAtOnce" // only the deployment is not gradual
@@ -430,14 +413,10 @@ func TestRollback(t *testing.T) {
 		t.Errorf("previous release %q, want %q; parameters %v", now.Previous, first.Key, now.parameters)
 	}
 	a.remove(first.Key)
-	a.fail(
-		t,
-		release.Rollback,
-		exitcode.Failed,
-		[]string{"no longer in the bucket " + bucketName, "go tool mage deploy"},
-	)
+	a.fail(t, release.Rollback, exitcode.Failed,
+		[]string{"no longer in the bucket " + bucketName, "go tool mage deploy"})
 	if got := a.deployed(t); got.Key != now.Key {
-		t.Errorf("release %d", got.Number)
+		t.Errorf("release %d, want %d", got.Number, now.Number)
 	}
 }
 
@@ -483,7 +462,7 @@ func TestFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	if file.Machine != elf.EM_X86_64 {
-		t.Errorf("built for %s", file.Machine)
+		t.Errorf("built for %s, want %s", file.Machine, elf.EM_X86_64)
 	}
 	contains(t, a.succeed(t, function("get")), "nothing to change")
 
@@ -500,7 +479,7 @@ func TestBrokenSource(t *testing.T) {
 		a.fail(t, do, exitcode.Failed, []string{"functions/get/main.go:3", "broken"})
 	}
 	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
-		t.Errorf("unexpected calls %q", calls)
+		t.Errorf("calls = %q, want none", calls)
 	}
 }
 
@@ -536,7 +515,7 @@ func TestBucket(t *testing.T) {
 			}
 			for _, call := range a.takeCalls("s3 PUT") {
 				if bucket := regexp.MustCompile(`[/?]`).Split(strings.TrimPrefix(call, "s3 PUT /"), 2)[0]; bucket != tt.want {
-					t.Errorf("unexpected calls %q", call)
+					t.Errorf("unexpected call %s", call)
 				}
 			}
 		})
@@ -551,11 +530,9 @@ func TestDestroy(t *testing.T) {
 		a.succeed(t, release.Deploy)
 		a.set(func(a *account) { a.table = users("ACTIVE") })
 		contains(t, a.succeed(t, release.Destroy, confirm), "the table "+tableName+" is retained")
-		if got := a.Status(stackName); got != "" {
-			t.Errorf("stack status %s", got)
-		}
+		a.WantStatus(t, stackName, "")
 		if calls := a.takeCalls("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
-			t.Errorf("calls that change the table: %q", calls)
+			t.Errorf("calls that change the table = %q, want none", calls)
 		}
 		contains(t, a.succeed(t, release.Destroy, confirm), "there is no stack")
 		contains(t, a.succeed(t, release.Deploy), "importing it with all its users")
@@ -569,7 +546,7 @@ func TestDestroy(t *testing.T) {
 		a.table.protected = true
 		contains(t, a.succeed(t, release.Destroy, deleteTable), "Deleting the table "+tableName)
 		if got := a.Status(stackName); got != "" || a.table.statuses[0] != "" {
-			t.Errorf("stack status %s, table status %s", got, a.table.statuses[0])
+			t.Errorf("stack status %q, table status %q, want neither to exist", got, a.table.statuses[0])
 		}
 		want := []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}
 		if diff := cmp.Diff(want, a.takeCalls("dynamodb Up", "dynamodb Delete")); diff != "" {
@@ -594,7 +571,7 @@ func TestDestroy(t *testing.T) {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 			if tt.table != nil && tt.table.statuses[0] != "" {
-				t.Errorf("table status %s", tt.table.statuses[0])
+				t.Errorf("table status %s, want no table", tt.table.statuses[0])
 			}
 		})
 	}
@@ -604,13 +581,9 @@ func TestDestroy(t *testing.T) {
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, exitcode.Failed, []string{"GetLogGroup", "somebody writes to it"}, confirm)
-		if got := a.Status(stackName); got != "DELETE_FAILED" {
-			t.Errorf("stack status %s", got)
-		}
+		a.WantStatus(t, stackName, "DELETE_FAILED")
 		a.succeed(t, release.Destroy, confirm)
-		if got := a.Status(stackName); got != "" {
-			t.Errorf("stack status %s", got)
-		}
+		a.WantStatus(t, stackName, "")
 	})
 	t.Run("a resource is not deleted, and the stage is deployed again", func(t *testing.T) {
 		t.Parallel()
@@ -628,18 +601,14 @@ func TestDestroy(t *testing.T) {
 		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, exitcode.Failed, []string{"Api"})
 		a.succeed(t, release.Destroy, confirm)
-		if got := a.Status(stackName); got != "" {
-			t.Errorf("stack status %s", got)
-		}
+		a.WantStatus(t, stackName, "")
 	})
 	t.Run("while a deployment is under way", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.interrupted(t, release.Deploy)
 		a.succeed(t, release.Destroy, confirm)
-		if got := a.Status(stackName); got != "" {
-			t.Errorf("stack status %s", got)
-		}
+		a.WantStatus(t, stackName, "")
 	})
 }
 
@@ -656,11 +625,11 @@ func (a *account) interrupted(t *testing.T, do target) {
 	})
 	out, err := a.run(ctx, do)
 	if code(err) != exitcode.Interrupted {
-		t.Fatalf("error = %v with code %d\n%s", err, code(err), out)
+		t.Fatalf("error = %v with code %d, want code %d\n%s", err, code(err), exitcode.Interrupted, out)
 	}
 	contains(t, err.Error(), "continues in AWS")
 	if got := a.Status(stackName); !strings.HasSuffix(got, "_IN_PROGRESS") {
-		t.Fatalf("stack status %s", got)
+		t.Fatalf("stack status %s, want it in progress", got)
 	}
 }
 
@@ -677,7 +646,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	setCode(t, a.root, "get", "third")
 	contains(t, a.succeed(t, release.Deploy), "waiting for it to end")
 	if now := a.deployed(t); now.Number != 3 || now.Status != "UPDATE_COMPLETE" {
-		t.Errorf("release %d, stack status %s", now.Number, now.Status)
+		t.Errorf("release %d, stack status %s, want release 3, UPDATE_COMPLETE", now.Number, now.Status)
 	}
 }
 
@@ -703,7 +672,7 @@ func TestForeignStack(t *testing.T) {
 				})
 			}
 			if got := a.Status(stackName); got != tt.status || len(a.Resources(stackName)) != 1 {
-				t.Errorf("stack status %s with resources %v", got, a.Resources(stackName))
+				t.Errorf("stack status %s with resources %v, want %s with one", got, a.Resources(stackName), tt.status)
 			}
 		})
 	}
@@ -781,7 +750,7 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // steps of one accoun
 	a.addAlarms()
 	want := maps.Clone(a.alarms)
 	if len(want) < 10 {
-		t.Fatalf("the template has the alarms %v", want)
+		t.Fatalf("alarms of the template = %v, want at least 10", want)
 	}
 	check := func(t *testing.T) {
 		t.Helper()
@@ -802,7 +771,8 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // steps of one accoun
 		check(t)
 	})
 	t.Run("named by ARN", func(t *testing.T) {
-		a.Name(stackName, "Alarm", "arn:aws:cloudwatch:"+changesettest.Region+":"+changesettest.Account+":alarm:"+stackName)
+		a.SetPhysicalID(stackName, "Alarm",
+			"arn:aws:cloudwatch:"+changesettest.Region+":"+changesettest.Account+":alarm:"+stackName)
 		check(t)
 	})
 }
@@ -889,7 +859,7 @@ func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 	}
 	all, err := a.statusOf(t)
 	if err != nil || len(all.Functions) != functions || len(all.Alarms) == 0 || len(all.Drift) != 1 {
-		t.Fatalf("status %+v, error %v", all, err)
+		t.Fatalf("status = %+v, error = %v, want %d functions, alarms and one drift", all, err, functions)
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -928,11 +898,9 @@ func TestPlan(t *testing.T) {
 	a := newAccount(t)
 	out := a.succeed(t, release.Plan)
 	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ")
-	if got := a.Status(stackName); got != "" {
-		t.Errorf("stack status %s", got)
-	}
+	a.WantStatus(t, stackName, "")
 	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
-		t.Errorf("unexpected calls %q", calls)
+		t.Errorf("calls = %q, want none", calls)
 	}
 	a.succeed(t, release.Deploy)
 	before := a.deployed(t)
@@ -946,14 +914,14 @@ func TestPlan(t *testing.T) {
 		t.Errorf("the plan removes a version: %s", removed)
 	}
 	if got := a.deployed(t); got.Key != before.Key || got.Status != before.Status {
-		t.Errorf("release %d, stack status %s", got.Number, got.Status)
+		t.Errorf("release %d, stack status %s, want %d, %s", got.Number, got.Status, before.Number, before.Status)
 	}
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
-		t.Errorf("remaining change sets %q", sets)
+		t.Errorf("remaining change sets = %q, want none", sets)
 	}
 	for _, call := range a.takeCalls("s3 PUT", "cloudformation Execute") { // the template must be uploaded for CloudFormation
 		if !strings.HasPrefix(call, "s3 PUT /"+bucketName+"/plans/") {
-			t.Errorf("unexpected calls %q", call)
+			t.Errorf("unexpected call %s", call)
 		}
 	}
 	// A plan is not a release: no later release refers to it.
@@ -972,10 +940,10 @@ func (a *account) lines(t *testing.T, do target, changes ...func(*release.Settin
 	for line := range strings.Lines(out.String()) {
 		var content map[string]any
 		if err := json.Unmarshal([]byte(line), &content); err != nil {
-			t.Fatalf("%q: %v", line, err)
+			t.Fatalf("line %s: want JSON, got error %v", line, err)
 		}
 		if _, err := time.Parse(time.RFC3339, fmt.Sprint(content["time"])); err != nil || content["event"] == "" {
-			t.Errorf("%q: %v", line, err)
+			t.Errorf("line %s: want a time in RFC 3339 and an event, got error %v", line, err)
 		}
 		lines = append(lines, content)
 	}
@@ -1012,23 +980,23 @@ func TestJSON(t *testing.T) { //nolint:tparallel // steps of one account
 			}
 			lines, err := a.lines(t, tt.do)
 			if code(err) != tt.code {
-				t.Fatalf("error = %v with code %d", err, code(err))
+				t.Fatalf("error = %v with code %d, want code %d", err, code(err), tt.code)
 			}
 			for _, event := range tt.events {
 				if len(with(event, lines)) == 0 {
-					t.Errorf("no event %q", event)
+					t.Errorf("lines = %v, want an event %q", lines, event)
 				}
 			}
 			failures := with("error", lines)
 			if tt.code == 0 {
 				if len(failures) > 0 {
-					t.Errorf("errors %v", failures)
+					t.Errorf("errors = %v, want none", failures)
 				}
 				return
 			}
 			if last := lines[len(lines)-1]; len(failures) != 1 || last["event"] != "error" || last["code"] != float64(tt.code) ||
 				!strings.Contains(fmt.Sprint(last["message"]), tt.want) {
-				t.Errorf("errors %v, last line %v", failures, last)
+				t.Errorf("errors = %v, last line = %v, want one error with code %d and %q", failures, last, tt.code, tt.want)
 			}
 		})
 	}
@@ -1037,14 +1005,14 @@ func TestJSON(t *testing.T) { //nolint:tparallel // steps of one account
 		t.Fatal(err)
 	}
 	if plans := with("plan", lines); len(plans) != 1 || !cmp.Equal(plans[0]["changes"], []any{}) {
-		t.Errorf("plan without changes = %v", plans)
+		t.Errorf("plans without a change = %v, want one with an empty list", plans)
 	}
 	setCode(t, a.root, "get", "second")
 	if lines, err = a.lines(t, release.Plan); err != nil {
 		t.Fatal(err)
 	}
 	if plans := with("plan", lines); len(plans) != 1 || len(plans[0]["changes"].([]any)) == 0 {
-		t.Errorf("plan with a change = %v", plans)
+		t.Errorf("plans with a change = %v, want one with changes", plans)
 	}
 }
 
@@ -1117,7 +1085,7 @@ func TestFaults(t *testing.T) { //nolint:tparallel // steps of one account
 			now := a.deployed(t)
 			now.is(t, before.Number+1, before.Key, "UPDATE_COMPLETE")
 			if executable := a.executable(t, now.code["GetFunction"]); !bytes.Contains(executable, []byte(tt.name)) {
-				t.Error("not the latest deployment")
+				t.Errorf("the executable of release %d does not contain %q", now.Number, tt.name)
 			}
 		})
 	}
@@ -1195,7 +1163,7 @@ func TestSmokeAfterDeployment(t *testing.T) {
 	first := a.deployed(t)
 	first.is(t, 1, "", "CREATE_COMPLETE")
 	if got := <-requests; !regexp.MustCompile(`^/` + stackName + `-Api-\d+/test/users/\S+ the-key$`).MatchString(got) {
-		t.Errorf("requests to the stage: %q", got)
+		t.Errorf("first request to the stage = %q, want one for a user with the API key", got)
 	}
 	setCode(t, a.root, "get", "second")
 	a.fail(t, release.Deploy, exitcode.Failed, []string{"Roll back with STAGE=test ", "go tool mage rollback"}, smoke)

@@ -109,8 +109,8 @@ type statusReader struct {
 	errs   []error
 }
 
-// failed records err, if it is not nil, for each of the parts.
-func (r *statusReader) failed(err error, parts ...string) {
+// recordError records err, if it is not nil, for each of the parts.
+func (r *statusReader) recordError(err error, parts ...string) {
 	if err == nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (r *statusReader) failed(err error, parts ...string) {
 // read reads all parts, even if some fail.
 func (r *statusReader) read(ctx context.Context) {
 	failure, err := r.Stack.LastFailure(ctx, r.now.Description)
-	r.failed(err, partFailure)
+	r.recordError(err, partFailure)
 	if failure != nil {
 		r.result.Failure = failure.Error()
 	}
@@ -134,16 +134,16 @@ func (r *statusReader) read(ctx context.Context) {
 		return
 	}
 	if resources, err := r.Resources(ctx); err != nil {
-		r.failed(err, partFunctions, partAlarms)
+		r.recordError(err, partFunctions, partAlarms)
 	} else {
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
 	}
 	r.result.LogsProblem, err = r.LogsProblem(ctx, r.now)
-	r.failed(err, partLogs)
+	r.recordError(err, partLogs)
 	if r.Drift && !r.now.InProgress() && ctx.Err() == nil {
 		r.result.Drift, err = r.detectDrift(ctx)
-		r.failed(err, partDrift)
+		r.recordError(err, partDrift)
 	}
 }
 
@@ -163,7 +163,7 @@ func (r *statusReader) readFunctions(ctx context.Context, resources []changeset.
 		if missing, ok := errors.AsType[*lambdatypes.ResourceNotFoundException](err); ok {
 			f.State, f.Reason = stateMissing, missing.ErrorMessage()
 		} else if err != nil {
-			r.failed(fmt.Errorf("read the function %s: %w", f.Name, awserrors.Explain(err)), f.Name)
+			r.recordError(fmt.Errorf("read the function %s: %w", f.Name, awserrors.Explain(err)), f.Name)
 		}
 		r.result.Functions = append(r.result.Functions, f)
 	}
@@ -198,7 +198,7 @@ func (r *statusReader) readAlarms(ctx context.Context, resources []changeset.Res
 	}
 	if len(states) > 0 {
 		if err := describeAlarms(ctx, cloudwatch.NewFromConfig(r.Account.Config), states); err != nil {
-			r.failed(fmt.Errorf("read the alarms: %w", awserrors.Explain(err)), partAlarms)
+			r.recordError(fmt.Errorf("read the alarms: %w", awserrors.Explain(err)), partAlarms)
 			return
 		}
 	}
@@ -214,7 +214,7 @@ func alarmName(physicalID string) string {
 	return physicalID
 }
 
-// describeAlarms sets the states of the alarms in states that exist.
+// describeAlarms sets the states of the alarms that exist. The keys of states are the names of the alarms.
 func describeAlarms(ctx context.Context, client *cloudwatch.Client, states map[string]string) error {
 	pages := cloudwatch.NewDescribeAlarmsPaginator(client, &cloudwatch.DescribeAlarmsInput{
 		AlarmNames: slices.Sorted(maps.Keys(states)),
@@ -235,7 +235,7 @@ func describeAlarms(ctx context.Context, client *cloudwatch.Client, states map[s
 	return nil
 }
 
-// text renders the status as text.
+// text renders the status for a person.
 func (r StageStatus) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nStack    %s: %s", r.Stack, r.Status)
@@ -254,18 +254,18 @@ func (r StageStatus) text() string {
 	}
 	fmt.Fprintf(&b, "\nRelease  %d %s, %s\nAddress  %s\n",
 		r.Release, r.Source, r.Updated.Local().Format(time.DateTime), r.URL)
-	r.functionsText(&b)
-	r.alarmsText(&b)
+	r.writeFunctions(&b)
+	r.writeAlarms(&b)
 	if message := r.Errors[partLogs]; message != "" {
 		fmt.Fprintf(&b, "\nLogs     not read: %s\n", message)
 	} else if r.LogsProblem != "" {
 		fmt.Fprintf(&b, "\nLogs     %s\n", r.LogsProblem)
 	}
-	r.driftText(&b)
+	r.writeDrift(&b)
 	return b.String()
 }
 
-func (r StageStatus) functionsText(b *strings.Builder) {
+func (r StageStatus) writeFunctions(b *strings.Builder) {
 	b.WriteString("\nFunctions\n")
 	if message := r.Errors[partFunctions]; message != "" {
 		fmt.Fprintf(b, "  not read: %s\n", message)
@@ -287,7 +287,7 @@ func (r StageStatus) functionsText(b *strings.Builder) {
 	}
 }
 
-func (r StageStatus) alarmsText(b *strings.Builder) {
+func (r StageStatus) writeAlarms(b *strings.Builder) {
 	b.WriteString("\nAlarms\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Alarms)) {
 		fmt.Fprintf(b, "  %-17s %s\n", r.Alarms[name], name)
@@ -300,14 +300,14 @@ func (r StageStatus) alarmsText(b *strings.Builder) {
 	}
 }
 
-func (r StageStatus) driftText(b *strings.Builder) {
+func (r StageStatus) writeDrift(b *strings.Builder) {
 	message := r.Errors[partDrift]
 	if message != "" {
 		fmt.Fprintf(b, "\nDrift    some resources could not be compared with the template: %s\n", message)
 	}
 	switch {
 	case len(r.Drift) > 0:
-		fmt.Fprintf(b, "\nDrift    changed outside of a deployment:\n%s  %s reverts it\n", driftText(r.Drift), r.repair)
+		fmt.Fprintf(b, "\nDrift    changed outside of a deployment:\n%s  %s reverts it\n", formatDrift(r.Drift), r.repair)
 	case message != "":
 	case r.Drift == nil:
 		b.WriteString("\nDrift    not checked\n")

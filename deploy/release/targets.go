@@ -24,7 +24,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Plan shows what [Deploy] would change. It changes nothing.
+// Plan shows what [Deploy] would change. It does not change the stage, but stores the template in the bucket, which it
+// creates if necessary.
 func Plan(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, planTarget, plan)
 }
@@ -77,7 +78,7 @@ func plan(ctx context.Context, s *session) error {
 	drifts, err := s.findDrift(ctx)
 	if len(drifts) > 0 {
 		s.Printer.Notef("the stage was changed outside of a deployment:\n%s%s shows how to revert it",
-			driftText(drifts), s.Command(planTarget, revertDriftSetting+"=1"))
+			formatDrift(drifts), s.Command(planTarget, revertDriftSetting+"=1"))
 	}
 	return err
 }
@@ -88,20 +89,20 @@ func (s *session) planNewStack(ctx context.Context, rendered *template.Rendered)
 	if err != nil {
 		return nil, err
 	}
-	adopted := ""
+	imported := ""
 	if _, id, name, ok := rendered.TableOnly(); ok {
 		table, err := describeTable(ctx, dynamodb.NewFromConfig(s.Account.Config), name)
 		if err != nil {
 			return nil, err
 		}
 		if table != nil {
-			adopted = id
+			imported = id
 		}
 	}
 	plan := &changeset.Plan{New: true}
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
 		change := changeset.Change{Action: "Add", LogicalID: id, Type: resources[id]}
-		if id == adopted {
+		if id == imported {
 			change.Action = "Import"
 		}
 		plan.Changes = append(plan.Changes, change)
@@ -274,7 +275,7 @@ func (s *session) smoke(ctx context.Context, now *stage.Release) error {
 		Authorization: now.Parameters[authorizationParameter],
 		Config:        s.Account.Config,
 		Token:         s.Token,
-		Progress:      func(text string) { s.Printer.Notef("%s", text) },
+		Progress:      func(step string) { s.Printer.Notef("%s", step) },
 	}
 	s.Printer.Stepf("Testing %s", target.URL)
 	if target.Authorization == template.AuthorizationAPIKey {

@@ -82,7 +82,7 @@ func (s *Stack) executing(ctx context.Context, plan *Plan, op operation) (bool, 
 func (s *Stack) Delete(ctx context.Context, retain ...string) error {
 	for attempt := 1; ; attempt++ {
 		d, err := s.waitIdle(ctx, nil)
-		if errors.Is(err, ErrAbsent) {
+		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {

@@ -27,7 +27,7 @@ func (d Drift) Deleted() bool { return d.Status == string(types.StackResourceDri
 func (s *Stack) Drift(ctx context.Context) ([]Drift, error) {
 	detection, err := s.client.DetectStackDrift(ctx, &cloudformation.DetectStackDriftInput{StackName: &s.name})
 	if isNotFound(err) {
-		err = ErrAbsent
+		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, s.wrap(ctx, "compare", err)

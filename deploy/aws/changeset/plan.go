@@ -71,10 +71,10 @@ func (c Change) Retains() bool {
 
 // Plan creates a change set and returns its changes. The caller need not execute it: [Stack.Discard], or any Plan an
 // hour later, deletes it. Plan returns a [*Failure] if CloudFormation rejects the input, and [ErrStale] if another
-// deployment has begun since [Stack.Settle].
+// deployment has begun since [Stack.Prepare].
 func (s *Stack) Plan(ctx context.Context, input Input) (*Plan, error) {
 	d, err := s.Describe(ctx)
-	if err != nil && !errors.Is(err, ErrAbsent) {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
 	plan := &Plan{
@@ -242,7 +242,7 @@ func (s *Stack) Discard(ctx context.Context, plan *Plan) error {
 		return nil
 	}
 	d, err := s.describe(ctx, plan.StackID)
-	if errors.Is(err, ErrAbsent) || err == nil && d.Status != types.StackStatusReviewInProgress {
+	if errors.Is(err, ErrNotFound) || err == nil && d.Status != types.StackStatusReviewInProgress {
 		return nil
 	}
 	if err != nil {

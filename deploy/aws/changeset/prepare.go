@@ -12,24 +12,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// Settle brings the stack into a state in which a change can be planned. progress, which may be nil, gets a line for
+// Prepare brings the stack into a state in which a change can be planned. progress, which may be nil, gets a line for
 // each step.
 //
-//   - Settle waits for an operation in progress, such as another deployment.
+//   - Prepare waits for an operation in progress, such as another deployment.
 //   - It deletes a stack that was never deployed successfully: ROLLBACK_COMPLETE, ROLLBACK_FAILED, CREATE_FAILED, and a
 //     rolled back import without resources. It never deletes a stack that was deployed.
 //   - It continues a failed rollback (UPDATE_ROLLBACK_FAILED).
 //   - It completes a failed deletion and keeps the resources that still cannot be deleted (DELETE_FAILED).
 //
-// Settle does not change a stack in REVIEW_IN_PROGRESS: the first plan uses it, and another deployment may be about to
+// Prepare does not change a stack in REVIEW_IN_PROGRESS: the first plan uses it, and another deployment may be about to
 // execute its own.
-func (s *Stack) Settle(ctx context.Context, progress func(string)) error {
+func (s *Stack) Prepare(ctx context.Context, progress func(string)) error {
 	if progress == nil {
 		progress = func(string) {}
 	}
 	for attempt := 1; ; {
 		d, err := s.waitIdle(ctx, progress)
-		if errors.Is(err, ErrAbsent) {
+		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
@@ -44,7 +44,7 @@ func (s *Stack) Settle(ctx context.Context, progress func(string)) error {
 			return err
 		}
 		if err := s.wait(ctx); err != nil {
-			return s.wrap(ctx, "settle", err)
+			return s.wrap(ctx, "prepare", err)
 		}
 	}
 }

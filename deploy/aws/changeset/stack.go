@@ -1,5 +1,5 @@
 // Package changeset deploys a CloudFormation stack with change sets: it plans a change, applies it, waits for the
-// outcome and explains failures. [Stack.Settle] prepares the stack for the next change, whatever state it is in.
+// outcome and explains failures. [Stack.Prepare] prepares the stack for the next change, whatever state it is in.
 //
 // The package keeps no state between runs: CloudFormation continues an operation after the deployer was killed, and the
 // stack's status, events and change sets describe it.
@@ -23,11 +23,11 @@ import (
 )
 
 var (
-	// ErrAbsent means that no stack with this name exists.
-	ErrAbsent = errors.New("the stack does not exist")
+	// ErrNotFound means that no stack with this name exists.
+	ErrNotFound = errors.New("the stack does not exist")
 
-	// ErrStale means that the stack has changed since Settle or Plan, for example by another deployment. The call had no
-	// effect: settle the stack and plan again.
+	// ErrStale means that the stack has changed since Prepare or Plan, for example by another deployment. The call had no
+	// effect: call Prepare and Plan again.
 	ErrStale = errors.New("the stack has changed in the meantime")
 )
 
@@ -84,21 +84,21 @@ func isStable(status types.StackStatus) bool {
 	return status == types.StackStatusReviewInProgress || !strings.HasSuffix(string(status), "_IN_PROGRESS")
 }
 
-// Describe returns the state of the stack, or [ErrAbsent].
+// Describe returns the state of the stack, or [ErrNotFound].
 func (s *Stack) Describe(ctx context.Context) (*Description, error) { return s.describe(ctx, s.name) }
 
 // describe takes a name or an ID. By its ID, a deleted stack is found for 90 days.
 func (s *Stack) describe(ctx context.Context, id string) (*Description, error) {
 	out, err := s.client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &id})
 	if isNotFound(err) || err == nil && len(out.Stacks) == 0 {
-		return nil, s.wrap(ctx, "describe", ErrAbsent)
+		return nil, s.wrap(ctx, "describe", ErrNotFound)
 	}
 	if err != nil {
 		return nil, s.wrap(ctx, "describe", err)
 	}
 	stack := out.Stacks[0]
 	if id == s.name && stack.StackStatus == types.StackStatusDeleteComplete {
-		return nil, s.wrap(ctx, "describe", ErrAbsent)
+		return nil, s.wrap(ctx, "describe", ErrNotFound)
 	}
 	d := &Description{
 		ID: aws.ToString(stack.StackId), Name: aws.ToString(stack.StackName),
@@ -115,13 +115,13 @@ func (s *Stack) describe(ctx context.Context, id string) (*Description, error) {
 	return d, nil
 }
 
-// Template returns the stack's latest template as it was submitted, or [ErrAbsent].
+// Template returns the stack's latest template as it was submitted, or [ErrNotFound].
 func (s *Stack) Template(ctx context.Context) ([]byte, error) {
 	out, err := s.client.GetTemplate(ctx, &cloudformation.GetTemplateInput{
 		StackName: &s.name, TemplateStage: types.TemplateStageOriginal,
 	})
 	if isNotFound(err) {
-		err = ErrAbsent
+		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, s.wrap(ctx, "get the template of", err)
@@ -136,7 +136,7 @@ type Resource struct {
 	Reason                      string // of the status; may be ""
 }
 
-// Resources returns the stack's resources, including deleted ones, in CloudFormation's order, or [ErrAbsent].
+// Resources returns the stack's resources, including deleted ones, in CloudFormation's order, or [ErrNotFound].
 func (s *Stack) Resources(ctx context.Context) ([]Resource, error) { return s.resources(ctx, s.name) }
 
 func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
@@ -146,7 +146,7 @@ func (s *Stack) resources(ctx context.Context, id string) ([]Resource, error) {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if isNotFound(err) {
-			err = ErrAbsent
+			err = ErrNotFound
 		}
 		if err != nil {
 			return nil, s.wrap(ctx, "list the resources of", err)

@@ -55,7 +55,7 @@ func start(t *testing.T, change ...func(*changeset.Options)) *bench {
 	return join(t, changesettest.New(t), change...)
 }
 
-// join returns another deployer of the same stack.
+// join returns another deployment of the same stack.
 func join(t *testing.T, cfn *changesettest.CloudFormation, change ...func(*changeset.Options)) *bench {
 	t.Helper()
 	b := &bench{cfn: cfn}
@@ -77,10 +77,10 @@ func (b *bench) progress(line string) {
 	b.lines = append(b.lines, line)
 }
 
-// deploy settles the stack, plans and applies. It starts over after a conflict with another deployer.
+// deploy prepares the stack, plans and applies. It starts over after a conflict with another deployment.
 func (b *bench) deploy(ctx context.Context, input changeset.Input) (*changeset.Plan, error) {
 	for {
-		if err := b.Settle(ctx, b.progress); err != nil {
+		if err := b.Prepare(ctx, b.progress); err != nil {
 			return nil, err
 		}
 		plan, err := b.Plan(ctx, input)
@@ -93,6 +93,7 @@ func (b *bench) deploy(ctx context.Context, input changeset.Input) (*changeset.P
 	}
 }
 
+// within returns a context that ends shortly before the deadline of the test.
 func within(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := testenv.WithDeadline(t.Context(), t)
@@ -119,8 +120,8 @@ func TestFirstDeployment(t *testing.T) {
 	b := start(t)
 	b.cfn.Page(2) // events and changes span several pages
 	ctx := within(t)
-	if _, err := b.Describe(ctx); !errors.Is(err, changeset.ErrAbsent) {
-		t.Errorf("before: got error %v, want %v", err, changeset.ErrAbsent)
+	if _, err := b.Describe(ctx); !errors.Is(err, changeset.ErrNotFound) {
+		t.Errorf("before: got error %v, want %v", err, changeset.ErrNotFound)
 	}
 	input := template(table, role, function)
 	input.TemplateBody = []byte(strings.Replace(string(input.TemplateBody), "{", `{"Parameters": {"Stage": {}},`, 1))
@@ -160,7 +161,7 @@ func TestFirstDeployment(t *testing.T) {
 	}
 	resources, err := b.Resources(ctx)
 	if err != nil || len(resources) != 3 || resources[2].PhysicalID != "UserData" || resources[2].Status != types.ResourceStatusCreateComplete {
-		t.Errorf("resources: got %+v, %v", resources, err)
+		t.Errorf("resources: got %+v, %v, want 3 with the created table last", resources, err)
 	}
 }
 
@@ -187,10 +188,10 @@ func TestNoChange(t *testing.T) {
 		t.Errorf("got plan %+v, want an empty plan", plan)
 	}
 	if err := b.Discard(ctx, plan); err != nil {
-		t.Errorf("discard an empty plan: %v", err)
+		t.Errorf("discard an empty plan: got error %v, want none", err)
 	}
 	if left := b.cfn.ChangeSets(name); len(left) > 0 {
-		t.Errorf("change sets left: %v", left)
+		t.Errorf("got change sets %v, want none", left)
 	}
 	if got := count(b.cfn, "ExecuteChangeSet"); got != 1 {
 		t.Errorf("got %d executions, want 1, by the first deployment", got)
@@ -260,7 +261,7 @@ func TestOnlyOutputsChange(t *testing.T) {
 		t.Fatalf("got plan %+v, %v, want a plan that is not empty and changes no resource", plan, err)
 	}
 	if d, err := b.Describe(ctx); err != nil || d.Outputs["Table"] != "x" {
-		t.Errorf("outputs: got %+v, %v", d, err)
+		t.Errorf("got description %+v, %v, want the output Table=x", d, err)
 	}
 }
 
@@ -341,7 +342,7 @@ func TestFailedUpdate(t *testing.T) {
 				t.Errorf("resources -before +after:\n%s", diff)
 			}
 			if _, err := b.deploy(ctx, template(table, role, changed)); err != nil {
-				t.Errorf("the next deployment: %v", err)
+				t.Errorf("the next deployment: got error %v, want none", err)
 			}
 		})
 	}
@@ -363,9 +364,7 @@ func TestInitialStates(t *testing.T) {
 			if _, err := b.deploy(within(t), template(role, function)); err == nil {
 				t.Error("the creation succeeded, want an error")
 			}
-			if got := b.cfn.Status(name); got != "ROLLBACK_COMPLETE" {
-				t.Errorf("got status %s", got)
-			}
+			b.cfn.WantStatus(t, name, "ROLLBACK_COMPLETE")
 		}, lines: []string{"why it failed: ", "ROLLBACK_COMPLETE: deleting the remains"}, isNew: true},
 		{name: "ROLLBACK_FAILED", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
@@ -376,9 +375,7 @@ func TestInitialStates(t *testing.T) {
 			if failure, ok := errors.AsType[*changeset.Failure](err); !ok || failure.Cause.LogicalID != "Role" || len(failure.Others) != 1 {
 				t.Errorf("got error %+v, want the cause and the later failure", err)
 			}
-			if got := b.cfn.Status(name); got != "ROLLBACK_FAILED" {
-				t.Errorf("got status %s", got)
-			}
+			b.cfn.WantStatus(t, name, "ROLLBACK_FAILED")
 		}, lines: []string{"why it failed: ", "ROLLBACK_FAILED: deleting the remains", "Function (AWS::Lambda::Function, "}, isNew: true},
 		{name: "CREATE_FAILED", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "CREATE_FAILED", template(role).TemplateBody)
@@ -388,9 +385,7 @@ func TestInitialStates(t *testing.T) {
 			if _, err := b.Plan(within(t), template(table)); err != nil {
 				t.Error(err)
 			}
-			if got := b.cfn.Status(name); got != "REVIEW_IN_PROGRESS" {
-				t.Errorf("got status %s", got)
-			}
+			b.cfn.WantStatus(t, name, "REVIEW_IN_PROGRESS")
 		}, isNew: true},
 		{name: "UPDATE_ROLLBACK_COMPLETE", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "UPDATE_ROLLBACK_COMPLETE", template(role).TemplateBody)
@@ -401,16 +396,17 @@ func TestInitialStates(t *testing.T) {
 			b.cfn.Fail(changesettest.Update, "Function", "no")
 			b.cfn.Fail(changesettest.Rollback, "Function", "not now")
 			_, err := b.deploy(within(t), template(role, changed))
-			if err == nil || !strings.Contains(err.Error(), "the rollback failed too") {
-				t.Errorf("got error %v", err)
+			if want := "the rollback failed too"; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want %q in it", err, want)
 			}
 		}, lines: []string{"UPDATE_ROLLBACK_FAILED: continuing the rollback"}},
 		{name: "DELETE_FAILED", arrange: func(t *testing.T, b *bench) {
 			t.Helper()
 			b.cfn.Put(name, "CREATE_COMPLETE", template(role, function).TemplateBody)
 			b.cfn.Fail(changesettest.Delete, "Role", "in use")
-			if err := b.Delete(within(t)); err == nil || !strings.Contains(err.Error(), "Role (AWS::IAM::Role): in use") {
-				t.Errorf("got error %v", err)
+			want := "Role (AWS::IAM::Role): in use"
+			if err := b.Delete(within(t)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want %q in it", err, want)
 			}
 		}, lines: []string{"why it failed: ", "DELETE_FAILED: deleting the remains"}, isNew: true},
 		{name: "DELETE_FAILED permanently", arrange: func(t *testing.T, b *bench) {
@@ -429,9 +425,7 @@ func TestInitialStates(t *testing.T) {
 			if _, err := b.deploy(within(t), importing()); err == nil {
 				t.Error("the import succeeded, want an error")
 			}
-			if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_COMPLETE" {
-				t.Errorf("got status %s", got)
-			}
+			b.cfn.WantStatus(t, name, "IMPORT_ROLLBACK_COMPLETE")
 		}, lines: []string{"why it failed: ", "IMPORT_ROLLBACK_COMPLETE: deleting the remains"}, isNew: true},
 		{name: "IMPORT_ROLLBACK_COMPLETE of an existing stack", arrange: func(_ *testing.T, b *bench) {
 			b.cfn.Put(name, "IMPORT_ROLLBACK_COMPLETE", template(role).TemplateBody)
@@ -471,7 +465,7 @@ func TestInitialStates(t *testing.T) {
 				}
 			}
 			if got := b.cfn.Status(name); got != "CREATE_COMPLETE" && got != "UPDATE_COMPLETE" {
-				t.Errorf("got status %s after the deployment", got)
+				t.Errorf("got status %s after the deployment, want CREATE_COMPLETE or UPDATE_COMPLETE", got)
 			}
 			if got := len(b.cfn.Resources(name)); got != 4 {
 				t.Errorf("got %d resources after the deployment, want 4", got)
@@ -527,11 +521,9 @@ func TestImport(t *testing.T) {
 	}, plan.Changes); diff != "" {
 		t.Errorf("changes -want +got:\n%s", diff)
 	}
-	if got := b.cfn.Status(name); got != "IMPORT_COMPLETE" {
-		t.Errorf("got status %s", got)
-	}
+	b.cfn.WantStatus(t, name, "IMPORT_COMPLETE")
 	if _, err := b.deploy(ctx, template(strings.Replace(table, "UserData", "Adopted", 1), role)); err != nil {
-		t.Errorf("the deployment after the import: %v", err)
+		t.Errorf("the deployment after the import: got error %v, want none", err)
 	}
 }
 
@@ -554,16 +546,16 @@ func TestRollbackThatFailsAgain(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "UPDATE_ROLLBACK_FAILED", template(role, function).TemplateBody)
-	b.cfn.Set(name, "Function", "UPDATE_FAILED", "gone")
+	b.cfn.SetResourceStatus(name, "Function", "UPDATE_FAILED", "gone")
 	b.cfn.Fail(changesettest.Rollback, "Function", "Function not found")
-	err := b.Settle(within(t), nil)
+	err := b.Prepare(within(t), nil)
 	want := "aws cloudformation continue-update-rollback --stack-name UserRequestAPI --resources-to-skip Function"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got error %v, want %q in it", err, want)
 	}
 	b.cfn.Run(name)
-	if err := b.Settle(within(t), nil); err != nil {
-		t.Errorf("after the cause was corrected: %v", err)
+	if err := b.Prepare(within(t), nil); err != nil {
+		t.Errorf("after the cause was corrected: got error %v, want none", err)
 	}
 }
 
@@ -571,12 +563,10 @@ func TestStuckImport(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	b.cfn.Put(name, "IMPORT_ROLLBACK_FAILED", template(role).TemplateBody)
-	if err := b.Settle(within(t), nil); err == nil || !strings.Contains(err.Error(), "can only delete") {
+	if err := b.Prepare(within(t), nil); err == nil || !strings.Contains(err.Error(), "can only delete") {
 		t.Errorf("got error %v, want the next step in it", err)
 	}
-	if got := b.cfn.Status(name); got != "IMPORT_ROLLBACK_FAILED" {
-		t.Errorf("got status %s, want the existing stack unchanged", got)
-	}
+	b.cfn.WantStatus(t, name, "IMPORT_ROLLBACK_FAILED")
 }
 
 func TestRejected(t *testing.T) {
@@ -639,9 +629,7 @@ func TestRejected(t *testing.T) {
 				}
 			}
 			b.cfn.Run(name)
-			if got := b.cfn.Status(name); got != "" {
-				t.Errorf("got status %s, want no stack", got)
-			}
+			b.cfn.WantStatus(t, name, "")
 		})
 	}
 }
@@ -668,9 +656,7 @@ func TestDiscard(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cfn.Run(name)
-	if got := b.cfn.Status(name); got != "" {
-		t.Errorf("got status %s, want no stack", got)
-	}
+	b.cfn.WantStatus(t, name, "")
 }
 
 func TestAbandonedChangeSets(t *testing.T) {
@@ -717,7 +703,7 @@ func TestObsoletePlan(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, changeset.ErrStale)
 	}
 	if err := b.Discard(ctx, plan); err != nil {
-		t.Errorf("discard: %v", err)
+		t.Errorf("discard: got error %v, want none", err)
 	}
 }
 
@@ -737,16 +723,14 @@ func TestTwoDeploymentsAtOnce(t *testing.T) {
 				group.Go(func() {
 					input := template(table, role, strings.Replace(function, "one", strconv.Itoa(i), 1))
 					if _, err := b.deploy(ctx, input); err != nil {
-						t.Errorf("deployment %d: %v", i, err)
+						t.Errorf("deployment %d: got error %v, want none", i, err)
 					}
 				})
 			}
 			group.Wait()
-			if got := cfn.Status(name); got != "UPDATE_COMPLETE" {
-				t.Errorf("got status %s", got)
-			}
+			cfn.WantStatus(t, name, "UPDATE_COMPLETE")
 			if got := count(cfn, "DeleteStack"); got != 0 {
-				t.Errorf("the stack was deleted %d times", got)
+				t.Errorf("the stack was deleted %d times, want none", got)
 			}
 		})
 	}
@@ -775,7 +759,7 @@ func TestFaultsBefore(t *testing.T) {
 				t.Errorf("got error %v of kind %d, want kind %d and %q in it", err, awserrors.KindOf(err), test.kind, test.want)
 			}
 			if _, err := b.deploy(within(t), template(table)); err != nil && test.kind != awserrors.Expired && test.kind != awserrors.Denied {
-				t.Errorf("the next deployment: %v", err)
+				t.Errorf("the next deployment: got error %v, want none", err)
 			}
 		})
 	}
@@ -808,7 +792,7 @@ func TestFaultsInTheMiddle(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := b.cfn.Status(name); got != "UPDATE_COMPLETE" || len(b.cfn.Resources(name)) != 3 {
-				t.Errorf("got status %s, resources %v", got, b.cfn.Resources(name))
+				t.Errorf("got status %s, resources %v, want UPDATE_COMPLETE and 3", got, b.cfn.Resources(name))
 			}
 			if diff := cmp.Diff("UserRequestAPI UPDATE_COMPLETE", summary(b.events)[len(b.events)-1]); diff != "" {
 				t.Errorf("last event -want +got:\n%s", diff)
@@ -872,9 +856,7 @@ func TestInterruptedPlan(t *testing.T) {
 		t.Errorf("got error %v, want the cause of the context", err)
 	}
 	b.cfn.Run(name)
-	if got := b.cfn.Status(name); got != "" {
-		t.Errorf("got status %s, want no stack", got)
-	}
+	b.cfn.WantStatus(t, name, "")
 }
 
 func TestDelete(t *testing.T) {
@@ -939,9 +921,9 @@ func TestDelete(t *testing.T) {
 			err := b.Delete(within(t), test.retain...)
 			switch {
 			case test.want == "" && err != nil:
-				t.Errorf("got error %v", err)
+				t.Errorf("got error %v, want none", err)
 			case test.want == "" && b.cfn.Status(name) != "":
-				t.Errorf("the stack is still %s", b.cfn.Status(name))
+				t.Errorf("got status %s, want no stack", b.cfn.Status(name))
 			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("got error %v, want %q in it", err, test.want)
 			}
@@ -961,8 +943,8 @@ func TestDeletedMeanwhile(t *testing.T) {
 	if err := join(t, b.cfn).Delete(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Apply(ctx, plan); !errors.Is(err, changeset.ErrStale) && err == nil {
-		t.Error("got no error, want one")
+	if err := b.Apply(ctx, plan); err == nil {
+		t.Error("apply: got no error, want one")
 	}
 }
 
@@ -990,8 +972,8 @@ func TestStatusWithoutEvent(t *testing.T) {
 	b := start(t)
 	b.cfn.Put(name, "UPDATE_IN_PROGRESS", template(table).TemplateBody)
 	b.cfn.Before("DescribeStackEvents", func() {})
-	b.cfn.Before("DescribeStackEvents", func() { b.cfn.Become(name, "UPDATE_COMPLETE") })
-	if err := b.Settle(within(t), b.progress); err != nil {
+	b.cfn.Before("DescribeStackEvents", func() { b.cfn.SetStatus(name, "UPDATE_COMPLETE") })
+	if err := b.Prepare(within(t), b.progress); err != nil {
 		t.Fatal(err)
 	}
 	if len(b.lines) != 1 {
@@ -1015,11 +997,9 @@ func TestInterruptedAnywhere(t *testing.T) {
 				t.Errorf("got error %v, want the cause of the context", err)
 			}
 			if _, err := b.deploy(within(t), template(table, role, function)); err != nil {
-				t.Errorf("the next deployment: %v", err)
+				t.Errorf("the next deployment: got error %v, want none", err)
 			}
-			if got := b.cfn.Status(name); got != "UPDATE_COMPLETE" {
-				t.Errorf("got status %s", got)
-			}
+			b.cfn.WantStatus(t, name, "UPDATE_COMPLETE")
 		})
 	}
 }
@@ -1029,12 +1009,12 @@ func TestDrift(t *testing.T) {
 	b := start(t)
 	b.cfn.Page(1)
 	ctx := within(t)
-	if _, err := b.Drift(ctx); !errors.Is(err, changeset.ErrAbsent) {
-		t.Errorf("absent: got error %v, want %v", err, changeset.ErrAbsent)
+	if _, err := b.Drift(ctx); !errors.Is(err, changeset.ErrNotFound) {
+		t.Errorf("without a stack: got error %v, want %v", err, changeset.ErrNotFound)
 	}
 	b.cfn.Put(name, "CREATE_COMPLETE", template(role, function, alarm).TemplateBody)
 	if got, err := b.Drift(ctx); err != nil || len(got) > 0 {
-		t.Errorf("no drift: got %+v, %v", got, err)
+		t.Errorf("without drift: got %+v, %v, want none", got, err)
 	}
 	b.cfn.Drift(name, "Role")
 	b.cfn.Drift(name, "Function", "/Timeout", "/MemorySize")
@@ -1046,7 +1026,7 @@ func TestDrift(t *testing.T) {
 		{LogicalID: "Function", Type: "AWS::Lambda::Function", Status: "MODIFIED", Properties: []string{"/MemorySize", "/Timeout"}},
 		{LogicalID: "Role", Type: "AWS::IAM::Role", Status: "DELETED", Properties: []string{}},
 	}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+		t.Errorf("drift -want +got:\n%s", diff)
 	}
 }
 
@@ -1122,7 +1102,7 @@ func TestRevertDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 			if reverted := len(drift) == 0; reverted != (tt.want != nil || tt.drift == nil) {
-				t.Errorf("drift afterwards: %+v", drift)
+				t.Errorf("drift afterwards: got %+v, want it reverted: %t", drift, !reverted)
 			}
 		})
 	}

@@ -179,7 +179,7 @@ func (s *Stack) checkStatus(ctx context.Context, op operation, seen *outcome) (b
 		return err
 	})
 	switch {
-	case errors.Is(err, ErrAbsent):
+	case errors.Is(err, ErrNotFound):
 		seen.status = types.StackStatusDeleteComplete
 		return true, nil
 	case err != nil:

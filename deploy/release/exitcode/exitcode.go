@@ -10,8 +10,8 @@ import (
 const (
 	Failed      = 1   // AWS or the build failed; the message says if the stage was changed
 	Settings    = 2   // a setting, a parameter or a file is invalid; nothing was changed
-	Account     = 3   // credentials, permissions or the Region do not allow it
-	Refused     = 4   // it could lose data and was not confirmed
+	Account     = 3   // the credentials, the permissions or the Region do not allow the operation
+	Refused     = 4   // the operation could lose data and was not confirmed
 	Interrupted = 130 // Ctrl-C
 )
 

@@ -1,5 +1,5 @@
-// Package progress prints the progress of a target: redrawn on a terminal, as plain lines elsewhere, or as JSON lines
-// for programs.
+// Package progress prints the progress of a mage target: as lines that are redrawn on a terminal, as plain lines
+// elsewhere, or as JSON lines.
 package progress
 
 import (
@@ -24,14 +24,15 @@ type Options struct {
 	Width func() int // the terminal's columns, for lines that are redrawn each second; nil disables redrawing
 }
 
-// Printer writes progress. It is safe for concurrent use and ignores write errors, because the operation matters more.
+// Printer writes progress. It is safe for concurrent use and ignores write errors, because a failed write must not
+// stop a deployment.
 type Printer struct {
 	options Options
 
 	mu    sync.Mutex // guards the fields below
 	out   io.Writer
 	drawn int    // lines at the end of the output that are redrawn
-	watch *watch // has these lines; nil if there are none
+	watch *watch // the operation whose lines are redrawn; nil if there is none
 }
 
 // New returns a printer to out.
@@ -42,8 +43,8 @@ func (p *Printer) JSON() bool { return p.options.JSON }
 
 const defaultWidth = 80 // columns
 
-// Open returns a printer to a file. On a terminal it redraws lines, in color unless NO_COLOR is set. With asJSON it
-// prints JSON.
+// Open returns a printer to a file. If the file is a terminal, TERM is not dumb and asJSON is false, it redraws lines,
+// in color unless NO_COLOR is set.
 func Open(file *os.File, asJSON bool, getenv func(string) string) *Printer {
 	options := Options{JSON: asJSON}
 	if term.IsTerminal(int(file.Fd())) && !asJSON && getenv("TERM") != "dumb" {
@@ -76,7 +77,8 @@ func (p *Printer) Result(value any, text string) {
 	p.print(message{Event: "result", Result: value}, text)
 }
 
-// Plan prints the changes of a change set. Replacements and deletions are red, but not resources that are retained.
+// Plan prints the changes of a change set. Replacements are red, and so are deletions, except of resources
+// that are retained.
 func (p *Printer) Plan(plan *changeset.Plan) {
 	width := 0
 	for _, change := range plan.Changes {
@@ -132,7 +134,7 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 	}
 }
 
-// Error prints an error with the exit code in the JSON form. The caller prints the error as text.
+// Error prints an error and the exit code as JSON. Without JSON, it prints nothing: the caller prints the error.
 func (p *Printer) Error(code int, err error) {
 	p.print(message{Event: "error", Message: err.Error(), Code: code}, "")
 }
@@ -151,7 +153,7 @@ type message struct {
 	Result   any                `json:"result,omitempty"`
 }
 
-// print writes m as JSON, or else text.
+// print writes m if p prints JSON, and text otherwise. An empty text is not printed.
 func (p *Printer) print(m message, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +187,7 @@ func (p *Printer) redraw() {
 	p.erase()
 	width := p.options.Width()
 	for _, line := range p.watch.lines() {
-		if runes := []rune(line); len(runes) >= width { // a wrapped line would take two lines to erase
+		if runes := []rune(line); len(runes) >= width { // erase would count a wrapped line as one
 			line = string(runes[:max(0, width-1)])
 		}
 		_, _ = fmt.Fprintln(p.out, ansi.Faint.Paint(p.options.Color, line))

@@ -172,18 +172,18 @@ func TestWatch_Plain(t *testing.T) {
 		stop()
 		got := out.String()
 		for _, want := range []string{
-			"30s: 0 done, 1 in work, 6 waiting\n      updating GetFunction",
+			"30s: 0 done, 1 in progress, 6 waiting\n      updating GetFunction",
 			"GetVersion1 waits for GetFunction\n",
 			"    ok GetFunction (AWS::Test::Thing) updated, 39s\n",
 			"    x GetVersion1 (AWS::Test::Thing): CREATE_FAILED after 2s: no\n",
 			"    stack UPDATE_ROLLBACK_IN_PROGRESS: something failed\n",
 		} {
 			if !strings.Contains(got, want) {
-				t.Errorf("want %q in\n%s", want, got)
+				t.Errorf("output does not contain %q:\n%s", want, got)
 			}
 		}
 		if strings.Contains(got, "\x1b") {
-			t.Errorf("output contains escape sequences:\n%q", got)
+			t.Errorf("output = %q, want no escape sequences", got)
 		}
 	})
 }
@@ -215,11 +215,11 @@ func screen(t *testing.T, output string, width int) string {
 			up, after, ok := strings.Cut(rest, "A\x1b[J")
 			var n int
 			if err := json.Unmarshal([]byte(up), &n); err != nil || !ok || n > len(lines) {
-				t.Fatalf("what does %q erase of %q?", rest, lines)
+				t.Fatalf("output continues with %q, want a sequence that erases at most the lines %q", rest, lines)
 			}
 			for _, line := range lines[len(lines)-n:] {
 				if len(line) > width {
-					t.Errorf("%q wraps", line)
+					t.Errorf("%q wraps, want at most %d characters", line, width)
 				}
 			}
 			lines, output = lines[:len(lines)-n], after

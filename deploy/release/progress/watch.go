@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -111,8 +112,7 @@ func (p *Printer) Event(event changeset.Event) {
 	}
 }
 
-// start records that a change is in progress. CloudFormation reports this twice, the second time with only
-// stabilization left.
+// start records that a change is in progress. CloudFormation can report that more than once for a resource.
 func (w *watch) start(event changeset.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +127,7 @@ func (w *watch) start(event changeset.Event) {
 	w.running = append(w.running, running{event.LogicalID, verb, event.Time})
 }
 
-// finish returns how long the change took, by the timestamps of the events.
+// finish records that a change has ended, and returns how long it took according to the timestamps of the events.
 func (w *watch) finish(event changeset.Event) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -146,7 +146,7 @@ func (w *watch) finish(event changeset.Event) time.Duration {
 func (w *watch) lines() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines := []string{fmt.Sprintf("    %s: %d done, %d in work, %d waiting",
+	lines := []string{fmt.Sprintf("    %s: %d done, %d in progress, %d waiting",
 		time.Since(w.begun).Round(time.Second), len(w.done), len(w.running), len(w.pending))}
 	for i, r := range w.running {
 		if i == maxShown {
@@ -172,20 +172,16 @@ func (w *watch) lines() []string {
 
 // verb returns a short form of a resource status.
 func verb(status string) string {
-	for _, known := range []struct{ suffix, word string }{
-		{"CREATE_COMPLETE", "created"},
-		{"UPDATE_COMPLETE", "updated"},
-		{"DELETE_COMPLETE", "deleted"},
-		{"IMPORT_COMPLETE", "imported"},
-		{"DELETE_SKIPPED", "kept"},
-		{"CREATE_IN_PROGRESS", "creating"},
-		{"UPDATE_IN_PROGRESS", "updating"},
-		{"DELETE_IN_PROGRESS", "deleting"},
-		{"IMPORT_IN_PROGRESS", "importing"},
-	} {
-		if status == known.suffix {
-			return known.word
-		}
+	known := map[string]string{
+		"CREATE_COMPLETE":    "created",
+		"UPDATE_COMPLETE":    "updated",
+		"DELETE_COMPLETE":    "deleted",
+		"IMPORT_COMPLETE":    "imported",
+		"DELETE_SKIPPED":     "retained",
+		"CREATE_IN_PROGRESS": "creating",
+		"UPDATE_IN_PROGRESS": "updating",
+		"DELETE_IN_PROGRESS": "deleting",
+		"IMPORT_IN_PROGRESS": "importing",
 	}
-	return strings.ToLower(strings.ReplaceAll(status, "_", " "))
+	return cmp.Or(known[status], strings.ToLower(strings.ReplaceAll(status, "_", " ")))
 }

@@ -123,7 +123,7 @@ func target(t *testing.T, stack *local.Instance, authorization string) smoke.Tar
 		URL:           stack.URL,
 		Authorization: authorization,
 		APIKey:        req.Header.Get("X-Api-Key"),
-		Progress:      func(text string) { t.Log(text) },
+		Progress:      func(line string) { t.Log(line) },
 		Config:        aws.Config{Region: "us-east-1", HTTPClient: &http.Client{Transport: transport}},
 	}
 	switch authorization {

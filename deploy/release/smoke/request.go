@@ -29,14 +29,14 @@ type Failure struct {
 
 // Error implements error.
 func (f *Failure) Error() string {
-	text := fmt.Sprintf("smoke test: %s: got %s, want %s", f.Step, f.Got, f.Want)
+	message := fmt.Sprintf("smoke test: %s: got %s, want %s", f.Step, f.Got, f.Want)
 	if f.RequestID != "" {
-		text += " (request id " + f.RequestID + ")"
+		message += " (request id " + f.RequestID + ")"
 	}
 	if f.hint != "" {
-		text += ": " + f.hint
+		message += ": " + f.hint
 	}
-	return text
+	return message
 }
 
 // request is the request of a step.
@@ -172,50 +172,50 @@ func (r *run) forbiddenHint() string {
 }
 
 func read(response *http.Response, content []byte) result {
-	a := result{
+	r := result{
 		status:    response.StatusCode,
 		requestID: response.Header.Get("X-Amzn-Requestid"),
 		etag:      response.Header.Get("Etag"),
 	}
-	if json.Unmarshal(content, &a.user) != nil {
-		a.user = nil // compare reports it if it matters
+	if json.Unmarshal(content, &r.user) != nil {
+		r.user = nil // compare reports it if it matters
 	}
 	if strings.HasPrefix(response.Header.Get("Content-Type"), contract.ProblemMediaType) {
-		a.code, _ = a.user["code"].(string)
-		id, _ := a.user["requestId"].(string)
-		a.requestID = cmp.Or(a.requestID, id)
+		r.code, _ = r.user["code"].(string)
+		id, _ := r.user["requestId"].(string)
+		r.requestID = cmp.Or(r.requestID, id)
 	}
-	if a.code == "" && a.status >= http.StatusBadRequest {
-		a.code = response.Header.Get("X-Amzn-Errortype")
+	if r.code == "" && r.status >= http.StatusBadRequest {
+		r.code = response.Header.Get("X-Amzn-Errortype")
 	}
-	return a
+	return r
 }
 
 // compare returns nil if the response is as expected.
-func (a result) compare(w want) *Failure {
-	got := strings.TrimSpace(strconv.Itoa(a.status) + " " + a.code)
+func (r result) compare(w want) *Failure {
+	got := strings.TrimSpace(strconv.Itoa(r.status) + " " + r.code)
 	if w.refused {
-		if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+		if r.status == http.StatusUnauthorized || r.status == http.StatusForbidden {
 			return nil
 		}
 		return &Failure{Got: got, Want: "401 or 403", hint: "the stage accepts requests without authorization"}
 	}
 	wanted := strings.TrimSpace(strconv.Itoa(w.status) + " " + w.code)
-	if a.status != w.status || w.code != "" && a.code != w.code {
+	if r.status != w.status || w.code != "" && r.code != w.code {
 		return &Failure{Got: got, Want: wanted}
 	}
 	for name, value := range w.user {
-		if a.user[name] != value {
+		if r.user[name] != value {
 			return &Failure{Got: got + " with another " + name, Want: fmt.Sprintf("%s with the %s %q", wanted, name, value)}
 		}
 	}
-	if w.etag != nil && !w.etag(a.etag) {
+	if w.etag != nil && !w.etag(r.etag) {
 		return &Failure{
-			Got:  got + " with the ETag " + cmp.Or(a.etag, "left out"),
+			Got:  got + " with the ETag " + cmp.Or(r.etag, "omitted"),
 			Want: wanted + " with the ETag of this state of the user",
 		}
 	}
-	if _, isList := a.user["items"].([]any); w.page && !isList {
+	if _, isList := r.user["items"].([]any); w.page && !isList {
 		return &Failure{Got: got + " without items", Want: wanted + " with items"}
 	}
 	return nil

@@ -26,10 +26,10 @@ type Target struct {
 	APIKey        string     // for API_KEY
 	Token         string     // for COGNITO_USER_POOLS
 
-	// Patience is how long responses 403, 500 and 503 and failed name resolution are retried, which a new stage causes
-	// until it has propagated in AWS. It ends with the first expected response of each function. 0 means one minute.
+	// Patience is how long to retry responses 403, 500 and 503 and failed name resolution, which a new stage causes until
+	// it has propagated in AWS. After a function's first expected response, they are failures. 0 means one minute.
 	Patience time.Duration
-	Progress func(text string) // receives a few progress lines; may be nil
+	Progress func(line string) // receives a few progress lines; may be nil
 }
 
 const (
@@ -174,15 +174,15 @@ func (r *run) roundTrip(ctx context.Context, created result) error {
 	changed.header = http.Header{"If-None-Match": {created.etag}}
 	steps := []request{
 		r.byQuery(r.get("read the user by the query", current)), unchanged, changed,
-		r.put("replace the user as it was before", "lost", created.etag, failed),
-		r.delete("delete the user as it was before", created.etag, failed),
+		r.put("replace the user with the previous ETag", "lost", created.etag, failed),
+		r.delete("delete the user with the previous ETag", created.etag, failed),
 		{step: "list users", method: http.MethodGet, path: "/users?limit=1", want: want{status: http.StatusOK, page: true}},
 	}
 	if r.target.Authorization != template.AuthorizationNone {
 		steps = append(steps, r.anonymous()...)
 	}
 	steps = append(steps,
-		r.get("read the user after that", current),
+		r.get("read the user again", current),
 		r.delete("delete the user", replaced.etag, want{status: http.StatusNoContent}),
 		r.get("read the user that was deleted", want{status: http.StatusNotFound, code: userNotFound}),
 	)
@@ -214,7 +214,7 @@ func (r *run) anonymous() []request {
 	return requests
 }
 
-// retry sends a request until the deadline, as long as the failure may come from a stage that is too new.
+// retry sends a request. Until the deadline, it retries failures that a new stage may cause.
 func (r *run) retry(ctx context.Context, deadline time.Time, req request) (result, error) {
 	pause := r.target.Patience / 30
 	announced := false

@@ -26,8 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // service implements the API document for users in memory, and accepts only requests with an Authorization header.
 type service struct {
-	// before is called first, with the number of requests for this method and path so far; it reports whether it has
-	// responded.
+	// before is called first, with the number of requests for this method so far. It reports whether it has responded.
 	before func(w http.ResponseWriter, r *http.Request, times int) bool
 
 	mu       sync.Mutex
@@ -181,7 +180,7 @@ func TestRun(t *testing.T) {
 				return false
 			}
 			var progress []string
-			target.Progress = func(text string) { progress = append(progress, text) }
+			target.Progress = func(line string) { progress = append(progress, line) }
 			if err := smoke.Run(t.Context(), target); err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +299,7 @@ func TestRun_Faults(t *testing.T) {
 			want: smoke.Failure{
 				Step:   "create a user",
 				Want:   "201 with the ETag of this state of the user",
-				Got:    "201 with the ETag left out",
+				Got:    "201 with the ETag omitted",
 				Status: 201,
 			},
 		},
@@ -319,7 +318,7 @@ func TestRun_Faults(t *testing.T) {
 			name:   "If-Match is ignored",
 			forget: func(r *http.Request) { r.Header.Del("If-Match") },
 			want: smoke.Failure{
-				Step:      "replace the user as it was before",
+				Step:      "replace the user with the previous ETag",
 				Want:      "412 PreconditionFailed",
 				Got:       "200",
 				Status:    200,
@@ -334,7 +333,7 @@ func TestRun_Faults(t *testing.T) {
 				}
 			},
 			want: smoke.Failure{
-				Step:      "delete the user as it was before",
+				Step:      "delete the user with the previous ETag",
 				Want:      "412 PreconditionFailed",
 				Got:       "204",
 				Status:    204,
@@ -474,7 +473,7 @@ func TestRun_Faults(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", *failure, tt.want)
 			}
 			if strings.Contains(err.Error(), "ada@example.org") {
-				t.Errorf("error = %v\ncontains part of the body", err)
+				t.Errorf("error = %v, want it without the body", err)
 			}
 			if !strings.Contains(err.Error(), failure.Step) || !strings.Contains(err.Error(), failure.RequestID) {
 				t.Errorf("error = %v, want the step and the request id", err)
@@ -502,14 +501,14 @@ func TestRun_NewStage(t *testing.T) {
 		return true
 	}
 	var progress []string
-	target.Progress = func(text string) { progress = append(progress, text) }
+	target.Progress = func(line string) { progress = append(progress, line) }
 	if err := smoke.Run(t.Context(), target); err != nil {
 		t.Fatal(err)
 	}
 	s.empty(t)
 	waits := 0
-	for _, text := range progress {
-		if strings.Contains(text, "retrying for up to") {
+	for _, line := range progress {
+		if strings.Contains(line, "retrying for up to") {
 			waits++
 		}
 	}

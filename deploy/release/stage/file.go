@@ -134,10 +134,10 @@ func (r *reader) read(data []byte) {
 	for key, value := range r.pairs(document.Content[0], "the stage", keys) {
 		switch key.Value {
 		case "region":
-			r.stage.Region, _ = r.text(key, value)
+			r.stage.Region, _ = r.scalar(key, value)
 		case "account":
 			var ok bool
-			if r.stage.Account, ok = r.text(key, value); ok && !accountID.MatchString(r.stage.Account) {
+			if r.stage.Account, ok = r.scalar(key, value); ok && !accountID.MatchString(r.stage.Account) {
 				r.failf(value, "account: want 12 digits, got %q", r.stage.Account)
 			}
 		case "parameters":
@@ -147,8 +147,8 @@ func (r *reader) read(data []byte) {
 			for name, value := range r.pairs(value, "parameters", r.known) {
 				if name.Value == nameParameter {
 					r.failf(name, "%s: remove it, the name of the file sets it", name.Value)
-				} else if text, ok := r.text(name, value); ok {
-					r.stage.Parameters[name.Value], r.stage.places[name.Value] = text, r.place(value)
+				} else if scalar, ok := r.scalar(name, value); ok {
+					r.stage.Parameters[name.Value], r.stage.places[name.Value] = scalar, r.place(value)
 				}
 			}
 		}
@@ -182,8 +182,9 @@ func (r *reader) pairs(node *yaml.Node, what string, known []string) func(yield 
 	}
 }
 
-// text returns a scalar as it is written, to keep leading zeros of an account and all digits of a number.
-func (r *reader) text(key, value *yaml.Node) (string, bool) {
+// scalar returns the scalar of a key as it is written, to keep leading zeros of an account and all digits of a number.
+// If there is none, it adds an error and ok is false.
+func (r *reader) scalar(key, value *yaml.Node) (_ string, ok bool) {
 	switch value.ShortTag() {
 	case "!!str", "!!int", "!!float":
 		if value.Kind == yaml.ScalarNode {

@@ -65,7 +65,20 @@ func (s *Stage) LogsRole(ctx context.Context, now *Release, ask func(string) (st
 	return cmp.Or(choice, logsRoleExisting), nil
 }
 
-// confirmLogsRole asks the user whether the stack should create the role, and reports the reply.
+// LogsProblem returns why API Gateway writes no logs for the stage and how to fix it, or "" if no problem is found.
+func (s *Stage) LogsProblem(ctx context.Context, now *Release) (string, error) {
+	arn, err := s.accountLogsRole(ctx)
+	if err != nil {
+		return "", err
+	}
+	problem, err := s.checkLogsRole(ctx, arn)
+	if problem == "" {
+		return "", err
+	}
+	return s.withRemedy(problem, createsLogsRole(now)), nil
+}
+
+// confirmLogsRole asks the user, and reports whether the stack may create the role.
 func confirmLogsRole(problem string, ask func(string) (string, error)) bool {
 	reply, err := ask(problem + ".\nCreate a role with this stack, and set it for all APIs of the account? " +
 		"Type yes, or press Enter to continue without it: ")
@@ -112,19 +125,6 @@ func (s *Stage) checkLogsRole(ctx context.Context, arn string) (string, error) {
 			consequence, arn, gatewayPrincipal), nil
 	}
 	return "", nil
-}
-
-// LogsProblem returns why API Gateway writes no logs for the stage and how to fix it, or "" if no problem is found.
-func (s *Stage) LogsProblem(ctx context.Context, now *Release) (string, error) {
-	arn, err := s.accountLogsRole(ctx)
-	if err != nil {
-		return "", err
-	}
-	problem, err := s.checkLogsRole(ctx, arn)
-	if problem == "" {
-		return "", err
-	}
-	return s.withRemedy(problem, createsLogsRole(now)), nil
 }
 
 // withRemedy appends to a problem how to fix it. ownRole is whether the stack creates the role.

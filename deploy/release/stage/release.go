@@ -50,7 +50,7 @@ func (r *Release) Serves() bool { return r != nil && r.Record.Number > 0 && r.Ou
 // create.
 func (s *Stage) Release(ctx context.Context) (*Release, error) {
 	description, err := s.Stack.Describe(ctx)
-	if errors.Is(err, changeset.ErrAbsent) {
+	if errors.Is(err, changeset.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {

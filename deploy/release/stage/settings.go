@@ -29,7 +29,7 @@ type Settings struct {
 
 	CallsFile string // file to which the name of each AWS call is appended; "" disables it
 
-	Line    command.Line // writes the commands in messages
+	Line    command.Line // formats the commands in messages
 	Printer *progress.Printer
 	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
 	Endpoint string

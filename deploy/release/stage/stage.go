@@ -107,7 +107,7 @@ func (s *Stage) Open(ctx context.Context) error {
 	printer := s.settings.Printer
 	opened, err := account.Open(ctx, account.Options{
 		Region: s.Region, Endpoint: s.settings.Endpoint, Ask: s.settings.Ask, Line: s.Line,
-		Waiting: func(text string) { printer.Notef("%s", text) },
+		Waiting: func(message string) { printer.Notef("%s", message) },
 	})
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *Stage) Open(ctx context.Context) error {
 	}
 	if s.File.Account != "" && s.File.Account != opened.ID {
 		return exitcode.Errorf(exitcode.Account, "stage %[1]s belongs to account %[2]s (deploy/stages/%[1]s.yaml), "+
-			"the credentials to %[3]s: use others, such as AWS_PROFILE", s.Name, s.File.Account, opened.ID)
+			"the credentials to %[3]s: use other credentials, for example with AWS_PROFILE", s.Name, s.File.Account, opened.ID)
 	}
 	if s.Region != "" && s.Region != opened.Region {
 		return exitcode.Errorf(exitcode.Account, "stage %[1]s belongs to %[2]s (deploy/stages/%[1]s.yaml), "+

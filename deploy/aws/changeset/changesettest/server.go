@@ -239,16 +239,16 @@ func (c *CloudFormation) Put(name, status string, template []byte) {
 	s.event(s.name, s.id, stackType, status, "", "")
 }
 
-// Set sets the status of a stack's resource.
-func (c *CloudFormation) Set(name, logicalID, status, reason string) {
+// SetResourceStatus sets the status of a stack's resource.
+func (c *CloudFormation) SetResourceStatus(name, logicalID, status, reason string) {
 	defer c.lock()()
 	s := c.find(name)
 	r := s.resources[logicalID]
 	s.event(logicalID, r.PhysicalResourceID, r.ResourceType, status, reason, "")
 }
 
-// Name sets the physical ID of a stack's resource.
-func (c *CloudFormation) Name(name, logicalID, physicalID string) {
+// SetPhysicalID sets the physical ID of a stack's resource.
+func (c *CloudFormation) SetPhysicalID(name, logicalID, physicalID string) {
 	defer c.lock()()
 	c.find(name).resources[logicalID].PhysicalResourceID = physicalID
 }
@@ -267,8 +267,8 @@ func (c *CloudFormation) Drift(name, logicalID string, paths ...string) {
 	}
 }
 
-// Become sets the status of a stack without an event.
-func (c *CloudFormation) Become(name, status string) {
+// SetStatus sets the status of a stack without an event.
+func (c *CloudFormation) SetStatus(name, status string) {
 	defer c.lock()()
 	c.find(name).status = status
 }
@@ -289,6 +289,14 @@ func (c *CloudFormation) Status(name string) string {
 		return s.status
 	}
 	return ""
+}
+
+// WantStatus fails the test unless a stack has this status; "" means that it does not exist.
+func (c *CloudFormation) WantStatus(tb testing.TB, name, want string) {
+	tb.Helper()
+	if got := c.Status(name); got != want {
+		tb.Errorf("status of the stack = %q, want %q", got, want)
+	}
 }
 
 // Resources returns the physical IDs of a stack's existing resources by logical ID.

@@ -39,8 +39,8 @@ func (t *template) exclude(e *cfn.Evaluator) {
 	maps.DeleteFunc(t.Outputs, func(id string, _ struct{ Value any }) bool { return !e.Exists("Outputs", id) })
 }
 
-// removed returns the resource with the DeletionPolicy that applies after its creation.
-func (r templateResource) removed() templateResource {
+// afterCreation returns the resource with the DeletionPolicy that applies after its creation.
+func (r templateResource) afterCreation() templateResource {
 	if r.DeletionPolicy == "RetainExceptOnCreate" {
 		r.DeletionPolicy = "Retain"
 	}
@@ -312,7 +312,7 @@ func (s *stackState) markObsolete() {
 // compare sets the changes of a change set.
 func (s *stackState) compare(set *changeSet) {
 	old, next := s.template, set.template
-	was, will := s.evaluator(old, s.parameters), s.evaluator(next, set.parameters)
+	oldValues, newValues := s.evaluator(old, s.parameters), s.evaluator(next, set.parameters)
 	for _, id := range next.order() {
 		r := next.Resources[id]
 		_, ok := old.Resources[id]
@@ -324,7 +324,7 @@ func (s *stackState) compare(set *changeSet) {
 			c.Action = "Add"
 		default:
 			c.Replacement, c.PhysicalID = "False", s.resources[id].PhysicalResourceID
-			before, after := was.Properties(id), will.Properties(id)
+			before, after := oldValues.Properties(id), newValues.Properties(id)
 			for _, property := range union(before, after) {
 				if reflect.DeepEqual(before[property], after[property]) {
 					continue
@@ -353,7 +353,7 @@ func (s *stackState) compare(set *changeSet) {
 			set.changes = append(set.changes, change{
 				Action: "Remove", LogicalID: id, ResourceType: old.Resources[id].Type, Type: "Resource",
 				PhysicalID:   s.resources[id].PhysicalResourceID,
-				PolicyAction: cmp.Or(old.Resources[id].removed().DeletionPolicy, "Delete"),
+				PolicyAction: cmp.Or(old.Resources[id].afterCreation().DeletionPolicy, "Delete"),
 			})
 		}
 	}
@@ -467,7 +467,7 @@ func (s *stackState) complete(set *changeSet, phase Phase) {
 		s.schedule("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "", finish)
 		for _, c := range set.changes {
 			if c.Action == "Remove" {
-				s.delete(c.LogicalID, old.Resources[c.LogicalID].removed(), "")
+				s.delete(c.LogicalID, old.Resources[c.LogicalID].afterCreation(), "")
 			}
 		}
 	}
@@ -521,15 +521,16 @@ func stuckReason(verb string, ids ...string) string {
 	return fmt.Sprintf("The following resource(s) failed to %s: [%s]. ", verb, strings.Join(ids, ", "))
 }
 
-// delete schedules the deletion of a resource and reports whether it will succeed.
-func (s *stackState) delete(id string, r templateResource, fails string) bool {
+// delete schedules the deletion of a resource, which fails for reason unless that is "". It reports whether the
+// deletion will succeed.
+func (s *stackState) delete(id string, r templateResource, reason string) bool {
 	if r.DeletionPolicy == "Retain" {
 		s.scheduleResource(id, r.Type, "DELETE_SKIPPED", "")
 		return true
 	}
 	s.scheduleResource(id, r.Type, "DELETE_IN_PROGRESS", "")
-	if fails != "" {
-		s.scheduleResource(id, r.Type, "DELETE_FAILED", fails)
+	if reason != "" {
+		s.scheduleResource(id, r.Type, "DELETE_FAILED", reason)
 		return false
 	}
 	s.scheduleResource(id, r.Type, "DELETE_COMPLETE", "", func() {
@@ -547,7 +548,7 @@ func (s *stackState) remove(retain []string) {
 		if s.resources[id].deleted() {
 			continue
 		}
-		r := s.template.Resources[id].removed()
+		r := s.template.Resources[id].afterCreation()
 		r.Type = s.resources[id].ResourceType
 		if slices.Contains(retain, id) {
 			r.DeletionPolicy = "Retain"
