@@ -30,6 +30,7 @@ type Resolver func(e *Evaluator, id, attribute string) (any, error)
 // EvaluationError is a fault at a path of the template, such as Resources.Table.Properties.TableName.Ref.
 type EvaluationError struct{ Path, Message string }
 
+// Error implements error.
 func (e EvaluationError) Error() string { return e.Path + ": " + e.Message }
 
 // NewEvaluator returns an evaluator. The values are those of parameters and pseudo parameters by name. resolve may be
@@ -75,7 +76,8 @@ func (e *Evaluator) Err() error {
 	return e.Faults()[0]
 }
 
-// Faults returns all faults in the order of their paths. One of a value that was evaluated several times is repeated.
+// Faults returns all faults in the order of their paths. A fault of a value that was evaluated several times is
+// repeated.
 func (e *Evaluator) Faults() []EvaluationError {
 	slices.SortStableFunc(e.faults, func(a, b EvaluationError) int { return strings.Compare(a.Path, b.Path) })
 	return e.faults
@@ -131,14 +133,14 @@ func (e *Evaluator) Attribute(id, name string) any { return e.reference("Resourc
 
 // Condition evaluates the condition with a name.
 func (e *Evaluator) Condition(path string, name any) bool {
-	text, _ := name.(string) // "" is rejected below
-	expression, ok := Mapping(e.Document, "Conditions")[text]
+	key, _ := name.(string) // "" is rejected below
+	expression, ok := Mapping(e.Document, "Conditions")[key]
 	if !ok {
 		e.Failf(path, "there is no condition %v", name)
 		return true
 	}
 	holds := true
-	e.detectCycle(path, "Conditions."+text, func() { holds = e.condition("Conditions."+text, expression) })
+	e.detectCycle(path, "Conditions."+key, func() { holds = e.condition("Conditions."+key, expression) })
 	return holds
 }
 
@@ -203,7 +205,7 @@ func (e *Evaluator) condition(path string, expression any) bool {
 			return e.Condition(path, argument)
 		case "Fn::Equals":
 			if sides := e.list(path, argument, 2, 2); sides != nil {
-				return e.text(path+".0", sides[0]) == e.text(path+".1", sides[1])
+				return e.scalar(path+".0", sides[0]) == e.scalar(path+".1", sides[1])
 			}
 			return true
 		case "Fn::Not":
@@ -240,8 +242,8 @@ func (e *Evaluator) list(path string, argument any, least, most int) []any {
 	return nil
 }
 
-// text evaluates a value that must be a scalar.
-func (e *Evaluator) text(path string, value any) string {
+// scalar evaluates a value that must be a scalar.
+func (e *Evaluator) scalar(path string, value any) string {
 	value = e.Value(path, value)
 	if !IsScalar(value) {
 		e.Failf(path, "want a string")
@@ -284,7 +286,7 @@ func (e *Evaluator) call(path, name string, argument any) any {
 		}
 	case "Fn::Join", "Fn::Split", "Fn::Select":
 		if arguments := e.list(path, argument, 2, 2); arguments != nil {
-			first, second := e.text(path+".0", arguments[0]), e.Value(path+".1", arguments[1])
+			first, second := e.scalar(path+".0", arguments[0]), e.Value(path+".1", arguments[1])
 			switch name {
 			case "Fn::Join":
 				return e.join(path, first, second)
@@ -347,12 +349,12 @@ func getAtt(argument any) (id string, attribute any) {
 var variable = regexp.MustCompile(`\$\{(!?)([^}]*)\}`)
 
 func (e *Evaluator) sub(path string, argument any) any {
-	text, own, ok := subArguments(argument)
+	str, own, ok := subArguments(argument)
 	if !ok {
 		e.Failf(path, "want a list of 2, a string and a mapping of variables, or only a string")
 		return Object{"Fn::Sub": argument}
 	}
-	return variable.ReplaceAllStringFunc(text, func(match string) string {
+	return variable.ReplaceAllStringFunc(str, func(match string) string {
 		parts := variable.FindStringSubmatch(match)
 		name := parts[2]
 		if parts[1] == "!" {
@@ -374,15 +376,15 @@ func (e *Evaluator) sub(path string, argument any) any {
 }
 
 // subArguments returns the string of Fn::Sub and its own variables.
-func subArguments(argument any) (text string, own Object, ok bool) {
+func subArguments(argument any) (str string, own Object, ok bool) {
 	if arguments, isList := argument.([]any); isList && len(arguments) == 2 {
 		if own, ok = arguments[1].(Object); !ok {
 			return "", nil, false
 		}
 		argument = arguments[0]
 	}
-	text, ok = argument.(string)
-	return text, own, ok
+	str, ok = argument.(string)
+	return str, own, ok
 }
 
 // findInMap returns a value of Mappings. If the second key is symbolic, all entries must have a value, and the result
@@ -390,7 +392,7 @@ func subArguments(argument any) (text string, own Object, ok bool) {
 func (e *Evaluator) findInMap(path string, arguments []any) any {
 	var keys [3]string
 	for i := range keys {
-		keys[i] = e.text(path+"."+strconv.Itoa(i), arguments[i])
+		keys[i] = e.scalar(path+"."+strconv.Itoa(i), arguments[i])
 	}
 	entries := Mapping(e.Document, "Mappings", keys[0])
 	if entry, ok := entries[keys[1]]; ok || !strings.HasPrefix(keys[1], "${") {
@@ -418,11 +420,11 @@ func (e *Evaluator) join(path, separator string, value any) any {
 	if !ok {
 		e.Failf(path, "want a list of strings")
 	}
-	texts := make([]string, len(elements))
+	strs := make([]string, len(elements))
 	for i, element := range elements {
-		texts[i] = e.text(path+".1."+strconv.Itoa(i), element)
+		strs[i] = e.scalar(path+".1."+strconv.Itoa(i), element)
 	}
-	return strings.Join(texts, separator)
+	return strings.Join(strs, separator)
 }
 
 func (e *Evaluator) split(path, separator string, value any) any {

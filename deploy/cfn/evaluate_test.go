@@ -8,9 +8,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
-func parse(t *testing.T, text string) cfn.Object {
+func parse(t *testing.T, source string) cfn.Object {
 	t.Helper()
-	document, err := cfn.ParseYAML([]byte(text))
+	document, err := cfn.ParseYAML([]byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}

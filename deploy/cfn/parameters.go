@@ -46,11 +46,11 @@ func parseParameter(attributes Object) (parameter, error) {
 	p := parameter{minValue: math.Inf(-1), maxValue: math.Inf(1), maxLength: math.Inf(1)}
 	for _, attribute := range slices.Sorted(maps.Keys(attributes)) {
 		value := attributes[attribute]
-		text := Text(value)
+		str := Text(value)
 		var err error
 		switch attribute {
 		case "Type":
-			switch text {
+			switch str {
 			case "String":
 			case "Number":
 				p.number = true
@@ -59,10 +59,10 @@ func parseParameter(attributes Object) (parameter, error) {
 			case "List<Number>":
 				p.list, p.number = true, true
 			default:
-				err = fmt.Errorf("the type %s is not supported", text)
+				err = fmt.Errorf("the type %s is not supported", str)
 			}
 		case "Default":
-			if p.defaultValue = &text; !IsScalar(value) {
+			if p.defaultValue = &str; !IsScalar(value) {
 				err = errors.New("want a string or a number")
 			}
 		case "AllowedValues":
@@ -74,7 +74,7 @@ func parseParameter(attributes Object) (parameter, error) {
 				p.allowedValues = append(p.allowedValues, Text(v))
 			}
 		case "AllowedPattern":
-			p.pattern, err = regexp.Compile(`^(?:` + text + `)$`)
+			p.pattern, err = regexp.Compile(`^(?:` + str + `)$`)
 		case "MinValue":
 			p.minValue, err = ParseNumber(value)
 		case "MaxValue":
@@ -84,7 +84,7 @@ func parseParameter(attributes Object) (parameter, error) {
 		case "MaxLength":
 			p.maxLength, err = ParseNumber(value)
 		case "ConstraintDescription":
-			p.constraint = text
+			p.constraint = str
 		case "Description", "NoEcho":
 		default:
 			err = errors.New("this attribute of a parameter is not supported")
@@ -219,9 +219,9 @@ var decimal = regexp.MustCompile(`^-?(0|[1-9]\d*)(\.\d+)?$`)
 
 // ParseNumber parses a number, which may be a string as in the value of a parameter.
 func ParseNumber(value any) (float64, error) {
-	text := Text(value)
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || !decimal.MatchString(text) {
+	str := Text(value)
+	n, err := strconv.ParseFloat(str, 64)
+	if err != nil || !decimal.MatchString(str) {
 		return 0, fmt.Errorf("want a number such as 12 or 0.5, got %q", fmt.Sprint(value))
 	}
 	return n, nil

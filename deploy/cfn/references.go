@@ -57,11 +57,11 @@ func References(path string, value any, found func(path, name string)) {
 			found(path+".Fn::GetAtt", name)
 		}
 		if argument, ok := o["Fn::Sub"]; ok {
-			text, own, ok := subArguments(argument)
+			str, own, ok := subArguments(argument)
 			if !ok {
 				found(path+".Fn::Sub", "")
 			}
-			for _, match := range variable.FindAllStringSubmatch(text, -1) {
+			for _, match := range variable.FindAllStringSubmatch(str, -1) {
 				if _, isOwn := own[match[2]]; !isOwn && match[1] == "" { // not ${!Literal}
 					found(path+".Fn::Sub", match[2])
 				}
@@ -107,8 +107,8 @@ func renameReferences(value any, from, to string, substitute *strings.Replacer) 
 			v["Fn::Sub"] = substitute.Replace(argument)
 		case []any:
 			for i, element := range argument {
-				if text, ok := element.(string); ok {
-					argument[i] = substitute.Replace(text)
+				if str, ok := element.(string); ok {
+					argument[i] = substitute.Replace(str)
 				}
 			}
 		}

@@ -62,7 +62,7 @@ func parseMapping(node *yaml.Node) (any, error) {
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
 		if key.Kind != yaml.ScalarNode {
-			return nil, at(key, "want a scalar as key")
+			return nil, errorAt(key, "want a scalar as key")
 		}
 		if key.ShortTag() == "!!merge" {
 			value, err := parse(node.Content[i+1])
@@ -71,12 +71,12 @@ func parseMapping(node *yaml.Node) (any, error) {
 			}
 			var ok bool
 			if merged, ok = value.(Object); !ok {
-				return nil, at(key, "want one mapping to merge")
+				return nil, errorAt(key, "want one mapping to merge")
 			}
 			continue
 		}
 		if _, ok := m[key.Value]; ok {
-			return nil, at(key, "duplicate key %s", key.Value)
+			return nil, errorAt(key, "duplicate key %s", key.Value)
 		}
 		value, err := parse(node.Content[i+1])
 		if err != nil {
@@ -105,18 +105,18 @@ func scalar(node *yaml.Node) (any, error) {
 	case "!!float":
 		value, err := decode[float64](node)
 		if f, ok := value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			return nil, at(node, "JSON cannot represent %s", node.Value)
+			return nil, errorAt(node, "JSON cannot represent %s", node.Value)
 		}
 		return value, err
 	default:
-		return nil, at(node, "values of the type %s are not supported", tag)
+		return nil, errorAt(node, "values of the type %s are not supported", tag)
 	}
 }
 
 func decode[T any](node *yaml.Node) (any, error) {
 	var v T
 	if err := node.Decode(&v); err != nil {
-		return nil, at(node, "%v", err)
+		return nil, errorAt(node, "%v", err)
 	}
 	return v, nil
 }
@@ -137,10 +137,10 @@ func parseIntrinsic(node *yaml.Node) (any, error) {
 	case "Ref", "Condition":
 		return Object{name: argument}, nil
 	case "GetAtt":
-		if text, ok := argument.(string); ok {
-			resource, attribute, found := strings.Cut(text, ".")
+		if name, ok := argument.(string); ok {
+			resource, attribute, found := strings.Cut(name, ".")
 			if !found {
-				return nil, at(node, "!GetAtt %s: want Resource.Attribute", text)
+				return nil, errorAt(node, "!GetAtt %s: want Resource.Attribute", name)
 			}
 			argument = []any{resource, attribute}
 		}
@@ -149,11 +149,11 @@ func parseIntrinsic(node *yaml.Node) (any, error) {
 		"ImportValue":
 		return Object{"Fn::" + name: argument}, nil
 	default:
-		return nil, at(node, "the tag !%s is not an intrinsic function", name)
+		return nil, errorAt(node, "the tag !%s is not an intrinsic function", name)
 	}
 }
 
-func at(node *yaml.Node, format string, args ...any) error {
+func errorAt(node *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d, column %d: %s", node.Line, node.Column, fmt.Sprintf(format, args...))
 }
 

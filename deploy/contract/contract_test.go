@@ -91,19 +91,19 @@ func TestDocument(t *testing.T) {
 				t.Errorf("JSON of the YAML (-want +got):\n%s", diff)
 			}
 			if strings.Contains(string(test.got.YAML()), "comment") {
-				t.Error("the YAML has the comments of its source")
+				t.Errorf("YAML = %s\nwant no comments of its source", test.got.YAML())
 			}
 		})
 	}
 	if got, want := document.Public().Title+" "+document.Public().Version, "Things 1.0"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+		t.Errorf("title and version = %q, want %q", got, want)
 	}
 }
 
-func indent(t *testing.T, text string) string {
+func indent(t *testing.T, document string) string {
 	t.Helper()
 	var out strings.Builder
-	var raw json.RawMessage = []byte(text)
+	var raw json.RawMessage = []byte(document)
 	encoder := json.NewEncoder(&out)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
@@ -168,7 +168,7 @@ func TestRead(t *testing.T) {
 		t.Error(err)
 	}
 	if strings.Contains(string(document.Public().YAML()), "x-function") {
-		t.Error("the public document has x-function")
+		t.Error("the public document has x-function, want no extension")
 	}
 }
 
@@ -204,10 +204,10 @@ func TestRead_Numbers(t *testing.T) {
 		exact, _ := new(big.Rat).SetString(number.String())
 		shown, _ := new(big.Rat).SetString(strconv.FormatFloat(value, 'g', -1, 64))
 		if exact.Cmp(shown) != 0 {
-			t.Errorf("JavaScript rounds %s to %v", number, value)
+			t.Errorf("JavaScript rounds %s to %v, want a number that it does not round", number, value)
 		}
 	}
 	if numbers == 0 {
-		t.Error("found no number in the document")
+		t.Error("found no number in the document, want some")
 	}
 }

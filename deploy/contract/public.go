@@ -20,8 +20,8 @@ type Public struct {
 	root           *yaml.Node
 }
 
-// ParsePublic parses a document that is already for readers, such as an export of API Gateway, from YAML or JSON. It
-// only checks that the document is a mapping with openapi, info and paths.
+// ParsePublic parses a document for readers, such as an export of API Gateway, from YAML or JSON. It only checks that
+// the document is a mapping with openapi, info and paths.
 func ParsePublic(source []byte) (*Public, error) {
 	var file yaml.Node
 	var keys map[string]any
@@ -73,29 +73,29 @@ const schemesKey = "securitySchemes"
 
 // YAML returns the document in YAML, in the order of its source.
 func (p *Public) YAML() []byte {
-	var text bytes.Buffer
-	encoder := yaml.NewEncoder(&text)
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	if err := errors.Join(encoder.Encode(p.root), encoder.Close()); err != nil { // it was parsed from YAML
 		panic(err)
 	}
-	return text.Bytes()
+	return out.Bytes()
 }
 
 // JSON returns the document in JSON, indented, in the order of its source.
 func (p *Public) JSON() []byte {
-	var text bytes.Buffer
-	if err := json.Indent(&text, p.compact(), "", "  "); err != nil {
+	var out bytes.Buffer
+	if err := json.Indent(&out, p.compact(), "", "  "); err != nil {
 		panic(err)
 	}
-	text.WriteByte('\n')
-	return text.Bytes()
+	out.WriteByte('\n')
+	return out.Bytes()
 }
 
 func (p *Public) compact() []byte {
-	var text bytes.Buffer
-	writeJSON(&text, p.root)
-	return text.Bytes()
+	var out bytes.Buffer
+	writeJSON(&out, p.root)
+	return out.Bytes()
 }
 
 // value returns the value of a key of a mapping, or nil.
