@@ -61,6 +61,7 @@ func Stale(ctx context.Context, root string) ([]string, error) {
 	return paths, nil
 }
 
+// stale returns the generated files that differ from those of the workspace.
 func stale(ctx context.Context, root string) ([]file, error) {
 	generated, err := files(ctx, root)
 	if err != nil {
@@ -112,12 +113,8 @@ func client(ctx context.Context, root string, document *contract.Public) (source
 	cmd := exec.Command("go", "tool", "oapi-codegen", "-config", clientConfig, path)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = root, &stdout, &stderr
 	if err := process.Run(ctx, cmd); err != nil {
-		return nil, fmt.Errorf(
-			"generate the Go client: oapi-codegen with %s: %w: %s",
-			clientConfig,
-			err,
-			bytes.TrimSpace(stderr.Bytes()),
-		)
+		return nil, fmt.Errorf("generate the Go client: oapi-codegen with %s: %w: %s",
+			clientConfig, err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return stdout.Bytes(), nil
 }

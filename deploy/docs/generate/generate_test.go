@@ -86,7 +86,7 @@ func TestAll(t *testing.T) {
 	}
 	if content, err := os.ReadFile(filepath.Join(root, operations)); err != nil ||
 		!bytes.Contains(content, []byte("func (c *Client) AddUser(")) {
-		t.Errorf("error %v: the client lacks the changed operation", err)
+		t.Errorf("error %v, want the changed operation in the client", err)
 	}
 	if stale, err := generate.Stale(t.Context(), root); err != nil || len(stale) > 0 {
 		t.Errorf("after: got %q, %v, want nothing", stale, err)
@@ -104,7 +104,7 @@ func TestStale_Renamed(t *testing.T) {
 	t.Parallel()
 	stale, err := generate.Stale(t.Context(), checkout(t, document, "title: UserRequestAPI", "title: ../Users and more"))
 	if d := cmp.Diff([]string{http, postman}, stale); err != nil || d != "" {
-		t.Errorf("error %v (-want +got):\n%s", err, d)
+		t.Errorf("stale files: error %v (-want +got):\n%s", err, d)
 	}
 }
 

@@ -24,10 +24,10 @@ const (
 	maxBody = 10 << 20
 )
 
-// Proxy returns a handler that sends the page's requests to a stage, at the same path below the stage's. authorize
-// changes each request as the stage demands, for example by signing it; nil leaves requests unchanged. It can read the
-// body with GetBody. The page never has credentials, but its requests have the permissions of authorize: serve the
-// handler within [loopback.Guard].
+// Proxy returns a handler that forwards the page's requests to a stage: it appends the path to the stage's URL.
+// authorize changes each request as the stage requires, for example by signing it; nil leaves requests unchanged. It
+// can read the body with GetBody. The page never has AWS credentials, but its requests have the permissions of
+// authorize: serve the handler within [loopback.Guard].
 func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.RoundTripper) http.Handler {
 	rewrite := func(r *httputil.ProxyRequest) {
 		r.SetURL(stage)
@@ -46,7 +46,7 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 				"Only the page that is served here may send this request.")
 			return
 		}
-		if err := forwardable(r.URL); err != nil {
+		if err := checkAddress(r.URL); err != nil {
 			loopback.WriteProblem(w, http.StatusBadRequest, "AddressRefused", err.Error())
 			return
 		}
@@ -87,9 +87,9 @@ func withBody(r *http.Request, body []byte) *http.Request {
 	return r
 }
 
-// forwardable returns an error for an address that would not reach the stage as the page sent it: with a query that
+// checkAddress returns an error for an address that would not reach the stage as the page sent it: with a query that
 // [httputil.ReverseProxy] would change, or a path that leads out of the stage.
-func forwardable(address *url.URL) error {
+func checkAddress(address *url.URL) error {
 	if _, err := url.ParseQuery(address.RawQuery); err != nil {
 		return fmt.Errorf("the query cannot be forwarded unchanged: %w; escape %% as %%25 and ; as %%3B", err)
 	}

@@ -121,8 +121,8 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
-	var text bytes.Buffer
-	err = page.ExecuteTemplate(&text, "page.html", struct {
+	var out bytes.Buffer
+	err = page.ExecuteTemplate(&out, "page.html", struct {
 		Page
 		Policy string
 		Data   any
@@ -135,7 +135,7 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
-	return text.Bytes(), nil
+	return out.Bytes(), nil
 }
 
 // Paths relative to the page.

@@ -38,17 +38,17 @@ func TestOpenURL(t *testing.T) {
 	}
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("after ctx has ended: error = %v, want nil", err)
 	}
 	_, err = pipe.WriteString("\n")
 	if err := errors.Join(err, pipe.Close()); err != nil {
 		t.Error(err)
 	}
 	if content, err := os.ReadFile(log); err != nil || string(content) != "file:///page\n" {
-		t.Errorf("xdg-open was started with %q (%v)", content, err)
+		t.Errorf("xdg-open was started with %q (%v), want file:///page", content, err)
 	}
 	t.Setenv("PATH", t.TempDir())
 	if err := reference.OpenURL(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
-		t.Errorf("error = %v, want exec.ErrNotFound", err)
+		t.Errorf("error = %v, want %v", err, exec.ErrNotFound)
 	}
 }

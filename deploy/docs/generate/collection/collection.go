@@ -128,9 +128,7 @@ func (c *Collection) variable(name string) string {
 }
 
 func (c *Collection) request(
-	address, method string,
-	shared openapi3.Parameters,
-	operation *openapi3.Operation,
+	address, method string, shared openapi3.Parameters, operation *openapi3.Operation,
 ) request {
 	r := request{
 		name: operation.Summary, description: operation.Description,
@@ -138,8 +136,7 @@ func (c *Collection) request(
 	}
 	for _, p := range slices.Concat(shared, operation.Parameters) {
 		sent := parameter{
-			value{p.Value.Name, text(p.Value.Example), strings.TrimSpace(p.Value.Description)},
-			p.Value.Required,
+			value{p.Value.Name, exampleValue(p.Value.Example), strings.TrimSpace(p.Value.Description)}, p.Value.Required,
 		}
 		if variable := c.variable(p.Value.Name); variable != "" {
 			sent.value.value = variable
@@ -226,8 +223,8 @@ func success(operation *openapi3.Operation) (status int, examples []example) {
 	return 0, nil
 }
 
-// text returns an example of a parameter as it is sent.
-func text(example any) string {
+// exampleValue returns the example of a parameter as it is sent.
+func exampleValue(example any) string {
 	if example == nil {
 		return ""
 	}

@@ -10,12 +10,8 @@ import (
 // differ in how several requests share a new id, so the file uses a fixed one.
 func (c *Collection) HTTP() []byte {
 	var b strings.Builder
-	fmt.Fprintf(
-		&b,
-		"# %s %s. Generated from the API document: edit only the values of the variables.\n#\n",
-		c.title,
-		c.version,
-	)
+	fmt.Fprintf(&b, "# %s %s. Generated from the API document: edit only the values of the variables.\n#\n",
+		c.title, c.version)
 	b.WriteString("# Send the requests one by one, or all in order: they delete what they create.\n")
 	b.WriteString("# Add the authorization that the stage requires, if any:\n")
 	for _, a := range c.authorizations {
@@ -62,22 +58,22 @@ func (r request) writeHTTP(b *strings.Builder) {
 // split returns the required and the optional parameters as they are sent.
 func split(parameters []parameter, separator string) (required, optional []string) {
 	for _, p := range parameters {
-		text := p.name + separator + p.value.value
+		sent := p.name + separator + p.value.value
 		if p.required {
-			required = append(required, text)
+			required = append(required, sent)
 		} else {
-			optional = append(optional, text)
+			optional = append(optional, sent)
 		}
 	}
 	return required, optional
 }
 
-// comment writes a text as comments, wrapped. It inserts "..." before a word that would be a directive at the beginning
-// of a line, such as "@name".
-func comment(b *strings.Builder, text string) {
+// comment writes s as comments, wrapped. It inserts "..." before a word that would be a directive at the beginning of a
+// line, such as "@name".
+func comment(b *strings.Builder, s string) {
 	const width = 120
 	line := "#"
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(s) {
 		if len(line)+1+len(word) > width {
 			b.WriteString(line + "\n")
 			line = "#"

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Postman Collection Format 2.1.0.
+// Types of the Postman Collection Format 2.1.0.
 type (
 	postmanCollection struct {
 		Info     postmanInfo       `json:"info"`
@@ -77,7 +77,8 @@ type (
 	}
 )
 
-// Postman returns the collection for import into Postman. Each request has a test of the status code of its response.
+// Postman returns the collection for import into Postman. Each request has a test that checks the status code of its
+// response.
 func (c *Collection) Postman() []byte {
 	out := postmanCollection{Info: postmanInfo{
 		Name: c.title, Description: c.description, Version: c.version,
@@ -111,7 +112,7 @@ func (r request) postman() postmanItem {
 		},
 		Response: []postmanResponse{},
 	}
-	for _, name := range r.creates { // the following requests use the new id too
+	for _, name := range r.creates { // a collection variable, so that later requests use the same id
 		newID := "pm.collectionVariables.set('" + name + "', pm.variables.replaceIn('{{$guid}}'));"
 		item.Event = append(item.Event, event("prerequest", newID))
 	}
