@@ -21,8 +21,8 @@ func (notFound) Invoke(context.Context, string, string, []byte) (apigateway.Invo
 	return apigateway.InvokeOutput{RequestID: "8fbe593b", Payload: []byte(`{"statusCode":404,"body":"{}"}`)}, nil
 }
 
-// TestAccessLog checks the access log of the local gateway: each line is JSON that explains the response and has no data
-// about the user.
+// TestAccessLog checks the access log of the local gateway: each line is JSON that explains the response and has no
+// data about the user.
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	const marked = `marked"`
@@ -64,11 +64,11 @@ func TestAccessLog(t *testing.T) {
 			w := httptest.NewRecorder()
 			g.ServeHTTP(w, request)
 			if len(lines) != 1 || strings.Contains(lines[0], "marked") || strings.Contains(lines[0], test.key) {
-				t.Fatalf("%q", lines)
+				t.Fatalf("access log = %q, want one line without data about the user", lines)
 			}
 			fields := map[string]string{}
 			if err := json.Unmarshal([]byte(lines[0]), &fields); err != nil {
-				t.Fatalf("%s: %v", lines[0], err)
+				t.Fatalf("line = %s, want JSON: %v", lines[0], err)
 			}
 			want := map[string]string{
 				"requestId": "[0-9a-f-]{36}", "xrayTraceId": "1-[0-9a-f]{8}-[0-9a-f]{24}", "responseLatency": number,
@@ -81,7 +81,7 @@ func TestAccessLog(t *testing.T) {
 				}
 			}
 			if w.Code == http.StatusOK {
-				t.Errorf("status %d", w.Code)
+				t.Errorf("status = %d, want that of an error", w.Code)
 			}
 		})
 	}

@@ -66,7 +66,8 @@ func scheme(authorization string) (securityScheme, error) {
 	case AuthorizationNone:
 		return securityScheme{}, nil
 	default:
-		return securityScheme{}, fmt.Errorf("parameter %s: %q is not an authorization", AuthorizationParameter, authorization)
+		return securityScheme{}, fmt.Errorf("parameter %s: want AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE, got %q",
+			AuthorizationParameter, authorization)
 	}
 }
 

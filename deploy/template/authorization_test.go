@@ -21,8 +21,8 @@ func authorizations() map[string]map[string]string {
 	}
 }
 
-// TestAuthorization checks that every operation of the contract has the authorization of the stage, and that OPTIONS and
-// unknown routes have none: a browser sends no credentials with a preflight.
+// TestAuthorization checks that every operation of the contract has the authorization of the stage, and that OPTIONS
+// and unknown routes have none: a browser sends no credentials with a preflight.
 func TestAuthorization(t *testing.T) {
 	t.Parallel()
 	for authorization, scheme := range map[string]struct {
@@ -71,7 +71,7 @@ func TestAuthorization(t *testing.T) {
 			parameter := at(t, decode(t, project(t, authorizations()[authorization]).JSON()), "Parameters", "Authorization")
 			if got := at(t, parameter, "AllowedValues"); !cmp.Equal(got, any([]any{authorization})) ||
 				at(t, parameter, "Default") != authorization {
-				t.Errorf("got parameter %v", parameter)
+				t.Errorf("got parameter %v, want only the value %s", parameter, authorization)
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestParametersTogether(t *testing.T) {
 	}
 	for _, parameters := range authorizations() {
 		if _, err := loaded.Render(template.Options{Parameters: parameters}); err != nil {
-			t.Errorf("%v: %v", parameters, err)
+			t.Errorf("%v: error = %v, want none", parameters, err)
 		}
 	}
 }

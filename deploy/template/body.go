@@ -53,8 +53,8 @@ func (r route) permission(alias, api string, stage any) object {
 	}
 }
 
-// permit adds a permission for each route.
-func permit(e *cfn.Evaluator, routes []route, aliases map[string]string, api string) error {
+// addPermissions adds a permission for each route.
+func addPermissions(e *cfn.Evaluator, routes []route, aliases map[string]string, api string) error {
 	stage := e.Resource(onlyOne(e, stageType))
 	resources := cfn.Mapping(e.Document, "Resources")
 	for _, r := range routes {
@@ -259,10 +259,10 @@ func (a *openAPI) mock(parameters []any, p problemTemplate, headers object) (obj
 	return mockMethod(parameters, p.Status, document, headers), nil
 }
 
-// checkVelocity returns an error if text has a character that begins a Velocity reference or directive, because
+// checkVelocity returns an error if a document has a character that begins a Velocity reference or directive, because
 // Velocity has no general escape for them.
-func checkVelocity(text string) error {
-	if strings.ContainsAny(text, "$#") {
+func checkVelocity(document string) error {
+	if strings.ContainsAny(document, "$#") {
 		return errors.New("info, paths and externalDocs.url: want no $ and no #, which are special in mapping templates")
 	}
 	return nil

@@ -72,7 +72,7 @@ func TestRoutes(t *testing.T) {
 				continue
 			}
 			if integration["type"] != "aws_proxy" || integration["httpMethod"] != "POST" || integration["timeoutInMillis"] != 29000.0 {
-				t.Errorf("%s %s: the integration is %v", key, path, integration)
+				t.Errorf("%s %s: got integration %v, want aws_proxy with POST and 29,000 ms", key, path, integration)
 			}
 			integrations[strings.ToUpper(key)+" "+path] = fmt.Sprint(integration["uri"])
 			if operation.(object)["x-function"] != nil {
@@ -100,12 +100,12 @@ func TestRoutes(t *testing.T) {
 		}
 		properties := at(t, resource, "Properties").(object)
 		if properties["Principal"] != "apigateway.amazonaws.com" || properties["Action"] != "lambda:InvokeFunction" {
-			t.Errorf("%s: %v", id, properties)
+			t.Errorf("%s: got %v, want lambda:InvokeFunction for API Gateway", id, properties)
 		}
 		source := at(t, properties, "SourceArn", "Fn::Sub").([]any)
 		route, ok := strings.CutPrefix(source[0].(string), prefix)
 		if !ok || !cmp.Equal(source[1], any(object{"Stage": object{"Ref": "StageName"}})) {
-			t.Errorf("%s: SourceArn is %v", id, source)
+			t.Errorf("%s: got SourceArn %v, want a route of the stage", id, source)
 		}
 		alias := at(t, properties, "FunctionName", "Ref").(string)
 		permissions[alias] = append(permissions[alias], route)
@@ -137,20 +137,20 @@ func TestMocks(t *testing.T) {
 			}
 			integration := at(t, method, "x-amazon-apigateway-integration").(object)
 			if integration["type"] != "mock" || integration["passthroughBehavior"] != "never" {
-				t.Errorf("%s %s: the integration is %v", key, path, integration)
+				t.Errorf("%s %s: got integration %v, want a mock that never passes bodies through", key, path, integration)
 			}
 			templates := at(t, integration, "requestTemplates").(object)
 			for _, mediaType := range []string{"application/json", "application/x-amz-json-1.1", "image/png", "text/csv"} {
 				if templates[mediaType] == nil {
-					t.Errorf("%s %s: no template for %s", key, path, mediaType)
+					t.Errorf("%s %s: got no template for %s, want one", key, path, mediaType)
 				}
 			}
-			for mediaType, text := range templates {
+			for mediaType, document := range templates {
 				if !mediaTypePattern.MatchString(mediaType) {
-					t.Errorf("%s %s: %s is not a media type", key, path, mediaType)
+					t.Errorf("%s %s: got a template for %q, want a media type", key, path, mediaType)
 				}
-				if text != `{"statusCode": `+status+`}` {
-					t.Errorf("%s %s: the template for %s is %v", key, path, mediaType, text)
+				if want := `{"statusCode": ` + status + `}`; document != want {
+					t.Errorf("%s %s: the template for %s is %v, want %s", key, path, mediaType, document, want)
 				}
 			}
 			response := at(t, integration, "responses", "default").(object)
@@ -186,7 +186,7 @@ func TestBodyIsImportable(t *testing.T) {
 	walk = func(path string, value any) {
 		switch v := value.(type) {
 		case nil:
-			t.Errorf("%s: null", path)
+			t.Errorf("%s: got null, want it omitted", path)
 		case []any:
 			for i, element := range v {
 				walk(fmt.Sprint(path, ".", i), element)
@@ -215,7 +215,7 @@ func TestBodyIsImportable(t *testing.T) {
 	}
 	if description := fmt.Sprint(at(t, body, "info", "description")); len(description) > 1024 ||
 		!strings.Contains(description, "manages user data retrieval and manipulation") {
-		t.Errorf("the description is %q", description)
+		t.Errorf("description = %q, want the first paragraph, at most 1,024 characters", description)
 	}
 }
 
@@ -268,13 +268,13 @@ func TestGatewayResponses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if r["statusCode"] != nil && fmt.Sprint(problem["status"]) != r["statusCode"] || r["statusCode"] == nil && problem["status"] != nil {
-			t.Errorf("%s: got status %v in the document", name, problem["status"])
+			t.Errorf("%s: got status %v in the document, want %v", name, problem["status"], r["statusCode"])
 		}
 		if problem["requestId"] != requestID || problem["type"] != fmt.Sprint("urn:problem-type:userrequestapi:", problem["code"]) {
-			t.Errorf("%s: got document %v", name, problem)
+			t.Errorf("%s: got document %v, want the request id and the type of its code", name, problem)
 		}
 		if !strings.Contains(codes, fmt.Sprintf("`%v`", problem["code"])) {
-			t.Errorf("%s: the contract has no code %v", name, problem["code"])
+			t.Errorf("%s: got code %v, want one that the contract describes", name, problem["code"])
 		}
 		want := object{
 			"gatewayresponse.header.Content-Type":                  "'application/problem+json'",
@@ -317,7 +317,7 @@ func TestIndex(t *testing.T) {
 		g.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+stage, http.NoBody))
 		if authorization == template.AuthorizationIAM {
 			if w.Code != http.StatusForbidden {
-				t.Errorf("without a signature: %d %s", w.Code, w.Body)
+				t.Errorf("without a signature: got %d %s, want %d", w.Code, w.Body, http.StatusForbidden)
 			}
 			continue
 		}
@@ -325,7 +325,7 @@ func TestIndex(t *testing.T) {
 			"self": "/" + stage + "/", "users": "/" + stage + "/users", "documentation": at(t, document, "externalDocs", "url"),
 		}}
 		if diff := cmp.Diff(want, decode(t, w.Body.Bytes())); diff != "" || w.Code != http.StatusOK {
-			t.Errorf("%d (-want +got):\n%s", w.Code, diff)
+			t.Errorf("index: status %d, want %d (-want +got):\n%s", w.Code, http.StatusOK, diff)
 		}
 		headers := map[string]string{
 			"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
@@ -422,14 +422,14 @@ func TestGatewayServes(t *testing.T) {
 			maps.Copy(want, test.headers)
 			if test.code == "" {
 				if len(body) > 0 {
-					t.Errorf("got body %s", body)
+					t.Errorf("got body %s, want none", body)
 				}
 			} else {
 				want["Content-Type"], want["X-Content-Type-Options"] = "application/problem+json", "nosniff"
 				problem := decode(t, body)
 				if problem["code"] != test.code || problem["status"] != float64(test.status) ||
 					problem["requestId"] != response.Header.Get("x-amzn-RequestId") || problem["requestId"] == "" {
-					t.Errorf("got problem %s", body)
+					t.Errorf("got problem %s, want code %s, status %d and the request id", body, test.code, test.status)
 				}
 				for _, part := range test.detail {
 					if !strings.Contains(fmt.Sprint(problem["detail"]), part) {

@@ -63,8 +63,8 @@ func (d documentation) add(l location, content object) {
 	d[l] = part{content, string(mustEncodeJSON(content))}
 }
 
-// documented returns the documentation that does not depend on parameters.
-func (a *openAPI) documented() documentation {
+// staticDocumentation returns the documentation that does not depend on parameters.
+func (a *openAPI) staticDocumentation() documentation {
 	d := documentation{}
 	d.add(location{kind: "API"}, pick(a.document, "info", "tags", "externalDocs"))
 	for _, item := range a.items {
@@ -104,12 +104,12 @@ func (a *openAPI) documentation(paths object, authorization securityScheme) obje
 			d.add(location{kind: "AUTHORIZER", name: authorization.name}, content)
 		}
 	}
-	return object{"documentationParts": d.parts(ownStatuses(paths))}
+	return object{"documentationParts": d.parts(gatewayStatuses(paths))}
 }
 
-// ownStatuses returns the status codes of API Gateway's responses to unsupported methods and unknown routes. What
+// gatewayStatuses returns the status codes of API Gateway's responses to unsupported methods and unknown routes. What
 // operations document for the same status codes does not apply to them.
-func ownStatuses(paths object) map[string]bool {
+func gatewayStatuses(paths object) map[string]bool {
 	statuses := map[string]bool{}
 	for path := range paths {
 		for status := range cfn.Mapping(paths, path, AnyMethodKey, "responses") {
@@ -127,10 +127,10 @@ func (d documentation) addOperation(r route) {
 	for i, p := range elements(r.content["parameters"]) {
 		kinds := map[string]string{"path": "PATH_PARAMETER", "query": "QUERY_PARAMETER", "header": "REQUEST_HEADER"}
 		parameter := r.Parameters[i].Value
-		add(kinds[parameter.In], "", parameter.Name, beyondString(p.(object), "in", "name", "required"))
+		add(kinds[parameter.In], "", parameter.Name, withoutImported(p.(object), "in", "name", "required"))
 	}
 	if body := cfn.Mapping(r.content, "requestBody"); body != nil {
-		content := beyondString(body, "content")
+		content := withoutImported(body, "content")
 		maps.Copy(content, examples(body))
 		add("REQUEST_BODY", "", "", content)
 	}
@@ -143,7 +143,7 @@ func (d documentation) addOperation(r route) {
 		}
 		headers := cfn.Mapping(response, "headers")
 		for name := range headers {
-			add("RESPONSE_HEADER", status, name, beyondString(cfn.Mapping(headers, name)))
+			add("RESPONSE_HEADER", status, name, withoutImported(cfn.Mapping(headers, name)))
 		}
 	}
 }
@@ -163,18 +163,18 @@ func examples(o object) object {
 	return object{"content": found}
 }
 
-// beyondString returns a parameter or header without the keys but, and without the type string, which API Gateway
+// withoutImported returns a parameter or header without the given keys, and without the type string, which API Gateway
 // imports.
-func beyondString(o object, but ...string) object {
-	return difference(o, pick(o, but...), object{"schema": object{"type": "string"}})
+func withoutImported(o object, keys ...string) object {
+	return difference(o, pick(o, keys...), object{"schema": object{"type": "string"}})
 }
 
 // parts returns the documentation parts. Content that several locations share becomes one general part, except for
-// responses with a status code in own.
-func (d documentation) parts(own map[string]bool) []any {
+// responses with a status code in excluded.
+func (d documentation) parts(excluded map[string]bool) []any {
 	merged := documentation{}
 	for general, counts := range d.count() {
-		if own[general.status] {
+		if excluded[general.status] {
 			continue
 		}
 		// Sorting makes the choice among equally frequent contents deterministic.
@@ -219,11 +219,11 @@ func (d documentation) inherit(l location) (part, bool) {
 	if !ok {
 		return part{}, false
 	}
-	for above := l; ; above.path = above.path[:max(1, strings.LastIndex(above.path, "/"))] {
-		if p, ok := d[above]; ok {
+	for ancestor := l; ; ancestor.path = ancestor.path[:max(1, strings.LastIndex(ancestor.path, "/"))] {
+		if p, ok := d[ancestor]; ok {
 			return p, true
 		}
-		if above.path == indexPath {
+		if ancestor.path == indexPath {
 			p, ok := d[general]
 			return p, ok
 		}
@@ -245,20 +245,20 @@ func pick(o object, keys ...string) object {
 func difference(o object, others ...object) object {
 	left := object{}
 	for key, value := range o {
-		var below []object
+		var nested []object
 		known := false
 		for _, other := range others {
 			same, ok := other[key]
 			known = known || ok && reflect.DeepEqual(value, same)
 			if mapping, isMapping := same.(object); isMapping {
-				below = append(below, mapping)
+				nested = append(nested, mapping)
 			}
 		}
 		if known {
 			continue
 		}
-		if mapping, ok := value.(object); ok && len(below) > 0 {
-			value = difference(mapping, below...)
+		if mapping, ok := value.(object); ok && len(nested) > 0 {
+			value = difference(mapping, nested...)
 		}
 		left[key] = value
 	}

@@ -83,8 +83,8 @@ func TestDocumentation(t *testing.T) {
 	parts := func(authorization, userPool string) map[string]any {
 		in := files(t)
 		in["openapi.yaml"].Data = []byte(documentedContract)
-		text := strings.Replace(small, "Parameters:\n", "Parameters:\n  UserPoolArn: {Type: String, Default: \"\"}\n", 1)
-		in["template.yaml"].Data = fmt.Appendf(nil, text, "plain")
+		source := strings.Replace(small, "Parameters:\n", "Parameters:\n  UserPoolArn: {Type: String, Default: \"\"}\n", 1)
+		in["template.yaml"].Data = fmt.Appendf(nil, source, "plain")
 		loaded, err := template.Load(in)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +106,7 @@ func TestDocumentation(t *testing.T) {
 		}
 		return found
 	}
-	description := func(text string) object { return object{"description": text} }
+	description := func(value string) object { return object{"description": value} }
 	example := object{"content": object{"application/json": object{"examples": object{"one": object{"value": object{"b": 1.0}}}}}}
 	want := map[string]any{
 		"API": object{
@@ -161,19 +161,19 @@ func TestGatewayStatuses(t *testing.T) {
 	parts := at(t, body, "x-amazon-apigateway-documentation", "documentationParts").([]any)
 	for path, status := range map[string]string{"/{proxy+}": "404", "/users": "405"} {
 		at(t, body, "paths", path, "x-amazon-apigateway-any-method", "responses", status) // it exists
-		of := 0
+		found := 0
 		for _, part := range parts {
 			location := at(t, part, "location").(object)
 			if kind := location["type"]; kind != "RESPONSE" && kind != "RESPONSE_BODY" || location["statusCode"] != status {
 				continue
 			}
-			of++
+			found++
 			if location["method"] == nil {
-				t.Errorf("%v also applies to ANY %s", location, path)
+				t.Errorf("%v also applies to ANY %s, want it for one method", location, path)
 			}
 		}
-		if status == "404" && of == 0 {
-			t.Error("no part is for 404 of an operation")
+		if status == "404" && found == 0 {
+			t.Error("found no part for 404 of an operation, want some")
 		}
 	}
 }

@@ -110,23 +110,23 @@ func appendAny(b []byte, value any) ([]byte, error) {
 	return append(b, bytes.TrimRight(buffer.Bytes(), "\n")...), nil
 }
 
-// escapeUnicode returns a JSON text in ASCII. CloudFormation's GetTemplate returns question marks for other
+// escapeUnicode returns encoded JSON in ASCII. CloudFormation's GetTemplate returns question marks for other
 // characters, and a release starts from the template that GetTemplate returns.
-func escapeUnicode(text []byte) []byte {
-	escaped := make([]byte, 0, len(text)+len(text)/8)
-	for len(text) > 0 {
+func escapeUnicode(encoded []byte) []byte {
+	escaped := make([]byte, 0, len(encoded)+len(encoded)/8)
+	for len(encoded) > 0 {
 		i := 0
-		for i < len(text) && text[i] < utf8.RuneSelf {
+		for i < len(encoded) && encoded[i] < utf8.RuneSelf {
 			i++
 		}
-		escaped = append(escaped, text[:i]...)
-		text = text[i:]
-		for len(text) > 0 && text[0] >= utf8.RuneSelf {
-			r, size := utf8.DecodeRune(text)
+		escaped = append(escaped, encoded[:i]...)
+		encoded = encoded[i:]
+		for len(encoded) > 0 && encoded[0] >= utf8.RuneSelf {
+			r, size := utf8.DecodeRune(encoded)
 			for _, unit := range utf16.AppendRune(nil, r) {
 				escaped = fmt.Appendf(escaped, `\u%04x`, unit)
 			}
-			text = text[size:]
+			encoded = encoded[size:]
 		}
 	}
 	return escaped

@@ -42,11 +42,11 @@ func TestAlarms(t *testing.T) {
 			}
 		}
 		if properties["TreatMissingData"] != "notBreaching" || properties["ComparisonOperator"] != "GreaterThanThreshold" {
-			t.Errorf("%s is %v", id, properties)
+			t.Errorf("%s: got %v, want notBreaching and GreaterThanThreshold", id, properties)
 		}
 		description, _ := properties["AlarmDescription"].(string)
 		if !strings.HasSuffix(description, " Runbook: https://github.com/userrequestapi/userdata/blob/main/docs/operate.md") {
-			t.Errorf("%s: the description is %q", id, description)
+			t.Errorf("%s: description = %q, want the runbook at its end", id, description)
 		}
 		rule = append(rule, object{"Fn::Sub": `ALARM("${` + id + `}")`})
 		key := alarmKey{namespace: "metric math"}
@@ -161,7 +161,7 @@ func TestConsoles(t *testing.T) {
 	dashboard := at(t, outputs, "DashboardConsole", "Value", "Fn::Sub").([]any)
 	if diff := cmp.Diff(traces.(object)["Fn::Sub"].([]any)[1], dashboard[1]); diff != "" ||
 		!strings.HasPrefix(dashboard[0].(string), "https://${AWS::Region}.${Console}/") {
-		t.Errorf("the URL of the dashboard is %v", dashboard)
+		t.Errorf("got the URL %v of the dashboard, want one of the same console", dashboard)
 	}
 }
 
@@ -187,7 +187,7 @@ func TestReleaseGroups(t *testing.T) {
 		}
 		if at(t, group, "AutoRollbackConfiguration", "Enabled") != true ||
 			!cmp.Equal(at(t, group, "DeploymentConfigName"), any(object{"Fn::Sub": "CodeDeployDefault.Lambda${DeploymentPreference}"})) {
-			t.Errorf("%s: the group is %v", id, group)
+			t.Errorf("%s: got group %v, want a rollback and the configuration of DeploymentPreference", id, group)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func wantDashboard(t *testing.T, parameters map[string]string) {
 	t.Helper()
 	document := decode(t, project(t, nil).JSON())
 	value := at(t, document, "Resources", "Dashboard", "Properties", "DashboardBody")
-	text := resolveValues(t, map[string]any{"DASHBOARD": value}, parameters, place())["DASHBOARD"]
+	encoded := resolveValues(t, map[string]any{"DASHBOARD": value}, parameters, place())["DASHBOARD"]
 	var body struct {
 		Widgets []struct {
 			X, Y, Width, Height int
@@ -261,30 +261,30 @@ func wantDashboard(t *testing.T, parameters map[string]string) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(text), &body); err != nil {
-		t.Fatalf("%v in %s", err, text)
+	if err := json.Unmarshal([]byte(encoded), &body); err != nil {
+		t.Fatalf("dashboard = %s, want JSON: %v", encoded, err)
 	}
-	if strings.Contains(text, "${") {
-		t.Errorf("unresolved variable in %s", text)
+	if strings.Contains(encoded, "${") {
+		t.Errorf("dashboard = %s, want no unresolved variable", encoded)
 	}
 	taken := map[[2]int]string{}
 	alarms := 0
 	for _, w := range body.Widgets {
 		alarms += len(w.Properties.Alarms)
 		if w.Properties.Title == "" || w.X+w.Width > 24 {
-			t.Errorf("the widget %+v has no title, or is too wide", w)
+			t.Errorf("got widget %+v, want a title and at most 24 columns", w)
 		}
 		for x := w.X; x < w.X+w.Width; x++ {
 			for y := w.Y; y < w.Y+w.Height; y++ {
 				if other, ok := taken[[2]int{x, y}]; ok {
-					t.Fatalf("%q and %q overlap", w.Properties.Title, other)
+					t.Fatalf("%q and %q overlap, want no overlap", w.Properties.Title, other)
 				}
 				taken[[2]int{x, y}] = w.Properties.Title
 			}
 		}
 	}
 	if want := len(resourcesOf(t, document, "AWS::CloudWatch::Alarm")); alarms != want || len(body.Widgets) < 10 {
-		t.Errorf("%d widgets show %d of %d alarms", len(body.Widgets), alarms, want)
+		t.Errorf("%d widgets show %d alarms, want at least 10 that show %d", len(body.Widgets), alarms, want)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestStage(t *testing.T) {
 	stage := at(t, document, "Resources", "ApiStage", "Properties").(object)
 	settings := at(t, stage, "MethodSettings").([]any)[0].(object)
 	if settings["MetricsEnabled"] != true || settings["DataTraceEnabled"] != false || stage["TracingEnabled"] != true {
-		t.Errorf("got stage %v", stage)
+		t.Errorf("got stage %v, want metrics and tracing without data trace", stage)
 	}
 	format := at(t, stage, "AccessLogSetting", "Format").(string)
 	if strings.Contains(format, "\n") {
@@ -311,12 +311,12 @@ func TestStage(t *testing.T) {
 		"integrationStatus", "functionStatus", "integrationRequestId", "integrationError", "errorResponseType",
 	} {
 		if !strings.HasPrefix(fields[name], "$context.") {
-			t.Errorf("%s is %q", name, fields[name])
+			t.Errorf("%s = %q, want a variable of $context", name, fields[name])
 		}
 		delete(fields, name)
 	}
 	if len(fields) > 0 {
-		t.Errorf("unexpected fields %v", fields)
+		t.Errorf("further fields = %v, want none", fields)
 	}
 	// Fn::GetAtt returns an ARN that ends in :*, which a stage rejects.
 	if diff := cmp.Diff(any(object{"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${ApiAccessLogGroup}"}),
@@ -325,11 +325,11 @@ func TestStage(t *testing.T) {
 	}
 	groups := resourcesOf(t, document, "AWS::Logs::LogGroup")
 	if len(groups) != 6 {
-		t.Errorf("there are %d log groups", len(groups))
+		t.Errorf("got %d log groups, want 6", len(groups))
 	}
 	for id, group := range groups {
 		if !cmp.Equal(at(t, group, "Properties", "RetentionInDays"), any(object{"Ref": "LogRetentionDays"})) {
-			t.Errorf("%s has no retention", id)
+			t.Errorf("%s: got %v, want the retention LogRetentionDays", id, group)
 		}
 	}
 }
@@ -351,7 +351,7 @@ func TestExecutionLog(t *testing.T) {
 		description := at(t, decode(t, rendered.JSON()), "Resources", "ApiStage", "Properties", "Description")
 		got := resolveValues(t, map[string]any{"STAGE": description}, map[string]string{"ApiGatewayLogsRole": choice}, place())["STAGE"]
 		if refers := strings.Contains(got, place().AccountID); refers != (choice == "Create") {
-			t.Errorf("%s: the description of the stage is %q", choice, got)
+			t.Errorf("%s: description of the stage = %q, want a reference to the account: %t", choice, got, !refers)
 		}
 	}
 }
@@ -387,7 +387,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if len(kinds) < 40 {
-		t.Errorf("found only %d names", len(kinds))
+		t.Errorf("got %d names, want at least 40", len(kinds))
 	}
 	resolve := resolver(t, names)
 	seen := map[string]bool{}
@@ -400,14 +400,14 @@ func TestNames(t *testing.T) {
 		for id, kind := range kinds {
 			name := resolved[id]
 			if len(name) > limits[kind] || name == "" {
-				t.Errorf("%s, %s: the name %q is too long or empty", stage, kind, name)
+				t.Errorf("%s, %s: name = %q, want 1 to %d characters", stage, kind, name, limits[kind])
 			}
 			if strings.Contains(name, stage) == (stage == "prod") {
-				t.Errorf("%s, %s: the name is %q", stage, kind, name)
+				t.Errorf("%s, %s: name = %q, want the stage in it, except for prod", stage, kind, name)
 			}
 			// Metric and composite alarms share one namespace.
 			if key := strings.Replace(kind, "CompositeAlarm", "Alarm", 1) + strconv.Quote(name); seen[key] {
-				t.Errorf("%s, %s: the name %q is not unique", stage, kind, name)
+				t.Errorf("%s, %s: name = %q, want a unique one", stage, kind, name)
 			} else {
 				seen[key] = true
 			}

@@ -65,8 +65,8 @@ func newOpenAPI(source *contract.Document) (*openAPI, error) {
 		return nil, fmt.Errorf("decode the document: %w", err)
 	}
 	components := cfn.Mapping(a.document, "components")
-	resolve(components, a.document)
-	if err := only(components, "components",
+	resolveReferences(components, a.document)
+	if err := checkKeys(components, "components",
 		"examples", "headers", "parameters", "requestBodies", "responses", "schemas", "securitySchemes"); err != nil {
 		return nil, err
 	}
@@ -95,43 +95,44 @@ func newOpenAPI(source *contract.Document) (*openAPI, error) {
 	if len(a.routes) == 0 {
 		return nil, errors.New("paths: no operation")
 	}
-	a.documentationParts = a.documented()
+	a.documentationParts = a.staticDocumentation()
 	return a, nil
 }
 
-func only(o object, path string, keys ...string) error {
+// checkKeys returns an error if o has another key than these. path is the path of o.
+func checkKeys(o object, path string, keys ...string) error {
 	for _, key := range slices.Sorted(maps.Keys(o)) {
 		if !slices.Contains(keys, key) {
-			place := strings.TrimPrefix(path+"."+key, ".")
-			return fmt.Errorf("%s is not supported; the supported keys are %s", place, strings.Join(keys, ", "))
+			return fmt.Errorf("%s is not supported; the supported keys are %s",
+				strings.TrimPrefix(path+"."+key, "."), strings.Join(keys, ", "))
 		}
 	}
 	return nil
 }
 
-// resolve replaces the references in a part of the document, except for references to schemas. Package contract has
-// checked that all are to components that exist.
-func resolve(components object, value any) any {
+// resolveReferences replaces the references in a part of the document, except for references to schemas. Package
+// contract has checked that all are to components that exist.
+func resolveReferences(components object, value any) any {
 	switch v := value.(type) {
 	case object:
 		if reference, ok := v["$ref"].(string); ok && !strings.HasPrefix(reference, schemaPrefix) {
 			kind, name, _ := strings.Cut(strings.TrimPrefix(reference, "#/components/"), "/")
 			if target := cfn.At(components, kind, name); target != nil { // nil in an example with such a key
-				return resolve(components, target)
+				return resolveReferences(components, target)
 			}
 		}
 		for key, element := range v {
-			v[key] = resolve(components, element)
+			v[key] = resolveReferences(components, element)
 		}
 	case []any:
 		for i, element := range v {
-			v[i] = resolve(components, element)
+			v[i] = resolveReferences(components, element)
 		}
 	}
 	return value
 }
 
-// addPath adds a path with its routes. Errors begin with the rest of their place.
+// addPath adds a path with its routes. Errors begin with the rest of their path.
 func (a *openAPI) addPath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
@@ -146,7 +147,7 @@ func (a *openAPI) addPath(path string) error {
 	case content["get"] == nil:
 		return errors.New(": get is missing")
 	}
-	if err := only(content, "", known...); err != nil {
+	if err := checkKeys(content, "", known...); err != nil {
 		return fmt.Errorf(": %w (OPTIONS is rendered)", err)
 	}
 	item := pathItem{path: path, content: pick(content, "parameters", "summary", "description")}
@@ -212,11 +213,11 @@ func newRoute(source contract.Route, shared []any, operation object) (route, err
 	if parameters := slices.Concat(shared, elements(operation["parameters"])); len(parameters) > 0 {
 		operation["parameters"] = parameters
 	}
-	return route{source, operation, structure(operation)}, nil
+	return route{source, operation, importedPart(operation)}, nil
 }
 
-// structure returns the part of an operation that API Gateway imports. The rest becomes documentation.
-func structure(content object) object {
+// importedPart returns the part of an operation that API Gateway imports. The rest becomes documentation.
+func importedPart(content object) object {
 	o := importable(pick(content, "operationId", "parameters", "requestBody", "responses"), false).(object)
 	for i, p := range elements(o["parameters"]) {
 		elements(o["parameters"])[i] = pick(p.(object), "name", "in", "required", "schema")

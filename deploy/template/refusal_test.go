@@ -106,12 +106,12 @@ func TestMissingFile(t *testing.T) {
 		in := files(t)
 		delete(in, name)
 		if _, err := template.Load(in); err == nil || !strings.Contains(err.Error(), "load "+name) {
-			t.Errorf("without %s: error = %v", name, err)
+			t.Errorf("without %s: error = %v, want that of loading it", name, err)
 		}
-		for _, text := range []string{"", "- a list"} {
-			in[name] = &fstest.MapFile{Data: []byte(text)}
+		for _, content := range []string{"", "- a list"} {
+			in[name] = &fstest.MapFile{Data: []byte(content)}
 			if _, err := template.Load(in); err == nil || !strings.Contains(err.Error(), "load "+name) {
-				t.Errorf("%s with %q: error = %v", name, text, err)
+				t.Errorf("%s with %q: error = %v, want that of loading it", name, content, err)
 			}
 		}
 	}

@@ -48,13 +48,13 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 	}
 	values, faults := parameters.Values(given, bucketParameter)
 	if len(faults) > 0 {
-		return nil, joinFaults(faults, nowhere)
+		return nil, joinFaults(faults, noPlace)
 	}
 	r := &Rendered{document: document, values: values, parameters: cfn.Refs(section, values)}
 	if err := r.findTable(); err != nil {
 		return nil, err
 	}
-	r.changed()
+	r.invalidate()
 	return r, nil
 }
 
@@ -62,8 +62,8 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 // more than 51,200 bytes only by TemplateURL ("CloudFormation quotas").
 func (r *Rendered) JSON() []byte { return bytes.Clone(r.json()) }
 
-// changed discards the encoded document, so that JSON encodes the current one.
-func (r *Rendered) changed() {
+// invalidate discards the encoded document, so that JSON encodes the current one.
+func (r *Rendered) invalidate() {
 	r.json = sync.OnceValue(func() []byte { return escapeUnicode(mustEncodeJSON(r.document)) })
 }
 
@@ -87,11 +87,11 @@ func (r *Rendered) SetMetadata(release any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := refuseNull(path, value); err != nil {
+	if err := checkNull(path, value); err != nil {
 		return err
 	}
 	section(r.document, "Metadata")[releaseKey] = value
-	r.changed()
+	r.invalidate()
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool
 		document: document, values: maps.Clone(r.values), parameters: r.parameters,
 		tableID: r.tableID, tableName: r.tableName,
 	}
-	alone.changed()
+	alone.invalidate()
 	return alone, r.tableID, r.tableName, true
 }
 

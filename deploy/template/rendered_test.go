@@ -48,7 +48,7 @@ func versions(t *testing.T, rendered *template.Rendered) map[string]string {
 		case "AWS::Lambda::Alias":
 			version := at(t, resource, "Properties", "FunctionVersion", "Fn::GetAtt").([]any)
 			if version[1] != "Version" || at(t, resource, "Properties", "Name") != "live" {
-				t.Errorf("%s: %v", id, resource)
+				t.Errorf("%s: got %v, want the alias live of a version", id, resource)
 			}
 			aliased[at(t, resource, "Properties", "FunctionName", "Ref").(string)] = version[0]
 		}
@@ -178,14 +178,14 @@ func TestPackages(t *testing.T) {
 	bucket := map[string]string{"ArtifactBucket": "the-bucket"}
 	same := packaged(t, bucket)
 	if same.Parameters()["ArtifactBucket"] != "the-bucket" || !bytes.Equal(same.JSON(), rendered.JSON()) {
-		t.Error("the bucket is not a parameter, or the template depends on its value")
+		t.Error("got another template or bucket, want the bucket only as a parameter")
 	}
 	stack, err := rendered.Resolve(place())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f := stack.Functions()[1]; f.Source != "" || f.Name != "UserRequestAPI-get" {
-		t.Errorf("got packaged function %+v", f)
+		t.Errorf("got packaged function %+v, want UserRequestAPI-get without a source", f)
 	}
 
 	loaded := load(t)
@@ -276,8 +276,9 @@ func TestSetCode(t *testing.T) {
 			t.Errorf("SetCode with the first package differs from the first template at %v", differences("", decode(t, before.JSON()), decode(t, after.JSON())))
 		}
 	}
-	if err := after.SetCode("Table", "x"); err == nil || !strings.Contains(err.Error(), "no such function with a package: choose from DeleteFunction, GetFunction") {
-		t.Errorf("error = %v", err)
+	wantErr := "no such function with a package: choose from DeleteFunction, GetFunction"
+	if err := after.SetCode("Table", "x"); err == nil || !strings.Contains(err.Error(), wantErr) {
+		t.Errorf("error = %v, want one that contains %q", err, wantErr)
 	}
 }
 
@@ -297,7 +298,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(opened.JSON(), rendered.JSON()) {
-		t.Error("the opened template has other JSON")
+		t.Error("the JSON of the opened template differs, want it unchanged")
 	}
 	for what, diff := range map[string]string{
 		"Code":       cmp.Diff(rendered.Code(), opened.Code()),
@@ -370,10 +371,10 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s: Metadata in JSON (-want +got):\n%s", name, diff)
 		}
 		if err := r.SetMetadata(object{"commit": nil}); err == nil || !strings.Contains(err.Error(), "Metadata.Release.commit: CloudFormation allows no null") {
-			t.Errorf("%s: error = %v", name, err)
+			t.Errorf("%s: error = %v, want the path of the null", name, err)
 		}
 		if err := r.SetMetadata(object{"commit": func() {}}); err == nil || r.Metadata()["commit"] != "def" {
-			t.Errorf("%s: error = %v, Metadata = %v", name, err, r.Metadata())
+			t.Errorf("%s: error = %v, Metadata = %v, want an error and no change", name, err, r.Metadata())
 		}
 	}
 	if metadata := packaged(t, nil).Metadata(); metadata != nil {
@@ -403,7 +404,7 @@ func TestTableOnly(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, _, ok := packaged(t, map[string]string{"ExistingTableName": "Other"}).TableOnly(); ok {
-		t.Error("TableOnly returned an existing table that the stack does not own")
+		t.Error("TableOnly returned an existing table, want only the stack's own")
 	}
 }
 
@@ -434,7 +435,7 @@ func TestConditions(t *testing.T) {
 			t.Parallel()
 			slices.Sort(of[condition])
 			if diff := cmp.Diff(want, of[condition]); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
+				t.Errorf("resources and outputs (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -506,7 +507,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-func TestAdoptedTable(t *testing.T) {
+func TestExistingTable(t *testing.T) {
 	t.Parallel()
 	stack := resolve(t, map[string]string{"ExistingTableName": "Other"})
 	own := resolve(t, nil).Table()
@@ -516,6 +517,6 @@ func TestAdoptedTable(t *testing.T) {
 		t.Errorf("Table (-want +got):\n%s", diff)
 	}
 	if name := stack.Functions()[0].Environment["TABLE_NAME"]; name != "Other" {
-		t.Errorf("TABLE_NAME = %q", name)
+		t.Errorf("TABLE_NAME = %q, want Other", name)
 	}
 }

@@ -42,7 +42,7 @@ type PseudoParameters struct {
 	StackID   string // AWS::StackId; empty means one derived from the others
 }
 
-// Resources has the evaluated resources of the template that the local stack needs.
+// Resources contains the evaluated resources that the local stack needs.
 type Resources struct {
 	functions []Function
 	table     Table
@@ -50,13 +50,13 @@ type Resources struct {
 }
 
 // Functions returns the functions, sorted by logical id.
-func (s *Resources) Functions() []Function { return s.functions }
+func (r *Resources) Functions() []Function { return r.functions }
 
 // Table returns the table of the users.
-func (s *Resources) Table() Table { return s.table }
+func (r *Resources) Table() Table { return r.table }
 
 // API returns the REST API and its stage.
-func (s *Resources) API() API { return s.api }
+func (r *Resources) API() API { return r.api }
 
 // Function is the configuration of a function (AWS::Lambda::Function).
 type Function struct {
@@ -79,12 +79,12 @@ type Function struct {
 type Logging struct {
 	Group            string
 	Format           string // Text or JSON
-	ApplicationLevel string // the minimum level of the function's own lines that Lambda keeps; "" for Format Text
+	ApplicationLevel string // minimum level of the application log lines that Lambda keeps; "" if Format is Text
 }
 
 // Table is a DynamoDB table.
 type Table struct {
-	LogicalID  string // "" for an existing table (ExistingTableName), for which Properties are the expected ones
+	LogicalID  string // "" for an existing table (ExistingTableName)
 	Name       string
 	ARN        string
 	Properties map[string]any // of AWS::DynamoDB::Table, a superset of the input of CreateTable
@@ -95,7 +95,7 @@ type API struct {
 	ID             string
 	Name           string
 	Body           []byte           // the OpenAPI document with API Gateway's extensions, in JSON
-	Routes         []contract.Route // of the contract; nil if the template was opened
+	Routes         []contract.Route // of the contract; nil if Rendered is from Open
 	DeploymentID   string
 	Stage          string
 	StageVariables map[string]string
@@ -116,45 +116,45 @@ type Sampling struct {
 	FixedRate     float64 // share of the other requests that is traced, 0 to 1
 }
 
-// Resolve evaluates the template for the given pseudo parameters, as CloudFormation does. The error has the path in the
-// template and, if one is not supported, the intrinsic function.
-func (r *Rendered) Resolve(place PseudoParameters) (*Resources, error) {
-	place.Region = cmp.Or(place.Region, "us-east-1")
-	place.AccountID = cmp.Or(place.AccountID, "000000000000")
-	place.StackName = cmp.Or(place.StackName, "UserRequestAPI")
-	place.Partition = cmp.Or(place.Partition, "aws")
-	place.URLSuffix = cmp.Or(place.URLSuffix, "amazonaws.com")
-	place.StackID = cmp.Or(place.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
-		place.Partition, place.Region, place.AccountID, place.StackName, identifier(10, place.StackName)))
+// Resolve evaluates the template for the given pseudo parameters, as CloudFormation does. An error contains the path in
+// the template, and names an intrinsic function that is not supported.
+func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
+	pseudo.Region = cmp.Or(pseudo.Region, "us-east-1")
+	pseudo.AccountID = cmp.Or(pseudo.AccountID, "000000000000")
+	pseudo.StackName = cmp.Or(pseudo.StackName, "UserRequestAPI")
+	pseudo.Partition = cmp.Or(pseudo.Partition, "aws")
+	pseudo.URLSuffix = cmp.Or(pseudo.URLSuffix, "amazonaws.com")
+	pseudo.StackID = cmp.Or(pseudo.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",
+		pseudo.Partition, pseudo.Region, pseudo.AccountID, pseudo.StackName, identifier(10, pseudo.StackName)))
 	values := map[string]any{
-		"AWS::Region":           place.Region,
-		"AWS::AccountId":        place.AccountID,
-		"AWS::Partition":        place.Partition,
-		"AWS::URLSuffix":        place.URLSuffix,
-		"AWS::StackName":        place.StackName,
-		"AWS::StackId":          place.StackID,
+		"AWS::Region":           pseudo.Region,
+		"AWS::AccountId":        pseudo.AccountID,
+		"AWS::Partition":        pseudo.Partition,
+		"AWS::URLSuffix":        pseudo.URLSuffix,
+		"AWS::StackName":        pseudo.StackName,
+		"AWS::StackId":          pseudo.StackID,
 		"AWS::NotificationARNs": []any{},
 	}
 	maps.Copy(values, r.parameters)
-	e := cfn.NewEvaluator(r.document, values, place.resolve)
-	s := &Resources{}
+	e := cfn.NewEvaluator(r.document, values, pseudo.resolve)
+	resolved := &Resources{}
 	for _, id := range e.All(functionType) {
-		s.functions = append(s.functions, function(e, id))
+		resolved.functions = append(resolved.functions, function(e, id))
 	}
-	if adopted, _ := r.parameters[existingTableParameter].(string); adopted != "" { // "" if there is no such parameter
-		s.table = adoptedTable(e, adopted, place)
+	if existing, _ := r.parameters[existingTableParameter].(string); existing != "" { // "" if there is no such parameter
+		resolved.table = existingTable(e, existing, pseudo)
 	} else {
-		s.table = ownTable(e)
+		resolved.table = ownTable(e)
 	}
-	s.api = api(e)
+	resolved.api = api(e)
 	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
-	s.api.Routes = r.routes
-	return s, nil
+	resolved.api.Routes = r.routes
+	return resolved, nil
 }
 
-// resolve returns the name, id or ARN of a resource for the pseudo parameters, or an attribute ("Return values" of each
+// resolve returns the value of Ref for a resource, or of Fn::GetAtt if attribute is not empty ("Return values" of each
 // resource type).
 func (p PseudoParameters) resolve(e *cfn.Evaluator, id, attribute string) (any, error) {
 	resourceType := e.Resource(id)["Type"]
@@ -181,7 +181,8 @@ func (p PseudoParameters) resolve(e *cfn.Evaluator, id, attribute string) (any, 
 	case "AWS::ApiGateway::RestApi.RootResourceId":
 		return identifier(10, p.StackName, id, attribute), nil
 	default:
-		return nil, fmt.Errorf("the attribute %s of %v is not supported", attribute, resourceType)
+		return nil, fmt.Errorf("the attribute %s of %v is not supported: add it to PseudoParameters.resolve",
+			attribute, resourceType)
 	}
 }
 
@@ -205,7 +206,7 @@ func (p PseudoParameters) ref(e *cfn.Evaluator, id string) (string, error) {
 	case "AWS::ApiGateway::Account":
 		return p.AccountID, nil
 	default:
-		return "", fmt.Errorf("the value of Ref for %s is not supported", resourceType)
+		return "", fmt.Errorf("the value of Ref for %s is not supported: add it to PseudoParameters.ref", resourceType)
 	}
 }
 
@@ -230,7 +231,8 @@ func nameProperty(resourceType any) string {
 	}
 }
 
-// identifier derives an id of length lower-case letters and digits from words. It is deterministic.
+// identifier returns a deterministic id with the given length, at most 52, of lower-case letters and digits, derived
+// from words.
 func identifier(length int, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:length]
@@ -242,16 +244,16 @@ func function(e *cfn.Evaluator, id string) Function {
 		LogicalID:    id,
 		Name:         cfn.Text(e.Ref(id)),
 		ARN:          cfn.Text(e.Ref(referring(e, aliasType, id))),
-		Runtime:      r.text("Runtime"),
-		Handler:      r.text("Handler"),
+		Runtime:      r.str("Runtime"),
+		Handler:      r.str("Handler"),
 		Architecture: "x86_64", // this and the following defaults are Lambda's
 		MemoryMB:     int(r.number("MemorySize", 128)),
 		Timeout:      time.Duration(r.number("Timeout", 3) * float64(time.Second)),
-		Environment:  r.mapping("Environment").mapping("Variables").texts(),
-		Tracing:      r.mapping("TracingConfig").text("Mode") == "Active",
+		Environment:  r.mapping("Environment").mapping("Variables").strs(),
+		Tracing:      r.mapping("TracingConfig").str("Mode") == "Active",
 	}
 	if cfn.Mapping(r.value, "Code") == nil { // not packaged
-		if f.Source = r.text("Code"); f.Source == "" {
+		if f.Source = r.str("Code"); f.Source == "" {
 			r.failf("Code", "want the folder of the function")
 		}
 	}
@@ -264,11 +266,11 @@ func function(e *cfn.Evaluator, id string) Function {
 	}
 	logging := r.mapping("LoggingConfig")
 	f.Logging = Logging{
-		Group:  cmp.Or(logging.text("LogGroup"), "/aws/lambda/"+f.Name),
-		Format: cmp.Or(logging.text("LogFormat"), "Text"),
+		Group:  cmp.Or(logging.str("LogGroup"), "/aws/lambda/"+f.Name),
+		Format: cmp.Or(logging.str("LogFormat"), "Text"),
 	}
 	if f.Logging.Format == "JSON" {
-		f.Logging.ApplicationLevel = cmp.Or(logging.text("ApplicationLogLevel"), "INFO")
+		f.Logging.ApplicationLevel = cmp.Or(logging.str("ApplicationLogLevel"), "INFO")
 	}
 	return f
 }
@@ -280,10 +282,10 @@ func ownTable(e *cfn.Evaluator) Table {
 	}
 }
 
-// adoptedTable returns an existing table with the properties of the template's table.
-func adoptedTable(e *cfn.Evaluator, name string, place PseudoParameters) Table {
+// existingTable returns an existing table with the properties of the template's table.
+func existingTable(e *cfn.Evaluator, name string, pseudo PseudoParameters) Table {
 	t := Table{Name: name, ARN: fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s",
-		place.Partition, place.Region, place.AccountID, name)}
+		pseudo.Partition, pseudo.Region, pseudo.AccountID, name)}
 	if id := first(e, tableType); id != "" {
 		t.Properties = e.Properties(id)
 		t.Properties["TableName"] = name
@@ -291,7 +293,8 @@ func adoptedTable(e *cfn.Evaluator, name string, place PseudoParameters) Table {
 	return t
 }
 
-// first returns the first resource of a type, even if the conditions exclude it, or "".
+// first returns the logical id of the first resource of a type in alphabetical order, even if its condition is false,
+// or "" if there is none.
 func first(e *cfn.Evaluator, resourceType string) string {
 	for _, id := range slices.Sorted(maps.Keys(cfn.Mapping(e.Document, "Resources"))) {
 		if e.Resource(id)["Type"] == resourceType {
@@ -306,19 +309,20 @@ func api(e *cfn.Evaluator) API {
 	restAPI, stage := properties(e, id), properties(e, stageID)
 	a := API{
 		ID:              cfn.Text(e.Ref(id)),
-		Name:            restAPI.text("Name"),
+		Name:            restAPI.str("Name"),
 		Body:            mustEncodeJSON(restAPI.value["Body"]),
 		DeploymentID:    cfn.Text(e.Ref(deployment)),
 		Stage:           cfn.Text(e.Ref(stageID)),
-		StageVariables:  stage.mapping("Variables").texts(),
-		Tracing:         stage.text("TracingEnabled") == "true",
+		StageVariables:  stage.mapping("Variables").strs(),
+		Tracing:         stage.str("TracingEnabled") == "true",
 		Sampling:        sampling(e),
-		AccessLogFormat: stage.mapping("AccessLogSetting").text("Format"),
+		AccessLogFormat: stage.mapping("AccessLogSetting").str("Format"),
 	}
 	for i, setting := range stage.list("MethodSettings") {
 		s := reader{e, fmt.Sprintf("%s.MethodSettings.%d", stage.path, i), cfn.Mapping(setting)}
-		if s.text("HttpMethod") != "*" || s.text("ResourcePath") != "/*" {
-			s.failf("ResourcePath", "settings of single methods are not supported, only those of all: * and /*")
+		if s.str("HttpMethod") != "*" || s.str("ResourcePath") != "/*" {
+			s.failf("ResourcePath",
+				`want HttpMethod "*" and ResourcePath "/*": settings of single methods are not supported`)
 		}
 		a.ThrottlingRateLimit = s.number("ThrottlingRateLimit", 0)
 		a.ThrottlingBurstLimit = int(s.number("ThrottlingBurstLimit", 0))
@@ -326,7 +330,7 @@ func api(e *cfn.Evaluator) API {
 	return a
 }
 
-// sampling returns the sampling rule of the template, even if the conditions exclude it, or X-Ray's default rule if the
+// sampling returns the sampling rule of the template, even if its condition is false, or X-Ray's default rule if the
 // template has none.
 func sampling(e *cfn.Evaluator) Sampling {
 	id := first(e, samplingRuleType)
@@ -337,7 +341,7 @@ func sampling(e *cfn.Evaluator) Sampling {
 	return Sampling{ReservoirSize: int(rule.number("ReservoirSize", 0)), FixedRate: rule.number("FixedRate", 0)}
 }
 
-// reader reads evaluated values of a mapping, and adds their faults to those of the evaluator.
+// reader reads the evaluated values of a mapping, and reports errors to the evaluator.
 type reader struct {
 	e     *cfn.Evaluator
 	path  string
@@ -351,8 +355,8 @@ func properties(e *cfn.Evaluator, id string) reader {
 
 func (r reader) failf(key, format string, args ...any) { r.e.Failf(r.path+"."+key, format, args...) }
 
-// text returns a scalar as a string, or "" if it is absent.
-func (r reader) text(key string) string {
+// str returns a scalar as a string, or "" if it is absent.
+func (r reader) str(key string) string {
 	value, ok := r.value[key]
 	if ok && !cfn.IsScalar(value) {
 		r.failf(key, "want a string")
@@ -392,11 +396,11 @@ func (r reader) mapping(key string) reader {
 	return reader{r.e, r.path + "." + key, mapping}
 }
 
-// texts returns the entries of the mapping as strings.
-func (r reader) texts() map[string]string {
+// strs returns the entries of the mapping as strings.
+func (r reader) strs() map[string]string {
 	entries := map[string]string{}
 	for key := range r.value {
-		entries[key] = r.text(key)
+		entries[key] = r.str(key)
 	}
 	return entries
 }

@@ -74,7 +74,7 @@ func (t *Template) Parameters() []string { return slices.Sorted(maps.Keys(t.para
 func (t *Template) CheckParameters(given map[string]string, place func(parameter string) string) error {
 	values, faults := t.parameters.Values(given)
 	if len(faults) == 0 {
-		faults = checkTogether(values)
+		faults = checkValues(values)
 	}
 	return joinFaults(faults, place)
 }
@@ -92,6 +92,27 @@ func (t *Template) Functions() ([]Function, error) {
 	return resources.Functions(), nil
 }
 
+// Options configure [Template.Render].
+type Options struct {
+	// Parameters are values of the template's parameters by name; omitted ones have their defaults. Ids of resources
+	// with digests and the authorization in the API's Body depend on them.
+	Parameters map[string]string
+	// Code maps the logical id of each function to the S3 key of its package in the bucket of the parameter
+	// ArtifactBucket. If Code is nil, the property Code of functions remains the source folder, for the local stack
+	// and linters.
+	Code map[string]string
+}
+
+// Render completes the template. The error has all faults in the parameters, or the path of the part that cannot be
+// rendered.
+func (t *Template) Render(options Options) (*Rendered, error) {
+	r, err := t.render(options)
+	if err != nil {
+		return nil, fmt.Errorf("render: %w", err)
+	}
+	return r, nil
+}
+
 // joinFaults joins the faults. place returns the position of the value of a parameter, such as file:line:column, or
 // "" if it is unknown.
 func joinFaults(faults []cfn.ParameterError, place func(parameter string) string) error {
@@ -106,12 +127,12 @@ func joinFaults(faults []cfn.ParameterError, place func(parameter string) string
 	return errors.Join(errs...)
 }
 
-// nowhere is the place function for values that come from no file.
-func nowhere(string) string { return "" }
+// noPlace is the place function for values that come from no file.
+func noPlace(string) string { return "" }
 
-// checkTogether returns the faults that the declarations of the parameters cannot express: values that contradict each
+// checkValues returns the faults that the declarations of the parameters cannot express: values that contradict each
 // other, and fractions in place of whole numbers.
-func checkTogether(values map[string]string) []cfn.ParameterError {
+func checkValues(values map[string]string) []cfn.ParameterError {
 	const monitoring, preference, email = "Monitoring", "DeploymentPreference", "AlarmEmail"
 	var faults []cfn.ParameterError
 	refuse := func(parameter, format string, args ...any) {
@@ -141,27 +162,6 @@ func checkTogether(values map[string]string) []cfn.ParameterError {
 	return faults
 }
 
-// Options configure [Template.Render].
-type Options struct {
-	// Parameters are values of the template's parameters by name; omitted ones have their defaults. Ids of resources
-	// with digests and the authorization in the API's Body depend on them.
-	Parameters map[string]string
-	// Code maps the logical id of each function to the S3 key of its package in the bucket of the parameter
-	// ArtifactBucket. If Code is nil, the property Code of functions remains the source folder, for the local stack
-	// and linters.
-	Code map[string]string
-}
-
-// Render completes the template. The error has all faults in the parameters, or the path of the part that cannot be
-// rendered.
-func (t *Template) Render(options Options) (*Rendered, error) {
-	r, err := t.render(options)
-	if err != nil {
-		return nil, fmt.Errorf("render: %w", err)
-	}
-	return r, nil
-}
-
 func (t *Template) render(options Options) (*Rendered, error) {
 	document := cfn.Clone(t.document)
 	if options.Code != nil {
@@ -173,16 +173,16 @@ func (t *Template) render(options Options) (*Rendered, error) {
 	if err != nil {
 		return nil, err
 	}
-	if faults := checkTogether(r.values); len(faults) > 0 {
-		return nil, joinFaults(faults, nowhere)
+	if faults := checkValues(r.values); len(faults) > 0 {
+		return nil, joinFaults(faults, noPlace)
 	}
 	if err := r.complete(t.openAPI); err != nil {
 		return nil, err
 	}
-	if err := refuseNull("", r.document); err != nil {
+	if err := checkNull("", r.document); err != nil {
 		return nil, err
 	}
-	r.changed()
+	r.invalidate()
 	return r, nil
 }
 
@@ -211,7 +211,7 @@ func (r *Rendered) complete(source *openAPI) error {
 	if err != nil {
 		return err
 	}
-	if err := permit(e, source.routes, aliases, api); err != nil {
+	if err := addPermissions(e, source.routes, aliases, api); err != nil {
 		return err
 	}
 	rename(e, deployment, deployment+digest(e, "Resources."+api+".Properties.Body", body))
@@ -225,8 +225,8 @@ func (r *Rendered) complete(source *openAPI) error {
 	return e.Err()
 }
 
-// refuseNull returns an error with the path of a null. CloudFormation rejects templates with null without a path.
-func refuseNull(path string, value any) error {
+// checkNull returns an error with the path of a null. CloudFormation rejects templates with null without a path.
+func checkNull(path string, value any) error {
 	if below, found := findNull(value); found {
 		return fmt.Errorf("%s: CloudFormation allows no null", strings.TrimPrefix(path+below, "."))
 	}

@@ -48,11 +48,11 @@ func files(t *testing.T) fstest.MapFS {
 // edit replaces a string in a file, which must contain it.
 func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
 	t.Helper()
-	text := string(in[name].Data)
-	if !strings.Contains(text, old) {
+	content := string(in[name].Data)
+	if !strings.Contains(content, old) {
 		t.Fatalf("%s has no %q to replace", name, old)
 	}
-	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, replacement, 1))}
+	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(content, old, replacement, 1))}
 }
 
 // load returns the project's template, which is read once.
@@ -322,7 +322,7 @@ func TestRenderingIsReproducible(t *testing.T) {
 	t.Parallel()
 	first, second := render(t, files(t), nil), render(t, files(t), nil)
 	if !bytes.Equal(first.JSON(), second.JSON()) {
-		t.Error("the second rendering differs")
+		t.Error("the second rendering differs, want the same JSON")
 	}
 	one, err := first.Resolve(place())
 	if err != nil {
@@ -431,7 +431,7 @@ func TestReferencesToRenamedDeployment(t *testing.T) {
 	id := deployment(t, rendered)
 	document := decode(t, rendered.JSON())
 	if got := at(t, document, "Resources", "ApiStage", "DependsOn").([]any); len(got) != 3 || !cmp.Equal(got[:2], []any{"Api", id}) {
-		t.Errorf("DependsOn = %v", got)
+		t.Errorf("DependsOn = %v, want Api, %s and one more", got, id)
 	}
 	want := any([]any{"", []any{
 		object{"Fn::GetAtt": []any{id, "DeploymentId"}},

@@ -70,7 +70,7 @@ func (r *Rendered) SetCode(logicalID, key string) error {
 	if err := r.setCode(logicalID, key); err != nil {
 		return fmt.Errorf("set the code of %s: %w", logicalID, err)
 	}
-	r.changed()
+	r.invalidate()
 	return nil
 }
 
@@ -139,8 +139,8 @@ func nameVersion(e *cfn.Evaluator, function, version, base string) {
 const digestLength = 10
 
 // digest returns a short hexadecimal digest of the evaluated value.
-func digest(e *cfn.Evaluator, place string, value any) string {
-	sum := sha256.Sum256(mustEncodeJSON(e.Value(place, value)))
+func digest(e *cfn.Evaluator, path string, value any) string {
+	sum := sha256.Sum256(mustEncodeJSON(e.Value(path, value)))
 	return hex.EncodeToString(sum[:digestLength/2])
 }
 

@@ -201,7 +201,7 @@ func roleScope(s *checkedTemplate, report report) {
 		for _, action := range list(st.content["Action"]) {
 			service, _, _ := strings.Cut(cfn.Text(action), ":")
 			for _, r := range list(st.content["Resource"]) {
-				if !strings.Contains(cfn.Text(r), "*") && !s.within(service, cfn.Text(r), f) { // otherwise wildcard-resource
+				if !strings.Contains(cfn.Text(r), "*") && !s.mayAccess(service, cfn.Text(r), f) { // otherwise wildcard-resource
 					report(st.path+".Resource",
 						"%s may access %v by %v: allow only the table, its log group, X-Ray and the key",
 						f.id, r, action)
@@ -211,8 +211,8 @@ func roleScope(s *checkedTemplate, report report) {
 	}
 }
 
-// within reports whether a function may access a resource by a service.
-func (s *checkedTemplate) within(service, arn string, function resource) bool {
+// mayAccess reports whether a function may access a resource by a service.
+func (s *checkedTemplate) mayAccess(service, arn string, function resource) bool {
 	switch service {
 	case "dynamodb":
 		if _, ok := s.referred(arn, tableType, "Arn"); ok {

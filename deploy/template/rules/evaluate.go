@@ -43,7 +43,7 @@ func (r resource) after(other resource) bool {
 		strings.Contains(properties, "${"+other.id+"}") || strings.Contains(properties, "${"+other.id+".")
 }
 
-func newStack(document object, given map[string]string) *checkedTemplate {
+func newCheckedTemplate(document object, given map[string]string) *checkedTemplate {
 	s := &checkedTemplate{document: document, parameters: map[string]string{}, resources: map[string]resource{}}
 	declared := cfn.Mapping(document, "Parameters")
 	for name, p := range declared {

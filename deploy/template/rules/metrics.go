@@ -88,13 +88,13 @@ func (s *checkedTemplate) checkMetric(m metric, report report) {
 		report(m.path, "AWS publishes no metric %s in %s", m.name, m.namespace)
 	case !slices.Contains(sets, given):
 		report(m.path, "AWS publishes %s with the dimensions %q, got %q", m.name, sets, given)
-	case given != "" && !ok && m.namespace != "AWS/SNS" && !s.adopted(m):
+	case given != "" && !ok && m.namespace != "AWS/SNS" && !s.isOfExistingTable(m):
 		report(m.path, "its dimensions %v match no resource of this template", m.dimensions)
 	}
 }
 
-// adopted reports whether a metric is of the table of the parameter ExistingTableName.
-func (s *checkedTemplate) adopted(m metric) bool {
+// isOfExistingTable reports whether a metric is one of the table that the parameter ExistingTableName names.
+func (s *checkedTemplate) isOfExistingTable(m metric) bool {
 	name := s.parameters["ExistingTableName"]
 	return name != "" && m.dimensions["TableName"] == name
 }

@@ -15,25 +15,25 @@ func references(s *checkedTemplate, report report) {
 	for _, section := range []string{"Resources", "Outputs"} {
 		for id, o := range cfn.Mapping(s.document, section) {
 			path := section + "." + id
-			s.conditionName(path+".Condition", cfn.At(o, "Condition"), report)
+			s.checkConditionName(path+".Condition", cfn.At(o, "Condition"), report)
 			for _, dependency := range list(cfn.At(o, "DependsOn")) {
 				if s.evaluator.Resource(cfn.Text(dependency)) == nil {
 					report(path+".DependsOn", "there is no resource %v", dependency)
 				}
 			}
-			s.names(path, o, report)
+			s.checkNames(path, o, report)
 		}
 	}
 	for name, expression := range cfn.Mapping(s.document, "Conditions") {
 		cfn.Walk("Conditions."+name, expression, func(path string, o object) {
-			s.conditionName(path+".Condition", o["Condition"], report)
+			s.checkConditionName(path+".Condition", o["Condition"], report)
 		})
-		s.names("Conditions."+name, expression, report)
+		s.checkNames("Conditions."+name, expression, report)
 	}
 }
 
-// names checks the names in the arguments of intrinsic functions of a value.
-func (s *checkedTemplate) names(path string, value any, report report) {
+// checkNames checks the names in the arguments of intrinsic functions of a value.
+func (s *checkedTemplate) checkNames(path string, value any, report report) {
 	cfn.References(path, value, func(path, name string) {
 		switch id, attribute, ok := strings.Cut(name, "."); {
 		case name == "":
@@ -47,14 +47,14 @@ func (s *checkedTemplate) names(path string, value any, report report) {
 	cfn.Walk(path, value, func(path string, o object) {
 		switch arguments, ok := o["Fn::If"].([]any); {
 		case ok && len(arguments) == 3:
-			s.conditionName(path+".Fn::If.0", arguments[0], report)
+			s.checkConditionName(path+".Fn::If.0", arguments[0], report)
 		case o["Fn::If"] != nil:
 			report(path+".Fn::If", "want a condition and two values")
 		}
 	})
 }
 
-func (s *checkedTemplate) conditionName(path string, value any, report report) {
+func (s *checkedTemplate) checkConditionName(path string, value any, report report) {
 	name, ok := value.(string)
 	if _, known := cfn.Mapping(s.document, "Conditions")[name]; ok && !known {
 		report(path, "there is no condition %s", name)

@@ -44,7 +44,7 @@ func check(document object, parameters map[string]string) ([]Violation, error) {
 	if cfn.Mapping(document, "Resources") == nil {
 		return nil, errors.New("check the template: no Resources")
 	}
-	s := newStack(document, parameters)
+	s := newCheckedTemplate(document, parameters)
 	var violations []Violation
 	for _, rule := range all() {
 		rule.check(s, func(path, format string, args ...any) {

@@ -241,21 +241,21 @@ func replace(where, old, replacement string) change {
 	return func(t *testing.T, document object) {
 		t.Helper()
 		holder, key := at(where).in(t, document)
-		var text string
+		var value string
 		switch h := holder.(type) {
 		case object:
-			text, _ = h[key].(string)
+			value, _ = h[key].(string)
 		case []any:
 			index, err := strconv.Atoi(key)
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, _ = h[index].(string)
+			value, _ = h[index].(string)
 		}
-		if !strings.Contains(text, old) {
-			t.Fatalf("%s is %q, want it to contain %q", where, text, old)
+		if !strings.Contains(value, old) {
+			t.Fatalf("%s is %q, want it to contain %q", where, value, old)
 		}
-		set(where, strings.ReplaceAll(text, old, replacement))(t, document)
+		set(where, strings.ReplaceAll(value, old, replacement))(t, document)
 	}
 }
 
@@ -477,7 +477,7 @@ func mutations() []mutation {
 		{"alarm on the alias", nil, set("Resources GetErrorsAlarm Properties Dimensions", []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}, object{"Name": "Resource", "Value": object{"Fn::Sub": "${GetFunction}:live"}}}), "", ""},
 		{"alarm on another alias", nil, set("Resources GetErrorsAlarm Properties Dimensions", []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}, object{"Name": "Resource", "Value": object{"Fn::Sub": "${GetFunction}:alive"}}}), "alarm alarm-metric", "Resources.GetErrorsAlarm.Properties"},
 		{"alarm without a dimension", nil, set("Resources TableErrorsAlarm Properties Metrics 1 MetricStat Metric Dimensions", []any{object{"Name": "TableName", "Value": ref("Table")}}), "alarm-metric", "Resources.TableErrorsAlarm.Properties.Metrics.1.MetricStat.Metric"},
-		{"alarm on another table than the adopted", with(map[string]string{"ExistingTableName": "People"}), set("Resources TableReadThrottlesAlarm Properties Dimensions 0 Value", "Persons"), "alarm-metric", "Resources.TableReadThrottlesAlarm.Properties"},
+		{"alarm on another table than the existing one", with(map[string]string{"ExistingTableName": "People"}), set("Resources TableReadThrottlesAlarm Properties Dimensions 0 Value", "Persons"), "alarm-metric", "Resources.TableReadThrottlesAlarm.Properties"},
 		{"alarm without a metric", nil, drop("Resources TableErrorsAlarm Properties Metrics"), "alarm alarm-metric", "Resources.TableErrorsAlarm"},
 		{"alarm that cannot go off", nil, set("Resources GetDurationAlarm Properties Threshold", 10000), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Threshold"},
 		{"alarm outside the composite alarm", nil, set("Resources Alarm Properties AlarmRule", object{"Fn::Sub": `ALARM("${ApiLatencyAlarm}")`}), "alarm-composite", "Resources.GetErrorsAlarm"},
@@ -578,7 +578,7 @@ func TestCheck_InvalidTemplate(t *testing.T) {
 		t.Run(strconv.Quote(document), func(t *testing.T) {
 			t.Parallel()
 			if violations, err := rules.Check([]byte(document), nil); err == nil {
-				t.Errorf("no error, violations %v", violations)
+				t.Errorf("error = nil, violations = %v, want an error", violations)
 			}
 		})
 	}
