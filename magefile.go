@@ -30,7 +30,7 @@ func Debug(function string) error { return start("local", "debug", function) }
 // Build compiles the functions into bin/ for this machine, or for TARGET, such as linux/arm64.
 func Build() error { return start("build", "build") }
 
-// Package compiles and archives the functions for Lambda in bin/packages, and prints checksums; TARGET is linux/arm64.
+// Package writes the functions' packages for Lambda to bin/packages, and prints checksums (TARGET=linux/arm64).
 func Package() error { return start("build", "package") }
 
 // Deploy builds the functions and deploys the stage STAGE (prod) to AWS (see docs/deploy.md).
@@ -76,7 +76,7 @@ func (Test) All() error { return start("check", "test:all") }
 // Bench has the targets for benchmarks.
 type Bench mg.Namespace
 
-// Loop measures the time of restarts, reloads and, unless TESTS=0, tests; RUNS is 5 (see docs/change.md).
+// Loop measures restarts, reloads and, unless TESTS=0, tests, each RUNS times (5) (see docs/change.md).
 func (Bench) Loop() error { return start("bench", "loop") }
 
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
