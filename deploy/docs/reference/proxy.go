@@ -24,9 +24,9 @@ const (
 	maxBody = 10 << 20
 )
 
-// Proxy returns a handler that forwards the page's requests to a stage: it appends the path to the stage's URL.
-// authorize changes each request as the stage requires, for example by signing it; nil leaves requests unchanged. It
-// can read the body with GetBody. The page never has AWS credentials, but its requests have the permissions of
+// Proxy returns a handler that forwards the page's requests to a stage. It appends the request path to the stage's URL.
+// authorize adds the authorization that the stage requires, such as a signature, and can read the body with GetBody; if
+// it is nil, requests are not authorized. The page never has AWS credentials, but its requests have the permissions of
 // authorize: serve the handler within [loopback.Guard].
 func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.RoundTripper) http.Handler {
 	rewrite := func(r *httputil.ProxyRequest) {
@@ -46,7 +46,7 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 				"Only the page that is served here may send this request.")
 			return
 		}
-		if err := checkAddress(r.URL); err != nil {
+		if err := checkURL(r.URL); err != nil {
 			loopback.WriteProblem(w, http.StatusBadRequest, "AddressRefused", err.Error())
 			return
 		}
@@ -76,7 +76,7 @@ func Proxy(stage *url.URL, authorize func(*http.Request) error, transport http.R
 	})
 }
 
-// withBody returns a copy of a request with a body that can be read more than once.
+// withBody returns a copy of a request with the body, which GetBody can read again.
 func withBody(r *http.Request, body []byte) *http.Request {
 	r = r.Clone(r.Context())
 	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, int64(len(body)), nil
@@ -87,13 +87,13 @@ func withBody(r *http.Request, body []byte) *http.Request {
 	return r
 }
 
-// checkAddress returns an error for an address that would not reach the stage as the page sent it: with a query that
+// checkURL returns an error for a URL that would not reach the stage as the page sent it: with a query that
 // [httputil.ReverseProxy] would change, or a path that leads out of the stage.
-func checkAddress(address *url.URL) error {
-	if _, err := url.ParseQuery(address.RawQuery); err != nil {
+func checkURL(u *url.URL) error {
+	if _, err := url.ParseQuery(u.RawQuery); err != nil {
 		return fmt.Errorf("the query cannot be forwarded unchanged: %w; escape %% as %%25 and ; as %%3B", err)
 	}
-	for segment := range strings.SplitSeq(address.Path, "/") { // decoded, as another server may decode it
+	for segment := range strings.SplitSeq(u.Path, "/") { // decoded, as another server may decode it
 		if segment == "." || segment == ".." {
 			return fmt.Errorf("the path has the segment %q, which could lead out of the stage", segment)
 		}
@@ -121,7 +121,7 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// unreachable returns why no connection could be established, "" for any other error.
+// unreachable returns why no connection could be established, or "" for any other error.
 func unreachable(err error) string {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("the host name %s of the stage cannot be resolved; check the network.", dns.Name)

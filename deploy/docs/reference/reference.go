@@ -40,8 +40,8 @@ type Page struct {
 	Note string
 	// Credentials preset the values of security schemes by name. The schemes must be API keys or bearer tokens.
 	Credentials map[string]string
-	// Curl has the options with which curl authorizes requests as the page's [Proxy] does. If set, the page shows them and
-	// no login. "" means that there is no proxy or that it does not authorize requests.
+	// Curl contains the options with which curl authorizes requests as the page's [Proxy] does. If it is set, the page
+	// shows them instead of a login. It is empty without a proxy that authorizes requests.
 	Curl string
 	// CrossOrigin allows requests to other origins than the page's own, such as the document's servers.
 	CrossOrigin bool
@@ -50,7 +50,121 @@ type Page struct {
 // Link is a link to a page.
 type Link struct{ Text, URL string }
 
-// contents returns the files that the page loads, by their names in the folder assets.
+// Paths relative to the page.
+const (
+	indexName = "index.html"
+	jsonName  = "openapi.json"
+	yamlName  = "openapi.yaml"
+	proxyName = "stage"
+)
+
+// Write writes the page and the document into a folder for any web server. All URLs are relative, so the folder can be
+// moved, and index.html also works from the disk.
+func Write(dir string, page Page) error {
+	index, err := page.render(page.policy(), "")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{indexName: index, jsonName: page.Document.JSON(), yamlName: page.Document.YAML()}
+	for name, content := range contents() {
+		files[filepath.Join("assets", name)] = content.plain()
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "assets"), 0o755); err != nil {
+		return fmt.Errorf("write the reference: %w", err)
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // it is published
+			return fmt.Errorf("write the reference: %w", err)
+		}
+	}
+	return nil
+}
+
+// Handle registers the page and the document with mux, below a prefix such as /docs/. It calls page for each request,
+// because the page may depend on the Host header. Requests of the page to the document's first server go through proxy
+// (see [Proxy]); if it is nil, the page sends them to the server. On this machine, wrap mux in [loopback.Guard].
+func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, error), proxy http.Handler) {
+	var proxyPath string
+	if proxy != nil {
+		proxyPath = proxyName
+		mux.Handle(prefix+proxyName+"/", http.StripPrefix(prefix+proxyName, proxy))
+	}
+	serve := func(name string, write func(http.ResponseWriter, *http.Request, Page) error) {
+		mux.HandleFunc("GET "+prefix+name, func(w http.ResponseWriter, r *http.Request) {
+			p, err := page(r)
+			if err == nil {
+				err = write(w, r, p)
+			}
+			if err != nil {
+				loopback.WriteProblem(w, http.StatusInternalServerError, "DocumentUnavailable", err.Error())
+			}
+		})
+	}
+	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
+		index, err := p.render("", proxyPath)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Security-Policy", p.policy()+"; frame-ancestors 'none'")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(index) // the client may have disconnected
+		return nil
+	})
+	serve(jsonName, func(w http.ResponseWriter, _ *http.Request, p Page) error {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(p.Document.JSON())
+		return nil
+	})
+	serve(yamlName, func(w http.ResponseWriter, r *http.Request, p Page) error {
+		w.Header().Set("Content-Type", "application/yaml") // RFC 9512; browsers download it
+		w.Header().Set("Vary", "Accept")
+		if loopback.AcceptsHTML(r) {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		}
+		_, _ = w.Write(p.Document.YAML())
+		return nil
+	})
+	for name, content := range contents() {
+		mux.Handle("GET "+prefix+"assets/"+name, content.handler())
+	}
+}
+
+// policy returns the page's Content Security Policy (Level 3), which allows only files beside the page, and no inline
+// scripts or styles. The icons of Swagger UI are data: URLs.
+func (p Page) policy() string {
+	connect := "'self'"
+	if p.CrossOrigin {
+		connect += " https: http://127.0.0.1:* http://localhost:*"
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src " + connect +
+		"; base-uri 'none'; form-action 'none'"
+}
+
+// render renders the page as HTML. policy is written into the page; it is empty if a header contains it. proxy is the
+// path, relative to the page, of the proxy to the document's first server; it is empty if there is none.
+func (p Page) render(policy, proxy string) ([]byte, error) {
+	page, err := template.ParseFS(assets, "assets/page.html")
+	if err != nil {
+		return nil, fmt.Errorf("render the reference: %w", err)
+	}
+	var html bytes.Buffer
+	err = page.ExecuteTemplate(&html, "page.html", struct {
+		Page
+		Policy string
+		Data   any
+	}{p, policy, struct {
+		Document    json.RawMessage   `json:"document"`
+		Credentials map[string]string `json:"credentials,omitempty"`
+		Proxy       string            `json:"proxy,omitempty"`
+		Curl        string            `json:"curl,omitempty"`
+	}{p.Document.JSON(), p.Credentials, proxy, p.Curl}})
+	if err != nil {
+		return nil, fmt.Errorf("render the reference: %w", err)
+	}
+	return html.Bytes(), nil
+}
+
+// contents returns the files that the page loads, by name in the folder assets.
 func contents() map[string]content {
 	files := map[string]content{}
 	for _, name := range []string{"swagger-ui-bundle.js.gz", "swagger-ui.css.gz", "favicon-32x32.png"} {
@@ -101,120 +215,6 @@ func (c content) plain() []byte {
 		}
 	}
 	panic(err) // embedded
-}
-
-// policy returns the page's Content Security Policy (Level 3): only files beside the page, no inline scripts or styles.
-// Swagger UI has its icons as data: URLs.
-func (p Page) policy() string {
-	connect := "'self'"
-	if p.CrossOrigin {
-		connect += " https: http://127.0.0.1:* http://localhost:*"
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src " + connect +
-		"; base-uri 'none'; form-action 'none'"
-}
-
-// render renders the page as HTML. policy is written into the page; "" if the response carries it. proxy is the path,
-// relative to the page, of the proxy to the document's first server; "" if there is none.
-func (p Page) render(policy, proxy string) ([]byte, error) {
-	page, err := template.ParseFS(assets, "assets/page.html")
-	if err != nil {
-		return nil, fmt.Errorf("render the reference: %w", err)
-	}
-	var out bytes.Buffer
-	err = page.ExecuteTemplate(&out, "page.html", struct {
-		Page
-		Policy string
-		Data   any
-	}{p, policy, struct {
-		Document    json.RawMessage   `json:"document"`
-		Credentials map[string]string `json:"credentials,omitempty"`
-		Proxy       string            `json:"proxy,omitempty"`
-		Curl        string            `json:"curl,omitempty"`
-	}{p.Document.JSON(), p.Credentials, proxy, p.Curl}})
-	if err != nil {
-		return nil, fmt.Errorf("render the reference: %w", err)
-	}
-	return out.Bytes(), nil
-}
-
-// Paths relative to the page.
-const (
-	indexName = "index.html"
-	jsonName  = "openapi.json"
-	yamlName  = "openapi.yaml"
-	proxyName = "stage"
-)
-
-// Write writes the page and the document into a folder for any web server. All URLs are relative, so the folder can be
-// moved, and index.html also works from the disk.
-func Write(dir string, page Page) error {
-	index, err := page.render(page.policy(), "")
-	if err != nil {
-		return err
-	}
-	files := map[string][]byte{indexName: index, jsonName: page.Document.JSON(), yamlName: page.Document.YAML()}
-	for name, content := range contents() {
-		files[filepath.Join("assets", name)] = content.plain()
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "assets"), 0o755); err != nil {
-		return fmt.Errorf("write the reference: %w", err)
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // it is published
-			return fmt.Errorf("write the reference: %w", err)
-		}
-	}
-	return nil
-}
-
-// Handle registers the page and the document with mux, below a prefix such as /docs/. It calls page for each request,
-// because the page may depend on the Host header. Requests of the page to the document's first server go through proxy
-// (see [Proxy]); with nil, the page sends them itself. On this machine, wrap mux in [loopback.Guard].
-func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, error), proxy http.Handler) {
-	var proxyPath string
-	if proxy != nil {
-		proxyPath = proxyName
-		mux.Handle(prefix+proxyName+"/", http.StripPrefix(prefix+proxyName, proxy))
-	}
-	serve := func(name string, write func(http.ResponseWriter, *http.Request, Page) error) {
-		mux.HandleFunc("GET "+prefix+name, func(w http.ResponseWriter, r *http.Request) {
-			p, err := page(r)
-			if err == nil {
-				err = write(w, r, p)
-			}
-			if err != nil {
-				loopback.WriteProblem(w, http.StatusInternalServerError, "DocumentUnavailable", err.Error())
-			}
-		})
-	}
-	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		index, err := p.render("", proxyPath)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Security-Policy", p.policy()+"; frame-ancestors 'none'")
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(index) // the client may have disconnected
-		return nil
-	})
-	serve(jsonName, func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(p.Document.JSON())
-		return nil
-	})
-	serve(yamlName, func(w http.ResponseWriter, r *http.Request, p Page) error {
-		w.Header().Set("Content-Type", "application/yaml") // RFC 9512; browsers download it
-		w.Header().Set("Vary", "Accept")
-		if loopback.AcceptsHTML(r) {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		}
-		_, _ = w.Write(p.Document.YAML())
-		return nil
-	})
-	for name, content := range contents() {
-		mux.Handle("GET "+prefix+"assets/"+name, content.handler())
-	}
 }
 
 // handler serves the file uncompressed, because it does not leave this machine.

@@ -43,7 +43,7 @@ var (
 	pageData = regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`)
 )
 
-// The folder contains all files that the page loads, and the page loads nothing from elsewhere.
+// TestWrite checks that the folder contains all files that the page loads.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "folder")
@@ -58,7 +58,7 @@ func TestWrite(t *testing.T) {
 	html := string(content)
 	names := local.FindAllStringSubmatch(html, -1)
 	if len(names) < 6 {
-		t.Errorf("found %q in the page, want its style, scripts and documents", names)
+		t.Errorf("the page links to %q, want its style, scripts and documents", names)
 	}
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(dir, name[1])); err != nil {
@@ -70,7 +70,7 @@ func TestWrite(t *testing.T) {
 		`http-equiv="Content-Security-Policy"`, `connect-src &#39;self&#39;;`,
 	} {
 		if !strings.Contains(html, want) {
-			t.Errorf("%s is missing in:\n%s", want, html)
+			t.Errorf("want %s in the page, got:\n%s", want, html)
 		}
 	}
 	var data struct {
@@ -78,17 +78,17 @@ func TestWrite(t *testing.T) {
 		Credentials map[string]string
 		Proxy, Curl string
 	}
-	text := pageData.FindStringSubmatch(html)
-	if text == nil {
-		t.Fatalf("the page has no data:\n%s", html)
+	element := pageData.FindStringSubmatch(html)
+	if element == nil {
+		t.Fatalf("want an element with the id page, got:\n%s", html)
 	}
-	if err := json.Unmarshal([]byte(text[1]), &data); err != nil || data.Document.Info.Title != p.Document.Title ||
+	if err := json.Unmarshal([]byte(element[1]), &data); err != nil || data.Document.Info.Title != p.Document.Title ||
 		data.Credentials["apiKey"] != "key" || data.Proxy != "" || data.Curl != p.Curl {
-		t.Errorf("the page's data is %+v (%v)", data, err)
+		t.Errorf("the page's data is %+v (%v), want that of %+v without a proxy", data, err, p)
 	}
 	for name, want := range map[string][]byte{"openapi.json": p.Document.JSON(), "openapi.yaml": p.Document.YAML()} {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: %s (%v)", name, got, err)
+			t.Errorf("%s: got %s (%v), want %s", name, got, err, want)
 		}
 	}
 
@@ -98,7 +98,7 @@ func TestWrite(t *testing.T) {
 	}
 	if content, err := os.ReadFile(filepath.Join(dir, "index.html")); err != nil ||
 		!strings.Contains(string(content), "connect-src &#39;self&#39; https:") {
-		t.Errorf("requests to other origins are not allowed: %v", err)
+		t.Errorf("got %s (%v), want connect-src with https:", content, err)
 	}
 }
 
@@ -154,21 +154,21 @@ func TestHandle(t *testing.T) {
 			t.Parallel()
 			res := request(t, mux, "GET", test.path, "", map[string]string{"Accept": test.accept})
 			if got := res.Header().Get("Content-Type"); res.Code != test.status || got != test.contentType {
-				t.Errorf("%d, %s; want %d, %s", res.Code, got, test.status, test.contentType)
+				t.Errorf("got %d %s, want %d %s", res.Code, got, test.status, test.contentType)
 			}
 			if body := res.Body.String(); !strings.Contains(body, test.body) {
-				t.Errorf("%.200s; want %q in it", body, test.body)
+				t.Errorf("got the body %.200s, want %q in it", body, test.body)
 			}
 		})
 	}
 	policy := request(t, mux, "GET", "/docs/", "", nil).Header().Get("Content-Security-Policy")
 	if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") ||
 		strings.Contains(policy, "unsafe") {
-		t.Errorf("Content-Security-Policy %s", policy)
+		t.Errorf("got the policy %s, want script-src 'self', frame-ancestors 'none' and nothing unsafe", policy)
 	}
 }
 
-// Files have an ETag for revalidation, and without a proxy the page has none.
+// TestHandle_Assets checks the revalidation of files, and a page without a proxy.
 func TestHandle_Assets(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -176,7 +176,7 @@ func TestHandle_Assets(t *testing.T) {
 	first := request(t, mux, "GET", "/assets/swagger-ui.css", "", map[string]string{"Accept-Encoding": "gzip;q=0, identity"})
 	if first.Code != http.StatusOK || first.Header().Get("Content-Encoding") != "" ||
 		!strings.HasPrefix(first.Body.String(), ".swagger-ui") {
-		t.Errorf("got %d %v %.20q", first.Code, first.Header(), first.Body.String())
+		t.Errorf("got %d %v %.20q, want 200 with an uncompressed style", first.Code, first.Header(), first.Body.String())
 	}
 	again := request(
 		t,
@@ -187,13 +187,13 @@ func TestHandle_Assets(t *testing.T) {
 		map[string]string{"If-None-Match": first.Header().Get("ETag")},
 	)
 	if again.Code != http.StatusNotModified {
-		t.Errorf("got %d for the current ETag", again.Code)
+		t.Errorf("got %d for the current ETag, want 304", again.Code)
 	}
 	if res := request(t, mux, "GET", "/stage/users", "", nil); res.Code != http.StatusNotFound {
-		t.Errorf("proxy without a stage: %d", res.Code)
+		t.Errorf("got %d without a proxy, want 404", res.Code)
 	}
 	if body := request(t, mux, "GET", "/", "", nil).Body.String(); strings.Contains(body, `"proxy"`) {
-		t.Errorf("the page has a proxy:\n%s", body)
+		t.Errorf("want a page without a proxy, got:\n%s", body)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestProxy(t *testing.T) { //nolint:tparallel // the rows share the stage
 
 	res := request(t, proxy, "PUT", "http://127.0.0.1/stage/users/a%2Fb?userId=%20", `{"name": "Ada"}`, fromPage)
 	if res.Code != http.StatusPreconditionFailed {
-		t.Errorf("the page got %d", res.Code)
+		t.Errorf("the page got %d, want 412", res.Code)
 	}
 	header := map[string][]string(res.Header())
 	delete(header, "Date")
@@ -269,10 +269,10 @@ func TestProxy(t *testing.T) { //nolint:tparallel // the rows share the stage
 		t.Errorf("the page got headers (-want +got):\n%s", diff)
 	}
 	if got.method != "PUT" || got.url != "/prod/users/a%2Fb?userId=%20" || got.body != `{"name": "Ada"}` {
-		t.Errorf("the stage received %+v", got)
+		t.Errorf("the stage received %+v, want the request of the page below /prod", got)
 	}
 	if authorization := got.header.Get("Authorization"); authorization != "for "+target.Host+` {"name": "Ada"}` {
-		t.Errorf("the request was authorized by %s", authorization)
+		t.Errorf("the stage received Authorization: %s, want that of authorize", authorization)
 	}
 	if got.header.Get("If-Match") != `"0"` {
 		t.Error("the header If-Match is missing")
@@ -404,7 +404,7 @@ func TestProxy_Limit(t *testing.T) {
 	}
 }
 
-// The problem documents of failures say what to do, without addresses or system calls.
+// TestProxy_Failures checks that the problem documents say what to do, without addresses or system calls.
 func TestProxy_Failures(t *testing.T) {
 	t.Parallel()
 	never := make(chan struct{})

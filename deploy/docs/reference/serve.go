@@ -44,10 +44,9 @@ func Serve(
 	return nil
 }
 
-// Browse calls open to open a page of [Serve] in a browser, and returns when ctx ends or open fails. All users can see
-// the arguments of processes, so open gets the URL of a file that only this user can read and that redirects to
-// address. The file is in dir, because some browsers cannot read the system's temporary folder. It is deleted when
-// Browse returns.
+// Browse shows a page that [Serve] serves in the browser that open starts. Other users can read the arguments of
+// processes, so open gets the URL of a file that only this user can read and that redirects to address. The file is in
+// dir, because some browsers cannot read the system's temporary folder. It is deleted when ctx ends.
 func Browse(
 	ctx context.Context, dir, address string, open func(ctx context.Context, address string) error,
 ) (err error) {

@@ -13,7 +13,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
 )
 
-// The output of a browser does not go to stdout, and a browser that keeps running does not block the command.
+// TestOpenURL checks that OpenURL returns when ctx ends, even if the browser still runs, and that it reports a missing
+// browser.
 func TestOpenURL(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no xdg-open")
@@ -38,17 +39,17 @@ func TestOpenURL(t *testing.T) {
 	}
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("after ctx has ended: error = %v, want nil", err)
+		t.Errorf("error = %v after ctx has ended, want nil", err)
 	}
 	_, err = pipe.WriteString("\n")
 	if err := errors.Join(err, pipe.Close()); err != nil {
 		t.Error(err)
 	}
 	if content, err := os.ReadFile(log); err != nil || string(content) != "file:///page\n" {
-		t.Errorf("xdg-open was started with %q (%v), want file:///page", content, err)
+		t.Errorf("xdg-open got the arguments %q (%v), want file:///page", content, err)
 	}
 	t.Setenv("PATH", t.TempDir())
 	if err := reference.OpenURL(t.Context(), "file:///page"); !errors.Is(err, exec.ErrNotFound) {
-		t.Errorf("error = %v, want %v", err, exec.ErrNotFound)
+		t.Errorf("error = %v, want exec.ErrNotFound", err)
 	}
 }

@@ -5,30 +5,30 @@
   const servers = (page.document.servers ?? []).map((it) => it.url);
   const server = servers[0];
 
-  // resolved resolves a reference within the document: a JSON Pointer (RFC 6901) as a URL fragment.
-  const unescaped = (name) => decodeURIComponent(name).replaceAll("~1", "/").replaceAll("~0", "~");
-  const resolved = (it) => (it?.$ref ? it.$ref.slice(2).split("/").map(unescaped).reduce((at, name) => at[name], page.document) : it);
+  // resolve resolves a reference within the document, which is a JSON Pointer (RFC 6901) in a URL fragment.
+  const unescapeName = (name) => decodeURIComponent(name).replaceAll("~1", "/").replaceAll("~0", "~");
+  const resolve = (it) => (it?.$ref ? it.$ref.slice(2).split("/").map(unescapeName).reduce((at, name) => at[name], page.document) : it);
 
-  // withoutExample moves the example of an optional parameter to its description, because Swagger UI would send it in
+  // moveExample moves the example of an optional parameter to its description, because Swagger UI would send it in
   // each request, such as the If-Match of another user.
-  const withoutExample = (parameter) => {
-    const { example, ...rest } = resolved(parameter);
+  const moveExample = (parameter) => {
+    const { example, ...rest } = resolve(parameter);
     if (rest.required || example === undefined) return parameter;
-    const { example: _, ...schema } = resolved(rest.schema) ?? {}; // a parameter with content has no schema
+    const { example: _, ...schema } = resolve(rest.schema) ?? {}; // a parameter with content has no schema
     const description = [rest.description, `For example \`${example}\`.`].filter(Boolean).join(" ");
     return { ...rest, ...(rest.schema && { schema }), description };
   };
-  // Copy the parameters of a path to its operations, because Swagger UI drops those that share their name with one of
-  // the operation's.
+  // Copy the parameters of a path to its operations, because Swagger UI drops those with the same name as a parameter of
+  // the operation.
   for (const path of Object.values(page.document.paths)) {
     for (const it of Object.values(path)) {
-      if (it.responses) it.parameters = [...(path.parameters ?? []), ...(it.parameters ?? [])].map(withoutExample);
+      if (it.responses) it.parameters = [...(path.parameters ?? []), ...(it.parameters ?? [])].map(moveExample);
     }
     delete path.parameters;
   }
 
-  // forwarded sends a request to the stage through the proxy of this page, with the header that the proxy requires.
-  const forwarded = (request) => {
+  // forward redirects a request for the stage to the proxy of this page, with the header that the proxy requires.
+  const forward = (request) => {
     if (page.proxy && request.url.startsWith(server)) {
       request.url = new URL(page.proxy + request.url.slice(server.length), location.href).href;
       request.headers["X-Requested-With"] = "reference";
@@ -36,8 +36,8 @@
     return request;
   };
 
-  // With a proxy that authorizes requests, hide the login, and show the options that curl needs instead.
-  const authorized = () => ({
+  // hideLogin replaces the login by the options that curl needs, because the proxy authorizes requests.
+  const hideLogin = () => ({
     wrapComponents: {
       authorizeBtn: () => () => null,
       authorizeOperationBtn: () => () => null,
@@ -46,15 +46,15 @@
     },
   });
 
-  // indented returns JSON on indented lines, with every name, string and number as received: JavaScript rounds numbers
+  // indent returns JSON with indented lines, with every name, string and number as received: JavaScript rounds numbers
   // to doubles, and reorders names that look like integers. Text that is not JSON is returned unchanged.
-  const indented = (text) => {
+  const indent = (body) => {
     try {
-      JSON.parse(text);
+      JSON.parse(body);
     } catch {
-      return text;
+      return body;
     }
-    const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
+    const tokens = body.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
     let depth = 0;
     const line = () => "\n" + "  ".repeat(depth);
     return tokens.map((token, i) => {
@@ -64,7 +64,7 @@
     }).join("");
   };
 
-  // exactBody replaces Swagger UI's view of a JSON response body, which rounds numbers, also in copies and downloads.
+  // exactBody replaces Swagger UI's view of JSON response bodies, which rounds numbers, also in copies and downloads.
   const exactBody = () => ({
     wrapComponents: {
       responseBody: (ResponseBody, { React }) => (props) => {
@@ -73,7 +73,7 @@
         const code = { language: "json", downloadable: true, fileName: "response.json", canCopy: true };
         return React.createElement("div", null,
           React.createElement("h5", null, "Response body"),
-          React.createElement(getComponent("HighlightCode", true), code, indented(content)));
+          React.createElement(getComponent("HighlightCode", true), code, indent(content)));
       },
     },
   });
@@ -88,13 +88,13 @@
   const ui = SwaggerUIBundle({
     spec: page.document,
     dom_id: "#reference",
-    plugins: page.curl ? [exactBody, authorized] : [exactBody],
+    plugins: page.curl ? [exactBody, hideLogin] : [exactBody],
     deepLinking: true,
     displayRequestDuration: true,
     syntaxHighlight: { theme: "tomorrow-night" },
     tryItOutEnabled: true,
     showMutatedRequest: !page.proxy, // the curl command goes to the stage, not to the proxy
-    requestInterceptor: forwarded,
+    requestInterceptor: forward,
     validatorUrl: null,
     onComplete: () => {
       for (const [scheme, value] of Object.entries(page.credentials ?? {})) ui.preauthorizeApiKey(scheme, value);

@@ -1,6 +1,7 @@
 // Elements are created with text nodes only: received data is never parsed as markup.
 
-// h creates an HTML element. Attributes that are undefined, null or false are omitted; on… are listeners, style is an object.
+// h creates an HTML element. Attributes that are undefined, null or false are omitted. on… are event listeners, and style is
+// an object.
 export function h(name, attributes, ...children) {
   return fill(document.createElement(name), attributes, children);
 }
@@ -24,8 +25,8 @@ function fill(element, attributes, children) {
 // $ returns the element with an id.
 export const $ = (id) => document.getElementById(id);
 
-// reconcile sets parent's children to the elements that make returns for items. It keeps elements with the same key, and with
-// them focus and scroll position, unless their signature has changed.
+// reconcile makes the children of parent match items: make returns the element of an item. An element whose key and signature
+// are unchanged is kept, with its focus and scroll position.
 export function reconcile(parent, items, key, signature, make) {
   const before = new Map([...parent.children].map((element) => [element.dataset.key, element]));
   let next = parent.firstElementChild;

@@ -5,6 +5,9 @@
 export const parse = (text) => JSON.parse(text, (_, value, context) =>
   typeof value === "number" && JSON.rawJSON && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
 
+// format returns a string unchanged, and any other parsed value as JSON.
+export const format = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+
 // number converts a parsed number to a JavaScript number.
 export const number = (value) => Number(value?.rawJSON ?? value);
 

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { $, h, reconcile } from "./dom.js";
 import { plural } from "./format.js";
 import { lineElement } from "./lines.js";
-import { closeDetails, filters, keys, live, step } from "./page.js";
+import { closeDetails, filters, keys, live, moveFocus } from "./page.js";
 import { lineIDs } from "./span.js";
 
 const shown = 500;
@@ -46,8 +46,8 @@ function isVisible(it) {
   return bottom > 0 && top < innerHeight;
 }
 
-// keepPosition keeps the position of an element on the screen while change moves the elements around it. Browsers do so by
-// themselves only if the page is scrolled.
+// keepPosition keeps the position of an element on the screen while change moves the elements around it. Browsers do this
+// only if the page is scrolled.
 function keepPosition(it, change) {
   list.style.overflowAnchor = it ? "none" : "auto";
   const before = it?.getBoundingClientRect().top;
@@ -66,5 +66,5 @@ function element(line) {
   }));
 }
 
-const move = (n) => () => step([...list.querySelectorAll("summary")], n);
+const move = (n) => () => moveFocus([...list.querySelectorAll("summary")], n);
 keys({ j: move(1), k: move(-1), Escape: closeDetails });

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { $, h, svg } from "./dom.js";
 import { duration, percent, plural } from "./format.js";
-import { filters, keys, live, step } from "./page.js";
+import { filters, keys, live, moveFocus } from "./page.js";
 
 const column = 240, row = 134, radius = 33, margin = { x: 96, top: 52, bottom: 98 };
 const outcomes = ["ok", "error", "throttle", "fault"];
@@ -80,7 +80,6 @@ function arrange(nodes, edges) {
   const rows = Math.max(1, ...columns.map((it) => it.length));
   const places = new Map();
   columns.forEach((members, x) => {
-    // callersY returns the average position of a node's callers.
     const callersY = (node) => {
       const callers = edges.filter((edge) => edge.target === node.id && places.has(edge.source)).map((edge) => places.get(edge.source).y);
       return callers.length === 0 ? 0 : callers.reduce((sum, y) => sum + y, 0) / callers.length;
@@ -93,38 +92,36 @@ function arrange(nodes, edges) {
   return { places, width: 2 * margin.x + (columns.length - 1) * column, height: margin.top + margin.bottom + (rows - 1) * row };
 }
 
-// short abbreviates a name that would overlap its neighbours.
-const short = (name) => (name.length > 25 ? `${name.slice(0, 12)}…${name.slice(-12)}` : name);
+// abbreviate shortens a name that would overlap its neighbours.
+const abbreviate = (name) => (name.length > 25 ? `${name.slice(0, 12)}…${name.slice(-12)}` : name);
 
-// worst returns the most severe outcome that occurred.
 const worst = (statistics) => (statistics.fault ? "fault" : statistics.throttle ? "throttle" : statistics.error ? "error" : "ok");
 
-// describeOutcomes returns the share of each outcome except ok that occurred.
-const describeOutcomes = (statistics) => outcomes.slice(1).filter((outcome) => statistics[outcome] > 0).map((outcome) => `${percent(statistics[outcome], statistics.count)} ${outcome}`);
+const failures = (statistics) => outcomes.slice(1).filter((outcome) => statistics[outcome] > 0).map((outcome) => `${percent(statistics[outcome], statistics.count)} ${outcome}`);
 
 function drawNode(node, { x, y }, rate) {
   const { statistics } = node;
-  const around = 2 * Math.PI * radius;
-  let turned = 0;
+  const circumference = 2 * Math.PI * radius;
+  let offset = 0;
   const arcs = outcomes.filter((outcome) => statistics[outcome] > 0).map((outcome) => {
     const share = statistics[outcome] / statistics.count;
     const arc = svg("circle", {
-      class: `ring ${outcome}`, cx: x, cy: y, r: radius, transform: `rotate(${turned * 360 - 90} ${x} ${y})`, "stroke-dasharray": `${share * around} ${around}`,
+      class: `ring ${outcome}`, cx: x, cy: y, r: radius, transform: `rotate(${offset * 360 - 90} ${x} ${y})`, "stroke-dasharray": `${share * circumference} ${circumference}`,
     });
-    turned += share;
+    offset += share;
     return arc;
   });
   const kind = types[node.type] ?? node.type;
-  const frequency = statistics.count > 0 ? [plural(statistics.count, "request"), rate(statistics.count) !== "–" && rate(statistics.count)].filter(Boolean).join(" · ") : "";
-  const label = [node.name, kind, frequency, statistics.count > 0 && `${duration(statistics.averageMs)} on average`, ...describeOutcomes(statistics)].filter(Boolean).join(", ");
+  const requests = statistics.count > 0 ? [plural(statistics.count, "request"), rate(statistics.count) !== "–" && rate(statistics.count)].filter(Boolean).join(" · ") : "";
+  const label = [node.name, kind, requests, statistics.count > 0 && `${duration(statistics.averageMs)} on average`, ...failures(statistics)].filter(Boolean).join(", ");
   return svg("a", { href: tracesOf(node), "data-node": node.id, "aria-label": label },
     svg("title", {}, label),
     svg("circle", { class: "disc", cx: x, cy: y, r: radius }),
     arcs.length > 0 ? arcs : svg("circle", { class: "ring none", cx: x, cy: y, r: radius }),
     svg("text", { x, y: y + 4 }, statistics.count > 0 ? duration(statistics.averageMs) : "–"),
-    svg("text", { class: "halo", x, y: y + radius + 20 }, short(node.name)),
+    svg("text", { class: "halo", x, y: y + radius + 20 }, abbreviate(node.name)),
     svg("text", { class: "small halo", x, y: y + radius + 35 }, kind),
-    svg("text", { class: "small halo", x, y: y + radius + 50 }, frequency));
+    svg("text", { class: "small halo", x, y: y + radius + 50 }, requests));
 }
 
 function drawEdge(edge, places, edges, rate) {
@@ -137,15 +134,15 @@ function drawEdge(edge, places, edges, rate) {
   const end = outgoing > incoming ? "to" : outgoing < incoming ? "from" : "";
   const x = { to: x2 - 2, from: x1 + 4, "": (x1 + x2) / 2 }[end], y = { to: to.y, from: from.y, "": (from.y + to.y) / 2 }[end];
   const outcome = worst(statistics);
-  const frequency = rate(statistics.count) === "–" ? `${statistics.count}×` : rate(statistics.count);
+  const requests = rate(statistics.count) === "–" ? `${statistics.count}×` : rate(statistics.count);
   return svg("g", { "aria-hidden": "true" },
-    svg("title", {}, [`${statistics.count} calls`, `p50 ${duration(statistics.p50Ms)}`, `p95 ${duration(statistics.p95Ms)}`, `p99 ${duration(statistics.p99Ms)}`, ...describeOutcomes(statistics)].join(", ")),
+    svg("title", {}, [`${statistics.count} calls`, `p50 ${duration(statistics.p50Ms)}`, `p95 ${duration(statistics.p95Ms)}`, `p99 ${duration(statistics.p99Ms)}`, ...failures(statistics)].join(", ")),
     svg("path", {
       class: `edge ${outcome}`, "stroke-width": 1.25 + Math.min(2.5, Math.log10(Math.max(1, statistics.count))),
       d: `M${x1},${from.y} C${x1 + bend},${from.y} ${x2 - bend},${to.y} ${x2},${to.y}`,
     }),
     svg("path", { class: "head", d: `M${x2 + 8},${to.y} l-10,-4.5 v9 z` }),
-    svg("text", { class: `small halo ${end}`, x, y: y - 8 }, `${frequency} · ${duration(statistics.averageMs)}`),
+    svg("text", { class: `small halo ${end}`, x, y: y - 8 }, `${requests} · ${duration(statistics.averageMs)}`),
     outcome !== "ok" && svg("text", { class: `small halo tinted ${outcome} ${end}`, x, y: y + 17 }, `${percent(statistics[outcome], statistics.count)} ${outcome}`));
 }
 
@@ -160,5 +157,5 @@ function table(element, names, rows, rate) {
       ["averageMs", "p50Ms", "p95Ms", "p99Ms"].map((name) => h("td", { class: "number" }, statistics.count > 0 ? duration(statistics[name]) : "–"))))));
 }
 
-const links = () => [...$("map").querySelectorAll("a")];
-keys({ j: () => step(links(), 1), k: () => step(links(), -1) });
+const nodeLinks = () => [...$("map").querySelectorAll("a")];
+keys({ j: () => moveFocus(nodeLinks(), 1), k: () => moveFocus(nodeLinks(), -1) });

@@ -53,8 +53,8 @@ function showError(reason) {
 }
 
 const bindings = {};
-let leader = false;
-const places = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
+let goPressed = false;
+const pages = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
 
 // keys binds keys by name. They have no effect in text fields.
 export function keys(more) {
@@ -78,19 +78,19 @@ document.addEventListener("keydown", (event) => {
     }
     return;
   }
-  if (leader && places[event.key]) {
-    location.assign(places[event.key]);
+  if (goPressed && pages[event.key]) {
+    location.assign(pages[event.key]);
     return;
   }
-  leader = event.key === "g";
+  goPressed = event.key === "g";
   const action = bindings[event.key];
   if (!action) return;
   event.preventDefault();
   action(event);
 });
 
-// step moves the focus by n elements, by default from the focused one, and returns the newly focused element.
-export function step(elements, n, from = document.activeElement) {
+// moveFocus moves the focus by n elements, by default from the focused one, and returns the newly focused element.
+export function moveFocus(elements, n, from = document.activeElement) {
   const at = elements.indexOf(from);
   const next = elements[at < 0 ? 0 : Math.min(Math.max(at + n, 0), elements.length - 1)];
   next?.focus();
@@ -98,7 +98,7 @@ export function step(elements, n, from = document.activeElement) {
   return next;
 }
 
-// closeDetails closes the open element with the focus, and reports whether there was one.
+// closeDetails closes the open element that contains the focus, and reports whether there was one.
 export function closeDetails() {
   const details = document.activeElement.closest("details[open]");
   details?.removeAttribute("open");

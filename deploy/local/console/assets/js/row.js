@@ -4,13 +4,13 @@ import { clock, duration, full, kind, route, statusKind } from "./format.js";
 
 // badges returns labels for unusual properties of a trace.
 export function badges(summary) {
-  const words = [];
-  if (summary.errorCode) words.push([kind(summary) === "ok" ? "error" : kind(summary), summary.errorCode]);
-  else if (kind(summary) !== "ok") words.push([kind(summary), kind(summary)]);
-  if (summary.throttle && !words.some(([, text]) => text === "throttle")) words.push(["throttle", "throttle"]);
-  if (summary.coldStart) words.push(["cold", "cold start"]);
-  if (!summary.complete) words.push(["none", "in progress"]);
-  return words.map(([name, text]) => h("span", { class: `badge ${name}` }, text));
+  const labels = [];
+  if (summary.errorCode) labels.push([kind(summary) === "ok" ? "error" : kind(summary), summary.errorCode]);
+  else if (kind(summary) !== "ok") labels.push([kind(summary), kind(summary)]);
+  if (summary.throttle && !labels.some(([, text]) => text === "throttle")) labels.push(["throttle", "throttle"]);
+  if (summary.coldStart) labels.push(["cold", "cold start"]);
+  if (!summary.complete) labels.push(["none", "in progress"]);
+  return labels.map(([name, text]) => h("span", { class: `badge ${name}` }, text));
 }
 
 // status returns a trace's status code, colored by outcome.

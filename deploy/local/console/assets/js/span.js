@@ -14,7 +14,7 @@ export function flatten(roots) {
   return rows;
 }
 
-// times returns start and end of a span in milliseconds since 1970. The default of the end is the given one.
+// times returns start and end of a span in milliseconds since 1970. A span in progress ends at end, or else at its start.
 export function times(span, end) {
   const start = span.start_time * 1000;
   return { start, end: span.end_time ? span.end_time * 1000 : Math.max(start, end ?? start) };
@@ -41,8 +41,8 @@ const origins = {
   "AWS::Lambda::Function": "Lambda function",
 };
 
-// describe describes a span in a few words.
-export function describe(span) {
+// about describes a span in a few words.
+export function about(span) {
   const aws = span.aws ?? {};
   const parts = span.origin ? [origins[span.origin] ?? span.origin] : [aws.operation !== span.name && aws.operation, aws.table_name ?? aws.function_name];
   const retries = number(aws.retries);

@@ -1,7 +1,7 @@
 // The timeline of a trace: its spans, nested and to scale.
 import { h } from "./dom.js";
 import { clock, duration, kind } from "./format.js";
-import { colorClass, describe, extent, isPlatform, times } from "./span.js";
+import { about, colorClass, extent, isPlatform, times } from "./span.js";
 
 // steps are the possible distances between marks of the axis, in milliseconds.
 const steps = [1, 2, 5].flatMap((n) => [-3, -2, -1, 0, 1, 2, 3, 4, 5].map((e) => n * 10 ** e)).sort((a, b) => a - b);
@@ -10,7 +10,7 @@ const steps = [1, 2, 5].flatMap((n) => [-3, -2, -1, 0, 1, 2, 3, 4, 5].map((e) =>
 export function timeline(rows, select) {
   const { start, end } = extent(rows);
   const whole = Math.max(end - start, 0.001);
-  const at = (time) => (100 * (time - start)) / whole;
+  const percentAt = (time) => (100 * (time - start)) / whole;
   const step = steps.find((it) => whole / it <= 5) ?? whole;
   const marks = Array.from({ length: Math.floor(whole / step) + 1 }, (_, n) => n * step);
 
@@ -19,21 +19,21 @@ export function timeline(rows, select) {
   const elements = rows.map((row) => {
     const { span, depth } = row;
     const t = times(span, end);
-    const left = at(t.start), right = at(t.end), long = duration(t.end - t.start);
-    const words = [kind(span) !== "ok" && kind(span), span.in_progress && "in progress", span.orphan && "parent not received"].filter(Boolean);
+    const left = percentAt(t.start), right = percentAt(t.end), length = duration(t.end - t.start);
+    const flags = [kind(span) !== "ok" && kind(span), span.in_progress && "in progress", span.orphan && "parent not received"].filter(Boolean);
     return h("li", {
       role: "treeitem", class: `span ${colorClass(span)}${isPlatform(span) ? " platform" : ""}`, "aria-level": depth + 1, "aria-selected": "false", tabindex: -1, "data-id": span.id,
       "data-name": span.name, style: { "--depth": depth },
-      "aria-label": [span.name, describe(span), long, `from ${duration(t.start - start)}`, ...words].filter(Boolean).join(", "),
+      "aria-label": [span.name, about(span), length, `from ${duration(t.start - start)}`, ...flags].filter(Boolean).join(", "),
       onclick: () => focus(row),
       onfocus: () => choose(row),
     },
     h("span", { class: "name" },
-      h("strong", {}, span.name), h("span", { class: "muted" }, describe(span)),
-      words.map((word) => h("em", { class: `badge ${kind(span)}` }, word))),
+      h("strong", {}, span.name), h("span", { class: "muted" }, about(span)),
+      flags.map((flag) => h("em", { class: `badge ${kind(span)}` }, flag))),
     h("span", { class: "track" }, grid(),
       h("span", { class: `extent${span.in_progress ? " open" : ""}`, style: { left: `${left}%`, width: `${right - left}%` } })),
-    h("span", { class: "length" }, long));
+    h("span", { class: "length" }, length));
   });
 
   const mark = (row) => elements.forEach((element, n) => {

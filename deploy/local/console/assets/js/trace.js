@@ -1,16 +1,16 @@
 // A trace: its timeline, the details of a span, the log lines, and the documents as received.
 import { copyButton, h } from "./dom.js";
 import { clock, duration, full, instant, kind, plural, route, statusKind } from "./format.js";
-import { isObject } from "./json.js";
+import { format, isObject } from "./json.js";
 import { lineElement } from "./lines.js";
 import { badges, status } from "./row.js";
-import { colorClass, describe, extent, flatten, spanOf, times } from "./span.js";
+import { about, colorClass, extent, flatten, spanOf, times } from "./span.js";
 import { timeline } from "./timeline.js";
 
-// showTrace shows a trace of the API in pane. It selects the span with the id, or else the failed one. again means that pane
-// shows an earlier state of the same trace. onSelect is called with the id of each selected span. The result has the spans
-// and a function focus for the keys.
-export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, onSelect, back }) {
+// showTrace shows a trace from the API in pane. It selects the span with the id, or else the failed span. again means that
+// pane shows an earlier state of the same trace. chosen is called with the id of each selected span. The result contains the
+// elements of the spans, and a function that focuses the selected span.
+export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, chosen, back }) {
   const lines = logged.toSorted((a, b) => instant(a.time) - instant(b.time));
   const rows = flatten(trace.roots ?? []);
   const { start, end } = extent(rows);
@@ -19,7 +19,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
   // Open elements stay open when more of the trace arrives.
   const scrolled = again && pane.querySelector(".timeline")?.scrollTop;
   const opened = [...pane.querySelectorAll("details[open]")].map((it) => it.dataset.key);
-  const focused = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
+  const held = pane.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.key : undefined;
 
   const facts = h("div", { class: "facts-of-span" });
   const spanTitle = h("h3", { id: "span-title" });
@@ -47,7 +47,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
     const related = linesOf(row);
     // If all lines are related, none is marked.
     lineElements.forEach(([, it]) => it.classList.toggle("related", related.length < lines.length && related.includes(it)));
-    onSelect?.(span.id);
+    chosen?.(span.id);
   };
   const show = (details) => {
     details?.scrollIntoView({ block: "nearest" });
@@ -105,7 +105,7 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
 
   const details = [...pane.querySelectorAll("details")];
   details.forEach((it) => { it.open = opened.includes(it.dataset.key); });
-  details.find((it) => it.dataset.key === focused)?.querySelector("summary").focus();
+  details.find((it) => it.dataset.key === held)?.querySelector("summary").focus();
   const first = rows.find(({ span }) => span.id === id) ?? (kind(summary) !== "ok" ? failed : undefined) ?? rows[0];
   if (first) view.choose(first);
   if (again) view.element.scrollTop = scrolled;
@@ -121,14 +121,12 @@ function documentOf(span, documents) {
   return documents.find(holds)?.id;
 }
 
-const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-
 // spanFacts returns the details of a span, in groups.
 function spanFacts({ span, parent }, { start, end, focus }) {
   const t = times(span, end);
   const group = (title, entries) => {
     const list = entries.filter(([, value]) => value !== undefined && value !== null && value !== "");
-    return list.length === 0 ? [] : [title && h("h4", {}, title), h("dl", { class: "facts" }, list.map(([name, value]) => fact(name, value instanceof Node ? value : text(value))))];
+    return list.length === 0 ? [] : [title && h("h4", {}, title), h("dl", { class: "facts" }, list.map(([name, value]) => fact(name, value instanceof Node ? value : format(value))))];
   };
   const { request, response } = span.http ?? {};
   const flags = ["error", "throttle", "fault", "in_progress"].filter((name) => span[name])
@@ -140,7 +138,7 @@ function spanFacts({ span, parent }, { start, end, focus }) {
     exceptions.map((it) => h("div", { class: `exception ${colorClass(span)}` },
       h("strong", {}, it.type ?? "Exception"), it.message && it.message !== it.type && h("p", {}, it.message))),
     group("", [
-      ["Kind", describe(span)],
+      ["Kind", about(span)],
       ["Result", flags.length > 0 ? h("span", {}, flags) : "ok"],
       ["Duration", duration(t.end - t.start)],
       ["Begins", `+${duration(t.start - start)}`],

@@ -2,7 +2,7 @@
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
-import { closeDetails, filters, keys, live, step } from "./page.js";
+import { closeDetails, filters, keys, live, moveFocus } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
@@ -80,7 +80,7 @@ async function refreshTrace(focus = false) {
       id: span,
       again: shown.id === id,
       back,
-      onSelect: (it) => {
+      chosen: (it) => {
         span = it;
         history.replaceState(null, "", `${location.pathname}${location.search}#${it}`);
       },
@@ -139,10 +139,10 @@ const links = () => [...list.querySelectorAll("a")];
 function move(n) {
   if (detail.contains(document.activeElement)) {
     const summaries = document.activeElement.closest(".lines") && [...detail.querySelectorAll(".lines summary")];
-    step(summaries || shown.spans, n, summaries ? document.activeElement : shown.spans.find((it) => it.tabIndex === 0));
+    moveFocus(summaries || shown.spans, n, summaries ? document.activeElement : shown.spans.find((it) => it.tabIndex === 0));
     return;
   }
-  step(links(), n, links().includes(document.activeElement) ? document.activeElement : list.querySelector("[aria-current]"));
+  moveFocus(links(), n, links().includes(document.activeElement) ? document.activeElement : list.querySelector("[aria-current]"));
 }
 
 keys({ j: () => move(1), k: () => move(-1), Escape: () => closeDetails() || back() });
@@ -150,7 +150,7 @@ detail.addEventListener("keydown", (event) => {
   if (event.target.getAttribute("role") !== "treeitem") return;
   const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
   if (event.key === "Enter") detail.querySelector(".of-span .actions button")?.focus();
-  else if (steps[event.key]) step(shown.spans, steps[event.key]);
+  else if (steps[event.key]) moveFocus(shown.spans, steps[event.key]);
   else return;
   event.preventDefault();
 });
