@@ -44,9 +44,9 @@ type Fault struct {
 	Pointer string `json:"pointer"`
 }
 
-// Index The name, version and addresses of the API.
+// Index The name, version and URLs of the API.
 type Index struct {
-	// Links The addresses of the API and its documentation. Addresses of the API begin with the path of the stage, even if the request used a custom domain name.
+	// Links The URLs of the API and its documentation. URLs of the API begin with the path of the stage, even if the request used a custom domain name.
 	Links struct {
 		// Documentation How to run, call, deploy and change the API.
 		Documentation string `json:"documentation"`
@@ -178,7 +178,7 @@ type UserIDQueryToo = UserIDInQuery
 // Created A user: `userId` and any other attributes. This schema applies to users that this API has written. An item that another program has written to the table is returned unchanged.
 type Created = json.RawMessage
 
-// IndexResponse The name, version and addresses of the API.
+// IndexResponse The name, version and URLs of the API.
 type IndexResponse = Index
 
 // Page A page of the list of all users.
@@ -553,7 +553,7 @@ type ClientInterface interface {
 
 	// GetIndex Read the index of the API
 	//
-	// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
+	// Returns the name and version of the API, and the URLs of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 	//
 	// Corresponds with GET / (the `GetIndex` operationId).
 	GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -606,7 +606,7 @@ type ClientInterface interface {
 
 	// ReplaceUserWithBody Replace a user
 	//
-	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -615,7 +615,7 @@ type ClientInterface interface {
 
 	// ReplaceUser Replace a user
 	//
-	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -625,7 +625,7 @@ type ClientInterface interface {
 
 // GetIndex Read the index of the API
 //
-// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
+// Returns the name and version of the API, and the URLs of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 //
 // Corresponds with GET / (the `GetIndex` operationId).
 func (c *Client) GetIndex(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -748,7 +748,7 @@ func (c *Client) GetUser(ctx context.Context, userID UserIDInPath, params *GetUs
 
 // ReplaceUserWithBody Replace a user
 //
-// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes any type of body and a specified content type.
 //
@@ -767,7 +767,7 @@ func (c *Client) ReplaceUserWithBody(ctx context.Context, userID UserIDInPath, p
 
 // ReplaceUser Replace a user
 //
-// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1284,7 +1284,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetIndexWithResponse Read the index of the API
 	//
-	// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
+	// Returns the name and version of the API, and the URLs of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1347,7 +1347,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithBodyWithResponse Replace a user
 	//
-	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1356,7 +1356,7 @@ type ClientWithResponsesInterface interface {
 
 	// ReplaceUserWithResponse Replace a user
 	//
-	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+	// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1523,7 +1523,7 @@ func (r ReplaceUserResponse) StatusCode() int {
 
 // GetIndexWithResponse Read the index of the API
 //
-// Returns the name and version of the API, and the addresses of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
+// Returns the name and version of the API, and the URLs of its users and its documentation. API Gateway creates the response and invokes no function. If API Gateway fails, the response is 500; see the section on errors.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1628,7 +1628,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 
 // ReplaceUserWithBodyWithResponse Replace a user
 //
-// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1643,7 +1643,7 @@ func (c *ClientWithResponses) ReplaceUserWithBodyWithResponse(ctx context.Contex
 
 // ReplaceUserWithResponse Replace a user
 //
-// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt`, its `updatedAt`, and a `userId` that another program has chosen. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
+// The body replaces the whole user: attributes that are not in the body are removed. A user that was read can be sent back with its `createdAt` and `updatedAt`, even if another program has chosen its `userId`. PUT never creates a user. After 500 the user may have been replaced, or may still be replaced: with an ETag in `If-Match`, retry the request; otherwise read the user.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
