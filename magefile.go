@@ -113,7 +113,8 @@ func Clean() error {
 	return nil
 }
 
-// init checks the arguments: mage calls a target unknown without a suggestion, and after it has run those before.
+// init checks the arguments, because mage runs the first targets before it reports that a later one is unknown, and
+// suggests no other name.
 func init() {
 	if len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-") {
 		return
@@ -130,7 +131,7 @@ func init() {
 	}
 }
 
-// checkAlone returns an error if mage was given more than one target and its arguments, which are n words.
+// checkAlone returns an error if the arguments of mage are more than n: one target and its own arguments.
 func checkAlone(n int) error {
 	given := os.Args[1:]
 	if len(given) <= n {
