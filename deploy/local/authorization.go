@@ -49,12 +49,12 @@ const (
 // withDefaults adds the local stack's defaults to the given template parameters: no authorization, or the local user
 // pool, and a trace of every request.
 func withDefaults(given map[string]string) map[string]string {
-	parameters := map[string]string{template.AuthorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
-	maps.Copy(parameters, given)
-	if parameters[template.AuthorizationParameter] == template.AuthorizationCognito && parameters[userPoolParameter] == "" {
-		parameters[userPoolParameter] = userPoolARN
+	all := map[string]string{template.AuthorizationParameter: template.AuthorizationNone, samplingRateParameter: "1"}
+	maps.Copy(all, given)
+	if all[template.AuthorizationParameter] == template.AuthorizationCognito && all[userPoolParameter] == "" {
+		all[userPoolParameter] = userPoolARN
 	}
-	return parameters
+	return all
 }
 
 // authorization is the stage's type of authorization, with the user pool that it needs.
