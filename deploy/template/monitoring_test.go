@@ -324,8 +324,8 @@ func TestStage(t *testing.T) {
 		t.Errorf("DestinationArn (-want +got):\n%s", diff)
 	}
 	groups := resourcesOf(t, document, "AWS::Logs::LogGroup")
-	if len(groups) != 6 {
-		t.Errorf("got %d log groups, want 6", len(groups))
+	if want := 6; len(groups) != want {
+		t.Errorf("got %d log groups, want %d", len(groups), want)
 	}
 	for id, group := range groups {
 		if !cmp.Equal(at(t, group, "Properties", "RetentionInDays"), any(object{"Ref": "LogRetentionDays"})) {

@@ -139,8 +139,8 @@ func nameVersion(e *cfn.Evaluator, function, version, base string) {
 const digestLength = 10
 
 // digest returns a short hexadecimal digest of the evaluated value.
-func digest(e *cfn.Evaluator, path string, value any) string {
-	sum := sha256.Sum256(mustEncodeJSON(e.Value(path, value)))
+func digest(e *cfn.Evaluator, valuePath string, value any) string {
+	sum := sha256.Sum256(mustEncodeJSON(e.Value(valuePath, value)))
 	return hex.EncodeToString(sum[:digestLength/2])
 }
 
