@@ -51,6 +51,9 @@ func Load(files fs.FS) (*Template, error) {
 			return nil, fmt.Errorf("load %s: the section %s is not supported", templateFile, section)
 		}
 	}
+	if err := cfn.ExpandLoops(document); err != nil {
+		return nil, fmt.Errorf("load %s: %w", templateFile, err)
+	}
 	parameters, err := cfn.ParseParameters(cfn.Mapping(document, "Parameters"))
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
