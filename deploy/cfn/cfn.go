@@ -1,5 +1,5 @@
-// Package cfn implements the CloudFormation language: YAML with the short forms of intrinsic functions, parameters,
-// conditions, intrinsic functions and references.
+// Package cfn implements the CloudFormation language: YAML with the short forms of intrinsic functions, loops,
+// parameters, conditions, intrinsic functions and references.
 //
 // A template is an [Object] with intrinsic functions in their long form, as [ParseYAML] and [ParseJSON] return it. An
 // [Evaluator] evaluates its values for given parameters. Its caller supplies the values of references to resources.

@@ -400,7 +400,7 @@ func TestLint_Template(t *testing.T) {
 		{name: "sound", linter: "cfn-lint", loads: true, long: true},
 		{
 			"no such value", "cfn-lint", true, true, source, "BillingMode: PAY_PER_REQUEST", "BillingMode: PAY_PER_USER",
-			[]string{"FAIL  cfn-lint", "'PAY_PER_USER' is not one of", source + ":", "API_KEY.json:", "AWS_IAM.json:", "COGNITO_USER_POOLS.json:", "NONE.json:"},
+			[]string{"FAIL  cfn-lint", "'PAY_PER_USER' is not one of", "API_KEY.json:", "AWS_IAM.json:", "COGNITO_USER_POOLS.json:", "NONE.json:"},
 		},
 		{name: "sound", linter: "OpenAPI", loads: true, long: true},
 		{

@@ -101,10 +101,10 @@ func houseRules(_ context.Context, t target) (string, error) {
 	return "", nil
 }
 
-// cfnLint lints the template source and one rendered template for each authorization. Other parameters do not change
-// the rendered template, which contains its conditions.
+// cfnLint lints one rendered template for each authorization. Other parameters do not change the rendered template,
+// which contains its conditions. It cannot lint the source, which has loops in lists.
 func cfnLint(ctx context.Context, t target) (string, error) {
-	return pythonProgram(ctx, t, []string{"cfn-lint", "-c", "I", "--"}, source,
+	return pythonProgram(ctx, t, []string{"cfn-lint", "-c", "I", "--"},
 		func(v variant) ([]byte, error) { return v.rendered.JSON(), nil })
 }
 
@@ -112,20 +112,20 @@ func cfnLint(ctx context.Context, t target) (string, error) {
 // {proxy+}, which only API Gateway supports.
 func openAPI(ctx context.Context, t target) (string, error) {
 	greedy := regexp.MustCompile(`\{(\w+)\+\}`)
-	return pythonProgram(ctx, t, []string{"openapi-spec-validator", "--validation-errors", "all"}, contract,
+	return pythonProgram(ctx, t, []string{"openapi-spec-validator", "--validation-errors", "all"},
 		func(v variant) ([]byte, error) {
 			stack, err := v.rendered.Resolve(template.PseudoParameters{})
 			if err != nil {
 				return nil, err
 			}
 			return greedy.ReplaceAll(stack.API().Body, []byte("{$1}")), nil
-		})
+		}, contract)
 }
 
-// pythonProgram runs a program of the requirements on a file of the workspace, and on the content of one variant for
-// each authorization.
+// pythonProgram runs a program of the requirements on the content of one variant for each authorization, and on files
+// of the workspace.
 func pythonProgram(
-	ctx context.Context, t target, args []string, file string, content func(variant) ([]byte, error),
+	ctx context.Context, t target, args []string, content func(variant) ([]byte, error), files ...string,
 ) (found string, err error) {
 	environment, err := tools.Python(ctx, requirements, func(step string) { _, _ = fmt.Fprintln(t.Out, step) })
 	if err != nil {
@@ -140,7 +140,7 @@ func pythonProgram(
 	if err != nil {
 		return "", err
 	}
-	files := append([]string{file}, rendered...)
+	files = append(files, rendered...)
 	args[0] = environment.Program(args[0])
 	findings := make([]string, len(files))
 	var programs errgroup.Group

@@ -87,16 +87,18 @@ func TestVersionsFollowTheFunctions(t *testing.T) {
 		{name: "the same table, existing", parameters: map[string]string{"ExistingTableName": "UserData"}, want: none},
 		{name: "the table's name", old: "[IsProd, UserData, ", new: "[IsProd, Users, ", want: all},
 		{name: "the table's properties", old: "BillingMode: PAY_PER_REQUEST", new: "BillingMode: PROVISIONED", want: none},
-		{name: "timeout", old: "Timeout: 10 ", new: "Timeout: 12 ", want: all},
+		{name: "timeout", old: "{DefaultValue: 10}", new: "{DefaultValue: 12}", want: all},
+		{name: "one function's timeout", old: "      Name: get\n", new: "      Name: get\n      Timeout: 12\n",
+			want: []string{"GetFunction"}},
+		{name: "one function's memory", old: "      Name: get\n", new: "      Name: get\n      MemorySize: 512\n",
+			want: []string{"GetFunction"}},
 		{name: "runtime", old: "Runtime: provided.al2023", new: "Runtime: provided.al2027", want: all},
 		{name: "tracing", old: "Mode: Active", new: "Mode: PassThrough", want: all},
-		{name: "one function's source folder", old: "Code: ../functions/put", new: "Code: ../functions/put2", want: none},
-		{name: "one function's role", old: "Role: !GetAtt PutRole.Arn", new: "Role: !GetAtt PostRole.Arn", want: []string{"PutFunction"}},
-		{name: "one function's layers", old: "      Code: ../functions/get\n", new: "      Code: ../functions/get\n      Layers: [a]\n",
-			want: []string{"GetFunction"}},
-		{name: "one function's name", old: `FunctionName: !Sub ["${Name}-get"`, new: `FunctionName: !Sub ["${Name}-read"`,
-			want: []string{"GetFunction"}},
-		{name: "one function's log group", old: "- /aws/lambda/${Name}-get", new: "- /lambda/${Name}-get", want: []string{"GetFunction"}},
+		{name: "source folders", old: `["../functions/${Function}"`, new: `["../functions2/${Function}"`, want: none},
+		{name: "roles", old: `Role: !GetAtt "${Id}Role.Arn"`, new: "Role: arn:aws:iam::123456789012:role/x", want: all},
+		{name: "layers", old: "Handler: bootstrap\n", new: "Layers: [a]\n          Handler: bootstrap\n", want: all},
+		{name: "one function's name", old: "Name: get\n", new: "Name: read\n", want: []string{"GetFunction"}},
+		{name: "log groups", old: "- /aws/lambda/${Name}", new: "- /lambda/${Name}", want: all},
 		{name: "a role's policy", old: "[dynamodb:GetItem, dynamodb:Scan]", new: "[dynamodb:GetItem]", want: none},
 		{name: "a description", old: "Description: Creates users", new: "Description: Makes users", want: none},
 		{name: "tags", old: "- Key: Service\n", new: "- Key: Product\n", want: none},
@@ -451,7 +453,7 @@ func TestConditions(t *testing.T) {
 	// Environment variables of the functions have the values of conditions.
 	var variables strings.Builder
 	for condition := range at(t, document, "Conditions").(object) {
-		fmt.Fprintf(&variables, "\n            Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
+		fmt.Fprintf(&variables, "\n              Is%s: !If [%[1]s, yes, !Ref AWS::NoValue]", condition)
 	}
 	in := files(t)
 	edit(t, in, "template.yaml", `GOMAXPROCS: "1"`, `GOMAXPROCS: "1"`+variables.String())

@@ -399,7 +399,7 @@ func TestDeploymentFollowsTheAPI(t *testing.T) {
 		{name: "a status", file: "openapi.yaml", old: `        "504":`, new: `        "505":`, changes: true, documents: true},
 		{name: "a parameter of the Body", parameters: map[string]string{"CorsAllowOrigin": "https://app.example.org"}, changes: true},
 		{name: "other parameters", parameters: map[string]string{"LogLevel": "WARN", "ThrottlingRateLimit": "3"}},
-		{name: "a function's memory", file: "template.yaml", old: "MemorySize: !Ref MemorySize", new: "MemorySize: 512"},
+		{name: "a function's memory", file: "template.yaml", old: "{DefaultValue: !Ref MemorySize}", new: "{DefaultValue: 512}"},
 		{name: "a comment", file: "openapi.yaml", old: "openapi: 3.0.3", new: "openapi: 3.0.3 # as it is"},
 		{name: "an example, which is documentation only", file: "openapi.yaml", old: "name: Ada King", new: "name: Ada Byron", documents: true},
 		{name: "the authorization", parameters: map[string]string{"Authorization": "NONE"}, changes: true},

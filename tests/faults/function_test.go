@@ -72,7 +72,7 @@ func withTimeout(t *testing.T) func(*local.Config) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := regexp.MustCompile(`\bTimeout: \d+`).ReplaceAll(content, []byte("Timeout: 3"))
+			changed := regexp.MustCompile(`\bTimeout: .*`).ReplaceAll(content, []byte("Timeout: 3"))
 			testenv.WriteFile(t, filepath.Join(root, "deploy", name), string(changed))
 		}
 		cfg.Root = root

@@ -487,7 +487,7 @@ func mutations() []mutation {
 		{"alarm by a name with a suffix", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", `ALARM("UserRequestAPI/get-errors-too")`), "alarm-composite", "Resources.GetErrorsAlarm"},
 		{"alarm by its name", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", `ALARM("UserRequestAPI/get-errors")`), "", ""},
 		{"alarm by its ARN", nil, set("Resources Alarm Properties AlarmRule Fn::Join 1 2", object{"Fn::Sub": `ALARM("${GetErrorsAlarm.Arn}")`}), "", ""},
-		{"unknown metric", nil, replace("Resources Dashboard Properties DashboardBody Fn::Sub 0", `"Invocations"`, `"Calls"`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
+		{"unknown metric", nil, replace("Resources Dashboard Properties DashboardBody Fn::Sub 1 Invocations Fn::Join 1 0 Fn::Sub", `"Invocations"`, `"Calls"`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody"},
 		{"dimension without a value", nil, set("Resources Dashboard Properties DashboardBody", `{"widgets": [{"properties": {"metrics": [["AWS/Lambda", "Errors", "FunctionName"]]}}]}`), "dashboard-metric", "Resources.Dashboard.Properties.DashboardBody.widgets.0.properties.metrics.0"},
 		{"abbreviated metrics", nil, set("Resources Dashboard Properties DashboardBody", object{"Fn::Sub": `{"widgets": [{"properties": {"metrics": [
 			["AWS/Lambda", "Errors", "FunctionName", "${GetFunction}", {"stat": "Sum"}], [".", "Throttles", ".", "."], ["...", "${PutFunction}"], [{"expression": "m1"}]]}}]}`}), "", ""},
