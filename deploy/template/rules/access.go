@@ -194,7 +194,7 @@ func roleScope(s *checkedTemplate, report report) {
 		}
 	}
 	for _, st := range s.statements {
-		f, ok := owners[st.in.id]
+		f, ok := s.grantee(st, owners)
 		if !ok || !st.identity() || !st.allows() {
 			continue
 		}
@@ -209,6 +209,20 @@ func roleScope(s *checkedTemplate, report report) {
 			}
 		}
 	}
+}
+
+// grantee returns the function whose role gets the permissions of a statement: the role that contains the statement, or
+// the one that the policy is attached to (AWS::IAM::RolePolicy, AWS::IAM::Policy, AWS::IAM::ManagedPolicy).
+func (s *checkedTemplate) grantee(st statement, owners map[string]resource) (resource, bool) {
+	if f, ok := owners[st.in.id]; ok {
+		return f, true
+	}
+	for _, name := range append(list(st.in.properties["RoleName"]), list(st.in.properties["Roles"])...) {
+		if role, ok := s.referred(name, roleType); ok && owners[role.id].id != "" {
+			return owners[role.id], true
+		}
+	}
+	return resource{}, false
 }
 
 // mayAccess reports whether a function may access a resource by a service.

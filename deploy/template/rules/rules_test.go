@@ -467,6 +467,13 @@ func mutations() []mutation {
 		{"another table", nil, set(getPolicy+"0 Resource", object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/Other"}), "role-scope", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource"},
 		{"another function's log group", nil, set(getPolicy+"1 Resource", getAtt("PostLogGroup", "Arn")), "role-scope", "Resources.GetRole.Properties.Policies.0.PolicyDocument.Statement.1.Resource"},
 
+		{"policy beside the role", nil, set("Resources Extra", object{"Type": "AWS::IAM::RolePolicy", "Properties": object{
+			"RoleName": ref("GetRole"), "PolicyName": "Extra", "PolicyDocument": object{"Statement": []any{object{
+				"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/key"}}}}}), "role-scope", "Resources.Extra.Properties.PolicyDocument.Statement.0.Resource"},
+		{"managed policy of the template", nil, set("Resources Extra", object{"Type": "AWS::IAM::ManagedPolicy", "Properties": object{
+			"Roles": []any{ref("GetRole")}, "PolicyDocument": object{"Statement": []any{object{
+				"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/key"}}}}}), "role-scope", "Resources.Extra.Properties.PolicyDocument.Statement.0.Resource"},
+
 		{"function without alarm", nil, set("Resources GetErrorsAlarm Properties Dimensions 0 Value", ref("PostFunction")), "alarm", "Resources.GetFunction"},
 		{"API without alarm", nil, set("Resources ApiServerErrorsAlarm Properties MetricName", "4XXError"), "alarm", "Resources.Api"},
 		{"table without alarm", nil, set("Resources TableReadThrottlesAlarm Properties MetricName", "ConsumedReadCapacityUnits"), "alarm", "Resources.Table"},
