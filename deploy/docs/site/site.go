@@ -37,7 +37,7 @@ var (
 type Options struct {
 	Root     string       // the checkout of the repository
 	Out      string       // the folder to write; replaces what the site has at the top level and keeps everything else
-	Progress func(string) // receives the steps that take long; must be set
+	Progress func(string) // receives the steps that take long, and the page to open; must be set
 }
 
 // Write writes the site with Zensical: README.md and the Markdown files in docs as pages, the images in docs and the
@@ -59,6 +59,7 @@ func Write(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("install the scripts of the site: %w", err)
 	}
+	_, absent := os.Stat(options.Out)
 	if err := os.MkdirAll(options.Out, 0o755); err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
@@ -66,7 +67,12 @@ func Write(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("write the site: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(fresh)) }()
+	defer func() {
+		err = errors.Join(err, os.RemoveAll(fresh))
+		if err != nil && errors.Is(absent, fs.ErrNotExist) {
+			err = errors.Join(err, os.Remove(options.Out))
+		}
+	}()
 	if err := os.CopyFS(fresh, config); err != nil {
 		return fmt.Errorf("write the configuration of the site: %w", err)
 	}
@@ -77,7 +83,11 @@ func Write(ctx context.Context, options Options) (err error) {
 	if err := generate(ctx, python.Program("zensical"), dir); err != nil {
 		return err
 	}
-	return replace(options.Out, filepath.Join(dir, "site"))
+	if err := replace(options.Out, filepath.Join(dir, "site")); err != nil {
+		return err
+	}
+	options.Progress("Open " + filepath.Join(options.Out, "index.html") + " in a browser.")
+	return nil
 }
 
 // prepare writes the files that the generator reads or copies.
