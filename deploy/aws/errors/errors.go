@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 )
 
@@ -63,15 +64,6 @@ func (e *Error) Error() string {
 
 // Unwrap returns the SDK's error.
 func (e *Error) Unwrap() error { return e.Err }
-
-// CredentialsError means that credentials could not be retrieved. The SDK has no type for this.
-type CredentialsError struct{ Err error }
-
-// Error implements error.
-func (e *CredentialsError) Error() string { return "get credentials: " + e.Err.Error() }
-
-// Unwrap returns the error of the provider.
-func (e *CredentialsError) Unwrap() error { return e.Err }
 
 // Explain returns an [*Error] that wraps err. It returns err unchanged if it is not an error of the SDK, is an error of
 // a context, or wraps an [*Error].
@@ -201,7 +193,7 @@ func explainCredentials(err error) *Error {
 		}
 	}
 	// The SDK wraps the errors of all credential providers in this message, without a type.
-	if !strings.Contains(err.Error(), "get credentials:") && !is[*CredentialsError](err) &&
+	if !strings.Contains(err.Error(), "get credentials:") && !is[*sigv4.CredentialsError](err) &&
 		!is[*credentials.StaticCredentialsEmptyError](err) {
 		return nil
 	}

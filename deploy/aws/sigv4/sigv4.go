@@ -12,8 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	signer "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
-	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 )
 
 // Service is the service name of API Gateway in IAM.
@@ -27,11 +25,11 @@ func Curl(region, user string) string {
 
 // Sign signs a request to an API in a Region. A request with a body must have GetBody. The request must not be changed
 // afterwards. API Gateway accepts the signature for 5 minutes. If there are no credentials, the error is an
-// [awserrors.CredentialsError].
+// [CredentialsError].
 func Sign(req *http.Request, credentials aws.CredentialsProvider, region string) error {
 	keys, err := credentials.Retrieve(req.Context())
 	if err != nil {
-		return fmt.Errorf("sign: %w", &awserrors.CredentialsError{Err: err})
+		return fmt.Errorf("sign: %w", &CredentialsError{err})
 	}
 	digest := sha256.New()
 	if req.GetBody != nil {
@@ -51,3 +49,12 @@ func Sign(req *http.Request, credentials aws.CredentialsProvider, region string)
 	}
 	return nil
 }
+
+// CredentialsError means that credentials could not be retrieved. The SDK has no type for this.
+type CredentialsError struct{ Err error }
+
+// Error implements error.
+func (e *CredentialsError) Error() string { return "get credentials: " + e.Err.Error() }
+
+// Unwrap returns the error of the provider.
+func (e *CredentialsError) Unwrap() error { return e.Err }
