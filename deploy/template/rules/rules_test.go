@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/cfn"
 	"github.com/userrequestapi/userdata/deploy/template"
 	"github.com/userrequestapi/userdata/deploy/template/rules"
 )
@@ -96,26 +97,7 @@ func document(t *testing.T, given map[string]string) decoded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return decoded{clone(d.document).(object), d.parameters}
-}
-
-func clone(value any) any {
-	switch v := value.(type) {
-	case object:
-		c := make(object, len(v))
-		for key, element := range v {
-			c[key] = clone(element)
-		}
-		return c
-	case []any:
-		c := make([]any, len(v))
-		for i, element := range v {
-			c[i] = clone(element)
-		}
-		return c
-	default:
-		return value
-	}
+	return decoded{cfn.Clone(d.document), d.parameters}
 }
 
 func check(t *testing.T, document []byte, parameters map[string]string) []rules.Violation {
