@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/shared/client"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 var exported = regexp.MustCompile(`(?m)^export AWS_ACCESS_KEY_ID=(\S+) AWS_SECRET_ACCESS_KEY=(\S+) AWS_REGION=(\S+)$`)

@@ -20,11 +20,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m) }

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // program is a program in docs/call.md.

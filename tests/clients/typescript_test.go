@@ -7,9 +7,9 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // TestTypeScript generates types from the document, compiles a client against them, and runs it.

@@ -10,11 +10,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/shared/user"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }

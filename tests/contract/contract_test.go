@@ -18,12 +18,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // TestContract sends requests that produce each response example of the document.

@@ -17,9 +17,9 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // expected is a response that a test must produce: an example of the document, or "" for a response without a body.

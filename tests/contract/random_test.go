@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 //go:embed requirements.txt

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // TestAuthorization checks each type of authorization: an authorized caller may use all operations, others get a

@@ -11,9 +11,9 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // inFlight is the maximum number of concurrent requests. It equals the number of execution environments, beyond which

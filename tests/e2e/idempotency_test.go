@@ -7,7 +7,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 )
 
 func idempotencyKey(key string) stacktest.Headers { return stacktest.Headers{"Idempotency-Key": key} }

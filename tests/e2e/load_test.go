@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // TestLoad sends many concurrent requests. Each trace has exactly the spans of its request, all of them complete. The

@@ -21,9 +21,9 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // marked stands for personal data: no log line and no trace may contain it, in any case.

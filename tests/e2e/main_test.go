@@ -5,7 +5,7 @@ package e2e_test
 import (
 	"testing"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m) }

@@ -14,7 +14,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 )
 
 // refusal is an invalid request with the expected problem document.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // edit replaces the only occurrence of old in file.

@@ -7,8 +7,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // traceFields returns the fields of an X-Amzn-Trace-Id.

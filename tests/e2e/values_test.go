@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 )
 
 // TestValues writes each value, reads it, writes it as it was read, and checks the stored item.

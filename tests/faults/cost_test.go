@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/unreliable"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 )
 
 // TestCost checks the number of database requests per request without faults: the handling of writes in doubt adds

@@ -6,10 +6,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // request is a request that succeeds without faults.

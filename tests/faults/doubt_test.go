@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 )
 
 // step is a request for the user of a test, and the status code wanted.

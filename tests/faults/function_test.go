@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 const faultyVariable = "USERDATA_TEST_FAULTY" // the path of the binary of testdata/faulty

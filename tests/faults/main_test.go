@@ -6,7 +6,7 @@ import (
 	"flag"
 	"testing"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 )
 
 func TestMain(m *testing.M) {

@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 )
 
 // Parts of the trace of a request to GetFunction, as in [stacktest.Tree].

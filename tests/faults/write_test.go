@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 )
 
 // TestLostResponse loses the response to a write that the database executed. A create, which is not retried, and a

@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/shared/client"
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
 )
 
 // TestCounter increments a counter with 50 Go clients while the database fails. No acknowledged increment is lost,

@@ -24,9 +24,9 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/tests/stacktest"
-	"github.com/userrequestapi/userdata/tests/unreliable"
+	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 )
 
 func TestMain(m *testing.M) {

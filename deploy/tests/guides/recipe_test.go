@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 const recipePage = "docs/change.md"
@@ -40,7 +40,7 @@ func recipes() map[string]recipe {
 // path returns the absolute path of the patch.
 func (r recipe) path(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(testenv.Root(t), "tests", "guides", "testdata", r.patch)
+	return filepath.Join(testenv.Root(t), "deploy", "tests", "guides", "testdata", r.patch)
 }
 
 // TestRecipes makes the change of each recipe in a clone, runs the recipe's commands there, and tries the changed

@@ -18,7 +18,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
-	"github.com/userrequestapi/userdata/shared/problem"
 )
 
 // Connect returns a client of the DynamoDB Local at endpoint. Its connections are closed after the test.
@@ -139,11 +138,19 @@ func Decode(tb testing.TB, encoded []byte) map[string]any {
 	return object
 }
 
+// ProblemDocument is a problem document (RFC 9457) with the members of this API.
+type ProblemDocument struct {
+	Type, Title, Detail, Instance, Code, RequestID string
+
+	Status int
+	Errors []struct{ Pointer, Code, Detail string }
+}
+
 // Problem marks the test as failed unless the response is a complete problem document with the status and code, and
 // returns it.
-func (r Response) Problem(tb testing.TB, status int, code string) problem.Problem {
+func (r Response) Problem(tb testing.TB, status int, code string) ProblemDocument {
 	tb.Helper()
-	var p problem.Problem
+	var p ProblemDocument
 	decoder := json.NewDecoder(bytes.NewReader(r.Body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
@@ -165,7 +172,7 @@ func (r Response) Problem(tb testing.TB, status int, code string) problem.Proble
 		want.Document = 0 // one gateway response for several status codes
 	}
 	got := facts{
-		Status: r.Status, Document: p.Status, Code: string(p.Code), Type: p.Type,
+		Status: r.Status, Document: p.Status, Code: p.Code, Type: p.Type,
 		ContentType: r.Header.Get("Content-Type"), RequestID: cmp.Or(p.RequestID, "none"),
 		Title: p.Title != "", Detail: p.Detail != "",
 	}

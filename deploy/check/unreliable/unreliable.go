@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // Fault is a fault of a request to the database.

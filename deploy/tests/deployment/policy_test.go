@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/template"
-	"github.com/userrequestapi/userdata/tests/emulator"
+	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
 // policy is the content of the deployer's policies.
@@ -355,7 +355,7 @@ func needs() map[string][]need {
 // types returns the types of all resources of the template.
 func types(t *testing.T) []string {
 	t.Helper()
-	source, err := template.Load(os.DirFS("../../deploy"))
+	source, err := template.Load(os.DirFS("../.."))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/userrequestapi/userdata/tests/emulator"
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
 const stageName = "emulator"

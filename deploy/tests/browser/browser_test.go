@@ -12,10 +12,10 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
-	"github.com/userrequestapi/userdata/tests/chromium"
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
 func TestMain(m *testing.M) { stacktest.Main(m) }

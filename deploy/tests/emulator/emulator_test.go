@@ -34,7 +34,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/tests/emulator"
+	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
 // asChild is the environment variable that makes this program print only its account and Region.

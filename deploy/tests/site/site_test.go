@@ -22,7 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/docs/site"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/tests/chromium"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
 // Expressions for the state of a page.
@@ -42,7 +42,7 @@ func TestSite(t *testing.T) {
 		t.Skip("needs Python, npm and the network")
 	}
 	dir := filepath.Join(t.TempDir(), "site")
-	write(t, "../..", dir)
+	write(t, "../../..", dir)
 	server := httptest.NewServer(http.StripPrefix("/some/folder/", http.FileServerFS(os.DirFS(dir))))
 	t.Cleanup(server.Close)
 	s := published{
@@ -121,8 +121,8 @@ func operations(t *testing.T, dir string) map[string]string {
 // needs less indentation and fewer empty lines than the generator.
 func asOnGitHub(t *testing.T, dir string) {
 	t.Helper()
-	sources, err := fs.Glob(os.DirFS("../.."), "docs/*.md")
-	nested, err2 := fs.Glob(os.DirFS("../.."), "docs/*/*.md")
+	sources, err := fs.Glob(os.DirFS("../../.."), "docs/*.md")
+	nested, err2 := fs.Glob(os.DirFS("../../.."), "docs/*/*.md")
 	if err := errors.Join(err, err2); err != nil || sources == nil {
 		t.Fatalf("no guides: %v", err)
 	}

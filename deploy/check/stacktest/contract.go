@@ -20,7 +20,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
-	"github.com/userrequestapi/userdata/shared/problem"
 )
 
 // Contract is the API document, which responses are checked against.
@@ -92,7 +91,7 @@ func (c *Contract) errorResponse(status int, known bool) *openapi3.Response {
 	response := &openapi3.Response{
 		Headers: headers("Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Cache-Control", "X-Amzn-Requestid",
 			"X-Content-Type-Options"),
-		Content: openapi3.Content{problem.MediaType: {Schema: c.document.Components.Schemas["Problem"]}},
+		Content: openapi3.Content{contract.ProblemMediaType: {Schema: c.document.Components.Schemas["Problem"]}},
 	}
 	switch status {
 	case http.StatusMethodNotAllowed:
@@ -211,7 +210,7 @@ func checkCode(description string, response Response) error {
 	var document struct {
 		Code string `json:"code"`
 	}
-	if len(response.Body) == 0 || response.Header.Get("Content-Type") != problem.MediaType {
+	if len(response.Body) == 0 || response.Header.Get("Content-Type") != contract.ProblemMediaType {
 		return nil
 	}
 	if err := json.Unmarshal(response.Body, &document); err != nil {

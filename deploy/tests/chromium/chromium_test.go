@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/userrequestapi/userdata/tests/chromium"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
 // failing records the errors of a test.

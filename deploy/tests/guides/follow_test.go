@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 const (

@@ -14,13 +14,13 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/local"
-	"github.com/userrequestapi/userdata/tests/chromium"
-	"github.com/userrequestapi/userdata/tests/stacktest"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
 // operation returns the CSS selector of a part of an operation.

@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
-	"github.com/userrequestapi/userdata/tests/stacktest"
 )
 
 // TestCalls pastes the lines that call the API into a terminal while a stack runs.
