@@ -71,6 +71,10 @@ func Parse(source []byte) (*Document, error) {
 	return d, nil
 }
 
+// Name returns the name of the API, the title of the document. The stack, the functions and what else a stage has are
+// named after it.
+func (d *Document) Name() string { return d.Info.Title }
+
 // Public returns the document without extensions.
 func (d *Document) Public() *Public { return d.public }
 

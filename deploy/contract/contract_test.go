@@ -211,3 +211,44 @@ func TestRead_Numbers(t *testing.T) {
 		t.Error("found no number in the document, want some")
 	}
 }
+
+func TestCollections(t *testing.T) {
+	t.Parallel()
+	const collections = `openapi: 3.0.3
+info: {title: Things, version: "1.0"}
+paths:
+  /things:
+    post:
+      requestBody: {content: {application/json: {schema: {properties: {id: {type: string}, size: {type: integer}}}}}}
+      responses: {"201": &created {description: Created}}
+  /things/{id}:
+    parameters: [&id {name: id, in: path, required: true, schema: {type: string}}]
+    get:
+      responses:
+        "200":
+          description: OK
+          content:
+            application/json:
+              schema: {properties: {id: {type: string}, size: {type: integer}, since: {type: string}}}
+              examples: {b: {value: {id: "2"}}, a: {value: {id: "1", size: 2, since: now, other: [x]}}}
+  /things/{id}/parts: {parameters: [*id], get: {responses: {"200": &ok {description: OK}}}}
+  /empty: {post: {responses: {"201": *created}}}
+  /empty/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
+  /written: {post: {requestBody: {content: {text/plain: {}}}, responses: {"201": *created}}}
+  /written/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
+`
+	document, err := contract.Parse([]byte(collections))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []contract.Collection{
+		{"/things", "/things/{id}", "id", map[string]any{"id": "1", "size": 2.0, "other": []any{"x"}}},
+		{"/written", "/written/{id}", "id", nil},
+	}
+	if diff := cmp.Diff(want, document.Collections()); diff != "" {
+		t.Errorf("collections (-want +got):\n%s", diff)
+	}
+	if got := document.Name(); got != "Things" {
+		t.Errorf("name = %q, want Things", got)
+	}
+}

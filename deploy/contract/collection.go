@@ -1,0 +1,64 @@
+package contract
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Collection is a path whose POST creates the items that a path below it reads.
+type Collection struct {
+	Path    string         // such as /users
+	Item    string         // the path of an item, such as /users/{userId}
+	Key     string         // the parameter of Item, and the member of an item with its id, such as userId
+	Example map[string]any // an item as a client sends it; must not be changed
+}
+
+// Collections returns the collections, sorted by path. The example of an item is the first one, by name, of the response
+// 200 to GET, without the members that only its schema has and not that of POST: the service sets them.
+func (d *Document) Collections() []Collection {
+	var collections []Collection
+	for _, path := range d.Paths.Keys() {
+		create := d.Paths.Value(path).Post
+		if create == nil || create.RequestBody == nil {
+			continue
+		}
+		for _, item := range d.Paths.Keys() {
+			rest, below := strings.CutPrefix(item, path+"/{")
+			key, isParameter := strings.CutSuffix(rest, "}")
+			read := d.Paths.Value(item).Get
+			if !below || !isParameter || strings.Contains(key, "/") || read == nil || read.Responses.Status(200) == nil {
+				continue
+			}
+			collections = append(collections, Collection{path, item, key, example(
+				read.Responses.Status(200).Value.Content.Get(jsonMediaType), create.RequestBody.Value.Content.Get(jsonMediaType),
+			)})
+		}
+	}
+	return collections
+}
+
+const jsonMediaType = "application/json"
+
+// example returns the example of a response as a request may have it, or nil.
+func example(response, request *openapi3.MediaType) map[string]any {
+	if response == nil || request == nil {
+		return nil
+	}
+	value := response.Example
+	if names := slices.Sorted(maps.Keys(response.Examples)); len(names) > 0 {
+		value = response.Examples[names[0]].Value.Value
+	}
+	item, _ := value.(map[string]any)
+	item = maps.Clone(item)
+	maps.DeleteFunc(item, func(name string, _ any) bool {
+		return declares(response, name) && !declares(request, name)
+	})
+	return item
+}
+
+func declares(content *openapi3.MediaType, name string) bool {
+	return content.Schema != nil && content.Schema.Value.Properties[name] != nil
+}
