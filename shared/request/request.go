@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/go-json-experiment/json"
 
 	"github.com/userrequestapi/userdata/shared/user"
 )
@@ -216,6 +217,16 @@ func (r *Request) UserID() (string, error) {
 	return id, nil
 }
 
+// PathParameter returns the value of a path parameter other than that of [Request.UserID], such as orderId of the route
+// /users/{userId}/orders/{orderId}. Its values have the characters of the ids of new users.
+func (r *Request) PathParameter(name string) (string, error) {
+	value, err := url.PathUnescape(r.event.PathParameters[name])
+	if err != nil || user.CheckID(value) != nil {
+		return "", Invalidf(`%s has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ - (and is not "." or "..").`, name)
+	}
+	return value, nil
+}
+
 // The limits of the query parameter limit.
 const (
 	defaultLimit = 25
@@ -254,8 +265,35 @@ func (r *Request) NextPage(limit int, after string) (location, cursor string) {
 	return r.usersPath() + "?" + query.Encode(), cursor
 }
 
+// Decode decodes the JSON object in the body into v, a pointer to a struct. A member that the struct does not have is
+// an error.
+func (r *Request) Decode(v any) error {
+	body, err := r.json()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
+		return InvalidBody("The body is not a JSON object with the members, and values, of the API document.")
+	}
+	return nil
+}
+
+// InvalidBody returns an error with the code [user.InvalidBody] and a detail, which the caller of the API reads.
+func InvalidBody(detail string) *user.Error {
+	return &user.Error{Code: user.InvalidBody, Detail: detail}
+}
+
 // User returns the attributes in the body.
 func (r *Request) User() (user.Attributes, error) {
+	body, err := r.json()
+	if err != nil {
+		return nil, err
+	}
+	return user.Decode(body)
+}
+
+// json returns the body, which is declared to be JSON.
+func (r *Request) json() ([]byte, error) {
 	if err := r.checkContentEncoding(); err != nil {
 		return nil, err
 	}
@@ -269,7 +307,7 @@ func (r *Request) User() (user.Attributes, error) {
 			return nil, fmt.Errorf("decode the body of the event: %w", err)
 		}
 	}
-	return user.Decode(body)
+	return body, nil
 }
 
 // contentCoding matches the name of a content coding (RFC 9110 §8.4.1) that is short enough for an error text.

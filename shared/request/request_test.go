@@ -665,3 +665,57 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+func TestPathParameter(t *testing.T) {
+	t.Parallel()
+	const route = "/users/{userId}/orders/{orderId}"
+	for target, want := range map[string]struct {
+		value string
+		code  user.Code
+	}{
+		"/users/1/orders/a.b":                         {"a.b", ""},
+		"/users/1/orders/%612/":                       {"a2", ""},
+		"/users/1/orders/%FF":                         {"", request.InvalidParameter},
+		"/users/1/orders/%2F":                         {"", request.InvalidParameter},
+		"/users/1/orders/%%":                          {"", request.InvalidParameter},
+		"/users/1/orders/" + strings.Repeat("x", 129): {"", request.InvalidParameter},
+	} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.EventAt(route, "GET", target, "")
+			value, err := request.New(&event).PathParameter("orderId")
+			if value != want.value || code(t, err) != want.code {
+				t.Errorf("got %q and error %v, want %q and the code %q", value, err, want.value, want.code)
+			}
+		})
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		body, contentType string
+		code              user.Code
+	}{
+		"object":         {`{"value": 2}`, "application/json", ""},
+		"unknown member": {`{"value": 2, "other": 1}`, "application/json", user.InvalidBody},
+		"wrong type":     {`{"value": "2"}`, "application/json", user.InvalidBody},
+		"name twice":     {`{"value": 2, "value": 2}`, "application/json", user.InvalidBody},
+		"trailing data":  {`{"value": 2} {}`, "application/json", user.InvalidBody},
+		"no JSON":        {`{`, "application/json", user.InvalidBody},
+		"empty":          {"", "application/json", user.InvalidBody},
+		"media type":     {`{"value": 2}`, "text/plain", request.UnsupportedMediaType},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := requesttest.Event("POST", "/users", test.body, "Content-Type", test.contentType)
+			var got struct {
+				Value int `json:"value"`
+			}
+			err := request.New(&event).Decode(&got)
+			if code(t, err) != test.code || err == nil && got.Value != 2 {
+				t.Errorf("got %+v and error %v, want the code %q", got, err, test.code)
+			}
+		})
+	}
+}
