@@ -21,8 +21,7 @@ type Rendered struct {
 	parameters map[string]any    // the values of Ref
 	json       func() []byte     // the result of JSON
 	routes     []contract.Route  // nil if the template was opened
-	tableID    string            // "" if the table is not a resource of the stack
-	tableName  string
+	ownTables  []Table           // see OwnTables
 }
 
 // Open reads a rendered template, for example that of a deployed stack (GetTemplate with TemplateStage Original),
@@ -51,7 +50,7 @@ func newRendered(document object, given map[string]string) (*Rendered, error) {
 		return nil, joinFaults(faults, noPlace)
 	}
 	r := &Rendered{document: document, values: values, parameters: cfn.Refs(section, values)}
-	if err := r.findTable(); err != nil {
+	if err := r.findTables(); err != nil {
 		return nil, err
 	}
 	r.invalidate()
@@ -93,36 +92,6 @@ func (r *Rendered) SetMetadata(release any) error {
 	section(r.document, "Metadata")[releaseKey] = value
 	r.invalidate()
 	return nil
-}
-
-func (r *Rendered) findTable() error {
-	e := r.symbolic()
-	if ids := e.All(tableType); len(ids) > 0 {
-		r.tableID = ids[0]
-		r.tableName = cfn.Text(e.Property(ids[0], "TableName")) // "" if CloudFormation generates it
-	}
-	return e.Err()
-}
-
-// TableOnly returns a template that has only the table, with its logical id and name. It is for the import of a
-// retained table: an import change set must not create other resources. ok is false if the table is not a resource of
-// the stack, or if CloudFormation generates its name.
-func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool) {
-	if r.tableID == "" || r.tableName == "" {
-		return nil, "", "", false
-	}
-	document := object{"Resources": object{r.tableID: cfn.Clone(cfn.Mapping(r.document, "Resources", r.tableID))}}
-	for _, section := range []string{"AWSTemplateFormatVersion", "Description", "Parameters", "Mappings", "Conditions"} {
-		if content, ok := r.document[section]; ok {
-			document[section] = cfn.Clone(content)
-		}
-	}
-	alone = &Rendered{
-		document: document, values: maps.Clone(r.values), parameters: r.parameters,
-		tableID: r.tableID, tableName: r.tableName,
-	}
-	alone.invalidate()
-	return alone, r.tableID, r.tableName, true
 }
 
 // Resources returns the types of the resources that exist under the conditions, by logical id.

@@ -19,7 +19,6 @@ const (
 	functionType = "AWS::Lambda::Function"
 	versionType  = "AWS::Lambda::Version"
 	aliasType    = "AWS::Lambda::Alias"
-	tableType    = "AWS::DynamoDB::Table"
 
 	restAPIType    = "AWS::ApiGateway::RestApi"
 	deploymentType = "AWS::ApiGateway::Deployment"
@@ -27,9 +26,6 @@ const (
 
 	samplingRuleType = "AWS::XRay::SamplingRule"
 )
-
-// existingTableParameter is the parameter with the name of an existing table to use.
-const existingTableParameter = "ExistingTableName"
 
 // PseudoParameters are the values of pseudo parameters ("Pseudo parameters reference"). The zero value is for callers
 // that do not need names and ARNs of a specific account.
@@ -45,15 +41,27 @@ type PseudoParameters struct {
 // Resources contains the evaluated resources that the local stack needs.
 type Resources struct {
 	functions []Function
-	table     Table
+	tables    []Table
 	api       API
 }
 
 // Functions returns the functions, sorted by logical id.
 func (r *Resources) Functions() []Function { return r.functions }
 
+// Tables returns the tables, the existing one first, the others sorted by logical id.
+func (r *Resources) Tables() []Table { return r.tables }
+
 // Table returns the table of the users.
-func (r *Resources) Table() Table { return r.table }
+//
+// Deprecated: use [Resources.Tables].
+func (r *Resources) Table() Table {
+	for _, table := range r.tables {
+		if table.LogicalID == "" || table.LogicalID == "Table" {
+			return table
+		}
+	}
+	return Table{}
+}
 
 // API returns the REST API and its stage.
 func (r *Resources) API() API { return r.api }
@@ -80,14 +88,6 @@ type Logging struct {
 	Group            string
 	Format           string // Text or JSON
 	ApplicationLevel string // minimum level of the application log lines that Lambda keeps; "" if Format is Text
-}
-
-// Table is a DynamoDB table.
-type Table struct {
-	LogicalID  string // "" for an existing table (ExistingTableName)
-	Name       string
-	ARN        string
-	Properties map[string]any // of AWS::DynamoDB::Table, a superset of the input of CreateTable
 }
 
 // API is a REST API with its stage.
@@ -141,11 +141,7 @@ func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
 	for _, id := range e.All(functionType) {
 		resolved.functions = append(resolved.functions, function(e, id))
 	}
-	if existing, _ := r.parameters[existingTableParameter].(string); existing != "" { // "" if there is no such parameter
-		resolved.table = existingTable(e, existing, pseudo)
-	} else {
-		resolved.table = ownTable(e)
-	}
+	resolved.tables = r.tables(e, pseudo, values)
 	resolved.api = api(e)
 	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
@@ -273,24 +269,6 @@ func function(e *cfn.Evaluator, id string) Function {
 		f.Logging.ApplicationLevel = cmp.Or(logging.str("ApplicationLogLevel"), "INFO")
 	}
 	return f
-}
-
-func ownTable(e *cfn.Evaluator) Table {
-	id := onlyOne(e, tableType)
-	return Table{
-		LogicalID: id, Name: cfn.Text(e.Ref(id)), ARN: cfn.Text(e.Attribute(id, "Arn")), Properties: e.Properties(id),
-	}
-}
-
-// existingTable returns an existing table with the properties of the template's table.
-func existingTable(e *cfn.Evaluator, name string, pseudo PseudoParameters) Table {
-	t := Table{Name: name, ARN: fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s",
-		pseudo.Partition, pseudo.Region, pseudo.AccountID, name)}
-	if id := first(e, tableType); id != "" {
-		t.Properties = e.Properties(id)
-		t.Properties["TableName"] = name
-	}
-	return t
 }
 
 // first returns the logical id of the first resource of a type in alphabetical order, even if its condition is false,

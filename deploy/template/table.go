@@ -1,0 +1,154 @@
+package template
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/cfn"
+)
+
+const tableType = "AWS::DynamoDB::Table"
+
+// existingTableParameter is the parameter with the name of an existing table, which the stage uses instead of the table
+// whose condition is false.
+const existingTableParameter = "ExistingTableName"
+
+// Table is a DynamoDB table.
+type Table struct {
+	LogicalID  string // "" for an existing table (ExistingTableName)
+	Name       string
+	ARN        string         // "" in the result of OwnTables
+	Properties map[string]any // of AWS::DynamoDB::Table, a superset of the input of CreateTable
+}
+
+// KeyAttribute is an attribute of the key of a table or an index.
+type KeyAttribute struct {
+	Name string
+	Type string // S, N or B; "" if AttributeDefinitions lacks it
+	Role string // HASH or RANGE
+}
+
+// Index is a secondary index of a table.
+type Index struct {
+	Name  string
+	Key   []KeyAttribute
+	Local bool // a local secondary index, which only a new table can get
+}
+
+// Key returns the attributes of the key: the partition key, and the sort key if there is one.
+func (t Table) Key() []KeyAttribute { return t.key(t.Properties) }
+
+// key returns the KeySchema in the properties of the table or of an index.
+func (t Table) key(properties object) []KeyAttribute {
+	types := map[string]string{}
+	for _, definition := range elements(t.Properties["AttributeDefinitions"]) {
+		types[cfn.Text(definition, "AttributeName")] = cfn.Text(definition, "AttributeType")
+	}
+	var key []KeyAttribute
+	for _, attribute := range elements(properties["KeySchema"]) {
+		name := cfn.Text(attribute, "AttributeName")
+		key = append(key, KeyAttribute{name, types[name], cfn.Text(attribute, "KeyType")})
+	}
+	slices.SortStableFunc(key, func(a, b KeyAttribute) int { return cmp.Compare(a.Role, b.Role) }) // HASH first
+	return key
+}
+
+// Indexes returns the secondary indexes, the global ones first, in the order of the template.
+func (t Table) Indexes() []Index {
+	var indexes []Index
+	for _, kind := range []string{"GlobalSecondaryIndexes", "LocalSecondaryIndexes"} {
+		for _, index := range elements(t.Properties[kind]) {
+			indexes = append(indexes, Index{
+				Name: cfn.Text(index, "IndexName"), Key: t.key(cfn.Mapping(index)), Local: kind == "LocalSecondaryIndexes",
+			})
+		}
+	}
+	return indexes
+}
+
+// BillingMode returns PAY_PER_REQUEST or PROVISIONED, which is DynamoDB's default.
+func (t Table) BillingMode() string {
+	return cmp.Or(cfn.Text(t.Properties, "BillingMode"), "PROVISIONED")
+}
+
+// tables returns the tables that the functions use. With the parameter ExistingTableName, the existing table has the
+// properties of the table that it replaces.
+func (r *Rendered) tables(e *cfn.Evaluator, pseudo PseudoParameters, values object) []Table {
+	var found []Table
+	own := e.All(tableType)
+	if existing := cfn.Text(r.parameters, existingTableParameter); existing != "" {
+		values = maps.Clone(values)
+		values[existingTableParameter] = ""
+		without := cfn.NewEvaluator(r.document, values, pseudo.resolve)
+		replaced := slices.DeleteFunc(without.All(tableType), func(id string) bool { return slices.Contains(own, id) })
+		if len(replaced) > 1 {
+			e.Failf(templateFile+": Resources", "%s replaces one table, but the conditions of %s depend on it",
+				existingTableParameter, strings.Join(replaced, " and "))
+		}
+		table := Table{Name: existing, ARN: fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s",
+			pseudo.Partition, pseudo.Region, pseudo.AccountID, existing)}
+		for _, id := range replaced {
+			table.Properties = without.Properties(id)
+			table.Properties["TableName"] = existing
+		}
+		for _, fault := range without.Faults() {
+			e.Failf(fault.Path, "%s", fault.Message)
+		}
+		found = append(found, table)
+	}
+	for _, id := range own {
+		found = append(found, Table{
+			LogicalID: id, Name: cfn.Text(e.Ref(id)), ARN: cfn.Text(e.Attribute(id, "Arn")), Properties: e.Properties(id),
+		})
+	}
+	return found
+}
+
+func (r *Rendered) findTables() error {
+	e := r.symbolic()
+	for _, id := range e.All(tableType) {
+		if name := cfn.Text(e.Property(id, "TableName")); name != "" {
+			r.ownTables = append(r.ownTables, Table{LogicalID: id, Name: name, Properties: e.Properties(id)})
+		}
+	}
+	return e.Err()
+}
+
+// OwnTables returns the tables that are resources of the stack, sorted by logical id. Tables whose names CloudFormation
+// generates are omitted. Properties has symbolic values for references.
+func (r *Rendered) OwnTables() []Table { return slices.Clone(r.ownTables) }
+
+// TablesOnly returns a template that has only the tables of OwnTables with the given logical ids. It is for the import
+// of retained tables: an import change set must not create other resources.
+func (r *Rendered) TablesOnly(logicalIDs ...string) *Rendered {
+	resources := object{}
+	only := &Rendered{document: object{"Resources": resources}, values: maps.Clone(r.values), parameters: r.parameters}
+	for _, table := range r.ownTables {
+		if slices.Contains(logicalIDs, table.LogicalID) {
+			resources[table.LogicalID] = cfn.Clone(cfn.Mapping(r.document, "Resources", table.LogicalID))
+			only.ownTables = append(only.ownTables, table)
+		}
+	}
+	for _, section := range []string{"AWSTemplateFormatVersion", "Description", "Parameters", "Mappings", "Conditions"} {
+		if content, ok := r.document[section]; ok {
+			only.document[section] = cfn.Clone(content)
+		}
+	}
+	only.invalidate()
+	return only
+}
+
+// TableOnly returns a template that has only the first table, with its logical id and name. ok is false if the stack
+// has no table.
+//
+// Deprecated: use [Rendered.OwnTables] and [Rendered.TablesOnly].
+func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool) {
+	if len(r.ownTables) == 0 {
+		return nil, "", "", false
+	}
+	table := r.ownTables[0]
+	return r.TablesOnly(table.LogicalID), table.LogicalID, table.Name, true
+}
