@@ -30,10 +30,10 @@ func routes() map[string]string {
 	}
 }
 
-// contractJSON returns openapi.yaml as JSON.
+// contractJSON returns the fixture's openapi.yaml as JSON.
 func contractJSON(t *testing.T) []byte {
 	t.Helper()
-	document, err := contract.Read(os.DirFS(".."))
+	document, err := contract.Read(os.DirFS(fixture))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func packages(t *testing.T) map[string]string {
 	return keys
 }
 
-// packaged renders the project's own template with packages.
+// packaged renders the fixture's template with packages.
 func packaged(t *testing.T, parameters map[string]string) *template.Rendered {
 	t.Helper()
 	loaded := load(t)

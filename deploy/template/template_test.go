@@ -31,12 +31,16 @@ func place() template.PseudoParameters {
 	return template.PseudoParameters{Region: "eu-central-1", AccountID: "123456789012", StackName: "users"}
 }
 
-// files returns the project's template.yaml and openapi.yaml.
+// fixture is the folder of the template and the API document that these tests read. It does not follow the API of this
+// repository.
+const fixture = "../testdata/service/deploy"
+
+// files returns the fixture's template.yaml and openapi.yaml.
 func files(t *testing.T) fstest.MapFS {
 	t.Helper()
 	result := fstest.MapFS{}
 	for _, name := range []string{"template.yaml", "openapi.yaml"} {
-		data, err := os.ReadFile(path.Join("..", name))
+		data, err := os.ReadFile(path.Join(fixture, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +59,7 @@ func edit(t *testing.T, in fstest.MapFS, name, old, replacement string) {
 	in[name] = &fstest.MapFile{Data: []byte(strings.Replace(content, old, replacement, 1))}
 }
 
-// load returns the project's template, which is read once.
+// load returns the fixture's template, which is read once.
 func load(t *testing.T) *template.Template {
 	t.Helper()
 	loaded, err := loadOnce()
@@ -66,12 +70,12 @@ func load(t *testing.T) *template.Template {
 }
 
 //nolint:gochecknoglobals // read once, never changed
-var loadOnce = sync.OnceValues(func() (*template.Template, error) { return template.Load(os.DirFS("..")) })
+var loadOnce = sync.OnceValues(func() (*template.Template, error) { return template.Load(os.DirFS(fixture)) })
 
-// renderings has the rendered templates of the project by parameters.
+// renderings has the rendered templates of the fixture by parameters.
 var renderings sync.Map //nolint:gochecknoglobals // rendered once, never changed
 
-// project returns the project's template rendered with parameters. Tests share it and must not change it.
+// project returns the fixture's template rendered with parameters. Tests share it and must not change it.
 func project(t *testing.T, parameters map[string]string) *template.Rendered {
 	t.Helper()
 	loaded := load(t)
@@ -158,11 +162,6 @@ func TestFunctions(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, stack.Functions()); diff != "" {
 		t.Errorf("Functions (-want +got):\n%s", diff)
-	}
-	for _, f := range stack.Functions() {
-		if _, err := os.Stat(path.Join("..", f.Source)); err != nil {
-			t.Errorf("%s: the folder of its source: %v", f.LogicalID, err)
-		}
 	}
 }
 

@@ -34,7 +34,7 @@ func with(changes map[string]string) map[string]string {
 	return parameters
 }
 
-// project returns a function that renders the project's template with packages for the functions. It reads the template
+// project returns a function that renders the fixture's template with packages for the functions. It reads the template
 // once.
 //
 //nolint:gochecknoglobals // read once, never changed
@@ -42,7 +42,7 @@ var project = sync.OnceValue(func() func(map[string]string) (*template.Rendered,
 	fail := func(err error) func(map[string]string) (*template.Rendered, error) {
 		return func(map[string]string) (*template.Rendered, error) { return nil, err }
 	}
-	loaded, err := template.Load(os.DirFS("../.."))
+	loaded, err := template.Load(os.DirFS("../../testdata/service/deploy"))
 	if err != nil {
 		return fail(err)
 	}
@@ -109,7 +109,8 @@ func check(t *testing.T, document []byte, parameters map[string]string) []rules.
 	return violations
 }
 
-func TestProject(t *testing.T) {
+// TestNoViolation checks that the rules allow the fixture, which the mutations change.
+func TestNoViolation(t *testing.T) {
 	t.Parallel()
 	for _, parameters := range append(rules.Variants(), nil, full()) {
 		t.Run(strings.ReplaceAll(fmt.Sprint(parameters), " ", ","), func(t *testing.T) {
