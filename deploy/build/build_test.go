@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/build"
@@ -105,66 +106,17 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
+// The executables do not depend on the folder. TestPackageFunction checks the same of their packages.
 func TestFunctions_Reproducible(t *testing.T) {
 	t.Parallel()
-	var executables [2][]byte
-	for i := range executables {
-		artifacts, err := build.Functions(t.Context(), []build.Module{{Name: "get", Dir: "functions/get"}},
-			build.Options{Root: workspace(t, nil), Out: t.TempDir(), Target: build.Target{OS: "linux", Arch: "arm64"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if executables[i], err = os.ReadFile(artifacts[0].Path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !bytes.Equal(executables[0], executables[1]) {
-		t.Error("executables of two folders differ, want identical ones")
-	}
-	file, err := elf.NewFile(bytes.NewReader(executables[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if file.Machine != elf.EM_AARCH64 {
-		t.Errorf("machine = %v, want %v", file.Machine, elf.EM_AARCH64)
-	}
-	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
-		t.Errorf("linked to %q, %v, want a static executable", libraries, err)
-	}
-}
-
-// The executables of the functions must not depend on the folder. TestPackageFunction checks the same of their
-// packages.
-func TestFunctions_ReproducibleInOtherFolder(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("compiles all functions several times")
-	}
-	t.Run("host", func(t *testing.T) {
-		t.Parallel()
-		checkReproducible(t, build.Host())
-	})
-	t.Run("arm64", func(t *testing.T) {
-		t.Parallel()
-		testenv.SkipUnlessAll(t) // compiles all dependencies for another target
-		target, err := build.Lambda("arm64")
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkReproducible(t, target)
-	})
-}
-
-func checkReproducible(t *testing.T, target build.Target) {
-	t.Helper()
-	source := filepath.Join("..", "..")
-	functions, err := build.Find(source)
-	if err != nil {
+	target := build.Target{OS: "linux", Arch: "arm64"}
+	roots := []string{workspace(t, nil), filepath.Join(t.TempDir(), "another", "place")}
+	if err := os.CopyFS(roots[1], os.DirFS(roots[0])); err != nil {
 		t.Fatal(err)
 	}
 	compile := func(root string) map[string]build.Artifact {
 		t.Helper()
-		artifacts, err := build.Functions(t.Context(), functions, build.Options{Root: root, Out: t.TempDir(), Target: target})
+		artifacts, err := build.Functions(t.Context(), modules(), build.Options{Root: root, Out: t.TempDir(), Target: target})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,12 +126,7 @@ func checkReproducible(t *testing.T, target build.Target) {
 		}
 		return byName
 	}
-	roots := []string{copyWorkspace(t, source, "a"), copyWorkspace(t, source, filepath.Join("another", "place"))}
 	first, second := compile(roots[0]), compile(roots[1])
-	if len(first) == 0 {
-		t.Fatal("got no functions, want those of the template")
-	}
-	digests := map[string]bool{}
 	for name, artifact := range first {
 		executable := read(t, artifact.Path)
 		if !bytes.Equal(executable, read(t, second[name].Path)) {
@@ -188,41 +135,32 @@ func checkReproducible(t *testing.T, target build.Target) {
 		if sum := sha256.Sum256(executable); artifact.SHA256 != hex.EncodeToString(sum[:]) {
 			t.Errorf("%s: digest = %s, want %x", name, artifact.SHA256, sum)
 		}
-		digests[artifact.SHA256] = true
 		for _, root := range roots {
 			if bytes.Contains(executable, []byte(root)) {
 				t.Errorf("%s: the executable contains %s, want no path of the folder", name, root)
 			}
 		}
 	}
-	if len(digests) != len(first) {
-		t.Errorf("%d distinct executables, want %d", len(digests), len(first))
-	}
-
-	main := filepath.Join(roots[1], "functions", "get", "main.go")
-	if err := os.WriteFile(main, append(read(t, main), "\nfunc init() { println(\"changed\") }\n"...), 0o600); err != nil {
+	file, err := elf.Open(first["get"].Path)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = file.Close() }()
+	if file.Machine != elf.EM_AARCH64 {
+		t.Errorf("machine = %v, want %v", file.Machine, elf.EM_AARCH64)
+	}
+	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("linked to %q, %v, want a static executable", libraries, err)
+	}
+
+	testenv.WriteFile(t, filepath.Join(roots[1], "functions/get/main.go"), hello+"\nfunc init() { println(\"changed\") }\n")
 	changed := map[string]bool{}
 	for name, artifact := range compile(roots[1]) {
 		changed[name] = artifact.SHA256 != first[name].SHA256
 	}
-	want := map[string]bool{"get": true, "post": false, "put": false, "delete": false}
-	if diff := cmp.Diff(want, changed); diff != "" {
+	if diff := cmp.Diff(map[string]bool{"get": true, "put": false}, changed); diff != "" {
 		t.Errorf("changed executables (-want +got):\n%s", diff)
 	}
-}
-
-// copyWorkspace copies the sources of the functions to a new folder.
-func copyWorkspace(t *testing.T, source, name string) string {
-	t.Helper()
-	root := filepath.Join(t.TempDir(), name)
-	for _, folder := range []string{"functions", "shared"} {
-		if err := os.CopyFS(filepath.Join(root, folder), os.DirFS(filepath.Join(source, folder))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
 }
 
 // Shared packages, which take most of the build time, are compiled once. Not parallel, because it sets an environment
@@ -538,25 +476,19 @@ func TestFunctions_SameName(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join("..", "..")
-	functions, err := build.Find(root)
+	got, err := build.Find(filepath.Join("..", "testdata", "service"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	modules, err := filepath.Glob(filepath.Join(root, "functions", "*", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
+	var want []build.Module
+	for id, name := range map[string]string{
+		"GetFunction": "get", "PostFunction": "post", "PutFunction": "put", "DeleteFunction": "delete",
+	} {
+		want = append(want, build.Module{Name: name, Dir: filepath.Join("functions", name), LogicalID: id})
 	}
-	want := map[string]string{}
-	for _, file := range modules {
-		want[filepath.Base(filepath.Dir(file))] = filepath.Dir(file)
-	}
-	got := map[string]string{}
-	for _, f := range functions {
-		got[f.Name] = filepath.Join(root, f.Dir)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("functions of the template (-modules +got):\n%s", diff)
+	byID := cmpopts.SortSlices(func(a, b build.Module) bool { return a.LogicalID < b.LogicalID })
+	if diff := cmp.Diff(want, got, byID); diff != "" {
+		t.Errorf("functions of the template (-want +got):\n%s", diff)
 	}
 }
 

@@ -76,7 +76,7 @@ func newFake(t *testing.T) *fake {
 		indexed: true, faults: map[string][]fault{}, requests: map[string][]map[string]any{},
 	}
 	for _, name := range []string{"template.yaml", "openapi.yaml"} {
-		content, err := os.ReadFile(filepath.Join("..", name))
+		content, err := os.ReadFile(filepath.Join("..", "testdata", "service", "deploy", name))
 		if err != nil {
 			t.Fatal(err)
 		}

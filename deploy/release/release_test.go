@@ -131,11 +131,11 @@ func code(err error) int {
 	return -1
 }
 
-// workspace returns a workspace with the project's template, a short API document and one stage.
+// workspace returns a workspace with the template of the fixture, a short API document and one stage.
 func workspace(t *testing.T, stage string) string {
 	t.Helper()
 	root := t.TempDir()
-	copyFile(t, filepath.Join("..", "template.yaml"), filepath.Join(root, "deploy", "template.yaml"))
+	copyFile(t, filepath.Join(fixture, "template.yaml"), filepath.Join(root, "deploy", "template.yaml"))
 	copyFile(t, filepath.Join("testdata", "openapi.yaml"), filepath.Join(root, contractFile))
 	testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"), stage)
 	return root
@@ -143,10 +143,13 @@ func workspace(t *testing.T, stage string) string {
 
 const contractFile = "deploy/openapi.yaml"
 
-// setContract replaces the workspace's API document with the project's own.
+// fixture is the folder deploy of a service.
+const fixture = "../testdata/service/deploy"
+
+// setContract replaces the workspace's API document with that of the fixture.
 func setContract(t *testing.T, root string) {
 	t.Helper()
-	copyFile(t, filepath.Join("..", "openapi.yaml"), filepath.Join(root, contractFile))
+	copyFile(t, filepath.Join(fixture, "openapi.yaml"), filepath.Join(root, contractFile))
 }
 
 func copyFile(t *testing.T, from, to string) {

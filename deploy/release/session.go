@@ -87,7 +87,7 @@ func newSession(settings Settings, loaded *stage.Stage, target string) (_ *sessi
 
 // openBucket sets the bucket of packages and templates, which need not exist.
 func (s *session) openBucket(ctx context.Context) (err error) {
-	s.bucket, err = bucket.Open(ctx, s.Account)
+	s.bucket, err = bucket.Open(ctx, s.Account, s.Source.Contract().Name())
 	return err
 }
 
@@ -127,7 +127,7 @@ func (s *session) packages(
 	if err != nil {
 		return nil, err
 	}
-	if s.builds, err = os.MkdirTemp("", "userrequestapi-build-"); err != nil {
+	if s.builds, err = os.MkdirTemp("", "functions-build-"); err != nil {
 		return nil, fmt.Errorf("build: %w; set TMPDIR to a writable folder (now %s)", err, os.TempDir())
 	}
 	s.Printer.Stepf("Building %s for %s", names(functions), target)

@@ -69,6 +69,9 @@ func Load(files fs.FS) (*Template, error) {
 	return &Template{document: document, parameters: parameters, openAPI: api}, nil
 }
 
+// Contract returns the API document.
+func (t *Template) Contract() *contract.Document { return t.openAPI.contract }
+
 // Parameters returns the names of the template's parameters that a stage may set, sorted.
 func (t *Template) Parameters() []string { return slices.Sorted(maps.Keys(t.parameters)) }
 

@@ -29,6 +29,7 @@ import (
 // the global namespace.
 type Bucket struct {
 	name      string
+	service   string
 	namespace types.BucketNamespace
 	owner     string // the account
 	partition string
@@ -37,17 +38,18 @@ type Bucket struct {
 	client    *s3.Client
 }
 
-// Open returns the bucket of an account and Region, which need not exist.
+// Open returns the bucket of a service in an account and Region, which need not exist. Its name begins with the name of
+// the service in lower case.
 //
 // The bucket is in the account regional namespace, where only the account can create buckets ("Namespaces for general
 // purpose buckets", Amazon S3 User Guide). If earlier versions created a bucket in the global namespace, Open returns
 // it.
-func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
-	global, err := newBucket(a, types.BucketNamespaceGlobal)
+func Open(ctx context.Context, a *account.Account, service string) (*Bucket, error) {
+	global, err := newBucket(a, service, types.BucketNamespaceGlobal)
 	if err != nil || slices.Contains(withoutNamespace(), a.Region) {
 		return global, err
 	}
-	regional, err := newBucket(a, types.BucketNamespaceAccountRegional)
+	regional, err := newBucket(a, service, types.BucketNamespaceAccountRegional)
 	if err != nil {
 		return nil, err
 	}
@@ -63,12 +65,13 @@ func Open(ctx context.Context, a *account.Account) (*Bucket, error) {
 // withoutNamespace returns the Regions without account regional namespaces.
 func withoutNamespace() []string { return []string{"me-central-1", "me-south-1"} }
 
-func newBucket(a *account.Account, namespace types.BucketNamespace) (*Bucket, error) {
+func newBucket(a *account.Account, service string, namespace types.BucketNamespace) (*Bucket, error) {
 	client := s3.NewFromConfig(a.Config, func(o *s3.Options) {
 		o.UsePathStyle = o.BaseEndpoint != nil // subdomains of a custom endpoint do not resolve
 	})
 	b := &Bucket{
-		name:      fmt.Sprintf("userrequestapi-artifacts-%s-%s", a.ID, a.Region),
+		name:      fmt.Sprintf("%s-artifacts-%s-%s", strings.ToLower(service), a.ID, a.Region),
+		service:   service,
 		namespace: namespace,
 		owner:     a.ID,
 		partition: a.Partition,

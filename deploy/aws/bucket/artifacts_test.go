@@ -26,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	region     = "eu-central-1"
+	service    = "UserRequestAPI"
 	prefix     = "userrequestapi-artifacts-123456789012-"
 	global     = prefix + region // the bucket of earlier versions
 	name       = global + "-an"
@@ -67,7 +68,7 @@ func checkSettings(t *testing.T, s *storage, location string, tags ...string) {
 		"policy": `{"Version":"2012-10-17","Statement":[{"Sid":"TLSOnly","Effect":"Deny","Principal":"*","Action":"s3:*",` +
 			`"Resource":["arn:aws:s3:::` + name + `","arn:aws:s3:::` + name + `/*"],` +
 			`"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`,
-		"tagging": tagSet(append(tags, "Service", "UserRequestAPI", "Settings", digest[1])...),
+		"tagging": tagSet(append(tags, "Service", service, "Settings", digest[1])...),
 	}
 	got := map[string]string{}
 	for setting, document := range s.settings {
@@ -436,7 +437,7 @@ func TestBucket_URL(t *testing.T) {
 			a.Config.HTTPClient = doer(func(*http.Request) (*http.Response, error) { // the bucket exists
 				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(tagSet()))}, nil
 			})
-			bucket, err := bucket.Open(t.Context(), a)
+			bucket, err := bucket.Open(t.Context(), a, service)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -447,7 +448,7 @@ func TestBucket_URL(t *testing.T) {
 	}
 	s, endpoint := serve(t)
 	s.owners[name] = owner
-	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region))
+	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region), service)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,7 +517,7 @@ func TestOpen(t *testing.T) {
 			s, endpoint := serve(t)
 			maps.Copy(s.owners, tt.owners)
 			s.before = tt.before
-			bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, cmp.Or(tt.region, region)))
+			bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, cmp.Or(tt.region, region)), service)
 			if diff := gocmp.Diff(tt.requests, s.takeRequests()); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}

@@ -48,7 +48,7 @@ func (b *Bucket) Ensure(ctx context.Context) (created bool, err error) {
 	if err := b.apply(ctx, wanted); err != nil {
 		return created, err
 	}
-	tags = setTag(setTag(tags, "Service", "UserRequestAPI"), settingsTag, digest) // keeps tags of others
+	tags = setTag(setTag(tags, "Service", b.service), settingsTag, digest) // keeps tags of others
 	_, err = b.client.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{
 		Bucket: &b.name, ExpectedBucketOwner: &b.owner, Tagging: &types.Tagging{TagSet: tags},
 	}, retryConflicts)

@@ -137,7 +137,7 @@ func serve(t *testing.T) (s *storage, endpoint string) {
 func open(t *testing.T, region string) (*storage, *bucket.Bucket) {
 	t.Helper()
 	s, endpoint := serve(t)
-	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region))
+	bucket, err := bucket.Open(t.Context(), accountIn(t, endpoint, region), service)
 	if err != nil {
 		t.Fatal(err)
 	}

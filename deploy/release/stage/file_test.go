@@ -214,10 +214,10 @@ func TestReadFile_Unreadable(t *testing.T) {
 	}
 }
 
-// The stages of this repository have valid parameters.
-func TestReadFile_Stages(t *testing.T) {
+// The stages of a service have valid parameters.
+func TestReadFile_Service(t *testing.T) {
 	t.Parallel()
-	root := os.DirFS("../..")
+	root := os.DirFS("../../testdata/service/deploy")
 	source, err := template.Load(root)
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,10 @@ package stage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/account"
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
@@ -94,12 +97,27 @@ func Load(settings Settings) (*Stage, error) {
 	files := os.DirFS(filepath.Join(settings.Root, "deploy"))
 	var err error
 	if s.Source, err = template.Load(files); err == nil {
+		err = checkName(s.Source.Contract().Name())
+	}
+	if err == nil {
 		s.File, err = ReadFile(files, settings.Stage, s.Source.Parameters())
 	}
 	if err == nil {
 		err = s.Source.CheckParameters(s.Parameters, s.Place)
 	}
 	return s, exitcode.With(exitcode.Settings, err)
+}
+
+// apiName matches the names of APIs that can begin the names of a stack ("CreateStack", CloudFormation API Reference)
+// and, with account and Region, of a bucket, which has at most 63 characters.
+var apiName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,21}$`)
+
+func checkName(name string) error {
+	if !apiName.MatchString(name) {
+		return fmt.Errorf("deploy/%s: info.title: want a letter and up to 21 letters, digits and hyphens, got %q: "+
+			"the stack and the bucket of packages are named after it", contract.File, name)
+	}
+	return nil
 }
 
 // Open finds out who the caller is, and returns an error if the stage belongs to another account or Region.
@@ -145,10 +163,11 @@ func stripSession(arn string) string {
 
 // StackName returns the name of the stage's stack, the prefix of the names of its resources.
 func (s *Stage) StackName() string {
+	name := s.Source.Contract().Name()
 	if s.Name == defaultStage {
-		return "UserRequestAPI"
+		return name
 	}
-	return "UserRequestAPI-" + s.Name
+	return name + "-" + s.Name
 }
 
 // Command returns the command for a target on this stage. settings, each NAME=value, apply to this command only.
