@@ -24,6 +24,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
@@ -92,7 +93,7 @@ func Database(ctx context.Context) (stop func() error, err error) {
 // Functions builds the functions as for a deployment, unless [testenv.FunctionsVariable] is set to a folder that
 // contains them.
 func Functions(ctx context.Context) (stop func() error, err error) {
-	root, err := testenv.FindRoot()
+	root, err := program.FindRoot()
 	if err != nil {
 		return nil, err
 	}

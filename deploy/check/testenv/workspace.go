@@ -2,34 +2,17 @@ package testenv
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
-// FindRoot returns the folder of the workspace: the working directory or its nearest parent with a go.work.
-func FindRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the workspace: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("find the workspace: no go.work in this folder or its parents")
-		}
-		dir = parent
-	}
-}
-
-// Root returns the folder of the workspace as [FindRoot] does.
+// Root returns the folder of the workspace as [program.FindRoot] does.
 func Root(tb testing.TB) string {
 	tb.Helper()
-	root, err := FindRoot()
+	root, err := program.FindRoot()
 	if err != nil {
 		tb.Fatal(err)
 	}

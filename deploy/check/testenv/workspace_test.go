@@ -15,13 +15,6 @@ func TestRoot(t *testing.T) {
 	}
 }
 
-func TestFindRoot_NoWorkspace(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if root, err := testenv.FindRoot(); err == nil {
-		t.Errorf("got %s, want an error", root)
-	}
-}
-
 func TestFolder(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(filepath.Join(testenv.Folder(t, map[string]string{"a/b/c": "text"}), "a", "b", "c"))

@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,18 +15,18 @@ import (
 var (
 	setting = regexp.MustCompile(`^[A-Z][A-Z0-9_]*=`)
 	help    = regexp.MustCompile(`^--?h(elp)?$`)
-	listed  = regexp.MustCompile(`(?m)^ {2}(\S+)`)
 )
 
-// CheckArguments returns an error that says what to type if the arguments of mage contain settings or a request for
-// help, or begin with an unknown target. list is the output of mage -l, which omits the aliases of targets.
-func CheckArguments(args []string, list string, aliases ...string) error {
-	targets := aliases
-	for _, match := range listed.FindAllStringSubmatch(list, -1) {
-		targets = append(targets, match[1])
-	}
-	known := func(name string) bool {
-		return slices.ContainsFunc(targets, func(target string) bool { return strings.EqualFold(name, target) })
+// CheckArguments returns an error that says what to type if the arguments of mage are not one of the targets and its own
+// arguments, or contain settings or a request for help. targets has the number of arguments of each target by its name.
+func CheckArguments(args []string, targets map[string]int) error {
+	names := slices.Sorted(maps.Keys(targets))
+	find := func(name string) (string, bool) {
+		i := slices.IndexFunc(names, func(target string) bool { return strings.EqualFold(name, target) })
+		if i < 0 {
+			return "", false
+		}
+		return names[i], true
 	}
 	var settings, words []string
 	for _, arg := range args {
@@ -36,18 +37,23 @@ func CheckArguments(args []string, list string, aliases ...string) error {
 		}
 	}
 	var line command.Line
-	given, name := strings.Join(words, " "), strings.Join(words, ":")
+	given := strings.Join(words, " ")
 	switch {
 	case len(settings) > 0:
 		return errors.New("settings come before the command: " + strings.TrimSpace(line.Mage(given, settings...)))
 	case slices.ContainsFunc(words, help.MatchString):
 		return errors.New("for help, run go tool mage: it lists the targets and what they do")
-	case len(words) > 1 && known(name):
-		return fmt.Errorf("unknown target %s: did you mean %s?", given, line.Mage(name))
-	case known(words[0]):
+	}
+	if target, ok := find(strings.Join(words, ":")); ok && len(words) > 1 {
+		return fmt.Errorf("unknown target %s: did you mean %s?", given, line.Mage(target))
+	}
+	if target, ok := find(words[0]); ok {
+		if own := 1 + targets[target]; len(words) > own {
+			return fmt.Errorf("want one target at a time, got %s: run %s", given, line.Mage(strings.Join(words[:own], " ")))
+		}
 		return nil
 	}
-	if near, ok := nearest.Name(words[0], targets); ok {
+	if near, ok := nearest.Name(words[0], names); ok {
 		return fmt.Errorf("unknown target %s: did you mean %s?", words[0], line.Mage(near))
 	}
 	return fmt.Errorf("unknown target %s: go tool mage lists the targets", words[0])

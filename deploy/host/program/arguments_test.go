@@ -9,24 +9,18 @@ import (
 
 func TestCheckArguments(t *testing.T) {
 	t.Parallel()
-	const list = `Users by id.
-
-Targets:
-  debug           runs the local stack with one function
-  deploy          deploys the stage
-  deployFunction  deploys only the code of one function
-  run             runs the local stack
-  test:all        runs all tests
-  test:default    runs the tests for every commit
-`
+	targets := map[string]int{
+		"debug": 1, "deploy": 0, "deployFunction": 1, "run": 0, "test": 0, "test:all": 0, "test:default": 0,
+	}
 	for _, tt := range []struct{ args, want string }{
 		{"run", ""},
 		{"RUN", ""},
 		{"test", ""},
 		{"test:all", ""},
 		{"debug get", ""},
-		{"run extra", ""}, // the target knows its arguments
-		{"deployFunction", ""},
+		{"deployFunction", ""}, // mage says which argument is missing
+		{"run extra", "want one target at a time, got run extra: run go tool mage run"},
+		{"deployFunction get put", "want one target at a time, got deployFunction get put: run go tool mage deployFunction get"},
 		{"rnu", "unknown target rnu: did you mean go tool mage run?"},
 		{"tset", "unknown target tset: did you mean go tool mage test?"},
 		{"deploy-function get", "unknown target deploy-function: did you mean go tool mage deployFunction?"},
@@ -42,7 +36,7 @@ Targets:
 		t.Run(tt.args, func(t *testing.T) {
 			t.Parallel()
 			got := ""
-			if err := program.CheckArguments(strings.Fields(tt.args), list, "test"); err != nil {
+			if err := program.CheckArguments(strings.Fields(tt.args), targets); err != nil {
 				got = err.Error()
 			}
 			if got != tt.want {
