@@ -37,7 +37,7 @@ func BenchmarkTracing(b *testing.B) {
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
 		}),
-		Trace: tracing.Middleware("Users"),
+		Trace: tracing.Middleware,
 	}), "Users")
 	f := function.New(read, users, function.Settings{Service: "userdata", Stage: "prod"}, logger)
 

@@ -32,7 +32,7 @@ type Handler func(ctx context.Context, deps Dependencies, req *request.Request) 
 
 // Dependencies holds what a handler needs besides the request.
 type Dependencies struct {
-	Users          user.Store
+	Users          user.Store // nil if the function's entry in deploy/template.yaml does not list the table
 	RequireIfMatch bool
 	LogUser        func(id string) // adds the hash of a user's id to the log line of the request
 }
@@ -47,7 +47,7 @@ type Server struct {
 	current      atomic.Pointer[zap.Logger]
 }
 
-// New returns a server that serves requests with handler and stores users in users.
+// New returns a server that serves requests with handler and stores users in users, which may be nil.
 func New(handler Handler, users user.Store, settings Settings, logger *zap.Logger) *Server {
 	s := &Server{
 		handler:      handler,

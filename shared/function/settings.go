@@ -16,7 +16,7 @@ import (
 type Settings struct {
 	Service        string // SERVICE_NAME
 	Stage          string // STAGE
-	Table          string // TABLE_NAME, default UserData
+	Table          string // TABLE_NAME: the table of the users; "" for a function that uses none
 	Endpoint       string // of DynamoDB, see endpoint; "" means the endpoint of the Region
 	RequireIfMatch bool   // REQUIRE_IF_MATCH: PUT and DELETE require If-Match; default false
 	AllowOrigin    string // CORS_ALLOW_ORIGIN; "" disables CORS
@@ -49,7 +49,6 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		Service:     required("SERVICE_NAME"),
 		Stage:       required("STAGE"),
 		Region:      required("AWS_REGION"),
-		Table:       cmp.Or(getenv("TABLE_NAME"), "UserData"),
 		AllowOrigin: getenv("CORS_ALLOW_ORIGIN"),
 
 		MetricsNamespace: getenv("POWERTOOLS_METRICS_NAMESPACE"),
@@ -61,10 +60,10 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		Function:    getenv("AWS_LAMBDA_FUNCTION_NAME"),
 		Version:     getenv("AWS_LAMBDA_FUNCTION_VERSION"),
 	}
-	if !tableName.MatchString(s.Table) {
-		faults = append(faults, errors.New("TABLE_NAME: want the name of a table, 3 to 255 of A-Z a-z 0-9 _ . -"))
-	}
 	var err error
+	if s.Table, err = readTable(getenv, "TABLE_NAME"); err != nil {
+		faults = append(faults, err)
+	}
 	if s.Endpoint, err = endpoint(getenv); err != nil {
 		faults = append(faults, err)
 	}
@@ -80,6 +79,15 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		faults = append(faults, errors.New("REQUIRE_IF_MATCH: want true or false"))
 	}
 	return s, errors.Join(faults...)
+}
+
+// readTable returns the name of a table in an environment variable, or "" if it is not set.
+func readTable(getenv func(string) string, variable string) (string, error) {
+	name := getenv(variable)
+	if name != "" && !tableName.MatchString(name) {
+		return "", fmt.Errorf("%s: want the name of a table, 3 to 255 of A-Z a-z 0-9 _ . -", variable)
+	}
+	return name, nil
 }
 
 // endpoint returns the endpoint URL of DynamoDB, "" for the endpoint of the Region. DYNAMODB_ENDPOINT takes

@@ -24,7 +24,7 @@ func TestReadSettings(t *testing.T) {
 	t.Parallel()
 	with := func(change func(*function.Settings)) function.Settings {
 		s := function.Settings{
-			Service: "userdata", Stage: "prod", Table: "UserData", Region: "eu-central-1",
+			Service: "userdata", Stage: "prod", Region: "eu-central-1",
 			Log: logging.Config{Service: "userdata", Function: "userdata-get", Version: "7"},
 		}
 		change(&s)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"go.uber.org/zap"
 
 	"github.com/userrequestapi/userdata/shared/logging"
@@ -28,17 +29,31 @@ import (
 // Start runs a Lambda function that serves requests with handler. It does not return. If settings are missing or
 // invalid, it writes one log line, reports the error to the Lambda runtime API, and exits with status 1.
 func Start(handler Handler) {
-	server, err := initialize(handler)
+	StartWith(func(Tables) Handler { return handler })
+}
+
+// Tables returns the client for DynamoDB, which all tables share, and the name of the table in an environment variable.
+// The template sets the variable if the function's entry lists the table. Without it, the function does not start.
+type Tables func(variable string) (client *dynamodb.Client, name string)
+
+// StartWith is [Start] for a function that has a store of its own. newHandler creates the store and returns the handler
+// that uses it, for example
+//
+//	func(tables function.Tables) function.Handler { return list(orderdata.New(tables("ORDERS_TABLE_NAME"))) }
+func StartWith(newHandler func(Tables) Handler) {
+	server, err := initialize(newHandler)
 	if err != nil {
 		os.Exit(1)
 	}
 	lambda.Start(server.Handle)
 }
 
-func initialize(handler Handler) (*Server, error) {
+func initialize(newHandler func(Tables) Handler) (*Server, error) {
 	settings, err := ReadSettings(os.Getenv)
+	db := &database{settings: settings}
+	handler := newHandler(db.table)
 	logger, logErr := logging.New(os.Stdout, settings.Log)
-	if err = errors.Join(err, logErr); err != nil {
+	if err = errors.Join(err, db.err, logErr); err != nil {
 		err = fmt.Errorf("settings: %w", err)
 		settings.Log.Level, settings.Log.LambdaLevel = "", "" // they can be invalid, or suppress the line
 		logger, _ = logging.New(os.Stdout, settings.Log)      // fails only for an invalid level
@@ -48,23 +63,60 @@ func initialize(handler Handler) (*Server, error) {
 		}
 		return nil, err
 	}
-	users := userdata.New(newClient(settings), settings.Table)
+	var users user.Store
+	if settings.Table != "" {
+		users = userdata.New(db.connect(), settings.Table)
+	}
 	server := New(handler, users, settings, logger)
 	log.SetFlags(log.Llongfile)
 	log.SetOutput(logging.Standard(server.currentLogger))
 	if err := tracing.Configure(server.currentLogger); err != nil {
 		logger.Warn("tracing goes to the default daemon address", zap.Error(err))
 	}
-	warmUp(users, settings)
+	warmUp(users, db, settings)
 	return server, nil
 }
 
-func newClient(s Settings) *dynamodb.Client {
-	return userdata.NewClient(userdata.ClientConfig{
-		Region:      s.Region,
-		Endpoint:    s.Endpoint,
-		Credentials: aws.CredentialsProviderFunc(credentials),
-		Trace:       tracing.Middleware(s.Table),
+// database is DynamoDB with the tables of a function.
+type database struct {
+	settings Settings
+	client   *dynamodb.Client // nil before the first use
+	names    []string         // of the tables, without that of the users
+	err      error            // the faults in the names
+}
+
+// connect returns the client. It opens no connection.
+func (d *database) connect() *dynamodb.Client {
+	if d.client == nil {
+		d.client = userdata.NewClient(userdata.ClientConfig{
+			Region:      d.settings.Region,
+			Endpoint:    d.settings.Endpoint,
+			Credentials: aws.CredentialsProviderFunc(credentials),
+			Trace:       tracing.Middleware,
+		})
+	}
+	return d.client
+}
+
+// table implements [Tables].
+func (d *database) table(variable string) (client *dynamodb.Client, name string) {
+	name, err := readTable(os.Getenv, variable)
+	if name == "" && err == nil {
+		err = fmt.Errorf("%s is not set: list the table in the function's entry in deploy/template.yaml", variable)
+	}
+	d.err = errors.Join(d.err, err)
+	d.names = append(d.names, name)
+	return d.connect(), name
+}
+
+// open opens the connection with a read from any of the tables. It need not be allowed: a refusal opens it, too.
+func (d *database) open(ctx context.Context) {
+	if len(d.names) == 0 {
+		return
+	}
+	none := &types.AttributeValueMemberS{Value: "-"}
+	_, _ = d.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &d.names[0], Key: map[string]types.AttributeValue{"-": none},
 	})
 }
 
@@ -87,15 +139,15 @@ func credentials(context.Context) (aws.Credentials, error) {
 const warmUpTimeout = time.Second
 
 // warmUp serves one request during init, when Lambda provides a full CPU: it decodes an event, decodes and encodes a
-// user, logs, and reads from DynamoDB, which opens the connection. Errors are ignored: the first request reports
-// them.
-func warmUp(users user.Store, settings Settings) {
+// user, logs, and reads from DynamoDB, which opens the connection. A function without a table reads nothing. Errors are
+// ignored: the first request reports them.
+func warmUp(users user.Store, db *database, settings Settings) {
 	settings.Log.Level = "" // the default level writes the request line
 	logger, err := logging.New(io.Discard, settings.Log)
 	if err != nil {
 		return
 	}
-	server := New(serveWarmUp, users, settings, logger)
+	server := New(serveWarmUp(db), users, settings, logger)
 	ctx, cancel := context.WithTimeout(context.Background(), warmUpTimeout+reserve)
 	defer cancel()
 	_, _ = lambda.NewHandler(server.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
@@ -105,13 +157,19 @@ func warmUp(users user.Store, settings Settings) {
 }
 
 // serveWarmUp reads a user that does not exist, because its id is not valid, and returns the user in the request.
-func serveWarmUp(ctx context.Context, deps Dependencies, req *request.Request) (response.Response, error) {
-	sent, err := req.User()
-	if err != nil {
-		return response.Response{}, err
+func serveWarmUp(db *database) Handler {
+	return func(ctx context.Context, deps Dependencies, req *request.Request) (response.Response, error) {
+		sent, err := req.User()
+		if err != nil {
+			return response.Response{}, err
+		}
+		if deps.Users != nil {
+			_, _ = deps.Users.Get(ctx, "!")
+		} else {
+			db.open(ctx)
+		}
+		return response.User(http.StatusOK, user.User{Attributes: sent}, req.UserPath("")), nil
 	}
-	_, _ = deps.Users.Get(ctx, "!")
-	return response.User(http.StatusOK, user.User{Attributes: sent}, req.UserPath("")), nil
 }
 
 const reportTimeout = time.Second

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/function"
@@ -30,10 +32,25 @@ import (
 const handlerVariable = "TEST_HANDLER"
 
 func TestMain(m *testing.M) {
-	if name := os.Getenv(handlerVariable); name != "" {
+	switch name := os.Getenv(handlerVariable); name {
+	case "":
+	case "orders":
+		function.StartWith(readOrder)
+	default:
 		function.Start(handlers()[name])
 	}
 	os.Exit(m.Run())
+}
+
+// readOrder returns a handler that reads from the table of the orders.
+func readOrder(tables function.Tables) function.Handler {
+	client, table := tables("ORDERS_TABLE_NAME")
+	return func(ctx context.Context, _ function.Dependencies, _ *request.Request) (response.Response, error) {
+		_, err := client.GetItem(ctx, &dynamodb.GetItemInput{
+			TableName: &table, Key: map[string]types.AttributeValue{"orderId": &types.AttributeValueMemberS{Value: "1"}},
+		})
+		return response.Response{StatusCode: http.StatusNoContent}, err
+	}
 }
 
 // handlers returns the handlers by the name in handlerVariable.
@@ -41,6 +58,12 @@ func handlers() map[string]function.Handler {
 	return map[string]function.Handler{
 		"read":   read,
 		"panics": panics("MARKED"),
+		"no table": func(_ context.Context, deps function.Dependencies, _ *request.Request) (response.Response, error) {
+			if deps.Users != nil {
+				return response.Response{}, errors.New("got a store")
+			}
+			return response.Response{StatusCode: http.StatusNoContent}, nil
+		},
 		// hangs ignores its deadline.
 		"hangs": func(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
 			_, _ = read(ctx, deps, req)
@@ -76,6 +99,14 @@ func TestStartWithWrongSettings(t *testing.T) {
 		"everything": {
 			[]string{"LOG_LEVEL=loud", "TABLE_NAME=x", "REQUIRE_IF_MATCH=x"},
 			[]string{"SERVICE_NAME", "STAGE", "AWS_REGION", "LOG_LEVEL", "TABLE_NAME", "REQUIRE_IF_MATCH"},
+		},
+		"no table of a store": {
+			[]string{"SERVICE_NAME=userdata", "STAGE=prod", "AWS_REGION=eu-central-1", handlerVariable + "=orders"},
+			[]string{"ORDERS_TABLE_NAME is not set: list the table"},
+		},
+		"invalid table of a store": {
+			[]string{"STAGE=prod", handlerVariable + "=orders", "ORDERS_TABLE_NAME=x"},
+			[]string{"SERVICE_NAME", "ORDERS_TABLE_NAME: want the name"},
 		},
 		"log level above ERROR": {
 			[]string{"LOG_LEVEL=FATAL", "AWS_REGION=eu-central-1"}, []string{"SERVICE_NAME", "STAGE"},
@@ -335,6 +366,38 @@ func TestStart(t *testing.T) {
 	}
 	if len(log) != 1 || log[0]["status"] != 200.0 || log[0]["service"] != "userdata" {
 		t.Errorf("got log %v, want one line with the status 200 and the service userdata", log)
+	}
+}
+
+// TestStartWithTables checks the tables that functions read from in the warm-up and in a request.
+func TestStartWithTables(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		settings []string
+		want     []string
+	}{
+		"none":                {[]string{handlerVariable + "=no table", "TABLE_NAME="}, nil},
+		"another":             {[]string{handlerVariable + "=orders", "TABLE_NAME=", "ORDERS_TABLE_NAME=Orders"}, []string{"Orders", "Orders"}},
+		"the users', another": {[]string{handlerVariable + "=orders", "ORDERS_TABLE_NAME=Orders"}, []string{"Users", "Orders"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := startFunction(t, test.settings...)
+			f.invoke(t, "", 0)
+			res := <-f.responses
+			log := f.stop(t)
+			if res.StatusCode != http.StatusNoContent {
+				t.Errorf("got %+v and log %v, want status code 204", res, log)
+			}
+			close(f.tables)
+			var calls []string
+			for table := range f.tables {
+				calls = append(calls, table)
+			}
+			if diff := gocmp.Diff(test.want, calls); diff != "" {
+				t.Errorf("tables (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,31 +17,28 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Middleware returns an API option for a DynamoDB client or one of its calls (dynamodb.WithAPIOptions). It creates a
+// Middleware is an API option for a DynamoDB client or one of its calls (dynamodb.WithAPIOptions). It creates a
 // subsegment for each call, which X-Ray shows as the table, with the Region, operation, request id, status code and
 // number of retries. The result is that of the last attempt. If the call was retried, each attempt is a child named
 // attempt, with its own times and result.
 //
 // The SDK's own instrumentation (awsv2) records neither the table nor attempts, and marks a call as failed if any
 // attempt failed.
-func Middleware(table string) func(*middleware.Stack) error {
-	return func(stack *middleware.Stack) error {
-		c := &call{table: table} // each call has its own stack
-		subsegment := middleware.InitializeMiddlewareFunc("XRaySubsegment", c.trace)
-		if err := stack.Initialize.Add(subsegment, middleware.After); err != nil {
-			return fmt.Errorf("trace calls: %w", err)
-		}
-		attempt := middleware.FinalizeMiddlewareFunc("XRayAttempt", c.record)
-		if err := stack.Finalize.Insert(attempt, (*retry.Attempt)(nil).ID(), middleware.After); err != nil {
-			return fmt.Errorf("trace attempts: %w", err)
-		}
-		return nil
+func Middleware(stack *middleware.Stack) error {
+	c := &call{} // each call has its own stack
+	subsegment := middleware.InitializeMiddlewareFunc("XRaySubsegment", c.trace)
+	if err := stack.Initialize.Add(subsegment, middleware.After); err != nil {
+		return fmt.Errorf("trace calls: %w", err)
 	}
+	attempt := middleware.FinalizeMiddlewareFunc("XRayAttempt", c.record)
+	if err := stack.Finalize.Insert(attempt, (*retry.Attempt)(nil).ID(), middleware.After); err != nil {
+		return fmt.Errorf("trace attempts: %w", err)
+	}
+	return nil
 }
 
 // call is one call of an operation. Its attempts are sequential.
 type call struct {
-	table    string
 	span     *Span
 	attempts []attempt
 }
@@ -59,7 +57,7 @@ func (c *call) trace(
 		return next.HandleInitialize(ctx, in)
 	}
 	defer c.span.End()
-	c.describe(ctx)
+	c.describe(ctx, tableOf(in.Parameters))
 	out, metadata, err := next.HandleInitialize(ctx, in)
 	if len(c.attempts) > 1 {
 		for _, a := range c.attempts {
@@ -84,7 +82,16 @@ func (c *call) record(
 	return out, metadata, err
 }
 
-func (c *call) describe(ctx context.Context) {
+// tableOf returns the TableName in the input of an operation, or "" if the operation has several tables.
+func tableOf(input any) string {
+	name := reflect.Indirect(reflect.ValueOf(input)).FieldByName("TableName")
+	if name = reflect.Indirect(name); name.Kind() != reflect.String {
+		return ""
+	}
+	return name.String()
+}
+
+func (c *call) describe(ctx context.Context, table string) {
 	segment := c.span.segment
 	segment.Lock()
 	defer segment.Unlock()
@@ -92,8 +99,10 @@ func (c *call) describe(ctx context.Context) {
 	block := segment.GetAWS()
 	block["operation"] = awsmiddleware.GetOperationName(ctx)
 	block["region"] = awsmiddleware.GetRegion(ctx)
-	block["table_name"] = c.table
-	block["resource_names"] = []string{c.table}
+	if table != "" {
+		block["table_name"] = table
+		block["resource_names"] = []string{table}
+	}
 }
 
 // add creates the subsegment of a completed attempt, as a child of the call's span in ctx.

@@ -263,7 +263,7 @@ func newClient(url string, httpClient *http.Client) *dynamodb.Client {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
 		}),
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond }),
-	}, dynamodb.WithAPIOptions(tracing.Middleware("UserData")))
+	}, dynamodb.WithAPIOptions(tracing.Middleware))
 }
 
 func key() map[string]types.AttributeValue {
