@@ -172,8 +172,8 @@ func (r *Request) CheckQuery() error {
 	return nil
 }
 
-// queryValue returns the value of a query parameter, or an error if it occurs more than once.
-func (r *Request) queryValue(name string) (value string, sent bool, err error) {
+// QueryValue returns the value of a query parameter, or an error if it occurs more than once.
+func (r *Request) QueryValue(name string) (value string, sent bool, err error) {
 	switch values := r.query(name); len(values) {
 	case 0:
 		return "", false, nil
@@ -187,7 +187,7 @@ func (r *Request) queryValue(name string) (value string, sent bool, err error) {
 // UserID returns the id in the path (/users/{userId}) or in the query (?userId=), or "" if there is neither. It
 // accepts any id that is a valid key of the table, because other programs also write users.
 func (r *Request) UserID() (string, error) {
-	id, inQuery, err := r.queryValue(user.IDAttribute)
+	id, inQuery, err := r.QueryValue(user.IDAttribute)
 	if err != nil {
 		return "", err
 	}
@@ -236,7 +236,7 @@ const (
 // Page returns the requested page of the list: at most limit users, beginning after the user with the id after.
 func (r *Request) Page() (limit int, after string, err error) {
 	limit = defaultLimit
-	value, sent, err := r.queryValue(limitParameter)
+	value, sent, err := r.QueryValue(limitParameter)
 	if err != nil {
 		return 0, "", err
 	}
@@ -246,7 +246,7 @@ func (r *Request) Page() (limit int, after string, err error) {
 			return 0, "", Invalidf("limit is a whole number from 1 to %d, without leading zeros.", maxLimit)
 		}
 	}
-	value, sent, err = r.queryValue(cursorParameter)
+	value, sent, err = r.QueryValue(cursorParameter)
 	if err != nil {
 		return 0, "", err
 	}
@@ -258,10 +258,16 @@ func (r *Request) Page() (limit int, after string, err error) {
 	return limit, after, nil
 }
 
-// NextPage returns the path and query of the page that begins after the user with the id after, and its cursor.
-func (r *Request) NextPage(limit int, after string) (location, cursor string) {
+// NextPage returns the path and query of the page that begins after the user with the id after, and its cursor. The query
+// has the values of the request for the parameters in filters.
+func (r *Request) NextPage(limit int, after string, filters ...string) (location, cursor string) {
 	cursor = encodeCursor(after)
 	query := url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}
+	for _, name := range filters {
+		if values := r.query(name); len(values) > 0 {
+			query[name] = values
+		}
+	}
 	return r.usersPath() + "?" + query.Encode(), cursor
 }
 

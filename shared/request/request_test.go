@@ -345,6 +345,14 @@ func TestNextPage(t *testing.T) {
 	}
 }
 
+func TestNextPage_Filters(t *testing.T) {
+	t.Parallel()
+	location, cursor := get("/users?name=A%26B&other=c").NextPage(7, "1", "name", "email")
+	if want := "/prod/users?cursor=" + cursor + "&limit=7&name=A%26B"; location != want {
+		t.Errorf("location = %s, want %s", location, want)
+	}
+}
+
 func TestUser(t *testing.T) {
 	t.Parallel()
 	const body = `{"userId":"1","email":"ada@example.org"}`

@@ -93,17 +93,22 @@ func (s *DynamoStore) List(ctx context.Context, after string, limit int) (user.P
 	if err != nil {
 		return user.Page{}, storeError("list users", err)
 	}
-	last := out.LastEvaluatedKey // can be set for an empty page
-	if len(out.Items) > limit {
-		out.Items = out.Items[:limit]
-		last = out.Items[limit-1]
+	return toPage(out.Items, out.LastEvaluatedKey, limit), nil
+}
+
+// toPage returns a page of at most limit items. last is the key of the item from which DynamoDB would go on; it can be
+// set without any item.
+func toPage(items []item, last item, limit int) user.Page {
+	if len(items) > limit {
+		items = items[:limit]
+		last = items[limit-1]
 	}
 	page := user.Page{More: len(last) > 0}
 	page.Next, _ = decode(last[user.IDAttribute]).(string)
-	for _, it := range out.Items {
+	for _, it := range items {
 		page.Users = append(page.Users, toUser(it))
 	}
-	return page, nil
+	return page
 }
 
 // Create implements [user.Store] with one conditional write. If the condition fails, the existing item determines the
