@@ -220,7 +220,7 @@ func functions(ctx context.Context, root, dir string, progress func(string)) ([]
 		return nil, err
 	}
 	progress(fmt.Sprintf("Building %d functions…", len(found)))
-	if err := testenv.BuildFunctions(ctx, found, root, dir); err != nil {
+	if err := testenv.BuildFunctions(ctx, found, build.Options{Root: root, Out: dir}); err != nil {
 		return nil, err
 	}
 	return []string{testenv.FunctionsVariable + "=" + dir}, nil

@@ -100,6 +100,14 @@ func Functions(ctx context.Context) (stop func() error, err error) {
 	return testenv.Functions(ctx, root)
 }
 
+// FixtureFunctions returns a fixture that builds the functions of another workspace, at root, as
+// [testenv.FixtureFunctions] does. Stacks of the package need this Root.
+func FixtureFunctions(root string) Fixture {
+	return func(ctx context.Context) (stop func() error, err error) {
+		return noStop, testenv.FixtureFunctions(ctx, root)
+	}
+}
+
 // Endpoint returns the endpoint of the shared database. It skips the test with -short.
 func Endpoint(tb testing.TB) string {
 	tb.Helper()

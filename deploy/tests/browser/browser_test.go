@@ -14,11 +14,22 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
-func TestMain(m *testing.M) { stacktest.Main(m) }
+// service is the workspace whose stack the tests start.
+const service = "../../testdata/service"
+
+func TestMain(m *testing.M) {
+	stacktest.Main(m, stacktest.Database, stacktest.FixtureFunctions(service))
+}
+
+func start(t *testing.T, configure ...func(*local.Config)) *stacktest.TestStack {
+	t.Helper()
+	return stacktest.Start(t, append(configure, func(cfg *local.Config) { cfg.Root = service })...)
+}
 
 // open opens a page of a stack, such as "_local/traces".
 func open(t *testing.T, s *stacktest.TestStack, address string) *chromium.Page {
@@ -64,7 +75,7 @@ const (
 // TestViewer goes from the list of traces to a request's call of DynamoDB and to its log lines.
 func TestViewer(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "_local/traces")
 	p.Want(statuses, "204 412 404 200 201") // newest first
@@ -121,7 +132,7 @@ func TestViewer(t *testing.T) {
 
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "_local/traces")
 	p.Want(statuses, "204 412 404 200 201")
@@ -166,7 +177,7 @@ func TestKeyboard(t *testing.T) {
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	const role = `document.activeElement.getAttribute("role")`
 	const title = `document.title.split(" · ")[0]`
@@ -207,7 +218,7 @@ func TestReturn(t *testing.T) {
 func TestInvalidFilter(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "_local/map")
 	p.Sees("#nodes th", s.TableName)
@@ -225,7 +236,7 @@ func TestInvalidFilter(t *testing.T) {
 func TestReading(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t)
+	s := start(t)
 	logged := 0
 	log := func(n int) {
 		for range n {
@@ -257,7 +268,7 @@ func TestReading(t *testing.T) {
 // TestLive checks that open pages show new requests.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	p := open(t, s, "_local/traces")
 	p.Sees("#empty", "No traces yet")
 	s.Do(t, "POST", "/users", `{"userId": "ada"}`, sampled(1)).Want(t, 201)
@@ -280,7 +291,7 @@ func TestLive(t *testing.T) {
 // TestMap checks the services on the map, and its filters.
 func TestMap(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "_local/map")
 	p.Want(`document.querySelectorAll("#map a").length`, "11") // client, stage, 4 functions with a node of Lambda each, table
@@ -299,7 +310,7 @@ func TestMap(t *testing.T) {
 // TestLogs filters the log lines, and goes from a line to its trace.
 func TestLogs(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "_local/logs")
 	p.Sees(".line .source", "access log")
@@ -318,7 +329,7 @@ func TestLogs(t *testing.T) {
 func TestNumbers(t *testing.T) {
 	t.Parallel()
 	const number = "12345678901234567890.12"
-	s := stacktest.Start(t)
+	s := start(t)
 	s.Collector.Add(trace.Document{
 		Name: "numbers", ID: "00000000000000aa", TraceID: traceID(1), StartTime: 1764460800, EndTime: 1764460801.5,
 		Annotations: map[string]any{"Balance": json.Number(number)},
@@ -344,7 +355,7 @@ func TestNumbers(t *testing.T) {
 // TestHomePage checks the content of the home page.
 func TestHomePage(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "")
 	p.Sees("#url", s.URL)
@@ -378,7 +389,7 @@ func TestPages_OtherLooks(t *testing.T) {
 
 func testPages(t *testing.T, looks ...look) {
 	t.Helper()
-	s := stacktest.Start(t)
+	s := start(t)
 	use(t, s)
 	p := open(t, s, "")
 	for name, path := range map[string]string{

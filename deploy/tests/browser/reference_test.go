@@ -58,7 +58,7 @@ func exists(p *chromium.Page, selector string) bool {
 func TestReference(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t)
+	s := start(t)
 	p := open(t, s, "_local/docs/")
 	p.Sees(".info .title", "UserRequestAPI")
 	p.Sees(".servers select", s.URL)
@@ -96,7 +96,7 @@ func TestReference_Numbers(t *testing.T) {
 	t.Parallel()
 	const balance, big = `"balance": 12345678901234567890.12`, `"big": 9007199254740993`
 	const shown = `document.querySelector("[id$=-createUser] .live-responses-table .highlight-code code").textContent`
-	s := stacktest.Start(t)
+	s := start(t)
 	p := open(t, s, "_local/docs/")
 	try(p, "createUser", map[string]string{"body": `{"userId": "ada", ` + balance + ", " + big + "}"}, 201)
 	stored := compact(t, s.Do(t, "GET", "/users/ada", "").Body)
@@ -146,7 +146,7 @@ func TestReference_Authorization(t *testing.T) {
 			if authorization != "AWS_IAM" {
 				testenv.SkipUnlessAll(t)
 			}
-			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}), func(cfg *local.Config) {
+			s := start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}), func(cfg *local.Config) {
 				cfg.DataDir = t.TempDir() // for the key of the user pool
 			})
 			p := open(t, s, "_local/docs/")
@@ -170,7 +170,7 @@ func TestReference_Authorization(t *testing.T) {
 func TestReference_Looks(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t)
+	s := start(t)
 	p := open(t, s, "")
 	p.Allow("status of 404 (Not Found) " + s.URL + "/users/nobody")
 	for _, l := range []look{{1280, "light"}, {1280, "dark"}, {400, "light"}, {400, "dark"}} {
@@ -187,7 +187,7 @@ func TestReference_Looks(t *testing.T) {
 // TestReference_Signs checks that the proxy signs ids in each encoding, and rejects bodies above API Gateway's limit.
 func TestReference_Signs(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	s := start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
 	send := func(t *testing.T, method, path, body string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, s.Console+"_local/docs/stage/users"+path, strings.NewReader(body))
