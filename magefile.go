@@ -55,6 +55,14 @@ func Traces() error { return program.Start("observe", "traces") }
 // Logs shows log lines of the stage, of a REQUEST or a TRACE, and follows them on a terminal (see docs/operate.md).
 func Logs() error { return program.Start("observe", "logs") }
 
+// New has the targets that begin something new.
+type New mg.Namespace
+
+// Project makes a project of your own from this one: DIR MODULE NAME (see docs/new-project.md).
+func (New) Project(dir, module, name string) error {
+	return program.Start("new", "project", dir, module, name)
+}
+
 // Test has the targets for tests.
 type Test mg.Namespace
 

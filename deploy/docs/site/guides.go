@@ -7,6 +7,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/docs/markdown"
 )
 
 var (
@@ -14,8 +16,6 @@ var (
 	// stages in docs/api, stay private.
 	published = regexp.MustCompile(
 		`^(README\.md|docs/([^./][^/]*/)*[^./][^/]*\.(md|svg|png)|docs/api/[^./]+\.(http|postman_collection\.json))$`)
-	// link matches the destination of a link in Markdown, without its fragment, and code, which has no links.
-	link = regexp.MustCompile("(?ms)^ *```.*?\n *```$|`[^`\n]*`|(\\]\\(|^\\[[^]\n]+\\]: +)([^)\\s#]+)")
 	// home is the URL of the repository's web page.
 	home = regexp.MustCompile(`(?m)^repo_url = "(.*)"$`)
 )
@@ -47,36 +47,34 @@ func guides(root fs.FS) (map[string][]byte, error) {
 
 // resolve returns a guide in which the links to other files of the repository lead to its web page. The error names the
 // links to files that do not exist.
-func resolve(root fs.FS, name string, markdown []byte) ([]byte, error) {
+func resolve(root fs.FS, name string, document []byte) ([]byte, error) {
 	configuration, err := config.ReadFile("config/zensical.toml")
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of the site: %w", err)
 	}
 	web := string(home.FindSubmatch(configuration)[1])
 	var dead []error
-	resolved := link.ReplaceAllStringFunc(string(markdown), func(match string) string {
-		parts := link.FindStringSubmatch(match)
-		before, target := parts[1], parts[2]
-		if target == "" || strings.Contains(target, ":") { // code, or a URL
-			return match
+	resolved := markdown.Links(string(document), func(target string) string {
+		if strings.Contains(target, ":") { // a URL
+			return target
 		}
 		file := path.Join(path.Dir(name), target)
 		info, err := fs.Stat(root, file)
 		switch {
 		case err != nil:
 			dead = append(dead, fmt.Errorf("%s: dead link %s: there is no %s", name, target, file))
-			return match
+			return target
 		case !info.IsDir() && published.MatchString(file):
-			return match
+			return target
 		case !info.IsDir():
-			return before + web + "/blob/main/" + file
+			return web + "/blob/main/" + file
 		}
 		if index := path.Join(file, "README.md"); published.MatchString(index) {
 			if _, err := fs.Stat(root, index); err == nil {
-				return before + path.Join(target, "README.md")
+				return path.Join(target, "README.md")
 			}
 		}
-		return before + web + "/tree/main/" + file
+		return web + "/tree/main/" + file
 	})
 	return []byte(resolved), errors.Join(dead...)
 }

@@ -1,0 +1,26 @@
+// Command new adds to a project, and makes new ones from it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/userrequestapi/userdata/deploy/host/program"
+	"github.com/userrequestapi/userdata/deploy/scaffold"
+)
+
+func main() {
+	program.Main(map[string]program.Target{"project": project})
+}
+
+func project(ctx context.Context, args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("want a folder, a module path and the name of an API, got %q", args)
+	}
+	return scaffold.Project(ctx, scaffold.ProjectOptions{
+		Root: program.Root, Dir: args[0], Module: args[1], Name: args[2],
+		Table: os.Getenv("TABLE"), Owner: os.Getenv("OWNER"), Tools: os.Getenv("TOOLS"),
+		Out: os.Stdout,
+	})
+}

@@ -1,0 +1,2 @@
+// Package scaffold makes new projects from a project.
+package scaffold
