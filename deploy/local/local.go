@@ -42,7 +42,7 @@ type Config struct {
 	// DataDir is the folder that keeps the built functions, the tables, the log of the database and the key of the user
 	// pool between runs.
 	DataDir string
-	// Reset deletes the tables in DataDir.
+	// Reset deletes all tables in DataDir, those of other stages too.
 	Reset bool
 	// DynamoDBEndpoint is a running DynamoDB. If it is empty, the stack starts and stops DynamoDB Local.
 	DynamoDBEndpoint string
@@ -74,10 +74,10 @@ type Config struct {
 type Instance struct {
 	// URL is the invoke URL with the stage, without a trailing slash. Console is the URL of the pages.
 	URL, Console string
-	// Table is the name of the table of users, and Database the endpoint of its DynamoDB.
-	Table, Database string
-	// TableCreated reports whether Start created the table.
-	TableCreated bool
+	// Database is the endpoint of DynamoDB.
+	Database string
+	// TablesCreated reports whether none of the tables existed before Start.
+	TablesCreated bool
 	// Host runs the functions. Functions maps their logical IDs to their names.
 	Host      *lambda.Host
 	Functions map[string]string
@@ -164,10 +164,12 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	// Last, because a table created by a failed start would prevent TableCreated in the next.
-	if err := s.createTable(ctx, resources.Table()); err != nil {
+	// Last, because tables created by a failed start would prevent TablesCreated in the next.
+	created, err := s.ensureTables(ctx, resources.Tables())
+	if err != nil {
 		return nil, err
 	}
+	s.TablesCreated = len(created) > 0 && len(created) == len(resources.Tables())
 	if err := s.startFunctions(resources); err != nil {
 		return nil, err
 	}
@@ -213,7 +215,7 @@ func load(cfg Config) (*template.Resources, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID, StackName: "UserRequestAPI"})
+	return rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID})
 }
 
 // startDatabase starts DynamoDB Local unless the configuration has an endpoint.
@@ -238,21 +240,6 @@ func (s *Instance) startDatabase(ctx context.Context) (err error) {
 	s.Database = s.database.Endpoint()
 	s.cfg.Progress("DynamoDB Local is ready.")
 	return nil
-}
-
-// createTable creates the table if it does not exist.
-func (s *Instance) createTable(ctx context.Context, table template.Table) (err error) {
-	s.Table = table.Name
-	s.TableCreated, err = dynamodb.CreateTable(ctx, dynamodb.Connect(s.Database), table.Properties)
-	var refused *net.OpError
-	switch {
-	case err == nil:
-		return nil
-	case s.cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
-		return fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT",
-			s.Database, refused)
-	}
-	return fmt.Errorf("create the table %s in the DynamoDB at %s: %w", table.Name, s.Database, err)
 }
 
 func (s *Instance) newGateway(resources *template.Resources) (*apigateway.Gateway, error) {

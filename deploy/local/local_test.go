@@ -327,6 +327,7 @@ func TestStart_KeepsData(t *testing.T) {
 	requireJava(t)
 	config := local.Config{Root: root, DataDir: t.TempDir(), Bootstraps: fakeBootstraps(t)}
 	id := map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: "1"}}
+	var table string
 	open := func() *local.Instance {
 		t.Helper()
 		stack, err := local.Start(t.Context(), config)
@@ -338,7 +339,7 @@ func TestStart_KeepsData(t *testing.T) {
 	}
 	has := func(stack *local.Instance) bool {
 		t.Helper()
-		out, err := connect(t, stack).GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &stack.Table, Key: id})
+		out, err := connect(t, stack).GetItem(t.Context(), &awsdynamodb.GetItemInput{TableName: &table, Key: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,10 +356,10 @@ func TestStart_KeepsData(t *testing.T) {
 	}
 
 	first := open()
-	if !first.TableCreated || first.Table != "UserData" || !strings.HasSuffix(first.URL, "/prod") {
-		t.Errorf("first run: table %s created = %t at %s, want UserData at /prod", first.Table, first.TableCreated, first.URL)
+	if table = first.Tables()[0].Name; !first.TablesCreated || table != "UserData" || !strings.HasSuffix(first.URL, "/prod") {
+		t.Errorf("first run: table %s created = %t at %s, want UserData at /prod", table, first.TablesCreated, first.URL)
 	}
-	if _, err := connect(t, first).PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &first.Table, Item: id}); err != nil {
+	if _, err := connect(t, first).PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: &table, Item: id}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := local.Start(t.Context(), config); err == nil || !strings.Contains(err.Error(), "in use by another run") {
@@ -367,15 +368,15 @@ func TestStart_KeepsData(t *testing.T) {
 	closeStack(first)
 
 	second := open()
-	if second.TableCreated || !has(second) {
-		t.Errorf("second run: table created = %t, user exists = %t, want the data of the first", second.TableCreated, has(second))
+	if second.TablesCreated || !has(second) {
+		t.Errorf("second run: table created = %t, user exists = %t, want the data of the first", second.TablesCreated, has(second))
 	}
 	closeStack(second)
 
 	config.Reset = true
 	third := open()
-	if !third.TableCreated || has(third) {
-		t.Errorf("after a reset: table created = %t, user exists = %t, want an empty table", third.TableCreated, has(third))
+	if !third.TablesCreated || has(third) {
+		t.Errorf("after a reset: table created = %t, user exists = %t, want an empty table", third.TablesCreated, has(third))
 	}
 	closeStack(third)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -60,7 +59,11 @@ func (s *Instance) reload(ctx context.Context, change watch.Change) {
 	if ctx.Err() != nil {
 		return // a newer change includes this one
 	}
-	if err := s.replace(resources, api); err != nil {
+	err := s.replace(ctx, resources, api)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
 		s.failures.set(document, err)
 		s.cfg.Progress(fmt.Sprintf("The change was not applied: %v", err))
 		return
@@ -83,15 +86,12 @@ func (s *Instance) reloadResources() (*template.Resources, error) {
 	if !slices.Equal(build.FromTemplate(changed.Functions()), build.FromTemplate(current.Functions())) {
 		return nil, errors.New("functions were added, removed or moved in deploy/template.yaml: restart the local stack")
 	}
-	if !reflect.DeepEqual(changed.Table(), current.Table()) {
-		s.cfg.Progress("The table was not changed: only a start with RESET=1, which deletes the users, applies the change.")
-	}
 	return changed, nil
 }
 
-// replace replaces the functions that have changed, and if api is true the API. If it returns an error, nothing has
-// changed.
-func (s *Instance) replace(resources *template.Resources, api bool) error {
+// replace replaces the functions that have changed, and if api is true the API and the tables. If it returns an error,
+// the functions and the API have not changed.
+func (s *Instance) replace(ctx context.Context, resources *template.Resources, api bool) error {
 	functions, err := s.lambdaFunctions(resources)
 	if err != nil {
 		return err
@@ -99,6 +99,9 @@ func (s *Instance) replace(resources *template.Resources, api bool) error {
 	g := s.gateway.Load()
 	if api {
 		if g, err = s.newGateway(resources); err != nil {
+			return err
+		}
+		if err := s.updateTables(ctx, resources.Tables()); err != nil {
 			return err
 		}
 	}
@@ -136,7 +139,7 @@ func (s *Instance) rebuild(ctx context.Context, functions []template.Function, n
 		i := slices.IndexFunc(affected, func(f template.Function) bool { return path.Base(f.Source) == a.Name })
 		err := s.install(affected[i].LogicalID, a)
 		if err == nil {
-			err = s.replace(s.resources.Load(), false)
+			err = s.replace(ctx, s.resources.Load(), false)
 		}
 		s.failures.set(a.Name, err)
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -34,9 +32,6 @@ const (
 	defaultIdleTimeout = 5 * time.Minute
 	dataFolder         = ".local"
 )
-
-// exampleUser is the user that the first run creates.
-const exampleUser = `{"userId": "1", "name": "Ada Lovelace", "email": "ada@example.org"}`
 
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr. It writes the logs of
 // the functions and the gateway to a file and to stdout, as text if stdout is a terminal and as JSON lines otherwise.
@@ -80,9 +75,9 @@ func run(ctx context.Context, cfg Config, note string) (err error) {
 	if err := log.file.Truncate(0); err != nil {
 		return fmt.Errorf("truncate the log: %w", err)
 	}
-	if stack.TableCreated {
-		if err := stack.seed(ctx); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("create the example user: %w", err)
+	if stack.TablesCreated {
+		if err := stack.createExample(ctx); err != nil && ctx.Err() == nil {
+			say(err.Error())
 		}
 	}
 	if ctx.Err() == nil {
@@ -156,40 +151,21 @@ func (s *steps) line(step string, elapsed time.Duration) string {
 // say prints a progress line.
 func say(line string) { fmt.Fprintln(os.Stderr, line) }
 
-// seed creates the example user through the API.
-func (s *Instance) seed(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/users", strings.NewReader(exampleUser))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if err := s.Authorize(req); err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusCreated {
-		err = fmt.Errorf("want status 201, got %d: %s", res.StatusCode, body)
-	}
-	return err
-}
-
 // description returns the startup message: the addresses, and commands to try.
 func (s *Instance) description() (string, error) {
 	lines, err := s.curl()
 	if err != nil {
 		return "", err
 	}
-	data := s.Database + ", table " + s.Table
+	data := s.Database
+	if names := tableNames(s.Tables()); len(names) > 0 {
+		data += ", tables " + strings.Join(names, ", ")
+	}
 	if s.database != nil {
-		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 deletes it)"
+		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 deletes all tables)"
 	}
 	return fmt.Sprintf(`
-UserRequestAPI is at %s
+%s is at %s
 
   %s
 
@@ -198,5 +174,6 @@ UserRequestAPI is at %s
   Traces  %s_local/traces
   Data    %s
   Logs    %s
-`, s.URL, strings.Join(lines, "\n  "), s.Console, s.Console, s.Console, data, s.cfg.LogFile), nil
+`, s.resources.Load().API().Document.Name(), s.URL, strings.Join(lines, "\n  "),
+		s.Console, s.Console, s.Console, data, s.cfg.LogFile), nil
 }

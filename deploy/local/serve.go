@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -143,7 +142,7 @@ func (s *Instance) overview() console.Overview {
 		Routes:        routes(api, s.resources.Load().Functions()),
 		Curl:          curl,
 		Database:      s.Database,
-		Table:         s.Table,
+		Tables:        tableNames(s.Tables()),
 		LogFile:       s.cfg.LogFile,
 		Failures:      s.failures.all(),
 		Reload:        s.watcher != nil,
@@ -154,27 +153,10 @@ func (s *Instance) overview() console.Overview {
 	return overview
 }
 
-// curl returns shell commands that call the API.
-func (s *Instance) curl() ([]string, error) {
-	before, curl, err := s.authorization.curl()
-	if err != nil {
-		return nil, err
-	}
-	var lines []string
-	if before != "" {
-		lines = append(lines, before)
-	}
-	return append(lines,
-		fmt.Sprintf("%s '%s/users?userId=1'", curl, s.URL),
-		fmt.Sprintf(`%s -X POST %s/users -H 'Content-Type: application/json' -d '{"name": "Grace Hopper"}'`, curl, s.URL),
-		fmt.Sprintf("%s '%s/users?limit=10'", curl, s.URL),
-	), nil
-}
-
 // routes returns the routes that functions serve, ordered by path.
 func routes(api template.API, functions []template.Function) []console.Route {
 	var routes []console.Route
-	for _, r := range api.Routes {
+	for _, r := range api.Document.Routes() {
 		for _, f := range functions {
 			if f.LogicalID == r.Function {
 				routes = append(routes, console.Route{

@@ -17,11 +17,11 @@ const releaseKey = "Release"
 // methods, which change it.
 type Rendered struct {
 	document   object
-	values     map[string]string // of the parameters, for CloudFormation
-	parameters map[string]any    // the values of Ref
-	json       func() []byte     // the result of JSON
-	routes     []contract.Route  // nil if the template was opened
-	ownTables  []Table           // see OwnTables
+	values     map[string]string  // of the parameters, for CloudFormation
+	parameters map[string]any     // the values of Ref
+	json       func() []byte      // the result of JSON
+	contract   *contract.Document // nil if the template was opened
+	ownTables  []Table            // see OwnTables
 }
 
 // Open reads a rendered template, for example that of a deployed stack (GetTemplate with TemplateStage Original),

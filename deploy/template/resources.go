@@ -94,8 +94,8 @@ type Logging struct {
 type API struct {
 	ID             string
 	Name           string
-	Body           []byte           // the OpenAPI document with API Gateway's extensions, in JSON
-	Routes         []contract.Route // of the contract; nil if Rendered is from Open
+	Body           []byte             // the OpenAPI document with API Gateway's extensions, in JSON
+	Document       *contract.Document // nil if Rendered is from Open
 	DeploymentID   string
 	Stage          string
 	StageVariables map[string]string
@@ -146,7 +146,7 @@ func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
 	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
 	}
-	resolved.api.Routes = r.routes
+	resolved.api.Document = r.contract
 	return resolved, nil
 }
 

@@ -226,7 +226,7 @@ func (r *Rendered) complete(source *openAPI) error {
 		return err
 	}
 	body[DocumentationKey] = documentation
-	r.routes = source.contract.Routes()
+	r.contract = source.contract
 	properties["Body"] = body // last, because renaming would search it: it is long and has no renamed reference
 	return e.Err()
 }

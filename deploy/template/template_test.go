@@ -243,7 +243,7 @@ func TestAPI(t *testing.T) {
 	if want := at(t, decode(t, project(t, nil).JSON()), "Resources", "ApiStage", "Properties", "AccessLogSetting", "Format"); api.AccessLogFormat != want {
 		t.Errorf("AccessLogFormat = %s, want %s", api.AccessLogFormat, want)
 	}
-	api.ID, api.DeploymentID, api.Body, api.Routes, api.AccessLogFormat = "", "", nil, nil, ""
+	api.ID, api.DeploymentID, api.Body, api.Document, api.AccessLogFormat = "", "", nil, nil, ""
 	want := template.API{
 		Name: "UserRequestAPI-dev", Stage: "dev", StageVariables: map[string]string{}, Tracing: true,
 		Sampling:            template.Sampling{ReservoirSize: 1, FixedRate: 0.05},
@@ -331,7 +331,7 @@ func TestRenderingIsReproducible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Resources{}), cmpopts.IgnoreFields(template.API{}, "Routes")); diff != "" {
+	if diff := cmp.Diff(one, two, cmp.AllowUnexported(template.Resources{}), cmpopts.IgnoreFields(template.API{}, "Document")); diff != "" {
 		t.Errorf("the second stack differs (-first +second):\n%s", diff)
 	}
 }

@@ -94,7 +94,7 @@ func wantUnavailable(t *testing.T, name string, res stacktest.Response, p *unrel
 	problem := res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
 	message := strings.ToLower(problem.Title + " " + problem.Detail)
 	for _, internal := range []string{
-		p.Address, "127.0.0.1", s.Table, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline",
+		p.Address, "127.0.0.1", s.TableName, "dynamodb", "dial", "tcp", "refused", "reset", "eof", "timeout", "deadline",
 		"context", "operation error", "smithy", "exceeded", "http",
 	} {
 		if strings.Contains(message, strings.ToLower(internal)) {

@@ -192,7 +192,7 @@ func requestLine(t *testing.T, s *stacktest.TestStack, res stacktest.Response) l
 func wantRevision(t *testing.T, s *stacktest.TestStack, id string, res stacktest.Response) {
 	t.Helper()
 	out, err := s.DynamoDB.GetItem(t.Context(), &dynamodb.GetItemInput{
-		TableName:      &s.Table,
+		TableName:      &s.TableName,
 		Key:            map[string]types.AttributeValue{"userId": &types.AttributeValueMemberS{Value: id}},
 		ConsistentRead: aws.Bool(true),
 	})
@@ -208,7 +208,7 @@ func wantRevision(t *testing.T, s *stacktest.TestStack, id string, res stacktest
 // wantUsers checks the number of users in the table.
 func wantUsers(t *testing.T, s *stacktest.TestStack, want int) {
 	t.Helper()
-	out, err := s.DynamoDB.Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.Table, ConsistentRead: aws.Bool(true)})
+	out, err := s.DynamoDB.Scan(t.Context(), &dynamodb.ScanInput{TableName: &s.TableName, ConsistentRead: aws.Bool(true)})
 	if err != nil {
 		t.Fatal(err)
 	}

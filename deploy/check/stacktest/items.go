@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	localdynamodb "github.com/userrequestapi/userdata/deploy/local/dynamodb"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 // Item is an item of the table.
@@ -27,22 +28,33 @@ type Items struct {
 func NewTable(tb testing.TB) Items {
 	tb.Helper()
 	items := Items{DynamoDB: Connect(tb, Endpoint(tb))}
-	stack := Resolve(tb, map[string]string{"StageName": StageName()})
-	if _, err := localdynamodb.CreateTable(tb.Context(), items.DynamoDB, stack.Table().Properties); err != nil {
+	table := usersTable(Resolve(tb, map[string]string{"StageName": StageName()}).Tables())
+	_, err := localdynamodb.EnsureTables(tb.Context(), items.DynamoDB, []map[string]any{table.Properties}, func(string) {})
+	if err != nil {
 		tb.Fatal(err)
 	}
-	items.TableName = stack.Table().Name
-	tb.Cleanup(func() { items.deleteTable(tb) })
+	items.TableName = table.Name
+	tb.Cleanup(func() { items.deleteTable(tb, items.TableName) })
 	return items
 }
 
-func (i Items) deleteTable(tb testing.TB) {
+// usersTable returns the table of the users: the one with the logical id Table, or an existing table in its place.
+func usersTable(tables []template.Table) template.Table {
+	for _, table := range tables {
+		if table.LogicalID == "Table" || table.LogicalID == "" {
+			return table
+		}
+	}
+	return template.Table{}
+}
+
+func (i Items) deleteTable(tb testing.TB, name string) {
 	tb.Helper()
 	// The test's context has ended.
 	_, err := i.DynamoDB.DeleteTable(context.WithoutCancel(tb.Context()),
-		&dynamodb.DeleteTableInput{TableName: &i.TableName})
+		&dynamodb.DeleteTableInput{TableName: &name})
 	if err != nil {
-		tb.Errorf("delete the table %s: %v", i.TableName, err)
+		tb.Errorf("delete the table %s: %v", name, err)
 	}
 }
 

@@ -215,10 +215,12 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 		endpoint = s.Database
 	}
 	s.Client = NewClient(tb, s.URL, LoadContract(tb, cfg.Root))
-	s.Items = Items{DynamoDB: Connect(tb, endpoint), TableName: s.Table}
+	s.Items = Items{DynamoDB: Connect(tb, endpoint), TableName: usersTable(s.Tables()).Name}
 	tb.Cleanup(func() {
 		if cfg.DynamoDBEndpoint != "" {
-			s.deleteTable(tb)
+			for _, table := range s.Tables() {
+				s.deleteTable(tb, table.Name)
+			}
 		}
 		s.Stop(tb)
 		if tb.Failed() {

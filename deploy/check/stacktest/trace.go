@@ -23,7 +23,7 @@ func NewTrace() (id string, header Headers) {
 // It marks the test as failed after the deadline.
 func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
-	names := strings.NewReplacer(s.Table, "TABLE", s.Stage(), "STAGE")
+	names := strings.NewReplacer(s.TableName, "TABLE", s.Stage(), "STAGE")
 	want = strings.TrimSpace(want) + "\n"
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +46,7 @@ type Overview struct {
 	Routes        []Route   `json:"routes"`
 	Curl          []string  `json:"curl"` // shell commands
 	Database      string    `json:"database"`
-	Table         string    `json:"table"`
+	Tables        []string  `json:"tables"`  // names
 	DataDir       string    `json:"dataDir"` // "" if the stack did not start the database
 	LogFile       string    `json:"logFile"`
 	Failures      []Failure `json:"failures"`
@@ -178,9 +179,15 @@ func (r *muxResponse) Write(body []byte) (int, error) { return len(body), nil }
 // notFound responds with 404 and the URL of the API.
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 	stack := c.cfg.Stack()
+	example := ""
+	for _, route := range stack.Routes {
+		if route.Method == http.MethodGet && !strings.Contains(route.Path, "{") {
+			example = fmt.Sprintf(" (for example GET %s%s)", stack.URL, route.Path)
+			break
+		}
+	}
 	loopback.WriteProblem(w, http.StatusNotFound, "RouteNotFound", fmt.Sprintf(
-		"No route for %s. The API is at %s (for example GET %[2]s/users), its pages at / in a browser.",
-		r.URL.Path, stack.URL))
+		"No route for %s. The API is at %s%s, its pages at / in a browser.", r.URL.Path, stack.URL, example))
 }
 
 // page returns the handler of a page of the folder pages, within the layout.

@@ -404,7 +404,7 @@ func TestStack_Fields(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	want := []string{"authorization", "curl", "dataDir", "database", "failures", "logFile", "name", "reload", "routes", "stage", "table", "url"}
+	want := []string{"authorization", "curl", "dataDir", "database", "failures", "logFile", "name", "reload", "routes", "stage", "tables", "url"}
 	if d := gocmp.Diff(want, names); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}

@@ -123,11 +123,11 @@ func train(ctx context.Context, cfg Config) error {
 func sendRequests(ctx context.Context, endpoint string) error {
 	table, id := aws.String("Archive"), map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}}
 	client := Connect(endpoint)
-	_, err := CreateTable(ctx, client, map[string]any{
+	_, err := EnsureTables(ctx, client, []map[string]any{{
 		"TableName": *table, "BillingMode": "PAY_PER_REQUEST",
 		"AttributeDefinitions": []map[string]any{{"AttributeName": "id", "AttributeType": "S"}},
 		"KeySchema":            []map[string]any{{"AttributeName": "id", "KeyType": "HASH"}},
-	})
+	}}, func(string) {})
 	if err != nil {
 		return err
 	}

@@ -259,16 +259,10 @@ func connect(t *testing.T, s *dynamodb.Server) *awsdynamodb.Client {
 // put creates the table Things with one item.
 func put(t *testing.T, client *awsdynamodb.Client, id string) {
 	t.Helper()
-	if _, err := dynamodb.CreateTable(t.Context(), client, properties(t, `{
-		"TableName": "Things", "BillingMode": "PAY_PER_REQUEST",
-		"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-		"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}]
-	}`)); err != nil {
+	if _, err := ensure(t, client, properties(t, things)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.PutItem(t.Context(), &awsdynamodb.PutItemInput{TableName: aws.String("Things"), Item: key(id)}); err != nil {
-		t.Fatal(err)
-	}
+	putItem(t, client, "Things", key(id))
 }
 
 func key(id string) map[string]types.AttributeValue {

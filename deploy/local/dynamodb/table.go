@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	activeTimeout = time.Minute // for a new table to become active
+	activeTimeout = 10 * time.Minute // for a table and its indexes to become active: a new index is filled with the items
+	activePause   = 50 * time.Millisecond
 	// The timeout of a request: the endpoint may be another kind of server, which never responds.
 	attemptTimeout = 10 * time.Second
 )
@@ -72,30 +73,101 @@ type stream struct {
 	ResourcePolicy ignored
 }
 
-// CreateTable creates a table and waits until it is active. properties are the Properties of an AWS::DynamoDB::Table
-// resource (CloudFormation User Guide) with all intrinsic functions resolved. Properties without a local equivalent are
-// ignored; unknown properties are errors. If a table with the same keys and indexes exists, CreateTable does not change
-// it and created is false; other keys or indexes are an error.
-func CreateTable(ctx context.Context, client *dynamodb.Client, properties map[string]any) (created bool, err error) {
-	input, err := createTableInput(properties)
-	if err != nil {
-		return false, fmt.Errorf("read the table definition: %w", err)
+// KeyError is the error for an existing table whose key or local secondary indexes differ from those of its definition.
+// DynamoDB cannot change them.
+type KeyError struct {
+	Table             string
+	Existing, Defined string // such as "key (userId S HASH)"
+}
+
+func (e *KeyError) Error() string {
+	return fmt.Sprintf("table %s has %s, but the template defines %s: DynamoDB can change neither the key nor the local "+
+		"secondary indexes of a table", e.Table, e.Existing, e.Defined)
+}
+
+// EnsureTables creates the tables that do not exist, adds, replaces and deletes the global secondary indexes of the
+// others, and waits until all are active. It returns the names of the created tables. Each element of definitions has
+// the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide) with all intrinsic functions resolved.
+// Properties without a local equivalent are ignored; unknown properties are errors. Properties of an existing table
+// other than its indexes are not changed. If there is a [KeyError], no existing table has changed. progress is called
+// before each change of an index, which takes the longer the more items the table has.
+func EnsureTables(
+	ctx context.Context, client *dynamodb.Client, definitions []map[string]any, progress func(step string),
+) (created []string, err error) {
+	var inputs []*dynamodb.CreateTableInput
+	for _, properties := range definitions {
+		input, err := createTableInput(properties)
+		if err != nil {
+			return nil, fmt.Errorf("read the definition of table %v: %w", properties["TableName"], err)
+		}
+		inputs = append(inputs, input)
 	}
-	name := aws.ToString(input.TableName)
-	var exists *types.ResourceInUseException
-	if _, err = client.CreateTable(ctx, input); errors.As(err, &exists) {
-		return false, checkTable(ctx, client, input)
+	var (
+		changes   []change
+		keyErrors []error
+	)
+	for _, input := range inputs {
+		name := aws.ToString(input.TableName)
+		var exists *types.ResourceInUseException
+		if _, err := client.CreateTable(ctx, input); err == nil {
+			created = append(created, name)
+		} else if !errors.As(err, &exists) {
+			return created, fmt.Errorf("create table %s: %w", name, err)
+		}
+		table, err := waitActive(ctx, client, name)
+		if err != nil {
+			return created, err
+		}
+		if exists == nil {
+			continue
+		}
+		if found, err := compare(table, input); err != nil {
+			keyErrors = append(keyErrors, err)
+		} else {
+			changes = append(changes, found...)
+		}
 	}
-	if err != nil {
-		return false, fmt.Errorf("create table %s: %w", name, err)
+	if keyErrors != nil {
+		return created, errors.Join(keyErrors...)
 	}
-	waiter := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
-		o.MinDelay, o.MaxDelay = 50*time.Millisecond, time.Second
-	})
-	if err := waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: input.TableName}, activeTimeout); err != nil {
-		return false, fmt.Errorf("wait for table %s: %w", name, err)
+	for _, c := range changes {
+		progress(c.step)
+		if _, err := client.UpdateTable(ctx, &c.update); err != nil {
+			return created, fmt.Errorf("update table %s: %w", *c.update.TableName, err)
+		}
+		if _, err := waitActive(ctx, client, *c.update.TableName); err != nil {
+			return created, err
+		}
 	}
-	return true, nil
+	return created, nil
+}
+
+// waitActive waits until the table and its indexes are active, and returns its description.
+func waitActive(ctx context.Context, client *dynamodb.Client, name string) (*types.TableDescription, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, activeTimeout,
+		fmt.Errorf("the table or one of its indexes is not active after %v", activeTimeout))
+	defer cancel()
+	ticker := time.NewTicker(activePause)
+	defer ticker.Stop()
+	for {
+		out, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("wait for table %s: %w", name, context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("describe table %s: %w", name, err)
+		}
+		if out.Table.TableStatus == types.TableStatusActive && !slices.ContainsFunc(out.Table.GlobalSecondaryIndexes,
+			func(index types.GlobalSecondaryIndexDescription) bool {
+				return index.IndexStatus != types.IndexStatusActive
+			}) {
+			return out.Table, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
 }
 
 func createTableInput(properties map[string]any) (*dynamodb.CreateTableInput, error) {
@@ -153,57 +225,119 @@ func (t *throughput) convert() (*types.ProvisionedThroughput, error) {
 	return &types.ProvisionedThroughput{ReadCapacityUnits: &read, WriteCapacityUnits: &write}, nil
 }
 
-// checkTable compares the keys of the existing table and of its indexes with those of input.
-func checkTable(ctx context.Context, client *dynamodb.Client, input *dynamodb.CreateTableInput) error {
-	name := aws.ToString(input.TableName)
-	described, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: input.TableName})
-	if err != nil {
-		return fmt.Errorf("describe table %s: %w", name, err)
-	}
-	got, gotErr := formatKeys(described.Table)
-	want, wantErr := formatKeys(input)
-	if err := errors.Join(gotErr, wantErr); err != nil {
-		return fmt.Errorf("compare the keys of table %s: %w", name, err)
-	}
-	if got != want {
-		return fmt.Errorf("table %s exists with %s, but the template defines %s: delete the data with RESET=1, "+
-			"choose another STAGE, or revert the change", name, got, want)
-	}
-	return nil
+// change is one change of an index. DynamoDB accepts one per request, and the next when it is complete.
+type change struct {
+	step   string
+	update dynamodb.UpdateTableInput
 }
 
-// formatKeys formats the keys of a table and its indexes, such as "key (userId S HASH), index by-state (state S HASH)".
-// table is a CreateTableInput or a TableDescription, whose fields have the same names.
-func formatKeys(table any) (string, error) {
-	var t struct {
-		AttributeDefinitions                          []types.AttributeDefinition
-		KeySchema                                     []types.KeySchemaElement
-		GlobalSecondaryIndexes, LocalSecondaryIndexes []struct {
-			IndexName string
-			KeySchema []types.KeySchemaElement
-		}
+// compare returns the changes of the table's global secondary indexes that result in those of input: first the
+// deletions, because all indexes of a table have one type per attribute. It returns a [KeyError] for other differences.
+func compare(table *types.TableDescription, input *dynamodb.CreateTableInput) ([]change, error) {
+	got, err := parseSchema(table)
+	if err != nil {
+		return nil, err
 	}
+	want, err := parseSchema(input)
+	if err != nil {
+		return nil, err
+	}
+	name := *input.TableName
+	if existing, defined := got.fixed(), want.fixed(); existing != defined {
+		return nil, &KeyError{name, existing, defined}
+	}
+	var changes []change
+	add := func(step string, attributes []types.AttributeDefinition, index types.GlobalSecondaryIndexUpdate) {
+		changes = append(changes, change{step, dynamodb.UpdateTableInput{
+			TableName: input.TableName, AttributeDefinitions: attributes,
+			GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{index},
+		}})
+	}
+	existing, defined := got.indexes(got.GlobalSecondaryIndexes), want.indexes(want.GlobalSecondaryIndexes)
+	for _, index := range slices.Sorted(maps.Keys(existing)) {
+		if existing[index] == defined[index] {
+			continue
+		}
+		add(fmt.Sprintf("Deleting the index %s %s of the table %s…", index, existing[index], name), nil,
+			types.GlobalSecondaryIndexUpdate{Delete: &types.DeleteGlobalSecondaryIndexAction{IndexName: &index}})
+	}
+	for _, index := range input.GlobalSecondaryIndexes {
+		key := *index.IndexName
+		if existing[key] == defined[key] {
+			continue
+		}
+		add(fmt.Sprintf("Adding the index %s %s to the table %s…", key, defined[key], name), want.attributes(index.KeySchema),
+			types.GlobalSecondaryIndexUpdate{Create: &types.CreateGlobalSecondaryIndexAction{
+				IndexName: index.IndexName, KeySchema: index.KeySchema, Projection: index.Projection,
+				ProvisionedThroughput: index.ProvisionedThroughput,
+			}})
+	}
+	return changes, nil
+}
+
+// schema has the fields that a CreateTableInput and a TableDescription have in common.
+type schema struct {
+	AttributeDefinitions                          []types.AttributeDefinition
+	KeySchema                                     []types.KeySchemaElement
+	GlobalSecondaryIndexes, LocalSecondaryIndexes []index
+}
+
+type index struct {
+	IndexName  string
+	KeySchema  []types.KeySchemaElement
+	Projection types.Projection
+}
+
+func parseSchema(table any) (s schema, err error) {
 	document, err := json.Marshal(table)
 	if err == nil {
-		err = json.Unmarshal(document, &t)
+		err = json.Unmarshal(document, &s)
 	}
+	return s, err
+}
+
+// fixed formats what DynamoDB cannot change.
+func (s schema) fixed() string {
+	parts := []string{"key " + s.key(s.KeySchema)}
+	local := s.indexes(s.LocalSecondaryIndexes)
+	for _, name := range slices.Sorted(maps.Keys(local)) {
+		parts = append(parts, "local index "+name+" "+local[name])
+	}
+	return strings.Join(parts, ", ")
+}
+
+// indexes formats indexes, such as "(customer S HASH, state S RANGE) INCLUDE total", by name.
+func (s schema) indexes(indexes []index) map[string]string {
+	formatted := map[string]string{}
+	for _, i := range indexes {
+		words := []string{s.key(i.KeySchema), string(i.Projection.ProjectionType)}
+		words = append(words, slices.Sorted(slices.Values(i.Projection.NonKeyAttributes))...)
+		formatted[i.IndexName] = strings.Join(words, " ")
+	}
+	return formatted
+}
+
+// key formats a key, such as "(customer S HASH, number N RANGE)".
+func (s schema) key(elements []types.KeySchemaElement) string {
 	attributes := map[string]types.ScalarAttributeType{}
-	for _, attribute := range t.AttributeDefinitions {
-		attributes[aws.ToString(attribute.AttributeName)] = attribute.AttributeType
+	for _, a := range s.AttributeDefinitions {
+		attributes[aws.ToString(a.AttributeName)] = a.AttributeType
 	}
-	format := func(schema []types.KeySchemaElement) string {
-		var keys []string
-		for _, key := range schema {
-			name := aws.ToString(key.AttributeName)
-			keys = append(keys, fmt.Sprintf("%s %s %s", name, cmp.Or(attributes[name], "?"), key.KeyType))
+	var formatted []string
+	for _, e := range elements {
+		name := aws.ToString(e.AttributeName)
+		formatted = append(formatted, fmt.Sprintf("%s %s %s", name, cmp.Or(attributes[name], "?"), e.KeyType))
+	}
+	return "(" + strings.Join(formatted, ", ") + ")"
+}
+
+// attributes returns the definitions of the attributes of a key.
+func (s schema) attributes(key []types.KeySchemaElement) []types.AttributeDefinition {
+	var attributes []types.AttributeDefinition
+	for _, a := range s.AttributeDefinitions {
+		if slices.ContainsFunc(key, func(e types.KeySchemaElement) bool { return *e.AttributeName == *a.AttributeName }) {
+			attributes = append(attributes, a)
 		}
-		slices.Sort(keys)
-		return "(" + strings.Join(keys, ", ") + ")"
 	}
-	var indexes []string
-	for _, index := range slices.Concat(t.GlobalSecondaryIndexes, t.LocalSecondaryIndexes) {
-		indexes = append(indexes, ", index "+index.IndexName+" "+format(index.KeySchema))
-	}
-	slices.Sort(indexes)
-	return "key " + format(t.KeySchema) + strings.Join(indexes, ""), err
+	return attributes
 }

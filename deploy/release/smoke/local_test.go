@@ -82,7 +82,7 @@ func deleteTable(t *testing.T, stack *local.Instance) {
 	)
 	_, err := client.DeleteTable(
 		context.WithoutCancel(t.Context()),
-		&awsdynamodb.DeleteTableInput{TableName: &stack.Table},
+		&awsdynamodb.DeleteTableInput{TableName: &stack.Tables()[0].Name},
 	)
 	if err != nil {
 		t.Errorf("delete the table: %v", err)

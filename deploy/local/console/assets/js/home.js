@@ -24,7 +24,7 @@ function showStack(stack) {
   reconcile($("routes"), stack.routes ?? [], (it) => `${it.method} ${it.path}`, JSON.stringify, (it) => h("tr", {},
     h("td", {}, h("b", { class: "method" }, it.method)), h("td", {}, h("code", {}, it.path)), h("td", {}, it.summary), h("td", {}, h("code", {}, it.function))));
   const data = [
-    ["Database", stack.database], ["Table", stack.table], ["Kept in", stack.dataDir], ["Log file", stack.logFile],
+    ["Database", stack.database], ["Tables", (stack.tables ?? []).join(", ")], ["Kept in", stack.dataDir], ["Log file", stack.logFile],
     ["Hot reload", stack.reload ? "on: saved changes are applied immediately" : "off"],
   ].filter(([, value]) => value);
   reconcile($("data"), data, ([name]) => name, String, ([name, value]) => h("div", {}, h("dt", {}, name),

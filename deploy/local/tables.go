@@ -1,0 +1,80 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// Tables returns the tables of the template: an existing one (parameter ExistingTableName) first, the others sorted by
+// logical id.
+func (s *Instance) Tables() []template.Table { return s.resources.Load().Tables() }
+
+func tableNames(tables []template.Table) []string {
+	names := make([]string, len(tables))
+	for i, table := range tables {
+		names[i] = table.Name
+	}
+	return names
+}
+
+// ensureTables creates the tables that do not exist, and returns their names. The others get the indexes of the
+// template. If the key of one has changed, no existing table is changed, and the error says what to do.
+func (s *Instance) ensureTables(ctx context.Context, tables []template.Table) (created []string, err error) {
+	definitions := make([]map[string]any, len(tables))
+	for i, table := range tables {
+		definitions[i] = table.Properties
+	}
+	created, err = dynamodb.EnsureTables(ctx, dynamodb.Connect(s.Database), definitions, s.cfg.Progress)
+	var (
+		refused  *net.OpError
+		keyError *dynamodb.KeyError
+	)
+	switch {
+	case err == nil:
+		return created, nil
+	case errors.As(err, &keyError):
+		remedy := "`RESET=1 go tool mage run` creates the tables again and deletes the data of all of them"
+		if s.cfg.DynamoDBEndpoint != "" {
+			remedy = fmt.Sprintf("`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb delete-table "+
+				"--region %s --endpoint-url %s --table-name %s` deletes the table with its data",
+				region, s.Database, keyError.Table)
+		}
+		return nil, fmt.Errorf("%w\n%s; or revert the change in deploy/template.yaml, or choose another STAGE, which has "+
+			"tables of its own", err, remedy)
+	case s.cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
+		return nil, fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT",
+			s.Database, refused)
+	}
+	return nil, fmt.Errorf("the DynamoDB at %s: %w", s.Database, err)
+}
+
+// updateTables makes the tables those of changed, after a change of the template. Tables that are no longer in the
+// template are kept.
+func (s *Instance) updateTables(ctx context.Context, changed []template.Table) error {
+	current := s.Tables()
+	if reflect.DeepEqual(changed, current) {
+		return nil
+	}
+	created, err := s.ensureTables(ctx, changed)
+	if err != nil {
+		return err
+	}
+	if len(created) > 0 {
+		s.cfg.Progress("Created the table " + strings.Join(created, ", ") + ".")
+	}
+	removed := slices.DeleteFunc(slices.Clone(current), func(table template.Table) bool {
+		return slices.ContainsFunc(changed, func(other template.Table) bool { return other.Name == table.Name })
+	})
+	if len(removed) > 0 {
+		s.cfg.Progress("Kept the table " + strings.Join(tableNames(removed), ", ") + ", which is no longer in the template.")
+	}
+	return nil
+}
