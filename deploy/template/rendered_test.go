@@ -410,46 +410,11 @@ func TestTableOnly(t *testing.T) {
 	}
 }
 
-// TestConditions checks which resources exist only with some parameters.
+// TestConditions checks which conditions are true with some parameters.
 func TestConditions(t *testing.T) {
 	t.Parallel()
 	const pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"
-	release := []string{"DeleteRelease", "GetRelease", "PostRelease", "PutRelease", "ReleaseApplication", "ReleaseRole"}
 	document := decode(t, packaged(t, nil).JSON())
-	of := map[string][]string{}
-	for _, section := range []string{"Resources", "Outputs"} {
-		for id, thing := range at(t, document, section).(object) {
-			if condition, ok := thing.(object)["Condition"].(string); ok {
-				of[condition] = append(of[condition], id)
-			}
-		}
-	}
-	for condition, want := range map[string][]string{
-		"OwnsTable":       {"Table"},
-		"UsesApiKey":      {"ApiKey", "ApiKeyId", "UsagePlan", "UsagePlanKey"},
-		"UsesUserPool":    {"UserPool"},
-		"UsesWebAcl":      {"ApiWebAclAssociation"},
-		"IsGradual":       release,
-		"HasAlarmEmail":   {"AlarmKey", "AlarmTopic", "AlarmTopicPolicy"},
-		"CreatesLogsRole": {"ApiAccount", "ApiLogsRole"},
-	} {
-		t.Run(condition, func(t *testing.T) {
-			t.Parallel()
-			slices.Sort(of[condition])
-			if diff := cmp.Diff(want, of[condition]); diff != "" {
-				t.Errorf("resources and outputs (-want +got):\n%s", diff)
-			}
-		})
-	}
-	// Services that the emulated account does not support.
-	for id, resource := range at(t, document, "Resources").(object) {
-		service := strings.Split(at(t, resource, "Type").(string), "::")[1]
-		condition, _ := resource.(object)["Condition"].(string)
-		if slices.Contains([]string{"CloudWatch", "XRay", "CodeDeploy", "SNS", "KMS", "WAFv2"}, service) &&
-			!slices.Contains([]string{"IsMonitored", "IsGradual", "HasAlarmEmail", "UsesWebAcl"}, condition) {
-			t.Errorf("%s of %s exists without monitoring", id, service)
-		}
-	}
 	// Environment variables of the functions have the values of conditions.
 	var variables strings.Builder
 	for condition := range at(t, document, "Conditions").(object) {

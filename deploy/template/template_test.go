@@ -188,47 +188,6 @@ func TestTable(t *testing.T) {
 	if diff := cmp.Diff(want, table); diff != "" {
 		t.Errorf("Table (-want +got):\n%s", diff)
 	}
-	resource := at(t, decode(t, project(t, nil).JSON()), "Resources", "Table").(object)
-	if resource["DeletionPolicy"] != "Retain" || resource["UpdateReplacePolicy"] != "Retain" {
-		t.Errorf("got table %v, want it retained", resource)
-	}
-}
-
-// TestKmsKey checks which resources use a customer managed key.
-func TestKmsKey(t *testing.T) {
-	t.Parallel()
-	want := object{"SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": kmsKey}
-	parameters := map[string]string{"KmsKeyArn": kmsKey}
-	if diff := cmp.Diff(want, resolve(t, parameters).Table().Properties["SSESpecification"]); diff != "" {
-		t.Errorf("SSESpecification (-want +got):\n%s", diff)
-	}
-	document := decode(t, project(t, parameters).JSON())
-	given := any(object{"Fn::If": []any{"UsesKmsKey", object{"Ref": "KmsKeyArn"}, object{"Ref": "AWS::NoValue"}}})
-	for resourceType, property := range map[string]string{
-		"AWS::Logs::LogGroup":   "KmsKeyId",
-		"AWS::Lambda::Function": "KmsKeyArn",
-	} {
-		resources := resourcesOf(t, document, resourceType)
-		if len(resources) == 0 {
-			t.Errorf("there is no %s", resourceType)
-		}
-		for id, resource := range resources {
-			if diff := cmp.Diff(given, at(t, resource, "Properties", property)); diff != "" {
-				t.Errorf("%s.%s (-want +got):\n%s", id, property, diff)
-			}
-		}
-	}
-}
-
-// TestWebACL checks which stage a web ACL is associated with.
-func TestWebACL(t *testing.T) {
-	t.Parallel()
-	document := decode(t, project(t, nil).JSON())
-	const stage = "arn:${AWS::Partition}:apigateway:${AWS::Region}::/restapis/${Api}/stages/${ApiStage}"
-	want := object{"ResourceArn": object{"Fn::Sub": stage}, "WebACLArn": object{"Ref": "WebAclArn"}}
-	if diff := cmp.Diff(want, at(t, document, "Resources", "ApiWebAclAssociation", "Properties")); diff != "" {
-		t.Errorf("ApiWebAclAssociation (-want +got):\n%s", diff)
-	}
 }
 
 func TestAPI(t *testing.T) {
@@ -263,57 +222,6 @@ func TestSampling(t *testing.T) {
 		if got := resolve(t, parameters).API().Sampling; got != want {
 			t.Errorf("Monitoring %s: %+v, want %+v", monitoring, got, want)
 		}
-	}
-}
-
-// TestRoles checks that each function has only the permissions that it needs.
-func TestRoles(t *testing.T) {
-	t.Parallel()
-	document := decode(t, project(t, nil).JSON())
-	for function, actions := range map[string][]any{
-		"Get":    {"dynamodb:GetItem", "dynamodb:Scan"},
-		"Post":   {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"Put":    {"dynamodb:GetItem", "dynamodb:PutItem"},
-		"Delete": {"dynamodb:GetItem", "dynamodb:DeleteItem"},
-	} {
-		t.Run(function, func(t *testing.T) {
-			t.Parallel()
-			want := []any{
-				object{"Effect": "Allow", "Action": actions, "Resource": object{"Fn::If": []any{
-					"OwnsTable", object{"Fn::GetAtt": []any{"Table", "Arn"}},
-					object{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingTableName}"},
-				}}},
-				object{
-					"Effect": "Allow", "Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"},
-					"Resource": object{"Fn::GetAtt": []any{function + "LogGroup", "Arn"}},
-				},
-				object{"Effect": "Allow", "Action": []any{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}, "Resource": "*"},
-				object{"Fn::If": []any{
-					"UsesKmsKey",
-					object{
-						"Effect": "Allow", "Action": []any{"kms:Decrypt", "kms:GenerateDataKey"},
-						"Resource": object{"Ref": "KmsKeyArn"},
-					},
-					object{"Ref": "AWS::NoValue"},
-				}},
-			}
-			properties := at(t, document, "Resources", function+"Role", "Properties").(object)
-			policies := properties["Policies"].([]any)
-			if diff := cmp.Diff(want, at(t, policies[0], "PolicyDocument", "Statement")); diff != "" || len(policies) != 1 {
-				t.Errorf("%sRole (-want +got):\n%s", function, diff)
-			}
-			if properties["ManagedPolicyArns"] != nil {
-				t.Errorf("%sRole has managed policies", function)
-			}
-			if role := at(t, document, "Resources", function+"Function", "Properties", "Role"); !cmp.Equal(role,
-				any(object{"Fn::GetAtt": []any{function + "Role", "Arn"}})) {
-				t.Errorf("%sFunction has the role %v, want its own", function, role)
-			}
-			assumed := at(t, properties, "AssumeRolePolicyDocument", "Statement").([]any)
-			if principal := at(t, assumed[0], "Principal"); !cmp.Equal(principal, any(object{"Service": "lambda.amazonaws.com"})) {
-				t.Errorf("%sRole is assumed by %v, want lambda.amazonaws.com", function, principal)
-			}
-		})
 	}
 }
 
