@@ -56,15 +56,16 @@ func wantCreated(t *testing.T, h functiontest.Harness, res response.Response, re
 func TestCreate(t *testing.T) {
 	t.Parallel()
 	h := serving()
-	res := post(t, h, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`, "If-None-Match", "*")
+	res := post(t, h, usertest.Body(t, `{"userId":"1","name":"Ada","n":12345678901234567890.123456789}`), "If-None-Match", "*")
 	if id := wantCreated(t, h, res, false); id != "1" {
 		t.Errorf("got id %s, want 1", id)
 	}
 	if !strings.HasPrefix(res.Body, `{"createdAt":"`) ||
-		!strings.Contains(res.Body, `"n":12345678901234567890.123456789,"name":"Ada"`) {
+		!strings.Contains(res.Body, `"n":12345678901234567890.123456789,`) || !strings.Contains(res.Body, `"name":"Ada"`) {
 		t.Errorf("got %s, want createdAt and the attributes sent", res.Body)
 	}
-	if id := wantCreated(t, h, h.Serve(t, requesttest.Event("POST", "/users/", `{"userId":"2"}`)), false); id != "2" {
+	res = h.Serve(t, requesttest.Event("POST", "/users/", usertest.Body(t, `{"userId":"2"}`)))
+	if id := wantCreated(t, h, res, false); id != "2" {
 		t.Errorf("got id %s, want 2", id)
 	}
 }
@@ -72,7 +73,8 @@ func TestCreate(t *testing.T) {
 func TestCreateWithoutID(t *testing.T) {
 	t.Parallel()
 	h := serving()
-	first, second := wantCreated(t, h, post(t, h, `{}`), false), wantCreated(t, h, post(t, h, `{}`), false)
+	create := func() string { return wantCreated(t, h, post(t, h, usertest.Body(t, `{}`)), false) }
+	first, second := create(), create()
 	if first == second || first[14] != '7' {
 		t.Errorf("got ids %s and %s, want two UUIDv7", first, second)
 	}
@@ -80,20 +82,21 @@ func TestCreateWithoutID(t *testing.T) {
 
 func TestIdempotency(t *testing.T) {
 	t.Parallel()
-	for name, body := range map[string]string{"with id": `{"userId":"1","n":1}`, "without": `{"n":1}`} {
+	for name, members := range map[string]string{"with id": `{"userId":"1","n":1}`, "without": `{"n":1}`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := serving()
+			body := usertest.Body(t, members)
 			first := wantCreated(t, h, post(t, h, body, "Idempotency-Key", "key"), false)
 			for _, retry := range []response.Response{
 				post(t, h, body, "Idempotency-Key", "key"),
-				post(t, h, " "+strings.Replace(body, "1}", "1.0 }", 1), "idempotency-key", `"key"`),
+				post(t, h, " "+strings.Replace(body, `"n":1`, `"n" : 1.0`, 1), "idempotency-key", `"key"`),
 			} {
 				if id := wantCreated(t, h, retry, true); id != first {
 					t.Errorf("retry: got id %s, want %s", id, first)
 				}
 			}
-			event := requesttest.Event("POST", "/users", strings.Replace(body, "1}", "2}", 1), "Idempotency-Key", "key")
+			event := requesttest.Event("POST", "/users", strings.Replace(body, `"n":1`, `"n":2`, 1), "Idempotency-Key", "key")
 			functiontest.WantProblem(t, event, h.Serve(t, event), 422, user.IdempotencyKeyReused)
 			page, err := h.Users.List(t.Context(), "", 10)
 			if err != nil || len(page.Users) != 1 {
@@ -104,7 +107,7 @@ func TestIdempotency(t *testing.T) {
 
 	// Keys of different callers are independent.
 	h := serving()
-	event := requesttest.Event("POST", "/users", `{}`, "Idempotency-Key", "key")
+	event := requesttest.Event("POST", "/users", usertest.Body(t, `{}`), "Idempotency-Key", "key")
 	first := wantCreated(t, h, h.Serve(t, event), false)
 	event.RequestContext.Identity.UserArn = "arn:aws:iam::123456789012:user/other"
 	if second := wantCreated(t, h, h.Serve(t, event), false); second == first {
@@ -115,6 +118,7 @@ func TestIdempotency(t *testing.T) {
 func TestCreateErrors(t *testing.T) {
 	t.Parallel()
 	one := func(pointer string) []string { return []string{pointer} }
+	body := func(members string) string { return usertest.Body(t, members) }
 	for name, test := range map[string]struct {
 		body    string
 		headers []string
@@ -132,15 +136,15 @@ func TestCreateErrors(t *testing.T) {
 		"39 digits":          {`{"a":123456789012345678901234567890123456789}`, nil, 400, user.InvalidUser, one("NumberPrecision #/a")},
 		"out of range":       {`{"a":1e126}`, nil, 400, user.InvalidUser, one("NumberRange #/a")},
 		"too deep":           {strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33), nil, 400, user.InvalidUser, one("TooDeep #")},
-		"reserved":           {`{"_rev":"1"}`, nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
-		"read-only":          {`{"createdAt":"2026-01-02T03:04:05.678Z"}`, nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
-		"id with a slash":    {`{"userId":"a/b"}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
-		"id of 129":          {`{"userId":"` + strings.Repeat("x", 129) + `"}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
-		"id a number":        {`{"userId":2}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
-		"id null":            {`{"userId":null}`, nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
-		"name and email":     {`{"name":"","email":"ada"}`, nil, 400, user.InvalidUser, []string{"InvalidEmail #/email", "InvalidName #/name"}},
-		"exists":             {`{"userId":"1"}`, nil, 409, user.Exists, nil},
-		"exists, with a key": {`{"userId":"1"}`, []string{"Idempotency-Key", "key"}, 409, user.Exists, nil},
+		"reserved":           {body(`{"_rev":"1"}`), nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
+		"read-only":          {body(`{"createdAt":"2026-01-02T03:04:05.678Z"}`), nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
+		"id with a slash":    {body(`{"userId":"a/b"}`), nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id of 129":          {body(`{"userId":"` + strings.Repeat("x", 129) + `"}`), nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id a number":        {body(`{"userId":2}`), nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"id null":            {body(`{"userId":null}`), nil, 400, user.InvalidUser, one("InvalidUserId #/userId")},
+		"name and email":     {body(`{"name":"","email":"ada"}`), nil, 400, user.InvalidUser, []string{"InvalidEmail #/email", "InvalidName #/name"}},
+		"exists":             {body(`{"userId":"1"}`), nil, 409, user.Exists, nil},
+		"exists, with a key": {body(`{"userId":"1"}`), []string{"Idempotency-Key", "key"}, 409, user.Exists, nil},
 		"large body":         {`{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large user":         {`{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"text":               {`{}`, []string{"Content-Type", "text/plain"}, 415, request.UnsupportedMediaType, nil},

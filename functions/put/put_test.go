@@ -19,7 +19,7 @@ const createdAt = "2026-01-02T03:04:05.678Z"
 
 func ada() user.Attributes {
 	return user.Attributes{
-		"userId": "1", "name": "Ada", "createdAt": createdAt, "updatedAt": createdAt, "_ttl": user.Number("5"),
+		"userId": "1", "old": true, "createdAt": createdAt, "updatedAt": createdAt, "_ttl": user.Number("5"),
 	}
 }
 
@@ -30,22 +30,23 @@ func serving() functiontest.Harness {
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	etag := `"` + string(ada().Hash()) + `"`
+	body := func(members string) string { return usertest.Body(t, members) }
 	for name, test := range map[string]struct {
 		target  string
 		body    string
 		headers []string
 	}{
-		"in the path":             {"/users/1", `{"n":1.50}`, nil},
-		"with a slash":            {"/users/1/", `{"n":1.50}`, nil},
-		"encoded":                 {"/users/%31", `{"n":1.50}`, nil},
-		"in the query":            {"/users?userId=1", `{"n":1.50}`, nil},
-		"in the body":             {"/users", `{"n":1.50,"userId":"1"}`, nil},
-		"everywhere":              {"/users/1?userId=1", `{"n":1.50,"userId":"1"}`, nil},
-		"as it was read":          {"/users/1", `{"n":1.50,"createdAt":"` + createdAt + `","updatedAt":"` + createdAt + `","_ttl":5}`, nil},
-		"If-Match":                {"/users/1", `{"n":1.50}`, []string{"If-Match", etag}},
-		"If-Match, one of":        {"/users/1", `{"n":1.50}`, []string{"if-match", `"a", ` + etag}},
-		"If-Match, any":           {"/users/1", `{"n":1.50}`, []string{"If-Match", "*"}},
-		"If-Match, weak and this": {"/users/1", `{"n":1.50}`, []string{"If-Match", `W/"a", ` + etag}},
+		"in the path":             {"/users/1", body(`{"n":1.50}`), nil},
+		"with a slash":            {"/users/1/", body(`{"n":1.50}`), nil},
+		"encoded":                 {"/users/%31", body(`{"n":1.50}`), nil},
+		"in the query":            {"/users?userId=1", body(`{"n":1.50}`), nil},
+		"in the body":             {"/users", body(`{"n":1.50,"userId":"1"}`), nil},
+		"everywhere":              {"/users/1?userId=1", body(`{"n":1.50,"userId":"1"}`), nil},
+		"as it was read":          {"/users/1", body(`{"n":1.50,"createdAt":"` + createdAt + `","updatedAt":"` + createdAt + `","_ttl":5}`), nil},
+		"If-Match":                {"/users/1", body(`{"n":1.50}`), []string{"If-Match", etag}},
+		"If-Match, one of":        {"/users/1", body(`{"n":1.50}`), []string{"if-match", `"a", ` + etag}},
+		"If-Match, any":           {"/users/1", body(`{"n":1.50}`), []string{"If-Match", "*"}},
+		"If-Match, weak and this": {"/users/1", body(`{"n":1.50}`), []string{"If-Match", `W/"a", ` + etag}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,9 +62,8 @@ func TestReplace(t *testing.T) {
 					t.Fatal(err)
 				}
 				updatedAt := stored.Attributes["updatedAt"]
-				want := user.Attributes{
-					"userId": "1", "n": user.Number("1.5"), "createdAt": createdAt, "updatedAt": updatedAt, "_ttl": user.Number("5"),
-				}
+				want := usertest.Attributes(t, "userId", "1",
+					"n", user.Number("1.5"), "createdAt", createdAt, "updatedAt", updatedAt, "_ttl", user.Number("5"))
 				if diff := cmp.Diff(want, stored.Attributes); diff != "" || updatedAt == createdAt {
 					t.Errorf("updated at %v, stored (-want +got):\n%s", updatedAt, diff)
 				}
@@ -84,7 +84,7 @@ func TestReplace(t *testing.T) {
 
 func TestReplaceErrors(t *testing.T) {
 	t.Parallel()
-	const laterCreated = `{"createdAt":"2026-01-02T03:04:05.679Z"}`
+	body := func(members string) string { return usertest.Body(t, members) }
 	weak := `W/"` + string(ada().Hash()) + `"`
 	one := func(fault string) []string { return []string{fault} }
 	for name, test := range map[string]struct {
@@ -113,10 +113,10 @@ func TestReplaceErrors(t *testing.T) {
 		"weak":                        {"/users/1", "{}", []string{"If-Match", weak}, 412, user.PreconditionFailed, nil},
 		"malformed If-Match":          {"/users/1", "{}", []string{"If-Match", "a"}, 400, request.InvalidParameter, nil},
 		"not JSON":                    {"/users/1", "name=Ada", nil, 400, user.InvalidBody, one("InvalidJSON #")},
-		"changed createdAt":           {"/users/1", laterCreated, nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
-		"reserved":                    {"/users/1", `{"_rev":"a"}`, nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
-		"changed reserved":            {"/users/1", `{"_ttl":6}`, nil, 400, user.InvalidUser, one("ReservedName #/_ttl")},
-		"name a number":               {"/users/1", `{"name":1,"a":1}`, nil, 400, user.InvalidUser, one("InvalidName #/name")},
+		"changed createdAt":           {"/users/1", body(`{"createdAt":"2026-01-02T03:04:05.679Z"}`), nil, 400, user.InvalidUser, one("ReadOnly #/createdAt")},
+		"reserved":                    {"/users/1", body(`{"_rev":"a"}`), nil, 400, user.InvalidUser, one("ReservedName #/_rev")},
+		"changed reserved":            {"/users/1", body(`{"_ttl":6}`), nil, 400, user.InvalidUser, one("ReservedName #/_ttl")},
+		"name a number":               {"/users/1", body(`{"name":1,"a":1}`), nil, 400, user.InvalidUser, one("InvalidName #/name")},
 		"large user":                  {"/users/1", `{"a":"` + strings.Repeat("x", 401<<10) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"large body":                  {"/users/1", `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, nil, 413, user.BodyTooLarge, nil},
 		"text":                        {"/users/1", "{}", []string{"Content-Type", "text/plain"}, 415, request.UnsupportedMediaType, nil},

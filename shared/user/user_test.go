@@ -3,6 +3,7 @@ package user_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // violations returns the codes and pointers of the violations, or nil if err is nil.
@@ -122,8 +124,7 @@ func TestValidation(t *testing.T) {
 			t.Parallel()
 			check := func(value any, want []string) {
 				t.Helper()
-				sent := user.Attributes{user.IDAttribute: "1"}
-				sent[name] = value
+				sent := usertest.Attributes(t, user.IDAttribute, "1", name, value)
 				_, err := user.New(sent, time.Now())
 				if diff := cmp.Diff(want, violations(err)); diff != "" {
 					t.Errorf("new %s %q (-want +got):\n%s", name, value, diff)
@@ -160,23 +161,24 @@ func date(t *testing.T, s string) time.Time {
 func TestNew(t *testing.T) {
 	t.Parallel()
 	now := date(t, "2026-01-02T04:04:05.678999+01:00")
-	sent := user.Attributes{"userId": "1", "a": nil}
+	sent := usertest.Attributes(t, "userId", "1", "a", nil)
+	original := maps.Clone(sent)
 	got, err := user.New(sent, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := user.Attributes{"userId": "1", "a": nil, "createdAt": created, "updatedAt": created}
+	want := usertest.Attributes(t, "userId", "1", "a", nil, "createdAt", created, "updatedAt", created)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if len(sent) != 2 {
-		t.Errorf("got the argument %v after New, want it unchanged", sent)
+	if diff := cmp.Diff(original, sent); diff != "" {
+		t.Errorf("New changed its argument (-want +got):\n%s", diff)
 	}
 
-	_, err = user.New(user.Attributes{
-		"userId": "", "name": "", "email": "", "_rev": "1", "_a b": "1", "createdAt": created, "updatedAt": created,
-		"valid": "",
-	}, now)
+	_, err = user.New(usertest.Attributes(t,
+		"userId", "", "name", "", "email", "", "_rev", "1", "_a b", "1", "createdAt", created, "updatedAt", created,
+		"valid", "",
+	), now)
 	wantViolations := []string{
 		"ReservedName #/_a%20b", "ReservedName #/_rev", "ReadOnly #/createdAt", "InvalidEmail #/email", "InvalidName #/name",
 		"ReadOnly #/updatedAt", "InvalidUserId #/userId",
@@ -185,7 +187,7 @@ func TestNew(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 
-	many := user.Attributes{}
+	many := usertest.Attributes(t)
 	for i := range 1000 {
 		many[fmt.Sprintf("_%d%s", i, strings.Repeat("x", 5000))] = nil
 	}
@@ -203,8 +205,8 @@ func TestReplace(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		old  user.Attributes
-		sent user.Attributes
-		want user.Attributes // nil for an error
+		sent user.Attributes // and the attributes of a valid user
+		want user.Attributes // and the attributes of a valid user; nil for an error
 		code []string
 	}{
 		"no attributes": {
@@ -279,8 +281,14 @@ func TestReplace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := test.old.Replace(test.sent, date(t, now))
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			sent, want := usertest.Attributes(t), usertest.Attributes(t)
+			maps.Copy(sent, test.sent)
+			maps.Copy(want, test.want)
+			if test.want == nil {
+				want = nil
+			}
+			got, err := test.old.Replace(sent, date(t, now))
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 			if diff := cmp.Diff(test.code, violations(err)); diff != "" {

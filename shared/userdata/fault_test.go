@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
@@ -220,7 +221,7 @@ func TestConnectionRefused(t *testing.T) {
 	d := newDatabase(t, internalError())
 	d.server.Close()
 	ctx, usage := userdata.WithUsage(t.Context())
-	for name, err := range callAll(ctx, d.store) {
+	for name, err := range callAll(ctx, t, d.store) {
 		if !errors.Is(err, &user.Error{Code: user.Unavailable}) {
 			t.Errorf("%s: got error %v, want %s", name, err, user.Unavailable)
 		}
@@ -231,11 +232,12 @@ func TestConnectionRefused(t *testing.T) {
 }
 
 // callAll calls each method once and returns the errors.
-func callAll(ctx context.Context, store *userdata.DynamoStore) map[string]error {
+func callAll(ctx context.Context, t *testing.T, store *userdata.DynamoStore) map[string]error {
+	t.Helper()
 	_, get := store.Get(ctx, "1")
 	_, list := store.List(ctx, "", 10)
-	_, _, create := store.Create(ctx, user.Attributes{"userId": "1"}, nil)
-	_, replace := store.Replace(ctx, "1", user.Attributes{}, nil)
+	_, _, create := store.Create(ctx, usertest.Attributes(t, "userId", "1"), nil)
+	_, replace := store.Replace(ctx, "1", usertest.Attributes(t), nil)
 	remove := store.Delete(ctx, "1", nil)
 	return map[string]error{"Get": get, "List": list, "Create": create, "Replace": replace, "Delete": remove}
 }
@@ -270,17 +272,17 @@ func TestInDoubt(t *testing.T) {
 	others := stored("_userrequestapi_rev", othersRevision, "name", "Grace")
 	before := stored("_userrequestapi_rev", beforeRevision, "createdAt", "2026-01-02T03:04:05.678Z")
 	create := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
-		u, replayed, err := store.Create(ctx, user.Attributes{"userId": "1", "name": "Ada"}, nil)
+		u, replayed, err := store.Create(ctx, usertest.Attributes(t, "userId", "1", "name", "Ada"), nil)
 		if replayed {
 			t.Error("got replayed true, want false without an idempotency key")
 		}
 		return u, err
 	}
 	replace := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
-		return store.Replace(ctx, "1", user.Attributes{"name": "Ada"}, nil)
+		return store.Replace(ctx, "1", usertest.Attributes(t, "name", "Ada"), nil)
 	}
 	replaceMatch := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
-		return store.Replace(ctx, "1", user.Attributes{"name": "Ada"}, []user.ETag{beforeRevision})
+		return store.Replace(ctx, "1", usertest.Attributes(t, "name", "Ada"), []user.ETag{beforeRevision})
 	}
 	remove := func(ctx context.Context, store *userdata.DynamoStore) (user.User, error) {
 		return user.User{}, store.Delete(ctx, "1", nil)
@@ -517,7 +519,7 @@ func TestConflictInEachRound(t *testing.T) {
 			conflict(it)(w, r, in)
 		}
 	})
-	_, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil)
+	_, err := d.store.Replace(t.Context(), "1", usertest.Attributes(t), nil)
 	if !errors.Is(err, &user.Error{Code: user.Throttled}) {
 		t.Errorf("got error %v, want %s", err, user.Throttled)
 	}
@@ -570,7 +572,7 @@ func TestErrorsHaveNoValues(t *testing.T) {
 		t.Run(exception, func(t *testing.T) {
 			t.Parallel()
 			d := newDatabase(t, fail(400, exception, "One or more parameter values were invalid: "+secret))
-			for name, err := range callAll(t.Context(), d.store) {
+			for name, err := range callAll(t.Context(), t, d.store) {
 				if !errors.Is(err, &user.Error{Code: user.Unavailable}) ||
 					strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), exception) {
 					t.Errorf("%s: got error %v, want %s with %s and no values", name, err, user.Unavailable, exception)
@@ -579,7 +581,7 @@ func TestErrorsHaveNoValues(t *testing.T) {
 		})
 	}
 	d := newDatabase(t, conflict(stored("email", secret)))
-	_, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil)
+	_, _, err := d.store.Create(t.Context(), usertest.Attributes(t, "userId", "1"), nil)
 	if !errors.Is(err, &user.Error{Code: user.Exists}) || strings.Contains(err.Error(), secret) {
 		t.Errorf("got error %v, want %s without values", err, user.Exists)
 	}
@@ -591,11 +593,11 @@ func TestTooLarge(t *testing.T) {
 	tooLarge := fail(400, "ValidationException", "Item size has exceeded the maximum allowed size")
 	d := newDatabase(t, tooLarge)
 	want := &user.Error{Code: user.BodyTooLarge}
-	if _, _, err := d.store.Create(t.Context(), user.Attributes{"userId": "1"}, nil); !errors.Is(err, want) {
+	if _, _, err := d.store.Create(t.Context(), usertest.Attributes(t, "userId", "1"), nil); !errors.Is(err, want) {
 		t.Errorf("create: got error %v, want %v", err, want)
 	}
 	d = newDatabase(t, item(stored()), tooLarge)
-	if _, err := d.store.Replace(t.Context(), "1", user.Attributes{}, nil); !errors.Is(err, want) {
+	if _, err := d.store.Replace(t.Context(), "1", usertest.Attributes(t), nil); !errors.Is(err, want) {
 		t.Errorf("replace: got error %v, want %v", err, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/shared/user"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
@@ -71,23 +72,36 @@ func TestETagOfForeignItems(t *testing.T) {
 	}
 }
 
+// valid returns the item of a valid user without the attributes of the service.
+func valid(t *testing.T) attribute {
+	t.Helper()
+	it := attribute{}
+	d := newDatabase(t, execute(it, ok(map[string]any{})))
+	if _, _, err := d.store.Create(t.Context(), usertest.Attributes(t, "userId", "1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"_userrequestapi_rev", "createdAt", "updatedAt"} {
+		delete(it, name)
+	}
+	return it
+}
+
 func TestReplaceForeignItem(t *testing.T) {
 	t.Parallel()
-	foreign := attribute{
-		"userId":                      attribute{"S": "1"},
+	foreign := valid(t)
+	maps.Copy(foreign, attribute{
 		"_rev":                        attribute{"S": "1-967a00"},
 		"_idempotency":                attribute{"M": attribute{"key": attribute{"S": "a"}, "body": attribute{"S": "b"}}},
 		"_userrequestapi_idempotency": attribute{"S": "another meaning"},
 		"_ttl":                        attribute{"N": "1767225600"},
 		"updatedAt":                   attribute{"N": "1577836800"},
-		"name":                        attribute{"S": "Ada"},
-	}
-	want := user.Attributes{
-		"userId": "1", "_rev": "1-967a00", "_idempotency": map[string]any{"key": "a", "body": "b"},
-		"_userrequestapi_idempotency": "another meaning", "_ttl": user.Number("1767225600"),
-		"updatedAt": user.Number("1577836800"), "name": "Ada",
-	}
-	for name, sent := range map[string]user.Attributes{"unchanged": want, "omitted": {"name": "Ada"}} {
+	})
+	want := usertest.Attributes(t,
+		"userId", "1", "_rev", "1-967a00", "_idempotency", map[string]any{"key": "a", "body": "b"},
+		"_userrequestapi_idempotency", "another meaning", "_ttl", user.Number("1767225600"),
+		"updatedAt", user.Number("1577836800"),
+	)
+	for name, sent := range map[string]user.Attributes{"unchanged": want, "omitted": usertest.Attributes(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDatabase(t, item(foreign), item(foreign), ok(map[string]any{}))
@@ -123,13 +137,15 @@ func TestReplaceItemWithForeignRevision(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			foreign := item(attribute{"userId": attribute{"S": "1"}, "_userrequestapi_rev": value})
+			it := valid(t)
+			it["_userrequestapi_rev"] = value
+			foreign := item(it)
 			d := newDatabase(t, foreign, foreign, foreign)
 			read, err := d.store.Get(t.Context(), "1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, sent := range []user.Attributes{read.Attributes, {}} {
+			for _, sent := range []user.Attributes{read.Attributes, usertest.Attributes(t)} {
 				_, err = d.store.Replace(t.Context(), "1", sent, nil)
 				var refused *user.Error
 				if !errors.As(err, &refused) || refused.Code != user.InvalidUser || len(refused.Violations) != 1 {
@@ -194,7 +210,9 @@ func TestForeignItemInTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replaced, err := store.Replace(t.Context(), "1", second.Attributes, []user.ETag{second.ETag})
+	sent := usertest.Attributes(t)
+	maps.Copy(sent, second.Attributes)
+	replaced, err := store.Replace(t.Context(), "1", sent, []user.ETag{second.ETag})
 	if err != nil {
 		t.Fatal(err)
 	}

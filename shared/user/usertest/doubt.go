@@ -27,18 +27,18 @@ func RunInDoubt(t *testing.T, open func(t *testing.T, users ...user.Attributes) 
 	const id = "1"
 	var (
 		first user.User // the existing user, if any
-		key   = user.NewIdempotency("caller", "key", user.Attributes{user.IDAttribute: id, user.NameAttribute: "A"})
+		key   = user.NewIdempotency("caller", "key", Attributes(t, user.IDAttribute, id, user.NameAttribute, "A"))
 	)
 	createWith := func(name string, key *user.Idempotency) action {
 		return func(store user.Store) error {
-			_, _, err := store.Create(t.Context(), user.Attributes{user.IDAttribute: id, user.NameAttribute: name}, key)
+			_, _, err := store.Create(t.Context(), Attributes(t, user.IDAttribute, id, user.NameAttribute, name), key)
 			return err
 		}
 	}
 	create := func(name string) action { return createWith(name, nil) }
 	replace := func(name string, ifMatch func() []user.ETag) action {
 		return func(store user.Store) error {
-			_, err := store.Replace(t.Context(), id, user.Attributes{user.NameAttribute: name}, ifMatch())
+			_, err := store.Replace(t.Context(), id, Attributes(t, user.NameAttribute, name), ifMatch())
 			return err
 		}
 	}
@@ -147,7 +147,7 @@ func RunInDoubt(t *testing.T, open func(t *testing.T, users ...user.Attributes) 
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := user.Attributes{user.IDAttribute: id, user.NameAttribute: "before"}
+			before := Attributes(t, user.IDAttribute, id, user.NameAttribute, "before")
 			var lossy Lossy
 			if tt.foreign {
 				lossy = open(t, before)

@@ -106,13 +106,10 @@ func mustCreate(t *testing.T, store user.Store, sent user.Attributes) user.User 
 	return u
 }
 
-// newUser returns valid attributes for a new user with a unique id. attributes has names and values in turn.
-func newUser(attributes ...any) user.Attributes {
-	sent := user.Attributes{user.IDAttribute: rand.Text()}
-	for i := 0; i < len(attributes); i += 2 {
-		sent[attributes[i].(string)] = attributes[i+1]
-	}
-	return sent
+// newUser returns [Attributes] with a unique id.
+func newUser(t *testing.T, attributes ...any) user.Attributes {
+	t.Helper()
+	return withAttribute(Attributes(t, attributes...), user.IDAttribute, rand.Text())
 }
 
 // withAttribute returns a copy of attributes in which one has another value.
@@ -133,7 +130,8 @@ func serviceTime(t *testing.T, u user.User, name string) time.Time {
 }
 
 func create(t *testing.T, store user.Store) {
-	sent := newUser(user.NameAttribute, "Ada Lovelace", user.EmailAttribute, "ada@example.org", "age", user.Number("36"))
+	sent := newUser(t,
+		user.NameAttribute, "Ada Lovelace", user.EmailAttribute, "ada@example.org", "age", user.Number("36"))
 	original := maps.Clone(sent)
 	created := mustCreate(t, store, sent)
 	if d := diff(original, sent); d != "" {
@@ -159,7 +157,7 @@ func create(t *testing.T, store user.Store) {
 	wantCode(t, err, user.Exists)
 	wantUser(t, store, created)
 
-	invalid := newUser(user.EmailAttribute, "nobody")
+	invalid := newUser(t, user.EmailAttribute, "nobody")
 	_, _, err = store.Create(t.Context(), invalid, nil)
 	wantViolation(t, err, user.EmailAttribute, "InvalidEmail")
 	_, err = store.Get(t.Context(), invalid[user.IDAttribute].(string))
@@ -174,7 +172,7 @@ func notFound(t *testing.T, store user.Store) {
 		t.Errorf("got user %v, want the zero value with an error", got)
 	}
 	for _, etags := range [][]user.ETag{nil, {"a"}} {
-		_, err = store.Replace(t.Context(), id, user.Attributes{}, etags)
+		_, err = store.Replace(t.Context(), id, Attributes(t), etags)
 		wantCode(t, err, user.NotFound)
 		wantCode(t, store.Delete(t.Context(), id, etags), user.NotFound)
 	}
@@ -183,20 +181,17 @@ func notFound(t *testing.T, store user.Store) {
 }
 
 func replace(t *testing.T, store user.Store) {
-	before := mustCreate(t, store, newUser(user.NameAttribute, "Ada", "gone", "soon", "kept", "text"))
+	before := mustCreate(t, store, newUser(t, user.NameAttribute, "Ada", "gone", "soon", "kept", "text"))
 	id := before.ID()
+	sent := Attributes(t, "kept", user.Number("1"), "new", true)
 	for range 3 {
-		after, err := store.Replace(t.Context(), id, user.Attributes{"kept": user.Number("1"), "new": true}, nil)
+		after, err := store.Replace(t.Context(), id, sent, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := user.Attributes{
-			user.IDAttribute:        id,
-			"kept":                  user.Number("1"),
-			"new":                   true,
-			user.CreatedAtAttribute: before.Attributes[user.CreatedAtAttribute],
-			user.UpdatedAtAttribute: after.Attributes[user.UpdatedAtAttribute],
-		}
+		want := withAttribute(sent, user.IDAttribute, id)
+		want[user.CreatedAtAttribute] = before.Attributes[user.CreatedAtAttribute]
+		want[user.UpdatedAtAttribute] = after.Attributes[user.UpdatedAtAttribute]
 		if d := diff(want, after.Attributes); d != "" {
 			t.Errorf("replacement (-want +got):\n%s", d)
 		}
@@ -211,14 +206,14 @@ func replace(t *testing.T, store user.Store) {
 		before = after
 	}
 
-	_, err := store.Replace(t.Context(), id, user.Attributes{user.NameAttribute: ""}, nil)
+	_, err := store.Replace(t.Context(), id, Attributes(t, user.NameAttribute, ""), nil)
 	wantViolation(t, err, user.NameAttribute, "InvalidName")
 	wantUser(t, store, before)
 }
 
 func remove(t *testing.T, store user.Store) {
-	sent := newUser()
-	first, other := mustCreate(t, store, sent), mustCreate(t, store, newUser())
+	sent := newUser(t)
+	first, other := mustCreate(t, store, sent), mustCreate(t, store, newUser(t))
 	if err := store.Delete(t.Context(), first.ID(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -234,9 +229,9 @@ func remove(t *testing.T, store user.Store) {
 }
 
 func ifMatch(t *testing.T, store user.Store) {
-	first := mustCreate(t, store, newUser("n", user.Number("1")))
+	first := mustCreate(t, store, newUser(t, "n", user.Number("1")))
 	id := first.ID()
-	second, err := store.Replace(t.Context(), id, user.Attributes{"n": user.Number("2")}, []user.ETag{first.ETag})
+	second, err := store.Replace(t.Context(), id, Attributes(t, "n", user.Number("2")), []user.ETag{first.ETag})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +244,7 @@ func ifMatch(t *testing.T, store user.Store) {
 		"lower":   {user.ETag(strings.ToLower(string(second.ETag))) + "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := store.Replace(t.Context(), id, user.Attributes{"n": name}, stale)
+			_, err := store.Replace(t.Context(), id, Attributes(t, "n", name), stale)
 			wantCode(t, err, user.PreconditionFailed)
 			wantCode(t, store.Delete(t.Context(), id, stale), user.PreconditionFailed)
 		})
@@ -257,7 +252,7 @@ func ifMatch(t *testing.T, store user.Store) {
 	wantUser(t, store, second)
 
 	matching := []user.ETag{"unknown", second.ETag, first.ETag}
-	third, err := store.Replace(t.Context(), id, user.Attributes{"n": user.Number("3")}, matching)
+	third, err := store.Replace(t.Context(), id, Attributes(t, "n", user.Number("3")), matching)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,16 +274,16 @@ func readOnly(t *testing.T, store user.Store) {
 		"_":                     "ReservedName",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := store.Create(t.Context(), newUser(name, other), nil)
+			_, _, err := store.Create(t.Context(), newUser(t, name, other), nil)
 			wantViolation(t, err, name, code)
-			created := mustCreate(t, store, newUser())
+			created := mustCreate(t, store, newUser(t))
 			_, err = store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, name, other), nil)
 			wantViolation(t, err, name, code)
 			wantUser(t, store, created)
 		})
 	}
 
-	created := mustCreate(t, store, newUser())
+	created := mustCreate(t, store, newUser(t))
 	second, err := store.Replace(t.Context(), created.ID(), withAttribute(created.Attributes, "n", "2"), nil)
 	if err != nil {
 		t.Errorf("unchanged read-only attributes: %v", err)
@@ -312,7 +307,7 @@ func values(t *testing.T, store user.Store) {
 	for range 15 {
 		deep = []any{map[string]any{"m": deep}}
 	}
-	sent := newUser(
+	sent := newUser(t,
 		"number", user.Number("36"),
 		"fraction", user.Number("12345678901234567890.123456789"),
 		"digits", user.Number("12345678901234567890123456789012345678"),
@@ -377,9 +372,9 @@ func values(t *testing.T, store user.Store) {
 	wantUser(t, store, replaced)
 
 	// Numbers in forms that DynamoDB rejects.
-	unusual, err := user.Decode([]byte(`{"userId":"` + rand.Text() + `",` +
-		`"zero":0e99999999999,"negative":-0.0e-99999999999,"long":1` + strings.Repeat("0", 5000) + `e-5000,` +
-		`"set":{"$NS":[0e99999999999,1]}}`))
+	unusual, err := user.Decode([]byte(Body(t, `{"userId":"`+rand.Text()+`",`+
+		`"zero":0e99999999999,"negative":-0.0e-99999999999,"long":1`+strings.Repeat("0", 5000)+`e-5000,`+
+		`"set":{"$NS":[0e99999999999,1]}}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +382,7 @@ func values(t *testing.T, store user.Store) {
 }
 
 func idempotency(t *testing.T, store user.Store) {
-	sent := newUser("n", user.Number("1"))
+	sent := newUser(t, "n", user.Number("1"))
 	key := rand.Text()
 	request := user.NewIdempotency("caller", key, sent)
 	created, replayed, err := store.Create(t.Context(), sent, request)
@@ -409,7 +404,7 @@ func idempotency(t *testing.T, store user.Store) {
 		wantUser(t, store, want)
 	}
 	wantReplayed(created)
-	replaced, err := store.Replace(t.Context(), created.ID(), user.Attributes{"n": "replaced"}, nil)
+	replaced, err := store.Replace(t.Context(), created.ID(), Attributes(t, "n", "replaced"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -435,8 +430,8 @@ func idempotency(t *testing.T, store user.Store) {
 	}
 	wantUser(t, store, replaced)
 
-	plain := mustCreate(t, store, newUser())
-	duplicate := user.Attributes{user.IDAttribute: plain.ID()}
+	plain := mustCreate(t, store, newUser(t))
+	duplicate := Attributes(t, user.IDAttribute, plain.ID())
 	_, _, err = store.Create(t.Context(), duplicate, user.NewIdempotency("caller", key, sent))
 	wantCode(t, err, user.Exists)
 
@@ -450,8 +445,8 @@ func idempotency(t *testing.T, store user.Store) {
 
 func size(t *testing.T, store user.Store) {
 	const most = 400 << 10
-	small := mustCreate(t, store, newUser())
-	fits := mustCreate(t, store, newUser("x", strings.Repeat("x", most-1<<10)))
+	small := mustCreate(t, store, newUser(t))
+	fits := mustCreate(t, store, newUser(t, "x", strings.Repeat("x", most-1<<10)))
 	wantUser(t, store, fits)
 
 	for name, large := range map[string]any{
@@ -460,14 +455,14 @@ func size(t *testing.T, store user.Store) {
 		"set":    user.NumberSet(slices.Collect(numbers(most / 4))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			sent := newUser("x", large)
+			sent := newUser(t, "x", large)
 			_, _, err := store.Create(t.Context(), sent, nil)
 			if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
 				t.Errorf("create %s: got error %v, want %s", name, err, user.BodyTooLarge)
 			}
 			_, err = store.Get(t.Context(), sent[user.IDAttribute].(string))
 			wantCode(t, err, user.NotFound)
-			_, err = store.Replace(t.Context(), small.ID(), user.Attributes{"x": large}, nil)
+			_, err = store.Replace(t.Context(), small.ID(), Attributes(t, "x", large), nil)
 			if !errors.Is(err, &user.Error{Code: user.BodyTooLarge}) {
 				t.Errorf("replace %s: got error %v, want %s", name, err, user.BodyTooLarge)
 			}
@@ -488,15 +483,15 @@ func numbers(n int) func(yield func(user.Number) bool) {
 }
 
 func canceled(t *testing.T, store user.Store) {
-	existing := mustCreate(t, store, newUser())
+	existing := mustCreate(t, store, newUser(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	sent := newUser()
+	sent := newUser(t)
 	for name, call := range map[string]func() error{
 		"Get":     func() error { _, err := store.Get(ctx, existing.ID()); return err },
 		"List":    func() error { _, err := store.List(ctx, "", 1); return err },
 		"Create":  func() error { _, _, err := store.Create(ctx, sent, nil); return err },
-		"Replace": func() error { _, err := store.Replace(ctx, existing.ID(), user.Attributes{"n": "1"}, nil); return err },
+		"Replace": func() error { _, err := store.Replace(ctx, existing.ID(), Attributes(t, "n", "1"), nil); return err },
 		"Delete":  func() error { return store.Delete(ctx, existing.ID(), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -541,7 +536,7 @@ func createMany(t *testing.T, store user.Store, n int, attributes ...any) []stri
 	t.Helper()
 	var ids []string
 	for range n {
-		ids = append(ids, mustCreate(t, store, newUser(attributes...)).ID())
+		ids = append(ids, mustCreate(t, store, newUser(t, attributes...)).ID())
 	}
 	slices.Sort(ids)
 	return ids
@@ -614,7 +609,7 @@ func concurrently[T any](n int, f func(i int) T) []T {
 
 func concurrentIncrement(t *testing.T, store user.Store) {
 	const clients = 50
-	u := mustCreate(t, store, newUser("n", user.Number("0")))
+	u := mustCreate(t, store, newUser(t, "n", user.Number("0")))
 	increment := func() error {
 		for {
 			read, err := store.Get(t.Context(), u.ID())
@@ -655,7 +650,7 @@ type created struct {
 }
 
 func concurrentCreate(t *testing.T, store user.Store) {
-	sent := newUser()
+	sent := newUser(t)
 	results := concurrently(20, func(i int) created {
 		u, replayed, err := store.Create(t.Context(), withAttribute(sent, "n", user.Number(strconv.Itoa(i))), nil)
 		return created{u, replayed, err}
@@ -675,7 +670,7 @@ func concurrentCreate(t *testing.T, store user.Store) {
 }
 
 func concurrentCreateIdempotent(t *testing.T, store user.Store) {
-	sent := newUser("n", user.Number("1"))
+	sent := newUser(t, "n", user.Number("1"))
 	request := user.NewIdempotency("", rand.Text(), sent)
 	results := concurrently(20, func(int) created {
 		u, replayed, err := store.Create(t.Context(), sent, request)
@@ -700,9 +695,9 @@ func concurrentCreateIdempotent(t *testing.T, store user.Store) {
 }
 
 func concurrentReplaceUnconditional(t *testing.T, store user.Store) {
-	before := mustCreate(t, store, newUser())
+	before := mustCreate(t, store, newUser(t))
 	results := concurrently(20, func(i int) created {
-		u, err := store.Replace(t.Context(), before.ID(), user.Attributes{"n": user.Number(strconv.Itoa(i))}, nil)
+		u, err := store.Replace(t.Context(), before.ID(), Attributes(t, "n", user.Number(strconv.Itoa(i))), nil)
 		return created{user: u, err: err}
 	})
 	after, err := store.Get(t.Context(), before.ID())
