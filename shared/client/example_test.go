@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,8 +13,21 @@ import (
 	"github.com/userrequestapi/userdata/shared/client"
 )
 
-// invokeURL names the environment variable with the invoke URL for the examples, such as http://127.0.0.1:3000/prod.
-const invokeURL = "USERREQUESTAPI_URL"
+// The environment variables of the examples.
+const (
+	invokeURL = "USERREQUESTAPI_URL"  // the invoke URL of a stage, such as http://127.0.0.1:3000/prod
+	template  = "USERREQUESTAPI_USER" // a JSON object with the attributes that the API requires, if it requires any
+)
+
+// newUser returns a user with the attributes that the API requires.
+func newUser(name string) client.UserInput {
+	var input client.UserInput
+	if err := json.Unmarshal([]byte(cmp.Or(os.Getenv(template), "{}")), &input); err != nil {
+		panic(err)
+	}
+	input.Name = &name
+	return input
+}
 
 func Example() {
 	ctx := context.Background()
@@ -21,11 +35,10 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	user, err := c.CreateUser(ctx, client.UserInput{
-		UserID:               new("example-grace"),
-		Name:                 new("Grace Hopper"),
-		AdditionalProperties: map[string]json.RawMessage{"balance": json.RawMessage("12345678901234567890.12")},
-	}, "")
+	input := newUser("Grace Hopper")
+	input.UserID = new("example-grace")
+	input.Set("balance", json.RawMessage("12345678901234567890.12"))
+	user, err := c.CreateUser(ctx, input, "")
 	if err != nil {
 		panic(err)
 	}
@@ -37,7 +50,7 @@ func Example() {
 	}
 	fmt.Println("read", *user.Name, string(user.AdditionalProperties["balance"]))
 
-	input, err := user.Input()
+	input, err = user.Input()
 	if err != nil {
 		panic(err)
 	}
@@ -67,11 +80,11 @@ func ExampleClient_CreateUser() {
 		panic(err)
 	}
 	key := rand.Text() // store it until the user is created
-	first, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada Lovelace")}, key)
+	first, err := c.CreateUser(ctx, newUser("Ada Lovelace"), key)
 	if err != nil {
 		panic(err)
 	}
-	again, err := c.CreateUser(ctx, client.UserInput{Name: new("Ada Lovelace")}, key)
+	again, err := c.CreateUser(ctx, newUser("Ada Lovelace"), key)
 	if err != nil {
 		panic(err)
 	}
@@ -90,14 +103,17 @@ func ExampleClient_UpdateUser() {
 	if err != nil {
 		panic(err)
 	}
-	if _, err := c.CreateUser(ctx, client.UserInput{UserID: new("example-ada"), Name: new("Ada Byron")}, ""); err != nil {
+	input := newUser("Ada Byron")
+	input.UserID = new("example-ada")
+	if _, err := c.CreateUser(ctx, input, ""); err != nil {
 		panic(err)
 	}
 	attempts := 0
 	user, err := c.UpdateUser(ctx, "example-ada", func(user *client.UserInput) error {
 		attempts++
 		if attempts == 1 {
-			other := client.UserInput{Name: new("Ada King"), Email: new("ada@example.org")}
+			other := newUser("Ada King")
+			other.Email = new("ada@example.org")
 			if _, err := c.ReplaceUser(ctx, "example-ada", other, ""); err != nil {
 				return err
 			}
@@ -131,7 +147,7 @@ func ExampleClient_Users() {
 	}
 	created := map[string]bool{}
 	for range 3 {
-		user, err := c.CreateUser(ctx, client.UserInput{}, "")
+		user, err := c.CreateUser(ctx, newUser("Ada Lovelace"), "")
 		if err != nil {
 			panic(err)
 		}
@@ -168,7 +184,7 @@ func ExampleWithRetries() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	user, err := c.CreateUser(ctx, client.UserInput{Name: new("Katherine Johnson")}, "")
+	user, err := c.CreateUser(ctx, newUser("Katherine Johnson"), "")
 	if problem, ok := errors.AsType[*client.Problem](err); ok && problem.Status == 503 {
 		fmt.Println("still busy: try again later")
 		return
