@@ -153,7 +153,7 @@ func TestFunctions_Reproducible(t *testing.T) {
 		t.Errorf("linked to %q, %v, want a static executable", libraries, err)
 	}
 
-	testenv.WriteFile(t, filepath.Join(roots[1], "functions/get/main.go"), hello+"\nfunc init() { println(\"changed\") }\n")
+	testenv.WriteFile(t, filepath.Join(roots[1], "functions", "get", "main.go"), hello+"\nfunc init() { println(\"changed\") }\n")
 	changed := map[string]bool{}
 	for name, artifact := range compile(roots[1]) {
 		changed[name] = artifact.SHA256 != first[name].SHA256

@@ -116,7 +116,7 @@ func (s *session) describe(now *stage.Release) string {
 	for _, name := range names {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, name, now.Outputs[name])
 	}
-	url := s.invokeURL(now) + "/users?limit=10"
+	url := s.invokeURL(now) + s.readablePath()
 	b.WriteString("\nCall it:\n\n")
 	switch authorization := now.Parameters[authorizationParameter]; authorization {
 	case template.AuthorizationIAM:
@@ -134,6 +134,18 @@ func (s *session) describe(now *stage.Release) string {
 	}
 	b.WriteString("\n")
 	return b.String()
+}
+
+// readablePath returns the path of the first collection of the source's API document that can be read, or else that of
+// the index.
+func (s *session) readablePath() string {
+	document := s.Source.Contract()
+	for _, collection := range document.Collections() {
+		if document.Paths.Value(collection.Path).Get != nil && !strings.Contains(collection.Path, "{") {
+			return collection.Path
+		}
+	}
+	return "/"
 }
 
 // invokeURL returns the URL of the stage.

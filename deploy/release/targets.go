@@ -250,7 +250,8 @@ func (s *session) previousRelease(ctx context.Context, now *stage.Release) (*tem
 	return previous, nil
 }
 
-// Smoke runs the smoke test on the deployed stage: it creates, reads, replaces and deletes a user.
+// Smoke runs the smoke test on the deployed stage: in each collection of the API document, it creates, reads, replaces
+// and deletes an item.
 func Smoke(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, "", func(ctx context.Context, s *session) error {
 		now, err := s.Deployed(ctx)
@@ -272,6 +273,7 @@ func (s *session) lacksToken(now *stage.Release) bool {
 func (s *session) smoke(ctx context.Context, now *stage.Release) error {
 	target := smoke.Target{
 		URL:           s.invokeURL(now),
+		Document:      s.Source.Contract(),
 		Authorization: now.Parameters[authorizationParameter],
 		Config:        s.Account.Config,
 		Token:         s.Token,

@@ -1,30 +1,33 @@
-// Package smoke runs a smoke test against a deployed stage: it creates, reads, replaces and deletes a user of its own.
-// It checks that each response conforms to the API document, and that requests without authorization are rejected.
+// Package smoke runs a smoke test against a deployed stage. In each collection of the API document it creates, reads,
+// replaces and deletes an item of its own, with the operations, parameters and headers that the document has. It also
+// checks that requests without authorization are rejected.
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/google/uuid"
+	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// userPrefix marks the ids of the test's users, in case one could not be deleted.
-const userPrefix = "smoke-test-"
-
 // Target is the stage and how to authenticate to it.
 type Target struct {
-	URL           string     // the invoke URL, without a trailing slash
-	Authorization string     // the value of the template's parameter Authorization
-	Config        aws.Config // signs requests for AWS_IAM; sends requests with its HTTPClient, if set
-	APIKey        string     // for API_KEY
-	Token         string     // for COGNITO_USER_POOLS
+	URL           string             // the invoke URL, without a trailing slash
+	Document      *contract.Document // the API document of the stage
+	Authorization string             // the value of the template's parameter Authorization
+	Config        aws.Config         // signs requests for AWS_IAM; sends requests with its HTTPClient, if set
+	APIKey        string             // for API_KEY
+	Token         string             // for COGNITO_USER_POOLS
 
 	// Patience is how long to retry responses 403, 500 and 503 and failed name resolution, which a new stage causes until
 	// it has propagated in AWS. After a function's first expected response, they are failures. 0 means one minute.
@@ -41,12 +44,70 @@ const (
 )
 
 // Run runs the smoke test, which takes a few seconds. It returns a [*Failure] if a response is not as expected. It
-// deletes the user in any case, even if ctx ends; the error says if that failed.
-func Run(ctx context.Context, target Target) (err error) {
-	r, err := newRun(target)
-	if err != nil {
+// deletes its items in any case, even if ctx ends; the error says if that failed. If the document has no collection
+// whose items can be deleted again, Run only reads what needs no parameter.
+func Run(ctx context.Context, target Target) error {
+	if err := target.complete(); err != nil {
 		return err
 	}
+	tested := resources(target.Document)
+	if len(tested) == 0 {
+		return (&run{target: target}).readOnly(ctx)
+	}
+	for _, r := range tested {
+		if err := (&run{target: target, resource: r}).writeAndRead(ctx); err != nil {
+			return err
+		}
+	}
+	if target.anonymous() {
+		target.Progress("requests without authorization are rejected")
+	}
+	return nil
+}
+
+// complete checks the target and sets the defaults.
+func (t *Target) complete() error {
+	switch t.Authorization {
+	case template.AuthorizationIAM:
+		if t.Config.Credentials == nil {
+			return errors.New("smoke test: the stage requires signed requests, but there are no credentials")
+		}
+	case template.AuthorizationCognito:
+		if t.Token == "" {
+			return errors.New(
+				"smoke test: the stage requires a token of its user pool: set TOKEN, or skip the test with SMOKE=0",
+			)
+		}
+	case template.AuthorizationAPIKey:
+		if t.APIKey == "" {
+			return errors.New("smoke test: the stage requires an API key, but none is set")
+		}
+	case template.AuthorizationNone:
+	default:
+		return fmt.Errorf("smoke test: unknown authorization %q", t.Authorization)
+	}
+	if t.Config.HTTPClient == nil {
+		t.Config.HTTPClient = http.DefaultClient
+	}
+	t.Patience = cmp.Or(t.Patience, defaultPatience)
+	if t.Progress == nil {
+		t.Progress = func(string) {}
+	}
+	return nil
+}
+
+// anonymous reports whether the stage rejects requests without authorization.
+func (t *Target) anonymous() bool { return t.Authorization != template.AuthorizationNone }
+
+// run is the test of one resource.
+type run struct {
+	target Target
+	resource
+	exists bool // whether the item exists or may exist
+}
+
+// writeAndRead tests the resource.
+func (r *run) writeAndRead(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, r.cleanUp(ctx)) }()
 	created, err := r.waitReady(ctx)
 	if err != nil {
@@ -55,163 +116,159 @@ func Run(ctx context.Context, target Target) (err error) {
 	return r.roundTrip(ctx, created)
 }
 
-func newRun(target Target) (*run, error) {
-	r := &run{target: target, client: target.Config.HTTPClient, id: userPrefix + uuid.NewString()}
-	switch target.Authorization {
-	case template.AuthorizationIAM:
-		if target.Config.Credentials == nil {
-			return nil, errors.New("smoke test: the stage requires signed requests, but there are no credentials")
-		}
-	case template.AuthorizationCognito:
-		if target.Token == "" {
-			return nil, errors.New(
-				"smoke test: the stage requires a token of its user pool: set TOKEN, or skip the test with SMOKE=0",
-			)
-		}
-	case template.AuthorizationAPIKey:
-		if target.APIKey == "" {
-			return nil, errors.New("smoke test: the stage requires an API key, but none is set")
-		}
-	case template.AuthorizationNone:
-	default:
-		return nil, fmt.Errorf("smoke test: unknown authorization %q", target.Authorization)
-	}
-	if r.client == nil {
-		r.client = http.DefaultClient
-	}
-	if r.target.Patience == 0 {
-		r.target.Patience = defaultPatience
-	}
-	if r.target.Progress == nil {
-		r.target.Progress = func(string) {}
-	}
-	return r, nil
-}
-
-// run is one run of the test.
-type run struct {
-	target Target
-	client aws.HTTPClient
-	id     string // of the test's user
-	exists bool   // whether the user exists or may exist
-}
-
-func (r *run) path() string { return "/users/" + r.id }
-
-// user returns the body of a request, which contains no personal data.
-func (r *run) user(state string) map[string]any {
-	return map[string]any{"userId": r.id, "purpose": "smoke test", "state": state}
-}
-
-// waitReady waits until each function responds, and creates the user. Only requests that change nothing and an
+// waitReady waits until each function responds, and creates the item. Only requests that change nothing and an
 // idempotent creation are retried: a retry of any other could hide an error.
 func (r *run) waitReady(ctx context.Context) (created result, err error) {
 	deadline := time.Now().Add(r.target.Patience)
-	notFound := want{status: http.StatusNotFound, code: userNotFound}
 	for _, req := range []request{
-		r.get("read a user that does not exist", notFound),
-		r.put("replace a user that does not exist", "replaced", "*", notFound),
-		r.delete("delete a user that does not exist", "*", notFound),
-		{
-			step: "create a user", method: http.MethodPost, path: "/users", body: r.user("created"),
-			header: http.Header{"Idempotency-Key": {r.id}},
-			want:   want{status: http.StatusCreated, user: r.user("created"), etag: anyETag},
-		},
+		r.onItem("read an item that does not exist", r.read, missing(r.read)),
+		ifMatch("*", r.onItem("replace an item that does not exist", r.replace, missing(r.replace))),
+		ifMatch("*", r.onItem("delete an item that does not exist", r.remove, missing(r.remove))),
 	} {
-		if created, err = r.retry(ctx, deadline, req); err != nil {
+		if !documents(req.route, http.StatusNotFound) {
+			continue
+		}
+		if _, err := r.retry(ctx, deadline, req); err != nil {
 			return result{}, err
 		}
 	}
+	create := r.onList("create an item", r.create, r.ok(r.create, "created", anyETag))
+	create.body = r.body(r.create, "created")
+	if accepts(r.create, openapi3.ParameterInHeader, "Idempotency-Key") {
+		create.header = http.Header{"Idempotency-Key": {r.id}}
+	}
+	_, named := create.body[r.Key]
+	if !named {
+		delete(create.want.item, r.Key)
+	}
+	if created, err = r.retry(ctx, deadline, create); err != nil || named {
+		return created, err
+	}
+	id, _ := created.object()[r.Key].(string)
+	if id == "" {
+		return result{}, fmt.Errorf("smoke test: create an item: want the string %s in the response of POST %s",
+			r.Key, r.Path)
+	}
+	r.id = id
 	return created, nil
 }
 
-// userNotFound is the code of the problem document about a user that does not exist.
-const userNotFound = "UserNotFound"
-
-func (r *run) get(step string, want want) request {
-	return request{step: step, method: http.MethodGet, path: r.path(), want: want}
-}
-
-func (r *run) put(step, state, ifMatch string, want want) request {
-	return request{
-		step: step, method: http.MethodPut, path: r.path(), body: r.user(state),
-		header: http.Header{"If-Match": {ifMatch}}, want: want,
-	}
-}
-
-func (r *run) delete(step, ifMatch string, want want) request {
-	return request{
-		step: step, method: http.MethodDelete, path: r.path(), header: http.Header{"If-Match": {ifMatch}}, want: want,
-	}
-}
-
-// byQuery returns req with the id in the query instead of the path.
-func (r *run) byQuery(req request) request {
-	req.path = "/users?userId=" + r.id
-	return req
-}
-
-// ok is the response with the user in a state.
-func (r *run) ok(state string, etag func(string) bool) want {
-	return want{status: http.StatusOK, user: r.user(state), etag: etag}
-}
-
-// roundTrip runs each step once, without retries.
+// roundTrip runs each step once, without retries, and leaves out those that the document does not have.
 func (r *run) roundTrip(ctx context.Context, created result) error {
-	if _, err := r.do(ctx, r.get("read the user", r.ok("created", sameETag(created.etag)))); err != nil {
-		return err
-	}
-	replaced, err := r.do(ctx,
-		r.put("replace the user", "replaced", created.etag, r.ok("replaced", otherETag(created.etag))))
+	state, done := "created", []string{"created", "read"}
+	read, err := r.do(ctx, r.onItem("read the item", r.read, r.ok(r.read, state, sameETag(created.etag))))
 	if err != nil {
 		return err
 	}
-	failed := want{status: http.StatusPreconditionFailed, code: "PreconditionFailed"}
-	current := r.ok("replaced", sameETag(replaced.etag))
-	unchanged := r.get("read the user that has not changed", want{status: http.StatusNotModified})
-	unchanged.header = http.Header{"If-None-Match": {replaced.etag}}
-	changed := r.get("read the user that has changed", current)
-	changed.header = http.Header{"If-None-Match": {created.etag}}
-	steps := []request{
-		r.byQuery(r.get("read the user by the query", current)), unchanged, changed,
-		r.put("replace the user with the previous ETag", "lost", created.etag, failed),
-		r.delete("delete the user with the previous ETag", created.etag, failed),
-		{step: "list users", method: http.MethodGet, path: "/users?limit=1", want: want{status: http.StatusOK, page: true}},
+	etag := cmp.Or(created.etag, read.etag)
+	previous := `"` + r.id + `"` // the ETag of no state
+	if r.replace.Operation != nil {
+		state, done, previous = "replaced", append(done, "replaced"), etag
+		replace := r.onItem("replace the item", r.replace, r.ok(r.replace, state, otherETag(etag)))
+		replace.body = r.body(r.replace, state)
+		replaced, err := r.do(ctx, ifMatch(cmp.Or(etag, "*"), replace))
+		if err != nil {
+			return err
+		}
+		etag = replaced.etag
 	}
-	if r.target.Authorization != template.AuthorizationNone {
+	current := r.ok(r.read, state, sameETag(etag))
+	var steps []request
+	if accepts(r.list, openapi3.ParameterInQuery, r.Key) {
+		steps = append(steps, r.byQuery(r.onItem("read the item by the query", r.list, current)))
+	}
+	if etag != "" && previous != "" {
+		steps = append(steps, r.conditional(etag, previous, current)...)
+	}
+	if needsNothing(r.list) {
+		steps, done = append(steps, r.page()), append(done, "listed")
+	}
+	if r.target.anonymous() {
 		steps = append(steps, r.anonymous()...)
 	}
 	steps = append(steps,
-		r.get("read the user again", current),
-		r.delete("delete the user", replaced.etag, want{status: http.StatusNoContent}),
-		r.get("read the user that was deleted", want{status: http.StatusNotFound, code: userNotFound}),
+		r.onItem("read the item again", r.read, current),
+		ifMatch(cmp.Or(etag, "*"), r.onItem("delete the item", r.remove, want{status: success(r.remove)})),
 	)
+	if documents(r.read, http.StatusNotFound) {
+		steps = append(steps, r.onItem("read the item that was deleted", r.read, missing(r.read)))
+	}
 	for _, step := range steps {
 		if _, err := r.do(ctx, step); err != nil {
 			return err
 		}
 	}
-	r.target.Progress("created, read, replaced, listed and deleted the user " + r.id)
-	if r.target.Authorization != template.AuthorizationNone {
-		r.target.Progress("requests without authorization are rejected")
-	}
+	r.target.Progress(strings.Join(done, ", ") + " and deleted " + r.itemPath())
 	return nil
+}
+
+// conditional returns requests with preconditions that the item's current ETag meets, or another one does not.
+func (r *run) conditional(etag, previous string, current want) []request {
+	var steps []request
+	if documents(r.read, http.StatusNotModified) && accepts(r.read, openapi3.ParameterInHeader, "If-None-Match") {
+		unchanged := r.onItem("read the item that has not changed", r.read, want{status: http.StatusNotModified})
+		unchanged.header = http.Header{"If-None-Match": {etag}}
+		changed := r.onItem("read the item that has changed", r.read, current)
+		changed.header = http.Header{"If-None-Match": {previous}}
+		steps = append(steps, unchanged, changed)
+	}
+	for _, step := range []request{
+		r.onItem("replace the item with the previous ETag", r.replace, want{}),
+		r.onItem("delete the item with the previous ETag", r.remove, want{}),
+	} {
+		step = ifMatch(previous, step)
+		if documents(step.route, http.StatusPreconditionFailed) && step.header != nil {
+			step.want = refusal(step.route, http.StatusPreconditionFailed)
+			steps = append(steps, step)
+		}
+	}
+	return steps
+}
+
+// page reads the list.
+func (r *run) page() request {
+	page := r.onList("list the items", r.list, want{status: success(r.list), lists: lists(r.list)})
+	if accepts(r.list, openapi3.ParameterInQuery, "limit") {
+		page.path += "?limit=1"
+	}
+	return page
 }
 
 // anonymous returns requests without authorization, which would take effect if they were accepted.
 func (r *run) anonymous() []request {
-	put, remove := r.put("", "anonymous", "*", want{}), r.delete("", "*", want{})
-	requests := []request{
-		r.get("", want{}),
-		{method: http.MethodGet, path: "/users?limit=1"},
-		{method: http.MethodPost, path: "/users", body: r.user("anonymous")},
-		put, r.byQuery(put), remove, r.byQuery(remove),
+	requests := []request{r.onItem("", r.read, want{}), r.page(), r.onList("", r.create, want{})}
+	for _, routes := range [][2]contract.Route{{r.replace, r.replaceByQuery}, {r.remove, r.removeByQuery}} {
+		requests = append(requests, r.onItem("", routes[0], want{}), r.byQuery(r.onItem("", routes[1], want{})))
 	}
-	for i := range requests {
-		requests[i].step, requests[i].anonymous = "send without authorization", true
-		requests[i].want = want{refused: true}
+	requests = slices.DeleteFunc(requests, func(req request) bool { return req.route.Operation == nil })
+	for i, req := range requests {
+		requests[i] = withoutAuthorization(ifMatch("*", req))
 	}
 	return requests
+}
+
+// readOnly reads what needs no parameter.
+func (r *run) readOnly(ctx context.Context) error {
+	deadline := time.Now().Add(r.target.Patience)
+	var done []string
+	for _, route := range r.target.Document.Routes() {
+		if route.Method != http.MethodGet || !needsNothing(route) {
+			continue
+		}
+		read := request{step: "read", route: route, path: route.Path, want: want{status: success(route)}}
+		if _, err := r.retry(ctx, deadline, read); err != nil {
+			return err
+		}
+		if r.target.anonymous() {
+			if _, err := r.do(ctx, withoutAuthorization(read)); err != nil {
+				return err
+			}
+		}
+		done = append(done, "GET "+route.Path)
+	}
+	r.target.Progress("only read " + strings.Join(done, ", ") +
+		": the API document has no collection with POST whose items have GET and DELETE")
+	return nil
 }
 
 // retry sends a request. Until the deadline, it retries failures that a new stage may cause.
@@ -237,19 +294,19 @@ func (r *run) retry(ctx context.Context, deadline time.Time, req request) (resul
 	}
 }
 
-// cleanUp deletes the user if it may exist, even if ctx has ended.
+// cleanUp deletes the item if it may exist, even if ctx has ended.
 func (r *run) cleanUp(ctx context.Context) error {
 	if !r.exists {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	_, err := r.do(ctx, r.delete("clean up", "*", want{status: http.StatusNoContent}))
+	_, err := r.do(ctx, ifMatch("*", r.onItem("clean up", r.remove, want{status: success(r.remove)})))
 	if failure, ok := errors.AsType[*Failure](err); ok && failure.Status == http.StatusNotFound {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w; delete the user %s yourself", err, r.id)
+		return fmt.Errorf("%w; delete %s yourself", err, r.itemPath())
 	}
 	return nil
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
 )
 
@@ -124,8 +127,13 @@ func serve(t *testing.T) (*service, smoke.Target) {
 	t.Cleanup(server.Close)
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
+	document, err := contract.Read(os.DirFS("../../testdata/service/deploy"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s, smoke.Target{
 		URL:           server.URL + "/prod",
+		Document:      document,
 		Authorization: "AWS_IAM",
 		Config: aws.Config{
 			Region:      "eu-central-1",
@@ -191,8 +199,8 @@ func TestRun(t *testing.T) {
 			if anonymous != 7 {
 				t.Errorf("%d requests without authorization, want one of each operation at each address", anonymous)
 			}
-			if len(progress) != 2 || !strings.Contains(progress[0], "user smoke-test-") {
-				t.Errorf("progress = %q, want the operations and the user", progress)
+			if len(progress) != 2 || !strings.Contains(progress[0], "deleted /users/smoke-test-") {
+				t.Errorf("progress = %q, want the operations and the item", progress)
 			}
 		})
 	}
@@ -241,22 +249,28 @@ func TestRun_Faults(t *testing.T) {
 			name:  "GET fails",
 			fault: status(http.MethodGet, "Authorization", "AWS4", 502, "BadGateway"),
 			want: smoke.Failure{
-				Step:      "read a user that does not exist",
-				Want:      "404 UserNotFound",
+				Step:      "read an item that does not exist",
+				Want:      "404 with a problem document",
 				Got:       "502 BadGateway",
 				Status:    502,
 				RequestID: "request-2",
 			},
 		},
 		{
-			name:  "another 404",
-			fault: status(http.MethodGet, "Authorization", "AWS4", 404, "RouteNotFound"),
+			name: "404 without a problem document",
+			fault: func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodGet || r.Header.Get("Authorization") == "" {
+					return false
+				}
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, `{"message": "Not Found"}`)
+				return true
+			},
 			want: smoke.Failure{
-				Step:      "read a user that does not exist",
-				Want:      "404 UserNotFound",
-				Got:       "404 RouteNotFound",
-				Status:    404,
-				RequestID: "request-2",
+				Step:   "read an item that does not exist",
+				Want:   "404 with a problem document",
+				Got:    "404",
+				Status: 404,
 			},
 		},
 		{
@@ -268,8 +282,8 @@ func TestRun_Faults(t *testing.T) {
 				return true
 			},
 			want: smoke.Failure{
-				Step:      "read a user that does not exist",
-				Want:      "404 UserNotFound",
+				Step:      "read an item that does not exist",
+				Want:      "404 with a problem document",
 				Got:       "504 InternalServerErrorException",
 				Status:    504,
 				RequestID: "request-3",
@@ -279,7 +293,7 @@ func TestRun_Faults(t *testing.T) {
 			name:  "POST is rejected",
 			fault: status(http.MethodPost, "Authorization", "AWS4", 415, "UnsupportedMediaType"),
 			want: smoke.Failure{
-				Step:      "create a user",
+				Step:      "create an item",
 				Want:      "201",
 				Got:       "415 UnsupportedMediaType",
 				Status:    415,
@@ -297,8 +311,8 @@ func TestRun_Faults(t *testing.T) {
 				return true
 			},
 			want: smoke.Failure{
-				Step:   "create a user",
-				Want:   "201 with the ETag of this state of the user",
+				Step:   "create an item",
+				Want:   "201 with the ETag of this state of the item",
 				Got:    "201 with the ETag omitted",
 				Status: 201,
 			},
@@ -307,7 +321,7 @@ func TestRun_Faults(t *testing.T) {
 			name:   "If-None-Match is ignored",
 			forget: func(r *http.Request) { r.Header.Del("If-None-Match") },
 			want: smoke.Failure{
-				Step:      "read the user that has not changed",
+				Step:      "read the item that has not changed",
 				Want:      "304",
 				Got:       "200",
 				Status:    200,
@@ -318,8 +332,8 @@ func TestRun_Faults(t *testing.T) {
 			name:   "If-Match is ignored",
 			forget: func(r *http.Request) { r.Header.Del("If-Match") },
 			want: smoke.Failure{
-				Step:      "replace the user with the previous ETag",
-				Want:      "412 PreconditionFailed",
+				Step:      "replace the item with the previous ETag",
+				Want:      "412 with a problem document",
 				Got:       "200",
 				Status:    200,
 				RequestID: "request-1",
@@ -333,8 +347,8 @@ func TestRun_Faults(t *testing.T) {
 				}
 			},
 			want: smoke.Failure{
-				Step:      "delete the user with the previous ETag",
-				Want:      "412 PreconditionFailed",
+				Step:      "delete the item with the previous ETag",
+				Want:      "412 with a problem document",
 				Got:       "204",
 				Status:    204,
 				RequestID: "request-1",
@@ -344,7 +358,7 @@ func TestRun_Faults(t *testing.T) {
 			name:  "PUT fails",
 			fault: status(http.MethodPut, "If-Match", `"`, 500, "InternalError"),
 			want: smoke.Failure{
-				Step:      "replace the user",
+				Step:      "replace the item",
 				Want:      "200",
 				Got:       "500 InternalError",
 				Status:    500,
@@ -362,8 +376,8 @@ func TestRun_Faults(t *testing.T) {
 				return true
 			},
 			want: smoke.Failure{
-				Step:   "replace the user",
-				Want:   "200 with the ETag of this state of the user",
+				Step:   "replace the item",
+				Want:   "200 with the ETag of this state of the item",
 				Got:    `200 with the ETag "1"`,
 				Status: 200,
 			},
@@ -378,7 +392,7 @@ func TestRun_Faults(t *testing.T) {
 				_, _ = io.WriteString(w, `{"userId":"ada@example.org"}`)
 				return true
 			},
-			want: smoke.Failure{Step: "replace the user", Got: "200 with another", Status: 200},
+			want: smoke.Failure{Step: "replace the item", Got: "200 with another", Status: 200},
 		},
 		{
 			name: "no list",
@@ -389,7 +403,7 @@ func TestRun_Faults(t *testing.T) {
 				_, _ = io.WriteString(w, `[{"userId":"ada@example.org"}]`)
 				return true
 			},
-			want: smoke.Failure{Step: "list users", Want: "200 with items", Got: "200 without items", Status: 200},
+			want: smoke.Failure{Step: "list the items", Want: "200 with a list", Got: "200 without a list", Status: 200},
 		},
 		{
 			name: "GET without authorization is accepted",
@@ -429,7 +443,7 @@ func TestRun_Faults(t *testing.T) {
 				}
 			},
 			want: smoke.Failure{
-				Step:      "delete the user",
+				Step:      "delete the item",
 				Want:      "204",
 				Got:       "412 PreconditionFailed",
 				Status:    412,
@@ -449,7 +463,7 @@ func TestRun_Faults(t *testing.T) {
 					return true
 				}
 			}(),
-			want: smoke.Failure{Step: "read the user that was deleted", Want: "404 UserNotFound", Got: "200", Status: 200},
+			want: smoke.Failure{Step: "read the item that was deleted", Want: "404 with a problem document", Got: "200", Status: 200},
 		},
 	}
 	for _, tt := range tests {
@@ -563,7 +577,7 @@ func TestRun_NoAddress(t *testing.T) {
 	transport.CloseIdleConnections()
 	err := smoke.Run(t.Context(), target)
 	if _, ok := errors.AsType[*net.DNSError](err); !ok ||
-		!strings.Contains(err.Error(), "read a user that does not exist") {
+		!strings.Contains(err.Error(), "read an item that does not exist") {
 		t.Errorf("error = %v, want the one of the first step", err)
 	}
 }
@@ -625,20 +639,16 @@ func TestRun_CleanUpFails(t *testing.T) {
 	if len(left) != 1 {
 		t.Fatalf("users = %q, want the one that could not be deleted", left)
 	}
-	for _, want := range []string{"delete the user", "clean up", "delete the user " + left[0] + " yourself"} {
+	for _, want := range []string{"delete the item", "clean up", "delete /users/" + left[0] + " yourself"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want it to contain %q", err, want)
 		}
 	}
-	if diff := cmp.Diff(
-		map[string]any{
-			"userId":    left[0],
-			"purpose":   "smoke test",
-			"state":     "replaced",
-			"updatedAt": "2026-01-01T00:00:00.000Z",
-		},
-		s.users[left[0]],
-	); diff != "" {
-		t.Errorf("user (-want +got):\n%s", diff)
+	want := maps.Clone(target.Document.Collections()[0].Example) // whose attributes may be required
+	maps.Copy(want, map[string]any{
+		"userId": left[0], "purpose": "smoke test", "state": "replaced", "updatedAt": "2026-01-01T00:00:00.000Z",
+	})
+	if diff := cmp.Diff(want, s.users[left[0]]); diff != "" {
+		t.Errorf("item (-want +got):\n%s", diff)
 	}
 }
