@@ -58,6 +58,11 @@ func Logs() error { return program.Start("observe", "logs") }
 // New has the targets that begin something new.
 type New mg.Namespace
 
+// Function adds a function with its route, such as orders GET '/users/{userId}/orders' (see docs/change.md).
+func (New) Function(name, method, path string) error {
+	return program.Start("new", "function", name, method, path)
+}
+
 // Project makes a project of your own from this one: DIR MODULE NAME (see docs/new-project.md).
 func (New) Project(dir, module, name string) error {
 	return program.Start("new", "project", dir, module, name)

@@ -16,13 +16,14 @@ type Collection struct {
 	Example map[string]any // an item as a client sends it; must not be changed
 }
 
-// Collections returns the collections, sorted by path. The example of an item is the first one, by name, of the response
-// 200 to GET, without the members that only its schema has and not that of POST: the service sets them.
+// Collections returns the collections, sorted by path, except for those that belong to an item. The example of an item
+// is the first one, by name, of the response 200 to GET, without the members that only its schema has and not that of
+// POST: the service sets them.
 func (d *Document) Collections() []Collection {
 	var collections []Collection
 	for _, path := range d.Paths.Keys() {
 		create := d.Paths.Value(path).Post
-		if create == nil || create.RequestBody == nil {
+		if create == nil || create.RequestBody == nil || strings.Contains(path, "{") {
 			continue
 		}
 		for _, item := range d.Paths.Keys() {

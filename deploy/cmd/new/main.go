@@ -8,10 +8,18 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/scaffold"
+	"github.com/userrequestapi/userdata/deploy/scaffold/route"
 )
 
 func main() {
-	program.Main(map[string]program.Target{"project": project})
+	program.Main(map[string]program.Target{"function": function, "project": project})
+}
+
+func function(ctx context.Context, args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("want a name, a method and a path, such as orders GET /users/{userId}/orders, got %q", args)
+	}
+	return route.Function{Name: args[0], Method: args[1], Path: args[2]}.Add(ctx, program.Root, os.Stdout)
 }
 
 func project(ctx context.Context, args []string) error {

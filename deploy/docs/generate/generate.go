@@ -21,10 +21,10 @@ import (
 // clientConfig is the configuration of oapi-codegen, relative to the workspace.
 const clientConfig = "shared/client/api/oapi-codegen.yaml"
 
-// file is a generated file.
-type file struct {
-	path    string // relative to the workspace, with slashes
-	content []byte
+// File is a generated file.
+type File struct {
+	Path    string // relative to the workspace, with slashes
+	Content []byte
 }
 
 // All writes the generated files of the workspace root, and prints the paths of those that have changed to out.
@@ -34,13 +34,13 @@ func All(ctx context.Context, root string, out io.Writer) error {
 		return err
 	}
 	for _, f := range changed {
-		path := filepath.Join(root, filepath.FromSlash(f.path))
+		path := filepath.Join(root, filepath.FromSlash(f.Path))
 		//nolint:gosec // they are as public as the rest of the source
-		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, f.content, 0o644))
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, f.Content, 0o644))
 		if err != nil {
 			return fmt.Errorf("write a generated file: %w", err)
 		}
-		if _, err := fmt.Fprintln(out, f.path); err != nil {
+		if _, err := fmt.Fprintln(out, f.Path); err != nil {
 			return fmt.Errorf("print the path of a generated file: %w", err)
 		}
 	}
@@ -56,24 +56,34 @@ func Stale(ctx context.Context, root string) ([]string, error) {
 	}
 	var paths []string
 	for _, f := range changed {
-		paths = append(paths, f.path)
+		paths = append(paths, f.Path)
 	}
 	return paths, nil
 }
 
-// stale returns the generated files that differ from those of the workspace.
-func stale(ctx context.Context, root string) ([]file, error) {
-	generated, err := files(ctx, root)
+// stale returns the generated files of the workspace that are out of date.
+func stale(ctx context.Context, root string) ([]File, error) {
+	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		return nil, err
 	}
-	var changed []file
+	return Changed(ctx, root, document)
+}
+
+// Changed generates the files from an API document, which need not be that of the workspace, and returns those that
+// differ from the files of the workspace.
+func Changed(ctx context.Context, root string, document *contract.Document) ([]File, error) {
+	generated, err := files(ctx, root, document)
+	if err != nil {
+		return nil, err
+	}
+	var changed []File
 	for _, f := range generated {
-		present, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.path)))
+		present, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(f.Path)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("read a generated file: %w", err)
 		}
-		if err != nil || !bytes.Equal(present, f.content) {
+		if err != nil || !bytes.Equal(present, f.Content) {
 			changed = append(changed, f)
 		}
 	}
@@ -81,17 +91,13 @@ func stale(ctx context.Context, root string) ([]file, error) {
 }
 
 // files generates all files.
-func files(ctx context.Context, root string) ([]file, error) {
-	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
-	if err != nil {
-		return nil, err
-	}
+func files(ctx context.Context, root string, document *contract.Document) ([]File, error) {
 	operations, err := client(ctx, root, document.Public())
 	if err != nil {
 		return nil, err
 	}
 	requests := collection.New(document)
-	return []file{
+	return []File{
 		{"shared/client/api/operations.go", operations},
 		{"docs/api/UserRequestAPI.http", requests.HTTP()},
 		{"docs/api/UserRequestAPI.postman_collection.json", requests.Postman()},
