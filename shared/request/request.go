@@ -258,8 +258,8 @@ func (r *Request) Page() (limit int, after string, err error) {
 	return limit, after, nil
 }
 
-// NextPage returns the path and query of the page that begins after the user with the id after, and its cursor. The query
-// has the values of the request for the parameters in filters.
+// NextPage returns the path and query of the page that begins after the user with the id after, and its cursor. The
+// query has the values of the request for the parameters in filters.
 func (r *Request) NextPage(limit int, after string, filters ...string) (location, cursor string) {
 	cursor = encodeCursor(after)
 	query := url.Values{limitParameter: {strconv.Itoa(limit)}, cursorParameter: {cursor}}

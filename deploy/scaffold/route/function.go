@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -86,7 +87,7 @@ func (r *route) report(out io.Writer, files []file) error {
 // curl returns a command that sends an example request to the local stack.
 func (r *route) curl() string {
 	command := "curl -s "
-	if r.Method != "GET" {
+	if r.Method != http.MethodGet {
 		command += "-X " + r.Method + " "
 	}
 	command += "http://127.0.0.1:3000/" + r.stage + r.Target()
@@ -269,7 +270,9 @@ func (p *project) moduleFiles(ctx context.Context, r *route, code []file) (files
 		return nil, err
 	}
 	for _, replaced := range slices.Clone(module.Replace) { // modules that only the other function requires
-		required := slices.ContainsFunc(module.Require, func(r *modfile.Require) bool { return r.Mod.Path == replaced.Old.Path })
+		required := slices.ContainsFunc(module.Require, func(r *modfile.Require) bool {
+			return r.Mod.Path == replaced.Old.Path
+		})
 		if !required && strings.HasPrefix(replaced.New.Path, ".") {
 			if err := module.DropReplace(replaced.Old.Path, replaced.Old.Version); err != nil {
 				return nil, err

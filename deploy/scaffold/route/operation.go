@@ -76,7 +76,7 @@ func (p *project) withCode(code string) (problem, error) {
 			}
 		}
 	}
-	return problem{}, fmt.Errorf("%s: want an example of a problem with the code %s, which the new route is to have, got none",
+	return problem{}, fmt.Errorf("%s: want an example of a problem with the code %s for the new route, got none",
 		contractFile, code)
 }
 
@@ -92,7 +92,7 @@ func (p *project) shared(status int, head bool) (string, error) {
 			return response.Ref, nil
 		}
 	}
-	return "", fmt.Errorf("%s: want a response %d without instance in components.responses, which the new route can use, got none",
+	return "", fmt.Errorf("%s: want a response %d without an instance in components.responses for the new route, got none",
 		contractFile, status)
 }
 
@@ -136,7 +136,9 @@ func (p *project) answers(r *route) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers := []answer{{status: http.StatusBadRequest, name: "BadRequest", description: "The request is invalid", problems: invalid}}
+	answers := []answer{{
+		status: http.StatusBadRequest, name: "BadRequest", description: "The request is invalid", problems: invalid,
+	}}
 	own := "/" + r.stage + r.Target()
 	copied := func(operation *openapi3.Operation, status int, instance string) (found []problem) {
 		for _, e := range problems(operation, status) {
@@ -161,7 +163,8 @@ func (p *project) answers(r *route) ([]answer, error) {
 	}
 	if r.HasBody() {
 		for _, o := range p.functionRoutes() {
-			if found := copied(o.Operation, http.StatusUnsupportedMediaType, own); o.Operation.RequestBody != nil && len(found) > 0 {
+			found := copied(o.Operation, http.StatusUnsupportedMediaType, own)
+			if o.Operation.RequestBody != nil && len(found) > 0 {
 				answers = append(answers, answer{
 					status: http.StatusUnsupportedMediaType, name: "UnsupportedMediaType", ownHeaders: true,
 					description: "The body is not JSON in UTF-8, or is encoded", problems: found,
@@ -474,13 +477,14 @@ func (p *project) addResponses(r *route, answers []answer) error {
 			{"content", content(a.problems)},
 		}})
 	}
-	return p.addComponents("responses", responses)
+	return p.addComponents(r, "responses", responses)
 }
 
 // headersLike returns the headers of the response with this status of another operation.
 func (p *project) headersLike(status int) (any, error) {
 	for _, o := range p.functionRoutes() {
-		if response := o.Operation.Responses.Status(status); response != nil && response.Ref != "" && len(problems(o.Operation, status)) > 0 {
+		response := o.Operation.Responses.Status(status)
+		if response != nil && response.Ref != "" && len(problems(o.Operation, status)) > 0 {
 			return p.headersOf(response.Ref)
 		}
 	}
@@ -522,12 +526,13 @@ func (p *project) addSchemas(r *route) error {
 		add(r.ID, fmt.Sprintf("The response to %s %s.", r.Method, r.Path), required, properties)
 	}
 	if r.HasBody() {
-		add(r.ID+"Input", fmt.Sprintf("The body of %s %s.", r.Method, r.Path), []any{r.Member()}, object{{r.Member(), number}})
+		description := fmt.Sprintf("The body of %s %s.", r.Method, r.Path)
+		add(r.ID+"Input", description, []any{r.Member()}, object{{r.Member(), number}})
 	}
 	if len(schemas) == 0 {
 		return nil
 	}
-	return p.addComponents("schemas", schemas)
+	return p.addComponents(r, "schemas", schemas)
 }
 
 // property returns the schema of a parameter as a member of a response, which needs a description.
@@ -540,14 +545,15 @@ func (p parameter) property() any {
 }
 
 // addComponents adds components of one kind.
-func (p *project) addComponents(kind string, components object) error {
+func (p *project) addComponents(r *route, kind string, components object) error {
 	known, err := p.contract.mapping("components", kind)
 	if err != nil {
 		return err
 	}
 	for _, c := range components {
 		if _, taken := find(known, c.key); taken != nil {
-			return fmt.Errorf("%s: components.%s.%s exists already: choose another name for the function", contractFile, kind, c.key)
+			return fmt.Errorf("name %s: %s has components.%s.%s already: choose another name",
+				r.Name, contractFile, kind, c.key)
 		}
 	}
 	p.contract.after(last(known), encode(components))

@@ -51,7 +51,7 @@ type parameter struct {
 var (
 	functionName  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	literal       = regexp.MustCompile(`^[A-Za-z0-9_.,:-]+$`) // as API Gateway allows
-	parameterName = regexp.MustCompile(`^\{([A-Za-z][A-Za-z0-9]*)\}$`)
+	parameterName = regexp.MustCompile(`^\{[A-Za-z][A-Za-z0-9]*\}$`)
 )
 
 // maxFunctionName is the maximum length of the name of a Lambda function; maxStage is that of a stage.
@@ -64,7 +64,7 @@ const (
 func (p *project) route(f Function) (*route, error) {
 	f.Method = strings.ToUpper(f.Method)
 	r := &route{Function: f, Module: p.module, stage: stage(p.document)}
-	if err := errors.Join(p.checkName(r)); err != nil {
+	if err := p.checkName(r); err != nil {
 		return nil, err
 	}
 	if err := p.checkMethod(f.Method); err != nil {
@@ -76,7 +76,8 @@ func (p *project) route(f Function) (*route, error) {
 	for _, o := range p.document.Routes() {
 		id := o.Operation.OperationID
 		if slices.ContainsFunc(r.methods(), func(m string) bool { return strings.EqualFold(r.operationID(m), id) }) {
-			return nil, fmt.Errorf("name %s: %s %s has the operationId %s already: choose another name", f.Name, o.Method, o.Path, id)
+			return nil, fmt.Errorf("name %s: %s %s has the operationId %s already: choose another name",
+				f.Name, o.Method, o.Path, id)
 		}
 	}
 	for _, c := range p.document.Collections() {
@@ -151,18 +152,21 @@ func (p *project) checkPath(r *route) error {
 		return fault("API Gateway reserves this path for health checks")
 	}
 	for i, segment := range segments(r.Path) {
-		match := parameterName.FindStringSubmatch(segment)
+		name, isParameter := "", parameterName.MatchString(segment)
+		if isParameter {
+			name = strings.Trim(segment, "{}")
+		}
 		switch {
-		case match == nil && strings.ContainsAny(segment, "{}"):
+		case !isParameter && strings.ContainsAny(segment, "{}"):
 			return fault("want a parameter such as {orderId}, of letters and digits, got %s", segment)
-		case match == nil && !literal.MatchString(segment):
+		case !isParameter && !literal.MatchString(segment):
 			return fault("want segments of letters, digits and _ . , : -, got %q", segment)
-		case match != nil && i == 0:
+		case isParameter && i == 0:
 			return fault("want a literal first segment: API Gateway serves unknown paths with a parameter there")
-		case match != nil && slices.Contains(r.names(), match[1]):
-			return fault("it has the parameter %s twice", match[1])
-		case match != nil:
-			r.parameters = append(r.parameters, p.parameter(match[1]))
+		case isParameter && slices.Contains(r.names(), name):
+			return fault("it has the parameter %s twice", name)
+		case isParameter:
+			r.parameters = append(r.parameters, p.parameter(name))
 		}
 	}
 	for _, o := range p.document.Routes() {
@@ -375,7 +379,7 @@ func (r *route) Sent() string {
 	if !r.HasBody() {
 		return ""
 	}
-	return fmt.Sprintf(`{"%s":%d}`, r.Member(), exampleValue)
+	return fmt.Sprintf(`{%q:%d}`, r.Member(), exampleValue)
 }
 
 // Received returns the body of the response to the example request.
@@ -403,9 +407,10 @@ type refusal struct {
 
 // Refusals returns requests that the function rejects.
 func (r *route) Refusals() []refusal {
-	refusals := []refusal{
-		{"query parameter in other letters", r.Target() + "?LIMIT=1", r.Sent(), http.StatusBadRequest, "request.InvalidParameter"},
-	}
+	refusals := []refusal{{
+		"query parameter in other letters", r.Target() + "?LIMIT=1", r.Sent(), http.StatusBadRequest,
+		"request.InvalidParameter",
+	}}
 	if r.unknown != "" {
 		refusals = append(refusals, refusal{
 			"unknown " + r.Key(), r.target(r.Key(), r.unknown), r.Sent(), http.StatusNotFound, "user.NotFound",

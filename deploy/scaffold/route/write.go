@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // file is a file of a project.
@@ -12,6 +13,9 @@ type file struct {
 	path    string // relative to the project, with slashes
 	content []byte
 }
+
+// mode is that of the files: they are as public as the rest of the source.
+const mode = 0o644
 
 // write writes files, and makes their folders. If one cannot be written, it restores those that it has written.
 func write(root string, files []file) error {
@@ -23,8 +27,8 @@ func write(root string, files []file) error {
 			continue
 		}
 		err = fmt.Errorf("write %s: %w", f.path, err)
-		for i := len(undo) - 1; i >= 0; i-- {
-			err = errors.Join(err, undo[i]())
+		for _, step := range slices.Backward(undo) {
+			err = errors.Join(err, step())
 		}
 		return err
 	}
@@ -44,17 +48,17 @@ func replace(name string, content []byte) (undo []func() error, err error) {
 		}
 		undo = append([]func() error{func() error { return os.Remove(parent) }}, undo...)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as public as the rest of the source
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	before, err := os.ReadFile(name)
 	switch {
 	case err == nil:
-		undo = append(undo, func() error { return os.WriteFile(name, before, 0o644) }) //nolint:gosec // the same
+		undo = append(undo, func() error { return os.WriteFile(name, before, mode) })
 	case errors.Is(err, os.ErrNotExist):
 		undo = append(undo, func() error { return os.RemoveAll(name) })
 	default:
 		return undo, err
 	}
-	return undo, os.WriteFile(name, content, 0o644) //nolint:gosec // the same
+	return undo, os.WriteFile(name, content, mode)
 }

@@ -31,9 +31,6 @@ func recipes() map[string]recipe {
 			{post("020 7946 0000"), `{…"errors":[{"pointer":"#/phone","code":"InvalidPhone",…}]}`},
 			{post("+442079460000"), `{"createdAt":"…","phone":"+442079460000","updatedAt":"…","userId":"5"}`},
 		}},
-		"route": {"Add a route with its own function", "add-route.patch", [][2]string{
-			{"curl -s " + users + "/1/attributes", `{"items":["createdAt","email","name","updatedAt","userId"]}`},
-		}},
 	}
 }
 
