@@ -35,7 +35,7 @@ func TestDebug(t *testing.T) { //nolint:paralleltest // calls mage
 	}
 	stage := "t" + strings.ToLower(rand.Text()[:12])
 	port := freePort(t)
-	r := startRun(t, []string{"go", "tool", "mage", "debug", "get"}, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, fmt.Sprintf("DEBUG_PORT=%d", port))
+	r := startRun(t, project(t), []string{"go", "tool", "mage", "debug", "get"}, "STAGE="+stage, "DYNAMODB_ENDPOINT="+endpoint, fmt.Sprintf("DEBUG_PORT=%d", port))
 	url, _ := r.ready(t)
 	t.Cleanup(func() { deleteTable(t, endpoint, "UserData-"+stage) })
 	address := fmt.Sprintf("127.0.0.1:%d", port)

@@ -26,7 +26,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 )
 
-const root = "../.."
+// root is the workspace whose stack the tests start.
+const root = "../testdata/service"
 
 // programVariable makes the test binary act as deploy/cmd/local.
 const programVariable = "LOCAL_TEST_PROGRAM"
@@ -41,12 +42,10 @@ func TestMain(m *testing.M) {
 func runTests(m *testing.M) int {
 	flag.Parse()
 	if !testing.Short() {
-		stop, err := testenv.Functions(context.Background(), root)
-		if err != nil {
+		if err := testenv.FixtureFunctions(context.Background(), root); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = stop() }()
 	}
 	code := m.Run()
 	if err := goleak.Find(); err != nil && code == 0 {

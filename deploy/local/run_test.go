@@ -51,13 +51,13 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// startRun runs a command as the leader of a process group, as a shell does, with the given environment variables and a
-// data folder and ports of its own.
-func startRun(t *testing.T, command []string, variables ...string) *run {
+// startRun runs a command in the folder dir as the leader of a process group, as a shell does, with the given environment
+// variables and a data folder and ports of its own.
+func startRun(t *testing.T, dir string, command []string, variables ...string) *run {
 	t.Helper()
 	dataDir := t.TempDir()
 	r := &run{cmd: exec.Command(command[0], command[1:]...), dataDir: dataDir, ended: make(chan struct{})}
-	r.cmd.Dir = root
+	r.cmd.Dir = dir
 	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "CONCURRENCY=", "IDLE_TIMEOUT=", "AWS_XRAY_DAEMON_ADDRESS=")
 	r.cmd.Env = append(r.cmd.Env, variables...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -89,6 +89,26 @@ func startRun(t *testing.T, command []string, variables ...string) *run {
 	return r
 }
 
+// project returns a copy of the workspace at root with the targets of this repository.
+func project(t *testing.T) string {
+	t.Helper()
+	dir, repository := t.TempDir(), testenv.Root(t)
+	if err := os.CopyFS(dir, os.DirFS(root)); err != nil {
+		t.Fatal(err)
+	}
+	tools := filepath.Join(repository, "deploy")
+	for _, name := range []string{"magefile.go", "go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(repository, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		testenv.WriteFile(t, filepath.Join(dir, name), strings.ReplaceAll(string(content), "=> ./deploy\n", "=> "+tools+"\n"))
+	}
+	// As modules of a workspace, the tools are compiled as in this repository, and the build cache has them.
+	testenv.WriteFile(t, filepath.Join(dir, "go.work"), "go 1.26.0\n\nuse (\n\t.\n\t"+tools+"\n)\n")
+	return dir
+}
+
 // ready waits for the startup message, and returns its invoke URL and commands.
 func (r *run) ready(t *testing.T) (url string, curls []string) {
 	t.Helper()
@@ -102,7 +122,7 @@ func (r *run) ready(t *testing.T) (url string, curls []string) {
 	})
 	for line := range strings.Lines(r.stderr.String()) {
 		line = strings.TrimSpace(line)
-		if after, ok := strings.CutPrefix(line, "UserRequestAPI is at "); ok {
+		if _, after, ok := strings.Cut(line, " is at "); ok {
 			url = after
 		}
 		if strings.HasPrefix(line, "curl ") {
@@ -148,12 +168,12 @@ func get(t *testing.T, url string) (status int, body string) {
 // TestRun follows a new user: start with DynamoDB Local, run the suggested commands, press Ctrl-C twice.
 func TestRun(t *testing.T) { //nolint:paralleltest // mage writes to the magefile's folder when it compiles
 	requireJava(t)
-	r := startRun(t, []string{"go", "tool", "mage", "run"}, "DYNAMODB_ENDPOINT=")
+	r := startRun(t, project(t), []string{"go", "tool", "mage", "run"}, "DYNAMODB_ENDPOINT=")
 	url, curls := r.ready(t)
 	if !strings.HasSuffix(url, "/prod") || len(curls) != 3 {
 		t.Fatalf("URL = %q, commands = %q; want a URL with the suffix /prod and three commands", url, curls)
 	}
-	if status, body := get(t, url+"/users?userId=1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
+	if status, body := get(t, url+"/users/1"); status != http.StatusOK || !strings.Contains(body, "Ada Lovelace") {
 		t.Errorf("example user: status = %d, body = %s; want 200 and Ada Lovelace", status, body)
 	}
 	if _, err := exec.LookPath("curl"); err == nil {
@@ -215,7 +235,7 @@ func startProgram(t *testing.T, variables ...string) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startRun(t, []string{self}, append(variables, programVariable+"=run")...)
+	return startRun(t, root, []string{self}, append(variables, programVariable+"=run")...)
 }
 
 func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some cases call mage
@@ -242,7 +262,7 @@ func TestRun_Signals(t *testing.T) { //nolint:paralleltest // some cases call ma
 			var r *run
 			if tt.mage {
 				testenv.SkipUnlessAll(t) // TestRun also starts mage
-				r = startRun(t, []string{"go", "tool", "mage", "run"}, variables...)
+				r = startRun(t, project(t), []string{"go", "tool", "mage", "run"}, variables...)
 			} else {
 				t.Parallel()
 				r = startProgram(t, variables...)

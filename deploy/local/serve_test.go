@@ -110,10 +110,8 @@ func TestStack_Routes(t *testing.T) {
 func TestStack_Docs_Note(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, name := range []string{"deploy", "functions", "shared"} {
-		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.CopyFS(dir, os.DirFS(root)); err != nil {
+		t.Fatal(err)
 	}
 	const behind, broken = "Hot reload is off", "could not be applied"
 	for _, watch := range []bool{true, false} {
