@@ -83,8 +83,8 @@ func faults(response []byte) string {
 	return strings.Join(lines, " ")
 }
 
-// curl returns shell commands that call the API: they read, create and list items of the first collection, or read the
-// index if the API has none.
+// curl returns shell commands that call the API: they read, create and list items of the first collection. If the API
+// has none, the command is the first GET without parameters in the path, such as that of the index.
 func (s *Instance) curl() ([]string, error) {
 	before, curl, err := s.authorization.curl()
 	if err != nil {
@@ -97,7 +97,12 @@ func (s *Instance) curl() ([]string, error) {
 	document := s.resources.Load().API().Document
 	collections := document.Collections()
 	if len(collections) == 0 {
-		return append(lines, curl+" "+quote(s.URL+"/")), nil
+		for _, route := range document.Routes() {
+			if route.Method == http.MethodGet && !strings.Contains(route.Path, "{") {
+				return append(lines, curl+" "+quote(s.URL+route.Path)), nil
+			}
+		}
+		return lines, nil
 	}
 	collection := collections[0]
 	operations := document.Paths.Value(collection.Path)

@@ -39,3 +39,9 @@ func StepLine(step string, elapsed time.Duration, terminal, color, started bool)
 	s.started.Store(started)
 	return s.line(step, elapsed)
 }
+
+// CreateExample creates the example item of the first start.
+func (s *Instance) CreateExample(ctx context.Context) error { return s.createExample(ctx) }
+
+// Description returns the startup message.
+func (s *Instance) Description() (string, error) { return s.description() }
