@@ -20,7 +20,11 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/docs/generate"
 )
+
+// contract is the API document, relative to the workspace.
+const contract = "deploy/openapi.yaml"
 
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("CGO_ENABLED") // set if check.Test runs this test; the race detector needs cgo
@@ -373,7 +377,7 @@ func TestLint(t *testing.T) {
 // for example those of cfn-lint, which takes seconds per file.
 func TestLint_Template(t *testing.T) {
 	t.Parallel()
-	const source, contract = "deploy/template.yaml", "deploy/openapi.yaml"
+	const source = "deploy/template.yaml"
 	tests := []struct {
 		name   string
 		linter string
@@ -458,12 +462,12 @@ func TestLint_Template(t *testing.T) {
 	}
 }
 
-// template returns the template and contract of this workspace.
+// template returns the template and contract of the fixture.
 func template(t *testing.T) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
 	for _, name := range []string{"template.yaml", "openapi.yaml"} {
-		content, err := os.ReadFile(filepath.Join("..", name))
+		content, err := os.ReadFile(filepath.Join("..", "testdata", "service", "deploy", name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -475,46 +479,30 @@ func template(t *testing.T) map[string]string {
 // TestLint_GeneratedFiles checks that outdated generated files are reported.
 func TestLint_GeneratedFiles(t *testing.T) {
 	t.Parallel()
-	const contract = "deploy/openapi.yaml"
-	files := make(map[string]string)
-	original := os.DirFS(filepath.Join("..", ".."))
-	for _, pattern := range []string{
-		"go.work*", "go.*", "*/go.*", "*/*/go.*", contract, "shared/client/api/*", "docs/api/UserRequestAPI.*",
-	} {
-		names, err := fs.Glob(original, pattern)
-		if err != nil || names == nil {
-			t.Fatalf("%s: got no files, error %v", pattern, err)
+	files := tools(t)
+	service := os.DirFS("../docs/generate/testdata/service")
+	for _, name := range []string{contract, "shared/client/api/oapi-codegen.yaml", "shared/client/api/overlay.yaml"} {
+		content, err := fs.ReadFile(service, name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, name := range names {
-			content, err := fs.ReadFile(original, name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			files[name] = string(content)
-		}
+		files[name] = string(content)
 	}
-	for _, tt := range []struct {
-		name, summary string
-		want          []string // in the output
-	}{
-		{"sound", "Create a user", []string{"ok    generated files"}},
-		{"stale", "Make a user", []string{"FAIL  generated files", "\ndocs/api/UserRequestAPI.http\n", "\nshared/client/api/operations.go\n"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			files := maps.Clone(files)
-			files[contract] = strings.Replace(files[contract], "summary: Create a user", "summary: "+tt.summary, 1)
-			var out strings.Builder
-			err := check.Lint(t.Context(), check.LintOptions{Root: workspace(t, files), Only: []string{"generated files"}, Out: &out})
-			if (err != nil) != (tt.name == "stale") {
-				t.Errorf("error = %v, want one: %t", err, tt.name == "stale")
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(out.String(), want) {
-					t.Errorf("output does not contain %q:\n%s", want, out.String())
-				}
-			}
-		})
+	root := workspace(t, files)
+	lint := func() (string, error) {
+		var out strings.Builder
+		err := check.Lint(t.Context(), check.LintOptions{Root: root, Only: []string{"generated files"}, Out: &out})
+		return out.String(), err
+	}
+	if got, err := lint(); err == nil || !strings.Contains(got, "FAIL  generated files") ||
+		!strings.Contains(got, "\nshared/client/api/operations.go\n") {
+		t.Errorf("output = %q, error = %v, want the missing client", got, err)
+	}
+	if err := generate.All(t.Context(), root, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := lint(); err != nil || !strings.HasPrefix(got, "ok    generated files") {
+		t.Errorf("output = %q, error = %v, want ok", got, err)
 	}
 }
 

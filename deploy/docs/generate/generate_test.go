@@ -14,66 +14,56 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/docs/generate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	workspace  = "../../.."
 	operations = "shared/client/api/operations.go"
 	http       = "docs/api/UserRequestAPI.http"
 	postman    = "docs/api/UserRequestAPI.postman_collection.json"
 	document   = "deploy/openapi.yaml"
 )
 
-func TestStale_ThisWorkspace(t *testing.T) {
-	t.Parallel()
-	stale, err := generate.Stale(t.Context(), workspace)
-	if err != nil || len(stale) > 0 {
-		t.Errorf("got %q, %v, want no stale file; run go tool mage generate", stale, err)
-	}
-}
-
-// checkout copies the files of this workspace that are needed for generation, and changes one of them.
+// checkout copies the service in testdata, with the tools of this repository, and changes one of its files.
 func checkout(t *testing.T, file, old, replacement string) string {
 	t.Helper()
-	dir := t.TempDir()
-	source := os.DirFS(workspace)
-	err := fs.WalkDir(source, ".", func(path string, entry fs.DirEntry, err error) error {
-		switch name := entry.Name(); {
-		case err != nil:
-			return err
-		case entry.IsDir() && strings.HasPrefix(name, ".") && path != ".":
-			return fs.SkipDir
-		case strings.HasPrefix(name, "go.") && !entry.IsDir(), path == document, filepath.Dir(path) == "shared/client/api":
-		default:
-			return nil
-		}
-		content, err := fs.ReadFile(source, path)
-		if err != nil {
-			return err
-		}
-		if path == file {
-			if !bytes.Contains(content, []byte(old)) {
-				t.Fatalf("%s has no %q to replace", file, old)
-			}
-			content = bytes.Replace(content, []byte(old), []byte(replacement), 1)
-		}
-		to := filepath.Join(dir, path)
-		return errors.Join(os.MkdirAll(filepath.Dir(to), 0o750), os.WriteFile(to, content, 0o600))
-	})
+	const root = "../../.."
+	files := map[string]string{}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		files[name] = read(t, filepath.Join(root, name))
+	}
+	deploy, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	files["go.mod"] = strings.Replace(files["go.mod"], "=> ./deploy", "=> "+deploy, 1)
+	for _, name := range []string{document, "shared/client/api/oapi-codegen.yaml", "shared/client/api/overlay.yaml"} {
+		files[name] = read(t, filepath.Join("testdata", "service", name))
+	}
+	if !strings.Contains(files[file], old) {
+		t.Fatalf("%s has no %q to replace", file, old)
+	}
+	files[file] = strings.Replace(files[file], old, replacement, 1)
+	return testenv.Folder(t, files)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 func TestAll(t *testing.T) {
 	t.Parallel()
-	root := checkout(t, document, "operationId: createUser", "operationId: addUser")
+	root := checkout(t, document, "operationId: createThing", "operationId: addThing")
 	stale, err := generate.Stale(t.Context(), root)
-	all := []string{operations, http, postman} // the collections do not exist yet
+	all := []string{operations, http, postman} // they do not exist yet
 	if d := cmp.Diff(all, stale); err != nil || d != "" {
 		t.Errorf("before: error %v (-want +got):\n%s", err, d)
 	}
@@ -85,7 +75,7 @@ func TestAll(t *testing.T) {
 		t.Errorf("printed %q, want %q", out.String(), want)
 	}
 	if content, err := os.ReadFile(filepath.Join(root, operations)); err != nil ||
-		!bytes.Contains(content, []byte("func (c *Client) AddUser(")) {
+		!bytes.Contains(content, []byte("func (c *Client) AddThing(")) {
 		t.Errorf("error %v, want the changed operation in the client", err)
 	}
 	if stale, err := generate.Stale(t.Context(), root); err != nil || len(stale) > 0 {
@@ -102,8 +92,8 @@ func TestAll(t *testing.T) {
 // Links to the generated files stay valid when the title of the API changes.
 func TestStale_Renamed(t *testing.T) {
 	t.Parallel()
-	stale, err := generate.Stale(t.Context(), checkout(t, document, "title: UserRequestAPI", "title: ../Users and more"))
-	if d := cmp.Diff([]string{http, postman}, stale); err != nil || d != "" {
+	stale, err := generate.Stale(t.Context(), checkout(t, document, "title: UserRequestAPI", "title: ../Things and more"))
+	if d := cmp.Diff([]string{operations, http, postman}, stale); err != nil || d != "" {
 		t.Errorf("stale files: error %v (-want +got):\n%s", err, d)
 	}
 }
@@ -116,8 +106,8 @@ func TestAll_Fails(t *testing.T) {
 	}{
 		{"no document", document, "openapi: 3.0.3", "openapi_: 3.0.3", []string{"openapi.yaml: ", "openapi is missing"}},
 		{
-			"a reference to nothing", document, `"#/components/schemas/UserPage"`, `"#/components/schemas/Pages"`,
-			[]string{"openapi.yaml: ", `"Pages"`},
+			"a reference to nothing", document, `"#/components/responses/Created"`, `"#/components/responses/Made"`,
+			[]string{"openapi.yaml: ", `"Made"`},
 		},
 		{
 			"an action without effect",
@@ -131,19 +121,13 @@ func TestAll_Fails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			root := checkout(t, tt.file, tt.old, tt.replacement)
-			before, err := os.ReadFile(filepath.Join(root, operations))
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = generate.All(t.Context(), root, io.Discard)
+			err := generate.All(t.Context(), root, io.Discard)
 			for _, want := range tt.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("got error %v, want one with %q", err, want)
 				}
 			}
-			if after, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Equal(before, after) {
-				t.Errorf("error %v, want unchanged files", err)
-			}
+			wantNothingWritten(t, root)
 		})
 	}
 }
@@ -153,15 +137,18 @@ func TestAll_Interrupted(t *testing.T) {
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(stopped)
-	root := checkout(t, document, "operationId: createUser", "operationId: addUser")
-	before, err := os.ReadFile(filepath.Join(root, operations))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := checkout(t, document, "operationId: createThing", "operationId: addThing")
 	if err := generate.All(ctx, root, io.Discard); !errors.Is(err, stopped) {
 		t.Errorf("got error %v, want %v", err, stopped)
 	}
-	if after, err := os.ReadFile(filepath.Join(root, operations)); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("error %v, want unchanged files", err)
+	wantNothingWritten(t, root)
+}
+
+func wantNothingWritten(t *testing.T, root string) {
+	t.Helper()
+	for _, name := range []string{operations, http, postman} {
+		if _, err := os.Stat(filepath.Join(root, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: error %v, want no file", name, err)
+		}
 	}
 }

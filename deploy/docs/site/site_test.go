@@ -13,14 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/docs/site"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
 
-const (
-	root   = "../../.."
-	source = "https://github.com/userrequestapi/userdata"
-)
+const source = "https://github.com/userrequestapi/userdata"
 
 // repository returns a repository with guides and files with the given names.
 func repository(names ...string) fstest.MapFS {
@@ -131,31 +129,24 @@ func write(t *testing.T, checkout, out string) error {
 	return err
 }
 
-// checkout returns a folder with the files of this checkout, and with a page in docs.
-func checkout(t *testing.T, name, markdown string) string {
+// checkout returns a folder with the pages of the menu, an API document, and the page docs/new.md.
+func checkout(t *testing.T, markdown string) string {
 	t.Helper()
-	dir := t.TempDir()
-	here, err := filepath.Abs(root)
+	document, err := os.ReadFile("../../testdata/service/deploy/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := os.ReadDir(here)
-	if err != nil {
-		t.Fatal(err)
+	files := map[string]string{
+		"deploy/openapi.yaml": string(document), "deploy/local/console/assets/icon.svg": "<svg></svg>", "docs/new.md": markdown,
+		"docs/api/UserRequestAPI.http": "", "docs/api/UserRequestAPI.postman_collection.json": "{}",
 	}
-	for _, entry := range entries {
-		if entry.Name() != "docs" {
-			err = errors.Join(err, os.Symlink(filepath.Join(here, entry.Name()), filepath.Join(dir, entry.Name())))
-		}
+	for _, page := range []string{
+		"README", "docs/getting-started", "docs/run", "docs/call", "docs/change", "docs/deploy", "docs/operate",
+		"docs/architecture", "docs/api/README", "docs/decisions/README",
+	} {
+		files[page+".md"] = "# A page\n\n## Settings\n"
 	}
-	if err := errors.Join(
-		err,
-		os.CopyFS(filepath.Join(dir, "docs"), os.DirFS(filepath.Join(here, "docs"))),
-		os.WriteFile(filepath.Join(dir, "docs", name), []byte(markdown), 0o600),
-	); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return testenv.Folder(t, files)
 }
 
 // The generator's findings, and only those, are the error. An earlier site stays.
@@ -163,7 +154,7 @@ func TestDeadAnchors(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
 	page := "# New\n\n[no](run.md#walk), [yes](run.md#settings),\n[no](#gone)\n"
-	err := write(t, checkout(t, "new.md", page), out)
+	err := write(t, checkout(t, page), out)
 	const want = "docs/new.md:3:13: anchor does not exist\ndocs/new.md:4:7: anchor does not exist"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -177,7 +168,7 @@ func TestDeadAnchors(t *testing.T) {
 func TestAnchors(t *testing.T) {
 	t.Parallel()
 	out := t.TempDir()
-	if err := write(t, checkout(t, "new.md", `# Anchors
+	if err := write(t, checkout(t, `# Anchors
 ## The deployer's permissions
 ## `+"`mage traces` and `mage logs`"+`
 ## Metrics (parameter `+"`Metrics`"+`, default false)
@@ -195,11 +186,12 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
-// TestWrite writes the site of this checkout twice. Other entries of the folder are kept.
+// TestWrite writes a site twice. Other entries of the folder are kept.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()
 	out := filepath.Join(parent, "site")
+	root := checkout(t, "# New\n")
 	mine := []string{".git", "CNAME"} // as in a published folder
 	if err := os.Mkdir(out, 0o700); err != nil {
 		t.Fatal(err)
@@ -237,7 +229,7 @@ func TestWrite(t *testing.T) {
 		if !strings.Contains(first["site/"+name], want) {
 			t.Errorf("%s does not contain %s", name, want)
 		}
-		if strings.Contains(first["site/"+name], "x-function:") && name != "docs/call.html" {
+		if strings.Contains(first["site/"+name], "x-function:") {
 			t.Errorf("%s contains extensions of the API document", name)
 		}
 	}
@@ -259,7 +251,7 @@ func TestWriteRefused(t *testing.T) {
 	if err := os.Mkdir(mine, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	options := site.Options{Root: root, Out: mine, Progress: func(string) {}}
+	options := site.Options{Root: checkout(t, "# New\n"), Out: mine, Progress: func(string) {}}
 	if err := site.Write(t.Context(), options); !errors.Is(err, tools.ErrAbsent) {
 		t.Errorf("without Python: got %v, want %v", err, tools.ErrAbsent)
 	}
