@@ -67,7 +67,8 @@ func (s *Instance) post(ctx context.Context, path string, item any) (status int,
 	return res.StatusCode, response, err
 }
 
-// faults formats the detail and the errors of a problem document in one line. Other responses are returned as they are.
+// faults formats the errors of a problem document, or else its detail, in one line. Other responses are returned as they
+// are.
 func faults(response []byte) string {
 	var problem struct {
 		Detail string
@@ -76,11 +77,14 @@ func faults(response []byte) string {
 	if err := json.Unmarshal(response, &problem); err != nil || problem.Detail == "" {
 		return strings.Join(strings.Fields(string(response)), " ")
 	}
-	lines := []string{problem.Detail}
-	for _, e := range problem.Errors {
-		lines = append(lines, strings.TrimSpace(e.Pointer+" "+e.Detail))
+	if len(problem.Errors) == 0 {
+		return strings.TrimSuffix(problem.Detail, ".")
 	}
-	return strings.Join(lines, " ")
+	lines := make([]string, len(problem.Errors))
+	for i, e := range problem.Errors {
+		lines[i] = strings.TrimSpace(e.Pointer + " " + strings.TrimSuffix(e.Detail, "."))
+	}
+	return strings.Join(lines, ", ")
 }
 
 // curl returns shell commands that call the API: they read, create and list items of the first collection. If the API

@@ -60,8 +60,8 @@ func TestCreateExample(t *testing.T) {
 		{"created", paths(ada, ""), `{"statusCode": 201, "body": "{}"}`, "", `{"id":"a/1","size":2}`},
 		{
 			"rejected", paths(ada, ""),
-			`{"statusCode": 422, "body": "{\"detail\": \"Invalid.\", \"errors\": [{\"pointer\": \"/color\", \"detail\": \"Missing.\"}]}"}`,
-			"the example item was not created: POST /things returned 422: Invalid. /color Missing.: correct " + place,
+			`{"statusCode": 422, "body": "{\"detail\": \"Invalid.\", \"errors\": [{\"pointer\": \"#/color\", \"detail\": \"Missing.\"}, {\"detail\": \"Other.\"}]}"}`,
+			"the example item was not created: POST /things returned 422: #/color Missing, Other: correct " + place,
 			`{"id":"a/1","size":2}`,
 		},
 		{
@@ -70,7 +70,7 @@ func TestCreateExample(t *testing.T) {
 		},
 		{
 			"failure", paths(ada, ""), `{"statusCode": 500, "body": "{\"detail\": \"Panic.\"}"}`,
-			"the example item was not created: POST /things returned 500: Panic.: see the log stack.jsonl", `{"id":"a/1","size":2}`,
+			"the example item was not created: POST /things returned 500: Panic: see the log stack.jsonl", `{"id":"a/1","size":2}`,
 		},
 		{"no example", paths("", ""), "", "/things has no example item: add " + place, ""},
 		{"no collection", listPath, "", "", ""},
@@ -137,7 +137,7 @@ func TestDescription(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{"ThingsAPI is at " + stack.URL, ", tables Others, Things\n"} {
+			for _, want := range []string{"ThingsAPI is at " + stack.URL, ", tables Others and Things\n"} {
 				if !strings.Contains(description, want) {
 					t.Errorf("description = %s\nwant %q in it", description, want)
 				}

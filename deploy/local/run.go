@@ -159,7 +159,7 @@ func (s *Instance) description() (string, error) {
 	}
 	data := s.Database
 	if names := tableNames(s.Tables()); len(names) > 0 {
-		data += ", tables " + strings.Join(names, ", ")
+		data += ", " + describeTables(names)
 	}
 	if s.database != nil {
 		data += " (kept in " + filepath.Join(s.cfg.DataDir, "dynamodb") + "; RESET=1 deletes all tables)"

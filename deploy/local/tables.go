@@ -17,6 +17,15 @@ import (
 // logical id.
 func (s *Instance) Tables() []template.Table { return s.resources.Load().Tables() }
 
+// describeTables returns "table A", "tables A and B" or "tables A, B and C".
+func describeTables(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return "table " + strings.Join(names, "")
+	}
+	return "tables " + strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
 func tableNames(tables []template.Table) []string {
 	names := make([]string, len(tables))
 	for i, table := range tables {
@@ -68,13 +77,13 @@ func (s *Instance) updateTables(ctx context.Context, changed []template.Table) e
 		return err
 	}
 	if len(created) > 0 {
-		s.cfg.Progress("Created the table " + strings.Join(created, ", ") + ".")
+		s.cfg.Progress("Created the " + describeTables(created) + ".")
 	}
 	removed := slices.DeleteFunc(slices.Clone(current), func(table template.Table) bool {
 		return slices.ContainsFunc(changed, func(other template.Table) bool { return other.Name == table.Name })
 	})
 	if len(removed) > 0 {
-		s.cfg.Progress("Kept the table " + strings.Join(tableNames(removed), ", ") + ", which is no longer in the template.")
+		s.cfg.Progress("No longer in the template, but kept: " + describeTables(tableNames(removed)) + ".")
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func TestTables(t *testing.T) {
 		}
 	}
 	reloaded(indexedTable, "Adding the index size (size N HASH) ALL to the table Things…",
-		"Kept the table Others, which is no longer in the template.", "Reloaded the API")
+		"No longer in the template, but kept: table Others.", "Reloaded the API")
 	wantTables(t, stack, map[string][]string{"Things": {"size"}, "Others": nil})
 	reloaded(thingsTable+strings.ReplaceAll(othersTable, "Others", "New"),
 		"Deleting the index size (size N HASH) ALL of the table Things…", "Created the table New.", "Reloaded the API")
