@@ -62,6 +62,11 @@ func encodeMembers[M ~map[string]any](m M) item {
 	return members
 }
 
+// Item returns the item of a user as another program writes it: without the attributes of the store.
+func Item(attributes user.Attributes) map[string]types.AttributeValue {
+	return encodeMembers(attributes)
+}
+
 // decode is the inverse of encode.
 func decode(v types.AttributeValue) any {
 	switch v := v.(type) {

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // exchanges returns the requests of a collection and their status codes, in order.
@@ -98,9 +98,7 @@ func startInUse(t *testing.T) (s *stacktest.TestStack, before map[string]any) {
 	t.Helper()
 	s = stacktest.Start(t)
 	for _, id := range []string{"1", "2"} {
-		s.PutItem(t, stacktest.Item{
-			"userId": &types.AttributeValueMemberS{Value: id}, "name": &types.AttributeValueMemberS{Value: "Somebody"},
-		})
+		s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "`+id+`"}`)).Want(t, 201)
 	}
 	return s, s.AllItems(t)
 }

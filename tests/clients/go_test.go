@@ -29,6 +29,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
 // TestExamples runs all examples of the Go client.
@@ -42,7 +44,8 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := run(t, dir, []string{"USERREQUESTAPI_URL=" + w.url}, "go", "test", "-count=1", "-v", "-run", "^Example", ".")
+	variables := []string{"USERREQUESTAPI_URL=" + w.url, "USERREQUESTAPI_USER=" + usertest.Body(t, "{}")}
+	out := run(t, dir, variables, "go", "test", "-count=1", "-v", "-run", "^Example", ".")
 	examples := doc.Examples([]*ast.File{file}...)
 	for _, example := range examples {
 		if want := "--- PASS: Example" + example.Name + " "; !strings.Contains(out, want) || example.Output == "" {
@@ -53,7 +56,7 @@ func TestExamples(t *testing.T) {
 		t.Errorf("got %d examples and %d requests, want some", len(examples), len(w.exchanges()))
 	}
 	busyUntilSeen(database, w)
-	run(t, dir, []string{"USERREQUESTAPI_URL=" + w.url}, "go", "test", "-count=1", "-run", "^ExampleWithRetries$", ".")
+	run(t, dir, variables, "go", "test", "-count=1", "-run", "^ExampleWithRetries$", ".")
 	if w.count(" 503") == 0 {
 		t.Errorf("got %q, want a busy database", w.exchanges())
 	}
@@ -83,6 +86,16 @@ func connect(t *testing.T, invokeURL string, options ...client.Option) *client.C
 		t.Fatal(err)
 	}
 	return c
+}
+
+// newUser returns a valid user with the members of a JSON object.
+func newUser(t *testing.T, members string) client.UserInput {
+	t.Helper()
+	var input client.UserInput
+	if err := json.Unmarshal([]byte(usertest.Body(t, members)), &input); err != nil {
+		t.Fatal(err)
+	}
+	return input
 }
 
 // TestAuthorization calls stages with each authorization of the template.
@@ -119,7 +132,7 @@ func TestAuthorization(t *testing.T) {
 			}
 			if _, err := c.CreateUser(
 				t.Context(),
-				client.UserInput{UserID: new("a~b.c_d-e"), Name: new("Ada")},
+				newUser(t, `{"userId": "a~b.c_d-e", "name": "Ada"}`),
 				"",
 			); err != nil {
 				t.Error(err)
@@ -142,7 +155,7 @@ func TestAuthorization(t *testing.T) {
 			}
 
 			for _, id := range []string{"a/b é", "..", " "} { // written by other programs
-				s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
+				s.PutItem(t, userdata.Item(usertest.Attributes(t, "userId", id)))
 				user, err := c.UpdateUser(t.Context(), id, func(user *client.UserInput) error {
 					user.Name = new("Ada")
 					return nil
@@ -168,25 +181,22 @@ func TestAuthorization(t *testing.T) {
 func TestOpenUser(t *testing.T) {
 	t.Parallel()
 	c := connect(t, stacktest.Start(t).URL)
-	attributes := map[string]json.RawMessage{
-		"number": json.RawMessage("12345678901234567890123456789012345678"),
-		"cents":  json.RawMessage("0.1"),
-		"set":    json.RawMessage(`{"$SS":["a"]}`),
-		"null":   json.RawMessage("null"),
-		"text":   json.RawMessage(`"<ö&>"`),
-		"nested": json.RawMessage(`{"list":[1,{"deep":[true]}]}`),
-	}
-	created, err := c.CreateUser(t.Context(), client.UserInput{AdditionalProperties: attributes}, "")
+	sent := newUser(t, `{
+		"number": 12345678901234567890123456789012345678, "cents": 0.1, "set": {"$SS":["a"]}, "null": null,
+		"text": "<ö&>", "nested": {"list":[1,{"deep":[true]}]}
+	}`)
+	sent.Email = nil
+	created, err := c.CreateUser(t.Context(), sent, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := canonical(t, attributes)
+	want := canonical(t, sent.AdditionalProperties)
 	if d := gocmp.Diff(want, canonical(t, created.AdditionalProperties)); d != "" {
 		t.Errorf("created (-want +got):\n%s", d)
 	}
-	if created.Name != nil || created.Email != nil || created.CreatedAt == nil || created.UpdatedAt == nil ||
-		created.ETag == "" {
-		t.Errorf("got %+v, want a user without name and email, but with times and an ETag", created)
+	if d := gocmp.Diff(sent.Name, created.Name); d != "" || created.Email != nil || created.CreatedAt == nil ||
+		created.UpdatedAt == nil || created.ETag == "" {
+		t.Errorf("got %+v, want a user without an email, but with times and an ETag; name (-want +got):\n%s", created, d)
 	}
 	replaced, err := c.UpdateUser(t.Context(), created.UserID, func(user *client.UserInput) error {
 		user.AdditionalProperties["cents"] = json.RawMessage("0.2")
@@ -209,16 +219,20 @@ func TestOpenUser(t *testing.T) {
 func TestForeignUser(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	s.PutItem(t, stacktest.Item{
-		"userId":    &types.AttributeValueMemberS{Value: "foreign"},
+	item := userdata.Item(usertest.Attributes(t, "userId", "foreign"))
+	maps.Copy(item, stacktest.Item{
 		"name":      &types.AttributeValueMemberM{Value: stacktest.Item{"first": &types.AttributeValueMemberS{Value: "Ada"}}},
 		"email":     &types.AttributeValueMemberS{Value: "ada@example.org"},
 		"createdAt": &types.AttributeValueMemberN{Value: "1700000000"},
 		"count":     &types.AttributeValueMemberN{Value: "7"},
 		"updatedAt": &types.AttributeValueMemberNULL{Value: true},
 	})
+	s.PutItem(t, item)
 	c := connect(t, s.URL)
-	want := map[string]string{"name": `{"first":"Ada"}`, "createdAt": "1700000000", "count": "7", "updatedAt": "null"}
+	want := canonical(t, newUser(t, "{}").AdditionalProperties)
+	maps.Copy(want, map[string]string{
+		"name": `{"first":"Ada"}`, "createdAt": "1700000000", "count": "7", "updatedAt": "null",
+	})
 	check := func(user *client.User, err error) {
 		t.Helper()
 		if err != nil {
@@ -280,7 +294,7 @@ func TestUsers(t *testing.T) {
 	for i := range 23 {
 		id := fmt.Sprintf("user-%d", i)
 		want[id] = true
-		if _, err := c.CreateUser(t.Context(), client.UserInput{UserID: &id}, ""); err != nil {
+		if _, err := c.CreateUser(t.Context(), newUser(t, `{"userId": "`+id+`"}`), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -325,11 +339,7 @@ func TestUpdateUser_LosesNothing(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	c := connect(t, s.URL)
-	counter := client.UserInput{
-		UserID:               new("counter"),
-		AdditionalProperties: map[string]json.RawMessage{"count": json.RawMessage("0")},
-	}
-	if _, err := c.CreateUser(t.Context(), counter, ""); err != nil {
+	if _, err := c.CreateUser(t.Context(), newUser(t, `{"userId": "counter", "count": 0}`), ""); err != nil {
 		t.Fatal(err)
 	}
 	const clients, times = 4, 5
@@ -383,7 +393,7 @@ func TestThrottledStage(t *testing.T) {
 		}
 	}
 	patient := connect(t, w.url, client.WithRetries(50))
-	untilThrottled(func(id string) error { return callAll(ctx, patient, id) })
+	untilThrottled(func(id string) error { return callAll(ctx, t, patient, id) })
 
 	impatient := connect(t, w.url, client.WithRetries(0))
 	untilThrottled(func(id string) error {
@@ -396,11 +406,12 @@ func TestThrottledStage(t *testing.T) {
 }
 
 // callAll calls every method, with a user that does not exist before or after.
-func callAll(ctx context.Context, c *client.Client, id string) error {
-	if _, err := c.CreateUser(ctx, client.UserInput{UserID: &id}, ""); err != nil {
+func callAll(ctx context.Context, t *testing.T, c *client.Client, id string) error {
+	t.Helper()
+	if _, err := c.CreateUser(ctx, newUser(t, `{"userId": "`+id+`"}`), ""); err != nil {
 		return err
 	}
-	if _, err := c.ReplaceUser(ctx, id, client.UserInput{Name: new("Ada")}, ""); err != nil {
+	if _, err := c.ReplaceUser(ctx, id, newUser(t, "{}"), ""); err != nil {
 		return err
 	}
 	if _, err := c.GetUser(ctx, id); err != nil {
@@ -422,7 +433,7 @@ func TestBusyDatabase(t *testing.T) {
 	s := stacktest.Start(t, database.With)
 	w := startRecorder(t, s)
 	c := connect(t, w.url)
-	ada := client.UserInput{UserID: new("ada"), Name: new("Ada")}
+	ada := newUser(t, `{"userId": "ada"}`)
 	calls := []struct {
 		name string
 		call func() error
@@ -561,7 +572,7 @@ func TestLostResponse(t *testing.T) {
 	transport := &forgetful{Transport: &http.Transport{}}
 	t.Cleanup(transport.CloseIdleConnections)
 	c := connect(t, s.URL, client.WithHTTPClient(&http.Client{Transport: transport}))
-	user, err := c.CreateUser(t.Context(), client.UserInput{Name: new("Ada")}, "")
+	user, err := c.CreateUser(t.Context(), newUser(t, "{}"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
 var exported = regexp.MustCompile(`(?m)^export AWS_ACCESS_KEY_ID=(\S+) AWS_SECRET_ACCESS_KEY=(\S+) AWS_REGION=(\S+)$`)
@@ -42,7 +43,7 @@ func TestIAM(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
 	for _, id := range []string{"a/b é~!+*", "read~", "deleted~"} { // only another program can have written the first one
-		s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
+		s.PutItem(t, userdata.Item(usertest.Attributes(t, "userId", id)))
 	}
 	send := func(t *testing.T, method, path, body string, authorize func(*http.Request) error) stacktest.Response {
 		t.Helper()
@@ -66,8 +67,8 @@ func TestIAM(t *testing.T) {
 		{"GET", "/users?userId=a/b%20%C3%A9%7E%21%2B%2A", "", 200},
 		{"GET", "/users?limit=5&b=&a=2&a=1&c", "", 200},
 		{"GET", "/users/%20", "", 404},
-		{"PUT", "/users/a%2Fb%20%C3%A9~!+*", `{"name": "é"}`, 200},
-		{"POST", "/users", `{"userId": "created~"}`, 201},
+		{"PUT", "/users/a%2Fb%20%C3%A9~!+*", usertest.Body(t, `{"name": "é"}`), 200},
+		{"POST", "/users", usertest.Body(t, `{"userId": "created~"}`), 201},
 		{"GET", "/users/read~", "", 200},
 		{"DELETE", "/users/deleted%7E", "", 204},
 	} {

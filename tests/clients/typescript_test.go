@@ -10,6 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // TestTypeScript generates types from the document, compiles a client against them, and runs it.
@@ -31,7 +32,7 @@ replaced: Ada Lovelace
 refused: 412 PreconditionFailed
 deleted: Ada Lovelace, Grace Hopper, Katherine Johnson
 `
-	if d := gocmp.Diff(want, run(t, dir, nil, "node", "users.js", w.url)); d != "" {
+	if d := gocmp.Diff(want, run(t, dir, nil, "node", "users.js", w.url, usertest.Body(t, "{}"))); d != "" {
 		t.Errorf("the client printed (-want +got):\n%s", d)
 	}
 }

@@ -4,6 +4,7 @@ package conformance_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,8 +53,7 @@ func TestStore_InDoubt(t *testing.T) {
 		t.Helper()
 		items.Clear(t)
 		for _, u := range users {
-			id, name := u[user.IDAttribute].(string), u[user.NameAttribute].(string)
-			items.PutItem(t, stacktest.Item{"userId": s(id), "name": s(name)})
+			items.PutItem(t, userdata.Item(u))
 		}
 		return usertest.Lossy{
 			Store:  newStore(t, "http://"+p.Address, items.TableName),
@@ -75,8 +75,8 @@ func TestForeignItem(t *testing.T) {
 	t.Parallel()
 	items := stacktest.NewTable(t)
 	store := newStore(t, stacktest.Endpoint(t), items.TableName)
-	item := stacktest.Item{
-		"userId": s("1"),
+	item := userdata.Item(usertest.Attributes(t, "userId", "1"))
+	maps.Copy(item, stacktest.Item{
 		"string": s("text"),
 		"empty":  s(""),
 		"number": n("-12345678901234567890.123456789012345678"),
@@ -91,23 +91,23 @@ func TestForeignItem(t *testing.T) {
 		"numbers":  &types.AttributeValueMemberNS{Value: []string{"17"}},
 		"bytes":    &types.AttributeValueMemberBS{Value: [][]byte{{7}}},
 		"_foreign": s("kept"),
-	}
+	})
 	items.PutItem(t, item)
-	want := user.Attributes{
-		"userId":   "1",
-		"string":   "text",
-		"empty":    "",
-		"number":   user.Number("-12345678901234567890.123456789012345678"),
-		"binary":   user.Binary{0, 255},
-		"bool":     true,
-		"null":     nil,
-		"map":      map[string]any{"a": user.Number("1"), "m": map[string]any{}},
-		"list":     []any{"a", []any{}},
-		"strings":  user.StringSet{"a"},
-		"numbers":  user.NumberSet{"17"},
-		"bytes":    user.BinarySet{{7}},
-		"_foreign": "kept",
-	}
+	want := usertest.Attributes(t,
+		"userId", "1",
+		"string", "text",
+		"empty", "",
+		"number", user.Number("-12345678901234567890.123456789012345678"),
+		"binary", user.Binary{0, 255},
+		"bool", true,
+		"null", nil,
+		"map", map[string]any{"a": user.Number("1"), "m": map[string]any{}},
+		"list", []any{"a", []any{}},
+		"strings", user.StringSet{"a"},
+		"numbers", user.NumberSet{"17"},
+		"bytes", user.BinarySet{{7}},
+		"_foreign", "kept",
+	)
 
 	read, err := store.Get(t.Context(), "1")
 	if err != nil {
@@ -123,7 +123,7 @@ func TestForeignItem(t *testing.T) {
 	if d := gocmp.Diff(user.Page{Users: []user.User{read}}, page); d != "" {
 		t.Errorf("List (-want +got):\n%s", d)
 	}
-	_, _, err = store.Create(t.Context(), user.Attributes{"userId": "1"}, nil)
+	_, _, err = store.Create(t.Context(), usertest.Attributes(t, "userId", "1"), nil)
 	if !errors.Is(err, &user.Error{Code: user.Exists}) {
 		t.Errorf("Create: got error %v, want %s", err, user.Exists)
 	}

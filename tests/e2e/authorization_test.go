@@ -7,6 +7,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // TestAuthorization checks each type of authorization: an authorized caller may use all operations, others get a
@@ -70,12 +71,12 @@ func TestAuthorization(t *testing.T) {
 			}
 
 			const path = "/users/a~b.c_d-e"
-			call("POST", "/users", `{"userId": "a~b.c_d-e", "name": "Ada"}`).Want(t, 201)
+			call("POST", "/users", usertest.Body(t, `{"userId": "a~b.c_d-e"}`)).Want(t, 201)
 			call("GET", path, "").Want(t, 200)
 			call("GET", "/users?userId=a~b.c_d-e", "").Want(t, 200)
 			call("HEAD", "/users/a%7Eb.c_d-e", "").Want(t, 200)
 			call("GET", "/users?limit=10", "").Want(t, 200)
-			call("PUT", path, `{"name": "Ada Lovelace"}`).Want(t, 200)
+			call("PUT", path, usertest.Body(t, `{"name": "Ada Lovelace"}`)).Want(t, 200)
 
 			for name, r := range refusals {
 				t.Run(name, func(t *testing.T) {
@@ -106,7 +107,8 @@ func TestIdempotencyKeyOfCaller(t *testing.T) {
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
 	create := func() stacktest.Response {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/users", strings.NewReader(`{"name": "Ada"}`))
+		body := strings.NewReader(usertest.Body(t, `{}`))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/users", body)
 		if err != nil {
 			t.Fatal(err)
 		}

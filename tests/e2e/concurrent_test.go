@@ -14,6 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // inFlight is the maximum number of concurrent requests. It equals the number of execution environments, beyond which
@@ -57,7 +58,8 @@ func TestIncrement(t *testing.T) {
 func testIncrement(t *testing.T, count int) {
 	t.Helper()
 	s := stacktest.Start(t, environments(inFlight+2))
-	created := s.Do(t, "POST", "/users", `{"userId": "counter", "count": 0, "name": "Ada"}`).Want(t, 201).JSON(t)
+	body := usertest.Body(t, `{"userId": "counter", "count": 0}`)
+	created := s.Do(t, "POST", "/users", body).Want(t, 201).JSON(t)
 	clients(count, inFlight, func(_ int, do func(func())) {
 		for range 100 * count { // far more than necessary
 			var read, replaced stacktest.Response
@@ -97,11 +99,12 @@ func testIncrement(t *testing.T, count int) {
 func TestReplaceWithoutIfMatch(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, environments(inFlight+2))
-	created := s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201).JSON(t)
+	created := s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "ada"}`)).Want(t, 201).JSON(t)
 	const count = 50
 	responses := make([]stacktest.Response, count)
+	replacement := func(i int) string { return usertest.Body(t, fmt.Sprintf(`{"client": %d}`, i)) }
 	clients(count, inFlight, func(i int, do func(func())) {
-		body := fmt.Sprintf(`{"client": %d}`, i)
+		body := replacement(i)
 		for range 100 * count { // far more than necessary
 			var r stacktest.Response
 			do(func() { r = s.Do(t, "PUT", "/users/ada", body) })
@@ -117,10 +120,9 @@ func TestReplaceWithoutIfMatch(t *testing.T) {
 	byETag := map[string]stacktest.Response{}
 	for i, r := range responses {
 		user := r.JSON(t)
-		want := map[string]any{
-			"userId": "ada", "client": json.Number(strconv.Itoa(i)), "createdAt": created["createdAt"], "updatedAt": user["updatedAt"],
-		}
-		if d := gocmp.Diff(want, user); d != "" {
+		want := stacktest.Decode(t, []byte(replacement(i)))
+		want["userId"], want["createdAt"], want["updatedAt"] = "ada", created["createdAt"], user["updatedAt"]
+		if d := gocmp.Diff(normal(want), normal(user)); d != "" {
 			t.Errorf("client %d (-want +got):\n%s", i, d)
 		}
 		byETag[etag(t, r)] = r
@@ -145,7 +147,7 @@ func TestCreateAtOnce(t *testing.T) {
 	for round := range 30 {
 		id := fmt.Sprintf("user-%d", round)
 		responses := atOnce(2, func(i int) stacktest.Response {
-			return s.Do(t, "POST", "/users", fmt.Sprintf(`{"userId": %q, "client": %d}`, id, i))
+			return s.Do(t, "POST", "/users", usertest.Body(t, fmt.Sprintf(`{"userId": %q, "client": %d}`, id, i)))
 		})
 		slices.SortFunc(responses, func(a, b stacktest.Response) int { return a.Status - b.Status })
 		responses[0].Want(t, 201)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,13 +14,16 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
+	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-// foreign returns an item of another application: all attribute types, no createdAt, no revision.
-func foreign(id string) stacktest.Item {
-	return stacktest.Item{
-		"userId":       str(id),
-		"name":         str("Ada Lovelace"),
+// foreign returns an item of another application: the attributes of a valid user, all attribute types, no createdAt,
+// no revision.
+func foreign(t *testing.T, id string) stacktest.Item {
+	t.Helper()
+	item := valid(t, id)
+	maps.Copy(item, stacktest.Item{
 		"empty":        str(""),
 		"emoji 👍":      str("👩🏽‍🚀"),
 		"number":       n("12345678901234567890.123456789"),
@@ -42,11 +46,18 @@ func foreign(id string) stacktest.Item {
 		"binaries":         &types.AttributeValueMemberBS{Value: [][]byte{{2}, {1}, []byte("text")}},
 		"$B":               str("a name of its own"),
 		"_legacy":          str("of others"),
-	}
+	})
+	return item
+}
+
+// valid returns an item of another application, with the attributes of a valid user.
+func valid(t *testing.T, id string) stacktest.Item {
+	t.Helper()
+	return userdata.Item(usertest.Attributes(t, "userId", id))
 }
 
 const foreignJSON = `{
-	"userId": "1", "name": "Ada Lovelace", "empty": "", "emoji 👍": "👩🏽‍🚀",
+	"userId": "1", "empty": "", "emoji 👍": "👩🏽‍🚀",
 	"number": 12345678901234567890.123456789, "digits": -1234567890123456789012345678901234567.8, "small": 1e-130,
 	"binary": {"$B": "AP9i"}, "empty binary": {"$B": ""}, "true": true, "false": false, "null": null,
 	"map": {"list": [1, "two", [], null], "inner": {}, "set": {"$NS": [0.5]}, "_name": "not at the top"},
@@ -84,11 +95,11 @@ func TestDefaultStage(t *testing.T) {
 func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	t.Helper()
 	s.Do(t, "GET", "/users?userId=1", "").Problem(t, 404, "UserNotFound")
-	s.PutItem(t, foreign("1"))
+	s.PutItem(t, foreign(t, "1"))
 
 	read := s.Do(t, "GET", "/users?userId=1", "").Want(t, 200)
 	wantHeaders(t, read, stacktest.Headers{"Content-Type": "application/json"})
-	want := normal(stacktest.Decode(t, []byte(foreignJSON)))
+	want := normal(stacktest.Decode(t, []byte(usertest.Body(t, foreignJSON))))
 	if d := gocmp.Diff(want, normal(read.JSON(t))); d != "" {
 		t.Errorf("the user (-want +got):\n%s", d)
 	}
@@ -103,11 +114,11 @@ func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	if d := gocmp.Diff(map[string]any{"items": []any{want}}, normal(listed)); d != "" {
 		t.Errorf("the list (-want +got):\n%s", d)
 	}
-	s.Do(t, "POST", "/users", `{"userId": "1"}`).Problem(t, 409, "UserExists")
+	s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "1"}`)).Problem(t, 409, "UserExists")
 
 	// Writing the user as it was read only adds the service's own attributes.
 	replaced := s.Do(t, "PUT", "/users?userId=1", string(read.Body), ifMatch(tag)).Want(t, 200)
-	wantItem := stacktest.Comparable(foreign("1"))
+	wantItem := stacktest.Comparable(foreign(t, "1"))
 	gotItem := stacktest.Comparable(s.Item(t, "1"))
 	for _, name := range []string{"_userrequestapi_rev", "updatedAt"} {
 		if gotItem[name] == nil {
@@ -121,7 +132,7 @@ func testForeignItem(t *testing.T, s *stacktest.TestStack) {
 	s.Do(t, "PUT", "/users?userId=1", `{}`, ifMatch(tag)).Problem(t, 412, "PreconditionFailed")
 
 	// Another application changes the item without updating its revision.
-	changed := foreign("1")
+	changed := foreign(t, "1")
 	changed["name"] = str("Ada King")
 	s.PutItem(t, changed)
 	s.Do(t, "PUT", "/users?userId=1", `{}`, ifMatch(etag(t, replaced))).Problem(t, 412, "PreconditionFailed")
@@ -183,13 +194,14 @@ func TestForeignItem_Invalid(t *testing.T) {
 					t.Errorf("in the table, %s after PUT (-want +got):\n%s", test.attribute, d)
 				}
 			}
-			replaced := s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Want(t, 200)
+			body := usertest.Body(t, `{}`)
+			replaced := s.Do(t, "PUT", "/users/"+id, body, ifMatch(etag(t, read))).Want(t, 200)
 			wantKept(replaced)
 			wantReadBack(t, s, replaced)
 			if !test.replaced {
 				wantKept(s.Do(t, "PUT", "/users/"+id, string(replaced.Body), ifMatch(etag(t, replaced))).Want(t, 200))
 			}
-			s.Do(t, "PUT", "/users/"+id, `{"name": "Ada"}`, ifMatch(etag(t, read))).Problem(t, 412, "PreconditionFailed")
+			s.Do(t, "PUT", "/users/"+id, body, ifMatch(etag(t, read))).Problem(t, 412, "PreconditionFailed")
 			s.Do(t, "DELETE", "/users/"+id, "").Want(t, 204)
 		})
 	}
@@ -219,7 +231,7 @@ func TestForeignIDs(t *testing.T) {
 		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
 			t.Parallel()
 			for _, path := range []string{want.canonical, want.other} {
-				s.PutItem(t, stacktest.Item{"userId": str(id), "n": n("1")})
+				s.PutItem(t, valid(t, id))
 				read := s.Do(t, "GET", path, "").Want(t, 200)
 				wantHeaders(t, read, stacktest.Headers{"Content-Location": stage + want.canonical})
 				if got := read.JSON(t)["userId"]; got != id {
@@ -245,10 +257,12 @@ func TestForeignIDs(t *testing.T) {
 func TestForeignRevision(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	s.PutItem(t, stacktest.Item{"userId": str("1"), "_userrequestapi_rev": n("3")})
+	item := valid(t, "1")
+	item["_userrequestapi_rev"] = n("3")
+	s.PutItem(t, item)
 	before := s.AllItems(t)
 	read := s.Do(t, "GET", "/users/1", "").Want(t, 200)
-	for _, body := range []string{`{}`, string(read.Body)} {
+	for _, body := range []string{usertest.Body(t, `{}`), string(read.Body)} {
 		p := s.Do(t, "PUT", "/users/1", body).Problem(t, 400, "InvalidUser")
 		if len(p.Errors) != 1 || p.Errors[0].Code != "ReservedName" || !strings.Contains(p.Detail, "Another program") {
 			t.Errorf("got %+v, want ReservedName", p)
@@ -265,10 +279,11 @@ func TestForeignRevision(t *testing.T) {
 func contractOfOthers(t *testing.T) *stacktest.Contract {
 	t.Helper()
 	contract := stacktest.LoadContract(t, testenv.Root(t))
-	attributes := contract.Document().Components.Schemas["User"].Value.Properties
-	for name := range attributes {
+	user := contract.Document().Components.Schemas["User"].Value
+	user.Required = []string{"userId"}
+	for name := range user.Properties {
 		if name != "userId" {
-			attributes[name] = openapi3.NewSchema().WithNullable().NewRef()
+			user.Properties[name] = openapi3.NewSchema().WithNullable().NewRef()
 		}
 	}
 	return contract

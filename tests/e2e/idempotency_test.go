@@ -8,6 +8,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 func idempotencyKey(key string) stacktest.Headers { return stacktest.Headers{"Idempotency-Key": key} }
@@ -24,7 +25,7 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, environments(count))
 			responses := atOnce(count, func(int) stacktest.Response {
-				return s.Do(t, "POST", "/users", body, idempotencyKey("one-and-the-same"))
+				return s.Do(t, "POST", "/users", usertest.Body(t, body), idempotencyKey("one-and-the-same"))
 			})
 			created := 0
 			for _, r := range responses {
@@ -58,7 +59,7 @@ func TestIdempotencyKey(t *testing.T) {
 	s := stacktest.Start(t)
 	post := func(t *testing.T, key, body string) stacktest.Response {
 		t.Helper()
-		return s.Do(t, "POST", "/users", body, idempotencyKey(key))
+		return s.Do(t, "POST", "/users", usertest.Body(t, body), idempotencyKey(key))
 	}
 	first := post(t, key, `{"name": "Ada", "numbers": {"$NS": [1, 2]}, "n": 10}`).Want(t, 201)
 	wantHeaders(t, first, stacktest.Headers{"Idempotent-Replayed": ""})
@@ -85,10 +86,10 @@ func TestIdempotencyKey(t *testing.T) {
 	wantHeaders(t, post(t, key, `{"userId": "ada"}`).Want(t, 201), stacktest.Headers{"Idempotent-Replayed": "true"})
 	post(t, key, `{"userId": "ada", "n": 1}`).Problem(t, 422, "IdempotencyKeyReused")
 	post(t, "another key", `{"userId": "ada"}`).Problem(t, 409, "UserExists")
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Problem(t, 409, "UserExists")
+	s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "ada"}`)).Problem(t, 409, "UserExists")
 
 	// A late retry returns the current user and changes nothing.
-	replaced := s.Do(t, "PUT", "/users/ada", `{"name": "Ada King"}`).Want(t, 200)
+	replaced := s.Do(t, "PUT", "/users/ada", usertest.Body(t, `{"name": "Ada King"}`)).Want(t, 200)
 	late := post(t, key, `{"userId": "ada"}`).Want(t, 201)
 	wantHeaders(t, late, stacktest.Headers{"Idempotent-Replayed": "true", "ETag": etag(t, replaced)})
 	if d := gocmp.Diff(replaced.JSON(t), late.JSON(t)); d != "" {

@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 var (
@@ -64,7 +65,8 @@ func TestLifeCycle(t *testing.T) {
 	for _, address := range []string{"/users/", "/users?userId="} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
-			created := s.Do(t, "POST", "/users", `{"name": "Ada", "email": "ada@example.org", "age": 36}`).Want(t, 201)
+			sent := usertest.Body(t, `{"name": "Ada", "email": "ada@example.org", "age": 36}`)
+			created := s.Do(t, "POST", "/users", sent).Want(t, 201)
 			made := created.JSON(t)
 			id, _ := made["userId"].(string)
 			if !uuid.MatchString(id) {
@@ -82,9 +84,15 @@ func TestLifeCycle(t *testing.T) {
 			if updatedAt := wantTime(t, made, "updatedAt"); !updatedAt.Equal(createdAt) {
 				t.Errorf("updatedAt = %v, want createdAt, %v", updatedAt, createdAt)
 			}
-			if want := []string{"age", "createdAt", "email", "name", "updatedAt", "userId"}; !slices.Equal(want, stacktest.Names(made)) {
-				t.Errorf("members = %v, want %v", stacktest.Names(made), want)
+			wantSent := func(sent string, got map[string]any) { // and the attributes of the service
+				t.Helper()
+				want := stacktest.Decode(t, []byte(sent))
+				want["userId"], want["createdAt"], want["updatedAt"] = id, made["createdAt"], got["updatedAt"]
+				if d := gocmp.Diff(normal(want), normal(got)); d != "" {
+					t.Errorf("user (-sent +got):\n%s", d)
+				}
 			}
+			wantSent(sent, made)
 
 			path := address + id
 			read := s.Do(t, "GET", path, "").Want(t, 200)
@@ -110,7 +118,8 @@ func TestLifeCycle(t *testing.T) {
 			}
 			s.Do(t, "GET", path, "", ifNoneMatch(`"other"`)).Want(t, 200)
 
-			replaced := s.Do(t, "PUT", path, `{"name": "Ada King"}`, ifMatch(first)).Want(t, 200)
+			replacement := usertest.Body(t, `{"name": "Ada King"}`)
+			replaced := s.Do(t, "PUT", path, replacement, ifMatch(first)).Want(t, 200)
 			second := etag(t, replaced)
 			if second == first {
 				t.Errorf("ETag after PUT = %s, want a new one", second)
@@ -121,10 +130,7 @@ func TestLifeCycle(t *testing.T) {
 			if updatedAt := wantTime(t, now, "updatedAt"); updatedAt.Before(createdAt) {
 				t.Errorf("updatedAt = %v, want no earlier than createdAt, %v", updatedAt, createdAt)
 			}
-			want := map[string]any{"userId": id, "name": "Ada King", "createdAt": made["createdAt"], "updatedAt": now["updatedAt"]}
-			if d := gocmp.Diff(want, now); d != "" {
-				t.Errorf("replaced (-want +got):\n%s", d)
-			}
+			wantSent(replacement, now)
 			read = s.Do(t, "GET", path, "", ifNoneMatch(first)).Want(t, 200)
 			wantHeaders(t, read, stacktest.Headers{"ETag": second})
 			if d := gocmp.Diff(now, read.JSON(t)); d != "" {
@@ -132,13 +138,13 @@ func TestLifeCycle(t *testing.T) {
 			}
 
 			for _, tags := range []string{first, "W/" + second, `"other", "others"`} {
-				s.Do(t, "PUT", path, `{}`, ifMatch(tags)).Problem(t, 412, "PreconditionFailed")
+				s.Do(t, "PUT", path, replacement, ifMatch(tags)).Problem(t, 412, "PreconditionFailed")
 				s.Do(t, "DELETE", path, "", ifMatch(tags)).Problem(t, 412, "PreconditionFailed")
 			}
 			wantHeaders(t, s.Do(t, "GET", path, ""), stacktest.Headers{"ETag": second})
-			third := etag(t, s.Do(t, "PUT", path, `{"userId": "`+id+`"}`, ifMatch(`"other", `+second)).Want(t, 200))
-			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Want(t, 200)
-			s.Do(t, "PUT", path, `{}`, ifMatch(third)).Problem(t, 412, "PreconditionFailed")
+			third := etag(t, s.Do(t, "PUT", path, usertest.Body(t, `{"userId": "`+id+`"}`), ifMatch(`"other", `+second)).Want(t, 200))
+			s.Do(t, "PUT", path, replacement, ifMatch("*")).Want(t, 200)
+			s.Do(t, "PUT", path, replacement, ifMatch(third)).Problem(t, 412, "PreconditionFailed")
 			// Without If-Match, the times of an earlier read are accepted: createdAt is unchanged, and updatedAt has
 			// been valid.
 			last := s.Do(t, "PUT", path, string(read.Body)).Want(t, 200)
@@ -155,13 +161,13 @@ func TestLifeCycle(t *testing.T) {
 				t.Errorf("after DELETE: got item %v, want none", stacktest.Comparable(item))
 			}
 			s.Do(t, "GET", path, "").Problem(t, 404, "UserNotFound")
-			s.Do(t, "PUT", path, `{}`).Problem(t, 404, "UserNotFound")
-			s.Do(t, "PUT", path, `{}`, ifMatch("*")).Problem(t, 404, "UserNotFound")
+			s.Do(t, "PUT", path, replacement).Problem(t, 404, "UserNotFound")
+			s.Do(t, "PUT", path, replacement, ifMatch("*")).Problem(t, 404, "UserNotFound")
 			s.Do(t, "DELETE", path, "").Problem(t, 404, "UserNotFound")
 			if head := s.Do(t, "HEAD", path, "").Want(t, 404); len(head.Body) != 0 {
 				t.Errorf("HEAD: body = %q, want none", head.Body)
 			}
-			again := s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
+			again := s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "`+id+`"}`)).Want(t, 201)
 			if tag := etag(t, again); slices.Contains([]string{first, second, third}, tag) {
 				t.Errorf("ETag of the new user = %s, want none of the deleted one", tag)
 			}
@@ -173,18 +179,19 @@ func TestLifeCycle(t *testing.T) {
 func TestRequireIfMatch(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"RequireIfMatch": "true"}))
-	created := s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	body := usertest.Body(t, `{"userId": "ada"}`)
+	created := s.Do(t, "POST", "/users", body).Want(t, 201)
 	before := s.AllItems(t)
 	for _, path := range []string{"/users/ada", "/users?userId=ada"} {
-		s.Do(t, "PUT", path, `{"name": "Ada"}`).Problem(t, 428, "PreconditionRequired")
+		s.Do(t, "PUT", path, body).Problem(t, 428, "PreconditionRequired")
 		s.Do(t, "DELETE", path, "").Problem(t, 428, "PreconditionRequired")
 	}
-	s.Do(t, "PUT", "/users", `{"userId": "ada"}`).Problem(t, 428, "PreconditionRequired")
+	s.Do(t, "PUT", "/users", body).Problem(t, 428, "PreconditionRequired")
 	if d := gocmp.Diff(before, s.AllItems(t)); d != "" {
 		t.Errorf("the table was changed (-want +got):\n%s", d)
 	}
-	replaced := s.Do(t, "PUT", "/users/ada", `{"name": "Ada"}`, ifMatch(etag(t, created))).Want(t, 200)
-	s.Do(t, "PUT", "/users/ada", `{}`, ifMatch("*")).Want(t, 200)
+	replaced := s.Do(t, "PUT", "/users/ada", body, ifMatch(etag(t, created))).Want(t, 200)
+	s.Do(t, "PUT", "/users/ada", body, ifMatch("*")).Want(t, 200)
 	s.Do(t, "DELETE", "/users/ada", "", ifMatch(etag(t, replaced))).Problem(t, 412, "PreconditionFailed")
 	s.Do(t, "DELETE", "/users/ada", "", ifMatch("*")).Want(t, 204)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 var nextLink = regexp.MustCompile(`^<(/[^>]*)>; rel="next"$`)
@@ -105,7 +106,7 @@ func TestList(t *testing.T) {
 						path = fmt.Sprintf("/users?limit=%d&cursor=%s", limit, url.QueryEscape(p.next))
 					}
 					// A user that does not exist from the first page to the last may be listed or not.
-					passing := s.Do(t, "POST", "/users", `{"name": "passing"}`).Want(t, 201)
+					passing := s.Do(t, "POST", "/users", usertest.Body(t, `{}`)).Want(t, 201)
 					s.Do(t, "DELETE", userPath(t, passing), "").Want(t, 204)
 				}
 				got = slices.DeleteFunc(got, func(id string) bool { return !want[id] })
@@ -128,7 +129,7 @@ func fill(t *testing.T, items stacktest.Items, count int) map[string]bool {
 		for range min(batch, count-len(ids)) {
 			id := fmt.Sprintf("user-%d", len(ids))
 			ids[id] = true
-			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: stacktest.Item{"userId": str(id), "n": n("1")}}})
+			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: valid(t, id)}})
 		}
 		out, err := items.DynamoDB.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{
 			RequestItems: map[string][]types.WriteRequest{items.TableName: writes},
@@ -151,7 +152,9 @@ func TestListLarge(t *testing.T) {
 	want := []string{"a", "b", "c"}
 	control := strings.Repeat("\x01", 150_000) // six bytes each in JSON
 	for _, id := range want {
-		s.PutItem(t, stacktest.Item{"userId": str(id), "control": str(control)})
+		item := valid(t, id)
+		item["control"] = str(control)
+		s.PutItem(t, item)
 	}
 	var got []string
 	pages := 0

@@ -14,6 +14,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // TestLoad sends many concurrent requests. Each trace has exactly the spans of its request, all of them complete. The
@@ -33,7 +34,8 @@ func testLoad(t *testing.T, requests int64) {
 	s := stacktest.Start(t, func(cfg *local.Config) {
 		cfg.Log, cfg.AccessLog = memory.record, nil // which keeps no lines
 	})
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	body := usertest.Body(t, `{"userId": "ada"}`)
+	s.Do(t, "POST", "/users", body).Want(t, 201)
 	kinds := []struct {
 		method, path, body string
 		status             int
@@ -41,7 +43,7 @@ func testLoad(t *testing.T, requests int64) {
 	}{
 		{"GET", "/users/ada", "", 200, "getUser Success; DynamoDB GetItem"},
 		{"GET", "/users/nobody", "", 404, "getUser Error UserNotFound; DynamoDB GetItem"},
-		{"POST", "/users", `{"userId": "ada"}`, 409, "createUser Error UserExists; DynamoDB PutItem"},
+		{"POST", "/users", body, 409, "createUser Error UserExists; DynamoDB PutItem"},
 		{"DELETE", "/users/nobody", "", 404, "deleteUser Error UserNotFound; DynamoDB GetItem"},
 		{"PUT", "/users/nobody", `{}`, 404, "replaceUser Error UserNotFound; DynamoDB GetItem"},
 	}

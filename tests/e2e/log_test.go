@@ -24,6 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // marked stands for personal data: no log line and no trace may contain it, in any case.
@@ -85,6 +86,9 @@ func sendMarked(t *testing.T, s *stacktest.TestStack) int {
 		if r.path == "" {
 			r.path = "/users"
 		}
+		if r.body != "" && r.status != 400 && r.status != 415 {
+			r.body = usertest.Body(t, r.body)
+		}
 		s.Do(t, r.method, r.path, r.body, everywhere, r.headers).Want(t, r.status)
 	}
 	for _, header := range []string{
@@ -134,15 +138,16 @@ func TestLogs(t *testing.T) {
 		cold               bool
 		user               string
 	}
+	body := usertest.Body(t, `{"userId": "ada"}`)
 	requests := []request{ // in this order
-		{"POST", "/users", `{"userId": "ada"}`, 201, "post", "/users", "createUser", "Success", "", true, adaHash},
-		{"POST", "/users", `{"userId": "ada"}`, 409, "post", "/users", "createUser", "Error", "UserExists", false, adaHash},
+		{"POST", "/users", body, 201, "post", "/users", "createUser", "Success", "", true, adaHash},
+		{"POST", "/users", body, 409, "post", "/users", "createUser", "Error", "UserExists", false, adaHash},
 		{"POST", "/users", `[]`, 400, "post", "/users", "createUser", "Error", "InvalidBody", false, ""},
 		{"GET", "/users/ada", "", 200, "get", "/users/{userId}", "getUser", "Success", "", true, adaHash},
 		{"GET", "/users?userId=ada", "", 200, "get", "/users", "getUsers", "Success", "", false, adaHash},
 		{"GET", "/users", "", 200, "get", "/users", "getUsers", "Success", "", false, ""},
 		{"HEAD", "/users/a%ff", "", 400, "get", "/users/{userId}", "headUser", "Error", "InvalidUserId", false, ""},
-		{"PUT", "/users/ada", `{}`, 200, "put", "/users/{userId}", "replaceUser", "Success", "", true, adaHash},
+		{"PUT", "/users/ada", body, 200, "put", "/users/{userId}", "replaceUser", "Success", "", true, adaHash},
 		{"DELETE", "/users?userId=ada", "", 204, "delete", "/users", "deleteUserByQuery", "Success", "", true, adaHash},
 	}
 	responses := make([]stacktest.Response, len(requests))
@@ -213,8 +218,9 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Metrics": "true"}))
 	stage := s.Stage()
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 409)
+	body := usertest.Body(t, `{"userId": "ada"}`)
+	s.Do(t, "POST", "/users", body).Want(t, 201)
+	s.Do(t, "POST", "/users", body).Want(t, 409)
 	s.Do(t, "GET", "/users/ada", "").Want(t, 200)
 	s.Stop(t)
 	var got []string
@@ -347,14 +353,17 @@ func TestStoreFailures(t *testing.T) {
 	t.Parallel()
 	database := newFailing(t, stacktest.Endpoint(t))
 	s := stacktest.Start(t, func(cfg *local.Config) { cfg.DynamoDBEndpoint = database.URL })
+	named := func(members string) string {
+		return strings.Replace(usertest.Body(t, members), "{", `{"`+marked+`": "`+marked+`", `, 1)
+	}
 	requests := []refusal{
-		{method: "POST", path: "/users", body: `{"userId": "` + marked + `", "name": "` + marked + `"}`, status: 201},
+		{method: "POST", path: "/users", body: named(`{"userId": "` + marked + `"}`), status: 201},
 		{method: "GET", path: "/users/" + marked, status: 200},
 		{method: "GET", path: "/users", status: 200},
-		{method: "PUT", path: "/users/" + marked, body: `{"name": "` + marked + `"}`, status: 200},
+		{method: "PUT", path: "/users/" + marked, body: named(`{}`), status: 200},
 		{method: "DELETE", path: "/users/" + marked, status: 204},
 	}
-	s.Do(t, "POST", "/users", `{"userId": "`+marked+`-2"}`).Want(t, 201)
+	s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "`+marked+`-2"}`)).Want(t, 201)
 	before := s.AllItems(t)
 	failures := []struct {
 		response failure

@@ -13,6 +13,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // edit replaces the only occurrence of old in file.
@@ -40,8 +41,9 @@ func TestReload(t *testing.T) {
 	clients := []string{"ada", "grace"}
 	s.Client = stacktest.NewClient(t, s.URL, nil) // without a contract: the changes add undocumented responses
 	for _, id := range clients {
-		s.Do(t, "POST", "/users", `{"userId": "`+id+`"}`).Want(t, 201)
+		s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "`+id+`"}`)).Want(t, 201)
 	}
+	body := usertest.Body(t, `{}`)
 	stop := make(chan struct{})
 	var others sync.WaitGroup
 	for _, id := range clients { // of a function that always compiles
@@ -51,7 +53,7 @@ func TestReload(t *testing.T) {
 				case <-stop:
 					return
 				case <-time.After(5 * time.Millisecond): // leave processor time for the builds
-					s.Do(t, "PUT", "/users?userId="+id, `{}`).Want(t, 200)
+					s.Do(t, "PUT", "/users?userId="+id, body).Want(t, 200)
 				}
 			}
 		})
@@ -96,7 +98,7 @@ func TestReload(t *testing.T) {
 
 	// All functions import this file.
 	edit(t, filepath.Join(root, "shared", "response", "response.go"), `"nosniff"`, `"changed"`)
-	for _, request := range [][3]string{{"GET", "/users", ""}, {"PUT", "/users/ada", `{}`}, {"POST", "/users", `[]`}, {"DELETE", "/users/nobody", ""}} {
+	for _, request := range [][3]string{{"GET", "/users", ""}, {"PUT", "/users/ada", body}, {"POST", "/users", `[]`}, {"DELETE", "/users/nobody", ""}} {
 		testenv.Eventually(t, "all changed functions", func() bool {
 			r := s.Do(t, request[0], request[1], request[2])
 			return r.Header.Get("X-Content-Type-Options") == "changed"

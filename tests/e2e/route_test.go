@@ -9,6 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 const (
@@ -22,7 +23,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
 	stage := "/" + s.Stage()
-	s.Do(t, "POST", "/users", `{"userId": "ada"}`).Want(t, 201)
+	s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "ada"}`)).Want(t, 201)
 	for path, allow := range map[string]string{
 		"": indexMethods, "/": indexMethods, "/users": usersMethods, "/users/": usersMethods, "/users/ada": userMethods,
 	} {
@@ -89,7 +90,7 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("%s: path of the user = %s, want /users/ada", path, got)
 			}
 		}
-		created := s.Do(t, "POST", "/users//", `{"userId": "grace"}`).Want(t, 201)
+		created := s.Do(t, "POST", "/users//", usertest.Body(t, `{"userId": "grace"}`)).Want(t, 201)
 		for _, name := range []string{"Location", "Content-Location"} {
 			if got, want := created.Header.Get(name), stage+"/users/grace"; got != want {
 				t.Errorf("%s = %s, want %s", name, got, want)
@@ -227,7 +228,7 @@ func TestCrossOrigin(t *testing.T) {
 		status             int
 		exposed            []string
 	}{
-		"POST":          {"POST", "/users", `{}`, 201, []string{"ETag", "Location", "Idempotent-Replayed", "x-amzn-RequestId"}},
+		"POST":          {"POST", "/users", usertest.Body(t, `{}`), 201, []string{"ETag", "Location", "Idempotent-Replayed", "x-amzn-RequestId"}},
 		"list":          {"GET", "/users", "", 200, []string{"Link", "x-amzn-RequestId"}},
 		"problem":       {"GET", "/users/eve", "", 404, []string{"Retry-After", "x-amzn-RequestId"}},
 		"unknown route": {"GET", "/nothing", "", 404, []string{"x-amzn-RequestId"}},

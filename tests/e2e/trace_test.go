@@ -9,6 +9,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // traceFields returns the fields of an X-Amzn-Trace-Id.
@@ -53,9 +54,9 @@ func TestTraces(t *testing.T) {
 		operation          string
 		want               string
 	}{
-		{"POST", "/users", `{"userId": "` + marked + `", "name": "` + marked + `"}`, nil, 201, "createUser",
+		{"POST", "/users", usertest.Body(t, `{"userId": "`+marked+`", "name": "`+marked+`"}`), nil, 201, "createUser",
 			tree("post", "201", "createUser Outcome=Success COLD", true, "PutItem 200")},
-		{"POST", "/users", `{"userId": "` + marked + `"}`, nil, 409, "createUser",
+		{"POST", "/users", usertest.Body(t, `{"userId": "`+marked+`"}`), nil, 409, "createUser",
 			tree("post", "409 error", "createUser Outcome=Error ErrorCode=UserExists COLD error cause:UserExists", false,
 				"PutItem 400 error cause:ConditionalCheckFailedException")},
 		{"POST", "/users", `{"` + marked + `": 1e126}`, nil, 400, "createUser",
@@ -65,7 +66,7 @@ func TestTraces(t *testing.T) {
 		{"GET", "/users?userId=not-" + marked, "", nil, 404, "getUsers",
 			tree("get", "404 error", "getUsers Outcome=Error ErrorCode=UserNotFound COLD error cause:UserNotFound", false, "GetItem 200")},
 		{"HEAD", "/users", "", nil, 200, "headUsers", tree("get", "200", "headUsers Outcome=Success COLD", false, "Scan 200")},
-		{"PUT", "/users/" + marked, `{"email": "` + marked + `@example.org"}`, nil, 200, "replaceUser",
+		{"PUT", "/users/" + marked, usertest.Body(t, `{"email": "`+marked+`@example.org"}`), nil, 200, "replaceUser",
 			tree("put", "200", "replaceUser Outcome=Success COLD", true, "GetItem 200", "PutItem 200")},
 		{"PUT", "/users?userId=" + marked, `{}`, ifMatch(`"` + marked + `"`), 412, "replaceUserByQuery",
 			tree("put", "412 error", "replaceUserByQuery Outcome=Error ErrorCode=PreconditionFailed COLD error cause:PreconditionFailed", false,
@@ -103,12 +104,12 @@ func TestTracesOfCallers(t *testing.T) {
 		return id, stacktest.Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Parent=" + parent + ";Sampled=" + sampled}
 	}
 	unwanted, header := decided("0")
-	r := s.Do(t, "POST", "/users", `{"userId": "ada"}`, header).Want(t, 201)
+	r := s.Do(t, "POST", "/users", usertest.Body(t, `{"userId": "ada"}`), header).Want(t, 201)
 	if got := traceFields(r.Header.Get("X-Amzn-Trace-Id")); got["Root"] != unwanted || got["Sampled"] != "0" {
 		t.Errorf("trace in the response = %v, want the caller's", got)
 	}
 	s.Do(t, "GET", "/users/ada", "", header).Want(t, 200)
-	s.Do(t, "PUT", "/users/ada", `{}`, header).Want(t, 200)
+	s.Do(t, "PUT", "/users/ada", usertest.Body(t, `{}`), header).Want(t, 200)
 	s.Do(t, "DELETE", "/users/ada", "", header).Want(t, 204)
 
 	wanted, header := decided("1")

@@ -14,7 +14,7 @@ func TestCost(t *testing.T) {
 	t.Parallel()
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
-	for _, r := range requests("a") {
+	for _, r := range requests(t, "a") {
 		p.ResetOperations()
 		r.send(t, s).Want(t, r.status)
 		if diff := cmp.Diff(r.operations, operations(p)); diff != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // request is a request that succeeds without faults.
@@ -27,17 +28,19 @@ func (r request) send(t *testing.T, s *stacktest.TestStack) stacktest.Response {
 
 // requests returns one request of each kind. The user exists before and after them, so that they can be sent
 // repeatedly.
-func requests(id string) []request {
+func requests(t *testing.T, id string) []request {
+	t.Helper()
+	body := usertest.Body(t, `{"userId":"`+id+`"}`)
 	return []request{
 		{name: "get", function: "GetFunction", method: http.MethodGet, path: "/users/" + id,
 			status: http.StatusOK, operations: []string{"GetItem"}},
 		{name: "list", function: "GetFunction", method: http.MethodGet, path: "/users",
 			status: http.StatusOK, operations: []string{"Scan"}},
-		{name: "put", function: "PutFunction", method: http.MethodPut, path: "/users/" + id, body: `{"name":"Ada"}`,
+		{name: "put", function: "PutFunction", method: http.MethodPut, path: "/users/" + id, body: body,
 			status: http.StatusOK, operations: []string{"GetItem", "PutItem"}},
 		{name: "delete", function: "DeleteFunction", method: http.MethodDelete, path: "/users/" + id,
 			status: http.StatusNoContent, operations: []string{"GetItem", "DeleteItem"}},
-		{name: "post", function: "PostFunction", method: http.MethodPost, path: "/users", body: `{"userId":"` + id + `"}`,
+		{name: "post", function: "PostFunction", method: http.MethodPost, path: "/users", body: body,
 			status: http.StatusCreated, operations: []string{"PutItem"}},
 	}
 }
@@ -46,14 +49,14 @@ func requests(id string) []request {
 func startWarm(t *testing.T, p *unreliable.Database, id string) *stacktest.TestStack {
 	t.Helper()
 	s := stacktest.Start(t, p.With)
-	s.Do(t, http.MethodPost, "/users", `{"userId":"`+id+`"}`).Want(t, http.StatusCreated)
+	s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"`+id+`"}`)).Want(t, http.StatusCreated)
 	wantSuccess(t, s, id)
 	return s
 }
 
 func wantSuccess(t *testing.T, s *stacktest.TestStack, id string) {
 	t.Helper()
-	for _, r := range requests(id) {
+	for _, r := range requests(t, id) {
 		r.send(t, s).Want(t, r.status)
 	}
 }
@@ -62,7 +65,7 @@ func wantSuccess(t *testing.T, s *stacktest.TestStack, id string) {
 func sendAll(t *testing.T, s *stacktest.TestStack, id string) map[string]stacktest.Response {
 	t.Helper()
 	var (
-		all       = requests(id)
+		all       = requests(t, id)
 		responses = make([]stacktest.Response, len(all))
 		senders   sync.WaitGroup
 		byName    = map[string]stacktest.Response{}
@@ -124,7 +127,7 @@ func TestDatabaseDown(t *testing.T) {
 			p.ResetOperations()
 			received := make(chan responses)
 			go func() { received <- send() }()
-			testenv.Eventually(t, "a request of each kind", func() bool { return len(p.Operations()) >= len(requests("")) })
+			testenv.Eventually(t, "a request of each kind", func() bool { return len(p.Operations()) >= len(requests(t, "")) })
 			p.Down(t)
 			defer p.Up(t)
 			return <-received
@@ -182,7 +185,7 @@ func TestThrottled(t *testing.T) {
 			t.Errorf("%s: got Retry-After %q, want 1", name, got)
 		}
 	}
-	for _, r := range requests("a") {
+	for _, r := range requests(t, "a") {
 		last := r.operations[len(r.operations)-1]
 		p.Fail(unreliable.First(1, last, unreliable.Throttle))
 		p.ResetOperations()

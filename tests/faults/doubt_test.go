@@ -9,6 +9,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // step is a request for the user of a test, and the status code wanted.
@@ -127,10 +128,10 @@ func TestWriteInDoubt(t *testing.T) {
 			}, tt.name)
 			etags := map[string]bool{}
 			send := func(st step, headers ...stacktest.Headers) stacktest.Response {
-				path, body := "/users/"+id, `{"name":"`+st.client+`"}`
+				path, body := "/users/"+id, usertest.Body(t, `{"userId":"`+id+`","name":"`+st.client+`"}`)
 				switch st.method {
 				case post:
-					path, body = "/users", `{"userId":"`+id+`","name":"`+st.client+`"}`
+					path = "/users"
 				case get, del:
 					body = ""
 				}

@@ -37,7 +37,7 @@ func TestFrozen(t *testing.T) {
 			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "a")
 			for range rounds {
-				for _, r := range requests("a") {
+				for _, r := range requests(t, "a") {
 					environment := freeze(t, s, r.function)
 					testenv.Eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
 					p.CloseConnections(t, tt.withReset)
@@ -79,7 +79,7 @@ func TestFrozen_Blackholed(t *testing.T) {
 	p := unreliable.NewDatabase(t)
 	s := startWarm(t, p, "a")
 	frozen := map[string]stacktest.Environment{}
-	for _, r := range requests("a") {
+	for _, r := range requests(t, "a") {
 		if _, ok := frozen[r.function]; !ok {
 			frozen[r.function] = freeze(t, s, r.function)
 		}
@@ -88,7 +88,7 @@ func TestFrozen_Blackholed(t *testing.T) {
 	testenv.Eventually(t, "idle connections", func() bool { return p.IdleConnections() > 0 })
 	p.BlackholeConnections()
 	testenv.Eventually(t, "idle timeout", func() bool { return time.Since(since) > idle })
-	for _, r := range requests("a") {
+	for _, r := range requests(t, "a") {
 		p.ResetOperations()
 		var res stacktest.Response
 		if environment, ok := frozen[r.function]; ok {

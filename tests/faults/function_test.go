@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 const faultyVariable = "USERDATA_TEST_FAULTY" // the path of the binary of testdata/faulty
@@ -83,10 +85,12 @@ func withEnvironments(n int) func(*local.Config) {
 	return func(cfg *local.Config) { cfg.Environments = n }
 }
 
-// getFault sends a request to the faulty function. parameters has names and values in turn.
+// getFault sends a request to the faulty function. Without a failure, it returns a user whose id is fault, or "none".
+// parameters has names and values in turn.
 func getFault(t *testing.T, s *stacktest.TestStack, fault string, parameters ...string) stacktest.Response {
 	t.Helper()
-	query := url.Values{"fault": {fault}}
+	user := usertest.Body(t, fmt.Sprintf(`{"userId": %q}`, cmp.Or(fault, "none")))
+	query := url.Values{"fault": {fault}, "user": {user}}
 	for i := 0; i+1 < len(parameters); i += 2 {
 		query.Set(parameters[i], parameters[i+1])
 	}
@@ -191,8 +195,8 @@ func TestFaultyFunction(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, faulty)
 			wantGatewayProblem(t, getFault(t, s, tt.fault), http.StatusBadGateway)
-			if res := getFault(t, s, "").Want(t, http.StatusOK); res.JSON(t)["userId"] != "ok" {
-				t.Errorf("next request: got %s, want userId ok", res.Body)
+			if res := getFault(t, s, "").Want(t, http.StatusOK); res.JSON(t)["userId"] != "none" {
+				t.Errorf("next request: got %s, want userId none", res.Body)
 			}
 			log := append([]string{initStarted, started}, tt.wantLog...)
 			log = append(log, ended, reported+initTime+tt.status+traced)
@@ -239,7 +243,7 @@ func TestFaultyFunction_Init(t *testing.T) {
 				tt.lines, []string{"INIT_REPORT Init Duration: <ms>\tPhase: invoke" + status},
 				[]string{started, ended, "REPORT .*" + status + traced},
 			)...)
-			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // served by another function
+			s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"1"}`)).Want(t, http.StatusCreated) // served by another function
 		})
 	}
 }
@@ -268,7 +272,7 @@ func TestInvalidSettings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, withVariables(t, "PutFunction", tt.variables...))
-			wantGatewayProblem(t, s.Do(t, http.MethodPut, "/users/1", `{}`), http.StatusBadGateway)
+			wantGatewayProblem(t, s.Do(t, http.MethodPut, "/users/1", usertest.Body(t, `{}`)), http.StatusBadGateway)
 			lines := s.Lines()
 			if len(lines) != 2 { // Lambda retries the init
 				t.Fatalf("got lines %q, want one for each of two inits", lines)
@@ -297,7 +301,7 @@ func TestInvalidSettings(t *testing.T) {
 			if reports != 2 {
 				t.Errorf("got %d INIT_REPORT entries, want 2", reports)
 			}
-			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // served by another function
+			s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"1"}`)).Want(t, http.StatusCreated) // served by another function
 		})
 	}
 }
@@ -336,7 +340,7 @@ func TestEndpoint(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := stacktest.Start(t, withVariables(t, "PostFunction", tt.variables...))
-			s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, tt.status)
+			s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"1"}`)).Want(t, tt.status)
 		})
 	}
 }
@@ -348,9 +352,9 @@ func TestTooManyRequests(t *testing.T) {
 	s := stacktest.Start(t, faulty, withEnvironments(1))
 	finish := occupy(t, s)
 	wantGatewayProblem(t, getFault(t, s, ""), http.StatusInternalServerError)
-	s.Do(t, http.MethodPost, "/users", `{"userId":"1"}`).Want(t, http.StatusCreated) // another function has its own limit
-	if res := finish(); res.JSON(t)["userId"] != "waited" {
-		t.Errorf("first request: got %s, want userId waited", res.Body)
+	s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"1"}`)).Want(t, http.StatusCreated) // another function has its own limit
+	if res := finish(); res.JSON(t)["userId"] != "wait" {
+		t.Errorf("first request: got %s, want userId wait", res.Body)
 	}
 	getFault(t, s, "").Want(t, http.StatusOK)
 }
@@ -391,12 +395,12 @@ func TestNoXRayDaemon(t *testing.T) {
 			}
 			s := stacktest.Start(t, changes...)
 			const rounds = 3 // sending to a closed port fails only from the second packet on
-			s.Do(t, http.MethodPost, "/users", `{"userId":"a"}`).Want(t, http.StatusCreated)
+			s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"a"}`)).Want(t, http.StatusCreated)
 			for range rounds {
 				wantSuccess(t, s, "a")
 			}
 			s.Do(t, http.MethodGet, "/users/nobody", "").Want(t, http.StatusNotFound)
-			sent := 2 + rounds*len(requests("a"))
+			sent := 2 + rounds*len(requests(t, "a"))
 			testenv.Eventually(t, "a line for each request", func() bool { return len(s.Lines()) >= sent })
 			for _, raw := range s.Lines() {
 				var line logLine

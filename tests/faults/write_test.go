@@ -8,6 +8,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // TestLostResponse loses the response to a write that the database executed. A create, which is not retried, and a
@@ -33,17 +34,17 @@ func TestLostResponse(t *testing.T) {
 		operation                string
 		status                   int
 	}{
-		{name: "post", method: http.MethodPost, path: "/users", body: `{"userId":"new","name":"Ada"}`,
+		{name: "post", method: http.MethodPost, path: "/users", body: usertest.Body(t, `{"userId":"new","name":"Ada"}`),
 			operation: "PutItem", status: http.StatusCreated},
-		{name: "post without id", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+		{name: "post without id", method: http.MethodPost, path: "/users", body: usertest.Body(t, `{"name":"Ada"}`),
 			operation: "PutItem", status: http.StatusCreated},
-		{name: "post with a key", method: http.MethodPost, path: "/users", body: `{"userId":"keyed","name":"Ada"}`,
+		{name: "post with a key", method: http.MethodPost, path: "/users", body: usertest.Body(t, `{"userId":"keyed","name":"Ada"}`),
 			headers: stacktest.Headers{"Idempotency-Key": "one"}, operation: "PutItem", status: http.StatusCreated},
-		{name: "post with a key, without id", method: http.MethodPost, path: "/users", body: `{"name":"Ada"}`,
+		{name: "post with a key, without id", method: http.MethodPost, path: "/users", body: usertest.Body(t, `{"name":"Ada"}`),
 			headers: stacktest.Headers{"Idempotency-Key": "two"}, operation: "PutItem", status: http.StatusCreated},
-		{name: "put", method: http.MethodPut, path: "/users/old", body: `{"name":"Ada"}`,
+		{name: "put", method: http.MethodPut, path: "/users/old", body: usertest.Body(t, `{"name":"Ada"}`),
 			operation: "PutItem", status: http.StatusOK},
-		{name: "put with If-Match", method: http.MethodPut, path: "/users/old", body: `{"name":"Grace"}`, ifMatch: true,
+		{name: "put with If-Match", method: http.MethodPut, path: "/users/old", body: usertest.Body(t, `{"name":"Grace"}`), ifMatch: true,
 			operation: "PutItem", status: http.StatusOK},
 		{name: "delete", method: http.MethodDelete, path: "/users/old",
 			operation: "DeleteItem", status: http.StatusNoContent},
@@ -63,7 +64,7 @@ func TestLostResponse(t *testing.T) {
 					}
 					before := s.Do(t, http.MethodGet, "/users/old", "")
 					if before.Status == http.StatusNotFound { // deleted by the previous write
-						before = s.Do(t, http.MethodPost, "/users", `{"userId":"old"}`).Want(t, http.StatusCreated)
+						before = s.Do(t, http.MethodPost, "/users", usertest.Body(t, `{"userId":"old"}`)).Want(t, http.StatusCreated)
 						users++
 					}
 					headers := stacktest.Headers{}
@@ -149,7 +150,7 @@ func TestLostThenThrottled(t *testing.T) {
 			if w.method != http.MethodPost {
 				headers["If-Match"] = etag
 			}
-			res := s.Do(t, w.method, w.path, `{"userId":"`+w.user+`","name":"Ada"}`, headers)
+			res := s.Do(t, w.method, w.path, usertest.Body(t, `{"userId":"`+w.user+`","name":"Ada"}`), headers)
 			p.Fail(nil)
 			res.Problem(t, http.StatusInternalServerError, "StoreUnavailable")
 			if got := res.Header.Get("Retry-After"); got != "" {

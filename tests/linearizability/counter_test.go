@@ -11,6 +11,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/shared/client"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 // TestCounter increments a counter with 50 Go clients while the database fails. No acknowledged increment is lost,
@@ -27,7 +28,10 @@ func TestCounter(t *testing.T) {
 		t.Fatal(err)
 	}
 	const id = "counter"
-	zero := client.UserInput{UserID: new(id), AdditionalProperties: map[string]json.RawMessage{"n": json.RawMessage("0")}}
+	var zero client.UserInput
+	if err := json.Unmarshal([]byte(usertest.Body(t, `{"userId": "`+id+`", "n": 0}`)), &zero); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.CreateUser(t.Context(), zero, ""); err != nil {
 		t.Fatal(err)
 	}

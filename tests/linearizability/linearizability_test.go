@@ -27,6 +27,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
+	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
 func TestMain(m *testing.M) {
@@ -248,15 +249,15 @@ func (r *runner) user(i int) string {
 // send sends a request and adds it to the history of the user.
 func (c *sender) send(t *testing.T, id string, req request) result {
 	path, headers := "/users/"+id, stacktest.Headers{}
-	var body string
+	body := usertest.Body(t, fmt.Sprintf(`{"userId":%q,"value":%d}`, id, req.value))
 	switch req.method {
 	case http.MethodPost:
-		path, body = "/users", fmt.Sprintf(`{"userId":%q,"value":%d}`, id, req.value)
+		path = "/users"
 		if req.key != "" {
 			headers["Idempotency-Key"] = req.key
 		}
-	case http.MethodPut:
-		body = fmt.Sprintf(`{"value":%d}`, req.value)
+	case http.MethodGet, http.MethodDelete:
+		body = ""
 	}
 	if req.ifMatch != nil {
 		headers["If-Match"] = req.ifMatch.etag

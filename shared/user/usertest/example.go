@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -31,22 +32,33 @@ func Attributes(tb testing.TB, attributes ...any) user.Attributes {
 }
 
 // Body returns the JSON of a valid user: the example of the API document without its id, and the members of a JSON
-// object, such as {"userId": "1"}, which keep their notation.
+// object, such as {"userId": "1"}, in their notation.
 func Body(tb testing.TB, members string) string {
 	tb.Helper()
 	base, err := example()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	merged := maps.Clone(base)
-	if err := json.Unmarshal([]byte(members), &merged); err != nil {
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(members), &own); err != nil {
 		tb.Fatalf("members of a user: want a JSON object, got %.100s: %v", members, err)
 	}
-	body, err := json.Marshal(merged)
+	rest := maps.Clone(base)
+	for name := range own {
+		delete(rest, name)
+	}
+	body, err := json.Marshal(rest)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return string(body)
+	if len(rest) == 0 {
+		return members
+	}
+	if len(own) == 0 {
+		return string(body)
+	}
+	_, members, _ = strings.Cut(members, "{")
+	return strings.TrimSuffix(string(body), "}") + "," + members
 }
 
 // example returns the example WithId of the request that creates a user, without the id.

@@ -6,6 +6,7 @@ import type { components, paths } from "./schema.js";
 type User = components["schemas"]["User"];
 type Problem = components["schemas"]["Problem"] | components["schemas"]["GatewayMessage"];
 
+const example: components["schemas"]["UserInput"] = JSON.parse(process.argv[3]!); // with all required attributes
 const client = createClient<paths>({ baseUrl: process.argv[2]! });
 
 function fail(operation: string, response: Response, problem: Problem | undefined): never {
@@ -15,7 +16,7 @@ function fail(operation: string, response: Response, problem: Problem | undefine
 async function create(name: string, key: string): Promise<User> {
   const { data, error, response } = await client.POST("/users", {
     params: { header: { "Idempotency-Key": key } },
-    body: { name, tags: { $SS: ["analyst", "poet"] } },
+    body: { ...example, name, tags: { $SS: ["analyst", "poet"] } },
   });
   if (!data) fail("create", response, error);
   return data;
@@ -55,7 +56,7 @@ console.log("replaced:", replaced.data.name);
 
 const lost = await client.PUT("/users/{userId}", {
   params: { path, header: { "If-Match": etag } },
-  body: { name: "Ada King" },
+  body: { ...example, name: "Ada King" },
 });
 if (lost.error && "code" in lost.error) {
   console.log("refused:", lost.response.status, lost.error.code);

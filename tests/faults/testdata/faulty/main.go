@@ -1,5 +1,5 @@
 // Command faulty is a Lambda function that fails as the query parameter "fault" or, during init, the variable INIT
-// specifies.
+// specifies. Otherwise it returns the user in the query parameter "user".
 package main
 
 import (
@@ -26,7 +26,7 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	}
 	switch fault := event.Query["fault"]; fault {
 	case "":
-		return user("ok"), nil
+		return user(event.Query["user"])
 	case "panic":
 		panic("internal secret")
 	case "error":
@@ -51,7 +51,7 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		// The invocation ends when the test creates the file.
 		for ctx.Err() == nil {
 			if _, err := os.Stat(event.Query["file"]); err == nil {
-				return user("waited"), nil
+				return user(event.Query["user"])
 			}
 			time.Sleep(time.Millisecond)
 		}
@@ -60,13 +60,14 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("unknown fault %q", event.Query["fault"])
 }
 
-// user returns a response that is valid according to the API document.
-func user(id string) []byte {
-	return fmt.Appendf(nil, `{"statusCode": 200, "headers": {"ETag": "\"1\"", "Content-Location": "/prod/users/%[1]s",
+// user returns a response with a user that is valid according to the API document, if body is.
+func user(body string) ([]byte, error) {
+	return json.Marshal(map[string]any{"statusCode": 200, "body": body, "headers": map[string]string{
+		"ETag": `"1"`, "Content-Location": "/prod/users/1",
 		"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff", "Access-Control-Allow-Origin": "*",
-		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, `+
-		`Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id"},
-		"body": "{\"userId\": \"%[1]s\"}"}`, id)
+		"Access-Control-Expose-Headers": "Accept, Accept-Encoding, Allow, Content-Location, Date, ETag, Idempotent-Replayed, " +
+			"Link, Location, Retry-After, x-amz-apigw-id, x-amzn-ErrorType, x-amzn-RequestId, X-Amzn-Trace-Id",
+	}})
 }
 
 func main() {
