@@ -1,6 +1,7 @@
 package cfn
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,11 +15,11 @@ import (
 // list. Its third argument is then a list, too, whose elements it generates.
 //
 // Fn::FindInMap in a loop becomes its value, or its DefaultValue, if its keys are known. Mappings that only such calls
-// use are removed.
+// use are removed. A value in them that no call uses is an error, because it is misspelled or not listed.
 // The error is an [EvaluationError].
 func ExpandLoops(document Object) error {
 	x := expander{mappings: Mapping(document, "Mappings"), found: map[string]bool{}, used: map[string]bool{}}
-	for _, section := range []string{"Conditions", "Resources", "Outputs"} {
+	for _, section := range []string{"Parameters", "Conditions", "Resources", "Outputs"} {
 		if content, ok := document[section]; ok {
 			expanded, err := x.value(section, content, nil)
 			if err != nil {
@@ -27,10 +28,14 @@ func ExpandLoops(document Object) error {
 			document[section] = expanded
 		}
 	}
-	for name := range x.found {
-		if !x.used[name] && !x.used[""] {
-			delete(x.mappings, name)
+	for _, name := range slices.Sorted(maps.Keys(x.mappings)) {
+		if x.used[name] || x.used[""] || !x.found[name] {
+			continue
 		}
+		if err := x.checkUnused(name); err != nil {
+			return err
+		}
+		delete(x.mappings, name)
 	}
 	if x.mappings != nil && len(x.mappings) == 0 {
 		delete(document, "Mappings")
@@ -39,8 +44,26 @@ func ExpandLoops(document Object) error {
 }
 
 type expander struct {
-	mappings    Object
-	found, used map[string]bool // mappings of replaced and of remaining calls of Fn::FindInMap; "" if not known yet
+	mappings Object
+	found    map[string]bool // mappings, entries and values of replaced calls of Fn::FindInMap, such as Functions.Get.Name
+	used     map[string]bool // mappings of remaining calls; "" if not known yet
+}
+
+// checkUnused returns an error for an entry or value of a mapping that no call uses.
+func (x *expander) checkUnused(mapping string) error {
+	entries := Mapping(x.mappings, mapping)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		entry := mapping + "." + name
+		if !x.found[entry] {
+			return EvaluationError{"Mappings." + entry, "no loop uses this entry: list it, or remove it"}
+		}
+		for _, key := range slices.Sorted(maps.Keys(Mapping(entries, name))) {
+			if value := entry + "." + key; !x.found[value] {
+				return EvaluationError{"Mappings." + value, "no loop uses this value: correct its name, or remove it"}
+			}
+		}
+	}
+	return nil
 }
 
 // iteration has the values of the identifiers of the enclosing loops.
@@ -53,6 +76,18 @@ func (it iteration) substitute(text string) string {
 		text = strings.ReplaceAll(text, "&{"+identifier+"}", strings.Map(alphanumeric, value))
 	}
 	return text
+}
+
+// String returns the values in parentheses, such as " (Id=Get)", or "".
+func (it iteration) String() string {
+	var values []string
+	for _, identifier := range slices.Sorted(maps.Keys(it)) {
+		values = append(values, identifier+"="+it[identifier])
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(values, ", ") + ")"
 }
 
 func alphanumeric(r rune) rune {
@@ -190,8 +225,8 @@ func (x *expander) loop(
 	if err != nil {
 		return err
 	}
-	collection, _ := value.([]any) // rejected below
-	if len(collection) == 0 {
+	collection, ok := value.([]any)
+	if !ok {
 		return EvaluationError{path + ".1", "want a list of strings"}
 	}
 	for i, element := range collection {
@@ -221,14 +256,28 @@ func (x *expander) findInMap(path string, call Object, it iteration) (any, error
 			return call, nil
 		}
 	}
-	x.found[keys[0]] = true
+	name := strings.Join(keys[:], ".")
+	x.found[keys[0]], x.found[keys[0]+"."+keys[1]], x.found[name] = true, true, true
 	if value := At(x.mappings, keys[:]...); value != nil {
 		return clone(value), nil
 	}
 	if value, ok := Mapping(arguments[len(arguments)-1])["DefaultValue"]; ok {
 		return value, nil
 	}
-	return nil, EvaluationError{path, fmt.Sprintf("Mappings has no entry %q", strings.Join(keys[:], "."))}
+	return nil, EvaluationError{path, x.missing(keys) + it.String()}
+}
+
+// missing returns the message for a value that Mappings lacks.
+func (x *expander) missing(keys [3]string) string {
+	place, known := "Mappings", x.mappings
+	for _, key := range keys {
+		if known[key] == nil {
+			names := strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+			return fmt.Sprintf("%s has no %s: add it, or use one of %s", place, key, cmp.Or(names, "none"))
+		}
+		place, known = place+"."+key, Mapping(known, key)
+	}
+	return place + " has no value"
 }
 
 // foldSub returns a call of Fn::Sub with the variables in its text that the loops have replaced by strings. Without

@@ -46,6 +46,14 @@ func TestExpandLoops(t *testing.T) {
 			`Resources: {Fn::ForEach::L: [X, [A, B], {Fn::ForEach::M: [Y, [C, D], {"${X}${Y}": {X: !Ref X, Y: !Ref Y}}]}]}`,
 			`Resources: {AC: {X: A, Y: C}, AD: {X: A, Y: D}, BC: {X: B, Y: C}, BD: {X: B, Y: D}}`,
 		},
+		"parameters": {
+			`Parameters: {Fn::ForEach::L: [Id, [A, B], {"Existing${Id}": {Type: String}}]}`,
+			`Parameters: {ExistingA: {Type: String}, ExistingB: {Type: String}}`,
+		},
+		"nothing": {
+			`Resources: {A: {List: [x, {Fn::ForEach::L: [Id, [], [!Ref Id]]}], Fn::ForEach::L: [Id, [], {"${Id}": 1}]}}`,
+			`Resources: {A: {List: [x]}}`,
+		},
 		"properties": {
 			`Resources: {A: {Fn::ForEach::L: [P, [B, C], {"${P}": true}], D: 1}}`,
 			`Resources: {A: {B: true, C: true, D: 1}}`,
@@ -105,14 +113,23 @@ func TestExpandLoops_Errors(t *testing.T) {
 		`{Id: [A]}`:               loop + ": want a list of 3: an identifier, a collection and what to generate",
 		`[[Id], [A], {}]`:         loop + ".0: want an identifier that no enclosing loop has",
 		`[Id, !Ref Ids, {}]`:      loop + ".1: want a list of strings",
-		`[Id, [], {}]`:            loop + ".1: want a list of strings",
+		`[Id, A, {}]`:             loop + ".1: want a list of strings",
 		`[Id, [A, 1], {}]`:        loop + ".1.1: want a string",
 		`[Id, [A], text]`:         loop + ".2: want a mapping",
 		`[Id, [A, B], {Same: 1}]`: loop + ".2: duplicate key Same",
 		`[Id, [A], {"${Id}": {Fn::ForEach::M: [Id, [B], {"${Id}": 1}]}}]`: loop +
 			".2.${Id}.Fn::ForEach::M.0: want an identifier that no enclosing loop has",
 		`[Id, [A], {"${Id}": [!FindInMap [Functions, !Ref Id, Name]]}]`: loop +
-			`.2.${Id}.0.Fn::FindInMap: Mappings has no entry "Functions.A.Name"`,
+			`.2.${Id}.0.Fn::FindInMap: Mappings.Functions has no A: add it, or use one of All, Get, Put (Id=A)`,
+		`[Id, [Put], {Fn::ForEach::M: [Key, [Timeout], {"${Id}": [!FindInMap [Functions, !Ref Id, !Ref Key]]}]}]`: loop +
+			`.2.Fn::ForEach::M.2.${Id}.0.Fn::FindInMap: ` +
+			"Mappings.Functions.Put has no Timeout: add it, or use one of Actions, Name (Id=Put, Key=Timeout)",
+		`[Id, [A], {"${Id}": [!FindInMap [Function, !Ref Id, Name]]}]`: loop +
+			`.2.${Id}.0.Fn::FindInMap: Mappings has no Function: add it, or use one of Functions, Regions (Id=A)`,
+		`[Id, [Get], {"${Id}": !FindInMap [Functions, !Ref Id, Name]}]`: "Mappings.Functions.All: " +
+			"no loop uses this entry: list it, or remove it",
+		`[Id, !FindInMap [Functions, All, Ids], {"${Id}": !FindInMap [Functions, !Ref Id, Name]}]`: "Mappings." +
+			"Functions.Get.Actions: no loop uses this value: correct its name, or remove it",
 		`[Id, [A], {"${Id}": !FindInMap [Functions]}]`: loop +
 			".2.${Id}.Fn::FindInMap: want a list of 3, or of 4 with a DefaultValue",
 		`[Id, [A], {"${Id}": {List: [{Fn::ForEach::M: [F, !Ref Ids, [1]]}]}}]`: loop +

@@ -48,7 +48,7 @@ type Resources struct {
 // Functions returns the functions, sorted by logical id.
 func (r *Resources) Functions() []Function { return r.functions }
 
-// Tables returns the tables, the existing one first, the others sorted by logical id.
+// Tables returns the tables, first the existing ones (ExistingTableParameter), sorted by logical id.
 func (r *Resources) Tables() []Table { return r.tables }
 
 // Table returns the table of the users.
@@ -141,7 +141,7 @@ func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
 	for _, id := range e.All(functionType) {
 		resolved.functions = append(resolved.functions, function(e, id))
 	}
-	resolved.tables = r.tables(e, pseudo, values)
+	resolved.tables = r.tables(e, pseudo)
 	resolved.api = api(e)
 	if err := e.Err(); err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)
@@ -158,18 +158,15 @@ func (p PseudoParameters) resolve(e *cfn.Evaluator, id, attribute string) (any, 
 	if attribute == "" || err != nil {
 		return ref, err
 	}
-	arn := func(service, resource string) string {
-		return fmt.Sprintf("arn:%s:%s:%s:%s:%s%s", p.Partition, service, p.Region, p.AccountID, resource, ref)
-	}
 	switch fmt.Sprint(resourceType, ".", attribute) {
 	case "AWS::Lambda::Function.Arn":
-		return arn("lambda", "function:"), nil
+		return p.arn("lambda", "function:"+ref), nil
 	case "AWS::DynamoDB::Table.Arn":
-		return arn("dynamodb", "table/"), nil
+		return p.arn("dynamodb", "table/"+ref), nil
 	case "AWS::Logs::LogGroup.Arn":
-		return arn("logs", "log-group:") + ":*", nil
+		return p.arn("logs", "log-group:"+ref+":*"), nil
 	case "AWS::CloudWatch::Alarm.Arn":
-		return arn("cloudwatch", "alarm:"), nil
+		return p.arn("cloudwatch", "alarm:"+ref), nil
 	case "AWS::IAM::Role.Arn": // without a Region
 		return fmt.Sprintf("arn:%s:iam::%s:role/%s", p.Partition, p.AccountID, ref), nil
 	case "AWS::ApiGateway::RestApi.RestApiId", "AWS::ApiGateway::Deployment.DeploymentId":
@@ -180,6 +177,11 @@ func (p PseudoParameters) resolve(e *cfn.Evaluator, id, attribute string) (any, 
 		return nil, fmt.Errorf("the attribute %s of %v is not supported: add it to PseudoParameters.resolve",
 			attribute, resourceType)
 	}
+}
+
+// arn returns the ARN of a resource of a service.
+func (p PseudoParameters) arn(service, resource string) string {
+	return fmt.Sprintf("arn:%s:%s:%s:%s:%s", p.Partition, service, p.Region, p.AccountID, resource)
 }
 
 func (p PseudoParameters) ref(e *cfn.Evaluator, id string) (string, error) {

@@ -2,23 +2,21 @@ package template
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
 const tableType = "AWS::DynamoDB::Table"
 
-// existingTableParameter is the parameter with the name of an existing table, which the stage uses instead of the table
-// whose condition is false.
-const existingTableParameter = "ExistingTableName"
+// ExistingTableParameter returns the parameter with the name of an existing table, which is used instead of the table
+// with a logical id: ExistingTableName for Table, ExistingOrdersTableName for OrdersTable.
+func ExistingTableParameter(logicalID string) string { return "Existing" + logicalID + "Name" }
 
 // Table is a DynamoDB table.
 type Table struct {
-	LogicalID  string // "" for an existing table (ExistingTableName)
+	LogicalID  string // "" for an existing table, see ExistingTableParameter
 	Name       string
 	ARN        string         // "" in the result of OwnTables
 	Properties map[string]any // of AWS::DynamoDB::Table, a superset of the input of CreateTable
@@ -74,37 +72,26 @@ func (t Table) BillingMode() string {
 	return cmp.Or(cfn.Text(t.Properties, "BillingMode"), "PROVISIONED")
 }
 
-// tables returns the tables that the functions use. With the parameter ExistingTableName, the existing table has the
-// properties of the table that it replaces.
-func (r *Rendered) tables(e *cfn.Evaluator, pseudo PseudoParameters, values object) []Table {
-	var found []Table
-	own := e.All(tableType)
-	if existing := cfn.Text(r.parameters, existingTableParameter); existing != "" {
-		values = maps.Clone(values)
-		values[existingTableParameter] = ""
-		without := cfn.NewEvaluator(r.document, values, pseudo.resolve)
-		replaced := slices.DeleteFunc(without.All(tableType), func(id string) bool { return slices.Contains(own, id) })
-		if len(replaced) > 1 {
-			e.Failf(templateFile+": Resources", "%s replaces one table, but the conditions of %s depend on it",
-				existingTableParameter, strings.Join(replaced, " and "))
+// tables returns the tables that the functions use. An existing table has the properties of the table that it replaces.
+func (r *Rendered) tables(e *cfn.Evaluator, pseudo PseudoParameters) []Table {
+	var existing, own []Table
+	for _, id := range slices.Sorted(maps.Keys(cfn.Mapping(r.document, "Resources"))) {
+		name := cfn.Text(r.parameters, ExistingTableParameter(id)) // "" if there is no such parameter
+		switch {
+		case e.Resource(id)["Type"] != tableType:
+		case name != "":
+			t := Table{Name: name, ARN: pseudo.arn("dynamodb", "table/"+name), Properties: e.Properties(id)}
+			if t.Properties != nil {
+				t.Properties["TableName"] = name
+			}
+			existing = append(existing, t)
+		case e.Exists("Resources", id):
+			own = append(own, Table{
+				LogicalID: id, Name: cfn.Text(e.Ref(id)), ARN: cfn.Text(e.Attribute(id, "Arn")), Properties: e.Properties(id),
+			})
 		}
-		table := Table{Name: existing, ARN: fmt.Sprintf("arn:%s:dynamodb:%s:%s:table/%s",
-			pseudo.Partition, pseudo.Region, pseudo.AccountID, existing)}
-		for _, id := range replaced {
-			table.Properties = without.Properties(id)
-			table.Properties["TableName"] = existing
-		}
-		for _, fault := range without.Faults() {
-			e.Failf(fault.Path, "%s", fault.Message)
-		}
-		found = append(found, table)
 	}
-	for _, id := range own {
-		found = append(found, Table{
-			LogicalID: id, Name: cfn.Text(e.Ref(id)), ARN: cfn.Text(e.Attribute(id, "Arn")), Properties: e.Properties(id),
-		})
-	}
-	return found
+	return append(existing, own...)
 }
 
 func (r *Rendered) findTables() error {

@@ -14,13 +14,15 @@ func (p *project) addEntry(r *route) error {
 	if err != nil {
 		return err
 	}
-	what := r.Method + " " + r.Path
+	what, tables := r.Method+" "+r.Path, ""
+	if r.collection != nil {
+		tables = "  Tables: [Table]\n  TableActions: [dynamodb:GetItem]\n"
+	}
 	p.template.after(last(functions), fmt.Sprintf(`%s:
   Name: %s
   Description: Serves %s
   Output: The function that serves %s
-  TableActions: [dynamodb:GetItem]
-`, r.ID, r.Name, what, what))
+%s`, r.ID, r.Name, what, what, tables))
 	_, ids := find(functions, "All", functionIDs)
 	if err := p.template.appendTo(ids, r.ID); err != nil {
 		return fmt.Errorf("Mappings.%s.All.%s: %w", functionsMapping, functionIDs, err)

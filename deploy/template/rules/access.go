@@ -184,31 +184,37 @@ func principal(s *checkedTemplate, report report) {
 	}
 }
 
-// roleScope reports permissions of a function's role on anything but the table, the function's own log group, X-Ray and
-// the customer managed key of the stage.
+// roleScope reports permissions of a function's role on anything but its tables and their indexes, its log group, X-Ray
+// and the customer managed key of the stage.
 func roleScope(s *checkedTemplate, report report) {
-	owners := map[string]resource{} // functions by id of the role
-	for _, f := range s.all(functionType) {
-		if role, ok := s.role(f); ok {
-			owners[role.id] = f
-		}
-	}
+	owners := s.roleOwners()
 	for _, st := range s.statements {
 		f, ok := s.grantee(st, owners)
 		if !ok || !st.identity() || !st.allows() {
 			continue
 		}
 		for _, action := range list(st.content["Action"]) {
-			service, _, _ := strings.Cut(cfn.Text(action), ":")
 			for _, r := range list(st.content["Resource"]) {
-				if !strings.Contains(cfn.Text(r), "*") && !s.mayAccess(service, cfn.Text(r), f) { // otherwise wildcard-resource
-					report(st.path+".Resource",
-						"%s may access %v by %v: allow only the table, its log group, X-Ray and the key",
-						f.id, r, action)
+				if strings.Contains(cfn.Text(r)+cfn.Text(action), "*") {
+					continue // wildcard-resource, wildcard-action
+				}
+				if fault := s.checkAccess(st, f, cfn.Text(action), cfn.Text(r)); fault != "" {
+					report(st.path+".Resource", "%s may access %v by %v: %s", f.id, r, action, fault)
 				}
 			}
 		}
 	}
+}
+
+// roleOwners returns the functions by the ids of their roles.
+func (s *checkedTemplate) roleOwners() map[string]resource {
+	owners := map[string]resource{}
+	for _, f := range s.all(functionType) {
+		if role, ok := s.role(f); ok {
+			owners[role.id] = f
+		}
+	}
+	return owners
 }
 
 // grantee returns the function whose role gets the permissions of a statement: the role that contains the statement, or
@@ -225,23 +231,25 @@ func (s *checkedTemplate) grantee(st statement, owners map[string]resource) (res
 	return resource{}, false
 }
 
-// mayAccess reports whether a function may access a resource by a service.
-func (s *checkedTemplate) mayAccess(service, arn string, function resource) bool {
-	switch service {
+// checkAccess returns why a function must not access a resource by an action, or "" if it may.
+func (s *checkedTemplate) checkAccess(st statement, function resource, action, arn string) string {
+	const other = "allow only its tables, its log group, X-Ray and the key"
+	allowed := false
+	switch service, operation, _ := strings.Cut(action, ":"); service {
 	case "dynamodb":
-		if _, ok := s.referred(arn, tableType, "Arn"); ok {
-			return true
+		if t, index, ok := s.tableOf(arn); ok {
+			return t.checkAccess(st, function, operation, index)
 		}
-		name := s.parameters["ExistingTableName"]
-		return name != "" && arn == "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/"+name
 	case "logs":
 		group, ok := s.logGroup(function)
-		return !ok || arn == "${"+group.id+".Arn}" // otherwise function-log
+		allowed = !ok || arn == "${"+group.id+".Arn}" // otherwise function-log
 	case "kms":
-		return arn == s.parameters[kmsKeyParameter]
+		allowed = arn == s.parameters[kmsKeyParameter]
 	case "xray":
-		return true
-	default:
-		return false
+		allowed = true
 	}
+	if allowed {
+		return ""
+	}
+	return other
 }

@@ -19,8 +19,9 @@ type checkedTemplate struct {
 	parameters map[string]string
 	resources  map[string]resource // that exist
 	outputs    object              // that exist
-	evaluator  *cfn.Evaluator      // the rule reference reports its faults
-	statements []statement         // of all policies
+	tables     []usedTable
+	evaluator  *cfn.Evaluator // the rule reference reports its faults
+	statements []statement    // of all policies
 }
 
 // resource is an existing resource with evaluated values.
@@ -66,6 +67,7 @@ func newCheckedTemplate(document object, given map[string]string) *checkedTempla
 		}
 	}
 	s.outputs = s.existing("Outputs")
+	s.tables = s.findTables()
 	s.statements = s.findStatements()
 	return s
 }

@@ -152,7 +152,7 @@ func alarm(s *checkedTemplate, report report) {
 	watched := map[string]bool{} // such as GetFunction Errors
 	for _, a := range s.all(alarmType) {
 		for _, m := range metrics(a) {
-			if r, ok := s.subject(m); ok {
+			if r, ok := s.subject(m); ok && m.dimensions[indexDimension] == "" { // otherwise tableAlarms
 				watched[r.id+" "+m.name] = true
 			}
 		}
@@ -166,6 +166,7 @@ func alarm(s *checkedTemplate, report report) {
 			}
 		}
 	}
+	tableAlarms(s, report)
 }
 
 // failureMetrics returns the metrics of failures of a resource type. Each element lists alternatives.

@@ -88,18 +88,12 @@ func (s *checkedTemplate) checkMetric(m metric, report report) {
 		report(m.path, "AWS publishes no metric %s in %s", m.name, m.namespace)
 	case !slices.Contains(sets, given):
 		report(m.path, "AWS publishes %s with the dimensions %q, got %q", m.name, sets, given)
-	case given != "" && !ok && m.namespace != "AWS/SNS" && !s.isOfExistingTable(m):
+	case given != "" && !ok && m.namespace != "AWS/SNS":
 		report(m.path, "its dimensions %v match no resource of this template", m.dimensions)
 	}
 }
 
-// isOfExistingTable reports whether a metric is one of the table that the parameter ExistingTableName names.
-func (s *checkedTemplate) isOfExistingTable(m metric) bool {
-	name := s.parameters["ExistingTableName"]
-	return name != "" && m.dimensions["TableName"] == name
-}
-
-// subject returns the resource of a metric.
+// subject returns the resource of a metric. It is empty for an existing table.
 func (s *checkedTemplate) subject(m metric) (resource, bool) {
 	switch m.namespace {
 	case "AWS/Lambda":
@@ -122,11 +116,8 @@ func (s *checkedTemplate) subject(m metric) (resource, bool) {
 			}
 		}
 	case "AWS/DynamoDB":
-		for _, table := range s.all(tableType) {
-			if name := m.dimensions["TableName"]; name == "${"+table.id+"}" || name == cfn.Text(table.properties["TableName"]) {
-				return table, name != ""
-			}
-		}
+		t, ok := s.tableOfMetric(m)
+		return s.resources[t.id], ok
 	}
 	return resource{}, false
 }

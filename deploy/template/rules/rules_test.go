@@ -289,7 +289,7 @@ func mutations() []mutation {
 	encrypted := with(map[string]string{"KmsKeyArn": kmsKey})
 	api := "Resources.Api.Properties.Body"
 	return []mutation{
-		{"Ref", nil, set(variables+"TABLE_NAME", ref("Tabel")), "reference", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Ref"},
+		{"Ref", nil, set(variables+"TABLE_NAME", ref("Tabel")), "reference role-scope", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Ref"},
 		{"Fn::GetAtt", nil, set("Outputs ApiId Value", getAtt("Apis", "RestApiId")), "reference", "Outputs.ApiId.Value.Fn::GetAtt"},
 		{"short Fn::GetAtt", nil, set("Outputs ApiId Value", object{"Fn::GetAtt": "Apis.RestApiId"}), "reference", "Outputs.ApiId.Value.Fn::GetAtt"},
 		{"Fn::GetAtt without an attribute", nil, set("Outputs ApiId Value", object{"Fn::GetAtt": "Api"}), "reference", "Outputs.ApiId.Value.Fn::GetAtt"},
@@ -466,7 +466,7 @@ func mutations() []mutation {
 		{"alarm on another stage", nil, set("Resources ApiLatencyAlarm Properties Dimensions 1 Value", "live"), "alarm alarm-metric", "Resources.ApiLatencyAlarm.Properties"},
 		{"alarm on the alias", nil, set("Resources GetErrorsAlarm Properties Dimensions", []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}, object{"Name": "Resource", "Value": object{"Fn::Sub": "${GetFunction}:live"}}}), "", ""},
 		{"alarm on another alias", nil, set("Resources GetErrorsAlarm Properties Dimensions", []any{object{"Name": "FunctionName", "Value": ref("GetFunction")}, object{"Name": "Resource", "Value": object{"Fn::Sub": "${GetFunction}:alive"}}}), "alarm alarm-metric", "Resources.GetErrorsAlarm.Properties"},
-		{"alarm without a dimension", nil, set("Resources TableErrorsAlarm Properties Metrics 1 MetricStat Metric Dimensions", []any{object{"Name": "TableName", "Value": ref("Table")}}), "alarm-metric", "Resources.TableErrorsAlarm.Properties.Metrics.1.MetricStat.Metric"},
+		{"alarm without a dimension", nil, set("Resources TableErrorsAlarm Properties Metrics 1 MetricStat Metric Dimensions", []any{object{"Name": "TableName", "Value": ref("Table")}}), "alarm alarm-metric", "Resources.TableErrorsAlarm.Properties.Metrics.1.MetricStat.Metric"},
 		{"alarm on another table than the existing one", with(map[string]string{"ExistingTableName": "People"}), set("Resources TableReadThrottlesAlarm Properties Dimensions 0 Value", "Persons"), "alarm-metric", "Resources.TableReadThrottlesAlarm.Properties"},
 		{"alarm without a metric", nil, drop("Resources TableErrorsAlarm Properties Metrics"), "alarm alarm-metric", "Resources.TableErrorsAlarm"},
 		{"alarm that cannot go off", nil, set("Resources GetDurationAlarm Properties Threshold", 10000), "alarm-threshold", "Resources.GetDurationAlarm.Properties.Threshold"},
