@@ -40,8 +40,10 @@ type TestOptions struct {
 	Short    bool     // skip tests that need Java, npm or the network
 	Packages []string // folders of packages to test, such as ./deploy, or ./deploy/... with subfolders; none means all
 	Except   []string // folders of packages to exclude
-	Race     []string // folders of packages to test with the race detector; none means all
-	Endpoint string   // URL of DynamoDB; if empty and not Short, Test runs DynamoDB Local in memory
+	// Race has the folders of packages to test with the race detector; none means all. A folder that a workspace does not
+	// have is ignored.
+	Race     []string
+	Endpoint string // URL of DynamoDB; if empty and not Short, Test runs DynamoDB Local in memory
 	Out      io.Writer
 }
 
@@ -133,8 +135,11 @@ func plan(ctx context.Context, options TestOptions) ([]goTest, error) {
 		_, _ = fmt.Fprintln(options.Out, "Testing without the race detector: it needs cgo and a C compiler such as gcc.")
 		racing = nil
 	case len(options.Race) > 0 && !options.All:
-		if racing, err = match(all, options.Race); err != nil {
-			return nil, err
+		racing = nil
+		for _, pattern := range options.Race {
+			if matched, err := match(all, []string{pattern}); err == nil {
+				racing = append(racing, matched...)
+			}
 		}
 		racing = slices.DeleteFunc(racing, func(path string) bool { return !slices.Contains(packages, path) })
 	}

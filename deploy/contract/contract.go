@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -20,9 +21,6 @@ const (
 
 	// FunctionKey is the only extension of the API document: the function of an operation, a logical id of the template.
 	FunctionKey = "x-function"
-
-	// ProblemType is the type of a problem document (RFC 9457) without its code.
-	ProblemType = "urn:problem-type:userrequestapi:"
 
 	// ProblemMediaType is the media type of a problem document.
 	ProblemMediaType = "application/problem+json"
@@ -74,6 +72,11 @@ func Parse(source []byte) (*Document, error) {
 // Name returns the name of the API, the title of the document. The stack, the functions and what else a stage has are
 // named after it.
 func (d *Document) Name() string { return d.Info.Title }
+
+// ProblemType returns the type of a problem document (RFC 9457) with the code.
+func (d *Document) ProblemType(code string) string {
+	return "urn:problem-type:" + strings.ToLower(d.Name()) + ":" + code
+}
 
 // Public returns the document without extensions.
 func (d *Document) Public() *Public { return d.public }

@@ -35,7 +35,7 @@ func (i invoker) Invoke(ctx context.Context, arn, trace string, payload []byte) 
 	i.stack.invocations.record(arn)
 	if f, found := i.functions[arn]; found {
 		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed {
-			response, err := buildFailed(failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
+			response, err := buildFailed(i.stack.resources.Load().API().Document, failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
 			return apigateway.InvokeOutput{Payload: response}, err
 		}
 	}
@@ -47,7 +47,9 @@ const buildFailedCode = "BuildFailed"
 
 // buildFailed returns the response for a function that does not compile: a problem document (RFC 9457) in the
 // functions' format.
-func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([]byte, error) {
+func buildFailed(
+	document *contract.Document, failure console.Failure, allowOrigin string, payload []byte,
+) ([]byte, error) {
 	var event struct {
 		RequestContext struct {
 			Path      string `json:"path"` // with the stage
@@ -59,7 +61,7 @@ func buildFailed(failure console.Failure, allowOrigin string, payload []byte) ([
 	}
 	segments := strings.FieldsFunc(event.RequestContext.Path, func(r rune) bool { return r == '/' }) // without empty ones
 	problem, err := json.Marshal(map[string]any{
-		"type":      contract.ProblemType + buildFailedCode,
+		"type":      document.ProblemType(buildFailedCode),
 		"title":     "The function does not compile",
 		"status":    http.StatusInternalServerError,
 		"detail":    failure.Output,

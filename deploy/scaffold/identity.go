@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
@@ -25,11 +26,11 @@ func toolsRepository() string { return "https://" + strings.TrimSuffix(toolsModu
 
 // identity distinguishes a project from others that are made from the same sources.
 type identity struct {
-	module     string // path of the root module
-	name       string // of the API; what a stage contains is named after it
-	table      string // of the stage prod
-	repository string // URL
-	owner      string // on GitHub, with @; "" if there is none
+	module     string   // path of the root module
+	name       string   // of the API; what a stage contains is named after it
+	tables     []string // of the stage prod
+	repository string   // URL
+	owner      string   // on GitHub, with @; "" if there is none
 }
 
 // readIdentity reads the identity of the project at root from its documents.
@@ -43,11 +44,11 @@ func readIdentity(root string) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	table, err := readTable(root)
+	tables, err := readTables(root)
 	if err != nil {
 		return identity{}, err
 	}
-	id := identity{module: modfile.ModulePath(content), name: document.Name(), table: table}
+	id := identity{module: modfile.ModulePath(content), name: document.Name(), tables: tables}
 	if id.repository = repositoryOf(id.module); document.ExternalDocs != nil {
 		id.repository = cmp.Or(document.ExternalDocs.URL, id.repository)
 	}
@@ -58,21 +59,29 @@ func readIdentity(root string) (identity, error) {
 	return id, nil
 }
 
-// readTable returns the name of the table in the stage prod.
-func readTable(root string) (string, error) {
+// readTables returns the names of the tables in the stage prod, that of the logical id Table first.
+func readTables(root string) ([]string, error) {
 	source, err := template.Load(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	rendered, err := source.Render(template.Options{})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	resources, err := rendered.Resolve(template.PseudoParameters{})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return resources.Table().Name, nil
+	var names []string
+	for _, table := range resources.Tables() {
+		if table.LogicalID == "Table" {
+			names = slices.Insert(names, 0, table.Name)
+			continue
+		}
+		names = append(names, table.Name)
+	}
+	return names, nil
 }
 
 // ownerIn returns the first owner of all files in the content of a CODEOWNERS file.
@@ -107,21 +116,31 @@ func (id identity) derive(options ProjectOptions) (identity, error) {
 	to := identity{
 		module:     options.Module,
 		name:       options.Name,
-		table:      cmp.Or(options.Table, strings.TrimSuffix(options.Name, "API")+"Data"),
 		repository: repositoryOf(options.Module),
 		owner:      cmp.Or(options.Owner, ownerOf(options.Module)),
 	}
+	table := cmp.Or(options.Table, strings.TrimSuffix(options.Name, "API")+"Data")
 	switch {
 	case to.module == id.module, contains(to.module, toolsModule), contains(toolsModule, to.module):
 		return fault("MODULE", "another module path than that of this project and of its tools", to.module)
 	case to.name == id.name:
 		return fault("NAME", "another name than that of this project's API", to.name)
-	case !tableName.MatchString(to.table):
-		return fault("TABLE", "3 to 200 letters, digits, underscores, full stops and hyphens", to.table)
-	case to.table == id.table:
-		return fault("TABLE", "another name than that of this project's table", to.table)
+	case !tableName.MatchString(table):
+		return fault("TABLE", "3 to 200 letters, digits, underscores, full stops and hyphens", table)
+	case slices.Contains(id.tables, table):
+		return fault("TABLE", "another name than those of this project's tables", table)
 	case !ownerName.MatchString(to.owner):
 		return fault("OWNER", "a user or team on GitHub, such as @acme/people", to.owner)
+	}
+	for i, old := range id.tables {
+		switch {
+		case i == 0:
+			to.tables = append(to.tables, table)
+		case strings.HasPrefix(old, id.tables[0]):
+			to.tables = append(to.tables, table+strings.TrimPrefix(old, id.tables[0]))
+		default: // begins with the name of the API, or is no part of the identity
+			to.tables = append(to.tables, strings.Replace(old, id.name, to.name, 1))
+		}
 	}
 	to.owner = "@" + strings.TrimPrefix(to.owner, "@")
 	return to, nil

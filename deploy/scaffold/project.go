@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +58,12 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 	defer func() { err = errors.Join(err, remove(err)) }()
 	renamer := newRenamer(from, to, travelsFrom(options.Root))
 	p := &project{ProjectOptions: options, dir: fresh, to: to, renamer: renamer}
+	for i, table := range to.tables {
+		if table == from.tables[i] {
+			p.notes = append(p.notes, fmt.Sprintf("The table %s keeps its name. "+
+				"To deploy both projects to one account, give it another in deploy/template.yaml.", table))
+		}
+	}
 	p.printf("Copying %d files…", len(files))
 	for _, name := range files {
 		if ctx.Err() != nil {
@@ -66,7 +73,8 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 			return fmt.Errorf("new project: %s: %w", name, err)
 		}
 	}
-	for _, step := range []func(context.Context) error{p.writeFresh, p.modules, p.resolveLinks, p.check, p.commit} {
+	steps := []func(context.Context) error{p.writeFresh, p.modules, p.dependabot, p.resolveLinks, p.check, p.commit}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -234,11 +242,35 @@ func (p *project) writeFresh(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("new project: %w", err)
 		}
-		text := strings.NewReplacer("{{name}}", p.to.name, "{{table}}", p.to.table, "{{tools}}", toolsRepository()).
+		text := strings.NewReplacer("{{name}}", p.to.name, "{{tools}}", toolsRepository()).
 			Replace(string(content))
 		if err := p.write(target, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("new project: %w", err)
 		}
+	}
+	return nil
+}
+
+// dependabot removes the folders without dependencies in the new project from the settings of Dependabot.
+func (p *project) dependabot(context.Context) error {
+	const name = ".github/dependabot.yml"
+	content, err := os.ReadFile(filepath.Join(p.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		content, err = dropAbsent(content, func(folder string) bool {
+			return slices.ContainsFunc([]string{"go.mod", "package.json", "requirements.txt"}, func(file string) bool {
+				found, err := fs.Glob(os.DirFS(p.dir), path.Join(".", folder, file))
+				return err != nil || len(found) > 0
+			})
+		})
+	}
+	if err == nil {
+		err = p.write(name, content, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("new project: %s: %w", name, err)
 	}
 	return nil
 }
@@ -271,8 +303,8 @@ func (p *project) check(context.Context) error {
 	})
 }
 
-// commit starts the git history of the new project. If git fails, for example for lack of the user's name, it leaves the
-// commit to the user.
+// commit starts the git history of the new project. If git fails, for example for lack of the user's name, it
+// leaves the commit to the user.
 func (p *project) commit(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"init", "--quiet", "--initial-branch=main"},

@@ -37,8 +37,10 @@ func newRenamer(from, to identity, travels func(name string) bool) renamer {
 		{old: from.repository, new: to.repository},
 		{old: from.module, new: to.module},
 		{old: from.name, new: to.name},
-		{old: from.table, new: to.table},
 	}}
+	for i, table := range from.tables {
+		r.words = append(r.words, word{old: table, new: to.tables[i]})
+	}
 	if from.owner != "" {
 		r.words = append(r.words, word{old: from.owner, new: to.owner})
 	}
@@ -254,6 +256,35 @@ func (r renamer) yaml(content []byte) ([]byte, error) {
 		return nil, fmt.Errorf("renaming %s to %s changes the structure of the document", r.from.name, r.to.name)
 	}
 	return renamed, nil
+}
+
+// dropAbsent removes the elements of lists in a YAML file, each on a line of its own, that name folders which do not
+// exist, such as /deploy/tests.
+func dropAbsent(content []byte, exists func(pattern string) bool) ([]byte, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(content, &document); err != nil {
+		return nil, err
+	}
+	absent := map[int]bool{} // line numbers
+	var visit func(*yaml.Node)
+	visit = func(node *yaml.Node) {
+		for _, child := range node.Content {
+			if node.Kind == yaml.SequenceNode && strings.HasPrefix(child.Value, "/") && !exists(child.Value) {
+				absent[child.Line] = true
+			}
+			visit(child)
+		}
+	}
+	visit(&document)
+	var kept []byte
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		if !absent[number] {
+			kept = append(kept, line...)
+		}
+	}
+	return kept, nil
 }
 
 // scalars returns the kinds and values of the nodes of a YAML document.

@@ -251,7 +251,7 @@ func options(parameters []any, allow, corsAllow, headers []string) object {
 
 // mock returns a method that responds with a problem document.
 func (a *openAPI) mock(parameters []any, p problemTemplate, headers object) (object, error) {
-	document := p.document()
+	document := a.problemDocument(p)
 	if err := checkVelocity(strings.ReplaceAll(document, requestID, "")); err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ type problemTemplate struct {
 	Detail string // errorMessage for API Gateway's message
 }
 
-// document returns the mapping template of the problem.
-func (p problemTemplate) document() string {
+// problemDocument returns the mapping template of the problem.
+func (a *openAPI) problemDocument(p problemTemplate) string {
 	title := p.Title
 	if title == "" {
 		title = reasonPhrase(p.Status)
@@ -34,7 +34,7 @@ func (p problemTemplate) document() string {
 		Detail    string `json:"detail"`
 		Code      string `json:"code"`
 		RequestID string `json:"requestId"`
-	}{contract.ProblemType + p.Code, title, p.Status, p.Detail, p.Code, requestID})
+	}{a.contract.ProblemType(p.Code), title, p.Status, p.Detail, p.Code, requestID})
 	if err != nil { // impossible: strings and a number
 		panic(err)
 	}

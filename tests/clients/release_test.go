@@ -13,12 +13,17 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
 
-// TestTagClient checks which requests to GitHub the release workflow sends to tag the Go client.
-func TestTagClient(t *testing.T) {
+// TestTagModules checks which requests to GitHub the release workflow sends to tag the modules that others require: the
+// Go client, and the tools in their repository.
+func TestTagModules(t *testing.T) {
 	t.Parallel()
+	folders := []string{"shared/client"}
+	if _, err := os.Stat(filepath.Join(testenv.Root(t), "deploy", "go.mod")); err == nil {
+		folders = append(folders, "deploy")
+	}
 	const (
-		look   = "api repos/o/r/git/matching-refs/tags/shared/client/%[1]s --jq .[] | select(.ref == \"refs/tags/shared/client/%[1]s\") | .object.sha\n"
-		create = "api repos/o/r/git/refs --silent -f ref=refs/tags/shared/client/%[1]s -f sha=c1\n"
+		look   = "api repos/o/r/git/matching-refs/tags/%[2]s/%[1]s --jq .[] | select(.ref == \"refs/tags/%[2]s/%[1]s\") | .object.sha\n"
+		create = "api repos/o/r/git/refs --silent -f ref=refs/tags/%[2]s/%[1]s -f sha=c1\n"
 	)
 	for name, tt := range map[string]struct {
 		version string
@@ -41,18 +46,23 @@ func TestTagClient(t *testing.T) {
 			stub := "#!/bin/sh\necho \"$@\" >>'" + calls + "'\n" + tt.stub + "\n"
 			// A child writes it: if a concurrent fork inherited the open file, running it would fail with ETXTBSY.
 			run(t, dir, nil, "sh", "-c", `printf %s "$0" >gh && chmod +x gh`, stub)
-			cmd := exec.CommandContext(t.Context(), filepath.Join(testenv.Root(t), ".ci", "tag-client"), tt.version, "c1")
+			cmd := exec.CommandContext(t.Context(), filepath.Join(testenv.Root(t), ".ci", "tag-modules"), tt.version, "c1")
 			path := dir + string(filepath.ListSeparator) + os.Getenv("PATH")
 			cmd.Env = append(os.Environ(), "GITHUB_REPOSITORY=o/r", "PATH="+path)
 			out, err := cmd.CombinedOutput()
 			if (err != nil) != (tt.failure != "") || !strings.Contains(string(out), tt.failure) {
 				t.Errorf("got error %v, %s, want %q", err, out, tt.failure)
 			}
-			want := tt.calls
-			if want != "" {
-				want = fmt.Sprintf(want, tt.version)
+			var want strings.Builder
+			for _, folder := range folders {
+				if tt.calls != "" {
+					fmt.Fprintf(&want, tt.calls, tt.version, folder)
+				}
+				if tt.failure != "" {
+					break
+				}
 			}
-			if d := gocmp.Diff(want, string(read(t, calls))); d != "" {
+			if d := gocmp.Diff(want.String(), string(read(t, calls))); d != "" {
 				t.Errorf("requests (-want +got):\n%s", d)
 			}
 		})

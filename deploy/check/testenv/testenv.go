@@ -15,7 +15,7 @@ const (
 	// EndpointVariable is the URL of the DynamoDB Local that the tests share.
 	EndpointVariable = "DYNAMODB_ENDPOINT"
 	// FunctionsVariable is the folder of the functions' executables, each in a folder named by its logical id.
-	FunctionsVariable = "USERDATA_TEST_FUNCTIONS"
+	FunctionsVariable = "TEST_FUNCTIONS"
 	// SummaryVariable is the file to which tests append lines that are printed after all tests.
 	SummaryVariable = "TEST_SUMMARY"
 )

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/generate/collection"
@@ -20,6 +22,9 @@ import (
 
 // clientConfig is the configuration of oapi-codegen, relative to the workspace.
 const clientConfig = "shared/client/api/oapi-codegen.yaml"
+
+// unsafe matches what the names of files do not have.
+var unsafe = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 // File is a generated file.
 type File struct {
@@ -97,10 +102,11 @@ func files(ctx context.Context, root string, document *contract.Document) ([]Fil
 		return nil, err
 	}
 	requests := collection.New(document)
+	name := strings.Trim(unsafe.ReplaceAllString(document.Name(), "-"), "-")
 	return []File{
 		{"shared/client/api/operations.go", operations},
-		{"docs/api/UserRequestAPI.http", requests.HTTP()},
-		{"docs/api/UserRequestAPI.postman_collection.json", requests.Postman()},
+		{"docs/api/" + name + ".http", requests.HTTP()},
+		{"docs/api/" + name + ".postman_collection.json", requests.Postman()},
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/docs/icon"
 	"github.com/userrequestapi/userdata/deploy/docs/markdown"
 )
 
@@ -16,27 +17,22 @@ var (
 	// stages in docs/api, stay private.
 	published = regexp.MustCompile(
 		`^(README\.md|docs/([^./][^/]*/)*[^./][^/]*\.(md|svg|png)|docs/api/[^./]+\.(http|postman_collection\.json))$`)
-	// home is the URL of the repository's web page.
-	home = regexp.MustCompile(`(?m)^repo_url = "(.*)"$`)
 )
 
-// guides returns the published files of the repository by their paths. The generator checks the links between them.
-func guides(root fs.FS) (map[string][]byte, error) {
-	icon, err := fs.ReadFile(root, "deploy/local/console/assets/icon.svg")
-	if err != nil {
-		return nil, fmt.Errorf("read the icon: %w", err)
-	}
-	files := map[string][]byte{"assets/icon.svg": icon}
+// guides returns the published files of the repository by their paths. web is the URL of the repository's web page. The
+// generator checks the links between the files.
+func guides(root fs.FS, web string) (map[string][]byte, error) {
+	files := map[string][]byte{"assets/icon.svg": icon.SVG}
 	read := func(name string) error {
 		content, err := fs.ReadFile(root, name)
 		if err == nil && path.Ext(name) == ".md" {
-			content, err = resolve(root, name, content)
+			content, err = resolve(root, web, name, content)
 		}
 		files[name] = content
 		return err
 	}
 	dead := []error{read("README.md")}
-	err = fs.WalkDir(root, "docs", func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(root, "docs", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() && published.MatchString(name) {
 			dead = append(dead, read(name))
 		}
@@ -47,12 +43,7 @@ func guides(root fs.FS) (map[string][]byte, error) {
 
 // resolve returns a guide in which the links to other files of the repository lead to its web page. The error names the
 // links to files that do not exist.
-func resolve(root fs.FS, name string, document []byte) ([]byte, error) {
-	configuration, err := config.ReadFile("config/zensical.toml")
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration of the site: %w", err)
-	}
-	web := string(home.FindSubmatch(configuration)[1])
+func resolve(root fs.FS, web, name string, document []byte) ([]byte, error) {
 	var dead []error
 	resolved := markdown.Links(string(document), func(target string) string {
 		if strings.Contains(target, ":") { // a URL

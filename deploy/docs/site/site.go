@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"text/template"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
@@ -77,7 +78,7 @@ func Write(ctx context.Context, options Options) (err error) {
 		return fmt.Errorf("write the configuration of the site: %w", err)
 	}
 	dir := filepath.Join(fresh, "config")
-	if err := prepare(filepath.Join(dir, "docs"), options.Root, modules); err != nil {
+	if err := prepare(dir, options.Root, modules); err != nil {
 		return err
 	}
 	if err := generate(ctx, python.Program("zensical"), dir); err != nil {
@@ -90,17 +91,24 @@ func Write(ctx context.Context, options Options) (err error) {
 	return nil
 }
 
-// prepare writes the files that the generator reads or copies.
+// prepare writes the files that the generator, whose configuration is in dir, reads or copies.
 func prepare(dir, root string, modules *tools.Env) error {
 	loaded, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
 	if err != nil {
 		return err
 	}
+	if loaded.ExternalDocs == nil {
+		return fmt.Errorf("deploy/%s: want externalDocs.url, the web page of the repository", contract.File)
+	}
 	document := loaded.Public()
-	files, err := guides(os.DirFS(root))
+	files, err := guides(os.DirFS(root), loaded.ExternalDocs.URL)
 	if err != nil {
 		return err
 	}
+	if err := configure(dir, loaded, files); err != nil {
+		return err
+	}
+	dir = filepath.Join(dir, "docs")
 	files[contract.File], files["openapi.json"] = document.YAML(), document.JSON()
 	files["assets/openapi.js"] = slices.Concat([]byte("const openapi = "), document.JSON(), []byte(";\n"))
 	if err := scripts(files, modules); err != nil {
@@ -127,6 +135,34 @@ func prepare(dir, root string, modules *tools.Env) error {
 			"use the page that go tool mage docs serves.",
 		CrossOrigin: true,
 	})
+}
+
+// guide matches a line of the menu for one guide.
+var guide = regexp.MustCompile(`(?m)^ *- \[.*\]\(((?:docs/)?[^/*]+\.md)\)\n`)
+
+// configure writes the configuration for the project: with the names in its API document, and a menu of its guides.
+func configure(dir string, document *contract.Document, guides map[string][]byte) error {
+	for _, name := range []string{"zensical.toml", "docs/SUMMARY.md", "docs/reference/index.md"} {
+		parsed, err := template.ParseFS(config, "config/"+name)
+		if err != nil {
+			return fmt.Errorf("read the configuration of the site: %w", err)
+		}
+		var content bytes.Buffer
+		data := struct{ Name, Web string }{document.Name(), document.ExternalDocs.URL}
+		if err := parsed.Execute(&content, data); err != nil {
+			return fmt.Errorf("write the configuration of the site: %w", err)
+		}
+		present := guide.ReplaceAllFunc(content.Bytes(), func(line []byte) []byte {
+			if page := guide.FindSubmatch(line)[1]; guides[string(page)] == nil {
+				return nil
+			}
+			return line
+		})
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), present, 0o600); err != nil {
+			return fmt.Errorf("write the configuration of the site: %w", err)
+		}
+	}
+	return nil
 }
 
 // scripts adds the files from npm: iframe-worker, with which the search works from the disk, Mermaid, which draws

@@ -77,7 +77,7 @@ func AcceptsHTML(r *http.Request) bool {
 	return false
 }
 
-// WriteProblem writes a response with a problem document (RFC 9457) in the format of the API.
+// WriteProblem writes a response with a problem document (RFC 9457), which the status code and the code describe.
 func WriteProblem(w http.ResponseWriter, status int, code, detail string) {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
@@ -85,7 +85,7 @@ func WriteProblem(w http.ResponseWriter, status int, code, detail string) {
 		Status int    `json:"status"`
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
-	}{contract.ProblemType + code, http.StatusText(status), status, detail, code})
+	}{"about:blank", http.StatusText(status), status, detail, code})
 	if err != nil { // impossible for strings and a number
 		panic(err)
 	}

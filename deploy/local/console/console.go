@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/docs/icon"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
@@ -230,7 +231,10 @@ func (c *Console) forBrowsers(next http.HandlerFunc) http.HandlerFunc {
 
 // asset responds with an embedded file. It has an ETag, because embedded files have no modification time.
 func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
-	content, err := assets.ReadFile(path.Join("assets", file))
+	content, err := icon.SVG, error(nil)
+	if file != "icon.svg" {
+		content, err = assets.ReadFile(path.Join("assets", file))
+	}
 	if err != nil {
 		c.notFound(w, r)
 		return
