@@ -67,8 +67,8 @@ func (s *Instance) post(ctx context.Context, path string, item any) (status int,
 	return res.StatusCode, response, err
 }
 
-// faults formats the errors of a problem document, or else its detail, in one line. Other responses are returned as they
-// are.
+// faults formats the errors of a problem document, or else its detail, in one line. Other responses are returned as
+// they are.
 func faults(response []byte) string {
 	var problem struct {
 		Detail string

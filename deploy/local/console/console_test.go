@@ -124,7 +124,7 @@ func TestResponses(t *testing.T) {
 		{"home page", "GET", "/", browser, 200, "text/html; charset=utf-8", "http://127.0.0.1:3000/prod"},
 		{"home page, HEAD", "HEAD", "/", browser, 200, "text/html; charset=utf-8", ""},
 		{"API client without the stage in the path", "GET", "/", "*/*", 404, "application/problem+json", "http://127.0.0.1:3000/prod"},
-		{"without Accept", "GET", "/", "", 404, "application/problem+json", "RouteNotFound"},
+		{"without Accept", "GET", "/", "", 404, "application/problem+json", "for example GET http://127.0.0.1:3000/prod/users)"},
 		{"HTML refused", "GET", "/", "text/html;q=0, application/json", 404, "application/problem+json", "RouteNotFound"},
 		{"other address", "GET", "/users", browser, 404, "application/problem+json", "RouteNotFound"},
 		{"other page", "GET", "/_local/nothing", browser, 404, "application/problem+json", "RouteNotFound"},

@@ -50,7 +50,8 @@ type table struct {
 	StreamSpecification    *stream
 
 	ContributorInsightsSpecification, DeletionProtectionEnabled, KinesisStreamSpecification, OnDemandThroughput,
-	PointInTimeRecoverySpecification, ResourcePolicy, SSESpecification, TableClass, Tags, WarmThroughput ignored
+	PointInTimeRecoverySpecification, ResourcePolicy, SSESpecification, TableClass, Tags, TimeToLiveSpecification,
+	WarmThroughput ignored
 }
 
 // globalIndex has the properties of a global secondary index.
@@ -62,7 +63,7 @@ type globalIndex struct {
 	ContributorInsightsSpecification, OnDemandThroughput, WarmThroughput ignored
 }
 
-// ignored is a property that DynamoDB Local does not support.
+// ignored is a property without effect in the local stack.
 type ignored = json.RawMessage
 
 // throughput accepts numbers and strings: a resolved parameter is a string.
@@ -88,9 +89,10 @@ func (e *KeyError) Error() string {
 // EnsureTables creates the tables that do not exist, adds, replaces and deletes the global secondary indexes of the
 // others, and waits until all are active. It returns the names of the created tables. Each element of definitions has
 // the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide) with all intrinsic functions resolved.
-// Properties without a local equivalent are ignored; unknown properties are errors. Properties of an existing table
-// other than its indexes are not changed. If there is a [KeyError], no existing table has changed. progress is called
-// before each change of an index, which takes the longer the more items the table has.
+// Properties without a local equivalent are ignored; unknown properties are errors. Of an existing table's other
+// properties, only the billing mode PAY_PER_REQUEST is applied, which new indexes depend on. If there is a [KeyError],
+// no existing table has changed. progress is called before each change. Adding an index takes the longer the more items
+// the table has.
 func EnsureTables(
 	ctx context.Context, client *dynamodb.Client, definitions []map[string]any, progress func(step string),
 ) (created []string, err error) {
@@ -225,7 +227,7 @@ func (t *throughput) convert() (*types.ProvisionedThroughput, error) {
 	return &types.ProvisionedThroughput{ReadCapacityUnits: &read, WriteCapacityUnits: &write}, nil
 }
 
-// change is one change of an index. DynamoDB accepts one per request, and the next when it is complete.
+// change is one change of a table. Of changes of its indexes, DynamoDB accepts one per request, and the next when it is complete.
 type change struct {
 	step   string
 	update dynamodb.UpdateTableInput
@@ -252,6 +254,14 @@ func compare(table *types.TableDescription, input *dynamodb.CreateTableInput) ([
 			TableName: input.TableName, AttributeDefinitions: attributes,
 			GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{index},
 		}})
+	}
+	// DynamoDB Local fails to add an index without a throughput to a provisioned table.
+	if onDemand := types.BillingModePayPerRequest; input.BillingMode == onDemand &&
+		(table.BillingModeSummary == nil || table.BillingModeSummary.BillingMode != onDemand) {
+		changes = append(changes, change{
+			fmt.Sprintf("Changing the billing mode of the table %s to %s…", name, onDemand),
+			dynamodb.UpdateTableInput{TableName: input.TableName, BillingMode: onDemand},
+		})
 	}
 	existing, defined := got.indexes(got.GlobalSecondaryIndexes), want.indexes(want.GlobalSecondaryIndexes)
 	for _, index := range slices.Sorted(maps.Keys(existing)) {

@@ -47,6 +47,7 @@ const orders = `{
 	"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true},
 	"SSESpecification": {"SSEEnabled": true, "SSEType": "KMS"},
 	"DeletionProtectionEnabled": true,
+	"TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": true},
 	"TableClass": "STANDARD",
 	"Tags": [{"Key": "a", "Value": "b"}]
 }`
@@ -311,6 +312,26 @@ func TestEnsureTables_Indexes(t *testing.T) {
 				t.Errorf("query = %v, error = %v; want the item", found, err)
 			}
 		}
+	}
+}
+
+// TestEnsureTables_BillingMode checks that a provisioned table gets an index without a throughput.
+func TestEnsureTables_BillingMode(t *testing.T) {
+	t.Parallel()
+	client := connect(t, start(t, dynamodb.Config{}))
+	provisioned := properties(t, things)
+	maps.Copy(provisioned, properties(t, `{
+		"TableName": "Customers", "BillingMode": "PROVISIONED",
+		"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+	}`))
+	if _, err := ensure(t, client, provisioned); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ensure(t, client, properties(t, customers)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"by-city (city S HASH) ALL"}, indexes(describe(t, client, "Customers"))); diff != "" {
+		t.Errorf("indexes (-want +got):\n%s", diff)
 	}
 }
 
