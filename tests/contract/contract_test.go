@@ -3,8 +3,8 @@ package contract_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
@@ -73,8 +72,8 @@ func (s testStage) send(r request) stacktest.Response {
 	return s.client.Do(s.t, r.method, r.path, r.body, r.headers)
 }
 
-// compare compares a response with an example. Masked members of the body must exist, but can have other values.
-func (s testStage) compare(e expected, r request, got stacktest.Response, masked ...string) {
+// compare compares a response with an example.
+func (s testStage) compare(e expected, r request, got stacktest.Response) {
 	s.t.Helper()
 	if r.method == http.MethodHead {
 		e.example = "" // no body
@@ -88,28 +87,36 @@ func (s testStage) compare(e expected, r request, got stacktest.Response, masked
 		s.t.Errorf("%v: %s %s: got status code %d: %.1000s", e, r.method, r.path, got.Status, got.Body)
 		return
 	}
-	if example != nil {
-		body := stacktest.Decode(s.t, bytes.ReplaceAll(got.Body, []byte(`"/`+s.name+`/`), []byte(`"/prod/`)))
-		want := stacktest.Decode(s.t, encode(s.t, example))
-		for _, name := range append(masked, "requestId") {
-			if value, ok := body[name].(string); ok && value != "" && want[name] != nil {
-				body[name] = want[name]
-			}
-		}
-		if diff := gocmp.Diff(want, body); diff != "" {
-			s.t.Errorf("%v: response to %s %s (-example +got):\n%s", e, r.method, r.path, diff)
-			return
-		}
+	if diff := s.diff(example, got); diff != "" {
+		s.t.Errorf("%v: response to %s %s (-example +got):\n%s", e, r.method, r.path, diff)
+		return
 	}
 	s.c.record(e)
 }
 
-// each does the same as want, concurrently for all operations with a function.
+// diff returns the difference between an example and the body of a response, "" if there is none. A nil example is that
+// of a response without a body. Masked members of the body must exist, but can have other values.
+func (s testStage) diff(example any, got stacktest.Response, masked ...string) string {
+	s.t.Helper()
+	if example == nil {
+		return ""
+	}
+	body := stacktest.Decode(s.t, bytes.ReplaceAll(got.Body, []byte(`"/`+s.name+`/`), []byte(`"/prod/`)))
+	want := stacktest.Decode(s.t, encode(s.t, example))
+	for _, name := range append(masked, "requestId") {
+		if value, ok := body[name].(string); ok && value != "" && want[name] != nil {
+			body[name] = want[name]
+		}
+	}
+	return gocmp.Diff(want, body)
+}
+
+// each does the same as want, concurrently for all operations that have the example.
 func (s testStage) each(status int, example string, change func(*request)) {
 	s.t.Helper()
 	var senders sync.WaitGroup
 	for _, o := range s.c.operations {
-		if o.path == "/" {
+		if !s.c.has(o, status, example) {
 			continue
 		}
 		r := o.request(s.t, "")
@@ -119,23 +126,22 @@ func (s testStage) each(status int, example string, change func(*request)) {
 	senders.Wait()
 }
 
-// all does the same as want for all operations.
-func (s testStage) all(status int, example string, change func(*request)) {
-	s.t.Helper()
-	s.each(status, example, change)
-	for _, id := range indexOperations() {
-		s.want(id, status, example, change)
-	}
-}
-
-// indexOperations returns the operations without a function.
-func indexOperations() []string { return []string{"getIndex", "headIndex"} }
-
 func unchanged(*request) {}
 
 func at(path string) func(*request) { return func(r *request) { r.path = path } }
 
 func sending(body string) func(*request) { return func(r *request) { r.body = body } }
+
+// setting sets members of the body.
+func setting(members map[string]any) func(*request) {
+	return func(r *request) {
+		body := map[string]any{}
+		_ = json.Unmarshal([]byte(r.body), &body) // it is an example
+		maps.Copy(body, members)
+		encoded, _ := json.Marshal(body)
+		r.body = string(encoded)
+	}
+}
 
 func having(header, value string) func(*request) {
 	return func(r *request) {
@@ -155,160 +161,6 @@ func both(changes ...func(*request)) func(*request) {
 		}
 	}
 }
-
-// known returns the user of the document's examples, whose ETag is the example of ETag.
-func known(t *testing.T, c *coverage) stacktest.Item {
-	t.Helper()
-	user, ok := c.wanted[expected{"getUser", http.StatusOK, "User"}].(map[string]any)
-	if !ok {
-		t.Fatal("getUser: want an example User, got none")
-	}
-	item := stacktest.Item{"_userrequestapi_rev": &types.AttributeValueMemberS{Value: strings.Trim(etag(t, c), `"`)}}
-	for name, value := range user {
-		str, ok := value.(string)
-		if !ok {
-			t.Fatalf("the example User of getUser: want a string for %s, got %v", name, value)
-		}
-		item[name] = &types.AttributeValueMemberS{Value: str}
-	}
-	return item
-}
-
-func etag(t *testing.T, c *coverage) string {
-	t.Helper()
-	header := c.operation(t, "getUser").Responses.Status(http.StatusOK).Value.Headers["ETag"]
-	if header == nil {
-		t.Fatal("getUser: want the header ETag, got none")
-	}
-	return fmt.Sprint(header.Value.Example)
-}
-
-// withoutFaults sends requests to a stage without faults. Before each request, the table has only the known user.
-func withoutFaults(t *testing.T, c *coverage) {
-	s, stack := start(t, c)
-	user := known(t, c)
-	begin := func(items ...stacktest.Item) {
-		t.Helper()
-		stack.Clear(t)
-		for _, item := range append(items, user) {
-			stack.PutItem(t, item)
-		}
-	}
-	want := func(id string, status int, example string, change func(*request)) {
-		t.Helper()
-		begin()
-		s.want(id, status, example, change)
-	}
-	const (
-		unknownUser    = "/users/2"
-		unknownByQuery = "/users?userId=2"
-		malformed      = "/users/%FF"
-		twice          = `{"name": "Ada", "name": "Eve"}`
-		notAllowed     = `{"name": "", "email": "Ada"}`
-	)
-	large := `{"userId": "1", "x": "` + strings.Repeat("x", 410_000-len("userId1x")) + `"}` // bytes in the table
-
-	want("getIndex", 200, "Index", unchanged)
-	want("headIndex", 200, "", unchanged)
-	want("getUsers", 200, "LastPage", unchanged)
-	want("getUsers", 200, "User", at("/users?userId=1"))
-	begin(stacktest.Item{"userId": &types.AttributeValueMemberS{Value: following}})
-	s.want("getUsers", 200, "Page", at("/users?limit=1"))
-	want("headUsers", 200, "", unchanged)
-	want("getUser", 200, "User", unchanged)
-	want("headUser", 200, "", unchanged)
-	for _, o := range c.operations {
-		if o.RequestBody != nil {
-			for name := range examples(o.RequestBody.Value.Content) {
-				status, masked := 201, []string{"createdAt", "updatedAt"}
-				if o.method == http.MethodPut {
-					status, masked = 200, []string{"updatedAt"}
-				}
-				begin()
-				r := o.request(t, name)
-				if !strings.Contains(r.body, `"userId"`) && o.method == http.MethodPost {
-					masked = append(masked, "userId")
-				}
-				s.compare(expected{o.OperationID, status, name}, r, s.send(r), masked...)
-			}
-		}
-		for _, p := range o.parameters {
-			begin()
-			r := o.request(t, "")
-			if !p.Value.Required {
-				r = r.with(t, p.Value)
-			}
-			if got := s.send(r); got.Status >= http.StatusBadRequest {
-				t.Errorf("%s with the example of %s: got %d %s, want a success", o.OperationID, p.Value.Name, got.Status, got.Body)
-			}
-		}
-	}
-	want("deleteUser", 204, "", unchanged)
-	want("deleteUserByQuery", 204, "", unchanged)
-
-	for _, id := range []string{"getUser", "headUser"} {
-		want(id, 304, "", having("If-None-Match", etag(t, c)))
-	}
-	for _, id := range []string{"getUsers", "headUsers"} {
-		want(id, 304, "", both(at("/users?userId=1"), having("If-None-Match", etag(t, c))))
-	}
-
-	for _, id := range []string{"getUsers", "headUsers", "replaceUserByQuery"} {
-		want(id, 400, "InvalidUserId", at("/users?userId="))
-	}
-	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
-		want(id, 400, "InvalidUserId", at(malformed))
-		want(id, 400, "InvalidParameter", at("/users/1?userId=2"))
-	}
-	for _, id := range []string{"getUsers", "headUsers"} {
-		want(id, 400, "InvalidParameter", at("/users?limit=0"))
-	}
-	want("createUser", 400, "InvalidParameter", having("Idempotency-Key", `"8e03978e`))
-	want("replaceUserByQuery", 400, "InvalidParameter", sending(`{"name": "Ada King"}`))
-	want("deleteUserByQuery", 400, "InvalidUserId", at("/users?userId="+strings.Repeat("x", 2049)))
-	want("deleteUserByQuery", 400, "InvalidParameter", at("/users"))
-	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
-		want(id, 400, "InvalidBody", sending(twice))
-		want(id, 415, "UnsupportedMediaType", having("Content-Type", "text/plain"))
-		want(id, 415, "UnsupportedContentEncoding", having("Content-Encoding", "gzip"))
-	}
-	want("createUser", 400, "InvalidUser", sending(notAllowed))
-	want("replaceUser", 400, "InvalidUser", sending(notAllowed))
-	want("replaceUserByQuery", 400, "InvalidUser", both(at("/users?userId=1"), sending(notAllowed)))
-	for _, id := range indexOperations() {
-		want(id, 415, "UnsupportedMediaType", having("Content-Type", "application/x-unheard-of"))
-	}
-
-	for _, id := range []string{"getUser", "headUser", "replaceUser", "deleteUser"} {
-		want(id, 404, "UserNotFound", at(unknownUser))
-	}
-	for _, id := range []string{"getUsers", "headUsers", "deleteUserByQuery"} {
-		want(id, 404, "UserNotFound", at(unknownByQuery))
-	}
-	want("replaceUserByQuery", 404, "UserNotFound", both(at(unknownByQuery), sending(`{}`)))
-	want("createUser", 409, "UserExists", sending(`{"userId": "1"}`))
-	for _, id := range []string{"replaceUser", "replaceUserByQuery", "deleteUser", "deleteUserByQuery"} {
-		want(id, 412, "PreconditionFailed", having("If-Match", `"of-an-earlier-state"`))
-	}
-	for _, id := range []string{"createUser", "replaceUser", "replaceUserByQuery"} {
-		want(id, 413, "BodyTooLarge", sending(large))
-	}
-
-	begin()
-	key := having("Idempotency-Key", "8e03978e")
-	first := c.operation(t, "createUser").request(t, "")
-	key(&first)
-	s.send(first).Want(t, 201)
-	s.want("createUser", 422, "IdempotencyKeyReused", both(key, sending(`{"userId": "2"}`)))
-
-	const mega = 1 << 20
-	s.all(413, "RequestTooLong", sending(strings.Repeat(" ", 10*mega+1)))
-	s.each(413, "RequestTooLong", sending(strings.Repeat(" ", 7*mega))) // more than Lambda accepts
-	s.all(431, "RequestHeaderFieldsTooLarge", having("X-Large", strings.Repeat("x", 11<<10)))
-}
-
-// following is the id of a user that a scan returns after the user "1": the order is that of a hash.
-const following = "3"
 
 // authorization sends requests without valid credentials.
 func authorization(t *testing.T, c *coverage) {
@@ -331,22 +183,23 @@ func authorization(t *testing.T, c *coverage) {
 			t.Parallel()
 			s, _ := start(t, c, stacktest.Parameters(map[string]string{"Authorization": test.authorization}),
 				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
-			s.all(test.status, test.example, test.change)
+			s.each(test.status, test.example, test.change)
 		})
 	}
 }
 
 func required(t *testing.T, c *coverage) {
 	s, _ := start(t, c, stacktest.Parameters(map[string]string{"RequireIfMatch": "true"}))
-	for _, id := range []string{"replaceUser", "replaceUserByQuery", "deleteUser", "deleteUserByQuery"} {
-		s.want(id, 428, "PreconditionRequired", unchanged)
-	}
+	s.each(428, "PreconditionRequired", unchanged)
 }
 
 // throttled sends requests to a stage with a limit of one request per second.
 func throttled(t *testing.T, c *coverage) {
 	s, _ := start(t, c, stacktest.Parameters(map[string]string{"ThrottlingRateLimit": "1", "ThrottlingBurstLimit": "1"}))
 	for _, o := range c.operations {
+		if !c.has(o, http.StatusTooManyRequests, "Throttled") {
+			continue
+		}
 		r := o.request(t, "")
 		var got stacktest.Response
 		testenv.Eventually(t, "a throttled request", func() bool {

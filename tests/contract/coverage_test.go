@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -39,9 +40,11 @@ type request struct {
 type coverage struct {
 	operations []operation // in the order of the document's paths and HTTP's methods
 	wanted     map[expected]any
+	items      contract.Collection // the first collection; its path is "" if there is none
 
-	mu   sync.Mutex
-	made map[expected]bool
+	mu      sync.Mutex
+	made    map[expected]bool
+	nearest map[expected]string // the smallest difference of a response with the status code from the example
 }
 
 // operation is an operation of the document.
@@ -49,14 +52,18 @@ type operation struct {
 	*openapi3.Operation
 
 	method, path string
+	function     string              // "" if API Gateway itself responds
 	parameters   openapi3.Parameters // including those of the path
 }
 
 // newCoverage returns the coverage of a document.
 func newCoverage(document *contract.Document) *coverage {
-	c := &coverage{wanted: map[expected]any{}, made: map[expected]bool{}}
+	c := &coverage{wanted: map[expected]any{}, made: map[expected]bool{}, nearest: map[expected]string{}}
+	if collections := document.Collections(); len(collections) > 0 {
+		c.items = collections[0]
+	}
 	for _, r := range document.Routes() {
-		o := operation{r.Operation, r.Method, r.Path, r.Parameters}
+		o := operation{r.Operation, r.Method, r.Path, r.Function, r.Parameters}
 		c.operations = append(c.operations, o)
 		for code, response := range o.Responses.Map() {
 			status, err := strconv.Atoi(code)
@@ -69,6 +76,17 @@ func newCoverage(document *contract.Document) *coverage {
 		}
 	}
 	return c
+}
+
+// has reports whether an operation has an example. HEAD has the examples of GET, although its responses have no body.
+func (c *coverage) has(o operation, status int, example string) bool {
+	_, ok := c.wanted[expected{o.OperationID, status, example}]
+	if o.method != http.MethodHead {
+		return ok
+	}
+	return slices.ContainsFunc(c.operations, func(get operation) bool {
+		return get.path == o.path && get.method == http.MethodGet && c.has(get, status, example)
+	})
 }
 
 // examples returns the examples of a body by name. Without a body, it returns a nil example without a name.
@@ -131,7 +149,11 @@ func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 	if p.Example == nil {
 		t.Fatalf("parameter %s: want an example, got none", p.Name)
 	}
-	value := fmt.Sprint(p.Example)
+	return r.withValue(p, fmt.Sprint(p.Example))
+}
+
+// withValue returns the request with a value of a parameter.
+func (r request) withValue(p *openapi3.Parameter, value string) request {
 	switch p.In {
 	case openapi3.ParameterInPath:
 		r.path = strings.ReplaceAll(r.path, "{"+p.Name+"}", value)
@@ -145,6 +167,15 @@ func (r request) with(t *testing.T, p *openapi3.Parameter) request {
 		having(p.Name, value)(&r)
 	}
 	return r
+}
+
+// miss records that a response with the status code of an example differs from it.
+func (c *coverage) miss(e expected, diff string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if least, ok := c.nearest[e]; !ok || len(diff) < len(least) {
+		c.nearest[e] = diff
+	}
 }
 
 // record records that a request has produced an example.
@@ -206,15 +237,31 @@ func (c *coverage) report(t *testing.T) {
 	if err := errors.Join(err, out.Flush()); err != nil {
 		t.Error(err)
 	}
-	var missing []string
-	for e := range c.wanted {
-		if !c.made[e] {
-			missing = append(missing, fmt.Sprintf("%s %d %s", e.operation, e.status, e.example))
+	missing := slices.DeleteFunc(slices.Collect(maps.Keys(c.wanted)), func(e expected) bool { return c.made[e] })
+	slices.SortFunc(missing, func(a, b expected) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	for _, e := range missing {
+		difference := "No request got this status code."
+		if diff := c.nearest[e]; diff != "" {
+			difference = "Correct the example if this response should equal it (-example +got):\n" + diff
 		}
-	}
-	slices.Sort(missing)
-	for _, m := range missing {
-		t.Errorf("got no response with the example %s, want a request that produces it", m)
+		t.Errorf("%s %d: no request gets the example %q. %s\nOr add the request that gets it to the function samples in "+
+			"tests/contract/samples_test.go:\n\t\t{%q, %d, %q, at(%q)},",
+			e.operation, e.status, e.example, difference, e.operation, e.status, e.example, c.pathOf(e))
 	}
 	t.Logf("requests have produced %d of %d examples of the document", len(c.made), len(c.wanted))
+}
+
+// pathOf returns the path of a request that could get an example.
+func (c *coverage) pathOf(e expected) string {
+	for _, o := range c.operations {
+		if o.OperationID != e.operation {
+			continue
+		}
+		path := o.path
+		if problem, ok := c.wanted[e].(map[string]any); ok {
+			path = cmp.Or(instance(problem), path)
+		}
+		return path
+	}
+	return ""
 }

@@ -52,8 +52,9 @@ func TestRandomRequests(t *testing.T) { //nolint:paralleltest // its findings de
 	if err := os.WriteFile(document, source.Public().ForStage(s.URL, "The local stack", "").JSON(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	created := s.Do(t, http.MethodPost, "/users", `{"userId": "1", "name": "Ada Lovelace"}`) // as in the examples
-	created.Want(t, http.StatusCreated)
+	for _, items := range source.Collections() { // with the ids of the examples
+		s.Do(t, http.MethodPost, items.Path, string(encode(t, items.Example))).Want(t, http.StatusCreated)
+	}
 	duration := localDuration
 	if os.Getenv("CI") != "" {
 		duration = ciDuration

@@ -200,14 +200,16 @@ func (p *project) invalidRequests(r *route) ([]problem, error) {
 			}
 		}
 	}
+	e, err := p.withCode(invalidParameter)
+	if err != nil {
+		return nil, err
+	}
 	if others := r.Others(); len(others) > 0 {
-		e, err := p.withCode(invalidParameter)
-		if err != nil {
-			return nil, err
-		}
 		instance := "/" + r.stage + r.target(others[0], malformedParameter)
 		detail := others[0] + ` has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ - (and is not "." or "..").`
 		found = append(found, e.at(instance, detail))
+	} else {
+		found = append(found, e.at(own, "The query parameter is named limit, and names are case-sensitive."))
 	}
 	if r.HasBody() {
 		e, err := p.withCode(invalidBody)
@@ -215,13 +217,6 @@ func (p *project) invalidRequests(r *route) ([]problem, error) {
 			return nil, err
 		}
 		found = append(found, e.at(own, r.InvalidValue()))
-	}
-	if len(found) == 0 {
-		e, err := p.withCode(invalidParameter)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, e.at(own, "The query parameter is named limit, and names are case-sensitive."))
 	}
 	for i := range found { // named after their codes
 		found[i].name = found[i].text("code")
