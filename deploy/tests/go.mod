@@ -17,16 +17,17 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/userrequestapi/userdata/deploy v0.0.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/mod v0.42.0
 )
 
 require (
 	github.com/cli/browser v1.3.0 // indirect
 	github.com/go-openapi/jsonpointer v0.23.1 // indirect
 	github.com/go-openapi/swag/jsonname v0.26.0 // indirect
+	github.com/magefile/mage v1.17.2 // indirect
 	github.com/oasdiff/yaml v0.1.1 // indirect
 	github.com/oasdiff/yaml3 v0.0.14 // indirect
 	github.com/swaggest/swgui v1.8.5 // indirect
-	golang.org/x/mod v0.42.0 // indirect
 )
 
 require (

@@ -252,14 +252,20 @@ func variables(t *testing.T) map[string]bool {
 // sources returns the Go files of the tools, the functions and the packages that they use.
 func sources(t *testing.T) []*ast.File {
 	t.Helper()
+	return sourcesBelow(t, "deploy", "functions", "shared")
+}
+
+// sourcesBelow returns the magefile and the Go files below folders of the workspace.
+func sourcesBelow(t *testing.T, folders ...string) []*ast.File {
+	t.Helper()
 	workspace := testenv.Root(t)
 	names := []string{filepath.Join(workspace, "magefile.go")}
 	files := os.DirFS(workspace)
-	for _, folder := range []string{"deploy", "functions", "shared"} {
+	for _, folder := range folders {
 		err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
-			case entry.Name() == "testdata":
+			case entry.Name() == "testdata", name == "deploy/tests":
 				return fs.SkipDir
 			case strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"):
 				names = append(names, filepath.Join(workspace, name))
@@ -300,10 +306,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 			written.WriteString(b.text)
 		}
 	}
-	for _, file := range sources(t) {
-		if file.Name.Name == "function" {
-			continue // set by the template for the functions
-		}
+	for _, file := range sourcesBelow(t, "deploy") { // the template sets those of the functions
 		ast.Inspect(file, func(node ast.Node) bool {
 			call, ok := node.(*ast.CallExpr)
 			if !ok || len(call.Args) == 0 || !slices.Contains(readers, called(call)) {
@@ -318,7 +321,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 				return true
 			}
 			if !regexp.MustCompile(`\b` + name + `\b`).MatchString(written.String()) {
-				t.Errorf("no page documents the variable %s", name)
+				t.Errorf("no page documents the variable %s: add it to a table of settings", name)
 			}
 			return true
 		})

@@ -38,7 +38,7 @@ func TestCalls(t *testing.T) {
 			s.PutItem(t, stacktest.Item{
 				"userId": &types.AttributeValueMemberS{Value: "1"}, "name": &types.AttributeValueMemberS{Value: "Ada Lovelace"},
 			})
-			f := &follower{dir: t.TempDir(), stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
+			f := &follower{page: strings.Fields(name)[0], dir: t.TempDir(), stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
 			f.follow(t, test.blocks)
 		})
 	}
@@ -68,14 +68,20 @@ func calling(p page, command string) []block {
 // TestCodes checks that the page about calling the API has exactly the error codes of the contract.
 func TestCodes(t *testing.T) {
 	t.Parallel()
+	want := codesOf(read(t, contract.File, []byte(apiDocument(t).Info.Description)))
+	if diff := gocmp.Diff(want, codesOf(guide(t, "docs/call.md"))); diff != "" || len(want) == 0 {
+		t.Errorf("codes (-contract +page), want the table Errors of docs/call.md to have those of %s:\n%s", contract.File, diff)
+	}
+}
+
+// apiDocument returns the API document of this repository.
+func apiDocument(t *testing.T) *contract.Document {
+	t.Helper()
 	document, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := codesOf(read(t, contract.File, []byte(document.Info.Description)))
-	if diff := gocmp.Diff(want, codesOf(guide(t, "docs/call.md"))); diff != "" || len(want) == 0 {
-		t.Errorf("codes (-contract +page):\n%s", diff)
-	}
+	return document
 }
 
 // codesOf returns the codes in the table of errors, sorted and without duplicates.

@@ -33,7 +33,7 @@ func TestGettingStarted(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	stacktest.Endpoint(t) // skips the test if DynamoDB Local cannot run
 	published := publish(t)
-	f := &follower{dir: t.TempDir(), variables: []string{
+	f := &follower{page: "docs/getting-started.md", dir: t.TempDir(), variables: []string{
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url." + published + ".insteadOf", "GIT_CONFIG_VALUE_0=" + repository,
 	}}
 	page := guide(t, "docs/getting-started.md")
@@ -93,6 +93,7 @@ func git(t *testing.T, dir string, args ...string) string {
 
 // follower executes the blocks of a page.
 type follower struct {
+	page      string   // its name
 	dir       string   // the working directory of the first terminal
 	variables []string // of the terminals
 	links     []string // links to the stack, which must work while it runs
@@ -112,11 +113,11 @@ func (f *follower) follow(t *testing.T, blocks []block) {
 			f.stop(t)
 		}
 		if isOutput(b) {
-			t.Errorf("line %d: got an output, want a command before it", b.line)
+			t.Errorf("%s:%d: got an output, want a command before it", f.page, b.line)
 			continue
 		}
 		if b.language != "sh" {
-			t.Errorf("line %d: got a block of %q, want commands in sh", b.line, b.language)
+			t.Errorf("%s:%d: got a block of %q, want commands in sh", f.page, b.line, b.language)
 			continue
 		}
 		want := elision
@@ -139,11 +140,11 @@ func (f *follower) do(t *testing.T, b block, want string) {
 		printed := f.running.printed()
 		found := stackURL.FindStringSubmatch(printed)
 		if found == nil {
-			t.Fatalf("line %d: want the URL of the stack, got\n%s", b.line, printed)
+			t.Fatalf("%s:%d: want the URL of the stack, got\n%s", f.page, b.line, printed)
 		}
 		f.stack = found[1]
 		if want := elision + f.substituteStack(strings.TrimSpace(want)) + elision; !shows(want, printed) {
-			t.Errorf("line %d: got\n%s\nwant, as on the page,\n%s", b.line, printed, want)
+			t.Errorf("%s:%d: got\n%s\nwant what the page shows (correct one of them),\n%s", f.page, b.line, printed, want)
 		}
 		dir := f.dir
 		if cloned := filepath.Join(dir, "userdata"); exists(cloned) {
@@ -167,7 +168,7 @@ func (f *follower) do(t *testing.T, b block, want string) {
 		}
 	}
 	if !shows(want, printed) {
-		t.Errorf("line %d:\n%s\ngot\n%s\nwant, as on the page,\n%s", b.line, b.text, printed, want)
+		t.Errorf("%s:%d:\n%s\ngot\n%s\nwant what the page shows (correct one of them),\n%s", f.page, b.line, b.text, printed, want)
 	}
 }
 

@@ -32,13 +32,21 @@ func fields(t *testing.T, section string) []string {
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	document := apiDocument(t)
+	users := document.Collections()[0]
+	unknown := slices.DeleteFunc([]string{"PATCH", "DELETE", "PUT"}, func(method string) bool {
+		return document.Paths.Value(users.Path).GetOperation(method) != nil
+	})
+	if len(unknown) == 0 {
+		t.Fatalf("%s has PATCH, DELETE and PUT: choose another path, which lacks a method", users.Path)
+	}
 	requests := []struct {
 		method, path, resource, responseType string
 		status                               int
 	}{
-		{"GET", "/users/1", "/users/{userId}", "MISSING_AUTHENTICATION_TOKEN", 403},
+		{"GET", users.Path + "/1", users.Item, "MISSING_AUTHENTICATION_TOKEN", 403},
 		{"GET", "/nothing", "/{proxy+}", "-", 404},
-		{"PATCH", "/users", "/users", "-", 405},
+		{unknown[0], users.Path, users.Path, "-", 405},
 	}
 	for _, r := range requests {
 		s.Do(t, r.method, r.path, "").Want(t, r.status)
@@ -58,7 +66,7 @@ func TestAccessLog(t *testing.T) {
 			t.Errorf("%s %s: got access log line %s, want %s and %s", r.method, r.path, lines[i], r.resource, r.responseType)
 		}
 		if diff := gocmp.Diff(fields(t, "The access log"), slices.Sorted(maps.Keys(line))); diff != "" {
-			t.Errorf("fields (-page +log):\n%s", diff)
+			t.Errorf("fields (-page +log), want those of the log in the table of docs/operate.md:\n%s", diff)
 		}
 	}
 }
@@ -67,7 +75,7 @@ func TestAccessLog(t *testing.T) {
 func TestRequestLine(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
-	s.Do(t, "GET", "/users/1", "").Want(t, 404)
+	s.Do(t, "GET", apiDocument(t).Collections()[0].Path+"/1", "").Want(t, 404)
 	s.Stop(t)
 	lines := s.Lines()
 	if len(lines) != 1 {
@@ -86,7 +94,7 @@ func TestRequestLine(t *testing.T) {
 	slices.Sort(want)
 	line := stacktest.Decode(t, []byte(lines[0]))
 	if diff := gocmp.Diff(want, slices.Sorted(maps.Keys(line))); diff != "" {
-		t.Errorf("fields (-page +log):\n%s", diff)
+		t.Errorf("fields (-page +log), want those of the log in the tables of docs/operate.md:\n%s", diff)
 	}
 }
 
@@ -97,6 +105,7 @@ const traceHeader = "X-Amzn-Trace-Id"
 func TestSampling(t *testing.T) {
 	t.Parallel()
 	s := stacktest.Start(t)
+	path := apiDocument(t).Collections()[0].Path + "/1"
 	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
 	for header, traced := range map[string]bool{
 		"": true, root: true, root + ";Sampled=1": true, root + ";Sampled=0": false,
@@ -104,7 +113,7 @@ func TestSampling(t *testing.T) {
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
-			got := s.Do(t, "GET", "/users/1", "", stacktest.Headers{traceHeader: header}).Header.Get(traceHeader)
+			got := s.Do(t, "GET", path, "", stacktest.Headers{traceHeader: header}).Header.Get(traceHeader)
 			if strings.HasSuffix(got, ";Sampled=1") != traced {
 				t.Errorf("got %q, want it traced: %t", got, traced)
 			}

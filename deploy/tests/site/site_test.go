@@ -20,6 +20,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/site"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
@@ -35,21 +36,52 @@ const (
 	scheme = "document.body.dataset.mdColorScheme"
 )
 
+const workspace = "../../.."
+
+// Headings of pages that the tests open.
+const (
+	overviewTitle  = "UserRequestAPI"
+	decisionsTitle = "Decisions"
+	decisionTitle  = "Revisions, not locks"
+	operateTitle   = "Operating a stage"
+	foundTitle     = "Who can reach the stack" // by the search
+)
+
+// headings returns the headings by their pages.
+func headings() map[string]string {
+	return map[string]string{
+		"README.md": overviewTitle, "docs/decisions/README.md": decisionsTitle, "docs/decisions/0004-revisions.md": decisionTitle,
+		"docs/operate.md": operateTitle, "docs/run.md": foundTitle,
+	}
+}
+
 func TestSite(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("needs Python, npm and the network")
 	}
+	for page, title := range headings() {
+		if source, err := os.ReadFile(filepath.Join(workspace, page)); err != nil || !strings.Contains(string(source), "# "+title+"\n") {
+			t.Fatalf("%s: error %v, want the heading %q: change it in headings, which the tests look for", page, err, title)
+		}
+	}
 	dir := filepath.Join(t.TempDir(), "site")
-	write(t, "../../..", dir)
+	write(t, workspace, dir)
 	server := httptest.NewServer(http.StripPrefix("/some/folder/", http.FileServerFS(os.DirFS(dir))))
 	t.Cleanup(server.Close)
+	document, err := contract.Read(os.DirFS(filepath.Join(workspace, "deploy")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := document.Collections()[0].Item
 	s := published{
 		server.URL + "/some/folder/",
 		"file://" + filepath.ToSlash(dir) + "/",
 		pages(t, dir),
-		operations(t, dir),
+		document.Routes(),
+		item,
+		document.Paths.Value(item).Get,
 	}
 	t.Run("as on GitHub", func(t *testing.T) { t.Parallel(); asOnGitHub(t, dir) })
 	t.Run("guides", func(t *testing.T) { t.Parallel(); s.guides(t) })
@@ -77,7 +109,9 @@ func write(t *testing.T, root, dir string) {
 type published struct {
 	served, disk string // its URLs, with a trailing slash
 	pages        []string
-	operations   map[string]string // summaries by operationId
+	routes       []contract.Route
+	item         string              // the path of an item of the API's collection
+	get          *openapi3.Operation // of an item
 }
 
 func pages(t *testing.T, dir string) (names []string) {
@@ -94,40 +128,17 @@ func pages(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// operations returns the summaries of the operations in the site's document.
-func operations(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	source, err := os.ReadFile(filepath.Join(dir, "openapi.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := openapi3.NewLoader().LoadFromData(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	summaries := map[string]string{}
-	for _, item := range document.Paths.Map() {
-		for _, operation := range item.Operations() {
-			summaries[operation.OperationID] = operation.Summary
-		}
-	}
-	if summaries["getUser"] == "" {
-		t.Fatalf("no summary of getUser in %v", summaries)
-	}
-	return summaries
-}
-
 // asOnGitHub checks that each guide has as many items, rows and code blocks as in GitHub Flavored Markdown, which
 // needs less indentation and fewer empty lines than the generator.
 func asOnGitHub(t *testing.T, dir string) {
 	t.Helper()
-	sources, err := fs.Glob(os.DirFS("../../.."), "docs/*.md")
-	nested, err2 := fs.Glob(os.DirFS("../../.."), "docs/*/*.md")
+	sources, err := fs.Glob(os.DirFS(workspace), "docs/*.md")
+	nested, err2 := fs.Glob(os.DirFS(workspace), "docs/*/*.md")
 	if err := errors.Join(err, err2); err != nil || sources == nil {
 		t.Fatalf("no guides: %v", err)
 	}
 	for _, source := range append(append(sources, nested...), "README.md") {
-		markdown, err := os.ReadFile(filepath.Join("..", "..", source))
+		markdown, err := os.ReadFile(filepath.Join(workspace, source))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,11 +196,11 @@ func (s published) search(t *testing.T, base string) {
 	p := chromium.Open(t, base, "docs/decisions/0004-revisions.html")
 	p.Click(".md-search__button")
 	p.Want("document.activeElement.shadowRoot?.activeElement.role", "combobox")
-	p.Insert("who can reach the stack")
-	p.Want(`document.activeElement.shadowRoot.querySelector("li").textContent.includes("Who can reach the stack")`, "true")
+	p.Insert(strings.ToLower(foundTitle))
+	p.Want(`document.activeElement.shadowRoot.querySelector("li").textContent.includes("`+foundTitle+`")`, "true")
 	p.Picture("site-search")
 	p.Keys("\r")
-	p.Want("document.title", "Running the local stack · UserRequestAPI")
+	p.Want("document.title", "Running the local stack · "+overviewTitle)
 }
 
 // schemeIsChosen checks the button for the color scheme, whose choice is kept.
@@ -209,15 +220,16 @@ func (s published) schemeIsChosen(t *testing.T) {
 func (s published) reference(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "reference/index.html")
-	for _, summary := range s.operations {
-		p.Sees("#redoc h2", summary)
+	for _, route := range s.routes {
+		p.Sees("#redoc h2", route.Operation.Summary)
 	}
-	p.Click(`a[href="#tag/Users/operation/getUser"]`)
-	p.Want(fragment, "#tag/Users/operation/getUser")
+	place := "#tag/" + s.get.Tags[0] + "/operation/" + s.get.OperationID
+	p.Click(`a[href="` + place + `"]`)
+	p.Want(fragment, place)
 	for preferred, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
 		p.Scheme(preferred)
 		p.Want(`getComputedStyle(document.querySelector(".menu-content")).backgroundColor`, ground)
-		p.Want(fragment, "#tag/Users/operation/getUser") // the position is kept
+		p.Want(fragment, place) // the position is kept
 		for _, width := range []int64{1280, 400} {
 			p.Do(chromedp.EmulateViewport(width, 900))
 			p.Looks(fmt.Sprintf("site-reference-%d-%s", width, preferred))
@@ -230,12 +242,12 @@ func (s published) reference(t *testing.T) {
 func (s published) try(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.served, "try/index.html")
-	for _, summary := range s.operations {
-		p.Sees("main .opblock-summary", summary)
+	for _, route := range s.routes {
+		p.Sees("main .opblock-summary", route.Operation.Summary)
 	}
 	p.Sees(".note", "sigv4")
 	p.Picture("site-try")
-	p.Click(`.opblock-summary-path[data-path="/users/{userId}"]`)
+	p.Click(`.opblock-summary-path[data-path="` + s.item + `"]`)
 	for _, width := range []int64{1280, 400} {
 		for _, scheme := range []string{"light", "dark"} {
 			p.Scheme(scheme)
@@ -250,21 +262,21 @@ func (s published) try(t *testing.T) {
 func (s published) fromDisk(t *testing.T) {
 	t.Helper()
 	p := chromium.Open(t, s.disk, "index.html")
-	p.Want(heading, "UserRequestAPI")
+	p.Want(heading, overviewTitle)
 	p.Click(`article a[href="docs/decisions/index.html"]`)
-	p.Want(heading, "Decisions")
+	p.Want(heading, decisionsTitle)
 	p.Click(`article a[href$="0004-revisions.html"]`)
-	p.Want(heading, "Revisions, not locks")
+	p.Want(heading, decisionTitle)
 	p.Click(`.md-tabs a[href$="index.html"]`)
-	p.Want(heading, "UserRequestAPI")
+	p.Want(heading, overviewTitle)
 	p.Click(`.md-sidebar--primary a[href$="docs/operate.html"]`)
-	p.Want(heading, "Operating a stage")
+	p.Want(heading, operateTitle)
 	p.Click(`.md-sidebar--secondary a[href^="#"]`)
 	p.Want(`document.querySelector(":target").tagName`, "H2")
 	p.Click(`.md-tabs a[href$="reference/index.html"]`)
-	p.Sees("#redoc h2", s.operations["getUser"])
+	p.Sees("#redoc h2", s.get.Summary)
 	p.Click(`.md-tabs a[href$="try/index.html"]`)
-	p.Sees("main .opblock-summary", s.operations["getUser"])
+	p.Sees("main .opblock-summary", s.get.Summary)
 	p.Click(`.bar a[href$="../index.html"]`)
-	p.Want(heading, "UserRequestAPI")
+	p.Want(heading, overviewTitle)
 }
