@@ -69,7 +69,7 @@ type account struct {
 	objects  map[string][]byte // of S3, by bucket and key
 	settings map[string][]byte // of buckets, by bucket and setting; a bucket exists if it has the setting ""
 	foreign  string            // the name of a bucket of another account
-	table    *table            // nil if there is none
+	tables   map[string]*table // of DynamoDB, by name
 	logsRole string            // of API Gateway; "" if the account has none
 	alarms   map[string]string // of CloudWatch: states by name
 	roles    map[string]string // the services that may assume the roles of IAM, by role name
@@ -82,16 +82,17 @@ type fault struct {
 	code, message string
 }
 
-// table is the stage's table in DynamoDB.
+// table is a table in DynamoDB.
 type table struct {
 	key, keyType string
+	indexes      map[string]string // partition keys, which are strings, of the global secondary indexes
 	// statuses are the results of successive DescribeTable calls; "" means that the table does not exist. The last one is
 	// permanent.
 	statuses               []string
 	protected, recoverable bool
 }
 
-// users returns a table that can store users, without protection.
+// users returns a table with the key of the stage's table, without protection.
 func users(statuses ...string) *table { return &table{key: "userId", keyType: "S", statuses: statuses} }
 
 // newAccount returns an empty account and sets its credentials in the environment.
@@ -107,6 +108,7 @@ func newAccount(t *testing.T) *account {
 		faults:         map[string]fault{},
 		objects:        map[string][]byte{},
 		settings:       map[string][]byte{},
+		tables:         map[string]*table{},
 		logsRole:       logsRole,
 		roles:          map[string]string{"logs": "apigateway.amazonaws.com"},
 	}
@@ -504,7 +506,7 @@ func (a *account) s3(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// dynamodb implements one table.
+// dynamodb implements tables without items.
 func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation string, body []byte) {
 	var input struct {
 		TableName                        string
@@ -515,8 +517,8 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 		refuse(w, r, fault{http.StatusBadRequest, "SerializationException", err.Error()})
 		return
 	}
-	t := a.table
-	if t == nil || input.TableName != tableName || t.statuses[0] == "" {
+	t := a.tables[input.TableName]
+	if t == nil || t.statuses[0] == "" {
 		refuse(w, r, fault{
 			http.StatusBadRequest,
 			"ResourceNotFoundException",
@@ -542,13 +544,22 @@ func (a *account) dynamodb(w http.ResponseWriter, r *http.Request, operation str
 		}
 		status, t.statuses = "DELETING", []string{""}
 	}
+	key := func(name string) []any { return []any{map[string]any{"AttributeName": name, "KeyType": "HASH"}} }
+	definitions := []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}}
+	var indexes []any
+	for name, attribute := range t.indexes {
+		indexes = append(indexes, map[string]any{"IndexName": name, "KeySchema": key(attribute)})
+		definitions = append(definitions, map[string]any{"AttributeName": attribute, "AttributeType": "S"})
+	}
 	description := map[string]any{
-		"TableName":                 tableName,
+		"TableName":                 input.TableName,
 		"TableStatus":               status,
 		"DeletionProtectionEnabled": t.protected,
-		"TableArn":                  "arn:aws:dynamodb:" + changesettest.Region + ":" + changesettest.Account + ":table/" + tableName,
-		"KeySchema":                 []any{map[string]any{"AttributeName": t.key, "KeyType": "HASH"}},
-		"AttributeDefinitions":      []any{map[string]any{"AttributeName": t.key, "AttributeType": t.keyType}},
+		"TableArn": "arn:aws:dynamodb:" + changesettest.Region + ":" + changesettest.Account + ":table/" +
+			input.TableName,
+		"KeySchema":              key(t.key),
+		"AttributeDefinitions":   definitions,
+		"GlobalSecondaryIndexes": indexes,
 	}
 	reply(w, map[string]any{"Table": description, "TableDescription": description})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	cftypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
@@ -46,15 +47,13 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 	if err != nil {
 		return err
 	}
-	if now == nil || now.Template == nil {
-		imported, err := s.importTable(ctx, rendered)
-		if err != nil {
+	imported, err := s.importTables(ctx, now.Deployed(), rendered)
+	if err != nil {
+		return err
+	}
+	if imported {
+		if now, err = s.Release(ctx); err != nil {
 			return err
-		}
-		if imported {
-			if now, err = s.Release(ctx); err != nil {
-				return err
-			}
 		}
 	}
 	// An unchanged template needs no change set, except after a failed operation: then only CloudFormation can compare.
@@ -76,7 +75,7 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 		return s.reportUnchanged(ctx)
 	}
 	s.Printer.Plan(plan)
-	if err := s.checkTable(now, rendered, plan); err != nil {
+	if err := s.checkTables(now.Deployed(), rendered, plan); err != nil {
 		return errors.Join(err, s.Stack.Discard(ctx, plan))
 	}
 	return s.execute(ctx, plan, rendered)
@@ -88,6 +87,9 @@ func (s *session) attempt(ctx context.Context, render func(now *stage.Release) (
 func (s *session) changeSet(
 	ctx context.Context, now *stage.Release, rendered *template.Rendered,
 ) (*changeset.Plan, error) {
+	if err := checkIndexes(now.Deployed(), rendered); err != nil {
+		return nil, err
+	}
 	r := stage.ReadRecord(rendered)
 	if _, err := s.bucket.Upload(ctx, r.Key, rendered.JSON()); err != nil {
 		return nil, err
@@ -125,40 +127,93 @@ func (s *session) execute(ctx context.Context, plan *changeset.Plan, rendered *t
 	return s.Stack.Apply(ctx, plan)
 }
 
-// checkTable returns an error if the change would replace or remove the table, unless the settings name the table. It
-// also compares the templates, because a change set alone does not always show the removal.
-func (s *session) checkTable(now *stage.Release, rendered *template.Rendered, plan *changeset.Plan) error {
-	if now == nil || now.Template == nil {
+// checkTables returns an error if the change would replace or remove a table of the stack, unless the settings name the
+// table. It also compares the templates, because a change set alone does not always show the removal. before is the
+// template of the stack, nil for none.
+func (s *session) checkTables(before, rendered *template.Rendered, plan *changeset.Plan) error {
+	if before == nil {
 		return nil
 	}
-	_, id, name, ok := now.Template.TableOnly()
-	if !ok {
-		return nil
-	}
-	reason := ""
-	if _, idAfter, nameAfter, ok := rendered.TableOnly(); !ok || nameAfter != name || idAfter != id {
-		reason = fmt.Sprintf("the change removes the table %s, which stores the users, from the stack", name)
-	}
-	for _, change := range plan.Changes {
-		switch {
-		case change.LogicalID != id:
-		case change.Drift == string(cftypes.StackResourceDriftStatusDeleted):
-			reason = fmt.Sprintf("the table %s was deleted outside of a deployment, and an empty one would replace it: "+
-				"restore a backup under that name first", name)
-		case change.Action == "Modify" && change.Replacement != "" && change.Replacement != "False":
-			reason = fmt.Sprintf("the change replaces the table %s, which stores the users, because it changes %s",
-				name, strings.Join(change.Properties, ", "))
+	var reasons, affected []string
+	for _, table := range before.OwnTables() {
+		switch reason := tableLoss(table, rendered, plan); {
+		case reason == "":
+			continue
+		case slices.Contains(s.ReplaceTables, table.Name):
+			s.Printer.Notef("the table %s may be replaced or removed, as REPLACE_TABLE says", table.Name)
+		default:
+			reasons = append(reasons, reason)
 		}
+		affected = append(affected, table.Name)
 	}
-	if reason == "" {
-		return nil
-	}
-	if s.ReplaceTable == name {
-		s.Printer.Notef("the table %s may be replaced or removed, as REPLACE_TABLE says", name)
+	if len(reasons) == 0 {
 		return nil
 	}
 	return exitcode.Errorf(exitcode.Refused, "refused, the stage was not changed: %s. To do it anyway: %s",
-		reason, s.retryCommand(replaceTableSetting+"="+name))
+		strings.Join(reasons, "; "), s.retryCommand(replaceTableSetting+"="+strings.Join(affected, ",")))
+}
+
+// tableLoss returns why the stage would lose the data of a table, or "".
+func tableLoss(table template.Table, rendered *template.Rendered, plan *changeset.Plan) string {
+	reason := ""
+	if !slices.ContainsFunc(rendered.OwnTables(), func(after template.Table) bool {
+		return after.LogicalID == table.LogicalID && after.Name == table.Name
+	}) {
+		reason = fmt.Sprintf("the change removes the table %s, which has data of the stage, from the stack", table.Name)
+	}
+	for _, change := range plan.Changes {
+		switch {
+		case change.LogicalID != table.LogicalID:
+		case change.Drift == string(cftypes.StackResourceDriftStatusDeleted):
+			reason = fmt.Sprintf("the table %s was deleted outside of a deployment, and an empty one would replace it: "+
+				"restore a backup under that name first", table.Name)
+		case change.Action == "Modify" && change.Replacement != "" && change.Replacement != "False":
+			reason = fmt.Sprintf("the change replaces the table %s, which has data of the stage, because it changes %s",
+				table.Name, strings.Join(change.Properties, ", "))
+		}
+	}
+	return reason
+}
+
+// checkIndexes returns an error if the change would create or delete more than one global secondary index of a table:
+// CloudFormation cannot do that in one update, and would fail in the middle of it. before is the template of the stack,
+// nil for none.
+func checkIndexes(before, rendered *template.Rendered) error {
+	if before == nil {
+		return nil
+	}
+	var faults []error
+	for _, after := range rendered.OwnTables() {
+		for _, table := range before.OwnTables() {
+			if table.LogicalID != after.LogicalID || table.Name != after.Name {
+				continue
+			}
+			changes := slices.Concat(
+				missingIndexes("delete", table.Indexes(), after.Indexes()),
+				missingIndexes("create", after.Indexes(), table.Indexes()),
+			)
+			if len(changes) > 1 {
+				faults = append(faults, exitcode.Errorf(exitcode.Settings, "the table %s: CloudFormation creates or deletes one "+
+					"global secondary index in an update, and the change would %s: deploy the indexes one after another, "+
+					"and give an index with another key another name", table.Name, strings.Join(changes, ", ")))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// missingIndexes returns the global secondary indexes that other does not have with the same key, each after what to
+// do.
+func missingIndexes(what string, indexes, other []template.Index) []string {
+	var missing []string
+	for _, index := range indexes {
+		if !index.Local && !slices.ContainsFunc(other, func(o template.Index) bool {
+			return o.Name == index.Name && slices.Equal(o.Key, index.Key)
+		}) {
+			missing = append(missing, what+" "+index.Name)
+		}
+	}
+	return missing
 }
 
 // nextRecord returns the record of the release after now, which may be nil.

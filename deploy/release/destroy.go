@@ -1,8 +1,11 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -11,21 +14,25 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Destroy deletes the stage after the user has confirmed with its name. The table of users is retained unless
-// DeleteTable names it.
+// Destroy deletes the stage after the user has confirmed with its name. Tables are retained unless
+// DeleteTables names them.
 func Destroy(ctx context.Context, settings Settings) error {
 	return run(ctx, settings, destroyTarget, destroy)
 }
 
 func destroy(ctx context.Context, s *session) error {
-	table, owned := s.ownTable()
-	if s.DeleteTable != "" && (s.DeleteTable != table || !owned) {
-		return exitcode.Errorf(exitcode.Settings, "DELETE_TABLE: %s is not the table that stage %s created",
-			s.DeleteTable, s.Name)
+	own := tableNames(s.unpackaged.OwnTables())
+	for _, name := range s.DeleteTables {
+		if !slices.Contains(own, name) {
+			return exitcode.Errorf(exitcode.Settings, "DELETE_TABLE: %s is not a table that stage %s created: "+
+				"want tables of %s, separated by commas", name, s.Name, cmp.Or(strings.Join(own, ","), "it, which has none"))
+		}
 	}
-	if err := s.confirm(table); err != nil {
+	retained := slices.DeleteFunc(own, func(name string) bool { return slices.Contains(s.DeleteTables, name) })
+	if err := s.confirm(retained); err != nil {
 		return err
 	}
 	s.Printer.Stepf("Deleting the stack %s", s.StackName())
@@ -38,37 +45,44 @@ func destroy(ctx context.Context, s *session) error {
 	} else if err := s.delete(ctx); err != nil {
 		return err
 	}
-	if s.DeleteTable != "" {
-		return s.deleteTable(ctx, table)
+	for _, name := range s.DeleteTables {
+		if err := s.deleteTable(ctx, name); err != nil {
+			return err
+		}
 	}
-	if owned {
-		s.Printer.Notef("the table %s is retained with all users; the next deployment imports it (to delete it: %s)",
-			table, s.retryCommand(deleteTableSetting+"="+table))
+	for _, name := range retained {
+		s.Printer.Notef("the table %s is retained with all its data; the next deployment imports it", name)
+	}
+	if len(retained) > 0 {
+		s.Printer.Notef("to delete what is retained: %s",
+			s.retryCommand(deleteTableSetting+"="+strings.Join(retained, ",")))
 	}
 	s.Printer.Notef("the bucket of packages is retained: other stages may use it (docs/deploy.md says how to delete it)")
 	return nil
 }
 
-// ownTable returns the name of the stage's table, and reports whether the stage created it.
-func (s *session) ownTable() (name string, owned bool) {
-	if name := s.Parameters[tableParameter]; name != "" {
-		return name, false
+func tableNames(tables []template.Table) []string {
+	var names []string
+	for _, table := range tables {
+		names = append(names, table.Name)
 	}
-	_, _, name, owned = s.unpackaged.TableOnly()
-	return name, owned
+	return names
 }
 
-// confirm returns nil if the user has confirmed with the stage's name.
-func (s *session) confirm(table string) error {
+// confirm returns nil if the user has confirmed with the stage's name. retained are the tables that are not deleted.
+func (s *session) confirm(retained []string) error {
 	reply := s.Confirm
 	if reply == "" && s.Ask != nil {
-		what := "The table " + table + " is retained."
-		if s.DeleteTable != "" {
-			what = "The table " + table + " is deleted too, with ALL USERS in it."
+		what := ""
+		if len(retained) > 0 {
+			what = " Retained: " + strings.Join(retained, ", ") + "."
+		}
+		if len(s.DeleteTables) > 0 {
+			what += " Deleted too, with ALL DATA: " + strings.Join(s.DeleteTables, ", ") + "."
 		}
 		var err error
 		reply, err = s.Ask(
-			fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms. %s\n"+
+			fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms.%s\n"+
 				"Type the stage's name to continue: ",
 				s.Name, s.Account.ID, s.Account.Region, what),
 		)

@@ -89,7 +89,7 @@ func TestDeletedTableIsNotReplaced(t *testing.T) {
 	if sets := a.ChangeSets(stackName); len(sets) > 0 {
 		t.Errorf("remaining change sets = %q, want none", sets)
 	}
-	contains(t, a.succeed(t, release.Deploy, revertDrift, func(s *release.Settings) { s.ReplaceTable = tableName }),
+	contains(t, a.succeed(t, release.Deploy, revertDrift, func(s *release.Settings) { s.ReplaceTables = []string{tableName} }),
 		"+ Table")
 	contains(t, a.succeed(t, release.Deploy, drift), "nothing to change")
 }
@@ -106,7 +106,7 @@ func TestCommandAfterInterruption(t *testing.T) { //nolint:tparallel // steps of
 		want    string
 	}{
 		{
-			"deploy", release.Deploy, []func(*release.Settings){func(s *release.Settings) { s.AtOnce, s.ReplaceTable = true, tableName }},
+			"deploy", release.Deploy, []func(*release.Settings){func(s *release.Settings) { s.AtOnce, s.ReplaceTables = true, []string{tableName} }},
 			"AT_ONCE=1 SMOKE=0 DRIFT=0 REPLACE_TABLE=" + tableName + " " + place + "deploy waits for it",
 		},
 		{"deployFunction", function("get"), nil, place + "deployFunction get waits for it"},

@@ -211,7 +211,7 @@ func situations(t *testing.T) []situation {
 		},
 		{
 			name: "another table", code: exitcode.Settings, only: "destroy",
-			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.DeleteTable = "UserData" }},
+			changes: []func(*release.Settings){confirm, func(s *release.Settings) { s.DeleteTables = []string{"UserData"} }},
 		},
 		{
 			name: "a port in use", code: exitcode.Settings, only: "docs",

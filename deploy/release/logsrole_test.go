@@ -48,7 +48,7 @@ func TestLogsRole(t *testing.T) {
 	t.Run("only the table was imported", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
-		a.logsRole, a.table = "", users("ACTIVE")
+		a.logsRole, a.tables[tableName] = "", users("ACTIVE")
 		a.Fail(changesettest.Create, "Api", "no")
 		a.fail(t, release.Deploy, exitcode.Failed, []string{"Api"})
 		a.roleParameter(t, "Create")

@@ -48,7 +48,7 @@ func TestFromEnvironment(t *testing.T) {
 				"JSON":          "1",
 				"INVOKE_URL":    "http://127.0.0.1:1",
 				"TOKEN":         "t",
-				"REPLACE_TABLE": "r",
+				"REPLACE_TABLE": "r, s",
 				"DELETE_TABLE":  "d",
 				"CONFIRM":       "c",
 				"AWS_CALLS":     "calls",
@@ -64,13 +64,13 @@ func TestFromEnvironment(t *testing.T) {
 					CallsFile: "calls",
 					Poll:      100 * time.Millisecond,
 				},
-				InvokeURL:    "http://127.0.0.1:1",
-				Token:        "t",
-				ReplaceTable: "r",
-				DeleteTable:  "d",
-				Confirm:      "c",
-				Port:         3001,
-				RevertDrift:  true,
+				InvokeURL:     "http://127.0.0.1:1",
+				Token:         "t",
+				ReplaceTables: []string{"r", "s"},
+				DeleteTables:  []string{"d"},
+				Confirm:       "c",
+				Port:          3001,
+				RevertDrift:   true,
 			},
 		},
 	}
@@ -84,6 +84,7 @@ func TestFromEnvironment(t *testing.T) {
 			if diff := cmp.Diff(
 				tt.want,
 				got,
+				cmpopts.EquateEmpty(),
 				cmpopts.IgnoreFields(release.Settings{}, "Printer", "Ask", "Browse", "Line"),
 			); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)
@@ -237,8 +238,8 @@ func TestInvalidSettings(t *testing.T) {
 		},
 		{name: "another Region", stage: "region: us-west-2", code: exitcode.Account, want: "belongs to us-west-2 (deploy/stages/test.yaml), the AWS settings to eu-central-1:"},
 		{
-			name: "another table to delete", settings: release.Settings{DeleteTable: "UserData", Confirm: "test"},
-			code: exitcode.Settings, want: "is not the table that stage test created",
+			name: "another table to delete", settings: release.Settings{DeleteTables: []string{"UserData"}, Confirm: "test"},
+			code: exitcode.Settings, want: "is not a table that stage test created: want tables of UserData-test",
 		},
 		{
 			name: "not confirmed",

@@ -34,16 +34,12 @@ const (
 // Names in the template.
 const (
 	aliasName    = "live"
-	tableType    = "AWS::DynamoDB::Table"
 	functionType = "AWS::Lambda::Function"
-
-	userIDAttribute = "userId" // the key of the table
 
 	preferenceParameter   = "DeploymentPreference"
 	allAtOnce             = "AllAtOnce"
 	architectureParameter = "Architecture"
 
-	tableParameter         = "ExistingTableName"
 	authorizationParameter = template.AuthorizationParameter
 
 	bucketParameter = "ArtifactBucket" // set by this package, not by the stage's file
@@ -216,12 +212,12 @@ func (s *session) retryCommand(settings ...string) string {
 		add(s.RevertDrift, revertDriftSetting, "1")
 		add(!s.Smoke, "SMOKE", "0")
 		add(!s.Drift, "DRIFT", "0")
-		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
+		add(len(s.ReplaceTables) > 0, replaceTableSetting, strings.Join(s.ReplaceTables, ","))
 	case destroyTarget:
-		add(s.DeleteTable != "", deleteTableSetting, s.DeleteTable)
+		add(len(s.DeleteTables) > 0, deleteTableSetting, strings.Join(s.DeleteTables, ","))
 	default:
 		add(s.AtOnce, atOnceSetting, "1")
-		add(s.ReplaceTable != "", replaceTableSetting, s.ReplaceTable)
+		add(len(s.ReplaceTables) > 0, replaceTableSetting, strings.Join(s.ReplaceTables, ","))
 	}
 	return s.Command(s.target, settings...)
 }

@@ -5,6 +5,7 @@ package release
 import (
 	"context"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -29,9 +30,9 @@ type Settings struct {
 
 	AtOnce bool // whether new code takes all traffic at once, whatever the stage's DeploymentPreference
 
-	ReplaceTable string // the name of the table that may be replaced or removed from the stack
-	DeleteTable  string // the name of the table that [Destroy] deletes with all its users
-	Confirm      string // the stage's name, for which [Destroy] asks otherwise
+	ReplaceTables []string // the names of the tables that may be replaced or removed from the stack
+	DeleteTables  []string // the names of the tables that [Destroy] deletes with all their data
+	Confirm       string   // the stage's name, for which [Destroy] asks otherwise
 
 	// Port is the port on 127.0.0.1 where [Docs] serves the reference; 0 selects a free one. If Serve is false, Docs only
 	// writes the documents.
@@ -47,21 +48,26 @@ type Settings struct {
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	common, variables := stage.FromEnvironment(root, out, getenv)
 	s := Settings{
-		Settings:     common,
-		InvokeURL:    getenv("INVOKE_URL"),
-		Token:        getenv("TOKEN"),
-		ReplaceTable: getenv("REPLACE_TABLE"),
-		DeleteTable:  getenv("DELETE_TABLE"),
-		Confirm:      getenv("CONFIRM"),
-		Smoke:        variables.Flag("SMOKE", true),
-		Drift:        variables.Flag("DRIFT", true),
-		RevertDrift:  variables.Flag("REVERT_DRIFT", false),
-		AtOnce:       variables.Flag("AT_ONCE", false),
-		Serve:        variables.Flag("SERVE", true),
-		Port:         variables.Number("PORT", 0, 0, 65535),
+		Settings:      common,
+		InvokeURL:     getenv("INVOKE_URL"),
+		Token:         getenv("TOKEN"),
+		ReplaceTables: split(getenv(replaceTableSetting)),
+		DeleteTables:  split(getenv(deleteTableSetting)),
+		Confirm:       getenv("CONFIRM"),
+		Smoke:         variables.Flag("SMOKE", true),
+		Drift:         variables.Flag("DRIFT", true),
+		RevertDrift:   variables.Flag("REVERT_DRIFT", false),
+		AtOnce:        variables.Flag("AT_ONCE", false),
+		Serve:         variables.Flag("SERVE", true),
+		Port:          variables.Number("PORT", 0, 0, 65535),
 	}
 	if term.IsTerminal(int(out.Fd())) && getenv("BROWSER") != "none" && !s.Printer.JSON() {
 		s.Browse = reference.OpenURL
 	}
 	return s, s.Check(variables)
+}
+
+// split returns the names in a list that is separated by commas.
+func split(names string) []string {
+	return strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -102,9 +102,9 @@ func TestFirstDeploymentFailed(t *testing.T) {
 	a.fail(t, release.Deploy, exitcode.Failed, []string{"ApiStage", "there is no role for logs", "ROLLBACK_COMPLETE"})
 	a.WantStatus(t, stackName, "ROLLBACK_COMPLETE")
 	failed := a.deployed(t).ID
-	a.set(func(a *account) { a.table = users("ACTIVE") }) // created and retained
+	a.set(func(a *account) { a.tables[tableName] = users("ACTIVE") }) // created and retained
 	contains(t, a.succeed(t, release.Deploy), "ROLLBACK_COMPLETE", "there is no role for logs",
-		"importing it with all its users")
+		"importing it with all its data")
 	now := a.deployed(t)
 	now.is(t, 1, "", "UPDATE_COMPLETE")
 	if now.ID == failed {
@@ -141,7 +141,7 @@ func TestKilledBeforeExecution(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
 			if name == "import" {
-				a.table = users("ACTIVE")
+				a.tables[tableName] = users("ACTIVE")
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			a.Before("ExecuteChangeSet", func() { cancel(program.ErrStopped) })
@@ -182,20 +182,20 @@ func TestExistingTable(t *testing.T) {
 			name:  "another key",
 			table: other("id", "S"),
 			code:  exitcode.Refused,
-			want:  "want the string userId as its only key",
+			want:  "its key is id (S): want userId (S), as in deploy/template.yaml",
 		},
 		{
 			name:  "a number as the key",
 			table: other("userId", "N"),
 			code:  exitcode.Refused,
-			want:  "want the string userId as its only key",
+			want:  "its key is userId (N): want userId (S), as in deploy/template.yaml",
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			a.table = tt.table
+			a.tables[tableName] = tt.table
 			if tt.code != 0 {
 				a.fail(t, release.Deploy, tt.code, []string{tt.want, tableName})
 				a.WantStatus(t, stackName, "")
@@ -362,7 +362,7 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 				release.Deploy,
 				exitcode.Refused,
 				[]string{"the stage was not changed", tt.want, "REPLACE_TABLE=" + tableName + " SMOKE=0 DRIFT=0 STAGE="},
-				func(s *release.Settings) { s.ReplaceTable = "UserData" },
+				func(s *release.Settings) { s.ReplaceTables = []string{"UserData"} },
 			)
 			a.deployed(t).is(t, 1, "", "CREATE_COMPLETE")
 			if sets := a.ChangeSets(stackName); len(sets) > 0 {
@@ -372,7 +372,7 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 	}
 	a.root = root
 	tests[0].change(t, root)
-	contains(t, a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName }), "REPLACE_TABLE")
+	contains(t, a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTables = []string{tableName} }), "REPLACE_TABLE")
 	a.deployed(t).is(t, 2, first.Key, "UPDATE_COMPLETE")
 }
 
@@ -485,7 +485,7 @@ func TestBrokenSource(t *testing.T) {
 
 func confirm(s *release.Settings) { s.Confirm = "test" }
 
-func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTable = "test", tableName }
+func deleteTable(s *release.Settings) { s.Confirm, s.DeleteTables = "test", []string{tableName} }
 
 // A stage whose packages are in a bucket of the global namespace keeps it. If another account has taken that name, the
 // stage uses a bucket of its account's namespace.
@@ -528,25 +528,25 @@ func TestDestroy(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		a.set(func(a *account) { a.table = users("ACTIVE") })
+		a.set(func(a *account) { a.tables[tableName] = users("ACTIVE") })
 		contains(t, a.succeed(t, release.Destroy, confirm), "the table "+tableName+" is retained")
 		a.WantStatus(t, stackName, "")
 		if calls := a.takeCalls("dynamodb Up", "dynamodb Delete"); len(calls) > 0 {
 			t.Errorf("calls that change the table = %q, want none", calls)
 		}
 		contains(t, a.succeed(t, release.Destroy, confirm), "there is no stack")
-		contains(t, a.succeed(t, release.Deploy), "importing it with all its users")
+		contains(t, a.succeed(t, release.Deploy), "importing it with all its data")
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
 	t.Run("with its table", func(t *testing.T) {
 		t.Parallel()
 		a := newAccount(t)
 		a.succeed(t, release.Deploy)
-		a.set(func(a *account) { a.table = users("ACTIVE") })
-		a.table.protected = true
+		a.set(func(a *account) { a.tables[tableName] = users("ACTIVE") })
+		a.tables[tableName].protected = true
 		contains(t, a.succeed(t, release.Destroy, deleteTable), "Deleting the table "+tableName)
-		if got := a.Status(stackName); got != "" || a.table.statuses[0] != "" {
-			t.Errorf("stack status %q, table status %q, want neither to exist", got, a.table.statuses[0])
+		if got := a.Status(stackName); got != "" || a.tables[tableName].statuses[0] != "" {
+			t.Errorf("stack status %q, table status %q, want neither to exist", got, a.tables[tableName].statuses[0])
 		}
 		want := []string{"dynamodb UpdateTable", "dynamodb DeleteTable"}
 		if diff := cmp.Diff(want, a.takeCalls("dynamodb Up", "dynamodb Delete")); diff != "" {
@@ -565,7 +565,7 @@ func TestDestroy(t *testing.T) {
 		t.Run(tt.name+" and no stack", func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			a.table = tt.table
+			a.tables[tableName] = tt.table
 			contains(t, a.succeed(t, release.Destroy, deleteTable), "there is no stack")
 			if diff := cmp.Diff(tt.want, a.takeCalls("dynamodb Up", "dynamodb Delete"), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
@@ -591,7 +591,7 @@ func TestDestroy(t *testing.T) {
 		a.succeed(t, release.Deploy)
 		a.Fail(changesettest.Delete, "GetLogGroup", "somebody writes to it")
 		a.fail(t, release.Destroy, exitcode.Failed, []string{"GetLogGroup"}, confirm)
-		a.table = users("ACTIVE") // retained
+		a.tables[tableName] = users("ACTIVE") // retained
 		contains(t, a.succeed(t, release.Deploy), "DELETE_FAILED")
 		a.deployed(t).is(t, 1, "", "UPDATE_COMPLETE")
 	})
@@ -925,7 +925,7 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	// A plan is not a release: no later release refers to it.
-	a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTable = tableName })
+	a.succeed(t, release.Deploy, func(s *release.Settings) { s.ReplaceTables = []string{tableName} })
 	a.deployed(t).is(t, 2, before.Key, "UPDATE_COMPLETE")
 }
 
@@ -1104,7 +1104,7 @@ func TestPermissionIsMissing(t *testing.T) { //nolint:tparallel // steps of one 
 	} {
 		t.Run(tt.action, func(t *testing.T) {
 			a.set(func(a *account) {
-				a.table = users("ACTIVE")
+				a.tables[tableName] = users("ACTIVE")
 				a.faults[tt.call] = fault{
 					http.StatusForbidden,
 					"AccessDenied",

@@ -71,6 +71,9 @@ func plan(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if err := s.markImports(ctx, rendered.NewTables(now.Template), planned); err != nil {
+		return errors.Join(err, s.Stack.Discard(ctx, planned))
+	}
 	s.Printer.Plan(planned)
 	if err := s.Stack.Discard(ctx, planned); err != nil || len(planned.Changes) > 0 {
 		return err
@@ -89,25 +92,32 @@ func (s *session) planNewStack(ctx context.Context, rendered *template.Rendered)
 	if err != nil {
 		return nil, err
 	}
-	imported := ""
-	if _, id, name, ok := rendered.TableOnly(); ok {
-		table, err := describeTable(ctx, dynamodb.NewFromConfig(s.Account.Config), name)
-		if err != nil {
-			return nil, err
-		}
-		if table != nil {
-			imported = id
-		}
-	}
 	plan := &changeset.Plan{New: true}
 	for _, id := range slices.Sorted(maps.Keys(resources)) {
-		change := changeset.Change{Action: "Add", LogicalID: id, Type: resources[id]}
-		if id == imported {
-			change.Action = "Import"
-		}
-		plan.Changes = append(plan.Changes, change)
+		plan.Changes = append(plan.Changes, changeset.Change{Action: "Add", LogicalID: id, Type: resources[id]})
 	}
-	return plan, nil
+	return plan, s.markImports(ctx, rendered.OwnTables(), plan)
+}
+
+// markImports changes the additions of existing tables to imports, because a deployment imports these tables. It
+// returns an error for a table that cannot be imported.
+func (s *session) markImports(ctx context.Context, tables []template.Table, plan *changeset.Plan) error {
+	client := dynamodb.NewFromConfig(s.Account.Config)
+	for _, table := range tables {
+		found, err := describeTable(ctx, client, table.Name)
+		if err == nil && found != nil {
+			err = checkTable(table, found)
+		}
+		if err != nil {
+			return err
+		}
+		for i, change := range plan.Changes {
+			if found != nil && change.LogicalID == table.LogicalID && change.Action == "Add" {
+				plan.Changes[i].Action = "Import"
+			}
+		}
+	}
+	return nil
 }
 
 // Function deploys only the code of one function, named by its folder.
@@ -170,7 +180,7 @@ func function(ctx context.Context, s *session, name string) error {
 	return nil
 }
 
-// Rollback deploys the previous release again: code, API and parameters. It does not change users. Called again, it
+// Rollback deploys the previous release again: code, API and parameters. It does not change data. Called again, it
 // goes back one more release. It shifts all traffic at once, because an alarm that is active would stop a gradual
 // deployment.
 func Rollback(ctx context.Context, settings Settings) error {

@@ -127,7 +127,9 @@ func describe(change changeset.Change) (sign string, color ansi.Style, note stri
 		return "=", ansi.Faint, "retained: removed from the stack, but not deleted"
 	case change.Action == "Remove":
 		return "-", ansi.Red, note
-	case change.Action == "Add", change.Action == "Import":
+	case change.Action == "Import":
+		return "+", ansi.Green, "imported: it exists already"
+	case change.Action == "Add":
 		return "+", ansi.Green, note
 	default:
 		return "~", ansi.Yellow, note

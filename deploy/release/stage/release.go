@@ -43,6 +43,14 @@ type Release struct {
 	Record   Record
 }
 
+// Deployed returns the template of the stack, or nil if r is nil or the stack has none.
+func (r *Release) Deployed() *template.Rendered {
+	if r == nil {
+		return nil
+	}
+	return r.Template
+}
+
 // Serves reports whether r, which may be nil, is deployed completely.
 func (r *Release) Serves() bool { return r != nil && r.Record.Number > 0 && r.Outputs["ApiId"] != "" }
 

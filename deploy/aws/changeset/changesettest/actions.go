@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,6 +171,10 @@ func (c *CloudFormation) createChangeSet(form url.Values) (any, *Fault) {
 		s.event(s.name, s.id, stackType, "REVIEW_IN_PROGRESS", "User Initiated", "")
 	}
 	set.template.exclude(s.evaluator(set.template, set.parameters))
+	if set.kind == "IMPORT" && len(set.template.Outputs) > 0 &&
+		!reflect.DeepEqual(set.template.Outputs, s.template.Outputs) {
+		return nil, invalid("As part of the import operation, you cannot modify or add [Outputs]")
+	}
 	c.serial++
 	set.id = fmt.Sprintf("arn:aws:cloudformation:%s:%s:changeSet/%s/%08d", Region, Account, set.name, c.serial)
 	set.created = c.tick()
@@ -265,8 +270,6 @@ func checkCapabilities(t *template, capabilities []string, set *changeSet, form 
 	case set.kind != "IMPORT":
 	case len(set.imports) == 0:
 		return invalid("Must Provide at least one resource to import")
-	case len(t.Outputs) > 0:
-		return invalid("As part of the import operation, you cannot modify or add [Outputs]")
 	case len(set.tags) > 0:
 		return invalid("As part of the import operation, you cannot modify or add [Tags]")
 	}

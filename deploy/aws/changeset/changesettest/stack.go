@@ -357,6 +357,10 @@ func (s *stackState) compare(set *changeSet) {
 			})
 		}
 	}
+	if set.kind == "IMPORT" && slices.ContainsFunc(set.changes, func(c change) bool { return c.Action != "Import" }) {
+		set.status, set.execution, set.changes = "FAILED", "UNAVAILABLE", nil
+		set.reason = "As part of the import operation, you cannot modify or add [Resources]"
+	}
 }
 
 // revert adds to a change of a drift-aware change set the changes that revert the drift of its resource. It reports
