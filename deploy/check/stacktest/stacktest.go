@@ -2,7 +2,7 @@
 // DynamoDB Local.
 //
 // [Main] starts one database and builds the functions once for all tests of a package. Each stack has its own stage,
-// and therefore its own table, so tests can run in parallel.
+// and therefore its own tables, so tests can run in parallel.
 package stacktest
 
 import (

@@ -227,7 +227,8 @@ func (t *throughput) convert() (*types.ProvisionedThroughput, error) {
 	return &types.ProvisionedThroughput{ReadCapacityUnits: &read, WriteCapacityUnits: &write}, nil
 }
 
-// change is one change of a table. Of changes of its indexes, DynamoDB accepts one per request, and the next when it is complete.
+// change is one change of a table. DynamoDB accepts one change of an index per request, and the next when it is
+// complete.
 type change struct {
 	step   string
 	update dynamodb.UpdateTableInput
