@@ -145,27 +145,11 @@ func openProject(root string) (*project, error) {
 
 // files returns the new and changed files of the project.
 func (p *project) files(ctx context.Context, r *route) ([]file, error) {
-	code, err := p.code(r)
+	sources, document, err := p.sources(r)
 	if err != nil {
 		return nil, err
 	}
-	module, err := p.moduleFiles(ctx, r, code)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.workspace.AddUse("./"+r.folder(), ""); err != nil {
-		return nil, fmt.Errorf("%s: %w", workspaceFile, err)
-	}
-	p.workspace.SortBlocks()
-	if err := errors.Join(p.addRoute(r), p.addEntry(r)); err != nil {
-		return nil, err
-	}
-	files := slices.Concat(code, module, []file{
-		{workspaceFile, modfile.Format(p.workspace.Syntax)},
-		{contractFile, p.contract.edited()},
-		{templateFile, p.template.edited()},
-	})
-	document, err := p.check(r)
+	module, err := p.moduleFiles(ctx, r, sources)
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +157,32 @@ func (p *project) files(ctx context.Context, r *route) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := slices.Concat(sources, module)
 	for _, g := range generated {
 		files = append(files, file{g.Path, g.Content})
 	}
 	return files, nil
+}
+
+// sources returns the files of the project without those that follow from others, and the changed API document.
+func (p *project) sources(r *route) ([]file, *contract.Document, error) {
+	code, err := p.code(r)
+	if err == nil {
+		err = p.workspace.AddUse("./"+r.folder(), "")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	p.workspace.SortBlocks()
+	if err := errors.Join(p.addRoute(r), p.addEntry(r)); err != nil {
+		return nil, nil, err
+	}
+	document, err := p.check(r)
+	return append(code,
+		file{workspaceFile, modfile.Format(p.workspace.Syntax)},
+		file{contractFile, p.contract.edited()},
+		file{templateFile, p.template.edited()},
+	), document, err
 }
 
 // check checks the changed documents: that the stage can be rendered, that the examples match their schemas, and that
@@ -227,8 +233,8 @@ func (p *project) check(r *route) (document *contract.Document, err error) {
 }
 
 // moduleFiles returns go.mod and go.sum of the function: those of another function, as go mod tidy changes them for
-// this code.
-func (p *project) moduleFiles(ctx context.Context, r *route, code []file) (files []file, err error) {
+// the code.
+func (p *project) moduleFiles(ctx context.Context, r *route, sources []file) (files []file, err error) {
 	like, err := p.otherModule()
 	if err != nil {
 		return nil, err
@@ -254,7 +260,12 @@ func (p *project) moduleFiles(ctx context.Context, r *route, code []file) (files
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	staged := append(slices.Clone(code), file{"go.mod", modfile.Format(module.Syntax)}, file{"go.sum", sums})
+	staged := []file{{"go.mod", modfile.Format(module.Syntax)}, {"go.sum", sums}}
+	for _, f := range sources {
+		if path.Dir(f.path) == r.folder() {
+			staged = append(staged, f)
+		}
+	}
 	for _, f := range staged {
 		if err := os.WriteFile(filepath.Join(dir, path.Base(f.path)), f.content, 0o600); err != nil {
 			return nil, err
