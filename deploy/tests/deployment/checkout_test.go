@@ -15,13 +15,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
 const stageName = "emulator"
 
-// checkout is a copy of the workspace that a test may change, and the account to which it is deployed.
+// service is the workspace that the tests deploy.
+const service = "../../testdata/service"
+
+// checkout is a copy of the service that a test may change, and the account to which it is deployed.
 type checkout struct {
 	t       *testing.T
 	dir     string
@@ -34,7 +36,10 @@ func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	// The deployer has only the permissions of the policy; the bucket policy requires TLS.
 	deployer := emulator.StartTLS(t).User(t, "deployer", deployerPolicy(t))
-	c := &checkout{t: t, dir: stacktest.Checkout(t), temp: t.TempDir(), program: t.TempDir(), account: deployer}
+	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), program: t.TempDir(), account: deployer}
+	if err := os.CopyFS(c.dir, os.DirFS(service)); err != nil {
+		t.Fatal(err)
+	}
 	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
 	build := exec.CommandContext(
 		t.Context(),

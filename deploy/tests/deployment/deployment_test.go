@@ -58,7 +58,7 @@ func TestStage(t *testing.T) {
 	}
 
 	// Only the changed function is deployed.
-	c.edit("functions/get/get.go", "rel=\"next\"", "rel=\"next\"; title=\"changed\"")
+	c.edit("functions/get/main.go", "from 1 to 100.", "from 1 to 100, changed.")
 	oneFunction := []string{"Add GetVersion", "Modify GetFunction", "Remove GetVersion"}
 	if testenv.All() {
 		r = c.must(asJSON, "plan")
@@ -73,20 +73,20 @@ func TestStage(t *testing.T) {
 	if r.contains("put is uploaded") || !r.contains("get is uploaded") {
 		t.Errorf("want only get uploaded:\n%s", r)
 	}
-	if link := c.link(api); !strings.Contains(link, "changed") {
-		t.Errorf("Link = %s, want that of the new code", link)
+	if detail := c.detail(api); !strings.Contains(detail, "changed") {
+		t.Errorf("detail = %s, want that of the new code", detail)
 	}
 
 	if testenv.All() {
 		// deployFunction deploys no other changes.
-		c.edit("functions/get/get.go", "title=\"changed\"", "title=\"again\"")
+		c.edit("functions/get/main.go", "changed.", "again.")
 		c.edit("deploy/template.yaml", "Description: Replaces users", "Description: Replaces users altogether")
 		r = c.must(asJSON, "deployFunction", "get")
 		if diff := cmp.Diff(oneFunction, r.planned(t)); diff != "" {
 			t.Errorf("changes (-want +got):\n%s", diff)
 		}
-		if link := c.link(api); !strings.Contains(link, "again") {
-			t.Errorf("Link = %s, want that of the newest code", link)
+		if detail := c.detail(api); !strings.Contains(detail, "again") {
+			t.Errorf("detail = %s, want that of the newest code", detail)
 		}
 		if r := c.run(nil, "deployFunction", "got"); r.code != 2 || !r.contains("delete, get, post, put") {
 			t.Errorf("unknown function: exit code %d, want 2 and the names of the functions\n%s", r.code, r)
@@ -94,15 +94,15 @@ func TestStage(t *testing.T) {
 
 		// Roll back.
 		c.must(nil, "rollback")
-		if link := c.link(api); !strings.Contains(link, "changed") {
-			t.Errorf("Link = %s, want that of the previous release", link)
+		if detail := c.detail(api); !strings.Contains(detail, "changed") {
+			t.Errorf("detail = %s, want that of the previous release", detail)
 		}
 	}
 
 	// Roll back to the first release.
 	c.must(nil, "rollback")
-	if link := c.link(api); strings.Contains(link, "title") {
-		t.Errorf("Link = %s, want that of the first release", link)
+	if detail := c.detail(api); strings.Contains(detail, "changed") {
+		t.Errorf("detail = %s, want that of the first release", detail)
 	}
 	if r := c.run(nil, "rollback"); r.code != 2 || !r.contains("is the first") {
 		t.Errorf("rollback of the first release: exit code %d, want 2 and \"is the first\"\n%s", r.code, r)

@@ -355,7 +355,7 @@ func needs() map[string][]need {
 // types returns the types of all resources of the template.
 func types(t *testing.T) []string {
 	t.Helper()
-	source, err := template.Load(os.DirFS("../.."))
+	source, err := template.Load(os.DirFS(service + "/deploy"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,21 +50,14 @@ func (c *checkout) create(apiID, userID string) {
 	}
 }
 
-// link returns the header Link of a page that is not the last one, which the code of one function writes.
-func (c *checkout) link(apiID string) string {
+// detail returns the detail of a problem document, which the code of one function contains.
+func (c *checkout) detail(apiID string) string {
 	c.t.Helper()
-	for _, id := range []string{"link-1", "link-2"} {
-		if status, _, body := c.call(apiID, http.MethodPut, "/users/"+id, "{}"); status == http.StatusNotFound {
-			c.create(apiID, id)
-		} else if status != http.StatusOK {
-			c.t.Fatalf("PUT: got %d %s, want 200 or 404", status, body)
-		}
+	status, _, body := c.call(apiID, http.MethodGet, "/users?limit=0", "")
+	if status != http.StatusBadRequest {
+		c.t.Fatalf("GET: got %d %s, want 400", status, body)
 	}
-	status, header, body := c.call(apiID, http.MethodGet, "/users?limit=1", "")
-	if status != http.StatusOK {
-		c.t.Fatalf("GET: got %d %s, want 200", status, body)
-	}
-	return header.Get("Link")
+	return fmt.Sprint(decode(c.t, []byte(body))["detail"])
 }
 
 func (c *checkout) read(path string) string {
@@ -76,10 +69,10 @@ func (c *checkout) read(path string) string {
 	return string(content)
 }
 
-// original returns the content of a file of the workspace, which no test changes.
+// original returns the content of a file of the service, which no test changes.
 func original(t *testing.T, path string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("..", "..", path))
+	content, err := os.ReadFile(filepath.Join(service, path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 func main() { users.Start(remove) }
 
 func remove(ctx context.Context, r users.Request) (users.Response, error) {
-	u, err := r.Get(ctx, r.Headers["If-Match"])
+	u, err := r.Get(ctx, r.Header("If-Match"))
 	if err == nil {
 		err = r.Table.Delete(ctx, u)
 	}

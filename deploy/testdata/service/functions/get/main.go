@@ -27,7 +27,7 @@ func get(ctx context.Context, r users.Request) (users.Response, error) {
 	switch {
 	case err != nil:
 		return users.Response{}, err
-	case r.Headers["If-None-Match"] == u.ETag():
+	case r.Header("If-None-Match") == u.ETag():
 		return r.User(http.StatusNotModified, u), nil
 	}
 	return r.User(http.StatusOK, u), nil

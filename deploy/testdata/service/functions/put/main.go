@@ -16,7 +16,7 @@ func put(ctx context.Context, r users.Request) (users.Response, error) {
 		return users.Response{}, err
 	}
 	r.ID = u.ID
-	previous, err := r.Get(ctx, r.Headers["If-Match"])
+	previous, err := r.Get(ctx, r.Header("If-Match"))
 	if err == nil {
 		err = r.Table.Replace(ctx, previous, u)
 	}

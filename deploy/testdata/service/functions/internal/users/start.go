@@ -119,6 +119,16 @@ func serve(
 	return events.APIGatewayProxyResponse{StatusCode: res.Status, Headers: headers, Body: res.Body}, nil
 }
 
+// Header returns a header of the request, whose names have no case.
+func (r Request) Header(name string) string {
+	for key, value := range r.Headers {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}
+
 // findID sets the id of the request.
 func (r *Request) findID() error {
 	invalid := &Problem{http.StatusBadRequest, "InvalidUserId", "The userId is blank or its encoding is not valid."}
