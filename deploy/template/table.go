@@ -50,7 +50,6 @@ func (t Table) key(properties object) []KeyAttribute {
 		name := cfn.Text(attribute, "AttributeName")
 		key = append(key, KeyAttribute{name, types[name], cfn.Text(attribute, "KeyType")})
 	}
-	slices.SortStableFunc(key, func(a, b KeyAttribute) int { return cmp.Compare(a.Role, b.Role) }) // HASH first
 	return key
 }
 

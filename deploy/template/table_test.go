@@ -1,95 +1,63 @@
 package template_test
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/template/templatetest"
 )
 
-// service returns the documents of the fixture, with a text of template.yaml replaced by another.
-func service(t *testing.T, edits ...string) *template.Template {
+// orders returns the fixture with a second table.
+func orders(t *testing.T) *template.Template {
 	t.Helper()
-	files := fstest.MapFS{}
-	for _, name := range []string{"openapi.yaml", "template.yaml"} {
-		content, err := os.ReadFile(filepath.Join("..", "testdata", "service", "deploy", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == "template.yaml" {
-			for i := 0; i < len(edits); i += 2 {
-				if strings.Count(string(content), edits[i]) != 1 {
-					t.Fatalf("the fixture does not have %q once", edits[i])
-				}
-				content = []byte(strings.Replace(string(content), edits[i], edits[i+1], 1))
-			}
-		}
-		files[name] = &fstest.MapFile{Data: content}
-	}
-	loaded, err := template.Load(files)
+	loaded, err := template.Load(templatetest.Orders(t, fixture))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return loaded
 }
 
-const ordersTable = `
-  OrdersTable:
-    Type: AWS::DynamoDB::Table
-    Properties:
-      TableName: !If [IsProd, Orders, !Sub "Orders-${StageName}"]
-      AttributeDefinitions:
-        - {AttributeName: orderId, AttributeType: S}
-        - {AttributeName: userId, AttributeType: S}
-        - {AttributeName: placed, AttributeType: N}
-      KeySchema:
-        - {AttributeName: orderId, KeyType: HASH}
-      BillingMode: PAY_PER_REQUEST
-      GlobalSecondaryIndexes:
-        - IndexName: by-user
-          KeySchema:
-            - {AttributeName: placed, KeyType: RANGE}
-            - {AttributeName: userId, KeyType: HASH}
-          Projection: {ProjectionType: ALL}
-
-Outputs:
-`
-
 // TestTables checks the tables of a template with two.
 func TestTables(t *testing.T) {
 	t.Parallel()
-	loaded := service(t, "\nOutputs:\n", ordersTable)
+	loaded := orders(t)
 	type table struct {
 		ID, Name, ARN, Billing string
 		Key                    []template.KeyAttribute
 		Indexes                []template.Index
 	}
 	userID := []template.KeyAttribute{{Name: "userId", Type: "S", Role: "HASH"}}
-	orders := func(name string) table {
+	ordersTable := func(name string) table {
 		return table{
 			"OrdersTable", name, "arn:aws:dynamodb:us-east-1:000000000000:table/" + name, "PAY_PER_REQUEST",
 			[]template.KeyAttribute{{Name: "orderId", Type: "S", Role: "HASH"}},
 			[]template.Index{{Name: "by-user", Key: []template.KeyAttribute{
-				{Name: "userId", Type: "S", Role: "HASH"}, {Name: "placed", Type: "N", Role: "RANGE"},
+				{Name: "userId", Type: "S", Role: "HASH"},
 			}}},
 		}
 	}
 	users := func(id, name string) table {
 		return table{id, name, "arn:aws:dynamodb:us-east-1:000000000000:table/" + name, "PAY_PER_REQUEST", userID, nil}
 	}
+	existingOrders := ordersTable("Purchases")
+	existingOrders.ID = ""
 	for _, test := range []struct {
 		name       string
 		parameters map[string]string
 		want       []table
 	}{
-		{"prod", nil, []table{orders("Orders"), users("Table", "UserData")}},
-		{"dev", map[string]string{"StageName": "dev"}, []table{orders("Orders-dev"), users("Table", "UserData-dev")}},
-		{"existing", map[string]string{"ExistingTableName": "People"}, []table{users("", "People"), orders("Orders")}},
+		{"prod", nil, []table{ordersTable("UserRequestAPI-orders"), users("Table", "UserData")}},
+		{"dev", map[string]string{"StageName": "dev"}, []table{ordersTable("UserRequestAPI-orders-dev"), users("Table", "UserData-dev")}},
+		{
+			"existing", map[string]string{"ExistingTableName": "People"},
+			[]table{users("", "People"), ordersTable("UserRequestAPI-orders")},
+		},
+		{
+			"all existing", map[string]string{"ExistingTableName": "People", "ExistingOrdersTableName": "Purchases"},
+			[]table{existingOrders, users("", "People")},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,14 +85,14 @@ func TestTables(t *testing.T) {
 // TestTablesOnly checks the templates for the import of tables.
 func TestTablesOnly(t *testing.T) {
 	t.Parallel()
-	loaded := service(t, "\nOutputs:\n", ordersTable)
+	loaded := orders(t)
 	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"StageName": "dev"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ ids, want []string }{
-		{[]string{"OrdersTable", "Table"}, []string{"OrdersTable Orders-dev", "Table UserData-dev"}},
-		{[]string{"OrdersTable"}, []string{"OrdersTable Orders-dev"}},
+		{[]string{"OrdersTable", "Table"}, []string{"OrdersTable UserRequestAPI-orders-dev", "Table UserData-dev"}},
+		{[]string{"OrdersTable"}, []string{"OrdersTable UserRequestAPI-orders-dev"}},
 	} {
 		only := rendered.TablesOnly(test.ids...)
 		var got []string
@@ -145,5 +113,47 @@ func TestTablesOnly(t *testing.T) {
 		if diff := cmp.Diff(want, resources); diff != "" {
 			t.Errorf("Resources (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// TestFunctionTables checks what a function with two tables gets.
+func TestFunctionTables(t *testing.T) {
+	t.Parallel()
+	rendered, err := orders(t).Render(template.Options{Parameters: map[string]string{"ExistingOrdersTableName": "Purchases"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := rendered.Resolve(template.PseudoParameters{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][2]string{}
+	for _, f := range stack.Functions() {
+		got[f.Name] = [2]string{f.Environment["TABLE_NAME"], f.Environment["ORDERS_TABLE_NAME"]}
+	}
+	want := map[string][2]string{
+		"UserRequestAPI-get": {"UserData", "Purchases"}, "UserRequestAPI-post": {"UserData", ""},
+		"UserRequestAPI-put": {"UserData", ""}, "UserRequestAPI-delete": {"UserData", ""},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names of tables (-want +got):\n%s", diff)
+	}
+	statements := at(t, decode(t, rendered.JSON()), "Resources", "GetRole", "Properties", "Policies").([]any)[0]
+	statements = at(t, statements, "PolicyDocument", "Statement").([]any)[:3]
+	owned := func(suffix string) object {
+		arn := any(object{"Fn::GetAtt": []any{"OrdersTable", "Arn"}})
+		existing := "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${ExistingOrdersTableName}"
+		arn = object{"Fn::If": []any{"OwnsOrdersTable", arn, object{"Fn::Sub": existing}}}
+		if suffix != "" {
+			arn = object{"Fn::Sub": []any{"${Table}" + suffix, object{"Table": arn}}}
+		}
+		return arn.(object)
+	}
+	wantStatements := []any{
+		object{"Effect": "Allow", "Action": []any{"dynamodb:GetItem"}, "Resource": owned("")},
+		object{"Effect": "Allow", "Action": "dynamodb:Query", "Resource": owned("/index/by-user")},
+	}
+	if diff := cmp.Diff(wantStatements, statements.([]any)[1:]); diff != "" {
+		t.Errorf("permissions (-want +got):\n%s", diff)
 	}
 }
