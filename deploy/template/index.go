@@ -1,38 +1,37 @@
 package template
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
+	"path"
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
 )
 
-const (
-	// stagePath is the path of the stage in a mapping template.
-	stagePath = "/$context.stage/"
+// stagePath is the path of the stage in a mapping template.
+const stagePath = "/$context.stage/"
 
-	// usersPath is the path of the list of users, which the index links to.
-	usersPath = "/users"
-)
-
-// indexMethod returns the method of the index, which has the name, version and links of the API.
+// indexMethod returns the method of the index, which has the name, version and links of the API: to itself, to each
+// collection by the last segment of its path, and to the documentation.
 func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, error) {
-	if !slices.ContainsFunc(a.items, func(item pathItem) bool { return item.path == usersPath }) {
-		return nil, fmt.Errorf("paths.%s: missing, and the index links to it", usersPath)
+	var links []string
+	link := func(name, target string) {
+		links = append(links, fmt.Sprintf("%s:%s", mustEncodeJSON(name), mustEncodeJSON(target)))
 	}
-	type links struct {
-		Self          string `json:"self"`
-		Users         string `json:"users"`
-		Documentation string `json:"documentation"`
+	link("self", stagePath)
+	for _, collection := range a.contract.Collections() {
+		if !strings.Contains(collection.Path, "{") {
+			link(path.Base(collection.Path), strings.TrimSuffix(stagePath, "/")+collection.Path)
+		}
 	}
-	stage := links{stagePath, strings.TrimSuffix(stagePath, "/") + usersPath, a.contract.ExternalDocs.URL}
+	link("documentation", a.contract.ExternalDocs.URL)
 	document, err := encodeJSON(struct {
-		Name    string `json:"name"`
-		Version string `json:"version"`
-		Links   links  `json:"links"`
-	}{a.contract.Info.Title, a.contract.Info.Version, stage})
+		Name    string          `json:"name"`
+		Version string          `json:"version"`
+		Links   json.RawMessage `json:"links"`
+	}{a.contract.Info.Title, a.contract.Info.Version, json.RawMessage("{" + strings.Join(links, ",") + "}")})
 	if err != nil {
 		return nil, fmt.Errorf("paths.%s: %w", indexPath, err)
 	}

@@ -48,7 +48,6 @@ func TestRefusals(t *testing.T) {
 		{"index with a function", contract, "operationId: getIndex", "operationId: getIndex\n      x-function: GetFunction", "paths./.get.x-function: omit it"},
 		{"index of another method", contract, "  /:\n    get:", "  /:\n    post: {responses: {\"200\": {description: x}}}\n    get:", "paths./: post is not supported"},
 		{"index without GET", contract, "  /:\n    get:", "  /: {}\n  /other:\n    get:", "paths./: get is missing"},
-		{"index of a contract without users", contract, "  /users:\n", "  /people:\n", "paths./users: missing, and the index links to it"},
 		{"index without its response", contract, `        "200": {$ref: "#/components/responses/Index"}`, `        "202": {$ref: "#/components/responses/Index"}`,
 			"paths./.get.responses.200: missing"},
 		{"Velocity in the title", contract, "title: UserRequestAPI\n", "title: User$RequestAPI\n", "want no $ and no #"},

@@ -34,7 +34,7 @@ type PseudoParameters struct {
 	AccountID string // AWS::AccountId; empty means 000000000000
 	Partition string // AWS::Partition; empty means aws
 	URLSuffix string // AWS::URLSuffix; empty means amazonaws.com
-	StackName string // AWS::StackName; empty means UserRequestAPI
+	StackName string // AWS::StackName; empty means the name of the API
 	StackID   string // AWS::StackId; empty means one derived from the others
 }
 
@@ -121,7 +121,10 @@ type Sampling struct {
 func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
 	pseudo.Region = cmp.Or(pseudo.Region, "us-east-1")
 	pseudo.AccountID = cmp.Or(pseudo.AccountID, "000000000000")
-	pseudo.StackName = cmp.Or(pseudo.StackName, "UserRequestAPI")
+	if pseudo.StackName == "" && r.contract != nil {
+		pseudo.StackName = r.contract.Name()
+	}
+	pseudo.StackName = cmp.Or(pseudo.StackName, "Stack")
 	pseudo.Partition = cmp.Or(pseudo.Partition, "aws")
 	pseudo.URLSuffix = cmp.Or(pseudo.URLSuffix, "amazonaws.com")
 	pseudo.StackID = cmp.Or(pseudo.StackID, fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s",

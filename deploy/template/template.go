@@ -1,5 +1,5 @@
 // Package template renders template.yaml and openapi.yaml as one template for CloudFormation, and evaluates it for
-// the local stack, which needs the functions, the table and the API.
+// the local stack, which needs the functions, the tables and the API.
 //
 // openapi.yaml defines the routes and the function of each (x-function). Render creates from it the Body of the REST
 // API with API Gateway's extensions, the index, the documentation and the authorization of the stage. It adds a
