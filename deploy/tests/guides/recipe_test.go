@@ -38,6 +38,11 @@ func recipes() map[string]recipe {
 			{post("020 7946 0000"), `{…"errors":[{"pointer":"#/phone","code":"InvalidPhone",…}]}`},
 			{post("+442079460000"), `{"createdAt":"…","phone":"+442079460000","updatedAt":"…","userId":"5"}`},
 		}},
+		"table": {"Add a table", "add-table.patch", nil},
+		"query": {"Query by an attribute", "query-by-email.patch", [][2]string{
+			{"curl -s '" + users + "?email=ada@example.org'", `{"items":[{…"email":"ada@example.org",…"userId":"1"}]}`},
+			{"curl -s '" + users + "?email=nobody@example.org'", `{"items":[]}`},
+		}},
 	}
 }
 
