@@ -100,7 +100,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 	// The attributes for idempotency are not returned.
 	for _, path := range []string{userPath(t, first), "/users"} {
-		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_userrequestapi") {
+		if body := s.Do(t, "GET", path, "").Want(t, 200).Body; strings.Contains(string(body), "_userrequestapi_") {
 			t.Errorf("GET %s: got %s, want no attributes of the store", path, body)
 		}
 	}

@@ -23,11 +23,11 @@ import (
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
-const faultyVariable = "USERDATA_TEST_FAULTY" // the path of the binary of testdata/faulty
+const faultyVariable = "TEST_FAULTY" // the path of the binary of testdata/faulty
 
 // buildFaulty is a [stacktest.Fixture] that builds testdata/faulty.
 func buildFaulty(ctx context.Context) (stop func() error, err error) {
-	dir, err := os.MkdirTemp("", "userdata-faulty-")
+	dir, err := os.MkdirTemp("", "faulty-")
 	if err != nil {
 		return nil, fmt.Errorf("build faulty function: %w", err)
 	}

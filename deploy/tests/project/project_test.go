@@ -1,0 +1,183 @@
+// Package project_test makes projects from this checkout, with the tools as a released module.
+package project_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/zip"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/scaffold"
+)
+
+const tools = "github.com/userrequestapi/userdata/deploy"
+
+// TestProject makes a project that requires a released version of the tools, tests it, adds a function, upgrades the
+// tools, and tests it again. From this project it makes another.
+func TestProject(t *testing.T) {
+	testenv.SkipUnlessAll(t)
+	proxy := t.TempDir()
+	for _, version := range []string{"v0.1.0", "v0.2.0"} {
+		publish(t, proxy, version)
+	}
+	downloaded := output(t, ".", "go", "env", "GOMODCACHE")
+	t.Setenv("GOPROXY", strings.Join([]string{
+		"file://" + filepath.ToSlash(proxy), "file://" + filepath.ToSlash(downloaded) + "/cache/download",
+		output(t, ".", "go", "env", "GOPROXY"),
+	}, ","))
+	t.Setenv("GOSUMDB", "off")
+	t.Setenv("GOMODCACHE", t.TempDir()) // the versions above are not for other builds
+	t.Setenv("GOFLAGS", "-modcacherw")
+	t.Setenv("SHORT", "1")
+
+	dir := filepath.Join(t.TempDir(), "people")
+	create(t, testenv.Root(t), dir, scaffold.ProjectOptions{
+		Module: "example.com/acme/people", Name: "PeopleAPI", Owner: "@acme/people", Tools: "v0.1.0",
+	})
+	files, lines := count(t, dir)
+	t.Logf("the project has %d files and %d lines", files, lines)
+	wantNone(t, dir, regexp.MustCompile(`(?i)userrequestapi|\bUserData\b`))
+	wantVersion(t, dir, "v0.1.0")
+	wantGreen(t, dir)
+
+	output(t, dir, "go", "tool", "mage", "new:function", "orders", "GET", "/users/{userId}/orders")
+	output(t, dir, "go", "get", tools+"@v0.2.0")
+	output(t, dir, "go", "work", "sync")
+	output(t, dir, "go", "mod", "tidy")
+	wantVersion(t, dir, "v0.2.0")
+	wantGreen(t, dir)
+
+	other := filepath.Join(filepath.Dir(dir), "pets")
+	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
+	wantNone(t, other, regexp.MustCompile(`(?i)PeopleAPI|\bPeopleData\b|acme/people`))
+	wantVersion(t, other, "v0.2.0")
+	output(t, other, "go", "vet", "-tags=mage", "work")
+	if _, err := os.Stat(filepath.Join(other, "functions", "orders", "orders.go")); err != nil {
+		t.Error(err)
+	}
+}
+
+// publish writes a version of the tools as a module proxy serves it (https://go.dev/ref/mod#goproxy-protocol).
+func publish(t *testing.T, proxy, version string) {
+	t.Helper()
+	dir := filepath.Join(testenv.Root(t), "deploy")
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	if err := zip.CreateFromDir(&archive, module.Version{Path: tools, Version: version}, dir); err != nil {
+		t.Fatal(err)
+	}
+	for extension, content := range map[string]string{
+		".mod": string(mod), ".zip": archive.String(), ".info": fmt.Sprintf(`{"Version": %q}`, version),
+	} {
+		testenv.WriteFile(t, filepath.Join(proxy, filepath.FromSlash(tools), "@v", version+extension), content)
+	}
+}
+
+func create(t *testing.T, from, dir string, options scaffold.ProjectOptions) {
+	t.Helper()
+	var out strings.Builder
+	options.Root, options.Dir, options.Out = from, dir, &out
+	if err := scaffold.Project(t.Context(), options); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	t.Log(out.String())
+}
+
+// wantGreen tests and lints a project, but for what needs Java, Python or npm.
+func wantGreen(t *testing.T, dir string) {
+	t.Helper()
+	output(t, dir, "go", "vet", "-tags=mage", "work")
+	output(t, dir, "go", "tool", "mage", "test")
+	t.Setenv("ONLY", "gofmt,go mod tidy,go work sync,house rules,generated files")
+	output(t, dir, "go", "tool", "mage", "lint")
+}
+
+// wantVersion checks the version of the tools that the modules of a project require.
+func wantVersion(t *testing.T, dir, want string) {
+	t.Helper()
+	for _, name := range []string{"go.mod", "tests/go.mod"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := modfile.Parse(name, content, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, required := range file.Require {
+			if required.Mod.Path == tools && required.Mod.Version != want {
+				t.Errorf("%s requires %s, want %s", name, required.Mod, want)
+			}
+		}
+	}
+}
+
+// wantNone checks that no file of a project, nor its name, matches old, except where it refers to the tools.
+func wantNone(t *testing.T, dir string, old *regexp.Regexp) {
+	t.Helper()
+	reference := regexp.MustCompile(`https://github\.com/userrequestapi/userdata/(tree|blob)/\S+|` + regexp.QuoteMeta(tools))
+	walk(t, dir, func(name string, content []byte) {
+		for i, line := range bytes.Split(append([]byte(name+"\n"), content...), []byte("\n")) {
+			if rest := reference.ReplaceAll(line, nil); old.Match(rest) {
+				t.Errorf("%s:%d: %s", name, i, line)
+			}
+		}
+	})
+}
+
+func count(t *testing.T, dir string) (files, lines int) {
+	t.Helper()
+	walk(t, dir, func(_ string, content []byte) {
+		files++
+		lines += bytes.Count(content, []byte("\n"))
+	})
+	return files, lines
+}
+
+// walk calls visit for each file of a project, except for git's.
+func walk(t *testing.T, dir string, visit func(name string, content []byte)) {
+	t.Helper()
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == ".git":
+			return fs.SkipDir
+		case entry.IsDir():
+			return nil
+		}
+		content, err := fs.ReadFile(root, name)
+		visit(name, content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// output returns what a program prints to standard output.
+func output(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return strings.TrimSpace(stdout.String())
+}
