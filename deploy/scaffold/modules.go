@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,10 +91,9 @@ func (p *project) module(ctx context.Context, file string) error {
 		return nil
 	}
 	dir := filepath.Dir(file)
-	err = mod.DropReplace(toolsModule, "")
-	if p.local == "" {
-		err = errors.Join(err, mod.AddRequire(toolsModule, p.released))
-	} else {
+	// All modules require the same version, also one that the replacement ignores.
+	err = errors.Join(mod.DropReplace(toolsModule, ""), mod.AddRequire(toolsModule, cmp.Or(p.released, "v0.0.0")))
+	if p.local != "" {
 		local, failed := relocate(p.dir, dir, p.local)
 		err = errors.Join(err, failed, mod.AddReplace(toolsModule, "", local, ""))
 	}

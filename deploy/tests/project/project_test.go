@@ -46,7 +46,7 @@ func TestProject(t *testing.T) {
 	})
 	files, lines := count(t, dir)
 	t.Logf("the project has %d files and %d lines", files, lines)
-	wantNone(t, dir, regexp.MustCompile(`(?i)userrequestapi|\bUserData\b`))
+	wantNone(t, dir, regexp.MustCompile(`(?i:userrequestapi)|\bUserData\b`))
 	wantVersion(t, dir, "v0.1.0")
 	wantGreen(t, dir)
 
@@ -59,7 +59,7 @@ func TestProject(t *testing.T) {
 
 	other := filepath.Join(filepath.Dir(dir), "pets")
 	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
-	wantNone(t, other, regexp.MustCompile(`(?i)PeopleAPI|\bPeopleData\b|acme/people`))
+	wantNone(t, other, regexp.MustCompile(`(?i:PeopleAPI)|\bPeopleData\b|acme/people`))
 	wantVersion(t, other, "v0.2.0")
 	output(t, other, "go", "vet", "-tags=mage", "work")
 	if _, err := os.Stat(filepath.Join(other, "functions", "orders", "orders.go")); err != nil {

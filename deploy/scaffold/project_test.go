@@ -1,0 +1,182 @@
+package scaffold_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/scaffold"
+)
+
+// source returns a project with the documents of the fixture, whose API is UserRequestAPI and whose table is UserData.
+func source(t *testing.T) string {
+	t.Helper()
+	const tools = "github.com/userrequestapi/userdata/deploy"
+	dir := testenv.Folder(t, map[string]string{
+		"go.mod": "module github.com/old/service\n\ngo 1.26\n\nrequire " + tools + " v0.3.0\n\n" +
+			"replace " + tools + " => ../tools // of this checkout\n",
+		"go.work":                      "go 1.26\n\nuse (\n\t.\n\t./shared\n)\n",
+		"shared/go.mod":                "module github.com/old/service/shared // shared\n\ngo 1.26\n",
+		"functions/a.go":               "package a\n\nimport (\n\t\"github.com/other/b\"\n\t_ \"github.com/old/service/shared\" // used\n)\n\n// UserRequestAPI, not UserRequestAPIs.\nvar _, x = \"UserData-dev\", `github.com/old/service/x`\n",
+		"docs/a.md":                    "# UserRequestAPI\n\n[decision](decisions/0001.md#why), `[decision](decisions/0001.md)`\n",
+		"docs/decisions/0001.md":       "# One\n",
+		"docs/api/UserRequestAPI.http": "# UserRequestAPI\n",
+		"README.md":                    "# UserRequestAPI\n",
+		"CHANGELOG.md":                 "# Old\n",
+		".github/CODEOWNERS":           "# owners\n* @old/team\n",
+		".github/dependabot.yml":       "updates:\n  - directories:\n      - /shared\n      - /gone\n",
+		"ignored/secret":               "old\n",
+		".gitignore":                   "/ignored/\n",
+		"run.sh":                       "echo urn:problem-type:userrequestapi:X _userrequestapi_rev userrequestapi-artifacts-1 userrequestapi\n",
+	})
+	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(filepath.Join("..", "testdata", "service", "deploy"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o700); err != nil { //nolint:gosec // executable
+		t.Fatal(err)
+	}
+	run(t, dir, "git", "init", "--quiet")
+	return dir
+}
+
+func run(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return string(output)
+}
+
+// options returns the options for a project in a new folder.
+func options(t *testing.T, root string) scaffold.ProjectOptions {
+	t.Helper()
+	return scaffold.ProjectOptions{
+		Root: root, Dir: filepath.Join(t.TempDir(), "people"), Module: "example.com/acme/people", Name: "PeopleAPI", Out: io.Discard,
+	}
+}
+
+func TestProject(t *testing.T) {
+	t.Parallel()
+	root := source(t)
+	o := options(t, root)
+	if err := scaffold.Project(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	tools, err := filepath.Rel(o.Dir, filepath.Join(filepath.Dir(root), "tools"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"go.mod": "module example.com/acme/people\n\ngo 1.26\n\nrequire github.com/userrequestapi/userdata/deploy v0.0.0\n\n" +
+			"replace github.com/userrequestapi/userdata/deploy => " + filepath.ToSlash(tools) + "\n",
+		"go.work":       "go 1.26\n\nuse (\n\t.\n\t./shared\n)\n",
+		"shared/go.mod": "module example.com/acme/people/shared // shared\n\ngo 1.26\n",
+		"functions/a.go": "package a\n\nimport (\n\t_ \"example.com/acme/people/shared\" // used\n\t\"github.com/other/b\"\n)\n\n" +
+			"// PeopleAPI, not UserRequestAPIs.\nvar _, x = \"PeopleData-dev\", `example.com/acme/people/x`\n",
+		"docs/a.md": "# PeopleAPI\n\n[decision](https://github.com/userrequestapi/userdata/blob/main/docs/decisions/0001.md#why), " +
+			"`[decision](decisions/0001.md)`\n",
+		"docs/api/PeopleAPI.http": "# PeopleAPI\n",
+		".github/CODEOWNERS":      "# owners\n* @acme\n",
+		".github/dependabot.yml":  "updates:\n  - directories:\n      - /shared\n",
+		"run.sh":                  "echo urn:problem-type:peopleapi:X _peopleapi_rev peopleapi-artifacts-1 userrequestapi\n",
+	} {
+		content, err := os.ReadFile(filepath.Join(o.Dir, name))
+		if err != nil {
+			t.Error(err)
+		}
+		if d := cmp.Diff(want, string(content)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+	for _, name := range []string{"ignored", "docs/decisions/0001.md"} {
+		if _, err := os.Stat(filepath.Join(o.Dir, name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: got %v, want no such file", name, err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(o.Dir, "run.sh")); err != nil || info.Mode()&0o100 == 0 {
+		t.Errorf("run.sh: got %v, %v, want an executable file", info, err)
+	}
+	for name, lines := range map[string]int{"README.md": 60, "CHANGELOG.md": 10} {
+		content, err := os.ReadFile(filepath.Join(o.Dir, name))
+		if err != nil || strings.Count(string(content), "\n") > lines {
+			t.Errorf("%s: got %v and %s, want at most %d lines", name, err, content, lines)
+		}
+	}
+}
+
+func TestProject_Refuses(t *testing.T) {
+	t.Parallel()
+	root := source(t)
+	full := testenv.Folder(t, map[string]string{"a": ""})
+	for name, tt := range map[string]struct {
+		change func(*scaffold.ProjectOptions)
+		want   string
+	}{
+		"no folder":        {func(o *scaffold.ProjectOptions) { o.Dir = "" }, "DIR: want the folder"},
+		"full folder":      {func(o *scaffold.ProjectOptions) { o.Dir = full }, "contains a"},
+		"inside":           {func(o *scaffold.ProjectOptions) { o.Dir = filepath.Join(root, "people") }, "want a folder outside of this project"},
+		"module path":      {func(o *scaffold.ProjectOptions) { o.Module = "people" }, "MODULE: want a module path"},
+		"same module":      {func(o *scaffold.ProjectOptions) { o.Module = "github.com/old/service" }, "MODULE: want another"},
+		"tools' module":    {func(o *scaffold.ProjectOptions) { o.Module = "github.com/userrequestapi/userdata" }, "MODULE: want another"},
+		"lower-case name":  {func(o *scaffold.ProjectOptions) { o.Name = "peopleAPI" }, "NAME: want 3 to 14 letters"},
+		"long name":        {func(o *scaffold.ProjectOptions) { o.Name = "PeopleAndPlacesAPI" }, "NAME: want 3 to 14 letters"},
+		"same name":        {func(o *scaffold.ProjectOptions) { o.Name = "UserRequestAPI" }, "NAME: want another"},
+		"same table":       {func(o *scaffold.ProjectOptions) { o.Table = "UserData" }, "TABLE: want another"},
+		"table":            {func(o *scaffold.ProjectOptions) { o.Table = "a b" }, "TABLE: want 3 to 200"},
+		"owner":            {func(o *scaffold.ProjectOptions) { o.Owner = "a b" }, "OWNER: want a user or team"},
+		"version of tools": {func(o *scaffold.ProjectOptions) { o.Tools = "latest" }, "TOOLS: want a version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t, root)
+			parent := filepath.Dir(o.Dir)
+			tt.change(&o)
+			err := scaffold.Project(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got error %v, want one line with %q", err, tt.want)
+			}
+			wantEmpty(t, parent)
+		})
+	}
+}
+
+// TestProject_Interrupted checks that nothing is left behind.
+func TestProject_Interrupted(t *testing.T) {
+	t.Parallel()
+	o := options(t, source(t))
+	parent := filepath.Dir(o.Dir)
+	o.Dir = filepath.Join(parent, "new", "people")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	o.Out = writer(func(string) { cancel(stopped) }) // at the first line of progress
+	if err := scaffold.Project(ctx, o); !errors.Is(err, stopped) {
+		t.Errorf("got error %v, want %v", err, stopped)
+	}
+	wantEmpty(t, parent)
+}
+
+type writer func(string)
+
+// Write implements [io.Writer].
+func (w writer) Write(content []byte) (int, error) {
+	w(string(content))
+	return len(content), nil
+}
+
+func wantEmpty(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind in %s: %v, %v", dir, left, err)
+	}
+}
