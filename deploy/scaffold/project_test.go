@@ -40,7 +40,7 @@ func source(t *testing.T) string {
 	if err := os.CopyFS(filepath.Join(dir, "deploy"), os.DirFS(filepath.Join("..", "testdata", "service", "deploy"))); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o700); err != nil { //nolint:gosec // executable
+	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	run(t, dir, "git", "init", "--quiet")

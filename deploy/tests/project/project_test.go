@@ -30,10 +30,10 @@ func TestProject(t *testing.T) {
 	for _, version := range []string{"v0.1.0", "v0.2.0"} {
 		publish(t, proxy, version)
 	}
-	downloaded := output(t, ".", "go", "env", "GOMODCACHE")
+	downloaded := goCommand(t, ".", "env", "GOMODCACHE")
 	t.Setenv("GOPROXY", strings.Join([]string{
 		"file://" + filepath.ToSlash(proxy), "file://" + filepath.ToSlash(downloaded) + "/cache/download",
-		output(t, ".", "go", "env", "GOPROXY"),
+		goCommand(t, ".", "env", "GOPROXY"),
 	}, ","))
 	t.Setenv("GOSUMDB", "off")
 	t.Setenv("GOMODCACHE", t.TempDir()) // the versions above are not for other builds
@@ -50,10 +50,10 @@ func TestProject(t *testing.T) {
 	wantVersion(t, dir, "v0.1.0")
 	wantGreen(t, dir)
 
-	output(t, dir, "go", "tool", "mage", "new:function", "orders", "GET", "/users/{userId}/orders")
-	output(t, dir, "go", "get", tools+"@v0.2.0")
-	output(t, dir, "go", "work", "sync")
-	output(t, dir, "go", "mod", "tidy")
+	goCommand(t, dir, "tool", "mage", "new:function", "orders", "GET", "/users/{userId}/orders")
+	goCommand(t, dir, "get", tools+"@v0.2.0")
+	goCommand(t, dir, "work", "sync")
+	goCommand(t, dir, "mod", "tidy")
 	wantVersion(t, dir, "v0.2.0")
 	wantGreen(t, dir)
 
@@ -61,7 +61,7 @@ func TestProject(t *testing.T) {
 	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
 	wantNone(t, other, regexp.MustCompile(`(?i:PeopleAPI)|\bPeopleData\b|acme/people`))
 	wantVersion(t, other, "v0.2.0")
-	output(t, other, "go", "vet", "-tags=mage", "work")
+	goCommand(t, other, "vet", "-tags=mage", "work")
 	if _, err := os.Stat(filepath.Join(other, "functions", "orders", "orders.go")); err != nil {
 		t.Error(err)
 	}
@@ -99,10 +99,10 @@ func create(t *testing.T, from, dir string, options scaffold.ProjectOptions) {
 // wantGreen tests and lints a project, but for what needs Java, Python or npm.
 func wantGreen(t *testing.T, dir string) {
 	t.Helper()
-	output(t, dir, "go", "vet", "-tags=mage", "work")
-	output(t, dir, "go", "tool", "mage", "test")
+	goCommand(t, dir, "vet", "-tags=mage", "work")
+	goCommand(t, dir, "tool", "mage", "test")
 	t.Setenv("ONLY", "gofmt,go mod tidy,go work sync,house rules,generated files")
-	output(t, dir, "go", "tool", "mage", "lint")
+	goCommand(t, dir, "tool", "mage", "lint")
 }
 
 // wantVersion checks the version of the tools that the modules of a project require.
@@ -169,15 +169,15 @@ func walk(t *testing.T, dir string, visit func(name string, content []byte)) {
 	}
 }
 
-// output returns what a program prints to standard output.
-func output(t *testing.T, dir, name string, args ...string) string {
+// goCommand returns what the go command prints to standard output.
+func goCommand(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
+		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return strings.TrimSpace(stdout.String())
 }
