@@ -77,9 +77,10 @@ func TestValidation(t *testing.T) {
 	local, label := strings.Repeat("l", 64), strings.Repeat("d", 63)
 	longest := local + "@" + label + "." + label + "." + strings.Repeat("d", 61) // 254
 	for name, test := range map[string]struct {
-		valid   []any
-		invalid []any
-		code    string
+		valid    []any
+		invalid  []any
+		code     string
+		required bool // a user without the attribute is invalid
 	}{
 		user.IDAttribute: {
 			valid: []any{"1", strings.Repeat("x", 128)},
@@ -122,23 +123,28 @@ func TestValidation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check := func(value any, want []string) {
+			check := func(sent user.Attributes, want []string) {
 				t.Helper()
-				sent := usertest.Attributes(t, user.IDAttribute, "1", name, value)
 				_, err := user.New(sent, time.Now())
 				if diff := cmp.Diff(want, violations(err)); diff != "" {
-					t.Errorf("new %s %q (-want +got):\n%s", name, value, diff)
+					t.Errorf("new %s %q (-want +got):\n%s", name, sent[name], diff)
 				}
 				_, err = user.Attributes{user.IDAttribute: "1"}.Replace(sent, time.Now())
 				if diff := cmp.Diff(want, violations(err)); diff != "" {
-					t.Errorf("replaced %s %q (-want +got):\n%s", name, value, diff)
+					t.Errorf("replaced %s %q (-want +got):\n%s", name, sent[name], diff)
 				}
 			}
+			refused := []string{test.code + " #/" + name}
 			for _, value := range test.valid {
-				check(value, nil)
+				check(usertest.Attributes(t, user.IDAttribute, "1", name, value), nil)
 			}
 			for _, value := range test.invalid {
-				check(value, []string{test.code + " #/" + name})
+				check(usertest.Attributes(t, user.IDAttribute, "1", name, value), refused)
+			}
+			if test.required {
+				missing := usertest.Attributes(t, user.IDAttribute, "1")
+				delete(missing, name)
+				check(missing, refused)
 			}
 		})
 	}
