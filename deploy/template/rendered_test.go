@@ -384,13 +384,11 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-func TestTableOnly(t *testing.T) {
+// TestTablesOnlyDocument checks the content of the template for the import of a table.
+func TestTablesOnlyDocument(t *testing.T) {
 	t.Parallel()
 	rendered := packaged(t, map[string]string{"StageName": "dev"})
-	alone, id, name, ok := rendered.TableOnly()
-	if id != "Table" || name != "UserData-dev" || !ok {
-		t.Fatalf("TableOnly = %q, %q, %t, want the table", id, name, ok)
-	}
+	alone := rendered.TablesOnly("Table")
 	document, whole := decode(t, alone.JSON()), decode(t, rendered.JSON())
 	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Parameters", "Resources"},
 		slices.Sorted(maps.Keys(document))); diff != "" {
@@ -405,8 +403,8 @@ func TestTableOnly(t *testing.T) {
 	if _, err := template.Open(alone.JSON(), alone.Parameters()); err != nil {
 		t.Error(err)
 	}
-	if _, _, _, ok := packaged(t, map[string]string{"ExistingTableName": "Other"}).TableOnly(); ok {
-		t.Error("TableOnly returned an existing table, want only the stack's own")
+	if own := packaged(t, map[string]string{"ExistingTableName": "Other"}).OwnTables(); len(own) > 0 {
+		t.Errorf("OwnTables = %v, want no existing table", own)
 	}
 }
 
@@ -477,10 +475,10 @@ func TestConditions(t *testing.T) {
 func TestExistingTable(t *testing.T) {
 	t.Parallel()
 	stack := resolve(t, map[string]string{"ExistingTableName": "Other"})
-	own := resolve(t, nil).Table()
+	own := resolve(t, nil).Tables()[0]
 	want := template.Table{Name: "Other", ARN: "arn:aws:dynamodb:eu-central-1:123456789012:table/Other", Properties: own.Properties}
 	want.Properties["TableName"] = "Other"
-	if diff := cmp.Diff(want, stack.Table()); diff != "" {
+	if diff := cmp.Diff(want, stack.Tables()[0]); diff != "" {
 		t.Errorf("Table (-want +got):\n%s", diff)
 	}
 	if name := stack.Functions()[0].Environment["TABLE_NAME"]; name != "Other" {

@@ -51,18 +51,6 @@ func (r *Resources) Functions() []Function { return r.functions }
 // Tables returns the tables, first the existing ones (ExistingTableParameter), sorted by logical id.
 func (r *Resources) Tables() []Table { return r.tables }
 
-// Table returns the table of the users.
-//
-// Deprecated: use [Resources.Tables].
-func (r *Resources) Table() Table {
-	for _, table := range r.tables {
-		if table.LogicalID == "" || table.LogicalID == "Table" {
-			return table
-		}
-	}
-	return Table{}
-}
-
 // API returns the REST API and its stage.
 func (r *Resources) API() API { return r.api }
 

@@ -126,15 +126,3 @@ func (r *Rendered) TablesOnly(logicalIDs ...string) *Rendered {
 	only.invalidate()
 	return only
 }
-
-// TableOnly returns a template that has only the first table, with its logical id and name. ok is false if the stack
-// has no table.
-//
-// Deprecated: use [Rendered.OwnTables] and [Rendered.TablesOnly].
-func (r *Rendered) TableOnly() (alone *Rendered, logicalID, name string, ok bool) {
-	if len(r.ownTables) == 0 {
-		return nil, "", "", false
-	}
-	table := r.ownTables[0]
-	return r.TablesOnly(table.LogicalID), table.LogicalID, table.Name, true
-}

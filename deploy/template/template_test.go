@@ -167,7 +167,7 @@ func TestFunctions(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-	table := resolve(t, nil).Table()
+	table := resolve(t, nil).Tables()[0]
 	want := template.Table{
 		LogicalID: "Table",
 		Name:      "UserData",
