@@ -13,8 +13,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
-// Tables returns the tables of the template: an existing one (parameter ExistingTableName) first, the others sorted by
-// logical id.
+// Tables returns the tables of the template: existing ones (parameters such as ExistingTableName) first, the others
+// sorted by logical id.
 func (s *Instance) Tables() []template.Table { return s.resources.Load().Tables() }
 
 // describeTables returns "table A", "tables A and B" or "tables A, B and C".

@@ -40,9 +40,10 @@ func NewTable(tb testing.TB) Items {
 
 // usersTable returns the table of the users: the one with the logical id Table, or an existing table in its place.
 func usersTable(tables []template.Table) template.Table {
-	for _, table := range tables {
-		if table.LogicalID == "Table" || table.LogicalID == "" {
-			return table
+	for _, id := range []string{"Table", ""} {
+		i := slices.IndexFunc(tables, func(table template.Table) bool { return table.LogicalID == id })
+		if i >= 0 {
+			return tables[i]
 		}
 	}
 	return template.Table{}
