@@ -69,7 +69,7 @@ func TestTargetsInMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets := regexp.MustCompile(`start\("\w+", "(\w+)"`).FindAllStringSubmatch(string(magefile), -1)
+	targets := regexp.MustCompile(`program\.Start\("\w+", "(\w+)"`).FindAllStringSubmatch(string(magefile), -1)
 	for _, dir := range []string{"release", "aws/changeset", "observe"} {
 		sources, err := filepath.Glob("../" + dir + "/*.go")
 		if err != nil {

@@ -342,13 +342,6 @@ func TestTableIsProtected(t *testing.T) { //nolint:tparallel // steps of one acc
 			func(t *testing.T, root string) { setTemplate(t, root, `"UserData-\$`, `"Users-$$`) },
 			"replaces the table " + tableName,
 		},
-		{
-			"under another id",
-			func(t *testing.T, root string) {
-				setTemplate(t, root, `(?m)^(  |.*!Ref |.*!GetAtt )Table\b`, `${1}UserTable`)
-			},
-			"from the stack",
-		},
 	}
 	a := newAccount(t)
 	a.succeed(t, release.Deploy)

@@ -94,6 +94,8 @@ func TestSecondTable(t *testing.T) {
 	setOrders(t, a.root, strings.Replace(orders("buyer"), "Orders-", "Purchases-", 1))
 	a.fail(t, release.Deploy, exitcode.Refused,
 		[]string{"replaces the table " + ordersName, "it changes TableName", "REPLACE_TABLE=" + ordersName + " "})
+	setOrders(t, a.root, strings.Replace(orders("buyer"), "OrdersTable", "PurchasesTable", 1)) // another logical id
+	a.fail(t, release.Deploy, exitcode.Refused, []string{"removes the table " + ordersName})
 	setOrders(t, a.root, "")
 	setStage(t, a.root, "ExistingTableName: Others")
 	removed := []string{"removes the table " + ordersName, "removes the table " + tableName}

@@ -41,7 +41,7 @@ const buyerIndex = `        - {AttributeName: buyer, AttributeType: S}
 `
 
 // An index that is added to an existing table is an update without a replacement.
-func TestIndex(t *testing.T) {
+func TestIndex(t *testing.T) { //nolint:paralleltest // sets the environment
 	account := emulator.Start(t)
 	for _, variable := range account.Env() {
 		name, value, _ := strings.Cut(variable, "=")
