@@ -28,7 +28,12 @@ type checkout struct{ dir string }
 
 // newCheckout copies the files of the git repository at root that are tracked or not ignored.
 func newCheckout(ctx context.Context, root string) (_ checkout, err error) {
-	dir, err := os.MkdirTemp("", "bench-")
+	root, err = filepath.Abs(root)
+	if err != nil {
+		return checkout{}, err
+	}
+	// Beside the workspace, the relative paths in its go.mod files are valid.
+	dir, err := os.MkdirTemp(filepath.Dir(root), ".bench-")
 	if err != nil {
 		return checkout{}, err
 	}
