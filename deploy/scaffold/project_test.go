@@ -115,6 +115,20 @@ func TestProject(t *testing.T) {
 	}
 }
 
+// TestProject_Contained checks that a new identity may contain the old one.
+func TestProject_Contained(t *testing.T) {
+	t.Parallel()
+	o := options(t, source(t))
+	o.Module, o.Owner = "github.com/old/service/people", "old/team-2"
+	if err := scaffold.Project(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(o.Dir, ".github", "CODEOWNERS"))
+	if want := "# owners\n* @old/team-2\n"; err != nil || string(content) != want {
+		t.Errorf("got %q, %v, want %q", content, err, want)
+	}
+}
+
 func TestProject_Refuses(t *testing.T) {
 	t.Parallel()
 	root := source(t)

@@ -51,6 +51,9 @@ func newRenamer(from, to identity, travels func(name string) bool) renamer {
 		})
 	}
 	r.words = append(r.words, word{strings.ToUpper(from.name) + "_", strings.ToUpper(to.name) + "_", true})
+	for _, name := range []string{to.repository, to.module, to.name, to.owner} { // may contain old ones
+		r.words = append(r.words, word{old: name, new: name})
+	}
 	slices.SortStableFunc(r.words, func(a, b word) int { return len(b.old) - len(a.old) })
 	var alternatives []string
 	for _, w := range r.words {
