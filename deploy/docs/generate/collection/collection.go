@@ -83,16 +83,32 @@ func New(api *contract.Document) *Collection {
 	for _, address := range addresses {
 		c.addVariables(paths[address].Parameters)
 	}
+	isItem := func(address string) bool { // that a request creates, and another one deletes
+		item, parent := paths[address], paths[path.Dir(address)]
+		return item.Delete != nil && item.Post == nil && parent != nil && parent.Post != nil
+	}
+	last := func(address string) string { // the requests below an item precede its DELETE
+		if isItem(address) {
+			address += "/\xff"
+		}
+		return address
+	}
+	slices.SortFunc(addresses, func(a, b string) int { return strings.Compare(last(a), last(b)) })
+	created := map[string]bool{}
 	for _, address := range addresses {
 		f := folder{name: address}
-		operations := paths[address]
-		if parent := paths[path.Dir(address)]; operations.Delete != nil && operations.Post == nil && parent != nil &&
-			parent.Post != nil {
-			f.requests = append(f.requests, c.request(path.Dir(address), http.MethodPost, parent.Parameters, parent.Post))
+		for _, item := range slices.Sorted(maps.Keys(paths)) {
+			if !created[item] && isItem(item) && strings.HasPrefix(address+"/", item+"/") {
+				parent := path.Dir(item)
+				f.requests = append(f.requests, c.request(parent, http.MethodPost, paths[parent].Parameters, paths[parent].Post))
+				created[item] = true
+			}
 		}
-		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
-			if operation := operations.GetOperation(method); operation != nil {
-				f.requests = append(f.requests, c.request(address, method, operations.Parameters, operation))
+		for _, method := range []string{
+			http.MethodPost, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		} {
+			if operation := paths[address].GetOperation(method); operation != nil {
+				f.requests = append(f.requests, c.request(address, method, paths[address].Parameters, operation))
 			}
 		}
 		c.folders = append(c.folders, f)
