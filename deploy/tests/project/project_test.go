@@ -3,74 +3,77 @@ package project_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/scaffold"
 )
 
 const tools = "github.com/userrequestapi/userdata/deploy"
 
-// TestProject makes a project that requires a released version of the tools, tests it, adds a function, upgrades the
-// tools, and tests it again. From this project it makes another.
+// TestProject makes a project that requires a released version of the tools, does the tasks of a team there, upgrades
+// the tools, and tests and lints it after each. From this project it makes another.
 func TestProject(t *testing.T) {
 	testenv.SkipUnlessAll(t)
-	proxy := t.TempDir()
-	for _, version := range []string{"v0.1.0", "v0.2.0"} {
-		publish(t, proxy, version)
-	}
-	downloaded := goCommand(t, ".", "env", "GOMODCACHE")
-	t.Setenv("GOPROXY", strings.Join([]string{
-		"file://" + filepath.ToSlash(proxy), "file://" + filepath.ToSlash(downloaded) + "/cache/download",
-		goCommand(t, ".", "env", "GOPROXY"),
-	}, ","))
-	t.Setenv("GOSUMDB", "off")
-	t.Setenv("GOMODCACHE", t.TempDir()) // the versions above are not for other builds
-	t.Setenv("GOFLAGS", "-modcacherw")
+	stacktest.Endpoint(t) // skips the test if DynamoDB Local cannot run
+	before, after := release(t, "1"), release(t, "2")
+	// The functions that the tests of this project share are not those of the new one.
+	t.Setenv(testenv.FunctionsVariable, "")
+	t.Setenv(testenv.AllVariable, "")
 	t.Setenv("SHORT", "1")
 
 	dir := filepath.Join(t.TempDir(), "people")
 	create(t, testenv.Root(t), dir, scaffold.ProjectOptions{
-		Module: "example.com/acme/people", Name: "PeopleAPI", Owner: "@acme/people", Tools: "v0.1.0",
+		Module: "example.com/acme/people", Name: "PeopleAPI", Owner: "@acme/people", Tools: before,
 	})
 	files, lines := count(t, dir)
-	t.Logf("the project has %d files and %d lines", files, lines)
+	summarize(t, "A project of its own: 1 command; the project has %d files and %d lines", files, lines)
 	wantNone(t, dir, regexp.MustCompile(`(?i:userrequestapi)|\bUserData\b`))
-	wantVersion(t, dir, "v0.1.0")
+	wantVersion(t, dir, before)
 	wantGreen(t, dir)
 
-	goCommand(t, dir, "tool", "mage", "new:function", "orders", "GET", "/users/{userId}/orders")
-	goCommand(t, dir, "get", tools+"@v0.2.0")
+	for _, task := range tasks() {
+		task.do(t, dir)
+		wantGreen(t, dir)
+	}
+
+	goCommand(t, dir, "get", tools+"@"+after)
 	goCommand(t, dir, "work", "sync")
 	goCommand(t, dir, "mod", "tidy")
-	wantVersion(t, dir, "v0.2.0")
-	wantGreen(t, dir)
+	wantVersion(t, dir, after)
+	t.Setenv("SHORT", "")
+	goCommand(t, dir, "tool", "mage", "test")
+	goCommand(t, dir, "tool", "mage", "lint")
 
 	other := filepath.Join(filepath.Dir(dir), "pets")
 	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
 	wantNone(t, other, regexp.MustCompile(`(?i:PeopleAPI)|\bPeopleData\b|acme/people`))
-	wantVersion(t, other, "v0.2.0")
+	wantVersion(t, other, after)
 	goCommand(t, other, "vet", "-tags=mage", "work")
 	if _, err := os.Stat(filepath.Join(other, "functions", "orders", "orders.go")); err != nil {
 		t.Error(err)
 	}
 }
 
-// publish writes a version of the tools as a module proxy serves it (https://go.dev/ref/mod#goproxy-protocol).
-func publish(t *testing.T, proxy, version string) {
+// release publishes a version of the tools, as a module proxy serves it (https://go.dev/ref/mod#goproxy-protocol), which
+// the go command uses until the test ends. The version is unique, because the module cache keeps its content.
+func release(t *testing.T, number string) (version string) {
 	t.Helper()
-	dir := filepath.Join(testenv.Root(t), "deploy")
+	version = fmt.Sprintf("v0.0.0-%d.%s", time.Now().UnixNano(), number)
+	dir, proxy := filepath.Join(testenv.Root(t), "deploy"), t.TempDir()
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +87,24 @@ func publish(t *testing.T, proxy, version string) {
 	} {
 		testenv.WriteFile(t, filepath.Join(proxy, filepath.FromSlash(tools), "@v", version+extension), content)
 	}
+	t.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy)+","+goCommand(t, ".", "env", "GOPROXY"))
+	t.Setenv("GONOSUMDB", tools)
+	cached := filepath.Join(goCommand(t, ".", "env", "GOMODCACHE"), filepath.FromSlash(tools)+"@"+version)
+	t.Cleanup(func() {
+		err := filepath.WalkDir(cached, func(path string, entry fs.DirEntry, err error) error {
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // the test has failed before
+				return nil
+			case err == nil && entry.IsDir():
+				return os.Chmod(path, 0o700) //nolint:gosec // a folder, which is deleted
+			}
+			return err
+		})
+		if err := errors.Join(err, os.RemoveAll(cached)); err != nil {
+			t.Error(err)
+		}
+	})
+	return version
 }
 
 func create(t *testing.T, from, dir string, options scaffold.ProjectOptions) {
@@ -172,12 +193,5 @@ func walk(t *testing.T, dir string, visit func(name string, content []byte)) {
 // goCommand returns what the go command prints to standard output.
 func goCommand(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir = dir
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
-	}
-	return strings.TrimSpace(stdout.String())
+	return strings.TrimSpace(run(t, dir, nil, append([]string{"go"}, args...)...))
 }

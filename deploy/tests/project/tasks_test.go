@@ -1,0 +1,84 @@
+package project_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+)
+
+func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }
+
+// task is a change that a team makes in its own project.
+type task struct {
+	name string
+
+	command []string // the arguments of mage
+
+	patch           string // in the folder testdata of the guides, instead of command
+	files, newLines int    // the limits of what the patch changes
+}
+
+// tasks returns the tasks in an order in which each can be done.
+func tasks() []task {
+	return []task{
+		{name: "A route with its own function", command: []string{"new:function", "orders", "GET", "/users/{userId}/orders"}},
+		{name: "A second table", patch: "add-table.patch", files: 1, newLines: 25},
+		{name: "A required attribute", patch: "require-attribute.patch", files: 3, newLines: 35},
+		{name: "An index, and a query by it", patch: "query-by-email.patch", files: 8, newLines: 60},
+	}
+}
+
+// do does the task in a project named PeopleAPI.
+func (task task) do(t *testing.T, dir string) {
+	t.Helper()
+	if task.command != nil {
+		goCommand(t, dir, append([]string{"tool", "mage"}, task.command...)...)
+		summarize(t, "%s: 1 command", task.name)
+		return
+	}
+	source, err := os.ReadFile(filepath.Join("..", "guides", "testdata", task.patch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("github.com/userrequestapi/userdata/", "example.com/acme/people/", "UserData", "PeopleData")
+	patch := filepath.Join(testenv.Folder(t, map[string]string{task.patch: names.Replace(string(source))}), task.patch)
+	run(t, dir, nil, "git", "apply", patch)
+	files, newLines := 0, 0
+	for line := range strings.Lines(run(t, dir, nil, "git", "apply", "--numstat", patch)) {
+		added, err := strconv.Atoi(strings.Fields(line)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, newLines = files+1, newLines+added
+	}
+	summarize(t, "%s: %d files, %d lines", task.name, files, newLines)
+	if files > task.files || newLines > task.newLines {
+		t.Errorf("want at most %d files and %d lines", task.files, task.newLines)
+	}
+	goCommand(t, dir, "tool", "mage", "generate")
+}
+
+// summarize appends a line to the summary of all tests.
+func summarize(t *testing.T, format string, args ...any) {
+	t.Helper()
+	line := fmt.Sprintf(format, args...)
+	t.Log(line)
+	path := os.Getenv(testenv.SummaryVariable)
+	if path == "" {
+		return
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if _, err := fmt.Fprintln(file, line); err != nil {
+		t.Fatal(err)
+	}
+}
