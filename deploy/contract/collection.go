@@ -16,12 +16,14 @@ type Collection struct {
 	Example map[string]any // an item as a client sends it; must not be changed
 }
 
-// Collections returns the collections, sorted by path, except for those that belong to an item. The example of an item
-// is the first one, by name, of the response 200 to GET, without the members that only its schema has and not that of
-// POST: the service sets them.
+// Collections returns the collections in the order of the document, except for those that belong to an item. The example
+// of an item is the first one, by name, of the response 200 to GET, without the members that only its schema has and not
+// that of POST: the service sets them.
 func (d *Document) Collections() []Collection {
 	var collections []Collection
-	for _, path := range d.Paths.Keys() {
+	paths := value(d.public.root, "paths").Content // kin-openapi does not keep the order
+	for i := 0; i < len(paths); i += 2 {
+		path := paths[i].Value
 		create := d.Paths.Value(path).Post
 		if create == nil || create.RequestBody == nil || strings.Contains(path, "{") {
 			continue

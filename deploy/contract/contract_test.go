@@ -187,8 +187,8 @@ paths:
   /things/{id}/parts: {parameters: [*id], get: {responses: {"200": &ok {description: OK}}}}
   /empty: {post: {responses: {"201": *created}}}
   /empty/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
-  /written: {post: {requestBody: {content: {text/plain: {}}}, responses: {"201": *created}}}
-  /written/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
+  /a-last: {post: {requestBody: {content: {text/plain: {}}}, responses: {"201": *created}}}
+  /a-last/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
 `
 	document, err := contract.Parse([]byte(collections))
 	if err != nil {
@@ -196,7 +196,7 @@ paths:
 	}
 	want := []contract.Collection{
 		{"/things", "/things/{id}", "id", map[string]any{"id": "1", "size": 2.0, "other": []any{"x"}}},
-		{"/written", "/written/{id}", "id", nil},
+		{"/a-last", "/a-last/{id}", "id", nil},
 	}
 	if diff := cmp.Diff(want, document.Collections()); diff != "" {
 		t.Errorf("collections (-want +got):\n%s", diff)
