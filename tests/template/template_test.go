@@ -1,5 +1,5 @@
 // Package template_test checks what the house rules do not: the names, the limits and the monitoring of the rendered
-// template, and the examples of the API document. Its cases follow from both documents.
+// template, the deployer's policy, and the examples of the API document. Its cases follow from these documents.
 package template_test
 
 import (
