@@ -39,10 +39,10 @@ func Rollback() error { return program.Start("release", "rollback") }
 // Status shows the state of the stage: stack, versions, drift and alarms.
 func Status() error { return program.Start("release", "status") }
 
-// Smoke tests the deployed stage with a user that it creates and deletes.
+// Smoke tests the deployed stage with an item that it creates and deletes.
 func Smoke() error { return program.Start("release", "smoke") }
 
-// Destroy deletes the stage; the table with the users is kept unless DELETE_TABLE is its name.
+// Destroy deletes the stage; its tables are kept, except those that DELETE_TABLE names.
 func Destroy() error { return program.Start("release", "destroy") }
 
 // Template prints the CloudFormation template of the stage.

@@ -151,7 +151,7 @@ func summary(t types.TraceSummary) trace.Summary {
 		s.Start = startOf(s.ID)
 	}
 	if t.Http != nil {
-		// The URL is omitted, because its path and query contain user IDs.
+		// The URL is omitted, because its path and query can contain personal data.
 		s.Method, s.Status = aws.ToString(t.Http.HttpMethod), int(aws.ToInt32(t.Http.HttpStatus))
 	}
 	for name, field := range map[string]*string{

@@ -18,28 +18,38 @@ import (
 // Item is an item of the table.
 type Item = map[string]types.AttributeValue
 
-// Items accesses a table of users without the API.
+// Items accesses the items of a table, whose key is a string, without the API.
 type Items struct {
 	DynamoDB  *dynamodb.Client // connected to the database directly
 	TableName string
+
+	key string // name of the partition key
 }
 
-// NewTable creates the table of the template, and deletes it after the test. It skips the test with -short.
+// NewTable creates the main table of the template, and deletes it after the test. It skips the test with -short.
 func NewTable(tb testing.TB) Items {
 	tb.Helper()
-	items := Items{DynamoDB: Connect(tb, Endpoint(tb))}
-	table := usersTable(Resolve(tb, map[string]string{"StageName": StageName()}).Tables())
+	table := mainTable(Resolve(tb, map[string]string{"StageName": StageName()}).Tables())
+	items := newItems(tb, Endpoint(tb), table)
 	_, err := localdynamodb.EnsureTables(tb.Context(), items.DynamoDB, []map[string]any{table.Properties}, func(string) {})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	items.TableName = table.Name
 	tb.Cleanup(func() { items.deleteTable(tb, items.TableName) })
 	return items
 }
 
-// usersTable returns the table of the users: the one with the logical id Table, or an existing table in its place.
-func usersTable(tables []template.Table) template.Table {
+func newItems(tb testing.TB, endpoint string, table template.Table) Items {
+	tb.Helper()
+	items := Items{DynamoDB: Connect(tb, endpoint), TableName: table.Name}
+	if key := table.Key(); len(key) > 0 {
+		items.key = key[0].Name
+	}
+	return items
+}
+
+// mainTable returns the table with the logical id Table, or an existing table in its place.
+func mainTable(tables []template.Table) template.Table {
 	for _, id := range []string{"Table", ""} {
 		i := slices.IndexFunc(tables, func(table template.Table) bool { return table.LogicalID == id })
 		if i >= 0 {
@@ -68,12 +78,12 @@ func (i Items) PutItem(tb testing.TB, item Item) {
 	}
 }
 
-// Item returns the item with this userId, or nil.
+// Item returns the item with this key, or nil.
 func (i Items) Item(tb testing.TB, id string) Item {
 	tb.Helper()
 	out, err := i.DynamoDB.GetItem(tb.Context(), &dynamodb.GetItemInput{
 		TableName:      &i.TableName,
-		Key:            Item{"userId": &types.AttributeValueMemberS{Value: id}},
+		Key:            Item{i.key: &types.AttributeValueMemberS{Value: id}},
 		ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
@@ -88,7 +98,7 @@ func (i Items) Clear(tb testing.TB) {
 	tb.Helper()
 	for id := range i.AllItems(tb) {
 		_, err := i.DynamoDB.DeleteItem(tb.Context(), &dynamodb.DeleteItemInput{
-			TableName: &i.TableName, Key: Item{"userId": &types.AttributeValueMemberS{Value: id}},
+			TableName: &i.TableName, Key: Item{i.key: &types.AttributeValueMemberS{Value: id}},
 		})
 		if err != nil {
 			tb.Errorf("delete item: %v", err)
@@ -96,7 +106,7 @@ func (i Items) Clear(tb testing.TB) {
 	}
 }
 
-// AllItems returns all items as [Comparable], by userId.
+// AllItems returns all items as [Comparable], by their keys.
 func (i Items) AllItems(tb testing.TB) map[string]any {
 	tb.Helper()
 	items := map[string]any{}
@@ -109,9 +119,9 @@ func (i Items) AllItems(tb testing.TB) map[string]any {
 			return nil
 		}
 		for _, item := range page.Items {
-			id, ok := item["userId"].(*types.AttributeValueMemberS)
+			id, ok := item[i.key].(*types.AttributeValueMemberS)
 			if !ok {
-				tb.Errorf("got item %v, want a userId", Comparable(item))
+				tb.Errorf("got item %v, want the key %s", Comparable(item), i.key)
 				continue
 			}
 			items[id.Value] = Comparable(item)

@@ -215,7 +215,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 		endpoint = s.Database
 	}
 	s.Client = NewClient(tb, s.URL, LoadContract(tb, cfg.Root))
-	s.Items = Items{DynamoDB: Connect(tb, endpoint), TableName: usersTable(s.Tables()).Name}
+	s.Items = newItems(tb, endpoint, mainTable(s.Tables()))
 	tb.Cleanup(func() {
 		if cfg.DynamoDBEndpoint != "" {
 			for _, table := range s.Tables() {

@@ -19,7 +19,7 @@ func Functions(ctx context.Context, root string) (stop func() error, err error) 
 	if os.Getenv(FunctionsVariable) != "" {
 		return func() error { return nil }, nil
 	}
-	dir, err := os.MkdirTemp("", "userdata-functions-")
+	dir, err := os.MkdirTemp("", "functions-")
 	if err != nil {
 		return nil, fmt.Errorf("build functions: %w", err)
 	}

@@ -112,7 +112,7 @@ func files(ctx context.Context, root string, document *contract.Document) ([]Fil
 
 // client generates the operations of the Go client with the version of oapi-codegen in go.mod.
 func client(ctx context.Context, root string, document *contract.Public) (source []byte, err error) {
-	dir, err := os.MkdirTemp("", "userdata-generate-")
+	dir, err := os.MkdirTemp("", "generate-")
 	if err != nil {
 		return nil, fmt.Errorf("generate the Go client: %w", err)
 	}

@@ -106,7 +106,7 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	const notSent = "The request was not sent: "
 	outcome := "."
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions {
-		outcome = ", so its outcome is unknown: read the user to see whether the request took effect."
+		outcome = ", so its outcome is unknown: read the item to see whether the request took effect."
 	}
 	timeout, _ := errors.AsType[net.Error](err)
 	if refused, ok := errors.AsType[*authorizationError](err); ok {

@@ -87,7 +87,7 @@ func kmsKey(s *checkedTemplate, report report) {
 	kmsKeyOfRoles(s, want, report)
 }
 
-// kmsKeyOfRoles reports a function's role that may not use the key: its requests to the table would fail at run time.
+// kmsKeyOfRoles reports a function's role that may not use the key: its requests to tables would fail at run time.
 func kmsKeyOfRoles(s *checkedTemplate, key string, report report) {
 	for _, f := range s.all(functionType) {
 		role, ok := s.role(f)
