@@ -65,8 +65,7 @@ func (s *Instance) ensureTables(ctx context.Context, tables []template.Table) (c
 	return nil, fmt.Errorf("the DynamoDB at %s: %w", s.Database, err)
 }
 
-// updateTables makes the tables those of changed, after a change of the template. Tables that are no longer in the
-// template are kept.
+// updateTables applies a change of the template to the tables. Tables that are no longer in the template are kept.
 func (s *Instance) updateTables(ctx context.Context, changed []template.Table) error {
 	current := s.Tables()
 	if reflect.DeepEqual(changed, current) {

@@ -1,2 +1,2 @@
-// Package scaffold makes new projects from a project.
+// Package scaffold makes a new project from an existing one. Package route adds functions to a project.
 package scaffold

@@ -24,7 +24,7 @@ func (r *Rendered) NewTables(stack *Rendered) []Table {
 // secondary indexes that each table has, by logical id: a later update creates the others, because a template without
 // them describes the table as it is.
 func (r *Rendered) Importing(stack *Rendered, indexes map[string][]string) *Rendered {
-	result := r.TablesOnly(slices.Collect(maps.Keys(indexes))...)
+	result := r.tablesOnly(slices.Collect(maps.Keys(indexes))...)
 	for i, table := range result.ownTables {
 		properties := section(cfn.Mapping(result.document, "Resources", table.LogicalID), "Properties")
 		table.Properties = withIndexes(table, indexes[table.LogicalID])

@@ -384,11 +384,11 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
-// TestTablesOnlyDocument checks the content of the template for the import of a table.
-func TestTablesOnlyDocument(t *testing.T) {
+// TestImporting_Document checks the content of the template for the import of a table.
+func TestImporting_Document(t *testing.T) {
 	t.Parallel()
 	rendered := packaged(t, map[string]string{"StageName": "dev"})
-	alone := rendered.TablesOnly("Table")
+	alone := rendered.Importing(nil, map[string][]string{"Table": nil})
 	document, whole := decode(t, alone.JSON()), decode(t, rendered.JSON())
 	if diff := cmp.Diff([]string{"AWSTemplateFormatVersion", "Conditions", "Description", "Mappings", "Parameters", "Resources"},
 		slices.Sorted(maps.Keys(document))); diff != "" {

@@ -107,9 +107,9 @@ func (r *Rendered) findTables() error {
 // generates are omitted. Properties has symbolic values for references.
 func (r *Rendered) OwnTables() []Table { return slices.Clone(r.ownTables) }
 
-// TablesOnly returns a template that has only the tables of OwnTables with the given logical ids. It is for the import
+// tablesOnly returns a template that has only the tables of OwnTables with the given logical ids. It is for the import
 // of retained tables: an import change set must not create other resources.
-func (r *Rendered) TablesOnly(logicalIDs ...string) *Rendered {
+func (r *Rendered) tablesOnly(logicalIDs ...string) *Rendered {
 	resources := object{}
 	only := &Rendered{document: object{"Resources": resources}, values: maps.Clone(r.values), parameters: r.parameters}
 	for _, table := range r.ownTables {

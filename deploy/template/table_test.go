@@ -82,19 +82,25 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestTablesOnly checks the templates for the import of tables.
-func TestTablesOnly(t *testing.T) {
+// TestImporting_New checks the resources of the templates that import tables into a new stack.
+func TestImporting_New(t *testing.T) {
 	t.Parallel()
 	loaded := orders(t)
 	rendered, err := loaded.Render(template.Options{Parameters: map[string]string{"StageName": "dev"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ ids, want []string }{
-		{[]string{"OrdersTable", "Table"}, []string{"OrdersTable UserRequestAPI-orders-dev", "Table UserData-dev"}},
-		{[]string{"OrdersTable"}, []string{"OrdersTable UserRequestAPI-orders-dev"}},
+	for _, test := range []struct {
+		indexes map[string][]string
+		want    []string
+	}{
+		{
+			map[string][]string{"OrdersTable": {"by-user"}, "Table": nil},
+			[]string{"OrdersTable UserRequestAPI-orders-dev", "Table UserData-dev"},
+		},
+		{map[string][]string{"OrdersTable": nil}, []string{"OrdersTable UserRequestAPI-orders-dev"}},
 	} {
-		only := rendered.TablesOnly(test.ids...)
+		only := rendered.Importing(nil, test.indexes)
 		var got []string
 		for _, table := range only.OwnTables() {
 			got = append(got, table.LogicalID+" "+table.Name)
@@ -107,7 +113,7 @@ func TestTablesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{}
-		for _, id := range test.ids {
+		for id := range test.indexes {
 			want[id] = "AWS::DynamoDB::Table"
 		}
 		if diff := cmp.Diff(want, resources); diff != "" {

@@ -109,7 +109,8 @@ func (d *database) table(variable string) (client *dynamodb.Client, name string)
 	return d.connect(), name
 }
 
-// open opens the connection with a read from any of the tables. It need not be allowed: a refusal opens it, too.
+// open opens the connection with a read from any of the tables. The read need not be allowed: a response that refuses
+// it opens the connection, too.
 func (d *database) open(ctx context.Context) {
 	if len(d.names) == 0 {
 		return

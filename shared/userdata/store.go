@@ -96,8 +96,8 @@ func (s *DynamoStore) List(ctx context.Context, after string, limit int) (user.P
 	return toPage(out.Items, out.LastEvaluatedKey, limit), nil
 }
 
-// toPage returns a page of at most limit items. last is the key of the item from which DynamoDB would go on; it can be
-// set without any item.
+// toPage returns a page of at most limit items. last is the key after which DynamoDB would continue; it can be set for
+// an empty page.
 func toPage(items []item, last item, limit int) user.Page {
 	if len(items) > limit {
 		items = items[:limit]

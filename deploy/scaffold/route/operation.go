@@ -121,8 +121,8 @@ func (p *project) headersOf(ref string) (any, error) {
 	}
 }
 
-// answer is a response of the function.
-type answer struct {
+// ownResponse is a response of the function.
+type ownResponse struct {
 	status      int
 	name        string // of the component
 	description string
@@ -130,13 +130,13 @@ type answer struct {
 	ownHeaders  bool // those of another response with this status, not the headers of every response
 }
 
-// answers returns the responses of the function other than those of success and of API Gateway.
-func (p *project) answers(r *route) ([]answer, error) {
+// ownResponses returns the responses of the function other than those of success and of API Gateway.
+func (p *project) ownResponses(r *route) ([]ownResponse, error) {
 	invalid, err := p.invalidRequests(r)
 	if err != nil {
 		return nil, err
 	}
-	answers := []answer{{
+	responses := []ownResponse{{
 		status: http.StatusBadRequest, name: "BadRequest", description: "The request is invalid", problems: invalid,
 	}}
 	own := "/" + r.stage + r.Target()
@@ -154,10 +154,10 @@ func (p *project) answers(r *route) ([]answer, error) {
 	var read *openapi3.Operation // of an item
 	if r.collection != nil {
 		read = p.document.Paths.Value(r.collection.Item).Get
-		answers = append(answers,
-			answer{status: http.StatusNotFound, name: "NotFound", description: "There is no such item",
+		responses = append(responses,
+			ownResponse{status: http.StatusNotFound, name: "NotFound", description: "There is no such item",
 				problems: copied(read, http.StatusNotFound, "/"+r.stage+r.target(r.Key(), r.unknown))},
-			answer{status: http.StatusServiceUnavailable, name: "ServiceUnavailable", ownHeaders: true,
+			ownResponse{status: http.StatusServiceUnavailable, name: "ServiceUnavailable", ownHeaders: true,
 				description: "The database throttled the request", problems: copied(read, http.StatusServiceUnavailable, own)},
 		)
 	}
@@ -165,7 +165,7 @@ func (p *project) answers(r *route) ([]answer, error) {
 		for _, o := range p.functionRoutes() {
 			found := copied(o.Operation, http.StatusUnsupportedMediaType, own)
 			if o.Operation.RequestBody != nil && len(found) > 0 {
-				answers = append(answers, answer{
+				responses = append(responses, ownResponse{
 					status: http.StatusUnsupportedMediaType, name: "UnsupportedMediaType", ownHeaders: true,
 					description: "The body is not JSON in UTF-8, or is encoded", problems: found,
 				})
@@ -182,11 +182,11 @@ func (p *project) answers(r *route) ([]answer, error) {
 			return e.text(instanceKey) != ""
 		})
 	}
-	answers = append(answers, answer{status: http.StatusInternalServerError, name: "InternalServerError",
+	responses = append(responses, ownResponse{status: http.StatusInternalServerError, name: "InternalServerError",
 		description: "The service failed", problems: failures})
-	answers = slices.DeleteFunc(answers, func(a answer) bool { return len(a.problems) == 0 })
-	slices.SortFunc(answers, func(a, b answer) int { return a.status - b.status })
-	return answers, nil
+	responses = slices.DeleteFunc(responses, func(own ownResponse) bool { return len(own.problems) == 0 })
+	slices.SortFunc(responses, func(a, b ownResponse) int { return a.status - b.status })
+	return responses, nil
 }
 
 // invalidRequests returns the problems of invalid requests to the route.
@@ -262,15 +262,15 @@ func content(problems []problem) object {
 
 // addRoute adds the route to the API document: its operation, and HEAD beside GET, its responses and schemas.
 func (p *project) addRoute(r *route) error {
-	answers, err := p.answers(r)
+	own, err := p.ownResponses(r)
 	if err != nil {
 		return err
 	}
-	operations, err := p.operations(r, answers)
+	operations, err := p.operations(r, own)
 	if err != nil {
 		return err
 	}
-	if err := p.addResponses(r, answers); err != nil {
+	if err := p.addResponses(r, own); err != nil {
 		return err
 	}
 	if err := p.addSchemas(r); err != nil {
@@ -303,14 +303,14 @@ func (p *project) addRoute(r *route) error {
 }
 
 // operations returns the operations by method.
-func (p *project) operations(r *route, answers []answer) (object, error) {
+func (p *project) operations(r *route, own []ownResponse) (object, error) {
 	tag, err := p.tag(r)
 	if err != nil {
 		return nil, err
 	}
 	var operations object
 	for _, method := range r.methods() {
-		responses, err := p.responses(r, answers, method == http.MethodHead)
+		responses, err := p.responses(r, own, method == http.MethodHead)
 		if err != nil {
 			return nil, err
 		}
@@ -344,7 +344,7 @@ func (p *project) operations(r *route, answers []answer) (object, error) {
 
 // responses returns the responses of an operation: those of the function, and those of API Gateway, which other
 // operations have, too.
-func (p *project) responses(r *route, answers []answer, head bool) (object, error) {
+func (p *project) responses(r *route, own []ownResponse, head bool) (object, error) {
 	found := map[int]string{}
 	for _, status := range []int{
 		http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests,
@@ -360,11 +360,11 @@ func (p *project) responses(r *route, answers []answer, head bool) (object, erro
 	if head {
 		found[r.Status()] += "Head"
 	}
-	for _, a := range answers {
-		found[a.status] = responsePrefix + a.name + r.ID
+	for _, response := range own {
+		found[response.status] = responsePrefix + response.name + r.ID
 		if head {
 			var err error
-			if found[a.status], err = p.shared(a.status, head); err != nil {
+			if found[response.status], err = p.shared(response.status, head); err != nil {
 				return nil, err
 			}
 		}
@@ -429,7 +429,7 @@ func (p parameter) schema() any {
 }
 
 // addResponses adds the responses of the function to the components.
-func (p *project) addResponses(r *route, answers []answer) error {
+func (p *project) addResponses(r *route, own []ownResponse) error {
 	ref, err := p.shared(http.StatusUnauthorized, false)
 	if err != nil {
 		return err
@@ -455,21 +455,21 @@ func (p *project) addResponses(r *route, answers []answer) error {
 			{"description", "GET succeeds."}, {"headers", common},
 		}})
 	}
-	for _, a := range answers {
+	for _, response := range own {
 		headers := common
-		if a.ownHeaders {
-			if headers, err = p.headersLike(a.status); err != nil {
+		if response.ownHeaders {
+			if headers, err = p.headersLike(response.status); err != nil {
 				return err
 			}
 		}
 		var codes []string
-		for _, e := range a.problems {
+		for _, e := range response.problems {
 			codes = append(codes, "`"+e.text("code")+"`")
 		}
-		responses = append(responses, entry{a.name + r.ID, object{
-			{"description", a.description + " (" + strings.Join(codes, ", ") + ")."},
+		responses = append(responses, entry{response.name + r.ID, object{
+			{"description", response.description + " (" + strings.Join(codes, ", ") + ")."},
 			{"headers", headers},
-			{"content", content(a.problems)},
+			{"content", content(response.problems)},
 		}})
 	}
 	return p.addComponents(r, "responses", responses)

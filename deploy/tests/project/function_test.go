@@ -1,4 +1,5 @@
-// Package project_test runs the commands that change this project or make new ones, in copies of it.
+// Package project_test adds functions to copies of this project, and makes new projects from it, which require the tools
+// as a released module.
 package project_test
 
 import (

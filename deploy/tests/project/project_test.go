@@ -1,4 +1,3 @@
-// Package project_test makes projects from this checkout, with the tools as a released module.
 package project_test
 
 import (

@@ -18,7 +18,7 @@ import (
 )
 
 // Attributes returns the attributes of a valid user: the example of the API document without its id, and attributes,
-// names and values in turn.
+// which alternates names and values.
 func Attributes(tb testing.TB, attributes ...any) user.Attributes {
 	tb.Helper()
 	u, err := user.Decode([]byte(Body(tb, "{}")))
