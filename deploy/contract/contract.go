@@ -109,6 +109,11 @@ func (d *Document) Routes() []Route {
 	return routes
 }
 
+// RequiresParameter reports whether a request to the route must have a parameter.
+func (r Route) RequiresParameter() bool {
+	return slices.ContainsFunc(r.Parameters, func(p *openapi3.ParameterRef) bool { return p.Value.Required })
+}
+
 // Methods returns the methods that a route can have. API Gateway does not support TRACE, and OPTIONS is rendered.
 func Methods() []string {
 	return []string{

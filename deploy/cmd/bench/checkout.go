@@ -10,11 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
@@ -24,11 +27,19 @@ const (
 )
 
 // checkout is a copy of the workspace for changes.
-type checkout struct{ dir string }
+type checkout struct {
+	dir      string
+	function string // folder of the function that serves path
+	path     string // of the API
+}
 
 // newCheckout copies the files of the git repository at root that are tracked or not ignored.
 func newCheckout(ctx context.Context, root string) (_ checkout, err error) {
 	root, err = filepath.Abs(root)
+	if err != nil {
+		return checkout{}, err
+	}
+	function, path, err := findRoute(root)
 	if err != nil {
 		return checkout{}, err
 	}
@@ -64,7 +75,26 @@ func newCheckout(ctx context.Context, root string) (_ checkout, err error) {
 			return checkout{}, err
 		}
 	}
-	return checkout{dir}, nil
+	return checkout{dir, function, path}, nil
+}
+
+// findRoute returns the first path of the API whose GET requires no parameter, and the folder of its function.
+func findRoute(root string) (function, path string, err error) {
+	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
+	if err != nil {
+		return "", "", err
+	}
+	modules, err := build.Find(root)
+	if err != nil {
+		return "", "", err
+	}
+	for _, route := range document.Routes() {
+		i := slices.IndexFunc(modules, func(m build.Module) bool { return m.LogicalID == route.Function })
+		if i >= 0 && route.Method == http.MethodGet && !route.RequiresParameter() {
+			return modules[i].Dir, route.Path, nil
+		}
+	}
+	return "", "", fmt.Errorf("deploy/%s: want a GET of a function that requires no parameter, got none", contract.File)
 }
 
 // restart measures the time from the command to the first response of the API.
@@ -76,7 +106,7 @@ func (c checkout) restart(ctx context.Context, runs int) ([]time.Duration, error
 		if err != nil {
 			return nil, err
 		}
-		err = s.get(ctx)
+		err = s.get(ctx, c.path)
 		took = append(took, time.Since(start))
 		if err := errors.Join(err, s.stop()); err != nil {
 			return nil, err
@@ -108,7 +138,7 @@ func (c checkout) save(dir, pkg string) func(ctx context.Context, runs int) ([]t
 				return nil, err
 			}
 			for !strings.Contains(s.printed(), marker) {
-				if err := s.get(ctx); err != nil {
+				if err := s.get(ctx, c.path); err != nil {
 					return nil, err
 				}
 				time.Sleep(poll)
@@ -163,9 +193,9 @@ func (c checkout) run(ctx context.Context) (*localRun, error) {
 	}
 }
 
-// get sends a request that the function get serves.
-func (s *localRun) get(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/users?limit=1", http.NoBody)
+// get sends a request to a path of the API.
+func (s *localRun) get(ctx context.Context, path string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func loop(ctx context.Context, _ []string) error {
 		measure func(ctx context.Context, runs int) ([]time.Duration, error)
 	}{
 		{"restart of go tool mage run, to the first response", runs, c.restart},
-		{"save to live, one line in functions/get", runs, c.save("functions/get", "main")},
+		{"save to live, one line in " + filepath.ToSlash(c.function), runs, c.save(c.function, "main")},
 		{"save to live, one line in shared", runs, c.save("shared/function", "function")},
 		{"go tool mage test", 1, c.test},
 	}

@@ -172,9 +172,7 @@ func accepts(route contract.Route, in, name string) bool {
 
 // needsNothing reports whether the operation exists and requires no parameter.
 func needsNothing(route contract.Route) bool {
-	return route.Operation != nil && !slices.ContainsFunc(route.Parameters, func(p *openapi3.ParameterRef) bool {
-		return p.Value.Required
-	})
+	return route.Operation != nil && !route.RequiresParameter()
 }
 
 // documents reports whether the operation exists and has a response with the status code.
