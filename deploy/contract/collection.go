@@ -16,9 +16,9 @@ type Collection struct {
 	Example map[string]any // an item as a client sends it; must not be changed
 }
 
-// Collections returns the collections in the order of the document, except for those that belong to an item. The example
-// of an item is the first one, by name, of the response 200 to GET, without the members that only its schema has and not
-// that of POST: the service sets them.
+// Collections returns the collections in the order of the document, except for those that belong to an item. The
+// example of an item is the first one, by name, of the response 200 to GET. It lacks the members that the schema of
+// POST does not have: the service sets them.
 func (d *Document) Collections() []Collection {
 	var collections []Collection
 	paths := value(d.public.root, "paths").Content // kin-openapi does not keep the order

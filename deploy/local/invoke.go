@@ -35,7 +35,8 @@ func (i invoker) Invoke(ctx context.Context, arn, trace string, payload []byte) 
 	i.stack.invocations.record(arn)
 	if f, found := i.functions[arn]; found {
 		if failure, failed := i.stack.failures.get(path.Base(f.Source)); failed {
-			response, err := buildFailed(i.stack.resources.Load().API().Document, failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
+			document := i.stack.resources.Load().API().Document
+			response, err := buildFailed(document, failure, f.Environment["CORS_ALLOW_ORIGIN"], payload)
 			return apigateway.InvokeOutput{Payload: response}, err
 		}
 	}

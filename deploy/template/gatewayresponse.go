@@ -59,7 +59,10 @@ func (a *openAPI) gatewayResponses() object {
 		if name == "THROTTLED" {
 			parameters["gatewayresponse.header.Retry-After"] = literal("1") // seconds
 		}
-		response := object{"responseParameters": parameters, "responseTemplates": object{"application/json": a.problemDocument(p)}}
+		response := object{
+			"responseParameters": parameters,
+			"responseTemplates":  object{"application/json": a.problemDocument(p)},
+		}
 		if p.Status != 0 {
 			response["statusCode"] = strconv.Itoa(p.Status)
 		}

@@ -1,5 +1,5 @@
-// Command mage runs the targets of the workspace's magefile, as [mage] does, from any folder of the workspace. It checks
-// the arguments before any target runs, and compiles the magefile in one process at a time.
+// Command mage runs the targets of the workspace's magefile, as [mage] does, from any folder of the workspace. It
+// checks the arguments before any target runs, and compiles the magefile in one process at a time.
 //
 // [mage]: https://magefile.org
 package main
@@ -102,7 +102,8 @@ func compile(root string) (executable string, code int, err error) {
 
 func explainReadOnly(root string, err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return fmt.Errorf("the targets write to %s, which is read-only: copy it, for example to your home folder: %w", root, err)
+		return fmt.Errorf("the targets write to %s, which is read-only: copy it, for example to your home folder: %w",
+			root, err)
 	}
 	return err
 }

@@ -17,8 +17,9 @@ var (
 	help    = regexp.MustCompile(`^--?h(elp)?$`)
 )
 
-// CheckArguments returns an error that says what to type if the arguments of mage are not one of the targets and its own
-// arguments, or contain settings or a request for help. targets has the number of arguments of each target by its name.
+// CheckArguments returns an error that says what to type if the arguments of mage are not one of the targets and its
+// own arguments, or contain settings or a request for help. targets has the number of arguments of each target by its
+// name.
 func CheckArguments(args []string, targets map[string]int) error {
 	names := slices.Sorted(maps.Keys(targets))
 	find := func(name string) (string, bool) {

@@ -39,7 +39,7 @@ func TestProject(t *testing.T) {
 		Module: "example.com/acme/people", Name: "PeopleAPI", Owner: "@acme/people", Tools: before,
 	})
 	files, lines := count(t, dir)
-	summarize(t, "A project of its own: 1 command; the project has %d files and %d lines", files, lines)
+	summarizef(t, "A project of its own: 1 command; the project has %d files and %d lines", files, lines)
 	wantNone(t, dir, regexp.MustCompile(`(?i:userrequestapi)|\bUserData\b`))
 	wantVersion(t, dir, before)
 	wantGreen(t, dir)

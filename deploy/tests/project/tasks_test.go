@@ -39,7 +39,7 @@ func (task task) do(t *testing.T, dir string) {
 	t.Helper()
 	if task.command != nil {
 		goCommand(t, dir, append([]string{"tool", "mage"}, task.command...)...)
-		summarize(t, "%s: 1 command", task.name)
+		summarizef(t, "%s: 1 command", task.name)
 		return
 	}
 	source, err := os.ReadFile(filepath.Join("..", "guides", "testdata", task.patch))
@@ -57,15 +57,15 @@ func (task task) do(t *testing.T, dir string) {
 		}
 		files, newLines = files+1, newLines+added
 	}
-	summarize(t, "%s: %d files, %d lines", task.name, files, newLines)
+	summarizef(t, "%s: %d files, %d lines", task.name, files, newLines)
 	if files > task.files || newLines > task.newLines {
 		t.Errorf("want at most %d files and %d lines", task.files, task.newLines)
 	}
 	goCommand(t, dir, "tool", "mage", "generate")
 }
 
-// summarize appends a line to the summary of all tests.
-func summarize(t *testing.T, format string, args ...any) {
+// summarizef appends a line to the summary of all tests.
+func summarizef(t *testing.T, format string, args ...any) {
 	t.Helper()
 	line := fmt.Sprintf(format, args...)
 	t.Log(line)
