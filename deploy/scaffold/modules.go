@@ -51,7 +51,7 @@ func (p *project) modules(ctx context.Context) error {
 	return p.eachModule(func(file string) error { return p.module(ctx, file) })
 }
 
-// relocate returns a path that is relative to the folder from as one that is relative to the folder to.
+// relocate converts a path that is relative to the folder from to one that is relative to the folder to.
 func relocate(from, to, path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -91,7 +91,7 @@ func (p *project) module(ctx context.Context, file string) error {
 		return nil
 	}
 	dir := filepath.Dir(file)
-	// All modules require the same version, also one that the replacement ignores.
+	// All modules require the same version, even if a replacement ignores it.
 	err = errors.Join(mod.DropReplace(toolsModule, ""), mod.AddRequire(toolsModule, cmp.Or(p.released, "v0.0.0")))
 	if p.local != "" {
 		local, failed := relocate(p.dir, dir, p.local)

@@ -50,7 +50,7 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 		return err
 	}
 	// Files are written to a folder beside the new one: relative paths in them are the same, and a failure leaves no
-	// half of a project.
+	// partial project.
 	fresh, remove, err := makeBeside(dir)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func TestMage(t *testing.T) {
 	}
 }
 
-// TestMage_Concurrent starts processes at the same time, of which each writes mage's file to the workspace.
+// TestMage_Concurrent starts several processes at once, each of which writes mage's file to the workspace.
 func TestMage_Concurrent(t *testing.T) {
 	t.Parallel()
 	executable, dir := build(t), workspace(t)
