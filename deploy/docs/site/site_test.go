@@ -24,7 +24,7 @@ const source = "https://github.com/userrequestapi/userdata"
 func repository(names ...string) fstest.MapFS {
 	tree := fstest.MapFS{}
 	for _, name := range append(names, "README.md", "docs/run.md", "docs/decisions/README.md", "docs/flow.png",
-		"functions/go.go", "deploy/local/console/assets/icon.svg") {
+		"functions/go.go") {
 		tree[name] = &fstest.MapFile{Data: []byte("# A page\n")}
 	}
 	return tree
@@ -137,7 +137,7 @@ func checkout(t *testing.T, markdown string) string {
 		t.Fatal(err)
 	}
 	files := map[string]string{
-		"deploy/openapi.yaml": string(document), "deploy/local/console/assets/icon.svg": "<svg></svg>", "docs/new.md": markdown,
+		"deploy/openapi.yaml": string(document), "docs/new.md": markdown,
 		"docs/api/UserRequestAPI.http": "", "docs/api/UserRequestAPI.postman_collection.json": "{}",
 	}
 	for _, page := range []string{
