@@ -1,8 +1,10 @@
+// Package project_test makes a project from this one, changes it as a team does, and tests it.
 package project_test
 
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,16 +20,20 @@ func TestMain(m *testing.M) { stacktest.Main(m, stacktest.Database) }
 type task struct {
 	name string
 
-	command []string // the arguments of mage
+	functions [][]string // the arguments of new:function
 
-	patch           string // in the folder testdata of the guides, instead of command
+	patch           string // in the folder testdata of the guides, instead of functions
 	files, newLines int    // the limits of what the patch changes
 }
 
 // tasks returns the tasks in an order in which each can be done.
 func tasks() []task {
 	return []task{
-		{name: "A route with its own function", command: []string{"new:function", "orders", "GET", "/users/{userId}/orders"}},
+		{name: "A route with its own function", functions: [][]string{{"orders", "GET", "/users/{userId}/orders"}}},
+		{name: "Routes with other methods", functions: [][]string{
+			{"add-order", "POST", "/users/{userId}/orders"}, {"rename", "PATCH", "/users/{userId}"},
+			{"remove-order", "DELETE", "/teams/{teamId}/orders/{orderId}"},
+		}},
 		{name: "A second table", patch: "add-table.patch", files: 1, newLines: 25},
 		{name: "A required attribute", patch: "require-attribute.patch", files: 3, newLines: 35},
 		{name: "An index, and a query by it", patch: "query-by-email.patch", files: 8, newLines: 60},
@@ -37,9 +43,11 @@ func tasks() []task {
 // do does the task in a project named PeopleAPI.
 func (task task) do(t *testing.T, dir string) {
 	t.Helper()
-	if task.command != nil {
-		goCommand(t, dir, append([]string{"tool", "mage"}, task.command...)...)
+	for _, function := range task.functions {
+		goCommand(t, dir, append([]string{"tool", "mage", "new:function"}, function...)...)
 		summarizef(t, "%s: 1 command", task.name)
+	}
+	if task.patch == "" {
 		return
 	}
 	source, err := os.ReadFile(filepath.Join("..", "guides", "testdata", task.patch))
@@ -81,4 +89,17 @@ func summarizef(t *testing.T, format string, args ...any) {
 	if _, err := fmt.Fprintln(file, line); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// run runs a program, which must succeed, and returns its standard output.
+func run(t *testing.T, dir string, env []string, args ...string) string {
+	t.Helper()
+	var stderr strings.Builder
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Dir, cmd.Stderr, cmd.Env = dir, &stderr, append(os.Environ(), env...)
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", strings.Join(args, " "), err, output, stderr.String())
+	}
+	return string(output)
 }
