@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
@@ -112,7 +113,7 @@ func checkNew(root, dir string) (string, error) {
 	if root, err = filepath.Abs(root); err != nil {
 		return "", fmt.Errorf("DIR: %w", err)
 	}
-	if inside, err := filepath.Rel(root, dir); err == nil && filepath.IsLocal(inside) {
+	if inside, err := filepath.Rel(resolve(root), resolve(dir)); err == nil && filepath.IsLocal(inside) {
 		return "", fmt.Errorf("DIR: want a folder outside of this project, such as %s, got %s",
 			filepath.Join("..", filepath.Base(dir)), dir)
 	}
@@ -124,6 +125,18 @@ func checkNew(root, dir string) (string, error) {
 		return "", fmt.Errorf("DIR: want a new or empty folder, but %s contains %s", dir, entries[0].Name())
 	}
 	return dir, nil
+}
+
+// resolve returns path without symbolic links. Its last elements need not exist.
+func resolve(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolve(parent), filepath.Base(path))
 }
 
 // makeBeside makes a temporary folder beside dir. remove removes it if it is still there, and after an error also the
@@ -319,7 +332,8 @@ func (p *project) commit(ctx context.Context) error {
 			return fmt.Errorf("new project: %w", context.Cause(ctx))
 		}
 		if err != nil {
-			p.notes = append(p.notes, fmt.Sprintf("The project has no commit yet: %v", err))
+			p.notes = append(p.notes, fmt.Sprintf("The project has no commit yet (%v). Run there: git commit -m %s",
+				err, command.Quote("Start "+p.to.name)))
 			return nil
 		}
 	}
@@ -347,9 +361,10 @@ func (p *project) printNext() {
 	for _, note := range p.notes {
 		p.printf("%s", note)
 	}
-	p.printf("%s is in %s. Start it:\n\n  cd %s\n  go tool mage run\n", p.to.name, p.Dir, p.Dir)
+	p.printf("%s is in %s. Start it:\n\n  cd %s\n  go tool mage run\n", p.to.name, p.Dir, command.Quote(p.Dir))
 	if p.local != "" {
-		p.printf("Its tools are those in %s. For a released version, run there:\n\n  %s\n", p.local, p.upgrade("latest"))
+		p.printf("It uses the tools in %s. Before others use the project, require a released version of the tools:\n"+
+			"docs/new-project.md in the project says how.\n", p.local)
 		return
 	}
 	p.printf("Its tools are version %s. To upgrade them, run there:\n\n  %s\n", p.released, p.upgrade("latest"))

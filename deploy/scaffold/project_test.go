@@ -129,6 +129,16 @@ func TestProject_Contained(t *testing.T) {
 	}
 }
 
+// link returns a symbolic link to path.
+func link(t *testing.T, path string) string {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
 func TestProject_Refuses(t *testing.T) {
 	t.Parallel()
 	root := source(t)
@@ -140,6 +150,7 @@ func TestProject_Refuses(t *testing.T) {
 		"no folder":        {func(o *scaffold.ProjectOptions) { o.Dir = "" }, "DIR: want the folder"},
 		"full folder":      {func(o *scaffold.ProjectOptions) { o.Dir = full }, "contains a"},
 		"inside":           {func(o *scaffold.ProjectOptions) { o.Dir = filepath.Join(root, "people") }, "want a folder outside of this project"},
+		"inside by a link": {func(o *scaffold.ProjectOptions) { o.Dir = filepath.Join(link(t, root), "people") }, "outside of this project"},
 		"module path":      {func(o *scaffold.ProjectOptions) { o.Module = "people" }, "MODULE: want a module path"},
 		"same module":      {func(o *scaffold.ProjectOptions) { o.Module = "github.com/old/service" }, "MODULE: want another"},
 		"tools' module":    {func(o *scaffold.ProjectOptions) { o.Module = "github.com/userrequestapi/userdata" }, "MODULE: want another"},

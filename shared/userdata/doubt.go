@@ -40,7 +40,7 @@ type write struct {
 	proves func(it item) bool
 }
 
-// do sends w. It implements the rule for writes in doubt (decision 0004). After the first attempt in doubt:
+// do sends w. It implements the rule for writes in doubt. After the first attempt in doubt:
 //
 //  1. The write succeeds only with proof: a complete response, or the item in the table.
 //  2. Any other outcome is unknown, because an earlier attempt may have taken effect, or may still do so.

@@ -17,7 +17,7 @@ import (
 )
 
 // idleTimeout is the time after which an idle connection is not reused. It may have been dropped without notice while
-// the execution environment was frozen (measurements: docs/decisions/0004-revisions.md).
+// the execution environment was frozen.
 const idleTimeout = 5 * time.Second
 
 func newHTTPClient() *http.Client {

@@ -59,20 +59,28 @@ func run(args []string) (int, error) {
 	return 0, nil
 }
 
-// targets returns the number of arguments of each target of the magefile by its name.
-func targets() (map[string]int, error) {
+// targets returns the names of the arguments of each target of the magefile by its name.
+func targets() (map[string][]string, error) {
 	info, err := parse.PrimaryPackage("go", ".", []string{magefile}, false)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", magefile, err)
 	}
-	targets := map[string]int{}
+	targets := map[string][]string{}
 	for _, f := range info.Funcs {
-		targets[name(f)] = len(f.Args)
+		targets[name(f)] = arguments(f)
 	}
 	for alias, f := range info.Aliases {
-		targets[alias] = len(f.Args)
+		targets[alias] = arguments(f)
 	}
 	return targets, nil
+}
+
+func arguments(f *parse.Function) []string {
+	var names []string
+	for _, arg := range f.Args {
+		names = append(names, arg.Name)
+	}
+	return names
 }
 
 // name returns the name of a target as mage lists it: each part begins with a lower-case letter.

@@ -60,7 +60,7 @@ func TestMage(t *testing.T) {
 		{"where", "", 0},
 		{"-l", "greet", 0},
 		{"failTwice", "Error: failed\n", 1},
-		{"greet", "not enough arguments", 2},
+		{"greet", "want go tool mage greet NAME, got 0 arguments\n", 2},
 		{"greet you where", "want one target at a time, got greet you where: run go tool mage greet you\n", 2},
 		{"wheer", "unknown target wheer: did you mean go tool mage where?\n", 2},
 		{"failtwise", "unknown target failtwise: did you mean go tool mage failTwice?\n", 2},

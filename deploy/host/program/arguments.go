@@ -18,9 +18,9 @@ var (
 )
 
 // CheckArguments returns an error that says what to type if the arguments of mage are not one of the targets and its
-// own arguments, or contain settings or a request for help. targets has the number of arguments of each target by its
-// name.
-func CheckArguments(args []string, targets map[string]int) error {
+// own arguments, or contain settings or a request for help. targets has the names of the arguments of each target by
+// its name.
+func CheckArguments(args []string, targets map[string][]string) error {
 	names := slices.Sorted(maps.Keys(targets))
 	find := func(name string) (string, bool) {
 		i := slices.IndexFunc(names, func(target string) bool { return strings.EqualFold(name, target) })
@@ -49,7 +49,12 @@ func CheckArguments(args []string, targets map[string]int) error {
 		return fmt.Errorf("unknown target %s: did you mean %s?", given, line.Mage(target))
 	}
 	if target, ok := find(words[0]); ok {
-		if own := 1 + targets[target]; len(words) > own {
+		own := 1 + len(targets[target])
+		switch {
+		case len(words) < own:
+			return fmt.Errorf("want %s, got %d arguments",
+				line.Mage(target+" "+strings.ToUpper(strings.Join(targets[target], " "))), len(words)-1)
+		case len(words) > own:
 			return fmt.Errorf("want one target at a time, got %s: run %s", given, line.Mage(strings.Join(words[:own], " ")))
 		}
 		return nil

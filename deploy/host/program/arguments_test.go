@@ -9,8 +9,9 @@ import (
 
 func TestCheckArguments(t *testing.T) {
 	t.Parallel()
-	targets := map[string]int{
-		"debug": 1, "deploy": 0, "deployFunction": 1, "run": 0, "test": 0, "test:all": 0, "test:default": 0,
+	targets := map[string][]string{
+		"debug": {"function"}, "deploy": nil, "deployFunction": {"name"}, "run": nil, "test": nil, "test:all": nil,
+		"test:default": nil, "new:function": {"name", "method", "path"},
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"run", ""},
@@ -18,7 +19,8 @@ func TestCheckArguments(t *testing.T) {
 		{"test", ""},
 		{"test:all", ""},
 		{"debug get", ""},
-		{"deployFunction", ""}, // mage says which argument is missing
+		{"deployFunction", "want go tool mage deployFunction NAME, got 0 arguments"},
+		{"new:function orders GET", "want go tool mage new:function NAME METHOD PATH, got 2 arguments"},
 		{"run extra", "want one target at a time, got run extra: run go tool mage run"},
 		{"deployFunction get put", "want one target at a time, got deployFunction get put: run go tool mage deployFunction get"},
 		{"rnu", "unknown target rnu: did you mean go tool mage run?"},

@@ -97,11 +97,16 @@ func EnsureTables(
 	ctx context.Context, client *dynamodb.Client, definitions []map[string]any, progress func(step string),
 ) (created []string, err error) {
 	var inputs []*dynamodb.CreateTableInput
+	names := map[string]bool{}
 	for _, properties := range definitions {
 		input, err := createTableInput(properties)
 		if err != nil {
 			return nil, fmt.Errorf("read the definition of table %v: %w", properties["TableName"], err)
 		}
+		if name := aws.ToString(input.TableName); names[name] {
+			return nil, fmt.Errorf("two tables have the name %s: change a TableName in deploy/template.yaml", name)
+		}
+		names[aws.ToString(input.TableName)] = true
 		inputs = append(inputs, input)
 	}
 	var (

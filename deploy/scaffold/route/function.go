@@ -73,6 +73,7 @@ func (r *route) report(out io.Writer, files []file) error {
 	fmt.Fprintf(&b, "\n%s %s is served by the function %s. Next:\n", r.Method, r.Path, r.Name)
 	for _, step := range [][2]string{
 		{r.folder() + "/" + r.Name + ".go", "change what the function does, and its responses in " + contractFile},
+		{"go tool mage generate", "updates the client and the collections after a change of " + contractFile},
 		{"go tool mage run", "serves the route: " + r.curl()},
 		{"go tool mage test", "tests it; go tool mage lint checks it"},
 	} {

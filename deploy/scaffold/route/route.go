@@ -50,7 +50,7 @@ type parameter struct {
 
 var (
 	functionName  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	literal       = regexp.MustCompile(`^[A-Za-z0-9_.,:-]+$`) // as API Gateway allows
+	literal       = regexp.MustCompile(`^[A-Za-z0-9_.:-]*[A-Za-z0-9_:-][A-Za-z0-9_.:-]*$`) // not . and ..
 	parameterName = regexp.MustCompile(`^\{[A-Za-z][A-Za-z0-9]*\}$`)
 )
 
@@ -160,7 +160,7 @@ func (p *project) checkPath(r *route) error {
 		case !isParameter && strings.ContainsAny(segment, "{}"):
 			return fault("want a parameter such as {orderId}, of letters and digits, got %s", segment)
 		case !isParameter && !literal.MatchString(segment):
-			return fault("want segments of letters, digits and _ . , : -, got %q", segment)
+			return fault("want segments of letters, digits and _ . : -, got %q", segment)
 		case isParameter && i == 0:
 			return fault("want a literal first segment: API Gateway serves unknown paths with a parameter there")
 		case isParameter && slices.Contains(r.names(), name):
