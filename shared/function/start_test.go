@@ -423,6 +423,7 @@ func TestStartUntilRuntimeEnds(t *testing.T) {
 	f := startFunction(t)
 	f.invoke(t, "", 0)
 	<-f.responses
+	_ = f.Listener.Close() // first, so that no connection follows those that are closed next
 	f.CloseClientConnections()
 	f.Close()
 	log := f.log(t)
