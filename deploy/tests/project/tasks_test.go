@@ -31,7 +31,8 @@ func tasks() []task {
 	return []task{
 		{name: "A route with its own function", functions: [][]string{
 			{"orders", "GET", "/users/{userId}/orders"}, {"add-order", "POST", "/users/{userId}/orders"},
-			{"rename", "PATCH", "/users/{userId}"}, {"remove-order", "DELETE", "/teams/{teamId}/orders/{orderId}"},
+			{"change-order", "PATCH", "/users/{userId}/orders"},
+			{"remove-order", "DELETE", "/teams/{teamId}/orders/{orderId}"},
 		}},
 		{name: "A second table", patch: "add-table.patch", files: 1, newLines: 25},
 		{name: "A required attribute", patch: "require-attribute.patch", files: 3, newLines: 35},
