@@ -309,6 +309,18 @@ func goCommand(ctx context.Context, verb, dir string, options Options, output io
 	return process.Run(ctx, cmd)
 }
 
+// Tidy runs go mod tidy for the module in the folder dir, outside the workspace.
+func Tidy(ctx context.Context, dir string) error {
+	var output bytes.Buffer
+	cmd := exec.Command("go", "mod", "tidy")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if err := process.Run(ctx, cmd); err != nil {
+		return fmt.Errorf("go mod tidy: %w: %s", err, bytes.TrimSpace(output.Bytes()))
+	}
+	return nil
+}
+
 // flags returns GOFLAGS for a build: the default, and of the given flags only -toolexec, which may be a cache.
 func flags(given string) string {
 	kept := []string{"-mod=readonly"}

@@ -36,14 +36,12 @@ func (d *Document) Collections() []Collection {
 				continue
 			}
 			collections = append(collections, Collection{path, item, key, example(
-				read.Responses.Status(200).Value.Content.Get(jsonMediaType), create.RequestBody.Value.Content.Get(jsonMediaType),
+				read.Responses.Status(200).Value.Content.Get(JSONMediaType), create.RequestBody.Value.Content.Get(JSONMediaType),
 			)})
 		}
 	}
 	return collections
 }
-
-const jsonMediaType = "application/json"
 
 // example returns the example of a response as a request may have it, or nil.
 func example(response, request *openapi3.MediaType) map[string]any {

@@ -22,6 +22,9 @@ const (
 	// FunctionKey is the only extension of the API document: the function of an operation, a logical id of the template.
 	FunctionKey = "x-function"
 
+	// JSONMediaType is the media type of the bodies of requests, and of responses other than problem documents.
+	JSONMediaType = "application/json"
+
 	// ProblemMediaType is the media type of a problem document.
 	ProblemMediaType = "application/problem+json"
 )

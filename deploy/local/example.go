@@ -54,7 +54,7 @@ func (s *Instance) post(ctx context.Context, path string, item any) (status int,
 	if err != nil {
 		return 0, nil, err
 	}
-	req.Header.Set("Content-Type", jsonMediaType)
+	req.Header.Set("Content-Type", contract.JSONMediaType)
 	if err := s.Authorize(req); err != nil {
 		return 0, nil, err
 	}
@@ -120,7 +120,7 @@ func (s *Instance) curl() ([]string, error) {
 			return nil, fmt.Errorf("encode the example of POST %s: %w", collection.Path, err)
 		}
 		lines = append(lines, fmt.Sprintf("%s -X POST %s -H 'Content-Type: %s' -d %s",
-			curl, quote(s.URL+collection.Path), jsonMediaType, quote(string(body))))
+			curl, quote(s.URL+collection.Path), contract.JSONMediaType, quote(string(body))))
 	}
 	if operations.Get != nil {
 		lines = append(lines, curl+" "+quote(s.URL+collection.Path))
@@ -128,12 +128,10 @@ func (s *Instance) curl() ([]string, error) {
 	return lines, nil
 }
 
-const jsonMediaType = "application/json"
-
 // requestExample returns the body of an example request that creates an item, or nil. It prefers one without an id: the
 // service generates the id, and the request can be repeated.
 func requestExample(create *openapi3.Operation, collection contract.Collection) any {
-	content := create.RequestBody.Value.Content.Get(jsonMediaType)
+	content := create.RequestBody.Value.Content.Get(contract.JSONMediaType)
 	if content == nil {
 		return nil
 	}

@@ -141,7 +141,7 @@ func (s *session) describe(now *stage.Release) string {
 func (s *session) readablePath() string {
 	document := s.Source.Contract()
 	for _, collection := range document.Collections() {
-		if document.Paths.Value(collection.Path).Get != nil && !strings.Contains(collection.Path, "{") {
+		if document.Paths.Value(collection.Path).Get != nil {
 			return collection.Path
 		}
 	}

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/semver"
 
-	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/build"
 )
 
 // modules makes the modules of the new project require the tools: as the old project does, or the version Tools.
@@ -109,12 +107,8 @@ func (p *project) module(ctx context.Context, file string) error {
 		return nil // the checksums are those of the old project
 	}
 	p.printf("Resolving %s@%s in %s…", toolsModule, p.Tools, mod.Module.Mod.Path)
-	cmd := exec.Command("go", "mod", "tidy")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := process.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("new project: go mod tidy with %s@%s: %w\n%s", toolsModule, p.Tools, err, output.String())
+	if err := build.Tidy(ctx, dir); err != nil {
+		return fmt.Errorf("new project: with %s@%s: %w", toolsModule, p.Tools, err)
 	}
 	return nil
 }
@@ -130,9 +124,4 @@ func readModule(file string) (*modfile.File, error) {
 		return nil, fmt.Errorf("new project: %w", err)
 	}
 	return parsed, nil
-}
-
-// upgrade returns the command that makes a project use a version of the tools.
-func (p *project) upgrade(version string) string {
-	return "go get " + toolsModule + "@" + version
 }

@@ -46,10 +46,12 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	files, err := projectFiles(ctx, options.Root)
+	files, err := Files(ctx, options.Root)
 	if err != nil {
 		return err
 	}
+	travels := travelsFrom(options.Root)
+	files = slices.DeleteFunc(files, func(name string) bool { return !travels(name) })
 	// Files are written to a folder beside the new one: relative paths in them are the same, and a failure leaves no
 	// partial project.
 	fresh, remove, err := makeBeside(dir)
@@ -57,7 +59,7 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove(err)) }()
-	renamer := newRenamer(from, to, travelsFrom(options.Root))
+	renamer := newRenamer(from, to, travels)
 	p := &project{ProjectOptions: options, dir: fresh, to: to, renamer: renamer}
 	for i, table := range to.tables {
 		if table == from.tables[i] {
@@ -168,20 +170,16 @@ func makeBeside(dir string) (fresh string, remove func(error) error, err error) 
 	return fresh, remove, nil
 }
 
-// projectFiles returns the files of the project at root that belong to a new one, relative to root, with slashes. Of a
-// git repository, these are the tracked files and those that are not ignored.
-func projectFiles(ctx context.Context, root string) ([]string, error) {
+// Files returns the files of the git repository at root that are tracked or not ignored, sorted, relative to root and
+// with slashes. Files that are deleted in the work tree are omitted.
+func Files(ctx context.Context, root string) ([]string, error) {
 	listed, err := git(ctx, root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
 	if err != nil {
 		return nil, fmt.Errorf("list the files of this project: %w", err)
 	}
-	travels := travelsFrom(root)
 	var files []string
 	for name := range strings.SplitSeq(listed, "\x00") {
-		if name == "" || !travels(name) {
-			continue
-		}
-		if _, err := os.Lstat(filepath.Join(root, name)); err == nil { // not deleted in the work tree
+		if _, err := os.Lstat(filepath.Join(root, name)); name != "" && err == nil {
 			files = append(files, name)
 		}
 	}
@@ -367,5 +365,6 @@ func (p *project) printNext() {
 			"docs/new-project.md in the project says how.\n", p.local)
 		return
 	}
-	p.printf("Its tools are version %s. To upgrade them, run there:\n\n  %s\n", p.released, p.upgrade("latest"))
+	p.printf("Its tools are version %s. To upgrade them, run there:\n\n  go get %s@latest\n",
+		p.released, toolsModule)
 }

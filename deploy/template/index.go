@@ -22,9 +22,7 @@ func (a *openAPI) indexMethod(r route, authorization securityScheme) (object, er
 	}
 	link("self", stagePath)
 	for _, collection := range a.contract.Collections() {
-		if !strings.Contains(collection.Path, "{") {
-			link(path.Base(collection.Path), strings.TrimSuffix(stagePath, "/")+collection.Path)
-		}
+		link(path.Base(collection.Path), strings.TrimSuffix(stagePath, "/")+collection.Path)
 	}
 	link("documentation", a.contract.ExternalDocs.URL)
 	document, err := encodeJSON(struct {

@@ -1,7 +1,6 @@
 package template
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -64,11 +63,6 @@ func (t Table) Indexes() []Index {
 		}
 	}
 	return indexes
-}
-
-// BillingMode returns PAY_PER_REQUEST or PROVISIONED, which is DynamoDB's default.
-func (t Table) BillingMode() string {
-	return cmp.Or(cfn.Text(t.Properties, "BillingMode"), "PROVISIONED")
 }
 
 // tables returns the tables that the functions use. An existing table has the properties of the table that it replaces.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/userrequestapi/userdata/deploy/cfn"
 	"github.com/userrequestapi/userdata/deploy/template"
 	"github.com/userrequestapi/userdata/deploy/template/templatetest"
 )
@@ -72,7 +73,7 @@ func TestTables(t *testing.T) {
 			var got []table
 			for _, found := range resources.Tables() {
 				got = append(got, table{
-					found.LogicalID, found.Name, found.ARN, found.BillingMode(), found.Key(), found.Indexes(),
+					found.LogicalID, found.Name, found.ARN, cfn.Text(found.Properties, "BillingMode"), found.Key(), found.Indexes(),
 				})
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {

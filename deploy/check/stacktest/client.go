@@ -67,7 +67,7 @@ func (c *Client) Do(tb testing.TB, method, path, body string, headers ...Headers
 		return Response{}
 	}
 	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", contract.JSONMediaType)
 	}
 	for _, h := range headers {
 		for name, value := range h {

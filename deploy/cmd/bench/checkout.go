@@ -19,6 +19,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/host/process"
+	"github.com/userrequestapi/userdata/deploy/scaffold"
 )
 
 const (
@@ -53,17 +54,12 @@ func newCheckout(ctx context.Context, root string) (_ checkout, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	list := exec.CommandContext(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	list.Dir = root
-	listed, err := list.Output()
+	files, err := scaffold.Files(ctx, root)
 	if err != nil {
-		return checkout{}, fmt.Errorf("list the files of the workspace: %w", err)
+		return checkout{}, err
 	}
-	for name := range strings.SplitSeq(strings.TrimRight(string(listed), "\x00"), "\x00") {
+	for _, name := range files {
 		content, err := os.ReadFile(filepath.Join(root, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // deleted, and not committed yet
-		}
 		if err != nil {
 			return checkout{}, err
 		}

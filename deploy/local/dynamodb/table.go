@@ -103,10 +103,11 @@ func EnsureTables(
 		if err != nil {
 			return nil, fmt.Errorf("read the definition of table %v: %w", properties["TableName"], err)
 		}
-		if name := aws.ToString(input.TableName); names[name] {
+		name := aws.ToString(input.TableName)
+		if names[name] {
 			return nil, fmt.Errorf("two tables have the name %s: change a TableName in deploy/template.yaml", name)
 		}
-		names[aws.ToString(input.TableName)] = true
+		names[name] = true
 		inputs = append(inputs, input)
 	}
 	var (

@@ -183,7 +183,7 @@ func (r *run) send(ctx context.Context, req request) (result, error) {
 		httpRequest.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	if req.body != nil {
-		httpRequest.Header.Set("Content-Type", "application/json")
+		httpRequest.Header.Set("Content-Type", contract.JSONMediaType)
 	}
 	if !req.anonymous {
 		if err := r.authorize(httpRequest); err != nil {

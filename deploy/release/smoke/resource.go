@@ -28,8 +28,8 @@ type resource struct {
 	changed string // the member of the example that has the state instead; "" for none
 }
 
-// resources returns the collections of the document in which the test can create an item and delete it again: the path
-// has no parameters, an item has DELETE, and its key may be an id of the test.
+// resources returns the collections of the document in which the test can create an item and delete it again: an item
+// has DELETE, and its key may be an id of the test.
 func resources(document *contract.Document) []resource {
 	routes := map[string]contract.Route{}
 	for _, route := range document.Routes() {
@@ -49,7 +49,7 @@ func resources(document *contract.Document) []resource {
 				r.id = id
 			}
 		}
-		if strings.Contains(c.Path, "{") || r.remove.Operation == nil || r.id == "" {
+		if r.remove.Operation == nil || r.id == "" {
 			continue
 		}
 		if !accepts(r.replaceByQuery, openapi3.ParameterInQuery, c.Key) {
@@ -125,7 +125,7 @@ func (r *resource) ok(route contract.Route, state string, etag func(string) bool
 		return w
 	}
 	response := route.Operation.Responses.Status(w.status).Value
-	if response.Content.Get(jsonMediaType) != nil {
+	if response.Content.Get(contract.JSONMediaType) != nil {
 		w.item = r.state(state)
 	}
 	for name := range response.Headers {
@@ -136,14 +136,12 @@ func (r *resource) ok(route contract.Route, state string, etag func(string) bool
 	return w
 }
 
-const jsonMediaType = "application/json"
-
 // bodySchema returns the schema of the body of a request, or nil.
 func bodySchema(route contract.Route) *openapi3.SchemaRef {
 	if route.Operation == nil || route.Operation.RequestBody == nil {
 		return nil
 	}
-	if content := route.Operation.RequestBody.Value.Content.Get(jsonMediaType); content != nil {
+	if content := route.Operation.RequestBody.Value.Content.Get(contract.JSONMediaType); content != nil {
 		return content.Schema
 	}
 	return nil
@@ -211,7 +209,7 @@ func lists(route contract.Route) []string {
 	if !documents(route, http.StatusOK) {
 		return nil
 	}
-	content := route.Operation.Responses.Status(http.StatusOK).Value.Content.Get(jsonMediaType)
+	content := route.Operation.Responses.Status(http.StatusOK).Value.Content.Get(contract.JSONMediaType)
 	if content == nil {
 		return nil
 	}

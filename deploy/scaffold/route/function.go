@@ -2,7 +2,6 @@
 package route
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -18,9 +16,9 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/generate"
-	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
 
@@ -272,7 +270,7 @@ func (p *project) moduleFiles(ctx context.Context, r *route, sources []file) (fi
 			return nil, err
 		}
 	}
-	if err := tidy(ctx, dir); err != nil {
+	if err := build.Tidy(ctx, dir); err != nil {
 		return nil, err
 	}
 	if content, err = os.ReadFile(filepath.Join(dir, "go.mod")); err != nil {
@@ -310,18 +308,6 @@ func (p *project) otherModule() (string, error) {
 	}
 	return "", fmt.Errorf("%s: want a function in the folder %s, whose go.mod the new one is like", workspaceFile,
 		functionsFolder)
-}
-
-// tidy runs go mod tidy in a folder.
-func tidy(ctx context.Context, dir string) error {
-	var output bytes.Buffer
-	cmd := exec.Command("go", "mod", "tidy")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &output, &output
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	if err := process.Run(ctx, cmd); err != nil {
-		return fmt.Errorf("go mod tidy of the new function: %w: %s", err, bytes.TrimSpace(output.Bytes()))
-	}
-	return nil
 }
 
 // exists reports whether a file or folder exists.

@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	jsonMediaType    = "application/json"
 	schemaPrefix     = "#/components/schemas/"
 	responsePrefix   = "#/components/responses/"
 	problemSchema    = "Problem"
@@ -331,7 +330,7 @@ func (p *project) operations(r *route, own []ownResponse) (object, error) {
 			operation = append(operation, entry{"requestBody", object{
 				{"required", true},
 				{"description", "A number."},
-				{"content", object{{jsonMediaType, object{
+				{"content", object{{contract.JSONMediaType, object{
 					{"schema", reference(schemaPrefix + r.ID + "Input")},
 					{"examples", object{{r.ID, object{{"value", object{{r.Member(), exampleValue}}}}}}},
 				}}}},
@@ -444,7 +443,7 @@ func (p *project) addResponses(r *route, own []ownResponse) error {
 		for _, m := range r.result() {
 			example = append(example, entry{m.Name, m.example})
 		}
-		success = append(success, entry{"content", object{{jsonMediaType, object{
+		success = append(success, entry{"content", object{{contract.JSONMediaType, object{
 			{"schema", reference(schemaPrefix + r.ID)},
 			{"examples", object{{r.ID, object{{"value", example}}}}},
 		}}}})
