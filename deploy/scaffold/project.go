@@ -129,16 +129,16 @@ func checkNew(root, dir string) (string, error) {
 	return dir, nil
 }
 
-// resolve returns path without symbolic links. Its last elements need not exist.
-func resolve(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+// resolve returns dir without symbolic links. Its last elements need not exist.
+func resolve(dir string) string {
+	if resolved, err := filepath.EvalSymlinks(dir); err == nil {
 		return resolved
 	}
-	parent := filepath.Dir(path)
-	if parent == path {
-		return path
+	parent := filepath.Dir(dir)
+	if parent == dir {
+		return dir
 	}
-	return filepath.Join(resolve(parent), filepath.Base(path))
+	return filepath.Join(resolve(parent), filepath.Base(dir))
 }
 
 // makeBeside makes a temporary folder beside dir. remove removes it if it is still there, and after an error also the
