@@ -22,6 +22,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 // Credentials of the local stack. They are the same on every machine, so that commands can be pasted, and protect
@@ -88,19 +89,35 @@ func (a authorization) configure(cfg *apigateway.Config) {
 // Authorize authorizes req as the template parameter Authorization requires: it signs req, adds a token or the API key,
 // or does nothing. Do not modify req afterwards. If req has a body, it must have GetBody.
 func (s *Instance) Authorize(req *http.Request) error {
-	credential, err := s.authorization.credential()
+	c, err := s.authorization.caller()
 	if err != nil {
 		return err
 	}
-	switch s.authorization.kind {
-	case template.AuthorizationIAM:
-		return sigv4.Sign(req, credentials.NewStaticCredentialsProvider(accessKeyID, secretAccessKey, ""), region)
-	case template.AuthorizationCognito:
-		req.Header.Set("Authorization", credential)
-	case template.AuthorizationAPIKey:
-		req.Header.Set("X-Api-Key", credential)
+	return c.Authorize(req)
+}
+
+// Caller returns a caller of a local stack that runs, in this process or another one, with the value of the parameter
+// Authorization and, for a user pool, with the key in its DataDir.
+func Caller(authorization, dataDir string) (caller.Caller, error) {
+	a, err := newAuthorization(withDefaults(map[string]string{template.AuthorizationParameter: authorization}), dataDir)
+	if err != nil {
+		return caller.Caller{}, err
 	}
-	return nil
+	return a.caller()
+}
+
+func (a authorization) caller() (caller.Caller, error) {
+	c := caller.Caller{Authorization: a.kind}
+	credential, err := a.credential()
+	switch a.kind {
+	case template.AuthorizationIAM:
+		c.Credentials, c.Region = credentials.NewStaticCredentialsProvider(accessKeyID, secretAccessKey, ""), region
+	case template.AuthorizationCognito:
+		c.Token = credential
+	case template.AuthorizationAPIKey:
+		c.APIKey = credential
+	}
+	return c, err
 }
 
 // credential returns the token or the API key that a client needs, or "".

@@ -150,8 +150,5 @@ func (s *session) readablePath() string {
 
 // invokeURL returns the URL of the stage.
 func (s *session) invokeURL(now *stage.Release) string {
-	if s.InvokeURL == "" {
-		return now.Outputs["InvokeURL"]
-	}
-	return strings.NewReplacer("{ApiId}", now.Outputs["ApiId"], "{StageName}", s.Name).Replace(s.InvokeURL)
+	return s.Stage.InvokeURL(now, s.Settings.InvokeURL)
 }

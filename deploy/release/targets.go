@@ -11,12 +11,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
-	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
@@ -281,23 +278,20 @@ func (s *session) lacksToken(now *stage.Release) bool {
 }
 
 func (s *session) smoke(ctx context.Context, now *stage.Release) error {
+	c, err := s.Caller(ctx, now, s.Token)
+	if err != nil {
+		return err
+	}
 	target := smoke.Target{
 		URL:           s.invokeURL(now),
 		Document:      s.Source.Contract(),
-		Authorization: now.Parameters[authorizationParameter],
+		Authorization: c.Authorization,
 		Config:        s.Account.Config,
-		Token:         s.Token,
+		Token:         c.Token,
+		APIKey:        c.APIKey,
 		Progress:      func(step string) { s.Printer.Notef("%s", step) },
 	}
 	s.Printer.Stepf("Testing %s", target.URL)
-	if target.Authorization == template.AuthorizationAPIKey {
-		key, err := apigateway.NewFromConfig(s.Account.Config).GetApiKey(ctx,
-			&apigateway.GetApiKeyInput{ApiKey: aws.String(now.Outputs["ApiKeyId"]), IncludeValue: aws.Bool(true)})
-		if err != nil {
-			return fmt.Errorf("read the API key: %w", awserrors.Explain(err))
-		}
-		target.APIKey = aws.ToString(key.Value)
-	}
 	return smoke.Run(ctx, target)
 }
 

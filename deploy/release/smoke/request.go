@@ -18,9 +18,8 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
-	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/contract/sample"
 )
 
 // Failure is an unexpected response. It contains no data of other items.
@@ -58,8 +57,8 @@ type request struct {
 // onItem returns a request for the item.
 func (r *resource) onItem(step string, route contract.Route, want want) request {
 	req := request{step: step, route: route, path: r.itemPath(), want: want}
-	if bodySchema(route) != nil {
-		req.body = r.body(route, "lost")
+	if sample.BodySchema(route) != nil {
+		req.body = r.Body(route, r.id, "lost")
 	}
 	return req
 }
@@ -79,7 +78,7 @@ func (r *resource) byQuery(req request) request {
 
 // ifMatch returns req with If-Match, if the operation has it.
 func ifMatch(etag string, req request) request {
-	if accepts(req.route, openapi3.ParameterInHeader, "If-Match") {
+	if sample.Accepts(req.route, openapi3.ParameterInHeader, "If-Match") {
 		req.header = http.Header{"If-Match": {etag}}
 	}
 	return req
@@ -146,7 +145,7 @@ func (r *run) do(ctx context.Context, req request) (result, error) {
 		switch {
 		case req.anonymous:
 		case got.status == http.StatusForbidden:
-			failure.hint = r.forbiddenHint()
+			failure.hint = r.target.caller().ForbiddenHint()
 		case req.body != nil && (got.status == http.StatusBadRequest || got.status == http.StatusUnprocessableEntity):
 			failure.hint = fmt.Sprintf("the body is the example of the response %d to GET %s in deploy/%s",
 				http.StatusOK, r.Item, contract.File)
@@ -186,7 +185,7 @@ func (r *run) send(ctx context.Context, req request) (result, error) {
 		httpRequest.Header.Set("Content-Type", contract.JSONMediaType)
 	}
 	if !req.anonymous {
-		if err := r.authorize(httpRequest); err != nil {
+		if err := r.target.caller().Authorize(httpRequest); err != nil {
 			return result{}, err
 		}
 	}
@@ -201,31 +200,6 @@ func (r *run) send(ctx context.Context, req request) (result, error) {
 		return result{}, fmt.Errorf("read the response: %w", err)
 	}
 	return read(response, content), nil
-}
-
-// authorize adds the authorization that the stage requires.
-func (r *run) authorize(httpRequest *http.Request) error {
-	switch r.target.Authorization {
-	case template.AuthorizationIAM:
-		return sigv4.Sign(httpRequest, r.target.Config.Credentials, r.target.Config.Region)
-	case template.AuthorizationCognito:
-		httpRequest.Header.Set(template.AuthorizationHeader, "Bearer "+strings.TrimPrefix(r.target.Token, "Bearer "))
-	case template.AuthorizationAPIKey:
-		httpRequest.Header.Set(template.APIKeyHeader, r.target.APIKey)
-	}
-	return nil
-}
-
-// forbiddenHint says what to check if an authorized request is rejected.
-func (r *run) forbiddenHint() string {
-	switch r.target.Authorization {
-	case template.AuthorizationIAM:
-		return "check that the credentials allow execute-api:Invoke"
-	case template.AuthorizationAPIKey:
-		return "check that the usage plan of the API key contains this stage"
-	default:
-		return ""
-	}
 }
 
 func read(response *http.Response, content []byte) result {

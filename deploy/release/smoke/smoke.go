@@ -17,7 +17,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/contract/sample"
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 // Target is the stage and how to authenticate to it.
@@ -67,24 +69,8 @@ func Run(ctx context.Context, target Target) error {
 
 // complete checks the target and sets the defaults.
 func (t *Target) complete() error {
-	switch t.Authorization {
-	case template.AuthorizationIAM:
-		if t.Config.Credentials == nil {
-			return errors.New("smoke test: the stage requires signed requests, but there are no credentials")
-		}
-	case template.AuthorizationCognito:
-		if t.Token == "" {
-			return errors.New(
-				"smoke test: the stage requires a token of its user pool: set TOKEN, or skip the test with SMOKE=0",
-			)
-		}
-	case template.AuthorizationAPIKey:
-		if t.APIKey == "" {
-			return errors.New("smoke test: the stage requires an API key, but none is set")
-		}
-	case template.AuthorizationNone:
-	default:
-		return fmt.Errorf("smoke test: unknown authorization %q", t.Authorization)
+	if err := t.caller().Check(); err != nil {
+		return fmt.Errorf("smoke test: %w", err)
 	}
 	if t.Config.HTTPClient == nil {
 		t.Config.HTTPClient = http.DefaultClient
@@ -94,6 +80,13 @@ func (t *Target) complete() error {
 		t.Progress = func(string) {}
 	}
 	return nil
+}
+
+func (t *Target) caller() caller.Caller {
+	return caller.Caller{
+		Authorization: t.Authorization, Credentials: t.Config.Credentials, Region: t.Config.Region,
+		APIKey: t.APIKey, Token: t.Token,
+	}
 }
 
 // anonymous reports whether the stage rejects requests without authorization.
@@ -121,20 +114,20 @@ func (r *run) writeAndRead(ctx context.Context) (err error) {
 func (r *run) waitReady(ctx context.Context) (created result, err error) {
 	deadline := time.Now().Add(r.target.Patience)
 	for _, req := range []request{
-		r.onItem("read an item that does not exist", r.read, missing(r.read)),
-		ifMatch("*", r.onItem("replace an item that does not exist", r.replace, missing(r.replace))),
-		ifMatch("*", r.onItem("delete an item that does not exist", r.remove, missing(r.remove))),
+		r.onItem("read an item that does not exist", r.Read, missing(r.Read)),
+		ifMatch("*", r.onItem("replace an item that does not exist", r.Replace, missing(r.Replace))),
+		ifMatch("*", r.onItem("delete an item that does not exist", r.Remove, missing(r.Remove))),
 	} {
-		if !documents(req.route, http.StatusNotFound) {
+		if !sample.Documents(req.route, http.StatusNotFound) {
 			continue
 		}
 		if _, err := r.retry(ctx, deadline, req); err != nil {
 			return result{}, err
 		}
 	}
-	create := r.onList("create an item", r.create, r.ok(r.create, "created", anyETag))
-	create.body = r.body(r.create, "created")
-	if accepts(r.create, openapi3.ParameterInHeader, "Idempotency-Key") {
+	create := r.onList("create an item", r.Create, r.ok(r.Create, "created", anyETag))
+	create.body = r.Body(r.Create, r.id, "created")
+	if sample.Accepts(r.Create, openapi3.ParameterInHeader, "Idempotency-Key") {
 		create.header = http.Header{"Idempotency-Key": {r.id}}
 	}
 	_, named := create.body[r.Key]
@@ -156,42 +149,42 @@ func (r *run) waitReady(ctx context.Context) (created result, err error) {
 // roundTrip runs each step once, without retries, and leaves out those that the document does not have.
 func (r *run) roundTrip(ctx context.Context, created result) error {
 	state, done := "created", []string{"created", "read"}
-	read, err := r.do(ctx, r.onItem("read the item", r.read, r.ok(r.read, state, sameETag(created.etag))))
+	read, err := r.do(ctx, r.onItem("read the item", r.Read, r.ok(r.Read, state, sameETag(created.etag))))
 	if err != nil {
 		return err
 	}
 	etag := cmp.Or(created.etag, read.etag)
 	previous := `"` + r.id + `"` // the ETag of no state
-	if r.replace.Operation != nil {
+	if r.Replace.Operation != nil {
 		state, done, previous = "replaced", append(done, "replaced"), etag
-		replace := r.onItem("replace the item", r.replace, r.ok(r.replace, state, otherETag(etag)))
-		replace.body = r.body(r.replace, state)
+		replace := r.onItem("replace the item", r.Replace, r.ok(r.Replace, state, otherETag(etag)))
+		replace.body = r.Body(r.Replace, r.id, state)
 		replaced, err := r.do(ctx, ifMatch(cmp.Or(etag, "*"), replace))
 		if err != nil {
 			return err
 		}
 		etag = replaced.etag
 	}
-	current := r.ok(r.read, state, sameETag(etag))
+	current := r.ok(r.Read, state, sameETag(etag))
 	var steps []request
-	if accepts(r.list, openapi3.ParameterInQuery, r.Key) {
-		steps = append(steps, r.byQuery(r.onItem("read the item by the query", r.list, current)))
+	if sample.Accepts(r.List, openapi3.ParameterInQuery, r.Key) {
+		steps = append(steps, r.byQuery(r.onItem("read the item by the query", r.List, current)))
 	}
 	if etag != "" && previous != "" {
 		steps = append(steps, r.conditional(etag, previous, current)...)
 	}
-	if needsNothing(r.list) {
+	if sample.NeedsNothing(r.List) {
 		steps, done = append(steps, r.page()), append(done, "listed")
 	}
 	if r.target.anonymous() {
 		steps = append(steps, r.anonymous()...)
 	}
 	steps = append(steps,
-		r.onItem("read the item again", r.read, current),
-		ifMatch(cmp.Or(etag, "*"), r.onItem("delete the item", r.remove, want{status: success(r.remove)})),
+		r.onItem("read the item again", r.Read, current),
+		ifMatch(cmp.Or(etag, "*"), r.onItem("delete the item", r.Remove, want{status: sample.Success(r.Remove)})),
 	)
-	if documents(r.read, http.StatusNotFound) {
-		steps = append(steps, r.onItem("read the item that was deleted", r.read, missing(r.read)))
+	if sample.Documents(r.Read, http.StatusNotFound) {
+		steps = append(steps, r.onItem("read the item that was deleted", r.Read, missing(r.Read)))
 	}
 	for _, step := range steps {
 		if _, err := r.do(ctx, step); err != nil {
@@ -205,19 +198,20 @@ func (r *run) roundTrip(ctx context.Context, created result) error {
 // conditional returns requests with preconditions that the item's current ETag meets, or another one does not.
 func (r *run) conditional(etag, previous string, current want) []request {
 	var steps []request
-	if documents(r.read, http.StatusNotModified) && accepts(r.read, openapi3.ParameterInHeader, "If-None-Match") {
-		unchanged := r.onItem("read the item that has not changed", r.read, want{status: http.StatusNotModified})
+	if sample.Documents(r.Read, http.StatusNotModified) &&
+		sample.Accepts(r.Read, openapi3.ParameterInHeader, "If-None-Match") {
+		unchanged := r.onItem("read the item that has not changed", r.Read, want{status: http.StatusNotModified})
 		unchanged.header = http.Header{"If-None-Match": {etag}}
-		changed := r.onItem("read the item that has changed", r.read, current)
+		changed := r.onItem("read the item that has changed", r.Read, current)
 		changed.header = http.Header{"If-None-Match": {previous}}
 		steps = append(steps, unchanged, changed)
 	}
 	for _, step := range []request{
-		r.onItem("replace the item with the previous ETag", r.replace, want{}),
-		r.onItem("delete the item with the previous ETag", r.remove, want{}),
+		r.onItem("replace the item with the previous ETag", r.Replace, want{}),
+		r.onItem("delete the item with the previous ETag", r.Remove, want{}),
 	} {
 		step = ifMatch(previous, step)
-		if documents(step.route, http.StatusPreconditionFailed) && step.header != nil {
+		if sample.Documents(step.route, http.StatusPreconditionFailed) && step.header != nil {
 			step.want = refusal(step.route, http.StatusPreconditionFailed)
 			steps = append(steps, step)
 		}
@@ -227,8 +221,8 @@ func (r *run) conditional(etag, previous string, current want) []request {
 
 // page reads the list.
 func (r *run) page() request {
-	page := r.onList("list the items", r.list, want{status: success(r.list), lists: lists(r.list)})
-	if accepts(r.list, openapi3.ParameterInQuery, "limit") {
+	page := r.onList("list the items", r.List, want{status: sample.Success(r.List), lists: lists(r.List)})
+	if sample.Accepts(r.List, openapi3.ParameterInQuery, "limit") {
 		page.path += "?limit=1"
 	}
 	return page
@@ -236,8 +230,8 @@ func (r *run) page() request {
 
 // anonymous returns requests without authorization, which would take effect if they were accepted.
 func (r *run) anonymous() []request {
-	requests := []request{r.onItem("", r.read, want{}), r.page(), r.onList("", r.create, want{})}
-	for _, routes := range [][2]contract.Route{{r.replace, r.replaceByQuery}, {r.remove, r.removeByQuery}} {
+	requests := []request{r.onItem("", r.Read, want{}), r.page(), r.onList("", r.Create, want{})}
+	for _, routes := range [][2]contract.Route{{r.Replace, r.ReplaceByQuery}, {r.Remove, r.RemoveByQuery}} {
 		requests = append(requests, r.onItem("", routes[0], want{}), r.byQuery(r.onItem("", routes[1], want{})))
 	}
 	requests = slices.DeleteFunc(requests, func(req request) bool { return req.route.Operation == nil })
@@ -252,10 +246,10 @@ func (r *run) readOnly(ctx context.Context) error {
 	deadline := time.Now().Add(r.target.Patience)
 	var done []string
 	for _, route := range r.target.Document.Routes() {
-		if route.Method != http.MethodGet || !needsNothing(route) {
+		if route.Method != http.MethodGet || !sample.NeedsNothing(route) {
 			continue
 		}
-		read := request{step: "read", route: route, path: route.Path, want: want{status: success(route)}}
+		read := request{step: "read", route: route, path: route.Path, want: want{status: sample.Success(route)}}
 		if _, err := r.retry(ctx, deadline, read); err != nil {
 			return err
 		}
@@ -301,7 +295,7 @@ func (r *run) cleanUp(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 	defer cancel()
-	_, err := r.do(ctx, ifMatch("*", r.onItem("clean up", r.remove, want{status: success(r.remove)})))
+	_, err := r.do(ctx, ifMatch("*", r.onItem("clean up", r.Remove, want{status: sample.Success(r.Remove)})))
 	if failure, ok := errors.AsType[*Failure](err); ok && failure.Status == http.StatusNotFound {
 		return nil
 	}
