@@ -52,6 +52,8 @@ type Config struct {
 	Environments int
 	// IdleTimeout is the IdleTimeout of [lambda.Options]; 0: idle environments are kept until the stack is closed.
 	IdleTimeout time.Duration
+	// Traces is the folder that keeps the traces between runs; empty: they are lost.
+	Traces string
 	// XRayDaemonAddress is the address, host:port, of an X-Ray daemon that receives a copy of each segment document.
 	XRayDaemonAddress string
 	// Watch turns on hot reload: sources that change on disk are applied.
@@ -136,7 +138,9 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	}()
 	s.Collector, err = xray.Listen(xray.Options{
 		Forward: cfg.XRayDaemonAddress,
+		Dir:     cfg.Traces,
 		Refused: func(err error) { cfg.Progress("X-Ray would reject a document: " + err.Error()) },
+		Failed:  func(err error) { cfg.Progress("The traces of this run will be lost: " + err.Error()) },
 	})
 	if err != nil {
 		return nil, err

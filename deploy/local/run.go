@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -31,6 +32,8 @@ const (
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
 	dataFolder         = ".local"
+	// The limit at which the garbage collector runs more often: enough for 10,000 traces.
+	memoryLimit = 120 << 20
 )
 
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr. It writes the logs of
@@ -47,6 +50,8 @@ func Run(ctx context.Context, root string) error {
 
 // run is [Run] with the settings cfg. note is appended to the startup message.
 func run(ctx context.Context, cfg Config, note string) (err error) {
+	debug.SetMemoryLimit(memoryLimit)
+	cfg.Traces = filepath.Join(cfg.DataDir, "traces")
 	cfg.LogFile = filepath.Join(cfg.DataDir, "logs", "stack.jsonl")
 	log, err := openLog(cfg.LogFile, os.Stdout)
 	if err != nil {

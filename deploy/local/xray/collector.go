@@ -1,5 +1,5 @@
 // Package xray emulates the X-Ray daemon and keeps the most recent traces with their log lines in memory, up to a
-// maximum number and size.
+// maximum number and size. Their documents can be kept between runs.
 package xray
 
 import (
@@ -16,9 +16,12 @@ import (
 
 // Options of a [Collector].
 type Options struct {
-	Capacity int         // maximum number of traces; 0: 1000
+	Capacity int         // maximum number of traces; 0: 10,000
+	Dir      string      // folder that keeps the documents between runs; "": they are lost
+	DirBytes int64       // maximum size of the files in Dir; 0: 32 MB, about 10,000 traces
 	Forward  string      // host:port of an X-Ray daemon that receives a copy of every document; "": none
 	Refused  func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
+	Failed   func(error) // called when Dir cannot be used; the traces are then lost with this run; may be nil
 }
 
 // Collector receives segment documents and keeps the most recent traces. Its methods are safe for concurrent use.
@@ -33,6 +36,7 @@ type Collector struct {
 	closed      bool
 	traces      *traces
 	lines       *lines
+	archive     *archive // nil without Options.Dir
 	subscribers map[chan struct{}]struct{}
 }
 
@@ -44,9 +48,12 @@ const (
 // Listen starts to receive documents on a free UDP port of 127.0.0.1, until Close. It returns an error if there is no
 // free port, or if Options.Forward is not a valid address.
 func Listen(o Options) (*Collector, error) {
-	o.Capacity = cmp.Or(o.Capacity, 1000)
+	o.Capacity = cmp.Or(o.Capacity, 10_000)
 	if o.Refused == nil {
 		o.Refused = func(error) {}
+	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
 	}
 	c := &Collector{
 		options:     o,
@@ -74,6 +81,13 @@ func Listen(o Options) (*Collector, error) {
 	}
 	// Functions send in bursts. A smaller buffer loses documents under load.
 	_ = c.conn.SetReadBuffer(readBuffer)
+	if o.Dir != "" {
+		if c.archive, err = openArchive(o.Dir, cmp.Or(o.DirBytes, 32<<20)); err != nil {
+			o.Failed(err)
+		} else {
+			c.workers.Go(c.loadEarlier)
+		}
+	}
 	c.workers.Go(c.receive)
 	c.workers.Go(c.storeReceived)
 	return c, nil
@@ -153,8 +167,46 @@ func (c *Collector) store(data []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.traces.add(d, data, c.lines.ofTrace)
+	c.archived(c.archive.add(data))
 	c.notify()
 	return nil
+}
+
+// archived ends archiving after an error.
+func (c *Collector) archived(err error) {
+	if err != nil {
+		_ = c.archive.close()
+		c.archive = nil
+		c.options.Failed(err)
+	}
+}
+
+func (c *Collector) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// loadEarlier adds the traces of earlier runs.
+func (c *Collector) loadEarlier() {
+	c.mu.Lock()
+	archive := c.archive
+	c.mu.Unlock()
+	earlier := newTraces(c.options.Capacity)
+	for data := range archive.earlier() {
+		if c.isClosed() {
+			return
+		}
+		if d, err := trace.Parse(data); err == nil { // it was valid when it was received
+			earlier.add(d, data, func(string) []Line { return nil })
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.archive == archive && !archive.cleared && len(earlier.order) > 0 {
+		c.traces.prepend(earlier)
+		c.notify()
+	}
 }
 
 // Log adds a line to the last 10,000 lines, and to its trace, even if the trace is received later.
@@ -195,14 +247,15 @@ func (c *Collector) Trace(id string) (detail Detail, ok bool) {
 		return Detail{}, false
 	}
 	d := Detail{Trace: e.trace(), Lines: append([]Line{}, e.lines...), Truncated: e.truncated}
-	for _, document := range e.documents {
+	for _, document := range e.all() {
 		d.Documents = append(d.Documents, document.raw)
 	}
 	return d, true
 }
 
-// Map returns the service map of the traces that match.
+// Map returns the service map of the newest traces that match, at most 1000.
 func (c *Collector) Map(f Filter) trace.Map {
+	f.Limit = min(cmp.Or(f.Limit, recent), recent)
 	c.mu.Lock()
 	matching := c.traces.matching(f)
 	list := make([]*trace.Trace, 0, len(matching))
@@ -254,6 +307,7 @@ func (c *Collector) Clear() {
 	defer c.mu.Unlock()
 	c.traces = newTraces(c.options.Capacity)
 	c.lines.clear()
+	c.archived(c.archive.clear())
 	c.notify()
 }
 
@@ -275,6 +329,8 @@ func (c *Collector) Close() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	err = errors.Join(err, c.archive.close())
+	c.archive = nil
 	for subscriber := range c.subscribers {
 		close(subscriber)
 	}

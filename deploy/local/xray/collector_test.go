@@ -304,8 +304,8 @@ func TestLimits(t *testing.T) {
 			c.Log(xray.Line{TraceID: traceID(1000 + n), Text: large})
 		}
 	}
-	if got := len(c.Traces(xray.Filter{})); got < 20 || got > 40 {
-		t.Errorf("kept %d traces of 4 MB, want 20 to 40", got)
+	if got := len(c.Traces(xray.Filter{})); got < 10 || got > 20 {
+		t.Errorf("kept %d traces of 4 MB, want 10 to 20", got)
 	}
 }
 

@@ -191,7 +191,7 @@ func (f *Filter) matches(e *entry) bool {
 		(!f.Error && !f.Fault && !f.Throttle || f.Error && s.Error || f.Fault && s.Fault || f.Throttle && s.Throttle) &&
 		(!f.ColdStart || s.ColdStart) &&
 		!s.Start.Before(f.Since) &&
-		(f.Text == "" || hasWords(e.searchable(), f.Text))
+		(f.Text == "" || e.hasWords(strings.Fields(strings.ToLower(f.Text))))
 }
 
 func hasStatus(want string, status int) bool {

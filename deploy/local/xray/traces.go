@@ -1,6 +1,7 @@
 package xray
 
 import (
+	"compress/flate"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,9 +13,15 @@ import (
 // Limits in bytes. Most traces have less than 10 kB.
 const (
 	maxTraceBytes = 4 << 20
-	maxBytes      = 128 << 20
-	overhead      = 1 << 10 // of a document or line besides its text
+	maxBytes      = 64 << 20
+	// Of a document and a line, besides the text.
+	documentOverhead = 1 << 10
+	lineOverhead     = 1 << 8
 )
+
+// recent is the number of the newest traces whose documents are kept as they are. Those of older traces are compressed,
+// so that 10,000 traces need about 40 MB.
+const recent = 1000
 
 // traces are the most recent traces.
 type traces struct {
@@ -23,6 +30,8 @@ type traces struct {
 	byID     map[string]*entry
 	order    []*entry // oldest first
 	dropped  dropped
+
+	compressor *flate.Writer
 }
 
 func newTraces(capacity int) *traces {
@@ -30,18 +39,21 @@ func newTraces(capacity int) *traces {
 		capacity: capacity,
 		byID:     map[string]*entry{},
 		dropped:  dropped{capacity: capacity, ids: map[string]bool{}},
+
+		compressor: newCompressor(),
 	}
 }
 
 // entry is a trace with its documents and lines.
 type entry struct {
 	id        string
-	documents []document
+	documents []document // empty if packed is set
+	packed    []byte     // the compressed documents of an older trace
 	lines     []Line
 	bytes     int
 	truncated bool
 
-	// Computed from the above on demand, and reset by changes.
+	// Computed from the documents on demand, and reset by changes.
 	assembled  *trace.Trace
 	summarized *trace.Summary
 	searched   string
@@ -66,8 +78,32 @@ func (t *traces) add(d trace.Document, raw []byte, lines func(traceID string) []
 		for _, l := range lines(e.id) {
 			t.bytes += e.addLine(l)
 		}
+		if older := len(t.order) - 1 - recent; older >= 0 {
+			t.bytes += t.order[older].pack(t.compressor)
+		}
 	}
-	t.bytes += e.addDocument(document{d, raw})
+	if e.packed != nil {
+		t.bytes += e.unpack() + e.addDocument(document{d, raw}) + e.pack(t.compressor)
+	} else {
+		t.bytes += e.addDocument(document{d, raw})
+	}
+	t.trim()
+}
+
+// prepend adds the traces of an earlier run, which are older than all others.
+func (t *traces) prepend(earlier *traces) {
+	var older []*entry
+	for _, e := range earlier.order {
+		if t.byID[e.id] == nil && !t.dropped.ids[e.id] {
+			older = append(older, e)
+			t.byID[e.id] = e
+			t.bytes += e.bytes
+		}
+	}
+	t.order = append(older, t.order...)
+	for _, e := range t.order[:max(0, len(t.order)-recent)] {
+		t.bytes += e.pack(t.compressor)
+	}
 	t.trim()
 }
 
@@ -118,22 +154,24 @@ func (e *entry) addDocument(d document) int {
 		e.documents[i] = d
 		return e.grow(len(d.raw) - len(known.raw))
 	}
-	if e.bytes+len(d.raw)+overhead > maxTraceBytes {
+	if e.bytes+len(d.raw)+documentOverhead > maxTraceBytes {
 		e.truncated = true
 		return 0
 	}
 	e.documents = append(e.documents, d)
-	return e.grow(len(d.raw) + overhead)
+	return e.grow(len(d.raw) + documentOverhead)
 }
 
 // addLine adds a line and returns the number of added bytes.
 func (e *entry) addLine(l Line) int {
-	if e.bytes+len(l.Text)+overhead > maxTraceBytes {
+	size := len(l.Text) + lineOverhead
+	if e.bytes+size > maxTraceBytes {
 		e.truncated = true
 		return 0
 	}
 	e.lines = append(e.lines, l)
-	return e.grow(len(l.Text) + overhead)
+	e.bytes += size
+	return size
 }
 
 // grow adds to the size, which it returns, and resets what was computed.
@@ -143,15 +181,20 @@ func (e *entry) grow(bytes int) int {
 	return bytes
 }
 
+// trace returns the assembled trace, which is kept only for recent traces.
 func (e *entry) trace() *trace.Trace {
-	if e.assembled == nil {
-		documents := make([]trace.Document, 0, len(e.documents))
-		for _, d := range e.documents {
-			documents = append(documents, d.Document)
-		}
-		e.assembled = trace.New(e.id, documents)
+	if e.assembled != nil {
+		return e.assembled
 	}
-	return e.assembled
+	documents := make([]trace.Document, 0, len(e.documents))
+	for _, d := range e.all() {
+		documents = append(documents, d.Document)
+	}
+	assembled := trace.New(e.id, documents)
+	if e.packed == nil {
+		e.assembled = assembled
+	}
+	return assembled
 }
 
 func (e *entry) summary() trace.Summary {
@@ -162,13 +205,37 @@ func (e *entry) summary() trace.Summary {
 	return *e.summarized
 }
 
-// searchable returns the content that filters search, in lower case.
+// hasWords reports whether the documents and the log lines contain all words, in lower case.
+func (e *entry) hasWords(words []string) bool {
+	var lines []string // in lower case; most searches need none
+	for _, word := range words {
+		if strings.Contains(e.searchable(), word) {
+			continue
+		}
+		if lines == nil {
+			for _, l := range e.lines {
+				lines = append(lines, strings.ToLower(l.Text))
+			}
+		}
+		if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, word) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// searchable returns the content of the documents that filters search, in lower case.
 func (e *entry) searchable() string {
 	if e.searched == "" {
 		var b strings.Builder
 		write := func(values ...any) {
 			for _, v := range values {
-				fmt.Fprintln(&b, v)
+				if str, ok := v.(string); ok { // most are
+					b.WriteString(str)
+				} else {
+					fmt.Fprint(&b, v)
+				}
+				b.WriteByte('\n')
 			}
 		}
 		write(e.id)
@@ -191,9 +258,6 @@ func (e *entry) searchable() string {
 					write(exception.Type, exception.Message)
 				}
 			}
-		}
-		for _, l := range e.lines {
-			write(l.Text)
 		}
 		e.searched = strings.ToLower(b.String())
 	}
