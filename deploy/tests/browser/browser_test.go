@@ -70,6 +70,9 @@ const (
 	heading  = `document.getElementById("trace-title")?.checkVisibility() ? document.getElementById("trace-title").textContent : ""`
 	selected = `document.querySelector("[role=treeitem][aria-selected=true]")?.dataset.name`
 	address  = `location.pathname + location.search`
+
+	// clipped is the number of tables of which a part is visible only after scrolling.
+	clipped = `[...document.querySelectorAll(".scroll:has(table)")].filter((it) => it.scrollWidth > it.clientWidth).length`
 )
 
 // TestViewer goes from the list of traces to a request's call of DynamoDB and to its log lines.
@@ -286,6 +289,12 @@ func TestLive(t *testing.T) {
 	p.Want(statuses, "404 200 201")
 	p.Allow("status of 404") // of the open trace, which no longer exists
 	p.Click("#clear")
+	p.Sees("dialog[open]", "Delete all traces and log lines?")
+	p.Keys(kb.Enter) // the focus is on Cancel
+	p.Want(`document.querySelector("dialog[open]")`, "null")
+	p.Want(statuses, "404 200 201")
+	p.Click("#clear")
+	p.Click("dialog[open] .danger")
 	p.Sees("#empty", "No traces yet")
 }
 
@@ -362,6 +371,7 @@ func TestHomePage(t *testing.T) {
 	p.Sees("#url", s.URL)
 	p.Sees("#curl li", s.URL+"/users")
 	p.Sees("#routes tr", s.Functions["DeleteFunction"])
+	p.Sees("#routes td", "Create a user")
 	p.Sees("#data", s.TableName)
 	p.Want(`document.querySelector(".card:last-child").pathname`, "/_local/docs/")
 	p.Want(statuses, "204 412 404 200 201")
@@ -406,6 +416,9 @@ func testPages(t *testing.T, looks ...look) {
 			p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+path))
 			p.Sees("#traces li, #nodes tr, #lines li, #detail h2", "")
 			p.Looks(fmt.Sprintf("%s-%d-%s", name, l.width, l.scheme))
+			if got := p.Text(clipped); l.width == 400 && got != "0" {
+				t.Errorf("%s: got %s tables that are partly visible, want none", name, got)
+			}
 		}
 	}
 }

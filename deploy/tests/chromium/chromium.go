@@ -264,13 +264,14 @@ func (p *Page) Insert(text string) {
 	}
 }
 
-// Looks takes a screenshot of the page. It marks the test as failed if [TooWide], [LowContrast] or [Inaccessible] finds
-// something.
+// Looks takes a screenshot of the page. It marks the test as failed if [TooWide], [LowContrast], [Inaccessible] or [Covered]
+// finds something.
 func (p *Page) Looks(picture string) {
 	p.t.Helper()
 	p.Picture(picture)
 	for what, expression := range map[string]string{
 		"pixels wider than the window": TooWide, "low contrast": LowContrast, "inaccessible": Inaccessible,
+		"covered controls": Covered,
 	} {
 		if got := p.Text(expression); got != "" && got != "0" {
 			p.t.Errorf("%s: %s: got %s, want none", picture, what, got)

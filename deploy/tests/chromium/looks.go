@@ -3,6 +3,13 @@ package chromium
 // TooWide is an expression for the width in pixels by which a page exceeds its window.
 const TooWide = `Math.max(0, document.scrollingElement.scrollWidth - innerWidth)`
 
+// Covered is an expression that lists the controls in the header of a page that another element covers, or that are
+// outside of the window.
+const Covered = `[...document.querySelectorAll("header.bar :is(a, button)")].filter((it) => {
+	const { x, y, width, height } = it.getBoundingClientRect();
+	return it.checkVisibility() && !it.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+}).map((it) => it.textContent.trim()).join("\n")`
+
 // LowContrast is an expression that lists text with a contrast of less than 4.5:1 (WCAG 2.2, "1.4.3 Contrast
 // (Minimum)").
 const LowContrast = `(() => {

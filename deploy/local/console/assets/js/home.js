@@ -22,7 +22,8 @@ function showStack(stack) {
   $("authorization").textContent = stack.authorization && stack.authorization !== "NONE" ? `Requests must be authorized: ${stack.authorization}.` : "";
   reconcile($("curl"), stack.curl ?? [], (it) => it, (it) => it, (it) => h("li", {}, h("pre", { tabindex: 0 }, h("code", {}, it)), copyButton(it)));
   reconcile($("routes"), stack.routes ?? [], (it) => `${it.method} ${it.path}`, JSON.stringify, (it) => h("tr", {},
-    h("td", {}, h("b", { class: "method" }, it.method)), h("td", {}, h("code", {}, it.path)), h("td", {}, it.summary), h("td", {}, h("code", {}, it.function))));
+    h("td", {}, h("b", { class: "method" }, it.method)), h("td", {}, h("code", {}, it.path)),
+    h("td", { class: "wide" }, it.summary), h("td", { class: "wide", "data-label": "Function" }, h("code", {}, it.function))));
   const data = [
     ["Database", stack.database], ["Tables", (stack.tables ?? []).join(", ")], ["Kept in", stack.dataDir], ["Log file", stack.logFile],
     ["Hot reload", stack.reload ? "on: saved changes are applied immediately" : "off"],

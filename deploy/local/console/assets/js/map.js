@@ -146,15 +146,20 @@ function drawEdge(edge, places, edges, rate) {
     outcome !== "ok" && svg("text", { class: `small halo tinted ${outcome} ${end}`, x, y: y + 17 }, `${percent(statistics[outcome], statistics.count)} ${outcome}`));
 }
 
+const columns = ["Requests", "Rate", "OK", "Error", "Throttle", "Fault", "Average", "p50", "p95", "p99"];
+
 function table(element, names, rows, rate) {
+  const share = ({ count, ...statistics }, outcome) => (statistics[outcome] > 0
+    ? h("span", { class: `share ${outcome}`, title: String(statistics[outcome]) }, percent(statistics[outcome], count)) : h("span", { class: "muted" }, "–"));
+  const values = (statistics) => [
+    statistics.count.toLocaleString(), rate(statistics.count), ...outcomes.map((outcome) => share(statistics, outcome)),
+    ...["averageMs", "p50Ms", "p95Ms", "p99Ms"].map((name) => (statistics.count > 0 ? duration(statistics[name]) : "–"))];
   element.replaceChildren(
     h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)),
-      ["Requests", "Rate", "OK", "Error", "Throttle", "Fault", "Average", "p50", "p95", "p99"].map((name) => h("th", { scope: "col", class: "number" }, name)))),
-    h("tbody", {}, rows.map(([statistics, cells]) => h("tr", {}, cells.map((cell, n) => (n === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell))),
-      [statistics.count.toLocaleString(), rate(statistics.count)].map((cell) => h("td", { class: "number" }, cell)),
-      outcomes.map((outcome) => h("td", { class: "number" },
-        statistics[outcome] > 0 ? h("span", { class: `share ${outcome}`, title: String(statistics[outcome]) }, percent(statistics[outcome], statistics.count)) : h("span", { class: "muted" }, "–"))),
-      ["averageMs", "p50Ms", "p95Ms", "p99Ms"].map((name) => h("td", { class: "number" }, statistics.count > 0 ? duration(statistics[name]) : "–"))))));
+      columns.map((name) => h("th", { scope: "col", class: "number" }, name)))),
+    h("tbody", {}, rows.map(([statistics, cells]) => h("tr", {},
+      cells.map((cell, n) => (n === 0 ? h("th", { scope: "row" }, cell) : h("td", { class: "wide", "data-label": names[n] }, cell))),
+      values(statistics).map((value, n) => h("td", { class: "number", "data-label": columns[n] }, value))))));
 }
 
 const nodeLinks = () => [...$("map").querySelectorAll("a")];

@@ -69,7 +69,7 @@ keys({
 $("keys").addEventListener("click", bindings["?"]);
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
   if (typing) {
     if (event.key === "Escape") {
@@ -88,6 +88,24 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   action(event);
 });
+
+// ask asks a question in a dialog, and reports whether the user chose the action.
+export function ask(question, action) {
+  const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title" },
+    h("form", { method: "dialog" },
+      h("h2", { id: "ask-title" }, question),
+      h("div", { class: "actions" },
+        h("button", { class: "button", value: "" }, "Cancel"),
+        h("button", { class: "button danger", value: "yes" }, action))));
+  document.body.append(dialog);
+  dialog.showModal(); // focuses the first button, Cancel
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      resolve(dialog.returnValue === "yes");
+    });
+  });
+}
 
 // moveFocus moves the focus by n elements, by default from the focused one, and returns the newly focused element.
 export function moveFocus(elements, n, from = document.activeElement) {

@@ -2,7 +2,7 @@
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
-import { closeDetails, filters, keys, live, moveFocus } from "./page.js";
+import { ask, closeDetails, filters, keys, live, moveFocus } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
@@ -129,6 +129,7 @@ window.addEventListener("popstate", () => {
 });
 
 $("clear").addEventListener("click", async () => {
+  if (!await ask("Delete all traces and log lines?", "Delete")) return;
   await clear();
   if (current) back();
   updates.change();
