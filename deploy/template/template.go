@@ -54,6 +54,7 @@ func Load(files fs.FS) (*Template, error) {
 	if err := cfn.ExpandLoops(document); err != nil {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
+	dropEmptyStatements(document)
 	parameters, err := cfn.ParseParameters(cfn.Mapping(document, "Parameters"))
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
@@ -67,6 +68,19 @@ func Load(files fs.FS) (*Template, error) {
 		return nil, fmt.Errorf("load %s: %w", contract.File, err)
 	}
 	return &Template{document: document, parameters: parameters, openAPI: api}, nil
+}
+
+// dropEmptyStatements removes the policy statements without actions, which IAM rejects. The loops generate one for a
+// function that only queries an index of a table.
+func dropEmptyStatements(document object) {
+	cfn.Walk("Resources", document["Resources"], func(_ string, o object) {
+		if statements, ok := o["Statement"].([]any); ok {
+			o["Statement"] = slices.DeleteFunc(statements, func(statement any) bool {
+				actions, ok := cfn.At(statement, "Action").([]any)
+				return ok && len(actions) == 0
+			})
+		}
+	})
 }
 
 // Contract returns the API document.
