@@ -264,6 +264,20 @@ func function(e *cfn.Evaluator, id string) Function {
 	return f
 }
 
+// IsReservedVariable reports whether Lambda reserves the name of an environment variable ("Using Lambda environment
+// variables").
+func IsReservedVariable(name string) bool {
+	switch name {
+	case "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+		"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+		"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+		"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
+		return true
+	}
+	return false
+}
+
 // first returns the logical id of the first resource of a type in alphabetical order, even if its condition is false,
 // or "" if there is none.
 func first(e *cfn.Evaluator, resourceType string) string {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 const (
@@ -14,15 +16,10 @@ const (
 	credential = "local" // for all parts of the role's credentials; DynamoDB Local accepts any value
 )
 
-// checkVariables returns an error if a name is reserved by Lambda ("Using Lambda environment variables").
+// checkVariables returns an error if a name is reserved by Lambda.
 func checkVariables(configured map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(configured)) {
-		switch name {
-		case "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
-			"AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
-			"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
-			"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-			"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
+		if template.IsReservedVariable(name) {
 			return fmt.Errorf("environment variable %s is reserved by Lambda: use another name", name)
 		}
 	}

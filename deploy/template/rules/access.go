@@ -185,7 +185,7 @@ func principal(s *checkedTemplate, report report) {
 }
 
 // roleScope reports permissions of a function's role on anything but its tables and their indexes, its log group, X-Ray
-// and the customer managed key of the stage.
+// and the customer managed key of the stage. It also reports tables of a function without a permission.
 func roleScope(s *checkedTemplate, report report) {
 	owners := s.roleOwners()
 	for _, st := range s.statements {
@@ -204,6 +204,7 @@ func roleScope(s *checkedTemplate, report report) {
 			}
 		}
 	}
+	s.unusedTables(owners, report)
 }
 
 // roleOwners returns the functions by the ids of their roles.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/cfn"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 const (
@@ -29,6 +30,24 @@ func functionTracing(s *checkedTemplate, report report) {
 		}
 	}
 }
+
+// functionVariable checks that Lambda accepts the names of environment variables ("Using Lambda environment
+// variables").
+func functionVariable(s *checkedTemplate, report report) {
+	for _, f := range s.all(functionType) {
+		for name := range cfn.Mapping(f.properties, "Environment", "Variables") {
+			path := f.path("Environment", "Variables", name)
+			switch {
+			case template.IsReservedVariable(name):
+				report(path, "Lambda reserves the name: use another")
+			case !variableName.MatchString(name):
+				report(path, "Lambda rejects the name: begin it with a letter, and use only letters, digits and _, at least two")
+			}
+		}
+	}
+}
+
+var variableName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 
 // logGroup returns the log group of a function.
 func (s *checkedTemplate) logGroup(function resource) (resource, bool) {

@@ -93,6 +93,7 @@ func all() []rule {
 		{"data-trace", dataTrace},
 
 		{"function-tracing", functionTracing},
+		{"function-variable", functionVariable},
 		{"function-log", functionLog},
 		{"function-version", functionVersion},
 		{"function-alias", functionAlias},
@@ -106,6 +107,7 @@ func all() []rule {
 		{"role-scope", roleScope},
 
 		{"alarm", alarm},
+		{"alarm-name", alarmName},
 		{"alarm-metric", alarmMetric},
 		{"alarm-threshold", alarmThreshold},
 		{"alarm-composite", alarmComposite},
@@ -113,6 +115,10 @@ func all() []rule {
 
 		{"retention", retention},
 		{"table", table},
+		{"table-condition", tableCondition},
+		{"table-throughput", tableThroughput},
+		{"index-name", indexName},
+		{"index-projection", indexProjection},
 		{"kms-key", kmsKey},
 		{"secret", secret},
 	}

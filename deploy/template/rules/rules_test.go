@@ -267,6 +267,10 @@ const (
 	settings    = "Resources ApiStage Properties MethodSettings 0 "
 )
 
+func index(name, projection string, attributes ...string) object {
+	return object{"IndexName": name, "Projection": object{"ProjectionType": projection, "NonKeyAttributes": attributes}}
+}
+
 // mutation is a mistake and the rules that it violates.
 type mutation struct {
 	name       string
@@ -288,6 +292,7 @@ func mutations() []mutation {
 	})
 	encrypted := with(map[string]string{"KmsKeyArn": kmsKey})
 	api := "Resources.Api.Properties.Body"
+	throughput := object{"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
 	return []mutation{
 		{"Ref", nil, set(variables+"TABLE_NAME", ref("Tabel")), "reference role-scope", "Resources.GetFunction.Properties.Environment.Variables.TABLE_NAME.Ref"},
 		{"Fn::GetAtt", nil, set("Outputs ApiId Value", getAtt("Apis", "RestApiId")), "reference", "Outputs.ApiId.Value.Fn::GetAtt"},
@@ -504,6 +509,26 @@ func mutations() []mutation {
 		{"table with a key without SSEType", encrypted, drop("Resources Table Properties SSESpecification SSEType"), "kms-key", "Resources.Table.Properties.SSESpecification.SSEType"},
 		{"log group without the stage's key", encrypted, drop("Resources ApiAccessLogGroup Properties KmsKeyId"), "kms-key", "Resources.ApiAccessLogGroup.Properties.KmsKeyId"},
 		{"function without the stage's key", encrypted, drop("Resources PutFunction Properties KmsKeyArn"), "kms-key", "Resources.PutFunction.Properties.KmsKeyArn"},
+		{"table that the stage has in place of an existing one", nil, drop("Resources Table Condition"), "table-condition", "Resources.Table.Condition"},
+		{"provisioned table without a throughput", nil, drop("Resources Table Properties BillingMode"), "table-throughput", "Resources.Table.Properties.ProvisionedThroughput"},
+		{"on-demand table with a throughput", nil, set("Resources Table Properties ProvisionedThroughput", throughput), "table-throughput", "Resources.Table.Properties.ProvisionedThroughput"},
+		{"provisioned index without a throughput", nil, all(
+			set("Resources Table Properties BillingMode", "PROVISIONED"), set("Resources Table Properties ProvisionedThroughput", throughput),
+			set("Resources Table Properties GlobalSecondaryIndexes", []object{index("a", "KEYS_ONLY")}),
+		), "alarm table-throughput", "Resources.Table.Properties.GlobalSecondaryIndexes.0.ProvisionedThroughput"},
+		{"indexes whose names differ in case", nil, set("Resources Table Properties LocalSecondaryIndexes", []object{
+			index("by-name", "ALL"), index("By-Name", "ALL"),
+		}), "index-name", "Resources.Table.Properties.LocalSecondaryIndexes.1.IndexName"},
+		{"index with no attributes to include", nil, set("Resources Table Properties LocalSecondaryIndexes", []object{index("a", "INCLUDE")}), "index-projection", "Resources.Table.Properties.LocalSecondaryIndexes.0.Projection.NonKeyAttributes"},
+		{"index without a projection", nil, set("Resources Table Properties LocalSecondaryIndexes", []object{{"IndexName": "a"}}), "index-projection", "Resources.Table.Properties.LocalSecondaryIndexes.0.Projection.ProjectionType"},
+		{"index of all attributes with a list", nil, set("Resources Table Properties LocalSecondaryIndexes", []object{
+			index("a", "ALL", "name"),
+		}), "index-projection", "Resources.Table.Properties.LocalSecondaryIndexes.0.Projection.NonKeyAttributes"},
+		{"alarms of one name", nil, all(
+			set("Resources GetErrorsAlarm Properties AlarmName", "a"), set("Resources PutErrorsAlarm Properties AlarmName", "a"),
+		), "alarm-name", "Resources.PutErrorsAlarm.Properties.AlarmName"},
+		{"reserved variable", nil, set(variables+"AWS_REGION", "x"), "function-variable", "Resources.GetFunction.Properties.Environment.Variables.AWS_REGION"},
+		{"invalid variable", nil, set(variables+"TABLE-NAME", "x"), "function-variable", "Resources.GetFunction.Properties.Environment.Variables.TABLE-NAME"},
 		{"key that no parameter names", nil, set("Resources GetLogGroup Properties KmsKeyId", kmsKey), "kms-key", "Resources.GetLogGroup.Properties.KmsKeyId"},
 		{"role without the stage's key", encrypted, set(getPolicy+"3", ref("AWS::NoValue")), "kms-key", "Resources.GetRole.Properties.Policies"},
 		{"role with another key", encrypted, set(getPolicy+"3 Fn::If 1 Resource", kmsKey+"0"), "kms-key role-scope", "Resources.GetRole.Properties.Policies"},

@@ -30,6 +30,20 @@ func TestTables(t *testing.T) {
 		want  []string
 	}{
 		{"no mistake", nil, nil},
+		{"only an index", []string{actions, ""}, nil},
+		{"table without permissions", []string{actions + indexes, ""}, []string{
+			"Resources.GetFunction.Properties.Environment.Variables.ORDERS_TABLE_NAME: GetFunction may not access the table: " +
+				"list OrdersTableActions or OrdersTableIndexes in the entry Get of the mapping Functions, or remove OrdersTable " +
+				"from its Tables (role-scope)",
+		}},
+		{"equal labels", []string{"Label: orders", "Label: table"}, []string{
+			"Resources.Table: its alarms have the names of those of OrdersTable: change its Label in the mapping Tables " +
+				"(alarm-name)",
+		}},
+		{"condition of another table", []string{"Condition: OwnsOrdersTable", "Condition: OwnsTable"}, []string{
+			"Resources.OrdersTable.Condition: with ExistingOrdersTableName, the table would be created all the same: set it to " +
+				"OwnsOrdersTable (table-condition)",
+		}},
 		{"unknown index", []string{indexes, "      OrdersTableIndexes: [by-usr]\n"}, []string{
 			role + "2.Resource: GetFunction may access ${OrdersTable.Arn}/index/by-usr by dynamodb:Query: the table has no " +
 				"index by-usr: add it to GlobalSecondaryIndexes of OrdersTable, or correct OrdersTableIndexes in the entry Get " +
