@@ -45,24 +45,31 @@ func (s *Instance) ensureTables(ctx context.Context, tables []template.Table) (c
 	var (
 		refused  *net.OpError
 		keyError *dynamodb.KeyError
+		inactive *dynamodb.InactiveError
 	)
 	switch {
 	case err == nil:
 		return created, nil
 	case errors.As(err, &keyError):
-		remedy := "`RESET=1 go tool mage run` creates the tables again and deletes the data of all of them"
-		if s.cfg.DynamoDBEndpoint != "" {
-			remedy = fmt.Sprintf("`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb delete-table "+
-				"--region %s --endpoint-url %s --table-name %s` deletes the table with its data",
-				region, s.Database, keyError.Table)
-		}
-		return nil, fmt.Errorf("%w\n%s; or revert the change in deploy/template.yaml, or choose another STAGE, which has "+
-			"tables of its own", err, remedy)
+		return nil, s.suggestReset(err, keyError.Table)
+	case errors.As(err, &inactive):
+		return nil, s.suggestReset(err, inactive.Table)
 	case s.cfg.DynamoDBEndpoint != "" && errors.As(err, &refused):
 		return nil, fmt.Errorf("no DynamoDB at DYNAMODB_ENDPOINT=%s (%w): start it, or unset DYNAMODB_ENDPOINT",
 			s.Database, refused)
 	}
 	return nil, fmt.Errorf("the DynamoDB at %s: %w", s.Database, err)
+}
+
+// suggestReset adds to an error what the user can do about a table that cannot be used.
+func (s *Instance) suggestReset(err error, table string) error {
+	remedy := "`RESET=1 go tool mage run` creates the tables again and deletes the data of all of them"
+	if s.cfg.DynamoDBEndpoint != "" {
+		remedy = fmt.Sprintf("`AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb delete-table "+
+			"--region %s --endpoint-url %s --table-name %s` deletes the table with its data", region, s.Database, table)
+	}
+	return fmt.Errorf("%w\n%s; or revert the change in deploy/template.yaml, or choose another STAGE, which has "+
+		"tables of its own", err, remedy)
 }
 
 // updateTables applies a change of the template to the tables. Tables that are no longer in the template are kept.

@@ -22,6 +22,8 @@ import (
 const (
 	activeTimeout = 10 * time.Minute // for a table and its indexes to become active: a new index is filled with the items
 	activePause   = 50 * time.Millisecond
+	// The time after which progress says what is not active yet, and again each time that it has doubled.
+	activeProgress = 2 * time.Second
 	// The timeout of a request: the endpoint may be another kind of server, which never responds.
 	attemptTimeout = 10 * time.Second
 )
@@ -86,13 +88,24 @@ func (e *KeyError) Error() string {
 		"secondary indexes of a table", e.Table, e.Existing, e.Defined)
 }
 
+// InactiveError is the error for a table that does not become active.
+type InactiveError struct {
+	Table string
+	State string // such as "its index by-user is CREATING"
+	After time.Duration
+}
+
+func (e *InactiveError) Error() string {
+	return fmt.Sprintf("table %s cannot be used: %s after %v", e.Table, e.State, e.After)
+}
+
 // EnsureTables creates the tables that do not exist, adds, replaces and deletes the global secondary indexes of the
 // others, and waits until all are active. It returns the names of the created tables. Each element of definitions has
 // the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide) with all intrinsic functions resolved.
 // Properties without a local equivalent are ignored; unknown properties are errors. Of an existing table's other
 // properties, only the billing mode PAY_PER_REQUEST is applied, which new indexes depend on. If there is a [KeyError],
-// no existing table has changed. progress is called before each change. The time to add an index
-// grows with the number of items.
+// no existing table has changed. progress is called before each change, and while one takes long: the time to add an index
+// grows with the number of items. An [InactiveError] says what does not become active within ten minutes.
 func EnsureTables(
 	ctx context.Context, client *dynamodb.Client, definitions []map[string]any, progress func(step string),
 ) (created []string, err error) {
@@ -102,6 +115,9 @@ func EnsureTables(
 		input, err := createTableInput(properties)
 		if err != nil {
 			return nil, fmt.Errorf("read the definition of table %v: %w", properties["TableName"], err)
+		}
+		if err := checkIndexNames(input); err != nil {
+			return nil, err
 		}
 		name := aws.ToString(input.TableName)
 		if names[name] {
@@ -122,7 +138,7 @@ func EnsureTables(
 		} else if !errors.As(err, &exists) {
 			return created, fmt.Errorf("create table %s: %w", name, err)
 		}
-		table, err := waitActive(ctx, client, name)
+		table, err := waitActive(ctx, client, name, progress)
 		if err != nil {
 			return created, err
 		}
@@ -143,20 +159,39 @@ func EnsureTables(
 		if _, err := client.UpdateTable(ctx, &c.update); err != nil {
 			return created, fmt.Errorf("update table %s: %w", *c.update.TableName, err)
 		}
-		if _, err := waitActive(ctx, client, *c.update.TableName); err != nil {
+		if _, err := waitActive(ctx, client, *c.update.TableName, progress); err != nil {
 			return created, err
 		}
 	}
 	return created, nil
 }
 
+// checkIndexNames returns an error for two indexes whose names differ at most in case: the second of them would never
+// become active.
+func checkIndexNames(input *dynamodb.CreateTableInput) error {
+	var names []string
+	for _, index := range input.LocalSecondaryIndexes {
+		names = append(names, aws.ToString(index.IndexName))
+	}
+	for _, index := range input.GlobalSecondaryIndexes {
+		names = append(names, aws.ToString(index.IndexName))
+	}
+	for i, name := range names {
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+			return fmt.Errorf("table %s has two indexes %s (DynamoDB Local ignores the case): change an IndexName in "+
+				"deploy/template.yaml", aws.ToString(input.TableName), name)
+		}
+	}
+	return nil
+}
+
 // waitActive waits until the table and its indexes are active, and returns its description.
-func waitActive(ctx context.Context, client *dynamodb.Client, name string) (*types.TableDescription, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, activeTimeout,
-		fmt.Errorf("the table or one of its indexes is not active after %v", activeTimeout))
-	defer cancel()
+func waitActive(
+	ctx context.Context, client *dynamodb.Client, name string, progress func(string),
+) (*types.TableDescription, error) {
 	ticker := time.NewTicker(activePause)
 	defer ticker.Stop()
+	start, next := time.Now(), activeProgress
 	for {
 		out, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
 		if ctx.Err() != nil {
@@ -165,17 +200,34 @@ func waitActive(ctx context.Context, client *dynamodb.Client, name string) (*typ
 		if err != nil {
 			return nil, fmt.Errorf("describe table %s: %w", name, err)
 		}
-		if out.Table.TableStatus == types.TableStatusActive && !slices.ContainsFunc(out.Table.GlobalSecondaryIndexes,
-			func(index types.GlobalSecondaryIndexDescription) bool {
-				return index.IndexStatus != types.IndexStatusActive
-			}) {
+		state := inactive(out.Table)
+		switch waited := time.Since(start); {
+		case state == "":
 			return out.Table, nil
+		case waited >= activeTimeout:
+			return nil, &InactiveError{name, state, activeTimeout}
+		case waited >= next:
+			progress(fmt.Sprintf("Waiting for the table %s: %s after %v…", name, state, waited.Truncate(time.Second)))
+			next *= 2
 		}
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
 		}
 	}
+}
+
+// inactive returns what is not active in a table, such as "its index by-user is CREATING", or "".
+func inactive(table *types.TableDescription) string {
+	if table.TableStatus != types.TableStatusActive {
+		return fmt.Sprintf("it is %s", table.TableStatus)
+	}
+	for _, index := range table.GlobalSecondaryIndexes {
+		if index.IndexStatus != types.IndexStatusActive {
+			return fmt.Sprintf("its index %s is %s", aws.ToString(index.IndexName), index.IndexStatus)
+		}
+	}
+	return ""
 }
 
 func createTableInput(properties map[string]any) (*dynamodb.CreateTableInput, error) {

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -176,6 +178,10 @@ func TestEnsureTables_Refuses(t *testing.T) {
 			[]string{"five"},
 		},
 		{
+			"indexes whose names differ in case", `{"LocalSecondaryIndexes": [{"IndexName": "By-State"}]}`,
+			[]string{"table Orders has two indexes by-state (DynamoDB Local ignores the case): change an IndexName"},
+		},
+		{
 			"rejected by DynamoDB", `{"TableName": "Other", "KeySchema": [{"AttributeName": "unheard", "KeyType": "HASH"}]}`,
 			[]string{"create table Other", "ValidationException"},
 		},
@@ -245,6 +251,21 @@ func TestEnsureTables_Indexes(t *testing.T) {
 			[]string{"Adding the index email (email S HASH) ALL to the table Things…"},
 		},
 		{"the same", map[string]string{"email": "S"}, []string{email}, []string{"email (email S HASH) ALL"}, nil},
+		{
+			"the case of its name", map[string]string{"email": "S"}, []string{strings.Replace(email, "email", "EMail", 1)},
+			[]string{"EMail (email S HASH) ALL"},
+			[]string{
+				"Deleting the index email (email S HASH) ALL of the table Things…",
+				"Adding the index EMail (email S HASH) ALL to the table Things…",
+			},
+		},
+		{
+			"the name again", map[string]string{"email": "S"}, []string{email}, []string{"email (email S HASH) ALL"},
+			[]string{
+				"Deleting the index EMail (email S HASH) ALL of the table Things…",
+				"Adding the index email (email S HASH) ALL to the table Things…",
+			},
+		},
 		{
 			"two, of which one changes its projection", map[string]string{"email": "S", "age": "N"},
 			[]string{age, strings.Replace(email, `"ALL"`, `"INCLUDE", "NonKeyAttributes": ["name", "age"]`, 1)},
@@ -358,6 +379,36 @@ func TestEnsureTables_Cancel(t *testing.T) {
 	_, err := dynamodb.EnsureTables(ctx, dynamodb.Connect(server.URL), []map[string]any{properties(t, customers)}, func(string) {})
 	wantMessage(t, err, "wait for table Customers: context canceled")
 }
+
+// TestEnsureTables_Inactive checks the progress and the error while an index does not become active.
+func TestEnsureTables_Inactive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := dynamodb.Connect("http://database.example", func(options *awsdynamodb.Options) {
+			options.HTTPClient = doer(func(*http.Request) (*http.Response, error) {
+				const body = `{"Table": {"TableStatus": "ACTIVE", "GlobalSecondaryIndexes": [
+					{"IndexName": "by-city", "IndexStatus": "CREATING"}]}}`
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+			})
+		})
+		var steps []string
+		_, err := dynamodb.EnsureTables(t.Context(), client, []map[string]any{properties(t, customers)}, func(step string) {
+			steps = append(steps, step)
+		})
+		wantMessage(t, err, "table Customers cannot be used: its index by-city is CREATING after 10m0s")
+		var want []string
+		for _, after := range []string{"2s", "4s", "8s", "16s", "32s", "1m4s", "2m8s", "4m16s", "8m32s"} {
+			want = append(want, "Waiting for the table Customers: its index by-city is CREATING after "+after+"…")
+		}
+		if diff := cmp.Diff(want, steps); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+	})
+}
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
 // ensure calls EnsureTables without progress.
 func ensure(t *testing.T, client *awsdynamodb.Client, definitions ...map[string]any) (created []string, err error) {
