@@ -16,9 +16,9 @@ type Collection struct {
 	Example map[string]any // an item as a client sends it; must not be changed
 }
 
-// Collections returns the collections in the order of the document, except for those that belong to an item. The
-// example of an item is the first one, by name, of the response 200 to GET. It lacks the members that the schema of
-// POST does not have: the service sets them.
+// Collections returns the collections in the order of the document, except for those that belong to an item, and those
+// whose documented POST names no item. The example of an item is the first one, by name, of the response 200 to GET. It
+// lacks the members that the schema of POST does not have: the service sets them.
 func (d *Document) Collections() []Collection {
 	var collections []Collection
 	paths := value(d.public.root, "paths").Content // kin-openapi does not keep the order
@@ -32,7 +32,8 @@ func (d *Document) Collections() []Collection {
 			rest, below := strings.CutPrefix(item, path+"/{")
 			key, isParameter := strings.CutSuffix(rest, "}")
 			read := d.Paths.Value(item).Get
-			if !below || !isParameter || strings.Contains(key, "/") || read == nil || read.Responses.Status(200) == nil {
+			if !below || !isParameter || strings.Contains(key, "/") || read == nil || read.Responses.Status(200) == nil ||
+				!namesItem(create, key) {
 				continue
 			}
 			collections = append(collections, Collection{path, item, key, example(
@@ -41,6 +42,24 @@ func (d *Document) Collections() []Collection {
 		}
 	}
 	return collections
+}
+
+// namesItem reports whether the request or the response of an operation that creates an item has its id. A body whose
+// members the document leaves open may have it.
+func namesItem(create *openapi3.Operation, key string) bool {
+	mayDeclare := func(content *openapi3.MediaType) bool {
+		return content == nil || content.Schema == nil || len(content.Schema.Value.Properties) == 0 || declares(content, key)
+	}
+	if mayDeclare(create.RequestBody.Value.Content.Get(JSONMediaType)) {
+		return true
+	}
+	for status, response := range create.Responses.Map() {
+		if strings.HasPrefix(status, "2") && (response.Value.Headers["Location"] != nil ||
+			mayDeclare(response.Value.Content.Get(JSONMediaType))) {
+			return true
+		}
+	}
+	return false
 }
 
 // example returns the example of a response as a request may have it, or nil.

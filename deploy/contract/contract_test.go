@@ -187,6 +187,14 @@ paths:
   /things/{id}/parts: {parameters: [*id], get: {responses: {"200": &ok {description: OK}}}}
   /empty: {post: {responses: {"201": *created}}}
   /empty/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
+  /numbers:
+    post:
+      requestBody: &number {content: {application/json: {schema: {properties: {value: {type: integer}}}}}}
+      responses: {"201": {description: Created, content: {application/json: {schema: {properties: {value: {type: integer}}}}}}}
+  /numbers/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
+  /located:
+    post: {requestBody: *number, responses: {"201": {description: Created, headers: {Location: {schema: {type: string}}}}}}
+  /located/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
   /a-last: {post: {requestBody: {content: {text/plain: {}}}, responses: {"201": *created}}}
   /a-last/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
 `
@@ -196,6 +204,7 @@ paths:
 	}
 	want := []contract.Collection{
 		{"/things", "/things/{id}", "id", map[string]any{"id": "1", "size": 2.0, "other": []any{"x"}}},
+		{"/located", "/located/{id}", "id", nil},
 		{"/a-last", "/a-last/{id}", "id", nil},
 	}
 	if diff := cmp.Diff(want, document.Collections()); diff != "" {

@@ -4,15 +4,20 @@ import (
 	"fmt"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
 // The keys of the template's mapping with an entry for each function.
 const (
 	functionsMapping = "Functions"
+	allEntry         = "All"
 	functionIDs      = "Ids"
-	functionTables   = "Tables"
+	functionTables   = "Tables" // also the mapping of the tables
+	tableVariable    = "Variable"
 )
+
+// storeVariable is the variable with the table of the store that function.Start gives a handler.
+const storeVariable = "TABLE_NAME"
 
 // addEntry adds the function to the template.
 func (p *project) addEntry(r *route) error {
@@ -26,32 +31,35 @@ func (p *project) addEntry(r *route) error {
   Description: Serves %s
   Output: The function that serves %s
 `, r.ID, r.Name, what, what)
-	if r.collection != nil {
-		table, err := p.tableOf(r, functions)
-		if err != nil {
-			return err
-		}
-		text += fmt.Sprintf("  %s: [%s]\n  %sActions: [dynamodb:GetItem]\n", functionTables, table, table)
+	if r.table != "" {
+		text += fmt.Sprintf("  %s: [%s]\n  %sActions: [dynamodb:GetItem]\n", functionTables, r.table, r.table)
 	}
 	p.template.after(last(functions), text)
-	_, ids := find(functions, "All", functionIDs)
+	_, ids := find(functions, allEntry, functionIDs)
 	if err := p.template.appendTo(ids, r.ID); err != nil {
-		return fmt.Errorf("Mappings.%s.All.%s: %w", functionsMapping, functionIDs, err)
+		return fmt.Errorf("the mapping %s, %s.%s: %w", functionsMapping, allEntry, functionIDs, err)
 	}
 	return nil
 }
 
-// tableOf returns the table of the collection: the first one of the function that reads an item.
-func (p *project) tableOf(r *route, functions *yaml.Node) (string, error) {
+// tableOf returns the table of a collection, if a new function can read its items with the store that function.Start
+// gives it, and "" otherwise: a function that serves an item reads this table.
+func (p *project) tableOf(c contract.Collection) string {
 	for _, o := range p.document.Routes() {
-		if o.Path != r.collection.Item {
+		if o.Path != c.Item {
 			continue
 		}
-		id := strings.TrimSuffix(o.Function, "Function")
-		if _, tables := find(functions, id, functionTables); tables != nil && len(tables.Content) > 0 {
-			return tables.Content[0].Value, nil
+		_, tables := find(p.template.root,
+			"Mappings", functionsMapping, strings.TrimSuffix(o.Function, "Function"), functionTables)
+		if tables == nil {
+			continue
+		}
+		for _, table := range tables.Content {
+			_, variable := find(p.template.root, "Mappings", functionTables, table.Value, tableVariable)
+			if variable != nil && variable.Value == storeVariable {
+				return table.Value
+			}
 		}
 	}
-	return "", fmt.Errorf("%s: Mappings.%s: want the %s of a function that serves %s, got none", p.template.name,
-		functionsMapping, functionTables, r.collection.Item)
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"go/token"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -13,7 +14,9 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
 
+	"github.com/userrequestapi/userdata/deploy/cfn"
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
@@ -35,6 +38,7 @@ type route struct {
 	Module     string // path of the project's root module
 	parameters []parameter
 	collection *contract.Collection // of the items that the function reads; nil if it reads none
+	table      string               // with the items; "" if it reads none
 	stage      string               // of the examples
 	exists     bool                 // whether the API has the path
 	unknown    string               // the id of an item that does not exist, encoded
@@ -80,9 +84,12 @@ func (p *project) route(f Function) (*route, error) {
 				f.Name, o.Method, o.Path, id)
 		}
 	}
+	if err := p.checkResources(r); err != nil {
+		return nil, err
+	}
 	for _, c := range p.document.Collections() {
-		if slices.Contains(r.names(), c.Key) {
-			r.collection = &c
+		if table := p.tableOf(c); table != "" && slices.Contains(r.names(), c.Key) {
+			r.collection, r.table = &c, table
 			r.unknown, r.malformed = p.ids(c, r.example(c.Key))
 			break
 		}
@@ -108,6 +115,8 @@ func (p *project) checkName(r *route) error {
 		return fmt.Errorf("name: want lower-case letters, digits and hyphens, such as orders, got %q", name)
 	case token.IsKeyword(name), name == "main": // main.go is another file
 		return fmt.Errorf("name %s: has a meaning in Go: choose another name", name)
+	case strings.EqualFold(name, allEntry):
+		return fmt.Errorf("name %s: has a meaning in the mapping %s: choose another name", name, functionsMapping)
 	case len(name) > longest:
 		return fmt.Errorf("name %s: want at most %d characters, because Lambda's limit is %d with the API's name and a stage",
 			name, longest, maxFunctionName)
@@ -121,6 +130,29 @@ func (p *project) checkName(r *route) error {
 	}
 	if _, entry := find(p.template.root, "Mappings", functionsMapping, r.ID); present || entry != nil {
 		return fmt.Errorf("name %s: the project has this function already: choose another name", name)
+	}
+	return nil
+}
+
+// checkResources returns an error if the template has a logical id that one of the function's resources would have. The
+// resources are those that every function has.
+func (p *project) checkResources(r *route) error {
+	document, err := cfn.ParseYAML([]byte(p.template.text))
+	if err == nil {
+		err = cfn.ExpandLoops(document)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", templateFile, err)
+	}
+	resources := cfn.Mapping(document, "Resources")
+	_, entries := find(p.template.root, "Mappings", functionsMapping, allEntry, functionIDs)
+	for _, id := range slices.Sorted(maps.Keys(resources)) {
+		suffix, ok := strings.CutPrefix(id, r.ID)
+		if ok && entries != nil && !slices.ContainsFunc(entries.Content, func(entry *yaml.Node) bool {
+			return resources[entry.Value+suffix] == nil
+		}) {
+			return fmt.Errorf("name %s: %s has a resource %s already: choose another name", r.Name, templateFile, id)
+		}
 	}
 	return nil
 }

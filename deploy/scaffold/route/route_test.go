@@ -2,6 +2,7 @@ package route_test
 
 import (
 	"context"
+	"errors"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -75,7 +76,11 @@ func TestAdd_Refusals(t *testing.T) {
 		{"main", "GET", "/orders", "name main: has a meaning in Go: choose another name"},
 		{"get", "GET", "/orders", "name get: the project has this function already: choose another name"},
 		{"put", "GET", "/orders", "name put: the project has this function already: choose another name"},
-		{"all", "GET", "/orders", "name all: the project has this function already: choose another name"},
+		{"all", "GET", "/orders", "name all: has a meaning in the mapping Functions: choose another name"},
+		{"table", "GET", "/orders", "name table: deploy/template.yaml has a resource TableErrorsAlarm already: choose another name"},
+		{"release", "GET", "/orders", "name release: deploy/template.yaml has a resource ReleaseRole already: choose another name"},
+		{"api-access", "GET", "/orders",
+			"name api-access: deploy/template.yaml has a resource ApiAccessLogGroup already: choose another name"},
 		{"user", "GET", "/me", "name user: GET /users/{userId} has the operationId getUser already: choose another name"},
 		{strings.Repeat("x", 40), "GET", "/orders", "name " + strings.Repeat("x", 40) +
 			": want at most 31 characters, because Lambda's limit is 64 with the API's name and a stage"},
@@ -211,6 +216,43 @@ func TestSources(t *testing.T) {
 				t.Errorf("got %d entries with the table more, want one: %t", gained, reads)
 			}
 		})
+	}
+}
+
+// TestSources_Items checks that functions for items of their own, which store nothing yet, are no collection to the smoke
+// test, and that none of them reads users.
+func TestSources_Items(t *testing.T) {
+	t.Parallel()
+	root := project(t)
+	for _, f := range []route.Function{
+		{Name: "add", Method: "POST", Path: "/orders"},
+		{Name: "read", Method: "GET", Path: "/orders/{orderId}"},
+		{Name: "remove", Method: "DELETE", Path: "/orders/{orderId}"},
+	} {
+		files, err := route.Sources(root, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if handler := files["functions/"+f.Name+"/"+f.Name+".go"]; strings.Contains(handler, "deps.Users") {
+			t.Errorf("got the handler\n%s\nwant none that reads users", handler)
+		}
+		for name, content := range files {
+			file := filepath.Join(root, filepath.FromSlash(name))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	document, err := contract.Read(os.DirFS(filepath.Join(root, "deploy")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range document.Collections() {
+		got = append(got, c.Path)
+	}
+	if diff := cmp.Diff([]string{"/users"}, got); diff != "" {
+		t.Errorf("collections (-want +got):\n%s", diff)
 	}
 }
 
