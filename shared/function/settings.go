@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/userrequestapi/userdata/shared/internal/ascii"
 	"github.com/userrequestapi/userdata/shared/logging"
 )
 
@@ -26,14 +26,23 @@ type Settings struct {
 	Log              logging.Config
 }
 
-// tableName matches table names ("Supported data types and naming rules in Amazon DynamoDB").
-var tableName = regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`)
+// isTableName reports whether s is the name of a table ("Supported data types and naming rules in Amazon DynamoDB").
+func isTableName(s string) bool {
+	return len(s) >= 3 && len(s) <= 255 && ascii.IsAlphanumeric(s, "_.-")
+}
 
-// origin matches * or a serialized-origin (RFC 6454 §7) with the scheme http or https.
-var origin = regexp.MustCompile(`^(\*|https?://[A-Za-z0-9.:\[\]-]+)$`)
+// isOrigin reports whether s is * or a serialized-origin (RFC 6454 §7) with the scheme http or https.
+func isOrigin(s string) bool {
+	scheme, host, _ := strings.Cut(s, "://")
+	return s == "*" || (scheme == "http" || scheme == "https") && ascii.IsAlphanumeric(host, ".:[]-")
+}
 
-// metricsNamespace matches the Namespace parameter of PutMetricData (Amazon CloudWatch API Reference).
-var metricsNamespace = regexp.MustCompile(`^[A-Za-z0-9._/#-][A-Za-z0-9._/#:-]{0,254}$`)
+// isMetricsNamespace reports whether s can be the Namespace parameter of PutMetricData (Amazon CloudWatch API
+// Reference) for custom metrics.
+func isMetricsNamespace(s string) bool {
+	return len(s) <= 255 && ascii.IsAlphanumeric(s, "._/#:-") && !strings.HasPrefix(s, ":") &&
+		!strings.HasPrefix(s, "AWS/")
+}
 
 // ReadSettings reads the settings with getenv, such as [os.Getenv]. The error joins all missing and invalid settings.
 func ReadSettings(getenv func(string) string) (Settings, error) {
@@ -67,11 +76,10 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 	if s.Endpoint, err = endpoint(getenv); err != nil {
 		faults = append(faults, err)
 	}
-	if s.AllowOrigin != "" && !origin.MatchString(s.AllowOrigin) {
+	if s.AllowOrigin != "" && !isOrigin(s.AllowOrigin) {
 		faults = append(faults, errors.New("CORS_ALLOW_ORIGIN: want * or one origin such as https://app.example.org"))
 	}
-	if s.MetricsNamespace != "" &&
-		(!metricsNamespace.MatchString(s.MetricsNamespace) || strings.HasPrefix(s.MetricsNamespace, "AWS/")) {
+	if s.MetricsNamespace != "" && !isMetricsNamespace(s.MetricsNamespace) {
 		faults = append(faults, errors.New("POWERTOOLS_METRICS_NAMESPACE: want a CloudWatch namespace, "+
 			"1 to 255 of A-Z a-z 0-9 . - _ / # :, not beginning with a colon or AWS/"))
 	}
@@ -84,7 +92,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 // readTable returns the name of a table in an environment variable, or "" if it is not set.
 func readTable(getenv func(string) string, variable string) (string, error) {
 	name := getenv(variable)
-	if name != "" && !tableName.MatchString(name) {
+	if name != "" && !isTableName(name) {
 		return "", fmt.Errorf("%s: want the name of a table, 3 to 255 of A-Z a-z 0-9 _ . -", variable)
 	}
 	return name, nil

@@ -1,7 +1,6 @@
 package request
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -47,9 +46,6 @@ func (r *Request) CheckNoneMatch() error {
 	return err
 }
 
-// entityTag matches an entity-tag (RFC 9110 §8.8.3) at the beginning of a list, with the comma that follows it.
-var entityTag = regexp.MustCompile(`^(W/)?"([\x21\x23-\x7e\x80-\x{10FFFF}]*)"[ \t]*(?:,[ \t,]*|$)`)
-
 // tags is the value of If-Match or If-None-Match.
 type tags struct {
 	sent   bool // whether the request has the header
@@ -70,19 +66,26 @@ func (r *Request) tags(header string) (tags, error) {
 		return tags{}, invalidTags(header)
 	}
 	for rest != "" {
-		match := entityTag.FindStringSubmatch(rest)
-		if match == nil {
+		tag, weak := strings.CutPrefix(rest, "W/")
+		tag, opened := strings.CutPrefix(tag, `"`)
+		tag, after, closed := strings.Cut(tag, `"`)
+		after = strings.TrimLeft(after, " \t")
+		if !opened || !closed || strings.ContainsFunc(tag, isControlOrSpace) || after != "" && after[0] != ',' {
 			return tags{}, invalidTags(header)
 		}
-		if match[1] == "" {
-			t.strong = append(t.strong, user.ETag(match[2]))
+		if weak {
+			t.weak = append(t.weak, user.ETag(tag))
 		} else {
-			t.weak = append(t.weak, user.ETag(match[2]))
+			t.strong = append(t.strong, user.ETag(tag))
 		}
-		rest = rest[len(match[0]):]
+		rest = strings.TrimLeft(after, " \t,")
 	}
 	return t, nil
 }
+
+// isControlOrSpace reports whether c is one of the characters that, like the quotation mark, are no etagc (RFC 9110
+// §8.8.3).
+func isControlOrSpace(c rune) bool { return c <= ' ' || c == '\x7f' }
 
 func invalidTags(header string) error {
 	return Invalidf("%s must be * or a list of ETags in quotation marks, as they were received.", header)

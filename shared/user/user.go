@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"github.com/userrequestapi/userdata/shared/internal/ascii"
 )
 
 // Attributes with a meaning to the service. A user can have any others.
@@ -71,13 +72,13 @@ func CheckKey(id string) error {
 
 const idRule = `A userId has 1 to 128 of the characters A-Z a-z 0-9 . _ ~ - (and is not "." or "..").`
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,128}$`)
+const maxIDLength = 128
 
 // CheckID returns an [*Error] with the code [InvalidUserID] unless a user can be created with this id: 1 to 128
 // unreserved characters (RFC 3986 §2.3). "." and ".." are invalid, because clients remove them from a path (RFC 3986
 // §5.2.4).
 func CheckID(id string) error {
-	if !idPattern.MatchString(id) || id == "." || id == ".." {
+	if len(id) > maxIDLength || !ascii.IsAlphanumeric(id, "._~-") || id == "." || id == ".." {
 		return &Error{Code: InvalidUserID, Detail: idRule}
 	}
 	return nil
@@ -159,25 +160,58 @@ const (
 	maxNameCharacters = 256
 	maxEmailLength    = 254 // RFC 5321 §4.5.3.1.3, without the angle brackets
 	maxLocalLength    = 64  // RFC 5321 §4.5.3.1.1
+	maxLabelLength    = 63  // RFC 1035 §2.3.4
 )
 
-// mailbox matches a Mailbox (RFC 5321 §4.1.2): a Dot-string or Quoted-string, at a Domain or address-literal.
-var mailbox = regexp.MustCompile(`^(` +
-	"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*" +
-	`|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*"` +
-	`)@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*` +
-	`|\[[0-9A-Za-z.:]+\])$`)
-
+// isMailbox reports whether s is a Mailbox (RFC 5321 §4.1.2): a Dot-string or Quoted-string, at a Domain or
+// address-literal.
 func isMailbox(s string) bool {
-	parts := mailbox.FindStringSubmatch(s)
-	if parts == nil || len(s) > maxEmailLength || len(parts[1]) > maxLocalLength {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 || at > maxLocalLength || len(s) > maxEmailLength {
 		return false
 	}
-	literal, isLiteral := strings.CutPrefix(parts[2], "[")
-	if !isLiteral {
-		return true
+	local, domain := s[:at], s[at+1:]
+	return (isDotString(local) || isQuotedString(local)) && (isDomain(domain) || isAddressLiteral(domain))
+}
+
+func isDotString(s string) bool {
+	for atom := range strings.SplitSeq(s, ".") {
+		if !ascii.IsAlphanumeric(atom, "!#$%&'*+/=?^_`{|}~-") {
+			return false
+		}
 	}
-	literal = strings.TrimSuffix(literal, "]")
+	return true
+}
+
+func isQuotedString(s string) bool {
+	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+		return false
+	}
+	escaped := false
+	for _, c := range []byte(s[1 : len(s)-1]) {
+		if c < ' ' || c > '~' || c == '"' && !escaped {
+			return false
+		}
+		escaped = c == '\\' && !escaped
+	}
+	return !escaped
+}
+
+func isDomain(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) > maxLabelLength || !ascii.IsAlphanumeric(label, "-") || strings.Trim(label, "-") != label {
+			return false
+		}
+	}
+	return true
+}
+
+func isAddressLiteral(s string) bool {
+	opened, isOpened := strings.CutPrefix(s, "[")
+	literal, isClosed := strings.CutSuffix(opened, "]")
+	if !isOpened || !isClosed || !ascii.IsAlphanumeric(literal, ".:") {
+		return false
+	}
 	v6, isV6 := strings.CutPrefix(literal, "IPv6:")
 	addr, err := netip.ParseAddr(v6)
 	return err == nil && addr.Is6() == isV6

@@ -1,7 +1,7 @@
 package userdata
 
 import (
-	"regexp"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -109,14 +109,17 @@ func decodeMembers(members item) map[string]any {
 	return m
 }
 
-// revisionPattern matches the output of [rand.Text]. Another program's attribute of the same name is assumed not to
-// match.
-var revisionPattern = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+// isRevision reports whether s has the form of a [rand.Text]. Another program's attribute of the same name is assumed
+// to have another.
+func isRevision(s string) bool {
+	const length, base32 = 26, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	return len(s) == length && strings.Trim(s, base32) == ""
+}
 
 // ownRevision returns the revision that the store assigned, or "" for an item written by another program.
 func ownRevision(it item) user.ETag {
 	revision, _ := it[revisionAttribute].(*types.AttributeValueMemberS)
-	if revision == nil || !revisionPattern.MatchString(revision.Value) {
+	if revision == nil || !isRevision(revision.Value) {
 		return ""
 	}
 	return user.ETag(revision.Value)
