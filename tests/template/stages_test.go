@@ -9,26 +9,38 @@ import (
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
-// The files of the stages are valid.
-func TestStages(t *testing.T) {
-	t.Parallel()
-	files, err := filepath.Glob(filepath.Join(documents, "stages", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("files of stages = %q, error %v, want at least one", files, err)
+// stageFiles returns the files of the stages by the name of the stage.
+func stageFiles(t *testing.T) map[string]stage.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(documents, "stages", "*.yaml"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("files of stages = %q, error %v, want at least one", names, err)
 	}
 	source, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range files {
+	files := map[string]stage.File{}
+	for _, path := range names {
 		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		if files[name], err = stage.ReadFile(os.DirFS(documents), name, source.Parameters()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// The files of the stages are valid.
+func TestStages(t *testing.T) {
+	t.Parallel()
+	source, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range stageFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			file, err := stage.ReadFile(os.DirFS(documents), name, source.Parameters())
-			if err == nil {
-				err = source.CheckParameters(file.Parameters, file.Place)
-			}
-			if err != nil {
+			if err := source.CheckParameters(file.Parameters, file.Place); err != nil {
 				t.Error(err)
 			}
 		})

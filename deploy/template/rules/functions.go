@@ -220,9 +220,16 @@ func alarmThreshold(s *checkedTemplate, report report) {
 	for _, a := range s.all(alarmType) {
 		for _, m := range metrics(a) {
 			f, ok := s.subject(m)
-			threshold, given := number(a.properties["Threshold"])
-			if timeout, _ := number(f.properties["Timeout"]); ok && given && m.name == "Duration" && threshold >= timeout*1000 {
-				report(a.path("Threshold"), "got %v ms, want less than the Timeout of %s, %v s", threshold, f.id, timeout)
+			if !ok || m.name != "Duration" {
+				continue
+			}
+			path, limit := a.path("Threshold"), cfn.Text(a.properties["Threshold"])
+			if m.stat != "" { // the threshold is a share of the invocations, such as of those above 8000 in PR(:8000)
+				path, limit = m.path, strings.TrimSuffix(strings.TrimPrefix(m.stat, "PR(:"), ")")
+			}
+			threshold, given := number(limit)
+			if timeout, _ := number(f.properties["Timeout"]); given && threshold >= timeout*1000 {
+				report(path, "got %v ms, want less than the Timeout of %s, %v s", threshold, f.id, timeout)
 			}
 		}
 	}

@@ -17,25 +17,27 @@ type metric struct {
 	namespace  string
 	name       string
 	dimensions map[string]string
+	stat       string // of an alarm with Metrics, such as Sum
 }
 
 // metrics returns the metrics of an alarm.
 func metrics(alarm resource) []metric {
 	var found []metric
-	add := func(path string, o any) {
+	add := func(path string, o any, stat string) {
 		if cfn.At(o, "MetricName") == nil {
 			return // an expression, or Metrics instead
 		}
 		m := metric{path: path, namespace: cfn.Text(o, "Namespace"), name: cfn.Text(o, "MetricName"),
-			dimensions: map[string]string{}}
+			dimensions: map[string]string{}, stat: stat}
 		for _, dimension := range list(cfn.At(o, "Dimensions")) {
 			m.dimensions[cfn.Text(dimension, "Name")] = cfn.Text(dimension, "Value")
 		}
 		found = append(found, m)
 	}
-	add(alarm.path(), alarm.properties)
+	add(alarm.path(), alarm.properties, "")
 	for i, query := range list(alarm.properties["Metrics"]) {
-		add(alarm.path("Metrics", strconv.Itoa(i), "MetricStat", "Metric"), cfn.At(query, "MetricStat", "Metric"))
+		add(alarm.path("Metrics", strconv.Itoa(i), "MetricStat", "Metric"), cfn.At(query, "MetricStat", "Metric"),
+			cfn.Text(query, "MetricStat", "Stat"))
 	}
 	return found
 }

@@ -64,9 +64,9 @@ func TestTables(t *testing.T) {
 				"entry OrdersTable of the mapping Tables (alarm)",
 		}},
 		{"alarms on an unknown index", []string{entry, "Variable: ORDERS_TABLE_NAME, Indexes: [by-user, old]}"}, []string{
-			"Resources.OrdersTableoldReadThrottlesAlarm.Properties: its dimensions map[GlobalSecondaryIndexName:old " +
+			"Resources.OrdersTableoldReadThrottlesAlarm.Properties.Metrics.1.MetricStat.Metric: its dimensions map[GlobalSecondaryIndexName:old " +
 				"TableName:${OrdersTable}] match no resource of this template (alarm-metric)",
-			"Resources.OrdersTableoldWriteThrottlesAlarm.Properties: its dimensions map[GlobalSecondaryIndexName:old " +
+			"Resources.OrdersTableoldWriteThrottlesAlarm.Properties.Metrics.1.MetricStat.Metric: its dimensions map[GlobalSecondaryIndexName:old " +
 				"TableName:${OrdersTable}] match no resource of this template (alarm-metric)",
 		}},
 		{"permission that no entry lists", []string{resources, policy(
