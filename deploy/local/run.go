@@ -20,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/ansi"
 	"github.com/userrequestapi/userdata/deploy/host/environment"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
@@ -31,7 +32,6 @@ const (
 	defaultStage        = "prod"
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
-	dataFolder         = ".local"
 	// The limit at which the garbage collector runs more often: enough for 10,000 traces.
 	memoryLimit = 120 << 20
 )
@@ -51,8 +51,7 @@ func Run(ctx context.Context, root string) error {
 // run is [Run] with the settings cfg. note is appended to the startup message.
 func run(ctx context.Context, cfg Config, note string) (err error) {
 	debug.SetMemoryLimit(memoryLimit)
-	cfg.Traces = filepath.Join(cfg.DataDir, "traces")
-	cfg.LogFile = filepath.Join(cfg.DataDir, "logs", "stack.jsonl")
+	cfg.Traces, cfg.LogFile = datadir.Traces(cfg.DataDir), datadir.Log(cfg.DataDir)
 	log, err := openLog(cfg.LogFile, os.Stdout)
 	if err != nil {
 		return err
@@ -106,7 +105,7 @@ func configure(root string, getenv func(string) string) (Config, error) {
 	env := environment.New(getenv)
 	cfg := Config{
 		Root:              root,
-		DataDir:           cmp.Or(getenv("DATA_DIR"), filepath.Join(root, dataFolder)),
+		DataDir:           datadir.Of(root, getenv),
 		Parameters:        map[string]string{"StageName": cmp.Or(getenv("STAGE"), defaultStage)},
 		Port:              env.Number("PORT", defaultPort, 0, 65535),
 		Environments:      env.Number("CONCURRENCY", defaultEnvironments, 1, 1000),

@@ -1,4 +1,5 @@
-// Package observe shows the traces of a deployed stage in X-Ray and its log lines in CloudWatch Logs. It is read-only.
+// Package observe shows the traces of a deployed stage in X-Ray and its log lines in CloudWatch Logs, or those of the
+// local stack. It is read-only.
 package observe
 
 import (
@@ -13,12 +14,16 @@ import (
 	"golang.org/x/term"
 
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
+	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 // Settings selects the traces and lines to show, and the format.
 type Settings struct {
 	stage.Settings // Poll is the polling interval for new lines
+
+	// DataDir is the folder of the local stack, for the stage local.
+	DataDir string
 
 	Out   io.Writer
 	Width int  // terminal width in columns; 0 means that Out is not a terminal
@@ -58,12 +63,13 @@ var (
 )
 
 // FromEnvironment reads the settings from environment variables: those of [stage.FromEnvironment], and SINCE, LIMIT,
-// FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION and FOLLOW. Results are
-// written to out, progress to standard error.
+// FAULT, ERROR, THROTTLE, COLD, SLOWER, OPERATION, STATUS, TRACE, REQUEST, LEVEL, FUNCTION, FOLLOW and
+// DATA_DIR. Results are written to out, progress to standard error.
 func FromEnvironment(root string, out *os.File, getenv func(string) string) (Settings, error) {
 	common, variables := stage.FromEnvironment(root, os.Stderr, getenv)
 	s := Settings{
 		Settings:  common,
+		DataDir:   datadir.Of(root, getenv),
 		Out:       out,
 		JSON:      common.Printer.JSON(),
 		Since:     variables.Duration("SINCE", 0),

@@ -28,12 +28,13 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = out.Close() })
 	prod := stage.Settings{Root: "root", Stage: "prod"}
+	const data = "root/.local"
 	tests := []struct {
 		name      string
 		variables map[string]string
 		want      observe.Settings
 	}{
-		{"defaults", nil, observe.Settings{Settings: prod}},
+		{"defaults", nil, observe.Settings{Settings: prod, DataDir: data}},
 		{
 			"traces",
 			map[string]string{
@@ -42,21 +43,21 @@ func TestFromEnvironment(t *testing.T) {
 			},
 			observe.Settings{
 				Settings: prod, Fault: true, Error: true, Throttle: true, ColdStart: true, Slower: 500 * time.Millisecond, Since: time.Hour,
-				Operation: "getUser", Status: "5xx", Limit: 10, JSON: true,
+				Operation: "getUser", Status: "5xx", Limit: 10, JSON: true, DataDir: data,
 			},
 		},
 		{
 			"logs",
 			map[string]string{"STAGE": "dev", "TRACE": "Root=" + id + ";Parent=53995c3f42cd8ad8;Sampled=1", "REQUEST": "8fbe593b-1c0a", "LEVEL": "warn",
-				"FUNCTION": "get,put access", "SINCE": "7d"},
+				"FUNCTION": "get,put access", "SINCE": "7d", "DATA_DIR": "other"},
 			observe.Settings{
 				Settings: stage.Settings{Root: "root", Stage: "dev"}, TraceID: id, RequestID: "8fbe593b-1c0a", Level: "WARN",
-				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour,
+				Functions: []string{"get", "put", "access"}, Since: 168 * time.Hour, DataDir: "other",
 			},
 		},
 		{
 			"follow", map[string]string{"FOLLOW": "1"},
-			observe.Settings{Settings: prod, Follow: true},
+			observe.Settings{Settings: prod, Follow: true, DataDir: data},
 		},
 	}
 	for _, tt := range tests {

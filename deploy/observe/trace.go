@@ -49,12 +49,8 @@ func showTrace(ctx context.Context, s Settings) error {
 			if s.JSON {
 				return errors.Join(s.encode(t, documents, lines), logsErr)
 			}
-			tree := s.tree(t)
-			if len(lines) > 0 {
-				tree += "\n"
-			}
-			if _, err := fmt.Fprint(s.Out, tree); err != nil {
-				return fmt.Errorf("show the trace: %w", err)
+			if err := s.showTree(t, lines); err != nil {
+				return err
 			}
 			if len(lines) == 0 && logsErr == nil {
 				s.Printer.Notef("the logs have no line about this trace")
@@ -71,6 +67,18 @@ func showTrace(ctx context.Context, s Settings) error {
 		}
 		return errors.Join(traceErr, logsErr)
 	})
+}
+
+// showTree shows the tree of a trace, and an empty line if lines follow.
+func (s Settings) showTree(t *trace.Trace, lines []line) error {
+	tree := s.tree(t)
+	if len(lines) > 0 {
+		tree += "\n"
+	}
+	if _, err := fmt.Fprint(s.Out, tree); err != nil {
+		return fmt.Errorf("show the trace: %w", err)
+	}
+	return nil
 }
 
 // documents returns the segment documents of a trace. If X-Ray has none, missing is the reason.

@@ -32,7 +32,10 @@ const (
 // Traces shows the latest traces of the stage, newest first: as a table, or as JSON lines, each a [trace.Summary]. With
 // Settings.TraceID, Traces shows that trace instead.
 func Traces(ctx context.Context, s Settings) error {
-	if s.TraceID != "" {
+	switch {
+	case s.isLocal():
+		return stage.Finish(ctx, s.Settings, s.localTraces())
+	case s.TraceID != "":
 		return showTrace(ctx, s)
 	}
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {
@@ -59,15 +62,19 @@ func Traces(ctx context.Context, s Settings) error {
 			)
 			return nil
 		}
-		if err := s.showSummaries(summaries); err != nil {
-			return err
-		}
-		if !s.JSON && s.Width > 0 {
-			s.Printer.Notef("to show a trace with its spans and log lines: %s",
-				opened.Command("traces", "TRACE="+summaries[0].ID))
-		}
-		return nil
+		return s.listTraces(summaries, opened.Command)
 	})
+}
+
+// listTraces shows summaries, and on a terminal the command that shows the first trace.
+func (s Settings) listTraces(summaries []trace.Summary, command func(target string, settings ...string) string) error {
+	if err := s.showSummaries(summaries); err != nil {
+		return err
+	}
+	if !s.JSON && s.Width > 0 {
+		s.Printer.Notef("to show a trace with its spans and log lines: %s", command("traces", "TRACE="+summaries[0].ID))
+	}
+	return nil
 }
 
 // expression returns the filter expression for the settings ("Use filter expressions", X-Ray).
@@ -132,8 +139,12 @@ func summaries(
 	for _, t := range byID {
 		all = append(all, t)
 	}
-	slices.SortFunc(all, func(a, b trace.Summary) int { return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, newestFirst)
 	return all[:min(len(all), limit)], nil
+}
+
+func newestFirst(a, b trace.Summary) int {
+	return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID))
 }
 
 // summary converts X-Ray's summary. Spans remains 0.

@@ -1,4 +1,4 @@
-// Command observe shows the traces and logs of deployed stages.
+// Command observe shows the traces and logs of deployed stages and of the local stack.
 package main
 
 import (

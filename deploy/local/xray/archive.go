@@ -30,6 +30,7 @@ type archive struct {
 const (
 	currentFile  = "documents.jsonl"
 	previousFile = "documents.1.jsonl"
+	lockFile     = ".lock"
 )
 
 // openArchive opens the archive in a folder, which it creates if needed. It returns an error if another process uses
@@ -44,7 +45,7 @@ func openArchive(dir string, maximum int64) (_ *archive, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(dir, ".lock"))
+	lock := flock.New(filepath.Join(dir, lockFile))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, err

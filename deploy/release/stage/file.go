@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -39,6 +40,9 @@ type File struct {
 
 // Place returns where the value of a parameter is set, as file:line:column, or the file if it is not set.
 func (f File) Place(parameter string) string { return cmp.Or(f.places[parameter], f.file) }
+
+// FilePath returns the path of the file of a stage in a workspace.
+func FilePath(root, name string) string { return filepath.Join(root, "deploy", folder, name+extension) }
 
 // ReadFile reads the file of the stage in files, the folder of template.yaml. parameters are the names of the
 // template's parameters; ReadFile does not check their values. The error joins all errors in the file, each with its
