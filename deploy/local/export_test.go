@@ -6,15 +6,33 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// JSONLine formats event as for a stdout that is not a terminal.
+// JSONLine formats event as for the file, and with LOG=all for a stdout that is not a terminal.
 func JSONLine(event lambda.Event) string { return jsonLine(entry{event: event}) }
 
-// TextLine formats event as for a terminal.
+// TextLine formats event as for a terminal with LOG=all.
 func TextLine(event lambda.Event, color bool) string {
 	return textLine(entry{event: event}, logformat.Style{Color: color})
+}
+
+// RequestLine formats a request as Run prints it.
+func RequestLine(record apigateway.Record, color bool) string {
+	return requestLine(entry{record: &record}, logformat.Style{Color: color})
+}
+
+// WriteLog writes a request with its line of the access log and an event of its function to the file path and to
+// stdout.
+func WriteLog(path string, stdout *os.File, all bool, record apigateway.Record, access string, event lambda.Event) error {
+	log, err := openLog(path, stdout, all)
+	if err != nil {
+		return err
+	}
+	log.add(entry{event: event})
+	log.add(entry{record: &record, access: access})
+	return log.close()
 }
 
 // RunBuilt is [Run] with functions that are already built.

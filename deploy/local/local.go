@@ -66,7 +66,9 @@ type Config struct {
 	Log func(lambda.Event)
 	// LogFile is the file that Log and AccessLog write to; the pages display its path.
 	LogFile string
-	// AccessLog is called with each line of the access log, concurrently.
+	// LogAll makes [Run] print all lines, not one for each request.
+	LogAll bool
+	// AccessLog is called once for each request, concurrently. line is "" if the stage has no access log.
 	AccessLog func(line string, r apigateway.Record)
 	// Progress is called before each step that takes time.
 	Progress func(step string)

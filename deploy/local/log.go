@@ -1,12 +1,14 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +21,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
-// eventLog writes the log to a file and to stdout.
+// eventLog writes the log to a file, and one line for each request, or all lines, to stdout.
 type eventLog struct {
 	file  *os.File
 	mu    sync.Mutex // keeps lines of the file apart
@@ -27,18 +29,19 @@ type eventLog struct {
 	done  chan struct{}
 }
 
-// entry is an event of a function's log, or a line of the access log.
+// entry is an event of a function's log, or a request with its line of the access log.
 type entry struct {
 	event  lambda.Event
-	access string
-	record apigateway.Record
+	record *apigateway.Record // nil for an event
+	access string             // "" if the stage has no access log
 }
 
 // backlog is the length of the queue to stdout. Further entries are only in the file, so that the functions do not
 // wait.
 const backlog = 10_000
 
-func openLog(path string, stdout *os.File) (*eventLog, error) {
+// openLog opens the log. If all is set, stdout gets all lines, as JSON unless it is a terminal.
+func openLog(path string, stdout *os.File, all bool) (*eventLog, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -48,10 +51,13 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	log := &eventLog{file: file, queue: make(chan entry, backlog), done: make(chan struct{})}
-	format := jsonLine
-	if term.IsTerminal(int(stdout.Fd())) {
-		style := logformat.Style{Color: ansi.Color(stdout, os.Getenv)}
+	style := logformat.Style{Color: ansi.Color(stdout, os.Getenv)}
+	format := func(e entry) string { return requestLine(e, style) }
+	switch {
+	case all && term.IsTerminal(int(stdout.Fd())):
 		format = func(e entry) string { return textLine(e, style) }
+	case all:
+		format = jsonLine
 	}
 	go func() {
 		defer close(log.done)
@@ -68,7 +74,9 @@ func openLog(path string, stdout *os.File) (*eventLog, error) {
 func (l *eventLog) add(e entry) {
 	l.mu.Lock() // both outputs have the same order
 	defer l.mu.Unlock()
-	_, _ = l.file.WriteString(jsonLine(e) + "\n") // a full disk must not stop the functions
+	if line := jsonLine(e); line != "" {
+		_, _ = l.file.WriteString(line + "\n") // a full disk must not stop the functions
+	}
 	select {
 	case l.queue <- e:
 	default:
@@ -92,7 +100,7 @@ func (l *eventLog) close() error {
 // stream, which the log group and stream identify on AWS, and the IDs that correlate the line with others.
 func jsonLine(e entry) string {
 	event := e.event
-	if e.access != "" {
+	if e.record != nil {
 		return e.access
 	}
 	if _, own := event.Record.(lambda.Line); own && logformat.IsObject(event.Text()) {
@@ -111,12 +119,49 @@ func jsonLine(e entry) string {
 	return string(line[:len(line)-1]) + "," + string(origin[1:])
 }
 
+// requestLine formats a request: status code, route, duration, error code and trace id. It returns "" for an event.
+func requestLine(e entry, style logformat.Style) string {
+	r := e.record
+	if r == nil {
+		return ""
+	}
+	words := []string{
+		style.Faint(r.Time.Add(r.Latency).Local().Format("15:04:05.000")),
+		style.Status(strconv.Itoa(r.Status)),
+		// A path without a route may contain personal data.
+		fmt.Sprintf("%-6s %s", logformat.Printable(r.Method), cmp.Or(r.ResourcePath, "(no route)")),
+		milliseconds(r.Latency),
+	}
+	fault := r.Status >= http.StatusInternalServerError
+	if fault {
+		words = append(words, style.Bad("FAULT"))
+	}
+	if code := cmp.Or(r.ErrorCode, r.ErrorType); code != "" && fault {
+		words = append(words, style.Bad(logformat.Printable(code)))
+	} else if code != "" {
+		words = append(words, style.Warning(logformat.Printable(code)))
+	}
+	if r.ColdStart {
+		words = append(words, style.Warning("cold start"))
+	}
+	return strings.Join(append(words, style.Faint(r.Trace.Root)), "  ")
+}
+
+// milliseconds formats a duration with one decimal place below 10 ms.
+func milliseconds(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	if ms < 9.95 {
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}
+
 // textLine formats an entry for a terminal. It returns "" for the start and end of invocations, and for access log
 // lines of successes and of responses that a function returned.
 func textLine(e entry, style logformat.Style) string {
 	event := e.event
-	if e.access != "" {
-		if e.record.FunctionStatus == e.record.Status || e.record.Status < http.StatusBadRequest {
+	if e.record != nil {
+		if e.access == "" || e.record.FunctionStatus == e.record.Status || e.record.Status < http.StatusBadRequest {
 			return ""
 		}
 		event = lambda.Event{Time: e.record.Time.Add(e.record.Latency), Function: "gateway", Record: lambda.Line(e.access)}

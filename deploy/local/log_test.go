@@ -1,10 +1,16 @@
 package local_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/apigateway"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
@@ -80,6 +86,76 @@ func TestTextLine(t *testing.T) {
 			}
 			if got != want {
 				t.Errorf("got  %q\nwant %q", got, want)
+			}
+		})
+	}
+}
+
+// traceID is a trace id as API Gateway creates it.
+const traceID = "1-5759e988-bd862e3fe1be46a994272793"
+
+func TestRequestLine(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 19, 16, 40, int(831*time.Millisecond), time.Local)
+	for _, tt := range []struct {
+		name   string
+		record apigateway.Record
+		color  bool
+		want   string // between the time and the trace id
+	}{
+		{"success", apigateway.Record{Method: "GET", ResourcePath: "/users/{userId}", Status: 200, Latency: 6617 * time.Microsecond},
+			false, "200  GET    /users/{userId}  6.6 ms"},
+		{"cold start", apigateway.Record{Method: "POST", ResourcePath: "/users", Status: 201, Latency: 98 * time.Millisecond, ColdStart: true},
+			false, "201  POST   /users  98 ms  cold start"},
+		{"error", apigateway.Record{Method: "PUT", ResourcePath: "/users", Status: 400, Latency: time.Millisecond, ErrorCode: "InvalidUser"},
+			true, "\x1b[33m400\x1b[0m  PUT    /users  1.0 ms  \x1b[33mInvalidUser\x1b[0m"},
+		{"error of the gateway", apigateway.Record{Method: "GET", Status: 403, Latency: time.Millisecond, ErrorType: "MISSING_AUTHENTICATION_TOKEN"},
+			false, "403  GET    (no route)  1.0 ms  MISSING_AUTHENTICATION_TOKEN"},
+		{"fault", apigateway.Record{Method: "DELETE", ResourcePath: "/users", Status: 500, Latency: 1500 * time.Millisecond, ErrorCode: "StoreUnavailable"},
+			true, "\x1b[31m500\x1b[0m  DELETE /users  1500 ms  \x1b[31mFAULT\x1b[0m  \x1b[31mStoreUnavailable\x1b[0m"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.record.Time, tt.record.Trace.Root = at.Add(-tt.record.Latency), traceID
+			want := "19:16:40.831  " + tt.want + "  " + traceID
+			if tt.color {
+				want = "\x1b[2m19:16:40.831\x1b[0m  " + tt.want + "  \x1b[2m" + traceID + "\x1b[0m"
+			}
+			if diff := cmp.Diff(want, local.RequestLine(tt.record, tt.color)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestLog checks that stdout has one line for each request, or with LOG=all the content of the file.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	const access = `{"requestId":"8fbe593b","status":"200"}`
+	record := apigateway.Record{Method: "GET", ResourcePath: "/users", Status: 200, Trace: apigateway.Trace{Root: traceID}}
+	event := lambda.Event{Function: "UserRequestAPI-get", Record: lambda.Line(requestLine)}
+	for _, all := range []bool{false, true} {
+		t.Run(fmt.Sprintf("all %t", all), func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "stack.jsonl")
+			stdout, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = stdout.Close() }()
+			if err := local.WriteLog(file, stdout, all, record, access, event); err != nil {
+				t.Fatal(err)
+			}
+			kept := requestLine + "\n" + access + "\n"
+			want := local.RequestLine(record, false) + "\n"
+			if all {
+				want = kept
+			}
+			for path, want := range map[string]string{file: kept, stdout.Name(): want} {
+				got, err := os.ReadFile(path)
+				if diff := cmp.Diff(want, string(got)); diff != "" || err != nil {
+					t.Errorf("%s: %v\n%s", path, err, diff)
+				}
 			}
 		})
 	}

@@ -36,10 +36,10 @@ const (
 	memoryLimit = 120 << 20
 )
 
-// Run runs the local stack until ctx ends. It writes progress and the startup message to stderr. It writes the logs of
-// the functions and the gateway to a file and to stdout, as text if stdout is a terminal and as JSON lines otherwise.
-// The settings are environment variables: PORT, STAGE, AUTH, RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR,
-// DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
+// Run runs the local stack until ctx ends. It writes progress and the startup message to stderr, the logs of the
+// functions and the gateway to a file, and one line for each request to stdout. With LOG=all, stdout gets all lines: as
+// text if it is a terminal, and as JSON otherwise. The settings are environment variables: PORT, STAGE, AUTH, LOG,
+// RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
 func Run(ctx context.Context, root string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -52,13 +52,13 @@ func Run(ctx context.Context, root string) error {
 func run(ctx context.Context, cfg Config, note string) (err error) {
 	debug.SetMemoryLimit(memoryLimit)
 	cfg.Traces, cfg.LogFile = datadir.Traces(cfg.DataDir), datadir.Log(cfg.DataDir)
-	log, err := openLog(cfg.LogFile, os.Stdout)
+	log, err := openLog(cfg.LogFile, os.Stdout, cfg.LogAll)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
 	cfg.Log = func(event lambda.Event) { log.add(entry{event: event}) }
-	cfg.AccessLog = func(line string, record apigateway.Record) { log.add(entry{access: line, record: record}) }
+	cfg.AccessLog = func(line string, record apigateway.Record) { log.add(entry{access: line, record: &record}) }
 	steps := &steps{
 		began: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd())), color: ansi.Color(os.Stderr, os.Getenv),
 	}
@@ -114,6 +114,13 @@ func configure(root string, getenv func(string) string) (Config, error) {
 		Reset:             env.Flag("RESET", false),
 		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),
 		XRayDaemonAddress: getenv("AWS_XRAY_DAEMON_ADDRESS"),
+	}
+	switch log := getenv("LOG"); log {
+	case "", "requests":
+	case "all":
+		cfg.LogAll = true
+	default:
+		env.Faultf("LOG", "want requests or all")
 	}
 	switch authorization := getenv("AUTH"); authorization {
 	case "":
@@ -177,7 +184,7 @@ func (s *Instance) description() (string, error) {
   Docs    %s_local/docs/
   Traces  %s_local/traces
   Data    %s
-  Logs    %s
+  Logs    %s (LOG=all prints all lines here, too)
 `, s.resources.Load().API().Document.Name(), s.URL, strings.Join(lines, "\n  "),
 		s.Console, s.Console, s.Console, data, s.cfg.LogFile), nil
 }

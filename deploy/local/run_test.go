@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,7 +59,7 @@ func startRun(t *testing.T, dir string, command []string, variables ...string) *
 	dataDir := t.TempDir()
 	r := &run{cmd: exec.Command(command[0], command[1:]...), dataDir: dataDir, ended: make(chan struct{})}
 	r.cmd.Dir = dir
-	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "CONCURRENCY=", "IDLE_TIMEOUT=", "AWS_XRAY_DAEMON_ADDRESS=")
+	r.cmd.Env = append(os.Environ(), "DATA_DIR="+dataDir, "PORT=0", "STAGE=", "AUTH=", "RESET=", "LOG=", "CONCURRENCY=", "IDLE_TIMEOUT=", "AWS_XRAY_DAEMON_ADDRESS=")
 	r.cmd.Env = append(r.cmd.Env, variables...)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r.cmd.Stderr = &r.stderr
@@ -203,10 +204,16 @@ func TestRun(t *testing.T) { //nolint:paralleltest // mage writes to the magefil
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(printed, kept) {
-		t.Errorf("stdout:\n%s\nwant the content of the log file:\n%s", printed, kept)
+	wantLog(t, kept)
+	request := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}  20[01]  (GET|POST) +/\S+  \S+ ms(  cold start)?  1-[0-9a-f]{8}-[0-9a-f]{24}\n$`)
+	for line := range strings.Lines(string(printed)) {
+		if !request.MatchString(line) {
+			t.Errorf("stdout has the line %q, want one for each request", line)
+		}
 	}
-	wantLog(t, printed)
+	if got := bytes.Count(printed, []byte("\n")); got < 2 {
+		t.Errorf("stdout has %d lines, want one for each request", got)
+	}
 }
 
 // wantLog checks that a log consists of JSON objects, one of them for a request.
@@ -375,6 +382,7 @@ func TestRun_WrongSettings(t *testing.T) {
 		}},
 		{"authorization", []string{"AUTH=iam"}, []string{`AUTH: want AWS_IAM, COGNITO_USER_POOLS, API_KEY or NONE, got "iam"`}},
 		{"stage", []string{"STAGE=My Stage"}, []string{"a stage name has 1 to 17 lower-case letters"}},
+		{"log", []string{"LOG=none"}, []string{`LOG: want requests or all, got "none"`}},
 		{"idle timeout", []string{"IDLE_TIMEOUT=-1s"}, []string{`IDLE_TIMEOUT: want a duration, such as 500ms, 15m, 6h or 7d, got "-1s"`}},
 		{"port in use", []string{fmt.Sprintf("PORT=%d", port)}, []string{fmt.Sprintf("port %d is in use", port), "such as PORT="}},
 		{"reset of another database", []string{"RESET=1", "DYNAMODB_ENDPOINT=http://127.0.0.1:1"}, []string{"RESET: want it unset with DYNAMODB_ENDPOINT"}},

@@ -95,13 +95,12 @@ func (s *Instance) recordRequest(line string, r apigateway.Record, api template.
 	if r.Trace.Sampled {
 		s.Collector.Add(stageSegment(r, api, s.Console))
 	}
-	if line == "" { // the stage has no access log
-		return
+	if line != "" { // the stage has an access log
+		s.Collector.Log(xray.Line{
+			Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root,
+			Type: "access", Text: line,
+		})
 	}
-	s.Collector.Log(xray.Line{
-		Time: r.Time.Add(r.Latency), Source: "access log", RequestID: r.RequestID, TraceID: r.Trace.Root,
-		Type: "access", Text: line,
-	})
 	if s.cfg.AccessLog != nil {
 		s.cfg.AccessLog(line, r)
 	}

@@ -50,6 +50,7 @@ package apigateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +93,8 @@ type InvokeOutput struct {
 	RequestID     string // "" if unknown
 	FunctionError string // "" if the function succeeded
 	Payload       []byte
+	// ColdStart reports whether the request waited for a new execution environment. Lambda's API does not return it.
+	ColdStart bool
 }
 
 // Throttle limits the requests to all methods of the stage together, like the stage's method settings for /*/*.
@@ -157,6 +160,8 @@ type Record struct {
 	IntegrationError   string // why the integration failed; not sent to the client
 
 	ErrorType string // gateway response type, such as THROTTLED; "" if the response came from the integration
+	ErrorCode string // the member code of a problem document (RFC 9457) in the response; "" for another response
+	ColdStart bool   // the request waited for a new execution environment
 
 	Trace Trace
 }
@@ -387,6 +392,7 @@ func setHeader(header http.Header, name, value string) {
 func (x *exchange) complete(resp *response) {
 	r := &x.record
 	r.Status, r.ResponseLength, r.Latency = resp.status, len(resp.body), time.Since(r.Time)
+	r.ErrorCode = errorCode(resp)
 	r.APIKeyID = x.identity.APIKeyID
 	if x.identity.UserARN != nil {
 		r.UserARN = *x.identity.UserARN
@@ -400,4 +406,18 @@ func (x *exchange) complete(resp *response) {
 			r.IntegrationError = f.cause.Error()
 		}
 	}
+}
+
+// errorCode returns the member code of a problem document, or "".
+func errorCode(resp *response) string {
+	if resp.status < http.StatusBadRequest || len(resp.body) == 0 {
+		return ""
+	}
+	var problem struct {
+		Code string `json:"code"`
+	}
+	if err := json.Unmarshal(resp.body, &problem); err != nil { // not JSON, or a code that is not a string
+		return ""
+	}
+	return problem.Code
 }

@@ -80,6 +80,7 @@ func (p *proxy) serve(x *exchange) (*response, error) {
 		return nil, timeout
 	}
 	record.FunctionRequestID, record.IntegrationStatus = outcome.RequestID, outcome.status()
+	record.ColdStart = outcome.ColdStart
 	switch {
 	case record.IntegrationStatus == http.StatusRequestEntityTooLarge: // over 6 MB: escaping can enlarge the body
 		return nil, requestTooLong("BadRequestException", fmt.Errorf("invoke: %w", outcome.err))

@@ -58,6 +58,7 @@ func (inv *invocation) origin() origin {
 type result struct {
 	payload       []byte
 	functionError string
+	cold          bool
 	err           error
 }
 
@@ -292,9 +293,9 @@ func (e *environment) handleResponse(requestID string, body []byte, failed *fail
 	e.state, e.failed, e.invocation.Responded = stateResponseSent, failed, time.Now()
 	e.host.markResponded(e) // before the result is sent, so that the caller's next invocation waits for this environment
 	if failed != nil {
-		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
+		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled", cold: e.cold}
 	} else {
-		e.invocation.result <- result{payload: body}
+		e.invocation.result <- result{payload: body, cold: e.cold}
 	}
 	responses <- accepted
 }
@@ -380,7 +381,7 @@ func (e *environment) fail(failed *failure) {
 	e.report(failed)
 	e.end()
 	if !responded {
-		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled"}
+		e.invocation.result <- result{payload: failed.document, functionError: "Unhandled", cold: e.cold}
 	}
 }
 

@@ -174,6 +174,8 @@ type InvokeOutput struct {
 	RequestID     string // "" for an unknown function
 	FunctionError string // "Unhandled" if the function failed: Payload is the error document
 	Payload       []byte
+	// ColdStart reports whether the request waited for a new execution environment. Lambda's API does not return it.
+	ColdStart bool
 }
 
 // Invoke runs a function synchronously, like Lambda's Invoke API with RequestResponse. functionARN is the function's
@@ -204,7 +206,9 @@ func (h *Host) Invoke(ctx context.Context, functionARN, traceHeader string, payl
 	}
 	select {
 	case r := <-inv.result:
-		return InvokeOutput{RequestID: inv.RequestID, FunctionError: r.functionError, Payload: r.payload}, r.err
+		return InvokeOutput{
+			RequestID: inv.RequestID, FunctionError: r.functionError, Payload: r.payload, ColdStart: r.cold,
+		}, r.err
 	case <-ctx.Done():
 		return InvokeOutput{RequestID: inv.RequestID}, ctx.Err()
 	}

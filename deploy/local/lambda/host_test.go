@@ -395,6 +395,17 @@ func TestInvoke_Init(t *testing.T) {
 	}
 }
 
+func TestInvoke_ColdStart(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(*lambda.Configuration, *lambda.Options) {})
+	for i, want := range []bool{true, false} {
+		output, err := h.Invoke(t.Context(), function, "", []byte(`{"do":"echo"}`))
+		if err != nil || output.ColdStart != want {
+			t.Errorf("invocation %d: cold start %t, error %v; want %t and no error", i, output.ColdStart, err, want)
+		}
+	}
+}
+
 // An init that times out is retried within the invocation, which succeeds if the retry does.
 func TestInvoke_InitRetry(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,7 @@ func open(t *testing.T, dir string, variables ...string) *terminal {
 	for _, variable := range os.Environ() {
 		switch name, _, _ := strings.Cut(variable, "="); name {
 		case testenv.EndpointVariable, testenv.SummaryVariable, testenv.AllVariable, testenv.FunctionsVariable, "STAGE", "AUTH",
-			"DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", "SHORT", "ONLY", "FUZZTIME", "RESET", "WATCH", "CONCURRENCY",
+			"DATA_DIR", "GOWORK", "GOFLAGS", "PWD", "OLDPWD", "CI", "SHORT", "ONLY", "FUZZTIME", "RESET", "WATCH", "CONCURRENCY", "LOG",
 			"SCHEMATHESIS_SEED", "AWS_XRAY_DAEMON_ADDRESS", "OUT":
 		default:
 			cmd.Env = append(cmd.Env, variable)
