@@ -3,6 +3,7 @@ package function
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,10 +89,15 @@ type database struct {
 // connect returns the client. It opens no connection.
 func (d *database) connect() *dynamodb.Client {
 	if d.client == nil {
+		var roots *x509.CertPool
+		if d.settings.Endpoint == "" {
+			roots = userdata.AmazonRoots()
+		}
 		d.client = userdata.NewClient(userdata.ClientConfig{
 			Region:      d.settings.Region,
 			Endpoint:    d.settings.Endpoint,
 			Credentials: aws.CredentialsProviderFunc(credentials),
+			Roots:       roots,
 			Trace:       tracing.Middleware,
 		})
 	}

@@ -1,6 +1,7 @@
 package userdata
 
 import (
+	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -27,6 +28,8 @@ type ClientConfig struct {
 	Region      string
 	Endpoint    string // overrides the Region's endpoint, for example with that of DynamoDB Local
 	Credentials aws.CredentialsProvider
+	// Roots, if not nil, are root certificates that are tried before those of the system, such as [AmazonRoots].
+	Roots *x509.CertPool
 	// Trace, if not nil, adds middleware to every call.
 	Trace func(*middleware.Stack) error
 }
@@ -36,7 +39,7 @@ func NewClient(cfg ClientConfig) *dynamodb.Client {
 	options := dynamodb.Options{
 		Region:      cfg.Region,
 		Credentials: cfg.Credentials,
-		HTTPClient:  newHTTPClient(),
+		HTTPClient:  newHTTPClient(cfg.Roots),
 		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = maxAttempts
 			o.Backoff = retry.BackoffDelayerFunc(backoff)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 // the execution environment was frozen.
 const idleTimeout = 5 * time.Second
 
-func newHTTPClient() *http.Client {
+func newHTTPClient(roots *x509.CertPool) *http.Client {
 	t := &transport{open: map[*connection]bool{}}
 	t.next = &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -28,6 +29,9 @@ func newHTTPClient() *http.Client {
 		TLSHandshakeTimeout: dialTimeout,
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(1)},
 		MaxIdleConnsPerHost: 4,
+	}
+	if roots != nil {
+		t.next.DialTLSContext = t.dialTLS(roots)
 	}
 	return &http.Client{
 		Timeout:       attemptTimeout,
