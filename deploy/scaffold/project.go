@@ -8,14 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/host/command"
-	"github.com/userrequestapi/userdata/deploy/host/process"
 )
 
 // ProjectOptions configure [Project].
@@ -46,12 +44,13 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	files, err := Files(ctx, options.Root)
+	files, left, err := sourceFiles(ctx, options.Root)
 	if err != nil {
 		return err
 	}
 	travels := travelsFrom(options.Root)
-	files = slices.DeleteFunc(files, func(name string) bool { return !travels(name) })
+	stays := func(name string) bool { return !travels(name) }
+	files, left = slices.DeleteFunc(files, stays), slices.DeleteFunc(left, stays)
 	// Files are written to a folder beside the new one: relative paths in them are the same, and a failure leaves no
 	// partial project.
 	fresh, remove, err := makeBeside(dir)
@@ -61,6 +60,9 @@ func Project(ctx context.Context, options ProjectOptions) (err error) {
 	defer func() { err = errors.Join(err, remove(err)) }()
 	renamer := newRenamer(from, to, travels)
 	p := &project{ProjectOptions: options, dir: fresh, to: to, renamer: renamer}
+	if len(left) > 0 {
+		p.notes = append(p.notes, fmt.Sprintf("Not copied, because git does not track them here: %s.", summarize(left)))
+	}
 	for i, table := range to.tables {
 		if table == from.tables[i] {
 			p.notes = append(p.notes, fmt.Sprintf("The table %s keeps its name. "+
@@ -170,23 +172,6 @@ func makeBeside(dir string) (fresh string, remove func(error) error, err error) 
 	return fresh, remove, nil
 }
 
-// Files returns the files of the git repository at root that are tracked or not ignored, sorted, relative to root and
-// with slashes. Files that are deleted in the work tree are omitted.
-func Files(ctx context.Context, root string) ([]string, error) {
-	listed, err := git(ctx, root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
-	if err != nil {
-		return nil, fmt.Errorf("list the files of this project: %w", err)
-	}
-	var files []string
-	for name := range strings.SplitSeq(listed, "\x00") {
-		if _, err := os.Lstat(filepath.Join(root, name)); name != "" && err == nil {
-			files = append(files, name)
-		}
-	}
-	slices.Sort(files)
-	return files, nil
-}
-
 // travelsFrom returns a function that reports whether a file of the project at root belongs to a new one. Where the
 // tools are a part of the project, they stay behind, with their workflow.
 func travelsFrom(root string) func(name string) bool {
@@ -206,12 +191,29 @@ func travelsFrom(root string) func(name string) bool {
 	}
 }
 
-// copy copies a file with its new name and content.
+// summarize lists at most ten names.
+func summarize(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// copy copies a file with its new name and content. A symbolic link remains one.
 func (p *project) copy(name string) error {
 	source := filepath.Join(p.Root, filepath.FromSlash(name))
 	info, err := os.Lstat(source)
 	if err != nil {
 		return err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		target, err := os.Readlink(source)
+		if err != nil {
+			return err
+		}
+		link := filepath.Join(p.dir, filepath.FromSlash(p.renamer.text(name)))
+		return errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink(p.renamer.text(target), link))
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("want a regular file, got %v", info.Mode())
@@ -286,7 +288,8 @@ func (p *project) dependabot(context.Context) error {
 	return nil
 }
 
-// check returns an error that names the first place in which the identity of the old project is left.
+// check returns an error that names the first place in which the identity of the old project is left. Binary files, which
+// are copied unchanged, only get a note.
 func (p *project) check(context.Context) error {
 	files := os.DirFS(p.dir)
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -296,12 +299,18 @@ func (p *project) check(context.Context) error {
 		if old := p.renamer.left(name); old != "" {
 			return fmt.Errorf("new project: the name of %s still contains %s", name, old)
 		}
-		if entry.IsDir() {
+		if !entry.Type().IsRegular() { // the targets of links are names
 			return nil
 		}
 		content, err := fs.ReadFile(files, name)
 		if err != nil {
 			return fmt.Errorf("new project: %w", err)
+		}
+		if isBinary(content) {
+			if old := p.renamer.left(string(content)); old != "" {
+				p.notes = append(p.notes, fmt.Sprintf("%s still contains %s: it is no text, and was copied unchanged.", name, old))
+			}
+			return nil
 		}
 		number := 0
 		for line := range strings.Lines(string(content)) {
@@ -336,22 +345,6 @@ func (p *project) commit(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// git runs git in dir, whatever repository the environment names.
-func git(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.Command("git", args...)
-	cmd.Dir = dir
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		return strings.HasPrefix(variable, "GIT_DIR=") || strings.HasPrefix(variable, "GIT_WORK_TREE=") ||
-			strings.HasPrefix(variable, "GIT_INDEX_FILE=")
-	})
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := process.Run(ctx, cmd); err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(strings.Fields(stderr.String()), " "))
-	}
-	return stdout.String(), nil
 }
 
 // printNext prints what the user can do with the new project.

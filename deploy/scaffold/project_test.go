@@ -44,6 +44,7 @@ func source(t *testing.T) string {
 		t.Fatal(err)
 	}
 	run(t, dir, "git", "init", "--quiet")
+	run(t, dir, "git", "add", "--all")
 	return dir
 }
 
@@ -113,6 +114,112 @@ func TestProject(t *testing.T) {
 			t.Errorf("%s: got %v and %s, want at most %d lines", name, err, content, lines)
 		}
 	}
+}
+
+// TestProject_Files checks which files a new project has.
+func TestProject_Files(t *testing.T) {
+	t.Parallel()
+	const picture = "\x00 of UserRequestAPI"
+	for name, tt := range map[string]struct {
+		change func(t *testing.T, root string)
+		want   map[string]string // by name; "" for none
+		output string            // a part
+	}{
+		"untracked": {
+			func(t *testing.T, root string) {
+				t.Helper()
+				write(t, root, map[string]string{".env": "KEY=1\n", "docs/drafts/a.md": "a\n", "docs/drafts/b.md": "b\n"})
+			},
+			map[string]string{".env": "", "docs/drafts/a.md": "", "docs/a.md": "# PeopleAPI"},
+			"Not copied, because git does not track them here: .env, docs/drafts/.\n",
+		},
+		"without git": {
+			func(t *testing.T, root string) {
+				t.Helper()
+				if err := os.RemoveAll(filepath.Join(root, ".git")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			map[string]string{"ignored/secret": "", "docs/a.md": "# PeopleAPI"},
+			"Copying ",
+		},
+		"links": {
+			func(t *testing.T, root string) {
+				t.Helper()
+				for name, target := range map[string]string{
+					"docs/api.http": "api/UserRequestAPI.http", "docs/gone": "UserRequestAPI/gone", "docs/folder": "api",
+				} {
+					if err := os.Symlink(target, filepath.Join(root, filepath.FromSlash(name))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				run(t, root, "git", "add", "--all")
+			},
+			map[string]string{"docs/api.http": "link api/PeopleAPI.http", "docs/gone": "link PeopleAPI/gone", "docs/folder": "link api"},
+			"Copying ",
+		},
+		"binary": {
+			func(t *testing.T, root string) {
+				t.Helper()
+				write(t, root, map[string]string{"docs/a.png": picture})
+				run(t, root, "git", "add", "--all")
+			},
+			map[string]string{"docs/a.png": picture},
+			"docs/a.png still contains UserRequestAPI: it is no text, and was copied unchanged.\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := source(t)
+			tt.change(t, root)
+			o := options(t, root)
+			var out strings.Builder
+			o.Out = &out
+			if err := scaffold.Project(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range tt.want {
+				file := filepath.Join(o.Dir, filepath.FromSlash(name))
+				got, err := os.Readlink(file)
+				if err == nil {
+					got = "link " + got
+				} else if content, err := os.ReadFile(file); err == nil {
+					got, _, _ = strings.Cut(string(content), "\n")
+				}
+				if got != want {
+					t.Errorf("%s: got %q, want %q", name, got, want)
+				}
+			}
+			if !strings.Contains(out.String(), tt.output) {
+				t.Errorf("output = %q, want it to contain %q", out.String(), tt.output)
+			}
+		})
+	}
+}
+
+// write writes files in a folder.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestProject_UntrackedModule checks that a project without one of its modules is refused.
+func TestProject_UntrackedModule(t *testing.T) {
+	t.Parallel()
+	root := source(t)
+	run(t, root, "git", "rm", "--quiet", "--cached", "shared/go.mod")
+	o := options(t, root)
+	err := scaffold.Project(t.Context(), o)
+	want := "new project: git does not track the module shared, which go.work lists: run git add shared, or remove it"
+	if err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
+	}
+	wantEmpty(t, filepath.Dir(o.Dir))
 }
 
 // TestProject_Contained checks that a new identity may contain the old one.

@@ -124,7 +124,7 @@ func (r renamer) left(line string) (old string) {
 // file returns the renamed content of a file.
 func (r renamer) file(name string, content []byte) ([]byte, error) {
 	switch base := path.Base(name); {
-	case bytes.IndexByte(content, 0) >= 0, base == "go.sum", base == "go.work.sum":
+	case isBinary(content), base == "go.sum", base == "go.work.sum":
 		return content, nil
 	case base == "go.mod":
 		return r.goMod(name, content)
@@ -137,6 +137,9 @@ func (r renamer) file(name string, content []byte) ([]byte, error) {
 	}
 	return []byte(r.text(string(content))), nil
 }
+
+// isBinary reports whether a file is no text, as git does.
+func isBinary(content []byte) bool { return bytes.IndexByte(content, 0) >= 0 }
 
 // path renames the path of a module or package.
 func (r renamer) path(old string) string {

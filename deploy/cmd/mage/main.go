@@ -32,11 +32,8 @@ func main() {
 
 // run returns the exit code: that of the target, or 2 for wrong arguments.
 func run(args []string) (int, error) {
-	root, err := program.FindRoot()
+	root, err := program.EnterRoot()
 	if err != nil {
-		return 1, err
-	}
-	if err := os.Chdir(root); err != nil {
 		return 1, err
 	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {

@@ -39,7 +39,11 @@ import (
 
 func Greet(name string) { fmt.Println("hello", name) }
 
-func Where() error { _, err := os.Stat("magefile.go"); return err }
+func Where() error {
+	fmt.Println("started in " + os.Getenv("MAGE_START_FOLDER"))
+	_, err := os.Stat("magefile.go")
+	return err
+}
 
 func FailTwice() error { return errors.New("failed") }
 
@@ -57,7 +61,7 @@ func TestMage(t *testing.T) {
 	}{
 		{"greet you", "hello you\n", 0},
 		{"hello you", "hello you\n", 0},
-		{"where", "", 0},
+		{"where", "started in " + dir + "\n", 0},
 		{"-l", "greet", 0},
 		{"failTwice", "Error: failed\n", 1},
 		{"greet", "want go tool mage greet NAME, got 0 arguments\n", 2},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/userrequestapi/userdata/deploy/host/program"
 	"github.com/userrequestapi/userdata/deploy/scaffold"
@@ -26,8 +27,15 @@ func project(ctx context.Context, args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("want a folder, a module path and the name of an API, got %q", args)
 	}
+	root, err := filepath.Abs(program.Root)
+	if err != nil {
+		return fmt.Errorf("find this project: %w", err)
+	}
+	if err := os.Chdir(program.StartFolder()); err != nil {
+		return fmt.Errorf("enter the folder in which mage was started: %w", err)
+	}
 	return scaffold.Project(ctx, scaffold.ProjectOptions{
-		Root: program.Root, Dir: args[0], Module: args[1], Name: args[2],
+		Root: root, Dir: args[0], Module: args[1], Name: args[2],
 		Table: os.Getenv("TABLE"), Owner: os.Getenv("OWNER"), Tools: os.Getenv("TOOLS"),
 		Out: os.Stdout,
 	})

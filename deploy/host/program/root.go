@@ -7,6 +7,34 @@ import (
 	"path/filepath"
 )
 
+// startVariable is the environment variable with the folder in which the user has started mage.
+const startVariable = "MAGE_START_FOLDER"
+
+// StartFolder returns the folder in which the user has started mage, to which relative paths in arguments belong.
+func StartFolder() string {
+	if folder := os.Getenv(startVariable); folder != "" {
+		return folder
+	}
+	return Root
+}
+
+// EnterRoot changes to the folder of the workspace and returns it, see [FindRoot]. The programs that this process starts
+// get the previous folder from [StartFolder].
+func EnterRoot() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("enter the workspace: %w", err)
+	}
+	root, err := FindRoot()
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(os.Setenv(startVariable, start), os.Chdir(root)); err != nil {
+		return "", fmt.Errorf("enter the workspace: %w", err)
+	}
+	return root, nil
+}
+
 // FindRoot returns the folder of the workspace: the working directory or its nearest parent with a go.work.
 func FindRoot() (string, error) {
 	dir, err := os.Getwd()

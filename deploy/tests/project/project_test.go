@@ -61,6 +61,7 @@ func TestProject(t *testing.T) {
 	goCommand(t, dir, "tool", "mage", "lint")
 
 	other := filepath.Join(filepath.Dir(dir), "pets")
+	run(t, dir, nil, "git", "add", "--all")
 	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
 	wantNone(t, other, regexp.MustCompile(`(?i:PeopleAPI)|\bPeopleData\b|acme/people`))
 	wantVersion(t, other, after)
