@@ -24,8 +24,8 @@ func Files(ctx context.Context, root string) ([]string, error) {
 }
 
 // sourceFiles returns the files of the project at root that a new one may have, as Files does: those that git tracks.
-// left are the files, and folders with a slash, that git neither tracks nor ignores. Without a git repository, files are
-// those that no .gitignore excludes.
+// left are the files, and folders with a slash, that git neither tracks nor ignores. Without a git repository, files
+// are those that no .gitignore excludes.
 func sourceFiles(ctx context.Context, root string) (files, left []string, err error) {
 	if tracked, err := isTracked(ctx, root); err != nil || !tracked {
 		if err == nil {

@@ -288,8 +288,8 @@ func (p *project) dependabot(context.Context) error {
 	return nil
 }
 
-// check returns an error that names the first place in which the identity of the old project is left. Binary files, which
-// are copied unchanged, only get a note.
+// check returns an error that names the first place in which the identity of the old project is left. Binary files,
+// which are copied unchanged, only get a note.
 func (p *project) check(context.Context) error {
 	files := os.DirFS(p.dir)
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {

@@ -43,20 +43,18 @@ func source(t *testing.T) string {
 	if err := os.Chmod(filepath.Join(dir, "run.sh"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	run(t, dir, "git", "init", "--quiet")
-	run(t, dir, "git", "add", "--all")
+	git(t, dir, "init", "--quiet")
+	git(t, dir, "add", "--all")
 	return dir
 }
 
-func run(t *testing.T, dir, name string, args ...string) string {
+func git(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir = dir
-	output, err := cmd.CombinedOutput()
-	if err != nil {
+	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	return string(output)
 }
 
 // options returns the options for a project in a new folder.
@@ -153,7 +151,7 @@ func TestProject_Files(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				run(t, root, "git", "add", "--all")
+				git(t, root, "add", "--all")
 			},
 			map[string]string{"docs/api.http": "link api/PeopleAPI.http", "docs/gone": "link PeopleAPI/gone", "docs/folder": "link api"},
 			"Copying ",
@@ -162,7 +160,7 @@ func TestProject_Files(t *testing.T) {
 			func(t *testing.T, root string) {
 				t.Helper()
 				write(t, root, map[string]string{"docs/a.png": picture})
-				run(t, root, "git", "add", "--all")
+				git(t, root, "add", "--all")
 			},
 			map[string]string{"docs/a.png": picture},
 			"docs/a.png still contains UserRequestAPI: it is no text, and was copied unchanged.\n",
@@ -212,7 +210,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 func TestProject_UntrackedModule(t *testing.T) {
 	t.Parallel()
 	root := source(t)
-	run(t, root, "git", "rm", "--quiet", "--cached", "shared/go.mod")
+	git(t, root, "rm", "--quiet", "--cached", "shared/go.mod")
 	o := options(t, root)
 	err := scaffold.Project(t.Context(), o)
 	want := "new project: git does not track the module shared, which go.work lists: run git add shared, or remove it"

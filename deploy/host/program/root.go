@@ -18,8 +18,8 @@ func StartFolder() string {
 	return Root
 }
 
-// EnterRoot changes to the folder of the workspace and returns it, see [FindRoot]. The programs that this process starts
-// get the previous folder from [StartFolder].
+// EnterRoot changes to the folder of the workspace and returns it, see [FindRoot]. The programs that this process
+// starts get the previous folder from [StartFolder].
 func EnterRoot() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {

@@ -61,7 +61,7 @@ func TestProject(t *testing.T) {
 	goCommand(t, dir, "tool", "mage", "lint")
 
 	other := filepath.Join(filepath.Dir(dir), "pets")
-	run(t, dir, nil, "git", "add", "--all")
+	run(t, dir, "git", "add", "--all")
 	create(t, dir, other, scaffold.ProjectOptions{Module: "github.com/acme/pets", Name: "PetsAPI", Table: "Animals"})
 	wantNone(t, other, regexp.MustCompile(`(?i:PeopleAPI)|\bPeopleData\b|acme/people`))
 	wantVersion(t, other, after)
@@ -196,5 +196,5 @@ func walk(t *testing.T, dir string, visit func(name string, content []byte)) {
 // goCommand returns what the go command prints to standard output.
 func goCommand(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	return strings.TrimSpace(run(t, dir, nil, append([]string{"go"}, args...)...))
+	return strings.TrimSpace(run(t, dir, append([]string{"go"}, args...)...))
 }

@@ -56,9 +56,9 @@ func (task task) do(t *testing.T, dir string) {
 	}
 	names := strings.NewReplacer("github.com/userrequestapi/userdata/", "example.com/acme/people/", "UserData", "PeopleData")
 	patch := filepath.Join(testenv.Folder(t, map[string]string{task.patch: names.Replace(string(source))}), task.patch)
-	run(t, dir, nil, "git", "apply", patch)
+	run(t, dir, "git", "apply", patch)
 	files, newLines := 0, 0
-	for line := range strings.Lines(run(t, dir, nil, "git", "apply", "--numstat", patch)) {
+	for line := range strings.Lines(run(t, dir, "git", "apply", "--numstat", patch)) {
 		added, err := strconv.Atoi(strings.Fields(line)[0])
 		if err != nil {
 			t.Fatal(err)
@@ -92,11 +92,11 @@ func summarizef(t *testing.T, format string, args ...any) {
 }
 
 // run runs a program, which must succeed, and returns its standard output.
-func run(t *testing.T, dir string, env []string, args ...string) string {
+func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	var stderr strings.Builder
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	cmd.Dir, cmd.Stderr, cmd.Env = dir, &stderr, append(os.Environ(), env...)
+	cmd.Dir, cmd.Stderr = dir, &stderr
 	output, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(args, " "), err, output, stderr.String())
