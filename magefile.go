@@ -80,6 +80,9 @@ func (Test) All() error { return program.Start("check", "test:all") }
 // Bench has the targets for benchmarks.
 type Bench mg.Namespace
 
+// Default measures the functions beside a floor and BASELINE (short: bench; see docs/performance.md).
+func (Bench) Default() error { return program.Start("bench", "bench") }
+
 // Loop measures restarts, reloads and, unless TESTS=0, tests, each RUNS times (5) (see docs/change.md).
 func (Bench) Loop() error { return program.Start("bench", "loop") }
 
@@ -102,7 +105,9 @@ func (Docs) Stage() error { return program.Start("release", "docs") }
 func (Docs) Site() error { return program.Start("docs", "site") }
 
 // Aliases are short names of targets.
-var Aliases = map[string]any{"docs": Docs.Stage, "test": Test.Default} //nolint:gochecknoglobals // mage reads it
+var Aliases = map[string]any{ //nolint:gochecknoglobals // mage reads it
+	"bench": Bench.Default, "docs": Docs.Stage, "test": Test.Default,
+}
 
 // Clean deletes bin/ and .local/, which contains the data of the local stack.
 func Clean() error {

@@ -1,4 +1,4 @@
-// Command bench measures how long the steps of the development loop take.
+// Command bench measures the functions, and how long the steps of the development loop take.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/host/program"
 )
 
-func main() { program.Main(map[string]program.Target{"loop": loop}) }
+func main() { program.Main(map[string]program.Target{"bench": functions, "loop": loop}) }
 
 // loop measures the development loop RUNS times, and one run of the tests unless TESTS=0, and prints a table.
 func loop(ctx context.Context, _ []string) error {

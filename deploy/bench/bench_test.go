@@ -1,0 +1,152 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/userrequestapi/userdata/deploy/bench"
+	"github.com/userrequestapi/userdata/deploy/bench/usage"
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+)
+
+// root is the workspace that is measured.
+const root = "../testdata/service"
+
+func TestMain(m *testing.M) { stacktest.Main(m, stacktest.FixtureFunctions(root)) }
+
+// options are the options of a quick measurement.
+func options(t *testing.T) bench.Options {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds functions: skipped with -short")
+	}
+	return bench.Options{
+		Root: root, Executables: os.Getenv(testenv.FunctionsVariable),
+		Databases:  []bench.Database{bench.Instant, bench.InstantTLS},
+		ColdStarts: 1, Requests: 2,
+	}
+}
+
+// TestRun measures the functions of the fixture, of which get is also the baseline.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Functions, o.MemoryMB = []string{"delete", "get"}, []int{512}
+	get := filepath.Join(o.Executables, "GetFunction", build.Executable)
+	event := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(event, []byte(`{"httpMethod": "GET", "pathParameters": {"userId": "1"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Baselines = []bench.Baseline{bench.ParseBaseline(get), bench.ParseBaseline(get + "," + event)}
+	result, err := bench.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range result.Subjects {
+		got = append(got, string(s.Kind)+" "+s.Name+": "+s.Request)
+	}
+	want := []string{
+		"function get: GET /users/{userId}", "function delete: DELETE /users/{userId}",
+		"baseline GetFunction: GET /users/{userId}",
+		"baseline GetFunction 2: event.json",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("subjects (-want +got):\n%s", diff)
+	}
+	for _, c := range result.Cells {
+		for _, m := range []bench.Metric{bench.Init, bench.First, bench.Cold, bench.P50} {
+			if n := len(c.Values[m]); n != o.ColdStarts {
+				t.Errorf("%s: %d values of %s, want %d", c, n, m, o.ColdStarts)
+			}
+		}
+		if usage.Supported && c.MemoryMB == 0 && len(c.Values[bench.CPU]) == 0 {
+			t.Errorf("%s: no processor time", c)
+		}
+	}
+	checkOutput(t, result)
+}
+
+// checkOutput checks that the JSON is complete, and that the tables have all functions.
+func checkOutput(t *testing.T, result *bench.Result) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "result.json")
+	var encoded, tables, comparison bytes.Buffer
+	if err := result.WriteJSON(&encoded); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, encoded.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read, err := bench.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(result, read); diff != "" {
+		t.Errorf("result after JSON (-want +got):\n%s", diff)
+	}
+	if err := result.Write(&tables, bench.Format{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Database instant,", "Database instant-tls,", "The quota of 512 MB", "\ndelete "} {
+		if !strings.Contains(tables.String(), want) {
+			t.Errorf("tables: want %q in\n%s", want, &tables)
+		}
+	}
+	if err := read.WriteComparison(&comparison, result, bench.Format{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "~"; !strings.Contains(comparison.String(), want) {
+		t.Errorf("comparison with itself: want %q in\n%s", want, &comparison)
+	}
+}
+
+func TestRun_Refused(t *testing.T) {
+	t.Parallel()
+	canceled, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	cancel(interrupted)
+	for _, test := range []struct {
+		name   string
+		ctx    context.Context //nolint:containedctx // of the case
+		change func(*bench.Options)
+		want   string
+	}{
+		{
+			"unknown function", t.Context(), func(o *bench.Options) { o.Functions = []string{"gte"} },
+			"FUNCTION: unknown function gte: did you mean get?",
+		},
+		{
+			"missing baseline", t.Context(),
+			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap"}} }, "BASELINE: ",
+		},
+		{
+			"missing event", t.Context(),
+			func(o *bench.Options) {
+				o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap", Event: "/missing/event.json"}}
+			},
+			"BASELINE: read the event: ",
+		},
+		{"interrupted", canceled, func(*bench.Options) {}, interrupted.Error()},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := options(t)
+			o.Databases = []bench.Database{bench.Instant}
+			test.change(&o)
+			_, err := bench.Run(test.ctx, o)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error = %v, want %q", err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,4 @@
+package quota
+
+// Create exports create.
+var Create = create //nolint:gochecknoglobals // for tests

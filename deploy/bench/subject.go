@@ -1,0 +1,355 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/userrequestapi/userdata/deploy/build"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/host/nearest"
+	"github.com/userrequestapi/userdata/deploy/local/lambda"
+	"github.com/userrequestapi/userdata/deploy/template"
+)
+
+// The account and Region of the functions, the defaults of [template.PseudoParameters].
+const (
+	accountID = "000000000000"
+	region    = "us-east-1"
+)
+
+// floorFolder is the folder of the function that does nothing but respond.
+const floorFolder = "tests/bench"
+
+// Baseline is an executable to compare with.
+type Baseline struct {
+	Bootstrap string // path
+	// Event is the path of the event to send. Without one, the executable is another build of the project's function that
+	// has the name of its folder, or of the first function: it gets that function's event and environment.
+	Event string
+}
+
+// ParseBaseline parses a baseline in the form bootstrap[,event].
+func ParseBaseline(s string) Baseline {
+	bootstrap, event, _ := strings.Cut(s, ",")
+	return Baseline{bootstrap, event}
+}
+
+// project is the workspace.
+type project struct {
+	root      string
+	resources *template.Resources
+}
+
+func load(o Options) (*project, error) {
+	source, err := template.Load(os.DirFS(filepath.Join(o.Root, "deploy")))
+	if err != nil {
+		return nil, err
+	}
+	// The event of a request without authorization is the smallest.
+	rendered, err := source.Render(template.Options{Parameters: map[string]string{
+		template.AuthorizationParameter: template.AuthorizationNone,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	resources, err := rendered.Resolve(template.PseudoParameters{Region: region, AccountID: accountID})
+	if err != nil {
+		return nil, err
+	}
+	return &project{o.Root, resources}, nil
+}
+
+// subject is an executable with what it needs to run.
+type subject struct {
+	Subject
+	module   build.Module      // of a function
+	function template.Function // the configuration; that of the function that a baseline is compared with
+	path     string            // of the executable
+	event    []byte
+	rank     int      // of the request's method: the first function is compared with a floor and with other projects
+	removes  bool     // the request deletes the example item
+	foreign  []string // environment variables of a baseline of another project
+	create   []*creator
+}
+
+// creator creates the example item of a collection with the project's function.
+type creator struct {
+	subject *subject
+	event   []byte
+	request request
+}
+
+// subjects builds the executables: the functions, the floor, and the baselines.
+func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subject, error) {
+	functions := p.resources.Functions()
+	modules := build.FromTemplate(functions)
+	if err := checkNames(o.Functions, modules); err != nil {
+		return nil, err
+	}
+	artifacts, err := p.build(ctx, o, work, modules)
+	if err != nil {
+		return nil, err
+	}
+	creators, err := p.creators(ctx, functions, modules, artifacts)
+	if err != nil {
+		return nil, err
+	}
+	var subjects []*subject
+	for i, m := range modules {
+		if len(o.Functions) > 0 && !slices.Contains(o.Functions, m.Name) {
+			continue
+		}
+		s, err := p.subject(ctx, functions[i], m.Name, artifacts[i])
+		if err != nil {
+			return nil, err
+		}
+		if s == nil {
+			o.Progress(m.Name + " is left out: no example in deploy/" + contract.File + " calls it")
+			continue
+		}
+		s.create, s.module = creators, m
+		subjects = append(subjects, s)
+	}
+	slices.SortStableFunc(subjects, func(a, b *subject) int { return a.rank - b.rank })
+	if len(subjects) == 0 {
+		return nil, fmt.Errorf("no function to measure: add an example item to deploy/%s", contract.File)
+	}
+	floor, err := p.floor(ctx, o, work, subjects[0])
+	if err != nil {
+		return nil, err
+	}
+	if o.Executables == "" {
+		if err := sizes(ctx, p.root, work, subjects); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range o.Baselines {
+		s, err := p.baseline(b, work, subjects)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, s)
+	}
+	return append(subjects, floor...), nil
+}
+
+// build builds the functions as for a deployment, but for this machine.
+func (p *project) build(ctx context.Context, o Options, work string, modules []build.Module) ([]build.Artifact, error) {
+	if o.Executables == "" {
+		o.Progress(fmt.Sprintf("Building %d functions…", len(modules)))
+		return build.Functions(ctx, modules, build.Options{Root: p.root, Out: filepath.Join(work, "host")})
+	}
+	artifacts := make([]build.Artifact, len(modules))
+	for i, m := range modules {
+		artifacts[i] = build.Artifact{Name: m.Name, Path: filepath.Join(o.Executables, m.LogicalID, build.Executable)}
+	}
+	return artifacts, nil
+}
+
+// checkNames returns an error if a name is not that of a function.
+func checkNames(given []string, modules []build.Module) error {
+	var names []string
+	for _, m := range modules {
+		names = append(names, m.Name)
+	}
+	for _, name := range given {
+		if slices.Contains(names, name) {
+			continue
+		}
+		hint := "one of " + strings.Join(names, ", ")
+		if near, ok := nearest.Name(name, names); ok {
+			hint = "did you mean " + near + "?"
+		}
+		return fmt.Errorf("FUNCTION: unknown function %s: %s", name, hint)
+	}
+	return nil
+}
+
+// subject returns the subject of a function, or nil if no example of the document calls it.
+func (p *project) subject(
+	ctx context.Context, f template.Function, name string, artifact build.Artifact,
+) (*subject, error) {
+	request, ok := findRequest(p.resources.API().Document, f.LogicalID)
+	if !ok {
+		return nil, nil //nolint:nilnil // there is nothing to measure
+	}
+	event, err := p.event(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return &subject{
+		Subject:  Subject{Name: name, Kind: Function, Request: request.String()},
+		function: f, path: artifact.Path, event: event,
+		rank: slices.Index(contract.Methods(), request.method), removes: request.method == http.MethodDelete,
+	}, nil
+}
+
+// creators returns what creates the example items of the collections.
+func (p *project) creators(
+	ctx context.Context, functions []template.Function, modules []build.Module, artifacts []build.Artifact,
+) ([]*creator, error) {
+	document := p.resources.API().Document
+	var creators []*creator
+	for _, c := range document.Collections() {
+		request, ok := createRequest(document, c)
+		i := slices.IndexFunc(functions, func(f template.Function) bool { return f.LogicalID == request.function })
+		if !ok || i < 0 {
+			continue
+		}
+		event, err := p.event(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		creators = append(creators, &creator{
+			subject: &subject{Subject: Subject{Name: modules[i].Name}, function: functions[i], path: artifacts[i].Path},
+			event:   event, request: request,
+		})
+	}
+	return creators, nil
+}
+
+// floor builds the floor. It returns none if the project does not have it.
+func (p *project) floor(ctx context.Context, o Options, work string, first *subject) ([]*subject, error) {
+	dir := filepath.FromSlash(floorFolder)
+	if _, err := os.Stat(filepath.Join(p.root, dir)); errors.Is(err, fs.ErrNotExist) {
+		o.Progress("there is no floor to compare with: the folder " + floorFolder + " is missing")
+		return nil, nil
+	}
+	module := build.Module{Name: "floor", Dir: dir}
+	artifacts, err := build.Functions(ctx, []build.Module{module}, build.Options{
+		Root: p.root, Out: filepath.Join(work, "host"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	floor := []*subject{{
+		Subject: Subject{Name: "floor", Kind: Floor}, module: module, function: first.function, path: artifacts[0].Path,
+		event: first.event, foreign: []string{},
+	}}
+	return floor, sizes(ctx, p.root, work, floor)
+}
+
+// sizes sets the sizes of the packages of subjects, which it builds for arm64 as well.
+func sizes(ctx context.Context, root, work string, subjects []*subject) error {
+	var modules []build.Module
+	for _, s := range subjects {
+		modules = append(modules, s.module)
+	}
+	arm64, err := build.Functions(ctx, modules, build.Options{
+		Root: root, Out: filepath.Join(work, "arm64"), Target: build.Target{OS: "linux", Arch: "arm64"},
+	})
+	if err != nil {
+		return err
+	}
+	for i, s := range subjects {
+		if s.Zip, err = zipSize(s.Name, s.path); err != nil {
+			return err
+		}
+		if s.ZipARM64, err = zipSize(s.Name, arm64[i].Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func zipSize(name, path string) (int64, error) {
+	p, err := build.PackageFunction(build.Artifact{Name: name, Path: path})
+	return p.Size, err
+}
+
+// baseline returns the subject of a baseline.
+func (p *project) baseline(b Baseline, work string, functions []*subject) (*subject, error) {
+	path, err := filepath.Abs(b.Bootstrap)
+	if err != nil {
+		return nil, fmt.Errorf("BASELINE: %w", err)
+	}
+	folder := filepath.Base(filepath.Dir(path))
+	of, name := functions[0], folder
+	for _, f := range functions {
+		if f.Kind == Function && f.Name == folder {
+			of, name = f, filepath.Base(filepath.Dir(filepath.Dir(path)))+"/"+folder
+		}
+	}
+	for n := 2; slices.ContainsFunc(functions, func(s *subject) bool { return s.Name == name }); n++ {
+		name = fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
+	}
+	s := &subject{
+		Subject:  Subject{Name: name, Kind: Other, Of: of.Name, Request: of.Request},
+		function: of.function, path: path, event: of.event, removes: of.removes, create: of.create,
+	}
+	if b.Event != "" {
+		if s.event, err = os.ReadFile(b.Event); err != nil {
+			return nil, fmt.Errorf("BASELINE: read the event: %w", err)
+		}
+		s.foreign, s.Request = p.tableVariables(), filepath.Base(b.Event)
+	}
+	// Beside the executable, the archive would be in a folder of the user.
+	link := filepath.Join(work, "baseline", strings.ReplaceAll(name, "/", "-"), build.Executable)
+	err = os.MkdirAll(filepath.Dir(link), 0o750)
+	if err == nil {
+		err = build.Link(path, link)
+	}
+	if err == nil {
+		s.Zip, err = zipSize(name, link)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("BASELINE: %w", err)
+	}
+	return s, nil
+}
+
+// tableVariables returns the environment variables of a function of another project: the usual names of the variable
+// with its table, and those of this project.
+func (p *project) tableVariables() []string {
+	variables := map[string]string{}
+	for _, table := range p.resources.Tables() {
+		for _, f := range p.resources.Functions() {
+			for name, value := range f.Environment {
+				if value == table.Name {
+					variables[name] = value
+				}
+			}
+		}
+		for _, name := range []string{"TABLE", "TABLE_NAME"} {
+			if variables[name] == "" {
+				variables[name] = table.Name
+			}
+		}
+	}
+	var list []string
+	for name, value := range variables {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// baselineTimeout is the timeout of a function of another project.
+const baselineTimeout = 30 * time.Second
+
+// configuration returns the function with a database.
+func (s *subject) configuration(d *database) lambda.Configuration {
+	c := lambda.Configuration{
+		Name: s.function.Name, Bootstrap: s.path, Environment: maps.Clone(s.function.Environment),
+		MemoryMB: s.function.MemoryMB, Timeout: s.function.Timeout, Handler: s.function.Handler, Tracing: s.function.Tracing,
+		LogGroup: s.function.Logging.Group, LogFormat: s.function.Logging.Format,
+		LogLevel: s.function.Logging.ApplicationLevel,
+	}
+	if s.foreign != nil {
+		c.Environment, c.Timeout = map[string]string{}, baselineTimeout
+		for _, variable := range s.foreign {
+			name, value, _ := strings.Cut(variable, "=")
+			c.Environment[name] = value
+		}
+	}
+	maps.Copy(c.Environment, d.environment)
+	return c
+}
