@@ -55,10 +55,6 @@ func Load(files fs.FS) (*Template, error) {
 		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
 	dropEmptyStatements(document)
-	parameters, err := cfn.ParseParameters(cfn.Mapping(document, "Parameters"))
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", templateFile, err)
-	}
 	source, err := contract.Read(files)
 	if err != nil {
 		return nil, err
@@ -66,6 +62,11 @@ func Load(files fs.FS) (*Template, error) {
 	api, err := newOpenAPI(source)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", contract.File, err)
+	}
+	setRepository(document, source.ExternalDocs.URL)
+	parameters, err := cfn.ParseParameters(cfn.Mapping(document, "Parameters"))
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", templateFile, err)
 	}
 	return &Template{document: document, parameters: parameters, openAPI: api}, nil
 }
@@ -81,6 +82,14 @@ func dropEmptyStatements(document object) {
 			})
 		}
 	})
+}
+
+// setRepository sets the default of the parameter Repository, if it is empty, to the project's URL.
+func setRepository(document object, url string) {
+	parameter := cfn.Mapping(document, "Parameters", "Repository")
+	if parameter != nil && cfn.Text(parameter, "Default") == "" {
+		parameter["Default"] = strings.TrimSuffix(url, "/")
+	}
 }
 
 // Contract returns the API document.

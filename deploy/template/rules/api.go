@@ -458,11 +458,22 @@ func settings(stage resource) object {
 	return nil
 }
 
+// stageMetrics checks that the metrics by method, which are billed, are on only if they are used. API Gateway publishes
+// those of the stage at no charge ("Amazon API Gateway dimensions and metrics").
 func stageMetrics(s *checkedTemplate, report report) {
+	byMethod := false
+	for _, a := range s.all(alarmType) {
+		byMethod = byMethod || slices.ContainsFunc(metrics(a), func(m metric) bool { return m.dimensions["Method"] != "" })
+	}
+	for _, dashboard := range s.all("AWS::CloudWatch::Dashboard") {
+		byMethod = byMethod || strings.Contains(cfn.Text(dashboard.properties["DashboardBody"]), `"Method"`)
+	}
 	for _, stage := range s.all(stageType) {
-		if cfn.Text(settings(stage)["MetricsEnabled"]) != "true" {
-			report(stage.path("MethodSettings"),
-				"set MetricsEnabled for all methods, * and /*")
+		for i, setting := range list(stage.properties["MethodSettings"]) {
+			if cfn.Text(setting, "MetricsEnabled") == "true" && !byMethod {
+				report(stage.path("MethodSettings", strconv.Itoa(i), "MetricsEnabled"), "set it to false: no alarm and no "+
+					"dashboard uses the metrics by method, and each of them is billed as a custom metric")
+			}
 		}
 	}
 }

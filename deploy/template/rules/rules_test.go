@@ -398,9 +398,9 @@ func mutations() []mutation {
 		{"access log in another log group", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", object{"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:other"}), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.DestinationArn"},
 		{"access log by Fn::GetAtt", nil, set("Resources ApiStage Properties AccessLogSetting DestinationArn", getAtt("ApiAccessLogGroup", "Arn")), "", ""},
 		{"access log without request id", nil, replace("Resources ApiStage Properties AccessLogSetting Format", "$context.requestId", "-"), "stage-log", "Resources.ApiStage.Properties.AccessLogSetting.Format"},
-		{"stage without metrics", nil, drop(settings + "MetricsEnabled"), "stage-metrics", "Resources.ApiStage.Properties.MethodSettings"},
+		{"metrics by method that nothing uses", nil, set(settings+"MetricsEnabled", true), "stage-metrics", "Resources.ApiStage.Properties.MethodSettings"},
 		{"stage without throttle", nil, drop(settings + "ThrottlingBurstLimit"), "stage-throttle", "Resources.ApiStage.Properties.MethodSettings"},
-		{"settings of one method only", nil, set(settings+"HttpMethod", "GET"), "stage-metrics stage-throttle", "Resources.ApiStage.Properties.MethodSettings"},
+		{"settings of one method only", nil, set(settings+"HttpMethod", "GET"), "stage-throttle", "Resources.ApiStage.Properties.MethodSettings"},
 		{"data trace", nil, set(settings+"DataTraceEnabled", true), "data-trace", "Resources.ApiStage.Properties.MethodSettings.0.DataTraceEnabled"},
 
 		{"execution log without a group", nil, drop("Resources ApiExecutionLogGroup"), "reference stage-execution-log", "Resources.ApiStage"},
@@ -408,7 +408,7 @@ func mutations() []mutation {
 		{"execution log before its group", nil, set("Resources ApiStage DependsOn 0", "Api"), "stage-execution-log", "Resources.ApiStage.DependsOn"},
 		{"execution log of single methods before its group", nil, all(set("Resources ApiStage DependsOn 0", "Api"), set(settings+"LoggingLevel", "OFF"),
 			set("Resources ApiStage Properties MethodSettings", []any{
-				object{"HttpMethod": "*", "ResourcePath": "/*", "MetricsEnabled": true, "ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1},
+				object{"HttpMethod": "*", "ResourcePath": "/*", "ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 1},
 				object{"HttpMethod": "GET", "ResourcePath": "/users", "LoggingLevel": "INFO"},
 			})), "stage-execution-log", "Resources.ApiStage.DependsOn"},
 		{"no execution log", nil, all(set("Resources ApiStage DependsOn 0", "Api"), drop("Resources ApiStage Properties Description"), set(settings+"LoggingLevel", "OFF")), "", ""},
