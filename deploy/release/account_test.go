@@ -72,6 +72,7 @@ type account struct {
 	tables   map[string]*table // of DynamoDB, by name
 	logsRole string            // of API Gateway; "" if the account has none
 	alarms   map[string]string // of CloudWatch: states by name
+	pending  bool              // whether the subscription of SNS is not confirmed
 	roles    map[string]string // the services that may assume the roles of IAM, by role name
 	document string            // the response of GetTemplate instead of CloudFormation's own, if not ""
 }
@@ -380,7 +381,7 @@ func (a *account) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if signed := scope.FindStringSubmatch(r.Header.Get("Authorization")); signed != nil {
 		service = signed[1]
 	}
-	if service == "cloudformation" || service == "sts" || service == "iam" {
+	if slices.Contains([]string{"cloudformation", "sts", "iam", "sns"}, service) {
 		if err := r.ParseForm(); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -443,6 +444,13 @@ func (a *account) respond(w http.ResponseWriter, r *http.Request, service, opera
 		} else {
 			changesettest.WriteNoRole(w, name)
 		}
+	case "sns":
+		confirmed := "1"
+		if a.pending {
+			confirmed = "0"
+		}
+		query(w, "GetTopicAttributes",
+			"<Attributes><entry><key>SubscriptionsConfirmed</key><value>"+confirmed+"</value></entry></Attributes>")
 	case "dynamodb":
 		a.dynamodb(w, r, operation, body)
 	case "apigateway":

@@ -49,6 +49,7 @@ func deploy(ctx context.Context, s *session) error {
 	if err := s.verify(ctx, now); err != nil {
 		return err
 	}
+	s.checkSubscription(ctx, now)
 	s.Printer.Result(now.Outputs, s.describe(now))
 	return nil
 }

@@ -770,6 +770,45 @@ func TestStatus_Alarms(t *testing.T) { //nolint:tparallel // steps of one accoun
 	})
 }
 
+// The owner of the address in AlarmEmail must confirm the subscription: the deployment and the status say so.
+func TestStatus_Notification(t *testing.T) { //nolint:tparallel // steps of one account
+	t.Parallel()
+	a := newAccount(t)
+	setStage(t, a.root, "AlarmEmail: team@example.org")
+	a.set(func(a *account) { a.pending = true })
+	const hint = "its owner must open the link in the email"
+	if out := a.succeed(t, release.Deploy); !strings.Contains(out, "alarms do not notify team@example.org yet: "+hint) {
+		t.Errorf("deployment prints\n%s\nwant what to do about the subscription", out)
+	}
+	a.addAlarms()
+	check := func(t *testing.T, want *release.Notification, text string) {
+		t.Helper()
+		status, err := a.statusOf(t)
+		if diff := cmp.Diff(want, status.Notification); diff != "" || err != nil {
+			t.Errorf("error = %v, notification (-want +got):\n%s", err, diff)
+		}
+		if out := a.succeed(t, release.Status); !strings.Contains(out, text) {
+			t.Errorf("status prints\n%s\nwant %q in it", out, text)
+		}
+	}
+	t.Run("pending", func(t *testing.T) {
+		check(t, &release.Notification{Email: "team@example.org"}, "team@example.org is not notified: PENDING, "+hint)
+	})
+	t.Run("confirmed", func(t *testing.T) {
+		a.set(func(a *account) { a.pending = false })
+		check(t, &release.Notification{Email: "team@example.org", Confirmed: true}, "team@example.org is notified")
+	})
+	t.Run("not read", func(t *testing.T) {
+		a.set(func(a *account) {
+			a.faults["sns GetTopicAttributes"] = fault{http.StatusForbidden, "AuthorizationError", "not authorized"}
+		})
+		status, err := a.statusOf(t)
+		if err == nil || status.Errors["notification"] == "" || len(status.Alarms) == 0 {
+			t.Errorf("status = %+v, error = %v, want the alarms and an error for the notification", status, err)
+		}
+	})
+}
+
 // A part that cannot be read does not hide the others.
 func TestStatus_Parts(t *testing.T) { //nolint:tparallel // steps of one account
 	t.Parallel()

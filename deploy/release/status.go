@@ -35,8 +35,10 @@ type StageStatus struct {
 	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if not compared
 	Alarms    map[string]string `json:"alarms"` // states by name; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
-	// Errors maps each part that could not be read to its error: failure, functions, alarms, logs, drift, or the name of a
-	// function.
+	// Notification is nil if the alarms notify nobody.
+	Notification *Notification `json:"notification,omitempty"`
+	// Errors maps each part that could not be read to its error: failure, functions, alarms, notification, logs, drift, or
+	// the name of a function.
 	Errors map[string]string `json:"errors,omitempty"`
 	// LogsProblem is why API Gateway writes no logs, and how to fix it.
 	LogsProblem string `json:"logsProblem,omitempty"`
@@ -64,6 +66,7 @@ const (
 	partFailure   = "failure"
 	partFunctions = "functions"
 	partAlarms    = "alarms"
+	partNotify    = "notification"
 	partLogs      = "logs"
 	partDrift     = "drift"
 )
@@ -138,6 +141,8 @@ func (r *statusReader) read(ctx context.Context) {
 	} else {
 		r.readFunctions(ctx, resources)
 		r.readAlarms(ctx, resources)
+		r.result.Notification, err = r.notification(ctx, r.now, resources)
+		r.recordError(err, partNotify)
 	}
 	r.result.LogsProblem, err = r.LogsProblem(ctx, r.now)
 	r.recordError(err, partLogs)
@@ -297,6 +302,14 @@ func (r StageStatus) writeAlarms(b *strings.Builder) {
 		fmt.Fprintf(b, "  not read: %s\n", message)
 	case len(r.Alarms) == 0:
 		b.WriteString("  none\n")
+	}
+	switch message := r.Errors[partNotify]; {
+	case message != "":
+		fmt.Fprintf(b, "  notification not read: %s\n", message)
+	case r.Notification != nil && r.Notification.Confirmed:
+		fmt.Fprintf(b, "  %s is notified\n", r.Notification.Email)
+	case r.Notification != nil:
+		fmt.Fprintf(b, "  %s is not notified: PENDING, %s\n", r.Notification.Email, confirmationHint)
 	}
 }
 
