@@ -4,6 +4,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -62,6 +65,25 @@ func New(handler Handler, users user.Store, settings Settings, logger *zap.Logge
 // reserve is the time between the handler's deadline and Lambda's, for the response and the log. A handler that has
 // not returned after half of it is overdue.
 const reserve = 500 * time.Millisecond
+
+// Invoke implements [lambda.Handler] with [Server.Handle]. Without it, package lambda would use encoding/json, which
+// takes three times as long for an event.
+func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	var event events.APIGatewayProxyRequest
+	err := json.Unmarshal(payload, &event, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, errors.New("the event is not that of a proxy integration of API Gateway") // err can contain its values
+	}
+	res, err := s.Handle(ctx, event)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(res, json.FormatNilMapAsNull(true), json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode response: %w", err)
+	}
+	return encoded, nil
+}
 
 // Handle serves one event. The error is always nil: an error or panic of the handler is logged and returned as a
 // problem document. For a handler that is overdue, Handle writes the log and the trace before Lambda ends the

@@ -101,6 +101,52 @@ func panics(value any) function.Handler {
 	}
 }
 
+// TestInvoke compares with Handle and encoding/json.
+func TestInvoke(t *testing.T) {
+	t.Parallel()
+	for name, event := range map[string]events.APIGatewayProxyRequest{
+		"read":      requesttest.Event("GET", "/users/1", "", "If-None-Match", `"a"`),
+		"not found": requesttest.Event("GET", "/users?userId=%3Cé%3E%E2%80%A8", ""),
+		"body":      requesttest.Event("POST", "/users", `{"a": "<é>\u2028\ufffd\"\u0000"}`),
+		"empty":     {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newFunction(t, func(
+				ctx context.Context, deps function.Dependencies, req *request.Request,
+			) (response.Response, error) {
+				if !req.IsWrite() {
+					return read(ctx, deps, req)
+				}
+				sent, err := req.User()
+				return response.User(http.StatusOK, user.User{Attributes: sent}, "/users"), err
+			})
+			payload, err := json.Marshal(event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			encoded, err := f.Invoke(t.Context(), payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got response.Response
+			if err := json.Unmarshal(encoded, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(handle(t.Context(), t, f, event), got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+	f, _ := newFunction(t, read)
+	for _, payload := range []string{"", "[]", `{"httpMethod": 1}`, `{"path": "secret`} {
+		res, err := f.Invoke(t.Context(), []byte(payload))
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got response %s and error %v, want an error without values", payload, res, err)
+		}
+	}
+}
+
 // traceHeaderKey is the context key that aws-lambda-go uses for the trace header.
 func traceHeaderKey() any { return "x-amzn-trace-id" }
 

@@ -46,7 +46,7 @@ func StartWith(newHandler func(Tables) Handler) {
 	if err != nil {
 		os.Exit(1)
 	}
-	lambda.Start(server.Handle)
+	lambda.Start(server)
 }
 
 func initialize(newHandler func(Tables) Handler) (*Server, error) {
@@ -157,7 +157,7 @@ func warmUp(users user.Store, db *database, settings Settings) {
 	server := New(serveWarmUp(db), users, settings, logger)
 	ctx, cancel := context.WithTimeout(context.Background(), warmUpTimeout+reserve)
 	defer cancel()
-	_, _ = lambda.NewHandler(server.Handle).Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
+	_, _ = server.Invoke(ctx, []byte(`{"httpMethod":"POST","resource":"/users","path":"/users",
 		"headers":{},"multiValueHeaders":{"Content-Type":["application/json"]},
 		"requestContext":{"path":"/users","identity":{}},
 		"body":"{\"name\":\"Nobody\",\"n\":1}","isBase64Encoded":false}`))
