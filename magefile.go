@@ -86,6 +86,9 @@ func (Bench) Default() error { return program.Start("bench", "bench") }
 // Loop measures restarts, reloads and, unless TESTS=0, tests, each RUNS times (5) (see docs/change.md).
 func (Bench) Loop() error { return program.Start("bench", "loop") }
 
+// Load sends RATE (50) requests a second for DURATION (30s) to the local stack, or to STAGE (see docs/load.md).
+func Load() error { return program.Start("load", "load") }
+
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
 func Fuzz() error { return program.Start("check", "fuzz") }
 

@@ -15,7 +15,7 @@ const module = "github.com/userrequestapi/userdata/deploy"
 func TestImports(t *testing.T) {
 	t.Parallel()
 	folders := []string{ // the topmost first
-		"cmd", "scaffold", "check", "bench", "observe", "release", "local", "docs", "build", "template", "aws", "cfn", "host", "contract",
+		"cmd", "scaffold", "check", "bench", "load", "observe", "release", "local", "docs", "build", "template", "aws", "cfn", "host", "contract",
 	}
 	listed, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
 	if err != nil {

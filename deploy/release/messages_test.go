@@ -25,7 +25,7 @@ func TestCommandsInMessages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("..")
 	for _, dir := range []string{
-		"aws/account", "aws/bucket", "aws/changeset", "aws/errors", "observe", "release", "release/progress", "release/smoke", "release/stage",
+		"aws/account", "aws/bucket", "aws/changeset", "aws/errors", "load", "observe", "release", "release/progress", "release/smoke", "release/stage",
 	} {
 		files, err := fs.Glob(root, dir+"/*.go")
 		if err != nil || len(files) == 0 {
@@ -70,7 +70,7 @@ func TestTargetsInMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := regexp.MustCompile(`program\.Start\("\w+", "(\w+)"`).FindAllStringSubmatch(string(magefile), -1)
-	for _, dir := range []string{"release", "aws/changeset", "observe"} {
+	for _, dir := range []string{"release", "aws/changeset", "load", "observe"} {
 		sources, err := filepath.Glob("../" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)

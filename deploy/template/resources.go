@@ -25,6 +25,7 @@ const (
 	stageType      = "AWS::ApiGateway::Stage"
 
 	samplingRuleType = "AWS::XRay::SamplingRule"
+	savedQueryType   = "AWS::Logs::QueryDefinition"
 )
 
 // PseudoParameters are the values of pseudo parameters ("Pseudo parameters reference"). The zero value is for callers
@@ -43,6 +44,7 @@ type Resources struct {
 	functions []Function
 	tables    []Table
 	api       API
+	queries   []Query
 }
 
 // Functions returns the functions, sorted by logical id.
@@ -53,6 +55,16 @@ func (r *Resources) Tables() []Table { return r.tables }
 
 // API returns the REST API and its stage.
 func (r *Resources) API() API { return r.api }
+
+// Queries returns the saved queries, sorted by logical id.
+func (r *Resources) Queries() []Query { return r.queries }
+
+// Query is a saved query of Logs Insights (AWS::Logs::QueryDefinition).
+type Query struct {
+	Name      string // with its folder, such as UserRequestAPI/Cold starts
+	Text      string
+	LogGroups []string
+}
 
 // Function is the configuration of a function (AWS::Lambda::Function).
 type Function struct {
@@ -131,6 +143,9 @@ func (r *Rendered) Resolve(pseudo PseudoParameters) (*Resources, error) {
 	resolved := &Resources{}
 	for _, id := range e.All(functionType) {
 		resolved.functions = append(resolved.functions, function(e, id))
+	}
+	for _, id := range e.All(savedQueryType) {
+		resolved.queries = append(resolved.queries, query(e, id))
 	}
 	resolved.tables = r.tables(e, pseudo)
 	resolved.api = api(e)
@@ -276,6 +291,15 @@ func IsReservedVariable(name string) bool {
 		return true
 	}
 	return false
+}
+
+func query(e *cfn.Evaluator, id string) Query {
+	r := properties(e, id)
+	q := Query{Name: r.str("Name"), Text: r.str("QueryString")}
+	for _, group := range r.list("LogGroupNames") {
+		q.LogGroups = append(q.LogGroups, cfn.Text(group))
+	}
+	return q
 }
 
 // first returns the logical id of the first resource of a type in alphabetical order, even if its condition is false,

@@ -31,8 +31,9 @@ type Printer struct {
 
 	mu    sync.Mutex // guards the fields below
 	out   io.Writer
-	drawn int    // lines at the end of the output that are redrawn
-	watch *watch // the operation whose lines are redrawn; nil if there is none
+	drawn int             // lines at the end of the output that are redrawn
+	watch *watch          // the change set whose lines are redrawn; nil if there is none
+	live  func() []string // returns the lines that are redrawn; nil if there are none
 }
 
 // New returns a printer to out.
@@ -183,12 +184,12 @@ func (p *Printer) erase() {
 }
 
 func (p *Printer) redraw() {
-	if p.watch == nil || p.options.Width == nil {
+	if p.live == nil || p.options.Width == nil {
 		return
 	}
 	p.erase()
 	width := p.options.Width()
-	for _, line := range p.watch.lines() {
+	for _, line := range p.live() {
 		if runes := []rune(line); len(runes) >= width { // erase would count a wrapped line as one
 			line = string(runes[:max(0, width-1)])
 		}
@@ -197,12 +198,12 @@ func (p *Printer) redraw() {
 	}
 }
 
-// setWatch sets the operation whose lines are redrawn; nil removes them.
-func (p *Printer) setWatch(w *watch) {
+// setLive sets what returns the lines that are redrawn, and their change set, if they are about one. nil removes them.
+func (p *Printer) setLive(lines func() []string, w *watch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	p.watch = w
+	p.live, p.watch = lines, w
 	p.redraw()
 }
 

@@ -43,19 +43,26 @@ func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string
 	for _, change := range changes {
 		w.pending = append(w.pending, change.LogicalID)
 	}
-	p.setWatch(w)
+	return p.show(w.lines, w)
+}
+
+// Live shows the current lines until stop is called: on a terminal it redraws them, elsewhere it prints them at times.
+func (p *Printer) Live(lines func() []string) (stop func()) { return p.show(lines, nil) }
+
+func (p *Printer) show(lines func() []string, w *watch) (stop func()) {
+	p.setLive(lines, w)
 	ctx, cancel := context.WithCancel(context.Background())
 	var refreshing sync.WaitGroup
-	refreshing.Go(func() { p.refresh(ctx, w) })
+	refreshing.Go(func() { p.refresh(ctx, lines) })
 	return func() {
 		cancel()
 		refreshing.Wait()
-		p.setWatch(nil)
+		p.setLive(nil, nil)
 	}
 }
 
-// refresh shows the progress of an operation repeatedly until ctx ends.
-func (p *Printer) refresh(ctx context.Context, w *watch) {
+// refresh shows the current lines repeatedly until ctx ends.
+func (p *Printer) refresh(ctx context.Context, lines func() []string) {
 	redraw, heartbeat := time.NewTicker(redrawEvery), time.NewTicker(heartbeatEvery)
 	defer redraw.Stop()
 	defer heartbeat.Stop()
@@ -65,7 +72,7 @@ func (p *Printer) refresh(ctx context.Context, w *watch) {
 			p.tick()
 		case <-heartbeat.C:
 			if p.options.Width == nil && !p.options.JSON {
-				p.print(message{}, strings.Join(w.lines(), "\n"))
+				p.print(message{}, strings.Join(lines(), "\n"))
 			}
 		case <-ctx.Done():
 			return

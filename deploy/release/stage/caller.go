@@ -13,8 +13,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
-// InvokeURL returns the URL of a release. pattern has the placeholders {ApiId} and {StageName}, for emulators that serve
-// APIs at other addresses than AWS; "" means the stack's output InvokeURL.
+// InvokeURL returns the URL of a release. pattern has the placeholders {ApiId} and {StageName}, for emulators that
+// serve APIs at other addresses than AWS; "" means the stack's output InvokeURL.
 func (s *Stage) InvokeURL(r *Release, pattern string) string {
 	if pattern == "" {
 		return r.Outputs["InvokeURL"]
@@ -26,7 +26,7 @@ func (s *Stage) InvokeURL(r *Release, pattern string) string {
 // key. token is the ID token for a user pool; Caller does not check whether one is needed.
 func (s *Stage) Caller(ctx context.Context, r *Release, token string) (caller.Caller, error) {
 	c := caller.Caller{
-		Authorization: r.Parameters[template.AuthorizationParameter],
+		Authorization: r.Template.Parameters()[template.AuthorizationParameter],
 		Credentials:   s.Account.Config.Credentials, Region: s.Account.Region, Token: token,
 	}
 	if c.Authorization == template.AuthorizationAPIKey {

@@ -78,7 +78,8 @@ func withoutResource() []string {
 	return []string{
 		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm",
 		"kms:CreateKey", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition",
-		"logs:DeleteQueryDefinition", "sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups", "xray:GetSamplingRules",
+		"logs:DeleteQueryDefinition", "logs:GetQueryResults", "sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups",
+		"xray:GetSamplingRules",
 		"xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
 	}
 }
@@ -558,14 +559,17 @@ func TestPolicyWithoutOptions(t *testing.T) {
 	}
 }
 
-// TestPolicy checks the permissions for X-Ray and the size of the policy.
+// TestPolicy checks the permissions for X-Ray and Logs Insights, and the size of the policy.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	p := readPolicy(t)
-	// The emulated account has no X-Ray.
-	for _, a := range []string{"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries"} {
+	// The emulated account has neither.
+	for _, a := range []string{
+		"logs:GetQueryResults", "logs:StartQuery",
+		"xray:BatchGetTraces", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
+	} {
 		if !p.allows(a) {
-			t.Errorf("deploy/policy.json does not allow %s, which the tool needs to show traces", a)
+			t.Errorf("deploy/policy.json does not allow %s, which the tool needs to show traces or latencies", a)
 		}
 	}
 	var compact strings.Builder

@@ -1,0 +1,54 @@
+// Package price has AWS's list prices of the services that a stage uses.
+package price
+
+import "slices"
+
+// Date is the month of the prices.
+const Date = "June 2026"
+
+// List has list prices in US dollars, without taxes, free tiers, discounts and data transfer. Prices that depend on
+// the usage of a month are those of the first tier.
+type List struct {
+	APIGatewayRequest float64 // of a REST API (https://aws.amazon.com/api-gateway/pricing)
+
+	LambdaRequest  float64            // https://aws.amazon.com/lambda/pricing
+	LambdaGBSecond map[string]float64 // by architecture
+
+	DynamoDBRead         float64 // read request unit, on demand (https://aws.amazon.com/dynamodb/pricing/on-demand)
+	DynamoDBWrite        float64 // write request unit
+	DynamoDBStorageMonth float64 // GB-month, of class Standard
+
+	Trace float64 // recorded by X-Ray (https://aws.amazon.com/xray/pricing)
+
+	LogIngestion    float64 // GB, of class Standard (https://aws.amazon.com/cloudwatch/pricing)
+	LogStorageMonth float64 // GB-month, compressed
+	LogQuery        float64 // GB scanned by Logs Insights
+
+	AlarmMonth          float64 // of a metric, with standard resolution
+	CompositeAlarmMonth float64
+	DashboardMonth      float64
+	MetricMonth         float64 // a custom metric
+}
+
+// In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), which is among
+// the cheapest Regions: most others cost up to a third more, and São Paulo about twice as much.
+func In(region string) (prices List, exact bool) {
+	return List{
+		APIGatewayRequest:    3.50 / million,
+		LambdaRequest:        0.20 / million,
+		LambdaGBSecond:       map[string]float64{"arm64": 0.0000133334, "x86_64": 0.0000166667},
+		DynamoDBRead:         0.125 / million,
+		DynamoDBWrite:        0.625 / million,
+		DynamoDBStorageMonth: 0.25,
+		Trace:                5.00 / million,
+		LogIngestion:         0.50,
+		LogStorageMonth:      0.03,
+		LogQuery:             0.005,
+		AlarmMonth:           0.10,
+		CompositeAlarmMonth:  0.50,
+		DashboardMonth:       3.00,
+		MetricMonth:          0.30,
+	}, slices.Contains([]string{"us-east-1", "us-east-2", "us-west-2"}, region)
+}
+
+const million = 1_000_000
