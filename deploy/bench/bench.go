@@ -22,7 +22,7 @@ type Options struct {
 	Root       string     // the workspace
 	Functions  []string   // folder names of the functions to measure, such as get; empty: all
 	Baselines  []Baseline // executables to compare with
-	Databases  []Database // empty: all
+	Databases  []Database // empty: DefaultDatabases
 	MemoryMB   []int      // memory sizes to apply the quota of; empty: none
 	ColdStarts int        // of each executable and database; 0 means 20
 	Requests   int        // warm requests after each cold start; 0 means 300
@@ -102,7 +102,7 @@ func (o *Options) setDefaults() {
 		o.Requests = DefaultRequests
 	}
 	if len(o.Databases) == 0 {
-		o.Databases = Databases()
+		o.Databases = DefaultDatabases()
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -144,7 +144,7 @@ func plan(subjects []*subject, databases []*database, groups map[int]*quota.Grou
 	var runs []run
 	limited := databases[0]
 	for _, d := range databases {
-		if d.name == InstantTLS {
+		if d.name == InstantTLS || d.name == InstantOneRoot && limited.name != InstantTLS {
 			limited = d
 		}
 	}
@@ -153,7 +153,7 @@ func plan(subjects []*subject, databases []*database, groups map[int]*quota.Grou
 			runs = append(runs, run{subject: s, database: &database{name: noDatabase}})
 		} else {
 			for _, d := range databases {
-				if s.foreign == nil || !d.stores { // the tables have the keys of this project
+				if !s.foreign || !d.stores { // the tables have the keys of this project
 					runs = append(runs, run{subject: s, database: d})
 				}
 			}

@@ -46,7 +46,9 @@ func TestRun(t *testing.T) {
 	if err := os.WriteFile(event, []byte(`{"httpMethod": "GET", "pathParameters": {"userId": "1"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.Baselines = []bench.Baseline{bench.ParseBaseline(get), bench.ParseBaseline(get + "," + event)}
+	o.Baselines = []bench.Baseline{
+		{Bootstrap: get}, {Bootstrap: get, Event: event}, {Bootstrap: "get", Environment: map[string]string{"GOGC": "50"}},
+	}
 	result, err := bench.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +60,7 @@ func TestRun(t *testing.T) {
 	want := []string{
 		"function get: GET /users/{userId}", "function delete: DELETE /users/{userId}",
 		"baseline GetFunction: GET /users/{userId}",
-		"baseline GetFunction 2: event.json",
+		"baseline GetFunction 2: event.json", "baseline get GOGC=50: GET /users/{userId}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("subjects (-want +got):\n%s", diff)

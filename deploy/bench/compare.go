@@ -23,7 +23,7 @@ func (r *Result) WriteComparison(w io.Writer, before *Result, f Format) error {
 		if old == nil {
 			continue
 		}
-		for _, m := range []Metric{Init, InitCPU, First, FirstCPU, Cold, P50, P90, P99, CPU, Memory} {
+		for _, m := range []Metric{Init, InitCPU, First, FirstCPU, Cold, P50, P90, P99, CPU, Thaw, Memory} {
 			if len(c.Values[m]) == 0 || len(old.Values[m]) == 0 {
 				continue
 			}
@@ -43,7 +43,7 @@ func (r *Result) WriteComparison(w io.Writer, before *Result, f Format) error {
 	if len(rows) == 1 {
 		b.WriteString("The earlier result has nothing that was measured now.\n")
 	} else {
-		writeRows(&b, rows, f.Markdown)
+		writeRows(&b, rows, 2, f.Markdown)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -19,20 +19,26 @@ type Database string
 
 // Values of [Database].
 const (
-	Instant    Database = "instant"        // responds at once, see package instant
-	InstantTLS Database = "instant-tls"    // the same with TLS, as DynamoDB
-	Local      Database = "dynamodb-local" // DynamoDB Local
-	noDatabase Database = ""               // of the floor
+	Instant    Database = "instant"     // responds at once, see package instant
+	InstantTLS Database = "instant-tls" // the same with TLS, as DynamoDB
+	// InstantOneRoot is InstantTLS for a function that trusts one root certificate instead of those of the system.
+	InstantOneRoot Database = "instant-tls-one-root"
+	Local          Database = "dynamodb-local" // DynamoDB Local
+	noDatabase     Database = ""               // of the floor
 )
 
 // Databases returns all databases.
-func Databases() []Database { return []Database{Instant, InstantTLS, Local} }
+func Databases() []Database { return []Database{Instant, InstantTLS, InstantOneRoot, Local} }
+
+// DefaultDatabases returns the databases that [Run] uses by default.
+func DefaultDatabases() []Database { return []Database{Instant, InstantTLS, Local} }
 
 // database is a running database.
 type database struct {
 	name        Database
 	environment map[string]string // environment variables of a function that uses it
 	stores      bool              // keeps items, so that a deleted one must be created again
+	disconnect  func()            // closes the connections; nil if the database cannot
 	creators    map[*creator]*environment
 }
 
@@ -53,7 +59,7 @@ func (p *project) databases(
 	}
 	var items map[string]instant.Item // recorded by the first instant database
 	for _, name := range o.Databases {
-		if name == InstantTLS && runtime.GOOS != "linux" {
+		if (name == InstantTLS || name == InstantOneRoot) && runtime.GOOS != "linux" {
 			result.Notes = append(result.Notes, string(name)+" is left out: Go reads SSL_CERT_FILE on Linux only")
 			continue
 		}
@@ -77,7 +83,7 @@ func (p *project) databases(
 			return started, closeAll, err
 		}
 		closers = append(closers, server.Close)
-		d.environment = environment
+		d.environment, d.disconnect = environment, server.Disconnect
 		started = append(started, d)
 		if items == nil {
 			items = p.record(ctx, o, server, d, subjects[0].create)
@@ -132,9 +138,12 @@ func (p *project) startInstant(name Database, work string) (*instant.Server, map
 	if err != nil {
 		return nil, nil, err
 	}
-	file, dir := filepath.Join(work, "roots.pem"), filepath.Join(work, "no-roots")
-	err = os.WriteFile(file, append(systemRoots(), root...), 0o600)
-	if err = errors.Join(err, os.Mkdir(dir, 0o750)); err != nil {
+	if name == InstantTLS {
+		root = append(systemRoots(), root...)
+	}
+	file, dir := filepath.Join(work, string(name)+".pem"), filepath.Join(work, "no-roots")
+	err = os.WriteFile(file, root, 0o600)
+	if err = errors.Join(err, os.MkdirAll(dir, 0o750)); err != nil {
 		return nil, nil, fmt.Errorf("write the root certificates: %w", err)
 	}
 	server, err := instant.Start(keys, certificate)

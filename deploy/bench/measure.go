@@ -23,6 +23,7 @@ type coldStart struct {
 	first, firstCPU time.Duration
 	warm            []time.Duration
 	cpu             time.Duration // per warm request
+	thaw            time.Duration // the request after the environment was frozen and has lost its connections; 0 if none
 	memory          int           // peak resident memory in bytes; 0 if unknown
 }
 
@@ -36,6 +37,9 @@ func (s coldStart) metrics() map[Metric]float64 {
 		for metric, percent := range map[Metric]int{P50: 50, P90: 90, P99: 99} {
 			values[metric] = us(percentile(s.warm, percent))
 		}
+	}
+	if s.thaw > 0 {
+		values[Thaw] = ms(s.thaw)
 	}
 	if usage.Supported {
 		values[InitCPU], values[FirstCPU] = ms(s.initCPU), ms(s.firstCPU)
@@ -87,6 +91,11 @@ func (r run) measure(ctx context.Context, o Options) (s coldStart, err error) {
 		s.cpu += warm.cpu
 	}
 	s.cpu /= time.Duration(max(len(s.warm), 1))
+	if r.database.disconnect != nil && r.group == nil {
+		if s.thaw, err = r.thaw(ctx, e); err != nil {
+			return coldStart{}, fmt.Errorf("request after a freeze: %w", err)
+		}
+	}
 	if usage.Supported {
 		used, err := usage.Read(e.pid)
 		if err != nil {
@@ -95,6 +104,15 @@ func (r run) measure(ctx context.Context, o Options) (s coldStart, err error) {
 		s.memory = used.Memory
 	}
 	return s, nil
+}
+
+// thaw measures the request that follows a freeze in which the database has closed the connections.
+func (r run) thaw(ctx context.Context, e *environment) (time.Duration, error) {
+	if err := freeze(e.pid, r.database.disconnect); err != nil {
+		return 0, err
+	}
+	got, err := e.invoke(ctx, r.subject.event)
+	return got.took, err
 }
 
 // environment is one execution environment, which starts with the first invocation.

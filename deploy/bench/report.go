@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -37,7 +38,7 @@ func (r *Result) Write(w io.Writer, f Format) error {
 	var b strings.Builder
 	r.writeHead(&b, f)
 	for _, d := range Databases() {
-		whole := []Metric{Init, First, FirstCPU, Cold, P50, P90, P99, CPU, Memory}
+		whole := []Metric{Init, First, FirstCPU, Cold, P50, P90, P99, CPU, Thaw, Memory}
 		r.writeTable(&b, f, d, 0, "Database "+string(d)+", a whole processor", whole)
 	}
 	for _, memoryMB := range r.sizes() {
@@ -147,7 +148,7 @@ func (r *Result) writeTable(b *strings.Builder, f Format, d Database, memoryMB i
 		heading = "**" + title + "**\n"
 	}
 	fmt.Fprintf(b, "\n%s\n", heading)
-	writeRows(b, rows, f.Markdown)
+	writeRows(b, rows, 1, f.Markdown)
 }
 
 // ratios returns the row with the ratios of the medians of two subjects.
@@ -208,17 +209,22 @@ func format(values []float64) string {
 	return digits(s.Center) + " ±" + s.PctRangeString()
 }
 
-// digits formats a value with three significant digits, at least.
+// digits formats a value with three significant digits, and all of those before the decimal point.
 func digits(value float64) string {
-	decimals := 0
-	if value > 0 {
-		decimals = max(2-int(math.Floor(math.Log10(value))), 0)
+	switch rounded, _ := strconv.ParseFloat(strconv.FormatFloat(value, 'g', 3, 64), 64); {
+	case rounded >= 100:
+		return fmt.Sprintf("%.0f", value)
+	case rounded >= 10:
+		return fmt.Sprintf("%.1f", value)
+	case rounded >= 1:
+		return fmt.Sprintf("%.2f", value)
+	default:
+		return fmt.Sprintf("%.3f", value)
 	}
-	return fmt.Sprintf("%.*f", min(decimals, 3), value)
 }
 
-// writeRows writes a table: the first column to the left, the others to the right.
-func writeRows(b *strings.Builder, rows [][]string, markdown bool) {
+// writeRows writes a table whose first columns are aligned to the left, and the others to the right.
+func writeRows(b *strings.Builder, rows [][]string, left int, markdown bool) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, text := range row {
@@ -229,7 +235,7 @@ func writeRows(b *strings.Builder, rows [][]string, markdown bool) {
 		cells := make([]string, len(row))
 		for i, text := range row {
 			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
-			if i == 0 {
+			if i < left {
 				cells[i] = text + padding
 			} else {
 				cells[i] = padding + text
@@ -241,7 +247,7 @@ func writeRows(b *strings.Builder, rows [][]string, markdown bool) {
 		}
 		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 		if n == 0 {
-			b.WriteString("|---" + strings.Repeat("|---:", len(row)-1) + "|\n")
+			b.WriteString("|---" + strings.Repeat("|---", left-1) + strings.Repeat("|---:", len(row)-left) + "|\n")
 		}
 	}
 }

@@ -73,7 +73,8 @@ const (
 	P50      Metric = "p50 µs" // of the warm requests
 	P90      Metric = "p90 µs"
 	P99      Metric = "p99 µs"
-	CPU      Metric = "CPU µs" // per warm request
+	CPU      Metric = "CPU µs"  // per warm request
+	Thaw     Metric = "thaw ms" // the request after a freeze in which the database has closed the connections
 	Memory   Metric = "memory MiB"
 )
 

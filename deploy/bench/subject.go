@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,16 +32,36 @@ const floorFolder = "tests/bench"
 
 // Baseline is an executable to compare with.
 type Baseline struct {
-	Bootstrap string // path
+	// Bootstrap is its path, or the name of a function of the project, to measure it with another environment.
+	Bootstrap string
 	// Event is the path of the event to send. Without one, the executable is another build of the project's function that
 	// has the name of its folder, or of the first function: it gets that function's event and environment.
 	Event string
+	// Environment has environment variables, which override those of the function.
+	Environment map[string]string
 }
 
-// ParseBaseline parses a baseline in the form bootstrap[,event].
-func ParseBaseline(s string) Baseline {
-	bootstrap, event, _ := strings.Cut(s, ",")
-	return Baseline{bootstrap, event}
+// ParseBaseline parses a baseline in the form bootstrap[,event][,NAME=value]….
+func ParseBaseline(s string) (Baseline, error) {
+	parts := strings.Split(s, ",")
+	b := Baseline{Bootstrap: parts[0]}
+	for _, part := range parts[1:] {
+		switch name, value, isVariable := strings.Cut(part, "="); {
+		case isVariable && name != "":
+			if b.Environment == nil {
+				b.Environment = map[string]string{}
+			}
+			b.Environment[name] = value
+		case !isVariable && part != "" && b.Event == "":
+			b.Event = part
+		default:
+			return Baseline{}, fmt.Errorf("want bootstrap[,event.json][,NAME=value], got %q", s)
+		}
+	}
+	if b.Bootstrap == "" {
+		return Baseline{}, fmt.Errorf("want bootstrap[,event.json][,NAME=value], got %q", s)
+	}
+	return b, nil
 }
 
 // project is the workspace.
@@ -71,14 +92,16 @@ func load(o Options) (*project, error) {
 // subject is an executable with what it needs to run.
 type subject struct {
 	Subject
-	module   build.Module      // of a function
-	function template.Function // the configuration; that of the function that a baseline is compared with
-	path     string            // of the executable
-	event    []byte
-	rank     int      // of the request's method: the first function is compared with a floor and with other projects
-	removes  bool     // the request deletes the example item
-	foreign  []string // environment variables of a baseline of another project
-	create   []*creator
+	module      build.Module      // of a function
+	function    template.Function // the configuration; that of the function that a baseline is compared with
+	path        string            // of the executable
+	event       []byte
+	rank        int  // of the request's method: the first function is compared with a floor and with other projects
+	removes     bool // the request deletes the example item
+	foreign     bool // not a function of this project: it gets only these environment variables
+	environment map[string]string
+	overrides   map[string]string // environment variables of a baseline
+	create      []*creator
 }
 
 // creator creates the example item of a collection with the project's function.
@@ -233,7 +256,7 @@ func (p *project) floor(ctx context.Context, o Options, work string, first *subj
 	}
 	floor := []*subject{{
 		Subject: Subject{Name: "floor", Kind: Floor}, module: module, function: first.function, path: artifacts[0].Path,
-		event: first.event, foreign: []string{},
+		event: first.event, foreign: true, environment: map[string]string{},
 	}}
 	return floor, sizes(ctx, p.root, work, floor)
 }
@@ -267,33 +290,31 @@ func zipSize(name, path string) (int64, error) {
 }
 
 // baseline returns the subject of a baseline.
-func (p *project) baseline(b Baseline, work string, functions []*subject) (*subject, error) {
-	path, err := filepath.Abs(b.Bootstrap)
+func (p *project) baseline(b Baseline, work string, subjects []*subject) (*subject, error) {
+	of, path, name, err := findBaseline(b, subjects)
 	if err != nil {
 		return nil, fmt.Errorf("BASELINE: %w", err)
 	}
-	folder := filepath.Base(filepath.Dir(path))
-	of, name := functions[0], folder
-	for _, f := range functions {
-		if f.Kind == Function && f.Name == folder {
-			of, name = f, filepath.Base(filepath.Dir(filepath.Dir(path)))+"/"+folder
-		}
+	words := []string{name}
+	for _, variable := range slices.Sorted(maps.Keys(b.Environment)) {
+		words = append(words, variable+"="+b.Environment[variable])
 	}
-	for n := 2; slices.ContainsFunc(functions, func(s *subject) bool { return s.Name == name }); n++ {
-		name = fmt.Sprintf("%s %d", strings.TrimSuffix(name, fmt.Sprintf(" %d", n-1)), n)
+	name = strings.Join(words, " ")
+	for n, plain := 2, name; slices.ContainsFunc(subjects, func(s *subject) bool { return s.Name == name }); n++ {
+		name = fmt.Sprintf("%s %d", plain, n)
 	}
 	s := &subject{
 		Subject:  Subject{Name: name, Kind: Other, Of: of.Name, Request: of.Request},
-		function: of.function, path: path, event: of.event, removes: of.removes, create: of.create,
+		function: of.function, path: path, event: of.event, removes: of.removes, create: of.create, overrides: b.Environment,
 	}
 	if b.Event != "" {
 		if s.event, err = os.ReadFile(b.Event); err != nil {
 			return nil, fmt.Errorf("BASELINE: read the event: %w", err)
 		}
-		s.foreign, s.Request = p.tableVariables(), filepath.Base(b.Event)
+		s.foreign, s.environment, s.Request = true, p.tableVariables(), filepath.Base(b.Event)
 	}
 	// Beside the executable, the archive would be in a folder of the user.
-	link := filepath.Join(work, "baseline", strings.ReplaceAll(name, "/", "-"), build.Executable)
+	link := filepath.Join(work, "baseline", strconv.Itoa(len(subjects)), build.Executable)
 	err = os.MkdirAll(filepath.Dir(link), 0o750)
 	if err == nil {
 		err = build.Link(path, link)
@@ -307,9 +328,28 @@ func (p *project) baseline(b Baseline, work string, functions []*subject) (*subj
 	return s, nil
 }
 
+// findBaseline returns the function that a baseline is compared with, its path and its name.
+func findBaseline(b Baseline, subjects []*subject) (of *subject, path, name string, err error) {
+	for _, f := range subjects {
+		if f.Kind == Function && f.Name == b.Bootstrap {
+			return f, f.path, f.Name, nil
+		}
+	}
+	if path, err = filepath.Abs(b.Bootstrap); err != nil {
+		return nil, "", "", err
+	}
+	dir := filepath.Dir(path)
+	for _, f := range subjects {
+		if f.Kind == Function && f.Name == filepath.Base(dir) {
+			return f, path, filepath.Base(filepath.Dir(dir)) + "/" + f.Name, nil
+		}
+	}
+	return subjects[0], path, filepath.Base(dir), nil
+}
+
 // tableVariables returns the environment variables of a function of another project: the usual names of the variable
 // with its table, and those of this project.
-func (p *project) tableVariables() []string {
+func (p *project) tableVariables() map[string]string {
 	variables := map[string]string{}
 	for _, table := range p.resources.Tables() {
 		for _, f := range p.resources.Functions() {
@@ -325,11 +365,7 @@ func (p *project) tableVariables() []string {
 			}
 		}
 	}
-	var list []string
-	for name, value := range variables {
-		list = append(list, name+"="+value)
-	}
-	return list
+	return variables
 }
 
 // baselineTimeout is the timeout of a function of another project.
@@ -343,13 +379,10 @@ func (s *subject) configuration(d *database) lambda.Configuration {
 		LogGroup: s.function.Logging.Group, LogFormat: s.function.Logging.Format,
 		LogLevel: s.function.Logging.ApplicationLevel,
 	}
-	if s.foreign != nil {
-		c.Environment, c.Timeout = map[string]string{}, baselineTimeout
-		for _, variable := range s.foreign {
-			name, value, _ := strings.Cut(variable, "=")
-			c.Environment[name] = value
-		}
+	if s.foreign {
+		c.Environment, c.Timeout = maps.Clone(s.environment), baselineTimeout
 	}
 	maps.Copy(c.Environment, d.environment)
+	maps.Copy(c.Environment, s.overrides)
 	return c
 }

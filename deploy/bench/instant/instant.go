@@ -94,6 +94,12 @@ func (s *Server) Items() map[string]Item {
 	return maps.Clone(s.items)
 }
 
+// Disconnect closes the idle connections.
+func (s *Server) Disconnect() {
+	s.server.SetKeepAlivesEnabled(false)
+	s.server.SetKeepAlivesEnabled(true)
+}
+
 // Close stops the server and closes its connections.
 func (s *Server) Close() error {
 	err := s.server.Close()

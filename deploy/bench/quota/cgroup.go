@@ -30,16 +30,19 @@ func New(memoryMB int) (*Group, error) {
 }
 
 // create creates a group below a folder of a hierarchy.
-func create(parent string, memoryMB int) (_ *Group, err error) {
+func create(parent string, memoryMB int) (*Group, error) {
 	dir, err := os.MkdirTemp(parent, fmt.Sprintf("bench-%d-", memoryMB))
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(dir))
-		}
-	}()
+	if err := limit(dir, memoryMB); err != nil {
+		return nil, errors.Join(err, os.Remove(dir))
+	}
+	return &Group{dir}, nil
+}
+
+// limit sets the quota of the group in a folder.
+func limit(dir string, memoryMB int) error {
 	quota := strconv.FormatInt(PerPeriod(memoryMB).Microseconds(), 10)
 	period := strconv.FormatInt(Period.Microseconds(), 10)
 	files := [][2]string{{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}}
@@ -48,10 +51,10 @@ func create(parent string, memoryMB int) (_ *Group, err error) {
 	}
 	for _, file := range files {
 		if err := write(filepath.Join(dir, file[0]), file[1]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return &Group{dir}, nil
+	return nil
 }
 
 // Add moves a process with all of its threads to the group.

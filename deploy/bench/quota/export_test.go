@@ -1,4 +1,7 @@
 package quota
 
-// Create exports create.
-var Create = create //nolint:gochecknoglobals // for tests
+// Exports for tests.
+var (
+	Create = create //nolint:gochecknoglobals // for tests
+	Limit  = limit  //nolint:gochecknoglobals // for tests
+)

@@ -2,6 +2,7 @@ package quota_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,6 +45,49 @@ func TestCreate_Unsupported(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if diff := cmp.Diff([]os.DirEntry{}, left); err != nil || diff != "" {
 		t.Errorf("%v, left over (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestLimit checks what is written to the files, which the kernel creates, in both versions of control groups.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		files []string
+		want  map[string]string
+	}{
+		{
+			"version 2", []string{"cgroup.controllers", "cpu.max"},
+			map[string]string{"cgroup.controllers": "", "cpu.max": "2894 20000"},
+		},
+		{
+			"version 1", []string{"cpu.cfs_period_us", "cpu.cfs_quota_us"},
+			map[string]string{"cpu.cfs_period_us": "20000", "cpu.cfs_quota_us": "2894"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, name := range test.files {
+				if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := quota.Limit(dir, 256); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, name := range test.files {
+				content, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[name] = string(content)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

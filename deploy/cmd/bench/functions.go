@@ -30,7 +30,11 @@ func functions(ctx context.Context, _ []string) error {
 	}
 	asJSON, markdown := variables.Flag("JSON", false), variables.Flag("MARKDOWN", false)
 	for baseline := range strings.FieldsSeq(os.Getenv("BASELINE")) {
-		options.Baselines = append(options.Baselines, bench.ParseBaseline(baseline))
+		b, err := bench.ParseBaseline(baseline)
+		if err != nil {
+			return fmt.Errorf("BASELINE: %w", err)
+		}
+		options.Baselines = append(options.Baselines, b)
 	}
 	if err := variables.Err(); err != nil {
 		return err
