@@ -95,7 +95,7 @@ func TestAuthorization(t *testing.T) {
 
 			s.Do(t, "OPTIONS", path, "").Want(t, 204)
 			s.Do(t, "GET", "/nothing", "").Problem(t, 404, "RouteNotFound")
-			s.Do(t, "PATCH", path, "").Problem(t, 405, "MethodNotAllowed")
+			s.Do(t, s.Unsupported(t, path), path, "").Problem(t, 405, "MethodNotAllowed")
 		})
 	}
 }

@@ -35,7 +35,7 @@ func TestTrace_Database(t *testing.T) {
 	tests := []struct {
 		name         string
 		fault        func(string) unreliable.Fault
-		method, path string
+		method, path string // "" is a method that the path does not support
 		status       int
 		want         string
 	}{
@@ -45,7 +45,7 @@ func TestTrace_Database(t *testing.T) {
 			toFunction + "404 error" + throughLambda +
 				"Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" + getItem + "200" + overhead},
 		{"refused by the gateway", unreliable.All(unreliable.None), "DELETE", "/users", 400, toFunction + "400 error"},
-		{"method not allowed", unreliable.All(unreliable.None), "PATCH", "/users/a", 405, toFunction + "405 error"},
+		{"method not allowed", unreliable.All(unreliable.None), "", "/users/a", 405, toFunction + "405 error"},
 		{"throttled", unreliable.All(unreliable.Throttle), "GET", "/users/a", 503,
 			toFunction + "503 fault" + throughLambda +
 				"Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
@@ -65,6 +65,9 @@ func TestTrace_Database(t *testing.T) {
 			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "a")
 			p.Fail(tt.fault)
+			if tt.method == "" {
+				tt.method = s.Unsupported(t, tt.path)
+			}
 			id, header := stacktest.NewTrace()
 			s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
 			s.WantTrace(t, id, tt.want)

@@ -115,14 +115,37 @@ func headers(names ...string) openapi3.Headers {
 
 // operation returns the operation of a request, or nil. known reports whether the path has operations.
 func (c *Contract) operation(method, path string) (operation *openapi3.Operation, known bool) {
+	if item := c.item(path); item != nil {
+		return item.GetOperation(method), true
+	}
+	return nil, false
+}
+
+// Allow returns the value of the header Allow of a path, which follows the invoke URL, and the methods that the path does
+// not support. HEAD is not one of them, because its responses have no body.
+func (c *Contract) Allow(path string) (allow string, others []string) {
+	var methods []string
+	item := c.item(path)
+	for _, method := range contract.Methods() {
+		if item != nil && item.GetOperation(method) != nil {
+			methods = append(methods, method)
+		} else if method != http.MethodHead {
+			others = append(others, method)
+		}
+	}
+	return strings.Join(append(methods, http.MethodOptions), ", "), others
+}
+
+// item returns the operations of the path of a request, or nil.
+func (c *Contract) item(path string) *openapi3.PathItem {
 	path, _, _ = strings.Cut(path, "?")
 	segments := strings.Split("/"+strings.Trim(path, "/"), "/")   // API Gateway ignores leading and trailing slashes
 	for _, template := range c.document.Paths.InMatchingOrder() { // literal paths before those with parameters
 		if slices.EqualFunc(strings.Split("/"+strings.Trim(template, "/"), "/"), segments, matches) {
-			return c.document.Paths.Value(template).GetOperation(method), true
+			return c.document.Paths.Value(template)
 		}
 	}
-	return nil, false
+	return nil
 }
 
 func matches(template, segment string) bool {

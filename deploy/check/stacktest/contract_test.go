@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 )
@@ -104,5 +106,14 @@ func TestContract(t *testing.T) {
 				t.Errorf("error = %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestContract_Allow(t *testing.T) {
+	t.Parallel()
+	root := testenv.Folder(t, map[string]string{"deploy/openapi.yaml": document})
+	allow, others := stacktest.LoadContract(t, root).Allow("/things/1/?a=b")
+	if diff := gocmp.Diff([]string{"POST", "PUT", "PATCH", "DELETE"}, others); diff != "" || allow != "GET, HEAD, OPTIONS" {
+		t.Errorf("Allow = %s, want GET, HEAD, OPTIONS; other methods (-want +got):\n%s", allow, diff)
 	}
 }
