@@ -23,10 +23,11 @@ func source(t *testing.T) string {
 	dir := testenv.Folder(t, map[string]string{
 		"go.mod": "module github.com/old/service\n\ngo 1.26\n\nrequire " + tools + " v0.3.0\n\n" +
 			"replace " + tools + " => ../tools // of this checkout\n",
-		"go.work":                      "go 1.26\n\nuse (\n\t.\n\t./shared\n)\n",
-		"shared/go.mod":                "module github.com/old/service/shared // shared\n\ngo 1.26\n",
-		"functions/a.go":               "package a\n\nimport (\n\t\"github.com/other/b\"\n\t_ \"github.com/old/service/shared\" // used\n)\n\n// UserRequestAPI, not UserRequestAPIs.\nvar _, x = \"UserData-dev\", `github.com/old/service/x`\n",
-		"docs/a.md":                    "# UserRequestAPI\n\n[decision](decisions/0001.md#why), `[decision](decisions/0001.md)`\n",
+		"go.work":        "go 1.26\n\nuse (\n\t.\n\t./shared\n)\n",
+		"shared/go.mod":  "module github.com/old/service/shared // shared\n\ngo 1.26\n",
+		"functions/a.go": "package a\n\nimport (\n\t\"github.com/other/b\"\n\t_ \"github.com/old/service/shared\" // used\n)\n\n// UserRequestAPI, not UserRequestAPIs.\nvar _, x = \"UserData-dev\", `github.com/old/service/x`\n",
+		"docs/a.md": "# UserRequestAPI\n\n<!-- begin: not in new projects -->\n\nTests of the tools.\n\n" +
+			"<!-- end: not in new projects -->\n\n[decision](decisions/0001.md#why), `[decision](decisions/0001.md)`\n",
 		"docs/decisions/0001.md":       "# One\n",
 		"docs/api/UserRequestAPI.http": "# UserRequestAPI\n",
 		"README.md":                    "# UserRequestAPI\n",

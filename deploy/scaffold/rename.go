@@ -135,7 +135,38 @@ func (r renamer) file(name string, content []byte) ([]byte, error) {
 	case path.Ext(name) == ".yaml", path.Ext(name) == ".yml":
 		return r.yaml(content)
 	}
-	return []byte(r.text(string(content))), nil
+	text := r.text(string(content))
+	if path.Ext(name) == ".md" {
+		var err error
+		if text, err = dropMarked(text); err != nil {
+			return nil, err
+		}
+	}
+	return []byte(text), nil
+}
+
+// dropMarked removes the lines of a page that are not true of new projects: from a line with the mark begin to one with
+// the mark end, with the empty line after it.
+func dropMarked(page string) (string, error) {
+	const begin, end = "<!-- begin: not in new projects -->", "<!-- end: not in new projects -->"
+	var kept strings.Builder
+	inside, ended := false, false
+	for line := range strings.Lines(page) {
+		text := strings.TrimSpace(line)
+		switch {
+		case (text == begin) == inside && (text == begin || text == end):
+			return "", fmt.Errorf("want pairs of the lines %s and %s", begin, end)
+		case text == begin || text == end:
+			inside, ended = text == begin, text == end
+		case !inside && !(ended && text == ""):
+			kept.WriteString(line)
+			ended = false
+		}
+	}
+	if inside {
+		return "", fmt.Errorf("want a line %s", end)
+	}
+	return kept.String(), nil
 }
 
 // isBinary reports whether a file is no text, as git does.
