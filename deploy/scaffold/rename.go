@@ -158,7 +158,7 @@ func dropMarked(page string) (string, error) {
 			return "", fmt.Errorf("want pairs of the lines %s and %s", begin, end)
 		case text == begin || text == end:
 			inside, ended = text == begin, text == end
-		case !inside && !(ended && text == ""):
+		case !inside && (!ended || text != ""):
 			kept.WriteString(line)
 			ended = false
 		}

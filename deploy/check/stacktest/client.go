@@ -44,8 +44,8 @@ func NewClient(tb testing.TB, invokeURL string, document *Contract) *Client {
 	}}
 }
 
-// Unsupported returns a method that a path, which follows the invoke URL, does not support. It skips the test if the path
-// supports all.
+// Unsupported returns a method that a path, which follows the invoke URL, does not support. It skips the test if the
+// path supports all.
 func (c *Client) Unsupported(tb testing.TB, path string) string {
 	tb.Helper()
 	_, others := c.contract.Allow(path)

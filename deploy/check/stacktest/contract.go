@@ -121,8 +121,8 @@ func (c *Contract) operation(method, path string) (operation *openapi3.Operation
 	return nil, false
 }
 
-// Allow returns the value of the header Allow of a path, which follows the invoke URL, and the methods that the path does
-// not support. HEAD is not one of them, because its responses have no body.
+// Allow returns the value of the header Allow of a path, which follows the invoke URL, and the methods that the path
+// does not support. HEAD is not one of them, because its responses have no body.
 func (c *Contract) Allow(path string) (allow string, others []string) {
 	var methods []string
 	item := c.item(path)

@@ -19,15 +19,19 @@ func NewTrace() (id string, header Headers) {
 	return id, Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Sampled=1"}
 }
 
+// quiet is the time without a change after which a trace gets no further segments.
+const quiet = time.Minute
+
 // WantTrace waits until the [Tree] of the trace equals want, in which STAGE and TABLE stand for the names of the stack.
-// It marks the test as failed after the deadline.
+// It marks the test as failed when the trace has not changed for a minute, or after the deadline.
 func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
 	names := strings.NewReplacer(s.TableName, "TABLE", s.Stage(), "STAGE")
 	want = strings.TrimSpace(want) + "\n"
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
-	for ; ; time.Sleep(time.Millisecond) {
+	var last string
+	for changed := time.Now(); ; time.Sleep(time.Millisecond) {
 		detail, known := s.Collector.Trace(id)
 		got := names.Replace(Tree(detail.Trace))
 		if known && !detail.Trace.Summary().Complete {
@@ -36,7 +40,10 @@ func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 		if got == want {
 			return
 		}
-		if ctx.Err() != nil {
+		if got != last {
+			last, changed = got, time.Now()
+		}
+		if ctx.Err() != nil || time.Since(changed) > quiet {
 			tb.Errorf("trace %s (-want +got):\n%s", id, gocmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 			return
 		}
