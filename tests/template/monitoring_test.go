@@ -136,8 +136,9 @@ func wantWidgets(t *testing.T, encoded string) (shown map[string]bool) {
 		for _, alarm := range w.Properties.Alarms {
 			shown[alarm] = true
 		}
-		if w.Properties.Title == "" || w.X+w.Width > 24 {
-			t.Errorf("got widget %+v, want a title and at most 24 columns", w)
+		// A column has room for 6 letters of a title at 1,280 pixels.
+		if title := w.Properties.Title; !strings.Contains(title, "?") || len(title) > 6*w.Width || w.X+w.Width > 24 {
+			t.Errorf("got widget %+v, want the question that it answers in 6 letters a column, and at most 24 columns", w)
 		}
 		for x := w.X; x < w.X+w.Width; x++ {
 			for y := w.Y; y < w.Y+w.Height; y++ {
