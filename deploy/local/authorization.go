@@ -148,6 +148,19 @@ func (a authorization) curl() (before, command string, err error) {
 	return "", "curl", nil
 }
 
+// curlOptions returns the options of curl for the authorization, with variables for the credentials, or "".
+func (a authorization) curlOptions() string {
+	switch a.kind {
+	case template.AuthorizationIAM:
+		return sigv4.Curl(region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY")
+	case template.AuthorizationAPIKey:
+		return `-H "X-Api-Key: $key"`
+	case template.AuthorizationCognito:
+		return `-H "Authorization: $token"`
+	}
+	return ""
+}
+
 // signedCurl returns the options of curl that sign requests.
 func signedCurl() string { return sigv4.Curl(region, accessKeyID+":"+secretAccessKey) }
 

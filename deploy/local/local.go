@@ -22,6 +22,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/capture"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/dynamodb"
 	"github.com/userrequestapi/userdata/deploy/local/lambda"
@@ -66,6 +67,8 @@ type Config struct {
 	Log func(lambda.Event)
 	// LogFile is the file that Log and AccessLog write to; the pages display its path.
 	LogFile string
+	// Capture keeps recent requests and responses in memory, for the pages.
+	Capture bool
 	// LogAll makes [Run] print all lines, not one for each request.
 	LogAll bool
 	// AccessLog is called once for each request, concurrently. line is "" if the stage has no access log.
@@ -88,6 +91,7 @@ type Instance struct {
 	// Collector keeps recent traces and log lines.
 	Collector *xray.Collector
 
+	captured      *capture.Store // nil without Config.Capture
 	cfg           Config
 	bootstraps    map[string]bootstrap // by logical ID of the function
 	installed     string               // folder of the executables built by this run; deleted when the stack stops
@@ -115,6 +119,10 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if !process.Groups {
 		return nil, errors.New("the local stack runs on Linux and macOS: on Windows, use WSL 2 (see docs/run.md)")
 	}
+	var captured *capture.Store
+	if cfg.Capture {
+		captured = &capture.Store{}
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
@@ -127,7 +135,9 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Instance{cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{}}
+	s := &Instance{
+		captured: captured, cfg: cfg, served: make(chan error, 1), ready: make(chan struct{}), Functions: map[string]string{},
+	}
 	s.close = sync.OnceValue(s.stop)
 	for _, f := range resources.Functions() {
 		s.Functions[f.LogicalID] = f.Name
@@ -265,6 +275,14 @@ func (s *Instance) newGateway(resources *template.Resources) (*apigateway.Gatewa
 		AccessLogFormat: api.AccessLogFormat,
 		AccessLog:       func(line string, r apigateway.Record) { s.recordRequest(line, r, api) },
 		NoTimeLimit:     s.cfg.Debug != "",
+	}
+	if s.captured != nil {
+		secrets := capture.NewSecrets(api.Document)
+		cfg.Exchange = func(r apigateway.Record, content apigateway.Content) {
+			if r.Trace.Sampled { // the pages show no other requests
+				s.captured.Add(secrets.Exchange(r, content))
+			}
+		}
 	}
 	if api.Tracing {
 		cfg.Sample = apigateway.NewSampler(api.Sampling.ReservoirSize, api.Sampling.FixedRate)

@@ -39,7 +39,7 @@ const (
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr, the logs of the
 // functions and the gateway to a file, and one line for each request to stdout. With LOG=all, stdout gets all lines: as
 // text if it is a terminal, and as JSON otherwise. The settings are environment variables: PORT, STAGE, AUTH, LOG,
-// RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
+// CAPTURE, RESET, WATCH, CONCURRENCY, IDLE_TIMEOUT, DATA_DIR, DYNAMODB_ENDPOINT, AWS_XRAY_DAEMON_ADDRESS and NO_COLOR.
 func Run(ctx context.Context, root string) error {
 	cfg, err := configure(root, os.Getenv)
 	if err != nil {
@@ -111,6 +111,7 @@ func configure(root string, getenv func(string) string) (Config, error) {
 		Environments:      env.Number("CONCURRENCY", defaultEnvironments, 1, 1000),
 		IdleTimeout:       env.Duration("IDLE_TIMEOUT", defaultIdleTimeout),
 		Watch:             env.Flag("WATCH", true),
+		Capture:           env.Flag("CAPTURE", true),
 		Reset:             env.Flag("RESET", false),
 		DynamoDBEndpoint:  strings.TrimSuffix(getenv("DYNAMODB_ENDPOINT"), "/"),
 		XRayDaemonAddress: getenv("AWS_XRAY_DAEMON_ADDRESS"),

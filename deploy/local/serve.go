@@ -21,7 +21,9 @@ import (
 // routes serves the console's pages, and the API at all other paths. Outside the stage the API responds as API Gateway
 // does. Both accept only localhost and loopback addresses as Host. Pages of any origin may call the API (CORS).
 func (s *Instance) routes() http.Handler {
-	s.pages = console.New(console.Config{Collector: s.Collector, Stack: s.overview, Docs: s.handleDocs})
+	s.pages = console.New(console.Config{
+		Collector: s.Collector, Captured: s.captured, Stack: s.overview, Docs: s.handleDocs,
+	})
 	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.gateway.Load().ServeHTTP(w, r)
 	}))
@@ -140,6 +142,7 @@ func (s *Instance) overview() console.Overview {
 		Authorization: s.authorization.kind,
 		Routes:        routes(api, s.resources.Load().Functions()),
 		Curl:          curl,
+		CurlOptions:   s.authorization.curlOptions(),
 		Database:      s.Database,
 		Tables:        tableNames(s.Tables()),
 		LogFile:       s.cfg.LogFile,

@@ -131,8 +131,19 @@ type Config struct {
 	// AccessLog, if not nil, is called once per request, after the response is written. line is "" without a format.
 	// AccessLog must be safe for concurrent use.
 	AccessLog func(line string, r Record)
+	// Exchange, if not nil, is called before AccessLog with the content of the request and the response. Exchange must be
+	// safe for concurrent use.
+	Exchange func(r Record, content Content)
 	// NoTimeLimit disables the timeouts of integrations, for use with a debugger.
 	NoTimeLimit bool
+}
+
+// Content is the content of a request and its response. It must not be changed.
+type Content struct {
+	Request     *http.Request // its body has been read
+	RequestBody []byte        // nil if the gateway rejected the request before it read the body
+	Header      http.Header   // of the response
+	Body        []byte        // of the response; nil if none is sent, as to HEAD
 }
 
 // Record describes a request and its response, for the access log and the stage's segment in a trace.
@@ -240,8 +251,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := g.newExchange(r)
 	resp := x.respond(w)
 	write(w, resp)
+	x.complete(resp)
+	if g.cfg.Exchange != nil {
+		content := Content{Request: r, RequestBody: x.body, Header: w.Header(), Body: resp.body}
+		if r.Method == http.MethodHead {
+			content.Body = nil
+		}
+		g.cfg.Exchange(x.record, content)
+	}
 	if g.cfg.AccessLog != nil {
-		x.complete(resp)
 		g.cfg.AccessLog(g.log.render(x), x.record)
 	}
 }

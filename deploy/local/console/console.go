@@ -20,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/docs/icon"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
+	"github.com/userrequestapi/userdata/deploy/local/capture"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
 
@@ -29,9 +30,11 @@ var pages embed.FS
 //go:embed assets
 var assets embed.FS
 
-// Config configures a [Console]. All fields must be set.
+// Config configures a [Console]. All fields but Captured must be set.
 type Config struct {
 	Collector *xray.Collector
+	// Captured are the requests and responses of the traces; nil if they are not kept.
+	Captured *capture.Store
 	// Stack returns the current state of the stack. It must be safe for concurrent use.
 	Stack func() Overview
 	// Docs registers the handlers of the API reference below a path such as /_local/docs/.
@@ -40,18 +43,20 @@ type Config struct {
 
 // Overview is the state of a stack on the home page.
 type Overview struct {
-	Name          string    `json:"name"`
-	URL           string    `json:"url"`           // invoke URL with the stage, without a trailing slash
-	Stage         string    `json:"stage"`         // such as prod
-	Authorization string    `json:"authorization"` // NONE, AWS_IAM, …
-	Routes        []Route   `json:"routes"`
-	Curl          []string  `json:"curl"` // shell commands
-	Database      string    `json:"database"`
-	Tables        []string  `json:"tables"`  // names
-	DataDir       string    `json:"dataDir"` // "" if the stack did not start the database
-	LogFile       string    `json:"logFile"`
-	Failures      []Failure `json:"failures"`
-	Reload        bool      `json:"reload"` // hot reload is on
+	Name          string   `json:"name"`
+	URL           string   `json:"url"`           // invoke URL with the stage, without a trailing slash
+	Stage         string   `json:"stage"`         // such as prod
+	Authorization string   `json:"authorization"` // NONE, AWS_IAM, …
+	Routes        []Route  `json:"routes"`
+	Curl          []string `json:"curl"` // shell commands
+	// CurlOptions are the options of curl for the authorization, with variables for the secrets; "" for none.
+	CurlOptions string    `json:"-"`
+	Database    string    `json:"database"`
+	Tables      []string  `json:"tables"`  // names
+	DataDir     string    `json:"dataDir"` // "" if the stack did not start the database
+	LogFile     string    `json:"logFile"`
+	Failures    []Failure `json:"failures"`
+	Reload      bool      `json:"reload"` // hot reload is on
 }
 
 // Route is one method of one path of the API.
@@ -112,7 +117,12 @@ func New(cfg Config) *Console {
 	c.mux.HandleFunc("GET /_local/api/map", filtered(xray.ParseFilter, c.serviceMap))
 	c.mux.HandleFunc("GET /_local/api/logs", filtered(xray.ParseLineFilter, c.logs))
 	c.mux.HandleFunc("GET /_local/api/events", c.events)
+	c.mux.HandleFunc("GET /_local/api/requests/{id}", c.request)
+	c.mux.HandleFunc("GET /_local/requests/{id}", c.traceOfRequest)
 	c.mux.HandleFunc("POST /_local/api/clear", func(w http.ResponseWriter, _ *http.Request) {
+		if c.cfg.Captured != nil {
+			c.cfg.Captured.Clear()
+		}
 		c.cfg.Collector.Clear()
 		w.WriteHeader(http.StatusNoContent)
 	})
@@ -276,10 +286,36 @@ func (c *Console) trace(w http.ResponseWriter, r *http.Request) {
 			"The trace has not arrived yet, or newer ones have replaced it.")
 		return
 	}
+	var exchanges []capture.Exchange
+	if c.cfg.Captured != nil {
+		exchanges = c.cfg.Captured.Trace(r.PathValue("id"))
+	}
 	writeJSON(w, struct {
 		Summary trace.Summary `json:"summary"`
 		xray.Detail
-	}{detail.Trace.Summary(), detail})
+		Exchanges []capture.Exchange `json:"exchanges"` // null if requests are not captured
+	}{detail.Trace.Summary(), detail, exchanges})
+}
+
+// request responds with a request and its response.
+func (c *Console) request(w http.ResponseWriter, r *http.Request) {
+	if c.cfg.Captured != nil {
+		if exchange, ok := c.cfg.Captured.Request(r.PathValue("id")); ok {
+			writeJSON(w, exchange)
+			return
+		}
+	}
+	loopback.WriteProblem(w, http.StatusNotFound, "RequestNotFound", "This request is not kept.")
+}
+
+// traceOfRequest redirects to the trace of a request, or else to a search for it.
+func (c *Console) traceOfRequest(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	target := url.URL{Path: "/_local/traces", RawQuery: url.Values{"text": {id}}.Encode()}
+	if found := c.cfg.Collector.Traces(xray.Filter{Text: id, Limit: 1}); len(found) == 1 {
+		target = url.URL{Path: "/_local/traces/" + found[0].ID}
+	}
+	http.Redirect(w, r, target.String(), http.StatusFound)
 }
 
 const (

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,13 +19,17 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local/capture"
 	"github.com/userrequestapi/userdata/deploy/local/console"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const traceID = "1-6b036893-f9c7520967698c2c89b59906"
+const (
+	traceID   = "1-6b036893-f9c7520967698c2c89b59906"
+	requestID = "8fbe593b-2c36-45a7-9c5c-a77b19f4ea07"
+)
 
 // running is a console behind a test server.
 type running struct {
@@ -49,8 +54,10 @@ func serve(t *testing.T) running {
 			Response: &trace.HTTPResponse{Status: 404},
 		},
 	})
-	c.Log(xray.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"status": "404"}`})
-	handler := console.New(console.Config{Collector: c, Stack: func() console.Overview {
+	c.Log(xray.Line{Time: time.Unix(1795397154, 0), Source: "access log", TraceID: traceID, Type: "access", Text: `{"requestId": "` + requestID + `", "status": "404"}`})
+	captured := &capture.Store{}
+	captured.Add(capture.Exchange{RequestID: requestID, TraceID: traceID, Method: "GET", Address: "/prod/users/1?x=%20"})
+	handler := console.New(console.Config{Collector: c, Captured: captured, Stack: func() console.Overview {
 		return console.Overview{
 			Name: "UserRequestAPI", URL: "http://127.0.0.1:3000/prod", Stage: "prod",
 			Routes:   []console.Route{{Method: "GET", Path: "/users", Function: "UserRequestAPI-get", Summary: "List users"}},
@@ -407,5 +414,30 @@ func TestStack_Fields(t *testing.T) {
 	want := []string{"authorization", "curl", "dataDir", "database", "failures", "logFile", "name", "reload", "routes", "stage", "tables", "url"}
 	if d := gocmp.Diff(want, names); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestRequests reads a request, goes from its id to its trace, and deletes it with the traces.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	r := serve(t)
+	const address = `"address":"/prod/users/1?x=%20"`
+	for _, path := range []string{"/_local/api/requests/" + requestID, "/_local/api/traces/" + traceID} {
+		if got := r.do(t, "GET", path, nil); got.status != http.StatusOK || !strings.Contains(got.body, address) {
+			t.Errorf("%s: got %d %s, want 200 and %s", path, got.status, got.body, address)
+		}
+	}
+	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for id, want := range map[string]string{
+		requestID: "/_local/traces/" + traceID, "o/ther": "/_local/traces?text=o%2Fther",
+	} {
+		got := r.do(t, "GET", "/_local/requests/"+url.PathEscape(id), nil)
+		if location := got.header.Get("Location"); got.status != http.StatusFound || location != want {
+			t.Errorf("%s: got %d to %s, want 302 to %s", id, got.status, location, want)
+		}
+	}
+	r.do(t, "POST", "/_local/api/clear", nil)
+	if got := r.do(t, "GET", "/_local/api/requests/"+requestID, nil); got.status != http.StatusNotFound {
+		t.Errorf("after clear: got %d, want 404", got.status)
 	}
 }

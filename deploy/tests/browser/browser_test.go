@@ -400,7 +400,7 @@ func TestPages_OtherLooks(t *testing.T) {
 
 func testPages(t *testing.T, looks ...look) {
 	t.Helper()
-	s := start(t)
+	s := start(t, capturing)
 	use(t, s)
 	p := open(t, s, "")
 	for name, path := range map[string]string{

@@ -264,8 +264,8 @@ func (p *Page) Insert(text string) {
 	}
 }
 
-// Looks takes a screenshot of the page. It marks the test as failed if [TooWide], [LowContrast], [Inaccessible] or [Covered]
-// finds something.
+// Looks takes a screenshot of the page. It marks the test as failed if [TooWide], [LowContrast], [Inaccessible] or
+// [Covered] finds something.
 func (p *Page) Looks(picture string) {
 	p.t.Helper()
 	p.Picture(picture)

@@ -51,10 +51,10 @@ export function reconcile(parent, items, key, signature, make) {
   before.forEach((element) => element.remove());
 }
 
-// copyButton returns a button that copies text.
-export function copyButton(text, label = "Copy") {
+// copyButton returns a button that copies text. label describes it to screen readers, and visible is its text.
+export function copyButton(text, label = "Copy", visible = "Copy") {
   const name = `${label}: ${text.slice(0, 120)}`;
-  const button = h("button", { type: "button", class: "copy", "aria-label": name }, "Copy");
+  const button = h("button", { type: "button", class: visible === "Copy" ? "copy" : "button", "aria-label": name }, visible);
   button.addEventListener("click", async (event) => {
     event.stopPropagation();
     await navigator.clipboard.writeText(text).then(() => say("Copied"), () => say("Copying was denied"));
@@ -63,7 +63,7 @@ export function copyButton(text, label = "Copy") {
     button.textContent = word;
     button.setAttribute("aria-label", word);
     setTimeout(() => {
-      button.textContent = "Copy";
+      button.textContent = visible;
       button.setAttribute("aria-label", name);
     }, 1500);
   };

@@ -1,5 +1,6 @@
 // A trace: its timeline, the details of a span, the log lines, and the documents as received.
 import { copyButton, h } from "./dom.js";
+import { problem, refusal, showExchange } from "./exchange.js";
 import { clock, duration, full, instant, kind, plural, route, statusKind } from "./format.js";
 import { format, isObject } from "./json.js";
 import { lineElement } from "./lines.js";
@@ -10,7 +11,7 @@ import { timeline } from "./timeline.js";
 // showTrace shows a trace from the API in pane. It selects the span with the id, or else the failed span. again means that
 // pane shows an earlier state of the same trace. chosen is called with the id of each selected span. The result contains the
 // elements of the spans, and a function that focuses the selected span.
-export function showTrace(pane, { summary, trace, documents, lines: logged, truncated }, { id, again, chosen, back }) {
+export function showTrace(pane, { summary, trace, documents, lines: logged, truncated, exchanges }, { id, again, chosen, back }) {
   const lines = logged.toSorted((a, b) => instant(a.time) - instant(b.time));
   const rows = flatten(trace.roots ?? []);
   const { start, end } = extent(rows);
@@ -71,6 +72,8 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
   });
 
   const view = timeline(rows, select);
+  const requests = [...new Set(rows.map(({ span }) => span.aws?.api_gateway?.request_id).filter(Boolean))];
+  const refused = (exchanges ?? []).findLast(problem);
   const failed = rows.findLast(({ span }) => span.fault || span.throttle || span.error);
   const cause = failed?.span.cause?.exceptions?.[0] ?? rows.find(({ span }) => span.cause?.exceptions?.length)?.span.cause.exceptions[0];
   pane.replaceChildren(
@@ -83,16 +86,22 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
         fact("Operation", summary.operation),
         fact("Version", summary.version),
         fact("Spans", String(rows.length)),
+        requests.map((it) => fact("Request", h("code", { class: "id" }, it), " ", copyButton(it, "Copy the request id"))),
         fact("Trace", h("code", { class: "id" }, summary.id), " ", copyButton(summary.id, "Copy the trace id")))),
     kind(summary) !== "ok" && failed
-      ? h("p", { class: `verdict ${kind(summary)}` },
+      ? h("div", { class: `verdict ${kind(summary)}` },
         h("strong", {}, summary.errorCode || { fault: "Fault", throttle: "Throttled", error: "Error" }[kind(summary)]),
         cause && ` ${[...new Set([cause.type, cause.message])].filter((it) => it && it !== summary.errorCode).join(": ")}`,
-        " ", h("button", { type: "button", class: "button", onclick: () => view.focus(failed) }, `Go to ${failed.span.name}`))
+        " ", h("button", { type: "button", class: "button", onclick: () => view.focus(failed) }, `Go to ${failed.span.name}`),
+        refused && refusal(refused))
       : "",
     truncated ? h("p", { class: "verdict none" }, "This trace exceeds the maximum size: its last documents and lines are missing.") : "",
     h("section", { "aria-labelledby": "timeline-title" },
       h("h3", { id: "timeline-title", class: "hidden" }, "Timeline"), view.element),
+    requests.length === 0 ? "" : h("section", { class: "exchanges", "aria-labelledby": "exchanges-title" },
+      h("h3", { id: "exchanges-title" }, "Request and response"),
+      exchanges?.length > 0 ? exchanges.map(showExchange) : h("p", { class: "muted" }, exchanges
+        ? "They are not kept any more: only the most recent ones of this run are." : "They are not kept, because CAPTURE is 0.")),
     h("div", { class: "beside" },
       h("section", { class: "of-span", "aria-labelledby": "span-title" }, spanTitle, facts),
       h("section", { class: "of-trace", "aria-labelledby": "lines-title" },

@@ -103,11 +103,15 @@ func serve(
 	}
 	if problem != nil {
 		headers["Content-Type"] = "application/problem+json"
-		body, _ := json.Marshal(map[string]any{ // fails for no string or number
+		document := map[string]any{
 			"type": "urn:problem-type:userrequestapi:" + problem.Code, "title": problem.Code, "status": problem.Status,
 			"detail": problem.Detail, "code": problem.Code, "instance": r.RequestContext.Path,
 			"requestId": r.RequestContext.RequestID,
-		})
+		}
+		if problem.Code == "InvalidUser" {
+			document["errors"] = []map[string]string{{"pointer": "#/userId", "code": "InvalidUserId", "detail": problem.Detail}}
+		}
+		body, _ := json.Marshal(document) // fails for no string or number
 		return events.APIGatewayProxyResponse{StatusCode: problem.Status, Headers: headers, Body: string(body)}, problem
 	}
 	for name, value := range res.Headers {

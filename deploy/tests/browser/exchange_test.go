@@ -1,0 +1,165 @@
+package browser_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/xray"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
+)
+
+// capturing keeps requests and responses, as the stack does by default.
+func capturing(cfg *local.Config) { cfg.Capture = true }
+
+// copies replaces the clipboard, which a test cannot read, by the variable copied.
+func copies(p *chromium.Page) {
+	p.Text(`navigator.clipboard.writeText = async (text) => { window.copied = text; }`)
+}
+
+// shell runs a command of a page, and returns the status code of the response.
+func shell(t *testing.T, command string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command+` -sS -o /dev/null -w '%{http_code}'`).Output()
+	if err != nil {
+		t.Errorf("%s: %v", command, err)
+	}
+	return string(out)
+}
+
+// TestExchange explains a rejected request, and sends it again.
+func TestExchange(t *testing.T) {
+	t.Parallel()
+	const big = `"big": 12345678901234567890.12`
+	s := start(t, capturing)
+	body := `{"userId": 7.0, ` + big + `, "note": "it's"}`
+	s.Do(t, "POST", "/users", body, sampled(1)).Want(t, 400)
+	s.Do(t, "GET", "/users/a%20b?limit=2&name=%5Ba%5D", "", sampled(2)).Want(t, 404)
+
+	p := open(t, s, "_local/traces/"+traceID(1))
+	copies(p)
+	p.Sees(".verdict .errors", "#/userId InvalidUserId")
+	p.Sees(".verdict .errors", "Sent: 7.0")
+	p.Sees(".trace-head .facts dt", "Request")
+	p.Sees(".exchange .address", "POST /"+s.Stage()+"/users")
+	p.Sees(".message:first-child pre", "  "+big+",\n")
+	p.Sees(".message:last-child pre", `"pointer": "#/userId"`)
+	p.Text(`document.querySelector(".message summary").focus()`)
+	p.Keys(kb.Enter)
+	p.Sees(".message details[open] dd", "application/json")
+	p.Looks("exchange-1280")
+	p.Keys(kb.Escape)
+	p.Want(`document.querySelector(".message details[open]")`, "null")
+
+	p.Click(".exchange .actions button")
+	p.Want(`window.copied?.startsWith("curl -X POST ")`, "true")
+	if got := shell(t, p.Text("window.copied")); got != "400" {
+		t.Errorf("%s: got %s, want 400", p.Text("window.copied"), got)
+	}
+	p.Do(chromedp.Navigate(s.Console + "_local/traces"))
+	p.Want(statuses, "400 404 400")
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(2)))
+	copies(p)
+	p.Click(".exchange .actions button")
+	p.Want("window.copied", "curl '"+s.URL+"/users/a%20b?limit=2&name=%5Ba%5D'")
+}
+
+// TestExchange_Off checks that nothing is kept with CAPTURE=0.
+func TestExchange_Off(t *testing.T) {
+	t.Parallel()
+	testenv.SkipUnlessAll(t)
+	s := start(t)
+	s.Do(t, "POST", "/users", `{"userId": "marker-in-a-body"`, sampled(1)).Want(t, 400)
+	p := open(t, s, "_local/traces/"+traceID(1))
+	p.Sees(".exchanges", "CAPTURE is 0")
+	p.Text(`fetch("/_local/api/traces/` + traceID(1) + `").then((it) => it.text()).then((it) => { window.all = it; })`)
+	p.Want(`window.all?.includes("marker-in-a-body")`, "false")
+}
+
+// TestExchange_Secrets checks that no page has the credentials of a request, and that bodies are only in memory.
+func TestExchange_Secrets(t *testing.T) {
+	t.Parallel()
+	const marker = "marker-5d1f0c"
+	dir := t.TempDir()
+	s := start(t, capturing, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}), func(cfg *local.Config) {
+		cfg.DataDir, cfg.LogFile = dir, filepath.Join(dir, "logs", "stack.jsonl")
+		cfg.Traces = filepath.Join(dir, "traces")
+	})
+	secret := stacktest.Headers{
+		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker, "X-Amzn-Trace-Id": "Root=" + traceID(2),
+	}
+	signed, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Console+"_local/docs/stage/users",
+		strings.NewReader(`{"userId": "`+marker+`", "name": "`+marker+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"Content-Type": "application/json", "X-Requested-With": "test", "X-Amzn-Trace-Id": "Root=" + traceID(1),
+	} {
+		signed.Header.Set(name, value)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusCreated {
+		t.Fatalf("got %s, error %v, want 201", response.Status, err)
+	}
+	s.Do(t, "GET", "/users", "", secret).Want(t, 403)
+
+	p := open(t, s, "_local/traces/"+traceID(1))
+	for n := 1; n <= 2; n++ {
+		p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(n)))
+		copies(p)
+		p.Click(".message summary")
+		p.Sees(".message dd", "hidden")
+		p.Click(".exchange .actions button")
+		p.Want(`window.copied?.includes('--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"')`, "true")
+		for _, secret := range []string{"token-" + marker, "cookie-" + marker, "Signature=", "Credential=", "wJalrXUtnFEMI"} {
+			p.Want(fmt.Sprintf(`(document.documentElement.outerHTML + window.copied).includes(%q)`, secret), "false")
+		}
+	}
+	if traces := s.Collector.Traces(xray.Filter{}); len(traces) != 2 {
+		t.Errorf("got %d traces, want 2", len(traces))
+	}
+	for n := 1; n <= 2; n++ {
+		detail, _ := s.Collector.Trace(traceID(n))
+		if encoded, err := json.Marshal(detail); err != nil || bytes.Contains(encoded, []byte(marker)) {
+			t.Errorf("the documents and lines of trace %d have the body, or error %v: %s", n, err, encoded)
+		}
+	}
+
+	s.Stop(t) // which writes all traces to the disk
+	for _, line := range append(s.AccessLog(), s.Lines()...) {
+		if strings.Contains(line, marker) {
+			t.Errorf("the log has the body: %s", line)
+		}
+	}
+	files := os.DirFS(dir)
+	err = fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(files, path)
+		if bytes.Contains(content, []byte(marker)) {
+			t.Errorf("%s has the body", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
