@@ -176,21 +176,34 @@ type tally struct {
 }
 
 func (t *tally) add(s *Span) {
-	if s.EndTime == 0 {
-		return
+	if s.EndTime != 0 {
+		t.count(s.Fault, s.Throttle, s.Error, s.Duration())
 	}
+}
+
+func (t *tally) count(isFault, isThrottle, isError bool, latency time.Duration) {
 	t.counts.Count++
 	switch {
-	case s.Fault:
+	case isFault:
 		t.counts.Fault++
-	case s.Throttle:
+	case isThrottle:
 		t.counts.Throttle++
-	case s.Error:
+	case isError:
 		t.counts.Error++
 	default:
 		t.counts.OK++
 	}
-	t.latency = append(t.latency, s.Duration())
+	t.latency = append(t.latency, latency)
+}
+
+// StatisticsOf returns the statistics of requests. As for a node of a map, a throttle is one of the whole request: a
+// throttled call that was retried does not count.
+func StatisticsOf(requests []Summary) Statistics {
+	var t tally
+	for _, r := range requests {
+		t.count(r.Fault, r.Throttle && r.Error, r.Error, r.Duration)
+	}
+	return t.statistics()
 }
 
 func (t *tally) statistics() Statistics {

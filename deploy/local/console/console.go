@@ -98,6 +98,7 @@ func New(cfg Config) *Console {
 	c.mux.HandleFunc("GET /{$}", c.forBrowsers(c.page("home", "Home")))
 	c.mux.HandleFunc("GET /_local/traces", traces)
 	c.mux.HandleFunc("GET /_local/traces/{id}", traces)
+	c.mux.HandleFunc("GET /_local/compare", c.page("compare", "Compare traces"))
 	c.mux.HandleFunc("GET /_local/map", c.page("map", "Service map"))
 	c.mux.HandleFunc("GET /_local/logs", c.page("logs", "Logs"))
 	c.mux.HandleFunc("GET /_local", c.forBrowsers(home))
@@ -114,6 +115,7 @@ func New(cfg Config) *Console {
 	c.mux.HandleFunc("GET /_local/api/stack", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, c.cfg.Stack()) })
 	c.mux.HandleFunc("GET /_local/api/traces", filtered(xray.ParseFilter, c.traces))
 	c.mux.HandleFunc("GET /_local/api/traces/{id}", c.trace)
+	c.mux.HandleFunc("GET /_local/api/overview", filtered(parseOverview, c.distribution))
 	c.mux.HandleFunc("GET /_local/api/map", filtered(xray.ParseFilter, c.serviceMap))
 	c.mux.HandleFunc("GET /_local/api/logs", filtered(xray.ParseLineFilter, c.logs))
 	c.mux.HandleFunc("GET /_local/api/events", c.events)
@@ -271,6 +273,24 @@ func filtered[Filter any](parse func(url.Values) (Filter, error), get func(Filte
 func (c *Console) traces(filter xray.Filter) any {
 	return map[string]any{"traces": append([]trace.Summary{}, c.cfg.Collector.Traces(filter)...)}
 }
+
+// overviewQuery selects and groups traces.
+type overviewQuery struct {
+	filter xray.Filter
+	by     func(trace.Summary) string
+}
+
+// parseOverview parses the parameters of a filter, and by (see [xray.Property]).
+func parseOverview(query url.Values) (q overviewQuery, err error) {
+	if q.by, err = xray.Property(query.Get("by")); err != nil {
+		return q, err
+	}
+	query.Del("by")
+	q.filter, err = xray.ParseFilter(query)
+	return q, err
+}
+
+func (c *Console) distribution(q overviewQuery) any { return c.cfg.Collector.Overview(q.filter, q.by) }
 
 func (c *Console) serviceMap(filter xray.Filter) any { return c.cfg.Collector.Map(filter) }
 

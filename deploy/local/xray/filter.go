@@ -21,6 +21,8 @@ import (
 type Filter struct {
 	Method      string        // such as GET
 	Operation   string        // value of the annotation
+	ErrorCode   string        // value of the annotation
+	Version     string        // value of the annotation
 	Status      string        // "404", or a class: "2xx", "4xx", "5xx"
 	Text        string        // words that must all occur in IDs, names, URLs, annotations, causes, tables or log lines
 	MinDuration time.Duration // 0: any
@@ -30,6 +32,7 @@ type Filter struct {
 	Throttle    bool
 	ColdStart   bool      // only cold starts
 	Since       time.Time // only traces that started at this time or later
+	Until       time.Time // only traces that started before this time; zero: all
 	Limit       int       // maximum number, the newest; 0: all
 }
 
@@ -44,14 +47,16 @@ type LineFilter struct {
 	Limit     int    // maximum number, the newest; 0: all
 }
 
-// ParseFilter parses a filter from the query parameters method, operation, status, min and max (durations such as
-// 10ms), error, fault, throttle and cold (1 or 0), text, since (an RFC 3339 time, or an age such as 15m), and limit.
-// Empty parameters are ignored; unknown and invalid parameters are errors.
+// ParseFilter parses a filter from the query parameters method, operation, code (of the error), version, status, min
+// and max (durations such as 10ms), error, fault, throttle and cold (1 or 0), text, since and until (an RFC 3339 time,
+// or an age such as 15m), and limit. Empty parameters are ignored; unknown and invalid parameters are errors.
 func ParseFilter(query url.Values) (Filter, error) {
 	p := parser{query: maps.Clone(query)}
 	f := Filter{
 		Method:      read(&p, "method", anyString),
 		Operation:   read(&p, "operation", anyString),
+		ErrorCode:   read(&p, "code", anyString),
+		Version:     read(&p, "version", anyString),
 		Status:      read(&p, "status", status),
 		Text:        read(&p, "text", words),
 		MinDuration: read(&p, "min", duration),
@@ -61,6 +66,7 @@ func ParseFilter(query url.Values) (Filter, error) {
 		Throttle:    read(&p, "throttle", flag),
 		ColdStart:   read(&p, "cold", flag),
 		Since:       read(&p, "since", since),
+		Until:       read(&p, "until", since),
 		Limit:       read(&p, "limit", limit),
 	}
 	return f, p.err()
@@ -185,12 +191,15 @@ func (f *Filter) matches(e *entry) bool {
 	s := e.summary()
 	return (f.Method == "" || strings.EqualFold(f.Method, s.Method)) &&
 		(f.Operation == "" || strings.EqualFold(f.Operation, s.Operation)) &&
+		(f.ErrorCode == "" || f.ErrorCode == s.ErrorCode) &&
+		(f.Version == "" || f.Version == s.Version) &&
 		(f.Status == "" || hasStatus(f.Status, s.Status)) &&
 		s.Duration >= f.MinDuration &&
 		(f.MaxDuration == 0 || s.Duration <= f.MaxDuration) &&
 		(!f.Error && !f.Fault && !f.Throttle || f.Error && s.Error || f.Fault && s.Fault || f.Throttle && s.Throttle) &&
 		(!f.ColdStart || s.ColdStart) &&
 		!s.Start.Before(f.Since) &&
+		(f.Until.IsZero() || s.Start.Before(f.Until)) &&
 		(f.Text == "" || e.hasWords(strings.Fields(strings.ToLower(f.Text))))
 }
 

@@ -39,6 +39,7 @@ const LowContrast = `(() => {
 // elements other than one.
 const Inaccessible = `[
 	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
+		it.type !== "hidden" &&
 		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() ||
 			[...(it.labels ?? [])].some((label) => label.textContent.trim())))
 		.map((it) => it.outerHTML),

@@ -17,8 +17,8 @@ const filter = filters(() => updates.change());
 let drawn = "";
 
 const updates = live(async () => {
-  const [map, { traces }] = await Promise.all([get("map", filter.read()), get("traces")]);
-  filter.offer("operation", [...new Set(traces.map((it) => it.operation))].sort());
+  const [map, { groups }] = await Promise.all([get("map", filter.read()), get("overview", new URLSearchParams({ by: "operation" }))]);
+  filter.offer("operation", groups.map((it) => it.value).sort());
   const text = JSON.stringify(map);
   if (text === drawn && $("empty").hidden) return;
   drawn = text;

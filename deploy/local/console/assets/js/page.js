@@ -1,4 +1,5 @@
 // Shared by all pages: live updates and keys.
+import { criteria } from "./criteria.js";
 import { $, h } from "./dom.js";
 
 const pause = 500; // milliseconds between updates
@@ -128,6 +129,7 @@ export function closeDetails() {
 export function filters(changed) {
   const form = $("filters"), reset = form.querySelector("[type=reset]");
   const read = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim() !== ""));
+  const showCriteria = criteria(form, () => enter());
   const show = (parameters) => {
     for (const input of form.elements) {
       if (!input.name) continue;
@@ -140,11 +142,13 @@ export function filters(changed) {
       input.value = value;
     }
     reset.hidden = read().size === 0;
+    showCriteria();
   };
   const query = () => { const q = read(); return q.size ? `?${q}` : ""; };
   const updateURL = () => history.replaceState(history.state, "", location.pathname + query() + location.hash);
   const enter = () => {
     reset.hidden = read().size === 0;
+    showCriteria();
     updateURL();
     $("count").setAttribute("role", "status"); // announce results of a filter, but not each new request
     changed();
@@ -158,6 +162,13 @@ export function filters(changed) {
   return {
     read,
     set: (name, value) => { form.elements[name].value = value; enter(); },
+    update: (values) => {
+      for (const [name, value] of Object.entries(values)) {
+        if (form.elements[name] instanceof HTMLSelectElement) offer(form.elements[name], [value]);
+        form.elements[name].value = value;
+      }
+      enter();
+    },
     offer: (name, values) => offer(form.elements[name], values),
     query,
   };

@@ -17,14 +17,19 @@ export function badges(summary) {
 export const status = (summary) =>
   h("span", { class: `status ${summary.status ? statusKind(summary.status) : kind(summary)}` }, summary.status ? String(summary.status) : "–");
 
-// showTraces shows traces in list as links. A plain click calls open.
-export function showTraces(list, traces, { query = "", current, open } = {}) {
+// showTraces shows traces in list as links. A plain click calls open. With pick, each trace has a checkbox, which is checked
+// if picked contains its id, and calls pick.
+export function showTraces(list, traces, { query = "", current, open, picked, pick } = {}) {
   // A logarithmic scale from 1 ms keeps short traces distinguishable next to a timeout.
   const longest = Math.log10(Math.max(10, ...traces.map((it) => it.durationMs)));
   const length = (ms) => Math.round(Math.max(2, (100 * Math.log10(Math.max(1, ms))) / longest));
   reconcile(list, traces, (it) => it.id,
-    (it) => JSON.stringify([it, it.id === current, query, length(it.durationMs)]),
-    (it) => h("li", { class: `trace ${kind(it)}` },
+    (it) => JSON.stringify([it, it.id === current, query, length(it.durationMs), picked?.includes(it.id)]),
+    (it) => h("li", { class: `trace ${kind(it)}${pick ? " pickable" : ""}` },
+      pick && h("input", {
+        type: "checkbox", class: "pick", "aria-label": `Compare ${it.method} ${route(it.route)}, ${clock(it.start, true)}`, title: "Compare (x)",
+        checked: picked.includes(it.id), onchange: () => pick(it.id),
+      }),
       h("a", {
         href: `/_local/traces/${encodeURIComponent(it.id)}${query}`,
         "aria-current": it.id === current ? "true" : undefined,

@@ -1,12 +1,13 @@
-// The list of traces, and one trace.
+// The overview and the list of traces, and one trace.
 import { clear, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { plural, route } from "./format.js";
+import { overview } from "./overview.js";
 import { ask, closeDetails, filters, keys, live, moveFocus } from "./page.js";
 import { showTraces } from "./row.js";
 import { showTrace } from "./trace.js";
 
-const capacity = 1000; // maximum number of traces
+let limit = 200; // maximum number of traces in the list
 const title = document.title;
 const main = $("main"), list = $("traces"), detail = $("detail");
 
@@ -32,19 +33,28 @@ function setShown(it) {
 }
 
 const filter = filters(() => updates.change());
+const showOverview = overview({ filter, update: filter.update, open });
+let total = 0; // number of traces that match
+let picked = []; // ids of the traces to compare, at most two
 
 async function refresh() {
   const parameters = filter.read();
-  parameters.set("limit", capacity);
-  const [response] = await Promise.all([get("traces", parameters), refreshTrace()]);
-  traces = response.traces;
+  const [distribution] = await Promise.all([get("overview", parameters), refreshTrace()]);
+  total = distribution.traces;
+  parameters.delete("by");
+  parameters.set("limit", limit);
+  traces = (await get("traces", parameters)).traces;
+  showOverview(distribution);
   filter.offer("operation", [...new Set(traces.map((it) => it.operation))].sort());
   render();
 }
 
 function render() {
-  showTraces(list, traces, { query: filter.query(), current, open });
-  $("count").textContent = plural(traces.length, "trace");
+  showTraces(list, traces, { query: filter.query(), current, open, picked, pick });
+  $("count").textContent = plural(total, "trace") + (traces.length < total ? `, the newest ${traces.length.toLocaleString()} below` : "");
+  $("more").hidden = traces.length >= total;
+  $("compare").hidden = picked.length < 2;
+  $("compare").setAttribute("href", `/_local/compare?${new URLSearchParams({ a: picked[0] ?? "", b: picked[1] ?? "" })}`);
   const filtered = filter.read().size > 0;
   $("empty").hidden = traces.length > 0;
   $("empty").replaceChildren(
@@ -96,6 +106,12 @@ async function refreshTrace(focus = false) {
   if (focus || (lost && !detail.contains(document.activeElement))) shown.focus();
 }
 
+// pick adds a trace to those to compare, or removes it. The last two count.
+function pick(id) {
+  picked = picked.includes(id) ? picked.filter((it) => it !== id) : [...picked, id].slice(-2);
+  render();
+}
+
 function open(id, keyboard) {
   current = id;
   span = "";
@@ -128,6 +144,11 @@ window.addEventListener("popstate", () => {
   refreshTrace().catch(console.error);
 });
 
+$("more").addEventListener("click", () => {
+  limit *= 5;
+  updates.change();
+});
+
 $("clear").addEventListener("click", async () => {
   if (!await ask("Delete all traces and log lines?", "Delete")) return;
   await clear();
@@ -146,7 +167,12 @@ function move(n) {
   moveFocus(links(), n, links().includes(document.activeElement) ? document.activeElement : list.querySelector("[aria-current]"));
 }
 
-keys({ j: () => move(1), k: () => move(-1), Escape: () => closeDetails() || back() });
+function pickFocused() {
+  const id = document.activeElement.closest("#traces > li")?.dataset.key ?? current;
+  if (id) pick(id);
+}
+
+keys({ x: pickFocused, c: () => { if (picked.length === 2) $("compare").click(); }, j: () => move(1), k: () => move(-1), Escape: () => closeDetails() || back() });
 detail.addEventListener("keydown", (event) => {
   if (event.target.getAttribute("role") !== "treeitem") return;
   const steps = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
