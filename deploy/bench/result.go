@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -142,11 +143,11 @@ func limit(memoryMB int, wall, cpu float64) float64 {
 func Read(name string) (*Result, error) {
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the earlier result: %w", err)
+		return nil, fmt.Errorf("read the saved result: %w", err)
 	}
 	var r Result
 	if err := json.Unmarshal(content, &r); err != nil || len(r.Cells) == 0 {
-		return nil, fmt.Errorf("read the earlier result %s: want the output of JSON=1 go tool mage bench: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("%s: want the output of JSON=1 go tool mage bench", name), err)
 	}
 	return &r, nil
 }

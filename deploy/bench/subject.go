@@ -113,11 +113,11 @@ type creator struct {
 
 // subjects builds the executables: the functions, the floor, and the baselines.
 func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subject, error) {
-	functions := p.resources.Functions()
-	modules := build.FromTemplate(functions)
-	if err := checkNames(o.Functions, modules); err != nil {
+	if err := checkNames(o.Functions, build.FromTemplate(p.resources.Functions())); err != nil {
 		return nil, err
 	}
+	functions := p.needed(o.Functions)
+	modules := build.FromTemplate(functions)
 	artifacts, err := p.build(ctx, o, work, modules)
 	if err != nil {
 		return nil, err
@@ -163,6 +163,22 @@ func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subj
 		subjects = append(subjects, s)
 	}
 	return append(subjects, floor...), nil
+}
+
+// needed returns the functions with the given names, all if there are none, and those that create example items.
+func (p *project) needed(names []string) []template.Function {
+	document := p.resources.API().Document
+	var needed []template.Function
+	for _, f := range p.resources.Functions() {
+		creates := slices.ContainsFunc(document.Collections(), func(c contract.Collection) bool {
+			request, ok := createRequest(document, c)
+			return ok && request.function == f.LogicalID
+		})
+		if creates || len(names) == 0 || slices.Contains(names, build.FromTemplate([]template.Function{f})[0].Name) {
+			needed = append(needed, f)
+		}
+	}
+	return needed
 }
 
 // build builds the functions as for a deployment, but for this machine.

@@ -39,17 +39,17 @@ func functions(ctx context.Context, _ []string) error {
 	if err := variables.Err(); err != nil {
 		return err
 	}
-	var before *bench.Result
-	if name := os.Getenv("COMPARE"); name != "" {
-		var err error
-		if before, err = bench.Read(name); err != nil { // before the measurement, which takes minutes
-			return fmt.Errorf("COMPARE: %w", err)
-		}
+	before, err := saved("COMPARE")
+	if err != nil { // before the measurement, which takes minutes
+		return err
 	}
-	progress, done := progressLine(os.Stderr)
-	options.Progress = progress
-	result, err := bench.Run(ctx, options)
-	done()
+	result, err := saved("RESULT")
+	if result == nil && err == nil {
+		var done func()
+		options.Progress, done = progressLine(os.Stderr)
+		result, err = bench.Run(ctx, options)
+		done()
+	}
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,19 @@ func functions(ctx context.Context, _ []string) error {
 		return err
 	}
 	return result.WriteComparison(os.Stdout, before, format)
+}
+
+// saved returns the result in the file that a variable names, or nil.
+func saved(variable string) (*bench.Result, error) {
+	name := os.Getenv(variable)
+	if name == "" {
+		return nil, nil //nolint:nilnil // no file is named
+	}
+	result, err := bench.Read(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", variable, err)
+	}
+	return result, nil
 }
 
 // databases returns the databases in DATABASE.
