@@ -100,7 +100,7 @@ func TestStart_UserPoolKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	setToken := func(r *http.Request) error {
-		r.Header.Set("Authorization", "Bearer "+req.Header.Get("Authorization"))
+		r.Header.Set("Authorization", req.Header.Get("Authorization"))
 		return nil
 	}
 	second, err := start(t, dataDir, parameters)
