@@ -73,6 +73,10 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
 		},
 	}
+	page.TraceURL = "/_local/requests/"
+	if s.captured != nil {
+		page.RequestURL = "/_local/api/requests/"
+	}
 	var notes []string
 	switch {
 	case s.authorization.kind == template.AuthorizationIAM:

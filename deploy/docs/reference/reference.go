@@ -43,6 +43,11 @@ type Page struct {
 	// Curl contains the options with which curl authorizes requests as the page's [Proxy] does. If it is set, the page
 	// shows them instead of a login. It is empty without a proxy that authorizes requests.
 	Curl string
+	// TraceURL is the URL of the trace of a request without its request id, which follows; "" if there are no traces.
+	TraceURL string
+	// RequestURL is the URL of a request as JSON without its request id, which follows. The page fills in the form of the
+	// request in its query parameter request. "" if requests are not kept.
+	RequestURL string
 	// CrossOrigin allows requests to other origins than the page's own, such as the document's servers.
 	CrossOrigin bool
 }
@@ -157,7 +162,9 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 		Credentials map[string]string `json:"credentials,omitempty"`
 		Proxy       string            `json:"proxy,omitempty"`
 		Curl        string            `json:"curl,omitempty"`
-	}{p.Document.JSON(), p.Credentials, proxy, p.Curl}})
+		TraceURL    string            `json:"traceURL,omitempty"`
+		RequestURL  string            `json:"requestURL,omitempty"`
+	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL}})
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}

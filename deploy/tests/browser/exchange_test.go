@@ -77,6 +77,34 @@ func TestExchange(t *testing.T) {
 	p.Want("window.copied", "curl '"+s.URL+"/users/a%20b?limit=2&name=%5Ba%5D'")
 }
 
+// TestAgain edits the request of a trace in the form of the reference, sends it, and goes to the trace of the new one.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	const big = `"big": 12345678901234567890.12`
+	s := start(t, capturing)
+	s.Do(t, "POST", "/users", `{"userId": 7, `+big+`}`, sampled(1)).Want(t, 400)
+	s.Do(t, "GET", "/users/a%20b", "", sampled(2), stacktest.Headers{"If-None-Match": `"x"`}).Want(t, 404)
+	p := open(t, s, "_local/traces/"+traceID(1))
+	p.Sees(".exchange a", "Edit and send")
+	p.Text(`document.querySelector(".exchange a").focus()`)
+	p.Keys(kb.Enter)
+	p.Want(fmt.Sprintf("document.querySelector(%q)?.value", operation("createUser", "textarea.body-param__text")), `{"userId": 7, `+big+`}`)
+	try(p, "createUser", map[string]string{"body": `{"userId": "seven", ` + big + `}`}, 201)
+	s.Do(t, "GET", "/users/seven", "").Want(t, 200)
+	p.Click(operation("createUser", ".trace a"))
+	p.Sees("#trace-title", "201 POST /users")
+	p.Sees(".message:first-child pre", big)
+
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(2)))
+	p.Click(".exchange a")
+	field := func(in, name string) string {
+		return operation("getUser", fmt.Sprintf("tr[data-param-in=%s][data-param-name=%q] input", in, name))
+	}
+	p.Want(fmt.Sprintf("document.querySelector(%q)?.value", field("path", "userId")), "a b")
+	p.Want(fmt.Sprintf("document.querySelector(%q)?.value", field("header", "If-None-Match")), `"x"`)
+	p.Picture("again")
+}
+
 // TestExchange_Off checks that nothing is kept with CAPTURE=0.
 func TestExchange_Off(t *testing.T) {
 	t.Parallel()

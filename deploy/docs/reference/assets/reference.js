@@ -78,6 +78,58 @@
     },
   });
 
+  // traceLink adds a link to the trace of the request to a response.
+  const traceLink = () => ({
+    wrapComponents: {
+      liveResponse: (LiveResponse, { React }) => (props) => {
+        const id = page.traceURL && props.response?.getIn(["headers", "x-amzn-requestid"]);
+        return React.createElement("div", null,
+          id && React.createElement("p", { className: "trace" },
+            React.createElement("a", { href: page.traceURL + encodeURIComponent(id) }, "Trace of this request")),
+          React.createElement(LiveResponse, props));
+      },
+    },
+  });
+
+  // fillIn opens the form of the operation that served the request in the query, with the values of the request. Values
+  // that the server does not show, such as credentials, stay as they are.
+  const fillIn = async (ui) => {
+    const id = new URLSearchParams(location.search).get("request");
+    if (!id || !page.requestURL) return;
+    const response = await fetch(page.requestURL + encodeURIComponent(id));
+    if (!response.ok) return;
+    const { method, address, route, request } = await response.json();
+    const key = method.toLowerCase();
+    const operation = page.document.paths[route]?.[key];
+    if (!operation) return;
+    const [path, query] = address.slice(new URL(server, location.href).pathname.length).split(/\?(.*)/s);
+    const segments = path.split("/"), sent = new URLSearchParams(query);
+    const valueOf = {
+      path: (name) => decodeURIComponent(segments[route.split("/").indexOf(`{${name}}`)] ?? ""),
+      query: (name) => sent.get(name),
+      header: (name) => request.headers.find((it) => !it.masked && it.name.toLowerCase() === name.toLowerCase())?.value,
+    };
+    for (const { name, in: place } of operation.parameters.map(resolve)) {
+      const value = valueOf[place]?.(name);
+      if (value) ui.specActions.changeParam([route, key], name, place, value, false);
+    }
+    ui.layoutActions.show(["operations", operation.tags?.[0] ?? "default", operation.operationId], true);
+    const form = await rendered(`[id$="-${operation.operationId}"] ${request.body ? "textarea" : ".parameters-container"}`);
+    if (!form) return;
+    if (request.body) ui.oas3Actions.setRequestBodyValue({ value: request.body, pathMethod: [route, key] }); // a form begins with an example
+    form.closest(".opblock").scrollIntoView();
+  };
+
+  // rendered returns an element of the page as soon as it exists, or undefined after a few seconds.
+  const rendered = async (selector) => {
+    for (let frames = 0; frames < 300; frames++) {
+      const found = root.querySelector(selector);
+      if (found) return found;
+      await new Promise(requestAnimationFrame);
+    }
+    return undefined;
+  };
+
   // Swagger UI does not name some controls for screen readers.
   const root = document.getElementById("reference");
   new MutationObserver(() => {
@@ -88,7 +140,7 @@
   const ui = SwaggerUIBundle({
     spec: page.document,
     dom_id: "#reference",
-    plugins: page.curl ? [exactBody, hideLogin] : [exactBody],
+    plugins: [exactBody, traceLink, ...(page.curl ? [hideLogin] : [])],
     deepLinking: true,
     displayRequestDuration: true,
     syntaxHighlight: { theme: "tomorrow-night" },
@@ -98,6 +150,7 @@
     validatorUrl: null,
     onComplete: () => {
       for (const [scheme, value] of Object.entries(page.credentials ?? {})) ui.preauthorizeApiKey(scheme, value);
+      fillIn(ui).catch(console.error);
     },
   });
 })();
