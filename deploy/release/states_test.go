@@ -929,7 +929,8 @@ func TestPlan(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
 	out := a.succeed(t, release.Plan)
-	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ")
+	contains(t, out, "+ Api ", "+ GetFunction ", "+ Table ", "fixed costs: 7.20 US dollars a month, +7.20 by this change: ",
+		"metrics in alarms 37 (+37), composite alarms 1 (+1), dashboards 1 (+1)")
 	a.WantStatus(t, stackName, "")
 	if calls := a.takeCalls("s3 PUT", "cloudformation Create"); len(calls) > 0 {
 		t.Errorf("calls = %q, want none", calls)
@@ -939,7 +940,10 @@ func TestPlan(t *testing.T) {
 	a.takeCalls()
 	setCode(t, a.root, "get", "second")
 	setTemplate(t, a.root, `"UserData-\$`, `"Users-$$`)
+	setStage(t, a.root, "AlarmEmail: team@example.org")
 	out = a.succeed(t, release.Plan)
+	contains(t, out, "fixed costs: 8.20 US dollars a month, +1.00 by this change: metrics in alarms 37, composite alarms 1",
+		"KMS keys 1 (+1)")
 	contains(t, out, "~ GetFunction ", "(Code)", "= GetVersion", "(retained: ",
 		"! Table ", "REPLACED: TableName; the old one is retained")
 	if removed := regexp.MustCompile(`- \w*Version\w* +AWS::Lambda::Version`).FindString(out); removed != "" {

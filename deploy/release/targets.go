@@ -50,7 +50,7 @@ func plan(ctx context.Context, s *session) error {
 			return err
 		}
 		s.Printer.Plan(all)
-		return nil
+		return s.printFixed(nil, rendered)
 	}
 	if now.InProgress() {
 		return fmt.Errorf("a deployment is under way (%s): wait for it with %s, or plan again when it has ended",
@@ -72,8 +72,11 @@ func plan(ctx context.Context, s *session) error {
 		return errors.Join(err, s.Stack.Discard(ctx, planned))
 	}
 	s.Printer.Plan(planned)
-	if err := s.Stack.Discard(ctx, planned); err != nil || len(planned.Changes) > 0 {
+	if err := s.Stack.Discard(ctx, planned); err != nil {
 		return err
+	}
+	if len(planned.Changes) > 0 {
+		return s.printFixed(now.Template, rendered)
 	}
 	drifts, err := s.findDrift(ctx)
 	if len(drifts) > 0 {

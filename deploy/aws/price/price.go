@@ -17,6 +17,7 @@ type List struct {
 	DynamoDBRead         float64 // read request unit, on demand (https://aws.amazon.com/dynamodb/pricing/on-demand)
 	DynamoDBWrite        float64 // write request unit
 	DynamoDBStorageMonth float64 // GB-month, of class Standard
+	DynamoDBBackupMonth  float64 // GB-month of point-in-time recovery
 
 	Trace float64 // recorded by X-Ray (https://aws.amazon.com/xray/pricing)
 
@@ -28,6 +29,11 @@ type List struct {
 	CompositeAlarmMonth float64
 	DashboardMonth      float64
 	MetricMonth         float64 // a custom metric
+
+	KeyMonth   float64 // a customer managed key (https://aws.amazon.com/kms/pricing)
+	KeyRequest float64
+
+	DataOut float64 // GB to the internet (https://aws.amazon.com/ec2/pricing/on-demand)
 }
 
 // In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), which is among
@@ -40,6 +46,7 @@ func In(region string) (prices List, exact bool) {
 		DynamoDBRead:         0.125 / million,
 		DynamoDBWrite:        0.625 / million,
 		DynamoDBStorageMonth: 0.25,
+		DynamoDBBackupMonth:  0.20,
 		Trace:                5.00 / million,
 		LogIngestion:         0.50,
 		LogStorageMonth:      0.03,
@@ -48,6 +55,9 @@ func In(region string) (prices List, exact bool) {
 		CompositeAlarmMonth:  0.50,
 		DashboardMonth:       3.00,
 		MetricMonth:          0.30,
+		KeyMonth:             1.00,
+		KeyRequest:           0.03 / 10_000,
+		DataOut:              0.09,
 	}, slices.Contains([]string{"us-east-1", "us-east-2", "us-west-2"}, region)
 }
 
