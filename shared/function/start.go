@@ -11,6 +11,8 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -74,8 +76,18 @@ func initialize(newHandler func(Tables) Handler) (*Server, error) {
 	if err := tracing.Configure(server.currentLogger); err != nil {
 		logger.Warn("tracing goes to the default daemon address", zap.Error(err))
 	}
+	limitMemory(os.Getenv)
 	warmUp(users, db, settings)
 	return server, nil
+}
+
+// limitMemory collects garbage more often than GOGC says when the heap is close to the memory size of the function.
+// Otherwise, large bodies and pages could exceed a small one. GOMEMLIMIT takes precedence.
+func limitMemory(getenv func(string) string) {
+	size, err := strconv.ParseInt(getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 32) // in MB
+	if err == nil && getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(size << 20 * 3 / 4)
+	}
 }
 
 // database is DynamoDB with the tables of a function.

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,6 +64,9 @@ func handlers() map[string]function.Handler {
 				return response.Response{}, errors.New("got a store")
 			}
 			return response.Response{StatusCode: http.StatusNoContent}, nil
+		},
+		"memory limit": func(context.Context, function.Dependencies, *request.Request) (response.Response, error) {
+			return response.JSON(http.StatusOK, strconv.AppendInt(nil, debug.SetMemoryLimit(-1)>>20, 10)), nil
 		},
 		// hangs ignores its deadline.
 		"hangs": func(ctx context.Context, deps function.Dependencies, req *request.Request) (response.Response, error) {
@@ -396,6 +400,26 @@ func TestStartWithTables(t *testing.T) {
 			}
 			if diff := gocmp.Diff(test.want, calls); diff != "" {
 				t.Errorf("tables (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestStartLimitsMemory(t *testing.T) {
+	t.Parallel()
+	for want, settings := range map[string][]string{
+		"96":            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128"},
+		"100":           {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128", "GOMEMLIMIT=100MiB"},
+		"8796093022207": nil, // math.MaxInt64 bytes: none
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			f := startFunction(t, append(settings, handlerVariable+"=memory limit")...)
+			f.invoke(t, "", 0)
+			res := <-f.responses
+			f.stop(t)
+			if res.Body != want {
+				t.Errorf("got a limit of %s MiB, want %s", res.Body, want)
 			}
 		})
 	}
