@@ -65,6 +65,8 @@ type Config struct {
 	Debugger []string
 	// Log is called with each event of the functions' logs, one call at a time.
 	Log func(lambda.Event)
+	// CheckTraces also checks the segment documents of API Gateway and Lambda against X-Ray's rules, as tests do.
+	CheckTraces bool
 	// LogFile is the file that Log and AccessLog write to; the pages display its path.
 	LogFile string
 	// Capture keeps recent requests and responses in memory, for the pages.
@@ -149,10 +151,11 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 		}
 	}()
 	s.Collector, err = xray.Listen(xray.Options{
-		Forward: cfg.XRayDaemonAddress,
-		Dir:     cfg.Traces,
-		Refused: func(err error) { cfg.Progress("X-Ray would reject a document: " + err.Error()) },
-		Failed:  func(err error) { cfg.Progress("The traces of this run will be lost: " + err.Error()) },
+		Forward:    cfg.XRayDaemonAddress,
+		Dir:        cfg.Traces,
+		CheckAdded: cfg.CheckTraces,
+		Refused:    func(err error) { cfg.Progress("X-Ray would reject a document: " + err.Error()) },
+		Failed:     func(err error) { cfg.Progress("The traces of this run will be lost: " + err.Error()) },
 	})
 	if err != nil {
 		return nil, err

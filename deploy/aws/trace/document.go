@@ -114,14 +114,17 @@ type Frame struct {
 // Parse parses a document without the header of the daemon protocol. It ignores unknown fields and does not validate
 // (see [ParseValid]). Numbers in annotations and other maps are [json.Number], so that they keep all digits.
 func Parse(data []byte) (Document, error) {
-	var d Document
-	err := json.Unmarshal(data, new(json.RawMessage)) // rejects trailing data, unlike a Decoder
-	if err == nil {
-		decoder := json.NewDecoder(bytes.NewReader(data))
-		decoder.UseNumber()
-		err = decoder.Decode(&d)
+	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil { // rejects trailing data, unlike a Decoder
+		return Document{}, fmt.Errorf("parse segment document: %w", err)
 	}
-	if err != nil {
+	return decode(data)
+}
+
+// decode is Parse for data that is valid JSON.
+func decode(data []byte) (d Document, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&d); err != nil {
 		return Document{}, fmt.Errorf("parse segment document: %w", err)
 	}
 	return d, nil

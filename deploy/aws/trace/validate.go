@@ -52,7 +52,7 @@ func ParseValid(data []byte) (Document, error) {
 	if err := schema().Validate(instance); err != nil {
 		return Document{}, fmt.Errorf("validate segment document %s: %w", nameOf(instance), flatten(err))
 	}
-	d, err := Parse(data)
+	d, err := decode(data)
 	if err != nil {
 		return d, err
 	}

@@ -197,6 +197,8 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 		Bootstraps: Bootstraps(tb),
 		Log:        s.collect,
 		AccessLog:  s.collectAccess,
+
+		CheckTraces: true,
 		Progress: func(step string) {
 			if strings.HasPrefix(step, "X-Ray would reject") {
 				tb.Error(step)

@@ -10,42 +10,55 @@ import (
 	"time"
 )
 
-// accessLog is the format of a stage's access log.
-type accessLog struct {
-	format    string
-	reference *regexp.Regexp // matches a variable
-}
+// accessLog is the format of a stage's access log, in its parts. The zero value has none.
+type accessLog []logPart
+
+// logPart is a variable, or a literal text.
+type logPart struct{ variable, literal string }
 
 // parseAccessLog parses a format ("Set up CloudWatch logging for REST APIs in API Gateway"). It must be one line and
 // contain the request id.
 func parseAccessLog(format string) (accessLog, error) {
-	l := accessLog{format, regexp.MustCompile(`\$(?:[a-zA-Z_]\w*(?:\.\w+)*|\{[^}]*\}?)`)}
 	if format == "" {
-		return l, nil
+		return nil, nil
 	}
 	if strings.ContainsAny(format, "\r\n") {
-		return l, errors.New("want a single line")
+		return nil, errors.New("want a single line")
 	}
 	if !regexp.MustCompile(`\$context\.(requestId|extendedRequestId)\b`).MatchString(format) {
-		return l, errors.New("want $context.requestId or $context.extendedRequestId in it")
+		return nil, errors.New("want $context.requestId or $context.extendedRequestId in it")
 	}
 	known := new(exchange).logVariables()
-	for _, variable := range l.reference.FindAllString(format, -1) {
+	var l accessLog
+	end := 0
+	for _, at := range regexp.MustCompile(`\$(?:[a-zA-Z_]\w*(?:\.\w+)*|\{[^}]*\}?)`).FindAllStringIndex(format, -1) {
+		variable := format[at[0]:at[1]]
 		if _, ok := known[variable]; !ok {
-			return l, fmt.Errorf("variable %s is not supported", variable)
+			return nil, fmt.Errorf("variable %s is not supported", variable)
 		}
+		l = append(l, logPart{literal: format[end:at[0]]}, logPart{variable: variable})
+		end = at[1]
 	}
-	return l, nil
+	return append(l, logPart{literal: format[end:]}), nil
 }
 
 // render returns the line of a request. It escapes values for use within a JSON string, so that clients cannot inject
 // fields into a JSON line. A missing value is logged as "-".
 func (l accessLog) render(x *exchange) string {
+	if len(l) == 0 {
+		return ""
+	}
 	values := x.logVariables()
-	return l.reference.ReplaceAllStringFunc(l.format, func(variable string) string {
-		quoted := quote(cmp.Or(values[variable], "-"))
-		return quoted[1 : len(quoted)-1]
-	})
+	var line strings.Builder
+	for _, part := range l {
+		if part.variable == "" {
+			line.WriteString(part.literal)
+			continue
+		}
+		quoted := quote(cmp.Or(values[part.variable], "-"))
+		line.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return strings.Clone(line.String()) // without spare capacity, as lines are kept
 }
 
 // logVariables returns the supported variables of the access log ("Variables for access logging for API Gateway") with

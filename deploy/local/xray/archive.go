@@ -130,8 +130,12 @@ func (a *archive) add(document []byte) error {
 		return nil
 	}
 	var line bytes.Buffer
-	if err := json.Compact(&line, document); err != nil { // impossible for a valid document
-		return fmt.Errorf("keep a trace: %w", err)
+	if bytes.ContainsRune(document, '\n') {
+		if err := json.Compact(&line, document); err != nil { // impossible for a valid document
+			return fmt.Errorf("keep a trace: %w", err)
+		}
+	} else {
+		line.Write(document)
 	}
 	line.WriteByte('\n')
 	if a.size > 0 && a.size+int64(line.Len()) > a.maximum/2 {

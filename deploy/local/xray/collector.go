@@ -16,12 +16,15 @@ import (
 
 // Options of a [Collector].
 type Options struct {
-	Capacity int         // maximum number of traces; 0: 10,000
-	Dir      string      // folder that keeps the documents between runs; "": they are lost
-	DirBytes int64       // maximum size of the files in Dir; 0: 32 MB, about 10,000 traces
-	Forward  string      // host:port of an X-Ray daemon that receives a copy of every document; "": none
-	Refused  func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
-	Failed   func(error) // called when Dir cannot be used; the traces are then lost with this run; may be nil
+	Capacity int    // maximum number of traces; 0: 10,000
+	Dir      string // folder that keeps the documents between runs; "": they are lost
+	DirBytes int64  // maximum size of the files in Dir; 0: 32 MB, about 10,000 traces
+	Forward  string // host:port of an X-Ray daemon that receives a copy of every document; "": none
+	// CheckAdded also checks the documents of Add against X-Ray's rules, which takes most of the time that a request
+	// takes in this process.
+	CheckAdded bool
+	Refused    func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
+	Failed     func(error) // called when Dir cannot be used; the traces are then lost with this run; may be nil
 }
 
 // Collector receives segment documents and keeps the most recent traces. Its methods are safe for concurrent use.
@@ -117,12 +120,21 @@ func (c *Collector) storeReceived() {
 	for packet := range c.received {
 		data, err := payload(packet)
 		if err == nil {
-			err = c.store(data)
+			err = c.receiveDocument(data)
 		}
 		if err != nil {
 			c.options.Refused(err)
 		}
 	}
+}
+
+// receiveDocument stores a document if it is valid.
+func (c *Collector) receiveDocument(data []byte) error {
+	d, err := trace.ParseValid(data)
+	if err == nil {
+		c.store(d, data)
+	}
+	return err
 }
 
 // header precedes a document in a packet (X-Ray Developer Guide, "Sending segment documents to the X-Ray daemon").
@@ -141,12 +153,16 @@ func payload(packet []byte) ([]byte, error) {
 	return data, nil
 }
 
-// Add adds documents without UDP: those that API Gateway and Lambda send on AWS.
+// Add adds documents without UDP: those that API Gateway and Lambda send on AWS. They must be valid, and must not be
+// modified afterwards.
 func (c *Collector) Add(documents ...trace.Document) {
 	for _, d := range documents {
 		data, err := json.Marshal(d)
-		if err == nil {
-			err = c.store(data)
+		switch {
+		case err == nil && c.options.CheckAdded:
+			err = c.receiveDocument(data)
+		case err == nil:
+			c.store(d, data)
 		}
 		if err != nil {
 			c.options.Refused(err)
@@ -154,12 +170,8 @@ func (c *Collector) Add(documents ...trace.Document) {
 	}
 }
 
-// store stores and forwards a document if it is valid.
-func (c *Collector) store(data []byte) error {
-	d, err := trace.ParseValid(data)
-	if err != nil {
-		return err
-	}
+// store stores and forwards a document.
+func (c *Collector) store(d trace.Document, data []byte) {
 	if c.daemon != nil {
 		// As for every sender of UDP, there may be no daemon.
 		_, _ = c.daemon.Write(append([]byte(header), data...))
@@ -169,7 +181,6 @@ func (c *Collector) store(data []byte) error {
 	c.traces.add(d, data, c.lines.ofTrace)
 	c.archived(c.archive.add(data))
 	c.notify()
-	return nil
 }
 
 // archived ends archiving after an error.

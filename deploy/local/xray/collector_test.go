@@ -170,7 +170,7 @@ func TestInvalidDocuments(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var refused []string
-	c := listen(t, xray.Options{Refused: func(err error) {
+	c := listen(t, xray.Options{CheckAdded: true, Refused: func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		refused = append(refused, err.Error())
@@ -180,11 +180,12 @@ func TestInvalidDocuments(t *testing.T) {
 		"", "\n", "hello", `{"format": "xml", "version": 1}`+"\n{}", strings.TrimPrefix(valid, packetHeader), packetHeader, packetHeader+"{}",
 		packet(t, stage(2, func(d *trace.Document) { d.ID = "2" })), valid)
 	c.Add(stage(3, func(d *trace.Document) { d.AWS = map[string]any{"x": func() {}} }))
+	c.Add(stage(4, func(d *trace.Document) { d.ID = "4" }))
 	testenv.Eventually(t, "the valid document", func() bool { return len(c.Traces(xray.Filter{})) == 1 })
 	mu.Lock()
 	defer mu.Unlock()
-	if len(refused) != 9 {
-		t.Errorf("%d rejected documents, want 9:\n%s", len(refused), strings.Join(refused, "\n"))
+	if len(refused) != 10 {
+		t.Errorf("%d rejected documents, want 10:\n%s", len(refused), strings.Join(refused, "\n"))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 )
@@ -35,6 +37,7 @@ func (e *entry) pack(compressor *flate.Writer) int {
 	before := e.bytes
 	e.bytes -= e.documentBytes()
 	e.packed, e.documents, e.assembled = bytes.Clone(packed.Bytes()), nil, nil
+	e.lines, e.searched = slices.Clone(e.lines), strings.Clone(e.searched) // without spare capacity
 	e.bytes += len(e.packed) + len(e.searched)
 	return e.bytes - before
 }
