@@ -68,6 +68,7 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	stage, scheme := s.resources.Load().API().Stage, template.SecurityScheme(s.authorization.kind)
 	page := reference.Page{
 		Document: document.Public().ForStage("http://"+r.Host+"/"+stage, "The local stack", scheme),
+		Stage:    stage,
 		Links: []reference.Link{
 			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
 			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},

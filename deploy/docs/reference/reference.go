@@ -24,6 +24,7 @@ import (
 	"github.com/swaggest/swgui/v5/static"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/icon"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 )
 
@@ -34,6 +35,8 @@ var assets embed.FS
 type Page struct {
 	// Document is the document to show. It must be set.
 	Document *contract.Public
+	// Stage is the name of the stage beside the title; "" for none.
+	Stage string
 	// Links are links to other pages; the page's own link has no URL.
 	Links []Link
 	// Note is a sentence above the document; "" for none.
@@ -152,6 +155,8 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
+	// The page is useful without samples, for example of an exported document that a strict reader rejects.
+	samples, _ := Samples(p.Document, p.Curl)
 	var html bytes.Buffer
 	err = page.ExecuteTemplate(&html, "page.html", struct {
 		Page
@@ -164,7 +169,9 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 		Curl        string            `json:"curl,omitempty"`
 		TraceURL    string            `json:"traceURL,omitempty"`
 		RequestURL  string            `json:"requestURL,omitempty"`
-	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL}})
+
+		Samples map[string][]Sample `json:"samples,omitempty"`
+	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL, samples}})
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
@@ -174,13 +181,14 @@ func (p Page) render(policy, proxy string) ([]byte, error) {
 // contents returns the files that the page loads, by name in the folder assets.
 func contents() map[string]content {
 	files := map[string]content{}
-	for _, name := range []string{"swagger-ui-bundle.js.gz", "swagger-ui.css.gz", "favicon-32x32.png"} {
+	for _, name := range []string{"swagger-ui-bundle.js.gz", "swagger-ui.css.gz"} {
 		plain := strings.TrimSuffix(name, ".gz")
 		files[plain] = content{read(static.FS, name), plain != name, mediaType(plain)}
 	}
-	for _, name := range []string{"reference.js", "reference.css"} {
+	for _, name := range []string{"layout.js", "reference.js", "reference.css"} {
 		files[name] = content{read(assets, "assets/"+name), false, mediaType(name)}
 	}
+	files["icon.svg"] = content{icon.SVG, false, mediaType("icon.svg")}
 	return files
 }
 
@@ -198,7 +206,7 @@ func mediaType(name string) string {
 	case ".css":
 		return "text/css; charset=utf-8"
 	default:
-		return "image/png"
+		return "image/svg+xml"
 	}
 }
 

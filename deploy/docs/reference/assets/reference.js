@@ -140,7 +140,8 @@
   const ui = SwaggerUIBundle({
     spec: page.document,
     dom_id: "#reference",
-    plugins: [exactBody, traceLink, ...(page.curl ? [hideLogin] : [])],
+    plugins: [layout(page), exactBody, traceLink, ...(page.curl ? [hideLogin] : [])],
+    layout: "OperationsFirst",
     deepLinking: true,
     displayRequestDuration: true,
     syntaxHighlight: { theme: "tomorrow-night" },

@@ -1,0 +1,134 @@
+// Package reference_test uses the reference of a document in Chromium, without a stage. SCREENSHOTS is a folder for a
+// screenshot of each page, with TEST_ALL=1 in both color schemes and two widths.
+package reference_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/host/loopback"
+	"github.com/userrequestapi/userdata/deploy/tests/chromium"
+)
+
+// serve serves the reference of the test service, and returns its URL.
+func serve(t *testing.T) string {
+	t.Helper()
+	document, err := contract.Read(os.DirFS("../../../testdata/service/deploy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := reference.Page{
+		Document: document.Public().ForStage("http://127.0.0.1:1/prod", "Nowhere", ""), Stage: "prod",
+		Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Reference"}},
+	}
+	mux := http.NewServeMux()
+	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page, nil }, nil)
+	server := httptest.NewServer(loopback.Guard(mux))
+	t.Cleanup(server.Close)
+	return server.URL + "/"
+}
+
+// summary is the selector of the control that opens an operation.
+func summary(id string) string { return fmt.Sprintf(".opblock[id$=-%s] .opblock-summary-control", id) }
+
+// TestLayout checks that operations come first, that their failures are folded, and that lines are short.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	p := chromium.Open(t, serve(t), "")
+	p.Sees(".opblock", "GET")
+	p.Want(`document.querySelector(".opblock").getBoundingClientRect().top < 400`, "true")
+	p.Want(`document.querySelector("#guide").compareDocumentPosition(document.querySelector(".opblock")) & Node.DOCUMENT_POSITION_PRECEDING`, "2")
+
+	p.Click(summary("createUser"))
+	p.Sees(".opblock[id$=-createUser] .folded button", "")
+	p.Want(`document.querySelector(".opblock[id$=-createUser]").offsetHeight < 4000`, "true")
+	failures := p.Text(`document.querySelectorAll(".opblock[id$=-createUser] .folded").length`)
+	p.Text(`document.querySelector(".opblock[id$=-createUser] .folded button").focus()`)
+	p.Keys(kb.Enter)
+	n, err := strconv.Atoi(failures)
+	if err != nil || n < 2 {
+		t.Fatalf("folded failures = %s (%v), want several", failures, err)
+	}
+	p.Want(`document.querySelectorAll(".opblock[id$=-createUser] .folded").length`, strconv.Itoa(n-1))
+
+	p.Click(".documents a[href='#guide']")
+	p.Want(`(({ top }) => top >= 0 && top < innerHeight)(document.getElementById("guide").getBoundingClientRect())`, "true")
+	if got := p.Text(longest); got != "ok" {
+		t.Errorf("longest line: got %s, want 80 characters", got)
+	}
+}
+
+// longest is "ok" if no line of a paragraph or list has more than 80 characters, otherwise the longest.
+const longest = `(() => {
+	let found = "";
+	for (const element of document.querySelectorAll(":is(.guide, .markdown, .renderedMarkdown) :is(p, li)")) {
+		if (element.closest("table") || element.querySelector("p, li, table")) continue;
+		const range = document.createRange(), walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+		let line = "", middle = -Infinity;
+		while (walker.nextNode()) {
+			for (const word of walker.currentNode.data.matchAll(/\S+\s*/g)) {
+				range.setStart(walker.currentNode, word.index);
+				range.setEnd(walker.currentNode, word.index + word[0].trimEnd().length);
+				const { top, bottom } = range.getBoundingClientRect(), text = word[0].replace(/\s+/, " ");
+				line = (top + bottom) / 2 > middle + 8 ? text : line + text;
+				middle = (top + bottom) / 2;
+				if (line.trimEnd().length > found.length) found = line.trimEnd();
+			}
+		}
+	}
+	return found.length > 80 ? found.length + ": " + found : "ok";
+})()`
+
+// TestSamples shows the samples of an operation, and keeps the chosen language.
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	p := chromium.Open(t, serve(t), "")
+	p.Click(summary("createUser"))
+	p.Sees(".samples code", "curl -X POST 'http://127.0.0.1:1/prod/users'")
+	p.Text(`document.querySelector(".samples .languages button:nth-child(2)").focus()`)
+	p.Keys(kb.Enter)
+	p.Sees(".samples code", `http.NewRequest("POST"`)
+	p.Click(summary("getUser"))
+	p.Sees(".opblock[id$=-getUser] .samples code", `http.NewRequest("GET"`)
+	p.Click(".opblock[id$=-getUser] .languages button:nth-child(4)")
+	p.Sees(".opblock[id$=-getUser] .samples code", "requests.get(")
+}
+
+// TestLooks checks the reference in both color schemes and two widths.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	url := serve(t)
+	p := chromium.Open(t, url, "")
+	looks := []struct {
+		width  int64
+		scheme string
+	}{{1280, "light"}, {400, "dark"}}
+	if testenv.All() {
+		looks = append(looks, []struct {
+			width  int64
+			scheme string
+		}{{1280, "dark"}, {400, "light"}, {1700, "light"}}...)
+	}
+	for _, l := range looks {
+		p.Scheme(l.scheme)
+		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(url))
+		p.Sees(".opblock", "GET")
+		p.Looks(fmt.Sprintf("reference-%d-%s", l.width, l.scheme))
+		p.Click(summary("getUser"))
+		p.Sees(".samples code", "curl")
+		p.Looks(fmt.Sprintf("reference-%d-%s-open", l.width, l.scheme))
+		if got := p.Text(longest); got != "ok" {
+			t.Errorf("%d pixels: longest line: got %s, want 80 characters", l.width, got)
+		}
+	}
+}
