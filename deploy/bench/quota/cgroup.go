@@ -45,9 +45,10 @@ func create(parent string, memoryMB int) (*Group, error) {
 func limit(dir string, memoryMB int) error {
 	quota := strconv.FormatInt(PerPeriod(memoryMB).Microseconds(), 10)
 	period := strconv.FormatInt(Period.Microseconds(), 10)
-	files := [][2]string{{"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}}
+	// The highest weight keeps other programs of the machine from taking a part of the quota.
+	files := [][2]string{{"cpu.shares", "262144"}, {"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}}
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err == nil { // version 2
-		files = [][2]string{{"cpu.max", quota + " " + period}}
+		files = [][2]string{{"cpu.weight", "10000"}, {"cpu.max", quota + " " + period}}
 	}
 	for _, file := range files {
 		if err := write(filepath.Join(dir, file[0]), file[1]); err != nil {

@@ -57,12 +57,12 @@ func TestLimit(t *testing.T) {
 		want  map[string]string
 	}{
 		{
-			"version 2", []string{"cgroup.controllers", "cpu.max"},
-			map[string]string{"cgroup.controllers": "", "cpu.max": "2894 20000"},
+			"version 2", []string{"cgroup.controllers", "cpu.weight", "cpu.max"},
+			map[string]string{"cgroup.controllers": "", "cpu.weight": "10000", "cpu.max": "2894 20000"},
 		},
 		{
-			"version 1", []string{"cpu.cfs_period_us", "cpu.cfs_quota_us"},
-			map[string]string{"cpu.cfs_period_us": "20000", "cpu.cfs_quota_us": "2894"},
+			"version 1", []string{"cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us"},
+			map[string]string{"cpu.shares": "262144", "cpu.cfs_period_us": "20000", "cpu.cfs_quota_us": "2894"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
