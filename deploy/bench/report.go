@@ -64,12 +64,11 @@ func (r *Result) writeHead(b *strings.Builder, f Format) {
 		lines = append(lines, "Quotas are computed, because this user may not create control groups: "+
 			"the duration on a whole processor, and the processor time beyond the quota of 20 ms divided by the share.")
 	}
-	for _, line := range lines {
-		b.WriteString(line + "\n")
-		if f.Markdown {
-			b.WriteString("\n")
-		}
+	separator := "\n"
+	if f.Markdown {
+		separator = "\n\n"
 	}
+	b.WriteString(strings.Join(lines, separator) + "\n")
 }
 
 // sizes returns the memory sizes of the cells, without 0.
