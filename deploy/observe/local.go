@@ -19,6 +19,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/logformat"
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
@@ -36,18 +37,19 @@ func (s Settings) isLocal() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-const startHint = "start the local stack with `go tool mage run`"
+// startHint says how to start the local stack.
+func startHint() string { return "start the local stack with " + command.Line{}.Mage("run") }
 
 // noteStopped says that what follows is from an earlier run, if no local stack uses the data folder.
 func (s Settings) noteStopped() {
 	if !xray.InUse(datadir.Traces(s.DataDir)) {
-		s.Printer.Notef("no local stack is running: this is from an earlier run; %s", startHint)
+		s.Printer.Notef("no local stack is running: this is from an earlier run; %s", startHint())
 	}
 }
 
 // neverStarted returns the error for a data folder that no local stack has used.
 func (s Settings) neverStarted() error {
-	return exitcode.Errorf(exitcode.Settings, "no local stack has run with the data folder %s: %s", s.DataDir, startHint)
+	return exitcode.Errorf(exitcode.Settings, "no local stack has run with the data folder %s: %s", s.DataDir, startHint())
 }
 
 // localTraces shows the traces, or the trace, of the local stack.
