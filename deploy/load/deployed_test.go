@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,12 +111,12 @@ func TestLoad_Deployed(t *testing.T) {
 	a := &account{cloudFormation: changesettest.New(t)}
 	a.cloudFormation.Put("UserRequestAPI", "UPDATE_COMPLETE", rendered.JSON())
 	changesettest.Serve(t, a)
-	var signed int
+	var signed atomic.Int64
 	s, target := serve(t, document, func(r *http.Request, _ int) (int, string) {
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
 			return http.StatusForbidden, "MissingAuthenticationToken"
 		}
-		signed++ // no lock: see Rate
+		signed.Add(1)
 		return 0, ""
 	})
 
@@ -150,8 +151,8 @@ func TestLoad_Deployed(t *testing.T) {
 				!strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want it to contain %q", err, tt.want)
 			}
-			if !strings.Contains(out, "The estimated bill of this load is $0.00") || signed > 0 {
-				t.Errorf("output = %s\nwith %d requests, want the bill and none", out, signed)
+			if !strings.Contains(out, "The estimated bill of this load is $0.00") || signed.Load() > 0 {
+				t.Errorf("output = %s\nwith %d requests, want the bill and none", out, signed.Load())
 			}
 		})
 	}
@@ -169,8 +170,8 @@ func TestLoad_Deployed(t *testing.T) {
 				t.Errorf("want %q in the output, got\n%s", want, out)
 			}
 		}
-		if n := s.left(); n > 0 || signed == 0 {
-			t.Errorf("%d items left after %d requests, want none and some", n, signed)
+		if n := s.left(); n > 0 || signed.Load() == 0 {
+			t.Errorf("%d items left after %d requests, want none and some", n, signed.Load())
 		}
 	})
 	query := a.queries[0]

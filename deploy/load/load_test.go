@@ -135,6 +135,10 @@ func TestRun_Failures(t *testing.T) {
 			load.Failure{Operation: "DELETE /things/{id}", Status: 502, Code: "BadGateway"}, "integrationError", false,
 		},
 		{
+			"error of the function", every(http.MethodDelete, 500, "StoreUnavailable"),
+			load.Failure{Operation: "DELETE /things/{id}", Status: 500, Code: "StoreUnavailable"}, "its log lines", false,
+		},
+		{
 			"timed out", every(http.MethodDelete, 504, "GatewayTimeout"),
 			load.Failure{Operation: "DELETE /things/{id}", Status: 504, Code: "GatewayTimeout"}, "29 s", false,
 		},
@@ -142,10 +146,20 @@ func TestRun_Failures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, target := serve(t, document, tt.fail)
-			got, err := load.Run(t.Context(), target, load.Options{Rate: 100, Duration: 200 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			enough := errors.New("enough requests")
+			s, target := serve(t, document, func(r *http.Request, n int) (int, string) {
+				if r.Method == http.MethodDelete && n == 4 { // the last request of an iteration
+					cancel(enough)
+				}
+				if tt.fail == nil {
+					return 0, ""
+				}
+				return tt.fail(r, n)
+			})
+			got, err := load.Run(ctx, target, load.Options{Rate: 100, Duration: time.Hour})
+			if !errors.Is(err, enough) {
+				t.Fatalf("error = %v, want %v", err, enough)
 			}
 			if n := s.left(); n > 0 || !got.CleanedUp {
 				t.Errorf("%d items left, CleanedUp = %t; want none and true", n, got.CleanedUp)

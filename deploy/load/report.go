@@ -210,6 +210,8 @@ func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", inMill
 // advice says what a failure means and what to change.
 func advice(f Failure, target Target) string {
 	const limits = "the parameters ThrottlingRateLimit and ThrottlingBurstLimit of the stage"
+	// Of the response for a function that failed or could not be invoked; the last is API Gateway's own error type.
+	gatewayCodes := []string{"", "BadGateway", "InternalServerErrorException"}
 	switch {
 	case f.Status == 0:
 		return noResponseAdvice(f.Code)
@@ -227,6 +229,8 @@ func advice(f Failure, target Target) string {
 			"doubles within 30 minutes; increase RATE in steps, or set warm throughput"
 	case f.Status == http.StatusGatewayTimeout:
 		return "the function took longer than its timeout or API Gateway's 29 s: its log lines say where the time went"
+	case f.Status == http.StatusInternalServerError && !slices.Contains(gatewayCodes, f.Code):
+		return "the function responded with this error: its log lines have the cause"
 	case f.Status >= http.StatusInternalServerError:
 		return "the function failed, or Lambda had no free execution environment (concurrency quota of the account: 1,000, " +
 			"of a new one 10; parameter ReservedConcurrency; setting CONCURRENCY of the local stack): the access log has the " +
