@@ -1,0 +1,119 @@
+package deployment_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/release"
+	"github.com/userrequestapi/userdata/deploy/release/exitcode"
+	"github.com/userrequestapi/userdata/deploy/release/progress"
+	"github.com/userrequestapi/userdata/deploy/release/stage"
+	"github.com/userrequestapi/userdata/deploy/tests/emulator"
+)
+
+// restoring returns the commands of AWS's CLI in a section of docs/restore.md, for a table.
+func restoring(t *testing.T, section, table string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "restore.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "\n## "+section+"\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	var script strings.Builder
+	for i, block := range strings.Split(text, "```") {
+		if i%2 == 1 && strings.HasPrefix(block, "sh\n") && strings.Contains(block, "aws dynamodb") {
+			script.WriteString(strings.TrimPrefix(block, "sh\n"))
+		}
+	}
+	return strings.Replace(script.String(), "TABLE=UserData\n", "TABLE="+table+"\n", 1)
+}
+
+// TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the restored
+// table. The emulator restores the present state of a table. TestStage deploys a deleted stage again.
+func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
+	testenv.SkipUnlessAll(t)
+	if _, err := exec.LookPath("aws"); err != nil {
+		t.Skip("AWS's CLI is not installed")
+	}
+	account := emulator.Start(t)
+	for _, variable := range account.Env() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	root := t.TempDir()
+	if err := os.CopyFS(root, os.DirFS(service)); err != nil {
+		t.Fatal(err)
+	}
+	const own, restored = "UserData-test", "UserData-test-restored"
+	deploy := func(parameter string, replace ...string) (string, error) {
+		t.Helper()
+		testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"),
+			`parameters: {Authorization: NONE, Monitoring: "false"`+parameter+`}`)
+		var out bytes.Buffer
+		err := release.Deploy(t.Context(), release.Settings{
+			Settings: stage.Settings{
+				Root: root, Stage: "test", Poll: 100 * time.Millisecond, Printer: progress.New(&out, progress.Options{}),
+			},
+			ReplaceTables: replace,
+		})
+		return out.String(), err
+	}
+	tables, functions := dynamodb.NewFromConfig(account.Config()), lambda.NewFromConfig(account.Config())
+	wantItem := func(table string) {
+		t.Helper()
+		key := map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}}
+		found, err := tables.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: key})
+		if err != nil || len(found.Item) == 0 {
+			t.Errorf("item of %s = %v, error %v, want the item", table, found, err)
+		}
+	}
+
+	if out, err := deploy(""); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, err := tables.PutItem(t.Context(), &dynamodb.PutItemInput{
+		TableName: aws.String(own),
+		Item:      map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := restoring(t, "Restore to a point in time", own)
+	// The CLI rejects the empty profile of the account's environment.
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "unset AWS_PROFILE; export AWS_PAGER=\n"+script)
+	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "< ") {
+		t.Fatalf("%s\nerror %v, want equal tables\n%s", script, err, out)
+	}
+	wantItem(restored)
+
+	const existing = ", ExistingTableName: " + restored
+	_, err = deploy(existing)
+	if failure, ok := errors.AsType[*exitcode.Error](err); !ok || failure.Code != exitcode.Refused {
+		t.Errorf("error = %v, want exit code %d: the table leaves the stack", err, exitcode.Refused)
+	}
+	if out, err := deploy(existing, own); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	name := aws.String("UserRequestAPI-test-get")
+	got, err := functions.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := got.Environment.Variables["TABLE_NAME"]; table != restored {
+		t.Errorf("the function uses the table %s, want %s", table, restored)
+	}
+	wantItem(own)
+}
