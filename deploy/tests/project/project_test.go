@@ -54,7 +54,8 @@ func TestProject(t *testing.T) {
 	goCommand(t, dir, "mod", "tidy")
 	wantVersion(t, dir, after)
 	t.Setenv("SHORT", "")
-	t.Setenv("EXCEPT", "./tests/faults/... ./tests/linearizability/...") // of the store, which did not change
+	// Without the tests of the store, which did not change.
+	t.Setenv("EXCEPT", "./tests/conformance/... ./tests/faults/... ./tests/linearizability/...")
 	goCommand(t, dir, "tool", "mage", "test")
 	// Without staticcheck and the compilation for other systems: the code is that of this project.
 	t.Setenv("ONLY", "golangci-lint,house rules,cfn-lint,OpenAPI,Spectral,generated files")
@@ -123,7 +124,6 @@ func create(t *testing.T, from, dir string, options scaffold.ProjectOptions) {
 // wantGreen tests and lints a project, but for what needs Java, Python or npm.
 func wantGreen(t *testing.T, dir string) {
 	t.Helper()
-	goCommand(t, dir, "vet", "-tags=mage", "work")
 	goCommand(t, dir, "tool", "mage", "test")
 	t.Setenv("ONLY", "gofmt,go mod tidy,go work sync,house rules,generated files")
 	goCommand(t, dir, "tool", "mage", "lint")

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
@@ -31,7 +32,7 @@ func tasks() []task {
 	return []task{
 		{name: "A route with its own function", functions: [][]string{
 			{"orders", "GET", "/users/{userId}/orders"}, {"add-order", "POST", "/users/{userId}/orders"},
-			{"change-order", "PATCH", "/users/{userId}/orders"},
+			{"change", "PATCH", "/users/{userId}"},
 			{"remove-order", "DELETE", "/teams/{teamId}/orders/{orderId}"},
 		}},
 		{name: "A second table", patch: "add-table.patch", files: 1, newLines: 25},
@@ -97,7 +98,9 @@ func run(t *testing.T, dir string, args ...string) string {
 	var stderr strings.Builder
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir, cmd.Stderr = dir, &stderr
+	start := time.Now()
 	output, err := cmd.Output()
+	t.Logf("%6.1f s  %s", time.Since(start).Seconds(), strings.Join(args, " "))
 	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(args, " "), err, output, stderr.String())
 	}
