@@ -293,7 +293,6 @@ tool (
 	github.com/userrequestapi/userdata/deploy/cmd/observe
 	github.com/userrequestapi/userdata/deploy/cmd/release
 	golang.org/x/vuln/cmd/govulncheck
-	honnef.co/go/tools/cmd/staticcheck
 )
 
 replace github.com/userrequestapi/userdata/deploy => ./deploy

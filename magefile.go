@@ -92,7 +92,7 @@ func Load() error { return program.Start("load", "load") }
 // Fuzz runs each fuzz target for a minute, or for FUZZTIME, such as 10s.
 func Fuzz() error { return program.Start("check", "fuzz") }
 
-// Lint runs all linters and checks, or only those in ONLY, such as ONLY=gofmt,staticcheck.
+// Lint runs all linters and checks, or only those in ONLY, such as ONLY=gofmt,golangci-lint.
 func Lint() error { return program.Start("check", "lint") }
 
 // Generate generates files from the API document: the Go client's operations and the request collections.

@@ -99,8 +99,7 @@ func linters() []linter {
 		{"go mod tidy", tidy},
 		{"go work sync", checkVersions},
 		{"go vet", program("go", "vet", "-tags=mage", everything)},
-		{"staticcheck", program("go", "tool", "staticcheck", "-tags=mage", everything)},
-		{"golangci-lint", golangci},
+		{"golangci-lint", golangci}, // includes staticcheck, with all of its checks
 		{"other systems", checkSystems},
 		{"house rules", houseRules},
 		{"cfn-lint", cfnLint},

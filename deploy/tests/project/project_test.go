@@ -57,7 +57,7 @@ func TestProject(t *testing.T) {
 	// Without the tests of the store, which did not change.
 	t.Setenv("EXCEPT", "./tests/conformance/... ./tests/faults/... ./tests/linearizability/...")
 	goCommand(t, dir, "tool", "mage", "test")
-	// Without staticcheck and the compilation for other systems: the code is that of this project.
+	// Without the compilation for other systems: the code is that of this project.
 	t.Setenv("ONLY", "golangci-lint,house rules,cfn-lint,OpenAPI,Spectral,generated files")
 	goCommand(t, dir, "tool", "mage", "lint")
 
