@@ -22,7 +22,7 @@ import (
 // does. Both accept only localhost and loopback addresses as Host. Pages of any origin may call the API (CORS).
 func (s *Instance) routes() http.Handler {
 	s.pages = console.New(console.Config{
-		Collector: s.Collector, Captured: s.captured, Stack: s.overview, Docs: s.handleDocs,
+		Collector: s.Collector, Captured: s.captured, Stack: s.overview, Stage: s.proxy(), Docs: s.handleDocs,
 	})
 	api := loopback.GuardHost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.gateway.Load().ServeHTTP(w, r)
@@ -42,14 +42,19 @@ func (s *Instance) routes() http.Handler {
 func (s *Instance) handleDocs(mux *http.ServeMux, path string) {
 	var proxy http.Handler
 	if s.authorization.kind == template.AuthorizationIAM {
-		stage, err := url.Parse(s.URL)
-		if err != nil { // impossible: the URL contains the address of a listener
-			panic(err)
-		}
-		proxy = reference.Proxy(stage, s.Authorize, &http.Transport{
-			DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
+		proxy = s.proxy()
 	}
 	reference.Handle(mux, path, s.referencePage, proxy)
+}
+
+// proxy returns a handler that authorizes requests and forwards them to the stage.
+func (s *Instance) proxy() http.Handler {
+	stage, err := url.Parse(s.URL)
+	if err != nil { // impossible: the URL contains the address of a listener
+		panic(err)
+	}
+	return reference.Proxy(stage, s.Authorize, &http.Transport{
+		DisableKeepAlives: true, ResponseHeaderTimeout: responseTimeout})
 }
 
 // responseTimeout is longer than API Gateway's integration timeout of 29 s.
@@ -71,9 +76,13 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 		Stage:    stage,
 		Links: []reference.Link{
 			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
-			{Text: "Logs", URL: "/_local/logs"}, {Text: "Reference"},
+			{Text: "Logs", URL: "/_local/logs"},
 		},
 	}
+	for _, c := range collections(document) {
+		page.Links = append(page.Links, reference.Link{Text: c.Name, URL: "/_local/data" + c.Path})
+	}
+	page.Links = append(page.Links, reference.Link{Text: "Reference"})
 	page.TraceURL = "/_local/requests/"
 	if s.captured != nil {
 		page.RequestURL = "/_local/api/requests/"
@@ -153,6 +162,7 @@ func (s *Instance) overview() console.Overview {
 		LogFile:       s.cfg.LogFile,
 		Failures:      s.failures.all(),
 		Reload:        s.watcher != nil,
+		Collections:   collections(api.Document),
 	}
 	if s.database != nil {
 		overview.DataDir = filepath.Join(s.cfg.DataDir, "dynamodb")
@@ -173,4 +183,21 @@ func routes(api template.API, functions []template.Function) []console.Route {
 		}
 	}
 	return routes
+}
+
+// collections returns the collections of the API document, named after the tag of the operation that creates an item.
+func collections(document *contract.Document) []console.Collection {
+	var all []console.Collection
+	for _, c := range document.Collections() {
+		path, item := document.Paths.Value(c.Path), document.Paths.Value(c.Item)
+		collection := console.Collection{
+			Collection: c, Name: strings.TrimPrefix(c.Path, "/"), Tag: "default", Create: path.Post.OperationID,
+			List: path.Get != nil, Replace: item.Put != nil, Delete: item.Delete != nil,
+		}
+		if len(path.Post.Tags) > 0 {
+			collection.Name, collection.Tag = path.Post.Tags[0], path.Post.Tags[0]
+		}
+		all = append(all, collection)
+	}
+	return all
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
+	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/icon"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/local/capture"
@@ -37,6 +38,8 @@ type Config struct {
 	Captured *capture.Store
 	// Stack returns the current state of the stack. It must be safe for concurrent use.
 	Stack func() Overview
+	// Stage forwards requests without the prefix /_local/stage to the API, with the authorization that it requires.
+	Stage http.Handler
 	// Docs registers the handlers of the API reference below a path such as /_local/docs/.
 	Docs func(mux *http.ServeMux, path string)
 }
@@ -50,13 +53,14 @@ type Overview struct {
 	Routes        []Route  `json:"routes"`
 	Curl          []string `json:"curl"` // shell commands
 	// CurlOptions are the options of curl for the authorization, with variables for the secrets; "" for none.
-	CurlOptions string    `json:"-"`
-	Database    string    `json:"database"`
-	Tables      []string  `json:"tables"`  // names
-	DataDir     string    `json:"dataDir"` // "" if the stack did not start the database
-	LogFile     string    `json:"logFile"`
-	Failures    []Failure `json:"failures"`
-	Reload      bool      `json:"reload"` // hot reload is on
+	CurlOptions string       `json:"-"`
+	Database    string       `json:"database"`
+	Tables      []string     `json:"tables"`  // names
+	DataDir     string       `json:"dataDir"` // "" if the stack did not start the database
+	LogFile     string       `json:"logFile"`
+	Failures    []Failure    `json:"failures"`
+	Reload      bool         `json:"reload"` // hot reload is on
+	Collections []Collection `json:"-"`
 }
 
 // Route is one method of one path of the API.
@@ -65,6 +69,14 @@ type Route struct {
 	Path     string `json:"path"`
 	Function string `json:"function"` // "" for a mock integration
 	Summary  string `json:"summary"`
+}
+
+// Collection is a collection of the API document, whose items have a page.
+type Collection struct {
+	contract.Collection
+	Name                  string // such as Users
+	Tag, Create           string // tag and id of the operation that creates an item
+	List, Replace, Delete bool   // whether the API has the operation
 }
 
 // Failure is a change of the source that could not be applied. Requests for functions that do not compile get an error
@@ -82,6 +94,8 @@ type Console struct {
 	mux     *http.ServeMux
 	guarded http.Handler // mux behind loopback.Guard
 
+	itemsPage *template.Template
+
 	mu      sync.Mutex
 	changed chan struct{} // closed, and replaced, by Changed
 	closed  chan struct{}
@@ -90,7 +104,10 @@ type Console struct {
 
 // New returns the Console of a stack.
 func New(cfg Config) *Console {
-	c := &Console{cfg: cfg, mux: http.NewServeMux(), changed: make(chan struct{}), closed: make(chan struct{})}
+	c := &Console{
+		cfg: cfg, mux: http.NewServeMux(), itemsPage: parsePage("items"),
+		changed: make(chan struct{}), closed: make(chan struct{}),
+	}
 	c.close = sync.OnceFunc(func() { close(c.closed) })
 	c.guarded = loopback.Guard(http.HandlerFunc(c.serve))
 
@@ -106,6 +123,8 @@ func New(cfg Config) *Console {
 	for _, name := range []string{"traces", "map", "logs"} {
 		c.mux.HandleFunc("GET /_local/"+name+"/{$}", redirect("/_local/"+name))
 	}
+	c.mux.HandleFunc("GET /_local/data/{path...}", c.items)
+	c.mux.Handle("/_local/stage/", http.StripPrefix("/_local/stage", cfg.Stage))
 	cfg.Docs(c.mux, "/_local/docs/")
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) {
 		c.asset(w, r, r.PathValue("file"))
@@ -205,20 +224,43 @@ func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 
 // page returns the handler of a page of the folder pages, within the layout.
 func (c *Console) page(name, title string) http.HandlerFunc {
-	parsed := template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
+	parsed := parsePage(name)
 	return func(w http.ResponseWriter, _ *http.Request) {
-		var page bytes.Buffer
-		data := struct {
-			Page, Title string
-			Stack       Overview
-		}{name, title, c.cfg.Stack()}
-		if err := parsed.ExecuteTemplate(&page, "layout", data); err != nil {
-			loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
+		writePage(w, parsed, pageData{Page: name, Title: title, Stack: c.cfg.Stack()})
+	}
+}
+
+// pageData is the data of a page.
+type pageData struct {
+	Page, Title string
+	Stack       Overview
+	Collection  *Collection // nil except on the page of items
+}
+
+func parsePage(name string) *template.Template {
+	return template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
+}
+
+func writePage(w http.ResponseWriter, parsed *template.Template, data pageData) {
+	var page bytes.Buffer
+	if err := parsed.ExecuteTemplate(&page, "layout", data); err != nil {
+		loopback.WriteProblem(w, http.StatusInternalServerError, "InternalServerError", err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = page.WriteTo(w) // fails if the client has disconnected
+}
+
+// items responds with the page of a collection.
+func (c *Console) items(w http.ResponseWriter, r *http.Request) {
+	stack := c.cfg.Stack()
+	for _, collection := range stack.Collections {
+		if collection.Path == "/"+r.PathValue("path") {
+			writePage(w, c.itemsPage, pageData{"items", collection.Name, stack, &collection})
 			return
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = page.WriteTo(w) // fails if the client has disconnected
 	}
+	c.notFound(w, r)
 }
 
 // redirect returns a handler that redirects to another path.

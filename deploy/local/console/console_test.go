@@ -63,7 +63,7 @@ func serve(t *testing.T) running {
 			Routes:   []console.Route{{Method: "GET", Path: "/users", Function: "UserRequestAPI-get", Summary: "List users"}},
 			Failures: []console.Failure{{Functions: []string{"GetFunction"}, Output: "handler.go:1:1: <no>"}},
 		}
-	}, Docs: func(mux *http.ServeMux, path string) {
+	}, Stage: http.NotFoundHandler(), Docs: func(mux *http.ServeMux, path string) {
 		mux.HandleFunc("GET "+path+"{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the reference")) })
 	}})
 	server := httptest.NewServer(handler)
@@ -429,7 +429,7 @@ func TestRequests(t *testing.T) {
 	}
 	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for id, want := range map[string]string{
-		requestID: "/_local/traces/" + traceID, "o/ther": "/_local/traces?text=o%2Fther",
+		requestID: "/_local/traces/" + traceID, "un/known": "/_local/traces?text=un%2Fknown",
 	} {
 		got := r.do(t, "GET", "/_local/requests/"+url.PathEscape(id), nil)
 		if location := got.header.Get("Location"); got.status != http.StatusFound || location != want {

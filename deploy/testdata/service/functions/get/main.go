@@ -4,7 +4,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -34,10 +36,16 @@ func get(ctx context.Context, r users.Request) (users.Response, error) {
 }
 
 func list(ctx context.Context, r users.Request, limit int32) (users.Response, error) {
-	page, err := r.Table.List(ctx, limit)
+	page, next, err := r.Table.List(ctx, r.QueryStringParameters["cursor"], limit)
 	var items []string
 	for _, u := range page {
 		items = append(items, u.Document)
 	}
-	return users.Response{Status: http.StatusOK, Body: `{"items":[` + strings.Join(items, ",") + "]}"}, err
+	res := users.Response{Status: http.StatusOK, Body: `{"items":[` + strings.Join(items, ",") + "]}"}
+	if next != "" {
+		query := url.Values{"cursor": {next}, "limit": {strconv.Itoa(int(limit))}}
+		res.Headers = map[string]string{"Link": fmt.Sprintf(`</%s/users?%s>; rel="next"`, r.RequestContext.Stage, query.Encode())}
+		res.Body = strings.TrimSuffix(res.Body, "}") + fmt.Sprintf(`,"next":%q}`, next)
+	}
+	return res, err
 }

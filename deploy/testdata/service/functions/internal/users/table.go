@@ -162,14 +162,21 @@ func onConflict(err error, problem *Problem) error {
 }
 
 // List returns at most limit users.
-func (t *Table) List(ctx context.Context, limit int32) ([]User, error) {
-	out, err := t.client.Scan(ctx, &dynamodb.ScanInput{TableName: t.name, Limit: &limit})
+func (t *Table) List(ctx context.Context, cursor string, limit int32) (page []User, next string, err error) {
+	in := &dynamodb.ScanInput{TableName: t.name, Limit: &limit}
+	if cursor != "" {
+		in.ExclusiveStartKey = item{"userId": text(cursor)}
+	}
+	out, err := t.client.Scan(ctx, in)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var users []User
 	for _, i := range out.Items {
 		users = append(users, user(i))
 	}
-	return users, nil
+	if last, ok := out.LastEvaluatedKey["userId"].(*types.AttributeValueMemberS); ok {
+		next = last.Value
+	}
+	return users, next, nil
 }
