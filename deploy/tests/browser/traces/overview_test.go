@@ -262,6 +262,8 @@ func TestOverview_Looks(t *testing.T) {
 			p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(url+path))
 			p.Sees("#traces li, #spans tr", "")
 			p.Looks(fmt.Sprintf("%s-%d-%s", name, l.width, l.scheme))
+			// Both traces are visible, without scrolling to the side.
+			p.Want(`[...document.querySelectorAll("main .scroll:has(#facts, #spans)")].every((it) => it.scrollWidth <= it.clientWidth)`, "true")
 		}
 	}
 }

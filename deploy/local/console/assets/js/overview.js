@@ -103,7 +103,7 @@ export function overview({ filter, update, open }) {
         svg("text", { class: "from", x: margin.left - 6, y: y(ms) + 4, "text-anchor": "end" }, duration(ms).replace(/\.0+ /, " ")))),
       ...[0, 0.5, 1].map((share) => svg("text", {
         "aria-hidden": "true", x: x(share * length()), y: height - 5, "text-anchor": ["start", "middle", "end"][2 * share],
-      }, clock(start() + share * length()))),
+      }, clock(start() + share * length(), length() < 10_000))),
       svg("rect", { class: "brush", height: height - margin.top - margin.bottom, y: margin.top, width: 0 }),
       ...cells.map((cell, n) => {
         const text = [plural(cell.count, "trace"), nameOf(data.groups[cell.group]), duration(cell.durationMs), full(start() + cell.startMs)].join(", ");
