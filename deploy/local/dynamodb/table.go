@@ -104,8 +104,8 @@ func (e *InactiveError) Error() string {
 // the Properties of an AWS::DynamoDB::Table resource (CloudFormation User Guide) with all intrinsic functions resolved.
 // Properties without a local equivalent are ignored; unknown properties are errors. Of an existing table's other
 // properties, only the billing mode PAY_PER_REQUEST is applied, which new indexes depend on. If there is a [KeyError],
-// no existing table has changed. progress is called before each change, and while one takes long: the time to add an index
-// grows with the number of items. An [InactiveError] says what does not become active within ten minutes.
+// no existing table has changed. progress is called before each change, and while one takes long: the time to add an
+// index grows with the number of items. An [InactiveError] says what does not become active within ten minutes.
 func EnsureTables(
 	ctx context.Context, client *dynamodb.Client, definitions []map[string]any, progress func(step string),
 ) (created []string, err error) {
