@@ -33,7 +33,7 @@ const (
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
 	// The limit at which the garbage collector runs more often: enough for 10,000 traces.
-	memoryLimit = 120 << 20
+	memoryLimit = 100 << 20
 )
 
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr, the logs of the

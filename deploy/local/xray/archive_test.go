@@ -150,7 +150,7 @@ func TestRestart_Unavailable(t *testing.T) {
 	}
 }
 
-// TestOlderTraces checks that traces beyond the newest 1000, whose documents are compressed, are found and complete.
+// TestOlderTraces checks that traces beyond the newest 500, whose documents are compressed, are found and complete.
 func TestOlderTraces(t *testing.T) {
 	t.Parallel()
 	c := listen(t, xray.Options{})

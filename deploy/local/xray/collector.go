@@ -264,7 +264,7 @@ func (c *Collector) Trace(id string) (detail Detail, ok bool) {
 	return d, true
 }
 
-// Map returns the service map of the newest traces that match, at most 1000.
+// Map returns the service map of the newest traces that match, at most 500.
 func (c *Collector) Map(f Filter) trace.Map {
 	f.Limit = min(cmp.Or(f.Limit, recent), recent)
 	c.mu.Lock()

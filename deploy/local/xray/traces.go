@@ -21,7 +21,7 @@ const (
 
 // recent is the number of the newest traces whose documents are kept as they are. Those of older traces are compressed,
 // so that 10,000 traces need about 40 MB.
-const recent = 1000
+const recent = 500
 
 // traces are the most recent traces.
 type traces struct {
