@@ -11,7 +11,7 @@ import (
 // Limits in bytes. An item of DynamoDB has at most 400 KB.
 const (
 	maxBody  = 512 << 10
-	maxBytes = 16 << 20
+	maxBytes = 8 << 20
 	overhead = 512 // of an exchange besides its strings
 )
 
@@ -73,7 +73,7 @@ func (e *Exchange) bytes() int {
 	return n
 }
 
-// Store keeps the most recent exchanges, up to 16 MiB. The zero value is empty, and its methods are safe for concurrent
+// Store keeps the most recent exchanges, up to 8 MiB. The zero value is empty, and its methods are safe for concurrent
 // use.
 type Store struct {
 	mu        sync.Mutex
@@ -98,8 +98,8 @@ func (s *Store) Add(e Exchange) {
 		s.order[0], s.order = nil, s.order[1:]
 		s.bytes -= oldest.bytes()
 		delete(s.byRequest, oldest.RequestID)
-		if rest := s.byTrace[oldest.TraceID][1:]; len(rest) > 0 {
-			s.byTrace[oldest.TraceID] = rest
+		if same := s.byTrace[oldest.TraceID]; len(same) > 1 {
+			same[0], s.byTrace[oldest.TraceID] = nil, same[1:]
 		} else {
 			delete(s.byTrace, oldest.TraceID)
 		}

@@ -66,6 +66,23 @@ func TestExchange_Masks(t *testing.T) {
 	}
 }
 
+func TestExchange_MasksRepeatedParts(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"Authorization":       "AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature=secret-value",
+		"Proxy-Authorization": "Basic secret-value",
+		"Cookie":              "a=b; id=secret-value; c=d",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := exchange(t, "/", map[string]string{name: value}, "host: secret-value", "")
+			if want := "host: " + capture.Mask; got.Request.Body != want {
+				t.Errorf("the body is %s, want %s", got.Request.Body, want)
+			}
+		})
+	}
+}
+
 func TestExchange_MasksParameters(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{ //nolint:gosec // not credentials
@@ -138,7 +155,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("request %d: kept %t, got %s; want only the last ones", i, ok, e.RequestID)
 		}
 	}
-	if want := 16 << 20 / (len(body) + 512); kept != want {
+	if want := 8 << 20 / (len(body) + 512); kept != want {
 		t.Errorf("kept %d, want the last %d", kept, want)
 	}
 	last := store.Trace(strconv.Itoa((added - 1) / 2))

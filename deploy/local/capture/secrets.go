@@ -27,7 +27,8 @@ func NewSecrets(document *contract.Document) Secrets {
 	}
 	for _, name := range []string{
 		"x-amz-signature", "x-amz-credential", "x-amz-security-token", // of presigned URLs
-		"access_token", "api_key", "x-api-key",
+		"authorization", "access_token", "id_token", "refresh_token", "token", "client_secret", "password",
+		"api_key", "x-api-key",
 	} {
 		s.parameters[name] = true
 	}
@@ -55,7 +56,9 @@ func (s Secrets) Exchange(r apigateway.Record, content apigateway.Content) Excha
 	for _, header := range []http.Header{request.Header, content.Header} {
 		for name, values := range header {
 			if s.headers[strings.ToLower(name)] {
-				found = append(found, values...)
+				for _, value := range values {
+					found = append(found, secretParts(value)...)
+				}
 			}
 		}
 	}
@@ -112,6 +115,21 @@ func (s Secrets) maskAddress(address string) (masked string, found []string) {
 		}
 	}
 	return path + "?" + strings.Join(pairs, "&"), found
+}
+
+// secretParts returns the value of a header and the secrets in it: a token after its scheme, and the values of cookies
+// and of the parts of a signature.
+func secretParts(value string) []string {
+	found := []string{value}
+	if _, token, ok := strings.Cut(value, " "); ok {
+		found = append(found, strings.TrimSpace(token))
+	}
+	for _, field := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' }) {
+		if _, part, ok := strings.Cut(strings.TrimSuffix(field, ";"), "="); ok {
+			found = append(found, part)
+		}
+	}
+	return found
 }
 
 // minSecret is the length from which a secret is also masked elsewhere: a shorter one would occur by chance.
