@@ -100,7 +100,8 @@ func (o *Overview) cells(group int, members []trace.Summary) []Cell {
 	length := o.End.Sub(o.Start)
 	for _, s := range members {
 		since := s.Start.Sub(o.Start)
-		p := place{int(columns * since / length), bucket(o.EdgesMs, s.Duration)}
+		column := int(columns * (float64(since) / float64(length))) // an integer overflows after five years
+		p := place{min(column, columns-1), bucket(o.EdgesMs, s.Duration)}
 		cell, known := byPlace[p]
 		if !known {
 			cell = &Cell{Group: group, Column: p.column, Bucket: p.bucket}

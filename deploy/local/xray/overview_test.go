@@ -58,6 +58,25 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestOverview_LongPeriod checks the columns of a period in which nanoseconds times columns overflow an int64.
+func TestOverview_LongPeriod(t *testing.T) {
+	t.Parallel()
+	c := listen(t, xray.Options{})
+	const years10 = 10 * 365 * 24 * 3600
+	c.Add(request(0, time.Millisecond, 200), request(years10/2, time.Millisecond, 200), request(years10, time.Millisecond, 200))
+	by, err := xray.Property("status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns []int
+	for _, cell := range c.Overview(xray.Filter{}, by).Cells {
+		columns = append(columns, cell.Column)
+	}
+	if diff := cmp.Diff([]int{0, 29, 59}, columns); diff != "" {
+		t.Errorf("columns (-want +got):\n%s", diff)
+	}
+}
+
 // TestOverview_Groups checks each property, and that its values select the traces of its group.
 func TestOverview_Groups(t *testing.T) {
 	t.Parallel()
