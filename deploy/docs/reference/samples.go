@@ -222,5 +222,9 @@ func quoteTemplate(text string) string {
 
 // quoteTriple quotes a string for Python over several lines.
 func quoteTriple(text string) string {
-	return `"""` + strings.NewReplacer(`\`, `\\`, `"""`, `\"""`).Replace(text) + `"""`
+	quoted := strings.NewReplacer(`\`, `\\`, `"""`, `\"""`).Replace(text)
+	if rest, ok := strings.CutSuffix(quoted, `"`); ok { // four quotes would end the string too early
+		quoted = rest + `\"`
+	}
+	return `"""` + quoted + `"""`
 }

@@ -21,6 +21,7 @@ const things = `{"openapi": "3.0.3", "info": {"title": "Things", "version": "1"}
 	"servers": [{"url": "https://example.com/prod"}], "security": [{"key": []}], "paths": {
 	"/things/{id}": {
 		"parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string", "example": "a b"}}],
+		"post": {"requestBody": {"content": {"application/json": {"example": "\"\"\"a\\\"\""}}}, "responses": {"200": {"description": "One"}}},
 		"get": {"parameters": [{"name": "If-None-Match", "in": "header", "example": "\"1\"", "schema": {"type": "string"}}],
 			"responses": {"200": {"description": "One"}}},
 		"head": {"security": [], "responses": {"200": {"description": "One"}}},
@@ -60,6 +61,8 @@ func TestSamples(t *testing.T) {
 		"PUT /things/{id}": `curl -X PUT 'https://example.com/prod/things/a%20b?mode=all' \` + "\n" + `  -H "X-Api-Key: $API_KEY" \` + "\n" +
 			`  -H 'Content-Type: application/json' \` + "\n" + `  -d '{` + "\n" + `  "it": "isn'\''t ${a} ` + "`quote`" + `\\\"\"\""` + "\n}'",
 	}
+	want["POST /things/{id}"] = `curl -X POST 'https://example.com/prod/things/a%20b' \` + "\n" + `  -H "X-Api-Key: $API_KEY" \` + "\n" +
+		`  -H 'Content-Type: application/json' \` + "\n" + `  -d '"""a\""'`
 	curl := map[string]string{}
 	for operation, byLabel := range got {
 		curl[operation] = byLabel["curl"]
