@@ -74,16 +74,14 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	page := reference.Page{
 		Document: document.Public().ForStage("http://"+r.Host+"/"+stage, "The local stack", scheme),
 		Stage:    stage,
-		Links: []reference.Link{
-			{Text: "Home", URL: "/"}, {Text: "Traces", URL: "/_local/traces"}, {Text: "Map", URL: "/_local/map"},
-			{Text: "Logs", URL: "/_local/logs"},
-		},
+		TraceURL: "/_local/requests/",
 	}
-	for _, c := range collections(document) {
-		page.Links = append(page.Links, reference.Link{Text: c.Name, URL: "/_local/data" + c.Path})
+	for _, link := range console.Links(collections(document)) {
+		if link.URL == console.DocsPath {
+			link.URL = "" // this page
+		}
+		page.Links = append(page.Links, reference.Link(link))
 	}
-	page.Links = append(page.Links, reference.Link{Text: "Reference"})
-	page.TraceURL = "/_local/requests/"
 	if s.captured != nil {
 		page.RequestURL = "/_local/api/requests/"
 	}

@@ -79,6 +79,24 @@ type Collection struct {
 	List, Replace, Delete bool   // whether the API has the operation
 }
 
+// Link is a link of the header.
+type Link struct{ Text, URL string }
+
+// DocsPath is the URL of the API reference.
+const DocsPath = "/_local/docs/"
+
+// Links returns the links of the header, also for the API reference.
+func Links(collections []Collection) []Link {
+	links := []Link{{"Home", "/"}, {"Traces", "/_local/traces"}, {"Map", "/_local/map"}, {"Logs", "/_local/logs"}}
+	for _, c := range collections {
+		links = append(links, Link{c.Name, c.page()})
+	}
+	return append(links, Link{"Reference", DocsPath})
+}
+
+// page returns the URL of the page.
+func (c Collection) page() string { return "/_local/data" + c.Path }
+
 // Failure is a change of the source that could not be applied. Requests for functions that do not compile get an error
 // response; everything else keeps running unchanged.
 type Failure struct {
@@ -125,7 +143,7 @@ func New(cfg Config) *Console {
 	}
 	c.mux.HandleFunc("GET /_local/data/{path...}", c.items)
 	c.mux.Handle("/_local/stage/", http.StripPrefix("/_local/stage", cfg.Stage))
-	cfg.Docs(c.mux, "/_local/docs/")
+	cfg.Docs(c.mux, DocsPath)
 	c.mux.HandleFunc("GET /_local/assets/{file...}", func(w http.ResponseWriter, r *http.Request) {
 		c.asset(w, r, r.PathValue("file"))
 	})
@@ -224,18 +242,24 @@ func (c *Console) notFound(w http.ResponseWriter, r *http.Request) {
 
 // page returns the handler of a page of the folder pages, within the layout.
 func (c *Console) page(name, title string) http.HandlerFunc {
-	parsed := parsePage(name)
+	parsed, target := parsePage(name), "/_local/"+name
+	if name == "home" {
+		target = "/"
+	}
 	return func(w http.ResponseWriter, _ *http.Request) {
-		writePage(w, parsed, pageData{Page: name, Title: title, Stack: c.cfg.Stack()})
+		writePage(w, parsed, pageData{Page: name, Title: title, URL: target, Stack: c.cfg.Stack()})
 	}
 }
 
 // pageData is the data of a page.
 type pageData struct {
-	Page, Title string
-	Stack       Overview
-	Collection  *Collection // nil except on the page of items
+	Page, Title, URL string
+	Stack            Overview
+	Collection       *Collection // nil except on the page of items
 }
+
+// Links returns the links of the header.
+func (d pageData) Links() []Link { return Links(d.Stack.Collections) }
 
 func parsePage(name string) *template.Template {
 	return template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
@@ -256,7 +280,7 @@ func (c *Console) items(w http.ResponseWriter, r *http.Request) {
 	stack := c.cfg.Stack()
 	for _, collection := range stack.Collections {
 		if collection.Path == "/"+r.PathValue("path") {
-			writePage(w, c.itemsPage, pageData{"items", collection.Name, stack, &collection})
+			writePage(w, c.itemsPage, pageData{"items", collection.Name, collection.page(), stack, &collection})
 			return
 		}
 	}

@@ -56,7 +56,7 @@ function showError(reason) {
 const bindings = {};
 let goPressed = false;
 const pages = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
-pages.d = document.querySelector("[data-collection]")?.href; // the first collection, if there is one
+pages.d = document.querySelector('nav [href^="/_local/data/"]')?.href; // the first collection, if there is one
 
 // keys binds keys by name. They have no effect in text fields.
 export function keys(more) {
