@@ -21,7 +21,7 @@ export function refusal(exchange) {
   if (!Array.isArray(errors) || errors.length === 0) return detail ? h("p", {}, format(detail)) : "";
   const sent = safely(() => parse(exchange.request.body));
   return h("ul", { class: "errors" }, errors.filter(isObject).map((it) => {
-    const value = it.pointer === undefined ? undefined : at(sent, format(it.pointer));
+    const value = it.pointer === undefined ? undefined : safely(() => at(sent, format(it.pointer)));
     return h("li", {}, it.pointer !== undefined && h("code", {}, format(it.pointer) || "(the body)"), " ", it.code && h("strong", {}, format(it.code)), " ",
       it.detail && format(it.detail), value !== undefined && [" Sent: ", h("code", {}, JSON.stringify(value).slice(0, 120))]);
   }));
@@ -35,10 +35,11 @@ function safely(get) {
   }
 }
 
-// at returns the value at a JSON Pointer (RFC 6901), which may be a URL fragment.
+// at returns the value at a JSON Pointer (RFC 6901), which may be a URL fragment, or undefined.
 function at(value, pointer) {
   const names = (pointer.startsWith("#") ? decodeURIComponent(pointer.slice(1)) : pointer).split("/").slice(1);
-  return names.length === 0 ? undefined : names.reduce((it, name) => it?.[name.replaceAll("~1", "/").replaceAll("~0", "~")], value);
+  const own = (it, name) => (it instanceof Object && Object.hasOwn(it, name) ? it[name] : undefined); // not such as constructor
+  return names.length === 0 ? undefined : names.reduce((it, name) => own(it, name.replaceAll("~1", "/").replaceAll("~0", "~")), value);
 }
 
 // showExchange shows a request and its response.
