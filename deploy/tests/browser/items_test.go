@@ -88,6 +88,11 @@ func TestItems(t *testing.T) {
 	p.Click(".primary")
 	p.Sees("#message .verdict", "InvalidBody")
 	p.Want(`document.querySelector("#message .verdict a").pathname.startsWith("/_local/requests/")`, "true")
+	p.Text(`history.back()`)
+	p.Sees("dialog[open]", "Discard your changes?")
+	p.Keys(kb.Enter) // Cancel
+	p.Want(hash, "#ada")
+	p.Want(form, "{")
 	p.Text(`document.activeElement.blur()`)
 	p.Keys(kb.Escape)
 	p.Sees("dialog[open]", "Discard your changes?")

@@ -170,9 +170,19 @@ async function conflict(refused, action, repeat) {
 
 const changed = () => $("text") && opened?.text !== undefined && $("text").value !== opened.text;
 
+// mayDiscard reports whether there are no changes, or the user discards them.
+const mayDiscard = async () => !changed() || ask("Discard your changes?", "Discard");
+
+// follow shows what the URL says, which the user has changed, such as with the button Back.
+async function follow() {
+  const { id } = opened ?? {};
+  if (id !== undefined && idOf(location) !== id && !await mayDiscard()) return history.pushState(null, "", `#${encodeURIComponent(id)}`);
+  await show();
+}
+
 // leave returns to the list.
 async function leave() {
-  if (changed() && !await ask("Discard your changes?", "Discard")) return;
+  if (!await mayDiscard()) return;
   const { id } = opened;
   opened = undefined;
   history.pushState(null, "", location.pathname);
@@ -218,11 +228,14 @@ $("find").addEventListener("submit", (event) => {
   const id = new FormData(event.target).get("id").trim();
   if (id) location.hash = encodeURIComponent(id);
 });
-$("reload").addEventListener("click", () => run(show));
-$("next").addEventListener("click", () => { visited.push(next); run(show); });
+$("reload").addEventListener("click", () => run(async () => { if (await mayDiscard()) await show(); }));
+$("next").addEventListener("click", () => {
+  $("next").disabled = true; // until the page is shown
+  visited.push(next);
+  run(show);
+});
 $("previous").addEventListener("click", () => { visited.pop(); run(show); });
-window.addEventListener("hashchange", () => run(show));
-window.addEventListener("popstate", () => { if (!location.hash && opened) run(show); });
+window.addEventListener("hashchange", () => run(follow));
 window.addEventListener("beforeunload", (event) => { if (changed()) event.preventDefault(); });
 keys({ j: move(1), k: move(-1), Escape: () => closeDetails() || (opened && leave()) });
 run(show);
