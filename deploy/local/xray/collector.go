@@ -234,8 +234,9 @@ func (c *Collector) Log(l Line) {
 func (c *Collector) Traces(f Filter) []trace.Summary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	summaries := []trace.Summary{}
-	for _, e := range c.traces.matching(f) {
+	matching := c.traces.matching(f)
+	summaries := make([]trace.Summary, 0, len(matching))
+	for _, e := range matching {
 		summaries = append(summaries, e.summary())
 	}
 	return summaries
