@@ -154,7 +154,15 @@ func TestExpressions(t *testing.T) {
 		{"FILL(s0, 0) + 1", []string{"SampleCount"}, true},
 		{"SUM(FILL(METRICS(), 0)) - 359", []string{"Sum", "SampleCount", "Sum"}, true},
 		{"SUM(METRICS()) - 359", []string{"Sum", "SampleCount", "Sum"}, true},
-		{"s0 / 0", []string{"Sum"}, false}, // missing
+		{"s0 / 0", []string{"Sum"}, false},                      // missing
+		{"1 - s0 / s1", []string{"Sum", "SampleCount"}, false},  // missing
+		{"s0 + s1 - 179", []string{"Sum", "SampleCount"}, true}, // one missing value is 0
+		{"s1 < s0", []string{"Sum", "SampleCount"}, true},       // as above
+		{"s1 > 5 || s0 > 5", []string{"Sum", "SampleCount"}, true},
+		{"s0 + s1 + 1", []string{"SampleCount", "SampleCount"}, false},           // all values are missing
+		{"1 - IF(s0, s1, 1)", []string{"Sum", "SampleCount"}, true},              // 0
+		{"IF(s0 < 0, 1, s1) + 1", []string{"Sum", "SampleCount"}, false},         // missing
+		{"IF((100 - s0) * s1 > 0, 1, 0)", []string{"SampleCount", "Sum"}, false}, // 0 of s1
 		{"IF(s0 > 1, 1, 0)", []string{"Sum"}, true},
 		{"IF(s0 > 1, 0, 1)", []string{"Sum"}, false},
 		{"IF(s0 > 1, 1, 1)", []string{"SampleCount"}, false},

@@ -37,7 +37,7 @@ func series(node ast.Expr, values variables) ([]number, error) {
 		return series(n.X, values)
 	case *ast.BasicLit:
 		value, err := strconv.ParseFloat(n.Value, 64)
-		return []number{{value: value}}, err
+		return []number{{value: value, scalar: true}}, err
 	case *ast.Ident:
 		for _, v := range values {
 			if v.id == n.Name {
@@ -63,7 +63,9 @@ func series(node ast.Expr, values variables) ([]number, error) {
 	}
 }
 
-// operate returns the result of an operator. It is missing if an operand is, or after a division by zero.
+// operate returns the result of an operator. A missing value is 0 if the other operand is a time series with a value, and
+// otherwise the result is missing, as after a division by zero ("Basic arithmetic functions", "Comparison and logical
+// operators" in the page on metric math).
 func operate(operator token.Token, x, y number) (number, error) {
 	truth := func(is bool) float64 {
 		if is {
@@ -96,7 +98,14 @@ func operate(operator token.Token, x, y number) (number, error) {
 	default:
 		return number{}, fmt.Errorf("the operator %s is not supported", operator)
 	}
-	return number{value, x.missing || y.missing || operator == token.QUO && y.value == 0}, nil
+	if x.scalar && y.scalar {
+		return number{value: value, scalar: true}, nil
+	}
+	noData := (x.missing || x.scalar) && (y.missing || y.scalar)
+	if noData || operator == token.QUO && y.value == 0 {
+		return number{missing: true}, nil
+	}
+	return number{value: value}, nil
 }
 
 func call(n *ast.CallExpr, values variables) ([]number, error) {
@@ -121,6 +130,8 @@ func call(n *ast.CallExpr, values variables) ([]number, error) {
 		switch condition := given[0][0]; {
 		case condition.missing:
 			return []number{condition}, nil
+		case condition.value != 0 && given[1][0].missing:
+			return []number{{}}, nil // 0, unlike a missing value of the last argument ("Using IF expressions")
 		case condition.value != 0:
 			return given[1], nil
 		default:
@@ -130,7 +141,7 @@ func call(n *ast.CallExpr, values variables) ([]number, error) {
 		filled := make([]number, 0, len(given[0]))
 		for _, value := range given[0] {
 			if value.missing {
-				value = given[1][0]
+				value = number{value: given[1][0].value}
 			}
 			filled = append(filled, value)
 		}

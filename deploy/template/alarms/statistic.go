@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// number is a value at a time, which may be missing.
+// number is a value at a time. If it is missing, value is 0.
 type number struct {
 	value   float64
 	missing bool
+	scalar  bool // a constant, not a value of a time series
 }
 
 // statistic is a statistic of a metric.
