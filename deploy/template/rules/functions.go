@@ -202,12 +202,19 @@ func failureMetrics(kind string) [][]string {
 	}
 }
 
-// alarmMetric checks that the metrics of each alarm exist. An alarm on any other metric never goes off.
+// mostMetrics is a quota that AWS does not raise ("Limits that apply to alarms based on metric math expressions").
+const mostMetrics = 10
+
+// alarmMetric checks that the metrics of each alarm exist, because an alarm on any other metric never goes off, and that
+// CloudWatch accepts their number.
 func alarmMetric(s *checkedTemplate, report report) {
 	for _, a := range s.all(alarmType) {
 		found := metrics(a)
 		if len(found) == 0 {
 			report("Resources."+a.id, "want a metric")
+		}
+		if len(found) > mostMetrics {
+			report(a.path("Metrics"), "got %d metrics, want at most %d: split the alarm", len(found), mostMetrics)
 		}
 		for _, m := range found {
 			s.checkMetric(m, report)
