@@ -66,9 +66,9 @@ func Estimate(resources *template.Resources, region string, options Options) Bil
 	for _, line := range bill.Lines {
 		bill.Total += line.USD
 	}
-	bill.Note = "list prices of " + price.Date + " in US dollars, without free tier, taxes and data transfer"
+	bill.Note = "list prices in US dollars, compared in " + price.Compared + ", without free tier, taxes and data transfer"
 	if !exact {
-		bill.Note += "; they are those of us-east-1, and " + region + " may cost up to a third more, sa-east-1 twice as much"
+		bill.Note += "; they are those of us-east-1, and " + region + " may differ"
 	}
 	return bill
 }

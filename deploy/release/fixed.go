@@ -56,7 +56,7 @@ func describeFixed(region string, before, after template.Billed) string {
 	if len(parts) > 0 {
 		description += ": " + strings.Join(parts, ", ")
 	}
-	description += "\nlist prices of " + price.Date + " without free tiers; requests and data cost extra"
+	description += "\nlist prices, compared in " + price.Compared + ", without free tiers; requests and data cost extra"
 	if !exact {
 		description += ", and " + region + " may differ from us-east-1"
 	}

