@@ -121,7 +121,9 @@ func TestAuthorization(t *testing.T) {
 			case "AWS_IAM":
 				authorize = localIAM(t, "")
 			case "COGNITO_USER_POOLS":
-				authorize = client.Token(func() (string, error) { return headers().Get("Authorization"), nil })
+				authorize = client.Token(func() (string, error) {
+					return strings.TrimPrefix(headers().Get("Authorization"), "Bearer "), nil
+				})
 			case "API_KEY":
 				authorize = client.APIKey(headers().Get("X-Api-Key"))
 			}

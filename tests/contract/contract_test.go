@@ -22,7 +22,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
 	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
-	"github.com/userrequestapi/userdata/deploy/local/lambda"
 )
 
 // TestContract sends requests that produce each response example of the document.
@@ -246,30 +245,20 @@ func noDatabase(t *testing.T, c *coverage) {
 	s.each(500, "StoreUnavailable", unchanged)
 }
 
-// throttling is an invoker that always throttles.
-type throttling struct{}
+// invoker invokes no function.
+type invoker func() error
 
-func (throttling) Invoke(context.Context, string, string, []byte) (apigateway.InvokeOutput, error) {
-	return apigateway.InvokeOutput{}, errors.New("rate exceeded")
+func (i invoker) Invoke(context.Context, string, string, []byte) (apigateway.InvokeOutput, error) {
+	return apigateway.InvokeOutput{}, i()
 }
 
-// functions is an invoker that runs the functions of a host.
-type functions struct{ *lambda.Host }
-
-func (f functions) Invoke(ctx context.Context, arn, trace string, payload []byte) (apigateway.InvokeOutput, error) {
-	output, err := f.Host.Invoke(ctx, arn, trace, payload)
-	return apigateway.InvokeOutput(output), err
-}
-
-// timeout sends requests to a stage whose functions exceed the integration timeout.
-func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
-	database := unreliable.NewDatabase(t)
-	s, stack := start(t, c, database.With)
-	database.Fail(unreliable.All(unreliable.Ignore))
+// stage returns a stage whose gateway uses an invoker. The integration timeout is 50 ms, the shortest of API Gateway.
+func stage(t *testing.T, c *coverage, contract *stacktest.Contract, invoke invoker) testStage {
+	s := testStage{t: t, c: c, name: "prod"}
 	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
 	g, err := apigateway.New(apigateway.Config{
 		Body:  bytes.ReplaceAll(api.Body, []byte(`"timeoutInMillis":29000`), []byte(`"timeoutInMillis":50`)),
-		Stage: s.name, Invoker: functions{stack.Host},
+		Stage: s.name, Invoker: invoke,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -277,23 +266,25 @@ func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
 	server := httptest.NewServer(g)
 	t.Cleanup(func() {
 		server.Close()
-		stack.Stop(t) // ends the functions
 		g.Wait()
 	})
 	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
+	return s
+}
+
+// timeout sends requests to a stage whose functions exceed the integration timeout.
+func timeout(t *testing.T, c *coverage, contract *stacktest.Contract) {
+	end := make(chan struct{})
+	s := stage(t, c, contract, func() error {
+		<-end
+		return nil
+	})
+	t.Cleanup(func() { close(end) })
 	s.each(504, "GatewayTimeout", unchanged)
 }
 
 // notInvoked sends requests to a stage whose functions Lambda does not invoke.
 func notInvoked(t *testing.T, c *coverage, contract *stacktest.Contract) {
-	s := testStage{t: t, c: c, name: "prod"}
-	api := stacktest.Resolve(t, map[string]string{"StageName": s.name, "Authorization": "NONE"}).API()
-	g, err := apigateway.New(apigateway.Config{Body: api.Body, Stage: s.name, Invoker: throttling{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(g)
-	t.Cleanup(server.Close)
-	s.client = stacktest.NewClient(t, server.URL+"/"+s.name, contract)
+	s := stage(t, c, contract, func() error { return errors.New("rate exceeded") })
 	s.each(500, "BadGateway", unchanged)
 }
