@@ -117,6 +117,10 @@ func TestRun_Refused(t *testing.T) {
 	canceled, cancel := context.WithCancelCause(t.Context())
 	interrupted := errors.New("interrupted")
 	cancel(interrupted)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name   string
 		ctx    context.Context //nolint:containedctx // of the case
@@ -129,14 +133,24 @@ func TestRun_Refused(t *testing.T) {
 		},
 		{
 			"missing baseline", t.Context(),
-			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap"}} }, "BASELINE: ",
+			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap"}} },
+			"BASELINE: want an executable or the name of a function: ",
+		},
+		{
+			"baseline that is not executable", t.Context(),
+			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: text}} }, text + ": want an executable file",
 		},
 		{
 			"missing event", t.Context(),
 			func(o *bench.Options) {
-				o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap", Event: "/missing/event.json"}}
+				o.Baselines = []bench.Baseline{{Bootstrap: "get", Event: "/missing/event.json"}}
 			},
 			"BASELINE: read the event: ",
+		},
+		{
+			"event that is not JSON", t.Context(),
+			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "get", Event: text}} },
+			text + ": want an event in JSON",
 		},
 		{"interrupted", canceled, func(*bench.Options) {}, interrupted.Error()},
 	} {

@@ -225,7 +225,8 @@ func (e *environment) invoke(ctx context.Context, event []byte) (exchange, error
 	case e.fault != nil:
 		return exchange{}, e.fault
 	case got.failed != nil:
-		return exchange{}, fmt.Errorf("the function failed: %s %s%s", got.failed.Type, got.failed.Message, e.tail())
+		reason := strings.TrimSpace(got.failed.Type + " " + got.failed.Message)
+		return exchange{}, fmt.Errorf("the function failed: %s%s", reason, e.tail())
 	}
 	var response struct{ StatusCode int }
 	_ = json.Unmarshal(output.Payload, &response) // a response without a status code is one of another kind of function

@@ -148,7 +148,7 @@ func TestRead_Refused(t *testing.T) {
 	if _, err := bench.Read(file); err == nil {
 		t.Error("error = nil for a missing file")
 	}
-	for _, content := range []string{"", "{}", "init ms"} {
+	for _, content := range []string{"", "{}", "init ms", `{"cells": [null]}`} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

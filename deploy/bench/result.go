@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/bench/quota"
@@ -146,7 +147,7 @@ func Read(name string) (*Result, error) {
 		return nil, fmt.Errorf("read the saved result: %w", err)
 	}
 	var r Result
-	if err := json.Unmarshal(content, &r); err != nil || len(r.Cells) == 0 {
+	if err := json.Unmarshal(content, &r); err != nil || len(r.Cells) == 0 || slices.Contains(r.Cells, nil) {
 		return nil, errors.Join(fmt.Errorf("%s: want the output of JSON=1 go tool mage bench", name), err)
 	}
 	return &r, nil

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -113,7 +114,12 @@ type creator struct {
 
 // subjects builds the executables: the functions, the floor, and the baselines.
 func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subject, error) {
-	if err := checkNames(o.Functions, build.FromTemplate(p.resources.Functions())); err != nil {
+	all := build.FromTemplate(p.resources.Functions())
+	if err := checkNames(o.Functions, all); err != nil {
+		return nil, err
+	}
+	events, err := checkBaselines(o.Baselines, all) // before the build, which takes seconds
+	if err != nil {
 		return nil, err
 	}
 	functions := p.needed(o.Functions)
@@ -155,8 +161,8 @@ func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subj
 			return nil, err
 		}
 	}
-	for _, b := range o.Baselines {
-		s, err := p.baseline(b, work, subjects)
+	for i, b := range o.Baselines {
+		s, err := p.baseline(b, events[i], work, subjects)
 		if err != nil {
 			return nil, err
 		}
@@ -211,6 +217,33 @@ func checkNames(given []string, modules []build.Module) error {
 		return fmt.Errorf("FUNCTION: unknown function %s: %s", name, hint)
 	}
 	return nil
+}
+
+// checkBaselines returns the events of baselines, nil for those without. It returns an error for a file that is missing
+// or of another kind.
+func checkBaselines(baselines []Baseline, modules []build.Module) (events [][]byte, err error) {
+	events = make([][]byte, len(baselines))
+	for i, b := range baselines {
+		if b.Event != "" {
+			if events[i], err = os.ReadFile(b.Event); err != nil {
+				return nil, fmt.Errorf("BASELINE: read the event: %w", err)
+			}
+			if !json.Valid(events[i]) {
+				return nil, fmt.Errorf("BASELINE: %s: want an event in JSON", b.Event)
+			}
+		}
+		if slices.ContainsFunc(modules, func(m build.Module) bool { return m.Name == b.Bootstrap }) {
+			continue
+		}
+		info, err := os.Stat(b.Bootstrap)
+		if err != nil {
+			return nil, fmt.Errorf("BASELINE: want an executable or the name of a function: %w", err)
+		}
+		if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+			return nil, fmt.Errorf("BASELINE: %s: want an executable file", b.Bootstrap)
+		}
+	}
+	return events, nil
 }
 
 // subject returns the subject of a function, or nil if no example of the document calls it.
@@ -306,7 +339,7 @@ func zipSize(name, path string) (int64, error) {
 }
 
 // baseline returns the subject of a baseline.
-func (p *project) baseline(b Baseline, work string, subjects []*subject) (*subject, error) {
+func (p *project) baseline(b Baseline, event []byte, work string, subjects []*subject) (*subject, error) {
 	of, path, name, err := findBaseline(b, subjects)
 	if err != nil {
 		return nil, fmt.Errorf("BASELINE: %w", err)
@@ -323,11 +356,8 @@ func (p *project) baseline(b Baseline, work string, subjects []*subject) (*subje
 		Subject:  Subject{Name: name, Kind: Other, Of: of.Name, Request: of.Request},
 		function: of.function, path: path, event: of.event, removes: of.removes, create: of.create, overrides: b.Environment,
 	}
-	if b.Event != "" {
-		if s.event, err = os.ReadFile(b.Event); err != nil {
-			return nil, fmt.Errorf("BASELINE: read the event: %w", err)
-		}
-		s.foreign, s.environment, s.Request = true, p.tableVariables(), filepath.Base(b.Event)
+	if event != nil {
+		s.event, s.foreign, s.environment, s.Request = event, true, p.tableVariables(), filepath.Base(b.Event)
 	}
 	// Beside the executable, the archive would be in a folder of the user.
 	link := filepath.Join(work, "baseline", strconv.Itoa(len(subjects)), build.Executable)
