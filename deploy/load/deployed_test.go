@@ -282,7 +282,7 @@ func TestFromEnvironment(t *testing.T) {
 			}
 			ignore := []cmp.Option{
 				cmpopts.IgnoreFields(stage.Settings{}, "Line", "Printer", "Ask"),
-				cmpopts.IgnoreFields(load.Options{}, "Progress"),
+				cmpopts.IgnoreFields(load.Options{}, "Progress", "CleaningUp"),
 			}
 			if diff := cmp.Diff(tt.want, got, ignore...); diff != "" {
 				t.Errorf("settings (-want +got):\n%s", diff)

@@ -37,6 +37,8 @@ type Options struct {
 	// Progress is called once with a function that returns the lines that describe the current state. The returned
 	// function is called at the end of the load. nil shows nothing.
 	Progress func(lines func() []string) (stop func())
+	// CleaningUp, if not nil, is called if deleting the items takes longer than a moment.
+	CleaningUp func(items int)
 }
 
 const (
@@ -49,6 +51,7 @@ const (
 	cleanUpTimeout = time.Minute
 	cleanUpPause   = 500 * time.Millisecond // before a retry
 	cleanUpWorkers = 8
+	cleanUpMoment  = 2 * time.Second // until [Options.CleaningUp]
 	// Bodies of problem documents and single items are much smaller.
 	maxBody = 1 << 20
 )
@@ -76,7 +79,7 @@ func Run(ctx context.Context, target Target, options Options) (*Report, error) {
 	s := newStatistics(options)
 	err = attack(ctx, m, authorized, s, options, abort)
 	report := s.report(target, m)
-	failed := cleanUp(context.WithoutCancel(ctx), m, authorized)
+	failed := cleanUp(context.WithoutCancel(ctx), m, authorized, options.CleaningUp)
 	report.CleanedUp = failed == nil
 	return report, errors.Join(err, failed)
 }
@@ -156,16 +159,19 @@ func (b body) Close() error {
 }
 
 // cleanUp deletes the items that may exist. It retries for a while, because the stage may be throttling.
-func cleanUp(ctx context.Context, m *mix, transport *authorizing) error {
+func cleanUp(ctx context.Context, m *mix, transport *authorizing, notify func(items int)) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanUpTimeout)
 	defer cancel()
 	client := &http.Client{Transport: &authorizing{ctx: ctx, caller: transport.caller, next: transport.next}}
 	items, lost := m.left()
+	if notify != nil {
+		defer time.AfterFunc(cleanUpMoment, func() { notify(len(items)) }).Stop()
+	}
 	var (
 		group errgroup.Group
 		mu    sync.Mutex
 		paths []string // not deleted
-		cause error    // of one of them
+		cause error    // of the first one: later ones can fail only because the time is up
 	)
 	group.SetLimit(cleanUpWorkers)
 	for _, i := range items {
@@ -177,7 +183,9 @@ func cleanUp(ctx context.Context, m *mix, transport *authorizing) error {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			paths, cause = append(paths, i.path()), err
+			if paths = append(paths, i.path()); cause == nil {
+				cause = err
+			}
 			return nil
 		})
 	}
@@ -188,9 +196,10 @@ func cleanUp(ctx context.Context, m *mix, transport *authorizing) error {
 		const shown = 10
 		more := ""
 		if n := len(paths) - shown; n > 0 {
-			more, paths = fmt.Sprintf(" and %d more, whose ids begin with the same word", n), paths[:shown]
+			more, paths = fmt.Sprintf(" and %d more with the same prefix", n), paths[:shown]
 		}
-		errs = append(errs, fmt.Errorf("load: clean up: %w; delete %s%s yourself", cause, strings.Join(paths, ", "), more))
+		errs = append(errs, fmt.Errorf("load: clean up: %w; delete the items yourself: %s%s",
+			cause, strings.Join(paths, ", "), more))
 	}
 	if lost > 0 {
 		errs = append(errs, fmt.Errorf("load: clean up: %d POST had no usable response, and may have created items with "+

@@ -200,6 +200,19 @@ func TestRun_NoServer(t *testing.T) {
 	if got == nil || len(got.Failures) == 0 || got.Failures[0].Code != "connection refused" {
 		t.Fatalf("report = %+v, want connection refused", got)
 	}
+	if err != nil || !got.CleanedUp {
+		t.Errorf("error = %v, CleanedUp = %t; want nothing to clean up", err, got.CleanedUp)
+	}
+}
+
+// A POST without a response may have created an item.
+func TestRun_NoResponse(t *testing.T) {
+	t.Parallel()
+	_, target := serve(t, document, func(*http.Request, int) (int, string) { panic(http.ErrAbortHandler) })
+	got, err := load.Run(t.Context(), target, load.Options{Rate: 10, Duration: 100 * time.Millisecond})
+	if got == nil || len(got.Failures) == 0 || got.Failures[0].Code != "connection closed" {
+		t.Fatalf("report = %+v, want connection closed", got)
+	}
 	if err == nil || !strings.Contains(err.Error(), "unknown ids") {
 		t.Errorf("error = %v, want it to say that POST may have created items", err)
 	}

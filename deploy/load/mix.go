@@ -158,7 +158,8 @@ func (m *mix) done(result *vegeta.Result) (call, error) {
 		switch {
 		case success && (c.item.named || c.item.identify(result.Body)):
 			m.ready = append(m.ready, call{route: c.item.resource.Read, path: c.item.path(), item: c.item})
-		case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
+		case status >= http.StatusBadRequest && status < http.StatusInternalServerError,
+			status == 0 && unsent(noResponse(result.Error)):
 			delete(m.items, c.item)
 		case !c.item.named:
 			delete(m.items, c.item)

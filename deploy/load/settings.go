@@ -47,6 +47,9 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 			Rate:     variables.Number("RATE", defaultRate, 1, maxRate),
 			Duration: variables.Duration("DURATION", defaultDuration),
 			Progress: common.Printer.Live,
+			CleaningUp: func(items int) {
+				common.Printer.Notef("deleting %d items, which can take %v", items, cleanUpTimeout)
+			},
 		},
 		Local:     isLocal(root, getenv("STAGE")),
 		Console:   fmt.Sprintf("http://127.0.0.1:%d/", port),

@@ -130,6 +130,11 @@ func noResponse(message string) string {
 	return otherError
 }
 
+// unsent reports whether a request without a response for this reason has had no effect.
+func unsent(reason string) bool {
+	return slices.Contains([]string{refused, noAddress, exhausted, unsigned}, reason)
+}
+
 // end records the end of the load.
 func (s *statistics) end() {
 	s.mu.Lock()
