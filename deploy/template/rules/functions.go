@@ -205,8 +205,8 @@ func failureMetrics(kind string) [][]string {
 // mostMetrics is a quota that AWS does not raise ("Limits that apply to alarms based on metric math expressions").
 const mostMetrics = 10
 
-// alarmMetric checks that the metrics of each alarm exist, because an alarm on any other metric never goes off, and that
-// CloudWatch accepts their number.
+// alarmMetric checks that the metrics of each alarm exist, because an alarm on any other metric never goes off, and
+// that CloudWatch accepts their number.
 func alarmMetric(s *checkedTemplate, report report) {
 	for _, a := range s.all(alarmType) {
 		found := metrics(a)
