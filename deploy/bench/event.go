@@ -31,7 +31,8 @@ type request struct {
 func (r request) String() string { return r.method + " " + r.resource }
 
 // findRequest returns the request that a function is measured with: one to an item of a collection if there is one, or
-// else to the collection, or else one that needs no parameter. ok is false if there is none.
+// else to the collection, or else one that needs no parameter, or only the id of an item, such as GET
+// /users/{userId}/orders. ok is false if there is none.
 func findRequest(document *contract.Document, function string) (r request, ok bool) {
 	var routes []contract.Route
 	for _, route := range document.Routes() {
@@ -64,7 +65,21 @@ func findRequest(document *contract.Document, function string) (r request, ok bo
 			return request{route.Method, route.Path, route.Path, function, body}, true
 		}
 	}
+	for _, c := range collections {
+		for _, route := range routes {
+			if strings.HasPrefix(route.Path, c.Item+"/") && c.Example[c.Key] != nil && needsOnly(route, c.Key) {
+				return onItem(c, route), true
+			}
+		}
+	}
 	return request{}, false
+}
+
+// needsOnly reports whether a request needs the parameter with the name, and neither another one nor a body.
+func needsOnly(route contract.Route, name string) bool {
+	return sample.BodySchema(route) == nil && !slices.ContainsFunc(route.Parameters, func(p *openapi3.ParameterRef) bool {
+		return p.Value.Required && p.Value.Name != name
+	})
 }
 
 func head(route contract.Route) int {
@@ -74,10 +89,10 @@ func head(route contract.Route) int {
 	return 0
 }
 
-// onItem returns a request to the example item of a collection.
+// onItem returns a request to the example item of a collection, or to a path below it.
 func onItem(c contract.Collection, route contract.Route) request {
 	id := url.PathEscape(fmt.Sprint(c.Example[c.Key]))
-	r := request{route.Method, strings.Replace(c.Item, "{"+c.Key+"}", id, 1), c.Item, route.Function, nil}
+	r := request{route.Method, strings.Replace(route.Path, "{"+c.Key+"}", id, 1), route.Path, route.Function, nil}
 	if sample.BodySchema(route) != nil {
 		r.body = c.Example
 	}
