@@ -97,11 +97,9 @@ func (r run) measure(ctx context.Context, o Options) (s coldStart, err error) {
 		}
 	}
 	if usage.Supported {
-		used, err := usage.Read(e.pid)
-		if err != nil {
+		if s.memory, err = usage.PeakMemory(e.pid); err != nil {
 			return coldStart{}, err
 		}
-		s.memory = used.Memory
 	}
 	return s, nil
 }

@@ -43,7 +43,7 @@ func create(parent string, memoryMB int) (*Group, error) {
 
 // limit sets the quota of the group in a folder.
 func limit(dir string, memoryMB int) error {
-	quota := strconv.FormatInt(PerPeriod(memoryMB).Microseconds(), 10)
+	quota := strconv.FormatInt(perPeriod(memoryMB).Microseconds(), 10)
 	period := strconv.FormatInt(Period.Microseconds(), 10)
 	// The highest weight keeps other programs of the machine from taking a part of the quota.
 	files := [][2]string{{"cpu.shares", "262144"}, {"cpu.cfs_period_us", period}, {"cpu.cfs_quota_us", quota}}

@@ -2,6 +2,7 @@ package quota
 
 // Exports for tests.
 var (
-	Create = create //nolint:gochecknoglobals // for tests
-	Limit  = limit  //nolint:gochecknoglobals // for tests
+	Create    = create    //nolint:gochecknoglobals // for tests
+	Limit     = limit     //nolint:gochecknoglobals // for tests
+	PerPeriod = perPeriod //nolint:gochecknoglobals // for tests
 )

@@ -12,15 +12,15 @@ const (
 	Period = 20 * time.Millisecond
 )
 
-// Share returns the share of one processor that a function with the memory size has, at most 1.
-func Share(memoryMB int) float64 { return min(float64(memoryMB)/fullMB, 1) }
+// share returns the share of one processor that a function with the memory size has, at most 1.
+func share(memoryMB int) float64 { return min(float64(memoryMB)/fullMB, 1) }
 
-// PerPeriod returns the processor time that the function may use in a [Period].
-func PerPeriod(memoryMB int) time.Duration { return time.Duration(Share(memoryMB) * float64(Period)) }
+// perPeriod returns the processor time that the function may use in a [Period].
+func perPeriod(memoryMB int) time.Duration { return time.Duration(share(memoryMB) * float64(Period)) }
 
 // Duration estimates how long work takes with the memory size that takes wall on a whole processor, of which it uses it
 // for cpu. The processor time beyond the quota of the first period is spread over the following ones.
 func Duration(memoryMB int, wall, cpu time.Duration) time.Duration {
-	beyond := max(cpu-PerPeriod(memoryMB), 0)
-	return wall + time.Duration(float64(beyond)*(1/Share(memoryMB)-1))
+	beyond := max(cpu-perPeriod(memoryMB), 0)
+	return wall + time.Duration(float64(beyond)*(1/share(memoryMB)-1))
 }

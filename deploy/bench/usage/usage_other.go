@@ -13,5 +13,5 @@ const Supported = false
 // CPU returns [errors.ErrUnsupported].
 func CPU(int) (time.Duration, error) { return 0, errors.ErrUnsupported }
 
-// Read returns [errors.ErrUnsupported].
-func Read(int) (Reading, error) { return Reading{}, errors.ErrUnsupported }
+// PeakMemory returns [errors.ErrUnsupported].
+func PeakMemory(int) (int, error) { return 0, errors.ErrUnsupported }
