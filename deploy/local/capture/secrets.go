@@ -125,7 +125,9 @@ func secretParts(value string) []string {
 		found = append(found, strings.TrimSpace(token))
 	}
 	for _, field := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == ',' }) {
-		if _, part, ok := strings.Cut(strings.TrimSuffix(field, ";"), "="); ok {
+		switch name, part, _ := strings.Cut(strings.TrimSuffix(field, ";"), "="); name {
+		case "SignedHeaders", "Path", "Domain": // of a signature, and of Set-Cookie
+		default:
 			found = append(found, part)
 		}
 	}
