@@ -191,7 +191,7 @@ func TestOverview(t *testing.T) {
 	p.Do(chromedp.Navigate(p.Text(`location.origin`) + "/_local/traces?since=" + start.Add(5*time.Second).UTC().Format(time.RFC3339) +
 		"&until=" + start.Add(30*time.Second).UTC().Format(time.RFC3339)))
 	p.Want(statuses, "404 200")
-	p.Want(`document.getElementById("range").value + document.getElementById("own-range").checkVisibility()`, "owntrue")
+	p.Want(`document.getElementById("range").value + document.getElementById("custom-range").checkVisibility()`, "customtrue")
 	p.Want(`new Date(document.getElementById("from").value).getTime()`, strconv.FormatInt(start.Add(5*time.Second).UnixMilli(), 10))
 	p.Text(`(() => {
 		const range = document.getElementById("range");
@@ -216,7 +216,7 @@ func TestOverview_Drag(t *testing.T) {
 		event("pointerup", right);
 	})()`)
 	p.Want(statuses, "500")
-	p.Want(`document.getElementById("range").value`, "own")
+	p.Want(`document.getElementById("range").value`, "custom")
 }
 
 // TestCompare chooses two traces, and compares their spans.

@@ -5,11 +5,11 @@ import { duration } from "./format.js";
 // criteria connects the time range picker of a form with its hidden fields, and shows the other hidden fields as chips.
 // changed is called when a chip is removed. The result updates the picker and the chips.
 export function criteria(form, changed) {
-  const picker = $("range"), own = $("own-range");
+  const picker = $("range"), custom = $("custom-range");
   if (!picker) return () => {};
   const { since, until } = form.elements;
   const hidden = [...form.querySelectorAll("input[type=hidden]")];
-  let choosing = false; // the user has chosen the own range
+  let choosing = false; // the user has chosen a custom range
 
   const read = () => {
     since.value = $("from").value && new Date($("from").value).toISOString();
@@ -17,7 +17,7 @@ export function criteria(form, changed) {
   };
   // The events of these controls bubble to the form, which then reads the hidden fields.
   picker.addEventListener("input", () => {
-    choosing = picker.value === "own";
+    choosing = picker.value === "custom";
     if (choosing) {
       $("from").value ||= local(Date.now() - 3_600_000);
       read();
@@ -26,16 +26,16 @@ export function criteria(form, changed) {
       until.value = "";
     }
   });
-  own.addEventListener("input", read);
+  custom.addEventListener("input", read);
   form.addEventListener("reset", () => {
     choosing = false;
     hidden.forEach((it) => { it.value = ""; });
   });
   return () => {
     const preset = until.value === "" && [...picker.options].some((it) => it.value === since.value);
-    picker.value = preset && !choosing ? since.value : "own";
-    own.hidden = picker.value !== "own";
-    if (!own.hidden && !own.contains(document.activeElement)) {
+    picker.value = preset && !choosing ? since.value : "custom";
+    custom.hidden = picker.value !== "custom";
+    if (!custom.hidden && !custom.contains(document.activeElement)) {
       $("from").value = since.value && local(since.value);
       $("to").value = until.value && local(until.value);
     }

@@ -38,8 +38,8 @@ function safely(get) {
 // at returns the value at a JSON Pointer (RFC 6901), which may be a URL fragment, or undefined.
 function at(value, pointer) {
   const names = (pointer.startsWith("#") ? decodeURIComponent(pointer.slice(1)) : pointer).split("/").slice(1);
-  const own = (it, name) => (it instanceof Object && Object.hasOwn(it, name) ? it[name] : undefined); // not such as constructor
-  return names.length === 0 ? undefined : names.reduce((it, name) => own(it, name.replaceAll("~1", "/").replaceAll("~0", "~")), value);
+  const child = (it, name) => (it instanceof Object && Object.hasOwn(it, name) ? it[name] : undefined); // not such as constructor
+  return names.length === 0 ? undefined : names.reduce((it, name) => child(it, name.replaceAll("~1", "/").replaceAll("~0", "~")), value);
 }
 
 // showExchange shows a request and its response.
@@ -74,7 +74,7 @@ function message({ requestId }, title, { headers, body, bytes, omitted }, status
 const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 
 // Headers that curl or the signature sets, that describe a browser, or that would add the request to the same trace.
-const own = /^(host|accept-encoding|connection|content-length|user-agent|origin|referer|priority|x-amzn-trace-id|x-forwarded-.*|x-amz-(date|content-sha256)|sec-.*|expect|transfer-encoding|cache-control|pragma|upgrade-insecure-requests)$/i;
+const notCopied = /^(host|accept-encoding|connection|content-length|user-agent|origin|referer|priority|x-amzn-trace-id|x-forwarded-.*|x-amz-(date|content-sha256)|sec-.*|expect|transfer-encoding|cache-control|pragma|upgrade-insecure-requests)$/i;
 
 // curl returns a shell command that sends the request again, or "" if its body is not kept. Secrets are variables of the shell.
 export function curl({ method, address, request }) {
@@ -90,7 +90,7 @@ export function curl({ method, address, request }) {
   if (/\/\.\.?(\/|$|\?)/.test(url)) words.push("--path-as-is");
   if (document.body.dataset.authorize) words.push(document.body.dataset.authorize);
   for (const { name, value, masked } of request.headers ?? []) {
-    if (!masked && !own.test(name) && !(name === "Accept" && value === "*/*")) words.push("-H", quote(`${name}: ${value}`));
+    if (!masked && !notCopied.test(name) && !(name === "Accept" && value === "*/*")) words.push("-H", quote(`${name}: ${value}`));
   }
   if (request.body) {
     if (!request.headers.some((it) => it.name === "Content-Type")) words.push("-H", "'Content-Type:'"); // curl would add one

@@ -27,7 +27,7 @@ export function extent(rows) {
 }
 
 // isInit reports whether a span is the initialization of an execution environment.
-export const isInit = (span) => span.name === "Initialization";
+const isInit = (span) => span.name === "Initialization";
 
 // isPlatform reports whether a span is from API Gateway or Lambda, not from the function.
 export const isPlatform = (span) => Boolean(span.origin || span.aws?.function_name) || ["Invocation", "Overhead"].includes(span.name);
