@@ -78,7 +78,8 @@ func (s *Server) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := json.Marshal(res, json.FormatNilMapAsNull(true), json.Deterministic(true))
+	encoded, err := json.Marshal(res, json.FormatNilMapAsNull(true), json.Deterministic(true),
+		jsontext.AllowInvalidUTF8(true)) // replaces it, as encoding/json does
 	if err != nil {
 		return nil, fmt.Errorf("encode response: %w", err)
 	}

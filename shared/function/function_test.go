@@ -138,7 +138,13 @@ func TestInvoke(t *testing.T) {
 			}
 		})
 	}
-	f, _ := newFunction(t, read)
+	f, _ := newFunction(t, func(context.Context, function.Dependencies, *request.Request) (response.Response, error) {
+		return response.JSON(http.StatusOK, []byte("\"\xff\"")), nil
+	})
+	encoded, err := f.Invoke(t.Context(), []byte("{}"))
+	if want := `"body":"\"` + "\ufffd" + `\""`; err != nil || !strings.Contains(string(encoded), want) {
+		t.Errorf("response with invalid UTF-8: got %s and error %v, want it to contain %s", encoded, err, want)
+	}
 	for _, payload := range []string{"", "[]", `{"httpMethod": 1}`, `{"path": "secret`} {
 		res, err := f.Invoke(t.Context(), []byte(payload))
 		if err == nil || strings.Contains(err.Error(), "secret") {
