@@ -179,12 +179,12 @@ func (c *Collector) store(d trace.Document, data []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.traces.add(d, data, c.lines.ofTrace)
-	c.archived(c.archive.add(data))
+	c.stopArchivingOn(c.archive.add(data))
 	c.notify()
 }
 
-// archived ends archiving after an error.
-func (c *Collector) archived(err error) {
+// stopArchivingOn ends archiving if there is an error.
+func (c *Collector) stopArchivingOn(err error) {
 	if err != nil {
 		_ = c.archive.close()
 		c.archive = nil
@@ -319,7 +319,7 @@ func (c *Collector) Clear() {
 	defer c.mu.Unlock()
 	c.traces = newTraces(c.options.Capacity)
 	c.lines.clear()
-	c.archived(c.archive.clear())
+	c.stopArchivingOn(c.archive.clear())
 	c.notify()
 }
 

@@ -145,26 +145,26 @@ async function remove(confirmed = false) {
   say(h("p", { class: "verdict ok" }, `Deleted ${id}. `, trace(response)));
 }
 
-// conflict shows the current state of an item that somebody has changed since it was read: nothing was written. repeat
+// conflict shows the current state of an item that somebody has changed since it was read: nothing was written. retry
 // writes it after all.
-async function conflict(refused, action, repeat) {
+async function conflict(refused, label, retry) {
   const current = await send("GET", targetOf(opened.id));
   if (!current.ok) return say(failure(refused, h("p", {}, "Nothing was written. The item cannot be read any more:")), failure(current));
-  const use = (go) => () => {
+  const clearThen = (action) => () => {
     say();
-    go();
+    action();
   };
   say(failure(refused,
     h("p", {}, "Nothing was written: the item has changed since you opened it. It is now:"),
     h("pre", { tabindex: 0, class: "current" }, indent(current.text)),
     h("p", { class: "actions" },
-      h("button", { type: "button", class: "button", onclick: use(() => edit(opened.id, current)) }, "Show this version"),
+      h("button", { type: "button", class: "button", onclick: clearThen(() => edit(opened.id, current)) }, "Show this version"),
       h("button", {
-        type: "button", class: "button danger", onclick: use(() => {
+        type: "button", class: "button danger", onclick: clearThen(() => {
           opened.etag = current.etag;
-          repeat();
+          retry();
         }),
-      }, `${action} instead`))));
+      }, `${label} instead`))));
   $("message").querySelector("button").focus();
 }
 
