@@ -309,7 +309,7 @@ func (r StageStatus) writeAlarms(b *strings.Builder) {
 	case r.Notification != nil && r.Notification.Confirmed:
 		fmt.Fprintf(b, "  %s is notified\n", r.Notification.Email)
 	case r.Notification != nil:
-		fmt.Fprintf(b, "  %s is not notified: PENDING, %s\n", r.Notification.Email, confirmationHint)
+		fmt.Fprintf(b, "  %s is not notified: PENDING, %s\n", r.Notification.Email, r.Notification.Next)
 	}
 }
 

@@ -9,19 +9,17 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
 	awserrors "github.com/userrequestapi/userdata/deploy/aws/errors"
+	"github.com/userrequestapi/userdata/deploy/host/command"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
 
 const alarmEmailParameter = "AlarmEmail"
 
-// confirmationHint is what the owner of the address must do.
-const confirmationHint = "its owner must open the link in the email " +
-	`"AWS Notification - Subscription Confirmation", which is valid for three days`
-
 // Notification is whether alarms notify an email address.
 type Notification struct {
 	Email     string `json:"email"`
-	Confirmed bool   `json:"confirmed"` // whether the owner of the address has confirmed the subscription
+	Confirmed bool   `json:"confirmed"`      // whether the owner of the address has confirmed the subscription
+	Next      string `json:"next,omitempty"` // what to do if it is not confirmed
 }
 
 // notification returns whether the alarms of the stage notify the address in its parameters, or nil if there is no
@@ -38,12 +36,16 @@ func (s *session) notification(
 		if resource.Type != "AWS::SNS::Topic" {
 			continue
 		}
-		// Each topic has one subscription, which AWS deletes three days after it was not confirmed.
+		// Each topic has one subscription.
 		topic, err := client.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: aws.String(resource.PhysicalID)})
 		if err != nil {
 			return nil, fmt.Errorf("read the subscription of %s: %w", n.Email, awserrors.Explain(err))
 		}
-		n.Confirmed = topic.Attributes["SubscriptionsConfirmed"] != "0"
+		if n.Confirmed = topic.Attributes["SubscriptionsConfirmed"] != "0"; !n.Confirmed {
+			n.Next = `its owner must open the link in the email "AWS Notification - Subscription Confirmation", which is ` +
+				"valid for two days; send it again: " + s.Line.CLI(fmt.Sprintf("sns subscribe --topic-arn %s --protocol email "+
+				"--notification-endpoint %s", resource.PhysicalID, command.Quote(n.Email)))
+		}
 		return n, nil
 	}
 	return nil, nil //nolint:nilnil // as above
@@ -63,6 +65,6 @@ func (s *session) checkSubscription(ctx context.Context, now *stage.Release) {
 	case err != nil:
 		s.Printer.Notef("%v", err)
 	case n != nil && !n.Confirmed:
-		s.Printer.Notef("alarms do not notify %s yet: %s", n.Email, confirmationHint)
+		s.Printer.Notef("alarms do not notify %s yet: %s", n.Email, n.Next)
 	}
 }
