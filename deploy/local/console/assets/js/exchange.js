@@ -90,7 +90,7 @@ export function curl({ method, address, request }) {
   if (/\/\.\.?(\/|$|\?)/.test(url)) words.push("--path-as-is");
   if (document.body.dataset.authorize) words.push(document.body.dataset.authorize);
   for (const { name, value, masked } of request.headers ?? []) {
-    if (!masked && !notCopied.test(name) && !(name === "Accept" && value === "*/*")) words.push("-H", quote(`${name}: ${value}`));
+    if (!masked && !notCopied.test(name) && !(name === "Accept" && value === "*/*")) words.push("-H", quote(value === "" ? `${name};` : `${name}: ${value}`)); // "name:" would remove it
   }
   if (request.body) {
     if (!request.headers.some((it) => it.name === "Content-Type")) words.push("-H", "'Content-Type:'"); // curl would add one
