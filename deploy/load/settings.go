@@ -2,9 +2,7 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
 
@@ -28,7 +26,6 @@ type Settings struct {
 }
 
 const (
-	localStage      = "local"
 	defaultRate     = 50
 	defaultDuration = 30 * time.Second
 	maxRate         = 10_000 // the default limit of an account and Region
@@ -51,7 +48,7 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 				common.Printer.Notef("deleting %d items, which can take %v", items, cleanUpTimeout)
 			},
 		},
-		Local:     isLocal(root, getenv("STAGE")),
+		Local:     getenv("STAGE") == "" || stage.IsLocal(root, getenv("STAGE")),
 		Console:   fmt.Sprintf("http://127.0.0.1:%d/", port),
 		DataDir:   datadir.Of(root, getenv),
 		InvokeURL: getenv("INVOKE_URL"),
@@ -59,15 +56,6 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 		Yes:       variables.Flag(confirmSetting, false),
 	}
 	return s, s.Check(variables)
-}
-
-// isLocal reports whether a value of STAGE selects the local stack. A deployed stage may have its name.
-func isLocal(root, name string) bool {
-	if name == localStage {
-		_, err := os.Stat(stage.FilePath(root, localStage))
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	return name == ""
 }
 
 // Load sends the load to the local stack or to a deployed stage, and prints the report.

@@ -23,19 +23,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
-	"github.com/userrequestapi/userdata/deploy/release/stage"
 )
-
-// localStage is the stage whose traces and logs are those of the local stack, unless a deployed stage has this name.
-const localStage = "local"
-
-func (s Settings) isLocal() bool {
-	if s.Stage != localStage {
-		return false
-	}
-	_, err := os.Stat(stage.FilePath(s.Root, localStage))
-	return errors.Is(err, fs.ErrNotExist)
-}
 
 // startHint says how to start the local stack.
 func startHint() string { return "start the local stack with " + command.Line{}.Mage("run") }

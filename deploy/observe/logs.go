@@ -43,7 +43,7 @@ const (
 // request it shows all lines about it, including lines with another ID of the same request, such as Lambda's. With
 // Follow it returns nil when the context ends.
 func Logs(ctx context.Context, s Settings) error {
-	if s.isLocal() {
+	if stage.IsLocal(s.Root, s.Stage) {
 		return stage.Finish(ctx, s.Settings, s.localLogs(ctx))
 	}
 	return stage.Run(ctx, s.Settings, func(ctx context.Context, opened *stage.Stage) error {

@@ -33,7 +33,7 @@ const (
 // Settings.TraceID, Traces shows that trace instead.
 func Traces(ctx context.Context, s Settings) error {
 	switch {
-	case s.isLocal():
+	case stage.IsLocal(s.Root, s.Stage):
 		return stage.Finish(ctx, s.Settings, s.localTraces())
 	case s.TraceID != "":
 		return showTrace(ctx, s)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -41,8 +42,20 @@ type File struct {
 // Place returns where the value of a parameter is set, as file:line:column, or the file if it is not set.
 func (f File) Place(parameter string) string { return cmp.Or(f.places[parameter], f.file) }
 
-// FilePath returns the path of the file of a stage in a workspace.
-func FilePath(root, name string) string { return filepath.Join(root, "deploy", folder, name+extension) }
+// filePath returns the path of the file of a stage in a workspace.
+func filePath(root, name string) string { return filepath.Join(root, "deploy", folder, name+extension) }
+
+// local is the stage whose traces and logs are those of the local stack.
+const local = "local"
+
+// IsLocal reports whether the name of a stage means the local stack. A deployed stage may have the same name.
+func IsLocal(root, name string) bool {
+	if name != local {
+		return false
+	}
+	_, err := os.Stat(filePath(root, local))
+	return errors.Is(err, fs.ErrNotExist)
+}
 
 // ReadFile reads the file of the stage in files, the folder of template.yaml. parameters are the names of the
 // template's parameters; ReadFile does not check their values. The error joins all errors in the file, each with its
@@ -83,6 +96,10 @@ func stages(files fs.FS) ([]string, error) {
 }
 
 func unknownStage(name string, names []string) error {
+	if name == local {
+		return fmt.Errorf("STAGE=%s is the local stack, want a deployed stage: set STAGE to one of %s", local,
+			cmp.Or(strings.Join(names, ", "), "deploy/"+folder))
+	}
 	hint := "."
 	if near, ok := nearest.Name(name, names); ok {
 		hint = "; did you mean STAGE=" + near + "?"

@@ -190,6 +190,7 @@ func TestReadFile_UnknownStage(t *testing.T) {
 		},
 		{"../template", `there is no stage "../template" (stages: dev, prod).`},
 		{"", `there is no stage "" (stages: dev, prod).`},
+		{"local", "STAGE=local is the local stack, want a deployed stage: set STAGE to one of dev, prod"},
 	}
 	for _, tt := range tests {
 		t.Run(strconv.Quote(tt.name), func(t *testing.T) {
