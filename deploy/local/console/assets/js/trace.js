@@ -118,7 +118,10 @@ export function showTrace(pane, { summary, trace, documents, lines: logged, trun
   const first = rows.find(({ span }) => span.id === id) ?? (kind(summary) !== "ok" ? failed : undefined) ?? rows[0];
   if (first) view.choose(first);
   if (again) view.element.scrollTop = scrolled;
-  else view.elements[rows.indexOf(first)]?.scrollIntoView({ block: "nearest" });
+  else if (first) { // scrolls the timeline, not the page, whose title stays visible
+    const [top, chosen] = [view.elements[0], view.elements[rows.indexOf(first)]].map((it) => it.offsetTop);
+    view.element.scrollTop = chosen - top - view.element.clientHeight / 2;
+  }
   return { spans: view.elements, focus: () => view.focus(first) };
 }
 
