@@ -59,6 +59,9 @@ func (p *project) databases(
 	}
 	var items map[string]instant.Item // recorded by the first instant database
 	for _, name := range o.Databases {
+		if ctx.Err() != nil {
+			return started, closeAll, context.Cause(ctx)
+		}
 		if (name == InstantTLS || name == InstantOneRoot) && runtime.GOOS != "linux" {
 			result.Notes = append(result.Notes, string(name)+" is left out: Go reads SSL_CERT_FILE on Linux only")
 			continue
@@ -175,7 +178,7 @@ func (p *project) record(
 ) map[string]instant.Item {
 	server.Record(true)
 	for _, c := range creators {
-		if err := d.create(ctx, c); err != nil {
+		if err := d.create(ctx, c); err != nil && ctx.Err() == nil {
 			o.Progress(fmt.Sprintf("%s did not create the example item, which is used as it is: %v", c.request, err))
 		}
 	}
