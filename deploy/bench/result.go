@@ -147,8 +147,12 @@ func Read(name string) (*Result, error) {
 		return nil, fmt.Errorf("read the saved result: %w", err)
 	}
 	var r Result
-	if err := json.Unmarshal(content, &r); err != nil || len(r.Cells) == 0 || slices.Contains(r.Cells, nil) {
-		return nil, errors.Join(fmt.Errorf("%s: want the output of JSON=1 go tool mage bench", name), err)
+	err = json.Unmarshal(content, &r)
+	if err == nil && (len(r.Cells) == 0 || slices.Contains(r.Cells, nil)) {
+		err = errors.New("it has no values")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: want the output of JSON=1 go tool mage bench: %w", name, err)
 	}
 	return &r, nil
 }

@@ -46,6 +46,7 @@ type Baseline struct {
 func ParseBaseline(s string) (Baseline, error) {
 	parts := strings.Split(s, ",")
 	b := Baseline{Bootstrap: parts[0]}
+	valid := b.Bootstrap != ""
 	for _, part := range parts[1:] {
 		switch name, value, isVariable := strings.Cut(part, "="); {
 		case isVariable && name != "":
@@ -56,10 +57,10 @@ func ParseBaseline(s string) (Baseline, error) {
 		case !isVariable && part != "" && b.Event == "":
 			b.Event = part
 		default:
-			return Baseline{}, fmt.Errorf("want bootstrap[,event.json][,NAME=value], got %q", s)
+			valid = false
 		}
 	}
-	if b.Bootstrap == "" {
+	if !valid {
 		return Baseline{}, fmt.Errorf("want bootstrap[,event.json][,NAME=value], got %q", s)
 	}
 	return b, nil

@@ -95,11 +95,11 @@ func attack(ctx context.Context, m *mix, transport http.RoundTripper, s *statist
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
 	)
-	stopped := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		attacker.Stop()
 		time.AfterFunc(interruptGrace, func() { abort(context.Cause(ctx)) })
 	})
-	defer stopped()
+	defer stop()
 	if options.Progress != nil {
 		defer options.Progress(s.lines)()
 	}

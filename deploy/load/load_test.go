@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -189,19 +191,28 @@ func TestRun_Failures(t *testing.T) {
 	}
 }
 
-// A load that nothing accepts has a report that says why.
+// The report of a load that nothing accepts says why, and there is nothing to clean up.
 func TestRun_NoServer(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
-	_, target := serve(t, document, nil)
-	target.URL = server.URL
-	got, err := load.Run(t.Context(), target, load.Options{Rate: 10, Duration: 100 * time.Millisecond})
-	if got == nil || len(got.Failures) == 0 || got.Failures[0].Code != "connection refused" {
-		t.Fatalf("report = %+v, want connection refused", got)
-	}
-	if err != nil || !got.CleanedUp {
-		t.Errorf("error = %v, CleanedUp = %t; want nothing to clean up", err, got.CleanedUp)
+	refusing := httptest.NewServer(http.NotFoundHandler())
+	refusing.Close()
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the client ends
+	untrusted.StartTLS()
+	t.Cleanup(untrusted.Close)
+	for want, url := range map[string]string{"connection refused": refusing.URL, "untrusted certificate": untrusted.URL} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			_, target := serve(t, document, nil)
+			target.URL = url
+			got, err := load.Run(t.Context(), target, load.Options{Rate: 10, Duration: 100 * time.Millisecond})
+			if err != nil || !got.CleanedUp {
+				t.Fatalf("error = %v, report = %+v; want nothing to clean up", err, got)
+			}
+			if len(got.Failures) == 0 || got.Failures[0].Code != want || got.Failures[0].Advice == "" {
+				t.Errorf("failures = %+v, want %s with advice", got.Failures, want)
+			}
+		})
 	}
 }
 

@@ -72,6 +72,14 @@ func (f Failure) Throttled() bool {
 	return f.Status == http.StatusTooManyRequests || f.Status == http.StatusServiceUnavailable && f.Code != ""
 }
 
+// kind returns the status code, if there is one, and the code.
+func (f Failure) kind() string {
+	if f.Status == 0 {
+		return f.Code
+	}
+	return strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code))
+}
+
 // Function has the durations of a function's invocations in milliseconds, according to Lambda.
 type Function struct {
 	Name        string  `json:"name"`
@@ -193,11 +201,7 @@ func (r *Report) writeFailures(b *strings.Builder) {
 	b.WriteString("\nFailures\n")
 	explained := map[string]bool{}
 	for _, f := range r.Failures {
-		kind := strings.TrimSpace(fmt.Sprint(f.Status, " ", f.Code))
-		if f.Status == 0 {
-			kind = f.Code
-		}
-		fmt.Fprintf(b, "%9d  %s: %s\n", f.Requests, f.Operation, kind)
+		fmt.Fprintf(b, "%9d  %s: %s\n", f.Requests, f.Operation, f.kind())
 		if f.Advice != "" && !explained[f.Advice] {
 			explained[f.Advice] = true
 			fmt.Fprintf(b, "%11s%s\n", "", f.Advice)
@@ -258,9 +262,11 @@ func noResponseAdvice(reason string) string {
 		return "this machine has no free ports or file descriptors: lower RATE, or raise ulimit -n"
 	case unsigned:
 		return "the request could not be signed: check the credentials, which may have expired"
+	case untrusted:
+		return "the certificate is not trusted, perhaps that of a proxy: set AWS_CA_BUNDLE to a file with its root certificate"
 	case interrupted:
 		return "the load was interrupted before the response"
 	default:
-		return ""
+		return "to see why, send a request to the same URL with curl"
 	}
 }

@@ -85,7 +85,7 @@ func send(ctx context.Context, s Settings, target Target, complete func(*Report)
 	s.Printer.Result(report, report.Text())
 	if err == nil && report.Latency == nil {
 		f := report.Failures[0]
-		err = fmt.Errorf("no request was successful: %s: %d %s: %s", f.Operation, f.Status, f.Code, f.Advice)
+		err = fmt.Errorf("no request was successful: %s: %s: %s", f.Operation, f.kind(), f.Advice)
 	}
 	return err
 }

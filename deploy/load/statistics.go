@@ -104,6 +104,7 @@ const (
 	disconnected = "connection closed"
 	exhausted    = "no free port or file"
 	unsigned     = "not signed"
+	untrusted    = "untrusted certificate"
 	interrupted  = "interrupted"
 	otherError   = "no response"
 )
@@ -121,6 +122,7 @@ func noResponse(message string) string {
 		{"broken pipe", disconnected},
 		{"EOF", disconnected},
 		{"sign: ", unsigned},
+		{"x509: ", untrusted},
 		{"context canceled", interrupted},
 	} {
 		if strings.Contains(message, cause.part) {
@@ -132,7 +134,7 @@ func noResponse(message string) string {
 
 // unsent reports whether a request without a response for this reason has had no effect.
 func unsent(reason string) bool {
-	return slices.Contains([]string{refused, noAddress, exhausted, unsigned}, reason)
+	return slices.Contains([]string{refused, noAddress, exhausted, unsigned, untrusted}, reason)
 }
 
 // end records the end of the load.

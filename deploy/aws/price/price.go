@@ -31,17 +31,15 @@ type List struct {
 
 	Trace float64 // recorded by X-Ray (https://aws.amazon.com/xray/pricing)
 
-	LogIngestion    float64 // GB, of class Standard (https://aws.amazon.com/cloudwatch/pricing)
-	LogStorageMonth float64 // GB-month, compressed
-	LogQuery        float64 // GB scanned by Logs Insights
+	LogIngestion float64 // GB, of class Standard (https://aws.amazon.com/cloudwatch/pricing)
+	LogQuery     float64 // GB scanned by Logs Insights
 
 	AlarmMonth          float64 // of a metric, with standard resolution
 	CompositeAlarmMonth float64
 	DashboardMonth      float64
 	MetricMonth         float64 // a custom metric
 
-	KeyMonth   float64 // a customer managed key (https://aws.amazon.com/kms/pricing)
-	KeyRequest float64
+	KeyMonth float64 // a customer managed key (https://aws.amazon.com/kms/pricing)
 
 	DataOut float64 // GB to the internet (https://aws.amazon.com/ec2/pricing/on-demand)
 }
@@ -59,14 +57,12 @@ func In(region string) (prices List, exact bool) {
 		DynamoDBBackupMonth:  0.20,
 		Trace:                5.00 / million,
 		LogIngestion:         0.50,
-		LogStorageMonth:      0.03,
 		LogQuery:             0.005,
 		AlarmMonth:           0.10,
 		CompositeAlarmMonth:  0.50,
 		DashboardMonth:       3.00,
 		MetricMonth:          0.30,
 		KeyMonth:             1.00,
-		KeyRequest:           0.03 / 10_000,
 		DataOut:              0.09,
 	}, region == "us-east-1"
 }
