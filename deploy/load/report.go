@@ -263,7 +263,7 @@ func noResponseAdvice(reason string) string {
 	case unsigned:
 		return "the request could not be signed: check the credentials, which may have expired"
 	case untrusted:
-		return "the certificate is not trusted, perhaps that of a proxy: set AWS_CA_BUNDLE to a file with its root certificate"
+		return "the certificate, perhaps of a proxy, is not trusted: set AWS_CA_BUNDLE to a file with its root certificate"
 	case interrupted:
 		return "the load was interrupted before the response"
 	default:
