@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -77,8 +78,9 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	runs := plan(subjects, databases, groups)
 	began := time.Now()
 	for round := range o.ColdStarts {
-		for i := range runs {
-			r := runs[(i+round)%len(runs)]
+		// Each run disturbs the next one, for example its caches of the processor.
+		rand.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
+		for i, r := range runs {
 			o.Progress(progress(began, round*len(runs)+i, o.ColdStarts*len(runs), r))
 			measured, err := r.measure(ctx, o)
 			if ctx.Err() != nil {
