@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	began := time.Now()
 	for round := range o.ColdStarts {
 		// Each run disturbs the next one, for example its caches of the processor.
-		rand.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] })
+		rand.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] }) //nolint:gosec // not a secret
 		for i, r := range runs {
 			o.Progress(progress(began, round*len(runs)+i, o.ColdStarts*len(runs), r))
 			measured, err := r.measure(ctx, o)
