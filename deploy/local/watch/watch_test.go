@@ -419,6 +419,7 @@ func listed(t *testing.T, dir string) []string {
 	}
 	files := map[string]bool{filepath.Join(dir, "go.sum"): true}
 	type module struct {
+		Version string // "" for a folder
 		GoMod   string
 		Main    bool
 		Replace *module
@@ -434,7 +435,7 @@ func listed(t *testing.T, dir string) []string {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if p.Module == nil || !p.Module.Main && p.Module.Replace == nil {
+		if p.Module == nil || !p.Module.Main && (p.Module.Replace == nil || p.Module.Replace.Version != "") {
 			continue
 		}
 		for _, name := range slices.Concat(p.GoFiles, p.SFiles, p.HFiles, p.SysoFiles, p.EmbedFiles) {
