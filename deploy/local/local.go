@@ -67,6 +67,7 @@ type Config struct {
 	Log func(lambda.Event)
 	// CheckTraces also checks the segment documents of API Gateway and Lambda against X-Ray's rules, as tests do.
 	CheckTraces bool
+	MaxTraces   int // maximum number of traces in memory; 0: 10,000
 	// LogFile is the file that Log and AccessLog write to; the pages display its path.
 	LogFile string
 	// Capture keeps recent requests and responses in memory, for the pages.
@@ -151,6 +152,7 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 		}
 	}()
 	s.Collector, err = xray.Listen(xray.Options{
+		Capacity:   cfg.MaxTraces,
 		Forward:    cfg.XRayDaemonAddress,
 		Dir:        cfg.Traces,
 		CheckAdded: cfg.CheckTraces,
