@@ -171,7 +171,7 @@ func writeVariants(dir, root string, content func(variant) ([]byte, error)) (fil
 			return nil, fmt.Errorf("%s: %w", v, err)
 		}
 		var lines bytes.Buffer
-		if err := json.Indent(&lines, document, "", "  "); err != nil {
+		if err := json.Indent(&lines, document, "", ""); err != nil { // cfn-lint reports the size, 1 MB at most
 			return nil, fmt.Errorf("write the rendered template: %w", err)
 		}
 		if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {
