@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -182,24 +181,6 @@ func TestLogs_Local(t *testing.T) {
 	}
 }
 
-// lockedBuffer is a buffer for concurrent use.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(data []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(data)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestLogs_LocalFollow checks that new lines are shown, also those of a new run, and no note while a stack runs.
 func TestLogs_LocalFollow(t *testing.T) {
 	t.Parallel()
@@ -208,8 +189,8 @@ func TestLogs_LocalFollow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // nothing is written
-	var out lockedBuffer
+	defer func() { _ = c.Close() }() // nothing is written
+	var out screen
 	settings := s.settings
 	var notes bytes.Buffer
 	settings.Out, settings.Follow, settings.Printer = &out, true, progress.New(&notes, progress.Options{})
