@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,7 +133,7 @@ func (s Settings) localLogs(ctx context.Context) error {
 	if id != "" {
 		lines = related(lines, id)
 	}
-	from := time.Time{} // all lines of a request
+	var from time.Time // all lines of a request
 	if id == "" || s.Since > 0 {
 		from = time.Now().Add(-cmp.Or(s.Since, defaultSince))
 	}
@@ -204,7 +203,7 @@ func (l *localLog) next() ([]line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read from
+	defer func() { _ = file.Close() }() // only read from
 	info, err := file.Stat()
 	if err == nil {
 		if info.Size() < l.read {
@@ -279,20 +278,20 @@ func (names functionNames) of(function string) string {
 	return function
 }
 
-// related returns the lines about a trace or request, including those with other IDs of the same requests.
+// related removes the lines that are not about a trace or request. Lines with another ID of the same requests remain.
 func related(lines []line, id string) []line {
 	ids := map[string]bool{id: true}
 	for _, l := range lines {
 		if strings.Contains(l.logged, id) {
-			for _, other := range logformat.Fields(l.logged, "requestId", "lambdaRequestId", "integrationRequestId") {
-				if len(ids) <= maxRelated && requestID.MatchString(other) && other != "-" {
+			for _, other := range requestIDs(l.logged) {
+				if len(ids) <= maxRelated {
 					ids[other] = true
 				}
 			}
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(lines), func(l line) bool {
-		for id := range maps.Keys(ids) {
+	return slices.DeleteFunc(lines, func(l line) bool {
+		for id := range ids {
 			if strings.Contains(l.logged, id) {
 				return false
 			}

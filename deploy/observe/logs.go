@@ -503,9 +503,9 @@ func (l *logs) related(ctx context.Context, q query) ([]line, error) {
 		return nil, err
 	}
 	for _, line := range lines {
-		for _, id := range logformat.Fields(line.logged, "requestId", "lambdaRequestId", "integrationRequestId") {
+		for _, id := range requestIDs(line.logged) {
 			known := slices.Contains(ids, id) || slices.Equal(q.terms, []string{id})
-			if !known && requestID.MatchString(id) && len(ids) < maxRelated {
+			if !known && len(ids) < maxRelated {
 				ids = append(ids, id)
 			}
 		}
@@ -519,4 +519,10 @@ func (l *logs) related(ctx context.Context, q query) ([]line, error) {
 	}
 	slices.SortStableFunc(lines, byTime)
 	return lines, nil
+}
+
+// requestIDs returns the valid request IDs in a line.
+func requestIDs(logged string) []string {
+	ids := logformat.Fields(logged, "requestId", "lambdaRequestId", "integrationRequestId")
+	return slices.DeleteFunc(ids, func(id string) bool { return !requestID.MatchString(id) })
 }
