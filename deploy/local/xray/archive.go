@@ -57,6 +57,21 @@ func openArchive(dir string, maximum int64) (_ *archive, err error) {
 	if err := a.open(); err != nil {
 		return nil, err
 	}
+	if a.found, err = openFiles(dir); err != nil {
+		return nil, err
+	}
+	// The last line is cut off if the process was killed while it wrote.
+	if a.size > 0 {
+		if err := a.write([]byte("\n")); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// openFiles opens the files of the documents that exist, for reading what they have now, oldest first.
+func openFiles(dir string) ([]io.ReadCloser, error) {
+	var files []io.ReadCloser
 	for _, name := range []string{previousFile, currentFile} {
 		file, err := os.Open(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -69,13 +84,9 @@ func openArchive(dir string, maximum int64) (_ *archive, err error) {
 		if err != nil {
 			return nil, errors.Join(err, file.Close())
 		}
-		a.found = append(a.found, section{io.NewSectionReader(file, 0, size), file})
+		files = append(files, section{io.NewSectionReader(file, 0, size), file})
 	}
-	// The last line is cut off if the process was killed while it wrote.
-	if a.size > 0 {
-		err = a.write([]byte("\n"))
-	}
-	return a, err
+	return files, nil
 }
 
 // section is the part of a file that existed when it was opened.

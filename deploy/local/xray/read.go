@@ -2,7 +2,6 @@ package xray
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,16 +15,15 @@ import (
 // Read returns the documents in Options.Dir by trace, or only those of one trace if id is set. A collector may be
 // writing to the folder. The error wraps [fs.ErrNotExist] if no collector has used it.
 func Read(dir, id string) (map[string][]trace.Document, error) {
-	documents, found := map[string][]trace.Document{}, false
-	for _, name := range []string{previousFile, currentFile} {
-		file, err := os.Open(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the kept traces: %w", err)
-		}
-		found = true
+	files, err := openFiles(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the kept traces: %w", err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("read the kept traces in %s: %w", dir, fs.ErrNotExist)
+	}
+	documents := map[string][]trace.Document{}
+	for _, file := range files {
 		eachLine(file, func(line []byte) bool {
 			if bytes.Contains(line, []byte(id)) {
 				// A line that is being written, or was cut off, is no JSON.
@@ -36,9 +34,6 @@ func Read(dir, id string) (map[string][]trace.Document, error) {
 			return true
 		})
 		_ = file.Close() // only read from
-	}
-	if !found {
-		return nil, fmt.Errorf("read the kept traces in %s: %w", dir, fs.ErrNotExist)
 	}
 	return documents, nil
 }
