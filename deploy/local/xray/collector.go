@@ -85,10 +85,11 @@ func Listen(o Options) (*Collector, error) {
 	// Functions send in bursts. A smaller buffer loses documents under load.
 	_ = c.conn.SetReadBuffer(readBuffer)
 	if o.Dir != "" {
-		if c.archive, err = openArchive(o.Dir, cmp.Or(o.DirBytes, 32<<20)); err != nil {
+		if archive, err := openArchive(o.Dir, cmp.Or(o.DirBytes, 32<<20)); err != nil {
 			o.Failed(err)
 		} else {
-			c.workers.Go(c.loadEarlier)
+			c.archive = archive
+			c.workers.Go(func() { c.loadEarlier(archive) })
 		}
 	}
 	c.workers.Go(c.receive)
@@ -198,11 +199,8 @@ func (c *Collector) isClosed() bool {
 	return c.closed
 }
 
-// loadEarlier adds the traces of earlier runs.
-func (c *Collector) loadEarlier() {
-	c.mu.Lock()
-	archive := c.archive
-	c.mu.Unlock()
+// loadEarlier adds the traces of earlier runs in an archive.
+func (c *Collector) loadEarlier(archive *archive) {
 	earlier := newTraces(c.options.Capacity)
 	for data := range archive.earlier() {
 		if c.isClosed() {
