@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// accessLog is the format of a stage's access log, in its parts. The zero value has none.
+// accessLog is the format of a stage's access log, split into its parts. It is empty if the stage has no access log.
 type accessLog []logPart
 
-// logPart is a variable, or a literal text.
+// logPart is a variable or a literal string.
 type logPart struct{ variable, literal string }
 
 // parseAccessLog parses a format ("Set up CloudWatch logging for REST APIs in API Gateway"). It must be one line and

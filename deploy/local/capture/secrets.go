@@ -93,7 +93,7 @@ func (s Secrets) list(header http.Header, mask func(string) string) []Header {
 	return headers
 }
 
-// maskAddress masks the values of query parameters, and returns those. The rest of the address is unchanged.
+// maskAddress masks the secrets in the query of an address, and returns them. The rest of the address is unchanged.
 func (s Secrets) maskAddress(address string) (masked string, found []string) {
 	path, query, hasQuery := strings.Cut(address, "?")
 	if !hasQuery {
@@ -134,7 +134,7 @@ func secretParts(value string) []string {
 	return found
 }
 
-// minSecret is the length from which a secret is also masked elsewhere: a shorter one would occur by chance.
+// minSecret is the minimum length in bytes of a secret that is also masked elsewhere. Shorter ones can occur by chance.
 const minSecret = 8
 
 // masker returns a function that masks secrets in a string.

@@ -1,4 +1,4 @@
-// Package datadir names the folder that keeps what the local stack knows between runs, and the files in it that other
+// Package datadir names the folder in which the local stack keeps its data between runs, and the files in it that other
 // programs read.
 package datadir
 

@@ -22,7 +22,7 @@ import (
 const (
 	activeTimeout = 10 * time.Minute // for a table and its indexes to become active: a new index is filled with the items
 	activePause   = 50 * time.Millisecond
-	// The time after which progress says what is not active yet, and again each time that it has doubled.
+	// The time after which progress reports what is not active yet. It doubles after each report.
 	activeProgress = 2 * time.Second
 	// The timeout of a request: the endpoint may be another kind of server, which never responds.
 	attemptTimeout = 10 * time.Second
@@ -166,8 +166,8 @@ func EnsureTables(
 	return created, nil
 }
 
-// checkIndexNames returns an error for two indexes whose names differ at most in case: the second of them would never
-// become active.
+// checkIndexNames returns an error for two indexes whose names differ at most in case: the second would never become
+// active.
 func checkIndexNames(input *dynamodb.CreateTableInput) error {
 	var names []string
 	for _, index := range input.LocalSecondaryIndexes {

@@ -15,8 +15,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// archive keeps documents between runs, one a line, in two files at most. A new file begins when the current one has
-// half of the maximum size. The methods of a nil archive do nothing.
+// archive keeps documents between runs, one per line, in at most two files. A new file begins when the current one has
+// half of the maximum size. The methods add, clear and close of a nil archive do nothing.
 type archive struct {
 	dir     string
 	maximum int64 // size of both files in bytes
@@ -109,7 +109,7 @@ func (a *archive) open() (err error) {
 	return nil
 }
 
-// earlier yields the documents of earlier runs, oldest first, once. It skips lines that are no JSON.
+// earlier yields the documents of earlier runs, oldest first, once. It skips lines that are not JSON.
 func (a *archive) earlier() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, file := range a.found {
@@ -122,7 +122,7 @@ func (a *archive) earlier() iter.Seq[[]byte] {
 	}
 }
 
-// eachLine calls yield with each line of r until it returns false, and reports whether it never did.
+// eachLine calls yield with each line of r until yield returns false, and reports whether it read all lines.
 func eachLine(r io.Reader, yield func([]byte) bool) bool {
 	for lines := bufio.NewReader(r); ; {
 		line, err := lines.ReadBytes('\n')

@@ -20,8 +20,8 @@ type Options struct {
 	Dir      string // folder that keeps the documents between runs; "": they are lost
 	DirBytes int64  // maximum size of the files in Dir; 0: 32 MB, about 10,000 traces
 	Forward  string // host:port of an X-Ray daemon that receives a copy of every document; "": none
-	// CheckAdded also checks the documents of Add against X-Ray's rules, which takes most of the time that a request
-	// takes in this process.
+	// CheckAdded also checks the documents of Add against X-Ray's rules. The check takes most of the time that this
+	// process spends on a request.
 	CheckAdded bool
 	Refused    func(error) // called for each document that X-Ray would reject, which is not kept; may be nil
 	Failed     func(error) // called when Dir cannot be used; the traces are then lost with this run; may be nil

@@ -52,8 +52,8 @@ func (l *Line) setFieldsFromText() {
 	}
 }
 
-// shared returns a string as a part of the text if it is one, because a string of its own needs memory: 50,000 lines
-// have 200,000 of them.
+// shared returns a string that shares the memory of the text if the text contains value, and otherwise value: 50,000
+// lines have 200,000 such values.
 func (l *Line) shared(value string) string {
 	if at := strings.Index(l.Text, value); at >= 0 {
 		return l.Text[at : at+len(value)]

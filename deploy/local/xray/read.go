@@ -26,7 +26,7 @@ func Read(dir, id string) (map[string][]trace.Document, error) {
 	for _, file := range files {
 		eachLine(file, func(line []byte) bool {
 			if bytes.Contains(line, []byte(id)) {
-				// A line that is being written, or was cut off, is no JSON.
+				// A line that is being written, or was cut off, is not JSON.
 				if d, err := trace.Parse(line); err == nil && (id == "" || d.TraceID == id) {
 					documents[d.TraceID] = append(documents[d.TraceID], d)
 				}

@@ -19,8 +19,8 @@ const (
 	lineOverhead     = 1 << 8
 )
 
-// recent is the number of the newest traces whose documents are kept as they are. Those of older traces are compressed,
-// so that 10,000 traces need about 40 MB.
+// recent is the number of newest traces whose documents are not compressed. With the others compressed, 10,000 traces
+// need about 40 MB.
 const recent = 500
 
 // traces are the most recent traces.

@@ -1,4 +1,4 @@
-// The criteria of the filter that have no control of their own: a time range, and what the charts select.
+// The criteria of the filter without a control of their own: the time range, and what the charts select.
 import { $, h } from "./dom.js";
 import { duration } from "./format.js";
 

@@ -77,7 +77,7 @@ const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 const notCopied = /^(host|accept-encoding|connection|content-length|user-agent|origin|referer|priority|x-amzn-trace-id|x-forwarded-.*|x-amz-(date|content-sha256)|sec-.*|expect|transfer-encoding|cache-control|pragma|upgrade-insecure-requests)$/i;
 
 // curl returns a shell command that sends the request again, or "" if its body is not kept. Secrets are variables of the shell.
-export function curl({ method, address, request }) {
+function curl({ method, address, request }) {
   if (request.omitted) return "";
   const [path, query] = address.split(/\?(.*)/s);
   const parameters = (query ?? "").split("&").filter((it) => it && !/^x-amz-/i.test(it)); // of a presigned URL

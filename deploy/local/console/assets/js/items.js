@@ -145,8 +145,8 @@ async function remove(confirmed = false) {
   say(h("p", { class: "verdict ok" }, `Deleted ${id}. `, trace(response)));
 }
 
-// conflict shows the current state of an item that somebody has changed since it was read: nothing was written. retry
-// writes it after all.
+// conflict shows the current state of an item that has changed since it was read: nothing was written. retry repeats the
+// write, with the current ETag.
 async function conflict(refused, label, retry) {
   const current = await send("GET", targetOf(opened.id));
   if (!current.ok) return say(failure(refused, h("p", {}, "Nothing was written. The item cannot be read any more:")), failure(current));
@@ -217,7 +217,7 @@ async function show(before = opened?.id) {
   if (before) links().find((it) => it.textContent === before)?.focus();
 }
 
-// run shows an error if the stack does not respond.
+// run runs an action, and shows an error if the stack does not respond.
 const run = (action) => action().catch((err) => say(h("p", { class: "verdict fault" }, `The stack does not respond: ${err.message}`)));
 
 const links = () => [...$("items").querySelectorAll("a")];
