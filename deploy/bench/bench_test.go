@@ -114,55 +114,63 @@ func checkOutput(t *testing.T, result *bench.Result) {
 
 func TestRun_Refused(t *testing.T) {
 	t.Parallel()
-	canceled, cancel := context.WithCancelCause(t.Context())
-	interrupted := errors.New("interrupted")
-	cancel(interrupted)
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
 		name   string
-		ctx    context.Context //nolint:containedctx // of the case
 		change func(*bench.Options)
 		want   string
 	}{
 		{
-			"unknown function", t.Context(), func(o *bench.Options) { o.Functions = []string{"gte"} },
+			"unknown function", func(o *bench.Options) { o.Functions = []string{"gte"} },
 			"FUNCTION: unknown function gte: did you mean get?",
 		},
 		{
-			"missing baseline", t.Context(),
+			"missing baseline",
 			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "/missing/bootstrap"}} },
 			"BASELINE: want an executable or the name of a function: ",
 		},
 		{
-			"baseline that is not executable", t.Context(),
+			"baseline that is not executable",
 			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: text}} }, text + ": want an executable file",
 		},
 		{
-			"missing event", t.Context(),
+			"missing event",
 			func(o *bench.Options) {
 				o.Baselines = []bench.Baseline{{Bootstrap: "get", Event: "/missing/event.json"}}
 			},
 			"BASELINE: read the event: ",
 		},
 		{
-			"event that is not JSON", t.Context(),
+			"event that is not JSON",
 			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: "get", Event: text}} },
 			text + ": want an event in JSON",
 		},
-		{"interrupted", canceled, func(*bench.Options) {}, interrupted.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			o := options(t)
 			o.Databases = []bench.Database{bench.Instant}
 			test.change(&o)
-			_, err := bench.Run(test.ctx, o)
+			_, err := bench.Run(t.Context(), o)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error = %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestRun_Interrupted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	interrupted := errors.New("interrupted")
+	cancel(interrupted)
+	o := options(t)
+	o.Databases = []bench.Database{bench.Instant}
+	_, err := bench.Run(ctx, o)
+	if want := interrupted.Error(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error = %v, want %q", err, want)
 	}
 }

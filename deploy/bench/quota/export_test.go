@@ -1,8 +1,12 @@
 package quota
 
-// Exports for tests.
-var (
-	Create    = create    //nolint:gochecknoglobals // for tests
-	Limit     = limit     //nolint:gochecknoglobals // for tests
-	PerPeriod = perPeriod //nolint:gochecknoglobals // for tests
-)
+import "time"
+
+// Create creates a group below a folder.
+func Create(parent string, memoryMB int) (*Group, error) { return create(parent, memoryMB) }
+
+// Limit sets the quota of the group in a folder.
+func Limit(dir string, memoryMB int) error { return limit(dir, memoryMB) }
+
+// PerPeriod returns the quota of a memory size.
+func PerPeriod(memoryMB int) time.Duration { return perPeriod(memoryMB) }
