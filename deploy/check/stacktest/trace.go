@@ -19,19 +19,24 @@ func NewTrace() (id string, header Headers) {
 	return id, Headers{"X-Amzn-Trace-Id": "Root=" + id + ";Sampled=1"}
 }
 
-// quiet is the time without a change after which a trace gets no further segments.
+// quiet is the time without a change of a trace after which WantTrace expects no further segments.
 const quiet = time.Minute
 
 // WantTrace waits until the [Tree] of the trace equals want, in which STAGE and TABLE stand for the names of the stack.
-// It marks the test as failed when the trace has not changed for a minute, or after the deadline.
+// It marks the test as failed when the trace has not changed for a minute, when the collector is closed, or after the
+// deadline.
 func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 	tb.Helper()
 	names := strings.NewReplacer(s.TableName, "TABLE", s.Stage(), "STAGE")
 	want = strings.TrimSpace(want) + "\n"
 	ctx, cancel := testenv.WithDeadline(tb.Context(), tb)
 	defer cancel()
+	changes, unsubscribe := s.Collector.Subscribe()
+	defer unsubscribe()
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
 	var last string
-	for changed := time.Now(); ; time.Sleep(time.Millisecond) {
+	for {
 		detail, known := s.Collector.Trace(id)
 		got := names.Replace(Tree(detail.Trace))
 		if known && !detail.Trace.Summary().Complete {
@@ -40,13 +45,20 @@ func (s *TestStack) WantTrace(tb testing.TB, id, want string) {
 		if got == want {
 			return
 		}
-		if got != last {
-			last, changed = got, time.Now()
+		if got != last { // a change of another trace does not count
+			last = got
+			timer.Reset(quiet)
 		}
-		if ctx.Err() != nil || time.Since(changed) > quiet {
-			tb.Errorf("trace %s (-want +got):\n%s", id, gocmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
-			return
+		select {
+		case _, open := <-changes:
+			if open {
+				continue
+			}
+		case <-timer.C:
+		case <-ctx.Done():
 		}
+		tb.Errorf("trace %s (-want +got):\n%s", id, gocmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+		return
 	}
 }
 
