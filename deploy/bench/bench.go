@@ -129,16 +129,9 @@ type run struct {
 	group    *quota.Group // nil for a whole processor
 }
 
-// String describes the run.
+// String describes the run as its cell.
 func (r run) String() string {
-	text := r.subject.Name
-	if r.database.name != noDatabase {
-		text += ", " + string(r.database.name)
-	}
-	if r.memoryMB != 0 {
-		text += fmt.Sprintf(", %d MB", r.memoryMB)
-	}
-	return text
+	return (&Cell{Subject: r.subject.Name, Database: r.database.name, MemoryMB: r.memoryMB}).String()
 }
 
 // plan returns the runs of a round. The quotas are measured with one database, that which is most like DynamoDB.
