@@ -134,7 +134,7 @@ func (r run) String() string {
 	return (&Cell{Subject: r.subject.Name, Database: r.database.name, MemoryMB: r.memoryMB}).String()
 }
 
-// plan returns the runs of a round. The quotas are measured with one database, that which is most like DynamoDB.
+// plan returns the runs of a round. The quotas are measured with one database, the one most like DynamoDB.
 func plan(subjects []*subject, databases []*database, groups map[int]*quota.Group) []run {
 	var runs []run
 	limited := databases[0]
@@ -144,21 +144,18 @@ func plan(subjects []*subject, databases []*database, groups map[int]*quota.Grou
 		}
 	}
 	for _, s := range subjects {
+		whole, limited := databases, limited
 		if s.Kind == Floor {
-			runs = append(runs, run{subject: s, database: &database{name: noDatabase}})
-		} else {
-			for _, d := range databases {
-				if !s.foreign || !d.stores { // the tables have the keys of this project
-					runs = append(runs, run{subject: s, database: d})
-				}
+			limited = &database{name: noDatabase}
+			whole = []*database{limited}
+		}
+		for _, d := range whole {
+			if !s.foreign || !d.stores { // the tables have the keys of this project
+				runs = append(runs, run{subject: s, database: d})
 			}
 		}
 		for _, memoryMB := range slices.Sorted(maps.Keys(groups)) {
-			d := limited
-			if s.Kind == Floor {
-				d = &database{name: noDatabase}
-			}
-			runs = append(runs, run{s, d, memoryMB, groups[memoryMB]})
+			runs = append(runs, run{s, limited, memoryMB, groups[memoryMB]})
 		}
 	}
 	return runs
