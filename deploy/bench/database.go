@@ -49,10 +49,7 @@ func (p *project) databases(
 	var closers []func() error
 	closeAll = func() error {
 		var errs []error
-		for _, d := range started {
-			errs = append(errs, d.close())
-		}
-		for _, c := range slices.Backward(closers) {
+		for _, c := range slices.Backward(closers) { // the execution environments before their database
 			errs = append(errs, c())
 		}
 		return errors.Join(errs...)
@@ -76,7 +73,7 @@ func (p *project) databases(
 			if err != nil {
 				return started, closeAll, err
 			}
-			closers = append(closers, server.Close)
+			closers = append(closers, server.Close, d.close)
 			d.stores, d.environment = true, endpoint(server.Endpoint())
 			started = append(started, d)
 			continue
@@ -85,7 +82,7 @@ func (p *project) databases(
 		if err != nil {
 			return started, closeAll, err
 		}
-		closers = append(closers, server.Close)
+		closers = append(closers, server.Close, d.close)
 		d.environment, d.disconnect = environment, server.Disconnect
 		started = append(started, d)
 		if items == nil {
