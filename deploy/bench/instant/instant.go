@@ -81,6 +81,11 @@ func (s *Server) Record(on bool) {
 func (s *Server) SetItem(table string, item Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.set(table, item)
+}
+
+// set sets the item of a table. The caller must hold s.mu.
+func (s *Server) set(table string, item Item) {
 	s.items[table] = item
 	if s.first == nil {
 		s.first = item
@@ -155,10 +160,7 @@ func (s *Server) respond(operation string, in *input) (out map[string]any, ok bo
 		}
 	case "PutItem":
 		if s.recording {
-			s.items[in.TableName] = in.Item
-			if s.first == nil {
-				s.first = in.Item
-			}
+			s.set(in.TableName, in.Item)
 		}
 		s.previous(out, in, in.Item)
 	case "DeleteItem", "UpdateItem":
@@ -222,9 +224,12 @@ func (s *Server) item(table string) Item {
 
 // find returns the item of a table if it has the key, or nil. The caller must hold s.mu.
 func (s *Server) find(table string, key Item) Item {
-	names, known := s.keys[table]
 	item := s.item(table)
-	if own := known && hasAll(key, names); !own && item != nil {
+	if item == nil {
+		return nil
+	}
+	names, known := s.keys[table]
+	if !known || !hasAll(key, names) {
 		merged := maps.Clone(item)
 		maps.Copy(merged, key)
 		return merged
