@@ -111,14 +111,19 @@ func onCollection(c contract.Collection, route contract.Route) request {
 	return r
 }
 
-// createRequest returns the request that creates the example item of a collection. ok is false if there is none.
-func createRequest(document *contract.Document, c contract.Collection) (r request, ok bool) {
-	for _, route := range document.Routes() {
-		if route.Path == c.Path && route.Method == http.MethodPost && c.Example != nil && route.Function != "" {
-			return request{route.Method, c.Path, c.Path, route.Function, c.Example}, true
+// createRequests returns the requests that create the example items of the collections. A collection without an example
+// has none.
+func createRequests(document *contract.Document) []request {
+	routes := document.Routes()
+	var requests []request
+	for _, c := range document.Collections() {
+		for _, route := range routes {
+			if route.Path == c.Path && route.Method == http.MethodPost && c.Example != nil && route.Function != "" {
+				requests = append(requests, request{route.Method, c.Path, c.Path, route.Function, c.Example})
+			}
 		}
 	}
-	return request{}, false
+	return requests
 }
 
 // bodyExample returns the first example of the body of a request, by name, or nil if the operation has no body. ok is

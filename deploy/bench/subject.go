@@ -123,13 +123,14 @@ func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subj
 	if err != nil {
 		return nil, err
 	}
-	functions := p.needed(o.Functions)
+	creates := createRequests(p.resources.API().Document)
+	functions := p.needed(o.Functions, creates)
 	modules := build.FromTemplate(functions)
 	artifacts, err := p.build(ctx, o, work, modules)
 	if err != nil {
 		return nil, err
 	}
-	creators, err := p.creators(ctx, functions, modules, artifacts)
+	creators, err := p.creators(ctx, creates, functions, modules, artifacts)
 	if err != nil {
 		return nil, err
 	}
@@ -173,15 +174,13 @@ func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subj
 }
 
 // needed returns the functions with the given names, all if there are none, and those that create example items.
-func (p *project) needed(names []string) []template.Function {
-	document := p.resources.API().Document
+func (p *project) needed(names []string, creates []request) []template.Function {
+	functions := p.resources.Functions()
 	var needed []template.Function
-	for _, f := range p.resources.Functions() {
-		creates := slices.ContainsFunc(document.Collections(), func(c contract.Collection) bool {
-			request, ok := createRequest(document, c)
-			return ok && request.function == f.LogicalID
-		})
-		if creates || len(names) == 0 || slices.Contains(names, build.FromTemplate([]template.Function{f})[0].Name) {
+	for i, m := range build.FromTemplate(functions) {
+		f := functions[i]
+		creator := slices.ContainsFunc(creates, func(r request) bool { return r.function == f.LogicalID })
+		if creator || len(names) == 0 || slices.Contains(names, m.Name) {
 			needed = append(needed, f)
 		}
 	}
@@ -266,16 +265,15 @@ func (p *project) subject(
 	}, nil
 }
 
-// creators returns what creates the example items of the collections.
+// creators returns the creators of the example items, one for each request to a function of the template.
 func (p *project) creators(
-	ctx context.Context, functions []template.Function, modules []build.Module, artifacts []build.Artifact,
+	ctx context.Context, creates []request,
+	functions []template.Function, modules []build.Module, artifacts []build.Artifact,
 ) ([]*creator, error) {
-	document := p.resources.API().Document
 	var creators []*creator
-	for _, c := range document.Collections() {
-		request, ok := createRequest(document, c)
+	for _, request := range creates {
 		i := slices.IndexFunc(functions, func(f template.Function) bool { return f.LogicalID == request.function })
-		if !ok || i < 0 {
+		if i < 0 {
 			continue
 		}
 		event, err := p.event(ctx, request)
