@@ -56,16 +56,17 @@ func functions(ctx context.Context, _ []string) error {
 	format := bench.Format{Markdown: markdown, Bold: func(text string) string {
 		return ansi.Bold.Paint(ansi.Color(os.Stdout, os.Getenv), text)
 	}}
+	comparison := os.Stdout
 	if asJSON {
-		if err := result.WriteJSON(os.Stdout); err != nil || before == nil {
-			return err
-		}
-		return result.WriteComparison(os.Stderr, before, format)
+		comparison = os.Stderr
+		err = result.WriteJSON(os.Stdout)
+	} else {
+		err = result.Write(os.Stdout, format)
 	}
-	if err := result.Write(os.Stdout, format); err != nil || before == nil {
+	if err != nil || before == nil {
 		return err
 	}
-	return result.WriteComparison(os.Stdout, before, format)
+	return result.WriteComparison(comparison, before, format)
 }
 
 // saved returns the result in the file that a variable names, or nil.
