@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	runs := plan(subjects, databases, groups)
 	began := time.Now()
 	for round := range o.ColdStarts {
-		// Each run disturbs the next one, for example its caches of the processor.
+		// Each run affects the next one, for example through the processor's caches.
 		rand.Shuffle(len(runs), func(i, j int) { runs[i], runs[j] = runs[j], runs[i] }) //nolint:gosec // not a secret
 		for i, r := range runs {
 			o.Progress(progress(began, round*len(runs)+i, o.ColdStarts*len(runs), r))

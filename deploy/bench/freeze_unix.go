@@ -4,7 +4,7 @@ package bench
 
 import "syscall"
 
-// freeze stops a process while the function runs.
+// freeze stops a process while during runs.
 func freeze(pid int, during func()) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err

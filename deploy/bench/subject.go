@@ -416,7 +416,7 @@ func (p *project) tableVariables() map[string]string {
 // baselineTimeout is the timeout of a function of another project.
 const baselineTimeout = 30 * time.Second
 
-// configuration returns the function with a database.
+// configuration returns the configuration of the function for a database.
 func (s *subject) configuration(d *database) lambda.Configuration {
 	c := lambda.Configuration{
 		Name: s.function.Name, Bootstrap: s.path, Environment: maps.Clone(s.function.Environment),

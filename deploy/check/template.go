@@ -155,8 +155,8 @@ func pythonProgram(
 	return strings.Join(findings, ""), err
 }
 
-// writeVariants writes the content of one variant for each authorization to a file with its name. It indents the JSON,
-// so that findings have line numbers.
+// writeVariants writes the content of one variant for each authorization to a file with its name. The JSON has line
+// breaks, so that findings have line numbers, but no indentation: cfn-lint warns of a file near the limit of 1 MB.
 func writeVariants(dir, root string, content func(variant) ([]byte, error)) (files []string, err error) {
 	authorization := func(parameters map[string]string) string { return parameters["Authorization"] }
 	combinations := slices.CompactFunc(rules.Variants(),
@@ -171,7 +171,7 @@ func writeVariants(dir, root string, content func(variant) ([]byte, error)) (fil
 			return nil, fmt.Errorf("%s: %w", v, err)
 		}
 		var lines bytes.Buffer
-		if err := json.Indent(&lines, document, "", ""); err != nil { // cfn-lint reports the size, 1 MB at most
+		if err := json.Indent(&lines, document, "", ""); err != nil {
 			return nil, fmt.Errorf("write the rendered template: %w", err)
 		}
 		if err := os.WriteFile(file, lines.Bytes(), 0o600); err != nil {

@@ -27,9 +27,10 @@ const targetPrefix = "DynamoDB_20120810."
 type Item = map[string]json.RawMessage
 
 // Server is a running server. Each table has at most one item. A read with its key returns it, a write changes nothing,
-// and the conditions of a write are met. Of a table that was not passed to [Start], or that has another key, every item
-// exists: it has the key of the request and the attributes of the table's item, or of the first item that was recorded.
-// That is for the functions of other projects.
+// and the conditions of a write are met.
+//
+// For the functions of other projects, every item exists in a table that was not passed to [Start], or with other key
+// attributes: it has the key of the request and the attributes of the table's item, or of the first item that was set.
 type Server struct {
 	address string
 	secure  bool
@@ -40,7 +41,7 @@ type Server struct {
 	mu        sync.Mutex
 	recording bool
 	items     map[string]Item // by table
-	first     Item            // the first item recorded
+	first     Item            // the first item that was set
 }
 
 // Start starts a server on a free port of 127.0.0.1. keys has the names of the key attributes of each table. With a

@@ -1,5 +1,5 @@
-// Package quota gives a process the share of a processor that Lambda gives a function, or computes what that share
-// would mean.
+// Package quota limits a process to the share of a processor that Lambda gives a function, or estimates durations with
+// that share.
 package quota
 
 import "time"
@@ -18,8 +18,9 @@ func share(memoryMB int) float64 { return min(float64(memoryMB)/fullMB, 1) }
 // perPeriod returns the processor time that the function may use in a [Period].
 func perPeriod(memoryMB int) time.Duration { return time.Duration(share(memoryMB) * float64(Period)) }
 
-// Duration estimates how long work takes with the memory size that takes wall on a whole processor, of which it uses it
-// for cpu. The processor time beyond the quota of the first period is spread over the following ones.
+// Duration estimates the duration of work with the memory size. On a whole processor, the work has the duration wall
+// and the processor time cpu. The processor time beyond the quota of the first period is spread over the following
+// periods.
 func Duration(memoryMB int, wall, cpu time.Duration) time.Duration {
 	beyond := max(cpu-perPeriod(memoryMB), 0)
 	return wall + time.Duration(float64(beyond)*(1/share(memoryMB)-1))

@@ -1,2 +1,2 @@
-// Package usage reads what a running process has used of the processor and of the memory.
+// Package usage reads the processor time and the peak memory of a running process.
 package usage

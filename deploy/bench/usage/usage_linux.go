@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Supported reports whether this operating system can be asked about another process.
+// Supported reports whether [CPU] and [PeakMemory] support this operating system.
 const Supported = true
 
 // CPU returns the user and system time of all threads of a process since its start, with a resolution of nanoseconds,

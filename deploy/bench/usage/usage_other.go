@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Supported reports whether this operating system can be asked about another process.
+// Supported reports whether [CPU] and [PeakMemory] support this operating system.
 const Supported = false
 
 // CPU returns [errors.ErrUnsupported].

@@ -44,8 +44,8 @@ func NewClient(tb testing.TB, invokeURL string, document *Contract) *Client {
 	}}
 }
 
-// Unsupported returns a method that a path, which follows the invoke URL, does not support. It skips the test if the
-// path supports all.
+// Unsupported returns a method that the path, which is appended to the invoke URL, does not support. It skips the test
+// if the path supports all methods.
 func (c *Client) Unsupported(tb testing.TB, path string) string {
 	tb.Helper()
 	_, others := c.contract.Allow(path)
@@ -55,7 +55,7 @@ func (c *Client) Unsupported(tb testing.TB, path string) string {
 	return others[len(others)-1]
 }
 
-// Allow returns the value of the header Allow of a path, see [Contract.Allow].
+// Allow returns the value of the header Allow for a path, see [Contract.Allow].
 func (c *Client) Allow(path string) (allow string, others []string) { return c.contract.Allow(path) }
 
 // Headers are the header fields of a request.

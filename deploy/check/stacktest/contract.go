@@ -121,8 +121,8 @@ func (c *Contract) operation(method, path string) (operation *openapi3.Operation
 	return nil, false
 }
 
-// Allow returns the value of the header Allow of a path, which follows the invoke URL, and the methods that the path
-// does not support. HEAD is not one of them, because its responses have no body.
+// Allow returns the value of the header Allow for a path, which is appended to the invoke URL, and the methods that the
+// path does not support. HEAD is not one of them, because its responses have no body.
 func (c *Contract) Allow(path string) (allow string, others []string) {
 	var methods []string
 	item := c.item(path)
@@ -136,7 +136,7 @@ func (c *Contract) Allow(path string) (allow string, others []string) {
 	return strings.Join(append(methods, http.MethodOptions), ", "), others
 }
 
-// item returns the operations of the path of a request, or nil.
+// item returns the path item (OpenAPI, "Path Item Object") of the path of a request, or nil.
 func (c *Contract) item(path string) *openapi3.PathItem {
 	path, _, _ = strings.Cut(path, "?")
 	segments := strings.Split("/"+strings.Trim(path, "/"), "/")   // API Gateway ignores leading and trailing slashes
