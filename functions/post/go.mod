@@ -39,6 +39,6 @@ require (
 
 replace github.com/userrequestapi/userdata/shared => ../../shared
 
-// Before the first request, the X-Ray SDK initializes the endpoints of all AWS services, which nothing here uses. This
-// release knows a third of them.
+// This is below the version that the X-Ray SDK requires (1.47.9). Here the SDK uses only types of aws-sdk-go, but
+// initializes the endpoints of all AWS services before the first request. This release knows a third of them.
 replace github.com/aws/aws-sdk-go => github.com/aws/aws-sdk-go v1.34.0
