@@ -39,7 +39,9 @@ type Traffic func(metric Metric, minute int) []Sample
 
 // Alarm is a metric alarm (AWS::CloudWatch::Alarm).
 type Alarm struct {
-	queries           []query // the first one returns the value that is compared with the threshold
+	metrics           []metricQuery
+	expressions       []expressionQuery // in the order of evaluation
+	returned          string            // the id of the query whose value is compared with the threshold
 	evaluationPeriods int
 	datapointsToAlarm int
 	period            int // minutes
@@ -49,12 +51,16 @@ type Alarm struct {
 	ignoresFewSamples bool
 }
 
-// query is the metric or the metric math expression of an alarm.
-type query struct {
+type metricQuery struct {
+	id        string // "" if the alarm has no Metrics
+	metric    Metric
+	statistic statistic
+}
+
+// expressionQuery is a metric math expression.
+type expressionQuery struct {
 	id         string
-	expression ast.Expr // nil for a metric
-	metric     Metric
-	statistic  statistic
+	expression ast.Expr
 }
 
 // Parse returns the alarm with the given properties, in which all intrinsic functions are evaluated. TreatMissingData
@@ -88,7 +94,7 @@ func Parse(properties map[string]any) (*Alarm, error) {
 	default:
 		p.failf("TreatMissingData: want breaching or notBreaching, got %q", missing)
 	}
-	a.queries, a.period = p.queries()
+	p.readQueries(a)
 	return a, errors.Join(p.errs...)
 }
 
@@ -110,21 +116,21 @@ func (p *reader) number(key string) float64 {
 	return n
 }
 
-// queries returns the queries of the alarm, that of its value first, and their period in minutes.
-func (p *reader) queries() (queries []query, minutes int) {
+// readQueries sets the queries of an alarm, and their period.
+func (p *reader) readQueries(a *Alarm) {
 	periods := map[int]bool{}
-	metric := func(path string, described, stat, period any) query {
-		q := query{metric: metricOf(described)}
+	addMetric := func(path, id string, described, stat, period any) {
+		q := metricQuery{id: id, metric: metricOf(described)}
 		var err error
 		if q.statistic, err = parseStatistic(cfn.Text(stat)); err != nil {
 			p.failf("%s: %w", path, err)
 		}
 		seconds, err := cfn.ParseNumber(period)
-		if minutes = int(seconds) / 60; err != nil || minutes < 1 || seconds != float64(minutes*60) {
+		if a.period = int(seconds) / 60; err != nil || a.period < 1 || seconds != float64(a.period*60) {
 			p.failf("%s: Period: want a multiple of 60, got %v", path, period)
 		}
-		periods[minutes] = true
-		return q
+		periods[a.period] = true
+		a.metrics = append(a.metrics, q)
 	}
 	list, _ := p.properties["Metrics"].([]any)
 	if len(list) == 0 {
@@ -132,35 +138,40 @@ func (p *reader) queries() (queries []query, minutes int) {
 		if stat == nil {
 			stat = p.properties["ExtendedStatistic"]
 		}
-		queries = append(queries, metric("MetricName", p.properties, stat, p.properties["Period"]))
+		addMetric("MetricName", "", p.properties, stat, p.properties["Period"])
 	}
 	returned := 0
+	var last []expressionQuery // the returned one, which may refer to all others
 	for i, element := range list {
-		path := fmt.Sprintf("Metrics.%d", i)
-		var q query
-		if text := cfn.Text(element, "Expression"); text != "" {
-			var err error
-			if q.expression, err = parser.ParseExpr(text); err != nil {
-				p.failf("%s.Expression: parse %q: %w", path, text, err)
-			}
-		} else {
-			stat := cfn.At(element, "MetricStat")
-			q = metric(path, cfn.At(stat, "Metric"), cfn.At(stat, "Stat"), cfn.At(stat, "Period"))
-		}
-		q.id = cfn.Text(element, "Id")
-		queries = append(queries, q)
-		if cfn.Text(element, "ReturnData") != "false" {
+		path, id := fmt.Sprintf("Metrics.%d", i), cfn.Text(element, "Id")
+		isReturned := cfn.Text(element, "ReturnData") != "false"
+		if isReturned {
 			returned++
-			queries[0], queries[i] = queries[i], queries[0]
+			a.returned = id
+		}
+		text := cfn.Text(element, "Expression")
+		if text == "" {
+			stat := cfn.At(element, "MetricStat")
+			addMetric(path, id, cfn.At(stat, "Metric"), cfn.At(stat, "Stat"), cfn.At(stat, "Period"))
+			continue
+		}
+		expression, err := parser.ParseExpr(text)
+		if err != nil {
+			p.failf("%s.Expression: parse %q: %w", path, text, err)
+		}
+		if q := (expressionQuery{id, expression}); isReturned {
+			last = append(last, q)
+		} else {
+			a.expressions = append(a.expressions, q)
 		}
 	}
+	a.expressions = append(a.expressions, last...)
 	if len(list) > 0 && returned != 1 {
 		p.failf("Metrics: want one element without ReturnData: false, got %d", returned)
 	}
 	if len(periods) != 1 {
 		p.failf("Period: want the same for all metrics, got %d", len(periods))
 	}
-	return queries, minutes
 }
 
 func metricOf(o any) Metric {
@@ -175,10 +186,8 @@ func metricOf(o any) Metric {
 // Metrics returns the metrics of the alarm.
 func (a *Alarm) Metrics() []Metric {
 	var metrics []Metric
-	for _, q := range a.queries {
-		if q.expression == nil {
-			metrics = append(metrics, q.metric)
-		}
+	for _, q := range a.metrics {
+		metrics = append(metrics, q.metric)
 	}
 	return metrics
 }
@@ -217,10 +226,7 @@ type datapoint struct {
 func (a *Alarm) datapoint(traffic Traffic, minute int) (datapoint, error) {
 	d := datapoint{}
 	var values variables
-	for _, q := range a.queries {
-		if q.expression != nil {
-			continue
-		}
+	for _, q := range a.metrics {
 		var samples []Sample
 		for m := max(0, minute-a.period+1); m <= minute; m++ {
 			samples = append(samples, traffic(q.metric, m)...)
@@ -229,18 +235,14 @@ func (a *Alarm) datapoint(traffic Traffic, minute int) (datapoint, error) {
 		d.fewSamples = d.fewSamples || count(samples) < q.statistic.least
 		values = append(values, variable{id: q.id, number: q.statistic.of(samples)})
 	}
-	// The first query may refer to all others.
-	d.number = values[0].number
-	for _, q := range append(slices.Clone(a.queries[1:]), a.queries[0]) {
-		if q.expression == nil {
-			continue
-		}
-		var err error
-		if d.number, err = evaluate(q.expression, values); err != nil {
+	for _, q := range a.expressions {
+		value, err := evaluate(q.expression, values)
+		if err != nil {
 			return d, fmt.Errorf("the expression %s: %w", q.id, err)
 		}
-		values = append(values, variable{id: q.id, number: d.number, computed: true})
+		values = append(values, variable{id: q.id, number: value, computed: true})
 	}
+	d.number, _ = values.find(a.returned) // Parse has checked that it exists
 	return d, nil
 }
 

@@ -181,6 +181,36 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
+// The value of an alarm is that of the query with ReturnData, wherever it is, and not that of the last expression.
+func TestReturnData(t *testing.T) {
+	t.Parallel()
+	for returned, want := range map[string]bool{"zero": false, "two": true, "s0": true} {
+		t.Run(returned, func(t *testing.T) {
+			t.Parallel()
+			properties := metrics("0", "Sum")
+			list := []any{
+				map[string]any{"Id": "one", "Expression": "s0 / s0"},
+				map[string]any{"Id": "two", "Expression": "one + one"},
+				properties["Metrics"].([]any)[1],
+				map[string]any{"Id": "zero", "Expression": "s0 - s0"},
+			}
+			for _, q := range list {
+				query := q.(map[string]any)
+				query["ReturnData"] = query["Id"] == returned
+			}
+			properties["Metrics"] = list
+			a, err := alarms.Parse(properties)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := a.InAlarm(minutes("X"), 1, 0)
+			if diff := cmp.Diff([]bool{want}, got); diff != "" || err != nil {
+				t.Errorf("error %v, states (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
 // The window of a period of several minutes slides by the minute.
 func TestPeriod(t *testing.T) {
 	t.Parallel()

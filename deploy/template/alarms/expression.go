@@ -17,6 +17,15 @@ type variable struct {
 	computed bool // by an expression
 }
 
+func (values variables) find(id string) (value number, ok bool) {
+	for _, v := range values {
+		if v.id == id {
+			return v.number, true
+		}
+	}
+	return number{}, false
+}
+
 // evaluate returns the value of a metric math expression. Of the syntax of CloudWatch, it supports what is also the
 // syntax of Go expressions (such as || for OR), and the functions IF, FILL, SUM and METRICS.
 func evaluate(expression ast.Expr, values variables) (number, error) {
@@ -39,12 +48,11 @@ func series(node ast.Expr, values variables) ([]number, error) {
 		value, err := strconv.ParseFloat(n.Value, 64)
 		return []number{{value: value, scalar: true}}, err
 	case *ast.Ident:
-		for _, v := range values {
-			if v.id == n.Name {
-				return []number{v.number}, nil
-			}
+		value, ok := values.find(n.Name)
+		if !ok {
+			return nil, fmt.Errorf("there is no metric or expression %s before it", n.Name)
 		}
-		return nil, fmt.Errorf("there is no metric or expression %s before it", n.Name)
+		return []number{value}, nil
 	case *ast.BinaryExpr:
 		left, err := evaluate(n.X, values)
 		if err != nil {

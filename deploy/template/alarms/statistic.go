@@ -5,7 +5,6 @@ import (
 	"math"
 	"regexp"
 	"strconv"
-	"strings"
 )
 
 // number is a value at a time. If it is missing, value is 0.
@@ -62,7 +61,7 @@ func parseStatistic(name string) (statistic, error) {
 }
 
 func bound(digits string, absent float64) float64 {
-	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil {
 		return absent
 	}
