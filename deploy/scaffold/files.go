@@ -23,23 +23,26 @@ func Files(ctx context.Context, root string) ([]string, error) {
 	return listFiles(ctx, root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
 }
 
-// sourceFiles returns the files of the project at root that a new one may have, as Files does: those that git tracks.
-// left are the files, and folders with a slash, that git neither tracks nor ignores. Without a git repository, files
-// are those that no .gitignore excludes.
+// sourceFiles returns the files of the project at root that git tracks, in the form of [Files], and in left the files,
+// and folders with a slash, that git neither tracks nor ignores. Without a git repository, files are those that no
+// .gitignore excludes, and left is nil.
 func sourceFiles(ctx context.Context, root string) (files, left []string, err error) {
-	if tracked, err := isTracked(ctx, root); err != nil || !tracked {
-		if err == nil {
-			files, err = filesWithoutRepository(ctx, root)
-		}
+	tracked, err := isTracked(ctx, root)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !tracked {
+		files, err = filesWithoutRepository(ctx, root)
 		return files, nil, err
 	}
-	if files, err = listFiles(ctx, root, "ls-files", "-z", "--cached", "--deduplicate"); err == nil {
-		left, err = listFiles(ctx, root, "ls-files", "-z", "--others", "--exclude-standard", "--directory")
+	if files, err = listFiles(ctx, root, "ls-files", "-z", "--cached", "--deduplicate"); err != nil {
+		return nil, nil, err
 	}
-	if err == nil {
-		err = checkModules(root, files)
+	left, err = listFiles(ctx, root, "ls-files", "-z", "--others", "--exclude-standard", "--directory")
+	if err != nil {
+		return nil, nil, err
 	}
-	return files, left, err
+	return files, left, checkModules(root, files)
 }
 
 // isTracked reports whether the project is in a git repository.

@@ -154,10 +154,12 @@ func dropMarked(page string) (string, error) {
 	for line := range strings.Lines(page) {
 		text := strings.TrimSpace(line)
 		switch {
-		case (text == begin) == inside && (text == begin || text == end):
-			return "", fmt.Errorf("want pairs of the lines %s and %s", begin, end)
+		case text == begin && !inside:
+			inside = true
+		case text == end && inside:
+			inside, ended = false, true
 		case text == begin || text == end:
-			inside, ended = text == begin, text == end
+			return "", fmt.Errorf("want pairs of the lines %s and %s", begin, end)
 		case !inside && (!ended || text != ""):
 			kept.WriteString(line)
 			ended = false
@@ -169,7 +171,7 @@ func dropMarked(page string) (string, error) {
 	return kept.String(), nil
 }
 
-// isBinary reports whether a file is no text, as git does.
+// isBinary reports whether content has a NUL byte, which git regards as the sign of a binary file.
 func isBinary(content []byte) bool { return bytes.IndexByte(content, 0) >= 0 }
 
 // path renames the path of a module or package.
