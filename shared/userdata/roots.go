@@ -31,9 +31,10 @@ func AmazonRoots() *x509.CertPool {
 // dialTLS returns a dial function that verifies servers with roots. Once the issuer of a server is not among them, it
 // uses the root certificates of the system instead. Parsing those takes half of the CPU time of a first handshake.
 func (t *transport) dialTLS(roots *x509.CertPool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	first := t.next.TLSClientConfig.Clone()
+	first.RootCAs = roots
 	var config atomic.Pointer[tls.Config]
-	config.Store(t.next.TLSClientConfig.Clone())
-	config.Load().RootCAs = roots
+	config.Store(first)
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := t.handshake(ctx, network, address, config.Load())
 		if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
