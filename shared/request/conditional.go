@@ -83,8 +83,8 @@ func (r *Request) tags(header string) (tags, error) {
 	return t, nil
 }
 
-// isControlOrSpace reports whether c is one of the characters that, like the quotation mark, are no etagc (RFC 9110
-// §8.8.3).
+// isControlOrSpace reports whether c is an ASCII control character or a space, which an entity-tag cannot contain
+// (etagc in RFC 9110 §8.8.3).
 func isControlOrSpace(c rune) bool { return c <= ' ' || c == '\x7f' }
 
 func invalidTags(header string) error {

@@ -109,8 +109,8 @@ func decodeMembers(members item) map[string]any {
 	return m
 }
 
-// isRevision reports whether s has the form of a [rand.Text]. Another program's attribute of the same name is assumed
-// to have another.
+// isRevision reports whether s has the form of a string from [rand.Text]. An attribute of the same name that another
+// program wrote is assumed to have a different form.
 func isRevision(s string) bool {
 	const length, base32 = 26, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 	return len(s) == length && strings.Trim(s, base32) == ""
