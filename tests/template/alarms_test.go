@@ -196,20 +196,14 @@ func TestAlarms_Quiet(t *testing.T) {
 			for others := range 2 { // good requests in each minute
 				for first := range 5 {
 					for second := range 5 {
-						failed := func(minute int) int {
-							n := 0
-							for _, m := range []int{first, second} {
-								if minute == 10+m {
-									n++
-								}
-							}
-							return n
-						}
-						in := incident{
-							bad: bad, requests: func(minute int) int { return others + failed(minute) },
-							share: func(minute int) float64 { return float64(failed(minute)) / float64(max(1, others+failed(minute))) },
-						}
-						if in := slices.Index(in.states(t, alarm, 30, extra), true); in >= 0 {
+						failed := map[int]int{} // by minute
+						failed[10+first]++
+						failed[10+second]++
+						requests := func(minute int) int { return others + failed[minute] }
+						in := incident{bad, requests, func(minute int) float64 {
+							return float64(failed[minute]) / float64(max(1, requests(minute)))
+						}}
+						if slices.Contains(in.states(t, alarm, 30, extra), true) {
 							t.Errorf("goes off after bad requests in minutes %d and %d with %d others, want OK", first, second, others)
 						}
 					}

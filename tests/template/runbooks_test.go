@@ -18,9 +18,10 @@ func sections(t *testing.T, page string) map[string]string {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
+	omitted := regexp.MustCompile(`[^a-z0-9 -]`)
 	for part := range strings.SplitSeq("\n"+string(content), "\n## ") {
 		heading, text, _ := strings.Cut(part, "\n")
-		anchor := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading), "")
+		anchor := omitted.ReplaceAllString(strings.ToLower(heading), "")
 		found[strings.ReplaceAll(anchor, " ", "-")] = text
 	}
 	return found
