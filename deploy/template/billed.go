@@ -15,18 +15,19 @@ type Billed struct {
 // IntegrationLatency, 4XXError and 5XXError.
 const metricsByMethod = 5
 
-// metricsNamespace is the variable with which functions publish metrics: one for each outcome of an operation, and one
-// for the cold starts of a function.
-const (
-	metricsNamespace = "POWERTOOLS_METRICS_NAMESPACE"
-	outcomes         = 3
-)
+// metricsNamespace is the variable with which functions publish metrics: one for the cold starts of each function, and
+// one for each outcome of an operation.
+const metricsNamespace = "POWERTOOLS_METRICS_NAMESPACE"
+
+// outcomes is the number of outcomes of an operation: Success, Error and Fault.
+const outcomes = 3
 
 // Billed counts what AWS bills each month.
 func (r *Rendered) Billed() (Billed, error) {
 	e := r.symbolic()
 	var b Billed
 	methods, operations := countMethods(cfn.Mapping(e.Property(onlyOne(e, restAPIType), "Body"), "paths"))
+	publishing := 0 // functions
 	for id := range cfn.Mapping(r.document, "Resources") {
 		if !e.Exists("Resources", id) {
 			continue
@@ -49,10 +50,12 @@ func (r *Rendered) Billed() (Billed, error) {
 			}
 		case functionType:
 			if cfn.Text(e.Property(id, "Environment"), "Variables", metricsNamespace) != "" {
-				b.Metrics += 1 + outcomes*operations
-				operations = 0 // once for all functions
+				publishing++
 			}
 		}
+	}
+	if publishing > 0 {
+		b.Metrics += publishing + outcomes*operations
 	}
 	return b, e.Err()
 }
