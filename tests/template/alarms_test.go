@@ -228,7 +228,7 @@ func TestAlarms_Quiet(t *testing.T) {
 func TestAlarms_Composite(t *testing.T) {
 	t.Parallel()
 	e := evaluate(t, nil)
-	for _, id := range e.All("AWS::CloudWatch::CompositeAlarm") {
+	for _, id := range e.All(compositeAlarmType) {
 		var want []string
 		for _, other := range e.All(alarmType) {
 			want = append(want, fmt.Sprintf(`ALARM("${%s}")`, other))

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	alarmType = "AWS::CloudWatch::Alarm"
-	email     = "alarms@example.org"
+	alarmType          = "AWS::CloudWatch::Alarm"
+	compositeAlarmType = "AWS::CloudWatch::CompositeAlarm"
+	email              = "alarms@example.org"
 )
 
 // TestAlarms checks that each alarm says what to do, and that only the composite alarm notifies.
@@ -35,7 +36,7 @@ func TestAlarms(t *testing.T) {
 			t.Errorf("%s: description = %q, want the address of a runbook in it", id, description)
 		}
 	}
-	for _, id := range e.All("AWS::CloudWatch::CompositeAlarm") {
+	for _, id := range e.All(compositeAlarmType) {
 		for _, action := range []string{"AlarmActions", "OKActions"} {
 			topics, _ := e.Property(id, action).([]any)
 			if len(topics) != 1 || !strings.HasPrefix(fmt.Sprint(topics[0]), "${") {

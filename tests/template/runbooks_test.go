@@ -44,7 +44,7 @@ func TestRunbooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := evaluate(t, test.parameters)
-			for _, id := range append(e.All(alarmType), e.All("AWS::CloudWatch::CompositeAlarm")...) {
+			for _, id := range append(e.All(alarmType), e.All(compositeAlarmType)...) {
 				description := cfn.Text(e.Property(id, "AlarmDescription"))
 				_, link, _ := strings.Cut(description, "Runbook: ")
 				anchor, ok := strings.CutPrefix(link, test.want+"/blob/HEAD/docs/runbooks.md#")
