@@ -25,6 +25,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/icon"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 )
 
@@ -188,7 +189,11 @@ func contents() map[string]content {
 	for _, name := range []string{"layout.js", "reference.js", "reference.css"} {
 		files[name] = content{read(assets, "assets/"+name), false, mediaType(name)}
 	}
-	files["icon.svg"] = content{icon.SVG, false, mediaType("icon.svg")}
+	for name, shared := range map[string][]byte{
+		"icon.svg": icon.SVG, "page.css": webpage.CSS, "indent.js": webpage.Indent,
+	} {
+		files[name] = content{shared, false, mediaType(name)}
+	}
 	return files
 }
 

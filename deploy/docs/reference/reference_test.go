@@ -145,6 +145,8 @@ func TestHandle(t *testing.T) {
 		{"/docs/assets/swagger-ui.css", "*/*", "text/css; charset=utf-8", ".swagger-ui", 200},
 		{"/docs/assets/swagger-ui-bundle.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
 		{"/docs/assets/reference.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
+		{"/docs/assets/page.css", "*/*", "text/css; charset=utf-8", "color-scheme", 200},
+		{"/docs/assets/indent.js", "*/*", "text/javascript; charset=utf-8", "indentJSON", 200},
 		{"/docs/assets/layout.js", "*/*", "text/javascript; charset=utf-8", "OperationsFirst", 200},
 		{"/docs/assets/icon.svg", "*/*", "image/svg+xml", "<svg", 200},
 		{"/docs/assets/page.html", "*/*", "text/plain; charset=utf-8", "not found", 404},

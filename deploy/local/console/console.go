@@ -20,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/trace"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/icon"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/local/capture"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
@@ -309,8 +310,16 @@ func (c *Console) forBrowsers(next http.HandlerFunc) http.HandlerFunc {
 
 // asset responds with an embedded file. It has an ETag, because embedded files have no modification time.
 func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
-	content, err := icon.SVG, error(nil)
-	if file != "icon.svg" {
+	var content []byte
+	var err error
+	switch file {
+	case "icon.svg":
+		content = icon.SVG
+	case "page.css":
+		content = webpage.CSS
+	case "js/indent.js":
+		content = webpage.Indent
+	default:
 		content, err = assets.ReadFile(path.Join("assets", file))
 	}
 	if err != nil {

@@ -151,7 +151,8 @@ func TestResponses(t *testing.T) {
 		{"reference, without a slash", "GET", "/_local/docs", browser, 200, "text/plain; charset=utf-8", "the reference"},
 		{"reference, without a slash and without a browser", "GET", "/_local/docs", "", 200, "text/plain; charset=utf-8", "the reference"},
 		{"no page of the reference", "GET", "/_local/docs/nothing", browser, 404, "application/problem+json", "RouteNotFound"},
-		{"style", "GET", "/_local/assets/console.css", "", 200, "text/css; charset=utf-8", "color-scheme"},
+		{"shared style", "GET", "/_local/assets/page.css", "", 200, "text/css; charset=utf-8", "color-scheme"},
+		{"style", "GET", "/_local/assets/console.css", "", 200, "text/css; charset=utf-8", "light-dark"},
 		{"script", "GET", "/_local/assets/js/traces.js", "", 200, "text/javascript; charset=utf-8", "import"},
 		{"icon", "GET", "/favicon.ico", "", 200, "image/svg+xml", "<svg"},
 		{"no asset", "GET", "/_local/assets/js/nothing.js", "", 404, "application/problem+json", "RouteNotFound"},
@@ -275,7 +276,7 @@ func TestScripts_Imports(t *testing.T) {
 			next = append(next, match[1])
 		}
 	}
-	if !seen["dom.js"] {
+	if !seen["dom.js"] || !seen["indent.js"] {
 		t.Errorf("modules = %v, want the imported ones too", seen)
 	}
 }

@@ -46,24 +46,6 @@
     },
   });
 
-  // indent returns JSON with indented lines, with every name, string and number as received: JavaScript rounds numbers
-  // to doubles, and reorders names that look like integers. Text that is not JSON is returned unchanged.
-  const indent = (body) => {
-    try {
-      JSON.parse(body);
-    } catch {
-      return body;
-    }
-    const tokens = body.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
-    let depth = 0;
-    const line = () => "\n" + "  ".repeat(depth);
-    return tokens.map((token, i) => {
-      if ("{[".includes(token)) return "}]".includes(tokens[i + 1]) ? token : (depth++, token + line());
-      if ("}]".includes(token)) return "{[".includes(tokens[i - 1]) ? token : (depth--, line() + token);
-      return token === "," ? token + line() : token === ":" ? ": " : token;
-    }).join("");
-  };
-
   // exactBody replaces Swagger UI's view of JSON response bodies, which rounds numbers, also in copies and downloads.
   const exactBody = () => ({
     wrapComponents: {
@@ -73,7 +55,7 @@
         const code = { language: "json", downloadable: true, fileName: "response.json", canCopy: true };
         return React.createElement("div", null,
           React.createElement("h5", null, "Response body"),
-          React.createElement(getComponent("HighlightCode", true), code, indent(content)));
+          React.createElement(getComponent("HighlightCode", true), code, indentJSON(content)));
       },
     },
   });

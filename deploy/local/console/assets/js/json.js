@@ -1,4 +1,5 @@
 // JSON without loss of precision: JSON.parse rounds numbers to doubles.
+import "./indent.js";
 
 // parse parses JSON. A number that JavaScript cannot represent becomes a JSON.rawJSON object, which JSON.stringify writes
 // unchanged. Browsers without JSON.rawJSON (before 2025) round it.
@@ -8,23 +9,8 @@ export const parse = (text) => JSON.parse(text, (_, value, context) =>
 // format returns a string unchanged, and any other parsed value as JSON.
 export const format = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-// indent returns JSON with indented lines, with every name, string and number as received. Text that is not JSON is returned
-// unchanged.
-export function indent(text) {
-  try {
-    JSON.parse(text);
-  } catch {
-    return text;
-  }
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  return tokens.map((token, i) => {
-    if ("{[".includes(token)) return "}]".includes(tokens[i + 1]) ? token : (depth++, token + line());
-    if ("}]".includes(token)) return "{[".includes(tokens[i - 1]) ? token : (depth--, line() + token);
-    return token === "," ? token + line() : token === ":" ? ": " : token;
-  }).join("");
-}
+// indent indents JSON (see indent.js).
+export const indent = globalThis.indentJSON;
 
 // number converts a parsed number to a JavaScript number.
 export const number = (value) => Number(value?.rawJSON ?? value);
