@@ -2,6 +2,7 @@ package contract
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,6 +15,11 @@ type Collection struct {
 	Item    string         // the path of an item, such as /users/{userId}
 	Key     string         // the parameter of Item, and the member of an item with its id, such as userId
 	Example map[string]any // an item as a client sends it; must not be changed
+}
+
+// ItemPath returns the path of the item with an id, escaped.
+func (c Collection) ItemPath(id string) string {
+	return strings.Replace(c.Item, "{"+c.Key+"}", url.PathEscape(id), 1)
 }
 
 // Collections returns the collections in the order of the document, except for those that belong to an item, and those

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -111,8 +110,7 @@ func (s *Instance) curl() ([]string, error) {
 	collection := collections[0]
 	operations := document.Paths.Value(collection.Path)
 	if id, ok := collection.Example[collection.Key]; ok {
-		path := strings.Replace(collection.Item, "{"+collection.Key+"}", url.PathEscape(fmt.Sprint(id)), 1)
-		lines = append(lines, curl+" "+quote(s.URL+path))
+		lines = append(lines, curl+" "+quote(s.URL+collection.ItemPath(fmt.Sprint(id))))
 	}
 	if item := requestExample(operations.Post, collection); item != nil {
 		body, err := encode(item)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -92,11 +91,6 @@ func (r *Resource) bodiesAreValid() bool {
 	id := r.NewID()
 	return valid(BodySchema(r.Create), r.Body(r.Create, id, longest)) &&
 		valid(BodySchema(r.Replace), r.Body(r.Replace, id, longest))
-}
-
-// ItemPath returns the path of an item.
-func (r *Resource) ItemPath(id string) string {
-	return strings.Replace(r.Item, "{"+r.Key+"}", url.PathEscape(id), 1)
 }
 
 // State returns the members that identify an item and its state, a word of up to 8 letters.
