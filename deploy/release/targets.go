@@ -286,13 +286,11 @@ func (s *session) smoke(ctx context.Context, now *stage.Release) error {
 		return err
 	}
 	target := smoke.Target{
-		URL:           s.invokeURL(now),
-		Document:      s.Source.Contract(),
-		Authorization: c.Authorization,
-		Config:        s.Account.Config,
-		Token:         c.Token,
-		APIKey:        c.APIKey,
-		Progress:      func(step string) { s.Printer.Notef("%s", step) },
+		URL:      s.invokeURL(now),
+		Document: s.Source.Contract(),
+		Caller:   c,
+		Client:   s.Account.Config.HTTPClient,
+		Progress: func(step string) { s.Printer.Notef("%s", step) },
 	}
 	s.Printer.Stepf("Testing %s", target.URL)
 	return smoke.Run(ctx, target)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 // things serves collections of items without ETags, and records the requests.
@@ -129,8 +130,10 @@ func TestRun_OtherDocuments(t *testing.T) {
 			defer server.Close()
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			target := smoke.Target{URL: server.URL, Document: document, Authorization: "NONE"}
-			target.Config.HTTPClient = &http.Client{Transport: transport}
+			target := smoke.Target{
+				URL: server.URL, Document: document, Caller: caller.Caller{Authorization: "NONE"},
+				Client: &http.Client{Transport: transport},
+			}
 			var progress []string
 			target.Progress = func(line string) { progress = append(progress, id.ReplaceAllString(line, "ID")) }
 			if err := smoke.Run(t.Context(), target); err != nil {

@@ -145,7 +145,7 @@ func (r *run) do(ctx context.Context, req request) (result, error) {
 		switch {
 		case req.anonymous:
 		case got.status == http.StatusForbidden:
-			failure.hint = r.target.caller().ForbiddenHint()
+			failure.hint = r.target.Caller.ForbiddenHint()
 		case req.body != nil && (got.status == http.StatusBadRequest || got.status == http.StatusUnprocessableEntity):
 			failure.hint = fmt.Sprintf("the body is the example of the response %d to GET %s in deploy/%s",
 				http.StatusOK, r.Item, contract.File)
@@ -185,11 +185,11 @@ func (r *run) send(ctx context.Context, req request) (result, error) {
 		httpRequest.Header.Set("Content-Type", contract.JSONMediaType)
 	}
 	if !req.anonymous {
-		if err := r.target.caller().Authorize(httpRequest); err != nil {
+		if err := r.target.Caller.Authorize(httpRequest); err != nil {
 			return result{}, err
 		}
 	}
-	response, err := r.target.Config.HTTPClient.Do(httpRequest)
+	response, err := r.target.Client.Do(httpRequest)
 	if err != nil {
 		return result{}, err
 	}

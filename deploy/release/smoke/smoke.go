@@ -24,12 +24,10 @@ import (
 
 // Target is the stage and how to authenticate to it.
 type Target struct {
-	URL           string             // the invoke URL, without a trailing slash
-	Document      *contract.Document // the API document of the stage
-	Authorization string             // the value of the template's parameter Authorization
-	Config        aws.Config         // signs requests for AWS_IAM; sends requests with its HTTPClient, if set
-	APIKey        string             // for API_KEY
-	Token         string             // for COGNITO_USER_POOLS
+	URL      string             // the invoke URL, without a trailing slash
+	Document *contract.Document // the API document of the stage
+	Caller   caller.Caller
+	Client   aws.HTTPClient // sends the requests; nil means [http.DefaultClient]
 
 	// Patience is how long to retry responses 403, 500 and 503 and failed name resolution, which a new stage causes until
 	// it has propagated in AWS. After a function's first expected response, they are failures. 0 means one minute.
@@ -69,11 +67,11 @@ func Run(ctx context.Context, target Target) error {
 
 // complete checks the target and sets the defaults.
 func (t *Target) complete() error {
-	if err := t.caller().Check(); err != nil {
+	if err := t.Caller.Check(); err != nil {
 		return fmt.Errorf("smoke test: %w", err)
 	}
-	if t.Config.HTTPClient == nil {
-		t.Config.HTTPClient = http.DefaultClient
+	if t.Client == nil {
+		t.Client = http.DefaultClient
 	}
 	t.Patience = cmp.Or(t.Patience, defaultPatience)
 	if t.Progress == nil {
@@ -82,15 +80,8 @@ func (t *Target) complete() error {
 	return nil
 }
 
-func (t *Target) caller() caller.Caller {
-	return caller.Caller{
-		Authorization: t.Authorization, Credentials: t.Config.Credentials, Region: t.Config.Region,
-		APIKey: t.APIKey, Token: t.Token,
-	}
-}
-
 // anonymous reports whether the stage rejects requests without authorization.
-func (t *Target) anonymous() bool { return t.Authorization != template.AuthorizationNone }
+func (t *Target) anonymous() bool { return t.Caller.Authorization != template.AuthorizationNone }
 
 // run is the test of one resource.
 type run struct {

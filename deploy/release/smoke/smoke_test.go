@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,14 +132,14 @@ func serve(t *testing.T) (*service, smoke.Target) {
 		t.Fatal(err)
 	}
 	return s, smoke.Target{
-		URL:           server.URL + "/prod",
-		Document:      document,
-		Authorization: "AWS_IAM",
-		Config: aws.Config{
-			Region:      "eu-central-1",
-			Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", "token"),
-			HTTPClient:  &http.Client{Transport: transport},
+		URL:      server.URL + "/prod",
+		Document: document,
+		Caller: caller.Caller{
+			Authorization: "AWS_IAM",
+			Region:        "eu-central-1",
+			Credentials:   credentials.NewStaticCredentialsProvider("AKID", "secret", "token"),
 		},
+		Client:   &http.Client{Transport: transport},
 		Patience: 3 * time.Second,
 	}
 }
@@ -165,14 +165,14 @@ func TestRun(t *testing.T) {
 			map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=AKID/", "X-Amz-Security-Token": "token"},
 		},
 		"COGNITO_USER_POOLS": {
-			func(target *smoke.Target) { target.Token = "Bearer abc" }, map[string]string{"Authorization": "Bearer abc"},
+			func(target *smoke.Target) { target.Caller.Token = "Bearer abc" }, map[string]string{"Authorization": "Bearer abc"},
 		},
 	}
 	for authorization, tt := range authorizations {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
 			s, target := serve(t)
-			target.Authorization = authorization
+			target.Caller.Authorization = authorization
 			tt.change(&target)
 			anonymous := 0
 			s.before = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
@@ -217,7 +217,9 @@ func TestRun_NoCredentials(t *testing.T) {
 	for authorization, want := range tests {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
-			err := smoke.Run(t.Context(), smoke.Target{URL: "http://127.0.0.1:1/prod", Authorization: authorization})
+			err := smoke.Run(t.Context(), smoke.Target{
+				URL: "http://127.0.0.1:1/prod", Caller: caller.Caller{Authorization: authorization},
+			})
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error = %v, want it to contain %q", err, want)
 			}
@@ -567,7 +569,7 @@ func TestRun_NoAddress(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
-	target.Config.HTTPClient = &http.Client{Transport: transport}
+	target.Client = &http.Client{Transport: transport}
 	if err := smoke.Run(t.Context(), target); err != nil {
 		t.Error(err)
 	}
