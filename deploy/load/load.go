@@ -44,8 +44,6 @@ type Options struct {
 const (
 	// More requests in flight need more file descriptors than a process has by default.
 	maxInFlight = 500
-	// Longer than API Gateway's integration timeout.
-	requestTimeout = 35 * time.Second
 	// How long requests in flight may take after an interruption: an aborted POST could take effect after the clean-up.
 	interruptGrace = 5 * time.Second
 	cleanUpTimeout = time.Minute
@@ -129,7 +127,7 @@ type authorizing struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (a *authorizing) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(a.ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(a.ctx, caller.Timeout)
 	r = r.Clone(ctx)
 	r.Header.Del("X-Vegeta-Seq")
 	if err := a.caller.Authorize(r); err != nil {

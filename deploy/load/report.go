@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/userrequestapi/userdata/deploy/template"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 // Report is the result of a load.
@@ -251,7 +252,7 @@ func advice(f Failure, target Target) string {
 func noResponseAdvice(reason string) string {
 	switch reason {
 	case timedOut:
-		return fmt.Sprintf("no response within %v: the network or this machine is overloaded; lower RATE", requestTimeout)
+		return fmt.Sprintf("no response within %v: the network or this machine is overloaded; lower RATE", caller.Timeout)
 	case refused:
 		return "nothing listens at this address: the stack stopped, or cannot accept so many connections"
 	case noAddress:

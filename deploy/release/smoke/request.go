@@ -20,6 +20,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/contract/sample"
+	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
 // Failure is an unexpected response. It contains no data of other items.
@@ -130,7 +131,7 @@ func (r result) object() map[string]any {
 // do sends a request and checks the response.
 func (r *run) do(ctx context.Context, req request) (result, error) {
 	step := fmt.Sprintf("%s (%s %s)", req.step, req.route.Method, req.path)
-	ctx, cancel := context.WithTimeoutCause(ctx, requestTimeout, fmt.Errorf("no response within %v", requestTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, caller.Timeout, fmt.Errorf("no response within %v", caller.Timeout))
 	defer cancel()
 	got, err := r.send(ctx, req)
 	r.trackItem(req, got, err)

@@ -37,8 +37,6 @@ type Target struct {
 
 const (
 	defaultPatience = time.Minute
-	// Longer than API Gateway's integration timeout.
-	requestTimeout = 35 * time.Second
 	// Short, because the user waits for it after an interruption.
 	cleanUpTimeout = 10 * time.Second
 )

@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/template"
 )
+
+// Timeout is how long a caller waits for a response. It is longer than API Gateway's integration timeout
+// ([template.MaxIntegrationTimeout]).
+const Timeout = 35 * time.Second
 
 // Caller is a caller of a stage.
 type Caller struct {
