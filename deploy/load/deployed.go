@@ -92,13 +92,14 @@ func (s Settings) confirm(ctx context.Context, opened *stage.Stage, resources *t
 func (s Settings) latencies(
 	ctx context.Context, opened *stage.Stage, resources *template.Resources, report *Report,
 ) ([]Function, error) {
-	i := slices.IndexFunc(resources.Queries(), func(q template.Query) bool { return strings.HasSuffix(q.Name, queryName) })
+	queries := resources.Queries()
+	i := slices.IndexFunc(queries, func(q template.Query) bool { return strings.HasSuffix(q.Name, queryName) })
 	if i < 0 {
 		s.Printer.Notef("the stage has no saved query *%s, so there are no latencies by function: deploy it with %s, "+
 			"with the parameter Monitoring true", queryName, opened.Command("deploy"))
 		return nil, nil
 	}
-	query := resources.Queries()[i]
+	query := queries[i]
 	delay := cmp.Or(s.QueryDelay, queryDelay)
 	s.Printer.Stepf("Reading the latencies of the functions with the query %s", query.Name)
 	s.Printer.Notef("waiting %v for the last log lines", delay)

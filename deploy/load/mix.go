@@ -152,7 +152,7 @@ func (m *mix) done(result *vegeta.Result) (call, error) {
 		return c, nil
 	}
 	status := int(result.Code)
-	success := status >= http.StatusOK && status < http.StatusMultipleChoices
+	success := isSuccess(status)
 	switch c.route.Method {
 	case http.MethodPost:
 		switch {

@@ -73,7 +73,7 @@ func (s *statistics) add(c call, result *vegeta.Result) {
 		key = noResponse(result.Error)
 	}
 	s.status[key]++
-	if status >= http.StatusOK && status < http.StatusMultipleChoices {
+	if isSuccess(status) {
 		operation.latencies.Add(result.Latency)
 		s.all.Add(result.Latency)
 		s.histogram.Add(result)
@@ -85,6 +85,11 @@ func (s *statistics) add(c call, result *vegeta.Result) {
 		failure.Code = code(result)
 	}
 	s.failures[failure]++
+}
+
+// isSuccess reports whether a status code, 0 for no response, means success.
+func isSuccess(status int) bool {
+	return status >= http.StatusOK && status < http.StatusMultipleChoices
 }
 
 // code returns the code of a problem document, or else API Gateway's error type, or "".
@@ -154,11 +159,7 @@ func (s *statistics) lines() []string {
 	if s.all.Max > 0 {
 		line += fmt.Sprintf(", p50 %s, p99 %s", milliseconds(s.all.Quantile(0.5)), milliseconds(s.all.Quantile(0.99)))
 	}
-	failed := 0
-	for _, n := range s.failures {
-		failed += n
-	}
-	if failed > 0 {
+	if failed := s.requests - s.succeeded(); failed > 0 {
 		line += fmt.Sprintf(", %d failed", failed)
 	}
 	return []string{line}
