@@ -781,7 +781,7 @@ func TestStatus_Notification(t *testing.T) { //nolint:tparallel // steps of one 
 		t.Errorf("deployment prints\n%s\nwant what to do about the subscription", out)
 	}
 	a.addAlarms()
-	check := func(t *testing.T, want *release.Notification, text string) {
+	check := func(t *testing.T, want release.Notification, text string) {
 		t.Helper()
 		status, err := a.statusOf(t)
 		next := cmpopts.IgnoreFields(release.Notification{}, "Next")
@@ -793,13 +793,13 @@ func TestStatus_Notification(t *testing.T) { //nolint:tparallel // steps of one 
 		}
 	}
 	t.Run("pending", func(t *testing.T) {
-		check(t, &release.Notification{Email: "team@example.org"}, "team@example.org is not notified: PENDING, "+hint)
+		check(t, release.Notification{Email: "team@example.org"}, "team@example.org is not notified: PENDING, "+hint)
 		status, _ := a.statusOf(t)
 		contains(t, status.Notification.Next, "aws sns subscribe --topic-arn ", " --notification-endpoint team@example.org")
 	})
 	t.Run("confirmed", func(t *testing.T) {
 		a.set(func(a *account) { a.pending = false })
-		check(t, &release.Notification{Email: "team@example.org", Confirmed: true}, "team@example.org is notified")
+		check(t, release.Notification{Email: "team@example.org", Confirmed: true}, "team@example.org is notified")
 	})
 	t.Run("not read", func(t *testing.T) {
 		a.set(func(a *account) {

@@ -35,8 +35,8 @@ type StageStatus struct {
 	Drift     []changeset.Drift `json:"drift"`  // resources that differ from the template; null if not compared
 	Alarms    map[string]string `json:"alarms"` // states by name; stateMissing for an alarm that does not exist
 	URL       string            `json:"url"`
-	// Notification is nil if the alarms notify nobody.
-	Notification *Notification `json:"notification,omitempty"`
+	// Notification is the zero value if the alarms notify nobody.
+	Notification Notification `json:"notification,omitzero"`
 	// Errors maps each part that could not be read to its error: failure, functions, alarms, notification, logs, drift, or
 	// the name of a function.
 	Errors map[string]string `json:"errors,omitempty"`
@@ -306,9 +306,9 @@ func (r StageStatus) writeAlarms(b *strings.Builder) {
 	switch message := r.Errors[partNotify]; {
 	case message != "":
 		fmt.Fprintf(b, "  notification not read: %s\n", message)
-	case r.Notification != nil && r.Notification.Confirmed:
+	case r.Notification.Confirmed:
 		fmt.Fprintf(b, "  %s is notified\n", r.Notification.Email)
-	case r.Notification != nil:
+	case r.Notification.Email != "":
 		fmt.Fprintf(b, "  %s is not notified: PENDING, %s\n", r.Notification.Email, r.Notification.Next)
 	}
 }

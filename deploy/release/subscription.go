@@ -3,8 +3,8 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"github.com/userrequestapi/userdata/deploy/aws/changeset"
@@ -15,40 +15,37 @@ import (
 
 const alarmEmailParameter = "AlarmEmail"
 
-// Notification is whether alarms notify an email address.
+// Notification is the email address that alarms notify. The zero value means that they notify nobody.
 type Notification struct {
 	Email     string `json:"email"`
 	Confirmed bool   `json:"confirmed"`      // whether the owner of the address has confirmed the subscription
 	Next      string `json:"next,omitempty"` // what to do if it is not confirmed
 }
 
-// notification returns whether the alarms of the stage notify the address in its parameters, or nil if there is no
-// address or no topic.
+// notification returns the address in the parameters of the stage and the state of its subscription. It returns the
+// zero value if there is no address or no topic.
 func (s *session) notification(
 	ctx context.Context, now *stage.Release, resources []changeset.Resource,
-) (*Notification, error) {
-	n := &Notification{Email: now.Parameters[alarmEmailParameter]}
-	if n.Email == "" {
-		return nil, nil //nolint:nilnil // nobody is notified
+) (Notification, error) {
+	// Each topic has one subscription.
+	topic := slices.IndexFunc(resources, func(r changeset.Resource) bool { return r.Type == "AWS::SNS::Topic" })
+	email := now.Parameters[alarmEmailParameter]
+	if email == "" || topic < 0 {
+		return Notification{}, nil
 	}
-	client := sns.NewFromConfig(s.Account.Config)
-	for _, resource := range resources {
-		if resource.Type != "AWS::SNS::Topic" {
-			continue
-		}
-		// Each topic has one subscription.
-		topic, err := client.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: aws.String(resource.PhysicalID)})
-		if err != nil {
-			return nil, fmt.Errorf("read the subscription of %s: %w", n.Email, awserrors.Explain(err))
-		}
-		if n.Confirmed = topic.Attributes["SubscriptionsConfirmed"] != "0"; !n.Confirmed {
-			n.Next = `its owner must open the link in the email "AWS Notification - Subscription Confirmation", which is ` +
-				"valid for two days; send it again: " + s.Line.CLI(fmt.Sprintf("sns subscribe --topic-arn %s --protocol email "+
-				"--notification-endpoint %s", resource.PhysicalID, command.Quote(n.Email)))
-		}
-		return n, nil
+	arn := resources[topic].PhysicalID
+	attributes, err := sns.NewFromConfig(s.Account.Config).GetTopicAttributes(ctx,
+		&sns.GetTopicAttributesInput{TopicArn: &arn})
+	if err != nil {
+		return Notification{}, fmt.Errorf("read the subscription of %s: %w", email, awserrors.Explain(err))
 	}
-	return nil, nil //nolint:nilnil // as above
+	n := Notification{Email: email, Confirmed: attributes.Attributes["SubscriptionsConfirmed"] != "0"}
+	if !n.Confirmed {
+		n.Next = `its owner must open the link in the email "AWS Notification - Subscription Confirmation", which is ` +
+			"valid for two days; send it again: " + s.Line.CLI(fmt.Sprintf("sns subscribe --topic-arn %s --protocol email "+
+			"--notification-endpoint %s", arn, command.Quote(email)))
+	}
+	return n, nil
 }
 
 // checkSubscription prints what to do if the owner of the alarms' address has not confirmed the subscription.
@@ -57,14 +54,14 @@ func (s *session) checkSubscription(ctx context.Context, now *stage.Release) {
 		return
 	}
 	resources, err := s.Resources(ctx)
-	var n *Notification
+	var n Notification
 	if err == nil {
 		n, err = s.notification(ctx, now, resources)
 	}
 	switch {
 	case err != nil:
 		s.Printer.Notef("%v", err)
-	case n != nil && !n.Confirmed:
+	case n.Next != "":
 		s.Printer.Notef("alarms do not notify %s yet: %s", n.Email, n.Next)
 	}
 }
