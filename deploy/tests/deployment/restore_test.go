@@ -48,10 +48,7 @@ func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 		t.Skip("AWS's CLI is not installed")
 	}
 	account := emulator.Start(t)
-	for _, variable := range account.Env() {
-		name, value, _ := strings.Cut(variable, "=")
-		t.Setenv(name, value)
-	}
+	account.Setenv(t)
 	root := t.TempDir()
 	if err := os.CopyFS(root, os.DirFS(service)); err != nil {
 		t.Fatal(err)

@@ -43,10 +43,7 @@ const buyerIndex = `        - {AttributeName: buyer, AttributeType: S}
 // An index that is added to an existing table is an update without a replacement.
 func TestIndex(t *testing.T) { //nolint:paralleltest // sets the environment
 	account := emulator.Start(t)
-	for _, variable := range account.Env() {
-		name, value, _ := strings.Cut(variable, "=")
-		t.Setenv(name, value)
-	}
+	account.Setenv(t)
 	root := t.TempDir()
 	if err := os.CopyFS(root, os.DirFS(filepath.Join(testenv.Root(t), "deploy", "testdata", "service"))); err != nil {
 		t.Fatal(err)
