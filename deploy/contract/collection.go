@@ -23,8 +23,9 @@ func (c Collection) ItemPath(id string) string {
 }
 
 // Collections returns the collections in the order of the document, except for those that belong to an item, and those
-// whose documented POST names no item. The example of an item is the first one, by name, of the response 200 to GET. It
-// lacks the members that the schema of POST does not have: the service sets them.
+// whose POST has the id of the item neither in the request nor in the response. The example of an item is the first
+// one, by name, of the response 200 to GET. It lacks the members that the schema of POST does not have: the service
+// sets them.
 func (d *Document) Collections() []Collection {
 	var collections []Collection
 	paths := value(d.public.root, "paths").Content // kin-openapi does not keep the order

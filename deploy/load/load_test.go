@@ -191,7 +191,7 @@ func TestRun_Failures(t *testing.T) {
 	}
 }
 
-// The report of a load that nothing accepts says why, and there is nothing to clean up.
+// If no server accepts the requests, the report says why, and there is nothing to clean up.
 func TestRun_NoServer(t *testing.T) {
 	t.Parallel()
 	refusing := httptest.NewServer(http.NotFoundHandler())
@@ -229,7 +229,7 @@ func TestRun_NoResponse(t *testing.T) {
 	}
 }
 
-// What exists is deleted after an interruption.
+// The items are deleted after an interruption.
 func TestRun_Interrupted(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("stop pressed")

@@ -258,7 +258,7 @@ func noResponseAdvice(reason string) string {
 	case noAddress:
 		return "the host name does not resolve: check the network, or wait until a new stage has propagated"
 	case disconnected:
-		return "the connection was closed before the response: the stack stopped, or a proxy is between"
+		return "the connection was closed before the response: the stack stopped, or a proxy closed it"
 	case exhausted:
 		return "this machine has no free ports or file descriptors: lower RATE, or raise ulimit -n"
 	case unsigned:

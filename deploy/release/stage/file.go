@@ -45,7 +45,7 @@ func (f File) Place(parameter string) string { return cmp.Or(f.places[parameter]
 // filePath returns the path of the file of a stage in a workspace.
 func filePath(root, name string) string { return filepath.Join(root, "deploy", folder, name+extension) }
 
-// local is the stage whose traces and logs are those of the local stack.
+// local is the value of STAGE that means the local stack.
 const local = "local"
 
 // IsLocal reports whether the name of a stage means the local stack. A deployed stage may have the same name.

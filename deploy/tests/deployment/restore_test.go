@@ -21,8 +21,8 @@ import (
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
-// restoring returns the commands of AWS's CLI in a section of docs/restore.md, for a table.
-func restoring(t *testing.T, section, table string) string {
+// restoreScript returns the AWS CLI commands in a section of docs/restore.md, for a table.
+func restoreScript(t *testing.T, section, table string) string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "restore.md"))
 	if err != nil {
@@ -40,12 +40,12 @@ func restoring(t *testing.T, section, table string) string {
 }
 
 // TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the restored
-// table. The emulator restores the present state of a table. TestStage covers the refusal without REPLACE_TABLE, and
+// table. The emulator restores the current state of a table. TestStage covers the error without REPLACE_TABLE, and
 // deploys a deleted stage again.
 func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 	testenv.SkipUnlessAll(t)
 	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("AWS's CLI is not installed")
+		t.Skip("the AWS CLI is not installed")
 	}
 	account := emulator.Start(t)
 	account.Setenv(t)
@@ -87,7 +87,7 @@ func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := restoring(t, "Restore to a point in time", own)
+	script := restoreScript(t, "Restore to a point in time", own)
 	// The CLI rejects the empty profile of the account's environment.
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "unset AWS_PROFILE; export AWS_PAGER=\n"+script)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "< ") {
