@@ -190,10 +190,13 @@ paths:
   /numbers:
     post:
       requestBody: &number {content: {application/json: {schema: {properties: {value: {type: integer}}}}}}
-      responses: {"201": {description: Created, content: {application/json: {schema: {properties: {value: {type: integer}}}}}}}
+      responses:
+        "201": {description: Created, content: {application/json: {schema: {properties: {value: {type: integer}}}}}}
   /numbers/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
   /located:
-    post: {requestBody: *number, responses: {"201": {description: Created, headers: {Location: {schema: {type: string}}}}}}
+    post:
+      requestBody: *number
+      responses: {"201": {description: Created, headers: {Location: {schema: {type: string}}}}}
   /located/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}
   /a-last: {post: {requestBody: {content: {text/plain: {}}}, responses: {"201": *created}}}
   /a-last/{id}: {parameters: [*id], get: {responses: {"200": *ok}}}

@@ -179,7 +179,8 @@ func TestLoad_Deployed(t *testing.T) {
 		"/aws/lambda/UserRequestAPI-delete", "/aws/lambda/UserRequestAPI-get", "/aws/lambda/UserRequestAPI-post",
 		"/aws/lambda/UserRequestAPI-put",
 	}
-	if diff := cmp.Diff(groups, query["logGroupNames"], cmpopts.SortSlices(func(a, b any) bool { return a.(string) < b.(string) })); diff != "" {
+	byName := cmpopts.SortSlices(func(a, b any) bool { return a.(string) < b.(string) })
+	if diff := cmp.Diff(groups, query["logGroupNames"], byName); diff != "" {
 		t.Errorf("log groups of the query (-want +got):\n%s", diff)
 	}
 	if text, _ := query["queryString"].(string); !strings.Contains(text, "pct(ms, 99)") {

@@ -83,7 +83,8 @@ paths:
     get: {responses: {"200": {description: OK}}}
     post:
       requestBody:
-        content: {application/json: {schema: {type: object, properties: {name: {type: string}}, additionalProperties: false}}}
+        content:
+          application/json: {schema: {type: object, properties: {name: {type: string}}, additionalProperties: false}}
       responses: {"201": {description: Created}}
   /things/{id}:
     parameters: [{name: id, in: path, required: true, schema: {type: string}}]
@@ -178,7 +179,8 @@ func TestRun_Failures(t *testing.T) {
 					of = append(of, f)
 				}
 			}
-			if diff := cmp.Diff([]load.Failure{tt.want}, of, cmpopts.IgnoreFields(load.Failure{}, "Requests", "Advice")); diff != "" {
+			ignored := cmpopts.IgnoreFields(load.Failure{}, "Requests", "Advice")
+			if diff := cmp.Diff([]load.Failure{tt.want}, of, ignored); diff != "" {
 				t.Fatalf("failures (-want +got):\n%s", diff)
 			}
 			if !strings.Contains(of[0].Advice, tt.advice) {
@@ -276,7 +278,10 @@ func TestRun_Documents(t *testing.T) {
 		want           []string // operations
 		err            string
 	}{
-		{"no collection", noPaths + "  /health: {get: {responses: {\"200\": {description: OK}}}}\n", []string{"GET /health"}, ""},
+		{
+			"no collection", noPaths + "  /health: {get: {responses: {\"200\": {description: OK}}}}\n",
+			[]string{"GET /health"}, "",
+		},
 		{
 			"nothing to read", noPaths + "  /health: {delete: {responses: {\"204\": {description: Deleted}}}}\n", nil,
 			"want a collection",

@@ -25,7 +25,8 @@ func TestCommandsInMessages(t *testing.T) {
 	t.Parallel()
 	root := os.DirFS("..")
 	for _, dir := range []string{
-		"aws/account", "aws/bucket", "aws/changeset", "aws/errors", "load", "observe", "release", "release/progress", "release/smoke", "release/stage",
+		"aws/account", "aws/bucket", "aws/changeset", "aws/errors", "load", "observe", "release", "release/progress",
+		"release/smoke", "release/stage",
 	} {
 		files, err := fs.Glob(root, dir+"/*.go")
 		if err != nil || len(files) == 0 {

@@ -79,8 +79,7 @@ func withoutResource() []string {
 		"cloudformation:DescribeStackDriftDetectionStatus", "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm",
 		"kms:CreateKey", "logs:DescribeLogGroups", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition",
 		"logs:DeleteQueryDefinition", "logs:GetQueryResults", "sns:Unsubscribe", "xray:BatchGetTraces", "xray:GetGroups",
-		"xray:GetSamplingRules",
-		"xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
+		"xray:GetSamplingRules", "xray:GetTraceSegmentDestination", "xray:GetTraceSummaries",
 	}
 }
 

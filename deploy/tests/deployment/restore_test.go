@@ -39,9 +39,9 @@ func restoreScript(t *testing.T, section, table string) string {
 	return strings.Replace(script.String(), "TABLE=UserData\n", "TABLE="+table+"\n", 1)
 }
 
-// TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the restored
-// table. The emulator restores the current state of a table. TestStage covers the error without REPLACE_TABLE, and
-// deploys a deleted stage again.
+// TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the
+// restored table. The emulator restores the current state of a table. TestStage covers the error without REPLACE_TABLE,
+// and deploys a deleted stage again.
 func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 	testenv.SkipUnlessAll(t)
 	if _, err := exec.LookPath("aws"); err != nil {
@@ -89,7 +89,8 @@ func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 	}
 	script := restoreScript(t, "Restore to a point in time", own)
 	// The CLI rejects the empty profile of the account's environment.
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "unset AWS_PROFILE; export AWS_PAGER=\n"+script)
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
+		"unset AWS_PROFILE; export AWS_PAGER=\n"+script)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "< ") {
 		t.Fatalf("%s\nerror %v, want equal tables\n%s", script, err, out)
 	}
