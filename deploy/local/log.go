@@ -132,14 +132,13 @@ func requestLine(e entry, style logformat.Style) string {
 		fmt.Sprintf("%-6s %s", logformat.Printable(r.Method), cmp.Or(r.ResourcePath, "(no route)")),
 		milliseconds(r.Latency),
 	}
-	fault := r.Status >= http.StatusInternalServerError
-	if fault {
-		words = append(words, style.Bad("FAULT"))
+	highlight := style.Warning
+	if r.Status >= http.StatusInternalServerError {
+		highlight = style.Bad
+		words = append(words, highlight("FAULT"))
 	}
-	if code := cmp.Or(r.ErrorCode, r.ErrorType); code != "" && fault {
-		words = append(words, style.Bad(logformat.Printable(code)))
-	} else if code != "" {
-		words = append(words, style.Warning(logformat.Printable(code)))
+	if code := cmp.Or(r.ErrorCode, r.ErrorType); code != "" {
+		words = append(words, highlight(logformat.Printable(code)))
 	}
 	if r.ColdStart {
 		words = append(words, style.Warning("cold start"))
