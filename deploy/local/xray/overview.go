@@ -76,7 +76,8 @@ func (c *Collector) Overview(f Filter, by func(trace.Summary) string) Overview {
 	groups, edges := map[string][]trace.Summary{}, edges()
 	lowest, highest := len(edges), 0
 	for _, s := range summaries {
-		groups[by(s)] = append(groups[by(s)], s)
+		value := by(s)
+		groups[value] = append(groups[value], s)
 		b := bucket(edges, s.Duration)
 		lowest, highest = min(lowest, b), max(highest, b)
 	}

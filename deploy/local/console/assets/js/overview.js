@@ -10,6 +10,7 @@ const colors = 7; // of groups; the others are gray
 // user has chosen, and open with the id of a single trace.
 export function overview({ filter, update, open }) {
   let data, drawn = "";
+  let points = []; // the cells by time
 
   const by = () => filter.read().get("by") ?? "status";
   const nameOf = (group) => group.value || { status: "no status", code: "no error code" }[by()] || `no ${by()}`;
@@ -76,7 +77,7 @@ export function overview({ filter, update, open }) {
       const bar = h("button", {
         type: "button", class: "bin", disabled: total === 0, title: `${label}\n${details}`, "aria-label": total === 0 ? label : `${label} (${details})`,
         "aria-pressed": String(pressed), tabindex: total > 0 && first ? 0 : -1, "data-place": `bar ${data.edgesMs[n]}`,
-        onclick: () => update(pressed ? { min: "", max: "" } : limits(n)),
+        onclick: () => update(pressed ? { min: "", max: "" } : { min, max }),
       },
       h("span", { class: "stack" }, parts.toReversed().map(([group, count]) => h("i", { class: classOf(group), style: { height: `${(100 * count) / most}%` } }))),
       h("span", { class: "tick" }, n % every === 0 ? duration(data.edgesMs[n]).replace(/\.0+ /, " ") : ""));
@@ -95,7 +96,7 @@ export function overview({ filter, update, open }) {
     const inside = data.edgesMs.filter((it) => it > 0);
     const decades = inside.filter((it) => Number.isInteger(Math.round(1e6 * Math.log10(it)) / 1e6));
     const ticks = decades.length > 1 ? decades : inside.filter((_, n) => n % Math.ceil(inside.length / 4) === 0);
-    const cells = data.cells.toSorted((a, b) => a.startMs - b.startMs || a.durationMs - b.durationMs);
+    points = data.cells.toSorted((a, b) => a.startMs - b.startMs || a.durationMs - b.durationMs);
     chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
     chart.replaceChildren(
       ...ticks.map((ms) => svg("g", { "aria-hidden": "true" },
@@ -105,18 +106,18 @@ export function overview({ filter, update, open }) {
         "aria-hidden": "true", x: x(share * length()), y: height - 5, "text-anchor": ["start", "middle", "end"][2 * share],
       }, clock(start() + share * length(), length() < 10_000))),
       svg("rect", { class: "brush", height: height - margin.top - margin.bottom, y: margin.top, width: 0 }),
-      ...cells.map((cell, n) => {
+      ...points.map((cell, n) => {
         const text = [plural(cell.count, "trace"), nameOf(data.groups[cell.group]), duration(cell.durationMs), full(start() + cell.startMs)].join(", ");
         return svg("circle", {
           class: classOf(cell.group), cx: x(cell.startMs), cy: y(cell.durationMs), r: Math.min(9, 3 + 2 * Math.log10(cell.count)),
-          role: "button", "aria-label": text, tabindex: n === 0 ? 0 : -1, "data-index": data.cells.indexOf(cell),
+          role: "button", "aria-label": text, tabindex: n === 0 ? 0 : -1, "data-index": n,
           "data-place": cell.id || `cell ${data.groups[cell.group].value} ${cell.column} ${cell.bucket}`,
         }, svg("title", {}, text));
       }));
   }
 
   const choose = (circle, keyboard) => {
-    const cell = data.cells[circle.dataset.index];
+    const cell = points[circle.dataset.index];
     if (cell.id) return open(cell.id, keyboard);
     const column = length() / data.columns;
     update({ ...limits(cell.bucket), ...period(start() + cell.column * column, start() + (cell.column + 1) * column) });
