@@ -152,7 +152,7 @@ func (a authorization) curl() (before, command string, err error) {
 func (a authorization) curlOptions() string {
 	switch a.kind {
 	case template.AuthorizationIAM:
-		return sigv4.Curl(region, "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY")
+		return sigv4.Curl(region, sigv4.UserVariables)
 	case template.AuthorizationAPIKey:
 		return `-H "X-Api-Key: $key"`
 	case template.AuthorizationCognito:

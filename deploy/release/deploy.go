@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/build"
 	"github.com/userrequestapi/userdata/deploy/release/smoke"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
@@ -122,9 +123,9 @@ func (s *session) describe(now *stage.Release) string {
 	switch authorization := now.Parameters[authorizationParameter]; authorization {
 	case template.AuthorizationIAM:
 		fmt.Fprintf(&b, `  eval "$(%s)"
-  curl --aws-sigv4 "aws:amz:%s:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+  curl %s \
     -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`,
-			s.Line.CLI("configure export-credentials --format env"), s.Account.Region, url)
+			s.Line.CLI("configure export-credentials --format env"), sigv4.Curl(s.Account.Region, sigv4.UserVariables), url)
 	case template.AuthorizationAPIKey:
 		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(%s)" '%s'`, s.Line.CLI(fmt.Sprintf(
 			"apigateway get-api-key --api-key %s --include-value --query value --output text", now.Outputs["ApiKeyId"])), url)

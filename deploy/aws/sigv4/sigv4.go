@@ -17,6 +17,9 @@ import (
 // Service is the service name of API Gateway in IAM.
 const Service = "execute-api"
 
+// UserVariables is the user of [Curl] with the environment variables from which AWS's tools read the credentials.
+const UserVariables = "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"
+
 // Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access
 // key"; it is put in double quotes, so that a shell expands variables in it.
 func Curl(region, user string) string {

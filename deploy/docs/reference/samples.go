@@ -16,6 +16,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
@@ -63,7 +64,7 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 	if err != nil {
 		return nil, fmt.Errorf("write code samples: %w", err)
 	}
-	curl = credentials.ReplaceAllLiteralString(curl, `--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"`)
+	curl = credentials.ReplaceAllLiteralString(curl, `--user "`+sigv4.UserVariables+`"`)
 	all := map[string][]Sample{}
 	for path, item := range api.Paths.Map() {
 		for method, operation := range item.Operations() {
