@@ -57,6 +57,8 @@ def map_case(context, case):
     if not case.meta or not case.meta.generation.mode.is_positive:
         return case
     address = id_in_path(case) or (case.query or {}).get("userId")
+    if address and address.isspace() and case.query:
+        case.query.pop("userId", None)  # a blank id is valid only in the path
     for part in (case.query, case.body):
         if address and isinstance(part, dict) and "userId" in part:
             part["userId"] = address
