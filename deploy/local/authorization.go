@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,17 +22,17 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/local/apigateway"
+	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/template"
 	"github.com/userrequestapi/userdata/deploy/template/caller"
 )
 
-// Credentials of the local stack. They are the same on every machine, so that commands can be pasted, and protect
-// nothing.
+// Credentials of the local stack. The secret access key and the key of the user pool are in the data folder. The API
+// key is the same on every machine, and protects nothing.
 const (
-	accessKeyID     = "AKIAIOSFODNN7EXAMPLE"                     //nolint:gosec // example from AWS's documentation
-	secretAccessKey = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" //nolint:gosec // the same
-	userID          = "AIDACKCEVSQ6C2EXAMPLE"
-	userARN         = "arn:aws:iam::" + accountID + ":user/local"
+	accessKeyID = "AKIAIOSFODNN7EXAMPLE" //nolint:gosec // no secret: the example of AWS's documentation
+	userID      = "AIDACKCEVSQ6C2EXAMPLE"
+	userARN     = "arn:aws:iam::" + accountID + ":user/local"
 
 	apiKeyID = "local00001"
 	apiKey   = "local-api-key-that-is-no-secret" //nolint:gosec // it says so
@@ -58,29 +59,34 @@ func withDefaults(given map[string]string) map[string]string {
 	return all
 }
 
-// authorization is the stage's type of authorization, with the user pool that it needs.
+// authorization is the stage's type of authorization, with the credentials that it needs.
 type authorization struct {
 	kind string // value of the parameter Authorization
+	key  accessKey
 	pool userPool
 }
 
 func newAuthorization(parameters map[string]string, dataDir string) (authorization, error) {
 	a := authorization{kind: parameters[template.AuthorizationParameter]}
-	if a.kind != template.AuthorizationCognito {
-		return a, nil
-	}
 	var err error
-	a.pool, err = openUserPool(parameters[userPoolParameter], filepath.Join(dataDir, "userpool.json"))
+	switch a.kind {
+	case template.AuthorizationIAM:
+		a.key, err = openAccessKey(dataDir)
+	case template.AuthorizationCognito:
+		a.pool, err = openUserPool(parameters[userPoolParameter], filepath.Join(dataDir, "userpool.json"))
+	}
 	return a, err
 }
 
 // configure sets the credentials that the gateway accepts.
 func (a authorization) configure(cfg *apigateway.Config) {
-	cfg.Credentials = map[string]apigateway.Credential{
-		accessKeyID: {SecretAccessKey: secretAccessKey, AccountID: accountID, UserID: userID, UserARN: userARN},
-	}
 	cfg.APIKeys = []apigateway.APIKey{{ID: apiKeyID, Value: apiKey}}
-	if a.kind == template.AuthorizationCognito {
+	switch a.kind {
+	case template.AuthorizationIAM:
+		cfg.Credentials = map[string]apigateway.Credential{
+			accessKeyID: {SecretAccessKey: a.key.secret, AccountID: accountID, UserID: userID, UserARN: userARN},
+		}
+	case template.AuthorizationCognito:
 		keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{a.pool.key.Public()}}
 		cfg.UserPools = map[string]apigateway.UserPool{a.pool.arn: {Issuer: a.pool.issuer, Keys: keys}}
 	}
@@ -97,7 +103,7 @@ func (s *Instance) Authorize(req *http.Request) error {
 }
 
 // Caller returns a caller of a local stack that runs, in this process or another one, with the value of the parameter
-// Authorization and, for a user pool, with the key in its DataDir.
+// Authorization and the credentials in its DataDir.
 func Caller(authorization, dataDir string) (caller.Caller, error) {
 	a, err := newAuthorization(withDefaults(map[string]string{template.AuthorizationParameter: authorization}), dataDir)
 	if err != nil {
@@ -111,7 +117,7 @@ func (a authorization) caller() (caller.Caller, error) {
 	credential, err := a.credential()
 	switch a.kind {
 	case template.AuthorizationIAM:
-		c.Credentials, c.Region = credentials.NewStaticCredentialsProvider(accessKeyID, secretAccessKey, ""), region
+		c.Credentials, c.Region = credentials.NewStaticCredentialsProvider(accessKeyID, a.key.secret, ""), region
 	case template.AuthorizationCognito:
 		c.Token = credential
 	case template.AuthorizationAPIKey:
@@ -139,7 +145,7 @@ func (a authorization) curl() (before, command string, err error) {
 	}
 	switch a.kind {
 	case template.AuthorizationIAM:
-		return "", "curl " + signedCurl(), nil
+		return "", "curl " + a.key.curl(), nil
 	case template.AuthorizationAPIKey:
 		return "", fmt.Sprintf("curl -H 'x-api-key: %s'", credential), nil
 	case template.AuthorizationCognito:
@@ -148,11 +154,11 @@ func (a authorization) curl() (before, command string, err error) {
 	return "", "curl", nil
 }
 
-// curlOptions returns the options of curl for the authorization, with variables for the credentials, or "".
+// curlOptions returns the options of curl for the authorization, without secrets, or "".
 func (a authorization) curlOptions() string {
 	switch a.kind {
 	case template.AuthorizationIAM:
-		return sigv4.Curl(region, sigv4.UserVariables)
+		return a.key.curl()
 	case template.AuthorizationAPIKey:
 		return `-H "X-Api-Key: $key"`
 	case template.AuthorizationCognito:
@@ -161,8 +167,63 @@ func (a authorization) curlOptions() string {
 	return ""
 }
 
-// signedCurl returns the options of curl that sign requests.
-func signedCurl() string { return sigv4.Curl(region, accessKeyID+":"+secretAccessKey) }
+// accessKey is the access key of the one local user. Its secret is only in two files, for the AWS SDKs and for curl, so
+// that no command contains it.
+type accessKey struct {
+	secret     string
+	curlConfig string // path
+}
+
+// secretLine matches the secret access key in a file of credentials.
+var secretLine = regexp.MustCompile(`(?m)^aws_secret_access_key *= *(\S+)$`)
+
+// openAccessKey returns the access key in a data folder. It creates the files that are missing.
+func openAccessKey(dataDir string) (accessKey, error) {
+	file := datadir.Credentials(dataDir)
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		content = fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+			accessKeyID, rand.Text())
+		err = writePrivate(file, content)
+	}
+	if err != nil {
+		return accessKey{}, fmt.Errorf("access key of the local stack: %w", err)
+	}
+	secret := secretLine.FindSubmatch(content)
+	if secret == nil {
+		return accessKey{}, fmt.Errorf("access key of the local stack: "+
+			"want aws_secret_access_key in %s: delete the file to create a new key", file)
+	}
+	key := accessKey{secret: string(secret[1])}
+	if key.curlConfig, err = filepath.Abs(datadir.CurlConfig(dataDir)); err != nil {
+		return accessKey{}, fmt.Errorf("access key of the local stack: %w", err)
+	}
+	err = writePrivate(key.curlConfig, fmt.Appendf(nil, "# curl --config %s signs requests to the local stack.\n"+
+		"aws-sigv4 = \"%s\"\nuser = \"%s:%s\"\n", quote(key.curlConfig), sigv4.Scheme(region), accessKeyID, key.secret))
+	if err != nil {
+		return accessKey{}, fmt.Errorf("access key of the local stack: %w", err)
+	}
+	return key, nil
+}
+
+// curl returns the options of curl that sign requests.
+func (k accessKey) curl() string { return "--config " + quote(k.curlConfig) }
+
+// writePrivate writes a file that only the user can read, atomically.
+func writePrivate(file string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return err
+	}
+	unfinished := file + "-" + rand.Text()
+	err := os.WriteFile(unfinished, content, 0o600)
+	if err == nil {
+		err = os.Rename(unfinished, file)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(unfinished))
+	}
+	return nil
+}
 
 // userPool emulates a Cognito user pool with one signing key.
 type userPool struct {
@@ -191,7 +252,7 @@ func openUserPool(poolARN, keyFile string) (userPool, error) {
 	return pool, nil
 }
 
-// createKey creates a key and returns it as JSON, which it also writes to file: atomically, readable only by the user.
+// createKey creates a key and returns it as JSON, which it also writes to file.
 func createKey(file string) ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -201,17 +262,7 @@ func createKey(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return nil, err
-	}
-	unfinished := file + "-" + rand.Text()
-	if err = os.WriteFile(unfinished, encoded, 0o600); err == nil {
-		err = os.Rename(unfinished, file)
-	}
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(unfinished))
-	}
-	return encoded, nil
+	return encoded, writePrivate(file, encoded)
 }
 
 // token returns an identity token with the claims that Cognito's tokens have.

@@ -40,8 +40,8 @@ type Config struct {
 	Parameters map[string]string
 	// Port is the port on 127.0.0.1; 0: a free port.
 	Port int
-	// DataDir is the folder that keeps the built functions, the tables, the log of the database and the key of the user
-	// pool between runs.
+	// DataDir is the folder that keeps the built functions, the tables, the log of the database, the access key and the
+	// key of the user pool between runs.
 	DataDir string
 	// Reset deletes all tables in DataDir, those of other stages too.
 	Reset bool

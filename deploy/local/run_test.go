@@ -23,6 +23,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/datadir"
 )
 
 // run is a local stack in a process of its own.
@@ -341,6 +342,14 @@ func TestRun_Authorization(t *testing.T) {
 			if err != nil || len(responses) != 3 || !strings.Contains(responses[0], "Ada Lovelace") ||
 				!strings.Contains(responses[1], "Grace Hopper") || !strings.Contains(responses[2], `"items":[`) {
 				t.Errorf("error = %v, output:\n%s\nwant three successful responses to:\n%s", err, out, block)
+			}
+			if authorization == "AWS_IAM" {
+				content, err := os.ReadFile(datadir.Credentials(r.dataDir))
+				_, secret, found := strings.Cut(strings.TrimSpace(string(content)), "aws_secret_access_key = ")
+				// The lines of requests, on stdout, have no headers.
+				if err != nil || !found || strings.Contains(r.stderr.String(), secret) {
+					t.Errorf("the startup message has the secret access key %s, or error %v:\n%s", secret, err, r.stderr.String())
+				}
 			}
 			if got, body := get(t, url+"/users/1"); got != status {
 				t.Errorf("without authorization: status = %d, body = %s; want %d", got, body, status)

@@ -88,8 +88,8 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	var notes []string
 	switch {
 	case s.authorization.kind == template.AuthorizationIAM:
-		page.Curl = signedCurl()
-		notes = append(notes, "Requests are signed with the local stack's example credentials.")
+		page.Curl = s.authorization.curlOptions()
+		notes = append(notes, "Requests are signed with the access key of the local stack.")
 	case credential != "":
 		page.Credentials = map[string]string{scheme: credential}
 	}

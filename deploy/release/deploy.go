@@ -125,7 +125,7 @@ func (s *session) describe(now *stage.Release) string {
 		fmt.Fprintf(&b, `  eval "$(%s)"
   curl %s \
     -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`,
-			s.Line.CLI("configure export-credentials --format env"), sigv4.Curl(s.Account.Region, sigv4.UserVariables), url)
+			s.Line.CLI("configure export-credentials --format env"), sigv4.Curl(s.Account.Region), url)
 	case template.AuthorizationAPIKey:
 		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(%s)" '%s'`, s.Line.CLI(fmt.Sprintf(
 			"apigateway get-api-key --api-key %s --include-value --query value --output text", now.Outputs["ApiKeyId"])), url)

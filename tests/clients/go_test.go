@@ -104,8 +104,9 @@ func TestAuthorization(t *testing.T) {
 	for _, authorization := range []string{"AWS_IAM", "COGNITO_USER_POOLS", "API_KEY", "NONE"} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
+			dir := t.TempDir()
 			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}),
-				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
+				func(cfg *local.Config) { cfg.DataDir = dir })
 			headers := func() http.Header {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/users", http.NoBody)
 				if err == nil {
@@ -119,7 +120,7 @@ func TestAuthorization(t *testing.T) {
 			authorize := s.Authorize
 			switch authorization {
 			case "AWS_IAM":
-				authorize = localIAM(t, "")
+				authorize = localIAM(t, dir, "")
 			case "COGNITO_USER_POOLS":
 				authorize = client.Token(func() (string, error) {
 					return strings.TrimPrefix(headers().Get("Authorization"), "Bearer "), nil

@@ -3,37 +3,49 @@ package clients_test
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
+	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
 )
 
-var exported = regexp.MustCompile(`(?m)^export AWS_ACCESS_KEY_ID=(\S+) AWS_SECRET_ACCESS_KEY=(\S+) AWS_REGION=(\S+)$`)
+var exported = regexp.MustCompile(`(?m)^export AWS_SHARED_CREDENTIALS_FILE="\$PWD/\.local/(\S+)" AWS_REGION=(\S+)$`)
 
-// localKeys returns the access key of the local stack, and the Region, from the line in docs/run.md that exports them.
-func localKeys(t *testing.T) (keys aws.Credentials, region string) {
+// localCredentials returns the file with the access key of a local stack, and the Region, from the line in docs/run.md
+// that exports them.
+func localCredentials(t *testing.T, dataDir string) (file, region string) {
 	t.Helper()
 	found := exported.FindSubmatch(read(t, testenv.Root(t), "docs", "run.md"))
 	if found == nil {
 		t.Fatalf("docs/run.md: want a line that matches %s, got none", exported)
 	}
-	return aws.Credentials{AccessKeyID: string(found[1]), SecretAccessKey: string(found[2])}, string(found[3])
+	return filepath.Join(dataDir, string(found[1])), string(found[2])
 }
 
-// localIAM returns an authorization with the access key of the local stack and a session token.
-func localIAM(t *testing.T, sessionToken string) func(*http.Request) error {
+// localIAM returns an authorization with the access key of a local stack and a session token.
+func localIAM(t *testing.T, dataDir, sessionToken string) func(*http.Request) error {
 	t.Helper()
-	keys, region := localKeys(t)
-	keys.SessionToken = sessionToken
-	provider := func(context.Context) (aws.Credentials, error) { return keys, nil }
+	file, region := localCredentials(t, dataDir)
+	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithSharedCredentialsFiles([]string{file}),
+		config.WithSharedConfigFiles([]string{}), config.WithSharedConfigProfile("default"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := func(ctx context.Context) (aws.Credentials, error) {
+		keys, err := cfg.Credentials.Retrieve(ctx)
+		keys.SessionToken = sessionToken
+		return keys, err
+	}
 	return client.IAM(aws.CredentialsProviderFunc(provider), region)
 }
 
@@ -41,7 +53,9 @@ func localIAM(t *testing.T, sessionToken string) func(*http.Request) error {
 // API Gateway does.
 func TestIAM(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	dir := t.TempDir()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}),
+		func(cfg *local.Config) { cfg.DataDir = dir })
 	for _, id := range []string{"a/b é~!+*", "read~", "deleted~"} { // only another program can have written the first one
 		s.PutItem(t, userdata.Item(usertest.Attributes(t, "userId", id)))
 	}
@@ -74,13 +88,13 @@ func TestIAM(t *testing.T) {
 	} {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			t.Parallel()
-			send(t, tt.method, tt.path, tt.body, localIAM(t, "")).Want(t, tt.want)
+			send(t, tt.method, tt.path, tt.body, localIAM(t, dir, "")).Want(t, tt.want)
 		})
 	}
 	t.Run("session token", func(t *testing.T) {
 		t.Parallel()
 		// The local stack has no temporary credentials, and refuses the token after it has verified the signature.
-		problem := send(t, "GET", "/users/1", "", localIAM(t, "token")).Problem(t, 403, client.CodeInvalidSignature)
+		problem := send(t, "GET", "/users/1", "", localIAM(t, dir, "token")).Problem(t, 403, client.CodeInvalidSignature)
 		if want := "The security token included in the request is invalid"; problem.Detail != want {
 			t.Errorf("got %q, want %q", problem.Detail, want)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
+	"github.com/userrequestapi/userdata/deploy/local"
 )
 
 // program is a program in docs/call.md.
@@ -69,16 +70,19 @@ func TestProgramsOfPage(t *testing.T) {
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
+	data := t.TempDir()
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}),
+		func(cfg *local.Config) { cfg.DataDir = data })
 	ids := []string{"1", "a~b.c_d-e", "a/b é~!+*"} // only another program can have written the last one
 	for _, id := range ids {
 		s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
 	}
-	keys, region := localKeys(t)
+	file, region := localCredentials(t, data)
 	variables := []string{
 		"INVOKE_URL=" + s.URL,
-		"AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey, "AWS_REGION=" + region,
-		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_SHARED_CREDENTIALS_FILE=" + file, "AWS_REGION=" + region,
+		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_PROFILE=default",
 	}
 	for _, p := range programs() {
 		t.Run(p.language, func(t *testing.T) {

@@ -36,7 +36,7 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
-// smokeTarget returns the stack as a target, with a caller that has its example credentials.
+// smokeTarget returns the stack as a target, with a caller that has its credentials.
 func smokeTarget(t *testing.T, url, authorization, dataDir string) smoke.Target {
 	t.Helper()
 	document, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))

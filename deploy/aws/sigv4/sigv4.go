@@ -17,13 +17,13 @@ import (
 // Service is the service name of API Gateway in IAM.
 const Service = "execute-api"
 
-// UserVariables is the user of [Curl] with the environment variables from which AWS's tools read the credentials.
-const UserVariables = "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"
+// Scheme returns the value of curl's option --aws-sigv4 for APIs in a Region.
+func Scheme(region string) string { return "aws:amz:" + region + ":" + Service }
 
-// Curl returns the options with which curl signs requests to an API in a Region. user is "access key ID:secret access
-// key"; it is put in double quotes, so that a shell expands variables in it.
-func Curl(region, user string) string {
-	return `--aws-sigv4 "aws:amz:` + region + ":" + Service + `" --user "` + user + `"`
+// Curl returns the options with which curl signs requests to an API in a Region. The credentials are in the environment
+// variables of AWS's tools.
+func Curl(region string) string {
+	return `--aws-sigv4 "` + Scheme(region) + `" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"`
 }
 
 // Sign signs a request to an API in a Region. A request with a body must have GetBody. The request must not be changed

@@ -188,6 +188,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 	s := &TestStack{}
 	cfg := local.Config{
 		Root:             testenv.Root(tb),
+		DataDir:          tb.TempDir(),
 		DynamoDBEndpoint: endpoint,
 		Parameters: map[string]string{
 			"StageName":            StageName(),

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
 )
 
@@ -46,9 +44,6 @@ func (r sampleRequest) Variables() bool {
 	return slices.ContainsFunc(r.Headers, func(h sampleHeader) bool { return h.Variable != "" })
 }
 
-// credentials matches the option of curl with an access key, whose value is not for samples.
-var credentials = regexp.MustCompile(`--user "[^"]*"`)
-
 // Samples returns code that sends a request of each operation to the first server of a document, by method and path,
 // such as "GET /users". The values are the examples in the document. Credentials are read from the environment. curl
 // contains the options with which curl signs requests.
@@ -64,7 +59,6 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 	if err != nil {
 		return nil, fmt.Errorf("write code samples: %w", err)
 	}
-	curl = credentials.ReplaceAllLiteralString(curl, `--user "`+sigv4.UserVariables+`"`)
 	all := map[string][]Sample{}
 	for path, item := range api.Paths.Map() {
 		for method, operation := range item.Operations() {

@@ -76,8 +76,8 @@ func TestSamples(t *testing.T) {
 		t.Errorf("TypeScript (-want +got):\n%s", diff)
 	}
 
-	signed := samples(t, things, `--aws-sigv4 "x" --user "AKIA:secret"`)["GET /things/{id}"]
-	if want := `curl --aws-sigv4 "x" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" 'https://example.com/prod/things/a%20b'`; signed["curl"] != want {
+	signed := samples(t, things, `--config '/x'`)["GET /things/{id}"]
+	if want := `curl --config '/x' 'https://example.com/prod/things/a%20b'`; signed["curl"] != want {
 		t.Errorf("signed curl = %s, want %s", signed["curl"], want)
 	}
 	bearer := samples(t, strings.Replace(things, `[{"key": []}]`, `[{"token": []}]`, 1), "")["GET /things/{id}"]

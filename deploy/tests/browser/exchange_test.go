@@ -3,7 +3,9 @@ package browser_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -18,6 +20,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/local"
+	"github.com/userrequestapi/userdata/deploy/local/datadir"
 	"github.com/userrequestapi/userdata/deploy/local/xray"
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
@@ -117,36 +120,50 @@ func TestExchange_Off(t *testing.T) {
 	p.Want(`window.all?.includes("marker-in-a-body")`, "false")
 }
 
-// TestExchange_Secrets checks that no page has the credentials of a request, and that bodies are only in memory.
+// TestExchange_Secrets checks that no page, response or file has the credentials of a request, and that bodies are only
+// in memory.
 func TestExchange_Secrets(t *testing.T) {
 	t.Parallel()
 	const marker = "marker-5d1f0c"
 	dir := t.TempDir()
 	s := start(t, capturing, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}), func(cfg *local.Config) {
-		cfg.DataDir, cfg.LogFile = dir, filepath.Join(dir, "logs", "stack.jsonl")
-		cfg.Traces = filepath.Join(dir, "traces")
+		cfg.DataDir, cfg.LogFile = dir, datadir.Log(dir)
+		cfg.Traces = datadir.Traces(dir)
 	})
-	secret := stacktest.Headers{
-		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker, "X-Amzn-Trace-Id": "Root=" + traceID(2),
-	}
-	signed, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.Console+"_local/docs/stage/users",
+	signed, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/users",
 		strings.NewReader(`{"userId": "`+marker+`", "name": "`+marker+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{
-		"Content-Type": "application/json", "X-Requested-With": "test", "X-Amzn-Trace-Id": "Root=" + traceID(1),
-	} {
-		signed.Header.Set(name, value)
+	signed.Header.Set("Content-Type", "application/json")
+	signed.Header.Set("X-Amzn-Trace-Id", "Root="+traceID(1))
+	if err := s.Authorize(signed); err != nil {
+		t.Fatal(err)
 	}
-	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(signed)
+	created := s.Send(t, signed).Want(t, 201)
+	refused := s.Do(t, "GET", "/users?X-Amz-Signature=signature-"+marker+"&access_token=query-"+marker, "", stacktest.Headers{
+		"X-Amz-Security-Token": "token-" + marker, "Cookie": "session=cookie-" + marker, "X-Amzn-Trace-Id": "Root=" + traceID(2),
+	}).Want(t, 403)
+	content, err := os.ReadFile(datadir.Credentials(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusCreated {
-		t.Fatalf("got %s, error %v, want 201", response.Status, err)
+	_, key, _ := strings.Cut(strings.TrimSpace(string(content)), "aws_secret_access_key = ")
+	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "Signature=")
+	if key == "" || signature == "" {
+		t.Fatalf("got the key %q and the signature %q, want both", key, signature)
 	}
-	s.Do(t, "GET", "/users", "", secret).Want(t, 403)
+	secrets := []string{
+		key, signature, "token-" + marker, "cookie-" + marker, "signature-" + marker, "query-" + marker, ", Signature=", "Credential=",
+	}
+	hides := func(what, content string) {
+		t.Helper()
+		for _, secret := range secrets {
+			if strings.Contains(content, secret) {
+				t.Errorf("%s has %s", what, secret)
+			}
+		}
+	}
 
 	p := open(t, s, "_local/traces/"+traceID(1))
 	for n := 1; n <= 2; n++ {
@@ -155,15 +172,43 @@ func TestExchange_Secrets(t *testing.T) {
 		p.Click(".message summary")
 		p.Sees(".message dd", "hidden")
 		p.Click(".exchange .actions button")
-		p.Want(`window.copied?.includes('--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"')`, "true")
-		for _, secret := range []string{"token-" + marker, "cookie-" + marker, "Signature=", "Credential=", "wJalrXUtnFEMI"} {
-			if p.Text(fmt.Sprintf(`(document.documentElement.outerHTML + window.copied).includes(%q)`, secret)) != "false" {
-				t.Errorf("the page of trace %d has %s", n, secret)
-			}
-		}
+		p.Want(`window.copied?.includes(" --config '`+datadir.CurlConfig(dir)+`'")`, "true")
+		hides(fmt.Sprintf("the page of trace %d", n), p.Text(`document.documentElement.outerHTML + window.copied`))
 	}
-	if traces := s.Collector.Traces(xray.Filter{}); len(traces) != 2 {
-		t.Errorf("got %d traces, want 2", len(traces))
+	for path, selector := range map[string]string{
+		"": "#curl code", "_local/traces": "#traces li", "_local/logs": "#lines li", "_local/map": "#nodes tr",
+		"_local/compare?a=" + traceID(1) + "&b=" + traceID(2): "#spans tr", "_local/data/users": "#items a", "_local/docs/": ".opblock",
+	} {
+		p.Do(chromedp.Navigate(s.Console + path))
+		p.Sees(selector, "")
+		hides("the page /"+path, p.Text(`document.documentElement.outerHTML`))
+	}
+	get := func(path string) string {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Console+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(response.Body)
+		if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("/%s: got %s, error %v, want 200", path, response.Status, err)
+		}
+		return string(content)
+	}
+	for _, path := range []string{
+		"_local/api/stack", "_local/api/traces", "_local/api/overview", "_local/api/map", "_local/api/logs",
+		"_local/api/traces/" + traceID(1), "_local/api/traces/" + traceID(2),
+		"_local/api/requests/" + created.Header.Get("X-Amzn-Requestid"), "_local/api/requests/" + refused.Header.Get("X-Amzn-Requestid"),
+		"_local/docs/", "_local/docs/openapi.json", "_local/docs/openapi.yaml",
+	} {
+		hides("the response of /"+path, get(path))
+	}
+	if traces := s.Collector.Traces(xray.Filter{}); len(traces) < 2 {
+		t.Errorf("got %d traces, want at least 2", len(traces))
 	}
 	for n := 1; n <= 2; n++ {
 		detail, _ := s.Collector.Trace(traceID(n))
@@ -174,6 +219,7 @@ func TestExchange_Secrets(t *testing.T) {
 
 	s.Stop(t) // which writes all traces to the disk
 	for _, line := range append(s.AccessLog(), s.Lines()...) {
+		hides("the log", line)
 		if strings.Contains(line, marker) {
 			t.Errorf("the log has the body: %s", line)
 		}
@@ -183,7 +229,15 @@ func TestExchange_Secrets(t *testing.T) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
+		if name := filepath.Join(dir, path); name == datadir.Credentials(dir) || name == datadir.CurlConfig(dir) {
+			info, err := entry.Info()
+			if err == nil && info.Mode().Perm() != 0o600 {
+				t.Errorf("%s has the mode %v, want 0600", path, info.Mode())
+			}
+			return err
+		}
 		content, err := fs.ReadFile(files, path)
+		hides(path, string(content))
 		if bytes.Contains(content, []byte(marker)) {
 			t.Errorf("%s has the body", path)
 		}

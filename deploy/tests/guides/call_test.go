@@ -13,6 +13,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/local"
 )
 
 // TestCalls pastes the lines that call the API into a terminal while a stack runs.
@@ -26,7 +27,7 @@ func TestCalls(t *testing.T) {
 		"README.md":           {"NONE", calls(guide(t, "README.md").spans...)},
 		"docs/call.md":        {"NONE", shellBlocks(guide(t, "docs/call.md"))},
 		"docs/run.md":         {"NONE", calling(run, "curl -si ")},
-		"docs/run.md AWS_IAM": {"AWS_IAM", calling(run, "curl --aws-sigv4 ")},
+		"docs/run.md AWS_IAM": {"AWS_IAM", calling(run, "curl --config ")},
 		"docs/run.md API_KEY": {"API_KEY", calling(run, "curl -H 'x-api-key: ")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,11 +35,13 @@ func TestCalls(t *testing.T) {
 			if len(test.blocks) == 0 {
 				t.Fatal("got no lines to paste, want some")
 			}
-			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": test.authorization}))
+			dir := t.TempDir()
+			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": test.authorization}),
+				func(cfg *local.Config) { cfg.DataDir = filepath.Join(dir, ".local") })
 			s.PutItem(t, stacktest.Item{
 				"userId": &types.AttributeValueMemberS{Value: "1"}, "name": &types.AttributeValueMemberS{Value: "Ada Lovelace"},
 			})
-			f := &follower{page: strings.Fields(name)[0], dir: t.TempDir(), stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
+			f := &follower{page: strings.Fields(name)[0], dir: dir, stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
 			f.follow(t, test.blocks)
 		})
 	}
@@ -58,7 +61,7 @@ func calling(p page, command string) []block {
 	for _, b := range p.blocks {
 		if strings.HasPrefix(b.text, command) {
 			b.text = strings.Replace(b.text, "curl -H", "curl --fail -H", 1)
-			b.text = strings.Replace(b.text, "curl --aws", "curl --fail --aws", 1)
+			b.text = strings.Replace(b.text, "curl --config", "curl --fail --config", 1)
 			found = append(found, b)
 		}
 	}
