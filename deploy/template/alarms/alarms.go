@@ -49,6 +49,7 @@ type Alarm struct {
 	breaches          func(value, threshold float64) bool
 	missingBreaches   bool
 	ignoresFewSamples bool
+	ignoresMissing    bool
 }
 
 type metricQuery struct {
@@ -65,6 +66,9 @@ type expressionQuery struct {
 
 // Parse returns the alarm with the given properties, in which all intrinsic functions are evaluated. TreatMissingData
 // must be breaching or notBreaching: with the other values, the state also depends on how long data is missing.
+//
+// An alarm on metrics of DynamoDB ignores TreatMissingData, and keeps its state while data is missing, as the reference
+// of PutMetricAlarm says. The User Guide says that TreatMissingData takes precedence.
 func Parse(properties map[string]any) (*Alarm, error) {
 	p := reader{properties: properties}
 	a := &Alarm{
@@ -95,6 +99,9 @@ func Parse(properties map[string]any) (*Alarm, error) {
 		p.failf("TreatMissingData: want breaching or notBreaching, got %q", missing)
 	}
 	p.readQueries(a)
+	a.ignoresMissing = slices.ContainsFunc(a.metrics, func(q metricQuery) bool {
+		return q.metric.Namespace == "AWS/DynamoDB"
+	})
 	return a, errors.Join(p.errs...)
 }
 
@@ -208,7 +215,8 @@ func (a *Alarm) InAlarm(traffic Traffic, minutes, extra int) ([]bool, error) {
 	states := make([]bool, minutes)
 	inAlarm := false
 	for minute := range states {
-		if !a.ignoresFewSamples || !points[minute].fewSamples {
+		point := points[minute]
+		if keep := a.ignoresFewSamples && point.fewSamples || a.ignoresMissing && point.missing; !keep {
 			inAlarm = a.evaluate(points[:minute+1], extra)
 		}
 		states[minute] = inAlarm

@@ -84,6 +84,20 @@ func TestMissingData(t *testing.T) {
 	}
 }
 
+// An alarm on metrics of DynamoDB keeps its state while data is missing.
+func TestMissingData_DynamoDB(t *testing.T) {
+	t.Parallel()
+	a, err := alarms.Parse(alarm(map[string]any{"Namespace": "AWS/DynamoDB", "MetricName": "ReadThrottleEvents"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.InAlarm(minutes("0XXX----0"), 9, 0)
+	want := []bool{false, false, false, true, true, true, true, true, false}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v, states (-want +got):\n%s", err, diff)
+	}
+}
+
 // A percentile of few samples keeps the state if EvaluateLowSampleCountPercentile is ignore: the alarm never goes off,
 // or never recovers.
 func TestFewSamples(t *testing.T) {
@@ -148,10 +162,13 @@ func TestExpressions(t *testing.T) {
 		{"10.1 - s0", []string{"p50"}, true},
 		{"s0 - 10", []string{"p51"}, true},
 		{"(s0 <= 70) - (s0 < 70)", []string{"PR(:20)"}, true},
+		{"(s0 <= 50) - (s0 < 50)", []string{"PR(10:)"}, true},
 		{"(s0 <= 20) - (s0 < 20)", []string{"PR(10:20)"}, true}, // the lower bound is exclusive
 		{"s0 > 5 || s0 < 3 && s0 < 2", []string{"Sum"}, true},
 		{"s0 + 1", []string{"SampleCount"}, false}, // missing
 		{"FILL(s0, 0) + 1", []string{"SampleCount"}, true},
+		{"TIME_SERIES(0) + s0 + 1", []string{"SampleCount"}, true},
+		{"TIME_SERIES(1) > s0", []string{"SampleCount"}, true},
 		{"SUM(FILL(METRICS(), 0)) - 359", []string{"Sum", "SampleCount", "Sum"}, true},
 		{"SUM(METRICS()) - 359", []string{"Sum", "SampleCount", "Sum"}, true},
 		{"s0 / 0", []string{"Sum"}, false},                      // missing
@@ -229,6 +246,8 @@ func TestParse_Errors(t *testing.T) {
 	for want, properties := range map[string]map[string]any{
 		"TreatMissingData: want breaching or notBreaching": alarm(map[string]any{"TreatMissingData": "missing"}),
 		`ComparisonOperator: "Outside" is not supported`:   alarm(map[string]any{"ComparisonOperator": "Outside"}),
+		`the statistic "PR(1.2.3:)": want numbers`:         alarm(map[string]any{"Statistic": "PR(1.2.3:)"}),
+		`the statistic "PR(:a)": want numbers`:             alarm(map[string]any{"Statistic": "PR(:a)"}),
 		`the statistic "tm90" is not supported`:            alarm(map[string]any{"Statistic": "tm90"}),
 		"Period: want a multiple of 60, got 10":            alarm(map[string]any{"Period": int64(10)}),
 		"Threshold: ":                                      alarm(map[string]any{"Threshold": nil}),
@@ -244,6 +263,7 @@ func TestParse_Errors(t *testing.T) {
 	for want, expression := range map[string]string{
 		"there is no metric or expression m1":      "m1 + 1",
 		"RATE with 1 arguments is not supported":   "RATE(s0)",
+		"TIME_SERIES: want a number":               "TIME_SERIES(s0)",
 		"the operator % is not supported":          "s0 % 2",
 		"the expression e: want one time series":   "METRICS()",
 		"*ast.StarExpr is not supported":           "*s0",

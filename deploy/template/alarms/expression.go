@@ -27,7 +27,7 @@ func (values variables) find(id string) (value number, ok bool) {
 }
 
 // evaluate returns the value of a metric math expression. Of the syntax of CloudWatch, it supports what is also the
-// syntax of Go expressions (such as || for OR), and the functions IF, FILL, SUM and METRICS.
+// syntax of Go expressions (such as || for OR), and the functions IF, FILL, SUM, METRICS and TIME_SERIES.
 func evaluate(expression ast.Expr, values variables) (number, error) {
 	result, err := series(expression, values)
 	if err == nil && len(result) != 1 {
@@ -121,7 +121,7 @@ func call(n *ast.CallExpr, values variables) ([]number, error) {
 	if function, ok := n.Fun.(*ast.Ident); ok {
 		name = function.Name
 	}
-	arguments := map[string]int{"IF": 3, "FILL": 2, "SUM": 1, "METRICS": 0}
+	arguments := map[string]int{"IF": 3, "FILL": 2, "SUM": 1, "METRICS": 0, "TIME_SERIES": 1}
 	if wanted, ok := arguments[name]; !ok || len(n.Args) != wanted {
 		return nil, fmt.Errorf("%s with %d arguments is not supported", name, len(n.Args))
 	}
@@ -154,6 +154,11 @@ func call(n *ast.CallExpr, values variables) ([]number, error) {
 			filled = append(filled, value)
 		}
 		return filled, nil
+	case "TIME_SERIES":
+		if !given[0][0].scalar {
+			return nil, errors.New("TIME_SERIES: want a number")
+		}
+		return []number{{value: given[0][0].value}}, nil
 	case "SUM":
 		total := number{missing: true} // missing values are omitted
 		for _, value := range given[0] {

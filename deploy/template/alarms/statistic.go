@@ -1,6 +1,7 @@
 package alarms
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -22,7 +23,7 @@ type statistic struct {
 
 var (
 	percentile     = regexp.MustCompile(`^p(\d{1,2}(?:\.\d+)?)$`)
-	percentileRank = regexp.MustCompile(`^PR\(([0-9.]*):([0-9.]*)\)$`)
+	percentileRank = regexp.MustCompile(`^PR\(([^:]*):([^:]*)\)$`)
 )
 
 func parseStatistic(name string) (statistic, error) {
@@ -45,7 +46,11 @@ func parseStatistic(name string) (statistic, error) {
 		of, ok = func(samples []Sample) float64 { return rank(samples, share) }, true
 	}
 	if match := percentileRank.FindStringSubmatch(name); match != nil {
-		low, high := bound(match[1], math.Inf(-1)), bound(match[2], math.Inf(1))
+		low, lowErr := bound(match[1], math.Inf(-1))
+		high, highErr := bound(match[2], math.Inf(1))
+		if err := errors.Join(lowErr, highErr); err != nil {
+			return s, fmt.Errorf("the statistic %q: want numbers, such as PR(100:2000), PR(:300) or PR(10:): %w", name, err)
+		}
 		of, ok = func(samples []Sample) float64 { return 100 * shareWithin(samples, low, high) }, true
 	}
 	if !ok {
@@ -60,12 +65,12 @@ func parseStatistic(name string) (statistic, error) {
 	return s, nil
 }
 
-func bound(digits string, absent float64) float64 {
-	n, err := strconv.ParseFloat(digits, 64)
-	if err != nil {
-		return absent
+// bound returns a bound of a percentile rank, which may be absent.
+func bound(digits string, absent float64) (float64, error) {
+	if digits == "" {
+		return absent, nil
 	}
-	return n
+	return strconv.ParseFloat(digits, 64)
 }
 
 func count(samples []Sample) int {
