@@ -4,6 +4,7 @@ package contract
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ const (
 type Document struct {
 	*openapi3.T
 	public *Public
+	source [sha256.Size]byte // hash
 }
 
 // Read reads the API document in the folder deploy.
@@ -48,6 +50,16 @@ func Read(deploy fs.FS) (*Document, error) {
 	return document, nil
 }
 
+// Reread reads the API document in the folder deploy again. It returns d if the source has not changed, because parsing
+// takes longer than a page should.
+func (d *Document) Reread(deploy fs.FS) (*Document, error) {
+	source, err := fs.ReadFile(deploy, File)
+	if err == nil && sha256.Sum256(source) == d.source {
+		return d, nil
+	}
+	return Read(deploy)
+}
+
 // Parse parses a document from YAML or JSON. It returns an error if the document violates the OpenAPI Specification,
 // refers to other documents, or has an extension other than FunctionKey. It does not check examples.
 func Parse(source []byte) (*Document, error) {
@@ -59,7 +71,7 @@ func Parse(source []byte) (*Document, error) {
 	if err := errors.Join(removeExtensions("", public.root, false)...); err != nil {
 		return nil, err
 	}
-	d := &Document{&openapi3.T{}, public}
+	d := &Document{&openapi3.T{}, public, sha256.Sum256(source)}
 	if err := json.Unmarshal(encoded, d.T); err != nil {
 		return nil, fmt.Errorf("read an OpenAPI document: %w", err)
 	}

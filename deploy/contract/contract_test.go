@@ -165,6 +165,25 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestReread(t *testing.T) {
+	t.Parallel()
+	folder := fstest.MapFS{contract.File: {Data: []byte(source)}}
+	document, err := contract.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, err := document.Reread(folder); same != document || err != nil {
+		t.Errorf("unchanged: got %p, error %v, want %p", same, err, document)
+	}
+	folder[contract.File] = &fstest.MapFile{Data: []byte(strings.Replace(source, "Things", "Items", 1))}
+	if changed, err := document.Reread(folder); err != nil || changed.Name() != "Items" {
+		t.Errorf("changed: got %v, error %v, want the document Items", changed, err)
+	}
+	if _, err := document.Reread(fstest.MapFS{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a document: error = %v, want %v", err, fs.ErrNotExist)
+	}
+}
+
 func TestCollections(t *testing.T) {
 	t.Parallel()
 	const collections = `openapi: 3.0.3

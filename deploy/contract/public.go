@@ -82,6 +82,9 @@ func (p *Public) YAML() []byte {
 	return out.Bytes()
 }
 
+// Decode decodes the document as [yaml.Node.Decode] does: a mapping whose order matters into a yaml.Node.
+func (p *Public) Decode(into any) error { return p.root.Decode(into) }
+
 // JSON returns the document in JSON, indented, in the order of its source.
 func (p *Public) JSON() []byte {
 	var out bytes.Buffer

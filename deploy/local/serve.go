@@ -62,7 +62,7 @@ const responseTimeout = time.Minute
 
 // referencePage returns the API reference for the current source, with the Host of the request as the server.
 func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
-	document, err := contract.Read(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
+	document, err := s.resources.Load().API().Document.Reread(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
 		return reference.Page{}, err
 	}
