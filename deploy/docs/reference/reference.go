@@ -17,6 +17,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ const (
 // Write writes the page and the document into a folder for any web server. All URLs are relative, so the folder can be
 // moved, and index.html also works from the disk.
 func Write(dir string, page Page) error {
-	index, err := page.render(page.policy(), "")
+	index, err := page.render(page.policy(), "", Samples)
 	if err != nil {
 		return err
 	}
@@ -109,8 +110,9 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 			}
 		})
 	}
+	var samples sampleCache
 	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		index, err := p.render("", proxyPath)
+		index, err := p.render("", proxyPath, samples.get)
 		if err != nil {
 			return err
 		}
@@ -150,29 +152,37 @@ func (p Page) policy() string {
 }
 
 // render renders the page as HTML. policy is written into the page; it is empty if a header contains it. proxy is the
-// path, relative to the page, of the proxy to the document's first server; it is empty if there is none.
-func (p Page) render(policy, proxy string) ([]byte, error) {
+// path, relative to the page, of the proxy to the document's first server; it is empty if there is none. samples is
+// [Samples].
+func (p Page) render(
+	policy, proxy string, samples func(*contract.Public, string) (map[string][]Sample, error),
+) ([]byte, error) {
 	page, err := template.ParseFS(assets, "assets/page.html")
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
+	data := struct {
+		Document    json.RawMessage     `json:"document"`
+		Credentials map[string]string   `json:"credentials,omitempty"`
+		Proxy       string              `json:"proxy,omitempty"`
+		Curl        string              `json:"curl,omitempty"`
+		TraceURL    string              `json:"traceURL,omitempty"`
+		RequestURL  string              `json:"requestURL,omitempty"`
+		Samples     map[string][]Sample `json:"samples,omitempty"`
+	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL, nil}
 	// The page is useful without samples, for example of an exported document that a strict reader rejects.
-	samples, _ := Samples(p.Document, p.Curl)
+	data.Samples, _ = samples(p.Document, p.Curl)
+	listed, err := newOutline(p.Document, data.Samples)
+	if err != nil {
+		return nil, fmt.Errorf("render the reference: %w", err)
+	}
 	var html bytes.Buffer
 	err = page.ExecuteTemplate(&html, "page.html", struct {
 		Page
-		Policy string
-		Data   any
-	}{p, policy, struct {
-		Document    json.RawMessage   `json:"document"`
-		Credentials map[string]string `json:"credentials,omitempty"`
-		Proxy       string            `json:"proxy,omitempty"`
-		Curl        string            `json:"curl,omitempty"`
-		TraceURL    string            `json:"traceURL,omitempty"`
-		RequestURL  string            `json:"requestURL,omitempty"`
-
-		Samples map[string][]Sample `json:"samples,omitempty"`
-	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL, samples}})
+		Policy  string
+		Outline outline
+		Data    any
+	}{p, policy, listed, data})
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
@@ -186,6 +196,7 @@ func contents() map[string]content {
 		plain := strings.TrimSuffix(name, ".gz")
 		files[plain] = content{read(static.FS, name), plain != name, mediaType(plain)}
 	}
+	files["outline.css"] = content{outlineStyle(files["swagger-ui.css"].plain()), false, mediaType("outline.css")}
 	for _, name := range []string{"layout.js", "reference.js", "reference.css"} {
 		files[name] = content{read(assets, "assets/"+name), false, mediaType(name)}
 	}
@@ -195,6 +206,31 @@ func contents() map[string]content {
 		files[name] = content{shared, false, mediaType(name)}
 	}
 	return files
+}
+
+var (
+	// styleRule matches a rule of a style sheet, which may contain rules, such as @media.
+	styleRule = regexp.MustCompile(`[^{}]*\{(?:[^{}]|\{[^{}]*\})*\}`)
+	// ofOutline matches selectors of elements and classes in the outline of the page.
+	ofOutline = regexp.MustCompile(`\.swagger-ui(?:,|\{| (?:` +
+		`a|code|div|h\d|input|label|p|section|select|small|svg|table|td)\b)|\.(?:authorization__btn|auth-wrapper|` +
+		`btn|expand-operation|no-margin|nostyle|opblock|renderedMarkdown|scheme|servers|wrapper)\b`)
+)
+
+// outlineStyle returns the rules of Swagger UI's style sheet that the outline needs: the whole sheet would delay the
+// first paint.
+func outlineStyle(sheet []byte) []byte {
+	var style []byte
+	for _, rule := range styleRule.FindAll(sheet, -1) {
+		selectors := rule[:bytes.IndexByte(rule, '{')+1]
+		if bytes.HasPrefix(rule, []byte("@media")) {
+			selectors = rule
+		}
+		if ofOutline.Match(selectors) {
+			style = append(style, rule...)
+		}
+	}
+	return style
 }
 
 // content is an embedded file, which may be compressed.

@@ -102,6 +102,39 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestWrite_Outline checks the list of operations in the page: in the order of the document, by tag.
+func TestWrite_Outline(t *testing.T) {
+	t.Parallel()
+	document, err := contract.ParsePublic([]byte(`{"openapi": "3.0.3",
+		"info": {"title": "Things", "version": "1", "description": "How <it> works"}, "tags": [{"name": "B"}, {"name": "A"}, {"name": "C"}],
+		"paths": {
+			"/b": {"parameters": [], "post": {"operationId": "addB", "tags": ["B"], "summary": "Add <b>", "responses": {"200": {"description": "OK"}}}},
+			"/a": {"get": {"operationId": "getA", "tags": ["A", "D"], "responses": {"200": {"description": "OK"}}},
+				"delete": {"responses": {"200": {"description": "OK"}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := reference.Write(dir, reference.Page{Document: document}); err != nil {
+		t.Fatal(err)
+	}
+	html, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, shown := range regexp.MustCompile(`href="(#/[^"]*)"|<pre[^>]*>([^<]*)</pre>|-description">([^<]+)<`).FindAllSubmatch(html, -1) {
+		got = append(got, string(shown[1])+string(shown[2])+string(shown[3]))
+	}
+	want := []string{
+		"#/B", "#/B/addB", "Add &lt;b&gt;", "curl -X POST &#39;/b&#39;", "#/A", "#/A/getA", "curl &#39;/a&#39;",
+		"#/D", "#/D/getA", "curl &#39;/a&#39;", "#/default", "#/default/", "curl -X DELETE &#39;/a&#39;", "How &lt;it&gt; works",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outline (-want +got):\n%s", diff)
+	}
+}
+
 // request sends a request to a handler.
 func request(
 	t *testing.T,
@@ -143,6 +176,7 @@ func TestHandle(t *testing.T) {
 		{"/docs/openapi.yaml", "*/*", "application/yaml", `"openapi": "3.0.3"`, 200},
 		{"/docs/openapi.yaml", browser, "text/plain; charset=utf-8", `"openapi": "3.0.3"`, 200},
 		{"/docs/assets/swagger-ui.css", "*/*", "text/css; charset=utf-8", ".swagger-ui", 200},
+		{"/docs/assets/outline.css", "*/*", "text/css; charset=utf-8", ".opblock-summary", 200},
 		{"/docs/assets/swagger-ui-bundle.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
 		{"/docs/assets/reference.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
 		{"/docs/assets/page.css", "*/*", "text/css; charset=utf-8", "color-scheme", 200},

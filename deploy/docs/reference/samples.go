@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -80,6 +81,30 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 		}
 	}
 	return all, nil
+}
+
+// sampleCache keeps the samples of the last document, because they take longer than a page should.
+type sampleCache struct {
+	mu       sync.Mutex
+	document []byte
+	curl     string
+	samples  map[string][]Sample
+}
+
+// get returns what [Samples] returns.
+func (c *sampleCache) get(document *contract.Public, curl string) (map[string][]Sample, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	source := document.JSON()
+	if c.samples != nil && c.curl == curl && bytes.Equal(c.document, source) {
+		return c.samples, nil
+	}
+	samples, err := Samples(document, curl)
+	if err != nil {
+		return nil, err
+	}
+	c.document, c.curl, c.samples = source, curl, samples
+	return samples, nil
 }
 
 func newSampleRequest(

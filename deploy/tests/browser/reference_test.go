@@ -60,7 +60,7 @@ func TestReference(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	s := start(t)
 	p := open(t, s, "_local/docs/")
-	p.Sees(".info .title", "UserRequestAPI")
+	p.Sees(".head .title", "UserRequestAPI")
 	p.Sees(".servers select", s.URL)
 
 	try(p, "createUser", map[string]string{"body": `{"userId": "grace", "name": "Grace Hopper"}`}, 201)
@@ -176,7 +176,7 @@ func TestReference_Looks(t *testing.T) {
 	for _, l := range []look{{1280, "light"}, {1280, "dark"}, {400, "light"}, {400, "dark"}} {
 		p.Scheme(l.scheme)
 		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+"_local/docs/"))
-		p.Sees(".info .title", "UserRequestAPI")
+		p.Sees(".head .title", "UserRequestAPI")
 		where := fmt.Sprintf("reference-%d-%s", l.width, l.scheme)
 		p.Looks(where)
 		try(p, "getUser", map[string]string{"userId": "nobody"}, 404)

@@ -33,6 +33,7 @@ const layout = (page) => {
     return {
       components: { OperationsFirst },
       wrapComponents: {
+        InfoContainer: () => () => null, // the page has a head of its own
         responses: (Responses) => (props) => {
           const list = page.samples?.[`${props.method.toUpperCase()} ${props.path}`];
           return h("div", null, list && h(Samples, { list, getComponent: props.getComponent }), h(Responses, props));

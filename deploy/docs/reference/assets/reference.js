@@ -1,4 +1,5 @@
-// Starts Swagger UI with the data of the page, the element with the id "page".
+// Starts Swagger UI with the data of the page, the element with the id "page", after the first paint. The list of
+// operations in the page, #outline, is visible until Swagger UI, in #ui, has rendered its own.
 "use strict";
 (() => {
   const page = JSON.parse(document.getElementById("page").textContent);
@@ -112,28 +113,58 @@
     return undefined;
   };
 
-  // Swagger UI does not name some controls for screen readers.
-  const root = document.getElementById("reference");
+  const root = document.getElementById("ui"), outline = document.getElementById("outline");
+
+  // show replaces the outline as soon as Swagger UI has rendered the operations. The focus stays on the same operation.
+  const show = () => {
+    const expected = outline.querySelectorAll(".opblock").length;
+    if (!root.hidden || !root.firstChild || root.querySelectorAll(".opblock").length < expected) return;
+    const focused = outline.contains(document.activeElement) && document.activeElement.getAttribute("href");
+    outline.remove();
+    root.hidden = false;
+    if (focused) root.querySelector(`a[href="${CSS.escape(focused)}"]`)?.closest("button")?.focus({ preventScroll: true });
+  };
+
   new MutationObserver(() => {
+    show();
+    // Swagger UI puts a link with the same effect into the button of an operation: a second stop of the Tab key.
+    for (const it of root.querySelectorAll("button a:not([tabindex])")) it.tabIndex = -1;
+    // Swagger UI does not name some controls for screen readers.
     for (const it of root.querySelectorAll("input[placeholder]:not([aria-label])")) it.setAttribute("aria-label", it.placeholder);
     for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
   }).observe(root, { childList: true, subtree: true });
 
-  const ui = SwaggerUIBundle({
-    spec: page.document,
-    dom_id: "#reference",
-    plugins: [layout(page), exactBody, traceLink, ...(page.curl ? [hideLogin] : [])],
-    layout: "OperationsFirst",
-    deepLinking: true,
-    displayRequestDuration: true,
-    syntaxHighlight: { theme: "tomorrow-night" },
-    tryItOutEnabled: true,
-    showMutatedRequest: !page.proxy, // the curl command goes to the stage, not to the proxy
-    requestInterceptor: forward,
-    validatorUrl: null,
-    onComplete: () => {
-      for (const [scheme, value] of Object.entries(page.credentials ?? {})) ui.preauthorizeApiKey(scheme, value);
-      fillIn(ui).catch(console.error);
-    },
+  const start = () => {
+    const ui = SwaggerUIBundle({
+      spec: page.document,
+      dom_id: "#ui",
+      plugins: [layout(page), exactBody, traceLink, ...(page.curl ? [hideLogin] : [])],
+      layout: "OperationsFirst",
+      deepLinking: true,
+      displayRequestDuration: true,
+      syntaxHighlight: { theme: "tomorrow-night" },
+      tryItOutEnabled: true,
+      showMutatedRequest: !page.proxy, // the curl command goes to the stage, not to the proxy
+      requestInterceptor: forward,
+      validatorUrl: null,
+      onComplete: () => {
+        for (const [scheme, value] of Object.entries(page.credentials ?? {})) ui.preauthorizeApiKey(scheme, value);
+        fillIn(ui).catch(console.error);
+      },
+    });
+  };
+
+  // load adds a script or a style sheet to the page, before the style sheets of the page, which override it.
+  const load = (element, attributes) => new Promise((resolve, reject) => {
+    const it = Object.assign(document.createElement(element), attributes);
+    it.addEventListener("load", resolve);
+    it.addEventListener("error", reject);
+    document.querySelector("link[rel=stylesheet]").before(it);
   });
+
+  // In the page, they would delay the first paint.
+  requestAnimationFrame(() => setTimeout(() => Promise.all([
+    load("link", { rel: "stylesheet", href: "assets/swagger-ui.css" }),
+    load("script", { src: "assets/swagger-ui-bundle.js" }),
+  ]).then(start)));
 })();

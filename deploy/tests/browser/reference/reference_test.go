@@ -3,15 +3,19 @@
 package reference_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
@@ -20,22 +24,106 @@ import (
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
-// serve serves the reference of the test service, and returns its URL.
-func serve(t *testing.T) string {
+// serve serves the reference of the test service, and returns its URL. Its handler is within wrap, if it is not nil.
+func serve(t *testing.T, wrap func(http.Handler) http.Handler) string {
+	t.Helper()
+	return servePage(t, page(ofStage(t)), wrap)
+}
+
+// document returns the document of the test service.
+func document(t *testing.T) *contract.Public {
 	t.Helper()
 	document, err := contract.Read(os.DirFS("../../../testdata/service/deploy"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := reference.Page{
-		Document: document.Public().ForStage("http://127.0.0.1:1/prod", "Nowhere", ""), Stage: "prod",
-		Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Reference"}},
+	return document.Public()
+}
+
+// ofStage returns the document of a stage that requires an API key.
+func ofStage(t *testing.T) *contract.Public {
+	t.Helper()
+	return document(t).ForStage("http://127.0.0.1:1/prod", "A stack that nobody has started", "apiKey")
+}
+
+func page(document *contract.Public) reference.Page {
+	return reference.Page{
+		Document: document, Stage: "prod", Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Reference"}},
 	}
+}
+
+func servePage(t *testing.T, page reference.Page, wrap func(http.Handler) http.Handler) string {
+	t.Helper()
 	mux := http.NewServeMux()
 	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page, nil }, nil)
-	server := httptest.NewServer(loopback.Guard(mux))
+	handler := loopback.Guard(mux)
+	if wrap != nil {
+		handler = wrap(handler)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL + "/"
+}
+
+// place is the rectangle of an element.
+type place struct {
+	Class               string
+	X, Y, Width, Height float64
+}
+
+// places returns the rectangles of the operations, of their parts and of what is above them.
+func places(t *testing.T, p *chromium.Page) (all []place) {
+	t.Helper()
+	encoded := p.Text(`JSON.stringify([...document.querySelectorAll("main :is(.title, .servers select, .btn.authorize > span," +
+		" .opblock-tag, .opblock, .arrow, .opblock-summary-method, .opblock-summary-path, .opblock-summary-description)")]
+		.filter((it) => it.checkVisibility()).map((it) => {
+			const { x, y, width, height } = it.getBoundingClientRect();
+			return { class: it.getAttribute("class"), x, y, width, height };
+		}))`)
+	if err := json.Unmarshal([]byte(encoded), &all); err != nil || len(all) == 0 {
+		t.Fatalf("places: %v in %s", err, encoded)
+	}
+	return all
+}
+
+// TestFirstContent checks that the operations are visible before Swagger UI is loaded, and stay where they are.
+func TestFirstContent(t *testing.T) {
+	t.Parallel()
+	stage := ofStage(t)
+	for width, shown := range map[int64]*contract.Public{
+		1280: stage, 400: stage, 1700: document(t), // with a server that has variables
+	} {
+		t.Run(strconv.FormatInt(width, 10), func(t *testing.T) {
+			t.Parallel()
+			loaded := make(chan struct{})
+			url := servePage(t, page(shown), func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if strings.HasSuffix(r.URL.Path, "/swagger-ui-bundle.js") {
+						select {
+						case <-loaded:
+						case <-r.Context().Done():
+						}
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			p := chromium.Open(t, url, "")
+			p.Do(chromedp.EmulateViewport(width, 900))
+			p.Sees(".opblock", "POST")
+			p.Want(`performance.getEntriesByName("first-contentful-paint").length`, "1")
+			p.Looks(fmt.Sprintf("reference-%d-first", width))
+			p.Text(`document.querySelector("[href$=createUser]").focus({ preventScroll: true })`)
+			before := places(t, p)
+			close(loaded)
+			p.Sees("#ui .opblock", "POST")
+			p.Picture(fmt.Sprintf("reference-%d-loaded", width))
+			if diff := cmp.Diff(before, places(t, p), cmpopts.EquateApprox(0, 1)); diff != "" {
+				t.Errorf("elements have moved (-before +after):\n%s", diff)
+			}
+			p.Keys(kb.Enter) // the focus is still on the operation
+			p.Sees(".opblock[id$=-createUser] .opblock-body", "Idempotency-Key")
+		})
+	}
 }
 
 // summary is the selector of the control that opens an operation.
@@ -44,8 +132,8 @@ func summary(id string) string { return fmt.Sprintf(".opblock[id$=-%s] .opblock-
 // TestLayout checks that operations come first, that their failures are folded, and that lines are short.
 func TestLayout(t *testing.T) {
 	t.Parallel()
-	p := chromium.Open(t, serve(t), "")
-	p.Sees(".opblock", "GET")
+	p := chromium.Open(t, serve(t, nil), "")
+	p.Sees("#ui .opblock", "GET")
 	p.Want(`document.querySelector(".opblock").getBoundingClientRect().top < 400`, "true")
 	p.Want(`document.querySelector("#guide").compareDocumentPosition(document.querySelector(".opblock")) & Node.DOCUMENT_POSITION_PRECEDING`, "2")
 
@@ -92,7 +180,7 @@ const longest = `(() => {
 // TestSamples shows the samples of an operation, and keeps the chosen language.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	p := chromium.Open(t, serve(t), "")
+	p := chromium.Open(t, serve(t, nil), "")
 	p.Click(summary("createUser"))
 	p.Sees(".samples code", "curl -X POST 'http://127.0.0.1:1/prod/users'")
 	p.Text(`document.querySelector(".samples .languages button:nth-child(2)").focus()`)
@@ -107,7 +195,7 @@ func TestSamples(t *testing.T) {
 // TestLooks checks the reference in both color schemes and two widths.
 func TestLooks(t *testing.T) {
 	t.Parallel()
-	url := serve(t)
+	url := serve(t, nil)
 	p := chromium.Open(t, url, "")
 	looks := []struct {
 		width  int64
@@ -122,7 +210,7 @@ func TestLooks(t *testing.T) {
 	for _, l := range looks {
 		p.Scheme(l.scheme)
 		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(url))
-		p.Sees(".opblock", "GET")
+		p.Sees("#ui .opblock", "GET")
 		p.Looks(fmt.Sprintf("reference-%d-%s", l.width, l.scheme))
 		p.Click(summary("getUser"))
 		p.Sees(".samples code", "curl")
