@@ -12,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"text/template"
+	texttemplate "text/template"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
+	"github.com/userrequestapi/userdata/deploy/template"
 )
 
 //go:embed samples
@@ -46,14 +48,14 @@ func (r sampleRequest) Variables() bool {
 }
 
 // Samples returns code that sends a request of each operation to the first server of a document, by method and path,
-// such as "GET /users". The values are the examples in the document. Credentials are read from the environment. curl
-// contains the options with which curl signs requests.
+// such as "GET /users". The values are the examples and defaults in the document. Credentials are read from the
+// environment. curl contains the options with which curl signs requests; "" for those that the document requires.
 func Samples(document *contract.Public, curl string) (map[string][]Sample, error) {
 	api, err := openapi3.NewLoader().LoadFromData(document.JSON())
 	if err != nil {
 		return nil, fmt.Errorf("write code samples: %w", err)
 	}
-	parsed, err := template.New("").Funcs(template.FuncMap{
+	parsed, err := texttemplate.New("").Funcs(texttemplate.FuncMap{
 		"quote": strconv.Quote, "lower": strings.ToLower, "shell": quoteShell, "raw": quoteRaw, "backticks": quoteTemplate,
 		"triple": quoteTriple,
 	}).ParseFS(sampleFiles, "samples/*.tmpl")
@@ -64,7 +66,11 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 	for path, item := range api.Paths.Map() {
 		for method, operation := range item.Operations() {
 			request := newSampleRequest(api, path, method, item, operation)
-			if request.Authorization = curl; curl != "" {
+			request.Authorization = curl
+			if curl == "" && schemeOf(api, operation) == template.SecurityScheme(template.AuthorizationIAM) {
+				request.Authorization = sigv4.Curl("$AWS_REGION") + ` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
+			}
+			if request.Authorization != "" {
 				request.Headers = slices.DeleteFunc(request.Headers, func(h sampleHeader) bool { return h.Variable != "" })
 			}
 			for _, s := range []Sample{
@@ -126,6 +132,9 @@ func newSampleRequest(
 	}
 	if len(api.Servers) > 0 {
 		r.URL = strings.TrimSuffix(api.Servers[0].URL, "/")
+		for name, variable := range api.Servers[0].Variables {
+			r.URL = strings.ReplaceAll(r.URL, "{"+name+"}", variable.Default)
+		}
 	}
 	r.URL += path
 	if len(query) > 0 {
@@ -141,25 +150,31 @@ func newSampleRequest(
 	return r
 }
 
-// credentialHeader returns the header that authorizes the request. ok is false if it needs none.
-func credentialHeader(api *openapi3.T, operation *openapi3.Operation) (header sampleHeader, ok bool) {
+// schemeOf returns the name of the first security scheme with which an operation can be called; "" for none.
+func schemeOf(api *openapi3.T, operation *openapi3.Operation) string {
 	security := api.Security
 	if operation.Security != nil {
 		security = *operation.Security
 	}
-	if len(security) == 0 || api.Components == nil {
+	if len(security) == 0 || len(security[0]) == 0 {
+		return ""
+	}
+	return slices.Min(slices.Collect(maps.Keys(security[0])))
+}
+
+// credentialHeader returns the header that authorizes the request. ok is false if it needs none.
+func credentialHeader(api *openapi3.T, operation *openapi3.Operation) (header sampleHeader, ok bool) {
+	if api.Components == nil {
 		return sampleHeader{}, false
 	}
-	for _, name := range slices.Sorted(maps.Keys(security[0])) {
-		scheme := api.Components.SecuritySchemes[name]
-		switch {
-		case scheme == nil:
-		case scheme.Value.Type == "http":
-			return sampleHeader{Name: "Authorization", Value: "Bearer ", Variable: "TOKEN"}, true
-		case scheme.Value.In == openapi3.ParameterInHeader:
-			variable := strings.ToUpper(strings.TrimPrefix(strings.ReplaceAll(scheme.Value.Name, "-", "_"), "X_"))
-			return sampleHeader{Name: scheme.Value.Name, Variable: variable}, true
-		}
+	scheme := api.Components.SecuritySchemes[schemeOf(api, operation)]
+	switch {
+	case scheme == nil:
+	case scheme.Value.Type == "http":
+		return sampleHeader{Name: "Authorization", Value: "Bearer ", Variable: "TOKEN"}, true
+	case scheme.Value.In == openapi3.ParameterInHeader:
+		variable := strings.ToUpper(strings.TrimPrefix(strings.ReplaceAll(scheme.Value.Name, "-", "_"), "X_"))
+		return sampleHeader{Name: scheme.Value.Name, Variable: variable}, true
 	}
 	return sampleHeader{}, false
 }

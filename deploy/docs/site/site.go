@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,7 +111,15 @@ func prepare(dir, root string, modules *tools.Env) error {
 	}
 	dir = filepath.Join(dir, "docs")
 	files[contract.File], files["openapi.json"] = document.YAML(), document.JSON()
-	files["assets/openapi.js"] = slices.Concat([]byte("const openapi = "), document.JSON(), []byte(";\n"))
+	samples, err := reference.Samples(document, "")
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(samples)
+	if err != nil {
+		return fmt.Errorf("write the code samples: %w", err)
+	}
+	files["assets/openapi.js"] = fmt.Appendf(nil, "const openapi = %s;\nconst samples = %s;\n", document.JSON(), encoded)
 	if err := scripts(files, modules); err != nil {
 		return err
 	}

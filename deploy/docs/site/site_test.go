@@ -222,6 +222,7 @@ func TestWrite(t *testing.T) {
 		"docs/call.html":       "Content-Security-Policy",
 		"openapi.json":         `"openapi"`,
 		"openapi.yaml":         "openapi: 3",
+		"assets/openapi.js":    `"label":"Python"`,
 		"reference/index.html": `id="redoc"`,
 		"try/index.html":       `use the page that go tool mage docs serves.</p>`,
 		"assets/icon.svg":      "<svg",
@@ -231,6 +232,11 @@ func TestWrite(t *testing.T) {
 		}
 		if strings.Contains(first["site/"+name], "x-function:") {
 			t.Errorf("%s contains extensions of the API document", name)
+		}
+	}
+	for _, name := range []string{"openapi.json", "openapi.yaml"} {
+		if strings.Contains(first["site/"+name], "x-codeSamples") {
+			t.Errorf("%s contains code samples", name)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(out, mine[1]), nil, 0o600); err != nil {

@@ -226,6 +226,10 @@ func (s published) reference(t *testing.T) {
 	place := "#tag/" + s.get.Tags[0] + "/operation/" + s.get.OperationID
 	p.Click(`a[href="` + place + `"]`)
 	p.Want(fragment, place)
+	for _, language := range []string{"curl", "Go", "TypeScript", "Python"} {
+		p.Sees("#redoc [role=tab]", language)
+	}
+	p.Sees("#redoc code, #redoc pre", "curl --aws-sigv4")
 	for preferred, ground := range map[string]string{"dark": "rgb(21, 27, 34)", "light": "rgb(255, 255, 255)"} {
 		p.Scheme(preferred)
 		p.Want(`getComputedStyle(document.querySelector(".menu-content")).backgroundColor`, ground)

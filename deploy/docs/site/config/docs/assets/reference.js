@@ -42,6 +42,14 @@ function theme() {
   };
 }
 
+// Redoc shows the code samples of this extension, which the published document does not have.
+for (const [path, item] of Object.entries(openapi.paths)) {
+  for (const [method, operation] of Object.entries(item)) {
+    const list = samples[`${method.toUpperCase()} ${path}`];
+    if (list) operation["x-codeSamples"] = list.map(({ label, language, code }) => ({ label, lang: language, source: code }));
+  }
+}
+
 const ThemeWorker = Worker;
 window.Worker = NativeWorker; // iframe-worker does not support the worker of Redoc
 Redoc.init(
