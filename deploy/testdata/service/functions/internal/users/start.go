@@ -16,12 +16,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
-	"github.com/aws/aws-xray-sdk-go/xray"
-	"github.com/aws/aws-xray-sdk-go/xraylog"
 )
-
-// init keeps the SDK from logging plain text to stdout.
-func init() { xray.SetLogger(xraylog.NullLogger) }
 
 // Request is a request about the users in a table.
 type Request struct {
@@ -53,7 +48,8 @@ func Start(handler func(context.Context, Request) (Response, error)) {
 	table, coldStart := open(), true
 	lambda.Start(func(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 		start, operation := time.Now(), event.RequestContext.OperationName
-		ctx, span := xray.BeginSubsegment(ctx, operation)
+		ctx, span := begin(ctx, operation)
+		span.Annotations = map[string]any{"Operation": operation, "ColdStart": coldStart}
 		res, problem := serve(ctx, handler, Request{APIGatewayProxyRequest: event, Table: table})
 		line := map[string]any{
 			"level": "INFO", "timestamp": start.UTC().Format(time.RFC3339Nano), "message": "request",
@@ -67,15 +63,12 @@ func Start(handler func(context.Context, Request) (Response, error)) {
 		outcome := "Success"
 		if problem != nil {
 			outcome, line["errorCode"] = "Error", problem.Code
-			_ = span.AddAnnotation("ErrorCode", problem.Code)
-			span.Lock()
-			span.Error, span.Fault = problem.Status < http.StatusInternalServerError, problem.Status >= http.StatusInternalServerError
-			span.Unlock()
+			span.Annotations["ErrorCode"] = problem.Code
+			span.Fault = problem.Status >= http.StatusInternalServerError
+			span.Error = !span.Fault
 		}
-		for key, value := range map[string]any{"Operation": operation, "Outcome": outcome, "ColdStart": coldStart} {
-			_ = span.AddAnnotation(key, value)
-		}
-		span.Close(nil)
+		span.Annotations["Outcome"] = outcome
+		span.send(ctx)
 		coldStart = false
 		return res, json.NewEncoder(os.Stdout).Encode(line)
 	})
