@@ -6,8 +6,11 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/userrequestapi/userdata/deploy/aws/bucket"
 	"github.com/userrequestapi/userdata/deploy/build"
@@ -131,12 +134,20 @@ func (s *session) packages(
 	if err != nil {
 		return nil, err
 	}
-	packages := map[string]build.Package{}
+	packed := make([]build.Package, len(executables))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, executable := range executables {
-		p, err := build.PackageFunction(executable)
-		if err != nil {
-			return nil, err
-		}
+		group.Go(func() (err error) {
+			packed[i], err = build.PackageFunction(executable)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	packages := map[string]build.Package{}
+	for i, p := range packed {
 		packages[functions[i].LogicalID] = p
 		s.Printer.Notef("%s: %.1f MB, %.12s", p.Name, float64(p.Size)/1e6, p.SHA256)
 	}
