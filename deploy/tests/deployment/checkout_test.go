@@ -2,8 +2,10 @@ package deployment_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
@@ -23,37 +26,45 @@ const stageName = "emulator"
 // service is the workspace that the tests deploy.
 const service = "../../testdata/service"
 
+// programsVariable is the folder of the programs that mage's targets start.
+const programsVariable = "TEST_PROGRAMS"
+
+func TestMain(m *testing.M) { stacktest.Main(m, buildPrograms) }
+
+// buildPrograms is a [stacktest.Fixture] that builds the programs as mage's targets compile them.
+func buildPrograms(ctx context.Context) (stop func() error, err error) {
+	dir, err := os.MkdirTemp("", "programs-")
+	if err != nil {
+		return nil, fmt.Errorf("build the programs: %w", err)
+	}
+	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", dir, programs+"release", programs+"observe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, errors.Join(fmt.Errorf("build the programs: %w\n%s", err, out), os.RemoveAll(dir))
+	}
+	return func() error { return os.RemoveAll(dir) }, os.Setenv(programsVariable, dir)
+}
+
 // checkout is a copy of the service that a test may change, and the account to which it is deployed.
 type checkout struct {
 	t       *testing.T
 	dir     string
 	temp    string
-	program string // the folder of the programs that mage's targets start
 	account *emulator.Account
 }
 
-func newCheckout(t *testing.T) *checkout {
+// newDeployer returns a user of a new account with only the permissions of the policy. The bucket policy requires TLS.
+func newDeployer(t *testing.T) *emulator.Account {
 	t.Helper()
-	// The deployer has only the permissions of the policy; the bucket policy requires TLS.
-	deployer := emulator.StartTLS(t).User(t, "deployer", deployerPolicy(t))
-	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), program: t.TempDir(), account: deployer}
+	return emulator.StartTLS(t).User(t, "deployer", deployerPolicy(t))
+}
+
+func newCheckout(t *testing.T, account *emulator.Account) *checkout {
+	t.Helper()
+	c := &checkout{t: t, dir: t.TempDir(), temp: t.TempDir(), account: account}
 	if err := os.CopyFS(c.dir, os.DirFS(service)); err != nil {
 		t.Fatal(err)
-	}
-	const programs = "github.com/userrequestapi/userdata/deploy/cmd/"
-	build := exec.CommandContext(
-		t.Context(),
-		"go",
-		"build",
-		"-trimpath",
-		"-o",
-		c.program,
-		programs+"release",
-		programs+"observe",
-	)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as mage's targets compile them
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
 	c.setStage(nil)
 	return c
@@ -105,7 +116,7 @@ func (c *checkout) command(environment []string, target string, args ...string) 
 	if target == "logs" {
 		program = "observe"
 	}
-	cmd := exec.Command(filepath.Join(c.program, program), append([]string{target}, args...)...)
+	cmd := exec.Command(filepath.Join(os.Getenv(programsVariable), program), append([]string{target}, args...)...)
 	cmd.Dir = c.dir
 	cmd.Env = append(os.Environ(), c.account.Env()...)
 	cmd.Env = append(cmd.Env, "STAGE="+stageName, "POLL=100ms", // the emulated account is faster than AWS

@@ -18,7 +18,7 @@ const digestLength = 10
 // also cover run only in test:all.
 func TestStage(t *testing.T) {
 	t.Parallel()
-	c := newCheckout(t)
+	c := newCheckout(t, newDeployer(t))
 	asJSON := []string{"JSON=1"}
 
 	if testenv.All() {

@@ -18,7 +18,7 @@ const kills = 20
 func TestKilled(t *testing.T) {
 	testenv.SkipUnlessAll(t)
 	t.Parallel()
-	c := newCheckout(t)
+	c := newCheckout(t, newDeployer(t))
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -1,13 +1,11 @@
 package deployment_test
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -15,9 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/release/progress"
-	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
@@ -42,32 +37,15 @@ func restoreScript(t *testing.T, section, table string) string {
 // TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the
 // restored table. The emulator restores the current state of a table. TestStage covers the error without REPLACE_TABLE,
 // and deploys a deleted stage again.
-func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
+func TestRestore(t *testing.T) {
 	testenv.SkipUnlessAll(t)
+	t.Parallel()
 	if _, err := exec.LookPath("aws"); err != nil {
 		t.Skip("the AWS CLI is not installed")
 	}
-	account := emulator.Start(t)
-	account.Setenv(t)
-	root := t.TempDir()
-	if err := os.CopyFS(root, os.DirFS(service)); err != nil {
-		t.Fatal(err)
-	}
-	const own, restored = "UserData-test", "UserData-test-restored"
-	deploy := func(parameter string, replace ...string) (string, error) {
-		t.Helper()
-		testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"),
-			`parameters: {Authorization: NONE, Monitoring: "false"`+parameter+`}`)
-		var out bytes.Buffer
-		err := release.Deploy(t.Context(), release.Settings{
-			Settings: stage.Settings{
-				Root: root, Stage: "test", Poll: 100 * time.Millisecond, Printer: progress.New(&out, progress.Options{}),
-			},
-			ReplaceTables: replace,
-		})
-		return out.String(), err
-	}
-	tables, functions := dynamodb.NewFromConfig(account.Config()), lambda.NewFromConfig(account.Config())
+	c := newCheckout(t, emulator.Start(t)) // without TLS, for the CLI
+	const own, restored = "UserData-" + stageName, "UserData-" + stageName + "-restored"
+	tables, functions := dynamodb.NewFromConfig(c.account.Config()), lambda.NewFromConfig(c.account.Config())
 	wantItem := func(table string) {
 		t.Helper()
 		key := map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}}
@@ -77,9 +55,7 @@ func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 		}
 	}
 
-	if out, err := deploy(""); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	c.must([]string{"SMOKE=0", "DRIFT=0"}, "deploy")
 	_, err := tables.PutItem(t.Context(), &dynamodb.PutItemInput{
 		TableName: aws.String(own),
 		Item:      map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}},
@@ -91,16 +67,15 @@ func TestRestore(t *testing.T) { //nolint:paralleltest // sets the environment
 	// The CLI rejects the empty profile of the account's environment.
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
 		"unset AWS_PROFILE; export AWS_PAGER=\n"+script)
+	cmd.Env = append(os.Environ(), c.account.Env()...)
 	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "< ") {
 		t.Fatalf("%s\nerror %v, want equal tables\n%s", script, err, out)
 	}
 	wantItem(restored)
 
-	const existing = ", ExistingTableName: " + restored
-	if out, err := deploy(existing, own); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	name := aws.String("UserRequestAPI-test-get")
+	c.setStage(map[string]string{"ExistingTableName": restored})
+	c.must([]string{"SMOKE=0", "DRIFT=0", "REPLACE_TABLE=" + own}, "deploy")
+	name := aws.String("UserRequestAPI-" + stageName + "-get")
 	got, err := functions.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: name})
 	if err != nil {
 		t.Fatal(err)

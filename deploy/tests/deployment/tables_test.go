@@ -1,20 +1,11 @@
 package deployment_test
 
 import (
-	"bytes"
-	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/release"
-	"github.com/userrequestapi/userdata/deploy/release/progress"
-	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
@@ -41,42 +32,24 @@ const buyerIndex = `        - {AttributeName: buyer, AttributeType: S}
 `
 
 // An index that is added to an existing table is an update without a replacement.
-func TestIndex(t *testing.T) { //nolint:paralleltest // sets the environment
-	account := emulator.Start(t)
-	account.Setenv(t)
-	root := t.TempDir()
-	if err := os.CopyFS(root, os.DirFS(filepath.Join(testenv.Root(t), "deploy", "testdata", "service"))); err != nil {
-		t.Fatal(err)
-	}
-	testenv.WriteFile(t, filepath.Join(root, "deploy", "stages", "test.yaml"),
-		`parameters: {Authorization: NONE, Monitoring: "false"}`)
-	file := filepath.Join(root, "deploy", "template.yaml")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	run := func(do func(context.Context, release.Settings) error, table string) string {
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	c := newCheckout(t, emulator.Start(t)) // the deployer's policy does not allow tables with this name
+	run := func(target, table string) result {
 		t.Helper()
-		testenv.WriteFile(t, file, strings.Replace(string(content), "\nOutputs:\n", table+"\nOutputs:\n", 1))
-		var out bytes.Buffer
-		err := do(t.Context(), release.Settings{Settings: stage.Settings{
-			Root: root, Stage: "test", Poll: 100 * time.Millisecond, Printer: progress.New(&out, progress.Options{}),
-		}})
-		if err != nil {
-			t.Fatalf("%v\n%s", err, &out)
-		}
-		return out.String()
+		template := original(t, "deploy/template.yaml")
+		c.write("deploy/template.yaml", strings.Replace(template, "\nOutputs:\n", table+"\nOutputs:\n", 1))
+		return c.must([]string{"SMOKE=0", "DRIFT=0"}, target)
 	}
-	run(release.Deploy, ordersTable)
-	for _, do := range []func(context.Context, release.Settings) error{release.Plan, release.Deploy} {
-		out := run(do, ordersTable+buyerIndex)
-		if !strings.Contains(out, "~ OrdersTable ") || !strings.Contains(out, "GlobalSecondaryIndexes") ||
-			strings.Contains(out, "REPLACED") {
-			t.Errorf("want an update of the table without a replacement, got\n%s", out)
+	run("deploy", ordersTable)
+	for _, target := range []string{"plan", "deploy"} {
+		r := run(target, ordersTable+buyerIndex)
+		if !r.contains("~ OrdersTable ") || !r.contains("GlobalSecondaryIndexes") || r.contains("REPLACED") {
+			t.Errorf("%s: want an update of the table without a replacement, got\n%s", target, r)
 		}
 	}
-	name := "Orders-test"
-	found, err := dynamodb.NewFromConfig(account.Config()).
+	name := "Orders-" + stageName
+	found, err := dynamodb.NewFromConfig(c.account.Config()).
 		DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &name})
 	if err != nil {
 		t.Fatal(err)
