@@ -279,6 +279,19 @@ func (p *Page) Looks(picture string) {
 	}
 }
 
+// LooksEverywhere is [Page.Looks] for the current state of the page in both color schemes and two widths. After that,
+// the window is 1280 pixels wide, and the color scheme is light.
+func (p *Page) LooksEverywhere(picture string) {
+	p.t.Helper()
+	for _, scheme := range []string{"dark", "light"} {
+		p.Scheme(scheme)
+		for _, width := range []int64{400, 1280} {
+			p.Do(chromedp.EmulateViewport(width, 900))
+			p.Looks(fmt.Sprintf("%s-%d-%s", picture, width, scheme))
+		}
+	}
+}
+
 // Picture takes a screenshot if SCREENSHOTS is set.
 func (p *Page) Picture(name string) {
 	p.t.Helper()

@@ -4,10 +4,11 @@ package chromium
 const TooWide = `Math.max(0, document.scrollingElement.scrollWidth - innerWidth)`
 
 // Covered is an expression that lists the controls in the header of a page that another element covers, or that are
-// outside of the window.
+// outside of the window. A dialog may cover them.
 const Covered = `[...document.querySelectorAll("header.bar :is(a, button)")].filter((it) => {
 	const { x, y, width, height } = it.getBoundingClientRect();
-	return it.checkVisibility() && !it.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+	return it.checkVisibility({ visibilityProperty: true }) && !document.querySelector("dialog[open]") &&
+		!it.contains(document.elementFromPoint(x + width / 2, y + height / 2));
 }).map((it) => it.textContent.trim()).join("\n")`
 
 // LowContrast is an expression that lists text with a contrast of less than 4.5:1 (WCAG 2.2, "1.4.3 Contrast
@@ -35,15 +36,30 @@ const LowContrast = `(() => {
 	return [...found].join("\n");
 })()`
 
-// Inaccessible is an expression that lists controls without an accessible name, duplicate ids, and a number of h1
-// elements other than one.
+// Inaccessible is an expression that lists controls and regions without an accessible name, duplicate and missing ids,
+// headings that skip a level, dialogs that exceed the window, and a number of h1 elements other than one. The
+// headings of Swagger UI and Redoc, and the regions of Redoc, are as they are.
 const Inaccessible = `[
-	...[...document.querySelectorAll("a[href], button, input, select, summary, [role=treeitem]")].filter((it) =>
-		it.type !== "hidden" &&
-		!(it.getAttribute("aria-label") || it.title || it.textContent.trim() ||
-			[...(it.labels ?? [])].some((label) => label.textContent.trim())))
-		.map((it) => it.outerHTML),
+	...[...document.querySelectorAll("a[href], button, input, select, textarea, summary, dialog[open], " +
+		"[role=treeitem], [role=button], " +
+		":is([role=group], [role=search], [tabindex='0']:not(pre, tr, label)):not(.redoc-wrap *)")].filter((it) =>
+		it.type !== "hidden" && !it.closest("[hidden]") &&
+		!(it.getAttribute("aria-label") || it.title || document.getElementById(it.getAttribute("aria-labelledby")) ||
+			(!it.matches("select, textarea, [role=group], [role=search], dialog") && it.textContent.trim()) ||
+			[...(it.labels ?? [])].some((label) => label.textContent.replace(it.textContent, "").trim())))
+		.map((it) => it.outerHTML.slice(0, 200)),
 	...[...document.querySelectorAll("[id]")].map((it) => it.id)
 		.filter((id) => document.querySelectorAll("#" + CSS.escape(id)).length > 1),
+	...["aria-labelledby", "aria-describedby", "for"].flatMap((name) =>
+		[...document.querySelectorAll("[" + name + "]")].filter((it) => it.checkVisibility())
+			.flatMap((it) => it.getAttribute(name).split(/\s+/)).filter((id) => !document.getElementById(id))
+			.map((id) => name + "=" + id + " is missing")),
+	...[...document.querySelectorAll(":is(h1, h2, h3, h4, h5, h6):not(.redoc-wrap *, .swagger-ui *)")]
+		.filter((it) => it.checkVisibility()).filter((it, n, all) => n > 0 && it.tagName[1] - all[n - 1].tagName[1] > 1)
+		.map((it) => it.tagName + " " + it.textContent + " skips a level"),
+	...[...document.querySelectorAll("dialog[open]")].filter((it) => {
+		const { top, left, right, bottom } = it.getBoundingClientRect();
+		return top < 0 || left < 0 || right > innerWidth || bottom > innerHeight;
+	}).map((it) => "the dialog exceeds the window: " + it.textContent),
 	...(document.querySelectorAll("h1").length === 1 ? [] : ["not one h1"]),
 ].join("\n")`

@@ -132,6 +132,8 @@
     // Swagger UI does not name some controls for screen readers.
     for (const it of root.querySelectorAll("input[placeholder]:not([aria-label])")) it.setAttribute("aria-label", it.placeholder);
     for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
+    for (const it of root.querySelectorAll("#servers:not([aria-label])")) it.setAttribute("aria-label", "Server");
+    for (const it of root.querySelectorAll(".examples-select-element:not([aria-label])")) it.setAttribute("aria-label", "Example");
   }).observe(root, { childList: true, subtree: true });
 
   const start = () => {
