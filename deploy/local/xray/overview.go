@@ -65,7 +65,8 @@ func Property(name string) (func(trace.Summary) string, error) {
 	return nil, errors.New("by=" + name + ": want operation, status, code or version")
 }
 
-// Overview returns the distribution of the traces that match. The groups with the most traces are first.
+// Overview returns the distribution of the traces that match. The groups with faults are first, then those with the
+// most traces.
 func (c *Collector) Overview(f Filter, by func(trace.Summary) string) Overview {
 	summaries := c.Traces(f)
 	o := Overview{Traces: len(summaries), Columns: columns, Groups: []Group{}, Cells: []Cell{}, EdgesMs: []float64{}}
@@ -85,7 +86,9 @@ func (c *Collector) Overview(f Filter, by func(trace.Summary) string) Overview {
 		o.Groups = append(o.Groups, Group{value, trace.StatisticsOf(members)})
 	}
 	slices.SortFunc(o.Groups, func(a, b Group) int {
-		return cmp.Or(b.Statistics.Count-a.Statistics.Count, cmp.Compare(a.Value, b.Value))
+		return cmp.Or(
+			min(b.Statistics.Fault, 1)-min(a.Statistics.Fault, 1), b.Statistics.Count-a.Statistics.Count,
+			cmp.Compare(a.Value, b.Value))
 	})
 	o.EdgesMs = edges[lowest : highest+2]
 	for i, g := range o.Groups {

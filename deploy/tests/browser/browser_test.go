@@ -288,14 +288,20 @@ func TestLive(t *testing.T) {
 	p.Keys("p")
 	p.Want(statuses, "404 200 201")
 	p.Allow("status of 404") // of the open trace, which no longer exists
-	p.Click("#clear")
+	p.Text(`document.getElementById("clear").focus()`)
+	p.Keys(kb.Enter)
 	p.Sees("dialog[open]", "Delete all traces and log lines?")
-	p.Keys(kb.Enter) // the focus is on Cancel
+	p.Want(focused, "Cancel")
+	p.LooksEverywhere("clear")
+	p.Keys(kb.Enter)
 	p.Want(`document.querySelector("dialog[open]")`, "null")
 	p.Want(statuses, "404 200 201")
-	p.Click("#clear")
-	p.Click("dialog[open] .danger")
+	p.Want(focused, "Clear all") // where it was before
+	p.Keys(kb.Enter)
+	p.Sees("dialog[open]", "Delete all traces and log lines?")
+	p.Keys(kb.Tab + kb.Enter)
 	p.Sees("#empty", "No traces yet")
+	p.Want(focused, "Clear all")
 }
 
 // TestMap checks the services on the map, and its filters.

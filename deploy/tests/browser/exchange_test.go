@@ -56,6 +56,7 @@ func TestExchange(t *testing.T) {
 	copies(p)
 	p.Sees(".verdict .errors", "#/userId InvalidUserId")
 	p.Sees(".verdict .errors", "Sent: 7.0")
+	p.LooksEverywhere("refusal")
 	p.Sees(".trace-head .facts dt", "Request")
 	p.Sees(".exchange .address", "POST /"+s.Stage()+"/users")
 	p.Sees(".message:first-child pre", "  "+big+",\n")
@@ -63,7 +64,7 @@ func TestExchange(t *testing.T) {
 	p.Text(`document.querySelector(".message summary").focus()`)
 	p.Keys(kb.Enter)
 	p.Sees(".message details[open] dd", "application/json")
-	p.Looks("exchange-1280")
+	p.LooksEverywhere("refusal-headers")
 	p.Keys(kb.Escape)
 	p.Want(`document.querySelector(".message details[open]")`, "null")
 

@@ -143,7 +143,7 @@ func TestOverview(t *testing.T) {
 	start := began()
 	p := chromium.Open(t, serveTraces(t, few(start)...), "_local/traces")
 	p.Want(count, "4 traces")
-	p.Want(groups, "200 2, 404 1, 500 1")
+	p.Want(groups, "500 1, 200 2, 404 1") // faults first
 	p.Want(bars, "3")
 	p.Want(points, "4")
 
@@ -162,8 +162,8 @@ func TestOverview(t *testing.T) {
 	p.Want(statuses, "500 404 200 200")
 
 	choose(p, "by", "operation")
-	p.Want(groups, "getThing 3, putThing 1")
-	p.Click("#groups button")
+	p.Want(groups, "putThing 1, getThing 3")
+	p.Click("#groups tr:last-child button")
 	p.Want(address, "/_local/traces?operation=getThing&by=operation")
 	p.Want(statuses, "404 200 200")
 	choose(p, "by", "code")
@@ -236,12 +236,18 @@ func TestCompare(t *testing.T) {
 	p.Sees("#facts", "StoreUnavailable")
 	p.Keys("jj")
 	p.Want(`document.activeElement.rowIndex`, "2")
+	p.LooksEverywhere("compare-fault")
 	p.Keys(kb.Escape)
 	p.Want(address, "/_local/traces")
 
-	p.Allow("status of 404")
 	p.Do(chromedp.Navigate(p.Text(`location.origin`) + "/_local/compare?a=1"))
-	p.Sees("#empty", "Invalid request")
+	p.Sees("#empty", "Choose two traces")
+	p.Allow("status of 404")
+	p.Do(chromedp.Navigate(p.Text(`location.origin`) + "/_local/compare?a=1&b=2"))
+	p.Sees("#empty", "Trace not found")
+	p.LooksEverywhere("compare-missing")
+	p.Keys(kb.Escape)
+	p.Want(address, "/_local/traces")
 }
 
 // TestOverview_Looks checks the traces with the overview, and the comparison, in both color schemes and two widths.

@@ -11,13 +11,27 @@ const names = ["A", "B"];
 let drawn = "";
 
 live(async () => {
-  const traces = await Promise.all(ids.map((id) => get(`traces/${encodeURIComponent(id)}`)));
+  if (ids.includes("")) return showMissing("Choose two traces", "Tick two traces in the list of traces, and then Compare.");
+  let traces;
+  try {
+    traces = await Promise.all(ids.map((id) => get(`traces/${encodeURIComponent(id)}`)));
+  } catch (err) {
+    if (err.status !== 404 || drawn) throw err;
+    return showMissing("Trace not found", err.message);
+  }
   const text = JSON.stringify(traces);
   if (text === drawn) return;
   drawn = text;
   $("empty").hidden = true;
+  document.querySelectorAll("main .scroll").forEach((it) => { it.hidden = false; });
   draw(traces);
 });
+
+// showMissing says why there is nothing to compare.
+function showMissing(reason, advice) {
+  $("empty").replaceChildren(h("h2", {}, reason), h("p", { class: "muted" }, advice), h("p", {}, h("a", { href: "/_local/traces" }, "All traces")));
+  $("empty").hidden = false;
+}
 
 function draw(traces) {
   const sides = traces.map(({ trace }) => {
@@ -95,4 +109,11 @@ function align(a, b) {
 }
 
 const focusable = () => [...$("spans").querySelectorAll("tr.pair")];
-keys({ j: () => moveFocus(focusable(), 1), k: () => moveFocus(focusable(), -1), Escape: () => history.back() });
+keys({ j: () => moveFocus(focusable(), 1), k: () => moveFocus(focusable(), -1), Escape: () => $("back").click() });
+
+// The list is the page before this one, with its filter and place, unless this page was opened from elsewhere.
+$("back").addEventListener("click", (event) => {
+  if (!document.referrer.startsWith(`${location.origin}/_local/traces`)) return;
+  event.preventDefault();
+  history.back();
+});

@@ -9,7 +9,7 @@ const { path, item: itemPath, key, list: listed, replace: replaceable, delete: d
 const collection = document.querySelector("h1").textContent;
 const title = document.title;
 
-let visited = [path]; // targets of the pages of the list up to the current one
+let visited; // targets of the pages of the list up to the current one, which are also the state of the entry in the history
 let next; // target of the next page
 let opened; // { id, etag, text } of the open item: text as received, indented
 
@@ -58,6 +58,7 @@ function failure(response, ...more) {
 
 async function showList() {
   const response = await send("GET", visited.at(-1));
+  if (idOf(location)) return;
   next = nextOf(response);
   $("previous").disabled = visited.length === 1;
   $("next").disabled = !next;
@@ -68,7 +69,7 @@ async function showList() {
   }
   const { value } = response;
   const items = (Array.isArray(value) ? value : Object.values(value ?? {}).find(Array.isArray) ?? []).filter(isObject);
-  $("count").textContent = `${plural(items.length, "item")}${visited.length > 1 ? `, page ${visited.length}` : ""}`;
+  $("count").textContent = `${plural(items.length, "item")}${visited.length > 1 || next ? `, page ${visited.length}` : ""}`;
   const columns = [key, ...frequent(items)];
   $("columns").replaceChildren(...columns.map((name) => h("th", { scope: "col" }, name)));
   $("items").replaceChildren(...items.map((it) => h("tr", {}, columns.map((name, n) => (n === 0
@@ -104,7 +105,7 @@ async function showItem(id) {
 }
 
 const head = (id, ...more) => h("header", { class: "trace-head" },
-  h("p", {}, h("a", { href: location.pathname, class: "up", onclick: (event) => { event.preventDefault(); leave(); } }, `← ${collection}`)),
+  h("p", {}, h("a", { href: location.pathname, class: "up", onclick: (event) => { event.preventDefault(); run(leave); } }, `← ${collection}`)),
   h("h2", { id: "item-title" }, id), more);
 
 // edit shows the form of an item with the content of a response.
@@ -117,9 +118,9 @@ function edit(id, response) {
     head(id, h("dl", { class: "facts inline" }, opened.etag && h("div", {}, h("dt", {}, "ETag"), h("dd", {}, h("code", {}, opened.etag))))),
     text,
     h("p", { class: "actions" },
-      replaceable !== undefined && h("button", { type: "button", class: "button primary", onclick: save }, "Save"),
-      deletable !== undefined && h("button", { type: "button", class: "button danger", onclick: () => remove() }, "Delete"),
-      copyButton(opened.text, "Copy the item"), trace(response)));
+      replaceable !== undefined && h("button", { type: "button", class: "button primary", onclick: () => run(save) }, "Save"),
+      deletable !== undefined && h("button", { type: "button", class: "button danger", onclick: () => run(remove) }, "Delete"),
+      copyButton(opened.text, "Copy the item", "Copy JSON"), trace(response)));
 }
 
 // condition makes a write fail if the item has changed since it was read.
@@ -141,9 +142,14 @@ async function remove(confirmed = false) {
   if (response.status === 412) return conflict(response, "Delete it", () => remove(true));
   if (!response.ok) return say(failure(response));
   $("text").value = opened.text; // nothing to discard
+  const after = following(id);
   await leave();
+  (links().find((it) => it.textContent === after) ?? links().at(-1) ?? $("search")).focus();
   say(h("p", { class: "verdict ok" }, `Deleted ${id}. `, trace(response)));
 }
+
+// following returns the id of the item after another one in the list, if the list is loaded.
+const following = (id) => links()[links().findIndex((it) => it.textContent === id) + 1]?.textContent;
 
 // conflict shows the current state of an item that has changed since it was read: nothing was written. retry repeats the
 // write, with the current ETag.
@@ -152,17 +158,22 @@ async function conflict(refused, label, retry) {
   if (!current.ok) return say(failure(refused, h("p", {}, "Nothing was written. The item cannot be read any more:")), failure(current));
   const clearThen = (action) => () => {
     say();
-    action();
+    run(async () => action());
   };
   say(failure(refused,
     h("p", {}, "Nothing was written: the item has changed since you opened it. It is now:"),
     h("pre", { tabindex: 0, class: "current" }, indent(current.text)),
     h("p", { class: "actions" },
-      h("button", { type: "button", class: "button", onclick: clearThen(() => edit(opened.id, current)) }, "Show this version"),
+      h("button", {
+        type: "button", class: "button", onclick: clearThen(() => {
+          edit(opened.id, current);
+          $("text").focus();
+        }),
+      }, "Show this version"),
       h("button", {
         type: "button", class: "button danger", onclick: clearThen(() => {
           opened.etag = current.etag;
-          retry();
+          return retry();
         }),
       }, `${label} instead`))));
   $("message").querySelector("button").focus();
@@ -185,8 +196,15 @@ async function leave() {
   if (!await mayDiscard()) return;
   const { id } = opened;
   opened = undefined;
-  history.pushState(null, "", location.pathname);
+  history.pushState({ visited }, "", location.pathname);
   await show(id);
+}
+
+// turn shows another page of the list.
+async function turn(pages) {
+  history.pushState({ visited: pages }, "", location.pathname);
+  await show();
+  (links()[0] ?? $("reload")).focus();
 }
 
 function idOf({ hash }) {
@@ -212,13 +230,15 @@ async function show(before = opened?.id) {
   }
   opened = undefined;
   $("item").replaceChildren();
+  visited = history.state?.visited ?? [path];
   if (listed === undefined) return;
   await showList();
   if (before) links().find((it) => it.textContent === before)?.focus();
 }
 
 // run runs an action, and shows an error if the stack does not respond.
-const run = (action) => action().catch((err) => say(h("p", { class: "verdict fault" }, `The stack does not respond: ${err.message}`)));
+const run = (action) => action().catch((err) => say(h("p", { class: "verdict fault" },
+  "The stack does not respond. Start it with ", h("code", {}, "go tool mage run"), `, and try again. (${err.message})`)));
 
 const links = () => [...$("items").querySelectorAll("a")];
 const move = (n) => () => moveFocus(links(), n);
@@ -231,11 +251,11 @@ $("find").addEventListener("submit", (event) => {
 $("reload").addEventListener("click", () => run(async () => { if (await mayDiscard()) await show(); }));
 $("next").addEventListener("click", () => {
   $("next").disabled = true; // until the page is shown
-  visited.push(next);
-  run(show);
+  run(() => turn([...visited, next]));
 });
-$("previous").addEventListener("click", () => { visited.pop(); run(show); });
+$("previous").addEventListener("click", () => run(() => turn(visited.slice(0, -1))));
 window.addEventListener("hashchange", () => run(follow));
+window.addEventListener("popstate", () => { if (!idOf(location) && !opened) run(show); }); // to another page of the list
 window.addEventListener("beforeunload", (event) => { if (changed()) event.preventDefault(); });
-keys({ j: move(1), k: move(-1), Escape: () => closeDetails() || (opened && leave()) });
+keys({ j: move(1), k: move(-1), Escape: () => closeDetails() || (opened && run(leave)) });
 run(show);

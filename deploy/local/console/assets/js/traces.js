@@ -153,7 +153,9 @@ $("clear").addEventListener("click", async () => {
   if (!await ask("Delete all traces and log lines?", "Delete")) return;
   await clear();
   if (current) back();
+  picked = [];
   updates.change();
+  $("clear").focus();
 });
 
 const links = () => [...list.querySelectorAll("a")];
