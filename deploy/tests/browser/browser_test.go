@@ -155,8 +155,13 @@ func TestKeyboard(t *testing.T) {
 	p.Keys(kb.Escape)
 	p.Want(address, "/_local/traces")
 	p.Want(heading, "")
-	p.Want(focused+`.includes("412")`, "true") // where it was before
-	p.Keys("?")
+	p.Want(focused+`.includes("412")`, "true")                         // where it was before
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4))) // behind the list for a keyboard
+	p.Sees("#trace-title", "412")
+	p.Text(`document.querySelector(".skip").focus()`)
+	p.Keys(kb.Enter)
+	p.Want(`document.activeElement.getAttribute("role")`, "treeitem")
+	p.Keys(kb.Escape + "?")
 	p.Sees("dialog[open]", "Keyboard")
 	p.Keys(kb.Escape)
 	p.Want(`document.querySelector("dialog[open]")`, "null")

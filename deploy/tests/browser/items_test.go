@@ -34,6 +34,10 @@ func TestItems(t *testing.T) {
 	p := open(t, s, "_local/data/users")
 	p.Sees("#items", "No items yet")
 	p.Sees(`nav a[aria-current]`, "Users")
+	p.Text(`document.querySelector(".skip").focus()`)
+	p.Keys(kb.Enter)
+	p.Want(`document.activeElement.id`, "main")
+	p.Want(hash, "") // not the id of an item
 	create := `fetch("/_local/stage/users", { method: "POST", headers: { "X-Requested-With": "test", "Content-Type": "application/json" }, body: %q })`
 	for _, id := range []string{"ada", "grace"} {
 		p.Text(fmt.Sprintf(create, `{"userId": "`+id+`", "name": "`+id+`", `+big+`}`))

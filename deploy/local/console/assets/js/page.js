@@ -70,6 +70,12 @@ keys({
 
 $("keys").addEventListener("click", bindings["?"]);
 
+// The fragment of the URL is for spans and items.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("main").focus();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const typing = event.target.closest("input:not([type=checkbox]), select, textarea");

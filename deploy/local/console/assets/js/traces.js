@@ -158,6 +158,8 @@ $("clear").addEventListener("click", async () => {
   $("clear").focus();
 });
 
+document.querySelector(".skip").addEventListener("click", () => { if (current) shown.focus(); });
+
 const links = () => [...list.querySelectorAll("a")];
 
 function move(n) {
