@@ -74,13 +74,14 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	page := reference.Page{
 		Document: document.Public().ForStage("http://"+r.Host+"/"+stage, "The local stack", scheme),
 		Stage:    stage,
+		Home:     "/",
 		TraceURL: "/_local/requests/",
 	}
 	for _, link := range console.Links(collections(document)) {
 		if link.URL == console.DocsPath {
 			link.URL = "" // this page
 		}
-		page.Links = append(page.Links, reference.Link(link))
+		page.Links = append(page.Links, link)
 	}
 	if s.captured != nil {
 		page.RequestURL = "/_local/api/requests/"

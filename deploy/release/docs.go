@@ -24,6 +24,7 @@ import (
 	"github.com/userrequestapi/userdata/deploy/aws/sigv4"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/release/exitcode"
 	"github.com/userrequestapi/userdata/deploy/release/stage"
 	"github.com/userrequestapi/userdata/deploy/template"
@@ -135,7 +136,7 @@ func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (
 	if err != nil {
 		return nil, err
 	}
-	d.page = reference.Page{Document: document, Links: []reference.Link{{Text: "Stage " + s.Name}}}
+	d.page = reference.Page{Document: document, Links: []webpage.Link{{Text: "Stage " + s.Name}}}
 	address, err := url.Parse(s.invokeURL(now))
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL of the stage: %w", err)
@@ -228,7 +229,7 @@ func (s *session) body(rendered *template.Rendered) (json.RawMessage, error) {
 func (s *session) checkoutDocumentation(source *checkout) *documentation {
 	document := source.document
 	return &documentation{origin: fromCheckout, document: document.JSON(), gateway: source.body, page: reference.Page{
-		Document: document, Links: []reference.Link{{Text: "Source"}}, CrossOrigin: true,
+		Document: document, Links: []webpage.Link{{Text: "Source"}}, CrossOrigin: true,
 		Note: fmt.Sprintf("The document of the stage %s is not available: this is the document of the source. "+
 			"Requests go to the server selected below.", s.Name),
 	}}

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"io/fs"
 	"net/http"
@@ -39,8 +38,10 @@ type Page struct {
 	Document *contract.Public
 	// Stage is the name of the stage beside the title; "" for none.
 	Stage string
-	// Links are links to other pages; the page's own link has no URL.
-	Links []Link
+	// Home is the URL of the home page; "" for none.
+	Home string
+	// Links are the links of the header; the page's own link has no URL.
+	Links []webpage.Link
 	// Note is a sentence above the document; "" for none.
 	Note string
 	// Credentials preset the values of security schemes by name. The schemes must be API keys or bearer tokens.
@@ -56,9 +57,6 @@ type Page struct {
 	// CrossOrigin allows requests to other origins than the page's own, such as the document's servers.
 	CrossOrigin bool
 }
-
-// Link is a link to a page.
-type Link struct{ Text, URL string }
 
 // Paths relative to the page.
 const (
@@ -157,7 +155,7 @@ func (p Page) policy() string {
 func (p Page) render(
 	policy, proxy string, samples func(*contract.Public, string) (map[string][]Sample, error),
 ) ([]byte, error) {
-	page, err := template.ParseFS(assets, "assets/page.html")
+	page, err := webpage.Parse(assets, "assets/page.html")
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
@@ -179,14 +177,19 @@ func (p Page) render(
 	var html bytes.Buffer
 	err = page.ExecuteTemplate(&html, "page.html", struct {
 		Page
+		Header  webpage.Header
 		Policy  string
 		Outline outline
 		Data    any
-	}{p, policy, listed, data})
+	}{p, p.header(), policy, listed, data})
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
 	}
 	return html.Bytes(), nil
+}
+
+func (p Page) header() webpage.Header {
+	return webpage.Header{Name: p.Document.Title, Stage: p.Stage, Home: p.Home, Assets: "assets/", Links: p.Links}
 }
 
 // contents returns the files that the page loads, by name in the folder assets.
@@ -201,7 +204,7 @@ func contents() map[string]content {
 		files[name] = content{read(assets, "assets/"+name), false, mediaType(name)}
 	}
 	for name, shared := range map[string][]byte{
-		"icon.svg": icon.SVG, "page.css": webpage.CSS, "indent.js": webpage.Indent,
+		"icon.svg": icon.SVG, "page.css": webpage.CSS, "indent.js": webpage.Indent, "keys.js": webpage.Keys,
 	} {
 		files[name] = content{shared, false, mediaType(name)}
 	}

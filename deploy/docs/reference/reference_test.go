@@ -20,6 +20,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 )
 
@@ -33,7 +34,7 @@ func page(t *testing.T) reference.Page {
 		t.Fatal(err)
 	}
 	return reference.Page{
-		Document: document, Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Here"}}, Note: "Mind <this>.",
+		Document: document, Links: []webpage.Link{{Text: "Home", URL: "/"}, {Text: "Here"}}, Note: "Mind <this>.",
 		Credentials: map[string]string{"apiKey": "key"}, Curl: `--user "a:b"`,
 	}
 }
@@ -181,6 +182,7 @@ func TestHandle(t *testing.T) {
 		{"/docs/assets/reference.js", "*/*", "text/javascript; charset=utf-8", "SwaggerUIBundle", 200},
 		{"/docs/assets/page.css", "*/*", "text/css; charset=utf-8", "color-scheme", 200},
 		{"/docs/assets/indent.js", "*/*", "text/javascript; charset=utf-8", "indentJSON", 200},
+		{"/docs/assets/keys.js", "*/*", "text/javascript; charset=utf-8", "bindKeys", 200},
 		{"/docs/assets/layout.js", "*/*", "text/javascript; charset=utf-8", "OperationsFirst", 200},
 		{"/docs/assets/icon.svg", "*/*", "image/svg+xml", "<svg", 200},
 		{"/docs/assets/page.html", "*/*", "text/plain; charset=utf-8", "not found", 404},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/host/process"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
 )
@@ -134,8 +135,8 @@ func prepare(dir, root string, modules *tools.Env) error {
 		}
 	}
 	return reference.Write(filepath.Join(dir, "try"), reference.Page{
-		Document: document,
-		Links: []reference.Link{
+		Document: document, Home: "../index.html",
+		Links: []webpage.Link{
 			{Text: "Guides", URL: "../index.html"},
 			{Text: "Reference", URL: "../reference/index.html"},
 			{Text: "Try it"},

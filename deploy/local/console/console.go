@@ -80,19 +80,23 @@ type Collection struct {
 	List, Replace, Delete bool   // whether the API has the operation
 }
 
-// Link is a link of the header.
-type Link struct{ Text, URL string }
-
 // DocsPath is the URL of the API reference.
 const DocsPath = "/_local/docs/"
 
 // Links returns the links of the header, also for the API reference.
-func Links(collections []Collection) []Link {
-	links := []Link{{"Home", "/"}, {"Traces", "/_local/traces"}, {"Map", "/_local/map"}, {"Logs", "/_local/logs"}}
-	for _, c := range collections {
-		links = append(links, Link{c.Name, c.page()})
+func Links(collections []Collection) []webpage.Link {
+	links := []webpage.Link{
+		{Text: "Home", URL: "/", Key: "h"}, {Text: "Traces", URL: "/_local/traces", Key: "t"},
+		{Text: "Map", URL: "/_local/map", Key: "m"}, {Text: "Logs", URL: "/_local/logs", Key: "l"},
 	}
-	return append(links, Link{"Reference", DocsPath})
+	for i, c := range collections {
+		link := webpage.Link{Text: c.Name, URL: c.page()}
+		if i == 0 {
+			link.Key = "d" // data
+		}
+		links = append(links, link)
+	}
+	return append(links, webpage.Link{Text: "Reference", URL: DocsPath, Key: "r"})
 }
 
 // page returns the URL of the page.
@@ -259,11 +263,16 @@ type pageData struct {
 	Collection       *Collection // nil except on the page of items
 }
 
-// Links returns the links of the header.
-func (d pageData) Links() []Link { return Links(d.Stack.Collections) }
+// Header returns the header of the page.
+func (d pageData) Header() webpage.Header {
+	return webpage.Header{
+		Name: d.Stack.Name, Stage: d.Stack.Stage, Home: "/", Assets: "/_local/assets/", Current: d.URL,
+		Links: Links(d.Stack.Collections), Live: d.Collection == nil,
+	}
+}
 
 func parsePage(name string) *template.Template {
-	return template.Must(template.ParseFS(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
+	return template.Must(webpage.Parse(pages, "pages/layout.html", "pages/filters.html", "pages/"+name+".html"))
 }
 
 func writePage(w http.ResponseWriter, parsed *template.Template, data pageData) {
@@ -319,6 +328,8 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request, file string) {
 		content = webpage.CSS
 	case "js/indent.js":
 		content = webpage.Indent
+	case "js/keys.js":
+		content = webpage.Keys
 	default:
 		content, err = assets.ReadFile(path.Join("assets", file))
 	}

@@ -136,6 +136,14 @@
     for (const it of root.querySelectorAll(".examples-select-element:not([aria-label])")) it.setAttribute("aria-label", "Example");
   }).observe(root, { childList: true, subtree: true });
 
+  const operations = () => [...document.querySelectorAll("#reference .opblock-summary-control")];
+  const close = () => {
+    const control = document.activeElement.closest(".opblock.is-open")?.querySelector(".opblock-summary-control");
+    control?.click();
+    control?.focus();
+  };
+  bindKeys({ j: () => moveFocus(operations(), 1), k: () => moveFocus(operations(), -1), Escape: close });
+
   const start = () => {
     const ui = SwaggerUIBundle({
       spec: page.document,

@@ -20,14 +20,15 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/contract"
 	"github.com/userrequestapi/userdata/deploy/docs/reference"
+	"github.com/userrequestapi/userdata/deploy/docs/webpage"
 	"github.com/userrequestapi/userdata/deploy/host/loopback"
 	"github.com/userrequestapi/userdata/deploy/tests/chromium"
 )
 
-// serve serves the reference of the test service, and returns its URL. Its handler is within wrap, if it is not nil.
-func serve(t *testing.T, wrap func(http.Handler) http.Handler) string {
+// serve serves the reference of the test service, and returns its URL.
+func serve(t *testing.T) string {
 	t.Helper()
-	return servePage(t, page(ofStage(t)), wrap)
+	return servePage(t, page(ofStage(t)), func(handler http.Handler) http.Handler { return handler })
 }
 
 // document returns the document of the test service.
@@ -48,19 +49,17 @@ func ofStage(t *testing.T) *contract.Public {
 
 func page(document *contract.Public) reference.Page {
 	return reference.Page{
-		Document: document, Stage: "prod", Links: []reference.Link{{Text: "Home", URL: "/"}, {Text: "Reference"}},
+		Document: document, Stage: "prod", Home: "/?home",
+		Links: []webpage.Link{{Text: "Home", URL: "/?home", Key: "h"}, {Text: "Reference", Key: "r"}},
 	}
 }
 
+// servePage serves a page, within wrap.
 func servePage(t *testing.T, page reference.Page, wrap func(http.Handler) http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	reference.Handle(mux, "/", func(*http.Request) (reference.Page, error) { return page, nil }, nil)
-	handler := loopback.Guard(mux)
-	if wrap != nil {
-		handler = wrap(handler)
-	}
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(wrap(loopback.Guard(mux)))
 	t.Cleanup(server.Close)
 	return server.URL + "/"
 }
@@ -127,12 +126,15 @@ func TestFirstContent(t *testing.T) {
 }
 
 // summary is the selector of the control that opens an operation.
-func summary(id string) string { return fmt.Sprintf(".opblock[id$=-%s] .opblock-summary-control", id) }
+func summary(id string) string { return operationPart(id, ".opblock-summary-control") }
+
+// operationPart is the selector of a part of an operation.
+func operationPart(id, part string) string { return fmt.Sprintf(".opblock[id$=-%s] %s", id, part) }
 
 // TestLayout checks that operations come first, that their failures are folded, and that lines are short.
 func TestLayout(t *testing.T) {
 	t.Parallel()
-	p := chromium.Open(t, serve(t, nil), "")
+	p := chromium.Open(t, serve(t), "")
 	p.Sees("#ui .opblock", "GET")
 	p.Want(`document.querySelector(".opblock").getBoundingClientRect().top < 400`, "true")
 	p.Want(`document.querySelector("#guide").compareDocumentPosition(document.querySelector(".opblock")) & Node.DOCUMENT_POSITION_PRECEDING`, "2")
@@ -149,7 +151,7 @@ func TestLayout(t *testing.T) {
 	}
 	p.Want(`document.querySelectorAll(".opblock[id$=-createUser] .folded").length`, strconv.Itoa(n-1))
 
-	p.Click(".documents a[href='#guide']")
+	p.Click(".head a[href='#guide']")
 	p.Want(`(({ top }) => top >= 0 && top < innerHeight)(document.getElementById("guide").getBoundingClientRect())`, "true")
 	if got := p.Text(longest); got != "ok" {
 		t.Errorf("longest line: got %s, want 80 characters", got)
@@ -180,7 +182,7 @@ const longest = `(() => {
 // TestSamples shows the samples of an operation, and keeps the chosen language.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	p := chromium.Open(t, serve(t, nil), "")
+	p := chromium.Open(t, serve(t), "")
 	p.Click(summary("createUser"))
 	p.Sees(".samples code", "curl -X POST 'http://127.0.0.1:1/prod/users'")
 	p.Text(`document.querySelector(".samples .languages button:nth-child(2)").focus()`)
@@ -192,10 +194,36 @@ func TestSamples(t *testing.T) {
 	p.Sees(".opblock[id$=-getUser] .samples code", "requests.get(")
 }
 
+// TestKeyboard uses the reference with keys, which are those that the list of keys names.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	p := chromium.Open(t, serve(t), "")
+	p.Sees("#ui .opblock", "GET")
+	const focused = `document.activeElement.closest(".opblock")?.id`
+	p.Keys("jj")
+	p.Want(focused, "operations-Index-headIndex")
+	p.Keys("k" + kb.Enter)
+	p.Sees(operationPart("getIndex", ".opblock-body"), "Code")
+	p.Keys(kb.Tab)
+	p.Want(`document.activeElement.closest(".opblock-body, .opblock-control-arrow, .authorization__btn") !== null`, "true")
+	p.Keys(kb.Escape)
+	p.Want(`document.querySelector(".opblock-body")`, "null")
+	p.Want(focused, "operations-Index-getIndex")
+	p.Keys("?")
+	p.Sees("dialog[open] dd", "next or previous operation")
+	p.Sees("dialog[open] dd", "go to Home")
+	p.Keys(kb.Escape)
+	p.Want(`document.querySelector("dialog[open]")`, "null")
+	p.Click(summary("getUser"))
+	p.Click(operationPart("getUser", "input"))
+	p.Keys("gh" + kb.Escape + "gh")
+	p.Want("location.search", "?home")
+}
+
 // TestLooks checks the reference in both color schemes and two widths.
 func TestLooks(t *testing.T) {
 	t.Parallel()
-	url := serve(t, nil)
+	url := serve(t)
 	p := chromium.Open(t, url, "")
 	looks := []struct {
 		width  int64

@@ -1,6 +1,7 @@
 // Shared by all pages: live updates and keys.
 import { criteria } from "./criteria.js";
 import { $, h } from "./dom.js";
+import "./keys.js";
 
 const pause = 500; // milliseconds between updates
 
@@ -53,48 +54,14 @@ function showError(reason) {
   $("empty")?.removeAttribute("hidden");
 }
 
-const bindings = {};
-let goPressed = false;
-const pages = { h: "/", t: "/_local/traces", m: "/_local/map", l: "/_local/logs", r: "/_local/docs/" };
-pages.d = document.querySelector('nav [href^="/_local/data/"]')?.href; // the first collection, if there is one
+export const { bindKeys: keys, moveFocus } = globalThis; // of keys.js
 
-// keys binds keys by name. They have no effect in text fields.
-export function keys(more) {
-  Object.assign(bindings, more);
-}
-
-keys({
-  "?": () => $("help").showModal(),
-  "/": () => $("search")?.select(),
-});
-
-$("keys").addEventListener("click", bindings["?"]);
+keys({ "/": () => $("search")?.select() });
 
 // The fragment of the URL is for spans and items.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("main").focus();
-});
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
-  if (typing) {
-    if (event.key === "Escape") {
-      event.preventDefault(); // Escape would clear the field
-      typing.blur();
-    }
-    return;
-  }
-  if (goPressed && pages[event.key]) {
-    location.assign(pages[event.key]);
-    return;
-  }
-  goPressed = event.key === "g";
-  const action = bindings[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action(event);
 });
 
 // ask asks a question in a dialog, and reports whether the user chose the action.
@@ -113,15 +80,6 @@ export function ask(question, action) {
       resolve(dialog.returnValue === "yes");
     });
   });
-}
-
-// moveFocus moves the focus by n elements, by default from the focused one, and returns the newly focused element.
-export function moveFocus(elements, n, from = document.activeElement) {
-  const at = elements.indexOf(from);
-  const next = elements[at < 0 ? 0 : Math.min(Math.max(at + n, 0), elements.length - 1)];
-  next?.focus();
-  next?.scrollIntoView({ block: "nearest" });
-  return next;
 }
 
 // closeDetails closes the open element that contains the focus, and reports whether there was one.
