@@ -71,20 +71,14 @@ func (s Settings) confirm(ctx context.Context, opened *stage.Stage, resources *t
 		return exitcode.Errorf(exitcode.Refused, "a load on a deployed stage costs money, and there is no terminal to ask: "+
 			"accept the bill with %s", accept)
 	}
-	reply := make(chan error, 1)
-	go func() { // reading cannot be interrupted
-		answer, err := s.Ask("Send this load? [y/N] ")
-		if err == nil && !slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
-			err = exitcode.Errorf(exitcode.Refused, "nothing was sent; %s sends it without asking", accept)
-		}
-		reply <- err
-	}()
-	select {
-	case err := <-reply:
+	reply, err := s.Ask(ctx, "Send this load? [y/N] ")
+	if err != nil {
 		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	if !slices.Contains([]string{"y", "yes"}, strings.ToLower(reply)) {
+		return exitcode.Errorf(exitcode.Refused, "nothing was sent; %s sends it without asking", accept)
+	}
+	return nil
 }
 
 // latencies returns the cold and warm latencies of each function during the load, according to the saved query. They

@@ -141,7 +141,9 @@ func TestLoad_Deployed(t *testing.T) {
 		{"no terminal", func(*load.Settings) {}, "YES=1 RATE=20 DURATION=200ms"},
 		{
 			"not accepted",
-			func(s *load.Settings) { s.Ask = func(string) (string, error) { return "", nil } }, "nothing was sent",
+			func(s *load.Settings) {
+				s.Ask = func(context.Context, string) (string, error) { return "", nil }
+			}, "nothing was sent",
 		},
 	}
 	for _, tt := range refused {

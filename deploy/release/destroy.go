@@ -32,7 +32,7 @@ func destroy(ctx context.Context, s *session) error {
 		}
 	}
 	retained := slices.DeleteFunc(own, func(name string) bool { return slices.Contains(s.DeleteTables, name) })
-	if err := s.confirm(retained); err != nil {
+	if err := s.confirm(ctx, retained); err != nil {
 		return err
 	}
 	s.Printer.Stepf("Deleting the stack %s", s.StackName())
@@ -70,7 +70,7 @@ func tableNames(tables []template.Table) []string {
 }
 
 // confirm returns nil if the user has confirmed with the stage's name. retained are the tables that are not deleted.
-func (s *session) confirm(retained []string) error {
+func (s *session) confirm(ctx context.Context, retained []string) error {
 	reply := s.Confirm
 	if reply == "" && s.Ask != nil {
 		what := ""
@@ -81,13 +81,13 @@ func (s *session) confirm(retained []string) error {
 			what += " Deleted too, with ALL DATA: " + strings.Join(s.DeleteTables, ", ") + "."
 		}
 		var err error
-		reply, err = s.Ask(
+		reply, err = s.Ask(ctx,
 			fmt.Sprintf("This deletes the stage %s in account %s, %s: its API, functions, logs and alarms.%s\n"+
 				"Type the stage's name to continue: ",
 				s.Name, s.Account.ID, s.Account.Region, what),
 		)
 		if err != nil {
-			return exitcode.With(exitcode.Refused, err)
+			return err
 		}
 	}
 	if reply == s.Name {

@@ -1,6 +1,7 @@
 package release_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -62,7 +63,7 @@ func TestLogsRole(t *testing.T) {
 // replies returns settings that reply each question of a target with reply, and records the questions.
 func replies(reply string, err error, questions *[]string) func(*release.Settings) {
 	return func(s *release.Settings) {
-		s.Ask = func(question string) (string, error) {
+		s.Ask = func(_ context.Context, question string) (string, error) {
 			*questions = append(*questions, question)
 			return reply, err
 		}

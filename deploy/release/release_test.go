@@ -255,7 +255,7 @@ func TestInvalidSettings(t *testing.T) {
 		{
 			name: "not confirmed by the user",
 			settings: release.Settings{
-				Settings: stage.Settings{Ask: func(string) (string, error) { return "no", nil }},
+				Settings: stage.Settings{Ask: func(context.Context, string) (string, error) { return "no", nil }},
 			},
 			code: exitcode.Refused,
 			want: "want the stage's name test, got no",

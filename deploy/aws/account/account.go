@@ -43,7 +43,7 @@ type Options struct {
 	// Endpoint is the endpoint of all services; "" means AWS_ENDPOINT_URL, if set, or the default endpoints.
 	Endpoint string
 	// Ask prompts for the MFA code that a role requires. It is nil without a terminal.
-	Ask func(question string) (string, error)
+	Ask func(ctx context.Context, question string) (string, error)
 	// Waiting, if not nil, is called before a retry is delayed for a second or more, with a message that has the reason
 	// and the delay. It must be safe for concurrent use.
 	Waiting func(message string)
@@ -77,7 +77,7 @@ func Open(ctx context.Context, options Options) (*Account, error) {
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
 			if options.Ask != nil {
 				o.TokenProvider = func() (string, error) {
-					return options.Ask("MFA code of " + aws.ToString(o.SerialNumber) + ": ")
+					return options.Ask(ctx, "MFA code of "+aws.ToString(o.SerialNumber)+": ")
 				}
 			}
 		}),

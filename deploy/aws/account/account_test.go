@@ -162,7 +162,7 @@ func TestOpen(t *testing.T) {
 			config: "[profile dev]\nrole_arn = arn:aws:iam::123456789012:role/deployer\nsource_profile = me\n" +
 				"mfa_serial = arn:aws:iam::123456789012:mfa/me\n" +
 				"[profile me]\naws_access_key_id = AKIDME\naws_secret_access_key = s\n",
-			options: account.Options{Ask: func(question string) (string, error) {
+			options: account.Options{Ask: func(_ context.Context, question string) (string, error) {
 				if !strings.Contains(question, "mfa/me") {
 					return "", fmt.Errorf("question = %q, want it to name the device", question)
 				}

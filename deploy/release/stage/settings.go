@@ -3,6 +3,7 @@ package stage
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -33,8 +34,8 @@ type Settings struct {
 	Printer *progress.Printer
 	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
 	Endpoint string
-	// Ask asks the user a question; nil if there is no terminal.
-	Ask func(question string) (string, error)
+	// Ask asks the user a question. It is nil if there is no terminal.
+	Ask func(ctx context.Context, question string) (string, error)
 }
 
 // FromEnvironment reads the settings from environment variables: STAGE, JSON, POLL, AWS_CALLS and NO_COLOR, and those
@@ -56,14 +57,29 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	return s, variables
 }
 
-func ask(in io.Reader, out io.Writer) func(string) (string, error) {
-	return func(question string) (string, error) {
+// ask returns a function that prints a question and reads the line that follows. It returns the cause of ctx as soon as
+// ctx ends, although the read cannot be interrupted.
+func ask(in io.Reader, out io.Writer) func(ctx context.Context, question string) (string, error) {
+	return func(ctx context.Context, question string) (string, error) {
 		_, _ = fmt.Fprint(out, question)
-		line, err := bufio.NewReader(in).ReadString('\n')
-		if err != nil {
-			return "", fmt.Errorf("read the reply: %w", err)
+		type reply struct {
+			line string
+			err  error
 		}
-		return strings.TrimSpace(line), nil
+		replies := make(chan reply, 1)
+		go func() {
+			line, err := bufio.NewReader(in).ReadString('\n')
+			replies <- reply{line, err}
+		}()
+		select {
+		case r := <-replies:
+			if r.err != nil {
+				return "", exitcode.With(exitcode.Refused, fmt.Errorf("read the reply: %w", r.err))
+			}
+			return strings.TrimSpace(r.line), nil
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	}
 }
 
