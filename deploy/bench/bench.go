@@ -23,6 +23,7 @@ type Options struct {
 	Root       string     // the workspace
 	Functions  []string   // folder names of the functions to measure, such as get; empty: all
 	Baselines  []Baseline // executables to compare with
+	Folder     string     // the folder of the relative paths in Baselines; "" is the working directory
 	Databases  []Database // empty: DefaultDatabases
 	MemoryMB   []int      // memory sizes to apply the quota of; empty: none
 	ColdStarts int        // of each executable and database; 0 means 20

@@ -137,6 +137,16 @@ func TestRun_Refused(t *testing.T) {
 			func(o *bench.Options) { o.Baselines = []bench.Baseline{{Bootstrap: text}} }, text + ": want an executable file",
 		},
 		{
+			"baseline with a relative path", func(o *bench.Options) {
+				o.Folder, o.Baselines = filepath.Dir(text), []bench.Baseline{{Bootstrap: filepath.Base(text)}}
+			}, text + ": want an executable file",
+		},
+		{
+			"event with a relative path", func(o *bench.Options) {
+				o.Folder, o.Baselines = filepath.Dir(text), []bench.Baseline{{Bootstrap: "get", Event: filepath.Base(text)}}
+			}, text + ": want an event in JSON",
+		},
+		{
 			"missing event",
 			func(o *bench.Options) {
 				o.Baselines = []bench.Baseline{{Bootstrap: "get", Event: "/missing/event.json"}}

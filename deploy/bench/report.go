@@ -53,9 +53,13 @@ func (r *Result) Write(w io.Writer, f Format) error {
 }
 
 func (r *Result) writeHead(b *strings.Builder, f Format) {
+	values := "medians ± 95 % confidence"
+	if r.ColdStarts < intervalValues {
+		values = fmt.Sprintf("medians, for whose confidence intervals COLD_STARTS must be at least %d", intervalValues)
+	}
 	lines := []string{
-		fmt.Sprintf("%s/%s, %d processors, %s; %d cold starts, %d warm requests after each; medians ± 95 %% confidence",
-			r.Machine.OS, r.Machine.Arch, r.Machine.Processors, r.Machine.Go, r.ColdStarts, r.Requests),
+		fmt.Sprintf("%s/%s, %d processors, %s; %d cold starts, %d warm requests after each; %s",
+			r.Machine.OS, r.Machine.Arch, r.Machine.Processors, r.Machine.Go, r.ColdStarts, r.Requests, values),
 	}
 	switch r.Quota {
 	case QuotaMeasured:
@@ -199,12 +203,19 @@ func median(values []float64) float64 {
 	return summarize(values).Center
 }
 
-// format returns the median of values with its confidence interval.
+// intervalValues is the fewest values whose median has a confidence interval of 95 %: it lies outside the range of all
+// values with a probability of 2 × 0.5^6, 3 %.
+const intervalValues = 6
+
+// format returns the median of values with its confidence interval, if there are enough values for one.
 func format(values []float64) string {
 	if len(values) == 0 {
 		return none
 	}
 	s := summarize(values)
+	if len(values) < intervalValues {
+		return digits(s.Center)
+	}
 	return digits(s.Center) + " ±" + s.PctRangeString()
 }
 

@@ -79,6 +79,29 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestWrite_FewColdStarts checks that medians of few values have no confidence interval.
+func TestWrite_FewColdStarts(t *testing.T) {
+	t.Parallel()
+	r := result(1)
+	r.ColdStarts = 2
+	for _, c := range r.Cells {
+		for metric, values := range c.Values {
+			c.Values[metric] = values[9:11]
+		}
+	}
+	var got bytes.Buffer
+	if err := r.Write(&got, bench.Format{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"medians, for whose confidence intervals COLD_STARTS must be at least 6", "get 9.00 1.00 5.00 10.0 400",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(got.String()), " "), want) {
+			t.Errorf("want %q in\n%s", want, &got)
+		}
+	}
+}
+
 // TestComplete checks the cells with computed quotas: the first request needs 5 ms of processor time.
 func TestComplete(t *testing.T) {
 	t.Parallel()

@@ -119,6 +119,7 @@ func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subj
 	if err := checkNames(o.Functions, all); err != nil {
 		return nil, err
 	}
+	o.Baselines = absolute(o.Baselines, o.Folder, all)
 	events, err := checkBaselines(o.Baselines, all) // before the build, which takes seconds
 	if err != nil {
 		return nil, err
@@ -217,6 +218,25 @@ func checkNames(given []string, modules []build.Module) error {
 		return fmt.Errorf("FUNCTION: unknown function %s: %s", name, hint)
 	}
 	return nil
+}
+
+// absolute returns the baselines with the folder before their relative paths. The name of a module is no path.
+func absolute(baselines []Baseline, folder string, modules []build.Module) []Baseline {
+	resolve := func(path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(folder, path)
+	}
+	baselines = slices.Clone(baselines)
+	for i := range baselines {
+		b := &baselines[i]
+		b.Event = resolve(b.Event)
+		if !slices.ContainsFunc(modules, func(m build.Module) bool { return m.Name == b.Bootstrap }) {
+			b.Bootstrap = resolve(b.Bootstrap)
+		}
+	}
+	return baselines
 }
 
 // checkBaselines returns the events of baselines, nil for those without. It returns an error for a file that is missing

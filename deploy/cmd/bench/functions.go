@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ func functions(ctx context.Context, _ []string) error {
 	variables := environment.New(os.Getenv)
 	options := bench.Options{
 		Root:       program.Root,
+		Folder:     program.StartFolder(),
 		Functions:  strings.Fields(os.Getenv("FUNCTION")),
 		Databases:  databases(variables),
 		MemoryMB:   sizes(variables),
@@ -74,6 +76,9 @@ func saved(variable string) (*bench.Result, error) {
 	name := os.Getenv(variable)
 	if name == "" {
 		return nil, nil //nolint:nilnil // no file is named
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(program.StartFolder(), name)
 	}
 	result, err := bench.Read(name)
 	if err != nil {

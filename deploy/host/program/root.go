@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,12 +11,10 @@ import (
 // startVariable is the environment variable with the folder in which the user has started mage.
 const startVariable = "MAGE_START_FOLDER"
 
-// StartFolder returns the folder in which the user has started mage, to which relative paths in arguments belong.
+// StartFolder returns the folder in which the user has started mage, to which relative paths in arguments and settings
+// belong.
 func StartFolder() string {
-	if folder := os.Getenv(startVariable); folder != "" {
-		return folder
-	}
-	return Root
+	return cmp.Or(os.Getenv(startVariable), Root)
 }
 
 // EnterRoot changes to the folder of the workspace and returns it, see [FindRoot]. The programs that this process
