@@ -3,6 +3,7 @@ package faults_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
@@ -27,34 +28,39 @@ UserRequestAPI-STAGE/STAGE AWS::ApiGateway::Stage `
 func TestTrace_Database(t *testing.T) {
 	t.Parallel()
 	const (
+		maxTries  = 3
 		deadline  = "fault cause:DeadlineExceeded"
 		throttled = "error throttle cause:ProvisionedThroughputExceededException"
 		getItem   = "\n          DynamoDB GetItem TABLE "
 		attempt   = "\n            attempt "
 	)
+	all := func(f unreliable.Fault) func() func(string) unreliable.Fault {
+		return func() func(string) unreliable.Fault { return unreliable.All(f) }
+	}
+	throttledOnce := func() func(string) unreliable.Fault { return unreliable.First(1, "GetItem", unreliable.Throttle) }
 	tests := []struct {
 		name         string
-		fault        func(string) unreliable.Fault
+		fault        func() func(string) unreliable.Fault
 		method, path string // "" is a method that the path does not support
 		status       int
 		want         string
 	}{
-		{"found", unreliable.All(unreliable.None), "GET", "/users/a", 200,
+		{"found", all(unreliable.None), "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" + getItem + "200" + overhead},
-		{"not found", unreliable.All(unreliable.None), "GET", "/users/nobody", 404,
+		{"not found", all(unreliable.None), "GET", "/users/nobody", 404,
 			toFunction + "404 error" + throughLambda +
 				"Outcome=Error ErrorCode=UserNotFound ColdStart=false error cause:UserNotFound" + getItem + "200" + overhead},
-		{"refused by the gateway", unreliable.All(unreliable.None), "DELETE", "/users", 400, toFunction + "400 error"},
-		{"method not allowed", unreliable.All(unreliable.None), "", "/users/a", 405, toFunction + "405 error"},
-		{"throttled", unreliable.All(unreliable.Throttle), "GET", "/users/a", 503,
+		{"refused by the gateway", all(unreliable.None), "DELETE", "/users", 400, toFunction + "400 error"},
+		{"method not allowed", all(unreliable.None), "", "/users/a", 405, toFunction + "405 error"},
+		{"throttled", all(unreliable.Throttle), "GET", "/users/a", 503,
 			toFunction + "503 fault" + throughLambda +
 				"Outcome=Fault ErrorCode=StoreThrottled ColdStart=false fault cause:StoreThrottled" +
 				getItem + "400 " + throttled + attempt + "400 " + throttled + attempt + "400 " + throttled +
 				attempt + "400 " + throttled + overhead},
-		{"throttled once", unreliable.First(1, "GetItem", unreliable.Throttle), "GET", "/users/a", 200,
+		{"throttled once", throttledOnce, "GET", "/users/a", 200,
 			toFunction + "200" + throughLambda + "Outcome=Success ColdStart=false" +
 				getItem + "200" + attempt + "400 " + throttled + attempt + "200" + overhead},
-		{"timeout", unreliable.All(unreliable.Ignore), "GET", "/users/a", 500,
+		{"timeout", all(unreliable.Ignore), "GET", "/users/a", 500,
 			toFunction + "500 fault" + throughLambda +
 				"Outcome=Fault ErrorCode=StoreUnavailable ColdStart=false fault cause:StoreUnavailable" +
 				getItem + deadline + attempt + deadline + attempt + deadline + attempt + deadline + overhead},
@@ -64,13 +70,26 @@ func TestTrace_Database(t *testing.T) {
 			t.Parallel()
 			p := unreliable.NewDatabase(t)
 			s := startWarm(t, p, "a")
-			p.Fail(tt.fault)
 			if tt.method == "" {
 				tt.method = s.Unsupported(t, tt.path)
 			}
-			id, header := stacktest.NewTrace()
-			s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
-			s.WantTrace(t, id, tt.want)
+			attempts := max(strings.Count(tt.want, attempt), strings.Count(tt.want, getItem))
+			for tries := 1; ; tries++ {
+				p.Fail(tt.fault())
+				p.ResetOperations()
+				environments := len(processes(s))
+				id, header := stacktest.NewTrace()
+				s.Do(t, tt.method, tt.path, "", header).Want(t, tt.status)
+				// On a busy machine, an attempt may time out, and an environment may be late to request the next invocation, so
+				// that another one starts. The trace then differs.
+				sent, running := len(p.Operations()), len(processes(s))
+				if tries == maxTries || sent <= attempts && running == environments {
+					s.WantTrace(t, id, tt.want)
+					return
+				}
+				t.Logf("%d attempts, want %d; %d environments, want %d: sending the request again",
+					sent, attempts, running, environments)
+			}
 		})
 	}
 }
