@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
@@ -166,21 +167,61 @@ func TestReference_Authorization(t *testing.T) {
 	}
 }
 
-// TestReference_Looks checks the reference in both color schemes and in two widths.
+// TestReference_Looks checks the reference in a wide window with the light color scheme, and in a narrow one with the
+// dark scheme.
 func TestReference_Looks(t *testing.T) {
 	t.Parallel()
+	testReferenceLooks(t, look{1280, "light"}, look{400, "dark"})
+}
+
+// TestReference_OtherLooks checks the reference in the other combinations of width and color scheme.
+func TestReference_OtherLooks(t *testing.T) {
+	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	s := start(t)
+	testReferenceLooks(t, look{1280, "dark"}, look{400, "light"})
+}
+
+// testReferenceLooks opens the form of POST with the request of a trace, sends it, and goes to the new trace, all with
+// keys. It looks at the page after each step.
+func testReferenceLooks(t *testing.T, looks ...look) {
+	t.Helper()
+	s := start(t, capturing)
+	s.Do(t, "POST", "/users", `{"userId": 7, "name": "Grace Hopper"}`, sampled(1)).Want(t, 400)
 	p := open(t, s, "")
-	p.Allow("status of 404 (Not Found) " + s.URL + "/users/nobody")
-	for _, l := range []look{{1280, "light"}, {1280, "dark"}, {400, "light"}, {400, "dark"}} {
+	p.Allow("status of 400")
+	post := func(part string) string { return operation("createUser", part) }
+	for _, l := range looks {
+		shows := func(selector, picture string) {
+			t.Helper()
+			p.Text(fmt.Sprintf("document.querySelector(%q).scrollIntoView({ behavior: 'instant' })", selector))
+			p.Looks(fmt.Sprintf("reference-%d-%s-%s", l.width, l.scheme, picture))
+		}
+		press := func(selector string) {
+			t.Helper()
+			p.Text(fmt.Sprintf("document.querySelector(%q).focus()", selector))
+			p.Keys(kb.Enter)
+		}
 		p.Scheme(l.scheme)
-		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+"_local/docs/"))
-		p.Sees(".head .title", "UserRequestAPI")
-		where := fmt.Sprintf("reference-%d-%s", l.width, l.scheme)
-		p.Looks(where)
-		try(p, "getUser", map[string]string{"userId": "nobody"}, 404)
-		p.Looks(where + "-tried")
+		p.Do(chromedp.EmulateViewport(l.width, 900), chromedp.Navigate(s.Console+"_local/traces/"+traceID(1)))
+		p.Sees(".exchange a", "Edit and send")
+		press(".exchange a")
+		body := fmt.Sprintf("document.querySelector(%q)?.value", post("textarea.body-param__text"))
+		p.Want(body, `{"userId": 7, "name": "Grace Hopper"}`)
+		shows(post(".opblock-summary"), "post")
+		shows(post("textarea.body-param__text"), "filled")
+
+		press(post(".btn.execute"))
+		p.Sees(post(".trace a"), "Trace of this request")
+		shows(post(".trace"), "executed")
+		for n, code := range []string{"curl", "http.NewRequest", "await fetch", "requests.post"} {
+			press(post(fmt.Sprintf(".languages button:nth-child(%d)", n+1)))
+			p.Sees(post(".samples code"), code)
+			p.Sees(post(".languages [aria-pressed=true]"), []string{"curl", "Go", "TypeScript", "Python"}[n])
+			shows(post(".samples"), fmt.Sprintf("sample%d", n+1))
+		}
+		shows(post(".responses-table:not(.live-responses-table)"), "responses")
+		press(post(".trace a"))
+		p.Sees("#trace-title", "400 POST /users")
 	}
 }
 

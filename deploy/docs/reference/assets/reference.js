@@ -130,7 +130,12 @@
     // Swagger UI puts a link with the same effect into the button of an operation: a second stop of the Tab key.
     for (const it of root.querySelectorAll("button a:not([tabindex])")) it.tabIndex = -1;
     // Swagger UI does not name some controls for screen readers.
-    for (const it of root.querySelectorAll("input[placeholder]:not([aria-label])")) it.setAttribute("aria-label", it.placeholder);
+    for (const it of root.querySelectorAll(":is(input, select, textarea):not([aria-label])")) {
+      const name = it.closest("[data-param-name]")?.dataset.paramName ?? (it.matches(".body-param__text") ? "Request body" : it.placeholder);
+      if (name && !it.labels.length) it.setAttribute("aria-label", name);
+    }
+    // The label of the media type has the id of the select in it.
+    for (const it of root.querySelectorAll("label[id]:has(select[id])")) it.removeAttribute("id");
     for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
     for (const it of root.querySelectorAll("#servers:not([aria-label])")) it.setAttribute("aria-label", "Server");
     for (const it of root.querySelectorAll(".examples-select-element:not([aria-label])")) it.setAttribute("aria-label", "Example");
