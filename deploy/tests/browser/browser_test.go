@@ -155,7 +155,12 @@ func TestKeyboard(t *testing.T) {
 	p.Keys(kb.Escape)
 	p.Want(address, "/_local/traces")
 	p.Want(heading, "")
-	p.Want(focused+`.includes("412")`, "true")                         // where it was before
+	p.Want(focused+`.includes("412")`, "true") // where it was before
+	p.Do(chromedp.NavigateBack())
+	p.Want(`document.activeElement.getAttribute("role")`, "treeitem")
+	p.Do(chromedp.NavigateForward())
+	p.Want(heading, "")
+	p.Want(focused+`.includes("412")`, "true")
 	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4))) // behind the list for a keyboard
 	p.Sees("#trace-title", "412")
 	p.Text(`document.querySelector(".skip").focus()`)

@@ -130,18 +130,25 @@ function back() {
   setShown({});
   history.pushState(null, "", `/_local/traces${filter.query()}`);
   render();
-  const link = links().find((it) => it.closest("li").dataset.key === last);
+  focusLink(last);
+}
+
+// focusLink focuses the link to a trace, if the list has it.
+function focusLink(id) {
+  const link = links().find((it) => it.closest("li").dataset.key === id);
   link?.focus();
   link?.scrollIntoView({ block: "nearest" });
 }
 
 window.addEventListener("popstate", () => {
+  const last = current;
   current = idOf(location);
   span = location.hash.slice(1);
   setShown({});
   render();
+  if (last && !current) focusLink(last);
   updates.change();
-  refreshTrace().catch(console.error);
+  refreshTrace(current !== last).catch(console.error);
 });
 
 $("more").addEventListener("click", () => {
