@@ -16,8 +16,9 @@ import (
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
-// restoreScript returns the AWS CLI commands in a section of docs/restore.md, for a table.
-func restoreScript(t *testing.T, section, table string) string {
+// restoreScripts returns the AWS CLI commands in a section of docs/restore.md, for a table: those that restore and
+// compare it, and those that copy an item.
+func restoreScripts(t *testing.T, section, table, id string) (restore, copyItem string) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "restore.md"))
 	if err != nil {
@@ -25,13 +26,17 @@ func restoreScript(t *testing.T, section, table string) string {
 	}
 	_, text, _ := strings.Cut(string(page), "\n## "+section+"\n")
 	text, _, _ = strings.Cut(text, "\n## ")
-	var script strings.Builder
 	for i, block := range strings.Split(text, "```") {
-		if i%2 == 1 && strings.HasPrefix(block, "sh\n") && strings.Contains(block, "aws dynamodb") {
-			script.WriteString(strings.TrimPrefix(block, "sh\n"))
+		script, ok := strings.CutPrefix(block, "sh\n")
+		switch {
+		case i%2 == 0 || !ok || !strings.Contains(block, "aws dynamodb"):
+		case strings.Contains(script, "put-item"):
+			copyItem += strings.ReplaceAll(script, `"ID"`, `"`+id+`"`)
+		default:
+			restore += script
 		}
 	}
-	return strings.Replace(script.String(), "TABLE=UserData\n", "TABLE="+table+"\n", 1)
+	return strings.Replace(restore, "TABLE=UserData\n", "TABLE="+table+"\n", 1), copyItem
 }
 
 // TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the
@@ -46,9 +51,19 @@ func TestRestore(t *testing.T) {
 	c := newCheckout(t, emulator.Start(t)) // without TLS, for the CLI
 	const own, restored = "UserData-" + stageName, "UserData-" + stageName + "-restored"
 	tables, functions := dynamodb.NewFromConfig(c.account.Config()), lambda.NewFromConfig(c.account.Config())
-	wantItem := func(table string) {
+	putItem := func(id string) {
 		t.Helper()
-		key := map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}}
+		_, err := tables.PutItem(t.Context(), &dynamodb.PutItemInput{
+			TableName: aws.String(own),
+			Item:      map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: id}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantItem := func(table, id string) {
+		t.Helper()
+		key := map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: id}}
 		found, err := tables.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &table, Key: key})
 		if err != nil || len(found.Item) == 0 {
 			t.Errorf("item of %s = %v, error %v, want the item", table, found, err)
@@ -56,22 +71,33 @@ func TestRestore(t *testing.T) {
 	}
 
 	c.must([]string{"SMOKE=0", "DRIFT=0"}, "deploy")
-	_, err := tables.PutItem(t.Context(), &dynamodb.PutItemInput{
-		TableName: aws.String(own),
-		Item:      map[string]dynamodbtypes.AttributeValue{"userId": &dynamodbtypes.AttributeValueMemberS{Value: "ada"}},
-	})
-	if err != nil {
-		t.Fatal(err)
+	putItem("ada")
+	restore, copyItem := restoreScripts(t, "Restore to a point in time", own, "grace")
+	run := func(script string) string {
+		t.Helper()
+		// The CLI rejects the empty profile of the account's environment.
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
+			"unset AWS_PROFILE; export AWS_PAGER=\n"+script)
+		cmd.Env = append(os.Environ(), c.account.Env()...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s\nerror %v\n%s", script, err, out)
+		}
+		return string(out)
 	}
-	script := restoreScript(t, "Restore to a point in time", own)
-	// The CLI rejects the empty profile of the account's environment.
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c",
-		"unset AWS_PROFILE; export AWS_PAGER=\n"+script)
-	cmd.Env = append(os.Environ(), c.account.Env()...)
-	if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "< ") {
-		t.Fatalf("%s\nerror %v, want equal tables\n%s", script, err, out)
+	if out := run(restore); strings.Contains(out, "< ") || strings.Contains(out, "> ") {
+		t.Fatalf("%s\nwant equal tables\n%s", restore, out)
 	}
-	wantItem(restored)
+	wantItem(restored, "ada")
+	putItem("grace")
+	_, body, _ := strings.Cut(restore, "   revisions() {")
+	function, compare, _ := strings.Cut(body, "   diff ")
+	out := run("TABLE=" + own + " restored=" + restored + "\nrevisions() {" + function +
+		"diff " + compare + copyItem + "diff " + compare)
+	if strings.Count(out, "< grace\tNone\n") != 1 || strings.Contains(out, "ada") {
+		t.Errorf("got %q, want the difference grace, and none after it was copied", out)
+	}
+	wantItem(restored, "grace")
 
 	c.setStage(map[string]string{"ExistingTableName": restored})
 	c.must([]string{"SMOKE=0", "DRIFT=0", "REPLACE_TABLE=" + own}, "deploy")
@@ -83,5 +109,5 @@ func TestRestore(t *testing.T) {
 	if table := got.Environment.Variables["TABLE_NAME"]; table != restored {
 		t.Errorf("the function uses the table %s, want %s", table, restored)
 	}
-	wantItem(own)
+	wantItem(own, "ada")
 }
