@@ -181,5 +181,9 @@
   requestAnimationFrame(() => setTimeout(() => Promise.all([
     load("link", { rel: "stylesheet", href: "assets/swagger-ui.css" }),
     load("script", { src: "assets/swagger-ui-bundle.js" }),
-  ]).then(start)));
+  ]).then(start, () => {
+    const note = Object.assign(document.createElement("p"), { className: "note", role: "alert" });
+    note.textContent = "The forms cannot be loaded: check that the server of this page is running, and reload the page.";
+    document.getElementById("reference").before(note);
+  })));
 })();

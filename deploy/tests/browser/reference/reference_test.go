@@ -125,6 +125,26 @@ func TestFirstContent(t *testing.T) {
 	}
 }
 
+// TestFirstContent_Alone checks the page if Swagger UI cannot be loaded.
+func TestFirstContent_Alone(t *testing.T) {
+	t.Parallel()
+	url := servePage(t, page(ofStage(t)), func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/swagger-ui-bundle.js") {
+				w.Header().Set("Content-Type", "text/javascript")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	p := chromium.Open(t, url, "openapi.json")
+	p.Allow("status of 503")
+	p.Do(chromedp.Navigate(url))
+	p.Sees(".note", "cannot be loaded")
+	p.Sees(".opblock", "POST")
+}
+
 // summary is the selector of the control that opens an operation.
 func summary(id string) string { return operationPart(id, ".opblock-summary-control") }
 
