@@ -32,8 +32,8 @@ const (
 	defaultStage        = "prod"
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
-	// The limit at which the garbage collector runs more often: enough for 10,000 traces.
-	memoryLimit = 100 << 20
+	// GOGC for a heap that is mostly 10,000 traces. Near a memory limit, the collector would never rest.
+	gcPercent = 25
 )
 
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr, the logs of the
@@ -50,7 +50,7 @@ func Run(ctx context.Context, root string) error {
 
 // run is [Run] with the settings cfg. note is appended to the startup message.
 func run(ctx context.Context, cfg Config, note string) (err error) {
-	debug.SetMemoryLimit(memoryLimit)
+	debug.SetGCPercent(gcPercent)
 	cfg.Traces, cfg.LogFile = datadir.Traces(cfg.DataDir), datadir.Log(cfg.DataDir)
 	log, err := openLog(cfg.LogFile, os.Stdout, cfg.LogAll)
 	if err != nil {

@@ -382,7 +382,7 @@ func (c *Console) serviceMap(filter xray.Filter) any { return c.cfg.Collector.Ma
 
 // logs returns the log lines that match, oldest first.
 func (c *Console) logs(filter xray.LineFilter) any {
-	return map[string]any{"lines": append([]xray.Line{}, c.cfg.Collector.Lines(filter)...)}
+	return map[string]any{"lines": c.cfg.Collector.Lines(filter)}
 }
 
 func (c *Console) trace(w http.ResponseWriter, r *http.Request) {

@@ -207,7 +207,7 @@ func (c *Collector) loadEarlier(archive *archive) {
 			return
 		}
 		if d, err := trace.Parse(data); err == nil { // it was valid when it was received
-			earlier.add(d, data, func(string) []Line { return nil })
+			earlier.add(d, data, func(string) []*Line { return nil })
 		}
 	}
 	c.mu.Lock()
@@ -223,8 +223,8 @@ func (c *Collector) Log(l Line) {
 	l.setFieldsFromText()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l = c.lines.add(l)
-	c.traces.log(l)
+	c.lines.add(&l)
+	c.traces.log(&l)
 	c.notify()
 }
 
@@ -240,11 +240,11 @@ func (c *Collector) Traces(f Filter) []trace.Summary {
 	return summaries
 }
 
-// Detail is a trace with its documents and lines. Trace and Documents are shared: do not modify them.
+// Detail is a trace with its documents and lines. Its parts are shared: do not modify them.
 type Detail struct {
 	Trace     *trace.Trace      `json:"trace"`
 	Documents []json.RawMessage `json:"documents"` // as received
-	Lines     []Line            `json:"lines"`     // in the order of logging
+	Lines     []*Line           `json:"lines"`     // in the order of logging
 	Truncated bool              `json:"truncated"` // documents or lines beyond the maximum size were dropped
 }
 
@@ -256,7 +256,7 @@ func (c *Collector) Trace(id string) (detail Detail, ok bool) {
 	if !ok {
 		return Detail{}, false
 	}
-	d := Detail{Trace: e.trace(), Lines: append([]Line{}, e.lines...), Truncated: e.truncated}
+	d := Detail{Trace: e.trace(), Lines: append([]*Line{}, e.lines...), Truncated: e.truncated}
 	for _, document := range e.all() {
 		d.Documents = append(d.Documents, document.raw)
 	}
@@ -276,8 +276,8 @@ func (c *Collector) Map(f Filter) trace.Map {
 	return trace.NewMap(list)
 }
 
-// Lines returns the lines that match, oldest first.
-func (c *Collector) Lines(f LineFilter) []Line {
+// Lines returns the lines that match, oldest first. They are shared: do not modify them.
+func (c *Collector) Lines(f LineFilter) []*Line {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lines.matching(f)

@@ -432,7 +432,7 @@ func TestLines(t *testing.T) {
 	c.Log(xray.Line{Time: at, Source: "post", Type: "platform.fault", RequestID: "r2", Text: "RequestId: r2 Error: exit status 1"})
 	c.Log(xray.Line{Time: at, Source: "post", Type: "function", RequestID: "given", Text: `{"level":"DEBUG","requestId":"r3"}`})
 	c.Log(xray.Line{Time: at, Source: "post", Type: "function", Text: `{"level": 3`})
-	want := xray.Line{
+	want := &xray.Line{
 		Sequence: 1, Time: at, Source: "get", Type: "function", Level: "WARN", RequestID: "r1", TraceID: traceID(1),
 		Text: `{"level":"WARN","requestId":"r1","xrayTraceId":"` + traceID(1) + `","message":"Slow"}`,
 	}

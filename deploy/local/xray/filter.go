@@ -219,7 +219,7 @@ func hasWords(lower, words string) bool {
 }
 
 // matches reports whether a line matches all criteria except RequestID.
-func (f *LineFilter) matches(l Line) bool {
+func (f *LineFilter) matches(l *Line) bool {
 	return (f.TraceID == "" || f.TraceID == l.TraceID) &&
 		(f.Source == "" || f.Source == l.Source) &&
 		(f.Level == "" || rank(cmp.Or(l.Level, "INFO")) >= rank(f.Level)) &&

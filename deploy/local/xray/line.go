@@ -67,18 +67,18 @@ const (
 	maxLineBytes = 32 << 20
 )
 
-// lines are the most recent lines, oldest first.
+// lines are the most recent lines, oldest first. They share each line with its trace, and do not change it.
 type lines struct {
 	sequence uint64
 	bytes    int
-	all      []Line
-	byTrace  map[string][]Line
+	all      []*Line
+	byTrace  map[string][]*Line
 }
 
-func newLines() *lines { return &lines{byTrace: map[string][]Line{}} }
+func newLines() *lines { return &lines{byTrace: map[string][]*Line{}} }
 
-// add adds a line and returns it with its sequence number.
-func (s *lines) add(l Line) Line {
+// add adds a line and sets its sequence number.
+func (s *lines) add(l *Line) {
 	s.sequence++
 	l.Sequence = s.sequence
 	s.all = append(s.all, l)
@@ -89,15 +89,14 @@ func (s *lines) add(l Line) Line {
 	for len(s.all) > maxLines || s.bytes > maxLineBytes {
 		s.dropOldest()
 	}
-	return l
 }
 
 func (s *lines) dropOldest() {
 	oldest := s.all[0]
-	s.all[0], s.all = Line{}, s.all[1:]
+	s.all[0], s.all = nil, s.all[1:]
 	s.bytes -= len(oldest.Text)
 	if rest := s.byTrace[oldest.TraceID]; len(rest) > 1 {
-		rest[0] = Line{}
+		rest[0] = nil
 		s.byTrace[oldest.TraceID] = rest[1:]
 	} else {
 		delete(s.byTrace, oldest.TraceID)
@@ -105,7 +104,7 @@ func (s *lines) dropOldest() {
 }
 
 // ofTrace returns the lines of a trace.
-func (s *lines) ofTrace(id string) []Line { return s.byTrace[id] }
+func (s *lines) ofTrace(id string) []*Line { return s.byTrace[id] }
 
 // clear deletes the lines. Sequence numbers continue.
 func (s *lines) clear() {
@@ -114,8 +113,8 @@ func (s *lines) clear() {
 }
 
 // matching returns the lines that match, oldest first.
-func (s *lines) matching(f LineFilter) []Line {
-	found, requests := []Line{}, s.requests(f.RequestID)
+func (s *lines) matching(f LineFilter) []*Line {
+	found, requests := []*Line{}, s.requests(f.RequestID)
 	for _, l := range slices.Backward(s.all) {
 		if l.Sequence <= f.After || f.Limit > 0 && len(found) == f.Limit {
 			break

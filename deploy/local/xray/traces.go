@@ -49,7 +49,7 @@ type entry struct {
 	id        string
 	documents []document // empty if packed is set
 	packed    []byte     // the compressed documents of an older trace
-	lines     []Line
+	lines     []*Line
 	bytes     int
 	truncated bool
 
@@ -65,7 +65,7 @@ type document struct {
 }
 
 // add adds a document. lines returns the lines that were logged before the trace's first document.
-func (t *traces) add(d trace.Document, raw []byte, lines func(traceID string) []Line) {
+func (t *traces) add(d trace.Document, raw []byte, lines func(traceID string) []*Line) {
 	// A late document of a dropped trace would replace a complete trace with an incomplete one.
 	if t.dropped.ids[d.TraceID] {
 		return
@@ -108,7 +108,7 @@ func (t *traces) prepend(earlier *traces) {
 }
 
 // log adds a line to its trace, if that exists.
-func (t *traces) log(l Line) {
+func (t *traces) log(l *Line) {
 	if e, ok := t.byID[l.TraceID]; ok {
 		t.bytes += e.addLine(l)
 		t.trim()
@@ -163,7 +163,7 @@ func (e *entry) addDocument(d document) int {
 }
 
 // addLine adds a line and returns the number of added bytes.
-func (e *entry) addLine(l Line) int {
+func (e *entry) addLine(l *Line) int {
 	size := len(l.Text) + lineOverhead
 	if e.bytes+size > maxTraceBytes {
 		e.truncated = true
