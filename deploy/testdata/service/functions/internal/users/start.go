@@ -16,7 +16,12 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-xray-sdk-go/xray"
+	"github.com/aws/aws-xray-sdk-go/xraylog"
 )
+
+// init keeps the SDK from logging plain text to stdout.
+func init() { xray.SetLogger(xraylog.NullLogger) }
 
 // Request is a request about the users in a table.
 type Request struct {
@@ -48,8 +53,7 @@ func Start(handler func(context.Context, Request) (Response, error)) {
 	table, coldStart := open(), true
 	lambda.Start(func(ctx context.Context, event events.APIGatewayProxyRequest) (events.APIGatewayProxyResponse, error) {
 		start, operation := time.Now(), event.RequestContext.OperationName
-		ctx, span := begin(ctx, operation)
-		span.Annotations = map[string]any{"Operation": operation, "ColdStart": coldStart}
+		ctx, span := xray.BeginSubsegment(ctx, operation)
 		res, problem := serve(ctx, handler, Request{APIGatewayProxyRequest: event, Table: table})
 		line := map[string]any{
 			"level": "INFO", "timestamp": start.UTC().Format(time.RFC3339Nano), "message": "request",
@@ -63,12 +67,15 @@ func Start(handler func(context.Context, Request) (Response, error)) {
 		outcome := "Success"
 		if problem != nil {
 			outcome, line["errorCode"] = "Error", problem.Code
-			span.Annotations["ErrorCode"] = problem.Code
-			span.Fault = problem.Status >= http.StatusInternalServerError
-			span.Error = !span.Fault
+			_ = span.AddAnnotation("ErrorCode", problem.Code)
+			span.Lock()
+			span.Error, span.Fault = problem.Status < http.StatusInternalServerError, problem.Status >= http.StatusInternalServerError
+			span.Unlock()
 		}
-		span.Annotations["Outcome"] = outcome
-		span.send(ctx)
+		for key, value := range map[string]any{"Operation": operation, "Outcome": outcome, "ColdStart": coldStart} {
+			_ = span.AddAnnotation(key, value)
+		}
+		span.Close(nil)
 		coldStart = false
 		return res, json.NewEncoder(os.Stdout).Encode(line)
 	})

@@ -15,6 +15,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-xray-sdk-go/xray"
 	"github.com/aws/smithy-go/middleware"
 )
 
@@ -80,10 +81,13 @@ func open() *Table {
 func (t *Table) trace(
 	ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
 ) (middleware.InitializeOutput, middleware.Metadata, error) {
-	ctx, span := begin(ctx, awsmiddleware.GetServiceID(ctx))
+	ctx, span := xray.BeginSubsegment(ctx, awsmiddleware.GetServiceID(ctx))
+	span.Lock()
 	span.Namespace = "aws"
-	span.AWS = map[string]any{"operation": awsmiddleware.GetOperationName(ctx), "table_name": *t.name}
-	defer func() { span.End = now() }()
+	block := span.GetAWS()
+	block["operation"], block["table_name"] = awsmiddleware.GetOperationName(ctx), *t.name
+	span.Unlock()
+	defer span.Close(nil)
 	return next.HandleInitialize(ctx, in)
 }
 
