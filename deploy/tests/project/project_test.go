@@ -56,13 +56,14 @@ func TestProject(t *testing.T) {
 	goCommand(t, dir, "get", tools+"@"+after)
 	goCommand(t, dir, "work", "sync")
 	goCommand(t, dir, "mod", "tidy")
+	goCommand(t, dir, "-C", "tests", "mod", "tidy")
 	wantVersion(t, dir, after)
 	t.Setenv("SHORT", "")
 	// Without the tests of the store, which did not change.
 	t.Setenv("EXCEPT", "./tests/conformance/... ./tests/faults/... ./tests/linearizability/...")
 	goCommand(t, dir, "tool", "mage", "test")
 	// Without the compilation for other systems: the code is that of this project.
-	t.Setenv("ONLY", "golangci-lint,house rules,cfn-lint,OpenAPI,Spectral,generated files")
+	t.Setenv("ONLY", "go mod tidy,golangci-lint,house rules,cfn-lint,OpenAPI,Spectral,generated files")
 	goCommand(t, dir, "tool", "mage", "lint")
 
 	other := filepath.Join(filepath.Dir(dir), "pets")
