@@ -17,7 +17,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -75,7 +74,7 @@ func Write(dir string, page Page) error {
 	}
 	files := map[string][]byte{indexName: index, jsonName: page.Document.JSON(), yamlName: page.Document.YAML()}
 	for name, content := range contents() {
-		files[filepath.Join("assets", name)] = content.plain()
+		files[filepath.Join("assets", name)] = content()
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "assets"), 0o755); err != nil {
 		return fmt.Errorf("write the reference: %w", err)
@@ -134,7 +133,7 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 		return nil
 	})
 	for name, content := range contents() {
-		mux.Handle("GET "+prefix+"assets/"+name, content.handler())
+		mux.Handle("GET "+prefix+"assets/"+name, handler(mediaType(name), content))
 	}
 }
 
@@ -192,21 +191,22 @@ func (p Page) header() webpage.Header {
 	return webpage.Header{Name: p.Document.Title, Stage: p.Stage, Home: p.Home, Assets: "assets/", Links: p.Links}
 }
 
-// contents returns the files that the page loads, by name in the folder assets.
-func contents() map[string]content {
-	files := map[string]content{}
-	for _, name := range []string{"swagger-ui-bundle.js.gz", "swagger-ui.css.gz"} {
-		plain := strings.TrimSuffix(name, ".gz")
-		files[plain] = content{read(static.FS, name), plain != name, mediaType(plain)}
+// contents returns the files that the page loads, by name in the folder assets. Each function reads its file, which can
+// take milliseconds: call it when the file is needed.
+func contents() map[string]func() []byte {
+	style := func() []byte { return decompress("swagger-ui.css.gz") }
+	files := map[string]func() []byte{
+		"swagger-ui-bundle.js": func() []byte { return decompress("swagger-ui-bundle.js.gz") },
+		"swagger-ui.css":       style,
+		"outline.css":          func() []byte { return outlineStyle(style()) },
 	}
-	files["outline.css"] = content{outlineStyle(files["swagger-ui.css"].plain()), false, mediaType("outline.css")}
 	for _, name := range []string{"layout.js", "reference.js", "reference.css"} {
-		files[name] = content{read(assets, "assets/"+name), false, mediaType(name)}
+		files[name] = func() []byte { return read(assets, "assets/"+name) }
 	}
 	for name, shared := range map[string][]byte{
 		"icon.svg": icon.SVG, "page.css": webpage.CSS, "indent.js": webpage.Indent, "keys.js": webpage.Keys,
 	} {
-		files[name] = content{shared, false, mediaType(name)}
+		files[name] = func() []byte { return shared }
 	}
 	return files
 }
@@ -236,13 +236,6 @@ func outlineStyle(sheet []byte) []byte {
 	return style
 }
 
-// content is an embedded file, which may be compressed.
-type content struct {
-	bytes     []byte
-	gzip      bool
-	mediaType string
-}
-
 func mediaType(name string) string {
 	switch path.Ext(name) {
 	case ".js":
@@ -262,11 +255,9 @@ func read(files fs.FS, name string) []byte {
 	return file
 }
 
-func (c content) plain() []byte {
-	if !c.gzip {
-		return c.bytes
-	}
-	reader, err := gzip.NewReader(bytes.NewReader(c.bytes))
+// decompress returns a file of Swagger UI.
+func decompress(name string) []byte {
+	reader, err := gzip.NewReader(bytes.NewReader(read(static.FS, name)))
 	if err == nil {
 		var plain []byte
 		if plain, err = io.ReadAll(reader); err == nil {
@@ -276,15 +267,18 @@ func (c content) plain() []byte {
 	panic(err) // embedded
 }
 
-// handler serves the file uncompressed, because it does not leave this machine.
-func (c content) handler() http.Handler {
-	sum := sha256.Sum256(c.bytes)
-	etag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	plain := sync.OnceValue(c.plain) // decompression takes time
+// handler serves a file uncompressed, because it does not leave this machine. The first request calls content.
+func handler(mediaType string, content func() []byte) http.Handler {
+	load := sync.OnceValues(func() (plain []byte, etag string) {
+		plain = content()
+		sum := sha256.Sum256(plain)
+		return plain, `"` + hex.EncodeToString(sum[:8]) + `"`
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		plain, etag := load()
 		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("Content-Type", c.mediaType)
+		w.Header().Set("Content-Type", mediaType)
 		w.Header().Set("ETag", etag)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(plain()))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(plain))
 	})
 }
