@@ -68,7 +68,7 @@ const (
 // Write writes the page and the document into a folder for any web server. All URLs are relative, so the folder can be
 // moved, and index.html also works from the disk.
 func Write(dir string, page Page) error {
-	index, err := page.render(page.policy(), "", Samples)
+	index, err := page.render(page.policy(), "", new(sampleCache))
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func Handle(mux *http.ServeMux, prefix string, page func(*http.Request) (Page, e
 	}
 	var samples sampleCache
 	serve("{$}", func(w http.ResponseWriter, _ *http.Request, p Page) error {
-		index, err := p.render("", proxyPath, samples.get)
+		index, err := p.render("", proxyPath, &samples)
 		if err != nil {
 			return err
 		}
@@ -149,11 +149,8 @@ func (p Page) policy() string {
 }
 
 // render renders the page as HTML. policy is written into the page; it is empty if a header contains it. proxy is the
-// path, relative to the page, of the proxy to the document's first server; it is empty if there is none. samples is
-// [Samples].
-func (p Page) render(
-	policy, proxy string, samples func(*contract.Public, string) (map[string][]Sample, error),
-) ([]byte, error) {
+// path, relative to the page, of the proxy to the document's first server; it is empty if there is none.
+func (p Page) render(policy, proxy string, samples *sampleCache) ([]byte, error) {
 	page, err := webpage.Parse(assets, "assets/page.html")
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
@@ -168,7 +165,7 @@ func (p Page) render(
 		Samples     map[string][]Sample `json:"samples,omitempty"`
 	}{p.Document.JSON(), p.Credentials, proxy, p.Curl, p.TraceURL, p.RequestURL, nil}
 	// The page is useful without samples, for example of an exported document that a strict reader rejects.
-	data.Samples, _ = samples(p.Document, p.Curl)
+	data.Samples, _ = samples.get(p.Document, p.Curl)
 	listed, err := newOutline(p.Document, data.Samples)
 	if err != nil {
 		return nil, fmt.Errorf("render the reference: %w", err)
