@@ -3,6 +3,7 @@ package reference
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,7 +23,8 @@ type outline struct {
 		Schemes map[string]yaml.Node `yaml:"securitySchemes"`
 	}
 	Security []yaml.Node
-	Tags     []*tag // those of the document, in its order, then those that only operations have
+	Paths    yaml.Node // a mapping of paths
+	Tags     []*tag    // those of the document, in its order, then those that only operations have
 }
 
 // server is a server of the document.
@@ -33,9 +35,9 @@ type server struct {
 
 // Defaults returns the variables with their default values, in the order of the document.
 func (s server) Defaults() (all []variable, err error) {
-	for i := 0; i+1 < len(s.Variables.Content); i += 2 {
-		v := variable{Name: s.Variables.Content[i].Value}
-		if err := s.Variables.Content[i+1].Decode(&v); err != nil {
+	for name, definition := range entries(&s.Variables) {
+		v := variable{Name: name}
+		if err := definition.Decode(&v); err != nil {
 			return nil, fmt.Errorf("read the variables of the server %s: %w", s.URL, err)
 		}
 		all = append(all, v)
@@ -80,22 +82,16 @@ func (o operation) Key() string { return strings.ToLower(o.Method) }
 // newOutline returns the outline of a document. samples is the result of [Samples], or nil.
 func newOutline(document *contract.Public, samples map[string][]Sample) (outline, error) {
 	var o outline
-	var paths struct{ Paths yaml.Node }
-	err := document.Decode(&o)
-	if err == nil {
-		err = document.Decode(&paths)
-	}
-	if err != nil {
+	if err := document.Decode(&o); err != nil {
 		return outline{}, fmt.Errorf("read the operations of the document: %w", err)
 	}
 	tags := map[string]*tag{}
 	for _, t := range o.Tags {
 		tags[t.Name] = t
 	}
-	for i := 0; i+1 < len(paths.Paths.Content); i += 2 {
-		path, item := paths.Paths.Content[i].Value, paths.Paths.Content[i+1]
-		for j := 0; j+1 < len(item.Content); j += 2 {
-			method := strings.ToUpper(item.Content[j].Value)
+	for path, item := range entries(&o.Paths) {
+		for key, definition := range entries(item) {
+			method := strings.ToUpper(key)
 			if !isMethod(method) {
 				continue
 			}
@@ -105,7 +101,7 @@ func newOutline(document *contract.Public, samples map[string][]Sample) (outline
 				Tags     []string
 				Security *[]yaml.Node
 			}
-			if err := item.Content[j+1].Decode(&source); err != nil {
+			if err := definition.Decode(&source); err != nil {
 				return outline{}, fmt.Errorf("read the operation %s %s: %w", method, path, err)
 			}
 			shown := operation{Method: method, Path: path, ID: source.ID, Summary: source.Summary}
@@ -126,6 +122,17 @@ func newOutline(document *contract.Public, samples map[string][]Sample) (outline
 		}
 	}
 	return o, nil
+}
+
+// entries returns the keys and values of a mapping in the order of the document.
+func entries(mapping *yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		for i := 0; i+1 < len(mapping.Content); i += 2 {
+			if !yield(mapping.Content[i].Value, mapping.Content[i+1]) {
+				return
+			}
+		}
+	}
 }
 
 // isMethod reports whether a key of a path, in upper case, is a method ("OpenAPI Specification 3.0", Path Item Object).
