@@ -82,7 +82,7 @@ func (p *Public) YAML() []byte {
 	return out.Bytes()
 }
 
-// Decode decodes the document as [yaml.Node.Decode] does: a mapping whose order matters into a yaml.Node.
+// Decode decodes the document as [yaml.Node.Decode] does. A field of type yaml.Node keeps the order of a mapping.
 func (p *Public) Decode(into any) error { return p.root.Decode(into) }
 
 // JSON returns the document in JSON, indented, in the order of its source.
