@@ -62,7 +62,8 @@ const responseTimeout = time.Minute
 
 // referencePage returns the API reference for the current source, with the Host of the request as the server.
 func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
-	document, err := s.resources.Load().API().Document.Reread(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
+	api := s.resources.Load().API()
+	document, err := api.Document.Reread(os.DirFS(filepath.Join(s.cfg.Root, "deploy")))
 	if err != nil {
 		return reference.Page{}, err
 	}
@@ -70,10 +71,10 @@ func (s *Instance) referencePage(r *http.Request) (reference.Page, error) {
 	if err != nil {
 		return reference.Page{}, err
 	}
-	stage, scheme := s.resources.Load().API().Stage, template.SecurityScheme(s.authorization.kind)
+	scheme := template.SecurityScheme(s.authorization.kind)
 	page := reference.Page{
-		Document: document.Public().ForStage("http://"+r.Host+"/"+stage, "The local stack", scheme),
-		Stage:    stage,
+		Document: document.Public().ForStage("http://"+r.Host+"/"+api.Stage, "The local stack", scheme),
+		Stage:    api.Stage,
 		Home:     "/",
 		TraceURL: "/_local/requests/",
 	}
