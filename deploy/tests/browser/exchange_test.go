@@ -3,9 +3,7 @@ package browser_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -184,29 +182,14 @@ func TestExchange_Secrets(t *testing.T) {
 		p.Sees(selector, "")
 		hides("the page /"+path, p.Text(`document.documentElement.outerHTML`))
 	}
-	get := func(path string) string {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Console+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(response.Body)
-		if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("/%s: got %s, error %v, want 200", path, response.Status, err)
-		}
-		return string(content)
-	}
+	pages := stacktest.NewClient(t, strings.TrimSuffix(s.Console, "/"), nil)
 	for _, path := range []string{
-		"_local/api/stack", "_local/api/traces", "_local/api/overview", "_local/api/map", "_local/api/logs",
-		"_local/api/traces/" + traceID(1), "_local/api/traces/" + traceID(2),
-		"_local/api/requests/" + created.Header.Get("X-Amzn-Requestid"), "_local/api/requests/" + refused.Header.Get("X-Amzn-Requestid"),
-		"_local/docs/", "_local/docs/openapi.json", "_local/docs/openapi.yaml",
+		"/_local/api/stack", "/_local/api/traces", "/_local/api/overview", "/_local/api/map", "/_local/api/logs",
+		"/_local/api/traces/" + traceID(1), "/_local/api/traces/" + traceID(2),
+		"/_local/api/requests/" + created.Header.Get("X-Amzn-Requestid"), "/_local/api/requests/" + refused.Header.Get("X-Amzn-Requestid"),
+		"/_local/docs/", "/_local/docs/openapi.json", "/_local/docs/openapi.yaml",
 	} {
-		hides("the response of /"+path, get(path))
+		hides("the response of "+path, string(pages.Do(t, http.MethodGet, path, "").Want(t, http.StatusOK).Body))
 	}
 	if traces := s.Collector.Traces(xray.Filter{}); len(traces) < 2 {
 		t.Errorf("got %d traces, want at least 2", len(traces))
