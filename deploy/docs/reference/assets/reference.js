@@ -117,8 +117,8 @@
 
   // show replaces the outline as soon as Swagger UI has rendered the operations. The focus stays on the same operation.
   const show = () => {
-    const expected = outline.querySelectorAll(".opblock").length;
-    if (!root.hidden || !root.firstChild || root.querySelectorAll(".opblock").length < expected) return;
+    if (!root.hidden || !root.firstChild) return;
+    if (root.querySelectorAll(".opblock").length < outline.querySelectorAll(".opblock").length) return;
     const focused = outline.contains(document.activeElement) && document.activeElement.getAttribute("href");
     outline.remove();
     root.hidden = false;
