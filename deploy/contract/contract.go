@@ -34,7 +34,7 @@ const (
 type Document struct {
 	*openapi3.T
 	public *Public
-	source [sha256.Size]byte // hash
+	digest [sha256.Size]byte // of the source
 }
 
 // Read reads the API document in the folder deploy.
@@ -51,10 +51,10 @@ func Read(deploy fs.FS) (*Document, error) {
 }
 
 // Reread reads the API document in the folder deploy again. It returns d if the source has not changed, because parsing
-// takes longer than a page should.
+// would delay a page.
 func (d *Document) Reread(deploy fs.FS) (*Document, error) {
 	source, err := fs.ReadFile(deploy, File)
-	if err == nil && sha256.Sum256(source) == d.source {
+	if err == nil && sha256.Sum256(source) == d.digest {
 		return d, nil
 	}
 	return Read(deploy)

@@ -32,7 +32,7 @@ const (
 	defaultStage        = "prod"
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
-	// GOGC for a heap that is mostly 10,000 traces. Near a memory limit, the collector would never rest.
+	// GOGC for a heap that is mostly traces, up to 10,000. Near a memory limit, the collector would run all the time.
 	gcPercent = 25
 )
 

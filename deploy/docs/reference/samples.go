@@ -89,7 +89,7 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 	return all, nil
 }
 
-// sampleCache keeps the samples of the last document, because they take longer than a page should.
+// sampleCache keeps the samples of the last document, because generating them would delay each page.
 type sampleCache struct {
 	mu       sync.Mutex
 	document []byte

@@ -1,5 +1,5 @@
-// Keys of all pages: ? shows the list of keys, and g followed by the key of a link in the header opens its page. It is
-// global, as indentJSON.
+// Keys of all pages: ? shows the list of keys, and g followed by the key of a link in the header opens its page. The
+// functions are global, as indentJSON is.
 (() => {
   const bindings = {};
   let goPressed = false;

@@ -41,8 +41,9 @@ type Header struct {
 // Link is a link of the header. Key opens it after g; "" for none.
 type Link struct{ Text, URL, Key string }
 
-// Parse parses the templates in files, which can use the template header with a [Header], and the template help, the
-// list of keys, with the data of the page. It has a Header, and the template shortcuts has the keys of the page.
+// Parse parses the templates in files. They can use the template header, whose data is a [Header], and the template
+// help, the list of keys, whose data has the field or method Header. For help, they must define the template shortcuts:
+// the keys of the page.
 func Parse(files fs.FS, names ...string) (*template.Template, error) {
 	parsed, err := template.ParseFS(templates, "header.html")
 	if err == nil {

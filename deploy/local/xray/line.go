@@ -67,7 +67,7 @@ const (
 	maxLineBytes = 32 << 20
 )
 
-// lines are the most recent lines, oldest first. They share each line with its trace, and do not change it.
+// lines are the most recent lines, oldest first. An added line is shared with its trace, and is not changed.
 type lines struct {
 	sequence uint64
 	bytes    int

@@ -161,7 +161,7 @@ func TestKeyboard(t *testing.T) {
 	p.Do(chromedp.NavigateForward())
 	p.Want(heading, "")
 	p.Want(focused+`.includes("412")`, "true")
-	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4))) // behind the list for a keyboard
+	p.Do(chromedp.Navigate(s.Console + "_local/traces/" + traceID(4))) // which follows the list in the order of the Tab key
 	p.Sees("#trace-title", "412")
 	p.Text(`document.querySelector(".skip").focus()`)
 	p.Keys(kb.Enter)

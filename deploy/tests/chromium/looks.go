@@ -37,8 +37,8 @@ const LowContrast = `(() => {
 })()`
 
 // Inaccessible is an expression that lists controls and regions without an accessible name, duplicate and missing ids,
-// headings that skip a level, dialogs that exceed the window, and a number of h1 elements other than one. The
-// headings of Swagger UI and Redoc, and the regions of Redoc, are as they are.
+// headings that skip a level, dialogs that exceed the window, and a number of h1 elements other than one. It
+// ignores the headings of Swagger UI and Redoc, and the regions of Redoc, which this project cannot change.
 const Inaccessible = `[
 	...[...document.querySelectorAll("a[href], button, input, select, textarea, summary, dialog[open], " +
 		"[role=treeitem], [role=button], " +

@@ -134,7 +134,7 @@
       const name = it.closest("[data-param-name]")?.dataset.paramName ?? (it.matches(".body-param__text") ? "Request body" : it.placeholder);
       if (name && !it.labels.length) it.setAttribute("aria-label", name);
     }
-    // The label of the media type has the id of the select in it.
+    // Swagger UI gives the label of the media type the id of its select.
     for (const it of root.querySelectorAll("label[id]:has(select[id])")) it.removeAttribute("id");
     for (const it of root.querySelectorAll(".copy-to-clipboard button:not([aria-label])")) it.setAttribute("aria-label", "Copy");
     for (const it of root.querySelectorAll("#servers:not([aria-label])")) it.setAttribute("aria-label", "Server");
@@ -177,7 +177,7 @@
     document.querySelector("link[rel=stylesheet]").before(it);
   });
 
-  // In the page, they would delay the first paint.
+  // As elements of the HTML, these files would delay the first paint.
   requestAnimationFrame(() => setTimeout(() => Promise.all([
     load("link", { rel: "stylesheet", href: "assets/swagger-ui.css" }),
     load("script", { src: "assets/swagger-ui-bundle.js" }),

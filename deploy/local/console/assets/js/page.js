@@ -58,7 +58,7 @@ export const { bindKeys: keys, moveFocus } = globalThis; // of keys.js
 
 keys({ "/": () => $("search")?.select() });
 
-// The fragment of the URL is for spans and items.
+// The link to #main would replace the fragment of the URL, which names a span or an item.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("main").focus();
