@@ -231,8 +231,8 @@ func alarmThreshold(s *checkedTemplate, report report) {
 				continue
 			}
 			path, limit := a.path("Threshold"), cfn.Text(a.properties["Threshold"])
-			if m.stat != "" { // the threshold is a share of the invocations, such as of those above 8000 in PR(8000:)
-				path, limit = m.path, strings.TrimSuffix(strings.TrimPrefix(m.stat, "PR("), ":)")
+			if m.stat != "" { // the threshold is a share of the invocations: 8000 is the limit in PR(8000:) and PR(:8000)
+				path, limit = m.path, strings.Trim(m.stat, "PR(:)")
 			}
 			threshold, given := number(limit)
 			if timeout, _ := number(f.properties["Timeout"]); given && threshold >= timeout*1000 {
