@@ -27,12 +27,11 @@ func TestRun_LocalStack(t *testing.T) {
 	} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
 			s := stacktest.Start(t, func(cfg *local.Config) {
-				cfg.Root, cfg.DataDir = service, dir
+				cfg.Root = service
 				cfg.Parameters[template.AuthorizationParameter] = authorization
 			})
-			c, err := local.Caller(authorization, dir)
+			c, err := local.Caller(authorization, s.DataDir)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/check/unreliable"
-	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
@@ -104,9 +103,7 @@ func TestAuthorization(t *testing.T) {
 	for _, authorization := range []string{"AWS_IAM", "COGNITO_USER_POOLS", "API_KEY", "NONE"} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}),
-				func(cfg *local.Config) { cfg.DataDir = dir })
+			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}))
 			headers := func() http.Header {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/users", http.NoBody)
 				if err == nil {
@@ -120,7 +117,7 @@ func TestAuthorization(t *testing.T) {
 			authorize := s.Authorize
 			switch authorization {
 			case "AWS_IAM":
-				authorize = localIAM(t, dir, "")
+				authorize = localIAM(t, s, "")
 			case "COGNITO_USER_POOLS":
 				authorize = client.Token(func() (string, error) {
 					return strings.TrimPrefix(headers().Get("Authorization"), "Bearer "), nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
-	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/client"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 	"github.com/userrequestapi/userdata/shared/userdata"
@@ -23,19 +22,19 @@ var exported = regexp.MustCompile(`(?m)^export AWS_SHARED_CREDENTIALS_FILE="\$PW
 
 // localCredentials returns the file with the access key of a local stack, and the Region, from the line in docs/run.md
 // that exports them.
-func localCredentials(t *testing.T, dataDir string) (file, region string) {
+func localCredentials(t *testing.T, s *stacktest.TestStack) (file, region string) {
 	t.Helper()
 	found := exported.FindSubmatch(read(t, testenv.Root(t), "docs", "run.md"))
 	if found == nil {
 		t.Fatalf("docs/run.md: want a line that matches %s, got none", exported)
 	}
-	return filepath.Join(dataDir, string(found[1])), string(found[2])
+	return filepath.Join(s.DataDir, string(found[1])), string(found[2])
 }
 
 // localIAM returns an authorization with the access key of a local stack and a session token.
-func localIAM(t *testing.T, dataDir, sessionToken string) func(*http.Request) error {
+func localIAM(t *testing.T, s *stacktest.TestStack, sessionToken string) func(*http.Request) error {
 	t.Helper()
-	file, region := localCredentials(t, dataDir)
+	file, region := localCredentials(t, s)
 	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithSharedCredentialsFiles([]string{file}),
 		config.WithSharedConfigFiles([]string{}), config.WithSharedConfigProfile("default"))
 	if err != nil {
@@ -53,9 +52,7 @@ func localIAM(t *testing.T, dataDir, sessionToken string) func(*http.Request) er
 // API Gateway does.
 func TestIAM(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}),
-		func(cfg *local.Config) { cfg.DataDir = dir })
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
 	for _, id := range []string{"a/b é~!+*", "read~", "deleted~"} { // only another program can have written the first one
 		s.PutItem(t, userdata.Item(usertest.Attributes(t, "userId", id)))
 	}
@@ -88,13 +85,13 @@ func TestIAM(t *testing.T) {
 	} {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
 			t.Parallel()
-			send(t, tt.method, tt.path, tt.body, localIAM(t, dir, "")).Want(t, tt.want)
+			send(t, tt.method, tt.path, tt.body, localIAM(t, s, "")).Want(t, tt.want)
 		})
 	}
 	t.Run("session token", func(t *testing.T) {
 		t.Parallel()
 		// The local stack has no temporary credentials, and refuses the token after it has verified the signature.
-		problem := send(t, "GET", "/users/1", "", localIAM(t, dir, "token")).Problem(t, 403, client.CodeInvalidSignature)
+		problem := send(t, "GET", "/users/1", "", localIAM(t, s, "token")).Problem(t, 403, client.CodeInvalidSignature)
 		if want := "The security token included in the request is invalid"; problem.Detail != want {
 			t.Errorf("got %q, want %q", problem.Detail, want)
 		}

@@ -20,7 +20,6 @@ import (
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
 	"github.com/userrequestapi/userdata/deploy/check/testenv"
 	"github.com/userrequestapi/userdata/deploy/host/tools"
-	"github.com/userrequestapi/userdata/deploy/local"
 )
 
 // program is a program in docs/call.md.
@@ -70,14 +69,12 @@ func TestProgramsOfPage(t *testing.T) {
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	testenv.SkipUnlessAll(t)
-	data := t.TempDir()
-	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}),
-		func(cfg *local.Config) { cfg.DataDir = data })
+	s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": "AWS_IAM"}))
 	ids := []string{"1", "a~b.c_d-e", "a/b é~!+*"} // only another program can have written the last one
 	for _, id := range ids {
 		s.PutItem(t, stacktest.Item{"userId": &types.AttributeValueMemberS{Value: id}})
 	}
-	file, region := localCredentials(t, data)
+	file, region := localCredentials(t, s)
 	variables := []string{
 		"INVOKE_URL=" + s.URL,
 		"AWS_SHARED_CREDENTIALS_FILE=" + file, "AWS_REGION=" + region,

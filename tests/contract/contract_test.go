@@ -180,8 +180,7 @@ func authorization(t *testing.T, c *coverage) {
 	} {
 		t.Run(test.authorization+" "+test.example, func(t *testing.T) {
 			t.Parallel()
-			s, _ := start(t, c, stacktest.Parameters(map[string]string{"Authorization": test.authorization}),
-				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
+			s, _ := start(t, c, stacktest.Parameters(map[string]string{"Authorization": test.authorization}))
 			s.each(test.status, test.example, test.change)
 		})
 	}

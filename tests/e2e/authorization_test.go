@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/userrequestapi/userdata/deploy/check/stacktest"
-	"github.com/userrequestapi/userdata/deploy/local"
 	"github.com/userrequestapi/userdata/shared/user/usertest"
 )
 
@@ -48,8 +47,7 @@ func TestAuthorization(t *testing.T) {
 	} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
-			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}),
-				func(cfg *local.Config) { cfg.DataDir = t.TempDir() })
+			s := stacktest.Start(t, stacktest.Parameters(map[string]string{"Authorization": authorization}))
 			send := func(method, path, body string, change func(*http.Request)) stacktest.Response {
 				t.Helper()
 				req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, strings.NewReader(body))

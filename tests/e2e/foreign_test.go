@@ -76,9 +76,7 @@ func TestForeignItem(t *testing.T) {
 // TestDefaultStage repeats TestForeignItem on the stage prod, whose table is UserData, with the stack's own database.
 func TestDefaultStage(t *testing.T) {
 	t.Parallel()
-	s := stacktest.Start(t, func(cfg *local.Config) {
-		cfg.Parameters, cfg.DynamoDBEndpoint, cfg.DataDir = nil, "", t.TempDir()
-	})
+	s := stacktest.Start(t, func(cfg *local.Config) { cfg.Parameters, cfg.DynamoDBEndpoint = nil, "" })
 	if s.TableName != "UserData" {
 		t.Errorf("table = %s, want UserData", s.TableName)
 	}

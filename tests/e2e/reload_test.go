@@ -35,9 +35,7 @@ func edit(t *testing.T, file, old, replacement string) {
 func TestReload(t *testing.T) {
 	t.Parallel()
 	root := stacktest.Checkout(t)
-	s := stacktest.Start(t, func(cfg *local.Config) {
-		cfg.Root, cfg.DataDir, cfg.Watch = root, t.TempDir(), true
-	})
+	s := stacktest.Start(t, func(cfg *local.Config) { cfg.Root, cfg.Watch = root, true })
 	clients := []string{"ada", "grace"}
 	s.Client = stacktest.NewClient(t, s.URL, nil) // without a contract: the changes add undocumented responses
 	for _, id := range clients {

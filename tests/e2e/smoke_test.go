@@ -25,11 +25,9 @@ func TestSmoke(t *testing.T) {
 	} {
 		t.Run(authorization, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
 			stack := stacktest.Start(t,
-				stacktest.Parameters(map[string]string{"Authorization": authorization, "RequireIfMatch": requireIfMatch}),
-				func(cfg *local.Config) { cfg.DataDir = dir })
-			if err := smoke.Run(t.Context(), smokeTarget(t, stack.URL, authorization, dir)); err != nil {
+				stacktest.Parameters(map[string]string{"Authorization": authorization, "RequireIfMatch": requireIfMatch}))
+			if err := smoke.Run(t.Context(), smokeTarget(t, stack, authorization)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -37,20 +35,20 @@ func TestSmoke(t *testing.T) {
 }
 
 // smokeTarget returns the stack as a target, with a caller that has its credentials.
-func smokeTarget(t *testing.T, url, authorization, dataDir string) smoke.Target {
+func smokeTarget(t *testing.T, stack *stacktest.TestStack, authorization string) smoke.Target {
 	t.Helper()
 	document, err := contract.Read(os.DirFS(filepath.Join(testenv.Root(t), "deploy")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := local.Caller(authorization, dataDir)
+	c, err := local.Caller(authorization, stack.DataDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return smoke.Target{
-		URL: url, Document: document, Caller: c, Client: &http.Client{Transport: transport},
+		URL: stack.URL, Document: document, Caller: c, Client: &http.Client{Transport: transport},
 		Progress: func(line string) { t.Log(line) },
 	}
 }

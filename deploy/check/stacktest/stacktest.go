@@ -171,6 +171,7 @@ type TestStack struct {
 	*local.Instance
 	*Client
 	Items
+	DataDir string // has the local credentials
 
 	stop sync.Once
 
@@ -180,8 +181,8 @@ type TestStack struct {
 }
 
 // Start starts a stack on a free port, and stops it after the test. The default, which configure may change, is a new
-// stage in the shared database, the functions of [Bootstraps], 10 execution environments per function, and a throttling
-// limit that tests do not reach. Start skips the test with -short.
+// stage in the shared database, the functions of [Bootstraps], a new data folder, 10 execution environments per
+// function, and a throttling limit that tests do not reach. Start skips the test with -short.
 func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 	tb.Helper()
 	endpoint := Endpoint(tb)
@@ -213,7 +214,7 @@ func Start(tb testing.TB, configure ...func(*local.Config)) *TestStack {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.Instance = stack
+	s.Instance, s.DataDir = stack, cfg.DataDir
 	if cfg.DynamoDBEndpoint == "" { // the stack started its own database
 		endpoint = s.Database
 	}
