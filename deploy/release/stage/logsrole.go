@@ -34,9 +34,7 @@ const (
 // LogsRole chooses the value of [LogsRoleParameter], and prints what is wrong with the account's role. All APIs of an
 // account and Region share that role: a stack that has created it keeps it, and a working role is not replaced. now is
 // the current stack, or nil. ask asks whether to replace a role that does not work; nil means no.
-func (s *Stage) LogsRole(
-	ctx context.Context, now *Release, ask func(ctx context.Context, question string) (string, error),
-) (string, error) {
+func (s *Stage) LogsRole(ctx context.Context, now *Release, ask AskFunc) (string, error) {
 	printer := s.settings.Printer
 	choice, created := s.Parameters[LogsRoleParameter], createsLogsRole(now)
 	switch {
@@ -84,9 +82,7 @@ func (s *Stage) LogsProblem(ctx context.Context, now *Release) (string, error) {
 }
 
 // confirmLogsRole asks the user, and reports whether the stack may create the role.
-func confirmLogsRole(
-	ctx context.Context, problem string, ask func(ctx context.Context, question string) (string, error),
-) bool {
+func confirmLogsRole(ctx context.Context, problem string, ask AskFunc) bool {
 	reply, err := ask(ctx, problem+".\nCreate a role with this stack, and set it for all APIs of the account? "+
 		"Type yes, or press Enter to continue without it: ")
 	return err == nil && reply == "yes"

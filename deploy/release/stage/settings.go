@@ -34,9 +34,12 @@ type Settings struct {
 	Printer *progress.Printer
 	// Endpoint replaces the endpoints of AWS; the default is AWS_ENDPOINT_URL.
 	Endpoint string
-	// Ask asks the user a question. It is nil if there is no terminal.
-	Ask func(ctx context.Context, question string) (string, error)
+	// Ask is nil if there is no terminal.
+	Ask AskFunc
 }
+
+// AskFunc asks the user a question and returns the reply. It returns the cause of ctx as soon as ctx ends.
+type AskFunc func(ctx context.Context, question string) (string, error)
 
 // FromEnvironment reads the settings from environment variables: STAGE, JSON, POLL, AWS_CALLS and NO_COLOR, and those
 // that select the account for the commands in messages. Progress is printed to out, as are errors with JSON=1. The
@@ -57,9 +60,8 @@ func FromEnvironment(root string, out *os.File, getenv func(string) string) (Set
 	return s, variables
 }
 
-// ask returns a function that prints a question and reads the line that follows. It returns the cause of ctx as soon as
-// ctx ends, although the read cannot be interrupted.
-func ask(in io.Reader, out io.Writer) func(ctx context.Context, question string) (string, error) {
+// ask returns a function that prints a question and reads the line that follows. The read itself cannot be interrupted.
+func ask(in io.Reader, out io.Writer) AskFunc {
 	return func(ctx context.Context, question string) (string, error) {
 		_, _ = fmt.Fprint(out, question)
 		type reply struct {
