@@ -115,12 +115,15 @@ type creator struct {
 
 // subjects builds the executables: the functions, the floor, and the baselines.
 func (p *project) subjects(ctx context.Context, o Options, work string) ([]*subject, error) {
-	all := build.FromTemplate(p.resources.Functions())
-	if err := checkNames(o.Functions, all); err != nil {
+	var names []string
+	for _, m := range build.FromTemplate(p.resources.Functions()) {
+		names = append(names, m.Name)
+	}
+	if err := checkNames(o.Functions, names); err != nil {
 		return nil, err
 	}
-	o.Baselines = absolute(o.Baselines, o.Folder, all)
-	events, err := checkBaselines(o.Baselines, all) // before the build, which takes seconds
+	o.Baselines = absolute(o.Baselines, o.Folder, names)
+	events, err := checkBaselines(o.Baselines, names) // before the build, which takes seconds
 	if err != nil {
 		return nil, err
 	}
@@ -201,12 +204,8 @@ func (p *project) build(ctx context.Context, o Options, work string, modules []b
 	return artifacts, nil
 }
 
-// checkNames returns an error if a name is not that of a function.
-func checkNames(given []string, modules []build.Module) error {
-	var names []string
-	for _, m := range modules {
-		names = append(names, m.Name)
-	}
+// checkNames returns an error if a given name is not that of a function.
+func checkNames(given, names []string) error {
 	for _, name := range given {
 		if slices.Contains(names, name) {
 			continue
@@ -220,8 +219,8 @@ func checkNames(given []string, modules []build.Module) error {
 	return nil
 }
 
-// absolute returns the baselines with the folder before their relative paths. The name of a module is no path.
-func absolute(baselines []Baseline, folder string, modules []build.Module) []Baseline {
+// absolute returns the baselines with the folder before their relative paths. The name of a function is no path.
+func absolute(baselines []Baseline, folder string, names []string) []Baseline {
 	resolve := func(path string) string {
 		if path == "" || filepath.IsAbs(path) {
 			return path
@@ -232,7 +231,7 @@ func absolute(baselines []Baseline, folder string, modules []build.Module) []Bas
 	for i := range baselines {
 		b := &baselines[i]
 		b.Event = resolve(b.Event)
-		if !slices.ContainsFunc(modules, func(m build.Module) bool { return m.Name == b.Bootstrap }) {
+		if !slices.Contains(names, b.Bootstrap) {
 			b.Bootstrap = resolve(b.Bootstrap)
 		}
 	}
@@ -241,7 +240,7 @@ func absolute(baselines []Baseline, folder string, modules []build.Module) []Bas
 
 // checkBaselines returns the events of baselines, nil for those without. It returns an error for a file that is missing
 // or of another kind.
-func checkBaselines(baselines []Baseline, modules []build.Module) (events [][]byte, err error) {
+func checkBaselines(baselines []Baseline, names []string) (events [][]byte, err error) {
 	events = make([][]byte, len(baselines))
 	for i, b := range baselines {
 		if b.Event != "" {
@@ -252,7 +251,7 @@ func checkBaselines(baselines []Baseline, modules []build.Module) (events [][]by
 				return nil, fmt.Errorf("BASELINE: %s: want an event in JSON", b.Event)
 			}
 		}
-		if slices.ContainsFunc(modules, func(m build.Module) bool { return m.Name == b.Bootstrap }) {
+		if slices.Contains(names, b.Bootstrap) {
 			continue
 		}
 		info, err := os.Stat(b.Bootstrap)
