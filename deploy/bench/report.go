@@ -55,7 +55,7 @@ func (r *Result) Write(w io.Writer, f Format) error {
 func (r *Result) writeHead(b *strings.Builder, f Format) {
 	values := "medians ± 95 % confidence"
 	if r.ColdStarts < intervalValues {
-		values = fmt.Sprintf("medians, for whose confidence intervals COLD_STARTS must be at least %d", intervalValues)
+		values = fmt.Sprintf("medians; COLD_STARTS must be at least %d for confidence intervals", intervalValues)
 	}
 	lines := []string{
 		fmt.Sprintf("%s/%s, %d processors, %s; %d cold starts, %d warm requests after each; %s",
@@ -203,8 +203,8 @@ func median(values []float64) float64 {
 	return summarize(values).Center
 }
 
-// intervalValues is the fewest values whose median has a confidence interval of 95 %: it lies outside the range of all
-// values with a probability of 2 × 0.5^6, 3 %.
+// intervalValues is the least number of values for a 95 % confidence interval of the median. The median lies outside
+// the range of 6 values with a probability of 2 × 0.5^6, which is 3 %.
 const intervalValues = 6
 
 // format returns the median of values with its confidence interval, if there are enough values for one.

@@ -94,7 +94,7 @@ func TestWrite_FewColdStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"medians, for whose confidence intervals COLD_STARTS must be at least 6", "get 9.00 1.00 5.00 10.0 400",
+		"medians; COLD_STARTS must be at least 6 for confidence intervals", "get 9.00 1.00 5.00 10.0 400",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(got.String()), " "), want) {
 			t.Errorf("want %q in\n%s", want, &got)
