@@ -24,7 +24,8 @@ func TestAsk(t *testing.T) {
 	t.Run("end of the input", func(t *testing.T) {
 		t.Parallel()
 		_, err := stage.Ask(strings.NewReader("pro"), io.Discard)(t.Context(), "Which? ")
-		if coded, ok := errors.AsType[*exitcode.Error](err); !ok || coded.Code != exitcode.Refused || !errors.Is(err, io.EOF) {
+		coded, ok := errors.AsType[*exitcode.Error](err)
+		if !ok || coded.Code != exitcode.Refused || !errors.Is(err, io.EOF) {
 			t.Errorf("error = %v, want %v with the code %d", err, io.EOF, exitcode.Refused)
 		}
 	})

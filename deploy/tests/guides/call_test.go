@@ -41,7 +41,10 @@ func TestCalls(t *testing.T) {
 			s.PutItem(t, stacktest.Item{
 				"userId": &types.AttributeValueMemberS{Value: "1"}, "name": &types.AttributeValueMemberS{Value: "Ada Lovelace"},
 			})
-			f := &follower{page: strings.Fields(name)[0], dir: dir, stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage())}
+			f := &follower{
+				page: strings.Fields(name)[0], dir: dir,
+				stage: s.Stage(), stack: strings.TrimSuffix(s.URL, "/"+s.Stage()),
+			}
 			f.follow(t, test.blocks)
 		})
 	}
