@@ -124,7 +124,7 @@ func (s *session) describe(now *stage.Release) string {
 	case template.AuthorizationIAM:
 		fmt.Fprintf(&b, `  eval "$(%s)"
   curl %s \
-    -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN" '%s'`,
+    '%s'`,
 			s.Line.CLI("configure export-credentials --format env"), sigv4.Curl(s.Account.Region), url)
 	case template.AuthorizationAPIKey:
 		fmt.Fprintf(&b, `  curl -H "X-Api-Key: $(%s)" '%s'`, s.Line.CLI(fmt.Sprintf(

@@ -144,8 +144,7 @@ func (s *session) exportedDocumentation(ctx context.Context, source *checkout) (
 	var authorize func(*http.Request) error
 	if authorization == template.AuthorizationIAM {
 		d.page.Note = "This server signs requests to the stage with the credentials that it was started with."
-		d.page.Curl = sigv4.Curl(s.Account.Region) +
-			` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
+		d.page.Curl = sigv4.Curl(s.Account.Region)
 		authorize = func(r *http.Request) error {
 			return awserrors.Explain(sigv4.Sign(r, s.Account.Config.Credentials, s.Account.Region))
 		}

@@ -23,7 +23,8 @@ func Scheme(region string) string { return "aws:amz:" + region + ":" + Service }
 // Curl returns the options with which curl signs requests to an API in a Region. The credentials are in the environment
 // variables of AWS's tools.
 func Curl(region string) string {
-	return `--aws-sigv4 "` + Scheme(region) + `" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"`
+	return `--aws-sigv4 "` + Scheme(region) + `" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" ` +
+		`-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
 }
 
 // Sign signs a request to an API in a Region. A request with a body must have GetBody. The request must not be changed

@@ -83,7 +83,8 @@ func TestSign_Fails(t *testing.T) {
 
 func TestCurl(t *testing.T) {
 	t.Parallel()
-	const want = `--aws-sigv4 "aws:amz:eu-west-1:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"`
+	const want = `--aws-sigv4 "aws:amz:eu-west-1:execute-api" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" ` +
+		`-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
 	if got := sigv4.Curl("eu-west-1"); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -68,7 +68,7 @@ func Samples(document *contract.Public, curl string) (map[string][]Sample, error
 			request := newSampleRequest(api, path, method, item, operation)
 			request.Authorization = curl
 			if curl == "" && schemeOf(api, operation) == template.SecurityScheme(template.AuthorizationIAM) {
-				request.Authorization = sigv4.Curl("$AWS_REGION") + ` -H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"`
+				request.Authorization = sigv4.Curl("$AWS_REGION")
 			}
 			if request.Authorization != "" {
 				request.Headers = slices.DeleteFunc(request.Headers, func(h sampleHeader) bool { return h.Variable != "" })
