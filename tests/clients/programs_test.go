@@ -79,7 +79,6 @@ func TestPrograms(t *testing.T) {
 		"INVOKE_URL=" + s.URL,
 		"AWS_SHARED_CREDENTIALS_FILE=" + file, "AWS_REGION=" + region,
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_EC2_METADATA_DISABLED=true",
-		"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_PROFILE=default",
 	}
 	for _, p := range programs() {
 		t.Run(p.language, func(t *testing.T) {
@@ -109,7 +108,7 @@ func TestPrograms(t *testing.T) {
 // bash runs commands in a folder and returns their output. It removes variables of the user that select credentials.
 func bash(t *testing.T, dir string, env []string, commands string) string {
 	t.Helper()
-	const unset = "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN\n"
+	const unset = "unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN\n"
 	return run(t, dir, env, "bash", "-e", "-c", unset+commands)
 }
 
