@@ -117,15 +117,6 @@ func (a *Account) Env() []string {
 	return variables
 }
 
-// Setenv sets the variables of [Account.Env] until the test ends.
-func (a *Account) Setenv(tb testing.TB) {
-	tb.Helper()
-	for _, variable := range a.Env() {
-		name, value, _ := strings.Cut(variable, "=")
-		tb.Setenv(name, value)
-	}
-}
-
 // User creates a user with an identity-based policy, a JSON document, and returns the account with the user's
 // credentials.
 func (a *Account) User(tb testing.TB, name, policy string) *Account {
