@@ -16,9 +16,11 @@ import (
 	"github.com/userrequestapi/userdata/deploy/tests/emulator"
 )
 
-// restoreScripts returns the AWS CLI commands in a section of docs/restore.md, for a table: those that restore and
-// compare it, and those that copy an item.
-func restoreScripts(t *testing.T, section, table, id string) (restore, copyItem string) {
+// restoreScripts are the AWS CLI commands in a section of docs/restore.md.
+type restoreScripts struct{ restore, compare, copyItem string }
+
+// readRestoreScripts returns the commands that restore and compare a table, and those that copy an item.
+func readRestoreScripts(t *testing.T, section, table, id string) (s restoreScripts) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(testenv.Root(t), "docs", "restore.md"))
 	if err != nil {
@@ -31,12 +33,15 @@ func restoreScripts(t *testing.T, section, table, id string) (restore, copyItem 
 		switch {
 		case i%2 == 0 || !ok || !strings.Contains(block, "aws dynamodb"):
 		case strings.Contains(script, "put-item"):
-			copyItem += strings.ReplaceAll(script, `"ID"`, `"`+id+`"`)
+			s.copyItem += strings.ReplaceAll(script, `"ID"`, `"`+id+`"`)
+		case strings.Contains(script, "diff "):
+			s.compare += script
 		default:
-			restore += script
+			s.restore += script
 		}
 	}
-	return strings.Replace(restore, "TABLE=UserData\n", "TABLE="+table+"\n", 1), copyItem
+	s.restore = strings.Replace(s.restore, "TABLE=UserData\n", "TABLE="+table+"\n", 1)
+	return s
 }
 
 // TestRestore restores the table of a stage with the commands in docs/restore.md, and switches the stage to the
@@ -75,7 +80,7 @@ func TestRestore(t *testing.T) {
 
 	c.must([]string{"SMOKE=0", "DRIFT=0"}, "deploy")
 	putItem("ada")
-	restore, copyItem := restoreScripts(t, "Restore to a point in time", own, "grace")
+	scripts := readRestoreScripts(t, "Restore to a point in time", own, "grace")
 	run := func(script string) string {
 		t.Helper()
 		// The CLI rejects the empty profile of the account's environment.
@@ -88,15 +93,12 @@ func TestRestore(t *testing.T) {
 		}
 		return string(out)
 	}
-	if out := run(restore); strings.Contains(out, "< ") || strings.Contains(out, "> ") {
-		t.Fatalf("%s\nwant equal tables\n%s", restore, out)
+	if out := run(scripts.restore + scripts.compare); strings.Contains(out, "< ") || strings.Contains(out, "> ") {
+		t.Fatalf("%s\nwant equal tables\n%s", scripts.restore+scripts.compare, out)
 	}
 	wantItem(restored, "ada")
 	putItem("grace")
-	_, body, _ := strings.Cut(restore, "   revisions() {")
-	function, compare, _ := strings.Cut(body, "   diff ")
-	out := run("TABLE=" + own + " restored=" + restored + "\nrevisions() {" + function +
-		"diff " + compare + copyItem + "diff " + compare)
+	out := run("TABLE=" + own + " restored=" + restored + "\n" + scripts.compare + scripts.copyItem + scripts.compare)
 	if strings.Count(out, "< grace\trevision of grace\n") != 1 || strings.Contains(out, "ada") {
 		t.Errorf("got %q, want the difference grace, and none after it was copied", out)
 	}
