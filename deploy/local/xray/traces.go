@@ -228,14 +228,14 @@ func (e *entry) hasWords(words []string) bool {
 func (e *entry) searchable() string {
 	if e.searched == "" {
 		var b strings.Builder
+		written := map[string]bool{} // the spans of a trace repeat many values
 		write := func(values ...any) {
 			for _, v := range values {
-				if str, ok := v.(string); ok { // most are
+				if str := fmt.Sprint(v); !written[str] {
+					written[str] = true
 					b.WriteString(str)
-				} else {
-					fmt.Fprint(&b, v)
+					b.WriteByte('\n')
 				}
-				b.WriteByte('\n')
 			}
 		}
 		write(e.id)
