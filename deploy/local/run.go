@@ -33,7 +33,7 @@ const (
 	// Lambda's is not documented; 5 to 15 minutes have been observed.
 	defaultIdleTimeout = 5 * time.Minute
 	// GOGC for a heap that is mostly traces, up to 10,000. Near a memory limit, the collector would run all the time.
-	gcPercent = 25
+	gcPercent = 15
 )
 
 // Run runs the local stack until ctx ends. It writes progress and the startup message to stderr, the logs of the
